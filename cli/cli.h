@@ -1,0 +1,71 @@
+/* cli.h - what the commands share: the option table, the progress line, one-line errors. */
+#ifndef STATEGRAD_CLI_H
+#define STATEGRAD_CLI_H
+
+#include "stategrad/base.h"
+
+#include <stdio.h>
+
+enum { EXIT_DONE = 0, EXIT_FAILED = 1, EXIT_MISUSE = 2 };
+
+/* ---- options: one table generates parsing and help ---- */
+typedef enum {
+    OPT_FLAG,   /* bool *: true when given */
+    OPT_STRING, /* const char ** */
+    OPT_LIST,   /* option_list *: repeatable */
+    OPT_SIZE,   /* size_t *: a whole number, 0 or more */
+    OPT_INT,    /* int * */
+    OPT_U64,    /* uint64_t * */
+    OPT_REAL    /* double *, finite */
+} option_kind;
+
+typedef struct {
+    const char **items;
+    size_t n;
+} option_list;
+
+typedef struct {
+    const char *name;  /* without the dashes */
+    char letter;       /* short form or 0 */
+    option_kind kind;
+    void *value;       /* holds the default before parsing */
+    const char *arg;   /* "N", "FILE"; NULL for a flag */
+    const char *help;  /* one line; the default is part of it where it matters */
+    double min, max;   /* numbers: inclusive bounds when min < max */
+} option;
+
+typedef struct {
+    const char *name, *operands; /* "analyze", "MODEL CORPUS..." */
+    const char *summary;         /* one line */
+    const char *about;           /* a paragraph and an example for --help */
+    int (*run)(int argc, char **argv); /* argv[0] is the command's name */
+} command;
+
+/* Options and operands in any order, --opt VALUE and --opt=VALUE, -o VALUE and -oVALUE, `--` ends options. Operands
+ * are left in argv[0..*n_operands). The table ends with a NULL name; --help, --quiet and --json are the caller's to
+ * list if it has them (--help is always known). Returns -1 to go on, otherwise the exit code to leave with (help
+ * printed: 0; misuse told on stderr: 2). min/max operands are checked; max 0: any number. */
+int parse_options(const command *c, const option *table, int *argc, char **argv, int min_operands, int max_operands);
+void print_help(FILE *f, const command *c, const option *table);
+void option_list_free(option_list *l);
+
+/* "stategrad: message" on stderr; the exit code for st (SG_EINVAL: misuse 2 when `misuse`, else 1). */
+int fail(sg_status st, const sg_error *err);
+int misuse(const char *format, ...) __attribute__((format(printf, 1, 2)));
+
+/* ---- progress ---- */
+typedef struct {
+    bool quiet, terminal;
+    double last;
+    bool drawn;
+} progress_line;
+/* A bar with rate and ETA on a terminal, a line now and then otherwise, nothing when quiet. Stops at SIGINT/SIGTERM
+ * (interrupted() then tells the signal). */
+sg_monitor progress_monitor(progress_line *p, bool quiet);
+void progress_done(progress_line *p);
+int interrupted(void);
+
+/* ---- the commands ---- */
+extern const command *const commands[]; /* NULL-terminated */
+
+#endif

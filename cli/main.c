@@ -1,0 +1,42 @@
+/* stategrad - the table of commands and nothing else. */
+#include "cli.h"
+
+#include <string.h>
+
+const command *const commands[] = {
+    NULL,
+};
+
+static void print_usage(FILE *f)
+{
+    fputs("stategrad - what a recurrent network remembers of its inputs, how strongly and for how long\n\n"
+          "usage: stategrad COMMAND [options]      stategrad COMMAND --help\n\n",
+          f);
+    for (const command *const *c = commands; *c; c++)
+        fprintf(f, "  %-9s %s\n", (*c)->name, (*c)->summary);
+    fputs("\nThe first five minutes:\n"
+          "  stategrad train train.txt --valid valid.txt -o model.safetensors\n"
+          "  stategrad analyze model.safetensors valid.txt --classes frequency -o run.nc\n"
+          "  stategrad report run.nc -o report.html\n",
+          f);
+}
+
+int main(int argc, char **argv)
+{
+    if (argc < 2) {
+        print_usage(stderr);
+        return EXIT_MISUSE;
+    }
+    if (!strcmp(argv[1], "--help") || !strcmp(argv[1], "-h") || !strcmp(argv[1], "help")) {
+        print_usage(stdout);
+        return fflush(stdout) ? EXIT_FAILED : EXIT_DONE;
+    }
+    if (!strcmp(argv[1], "--version")) {
+        printf("stategrad %s\n", sg_version());
+        return fflush(stdout) ? EXIT_FAILED : EXIT_DONE;
+    }
+    for (const command *const *c = commands; *c; c++)
+        if (!strcmp(argv[1], (*c)->name))
+            return (*c)->run(argc - 1, argv + 1);
+    return misuse("unknown command '%s'; stategrad --help lists them", argv[1]);
+}

@@ -1,0 +1,99 @@
+/* The progress line on stderr, and signals turned into a polite request to stop. */
+#include "cli.h"
+
+#include <math.h>
+#include <signal.h>
+#include <string.h>
+#include <unistd.h>
+
+static volatile sig_atomic_t caught;
+
+static void on_signal(int number)
+{
+    caught = number;
+}
+
+int interrupted(void)
+{
+    return caught;
+}
+
+static void print_duration(FILE *f, double seconds)
+{
+    long s = (long)(seconds + 0.5);
+    if (s >= 3600)
+        fprintf(f, "%ld:%02ld:%02ld", s / 3600, s / 60 % 60, s % 60);
+    else
+        fprintf(f, "%ld:%02ld", s / 60, s % 60);
+}
+
+static bool draw(void *ctx, const sg_progress *p)
+{
+    progress_line *line = ctx;
+    if (caught)
+        return false;
+    if (line->quiet)
+        return true;
+    double interval = line->terminal ? 0.1 : 10.0;
+    if (p->seconds < line->last)
+        line->last = 0;
+    if (p->seconds - line->last < interval)
+        return true;
+    line->last = p->seconds;
+    double rate = p->seconds > 0 ? p->done / p->seconds : 0;
+    if (line->terminal)
+        fputs("\r\033[K", stderr);
+    if (p->epochs)
+        fprintf(stderr, "epoch %u/%u ", p->epoch, p->epochs);
+    fprintf(stderr, "%s ", p->what);
+    if (p->total > 0 && line->terminal) {
+        enum { WIDTH = 24 };
+        int full = (int)(WIDTH * p->done / p->total);
+        fputc('[', stderr);
+        for (int i = 0; i < WIDTH; i++)
+            fputc(i < full ? '#' : '.', stderr);
+        fputs("] ", stderr);
+    }
+    if (p->total > 0)
+        fprintf(stderr, "%3.0f %% ", 100 * p->done / p->total);
+    else
+        fprintf(stderr, "%.0f tokens ", p->done);
+    fprintf(stderr, "%.0f tokens/s", rate);
+    if (p->total > 0 && rate > 0) {
+        fputs("  ETA ", stderr);
+        print_duration(stderr, (p->total - p->done) / rate);
+    }
+    if (isfinite(p->loss))
+        fprintf(stderr, "  loss %.3f  perplexity %.1f", p->loss, exp(p->loss));
+    if (line->terminal) {
+        fflush(stderr);
+        line->drawn = true;
+    } else
+        fputc('\n', stderr);
+    return true;
+}
+
+static void warn(void *ctx, const char *text)
+{
+    progress_line *line = ctx;
+    if (line->drawn)
+        fputs("\r\033[K", stderr);
+    fprintf(stderr, "stategrad: warning: %s\n", text);
+}
+
+sg_monitor progress_monitor(progress_line *p, bool quiet)
+{
+    *p = (progress_line){.quiet = quiet, .terminal = isatty(STDERR_FILENO) != 0};
+    struct sigaction action = {.sa_handler = on_signal};
+    sigemptyset(&action.sa_mask);
+    sigaction(SIGINT, &action, NULL);
+    sigaction(SIGTERM, &action, NULL);
+    return (sg_monitor){draw, warn, p};
+}
+
+void progress_done(progress_line *p)
+{
+    if (p->drawn)
+        fputs("\r\033[K", stderr);
+    p->drawn = false;
+}

@@ -1,0 +1,57 @@
+/* base.h - what every other header of stategrad uses: status, error text, progress, version.
+ *
+ * A function that can fail returns sg_status and takes an sg_error as its last argument (NULL: not interested). On
+ * failure outputs are left NULL or untouched unless the declaration says otherwise. The library never prints, exits
+ * or aborts because of data, files or memory. It has no global state but read-only tables: two threads may each run
+ * an analysis of their own. */
+#ifndef STATEGRAD_BASE_H
+#define STATEGRAD_BASE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+typedef enum {
+    SG_OK = 0,
+    SG_EINVAL,     /* an argument or a combination of arguments makes no sense */
+    SG_ENOMEM,     /* no memory */
+    SG_EIO,        /* the operating system refused a read or write */
+    SG_EFORMAT,    /* a file is not what it should be */
+    SG_ENOCONV,    /* a decomposition or a fit did not converge */
+    SG_ENONFINITE, /* a NaN or an infinity where a number belongs */
+    SG_ECANCELLED  /* the progress callback asked to stop; what could be saved was saved */
+} sg_status;
+
+/* One line, no newline at its end: which file, line, tensor or option; what was found; what was expected. */
+typedef struct {
+    char msg[1024];
+} sg_error;
+
+/* Where long work stands. Called from the calling thread, a few times a second at most. */
+typedef struct {
+    const char *what;    /* "reading", "training", "analysing" ... */
+    double done, total;  /* in tokens; total 0: not known */
+    double seconds;      /* since this phase began */
+    double loss;         /* nats per token of late; NaN where there is none */
+    unsigned epoch, epochs;
+} sg_progress;
+
+/* tick returns true to go on, false to stop soon: the work then saves what it can and returns SG_ECANCELLED.
+ * A NULL sg_monitor, or a NULL tick, is fine everywhere. warn gets one-line warnings (may be NULL). */
+typedef struct {
+    bool (*tick)(void *ctx, const sg_progress *p);
+    void (*warn)(void *ctx, const char *line);
+    void *ctx;
+} sg_monitor;
+
+/* "0.1.0" */
+const char *sg_version(void);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

@@ -1,0 +1,55 @@
+/* train.h - training by truncated back-propagation through time, full softmax, loss in nats per token. */
+#ifndef STATEGRAD_TRAIN_H
+#define STATEGRAD_TRAIN_H
+
+#include "stategrad/lm.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+typedef enum { SG_SGD, SG_ADAM } sg_optimizer;
+
+typedef struct {
+    size_t steps;               /* BPTT window, 50 */
+    size_t batch;               /* parallel streams, 20 */
+    unsigned epochs;            /* 10 */
+    unsigned patience;          /* stop after so many epochs without a better validation perplexity; 0: never */
+    sg_optimizer optimizer;     /* SGD */
+    double lr;                  /* 1 (SGD), 0.001 (Adam) */
+    double lr_decay;            /* 0.8, per epoch ... */
+    unsigned decay_after;       /* ... after this epoch, 6 */
+    double clip;                /* largest gradient norm, 5; 0: none */
+    double dropout;             /* 0.5: on embeddings and layer outputs */
+    double init;                /* U(-init, init), 0.05 */
+    uint64_t seed;
+    const char *embeddings;     /* word2vec file (text or binary), or NULL */
+    bool freeze_embeddings;
+    int threads;                /* 0: all cores */
+    const char *log_path;       /* JSON lines, one an epoch; or NULL */
+    const char *checkpoint;     /* or NULL */
+    double checkpoint_minutes;  /* 10 */
+    bool resume;
+} sg_train_config;
+
+void sg_train_defaults(sg_train_config *cfg);
+/* The setting of Verwimp et al. 2018 (shape too): 1 layer, E=64, H=256, BPTT 200, ... see METHOD section 4. */
+void sg_train_preset_paper(sg_train_config *cfg, sg_model_shape *shape);
+sg_status sg_train_check(const sg_train_config *cfg, const sg_model_shape *shape, sg_error *err);
+
+typedef struct {
+    unsigned epochs;            /* done */
+    double train_nats, valid_nats, best_valid_nats;
+    double tokens_per_second;
+} sg_train_result;
+
+/* Trains m in place; at the end m holds the weights of the best epoch. Same seed, build, machine and threads: same
+ * bytes. SG_ENONFINITE: divergence, with epoch, step and tensor; the best weights so far are in m. SG_ECANCELLED:
+ * asked to stop, checkpoint written. */
+sg_status sg_train(sg_train_result *result, sg_model *m, const sg_stream *train, const sg_stream *valid,
+                   const sg_train_config *cfg, const sg_monitor *monitor, sg_error *err);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

@@ -1,0 +1,94 @@
+/* base_internal.h - errors, allocation, arenas, random numbers, SHA-256, output files: the library's own libc. */
+#ifndef SG_BASE_INTERNAL_H
+#define SG_BASE_INTERNAL_H
+
+#include "stategrad/base.h"
+
+#include <stdio.h>
+
+/* ---- errors ---- */
+
+/* Writes the message (cut, never overrun) and returns st. err may be NULL. */
+#if defined(__GNUC__)
+__attribute__((format(printf, 3, 4)))
+#endif
+sg_status sg_fail(sg_error *err, sg_status st, const char *format, ...);
+
+/* st = call; on failure go to done. Needs a local `sg_status st` and a label `done`. */
+#define TRY(call)                                                                                                     \
+    do {                                                                                                              \
+        st = (call);                                                                                                  \
+        if (st != SG_OK)                                                                                              \
+            goto done;                                                                                                \
+    } while (0)
+
+void sg_warn(const sg_monitor *m, const char *format, ...)
+#if defined(__GNUC__)
+    __attribute__((format(printf, 2, 3)))
+#endif
+    ;
+
+/* ---- allocation: the one door to the heap ---- */
+
+/* n * size bytes of zeros, 64-byte aligned; NULL when there is no memory or the product overflows. n or size 0 gives
+ * a valid pointer. Everything from here is freed with sg_free. */
+void *sg_calloc(size_t n, size_t size);
+/* Grows (or shrinks) p from old_n to n elements, zeros what is new; on failure NULL and p is as before. */
+void *sg_regrow(void *p, size_t old_n, size_t n, size_t size);
+char *sg_strdup(const char *s);
+char *sg_strndup(const char *s, size_t n);
+void sg_free(void *p); /* NULL is fine */
+
+/* For tests: let n more allocations of the process succeed, then fail all; negative: never fail (the default). */
+void sg_alloc_fail_after(long n);
+/* For tests: allocations made and not yet freed. */
+long sg_alloc_live(void);
+
+/* ---- arena: workspace sized once ---- */
+typedef struct {
+    unsigned char *base;
+    size_t size, used;
+} sg_arena;
+sg_status sg_arena_init(sg_arena *a, size_t bytes, sg_error *err);
+/* 64-byte aligned, zeroed at sg_arena_init only; NULL if the arena is full (a bug of the caller: sizes are known). */
+void *sg_arena_take(sg_arena *a, size_t n, size_t size);
+void sg_arena_reset(sg_arena *a);
+void sg_arena_free(sg_arena *a);
+
+/* ---- random numbers: xoshiro256**, seeded through splitmix64; the state is a parameter, never global ---- */
+typedef struct {
+    uint64_t s[4];
+} sg_rng;
+void sg_rng_seed(sg_rng *r, uint64_t seed, uint64_t stream);
+uint64_t sg_rng_next(sg_rng *r);
+double sg_rng_uniform(sg_rng *r);                  /* [0,1), 53 bits */
+uint64_t sg_rng_below(sg_rng *r, uint64_t bound);  /* 0 .. bound-1 without bias; bound > 0 */
+double sg_rng_normal(sg_rng *r);                   /* mean 0, variance 1 */
+
+/* ---- SHA-256 (nettle behind it) ---- */
+typedef struct sg_sha256 sg_sha256;
+sg_status sg_sha256_new(sg_sha256 **out, sg_error *err);
+void sg_sha256_add(sg_sha256 *h, const void *data, size_t n);
+void sg_sha256_hex(sg_sha256 *h, char hex[65]); /* the digest so far; starts anew after it */
+void sg_sha256_free(sg_sha256 *h);
+sg_status sg_sha256_file(const char *path, char hex[65], sg_error *err);
+
+/* ---- output files: whole or not at all ---- */
+
+/* A temporary file beside `path`; commit flushes, fsyncs, renames it over `path` and fsyncs the folder; abort (or
+ * free without commit) removes it. For writers that need a path of their own (NetCDF) use sg_outfile_temp_path and
+ * close that writer before commit. An error names `path`. */
+typedef struct sg_outfile sg_outfile;
+sg_status sg_outfile_open(sg_outfile **out, const char *path, sg_error *err);
+FILE *sg_outfile_stream(sg_outfile *o);            /* checks of write errors happen in commit too */
+const char *sg_outfile_temp_path(const sg_outfile *o);
+sg_status sg_outfile_commit(sg_outfile *o, sg_error *err); /* frees o in every case */
+void sg_outfile_abort(sg_outfile *o);                      /* frees o; NULL is fine */
+
+/* The whole of a regular file, NUL added behind it. SG_EFORMAT: larger than limit bytes. */
+sg_status sg_read_file(char **out, size_t *size, const char *path, size_t limit, sg_error *err);
+
+/* seconds of a monotonic clock */
+double sg_clock(void);
+
+#endif

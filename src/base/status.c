@@ -1,0 +1,51 @@
+#include "base_internal.h"
+
+#include <stdarg.h>
+#include <string.h>
+#include <time.h>
+
+#ifndef SG_VERSION
+#define SG_VERSION "0.0.0"
+#endif
+
+const char *sg_version(void)
+{
+    return SG_VERSION;
+}
+
+sg_status sg_fail(sg_error *err, sg_status st, const char *format, ...)
+{
+    if (err) {
+        va_list args;
+        va_start(args, format);
+        vsnprintf(err->msg, sizeof err->msg, format, args);
+        va_end(args);
+        /* One line: whatever came in from file names or words must not break it. */
+        for (char *c = err->msg; *c; c++)
+            if ((unsigned char)*c < 0x20 || *c == 0x7f)
+                *c = '?';
+    }
+    return st;
+}
+
+void sg_warn(const sg_monitor *m, const char *format, ...)
+{
+    if (!m || !m->warn)
+        return;
+    sg_error line;
+    va_list args;
+    va_start(args, format);
+    vsnprintf(line.msg, sizeof line.msg, format, args);
+    va_end(args);
+    for (char *c = line.msg; *c; c++)
+        if ((unsigned char)*c < 0x20 || *c == 0x7f)
+            *c = '?';
+    m->warn(m->ctx, line.msg);
+}
+
+double sg_clock(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
+}

@@ -1,0 +1,136 @@
+/* Determinism: one BLAS thread gives the same bytes whatever the caller's number of threads; OpenBLAS with several
+ * may split the k dimension. Whoever needs both speed and equal bytes splits work himself and calls with 1 thread. */
+#include "linalg.h"
+
+#include "../base/base_internal.h"
+
+#include <assert.h>
+#include <cblas.h>
+#include <lapacke.h>
+#include <limits.h>
+#include <math.h>
+
+static int narrow(size_t n)
+{
+    assert(n <= INT_MAX);
+    return (int)n;
+}
+
+static CBLAS_TRANSPOSE cblas_trans(la_trans t)
+{
+    return t == LA_T ? CblasTrans : CblasNoTrans;
+}
+
+void la_sgemm(la_trans ta, la_trans tb, size_t m, size_t n, size_t k, float alpha, const float *A, size_t lda,
+              const float *B, size_t ldb, float beta, float *C, size_t ldc)
+{
+    if (!m || !n)
+        return;
+    cblas_sgemm(CblasRowMajor, cblas_trans(ta), cblas_trans(tb), narrow(m), narrow(n), narrow(k), alpha, A,
+                narrow(lda), B, narrow(ldb), beta, C, narrow(ldc));
+}
+
+void la_dgemm(la_trans ta, la_trans tb, size_t m, size_t n, size_t k, double alpha, const double *A, size_t lda,
+              const double *B, size_t ldb, double beta, double *C, size_t ldc)
+{
+    if (!m || !n)
+        return;
+    cblas_dgemm(CblasRowMajor, cblas_trans(ta), cblas_trans(tb), narrow(m), narrow(n), narrow(k), alpha, A,
+                narrow(lda), B, narrow(ldb), beta, C, narrow(ldc));
+}
+
+int la_set_threads(int n)
+{
+    int before = openblas_get_num_threads();
+    openblas_set_num_threads(n);
+    return before;
+}
+
+static sg_status lapack_status(lapack_int info, const char *routine, sg_error *err)
+{
+    if (info == LAPACK_WORK_MEMORY_ERROR || info == LAPACK_TRANSPOSE_MEMORY_ERROR)
+        return sg_fail(err, SG_ENOMEM, "%s: no memory", routine);
+    if (info < 0)
+        return sg_fail(err, SG_ENONFINITE, "%s: argument %d is not finite or not legal", routine, -(int)info);
+    if (info > 0)
+        return sg_fail(err, SG_ENOCONV, "%s: did not converge (info %d)", routine, (int)info);
+    return SG_OK;
+}
+
+static sg_status fits_int(size_t m, size_t n, const char *routine, sg_error *err)
+{
+    if (m > INT_MAX || n > INT_MAX || (n && m > INT_MAX / n))
+        return sg_fail(err, SG_EINVAL, "%s: a matrix of %zu x %zu does not fit a BLAS int", routine, m, n);
+    return SG_OK;
+}
+
+static void fix_signs(size_t m, size_t n, size_t r, double *P, double *Vt)
+{
+    for (size_t k = 0; k < r; k++) {
+        double *v = Vt + k * n, largest = 0;
+        for (size_t j = 0; j < n; j++)
+            if (fabs(v[j]) > fabs(largest))
+                largest = v[j];
+        if (largest >= 0)
+            continue;
+        for (size_t j = 0; j < n; j++)
+            v[j] = -v[j];
+        for (size_t i = 0; i < m; i++)
+            P[i * r + k] = -P[i * r + k];
+    }
+}
+
+sg_status la_svd(size_t m, size_t n, double *A, double *S, double *P, double *Vt, sg_error *err)
+{
+    sg_status st = fits_int(m, n, "SVD", err);
+    size_t r = m < n ? m : n;
+    if (st != SG_OK || !r)
+        return st;
+    lapack_int info = LAPACKE_dgesdd(LAPACK_ROW_MAJOR, P ? 'S' : 'N', narrow(m), narrow(n), A, narrow(n), S, P,
+                                     narrow(P ? r : 1), Vt, narrow(n));
+    st = lapack_status(info, "SVD", err);
+    if (st == SG_OK && P)
+        fix_signs(m, n, r, P, Vt);
+    return st;
+}
+
+sg_status la_eigh(size_t n, double *A, double *w, bool vectors, sg_error *err)
+{
+    sg_status st = fits_int(n, n, "eigenvalues", err);
+    if (st != SG_OK || !n)
+        return st;
+    /* Column-major on a symmetric matrix: no transposition, and eigenvectors come out in the rows of A. */
+    lapack_int info = LAPACKE_dsyevd(LAPACK_COL_MAJOR, vectors ? 'V' : 'N', 'L', narrow(n), A, narrow(n), w);
+    return lapack_status(info, "eigenvalues", err);
+}
+
+sg_status la_cholesky(size_t n, double *A, sg_error *err)
+{
+    sg_status st = fits_int(n, n, "Cholesky", err);
+    if (st != SG_OK || !n)
+        return st;
+    lapack_int info = LAPACKE_dpotrf(LAPACK_ROW_MAJOR, 'L', narrow(n), A, narrow(n));
+    if (info > 0)
+        return sg_fail(err, SG_ENOCONV, "Cholesky: the matrix is not positive definite (pivot %d)", (int)info);
+    st = lapack_status(info, "Cholesky", err);
+    for (size_t i = 0; i < n; i++)
+        for (size_t j = i + 1; j < n; j++)
+            A[i * n + j] = 0;
+    return st;
+}
+
+void la_solve_lower(size_t n, size_t m, const double *L, la_trans t, double *B)
+{
+    if (n && m)
+        cblas_dtrsm(CblasRowMajor, CblasLeft, CblasLower, cblas_trans(t), CblasNonUnit, narrow(n), narrow(m), 1.0, L,
+                    narrow(n), B, narrow(m));
+}
+
+sg_status la_lstsq(size_t m, size_t n, double *A, double *b, sg_error *err)
+{
+    sg_status st = fits_int(m, n, "least squares", err);
+    if (st != SG_OK || !n)
+        return st;
+    return lapack_status(LAPACKE_dgels(LAPACK_ROW_MAJOR, 'N', narrow(m), narrow(n), 1, A, narrow(n), b, 1),
+                         "least squares", err);
+}
