@@ -1,6 +1,7 @@
 /* analysis.h - the main job: state gradients of a whole corpus, averaged per class and delay, into a run file.
  *
- *   stream -> forward states -> gradients -> sums per class set, delay and block -> means, spectra, errors -> run file */
+ *   stream -> forward states -> gradients -> sums per class set, delay and block -> means, spectra, errors
+ *          -> run file */
 #ifndef STATEGRAD_ANALYSIS_H
 #define STATEGRAD_ANALYSIS_H
 
@@ -15,7 +16,8 @@ typedef enum { SG_CARRY, SG_RESET, SG_WINDOW } sg_state_handling;
 /* A direction in embedding space: mean embedding of side a - mean embedding of side b (or a vector file). */
 typedef struct {
     const char *name;
-    const char *a, *b; /* a class name, a file of words, or a word list "w1 w2 ..."; b NULL: a is a file of pairs or .npy */
+    const char *a, *b; /* a class name, a file of words, or a word list "w1 w2 ..."; b NULL: a is a file of pairs
+                        * or .npy */
 } sg_property;
 
 typedef struct {

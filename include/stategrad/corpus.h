@@ -97,7 +97,7 @@ sg_status sg_stream_new(sg_stream **out, const sg_corpus_config *cfg, const sg_v
                         const sg_monitor *monitor, sg_error *err);
 uint64_t sg_stream_length(const sg_stream *s);
 const sg_stream_counts *sg_stream_info(const sg_stream *s);
-const char *sg_stream_sha256(const sg_stream *s);           /* of the corpus's bytes after decompression, 64 hex digits */
+const char *sg_stream_sha256(const sg_stream *s); /* of the corpus's bytes after decompression, 64 hex digits */
 uint64_t sg_stream_class_tokens(const sg_stream *s, const sg_classes *k, size_t c);
 /* Steps start .. start+n-1; safe from several threads at once. */
 sg_status sg_stream_read(const sg_stream *s, uint64_t start, size_t n, sg_step *steps, sg_error *err);

@@ -36,7 +36,8 @@ const char *sg_run_attribute(const sg_run *r, const char *name);
 
 /* A variable's number of dimensions and their lengths; group NULL: the root. *rank 0 and false: no such variable. */
 enum { SG_RUN_MAX_DIMS = 6 };
-bool sg_run_shape(const sg_run *r, const char *group, const char *variable, size_t *rank, size_t shape[SG_RUN_MAX_DIMS]);
+bool sg_run_shape(const sg_run *r, const char *group, const char *variable, size_t *rank,
+                  size_t shape[SG_RUN_MAX_DIMS]);
 /* count numbers from start, in row-major order, as double; missing values are NaN. start, count: one a dimension;
  * both NULL: the whole variable. */
 sg_status sg_run_read(const sg_run *r, const char *group, const char *variable, const size_t *start,

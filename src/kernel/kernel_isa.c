@@ -27,8 +27,10 @@ static inline float exp_one(float x)
     p = p * r + 1.6666665459e-1f;
     p = p * r + 5.0000001201e-1f;
     p = p * r * r + r + 1.0f;
-    int32_t bits = ((int32_t)n + 127) << 23;
+    uint32_t bits; /* the low bits of `shifted` are n, whatever x was: no conversion that a NaN could upset */
     float scale;
+    memcpy(&bits, &shifted, sizeof bits);
+    bits = (bits + 127u) << 23;
     memcpy(&scale, &bits, sizeof scale);
     return p * scale;
 }

@@ -21,7 +21,8 @@ void la_dgemm(la_trans ta, la_trans tb, size_t m, size_t n, size_t k, double alp
 int la_set_threads(int n);
 
 /* A (m,n) = P diag(S) V^T, r = min(m,n): S (r) descending, P (m,r) and Vt (r,n) with orthonormal columns / rows;
- * signs are fixed so that the largest entry of each right vector is positive. P and Vt may both be NULL. A is destroyed. */
+ * signs are fixed so that the largest entry of each right vector is positive. P and Vt may both be NULL. A is
+ * destroyed. */
 sg_status la_svd(size_t m, size_t n, double *A, double *S, double *P, double *Vt, sg_error *err);
 
 /* Symmetric A (n,n): eigenvalues ascending in w; eigenvectors in the rows of A if vectors, else A is destroyed. */

@@ -1,0 +1,49 @@
+# A thin front to Meson and to the scripts in tools/. The two commands to know: make demo, make check.
+BUILD ?= build
+PREFIX ?= /usr/local
+FUZZ_SECONDS ?= 60
+
+all: setup
+	@[ -f $(BUILD)/build.ninja ] || meson setup $(BUILD) --prefix=$(PREFIX) >/dev/null
+	@ninja -C $(BUILD) --quiet product
+	@ln -sfn cli/stategrad $(BUILD)/stategrad
+	@ln -sfn $(BUILD)/cli/stategrad stategrad
+	@echo "built: ./stategrad and $(BUILD)/libstategrad.so"
+
+setup:
+	@tools/setup build
+
+setup-all:
+	@tools/setup check
+
+# A real corpus from download to demo/report.html.
+demo: all
+	@tools/demo
+
+# Everything that must hold, with the compilers, sanitizers and static checks; the last line counts.
+check: setup-all
+	@tools/check
+
+bench: setup-all all
+	@tools/bench
+
+# The long forms: line coverage, fuzzing, kill and fault torture.
+coverage: setup-all
+	@tools/coverage
+
+lint: setup-all
+	@tools/lint
+
+fuzz: setup-all
+	@tools/fuzz $(FUZZ_SECONDS)
+
+torture: setup-all all
+	@tools/torture
+
+install: all
+	meson install -C $(BUILD) --no-rebuild
+
+clean:
+	rm -rf build build-* demo stategrad
+
+.PHONY: all setup setup-all demo check bench coverage lint fuzz torture install clean
