@@ -49,7 +49,7 @@ int parse_options(const command *c, const option *table, int *argc, char **argv,
 void print_help(FILE *f, const command *c, const option *table);
 void option_list_free(option_list *l);
 
-/* "stategrad: message" on stderr; the exit code for st (SG_EINVAL: misuse 2 when `misuse`, else 1). */
+/* "stategrad: message" on stderr; the exit code for st: 1, or 128 + the signal that cancelled the work. */
 int fail(sg_status st, const sg_error *err);
 int misuse(const char *format, ...) __attribute__((format(printf, 1, 2)));
 

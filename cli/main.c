@@ -1,11 +1,23 @@
 /* stategrad - the table of commands and nothing else. */
 #include "cli.h"
 
+#include <errno.h>
+#include <signal.h>
 #include <string.h>
 
 const command *const commands[] = {
     NULL,
 };
+
+/* Results that did not reach standard output (a full disk behind it) are a failure. */
+static int finish(int code)
+{
+    errno = 0;
+    if (fflush(stdout) == 0 && !ferror(stdout))
+        return code;
+    fprintf(stderr, "stategrad: standard output: %s\n", errno ? strerror(errno) : "cannot be written");
+    return code == EXIT_DONE ? EXIT_FAILED : code;
+}
 
 static void print_usage(FILE *f)
 {
@@ -23,20 +35,21 @@ static void print_usage(FILE *f)
 
 int main(int argc, char **argv)
 {
+    signal(SIGXFSZ, SIG_IGN); /* a file size limit is a write error like others */
     if (argc < 2) {
         print_usage(stderr);
         return EXIT_MISUSE;
     }
     if (!strcmp(argv[1], "--help") || !strcmp(argv[1], "-h") || !strcmp(argv[1], "help")) {
         print_usage(stdout);
-        return fflush(stdout) ? EXIT_FAILED : EXIT_DONE;
+        return finish(EXIT_DONE);
     }
     if (!strcmp(argv[1], "--version")) {
         printf("stategrad %s\n", sg_version());
-        return fflush(stdout) ? EXIT_FAILED : EXIT_DONE;
+        return finish(EXIT_DONE);
     }
     for (const command *const *c = commands; *c; c++)
         if (!strcmp(argv[1], (*c)->name))
-            return (*c)->run(argc - 1, argv + 1);
+            return finish((*c)->run(argc - 1, argv + 1));
     return misuse("unknown command '%s'; stategrad --help lists them", argv[1]);
 }

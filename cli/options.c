@@ -21,6 +21,8 @@ int misuse(const char *format, ...)
 int fail(sg_status st, const sg_error *err)
 {
     fprintf(stderr, "stategrad: %s\n", err->msg[0] ? err->msg : "failed without a message");
+    if (st == SG_ECANCELLED && interrupted())
+        return 128 + interrupted();
     return st == SG_OK ? EXIT_DONE : EXIT_FAILED;
 }
 

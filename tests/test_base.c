@@ -3,6 +3,7 @@
 #include "base/base_internal.h"
 
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 static void error_is_one_line_and_cut(void **state)
@@ -129,12 +130,55 @@ static void output_appears_whole_or_not_at_all(void **state)
     assert_int_equal(rmdir(folder), 0);
 }
 
+static void output_keeps_permissions_and_clears_leftovers(void **state)
+{
+    (void)state;
+    char folder[] = "/tmp/sg_base_XXXXXX", path[300], left[300];
+    struct stat info;
+    sg_outfile *o, *other;
+    sg_error err;
+    assert_non_null(mkdtemp(folder));
+    snprintf(path, sizeof path, "%s/%0255d", folder, 7); /* the longest name */
+    mode_t mask = umask(027);
+    assert_ok(sg_outfile_open(&o, path, &err), err);
+    assert_ok(sg_outfile_commit(o, &err), err);
+    assert_int_equal(stat(path, &info), 0);
+    assert_int_equal(info.st_mode & 0777, 0640);
+    umask(mask);
+    assert_int_equal(chmod(path, 0604), 0);
+
+    /* A killed writer: its file stays, its lock does not. A living one's is left alone. */
+    pid_t child = fork();
+    assert_true(child >= 0);
+    if (child == 0)
+        _exit(sg_outfile_open(&o, path, NULL) != SG_OK);
+    int status;
+    assert_int_equal(waitpid(child, &status, 0), child);
+    assert_int_equal(status, 0);
+    assert_ok(sg_outfile_open(&o, path, &err), err);
+    assert_ok(sg_outfile_open(&other, path, &err), err);
+    snprintf(left, sizeof left, "%s", sg_outfile_temp_path(o));
+    fputs("one", sg_outfile_stream(o));
+    fputs("other", sg_outfile_stream(other));
+    assert_int_equal(access(left, F_OK), 0);
+    assert_ok(sg_outfile_commit(other, &err), err);
+    assert_ok(sg_outfile_commit(o, &err), err);
+    assert_int_equal(stat(path, &info), 0);
+    assert_int_equal(info.st_size, 3);
+    assert_int_equal(info.st_mode & 0777, 0604);
+    unlink(path);
+    assert_int_equal(rmdir(folder), 0); /* nothing was left */
+    assert_int_equal(sg_outfile_open(&o, "", &err), SG_EIO);
+    assert_int_equal(sg_outfile_open(&o, "folder/", &err), SG_EIO);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(error_is_one_line_and_cut), cmocka_unit_test(allocation_checks_overflow_and_can_fail),
         cmocka_unit_test(arena_is_bounded),          cmocka_unit_test(rng_repeats_and_is_fair),
         cmocka_unit_test(sha256_of_abc),             cmocka_unit_test(output_appears_whole_or_not_at_all),
+        cmocka_unit_test(output_keeps_permissions_and_clears_leftovers),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -75,7 +75,8 @@ sg_status sg_sha256_file(const char *path, char hex[65], sg_error *err);
 
 /* ---- output files: whole or not at all ---- */
 
-/* A temporary file beside `path`; commit flushes, fsyncs, renames it over `path` and fsyncs the folder; abort (or
+/* A temporary file beside `path`, readable by whom the umask (or the replaced file) lets; one that a killed writer of
+ * the same output left behind is removed. commit flushes, fsyncs, renames it over `path` and fsyncs the folder; abort (or
  * free without commit) removes it. For writers that need a path of their own (NetCDF) use sg_outfile_temp_path and
  * close that writer before commit. An error names `path`. */
 typedef struct sg_outfile sg_outfile;

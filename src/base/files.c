@@ -1,11 +1,13 @@
 /* Output files that appear whole or not at all, whole-file reads, SHA-256. */
 #include "base_internal.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <inttypes.h>
 #include <nettle/sha2.h>
-#include <stdlib.h>
 #include <string.h>
+#include <sys/random.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -24,33 +26,102 @@ static void outfile_free(sg_outfile *o)
     sg_free(o);
 }
 
+/* Temporary files are ".stategrad-<h>-<random>" with <h> from the output's name: short enough for any name of 255
+ * bytes, and the next writer of the same output recognises what a killed one left behind. */
+enum { SUFFIX = 16, TEMP_ROOM = 64 };
+
+static uint64_t name_hash(const char *name)
+{
+    uint64_t h = 14695981039346656037u; /* FNV-1a */
+    for (; *name; name++)
+        h = (h ^ (unsigned char)*name) * 1099511628211u;
+    return h;
+}
+
+/* A lock that goes with the open file: nobody holds it once its process is dead. HDF5's own flock() is another kind.
+ * Waits when wait is true. */
+static bool lock_file(int fd, bool wait)
+{
+    struct flock lock = {.l_type = F_WRLCK, .l_whence = SEEK_SET};
+    int r;
+    do
+        r = fcntl(fd, wait ? F_OFD_SETLKW : F_OFD_SETLK, &lock);
+    while (r != 0 && errno == EINTR);
+    return r == 0;
+}
+
+/* Removes temporary files with this prefix whose writer is dead. Failing at it is no error. */
+static void remove_leftovers(const char *folder, const char *prefix)
+{
+    DIR *d = opendir(folder);
+    if (!d)
+        return;
+    size_t length = strlen(prefix);
+    for (struct dirent *entry; (entry = readdir(d));) {
+        if (strncmp(entry->d_name, prefix, length) != 0 || strlen(entry->d_name) != length + SUFFIX)
+            continue;
+        int fd = openat(dirfd(d), entry->d_name, O_RDWR | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+        if (fd < 0)
+            continue;
+        if (lock_file(fd, false))
+            unlinkat(dirfd(d), entry->d_name, 0);
+        close(fd);
+    }
+    closedir(d);
+}
+
+/* A new, locked temporary file of mode 0666 less the umask; its name is written to temp (TEMP_ROOM more than the
+ * folder's length). -1 and errno: none could be made. */
+static int create_temp(char *temp, const char *folder, const char *prefix)
+{
+    for (int tries = 0; tries < 100; tries++) {
+        uint64_t random;
+        if (getrandom(&random, sizeof random, 0) != (ssize_t)sizeof random)
+            random = (uint64_t)getpid() << 32 ^ (uint64_t)(uintptr_t)temp ^ (uint64_t)(1e9 * sg_clock());
+        snprintf(temp, strlen(folder) + TEMP_ROOM, "%s/%s%016" PRIx64, folder, prefix, random);
+        int fd = open(temp, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
+        if (fd < 0 && (errno == EEXIST || errno == EINTR))
+            continue;
+        struct stat info;
+        if (fd < 0 || !lock_file(fd, true) || fstat(fd, &info) != 0 || info.st_nlink > 0)
+            return fd;
+        close(fd); /* another writer took it for a leftover before the lock was ours */
+    }
+    return -1;
+}
+
 sg_status sg_outfile_open(sg_outfile **out, const char *path, sg_error *err)
 {
     sg_status st = SG_OK;
     *out = NULL;
     int fd = -1;
     struct stat old;
-    const char *slash = strrchr(path, '/');
+    char prefix[TEMP_ROOM];
+    const char *slash = strrchr(path, '/'), *name = slash ? slash + 1 : path;
     size_t folder_length = slash ? (size_t)(slash - path) : 0;
-    if (stat(path, &old) == 0 && !S_ISREG(old.st_mode))
+    if (!*name)
+        return sg_fail(err, SG_EIO, "'%s': is a folder or nothing, expected the name of a file to write", path);
+    bool exists = stat(path, &old) == 0;
+    if (exists && !S_ISREG(old.st_mode))
         return sg_fail(err, SG_EIO, "%s: is not a regular file, cannot be replaced", path);
+    if (exists && access(path, W_OK) != 0)
+        return sg_fail(err, SG_EIO, "%s: cannot be replaced: %s", path, strerror(errno));
     sg_outfile *o = sg_calloc(1, sizeof *o);
-    static const char suffix[] = ".XXXXXX";
     if (!o || !(o->path = sg_strdup(path)) ||
         !(o->folder = slash ? sg_strndup(folder_length ? path : "/", folder_length ? folder_length : 1)
                             : sg_strdup(".")) ||
-        !(o->temp = sg_calloc(strlen(path) + 64, 1)))
+        !(o->temp = sg_calloc(strlen(o->folder) + TEMP_ROOM, 1)))
         TRY(sg_fail(err, SG_ENOMEM, "%s: no memory", path));
-    /* A short name of its own: a 255-byte name has no room for a suffix. */
-    snprintf(o->temp, strlen(path) + 64, "%s/.stategrad%s", o->folder, suffix);
-    if ((fd = mkstemp(o->temp)) < 0) {
+    snprintf(prefix, sizeof prefix, ".stategrad-%016" PRIx64 "-", name_hash(name));
+    remove_leftovers(o->folder, prefix);
+    if ((fd = create_temp(o->temp, o->folder, prefix)) < 0) {
         int e = errno;
         o->temp[0] = 0;
         TRY(sg_fail(err, SG_EIO, "%s: cannot be written: %s", path, strerror(e)));
     }
-    mode_t mask = umask(0);
-    umask(mask);
-    if (fchmod(fd, 0666 & ~mask) != 0 || !(o->stream = fdopen(fd, "w+b")))
+    if (exists)
+        (void)fchmod(fd, old.st_mode & 07777); /* a replaced file keeps its permissions where that is allowed */
+    if (!(o->stream = fdopen(fd, "w+b")))
         TRY(sg_fail(err, SG_EIO, "%s: cannot be written: %s", path, strerror(errno)));
     fd = -1;
     *out = o;
