@@ -1,0 +1,83 @@
+/* run_internal.h - writing the run file, and the one table of what is in it (spec.c).
+ *
+ * A file is defined first (dimensions, groups, variables, attributes), then filled by hyperslabs in any order, then
+ * committed: it appears whole or not at all. The NetCDF and HDF5 libraries are not safe in several threads at once:
+ * run_lock() guards every call of ours into them. */
+#ifndef SG_RUN_INTERNAL_H
+#define SG_RUN_INTERNAL_H
+
+#include "stategrad/run.h"
+
+#include <stdio.h>
+
+typedef enum { RUN_F32, RUN_F64, RUN_I32, RUN_I64, RUN_STRING } run_type;
+
+/* One row a variable: where it lives, its shape by dimension names, what xarray shows of it. */
+typedef struct {
+    const char *name;
+    run_type type;
+    bool in_group;   /* else in the root */
+    bool required;   /* a run file without it is refused */
+    const char *dims; /* "class delay rank" */
+    const char *long_name, *units;
+} run_variable;
+
+extern const run_variable run_variables[]; /* ends with a NULL name */
+/* NULL: not in the table. A baseline's own embedding_covariance_factor lives in its group. */
+const run_variable *run_variable_find(const char *name);
+
+enum { RUN_ROOT = 0, RUN_MAX_GROUPS = 64, RUN_MAX_CLASSES = 1 << 20, RUN_MAX_DELAYS = 1 << 24 };
+/* "kind" attribute of the root */
+#define RUN_KIND "stategrad-run"
+#define RUN_KIND_PART "stategrad-run-part"
+
+typedef struct run_writer run_writer;
+
+/* A new file that will become `path` at commit. */
+sg_status run_writer_create(run_writer **out, const char *path, sg_error *err);
+/* The file at `path` opened for changes: works on a copy that replaces `target` (may be `path`) at commit. */
+sg_status run_writer_modify(run_writer **out, const char *path, const char *target, sg_error *err);
+/* Groups are numbered from 1; RUN_ROOT is the root. */
+sg_status run_writer_group(run_writer *w, const char *name, int *group, sg_error *err);
+/* length 0: grows with what is written (only "property"). */
+sg_status run_writer_dim(run_writer *w, int group, const char *name, size_t length, sg_error *err);
+/* A row of run_variables; its dimensions exist in the group or the root. Nothing happens if it is there already. */
+sg_status run_writer_define(run_writer *w, int group, const char *variable, sg_error *err);
+bool run_writer_has(run_writer *w, int group, const char *variable);
+/* variable NULL: of the group. */
+sg_status run_writer_text(run_writer *w, int group, const char *variable, const char *name, const char *text,
+                          sg_error *err);
+sg_status run_writer_integer(run_writer *w, int group, const char *variable, const char *name, int64_t value,
+                             sg_error *err);
+sg_status run_writer_real(run_writer *w, int group, const char *variable, const char *name, double value,
+                          sg_error *err);
+/* Hyperslabs, row-major; start and count NULL: the whole variable. float and double go into either kind. */
+sg_status run_writer_put_f32(run_writer *w, int group, const char *variable, const size_t *start, const size_t *count,
+                             const float *x, sg_error *err);
+sg_status run_writer_put_f64(run_writer *w, int group, const char *variable, const size_t *start, const size_t *count,
+                             const double *x, sg_error *err);
+sg_status run_writer_put_i64(run_writer *w, int group, const char *variable, const size_t *start, const size_t *count,
+                             const int64_t *x, sg_error *err);
+sg_status run_writer_put_string(run_writer *w, int group, const char *variable, size_t i, const char *text,
+                                sg_error *err);
+/* Frees w in every case. Commit adds a checksum behind the NetCDF data (readers of NetCDF do not see it). */
+sg_status run_writer_commit(run_writer *w, sg_error *err);
+void run_writer_abort(run_writer *w);
+
+/* Opens a part (RUN_KIND_PART) as well; sg_run_open refuses those by name. */
+sg_status run_open_part(sg_run **out, const char *path, sg_error *err);
+bool run_is_part(const sg_run *r);
+const char *run_path(const sg_run *r);
+/* float32 without a detour through double */
+sg_status run_read_f32(const sg_run *r, const char *group, const char *variable, const size_t *start,
+                       const size_t *count, float *out, sg_error *err);
+/* An attribute of a group as text, borrowed; NULL: none. */
+const char *run_group_attribute(sg_run *r, const char *group, const char *name);
+
+void run_lock(void);
+void run_unlock(void);
+sg_status run_checksum_write(FILE *f, const char *path, sg_error *err);
+/* SG_EFORMAT: the checksum is there and wrong. *length: of the file without it. */
+sg_status run_checksum_verify(const char *path, uint64_t *length, sg_error *err);
+
+#endif

@@ -1,0 +1,423 @@
+/* Writing run files: NetCDF-4 on a temporary path, a checksum behind the data, then rename. */
+#include "run_internal.h"
+
+#include "../base/base_internal.h"
+
+#include <errno.h>
+#include <math.h>
+#include <netcdf.h>
+#include <pthread.h>
+#include <string.h>
+#include <zlib.h>
+
+/* Level 1 with byte shuffling: float noise shrinks little more at higher levels, and they take five times as long. */
+enum { DEFLATE_LEVEL = 1, CHUNK_BYTES = 1 << 18 };
+
+struct run_writer {
+    char *path;
+    sg_outfile *file;
+    int nc;
+    bool is_open;
+    int groups[RUN_MAX_GROUPS + 1]; /* [0] the root */
+    int n_groups;
+};
+
+/* NetCDF's and HDF5's tables are process-wide; this lock is the price of two analyses in two threads. */
+static pthread_mutex_t library_lock = PTHREAD_MUTEX_INITIALIZER;
+
+void run_lock(void)
+{
+    pthread_mutex_lock(&library_lock);
+}
+
+void run_unlock(void)
+{
+    pthread_mutex_unlock(&library_lock);
+}
+
+static sg_status nc_status(const run_writer *w, int rc, const char *what, sg_error *err)
+{
+    if (rc == NC_NOERR)
+        return SG_OK;
+    int e = errno;
+    return sg_fail(err, rc == NC_ENOMEM ? SG_ENOMEM : SG_EIO, "%s: cannot be written: %s%s%s%s%s", w->path, what,
+                   what[0] ? ": " : "", nc_strerror(rc), e ? ": " : "", e ? strerror(e) : "");
+}
+
+/* st = status of a NetCDF call made under the lock */
+#define NC(w, what, call)                                                                                             \
+    do {                                                                                                              \
+        run_lock();                                                                                                   \
+        errno = 0;                                                                                                    \
+        int rc_ = (call);                                                                                             \
+        run_unlock();                                                                                                 \
+        TRY(nc_status(w, rc_, what, err));                                                                            \
+    } while (0)
+
+static sg_status writer_new(run_writer **out, const char *target, sg_error *err)
+{
+    sg_status st = SG_OK;
+    run_writer *w = sg_calloc(1, sizeof *w);
+    *out = NULL;
+    if (!w || !(w->path = sg_strdup(target)))
+        TRY(sg_fail(err, SG_ENOMEM, "%s: no memory", target));
+    TRY(sg_outfile_open(&w->file, target, err));
+    *out = w;
+    w = NULL;
+done:
+    run_writer_abort(w);
+    return st;
+}
+
+sg_status run_writer_create(run_writer **out, const char *path, sg_error *err)
+{
+    sg_status st = SG_OK;
+    run_writer *w = NULL;
+    *out = NULL;
+    TRY(writer_new(&w, path, err));
+    NC(w, "", nc_create(sg_outfile_temp_path(w->file), NC_NETCDF4 | NC_CLOBBER, &w->nc));
+    w->is_open = true;
+    w->groups[RUN_ROOT] = w->nc;
+    *out = w;
+    w = NULL;
+done:
+    run_writer_abort(w);
+    return st;
+}
+
+static sg_status copy_without_checksum(run_writer *w, const char *path, uint64_t length, sg_error *err)
+{
+    sg_status st = SG_OK;
+    char buffer[16384];
+    FILE *to = sg_outfile_stream(w->file), *from = fopen(path, "rb");
+    if (!from)
+        return sg_fail(err, SG_EIO, "%s: %s", path, strerror(errno));
+    while (length) {
+        size_t n = length < sizeof buffer ? (size_t)length : sizeof buffer;
+        if (fread(buffer, 1, n, from) != n)
+            TRY(sg_fail(err, SG_EIO, "%s: cannot be read", path));
+        if (fwrite(buffer, 1, n, to) != n)
+            TRY(sg_fail(err, SG_EIO, "%s: cannot be written: %s", w->path, strerror(errno)));
+        length -= n;
+    }
+    if (fflush(to) != 0)
+        TRY(sg_fail(err, SG_EIO, "%s: cannot be written: %s", w->path, strerror(errno)));
+done:
+    fclose(from);
+    return st;
+}
+
+sg_status run_writer_modify(run_writer **out, const char *path, const char *target, sg_error *err)
+{
+    sg_status st = SG_OK;
+    run_writer *w = NULL;
+    uint64_t length = 0;
+    int n = 0;
+    *out = NULL;
+    TRY(run_checksum_verify(path, &length, err));
+    TRY(writer_new(&w, target, err));
+    TRY(copy_without_checksum(w, path, length, err));
+    NC(w, "", nc_open(sg_outfile_temp_path(w->file), NC_WRITE, &w->nc));
+    w->is_open = true;
+    w->groups[RUN_ROOT] = w->nc;
+    NC(w, "", nc_inq_grps(w->nc, &n, NULL));
+    if (n > RUN_MAX_GROUPS)
+        TRY(sg_fail(err, SG_EFORMAT, "%s: %d groups, at most %d expected", path, n, (int)RUN_MAX_GROUPS));
+    NC(w, "", nc_inq_grps(w->nc, NULL, w->groups + 1));
+    w->n_groups = n;
+    *out = w;
+    w = NULL;
+done:
+    run_writer_abort(w);
+    return st;
+}
+
+sg_status run_writer_group(run_writer *w, const char *name, int *group, sg_error *err)
+{
+    sg_status st = SG_OK;
+    char found[NC_MAX_NAME + 1];
+    for (int g = 1; g <= w->n_groups; g++) {
+        NC(w, name, nc_inq_grpname(w->groups[g], found));
+        if (!strcmp(found, name)) {
+            *group = g;
+            return SG_OK;
+        }
+    }
+    if (w->n_groups == RUN_MAX_GROUPS)
+        return sg_fail(err, SG_EINVAL, "%s: more than %d groups", w->path, (int)RUN_MAX_GROUPS);
+    NC(w, name, nc_def_grp(w->nc, name, &w->groups[w->n_groups + 1]));
+    *group = ++w->n_groups;
+done:
+    return st;
+}
+
+sg_status run_writer_dim(run_writer *w, int group, const char *name, size_t length, sg_error *err)
+{
+    sg_status st = SG_OK;
+    int id;
+    NC(w, name, nc_def_dim(w->groups[group], name, length ? length : NC_UNLIMITED, &id));
+done:
+    return st;
+}
+
+static nc_type netcdf_type(run_type t)
+{
+    static const nc_type types[] = {NC_FLOAT, NC_DOUBLE, NC_INT, NC_INT64, NC_STRING};
+    return types[t];
+}
+
+static size_t type_size(run_type t)
+{
+    static const size_t sizes[] = {4, 8, 4, 8, sizeof(char *)};
+    return sizes[t];
+}
+
+/* Chunks of at most CHUNK_BYTES that run along the last dimensions: one (class, delay) is one or few chunks. */
+static void choose_chunks(size_t rank, const size_t *shape, size_t size, size_t *chunk)
+{
+    size_t room = CHUNK_BYTES / size;
+    for (size_t i = rank; i-- > 0;) {
+        size_t n = shape[i] ? shape[i] : 1;
+        chunk[i] = n < room ? n : room ? room : 1;
+        room = chunk[i] == n ? room / n : 1;
+    }
+}
+
+sg_status run_writer_define(run_writer *w, int group, const char *variable, sg_error *err)
+{
+    sg_status st = SG_OK;
+    const run_variable *v = run_variable_find(variable);
+    size_t rank = 0, shape[SG_RUN_MAX_DIMS], chunk[SG_RUN_MAX_DIMS], bytes;
+    int dims[SG_RUN_MAX_DIMS], nc = w->groups[group], id;
+    bool grows = false;
+    if (!v)
+        return sg_fail(err, SG_EINVAL, "%s: variable %s is not in the table of the run file", w->path, variable);
+    if (run_writer_has(w, group, variable))
+        return SG_OK;
+    bytes = type_size(v->type);
+    for (const char *p = v->dims; *p; rank++) {
+        char name[64];
+        size_t n = strcspn(p, " ");
+        snprintf(name, sizeof name, "%.*s", (int)n, p);
+        NC(w, name, nc_inq_dimid(nc, name, &dims[rank]));
+        NC(w, name, nc_inq_dimlen(nc, dims[rank], &shape[rank]));
+        if (!strcmp(name, "property")) {
+            shape[rank] = 1;
+            grows = true;
+        }
+        bytes *= shape[rank];
+        p += n + (p[n] == ' ');
+    }
+    NC(w, variable, nc_def_var(nc, variable, netcdf_type(v->type), (int)rank, dims, &id));
+    if (v->type != RUN_STRING) {
+        if (grows || bytes > 4096) {
+            choose_chunks(rank, shape, type_size(v->type), chunk);
+            NC(w, variable, nc_def_var_chunking(nc, id, NC_CHUNKED, chunk));
+            NC(w, variable, nc_def_var_deflate(nc, id, 1, 1, DEFLATE_LEVEL));
+            NC(w, variable, nc_set_var_chunk_cache(nc, id, 2 * CHUNK_BYTES, 7, 1.0f));
+        }
+        float nan_f = NAN;
+        double nan_d = NAN;
+        if (v->type == RUN_F32)
+            NC(w, variable, nc_def_var_fill(nc, id, NC_FILL, &nan_f));
+        if (v->type == RUN_F64)
+            NC(w, variable, nc_def_var_fill(nc, id, NC_FILL, &nan_d));
+    }
+    TRY(run_writer_text(w, group, variable, "long_name", v->long_name, err));
+    TRY(run_writer_text(w, group, variable, "units", v->units, err));
+done:
+    return st;
+}
+
+bool run_writer_has(run_writer *w, int group, const char *variable)
+{
+    int id;
+    run_lock();
+    int rc = nc_inq_varid(w->groups[group], variable, &id);
+    run_unlock();
+    return rc == NC_NOERR;
+}
+
+static sg_status variable_id(run_writer *w, int group, const char *variable, int *id, sg_error *err)
+{
+    sg_status st = SG_OK;
+    *id = NC_GLOBAL;
+    if (variable)
+        NC(w, variable, nc_inq_varid(w->groups[group], variable, id));
+done:
+    return st;
+}
+
+sg_status run_writer_text(run_writer *w, int group, const char *variable, const char *name, const char *text,
+                          sg_error *err)
+{
+    sg_status st = SG_OK;
+    int id;
+    TRY(variable_id(w, group, variable, &id, err));
+    NC(w, name, nc_put_att_text(w->groups[group], id, name, strlen(text), text));
+done:
+    return st;
+}
+
+sg_status run_writer_integer(run_writer *w, int group, const char *variable, const char *name, int64_t value,
+                             sg_error *err)
+{
+    sg_status st = SG_OK;
+    int id;
+    long long v = value;
+    TRY(variable_id(w, group, variable, &id, err));
+    NC(w, name, nc_put_att_longlong(w->groups[group], id, name, NC_INT64, 1, &v));
+done:
+    return st;
+}
+
+sg_status run_writer_real(run_writer *w, int group, const char *variable, const char *name, double value,
+                          sg_error *err)
+{
+    sg_status st = SG_OK;
+    int id;
+    TRY(variable_id(w, group, variable, &id, err));
+    NC(w, name, nc_put_att_double(w->groups[group], id, name, NC_DOUBLE, 1, &value));
+done:
+    return st;
+}
+
+#define PUT(suffix, type, nc_suffix, cast)                                                                            \
+    sg_status run_writer_put_##suffix(run_writer *w, int group, const char *variable, const size_t *start,            \
+                                      const size_t *count, const type *x, sg_error *err)                              \
+    {                                                                                                                 \
+        sg_status st = SG_OK;                                                                                         \
+        int id;                                                                                                       \
+        TRY(variable_id(w, group, variable, &id, err));                                                               \
+        if (start)                                                                                                    \
+            NC(w, variable, nc_put_vara_##nc_suffix(w->groups[group], id, start, count, (const cast *)x));            \
+        else                                                                                                          \
+            NC(w, variable, nc_put_var_##nc_suffix(w->groups[group], id, (const cast *)x));                           \
+    done:                                                                                                             \
+        return st;                                                                                                    \
+    }
+
+PUT(f32, float, float, float)
+PUT(f64, double, double, double)
+_Static_assert(sizeof(long long) == sizeof(int64_t), "NetCDF's long long is our int64_t");
+PUT(i64, int64_t, longlong, long long)
+
+sg_status run_writer_put_string(run_writer *w, int group, const char *variable, size_t i, const char *text,
+                                sg_error *err)
+{
+    sg_status st = SG_OK;
+    int id;
+    size_t start[1] = {i}, count[1] = {1};
+    TRY(variable_id(w, group, variable, &id, err));
+    NC(w, variable, nc_put_vara_string(w->groups[group], id, start, count, &text));
+done:
+    return st;
+}
+
+sg_status run_writer_commit(run_writer *w, sg_error *err)
+{
+    sg_status st = SG_OK;
+    w->is_open = false;
+    NC(w, "", nc_close(w->nc));
+    TRY(run_checksum_write(sg_outfile_stream(w->file), w->path, err));
+    sg_outfile *file = w->file;
+    w->file = NULL;
+    TRY(sg_outfile_commit(file, err));
+done:
+    run_writer_abort(w);
+    return st;
+}
+
+void run_writer_abort(run_writer *w)
+{
+    if (!w)
+        return;
+    if (w->is_open) {
+        run_lock();
+        nc_close(w->nc);
+        run_unlock();
+    }
+    sg_outfile_abort(w->file);
+    sg_free(w->path);
+    sg_free(w);
+}
+
+/* ---- checksum: "SGRUNSUM", length of the data, CRC-32; little-endian, 24 bytes behind the NetCDF data ---- */
+enum { SUM_BYTES = 24 };
+static const char sum_magic[8] = "SGRUNSUM";
+
+static void put_le(unsigned char *p, uint64_t x)
+{
+    for (int i = 0; i < 8; i++)
+        p[i] = (unsigned char)(x >> 8 * i);
+}
+
+static uint64_t get_le(const unsigned char *p)
+{
+    uint64_t x = 0;
+    for (int i = 0; i < 8; i++)
+        x |= (uint64_t)p[i] << 8 * i;
+    return x;
+}
+
+/* CRC-32 of the first length bytes from the start of f; false: could not be read */
+static bool crc_of(FILE *f, uint64_t length, uint64_t *crc)
+{
+    unsigned char buffer[16384];
+    uLong sum = crc32(0, NULL, 0);
+    rewind(f);
+    while (length) {
+        size_t n = length < sizeof buffer ? (size_t)length : sizeof buffer;
+        if (fread(buffer, 1, n, f) != n)
+            return false;
+        sum = crc32(sum, buffer, (uInt)n);
+        length -= n;
+    }
+    *crc = sum;
+    return true;
+}
+
+sg_status run_checksum_write(FILE *f, const char *path, sg_error *err)
+{
+    unsigned char sum[SUM_BYTES];
+    uint64_t crc = 0;
+    errno = 0;
+    off_t length = fseeko(f, 0, SEEK_END) == 0 ? ftello(f) : -1;
+    if (length < 0 || !crc_of(f, (uint64_t)length, &crc))
+        return sg_fail(err, SG_EIO, "%s: cannot be read back: %s", path, strerror(errno));
+    memcpy(sum, sum_magic, sizeof sum_magic);
+    put_le(sum + 8, (uint64_t)length);
+    put_le(sum + 16, crc);
+    if (fseeko(f, length, SEEK_SET) != 0 || fwrite(sum, 1, sizeof sum, f) != sizeof sum)
+        return sg_fail(err, SG_EIO, "%s: cannot be written: %s", path, strerror(errno));
+    return SG_OK;
+}
+
+sg_status run_checksum_verify(const char *path, uint64_t *length, sg_error *err)
+{
+    sg_status st = SG_OK;
+    unsigned char sum[SUM_BYTES];
+    uint64_t crc = 0;
+    FILE *f = fopen(path, "rb");
+    if (!f)
+        return sg_fail(err, SG_EIO, "%s: %s", path, strerror(errno));
+    off_t size = fseeko(f, 0, SEEK_END) == 0 ? ftello(f) : -1;
+    if (size < 0)
+        TRY(sg_fail(err, SG_EIO, "%s: is not a regular file", path));
+    *length = (uint64_t)size;
+    if (size < SUM_BYTES || fseeko(f, size - SUM_BYTES, SEEK_SET) != 0 || fread(sum, 1, SUM_BYTES, f) != SUM_BYTES ||
+        memcmp(sum, sum_magic, sizeof sum_magic))
+        goto done; /* written by another tool: NetCDF's own checks must do */
+    if (get_le(sum + 8) != (uint64_t)size - SUM_BYTES)
+        TRY(sg_fail(err, SG_EFORMAT, "%s: is damaged: %ju bytes, %ju were written", path,
+                    (uintmax_t)size - SUM_BYTES, (uintmax_t)get_le(sum + 8)));
+    *length = (uint64_t)size - SUM_BYTES;
+    if (!crc_of(f, *length, &crc))
+        TRY(sg_fail(err, SG_EIO, "%s: cannot be read: %s", path, strerror(errno)));
+    if (crc != get_le(sum + 16))
+        TRY(sg_fail(err, SG_EFORMAT, "%s: is damaged: checksum %08jx, %08jx was written", path, (uintmax_t)crc,
+                    (uintmax_t)get_le(sum + 16)));
+done:
+    fclose(f);
+    return st;
+}
