@@ -1,0 +1,346 @@
+/* Which law does a memory curve follow? Three laws, each a straight line in some abscissa once logs are taken:
+ *
+ *   ln y = a - k x(d)     exponential x = d, k = 1/tau    power x = ln d, k = alpha    stretched x = d^beta, k = tau^-beta */
+#include "stats_internal.h"
+
+#include "../base/base_internal.h"
+#include "../linalg/linalg.h"
+
+#include <math.h>
+#include <stdio.h>
+
+enum { MIN_POINTS = 6 };
+static const double BETA_MIN = 0.02, BETA_MAX = 4;
+
+/* The usable points of one series: n delays with logs and square roots of weights, the weights of mean 1. */
+typedef struct {
+    size_t n;
+    double *d, *log_y, *root_w;
+    double *A, *b; /* (n, 2) and (n): the equations, spent by each solution */
+} series;
+
+/* a, k and the weighted residual sum of squares of one straight line */
+typedef struct {
+    double a, k, rss;
+    double variance_a, variance_k; /* with the residual scale put in */
+    double beta;
+} line;
+
+static double abscissa(sg_decay_law law, double d, double beta)
+{
+    return law == SG_DECAY_EXPONENTIAL ? d : law == SG_DECAY_POWER ? log(d) : pow(d, beta);
+}
+
+static sg_status fit_line(line *out, const series *s, sg_decay_law law, double beta, sg_error *err)
+{
+    double sw = 0, sx = 0, sxx = 0;
+    for (size_t i = 0; i < s->n; i++) {
+        double x = abscissa(law, s->d[i], beta), w = s->root_w[i] * s->root_w[i];
+        s->A[2 * i] = s->root_w[i];
+        s->A[2 * i + 1] = -s->root_w[i] * x;
+        s->b[i] = s->root_w[i] * s->log_y[i];
+        sw += w;
+        sx += w * x;
+    }
+    sg_status st = la_lstsq(s->n, 2, s->A, s->b, err);
+    if (st != SG_OK)
+        return st;
+    *out = (line){.a = s->b[0], .k = s->b[1], .beta = beta};
+    for (size_t i = 0; i < s->n; i++) {
+        double x = abscissa(law, s->d[i], beta), r = s->root_w[i] * (s->log_y[i] - out->a + out->k * x);
+        out->rss += r * r;
+        sxx += s->root_w[i] * s->root_w[i] * (x - sx / sw) * (x - sx / sw);
+    }
+    double scale = out->rss / (double)(s->n - (law == SG_DECAY_STRETCHED ? 3 : 2));
+    out->variance_k = scale / sxx;
+    out->variance_a = scale * (1 / sw + sx * sx / (sw * sw * sxx));
+    return SG_OK;
+}
+
+/* The stretch exponent: a grid on ln beta, then golden sections around its best point. The profile may have flat ends,
+ * never a problem for a search that keeps its best point. */
+static sg_status fit_stretched(line *best, const series *s, sg_error *err)
+{
+    enum { GRID = 24 };
+    const double step = log(BETA_MAX / BETA_MIN) / (GRID - 1), golden = 0.6180339887498949;
+    sg_status st = SG_OK;
+    line at;
+    size_t least = 0;
+    for (size_t i = 0; i < GRID; i++) {
+        TRY(fit_line(&at, s, SG_DECAY_STRETCHED, BETA_MIN * exp((double)i * step), err));
+        if (i == 0 || at.rss < best->rss) {
+            *best = at;
+            least = i;
+        }
+    }
+    double low = log(BETA_MIN) + step * (least ? (double)least - 1 : 0);
+    double high = log(BETA_MIN) + step * (double)(least + 1 < GRID ? least + 1 : GRID - 1);
+    line one, two;
+    TRY(fit_line(&one, s, SG_DECAY_STRETCHED, exp(high - golden * (high - low)), err));
+    TRY(fit_line(&two, s, SG_DECAY_STRETCHED, exp(low + golden * (high - low)), err));
+    while (high - low > 1e-7) {
+        bool left = one.rss < two.rss;
+        const line *better = left ? &one : &two;
+        if (better->rss < best->rss)
+            *best = *better;
+        if (left) {
+            high = log(two.beta);
+            two = one;
+            TRY(fit_line(&one, s, SG_DECAY_STRETCHED, exp(high - golden * (high - low)), err));
+        } else {
+            low = log(one.beta);
+            one = two;
+            TRY(fit_line(&two, s, SG_DECAY_STRETCHED, exp(low + golden * (high - low)), err));
+        }
+    }
+done:
+    return st;
+}
+
+static sg_status fit_law(sg_decay_fit *out, const series *s, sg_decay_law law, sg_error *err)
+{
+    line l = {0};
+    *out = (sg_decay_fit){NAN, NAN, NAN, NAN, NAN, NAN, NAN, INFINITY, 0};
+    sg_status st = law == SG_DECAY_STRETCHED ? fit_stretched(&l, s, err) : fit_line(&l, s, law, 0, err);
+    if (st != SG_OK)
+        return st;
+    out->scale = exp(l.a);
+    out->scale_error = out->scale * sqrt(l.variance_a);
+    out->rate = law == SG_DECAY_POWER ? l.k : 1 / l.k;
+    out->rate_error = law == SG_DECAY_POWER ? sqrt(l.variance_k) : sqrt(l.variance_k) / (l.k * l.k);
+    if (law == SG_DECAY_STRETCHED) {
+        out->shape = l.beta;
+        out->rate = l.k > 0 ? pow(l.k, -1 / l.beta) : NAN;
+        out->rate_error = out->shape_error = NAN; /* from the blocks only */
+    }
+    double n = (double)s->n, K = law == SG_DECAY_STRETCHED ? 4 : 3, mean = fmax(l.rss / n, 1e-24);
+    out->residual = sqrt(l.rss / n);
+    out->aic = n * log(mean) + 2 * K + 2 * K * (K + 1) / (n - K - 1);
+    if (!(l.k > 0)) /* does not fall: no law of decay */
+        out->aic = INFINITY;
+    return SG_OK;
+}
+
+/* errors NULL: equal weights. Returns the number of usable points. */
+static size_t collect(series *s, size_t D, const double *y, const double *error)
+{
+    s->n = 0;
+    double total = 0;
+    for (size_t d = 1; d < D; d++) {
+        if (!(y[d] > 0) || !isfinite(y[d]) || (error && !(error[d] > 0 && isfinite(error[d]))))
+            continue;
+        s->d[s->n] = (double)d;
+        s->log_y[s->n] = log(y[d]);
+        s->root_w[s->n] = error ? y[d] / error[d] : 1;
+        total += s->root_w[s->n] * s->root_w[s->n];
+        s->n++;
+    }
+    for (size_t i = 0; i < s->n; i++)
+        s->root_w[i] *= sqrt((double)s->n / total);
+    return s->n;
+}
+
+static bool varies(const series *s)
+{
+    double least = INFINITY, most = -INFINITY;
+    for (size_t i = 0; i < s->n; i++) {
+        least = fmin(least, s->log_y[i]);
+        most = fmax(most, s->log_y[i]);
+    }
+    return most - least > 1e-9;
+}
+
+static double half_life(size_t D, const double *y, const char **missing)
+{
+    *missing = NULL;
+    if (!(y[0] > 0) || !isfinite(y[0])) {
+        *missing = "nothing at delay 0";
+        return NAN;
+    }
+    for (size_t d = 1; d < D; d++) {
+        if (!isfinite(y[d]))
+            break;
+        if (y[d] >= 0.5 * y[0])
+            continue;
+        if (!(y[d] > 0))
+            return (double)d;
+        return (double)(d - 1) + log(2 * y[d - 1] / y[0]) / log(y[d - 1] / y[d]);
+    }
+    *missing = "never below half of delay 0 within the delays analysed";
+    return NAN;
+}
+
+static void weigh(sg_decay *out)
+{
+    double least = INFINITY, sum = 0;
+    for (int law = 0; law < SG_DECAY_LAWS; law++)
+        least = fmin(least, out->fit[law].aic);
+    for (int law = 0; law < SG_DECAY_LAWS; law++) {
+        out->fit[law].weight = isfinite(least) ? exp(-0.5 * (out->fit[law].aic - least)) : NAN;
+        sum += out->fit[law].weight;
+    }
+    for (int law = 0; law < SG_DECAY_LAWS; law++) {
+        out->fit[law].weight /= sum;
+        if (out->fit[law].weight > out->fit[out->best].weight)
+            out->best = (sg_decay_law)law;
+    }
+}
+
+/* Everything with an error of its own, in one row: per law scale, rate, shape; then the half-life. */
+enum { ROW = 3 * SG_DECAY_LAWS + 1 };
+
+static void to_row(double row[ROW], const sg_decay *d)
+{
+    for (int law = 0; law < SG_DECAY_LAWS; law++) {
+        row[3 * law] = d->fit[law].scale;
+        row[3 * law + 1] = d->fit[law].rate;
+        row[3 * law + 2] = d->fit[law].shape;
+    }
+    row[ROW - 1] = d->half_life;
+}
+
+/* spread (B, D): the square of each block's part in the error of each delay, as in sg_stats_jackknife. */
+static void block_spread(double *spread, size_t D, const double *y, size_t B, const double *pairs,
+                         const double *without)
+{
+    double N = 0;
+    for (size_t b = 0; b < B; b++)
+        N += pairs[b];
+    for (size_t d = 0; d < D; d++) {
+        double shift = 0;
+        for (size_t b = 0; b < B; b++)
+            shift += pairs[b] > 0 ? (1 - pairs[b] / N) * (y[d] - without[b * D + d]) : 0;
+        for (size_t b = 0; b < B; b++) {
+            double h1 = N / pairs[b] - 1, away = h1 * (y[d] - without[b * D + d]) - shift;
+            spread[b * D + d] = pairs[b] > 0 ? away * away / h1 : 0;
+        }
+    }
+}
+
+/* One law's fits and the half-life of the series without block b. The weights are made without it too: they are
+ * estimates like the rest, and held fixed they would hide a quarter of the scatter. */
+static sg_status without_block(double row[ROW], series *s, size_t D, const double *y, const double *spread, size_t B,
+                               size_t b, double *error, bool weighted, sg_error *err)
+{
+    sg_status st = SG_OK;
+    const char *reason;
+    sg_decay one = {.half_life = half_life(D, y, &reason)};
+    for (size_t d = 0; d < D; d++) {
+        error[d] = 0;
+        for (size_t other = 0; other < B; other++)
+            error[d] += other == b ? 0 : spread[other * D + d];
+        error[d] = sqrt(error[d]);
+    }
+    size_t n = collect(s, D, y, weighted ? error : NULL);
+    for (int law = 0; law < SG_DECAY_LAWS; law++) {
+        one.fit[law] = (sg_decay_fit){.scale = NAN, .rate = NAN, .shape = NAN};
+        if (n >= MIN_POINTS && varies(s))
+            TRY(fit_law(&one.fit[law], s, (sg_decay_law)law, err));
+    }
+    to_row(row, &one);
+done:
+    return st;
+}
+
+/* Replaces the errors by those of the block jackknife: the same fit of each series without a block. */
+static sg_status block_errors(sg_decay *out, series *s, size_t D, const double *y, bool weighted, size_t B,
+                              const double *pairs, const double *without, sg_error *err)
+{
+    sg_status st = SG_OK;
+    double whole[ROW], *rows = sg_calloc(B, ROW * sizeof *rows), *spread = sg_calloc(B, D * sizeof *spread);
+    double *error = sg_calloc(D, sizeof *error);
+    if (!rows || !spread || !error)
+        TRY(sg_fail(err, SG_ENOMEM, "statistics: %zu decay fits over %zu delays do not fit in memory", B, D));
+    block_spread(spread, D, y, B, pairs, without);
+    for (size_t b = 0; b < B; b++)
+        if (pairs[b] > 0)
+            TRY(without_block(rows + b * ROW, s, D, without + b * D, spread, B, b, error, weighted, err));
+    to_row(whole, out);
+    for (size_t i = 0; i < ROW; i++) {
+        sg_interval x;
+        sg_stats_jackknife(&x, B, pairs, whole[i], rows + i, ROW);
+        sg_decay_fit *fit = &out->fit[i / 3 < SG_DECAY_LAWS ? i / 3 : 0];
+        double *field = i == ROW - 1 ? &out->half_life_error
+                        : i % 3 == 0 ? &fit->scale_error
+                        : i % 3 == 1 ? &fit->rate_error
+                                     : &fit->shape_error;
+        *field = x.error;
+    }
+done:
+    sg_free(rows);
+    sg_free(spread);
+    sg_free(error);
+    return st;
+}
+
+sg_status sg_stats_decay(sg_decay *out, size_t D, const double *y, const double *error, size_t B, const double *pairs,
+                         const double *without, sg_error *err)
+{
+    sg_status st = SG_OK;
+    series s = {0};
+    bool weighted = false;
+    *out = (sg_decay){.half_life = NAN, .half_life_error = NAN};
+    for (int law = 0; law < SG_DECAY_LAWS; law++)
+        out->fit[law] = (sg_decay_fit){NAN, NAN, NAN, NAN, NAN, NAN, NAN, NAN, NAN};
+    if (!D)
+        return sg_fail(err, SG_EINVAL, "statistics: a decay without delays");
+    for (size_t d = 1; error && d < D; d++)
+        weighted = weighted || (error[d] > 0 && isfinite(error[d]));
+    if (!(s.d = sg_calloc(D, sizeof *s.d)) || !(s.log_y = sg_calloc(D, sizeof *s.log_y)) ||
+        !(s.root_w = sg_calloc(D, sizeof *s.root_w)) || !(s.A = sg_calloc(D, 2 * sizeof *s.A)) ||
+        !(s.b = sg_calloc(D, sizeof *s.b)))
+        TRY(sg_fail(err, SG_ENOMEM, "statistics: a decay over %zu delays does not fit in memory", D));
+    out->half_life = half_life(D, y, &out->half_life_missing);
+    out->points = collect(&s, D, y, weighted ? error : NULL);
+    if (out->points < MIN_POINTS)
+        out->missing = "fewer than 6 usable delays beyond 0";
+    else if (!varies(&s))
+        out->missing = "the series is constant";
+    for (int law = 0; !out->missing && law < SG_DECAY_LAWS; law++)
+        TRY(fit_law(&out->fit[law], &s, (sg_decay_law)law, err));
+    if (!out->missing) {
+        weigh(out);
+        if (isnan(out->fit[0].weight))
+            out->missing = "the series does not fall with the delay";
+    }
+    for (int law = 0; out->missing && law < SG_DECAY_LAWS; law++)
+        out->fit[law] = (sg_decay_fit){NAN, NAN, NAN, NAN, NAN, NAN, NAN, NAN, NAN};
+    if (B && pairs && without)
+        TRY(block_errors(out, &s, D, y, weighted, B, pairs, without, err));
+done:
+    sg_free(s.d);
+    sg_free(s.log_y);
+    sg_free(s.root_w);
+    sg_free(s.A);
+    sg_free(s.b);
+    return st;
+}
+
+const char *sg_decay_law_name(sg_decay_law law)
+{
+    static const char *const names[] = {"exponential", "power law", "stretched exponential"};
+    return names[law];
+}
+
+int sg_decay_sentence(char *text, size_t size, const char *quantity, const sg_decay *d)
+{
+    char law[160], half[160];
+    const sg_decay_fit *f = &d->fit[d->best];
+    if (d->missing)
+        snprintf(law, sizeof law, "has no law of decay (%s)", d->missing);
+    else if (d->best == SG_DECAY_POWER)
+        snprintf(law, sizeof law, "falls as d^-%.2g", f->rate);
+    else if (d->best == SG_DECAY_EXPONENTIAL)
+        snprintf(law, sizeof law, "falls as exp(-d/%.3g)", f->rate);
+    else
+        snprintf(law, sizeof law, "falls as exp(-(d/%.2g)^%.2g)", f->rate, f->shape);
+    if (d->half_life_missing)
+        snprintf(half, sizeof half, "half-life unknown: %s", d->half_life_missing);
+    else
+        snprintf(half, sizeof half, "half of delay 0 is gone by delay %.0f", ceil(d->half_life));
+    if (d->missing)
+        return snprintf(text, size, "%s %s; %s", quantity, law, half);
+    return snprintf(text, size, "%s %s (power law %.2f, exponential %.2f, stretched exponential %.2f); %s", quantity,
+                    law, d->fit[SG_DECAY_POWER].weight, d->fit[SG_DECAY_EXPONENTIAL].weight,
+                    d->fit[SG_DECAY_STRETCHED].weight, half);
+}

@@ -1,0 +1,183 @@
+/* Student's t, the block jackknife and the correction for many tests. */
+#include "stats_internal.h"
+
+#include "../base/base_internal.h"
+
+#include <math.h>
+#include <stdlib.h>
+
+/* ---- the incomplete beta function ---- */
+
+/* Lentz's evaluation of the continued fraction (Abramowitz and Stegun 26.5.8), for x < (a+1)/(a+b+2). */
+static double beta_fraction(double x, double a, double b)
+{
+    const double tiny = 1e-300;
+    double c = 1, d = 1 - (a + b) * x / (a + 1);
+    d = 1 / (fabs(d) < tiny ? tiny : d);
+    double f = d;
+    for (int m = 1; m < 1000; m++) {
+        double even = m * (b - m) * x / ((a + 2 * m - 1) * (a + 2 * m));
+        double odd = -(a + m) * (a + b + m) * x / ((a + 2 * m) * (a + 2 * m + 1));
+        double step = 1;
+        for (int half = 0; half < 2; half++) {
+            double coefficient = half ? odd : even;
+            d = 1 + coefficient * d;
+            d = 1 / (fabs(d) < tiny ? tiny : d);
+            c = 1 + coefficient / c;
+            c = fabs(c) < tiny ? tiny : c;
+            f *= step = c * d;
+        }
+        if (fabs(step - 1) < 1e-16)
+            break;
+    }
+    return f;
+}
+
+double stats_beta(double x, double a, double b)
+{
+    if (!(x > 0))
+        return 0;
+    if (x >= 1)
+        return 1;
+    double front = exp(lgamma(a + b) - lgamma(a) - lgamma(b) + a * log(x) + b * log1p(-x));
+    if (x < (a + 1) / (a + b + 2))
+        return front * beta_fraction(x, a, b) / a;
+    return 1 - front * beta_fraction(1 - x, b, a) / b;
+}
+
+double stats_beta_quantile(double p, double a, double b)
+{
+    double low = 0, high = 1;
+    for (int i = 0; i < 200 && high - low > 1e-16 * high; i++) {
+        double middle = 0.5 * (low + high);
+        if (stats_beta(middle, a, b) < p)
+            low = middle;
+        else
+            high = middle;
+    }
+    return 0.5 * (low + high);
+}
+
+double sg_stats_t_p(double t, double nu)
+{
+    return stats_beta(nu / (nu + t * t), 0.5 * nu, 0.5);
+}
+
+double sg_stats_t_quantile(double p, double nu)
+{
+    /* For |T| large P(|T| >= t) = I_{nu/(nu+t^2)}(nu/2, 1/2); solved for x = nu/(nu+t^2), or where that nears 1
+     * and would lose digits for 1-x. */
+    double tail = p < 0.5 ? 2 * p : 2 * (1 - p);
+    double y = stats_beta_quantile(1 - tail, 0.5, 0.5 * nu), x = stats_beta_quantile(tail, 0.5 * nu, 0.5);
+    double t = x < 0.5 ? sqrt(nu * (1 - x) / x) : sqrt(nu * y / (1 - y));
+    return p < 0.5 ? -t : t;
+}
+
+/* ---- jackknife ---- */
+
+void sg_stats_jackknife(sg_interval *out, size_t B, const double *pairs, double value, const double *without,
+                        size_t stride)
+{
+    *out = (sg_interval){value, NAN, NAN, NAN, NAN, NULL};
+    double N = 0, squares = 0;
+    for (size_t b = 0; b < B; b++) {
+        N += pairs[b];
+        squares += pairs[b] * pairs[b];
+    }
+    double effective = N > 0 ? N * N / squares : 0;
+    if (!(N > 0))
+        out->missing = "no pairs";
+    else if (B < SG_STATS_MIN_BLOCKS)
+        out->missing = "fewer than 20 blocks, too few for an interval";
+    else if (!(effective >= 8))
+        out->missing = "pairs concentrated in fewer than 8 effective blocks, too few for an interval";
+    if (out->missing)
+        return;
+    /* corrected = theta + shift: the header's sum, without the cancellation of its large terms */
+    double shift = 0, square = 0;
+    size_t g = 0;
+    for (size_t b = 0; b < B; b++)
+        if (pairs[b] > 0) {
+            shift += (1 - pairs[b] / N) * (value - without[b * stride]);
+            g++;
+        }
+    if (!isfinite(value) || !isfinite(shift)) {
+        out->missing = "not finite, or not without one of the blocks";
+        return;
+    }
+    for (size_t b = 0; b < B; b++)
+        if (pairs[b] > 0) {
+            double h1 = N / pairs[b] - 1, away = h1 * (value - without[b * stride]) - shift;
+            square += away * away / h1; /* away: pseudo_b - corrected */
+        }
+    double variance = square / (double)g;
+    double reach = sg_stats_t_quantile(0.975, effective - 1) * sqrt(variance + 0.25 * shift * shift);
+    out->bias = -shift;
+    out->error = sqrt(variance);
+    out->low = value + shift - reach;
+    out->high = value + shift + reach;
+}
+
+void sg_stats_clamp(sg_interval *x, double least, double most)
+{
+    if (isnan(x->low))
+        return;
+    x->low = fmin(fmax(x->low, least), most);
+    x->high = fmin(fmax(x->high, least), most);
+}
+
+/* ---- sorting, quantiles, many tests ---- */
+
+static int ascending(const void *a, const void *b)
+{
+    double x = *(const double *)a, y = *(const double *)b;
+    return (x > y) - (x < y);
+}
+
+void stats_sort(size_t n, double *x)
+{
+    if (n > 1)
+        qsort(x, n, sizeof *x, ascending);
+}
+
+double stats_quantile(size_t n, const double *x, double p)
+{
+    double position = p * (double)(n - 1);
+    size_t i = (size_t)position;
+    if (i + 1 >= n)
+        return x[n - 1];
+    return x[i] + (position - (double)i) * (x[i + 1] - x[i]);
+}
+
+typedef struct {
+    double p;
+    size_t at;
+} ranked;
+
+static int by_p(const void *a, const void *b)
+{
+    const ranked *x = a, *y = b;
+    return (x->p > y->p) - (x->p < y->p);
+}
+
+sg_status sg_stats_adjust(size_t n, const double *p, double *adjusted, sg_error *err)
+{
+    ranked *r = sg_calloc(n, sizeof *r);
+    if (!r)
+        return sg_fail(err, SG_ENOMEM, "statistics: %zu p-values do not fit in memory", n);
+    size_t tests = 0;
+    for (size_t i = 0; i < n; i++) {
+        if (!isnan(p[i]))
+            r[tests++] = (ranked){p[i], i};
+        adjusted[i] = NAN;
+    }
+    if (tests > 1)
+        qsort(r, tests, sizeof *r, by_p);
+    double least = 1;
+    for (size_t rank = tests; rank > 0; rank--) {
+        least = fmin(least, r[rank - 1].p * (double)tests / (double)rank);
+        adjusted[r[rank - 1].at] = least;
+    }
+    sg_free(r);
+    return SG_OK;
+}

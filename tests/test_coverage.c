@@ -1,0 +1,163 @@
+/* Do the 95 % intervals hold what they promise? Known truth: a mean gradient of three ranks, sigma_1 = 1; each token adds
+ * noise with rows and columns of unequal size that is autocorrelated from token to token, across block borders too. The
+ * same simulation tells how far the plain sigma_1 lies above the truth, and that bootstrap percentiles would not do.
+ * The table in doc/statistics.md is this program's output. */
+#include "test_util.h"
+
+#include "base/base_internal.h"
+#include "linalg/linalg.h"
+#include "stategrad/stats.h"
+
+enum { H = 10, E = 6, B = 20, REPETITIONS = 500, RESAMPLES = 100 };
+
+static double sigma_1(const double *S, double n)
+{
+    double gram[E * E], w[E];
+    sg_error err;
+    la_dgemm(LA_T, LA_N, E, E, H, 1 / (n * n), S, E, S, E, 0, gram, E);
+    assert_ok(la_eigh(E, gram, w, false, &err), err);
+    return sqrt(fmax(w[E - 1], 0));
+}
+
+/* truth (H,E): orthonormal columns and rows by Gram-Schmidt, sizes 1, 0.6, 0.3 */
+static void orthonormal(sg_rng *rng, size_t n, double *q, size_t k)
+{
+    for (size_t i = 0; i < k; i++) {
+        double *v = q + i * n, length = 0;
+        for (size_t j = 0; j < n; j++)
+            v[j] = sg_rng_normal(rng);
+        for (size_t l = 0; l < i; l++) {
+            double dot = 0;
+            for (size_t j = 0; j < n; j++)
+                dot += v[j] * q[l * n + j];
+            for (size_t j = 0; j < n; j++)
+                v[j] -= dot * q[l * n + j];
+        }
+        for (size_t j = 0; j < n; j++)
+            length += v[j] * v[j];
+        for (size_t j = 0; j < n; j++)
+            v[j] /= sqrt(length);
+    }
+}
+
+typedef struct {
+    double signal;  /* sigma_1 of the truth / typical sigma_1 of the noise in the mean */
+    bool unequal;   /* blocks of 8 .. 72 tokens instead of 40 */
+    bool bootstrap;
+} setting;
+
+typedef struct {
+    double jackknife, uncorrected, percentile, bias, left, error, missing;
+} outcome;
+
+static double percentile_covers(sg_rng *rng, double sums[B][H * E], const double *n)
+{
+    double draws[RESAMPLES];
+    for (size_t r = 0; r < RESAMPLES; r++) {
+        double S[H * E] = {0}, N = 0;
+        for (size_t i = 0; i < B; i++) {
+            size_t b = sg_rng_below(rng, B);
+            N += n[b];
+            for (size_t j = 0; j < H * E; j++)
+                S[j] += sums[b][j];
+        }
+        draws[r] = sigma_1(S, N);
+    }
+    size_t below = 0, above = 0;
+    for (size_t r = 0; r < RESAMPLES; r++) {
+        below += draws[r] < 1;
+        above += draws[r] > 1;
+    }
+    return below >= RESAMPLES * 0.025 && above >= RESAMPLES * 0.025;
+}
+
+static outcome simulate(const setting *s, uint64_t seed)
+{
+    sg_rng rng;
+    sg_rng_seed(&rng, seed, 0);
+    double P[3 * H], V[3 * E], truth[H * E], scale[H * E];
+    static const double size[] = {1, 0.6, 0.3};
+    orthonormal(&rng, H, P, 3);
+    orthonormal(&rng, E, V, 3);
+    for (size_t i = 0; i < H; i++)
+        for (size_t j = 0; j < E; j++) {
+            truth[i * E + j] = 0;
+            for (size_t k = 0; k < 3; k++)
+                truth[i * E + j] += size[k] * P[k * H + i] * V[k * E + j];
+            scale[i * E + j] = (0.3 + 1.4 * i / H) * (0.3 + 1.4 * j / E);
+        }
+    /* AR(1) with rho = 0.5 multiplies the variance of a mean by 3; entries near 1 / sqrt(tokens) then give a noise
+     * sigma_1 near sqrt(3/tokens) (sqrt H + sqrt E) */
+    const double rho = 0.5, tokens = 40 * B;
+    double unit = 1 / (s->signal * sqrt(3 / tokens) * (sqrt(H) + sqrt(E)));
+    outcome o = {0};
+    for (size_t run = 0; run < REPETITIONS; run++) {
+        double sums[B][H * E], total[H * E] = {0}, n[B], N = 0, without[B], noise[H * E];
+        for (size_t j = 0; j < H * E; j++)
+            noise[j] = sg_rng_normal(&rng) / sqrt(1 - rho * rho);
+        for (size_t b = 0; b < B; b++) {
+            n[b] = s->unequal ? 8 + 8 * (b % 9) : 40;
+            N += n[b];
+            memset(sums[b], 0, sizeof sums[b]);
+            for (size_t t = 0; t < n[b]; t++)
+                for (size_t j = 0; j < H * E; j++) {
+                    noise[j] = rho * noise[j] + sg_rng_normal(&rng);
+                    sums[b][j] += truth[j] + unit * scale[j] * noise[j];
+                }
+            for (size_t j = 0; j < H * E; j++)
+                total[j] += sums[b][j];
+        }
+        for (size_t b = 0; b < B; b++) {
+            double rest[H * E];
+            for (size_t j = 0; j < H * E; j++)
+                rest[j] = total[j] - sums[b][j];
+            without[b] = sigma_1(rest, N - n[b]);
+        }
+        sg_interval x;
+        sg_stats_jackknife(&x, B, n, sigma_1(total, N), without, 1);
+        o.missing += x.missing != NULL;
+        o.jackknife += (x.low <= 1 && 1 <= x.high) * 100. / REPETITIONS;
+        o.uncorrected += fabs(x.value - 1) <= 0.5 * (x.high - x.low) ? 100. / REPETITIONS : 0;
+        o.bias += (x.value - 1) / REPETITIONS;
+        o.left += (x.value - x.bias - 1) / REPETITIONS;
+        o.error += x.error / REPETITIONS;
+        if (s->bootstrap)
+            o.percentile += percentile_covers(&rng, sums, n) * 100. / REPETITIONS;
+    }
+    return o;
+}
+
+static void intervals_for_sigma_1_cover(void **state)
+{
+    (void)state;
+    static const setting settings[] = {
+        {20, false, true}, {5, false, false}, {2.5, false, false}, {1.5, false, true}, {1, false, false},
+        {5, true, false},  {1.5, true, false},
+    };
+    bool good = true;
+    print_message("signal blocks   jackknife  not corrected  bootstrap    bias  left after correction  error\n");
+    for (size_t i = 0; i < sizeof settings / sizeof *settings; i++) {
+        const setting *s = &settings[i];
+        outcome o = simulate(s, 11 + i);
+        print_message("%6.1f %s  %8.1f%% %13.1f%% ", s->signal, s->unequal ? "unequal" : "equal  ", o.jackknife,
+                      o.uncorrected);
+        if (s->bootstrap)
+            print_message("%9.1f%%", o.percentile);
+        else
+            print_message("         -");
+        print_message("  %+.4f  %+.4f %21.4f\n", o.bias, o.left, o.error);
+        assert_true(o.missing == 0);
+        good = good && o.jackknife >= 92 && o.jackknife <= 98;
+        if (s->signal <= 1.5)
+            good = good && fabs(o.left) < 0.35 * o.bias; /* most of the upward bias is taken away */
+        if (s->bootstrap && s->signal <= 1.5)
+            good = good && o.percentile < 85; /* the reason for the jackknife */
+    }
+    assert_true(good);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {cmocka_unit_test(intervals_for_sigma_1_cover)};
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
