@@ -11,8 +11,6 @@
 extern "C" {
 #endif
 
-typedef enum { SG_CARRY, SG_RESET, SG_WINDOW } sg_state_handling;
-
 /* A direction in embedding space: mean embedding of side a - mean embedding of side b (or a vector file). */
 typedef struct {
     const char *name;

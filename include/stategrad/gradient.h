@@ -15,6 +15,9 @@ extern "C" {
 #endif
 
 typedef enum { SG_STATE_CELL = 1, SG_STATE_HIDDEN = 2, SG_STATE_BOTH = 3 } sg_state_kind;
+/* carry: one stream; reset: zero state and no pairs across, at sentence starts; window N: the state is carried, no pair
+ * crosses a multiple of N tokens (METHOD section 1) */
+typedef enum { SG_CARRY, SG_RESET, SG_WINDOW } sg_state_handling;
 
 /* One step at a time, every G within reach: for sentences, checks and users of the library. Whole corpora go through
  * sg_analyze, which uses the same cells with a blocked kernel. */
