@@ -46,6 +46,26 @@ double sg_stats_t_p(double t, double nu);
  * test, NaN stays and is not counted in n. p and adjusted may be the same. */
 sg_status sg_stats_adjust(size_t n, const double *p, double *adjusted, sg_error *err);
 
+/* ---- differences between classes ---- */
+/* Is sigma_1 of a class another than that of a random class of its size? Null: class labels are exchangeable among the
+ * pairs of each block. The part of a class's sum that sets it apart from its block's mean then has a random sign: `flips` seeded
+ * draws of all signs give the null distribution of sigma_1 with the same noise, and so the same upward bias. Exact up to the
+ * symmetry of those parts. Sums are of normalised gradients if the analysis normalises. */
+typedef struct sg_class_test sg_class_test; /* workspace; one per thread, reused for every class and delay */
+typedef struct {
+    double p;                   /* two-sided, at least 2 / (1 + flips) */
+    double excess;              /* sigma_1 - its mean under the null */
+    double null_low, null_high; /* 95 % of sigma_1 under the null */
+    const char *missing;        /* the class is all or nothing, or in fewer than 8 blocks: all NaN */
+} sg_class_p;
+/* SG_EINVAL: a size is 0; SG_ENOMEM. Memory: about 8 ((1+B) H E + flips B^2 / 2) bytes. */
+sg_status sg_class_test_new(sg_class_test **out, size_t B, size_t H, size_t E, size_t flips, uint64_t seed,
+                            sg_error *err);
+/* Sums (B, H, E) and pairs (B) of the class and of all. SG_ENONFINITE: a sum is not finite. */
+sg_status sg_class_test_run(sg_class_test *t, sg_class_p *out, const double *class_sums, const double *class_pairs,
+                            const double *all_sums, const double *all_pairs, sg_error *err);
+void sg_class_test_free(sg_class_test *t);
+
 /* ---- random directions ---- */
 /* |V_k^T n| for a uniformly random unit vector n in R^E, k orthonormal columns: mean and 2.5 % and 97.5 % quantiles,
  * exact (its square is Beta(k/2, (E-k)/2)). Needs 1 <= k <= E. */
