@@ -70,7 +70,8 @@ typedef struct {
 size_t sg_model_tensors(const sg_model *m);
 const sg_tensor *sg_model_tensor(const sg_model *m, size_t i);
 const sg_tensor *sg_model_find(const sg_model *m, const char *name); /* NULL: none */
-/* Strings that go into the file's metadata ("trained_epochs", "valid_perplexity", ...). */
+/* Strings that go into the file's metadata ("trained_epochs", "valid_perplexity", ...). The keys by which the file
+ * tells shape and vocabulary (format, cell, vocabulary, ...) are not among them. */
 sg_status sg_model_set_meta(sg_model *m, const char *key, const char *value, sg_error *err);
 const char *sg_model_meta(const sg_model *m, const char *key); /* NULL: none */
 
@@ -78,8 +79,9 @@ const char *sg_model_meta(const sg_model *m, const char *key); /* NULL: none */
 sg_status sg_model_write(const sg_model *m, const char *path, sg_error *err);
 /* A stategrad-model file. SG_EFORMAT: not one, truncated, wrong shape; SG_ENONFINITE: names tensor and index. */
 sg_status sg_model_read(sg_model **out, const char *path, sg_error *err);
-/* Hex SHA-256 of shape, vocabulary and weights: the same for the same model, whatever file it came from. */
-void sg_model_sha256(const sg_model *m, char hex[65]);
+/* Hex SHA-256 of shape, vocabulary and weights: the same for the same model, whatever file it came from. On failure
+ * (SG_ENOMEM) hex is empty. */
+sg_status sg_model_sha256(const sg_model *m, char hex[65]);
 
 /* ---- perplexity ---- */
 typedef struct {

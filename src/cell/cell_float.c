@@ -1,0 +1,26 @@
+/* The cells in float: gates through the machine's vector kernels. */
+#include "cell.h"
+
+#include "../kernel/kernel.h"
+#include "../linalg/linalg.h"
+
+#include <string.h>
+
+#define REAL float
+#define NAME(name) name
+#define GEMM la_sgemm
+
+static void vector_sigmoid(size_t n, float *x)
+{
+    sg_kernels_best()->sigmoid(n, x, x);
+}
+
+static void vector_tanh(size_t n, const float *x, float *y)
+{
+    sg_kernels_best()->tanh(n, x, y);
+}
+
+#include "rnn.inc.h"
+#include "gru.inc.h"
+#include "lstm.inc.h"
+#include "layer.inc.h"
