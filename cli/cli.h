@@ -53,6 +53,10 @@ void option_list_free(option_list *l);
 int fail(sg_status st, const sg_error *err);
 int misuse(const char *format, ...) __attribute__((format(printf, 1, 2)));
 
+/* -1: go on. Otherwise 2, and it was said that `output` is the same file (by name or link) as one of the n inputs, or
+ * lies in one that is a folder. Call it for every output, with every input and every earlier output. NULLs are fine. */
+int refuse_overwriting(const char *output, const char *const *inputs, size_t n);
+
 /* ---- progress ---- */
 typedef struct {
     bool quiet, terminal;

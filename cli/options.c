@@ -10,11 +10,15 @@
 int misuse(const char *format, ...)
 {
     va_list args;
+    char text[1024];
     va_start(args, format);
-    fputs("stategrad: ", stderr);
-    vfprintf(stderr, format, args);
-    fputc('\n', stderr);
+    vsnprintf(text, sizeof text, format, args);
     va_end(args);
+    /* One line: whatever came in from names must not break it, nor reach the terminal as an escape sequence. */
+    for (char *c = text; *c; c++)
+        if ((unsigned char)*c < 0x20 || *c == 0x7f)
+            *c = '?';
+    fprintf(stderr, "stategrad: %s\n", text);
     return EXIT_MISUSE;
 }
 

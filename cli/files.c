@@ -1,0 +1,46 @@
+/* What is read is never written to. */
+#include "cli.h"
+
+#include <limits.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+static bool same_file(const struct stat *a, const struct stat *b)
+{
+    return a->st_dev == b->st_dev && a->st_ino == b->st_ino;
+}
+
+/* Whether the file at path lies in the folder. */
+static bool lies_in(const char *path, const struct stat *folder)
+{
+    struct stat info;
+    const char *slash = strrchr(path, '/');
+    if (!slash)
+        return stat(".", &info) == 0 && same_file(&info, folder);
+    char above[PATH_MAX];
+    size_t n = slash == path ? 1 : (size_t)(slash - path);
+    if (n >= sizeof above)
+        return false;
+    memcpy(above, path, n);
+    above[n] = 0;
+    return stat(above, &info) == 0 && same_file(&info, folder);
+}
+
+int refuse_overwriting(const char *output, const char *const *inputs, size_t n)
+{
+    struct stat out, in;
+    if (!output)
+        return -1;
+    bool exists = stat(output, &out) == 0;
+    for (size_t i = 0; i < n; i++) {
+        if (!inputs[i])
+            continue;
+        bool same = !strcmp(output, inputs[i]);
+        if (exists && stat(inputs[i], &in) == 0)
+            same |= same_file(&out, &in) || (S_ISDIR(in.st_mode) && lies_in(output, &in));
+        if (same)
+            return misuse("%s: is read as %s; choose another name for the output", output, inputs[i]);
+    }
+    return -1;
+}

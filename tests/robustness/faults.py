@@ -1,0 +1,178 @@
+#!/usr/bin/python3
+"""usage: faults.py PROGRAM [long]   - disk full, EIO, short writes, unwritable places, under every output.
+
+After each failure: exit code 1, one line that names the file, the old file as it was, no temporary file left."""
+import os
+import pwd
+import resource
+import shutil
+import subprocess
+import sys
+import tempfile
+
+from scenes import Scene, Tally, leftovers
+
+OLD = b"what was here before\n"
+
+
+class Place:
+    """An output folder whose files hold old content."""
+
+    def __init__(self, folder, files):
+        self.folder, self.files = folder, files
+        for name in files:
+            with open(os.path.join(folder, name), "wb") as f:
+                f.write(OLD)
+
+    def intact(self):
+        for name in self.files:
+            with open(os.path.join(self.folder, name), "rb") as f:
+                if f.read() != OLD:
+                    return False
+        return sorted(os.listdir(self.folder)) == sorted(self.files)
+
+
+def judge(tally, kind, name, done, place, may_succeed=False):
+    err = done.stderr.decode(errors="replace")
+    if may_succeed and done.returncode == 0:
+        tally.check(kind, not leftovers(place.folder), f"{name}: left {leftovers(place.folder)}")
+        return
+    lines = [line for line in err.splitlines() if not line.startswith("stategrad: warning: ")]
+    ok = (done.returncode == 1 and len(lines) == 1 and lines[0].startswith("stategrad: ") and place.intact()
+          and any(f in lines[0] for f in place.files))
+    tally.check(kind, ok, f"{name}: exit {done.returncode}, intact {place.intact()}, "
+                          f"{os.listdir(place.folder)}, said {err!r}")
+
+
+def file_size_limits(scene, tally, long):
+    """Writes that come up short, then fail: the process may not write files longer than a limit."""
+    with tempfile.TemporaryDirectory(dir=scene.folder) as out:
+        for name, args, files in scene.outputs(out):
+            whole = scene.run(*args)
+            if whole.returncode != 0:
+                tally.check("file size limit", False, f"{name} fails unharmed: {whole.stderr.decode()}")
+                continue
+            size = max(os.path.getsize(os.path.join(out, f)) for f in files)
+            shutil.rmtree(out)
+            os.mkdir(out)
+            for limit in sorted({0, 1, size // 2, size - 1} | ({size * i // 16 for i in range(16)} if long else set())):
+                place = Place(out, files)
+                done = scene.run(*args, preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit)))
+                judge(tally, "file size limit", f"{name} at {limit} of {size}", done, place)
+
+
+def unwritable_places(scene, tally):
+    for name, args, files in scene.outputs(scene.path("no", "such", "folder")):
+        done = scene.run(*args)
+        err = done.stderr.decode(errors="replace")
+        tally.check("missing folder", done.returncode == 1 and err.count("\n") == 1 and files[0] in err,
+                    f"{name}: exit {done.returncode}, said {err!r}")
+    with tempfile.TemporaryDirectory(dir=scene.folder) as out:
+        outputs = scene.outputs(out)
+        for name, args, files in outputs:
+            for f in files:
+                os.makedirs(os.path.join(out, f), exist_ok=True)
+            done = scene.run(*args)
+            err = done.stderr.decode(errors="replace")
+            tally.check("a folder in the way", done.returncode == 1 and files[0] in err and not leftovers(out),
+                        f"{name}: exit {done.returncode}, said {err!r}")
+    user = {}
+    if os.geteuid() == 0:  # root may write anywhere: be somebody else
+        nobody = pwd.getpwnam("nobody")
+        user = {"user": nobody.pw_uid, "group": nobody.pw_gid, "extra_groups": []}
+    with tempfile.TemporaryDirectory(dir=scene.folder) as out:
+        for name, args, files in scene.outputs(out):
+            os.chmod(out, 0o755)
+            for f in os.listdir(out):
+                os.remove(os.path.join(out, f))
+            place = Place(out, files)
+            os.chmod(out, 0o555)
+            if user and "other." in " ".join(args):
+                continue  # their first output lies in a folder that is not theirs
+            judge(tally, "read-only folder", name, scene.run(*args, **user), place)
+        os.chmod(out, 0o755)
+
+
+def full_disk(scene, tally):
+    if os.geteuid() != 0:
+        tally.skip("full disk", "mounting a small tmpfs needs root")
+        return
+    out = scene.path("disk")
+    os.makedirs(out, exist_ok=True)
+    if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=64k,mode=777", "tmpfs", out], capture_output=True).returncode:
+        tally.skip("full disk", "mount is not permitted here")
+        return
+    try:
+        for name, args, files in scene.outputs(out):
+            for room in (0, 4096, 16384):
+                for f in os.listdir(out):
+                    os.remove(os.path.join(out, f))
+                place = Place(out, files)
+                with open(os.path.join(out, "filler"), "wb", buffering=0) as f:
+                    free = os.statvfs(out).f_bfree * os.statvfs(out).f_bsize
+                    f.write(bytes(max(free - room, 0)))
+                place.files = [*files, "filler"]
+                place.intact = lambda p=place, fs=files: (
+                    all(open(os.path.join(out, f), "rb").read() == OLD for f in fs)
+                    and sorted(os.listdir(out)) == sorted(p.files))
+                judge(tally, "full disk", f"{name} with {room} bytes left", scene.run(*args), place,
+                      may_succeed=room > 0)
+    finally:
+        subprocess.run(["umount", out], check=False)
+
+
+def failing_calls(scene, tally, long):
+    """Each write, sync and rename of a command fails once (strace injects it)."""
+    probe = subprocess.run(["strace", "-f", "-o", "/dev/null", "-e", "inject=fsync:error=EIO", "/bin/true"],
+                           capture_output=True) if shutil.which("strace") else None
+    if probe is None or probe.returncode != 0:
+        tally.skip("failing system calls", "no strace, or it may not trace here")
+        return
+    calls = [("fsync", "EIO"), ("rename", "EACCES"), ("write", "EIO"), ("pwrite64", "ENOSPC"), ("ftruncate", "EIO"),
+             ("openat", "EMFILE")]
+    with tempfile.TemporaryDirectory(dir=scene.folder) as out:
+        for name, args, files in scene.outputs(out):
+            for call, error in calls:
+                log = scene.path("strace.log")
+                traced = scene.run(*args, prefix=["strace", "-f", "-o", log, "-e", "trace=" + call])
+                with open(log, encoding="utf-8", errors="replace") as f:
+                    n = sum(call + "(" in line for line in f)
+                some = {n} if call != "openat" else set()
+                if call == "openat":  # loading the program is not ours: only calls on the output's folder
+                    with open(log, encoding="utf-8", errors="replace") as f:
+                        opened = [i for i, line in enumerate((x for x in f if "openat(" in x), 1) if out in line]
+                    some = set(opened)
+                elif long:
+                    some |= set(range(1, n + 1)) if n < 60 else set(range(1, n + 1, n // 60))
+                else:
+                    some |= {1, (n + 1) // 2}
+                assert traced.returncode == 0 or call == "x", traced.stderr
+                for when in sorted(k for k in some if k >= 1):
+                    for f in os.listdir(out):
+                        os.remove(os.path.join(out, f))
+                    place = Place(out, files)
+                    done = scene.run(*args, prefix=["strace", "-f", "-o", "/dev/null", "-e", "trace=" + call, "-e",
+                                                    f"inject={call}:error={error}:when={when}"])
+                    # Some calls are on other files (a temporary stream, a folder's sync) or are tried again.
+                    err = done.stderr.decode(errors="replace")
+                    if done.returncode == 0:
+                        tally.check("failing system calls (survived)", not leftovers(out), f"{name}: {leftovers(out)}")
+                        continue
+                    lines = [x for x in err.splitlines() if not x.startswith("stategrad: warning: ")]
+                    ok = done.returncode == 1 and len(lines) == 1 and lines[0].startswith("stategrad: ") and place.intact()
+                    tally.check("failing system calls", ok, f"{name}: {call} number {when} of {n} {error}: exit "
+                                f"{done.returncode}, intact {place.intact()} {os.listdir(out)}, said {err!r}")
+
+
+def main():
+    long = len(sys.argv) > 2 and sys.argv[2] == "long"
+    tally = Tally()
+    with Scene(sys.argv[1]) as scene:
+        unwritable_places(scene, tally)
+        file_size_limits(scene, tally, long)
+        full_disk(scene, tally)
+        failing_calls(scene, tally, long)
+    tally.finish()
+
+
+main()
