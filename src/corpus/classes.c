@@ -1,0 +1,549 @@
+/* Which classes a token is in, the sets they make, and the words each class was seen with. */
+#include "classes_internal.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+enum { MAX_CLASSES = 10000, MAX_SETS = 65536 };
+
+sg_status classes_add(sg_classes *k, const class_spec *spec, const char *name, const char *origin, int32_t *c,
+                      sg_error *err)
+{
+    sg_status st = SG_OK;
+    char *longer = NULL, *copy = NULL;
+    bool added;
+    size_t n = string_table_count(k->names), size;
+    char excerpt[64];
+    text_excerpt(excerpt, name, strlen(name));
+    if (n >= MAX_CLASSES)
+        return sg_fail(err, SG_EINVAL, "classes '%s': '%s' would be class number %d, more than there may be; groups "
+                       "make fewer", spec->text, excerpt, MAX_CLASSES + 1);
+    if (string_table_find(k->names, name, strlen(name)) >= 0) {
+        size = strlen(spec->text) + strlen(name) + 2;
+        if (!(longer = sg_calloc(size, 1)))
+            TRY(sg_fail(err, SG_ENOMEM, "classes: no memory"));
+        snprintf(longer, size, "%s:%s", class_kind_name(spec->kind), name);
+        if (string_table_find(k->names, longer, strlen(longer)) >= 0)
+            snprintf(longer, size, "%s:%s", spec->text, name);
+        name = longer;
+    }
+    if (origin && !(copy = sg_strdup(origin)))
+        TRY(sg_fail(err, SG_ENOMEM, "classes: no memory"));
+    TRY(array_reserve(&k->origins, &k->origins_cap, n + 1, sizeof *k->origins, err));
+    TRY(string_table_add(k->names, name, strlen(name), c, &added, err));
+    if (!added)
+        TRY(sg_fail(err, SG_EINVAL, "classes '%s': there is a class '%s' already", spec->text, excerpt));
+    k->origins[n] = copy;
+    copy = NULL;
+done:
+    sg_free(longer);
+    sg_free(copy);
+    return st;
+}
+
+static bool vocab_has_counts(const sg_vocab *v)
+{
+    for (size_t i = 0; v && i < sg_vocab_size(v); i++)
+        if (sg_vocab_count(v, i))
+            return true;
+    return false;
+}
+
+static sg_status classes_rank_by_vocab(sg_classes *k, sg_error *err)
+{
+    size_t n = sg_vocab_size(k->vocab);
+    uint64_t *counts = sg_calloc(n, sizeof *counts);
+    if (!counts)
+        return sg_fail(err, SG_ENOMEM, "classes: no memory for %zu counts", n);
+    for (size_t i = 0; i < n; i++)
+        counts[i] = sg_vocab_count(k->vocab, i);
+    sg_status st = classes_rank(k, counts, err);
+    sg_free(counts);
+    return st;
+}
+
+sg_status sg_classes_new(sg_classes **out, const char *const *specs, size_t n_specs, const sg_vocab *vocab,
+                         sg_error *err)
+{
+    sg_status st = SG_OK;
+    int32_t id;
+    *out = NULL;
+    sg_classes *k = sg_calloc(1, sizeof *k);
+    if (!k || !(k->specs = sg_calloc(n_specs, sizeof *k->specs)))
+        TRY(sg_fail(err, SG_ENOMEM, "classes: no memory for %zu specs", n_specs));
+    k->vocab = vocab;
+    k->unknown_band = -1;
+    TRY(string_table_new(&k->names, err));
+    TRY(string_table_new(&k->sets, err));
+    TRY(array_reserve(&k->origins, &k->origins_cap, 1, sizeof *k->origins, err));
+    TRY(string_table_add(k->names, "all", 3, &id, NULL, err));
+    TRY(string_table_add(k->sets, "", 0, &id, NULL, err));
+    TRY(array_reserve(&k->set_tokens, &k->set_tokens_cap, 1, sizeof *k->set_tokens, err));
+    for (size_t i = 0; i < n_specs; i++) {
+        class_spec *spec = &k->specs[i];
+        k->n_specs = i + 1;
+        for (size_t j = 0; j < i; j++)
+            if (!strcmp(specs[i], specs[j]))
+                TRY(sg_fail(err, SG_EINVAL, "classes '%s': given twice", specs[i]));
+        TRY(class_spec_read(k, spec, specs[i], err));
+        const char *tags = classes_tags_path(k);
+        if (spec->kind == BY_TAGS_FILE && strcmp(tags, spec->path))
+            TRY(sg_fail(err, SG_EINVAL, "classes '%s': there is a tags file already: %s", specs[i], tags));
+        if (spec->kind != BY_FREQUENCY)
+            continue;
+        if (!vocab)
+            TRY(sg_fail(err, SG_EINVAL, "classes 'frequency': there is no vocabulary"));
+        k->by_frequency = true;
+        if (vocab_has_counts(vocab))
+            TRY(classes_rank_by_vocab(k, err));
+    }
+    *out = k;
+    k = NULL;
+done:
+    sg_classes_free(k);
+    return st;
+}
+
+const char *classes_tags_path(const sg_classes *k)
+{
+    for (size_t i = 0; i < k->n_specs; i++)
+        if (k->specs[i].kind == BY_TAGS_FILE)
+            return k->specs[i].path;
+    return NULL;
+}
+
+/* ---- frequency ---- */
+
+bool classes_want_counts(const sg_classes *k)
+{
+    return k->by_frequency && !k->bands;
+}
+
+typedef struct {
+    uint64_t count;
+    int32_t id;
+} ranked;
+
+static int compare_ranked(const void *pa, const void *pb)
+{
+    const ranked *a = pa, *b = pb;
+    if (a->count != b->count)
+        return a->count < b->count ? 1 : -1;
+    return a->id < b->id ? -1 : a->id > b->id;
+}
+
+static const class_spec *frequency_spec(const sg_classes *k)
+{
+    for (size_t i = 0; i < k->n_specs; i++)
+        if (k->specs[i].kind == BY_FREQUENCY)
+            return &k->specs[i];
+    return NULL;
+}
+
+/* Decades of ranks; <unk> has none, its tokens are many different rare words. */
+sg_status classes_rank(sg_classes *k, const uint64_t *counts, sg_error *err)
+{
+    sg_status st = SG_OK;
+    size_t n = sg_vocab_size(k->vocab), m = 0, first = 1, last = 10;
+    ranked *words = sg_calloc(n, sizeof *words);
+    int32_t *bands = sg_calloc(n, sizeof *bands), band = 0;
+    if (!words || !bands)
+        TRY(sg_fail(err, SG_ENOMEM, "classes: no memory to rank %zu words", n));
+    for (size_t i = 0; i < n; i++)
+        if ((int32_t)i != sg_vocab_unk(k->vocab))
+            words[m++] = (ranked){counts[i], (int32_t)i};
+    if (m)
+        qsort(words, m, sizeof *words, compare_ranked);
+    for (size_t rank = 1; rank <= m; rank++) {
+        if (rank > last) {
+            first = last + 1;
+            last *= 10;
+        }
+        if (rank == first) {
+            char name[64];
+            snprintf(name, sizeof name, "rank %zu-%zu", first, last);
+            TRY(classes_add(k, frequency_spec(k), name, NULL, &band, err));
+        }
+        bands[words[rank - 1].id] = band;
+    }
+    k->bands = bands;
+    bands = NULL;
+done:
+    sg_free(words);
+    sg_free(bands);
+    return st;
+}
+
+/* ---- one token ---- */
+
+static sg_status push_class(sg_classes *k, int32_t c, sg_error *err)
+{
+    sg_status st = array_reserve(&k->current, &k->current_cap, k->n_current + 1, sizeof *k->current, err);
+    if (st == SG_OK)
+        k->current[k->n_current++] = c;
+    return st;
+}
+
+static sg_status push_frequency(sg_classes *k, int32_t id, sg_error *err)
+{
+    if (id >= 0 && id != sg_vocab_unk(k->vocab))
+        return push_class(k, k->bands[id], err);
+    if (k->unknown_band < 0) {
+        sg_status st = classes_add(k, frequency_spec(k), "out of vocabulary", NULL, &k->unknown_band, err);
+        if (st != SG_OK)
+            return st;
+    }
+    return push_class(k, k->unknown_band, err);
+}
+
+static sg_status push_label(sg_classes *k, class_spec *spec, int32_t label, sg_error *err)
+{
+    sg_status st = SG_OK;
+    link_lists *l = &spec->label_classes;
+    if (links_first(l, (size_t)label) < 0) {
+        int32_t c;
+        TRY(classes_add(k, spec, string_table_get(spec->labels, (size_t)label, NULL), NULL, &c, err));
+        TRY(links_add(l, (size_t)label, c, err));
+    }
+    for (int32_t i = links_first(l, (size_t)label); i >= 0; i = l->links[i].next)
+        TRY(push_class(k, l->links[i].value, err));
+    spec->used = true;
+done:
+    return st;
+}
+
+static sg_status push_tag(sg_classes *k, class_spec *spec, const char *tag, size_t n, sg_error *err)
+{
+    int32_t label;
+    if (spec->grouped) {
+        label = string_table_find(spec->labels, tag, n);
+        return label < 0 ? SG_OK : push_label(k, spec, label, err);
+    }
+    sg_status st = string_table_add(spec->labels, tag, n, &label, NULL, err);
+    return st == SG_OK ? push_label(k, spec, label, err) : st;
+}
+
+static sg_status push_spec(sg_classes *k, class_spec *spec, const sg_token *t, sg_error *err)
+{
+    sg_status st = SG_OK;
+    int32_t key;
+    const char *tag = spec->kind == BY_UPOS ? t->upos : t->tag;
+    switch (spec->kind) {
+    case BY_UPOS:
+    case BY_XPOS:
+    case BY_TAG:
+    case BY_TAGS_FILE:
+        if (tag)
+            TRY(push_tag(k, spec, tag, strlen(tag), err));
+        break;
+    case BY_FEATS:
+        for (const char *f = t->feats; f && *f;) {
+            size_t n = strcspn(f, "|");
+            if (n)
+                TRY(push_tag(k, spec, f, n, err));
+            f += n + (f[n] == '|');
+        }
+        break;
+    case BY_LEXICON:
+    case BY_WORDS:
+        key = string_table_find(spec->words, t->form, t->length);
+        for (int32_t i = key < 0 ? -1 : links_first(&spec->word_labels, (size_t)key); i >= 0;
+             i = spec->word_labels.links[i].next)
+            TRY(push_label(k, spec, spec->word_labels.links[i].value, err));
+        break;
+    case BY_FREQUENCY:
+        break;
+    }
+done:
+    return st;
+}
+
+static sg_status count_pair(sg_classes *k, uint32_t set, int32_t id, sg_error *err);
+
+/* Sorts what the token is in, drops doubles. Lists are short. */
+static void sort_current(sg_classes *k)
+{
+    size_t n = 0;
+    for (size_t i = 1; i < k->n_current; i++) {
+        int32_t c = k->current[i];
+        size_t j = i;
+        for (; j && k->current[j - 1] > c; j--)
+            k->current[j] = k->current[j - 1];
+        k->current[j] = c;
+    }
+    for (size_t i = 0; i < k->n_current; i++)
+        if (!n || k->current[n - 1] != k->current[i])
+            k->current[n++] = k->current[i];
+    k->n_current = n;
+}
+
+sg_status classes_assign(sg_classes *k, const sg_token *t, int32_t id, uint32_t *set, sg_error *err)
+{
+    sg_status st = SG_OK;
+    int32_t number;
+    bool added;
+    k->n_current = 0;
+    for (size_t i = 0; i < k->n_specs && !t->eos; i++)
+        TRY(push_spec(k, &k->specs[i], t, err));
+    if (k->by_frequency)
+        TRY(push_frequency(k, id, err));
+    sort_current(k);
+    TRY(string_table_add(k->sets, k->n_current ? (const void *)k->current : "", k->n_current * sizeof *k->current,
+                         &number, &added, err));
+    if (number >= MAX_SETS)
+        TRY(sg_fail(err, SG_EINVAL, "%s:%zu: more than %d different combinations of classes; groups make fewer",
+                    t->path, t->line, MAX_SETS));
+    if (added)
+        TRY(array_reserve(&k->set_tokens, &k->set_tokens_cap, (size_t)number + 1, sizeof *k->set_tokens, err));
+    k->set_tokens[number]++;
+    *set = (uint32_t)number;
+    if (id >= 0 && id != sg_vocab_unk(k->vocab))
+        TRY(count_pair(k, *set, id, err));
+done:
+    return st;
+}
+
+/* ---- words per class ---- */
+
+static size_t pair_slot(const uint64_t *keys, size_t n_slots, uint64_t key)
+{
+    uint64_t h = key * 0x9e3779b97f4a7c15u;
+    size_t i = (h ^ (h >> 29)) & (n_slots - 1);
+    while (keys[i] && keys[i] != key)
+        i = (i + 1) & (n_slots - 1);
+    return i;
+}
+
+static sg_status grow_pairs(sg_classes *k, sg_error *err)
+{
+    size_t n = k->n_slots ? 2 * k->n_slots : 1024;
+    uint64_t *keys = sg_calloc(n, sizeof *keys), *counts = sg_calloc(n, sizeof *counts);
+    if (!keys || !counts) {
+        sg_free(keys);
+        sg_free(counts);
+        return sg_fail(err, SG_ENOMEM, "classes: no memory for the words of each class");
+    }
+    for (size_t i = 0; i < k->n_slots; i++)
+        if (k->pair_keys[i]) {
+            size_t slot = pair_slot(keys, n, k->pair_keys[i]);
+            keys[slot] = k->pair_keys[i];
+            counts[slot] = k->pair_counts[i];
+        }
+    sg_free(k->pair_keys);
+    sg_free(k->pair_counts);
+    k->pair_keys = keys;
+    k->pair_counts = counts;
+    k->n_slots = n;
+    return SG_OK;
+}
+
+static sg_status count_pair(sg_classes *k, uint32_t set, int32_t id, sg_error *err)
+{
+    if (2 * (k->n_pairs + 1) > k->n_slots) {
+        sg_status st = grow_pairs(k, err);
+        if (st != SG_OK)
+            return st;
+    }
+    uint64_t key = ((uint64_t)set << 32 | (uint32_t)id) + 1;
+    size_t slot = pair_slot(k->pair_keys, k->n_slots, key);
+    k->n_pairs += !k->pair_keys[slot];
+    k->pair_keys[slot] = key;
+    k->pair_counts[slot]++;
+    return SG_OK;
+}
+
+/* The classes of a set besides "all". */
+static const char *set_members(const sg_classes *k, size_t set, size_t *n)
+{
+    const char *bytes = string_table_get(k->sets, set, n);
+    *n /= sizeof(int32_t);
+    return bytes;
+}
+
+static int32_t set_member(const char *bytes, size_t i)
+{
+    int32_t c; /* the pool of a string table is not aligned */
+    memcpy(&c, bytes + i * sizeof c, sizeof c);
+    return c;
+}
+
+typedef struct {
+    int32_t c;
+    sg_class_word word;
+} class_entry;
+
+static int compare_entries(const void *pa, const void *pb)
+{
+    const class_entry *a = pa, *b = pb;
+    if (a->c != b->c)
+        return a->c < b->c ? -1 : 1;
+    return a->word.id < b->word.id ? -1 : a->word.id > b->word.id;
+}
+
+static sg_status list_words(sg_classes *k, sg_error *err)
+{
+    sg_status st = SG_OK;
+    size_t total = 0, n, m = 0, n_classes = sg_classes_count(k), members;
+    class_entry *entries = NULL;
+    sg_class_word *words = NULL;
+    size_t *starts = NULL;
+    for (size_t i = 0; i < k->n_slots; i++)
+        if (k->pair_keys[i]) {
+            set_members(k, (size_t)((k->pair_keys[i] - 1) >> 32), &members);
+            total += members + 1;
+        }
+    if (!(entries = sg_calloc(total, sizeof *entries)) || !(words = sg_calloc(total, sizeof *words)) ||
+        !(starts = sg_calloc(n_classes + 1, sizeof *starts)))
+        TRY(sg_fail(err, SG_ENOMEM, "classes: no memory for the words of each class (%zu entries)", total));
+    n = 0;
+    for (size_t i = 0; i < k->n_slots; i++) {
+        if (!k->pair_keys[i])
+            continue;
+        uint64_t key = k->pair_keys[i] - 1;
+        const char *set = set_members(k, (size_t)(key >> 32), &members);
+        sg_class_word word = {(int32_t)(key & UINT32_MAX), k->pair_counts[i]};
+        entries[n++] = (class_entry){0, word};
+        for (size_t j = 0; j < members; j++)
+            entries[n++] = (class_entry){set_member(set, j), word};
+    }
+    if (n)
+        qsort(entries, n, sizeof *entries, compare_entries);
+    for (size_t i = 0; i < n; i++) {
+        bool same = i && entries[i].c == entries[i - 1].c && entries[i].word.id == entries[i - 1].word.id;
+        if (same) {
+            words[m - 1].count += entries[i].word.count;
+        } else {
+            words[m++] = entries[i].word;
+            starts[entries[i].c + 1]++;
+        }
+    }
+    for (size_t c = 0; c < n_classes; c++)
+        starts[c + 1] += starts[c];
+    sg_free(k->words);
+    sg_free(k->word_starts);
+    k->words = words;
+    k->word_starts = starts;
+    words = NULL;
+    starts = NULL;
+done:
+    sg_free(entries);
+    sg_free(words);
+    sg_free(starts);
+    return st;
+}
+
+/* ---- after the last token ---- */
+
+static sg_status check_used(const sg_classes *k, sg_error *err)
+{
+    sg_status st = SG_OK;
+    size_t n_classes = sg_classes_count(k), members;
+    bool *used = sg_calloc(n_classes, sizeof *used);
+    if (!used)
+        return sg_fail(err, SG_ENOMEM, "classes: no memory");
+    for (size_t s = 0; s < sg_classes_sets(k); s++) {
+        const char *set = set_members(k, s, &members);
+        for (size_t j = 0; j < members; j++)
+            used[set_member(set, j)] |= k->set_tokens[s] > 0;
+    }
+    for (size_t i = 0; i < k->n_specs; i++) {
+        const class_spec *spec = &k->specs[i];
+        bool column = spec->kind == BY_UPOS || spec->kind == BY_XPOS || spec->kind == BY_FEATS;
+        if (!spec->used && spec->kind != BY_FREQUENCY)
+            TRY(sg_fail(err, SG_EINVAL, "classes '%s': no word of the corpus is in any%s", spec->text,
+                        column                 ? " (a column of CoNLL-U: files named .conllu, or --format conllu)"
+                        : spec->kind == BY_TAG ? " (word/tag is read with --format tagged)"
+                                               : ""));
+    }
+    for (size_t c = 1; c < n_classes; c++)
+        if (!used[c] && k->origins[c])
+            TRY(sg_fail(err, SG_EINVAL, "%s: class '%s': no word of the corpus is in it", k->origins[c],
+                        sg_classes_name(k, c)));
+done:
+    sg_free(used);
+    return st;
+}
+
+sg_status classes_finish(sg_classes *k, sg_error *err)
+{
+    sg_status st = check_used(k, err);
+    return st == SG_OK ? list_words(k, err) : st;
+}
+
+size_t sg_classes_count(const sg_classes *k)
+{
+    return string_table_count(k->names);
+}
+
+const char *sg_classes_name(const sg_classes *k, size_t c)
+{
+    return string_table_get(k->names, c, NULL);
+}
+
+int32_t sg_classes_find(const sg_classes *k, const char *name)
+{
+    return string_table_find(k->names, name, strlen(name));
+}
+
+size_t sg_classes_sets(const sg_classes *k)
+{
+    return string_table_count(k->sets);
+}
+
+bool sg_classes_contains(const sg_classes *k, size_t set, size_t c)
+{
+    size_t n;
+    const char *members = set_members(k, set, &n);
+    for (size_t i = 0; i < n; i++)
+        if (set_member(members, i) == (int32_t)c)
+            return true;
+    return c == 0;
+}
+
+size_t sg_classes_words(const sg_classes *k, size_t c, const sg_class_word **words)
+{
+    if (!k->words) {
+        *words = NULL;
+        return 0;
+    }
+    *words = k->words + k->word_starts[c];
+    return k->word_starts[c + 1] - k->word_starts[c];
+}
+
+uint64_t sg_classes_word_count(const sg_classes *k, size_t c, int32_t id)
+{
+    const sg_class_word *words;
+    size_t low = 0, high = sg_classes_words(k, c, &words);
+    while (low < high) {
+        size_t middle = low + (high - low) / 2;
+        if (words[middle].id == id)
+            return words[middle].count;
+        if (words[middle].id < id)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    return 0;
+}
+
+void sg_classes_free(sg_classes *k)
+{
+    if (!k)
+        return;
+    for (size_t i = 0; k->specs && i < k->n_specs; i++)
+        class_spec_free(&k->specs[i]);
+    for (size_t c = 0; k->names && k->origins && c < sg_classes_count(k); c++)
+        sg_free(k->origins[c]);
+    sg_free(k->specs);
+    sg_free(k->origins);
+    string_table_free(k->names);
+    string_table_free(k->sets);
+    sg_free(k->set_tokens);
+    sg_free(k->bands);
+    sg_free(k->current);
+    sg_free(k->pair_keys);
+    sg_free(k->pair_counts);
+    sg_free(k->word_starts);
+    sg_free(k->words);
+    sg_free(k);
+}

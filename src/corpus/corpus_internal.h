@@ -1,0 +1,92 @@
+/* corpus_internal.h - the parts the corpus module is made of, bottom up: UTF-8, a table of strings, bytes of a file
+ * (gzip, spooled standard input), words of a file. Importers and reports use the first two as well. */
+#ifndef SG_CORPUS_INTERNAL_H
+#define SG_CORPUS_INTERNAL_H
+
+#include "base/base_internal.h"
+#include "stategrad/corpus.h"
+
+/* ---- UTF-8 (text.c) ---- */
+
+/* Bytes of the character at s, which has n > 0 bytes left; 0: no valid UTF-8 (overlong, surrogate, cut short). */
+size_t utf8_length(const unsigned char *s, size_t n);
+/* Offset of the first byte that is no valid UTF-8; n if all is well. */
+size_t utf8_valid_prefix(const char *s, size_t n);
+/* Bytes of the white space character at s (as Python's str.split() sees it), 0: none. */
+size_t utf8_space(const unsigned char *s, size_t n);
+/* A word for an error message: cut to 40 bytes or so at a character, "..." added. Returns buffer. */
+const char *text_excerpt(char buffer[64], const char *s, size_t n);
+
+/* Cuts a line (NUL-terminated, changed) into words at white space. Returns the next word or NULL; *cursor moves. */
+char *text_next_word(char **cursor);
+
+/* A text file cut into lines, without their ends; UTF-8 checked, no NUL bytes, BOM skipped. */
+typedef struct {
+    char *text, *next, *end;
+    size_t line; /* number of the line last returned */
+    const char *path;
+} text_lines;
+sg_status text_lines_open(text_lines *l, const char *path, sg_error *err); /* path is borrowed */
+char *text_lines_next(text_lines *l);                                      /* NULL: no more */
+void text_lines_close(text_lines *l);
+
+/* ---- a table of strings: each has a number, in order of entry (table.c) ---- */
+typedef struct string_table string_table;
+sg_status string_table_new(string_table **out, sg_error *err);
+/* *id: the number of the string (any bytes), entered if new; *added tells (may be NULL). On failure nothing changed. */
+sg_status string_table_add(string_table *t, const void *s, size_t n, int32_t *id, bool *added, sg_error *err);
+int32_t string_table_find(const string_table *t, const void *s, size_t n); /* -1: not there */
+/* Borrowed until the next add; NUL-terminated. n may be NULL. */
+const char *string_table_get(const string_table *t, size_t id, size_t *n);
+size_t string_table_count(const string_table *t);
+void string_table_free(string_table *t);
+
+/* Room for n elements in an array of *cap, grown by doubling, zeros behind. */
+sg_status array_reserve(void *array_pointer, size_t *cap, size_t n, size_t size, sg_error *err);
+
+/* ---- bytes (source.c, spool.c) ---- */
+
+/* An unlinked file in TMPDIR (or /tmp): gone when closed. */
+sg_status temp_file_open(int *fd, sg_error *err);
+sg_status temp_file_write(int fd, const void *data, size_t n, sg_error *err);
+/* The file descriptor that holds a copy of path, to be read with pread; -1: not spooled. s may be NULL. */
+int spool_find(const sg_spool *s, const char *path);
+/* True for "-" and whatever else gives its bytes once only. */
+bool path_is_once_only(const char *path);
+
+typedef struct corpus_source corpus_source;
+/* spool_fd >= 0: the bytes are there and path is only a name. hash (or NULL) gets every decompressed byte. */
+sg_status source_open(corpus_source **out, const char *path, int spool_fd, sg_sha256 *hash, sg_error *err);
+/* The next block, borrowed until the next call; *n 0: end. The first block has at least 4 bytes if the file has. */
+sg_status source_next(corpus_source *s, const unsigned char **data, size_t *n, sg_error *err);
+void source_close(corpus_source *s);
+
+/* ---- words and lines of one file (scan.c) ---- */
+typedef enum { SCAN_WORD, SCAN_LINE_END, SCAN_FILE_END } scan_kind;
+typedef struct scanner scanner;
+sg_status scan_open(scanner **out, const char *path, int spool_fd, sg_sha256 *hash, sg_error *err);
+/* The next word, or the end of a line (a last line without newline has one too), or of the file. The word is borrowed
+ * until the next call, NUL-terminated, may be changed in place. */
+sg_status scan_word(scanner *s, scan_kind *kind, char **word, size_t *n, sg_error *err);
+/* The next character (SCAN_WORD), or a line end ("\n", "\r\n"); a last line without newline has none. */
+sg_status scan_char(scanner *s, scan_kind *kind, char **c, size_t *n, sg_error *err);
+/* The next whole line without its end (SCAN_WORD). */
+sg_status scan_line(scanner *s, scan_kind *kind, char **line, size_t *n, sg_error *err);
+size_t scan_line_number(const scanner *s); /* of what was returned last */
+void scan_close(scanner *s);
+
+/* ---- what the stream needs of reader and classes ---- */
+
+/* hash gets the corpus's decompressed bytes; before the first sg_corpus_next. */
+void corpus_hash_into(sg_corpus *c, sg_sha256 *hash);
+const char *corpus_first_path(const sg_corpus *c);
+
+const char *classes_tags_path(const sg_classes *k);    /* of tags:FILE; NULL: none */
+bool classes_want_counts(const sg_classes *k);         /* frequency, and the vocabulary knows no counts */
+sg_status classes_rank(sg_classes *k, const uint64_t *counts, sg_error *err);
+/* The set of a token. id: its vocabulary id, -1: outside the vocabulary. */
+sg_status classes_assign(sg_classes *k, const sg_token *t, int32_t id, uint32_t *set, sg_error *err);
+/* After the last token: no class may be empty; the lists of words are made. */
+sg_status classes_finish(sg_classes *k, sg_error *err);
+
+#endif

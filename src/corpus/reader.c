@@ -1,0 +1,416 @@
+/* Corpora: a list of files, each plain text, CoNLL-U, word/tag or characters, as one sequence of tokens. */
+#include "corpus_internal.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+enum { MAX_FOLDER_DEPTH = 32 };
+
+typedef struct {
+    char *path;
+    int spool_fd; /* -1: read the path itself */
+} corpus_file;
+
+struct sg_corpus {
+    corpus_file *files;
+    size_t n_files, files_cap, next_file;
+    sg_format format;
+    sg_unit unit;
+    bool eos;
+    sg_format current;  /* of the open file */
+    const char *path;   /* of the open file, borrowed from files */
+    scanner *text, *tags;
+    char *tags_path;
+    sg_sha256 *hash;    /* borrowed or NULL */
+    bool at_start;      /* the next token is the first of its sentence */
+    size_t line_words;  /* words of this line so far, for messages about tags */
+};
+
+static sg_status add_path(sg_corpus *c, const char *path, const sg_spool *spool, unsigned depth, sg_error *err);
+
+static sg_status add_file(sg_corpus *c, const char *path, int spool_fd, sg_error *err)
+{
+    sg_status st = array_reserve(&c->files, &c->files_cap, c->n_files + 1, sizeof *c->files, err);
+    if (st != SG_OK)
+        return st;
+    corpus_file *f = &c->files[c->n_files];
+    f->spool_fd = spool_fd;
+    if (!(f->path = sg_strdup(path)))
+        return sg_fail(err, SG_ENOMEM, "%s: no memory", path);
+    c->n_files++;
+    return SG_OK;
+}
+
+static int compare_names(const void *a, const void *b)
+{
+    return strcmp(*(char *const *)a, *(char *const *)b);
+}
+
+/* The files of a folder in the order of their bytes (so that the locale changes nothing), hidden ones left out. */
+static sg_status add_folder(sg_corpus *c, const char *path, unsigned depth, sg_error *err)
+{
+    sg_status st = SG_OK;
+    char **names = NULL;
+    size_t n = 0, cap = 0;
+    const struct dirent *entry;
+    DIR *dir = opendir(path);
+    if (!dir)
+        return sg_fail(err, SG_EIO, "%s: %s", path, strerror(errno));
+    while ((entry = readdir(dir))) {
+        if (entry->d_name[0] == '.')
+            continue;
+        TRY(array_reserve(&names, &cap, n + 1, sizeof *names, err));
+        size_t size = strlen(path) + strlen(entry->d_name) + 2;
+        if (!(names[n] = sg_calloc(size, 1)))
+            TRY(sg_fail(err, SG_ENOMEM, "%s: no memory", path));
+        bool slash = path[0] && path[strlen(path) - 1] == '/';
+        snprintf(names[n++], size, "%s%s%s", path, slash ? "" : "/", entry->d_name);
+    }
+    if (n)
+        qsort(names, n, sizeof *names, compare_names);
+    for (size_t i = 0; i < n; i++)
+        TRY(add_path(c, names[i], NULL, depth + 1, err));
+done:
+    for (size_t i = 0; i < n; i++)
+        sg_free(names[i]);
+    sg_free(names);
+    closedir(dir);
+    return st;
+}
+
+static sg_status add_path(sg_corpus *c, const char *path, const sg_spool *spool, unsigned depth, sg_error *err)
+{
+    struct stat info;
+    int fd = spool_find(spool, path);
+    if (fd >= 0 || !strcmp(path, "-"))
+        return add_file(c, path, fd, err);
+    if (!path[0])
+        return sg_fail(err, SG_EINVAL, "a corpus without a name");
+    if (stat(path, &info) != 0)
+        return sg_fail(err, SG_EIO, "%s: %s", path, strerror(errno));
+    if (!S_ISDIR(info.st_mode))
+        return add_file(c, path, -1, err);
+    if (depth > MAX_FOLDER_DEPTH)
+        return sg_fail(err, SG_EINVAL, "%s: more than %d folders inside each other", path, MAX_FOLDER_DEPTH);
+    size_t before = c->n_files;
+    sg_status st = add_folder(c, path, depth, err);
+    if (st == SG_OK && depth == 0 && c->n_files == before)
+        return sg_fail(err, SG_EINVAL, "%s: a folder without files", path);
+    return st;
+}
+
+sg_status sg_corpus_open(sg_corpus **out, const sg_corpus_config *cfg, sg_error *err)
+{
+    sg_status st = SG_OK;
+    *out = NULL;
+    if (!cfg->n_paths)
+        return sg_fail(err, SG_EINVAL, "corpus: no file given");
+    if (cfg->unit == SG_UNIT_CHAR && (cfg->format == SG_FORMAT_CONLLU || cfg->format == SG_FORMAT_TAGGED))
+        return sg_fail(err, SG_EINVAL, "corpus: characters are read from plain text, not from CoNLL-U or word/tag");
+    if (cfg->tags_path && (cfg->unit == SG_UNIT_CHAR || cfg->format == SG_FORMAT_CONLLU ||
+                           cfg->format == SG_FORMAT_TAGGED))
+        return sg_fail(err, SG_EINVAL, "%s: a tags file goes with plain text read word by word", cfg->tags_path);
+    sg_corpus *c = sg_calloc(1, sizeof *c);
+    if (!c)
+        return sg_fail(err, SG_ENOMEM, "corpus: no memory");
+    c->format = cfg->format;
+    c->unit = cfg->unit;
+    c->eos = cfg->eos;
+    for (size_t i = 0; i < cfg->n_paths; i++)
+        TRY(add_path(c, cfg->paths[i], cfg->spool, 0, err));
+    if (cfg->tags_path) {
+        if (!(c->tags_path = sg_strdup(cfg->tags_path)))
+            TRY(sg_fail(err, SG_ENOMEM, "%s: no memory", cfg->tags_path));
+        TRY(scan_open(&c->tags, c->tags_path, -1, NULL, err));
+    }
+    *out = c;
+    c = NULL;
+done:
+    sg_corpus_close(c);
+    return st;
+}
+
+void sg_corpus_close(sg_corpus *c)
+{
+    if (!c)
+        return;
+    scan_close(c->text);
+    scan_close(c->tags);
+    for (size_t i = 0; i < c->n_files; i++)
+        sg_free(c->files[i].path);
+    sg_free(c->files);
+    sg_free(c->tags_path);
+    sg_free(c);
+}
+
+void corpus_hash_into(sg_corpus *c, sg_sha256 *hash)
+{
+    c->hash = hash;
+}
+
+const char *corpus_first_path(const sg_corpus *c)
+{
+    return c->files[0].path;
+}
+
+static bool ends_with(const char *s, const char *end)
+{
+    size_t n = strlen(s), k = strlen(end);
+    return n >= k && !strcmp(s + n - k, end);
+}
+
+static sg_status open_next(sg_corpus *c, sg_error *err)
+{
+    const corpus_file *f = &c->files[c->next_file++];
+    c->path = f->path;
+    c->current = c->format;
+    if (c->format == SG_FORMAT_AUTO) {
+        bool conllu = ends_with(f->path, ".conllu") || ends_with(f->path, ".conllu.gz");
+        c->current = conllu ? SG_FORMAT_CONLLU : SG_FORMAT_TEXT;
+        if (conllu && (c->unit == SG_UNIT_CHAR || c->tags))
+            return sg_fail(err, SG_EINVAL, "%s: a CoNLL-U file, but %s plain text", f->path,
+                           c->tags ? "a tags file goes with" : "characters are read from");
+    }
+    c->at_start = true;
+    c->line_words = 0;
+    return scan_open(&c->text, f->path, f->spool_fd, c->hash, err);
+}
+
+static void give(sg_corpus *c, sg_token *t, const char *form, size_t length)
+{
+    *t = (sg_token){.form = form, .length = length, .first = c->at_start, .path = c->path,
+                    .line = scan_line_number(c->text)};
+    c->at_start = false;
+}
+
+static void give_line_end(sg_corpus *c, sg_token *t)
+{
+    bool chars = c->unit == SG_UNIT_CHAR;
+    give(c, t, chars ? "\n" : "<eos>", chars ? 1 : 5);
+    t->eos = !chars;
+    c->at_start = true;
+}
+
+/* ---- plain text, with tags from another file where asked ---- */
+
+/* The tags file must have a word for each word and a line end for each line end. */
+static sg_status match_tag(sg_corpus *c, scan_kind kind, sg_token *t, sg_error *err)
+{
+    sg_status st = SG_OK;
+    scan_kind tag_kind;
+    char *tag;
+    size_t n, line = c->text ? scan_line_number(c->text) : 0;
+    TRY(scan_word(c->tags, &tag_kind, &tag, &n, err));
+    if (kind == tag_kind) {
+        c->line_words = kind == SCAN_WORD ? c->line_words + 1 : 0;
+        t->tag = kind == SCAN_WORD ? tag : NULL;
+        return SG_OK;
+    }
+    if (tag_kind == SCAN_FILE_END)
+        return sg_fail(err, SG_EFORMAT, "%s: ends after line %zu, expected tags for line %zu of %s", c->tags_path,
+                       scan_line_number(c->tags) - 1, line, c->path);
+    if (kind == SCAN_FILE_END)
+        return sg_fail(err, SG_EFORMAT, "%s:%zu: more lines than the corpus, which ends with %s", c->tags_path,
+                       scan_line_number(c->tags), c->path);
+    size_t words = c->line_words, tags = c->line_words, tags_line = scan_line_number(c->tags);
+    char *rest;
+    for (; kind == SCAN_WORD; words++)
+        TRY(scan_word(c->text, &kind, &rest, &n, err));
+    for (; tag_kind == SCAN_WORD; tags++)
+        TRY(scan_word(c->tags, &tag_kind, &rest, &n, err));
+    return sg_fail(err, SG_EFORMAT, "%s:%zu: %zu tags, expected %zu, one for each word of %s:%zu", c->tags_path,
+                   tags_line, tags, words, c->path, line);
+done:
+    return st;
+}
+
+static sg_status next_text(sg_corpus *c, sg_token *t, bool *file_end, sg_error *err)
+{
+    sg_status st = SG_OK;
+    scan_kind kind;
+    char *form = NULL;
+    size_t n = 0;
+    for (;;) {
+        TRY(c->unit == SG_UNIT_CHAR ? scan_char(c->text, &kind, &form, &n, err)
+                                    : scan_word(c->text, &kind, &form, &n, err));
+        *file_end = kind == SCAN_FILE_END;
+        if (*file_end)
+            break;
+        if (kind == SCAN_WORD)
+            give(c, t, form, n);
+        else if (c->eos)
+            give_line_end(c, t);
+        else
+            c->at_start = true;
+        if (c->tags)
+            TRY(match_tag(c, kind, t, err));
+        if (kind == SCAN_WORD || c->eos)
+            break;
+    }
+done:
+    return st;
+}
+
+/* ---- word/tag ---- */
+
+/* "Atlanta's/np$": the last slash parts word and tag; a slash behind a backslash is part of the word. */
+static sg_status split_tag(const sg_corpus *c, char *form, size_t *n, const char **tag, sg_error *err)
+{
+    size_t slash = *n, kept = 0;
+    for (size_t i = *n; i-- > 1 && slash == *n;)
+        if (form[i] == '/' && form[i - 1] != '\\')
+            slash = i;
+    if (slash == *n || slash + 1 == *n) {
+        char excerpt[64];
+        return sg_fail(err, SG_EFORMAT, "%s:%zu: '%s', expected word/tag", c->path, scan_line_number(c->text),
+                       text_excerpt(excerpt, form, *n));
+    }
+    form[slash] = 0;
+    *tag = form + slash + 1;
+    for (size_t i = 0; i < slash; i++)
+        if (form[i] != '\\' || form[i + 1] != '/')
+            form[kept++] = form[i];
+    form[kept] = 0;
+    *n = kept;
+    return SG_OK;
+}
+
+/* Lines without words part sentences in such corpora and are none themselves. */
+static sg_status next_tagged(sg_corpus *c, sg_token *t, bool *file_end, sg_error *err)
+{
+    sg_status st = SG_OK;
+    scan_kind kind;
+    char *form = NULL;
+    const char *tag = NULL;
+    size_t n = 0;
+    for (;;) {
+        TRY(scan_word(c->text, &kind, &form, &n, err));
+        *file_end = kind == SCAN_FILE_END;
+        if (kind != SCAN_LINE_END)
+            break;
+        bool blank = c->at_start;
+        c->at_start = true;
+        if (c->eos && !blank) {
+            c->at_start = false;
+            give_line_end(c, t);
+            return SG_OK;
+        }
+    }
+    if (*file_end)
+        return SG_OK;
+    TRY(split_tag(c, form, &n, &tag, err));
+    give(c, t, form, n);
+    t->tag = tag;
+done:
+    return st;
+}
+
+/* ---- CoNLL-U ---- */
+
+enum { CONLLU_COLUMNS = 10 };
+
+/* 1: a word; 0: a range (1-2) or an empty node (1.1), which are no syntactic words; -1: no id. */
+static int conllu_id(const char *id)
+{
+    size_t n = strspn(id, "0123456789"), m;
+    if (!n)
+        return -1;
+    if (!id[n])
+        return 1;
+    m = strspn(id + n + 1, "0123456789");
+    return (id[n] == '-' || id[n] == '.') && m && !id[n + 1 + m] ? 0 : -1;
+}
+
+static const char *conllu_value(const char *column)
+{
+    return strcmp(column, "_") && column[0] ? column : NULL;
+}
+
+/* Cuts the line into its columns and gives the token; *word false: to be skipped. */
+static sg_status conllu_token(sg_corpus *c, char *line, sg_token *t, bool *word, sg_error *err)
+{
+    char *column[CONLLU_COLUMNS];
+    char excerpt[64];
+    size_t n = 0, number = scan_line_number(c->text), length = strlen(line);
+    text_excerpt(excerpt, line, length);
+    for (char *p = line; p; n++) {
+        if (n < CONLLU_COLUMNS)
+            column[n] = p;
+        if ((p = strchr(p, '\t')))
+            *p++ = 0;
+    }
+    if (n != CONLLU_COLUMNS)
+        return sg_fail(err, SG_EFORMAT, "%s:%zu: %zu column%s separated by tabs, expected the %d of CoNLL-U: '%s'",
+                       c->path, number, n, n == 1 ? "" : "s", CONLLU_COLUMNS, excerpt);
+    int kind = conllu_id(column[0]);
+    if (kind < 0)
+        return sg_fail(err, SG_EFORMAT, "%s:%zu: '%s' in the first column, expected a number, a range or a decimal",
+                       c->path, number, text_excerpt(excerpt, column[0], strlen(column[0])));
+    if (kind > 0 && !column[1][0])
+        return sg_fail(err, SG_EFORMAT, "%s:%zu: the second column is empty, expected a word", c->path, number);
+    if ((*word = kind > 0)) {
+        give(c, t, column[1], strlen(column[1]));
+        t->upos = conllu_value(column[3]);
+        t->tag = conllu_value(column[4]);
+        t->feats = conllu_value(column[5]);
+    }
+    return SG_OK;
+}
+
+static sg_status next_conllu(sg_corpus *c, sg_token *t, bool *file_end, sg_error *err)
+{
+    sg_status st = SG_OK;
+    scan_kind kind;
+    char *line = NULL;
+    size_t n = 0;
+    bool word = false;
+    while (!word) {
+        TRY(scan_line(c->text, &kind, &line, &n, err));
+        bool blank = kind == SCAN_FILE_END || strspn(line, " \t") == n;
+        if (blank && !c->at_start) {
+            if (c->eos) {
+                give_line_end(c, t);
+                return SG_OK;
+            }
+            c->at_start = true;
+        }
+        *file_end = kind == SCAN_FILE_END;
+        if (*file_end)
+            return SG_OK;
+        if (!blank && line[0] != '#')
+            TRY(conllu_token(c, line, t, &word, err));
+    }
+done:
+    return st;
+}
+
+sg_status sg_corpus_next(sg_corpus *c, sg_token *token, bool *end, sg_error *err)
+{
+    sg_status st = SG_OK;
+    *end = false;
+    for (;;) {
+        bool file_end = false;
+        if (!c->text) {
+            if (c->next_file == c->n_files) {
+                *end = true;
+                /* set on the way: a tags file must end where the corpus does */
+                if (c->tags)
+                    TRY(match_tag(c, SCAN_FILE_END, token, err));
+                break;
+            }
+            TRY(open_next(c, err));
+        }
+        TRY(c->current == SG_FORMAT_CONLLU   ? next_conllu(c, token, &file_end, err)
+            : c->current == SG_FORMAT_TAGGED ? next_tagged(c, token, &file_end, err)
+                                             : next_text(c, token, &file_end, err));
+        if (!file_end)
+            break;
+        scan_close(c->text);
+        c->text = NULL;
+    }
+done:
+    return st;
+}

@@ -1,0 +1,242 @@
+/* Encoded streams: 8 bytes a token in a temporary file without a name, read by position. */
+#include "corpus_internal.h"
+
+#include <errno.h>
+#include <math.h>
+#include <string.h>
+#include <unistd.h>
+
+enum { BUFFERED = 1 << 13, TICK_EVERY = 1 << 16 };
+
+struct sg_stream {
+    int fd;
+    sg_stream_counts counts;
+    char sha256[65];
+    uint64_t *set_tokens;
+    size_t n_sets, sets_cap;
+};
+
+typedef struct {
+    sg_stream *s;
+    const sg_vocab *vocab;
+    sg_classes *classes;
+    const sg_monitor *monitor;
+    double start, told;
+    size_t n;
+    sg_step *steps;
+} encoder;
+
+static sg_status encoder_flush(encoder *e, sg_error *err)
+{
+    sg_status st = temp_file_write(e->s->fd, e->steps, e->n * sizeof *e->steps, err);
+    e->n = 0;
+    return st;
+}
+
+static sg_status encoder_tick(encoder *e, uint64_t done, sg_error *err)
+{
+    if (!e->monitor || !e->monitor->tick)
+        return SG_OK;
+    double now = sg_clock();
+    if (now - e->told < 0.2)
+        return SG_OK;
+    e->told = now;
+    sg_progress p = {.what = "reading", .done = (double)done, .seconds = now - e->start, .loss = (double)NAN};
+    return e->monitor->tick(e->monitor->ctx, &p) ? SG_OK
+                                                 : sg_fail(err, SG_ECANCELLED, "stopped while reading the corpus");
+}
+
+/* The id the model reads; *known false: the word is outside the vocabulary. */
+static sg_status encode_word(const sg_vocab *v, const sg_token *t, int32_t *id, bool *known, sg_error *err)
+{
+    *id = -1;
+    *known = true;
+    if (!v)
+        return SG_OK;
+    *id = t->eos ? sg_vocab_eos(v) : sg_vocab_id(v, t->form, t->length);
+    *known = *id >= 0;
+    if (*known)
+        return SG_OK;
+    *id = sg_vocab_unk(v);
+    if (*id >= 0)
+        return SG_OK;
+    char excerpt[64];
+    if (t->eos)
+        return sg_fail(err, SG_EINVAL, "%s:%zu: the model's vocabulary has neither <eos> nor <unk> for the end of the "
+                       "line; --no-eos leaves it out", t->path, t->line);
+    return sg_fail(err, SG_EINVAL, "%s:%zu: '%s' is not in the vocabulary, which has no <unk>", t->path, t->line,
+                   strcmp(t->form, "\n") ? text_excerpt(excerpt, t->form, t->length) : "\\n");
+}
+
+static sg_status encode_token(encoder *e, const sg_token *t, sg_error *err)
+{
+    sg_status st = SG_OK;
+    int32_t id;
+    uint32_t set = 0;
+    bool known;
+    sg_stream *s = e->s;
+    TRY(encode_word(e->vocab, t, &id, &known, err));
+    if (e->classes)
+        TRY(classes_assign(e->classes, t, id, &set, err));
+    TRY(array_reserve(&s->set_tokens, &s->sets_cap, (size_t)set + 1, sizeof *s->set_tokens, err));
+    s->n_sets = set + 1 > s->n_sets ? set + 1 : s->n_sets;
+    s->set_tokens[set]++;
+    s->counts.tokens++;
+    s->counts.unknown += !known;
+    s->counts.sentences += t->first;
+    s->counts.unclassed += e->classes && set == 0 && !t->eos;
+    e->steps[e->n++] = (sg_step){.id = id, .set = set & 0x7fffffffu, .first = t->first};
+    if (e->n == BUFFERED)
+        TRY(encoder_flush(e, err));
+    if (s->counts.tokens % TICK_EVERY == 0)
+        TRY(encoder_tick(e, s->counts.tokens, err));
+done:
+    return st;
+}
+
+/* Frequency bands of a vocabulary without counts: the corpus is read once more, before. */
+static sg_status rank_by_corpus(sg_classes *k, const sg_vocab *v, const sg_corpus_config *cfg, sg_error *err)
+{
+    sg_status st = SG_OK;
+    sg_corpus *c = NULL;
+    sg_token token;
+    bool end = false, known;
+    uint64_t *counts = sg_calloc(sg_vocab_size(v), sizeof *counts);
+    if (!counts)
+        TRY(sg_fail(err, SG_ENOMEM, "classes: no memory for %zu counts", sg_vocab_size(v)));
+    TRY(sg_corpus_open(&c, cfg, err));
+    for (;;) {
+        int32_t id;
+        TRY(sg_corpus_next(c, &token, &end, err));
+        if (end)
+            break;
+        TRY(encode_word(v, &token, &id, &known, err));
+        counts[id]++;
+    }
+    st = classes_rank(k, counts, err);
+done:
+    sg_corpus_close(c);
+    sg_free(counts);
+    return st;
+}
+
+static sg_status encode_all(encoder *e, const sg_corpus_config *cfg, sg_error *err)
+{
+    sg_status st = SG_OK;
+    sg_corpus *c = NULL;
+    sg_sha256 *hash = NULL;
+    sg_token token;
+    bool end = false;
+    TRY(sg_corpus_open(&c, cfg, err));
+    TRY(sg_sha256_new(&hash, err));
+    corpus_hash_into(c, hash);
+    for (;;) {
+        TRY(sg_corpus_next(c, &token, &end, err));
+        if (end)
+            break;
+        TRY(encode_token(e, &token, err));
+    }
+    if (!e->s->counts.tokens)
+        TRY(sg_fail(err, SG_EINVAL, "%s: an empty corpus: no words", corpus_first_path(c)));
+    TRY(encoder_flush(e, err));
+    sg_sha256_hex(hash, e->s->sha256);
+done:
+    sg_corpus_close(c);
+    sg_sha256_free(hash);
+    return st;
+}
+
+sg_status sg_stream_new(sg_stream **out, const sg_corpus_config *cfg, const sg_vocab *vocab, sg_classes *classes,
+                        const sg_monitor *monitor, sg_error *err)
+{
+    sg_status st = SG_OK;
+    *out = NULL;
+    sg_spool *spool = NULL;
+    sg_corpus_config c = *cfg;
+    encoder e = {.vocab = vocab, .classes = classes, .monitor = monitor, .start = sg_clock()};
+    e.told = e.start;
+    const char *tags = classes ? classes_tags_path(classes) : NULL;
+    if (tags && cfg->tags_path && strcmp(tags, cfg->tags_path))
+        return sg_fail(err, SG_EINVAL, "%s: a second tags file beside %s", tags, cfg->tags_path);
+    if (tags)
+        c.tags_path = tags;
+    if (!(e.s = sg_calloc(1, sizeof *e.s)))
+        return sg_fail(err, SG_ENOMEM, "corpus: no memory");
+    e.s->fd = -1;
+    if (!(e.steps = sg_calloc(BUFFERED, sizeof *e.steps)))
+        TRY(sg_fail(err, SG_ENOMEM, "corpus: no memory"));
+    if (classes && classes_want_counts(classes)) {
+        if (!c.spool) {
+            TRY(sg_spool_new(&spool, c.paths, c.n_paths, err));
+            c.spool = spool;
+        }
+        TRY(rank_by_corpus(classes, vocab, &c, err));
+    }
+    TRY(temp_file_open(&e.s->fd, err));
+    TRY(encode_all(&e, &c, err));
+    if (classes)
+        TRY(classes_finish(classes, err));
+    *out = e.s;
+    e.s = NULL;
+done:
+    sg_spool_free(spool);
+    sg_free(e.steps);
+    sg_stream_free(e.s);
+    return st;
+}
+
+uint64_t sg_stream_length(const sg_stream *s)
+{
+    return s->counts.tokens;
+}
+
+const sg_stream_counts *sg_stream_info(const sg_stream *s)
+{
+    return &s->counts;
+}
+
+const char *sg_stream_sha256(const sg_stream *s)
+{
+    return s->sha256;
+}
+
+uint64_t sg_stream_class_tokens(const sg_stream *s, const sg_classes *k, size_t c)
+{
+    uint64_t tokens = 0;
+    for (size_t set = 0; set < s->n_sets; set++)
+        if (sg_classes_contains(k, set, c))
+            tokens += s->set_tokens[set];
+    return tokens;
+}
+
+sg_status sg_stream_read(const sg_stream *s, uint64_t start, size_t n, sg_step *steps, sg_error *err)
+{
+    if (start > s->counts.tokens || n > s->counts.tokens - start)
+        return sg_fail(err, SG_EINVAL, "corpus: tokens %llu .. %llu asked, there are %llu", (unsigned long long)start,
+                       (unsigned long long)(start + n), (unsigned long long)s->counts.tokens);
+    char *p = (char *)steps;
+    size_t left = n * sizeof *steps;
+    off_t offset = (off_t)(start * sizeof *steps);
+    while (left) {
+        ssize_t k = pread(s->fd, p, left, offset);
+        if (k < 0 && errno == EINTR)
+            continue;
+        if (k <= 0)
+            return sg_fail(err, SG_EIO, "corpus: the temporary file cannot be read: %s",
+                           k < 0 ? strerror(errno) : "it became shorter");
+        p += k;
+        left -= (size_t)k;
+        offset += k;
+    }
+    return SG_OK;
+}
+
+void sg_stream_free(sg_stream *s)
+{
+    if (!s)
+        return;
+    if (s->fd >= 0)
+        close(s->fd);
+    sg_free(s->set_tokens);
+    sg_free(s);
+}
