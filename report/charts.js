@@ -1,0 +1,270 @@
+/* charts.js - a Vega-Lite specification made a chart of the page: theme, legend of buttons, tooltip, keyboard cursor,
+ * downloads. A chart is given {spec, rows, ...} afresh by its section whenever a choice changes. */
+'use strict';
+
+/* Okabe and Ito's colours, with wine and olive (Tol) for the seventh and eighth; "all" takes the text colour. */
+const COLOURS = {
+  light: ['#0072B2', '#D55E00', '#009E73', '#CC79A7', '#E69F00', '#56B4E9', '#882255', '#999933'],
+  dark: ['#5BB0E8', '#F08A4B', '#34C79B', '#E3A1C6', '#F2BC4A', '#8FD0F5', '#D9709B', '#C5C566'],
+};
+const SHAPES = ['circle', 'square', 'triangle-up', 'diamond', 'cross', 'triangle-down'];
+const SHAPE_PATHS = {
+  circle: 'M-4,0a4,4 0 1,0 8,0a4,4 0 1,0 -8,0',
+  square: 'M-3.6,-3.6h7.2v7.2h-7.2Z',
+  'triangle-up': 'M0,-4.4L4.6,3.6H-4.6Z',
+  diamond: 'M0,-5L4,0L0,5L-4,0Z',
+  cross: 'M-1.5,-4.4h3v2.9h2.9v3h-2.9v2.9h-3v-2.9h-2.9v-3h2.9Z',
+  'triangle-down': 'M0,4.4L4.6,-3.6H-4.6Z',
+};
+const DASHES = [[1, 0], [7, 4], [2, 3], [9, 3, 2, 3], [4, 2], [1, 4]];
+
+function seriesStyle(names, dark) {
+  const own = names.filter((n) => n !== 'all');
+  const palette = COLOURS[dark ? 'dark' : 'light'];
+  const style = new Map();
+  if (names.includes('all')) style.set('all', { colour: dark ? '#f2f2f2' : '#111111', shape: 'circle' });
+  own.forEach((name, i) => style.set(name, {
+    colour: palette[i % palette.length],
+    shape: SHAPES[(i + 1 + Math.floor(i / palette.length)) % SHAPES.length],
+  }));
+  return style;
+}
+
+function vegaConfig(dark, forExport) {
+  const ink = dark ? '#d9dce1' : '#22262b', faint = dark ? '#363b43' : '#e3e6ea', mute = dark ? '#a0a7b1' : '#57606a';
+  const font = 'Helvetica, Arial, "Liberation Sans", sans-serif';
+  return {
+    background: forExport ? '#ffffff' : 'transparent',
+    font,
+    view: { stroke: null },
+    axis: { labelColor: mute, titleColor: ink, gridColor: faint, domainColor: mute, tickColor: mute, labelFontSize: 11,
+      titleFontSize: 12, titleFontWeight: 'normal', titlePadding: 8, labelLimit: 150 },
+    legend: { disable: false, labelColor: mute, titleColor: ink, titleFontWeight: 'normal', labelFontSize: 11,
+      titleFontSize: 11, gradientLength: 160, gradientThickness: 10, labelLimit: 220, symbolLimit: 40 },
+    header: { labelColor: ink, titleColor: ink, labelFontSize: 12, titleFontWeight: 'normal', labelFontWeight: 'bold' },
+    title: { color: ink, fontWeight: 'bold', fontSize: 13, anchor: 'start', offset: 10 },
+    rule: { color: mute },
+  };
+}
+
+const tip = document.getElementById('tip');
+
+function showTip(event, value) {
+  if (!value || typeof value !== 'object') { tip.hidden = true; return; }
+  const list = el('dl');
+  for (const [key, text] of Object.entries(value)) {
+    if (text === undefined || text === null || text === 'null' || text === 'undefined' || text === '') continue;
+    list.append(el('dt', {}, key), el('dd', {}, shorten(String(text), 120)));
+  }
+  tip.replaceChildren(list);
+  tip.hidden = false;
+  const { width, height } = tip.getBoundingClientRect();
+  const x = event.clientX + 14 + width > window.innerWidth ? event.clientX - 14 - width : event.clientX + 14;
+  const y = event.clientY + 14 + height > window.innerHeight ? event.clientY - 14 - height : event.clientY + 14;
+  tip.style.left = `${Math.max(4, x)}px`;
+  tip.style.top = `${Math.max(4, y)}px`;
+}
+
+document.addEventListener('keydown', (event) => { if (event.key === 'Escape') tip.hidden = true; });
+
+/* Puts the styles of the series (and of the lines: solid, dashed) into every encoding of a specification. */
+function applyStyle(node, colours, lines) {
+  if (Array.isArray(node)) { node.forEach((n) => applyStyle(n, colours, lines)); return; }
+  if (!node || typeof node !== 'object') return;
+  const encoding = node.encoding || {};
+  const names = Array.from(colours.keys());
+  if (encoding.color && encoding.color.field === 'series')
+    encoding.color.scale = { domain: names, range: names.map((n) => colours.get(n).colour) };
+  if (encoding.shape) encoding.shape.scale = { domain: names, range: names.map((n) => colours.get(n).shape) };
+  if (encoding.strokeDash) {
+    encoding.strokeDash.scale = { domain: lines, range: lines.map((_, i) => DASHES[i % DASHES.length]) };
+    if (lines.length < 2) encoding.strokeDash.legend = null;
+  }
+  for (const key of ['layer', 'spec', 'hconcat']) if (node[key]) applyStyle(node[key], colours, lines);
+}
+
+const SPECS = {};
+for (const script of document.querySelectorAll('script[data-spec]')) SPECS[script.dataset.spec] = JSON.parse(script.textContent);
+
+class Chart {
+  /* options: id (file name of downloads), label (for screen readers), legend: {title} or null */
+  constructor(options) {
+    this.options = options;
+    this.hidden = new Set();
+    this.cursor = -1;
+    this.plot = el('div', { class: 'plot', tabindex: 0, role: 'group', 'aria-label': options.label });
+    this.legend = el('div', { class: 'legend', role: 'group', 'aria-label': 'Shown series' });
+    this.readout = el('p', { class: 'readout', 'aria-live': 'polite' });
+    this.buttons = el('div', { class: 'downloads' });
+    for (const kind of ['CSV', 'SVG', 'PNG']) {
+      this.buttons.append(el('button', { type: 'button', 'data-download': kind.toLowerCase(),
+        'aria-label': `Download ${options.label} as ${kind}`, onclick: () => this.save(kind.toLowerCase()) }, kind));
+    }
+    this.node = el('figure', { class: 'chart', id: `chart-${options.id}` }, this.plot, this.legend, this.readout,
+      el('figcaption', {}, el('span', { class: 'caption' }), this.buttons));
+    this.plot.addEventListener('keydown', (event) => this.key(event));
+    this.plot.addEventListener('mouseleave', () => { tip.hidden = true; });
+  }
+
+  /* input: {spec: name, rows, series: [names], lines: [names], patch: f(spec), columns: [[field, title]], caption,
+   * facet: number of panels side by side (0: one), cursor: true when rows have delays, unit: of the readout} */
+  set(input) {
+    this.input = input;
+    this.node.querySelector('.caption').textContent = input.caption || '';
+    if (input.series && !this.started) {
+      this.started = true;
+      for (const name of input.hidden || []) this.hidden.add(name);
+    }
+    this.draw();
+  }
+
+  specification(width, dark, forExport) {
+    const { spec, rows, series, lines, patch, facet } = this.input;
+    let s = structuredClone(SPECS[spec]);
+    const shown = forExport && series ? series.filter((n) => !this.hidden.has(n)) : series;
+    s.datasets = { rows };
+    const colours = seriesStyle(series || [], dark);
+    if (shown) for (const name of series) if (!shown.includes(name)) colours.delete(name);
+    applyStyle(s, colours, lines || []);
+    if (patch) patch(s, width);
+    const left = 64, panels = facet > 1 && width >= 640 ? facet : 1;
+    const inner = Math.max(150, Math.floor((width - left - (panels - 1) * 30) / panels) - 12);
+    if (s.params && s.params[0].name === 'hidden') s.params[0].value = Array.from(this.hidden);
+    if (facet > 1) {
+      const { $schema, data, datasets, params, transform, description, config, ...unit } = s;
+      unit.width = inner;
+      s = { $schema, description, data, datasets, params, transform, columns: panels,
+        facet: { field: 'run', type: 'nominal', title: null, sort: null }, spec: unit };
+    } else {
+      s.width = inner;
+      s.autosize = { type: 'fit-x', contains: 'padding' };
+      s.width = width;
+    }
+    s.config = vegaConfig(dark, forExport);
+    if (!forExport) s.padding = 2;
+    if (forExport) s.title = this.input.title || this.options.label;
+    return s;
+  }
+
+  draw() {
+    if (!this.input || !this.node.isConnected) return;
+    const width = Math.max(240, this.plot.clientWidth);
+    this.width = width;
+    const s = this.specification(width, isDark(), false);
+    if (this.input.series) this.hideLegends(s);
+    if (this.view) this.view.finalize();
+    this.plot.replaceChildren();
+    this.view = new vega.View(vega.parse(vegaLite.compile(s, { logger: vega.logger(vega.Error) }).spec), {
+      renderer: 'svg', container: this.plot, hover: false, logLevel: vega.Error });
+    this.view.tooltip((handler, event, item, value) => showTip(event, value));
+    if (this.input.cursor) {
+      this.view.addEventListener('mousemove', (event, item) => {
+        if (item && item.datum && Number.isFinite(item.datum.delay)) this.moveCursor(item.datum.delay, false);
+      });
+    }
+    this.view.run();
+    const drawing = this.plot.querySelector('svg');
+    if (drawing) {
+      drawing.setAttribute('role', 'img');
+      drawing.setAttribute('aria-label', `${this.options.label}. ${this.input.caption || ''}`);
+    }
+    this.drawLegend();
+    this.moveCursor(this.cursor, true);
+  }
+
+  /* The page's own legend of buttons stands in for Vega's, except where colour is a number. */
+  hideLegends(node) {
+    if (Array.isArray(node)) { node.forEach((n) => this.hideLegends(n)); return; }
+    for (const channel of ['color', 'shape', 'strokeDash'])
+      if (node.encoding && node.encoding[channel] && node.encoding[channel].field) node.encoding[channel].legend = null;
+    for (const key of ['layer', 'spec']) if (node[key]) this.hideLegends(node[key]);
+  }
+
+  drawLegend() {
+    const { series, lines } = this.input;
+    if (!series) { this.legend.replaceChildren(); return; }
+    const style = seriesStyle(series, isDark());
+    const focused = document.activeElement && document.activeElement.dataset ? document.activeElement.dataset.series : null;
+    const buttons = series.map((name) => {
+      const { colour, shape } = style.get(name);
+      const swatch = svg('svg', { width: 26, height: 12, viewBox: '-13 -6 26 12', 'aria-hidden': 'true' },
+        svg('path', { d: 'M-13,0H13', stroke: colour, 'stroke-width': 2 }),
+        svg('path', { d: SHAPE_PATHS[shape], fill: colour }));
+      return el('button', { type: 'button', class: 'key', 'data-series': name, title: shorten(name, 200),
+        'aria-pressed': String(!this.hidden.has(name)), onclick: () => this.toggle(name) },
+        swatch, el('span', {}, shorten(name, 28)));
+    });
+    if (series.length > 3) {
+      buttons.push(el('button', { type: 'button', class: 'key plain', onclick: () => this.showOnly(series) }, 'show all'),
+        el('button', { type: 'button', class: 'key plain', onclick: () => this.showOnly(series.slice(0, 1)) }, 'only ' + shorten(series[0], 12)));
+    }
+    const dashes = (lines || []).length < 2 ? [] : lines.map((name, i) => el('span', { class: 'dash' },
+      svg('svg', { width: 30, height: 8, viewBox: '0 -4 30 8', 'aria-hidden': 'true' },
+        svg('path', { d: 'M0,0H30', stroke: 'currentColor', 'stroke-width': 1.8,
+          'stroke-dasharray': i === 0 ? 'none' : DASHES[i % DASHES.length].join(' ') })), shorten(name, 40)));
+    this.legend.replaceChildren(...buttons, ...dashes);
+    if (focused) for (const b of this.legend.children) if (b.dataset.series === focused && document.activeElement === document.body) b.focus();
+  }
+
+  toggle(name) {
+    if (this.hidden.has(name)) this.hidden.delete(name); else this.hidden.add(name);
+    this.refresh();
+  }
+
+  showOnly(names) {
+    this.hidden = new Set(this.input.series.filter((n) => !names.includes(n)));
+    this.refresh();
+  }
+
+  refresh() {
+    this.view.signal('hidden', Array.from(this.hidden)).run();
+    for (const b of this.legend.querySelectorAll('[data-series]'))
+      b.setAttribute('aria-pressed', String(!this.hidden.has(b.dataset.series)));
+    this.moveCursor(this.cursor, true);
+  }
+
+  key(event) {
+    if (!this.input.cursor || event.altKey || event.ctrlKey || event.metaKey) return;
+    const delays = this.input.rows.map((r) => r.delay), most = Math.max(...delays), least = Math.min(...delays);
+    const steps = { ArrowRight: 1, ArrowLeft: -1, PageUp: 10, PageDown: -10, Home: -Infinity, End: Infinity };
+    if (!(event.key in steps)) return;
+    event.preventDefault();
+    this.moveCursor(Math.min(most, Math.max(least, this.cursor + steps[event.key])), true);
+  }
+
+  /* The exact values at one delay, under the chart: for the pointer and, with the arrow keys, without one. */
+  moveCursor(delay, always) {
+    if (!this.input.cursor || (!always && delay === this.cursor)) return;
+    this.cursor = delay;
+    this.view.signal('cursor', delay).run();
+    const rows = this.input.rows.filter((r) => r.delay === delay && !this.hidden.has(r.series) && r.value !== null);
+    if (delay < 0 || !rows.length) {
+      this.readout.textContent = 'Point at the chart, or focus it and use the arrow keys, to read the values at one delay.';
+      return;
+    }
+    const several = new Set(rows.map((r) => r.line)).size > 1;
+    const parts = rows.slice(0, 24).map((r) => el('span', {}, el('b', {}, shorten(r.series, 24)),
+      `${several ? ` (${shorten(r.line, 24)})` : ''} ${number(r.value, 6)}${r.interval ? ` [${r.interval}]` : ''}`));
+    this.readout.replaceChildren(el('span', { class: 'at' }, `d = ${delay}`), ...parts);
+  }
+
+  /* The drawing alone, with its own legend and on white, for papers and slides. */
+  async save(kind) {
+    const name = `${this.options.id}.${kind}`;
+    if (kind === 'csv') {
+      const rows = this.input.rows.filter((r) => !this.hidden.has(r.series));
+      download(name, new Blob([csvText(this.input.columns, rows)], { type: 'text/csv;charset=utf-8' }));
+      return;
+    }
+    const s = this.specification(760, false, true);
+    const view = new vega.View(vega.parse(vegaLite.compile(s, { logger: vega.logger(vega.Error) }).spec), { renderer: 'none', logLevel: vega.Error });
+    await view.runAsync();
+    if (kind === 'svg') {
+      download(name, new Blob([await view.toSVG()], { type: 'image/svg+xml' }));
+    } else {
+      const canvas = await view.toCanvas(2);
+      canvas.toBlob((blob) => download(name, blob), 'image/png');
+    }
+    view.finalize();
+  }
+}

@@ -1,0 +1,144 @@
+/* page.js - what every page of stategrad shares: elements, numbers as text, light and dark, downloads.
+ * All text reaches the page through textContent or attributes: nothing is ever parsed as markup. */
+'use strict';
+
+const SVG_NS = 'http://www.w3.org/2000/svg';
+
+/* el('button', {class: 'x', onclick: f}, 'text', child...) */
+function el(name, attributes, ...children) {
+  const e = document.createElement(name);
+  for (const [key, value] of Object.entries(attributes || {})) {
+    if (value === null || value === undefined || value === false) continue;
+    if (typeof value === 'function') e[key] = value;
+    else e.setAttribute(key, value === true ? '' : String(value));
+  }
+  e.append(...children.filter((c) => c !== null && c !== undefined));
+  return e;
+}
+
+function svg(name, attributes, ...children) {
+  const e = document.createElementNS(SVG_NS, name);
+  for (const [key, value] of Object.entries(attributes || {})) e.setAttribute(key, String(value));
+  e.append(...children);
+  return e;
+}
+
+function readJson(id) {
+  return JSON.parse(document.getElementById(id).textContent);
+}
+
+/* Six significant digits at most, no trailing zeros, a true minus. */
+function number(x, digits = 4) {
+  if (x === null || x === undefined || !Number.isFinite(x)) return '–';
+  if (x !== 0 && (Math.abs(x) >= 1e6 || Math.abs(x) < 1e-3)) {
+    const [m, e] = x.toExponential(digits - 1).split('e');
+    const sup = String(Number(e)).replace(/./g, (c) => '⁰¹²³⁴⁵⁶⁷⁸⁹⁻'['0123456789-'.indexOf(c)]);
+    return `${String(Number(m)).replace('-', '−')}·10${sup}`;
+  }
+  return String(Number(x.toPrecision(digits))).replace('-', '−');
+}
+
+function count(n) {
+  return n === null || n === undefined ? '–' : Number(n).toLocaleString('en-US');
+}
+
+function percent(x) {
+  return x === null || x === undefined || !Number.isFinite(x) ? '–' : `${number(100 * x, 2)} %`;
+}
+
+/* A long name is cut in the middle of a chart, never in a table. */
+function shorten(text, limit) {
+  const letters = Array.from(text);
+  return letters.length <= limit ? text : letters.slice(0, limit - 1).join('') + '…';
+}
+
+/* ---- light and dark ---- */
+
+const darkPreferred = window.matchMedia('(prefers-color-scheme: dark)');
+let printing = false;
+
+function isDark() {
+  if (printing) return false;
+  const chosen = document.documentElement.dataset.theme;
+  return chosen ? chosen === 'dark' : darkPreferred.matches;
+}
+
+/* A button that switches; `changed` redraws what does not follow the style sheet by itself. */
+function themeButton(changed) {
+  const button = el('button', { type: 'button', class: 'tool', id: 'theme' });
+  const label = () => {
+    button.textContent = isDark() ? 'Light' : 'Dark';
+    button.setAttribute('aria-label', isDark() ? 'Switch to light colours' : 'Switch to dark colours');
+  };
+  button.onclick = () => {
+    document.documentElement.dataset.theme = isDark() ? 'light' : 'dark';
+    label();
+    changed();
+  };
+  darkPreferred.addEventListener('change', () => { label(); changed(); });
+  window.addEventListener('beforeprint', () => { printing = true; changed(); });
+  window.addEventListener('afterprint', () => { printing = false; changed(); });
+  label();
+  return button;
+}
+
+/* ---- downloads ---- */
+
+function download(name, blob) {
+  const link = el('a', { href: URL.createObjectURL(blob), download: name });
+  document.body.append(link);
+  link.click();
+  link.remove();
+  setTimeout(() => URL.revokeObjectURL(link.href), 10000);
+}
+
+/* RFC 4180; a leading =, +, - or @ of a text is kept a text for spreadsheets. */
+function csvCell(value) {
+  if (value === null || value === undefined) return '';
+  if (typeof value === 'number') return String(value);
+  const text = /^[=+\-@\t\r]/.test(value) ? `'${value}` : String(value);
+  return /[",\r\n]/.test(text) ? `"${text.replace(/"/g, '""')}"` : text;
+}
+
+function csvText(columns, rows) {
+  const lines = [columns.map(([, title]) => csvCell(title)).join(',')];
+  for (const row of rows) lines.push(columns.map(([field]) => csvCell(row[field])).join(','));
+  return lines.join('\r\n') + '\r\n';
+}
+
+/* ---- choices ---- */
+
+/* A labelled select; options are [value, text] pairs. */
+function choice(label, options, value, changed) {
+  const select = el('select', { onchange: () => changed(select.value) });
+  for (const [v, text] of options) select.append(el('option', { value: v, selected: String(v) === String(value) }, text));
+  return el('label', { class: 'choice' }, el('span', {}, label), select);
+}
+
+/* A row of buttons of which one is pressed. */
+function switcher(label, options, value, changed) {
+  const group = el('div', { class: 'switch', role: 'group', 'aria-label': label });
+  for (const [v, text] of options) {
+    const button = el('button', { type: 'button', 'aria-pressed': String(v === value), 'data-value': v }, text);
+    button.onclick = () => {
+      for (const b of group.children) b.setAttribute('aria-pressed', String(b === button));
+      changed(v);
+    };
+    group.append(button);
+  }
+  return group;
+}
+
+function table(head, rows, attributes) {
+  const body = el('tbody');
+  for (const row of rows) {
+    body.append(el('tr', {}, ...row.map((cell, i) => {
+      const node = cell instanceof Node ? cell : String(cell);
+      return i === 0 ? el('th', { scope: 'row' }, node) : el('td', {}, node);
+    })));
+  }
+  const t = el('table', attributes);
+  if (head) t.append(el('thead', {}, el('tr', {}, ...head.map((h) => el('th', { scope: 'col' }, h)))));
+  t.append(body);
+  return el('div', { class: 'scroll', tabindex: 0, role: 'region', 'aria-label': (attributes || {})['aria-label'] || 'table' }, t);
+}

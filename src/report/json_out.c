@@ -1,0 +1,131 @@
+#include "report/json_out.h"
+
+#include <math.h>
+#include <string.h>
+
+static void separate(json_out *j)
+{
+    if (j->comma)
+        putc(',', j->f);
+    j->comma = true;
+}
+
+void json_open(json_out *j, char bracket)
+{
+    separate(j);
+    putc(bracket, j->f);
+    j->comma = false;
+}
+
+void json_close(json_out *j, char bracket)
+{
+    putc(bracket, j->f);
+    j->comma = true;
+}
+
+/* Lower bounds of what 2, 3 and 4 bytes may encode reject overlong forms; surrogates and what lies beyond U+10FFFF
+ * are no characters. */
+size_t utf8_length(const char *s, size_t left)
+{
+    static const uint32_t least[] = {0, 0, 0x80, 0x800, 0x10000};
+    const unsigned char *u = (const unsigned char *)s;
+    if (!left)
+        return 0;
+    size_t n = u[0] < 0x80 ? 1 : u[0] >= 0xF0 && u[0] < 0xF8 ? 4 : u[0] >= 0xE0 ? 3 : u[0] >= 0xC0 ? 2 : 0;
+    if (n == 0 || n > left || u[0] >= 0xF8)
+        return 0;
+    uint32_t c = n == 1 ? u[0] : u[0] & (0x7Fu >> n);
+    for (size_t i = 1; i < n; i++) {
+        if ((u[i] & 0xC0) != 0x80)
+            return 0;
+        c = c << 6 | (u[i] & 0x3F);
+    }
+    return c < least[n] || c > 0x10FFFF || (c >= 0xD800 && c < 0xE000) ? 0 : n;
+}
+
+static void put_string(FILE *f, const char *s)
+{
+    size_t left = strlen(s);
+    putc('"', f);
+    while (left) {
+        size_t n = utf8_length(s, left);
+        unsigned char c = (unsigned char)*s;
+        if (n == 0)
+            fputs("\\ufffd", f), n = 1;
+        else if (n == 1 && (c < 0x20 || c == 0x7F || strchr("\"\\<>&", c)))
+            fprintf(f, "\\u%04x", c);
+        else if (n == 3 && (!memcmp(s, "\xE2\x80\xA8", 3) || !memcmp(s, "\xE2\x80\xA9", 3)))
+            fprintf(f, "\\u202%c", s[2] == '\xA8' ? '8' : '9');
+        else
+            fwrite(s, 1, n, f);
+        s += n, left -= n;
+    }
+    putc('"', f);
+}
+
+void json_key(json_out *j, const char *key)
+{
+    separate(j);
+    put_string(j->f, key);
+    putc(':', j->f);
+    j->comma = false;
+}
+
+void json_text(json_out *j, const char *text)
+{
+    separate(j);
+    if (text)
+        put_string(j->f, text);
+    else
+        fputs("null", j->f);
+}
+
+/* "%.*g" keeps "1e-05"; shorter exponents are worth their bytes in a page of 10^5 numbers. */
+void json_number(json_out *j, double x, int digits)
+{
+    char buffer[40], *e;
+    separate(j);
+    if (!isfinite(x)) {
+        fputs("null", j->f);
+        return;
+    }
+    snprintf(buffer, sizeof buffer, "%.*g", digits, x);
+    if ((e = strchr(buffer, ','))) /* a program's locale may want a decimal comma */
+        *e = '.';
+    if ((e = strchr(buffer, 'e'))) {
+        char *digit = e + 2;
+        if (e[1] == '-')
+            e++, *e = '-';
+        while (*digit == '0' && digit[1])
+            digit++;
+        memmove(e + 1, digit, strlen(digit) + 1);
+    }
+    fputs(buffer, j->f);
+}
+
+void json_count(json_out *j, uint64_t n)
+{
+    separate(j);
+    fprintf(j->f, "%llu", (unsigned long long)n);
+}
+
+void json_bool(json_out *j, bool b)
+{
+    separate(j);
+    fputs(b ? "true" : "false", j->f);
+}
+
+void json_array(json_out *j, const double *x, size_t rank, const size_t *shape, int digits)
+{
+    if (rank == 0) {
+        json_number(j, *x, digits);
+        return;
+    }
+    size_t stride = 1;
+    for (size_t i = 1; i < rank; i++)
+        stride *= shape[i];
+    json_open(j, '[');
+    for (size_t i = 0; i < shape[0]; i++)
+        json_array(j, x + i * stride, rank - 1, shape + 1, digits);
+    json_close(j, ']');
+}
