@@ -9,9 +9,8 @@
 typedef enum {
     WHOLE,    /* as it is */
     FIRST,    /* entry 0 of the last dimension (rank) */
-    SUM,      /* its sum over the last dimension */
     LEADING,  /* as many entries of the last dimension as the page has room for */
-    SUBSPACE  /* entries 0, 1, 2, 4, 9, 19, 49 of the last dimension: the first 1, 2, 3, 5, 10, 20, 50 vectors */
+    SUBSPACE  /* entries 0, 1, 2, 4, 9, 19 of the last dimension: the first 1, 2, 3, 5, 10, 20 vectors */
 } cut;
 
 typedef struct {
@@ -20,41 +19,45 @@ typedef struct {
     int digits;
 } field;
 
-/* The first row of a key that the file has is taken. A key ending in _low, _high, _random... is silent when absent. */
+/* What random directions give does not depend on the property: the first property's stands for all. */
+static bool first_entry_only(const field *f)
+{
+    return strstr(f->key, "_random") != NULL;
+}
+
 static const field fields[] = {
     {"pairs", "pairs", WHOLE, 12},
     {"sigma1", "singular_value", FIRST, 6},
-    {"sigma1_low", "singular_value_low", FIRST, 5},
-    {"sigma1_high", "singular_value_high", FIRST, 5},
-    {"sum", "singular_value_sum", WHOLE, 6},
-    {"sum", "singular_value", SUM, 6},
-    {"sum_low", "singular_value_sum_low", WHOLE, 5},
-    {"sum_high", "singular_value_sum_high", WHOLE, 5},
+    {"sigma1_low", "singular_value_low", FIRST, 4},
+    {"sigma1_high", "singular_value_high", FIRST, 4},
+    {"sum", "singular_sum", WHOLE, 6},
+    {"sum_low", "singular_sum_low", WHOLE, 4},
+    {"sum_high", "singular_sum_high", WHOLE, 4},
     {"rms", "rms_gain", FIRST, 6},
-    {"rms_low", "rms_gain_low", FIRST, 5},
-    {"rms_high", "rms_gain_high", FIRST, 5},
+    {"rms_low", "rms_gain_low", FIRST, 4},
+    {"rms_high", "rms_gain_high", FIRST, 4},
     {"coherence", "coherence", WHOLE, 6},
-    {"coherence_low", "coherence_low", WHOLE, 5},
-    {"coherence_high", "coherence_high", WHOLE, 5},
+    {"coherence_low", "coherence_low", WHOLE, 4},
+    {"coherence_high", "coherence_high", WHOLE, 4},
     {"effective_rank", "effective_rank", WHOLE, 6},
-    {"effective_rank_low", "effective_rank_low", WHOLE, 5},
-    {"effective_rank_high", "effective_rank_high", WHOLE, 5},
+    {"effective_rank_low", "effective_rank_low", WHOLE, 4},
+    {"effective_rank_high", "effective_rank_high", WHOLE, 4},
     {"spectrum", "singular_value", LEADING, 6},
     {"relative_memory", "relative_memory", WHOLE, 6},
     {"relative_memory_low", "relative_memory_low", WHOLE, 4},
     {"relative_memory_high", "relative_memory_high", WHOLE, 4},
-    {"relative_memory_random", "relative_memory_random", WHOLE, 4},
-    {"relative_memory_random_low", "relative_memory_random_low", WHOLE, 4},
-    {"relative_memory_random_high", "relative_memory_random_high", WHOLE, 4},
+    {"relative_memory_random", "relative_memory_random", WHOLE, 3},
+    {"relative_memory_random_low", "relative_memory_random_low", WHOLE, 3},
+    {"relative_memory_random_high", "relative_memory_random_high", WHOLE, 3},
     {"cosine", "subspace_cosine", SUBSPACE, 6},
-    {"cosine_low", "subspace_cosine_low", SUBSPACE, 4},
-    {"cosine_high", "subspace_cosine_high", SUBSPACE, 4},
-    {"cosine_random", "subspace_cosine_random", SUBSPACE, 4},
-    {"cosine_random_low", "subspace_cosine_random_low", SUBSPACE, 4},
-    {"cosine_random_high", "subspace_cosine_random_high", SUBSPACE, 4},
+    {"cosine_low", "subspace_cosine_low", SUBSPACE, 3},
+    {"cosine_high", "subspace_cosine_high", SUBSPACE, 3},
+    {"cosine_random", "subspace_cosine_random", SUBSPACE, 3},
+    {"cosine_random_low", "subspace_cosine_random_low", SUBSPACE, 3},
+    {"cosine_random_high", "subspace_cosine_random_high", SUBSPACE, 3},
 };
 
-static const size_t subspaces[] = {0, 1, 2, 4, 9, 19, 49};
+static const size_t subspaces[] = {0, 1, 2, 4, 9, 19};
 enum { N_SUBSPACES = sizeof subspaces / sizeof *subspaces, SPECTRUM_NUMBERS = 60000 };
 
 /* Singular values a cell of the spectrum shows: all, or as many as keep the page of 3 MB small. */
@@ -71,13 +74,7 @@ static size_t spectrum_depth(const sg_run *r, size_t rank)
 
 static void write_cut(json_out *j, const field *f, const double *x, size_t n, size_t depth)
 {
-    double sum = 0;
     switch (f->cut) {
-    case SUM:
-        for (size_t i = 0; i < n; i++)
-            sum += x[i];
-        json_number(j, sum, f->digits);
-        break;
     case SUBSPACE:
         json_open(j, '[');
         for (size_t i = 0; i < N_SUBSPACES && subspaces[i] < n; i++)
@@ -114,7 +111,7 @@ static sg_status write_field(json_out *j, const sg_run *r, const char *group, co
     if (!(x = sg_calloc(each, sizeof *x)))
         TRY(sg_fail(err, SG_ENOMEM, "report: %zu numbers of %s do not fit in memory", each, f->variable));
     json_open(j, '[');
-    for (start[0] = 0; start[0] < shape[0]; start[0]++) {
+    for (start[0] = 0; start[0] < (first_entry_only(f) ? 1 : shape[0]); start[0]++) {
         TRY(sg_run_read(r, group, f->variable, start, count, x, err));
         if (rank - 1 - (f->cut != WHOLE) == 0) {
             write_cut(j, f, x, last, depth);
@@ -152,6 +149,19 @@ static const char *baseline_of(const char *group)
     return strncmp(group, "untrained.", 10) ? NULL : group + 10;
 }
 
+static bool ends_with(const char *s, const char *end)
+{
+    size_t n = strlen(s), m = strlen(end);
+    return n >= m && !strcmp(s + n - m, end);
+}
+
+/* A reference curve needs no intervals, properties and spectra of its own. */
+static bool drawn_of_baseline(const field *f)
+{
+    return f->cut != LEADING && f->cut != SUBSPACE && !strstr(f->key, "memory") && !ends_with(f->key, "_low") &&
+           !ends_with(f->key, "_high");
+}
+
 static sg_status write_group(json_out *j, sg_run *r, size_t g, sg_error *err)
 {
     sg_status st;
@@ -163,14 +173,12 @@ static sg_status write_group(json_out *j, sg_run *r, size_t g, sg_error *err)
     json_key(j, "units"), json_count(j, sg_run_units(r, g));
     json_key(j, "rank"), json_count(j, sg_run_rank(r, g));
     json_key(j, "values"), json_open(j, '{');
-    const char *written = "";
     for (size_t i = 0; i < n; i++) {
-        if (!strcmp(fields[i].key, written) || !present(r, name, fields[i].variable))
+        if (!present(r, name, fields[i].variable))
             continue;
-        /* of a baseline only what a reference curve needs */
-        if (baseline_of(name) && (fields[i].cut == LEADING || fields[i].cut == SUBSPACE))
+        if (baseline_of(name) && !drawn_of_baseline(&fields[i]))
             continue;
-        json_key(j, written = fields[i].key);
+        json_key(j, fields[i].key);
         if ((st = write_field(j, r, name, &fields[i], err)) != SG_OK)
             return st;
     }
@@ -180,7 +188,7 @@ static sg_status write_group(json_out *j, sg_run *r, size_t g, sg_error *err)
         const char *why = NULL;
         if (present(r, name, fields[i].variable))
             why = sg_run_variable_attribute(r, name, fields[i].variable, "missing_reason");
-        else if (i + 1 == n || strcmp(fields[i].key, fields[i + 1].key))
+        else
             why = "the run file has no such variable";
         if (why)
             json_key(j, fields[i].key), json_text(j, why);
@@ -194,6 +202,26 @@ static const char *base_name(const char *path)
 {
     const char *slash = strrchr(path, '/');
     return slash ? slash + 1 : path;
+}
+
+static sg_status write_property(json_out *j, const sg_run *r, size_t p, sg_error *err)
+{
+    static const char *const sides[] = {"property_words_a", "property_words_b"};
+    static const char *const keys[] = {"words_a", "words_b"};
+    const size_t one = 1;
+    json_open(j, '{');
+    json_key(j, "name"), json_text(j, sg_run_property_name(r, p));
+    for (int side = 0; side < 2; side++) {
+        double n = NAN;
+        if (present(r, NULL, sides[side])) {
+            sg_status st = sg_run_read(r, NULL, sides[side], &p, &one, &n, err);
+            if (st != SG_OK)
+                return st;
+        }
+        json_key(j, keys[side]), json_number(j, n, 15);
+    }
+    json_close(j, '}');
+    return SG_OK;
 }
 
 sg_status run_data_write(json_out *j, sg_run *r, const char *path, sg_error *err)
@@ -221,7 +249,7 @@ sg_status run_data_write(json_out *j, sg_run *r, const char *path, sg_error *err
     json_close(j, ']');
     json_key(j, "properties"), json_open(j, '[');
     for (size_t p = 0; p < sg_run_properties(r); p++)
-        json_text(j, sg_run_property_name(r, p));
+        TRY(write_property(j, r, p, err));
     json_close(j, ']');
     json_key(j, "subspaces"), json_open(j, '[');
     for (size_t i = 0; i < N_SUBSPACES; i++)

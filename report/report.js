@@ -1,0 +1,446 @@
+/* report.js - the sections of the report, from the data that stand in the page. Nothing is computed beyond choosing,
+ * sorting and the ratios that captions name. */
+'use strict';
+
+const data = readJson('data');
+const runs = data.runs;
+const state = {
+  group: null, measure: 'sigma1', scale: 'log', arrangement: 'overlay', classMeasure: 'ratio',
+  spectrumClass: 0, propertyClass: 0, propertyMeasure: 'relative_memory', subspace: 0,
+};
+const MEASURES = {
+  sigma1: { name: 'σ₁', title: 'largest singular value σ₁', long: 'Largest singular value of the normalised mean gradient: the gain along the best kept direction.' },
+  sum: { name: 'Σσ', title: 'sum of singular values', long: 'Sum of all singular values: memory over all directions.' },
+  rms: { name: 'rms gain', title: 'rms gain, strongest direction', long: 'Root-mean-square gain along the strongest direction: like σ₁, but contributions of opposite sign do not cancel.' },
+};
+
+/* ---- reaching into the data ---- */
+
+function groupOf(run, name = state.group) {
+  return run.groups.find((g) => g.name === name && !g.baseline_of) || null;
+}
+
+function baselineOf(run, name = state.group) {
+  return run.groups.find((g) => g.baseline_of === name) || null;
+}
+
+function values(group, key) {
+  return group && group.values[key] ? group.values[key] : null;
+}
+
+/* Names shown for runs: file names, numbered where they repeat. */
+const runNames = runs.map((run, i) =>
+  runs.some((other, j) => j !== i && other.file === run.file) ? `${run.file} (${i + 1})` : run.file);
+
+const classNames = [];
+for (const run of runs) for (const c of run.classes) if (!classNames.includes(c.name)) classNames.push(c.name);
+const propertyNames = [];
+for (const run of runs) for (const p of run.properties) if (!propertyNames.includes(p.name)) propertyNames.push(p.name);
+const groupNames = [];
+for (const run of runs) for (const g of run.groups) if (!g.baseline_of && !groupNames.includes(g.name)) groupNames.push(g.name);
+
+/* Of many classes those with the most tokens are shown first; the legend brings in the others. */
+function initiallyHidden(most) {
+  const tokens = (name) => Math.max(...runs.map((r) => (r.classes.find((c) => c.name === name) || { tokens: 0 }).tokens));
+  const kept = classNames.filter((n) => n !== 'all').sort((a, b) => tokens(b) - tokens(a)).slice(0, most - 1);
+  return classNames.filter((n) => n !== 'all' && !kept.includes(n));
+}
+
+function groupTitle(name) {
+  const m = /^layer(\d+)\.(cell|hidden)$/.exec(name);
+  return m ? `layer ${m[1]}, ${m[2]} state` : name;
+}
+
+function missingNote(key, what) {
+  const reasons = new Set(runs.map((r) => groupOf(r)).filter(Boolean).map((g) => g.missing[key]).filter(Boolean));
+  return el('p', { class: 'note', 'data-missing': key }, `${what} not shown: ${Array.from(reasons).join('; ') || 'not in the run file'}.`);
+}
+
+function interval(low, high) {
+  return low === null || low === undefined || high === null || high === undefined ? null : `${number(low, 4)}, ${number(high, 4)}`;
+}
+
+/* ---- curves by delay ---- */
+
+function markEvery(delays) {
+  const step = Math.max(1, Math.ceil(delays / 12));
+  return (d, i) => (d + i) % step === 0;
+}
+
+/* One row a class, delay and run of quantity `key`; with the untrained model where it was analysed. */
+function curveRows(key, withBaseline) {
+  const rows = [];
+  const add = (run, r, group, line) => {
+    const v = values(group, key), low = values(group, `${key}_low`), high = values(group, `${key}_high`);
+    if (!v) return;
+    const pairs = values(group, 'pairs'), mark = markEvery(run.delays);
+    run.classes.forEach((c, i) => v[i].forEach((value, d) => {
+      rows.push({
+        series: c.name, line, run: runNames[r], delay: d, value,
+        low: low && line !== 'untrained' ? low[i][d] : null, high: high && line !== 'untrained' ? high[i][d] : null,
+        interval: low && high ? interval(low[i][d], high[i][d]) : null,
+        pairs: pairs ? pairs[i][d] : null, mark: value !== null && line !== 'untrained' && mark(d, i),
+        first: i === 0 && line !== 'untrained',
+      });
+    }));
+  };
+  const overlay = runs.length > 1 && state.arrangement === 'overlay';
+  runs.forEach((run, r) => {
+    add(run, r, groupOf(run), overlay ? runNames[r] : 'trained');
+    if (withBaseline && !overlay) add(run, r, baselineOf(run), 'untrained');
+  });
+  return rows;
+}
+
+function linesOf(rows) {
+  return Array.from(new Set(rows.map((r) => r.line)));
+}
+
+/* Scales of a chart of curves: log or linear in y, and the delay as log(d) where both are logarithmic. */
+function scaleCurves(rows, scale) {
+  const x = { nice: false }, y = {};
+  let shown = rows;
+  if (scale !== 'linear') {
+    shown = rows.filter((r) => r.value === null || r.value > 0);
+    const all = shown.flatMap((r) => [r.value, r.high, r.line === 'untrained' ? null : r.low]).filter((v) => v > 0);
+    const positive = shown.map((r) => r.value).filter((v) => v > 0);
+    const least = Math.max(Math.min(...all), Math.min(...positive) / 10), most = Math.max(...all);
+    Object.assign(y, { type: 'log', domain: [least * 0.85, most * 1.15], nice: false });
+    shown = shown.map((r) => (r.low !== null && r.low < least ? { ...r, low: least * 0.85 } : r));
+  } else {
+    y.zero = true;
+  }
+  if (scale === 'loglog') {
+    shown = shown.filter((r) => r.delay > 0);
+    Object.assign(x, { type: 'log' });
+  }
+  return { rows: shown, patch(s, title) {
+    s.encoding.x.scale = x;
+    for (const layer of s.layer) {
+      if (!layer.encoding || !layer.encoding.y) continue;
+      layer.encoding.y.title = title;
+      layer.encoding.y.scale = y;
+      layer.encoding.y.axis = y.type === 'log' ? { format: '.1~g', tickCount: 6 } : {};
+    }
+  } };
+}
+
+const CURVE_COLUMNS = [['run', 'run'], ['line', 'line'], ['series', 'class'], ['delay', 'delay'], ['value', 'value'], ['low', 'low'], ['high', 'high'], ['pairs', 'pairs']];
+
+function setCurves(chart, key, title, caption, scale, height) {
+  const raw = curveRows(key, true);
+  const { rows, patch } = scaleCurves(raw, scale);
+  const banded = rows.some((r) => r.low !== null);
+  chart.set({
+    spec: 'curves', rows, series: classNames, lines: linesOf(rows), columns: CURVE_COLUMNS, cursor: true,
+    hidden: initiallyHidden(8), facet: runs.length > 1 && state.arrangement === 'side' ? runs.length : 0,
+    title: `${title} — ${groupTitle(state.group)}`,
+    caption: caption + (banded ? ' Bands: 95 % intervals over blocks of the corpus.' : ' The run file has no intervals for it.')
+      + (rows.some((r) => r.line === 'untrained') ? ' Dashed: the same model before training.' : ''),
+    patch(s) { if (height) s.height = height; patch(s, title); },
+  });
+}
+
+/* ---- the sections ---- */
+
+const sections = [];
+
+function section(id, title, intro) {
+  const node = document.getElementById(id);
+  node.setAttribute('aria-labelledby', `${id}-title`);
+  const body = el('div');
+  node.append(el('h2', { id: `${id}-title` }, title), el('p', {}, intro), body);
+  return body;
+}
+
+function curvesSection() {
+  const body = section('curves', 'How much is remembered, for how long',
+    'How strongly the state still depends on the word read d steps ago, by the class of that word. On the log scale an exponential decay is a straight line; on the log–log scale a power law is.');
+  const chart = new Chart({ id: 'curves', label: 'Memory by delay' });
+  const controls = el('div', { class: 'controls' });
+  const note = el('div');
+  body.append(controls, note, chart.node);
+  sections.push(() => {
+    const available = Object.keys(MEASURES).filter((m) => runs.some((r) => values(groupOf(r), m)));
+    if (!available.includes(state.measure)) state.measure = available[0];
+    note.replaceChildren(...Object.keys(MEASURES).filter((m) => !available.includes(m)).map((m) => missingNote(m, MEASURES[m].title)));
+    const draw = () => setCurves(chart, state.measure, MEASURES[state.measure].title, MEASURES[state.measure].long, state.scale);
+    controls.replaceChildren(
+      switcher('Quantity', available.map((m) => [m, MEASURES[m].name]), state.measure, (m) => { state.measure = m; draw(); }),
+      switcher('Scale', [['log', 'log'], ['linear', 'linear'], ['loglog', 'log–log']], state.scale, (s) => { state.scale = s; draw(); }));
+    draw();
+  });
+}
+
+function classesSection() {
+  const body = section('classes', 'Which words are remembered',
+    'Each class beside the average word at the same delay, or its σ₁ itself.');
+  const chart = new Chart({ id: 'classes', label: 'Classes by delay' });
+  const controls = el('div', { class: 'controls' });
+  body.append(controls, chart.node);
+  sections.push(() => {
+    const rows = [];
+    runs.forEach((run, r) => {
+      const g = groupOf(run), v = values(g, 'sigma1');
+      if (!v) return;
+      const p = values(g, 'p'), q = values(g, 'q'), pairs = values(g, 'pairs');
+      run.classes.forEach((c, i) => v[i].forEach((sigma, d) => {
+        if (sigma === null) return;
+        const ratio = v[0][d] > 0 ? sigma / v[0][d] : null;
+        rows.push({ series: c.name, run: runNames[r], line: runs.length > 1 ? runNames[r] : null, delay: d, sigma, ratio,
+          p: p ? p[i][d] : null, q: q ? q[i][d] : null, significant: Boolean(q && q[i][d] !== null && q[i][d] < 0.05),
+          pairs: pairs ? pairs[i][d] : null });
+      }));
+    });
+    const significance = rows.some((r) => r.q !== null);
+    const draw = () => {
+      const ratio = state.classMeasure === 'ratio';
+      const shown = rows.filter((r) => !ratio || (r.series !== 'all' && r.ratio > 0)).map((r) => ({ ...r, value: ratio ? r.ratio : r.sigma }));
+      const most = Math.max(1.05, ...shown.map((r) => Math.max(r.ratio || 1, 1 / (r.ratio || 1))));
+      chart.set({
+        spec: 'classes', rows: shown.filter((r) => r.value > 0), facet: runs.length > 1 ? Math.min(runs.length, 2) : 0,
+        columns: [['run', 'run'], ['series', 'class'], ['delay', 'delay'], ['sigma', 'sigma_1'], ['ratio', 'ratio_to_all'], ['p', 'p'], ['q', 'q'], ['pairs', 'pairs']],
+        title: `σ₁ by class — ${groupTitle(state.group)}`,
+        caption: (ratio ? 'σ₁ of the class over σ₁ of all words: orange is remembered better than the average word, blue worse.'
+          : 'σ₁ on a logarithmic colour scale.')
+          + (significance ? ' Dots: the class differs from the other words (permutation test, Benjamini–Hochberg over classes and delays, q < 0.05).'
+            : ' No significance marks: the run file has no test of class differences.'),
+        patch(s, width) {
+          const color = s.layer[0].encoding.color;
+          color.title = ratio ? 'σ₁ of class / all' : 'σ₁';
+          color.scale = ratio
+            ? { type: 'log', domain: [1 / most, 1, most], range: isDark() ? ['#5BB0E8', '#2a2f36', '#F08A4B'] : ['#0072B2', '#f4f4f2', '#D55E00'], interpolate: 'rgb' }
+            : { type: 'log', scheme: 'viridis' };
+          color.legend = { orient: 'top', direction: 'horizontal', format: '.2~g', tickCount: 5 };
+          if (width < 500) s.encoding.y.axis.labelLimit = 84;
+        },
+      });
+    };
+    controls.replaceChildren(switcher('Value', [['ratio', 'compared with all words'], ['sigma', 'σ₁ itself']], state.classMeasure,
+      (m) => { state.classMeasure = m; draw(); }));
+    draw();
+  });
+}
+
+function classChoice(key, changed) {
+  return choice('Class', classNames.map((n, i) => [i, shorten(n, 40)]), state[key], (v) => { state[key] = Number(v); changed(); });
+}
+
+function classIndex(run, key) {
+  return run.classes.findIndex((c) => c.name === classNames[state[key]]);
+}
+
+function spectrumSection() {
+  const body = section('spectrum', 'Along how many directions',
+    'Each column is one delay: the gains along the directions of (whitened) embedding space, strongest first. A column that fades quickly downwards is selective.');
+  const chart = new Chart({ id: 'spectrum', label: 'Singular values by delay' });
+  const controls = el('div', { class: 'controls' });
+  body.append(controls, chart.node);
+  sections.push(() => {
+    const draw = () => {
+      const rows = [];
+      let shown = 0, rank = 0;
+      runs.forEach((run, r) => {
+        const g = groupOf(run), v = values(g, 'spectrum'), c = classIndex(run, 'spectrumClass');
+        if (!v || c < 0) return;
+        rank = Math.max(rank, g.rank);
+        v[c].forEach((column, d) => column.forEach((value, k) => {
+          shown = Math.max(shown, k + 1);
+          if (value > 0) rows.push({ run: runNames[r], delay: d, direction: k + 1, value });
+        }));
+      });
+      chart.set({
+        spec: 'spectrum', rows, facet: runs.length > 1 ? Math.min(runs.length, 2) : 0,
+        columns: [['run', 'run'], ['delay', 'delay'], ['direction', 'direction'], ['value', 'singular_value']],
+        title: `Singular values, class ${classNames[state.spectrumClass]} — ${groupTitle(state.group)}`,
+        caption: `Singular values of the normalised mean gradient${shown < rank ? `, the first ${shown} of ${rank}` : ''}; logarithmic colours.`,
+        patch(s) {
+          s.height = Math.max(160, Math.min(360, shown * 9));
+          s.encoding.color.legend = { orient: 'top', direction: 'horizontal', format: '.1~g' };
+        },
+      });
+    };
+    controls.replaceChildren(classChoice('spectrumClass', draw));
+    draw();
+  });
+}
+
+function shapeSection() {
+  const body = section('shape', 'The same map every time? How selective?',
+    'Coherence says how much of the memory is one and the same linear map at every position; effective rank, along how many directions the mean gradient acts.');
+  const pair = el('div', { class: 'pair' });
+  body.append(pair);
+  for (const [key, title, caption] of [
+    ['coherence', 'coherence', 'Squared norm of the mean gradient over the mean squared norm: 1 = always the same map, 0 = contributions cancel.'],
+    ['effective_rank', 'effective rank', 'exp(entropy) of the normalised singular values: the number of directions that matter.']]) {
+    const cell = el('div'), chart = new Chart({ id: key, label: title[0].toUpperCase() + title.slice(1) + ' by delay' });
+    cell.append(el('h3', {}, title[0].toUpperCase() + title.slice(1)));
+    pair.append(cell);
+    sections.push(() => {
+      const there = runs.some((r) => values(groupOf(r), key));
+      cell.replaceChildren(cell.firstChild, there ? chart.node : missingNote(key, cell.firstChild.textContent));
+      if (there) setCurves(chart, key, title, caption, 'linear', 240);
+    });
+  }
+}
+
+function propertiesSection() {
+  const body = section('properties', 'What about the words is remembered',
+    'A property is the difference between the mean embeddings of two groups of words (plural − singular: number). Without a random direction beside it nobody can tell whether a value is high: the grey band holds 95 % of them.');
+  const holder = el('div');
+  body.append(holder);
+  const chart = new Chart({ id: 'properties', label: 'Properties by delay' });
+  const controls = el('div', { class: 'controls' });
+  const sizes = el('div');
+  sections.push(() => {
+    if (!propertyNames.length) {
+      holder.replaceChildren(el('p', { class: 'note', 'data-missing': 'properties' },
+        'No property was analysed. stategrad track RUN.nc --property NAME=A-B adds one to a finished run.'));
+      return;
+    }
+    holder.replaceChildren(controls, chart.node, sizes);
+    const subspaces = runs[0].subspaces.filter((k) => runs.some((r) => groupOf(r) && k <= groupOf(r).rank));
+    const draw = () => {
+      const key = state.propertyMeasure, cosine = key === 'cosine', rows = [];
+      const at = (a, p, c, d) => {
+        if (!a) return null;
+        const cell = a[Math.min(p, a.length - 1)][c][d]; // what random directions give stands once for all properties
+        return cosine ? cell[state.subspace] : cell;
+      };
+      runs.forEach((run, r) => {
+        const g = groupOf(run), v = values(g, key), c = classIndex(run, 'propertyClass');
+        if (!v || c < 0) return;
+        const part = (suffix) => values(g, key + suffix), mark = markEvery(run.delays);
+        run.properties.forEach((property, p) => {
+          for (let d = 0; d < run.delays; d++) {
+            const low = at(part('_low'), p, c, d), high = at(part('_high'), p, c, d);
+            rows.push({ series: property.name, run: runNames[r], line: runs.length > 1 ? runNames[r] : 'trained', delay: d,
+              value: at(v, p, c, d), low, high, interval: interval(low, high), mark: mark(d, p), first: p === 0,
+              random: at(part('_random'), p, c, d), random_low: at(part('_random_low'), p, c, d), random_high: at(part('_random_high'), p, c, d) });
+          }
+        });
+      });
+      const title = cosine ? `cosine with the first ${runs[0].subspaces[state.subspace]} directions` : 'relative memory r';
+      chart.set({
+        spec: 'property', rows, series: propertyNames, lines: linesOf(rows), cursor: true, hidden: [],
+        facet: runs.length > 1 && state.arrangement === 'side' ? runs.length : 0,
+        columns: [['run', 'run'], ['series', 'property'], ['delay', 'delay'], ['value', 'value'], ['low', 'low'], ['high', 'high'],
+          ['random', 'random'], ['random_low', 'random_low'], ['random_high', 'random_high']],
+        title: `${title}, class ${classNames[state.propertyClass]} — ${groupTitle(state.group)}`,
+        caption: cosine
+          ? 'How much of the property lies within the best kept directions. Grey: random directions, mean and 95 %.'
+          : 'Gain along the property over the largest gain at that delay. Grey: random directions, mean and 95 %.',
+        patch(s) {
+          for (const layer of s.layer) if (layer.encoding && layer.encoding.y) {
+            layer.encoding.y.title = title;
+            layer.encoding.y.scale = { domain: [0, 1] };
+          }
+        },
+      });
+    };
+    const rebuild = () => {
+      controls.replaceChildren(
+        switcher('Measure', [['relative_memory', 'relative memory'], ['cosine', 'subspace cosine']], state.propertyMeasure,
+          (m) => { state.propertyMeasure = m; rebuild(); }),
+        classChoice('propertyClass', draw));
+      if (state.propertyMeasure === 'cosine')
+        controls.append(choice('First k directions', subspaces.map((k) => [runs[0].subspaces.indexOf(k), k]), state.subspace, (v) => { state.subspace = Number(v); draw(); }));
+      draw();
+    };
+    const withSizes = runs.flatMap((run) => run.properties.filter((p) => p.words_a !== null).map((p) =>
+      `${p.name}: ${count(p.words_a)} and ${count(p.words_b)} words${Math.min(p.words_a, p.words_b) < 10 ? ' (few: read with care)' : ''}`));
+    sizes.replaceChildren(withSizes.length ? el('p', { class: 'mute' }, `Words on the two sides — ${Array.from(new Set(withSizes)).join('; ')}.`) : '');
+    rebuild();
+  });
+}
+
+function settingsSection() {
+  const body = section('settings', 'Settings and counts', 'What this page was made from.');
+  const LONG = { model_sha256: 'model (SHA-256)', corpus_sha256: 'corpus (SHA-256)', command: 'command', version: 'stategrad version',
+    created: 'created', seed: 'seed', state_handling: 'state handling', normalization: 'normalisation', tokens: 'tokens', unknown_tokens: 'unknown tokens' };
+  runs.forEach((run, r) => {
+    if (runs.length > 1) body.append(el('h3', {}, runNames[r]));
+    const list = el('dl');
+    const add = (key, value) => list.append(el('dt', {}, key), el('dd', {}, value));
+    const attributes = run.attributes.filter(([k]) => k !== 'kind' && !k.startsWith('_'));
+    const tokens = Number((attributes.find(([k]) => k === 'tokens') || [])[1]);
+    add('run file', run.file);
+    for (const [key, text] of attributes) {
+      let value = text === null ? '–' : /^-?\d{4,}$/.test(text) && key !== 'seed' ? count(text) : text;
+      if (key === 'unknown_tokens' && tokens > 0) value = `${value} (${percent(Number(text) / tokens)})`;
+      add(LONG[key] || key.replace(/_/g, ' '), value);
+    }
+    add('delays', `0 … ${run.delays - 1}`);
+    add('embedding size', count(run.embedding));
+    add('states', run.groups.map((g) => `${g.name} (${g.units} units)`).join(', '));
+    body.append(list, el('h3', {}, 'Tokens and pairs'));
+    const g = groupOf(run, run.groups.length ? run.groups[0].name : ''), pairs = values(g, 'pairs');
+    body.append(table(['class', 'tokens', 'pairs at delay 0', `pairs at delay ${run.delays - 1}`],
+      run.classes.map((c, i) => [c.name, count(c.tokens), pairs ? count(pairs[i][0]) : '–', pairs ? count(pairs[i][run.delays - 1]) : '–']),
+      { 'aria-label': 'tokens and pairs by class' }));
+  });
+}
+
+function summarySection() {
+  const node = document.getElementById('summary');
+  const body = el('div');
+  node.append(body);
+  sections.push(() => {
+    body.replaceChildren(...runs.flatMap((run, r) => {
+      const lines = summaryOf(run);
+      if (!lines.length) return [];
+      return [runs.length > 1 ? el('h2', {}, runNames[r]) : null, el('p', { class: 'lead' }, lines[0]),
+        el('ul', {}, ...lines.slice(1).map((l) => el('li', {}, l)))].filter(Boolean);
+    }));
+  });
+}
+
+/* Sentences with the numbers in them, each from one variable of the run file. */
+function summaryOf(run) {
+  const g = groupOf(run), sigma = values(g, 'sigma1'), lines = [];
+  if (!sigma || !sigma.length) return [`No analysis of the ${groupTitle(state.group)} in this run.`];
+  const all = sigma[0], half = all.findIndex((v) => v !== null && v <= all[0] / 2), tenth = all.findIndex((v) => v !== null && v <= all[0] / 10);
+  const last = run.delays - 1;
+  lines.push(half > 0
+    ? `Half of what a word does to the ${groupTitle(state.group)} is gone ${half === 1 ? 'one word' : `${half} words`} later${tenth > 0 ? `, nine tenths ${tenth === 1 ? 'one word' : `${tenth} words`} later` : `; after ${last} words ${percent(all[last] / all[0])} are left`}.`
+    : `After ${last} words ${percent(all[last] / all[0])} of the largest gain at delay 0 is left: half of it is not gone within the window.`);
+  const low = values(g, 'sigma1_low'), high = values(g, 'sigma1_high');
+  const band = low && high ? ` (95 %: ${interval(low[0][0], high[0][0])})` : '';
+  lines.push(`σ₁ is ${number(all[0])}${band} for the word just read and ${number(all[last])} for the word ${last} steps ago, over ${count(run.classes[0].tokens)} tokens.`);
+  const coherence = values(g, 'coherence');
+  if (coherence) lines.push(`Coherence is ${number(coherence[0][0], 2)} at delay 0 and ${number(coherence[0][Math.min(10, last)], 2)} at delay ${Math.min(10, last)}: how much of the memory is the same linear map every time.`);
+  return lines;
+}
+
+/* ---- the page ---- */
+
+function redraw() {
+  for (const draw of sections) draw();
+}
+
+function start() {
+  document.getElementById('subject').textContent = shorten(runNames.join(', '), 80);
+  document.title = `State gradients: ${shorten(runNames.join(', '), 100)}`;
+  document.getElementById('version').textContent = data.version;
+  const tools = document.getElementById('tools');
+  state.group = groupNames[0];
+  if (groupNames.length > 1) tools.append(choice('State', groupNames.map((n) => [n, groupTitle(n)]), state.group, (v) => { state.group = v; redraw(); }));
+  if (runs.length > 1) tools.append(switcher('Runs', [['overlay', 'overlaid'], ['side', 'side by side']], state.arrangement, (v) => { state.arrangement = v; redraw(); }));
+  tools.append(themeButton(redraw));
+  summarySection();
+  curvesSection();
+  classesSection();
+  spectrumSection();
+  shapeSection();
+  propertiesSection();
+  settingsSection();
+  redraw();
+  let width = document.body.clientWidth, timer = 0;
+  window.addEventListener('resize', () => {
+    clearTimeout(timer);
+    timer = setTimeout(() => { if (document.body.clientWidth !== width) { width = document.body.clientWidth; redraw(); } }, 120);
+  });
+  document.documentElement.dataset.ready = 'true';
+}
+
+start();
