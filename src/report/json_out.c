@@ -1,5 +1,7 @@
 #include "report/json_out.h"
 
+#include "corpus/corpus_internal.h"
+
 #include <math.h>
 #include <string.h>
 
@@ -23,32 +25,12 @@ void json_close(json_out *j, char bracket)
     j->comma = true;
 }
 
-/* Lower bounds of what 2, 3 and 4 bytes may encode reject overlong forms; surrogates and what lies beyond U+10FFFF
- * are no characters. */
-size_t utf8_length(const char *s, size_t left)
-{
-    static const uint32_t least[] = {0, 0, 0x80, 0x800, 0x10000};
-    const unsigned char *u = (const unsigned char *)s;
-    if (!left)
-        return 0;
-    size_t n = u[0] < 0x80 ? 1 : u[0] >= 0xF0 && u[0] < 0xF8 ? 4 : u[0] >= 0xE0 ? 3 : u[0] >= 0xC0 ? 2 : 0;
-    if (n == 0 || n > left || u[0] >= 0xF8)
-        return 0;
-    uint32_t c = n == 1 ? u[0] : u[0] & (0x7Fu >> n);
-    for (size_t i = 1; i < n; i++) {
-        if ((u[i] & 0xC0) != 0x80)
-            return 0;
-        c = c << 6 | (u[i] & 0x3F);
-    }
-    return c < least[n] || c > 0x10FFFF || (c >= 0xD800 && c < 0xE000) ? 0 : n;
-}
-
 static void put_string(FILE *f, const char *s)
 {
     size_t left = strlen(s);
     putc('"', f);
     while (left) {
-        size_t n = utf8_length(s, left);
+        size_t n = utf8_length((const unsigned char *)s, left);
         unsigned char c = (unsigned char)*s;
         if (n == 0)
             fputs("\\ufffd", f), n = 1;

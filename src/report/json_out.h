@@ -24,7 +24,4 @@ void json_bool(json_out *j, bool b);
 /* An array of arrays in row-major order; rank 0 is one number. */
 void json_array(json_out *j, const double *x, size_t rank, const size_t *shape, int digits);
 
-/* Bytes of the valid UTF-8 sequence at s (at most left bytes), 0 if there is none. */
-size_t utf8_length(const char *s, size_t left);
-
 #endif
