@@ -97,7 +97,7 @@ void json_bool(json_out *j, bool b)
     fputs(b ? "true" : "false", j->f);
 }
 
-void json_array(json_out *j, const double *x, size_t rank, const size_t *shape, int digits)
+void json_values(json_out *j, const double *x, size_t rank, const size_t *shape, int digits)
 {
     if (rank == 0) {
         json_number(j, *x, digits);
@@ -108,6 +108,6 @@ void json_array(json_out *j, const double *x, size_t rank, const size_t *shape, 
         stride *= shape[i];
     json_open(j, '[');
     for (size_t i = 0; i < shape[0]; i++)
-        json_array(j, x + i * stride, rank - 1, shape + 1, digits);
+        json_values(j, x + i * stride, rank - 1, shape + 1, digits);
     json_close(j, ']');
 }

@@ -22,6 +22,6 @@ void json_number(json_out *j, double x, int digits); /* significant digits; null
 void json_count(json_out *j, uint64_t n);
 void json_bool(json_out *j, bool b);
 /* An array of arrays in row-major order; rank 0 is one number. */
-void json_array(json_out *j, const double *x, size_t rank, const size_t *shape, int digits);
+void json_values(json_out *j, const double *x, size_t rank, const size_t *shape, int digits);
 
 #endif

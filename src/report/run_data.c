@@ -82,7 +82,7 @@ static void write_cut(json_out *j, const field *f, const double *x, size_t n, si
         json_close(j, ']');
         break;
     case LEADING:
-        json_array(j, x, 1, &depth, f->digits);
+        json_values(j, x, 1, &depth, f->digits);
         break;
     default:
         json_number(j, *x, f->digits);
@@ -116,7 +116,7 @@ static sg_status write_field(json_out *j, const sg_run *r, const char *group, co
         if (rank - 1 - (f->cut != WHOLE) == 0) {
             write_cut(j, f, x, last, depth);
         } else if (f->cut == WHOLE) {
-            json_array(j, x, rank - 1, shape + 1, f->digits);
+            json_values(j, x, rank - 1, shape + 1, f->digits);
         } else {
             size_t rows = shape[rank - 2], blocks = each / last / rows;
             for (size_t b = 0; b < blocks; b++) {
