@@ -60,8 +60,12 @@ void sg_layer_backward_d(sg_cell cell, size_t T, size_t n, size_t N, size_t H, c
  *   dU = diag(d0) dU + A dU + Ax dX      A = rows sum_g wh[g] W_hh[g]  over all gates      (GRU, RNN)
  *
  * and Mx, Ox, Ax the same from wx and W_ih. wh, wx: (G,H); diagonal: (2,H) for LSTM, (1,H) for others.
- * GRU_RESET_FIRST has one term more: A += diag(wh[n]) W_hn diag(inner) W_hr with its own W_hn scaled by r on the right;
+ * GRU_RESET_FIRST: W_hn is scaled by r on the right, and a term more goes through r: with B = diag(wh[n]) W_hn diag(inner),
+ *
+ *   A = wh[z] W_hz + wh[n] W_hn diag(r) + B W_hr       Ax = wx[z] W_iz + wx[n] W_in + B W_ir
+ *
  * right: (2,H) = r then inner = h r (1-r); NULL is fine for the other cells. */
 void sg_cell_fold(sg_cell c, size_t H, const float *tape, float *wh, float *wx, float *diagonal, float *right);
+void sg_cell_fold_d(sg_cell c, size_t H, const double *tape, double *wh, double *wx, double *diagonal, double *right);
 
 #endif

@@ -4,7 +4,7 @@
 #ifndef SG_KERNEL_H
 #define SG_KERNEL_H
 
-#include "stategrad/base.h"
+#include "gradient_kernel.h"
 
 typedef struct {
     const char *name;   /* "avx512", "avx2", "plain" */
@@ -13,6 +13,7 @@ typedef struct {
     void (*tanh)(size_t n, const float *x, float *y);
     void (*sigmoid)(size_t n, const float *x, float *y);
     void (*exp)(size_t n, const float *x, float *y);
+    const sg_gradient_kernels *gradient;
 } sg_kernels;
 
 /* The best table for this machine; STATEGRAD_ISA=plain|avx2|avx512 in the environment asks for a lesser one (an ISA

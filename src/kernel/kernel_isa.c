@@ -67,6 +67,7 @@ static void kernel_tanh(size_t n, const float *x, float *y)
 #define JOIN_(a, b) a##b
 #define JOIN(a, b) JOIN_(a, b)
 
+extern const sg_gradient_kernels JOIN(sg_gradient_kernels_, KERNEL_ISA);
 extern const sg_kernels JOIN(sg_kernels_, KERNEL_ISA);
 const sg_kernels JOIN(sg_kernels_, KERNEL_ISA) = {
 #define TEXT_(x) #x
@@ -76,4 +77,5 @@ const sg_kernels JOIN(sg_kernels_, KERNEL_ISA) = {
     .tanh = kernel_tanh,
     .sigmoid = kernel_sigmoid,
     .exp = kernel_exp,
+    .gradient = &JOIN(sg_gradient_kernels_, KERNEL_ISA),
 };

@@ -1,0 +1,43 @@
+/* float_env.h - denormals are flushed to zero between begin and end, in the calling thread only. */
+#ifndef SG_FLOAT_ENV_H
+#define SG_FLOAT_ENV_H
+
+#if defined(__SSE2__)
+#include <xmmintrin.h>
+typedef unsigned sg_float_env;
+static inline sg_float_env sg_float_env_begin(void)
+{
+    unsigned old = _mm_getcsr();
+    _mm_setcsr(old | 0x8040); /* FTZ, DAZ */
+    return old;
+}
+static inline void sg_float_env_end(sg_float_env old)
+{
+    _mm_setcsr(old);
+}
+#elif defined(__aarch64__)
+typedef unsigned long sg_float_env;
+static inline sg_float_env sg_float_env_begin(void)
+{
+    unsigned long old;
+    __asm__ volatile("mrs %0, fpcr" : "=r"(old));
+    __asm__ volatile("msr fpcr, %0" : : "r"(old | 1UL << 24)); /* FZ */
+    return old;
+}
+static inline void sg_float_env_end(sg_float_env old)
+{
+    __asm__ volatile("msr fpcr, %0" : : "r"(old));
+}
+#else
+typedef int sg_float_env;
+static inline sg_float_env sg_float_env_begin(void)
+{
+    return 0;
+}
+static inline void sg_float_env_end(sg_float_env old)
+{
+    (void)old;
+}
+#endif
+
+#endif

@@ -1,0 +1,285 @@
+/* Compiled once per instruction set with -DKERNEL_ISA=name; see meson.build and gradient_kernel.h. */
+#include "gradient_kernel.h"
+
+#include <float.h>
+#include <math.h>
+#include <string.h>
+
+/* A tile is ROWS x 2 vectors: as many accumulators as the register file holds beside two vectors of the strip and one
+ * broadcast factor. */
+#if defined(__AVX512F__)
+enum { LANES = 16, ROWS = 14 };
+#elif defined(__AVX2__)
+enum { LANES = 8, ROWS = 6 };
+#elif defined(__aarch64__)
+enum { LANES = 4, ROWS = 14 };
+#else
+enum { LANES = 4, ROWS = 6 };
+#endif
+enum { PASS = 2 * LANES }; /* columns at a time */
+
+typedef float vec __attribute__((vector_size(LANES * 4), may_alias));
+typedef float loose __attribute__((vector_size(LANES * 4), aligned(4), may_alias));
+
+#if defined(__aarch64__)
+#define VECTOR_REGISTER(x) "+w"(x)
+#elif defined(__AVX512F__)
+#define VECTOR_REGISTER(x) "+v"(x)
+#elif defined(__SSE2__)
+#define VECTOR_REGISTER(x) "+x"(x)
+#else
+#define VECTOR_REGISTER(x) "+m"(x)
+#endif
+#define INLINE static inline __attribute__((always_inline))
+#define UNROLL _Pragma("GCC unroll 16")
+
+INLINE vec load(const float *p)
+{
+    return *(const vec *)p;
+}
+
+INLINE void store(float *p, vec v)
+{
+    *(vec *)p = v;
+}
+
+/* acc (W x 2 vectors) += tile[K][W]^T strip[K][PASS of SG_STRIP]. W is a constant where this is inlined. */
+INLINE void product(size_t W, size_t K, const float *restrict a, const float *restrict b, vec (*restrict acc)[2])
+{
+    for (size_t k = 0; k < K; k++, a += W, b += SG_STRIP) {
+        vec b0 = load(b), b1 = load(b + LANES);
+        UNROLL for (size_t r = 0; r < W; r++)
+        {
+            acc[r][0] += a[r] * b0;
+            acc[r][1] += a[r] * b1;
+        }
+    }
+}
+
+/* Asks for the lines of a tile's rows that the update will touch, while the product runs. */
+INLINE void fetch(const float *p, size_t floats, int write)
+{
+    (void)write;
+    for (size_t i = 0; i < floats; i += 16)
+        __builtin_prefetch(p + i, 1, 3);
+}
+
+INLINE void pair_tile(size_t r, const sg_step_matrix *m, size_t row0, const sg_strip_job *job, size_t col)
+{
+    size_t W = 2 * r, at = row0 * SG_STRIP + col;
+    const float *a = m->packed + row0 * 2 * (m->K1 + m->K2);
+    const float *f = m->diagonal + row0, *q = f + m->H;
+    vec acc[ROWS][2];
+    UNROLL for (size_t i = 0; i < W; i++) acc[i][0] = acc[i][1] = (vec){0};
+    if (col == 0) {
+        fetch(job->C + at, r * SG_STRIP, 1);
+        if (job->sum_C)
+            fetch(job->sum_C + at, r * SG_STRIP, 1);
+        if (job->sum_U)
+            fetch(job->sum_U + at, r * SG_STRIP, 1);
+    }
+    if (!job->born)
+        product(W, m->K1, a, job->U + col, acc);
+    if (m->K2)
+        product(W, m->K2, a + m->K1 * W, job->X + col, acc);
+    UNROLL for (size_t i = 0; i < r; i++)
+    {
+        UNROLL for (size_t v = 0; v < 2; v++)
+        {
+            float *c = job->C + at + i * SG_STRIP + v * LANES;
+            vec x = f[i] * load(c) + acc[i][v];
+            store(c, x);
+            acc[i][v] = x;
+            acc[r + i][v] += q[i] * x;
+            store(job->next + at + i * SG_STRIP + v * LANES, acc[r + i][v]);
+        }
+    }
+    for (int s = 0; s < 2; s++) {
+        float *sum = s ? job->sum_U : job->sum_C;
+        if (sum) {
+            UNROLL for (size_t i = 0; i < r; i++)
+            {
+                UNROLL for (size_t v = 0; v < 2; v++)
+                {
+                    float *y = sum + at + i * SG_STRIP + v * LANES;
+                    store(y, load(y) + acc[(s ? r : 0) + i][v]);
+                }
+            }
+        }
+    }
+}
+
+INLINE void single_tile(size_t r, const sg_step_matrix *m, size_t row0, const sg_strip_job *job, size_t col)
+{
+    size_t at = row0 * SG_STRIP + col;
+    const float *a = m->packed + row0 * (m->K1 + m->K2), *d = m->diagonal + row0;
+    vec acc[ROWS][2];
+    UNROLL for (size_t i = 0; i < r; i++) acc[i][0] = acc[i][1] = (vec){0};
+    if (col == 0 && job->sum_U)
+        fetch(job->sum_U + at, r * SG_STRIP, 1);
+    if (!job->born)
+        product(r, m->K1, a, job->U + col, acc);
+    if (m->K2)
+        product(r, m->K2, a + m->K1 * r, job->X + col, acc);
+    UNROLL for (size_t i = 0; i < r; i++)
+    {
+        UNROLL for (size_t v = 0; v < 2; v++)
+        {
+            size_t o = at + i * SG_STRIP + v * LANES;
+            if (!job->born)
+                acc[i][v] += d[i] * load(job->U + o);
+            store(job->next + o, acc[i][v]);
+            if (job->sum_U)
+                store(job->sum_U + o, load(job->sum_U + o) + acc[i][v]);
+        }
+    }
+}
+
+/* One function per number of rows, so that the tile's loops unroll into registers. */
+#define TILE(kind, r)                                                                                                 \
+    static void kind##_##r(const sg_step_matrix *m, size_t row0, const sg_strip_job *job)                             \
+    {                                                                                                                 \
+        for (size_t col = 0; col < SG_STRIP; col += PASS)                                                             \
+            kind##_tile(r, m, row0, job, col);                                                                        \
+    }
+TILE(pair, 1) TILE(pair, 2) TILE(pair, 3)
+TILE(single, 1) TILE(single, 2) TILE(single, 3) TILE(single, 4) TILE(single, 5) TILE(single, 6)
+typedef void tile_function(const sg_step_matrix *m, size_t row0, const sg_strip_job *job);
+#if defined(__AVX512F__) || defined(__aarch64__)
+TILE(pair, 4) TILE(pair, 5) TILE(pair, 6) TILE(pair, 7)
+TILE(single, 7) TILE(single, 8) TILE(single, 9) TILE(single, 10) TILE(single, 11) TILE(single, 12) TILE(single, 13)
+TILE(single, 14)
+static tile_function *const pair_tiles[] = {0, pair_1, pair_2, pair_3, pair_4, pair_5, pair_6, pair_7};
+static tile_function *const single_tiles[] = {0,        single_1, single_2,  single_3,  single_4,  single_5,
+                                              single_6, single_7, single_8,  single_9,  single_10, single_11,
+                                              single_12, single_13, single_14};
+#else
+static tile_function *const pair_tiles[] = {0, pair_1, pair_2, pair_3};
+static tile_function *const single_tiles[] = {0, single_1, single_2, single_3, single_4, single_5, single_6};
+#endif
+
+static void step(tile_function *const *tiles, size_t P, const sg_step_matrix *m, size_t n, const sg_strip_job *jobs)
+{
+    size_t count = sg_tile_count(m->H, P, ROWS);
+    for (size_t j = 0; j < n; j++)
+        for (size_t i = 0; i < count; i++) {
+            size_t row0 = sg_tile_first(m->H, count, i), end = sg_tile_first(m->H, count, i + 1);
+            tiles[end - row0](m, row0, &jobs[j]);
+        }
+}
+
+static void step_pair(const sg_step_matrix *m, size_t n, const sg_strip_job *jobs)
+{
+    step(pair_tiles, 2, m, n, jobs);
+}
+
+static void step_single(const sg_step_matrix *m, size_t n, const sg_strip_job *jobs)
+{
+    step(single_tiles, 1, m, n, jobs);
+}
+
+/* V vectors cover W; planes and out overlap their next row, which is written (or multiplied by 0) after. */
+INLINE void fold_rows(size_t V, size_t K, size_t W, size_t n_planes, const float *const *planes, const size_t *widths,
+                      const float *coef, float *out)
+{
+    enum { MOST = 16 / LANES };
+    vec c[3][MOST] = {{{0}}};
+    UNROLL for (size_t p = 0; p < n_planes; p++)
+        UNROLL for (size_t v = 0; v < V; v++) c[p][v] = load(coef + 16 * p + v * LANES);
+    const float *p0 = planes[0], *p1 = planes[n_planes - 1], *p2 = planes[n_planes / 2];
+    size_t w0 = widths[0], w1 = widths[n_planes - 1], w2 = widths[n_planes / 2];
+    for (size_t k = 0; k < K; k++)
+        UNROLL for (size_t v = 0; v < V; v++)
+        {
+            vec x = c[0][v] * *(const loose *)(p0 + k * w0 + v * LANES);
+            if (n_planes == 3) {
+                x += c[1][v] * *(const loose *)(p2 + k * w2 + v * LANES);
+                x += c[2][v] * *(const loose *)(p1 + k * w1 + v * LANES);
+            }
+            *(loose *)(out + k * W + v * LANES) = x;
+        }
+}
+
+static void fold(size_t K, size_t W, size_t n_planes, const float *const *planes, const size_t *widths,
+                 const float *coef, float *out)
+{
+    enum { MOST = 16 / LANES };
+    float tail[SG_PACK_SLACK]; /* another tile begins behind this one */
+    memcpy(tail, out + K * W, sizeof tail);
+    bool narrow = W <= LANES || MOST < 2;
+    if (n_planes == 1)
+        narrow ? fold_rows(1, K, W, 1, planes, widths, coef, out)
+               : fold_rows(MOST, K, W, 1, planes, widths, coef, out);
+    else
+        narrow ? fold_rows(1, K, W, 3, planes, widths, coef, out)
+               : fold_rows(MOST, K, W, 3, planes, widths, coef, out);
+    memcpy(out + K * W, tail, sizeof tail);
+}
+
+static void moment(size_t H, const float *P, const float *Q, float *R)
+{
+    enum { I = LANES == 16 ? 8 : 4 };
+    for (size_t i0 = 0; i0 < SG_STRIP; i0 += I)
+        for (size_t col = 0; col < SG_STRIP; col += PASS) {
+            vec acc[I][2];
+            UNROLL for (size_t i = 0; i < I; i++) acc[i][0] = acc[i][1] = (vec){0};
+            for (size_t k = 0; k < H; k++) {
+                const float *p = P + k * SG_STRIP + i0;
+                vec q0 = load(Q + k * SG_STRIP + col), q1 = load(Q + k * SG_STRIP + col + LANES);
+                UNROLL for (size_t i = 0; i < I; i++)
+                {
+                    acc[i][0] += p[i] * q0;
+                    acc[i][1] += p[i] * q1;
+                }
+            }
+            UNROLL for (size_t i = 0; i < I; i++)
+            {
+                float *r = R + (i0 + i) * SG_STRIP + col;
+                store(r, load(r) + acc[i][0]);
+                store(r + LANES, load(r + LANES) + acc[i][1]);
+            }
+        }
+}
+
+static bool flush(size_t n, float *x, double *y)
+{
+    int bad = 0;
+    for (size_t i = 0; i < n; i++) {
+        y[i] += (double)x[i];
+        bad |= !(fabsf(x[i]) <= FLT_MAX);
+        x[i] = 0;
+    }
+    return !bad;
+}
+
+static double peak(size_t loops, float *sink)
+{
+    enum { CHAINS = 12 };
+    vec acc[CHAINS], a = (vec){0} + 0.999f + *sink, b = (vec){0} + 1e-3f;
+    UNROLL for (size_t i = 0; i < CHAINS; i++) acc[i] = (vec){0} + (float)i;
+    for (size_t l = 0; l < loops; l++) {
+        UNROLL for (size_t i = 0; i < CHAINS; i++)
+        {
+            acc[i] = acc[i] * a + b;
+            __asm__ volatile("" : VECTOR_REGISTER(acc[i]));
+        }
+    }
+    vec total = {0};
+    UNROLL for (size_t i = 0; i < CHAINS; i++) total += acc[i];
+    *sink += total[0] * 1e-30f;
+    return 2.0 * CHAINS * LANES * (double)loops;
+}
+
+#define JOIN_(a, b) a##b
+#define JOIN(a, b) JOIN_(a, b)
+
+extern const sg_gradient_kernels JOIN(sg_gradient_kernels_, KERNEL_ISA);
+const sg_gradient_kernels JOIN(sg_gradient_kernels_, KERNEL_ISA) = {
+    .rows = ROWS,
+    .step_pair = step_pair,
+    .step_single = step_single,
+    .fold = fold,
+    .moment = moment,
+    .flush = flush,
+    .peak = peak,
+};
