@@ -47,12 +47,12 @@ static inline void temp_folder_remove(temp_folder *t)
     temp_folder_remove_path(t->folder);
 }
 
-/* A file of n bytes; the returned path lives in one of eight static buffers. */
+/* A file of n bytes; the returned path lives in one of 64 static buffers. */
 static inline const char *write_bytes(temp_folder *t, const char *name, const void *data, size_t n)
 {
-    static char paths[8][512];
+    static char paths[64][512];
     static unsigned next;
-    char *path = paths[next++ % 8];
+    char *path = paths[next++ % 64];
     snprintf(path, sizeof paths[0], "%s/%s", t->folder, name);
     FILE *f = fopen(path, "wb");
     assert_non_null(f);

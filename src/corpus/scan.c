@@ -65,7 +65,7 @@ static sg_status scan_push(scanner *s, const unsigned char *from, size_t n, size
         return sg_fail(err, SG_EFORMAT, "%s:%zu: a %s of more than %zu bytes: not a text?", s->path, s->line,
                        limit == MAX_WORD ? "word" : "line", limit);
     sg_status st = array_reserve(&s->buffer, &s->cap, s->length + n + 1, 1, err);
-    if (st == SG_OK) {
+    if (st == SG_OK && n) {
         memcpy(s->buffer + s->length, from, n);
         s->length += n;
     }

@@ -1,0 +1,317 @@
+#include "property.h"
+
+#include "../base/base_internal.h"
+#include "npy.h"
+
+#include <math.h>
+#include <string.h>
+#include <sys/stat.h>
+
+enum { FEW_WORDS = 10, FILE_LIMIT = 1 << 26 };
+
+/* Words of one side with their weights. */
+typedef struct {
+    sg_class_word *words; /* owned */
+    size_t n, cap;
+    size_t unknown;
+    char first_unknown[64];
+} side;
+
+static void side_free(side *s)
+{
+    sg_free(s->words);
+    *s = (side){0};
+}
+
+static sg_status side_add(side *s, int32_t id, uint64_t count, sg_error *err)
+{
+    if (s->n == s->cap) {
+        size_t cap = s->cap ? 2 * s->cap : 64;
+        sg_class_word *grown = sg_regrow(s->words, s->cap, cap, sizeof *grown);
+        if (!grown)
+            return sg_fail(err, SG_ENOMEM, "property: no memory");
+        s->words = grown;
+        s->cap = cap;
+    }
+    s->words[s->n++] = (sg_class_word){id, count};
+    return SG_OK;
+}
+
+static bool is_file(const char *path)
+{
+    struct stat info;
+    return stat(path, &info) == 0 && S_ISREG(info.st_mode);
+}
+
+static const char *const spaces = " \t\r\n";
+
+/* Words parted by any of `separators`; those not in the vocabulary are counted. */
+static sg_status add_words(side *s, const property_source *src, const char *text, const char *separators,
+                           sg_error *err)
+{
+    sg_status st = SG_OK;
+    for (const char *p = text;;) {
+        p += strspn(p, separators);
+        size_t n = strcspn(p, separators);
+        if (!n)
+            break;
+        int32_t id = src->find(src->ctx, p, n);
+        if (id >= 0)
+            TRY(side_add(s, id, 1, err));
+        else if (!s->unknown++)
+            snprintf(s->first_unknown, sizeof s->first_unknown, "%.*s", (int)(n < 60 ? n : 60), p);
+        p += n;
+    }
+done:
+    return st;
+}
+
+/* A class, a file of words, or words. */
+static sg_status read_side(side *s, const property_source *src, const char *text, sg_error *err)
+{
+    sg_status st = SG_OK;
+    const sg_class_word *words;
+    char *content = NULL;
+    size_t n;
+    if (src->class_words(src->ctx, text, &words, &n)) {
+        for (size_t i = 0; i < n; i++)
+            TRY(side_add(s, words[i].id, words[i].count, err));
+    } else if (is_file(text)) {
+        TRY(sg_read_file(&content, &n, text, FILE_LIMIT, err));
+        TRY(add_words(s, src, content, spaces, err));
+    } else
+        TRY(add_words(s, src, text, " \t\r\n,", err));
+done:
+    sg_free(content);
+    return st;
+}
+
+/* Does text name something: a class, a file, or words of which at least one is known? */
+static bool names_something(const property_source *src, const char *text, bool *is_class)
+{
+    const sg_class_word *words;
+    size_t n;
+    side s = {0};
+    *is_class = src->class_words(src->ctx, text, &words, &n);
+    if (*is_class || is_file(text))
+        return *text != 0;
+    bool known = add_words(&s, src, text, " \t\r\n,", NULL) == SG_OK && s.n > 0;
+    side_free(&s);
+    return known;
+}
+
+/* Where "A-B" parts: the one '-' with something on both sides; two classes win over other readings. */
+static sg_status split(const property_source *src, const sg_property *p, char **left, char **right, sg_error *err)
+{
+    sg_status st = SG_OK;
+    size_t best = 0, readings = 0, best_classes = 0, length = strlen(p->a);
+    char *text = sg_strdup(p->a);
+    if (!text)
+        return sg_fail(err, SG_ENOMEM, "property: no memory");
+    for (size_t i = 1; i + 1 < length; i++) {
+        bool a, b;
+        if (text[i] != '-')
+            continue;
+        text[i] = 0;
+        if (names_something(src, text, &a) && names_something(src, text + i + 1, &b)) {
+            size_t classes = (size_t)a + (size_t)b;
+            if (!readings || classes > best_classes) {
+                best = i, best_classes = classes, readings = 1;
+            } else if (classes == best_classes)
+                readings++;
+        }
+        text[i] = '-';
+    }
+    if (!readings)
+        TRY(sg_fail(err, SG_EINVAL,
+                    "property %s: '%s' is no file, and no A-B with a class, a file of words or known words on each side",
+                    p->name, p->a));
+    if (readings > 1)
+        TRY(sg_fail(err, SG_EINVAL, "property %s: '%s' can be parted at %zu places; put the words into files", p->name,
+                    p->a, readings));
+    text[best] = 0;
+    if (!(*left = sg_strdup(text)) || !(*right = sg_strdup(text + best + 1)))
+        TRY(sg_fail(err, SG_ENOMEM, "property: no memory"));
+done:
+    sg_free(text);
+    return st;
+}
+
+/* delta += sign * weighted mean embedding */
+static void add_mean(double *delta, double sign, const side *s, const float *X, size_t E)
+{
+    double total = 0;
+    for (size_t i = 0; i < s->n; i++)
+        total += (double)s->words[i].count;
+    for (size_t i = 0; i < s->n; i++)
+        for (size_t j = 0; j < E; j++)
+            delta[j] += sign * (double)s->words[i].count / total * (double)X[(size_t)s->words[i].id * E + j];
+}
+
+static sg_status set_missing(property *out, const sg_monitor *monitor, const char *why, sg_error *err)
+{
+    size_t n = strlen(why) + strlen(out->name) + 16;
+    if (!(out->missing = sg_calloc(n, 1)))
+        return sg_fail(err, SG_ENOMEM, "property: no memory");
+    snprintf(out->missing, n, "property %s: %s", out->name, why);
+    sg_warn(monitor, "%s; its values are missing", out->missing);
+    return SG_OK;
+}
+
+static void warn_sides(const property *out, const side *s, const char *text, const sg_monitor *monitor)
+{
+    if (s->unknown)
+        sg_warn(monitor, "property %s: %zu of %zu words of '%.60s' are not in the vocabulary, '%s' the first", out->name,
+                s->unknown, s->unknown + s->n, text, s->first_unknown);
+    if (s->n < FEW_WORDS)
+        sg_warn(monitor, "property %s: '%.60s' has %zu word%s, fewer than %d", out->name, text, s->n,
+                s->n == 1 ? "" : "s", (int)FEW_WORDS);
+}
+
+static sg_status from_sides(property *out, const property_source *src, const char *a, const char *b,
+                            const sg_monitor *monitor, sg_error *err)
+{
+    sg_status st = SG_OK;
+    side left = {0}, right = {0};
+    TRY(read_side(&left, src, a, err));
+    TRY(read_side(&right, src, b, err));
+    out->words_a = (int64_t)left.n;
+    out->words_b = (int64_t)right.n;
+    warn_sides(out, &left, a, monitor);
+    warn_sides(out, &right, b, monitor);
+    if (!left.n || !right.n) {
+        TRY(set_missing(out, monitor, "a side without a known word", err));
+        goto done;
+    }
+    for (size_t m = 0; m < src->n_models; m++) {
+        add_mean(out->delta[m], 1, &left, src->embeddings[m], src->E);
+        add_mean(out->delta[m], -1, &right, src->embeddings[m], src->E);
+    }
+done:
+    side_free(&left);
+    side_free(&right);
+    return st;
+}
+
+/* A line "cat cats" each: the mean of the differences of pairs of which both words are known. */
+static sg_status from_pairs(property *out, const property_source *src, const char *path, const sg_monitor *monitor,
+                            sg_error *err)
+{
+    sg_status st = SG_OK;
+    char *content = NULL;
+    size_t size, line = 0, used = 0, unknown = 0, E = src->E;
+    TRY(sg_read_file(&content, &size, path, FILE_LIMIT, err));
+    for (char *p = content, *next; *p; p = next) {
+        size_t length = strcspn(p, "\n");
+        next = p + length + (p[length] == '\n');
+        p[length] = 0;
+        line++;
+        const char *a = p + strspn(p, spaces);
+        size_t n = strcspn(a, spaces);
+        const char *b = a + n + strspn(a + n, spaces);
+        size_t m = strcspn(b, spaces);
+        if (!n || *a == '#')
+            continue;
+        if (!m || b[m + strspn(b + m, spaces)])
+            TRY(sg_fail(err, SG_EFORMAT, "%s, line %zu: expected two words, found '%.60s'", path, line, p));
+        int32_t i = src->find(src->ctx, a, n), j = src->find(src->ctx, b, m);
+        if (i < 0 || j < 0) {
+            unknown++;
+            continue;
+        }
+        used++;
+        for (size_t k = 0; k < src->n_models; k++)
+            for (size_t e = 0; e < E; e++)
+                out->delta[k][e] += (double)src->embeddings[k][(size_t)i * E + e] -
+                                    (double)src->embeddings[k][(size_t)j * E + e];
+    }
+    out->words_a = out->words_b = (int64_t)used;
+    if (unknown)
+        sg_warn(monitor, "property %s: %zu of %zu pairs of %s have a word that is not in the vocabulary", out->name,
+                unknown, unknown + used, path);
+    if (!used)
+        TRY(set_missing(out, monitor, "no pair of known words", err));
+    else if (used < FEW_WORDS)
+        sg_warn(monitor, "property %s: %zu pair%s, fewer than %d", out->name, used, used == 1 ? "" : "s",
+                (int)FEW_WORDS);
+    for (size_t k = 0; used && k < src->n_models; k++)
+        for (size_t e = 0; e < E; e++)
+            out->delta[k][e] /= (double)used;
+done:
+    sg_free(content);
+    return st;
+}
+
+static sg_status from_vector(property *out, const property_source *src, const char *path, sg_error *err)
+{
+    sg_status st = SG_OK;
+    an_npy *f = NULL;
+    float *x = NULL;
+    TRY(npy_open(&f, path, err));
+    if (npy_rows(f) != 1 || npy_columns(f) != src->E)
+        TRY(sg_fail(err, SG_EINVAL, "property %s: %s: expected a vector of %zu numbers, found %ju x %zu", out->name,
+                    path, src->E, (uintmax_t)npy_rows(f), npy_columns(f)));
+    if (!(x = sg_calloc(src->E, sizeof *x)))
+        TRY(sg_fail(err, SG_ENOMEM, "property: no memory"));
+    TRY(npy_read(f, 0, 1, x, err));
+    for (size_t m = 0; m < src->n_models; m++)
+        for (size_t e = 0; e < src->E; e++)
+            out->delta[m][e] = (double)x[e];
+done:
+    npy_close(f);
+    sg_free(x);
+    return st;
+}
+
+static bool ends_with(const char *s, const char *end)
+{
+    size_t n = strlen(s), m = strlen(end);
+    return n >= m && !strcmp(s + n - m, end);
+}
+
+sg_status property_resolve(property *out, const property_source *src, const sg_property *p, const sg_monitor *monitor,
+                           sg_error *err)
+{
+    sg_status st = SG_OK;
+    char *left = NULL, *right = NULL;
+    *out = (property){0};
+    if (!p->name || !p->name[0] || !p->a || !p->a[0])
+        return sg_fail(err, SG_EINVAL, "property: expected NAME=A-B, NAME=PAIRS or NAME=VECTOR.npy");
+    out->name = sg_strdup(p->name);
+    for (size_t m = 0; m < src->n_models; m++)
+        out->delta[m] = sg_calloc(src->E, sizeof(double));
+    if (!out->name || !out->delta[0] || (src->n_models > 1 && !out->delta[1]))
+        TRY(sg_fail(err, SG_ENOMEM, "property: no memory"));
+    bool vector = !p->b && ends_with(p->a, ".npy");
+    if (!vector && !src->embeddings[0])
+        TRY(sg_fail(err, SG_EINVAL, "property %s: the model has no words; expected a vector file .npy", p->name));
+    if (vector)
+        TRY(from_vector(out, src, p->a, err));
+    else if (!p->b && is_file(p->a))
+        TRY(from_pairs(out, src, p->a, monitor, err));
+    else {
+        if (!p->b)
+            TRY(split(src, p, &left, &right, err));
+        TRY(from_sides(out, src, p->b ? p->a : left, p->b ? p->b : right, monitor, err));
+    }
+    double largest = 0;
+    for (size_t e = 0; e < src->E; e++)
+        largest = fmax(largest, fabs(out->delta[0][e]));
+    if (!out->missing && !(largest > 0))
+        TRY(set_missing(out, monitor, "its two sides are equal, the difference is zero", err));
+done:
+    if (st != SG_OK)
+        property_free(out);
+    sg_free(left);
+    sg_free(right);
+    return st;
+}
+
+void property_free(property *p)
+{
+    sg_free(p->name);
+    sg_free(p->delta[0]);
+    sg_free(p->delta[1]);
+    sg_free(p->missing);
+    *p = (property){0};
+}

@@ -1,0 +1,31 @@
+/* property.h - what --property means: words on two sides, pairs of words, or a vector; as a difference of embeddings. */
+#ifndef SG_PROPERTY_H
+#define SG_PROPERTY_H
+
+#include "stategrad/analysis.h"
+
+/* Where words, classes and embeddings come from: a model and a corpus, or a finished run. */
+typedef struct {
+    const void *ctx;
+    size_t E;
+    int32_t (*find)(const void *ctx, const char *word, size_t length);                        /* -1: not there */
+    /* false: no such class. *words borrowed. */
+    bool (*class_words)(const void *ctx, const char *name, const sg_class_word **words, size_t *n);
+    size_t n_models;
+    const float *embeddings[2]; /* (V,E) of the model and its untrained copy; NULL: no words, vectors only */
+} property_source;
+
+typedef struct {
+    char *name;
+    double *delta[2];      /* (E) per model */
+    int64_t words_a, words_b;
+    char *missing;         /* why it has no value, or NULL */
+} property;
+
+/* SG_EINVAL: nothing of that name, or two readings. Equal sides and pairs without a known word are no failure: the
+ * property is missing, with the reason and a warning. Fewer than 10 words on a side warn. */
+sg_status property_resolve(property *out, const property_source *src, const sg_property *p, const sg_monitor *monitor,
+                           sg_error *err);
+void property_free(property *p); /* its fields */
+
+#endif

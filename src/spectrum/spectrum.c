@@ -1,0 +1,146 @@
+/* Singular values, directions and what is read off them, from a mean gradient or from its Gram matrix. */
+#include "spectrum.h"
+
+#include "../base/base_internal.h"
+#include "../linalg/linalg.h"
+
+#include <math.h>
+#include <string.h>
+
+size_t sp_count(const sp_frame *f)
+{
+    return 2 * f->R + 3 + f->P * (1 + f->R);
+}
+
+sp_places sp_where(const sp_frame *f)
+{
+    sp_places at = {.S = 0, .sum = f->R, .rank = f->R + 1, .coherence = f->R + 2, .gain = f->R + 3};
+    at.relative = at.gain + f->R;
+    at.cosine = at.relative + f->P;
+    return at;
+}
+
+size_t sp_work(const sp_frame *f)
+{
+    size_t E = f->E, small = 3 * E * E + 2 * E, svd = f->H * E + f->R;
+    return small > svd ? small : svd;
+}
+
+double sp_effective_rank(size_t n, const double *S)
+{
+    double sum = 0, entropy = 0;
+    for (size_t i = 0; i < n; i++)
+        sum += S[i];
+    if (!(sum > 0))
+        return NAN;
+    for (size_t i = 0; i < n; i++)
+        if (S[i] > 0)
+            entropy -= S[i] / sum * log(S[i] / sum);
+    return exp(entropy);
+}
+
+static double dot(size_t n, const double *a, const double *b)
+{
+    double sum = 0;
+    for (size_t i = 0; i < n; i++)
+        sum += a[i] * b[i];
+    return sum;
+}
+
+/* All that follows from S and the right vectors: v(k) = Vt + k*step. */
+static void read_off(double *values, const sp_frame *f, const double *S, const double *Vt, ptrdiff_t step)
+{
+    sp_places at = sp_where(f);
+    size_t R = f->R, E = f->E;
+    double sum = 0;
+    for (size_t k = 0; k < R; k++) {
+        values[at.S + k] = S[k];
+        sum += S[k];
+    }
+    values[at.sum] = sum;
+    values[at.rank] = sp_effective_rank(R, S);
+    for (size_t p = 0; p < f->P; p++) {
+        const double *n = f->n + p * E;
+        double cosine = 0, gain = 0; /* both squared; |Ghat n|^2 = sum_k S_k^2 (v_k . n)^2 */
+        for (size_t k = 0; k < R; k++) {
+            double c = dot(E, Vt + (ptrdiff_t)k * step, n);
+            cosine += c * c;
+            gain += S[k] * S[k] * c * c;
+            values[at.cosine + p * R + k] = cosine > 1 ? 1 : sqrt(cosine);
+        }
+        double relative = sqrt(gain) / S[0];
+        values[at.relative + p] = S[0] > 0 ? (relative > 1 ? 1 : relative) : (double)NAN;
+    }
+}
+
+/* A = L^T B L for symmetric B; T is workspace (E,E). */
+static void sandwich(size_t E, const double *L, const double *B, double *T, double *A)
+{
+    la_dgemm(LA_N, LA_N, E, E, E, 1, B, E, L, E, 0, T, E);
+    la_dgemm(LA_T, LA_N, E, E, E, 1, L, E, T, E, 0, A, E);
+}
+
+/* Coherence and root-mean-square gains. frobenius = |G|_F^2. work: 2 E^2 + E. */
+static sg_status second_moment(double *values, const sp_frame *f, double frobenius, const double *M, double *work,
+                               sg_error *err)
+{
+    sp_places at = sp_where(f);
+    size_t E = f->E;
+    double *A = work, *T = A + E * E, *w = T + E * E, trace = 0;
+    for (size_t i = 0; i < f->R; i++)
+        values[at.gain + i] = NAN;
+    values[at.coherence] = NAN;
+    if (!M)
+        return SG_OK;
+    for (size_t i = 0; i < E; i++)
+        trace += M[i * E + i];
+    if (trace > 0)
+        values[at.coherence] = frobenius / trace;
+    sandwich(E, f->L, M, T, A);
+    sg_status st = la_eigh(E, A, w, false, err);
+    for (size_t k = 0; st == SG_OK && k < f->R; k++)
+        values[at.gain + k] = w[E - 1 - k] > 0 ? sqrt(w[E - 1 - k]) : 0;
+    return st;
+}
+
+static sg_status check_finite(size_t n, const double *x, const char *what, sg_error *err)
+{
+    for (size_t i = 0; i < n; i++)
+        if (!isfinite(x[i]))
+            return sg_fail(err, SG_ENONFINITE, "%s: entry %zu is not finite", what, i);
+    return SG_OK;
+}
+
+sg_status sp_from_mean(double *values, double *P_out, double *Vt_out, const sp_frame *f, const double *G,
+                       const double *M, double *work, sg_error *err)
+{
+    sg_status st = SG_OK;
+    size_t H = f->H, E = f->E;
+    double *Ghat = work, *S = work + H * E;
+    TRY(check_finite(H * E, G, "mean gradient", err));
+    la_dgemm(LA_N, LA_N, H, E, E, 1, G, E, f->L, E, 0, Ghat, E);
+    TRY(la_svd(H, E, Ghat, S, P_out, Vt_out, err));
+    read_off(values, f, S, Vt_out, (ptrdiff_t)E);
+    TRY(second_moment(values, f, dot(H * E, G, G), M, work, err));
+done:
+    return st;
+}
+
+sg_status sp_from_gram(double *values, const sp_frame *f, const double *gram, const double *M, double *work,
+                       sg_error *err)
+{
+    sg_status st = SG_OK;
+    size_t E = f->E;
+    double *A = work, *T = A + E * E, *w = T + E * E, *S = w + E, frobenius = 0;
+    TRY(check_finite(E * E, gram, "Gram matrix", err));
+    sandwich(E, f->L, gram, T, A);
+    TRY(la_eigh(E, A, w, f->P > 0, err));
+    for (size_t k = 0; k < f->R; k++)
+        S[k] = w[E - 1 - k] > 0 ? sqrt(w[E - 1 - k]) : 0;
+    read_off(values, f, S, A + (E - 1) * E, -(ptrdiff_t)E); /* eigenvalues ascend */
+    for (size_t i = 0; i < E; i++)
+        frobenius += gram[i * E + i];
+    TRY(second_moment(values, f, frobenius, M, work, err));
+done:
+    return st;
+}
