@@ -5,7 +5,7 @@ FUZZ_SECONDS ?= 60
 
 all: setup
 	@[ -f $(BUILD)/build.ninja ] || meson setup $(BUILD) --prefix=$(PREFIX) >/dev/null
-	@ninja -C $(BUILD) --quiet product
+	@said=$$(ninja -C $(BUILD) --quiet product 2>&1) || { echo "$$said"; exit 1; }
 	@ln -sfn cli/stategrad $(BUILD)/stategrad
 	@ln -sfn $(BUILD)/cli/stategrad stategrad
 	@echo "built: ./stategrad and $(BUILD)/libstategrad.so"
