@@ -1,0 +1,62 @@
+/* check.h - is it right? The gradients of the user's own model against truths found in other ways.
+ *
+ *   states     float states of the program against a plain forward pass in double
+ *   differences  G[t,d] v against (s_t(x_{t-d} + eps v) - s_t(x_{t-d} - eps v)) / 2 eps in double
+ *   reverse    u'(G[t,d] v) against (G' u)'v, G' u by back-propagation through time in double
+ *   carry      the sums of the corpus engine against sums of the single G[t,d], the whole stream one window
+ *   window     the same with windows: no pair across a boundary, the state carried over it, the counts exact
+ *
+ * at random t, d, u, v, for every layer and both states. The plain passes share no code with the cells. */
+#ifndef STATEGRAD_CHECK_H
+#define STATEGRAD_CHECK_H
+
+#include "stategrad/gradient.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* Where single gradients come from: sg_gradient unless a test plants a faulty one. */
+typedef struct {
+    sg_status (*step)(void *ctx, int32_t id, const float *features, sg_error *err);
+    void (*get)(void *ctx, size_t layer, sg_state_kind kind, size_t d, float *G); /* as sg_gradient_get */
+    void *ctx;
+} sg_check_source;
+
+typedef struct {
+    size_t steps;  /* T, 30 */
+    size_t delays; /* D <= T, 16 */
+    size_t draws;  /* (t, d, u, v) per test, layer and state, 12: d = 0, 1, 2, D-1 first */
+    uint64_t seed; /* 1 */
+    int threads;   /* of the engine; 0: all cores */
+    const sg_check_source *source; /* NULL: the program's own */
+} sg_check_config;
+
+void sg_check_defaults(sg_check_config *cfg);
+
+typedef struct {
+    const char *test;   /* "states", "differences", ... */
+    size_t layer;       /* 1 .. L */
+    sg_state_kind kind; /* CELL or HIDDEN */
+    double worst;       /* largest relative difference; infinite where one is not a number or a count is wrong */
+    double limit;
+    size_t t, d;        /* where; t: step of the sequence (carry, window: the last one) */
+    bool pass;          /* worst <= limit */
+} sg_check_row;
+
+typedef struct {
+    sg_check_row *rows;
+    size_t n, failed;
+} sg_check_result;
+
+/* tokens: T of them are read at a random place; NULL: random ids (random normal features for a model without
+ * embedding). A failed test is not an error: look at result->failed. SG_EINVAL: sizes that make no sense, a stream of fewer
+ * than 2 tokens. Cost: about T tokens of sg_gradient and of the engine, twice. */
+sg_status sg_check(sg_check_result *result, const sg_model *m, const sg_stream *tokens, const sg_check_config *cfg,
+                   const sg_monitor *monitor, sg_error *err);
+void sg_check_free(sg_check_result *result);
+
+#ifdef __cplusplus
+}
+#endif
+#endif
