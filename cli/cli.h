@@ -71,6 +71,7 @@ int interrupted(void);
 
 /* ---- the commands ---- */
 extern const command *const commands[]; /* NULL-terminated */
+extern const command cmd_check;
 extern const command cmd_report;
 
 #endif

@@ -6,6 +6,7 @@
 #include <string.h>
 
 const command *const commands[] = {
+    &cmd_check,
     &cmd_report,
     NULL,
 };
