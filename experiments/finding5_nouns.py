@@ -1,0 +1,44 @@
+#!/usr/bin/python3
+"""(5) Nouns, and the difference between singular and plural nouns, are remembered best.
+
+Nouns: mean over delays 1..10 of ln sigma_1, nouns against each other class of at least --least tokens, block-jackknife interval of
+the difference from the best of the others above 0. Number: relative memory of plural - singular, mean over the same delays,
+against other properties (--property NAME=A-B, repeated in one comma list) and against the band of random directions."""
+import numpy as np
+
+import common
+
+
+def main():
+    args = common.options(__doc__, noun=(str, "noun", "class of nouns"), number=(str, "number=plural-singular", "the property"),
+                          others=(str, "", "other properties, separated by commas"), skip=(str, "singular,plural", "classes not compared"),
+                          least=(int, 2000, "tokens a class needs"))
+    properties = [args.number] + [p for p in args.others.split(",") if p]
+    run = common.analysis(args, common.model(args), classes=[common.tag_classes(args)], properties=properties, stem="tags")
+    skip = set(args.skip.split(",")) | {"all", "singular", "plural"} | {side for p in properties for side in p.split("=")[1].split("-")}
+    logs = {}
+    p = run.get("class_difference_p_adjusted")
+    for i, name in enumerate(run.classes):
+        if (name in skip and name != args.noun) or run.tokens[i] < args.least:
+            continue
+        whole, parts, pairs = run.curve(i, common.sigma_1, range(1, 11))
+        logs[name] = (np.log(whole).mean(), np.log(parts).mean(1), pairs)
+    for name in sorted(logs, key=lambda name: -logs[name][0]):
+        i = run.classes.index(name)
+        print(f"{name:14s} {run.tokens[i]:8d} tokens, mean ln sigma_1 over delays 1-10: {logs[name][0]:.3f}; delays with adjusted "
+              f"p < 0.05: {(p[i, 1:11] < 0.05).sum()}")
+    best = max((name for name in logs if name != args.noun), key=lambda name: logs[name][0])
+    a, b = logs[args.noun], logs[best]
+    middle, _, low, high = common.jackknife(a[0] - b[0], a[1] - b[1], a[2])
+    common.verdict(args, "5a", "nouns are remembered best", low > 0, f"ln sigma_1({args.noun}) - ln sigma_1({best}) = {middle:.3f}", low, high)
+    memory, low, high = (run.get("relative_memory" + end)[:, 0, 1:11].mean(1) for end in ("", "_low", "_high"))
+    random = run.get("relative_memory_random_high")[:, 0, 1:11].mean(1)
+    for i, name in enumerate(run.properties):
+        print(f"property {name:10s} relative memory {memory[i]:.3f} [{low[i]:.3f}, {high[i]:.3f}], random directions below {random[i]:.3f}")
+    rivals = memory[1:] if len(memory) > 1 else np.array([0.0])
+    common.verdict(args, "5b", "the number of nouns is remembered best", low[0] > max(random[0], rivals.max()),
+                   f"relative memory {memory[0]:.3f}", low[0], high[0],
+                   f"random directions below {random[0]:.3f}; best other property {rivals.max():.3f}")
+
+
+main()
