@@ -71,7 +71,6 @@ int interrupted(void);
 
 /* ---- the commands ---- */
 extern const command *const commands[]; /* NULL-terminated */
-extern const command cmd_check;
 extern const command cmd_report;
 
 #endif

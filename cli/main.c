@@ -6,7 +6,6 @@
 #include <string.h>
 
 const command *const commands[] = {
-    &cmd_check,
     &cmd_report,
     NULL,
 };

@@ -28,9 +28,9 @@ enum { SG_STATS_MIN_BLOCKS = 20 };
  *
  *   corrected = g theta - sum_b (1 - 1/h_b) theta_(-b)          pseudo_b = h_b theta - (h_b - 1) theta_(-b)
  *   error^2   = 1/g sum_b (pseudo_b - corrected)^2 / (h_b - 1)
- *   interval  = corrected +- t_{.975, n_eff - 1} sqrt(error^2 + bias^2 / 4)
+ *   interval  = corrected +- t_{.975, n_eff - 1} sqrt(error^2 + bias^2 / 10)
  *
- * (the bias is itself an estimate: without its quarter the interval of a singular value near its noise covers 89 %.) n_eff = N^2 / sum n_b^2, the effective number of blocks. without[b*stride]: theta computed from all blocks but b (not
+ * (the bias is itself an estimate: without that term the interval of a singular value near its noise covers 89 %.) n_eff = N^2 / sum n_b^2, the effective number of blocks. without[b*stride]: theta computed from all blocks but b (not
  * read where pairs[b] is 0). Missing: B < 20; n_eff < 8; a theta that is not finite. Then value stays, the rest is NaN. */
 void sg_stats_jackknife(sg_interval *out, size_t B, const double *pairs, double value, const double *without,
                         size_t stride);

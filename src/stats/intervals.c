@@ -111,7 +111,7 @@ void sg_stats_jackknife(sg_interval *out, size_t B, const double *pairs, double 
             square += away * away / h1; /* away: pseudo_b - corrected */
         }
     double variance = square / (double)g;
-    double reach = sg_stats_t_quantile(0.975, effective - 1) * sqrt(variance + 0.25 * shift * shift);
+    double reach = sg_stats_t_quantile(0.975, effective - 1) * sqrt(variance + 0.1 * shift * shift);
     out->bias = -shift;
     out->error = sqrt(variance);
     out->low = value + shift - reach;
