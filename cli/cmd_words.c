@@ -1,0 +1,70 @@
+/* stategrad words - the words that lie furthest along the best kept directions. */
+#include "cli.h"
+
+#include "stategrad/report.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+/* "layer2.hidden" from --layer 2 --state hidden: the first group of the run that fits. NULL: none does. */
+static const char *choose_group(const sg_run *r, const char *state, size_t layer)
+{
+    for (size_t g = 0; g < sg_run_groups(r); g++) {
+        const char *name = sg_run_group_name(r, g), *dot = strchr(name, '.');
+        if (strncmp(name, "layer", 5) || !dot || (state && strcmp(dot + 1, state)) ||
+            (layer && strtoul(name + 5, NULL, 10) != layer))
+            continue;
+        return name;
+    }
+    return NULL;
+}
+
+static int run(int argc, char **argv)
+{
+    sg_words_config cfg;
+    sg_words_defaults(&cfg);
+    const char *class = "all", *state = NULL;
+    size_t layer = 0;
+    bool json = false;
+    const option table[] = {
+        {"class", 'c', OPT_STRING, &class, "NAME", "the class of words read whose directions are shown (all)", 0, 0},
+        {"delay", 'd', OPT_SIZE, &cfg.delay, "D", "the delay (0)", 0, 0},
+        {"top", 'n', OPT_SIZE, &cfg.top, "N", "words at each end (10)", 1, 1e6},
+        {"directions", 'k', OPT_SIZE, &cfg.directions, "K", "the strongest K directions (3)", 1, 1e6},
+        {"min-count", 0, OPT_REAL, &cfg.min_count, "N", "only words seen N times in the analysed corpus (0)", 0, 1e18},
+        {"state", 0, OPT_STRING, &state, "KIND", "cell or hidden (the first in the file)", 0, 0},
+        {"layer", 0, OPT_SIZE, &layer, "N", "1 = lowest (the first in the file)", 1, 1e6},
+        {"json", 0, OPT_FLAG, &json, NULL, "one JSON object on standard output", 0, 0},
+        {NULL, 0, OPT_FLAG, NULL, NULL, NULL, 0, 0},
+    };
+    int code = parse_options(&cmd_words, table, &argc, argv, 1, 1);
+    if (code >= 0)
+        return code;
+    sg_error err = {""};
+    sg_run *r = NULL;
+    sg_status st = sg_run_open(&r, argv[0], &err);
+    if (st != SG_OK)
+        return fail(st, &err);
+    for (cfg.class_index = 0; cfg.class_index < sg_run_classes(r); cfg.class_index++)
+        if (!strcmp(sg_run_class_name(r, cfg.class_index), class))
+            break;
+    cfg.group = choose_group(r, state, layer);
+    if (cfg.class_index == sg_run_classes(r))
+        code = misuse("words: %s has no class '%s'; stategrad info lists its classes", argv[0], class);
+    else if (!cfg.group)
+        code = misuse("words: %s has no such state or layer; stategrad info lists what it holds", argv[0]);
+    else if (cfg.delay >= sg_run_delays(r))
+        code = misuse("words: --delay %zu: %s has delays 0 .. %zu", cfg.delay, argv[0], sg_run_delays(r) - 1);
+    else
+        code = (st = sg_words_write(stdout, r, &cfg, json, &err)) == SG_OK ? EXIT_DONE : fail(st, &err);
+    sg_run_close(r);
+    return code;
+}
+
+const command cmd_words = {
+    "words", "RUN.nc", "the words that lie furthest along the best kept directions",
+    "For each of the best kept directions of a run: the words whose normalised embeddings lie furthest along it at\n"
+    "both ends, with their count and classes in the analysed corpus, and how well each class and property lines up\n"
+    "with it. Example:\n"
+    "  stategrad words run.nc --class noun --delay 5 --top 8",
+    run};
