@@ -72,5 +72,6 @@ int interrupted(void);
 /* ---- the commands ---- */
 extern const command *const commands[]; /* NULL-terminated */
 extern const command cmd_report;
+extern const command cmd_words;
 
 #endif

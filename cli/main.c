@@ -7,6 +7,7 @@
 
 const command *const commands[] = {
     &cmd_report,
+    &cmd_words,
     NULL,
 };
 

@@ -5,7 +5,7 @@
 const data = readJson('data');
 const runs = data.runs;
 const state = {
-  group: null, measure: 'sigma1', scale: 'log', arrangement: 'overlay', classMeasure: 'ratio',
+  group: null, measure: 'sigma1', scale: 'log', arrangement: 'overlay', classMeasure: 'chance',
   spectrumClass: 0, propertyClass: 0, propertyMeasure: 'relative_memory', subspace: 0,
 };
 const MEASURES = {
@@ -174,7 +174,7 @@ function curvesSection() {
 
 function classesSection() {
   const body = section('classes', 'Which words are remembered',
-    'Each class beside the average word at the same delay, or its σ₁ itself.');
+    'Each class at each delay: beside a random class of its size, beside the average word, or as it is.');
   const chart = new Chart({ id: 'classes', label: 'Classes by delay' });
   const controls = el('div', { class: 'controls' });
   body.append(controls, chart.node);
@@ -184,40 +184,49 @@ function classesSection() {
       const g = groupOf(run), v = values(g, 'sigma1');
       if (!v) return;
       const p = values(g, 'p'), q = values(g, 'q'), pairs = values(g, 'pairs');
+      const nullLow = values(g, 'null_low'), nullHigh = values(g, 'null_high');
       run.classes.forEach((c, i) => v[i].forEach((sigma, d) => {
         if (sigma === null) return;
         const ratio = v[0][d] > 0 ? sigma / v[0][d] : null;
+        const null_low = nullLow ? nullLow[i][d] : null, null_high = nullHigh ? nullHigh[i][d] : null;
+        const chance = null_low > 0 && null_high > 0 ? sigma / Math.sqrt(null_low * null_high) : null;
         rows.push({ series: c.name, run: runNames[r], line: runs.length > 1 ? runNames[r] : null, delay: d, sigma, ratio,
+          chance, null_low, null_high, interval: interval(null_low, null_high),
           p: p ? p[i][d] : null, q: q ? q[i][d] : null, significant: Boolean(q && q[i][d] !== null && q[i][d] < 0.05),
           pairs: pairs ? pairs[i][d] : null });
       }));
     });
-    const significance = rows.some((r) => r.q !== null);
+    const significance = rows.some((r) => r.q !== null), withChance = rows.some((r) => r.chance !== null);
+    const CHOICES = [['chance', 'beside chance'], ['ratio', 'beside all words'], ['sigma', 'σ₁ itself']].slice(withChance ? 0 : 1);
+    if (state.classMeasure === 'chance' && !withChance) state.classMeasure = 'ratio';
     const draw = () => {
-      const ratio = state.classMeasure === 'ratio';
-      const shown = rows.filter((r) => !ratio || (r.series !== 'all' && r.ratio > 0)).map((r) => ({ ...r, value: ratio ? r.ratio : r.sigma }));
-      const most = Math.max(1.05, ...shown.map((r) => Math.max(r.ratio || 1, 1 / (r.ratio || 1))));
+      const key = state.classMeasure, ratio = key !== 'sigma';
+      const shown = rows.filter((r) => r[key] > 0 && !(ratio && r.series === 'all')).map((r) => ({ ...r, value: r[key] }));
+      const most = Math.max(1.05, ...shown.map((r) => (ratio ? Math.max(r.value, 1 / r.value) : 1)));
       chart.set({
-        spec: 'classes', rows: shown.filter((r) => r.value > 0), facet: runs.length > 1 ? Math.min(runs.length, 2) : 0,
-        columns: [['run', 'run'], ['series', 'class'], ['delay', 'delay'], ['sigma', 'sigma_1'], ['ratio', 'ratio_to_all'], ['p', 'p'], ['q', 'q'], ['pairs', 'pairs']],
+        spec: 'classes', rows: shown, facet: runs.length > 1 ? Math.min(runs.length, 2) : 0,
+        columns: [['run', 'run'], ['series', 'class'], ['delay', 'delay'], ['sigma', 'sigma_1'], ['ratio', 'ratio_to_all'],
+          ['null_low', 'random_class_low'], ['null_high', 'random_class_high'], ['p', 'p'], ['q', 'q'], ['pairs', 'pairs']],
         title: `σ₁ by class — ${groupTitle(state.group)}`,
-        caption: (ratio ? 'σ₁ of the class over σ₁ of all words: orange is remembered better than the average word, blue worse.'
-          : 'σ₁ on a logarithmic colour scale.')
-          + (significance ? ' Dots: the class differs from the other words (permutation test, Benjamini–Hochberg over classes and delays, q < 0.05).'
+        caption: ({ ratio: 'σ₁ of the class over σ₁ of all words: orange is more than the average word, blue less. A mean over few pairs has a larger σ₁ by chance alone.',
+          chance: 'σ₁ of the class over that of a random class of the same size (the middle of its 95 % range): orange is remembered better than chance, blue worse.',
+          sigma: 'σ₁ on a logarithmic colour scale.' })[key]
+          + (significance ? ' Dots: the class differs from random classes of its size (sign-flip test over blocks, Benjamini–Hochberg over classes and delays, q < 0.05).'
             : ' No significance marks: the run file has no test of class differences.'),
         patch(s, width) {
           const color = s.layer[0].encoding.color;
-          color.title = ratio ? 'σ₁ of class / all' : 'σ₁';
+          color.title = ({ ratio: 'σ₁ of class / all', chance: 'σ₁ of class / random class', sigma: 'σ₁' })[key];
+          const dark = isDark() && !s.forExport;
           color.scale = ratio
-            ? { type: 'log', domain: [1 / most, 1, most], range: isDark() ? ['#5BB0E8', '#2a2f36', '#F08A4B'] : ['#0072B2', '#f4f4f2', '#D55E00'], interpolate: 'rgb' }
+            ? { type: 'log', domain: [1 / most, 1, most], range: dark ? ['#5BB0E8', '#2a2f36', '#F08A4B'] : ['#0072B2', '#f4f4f2', '#D55E00'], interpolate: 'rgb' }
             : { type: 'log', scheme: 'viridis' };
           color.legend = { orient: 'top', direction: 'horizontal', format: '.2~g', tickCount: 5 };
+          if (dark) s.layer[1].mark.color = '#f5f5f5';
           if (width < 500) s.encoding.y.axis.labelLimit = 84;
         },
       });
     };
-    controls.replaceChildren(switcher('Value', [['ratio', 'compared with all words'], ['sigma', 'σ₁ itself']], state.classMeasure,
-      (m) => { state.classMeasure = m; draw(); }));
+    controls.replaceChildren(switcher('Value', CHOICES, state.classMeasure, (m) => { state.classMeasure = m; draw(); }));
     draw();
   });
 }
@@ -354,6 +363,109 @@ function propertiesSection() {
   });
 }
 
+function wordsSection() {
+  const body = section('words', 'Which words lie along the best kept directions',
+    'The words whose normalised embeddings lie furthest along a direction, at both ends: what the state can tell apart d words later.');
+  const holder = el('div');
+  body.append(holder);
+  const chart = new Chart({ id: 'words', label: 'Words along a direction' });
+  const controls = el('div', { class: 'controls' });
+  const aligned = el('p', { class: 'mute' });
+  const choose = { run: 0, class: 0, delay: 0, direction: 0 };
+  sections.push(() => {
+    const usable = runs.map((r, i) => i).filter((i) => !runs[i].words.missing && runs[i].words.groups[state.group]);
+    if (!usable.length) {
+      holder.replaceChildren(el('p', { class: 'note', 'data-missing': 'words' }, `Not shown: ${runs[0].words.missing || 'no directions for this state'}.`));
+      return;
+    }
+    if (!usable.includes(choose.run)) choose.run = usable[0];
+    holder.replaceChildren(controls, chart.node, aligned);
+    const rebuild = () => {
+      const run = runs[choose.run], w = run.words;
+      choose.class = Math.min(choose.class, w.classes - 1);
+      choose.delay = Math.min(choose.delay, w.delays.length - 1);
+      const cell = w.groups[state.group][choose.class][choose.delay];
+      choose.direction = Math.max(0, Math.min(choose.direction, cell.length - 1));
+      controls.replaceChildren(...[
+        usable.length > 1 ? choice('Run', usable.map((i) => [i, shorten(runNames[i], 40)]), choose.run, (v) => { choose.run = Number(v); rebuild(); }) : null,
+        choice('Class', run.classes.slice(0, w.classes).map((c, i) => [i, shorten(c.name, 40)]), choose.class, (v) => { choose.class = Number(v); rebuild(); }),
+        choice('Delay', w.delays.map((d, i) => [i, d]), choose.delay, (v) => { choose.delay = Number(v); rebuild(); }),
+        choice('Direction', cell.map((_, k) => [k, k + 1]), choose.direction, (v) => { choose.direction = Number(v); rebuild(); })].filter(Boolean));
+      const direction = cell[choose.direction];
+      if (!direction) {
+        chart.set({ spec: 'words', rows: [], columns: [], caption: 'No directions for this class at this delay (too few pairs).' });
+        aligned.textContent = '';
+        return;
+      }
+      const [up, upBy, down, downBy, cosines] = direction;
+      const row = (ids, by, end) => ids.map((id, i) => ({ word: w.words[id], value: by[i], count: w.counts[id], end }));
+      const rows = [...row(up, upBy, '+'), ...row(down, downBy, '−').reverse()];
+      const seen = new Map();
+      for (const r of rows) { // labels are the axis: equal ones, after cutting, must stay apart
+        const short = shorten(r.word, 24), n = (seen.get(short) || 0) + 1;
+        seen.set(short, n);
+        r.label = n > 1 ? `${short} (${n})` : short;
+      }
+      chart.set({
+        spec: 'words', rows, columns: [['word', 'word'], ['value', 'projection'], ['count', 'count']],
+        title: `Direction ${choose.direction + 1}, class ${run.classes[choose.class].name}, delay ${w.delays[choose.delay]} — ${groupTitle(state.group)}`,
+        caption: `Direction ${choose.direction + 1} of the mean gradient of class ${shorten(run.classes[choose.class].name, 60)} at delay ${w.delays[choose.delay]}; projections in standard deviations over the vocabulary. Which end is + is arbitrary.`,
+      });
+      const along = cosines.map((c, i) => [w.targets[i], c]).filter(([, c]) => c !== null).sort((a, b) => Math.abs(b[1]) - Math.abs(a[1])).slice(0, 6);
+      aligned.replaceChildren(...(along.length ? ['Lines up with ', ...along.flatMap(([name, c], i) => [i ? ', ' : '', el('b', {}, shorten(name, 40)), ` ${c > 0 ? '+' : '−'}${Math.abs(c).toFixed(2)}`]),
+        ` (cosines; random vectors stay within ±${number(w.random_cosine_high, 2)}).`] : []));
+    };
+    rebuild();
+  });
+}
+
+function lawText(law, rate, shape) {
+  if (law === 'power law') return `d^−${number(rate, 3)}`;
+  if (law === 'exponential') return `exp(−d / ${number(rate, 3)})`;
+  return `exp(−(d / ${number(rate, 3)})^${number(shape, 2)})`;
+}
+
+function withError(value, error) {
+  return value === null || value === undefined ? '–' : `${number(value, 3)}${error > 0 ? ` ± ${number(error, 2)}` : ''}`;
+}
+
+function decaySection() {
+  const body = section('decay', 'The law of decay',
+    'Exponential, power law and stretched exponential fitted to delays of 1 and more; Akaike weights say how the three compare (1: this law, none of the others).');
+  const holder = el('div');
+  body.append(holder);
+  const choose = { quantity: 0 };
+  sections.push(() => {
+    if (!runs.some((r) => values(groupOf(r), 'decay_weight'))) {
+      holder.replaceChildren(missingNote('decay_weight', 'Decay fits'));
+      return;
+    }
+    const draw = () => {
+      const q = choose.quantity, parts = [];
+      const quantities = runs.find((r) => r.decay_quantity.length).decay_quantity;
+      if (quantities.length > 1)
+        parts.push(el('div', { class: 'controls' }, choice('Quantity', quantities.map((n, i) => [i, n]), q, (v) => { choose.quantity = Number(v); draw(); })));
+      runs.forEach((run, r) => {
+        const g = groupOf(run), weight = values(g, 'decay_weight');
+        if (!weight) return;
+        if (runs.length > 1) parts.push(el('h3', {}, runNames[r]));
+        const half = values(g, 'half_life'), halfError = values(g, 'half_life_error');
+        const rows = run.classes.map((c, i) => {
+          const w = weight[i][q], best = w.reduce((b, x, k) => (x !== null && (b < 0 || x > w[b]) ? k : b), -1);
+          const at = (key) => (values(g, key) && best >= 0 ? values(g, key)[i][q][best] : null);
+          return [shorten(c.name, 60), half ? withError(half[i][q], halfError && halfError[i][q]) : '–',
+            best < 0 ? 'no fit' : run.decay_law[best], best < 0 ? '–' : lawText(run.decay_law[best], at('decay_rate'), at('decay_shape')),
+            best < 0 ? '–' : withError(at('decay_rate'), at('decay_rate_error')), ...w.map((x) => (x === null ? '–' : x.toFixed(2)))];
+        });
+        parts.push(table(['class', 'half-life (words)', 'best law', 'shape', 'α or τ (± s.e.)', ...run.decay_law.map((l) => `weight: ${l}`)], rows, { 'aria-label': 'laws of decay by class' }));
+        if (g.missing.decay_weight || g.missing.half_life) parts.push(el('p', { class: 'mute' }, `Missing entries: ${g.missing.decay_weight || g.missing.half_life}.`));
+      });
+      holder.replaceChildren(...parts);
+    };
+    draw();
+  });
+}
+
 function settingsSection() {
   const body = section('settings', 'Settings and counts', 'What this page was made from.');
   const LONG = { model_sha256: 'model (SHA-256)', corpus_sha256: 'corpus (SHA-256)', command: 'command', version: 'stategrad version',
@@ -395,20 +507,55 @@ function summarySection() {
   });
 }
 
+/* A class's σ₁ beside random classes of its size: the geometric mean of the ratio over delays 1 and more, and at how many
+ * of them the difference is significant. */
+function standing(run, g, i) {
+  const sigma = values(g, 'sigma1'), low = values(g, 'null_low'), high = values(g, 'null_high'), q = values(g, 'q');
+  let sum = 0, n = 0, significant = 0;
+  for (let d = 1; d < run.delays; d++) {
+    const chance = low ? Math.sqrt(low[i][d] * high[i][d]) : sigma[0][d];
+    if (!(sigma[i][d] > 0) || !(chance > 0)) continue;
+    sum += Math.log(sigma[i][d] / chance);
+    n++;
+    if (q && q[i][d] !== null && q[i][d] < 0.05) significant++;
+  }
+  return { name: run.classes[i].name, factor: n ? Math.exp(sum / n) : null, n, significant, tested: Boolean(q) };
+}
+
 /* Sentences with the numbers in them, each from one variable of the run file. */
 function summaryOf(run) {
   const g = groupOf(run), sigma = values(g, 'sigma1'), lines = [];
   if (!sigma || !sigma.length) return [`No analysis of the ${groupTitle(state.group)} in this run.`];
-  const all = sigma[0], half = all.findIndex((v) => v !== null && v <= all[0] / 2), tenth = all.findIndex((v) => v !== null && v <= all[0] / 10);
-  const last = run.delays - 1;
+  const all = sigma[0], last = run.delays - 1, fits = values(g, 'decay_weight'), halves = values(g, 'half_life');
+  const below = (part) => all.findIndex((v) => v !== null && v <= all[0] * part);
+  const words = (n) => (n === 1 ? 'one word' : `${n} words`);
+  const half = below(0.5), tenth = below(0.1);
+  const rest = tenth > 0 ? `nine tenths, ${words(tenth)} later` : `after ${words(last)} ${percent(all[last] / all[0])} is left`;
   lines.push(half > 0
-    ? `Half of what a word does to the ${groupTitle(state.group)} is gone ${half === 1 ? 'one word' : `${half} words`} later${tenth > 0 ? `, nine tenths ${tenth === 1 ? 'one word' : `${tenth} words`} later` : `; after ${last} words ${percent(all[last] / all[0])} are left`}.`
-    : `After ${last} words ${percent(all[last] / all[0])} of the largest gain at delay 0 is left: half of it is not gone within the window.`);
+    ? `Half of what a word does to the state (${groupTitle(state.group)}) is gone ${words(half)} later; ${rest}.`
+    : `After ${words(last)}, ${percent(all[last] / all[0])} of what a word did to the state (${groupTitle(state.group)}) is left: half of it is not gone within the window.`);
   const low = values(g, 'sigma1_low'), high = values(g, 'sigma1_high');
-  const band = low && high ? ` (95 %: ${interval(low[0][0], high[0][0])})` : '';
-  lines.push(`σ₁ is ${number(all[0])}${band} for the word just read and ${number(all[last])} for the word ${last} steps ago, over ${count(run.classes[0].tokens)} tokens.`);
+  const band = (d) => (low && high && low[0][d] !== null ? ` (95 %: ${number(low[0][d], 3)} to ${number(high[0][d], 3)})` : '');
+  lines.push(`The largest gain σ₁ is ${number(all[0], 3)}${band(0)} for the word just read and ${number(all[last], 3)}${band(last)} for the word ${last} steps before, averaged over ${count(run.classes[0].tokens)} tokens.`);
+  if (fits && fits[0][0].some((w) => w !== null)) {
+    const w = fits[0][0], best = w.indexOf(Math.max(...w.map((x) => (x === null ? -1 : x))));
+    const others = w.map((x, k) => [run.decay_law[k], x]).filter(([, x], k) => k !== best && x !== null).map(([n, x]) => `${n} ${x.toFixed(2)}`);
+    lines.push(`It falls as ${lawText(run.decay_law[best], values(g, 'decay_rate')[0][0][best], values(g, 'decay_shape') && values(g, 'decay_shape')[0][0][best])}: Akaike weight of the ${run.decay_law[best]} ${w[best].toFixed(2)}, ${others.join(', ')}.`
+      + (halves && halves[0][0] !== null ? ` Its half-life is ${withError(halves[0][0], values(g, 'half_life_error') && values(g, 'half_life_error')[0][0])} words.` : ''));
+  }
+  const ranked = run.classes.map((_, i) => i).slice(1).map((i) => standing(run, g, i)).filter((x) => x.factor !== null).sort((a, b) => b.factor - a.factor);
+  if (ranked.length > 1) {
+    const by = values(g, 'null_low') ? 'a random class of its size' : 'the average word';
+    const tell = (x) => `${shorten(x.name, 60)} (${number(x.factor, 3)} times ${by}${x.tested ? `, significant at ${x.significant} of ${x.n} delays` : ''})`;
+    lines.push(`Best remembered: ${tell(ranked[0])}; least: ${tell(ranked[ranked.length - 1])}.`
+      + (ranked[0].tested ? '' : ' The run file has no test of these differences.'));
+  }
+  const base = baselineOf(run), untrained = values(base, 'sigma1'), at = Math.min(10, last);
+  if (untrained && untrained[0][at] > 0)
+    lines.push(`At delay ${at} the trained model keeps ${percent(all[at] / all[0])} of its gain at delay 0; the same model before training keeps ${percent(untrained[0][at] / untrained[0][0])}.`);
   const coherence = values(g, 'coherence');
-  if (coherence) lines.push(`Coherence is ${number(coherence[0][0], 2)} at delay 0 and ${number(coherence[0][Math.min(10, last)], 2)} at delay ${Math.min(10, last)}: how much of the memory is the same linear map every time.`);
+  if (coherence && coherence[0][0] !== null)
+    lines.push(`Coherence falls from ${number(coherence[0][0], 2)} at delay 0 to ${number(coherence[0][at], 2)} at delay ${at} (1: the same linear map at every position).`.replace('falls', coherence[0][at] > coherence[0][0] ? 'rises' : 'falls'));
   return lines;
 }
 
@@ -433,6 +580,8 @@ function start() {
   spectrumSection();
   shapeSection();
   propertiesSection();
+  wordsSection();
+  decaySection();
   settingsSection();
   redraw();
   let width = document.body.clientWidth, timer = 0;

@@ -73,6 +73,11 @@ def main():
         for i, (name, kind) in enumerate((("word", "i4"), ("class", "i4"), ("count", "i8"))):
             variable(f, "member_" + name, kind, "member", [m[i] for m in member])
 
+        for name, values in (("decay_quantity", ["sigma_1", "sum of singular values", "rms gain"]),
+                             ("decay_law", ["exponential", "power law", "stretched exponential"])):
+            f.createDimension(name, 3)
+            variable(f, name, str, name, values)
+
     states = ["layer1.cell", "layer1.hidden"][:a.states]
     for name in states + (["untrained." + s for s in states] if a.baseline else []):
         g = f.createGroup(name)
@@ -106,6 +111,18 @@ def main():
         for key, dims, values in (("singular_value", cdk, S), ("singular_sum", cd, S.sum(-1)), ("effective_rank", cd, rank)):
             variable(g, key + "_low", "f8", dims, values * 0.92)
             variable(g, key + "_high", "f8", dims, values * 1.09)
+        p_value = np.where(np.arange(C)[:, None] % 2 == 1, 0.001, 0.4) * np.ones((1, D))
+        p_value[0] = np.nan
+        for key, values in (("p", p_value), ("p_adjusted", np.minimum(1, p_value * 3))):
+            variable(g, "class_difference_" + key, "f8", cd, values)
+        variable(g, "class_null_low", "f8", cd, S[:1, :, 0] * np.ones((C, 1)) * 0.97)
+        variable(g, "class_null_high", "f8", cd, S[:1, :, 0] * np.ones((C, 1)) * 1.03)
+        for i, key in enumerate(("scale", "rate", "rate_error", "shape", "shape_error", "weight")):
+            law = np.zeros((C, 3, 3)) + [[4, 5, 3], [3, 1.2, 2], [0.4, 0.06, 0.5], [np.nan, np.nan, 0.7],
+                                         [np.nan, np.nan, 0.05], [0.01, 0.96, 0.03]][i]
+            variable(g, "decay_" + key, "f8", ("class", "decay_quantity", "decay_law"), law)
+        variable(g, "half_life", "f8", ("class", "decay_quantity"), 1.4 + 0.1 * np.arange(C)[:, None] * np.ones((1, 3)))
+        variable(g, "half_life_error", "f8", ("class", "decay_quantity"), 0.1 * np.ones((C, 3)))
         banded("rms_gain", cdk, S * 1.5)
         banded("coherence", cd, np.broadcast_to(0.2 + 0.6 / (1 + d), (C, D)))
         n = np.linalg.solve(L, delta.T)

@@ -13,4 +13,7 @@ sg_status page_write(FILE *f, const char *template, sg_status (*data)(json_out *
 /* One run as a JSON object: {file, attributes, delays, classes, ..., groups: [{name, baseline, values, missing}]}. */
 sg_status run_data_write(json_out *j, sg_run *r, const char *path, sg_error *err);
 
+/* The words along the best directions of a run as a JSON object; {missing: why} where the run holds none. */
+sg_status words_data_write(json_out *j, sg_run *r, sg_error *err);
+
 #endif

@@ -43,6 +43,19 @@ static const field fields[] = {
     {"effective_rank_low", "effective_rank_low", WHOLE, 4},
     {"effective_rank_high", "effective_rank_high", WHOLE, 4},
     {"spectrum", "singular_value", LEADING, 6},
+    {"existing_pairs", "existing_pairs", WHOLE, 12},
+    {"p", "class_difference_p", WHOLE, 4},
+    {"q", "class_difference_p_adjusted", WHOLE, 4},
+    {"null_low", "class_null_low", WHOLE, 4},
+    {"null_high", "class_null_high", WHOLE, 4},
+    {"decay_scale", "decay_scale", WHOLE, 5},
+    {"decay_rate", "decay_rate", WHOLE, 5},
+    {"decay_rate_error", "decay_rate_error", WHOLE, 3},
+    {"decay_shape", "decay_shape", WHOLE, 5},
+    {"decay_shape_error", "decay_shape_error", WHOLE, 3},
+    {"decay_weight", "decay_weight", WHOLE, 4},
+    {"half_life", "half_life", WHOLE, 5},
+    {"half_life_error", "half_life_error", WHOLE, 3},
     {"relative_memory", "relative_memory", WHOLE, 6},
     {"relative_memory_low", "relative_memory_low", WHOLE, 4},
     {"relative_memory_high", "relative_memory_high", WHOLE, 4},
@@ -58,7 +71,7 @@ static const field fields[] = {
 };
 
 static const size_t subspaces[] = {0, 1, 2, 4, 9, 19};
-enum { N_SUBSPACES = sizeof subspaces / sizeof *subspaces, SPECTRUM_NUMBERS = 60000 };
+enum { N_SUBSPACES = sizeof subspaces / sizeof *subspaces, SPECTRUM_NUMBERS = 40000 };
 
 /* Singular values a cell of the spectrum shows: all, or as many as keep the page of 3 MB small. */
 static size_t spectrum_depth(const sg_run *r, size_t rank)
@@ -149,17 +162,14 @@ static const char *baseline_of(const char *group)
     return strncmp(group, "untrained.", 10) ? NULL : group + 10;
 }
 
-static bool ends_with(const char *s, const char *end)
-{
-    size_t n = strlen(s), m = strlen(end);
-    return n >= m && !strcmp(s + n - m, end);
-}
-
-/* A reference curve needs no intervals, properties and spectra of its own. */
+/* A reference curve needs no intervals, tests, properties and spectra of its own. */
 static bool drawn_of_baseline(const field *f)
 {
-    return f->cut != LEADING && f->cut != SUBSPACE && !strstr(f->key, "memory") && !ends_with(f->key, "_low") &&
-           !ends_with(f->key, "_high");
+    static const char *const drawn[] = {"pairs", "sigma1", "sum", "rms", "coherence", "effective_rank"};
+    for (size_t i = 0; i < sizeof drawn / sizeof *drawn; i++)
+        if (!strcmp(f->key, drawn[i]))
+            return true;
+    return false;
 }
 
 static sg_status write_group(json_out *j, sg_run *r, size_t g, sg_error *err)
@@ -224,6 +234,25 @@ static sg_status write_property(json_out *j, const sg_run *r, size_t p, sg_error
     return SG_OK;
 }
 
+/* A string variable of the root under its own name; an empty array where the file has none. */
+static sg_status write_strings(json_out *j, const sg_run *r, const char *variable, sg_error *err)
+{
+    size_t rank, shape[SG_RUN_MAX_DIMS], n = 0;
+    char *text;
+    if (sg_run_shape(r, NULL, variable, &rank, shape) && rank == 1)
+        n = shape[0];
+    json_key(j, variable), json_open(j, '[');
+    for (size_t i = 0; i < n; i++) {
+        sg_status st = sg_run_read_string(r, NULL, variable, i, &text, err);
+        if (st != SG_OK)
+            return st;
+        json_text(j, text);
+        sg_string_free(text);
+    }
+    json_close(j, ']');
+    return SG_OK;
+}
+
 sg_status run_data_write(json_out *j, sg_run *r, const char *path, sg_error *err)
 {
     sg_status st = SG_OK;
@@ -251,6 +280,10 @@ sg_status run_data_write(json_out *j, sg_run *r, const char *path, sg_error *err
     for (size_t p = 0; p < sg_run_properties(r); p++)
         TRY(write_property(j, r, p, err));
     json_close(j, ']');
+    TRY(write_strings(j, r, "decay_quantity", err));
+    TRY(write_strings(j, r, "decay_law", err));
+    json_key(j, "words");
+    TRY(words_data_write(j, r, err));
     json_key(j, "subspaces"), json_open(j, '[');
     for (size_t i = 0; i < N_SUBSPACES; i++)
         json_count(j, subspaces[i] + 1);

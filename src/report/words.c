@@ -85,7 +85,7 @@ done:
 sg_status words_new(words **out, sg_run *r, sg_error *err)
 {
     sg_status st = SG_OK;
-    size_t rank, shape[SG_RUN_MAX_DIMS], n;
+    size_t rank, shape[SG_RUN_MAX_DIMS], n = 0;
     const char *missing = words_missing(r);
     words *w = NULL;
     *out = NULL;
