@@ -1,0 +1,66 @@
+/* import.h - models trained elsewhere: PyTorch, Keras, ONNX, safetensors, raw TensorFlow kernels.
+ *
+ *   file -> tensors by name and shape -> which of them plays which role -> sg_model
+ *
+ * Roles have the names of our own model file: encoder.weight, rnn.weight_ih_l0, rnn.weight_hh_l0, rnn.bias_ih_l0,
+ * rnn.bias_hh_l0, ..., decoder.weight, decoder.bias (lm.h). Nothing in a file is executed and no path in it is followed.
+ * Memory stays below twice the file's size plus 64 MiB. */
+#ifndef STATEGRAD_IMPORT_H
+#define STATEGRAD_IMPORT_H
+
+#include "stategrad/lm.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+typedef enum {
+    SG_FILE_UNKNOWN,
+    SG_FILE_MODEL,        /* our own model file */
+    SG_FILE_RUN,          /* our own run file (NetCDF-4) */
+    SG_FILE_SAFETENSORS,
+    SG_FILE_TORCH_ZIP,    /* torch.save since 1.6 */
+    SG_FILE_TORCH_LEGACY, /* before 1.6 */
+    SG_FILE_KERAS,        /* HDF5 */
+    SG_FILE_ONNX,
+    SG_FILE_NPY,
+    SG_FILE_NPZ
+} sg_file_kind;
+
+/* By content, never by extension. SG_EIO: cannot be read. */
+sg_status sg_file_kind_of(sg_file_kind *out, const char *path, sg_error *err);
+const char *sg_file_kind_name(sg_file_kind k); /* "PyTorch (zip)" */
+
+typedef enum { SG_AUTO = -1 } sg_import_auto;
+
+typedef struct {
+    const char *const *maps;   /* "ROLE=TENSOR": this tensor plays this role, whatever the search would say */
+    size_t n_maps;
+    const char *const *ignore; /* tensors that have no part in the reading */
+    size_t n_ignore;
+    const char *vocab;         /* file: one token a line in id order, JSON list, JSON map word->id, tokenizer.json; or NULL */
+    int unit;                  /* sg_unit, or SG_AUTO: characters when every token is one */
+    int output;                /* sg_output_activation, or SG_AUTO: as the file tells, else linear */
+    int cell;                  /* sg_cell, or SG_AUTO: by shape and what the file tells */
+    double forget_bias;        /* added to the LSTM's forget gate (raw TensorFlow kernels: usually 1) */
+    bool numbered_vocabulary;  /* no vocabulary known: call the words #0, #1, ... instead of failing */
+} sg_import_config;
+
+/* All automatic. */
+void sg_import_defaults(sg_import_config *cfg);
+
+/* Our own model file or a foreign one, decided by content. cfg NULL: defaults; with a model of our own only output is
+ * used. Two readings that fit: SG_EFORMAT with both and what to say in maps. Assumptions that were made are told through
+ * monitor->warn. */
+sg_status sg_model_load(sg_model **out, const char *path, const sg_import_config *cfg, const sg_monitor *monitor,
+                        sg_error *err);
+
+/* What a model file holds, as text or as one JSON object: kind, tensors with shape and dtype, and the reading that
+ * sg_model_load would make of it, or why it makes none. *out is freed with sg_import_text_free. */
+sg_status sg_import_describe(char **out, const char *path, const sg_import_config *cfg, bool json, sg_error *err);
+void sg_import_text_free(char *text);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

@@ -1,0 +1,873 @@
+/* PyTorch files: what torch.save wrote, read as data.
+ *
+ * zip (since 1.6): NAME/data.pkl is a pickle, NAME/data/KEY the bytes of storage KEY.
+ * legacy: magic number, protocol, machine, the pickle, a pickled list of storage keys, then for each key its number of
+ * elements (8 bytes) and its bytes.
+ * Tensors are calls of torch._utils._rebuild_tensor_v2(storage, offset, size, stride, ...) in the pickle, storages
+ * persistent ids ('storage', type, key, location, elements). Both stay inert objects (pickle.h); this file knows the
+ * names that matter and walks dicts, lists and modules (_parameters, _buffers, _modules) in search of them. */
+#include "bag.h"
+#include "pickle.h"
+
+#include "base/base_internal.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <zip.h>
+
+enum { MAX_DEPTH = 48, MAX_VISITS = 1 << 21, MAX_STORAGES = 1 << 16, MAX_VOCABULARIES = 64 };
+enum { PREFIX = 1 << 20, MAX_ENTRIES = 1 << 16 };
+
+typedef struct {
+    char *key;
+    bag_dtype dtype;
+    uint64_t elements;
+    uint64_t at;        /* legacy: where its bytes begin in the file */
+    int64_t entry;      /* zip: its entry; -1: not there */
+} storage;
+
+typedef struct {
+    char *name;
+    uint32_t node;
+    size_t n;
+} candidate;
+
+typedef struct {
+    zip_t *zip;
+    char *prefix;       /* of every name in the zip, with its slash: "archive/" */
+    unsigned char *data;
+    pickle *values;
+    storage *storages;
+    size_t n_storages, storages_room;
+    candidate vocabularies[MAX_VOCABULARIES];
+    size_t n_vocabularies;
+    size_t visits;
+    unsigned container, containers;
+    bool little;
+    /* the entry that is being read */
+    zip_file_t *open;
+    size_t open_storage;
+    uint64_t open_at;
+} torch;
+
+static void torch_close(bag *b)
+{
+    torch *f = b->format;
+    if (!f)
+        return;
+    if (f->open)
+        zip_fclose(f->open);
+    if (f->zip)
+        zip_discard(f->zip);
+    for (size_t i = 0; i < f->n_storages; i++)
+        sg_free(f->storages[i].key);
+    for (size_t i = 0; i < f->n_vocabularies; i++)
+        sg_free(f->vocabularies[i].name);
+    pickle_free(f->values);
+    sg_free(f->storages);
+    sg_free(f->prefix);
+    sg_free(f->data);
+    sg_free(f);
+    b->format = NULL;
+}
+
+/* ---- tensors ---- */
+
+static bag_dtype dtype_of_name(const char *name, size_t n)
+{
+    static const struct {
+        const char *storage, *dtype;
+        bag_dtype d;
+    } known[] = {
+        {"FloatStorage", "float32", BAG_F32}, {"DoubleStorage", "float64", BAG_F64},
+        {"HalfStorage", "float16", BAG_F16},  {"BFloat16Storage", "bfloat16", BAG_BF16},
+        {"LongStorage", "int64", BAG_I64},    {"IntStorage", "int32", BAG_I32},
+        {"ShortStorage", "int16", BAG_I16},   {"CharStorage", "int8", BAG_I8},
+        {"ByteStorage", "uint8", BAG_U8},     {"BoolStorage", "bool", BAG_BOOL},
+    };
+    for (size_t i = 0; name && i < sizeof known / sizeof *known; i++)
+        if ((n == strlen(known[i].storage) && !memcmp(name, known[i].storage, n)) ||
+            (n == strlen(known[i].dtype) && !memcmp(name, known[i].dtype, n)))
+            return known[i].d;
+    return BAG_OTHER;
+}
+
+/* The storage that a persistent id names; *extra is an offset into it (legacy views). */
+static sg_status find_storage(bag *b, uint32_t id, size_t *out, uint64_t *extra, const char *name, sg_error *err)
+{
+    torch *f = b->format;
+    const pickle *p = f->values;
+    uint32_t tuple = pickle_item(p, id, 0), view = pickle_item(p, tuple, 5);
+    size_t key_length, type_length;
+    const char *key = pickle_text(p, pickle_item(p, tuple, 2), &key_length);
+    const char *type = pickle_global_name(p, pickle_item(p, tuple, 1), &type_length);
+    int64_t elements = pickle_int(p, pickle_item(p, tuple, 4));
+    if (pickle_kind_of(p, id) != PICKLE_PERSID || !pickle_text_is(p, pickle_item(p, tuple, 0), "storage") || !key ||
+        !type || elements < 0 || key_length >= 256)
+        return sg_fail(err, SG_EFORMAT, "%s: tensor %s: its storage is not described as PyTorch does", b->path, name);
+    *extra = 0;
+    if (pickle_items(p, view) == 3) {
+        int64_t offset = pickle_int(p, pickle_item(p, view, 1));
+        if (offset < 0)
+            return sg_fail(err, SG_EFORMAT, "%s: tensor %s: negative offset", b->path, name);
+        *extra = (uint64_t)offset;
+    }
+    for (size_t i = 0; i < f->n_storages; i++)
+        if (strlen(f->storages[i].key) == key_length && !memcmp(f->storages[i].key, key, key_length)) {
+            *out = i;
+            return SG_OK;
+        }
+    if (f->n_storages == f->storages_room) {
+        size_t room = f->storages_room ? 2 * f->storages_room : 32;
+        storage *grown = f->n_storages >= MAX_STORAGES
+                             ? NULL : sg_regrow(f->storages, f->storages_room, room, sizeof *grown);
+        if (!grown)
+            return sg_fail(err, SG_ENOMEM, "%s: no memory for its list of storages", b->path);
+        f->storages = grown;
+        f->storages_room = room;
+    }
+    storage s = {sg_strndup(key, key_length), dtype_of_name(type, type_length), (uint64_t)elements, 0, -1};
+    if (!s.key)
+        return sg_fail(err, SG_ENOMEM, "%s: no memory for its list of storages", b->path);
+    *out = f->n_storages;
+    f->storages[f->n_storages++] = s;
+    return SG_OK;
+}
+
+/* A rebuilt tensor: arguments storage, offset, size, stride, requires_grad, hooks [, dtype]. */
+static sg_status add_tensor(bag *b, uint32_t arguments, const char *name, const char *layer_class, sg_error *err)
+{
+    sg_status st;
+    torch *f = b->format;
+    const pickle *p = f->values;
+    uint32_t size = pickle_item(p, arguments, 2), stride = pickle_item(p, arguments, 3);
+    size_t rank = pickle_items(p, size), storage_index;
+    uint64_t dims[BAG_MAX_RANK], strides[BAG_MAX_RANK], extra;
+    int64_t offset = pickle_int(p, pickle_item(p, arguments, 1));
+    bag_tensor *t;
+    TRY(find_storage(b, pickle_item(p, arguments, 0), &storage_index, &extra, name, err));
+    bag_dtype dtype = f->storages[storage_index].dtype;
+    if (pickle_items(p, arguments) >= 7) { /* an untyped storage counts bytes */
+        size_t n;
+        const char *type = pickle_global_name(p, pickle_item(p, arguments, 6), &n);
+        if (type) {
+            bag_dtype own = dtype_of_name(type, n);
+            if (bag_dtype_size(dtype) != bag_dtype_size(own) && bag_dtype_size(own) && dtype == BAG_OTHER)
+                f->storages[storage_index].elements /= bag_dtype_size(own);
+            f->storages[storage_index].dtype = dtype = own;
+        }
+    }
+    if (offset < 0 || rank != pickle_items(p, stride) || rank > BAG_MAX_RANK)
+        TRY(sg_fail(err, SG_EFORMAT, "%s: tensor %s: %zu sizes with %zu strides at offset %lld", b->path, name, rank,
+                    pickle_items(p, stride), (long long)offset));
+    for (size_t k = 0; k < rank; k++) {
+        int64_t d = pickle_int(p, pickle_item(p, size, k)), s = pickle_int(p, pickle_item(p, stride, k));
+        if (d < 0 || s < 0)
+            TRY(sg_fail(err, SG_EFORMAT, "%s: tensor %s: negative size or stride", b->path, name));
+        dims[k] = (uint64_t)d;
+        strides[k] = (uint64_t)s;
+    }
+    TRY(bag_add(b, name, dtype, (unsigned)rank, dims, strides, &t, err));
+    t->storage = storage_index;
+    t->container = f->container;
+    if (__builtin_add_overflow((uint64_t)offset, extra, &t->offset) ||
+        !bag_view_fits(t, f->storages[storage_index].elements))
+        TRY(sg_fail(err, SG_EFORMAT, "%s: tensor %s reaches beyond its storage of %llu elements", b->path, name,
+                    (unsigned long long)f->storages[storage_index].elements));
+    if (layer_class && !(t->layer_class = sg_strdup(layer_class)))
+        TRY(sg_fail(err, SG_ENOMEM, "%s: no memory for the list of tensors", b->path));
+done:
+    return st;
+}
+
+/* ---- walking the values ---- */
+
+typedef struct {
+    char name[BAG_MAX_NAME];
+    size_t length;
+    char layer_class[64];
+} walk_path;
+
+static sg_status walk(bag *b, uint32_t id, walk_path *path, unsigned depth, sg_error *err);
+
+/* The name grows by ".key" while the value is walked. */
+static sg_status walk_entry(bag *b, uint32_t key, size_t index, uint32_t value, walk_path *path, unsigned depth,
+                            sg_error *err)
+{
+    torch *f = b->format;
+    size_t n, before = path->length;
+    char number[24];
+    const char *text = pickle_text(f->values, key, &n);
+    if (!text) {
+        long long i = key ? (long long)pickle_int(f->values, key) : (long long)index;
+        n = (size_t)snprintf(number, sizeof number, "%lld", i);
+        text = number;
+    }
+    if (before + n + 2 > BAG_MAX_NAME || memchr(text, 0, n))
+        return SG_OK; /* no tensor of a network has such a name */
+    if (before)
+        path->name[path->length++] = '.';
+    memcpy(path->name + path->length, text, n);
+    path->length += n;
+    path->name[path->length] = 0;
+    sg_status st = walk(b, value, path, depth + 1, err);
+    path->length = before;
+    path->name[before] = 0;
+    return st;
+}
+
+static bool is_tensor_like(const pickle *p, uint32_t id)
+{
+    uint32_t callee = pickle_item(p, id, PICKLE_CALLEE);
+    return pickle_kind_of(p, id) == PICKLE_OBJECT &&
+           (pickle_is_global(p, callee, "torch._utils", "_rebuild_tensor_v2") ||
+            pickle_is_global(p, callee, "torch._utils", "_rebuild_tensor_v3") ||
+            pickle_is_global(p, callee, "torch._utils", "_rebuild_tensor") ||
+            pickle_is_global(p, callee, "torch._utils", "_rebuild_parameter") ||
+            pickle_is_global(p, callee, "torch._utils", "_rebuild_parameter_with_state"));
+}
+
+/* Could this list or dict be a vocabulary? Its number of words, 0: it is none. A cheap look; the words are checked when
+ * they are wanted. */
+static size_t vocabulary_size(const pickle *p, uint32_t id, const char *name)
+{
+    pickle_kind k = pickle_kind_of(p, id);
+    size_t n = pickle_items(p, id);
+    if ((k == PICKLE_LIST || k == PICKLE_TUPLE) && n >= 2)
+        return pickle_kind_of(p, pickle_item(p, id, 0)) == PICKLE_STRING ? n : 0;
+    if (k == PICKLE_DICT && n >= 4) {
+        pickle_kind a = pickle_kind_of(p, pickle_item(p, id, 0)), c = pickle_kind_of(p, pickle_item(p, id, 1));
+        return (a == PICKLE_STRING && c == PICKLE_INT) || (a == PICKLE_INT && c == PICKLE_STRING) ? n / 2 : 0;
+    }
+    if (k == PICKLE_STRING && (strstr(name, "char") || strstr(name, "vocab") || strstr(name, "alphabet"))) {
+        size_t length, words = 0;
+        const char *text = pickle_text(p, id, &length);
+        for (size_t i = 0; i < length; i++)
+            words += (text[i] & 0xc0) != 0x80;
+        return words;
+    }
+    return 0;
+}
+
+static sg_status note_vocabulary(bag *b, uint32_t id, const char *name, sg_error *err)
+{
+    torch *f = b->format;
+    size_t n = vocabulary_size(f->values, id, name);
+    if (n < 2 || f->n_vocabularies == MAX_VOCABULARIES)
+        return SG_OK;
+    for (size_t i = 0; i < f->n_vocabularies; i++)
+        if (f->vocabularies[i].node == id)
+            return SG_OK;
+    candidate c = {sg_strdup(name), id, n};
+    if (!c.name)
+        return sg_fail(err, SG_ENOMEM, "%s: no memory for its vocabulary", b->path);
+    f->vocabularies[f->n_vocabularies++] = c;
+    return SG_OK;
+}
+
+static sg_status walk_dict(bag *b, uint32_t id, walk_path *path, unsigned depth, sg_error *err)
+{
+    torch *f = b->format;
+    const pickle *p = f->values;
+    size_t n = pickle_items(p, id);
+    sg_status st = SG_OK;
+    /* A dict that holds tensors itself is one container with all below it. Above that, each entry begins one. */
+    bool holds = false;
+    for (size_t i = 1; i < n && !holds; i += 2)
+        holds = is_tensor_like(p, pickle_item(p, id, i));
+    unsigned outer = f->container;
+    if (holds && !f->container)
+        f->container = ++f->containers;
+    for (size_t i = 0; i + 1 < n; i += 2)
+        TRY(walk_entry(b, pickle_item(p, id, i), i / 2, pickle_item(p, id, i + 1), path, depth, err));
+done:
+    f->container = outer;
+    return st;
+}
+
+/* Old OrderedDicts carry their entries as a list of pairs among the arguments. */
+static sg_status walk_pairs(bag *b, uint32_t list, walk_path *path, unsigned depth, sg_error *err)
+{
+    torch *f = b->format;
+    const pickle *p = f->values;
+    sg_status st = SG_OK;
+    unsigned outer = f->container;
+    bool holds = false;
+    for (size_t i = 0; i < pickle_items(p, list); i++)
+        holds |= is_tensor_like(p, pickle_item(p, pickle_item(p, list, i), 1));
+    if (holds && !f->container)
+        f->container = ++f->containers;
+    for (size_t i = 0; i < pickle_items(p, list); i++) {
+        uint32_t pair = pickle_item(p, list, i);
+        if (pickle_items(p, pair) == 2)
+            TRY(walk_entry(b, pickle_item(p, pair, 0), i, pickle_item(p, pair, 1), path, depth, err));
+    }
+done:
+    f->container = outer;
+    return st;
+}
+
+/* dict-like contents of an object: entries set on it, or pairs it was made from */
+static sg_status walk_contents(bag *b, uint32_t object, walk_path *path, unsigned depth, sg_error *err)
+{
+    torch *f = b->format;
+    const pickle *p = f->values;
+    uint32_t entries = pickle_item(p, object, PICKLE_ENTRIES);
+    uint32_t pairs = pickle_item(p, pickle_item(p, object, PICKLE_ARGUMENTS), 0);
+    if (entries)
+        return walk_dict(b, entries, path, depth, err);
+    if (pickle_kind_of(p, pairs) == PICKLE_LIST)
+        return walk_pairs(b, pairs, path, depth, err);
+    return SG_OK;
+}
+
+static sg_status walk_held(bag *b, uint32_t id, walk_path *path, unsigned depth, sg_error *err)
+{
+    const pickle *p = ((torch *)b->format)->values;
+    if (pickle_kind_of(p, id) == PICKLE_DICT)
+        return walk_dict(b, id, path, depth, err);
+    return walk_contents(b, id, path, depth, err);
+}
+
+/* What a recurrent module says of itself, as attributes "PATH.mode" and so on. */
+static sg_status note_settings(bag *b, uint32_t state, const walk_path *path, sg_error *err)
+{
+    static const char *const keys[] = {"mode", "nonlinearity", "bidirectional", "proj_size"};
+    const pickle *p = ((torch *)b->format)->values;
+    sg_status st = SG_OK;
+    for (size_t i = 0; i < sizeof keys / sizeof *keys; i++) {
+        uint32_t v = pickle_get(p, state, keys[i]);
+        char key[BAG_MAX_NAME + 32], value[64];
+        size_t n;
+        const char *text = pickle_text(p, v, &n);
+        if (!v || (text && n >= sizeof value))
+            continue;
+        if (text)
+            snprintf(value, sizeof value, "%.*s", (int)n, text);
+        else
+            snprintf(value, sizeof value, "%lld", (long long)pickle_int(p, v));
+        snprintf(key, sizeof key, "%s%s%s", path->name, path->length ? "." : "", keys[i]);
+        TRY(bag_set_attribute(b, key, value, err));
+    }
+done:
+    return st;
+}
+
+/* A pickled torch.nn.Module: parameters, buffers, then submodules in their order; other attributes may hold words. */
+static sg_status walk_module(bag *b, uint32_t object, uint32_t state, walk_path *path, unsigned depth, sg_error *err)
+{
+    torch *f = b->format;
+    const pickle *p = f->values;
+    sg_status st = SG_OK;
+    char outer_class[sizeof path->layer_class];
+    unsigned outer = f->container;
+    uint32_t callee = pickle_item(p, object, PICKLE_CALLEE);
+    size_t n;
+    const char *name;
+    if (pickle_is_global(p, callee, "copyreg", "_reconstructor") ||
+        pickle_is_global(p, callee, "copy_reg", "_reconstructor"))
+        callee = pickle_item(p, pickle_item(p, object, PICKLE_ARGUMENTS), 0);
+    if (pickle_kind_of(p, callee) == PICKLE_PERSID) /* legacy: ('module', class, source file, source) */
+        callee = pickle_item(p, pickle_item(p, callee, 0), 1);
+    memcpy(outer_class, path->layer_class, sizeof outer_class);
+    name = pickle_global_name(p, callee, &n);
+    snprintf(path->layer_class, sizeof path->layer_class, "%.*s", name ? (int)(n < 60 ? n : 60) : 0, name ? name : "");
+    if (!f->container)
+        f->container = ++f->containers;
+    TRY(note_settings(b, state, path, err));
+    TRY(walk_held(b, pickle_get(p, state, "_parameters"), path, depth, err));
+    TRY(walk_held(b, pickle_get(p, state, "_buffers"), path, depth, err));
+    TRY(walk_held(b, pickle_get(p, state, "_modules"), path, depth, err));
+    for (size_t i = 0; i + 1 < pickle_items(p, state); i += 2) {
+        char word[64];
+        const char *key = pickle_text(p, pickle_item(p, state, i), &n);
+        if (!key || n >= sizeof word || key[0] == '_')
+            continue;
+        snprintf(word, sizeof word, "%.*s", (int)n, key);
+        TRY(note_vocabulary(b, pickle_item(p, state, i + 1), word, err));
+    }
+done:
+    f->container = outer;
+    memcpy(path->layer_class, outer_class, sizeof outer_class);
+    return st;
+}
+
+static sg_status walk_object(bag *b, uint32_t id, walk_path *path, unsigned depth, sg_error *err)
+{
+    const pickle *p = ((torch *)b->format)->values;
+    sg_status st = SG_OK;
+    uint32_t callee = pickle_item(p, id, PICKLE_CALLEE), arguments = pickle_item(p, id, PICKLE_ARGUMENTS);
+    uint32_t state = pickle_item(p, id, PICKLE_STATE);
+    const char *layer_class = path->layer_class[0] ? path->layer_class : NULL;
+    if (pickle_is_global(p, callee, "torch._tensor", "_rebuild_from_type_v2")) {
+        callee = pickle_item(p, arguments, 0);
+        arguments = pickle_item(p, arguments, 2);
+    }
+    if (pickle_is_global(p, callee, "torch._utils", "_rebuild_tensor_v2") ||
+        pickle_is_global(p, callee, "torch._utils", "_rebuild_tensor_v3") ||
+        pickle_is_global(p, callee, "torch._utils", "_rebuild_tensor"))
+        return add_tensor(b, arguments, path->length ? path->name : "tensor", layer_class, err);
+    if (pickle_is_global(p, callee, "torch._utils", "_rebuild_parameter") ||
+        pickle_is_global(p, callee, "torch._utils", "_rebuild_parameter_with_state"))
+        return walk(b, pickle_item(p, arguments, 0), path, depth + 1, err);
+    if (pickle_kind_of(p, state) == PICKLE_TUPLE && pickle_items(p, state) == 2) /* (None, slots) */
+        state = pickle_item(p, state, pickle_kind_of(p, pickle_item(p, state, 0)) == PICKLE_DICT ? 0 : 1);
+    if (pickle_get(p, state, "_modules") && pickle_get(p, state, "_parameters"))
+        return walk_module(b, id, state, path, depth, err);
+    TRY(walk_contents(b, id, path, depth, err));
+    if (pickle_kind_of(p, state) == PICKLE_DICT && !pickle_get(p, state, "_metadata"))
+        TRY(walk_dict(b, state, path, depth, err));
+done:
+    return st;
+}
+
+static sg_status walk(bag *b, uint32_t id, walk_path *path, unsigned depth, sg_error *err)
+{
+    torch *f = b->format;
+    const pickle *p = f->values;
+    sg_status st = SG_OK;
+    if (depth > MAX_DEPTH || ++f->visits > MAX_VISITS)
+        return sg_fail(err, SG_EFORMAT, "%s: its values are nested too deep or too often (a pickle bomb?)", b->path);
+    switch (pickle_kind_of(p, id)) {
+    case PICKLE_STRING:
+        return note_vocabulary(b, id, path->name, err);
+    case PICKLE_DICT:
+        TRY(note_vocabulary(b, id, path->name, err));
+        return vocabulary_size(p, id, path->name) ? SG_OK : walk_dict(b, id, path, depth, err);
+    case PICKLE_TUPLE:
+    case PICKLE_LIST:
+        TRY(note_vocabulary(b, id, path->name, err));
+        if (vocabulary_size(p, id, path->name))
+            return SG_OK;
+        for (size_t i = 0; i < pickle_items(p, id); i++)
+            if (pickle_kind_of(p, pickle_item(p, id, i)) >= PICKLE_TUPLE)
+                TRY(walk_entry(b, 0, i, pickle_item(p, id, i), path, depth, err));
+        break;
+    case PICKLE_OBJECT:
+        return walk_object(b, id, path, depth, err);
+    default:
+        break;
+    }
+done:
+    return st;
+}
+
+/* ---- vocabularies inside ---- */
+
+/* Word i of a candidate of V words, or NULL where it does not hold one of each id. index: word node of each id. */
+static bool order_words(const pickle *p, const candidate *c, uint32_t *index)
+{
+    bool dict = pickle_kind_of(p, c->node) == PICKLE_DICT;
+    size_t step = dict ? 2 : 1, n = pickle_items(p, c->node) / step;
+    for (size_t i = 0; i < n; i++) {
+        uint32_t key = pickle_item(p, c->node, step * i), value = dict ? pickle_item(p, c->node, 2 * i + 1) : 0;
+        uint32_t word = pickle_kind_of(p, key) == PICKLE_STRING ? key : value, number = word == key ? value : key;
+        int64_t id = dict ? pickle_int(p, number) : (int64_t)i;
+        if (pickle_kind_of(p, word) != PICKLE_STRING || (dict && pickle_kind_of(p, number) != PICKLE_INT) || id < 0 ||
+            (uint64_t)id >= c->n || index[id])
+            return false;
+        index[id] = word;
+    }
+    return true;
+}
+
+static size_t character(const char *s, size_t left)
+{
+    size_t n = 1;
+    while (n < left && (s[n] & 0xc0) == 0x80)
+        n++;
+    return n;
+}
+
+static bool copy_words(const pickle *p, const candidate *c, bag_words *out)
+{
+    size_t bytes = 0, n = 0, length;
+    uint32_t *index = NULL;
+    bool fine = false;
+    const char *text = pickle_text(p, c->node, &length);
+    if (!(out->at = sg_calloc(c->n, sizeof *out->at)))
+        return false;
+    if (text) { /* a string of characters */
+        if (!(out->text = sg_calloc(2 * length + 1, 1)))
+            goto done;
+        for (size_t i = 0; i < length && n < c->n; n++) {
+            size_t k = character(text + i, length - i);
+            out->at[n] = bytes;
+            memcpy(out->text + bytes, text + i, k);
+            bytes += k + 1;
+            i += k;
+        }
+    } else {
+        if (!(index = sg_calloc(c->n, sizeof *index)) || !order_words(p, c, index))
+            goto done;
+        for (size_t i = 0; i < c->n; i++) {
+            (void)pickle_text(p, index[i], &length);
+            bytes += length + 1;
+        }
+        if (!(out->text = sg_calloc(bytes, 1)))
+            goto done;
+        for (size_t i = 0, at = 0; i < c->n; i++) {
+            const char *word = pickle_text(p, index[i], &length);
+            out->at[i] = at;
+            memcpy(out->text + at, word, length);
+            at += length + 1;
+        }
+        n = c->n;
+    }
+    out->n = n;
+    fine = n == c->n;
+done:
+    sg_free(index);
+    if (!fine)
+        bag_words_free(out);
+    return fine;
+}
+
+static bool same_words(const bag_words *a, const bag_words *b)
+{
+    for (size_t i = 0; i < a->n; i++)
+        if (strcmp(a->text + a->at[i], b->text + b->at[i]) != 0)
+            return false;
+    return a->n == b->n;
+}
+
+static sg_status torch_vocabulary(bag *b, size_t V, bag_words *out, char name[BAG_MAX_NAME], sg_error *err)
+{
+    torch *f = b->format;
+    sg_status st = SG_OK;
+    bag_words other = {0};
+    *out = (bag_words){0};
+    for (size_t i = 0; i < f->n_vocabularies; i++) {
+        if (f->vocabularies[i].n != V)
+            continue;
+        if (!out->n) {
+            if (copy_words(f->values, &f->vocabularies[i], out))
+                snprintf(name, BAG_MAX_NAME, "%s", f->vocabularies[i].name);
+        } else if (copy_words(f->values, &f->vocabularies[i], &other)) {
+            if (!same_words(out, &other))
+                TRY(sg_fail(err, SG_EFORMAT, "%s: both %s and %s could be the vocabulary of %zu words; give it with "
+                            "--vocab", b->path, name, f->vocabularies[i].name, V));
+            bag_words_free(&other);
+        }
+    }
+done:
+    bag_words_free(&other);
+    if (st != SG_OK)
+        bag_words_free(out);
+    return st;
+}
+
+static sg_status fill_from_pickle(bag *b, sg_error *err)
+{
+    torch *f = b->format;
+    walk_path path = {0};
+    b->in_order = true;
+    b->vocabulary = torch_vocabulary;
+    return walk(b, pickle_root(f->values), &path, 0, err);
+}
+
+/* ---- zip ---- */
+
+static sg_status zip_failed(bag *b, zip_t *z, const char *what, sg_error *err)
+{
+    return sg_fail(err, SG_EFORMAT, "%s: %s: %s", b->path, what, zip_strerror(z));
+}
+
+static sg_status fetch_zip(bag *b, const bag_tensor *t, uint64_t at, void *bytes, size_t n, sg_error *err)
+{
+    torch *f = b->format;
+    const storage *s = &f->storages[t->storage];
+    char scratch[4096];
+    if (!f->open || f->open_storage != t->storage || at < f->open_at) {
+        if (f->open)
+            zip_fclose(f->open);
+        f->open_at = 0;
+        f->open_storage = t->storage;
+        if (!(f->open = zip_fopen_index(f->zip, (zip_uint64_t)s->entry, 0)))
+            return zip_failed(b, f->zip, t->name, err);
+    }
+    while (f->open_at < at + n) {
+        bool skip = f->open_at < at;
+        uint64_t want = skip ? at - f->open_at : at + n - f->open_at;
+        if (skip && want > sizeof scratch)
+            want = sizeof scratch;
+        char *to = skip ? scratch : (char *)bytes + (f->open_at - at);
+        zip_int64_t got = zip_fread(f->open, to, want);
+        if (got <= 0)
+            return sg_fail(err, SG_EFORMAT, "%s: tensor %s: %s", b->path, t->name,
+                           got < 0 ? zip_file_strerror(f->open) : "its storage is shorter than the zip says");
+        f->open_at += (uint64_t)got;
+    }
+    return SG_OK;
+}
+
+static sg_status read_zip(bag *b, const bag_tensor *t, bag_sink sink, void *ctx, sg_error *err)
+{
+    return bag_read_strided(b, t, fetch_zip, sink, ctx, err);
+}
+
+/* The whole of an entry; compressed ones may grow, but not without measure. */
+static sg_status read_entry(bag *b, zip_uint64_t index, const char *what, unsigned char **out, size_t *size,
+                            sg_error *err)
+{
+    torch *f = b->format;
+    sg_status st = SG_OK;
+    zip_stat_t info;
+    zip_file_t *file = NULL;
+    unsigned char *data = NULL;
+    if (zip_stat_index(f->zip, index, 0, &info) != 0 || !(info.valid & ZIP_STAT_SIZE))
+        TRY(zip_failed(b, f->zip, what, err));
+    if (info.size > b->file_size + (1 << 23))
+        TRY(sg_fail(err, SG_EFORMAT, "%s: %s unpacks to %llu bytes from a file of %llu (a zip bomb?)", b->path, what,
+                    (unsigned long long)info.size, (unsigned long long)b->file_size));
+    if (!(data = sg_calloc((size_t)info.size + 1, 1)))
+        TRY(sg_fail(err, SG_ENOMEM, "%s: no memory for %s", b->path, what));
+    if (!(file = zip_fopen_index(f->zip, index, 0)))
+        TRY(zip_failed(b, f->zip, what, err));
+    for (size_t done = 0; done < info.size;) {
+        zip_int64_t got = zip_fread(file, data + done, info.size - done);
+        if (got <= 0)
+            TRY(sg_fail(err, SG_EFORMAT, "%s: %s: %s", b->path, what,
+                        got < 0 ? zip_file_strerror(file) : "is shorter than the zip says"));
+        done += (size_t)got;
+    }
+    *out = data;
+    *size = (size_t)info.size;
+    data = NULL;
+done:
+    if (file)
+        zip_fclose(file);
+    sg_free(data);
+    return st;
+}
+
+/* Each storage's entry, and that it holds as many bytes as the pickle says. */
+static sg_status match_storages(bag *b, sg_error *err)
+{
+    torch *f = b->format;
+    for (size_t i = 0; i < f->n_storages; i++) {
+        storage *s = &f->storages[i];
+        char name[BAG_MAX_NAME + 300];
+        zip_stat_t info;
+        snprintf(name, sizeof name, "%sdata/%s", f->prefix, s->key);
+        s->entry = zip_name_locate(f->zip, name, 0);
+        if (s->entry < 0)
+            return sg_fail(err, SG_EFORMAT, "%s: holds no %s, the storage of a tensor", b->path, name);
+        size_t width = bag_dtype_size(s->dtype);
+        if (zip_stat_index(f->zip, (zip_uint64_t)s->entry, 0, &info) != 0 || !(info.valid & ZIP_STAT_SIZE))
+            return zip_failed(b, f->zip, name, err);
+        if (width && s->elements > info.size / width)
+            return sg_fail(err, SG_EFORMAT, "%s: %s has %llu bytes, expected %llu elements of %zu", b->path, name,
+                           (unsigned long long)info.size, (unsigned long long)s->elements, width);
+    }
+    return SG_OK;
+}
+
+/* The number of entries as the zip's last record tells it: known before libzip makes a table of them. */
+static sg_status check_entries(bag *b, sg_error *err)
+{
+    sg_status st = SG_OK;
+    size_t n = b->file_size < (1 << 16) + 128 ? (size_t)b->file_size : (1 << 16) + 128;
+    unsigned char *tail = sg_calloc(n + 1, 1);
+    if (!tail)
+        return sg_fail(err, SG_ENOMEM, "%s: no memory", b->path);
+    TRY(bag_pread(b, b->file_size - n, tail, n, err));
+    for (size_t i = 0; i + 40 <= n; i++) /* end of central directory, 64 bit */
+        if (!memcmp(tail + i, "PK\6\6", 4)) {
+            uint64_t entries = 0;
+            for (int k = 7; k >= 0; k--)
+                entries = entries << 8 | tail[i + 32 + (size_t)k];
+            if (entries > MAX_ENTRIES)
+                TRY(sg_fail(err, SG_EFORMAT, "%s: a zip of %llu entries, at most %d are read", b->path,
+                            (unsigned long long)entries, MAX_ENTRIES));
+        }
+done:
+    sg_free(tail);
+    return st;
+}
+
+sg_status bag_fill_torch_zip(bag *b, sg_error *err)
+{
+    sg_status st = SG_OK;
+    int code = 0;
+    zip_int64_t pickle_entry = -1;
+    size_t used, size;
+    unsigned char *order = NULL;
+    torch *f = sg_calloc(1, sizeof *f);
+    if (!f)
+        return sg_fail(err, SG_ENOMEM, "%s: no memory", b->path);
+    b->format = f;
+    b->close = torch_close;
+    b->read = read_zip;
+    TRY(check_entries(b, err));
+    if (!(f->zip = zip_open(b->path, ZIP_RDONLY, &code))) {
+        zip_error_t e;
+        zip_error_init_with_code(&e, code);
+        st = sg_fail(err, SG_EFORMAT, "%s: %s", b->path, zip_error_strerror(&e));
+        zip_error_fini(&e);
+        goto done;
+    }
+    for (zip_int64_t i = 0; i < zip_get_num_entries(f->zip, 0) && pickle_entry < 0; i++) {
+        const char *name = zip_get_name(f->zip, (zip_uint64_t)i, ZIP_FL_ENC_RAW);
+        size_t n = name ? strlen(name) : 0;
+        if (n < 8 || n >= BAG_MAX_NAME || strcmp(name + n - 8, "data.pkl") != 0 || (n > 8 && name[n - 9] != '/'))
+            continue;
+        pickle_entry = i;
+        if (!(f->prefix = sg_strndup(name, n - 8)))
+            TRY(sg_fail(err, SG_ENOMEM, "%s: no memory", b->path));
+    }
+    if (pickle_entry < 0)
+        TRY(sg_fail(err, SG_EFORMAT, "%s: a zip without data.pkl, not a PyTorch file", b->path));
+    char name[BAG_MAX_NAME + 16];
+    snprintf(name, sizeof name, "%sbyteorder", f->prefix);
+    zip_int64_t byteorder = zip_name_locate(f->zip, name, 0);
+    if (byteorder >= 0) {
+        TRY(read_entry(b, (zip_uint64_t)byteorder, name, &order, &size, err));
+        if (size != 6 || memcmp(order, "little", 6) != 0)
+            TRY(sg_fail(err, SG_EFORMAT, "%s: was written in big-endian byte order, only little-endian is read", b->path));
+    }
+    TRY(read_entry(b, (zip_uint64_t)pickle_entry, "data.pkl", &f->data, &size, err));
+    TRY(pickle_read(&f->values, f->data, size, &used, NULL, b->path, err));
+    TRY(fill_from_pickle(b, err));
+    TRY(match_storages(b, err));
+done:
+    sg_free(order);
+    return st;
+}
+
+/* ---- legacy ---- */
+
+static sg_status fetch_legacy(bag *b, const bag_tensor *t, uint64_t at, void *bytes, size_t n, sg_error *err)
+{
+    const torch *f = b->format;
+    return bag_pread(b, f->storages[t->storage].at + at, bytes, n, err);
+}
+
+static sg_status read_legacy(bag *b, const bag_tensor *t, bag_sink sink, void *ctx, sg_error *err)
+{
+    return bag_read_strided(b, t, fetch_legacy, sink, ctx, err);
+}
+
+typedef struct {
+    pickle *head[3]; /* magic number, protocol, machine */
+    pickle *values, *keys;
+} legacy_pickles;
+
+static void legacy_free(legacy_pickles *l)
+{
+    for (int i = 0; i < 3; i++)
+        pickle_free(l->head[i]);
+    pickle_free(l->values);
+    pickle_free(l->keys);
+    *l = (legacy_pickles){0};
+}
+
+/* The five pickles at the start of data; *used is where they end. */
+static sg_status read_pickles(legacy_pickles *l, const unsigned char *data, size_t size, size_t *used, bool *cut_short,
+                              const char *path, sg_error *err)
+{
+    sg_status st;
+    pickle **const all[] = {&l->head[0], &l->head[1], &l->head[2], &l->values, &l->keys};
+    *used = 0;
+    for (size_t i = 0; i < 5; i++) {
+        size_t n;
+        TRY(pickle_read(all[i], data + *used, size - *used, &n, cut_short, path, err));
+        *used += n;
+    }
+done:
+    return st;
+}
+
+static sg_status check_head(bag *b, const legacy_pickles *l, sg_error *err)
+{
+    static const char magic[] = "\x6c\xfc\x9c\x46\xf9\x20\x6a\xa8\x50\x19";
+    size_t n;
+    const char *number = pickle_text(l->head[0], pickle_root(l->head[0]), &n);
+    uint32_t endian = pickle_get(l->head[2], pickle_root(l->head[2]), "little_endian");
+    if (!number || n != sizeof magic - 1 || memcmp(number, magic, n) != 0)
+        return sg_fail(err, SG_EFORMAT, "%s: a pickle, but not one of torch.save", b->path);
+    if (pickle_int(l->head[1], pickle_root(l->head[1])) != 1001)
+        return sg_fail(err, SG_EFORMAT, "%s: PyTorch protocol %lld, expected 1001", b->path,
+                       (long long)pickle_int(l->head[1], pickle_root(l->head[1])));
+    if (endian && !pickle_int(l->head[2], endian))
+        return sg_fail(err, SG_EFORMAT, "%s: was written in big-endian byte order, only little-endian is read", b->path);
+    return SG_OK;
+}
+
+/* Behind the pickles: for each key its number of elements and its bytes. */
+static sg_status place_storages(bag *b, const pickle *keys, uint64_t at, sg_error *err)
+{
+    torch *f = b->format;
+    sg_status st = SG_OK;
+    uint32_t list = pickle_root(keys);
+    bool *placed = sg_calloc(f->n_storages + 1, sizeof *placed);
+    if (!placed)
+        return sg_fail(err, SG_ENOMEM, "%s: no memory", b->path);
+    for (size_t i = 0; i < pickle_items(keys, list); i++) {
+        unsigned char bytes[8];
+        uint64_t elements = 0;
+        size_t k = 0;
+        TRY(bag_pread(b, at, bytes, sizeof bytes, err));
+        for (int j = 7; j >= 0; j--)
+            elements = elements << 8 | bytes[j];
+        at += 8;
+        while (k < f->n_storages && !pickle_text_is(keys, pickle_item(keys, list, i), f->storages[k].key))
+            k++;
+        if (k == f->n_storages)
+            TRY(sg_fail(err, SG_EFORMAT, "%s: holds a storage that no tensor uses, its size is not known", b->path));
+        storage *s = &f->storages[k];
+        size_t width = bag_dtype_size(s->dtype);
+        if (!width || elements != s->elements || elements > b->file_size / width ||
+            elements * width > b->file_size - at)
+            TRY(sg_fail(err, SG_EFORMAT, "%s: storage %s has %llu elements, expected %llu, at byte %llu of %llu "
+                        "(truncated?)", b->path, s->key, (unsigned long long)elements,
+                        (unsigned long long)s->elements, (unsigned long long)at, (unsigned long long)b->file_size));
+        s->at = at;
+        placed[k] = true;
+        at += elements * width;
+    }
+    for (size_t k = 0; k < f->n_storages; k++)
+        if (!placed[k])
+            TRY(sg_fail(err, SG_EFORMAT, "%s: storage %s is not in the file (truncated?)", b->path,
+                        f->storages[k].key));
+done:
+    sg_free(placed);
+    return st;
+}
+
+sg_status bag_fill_torch_legacy(bag *b, sg_error *err)
+{
+    sg_status st = SG_OK;
+    legacy_pickles l = {0};
+    size_t used = 0;
+    torch *f = sg_calloc(1, sizeof *f);
+    if (!f)
+        return sg_fail(err, SG_ENOMEM, "%s: no memory", b->path);
+    b->format = f;
+    b->close = torch_close;
+    b->read = read_legacy;
+    /* The pickles are small and lie in front of the numbers: read as much as they need, not the file. */
+    for (uint64_t size = PREFIX;; size *= 4) {
+        bool cut_short = false;
+        size_t n = (size_t)(size < b->file_size ? size : b->file_size);
+        if (!(f->data = sg_calloc(n + 1, 1)))
+            TRY(sg_fail(err, SG_ENOMEM, "%s: no memory for its pickles", b->path));
+        TRY(bag_pread(b, 0, f->data, n, err));
+        st = read_pickles(&l, f->data, n, &used, &cut_short, b->path, err);
+        if (st == SG_OK || !cut_short || n == b->file_size)
+            break;
+        legacy_free(&l);
+        sg_free(f->data);
+        f->data = NULL;
+    }
+    if (st != SG_OK)
+        goto done;
+    TRY(check_head(b, &l, err));
+    f->values = l.values;
+    l.values = NULL;
+    TRY(fill_from_pickle(b, err));
+    TRY(place_storages(b, l.keys, used, err));
+done:
+    legacy_free(&l);
+    return st;
+}
