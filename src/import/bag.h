@@ -23,7 +23,7 @@ typedef enum {
     BAG_OTHER /* quantised, complex, 8-bit floats: listed, never read */
 } bag_dtype;
 
-enum { BAG_MAX_RANK = 8, BAG_MAX_TENSORS = 1 << 15, BAG_MAX_NAME = 512 };
+enum { BAG_MAX_RANK = 8, BAG_MAX_TENSORS = 1 << 13, BAG_MAX_NAME = 512 };
 
 typedef struct {
     char *name;                   /* with its path: "model.rnn.weight_ih_l0" */

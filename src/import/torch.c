@@ -141,8 +141,8 @@ static sg_status add_tensor(bag *b, uint32_t arguments, const char *name, const 
     torch *f = b->format;
     const pickle *p = f->values;
     uint32_t size = pickle_item(p, arguments, 2), stride = pickle_item(p, arguments, 3);
-    size_t rank = pickle_items(p, size), storage_index;
-    uint64_t dims[BAG_MAX_RANK], strides[BAG_MAX_RANK], extra;
+    size_t rank = pickle_items(p, size), storage_index = 0;
+    uint64_t dims[BAG_MAX_RANK], strides[BAG_MAX_RANK], extra = 0;
     int64_t offset = pickle_int(p, pickle_item(p, arguments, 1));
     bag_tensor *t;
     TRY(find_storage(b, pickle_item(p, arguments, 0), &storage_index, &extra, name, err));
