@@ -81,6 +81,8 @@ sg_status sg_vocab_from_words(sg_vocab **out, const char *const *words, const ui
 /* A file: one word a line in id order, a JSON list of words, or a JSON map word -> id (0 .. n-1, each once). Counts are
  * not known. SG_EFORMAT names line or word. */
 sg_status sg_vocab_read(sg_vocab **out, const char *path, sg_error *err);
+/* The same for a model of so many ids: a map may leave ids out; those are called "<unused 0>" and so on. */
+sg_status sg_vocab_read_ids(sg_vocab **out, const char *path, size_t ids, sg_error *err);
 /* Sets the counts to those of a corpus (words outside count for <unk>); on failure they are as before. */
 sg_status sg_vocab_recount(sg_vocab *v, sg_corpus *c, sg_error *err);
 size_t sg_vocab_size(const sg_vocab *v);

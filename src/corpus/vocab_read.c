@@ -33,9 +33,8 @@ static sg_status from_json_list(const char **words, const json_t *root, const ch
     return SG_OK;
 }
 
-static sg_status from_json_map(const char **words, const json_t *root, const char *path, sg_error *err)
+static sg_status from_json_map(const char **words, size_t n, const json_t *root, const char *path, sg_error *err)
 {
-    size_t n = json_object_size(root);
     const char *word;
     json_t *value;
     json_object_foreach((json_t *)(uintptr_t)root, word, value) {
@@ -53,12 +52,31 @@ static sg_status from_json_map(const char **words, const json_t *root, const cha
     return SG_OK;
 }
 
-static sg_status read_json(sg_vocab **out, const char *path, sg_error *err)
+/* Ids of a map that no word has get words that no text has. */
+static sg_status name_unused(const char **words, size_t n, char (**names)[32], const char *path, sg_error *err)
+{
+    size_t unused = 0;
+    for (size_t i = 0; i < n; i++)
+        unused += !words[i];
+    if (!unused)
+        return SG_OK;
+    if (!(*names = sg_calloc(unused, sizeof **names)))
+        return sg_fail(err, SG_ENOMEM, "%s: no memory for %zu words", path, n);
+    for (size_t i = 0, k = 0; i < n; i++)
+        if (!words[i]) {
+            snprintf((*names)[k], sizeof **names, "<unused %zu>", i);
+            words[i] = (*names)[k++];
+        }
+    return SG_OK;
+}
+
+static sg_status read_json(sg_vocab **out, const char *path, size_t ids, sg_error *err)
 {
     sg_status st = SG_OK;
     char *text = NULL;
     size_t size = 0;
     const char **words = NULL;
+    char (*names)[32] = NULL;
     json_t *root = NULL;
     json_error_t why;
     TRY(sg_read_file(&text, &size, path, MAX_VOCABULARY_FILE, err));
@@ -68,12 +86,16 @@ static sg_status read_json(sg_vocab **out, const char *path, sg_error *err)
     if (!json_is_array(root) && !json_is_object(root))
         TRY(sg_fail(err, SG_EFORMAT, "%s: expected a JSON list of words or a map from words to ids", path));
     size_t n = json_is_array(root) ? json_array_size(root) : json_object_size(root);
+    if (json_is_object(root) && ids > n)
+        n = ids;
     if (!(words = sg_calloc(n, sizeof *words)))
         TRY(sg_fail(err, SG_ENOMEM, "%s: no memory for %zu words", path, n));
-    TRY(json_is_array(root) ? from_json_list(words, root, path, err) : from_json_map(words, root, path, err));
+    TRY(json_is_array(root) ? from_json_list(words, root, path, err) : from_json_map(words, n, root, path, err));
+    TRY(name_unused(words, n, &names, path, err));
     st = sg_vocab_from_words(out, words, NULL, n, err);
 done:
     json_decref(root);
+    sg_free(names);
     sg_free(words);
     sg_free(text);
     return st;
@@ -99,6 +121,11 @@ done:
 
 sg_status sg_vocab_read(sg_vocab **out, const char *path, sg_error *err)
 {
+    return sg_vocab_read_ids(out, path, 0, err);
+}
+
+sg_status sg_vocab_read_ids(sg_vocab **out, const char *path, size_t ids, sg_error *err)
+{
     sg_error why = {0};
     text_lines l;
     *out = NULL;
@@ -106,7 +133,7 @@ sg_status sg_vocab_read(sg_vocab **out, const char *path, sg_error *err)
     if (st != SG_OK)
         return st;
     if (looks_like_json(path, l.next))
-        st = read_json(out, path, &why);
+        st = read_json(out, path, ids, &why);
     else
         st = read_lines(out, &l, &why);
     /* what sg_vocab_from_words says knows no file */

@@ -1,0 +1,60 @@
+/* From a file to a model: open, find the roles, find the words, build. */
+#include "plan.h"
+#include "vocabulary.h"
+
+#include "base/base_internal.h"
+
+#include <string.h>
+
+void sg_import_defaults(sg_import_config *cfg)
+{
+    *cfg = (sg_import_config){.unit = SG_AUTO, .output = SG_AUTO, .cell = SG_AUTO};
+}
+
+static void tell_notes(const plan *p, const char *path, const sg_monitor *monitor)
+{
+    for (size_t i = 0; i < p->n_notes; i++)
+        sg_warn(monitor, "%s: %s", path, p->notes[i]);
+    if (p->no_decoder[0])
+        sg_warn(monitor, "%s: states only, no predictions: %s", path, p->no_decoder);
+}
+
+static sg_status load_foreign(sg_model **out, const char *path, const sg_import_config *cfg, const sg_monitor *monitor,
+                              sg_error *err)
+{
+    sg_status st;
+    bag *b = NULL;
+    plan *p = NULL;
+    sg_vocab *vocab = NULL;
+    if (!(p = sg_calloc(1, sizeof *p)))
+        return sg_fail(err, SG_ENOMEM, "%s: no memory", path);
+    TRY(bag_open(&b, path, err));
+    TRY(bag_add_named_arrays(b, cfg, err));
+    TRY(plan_find(p, b, cfg, err));
+    TRY(vocabulary_find(&vocab, p, b, cfg, err));
+    TRY(plan_build(out, b, p, vocab, err));
+    tell_notes(p, path, monitor);
+done:
+    sg_vocab_free(vocab);
+    sg_free(p);
+    bag_free(b);
+    return st;
+}
+
+sg_status sg_model_load(sg_model **out, const char *path, const sg_import_config *cfg, const sg_monitor *monitor,
+                        sg_error *err)
+{
+    sg_import_config automatic;
+    sg_file_kind kind;
+    *out = NULL;
+    if (!cfg) {
+        sg_import_defaults(&automatic);
+        cfg = &automatic;
+    }
+    sg_status st = sg_file_kind_of(&kind, path, err);
+    if (st != SG_OK)
+        return st;
+    if (kind == SG_FILE_MODEL && !cfg->n_maps)
+        return sg_model_read(out, path, err);
+    return load_foreign(out, path, cfg, monitor, err);
+}
