@@ -3,6 +3,7 @@
 #define STATEGRAD_CLI_H
 
 #include "stategrad/base.h"
+#include "stategrad/import.h"
 
 #include <stdio.h>
 
@@ -69,8 +70,33 @@ sg_monitor progress_monitor(progress_line *p, bool quiet);
 void progress_done(progress_line *p);
 int interrupted(void);
 
+/* ---- models: ours, or trained elsewhere ---- */
+typedef struct {
+    option_list maps, ignore;
+    const char *vocab, *unit, *output, *cell;
+    double forget_bias;
+    bool without_words; /* set by a command that needs no vocabulary: words are then called #0, #1, ... */
+} model_options;
+/* Rows for a command's option table; all are about models trained elsewhere. */
+#define MODEL_OPTIONS(m)                                                                                              \
+    {"vocab", 0, OPT_STRING, &(m).vocab, "FILE", "foreign model: its words, one a line in id order, or JSON", 0, 0},     \
+        {"map", 0, OPT_LIST, &(m).maps, "ROLE=TENSOR", "foreign model: this tensor plays this role (repeatable)", 0, 0}, \
+        {"ignore", 0, OPT_LIST, &(m).ignore, "TENSOR", "foreign model: this tensor has no part in it (repeatable)", 0, 0}, \
+        {"unit", 0, OPT_STRING, &(m).unit, "word|char", "foreign model: what its tokens are (default: see the words)", 0, 0}, \
+        {"cell", 0, OPT_STRING, &(m).cell, "NAME", "foreign model: lstm, gru, gru-reset-first, rnn, rnn-relu", 0, 0},      \
+        {"output-activation", 0, OPT_STRING, &(m).output, "NAME",                                                     \
+         "foreign model: linear, relu or tanh before the decoder", 0, 0},                                             \
+    {                                                                                                                 \
+        "forget-bias", 0, OPT_REAL, &(m).forget_bias, "X", "foreign model: added to the forget gate (raw kernels)", 0, 0 \
+    }
+/* -1 and the model, or the exit code to leave with (the reason was told on stderr). */
+int load_model(sg_model **out, const char *path, const model_options *o, const sg_monitor *monitor);
+int import_config_from(sg_import_config *cfg, const model_options *o);
+void model_options_free(model_options *o);
+
 /* ---- the commands ---- */
 extern const command *const commands[]; /* NULL-terminated */
+extern const command cmd_import, cmd_info;
 extern const command cmd_report;
 extern const command cmd_words;
 

@@ -8,6 +8,8 @@
 const command *const commands[] = {
     &cmd_report,
     &cmd_words,
+    &cmd_import,
+    &cmd_info,
     NULL,
 };
 

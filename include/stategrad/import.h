@@ -10,6 +10,8 @@
 
 #include "stategrad/lm.h"
 
+#include <stdio.h>
+
 #ifdef __cplusplus
 extern "C" {
 #endif
@@ -55,10 +57,9 @@ void sg_import_defaults(sg_import_config *cfg);
 sg_status sg_model_load(sg_model **out, const char *path, const sg_import_config *cfg, const sg_monitor *monitor,
                         sg_error *err);
 
-/* What a model file holds, as text or as one JSON object: kind, tensors with shape and dtype, and the reading that
- * sg_model_load would make of it, or why it makes none. *out is freed with sg_import_text_free. */
-sg_status sg_import_describe(char **out, const char *path, const sg_import_config *cfg, bool json, sg_error *err);
-void sg_import_text_free(char *text);
+/* What a model file holds, written to `to` as text or as one JSON object: kind, tensors with shape and dtype, and the
+ * reading that sg_model_load would make of it, or why it makes none (that is no failure here). */
+sg_status sg_import_describe(FILE *to, const char *path, const sg_import_config *cfg, bool json, sg_error *err);
 
 #ifdef __cplusplus
 }

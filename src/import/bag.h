@@ -113,5 +113,7 @@ sg_status bag_fill_keras(bag *b, sg_error *err);
 sg_status bag_fill_onnx(bag *b, sg_error *err);
 sg_status bag_fill_npy(bag *b, sg_error *err);
 sg_status bag_fill_npz(bag *b, sg_error *err);
+/* --map ROLE=OTHER.npy of a NumPy file: the other array joins the bag under the name it was given by. */
+sg_status bag_add_named_arrays(bag *b, const sg_import_config *cfg, sg_error *err);
 
 #endif

@@ -5,6 +5,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <hdf5.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -39,6 +40,23 @@ static sg_status open_regular(int *fd, uint64_t *size, const char *path, sg_erro
         return sg_fail(err, SG_EFORMAT, "%s: is not a regular file", path);
     *size = (uint64_t)info.st_size;
     return SG_OK;
+}
+
+/* Run files are HDF5 too, but have delays at their root. */
+static bool is_run_file(const char *path)
+{
+    hid_t file = -1;
+    htri_t has = 0;
+    H5E_BEGIN_TRY
+    {
+        file = H5Fopen(path, H5F_ACC_RDONLY, H5P_DEFAULT);
+        if (file >= 0) {
+            has = H5Lexists(file, "delay", H5P_DEFAULT);
+            H5Fclose(file);
+        }
+    }
+    H5E_END_TRY
+    return has > 0;
 }
 
 /* data holds the first n bytes. A zip of .npy files is npz, any other is taken for PyTorch's. */
@@ -99,8 +117,6 @@ sg_status bag_open(bag **out, const char *path, sg_error *err)
         [SG_FILE_MODEL] = bag_fill_safetensors,
         [SG_FILE_TORCH_ZIP] = bag_fill_torch_zip,
         [SG_FILE_TORCH_LEGACY] = bag_fill_torch_legacy,
-        [SG_FILE_KERAS] = bag_fill_keras,
-        [SG_FILE_ONNX] = bag_fill_onnx,
         [SG_FILE_NPY] = bag_fill_npy,
         [SG_FILE_NPZ] = bag_fill_npz,
     };

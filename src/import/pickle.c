@@ -168,6 +168,7 @@ static sg_status no_memory(pickle *p, sg_error *err)
 
 static sg_status need(pickle *p, size_t n, const unsigned char **at, sg_error *err)
 {
+    *at = NULL;
     if (n > p->size - p->pos) {
         p->cut_short = true;
         return bad(p, err, "the file ends inside it (truncated?)");
@@ -204,6 +205,7 @@ static sg_status push(pickle *p, uint32_t id, sg_error *err)
 
 static sg_status pop(pickle *p, uint32_t *id, sg_error *err)
 {
+    *id = 0;
     if (!p->stack.n || p->stack.at[p->stack.n - 1] == MARK)
         return bad(p, err, "takes a value from an empty stack");
     *id = p->stack.at[--p->stack.n];
@@ -237,7 +239,7 @@ static sg_status make(pickle *p, pickle_kind kind, node **out, sg_error *err)
 
 static sg_status make_int(pickle *p, pickle_kind kind, int64_t i, sg_error *err)
 {
-    node *n;
+    node *n = NULL;
     sg_status st = make(p, kind, &n, err);
     if (st == SG_OK)
         n->u.i = i;
@@ -246,7 +248,7 @@ static sg_status make_int(pickle *p, pickle_kind kind, int64_t i, sg_error *err)
 
 static sg_status make_text(pickle *p, pickle_kind kind, const unsigned char *at, size_t length, sg_error *err)
 {
-    node *n;
+    node *n = NULL;
     if (length > MAX_TEXT)
         return bad(p, err, "a string of more than 2^28 bytes");
     sg_status st = make(p, kind, &n, err);
@@ -288,6 +290,7 @@ static sg_status append(pickle *p, uint32_t id, const uint32_t *items, size_t co
 /* Index of the topmost mark; what stands above it are the arguments. */
 static sg_status find_mark(pickle *p, size_t *mark, sg_error *err)
 {
+    *mark = 0;
     for (size_t i = p->stack.n; i > 0; i--)
         if (p->stack.at[i - 1] == MARK) {
             *mark = i - 1;
@@ -326,7 +329,7 @@ done:
 /* Callee and arguments, already popped, become an inert object on the stack. */
 static sg_status make_object(pickle *p, uint32_t callee, uint32_t arguments, sg_error *err)
 {
-    node *n;
+    node *n = NULL;
     sg_status st;
     uint32_t items[PICKLE_OBJECT_ITEMS] = {callee, arguments};
     TRY(make(p, PICKLE_OBJECT, &n, err));
@@ -413,6 +416,7 @@ static uint64_t little(const unsigned char *b, size_t n)
 static sg_status number(pickle *p, size_t bytes, uint64_t *x, sg_error *err)
 {
     const unsigned char *b;
+    *x = 0;
     sg_status st = need(p, bytes, &b, err);
     if (st == SG_OK)
         *x = little(b, bytes);
@@ -422,6 +426,8 @@ static sg_status number(pickle *p, size_t bytes, uint64_t *x, sg_error *err)
 static sg_status line(pickle *p, const unsigned char **at, size_t *length, sg_error *err)
 {
     const unsigned char *end = memchr(p->data + p->pos, '\n', p->size - p->pos);
+    *at = NULL;
+    *length = 0;
     if (!end) {
         p->cut_short = true;
         return bad(p, err, "the file ends inside it (truncated?)");
@@ -471,7 +477,7 @@ static sg_status decimal(pickle *p, bool real, sg_error *err)
     const unsigned char *at;
     size_t length;
     char text[64], *end;
-    node *n;
+    node *n = NULL;
     TRY(line(p, &at, &length, err));
     if (!length || length >= sizeof text)
         TRY(bad(p, err, "expected a number on a line"));
@@ -592,7 +598,7 @@ static sg_status constant(pickle *p, unsigned char op, bool *known, sg_error *er
     const unsigned char *at;
     size_t length;
     uint64_t x;
-    node *n;
+    node *n = NULL;
     *known = true;
     switch (op) {
     case 'N': return make(p, PICKLE_NONE, NULL, err);
@@ -658,7 +664,10 @@ static sg_status structure(pickle *p, unsigned char op, sg_error *err)
             return SG_OK;
         }
         return pop(p, &id, err);
-    case '1': return find_mark(p, &p->stack.n, err);
+    case '1':
+        TRY(find_mark(p, &length, err));
+        p->stack.n = length;
+        return st;
     case '2':
         TRY(top(p, &id, err));
         return push(p, id, err);

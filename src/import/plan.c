@@ -118,10 +118,6 @@ sg_status plan_find(plan *out, const bag *b, const sg_import_config *cfg, sg_err
         kernels |= !strncmp(cfg->maps[i], "rnn.kernel_l", 12);
     if (kernels)
         TRY(plan_find_kernels(out, b, cfg, err));
-    else if (b->kind == SG_FILE_KERAS)
-        TRY(plan_find_keras(out, b, cfg, err));
-    else if (b->kind == SG_FILE_ONNX)
-        TRY(plan_find_onnx(out, b, cfg, err));
     else
         TRY(plan_find_by_name(out, b, cfg, err));
     if (cfg->output != SG_AUTO)
@@ -241,7 +237,7 @@ static void place(void *ctx, uint64_t first, uint64_t stride, const float *v, si
     placing *p = ctx;
     const plan_source *s = p->s;
     for (size_t k = 0; k < n; k++) {
-        uint64_t index = first + k * stride, row, column;
+        uint64_t index = first + k * stride, row = 0, column = 0;
         our_place(s, p->H, p->columns, index / s->columns, index % s->columns, &row, &column);
         if (row < s->row0 || row - s->row0 >= p->rows || column < s->column0 || column - s->column0 >= p->columns)
             continue;

@@ -114,7 +114,7 @@ static sg_status collect_layers(named_layers *all, const bag *b, const sg_import
     for (size_t i = 0; i < b->n; i++) {
         const bag_tensor *t = &b->tensors[i];
         recurrent_name r;
-        named_layer *l;
+        named_layer *l = NULL;
         if (!parse_leaf(leaf_of(t->name), &r) || plan_ignored(cfg, t))
             continue;
         if (r.reverse)

@@ -6,24 +6,22 @@
  * Tensors are calls of torch._utils._rebuild_tensor_v2(storage, offset, size, stride, ...) in the pickle, storages
  * persistent ids ('storage', type, key, location, elements). Both stay inert objects (pickle.h); this file knows the
  * names that matter and walks dicts, lists and modules (_parameters, _buffers, _modules) in search of them. */
-#include "bag.h"
+#include "archive.h"
 #include "pickle.h"
 
 #include "base/base_internal.h"
 
 #include <stdlib.h>
 #include <string.h>
-#include <zip.h>
 
 enum { MAX_DEPTH = 48, MAX_VISITS = 1 << 21, MAX_STORAGES = 1 << 16, MAX_VOCABULARIES = 64 };
-enum { PREFIX = 1 << 20, MAX_ENTRIES = 1 << 16 };
+enum { PREFIX = 1 << 20 };
 
 typedef struct {
     char *key;
     bag_dtype dtype;
     uint64_t elements;
-    uint64_t at;        /* legacy: where its bytes begin in the file */
-    int64_t entry;      /* zip: its entry; -1: not there */
+    uint64_t at;        /* legacy: where its bytes begin in the file; zip: the number of its entry */
 } storage;
 
 typedef struct {
@@ -33,7 +31,7 @@ typedef struct {
 } candidate;
 
 typedef struct {
-    zip_t *zip;
+    archive *zip;
     char *prefix;       /* of every name in the zip, with its slash: "archive/" */
     unsigned char *data;
     pickle *values;
@@ -43,11 +41,6 @@ typedef struct {
     size_t n_vocabularies;
     size_t visits;
     unsigned container, containers;
-    bool little;
-    /* the entry that is being read */
-    zip_file_t *open;
-    size_t open_storage;
-    uint64_t open_at;
 } torch;
 
 static void torch_close(bag *b)
@@ -55,10 +48,7 @@ static void torch_close(bag *b)
     torch *f = b->format;
     if (!f)
         return;
-    if (f->open)
-        zip_fclose(f->open);
-    if (f->zip)
-        zip_discard(f->zip);
+    archive_close(f->zip);
     for (size_t i = 0; i < f->n_storages; i++)
         sg_free(f->storages[i].key);
     for (size_t i = 0; i < f->n_vocabularies; i++)
@@ -126,7 +116,7 @@ static sg_status find_storage(bag *b, uint32_t id, size_t *out, uint64_t *extra,
         f->storages = grown;
         f->storages_room = room;
     }
-    storage s = {sg_strndup(key, key_length), dtype_of_name(type, type_length), (uint64_t)elements, 0, -1};
+    storage s = {sg_strndup(key, key_length), dtype_of_name(type, type_length), (uint64_t)elements, 0};
     if (!s.key)
         return sg_fail(err, SG_ENOMEM, "%s: no memory for its list of storages", b->path);
     *out = f->n_storages;
@@ -568,37 +558,10 @@ static sg_status fill_from_pickle(bag *b, sg_error *err)
 
 /* ---- zip ---- */
 
-static sg_status zip_failed(bag *b, zip_t *z, const char *what, sg_error *err)
-{
-    return sg_fail(err, SG_EFORMAT, "%s: %s: %s", b->path, what, zip_strerror(z));
-}
-
 static sg_status fetch_zip(bag *b, const bag_tensor *t, uint64_t at, void *bytes, size_t n, sg_error *err)
 {
     torch *f = b->format;
-    const storage *s = &f->storages[t->storage];
-    char scratch[4096];
-    if (!f->open || f->open_storage != t->storage || at < f->open_at) {
-        if (f->open)
-            zip_fclose(f->open);
-        f->open_at = 0;
-        f->open_storage = t->storage;
-        if (!(f->open = zip_fopen_index(f->zip, (zip_uint64_t)s->entry, 0)))
-            return zip_failed(b, f->zip, t->name, err);
-    }
-    while (f->open_at < at + n) {
-        bool skip = f->open_at < at;
-        uint64_t want = skip ? at - f->open_at : at + n - f->open_at;
-        if (skip && want > sizeof scratch)
-            want = sizeof scratch;
-        char *to = skip ? scratch : (char *)bytes + (f->open_at - at);
-        zip_int64_t got = zip_fread(f->open, to, want);
-        if (got <= 0)
-            return sg_fail(err, SG_EFORMAT, "%s: tensor %s: %s", b->path, t->name,
-                           got < 0 ? zip_file_strerror(f->open) : "its storage is shorter than the zip says");
-        f->open_at += (uint64_t)got;
-    }
-    return SG_OK;
+    return archive_fetch(f->zip, (size_t)f->storages[t->storage].at, at, bytes, n, t->name, err);
 }
 
 static sg_status read_zip(bag *b, const bag_tensor *t, bag_sink sink, void *ctx, sg_error *err)
@@ -606,127 +569,69 @@ static sg_status read_zip(bag *b, const bag_tensor *t, bag_sink sink, void *ctx,
     return bag_read_strided(b, t, fetch_zip, sink, ctx, err);
 }
 
-/* The whole of an entry; compressed ones may grow, but not without measure. */
-static sg_status read_entry(bag *b, zip_uint64_t index, const char *what, unsigned char **out, size_t *size,
-                            sg_error *err)
-{
-    torch *f = b->format;
-    sg_status st = SG_OK;
-    zip_stat_t info;
-    zip_file_t *file = NULL;
-    unsigned char *data = NULL;
-    if (zip_stat_index(f->zip, index, 0, &info) != 0 || !(info.valid & ZIP_STAT_SIZE))
-        TRY(zip_failed(b, f->zip, what, err));
-    if (info.size > b->file_size + (1 << 23))
-        TRY(sg_fail(err, SG_EFORMAT, "%s: %s unpacks to %llu bytes from a file of %llu (a zip bomb?)", b->path, what,
-                    (unsigned long long)info.size, (unsigned long long)b->file_size));
-    if (!(data = sg_calloc((size_t)info.size + 1, 1)))
-        TRY(sg_fail(err, SG_ENOMEM, "%s: no memory for %s", b->path, what));
-    if (!(file = zip_fopen_index(f->zip, index, 0)))
-        TRY(zip_failed(b, f->zip, what, err));
-    for (size_t done = 0; done < info.size;) {
-        zip_int64_t got = zip_fread(file, data + done, info.size - done);
-        if (got <= 0)
-            TRY(sg_fail(err, SG_EFORMAT, "%s: %s: %s", b->path, what,
-                        got < 0 ? zip_file_strerror(file) : "is shorter than the zip says"));
-        done += (size_t)got;
-    }
-    *out = data;
-    *size = (size_t)info.size;
-    data = NULL;
-done:
-    if (file)
-        zip_fclose(file);
-    sg_free(data);
-    return st;
-}
-
 /* Each storage's entry, and that it holds as many bytes as the pickle says. */
 static sg_status match_storages(bag *b, sg_error *err)
 {
     torch *f = b->format;
+    sg_status st = SG_OK;
     for (size_t i = 0; i < f->n_storages; i++) {
         storage *s = &f->storages[i];
         char name[BAG_MAX_NAME + 300];
-        zip_stat_t info;
-        snprintf(name, sizeof name, "%sdata/%s", f->prefix, s->key);
-        s->entry = zip_name_locate(f->zip, name, 0);
-        if (s->entry < 0)
-            return sg_fail(err, SG_EFORMAT, "%s: holds no %s, the storage of a tensor", b->path, name);
+        uint64_t size;
         size_t width = bag_dtype_size(s->dtype);
-        if (zip_stat_index(f->zip, (zip_uint64_t)s->entry, 0, &info) != 0 || !(info.valid & ZIP_STAT_SIZE))
-            return zip_failed(b, f->zip, name, err);
-        if (width && s->elements > info.size / width)
-            return sg_fail(err, SG_EFORMAT, "%s: %s has %llu bytes, expected %llu elements of %zu", b->path, name,
-                           (unsigned long long)info.size, (unsigned long long)s->elements, width);
+        snprintf(name, sizeof name, "%sdata/%s", f->prefix, s->key);
+        int64_t entry = archive_find(f->zip, name);
+        if (entry < 0)
+            TRY(sg_fail(err, SG_EFORMAT, "%s: holds no %s, the storage of a tensor", b->path, name));
+        TRY(archive_size(f->zip, (size_t)entry, &size, err));
+        if (width && s->elements > size / width)
+            TRY(sg_fail(err, SG_EFORMAT, "%s: %s has %llu bytes, expected %llu elements of %zu", b->path, name,
+                        (unsigned long long)size, (unsigned long long)s->elements, width));
+        s->at = (uint64_t)entry;
     }
-    return SG_OK;
+done:
+    return st;
 }
 
-/* The number of entries as the zip's last record tells it: known before libzip makes a table of them. */
-static sg_status check_entries(bag *b, sg_error *err)
+/* The entry NAME/data.pkl; f->prefix becomes "NAME/". */
+static sg_status find_pickle(bag *b, size_t *entry, sg_error *err)
 {
-    sg_status st = SG_OK;
-    size_t n = b->file_size < (1 << 16) + 128 ? (size_t)b->file_size : (1 << 16) + 128;
-    unsigned char *tail = sg_calloc(n + 1, 1);
-    if (!tail)
-        return sg_fail(err, SG_ENOMEM, "%s: no memory", b->path);
-    TRY(bag_pread(b, b->file_size - n, tail, n, err));
-    for (size_t i = 0; i + 40 <= n; i++) /* end of central directory, 64 bit */
-        if (!memcmp(tail + i, "PK\6\6", 4)) {
-            uint64_t entries = 0;
-            for (int k = 7; k >= 0; k--)
-                entries = entries << 8 | tail[i + 32 + (size_t)k];
-            if (entries > MAX_ENTRIES)
-                TRY(sg_fail(err, SG_EFORMAT, "%s: a zip of %llu entries, at most %d are read", b->path,
-                            (unsigned long long)entries, MAX_ENTRIES));
-        }
-done:
-    sg_free(tail);
-    return st;
+    torch *f = b->format;
+    for (size_t i = 0; i < archive_count(f->zip); i++) {
+        const char *name = archive_name(f->zip, i);
+        size_t n = name ? strlen(name) : 0;
+        if (n < 8 || n >= BAG_MAX_NAME || strcmp(name + n - 8, "data.pkl") != 0 || (n > 8 && name[n - 9] != '/'))
+            continue;
+        if (!(f->prefix = sg_strndup(name, n - 8)))
+            return sg_fail(err, SG_ENOMEM, "%s: no memory", b->path);
+        *entry = i;
+        return SG_OK;
+    }
+    return sg_fail(err, SG_EFORMAT, "%s: a zip without data.pkl, not a PyTorch file", b->path);
 }
 
 sg_status bag_fill_torch_zip(bag *b, sg_error *err)
 {
     sg_status st = SG_OK;
-    int code = 0;
-    zip_int64_t pickle_entry = -1;
-    size_t used, size;
+    size_t used, size, entry = 0;
     unsigned char *order = NULL;
+    char name[BAG_MAX_NAME + 16];
     torch *f = sg_calloc(1, sizeof *f);
     if (!f)
         return sg_fail(err, SG_ENOMEM, "%s: no memory", b->path);
     b->format = f;
     b->close = torch_close;
     b->read = read_zip;
-    TRY(check_entries(b, err));
-    if (!(f->zip = zip_open(b->path, ZIP_RDONLY, &code))) {
-        zip_error_t e;
-        zip_error_init_with_code(&e, code);
-        st = sg_fail(err, SG_EFORMAT, "%s: %s", b->path, zip_error_strerror(&e));
-        zip_error_fini(&e);
-        goto done;
-    }
-    for (zip_int64_t i = 0; i < zip_get_num_entries(f->zip, 0) && pickle_entry < 0; i++) {
-        const char *name = zip_get_name(f->zip, (zip_uint64_t)i, ZIP_FL_ENC_RAW);
-        size_t n = name ? strlen(name) : 0;
-        if (n < 8 || n >= BAG_MAX_NAME || strcmp(name + n - 8, "data.pkl") != 0 || (n > 8 && name[n - 9] != '/'))
-            continue;
-        pickle_entry = i;
-        if (!(f->prefix = sg_strndup(name, n - 8)))
-            TRY(sg_fail(err, SG_ENOMEM, "%s: no memory", b->path));
-    }
-    if (pickle_entry < 0)
-        TRY(sg_fail(err, SG_EFORMAT, "%s: a zip without data.pkl, not a PyTorch file", b->path));
-    char name[BAG_MAX_NAME + 16];
+    TRY(archive_open(&f->zip, b, err));
+    TRY(find_pickle(b, &entry, err));
     snprintf(name, sizeof name, "%sbyteorder", f->prefix);
-    zip_int64_t byteorder = zip_name_locate(f->zip, name, 0);
+    int64_t byteorder = archive_find(f->zip, name);
     if (byteorder >= 0) {
-        TRY(read_entry(b, (zip_uint64_t)byteorder, name, &order, &size, err));
+        TRY(archive_read(f->zip, (size_t)byteorder, &order, &size, err));
         if (size != 6 || memcmp(order, "little", 6) != 0)
             TRY(sg_fail(err, SG_EFORMAT, "%s: was written in big-endian byte order, only little-endian is read", b->path));
     }
-    TRY(read_entry(b, (zip_uint64_t)pickle_entry, "data.pkl", &f->data, &size, err));
+    TRY(archive_read(f->zip, entry, &f->data, &size, err));
     TRY(pickle_read(&f->values, f->data, size, &used, NULL, b->path, err));
     TRY(fill_from_pickle(b, err));
     TRY(match_storages(b, err));

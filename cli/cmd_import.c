@@ -1,0 +1,58 @@
+/* stategrad import - a model trained elsewhere becomes a model file of ours. */
+#include "cli.h"
+
+#include "stategrad/import.h"
+
+static int run(int argc, char **argv)
+{
+    const char *output = NULL;
+    bool quiet = false;
+    model_options model = {0};
+    const option table[] = {
+        {"output", 'o', OPT_STRING, &output, "FILE", "the model file to write", 0, 0},
+        MODEL_OPTIONS(model),
+        {"quiet", 'q', OPT_FLAG, &quiet, NULL, "no report and no warnings", 0, 0},
+        {NULL, 0, OPT_FLAG, NULL, NULL, NULL, 0, 0},
+    };
+    sg_model *m = NULL;
+    sg_error err = {""};
+    progress_line line;
+    int code = parse_options(&cmd_import, table, &argc, argv, 1, 1);
+    if (code >= 0)
+        goto done;
+    if (!output) {
+        code = misuse("import: nothing to write: give -o MODEL");
+        goto done;
+    }
+    code = refuse_overwriting(output, (const char *const *)argv, 1);
+    if (code >= 0)
+        goto done;
+    sg_monitor monitor = progress_monitor(&line, quiet);
+    if (quiet)
+        monitor.warn = NULL;
+    code = load_model(&m, argv[0], &model, &monitor);
+    if (code >= 0)
+        goto done;
+    sg_status st = sg_model_write(m, output, &err);
+    code = st == SG_OK ? EXIT_DONE : fail(st, &err);
+    if (st == SG_OK && !quiet) {
+        const sg_model_shape *s = sg_model_get_shape(m);
+        printf("%s: %s, %zu layer%s, %zu %s, %s\n", output, sg_cell_name(s->cell), s->layers, s->layers == 1 ? "" : "s",
+               s->vocabulary ? s->vocabulary : s->embedding, s->vocabulary ? "words" : "features",
+               s->has_decoder ? "with its decoder" : "states only");
+    }
+done:
+    sg_model_free(m);
+    model_options_free(&model);
+    return code;
+}
+
+const command cmd_import = {
+    "import", "FILE", "a model trained elsewhere becomes a model file",
+    "Reads safetensors, PyTorch .pt/.pth (zip and legacy; nothing in them is executed), Keras .h5, ONNX and raw TensorFlow\n"
+    "kernels (.npy, .npz), by content. Finds the recurrent layers, the embedding and the decoder by name and shape; where\n"
+    "two readings fit it lists them, and --map says which is meant. `stategrad info FILE` shows the reading. Examples:\n"
+    "  stategrad import lm.pt -o lm.safetensors\n"
+    "  stategrad import chars.pt --vocab chars.json -o chars.safetensors\n"
+    "  stategrad import kernel.npy --map rnn.kernel_l0=kernel.npy --map rnn.bias_l0=bias.npy --forget-bias 1 -o tf.safetensors",
+    run};

@@ -1,0 +1,155 @@
+/* libzip behind a door that checks what a file may make it do. */
+#include "archive.h"
+
+#include "base/base_internal.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <zip.h>
+
+enum { MAX_ENTRIES = 1 << 16, TAIL = (1 << 16) + 128, GROWTH = 1 << 23 };
+
+struct archive {
+    zip_t *zip;
+    const char *path;
+    uint64_t file_size;
+    zip_file_t *open; /* the entry that is being read */
+    size_t open_entry;
+    uint64_t open_at;
+};
+
+void archive_close(archive *a)
+{
+    if (!a)
+        return;
+    if (a->open)
+        zip_fclose(a->open);
+    if (a->zip)
+        zip_discard(a->zip);
+    sg_free(a);
+}
+
+static sg_status failed(const archive *a, const char *what, sg_error *err)
+{
+    return sg_fail(err, SG_EFORMAT, "%s: %s: %s", a->path, what, zip_strerror(a->zip));
+}
+
+/* The number of entries as the zip's last record tells it: known before libzip makes a table of them. */
+static sg_status check_entries(bag *b, sg_error *err)
+{
+    sg_status st = SG_OK;
+    size_t n = b->file_size < TAIL ? (size_t)b->file_size : TAIL;
+    unsigned char *tail = sg_calloc(n + 1, 1);
+    if (!tail)
+        return sg_fail(err, SG_ENOMEM, "%s: no memory", b->path);
+    TRY(bag_pread(b, b->file_size - n, tail, n, err));
+    for (size_t i = 0; i + 40 <= n; i++) /* end of central directory, 64 bit */
+        if (!memcmp(tail + i, "PK\6\6", 4)) {
+            uint64_t entries = 0;
+            for (size_t k = 8; k > 0; k--)
+                entries = entries << 8 | tail[i + 31 + k];
+            if (entries > MAX_ENTRIES)
+                TRY(sg_fail(err, SG_EFORMAT, "%s: a zip of %llu entries, at most %d are read", b->path,
+                            (unsigned long long)entries, MAX_ENTRIES));
+        }
+done:
+    sg_free(tail);
+    return st;
+}
+
+sg_status archive_open(archive **out, bag *b, sg_error *err)
+{
+    sg_status st;
+    int code = 0;
+    *out = NULL;
+    archive *a = sg_calloc(1, sizeof *a);
+    if (!a)
+        return sg_fail(err, SG_ENOMEM, "%s: no memory", b->path);
+    a->path = b->path;
+    a->file_size = b->file_size;
+    TRY(check_entries(b, err));
+    if (!(a->zip = zip_open(b->path, ZIP_RDONLY, &code))) {
+        zip_error_t e;
+        zip_error_init_with_code(&e, code);
+        st = sg_fail(err, code == ZIP_ER_MEMORY ? SG_ENOMEM : SG_EFORMAT, "%s: %s", b->path, zip_error_strerror(&e));
+        zip_error_fini(&e);
+        goto done;
+    }
+    *out = a;
+    a = NULL;
+done:
+    archive_close(a);
+    return st;
+}
+
+size_t archive_count(const archive *a)
+{
+    zip_int64_t n = zip_get_num_entries(a->zip, 0);
+    return n > 0 ? (size_t)n : 0;
+}
+
+const char *archive_name(const archive *a, size_t entry)
+{
+    return zip_get_name(a->zip, entry, ZIP_FL_ENC_RAW);
+}
+
+int64_t archive_find(const archive *a, const char *name)
+{
+    return zip_name_locate(a->zip, name, ZIP_FL_ENC_RAW);
+}
+
+sg_status archive_size(const archive *a, size_t entry, uint64_t *size, sg_error *err)
+{
+    zip_stat_t info;
+    if (zip_stat_index(a->zip, entry, 0, &info) != 0 || !(info.valid & ZIP_STAT_SIZE))
+        return failed(a, "an entry", err);
+    *size = info.size;
+    return SG_OK;
+}
+
+sg_status archive_fetch(archive *a, size_t entry, uint64_t at, void *bytes, size_t n, const char *what, sg_error *err)
+{
+    char scratch[4096];
+    if (!a->open || a->open_entry != entry || at < a->open_at) {
+        if (a->open)
+            zip_fclose(a->open);
+        a->open_at = 0;
+        a->open_entry = entry;
+        if (!(a->open = zip_fopen_index(a->zip, entry, 0)))
+            return failed(a, what, err);
+    }
+    while (a->open_at < at + n) {
+        bool skip = a->open_at < at;
+        uint64_t want = skip ? at - a->open_at : at + n - a->open_at;
+        if (skip && want > sizeof scratch)
+            want = sizeof scratch;
+        zip_int64_t got = zip_fread(a->open, skip ? scratch : (char *)bytes + (a->open_at - at), want);
+        if (got <= 0)
+            return sg_fail(err, SG_EFORMAT, "%s: %s: %s", a->path, what,
+                           got < 0 ? zip_file_strerror(a->open) : "is shorter than the zip says");
+        a->open_at += (uint64_t)got;
+    }
+    return SG_OK;
+}
+
+sg_status archive_read(archive *a, size_t entry, unsigned char **out, size_t *size, sg_error *err)
+{
+    sg_status st;
+    uint64_t bytes;
+    const char *name = archive_name(a, entry);
+    unsigned char *data = NULL;
+    *out = NULL;
+    TRY(archive_size(a, entry, &bytes, err));
+    if (bytes > a->file_size + GROWTH)
+        TRY(sg_fail(err, SG_EFORMAT, "%s: %s unpacks to %llu bytes from a file of %llu (a zip bomb?)", a->path,
+                    name ? name : "an entry", (unsigned long long)bytes, (unsigned long long)a->file_size));
+    if (!(data = sg_calloc((size_t)bytes + 1, 1)))
+        TRY(sg_fail(err, SG_ENOMEM, "%s: no memory for %llu bytes", a->path, (unsigned long long)bytes));
+    TRY(archive_fetch(a, entry, 0, data, (size_t)bytes, name ? name : "an entry", err));
+    *out = data;
+    *size = (size_t)bytes;
+    data = NULL;
+done:
+    sg_free(data);
+    return st;
+}

@@ -1,0 +1,217 @@
+/* What `stategrad info` says of a model file: its tensors, and the reading that import would make. */
+#include "plan.h"
+#include "vocabulary.h"
+
+#include "base/base_internal.h"
+
+#include <jansson.h>
+#include <string.h>
+
+static const char *const activations[] = {"linear", "relu", "tanh"};
+
+/* The roles of a plan in the order of our model file. */
+typedef struct {
+    char role[32];
+    const plan_source *source;
+} role_entry;
+
+static size_t list_roles(const plan *p, role_entry out[4 * SG_MAX_LAYERS + 3])
+{
+    static const char *const names[] = {"weight_ih", "weight_hh", "bias_ih", "bias_hh"};
+    size_t n = 0;
+    if (p->encoder.tensor)
+        out[n++] = (role_entry){"encoder.weight", &p->encoder};
+    for (size_t k = 0; k < p->shape.layers; k++) {
+        const plan_layer *l = &p->layers[k];
+        const plan_source *const sources[] = {&l->W_ih, &l->W_hh, &l->b_ih, &l->b_hh};
+        for (size_t r = 0; r < 4; r++)
+            if (sources[r]->tensor) {
+                snprintf(out[n].role, sizeof out[n].role, "rnn.%s_l%zu", names[r], k);
+                out[n++].source = sources[r];
+            }
+    }
+    if (p->decoder.tensor)
+        out[n++] = (role_entry){"decoder.weight", &p->decoder};
+    if (p->decoder_bias.tensor)
+        out[n++] = (role_entry){"decoder.bias", &p->decoder_bias};
+    return n;
+}
+
+/* ---- text ---- */
+
+/* Names come from the file: control characters would play tricks on a terminal. */
+static void print_name(FILE *to, const char *name)
+{
+    for (; *name; name++)
+        fputc((unsigned char)*name < 0x20 || *name == 0x7f ? '?' : *name, to);
+}
+
+static void print_reading(FILE *to, const plan *p, const sg_vocab *vocab, const sg_error *why_no_words)
+{
+    const sg_model_shape *s = &p->shape;
+    role_entry roles[4 * SG_MAX_LAYERS + 3];
+    fprintf(to, "reading: %s, %zu layer%s of ", sg_cell_name(s->cell), s->layers, s->layers == 1 ? "" : "s");
+    for (size_t k = 0; k < s->layers; k++)
+        fprintf(to, "%s%zu", k ? ", " : "", s->hidden[k]);
+    if (s->vocabulary)
+        fprintf(to, " units, %zu words in %zu dimensions\n", s->vocabulary, s->embedding);
+    else
+        fprintf(to, " units, inputs of %zu features\n", s->embedding);
+    size_t n = list_roles(p, roles);
+    for (size_t i = 0; i < n; i++) {
+        fprintf(to, "  %-20s = ", roles[i].role);
+        print_name(to, roles[i].source->tensor->name);
+        fputc('\n', to);
+    }
+    if (s->has_decoder)
+        fprintf(to, "  decoder: %s%s\n", s->tied ? "tied to the embedding, " : "",
+                s->output == SG_OUTPUT_LINEAR ? "linear" : s->output == SG_OUTPUT_RELU ? "after a ReLU" : "after tanh");
+    else {
+        fputs("  no decoder: states only", to);
+        fputs(p->no_decoder[0] ? ": " : "", to);
+        print_name(to, p->no_decoder);
+        fputc('\n', to);
+    }
+    if (vocab)
+        fprintf(to, "  vocabulary: %zu %s\n", sg_vocab_size(vocab), s->unit == SG_UNIT_CHAR ? "characters" : "words");
+    else if (s->vocabulary)
+        fprintf(to, "  vocabulary: %s\n", why_no_words->msg);
+    for (size_t i = 0; i < p->n_notes; i++) {
+        fputs("  note: ", to);
+        print_name(to, p->notes[i]);
+        fputc('\n', to);
+    }
+}
+
+static void print_text(FILE *to, const bag *b, const plan *p, const sg_error *why, const sg_vocab *vocab,
+                       const sg_error *why_no_words)
+{
+    fprintf(to, "%s: %s, %llu bytes, %zu tensors\n", b->path, sg_file_kind_name(b->kind),
+            (unsigned long long)b->file_size, b->n);
+    for (size_t i = 0; i < b->n; i++) {
+        char shape[96];
+        const bag_tensor *t = &b->tensors[i];
+        fprintf(to, "  %-9s %-16s ", bag_dtype_name(t->dtype), bag_shape(t, shape));
+        print_name(to, t->name);
+        if (t->layer_class) {
+            fputs("  (", to);
+            print_name(to, t->layer_class);
+            fputc(')', to);
+        }
+        fputc('\n', to);
+    }
+    if (p)
+        print_reading(to, p, vocab, why_no_words);
+    else
+        fprintf(to, "reading: none: %s\n", why->msg);
+}
+
+/* ---- JSON ---- */
+
+/* Names that are not UTF-8 are told with ? in place of what is wrong, never dropped. */
+static json_t *text_json(const char *s)
+{
+    json_t *j = json_string(s);
+    char safe[BAG_MAX_NAME];
+    if (j)
+        return j;
+    size_t n = 0;
+    for (; s[n] && n + 1 < sizeof safe; n++)
+        safe[n] = (unsigned char)s[n] < 0x80 ? s[n] : '?';
+    safe[n] = 0;
+    return json_string(safe);
+}
+
+static json_t *tensors_json(const bag *b)
+{
+    json_t *list = json_array();
+    for (size_t i = 0; i < b->n; i++) {
+        const bag_tensor *t = &b->tensors[i];
+        json_t *dims = json_array();
+        for (unsigned k = 0; k < t->rank; k++)
+            json_array_append_new(dims, json_integer((json_int_t)t->dims[k]));
+        json_t *o = json_pack("{s:o, s:o, s:s}", "name", text_json(t->name), "shape", dims, "dtype",
+                              bag_dtype_name(t->dtype));
+        if (t->layer_class)
+            json_object_set_new(o, "class", text_json(t->layer_class));
+        json_array_append_new(list, o);
+    }
+    return list;
+}
+
+static json_t *reading_json(const plan *p, const sg_vocab *vocab, const sg_error *why_no_words)
+{
+    const sg_model_shape *s = &p->shape;
+    role_entry roles[4 * SG_MAX_LAYERS + 3];
+    json_t *hidden = json_array(), *map = json_object(), *notes = json_array();
+    for (size_t k = 0; k < s->layers; k++)
+        json_array_append_new(hidden, json_integer((json_int_t)s->hidden[k]));
+    size_t n = list_roles(p, roles);
+    for (size_t i = 0; i < n; i++)
+        json_object_set_new(map, roles[i].role, text_json(roles[i].source->tensor->name));
+    for (size_t i = 0; i < p->n_notes; i++)
+        json_array_append_new(notes, text_json(p->notes[i]));
+    json_t *o = json_pack("{s:s, s:I, s:o, s:I, s:I, s:b, s:b, s:s, s:o, s:o}", "cell", sg_cell_name(s->cell), "layers",
+                          (json_int_t)s->layers, "hidden", hidden, "embedding", (json_int_t)s->embedding, "vocabulary",
+                          (json_int_t)s->vocabulary, "decoder", s->has_decoder, "tied", s->tied, "output_activation",
+                          activations[s->output], "roles", map, "notes", notes);
+    if (p->no_decoder[0])
+        json_object_set_new(o, "no_decoder", text_json(p->no_decoder));
+    if (vocab)
+        json_object_set_new(o, "unit", json_string(s->unit == SG_UNIT_CHAR ? "char" : "word"));
+    else if (s->vocabulary)
+        json_object_set_new(o, "no_vocabulary", text_json(why_no_words->msg));
+    return o;
+}
+
+static sg_status print_json(FILE *to, const bag *b, const plan *p, const sg_error *why, const sg_vocab *vocab,
+                            const sg_error *why_no_words, sg_error *err)
+{
+    json_t *o = json_pack("{s:o, s:s, s:I, s:o}", "file", text_json(b->path), "kind", sg_file_kind_name(b->kind), "bytes",
+                          (json_int_t)b->file_size, "tensors", tensors_json(b));
+    if (!o)
+        return sg_fail(err, SG_ENOMEM, "%s: no memory", b->path);
+    if (p)
+        json_object_set_new(o, "reading", reading_json(p, vocab, why_no_words));
+    else
+        json_object_set_new(o, "no_reading", text_json(why->msg));
+    int bad = json_dumpf(o, to, JSON_COMPACT);
+    json_decref(o);
+    fputc('\n', to);
+    return bad ? sg_fail(err, SG_EIO, "cannot be written") : SG_OK;
+}
+
+sg_status sg_import_describe(FILE *to, const char *path, const sg_import_config *cfg, bool json, sg_error *err)
+{
+    sg_status st, found;
+    sg_import_config automatic;
+    sg_error why = {0}, why_no_words = {0};
+    bag *b = NULL;
+    sg_vocab *vocab = NULL;
+    if (!cfg) {
+        sg_import_defaults(&automatic);
+        cfg = &automatic;
+    }
+    plan *p = sg_calloc(1, sizeof *p);
+    if (!p)
+        return sg_fail(err, SG_ENOMEM, "%s: no memory", path);
+    TRY(bag_open(&b, path, err));
+    TRY(bag_add_named_arrays(b, cfg, err));
+    found = plan_find(p, b, cfg, &why);
+    if (found == SG_OK)
+        (void)vocabulary_find(&vocab, p, b, cfg, &why_no_words);
+    else if (found != SG_EFORMAT) {
+        st = sg_fail(err, found, "%s", why.msg);
+        goto done;
+    }
+    const plan *reading = found == SG_OK ? p : NULL;
+    if (json)
+        TRY(print_json(to, b, reading, &why, vocab, &why_no_words, err));
+    else
+        print_text(to, b, reading, &why, vocab, &why_no_words);
+done:
+    sg_vocab_free(vocab);
+    sg_free(p);
+    bag_free(b);
+    return st;
+}
