@@ -97,6 +97,8 @@ void model_options_free(model_options *o);
 /* ---- the commands ---- */
 extern const command *const commands[]; /* NULL-terminated */
 extern const command cmd_import, cmd_info;
+extern const command cmd_train;
+extern const command cmd_eval;
 extern const command cmd_report;
 extern const command cmd_words;
 

@@ -6,6 +6,8 @@
 #include <string.h>
 
 const command *const commands[] = {
+    &cmd_train,
+    &cmd_eval,
     &cmd_report,
     &cmd_words,
     &cmd_import,

@@ -16,7 +16,7 @@ typedef struct {
     unsigned epochs;            /* 10 */
     unsigned patience;          /* stop after so many epochs without a better validation perplexity; 0: never */
     sg_optimizer optimizer;     /* SGD */
-    double lr;                  /* 1 (SGD), 0.001 (Adam) */
+    double lr;                  /* 1; Adam wants about 0.001 */
     double lr_decay;            /* 0.8, per epoch ... */
     unsigned decay_after;       /* ... after this epoch, 6 */
     double clip;                /* largest gradient norm, 5; 0: none */
@@ -43,9 +43,12 @@ typedef struct {
     double tokens_per_second;
 } sg_train_result;
 
-/* Trains m in place; at the end m holds the weights of the best epoch. Same seed, build, machine and threads: same
- * bytes. SG_ENONFINITE: divergence, with epoch, step and tensor; the best weights so far are in m. SG_ECANCELLED:
- * asked to stop, checkpoint written. */
+/* Initialises and trains m; at the end m holds the weights of the best epoch (by validation perplexity; without a
+ * validation stream, of the last one) and tells in its metadata how it was trained. Same seed, build and machine: same
+ * bytes, for any number of threads, interrupted and resumed or not. SG_ENONFINITE: divergence, with epoch, step and
+ * tensor; SG_ENOCONV: the loss explodes; SG_ECANCELLED: asked to stop, checkpoint written. In these cases result is
+ * filled too, and if result->epochs > 0 the best weights so far are in m. SG_EFORMAT, SG_EINVAL on resume: the
+ * checkpoint and its predecessor are damaged, or of another run. Without a checkpoint file yet, resume starts anew. */
 sg_status sg_train(sg_train_result *result, sg_model *m, const sg_stream *train, const sg_stream *valid,
                    const sg_train_config *cfg, const sg_monitor *monitor, sg_error *err);
 

@@ -1,0 +1,291 @@
+/* stategrad train - a language model from a corpus. */
+#include "cli.h"
+
+#include "stategrad/train.h"
+
+#include <inttypes.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { DEFAULT_VOCABULARY = 10000 };
+
+typedef struct {
+    const char *output, *preset, *cell, *unit, *format, *optimizer, *vocab_file;
+    option_list valid;
+    size_t vocab_size, min_count, hidden, patience, epochs, decay_after;
+    bool no_eos, quiet;
+    sg_model_shape shape;
+    sg_train_config train;
+} settings;
+
+static bool pick(const char *text, const char *const *names, int *index)
+{
+    for (int i = 0; names[i]; i++)
+        if (!strcmp(text, names[i])) {
+            *index = i;
+            return true;
+        }
+    return false;
+}
+
+/* The preset stands under all other options, wherever it is written. */
+static int apply_preset(settings *s, int argc, char **argv)
+{
+    const char *name = NULL;
+    for (int i = 1; i < argc && strcmp(argv[i], "--"); i++) {
+        if (!strncmp(argv[i], "--preset=", 9))
+            name = argv[i] + 9;
+        else if (!strcmp(argv[i], "--preset") && i + 1 < argc)
+            name = argv[i + 1];
+    }
+    if (name && strcmp(name, "paper"))
+        return misuse("train: --preset: expected 'paper', found '%s'", name);
+    sg_train_defaults(&s->train);
+    if (name)
+        sg_train_preset_paper(&s->train, &s->shape);
+    return -1;
+}
+
+static int choose(settings *s)
+{
+    static const char *const cells[] = {"lstm", "gru", "rnn", NULL}, *const units[] = {"word", "char", NULL};
+    static const char *const formats[] = {"auto", "text", "conllu", "tagged", NULL};
+    static const char *const optimizers[] = {"sgd", "adam", NULL};
+    static const sg_cell kinds[] = {SG_CELL_LSTM, SG_CELL_GRU, SG_CELL_TANH};
+    int i;
+    if (!pick(s->cell, cells, &i))
+        return misuse("train: --cell: expected lstm, gru or rnn, found '%s'", s->cell);
+    s->shape.cell = kinds[i];
+    if (!pick(s->unit, units, &i))
+        return misuse("train: --unit: expected word or char, found '%s'", s->unit);
+    s->shape.unit = (sg_unit)i;
+    if (!pick(s->format, formats, &i))
+        return misuse("train: --format: expected auto, text, conllu or tagged, found '%s'", s->format);
+    if (!pick(s->optimizer, optimizers, &i))
+        return misuse("train: --optimizer: expected sgd or adam, found '%s'", s->optimizer);
+    s->train.optimizer = (sg_optimizer)i;
+    if (s->train.lr == 0)
+        s->train.lr = s->train.optimizer == SG_ADAM ? 0.001 : 1;
+    for (size_t k = 0; k < SG_MAX_LAYERS; k++)
+        s->shape.hidden[k] = s->hidden;
+    s->shape.eos = !s->no_eos;
+    s->shape.has_decoder = true;
+    s->train.epochs = (unsigned)s->epochs;
+    s->train.patience = (unsigned)s->patience;
+    s->train.decay_after = (unsigned)s->decay_after;
+    if (s->shape.tied && s->hidden != s->shape.embedding)
+        return misuse("train: --tied: needs --hidden-size = --embedding-size, found %zu and %zu", s->hidden,
+                      s->shape.embedding);
+    if (s->shape.tied && s->train.freeze_embeddings)
+        return misuse("train: --freeze-embeddings does not go with --tied: the decoder must learn");
+    if (s->train.freeze_embeddings && !s->train.embeddings)
+        return misuse("train: --freeze-embeddings needs --embeddings FILE");
+    if (s->train.resume && !s->train.checkpoint)
+        return misuse("train: --resume needs --checkpoint FILE");
+    if (s->vocab_file && (s->vocab_size || s->min_count))
+        return misuse("train: --vocab does not go with --vocab-size and --min-count");
+    if (s->patience && !s->valid.n)
+        return misuse("train: --patience needs --valid FILE");
+    if (!s->output)
+        return misuse("train: nowhere to write the model: give -o MODEL");
+    return -1;
+}
+
+static sg_format format_of(const settings *s)
+{
+    static const char *const formats[] = {"auto", "text", "conllu", "tagged", NULL};
+    int i = 0;
+    pick(s->format, formats, &i);
+    return (sg_format)i;
+}
+
+static sg_status build_vocab(sg_vocab **out, const sg_corpus_config *corpus, size_t size, size_t min_count,
+                             sg_error *err)
+{
+    sg_corpus *c;
+    sg_vocab_config cfg = {.size = size, .min_count = min_count, .unk = corpus->unit == SG_UNIT_WORD};
+    sg_status st = sg_corpus_open(&c, corpus, err);
+    if (st == SG_OK)
+        st = sg_vocab_build(out, c, &cfg, err);
+    sg_corpus_close(c);
+    return st;
+}
+
+static sg_status make_vocab(sg_vocab **out, const settings *s, const sg_corpus_config *corpus, sg_error *err)
+{
+    sg_status st;
+    if (s->vocab_file) {
+        sg_corpus *c;
+        if ((st = sg_vocab_read(out, s->vocab_file, err)) != SG_OK || (st = sg_corpus_open(&c, corpus, err)) != SG_OK)
+            return st;
+        st = sg_vocab_recount(*out, c, err);
+        sg_corpus_close(c);
+        return st;
+    }
+    st = build_vocab(out, corpus, s->vocab_size, s->min_count, err);
+    if (st != SG_OK || s->vocab_size || corpus->unit == SG_UNIT_CHAR || sg_vocab_size(*out) <= DEFAULT_VOCABULARY)
+        return st;
+    sg_vocab_free(*out);
+    *out = NULL;
+    return build_vocab(out, corpus, DEFAULT_VOCABULARY, s->min_count, err);
+}
+
+typedef struct {
+    sg_spool *spool;
+    sg_vocab *vocab;
+    sg_stream *train, *valid;
+    sg_model *model;
+} work;
+
+static void work_free(work *w)
+{
+    sg_model_free(w->model);
+    sg_stream_free(w->train);
+    sg_stream_free(w->valid);
+    sg_vocab_free(w->vocab);
+    sg_spool_free(w->spool);
+}
+
+/* Streams and an empty model. */
+static sg_status prepare(work *w, settings *s, const char *const *paths, size_t n_paths, const sg_monitor *monitor,
+                         sg_error *err)
+{
+    sg_status st = sg_spool_new(&w->spool, paths, n_paths, err);
+    sg_corpus_config corpus = {.paths = paths, .n_paths = n_paths, .format = format_of(s), .unit = s->shape.unit,
+                               .eos = s->shape.eos, .spool = w->spool};
+    if (st != SG_OK || (st = make_vocab(&w->vocab, s, &corpus, err)) != SG_OK ||
+        (st = sg_stream_new(&w->train, &corpus, w->vocab, NULL, monitor, err)) != SG_OK)
+        return st;
+    if (s->valid.n) {
+        corpus.paths = s->valid.items;
+        corpus.n_paths = s->valid.n;
+        corpus.spool = NULL;
+        if ((st = sg_stream_new(&w->valid, &corpus, w->vocab, NULL, monitor, err)) != SG_OK)
+            return st;
+    }
+    s->shape.vocabulary = sg_vocab_size(w->vocab);
+    return sg_model_new(&w->model, &s->shape, w->vocab, err);
+}
+
+static void print_result(const settings *s, const work *w, const sg_train_result *r)
+{
+    const sg_stream_counts *n = sg_stream_info(w->train);
+    const char *best = sg_model_meta(w->model, "best_epoch");
+    printf("%s: %s, %zu layer%s, %zu %s, trained on %" PRIu64 " tokens (%.1f %% <unk>)\n", s->output,
+           sg_cell_name(s->shape.cell), s->shape.layers, s->shape.layers == 1 ? "" : "s", s->shape.vocabulary,
+           s->shape.unit == SG_UNIT_CHAR ? "characters" : "words", n->tokens,
+           100 * (double)n->unknown / (double)n->tokens);
+    if (w->valid)
+        printf("Best of %u epoch%s: epoch %s, validation perplexity %.2f (%.4f nats per token); training ran at %.0f "
+               "tokens/s.\n",
+               r->epochs, r->epochs == 1 ? "" : "s", best ? best : "?", exp(r->best_valid_nats), r->best_valid_nats,
+               r->tokens_per_second);
+    else
+        printf("%u epoch%s, training perplexity %.2f (no --valid: the last epoch is kept); training ran at %.0f "
+               "tokens/s.\n",
+               r->epochs, r->epochs == 1 ? "" : "s", exp(r->train_nats), r->tokens_per_second);
+}
+
+static int train(settings *s, const char *const *paths, size_t n_paths)
+{
+    work w = {0};
+    sg_error err = {""}, second = {""};
+    sg_train_result result = {0};
+    progress_line line;
+    sg_monitor monitor = progress_monitor(&line, s->quiet);
+    sg_status st = prepare(&w, s, paths, n_paths, &monitor, &err);
+    bool begun = st == SG_OK;
+    if (begun)
+        st = sg_train(&result, w.model, w.train, w.valid, &s->train, &monitor, &err);
+    progress_done(&line);
+    /* A run that diverged, or that was stopped without a checkpoint, leaves its best weights. */
+    bool rescue = begun && result.epochs > 0 &&
+                  (st == SG_ENONFINITE || st == SG_ENOCONV || (st == SG_ECANCELLED && !s->train.checkpoint));
+    if (st == SG_OK) {
+        st = sg_model_write(w.model, s->output, &err);
+        if (st == SG_OK)
+            print_result(s, &w, &result);
+    } else if (rescue && sg_model_write(w.model, s->output, &second) == SG_OK)
+        fprintf(stderr, "stategrad: the best of the %u epochs done is in %s\n", result.epochs, s->output);
+    int code = st == SG_OK ? EXIT_DONE : fail(st, &err);
+    work_free(&w);
+    return code;
+}
+
+static int run(int argc, char **argv)
+{
+    settings s = {.cell = "lstm", .unit = "word", .format = "auto", .optimizer = "sgd",
+                  .shape = {.layers = 1, .embedding = 64, .hidden = {256}}};
+    int code = apply_preset(&s, argc, argv);
+    if (code >= 0)
+        return code;
+    s.hidden = s.shape.hidden[0];
+    s.epochs = s.train.epochs;
+    s.decay_after = s.train.decay_after;
+    s.train.lr = 0;
+    const double sizes = 1 << 24;
+    const option table[] = {
+        {"output", 'o', OPT_STRING, &s.output, "MODEL", "the model file to write", 0, 0},
+        {"valid", 0, OPT_LIST, &s.valid, "FILE", "validation corpus: the epoch best on it is kept", 0, 0},
+        {"preset", 0, OPT_STRING, &s.preset, "paper", "Verwimp et al. 2018: 39 epochs of 200 steps, else the defaults", 0, 0},
+        {"cell", 0, OPT_STRING, &s.cell, "KIND", "lstm (default), gru or rnn", 0, 0},
+        {"layers", 0, OPT_SIZE, &s.shape.layers, "N", "1", 1, SG_MAX_LAYERS},
+        {"embedding-size", 0, OPT_SIZE, &s.shape.embedding, "N", "64", 1, sizes},
+        {"hidden-size", 0, OPT_SIZE, &s.hidden, "N", "256, of every layer", 1, sizes},
+        {"tied", 0, OPT_FLAG, &s.shape.tied, NULL, "the decoder uses the embeddings", 0, 0},
+        {"unit", 0, OPT_STRING, &s.unit, "UNIT", "word (default) or char", 0, 0},
+        {"format", 0, OPT_STRING, &s.format, "FORMAT", "auto (by extension), text, conllu or tagged", 0, 0},
+        {"no-eos", 0, OPT_FLAG, &s.no_eos, NULL, "no <eos> at line ends", 0, 0},
+        {"vocab-size", 0, OPT_SIZE, &s.vocab_size, "N", "words, <unk> and <eos> included (at most 10000)", 2, 1 << 27},
+        {"min-count", 0, OPT_SIZE, &s.min_count, "N", "leave out words seen less often", 1, 1e15},
+        {"vocab", 0, OPT_STRING, &s.vocab_file, "FILE", "one word a line in id order, or JSON", 0, 0},
+        {"embeddings", 0, OPT_STRING, &s.train.embeddings, "FILE", "begin with word2vec vectors (text or binary)", 0, 0},
+        {"freeze-embeddings", 0, OPT_FLAG, &s.train.freeze_embeddings, NULL, "and leave all embeddings as they are", 0, 0},
+        {"steps", 0, OPT_SIZE, &s.train.steps, "N", "50, of back-propagation through time", 1, 1 << 20},
+        {"batch", 0, OPT_SIZE, &s.train.batch, "N", "20 sequences side by side", 1, 1 << 20},
+        {"epochs", 0, OPT_SIZE, &s.epochs, "N", "10", 1, 1e6},
+        {"patience", 0, OPT_SIZE, &s.patience, "N", "stop after N epochs without a better validation (0: never)", 0, 1e6},
+        {"optimizer", 0, OPT_STRING, &s.optimizer, "KIND", "sgd (default) or adam", 0, 0},
+        {"lr", 0, OPT_REAL, &s.train.lr, "X", "learning rate: 1 (sgd), 0.001 (adam)", 1e-12, 1e6},
+        {"lr-decay", 0, OPT_REAL, &s.train.lr_decay, "X", "0.8: what lr is multiplied with ...", 1e-6, 1},
+        {"decay-after", 0, OPT_SIZE, &s.decay_after, "N", "6: ... for every epoch after this one", 0, 1e6},
+        {"clip", 0, OPT_REAL, &s.train.clip, "X", "5: largest norm of the gradient (0: any)", 0, 1e30},
+        {"dropout", 0, OPT_REAL, &s.train.dropout, "P", "0.5, on embeddings and layer outputs", 0, 0.999},
+        {"init", 0, OPT_REAL, &s.train.init, "X", "0.05: weights begin uniform in -X..X", 1e-30, 1e6},
+        {"seed", 0, OPT_U64, &s.train.seed, "N", "1", 0, 0},
+        {"checkpoint", 0, OPT_STRING, &s.train.checkpoint, "FILE", "save progress there, every epoch and ...", 0, 0},
+        {"checkpoint-minutes", 0, OPT_REAL, &s.train.checkpoint_minutes, "X", "... every 10 minutes", 0, 1e6},
+        {"resume", 0, OPT_FLAG, &s.train.resume, NULL, "go on from the checkpoint", 0, 0},
+        {"log", 0, OPT_STRING, &s.train.log_path, "FILE", "JSON lines, one an epoch", 0, 0},
+        {"threads", 0, OPT_INT, &s.train.threads, "N", "all cores", 0, 1024},
+        {"quiet", 'q', OPT_FLAG, &s.quiet, NULL, "no progress", 0, 0},
+        {NULL, 0, OPT_FLAG, NULL, NULL, NULL, 0, 0},
+    };
+    code = parse_options(&cmd_train, table, &argc, argv, 1, 0);
+    if (code < 0)
+        code = choose(&s);
+    const char *inputs[3] = {s.vocab_file, s.train.embeddings, s.output};
+    const char *outputs[] = {s.output, s.train.checkpoint, s.train.log_path};
+    for (size_t i = 0; code < 0 && i < 3; i++) {
+        code = refuse_overwriting(outputs[i], (const char *const *)argv, (size_t)argc);
+        if (code < 0 && s.valid.n)
+            code = refuse_overwriting(outputs[i], s.valid.items, s.valid.n);
+        if (code < 0)
+            code = refuse_overwriting(outputs[i], inputs, i ? 3 : 2);
+        if (code < 0 && i == 2)
+            code = refuse_overwriting(outputs[2], outputs + 1, 1);
+    }
+    if (code < 0)
+        code = train(&s, (const char *const *)argv, (size_t)argc);
+    option_list_free(&s.valid);
+    return code;
+}
+
+const command cmd_train = {
+    "train", "CORPUS...", "train a language model",
+    "Trains a recurrent language model by truncated back-propagation through time and writes it as a safetensors file\n"
+    "that PyTorch's word_language_model takes. The corpus is text (one sentence a line), CoNLL-U or word/tag; .gz,\n"
+    "folders and - are read. Example:\n"
+    "  stategrad train train.txt --valid valid.txt --epochs 10 --checkpoint run.ckpt -o model.safetensors",
+    run};

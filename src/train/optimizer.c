@@ -1,0 +1,136 @@
+#include "optimizer.h"
+
+#include "../base/base_internal.h"
+
+#include <math.h>
+
+/* Work goes in chunks of fixed size, sums are added in the order of chunks: the same bytes for any number of threads. */
+enum { CHUNK = 1 << 14 };
+
+struct sg_stepper {
+    const sg_model *m;
+    sg_optimizer kind;
+    int threads;
+    size_t begin, end; /* of the dense part of the block, in floats */
+    size_t sparse_end; /* the encoder is [0, sparse_end) when its rows are listed; 0: it is part of the dense part */
+    size_t E;
+    double *sums;      /* one a chunk */
+    float *moments;
+    uint64_t count;
+};
+
+sg_status sg_stepper_new(sg_stepper **out, const sg_model *m, sg_optimizer kind, bool frozen, int threads,
+                         sg_error *err)
+{
+    sg_status st = SG_OK;
+    const sg_model_shape *shape = sg_model_get_shape(m);
+    size_t size = sg_model_block_size(m);
+    *out = NULL;
+    sg_stepper *s = sg_calloc(1, sizeof *s);
+    if (!s)
+        return sg_fail(err, SG_ENOMEM, "optimizer: no memory");
+    *s = (sg_stepper){.m = m, .kind = kind, .threads = threads, .end = size, .E = shape->embedding};
+    size_t encoder = (size_t)(sg_model_find(m, "rnn.weight_ih_l0")->data - sg_model_block(m));
+    if (frozen)
+        s->begin = encoder;
+    else if (kind == SG_SGD && !shape->tied)
+        s->begin = s->sparse_end = encoder;
+    if (!(s->sums = sg_calloc(size / CHUNK + 2, sizeof *s->sums)) ||
+        (kind == SG_ADAM && !(s->moments = sg_calloc(2, size * sizeof(float)))))
+        TRY(sg_fail(err, SG_ENOMEM, "optimizer: no memory for %zu parameters", size));
+    *out = s;
+    s = NULL;
+done:
+    sg_stepper_free(s);
+    return st;
+}
+
+void sg_stepper_free(sg_stepper *s)
+{
+    if (!s)
+        return;
+    sg_free(s->sums);
+    sg_free(s->moments);
+    sg_free(s);
+}
+
+static double square_sum(const float *x, size_t n)
+{
+    double part[8] = {0}, sum = 0;
+    size_t i = 0;
+    for (; i + 8 <= n; i += 8)
+        for (size_t j = 0; j < 8; j++)
+            part[j] += (double)x[i + j] * (double)x[i + j];
+    for (; i < n; i++)
+        sum += (double)x[i] * (double)x[i];
+    for (size_t j = 0; j < 8; j++)
+        sum += part[j];
+    return sum;
+}
+
+double sg_stepper_norm(const sg_stepper *s, const float *gradient, const int32_t *words, size_t n)
+{
+    size_t length = s->end - s->begin, chunks = (length + CHUNK - 1) / CHUNK;
+    double sum = 0;
+#pragma omp parallel for num_threads(s->threads) schedule(static)
+    for (size_t k = 0; k < chunks; k++)
+        s->sums[k] = square_sum(gradient + s->begin + k * CHUNK, length - k * CHUNK < CHUNK ? length - k * CHUNK : CHUNK);
+    for (size_t k = 0; k < chunks; k++)
+        sum += s->sums[k];
+    if (s->sparse_end && words)
+        for (size_t i = 0; i < n; i++)
+            sum += square_sum(gradient + (size_t)words[i] * s->E, s->E);
+    return sqrt(sum);
+}
+
+static void sgd(float *restrict w, const float *restrict g, size_t n, float rate)
+{
+    for (size_t i = 0; i < n; i++)
+        w[i] -= rate * g[i];
+}
+
+typedef struct {
+    float scale, rate, root; /* of the gradient; lr / (1 - beta1^t); 1 / sqrt(1 - beta2^t) */
+} adam_step;
+
+static void adam(float *restrict w, const float *restrict g, float *restrict m, float *restrict v, size_t n,
+                 adam_step a)
+{
+    for (size_t i = 0; i < n; i++) {
+        float x = a.scale * g[i];
+        m[i] = 0.9f * m[i] + 0.1f * x;
+        v[i] = 0.999f * v[i] + 0.001f * x * x;
+        w[i] -= a.rate * m[i] / (sqrtf(v[i]) * a.root + 1e-8f);
+    }
+}
+
+void sg_stepper_apply(sg_stepper *s, float *gradient, const int32_t *words, size_t n, double lr, double scale)
+{
+    float *block = sg_model_block(s->m);
+    size_t length = s->end - s->begin, chunks = (length + CHUNK - 1) / CHUNK, size = sg_model_block_size(s->m);
+    float rate = (float)(lr * scale);
+    s->count++;
+    adam_step a = {(float)scale, (float)(lr / (1 - pow(0.9, (double)s->count))),
+                   (float)(1 / sqrt(1 - pow(0.999, (double)s->count)))};
+#pragma omp parallel for num_threads(s->threads) schedule(static)
+    for (size_t k = 0; k < chunks; k++) {
+        size_t at = s->begin + k * CHUNK, m = s->end - at < CHUNK ? s->end - at : CHUNK;
+        if (s->kind == SG_SGD)
+            sgd(block + at, gradient + at, m, rate);
+        else
+            adam(block + at, gradient + at, s->moments + at, s->moments + size + at, m, a);
+    }
+    if (s->sparse_end && words)
+        for (size_t i = 0; i < n; i++)
+            sgd(block + (size_t)words[i] * s->E, gradient + (size_t)words[i] * s->E, s->E, rate);
+}
+
+float *sg_stepper_moments(sg_stepper *s)
+{
+    return s->moments;
+}
+
+uint64_t *sg_stepper_count(sg_stepper *s)
+{
+    return &s->count;
+}
