@@ -101,5 +101,6 @@ extern const command cmd_train;
 extern const command cmd_eval;
 extern const command cmd_report;
 extern const command cmd_words;
+extern const command cmd_synth;
 
 #endif

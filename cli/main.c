@@ -12,6 +12,7 @@ const command *const commands[] = {
     &cmd_words,
     &cmd_import,
     &cmd_info,
+    &cmd_synth,
     NULL,
 };
 
