@@ -189,7 +189,8 @@ static sg_status walk_entry(bag *b, uint32_t key, size_t index, uint32_t value, 
     char number[24];
     const char *text = pickle_text(f->values, key, &n);
     if (!text) {
-        long long i = key ? (long long)pickle_int(f->values, key) : (long long)index;
+        bool number_key = pickle_kind_of(f->values, key) == PICKLE_INT; /* an optimizer's keys are tensors */
+        long long i = number_key ? (long long)pickle_int(f->values, key) : (long long)index;
         n = (size_t)snprintf(number, sizeof number, "%lld", i);
         text = number;
     }
@@ -217,32 +218,37 @@ static bool is_tensor_like(const pickle *p, uint32_t id)
             pickle_is_global(p, callee, "torch._utils", "_rebuild_parameter_with_state"));
 }
 
-/* Could this list or dict be a vocabulary? Its number of words, 0: it is none. A cheap look; the words are checked when
- * they are wanted. */
-static size_t vocabulary_size(const pickle *p, uint32_t id, const char *name)
+/* Could this list, dict or string be a vocabulary: words in order, words with ids, ids with words, characters? Its
+ * number of words; 0: it is none. */
+static size_t vocabulary_size(torch *f, uint32_t id, const char *name)
 {
-    pickle_kind k = pickle_kind_of(p, id);
-    size_t n = pickle_items(p, id);
-    if ((k == PICKLE_LIST || k == PICKLE_TUPLE) && n >= 2)
-        return pickle_kind_of(p, pickle_item(p, id, 0)) == PICKLE_STRING ? n : 0;
-    if (k == PICKLE_DICT && n >= 4) {
-        pickle_kind a = pickle_kind_of(p, pickle_item(p, id, 0)), c = pickle_kind_of(p, pickle_item(p, id, 1));
-        return (a == PICKLE_STRING && c == PICKLE_INT) || (a == PICKLE_INT && c == PICKLE_STRING) ? n / 2 : 0;
-    }
+    const pickle *p = f->values;
+    pickle_kind k = pickle_kind_of(p, id), word = PICKLE_STRING, number = PICKLE_INT;
+    size_t n = pickle_items(p, id), step = k == PICKLE_DICT ? 2 : 1, words = 0;
     if (k == PICKLE_STRING && (strstr(name, "char") || strstr(name, "vocab") || strstr(name, "alphabet"))) {
-        size_t length, words = 0;
+        size_t length;
         const char *text = pickle_text(p, id, &length);
         for (size_t i = 0; i < length; i++)
             words += (text[i] & 0xc0) != 0x80;
         return words;
     }
-    return 0;
+    if ((k != PICKLE_LIST && k != PICKLE_TUPLE && k != PICKLE_DICT) || n < 2 * step)
+        return 0;
+    if (step == 2 && pickle_kind_of(p, pickle_item(p, id, 0)) == PICKLE_INT) {
+        word = PICKLE_INT;
+        number = PICKLE_STRING;
+    }
+    for (size_t i = 0; i < n; i += step, f->visits++)
+        if (pickle_kind_of(p, pickle_item(p, id, i)) != word ||
+            (step == 2 && pickle_kind_of(p, pickle_item(p, id, i + 1)) != number))
+            return 0;
+    return n / step;
 }
 
 static sg_status note_vocabulary(bag *b, uint32_t id, const char *name, sg_error *err)
 {
     torch *f = b->format;
-    size_t n = vocabulary_size(f->values, id, name);
+    size_t n = vocabulary_size(f, id, name);
     if (n < 2 || f->n_vocabularies == MAX_VOCABULARIES)
         return SG_OK;
     for (size_t i = 0; i < f->n_vocabularies; i++)
@@ -423,11 +429,11 @@ static sg_status walk(bag *b, uint32_t id, walk_path *path, unsigned depth, sg_e
         return note_vocabulary(b, id, path->name, err);
     case PICKLE_DICT:
         TRY(note_vocabulary(b, id, path->name, err));
-        return vocabulary_size(p, id, path->name) ? SG_OK : walk_dict(b, id, path, depth, err);
+        return vocabulary_size(f, id, path->name) ? SG_OK : walk_dict(b, id, path, depth, err);
     case PICKLE_TUPLE:
     case PICKLE_LIST:
         TRY(note_vocabulary(b, id, path->name, err));
-        if (vocabulary_size(p, id, path->name))
+        if (vocabulary_size(f, id, path->name))
             return SG_OK;
         for (size_t i = 0; i < pickle_items(p, id); i++)
             if (pickle_kind_of(p, pickle_item(p, id, i)) >= PICKLE_TUPLE)
