@@ -75,7 +75,6 @@ typedef struct {
     option_list maps, ignore;
     const char *vocab, *unit, *output, *cell;
     double forget_bias;
-    bool without_words; /* set by a command that needs no vocabulary: words are then called #0, #1, ... */
 } model_options;
 /* Rows for a command's option table; all are about models trained elsewhere. */
 #define MODEL_OPTIONS(m)                                                                                              \
@@ -89,8 +88,7 @@ typedef struct {
     {                                                                                                                 \
         "forget-bias", 0, OPT_REAL, &(m).forget_bias, "X", "foreign model: added to the forget gate (raw kernels)", 0, 0 \
     }
-/* -1 and the model, or the exit code to leave with (the reason was told on stderr). */
-int load_model(sg_model **out, const char *path, const model_options *o, const sg_monitor *monitor);
+/* -1, or the exit code of a misuse. Then sg_model_load(&m, path, cfg, ...). Borrows from o. */
 int import_config_from(sg_import_config *cfg, const model_options *o);
 void model_options_free(model_options *o);
 

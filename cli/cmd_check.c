@@ -74,6 +74,8 @@ static int run(int argc, char **argv)
     sg_check_config cfg;
     sg_check_defaults(&cfg);
     bool json = false, quiet = false;
+    model_options model = {0};
+    sg_import_config import;
     const option table[] = {
         {"steps", 0, OPT_SIZE, &cfg.steps, "N", "tokens read (30)", 2, 100000},
         {"delays", 'D', OPT_SIZE, &cfg.delays, "D", "delays carried, at most as many as steps (16)", 1, 100000},
@@ -82,18 +84,22 @@ static int run(int argc, char **argv)
         {"threads", 0, OPT_INT, &cfg.threads, "N", "threads (all cores)", 0, 4096},
         {"json", 0, OPT_FLAG, &json, NULL, "one JSON object on standard output", 0, 0},
         {"quiet", 'q', OPT_FLAG, &quiet, NULL, "nothing but the result", 0, 0},
+        MODEL_OPTIONS(model),
         {NULL, 0, OPT_FLAG, NULL, NULL, NULL, 0, 0},
     };
     int code = parse_options(&cmd_check, table, &argc, argv, 1, 0);
+    if (code < 0)
+        code = import_config_from(&import, &model);
     if (code >= 0)
         return code;
+    import.numbered_vocabulary = argc == 1; /* random ids need no words */
     sg_error err = {""};
     sg_model *m = NULL;
     sg_stream *tokens = NULL;
     sg_check_result result = {0};
     progress_line line;
     sg_monitor monitor = progress_monitor(&line, quiet);
-    sg_status st = sg_model_read(&m, argv[0], &err);
+    sg_status st = sg_model_load(&m, argv[0], &import, &monitor, &err);
     if (st == SG_OK && argc > 1)
         st = open_corpus(&tokens, m, argv + 1, argc - 1, &err);
     if (st == SG_OK)
@@ -110,6 +116,7 @@ static int run(int argc, char **argv)
     sg_check_free(&result);
     sg_stream_free(tokens);
     sg_model_free(m);
+    model_options_free(&model);
     return code;
 }
 

@@ -22,6 +22,8 @@ static int run(int argc, char **argv)
     const char *format = "auto", *handling = "carry";
     bool json = false, quiet = false, no_eos = false;
     int threads = 0;
+    model_options model = {0};
+    sg_import_config import;
     const option table[] = {
         {"json", 0, OPT_FLAG, &json, NULL, "one JSON object", 0, 0},
         {"format", 0, OPT_STRING, &format, "FORMAT", "auto (by extension), text, conllu or tagged", 0, 0},
@@ -29,10 +31,13 @@ static int run(int argc, char **argv)
         {"state-handling", 0, OPT_STRING, &handling, "HOW", "carry (default) or reset: zero at sentence starts", 0, 0},
         {"threads", 0, OPT_INT, &threads, "N", "all cores", 0, 1024},
         {"quiet", 'q', OPT_FLAG, &quiet, NULL, "no progress", 0, 0},
+        MODEL_OPTIONS(model),
         {NULL, 0, OPT_FLAG, NULL, NULL, NULL, 0, 0},
     };
     static const char *const formats[] = {"auto", "text", "conllu", "tagged"};
     int code = parse_options(&cmd_eval, table, &argc, argv, 2, 0);
+    if (code < 0)
+        code = import_config_from(&import, &model);
     if (code >= 0)
         return code;
     int kind = -1;
@@ -48,7 +53,9 @@ static int run(int argc, char **argv)
     sg_eval result;
     progress_line line;
     sg_monitor monitor = progress_monitor(&line, quiet);
-    sg_status st = sg_model_read(&m, argv[0], &err);
+    sg_status st = sg_model_load(&m, argv[0], &import, &monitor, &err);
+    if (st == SG_OK)
+        st = sg_lm_can_eval(m, &err);
     if (st == SG_OK) {
         const sg_model_shape *shape = sg_model_get_shape(m);
         sg_corpus_config corpus = {.paths = (const char *const *)argv + 1, .n_paths = (size_t)argc - 1,
@@ -63,6 +70,7 @@ static int run(int argc, char **argv)
     code = st == SG_OK ? EXIT_DONE : fail(st, &err);
     sg_stream_free(s);
     sg_model_free(m);
+    model_options_free(&model);
     return code;
 }
 

@@ -15,6 +15,7 @@ static int run(int argc, char **argv)
         {NULL, 0, OPT_FLAG, NULL, NULL, NULL, 0, 0},
     };
     sg_model *m = NULL;
+    sg_import_config cfg;
     sg_error err = {""};
     progress_line line;
     int code = parse_options(&cmd_import, table, &argc, argv, 1, 1);
@@ -25,15 +26,16 @@ static int run(int argc, char **argv)
         goto done;
     }
     code = refuse_overwriting(output, (const char *const *)argv, 1);
+    if (code < 0)
+        code = import_config_from(&cfg, &model);
     if (code >= 0)
         goto done;
     sg_monitor monitor = progress_monitor(&line, quiet);
     if (quiet)
         monitor.warn = NULL;
-    code = load_model(&m, argv[0], &model, &monitor);
-    if (code >= 0)
-        goto done;
-    sg_status st = sg_model_write(m, output, &err);
+    sg_status st = sg_model_load(&m, argv[0], &cfg, &monitor, &err);
+    if (st == SG_OK)
+        st = sg_model_write(m, output, &err);
     code = st == SG_OK ? EXIT_DONE : fail(st, &err);
     if (st == SG_OK && !quiet) {
         const sg_model_shape *s = sg_model_get_shape(m);

@@ -44,19 +44,6 @@ int import_config_from(sg_import_config *cfg, const model_options *o)
     return code;
 }
 
-int load_model(sg_model **out, const char *path, const model_options *o, const sg_monitor *monitor)
-{
-    sg_import_config cfg;
-    sg_error err = {""};
-    *out = NULL;
-    int code = import_config_from(&cfg, o);
-    if (code >= 0)
-        return code;
-    cfg.numbered_vocabulary = o->without_words;
-    sg_status st = sg_model_load(out, path, &cfg, monitor, &err);
-    return st == SG_OK ? -1 : fail(st, &err);
-}
-
 void model_options_free(model_options *o)
 {
     option_list_free(&o->maps);

@@ -89,6 +89,8 @@ typedef struct {
     uint64_t unknown_tokens;
     double nats_per_token, perplexity;
 } sg_eval;
+/* SG_EINVAL: the model has no decoder; an imported one tells what stands in its place. */
+sg_status sg_lm_can_eval(const sg_model *m, sg_error *err);
 /* State carried along the stream from zero; the first token has no prediction. reset: zero at sentence starts. */
 sg_status sg_lm_eval(sg_eval *out, const sg_model *m, const sg_stream *s, bool reset, int threads,
                      const sg_monitor *monitor, sg_error *err);

@@ -94,6 +94,15 @@ static sg_status chunk(workspace *w, const sg_model *m, const sg_stream *s, uint
     return SG_OK;
 }
 
+sg_status sg_lm_can_eval(const sg_model *m, sg_error *err)
+{
+    const char *why = sg_model_meta(m, "no_decoder");
+    if (sg_model_get_shape(m)->has_decoder)
+        return SG_OK;
+    return sg_fail(err, SG_EINVAL, "perplexity: the model has no decoder, it predicts nothing%s%s", why ? ": " : "",
+                   why ? why : "");
+}
+
 sg_status sg_lm_eval(sg_eval *out, const sg_model *m, const sg_stream *s, bool reset, int threads,
                      const sg_monitor *monitor, sg_error *err)
 {
@@ -102,8 +111,7 @@ sg_status sg_lm_eval(sg_eval *out, const sg_model *m, const sg_stream *s, bool r
     double sum = 0, begun = sg_clock(), told = begun;
     uint64_t length = sg_stream_length(s);
     int blas = la_set_threads(1);
-    if (!sg_model_get_shape(m)->has_decoder)
-        TRY(sg_fail(err, SG_EINVAL, "perplexity: the model has no decoder, it predicts nothing"));
+    TRY(sg_lm_can_eval(m, err));
     if (length < 2)
         TRY(sg_fail(err, SG_EINVAL, "perplexity: %llu token, expected at least 2", (unsigned long long)length));
     TRY(workspace_init(&w, m, threads > 0 ? threads : omp_get_max_threads(), err));
