@@ -8,11 +8,17 @@
 
 /* ---- errors ---- */
 
-/* Writes the message (cut, never overrun) and returns st. err may be NULL. */
+/* sg_fail(err, st, format, ...): writes the message (one line, cut, never overrun), is st. err may be NULL. A macro, so
+ * that compilers and analysers see that what follows a failure is not reached. */
+#define sg_fail(err, st, ...) (sg_fail_message(err, __VA_ARGS__), sg_status_itself(st))
+static inline sg_status sg_status_itself(sg_status st)
+{
+    return st;
+}
 #if defined(__GNUC__)
-__attribute__((format(printf, 3, 4)))
+__attribute__((format(printf, 2, 3)))
 #endif
-sg_status sg_fail(sg_error *err, sg_status st, const char *format, ...);
+void sg_fail_message(sg_error *err, const char *format, ...);
 
 /* st = call; on failure go to done. Needs a local `sg_status st` and a label `done`. */
 #define TRY(call)                                                                                                     \

@@ -13,7 +13,7 @@ const char *sg_version(void)
     return SG_VERSION;
 }
 
-sg_status sg_fail(sg_error *err, sg_status st, const char *format, ...)
+void sg_fail_message(sg_error *err, const char *format, ...)
 {
     if (err) {
         va_list args;
@@ -25,7 +25,6 @@ sg_status sg_fail(sg_error *err, sg_status st, const char *format, ...)
             if ((unsigned char)*c < 0x20 || *c == 0x7f)
                 *c = '?';
     }
-    return st;
 }
 
 void sg_warn(const sg_monitor *m, const char *format, ...)
