@@ -120,7 +120,7 @@ sg_status sg_lm_eval(sg_eval *out, const sg_model *m, const sg_stream *s, bool r
         TRY(chunk(&w, m, s, at, n, reset, &sum, err));
         at += n;
         double now = sg_clock();
-        if (now - told < 0.2 && at + 1 < length)
+        if (now - told < 0.2)
             continue;
         told = now;
         sg_progress p = {"evaluating", (double)at, (double)(length - 1), now - begun, sum / (double)at, 0, 0};
