@@ -100,5 +100,6 @@ extern const command cmd_eval;
 extern const command cmd_report;
 extern const command cmd_words;
 extern const command cmd_synth;
+extern const command cmd_show;
 
 #endif

@@ -13,6 +13,7 @@ const command *const commands[] = {
     &cmd_import,
     &cmd_info,
     &cmd_synth,
+    &cmd_show,
     NULL,
 };
 

@@ -5,6 +5,7 @@
 #ifndef STATEGRAD_REPORT_H
 #define STATEGRAD_REPORT_H
 
+#include "stategrad/gradient.h"
 #include "stategrad/run.h"
 
 #include <stdio.h>
@@ -34,6 +35,38 @@ void sg_words_defaults(sg_words_config *cfg);
  * and with each class (mean of its word types), beside the 95 % bound of random vectors. Text, or one JSON object.
  * SG_EINVAL: no such group, class, delay; SG_EFORMAT: the run holds no words (it says what is missing). */
 sg_status sg_words_write(FILE *f, sg_run *r, const sg_words_config *cfg, bool json, sg_error *err);
+
+/* ---- one sentence: what of each word read is still there at each later word ----
+ *
+ *   G[t,s] = d state_t / d x_s                 H x E, exact, from a zero state before the first word
+ *   gain         |G[t,s]|_F  and  the largest singular value of G[t,s]
+ *   left         gain[t,s] / gain[s,s]         what of word s is left at word t; 1 at t = s
+ *   score y_t    of the words read up to t: log p(target | w_1..w_t) in nats, or logit(target) - logit(against)
+ *   use          |d y_t / d x_s|, and (d y_t / d x_s) . x_s: what word s does to the score, to first order */
+typedef struct {
+    size_t layer;          /* 1 .. L; 0: the top one */
+    sg_state_kind state;   /* CELL or HIDDEN; 0: CELL for an LSTM, HIDDEN for the others */
+    const char *target;    /* a word of the vocabulary, or NULL: no score */
+    const char *against;   /* a word of the vocabulary: the score is a difference of logits; or NULL */
+} sg_show_config;
+
+typedef struct sg_show sg_show;
+/* Checks the configuration; the model is borrowed. SG_EINVAL: no such layer or state, a word that the vocabulary does
+ * not hold, a model without embedding or (for a score) decoder. */
+sg_status sg_show_new(sg_show **out, const sg_model *m, const sg_show_config *cfg, sg_error *err);
+/* Adds one sentence, cut as the model reads (white space, or characters). Unknown words become <unk>, and are marked.
+ * SG_EINVAL: no word; more than 500; a word not in a vocabulary without <unk>. Costs T/2 gradients of all delays. */
+sg_status sg_show_add(sg_show *s, const char *text, sg_error *err);
+size_t sg_show_sentences(const sg_show *s);
+void sg_show_free(sg_show *s);
+
+/* The triangle of what is left (Frobenius norm), and of the score's use: rows words read, columns words now. width:
+ * characters of a line to fit into (0: no limit); colour: 256-colour escape sequences. */
+void sg_show_text(FILE *f, const sg_show *s, size_t width, bool colour);
+/* One JSON object with everything above: matrices as rows of t, entries s = 0 .. t. */
+void sg_show_json(FILE *f, const sg_show *s);
+/* A self-contained page in which a click on a word shows what is left of it at each later word. */
+sg_status sg_show_page(const char *html_path, const sg_show *s, sg_error *err);
 
 #ifdef __cplusplus
 }

@@ -1,0 +1,182 @@
+/* stategrad show - one sentence: what of each word is still there at each later word. */
+#include "cli.h"
+
+#include "stategrad/import.h"
+#include "stategrad/report.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <unistd.h>
+
+enum { MAX_LINES = 200 };
+
+static bool colour_wanted(void)
+{
+    const char *none = getenv("NO_COLOR"), *term = getenv("TERM");
+    return isatty(STDOUT_FILENO) && !(none && *none) && !(term && !strcmp(term, "dumb"));
+}
+
+static size_t terminal_width(void)
+{
+    struct winsize size;
+    if (!isatty(STDOUT_FILENO))
+        return 0;
+    return ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col ? size.ws_col : 80;
+}
+
+static bool is_blank(const char *line)
+{
+    return line[strspn(line, " \t\r\n")] == '\0';
+}
+
+/* Each line that is not blank is a sentence; "-" is standard input. */
+static int add_lines(sg_show *s, const char *path)
+{
+    FILE *f = strcmp(path, "-") ? fopen(path, "r") : stdin;
+    char *line = NULL;
+    size_t room = 0;
+    ssize_t n;
+    int code = EXIT_DONE;
+    sg_error err = {""};
+    sg_status st = SG_OK;
+    if (!f) {
+        fprintf(stderr, "stategrad: %s: %s\n", path, strerror(errno));
+        return EXIT_FAILED;
+    }
+    for (size_t number = 1; code == EXIT_DONE && (n = getline(&line, &room, f)) >= 0; number++) {
+        if (n && line[n - 1] == '\n')
+            line[--n] = '\0';
+        if (strlen(line) != (size_t)n) {
+            fprintf(stderr, "stategrad: %s:%zu: a NUL byte: not a text\n", path, number);
+            code = EXIT_FAILED;
+        } else if (!is_blank(line) && sg_show_sentences(s) == MAX_LINES) {
+            fprintf(stderr, "stategrad: %s:%zu: more than %d sentences; for a corpus there is stategrad analyze\n", path,
+                    number, MAX_LINES);
+            code = EXIT_FAILED;
+        } else if (!is_blank(line) && (st = sg_show_add(s, line, &err)) != SG_OK) {
+            fprintf(stderr, "stategrad: %s:%zu: %s\n", path, number, err.msg);
+            code = EXIT_FAILED;
+        }
+    }
+    if (code == EXIT_DONE && ferror(f)) {
+        fprintf(stderr, "stategrad: %s: %s\n", path, strerror(errno));
+        code = EXIT_FAILED;
+    }
+    free(line);
+    if (f != stdin)
+        fclose(f);
+    if (code == EXIT_DONE && sg_show_sentences(s) == 0) {
+        fprintf(stderr, "stategrad: %s: no sentence in it\n", path);
+        code = EXIT_FAILED;
+    }
+    return code;
+}
+
+/* "are/is" into two words; false if it is not that. */
+static bool split_contrast(char *text, const char **a, const char **b)
+{
+    char *slash = strchr(text, '/');
+    if (!slash || slash == text || !slash[1] || strchr(slash + 1, '/'))
+        return false;
+    *slash = '\0';
+    *a = text, *b = slash + 1;
+    return true;
+}
+
+static int show(const char *model_path, const sg_import_config *import, const char *text, const char *file,
+                const sg_show_config *cfg, const char *html, bool json)
+{
+    sg_error err = {""};
+    sg_model *m = NULL;
+    sg_show *s = NULL;
+    progress_line line;
+    sg_monitor monitor = progress_monitor(&line, true);
+    int code = EXIT_DONE;
+    sg_status st = sg_model_load(&m, model_path, import, &monitor, &err);
+    if (st == SG_OK)
+        st = sg_show_new(&s, m, cfg, &err);
+    if (st == SG_OK && text)
+        st = sg_show_add(s, text, &err);
+    if (st == SG_OK && file)
+        code = add_lines(s, file);
+    if (st == SG_OK && code == EXIT_DONE && html)
+        st = sg_show_page(html, s, &err);
+    if (st == SG_OK && code == EXIT_DONE && json)
+        sg_show_json(stdout, s);
+    else if (st == SG_OK && code == EXIT_DONE && !html)
+        sg_show_text(stdout, s, terminal_width(), colour_wanted());
+    sg_show_free(s);
+    sg_model_free(m);
+    return st == SG_OK ? code : fail(st, &err);
+}
+
+/* --state, --target and --contrast into cfg; -1, or the exit code to leave with. *words is the caller's to free. */
+static int settle(sg_show_config *cfg, const char *state, const char *contrast, char **words)
+{
+    if (state && strcmp(state, "cell") && strcmp(state, "hidden"))
+        return misuse("show: --state %s: cell or hidden expected", state);
+    if (state)
+        cfg->state = strcmp(state, "cell") ? SG_STATE_HIDDEN : SG_STATE_CELL;
+    if (cfg->target && contrast)
+        return misuse("show: --target and --contrast exclude each other");
+    if (!contrast)
+        return -1;
+    *words = strdup(contrast);
+    if (!*words || !split_contrast(*words, &cfg->target, &cfg->against))
+        return misuse("show: --contrast %s: two words with a slash between them expected, like are/is", contrast);
+    return -1;
+}
+
+static int run(int argc, char **argv)
+{
+    sg_show_config cfg = {0};
+    const char *text = NULL, *html = NULL, *state = NULL, *contrast = NULL;
+    bool json = false;
+    model_options model = {0};
+    const option table[] = {
+        {"text", 't', OPT_STRING, &text, "TEXT", "the sentence", 0, 0},
+        {"output", 'o', OPT_STRING, &html, "FILE", "write a page in which a click on a word shows what is left of it", 0, 0},
+        {"target", 0, OPT_STRING, &cfg.target, "WORD", "also: log p(WORD) after each word, by its gradient", 0, 0},
+        {"contrast", 0, OPT_STRING, &contrast, "A/B", "also: logit(A) - logit(B) after each word, by its gradient", 0, 0},
+        {"state", 0, OPT_STRING, &state, "KIND", "cell or hidden (LSTM: cell; others: hidden)", 0, 0},
+        {"layer", 0, OPT_SIZE, &cfg.layer, "N", "1 = lowest (the top one)", 1, 1e6},
+        {"json", 0, OPT_FLAG, &json, NULL, "one JSON object on standard output", 0, 0},
+        MODEL_OPTIONS(model),
+        {NULL, 0, OPT_FLAG, NULL, NULL, NULL, 0, 0},
+    };
+    char *words = NULL;
+    sg_import_config import;
+    int code = parse_options(&cmd_show, table, &argc, argv, 1, 2);
+    if (code >= 0)
+        goto done;
+    code = settle(&cfg, state, contrast, &words);
+    if (code >= 0)
+        goto done;
+    if (text && argc == 2) {
+        code = misuse("show: --text and the file %s exclude each other", argv[1]);
+        goto done;
+    }
+    const char *file = text ? NULL : argc == 2 ? argv[1] : "-";
+    const char *inputs[] = {argv[0], file};
+    code = html ? refuse_overwriting(html, inputs, file ? 2 : 1) : -1;
+    if (code < 0)
+        code = import_config_from(&import, &model);
+    if (code < 0)
+        code = show(argv[0], &import, text, file, &cfg, html, json);
+done:
+    model_options_free(&model);
+    free(words);
+    return code;
+}
+
+const command cmd_show = {
+    "show", "MODEL [FILE|-]", "one sentence: what of each word is still there at each later word",
+    "Reads a sentence (--text), or a file or standard input with one sentence a line, each from a zero state, and shows\n"
+    "for each pair of words how much the state at the later one still depends on the earlier one: the norm of the\n"
+    "state gradient, relative to that at the word itself. With --target or --contrast also what the prediction uses:\n"
+    "the gradient of that score by each word's embedding, times the embedding. Examples:\n"
+    "  stategrad show model.safetensors --text \"the keys to the cabinet are on the table\"\n"
+    "  stategrad show model.safetensors --text \"the keys to the cabinet\" --contrast are/is -o show.html",
+    run};
