@@ -30,10 +30,10 @@ size_t accum_blocks(size_t E)
     return n * (n + 1) / 2;
 }
 
-/* Numbers of one sum of a state, and of one second moment. */
+/* Numbers of one sum of a state, filled up to whole cache lines, and of one second moment. */
 static size_t sum_size(const sg_accum *a, size_t state)
 {
-    return a->states[state].units * a->E;
+    return (a->states[state].units * a->E + 15) / 16 * 16;
 }
 
 static size_t moment_size(const sg_accum *a)
@@ -178,7 +178,7 @@ size_t sg_accum_bytes_per_set(const sg_accum_state *states, size_t n_states, siz
 {
     size_t n = 0, one = sizeof(float) + sizeof(double);
     for (size_t i = 0; i < n_states; i++)
-        n += delays * one * states[i].units * embedding;
+        n += delays * one * ((states[i].units * embedding + 15) / 16 * 16);
     if (moments)
         n += n_states * delays * one * accum_blocks(embedding) * ACCUM_STRIP * ACCUM_STRIP;
     return n + delays * (3 * sizeof(uint64_t) + 2 * sizeof(uint32_t));
@@ -294,7 +294,7 @@ double sg_accum_class_sum(const sg_accum *a, size_t state, const sg_classes *k, 
 {
     size_t n = sum_size(a, state);
     double weight = 0;
-    memset(sum, 0, n * sizeof *sum);
+    memset(sum, 0, a->states[state].units * a->E * sizeof *sum);
     for (size_t i = 0; i < a->n_sets; i++) {
         const set_sums *s = a->set[i];
         if (!s->sampled[d] || !member(k, i, c))

@@ -178,42 +178,49 @@ static void step_single(const sg_step_matrix *m, size_t n, const sg_strip_job *j
     step(single_tiles, 1, m, n, jobs);
 }
 
-/* V vectors cover W; planes and out overlap their next row, which is written (or multiplied by 0) after. */
+/* Row k of the sum of planes: V vectors cover W and run over into row k + 1, where planes are multiplied by 0. */
+INLINE void fold_row(size_t V, size_t k, size_t n_planes, const float *const *planes, const size_t *widths,
+                     const vec (*c)[16 / LANES], float *out)
+{
+    UNROLL for (size_t v = 0; v < V; v++)
+    {
+        vec x = c[0][v] * *(const loose *)(planes[0] + k * widths[0] + v * LANES);
+        if (n_planes == 3) {
+            x += c[1][v] * *(const loose *)(planes[1] + k * widths[1] + v * LANES);
+            x += c[2][v] * *(const loose *)(planes[2] + k * widths[2] + v * LANES);
+        }
+        *(loose *)(out + v * LANES) = x;
+    }
+}
+
 INLINE void fold_rows(size_t V, size_t K, size_t W, size_t n_planes, const float *const *planes, const size_t *widths,
                       const float *coef, float *out)
 {
-    enum { MOST = 16 / LANES };
-    vec c[3][MOST] = {{{0}}};
-    UNROLL for (size_t p = 0; p < n_planes; p++)
-        UNROLL for (size_t v = 0; v < V; v++) c[p][v] = load(coef + 16 * p + v * LANES);
-    const float *p0 = planes[0], *p1 = planes[n_planes - 1], *p2 = planes[n_planes / 2];
-    size_t w0 = widths[0], w1 = widths[n_planes - 1], w2 = widths[n_planes / 2];
-    for (size_t k = 0; k < K; k++)
-        UNROLL for (size_t v = 0; v < V; v++)
-        {
-            vec x = c[0][v] * *(const loose *)(p0 + k * w0 + v * LANES);
-            if (n_planes == 3) {
-                x += c[1][v] * *(const loose *)(p2 + k * w2 + v * LANES);
-                x += c[2][v] * *(const loose *)(p1 + k * w1 + v * LANES);
-            }
-            *(loose *)(out + k * W + v * LANES) = x;
-        }
+    vec c[3][16 / LANES];
+    memcpy(c, coef, n_planes * 16 * sizeof *coef);
+    const float *const p[3] = {planes[0], planes[n_planes / 2], planes[n_planes - 1]};
+    const size_t w[3] = {widths[0], widths[n_planes / 2], widths[n_planes - 1]};
+    size_t k = 0;
+    for (; k * W + V * LANES <= K * W; k++) /* what runs over is written again by the next row */
+        fold_row(V, k, n_planes, p, w, c, out + k * W);
+    for (; k < K; k++) { /* nothing may run over: behind the end another thread is at work */
+        _Alignas(64) float row[16];
+        fold_row(V, k, n_planes, p, w, c, row);
+        memcpy(out + k * W, row, W * sizeof *row);
+    }
 }
 
 static void fold(size_t K, size_t W, size_t n_planes, const float *const *planes, const size_t *widths,
                  const float *coef, float *out)
 {
     enum { MOST = 16 / LANES };
-    float tail[SG_PACK_SLACK]; /* another tile begins behind this one */
-    memcpy(tail, out + K * W, sizeof tail);
-    bool narrow = W <= LANES || MOST < 2;
+    bool narrow = W <= LANES;
     if (n_planes == 1)
         narrow ? fold_rows(1, K, W, 1, planes, widths, coef, out)
                : fold_rows(MOST, K, W, 1, planes, widths, coef, out);
     else
         narrow ? fold_rows(1, K, W, 3, planes, widths, coef, out)
                : fold_rows(MOST, K, W, 3, planes, widths, coef, out);
-    memcpy(out + K * W, tail, sizeof tail);
 }
 
 static void moment(size_t H, const float *P, const float *Q, float *R)

@@ -1,0 +1,326 @@
+/* The origins of a block of tokens: every group of origins, strip by strip, goes through all tokens of the block while
+ * its columns are in cache.
+ *
+ * A unit of work is (group, strip). Two units add to the same sums only if they have the same strip and neighbouring
+ * groups: origins of groups further apart are more than a block apart, so no delay occurs in both. Even groups go
+ * first, odd ones wait for their neighbours; so each sum has one order of terms, whatever the threads do. */
+#include "engine_internal.h"
+
+#include "base/base_internal.h"
+#include "kernel/float_env.h"
+
+#include <omp.h>
+#include <sched.h>
+#include <stdatomic.h>
+#include <string.h>
+
+typedef struct {
+    sg_engine *e;
+    sg_accum *a;
+    int thread;
+} worker;
+
+/* Is origin j of g in the window at token t? */
+static bool alive(const block_token *t, const group *g, size_t j)
+{
+    return g->position[j] >= t->oldest && g->position[j] <= t->position;
+}
+
+static size_t delay(const block_token *t, const group *g, size_t j)
+{
+    return (size_t)(t->position - g->position[j]);
+}
+
+/* The float32 sum for state `kind` of layer l that origin j of g adds to at token t; NULL: none. */
+static float *sum_for(const worker *w, const block_token *t, const group *g, size_t j, size_t l, int hidden)
+{
+    size_t state = w->e->sum_of[l][hidden];
+    if (state == NONE || !t->counted || !g->counts[j])
+        return NULL;
+    return accum_partial(w->a, state, g->set[j], delay(t, g, j));
+}
+
+/* The first layer's U and C of an origin that enters at token i: n columns from col0 of the inputs. */
+static void birth(const sg_engine *e, size_t i, size_t col0, size_t n, float *C, float *U)
+{
+    const engine_layer *y = &e->layer[0];
+    size_t H = y->H, N = y->N, summed = e->cell == SG_CELL_LSTM ? 3 : e->G;
+    const float *wx = y->wx[i], *q = y->diagonal[i] + H;
+    for (size_t j = 0; j < H; j++) {
+        float *u = U + j * SG_STRIP, *c = C ? C + j * SG_STRIP : u;
+        if (e->cell == SG_CELL_GRU_RESET_FIRST) {
+            memcpy(u, y->Ax[i] + j * N + col0, n * sizeof *u);
+            continue;
+        }
+        for (size_t k = 0; k < n; k++)
+            c[k] = 0;
+        for (size_t g = 0; g < summed; g++) {
+            const float *W = y->Wih + (g * H + j) * N + col0;
+            for (size_t k = 0; k < n; k++)
+                c[k] += wx[g * H + j] * W[k];
+        }
+        if (C) {
+            const float *W = y->Wih + (3 * H + j) * N + col0;
+            for (size_t k = 0; k < n; k++)
+                u[k] = q[j] * c[k] + wx[3 * H + j] * W[k];
+        }
+    }
+}
+
+static void add(size_t n, const float *x, float *sum)
+{
+    for (size_t i = 0; sum && i < n; i++)
+        sum[i] += x[i];
+}
+
+static void run_jobs(const sg_engine *e, size_t i, size_t l, size_t n, const sg_strip_job *jobs)
+{
+    const engine_layer *y = &e->layer[l];
+    sg_step_matrix m = {y->packed[i], y->diagonal[i], y->H, y->H, y->K2};
+    (e->P == 2 ? e->kernels->step_pair : e->kernels->step_single)(&m, n, jobs);
+}
+
+/* Strip c of all origins of g at token i. */
+static void step_full(const worker *w, const group *g, size_t c, size_t i)
+{
+    sg_engine *e = w->e;
+    const block_token *t = &e->token[i];
+    for (size_t l = 0; l < e->L; l++) {
+        const engine_layer *y = &e->layer[l];
+        float **spare = &e->spare[(size_t)w->thread * e->L + l];
+        size_t offset = c * y->H * SG_STRIP;
+        for (size_t j = 0; j < g->n; j++) {
+            if (!alive(t, g, j))
+                continue;
+            size_t s = j * e->full + c;
+            bool born = g->position[j] == t->position;
+            float *sum_C = sum_for(w, t, g, j, l, 0), *sum_U = sum_for(w, t, g, j, l, 1);
+            sum_C = sum_C ? sum_C + offset : NULL, sum_U = sum_U ? sum_U + offset : NULL;
+            float *C = g->C[l] ? g->C[l][s] : NULL;
+            if (born && !l) {
+                birth(e, i, c * SG_STRIP, SG_STRIP, C, g->U[l][s]);
+                add(y->H * SG_STRIP, C, sum_C);
+                add(y->H * SG_STRIP, g->U[l][s], sum_U);
+                continue;
+            }
+            if (born && C)
+                memset(C, 0, y->H * SG_STRIP * sizeof *C);
+            sg_strip_job job = {g->U[l][s], l ? g->U[l - 1][s] : NULL, C, *spare, sum_C, sum_U, born};
+            run_jobs(e, i, l, 1, &job);
+            *spare = g->U[l][s], g->U[l][s] = job.next;
+        }
+    }
+}
+
+/* Adds the rest columns of origin j, spread over joined strips from x0 on, to a sum of (H, rest). */
+static void add_rest(const sg_engine *e, size_t H, float *const *strips, size_t x0, float *sum)
+{
+    for (size_t x = x0; x < x0 + e->rest;) {
+        size_t lane = x % SG_STRIP, n = SG_STRIP - lane;
+        n = n < x0 + e->rest - x ? n : x0 + e->rest - x;
+        const float *from = strips[x / SG_STRIP] + lane;
+        for (size_t r = 0; r < H; r++)
+            for (size_t k = 0; k < n; k++)
+                sum[r * e->rest + x - x0 + k] += from[r * SG_STRIP + k];
+        x += n;
+    }
+}
+
+/* Does joined strip s hold a column of a live origin? */
+static bool strip_alive(const sg_engine *e, const block_token *t, const group *g, size_t s)
+{
+    for (size_t j = s * SG_STRIP / e->rest; j < g->n && j * e->rest < (s + 1) * SG_STRIP; j++)
+        if (alive(t, g, j))
+            return true;
+    return false;
+}
+
+/* The joined strips of g at token i. Columns of origins that are gone go on, unused; those to come are zero. */
+static void step_joined(const worker *w, const group *g, size_t i)
+{
+    sg_engine *e = w->e;
+    const block_token *t = &e->token[i];
+    size_t first = e->block * e->full;
+    for (size_t l = 0; l < e->L; l++) {
+        const engine_layer *y = &e->layer[l];
+        float **spare = &e->spare[(size_t)w->thread * e->L + l];
+        float **U = g->U[l] + first, **C = g->C[l] ? g->C[l] + first : NULL;
+        for (size_t s = 0; s < e->joined; s++) {
+            if (!strip_alive(e, t, g, s))
+                continue;
+            sg_strip_job job = {U[s], l ? g->U[l - 1][first + s] : NULL, C ? C[s] : NULL, *spare, NULL, NULL, false};
+            run_jobs(e, i, l, 1, &job);
+            *spare = U[s], U[s] = job.next;
+        }
+        for (size_t j = 0; j < g->n; j++) {
+            if (!alive(t, g, j))
+                continue;
+            size_t x0 = j * e->rest, offset = e->full * y->H * SG_STRIP;
+            for (size_t x = x0; !l && g->position[j] == t->position && x < x0 + e->rest;) {
+                size_t lane = x % SG_STRIP, n = SG_STRIP - lane;
+                n = n < x0 + e->rest - x ? n : x0 + e->rest - x;
+                birth(e, i, e->full * SG_STRIP + x - x0, n, C ? C[x / SG_STRIP] + lane : NULL, U[x / SG_STRIP] + lane);
+                x += n;
+            }
+            float *sum_C = sum_for(w, t, g, j, l, 0), *sum_U = sum_for(w, t, g, j, l, 1);
+            if (sum_C)
+                add_rest(e, y->H, C, x0, sum_C + offset);
+            if (sum_U)
+                add_rest(e, y->H, U, x0, sum_U + offset);
+        }
+    }
+}
+
+static void step_group(const worker *w, const group *g, size_t c)
+{
+    for (size_t i = 0; i < w->e->n_tokens; i++) {
+        if (!w->e->token[i].live)
+            continue;
+        if (c < w->e->full)
+            step_full(w, g, c, i);
+        else
+            step_joined(w, g, i);
+    }
+}
+
+/* ---- order of work ---- */
+
+static void wait_for(const int *done)
+{
+    for (unsigned spins = 0; !__atomic_load_n(done, __ATOMIC_ACQUIRE); spins++)
+        if (spins > 1000)
+            sched_yield(); /* the machine may have fewer cores than we have threads */
+}
+
+/* Groups in the order even, odd; a group's parity is its number's since the start. */
+static size_t group_at(const sg_engine *e, size_t n)
+{
+    size_t first_even = e->first_group % 2, evens = (e->n_groups - first_even + 1) / 2;
+    return n < evens ? first_even + 2 * n : 1 - first_even + 2 * (n - evens);
+}
+
+static void work(const worker *w, size_t units, bool whole, size_t *next)
+{
+    sg_engine *e = w->e;
+    size_t strips = e->full + (e->rest > 0);
+    for (;;) {
+        size_t u = __atomic_fetch_add(next, 1, __ATOMIC_RELAXED);
+        if (u >= units)
+            return;
+        if (whole) { /* few origins: a unit is a strip of all groups */
+            for (size_t b = 0; b < e->n_groups; b++)
+                step_group(w, e->groups[b], u);
+            continue;
+        }
+        size_t b = group_at(e, u / strips), c = u % strips;
+        if ((e->first_group + b) % 2) {
+            if (b > 0)
+                wait_for(&e->done[(b - 1) * strips + c]);
+            if (b + 1 < e->n_groups)
+                wait_for(&e->done[(b + 1) * strips + c]);
+        }
+        step_group(w, e->groups[b], c);
+        __atomic_store_n(&e->done[b * strips + c], 1, __ATOMIC_RELEASE);
+    }
+}
+
+/* ---- second moments, at the block's last token: every origin has a delay of its own ---- */
+
+static const float *moment_strip(const worker *w, size_t j, float *const *strips, size_t H, size_t p)
+{
+    sg_engine *e = w->e;
+    if (p < e->full)
+        return strips[j * e->full + p];
+    float *out = e->gathered + (size_t)w->thread * e->strip_max;
+    for (size_t x = 0; x < e->rest; x++) {
+        size_t at = j * e->rest + x;
+        const float *from = strips[e->block * e->full + at / SG_STRIP] + at % SG_STRIP;
+        for (size_t r = 0; r < H; r++)
+            out[r * SG_STRIP + x] = from[r * SG_STRIP];
+    }
+    return out;
+}
+
+static void moments_of(const worker *w, const group *g, size_t j)
+{
+    sg_engine *e = w->e;
+    const block_token *t = &e->token[e->n_tokens - 1];
+    size_t strips = e->full + (e->rest > 0);
+    for (size_t l = 0; l < e->L; l++)
+        for (int hidden = 0; hidden < 2; hidden++) {
+            if (e->sum_of[l][hidden] == NONE)
+                continue;
+            size_t H = e->layer[l].H;
+            float *const *from = hidden ? g->U[l] : g->C[l];
+            float *R = accum_moment_partial(w->a, e->sum_of[l][hidden], g->set[j], delay(t, g, j));
+            const float *last = moment_strip(w, j, from, H, strips - 1);
+            for (size_t p = 0; p < strips; p++)
+                for (size_t q = p; q < strips; q++, R += SG_STRIP * SG_STRIP)
+                    e->kernels->moment(H, p + 1 < strips ? from[j * e->full + p] : last,
+                                       q + 1 < strips ? from[j * e->full + q] : last, R);
+        }
+}
+
+static bool moments_due(const sg_engine *e, const sg_accum *a)
+{
+    const block_token *t = &e->token[e->n_tokens - 1];
+    return a && e->moment_every && t->counted && (t->position + 1) % e->moment_every == 0;
+}
+
+static void count_moments(const sg_engine *e, sg_accum *a)
+{
+    const block_token *t = &e->token[e->n_tokens - 1];
+    for (size_t b = 0; b < e->n_groups; b++)
+        for (size_t j = 0; j < e->groups[b]->n; j++)
+            if (alive(t, e->groups[b], j) && e->groups[b]->counts[j])
+                accum_count_moment(a, e->groups[b]->set[j], delay(t, e->groups[b], j));
+}
+
+/* Flushes the sums that are due; false: one is not finite. */
+static bool flush_due(const sg_engine *e, sg_accum *a, size_t *set, size_t *d)
+{
+    enum { BATCH = 256 };
+    size_t due[BATCH][2], n, cursor = 0, first_bad = SIZE_MAX;
+    while (first_bad == SIZE_MAX && (n = accum_due(a, &cursor, BATCH, due)) > 0) {
+#pragma omp parallel for num_threads(e->threads) schedule(dynamic) reduction(min : first_bad)
+        for (size_t i = 0; i < n; i++)
+            if (!accum_flush(a, due[i][0], due[i][1], e->kernels->flush))
+                first_bad = i;
+    }
+    if (first_bad != SIZE_MAX)
+        *set = due[first_bad][0], *d = due[first_bad][1];
+    return first_bad == SIZE_MAX;
+}
+
+bool engine_step(sg_engine *e, sg_accum *a, size_t *set, size_t *d)
+{
+    size_t strips = e->full + (e->rest > 0), origins = 0, next = 0;
+    bool moments = moments_due(e, a);
+    for (size_t b = 0; b < e->n_groups; b++)
+        origins += e->groups[b]->n;
+    bool whole = origins <= e->block;
+    size_t units = whole ? strips : strips * e->n_groups;
+    memset(e->done, 0, strips * e->n_groups * sizeof *e->done);
+#pragma omp parallel num_threads(e->threads)
+    {
+        sg_float_env env = sg_float_env_begin();
+        worker w = {e, a, omp_get_thread_num()};
+        engine_fold(e);
+        work(&w, units, whole, &next);
+        if (moments) {
+            const block_token *t = &e->token[e->n_tokens - 1];
+#pragma omp barrier
+#pragma omp for schedule(dynamic)
+            for (size_t k = 0; k < e->n_groups * e->block; k++) {
+                const group *g = e->groups[k / e->block];
+                size_t j = k % e->block;
+                if (j < g->n && alive(t, g, j) && g->counts[j])
+                    moments_of(&w, g, j);
+            }
+        }
+        sg_float_env_end(env);
+    }
+    if (moments)
+        count_moments(e, a);
+    return !a || flush_due(e, a, set, d);
+}
