@@ -118,6 +118,8 @@ sg_status plan_find(plan *out, const bag *b, const sg_import_config *cfg, sg_err
         kernels |= !strncmp(cfg->maps[i], "rnn.kernel_l", 12);
     if (kernels)
         TRY(plan_find_kernels(out, b, cfg, err));
+    else if (b->kind == SG_FILE_KERAS)
+        TRY(plan_find_keras(out, b, cfg, err));
     else
         TRY(plan_find_by_name(out, b, cfg, err));
     if (cfg->output != SG_AUTO)

@@ -1,0 +1,32 @@
+/* keras.h - what a Keras file tells of its network beside the tensors: layers, their settings, who feeds whom. */
+#ifndef SG_IMPORT_KERAS_H
+#define SG_IMPORT_KERAS_H
+
+#include "bag.h"
+
+#include <jansson.h>
+
+enum { KERAS_MAX_LAYERS = 512, KERAS_MAX_INBOUND = 8, KERAS_NAME = 200 };
+
+typedef struct {
+    char name[KERAS_NAME];
+    char class_name[64];      /* "LSTM"; of a wrapped layer the inner class; "" without configuration */
+    char wrapper[64];         /* "TimeDistributed", "Bidirectional" or "" */
+    const json_t *config;     /* of the layer (of the wrapped one); NULL without configuration */
+    int inbound[KERAS_MAX_INBOUND]; /* layers that feed it */
+    size_t n_inbound;         /* more than KERAS_MAX_INBOUND: so many */
+    size_t first, n;          /* its tensors in the bag */
+} keras_layer;
+
+typedef struct {
+    json_t *config;           /* model_config; NULL: a file of weights only */
+    keras_layer *layers;
+    size_t n;
+    void *file;
+} keras_net;
+
+const keras_net *keras_net_of(const bag *b);
+/* The tensor of a layer by the last part of its name ("recurrent_kernel", ":0" aside); NULL: none. */
+const bag_tensor *keras_weight(const bag *b, const keras_layer *l, const char *name);
+
+#endif

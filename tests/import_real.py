@@ -1,0 +1,145 @@
+#!/usr/bin/python3
+"""The real files of ../shared/models: what they must evaluate to, and that their tensors came over right.
+
+textgenrnn's attention stays outside, so its recurrent layers are judged by finishing the network here: with them, and
+only with them, its output predicts English."""
+import json
+import os
+import re
+import string
+import struct
+import subprocess
+import sys
+import tempfile
+
+import numpy as np
+
+program, shared = sys.argv[1], os.environ.get("STATEGRAD_SHARED", "../shared")
+models = os.path.join(shared, "models")
+if not os.path.isdir(models):
+    print(f"skipped: {models} is not there")
+    sys.exit(77)
+folder = tempfile.mkdtemp(prefix="sg_real_")
+path = lambda name: os.path.join(folder, name)
+failures = 0
+
+
+def expect(what, claim, found=""):
+    global failures
+    if not claim:
+        failures += 1
+        print(f"FAIL {what}: {found}")
+
+
+def run(*args):
+    return subprocess.run([program, *args], capture_output=True, text=True)
+
+
+def tensors(file):
+    """An independent reader of safetensors: (metadata, arrays)."""
+    with open(file, "rb") as f:
+        header = json.loads(f.read(struct.unpack("<Q", f.read(8))[0]))
+        data = f.read()
+    out = {}
+    for name, t in header.items():
+        if name != "__metadata__":
+            a, b = t["data_offsets"]
+            out[name] = np.frombuffer(data[a:b], "<f4").reshape(t["shape"]).astype(np.float64)
+    return header.get("__metadata__", {}), out
+
+
+# ---- the character GRU: 1.572 nats per character ----
+import gzip
+with gzip.open(os.path.join(shared, "data", "tinyshakespeare.txt.gz"), "rt") as f:
+    shakespeare = f.read()
+with open(path("text"), "w") as f:
+    f.write(shakespeare[500000:503000])
+with open(path("printable.json"), "w") as f:
+    json.dump(list(string.printable), f)
+file = os.path.join(models, "char-gru-shakespeare", "baseline.pt")
+for arguments in ([file, path("text"), "--vocab", path("printable.json")], None):
+    if arguments is None: # the same through a model file of ours
+        p = run("import", file, "--vocab", path("printable.json"), "-o", path("ours"))
+        expect("import of baseline.pt", p.returncode == 0, p.stderr)
+        arguments = [path("ours"), path("text")]
+    p = run("eval", *arguments, "--json")
+    result = json.loads(p.stdout) if p.returncode == 0 else {}
+    expect("baseline.pt", abs(result.get("nats_per_token", 0) - 1.572) < 0.0005 and result["tokens"] == 2999,
+           p.stdout + p.stderr)
+
+# ---- the small one: its words inside ----
+file = os.path.join(models, "char-gru-small", "lm.pt")
+p = run("import", file, "-o", path("ours"))
+expect("import of lm.pt", p.returncode == 0, p.stderr)
+words = json.loads(tensors(path("ours"))[0]["vocabulary"])
+expect("lm.pt's vocabulary", len(words) == 42 and all(len(w) == 1 for w in words), str(words)[:200])
+known = "".join(c for c in shakespeare[:20000].lower() if c in words)
+with open(path("text"), "w") as f:
+    f.write(known)
+p = run("eval", file, path("text"), "--json")
+nats = json.loads(p.stdout)["nats_per_token"] if p.returncode == 0 else None
+expect("lm.pt predicts better than chance", nats is not None and nats < 0.85 * np.log(42), f"{nats} {p.stderr}")
+
+# ---- Silero VAD: safetensors and ONNX give the same tensors ----
+same = []
+for name in ("silero_vad_16k.safetensors", "silero_vad_16k_op15.onnx"):
+    p = run("import", os.path.join(models, "silero-vad", name), "-o", path("vad"))
+    expect(f"import of {name}", p.returncode == 0, p.stderr)
+    if p.returncode == 0:
+        same.append(tensors(path("vad"))[1])
+if len(same) == 2:
+    expect("Silero's tensors", same[0].keys() == same[1].keys() and len(same[0]) == 4 and
+           all(np.array_equal(same[0][k], same[1][k]) for k in same[0]), str([list(s) for s in same]))
+
+# ---- textgenrnn: the recurrent layers, and a refusal to evaluate ----
+file = os.path.join(models, "textgenrnn", "textgenrnn_weights.hdf5")
+vocab = os.path.join(models, "textgenrnn", "textgenrnn_vocab.json")
+p = run("eval", file, path("text"), "--vocab", vocab)
+expect("textgenrnn refuses eval", p.returncode == 1 and "attention" in p.stderr and "attention_W" in p.stderr, p.stderr)
+p = run("import", file, "--vocab", vocab, "-o", path("ours"))
+expect("import of textgenrnn", p.returncode == 0, p.stderr)
+w = tensors(path("ours"))[1]
+try:
+    import h5py
+except ImportError:
+    h5py = None
+    print("skipped: no h5py, textgenrnn's predictions are not tried")
+if h5py and p.returncode == 0:
+    with h5py.File(file, "r") as f:
+        attention = f["attention/attention/attention_W:0"][:].astype(float)
+        kernel, bias = f["output/output/kernel:0"][:].astype(float), f["output/output/bias:0"][:].astype(float)
+    ids = json.load(open(vocab))
+    text = "What is the best way to learn a new language when you are older?"
+    sigmoid = lambda a: 1 / (1 + np.exp(-a))
+
+    def layer(X, k):
+        H = 128
+        h, c, out = np.zeros(H), np.zeros(H), []
+        for x in X:
+            a = w[f"rnn.weight_ih_l{k}"] @ x + w[f"rnn.weight_hh_l{k}"] @ h + w[f"rnn.bias_ih_l{k}"] + w[f"rnn.bias_hh_l{k}"]
+            i, f_, g, o = np.split(a, 4)
+            c = sigmoid(f_) * c + sigmoid(i) * np.tanh(g)
+            h = sigmoid(o) * np.tanh(c)
+            out.append(h)
+        return np.array(out)
+
+    nats = []
+    for t in range(8, len(text)):
+        X = w["encoder.weight"][[ids[ch] for ch in text[max(0, t - 40):t]]]
+        one = layer(X, 0)
+        all3 = np.concatenate([X, one, layer(one, 1)], 1)
+        a = np.exp(all3 @ attention)
+        score = (all3 * (a / a.sum())).sum(0) @ kernel + bias
+        nats.append(np.log(np.exp(score - score.max()).sum()) + score.max() - score[ids[text[t]]])
+    print(f"textgenrnn, finished with its attention: {np.mean(nats):.2f} nats a character")
+    expect("textgenrnn predicts English", np.mean(nats) < 2.2, str(np.mean(nats)))
+
+for name, arguments in (("char-gru-shakespeare/baseline.pt", []), ("char-gru-small/lm.pt", []),
+                        ("silero-vad/silero_vad_16k.safetensors", []), ("silero-vad/silero_vad_16k_op15.onnx", []),
+                        ("textgenrnn/textgenrnn_weights.hdf5", [])):
+    p = run("check", os.path.join(models, name), "--steps", "12", "--delays", "6", "--draws", "4", *arguments)
+    expect(f"check of {name}", p.returncode == 0 and "PASS" in p.stdout, p.stdout[-300:] + p.stderr)
+
+subprocess.run(["rm", "-r", folder])
+print(f"{failures} failed")
+sys.exit(1 if failures else 0)
