@@ -43,6 +43,8 @@ def options(about, **extra):
     p.add_argument("--cell", default="lstm")
     p.add_argument("--dropout", type=float, default=0.2)
     p.add_argument("--steps", type=int, default=50)
+    p.add_argument("--lr-decay", type=float, default=0.5)
+    p.add_argument("--decay-after", type=int, default=3)
     p.add_argument("--delays", type=int, default=30)
     p.add_argument("--sample", type=int, default=0, help="origins drawn; 0: every one")
     p.add_argument("--seed", type=int, default=1)
@@ -75,11 +77,13 @@ def layout(args):
     return ["--format", args.format] if args.format != "auto" else []
 
 
-def model(args, train=None, valid=None, seed=None, stem="model", epochs=None):
+def model(args, train=None, valid=None, seed=None, stem="model", epochs=None, late=1):
+    """late: the learning rate begins to fall so many times later (and more slowly)."""
     return once(args, stem, ".safetensors",
                 [args.program, "train", train or args.train, "--valid", valid or args.valid, *layout(args), "--cell", args.cell,
                  "--embedding-size", str(args.embedding), "--hidden-size", str(args.hidden), "--vocab-size",
                  str(args.vocab_size), "--steps", str(args.steps), "--batch", "20", "--epochs", str(epochs or args.epochs),
+                 "--lr-decay", f"{args.lr_decay ** (1 / late):.6g}", "--decay-after", str(round(args.decay_after * late)),
                  "--dropout", str(args.dropout), "--seed", str(seed or args.seed), "--threads", str(args.threads), "--quiet"])
 
 

@@ -39,8 +39,9 @@ def measures(run):
 
 def main():
     args = common.options(__doc__, other_train=(str, None, "text of another kind"), other_valid=(str, None, ""),
-                          other_text=(str, None, ""), part=(float, 0.25, "share of the smaller corpus"))
-    n = min(tokens_in(args.train), tokens_in(args.other_train))
+                          other_text=(str, None, ""), part=(float, 0.25, "share of the smaller corpus"),
+                          tokens=(int, 0, "at most so many tokens of each corpus (0: all)"))
+    n = min(args.tokens or 10 ** 12, tokens_in(args.train), tokens_in(args.other_train))
     train = lines_of(args.train, os.path.join(args.work, "same-size.txt"), n)
     other = lines_of(args.other_train, os.path.join(args.work, "other-kind.txt"), n)
     small = lines_of(args.train, os.path.join(args.work, "part.txt"), int(n * args.part))
@@ -48,7 +49,7 @@ def main():
     settings = {
         "this": (dict(train=train), args.text),
         "other seed": (dict(train=train, seed=args.seed + 1), args.text),
-        "part": (dict(train=small, epochs=round(args.epochs / args.part)), args.text),
+        "part": (dict(train=small, epochs=round(args.epochs / args.part), late=1 / args.part), args.text),
         "other kind": (dict(train=other, valid=args.other_valid), args.other_text),
     }
     found = {}
