@@ -97,6 +97,7 @@ extern const command *const commands[]; /* NULL-terminated */
 extern const command cmd_import, cmd_info;
 extern const command cmd_train;
 extern const command cmd_eval;
+extern const command cmd_check;
 extern const command cmd_report;
 extern const command cmd_words;
 extern const command cmd_synth;

@@ -57,66 +57,75 @@ static void print_table(const sg_check_result *r)
         printf("PASS: %zu tests\n", r->n);
 }
 
-static sg_status open_corpus(sg_stream **tokens, const sg_model *m, char **paths, int n, sg_error *err)
+static sg_status open_corpus(sg_stream **tokens, const sg_model *m, char **paths, int n, sg_format format,
+                             const sg_monitor *monitor, sg_error *err)
 {
     const sg_model_shape *shape = sg_model_get_shape(m);
-    sg_corpus_config corpus = {.paths = (const char *const *)paths, .n_paths = (size_t)n, .unit = shape->unit,
-                               .eos = shape->eos};
+    sg_corpus_config corpus = {.paths = (const char *const *)paths, .n_paths = (size_t)n, .format = format,
+                               .unit = shape->unit, .eos = shape->eos};
     if (!sg_model_vocab(m)) {
         snprintf(err->msg, sizeof err->msg, "check: the model reads feature vectors: a corpus of words does not fit it");
         return SG_EINVAL;
     }
-    return sg_stream_new(tokens, &corpus, sg_model_vocab(m), NULL, NULL, err);
+    return sg_stream_new(tokens, &corpus, sg_model_vocab(m), NULL, monitor, err);
+}
+
+static int check_and_print(const sg_model *m, char **paths, int n, sg_format format, const sg_check_config *cfg, bool json,
+                           const sg_monitor *monitor)
+{
+    sg_error err = {""};
+    sg_stream *tokens = NULL;
+    sg_check_result result = {0};
+    sg_status st = n ? open_corpus(&tokens, m, paths, n, format, monitor, &err) : SG_OK;
+    if (st == SG_OK)
+        st = sg_check(&result, m, tokens, cfg, monitor, &err);
+    int code = st != SG_OK ? fail(st, &err) : result.failed ? EXIT_FAILED : EXIT_DONE;
+    if (st == SG_OK && json)
+        print_json(&result, cfg, tokens ? sg_stream_length(tokens) : 0);
+    else if (st == SG_OK)
+        print_table(&result);
+    sg_check_free(&result);
+    sg_stream_free(tokens);
+    return code;
 }
 
 static int run(int argc, char **argv)
 {
     sg_check_config cfg;
     sg_check_defaults(&cfg);
+    model_options foreign = {0};
+    const char *format = "auto";
     bool json = false, quiet = false;
-    model_options model = {0};
-    sg_import_config import;
     const option table[] = {
         {"steps", 0, OPT_SIZE, &cfg.steps, "N", "tokens read (30)", 2, 100000},
         {"delays", 'D', OPT_SIZE, &cfg.delays, "D", "delays carried, at most as many as steps (16)", 1, 100000},
         {"draws", 0, OPT_SIZE, &cfg.draws, "N", "random times, delays and directions a test (12)", 1, 100000},
         {"seed", 0, OPT_U64, &cfg.seed, "N", "of tokens, times and directions (1)", 0, 0},
-        {"threads", 0, OPT_INT, &cfg.threads, "N", "threads (all cores)", 0, 4096},
-        {"json", 0, OPT_FLAG, &json, NULL, "one JSON object on standard output", 0, 0},
-        {"quiet", 'q', OPT_FLAG, &quiet, NULL, "nothing but the result", 0, 0},
-        MODEL_OPTIONS(model),
+        {"format", 0, OPT_STRING, &format, "FORMAT", "of the corpus: auto (by extension), text, conllu or tagged", 0, 0},
+        {"threads", 0, OPT_INT, &cfg.threads, "N", "all cores", 0, 1024},
+        {"json", 0, OPT_FLAG, &json, NULL, "one JSON object", 0, 0},
+        {"quiet", 'q', OPT_FLAG, &quiet, NULL, "no progress", 0, 0},
+        MODEL_OPTIONS(foreign),
         {NULL, 0, OPT_FLAG, NULL, NULL, NULL, 0, 0},
     };
-    int code = parse_options(&cmd_check, table, &argc, argv, 1, 0);
-    if (code < 0)
-        code = import_config_from(&import, &model);
-    if (code >= 0)
-        return code;
-    import.numbered_vocabulary = argc == 1; /* random ids need no words */
-    sg_error err = {""};
-    sg_model *m = NULL;
-    sg_stream *tokens = NULL;
-    sg_check_result result = {0};
-    progress_line line;
-    sg_monitor monitor = progress_monitor(&line, quiet);
-    sg_status st = sg_model_load(&m, argv[0], &import, &monitor, &err);
-    if (st == SG_OK && argc > 1)
-        st = open_corpus(&tokens, m, argv + 1, argc - 1, &err);
-    if (st == SG_OK)
-        st = sg_check(&result, m, tokens, &cfg, &monitor, &err);
-    progress_done(&line);
-    if (st != SG_OK)
-        code = fail(st, &err);
-    else if (json)
-        print_json(&result, &cfg, tokens ? sg_stream_length(tokens) : 0);
-    else
-        print_table(&result);
-    if (st == SG_OK)
-        code = result.failed ? EXIT_FAILED : EXIT_DONE;
-    sg_check_free(&result);
-    sg_stream_free(tokens);
-    sg_model_free(m);
-    model_options_free(&model);
+    static const char *const formats[] = {"auto", "text", "conllu", "tagged"};
+    int code = parse_options(&cmd_check, table, &argc, argv, 1, 0), kind = -1;
+    for (int i = 0; i < 4; i++)
+        kind = strcmp(format, formats[i]) ? kind : i;
+    if (code < 0 && kind < 0)
+        code = misuse("check: --format: expected auto, text, conllu or tagged, found '%s'", format);
+    if (code < 0) {
+        progress_line line;
+        sg_model *m = NULL;
+        sg_monitor monitor = progress_monitor(&line, quiet);
+        foreign.without_words = argc == 1; /* random ids need no words */
+        code = load_model(&m, argv[0], &foreign, &monitor);
+        if (code < 0)
+            code = check_and_print(m, argv + 1, argc - 1, (sg_format)kind, &cfg, json, &monitor);
+        progress_done(&line);
+        sg_model_free(m);
+    }
+    model_options_free(&foreign);
     return code;
 }
 

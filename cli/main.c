@@ -8,6 +8,7 @@
 const command *const commands[] = {
     &cmd_train,
     &cmd_eval,
+    &cmd_check,
     &cmd_report,
     &cmd_words,
     &cmd_import,
