@@ -70,13 +70,16 @@ static sg_status open_corpus(sg_stream **tokens, const sg_model *m, char **paths
     return sg_stream_new(tokens, &corpus, sg_model_vocab(m), NULL, monitor, err);
 }
 
-static int check_and_print(const sg_model *m, char **paths, int n, sg_format format, const sg_check_config *cfg, bool json,
-                           const sg_monitor *monitor)
+static int check_and_print(const char *model, char **paths, int n, sg_format format, const sg_check_config *cfg,
+                           const sg_import_config *import, bool json, const sg_monitor *monitor)
 {
     sg_error err = {""};
+    sg_model *m = NULL;
     sg_stream *tokens = NULL;
     sg_check_result result = {0};
-    sg_status st = n ? open_corpus(&tokens, m, paths, n, format, monitor, &err) : SG_OK;
+    sg_status st = sg_model_load(&m, model, import, monitor, &err);
+    if (st == SG_OK && n)
+        st = open_corpus(&tokens, m, paths, n, format, monitor, &err);
     if (st == SG_OK)
         st = sg_check(&result, m, tokens, cfg, monitor, &err);
     int code = st != SG_OK ? fail(st, &err) : result.failed ? EXIT_FAILED : EXIT_DONE;
@@ -86,6 +89,7 @@ static int check_and_print(const sg_model *m, char **paths, int n, sg_format for
         print_table(&result);
     sg_check_free(&result);
     sg_stream_free(tokens);
+    sg_model_free(m);
     return code;
 }
 
@@ -114,16 +118,15 @@ static int run(int argc, char **argv)
         kind = strcmp(format, formats[i]) ? kind : i;
     if (code < 0 && kind < 0)
         code = misuse("check: --format: expected auto, text, conllu or tagged, found '%s'", format);
+    sg_import_config import;
+    if (code < 0)
+        code = import_config_from(&import, &foreign);
     if (code < 0) {
         progress_line line;
-        sg_model *m = NULL;
         sg_monitor monitor = progress_monitor(&line, quiet);
-        foreign.without_words = argc == 1; /* random ids need no words */
-        code = load_model(&m, argv[0], &foreign, &monitor);
-        if (code < 0)
-            code = check_and_print(m, argv + 1, argc - 1, (sg_format)kind, &cfg, json, &monitor);
+        import.numbered_vocabulary = argc == 1; /* random ids need no words */
+        code = check_and_print(argv[0], argv + 1, argc - 1, (sg_format)kind, &cfg, &import, json, &monitor);
         progress_done(&line);
-        sg_model_free(m);
     }
     model_options_free(&foreign);
     return code;
