@@ -5,28 +5,44 @@
 
 #include <stdlib.h>
 
+static sg_status write_all(const char *html, const char *figures, sg_run *const *runs, const char *const *paths, size_t n,
+                           sg_error *err)
+{
+    sg_status st = SG_OK;
+    size_t written;
+    if (html)
+        st = sg_report_write(html, runs, paths, n, err);
+    if (st == SG_OK && figures && (st = sg_report_figures(figures, runs, paths, n, &written, err)) == SG_OK)
+        printf("%s: %zu files\n", figures, written);
+    return st;
+}
+
 static int run(int argc, char **argv)
 {
-    const char *html = NULL;
+    const char *html = NULL, *figures = NULL;
     const option table[] = {
         {"output", 'o', OPT_STRING, &html, "FILE", "the page to write", 0, 0},
+        {"figures", 0, OPT_STRING, &figures, "DIR", "write each chart as SVG and PDF into this folder", 0, 0},
         {NULL, 0, OPT_FLAG, NULL, NULL, NULL, 0, 0},
     };
     int code = parse_options(&cmd_report, table, &argc, argv, 1, 0);
     if (code >= 0)
         return code;
-    if (!html)
-        return misuse("report: nothing to write: give -o REPORT.html");
+    if (!html && !figures)
+        return misuse("report: nothing to write: give -o REPORT.html, or --figures DIR");
+    const char *const *paths = (const char *const *)argv;
+    if (html && (code = refuse_overwriting(html, paths, (size_t)argc)) >= 0)
+        return code;
     sg_error err = {""};
     sg_status st = SG_OK;
     size_t n = 0;
     sg_run **runs = calloc((size_t)argc, sizeof *runs);
     if (!runs)
-        return EXIT_FAILED;
-    for (; n < (size_t)argc && st == SG_OK; n++)
+        st = SG_ENOMEM, snprintf(err.msg, sizeof err.msg, "report: no memory for %d runs", argc);
+    for (; st == SG_OK && n < (size_t)argc; n++)
         st = sg_run_open(&runs[n], argv[n], &err);
     if (st == SG_OK)
-        st = sg_report_write(html, runs, (const char *const *)argv, n, &err);
+        st = write_all(html, figures, runs, paths, n, &err);
     for (size_t i = 0; i < n; i++)
         sg_run_close(runs[i]);
     free(runs);
@@ -36,6 +52,7 @@ static int run(int argc, char **argv)
 const command cmd_report = {
     "report", "RUN.nc...", "curves, heatmaps, tables of one run or several as one self-contained page",
     "Writes one HTML file that needs nothing else: no network, no server. Several runs are shown side by side and\n"
-    "overlaid, on the same axes. Example:\n"
-    "  stategrad report run.nc -o report.html",
+    "overlaid, on the same axes. --figures writes the charts as SVG and PDF for papers. Examples:\n"
+    "  stategrad report run.nc -o report.html\n"
+    "  stategrad report lstm.nc gru.nc -o both.html --figures figures",
     run};

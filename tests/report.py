@@ -7,6 +7,7 @@ import re
 import subprocess
 import sys
 import tempfile
+from xml.etree import ElementTree
 
 try:
     import netCDF4
@@ -103,6 +104,37 @@ def test_size(folder):
     assert size < 3_000_000, size
 
 
+def test_figures(folder):
+    nc, other, plain, out = (os.path.join(folder, n) for n in ("f.nc", "g.nc", "p.nc", "figures"))
+    names = os.path.join(folder, "names.json")
+    json.dump({"classes": HOSTILE, "properties": HOSTILE[:3], "words": HOSTILE}, open(names, "w"))
+    make(nc, "--baseline", "--names", names, "--classes", "9")
+    make(other, "--delays", "30", "--seed", "4")
+    make(plain, "--plain", "--delays", "1")
+    told = run("report", nc, "--figures", out).stdout
+    files = sorted(os.listdir(out))
+    charts = ["classes", "coherence", "effective-rank", "relative-memory", "rms", "sigma1", "spectrum", "subspace-cosine", "sum", "words"]
+    assert files == sorted(f"{c}-layer1.cell.{e}" for c in charts for e in ("pdf", "svg")), files
+    assert "20 files" in told, told
+    for name in files:
+        raw = open(os.path.join(out, name), "rb").read()
+        if name.endswith("svg"):
+            assert len(ElementTree.fromstring(raw).findall(".//{http://www.w3.org/2000/svg}path")) > 10, name
+        else:
+            assert raw.startswith(b"%PDF") and b"%%EOF" in raw[-64:] and b"/FontFile" in raw, name
+    again = os.path.join(folder, "again")
+    run("report", nc, "--figures", again)
+    for name in files:
+        assert open(os.path.join(out, name), "rb").read() == open(os.path.join(again, name), "rb").read(), name
+    run("report", nc, other, "--figures", out)
+    assert {"run1-sigma1-layer1.cell.svg", "run2-sum-layer1.cell.pdf", "runs-sigma1-layer1.cell.pdf"} <= set(os.listdir(out))
+    run("report", plain, "--figures", os.path.join(folder, "plain"))
+    assert sorted(os.listdir(os.path.join(folder, "plain"))) == sorted(
+        f"{c}-layer1.cell.{e}" for c in ("classes", "effective-rank", "sigma1", "spectrum", "sum") for e in ("pdf", "svg"))
+    assert "f.nc" in run("report", nc, "--figures", nc, code=1).stderr
+    assert "nowhere/x" in run("report", nc, "--figures", os.path.join(folder, "nowhere/x"), code=1).stderr
+
+
 def test_errors(folder):
     nc, html = os.path.join(folder, "e.nc"), os.path.join(folder, "e.html")
     make(nc)
@@ -117,6 +149,6 @@ def test_errors(folder):
 
 
 with tempfile.TemporaryDirectory() as folder:
-    for test in (test_values, test_hostile, test_plain_and_several, test_size, test_errors):
+    for test in (test_values, test_hostile, test_plain_and_several, test_size, test_figures, test_errors):
         test(folder)
         print("ok", test.__name__)

@@ -19,6 +19,12 @@ extern "C" {
 sg_status sg_report_write(const char *html_path, sg_run *const *runs, const char *const *paths, size_t n,
                           sg_error *err);
 
+/* Each chart of the page as FOLDER/NAME-STATE.svg and .pdf, for papers; the folder is made if it is not there. Several runs:
+ * NAME begins with run1-, run2-, ..., and runs-sigma1 lays them over each other. *written: how many files. Each file is
+ * written whole or not at all. */
+sg_status sg_report_figures(const char *folder, sg_run *const *runs, const char *const *paths, size_t n,
+                            size_t *written, sg_error *err);
+
 /* ---- words along the best kept directions ---- */
 typedef struct {
     const char *group;  /* "layer1.cell"; NULL: the first */
