@@ -88,23 +88,29 @@ def kill_chain(job, tally, kills, rng):
 
 def polite(job, tally, rng, times):
     for number, expected in ((signal.SIGINT, 130), (signal.SIGTERM, 143)):
-        for _ in range(times):
+        hits = 0
+        for _ in range(10 * times):
             job.fresh()
-            code, err = job.interrupted(rng.uniform(0.2, 0.8) * job.seconds, number)
+            code, err = job.interrupted(rng.uniform(0.1, 0.7) * job.seconds, number)
             if code == 0:
-                continue
+                continue  # it was done before
+            hits += 1
             tally.check(f"{job.name}: exit code of {number.name}", code == expected, f"exit {code}, said {err}")
             job.ends_the_same(tally, f"{job.name}: same bytes after {number.name}", number.name)
+            if hits == times:
+                break
 
 
 def damaged(job, tally, rng, times):
     """A checkpoint that is cut short or has a wrong bit is noticed, and the end is still the same."""
-    for i in range(times):
+    hits = 0
+    for i in range(10 * times):
         job.fresh()
-        code, _ = job.interrupted(0.7 * job.seconds, signal.SIGINT)
+        code, _ = job.interrupted(rng.uniform(0.3, 0.7) * job.seconds, signal.SIGINT)
         path = os.path.join(job.folder, "check")
         if code == 0 or not os.path.exists(path):
             continue
+        hits += 1
         with open(path, "r+b") as f:
             size = f.seek(0, 2)
             if i % 2:
@@ -119,6 +125,9 @@ def damaged(job, tally, rng, times):
         same = made(os.path.join(job.folder, "out")) == job.truth
         kind = f"{job.name}: {'cut' if i % 2 else 'bit-flipped'} checkpoint is noticed"
         tally.check(kind, same and "check" in err, f"bytes equal {same}, said {err!r}")
+        if hits == times:
+            break
+    tally.check(f"{job.name}: checkpoints were damaged", hits == times, f"{hits} of {times}")
 
 
 def main():
