@@ -87,7 +87,7 @@ sg_status sg_sha256_file(const char *path, char hex[65], sg_error *err);
  * close that writer before commit. An error names `path`. */
 typedef struct sg_outfile sg_outfile;
 sg_status sg_outfile_open(sg_outfile **out, const char *path, sg_error *err);
-FILE *sg_outfile_stream(sg_outfile *o);            /* checks of write errors happen in commit too */
+FILE *sg_outfile_stream(sg_outfile *o);            /* write errors are told by commit; has no fileno */
 const char *sg_outfile_temp_path(const sg_outfile *o);
 sg_status sg_outfile_commit(sg_outfile *o, sg_error *err); /* frees o in every case */
 void sg_outfile_abort(sg_outfile *o);                      /* frees o; NULL is fine */

@@ -13,8 +13,37 @@
 
 struct sg_outfile {
     char *path, *temp, *folder;
-    FILE *stream;
+    FILE *stream; /* writes through fd, so that an error's cause is kept */
+    int fd;
+    int error; /* errno of the first failed write; 0: none */
 };
+
+/* All of it, or an error: short and interrupted writes go on. */
+static ssize_t stream_write(void *cookie, const char *data, size_t n)
+{
+    sg_outfile *o = cookie;
+    for (size_t done = 0; done < n;) {
+        ssize_t w = write(o->fd, data + done, n - done);
+        if (w < 0 && errno == EINTR)
+            continue;
+        if (w <= 0) {
+            o->error = w < 0 ? errno : ENOSPC;
+            return 0;
+        }
+        done += (size_t)w;
+    }
+    return (ssize_t)n;
+}
+
+static ssize_t stream_read(void *cookie, char *data, size_t n)
+{
+    return read(((sg_outfile *)cookie)->fd, data, n);
+}
+
+static int stream_seek(void *cookie, off64_t *at, int whence)
+{
+    return (*at = lseek(((sg_outfile *)cookie)->fd, *at, whence)) < 0 ? -1 : 0;
+}
 
 static void outfile_free(sg_outfile *o)
 {
@@ -94,7 +123,6 @@ sg_status sg_outfile_open(sg_outfile **out, const char *path, sg_error *err)
 {
     sg_status st = SG_OK;
     *out = NULL;
-    int fd = -1;
     struct stat old;
     char prefix[TEMP_ROOM];
     const char *slash = strrchr(path, '/'), *name = slash ? slash + 1 : path;
@@ -107,6 +135,8 @@ sg_status sg_outfile_open(sg_outfile **out, const char *path, sg_error *err)
     if (exists && access(path, W_OK) != 0)
         return sg_fail(err, SG_EIO, "%s: cannot be replaced: %s", path, strerror(errno));
     sg_outfile *o = sg_calloc(1, sizeof *o);
+    if (o)
+        o->fd = -1;
     if (!o || !(o->path = sg_strdup(path)) ||
         !(o->folder = slash ? sg_strndup(folder_length ? path : "/", folder_length ? folder_length : 1)
                             : sg_strdup(".")) ||
@@ -114,21 +144,19 @@ sg_status sg_outfile_open(sg_outfile **out, const char *path, sg_error *err)
         TRY(sg_fail(err, SG_ENOMEM, "%s: no memory", path));
     snprintf(prefix, sizeof prefix, ".stategrad-%016" PRIx64 "-", name_hash(name));
     remove_leftovers(o->folder, prefix);
-    if ((fd = create_temp(o->temp, o->folder, prefix)) < 0) {
+    if ((o->fd = create_temp(o->temp, o->folder, prefix)) < 0) {
         int e = errno;
         o->temp[0] = 0;
         TRY(sg_fail(err, SG_EIO, "%s: cannot be written: %s", path, strerror(e)));
     }
     if (exists)
-        (void)fchmod(fd, old.st_mode & 07777); /* a replaced file keeps its permissions where that is allowed */
-    if (!(o->stream = fdopen(fd, "w+b")))
+        (void)fchmod(o->fd, old.st_mode & 07777); /* a replaced file keeps its permissions where that is allowed */
+    static const cookie_io_functions_t functions = {stream_read, stream_write, stream_seek, NULL};
+    if (!(o->stream = fopencookie(o, "w+b", functions)))
         TRY(sg_fail(err, SG_EIO, "%s: cannot be written: %s", path, strerror(errno)));
-    fd = -1;
     *out = o;
     o = NULL;
 done:
-    if (fd >= 0)
-        close(fd);
     sg_outfile_abort(o);
     return st;
 }
@@ -155,16 +183,13 @@ static void sync_folder(const char *folder)
 sg_status sg_outfile_commit(sg_outfile *o, sg_error *err)
 {
     sg_status st = SG_OK;
-    bool bad = ferror(o->stream) != 0;
-    errno = 0;
-    bad |= fflush(o->stream) != 0;
-    bad |= fsync(fileno(o->stream)) != 0;
-    int e = errno;
-    if (fclose(o->stream) != 0 && !bad) {
-        bad = true;
-        e = errno;
-    }
+    bool bad = fflush(o->stream) != 0 || ferror(o->stream);
+    bad |= fclose(o->stream) != 0;
     o->stream = NULL;
+    int e = o->error;
+    if (!bad && fsync(o->fd) != 0)
+        bad = true, e = errno;
+    /* renamed before it is closed: the lock keeps other writers from taking it for a leftover */
     if (bad)
         st = sg_fail(err, SG_EIO, "%s: cannot be written: %s", o->path, e ? strerror(e) : "write error");
     else if (rename(o->temp, o->path) != 0)
@@ -183,6 +208,8 @@ void sg_outfile_abort(sg_outfile *o)
         return;
     if (o->stream)
         fclose(o->stream);
+    if (o->fd >= 0)
+        close(o->fd);
     if (o->temp && o->temp[0])
         unlink(o->temp);
     outfile_free(o);
