@@ -336,7 +336,8 @@ sg_status job_identity(const an_job *job, bool with_part, char hex[65], sg_error
     sg_sha256 *h = NULL;
     char text[512], sha[65];
     TRY(sg_sha256_new(&h, err));
-    TRY(sg_model_sha256(job->models[0], sha, err));
+    if (sg_model_sha256(job->models[0], sha) != SG_OK)
+        TRY(sg_fail(err, SG_ENOMEM, "analysis: no memory"));
     sg_sha256_add(h, sha, 64);
     sg_sha256_add(h, sg_stream_sha256(job->stream), 64);
     sg_sha256_add(h, job->features_sha256, sizeof job->features_sha256);

@@ -29,7 +29,8 @@ static sg_status put_text_attributes(run_writer *w, const an_job *job, sg_error 
     sg_status st = SG_OK;
     const sg_analysis_config *c = job->cfg;
     char model[65], handling[40], created[32], identity[65], part[48];
-    TRY(sg_model_sha256(job->models[0], model, err));
+    if (sg_model_sha256(job->models[0], model) != SG_OK)
+        TRY(sg_fail(err, SG_ENOMEM, "analysis: no memory"));
     TRY(job_identity(job, false, identity, err));
     snprintf(handling, sizeof handling, c->handling == SG_WINDOW ? "window:%zu" : c->handling == SG_RESET ? "reset" : "carry",
              c->window);

@@ -1,0 +1,439 @@
+/* Parts of a run: the block sums of `analyze --part I/N` in a file, and all of them together as the whole run. */
+#include "job.h"
+
+#include "../base/base_internal.h"
+
+#include <string.h>
+
+/* ---- a part ---- */
+
+static sg_status put_weights(run_writer *w, const an_job *job, const an_sums *sums, sg_error *err)
+{
+    sg_status st = SG_OK;
+    size_t CD = job->C * job->D;
+    double *weight = sg_calloc(2 * CD, sizeof *weight);
+    int64_t *pairs = sg_calloc(3 * CD, sizeof *pairs);
+    if (!weight || !pairs)
+        TRY(sg_fail(err, SG_ENOMEM, "part: no memory"));
+    for (size_t b = job->first_block; b < job->end_block; b++) {
+        size_t start[] = {b - job->first_block, 0, 0}, count[] = {1, job->C, job->D}, one[] = {1};
+        int64_t number = (int64_t)b;
+        for (size_t i = 0; i < CD; i++) {
+            const sums_weight *x = sums_weight_at(sums, b, i / job->D, i % job->D);
+            weight[i] = x->weight, weight[CD + i] = x->moment_weight;
+            pairs[i] = x->pairs, pairs[CD + i] = x->moment_pairs, pairs[2 * CD + i] = x->exist;
+        }
+        TRY(run_writer_put_i64(w, RUN_ROOT, "part_block", start, one, &number, err));
+        TRY(run_writer_put_f64(w, RUN_ROOT, "part_weight", start, count, weight, err));
+        TRY(run_writer_put_f64(w, RUN_ROOT, "part_moment_weight", start, count, weight + CD, err));
+        TRY(run_writer_put_i64(w, RUN_ROOT, "part_pairs", start, count, pairs, err));
+        TRY(run_writer_put_i64(w, RUN_ROOT, "part_moment_pairs", start, count, pairs + CD, err));
+        TRY(run_writer_put_i64(w, RUN_ROOT, "part_existing", start, count, pairs + 2 * CD, err));
+    }
+done:
+    sg_free(weight);
+    sg_free(pairs);
+    return st;
+}
+
+static sg_status put_group(run_writer *w, const an_job *job, const an_sums *sums, size_t g, sg_error *err)
+{
+    sg_status st = SG_OK;
+    size_t H = job->groups[g].units, E = job->E, packed = sums_packed(E);
+    float *sum = sg_calloc(H * E, sizeof *sum), *moment = sg_calloc(packed, sizeof *moment);
+    int nc;
+    if (!sum || !moment)
+        TRY(sg_fail(err, SG_ENOMEM, "part: no memory"));
+    TRY(run_writer_group(w, job->groups[g].name, &nc, err));
+    TRY(run_writer_dim(w, nc, "unit", H, err));
+    TRY(run_writer_define(w, nc, "part_sum", err));
+    TRY(run_writer_define(w, nc, "part_moment", err));
+    for (size_t b = job->first_block; b < job->end_block; b++)
+        for (size_t i = 0; i < job->C * job->D; i++) {
+            size_t c = i / job->D, d = i % job->D;
+            size_t start[] = {b - job->first_block, c, d, 0, 0}, count[] = {1, 1, 1, H, E}, flat[] = {1, 1, 1, packed};
+            TRY(sums_get(sums, b, g, c, d, sum, moment, err));
+            TRY(run_writer_put_f32(w, nc, "part_sum", start, count, sum, err));
+            TRY(run_writer_put_f32(w, nc, "part_moment", start, flat, moment, err));
+        }
+done:
+    sg_free(sum);
+    sg_free(moment);
+    return st;
+}
+
+sg_status part_write(run_writer *w, const an_job *job, const an_sums *sums, sg_error *err)
+{
+    sg_status st = SG_OK;
+    static const char *const variables[] = {"part_block", "part_weight", "part_moment_weight", "part_pairs",
+                                            "part_moment_pairs", "part_existing"};
+    an_plan plan;
+    job_plan(job, &plan);
+    TRY(run_writer_dim(w, RUN_ROOT, "part_block", job->end_block - job->first_block, err));
+    TRY(run_writer_dim(w, RUN_ROOT, "packed", sums_packed(job->E), err));
+    for (size_t i = 0; i < sizeof variables / sizeof *variables; i++)
+        TRY(run_writer_define(w, RUN_ROOT, variables[i], err));
+    TRY(run_writer_text(w, RUN_ROOT, NULL, "block_gram", plan.store_gram ? "yes" : plan.gram_reason, err));
+    TRY(put_weights(w, job, sums, err));
+    for (size_t g = 0; g < job->n_groups; g++)
+        TRY(put_group(w, job, sums, g, err));
+done:
+    return st;
+}
+
+/* ---- all parts ---- */
+
+typedef struct {
+    const char *path;
+    sg_run *run;
+    size_t part, parts, blocks;
+    int64_t *block;     /* (blocks) numbers in the whole */
+} piece;
+
+static sg_status same(const piece *first, const piece *p, const char *attribute, sg_error *err)
+{
+    const char *a = sg_run_attribute(first->run, attribute), *b = sg_run_attribute(p->run, attribute);
+    if (a && b && !strcmp(a, b))
+        return SG_OK;
+    return sg_fail(err, SG_EINVAL, "%s: does not belong to %s: %s is %s there, %s here", p->path, first->path, attribute,
+                   a ? a : "missing", b ? b : "missing");
+}
+
+static sg_status open_piece(piece *p, const char *path, sg_error *err)
+{
+    sg_status st = SG_OK;
+    size_t rank, shape[SG_RUN_MAX_DIMS];
+    double *x = NULL;
+    p->path = path;
+    TRY(run_open_part(&p->run, path, err));
+    const char *part = sg_run_attribute(p->run, "part");
+    if (!run_is_part(p->run))
+        TRY(sg_fail(err, SG_EINVAL, "%s: is a whole run, not a part of one", path));
+    if (!part || sscanf(part, "%zu/%zu", &p->part, &p->parts) != 2 || !p->part || p->part > p->parts)
+        TRY(sg_fail(err, SG_EFORMAT, "%s: attribute part is '%s', expected I/N", path, part ? part : ""));
+    if (!sg_run_shape(p->run, NULL, "part_block", &rank, shape) || !shape[0])
+        TRY(sg_fail(err, SG_EFORMAT, "%s: variable part_block is missing", path));
+    p->blocks = shape[0];
+    if (!(p->block = sg_calloc(p->blocks, sizeof *p->block)) || !(x = sg_calloc(p->blocks, sizeof *x)))
+        TRY(sg_fail(err, SG_ENOMEM, "%s: no memory", path));
+    TRY(sg_run_read(p->run, NULL, "part_block", NULL, NULL, x, err));
+    for (size_t i = 0; i < p->blocks; i++)
+        p->block[i] = x[i] >= 0 && x[i] < 1e9 ? (int64_t)x[i] : -1;
+done:
+    sg_free(x);
+    return st;
+}
+
+/* The parts are those of one run, each once, none missing. */
+static sg_status check_pieces(const piece *pieces, size_t n, size_t *B, sg_error *err)
+{
+    sg_status st = SG_OK;
+    static const char *const attributes[] = {"model_sha256", "corpus_sha256", "state_handling", "normalization",
+                                             "version", "delays", "blocks", "seed", "identity_sha256"};
+    size_t blocks = 0;
+    bool *seen = NULL;
+    for (size_t i = 0; i < n; i++) {
+        for (size_t a = 0; a < sizeof attributes / sizeof *attributes; a++)
+            TRY(same(&pieces[0], &pieces[i], attributes[a], err));
+        if (pieces[i].parts != pieces[0].parts)
+            TRY(sg_fail(err, SG_EINVAL, "%s: is part %zu of %zu, %s one of %zu", pieces[i].path, pieces[i].part,
+                        pieces[i].parts, pieces[0].path, pieces[0].parts));
+        for (size_t j = 0; j < i; j++)
+            if (pieces[j].part == pieces[i].part)
+                TRY(sg_fail(err, SG_EINVAL, "%s: is part %zu of %zu, as %s is", pieces[i].path, pieces[i].part,
+                            pieces[i].parts, pieces[j].path));
+        blocks += pieces[i].blocks;
+    }
+    for (size_t part = 1; part <= pieces[0].parts; part++) {
+        bool there = false;
+        for (size_t i = 0; i < n; i++)
+            there |= pieces[i].part == part;
+        if (!there)
+            TRY(sg_fail(err, SG_EINVAL, "part %zu of %zu is missing", part, pieces[0].parts));
+    }
+    const char *text = sg_run_attribute(pieces[0].run, "blocks");
+    if (!text || sscanf(text, "%zu", B) != 1 || *B != blocks || !(seen = sg_calloc(*B, sizeof *seen)))
+        TRY(sg_fail(err, SG_EFORMAT, "%s: the parts have %zu blocks, the run has %s", pieces[0].path, blocks,
+                    text ? text : "?"));
+    for (size_t i = 0; i < n; i++)
+        for (size_t b = 0; b < pieces[i].blocks; b++) {
+            int64_t k = pieces[i].block[b];
+            if (k < 0 || (size_t)k >= *B || seen[k])
+                TRY(sg_fail(err, SG_EFORMAT, "%s: block %jd is not one of its own", pieces[i].path, (intmax_t)k));
+            seen[k] = true;
+        }
+done:
+    sg_free(seen);
+    return st;
+}
+
+static sg_status read_weights(const piece *p, an_sums *sums, sg_error *err)
+{
+    sg_status st = SG_OK;
+    const sums_shape *s = sums_get_shape(sums);
+    static const char *const names[] = {"part_weight", "part_moment_weight", "part_pairs", "part_moment_pairs",
+                                        "part_existing"};
+    size_t CD = s->C * s->D;
+    double *x = sg_calloc(5 * CD, sizeof *x);
+    if (!x)
+        return sg_fail(err, SG_ENOMEM, "%s: no memory", p->path);
+    for (size_t b = 0; b < p->blocks; b++) {
+        size_t start[] = {b, 0, 0}, count[] = {1, s->C, s->D};
+        for (size_t v = 0; v < 5; v++)
+            TRY(sg_run_read(p->run, NULL, names[v], start, count, x + v * CD, err));
+        for (size_t i = 0; i < CD; i++) {
+            for (size_t v = 0; v < 5; v++)
+                if (!(x[v * CD + i] >= 0 && x[v * CD + i] < 1e18))
+                    TRY(sg_fail(err, SG_EFORMAT, "%s: %s: %g is no number of pairs", p->path, names[v], x[v * CD + i]));
+            *sums_weight_at(sums, (size_t)p->block[b], i / s->D, i % s->D) =
+                (sums_weight){x[i], x[CD + i], (int64_t)x[2 * CD + i], (int64_t)x[3 * CD + i], (int64_t)x[4 * CD + i]};
+        }
+    }
+done:
+    sg_free(x);
+    return st;
+}
+
+static sg_status read_sums(const piece *p, an_sums *sums, const an_group *groups, sg_error *err)
+{
+    sg_status st = SG_OK;
+    const sums_shape *s = sums_get_shape(sums);
+    size_t largest = 0, packed = sums_packed(s->E);
+    for (size_t g = 0; g < s->G; g++)
+        largest = s->units[g] > largest ? s->units[g] : largest;
+    float *sum = sg_calloc(largest * s->E, sizeof *sum), *moment = sg_calloc(packed, sizeof *moment);
+    if (!sum || !moment)
+        TRY(sg_fail(err, SG_ENOMEM, "%s: no memory", p->path));
+    for (size_t g = 0; g < s->G; g++)
+        for (size_t b = 0; b < p->blocks; b++)
+            for (size_t i = 0; i < s->C * s->D; i++) {
+                size_t c = i / s->D, d = i % s->D, start[] = {b, c, d, 0, 0}, count[] = {1, 1, 1, s->units[g], s->E};
+                size_t flat[] = {1, 1, 1, packed};
+                TRY(run_read_f32(p->run, groups[g].name, "part_sum", start, count, sum, err));
+                TRY(run_read_f32(p->run, groups[g].name, "part_moment", start, flat, moment, err));
+                TRY(sums_put(sums, (size_t)p->block[b], g, c, d, sum, moment, err));
+            }
+done:
+    sg_free(sum);
+    sg_free(moment);
+    return st;
+}
+
+static size_t product(size_t rank, const size_t *shape)
+{
+    size_t n = 1;
+    for (size_t i = 0; i < rank; i++)
+        n *= shape[i];
+    return n;
+}
+
+static sg_status copy_dims(run_writer *w, const sg_run *r, sg_error *err)
+{
+    sg_status st = SG_OK;
+    static const struct {
+        const char *dim, *variable; /* a variable whose first dimension it is */
+    } optional[] = {{"decay_quantity", "decay_quantity"}, {"decay_law", "decay_law"}, {"word", "word"},
+                    {"member", "member_word"}};
+    TRY(run_writer_dim(w, RUN_ROOT, "delay", sg_run_delays(r), err));
+    TRY(run_writer_dim(w, RUN_ROOT, "class", sg_run_classes(r), err));
+    TRY(run_writer_dim(w, RUN_ROOT, "embedding", sg_run_embedding(r), err));
+    TRY(run_writer_dim(w, RUN_ROOT, "property", 0, err));
+    for (size_t i = 0; i < sizeof optional / sizeof *optional; i++) {
+        size_t rank, shape[SG_RUN_MAX_DIMS];
+        if (sg_run_shape(r, NULL, optional[i].variable, &rank, shape) && rank && shape[0])
+            TRY(run_writer_dim(w, RUN_ROOT, optional[i].dim, shape[0], err));
+    }
+done:
+    return st;
+}
+
+static sg_status copy_variable(run_writer *w, int nc, const sg_run *r, const char *group, const run_variable *v,
+                               sg_error *err)
+{
+    sg_status st = SG_OK;
+    size_t rank, shape[SG_RUN_MAX_DIMS], start[SG_RUN_MAX_DIMS] = {0};
+    double *x = NULL;
+    int64_t *whole = NULL;
+    char *text = NULL;
+    if (!sg_run_shape(r, group, v->name, &rank, shape))
+        return SG_OK;
+    TRY(run_writer_define(w, nc, v->name, err));
+    size_t n = product(rank, shape);
+    if (!n)
+        return SG_OK;
+    if (v->type == RUN_STRING) {
+        for (size_t i = 0; i < n; i++) {
+            TRY(sg_run_read_string(r, group, v->name, i, &text, err));
+            TRY(run_writer_put_string(w, nc, v->name, i, text, err));
+            sg_string_free(text);
+            text = NULL;
+        }
+        goto done;
+    }
+    if (!(x = sg_calloc(n, sizeof *x)) || !(whole = sg_calloc(n, sizeof *whole)))
+        TRY(sg_fail(err, SG_ENOMEM, "%s: no memory", run_path(r)));
+    TRY(sg_run_read(r, group, v->name, NULL, NULL, x, err));
+    for (size_t i = 0; i < n; i++)
+        whole[i] = (int64_t)x[i];
+    if (v->type == RUN_F32 || v->type == RUN_F64)
+        TRY(run_writer_put_f64(w, nc, v->name, start, shape, x, err));
+    else
+        TRY(run_writer_put_i64(w, nc, v->name, start, shape, whole, err));
+done:
+    sg_free(x);
+    sg_free(whole);
+    sg_string_free(text);
+    return st;
+}
+
+static sg_status copy_root(run_writer *w, const piece *first, size_t n, sg_error *err)
+{
+    sg_status st = SG_OK;
+    const sg_run *r = first->run;
+    static const char *const numbers[] = {"seed", "tokens", "unknown_tokens", "unclassed_tokens", "sentences",
+                                          "burn_in", "blocks", "layers", "vocabulary", "second_moment_every",
+                                          "sample", "delays"};
+    static const char *const reals[] = {"ridge", "precision"};
+    char created[32];
+    root_created(created);
+    TRY(copy_dims(w, r, err));
+    for (const run_variable *v = run_variables; v->name; v++)
+        if (!v->in_group && strncmp(v->name, "part_", 5))
+            TRY(copy_variable(w, RUN_ROOT, r, NULL, v, err));
+    for (size_t i = 0; i < sg_run_attributes(r); i++) {
+        const char *name = sg_run_attribute_name(r, i), *text = sg_run_attribute(r, name);
+        bool done = !strcmp(name, "part") || !strcmp(name, "block_gram") || name[0] == '_';
+        for (size_t k = 0; k < sizeof numbers / sizeof *numbers; k++)
+            if (!strcmp(name, numbers[k])) {
+                long long value = 0;
+                if (sscanf(text, "%lld", &value) != 1)
+                    TRY(sg_fail(err, SG_EFORMAT, "%s: attribute %s is '%s'", first->path, name, text));
+                TRY(run_writer_integer(w, RUN_ROOT, NULL, name, value, err));
+                done = true;
+            }
+        for (size_t k = 0; k < sizeof reals / sizeof *reals; k++)
+            if (!strcmp(name, reals[k])) {
+                double value = 0;
+                if (sscanf(text, "%lf", &value) != 1)
+                    TRY(sg_fail(err, SG_EFORMAT, "%s: attribute %s is '%s'", first->path, name, text));
+                TRY(run_writer_real(w, RUN_ROOT, NULL, name, value, err));
+                done = true;
+            }
+        if (!done)
+            TRY(run_writer_text(w, RUN_ROOT, NULL, name,
+                                !strcmp(name, "kind") ? RUN_KIND : !strcmp(name, "created") ? created : text, err));
+    }
+    TRY(run_writer_integer(w, RUN_ROOT, NULL, "merged_parts", (int64_t)n, err));
+done:
+    return st;
+}
+
+/* What the parts' root tells of the plan. */
+typedef struct {
+    an_plan plan;
+    an_group *groups;
+    const char **class_names;
+    double *L[2], *n[2];
+} whole;
+
+static sg_status read_plan(whole *x, const piece *first, size_t B, int threads, sg_error *err)
+{
+    sg_status st = SG_OK;
+    const sg_run *r = first->run;
+    size_t G = sg_run_groups(r), C = sg_run_classes(r), E = sg_run_embedding(r), P = sg_run_properties(r);
+    double *delta = sg_calloc(E, sizeof *delta);
+    const char *gram = sg_run_attribute(r, "block_gram"), *seed = sg_run_attribute(r, "seed");
+    long long number = 0;
+    if (!delta || !(x->groups = sg_calloc(G, sizeof *x->groups)) ||
+        !(x->class_names = sg_calloc(C, sizeof *x->class_names)))
+        TRY(sg_fail(err, SG_ENOMEM, "%s: no memory", first->path));
+    for (size_t c = 0; c < C; c++)
+        x->class_names[c] = sg_run_class_name(r, c);
+    for (size_t g = 0; g < G; g++) {
+        const char *name = sg_run_group_name(r, g);
+        size_t m = !strncmp(name, "untrained.", 10);
+        x->groups[g] = (an_group){.units = sg_run_units(r, g), .model = m};
+        snprintf(x->groups[g].name, sizeof x->groups[g].name, "%s", name);
+        if (x->L[m])
+            continue;
+        if (!(x->L[m] = sg_calloc(E * E, sizeof(double))) || !(x->n[m] = sg_calloc(P, E * sizeof(double))))
+            TRY(sg_fail(err, SG_ENOMEM, "%s: no memory", first->path));
+        TRY(sg_run_read(r, m ? name : NULL, "embedding_covariance_factor", NULL, NULL, x->L[m], err));
+        for (size_t p = 0; p < P; p++) {
+            size_t start[] = {p, 0}, count[] = {1, E};
+            TRY(sg_run_read(r, m ? name : NULL, "property_vector", start, count, delta, err));
+            sp_direction(x->n[m] + p * E, E, x->L[m], delta);
+        }
+    }
+    if (seed)
+        sscanf(seed, "%lld", &number);
+    x->plan = (an_plan){.D = sg_run_delays(r), .C = C, .E = E, .B = B, .P = P, .n_groups = G, .groups = x->groups,
+                        .L = {x->L[0], x->L[1]}, .n = {x->n[0], x->n[1]}, .class_names = x->class_names,
+                        .store_gram = gram && !strcmp(gram, "yes"), .gram_reason = gram ? gram : "not stored",
+                        .threads = threads, .seed = (uint64_t)number};
+done:
+    sg_free(delta);
+    return st;
+}
+
+static sg_status copy_untrained(run_writer *w, const whole *x, const piece *first, sg_error *err)
+{
+    sg_status st = SG_OK;
+    for (size_t g = 0; g < x->plan.n_groups; g++) {
+        int nc;
+        if (!x->groups[g].model)
+            continue;
+        TRY(run_writer_group(w, x->groups[g].name, &nc, err));
+        TRY(copy_variable(w, nc, first->run, x->groups[g].name, run_variable_find("embedding_covariance_factor"), err));
+        TRY(copy_variable(w, nc, first->run, x->groups[g].name, run_variable_find("property_vector"), err));
+    }
+done:
+    return st;
+}
+
+sg_status sg_merge(const char *run_path, const char *const *parts, size_t n_parts, int threads,
+                   const sg_monitor *monitor, sg_error *err)
+{
+    sg_status st = SG_OK;
+    size_t B = 0, units[RUN_MAX_GROUPS];
+    whole x = {0};
+    an_sums *sums = NULL;
+    run_writer *w = NULL;
+    piece *pieces = sg_calloc(n_parts, sizeof *pieces);
+    if (!n_parts || !pieces)
+        TRY(sg_fail(err, n_parts ? SG_ENOMEM : SG_EINVAL, n_parts ? "merge: no memory" : "merge: no parts given"));
+    for (size_t i = 0; i < n_parts; i++)
+        TRY(open_piece(&pieces[i], parts[i], err));
+    TRY(check_pieces(pieces, n_parts, &B, err));
+    TRY(read_plan(&x, &pieces[0], B, threads, err));
+    for (size_t g = 0; g < x.plan.n_groups; g++)
+        units[g] = x.groups[g].units;
+    sums_shape shape = {B, x.plan.n_groups, x.plan.C, x.plan.D, x.plan.E, units, true};
+    TRY(run_writer_create(&w, run_path, err));
+    TRY(copy_root(w, &pieces[0], n_parts, err));
+    TRY(copy_untrained(w, &x, &pieces[0], err));
+    TRY(sums_new(&sums, &shape, run_path, NULL, err));
+    for (size_t i = 0; i < n_parts; i++) {
+        TRY(read_weights(&pieces[i], sums, err));
+        TRY(read_sums(&pieces[i], sums, x.groups, err));
+    }
+    TRY(an_after(w, &x.plan, sums, monitor, err));
+    run_writer *ready = w;
+    w = NULL;
+    TRY(run_writer_commit(ready, err));
+done:
+    run_writer_abort(w);
+    sums_free(sums);
+    for (size_t i = 0; pieces && i < n_parts; i++) {
+        sg_run_close(pieces[i].run);
+        sg_free(pieces[i].block);
+    }
+    sg_free(pieces);
+    sg_free(x.groups);
+    sg_free(x.class_names);
+    for (size_t m = 0; m < 2; m++) {
+        sg_free(x.L[m]);
+        sg_free(x.n[m]);
+    }
+    return st;
+}
