@@ -2,7 +2,7 @@
 #ifndef STATEGRAD_CLI_H
 #define STATEGRAD_CLI_H
 
-#include "stategrad/base.h"
+#include "stategrad/analysis.h"
 #include "stategrad/import.h"
 
 #include <stdio.h>
@@ -92,9 +92,17 @@ typedef struct {
 int import_config_from(sg_import_config *cfg, const model_options *o);
 void model_options_free(model_options *o);
 
+/* ---- runs (analyze, merge, track) ---- */
+/* Table, curves and law of decay of a run file on stdout; the exit code. */
+int print_summary(const char *run_path, bool ascii);
+/* --property NAME=...: -1 and an array that ends with a NULL name (free_properties frees it), or the exit code. */
+int read_properties(const option_list *given, sg_property **out);
+void free_properties(sg_property *p);
+
 /* ---- the commands ---- */
 extern const command *const commands[]; /* NULL-terminated */
 extern const command cmd_import, cmd_info;
+extern const command cmd_analyze, cmd_merge, cmd_track;
 extern const command cmd_train;
 extern const command cmd_eval;
 extern const command cmd_check;

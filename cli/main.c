@@ -9,6 +9,8 @@ const command *const commands[] = {
     &cmd_train,
     &cmd_eval,
     &cmd_check,
+    &cmd_analyze,
+    &cmd_merge,
     &cmd_report,
     &cmd_words,
     &cmd_import,

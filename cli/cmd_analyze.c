@@ -1,0 +1,381 @@
+/* stategrad analyze - state gradients of a corpus, averaged, into a run file. */
+#include "cli.h"
+
+#include "stategrad/analysis.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+typedef struct {
+    sg_analysis_config cfg;
+    const char *output, *state, *layer, *handling, *normalize, *covariance, *part, *baseline, *gram, *format;
+    option_list classes, properties;
+    model_options model;
+    bool no_eos, quiet, ascii;
+    sg_property *property;
+    char *words;    /* corpus made up for --inputs */
+    char *command;
+} settings;
+
+/* Options that change what is printed or how fast, not what is found: two runs that differ in them alone are the same. */
+static bool is_neutral(const char *arg, bool *takes_value)
+{
+    static const char *const valued[] = {"--output", "-o", "--threads", "--checkpoint", "--checkpoint-minutes", "--csv",
+                                         "--part"};
+    static const char *const flags[] = {"--quiet", "-q", "--ascii"};
+    *takes_value = false;
+    for (size_t i = 0; i < sizeof flags / sizeof *flags; i++)
+        if (!strcmp(arg, flags[i]))
+            return true;
+    for (size_t i = 0; i < sizeof valued / sizeof *valued; i++) {
+        size_t n = strlen(valued[i]);
+        if (strncmp(arg, valued[i], n))
+            continue;
+        *takes_value = !arg[n];
+        if (!arg[n] || arg[n] == '=' || n == 2)
+            return true;
+    }
+    return false;
+}
+
+/* The command as it was typed, without the neutral options; arguments with odd characters in quotes. */
+static char *command_text(int argc, char **argv)
+{
+    size_t size = 64;
+    for (int i = 1; i < argc; i++)
+        size += 4 * strlen(argv[i]) + 3;
+    char *text = calloc(size, 1), *p = text;
+    if (!text)
+        return NULL;
+    p += sprintf(p, "stategrad analyze");
+    for (int i = 1; i < argc; i++) {
+        bool takes_value;
+        if (is_neutral(argv[i], &takes_value)) {
+            i += takes_value;
+            continue;
+        }
+        *p++ = ' ';
+        bool plain = argv[i][0] && !argv[i][strspn(argv[i], "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
+                                                            "0123456789-_=+:,./%@")];
+        if (!plain)
+            *p++ = '\'';
+        for (const char *c = argv[i]; *c; c++)
+            p = *c == '\'' ? p + sprintf(p, "'\\''") : (*p = *c, p + 1);
+        if (!plain)
+            *p++ = '\'';
+    }
+    return text;
+}
+
+static int one_of(const char *name, const char *text, const char *const *names, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        if (!strcmp(text, names[i]))
+            return (int)i;
+    char list[128] = "";
+    for (size_t i = 0; i < n; i++) {
+        strncat(list, i ? ", " : "", sizeof list - strlen(list) - 1);
+        strncat(list, names[i], sizeof list - strlen(list) - 1);
+    }
+    misuse("analyze: --%s: expected one of %s, found '%s'", name, list, text);
+    return -1;
+}
+
+/* A whole number of at least 1, to the end of the text. */
+static bool whole_number(const char *text, size_t *n)
+{
+    char *end;
+    *n = strtoull(text, &end, 10);
+    return text[0] >= '0' && text[0] <= '9' && !*end && *n;
+}
+
+static int interpret_words(settings *s)
+{
+    static const char *const states[] = {"cell", "hidden", "both"}, *const norms[] = {"covariance", "none"};
+    static const char *const weights[] = {"types", "tokens"}, *const grams[] = {"auto", "yes", "no"};
+    sg_analysis_config *c = &s->cfg;
+    int i;
+    if (s->state) {
+        if ((i = one_of("state", s->state, states, 3)) < 0)
+            return EXIT_MISUSE;
+        c->state = (sg_state_kind)(i + 1);
+    }
+    if ((i = one_of("normalize", s->normalize, norms, 2)) < 0)
+        return EXIT_MISUSE;
+    c->normalize = i == 0;
+    if ((i = one_of("covariance", s->covariance, weights, 2)) < 0)
+        return EXIT_MISUSE;
+    c->frequency_weighted = i == 1;
+    if ((i = one_of("block-gram", s->gram, grams, 3)) < 0)
+        return EXIT_MISUSE;
+    c->block_gram = (sg_gram_policy)i;
+    if (s->layer && strcmp(s->layer, "all") && !whole_number(s->layer, &c->layer))
+        return misuse("analyze: --layer: expected a number from 1 (lowest) or all, found '%s'", s->layer);
+    if (s->layer && !strcmp(s->layer, "all"))
+        c->layer = SG_ALL_LAYERS;
+    if (!strcmp(s->handling, "reset"))
+        c->handling = SG_RESET;
+    else if (!strncmp(s->handling, "window:", 7) && whole_number(s->handling + 7, &c->window))
+        c->handling = SG_WINDOW;
+    else if (strcmp(s->handling, "carry"))
+        return misuse("analyze: --state-handling: expected carry, reset or window:N, found '%s'", s->handling);
+    if (s->baseline && strcmp(s->baseline, "untrained"))
+        return misuse("analyze: --baseline: expected untrained, found '%s'", s->baseline);
+    c->untrained_baseline = s->baseline != NULL;
+    int used = 0;
+    if (s->part && (sscanf(s->part, "%zu/%zu%n", &c->part, &c->parts, &used) != 2 || s->part[used] || !c->part ||
+                    c->part > c->parts))
+        return misuse("analyze: --part: expected I/N with I from 1 to N, found '%s'", s->part);
+    return -1;
+}
+
+int read_properties(const option_list *given, sg_property **out)
+{
+    *out = calloc(given->n + 1, sizeof **out);
+    if (!*out)
+        return misuse("no memory");
+    for (size_t i = 0; i < given->n; i++) {
+        char *text = strdup(given->items[i]), *equals = text ? strchr(text, '=') : NULL;
+        if (!equals || equals == text || !equals[1]) {
+            free(text);
+            return misuse("--property: expected NAME=A-B, NAME=PAIRS or NAME=VECTOR.npy, found '%s'", given->items[i]);
+        }
+        *equals = 0;
+        (*out)[i] = (sg_property){text, equals + 1, NULL};
+    }
+    return -1;
+}
+
+void free_properties(sg_property *p)
+{
+    for (size_t i = 0; p && p[i].name; i++)
+        free((char *)p[i].name);
+    free(p);
+}
+
+/* Feature rows have no words: a corpus of one token a line stands for them, so that labels can be aligned with it. */
+static sg_status made_up_corpus(settings *s, uint64_t rows, sg_error *err)
+{
+    const char *folder = getenv("TMPDIR");
+    size_t size = (folder ? strlen(folder) : 0) + 40;
+    if (!(s->words = calloc(size, 1)))
+        return SG_ENOMEM;
+    snprintf(s->words, size, "%s/stategrad.XXXXXX", folder && *folder ? folder : "/tmp");
+    int fd = mkstemp(s->words);
+    FILE *f = fd >= 0 ? fdopen(fd, "w") : NULL;
+    bool bad = !f;
+    for (uint64_t i = 0; f && i < rows; i++)
+        bad |= fputs("row\n", f) == EOF;
+    if (f)
+        bad |= fclose(f) != 0;
+    if (bad)
+        snprintf(err->msg, sizeof err->msg, "%s: cannot be written", s->words);
+    return bad ? SG_EIO : SG_OK;
+}
+
+static sg_status open_corpus(settings *s, const sg_model *m, int argc, char **argv, sg_classes **k, sg_stream **stream,
+                             const sg_monitor *monitor, sg_error *err)
+{
+    const sg_model_shape *shape = sg_model_get_shape(m);
+    static const char *const formats[] = {"auto", "text", "conllu", "tagged"};
+    const char *rows_path = NULL;
+    sg_corpus_config corpus = {.paths = (const char *const *)argv + 1, .n_paths = (size_t)argc - 1, .unit = shape->unit,
+                               .eos = shape->eos && !s->no_eos};
+    sg_status st = SG_OK;
+    for (int i = 0; i < 4; i++)
+        if (!strcmp(s->format, formats[i]))
+            corpus.format = (sg_format)i;
+    if (s->cfg.features_path) {
+        uint64_t rows;
+        size_t columns;
+        st = sg_features_shape(s->cfg.features_path, &rows, &columns, err);
+        if (st == SG_OK)
+            st = made_up_corpus(s, rows, err);
+        rows_path = s->words;
+        corpus = (sg_corpus_config){.paths = &rows_path, .n_paths = 1, .format = SG_FORMAT_TEXT, .unit = SG_UNIT_WORD};
+    }
+    if (st == SG_OK)
+        st = sg_classes_new(k, s->classes.items, s->classes.n, sg_model_vocab(m), err);
+    if (st == SG_OK)
+        st = sg_stream_new(stream, &corpus, sg_model_vocab(m), *k, monitor, err);
+    return st;
+}
+
+static void print_bytes(FILE *f, size_t n)
+{
+    if (n < (size_t)1 << 20)
+        fprintf(f, "%.0f KiB", (double)n / 1024);
+    else if (n < (size_t)1 << 30)
+        fprintf(f, "%.0f MiB", (double)n / 1048576);
+    else
+        fprintf(f, "%.1f GiB", (double)n / 1073741824);
+}
+
+static void print_forecast(const settings *s, const sg_model *m, const sg_stream *stream, const sg_classes *k)
+{
+    sg_analysis_estimate e;
+    if (s->quiet || sg_analysis_forecast(&e, &s->cfg, m, stream, k, NULL) != SG_OK)
+        return;
+    const sg_stream_counts *n = sg_stream_info(stream);
+    fprintf(stderr, "%ju tokens (%.1f %% unknown", (uintmax_t)n->tokens, 100 * (double)n->unknown / (double)n->tokens);
+    if (s->classes.n)
+        fprintf(stderr, ", %.1f %% in no class", 100 * (double)n->unclassed / (double)n->tokens);
+    fputs("), ", stderr);
+    if (s->cfg.precision > 0)
+        fputs("as many origins as the precision needs", stderr);
+    else if (e.seconds < 90)
+        fprintf(stderr, "about %.0f s", ceil(e.seconds));
+    else
+        fprintf(stderr, "about %.0f min", ceil(e.seconds / 60));
+    fputs(", memory ", stderr);
+    print_bytes(stderr, e.memory);
+    fputs(", scratch file ", stderr);
+    print_bytes(stderr, e.scratch_bytes);
+    fputs(", run file below ", stderr);
+    print_bytes(stderr, e.run_file_bytes);
+    fputc('\n', stderr);
+}
+
+static int check_outputs(const settings *s, int argc, char **argv)
+{
+    int code = refuse_overwriting(s->output, (const char *const *)argv, (size_t)argc);
+    const char *files[] = {s->output, s->cfg.features_path, s->cfg.checkpoint};
+    if (code < 0)
+        code = refuse_overwriting(s->output, files + 1, 2);
+    if (code < 0)
+        code = refuse_overwriting(s->cfg.csv_path, (const char *const *)argv, (size_t)argc);
+    if (code < 0)
+        code = refuse_overwriting(s->cfg.csv_path, files, 3);
+    if (code < 0)
+        code = refuse_overwriting(s->cfg.checkpoint, (const char *const *)argv, (size_t)argc);
+    if (code < 0)
+        code = refuse_overwriting(s->cfg.checkpoint, files, 2);
+    return code;
+}
+
+static int work(settings *s, int argc, char **argv)
+{
+    sg_error err = {""};
+    sg_model *m = NULL;
+    sg_classes *k = NULL;
+    sg_stream *stream = NULL;
+    progress_line line;
+    sg_monitor monitor = progress_monitor(&line, s->quiet);
+    int code = load_model(&m, argv[0], &s->model, &monitor);
+    if (code >= 0)
+        return code;
+    if (!s->state)
+        s->cfg.state = sg_model_get_shape(m)->cell == SG_CELL_LSTM ? SG_STATE_CELL : SG_STATE_HIDDEN;
+    sg_status st = open_corpus(s, m, argc, argv, &k, &stream, &monitor, &err);
+    if (st == SG_OK)
+        st = sg_analysis_check(&s->cfg, m, stream, &err);
+    if (st == SG_OK) {
+        progress_done(&line);
+        print_forecast(s, m, stream, k);
+        st = sg_analyze(s->output, m, stream, k, &s->cfg, &monitor, &err);
+    }
+    progress_done(&line);
+    if (s->words)
+        unlink(s->words);
+    if (st == SG_OK)
+        code = s->quiet || s->cfg.parts ? EXIT_DONE : print_summary(s->output, s->ascii);
+    else
+        code = fail(st, &err);
+    if (st == SG_ECANCELLED && interrupted())
+        code = 128 + interrupted();
+    sg_stream_free(stream);
+    sg_classes_free(k);
+    sg_model_free(m);
+    return code;
+}
+
+static int run(int argc, char **argv)
+{
+    settings s = {.handling = "carry", .normalize = "covariance", .covariance = "types", .gram = "auto", .format = "auto"};
+    sg_analysis_defaults(&s.cfg, NULL);
+    s.command = command_text(argc, argv);
+    s.cfg.command = s.command;
+    sg_analysis_config *c = &s.cfg;
+    const option table[] = {
+        {"output", 'o', OPT_STRING, &s.output, "RUN.nc", "the run file", 0, 0},
+        {"delays", 'd', OPT_SIZE, &c->delays, "D", "delays 0 .. D-1 (50)", 1, 1e7},
+        {"state", 's', OPT_STRING, &s.state, "STATE", "cell (default for LSTM), hidden or both", 0, 0},
+        {"layer", 'l', OPT_STRING, &s.layer, "N|all", "1 = lowest (default: the top one)", 0, 0},
+        {"classes", 'c', OPT_LIST, &s.classes, "SPEC",
+         "upos, xpos, feats, tags, tags:FILE, lexicon:FILE, frequency, words:FILE; each with ,groups=FILE (repeatable)", 0, 0},
+        {"property", 'p', OPT_LIST, &s.properties, "NAME=A-B",
+         "classes, word lists or files of words; or NAME=PAIRS, NAME=VECTOR.npy (repeatable)", 0, 0},
+        {"format", 0, OPT_STRING, &s.format, "FORMAT", "auto (by extension), text, conllu or tagged", 0, 0},
+        {"no-eos", 0, OPT_FLAG, &s.no_eos, NULL, "no <eos> at line ends (default: as the model was trained)", 0, 0},
+        {"state-handling", 0, OPT_STRING, &s.handling, "HOW",
+         "carry (default), reset: zero at sentence starts, window:N: no pair across a multiple of N", 0, 0},
+        {"burn-in", 0, OPT_SIZE, &c->burn_in, "B", "leave out words read fewer than B steps after a zero state (0)", 0, 0},
+        {"normalize", 0, OPT_STRING, &s.normalize, "HOW", "covariance (of the embeddings, default) or none", 0, 0},
+        {"covariance", 0, OPT_STRING, &s.covariance, "OVER", "types: every word once (default); tokens: by frequency", 0, 0},
+        {"ridge", 0, OPT_REAL, &c->ridge, "X", "add X of the mean variance to the covariance's diagonal (0)", 0, 1e6},
+        {"sample", 0, OPT_U64, &c->sample, "N", "draw N origins, evenly over classes, instead of taking all", 1, 1e15},
+        {"precision", 0, OPT_REAL, &c->precision, "P",
+         "draw origins until sigma_1 of each class at delays 0 .. 20 has a relative standard error below P", 1e-6, 0.999},
+        {"blocks", 'b', OPT_SIZE, &c->blocks, "B", "parts of the corpus that intervals come from (20, at least)", 1, 10000},
+        {"baseline", 0, OPT_STRING, &s.baseline, "untrained", "analyse an untrained copy of the model too", 0, 0},
+        {"second-moment-every", 0, OPT_SIZE, &c->second_moment_every, "K",
+         "second moment at every K-th step (default: all on small corpora, else so that it is cheap)", 1, 1e9},
+        {"block-gram", 0, OPT_STRING, &s.gram, "auto|yes|no",
+         "store what intervals of later properties need (track); auto: if below 512 MiB", 0, 0},
+        {"inputs", 0, OPT_STRING, &c->features_path, "FILE.npy",
+         "rows of features instead of words, for models without embedding; classes by tags:FILE, a label a line", 0, 0},
+        {"part", 0, OPT_STRING, &s.part, "I/N", "only part I of N of the corpus; stategrad merge joins the parts", 0, 0},
+        {"checkpoint", 0, OPT_STRING, &c->checkpoint, "FILE",
+         "save now and then, and go on from there when the same command is run again", 0, 0},
+        {"checkpoint-minutes", 0, OPT_REAL, &c->checkpoint_minutes, "M", "how often (5)", 0, 1e6},
+        {"csv", 0, OPT_STRING, &c->csv_path, "FILE", "also a tidy table: state, class, delay, quantity, value, low, high", 0, 0},
+        {"seed", 0, OPT_U64, &c->seed, "N", "of sampling, random references and the untrained copy (1)", 0, 9e18},
+        {"threads", 't', OPT_INT, &c->threads, "N", "all cores; the result does not depend on it", 0, 1024},
+        MODEL_OPTIONS(s.model),
+        {"ascii", 0, OPT_FLAG, &s.ascii, NULL, "no Unicode in the summary", 0, 0},
+        {"quiet", 'q', OPT_FLAG, &s.quiet, NULL, "no progress, no summary", 0, 0},
+        {NULL, 0, OPT_FLAG, NULL, NULL, NULL, 0, 0},
+    };
+    static const char *const formats[] = {"auto", "text", "conllu", "tagged"};
+    int code = parse_options(&cmd_analyze, table, &argc, argv, 1, 0);
+    if (code < 0)
+        code = interpret_words(&s);
+    if (code < 0 && one_of("format", s.format, formats, 4) < 0)
+        code = EXIT_MISUSE;
+    if (code < 0 && !s.output)
+        code = misuse("analyze: the run file's name is missing: -o RUN.nc");
+    if (code < 0 && argc < 2 && !c->features_path)
+        code = misuse("analyze: a corpus is missing: analyze MODEL CORPUS... -o RUN.nc");
+    if (code < 0 && argc > 1 && c->features_path)
+        code = misuse("analyze: --inputs stands in the corpus's place, '%s' is one too many", argv[1]);
+    if (code < 0 && c->sample && c->precision > 0)
+        code = misuse("analyze: --sample and --precision: only one of them");
+    if (code < 0 && s.part && c->csv_path)
+        code = misuse("analyze: --csv: a part of a run has no table; the merged run has");
+    if (code < 0)
+        code = read_properties(&s.properties, &s.property);
+    c->properties = s.property;
+    c->n_properties = s.properties.n;
+    if (code < 0)
+        code = check_outputs(&s, argc, argv);
+    if (code < 0)
+        code = work(&s, argc, argv);
+    free_properties(s.property);
+    option_list_free(&s.classes);
+    option_list_free(&s.properties);
+    model_options_free(&s.model);
+    free(s.words);
+    free(s.command);
+    return code;
+}
+
+const command cmd_analyze = {
+    "analyze", "MODEL CORPUS...", "state gradients of a corpus, averaged: the main job",
+    "How far does a small change of a word's embedding move the state d steps later? Exact gradients of the state with\n"
+    "respect to every word read 0 .. D-1 steps before, averaged over the corpus and over classes of words; their singular\n"
+    "values and directions, with 95 % intervals from blocks of the corpus; written as NetCDF, which xarray reads. Examples:\n"
+    "  stategrad analyze model.safetensors valid.txt --classes frequency -o run.nc\n"
+    "  stategrad analyze model.safetensors brown.txt --format tagged --classes tags --property number=NNS-NN -o run.nc",
+    run};

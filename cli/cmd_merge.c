@@ -1,0 +1,46 @@
+/* stategrad merge - the parts of a run into one. */
+#include "cli.h"
+
+#include "stategrad/analysis.h"
+
+static int run(int argc, char **argv)
+{
+    const char *output = NULL, *csv = NULL;
+    bool quiet = false, ascii = false;
+    int threads = 0;
+    const option table[] = {
+        {"output", 'o', OPT_STRING, &output, "RUN.nc", "the whole run", 0, 0},
+        {"csv", 0, OPT_STRING, &csv, "FILE", "also a tidy table: state, class, delay, quantity, value, low, high", 0, 0},
+        {"threads", 't', OPT_INT, &threads, "N", "all cores; the result does not depend on it", 0, 1024},
+        {"ascii", 0, OPT_FLAG, &ascii, NULL, "no Unicode in the summary", 0, 0},
+        {"quiet", 'q', OPT_FLAG, &quiet, NULL, "no progress, no summary", 0, 0},
+        {NULL, 0, OPT_FLAG, NULL, NULL, NULL, 0, 0},
+    };
+    int code = parse_options(&cmd_merge, table, &argc, argv, 1, 0);
+    if (code < 0 && !output)
+        code = misuse("merge: the run file's name is missing: -o RUN.nc");
+    if (code < 0)
+        code = refuse_overwriting(output, (const char *const *)argv, (size_t)argc);
+    if (code < 0)
+        code = refuse_overwriting(csv, (const char *const *)argv, (size_t)argc);
+    if (code >= 0)
+        return code;
+    sg_error err = {""};
+    progress_line line;
+    sg_monitor monitor = progress_monitor(&line, quiet);
+    sg_status st = sg_merge(output, (const char *const *)argv, (size_t)argc, threads, &monitor, &err);
+    if (st == SG_OK && csv)
+        st = sg_run_write_csv(output, csv, &err);
+    progress_done(&line);
+    if (st == SG_OK)
+        return quiet ? EXIT_DONE : print_summary(output, ascii);
+    code = fail(st, &err);
+    return st == SG_ECANCELLED && interrupted() ? 128 + interrupted() : code;
+}
+
+const command cmd_merge = {
+    "merge", "PART.nc...", "runs over parts of a corpus into one",
+    "Joins what analyze --part I/N wrote, all N parts, into the run file that one analysis of the whole corpus would have\n"
+    "written; pairs across the cuts are in it. Parts of another model, corpus or setting are refused. Example:\n"
+    "  stategrad merge part1.nc part2.nc -o run.nc",
+    run};

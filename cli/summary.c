@@ -1,0 +1,155 @@
+/* What a run found, on the terminal: a small table, curves in one line each, the law of decay. */
+#include "cli.h"
+
+#include "stategrad/run.h"
+#include "stategrad/stats.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { COLUMNS = 6, CURVE = 32, MAX_CLASSES = 40, NAME_WIDTH = 18 };
+
+/* sigma_1 by delay of one class, (D); false: cannot be read */
+static bool read_sigma(const sg_run *r, const char *group, size_t c, double *sigma)
+{
+    size_t start[] = {c, 0, 0}, count[] = {1, sg_run_delays(r), 1};
+    return sg_run_read(r, group, "singular_value", start, count, sigma, NULL) == SG_OK;
+}
+
+/* A line of blocks, high to low on a log scale from the largest value down to 1/1000 of it. */
+static void print_curve(const double *x, size_t D, double largest, bool ascii)
+{
+    static const char *const blocks[] = {"▁", "▂", "▃", "▄", "▅", "▆", "▇", "█"};
+    static const char plain[] = "_.-=+*%#";
+    size_t width = D < CURVE ? D : CURVE;
+    for (size_t i = 0; i < width; i++) {
+        double y = x[width > 1 ? i * (D - 1) / (width - 1) : 0];
+        double level = 7 + 7 * log10(y / largest) / 3;
+        if (!isfinite(y)) {
+            putchar('?');
+            continue;
+        }
+        int k = level > 0 ? (int)(level + 0.5) : 0;
+        k = k > 7 ? 7 : k;
+        if (ascii)
+            putchar(plain[k]);
+        else
+            fputs(blocks[k], stdout);
+    }
+}
+
+static size_t pick_delays(size_t D, size_t *picked)
+{
+    static const size_t wanted[COLUMNS - 1] = {0, 1, 5, 10, 20};
+    size_t n = 0;
+    for (size_t i = 0; i < COLUMNS - 1; i++)
+        if (wanted[i] < D)
+            picked[n++] = wanted[i];
+    if (picked[n - 1] != D - 1)
+        picked[n++] = D - 1;
+    return n;
+}
+
+/* At most NAME_WIDTH characters of UTF-8, control characters as '?', padded. */
+static void print_name(const char *name)
+{
+    int shown = 0;
+    for (const unsigned char *p = (const unsigned char *)name; *p && shown < NAME_WIDTH; shown++) {
+        int n = *p < 0x80 ? 1 : *p < 0xe0 ? 2 : *p < 0xf0 ? 3 : 4;
+        if (*p < 0x20 || *p == 0x7f)
+            putchar('?');
+        else
+            for (int i = 0; i < n && p[i]; i++)
+                putchar(p[i]);
+        for (int i = 0; i < n && *p; i++)
+            p++;
+    }
+    printf("%*s", NAME_WIDTH - shown, "");
+}
+
+static double read_one(const sg_run *r, const char *group, const char *variable, size_t c, size_t q, size_t l, bool law)
+{
+    double x = NAN;
+    size_t start[] = {c, q, l}, count[] = {1, 1, 1}, rank, shape[SG_RUN_MAX_DIMS];
+    if (!sg_run_shape(r, group, variable, &rank, shape) || rank != (law ? 3 : 2) || shape[1] <= q ||
+        (law && shape[2] <= l) || sg_run_read(r, group, variable, start, count, &x, NULL) != SG_OK)
+        return NAN;
+    return x;
+}
+
+/* The law of sigma_1 of class "all" as a sentence. */
+static void print_decay(const sg_run *r, const char *group)
+{
+    sg_decay d = {.points = sg_run_delays(r) - 1};
+    char text[400];
+    for (size_t l = 0; l < SG_DECAY_LAWS; l++) {
+        sg_decay_fit *f = &d.fit[l];
+        f->scale = read_one(r, group, "decay_scale", 0, 0, l, true);
+        f->rate = read_one(r, group, "decay_rate", 0, 0, l, true);
+        f->shape = read_one(r, group, "decay_shape", 0, 0, l, true);
+        f->weight = read_one(r, group, "decay_weight", 0, 0, l, true);
+        if (!isfinite(f->weight))
+            d.missing = "too few delays";
+        else if (f->weight > d.fit[d.best].weight)
+            d.best = (sg_decay_law)l;
+    }
+    d.half_life = read_one(r, group, "half_life", 0, 0, 0, false);
+    d.half_life_error = read_one(r, group, "half_life_error", 0, 0, 0, false);
+    if (!isfinite(d.half_life))
+        d.half_life_missing = "never";
+    if (d.missing)
+        return;
+    sg_decay_sentence(text, sizeof text, "sigma_1", &d);
+    printf("  %s: %s.\n", sg_run_class_name(r, 0), text);
+}
+
+static void print_group(const sg_run *r, const char *group, double *sigma, bool ascii)
+{
+    size_t D = sg_run_delays(r), C = sg_run_classes(r), picked[COLUMNS], n = pick_delays(D, picked);
+    double largest = 0;
+    for (size_t c = 0; c < C; c++)
+        if (read_sigma(r, group, c, sigma))
+            for (size_t d = 0; d < D; d++)
+                largest = sigma[d] > largest ? sigma[d] : largest;
+    printf("\n%s: sigma_1 at delay\n  %-*s %9s", group, NAME_WIDTH, "class", "tokens");
+    for (size_t i = 0; i < n; i++)
+        printf(" %8zu", picked[i]);
+    printf("  delays 0 to %zu, log scale\n", D - 1);
+    for (size_t c = 0; c < C && c < MAX_CLASSES; c++) {
+        if (!read_sigma(r, group, c, sigma))
+            continue;
+        fputs("  ", stdout);
+        print_name(sg_run_class_name(r, c));
+        printf(" %9ju", (uintmax_t)sg_run_class_tokens(r, c));
+        for (size_t i = 0; i < n; i++)
+            if (isfinite(sigma[picked[i]]))
+                printf(" %8.3g", sigma[picked[i]]);
+            else
+                printf(" %8s", "-");
+        fputs("  ", stdout);
+        print_curve(sigma, D, largest, ascii);
+        putchar('\n');
+    }
+    if (C > MAX_CLASSES)
+        printf("  ... and %zu classes more, see stategrad report\n", C - MAX_CLASSES);
+    print_decay(r, group);
+}
+
+int print_summary(const char *run_path, bool ascii)
+{
+    sg_error err = {""};
+    sg_run *r = NULL;
+    sg_status st = sg_run_open(&r, run_path, &err);
+    double *sigma = st == SG_OK ? calloc(sg_run_delays(r), sizeof *sigma) : NULL;
+    if (st == SG_OK && sigma)
+        for (size_t g = 0; g < sg_run_groups(r); g++)
+            print_group(r, sg_run_group_name(r, g), sigma, ascii);
+    if (st == SG_OK)
+        printf("\n%s: stategrad report, words and track tell more.\n", run_path);
+    free(sigma);
+    sg_run_close(r);
+    if (st != SG_OK)
+        return fail(st, &err);
+    return fflush(stdout) ? EXIT_FAILED : EXIT_DONE;
+}
