@@ -263,12 +263,15 @@ static int work(settings *s, int argc, char **argv)
     sg_stream *stream = NULL;
     progress_line line;
     sg_monitor monitor = progress_monitor(&line, s->quiet);
-    int code = load_model(&m, argv[0], &s->model, &monitor);
+    sg_import_config import;
+    int code = import_config_from(&import, &s->model);
     if (code >= 0)
         return code;
-    if (!s->state)
+    sg_status st = sg_model_load(&m, argv[0], &import, &monitor, &err);
+    if (st == SG_OK && !s->state)
         s->cfg.state = sg_model_get_shape(m)->cell == SG_CELL_LSTM ? SG_STATE_CELL : SG_STATE_HIDDEN;
-    sg_status st = open_corpus(s, m, argc, argv, &k, &stream, &monitor, &err);
+    if (st == SG_OK)
+        st = open_corpus(s, m, argc, argv, &k, &stream, &monitor, &err);
     if (st == SG_OK)
         st = sg_analysis_check(&s->cfg, m, stream, &err);
     if (st == SG_OK) {

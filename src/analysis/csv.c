@@ -58,7 +58,7 @@ static void put_row(const table *t, size_t c, const char *delay, const char *qua
     put_number(t->f, low);
     fputc(',', t->f);
     put_number(t->f, high);
-    fputs("\r\n", t->f);
+    fputs("\n", t->f);
 }
 
 /* (D, n) numbers of one class of a (class, delay[, rank]) variable, NaN where the file has no such variable. */
@@ -170,7 +170,7 @@ sg_status sg_run_write_csv(const char *run_path, const char *csv_path, sg_error 
     t = (table){sg_outfile_stream(o), r, NULL, sg_calloc(n, 8), sg_calloc(n, 8), sg_calloc(n, 8)};
     if (!t.x || !t.low || !t.high)
         TRY(sg_fail(err, SG_ENOMEM, "%s: no memory", csv_path));
-    fputs("state,class,delay,quantity,value,low,high\r\n", t.f);
+    fputs("state,class,delay,quantity,value,low,high\n", t.f);
     for (size_t g = 0; g < sg_run_groups(r); g++)
         for (size_t c = 0; c < sg_run_classes(r); c++) {
             t.group = sg_run_group_name(r, g);

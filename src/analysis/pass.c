@@ -416,10 +416,11 @@ static sg_status plan_round(pass *p, bool *more, sg_error *err)
 {
     sg_status st = SG_OK;
     const an_job *job = p->job;
-    double worst, wanted = job->cfg->precision, n = expected_origins(p);
+    double worst, wanted = job->cfg->precision, n;
     *more = false;
     if (!(wanted > 0))
         return SG_OK;
+    n = expected_origins(p);
     TRY(worst_error(p, &worst, err));
     if (worst > 0 && worst <= wanted)
         return SG_OK;
