@@ -1,0 +1,273 @@
+#!/usr/bin/python3
+"""`stategrad analyze` against PyTorch's autograd and numpy. usage: analyze.py STATEGRAD CASE...
+
+The model is written here with the safetensors layout (a JSON header and float32 data), the gradients come from one backward
+pass per state component in float64, everything after them from numpy.
+"""
+import json
+import os
+import struct
+import subprocess
+import sys
+import tempfile
+
+try:
+    import numpy as np
+    import torch
+    import xarray
+except ImportError as e:
+    print("skipped: python3 has no", e.name)
+    sys.exit(77)
+
+torch.manual_seed(1)
+np.random.seed(1)
+PROGRAM = os.path.abspath(sys.argv[1])
+GATES = {"lstm": 4, "gru": 3, "rnn": 1}
+
+
+def run(*args, code=0, env=None):
+    r = subprocess.run([PROGRAM, *map(str, args)], capture_output=True, text=True, env={**os.environ, **(env or {})})
+    assert r.returncode == code, (args, r.returncode, r.stdout, r.stderr)
+    return r
+
+
+def close(a, b, tol, what):
+    a, b = np.asarray(a, float), np.asarray(b, float)
+    assert a.shape == b.shape, (what, a.shape, b.shape)
+    scale = np.nanmax(np.abs(b)) if b.size else 1
+    bad = ~(np.abs(a - b) <= tol * (scale + 1e-300))
+    assert not bad.any(), (what, np.argwhere(bad)[0], a[bad][0], b[bad][0], scale)
+
+
+class Model:
+    """Weights in float32 for the file, the same in float64 for autograd."""
+
+    def __init__(self, cell, layers, E, H, words, scale=0.6):
+        self.cell, self.layers, self.E, self.H, self.words = cell, layers, E, H, words
+        g = GATES[cell]
+        self.w = {"encoder.weight": np.random.randn(len(words), E)}
+        for k in range(layers):
+            n = E if k == 0 else H
+            self.w[f"rnn.weight_ih_l{k}"] = np.random.randn(g * H, n) * scale / n ** .5
+            self.w[f"rnn.weight_hh_l{k}"] = np.random.randn(g * H, H) * scale / H ** .5
+            self.w[f"rnn.bias_ih_l{k}"] = np.random.randn(g * H) * .2
+            self.w[f"rnn.bias_hh_l{k}"] = np.random.randn(g * H) * .2
+        self.w["decoder.weight"] = np.random.randn(len(words), H) * .1
+        self.w["decoder.bias"] = np.zeros(len(words))
+        self.w = {k: v.astype(np.float32) for k, v in self.w.items()}
+        self.t = {k: torch.tensor(v.astype(np.float64)) for k, v in self.w.items()}
+
+    def write(self, path):
+        header = {"__metadata__": {"format": "stategrad-model", "cell": self.cell, "unit": "word", "eos": "true",
+                                   "vocabulary": json.dumps(self.words)}}
+        at, data = 0, b""
+        for name, x in self.w.items():
+            header[name] = {"dtype": "F32", "shape": list(x.shape), "data_offsets": [at, at + x.nbytes]}
+            at += x.nbytes
+            data += x.tobytes()
+        text = json.dumps(header).encode()
+        text += b" " * (-len(text) % 8)
+        with open(path, "wb") as f:
+            f.write(struct.pack("<Q", len(text)) + text + data)
+
+    def step(self, x, state):
+        """state: list over layers of (h, c); returns the new one."""
+        out = []
+        for k in range(self.layers):
+            h, c = state[k]
+            a = self.t[f"rnn.weight_ih_l{k}"] @ x + self.t[f"rnn.bias_ih_l{k}"]
+            b = self.t[f"rnn.weight_hh_l{k}"] @ h + self.t[f"rnn.bias_hh_l{k}"]
+            if self.cell == "lstm":
+                i, f, g, o = (a + b).chunk(4)
+                c = torch.sigmoid(f) * c + torch.sigmoid(i) * torch.tanh(g)
+                h = torch.sigmoid(o) * torch.tanh(c)
+            elif self.cell == "gru":
+                ar, az, an = a.chunk(3)
+                br, bz, bn = b.chunk(3)
+                z = torch.sigmoid(az + bz)
+                h = (1 - z) * torch.tanh(an + torch.sigmoid(ar + br) * bn) + z * h
+            else:
+                h = torch.tanh(a + b)
+            out.append((h, c))
+            x = h
+        return out
+
+    def gradients(self, ids, first, D, handling, burn_in, layer, kind):
+        """{(t, d): H x E}, one backward pass per component; pairs that do not exist are not there."""
+        mode, window = handling
+        zero = torch.zeros(self.H, dtype=torch.float64)
+        xs, state, start, result = [], [(zero, zero)] * self.layers, 0, {}
+        for t, w in enumerate(ids):
+            if mode == "reset" and first[t]:
+                state, start = [(zero, zero)] * self.layers, t
+            xs.append(self.t["encoder.weight"][w].clone().requires_grad_())
+            state = self.step(xs[t], state)
+            s = state[layer - 1][0 if kind == "hidden" else 1]
+            low = max(t - D + 1, start if mode == "reset" else 0)
+            if mode == "window":
+                low = max(low, t // window * window)
+            low = max(low, start + burn_in)
+            if low > t:
+                continue
+            rows = [torch.autograd.grad(s[i], xs[low:t + 1], retain_graph=True) for i in range(self.H)]
+            for j in range(low, t + 1):
+                result[t, t - j] = torch.stack([r[j - low] for r in rows]).numpy()
+        return result
+
+
+def corpus(words, lines, longest):
+    """Lines of words, ids with <eos>, sentence starts, word class (0 or 1, two tags overlap through `words:`)."""
+    text, ids, first = [], [], []
+    for _ in range(lines):
+        line = [words[np.random.randint(2, len(words))] for _ in range(np.random.randint(1, longest))]
+        text.append(" ".join(line))
+        first += [True] + [False] * len(line)
+        ids += [words.index(w) for w in line] + [words.index("<eos>")]
+    return "\n".join(text) + "\n", ids, first
+
+
+def reference(G, ids, member, D, T, B, H, E):
+    """Sums by block: N (B, C, D), S (B, C, D, H, E), M (B, C, D, E, E)."""
+    C = len(member)
+    N, S, M = np.zeros((B, C, D)), np.zeros((B, C, D, H, E)), np.zeros((B, C, D, E, E))
+    starts = [T // B * b + T % B * b // B for b in range(B + 1)]
+    for (t, d), g in G.items():
+        b = max(i for i in range(B) if starts[i] <= t)
+        for c in range(C):
+            if member[c][ids[t - d]]:
+                N[b, c, d] += 1
+                S[b, c, d] += g
+                M[b, c, d] += g.T @ g
+    return N, S, M
+
+
+def statistics(G, M, L, n):
+    P, S, Vt = np.linalg.svd(G @ L, full_matrices=False)
+    p = S / S.sum()
+    c = np.minimum(1, np.sqrt(np.cumsum((Vt @ n) ** 2)))
+    return {"S": S, "sum": S.sum(), "rank": np.exp(-(p * np.log(p)).sum()), "V": Vt, "P": P.T,
+            "coherence": (G ** 2).sum() / np.trace(M), "gain": np.sqrt(np.linalg.eigvalsh(L.T @ M @ L)[::-1][:len(S)]),
+            "relative": np.linalg.norm(G @ L @ n) / S[0], "cosine": c}
+
+
+def t_quantile(nu):
+    """97.5 % of Student's t by bisection on its distribution, by numerical integration."""
+    from math import gamma, pi, sqrt
+    x = np.linspace(0, 60, 600001)
+    y = gamma((nu + 1) / 2) / sqrt(nu * pi) / gamma(nu / 2) * (1 + x * x / nu) ** (-(nu + 1) / 2)
+    F = 0.5 + np.concatenate([[0], np.cumsum((y[1:] + y[:-1]) / 2 * (x[1] - x[0]))])
+    return x[np.searchsorted(F, 0.975)]
+
+
+def jackknife(value, without, n):
+    """Delete-one-block, blocks of unequal size (doc/statistics.md)."""
+    N, use = n.sum(), n > 0
+    h, g, w = N / n[use], use.sum(), without[use]
+    corrected = g * value - ((1 - 1 / h) * w).sum()
+    pseudo = h * value - (h - 1) * w
+    error = np.sqrt(((pseudo - corrected) ** 2 / (h - 1)).sum() / g)
+    bias = value - corrected
+    t = t_quantile(N * N / (n ** 2).sum() - 1)
+    half = t * np.sqrt(error ** 2 + bias ** 2 / 4)
+    return error, bias, corrected - half, corrected + half
+
+
+def check_case(folder, cell, layers, handling, kind, layer, burn_in=0, H=7, E=5, D=6, B=20):
+    words = ["<unk>", "<eos>"] + ["w%d" % i for i in range(14)]
+    m = Model(cell, layers, E, H, words)
+    text, ids, first = corpus(words, 22, 9)
+    T = len(ids)
+    paths = {k: os.path.join(folder, k) for k in ("m.safetensors", "c.txt", "w.txt", "run.nc", "pairs.txt")}
+    m.write(paths["m.safetensors"])
+    classes = {"low": words[2:8], "odd": words[3::2], "rare": [words[2]]}
+    with open(paths["c.txt"], "w") as f:
+        f.write(text)
+    with open(paths["w.txt"], "w") as f:
+        f.writelines(f"{k}: {' '.join(v)}\n" for k, v in classes.items())
+    with open(paths["pairs.txt"], "w") as f:
+        f.write("w1 w2\nw3 w4\nw1 nothing\n")
+    name = {"carry": "carry", "reset": "reset", "window": f"window:{handling[1]}"}[handling[0]]
+    r = run("analyze", paths["m.safetensors"], paths["c.txt"], "-o", paths["run.nc"], "--delays", D, "--state", kind,
+            "--layer", layer, "--classes", "words:" + paths["w.txt"], "--state-handling", name, "--burn-in", burn_in,
+            "--property", "side=low-odd", "--property", "pair=" + paths["pairs.txt"], "--blocks", B, "--threads", 2)
+    assert "fewer than 10" in r.stderr, r.stderr
+    G = m.gradients(ids, first, D, handling, burn_in, layer, kind)
+    member = [[True] * len(words)] + [[w in v for w in words] for v in classes.values()]
+    N, S, M = reference(G, ids, member, D, T, B, H, E)
+    X = m.w["encoder.weight"].astype(float)
+    L = np.linalg.cholesky(np.cov(X.T))
+    count = np.bincount(ids, minlength=len(words))
+    mean = lambda ws: np.average(X[[words.index(w) for w in ws]], axis=0, weights=[count[words.index(w)] for w in ws])
+    deltas = [mean([w for w in classes["low"] if w in text.split()]) - mean([w for w in classes["odd"] if w in text.split()]),
+              ((X[words.index("w1")] - X[words.index("w2")]) + (X[words.index("w3")] - X[words.index("w4")])) / 2]
+    root = xarray.open_dataset(paths["run.nc"])
+    g = xarray.open_dataset(paths["run.nc"], group=f"layer{layer}.{kind}")
+    assert list(root.class_name.values) == ["all", *classes]
+    assert root.attrs["tokens"] == T and root.attrs["state_handling"] == name and root.attrs["normalization"] == "covariance"
+    assert list(root.class_tokens.values) == [sum(x[i] for i in ids) for x in member]
+    assert list(root.property_name.values) == ["side", "pair"] and list(root.property_words_a.values)[1] == 2
+    close(root.embedding_covariance_factor.values, L, 1e-6, "L")
+    close(root.property_vector.values, deltas, 1e-6, "property vectors")
+    assert np.array_equal(g.pairs.values, N.sum(0)), (g.pairs.values, N.sum(0))
+    for c in range(len(member)):
+        for d in range(D):
+            at = (c, d)
+            if N[:, c, d].sum() == 0:
+                assert np.isnan(g.mean_gradient.values[at]).all() and np.isnan(g.singular_value.values[at]).all()
+                assert "no pairs" in g.singular_value.attrs["missing_reason"]
+                continue
+            Gbar, Mbar = S[:, c, d].sum(0) / N[:, c, d].sum(), M[:, c, d].sum(0) / N[:, c, d].sum()
+            close(g.mean_gradient.values[at], Gbar, 1e-5, ("mean", at))
+            close(g.second_moment.values[at], Mbar, 2e-5, ("second moment", at))
+            full = [statistics(Gbar, Mbar, L, n / np.linalg.norm(n)) for n in (np.linalg.solve(L, x) for x in deltas)]
+            f = full[0]
+            close(g.singular_value.values[at], f["S"], 1e-5, ("S", at))
+            close(g.rms_gain.values[at], f["gain"], 2e-5, ("rms gain", at))
+            close(g.effective_rank.values[at], f["rank"], 2e-5, ("effective rank", at))
+            close(g.coherence.values[at], f["coherence"], 2e-5, ("coherence", at))
+            for p in range(2):
+                close(g.relative_memory.values[(p, *at)], full[p]["relative"], 2e-5, ("relative memory", p, at))
+                gaps = np.append(np.abs(np.diff(f["S"])) > 1e-3 * f["S"][0], True)
+                close(g.subspace_cosine.values[(p, *at)][gaps], full[p]["cosine"][gaps], 1e-3, ("cosine", p, at))
+            V, P, s = (g[k].values[at].astype(float) for k in ("right_singular_vector", "left_singular_vector", "singular_value"))
+            close(V @ V.T, np.eye(len(s)), 1e-5, ("V orthonormal", at))
+            close(P @ P.T, np.eye(len(s)), 1e-5, ("P orthonormal", at))
+            close(P.T @ np.diag(s) @ V, g.mean_gradient.values[at].astype(float) @ L, 1e-5, ("P S V^T = G L", at))
+            n, total, total_m = N[:, c, d], S[:, c, d].sum(0), M[:, c, d].sum(0)
+            if (n > 0).sum() < B or n.sum() ** 2 / (n ** 2).sum() < 8:
+                continue
+            without = [statistics((total - S[b, c, d]) / (n.sum() - n[b]), (total_m - M[b, c, d]) / (n.sum() - n[b]), L,
+                                  np.linalg.solve(L, deltas[0]) / np.linalg.norm(np.linalg.solve(L, deltas[0])))
+                       for b in range(B)]
+            for key, name_, k in (("S", "singular_value", 0), ("sum", "singular_sum", None), ("relative", "relative_memory", None)):
+                value = f[key] if k is None else f[key][k]
+                w = np.array([x[key] if k is None else x[key][k] for x in without])
+                error, bias, low, high = jackknife(value, w, n)
+                place = (0, *at) if key == "relative" else at if k is None else (*at, k)
+                low, high = max(low, 0), min(high, 1) if key == "relative" else high
+                for suffix, x in (("_low", low), ("_high", high)):
+                    assert abs(g[name_ + suffix].values[place] - x) < 2e-3 * abs(value), (name_ + suffix, place, x, value)
+    # random directions: the root mean square of the cosine of order k is sqrt(k/E); the mean lies just below it
+    k = np.arange(1, min(H, E) + 1)
+    random = g.subspace_cosine_random.values[0, 0, 0]
+    assert (random <= np.sqrt(k / E) + 1e-9).all() and (random > 0.8 * np.sqrt(k / E)).all(), random
+    root.close(), g.close()
+    print(cell, layers, "layers,", name, kind, layer, "burn-in", burn_in, "ok")
+
+
+CASES = {
+    "lstm": lambda f: [check_case(f, "lstm", 1, ("carry", 0), "cell", 1), check_case(f, "lstm", 1, ("reset", 0), "hidden", 1),
+                       check_case(f, "lstm", 2, ("window", 7), "cell", 2), check_case(f, "lstm", 2, ("carry", 0), "hidden", 1, 2)],
+    "gru": lambda f: [check_case(f, "gru", 1, ("window", 4), "hidden", 1), check_case(f, "gru", 2, ("reset", 0), "hidden", 2, 1)],
+    "rnn": lambda f: [check_case(f, "rnn", 1, ("carry", 0), "hidden", 1), check_case(f, "rnn", 2, ("reset", 0), "hidden", 2),
+                      check_case(f, "rnn", 1, ("carry", 0), "hidden", 1, 0, 3, 5)],
+}
+
+
+def main():
+    for case in sys.argv[2:] or CASES:
+        with tempfile.TemporaryDirectory() as folder:
+            CASES[case](folder)
+
+
+main()
