@@ -118,6 +118,7 @@ sg_status bag_open(bag **out, const char *path, sg_error *err)
         [SG_FILE_TORCH_ZIP] = bag_fill_torch_zip,
         [SG_FILE_TORCH_LEGACY] = bag_fill_torch_legacy,
         [SG_FILE_KERAS] = bag_fill_keras,
+        [SG_FILE_ONNX] = bag_fill_onnx,
         [SG_FILE_NPY] = bag_fill_npy,
         [SG_FILE_NPZ] = bag_fill_npz,
     };

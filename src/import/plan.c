@@ -54,7 +54,7 @@ static sg_status check_maps(const bag *b, const sg_import_config *cfg, sg_error 
             return sg_fail(err, SG_EINVAL, "--map %s: no such role; expected encoder.weight, rnn.weight_ih_l0, "
                            "rnn.weight_hh_l0, rnn.bias_ih_l0, rnn.bias_hh_l0 (l1, l2 ...), rnn.kernel_l0, rnn.bias_l0, "
                            "decoder.weight or decoder.bias", cfg->maps[i]);
-        if (!bag_find(b, equals + 1))
+        if (!bag_find(b, equals + 1) && b->kind != SG_FILE_ONNX)
             return sg_fail(err, SG_EFORMAT, "%s: --map %s: no tensor of this name (or several; give its whole name)",
                            b->path, cfg->maps[i]);
     }
@@ -120,6 +120,8 @@ sg_status plan_find(plan *out, const bag *b, const sg_import_config *cfg, sg_err
         TRY(plan_find_kernels(out, b, cfg, err));
     else if (b->kind == SG_FILE_KERAS)
         TRY(plan_find_keras(out, b, cfg, err));
+    else if (b->kind == SG_FILE_ONNX)
+        TRY(plan_find_onnx(out, b, cfg, err));
     else
         TRY(plan_find_by_name(out, b, cfg, err));
     if (cfg->output != SG_AUTO)
