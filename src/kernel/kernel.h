@@ -5,6 +5,7 @@
 #define SG_KERNEL_H
 
 #include "gradient_kernel.h"
+#include "product_kernel.h"
 
 typedef struct {
     const char *name;   /* "avx512", "avx2", "plain" */
@@ -14,6 +15,7 @@ typedef struct {
     void (*sigmoid)(size_t n, const float *x, float *y);
     void (*exp)(size_t n, const float *x, float *y);
     const sg_gradient_kernels *gradient;
+    const sg_product_kernels *product;
 } sg_kernels;
 
 /* The best table for this machine; STATEGRAD_ISA=plain|avx2|avx512 in the environment asks for a lesser one (an ISA

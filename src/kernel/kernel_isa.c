@@ -1,6 +1,8 @@
 /* Compiled once per instruction set with -DKERNEL_ISA=name; see meson.build. */
 #include "kernel.h"
 
+#include "elementary.inc.h"
+
 #include <math.h>
 #include <string.h>
 
@@ -12,29 +14,6 @@ enum { LANES = 8 };
 enum { LANES = 4 };
 #endif
 
-/* exp by Cody-Waite reduction and a polynomial of degree 6 on [-ln2/2, ln2/2]; saturates outside [-87.3, 88.3]. */
-static inline float exp_one(float x)
-{
-    x = x > 88.3762626f ? 88.3762626f : x;
-    x = x < -87.3365479f ? -87.3365479f : x;
-    float shifted = x * 1.44269504f + 12582912.0f; /* rounds to the nearest integer in the low bits */
-    float n = shifted - 12582912.0f;
-    float r = (x - n * 0.693359375f) + n * 2.12194440e-4f;
-    float p = 1.9875691500e-4f;
-    p = p * r + 1.3981999507e-3f;
-    p = p * r + 8.3334519073e-3f;
-    p = p * r + 4.1665795894e-2f;
-    p = p * r + 1.6666665459e-1f;
-    p = p * r + 5.0000001201e-1f;
-    p = p * r * r + r + 1.0f;
-    uint32_t bits; /* the low bits of `shifted` are n, whatever x was: no conversion that a NaN could upset */
-    float scale;
-    memcpy(&bits, &shifted, sizeof bits);
-    bits = (bits + 127u) << 23;
-    memcpy(&scale, &bits, sizeof scale);
-    return p * scale;
-}
-
 static void kernel_exp(size_t n, const float *x, float *y)
 {
     for (size_t i = 0; i < n; i++)
@@ -44,30 +23,20 @@ static void kernel_exp(size_t n, const float *x, float *y)
 static void kernel_sigmoid(size_t n, const float *x, float *y)
 {
     for (size_t i = 0; i < n; i++)
-        y[i] = 1.0f / (1.0f + exp_one(-x[i]));
+        y[i] = sigmoid_one(x[i]);
 }
 
-/* Odd polynomial near zero, where 1 - 2/(e^2x + 1) would cancel. */
 static void kernel_tanh(size_t n, const float *x, float *y)
 {
-    for (size_t i = 0; i < n; i++) {
-        float v = x[i], a = v < 0 ? -v : v, s = v * v;
-        float far = 1.0f - 2.0f / (exp_one(2.0f * a) + 1.0f);
-        float near = -5.70498872745e-3f;
-        near = near * s + 2.06390887954e-2f;
-        near = near * s - 5.37397155531e-2f;
-        near = near * s + 1.33314422036e-1f;
-        near = near * s - 3.33332819422e-1f;
-        near = near * s * a + a;
-        float t = a < 0.625f ? near : far;
-        y[i] = v < 0 ? -t : t;
-    }
+    for (size_t i = 0; i < n; i++)
+        y[i] = tanh_one(x[i]);
 }
 
 #define JOIN_(a, b) a##b
 #define JOIN(a, b) JOIN_(a, b)
 
 extern const sg_gradient_kernels JOIN(sg_gradient_kernels_, KERNEL_ISA);
+extern const sg_product_kernels JOIN(sg_product_kernels_, KERNEL_ISA);
 extern const sg_kernels JOIN(sg_kernels_, KERNEL_ISA);
 const sg_kernels JOIN(sg_kernels_, KERNEL_ISA) = {
 #define TEXT_(x) #x
@@ -78,4 +47,5 @@ const sg_kernels JOIN(sg_kernels_, KERNEL_ISA) = {
     .sigmoid = kernel_sigmoid,
     .exp = kernel_exp,
     .gradient = &JOIN(sg_gradient_kernels_, KERNEL_ISA),
+    .product = &JOIN(sg_product_kernels_, KERNEL_ISA),
 };

@@ -1,10 +1,11 @@
 #include "softmax.h"
 
 #include "../base/base_internal.h"
+#include "../kernel/float_env.h"
 #include "../kernel/kernel.h"
-#include "../linalg/linalg.h"
 
 #include <math.h>
+#include <omp.h>
 #include <string.h>
 
 /* A lane does its slices one after the other and sums their part of dX: few enough to add up at the end, enough for
@@ -19,6 +20,10 @@ struct sg_softmax {
     double *sum;      /* (n_slices, rows): sum exp(logit - max) */
     float *log_total; /* (rows): log sum exp over all slices */
     float *dX;        /* (LANES, rows, H) */
+    float *packed_W;  /* a slice of W or W^T for each thread, packed_size each */
+    float *packed_X;  /* (rows, H) in blocks of BLOCK rows */
+    size_t packed_size;
+    const sg_product_kernels *kernels;
 };
 
 static size_t width(const sg_softmax *s, size_t k)
@@ -34,15 +39,19 @@ sg_status sg_softmax_new(sg_softmax **out, size_t V, size_t H, size_t n, bool gr
     if (!s)
         return sg_fail(err, SG_ENOMEM, "softmax: no memory");
     size_t slice = ((V + LANES - 1) / LANES + 15) / 16 * 16, fit = ((size_t)64 << 20) / sizeof(float) / V;
-    *s = (sg_softmax){.V = V, .H = H, .threads = threads};
+    *s = (sg_softmax){.V = V, .H = H, .threads = threads, .kernels = sg_kernels_best()->product};
     s->slice = slice < MAX_SLICE ? slice : MAX_SLICE;
     s->n_slices = (V + s->slice - 1) / s->slice;
     s->rows = n < fit ? n : fit < 64 ? (n < 64 ? n : 64) : fit;
+    size_t forward = sg_packed_size(H, s->slice), back = sg_packed_size(s->slice, H);
+    s->packed_size = forward > back ? forward : back;
     if (!(s->logits = sg_calloc(s->rows * s->n_slices, s->slice * sizeof(float))) ||
         !(s->max = sg_calloc(s->rows * s->n_slices, sizeof(float))) ||
         !(s->sum = sg_calloc(s->rows * s->n_slices, sizeof(double))) ||
         !(s->log_total = sg_calloc(s->rows, sizeof(float))) ||
-        (gradients && !(s->dX = sg_calloc(LANES * s->rows, H * sizeof(float)))))
+        !(s->packed_W = sg_calloc((size_t)threads, s->packed_size * sizeof(float))) ||
+        (gradients && (!(s->dX = sg_calloc(LANES * s->rows, H * sizeof(float))) ||
+                       !(s->packed_X = sg_calloc(sg_packed_size(s->rows, H), sizeof(float))))))
         TRY(sg_fail(err, SG_ENOMEM, "softmax: no memory for %zu rows of %zu words", s->rows, V));
     *out = s;
     s = NULL;
@@ -60,6 +69,8 @@ void sg_softmax_free(sg_softmax *s)
     sg_free(s->sum);
     sg_free(s->log_total);
     sg_free(s->dX);
+    sg_free(s->packed_W);
+    sg_free(s->packed_X);
     sg_free(s);
 }
 
@@ -68,26 +79,30 @@ size_t sg_softmax_rows(const sg_softmax *s)
     return s->rows;
 }
 
+static float *my_packed(const sg_softmax *s)
+{
+    return s->packed_W + (size_t)omp_get_thread_num() * s->packed_size;
+}
+
+/* Threads are worth their barriers only above some work. */
+static int crew(const sg_softmax *s, size_t n)
+{
+    return n * s->V > (1u << 22) / s->H ? s->threads : 1;
+}
+
 static void slice_logits(sg_softmax *s, size_t k, size_t n, const float *X, const float *W, const float *b)
 {
-    size_t w = width(s, k), at = k * s->slice;
-    const sg_kernels *kernels = sg_kernels_best();
+    size_t w = width(s, k), at = k * s->slice, H = s->H;
+    float *packed = my_packed(s);
+    s->kernels->pack(H, w, W + at * H, 1, H, packed);
     for (size_t r0 = 0; r0 < n; r0 += BLOCK) {
         size_t m = n - r0 < BLOCK ? n - r0 : BLOCK;
-        float *L = s->logits + k * s->rows * s->slice + r0 * s->slice, e[MAX_SLICE];
-        for (size_t i = 0; i < m; i++)
-            memcpy(L + i * s->slice, b + at, w * sizeof *L);
-        la_sgemm(LA_N, LA_T, m, w, s->H, 1, X + r0 * s->H, s->H, W + at * s->H, s->H, 1, L, s->slice);
+        float *L = s->logits + (k * s->rows + r0) * s->slice;
+        s->kernels->multiply(m, w, H, X + r0 * H, H, 1, packed, H, L, s->slice, false);
         for (size_t i = 0; i < m; i++) {
-            const float *row = L + i * s->slice;
-            float max = row[0], sum = 0;
-            for (size_t j = 1; j < w; j++)
-                max = row[j] > max ? row[j] : max;
-            for (size_t j = 0; j < w; j++)
-                e[j] = row[j] - max;
-            kernels->exp(w, e, e);
-            for (size_t j = 0; j < w; j++)
-                sum += e[j];
+            float *row = L + i * s->slice, max, sum;
+            s->kernels->add(w, b + at, row);
+            s->kernels->log_sum(w, row, &max, &sum);
             s->max[k * s->rows + r0 + i] = max;
             s->sum[k * s->rows + r0 + i] = sum;
         }
@@ -110,49 +125,48 @@ static double row_loss(sg_softmax *s, size_t i, int32_t target)
 void sg_softmax_loss(sg_softmax *s, size_t n, const float *X, const float *W, const float *b, const int32_t *targets,
                      double *loss)
 {
-#pragma omp parallel num_threads(s->threads)
+#pragma omp parallel num_threads(crew(s, n))
     {
+        sg_float_env env = sg_float_env_begin();
 #pragma omp for schedule(dynamic, 1)
         for (size_t k = 0; k < s->n_slices; k++)
             slice_logits(s, k, n, X, W, b);
 #pragma omp for schedule(static)
         for (size_t i = 0; i < n; i++)
             loss[i] = row_loss(s, i, targets[i]);
+        sg_float_env_end(env);
     }
 }
 
-/* Logits to scale * (P - onehot), in place. */
+/* Logits to scale * (P - onehot), in place, for a block of rows. */
 static void to_gradient(const sg_softmax *s, float *L, size_t k, size_t row, size_t m, const int32_t *targets,
                         float scale)
 {
     size_t w = width(s, k), at = k * s->slice;
     for (size_t i = 0; i < m; i++) {
-        float *p = L + i * s->slice, shift = s->log_total[row + i];
-        for (size_t j = 0; j < w; j++)
-            p[j] -= shift;
-        sg_kernels_best()->exp(w, p, p);
-        for (size_t j = 0; j < w; j++)
-            p[j] *= scale;
+        float *p = L + i * s->slice;
+        s->kernels->scaled_exp(w, p, s->log_total[row + i], scale);
         size_t target = (size_t)targets[row + i];
         if (target >= at && target < at + w)
             p[target - at] -= scale;
     }
 }
 
-static void slice_back(sg_softmax *s, size_t k, size_t n, const float *X, const float *W, const int32_t *targets,
-                       float scale, float *dX, float *gW, float *gb, bool add)
+static void slice_back(sg_softmax *s, size_t k, size_t n, const float *W, const int32_t *targets, float scale,
+                       float *dX, float *gW, float *gb, bool add)
 {
     size_t w = width(s, k), at = k * s->slice, H = s->H;
-    float bias[MAX_SLICE] = {0};
+    float bias[MAX_SLICE] = {0}, *packed = my_packed(s);
+    s->kernels->pack(w, H, W + at * H, H, 1, packed);
     for (size_t r0 = 0; r0 < n; r0 += BLOCK) {
         size_t m = n - r0 < BLOCK ? n - r0 : BLOCK;
-        float *P = s->logits + k * s->rows * s->slice + r0 * s->slice;
+        float *P = s->logits + (k * s->rows + r0) * s->slice;
         to_gradient(s, P, k, r0, m, targets, scale);
-        la_sgemm(LA_N, LA_N, m, H, w, 1, P, s->slice, W + at * H, H, k >= LANES, dX + r0 * H, H);
-        la_sgemm(LA_T, LA_N, w, H, m, 1, P, s->slice, X + r0 * H, H, r0 || add, gW + at * H, H);
+        s->kernels->multiply(m, H, w, P, s->slice, 1, packed, w, dX + r0 * H, H, k >= LANES);
+        s->kernels->multiply(w, H, m, P, 1, s->slice, s->packed_X + sg_packed_size(r0, H), m, gW + at * H, H,
+                             r0 || add);
         for (size_t i = 0; i < m; i++)
-            for (size_t j = 0; j < w; j++)
-                bias[j] += P[i * s->slice + j];
+            s->kernels->add(w, P + i * s->slice, bias);
     }
     for (size_t j = 0; j < w; j++)
         gb[at + j] = (add ? gb[at + j] : 0) + bias[j];
@@ -162,18 +176,23 @@ void sg_softmax_back(sg_softmax *s, size_t n, const float *X, const float *W, co
                      float *dX, float *gW, float *gb, bool add)
 {
     size_t lanes = s->n_slices < LANES ? s->n_slices : LANES, H = s->H;
-#pragma omp parallel num_threads(s->threads)
+#pragma omp parallel num_threads(crew(s, n))
     {
+        sg_float_env env = sg_float_env_begin();
+#pragma omp for schedule(static)
+        for (size_t r0 = 0; r0 < n; r0 += BLOCK)
+            s->kernels->pack(n - r0 < BLOCK ? n - r0 : BLOCK, H, X + r0 * H, H, 1,
+                             s->packed_X + sg_packed_size(r0, H));
 #pragma omp for schedule(dynamic, 1)
         for (size_t lane = 0; lane < lanes; lane++)
             for (size_t k = lane; k < s->n_slices; k += LANES)
-                slice_back(s, k, n, X, W, targets, scale, s->dX + lane * s->rows * H, gW, gb, add);
+                slice_back(s, k, n, W, targets, scale, s->dX + lane * s->rows * H, gW, gb, add);
 #pragma omp for schedule(static)
         for (size_t i = 0; i < n; i++) {
             memcpy(dX + i * H, s->dX + i * H, H * sizeof *dX);
             for (size_t lane = 1; lane < lanes; lane++)
-                for (size_t j = 0; j < H; j++)
-                    dX[i * H + j] += s->dX[(lane * s->rows + i) * H + j];
+                s->kernels->add(H, s->dX + (lane * s->rows + i) * H, dX + i * H);
         }
+        sg_float_env_end(env);
     }
 }

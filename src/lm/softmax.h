@@ -5,7 +5,7 @@
  *
  * The (n,V) logits stand in memory once, for at most sg_softmax_rows() rows at a time; P overwrites them. Columns go in
  * slices that are worked on in parallel by OpenMP threads; slices and the order of every sum are fixed by V and H
- * alone, so results do not depend on the number of threads. BLAS must be set to one thread by the caller. */
+ * alone, so results do not depend on the number of threads. */
 #ifndef SG_SOFTMAX_H
 #define SG_SOFTMAX_H
 
