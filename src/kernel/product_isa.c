@@ -191,34 +191,42 @@ static void pack(size_t k, size_t n, const float *source, size_t row, size_t col
     }
 }
 
-static void log_sum(size_t n, const float *x, float *max, float *sum)
+static void exp_sum(size_t n, float *restrict x, const float *restrict b, float *max, float *sum)
 {
-    float most[LANES], part[LANES] = {0}, m = x[0], s = 0;
+    float most[LANES], part[LANES] = {0}, m = x[0] + b[0], s = 0;
     size_t whole = n / LANES * LANES;
     for (size_t j = 0; j < LANES; j++)
-        most[j] = x[0];
+        most[j] = m;
     for (size_t i = 0; i < whole; i += LANES)
-        for (size_t j = 0; j < LANES; j++)
+        for (size_t j = 0; j < LANES; j++) {
+            x[i + j] += b[i + j];
             most[j] = x[i + j] > most[j] ? x[i + j] : most[j];
+        }
     for (size_t j = 0; j < LANES; j++)
         m = most[j] > m ? most[j] : m;
-    for (size_t i = whole; i < n; i++)
+    for (size_t i = whole; i < n; i++) {
+        x[i] += b[i];
         m = x[i] > m ? x[i] : m;
+    }
     for (size_t i = 0; i < whole; i += LANES)
-        for (size_t j = 0; j < LANES; j++)
-            part[j] += exp_one(x[i + j] - m);
+        for (size_t j = 0; j < LANES; j++) {
+            x[i + j] = exp_one(x[i + j] - m);
+            part[j] += x[i + j];
+        }
     for (size_t i = whole; i < n; i++)
-        s += exp_one(x[i] - m);
+        s += x[i] = exp_one(x[i] - m);
     for (size_t j = 0; j < LANES; j++)
         s += part[j];
     *max = m;
     *sum = s;
 }
 
-static void scaled_exp(size_t n, float *x, float shift, float scale)
+static void scale_add(size_t n, float a, float *restrict x, float *restrict y)
 {
-    for (size_t i = 0; i < n; i++)
-        x[i] = scale * exp_one(x[i] - shift);
+    for (size_t i = 0; i < n; i++) {
+        x[i] *= a;
+        y[i] += x[i];
+    }
 }
 
 /* ---- cells: the elementwise part of a step, for n units of one sequence (cell.h has the tapes) ---- */
@@ -345,8 +353,8 @@ extern const sg_product_kernels JOIN(sg_product_kernels_, KERNEL_ISA);
 const sg_product_kernels JOIN(sg_product_kernels_, KERNEL_ISA) = {
     .pack = pack,
     .multiply = multiply,
-    .log_sum = log_sum,
-    .scaled_exp = scaled_exp,
+    .exp_sum = exp_sum,
+    .scale_add = scale_add,
     .add = add_to,
     .axpy = axpy,
     .square_sum = square_sum,

@@ -23,10 +23,10 @@ typedef struct {
      * B in the packed block, of which k are used from the one that `packed` points at. */
     void (*multiply)(size_t m, size_t n, size_t k, const float *A, size_t row, size_t column, const float *packed,
                      size_t rows_packed, float *C, size_t ldc, bool add);
-    /* sum over j of exp(x_j - max), max = largest x_j */
-    void (*log_sum)(size_t n, const float *x, float *max, float *sum);
-    /* x_j <- scale exp(x_j - shift) */
-    void (*scaled_exp)(size_t n, float *x, float shift, float scale);
+    /* x_j <- exp(x_j + b_j - max), max = largest x_j + b_j, sum = sum of the new x_j */
+    void (*exp_sum)(size_t n, float *x, const float *b, float *max, float *sum);
+    /* x <- a x, y += x */
+    void (*scale_add)(size_t n, float a, float *x, float *y);
     /* y += x; y += a x; sum of x^2 */
     void (*add)(size_t n, const float *x, float *y);
     void (*axpy)(size_t n, float a, const float *x, float *y);

@@ -15,10 +15,11 @@ enum { LANES = 8, MAX_SLICE = 1024, BLOCK = 256 /* rows: a slice of a block stay
 struct sg_softmax {
     size_t V, H, rows, slice, n_slices;
     int threads;
-    float *logits;    /* (rows, V) as n_slices consecutive matrices (rows, slice) */
+    float *logits;    /* (rows, V) as n_slices consecutive matrices (rows, slice); once summed, exp(logit - max) */
     float *max;       /* (n_slices, rows): largest logit of a row in a slice */
     double *sum;      /* (n_slices, rows): sum exp(logit - max) */
-    float *log_total; /* (rows): log sum exp over all slices */
+    float *target;    /* (rows): logit of the target */
+    double *log_total; /* (rows): log sum exp over all slices */
     float *dX;        /* (LANES, rows, H) */
     float *packed_W;  /* a slice of W or W^T for each thread, packed_size each */
     float *packed_X;  /* (rows, H) in blocks of BLOCK rows */
@@ -48,7 +49,7 @@ sg_status sg_softmax_new(sg_softmax **out, size_t V, size_t H, size_t n, bool gr
     if (!(s->logits = sg_calloc(s->rows * s->n_slices, s->slice * sizeof(float))) ||
         !(s->max = sg_calloc(s->rows * s->n_slices, sizeof(float))) ||
         !(s->sum = sg_calloc(s->rows * s->n_slices, sizeof(double))) ||
-        !(s->log_total = sg_calloc(s->rows, sizeof(float))) ||
+        !(s->log_total = sg_calloc(s->rows, sizeof(double))) || !(s->target = sg_calloc(s->rows, sizeof(float))) ||
         !(s->packed_W = sg_calloc((size_t)threads, s->packed_size * sizeof(float))) ||
         (gradients && (!(s->dX = sg_calloc(LANES * s->rows, H * sizeof(float))) ||
                        !(s->packed_X = sg_calloc(sg_packed_size(s->rows, H), sizeof(float))))))
@@ -68,6 +69,7 @@ void sg_softmax_free(sg_softmax *s)
     sg_free(s->max);
     sg_free(s->sum);
     sg_free(s->log_total);
+    sg_free(s->target);
     sg_free(s->dX);
     sg_free(s->packed_W);
     sg_free(s->packed_X);
@@ -90,7 +92,8 @@ static int crew(const sg_softmax *s, size_t n)
     return n * s->V > (1u << 22) / s->H ? s->threads : 1;
 }
 
-static void slice_logits(sg_softmax *s, size_t k, size_t n, const float *X, const float *W, const float *b)
+static void slice_logits(sg_softmax *s, size_t k, size_t n, const float *X, const float *W, const float *b,
+                         const int32_t *targets)
 {
     size_t w = width(s, k), at = k * s->slice, H = s->H;
     float *packed = my_packed(s);
@@ -101,25 +104,25 @@ static void slice_logits(sg_softmax *s, size_t k, size_t n, const float *X, cons
         s->kernels->multiply(m, w, H, X + r0 * H, H, 1, packed, H, L, s->slice, false);
         for (size_t i = 0; i < m; i++) {
             float *row = L + i * s->slice, max, sum;
-            s->kernels->add(w, b + at, row);
-            s->kernels->log_sum(w, row, &max, &sum);
+            size_t target = (size_t)targets[r0 + i];
+            if (target >= at && target < at + w)
+                s->target[r0 + i] = row[target - at] + b[target];
+            s->kernels->exp_sum(w, row, b + at, &max, &sum);
             s->max[k * s->rows + r0 + i] = max;
             s->sum[k * s->rows + r0 + i] = sum;
         }
     }
 }
 
-static double row_loss(sg_softmax *s, size_t i, int32_t target)
+static double row_loss(sg_softmax *s, size_t i)
 {
     double max = -INFINITY, total = 0;
     for (size_t k = 0; k < s->n_slices; k++)
         max = fmax(max, s->max[k * s->rows + i]);
     for (size_t k = 0; k < s->n_slices; k++)
         total += s->sum[k * s->rows + i] * exp(s->max[k * s->rows + i] - max);
-    size_t k = (size_t)target / s->slice, j = (size_t)target % s->slice;
-    double log_total = max + log(total);
-    s->log_total[i] = (float)log_total;
-    return log_total - s->logits[k * s->rows * s->slice + i * s->slice + j];
+    s->log_total[i] = max + log(total);
+    return s->log_total[i] - s->target[i];
 }
 
 void sg_softmax_loss(sg_softmax *s, size_t n, const float *X, const float *W, const float *b, const int32_t *targets,
@@ -130,25 +133,27 @@ void sg_softmax_loss(sg_softmax *s, size_t n, const float *X, const float *W, co
         sg_float_env env = sg_float_env_begin();
 #pragma omp for schedule(dynamic, 1)
         for (size_t k = 0; k < s->n_slices; k++)
-            slice_logits(s, k, n, X, W, b);
+            slice_logits(s, k, n, X, W, b, targets);
 #pragma omp for schedule(static)
         for (size_t i = 0; i < n; i++)
-            loss[i] = row_loss(s, i, targets[i]);
+            loss[i] = row_loss(s, i);
         sg_float_env_end(env);
     }
 }
 
-/* Logits to scale * (P - onehot), in place, for a block of rows. */
+/* exp(logit - max) to scale * (P - onehot), in place, for a block of rows; its sum over rows is added to bias. */
 static void to_gradient(const sg_softmax *s, float *L, size_t k, size_t row, size_t m, const int32_t *targets,
-                        float scale)
+                        float scale, float *bias)
 {
     size_t w = width(s, k), at = k * s->slice;
-    for (size_t i = 0; i < m; i++) {
-        float *p = L + i * s->slice;
-        s->kernels->scaled_exp(w, p, s->log_total[row + i], scale);
-        size_t target = (size_t)targets[row + i];
-        if (target >= at && target < at + w)
-            p[target - at] -= scale;
+    for (size_t i = row; i < row + m; i++, L += s->slice) {
+        double factor = scale * exp(s->max[k * s->rows + i] - s->log_total[i]);
+        s->kernels->scale_add(w, (float)factor, L, bias);
+        size_t target = (size_t)targets[i];
+        if (target >= at && target < at + w) {
+            L[target - at] -= scale;
+            bias[target - at] -= scale;
+        }
     }
 }
 
@@ -161,12 +166,10 @@ static void slice_back(sg_softmax *s, size_t k, size_t n, const float *W, const 
     for (size_t r0 = 0; r0 < n; r0 += BLOCK) {
         size_t m = n - r0 < BLOCK ? n - r0 : BLOCK;
         float *P = s->logits + (k * s->rows + r0) * s->slice;
-        to_gradient(s, P, k, r0, m, targets, scale);
+        to_gradient(s, P, k, r0, m, targets, scale, bias);
         s->kernels->multiply(m, H, w, P, s->slice, 1, packed, w, dX + r0 * H, H, k >= LANES);
         s->kernels->multiply(w, H, m, P, 1, s->slice, s->packed_X + sg_packed_size(r0, H), m, gW + at * H, H,
                              r0 || add);
-        for (size_t i = 0; i < m; i++)
-            s->kernels->add(w, P + i * s->slice, bias);
     }
     for (size_t j = 0; j < w; j++)
         gb[at + j] = (add ? gb[at + j] : 0) + bias[j];
