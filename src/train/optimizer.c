@@ -1,6 +1,7 @@
 #include "optimizer.h"
 
 #include "../base/base_internal.h"
+#include "../kernel/kernel.h"
 
 #include <math.h>
 
@@ -15,6 +16,7 @@ struct sg_stepper {
     size_t sparse_end; /* the encoder is [0, sparse_end) when its rows are listed; 0: it is part of the dense part */
     size_t E;
     double *sums;      /* one a chunk */
+    const sg_product_kernels *kernels;
     float *moments;
     uint64_t count;
 };
@@ -29,7 +31,8 @@ sg_status sg_stepper_new(sg_stepper **out, const sg_model *m, sg_optimizer kind,
     sg_stepper *s = sg_calloc(1, sizeof *s);
     if (!s)
         return sg_fail(err, SG_ENOMEM, "optimizer: no memory");
-    *s = (sg_stepper){.m = m, .kind = kind, .threads = threads, .end = size, .E = shape->embedding};
+    *s = (sg_stepper){.m = m, .kind = kind, .threads = threads, .end = size, .E = shape->embedding,
+                      .kernels = sg_kernels_best()->product};
     size_t encoder = (size_t)(sg_model_find(m, "rnn.weight_ih_l0")->data - sg_model_block(m));
     if (frozen)
         s->begin = encoder;
@@ -54,54 +57,20 @@ void sg_stepper_free(sg_stepper *s)
     sg_free(s);
 }
 
-static double square_sum(const float *x, size_t n)
-{
-    double part[8] = {0}, sum = 0;
-    size_t i = 0;
-    for (; i + 8 <= n; i += 8)
-        for (size_t j = 0; j < 8; j++)
-            part[j] += (double)x[i + j] * (double)x[i + j];
-    for (; i < n; i++)
-        sum += (double)x[i] * (double)x[i];
-    for (size_t j = 0; j < 8; j++)
-        sum += part[j];
-    return sum;
-}
-
 double sg_stepper_norm(const sg_stepper *s, const float *gradient, const int32_t *words, size_t n)
 {
     size_t length = s->end - s->begin, chunks = (length + CHUNK - 1) / CHUNK;
     double sum = 0;
-#pragma omp parallel for num_threads(s->threads) schedule(static)
+#pragma omp parallel for num_threads(chunks > 4 ? s->threads : 1) schedule(static)
     for (size_t k = 0; k < chunks; k++)
-        s->sums[k] = square_sum(gradient + s->begin + k * CHUNK, length - k * CHUNK < CHUNK ? length - k * CHUNK : CHUNK);
+        s->sums[k] = s->kernels->square_sum(length - k * CHUNK < CHUNK ? length - k * CHUNK : CHUNK,
+                                            gradient + s->begin + k * CHUNK);
     for (size_t k = 0; k < chunks; k++)
         sum += s->sums[k];
     if (s->sparse_end && words)
         for (size_t i = 0; i < n; i++)
-            sum += square_sum(gradient + (size_t)words[i] * s->E, s->E);
+            sum += s->kernels->square_sum(s->E, gradient + (size_t)words[i] * s->E);
     return sqrt(sum);
-}
-
-static void sgd(float *restrict w, const float *restrict g, size_t n, float rate)
-{
-    for (size_t i = 0; i < n; i++)
-        w[i] -= rate * g[i];
-}
-
-typedef struct {
-    float scale, rate, root; /* of the gradient; lr / (1 - beta1^t); 1 / sqrt(1 - beta2^t) */
-} adam_step;
-
-static void adam(float *restrict w, const float *restrict g, float *restrict m, float *restrict v, size_t n,
-                 adam_step a)
-{
-    for (size_t i = 0; i < n; i++) {
-        float x = a.scale * g[i];
-        m[i] = 0.9f * m[i] + 0.1f * x;
-        v[i] = 0.999f * v[i] + 0.001f * x * x;
-        w[i] -= a.rate * m[i] / (sqrtf(v[i]) * a.root + 1e-8f);
-    }
 }
 
 void sg_stepper_apply(sg_stepper *s, float *gradient, const int32_t *words, size_t n, double lr, double scale)
@@ -110,19 +79,20 @@ void sg_stepper_apply(sg_stepper *s, float *gradient, const int32_t *words, size
     size_t length = s->end - s->begin, chunks = (length + CHUNK - 1) / CHUNK, size = sg_model_block_size(s->m);
     float rate = (float)(lr * scale);
     s->count++;
-    adam_step a = {(float)scale, (float)(lr / (1 - pow(0.9, (double)s->count))),
-                   (float)(1 / sqrt(1 - pow(0.999, (double)s->count)))};
-#pragma omp parallel for num_threads(s->threads) schedule(static)
+    float adam_rate = (float)(lr / (1 - pow(0.9, (double)s->count)));
+    float root = (float)(1 / sqrt(1 - pow(0.999, (double)s->count)));
+#pragma omp parallel for num_threads(chunks > 4 ? s->threads : 1) schedule(static)
     for (size_t k = 0; k < chunks; k++) {
         size_t at = s->begin + k * CHUNK, m = s->end - at < CHUNK ? s->end - at : CHUNK;
         if (s->kind == SG_SGD)
-            sgd(block + at, gradient + at, m, rate);
+            s->kernels->axpy(m, -rate, gradient + at, block + at);
         else
-            adam(block + at, gradient + at, s->moments + at, s->moments + size + at, m, a);
+            s->kernels->adam(m, block + at, gradient + at, s->moments + at, s->moments + size + at, (float)scale,
+                             adam_rate, root);
     }
     if (s->sparse_end && words)
         for (size_t i = 0; i < n; i++)
-            sgd(block + (size_t)words[i] * s->E, gradient + (size_t)words[i] * s->E, s->E, rate);
+            s->kernels->axpy(s->E, -rate, gradient + (size_t)words[i] * s->E, block + (size_t)words[i] * s->E);
 }
 
 float *sg_stepper_moments(sg_stepper *s)

@@ -6,7 +6,6 @@
 #include "word2vec.h"
 
 #include "../base/base_internal.h"
-#include "../linalg/linalg.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -401,7 +400,6 @@ sg_status sg_train(sg_train_result *result, sg_model *m, const sg_stream *train,
         return st;
     if (cfg->resume && !cfg->checkpoint)
         return sg_fail(err, SG_EINVAL, "resume: needs the file of the checkpoint");
-    int blas = la_set_threads(1);
     trainer *t = sg_calloc(1, sizeof *t);
     if (!t)
         TRY(sg_fail(err, SG_ENOMEM, "training: no memory"));
@@ -438,6 +436,5 @@ done:
         sg_free(t->ids);
         sg_free(t);
     }
-    la_set_threads(blas);
     return st;
 }
