@@ -87,7 +87,7 @@ const SPECS = {};
 for (const script of document.querySelectorAll('script[data-spec]')) SPECS[script.dataset.spec] = JSON.parse(script.textContent);
 
 class Chart {
-  /* options: id (file name of downloads), label (for screen readers), legend: {title} or null */
+  /* options: id (file name of downloads), label (for screen readers), hint (shown until values are read) */
   constructor(options) {
     this.options = options;
     this.hidden = new Set();
@@ -134,7 +134,7 @@ class Chart {
       const { $schema, data, datasets, params, transform, description, config, ...unit } = s;
       unit.width = inner;
       s = { $schema, description, data, datasets, params, transform, columns: panels,
-        facet: { field: 'run', type: 'nominal', title: null, sort: null }, spec: unit };
+        facet: { field: 'run', type: 'nominal', title: null, sort: this.input.runs || null }, spec: unit };
     } else {
       s.width = inner;
       s.autosize = { type: 'fit-x', contains: 'padding' };
@@ -239,7 +239,7 @@ class Chart {
     this.view.signal('cursor', delay).run();
     const rows = this.input.rows.filter((r) => r.delay === delay && !this.hidden.has(r.series) && r.value !== null);
     if (delay < 0 || !rows.length) {
-      this.readout.textContent = 'Point at the chart, or focus it and use the arrow keys, to read the values at one delay.';
+      this.readout.textContent = this.options.hint || '';
       return;
     }
     const several = new Set(rows.map((r) => r.line)).size > 1;

@@ -120,7 +120,7 @@ function scaleCurves(rows, scale) {
       if (!layer.encoding || !layer.encoding.y) continue;
       layer.encoding.y.title = title;
       layer.encoding.y.scale = y;
-      layer.encoding.y.axis = y.type === 'log' ? { format: '.1~g', tickCount: 6 } : {};
+      layer.encoding.y.axis = y.type === 'log' ? { format: '.4~g', tickCount: 6 } : {};
     }
   } };
 }
@@ -133,7 +133,7 @@ function setCurves(chart, key, title, caption, scale, height) {
   const banded = rows.some((r) => r.low !== null);
   chart.set({
     spec: 'curves', rows, series: classNames, lines: linesOf(rows), columns: CURVE_COLUMNS, cursor: true,
-    hidden: initiallyHidden(8), facet: runs.length > 1 && state.arrangement === 'side' ? runs.length : 0,
+    hidden: initiallyHidden(8), runs: runNames, facet: runs.length > 1 && state.arrangement === 'side' ? runs.length : 0,
     title: `${title} — ${groupTitle(state.group)}`,
     caption: caption + (banded ? ' Bands: 95 % intervals over blocks of the corpus.' : ' The run file has no intervals for it.')
       + (rows.some((r) => r.line === 'untrained') ? ' Dashed: the same model before training.' : ''),
@@ -156,7 +156,7 @@ function section(id, title, intro) {
 function curvesSection() {
   const body = section('curves', 'How much is remembered, for how long',
     'How strongly the state still depends on the word read d steps ago, by the class of that word. On the log scale an exponential decay is a straight line; on the log–log scale a power law is.');
-  const chart = new Chart({ id: 'curves', label: 'Memory by delay' });
+  const chart = new Chart({ id: 'curves', label: 'Memory by delay', hint: 'Point at the chart, or focus it and use the arrow keys, to read the values at one delay.' });
   const controls = el('div', { class: 'controls' });
   const note = el('div');
   body.append(controls, note, chart.node);
@@ -204,7 +204,7 @@ function classesSection() {
       const shown = rows.filter((r) => r[key] > 0 && !(ratio && r.series === 'all')).map((r) => ({ ...r, value: r[key] }));
       const most = Math.max(1.05, ...shown.map((r) => (ratio ? Math.max(r.value, 1 / r.value) : 1)));
       chart.set({
-        spec: 'classes', rows: shown, facet: runs.length > 1 ? Math.min(runs.length, 2) : 0,
+        spec: 'classes', rows: shown, runs: runNames, facet: runs.length > 1 ? Math.min(runs.length, 2) : 0,
         columns: [['run', 'run'], ['series', 'class'], ['delay', 'delay'], ['sigma', 'sigma_1'], ['ratio', 'ratio_to_all'],
           ['null_low', 'random_class_low'], ['null_high', 'random_class_high'], ['p', 'p'], ['q', 'q'], ['pairs', 'pairs']],
         title: `σ₁ by class — ${groupTitle(state.group)}`,
@@ -220,7 +220,7 @@ function classesSection() {
           color.scale = ratio
             ? { type: 'log', domain: [1 / most, 1, most], range: dark ? ['#5BB0E8', '#2a2f36', '#F08A4B'] : ['#0072B2', '#f4f4f2', '#D55E00'], interpolate: 'rgb' }
             : { type: 'log', scheme: 'viridis' };
-          color.legend = { orient: 'top', direction: 'horizontal', format: '.2~g', tickCount: 5 };
+          color.legend = { orient: 'top', direction: 'horizontal', format: '.2~g', ...(ratio ? { values: [1 / most, 1, most] } : { tickCount: 4 }) };
           if (dark) s.layer[1].mark.color = '#f5f5f5';
           if (width < 500) s.encoding.y.axis.labelLimit = 84;
         },
@@ -259,7 +259,7 @@ function spectrumSection() {
         }));
       });
       chart.set({
-        spec: 'spectrum', rows, facet: runs.length > 1 ? Math.min(runs.length, 2) : 0,
+        spec: 'spectrum', rows, runs: runNames, facet: runs.length > 1 ? Math.min(runs.length, 2) : 0,
         columns: [['run', 'run'], ['delay', 'delay'], ['direction', 'direction'], ['value', 'singular_value']],
         title: `Singular values, class ${classNames[state.spectrumClass]} — ${groupTitle(state.group)}`,
         caption: `Singular values of the normalised mean gradient${shown < rank ? `, the first ${shown} of ${rank}` : ''}; logarithmic colours.`,
@@ -332,7 +332,7 @@ function propertiesSection() {
       const title = cosine ? `cosine with the first ${runs[0].subspaces[state.subspace]} directions` : 'relative memory r';
       chart.set({
         spec: 'property', rows, series: propertyNames, lines: linesOf(rows), cursor: true, hidden: [],
-        facet: runs.length > 1 && state.arrangement === 'side' ? runs.length : 0,
+        runs: runNames, facet: runs.length > 1 && state.arrangement === 'side' ? runs.length : 0,
         columns: [['run', 'run'], ['series', 'property'], ['delay', 'delay'], ['value', 'value'], ['low', 'low'], ['high', 'high'],
           ['random', 'random'], ['random_low', 'random_low'], ['random_high', 'random_high']],
         title: `${title}, class ${classNames[state.propertyClass]} — ${groupTitle(state.group)}`,
@@ -419,10 +419,11 @@ function wordsSection() {
   });
 }
 
+/* A law of decay with its numbers, as one element. */
 function lawText(law, rate, shape) {
-  if (law === 'power law') return `d^−${number(rate, 3)}`;
-  if (law === 'exponential') return `exp(−d / ${number(rate, 3)})`;
-  return `exp(−(d / ${number(rate, 3)})^${number(shape, 2)})`;
+  if (law === 'power law') return el('span', { class: 'formula' }, 'd', el('sup', {}, `−${number(rate, 3)}`));
+  if (law === 'exponential') return el('span', { class: 'formula' }, `exp(−d/${number(rate, 3)})`);
+  return el('span', { class: 'formula' }, `exp(−(d/${number(rate, 3)})`, el('sup', {}, number(shape, 2)), ')');
 }
 
 function withError(value, error) {
@@ -502,7 +503,7 @@ function summarySection() {
       const lines = summaryOf(run);
       if (!lines.length) return [];
       return [runs.length > 1 ? el('h2', {}, runNames[r]) : null, el('p', { class: 'lead' }, lines[0]),
-        el('ul', {}, ...lines.slice(1).map((l) => el('li', {}, l)))].filter(Boolean);
+        el('ul', {}, ...lines.slice(1).map((l) => el('li', {}, ...[l].flat())))].filter(Boolean);
     }));
   });
 }
@@ -540,8 +541,9 @@ function summaryOf(run) {
   if (fits && fits[0][0].some((w) => w !== null)) {
     const w = fits[0][0], best = w.indexOf(Math.max(...w.map((x) => (x === null ? -1 : x))));
     const others = w.map((x, k) => [run.decay_law[k], x]).filter(([, x], k) => k !== best && x !== null).map(([n, x]) => `${n} ${x.toFixed(2)}`);
-    lines.push(`It falls as ${lawText(run.decay_law[best], values(g, 'decay_rate')[0][0][best], values(g, 'decay_shape') && values(g, 'decay_shape')[0][0][best])}: Akaike weight of the ${run.decay_law[best]} ${w[best].toFixed(2)}, ${others.join(', ')}.`
-      + (halves && halves[0][0] !== null ? ` Its half-life is ${withError(halves[0][0], values(g, 'half_life_error') && values(g, 'half_life_error')[0][0])} words.` : ''));
+    const law = lawText(run.decay_law[best], values(g, 'decay_rate')[0][0][best], values(g, 'decay_shape') && values(g, 'decay_shape')[0][0][best]);
+    lines.push(['It falls as ', law, ` (Akaike weight of the ${run.decay_law[best]} ${w[best].toFixed(2)}; ${others.join(', ')}).`
+      + (halves && halves[0][0] !== null ? ` Its half-life is ${withError(halves[0][0], values(g, 'half_life_error') && values(g, 'half_life_error')[0][0])} words.` : '')]);
   }
   const ranked = run.classes.map((_, i) => i).slice(1).map((i) => standing(run, g, i)).filter((x) => x.factor !== null).sort((a, b) => b.factor - a.factor);
   if (ranked.length > 1) {
