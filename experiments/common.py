@@ -45,7 +45,9 @@ def options(about, **extra):
     p.add_argument("--steps", type=int, default=50)
     p.add_argument("--lr-decay", type=float, default=0.5)
     p.add_argument("--decay-after", type=int, default=3)
-    p.add_argument("--delays", type=int, default=30)
+    p.add_argument("--delays", type=int, default=25)
+    p.add_argument("--properties", default="number=plural-singular,tense=past-present,person=third-present,degree=comparative-base",
+                   help="NAME=A-B of the tags' classes, separated by commas; number first")
     p.add_argument("--sample", type=int, default=0, help="origins drawn; 0: every one")
     p.add_argument("--seed", type=int, default=1)
     p.add_argument("--threads", type=int, default=1)
@@ -99,6 +101,11 @@ def analysis(args, model_path, text=None, classes=(), properties=(), stem="run",
     return Run(once(args, stem, ".nc", command))
 
 
+def main_run(args):
+    """The analysis that findings 1, 2, 4 and 5 share: bands of frequency, classes of tags, properties."""
+    return analysis(args, model(args), classes=["frequency", tag_classes(args)], properties=args.properties.split(","))
+
+
 def tag_classes(args):
     spec = "tags:" + args.tags if args.tags else "tags"
     return spec + (",groups=" + args.groups if args.groups else "")
@@ -113,28 +120,32 @@ class Run:
 
     def __init__(self, path):
         self.path = path
-        self.file = netCDF4.Dataset(path)
-        self.state = [g for g in self.file.groups if not g.startswith("untrained")][-1]
-        self.group = self.file[self.state]
-        self.classes = [str(c) for c in self.file["class_name"][:]]
-        self.tokens = np.asarray(self.file["class_tokens"][:])
-        self.L = np.asarray(self.file["embedding_covariance_factor"][:])
-        self.properties = [str(p) for p in self.file["property_name"][:]] if "property_name" in self.file.variables else []
+        with netCDF4.Dataset(path) as f:
+            self.state = [g for g in f.groups if not g.startswith("untrained")][-1]
+            self.classes = [str(c) for c in f["class_name"][:]]
+            self.tokens = np.asarray(f["class_tokens"][:])
+            self.L = np.asarray(f["embedding_covariance_factor"][:])
+            self.properties = [str(p) for p in f["property_name"][:]] if "property_name" in f.variables else []
+            self.laws = [str(x) for x in f["decay_law"][:]]
+            self.quantities = [str(x) for x in f["decay_quantity"][:]]
 
-    def get(self, name):
-        return np.ma.filled(self.group[name][:].astype(float), np.nan)
+    def get(self, name, *at):
+        """The variable, or the part of it at the indices given; missing values are NaN."""
+        with netCDF4.Dataset(self.path) as f:
+            v = f[self.state][name]
+            return np.ma.filled(np.ma.asarray(v[at] if at else v[:], dtype=float), np.nan)
 
     def spectra(self, c, d):
         """Singular values from the whole corpus, and (B, rank) from all blocks but one; the blocks' weights."""
-        values = self.get("singular_value")[c, d]
-        packed = np.ma.filled(self.group["block_gram"][c, d].astype(float), np.nan)
+        values = self.get("singular_value", c, d)
+        packed = self.get("block_gram", c, d)
         E = self.L.shape[0]
         gram = np.zeros((packed.shape[0], E, E))
         i, j = np.tril_indices(E)
         gram[:, i, j] = packed
         gram[:, j, i] = packed
         without = np.linalg.eigvalsh(self.L.T @ gram @ self.L)[:, ::-1][:, :len(values)]
-        return values, np.sqrt(np.maximum(without, 0)), np.asarray(self.group["block_pairs"][c, d], dtype=float)
+        return values, np.sqrt(np.maximum(without, 0)), self.get("block_pairs", c, d)
 
     def curve(self, c, statistic, delays):
         """statistic(S) for each delay: (len,), and (B, len) without each block; weights of the blocks at delay 0."""
@@ -143,7 +154,7 @@ class Run:
             S, without, pairs = self.spectra(c, d)
             whole.append(statistic(S))
             parts.append([statistic(s) for s in without])
-        return np.array(whole), np.array(parts).T, np.asarray(self.group["block_pairs"][c, delays[0]], dtype=float)
+        return np.array(whole), np.array(parts).T, self.get("block_pairs", c, delays[0])
 
 
 def sigma_1(S):

@@ -48,7 +48,7 @@ def main():
     args = common.options(__doc__, groups_of=(int, 4, "directions projected out together"), delay=(int, 1, "of the gradient"),
                           lines=(int, 1000, "lines of held-out text for each loss"))
     model = common.model(args)
-    run = common.analysis(args, model)
+    run = common.main_run(args)
     text = os.path.join(args.work, f"head{args.lines}-" + os.path.basename(args.text))
     with open(args.text, encoding="utf-8") as source, open(text, "w", encoding="utf-8") as target:
         target.writelines(line for _, line in zip(range(args.lines), source))

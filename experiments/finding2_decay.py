@@ -11,10 +11,9 @@ import common
 
 def main():
     args = common.options(__doc__)
-    run = common.analysis(args, common.model(args))
-    laws = [str(x) for x in run.file["decay_law"][:]]
-    quantities = [str(x) for x in run.file["decay_quantity"][:]]
-    q = next(i for i, name in enumerate(quantities) if "sigma_1" in name or "singular_value" in name)
+    run = common.main_run(args)
+    laws = run.laws
+    q = next(i for i, name in enumerate(run.quantities) if "sigma_1" in name or "singular_value" in name)
     weight = run.get("decay_weight")[0, q]
     rate, error = run.get("decay_rate")[0, q], run.get("decay_rate_error")[0, q]
     beta, beta_error = run.get("decay_shape")[0, q, -1], run.get("decay_shape_error")[0, q, -1]

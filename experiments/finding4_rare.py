@@ -10,11 +10,10 @@ import common
 
 def main():
     args = common.options(__doc__)
-    run = common.analysis(args, common.model(args), classes=["frequency"], stem="frequency")
+    run = common.main_run(args)
     bands = [(i, c) for i, c in enumerate(run.classes) if c.startswith("rank ")]
     bands.sort(key=lambda b: int(b[1].split()[1].split("-")[0]))
-    quantities = [str(x) for x in run.file["decay_quantity"][:]]
-    q = next(i for i, name in enumerate(quantities) if "sigma_1" in name or "singular_value" in name)
+    q = next(i for i, name in enumerate(run.quantities) if "sigma_1" in name or "singular_value" in name)
     life, life_error, p = run.get("half_life")[:, q], run.get("half_life_error")[:, q], run.get("class_difference_p_adjusted")
     logs = {}
     for i, name in bands:

@@ -3,23 +3,21 @@
 
 Nouns: mean over delays 1..10 of ln sigma_1, nouns against each other class of at least --least tokens, block-jackknife interval of
 the difference from the best of the others above 0. Number: relative memory of plural - singular, mean over the same delays,
-against other properties (--property NAME=A-B, repeated in one comma list) and against the band of random directions."""
+against the other --properties and against the band of random directions."""
 import numpy as np
 
 import common
 
 
 def main():
-    args = common.options(__doc__, noun=(str, "noun", "class of nouns"), number=(str, "number=plural-singular", "the property"),
-                          others=(str, "", "other properties, separated by commas"), skip=(str, "singular,plural", "classes not compared"),
+    args = common.options(__doc__, noun=(str, "noun", "class of nouns"), skip=(str, "singular,plural", "classes not compared"),
                           least=(int, 2000, "tokens a class needs"))
-    properties = [args.number] + [p for p in args.others.split(",") if p]
-    run = common.analysis(args, common.model(args), classes=[common.tag_classes(args)], properties=properties, stem="tags")
-    skip = set(args.skip.split(",")) | {"all", "singular", "plural"} | {side for p in properties for side in p.split("=")[1].split("-")}
+    run = common.main_run(args)
+    skip = set(args.skip.split(",")) | {"all"} | {side for p in args.properties.split(",") for side in p.split("=")[1].split("-")}
     logs = {}
     p = run.get("class_difference_p_adjusted")
     for i, name in enumerate(run.classes):
-        if (name in skip and name != args.noun) or run.tokens[i] < args.least:
+        if name.startswith("rank ") or (name in skip and name != args.noun) or run.tokens[i] < args.least:
             continue
         whole, parts, pairs = run.curve(i, common.sigma_1, range(1, 11))
         logs[name] = (np.log(whole).mean(), np.log(parts).mean(1), pairs)
