@@ -168,6 +168,14 @@ static void warn_sides(const property *out, const side *s, const char *text, con
                 s->n == 1 ? "" : "s", (int)FEW_WORDS);
 }
 
+static double largest_entry(const double *x, size_t n)
+{
+    double largest = 0;
+    for (size_t i = 0; i < n; i++)
+        largest = fmax(largest, fabs(x[i]));
+    return largest;
+}
+
 static sg_status from_sides(property *out, const property_source *src, const char *a, const char *b,
                             const sg_monitor *monitor, sg_error *err)
 {
@@ -185,7 +193,10 @@ static sg_status from_sides(property *out, const property_source *src, const cha
     }
     for (size_t m = 0; m < src->n_models; m++) {
         add_mean(out->delta[m], 1, &left, src->embeddings[m], src->E);
+        double size = largest_entry(out->delta[m], src->E);
         add_mean(out->delta[m], -1, &right, src->embeddings[m], src->E);
+        if (largest_entry(out->delta[m], src->E) <= 1e-12 * size) /* equal sides leave rounding, no direction */
+            memset(out->delta[m], 0, src->E * sizeof *out->delta[m]);
     }
 done:
     side_free(&left);
@@ -294,10 +305,7 @@ sg_status property_resolve(property *out, const property_source *src, const sg_p
             TRY(split(src, p, &left, &right, err));
         TRY(from_sides(out, src, p->b ? p->a : left, p->b ? p->b : right, monitor, err));
     }
-    double largest = 0;
-    for (size_t e = 0; e < src->E; e++)
-        largest = fmax(largest, fabs(out->delta[0][e]));
-    if (!out->missing && !(largest > 0))
+    if (!out->missing && !(largest_entry(out->delta[0], src->E) > 0))
         TRY(set_missing(out, monitor, "its two sides are equal, the difference is zero", err));
 done:
     if (st != SG_OK)
