@@ -49,7 +49,7 @@ size_t sg_engine_bytes(const sg_engine *e)
     for (size_t l = 0; l < e->L; l++) {
         const engine_layer *y = &e->layer[l];
         size_t K = y->H + y->K2;
-        floats += e->block * (e->P * y->H * K + (2 * e->G + e->P) * y->H) + (size_t)e->threads * y->strip;
+        floats += e->block * (e->P * y->H * K + (2 * e->G + e->P) * y->H) + (size_t)e->threads * e->spares * y->strip;
         for (size_t p = 0; p < y->n_planes; p++)
             floats += y->mult[p] * y->H * K;
         if (e->cell == SG_CELL_GRU_RESET_FIRST)
@@ -83,7 +83,7 @@ static void configure(sg_engine *e, const sg_model *m, const sg_engine_config *c
     e->model = m, e->kernels = sg_kernels_best()->gradient;
     e->cell = s->cell, e->L = s->layers, e->E = s->embedding, e->D = cfg->delays;
     e->P = step_products(s->cell), e->G = sg_cell_gates(s->cell);
-    e->block = block_tokens(s);
+    e->block = e->spares = block_tokens(s);
     e->full = e->E / SG_STRIP, e->rest = e->E % SG_STRIP;
     e->joined = (e->block * e->rest + SG_STRIP - 1) / SG_STRIP;
     e->threads = cfg->threads > 0 ? cfg->threads : omp_get_max_threads();
@@ -110,19 +110,19 @@ sg_status sg_engine_new(sg_engine **out, const sg_model *m, const sg_engine_conf
     size_t threads = (size_t)e->threads, spare = 0, at = 0;
     for (size_t l = 0; l < e->L; l++) {
         TRY(engine_layer_init(&e->layer[l], e, l, err));
-        spare += threads * e->layer[l].strip;
+        spare += threads * e->spares * e->layer[l].strip;
         e->strip_max = e->layer[l].strip > e->strip_max ? e->layer[l].strip : e->strip_max;
     }
     if (!(e->states = sg_calloc(e->n_states, sizeof *e->states)) || !(e->past = sg_calloc(e->D, sizeof *e->past)) ||
-        !(e->spare = sg_calloc(threads * e->L, sizeof *e->spare)) ||
+        !(e->spare = sg_calloc(threads * e->L * e->spares, sizeof *e->spare)) ||
         !(e->spare_memory = sg_calloc(spare, sizeof *e->spare_memory)) ||
         !(e->gathered = sg_calloc(threads * e->strip_max, sizeof *e->gathered)) ||
         !(e->features = sg_calloc(e->block * e->E, sizeof *e->features)))
         TRY(sg_fail(err, SG_ENOMEM, "gradient: no memory for %d threads", e->threads));
     memcpy(e->states, cfg->states, e->n_states * sizeof *e->states);
-    for (size_t i = 0; i < threads * e->L; i++) {
+    for (size_t i = 0; i < threads * e->L * e->spares; i++) {
         e->spare[i] = e->spare_memory + at;
-        at += e->layer[i % e->L].strip;
+        at += e->layer[i / e->spares % e->L].strip;
     }
     TRY(sg_forward_new(&e->forward, m, e->block, err));
     *out = e, e = NULL;

@@ -84,7 +84,8 @@ struct sg_engine {
     uint64_t first_group;      /* number of groups[0]: its parity decides when it is worked on */
     group *free_groups;
     float *spare_memory;
-    float **spare;             /* [thread][layer]: where a strip's new U goes before it takes the old one's place */
+    float **spare;             /* [thread][layer][spares]: where a strip's new U goes before it takes the old one's place */
+    size_t spares;             /* strips that are stepped side by side: block */
     float *gathered;           /* [thread] (H_max, 32): the rest columns of one origin, for second moments */
     size_t strip_max;
 

@@ -73,11 +73,32 @@ static void add(size_t n, const float *x, float *sum)
         sum[i] += x[i];
 }
 
-static void run_jobs(const sg_engine *e, size_t i, size_t l, size_t n, const sg_strip_job *jobs)
+/* The packed matrix that a unit needs after that of token i, layer l. */
+static size_t coming(const sg_engine *e, size_t i, size_t l, const float **packed)
 {
+    *packed = NULL;
+    if (++l == e->L)
+        for (l = 0, i++; i < e->n_tokens && !e->token[i].live;)
+            i++;
+    if (i == e->n_tokens)
+        return 0;
+    *packed = e->layer[l].packed[i];
+    return e->P * e->layer[l].H * (e->layer[l].H + e->layer[l].K2);
+}
+
+/* Steps strips of layer l at token i; where[k] is where strip k's U hangs, and gets the new one. */
+static void run_jobs(const worker *w, size_t i, size_t l, size_t n, sg_strip_job *jobs, float ***where)
+{
+    sg_engine *e = w->e;
     const engine_layer *y = &e->layer[l];
-    sg_step_matrix m = {y->packed[i], y->diagonal[i], y->H, y->H, y->K2};
+    sg_step_matrix m = {y->packed[i], y->diagonal[i], y->H, y->H, y->K2, NULL, 0};
+    float **spare = e->spare + ((size_t)w->thread * e->L + l) * e->spares;
+    m.ahead_floats = coming(e, i, l, &m.ahead);
+    for (size_t k = 0; k < n; k++)
+        jobs[k].next = spare[k];
     (e->P == 2 ? e->kernels->step_pair : e->kernels->step_single)(&m, n, jobs);
+    for (size_t k = 0; k < n; k++)
+        spare[k] = *where[k], *where[k] = jobs[k].next;
 }
 
 /* Strip c of all origins of g at token i. */
@@ -87,8 +108,9 @@ static void step_full(const worker *w, const group *g, size_t c, size_t i)
     const block_token *t = &e->token[i];
     for (size_t l = 0; l < e->L; l++) {
         const engine_layer *y = &e->layer[l];
-        float **spare = &e->spare[(size_t)w->thread * e->L + l];
-        size_t offset = c * y->H * SG_STRIP;
+        size_t offset = c * y->H * SG_STRIP, n = 0;
+        sg_strip_job jobs[BLOCK_MAX];
+        float **where[BLOCK_MAX];
         for (size_t j = 0; j < g->n; j++) {
             if (!alive(t, g, j))
                 continue;
@@ -105,10 +127,11 @@ static void step_full(const worker *w, const group *g, size_t c, size_t i)
             }
             if (born && C)
                 memset(C, 0, y->H * SG_STRIP * sizeof *C);
-            sg_strip_job job = {g->U[l][s], l ? g->U[l - 1][s] : NULL, C, *spare, sum_C, sum_U, born};
-            run_jobs(e, i, l, 1, &job);
-            *spare = g->U[l][s], g->U[l][s] = job.next;
+            where[n] = &g->U[l][s];
+            jobs[n++] = (sg_strip_job){g->U[l][s], l ? g->U[l - 1][s] : NULL, C, NULL, sum_C, sum_U, born};
         }
+        if (n)
+            run_jobs(w, i, l, n, jobs, where);
     }
 }
 
@@ -143,15 +166,18 @@ static void step_joined(const worker *w, const group *g, size_t i)
     size_t first = e->block * e->full;
     for (size_t l = 0; l < e->L; l++) {
         const engine_layer *y = &e->layer[l];
-        float **spare = &e->spare[(size_t)w->thread * e->L + l];
         float **U = g->U[l] + first, **C = g->C[l] ? g->C[l] + first : NULL;
-        for (size_t s = 0; s < e->joined; s++) {
+        sg_strip_job jobs[BLOCK_MAX];
+        float **where[BLOCK_MAX];
+        size_t stepped = 0;
+        for (size_t s = 0; s < e->joined; s++) { /* at most `block` of them */
             if (!strip_alive(e, t, g, s))
                 continue;
-            sg_strip_job job = {U[s], l ? g->U[l - 1][first + s] : NULL, C ? C[s] : NULL, *spare, NULL, NULL, false};
-            run_jobs(e, i, l, 1, &job);
-            *spare = U[s], U[s] = job.next;
+            where[stepped] = &U[s];
+            jobs[stepped++] = (sg_strip_job){U[s], l ? g->U[l - 1][first + s] : NULL, C ? C[s] : NULL, NULL, NULL, NULL, false};
         }
+        if (stepped)
+            run_jobs(w, i, l, stepped, jobs, where);
         for (size_t j = 0; j < g->n; j++) {
             if (!alive(t, g, j))
                 continue;

@@ -43,10 +43,37 @@ INLINE void store(float *p, vec v)
     *(vec *)p = v;
 }
 
+/* Lines of the matrix that is needed next, asked for while this one is worked on, a few at a time. */
+typedef struct {
+    const float *at, *end;
+} ahead;
+
+enum { PREFETCH_EVERY = 4, /* k between two lines of what comes next */
+       PREFETCH_NEAR = 32  /* k that the tile's own lines are asked for in advance */ };
+
 /* acc (W x 2 vectors) += tile[K][W]^T strip[K][PASS of SG_STRIP]. W is a constant where this is inlined. */
-INLINE void product(size_t W, size_t K, const float *restrict a, const float *restrict b, vec (*restrict acc)[2])
+INLINE void product(size_t W, size_t K, const float *restrict a, const float *restrict b, vec (*restrict acc)[2],
+                    ahead *next)
 {
-    for (size_t k = 0; k < K; k++, a += W, b += SG_STRIP) {
+    const float *at = next->at, *end = next->end;
+    size_t k = 0;
+    for (; k + PREFETCH_EVERY <= K; k += PREFETCH_EVERY) {
+        if (at < end) {
+            __builtin_prefetch(at, 0, 2);
+            at += 16;
+        }
+        UNROLL for (size_t u = 0; u < PREFETCH_EVERY; u++, a += W, b += SG_STRIP)
+        {
+            vec b0 = load(b), b1 = load(b + LANES);
+            __builtin_prefetch(a + PREFETCH_NEAR * W, 0, 3);
+            UNROLL for (size_t r = 0; r < W; r++)
+            {
+                acc[r][0] += a[r] * b0;
+                acc[r][1] += a[r] * b1;
+            }
+        }
+    }
+    for (; k < K; k++, a += W, b += SG_STRIP) {
         vec b0 = load(b), b1 = load(b + LANES);
         UNROLL for (size_t r = 0; r < W; r++)
         {
@@ -54,118 +81,139 @@ INLINE void product(size_t W, size_t K, const float *restrict a, const float *re
             acc[r][1] += a[r] * b1;
         }
     }
+    next->at = at;
 }
 
 /* Asks for the lines of a tile's rows that the update will touch, while the product runs. */
-INLINE void fetch(const float *p, size_t floats, int write)
+INLINE void fetch(const float *p, size_t floats)
 {
-    (void)write;
-    for (size_t i = 0; i < floats; i += 16)
+    for (size_t i = 0; p && i < floats; i += 16)
         __builtin_prefetch(p + i, 1, 3);
 }
 
-INLINE void pair_tile(size_t r, const sg_step_matrix *m, size_t row0, const sg_strip_job *job, size_t col)
+/* sum += acc, r rows */
+INLINE void add_rows(size_t r, vec (*restrict acc)[2], float *restrict sum)
 {
-    size_t W = 2 * r, at = row0 * SG_STRIP + col;
-    const float *a = m->packed + row0 * 2 * (m->K1 + m->K2);
-    const float *f = m->diagonal + row0, *q = f + m->H;
-    vec acc[ROWS][2];
-    UNROLL for (size_t i = 0; i < W; i++) acc[i][0] = acc[i][1] = (vec){0};
-    if (col == 0) {
-        fetch(job->C + at, r * SG_STRIP, 1);
-        if (job->sum_C)
-            fetch(job->sum_C + at, r * SG_STRIP, 1);
-        if (job->sum_U)
-            fetch(job->sum_U + at, r * SG_STRIP, 1);
-    }
-    if (!job->born)
-        product(W, m->K1, a, job->U + col, acc);
-    if (m->K2)
-        product(W, m->K2, a + m->K1 * W, job->X + col, acc);
     UNROLL for (size_t i = 0; i < r; i++)
     {
         UNROLL for (size_t v = 0; v < 2; v++)
         {
-            float *c = job->C + at + i * SG_STRIP + v * LANES;
-            vec x = f[i] * load(c) + acc[i][v];
-            store(c, x);
-            acc[i][v] = x;
-            acc[r + i][v] += q[i] * x;
-            store(job->next + at + i * SG_STRIP + v * LANES, acc[r + i][v]);
-        }
-    }
-    for (int s = 0; s < 2; s++) {
-        float *sum = s ? job->sum_U : job->sum_C;
-        if (sum) {
-            UNROLL for (size_t i = 0; i < r; i++)
-            {
-                UNROLL for (size_t v = 0; v < 2; v++)
-                {
-                    float *y = sum + at + i * SG_STRIP + v * LANES;
-                    store(y, load(y) + acc[(s ? r : 0) + i][v]);
-                }
-            }
+            float *y = sum + i * SG_STRIP + v * LANES;
+            store(y, load(y) + acc[i][v]);
         }
     }
 }
 
-INLINE void single_tile(size_t r, const sg_step_matrix *m, size_t row0, const sg_strip_job *job, size_t col)
+INLINE void pair_tile(size_t r, const sg_step_matrix *m, size_t row0, const sg_strip_job *job, size_t col, ahead *next)
 {
-    size_t at = row0 * SG_STRIP + col;
-    const float *a = m->packed + row0 * (m->K1 + m->K2), *d = m->diagonal + row0;
+    size_t W = 2 * r, at = row0 * SG_STRIP + col;
+    const float *a = m->packed + row0 * 2 * (m->K1 + m->K2), *f = m->diagonal + row0, *q = f + m->H;
+    float *restrict C = job->C + at, *restrict out = job->next + at;
+    float *sum_C = job->sum_C ? job->sum_C + at : NULL, *sum_U = job->sum_U ? job->sum_U + at : NULL;
     vec acc[ROWS][2];
-    UNROLL for (size_t i = 0; i < r; i++) acc[i][0] = acc[i][1] = (vec){0};
-    if (col == 0 && job->sum_U)
-        fetch(job->sum_U + at, r * SG_STRIP, 1);
+    UNROLL for (size_t i = 0; i < W; i++) acc[i][0] = acc[i][1] = (vec){0};
+    if (col == 0) {
+        fetch(C, r * SG_STRIP);
+        fetch(sum_C, r * SG_STRIP);
+        fetch(sum_U, r * SG_STRIP);
+    }
     if (!job->born)
-        product(r, m->K1, a, job->U + col, acc);
+        product(W, m->K1, a, job->U + col, acc, next);
     if (m->K2)
-        product(r, m->K2, a + m->K1 * r, job->X + col, acc);
+        product(W, m->K2, a + m->K1 * W, job->X + col, acc, next);
     UNROLL for (size_t i = 0; i < r; i++)
     {
         UNROLL for (size_t v = 0; v < 2; v++)
         {
-            size_t o = at + i * SG_STRIP + v * LANES;
-            if (!job->born)
-                acc[i][v] += d[i] * load(job->U + o);
-            store(job->next + o, acc[i][v]);
-            if (job->sum_U)
-                store(job->sum_U + o, load(job->sum_U + o) + acc[i][v]);
+            size_t o = i * SG_STRIP + v * LANES;
+            acc[i][v] += f[i] * load(C + o);
+            acc[r + i][v] += q[i] * acc[i][v];
+            store(C + o, acc[i][v]);
+            store(out + o, acc[r + i][v]);
         }
     }
+    if (sum_C)
+        add_rows(r, acc, sum_C);
+    if (sum_U)
+        add_rows(r, acc + r, sum_U);
+}
+
+INLINE void single_tile(size_t r, const sg_step_matrix *m, size_t row0, const sg_strip_job *job, size_t col,
+                        ahead *next)
+{
+    size_t at = row0 * SG_STRIP + col;
+    const float *a = m->packed + row0 * (m->K1 + m->K2), *d = m->diagonal + row0;
+    float *restrict out = job->next + at, *sum = job->sum_U ? job->sum_U + at : NULL;
+    vec acc[ROWS][2];
+    UNROLL for (size_t i = 0; i < r; i++) acc[i][0] = acc[i][1] = (vec){0};
+    if (col == 0)
+        fetch(sum, r * SG_STRIP);
+    if (!job->born)
+        product(r, m->K1, a, job->U + col, acc, next);
+    if (m->K2)
+        product(r, m->K2, a + m->K1 * r, job->X + col, acc, next);
+    UNROLL for (size_t i = 0; i < r; i++)
+    {
+        UNROLL for (size_t v = 0; v < 2; v++)
+        {
+            size_t o = i * SG_STRIP + v * LANES;
+            if (!job->born)
+                acc[i][v] += d[i] * load(job->U + at + o);
+            store(out + o, acc[i][v]);
+        }
+    }
+    if (sum)
+        add_rows(r, acc, sum);
 }
 
 /* One function per number of rows, so that the tile's loops unroll into registers. */
 #define TILE(kind, r)                                                                                                 \
-    static void kind##_##r(const sg_step_matrix *m, size_t row0, const sg_strip_job *job)                             \
+    static void kind##_##r(const sg_step_matrix *m, size_t row0, const sg_strip_job *job, ahead *next)                \
     {                                                                                                                 \
         for (size_t col = 0; col < SG_STRIP; col += PASS)                                                             \
-            kind##_tile(r, m, row0, job, col);                                                                        \
+            kind##_tile(r, m, row0, job, col, next);                                                                  \
     }
 TILE(pair, 1) TILE(pair, 2) TILE(pair, 3)
 TILE(single, 1) TILE(single, 2) TILE(single, 3) TILE(single, 4) TILE(single, 5) TILE(single, 6)
-typedef void tile_function(const sg_step_matrix *m, size_t row0, const sg_strip_job *job);
+typedef void tile_function(const sg_step_matrix *m, size_t row0, const sg_strip_job *job, ahead *next);
 #if defined(__AVX512F__) || defined(__aarch64__)
 TILE(pair, 4) TILE(pair, 5) TILE(pair, 6) TILE(pair, 7)
 TILE(single, 7) TILE(single, 8) TILE(single, 9) TILE(single, 10) TILE(single, 11) TILE(single, 12) TILE(single, 13)
 TILE(single, 14)
 static tile_function *const pair_tiles[] = {0, pair_1, pair_2, pair_3, pair_4, pair_5, pair_6, pair_7};
-static tile_function *const single_tiles[] = {0,        single_1, single_2,  single_3,  single_4,  single_5,
-                                              single_6, single_7, single_8,  single_9,  single_10, single_11,
+static tile_function *const single_tiles[] = {0,         single_1,  single_2, single_3, single_4, single_5,
+                                              single_6,  single_7,  single_8, single_9, single_10, single_11,
                                               single_12, single_13, single_14};
 #else
 static tile_function *const pair_tiles[] = {0, pair_1, pair_2, pair_3};
 static tile_function *const single_tiles[] = {0, single_1, single_2, single_3, single_4, single_5, single_6};
 #endif
 
+/* Tiles in runs that fit the second-level cache beside the strips: a run is read from memory once, for all jobs, and
+ * the next one is asked for meanwhile, a part of it with each job. */
+enum { RUN_FLOATS = 32 * 1024 };
+
 static void step(tile_function *const *tiles, size_t P, const sg_step_matrix *m, size_t n, const sg_strip_job *jobs)
 {
-    size_t count = sg_tile_count(m->H, P, ROWS);
-    for (size_t j = 0; j < n; j++)
-        for (size_t i = 0; i < count; i++) {
-            size_t row0 = sg_tile_first(m->H, count, i), end = sg_tile_first(m->H, count, i + 1);
-            tiles[end - row0](m, row0, &jobs[j]);
+    size_t count = sg_tile_count(m->H, P, ROWS), K = m->K1 + m->K2;
+    size_t run = RUN_FLOATS / (ROWS * K) ? RUN_FLOATS / (ROWS * K) : 1;
+    for (size_t i0 = 0; i0 < count; i0 += run) {
+        size_t i1 = i0 + run < count ? i0 + run : count, i2 = i1 + run < count ? i1 + run : count;
+        const float *coming = m->ahead;
+        size_t floats = m->ahead_floats < RUN_FLOATS ? m->ahead_floats : RUN_FLOATS;
+        if (i1 < count) {
+            coming = m->packed + sg_tile_first(m->H, count, i1) * P * K;
+            floats = (sg_tile_first(m->H, count, i2) - sg_tile_first(m->H, count, i1)) * P * K;
         }
+        size_t part = (floats / 16 + n - 1) / n * 16;
+        for (size_t j = 0; j < n; j++) {
+            ahead next = {coming + j * part, coming + ((j + 1) * part < floats ? (j + 1) * part : floats)};
+            for (size_t i = i0; i < i1; i++) {
+                size_t row0 = sg_tile_first(m->H, count, i), end = sg_tile_first(m->H, count, i + 1);
+                tiles[end - row0](m, row0, &jobs[j], &next);
+            }
+        }
+    }
 }
 
 static void step_pair(const sg_step_matrix *m, size_t n, const sg_strip_job *jobs)

@@ -19,9 +19,11 @@ typedef struct {
     const float *packed;
     const float *diagonal; /* (P,H) */
     size_t H, K1, K2;      /* K1 = H: from the layer's own U; K2: from the layer below, 0 in the first */
+    const float *ahead;    /* the packed matrix that will be asked for next, and its size: brought near meanwhile */
+    size_t ahead_floats;   /* 0: not known */
 } sg_step_matrix;
 
-/* One strip to step. U (H), X (K2) are read, C is updated in place, next gets the new U; next overlaps nothing. */
+/* One strip to step, of up to a group's worth side by side. U (H), X (K2) are read, C is updated in place, next gets the new U; next overlaps nothing. */
 typedef struct {
     const float *U, *X;
     float *C, *next;

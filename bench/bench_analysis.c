@@ -1,0 +1,269 @@
+/* bench_analysis - how fast state gradients are, beside what the machine can do. One table, and JSON with --json FILE.
+ *
+ *   share = useful flops a second / FMA peak, both the best of several interleaved rounds of this run; useful flops are
+ *   those of sg_engine_cost: 4 H^2 E (D-1) a token for an LSTM, ... */
+#include "../tests/naive_gradient.h"
+
+#include "base/base_internal.h"
+#include "gradient/engine.h"
+#include "kernel/kernel.h"
+#include "linalg/linalg.h"
+
+#include <math.h>
+#include <omp.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+typedef struct {
+    const char *name;
+    sg_cell cell;
+    size_t L, E, H, D;
+    bool both;          /* cell and hidden of the top layer */
+    size_t sets, moments;
+    double rate;        /* of origins; 0: all */
+} setting;
+
+static void die(const sg_error *err)
+{
+    fprintf(stderr, "bench: %s\n", err->msg);
+    exit(1);
+}
+
+/* Seconds: of the clock on the wall, or (--cpu 1) of the processor time of all our threads divided by their number, which
+ * tells what the code does when others use the machine too. */
+static bool cpu_time;
+static double seconds(int threads)
+{
+    struct timespec t;
+    if (!cpu_time)
+        return sg_clock();
+    clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &t);
+    return ((double)t.tv_sec + 1e-9 * (double)t.tv_nsec) / threads;
+}
+
+static double peak_round(int threads)
+{
+    const sg_gradient_kernels *k = sg_kernels_best()->gradient;
+    double flops = 0, start = seconds(threads);
+#pragma omp parallel num_threads(threads) reduction(+ : flops)
+    {
+        float sink = 0;
+        flops += k->peak(1000000, &sink);
+    }
+    return flops / (seconds(threads) - start);
+}
+
+static double gemm_round(int threads)
+{
+    enum { N = 1024 };
+    float *a = sg_calloc(3, N * N * sizeof *a);
+    if (!a)
+        return 0;
+    for (size_t i = 0; i < 2 * N * N; i++)
+        a[i] = (float)(i % 7);
+    int old = la_set_threads(threads);
+    double start = sg_clock();
+    la_sgemm(LA_N, LA_N, N, N, N, 1, a, N, a + N * N, N, 0, a + 2 * N * N, N);
+    double rate = 2.0 * N * N * N / (sg_clock() - start);
+    la_set_threads(old);
+    sg_free(a);
+    return rate;
+}
+
+static bool by_hash(void *ctx, uint64_t position, unsigned set)
+{
+    (void)set;
+    return sg_engine_sampled(1, position, *(const double *)ctx);
+}
+
+static sg_model *model_for(const setting *s)
+{
+    sg_model *m = NULL;
+    sg_error err;
+    sg_model_shape shape = {.cell = s->cell, .layers = s->L, .embedding = s->E};
+    for (size_t l = 0; l < s->L; l++)
+        shape.hidden[l] = s->H;
+    if (sg_model_new(&m, &shape, NULL, &err) != SG_OK)
+        die(&err);
+    sg_model_init_uniform(m, 1.0f / sqrtf((float)s->H), 1);
+    return m;
+}
+
+static sg_engine *engine_for(const setting *s, const sg_model *m, int threads, sg_accum **a)
+{
+    sg_engine *e = NULL;
+    sg_error err;
+    sg_accum_state states[2] = {{s->L, SG_STATE_HIDDEN, s->H}, {s->L, SG_STATE_CELL, s->H}};
+    sg_engine_config cfg = {.delays = s->D, .states = states, .n_states = s->both ? 2 : 1, .threads = threads,
+                            .second_moment_every = s->moments, .sample = s->rate > 0 ? by_hash : NULL,
+                            .sample_ctx = (void *)&s->rate};
+    if (sg_engine_new(&e, m, &cfg, &err) != SG_OK || sg_engine_new_accum(e, a, &err) != SG_OK)
+        die(&err);
+    return e;
+}
+
+static void feed(sg_engine *e, sg_accum *a, const setting *s, size_t n, sg_rng *r)
+{
+    sg_error err;
+    sg_step *steps = sg_calloc(n, sizeof *steps);
+    float *x = sg_calloc(n * s->E, sizeof *x);
+    for (size_t t = 0; t < n; t++) {
+        steps[t].set = (unsigned)sg_rng_below(r, s->sets ? s->sets : 1);
+        for (size_t e1 = 0; e1 < s->E; e1++)
+            x[t * s->E + e1] = (float)sg_rng_normal(r);
+    }
+    if (sg_engine_run(e, steps, x, n, true, a, &err) != SG_OK)
+        die(&err);
+    sg_free(steps);
+    sg_free(x);
+}
+
+typedef struct {
+    double rate, share, peak; /* tokens/s; of the peak; flops/s */
+    double megabytes, minimum;
+} result;
+
+static result measure(const setting *s, int threads, int rounds)
+{
+    result out = {0};
+    sg_rng r;
+    sg_rng_seed(&r, 1, 1);
+    sg_model *m = model_for(s);
+    sg_accum *a = NULL;
+    sg_engine *e = engine_for(s, m, threads, &a);
+    sg_accum_state state = {s->L, SG_STATE_HIDDEN, s->H};
+    double flops = 0, rate = s->rate > 0 ? s->rate : 1;
+    sg_engine_cost(&flops, NULL, sg_model_get_shape(m), &(sg_engine_config){.delays = s->D, .states = &state,
+                                                                          .n_states = 1});
+    size_t chunk = 8 * (size_t)ceil(0.03 * 2e11 * threads / (flops * rate) / 8);
+    chunk = chunk > 20000 ? 20000 : chunk;
+    feed(e, a, s, (s->D + 15) / 16 * 16, &r);
+    for (int i = 0; i < rounds; i++) {
+        double peak = peak_round(threads), start = seconds(threads);
+        feed(e, a, s, chunk, &r);
+        double tokens = (double)chunk / (seconds(threads) - start);
+        out.peak = fmax(out.peak, peak), out.rate = fmax(out.rate, tokens);
+    }
+    out.share = out.rate * flops * rate / out.peak;
+    size_t P = s->cell == SG_CELL_LSTM ? 2 : 1, states = s->both ? 2 : 1, sets = sg_accum_sets(a);
+    out.megabytes = (double)(sg_engine_bytes(e) + sg_accum_bytes(a)) / 1e6;
+    out.minimum = ((double)(P * s->L * s->D * s->H * s->E) * 4 + (double)(states * sets * s->D * s->H * s->E) * 8 +
+                   (s->moments ? (double)(states * sets * s->D * s->E * s->E) * 4 : 0)) / 1e6;
+    sg_engine_free(e);
+    sg_accum_free(a);
+    sg_model_free(m);
+    return out;
+}
+
+/* Largest difference of a mean from the double reference, of its largest entry, over all delays: the same cell and
+ * depth at a size that the reference can do. */
+static double error_of(const setting *full)
+{
+    setting s = *full;
+    s.E = 24, s.H = 48, s.D = 20, s.sets = 1, s.rate = 0;
+    enum { T = 60 };
+    sg_error err;
+    sg_model *m = model_for(&s);
+    sg_accum *a = NULL;
+    sg_engine *e = engine_for(&s, m, 2, &a);
+    naive *n = naive_new(m, T);
+    float x[24 * T];
+    double in[24], *sum = sg_calloc(s.H * s.E, 2 * sizeof *sum), *want = sg_calloc(s.D * s.H * s.E, sizeof *want);
+    sg_rng r;
+    sg_rng_seed(&r, 2, 2);
+    for (size_t i = 0; i < 24 * T; i++)
+        x[i] = (float)sg_rng_normal(&r);
+    sg_step steps[T] = {{0}};
+    if (sg_engine_run(e, steps, x, T, true, a, &err) != SG_OK || sg_engine_flush(e, a, &err) != SG_OK)
+        die(&err);
+    for (size_t t = 0; t < T; t++) {
+        for (size_t i = 0; i < s.E; i++)
+            in[i] = (double)x[t * s.E + i];
+        naive_step(n, in, false);
+        for (size_t d = 0; d < s.D && d <= t; d++) {
+            const double *G = naive_get(n, s.L, SG_STATE_HIDDEN, t - d);
+            for (size_t i = 0; i < s.H * s.E; i++)
+                want[d * s.H * s.E + i] += G[i];
+        }
+    }
+    double worst = 0;
+    for (size_t d = 0; d < s.D; d++) {
+        double scale = 0, most = 0;
+        sg_accum_class_sum(a, 0, NULL, 0, d, sum);
+        for (size_t i = 0; i < s.H * s.E; i++) {
+            scale = fmax(scale, fabs(want[d * s.H * s.E + i]));
+            most = fmax(most, fabs(sum[i] - want[d * s.H * s.E + i]));
+        }
+        worst = fmax(worst, most / scale);
+    }
+    naive_free(n);
+    sg_free(sum);
+    sg_free(want);
+    sg_engine_free(e);
+    sg_accum_free(a);
+    sg_model_free(m);
+    return worst;
+}
+
+int main(int argc, char **argv)
+{
+    static const setting settings[] = {
+        {.name = "A lstm", .cell = SG_CELL_LSTM, .L = 1, .E = 64, .H = 256, .D = 50},
+        {.name = "B lstm", .cell = SG_CELL_LSTM, .L = 2, .E = 200, .H = 200, .D = 35},
+        {.name = "C lstm", .cell = SG_CELL_LSTM, .L = 2, .E = 650, .H = 650, .D = 20},
+        {.name = "A gru", .cell = SG_CELL_GRU, .L = 1, .E = 64, .H = 256, .D = 50},
+        {.name = "A rnn", .cell = SG_CELL_TANH, .L = 1, .E = 64, .H = 256, .D = 50},
+        {.name = "A both states, 20 classes", .cell = SG_CELL_LSTM, .L = 1, .E = 64, .H = 256, .D = 50, .both = true,
+         .sets = 20},
+        {.name = "A second moment every 8", .cell = SG_CELL_LSTM, .L = 1, .E = 64, .H = 256, .D = 50, .moments = 8},
+        {.name = "A second moment every 1", .cell = SG_CELL_LSTM, .L = 1, .E = 64, .H = 256, .D = 50, .moments = 1},
+        {.name = "A 5 % of origins", .cell = SG_CELL_LSTM, .L = 1, .E = 64, .H = 256, .D = 50, .rate = 0.05},
+        {.name = "A D = 200", .cell = SG_CELL_LSTM, .L = 1, .E = 64, .H = 256, .D = 200},
+        {.name = "A D = 1000", .cell = SG_CELL_LSTM, .L = 1, .E = 64, .H = 256, .D = 1000},
+    };
+    const char *json = NULL, *only = NULL;
+    int rounds = 8, cores = omp_get_max_threads();
+    for (int i = 1; i + 1 < argc; i += 2) {
+        if (!strcmp(argv[i], "--json"))
+            json = argv[i + 1];
+        else if (!strcmp(argv[i], "--only"))
+            only = argv[i + 1];
+        else if (!strcmp(argv[i], "--rounds"))
+            rounds = atoi(argv[i + 1]);
+        else if (!strcmp(argv[i], "--cpu"))
+            cpu_time = atoi(argv[i + 1]) != 0;
+    }
+    FILE *f = json ? fopen(json, "w") : NULL;
+    double gemm[2] = {0, 0};
+    for (int i = 0; i < 5; i++)
+        gemm[0] = fmax(gemm[0], gemm_round(1)), gemm[1] = fmax(gemm[1], gemm_round(cores));
+    printf("kernels %s, %d threads, BLAS sgemm 1024^3: %.1f GF/s on 1 thread, %.1f on %d\n\n", sg_kernels_best()->name,
+           cores, gemm[0] * 1e-9, gemm[1] * 1e-9, cores);
+    printf("%-28s %8s %10s %10s %7s %9s %9s %9s\n", "setting", "threads", "peak GF/s", "tokens/s", "share", "MB",
+           "minimum", "error");
+    if (f)
+        fprintf(f, "{\"isa\": \"%s\", \"gemm\": [%g, %g], \"settings\": [", sg_kernels_best()->name, gemm[0], gemm[1]);
+    for (size_t i = 0, n = 0; i < sizeof settings / sizeof *settings; i++)
+        for (int threads = 1; threads <= cores; threads += cores > 1 ? cores - 1 : 1) {
+            const setting *s = &settings[i];
+            if (only && strncmp(s->name, only, strlen(only)))
+                continue;
+            result r = measure(s, threads, rounds);
+            double error = threads == 1 ? error_of(s) : NAN;
+            printf("%-28s %8d %10.1f %10.2f %6.1f%% %9.1f %9.1f ", s->name, threads, r.peak * 1e-9, r.rate,
+                   100 * r.share, r.megabytes, r.minimum);
+            printf(isnan(error) ? "\n" : "%9.1e\n", error);
+            fflush(stdout);
+            if (f)
+                fprintf(f, "%s\n{\"setting\": \"%s\", \"threads\": %d, \"peak\": %g, \"tokens_per_second\": %g, "
+                        "\"share\": %g, \"bytes\": %g, \"minimum_bytes\": %g}", n++ ? "," : "", s->name, threads,
+                        r.peak, r.rate, r.share, r.megabytes * 1e6, r.minimum * 1e6);
+        }
+    if (f) {
+        fprintf(f, "\n]}\n");
+        if (fclose(f))
+            return 1;
+    }
+    return 0;
+}
