@@ -2,6 +2,78 @@
 #include "cli.h"
 
 #include "stategrad/import.h"
+#include "stategrad/run.h"
+
+static void put_json_string(const char *text)
+{
+    putchar('"');
+    for (const unsigned char *c = (const unsigned char *)text; *c; c++)
+        if (*c == '"' || *c == '\\')
+            printf("\\%c", *c);
+        else if (*c < 0x20)
+            printf("\\u%04x", *c);
+        else
+            putchar(*c);
+    putchar('"');
+}
+
+static void print_run_json(const sg_run *r)
+{
+    printf("{\"kind\": \"run\", \"delays\": %zu, \"embedding\": %zu, \"attributes\": {", sg_run_delays(r),
+           sg_run_embedding(r));
+    for (size_t i = 0; i < sg_run_attributes(r); i++) {
+        const char *name = sg_run_attribute_name(r, i);
+        fputs(i ? ", " : "", stdout);
+        put_json_string(name);
+        fputs(": ", stdout);
+        put_json_string(sg_run_attribute(r, name));
+    }
+    fputs("}, \"states\": [", stdout);
+    for (size_t g = 0; g < sg_run_groups(r); g++) {
+        fputs(g ? ", {\"name\": " : "{\"name\": ", stdout);
+        put_json_string(sg_run_group_name(r, g));
+        printf(", \"units\": %zu}", sg_run_units(r, g));
+    }
+    fputs("], \"classes\": [", stdout);
+    for (size_t c = 0; c < sg_run_classes(r); c++) {
+        fputs(c ? ", {\"name\": " : "{\"name\": ", stdout);
+        put_json_string(sg_run_class_name(r, c));
+        printf(", \"tokens\": %ju}", (uintmax_t)sg_run_class_tokens(r, c));
+    }
+    fputs("], \"properties\": [", stdout);
+    for (size_t p = 0; p < sg_run_properties(r); p++) {
+        fputs(p ? ", " : "", stdout);
+        put_json_string(sg_run_property_name(r, p));
+    }
+    fputs("]}\n", stdout);
+}
+
+static void print_run(const sg_run *r)
+{
+    printf("state gradients: %zu delays, inputs of %zu numbers\n", sg_run_delays(r), sg_run_embedding(r));
+    for (size_t g = 0; g < sg_run_groups(r); g++)
+        printf("  state     %-24s %zu units\n", sg_run_group_name(r, g), sg_run_units(r, g));
+    for (size_t c = 0; c < sg_run_classes(r); c++)
+        printf("  class     %-24s %ju tokens\n", sg_run_class_name(r, c), (uintmax_t)sg_run_class_tokens(r, c));
+    for (size_t p = 0; p < sg_run_properties(r); p++)
+        printf("  property  %s\n", sg_run_property_name(r, p));
+    for (size_t i = 0; i < sg_run_attributes(r); i++)
+        printf("  %-22s %s\n", sg_run_attribute_name(r, i), sg_run_attribute(r, sg_run_attribute_name(r, i)));
+}
+
+static sg_status describe_run(const char *path, bool json, sg_error *err)
+{
+    sg_run *r;
+    sg_status st = sg_run_open(&r, path, err);
+    if (st != SG_OK)
+        return st;
+    if (json)
+        print_run_json(r);
+    else
+        print_run(r);
+    sg_run_close(r);
+    return SG_OK;
+}
 
 static int run(int argc, char **argv)
 {
@@ -20,7 +92,9 @@ static int run(int argc, char **argv)
         code = import_config_from(&cfg, &model);
     if (code < 0) {
         sg_status st = sg_file_kind_of(&kind, argv[0], &err);
-        if (st == SG_OK)
+        if (st == SG_OK && kind == SG_FILE_RUN)
+            st = describe_run(argv[0], json, &err);
+        else if (st == SG_OK)
             st = sg_import_describe(stdout, argv[0], &cfg, json, &err);
         code = st == SG_OK ? EXIT_DONE : fail(st, &err);
     }
@@ -31,6 +105,6 @@ static int run(int argc, char **argv)
 const command cmd_info = {
     "info", "FILE", "what a model or run holds",
     "Of a model file, one of ours or one trained elsewhere: its tensors with shapes and types, and the reading that import\n"
-    "makes of it, or why it makes none. Example:\n"
+    "makes of it, or why it makes none. Of a run file: states, classes, properties and settings. Example:\n"
     "  stategrad info lm.pt",
     run};

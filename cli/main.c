@@ -13,6 +13,7 @@ const command *const commands[] = {
     &cmd_check,
     &cmd_analyze,
     &cmd_merge,
+    &cmd_track,
     &cmd_report,
     &cmd_words,
     &cmd_import,

@@ -255,7 +255,168 @@ def check_case(folder, cell, layers, handling, kind, layer, burn_in=0, H=7, E=5,
     print(cell, layers, "layers,", name, kind, layer, "burn-in", burn_in, "ok")
 
 
+def read_all(path):
+    out = {}
+    for group in (None, "layer1.cell", "layer1.hidden", "untrained.layer1.cell"):
+        try:
+            with xarray.open_dataset(path, group=group) as d:
+                out.update({(group, v): (d[v].dims, d[v].values) for v in d.variables})
+        except OSError:
+            pass
+    return out
+
+
+def same_runs(a, b, tol, only=None):
+    a, b = read_all(a), read_all(b)
+    assert set(a) == set(b) and len(a) > 60, set(a) ^ set(b)
+    for key, (dims, x) in a.items():
+        y = b[key][1]
+        assert x.shape == y.shape and dims == b[key][0], key
+        if x.dtype == object or x.dtype.kind == "i":
+            assert (x == y).all(), key
+        elif only is None or any(o in key[1] for o in only):
+            assert (np.isnan(x) == np.isnan(y)).all(), key
+            close(np.nan_to_num(x), np.nan_to_num(y), tol, key)
+
+
+def small_setting(folder, lines=60, E=6, H=9):
+    words = ["<unk>", "<eos>"] + ["w%d" % i for i in range(40)]
+    m = Model("lstm", 1, E, H, words)
+    text, ids, _ = corpus(words, lines, 12)
+    paths = [os.path.join(folder, k) for k in ("m.safetensors", "c.txt", "w.txt")]
+    m.write(paths[0])
+    with open(paths[1], "w") as f:
+        f.write(text)
+    with open(paths[2], "w") as f:
+        f.write("low: " + " ".join(words[2:22]) + "\nodd: " + " ".join(words[3::2]) + "\n")
+    return paths, len(ids)
+
+
+def check_runs(folder):
+    """Same bytes for any number of threads; parts merged are the whole; track is what analyze would have said."""
+    (m, c, w), T = small_setting(folder)
+    at = lambda name: os.path.join(folder, name)
+    env = {"SOURCE_DATE_EPOCH": "1000000000"}
+    base = ("analyze", m, c, "--delays", 7, "--classes", "words:" + w, "--classes", "frequency", "--state", "both", "-q")
+    for n in (1, 2, 3):
+        run(*base, "--property", "p=low-odd", "-o", at(f"t{n}.nc"), "--threads", n, env=env)
+        assert open(at("t1.nc"), "rb").read() == open(at(f"t{n}.nc"), "rb").read(), f"{n} threads: other bytes"
+    for i in (1, 2, 3):
+        run(*base, "--property", "p=low-odd", "-o", at(f"p{i}.nc"), "--part", f"{i}/3", env=env)
+    run("merge", at("p3.nc"), at("p1.nc"), at("p2.nc"), "-o", at("merged.nc"), "-q", "--csv", at("merged.csv"))
+    same_runs(at("t1.nc"), at("merged.nc"), 2e-5)
+    assert open(at("merged.csv")).readline() == "state,class,delay,quantity,value,low,high\n"
+    r = run("merge", at("p1.nc"), at("p2.nc"), "-o", at("x.nc"), code=1)
+    assert "part 3 of 3 is missing" in r.stderr, r.stderr
+    r = run("merge", at("p1.nc"), at("p2.nc"), at("p2.nc"), "-o", at("x.nc"), code=1)
+    assert "part 2 of 3" in r.stderr and "p2.nc" in r.stderr, r.stderr
+    run(*base, "--burn-in", 3, "--property", "p=low-odd", "-o", at("other.nc"), "--part", "3/3")
+    r = run("merge", at("p1.nc"), at("p2.nc"), at("other.nc"), "-o", at("x.nc"), code=1)
+    assert "other.nc" in r.stderr and not os.path.exists(at("x.nc")), r.stderr
+    run(*base, "-o", at("bare.nc"))
+    run("track", at("bare.nc"), "--property", "p=low-odd", "-q")
+    same_runs(at("t1.nc"), at("bare.nc"), 2e-4, only=("relative_memory", "subspace_cosine", "property_vector"))
+    r = run("track", at("bare.nc"), "--property", "p=odd-low", code=1)
+    assert "property p" in r.stderr, r.stderr
+    run(*base, "-o", at("nogram.nc"), "--block-gram", "no", "--baseline", "untrained")
+    run("track", at("nogram.nc"), "--property", "p=low-odd", "-q")
+    with xarray.open_dataset(at("nogram.nc"), group="layer1.cell") as g:
+        assert np.isfinite(g.relative_memory.values[0, 0]).all() and np.isnan(g.relative_memory_low.values).all()
+        assert "block_gram" in g.relative_memory_low.attrs["missing_reason"]
+    with xarray.open_dataset(at("nogram.nc"), group="untrained.layer1.cell") as g:
+        assert np.isfinite(g.singular_value.values[0]).all()
+        assert g.singular_value.values[0, 3, 0] < 0.05, "an untrained net of U(-.05,.05) forgets at once"
+    run("analyze", m, c, "--delays", 5, "--sample", T // 3, "-o", at("s.nc"), "-q")
+    run("analyze", m, c, "--delays", 5, "--precision", 0.5, "-o", at("s2.nc"), "-q")
+    with xarray.open_dataset(at("s.nc"), group="layer1.cell") as g, xarray.open_dataset(at("t1.nc"), group="layer1.cell") as h:
+        n, all_pairs = g.pairs.values[0, 0], g.existing_pairs.values[0, 0]
+        assert all_pairs == T and abs(n - T / 3) < 5 * (T / 3) ** .5, (n, T)
+        a, b = g.singular_value.values[0, 0, 0], h.singular_value.values[0, 0, 0]
+        assert abs(a - b) < 6 * g.singular_value_se.values[0, 0, 0], (a, b)
+    print("threads, parts, track, baseline, sampling ok")
+
+
+def check_survival(folder):
+    """Killed at random moments and resumed: the bytes of the uninterrupted run. SIGINT: saved, exit 130."""
+    import random
+    import signal
+    import time
+    random.seed(int(os.environ.get("KILL_SEED", 7)))
+    (m, c, w), T = small_setting(folder, lines=1500, E=16, H=32)
+    at = lambda name: os.path.join(folder, name)
+    env = {**os.environ, "SOURCE_DATE_EPOCH": "1000000000"}
+    base = [PROGRAM, "analyze", m, c, "--delays", "20", "--classes", "words:" + w, "--threads", "1", "-q", "--baseline", "untrained"]
+    began = time.time()
+    subprocess.run(base + ["-o", at("whole.nc")], env=env, check=True, stderr=subprocess.DEVNULL)
+    seconds = time.time() - began
+    resumed = base + ["-o", at("r.nc"), "--checkpoint", at("ck"), "--checkpoint-minutes", "0"]
+    kills = 0
+    for i in range(int(os.environ.get("KILLS", 6))):
+        p = subprocess.Popen(resumed, env=env, stderr=subprocess.PIPE)
+        time.sleep(random.uniform(0.05, seconds * 0.6))
+        p.send_signal(signal.SIGINT if i % 3 == 2 else signal.SIGKILL)
+        _, err = p.communicate()
+        if p.returncode == 0:
+            os.remove(at("r.nc"))
+            continue
+        kills += 1
+        assert p.returncode == (130 if i % 3 == 2 else -9), (p.returncode, err)
+        assert not os.path.exists(at("r.nc"))
+    if os.path.exists(at("ck")):  # a damaged checkpoint: the one before is used, and it says so
+        data = bytearray(open(at("ck"), "rb").read())
+        data[len(data) // 2] ^= 4
+        open(at("ck"), "wb").write(data)
+        r = subprocess.run(resumed, env=env, capture_output=True, text=True)
+        assert "ck: is damaged" in r.stderr, r.stderr
+    else:
+        r = subprocess.run(resumed, env=env, capture_output=True, text=True)
+    assert r.returncode == 0, r.stderr
+    assert open(at("whole.nc"), "rb").read() == open(at("r.nc"), "rb").read(), "other bytes after resuming"
+    left = [f for f in os.listdir(folder) if f.startswith("ck")]
+    assert not left, left
+    print("killed", kills, "times, same bytes")
+
+
+def check_features(folder):
+    """Rows of a .npy matrix instead of words, labels as classes."""
+    E, H, T, D = 4, 6, 90, 5
+    m = Model("gru", 1, E, H, ["a"])
+    for k in ("encoder.weight", "decoder.weight", "decoder.bias"):
+        del m.w[k]
+    at = lambda name: os.path.join(folder, name)
+    X = np.random.randn(T, E) * [1, 2, .5, 1]
+    np.save(at("x.npy"), X)
+    labels = [("speech", "noise")[i // 10 % 2] for i in range(T)]
+    open(at("labels.txt"), "w").write("\n".join(labels) + "\n")
+    header = {}
+    pos, data = 0, b""
+    for name, x in m.w.items():
+        header[name] = {"dtype": "F32", "shape": list(x.shape), "data_offsets": [pos, pos + x.nbytes]}
+        pos, data = pos + x.nbytes, data + x.tobytes()
+    text = json.dumps(header).encode()
+    open(at("m.safetensors"), "wb").write(struct.pack("<Q", len(text)) + text + data)
+    run("analyze", at("m.safetensors"), "--inputs", at("x.npy"), "--classes", "tags:" + at("labels.txt"), "--cell", "gru",
+        "--delays", D, "-o", at("run.nc"), "-q")
+    m.t["encoder.weight"] = torch.tensor(X.astype(np.float32).astype(float))
+    G = m.gradients(list(range(T)), [False] * T, D, ("carry", 0), 0, 1, "hidden")
+    L = np.linalg.cholesky(np.cov(X.T))
+    with xarray.open_dataset(at("run.nc")) as r, xarray.open_dataset(at("run.nc"), group="layer1.hidden") as g:
+        assert list(r.class_name.values) == ["all", "speech", "noise"], r.class_name.values
+        close(r.embedding_covariance_factor.values, L, 1e-6, "L")
+        for c, name in enumerate(r.class_name.values):
+            for d in range(D):
+                x = np.mean([v for (t, k), v in G.items() if k == d and (c == 0 or labels[t - d] == name)], axis=0)
+                close(g.mean_gradient.values[c, d], x, 1e-5, ("features", c, d))
+                close(g.singular_value.values[c, d], np.linalg.svd(x @ L)[1], 1e-5, ("features S", c, d))
+    r = run("analyze", at("m.safetensors"), "--inputs", at("labels.txt"), "--cell", "gru", "-o", at("y.nc"), code=1)
+    assert "labels.txt" in r.stderr and ".npy" in r.stderr, r.stderr
+    print("features ok")
+
+
 CASES = {
+    "runs": check_runs,
+    "survival": check_survival,
+    "features": check_features,
     "lstm": lambda f: [check_case(f, "lstm", 1, ("carry", 0), "cell", 1), check_case(f, "lstm", 1, ("reset", 0), "hidden", 1),
                        check_case(f, "lstm", 2, ("window", 7), "cell", 2), check_case(f, "lstm", 2, ("carry", 0), "hidden", 1, 2)],
     "gru": lambda f: [check_case(f, "gru", 1, ("window", 4), "hidden", 1), check_case(f, "gru", 2, ("reset", 0), "hidden", 2, 1)],

@@ -1,0 +1,94 @@
+/* stategrad track - further properties on a finished run. */
+#include "cli.h"
+
+#include "stategrad/analysis.h"
+#include "stategrad/run.h"
+
+#include <math.h>
+#include <string.h>
+
+/* Relative memory of class "all" at a few delays, with its interval and what a random direction has. */
+static void print_property(const sg_run *r, const char *group, size_t p)
+{
+    static const size_t wanted[] = {0, 1, 2, 5, 10, 20, 49};
+    printf("%s in %s, class %s: relative memory [95 %%] (random direction)\n", sg_run_property_name(r, p), group,
+           sg_run_class_name(r, 0));
+    for (size_t i = 0; i < sizeof wanted / sizeof *wanted; i++) {
+        size_t start[] = {p, 0, wanted[i]}, count[] = {1, 1, 1};
+        double x, low, high, random;
+        if (wanted[i] >= sg_run_delays(r) || sg_run_read(r, group, "relative_memory", start, count, &x, NULL) != SG_OK ||
+            sg_run_read(r, group, "relative_memory_low", start, count, &low, NULL) != SG_OK ||
+            sg_run_read(r, group, "relative_memory_high", start, count, &high, NULL) != SG_OK ||
+            sg_run_read(r, group, "relative_memory_random", start, count, &random, NULL) != SG_OK)
+            continue;
+        if (isnan(x))
+            printf("  delay %3zu  missing\n", wanted[i]);
+        else if (isnan(low))
+            printf("  delay %3zu  %.3f [-, -] (%.3f)\n", wanted[i], x, random);
+        else
+            printf("  delay %3zu  %.3f [%.3f, %.3f] (%.3f)\n", wanted[i], x, low, high, random);
+    }
+}
+
+static void print_new(const char *path, size_t n)
+{
+    sg_run *r;
+    if (sg_run_open(&r, path, NULL) != SG_OK)
+        return;
+    for (size_t p = sg_run_properties(r) - n; p < sg_run_properties(r); p++)
+        for (size_t g = 0; g < sg_run_groups(r); g++)
+            if (strncmp(sg_run_group_name(r, g), "untrained.", 10))
+                print_property(r, sg_run_group_name(r, g), p);
+    sg_run_close(r);
+}
+
+static int run(int argc, char **argv)
+{
+    const char *output = NULL, *csv = NULL;
+    bool quiet = false;
+    int threads = 0;
+    option_list given = {0};
+    sg_property *properties = NULL;
+    const option table[] = {
+        {"property", 'p', OPT_LIST, &given, "NAME=A-B",
+         "classes, word lists or files of words; or NAME=PAIRS, NAME=VECTOR.npy (repeatable)", 0, 0},
+        {"output", 'o', OPT_STRING, &output, "RUN.nc", "another file instead of adding to RUN.nc", 0, 0},
+        {"csv", 0, OPT_STRING, &csv, "FILE", "also the run as a tidy table", 0, 0},
+        {"threads", 't', OPT_INT, &threads, "N", "all cores", 0, 1024},
+        {"quiet", 'q', OPT_FLAG, &quiet, NULL, "print nothing", 0, 0},
+        {NULL, 0, OPT_FLAG, NULL, NULL, NULL, 0, 0},
+    };
+    int code = parse_options(&cmd_track, table, &argc, argv, 1, 1);
+    if (code < 0 && !given.n)
+        code = misuse("track: a property is missing: --property NAME=A-B");
+    if (code < 0)
+        code = refuse_overwriting(csv, (const char *const *)argv, 1);
+    if (code < 0)
+        code = read_properties(&given, &properties);
+    if (code < 0) {
+        sg_error err = {""};
+        progress_line line;
+        sg_monitor monitor = progress_monitor(&line, quiet);
+        const char *target = output ? output : argv[0];
+        sg_status st = sg_track(argv[0], target, properties, given.n, threads, &monitor, &err);
+        if (st == SG_OK && csv)
+            st = sg_run_write_csv(target, csv, &err);
+        progress_done(&line);
+        if (st == SG_OK && !quiet)
+            print_new(target, given.n);
+        code = st == SG_OK ? EXIT_DONE : fail(st, &err);
+        if (st == SG_ECANCELLED && interrupted())
+            code = 128 + interrupted();
+    }
+    free_properties(properties);
+    option_list_free(&given);
+    return code;
+}
+
+const command cmd_track = {
+    "track", "RUN.nc", "further properties on a finished run",
+    "Is a property of words (a difference of mean embeddings, number or gender, say) among what the state keeps? Relative\n"
+    "memory and subspace cosine from the mean gradients in the run file, without another pass over the corpus; added to\n"
+    "the file. Example:\n"
+    "  stategrad track run.nc --property number=NNS-NN --property animacy=pairs.txt",
+    run};

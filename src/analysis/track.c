@@ -1,0 +1,363 @@
+/* Further properties on a finished run: from its mean gradients, Gram matrices without one block, words and classes. */
+#include "after.h"
+
+#include "../base/base_internal.h"
+#include "../linalg/linalg.h"
+#include "../spectrum/spectrum.h"
+#include "property.h"
+#include "stategrad/stats.h"
+
+#include <math.h>
+#include <omp.h>
+#include <string.h>
+
+/* Words, embeddings and classes as the run stores them. */
+typedef struct {
+    const sg_run *run;
+    size_t E, V, n_members;
+    sg_vocab *vocab;        /* NULL: a model without words */
+    float *X;               /* (V,E) */
+    sg_class_word *members; /* by class, as stored */
+    size_t *starts;         /* (C+1) */
+} stored;
+
+static void stored_free(stored *s)
+{
+    sg_vocab_free(s->vocab);
+    sg_free(s->X);
+    sg_free(s->members);
+    sg_free(s->starts);
+}
+
+static sg_status read_words(stored *s, sg_error *err)
+{
+    sg_status st = SG_OK;
+    size_t rank, shape[SG_RUN_MAX_DIMS];
+    char **words = NULL;
+    if (!sg_run_shape(s->run, NULL, "embedding_matrix", &rank, shape))
+        return SG_OK;
+    s->V = shape[0];
+    if (!(words = sg_calloc(s->V, sizeof *words)) || !(s->X = sg_calloc(s->V, s->E * sizeof *s->X)))
+        TRY(sg_fail(err, SG_ENOMEM, "%s: no memory for %zu words", run_path(s->run), s->V));
+    for (size_t i = 0; i < s->V; i++)
+        TRY(sg_run_read_string(s->run, NULL, "word", i, &words[i], err));
+    TRY(sg_vocab_from_words(&s->vocab, (const char *const *)words, NULL, s->V, err));
+    TRY(run_read_f32(s->run, NULL, "embedding_matrix", NULL, NULL, s->X, err));
+done:
+    for (size_t i = 0; words && i < s->V; i++)
+        sg_string_free(words[i]);
+    sg_free(words);
+    return st;
+}
+
+static sg_status read_members(stored *s, sg_error *err)
+{
+    sg_status st = SG_OK;
+    size_t rank, shape[SG_RUN_MAX_DIMS], C = sg_run_classes(s->run), n = 0;
+    double *x = NULL;
+    if (sg_run_shape(s->run, NULL, "member_word", &rank, shape))
+        n = shape[0];
+    s->n_members = n;
+    if (!(s->starts = sg_calloc(C + 1, sizeof *s->starts)) || !(s->members = sg_calloc(n, sizeof *s->members)) ||
+        !(x = sg_calloc(3 * n, sizeof *x)))
+        TRY(sg_fail(err, SG_ENOMEM, "%s: no memory for %zu members", run_path(s->run), n));
+    if (n) {
+        TRY(sg_run_read(s->run, NULL, "member_word", NULL, NULL, x, err));
+        TRY(sg_run_read(s->run, NULL, "member_class", NULL, NULL, x + n, err));
+        TRY(sg_run_read(s->run, NULL, "member_count", NULL, NULL, x + 2 * n, err));
+    }
+    for (size_t i = 0; i < n; i++) {
+        double word = x[i], c = x[n + i], count = x[2 * n + i];
+        if (!(word >= 0 && word < (double)s->V && c >= 0 && c < (double)C && count >= 0 && count < 1e18) ||
+            (i && c < x[n + i - 1]))
+            TRY(sg_fail(err, SG_EFORMAT, "%s: member %zu: word %g, class %g, count %g make no sense", run_path(s->run),
+                        i, word, c, count));
+        s->members[i] = (sg_class_word){(int32_t)word, (uint64_t)count};
+        s->starts[(size_t)c + 1] = i + 1;
+    }
+    for (size_t c = 0; c < C; c++)
+        if (s->starts[c + 1] < s->starts[c])
+            s->starts[c + 1] = s->starts[c];
+done:
+    sg_free(x);
+    return st;
+}
+
+static int32_t find_word(const void *ctx, const char *word, size_t length)
+{
+    const stored *s = ctx;
+    return s->vocab ? sg_vocab_id(s->vocab, word, length) : -1;
+}
+
+static bool find_class(const void *ctx, const char *name, const sg_class_word **words, size_t *n)
+{
+    const stored *s = ctx;
+    for (size_t c = 1; s->vocab && c < sg_run_classes(s->run); c++)
+        if (!strcmp(sg_run_class_name(s->run, c), name)) {
+            *words = s->members + s->starts[c];
+            *n = s->starts[c + 1] - s->starts[c];
+            return true;
+        }
+    return false;
+}
+
+typedef struct {
+    const sg_run *run;
+    run_writer *w;
+    const char *group;
+    int nc, threads;
+    size_t g, first, B, packed, K; /* first: number of the first new property; B 0: no Gram matrices */
+    sp_frame frame;
+    sp_places at;
+    uint64_t seed;
+    sg_interval *x;     /* (D,K) */
+    double *random;     /* (D,3) */
+    bool *empty;        /* (D) */
+    const char *bounds_missing;
+} track;
+
+static sg_status read_blocks(const track *t, size_t c, size_t d, double *weights, float *grams, sg_error *err)
+{
+    sg_status st = SG_OK;
+    size_t start[] = {c, d, 0, 0}, count[] = {1, 1, t->B, t->packed};
+    TRY(sg_run_read(t->run, t->group, "block_pairs", start, count, weights, err));
+    TRY(run_read_f32(t->run, t->group, "block_gram", start, count, grams, err));
+done:
+    return st;
+}
+
+/* All statistics of one class and delay with the new properties' directions. */
+static sg_status compute(track *t, size_t c, size_t d, sg_error *err)
+{
+    sg_status st = SG_OK;
+    const sp_frame *f = &t->frame;
+    size_t H = f->H, E = f->E, R = f->R, B = t->B, start[] = {c, d, 0, 0}, count[] = {1, 1, H, E};
+    double *G = sg_calloc(H * E, sizeof *G), *left = sg_calloc(H * R, sizeof *left), *right = sg_calloc(R * E, sizeof *right);
+    double *work = sg_calloc(sp_work(f), sizeof *work), *values = sg_calloc(t->K, sizeof *values);
+    double *without = sg_calloc(B + 1, t->K * sizeof *without), *weights = sg_calloc(B + 1, sizeof *weights);
+    double *gram = sg_calloc(E * E, sizeof *gram);
+    float *grams = sg_calloc(B + 1, t->packed * sizeof *grams);
+    sg_interval *x = t->x + d * t->K;
+    if (!G || !left || !right || !work || !values || !without || !weights || !gram || !grams)
+        TRY(sg_fail(err, SG_ENOMEM, "track: no memory"));
+    TRY(sg_run_read(t->run, t->group, "mean_gradient", start, count, G, err));
+    for (size_t k = 0; k < t->K; k++)
+        x[k] = (sg_interval){NAN, NAN, NAN, NAN, NAN, NULL};
+    t->empty[d] = isnan(G[0]);
+    if (t->empty[d])
+        goto done;
+    TRY(sp_from_mean(values, left, right, f, G, NULL, work, err));
+    if (B)
+        TRY(read_blocks(t, c, d, weights, grams, err));
+    for (size_t b = 0; b < B; b++) {
+        const float *packed = grams + b * t->packed;
+        double *row = without + b * t->K;
+        for (size_t k = 0; k < t->K; k++)
+            row[k] = NAN;
+        if (!isfinite(packed[0]) || !(weights[b] > 0))
+            continue;
+        sums_unpack(E, packed, gram);
+        TRY(sp_from_gram(row, f, gram, NULL, work, err));
+    }
+    for (size_t k = t->at.relative; k < t->K; k++) {
+        x[k].value = values[k];
+        if (B)
+            sg_stats_jackknife(&x[k], B, weights, values[k], without + k, t->K);
+        sg_stats_clamp(&x[k], 0, 1);
+    }
+    TRY(sg_stats_random_gain(R, values, E, t->seed, &t->random[3 * d], &t->random[3 * d + 1], &t->random[3 * d + 2], err));
+done:
+    sg_free(G), sg_free(left), sg_free(right), sg_free(work), sg_free(values);
+    sg_free(without), sg_free(weights), sg_free(gram), sg_free(grams);
+    return st;
+}
+
+/* One property, one class: rows for (property, class, delay[, rank]). */
+static sg_status put_one(track *t, size_t p, size_t c, sg_error *err)
+{
+    sg_status st = SG_OK;
+    static const char *const suffixes[] = {"", "_low", "_high", "_random", "_random_low", "_random_high"};
+    size_t D = sg_run_delays(t->run), R = t->frame.R;
+    size_t start[] = {t->first + p, c, 0, 0}, count[] = {1, 1, D, R};
+    double *relative = sg_calloc(D, sizeof *relative), *cosine = sg_calloc(D, R * sizeof *cosine);
+    if (!relative || !cosine)
+        TRY(sg_fail(err, SG_ENOMEM, "track: no memory"));
+    for (size_t v = 0; v < 6; v++) {
+        char name[64];
+        for (size_t d = 0; d < D; d++) {
+            const sg_interval *x = t->x + d * t->K;
+            const sg_interval *r = x + t->at.relative + p;
+            relative[d] = v == 0 ? r->value : v == 1 ? r->low : v == 2 ? r->high : t->random[3 * d + v - 3];
+            for (size_t k = 0; k < R; k++) {
+                const sg_interval *i = x + t->at.cosine + p * R + k;
+                double band[3];
+                if (v > 2)
+                    sg_stats_random_cosine(k + 1, t->frame.E, &band[0], &band[1], &band[2]);
+                cosine[d * R + k] = v == 0 ? i->value : v == 1 ? i->low : v == 2 ? i->high : band[v - 3];
+            }
+            for (size_t k = 0; t->empty[d] && k < R; k++)
+                relative[d] = cosine[d * R + k] = NAN;
+        }
+        snprintf(name, sizeof name, "relative_memory%s", suffixes[v]);
+        TRY(run_writer_define(t->w, t->nc, name, err));
+        TRY(run_writer_put_f64(t->w, t->nc, name, start, count, relative, err));
+        snprintf(name, sizeof name, "subspace_cosine%s", suffixes[v]);
+        TRY(run_writer_define(t->w, t->nc, name, err));
+        TRY(run_writer_put_f64(t->w, t->nc, name, start, count, cosine, err));
+    }
+done:
+    sg_free(relative);
+    sg_free(cosine);
+    return st;
+}
+
+static sg_status put_bounds_reason(track *t, sg_error *err)
+{
+    sg_status st = SG_OK;
+    static const char *const names[] = {"relative_memory_low", "relative_memory_high", "subspace_cosine_low",
+                                        "subspace_cosine_high"};
+    for (size_t i = 0; t->bounds_missing && i < 4; i++)
+        TRY(run_writer_text(t->w, t->nc, names[i], "missing_reason", t->bounds_missing, err));
+done:
+    return st;
+}
+
+static sg_status one_group(track *t, const sg_monitor *monitor, double began, sg_error *err)
+{
+    sg_status st = SG_OK;
+    size_t D = sg_run_delays(t->run), C = sg_run_classes(t->run);
+    t->x = sg_calloc(D, t->K * sizeof *t->x);
+    t->random = sg_calloc(D, 3 * sizeof *t->random);
+    t->empty = sg_calloc(D, sizeof *t->empty);
+    if (!t->x || !t->random || !t->empty)
+        TRY(sg_fail(err, SG_ENOMEM, "track: no memory"));
+    for (size_t c = 0; c < C; c++) {
+        sg_status failed = SG_OK;
+#pragma omp parallel for schedule(dynamic, 1) num_threads(t->threads)
+        for (size_t d = 0; d < D; d++) {
+            sg_error inner = {""};
+            sg_status one = compute(t, c, d, &inner);
+            if (one != SG_OK) {
+#pragma omp critical
+                {
+                    failed = one;
+                    if (err)
+                        *err = inner;
+                }
+            }
+        }
+        if (failed != SG_OK)
+            return failed;
+        for (size_t p = 0; p < t->frame.P; p++)
+            TRY(put_one(t, p, c, err));
+        sg_progress now = {"tracking", (double)(c + 1), (double)C, sg_clock() - began, NAN, 0, 0};
+        if (monitor && monitor->tick && !monitor->tick(monitor->ctx, &now))
+            TRY(sg_fail(err, SG_ECANCELLED, "stopped"));
+    }
+    TRY(put_bounds_reason(t, err));
+done:
+    sg_free(t->x);
+    sg_free(t->random);
+    sg_free(t->empty);
+    t->x = NULL, t->random = NULL, t->empty = NULL;
+    return st;
+}
+
+static sg_status put_root(run_writer *w, const property *p, size_t at, size_t E, sg_error *err)
+{
+    sg_status st = SG_OK;
+    static const char *const names[] = {"property_name", "property_words_a", "property_words_b", "property_vector"};
+    size_t start[] = {at, 0}, count[] = {1, E}, one[] = {1};
+    for (size_t i = 0; i < 4; i++)
+        TRY(run_writer_define(w, RUN_ROOT, names[i], err));
+    TRY(run_writer_put_string(w, RUN_ROOT, "property_name", at, p->name, err));
+    TRY(run_writer_put_i64(w, RUN_ROOT, "property_words_a", start, one, &p->words_a, err));
+    TRY(run_writer_put_i64(w, RUN_ROOT, "property_words_b", start, one, &p->words_b, err));
+    TRY(run_writer_put_f64(w, RUN_ROOT, "property_vector", start, count, p->delta[0], err));
+done:
+    return st;
+}
+
+static sg_status resolve(property *out, double *n, const double *L, const stored *s, const sg_property *given, size_t count,
+                         const sg_monitor *monitor, sg_error *err)
+{
+    sg_status st = SG_OK;
+    property_source source = {s, s->E, find_word, find_class, 1, {s->X, NULL}};
+    for (size_t p = 0; p < count; p++) {
+        for (size_t q = 0; q < sg_run_properties(s->run); q++)
+            if (!strcmp(sg_run_property_name(s->run, q), given[p].name))
+                TRY(sg_fail(err, SG_EINVAL, "property %s: the run has one of that name already", given[p].name));
+        for (size_t q = 0; q < p; q++)
+            if (!strcmp(given[q].name, given[p].name))
+                TRY(sg_fail(err, SG_EINVAL, "property %s: given twice", given[p].name));
+        TRY(property_resolve(&out[p], &source, &given[p], monitor, err));
+        sp_direction(n + p * s->E, s->E, L, out[p].delta[0]);
+    }
+done:
+    return st;
+}
+
+sg_status sg_track(const char *path, const char *out_path, const sg_property *properties, size_t n, int threads,
+                   const sg_monitor *monitor, sg_error *err)
+{
+    sg_status st = SG_OK;
+    sg_run *r = NULL;
+    run_writer *w = NULL;
+    stored s = {0};
+    property *found = sg_calloc(n, sizeof *found);
+    double *L = NULL, *directions = NULL, began = sg_clock();
+    int before = la_set_threads(1);
+    if (!n || !found)
+        TRY(sg_fail(err, n ? SG_ENOMEM : SG_EINVAL, n ? "track: no memory" : "track: no property given"));
+    TRY(sg_run_open(&r, path, err));
+    s = (stored){.run = r, .E = sg_run_embedding(r)};
+    if (!(L = sg_calloc(s.E * s.E, sizeof *L)) || !(directions = sg_calloc(n, s.E * sizeof *directions)))
+        TRY(sg_fail(err, SG_ENOMEM, "track: no memory"));
+    TRY(sg_run_read(r, NULL, "embedding_covariance_factor", NULL, NULL, L, err));
+    TRY(read_words(&s, err));
+    TRY(read_members(&s, err));
+    TRY(resolve(found, directions, L, &s, properties, n, monitor, err));
+    TRY(run_writer_modify(&w, path, out_path, err));
+    for (size_t p = 0; p < n; p++)
+        TRY(put_root(w, &found[p], sg_run_properties(r) + p, s.E, err));
+    for (size_t g = 0; g < sg_run_groups(r); g++) {
+        const char *name = sg_run_group_name(r, g), *seed = sg_run_attribute(r, "seed");
+        size_t rank, shape[SG_RUN_MAX_DIMS];
+        unsigned long long number = 1;
+        track t = {.run = r, .w = w, .group = name, .g = g, .first = sg_run_properties(r),
+                   .packed = sums_packed(s.E), .threads = threads > 0 ? threads : omp_get_max_threads()};
+        TRY(run_writer_group(w, name, &t.nc, err));
+        if (!strncmp(name, "untrained.", 10)) { /* its embeddings are not in the file */
+            TRY(run_writer_text(w, t.nc, "relative_memory", "missing_reason",
+                                "the untrained copy's embeddings are not stored: give the property to analyze", err));
+            continue;
+        }
+        if (seed && sscanf(seed, "%llu", &number) == 1)
+            t.seed = number;
+        t.frame = (sp_frame){sg_run_units(r, g), s.E, sg_run_rank(r, g), n, L, directions};
+        t.at = sp_where(&t.frame);
+        t.K = sp_count(&t.frame);
+        if (sg_run_shape(r, name, "block_gram", &rank, shape) && shape[3] == t.packed)
+            t.B = shape[2];
+        else
+            t.bounds_missing = "the run has no block_gram (analyze --block-gram yes stores it)";
+        TRY(one_group(&t, monitor, began, err));
+    }
+    run_writer *ready = w;
+    w = NULL;
+    sg_run_close(r); /* before its file is replaced */
+    r = NULL;
+    s.run = NULL;
+    TRY(run_writer_commit(ready, err));
+done:
+    la_set_threads(before);
+    run_writer_abort(w);
+    stored_free(&s);
+    for (size_t p = 0; found && p < n; p++)
+        property_free(&found[p]);
+    sg_free(found);
+    sg_free(L);
+    sg_free(directions);
+    sg_run_close(r);
+    return st;
+}
