@@ -86,11 +86,17 @@ function applyStyle(node, colours, lines) {
 const SPECS = {};
 for (const script of document.querySelectorAll('script[data-spec]')) SPECS[script.dataset.spec] = JSON.parse(script.textContent);
 
+/* Charts that share a name hide and show the same series together. */
+const SHARED = new Map();
+
 class Chart {
-  /* options: id (file name of downloads), label (for screen readers), hint (shown until values are read) */
+  /* options: id (file name of downloads), label (for screen readers), hint (shown until values are read), share: name, compact:
+   * the legend lists only what is shown */
   constructor(options) {
     this.options = options;
-    this.hidden = new Set();
+    this.group = SHARED.get(options.share) || { hidden: new Set(), charts: [], started: false };
+    if (options.share) SHARED.set(options.share, this.group);
+    this.group.charts.push(this);
     this.cursor = -1;
     this.plot = el('div', { class: 'plot', tabindex: 0, role: 'group', 'aria-label': options.label });
     this.legend = el('div', { class: 'legend', role: 'group', 'aria-label': 'Shown series' });
@@ -111,11 +117,15 @@ class Chart {
   set(input) {
     this.input = input;
     this.node.querySelector('.caption').textContent = input.caption || '';
-    if (input.series && !this.started) {
-      this.started = true;
+    if (input.series && !this.group.started) {
+      this.group.started = true;
       for (const name of input.hidden || []) this.hidden.add(name);
     }
     this.draw();
+  }
+
+  get hidden() {
+    return this.group.hidden;
   }
 
   specification(width, dark, forExport) {
@@ -126,7 +136,7 @@ class Chart {
     const colours = seriesStyle(series || [], dark);
     if (shown) for (const name of series) if (!shown.includes(name)) colours.delete(name);
     applyStyle(s, colours, lines || []);
-    if (patch) patch(s, width);
+    if (patch) patch(s, width, dark);
     const left = 64, panels = facet > 1 && width >= 640 ? facet : 1;
     const inner = Math.max(150, Math.floor((width - left - (panels - 1) * 30) / panels) - 12);
     if (s.params && s.params[0].name === 'hidden') s.params[0].value = Array.from(this.hidden);
@@ -185,7 +195,8 @@ class Chart {
     if (!series) { this.legend.replaceChildren(); return; }
     const style = seriesStyle(series, isDark());
     const focused = document.activeElement && document.activeElement.dataset ? document.activeElement.dataset.series : null;
-    const buttons = series.map((name) => {
+    const listed = this.options.compact ? series.filter((n) => !this.hidden.has(n)) : series;
+    const buttons = listed.map((name) => {
       const { colour, shape } = style.get(name);
       const swatch = svg('svg', { width: 26, height: 12, viewBox: '-13 -6 26 12', 'aria-hidden': 'true' },
         svg('path', { d: 'M-13,0H13', stroke: colour, 'stroke-width': 2 }),
@@ -194,7 +205,7 @@ class Chart {
         'aria-pressed': String(!this.hidden.has(name)), onclick: () => this.toggle(name) },
         swatch, el('span', {}, shorten(name, 28)));
     });
-    if (series.length > 3) {
+    if (series.length > 3 && !this.options.compact) {
       buttons.push(el('button', { type: 'button', class: 'key plain', onclick: () => this.showOnly(series) }, 'show all'),
         el('button', { type: 'button', class: 'key plain', onclick: () => this.showOnly(series.slice(0, 1)) }, 'only ' + shorten(series[0], 12)));
     }
@@ -212,11 +223,16 @@ class Chart {
   }
 
   showOnly(names) {
-    this.hidden = new Set(this.input.series.filter((n) => !names.includes(n)));
+    this.group.hidden = new Set(this.input.series.filter((n) => !names.includes(n)));
     this.refresh();
   }
 
   refresh() {
+    for (const chart of this.group.charts) if (chart.view && chart.node.isConnected) chart.update();
+  }
+
+  update() {
+    if (this.options.compact) this.drawLegend();
     this.view.signal('hidden', Array.from(this.hidden)).run();
     for (const b of this.legend.querySelectorAll('[data-series]'))
       b.setAttribute('aria-pressed', String(!this.hidden.has(b.dataset.series)));

@@ -134,7 +134,7 @@ function table(head, rows, attributes) {
   for (const row of rows) {
     body.append(el('tr', {}, ...row.map((cell, i) => {
       const node = cell instanceof Node ? cell : String(cell);
-      return i === 0 ? el('th', { scope: 'row' }, node) : el('td', {}, node);
+      return i === 0 ? el('th', { scope: 'row', class: node.length > 32 ? 'long' : null }, node) : el('td', {}, node);
     })));
   }
   const t = el('table', attributes);

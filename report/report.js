@@ -39,6 +39,10 @@ for (const run of runs) for (const p of run.properties) if (!propertyNames.inclu
 const groupNames = [];
 for (const run of runs) for (const g of run.groups) if (!g.baseline_of && !groupNames.includes(g.name)) groupNames.push(g.name);
 
+/* What a step is: words, or characters of a character model. */
+const STEPS = runs.every((r) => (r.attributes.find(([k]) => k === 'unit') || [])[1] === 'char') ? 'characters' : 'words';
+const STEP = STEPS.slice(0, -1);
+
 /* Of many classes those with the most tokens are shown first; the legend brings in the others. */
 function initiallyHidden(most) {
   const tokens = (name) => Math.max(...runs.map((r) => (r.classes.find((c) => c.name === name) || { tokens: 0 }).tokens));
@@ -92,6 +96,23 @@ function curveRows(key, withBaseline) {
   return rows;
 }
 
+/* Whole delays for the ticks of an axis. */
+function delayTicks(rows, logarithmic) {
+  const most = Math.max(1, ...rows.map((r) => r.delay));
+  if (logarithmic) return [1, 2, 5, 10, 20, 50, 100, 200, 500, 1000].filter((d) => d <= most);
+  const step = [1, 2, 5, 10, 20, 50, 100, 200].find((s) => most / s <= 12) || 500;
+  return Array.from({ length: Math.floor(most / step) + 1 }, (_, i) => i * step);
+}
+
+/* Powers of ten within a range, with 2 and 5 times them where it spans few. */
+function logTicks(low, high) {
+  const steps = Math.log10(high / low) < 2.6 ? [1, 2, 5] : [1], ticks = [];
+  const every = Math.max(1, Math.ceil(Math.log10(high / low) / 8));
+  for (let e = Math.floor(Math.log10(low)); e <= Math.log10(high); e++)
+    for (const m of steps) if (e % every === 0 && m * 10 ** e >= low && m * 10 ** e <= high) ticks.push(Number(`${m}e${e}`));
+  return ticks;
+}
+
 function linesOf(rows) {
   return Array.from(new Set(rows.map((r) => r.line)));
 }
@@ -115,12 +136,14 @@ function scaleCurves(rows, scale) {
     Object.assign(x, { type: 'log' });
   }
   return { rows: shown, patch(s, title) {
+    s.encoding.x.title = `delay d (${STEPS})`;
     s.encoding.x.scale = x;
+    s.encoding.x.axis = { values: delayTicks(shown, x.type === 'log'), format: 'd' };
     for (const layer of s.layer) {
       if (!layer.encoding || !layer.encoding.y) continue;
       layer.encoding.y.title = title;
       layer.encoding.y.scale = y;
-      layer.encoding.y.axis = y.type === 'log' ? { format: '.4~g', tickCount: 6 } : {};
+      layer.encoding.y.axis = y.type === 'log' ? { format: '.4~g', values: logTicks(...y.domain) } : {};
     }
   } };
 }
@@ -156,7 +179,7 @@ function section(id, title, intro) {
 function curvesSection() {
   const body = section('curves', 'How much is remembered, for how long',
     'How strongly the state still depends on the word read d steps ago, by the class of that word. On the log scale an exponential decay is a straight line; on the log–log scale a power law is.');
-  const chart = new Chart({ id: 'curves', label: 'Memory by delay', hint: 'Point at the chart, or focus it and use the arrow keys, to read the values at one delay.' });
+  const chart = new Chart({ id: 'curves', label: 'Memory by delay', share: 'classes', hint: 'Point at the chart, or focus it and use the arrow keys, to read the values at one delay.' });
   const controls = el('div', { class: 'controls' });
   const note = el('div');
   body.append(controls, note, chart.node);
@@ -213,10 +236,10 @@ function classesSection() {
           sigma: 'σ₁ on a logarithmic colour scale.' })[key]
           + (significance ? ' Dots: the class differs from random classes of its size (sign-flip test over blocks, Benjamini–Hochberg over classes and delays, q < 0.05).'
             : ' No significance marks: the run file has no test of class differences.'),
-        patch(s, width) {
+        patch(s, width, dark) {
+          s.encoding.x.title = `delay d (${STEPS})`;
           const color = s.layer[0].encoding.color;
           color.title = ({ ratio: 'σ₁ of class / all', chance: 'σ₁ of class / random class', sigma: 'σ₁' })[key];
-          const dark = isDark() && !s.forExport;
           color.scale = ratio
             ? { type: 'log', domain: [1 / most, 1, most], range: dark ? ['#5BB0E8', '#2a2f36', '#F08A4B'] : ['#0072B2', '#f4f4f2', '#D55E00'], interpolate: 'rgb' }
             : { type: 'log', scheme: 'viridis' };
@@ -262,9 +285,13 @@ function spectrumSection() {
         spec: 'spectrum', rows, runs: runNames, facet: runs.length > 1 ? Math.min(runs.length, 2) : 0,
         columns: [['run', 'run'], ['delay', 'delay'], ['direction', 'direction'], ['value', 'singular_value']],
         title: `Singular values, class ${classNames[state.spectrumClass]} — ${groupTitle(state.group)}`,
-        caption: `Singular values of the normalised mean gradient${shown < rank ? `, the first ${shown} of ${rank}` : ''}; logarithmic colours.`,
+        caption: `Singular values of the normalised mean gradient${shown < rank ? `, the first ${shown} of ${rank}` : ''}; logarithmic colours over at most four powers of ten.`,
         patch(s) {
+          const most = Math.max(...rows.map((r) => r.value)), least = Math.max(most / 1e4, Math.min(...rows.map((r) => r.value)));
           s.height = Math.max(160, Math.min(360, shown * 9));
+          s.encoding.x.title = `delay d (${STEPS})`;
+          s.encoding.y.axis.values = shown <= 12 ? undefined : [1, ...Array.from({ length: Math.floor(shown / 10) }, (_, i) => 10 * (i + 1))];
+          if (rows.length && most > least) s.encoding.color.scale = { type: 'log', scheme: 'viridis', domain: [least, most], clamp: true };
           s.encoding.color.legend = { orient: 'top', direction: 'horizontal', format: '.1~g' };
         },
       });
@@ -276,13 +303,13 @@ function spectrumSection() {
 
 function shapeSection() {
   const body = section('shape', 'The same map every time? How selective?',
-    'Coherence says how much of the memory is one and the same linear map at every position; effective rank, along how many directions the mean gradient acts.');
+    'Coherence says how much of the memory is one and the same linear map at every position; effective rank, along how many directions the mean gradient acts. The classes shown are those of the first chart.');
   const pair = el('div', { class: 'pair' });
   body.append(pair);
   for (const [key, title, caption] of [
     ['coherence', 'coherence', 'Squared norm of the mean gradient over the mean squared norm: 1 = always the same map, 0 = contributions cancel.'],
     ['effective_rank', 'effective rank', 'exp(entropy) of the normalised singular values: the number of directions that matter.']]) {
-    const cell = el('div'), chart = new Chart({ id: key, label: title[0].toUpperCase() + title.slice(1) + ' by delay' });
+    const cell = el('div'), chart = new Chart({ id: key, share: 'classes', compact: true, label: title[0].toUpperCase() + title.slice(1) + ' by delay' });
     cell.append(el('h3', {}, title[0].toUpperCase() + title.slice(1)));
     pair.append(cell);
     sections.push(() => {
@@ -329,6 +356,7 @@ function propertiesSection() {
           }
         });
       });
+      const highest = Math.min(1, Math.ceil(10.5 * Math.max(0.1, ...rows.flatMap((r) => [r.value, r.high, r.random_high]).filter((v) => v !== null))) / 10);
       const title = cosine ? `cosine with the first ${runs[0].subspaces[state.subspace]} directions` : 'relative memory r';
       chart.set({
         spec: 'property', rows, series: propertyNames, lines: linesOf(rows), cursor: true, hidden: [],
@@ -340,9 +368,11 @@ function propertiesSection() {
           ? 'How much of the property lies within the best kept directions. Grey: random directions, mean and 95 %.'
           : 'Gain along the property over the largest gain at that delay. Grey: random directions, mean and 95 %.',
         patch(s) {
+          s.encoding.x.title = `delay d (${STEPS})`;
+          s.encoding.x.axis = { values: delayTicks(rows, false), format: 'd' };
           for (const layer of s.layer) if (layer.encoding && layer.encoding.y) {
             layer.encoding.y.title = title;
-            layer.encoding.y.scale = { domain: [0, 1] };
+            layer.encoding.y.scale = { domain: [0, cosine ? 1 : highest] };
           }
         },
       });
@@ -371,7 +401,7 @@ function wordsSection() {
   const chart = new Chart({ id: 'words', label: 'Words along a direction' });
   const controls = el('div', { class: 'controls' });
   const aligned = el('p', { class: 'mute' });
-  const choose = { run: 0, class: 0, delay: 0, direction: 0 };
+  const choose = { run: 0, class: 0, delay: 1, direction: 0 };
   sections.push(() => {
     const usable = runs.map((r, i) => i).filter((i) => !runs[i].words.missing && runs[i].words.groups[state.group]);
     if (!usable.length) {
@@ -458,7 +488,7 @@ function decaySection() {
             best < 0 ? 'no fit' : run.decay_law[best], best < 0 ? '–' : lawText(run.decay_law[best], at('decay_rate'), at('decay_shape')),
             best < 0 ? '–' : withError(at('decay_rate'), at('decay_rate_error')), ...w.map((x) => (x === null ? '–' : x.toFixed(2)))];
         });
-        parts.push(table(['class', 'half-life (words)', 'best law', 'shape', 'α or τ (± s.e.)', ...run.decay_law.map((l) => `weight: ${l}`)], rows, { 'aria-label': 'laws of decay by class' }));
+        parts.push(table(['class', `half-life (${STEPS})`, 'best law', 'shape', 'α or τ (± s.e.)', ...run.decay_law.map((l) => `Akaike weight, ${l}`)], rows, { 'aria-label': 'laws of decay by class' }));
         if (g.missing.decay_weight || g.missing.half_life) parts.push(el('p', { class: 'mute' }, `Missing entries: ${g.missing.decay_weight || g.missing.half_life}.`));
       });
       holder.replaceChildren(...parts);
@@ -475,7 +505,7 @@ function settingsSection() {
     if (runs.length > 1) body.append(el('h3', {}, runNames[r]));
     const list = el('dl');
     const add = (key, value) => list.append(el('dt', {}, key), el('dd', {}, value));
-    const attributes = run.attributes.filter(([k]) => k !== 'kind' && !k.startsWith('_'));
+    const attributes = run.attributes.filter(([k]) => !['kind', 'title', 'delays'].includes(k) && !k.startsWith('_'));
     const tokens = Number((attributes.find(([k]) => k === 'tokens') || [])[1]);
     add('run file', run.file);
     for (const [key, text] of attributes) {
@@ -529,21 +559,21 @@ function summaryOf(run) {
   if (!sigma || !sigma.length) return [`No analysis of the ${groupTitle(state.group)} in this run.`];
   const all = sigma[0], last = run.delays - 1, fits = values(g, 'decay_weight'), halves = values(g, 'half_life');
   const below = (part) => all.findIndex((v) => v !== null && v <= all[0] * part);
-  const words = (n) => (n === 1 ? 'one word' : `${n} words`);
+  const words = (n) => (n === 1 ? `one ${STEP}` : `${n} ${STEPS}`);
   const half = below(0.5), tenth = below(0.1);
   const rest = tenth > 0 ? `nine tenths, ${words(tenth)} later` : `after ${words(last)} ${percent(all[last] / all[0])} is left`;
   lines.push(half > 0
-    ? `Half of what a word does to the state (${groupTitle(state.group)}) is gone ${words(half)} later; ${rest}.`
-    : `After ${words(last)}, ${percent(all[last] / all[0])} of what a word did to the state (${groupTitle(state.group)}) is left: half of it is not gone within the window.`);
+    ? `Half of what a ${STEP} does to the state (${groupTitle(state.group)}) is gone ${words(half)} later; ${rest}.`
+    : `After ${words(last)}, ${percent(all[last] / all[0])} of what a ${STEP} did to the state (${groupTitle(state.group)}) is left: half of it is not gone within the window.`);
   const low = values(g, 'sigma1_low'), high = values(g, 'sigma1_high');
   const band = (d) => (low && high && low[0][d] !== null ? ` (95 %: ${number(low[0][d], 3)} to ${number(high[0][d], 3)})` : '');
-  lines.push(`The largest gain σ₁ is ${number(all[0], 3)}${band(0)} for the word just read and ${number(all[last], 3)}${band(last)} for the word ${last} steps before, averaged over ${count(run.classes[0].tokens)} tokens.`);
+  lines.push(`The largest gain σ₁ is ${number(all[0], 3)}${band(0)} for the ${STEP} just read and ${number(all[last], 3)}${band(last)} for the ${STEP} ${last} steps before, averaged over ${count(run.classes[0].tokens)} tokens.`);
   if (fits && fits[0][0].some((w) => w !== null)) {
     const w = fits[0][0], best = w.indexOf(Math.max(...w.map((x) => (x === null ? -1 : x))));
     const others = w.map((x, k) => [run.decay_law[k], x]).filter(([, x], k) => k !== best && x !== null).map(([n, x]) => `${n} ${x.toFixed(2)}`);
     const law = lawText(run.decay_law[best], values(g, 'decay_rate')[0][0][best], values(g, 'decay_shape') && values(g, 'decay_shape')[0][0][best]);
     lines.push(['It falls as ', law, ` (Akaike weight of the ${run.decay_law[best]} ${w[best].toFixed(2)}; ${others.join(', ')}).`
-      + (halves && halves[0][0] !== null ? ` Its half-life is ${withError(halves[0][0], values(g, 'half_life_error') && values(g, 'half_life_error')[0][0])} words.` : '')]);
+      + (halves && halves[0][0] !== null ? ` Its half-life is ${withError(halves[0][0], values(g, 'half_life_error') && values(g, 'half_life_error')[0][0])} ${STEPS}.` : '')]);
   }
   const ranked = run.classes.map((_, i) => i).slice(1).map((i) => standing(run, g, i)).filter((x) => x.factor !== null).sort((a, b) => b.factor - a.factor);
   if (ranked.length > 1) {
