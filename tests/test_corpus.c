@@ -2,6 +2,7 @@
 #include "corpus_util.h"
 
 #include <fcntl.h>
+#include <sys/wait.h>
 
 static temp_folder tmp;
 
@@ -136,6 +137,53 @@ static void test_hostile(void **state)
     sg_corpus_config cfg = chars;
     cfg.format = SG_FORMAT_TAGGED;
     expect_error(cfg, "x", SG_EINVAL, "characters are read from plain text");
+}
+
+static void test_paths(void **state)
+{
+    char folder[512], inner[512], found[64];
+    snprintf(folder, sizeof folder, "%s/empty", tmp.folder);
+    mkdir(folder, 0700);
+    expect_error(text, folder, SG_EINVAL, "empty: a folder without files");
+    expect_error(text, "", SG_EINVAL, "a corpus without a name");
+    sg_error err = {0};
+    sg_corpus_config none = text;
+    assert_int_equal(read_tokens(found, sizeof found, &none, &err), SG_EINVAL);
+    assert_non_null(strstr(err.msg, "no file given"));
+    /* a folder that holds itself is left after some depth, not walked for ever */
+    snprintf(inner, sizeof inner, "%s/self", folder);
+    assert_int_equal(symlink(".", inner), 0);
+    expect_error(text, folder, SG_EINVAL, "folders inside each other");
+    unlink(inner);
+    expect_error(chars, write_text(&tmp, "x.conllu", "# c\n"), SG_EINVAL, "characters are read from plain text");
+    /* a space, a newline and a slash at the end of names */
+    snprintf(folder, sizeof folder, "%s/a folder\n", tmp.folder);
+    mkdir(folder, 0700);
+    write_text(&tmp, "a folder\n/b c", "x\n");
+    strcat(folder, "/");
+    expect_tokens(text, folder, "|x <eos>");
+    /* a pipe: read once, or spooled */
+    snprintf(inner, sizeof inner, "%s/pipe", tmp.folder);
+    assert_int_equal(mkfifo(inner, 0600), 0);
+    for (int spooled = 0; spooled < 2; spooled++) {
+        const char *path = inner;
+        sg_corpus_config cfg = config_of(&path, 1);
+        sg_spool *spool = NULL;
+        pid_t child = fork();
+        if (child == 0) {
+            int fd = open(inner, O_WRONLY);
+            _exit(write(fd, "a b\n", 4) != 4);
+        }
+        if (spooled)
+            assert_ok(sg_spool_new(&spool, &path, 1, &err), err);
+        cfg.spool = spool;
+        for (int time = 0; time <= spooled; time++) {
+            assert_ok(read_tokens(found, sizeof found, &cfg, &err), err);
+            assert_string_equal(found, "|a b <eos>");
+        }
+        sg_spool_free(spool);
+        waitpid(child, NULL, 0);
+    }
 }
 
 /* ---- gzip ---- */
@@ -344,7 +392,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_text),       cmocka_unit_test(test_characters), cmocka_unit_test(test_tagged),
         cmocka_unit_test(test_conllu),     cmocka_unit_test(test_tags_file),  cmocka_unit_test(test_hostile),
-        cmocka_unit_test(test_gzip),       cmocka_unit_test(test_spool),
+        cmocka_unit_test(test_paths),      cmocka_unit_test(test_gzip),       cmocka_unit_test(test_spool),
         cmocka_unit_test(test_same_stream_whatever_the_source),               cmocka_unit_test(test_wikitext),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);

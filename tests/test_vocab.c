@@ -1,6 +1,9 @@
 /* Vocabularies: order, <unk>, limits, files, encoded ids; every constructor with failing allocations. */
 #include "corpus_util.h"
 
+#include <signal.h>
+#include <sys/resource.h>
+
 static temp_folder tmp;
 
 static sg_status build(sg_vocab **v, const char *path, sg_vocab_config cfg, bool eos, sg_error *err)
@@ -128,6 +131,10 @@ static void test_read(void **state)
     sg_vocab *v;
     sg_error err = {0};
     assert_int_equal(sg_vocab_read(&v, "/nonexistent/v", &err), SG_EIO);
+    /* a map may leave out ids of a model that has more */
+    assert_ok(sg_vocab_read_ids(&v, write_text(&tmp, "v", "{\"b\": 2, \"a\": 0}"), 4, &err), err);
+    expect_vocab(v, "a:0 <unused 1>:0 b:0 <unused 3>:0");
+    sg_vocab_free(v);
 }
 
 static void test_special_words(void **state)
@@ -219,6 +226,42 @@ static void test_cancel(void **state)
     sg_vocab_free(v);
 }
 
+/* A full disk and a missing folder under the temporary file: the error says so and names the way out. */
+static void test_no_room(void **state)
+{
+    static char text[200000];
+    for (size_t i = 0; i + 1 < sizeof text; i++)
+        text[i] = i % 2 ? ' ' : 'x';
+    const char *path = write_text(&tmp, "c", text), *words[] = {"x", "<eos>"}, *old = getenv("TMPDIR");
+    char *saved = old ? strdup(old) : NULL;
+    sg_corpus_config cfg = config_of(&path, 1);
+    sg_vocab *v;
+    sg_stream *s;
+    sg_error err = {0};
+    assert_ok(sg_vocab_from_words(&v, words, NULL, 2, &err), err);
+    setenv("TMPDIR", "/nonexistent", 1);
+    assert_int_equal(sg_stream_new(&s, &cfg, v, NULL, NULL, &err), SG_EIO);
+    assert_null(s);
+    assert_non_null(strstr(err.msg, "/nonexistent: no temporary file can be made there: No such file"));
+    if (saved)
+        setenv("TMPDIR", saved, 1);
+    else
+        unsetenv("TMPDIR");
+    free(saved);
+    struct rlimit limit, small;
+    assert_int_equal(getrlimit(RLIMIT_FSIZE, &limit), 0);
+    small = limit;
+    small.rlim_cur = 100000; /* 8 bytes for each of 100000 tokens do not fit */
+    signal(SIGXFSZ, SIG_IGN);
+    assert_int_equal(setrlimit(RLIMIT_FSIZE, &small), 0);
+    sg_status st = sg_stream_new(&s, &cfg, v, NULL, NULL, &err);
+    setrlimit(RLIMIT_FSIZE, &limit);
+    assert_int_equal(st, SG_EIO);
+    assert_null(s);
+    assert_non_null(strstr(err.msg, "the temporary file cannot be written: File too large (TMPDIR"));
+    sg_vocab_free(v);
+}
+
 /* Lets 0, 1, 2, ... allocations succeed until the whole of reading, counting and encoding does. */
 static void test_failing_allocations(void **state)
 {
@@ -293,7 +336,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_order),         cmocka_unit_test(test_limits),   cmocka_unit_test(test_read),
         cmocka_unit_test(test_special_words), cmocka_unit_test(test_encoding), cmocka_unit_test(test_cancel),
-        cmocka_unit_test(test_failing_allocations),
+        cmocka_unit_test(test_no_room),       cmocka_unit_test(test_failing_allocations),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);
 }
