@@ -141,7 +141,7 @@ static void test_hostile(void **state)
 
 static void test_paths(void **state)
 {
-    char folder[512], inner[512], found[64];
+    char folder[512], inner[600], found[64];
     snprintf(folder, sizeof folder, "%s/empty", tmp.folder);
     mkdir(folder, 0700);
     expect_error(text, folder, SG_EINVAL, "empty: a folder without files");
