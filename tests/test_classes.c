@@ -171,6 +171,13 @@ static void test_words_and_lexicon(void **state)
     EXPECT(corpus, SG_FORMAT_TEXT, NULL, 0,
            "all:7=the*2,dogs*1,run*1,to*1,dog*1,<eos>*1 noun:3=dogs*1,run*1,dog*1 verb:3=dogs*1,run*1,dog*1",
            "0 0,1,2 0,1,2 0 0 0,1,2 0", with_groups(spec_of("lexicon:", lexicon), groups));
+    /* two ways into one class count once; <eos> is no word; a word in different sets has its counts added */
+    const char *tagged = write_text(&tmp, "ct", "dog/A dog/A dog/A dog/B dog/B x/A\n");
+    EXPECT(tagged, SG_FORMAT_TAGGED, NULL, 0, "all:7=dog*5,x*1,<eos>*1 noun:5=dog*5 A:4=dog*3,x*1 B:2=dog*2",
+           "0,1,2 0,1,2 0,1,2 0,1,3 0,1,3 0,2 0",
+           with_groups(spec_of("lexicon:", write_text(&tmp, "l2", "dog NN NNS\n<eos> NN\n")),
+                       write_text(&tmp, "g2", "noun: NN NNS NN\n")),
+           "tags");
     const char *animal = write_text(&tmp, "g", "animal: pets horses\n");
     EXPECT(corpus, SG_FORMAT_TEXT, NULL, 0, "all:7=the*2,dogs*1,run*1,to*1,dog*1,<eos>*1 animal:3=dogs*1,run*1,dog*1",
            "0 0,1 0,1 0 0 0,1 0", with_groups(spec_of("words:", words), animal));
@@ -259,6 +266,7 @@ static void test_errors(void **state)
         {"words:", "a: x\nno colon\n", "w:2: 'no colon', expected 'name: word word ...'"},
         {"words:", ": x\n", "w:1: ': x', expected"},
         {"words:", "a:\n", "w:1: 'a' has no words"},
+        {"words:", "a:b:\n", "w:1: 'a:b' has no words"},
         {"words:", "a: x\n\xff: y\n", "w:2: wrong UTF-8"},
         {"lexicon:", "", "w: empty, expected lines 'word tag tag ...'"},
         {"lexicon:", "dogs NN\nthe\n", "w:2: 'the' has no tag"},

@@ -80,6 +80,8 @@ static void test_conllu(void **state)
                        "1\tNew York\t_\tPROPN\t_\t_\t0\troot\t_\t_";
     expect_tokens(conllu, write_text(&tmp, "a", good), "|do~VBP n't~RB <eos>|New York <eos>");
     expect_tokens(text, write_text(&tmp, "b.conllu", good), "|do~VBP n't~RB <eos>|New York <eos>");
+    expect_tokens(conllu, write_text(&tmp, "a", "1\tdo\t_\t_\tVB\t_\t_\t_\t_\t_\r\n\r\n1\tgo\t_\t_\tVB\t_\t_\t_\t_\t_\r\n"),
+                  "|do~VB <eos>|go~VB <eos>");
     sg_corpus_config plain = conllu;
     plain.eos = false;
     expect_tokens(plain, write_text(&tmp, "a", good), "|do~VBP n't~RB|New York");
@@ -117,7 +119,7 @@ static void test_hostile(void **state)
     expect_error(text, write_bytes(&tmp, "a", "ab\nc\0d\n", 7), SG_EFORMAT, "a:2: a NUL byte");
     expect_error(chars, write_bytes(&tmp, "a", "ab\nc\0d\n", 7), SG_EFORMAT, "a:2: a NUL byte");
     expect_error(conllu, write_bytes(&tmp, "a", "#b\nc\0d\n", 7), SG_EFORMAT, "a:2: a NUL byte");
-    const char *bad[] = {"\xff", "\xc0\x80", "\xe0\x80\x80", "\xed\xa0\x80", "\xf4\x90\x80\x80", "\xf8\x88\x80\x80\x80",
+    const char *bad[] = {"\xff", "\xc0\x80", "\xe0\x80\x80", "\xf0\x80\x80\x80", "\xed\xa0\x80", "\xf4\x90\x80\x80", "\xf8\x88\x80\x80\x80",
                          "\x80", "a\xc3", "\xe2\x82", "\xf0\x9f\x98"};
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
         char line[32];
@@ -233,7 +235,7 @@ static char *large_text(size_t *n)
     sg_rng_seed(&r, 7, 0);
     while (k < (1 << 20) - 64) {
         k += (size_t)sprintf(s + k, "w%llu\xc3\xa9\xe6\x97\xa5%s", (unsigned long long)sg_rng_below(&r, 500),
-                             sg_rng_below(&r, 12) ? " " : "\n");
+                             sg_rng_below(&r, 12) ? " " : sg_rng_below(&r, 9) ? "\n" : "\n\n");
     }
     *n = k;
     return s;
@@ -262,6 +264,32 @@ static sg_vocab *vocab_of(const char *path, const sg_corpus_config *like)
     assert_ok(sg_vocab_build(&v, c, &(sg_vocab_config){.unk = like->unit == SG_UNIT_WORD}, &err), err);
     sg_corpus_close(c);
     return v;
+}
+
+/* The stream against the reader: every id, every start of a sentence. */
+static void expect_read(const sg_stream *s, const char *path, const sg_vocab *v, const sg_corpus_config *like)
+{
+    sg_corpus_config cfg = *like;
+    cfg.paths = &path;
+    cfg.n_paths = 1;
+    sg_corpus *c = NULL;
+    sg_error err = {0};
+    sg_token t;
+    bool end = false;
+    uint64_t n = 0;
+    assert_ok(sg_corpus_open(&c, &cfg, &err), err);
+    for (;; n++) {
+        sg_step step;
+        assert_ok(sg_corpus_next(c, &t, &end, &err), err);
+        if (end)
+            break;
+        assert_ok(sg_stream_read(s, n, 1, &step, &err), err);
+        if (strcmp(sg_vocab_word(v, (size_t)step.id), t.form) || step.first != t.first)
+            fail_msg("token %llu: '%s' (%d), expected '%s' (%d)", (unsigned long long)n,
+                     sg_vocab_word(v, (size_t)step.id), step.first, t.form, t.first);
+    }
+    sg_corpus_close(c);
+    assert_int_equal(n, sg_stream_length(s));
 }
 
 static void expect_same(const sg_stream *a, const sg_stream *b)
@@ -310,6 +338,7 @@ static void test_same_stream_whatever_the_source(void **state)
         dup2(saved, 0);
         close(in);
         close(saved);
+        expect_read(a, whole, v, configs[i]);
         expect_same(a, b);
         expect_same(a, c);
         expect_same(a, d);
