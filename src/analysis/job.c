@@ -226,10 +226,11 @@ static sg_status resolve_properties(an_job *job, sg_error *err)
         job->n[m] = sg_calloc(P, E * sizeof(double));
     if (!job->properties || !job->property_missing || !job->n[0] || (job->n_models > 1 && !job->n[1]))
         TRY(sg_fail(err, SG_ENOMEM, "property: no memory"));
-    for (size_t p = 0; p < P; p++) {
+    for (size_t p = 0; p < P; p++)
         for (size_t q = 0; q < p; q++)
             if (!strcmp(job->cfg->properties[q].name, job->cfg->properties[p].name))
                 TRY(sg_fail(err, SG_EINVAL, "property %s: given twice", job->cfg->properties[p].name));
+    for (size_t p = 0; p < P; p++) {
         TRY(property_resolve(&job->properties[p], &source, &job->cfg->properties[p], job->monitor, err));
         job->property_missing[p] = job->properties[p].missing;
         for (size_t m = 0; m < job->n_models; m++)
