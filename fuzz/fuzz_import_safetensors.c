@@ -1,0 +1,8 @@
+#include "import_target.h"
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+    fuzz_import(SG_FILE_SAFETENSORS, data, size);
+    return 0;
+}
