@@ -1,0 +1,250 @@
+#!/usr/bin/python3
+"""Files made to break a reader: each gets one line and exit 1, within twice the file's size plus 64 MiB of memory (on top
+of what the program takes to start) and a few seconds."""
+import collections
+import io
+import json
+import os
+import pickle
+import struct
+import subprocess
+import sys
+import tempfile
+import zipfile
+
+import numpy as np
+import torch
+
+program = sys.argv[1]
+folder = tempfile.mkdtemp(prefix="sg_hostile_")
+path = os.path.join(folder, "model")
+failures = checks = 0
+rng = np.random.default_rng(1)
+
+
+def run(*args):
+    """Exit status, standard error, peak memory in bytes, seconds of processor time."""
+    with open(os.path.join(folder, "err"), "w+") as err:
+        p = subprocess.Popen([program, *args], stdout=subprocess.DEVNULL, stderr=err)
+        _, status, usage = os.wait4(p.pid, 0)
+        p.returncode = 0
+        err.seek(0)
+        return os.waitstatus_to_exitcode(status), err.read(), usage.ru_maxrss * 1024, usage.ru_utime + usage.ru_stime
+
+
+start = run("--version")[2]
+sanitized = start > 100 << 20 or "san" in os.environ.get("LD_PRELOAD", "")
+
+
+def refused(what, *words, fine=False):
+    global failures, checks
+    checks += 1
+    for command in (["import", path, "-o", path + ".out"], ["info", path]):
+        code, err, memory, seconds = run(*command)
+        lines = [l for l in err.strip().split("\n") if "warning" not in l]
+        problem = ""
+        if command[0] == "import" and not fine and (code != 1 or len(lines) != 1 or any(w not in err for w in words)):
+            problem = f"exit {code}, {err.strip()[:300]}, expected a refusal with {words}"
+        elif code not in (0, 1):
+            problem = f"exit {code}: {err.strip()[:300]}"
+        limit = start + 2 * os.path.getsize(path) + (64 << 20)
+        if memory > limit and not sanitized:
+            problem += f" memory {memory >> 20} MiB, limit {limit >> 20} MiB"
+        if seconds > 20:
+            problem += f" {seconds:.0f} s"
+        if os.path.exists(path + ".out") and not fine:
+            problem += " an output was written"
+        if problem:
+            failures += 1
+            print(f"FAIL {what}: {command[0]}: {problem}")
+    if os.path.exists(path + ".out"):
+        os.remove(path + ".out")
+
+
+def write(data):
+    with open(path, "wb") as f:
+        f.write(data)
+
+
+# ---- pickles ----
+class Storage:
+    def __init__(self, key, n):
+        self.key, self.n = key, n
+
+
+class Pickler(pickle._Pickler):
+    """Pickles like torch.save, with tensors made up by their parts."""
+    def persistent_id(self, o):
+        return ("storage", torch.FloatStorage, o.key, "cpu", o.n) if isinstance(o, Storage) else None
+
+
+class Tensor:
+    def __init__(self, *args):
+        self.args = args
+
+    def __reduce__(self):
+        return torch._utils._rebuild_tensor_v2, (*self.args, False, collections.OrderedDict())
+
+
+def torch_zip(value=None, data=None, storages={"0": 4096}, method=zipfile.ZIP_STORED, extra=()):
+    if data is None:
+        buffer = io.BytesIO()
+        Pickler(buffer, 2).dump(value)
+        data = buffer.getvalue()
+    with zipfile.ZipFile(path, "w", method) as z:
+        z.writestr("archive/data.pkl", data)
+        for key, n in storages.items():
+            z.writestr(f"archive/data/{key}", b"\0" * n if isinstance(n, int) else n)
+        for name in extra:
+            z.writestr(name, b"")
+
+
+def state(H=4, E=4, V=8, **change):
+    at, out = 0, {}
+    for name, size in (("encoder.weight", (V, E)), ("rnn.weight_ih_l0", (4 * H, E)), ("rnn.weight_hh_l0", (4 * H, H)),
+                       ("rnn.bias_ih_l0", (4 * H,)), ("rnn.bias_hh_l0", (4 * H,)), ("decoder.weight", (V, H))):
+        stride = (size[1], 1) if len(size) == 2 else (1,)
+        out[name] = Tensor(Storage("0", 1024), at, size, stride)
+        at += int(np.prod(size))
+    out.update(change)
+    return {"model": out, "vocab": [f"w{i}" for i in range(V)]}
+
+
+torch_zip(state())
+refused("the file the others are made from", fine=True)
+one = lambda offset, size, stride, n=1024: Tensor(Storage("0", n), offset, size, stride)
+W = "rnn.weight_hh_l0"
+for what, tensor, words in (
+        ("offset outside", one(2000, (16, 4), (4, 1)), "beyond its storage"),
+        ("offset near 2^63", one(2 ** 63 - 1, (16, 4), (4, 1)), "beyond its storage"),
+        ("negative offset", one(-4, (16, 4), (4, 1)), "offset -4"),
+        ("stride outside", one(0, (16, 4), (400, 1)), "beyond its storage"),
+        ("stride that overflows", one(0, (16, 4), (2 ** 61, 1)), "beyond its storage"),
+        ("negative stride", one(0, (16, 4), (-4, 1)), "negative"),
+        ("sizes that overflow", one(0, (2 ** 40, 2 ** 40), (1, 1)), "overflows"),
+        ("10^10 entries of one number", one(0, (4 * 10 ** 5, 10 ** 5), (0, 0)), "expected"),
+        ("a storage larger than its entry", Tensor(Storage("1", 2 ** 40), 0, (16, 4), (4, 1)), "elements"),
+        ("more sizes than strides", one(0, (16, 4), (4,)), "2 sizes with 1 strides"),
+        ("entries that overlap", one(0, (16, 4), (1, 1)), "overlap"),
+        ("nine dimensions", one(0, (1,) * 9, (1,) * 9), "9 sizes")):
+    torch_zip(state(**{W: tensor}), storages={"0": 4096, "1": 4096})
+    refused(f"PyTorch, {what}", words)
+torch_zip({"model": {W: Tensor(Storage("0", 1024), 0, (40000, 10000), (0, 0)),
+                     "rnn.weight_ih_l0": Tensor(Storage("0", 1024), 0, (40000, 10 ** 5), (0, 0))}})
+refused("PyTorch, a model of 10^9 numbers from one", "bomb")
+torch_zip(state(), storages={})
+refused("PyTorch, a storage that is not there", "archive/data/0")
+cycle = []
+cycle.append(cycle)
+torch_zip({"a": cycle, **state()})
+refused("PyTorch, a list that holds itself", "nested")
+loop = {}
+loop["loop"] = loop
+torch_zip(loop)
+refused("PyTorch, a dict that holds itself", "nested")
+bomb = {"x": 1}
+for _ in range(40):
+    bomb = {"a": bomb, "b": bomb, "c": bomb}
+torch_zip(bomb)
+refused("PyTorch, a memo bomb", "bomb")
+torch_zip(data=b"\x80\x02" + b"]" * 100000 + b"a" * 99999 + b".")
+refused("PyTorch, lists nested 100000 deep", "nested")
+for what, data, words in (
+        ("a million lists", b"\x80\x02" + b"]0" * 1100000 + b"].", "2^20"),
+        ("a stack of a million marks", b"\x80\x02" + b"(" * 1100000 + b".", "2^20"),
+        ("memo number 2^32-1", b"\x80\x02]r\xff\xff\xff\xff.", "memo"),
+        ("a doubling list", b"\x80\x02]q\x00(" + b"h\x00" * 1000000 + b"e" + b".", ""),
+        ("a string of 2^63 bytes", b"\x80\x04\x8d" + b"\xff" * 7 + b"\x7f.", "truncated"),
+        ("no value", b"\x80\x02.", "empty stack"), ("items without a list", b"\x80\x02K\x01K\x02a.", "adds items"),
+        ("a protocol of the future", b"\x80\x09N.", "newer than 5"), ("an unknown opcode", b"\x80\x02\xff.", "opcode 0xff"),
+        ("an extension", b"\x80\x02\x82\x01.", "opcode 0x82"), ("a missing memo entry", b"\x80\x02h\x05.", "not stored")):
+    torch_zip(data=data)
+    refused(f"PyTorch, {what}", words)
+torch_zip(data=b"\0" * (300 << 20), method=zipfile.ZIP_DEFLATED)
+refused("PyTorch, a pickle of 300 MiB packed to 300 kB", "zip bomb")
+torch_zip(state(**{W: one(0, (40000, 10000), (10000, 1), 400_000_000)}), method=zipfile.ZIP_DEFLATED,
+          storages={"0": b"\0" * (1 << 20)})
+refused("PyTorch, a storage that claims more than it unpacks to", "elements")
+big = {"rnn.weight_hh_l0": Tensor(Storage("0", 10 ** 8), 0, (20000, 5000), (5000, 1)),
+       "rnn.weight_ih_l0": Tensor(Storage("0", 10 ** 8), 0, (20000, 5000), (5000, 1))}
+torch_zip({"model": big}, method=zipfile.ZIP_DEFLATED, storages={"0": 4 * 10 ** 8})
+refused("PyTorch, 400 MB of zeros packed to 400 kB", "bomb")
+torch_zip(state(), extra=[f"archive/{i}" for i in range(70000)])
+refused("PyTorch, a zip of 70000 entries", "entries")
+write(b"PK\x05\x06" + b"\0" * 18)
+refused("an empty zip", "data.pkl")
+
+# ---- safetensors ----
+def safetensors(header, data=b"\0" * 64, length=None, raw=None):
+    text = raw if raw is not None else json.dumps(header).encode()
+    write(struct.pack("<Q", len(text) if length is None else length) + text + data)
+
+
+f32 = lambda shape, *offsets: {"dtype": "F32", "shape": shape, "data_offsets": list(offsets)}
+for what, header in (("outside the file", {"a": f32([16], 0, 64), "b": f32([1000], 64, 4064)}),
+                     ("overlapping", {"a": f32([16], 0, 64), "b": f32([8], 32, 64)}),
+                     ("sizes that overflow", {"a": f32([2 ** 40, 2 ** 40], 0, 64)}),
+                     ("10^9 entries", {"a": f32([10 ** 9], 0, 64)}),
+                     ("negative sizes", {"a": f32([-16], 0, 64)}),
+                     ("begin behind end", {"a": f32([16], 64, 0)}),
+                     ("offsets near 2^64", {"a": f32([16], 2 ** 64 - 64, 2 ** 64)}),
+                     ("a shape of strings", {"a": f32(["x"], 0, 64)}),
+                     ("an unknown dtype", {"a": {"dtype": "Q7", "shape": [16], "data_offsets": [0, 64]}})):
+    safetensors(header)
+    refused(f"safetensors, {what}")
+safetensors({"a": f32([16], 0, 64)}, length=2 ** 63)
+refused("safetensors, a header of 2^63 bytes")
+safetensors({}, length=10 ** 6)
+refused("safetensors, a header beyond the end")
+safetensors(None, raw=b'{"a":{"dtype":"F32","shape":[16],"data_offsets":[0,64]},"a":{"dtype":"F32","shape":[16],"data_offsets":[0,64]}}')
+refused("safetensors, a name twice")
+safetensors(None, raw=b'{"a":' * 50000)
+refused("safetensors, JSON nested 50000 deep")
+names = ["encoder.weight", "rnn.weight_ih_l0", "rnn.weight_hh_l0", "rnn.bias_ih_l0", "rnn.bias_hh_l0"]
+sizes = [(8, 4), (16, 4), (16, 4), (16,), (16,)]
+
+
+def named(extra):
+    header, at = {}, 0
+    for name, size in [*zip(names, sizes), *extra]:
+        header[name] = f32(list(size), at, at + 4 * int(np.prod(size)))
+        at += 4 * int(np.prod(size))
+    safetensors(header, b"\0" * at)
+
+
+named([("rnn.weight_ih_l0_reverse", (16, 4))])
+refused("safetensors, a prefix name", "weight_ih_l0_reverse", "bidirectional")
+named([("rnn.weight_ih_l00", (16, 4))])
+refused("safetensors, a name that reads as the same layer")
+
+# ---- HDF5 and others: the beginning alone ----
+for what, data in (("HDF5", b"\x89HDF\r\n\x1a\n" + b"\0" * 200), ("HDF5", b"\x89HDF\r\n\x1a\n" + b"\xff" * 4000),
+                   ("ONNX", b"\x08\x07\x12\x04test" + b"\x3a\xff\xff\xff\xff\x0f" + b"\0" * 100),
+                   ("ONNX", b"\x08\x07" + b"\x3a\x02\x0a\x00" * 100000), ("NumPy", b"\x93NUMPY\x01\x00\xff\xff" + b"{" * 70000),
+                   ("NumPy", b"\x93NUMPY\x01\x00\x50\x00{'descr': '<f4', 'fortran_order': False, 'shape': (1000000000, 1000000000), }   "),
+                   ("nothing", b""), ("text", b"the quick brown fox\n"), ("a folder's", b"\0")):
+    write(data)
+    refused(f"{what} cut off")
+# millions of small messages: each costs protobuf-c far more than its bytes
+write(b"\x08\x07" + b"\x3a" + b"\x80\x92\xf4\x01" + b"\x0a\x00" * 2000000)
+refused("ONNX, two million empty nodes")
+
+# ---- what honest large files cost ----
+H = 1024
+for name, dtype in (("float32", torch.float32), ("float16", torch.float16)):
+    big = {"encoder.weight": torch.zeros(8000, H, dtype=dtype), "decoder.weight": torch.zeros(8000, H, dtype=dtype),
+           "rnn.weight_ih_l0": torch.zeros(4 * H, H, dtype=dtype), "rnn.weight_hh_l0": torch.zeros(4 * H, H, dtype=dtype)}
+    for zipped in (True, False):
+        torch.save({"model": big, "vocab": [str(i) for i in range(8000)]}, path, _use_new_zipfile_serialization=zipped)
+        code, err, memory, _ = run("import", path, "-o", path + ".out")
+        size = os.path.getsize(path)
+        print(f"{name}, {'zip' if zipped else 'legacy'} of {size >> 20} MiB: {memory >> 20} MiB in all, "
+              f"{(memory - start) / size:.2f} of the file beyond the start")
+        checks += 1
+        if code or (memory > start + 2 * size + (64 << 20) and not sanitized):
+            failures += 1
+            print(f"FAIL {name} of {size >> 20} MiB takes {memory >> 20} MiB: {err[:200]}")
+
+subprocess.run(["rm", "-r", folder])
+print(f"{checks} checks, {failures} failed")
+sys.exit(1 if failures or not checks else 0)
