@@ -22,14 +22,18 @@ failures = checks = 0
 rng = np.random.default_rng(1)
 
 
+# A process's peak memory begins with that of the process it was forked from: a small one does the forking.
+LAUNCHER = """import os, sys
+pid = os.spawnv(os.P_NOWAIT, sys.argv[1], sys.argv[1:])
+_, status, usage = os.wait4(pid, 0)
+print(os.waitstatus_to_exitcode(status), usage.ru_maxrss * 1024, usage.ru_utime + usage.ru_stime)"""
+
+
 def run(*args):
     """Exit status, standard error, peak memory in bytes, seconds of processor time."""
-    with open(os.path.join(folder, "err"), "w+") as err:
-        p = subprocess.Popen([program, *args], stdout=subprocess.DEVNULL, stderr=err)
-        _, status, usage = os.wait4(p.pid, 0)
-        p.returncode = 0
-        err.seek(0)
-        return os.waitstatus_to_exitcode(status), err.read(), usage.ru_maxrss * 1024, usage.ru_utime + usage.ru_stime
+    p = subprocess.run([sys.executable, "-S", "-E", "-c", LAUNCHER, program, *args], capture_output=True, text=True)
+    code, memory, seconds = p.stdout.split("\n")[-2].split()
+    return int(code), p.stderr, int(memory), float(seconds)
 
 
 start = run("--version")[2]
