@@ -431,4 +431,5 @@ def main():
             CASES[case](folder)
 
 
-main()
+if __name__ == "__main__":
+    main()
