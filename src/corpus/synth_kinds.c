@@ -1,6 +1,7 @@
 /* The four kinds of synthetic corpus: their grammar, and what it makes true. */
 #include "synth_internal.h"
 
+#include <math.h>
 #include <stdio.h>
 
 enum { NAME = 32, MAX_DISTANCE = 100 };
@@ -166,7 +167,8 @@ static void put_embedding(FILE *f, const char *word, int dimension, double value
     fputs(word, f);
     for (int e = 0; e < DIMENSIONS; e++) {
         double x = e == dimension ? value : e < FEATURES ? 0 : noise[e];
-        fprintf(f, " %.6f", x);
+        long long millionths = llround(fabs(x) * 1e6); /* printf's %f would take the locale's decimal comma */
+        fprintf(f, " %s%lld.%06lld", x < 0 ? "-" : "", millionths / 1000000, millionths % 1000000);
     }
     fputc('\n', f);
 }
