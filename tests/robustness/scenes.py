@@ -8,7 +8,7 @@ import subprocess
 import sys
 import tempfile
 
-TRAIN = ["--embedding-size", "6", "--hidden-size", "8", "--layers", "1", "--steps", "10", "--batch", "4",
+TRAIN = ["--embedding-size", "8", "--hidden-size", "40", "--layers", "1", "--steps", "10", "--batch", "4",
          "--epochs", "2", "--seed", "3", "--quiet"]
 ANALYZE = ["--delays", "6", "--classes", "tags", "--classes", "frequency", "--seed", "3", "--quiet",
            "--property", "number=NNS-NN"]
