@@ -26,7 +26,6 @@ def main():
             ["words", "run.nc"],
             ["show", "m.safetensors", "--text", "the noun1 runs"],
             ["info", "m.safetensors"],
-            ["info", "run.nc"],
             ["check", "m.safetensors"],
         ]
         for args in commands:

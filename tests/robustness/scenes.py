@@ -12,7 +12,7 @@ TRAIN = ["--embedding-size", "8", "--hidden-size", "40", "--layers", "1", "--ste
          "--epochs", "2", "--seed", "3", "--quiet"]
 ANALYZE = ["--delays", "6", "--classes", "tags", "--classes", "frequency", "--seed", "3", "--quiet",
            "--property", "number=NNS-NN"]
-ENV = {"PATH": "/usr/bin:/bin", "LC_ALL": "C.UTF-8", "OMP_NUM_THREADS": "2"}
+ENV = {"PATH": "/usr/bin:/bin", "LC_ALL": "C.UTF-8", "OMP_NUM_THREADS": "1"}
 ENV.update({k: v for k, v in os.environ.items() if k.endswith("SAN_OPTIONS")})
 
 
