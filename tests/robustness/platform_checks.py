@@ -107,7 +107,7 @@ def two_writers(scene, tally):
             whole = content(scene.path("race")) in alone
         else:
             whole = os.path.getsize(scene.path("race")) in alone and \
-                scene.run("info", "race").returncode == 0
+                scene.run("words", "race").returncode == 0
         tally.check("two writers of one output", whole and all(p.returncode == 0 for p in both) and
                     not leftovers(scene.folder), f"whole {whole}, said {said}, left {leftovers(scene.folder)}")
     os.remove(scene.path("race"))
