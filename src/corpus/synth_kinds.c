@@ -256,7 +256,8 @@ const synth_kind synth_kinds[SG_SYNTH_KINDS] = {
          "likely; tags DT, NN, NNS, RB, VBZ, VBP. The verb agrees with the noun in number, always; nothing else depends\n"
          "on anything. The verb stands 2 .. n+1 tokens after the noun, so the states that need the number are those at\n"
          "delay 0 and 1 (always) and d = 2 .. n (in n-d+1 of n sentences); from delay n+1 on none does.\n"
-         "  - the property number = NNS - NN is kept up to delay n, and dropped after it;\n"
+         "  - the property number = NNS - NN of the classes NN and NNS is kept up to delay n, and dropped after it (see its\n"
+         "    gain, relative memory times sigma_1: both fall where all is forgotten);\n"
          "  - the property life = living - thing of the same nouns is needed nowhere.\n",
          "stategrad train train.txt --format tagged --valid valid.txt --embedding-size 16 --hidden-size 32 \\\n"
          "  --optimizer adam --lr 0.01 --dropout 0 --steps 25 --batch 20 --epochs 6 -o model.safetensors\n"
@@ -274,7 +275,7 @@ const synth_kind synth_kinds[SG_SYNTH_KINDS] = {
          "    WEAK half as much (1.1): memory of the properties wide and narrow must lie above that of weak;\n"
          "  - with --normalize covariance it does: wide and narrow, both well above weak. (That they come out as equals can\n"
          "    be expected to a factor of two or three only: a mean of slopes is not the use itself, and a feature of\n"
-         "    finite size saturates.)\n"
+         "    finite size saturates. One training alone may even put narrow close to weak: average a few --seed.)\n"
          "  - with --normalize none the gradient is 8 times larger where the embedding is 8 times smaller: narrow, then\n"
          "    weak, then wide. The least used is ranked above one of the most used: wrong.\n",
          "stategrad train train.txt --format tagged --valid valid.txt --embeddings embeddings.txt --freeze-embeddings \\\n"
