@@ -92,6 +92,16 @@ int32_t sg_vocab_id(const sg_vocab *v, const char *word, size_t length); /* -1: 
 /* Id of "<unk>" (where there is none, of "<UNK>" or "[UNK]"), and of "<eos>" ("</s>", "<EOS>", "[EOS]"); -1: none. */
 int32_t sg_vocab_unk(const sg_vocab *v);
 int32_t sg_vocab_eos(const sg_vocab *v);
+/* The rules of a Hugging Face tokenizer.json (what it supports: src/corpus/tokenizer.c; its own vocabulary may be left
+ * out): words of a text then become the pieces that the rules make of them, each a token. SG_EFORMAT names what is not
+ * supported. */
+sg_status sg_vocab_set_tokenizer(sg_vocab *v, const char *json, sg_error *err);
+const char *sg_vocab_tokenizer(const sg_vocab *v); /* the JSON; NULL: words are looked up as they are */
+/* Ids of a word's pieces (needs a tokenizer); -1 for one without id and no unknown token. *ids grows to *room; the
+ * caller frees it with sg_ids_free. */
+sg_status sg_vocab_split(const sg_vocab *v, const char *word, size_t length, int32_t **ids, size_t *room, size_t *n,
+                         sg_error *err);
+void sg_ids_free(int32_t *ids);
 void sg_vocab_free(sg_vocab *v);
 
 /* ---- classes of words ----

@@ -24,6 +24,8 @@ typedef struct {
     double start, told;
     size_t n;
     sg_step *steps;
+    int32_t *ids;         /* of one word: several with a tokenizer */
+    size_t ids_room;
 } encoder;
 
 static sg_status encoder_flush(encoder *e, sg_error *err)
@@ -68,14 +70,37 @@ static sg_status encode_word(const sg_vocab *v, const sg_token *t, int32_t *id, 
                    strcmp(t->form, "\n") ? text_excerpt(excerpt, t->form, t->length) : "\\n");
 }
 
-static sg_status encode_token(encoder *e, const sg_token *t, sg_error *err)
+/* The ids of a word: one, or with a tokenizer those of its pieces. */
+static sg_status encode_pieces(const sg_vocab *v, const sg_token *t, int32_t **ids, size_t *room, size_t *n,
+                               bool *known, sg_error *err)
 {
     sg_status st = SG_OK;
-    int32_t id;
+    char excerpt[64];
+    *known = true;
+    if (v && sg_vocab_tokenizer(v) && !t->eos) {
+        TRY(sg_vocab_split(v, t->form, t->length, ids, room, n, err));
+        for (size_t i = 0; i < *n; i++)
+            if ((*ids)[i] < 0)
+                TRY(sg_fail(err, SG_EINVAL, "%s:%zu: '%s' has a piece that is not in the vocabulary, and the tokenizer has no "
+                            "unknown token", t->path, t->line, text_excerpt(excerpt, t->form, t->length)));
+        return st;
+    }
+    if (!*room) {
+        if (!(*ids = sg_calloc(1, sizeof **ids)))
+            TRY(sg_fail(err, SG_ENOMEM, "corpus: no memory"));
+        *room = 1;
+    }
+    *n = 1;
+    TRY(encode_word(v, t, *ids, known, err));
+done:
+    return st;
+}
+
+static sg_status push_step(encoder *e, const sg_token *t, int32_t id, bool known, bool first, sg_error *err)
+{
+    sg_status st = SG_OK;
     uint32_t set = 0;
-    bool known;
     sg_stream *s = e->s;
-    TRY(encode_word(e->vocab, t, &id, &known, err));
     if (e->classes)
         TRY(classes_assign(e->classes, t, id, &set, err));
     TRY(array_reserve(&s->set_tokens, &s->sets_cap, (size_t)set + 1, sizeof *s->set_tokens, err));
@@ -83,13 +108,26 @@ static sg_status encode_token(encoder *e, const sg_token *t, sg_error *err)
     s->set_tokens[set]++;
     s->counts.tokens++;
     s->counts.unknown += !known;
-    s->counts.sentences += t->first;
+    s->counts.sentences += first;
     s->counts.unclassed += e->classes && set == 0 && !t->eos;
-    e->steps[e->n++] = (sg_step){.id = id, .set = set & 0x7fffffffu, .first = t->first};
+    e->steps[e->n++] = (sg_step){.id = id, .set = set & 0x7fffffffu, .first = first};
     if (e->n == BUFFERED)
         TRY(encoder_flush(e, err));
     if (s->counts.tokens % TICK_EVERY == 0)
         TRY(encoder_tick(e, s->counts.tokens, err));
+done:
+    return st;
+}
+
+static sg_status encode_token(encoder *e, const sg_token *t, sg_error *err)
+{
+    sg_status st;
+    size_t n;
+    bool known;
+    TRY(encode_pieces(e->vocab, t, &e->ids, &e->ids_room, &n, &known, err));
+    bool pieces = e->vocab && sg_vocab_tokenizer(e->vocab) && !t->eos;
+    for (size_t i = 0; i < n; i++)
+        TRY(push_step(e, t, e->ids[i], pieces ? e->ids[i] != sg_vocab_unk(e->vocab) : known, t->first && i == 0, err));
 done:
     return st;
 }
@@ -101,21 +139,24 @@ static sg_status rank_by_corpus(sg_classes *k, const sg_vocab *v, const sg_corpu
     sg_corpus *c = NULL;
     sg_token token;
     bool end = false, known;
+    int32_t *ids = NULL;
+    size_t room = 0, n;
     uint64_t *counts = sg_calloc(sg_vocab_size(v), sizeof *counts);
     if (!counts)
         TRY(sg_fail(err, SG_ENOMEM, "classes: no memory for %zu counts", sg_vocab_size(v)));
     TRY(sg_corpus_open(&c, cfg, err));
     for (;;) {
-        int32_t id;
         TRY(sg_corpus_next(c, &token, &end, err));
         if (end)
             break;
-        TRY(encode_word(v, &token, &id, &known, err));
-        counts[id]++;
+        TRY(encode_pieces(v, &token, &ids, &room, &n, &known, err));
+        for (size_t i = 0; i < n; i++)
+            counts[ids[i]]++;
     }
     st = classes_rank(k, counts, err);
 done:
     sg_corpus_close(c);
+    sg_free(ids);
     sg_free(counts);
     return st;
 }
@@ -181,6 +222,7 @@ sg_status sg_stream_new(sg_stream **out, const sg_corpus_config *cfg, const sg_v
 done:
     sg_spool_free(spool);
     sg_free(e.steps);
+    sg_free(e.ids);
     sg_stream_free(e.s);
     return st;
 }

@@ -1,5 +1,6 @@
 /* Vocabularies: words by falling frequency, found by a hash table of our own. */
 #include "corpus_internal.h"
+#include "tokenizer.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -8,6 +9,7 @@ struct sg_vocab {
     string_table *words;
     uint64_t *counts;
     int32_t unk, eos; /* -1: none */
+    tokenizer *tokenizer; /* NULL: a word is a word */
 };
 
 static void vocab_find_special(sg_vocab *v)
@@ -238,6 +240,33 @@ int32_t sg_vocab_id(const sg_vocab *v, const char *word, size_t length)
     return string_table_find(v->words, word, length);
 }
 
+sg_status sg_vocab_set_tokenizer(sg_vocab *v, const char *json, sg_error *err)
+{
+    tokenizer *t;
+    sg_status st = tokenizer_new(&t, json, v, err);
+    if (st != SG_OK)
+        return st;
+    tokenizer_free(v->tokenizer);
+    v->tokenizer = t;
+    return SG_OK;
+}
+
+const char *sg_vocab_tokenizer(const sg_vocab *v)
+{
+    return v->tokenizer ? tokenizer_text(v->tokenizer) : NULL;
+}
+
+void sg_ids_free(int32_t *ids)
+{
+    sg_free(ids);
+}
+
+sg_status sg_vocab_split(const sg_vocab *v, const char *word, size_t length, int32_t **ids, size_t *room, size_t *n,
+                         sg_error *err)
+{
+    return tokenizer_split(v->tokenizer, v, word, length, ids, room, n, err);
+}
+
 int32_t sg_vocab_unk(const sg_vocab *v)
 {
     return v->unk;
@@ -252,6 +281,7 @@ void sg_vocab_free(sg_vocab *v)
 {
     if (!v)
         return;
+    tokenizer_free(v->tokenizer);
     string_table_free(v->words);
     sg_free(v->counts);
     sg_free(v);

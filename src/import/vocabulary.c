@@ -3,6 +3,8 @@
 
 #include "base/base_internal.h"
 
+#include <jansson.h>
+#include <stdlib.h>
 #include <string.h>
 
 static sg_status from_words(sg_vocab **out, const bag_words *w, const char *path, const char *name, sg_error *err)
@@ -35,6 +37,97 @@ static sg_status numbered(sg_vocab **out, size_t V, const char *path, sg_error *
     TRY(from_words(out, &w, path, "words", err));
 done:
     bag_words_free(&w);
+    return st;
+}
+
+/* ---- Hugging Face's tokenizer.json: its vocabulary, and its rules for cutting text ---- */
+
+/* The word of an id: from the model's vocabulary, or one of added_tokens. */
+static sg_status place_word(const char **words, size_t V, const char *word, const json_t *id, const char *path,
+                            sg_error *err)
+{
+    json_int_t i = json_integer_value(id);
+    if (!word || !json_is_integer(id) || i < 0 || (uint64_t)i >= V)
+        return sg_fail(err, SG_EFORMAT, "%s: '%.100s' has no id from 0 to %zu, as the model's words have", path,
+                       word ? word : "an added token", V - 1);
+    if (words[i] && strcmp(words[i], word) != 0)
+        return sg_fail(err, SG_EFORMAT, "%s: both '%.100s' and '%.100s' have id %lld", path, words[i], word, (long long)i);
+    words[i] = word;
+    return SG_OK;
+}
+
+static sg_status tokenizer_words(const char **words, size_t V, const json_t *root, const char *path, sg_error *err)
+{
+    sg_status st = SG_OK;
+    const json_t *list = json_object_get(json_object_get(root, "model"), "vocab");
+    const json_t *added = json_object_get(root, "added_tokens");
+    const char *word;
+    json_t *item;
+    size_t i;
+    if (!json_is_object(list))
+        return sg_fail(err, SG_EFORMAT, "%s: tokenizer: model %.60s without a map of words is not supported", path,
+                       json_string_value(json_object_get(json_object_get(root, "model"), "type"))
+                           ? json_string_value(json_object_get(json_object_get(root, "model"), "type")) : "");
+    json_object_foreach((json_t *)(uintptr_t)list, word, item)
+        TRY(place_word(words, V, word, item, path, err));
+    json_array_foreach(added, i, item)
+        TRY(place_word(words, V, json_string_value(json_object_get(item, "content")), json_object_get(item, "id"), path,
+                       err));
+done:
+    return st;
+}
+
+/* Words that the map leaves out get names that no text has. */
+static sg_status name_unused(const char **words, size_t V, char **names, const char *path, sg_error *err)
+{
+    if (!(*names = sg_calloc(V, 32)))
+        return sg_fail(err, SG_ENOMEM, "%s: no memory for %zu words", path, V);
+    for (size_t i = 0; i < V; i++)
+        if (!words[i]) {
+            snprintf(*names + 32 * i, 32, "<unused %zu>", i);
+            words[i] = *names + 32 * i;
+        }
+    return SG_OK;
+}
+
+enum { MAX_TOKENIZER = 1 << 28 };
+
+/* *out stays NULL when the file is no tokenizer.json. */
+static sg_status read_tokenizer(sg_vocab **out, const char *path, size_t V, sg_error *err)
+{
+    sg_status st = SG_OK;
+    sg_error why = {0};
+    char *text = NULL, *names = NULL, *rules = NULL;
+    const char **words = NULL;
+    json_t *root = NULL;
+    size_t size;
+    sg_vocab *v = NULL;
+    *out = NULL;
+    TRY(sg_read_file(&text, &size, path, MAX_TOKENIZER, err));
+    if (text[strspn(text, " \t\r\n")] != '{' || !(root = json_loadb(text, size, JSON_REJECT_DUPLICATES, NULL)) ||
+        !json_is_object(json_object_get(root, "model")))
+        goto done;
+    if (!(words = sg_calloc(V, sizeof *words)))
+        TRY(sg_fail(err, SG_ENOMEM, "%s: no memory for %zu words", path, V));
+    TRY(tokenizer_words(words, V, root, path, err));
+    TRY(name_unused(words, V, &names, path, err));
+    st = sg_vocab_from_words(&v, words, NULL, V, &why);
+    if (st == SG_OK) {
+        json_object_del(json_object_get(root, "model"), "vocab");
+        rules = json_dumps(root, JSON_COMPACT);
+        st = rules ? sg_vocab_set_tokenizer(v, rules, &why) : sg_fail(&why, SG_ENOMEM, "no memory");
+    }
+    if (st != SG_OK)
+        TRY(sg_fail(err, st == SG_EINVAL ? SG_EFORMAT : st, "%s: %s", path, why.msg));
+    *out = v;
+    v = NULL;
+done:
+    json_decref(root);
+    sg_vocab_free(v);
+    free(rules);
+    sg_free(names);
+    sg_free(words);
+    sg_free(text);
     return st;
 }
 
@@ -77,7 +170,9 @@ sg_status vocabulary_find(sg_vocab **out, plan *p, bag *b, const sg_import_confi
         return SG_OK;
     }
     if (cfg->vocab) {
-        TRY(sg_vocab_read_ids(&v, cfg->vocab, V, err));
+        TRY(read_tokenizer(&v, cfg->vocab, V, err));
+        if (!v)
+            TRY(sg_vocab_read_ids(&v, cfg->vocab, V, err));
         if (sg_vocab_size(v) != V)
             TRY(sg_fail(err, SG_EFORMAT, "%s: has %zu words, %s has %zu", cfg->vocab, sg_vocab_size(v),
                         p->encoder.tensor->name, V));
@@ -92,7 +187,7 @@ sg_status vocabulary_find(sg_vocab **out, plan *p, bag *b, const sg_import_confi
             TRY(sg_fail(err, SG_EFORMAT, "%s: holds no vocabulary for its %zu words (%s): give one with --vocab FILE, one "
                         "token a line in id order, or JSON", b->path, V, p->encoder.tensor->name));
     }
-    if (cfg->unit == SG_AUTO && all_characters(v))
+    if (cfg->unit == SG_AUTO && !sg_vocab_tokenizer(v) && all_characters(v))
         p->shape.unit = SG_UNIT_CHAR;
     p->shape.eos = p->shape.unit == SG_UNIT_CHAR ? sg_vocab_id(v, "\n", 1) >= 0 : sg_vocab_eos(v) >= 0;
     *out = v;

@@ -113,6 +113,8 @@ static sg_status copy_vocab(sg_vocab **out, const sg_vocab *v, sg_error *err)
         counts[i] = sg_vocab_count(v, i);
     }
     TRY(sg_vocab_from_words(out, words, counts, n, err));
+    if (sg_vocab_tokenizer(v))
+        TRY(sg_vocab_set_tokenizer(*out, sg_vocab_tokenizer(v), err));
 done:
     sg_free(words);
     sg_free(counts);

@@ -10,7 +10,7 @@
 #include <string.h>
 
 static const char *const reserved[] = {"format",     "version", "cell",   "unit", "eos",
-                                       "tied",       "output_activation", "vocabulary", "counts"};
+                                       "tied",       "output_activation", "vocabulary", "counts", "tokenizer"};
 enum { N_RESERVED = sizeof reserved / sizeof *reserved, MAX_VOCABULARY = 1 << 27 };
 
 static const char *const activations[] = {"linear", "relu", "tanh"}; /* in the order of sg_output_activation */
@@ -79,7 +79,8 @@ static json_t *metadata(const sg_model *m)
               put_text(meta, "eos", s->eos ? "true" : "false") && put_text(meta, "tied", s->tied ? "true" : "false") &&
               put_text(meta, "output_activation", activations[s->output]);
     if (ok && v)
-        ok = put_array(meta, "vocabulary", words_array(v)) && put_array(meta, "counts", counts_array(v));
+        ok = put_array(meta, "vocabulary", words_array(v)) && put_array(meta, "counts", counts_array(v)) &&
+             (!sg_vocab_tokenizer(v) || put_text(meta, "tokenizer", sg_vocab_tokenizer(v)));
     for (size_t i = 0; ok && i < sg_model_meta_count(m); i++) {
         const char *key, *value;
         sg_model_meta_get(m, i, &key, &value);
@@ -264,7 +265,10 @@ static sg_status read_vocab(const sg_safetensors *s, const char *path, size_t n,
         }
     st = sg_vocab_from_words(out, text, counts ? number : NULL, n, &why);
     if (st != SG_OK)
-        st = sg_fail(err, st == SG_EINVAL ? SG_EFORMAT : st, "%s: vocabulary: %s", path, why.msg);
+        TRY(sg_fail(err, st == SG_EINVAL ? SG_EFORMAT : st, "%s: vocabulary: %s", path, why.msg));
+    const char *tokenizer = sg_safetensors_meta(s, "tokenizer");
+    if (tokenizer && (st = sg_vocab_set_tokenizer(*out, tokenizer, &why)) != SG_OK)
+        st = sg_fail(err, st, "%s: %s", path, why.msg);
 done:
     json_decref(words);
     json_decref(counts);

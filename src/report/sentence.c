@@ -110,6 +110,30 @@ static size_t next_word(const char *text, size_t size, size_t *at, sg_unit unit)
     return n;
 }
 
+/* The pieces that the model's tokenizer makes of a word, each shown as it stands in the vocabulary. */
+static sg_status read_pieces(sentence *x, const sg_vocab *vocab, const char *word, size_t length, int32_t *ids,
+                             sg_error *err)
+{
+    int32_t *pieces = NULL;
+    size_t room = 0, n = 0;
+    sg_status st;
+    TRY(sg_vocab_split(vocab, word, length, &pieces, &room, &n, err));
+    for (size_t i = 0; i < n; i++) {
+        if (x->T == MAX_WORDS)
+            TRY(sg_fail(err, SG_EINVAL, "show: a sentence of more than %d words: cut it", (int)MAX_WORDS));
+        if (pieces[i] < 0)
+            TRY(sg_fail(err, SG_EINVAL, "show: '%.*s' has a piece that is not in the model's vocabulary", (int)length, word));
+        x->unknown[x->T] = pieces[i] == sg_vocab_unk(vocab);
+        ids[x->T] = pieces[i];
+        if (!(x->text[x->T] = sg_strdup(sg_vocab_word(vocab, (size_t)pieces[i]))))
+            TRY(sg_fail(err, SG_ENOMEM, "show: no memory"));
+        x->T++;
+    }
+done:
+    sg_ids_free(pieces);
+    return st;
+}
+
 static sg_status read_words(sentence *x, const sg_show *s, const char *text, int32_t *ids, sg_error *err)
 {
     const sg_vocab *vocab = sg_model_vocab(s->model);
@@ -120,6 +144,12 @@ static sg_status read_words(sentence *x, const sg_show *s, const char *text, int
     for (size_t at = 0; (n = next_word(text, size, &at, unit)); at += n) {
         if (x->T == MAX_WORDS)
             return sg_fail(err, SG_EINVAL, "show: a sentence of more than %d words: cut it", (int)MAX_WORDS);
+        if (sg_vocab_tokenizer(vocab)) {
+            sg_status st = read_pieces(x, vocab, text + at, n, ids, err);
+            if (st != SG_OK)
+                return st;
+            continue;
+        }
         int32_t id = sg_vocab_id(vocab, text + at, n), unk = sg_vocab_unk(vocab);
         if (id < 0 && unk < 0)
             return sg_fail(err, SG_EINVAL, "show: '%.*s' is not in the model's vocabulary, which has no <unk>", (int)n,
