@@ -504,12 +504,82 @@ done:
     return st;
 }
 
+/* ---- what libhdf5 does not check itself ---- */
+
+/* A global heap collection (where variable-length text lies): "GCOL", version 1, size; then objects of 16 bytes and their
+ * data. libhdf5 1.10 walks a free-space object of size 0 for ever. Returns false for such a collection. */
+static bool heap_is_sound(const unsigned char *at, uint64_t size)
+{
+    uint64_t pos = 16;
+    while (pos + 16 <= size) {
+        uint64_t n = 0;
+        for (size_t k = 8; k > 0; k--)
+            n = n << 8 | at[pos + 7 + k];
+        bool free_space = !(at[pos] | at[pos + 1]);
+        if (n > size - pos || (free_space && n < 16))
+            return false;
+        pos += free_space ? n : 16 + (n + 7) / 8 * 8;
+    }
+    return true;
+}
+
+/* Looks for collections in the whole file; sizes of 8 bytes are what Keras's files have. */
+static sg_status check_heaps(bag *b, sg_error *err)
+{
+    enum { WINDOW = 1 << 16, MAX_HEAP = 1 << 26 };
+    sg_status st = SG_OK;
+    unsigned char *window = sg_calloc(WINDOW, 1), *heap = NULL;
+    uint64_t walked = 0; /* heaps do not overlap: together they are smaller than the file */
+    if (!window)
+        return sg_fail(err, SG_ENOMEM, "%s: no memory", b->path);
+    for (uint64_t at = 0; at + 16 <= b->file_size; at += WINDOW - 16) {
+        size_t n = b->file_size - at < WINDOW ? (size_t)(b->file_size - at) : WINDOW;
+        TRY(bag_pread(b, at, window, n, err));
+        for (size_t i = 0; i + 16 <= n; i++) {
+            if (window[i] != 'G' || memcmp(window + i, "GCOL\1\0\0\0", 8) != 0)
+                continue;
+            uint64_t size = 0;
+            for (size_t k = 8; k > 0; k--)
+                size = size << 8 | window[i + 7 + k];
+            if (size < 16 || size > b->file_size - at - i || size > MAX_HEAP || (walked += size) > b->file_size)
+                TRY(sg_fail(err, SG_EFORMAT, "%s: damaged: its heap at byte %llu reaches beyond its end", b->path,
+                            (unsigned long long)(at + i)));
+            if (!(heap = sg_calloc((size_t)size, 1)))
+                TRY(sg_fail(err, SG_ENOMEM, "%s: no memory", b->path));
+            TRY(bag_pread(b, at + i, heap, (size_t)size, err));
+            if (!heap_is_sound(heap, size))
+                TRY(sg_fail(err, SG_EFORMAT, "%s: damaged: its heap at byte %llu", b->path, (unsigned long long)(at + i)));
+            sg_free(heap);
+            heap = NULL;
+        }
+    }
+done:
+    sg_free(heap);
+    sg_free(window);
+    return st;
+}
+
+/* Offsets and lengths of 8 bytes, as h5py and Keras write them; anything else would be walked unchecked. */
+static sg_status check_superblock(bag *b, sg_error *err)
+{
+    unsigned char head[16];
+    sg_status st = bag_pread(b, 0, head, sizeof head, err);
+    if (st != SG_OK)
+        return st;
+    size_t at = head[8] < 2 ? 13 : 9;
+    if (head[8] > 3 || head[at] != 8 || head[at + 1] != 8)
+        return sg_fail(err, SG_EFORMAT, "%s: an HDF5 file of version %u with offsets of %u bytes, expected 8", b->path, head[8],
+                       head[at]);
+    return check_heaps(b, err);
+}
+
 static sg_status fill(bag *b, sg_error *err)
 {
     keras *f = b->format;
     sg_status st = SG_OK;
     names config = {0}, layers = {0};
     json_error_t why;
+    TRY(check_superblock(b, err));
     if ((f->file = H5Fopen(b->path, H5F_ACC_RDONLY, H5P_DEFAULT)) < 0)
         TRY(sg_fail(err, SG_EFORMAT, "%s: not a whole HDF5 file (truncated or damaged)", b->path));
     f->root = f->file;
