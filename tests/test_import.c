@@ -75,8 +75,11 @@ static void cut_short(const char *name, const char *data, size_t size)
 {
     sg_error err;
     long live = sg_alloc_live();
-    if (load_bytes(data, size, &err) != SG_OK)
-        fail_msg("%s: %s", name, err.msg);
+    bool finding = strstr(name, "/endless-"); /* a fuzzer's: it is an error as a whole too */
+    if ((load_bytes(data, size, &err) == SG_OK) == finding)
+        fail_msg("%s: %s", name, finding ? "loads" : err.msg);
+    if (finding)
+        return;
     for (size_t n = 0; n < size; n++)
         if (load_bytes(data, n, &err) == SG_OK) /* what is left off may be padding, never a tensor */
             if (n + 64 < size)
@@ -94,6 +97,8 @@ static void starved(const char *name, const char *data, size_t size)
 {
     sg_error err;
     long live = sg_alloc_live();
+    if (strstr(name, "/endless-"))
+        return;
     for (long n = 0;; n++) {
         sg_alloc_fail_after(n);
         sg_status st = load_bytes(data, size, &err);

@@ -1,0 +1,137 @@
+#!/usr/bin/python3
+"""Vocabularies from files: lines, JSON, and Hugging Face's tokenizer.json (WordLevel, WordPiece, BPE). How a text is cut
+is seen through `eval` of a model whose score of a word depends on the word alone: the mean loss tells the tokens."""
+import json
+import os
+import struct
+import subprocess
+import sys
+import tempfile
+
+import numpy as np
+
+program = sys.argv[1]
+folder = tempfile.mkdtemp(prefix="sg_vocabulary_")
+path = lambda name: os.path.join(folder, name)
+failures = checks = 0
+
+
+def unigram_model(V):
+    """A net whose state is always 0: the scores are the decoder's bias. Loss of token w: log sum exp(bias) - bias[w]."""
+    E, H = 2, 2
+    bias = -np.log(np.arange(2, V + 2, dtype=np.float64)) * 1.3
+    tensors = {"encoder.weight": np.zeros((V, E)), "rnn.weight_ih_l0": np.zeros((H, E)), "rnn.weight_hh_l0": np.zeros((H, H)),
+               "decoder.weight": np.zeros((V, H)), "decoder.bias": bias}
+    header, data = {}, b""
+    for name, t in tensors.items():
+        raw = t.astype("<f4").tobytes()
+        header[name] = {"dtype": "F32", "shape": list(t.shape), "data_offsets": [len(data), len(data) + len(raw)]}
+        data += raw
+    text = json.dumps(header).encode()
+    with open(path("model"), "wb") as f:
+        f.write(struct.pack("<Q", len(text)) + text + data)
+    return np.log(np.exp(bias).sum()) - bias
+
+
+def tokens_are(what, vocabulary, V, text, want, args=()):
+    """eval of `text` must cost what the tokens `want` (ids) cost, predicted from the second on."""
+    global failures, checks
+    checks += 1
+    loss = unigram_model(V)
+    with open(path("text"), "w") as f:
+        f.write(text)
+    with open(path("vocab"), "w") as f:
+        f.write(vocabulary if isinstance(vocabulary, str) else json.dumps(vocabulary))
+    p = subprocess.run([program, "eval", path("model"), path("text"), "--vocab", path("vocab"), "--no-eos", "--json", *args],
+                       capture_output=True, text=True)
+    if p.returncode == 0: # and again through a model file of ours, which carries the rules
+        subprocess.run([program, "import", "-q", path("model"), "--vocab", path("vocab"), "-o", path("ours"), *args], check=True)
+        q = subprocess.run([program, "eval", path("ours"), path("text"), "--no-eos", "--json"], capture_output=True, text=True)
+        if q.stdout != p.stdout:
+            failures += 1
+            print(f"FAIL {what}: through a model file {q.stdout}{q.stderr} instead of {p.stdout}")
+    got = json.loads(p.stdout) if p.returncode == 0 else {"tokens": -1, "nats_per_token": 0}
+    nats = loss[want[1:]].mean()
+    if got["tokens"] != len(want) - 1 or not abs(got["nats_per_token"] - nats) < 1e-5 * nats:
+        failures += 1
+        print(f"FAIL {what}: {p.stdout.strip()} {p.stderr.strip()}, expected {len(want) - 1} tokens, {nats:.6f} nats")
+
+
+def refused(what, vocabulary, V, *words, text="a b"):
+    global failures, checks
+    checks += 1
+    unigram_model(V)
+    with open(path("text"), "w") as f:
+        f.write(text)
+    with open(path("vocab"), "w") as f:
+        f.write(vocabulary if isinstance(vocabulary, str) else json.dumps(vocabulary))
+    p = subprocess.run([program, "eval", path("model"), path("text"), "--vocab", path("vocab"), "--no-eos"],
+                       capture_output=True, text=True)
+    lines = [l for l in p.stderr.strip().split("\n") if "warning" not in l]
+    if p.returncode != 1 or len(lines) != 1 or any(w not in p.stderr for w in words):
+        failures += 1
+        print(f"FAIL {what}: exit {p.returncode}, {p.stderr.strip()}, expected a refusal with {words}")
+
+
+# ---- plain vocabularies ----
+tokens_are("lines", "the\ncat\nsat\n", 3, "the cat sat the", [0, 1, 2, 0])
+tokens_are("a JSON list", ["the", "cat", "sat"], 3, "the cat sat the", [0, 1, 2, 0])
+tokens_are("a JSON map", {"sat": 2, "the": 0, "cat": 1}, 3, "the cat sat the", [0, 1, 2, 0])
+tokens_are("a JSON map with holes", {"sat": 4, "the": 1, "cat": 2}, 6, "the cat sat the", [1, 2, 4, 1])
+tokens_are("[UNK] is <unk>", ["[UNK]", "cat", "sat"], 3, "the cat sat the", [0, 1, 2, 0])
+tokens_are("characters", list("abc \n"), 5, "ab c\na", [0, 1, 3, 2, 0], ["--unit", "char"])
+refused("too few words", ["a", "b"], 3, "2 words", "has 3")
+refused("an id beyond the end", {"a": 0, "b": 7}, 3, "'b'", "2")
+
+
+# ---- tokenizer.json ----
+def tokenizer(kind, vocab, normalizer=None, splitter={"type": "WhitespaceSplit"}, added=(), **model):
+    return {"version": "1.0", "added_tokens": [{"id": i, "content": w, "special": True} for w, i in added],
+            "normalizer": normalizer, "pre_tokenizer": splitter, "post_processor": None,
+            "model": {"type": kind, "vocab": vocab, **model}}
+
+
+ids = lambda *words: {w: i for i, w in enumerate(words)}
+v = ids("[UNK]", "the", "cat", ".", "don", "'", "t", "naive", "中", "文")
+tokens_are("WordLevel", tokenizer("WordLevel", v, unk_token="[UNK]"), 10, "the cat dog The", [1, 2, 0, 0])
+tokens_are("WordLevel, Lowercase", tokenizer("WordLevel", v, {"type": "Lowercase"}, unk_token="[UNK]"), 10, "The CAT the",
+           [1, 2, 1])
+tokens_are("WordLevel, Whitespace", tokenizer("WordLevel", v, {"type": "Sequence", "normalizers": [{"type": "Lowercase"}]},
+                                              {"type": "Whitespace"}, unk_token="[UNK]"), 10, "Don't. the cat...",
+           [4, 5, 6, 3, 1, 2, 0])
+tokens_are("WordLevel, punctuation", tokenizer("WordLevel", v, None, {"type": "Sequence", "pretokenizers": [
+    {"type": "WhitespaceSplit"}, {"type": "Punctuation"}]}, unk_token="[UNK]"), 10, "the cat... don't",
+    [1, 2, 3, 3, 3, 4, 5, 6])
+bert = {"type": "BertNormalizer", "clean_text": True, "handle_chinese_chars": True, "strip_accents": None, "lowercase": True}
+tokens_are("WordLevel, BERT", tokenizer("WordLevel", v, bert, {"type": "BertPreTokenizer"}, unk_token="[UNK]"), 10,
+           "NAÏVE nai\u0308ve 中文cat Don't.", [7, 7, 8, 9, 2, 4, 5, 6, 3])
+tokens_are("added tokens", tokenizer("WordLevel", ids("the", "cat"), added=[("[UNK]", 2)], unk_token="[UNK]"), 3, "the x cat",
+           [0, 2, 1])
+v = ids("[UNK]", "un", "##aff", "##able", "##a", "aff", "able", "##un", "runn", "##ing", "!")
+piece = tokenizer("WordPiece", v, bert, {"type": "BertPreTokenizer"}, unk_token="[UNK]", continuing_subword_prefix="##",
+                  max_input_chars_per_word=12)
+tokens_are("WordPiece", piece, 11, "Unaffable running! xyz unaffx", [1, 2, 3, 8, 9, 10, 0, 0])
+tokens_are("WordPiece, a word too long", piece, 11, "un " + "unaff" * 4, [1, 0])
+v = ids("l", "o", "w", "e", "r", "lo", "low", "er</w>", "w</w>", "low</w>", "r</w>", "<unk>", "e</w>")
+merges = ["l o", "lo w", "e r</w>", "lo w</w>"]
+for form in (merges, [m.split() for m in merges]):
+    tokens_are("BPE", tokenizer("BPE", v, merges=form, end_of_word_suffix="</w>", unk_token="<unk>"), 13,
+               "lower low wore lox", [6, 7, 9, 2, 1, 4, 12, 5, 11])
+v = ids("a", "b", "c", "ab", "bc", "abc", "cab", "aa")
+tokens_are("BPE, ranks before places", tokenizer("BPE", v, merges=["b c", "a b", "a bc", "a a"]), 8, "abc abab cab aaaa",
+           [5, 3, 3, 2, 3, 7, 7])
+for what, json_text, words in (
+        ("ByteLevel", tokenizer("BPE", v, splitter={"type": "ByteLevel"}, merges=[]), ("pre_tokenizer ByteLevel",)),
+        ("Metaspace", tokenizer("BPE", v, splitter={"type": "Metaspace"}, merges=[]), ("pre_tokenizer Metaspace",)),
+        ("NFKC", tokenizer("WordLevel", v, {"type": "NFKC"}), ("normalizer NFKC",)),
+        ("Unigram", tokenizer("Unigram", [["a", -1.0]]), ("model Unigram",)),
+        ("no pre_tokenizer", tokenizer("WordLevel", v, splitter=None), ("pre_tokenizer",)),
+        ("dropout", tokenizer("BPE", v, merges=[], dropout=0.1), ("dropout",)),
+        ("byte_fallback", tokenizer("BPE", v, merges=[], byte_fallback=True), ("byte_fallback",)),
+        ("a word of too high an id", tokenizer("WordLevel", dict(v, z=8)), ("'z'",)),
+        ("a piece without id", tokenizer("BPE", v, merges=[]), ("'x'", "piece"))):
+    refused(f"tokenizer.json, {what}", json_text, 8, *words, text="ab x")
+
+subprocess.run(["rm", "-r", folder])
+print(f"{checks} checks, {failures} failed")
+sys.exit(1 if failures or not checks else 0)
