@@ -248,6 +248,22 @@ static void damaged_checkpoints_fall_back_to_the_one_before(void **state)
         sg_model_free(m);
         sg_free(bad);
     }
+    /* damaged, and none before it: from the beginning; another kind of file is left alone */
+    for (int k = 0; k < 3; k++) {
+        stopper s = {.left = 1 << 30};
+        sg_monitor monitor = {stop_tick, keep_warning, &s};
+        unlink(previous);
+        put_file(checkpoint, k == 2 ? "notes" : good, k == 2 ? 5 : k == 1 ? 0 : n / 3);
+        m = new_model(SG_CELL_LSTM, 1, false);
+        sg_status st = sg_train(&r, m, stream, stream, &c, &monitor, &err);
+        assert_int_equal(st, k == 2 ? SG_EFORMAT : SG_OK);
+        if (k < 2) {
+            assert_non_null(strstr(s.warning, "from the beginning"));
+            digest(m, now);
+            assert_string_equal(whole, now);
+        }
+        sg_model_free(m);
+    }
     /* only the one before is there: a kill between two renames */
     unlink(checkpoint);
     put_file(previous, before, n_before);

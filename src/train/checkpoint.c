@@ -133,13 +133,15 @@ static sg_status tell_difference(const char *path, const char *have, const char 
     return sg_fail(err, SG_EINVAL, "%s: the checkpoint is of another run", path);
 }
 
+/* *untouched: nothing was written to numbers and arrays. */
 static sg_status read_one(const char *path, const char *identity, sg_train_numbers *numbers,
-                          const sg_checkpoint_array *arrays, size_t n_arrays, sg_error *err)
+                          const sg_checkpoint_array *arrays, size_t n_arrays, bool *untouched, sg_error *err)
 {
     sg_status st = SG_OK;
     char head[sizeof magic], *text = NULL;
     uint64_t length;
     source s = {fopen(path, "rb"), path, 0};
+    *untouched = true;
     if (!s.f)
         return sg_fail(err, SG_EIO, "%s: %s", path, strerror(errno));
     TRY(verify(&s, err));
@@ -155,6 +157,7 @@ static sg_status read_one(const char *path, const char *identity, sg_train_numbe
     TRY(get(&s, text, (size_t)length, err));
     if (strcmp(text, identity) != 0)
         TRY(tell_difference(path, text, identity, err));
+    *untouched = false;
     TRY(get(&s, numbers, sizeof *numbers, err));
     for (size_t i = 0; i < n_arrays; i++) {
         TRY(get(&s, &length, sizeof length, err));
@@ -171,12 +174,24 @@ done:
     return st;
 }
 
+/* What is there begins as a checkpoint does, as far as it goes: not a file of something else. */
+static bool looks_like_one(const char *path)
+{
+    char head[sizeof magic];
+    FILE *f = fopen(path, "rb");
+    size_t n = f ? fread(head, 1, sizeof head, f) : 0;
+    if (f)
+        fclose(f);
+    return f && memcmp(head, magic, n) == 0;
+}
+
 sg_status sg_checkpoint_read(const char *path, const char *identity, sg_train_numbers *numbers,
                              const sg_checkpoint_array *arrays, size_t n_arrays, bool *found,
                              const sg_monitor *monitor, sg_error *err)
 {
     sg_status st = SG_OK;
     sg_error why, before;
+    bool untouched = true;
     char *previous = previous_path(path);
     *found = false;
     if (!previous)
@@ -185,14 +200,18 @@ sg_status sg_checkpoint_read(const char *path, const char *identity, sg_train_nu
     if (!there && !earlier)
         goto done;
     *found = true;
-    st = there ? read_one(path, identity, numbers, arrays, n_arrays, &why)
+    st = there ? read_one(path, identity, numbers, arrays, n_arrays, &untouched, &why)
                : sg_fail(&why, SG_EFORMAT, "%s: is missing", path);
     if ((st == SG_EFORMAT || st == SG_EIO) && earlier) {
-        st = read_one(previous, identity, numbers, arrays, n_arrays, &before);
+        st = read_one(previous, identity, numbers, arrays, n_arrays, &untouched, &before);
         if (st == SG_OK)
             sg_warn(monitor, "%s; going on from the one before, %s", why.msg, previous);
         else
             why = before;
+    } else if (st == SG_EFORMAT && untouched && looks_like_one(path)) {
+        sg_warn(monitor, "%s, and there is none before it: starting from the beginning", why.msg);
+        *found = false;
+        st = SG_OK;
     }
     if (st != SG_OK)
         sg_fail(err, st, "%s", why.msg);

@@ -31,7 +31,8 @@ typedef struct {
 /* arrays: weights, best weights, moments, states ...: always the same number with the same lengths for one identity. */
 sg_status sg_checkpoint_write(const char *path, const char *identity, const sg_train_numbers *numbers,
                               const sg_checkpoint_array *arrays, size_t n_arrays, sg_error *err);
-/* Reads path, or path.prev where that is missing or damaged (told through the monitor). *found false: there is neither.
+/* Reads path, or path.prev where that is missing or damaged (told through the monitor). *found false: there is neither,
+ * or path is a damaged checkpoint without a predecessor (told too): nothing was read, the work begins anew.
  * SG_EFORMAT: what is there is damaged; SG_EINVAL: of another run, the difference named. On failure arrays may have
  * been written to. */
 sg_status sg_checkpoint_read(const char *path, const char *identity, sg_train_numbers *numbers,

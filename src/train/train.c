@@ -132,7 +132,8 @@ static sg_status resume(trainer *t, sg_error *err)
     if (st != SG_OK)
         return st;
     if (!found) {
-        sg_warn(t->monitor, "%s: no checkpoint there yet, training starts from the beginning", t->cfg->checkpoint);
+        if (access(t->cfg->checkpoint, F_OK) != 0)
+            sg_warn(t->monitor, "%s: no checkpoint there yet, training starts from the beginning", t->cfg->checkpoint);
         return SG_OK;
     }
     if (t->now.window > t->windows)
