@@ -29,7 +29,7 @@ typedef float loose __attribute__((vector_size(LANES * 4), aligned(4), may_alias
 /* Rows of A are addressed from every third one, so that few registers hold addresses. */
 enum { GROUP = 3, BASES = (ROWS + GROUP - 1) / GROUP };
 
-INLINE void tile(size_t R, bool along_rows, size_t cols, size_t k, const float *restrict A, size_t stride,
+INLINE void tile(size_t R, bool along_rows, bool wide, size_t cols, size_t k, const float *restrict A, size_t stride,
                  const float *restrict B, float *restrict C, size_t ldc, bool add)
 {
     vec acc[ROWS][2];
@@ -44,7 +44,8 @@ INLINE void tile(size_t R, bool along_rows, size_t cols, size_t k, const float *
         {
             float a = base[i / GROUP][along_rows ? i % GROUP * stride : i % GROUP];
             acc[i][0] += a * b0;
-            acc[i][1] += a * b1;
+            if (wide)
+                acc[i][1] += a * b1;
         }
         UNROLL for (size_t i = 0; i < BASES; i++) base[i] += along_rows ? 1 : stride;
     }
@@ -77,12 +78,18 @@ INLINE void tile(size_t R, bool along_rows, size_t cols, size_t k, const float *
     static void tile_rows_##r(size_t cols, size_t k, const float *A, size_t stride, const float *B, float *C,         \
                               size_t ldc, bool add)                                                                   \
     {                                                                                                                 \
-        tile(r, true, cols, k, A, stride, B, C, ldc, add);                                                            \
+        if (cols > LANES)                                                                                             \
+            tile(r, true, true, cols, k, A, stride, B, C, ldc, add);                                                  \
+        else                                                                                                          \
+            tile(r, true, false, cols, k, A, stride, B, C, ldc, add);                                                 \
     }                                                                                                                 \
     static void tile_columns_##r(size_t cols, size_t k, const float *A, size_t stride, const float *B, float *C,      \
                                  size_t ldc, bool add)                                                                \
     {                                                                                                                 \
-        tile(r, false, cols, k, A, stride, B, C, ldc, add);                                                           \
+        if (cols > LANES)                                                                                             \
+            tile(r, false, true, cols, k, A, stride, B, C, ldc, add);                                                 \
+        else                                                                                                          \
+            tile(r, false, false, cols, k, A, stride, B, C, ldc, add);                                                \
     }
 TILE(1)
 TILE(2)
@@ -147,9 +154,15 @@ static void multiply_columns(size_t m, size_t n, size_t k, const float *A, size_
         for (size_t d = 0, p = 0, depth; d < depths; d++, p += depth) {
             depth = share(k, p, depths, d);
             for (size_t q = 0; q < depth; q++)
-                for (size_t b = 0; b < count; b++)
-                    for (size_t i = 0; i < r[b]; i++)
-                        copy[b * ROWS * SHORT + q * r[b] + i] = A[(p + q) * column + at[b] + i];
+                for (size_t b = 0; b < count; b++) {
+                    float *to = copy + b * ROWS * SHORT + q * r[b];
+                    const float *from = A + (p + q) * column + at[b];
+                    if (r[b] == ROWS)
+                        memcpy(to, from, ROWS * sizeof *to); /* a constant length: a few moves, no call */
+                    else
+                        for (size_t i = 0; i < r[b]; i++)
+                            to[i] = from[i];
+                }
             for (size_t j = 0; j < n; j += PASS) {
                 const float *B = packed + j / SG_PANEL * SG_PANEL * rows_packed + j % SG_PANEL + p * SG_PANEL;
                 for (size_t b = 0; b < count; b++)

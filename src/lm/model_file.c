@@ -231,6 +231,9 @@ static sg_status parse_array(json_t **out, const sg_safetensors *s, const char *
 {
     json_error_t why;
     const char *text = sg_safetensors_meta(s, key);
+    *out = NULL;
+    if (text && sg_json_values(text, strlen(text)) > n + 2)
+        return sg_fail(err, SG_EFORMAT, "%s: metadata '%s' is not an array of %zu entries", path, key, n);
     *out = text ? json_loads(text, 0, &why) : NULL;
     if (text && (!*out || !json_is_array(*out)))
         return sg_fail(err, SG_EFORMAT, "%s: metadata '%s' is not a JSON array", path, key);

@@ -14,7 +14,7 @@
 #error "safetensors files are little-endian, and so must this machine be"
 #endif
 
-enum { MAX_HEADER = 100 << 20, MAX_TENSORS = 1 << 20 };
+enum { MAX_HEADER = 100 << 20, MAX_TENSORS = 1 << 20, VALUE_BYTES = 128 /* that a parsed JSON value may take */ };
 
 typedef struct {
     const char *key, *value;
@@ -179,6 +179,21 @@ static sg_status parse_header(sg_safetensors *s, uint64_t data_size, sg_error *e
     return check_layout(s, data_size, err);
 }
 
+size_t sg_json_values(const char *text, size_t n)
+{
+    size_t values = 1;
+    bool inside = false;
+    for (size_t i = 0; i < n; i++) {
+        if (inside && text[i] == '\\')
+            i++;
+        else if (text[i] == '"')
+            inside = !inside;
+        else if (!inside)
+            values += text[i] == ',' || text[i] == ':' || text[i] == '[' || text[i] == '{';
+    }
+    return values;
+}
+
 sg_status sg_safetensors_open(sg_safetensors **out, const char *path, sg_error *err)
 {
     sg_status st = SG_OK;
@@ -208,6 +223,9 @@ sg_status sg_safetensors_open(sg_safetensors **out, const char *path, sg_error *
     if (!(text = sg_calloc((size_t)length, 1)))
         TRY(sg_fail(err, SG_ENOMEM, "%s: no memory for a header of %llu bytes", path, (unsigned long long)length));
     TRY(read_at(s, 8, text, (size_t)length, err));
+    if (sg_json_values(text, (size_t)length) > (size + ((uint64_t)32 << 20)) / VALUE_BYTES)
+        TRY(sg_fail(err, SG_EFORMAT, "%s: not a safetensors file: a header of %zu values", path,
+                    sg_json_values(text, (size_t)length)));
     if (!(s->header = json_loadb(text, (size_t)length, JSON_REJECT_DUPLICATES, &why)))
         TRY(json_error_code(&why) == json_error_out_of_memory
                 ? sg_fail(err, SG_ENOMEM, "%s: no memory for the header", path)

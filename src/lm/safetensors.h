@@ -35,4 +35,7 @@ void sg_safetensors_meta_get(const sg_safetensors *s, size_t i, const char **key
 sg_status sg_safetensors_read(const sg_safetensors *s, const sg_safetensor *t, float *values, sg_error *err);
 void sg_safetensors_close(sg_safetensors *s);
 
+/* At least as many values as a parser will make of this JSON text: known before it takes memory for them. */
+size_t sg_json_values(const char *text, size_t n);
+
 #endif
