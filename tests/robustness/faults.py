@@ -29,7 +29,7 @@ class Place:
         is the old one or a whole newer one, and the one before it."""
         found = set(os.listdir(self.folder)) - set(other)
         if "check" in self.files:
-            return "check" in found and found <= {"check", "check.prev"}
+            return "check" in found and found <= {"check", "check.prev", "check.previous"}
         for name in self.files:
             with open(os.path.join(self.folder, name), "rb") as f:
                 if f.read() != OLD:
