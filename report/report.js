@@ -597,6 +597,15 @@ function redraw() {
   for (const draw of sections) draw();
 }
 
+/* The first time a section a turn, so that the page can be read and scrolled after the first two. */
+function drawInTurn(i) {
+  sections[i]();
+  if (i === 1) document.documentElement.dataset.open = 'true';
+  if (i + 1 < sections.length && i < 1) drawInTurn(i + 1);
+  else if (i + 1 < sections.length) setTimeout(() => drawInTurn(i + 1), 0);
+  else document.documentElement.dataset.ready = 'true';
+}
+
 function start() {
   document.getElementById('subject').textContent = shorten(runNames.join(', '), 80);
   document.title = `State gradients: ${shorten(runNames.join(', '), 100)}`;
@@ -615,13 +624,12 @@ function start() {
   wordsSection();
   decaySection();
   settingsSection();
-  redraw();
+  drawInTurn(0);
   let width = document.body.clientWidth, timer = 0;
   window.addEventListener('resize', () => {
     clearTimeout(timer);
     timer = setTimeout(() => { if (document.body.clientWidth !== width) { width = document.body.clientWidth; redraw(); } }, 120);
   });
-  document.documentElement.dataset.ready = 'true';
 }
 
 start();

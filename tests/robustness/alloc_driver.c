@@ -20,6 +20,7 @@ static void run_child(long n, int argc, char **argv, FILE *err)
     dup2(fileno(err), STDERR_FILENO);
     if (!freopen("/dev/null", "w", stdout))
         _exit(98);
+    setenv("GOMP_SPINCOUNT", "1000", 1); /* else the program starts itself anew, and that is this driver */
     sg_alloc_fail_after(n);
     int code = stategrad_main(argc, argv);
     sg_alloc_fail_after(-1);
