@@ -5,8 +5,8 @@
 
 #include <stdlib.h>
 
-static sg_status write_all(const char *html, const char *figures, sg_run *const *runs, const char *const *paths, size_t n,
-                           sg_error *err)
+static sg_status write_all(const char *html, const char *figures, sg_run *const *runs,
+                           const char *const *paths, size_t n, sg_error *err)
 {
     sg_status st = SG_OK;
     size_t written;
@@ -51,7 +51,8 @@ static int run(int argc, char **argv)
 
 const command cmd_report = {
     "report", "RUN.nc...", "curves, heatmaps, tables of one run or several as one self-contained page",
-    "Writes one HTML file that needs nothing else: no network, no server. Several runs are shown side by side and\n"
+    "Writes one HTML file that needs nothing else: no network, no server. Several runs are shown side by "
+    "side and\n"
     "overlaid, on the same axes. --figures writes the charts as SVG and PDF for papers. Examples:\n"
     "  stategrad report run.nc -o report.html\n"
     "  stategrad report lstm.nc gru.nc -o both.html --figures figures",

@@ -52,8 +52,9 @@ static int add_lines(sg_show *s, const char *path)
             fprintf(stderr, "stategrad: %s:%zu: a NUL byte: not a text\n", path, number);
             code = EXIT_FAILED;
         } else if (!is_blank(line) && sg_show_sentences(s) == MAX_LINES) {
-            fprintf(stderr, "stategrad: %s:%zu: more than %d sentences; for a corpus there is stategrad analyze\n", path,
-                    number, MAX_LINES);
+            fprintf(stderr,
+                    "stategrad: %s:%zu: more than %d sentences; for a corpus there is stategrad analyze\n",
+                    path, number, MAX_LINES);
             code = EXIT_FAILED;
         } else if (!is_blank(line) && (st = sg_show_add(s, line, &err)) != SG_OK) {
             fprintf(stderr, "stategrad: %s:%zu: %s\n", path, number, err.msg);
@@ -112,7 +113,8 @@ static int show(const char *model_path, const sg_import_config *import, const ch
     return st == SG_OK ? code : fail(st, &err);
 }
 
-/* --state, --target and --contrast into cfg; -1, or the exit code to leave with. *words is the caller's to free. */
+/* --state, --target and --contrast into cfg; -1, or the exit code to leave with. *words is the caller's to
+ * free. */
 static int settle(sg_show_config *cfg, const char *state, const char *contrast, char **words)
 {
     if (state && strcmp(state, "cell") && strcmp(state, "hidden"))
@@ -125,7 +127,8 @@ static int settle(sg_show_config *cfg, const char *state, const char *contrast, 
         return -1;
     *words = strdup(contrast);
     if (!*words || !split_contrast(*words, &cfg->target, &cfg->against))
-        return misuse("show: --contrast %s: two words with a slash between them expected, like are/is", contrast);
+        return misuse("show: --contrast %s: two words with a slash between them expected, like are/is",
+                      contrast);
     return -1;
 }
 
@@ -137,9 +140,12 @@ static int run(int argc, char **argv)
     model_options model = {0};
     const option table[] = {
         {"text", 't', OPT_STRING, &text, "TEXT", "the sentence", 0, 0},
-        {"output", 'o', OPT_STRING, &html, "FILE", "write a page in which a click on a word shows what is left of it", 0, 0},
-        {"target", 0, OPT_STRING, &cfg.target, "WORD", "also: log p(WORD) after each word, by its gradient", 0, 0},
-        {"contrast", 0, OPT_STRING, &contrast, "A/B", "also: logit(A) - logit(B) after each word, by its gradient", 0, 0},
+        {"output", 'o', OPT_STRING, &html, "FILE",
+         "write a page in which a click on a word shows what is left of it", 0, 0},
+        {"target", 0, OPT_STRING, &cfg.target, "WORD", "also: log p(WORD) after each word, by its gradient",
+         0, 0},
+        {"contrast", 0, OPT_STRING, &contrast, "A/B",
+         "also: logit(A) - logit(B) after each word, by its gradient", 0, 0},
         {"state", 0, OPT_STRING, &state, "KIND", "cell or hidden (LSTM: cell; others: hidden)", 0, 0},
         {"layer", 0, OPT_SIZE, &cfg.layer, "N", "1 = lowest (the top one)", 1, 1e6},
         {"json", 0, OPT_FLAG, &json, NULL, "one JSON object on standard output", 0, 0},
@@ -173,9 +179,12 @@ done:
 
 const command cmd_show = {
     "show", "MODEL [FILE|-]", "one sentence: what of each word is still there at each later word",
-    "Reads a sentence (--text), or a file or standard input with one sentence a line, each from a zero state, and shows\n"
-    "for each pair of words how much the state at the later one still depends on the earlier one: the norm of the\n"
-    "state gradient, relative to that at the word itself. With --target or --contrast also what the prediction uses:\n"
+    "Reads a sentence (--text), or a file or standard input with one sentence a line, each from a zero "
+    "state, and shows\n"
+    "for each pair of words how much the state at the later one still depends on the earlier one: the norm "
+    "of the\n"
+    "state gradient, relative to that at the word itself. With --target or --contrast also what the "
+    "prediction uses:\n"
     "the gradient of that score by each word's embedding, times the embedding. Examples:\n"
     "  stategrad show model.safetensors --text \"the keys to the cabinet are on the table\"\n"
     "  stategrad show model.safetensors --text \"the keys to the cabinet\" --contrast are/is -o show.html",

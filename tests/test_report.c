@@ -1,4 +1,5 @@
-/* What stands between users' texts and the page or the terminal: JSON for script elements, columns for terminals. */
+/* What stands between users' texts and the page or the terminal: JSON for script elements, columns for
+ * terminals. */
 #include "test_util.h"
 
 #include "report/assets.h"
@@ -88,7 +89,9 @@ static void test_terminal_text(void **state)
     check_text("abcdef", 4, 1, "abc…");
     check_text("abcd", 4, 1, "abcd");
     check_text("\033[2J\n\x7f\xC2\x9B", 20, 0, "?[2J???");
-    check_text("a\xE2\x80\xAE" "b\xE2\x81\xA6", 20, 0, "a?b?");
+    check_text("a\xE2\x80\xAE"
+               "b\xE2\x81\xA6",
+               20, 0, "a?b?");
     check_text("\xFF\xC3", 20, 0, "??");
     check_text("", 3, 1, "   ");
 }
@@ -98,8 +101,9 @@ static void test_assets(void **state)
     (void)state;
     const char *data;
     size_t size;
-    for (const char *const *name = (const char *const[]){"report.html", "show.html", "vega.min.js", "vega-lite.min.js",
-                                                         "curves.vl.json", "words.vl.json", NULL};
+    for (const char *const *name =
+             (const char *const[]){"report.html", "show.html", "vega.min.js", "vega-lite.min.js",
+                                   "curves.vl.json", "words.vl.json", NULL};
          *name; name++) {
         assert_true(report_asset(*name, &data, &size));
         assert_true(size > 100 && data[size] == '\0');

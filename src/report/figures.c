@@ -37,8 +37,9 @@ static sg_status write_one(const char *path, bool pdf, const char *created, draw
     sg_status st = SG_OK;
     sg_outfile *out = NULL;
     TRY(sg_outfile_open(&out, path, err));
-    cairo_surface_t *surface = (pdf ? cairo_pdf_surface_create_for_stream : cairo_svg_surface_create_for_stream)(
-        put, sg_outfile_stream(out), PLOT_WIDTH, PLOT_HEIGHT);
+    cairo_surface_t *surface =
+        (pdf ? cairo_pdf_surface_create_for_stream
+             : cairo_svg_surface_create_for_stream)(put, sg_outfile_stream(out), PLOT_WIDTH, PLOT_HEIGHT);
     if (!pdf)
         cairo_svg_surface_set_document_unit(surface, CAIRO_SVG_UNIT_PT);
     else if (created)
@@ -61,11 +62,13 @@ done:
     return st;
 }
 
-static sg_status write_figure(const context *x, const char *name, drawing *draw, const void *what, sg_error *err)
+static sg_status write_figure(const context *x, const char *name, drawing *draw, const void *what,
+                              sg_error *err)
 {
     char path[4096];
     for (int pdf = 0; pdf < 2; pdf++) {
-        int n = snprintf(path, sizeof path, "%s/%s%s-%s.%s", x->dir, x->prefix, name, x->group, pdf ? "pdf" : "svg");
+        int n = snprintf(path, sizeof path, "%s/%s%s-%s.%s", x->dir, x->prefix, name, x->group,
+                         pdf ? "pdf" : "svg");
         if (n < 0 || (size_t)n >= sizeof path)
             return sg_fail(err, SG_EINVAL, "figures: %s: the folder's name is too long", x->dir);
         sg_status st = write_one(path, pdf, sg_run_attribute(x->r, "created"), draw, what, err);
@@ -79,12 +82,13 @@ static sg_status write_figure(const context *x, const char *name, drawing *draw,
 /* ---- reading ---- */
 
 /* (class c of) a variable by delay, first entry of a further dimension; false: not in the file. out (D). */
-static sg_status by_delay(const context *x, const char *group, const char *variable, const size_t *leading, size_t n_leading,
-                          size_t last, double *out, bool *there, sg_error *err)
+static sg_status by_delay(const context *x, const char *group, const char *variable, const size_t *leading,
+                          size_t n_leading, size_t last, double *out, bool *there, sg_error *err)
 {
     size_t rank, shape[SG_RUN_MAX_DIMS], start[SG_RUN_MAX_DIMS] = {0}, count[SG_RUN_MAX_DIMS];
-    *there = sg_run_shape(x->r, group, variable, &rank, shape) && rank > n_leading && shape[n_leading] == x->D &&
-             rank <= n_leading + 2 && (rank == n_leading + 1 || last < shape[rank - 1]);
+    *there = sg_run_shape(x->r, group, variable, &rank, shape) && rank > n_leading &&
+             shape[n_leading] == x->D && rank <= n_leading + 2 &&
+             (rank == n_leading + 1 || last < shape[rank - 1]);
     for (size_t d = 0; d < x->D; d++)
         out[d] = NAN;
     if (!*there)
@@ -118,8 +122,8 @@ typedef struct {
     bool log_y, unit_range;
     size_t D, n;
     const char *names[SHOWN_CLASSES];
-    bool black_first;          /* the first series is "all" */
-    double *x, *y, *low, *high; /* (D), (n,D) */
+    bool black_first;                                 /* the first series is "all" */
+    double *x, *y, *low, *high;                       /* (D), (n,D) */
     double *base, *random, *random_low, *random_high; /* (D) untrained "all"; random directions */
     bool has_base, has_random;
 } curves;
@@ -163,7 +167,10 @@ static void draw_curves(cairo_t *c, const void *what)
 {
     const curves *k = what;
     plot p;
-    plot_frame f = {.title = k->title, .x_label = "delay d (words)", .y_label = k->y_label, .log_y = k->log_y,
+    plot_frame f = {.title = k->title,
+                    .x_label = "delay d (words)",
+                    .y_label = k->y_label,
+                    .log_y = k->log_y,
                     .x1 = k->D > 1 ? (double)(k->D - 1) : 1};
     range_of(k, &f.y0, &f.y1);
     plot_begin(&p, c, &f);
@@ -263,7 +270,8 @@ static sg_status property_figure(const context *x, bool cosine, sg_error *err)
     TRY(curves_new(&k, x, n, err));
     for (size_t i = 0; i < n; i++) {
         const size_t leading[2] = {i, 0};
-        double *const out[] = {k.y + i * x->D, k.low + i * x->D, k.high + i * x->D, k.random, k.random_low, k.random_high};
+        double *const out[] = {k.y + i * x->D, k.low + i * x->D, k.high + i * x->D,
+                               k.random,       k.random_low,     k.random_high};
         k.names[i] = sg_run_property_name(x->r, i);
         for (size_t s = 0; s < (i ? 3 : 6); s++) {
             snprintf(variable, sizeof variable, "%s%s", base, suffixes[s]);
@@ -272,7 +280,8 @@ static sg_status property_figure(const context *x, bool cosine, sg_error *err)
             k.has_random = s >= 3 ? found : k.has_random;
         }
     }
-    snprintf(label, sizeof label, cosine ? "cosine with the first %zu directions" : "relative memory", last + 1);
+    snprintf(label, sizeof label, cosine ? "cosine with the first %zu directions" : "relative memory",
+             last + 1);
     snprintf(k.title, sizeof k.title, "properties by delay, class all, %s", x->group);
     k.y_label = label, k.unit_range = true;
     if (there)
@@ -288,9 +297,9 @@ typedef struct {
     char title[200], low[32], high[32];
     const char *y_label, *scale_title, *middle;
     size_t D, rows;
-    const char **names;  /* (rows) or NULL: 1 .. rows */
-    double *t;           /* (rows,D) place on the colour scale */
-    bool *dots;          /* (rows,D) */
+    const char **names; /* (rows) or NULL: 1 .. rows */
+    double *t;          /* (rows,D) place on the colour scale */
+    bool *dots;         /* (rows,D) */
     bool diverging;
 } heatmap;
 
@@ -299,9 +308,17 @@ static void draw_heatmap(cairo_t *c, const void *what)
     const heatmap *k = what;
     plot p;
     plot_colour bar[64];
-    plot_frame f = {.title = k->title, .x_label = "delay d (words)", .y_label = k->y_label, .x0 = -0.5,
-                    .x1 = (double)k->D - 0.5, .y0 = (double)k->rows - 0.5, .y1 = -0.5, .left = k->names ? 92 : 48,
-                    .right = 80, .y_names = k->names, .n_names = k->names ? k->rows : 0};
+    plot_frame f = {.title = k->title,
+                    .x_label = "delay d (words)",
+                    .y_label = k->y_label,
+                    .x0 = -0.5,
+                    .x1 = (double)k->D - 0.5,
+                    .y0 = (double)k->rows - 0.5,
+                    .y1 = -0.5,
+                    .left = k->names ? 92 : 48,
+                    .right = 80,
+                    .y_names = k->names,
+                    .n_names = k->names ? k->rows : 0};
     if (!k->names)
         f.y0 += 1, f.y1 += 1;
     plot_begin(&p, c, &f);
@@ -352,8 +369,8 @@ static sg_status classes_figure(const context *x, sg_error *err)
     }
     for (size_t i = 0; i < rows * D; i++)
         k.t[i] /= most;
-    snprintf(k.title, sizeof k.title, "largest singular value by class, over %s, %s", tested ? "a random class of its size" : "all words",
-             x->group);
+    snprintf(k.title, sizeof k.title, "largest singular value by class, over %s, %s",
+             tested ? "a random class of its size" : "all words", x->group);
     snprintf(k.low, sizeof k.low, "%.2g", exp(-most)), snprintf(k.high, sizeof k.high, "%.2g", exp(most));
     k.scale_title = "ratio";
     TRY(write_figure(x, "classes", draw_heatmap, &k, err));
@@ -367,7 +384,8 @@ static sg_status spectrum_figure(const context *x, sg_error *err)
     sg_status st = SG_OK;
     const size_t D = x->D, rows = x->rank < 64 ? x->rank : 64;
     double least = INFINITY, most = 0;
-    heatmap k = {.D = D, .rows = rows, .y_label = "direction k", .scale_title = "singular value", .middle = "(log)"};
+    heatmap k = {
+        .D = D, .rows = rows, .y_label = "direction k", .scale_title = "singular value", .middle = "(log)"};
     const size_t start[3] = {0}, count[3] = {1, D, rows};
     double *S = sg_calloc(D, rows * sizeof *S);
     k.t = sg_calloc(rows, D * sizeof *k.t);
@@ -408,8 +426,15 @@ static void draw_words(cairo_t *c, const void *what)
     double most = 0;
     for (size_t i = 0; i < k->n; i++)
         most = fmax(most, fabs(k->by[i]));
-    plot_frame f = {.title = k->title, .x_label = "projection (standard deviations)", .x0 = -most * 1.05, .x1 = most * 1.05,
-                    .y0 = (double)k->n - 0.4, .y1 = -0.6, .left = 110, .right = 30, .y_names = (const char *const *)k->names,
+    plot_frame f = {.title = k->title,
+                    .x_label = "projection (standard deviations)",
+                    .x0 = -most * 1.05,
+                    .x1 = most * 1.05,
+                    .y0 = (double)k->n - 0.4,
+                    .y1 = -0.6,
+                    .left = 110,
+                    .right = 30,
+                    .y_names = (const char *const *)k->names,
                     .n_names = k->n};
     plot_begin(&p, c, &f);
     for (size_t i = 0; i < k->n; i++)
@@ -436,7 +461,8 @@ static sg_status words_figure(const context *x, sg_error *err)
     n = words_furthest(w, p, -1, 0, WORDS_TOP, ids);
     for (size_t i = n; i-- > 0; k.n++)
         k.names[k.n] = w->names[ids[i]], k.by[k.n] = p[ids[i]];
-    snprintf(k.title, sizeof k.title, "words furthest along the best kept direction, delay %zu, class all, %s", delay, x->group);
+    snprintf(k.title, sizeof k.title,
+             "words furthest along the best kept direction, delay %zu, class all, %s", delay, x->group);
     if (k.n)
         TRY(write_figure(x, "words", draw_words, &k, err));
 done:
@@ -447,7 +473,8 @@ done:
 
 /* ---- several runs in one ---- */
 
-static sg_status overlay_figure(const context *x, sg_run *const *runs, const char *const *paths, size_t n, sg_error *err)
+static sg_status overlay_figure(const context *x, sg_run *const *runs, const char *const *paths, size_t n,
+                                sg_error *err)
 {
     sg_status st = SG_OK;
     size_t longest = 0;
@@ -500,8 +527,8 @@ done:
     return st;
 }
 
-sg_status sg_report_figures(const char *folder, sg_run *const *runs, const char *const *paths, size_t n, size_t *written,
-                            sg_error *err)
+sg_status sg_report_figures(const char *folder, sg_run *const *runs, const char *const *paths, size_t n,
+                            size_t *written, sg_error *err)
 {
     sg_status st = SG_OK;
     char prefix[32];
@@ -517,7 +544,11 @@ sg_status sg_report_figures(const char *folder, sg_run *const *runs, const char 
         TRY(run_figures(&x, err));
     }
     for (size_t g = 0; n > 1 && g < sg_run_groups(runs[0]); g++) {
-        context x = {.dir = folder, .prefix = "", .r = runs[0], .written = written, .group = sg_run_group_name(runs[0], g)};
+        context x = {.dir = folder,
+                     .prefix = "",
+                     .r = runs[0],
+                     .written = written,
+                     .group = sg_run_group_name(runs[0], g)};
         if (!strncmp(x.group, "layer", 5))
             TRY(overlay_figure(&x, runs, paths, n, err));
     }

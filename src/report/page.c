@@ -1,13 +1,14 @@
-/* page.c - a page from its template. Assets are ours and go in as they are; what comes from users goes through
- * json_out alone, and the scripts show it as text nodes only. */
+/* page.c - a page from its template. Assets are ours and go in as they are; what comes from users goes
+ * through json_out alone, and the scripts show it as text nodes only. */
 #include "base/base_internal.h"
 #include "report/assets.h"
 #include "report/report_internal.h"
 
 #include <string.h>
 
-sg_status page_write(FILE *f, const char *template, sg_status (*data)(json_out *j, const void *ctx, sg_error *err),
-                     const void *ctx, sg_error *err)
+sg_status page_write(FILE *f, const char *template,
+                     sg_status (*data)(json_out *j, const void *ctx, sg_error *err), const void *ctx,
+                     sg_error *err)
 {
     const char *text, *mark, *end, *asset;
     size_t size;
@@ -26,7 +27,8 @@ sg_status page_write(FILE *f, const char *template, sg_status (*data)(json_out *
         } else if (report_asset(name, &asset, &size)) {
             fwrite(asset, 1, size, f);
         } else {
-            return sg_fail(err, SG_EFORMAT, "report: template %s asks for '%s', which is no asset", template, name);
+            return sg_fail(err, SG_EFORMAT, "report: template %s asks for '%s', which is no asset", template,
+                           name);
         }
     }
     fputs(text, f);

@@ -11,7 +11,7 @@ static const double text_size = 8, title_size = 9;
 plot_colour plot_palette(size_t i)
 {
     static const plot_colour colours[] = {
-        {0, 0.447, 0.698}, {0.835, 0.369, 0}, {0, 0.620, 0.451}, {0.8, 0.475, 0.655},
+        {0, 0.447, 0.698}, {0.835, 0.369, 0},     {0, 0.620, 0.451},     {0.8, 0.475, 0.655},
         {0.902, 0.624, 0}, {0.337, 0.706, 0.914}, {0.533, 0.133, 0.333}, {0.6, 0.6, 0.2},
     };
     return colours[i % (sizeof colours / sizeof *colours)];
@@ -41,7 +41,8 @@ plot_colour plot_viridis(double t)
 
 plot_colour plot_diverging(double t)
 {
-    static const plot_colour blue = {0, 0.447, 0.698}, white = {0.957, 0.957, 0.949}, orange = {0.835, 0.369, 0};
+    static const plot_colour blue = {0, 0.447, 0.698}, white = {0.957, 0.957, 0.949},
+                             orange = {0.835, 0.369, 0};
     t = clamp(t, -1, 1);
     return t < 0 ? between(white, blue, -t) : between(white, orange, t);
 }
@@ -76,7 +77,8 @@ static const plot_colour black = {0.1, 0.1, 0.1}, grey = {0.35, 0.35, 0.35}, fai
 
 static void select_font(cairo_t *c, double size, bool bold)
 {
-    cairo_select_font_face(c, "Helvetica", CAIRO_FONT_SLANT_NORMAL, bold ? CAIRO_FONT_WEIGHT_BOLD : CAIRO_FONT_WEIGHT_NORMAL);
+    cairo_select_font_face(c, "Helvetica", CAIRO_FONT_SLANT_NORMAL,
+                           bold ? CAIRO_FONT_WEIGHT_BOLD : CAIRO_FONT_WEIGHT_NORMAL);
     cairo_set_font_size(c, size);
 }
 
@@ -244,12 +246,14 @@ static void clip(plot *p)
     cairo_clip(p->c);
 }
 
-void plot_band(plot *p, size_t n, const double *x, const double *low, const double *high, plot_colour k, double alpha)
+void plot_band(plot *p, size_t n, const double *x, const double *low, const double *high, plot_colour k,
+               double alpha)
 {
     clip(p);
     ink(p, k, alpha);
     for (size_t i = 0; i + 1 < n; i++) { /* piece by piece: a gap in the data is a gap in the band */
-        double a = p->f.log_y ? fmax(low[i], p->f.y0) : low[i], b = p->f.log_y ? fmax(low[i + 1], p->f.y0) : low[i + 1];
+        double a = p->f.log_y ? fmax(low[i], p->f.y0) : low[i],
+               b = p->f.log_y ? fmax(low[i + 1], p->f.y0) : low[i + 1];
         double y[4] = {at_y(p, a), at_y(p, b), at_y(p, high[i + 1]), at_y(p, high[i])};
         double u = at_x(p, x[i]), v = at_x(p, x[i + 1]);
         if (!isfinite(low[i] + low[i + 1] + y[0] + y[1] + y[2] + y[3] + u + v))
@@ -292,9 +296,13 @@ void plot_line(plot *p, size_t n, const double *x, const double *y, plot_colour 
 
 static void mark(plot *p, double x, double y, plot_colour k, int shape)
 {
-    static const double corners[][9] = { /* number of corners, then x, y of each */
-        {0}, {4, -1, -1, 1, -1, 1, 1, -1, 1}, {3, 0, -1.3, 1.2, 1, -1.2, 1}, {4, 0, -1.4, 1.2, 0, 0, 1.4, -1.2, 0},
-        {0}, {3, 0, 1.3, 1.2, -1, -1.2, -1}};
+    static const double corners[][9] = {/* number of corners, then x, y of each */
+                                        {0},
+                                        {4, -1, -1, 1, -1, 1, 1, -1, 1},
+                                        {3, 0, -1.3, 1.2, 1, -1.2, 1},
+                                        {4, 0, -1.4, 1.2, 0, 0, 1.4, -1.2, 0},
+                                        {0},
+                                        {3, 0, 1.3, 1.2, -1, -1.2, -1}};
     const double size = 2;
     ink(p, k, 1);
     if (shape % 6 == 4) {
@@ -313,7 +321,8 @@ static void mark(plot *p, double x, double y, plot_colour k, int shape)
     cairo_fill(p->c);
 }
 
-void plot_marks(plot *p, size_t n, const double *x, const double *y, plot_colour k, int shape, size_t first, size_t step)
+void plot_marks(plot *p, size_t n, const double *x, const double *y, plot_colour k, int shape, size_t first,
+                size_t step)
 {
     clip(p);
     for (size_t i = first; i < n; i += step) {
@@ -381,15 +390,16 @@ void plot_key_box(plot *p, const char *name, plot_colour k, double alpha)
     cairo_fill(p->c);
 }
 
-void plot_scale(plot *p, const char *title, const plot_colour *k, size_t n, const char *low, const char *middle,
-                const char *high)
+void plot_scale(plot *p, const char *title, const plot_colour *k, size_t n, const char *low,
+                const char *middle, const char *high)
 {
     const double x = p->right + 14, top = p->top + 14, height = 120;
     ink(p, black, 1);
     plot_text(p, x - 4, p->top + 4, 0, text_size, title, PLOT_WIDTH - x);
     for (size_t i = n; i-- > 0;) {
         ink(p, k[i], 1);
-        cairo_rectangle(p->c, x, top + height * (double)(n - 1 - i) / (double)n, 9, height / (double)n + (i ? 0.4 : 0));
+        cairo_rectangle(p->c, x, top + height * (double)(n - 1 - i) / (double)n, 9,
+                        height / (double)n + (i ? 0.4 : 0));
         cairo_fill(p->c);
     }
     ink(p, black, 1);

@@ -5,12 +5,14 @@
 #include "report/json_out.h"
 #include "stategrad/report.h"
 
-/* Writes the asset `template` to f with every @@NAME@@ replaced: @@DATA@@ by what data() writes, any other NAME by
- * the asset of that name, as it is. SG_EFORMAT: names a part that is not there. */
-sg_status page_write(FILE *f, const char *template, sg_status (*data)(json_out *j, const void *ctx, sg_error *err),
-                     const void *ctx, sg_error *err);
+/* Writes the asset `template` to f with every @@NAME@@ replaced: @@DATA@@ by what data() writes, any other
+ * NAME by the asset of that name, as it is. SG_EFORMAT: names a part that is not there. */
+sg_status page_write(FILE *f, const char *template,
+                     sg_status (*data)(json_out *j, const void *ctx, sg_error *err), const void *ctx,
+                     sg_error *err);
 
-/* One run as a JSON object: {file, attributes, delays, classes, ..., groups: [{name, baseline, values, missing}]}. */
+/* One run as a JSON object: {file, attributes, delays, classes, ..., groups: [{name, baseline, values,
+ * missing}]}. */
 sg_status run_data_write(json_out *j, sg_run *r, const char *path, sg_error *err);
 
 /* The words along the best directions of a run as a JSON object; {missing: why} where the run holds none. */

@@ -7,10 +7,10 @@
 
 /* How a variable of a group is cut for the page. */
 typedef enum {
-    WHOLE,    /* as it is */
-    FIRST,    /* entry 0 of the last dimension (rank) */
-    LEADING,  /* as many entries of the last dimension as the page has room for */
-    SUBSPACE  /* entries 0, 1, 2, 4, 9, 19 of the last dimension: the first 1, 2, 3, 5, 10, 20 vectors */
+    WHOLE,   /* as it is */
+    FIRST,   /* entry 0 of the last dimension (rank) */
+    LEADING, /* as many entries of the last dimension as the page has room for */
+    SUBSPACE /* entries 0, 1, 2, 4, 9, 19 of the last dimension: the first 1, 2, 3, 5, 10, 20 vectors */
 } cut;
 
 typedef struct {

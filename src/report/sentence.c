@@ -19,7 +19,8 @@ static sg_status find_word(const sg_show *s, const char *word, int32_t *id, sg_e
 {
     *id = sg_vocab_id(sg_model_vocab(s->model), word, strlen(word));
     if (*id < 0)
-        return sg_fail(err, SG_EINVAL, "show: '%s' is not in the model's vocabulary: its score cannot be taken", word);
+        return sg_fail(err, SG_EINVAL,
+                       "show: '%s' is not in the model's vocabulary: its score cannot be taken", word);
     return SG_OK;
 }
 
@@ -48,7 +49,8 @@ sg_status sg_show_new(sg_show **out, const sg_model *m, const sg_show_config *cf
     if (cfg->layer > shape->layers)
         return sg_fail(err, SG_EINVAL, "show: layer %zu, the model has %zu", cfg->layer, shape->layers);
     if (cfg->state == SG_STATE_CELL && !lstm)
-        return sg_fail(err, SG_EINVAL, "show: a %s has no cell state, only a hidden one", sg_cell_name(shape->cell));
+        return sg_fail(err, SG_EINVAL, "show: a %s has no cell state, only a hidden one",
+                       sg_cell_name(shape->cell));
     if (cfg->target && !shape->has_decoder)
         return sg_fail(err, SG_EINVAL, "show: the model has no decoder: it scores no words");
     if (!(s = sg_calloc(1, sizeof *s)))
@@ -58,7 +60,8 @@ sg_status sg_show_new(sg_show **out, const sg_model *m, const sg_show_config *cf
     s->cfg.state = cfg->state ? cfg->state : lstm ? SG_STATE_CELL : SG_STATE_HIDDEN;
     s->H = shape->hidden[s->cfg.layer - 1], s->E = shape->embedding;
     if (cfg->target) {
-        if (!(s->target = sg_strdup(cfg->target)) || (cfg->against && !(s->against = sg_strdup(cfg->against))))
+        if (!(s->target = sg_strdup(cfg->target)) ||
+            (cfg->against && !(s->against = sg_strdup(cfg->against))))
             TRY(sg_fail(err, SG_ENOMEM, "show: no memory"));
         TRY(find_word(s, s->target, &s->target_id, err));
         if (s->against)
@@ -103,7 +106,8 @@ static size_t next_word(const char *text, size_t size, size_t *at, sg_unit unit)
     size_t n = 0;
     if (unit == SG_UNIT_CHAR)
         return *at < size ? utf8_length((const unsigned char *)text + *at, size - *at) : 0;
-    for (size_t blank; *at < size && (blank = utf8_space((const unsigned char *)text + *at, size - *at)); *at += blank)
+    for (size_t blank; *at < size && (blank = utf8_space((const unsigned char *)text + *at, size - *at));
+         *at += blank)
         ;
     while (*at + n < size && !utf8_space((const unsigned char *)text + *at + n, size - *at - n))
         n += utf8_length((const unsigned char *)text + *at + n, size - *at - n);
@@ -111,8 +115,8 @@ static size_t next_word(const char *text, size_t size, size_t *at, sg_unit unit)
 }
 
 /* The pieces that the model's tokenizer makes of a word, each shown as it stands in the vocabulary. */
-static sg_status read_pieces(sentence *x, const sg_vocab *vocab, const char *word, size_t length, int32_t *ids,
-                             sg_error *err)
+static sg_status read_pieces(sentence *x, const sg_vocab *vocab, const char *word, size_t length,
+                             int32_t *ids, sg_error *err)
 {
     int32_t *pieces = NULL;
     size_t room = 0, n = 0;
@@ -122,7 +126,8 @@ static sg_status read_pieces(sentence *x, const sg_vocab *vocab, const char *wor
         if (x->T == MAX_WORDS)
             TRY(sg_fail(err, SG_EINVAL, "show: a sentence of more than %d words: cut it", (int)MAX_WORDS));
         if (pieces[i] < 0)
-            TRY(sg_fail(err, SG_EINVAL, "show: '%.*s' has a piece that is not in the model's vocabulary", (int)length, word));
+            TRY(sg_fail(err, SG_EINVAL, "show: '%.*s' has a piece that is not in the model's vocabulary",
+                        (int)length, word));
         x->unknown[x->T] = pieces[i] == sg_vocab_unk(vocab);
         ids[x->T] = pieces[i];
         if (!(x->text[x->T] = sg_strdup(sg_vocab_word(vocab, (size_t)pieces[i]))))
@@ -140,7 +145,8 @@ static sg_status read_words(sentence *x, const sg_show *s, const char *text, int
     const sg_unit unit = sg_model_get_shape(s->model)->unit;
     size_t size = strlen(text), n;
     if (utf8_valid_prefix(text, size) != size)
-        return sg_fail(err, SG_EFORMAT, "show: the text is not UTF-8 at byte %zu", utf8_valid_prefix(text, size));
+        return sg_fail(err, SG_EFORMAT, "show: the text is not UTF-8 at byte %zu",
+                       utf8_valid_prefix(text, size));
     for (size_t at = 0; (n = next_word(text, size, &at, unit)); at += n) {
         if (x->T == MAX_WORDS)
             return sg_fail(err, SG_EINVAL, "show: a sentence of more than %d words: cut it", (int)MAX_WORDS);
@@ -152,7 +158,8 @@ static sg_status read_words(sentence *x, const sg_show *s, const char *text, int
         }
         int32_t id = sg_vocab_id(vocab, text + at, n), unk = sg_vocab_unk(vocab);
         if (id < 0 && unk < 0)
-            return sg_fail(err, SG_EINVAL, "show: '%.*s' is not in the model's vocabulary, which has no <unk>", (int)n,
+            return sg_fail(err, SG_EINVAL,
+                           "show: '%.*s' is not in the model's vocabulary, which has no <unk>", (int)n,
                            text + at);
         x->unknown[x->T] = id < 0;
         ids[x->T] = id < 0 ? unk : id;
@@ -209,7 +216,9 @@ static double score(const sg_show *s, const float *h, work *k)
     for (size_t i = 0; i < V; i++) {
         z[i] = bias ? bias->data[i] : 0;
         for (size_t j = 0; j < H; j++) {
-            double a = shape->output == SG_OUTPUT_RELU ? fmax(h[j], 0) : shape->output == SG_OUTPUT_TANH ? tanh(h[j]) : h[j];
+            double a = shape->output == SG_OUTPUT_RELU   ? fmax(h[j], 0)
+                       : shape->output == SG_OUTPUT_TANH ? tanh(h[j])
+                                                         : h[j];
             z[i] += W[i * H + j] * a;
         }
         most = fmax(most, z[i]);
@@ -230,12 +239,15 @@ static double score(const sg_show *s, const float *h, work *k)
         for (size_t j = 0; j < H && z[i] != 0; j++)
             k->dh[j] += z[i] * W[i * H + j];
     for (size_t j = 0; j < H; j++)
-        k->dh[j] *= shape->output == SG_OUTPUT_RELU ? h[j] > 0 : shape->output == SG_OUTPUT_TANH ? 1 - tanh(h[j]) * tanh(h[j]) : 1;
+        k->dh[j] *= shape->output == SG_OUTPUT_RELU   ? h[j] > 0
+                    : shape->output == SG_OUTPUT_TANH ? 1 - tanh(h[j]) * tanh(h[j])
+                                                      : 1;
     return y;
 }
 
 /* Row t of the score's matrices; G's room may hold a top layer of another size than the state shown. */
-static void score_row(sentence *x, const sg_show *s, const sg_gradient *g, const int32_t *ids, size_t t, work *k)
+static void score_row(sentence *x, const sg_show *s, const sg_gradient *g, const int32_t *ids, size_t t,
+                      work *k)
 {
     const sg_model_shape *shape = sg_model_get_shape(s->model);
     const size_t E = s->E, L = shape->layers, H = shape->hidden[L - 1];
@@ -267,7 +279,8 @@ static sg_status compute(sentence *x, const sg_show *s, const int32_t *ids, work
             sg_gradient_get(g, s->cfg.layer, s->cfg.state, t - i, k->G);
             double norm = frobenius(s->H * s->E, k->G);
             if (!isfinite(norm))
-                TRY(sg_fail(err, SG_ENONFINITE, "show: the gradient from word %zu to word %zu is not finite", i + 1, t + 1));
+                TRY(sg_fail(err, SG_ENONFINITE, "show: the gradient from word %zu to word %zu is not finite",
+                            i + 1, t + 1));
             x->frobenius[t * T + i] = norm;
             TRY(spectral(&x->spectral[t * T + i], s, k, norm, err));
         }
@@ -283,8 +296,9 @@ static sg_status take_room(sentence *x, work *k, const sg_show *s, sg_error *err
 {
     const sg_model_shape *shape = sg_model_get_shape(s->model);
     const size_t H = s->H, E = s->E, top = shape->hidden[shape->layers - 1], T = x->T, r = H < E ? H : E;
-    bool ok = (k->G = sg_calloc(H > top ? H : top, E * sizeof *k->G)) && (k->A = sg_calloc(H, E * sizeof *k->A)) &&
-              (k->gram = sg_calloc(r, r * sizeof *k->gram)) && (k->w = sg_calloc(r, sizeof *k->w)) &&
+    bool ok = (k->G = sg_calloc(H > top ? H : top, E * sizeof *k->G)) &&
+              (k->A = sg_calloc(H, E * sizeof *k->A)) && (k->gram = sg_calloc(r, r * sizeof *k->gram)) &&
+              (k->w = sg_calloc(r, sizeof *k->w)) &&
               (x->frobenius = sg_calloc(T, T * sizeof *x->frobenius)) &&
               (x->spectral = sg_calloc(T, T * sizeof *x->spectral));
     if (ok && s->target)
@@ -314,6 +328,7 @@ sg_status sg_show_add(sg_show *s, const char *text, sg_error *err)
     x = (sentence){0};
 done:
     sentence_clear(&x);
-    sg_free(ids), sg_free(k.G), sg_free(k.A), sg_free(k.gram), sg_free(k.w), sg_free(k.z), sg_free(k.dh), sg_free(k.g);
+    sg_free(ids), sg_free(k.G), sg_free(k.A), sg_free(k.gram), sg_free(k.w), sg_free(k.z), sg_free(k.dh),
+        sg_free(k.g);
     return st;
 }

@@ -30,16 +30,21 @@ static void number(char text[16], double x, int width)
     if (size < 1e-9)
         snprintf(text, 16, "%*d", width, 0);
     else if (size < 0.005)
-        snprintf(text, 16, "%*s%s1e-%d", width - (x < 0 ? 5 : 4), "", x < 0 ? "-" : "", (int)lround(-log10(size)));
+        snprintf(text, 16, "%*s%s1e-%d", width - (x < 0 ? 5 : 4), "", x < 0 ? "-" : "",
+                 (int)lround(-log10(size)));
     else
-        snprintf(text, 16, "%*.*f", width, width < 6 && size >= 9.95 ? 0 : width < 6 && size >= 0.995 ? 1 : 2, x);
+        snprintf(text, 16, "%*.*f", width,
+                 width < 6 && size >= 9.95    ? 0
+                 : width < 6 && size >= 0.995 ? 1
+                                              : 2,
+                 x);
 }
 
 typedef struct {
     FILE *f;
     const sentence *x;
-    int cell;      /* characters of a column */
-    bool numbers;  /* print them, or colour alone */
+    int cell;     /* characters of a column */
+    bool numbers; /* print them, or colour alone */
     bool colour;
 } triangle;
 
@@ -65,8 +70,8 @@ static int unit_of(const double *m, size_t n, double *most)
     return *most > 0 && *most < 0.1 ? (int)floor(log10(*most)) : 0;
 }
 
-/* Rows: words read; columns: words now. left: values are divided by the diagonal; else by 10^unit, and strength is by
- * the largest. */
+/* Rows: words read; columns: words now. left: values are divided by the diagonal; else by 10^unit, and
+ * strength is by the largest. */
 static void draw(const triangle *p, const double *m, bool left, int unit, double most)
 {
     const size_t T = p->x->T;
@@ -99,7 +104,9 @@ static void sentence_text(FILE *f, const sg_show *s, const sentence *x, size_t w
     if (width && x->T * 8 > room)
         p.cell = x->T * 5 <= room || !colour ? 5 : 3;
     p.numbers = p.cell > 3;
-    fprintf(f, "What is left of each word (row) at each later word (column): |d %s / d embedding|, 1 at the word itself\n",
+    fprintf(f,
+            "What is left of each word (row) at each later word (column): |d %s / d embedding|, 1 at the "
+            "word itself\n",
             show_state_name(s));
     double most = 1; /* a network may amplify what it read: then the largest is full colour */
     for (size_t i = 0; i < x->T * x->T; i++)

@@ -13,7 +13,8 @@ static int is_unsafe(const unsigned char *s, size_t n)
     if (n == 2)
         return s[0] == 0xC2 && s[1] < 0xA0;
     if (n == 3 && s[0] == 0xE2)
-        return (s[1] == 0x80 && s[2] >= 0xA8 && s[2] <= 0xAE) || (s[1] == 0x81 && s[2] >= 0xA6 && s[2] <= 0xA9);
+        return (s[1] == 0x80 && s[2] >= 0xA8 && s[2] <= 0xAE) ||
+               (s[1] == 0x81 && s[2] >= 0xA6 && s[2] <= 0xA9);
     return 0;
 }
 

@@ -1,4 +1,5 @@
-/* text_out.h - words of users on a terminal: no control character reaches it, columns are counted in characters. */
+/* text_out.h - words of users on a terminal: no control character reaches it, columns are counted in
+ * characters. */
 #ifndef SG_REPORT_TEXT_OUT_H
 #define SG_REPORT_TEXT_OUT_H
 

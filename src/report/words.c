@@ -71,7 +71,8 @@ static sg_status read_members(words *w, sg_run *r, sg_error *err)
         TRY(sg_run_read(r, NULL, name, NULL, NULL, x, err));
         for (size_t i = 0; i < n; i++) {
             if (!(x[i] >= 0 && x[i] < (double)bound))
-                TRY(sg_fail(err, SG_EFORMAT, "words: %s[%zu] is %g, expected 0 .. %zu", name, i, x[i], bound - 1));
+                TRY(sg_fail(err, SG_EFORMAT, "words: %s[%zu] is %g, expected 0 .. %zu", name, i, x[i],
+                            bound - 1));
             (which ? w->member_class : w->member_word)[i] = (size_t)x[i];
         }
     }
@@ -126,8 +127,8 @@ void words_free(words *w)
     sg_free(w);
 }
 
-sg_status words_along(const words *w, sg_run *r, const char *group, size_t c, size_t d, size_t n, double *v, double *p,
-                      sg_error *err)
+sg_status words_along(const words *w, sg_run *r, const char *group, size_t c, size_t d, size_t n, double *v,
+                      double *p, sg_error *err)
 {
     size_t rank, shape[SG_RUN_MAX_DIMS];
     const size_t start[4] = {c, d, 0, 0}, count[4] = {1, 1, n, w->E};
@@ -143,7 +144,8 @@ size_t words_furthest(const words *w, const double *p, double sign, double min_c
 {
     size_t n = 0;
     for (size_t i = 0; i < w->V && top; i++) {
-        if (!(w->counts[i] >= min_count) || !isfinite(p[i]) || (n == top && !(sign * p[i] > sign * p[ids[n - 1]])))
+        if (!(w->counts[i] >= min_count) || !isfinite(p[i]) ||
+            (n == top && !(sign * p[i] > sign * p[ids[n - 1]])))
             continue;
         size_t at = n < top ? n++ : top - 1;
         for (; at > 0 && sign * p[i] > sign * p[ids[at - 1]]; at--)

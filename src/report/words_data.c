@@ -1,5 +1,6 @@
-/* words_data.c - the words along the best directions as JSON for the page: for each state, class, some delays and the
- * first directions the furthest words at both ends. Words are numbered in a list of their own, as they come. */
+/* words_data.c - the words along the best directions as JSON for the page: for each state, class, some delays
+ * and the first directions the furthest words at both ends. Words are numbered in a list of their own, as
+ * they come. */
 #include "base/base_internal.h"
 #include "report/report_internal.h"
 #include "report/words.h"
@@ -17,11 +18,11 @@ typedef struct {
     sg_run *r;
     words *w;
     size_t delays[N_SOME + 1], n_delays, classes;
-    size_t *number;     /* (V) 1 + place in the list, 0: not yet in it */
-    size_t *listed;     /* (V) ids in the list */
+    size_t *number; /* (V) 1 + place in the list, 0: not yet in it */
+    size_t *listed; /* (V) ids in the list */
     size_t n_listed;
-    double *v, *p;      /* (DIRECTIONS,E), (DIRECTIONS,V) */
-    double *targets;    /* (P + C - 1, E) unit vectors: properties, then classes 1 ..; NaN where not known */
+    double *v, *p;   /* (DIRECTIONS,E), (DIRECTIONS,V) */
+    double *targets; /* (P + C - 1, E) unit vectors: properties, then classes 1 ..; NaN where not known */
     size_t n_targets;
 } writer;
 

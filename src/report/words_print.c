@@ -30,12 +30,12 @@ typedef struct {
     const sg_words_config *cfg;
     const char *group;
     size_t n_directions;
-    size_t *up, *down;      /* (top) ids of the words at the two ends */
-    double *v, *p, *S;      /* vectors (n,E), projections (n,V), singular values (n) */
-    double *targets;        /* (n_targets,E) unit vectors of classes and properties */
-    alignment *aligned;     /* (n_targets) */
+    size_t *up, *down;  /* (top) ids of the words at the two ends */
+    double *v, *p, *S;  /* vectors (n,E), projections (n,V), singular values (n) */
+    double *targets;    /* (n_targets,E) unit vectors of classes and properties */
+    alignment *aligned; /* (n_targets) */
     size_t n_targets;
-    double random_high;     /* 97.5 % of |cosine| with a random vector */
+    double random_high; /* 97.5 % of |cosine| with a random vector */
 } view;
 
 static sg_status find_group(view *x, sg_error *err)
@@ -45,11 +45,13 @@ static sg_status find_group(view *x, sg_error *err)
         if (x->cfg->group ? strcmp(name, x->cfg->group) : strncmp(name, "layer", 5))
             continue;
         x->group = name;
-        x->n_directions = x->cfg->directions < sg_run_rank(x->run, g) ? x->cfg->directions : sg_run_rank(x->run, g);
+        x->n_directions =
+            x->cfg->directions < sg_run_rank(x->run, g) ? x->cfg->directions : sg_run_rank(x->run, g);
         break;
     }
     if (!x->group)
-        return sg_fail(err, SG_EINVAL, "words: the run holds no group %s", x->cfg->group ? x->cfg->group : "layerN");
+        return sg_fail(err, SG_EINVAL, "words: the run holds no group %s",
+                       x->cfg->group ? x->cfg->group : "layerN");
     if (x->cfg->class_index >= sg_run_classes(x->run))
         return sg_fail(err, SG_EINVAL, "words: class %zu, the run has %zu", x->cfg->class_index,
                        sg_run_classes(x->run));
@@ -67,15 +69,17 @@ static sg_status collect(view *x, sg_error *err)
     const size_t C = sg_run_classes(x->run), P = sg_run_properties(x->run);
     const size_t start[3] = {x->cfg->class_index, x->cfg->delay, 0}, count[3] = {1, 1, n};
     x->up = sg_calloc(top, sizeof *x->up), x->down = sg_calloc(top, sizeof *x->down);
-    x->v = sg_calloc(n * E, sizeof *x->v), x->p = sg_calloc(n * V, sizeof *x->p), x->S = sg_calloc(n, sizeof *x->S);
-    x->targets = sg_calloc((C + P) * E, sizeof *x->targets), x->aligned = sg_calloc(C + P, sizeof *x->aligned);
+    x->v = sg_calloc(n * E, sizeof *x->v), x->p = sg_calloc(n * V, sizeof *x->p),
+    x->S = sg_calloc(n, sizeof *x->S);
+    x->targets = sg_calloc((C + P) * E, sizeof *x->targets),
+    x->aligned = sg_calloc(C + P, sizeof *x->aligned);
     if (!x->up || !x->down || !x->v || !x->p || !x->S || !x->targets || !x->aligned)
         TRY(sg_fail(err, SG_ENOMEM, "words: no memory for %zu words", V));
     TRY(words_along(x->w, x->run, x->group, start[0], start[1], n, x->v, x->p, err));
     TRY(sg_run_read(x->run, x->group, "singular_value", start, count, x->S, err));
     if (n && !isfinite(x->v[0]))
-        TRY(sg_fail(err, SG_EFORMAT, "words: %s has no directions for class %s at delay %zu (too few pairs)", x->group,
-                    sg_run_class_name(x->run, start[0]), start[1]));
+        TRY(sg_fail(err, SG_EFORMAT, "words: %s has no directions for class %s at delay %zu (too few pairs)",
+                    x->group, sg_run_class_name(x->run, start[0]), start[1]));
     for (size_t p = 0; p < P; p++) {
         bool known;
         TRY(words_property_direction(x->run, p, x->targets + x->n_targets * E, &known, err));
@@ -154,8 +158,10 @@ static void text_half(const view *x, const double *p, const size_t *ids, size_t 
 static void text_direction(const view *x, size_t k, size_t n_up, size_t n_down, const alignment *a)
 {
     const double *p = x->p + k * x->w->V;
-    fprintf(x->f, "\ndirection %zu   singular value %.4g, %.0f %% of the first\n", k + 1, x->S[k], 100 * x->S[k] / x->S[0]);
-    fprintf(x->f, "  %-39s   %s\n", "+    word              count classes", "-    word              count classes");
+    fprintf(x->f, "\ndirection %zu   singular value %.4g, %.0f %% of the first\n", k + 1, x->S[k],
+            100 * x->S[k] / x->S[0]);
+    fprintf(x->f, "  %-39s   %s\n", "+    word              count classes",
+            "-    word              count classes");
     for (size_t i = 0; i < n_up || i < n_down; i++) {
         text_half(x, p, x->up, n_up, i);
         fputs("  ", x->f);
@@ -245,7 +251,8 @@ sg_status sg_words_write(FILE *f, sg_run *r, const sg_words_config *cfg, bool js
     else {
         fprintf(f, "%s, class ", x.group);
         text_put(f, sg_run_class_name(r, cfg->class_index), 40, 0);
-        fprintf(f, ", delay %zu: the words furthest along the %zu best kept directions\n", cfg->delay, x.n_directions);
+        fprintf(f, ", delay %zu: the words furthest along the %zu best kept directions\n", cfg->delay,
+                x.n_directions);
     }
     const size_t top = cfg->top < x.w->V ? cfg->top : x.w->V;
     for (size_t k = 0; k < x.n_directions; k++) {
