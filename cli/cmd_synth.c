@@ -13,10 +13,9 @@ static int run(int argc, char **argv)
     const option table[] = {
         {"output", 'o', OPT_STRING, &folder, "DIR", "where: each kind gets a folder of its name there", 0, 0},
         {"kind", 'k', OPT_STRING, &kind, "KIND", "copy, agreement, variance, independent or all (all)", 0, 0},
-        {"tokens", 'n', OPT_U64, &cfg.tokens, "N", "tokens of train.txt; valid and test have a tenth each (60000)", 100,
-         1e12},
-        {"distance", 0, OPT_SIZE, &cfg.distance, "K", "tokens to remember: copy (4), agreement up to (4), variance (3)", 1,
-         100},
+        {"tokens", 'n', OPT_U64, &cfg.tokens, "N", "tokens of train.txt; valid, test a tenth each (60000)",
+         100, 1e12},
+        {"distance", 0, OPT_SIZE, &cfg.distance, "K", "tokens to remember: copy 4, agreement 4, variance 3", 1, 100},
         {"seed", 0, OPT_U64, &cfg.seed, "S", "of the random numbers (1)", 0, 0},
         {"quiet", 'q', OPT_FLAG, &quiet, NULL, "no word when all went well", 0, 0},
         {0},
@@ -55,12 +54,14 @@ const command cmd_synth = {
         "               SRC is remembered up to delay K-1 and dropped, FILL never\n"
         "  agreement    the number of a noun (NN, NNS) decides its verb after 1 .. K adverbs: the property number is\n"
         "               kept up to the verb and dropped after it\n"
-        "  variance     three binary features; wide and narrow are of equal use, but narrow varies 8 times less in the\n"
-        "               embeddings (embeddings.txt: train --embeddings FILE --freeze-embeddings), weak is as small and\n"
-        "               of less use: only --normalize covariance ranks wide and narrow above weak\n"
+        "  variance     three binary features; wide and narrow are of equal use, but narrow varies 8 times\n"
+        "               less in the embeddings (embeddings.txt: train --embeddings FILE --freeze-embeddings),\n"
+        "               weak is as small and of less use: only --normalize covariance ranks wide and narrow\n"
+        "               above weak\n"
         "  independent  every word is drawn by itself: nothing to remember, classes A and B do not differ\n"
-        "Each has train.txt, valid.txt and test.txt (word/tag: --format tagged), words.txt (--classes words:FILE), and a\n"
-        "README with what is true, the entropy that no model can go below, and the commands to run.\n\n"
+        "Each has train.txt, valid.txt and test.txt (word/tag: --format tagged), words.txt (--classes\n"
+        "words:FILE), and a README with what is true, the entropy that no model can go below, and the\n"
+        "commands to run.\n\n"
         "example: stategrad synth -o synth && cat synth/copy/README",
     .run = run,
 };

@@ -93,8 +93,11 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     memory_file file = memory_file_of(data + 1, size - 1);
     const char *path = file.path, *written_path;
     bool chars = data[0] % 4 == 3;
-    sg_corpus_config cfg = {.paths = &path, .n_paths = 1, .format = formats[data[0] % 4],
-                            .unit = chars ? SG_UNIT_CHAR : SG_UNIT_WORD, .eos = !(data[0] & 4)};
+    sg_corpus_config cfg = {.paths = &path,
+                            .n_paths = 1,
+                            .format = formats[data[0] % 4],
+                            .unit = chars ? SG_UNIT_CHAR : SG_UNIT_WORD,
+                            .eos = !(data[0] & 4)};
     reading one, two;
     sg_error err = {0};
     sg_status st = read_all(&one, &cfg, &err);
@@ -111,7 +114,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
             again.paths = &written_path;
             must(read_all(&two, &again, &err) == SG_OK);
             /* a byte-order mark may stand anywhere but at the start of what was written */
-            must(two.digest == one.digest || !memcmp(one.text, "\xef\xbb\xbf", one.length < 3 ? one.length : 3));
+            must(two.digest == one.digest ||
+                 !memcmp(one.text, "\xef\xbb\xbf", one.length < 3 ? one.length : 3));
             free(two.text);
             memory_file_close(&written);
         }

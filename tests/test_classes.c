@@ -11,8 +11,8 @@ typedef struct {
 } analysed;
 
 /* The corpus read with specs; vocabulary: its own words (and counts), or `words` without counts. */
-static sg_status analyse(analysed *a, const char *path, sg_format format, const char *const *specs, size_t n_specs,
-                         const char *const *words, size_t n_words)
+static sg_status analyse(analysed *a, const char *path, sg_format format, const char *const *specs,
+                         size_t n_specs, const char *const *words, size_t n_words)
 {
     sg_corpus_config cfg = config_of(&path, 1);
     cfg.format = format;
@@ -55,7 +55,8 @@ static void expect_classes(const analysed *a, const char *classes, const char *t
                               (unsigned long long)sg_stream_class_tokens(a->stream, k, c));
         for (size_t i = 0; i < n_words; i++) {
             n += (size_t)snprintf(found + n, sizeof found - n, "%s%s*%llu", i ? "," : "",
-                                  sg_vocab_word(a->vocab, (size_t)words[i].id), (unsigned long long)words[i].count);
+                                  sg_vocab_word(a->vocab, (size_t)words[i].id),
+                                  (unsigned long long)words[i].count);
             assert_int_equal(sg_classes_word_count(k, c, words[i].id), words[i].count);
         }
     }
@@ -74,26 +75,27 @@ static void expect_classes(const analysed *a, const char *classes, const char *t
     assert_string_equal(found, tokens);
 }
 
-#define EXPECT(path, format, words, n_words, classes_text, tokens_text, ...)                                          \
-    do {                                                                                                              \
-        const char *specs_[] = {__VA_ARGS__};                                                                         \
-        analysed a_;                                                                                                  \
-        sg_status st_ = analyse(&a_, path, format, specs_, sizeof specs_ / sizeof *specs_, words, n_words);           \
-        if (st_ != SG_OK)                                                                                             \
-            fail_msg("status %d: %s", (int)st_, a_.err.msg);                                                          \
-        expect_classes(&a_, classes_text, tokens_text);                                                               \
-        analysed_free(&a_);                                                                                           \
+#define EXPECT(path, format, words, n_words, classes_text, tokens_text, ...)                                 \
+    do {                                                                                                     \
+        const char *specs_[] = {__VA_ARGS__};                                                                \
+        analysed a_;                                                                                         \
+        sg_status st_ = analyse(&a_, path, format, specs_, sizeof specs_ / sizeof *specs_, words, n_words);  \
+        if (st_ != SG_OK)                                                                                    \
+            fail_msg("status %d: %s", (int)st_, a_.err.msg);                                                 \
+        expect_classes(&a_, classes_text, tokens_text);                                                      \
+        analysed_free(&a_);                                                                                  \
     } while (0)
 
-#define EXPECT_ERROR(path, format, status, part, ...)                                                                 \
-    do {                                                                                                              \
-        const char *specs_[] = {__VA_ARGS__};                                                                         \
-        analysed a_;                                                                                                  \
-        sg_status st_ = analyse(&a_, path, format, specs_, sizeof specs_ / sizeof *specs_, NULL, 0);                  \
-        if (st_ != (status) || !strstr(a_.err.msg, part))                                                             \
-            fail_msg("status %d, expected %d; '%s', expected '...%s...'", (int)st_, (int)(status), a_.err.msg, part); \
-        assert_null(a_.stream);                                                                                       \
-        analysed_free(&a_);                                                                                           \
+#define EXPECT_ERROR(path, format, status, part, ...)                                                        \
+    do {                                                                                                     \
+        const char *specs_[] = {__VA_ARGS__};                                                                \
+        analysed a_;                                                                                         \
+        sg_status st_ = analyse(&a_, path, format, specs_, sizeof specs_ / sizeof *specs_, NULL, 0);         \
+        if (st_ != (status) || !strstr(a_.err.msg, part))                                                    \
+            fail_msg("status %d, expected %d; '%s', expected '...%s...'", (int)st_, (int)(status),           \
+                     a_.err.msg, part);                                                                      \
+        assert_null(a_.stream);                                                                              \
+        analysed_free(&a_);                                                                                  \
     } while (0)
 
 static const char *spec_of(const char *kind, const char *path)
@@ -120,25 +122,29 @@ static void test_tags(void **state)
     EXPECT(corpus, SG_FORMAT_TAGGED, NULL, 0,
            "all:8=the*2,run*2,<eos>*2,dogs*1,;*1 DT:2=the*2 NNS:1=dogs*1 VB:1=run*1 NN:1=run*1 ::1=;*1",
            "0,1 0,2 0,3 0 0,1 0,4 0,5 0", "tags");
-    const char *groups = write_text(&tmp, "g", "# parts of speech\nnoun: NN NNS\nverb: VB VBD\nnoun: NNP\n\nplural: NNS\n");
+    const char *groups =
+        write_text(&tmp, "g", "# parts of speech\nnoun: NN NNS\nverb: VB VBD\nnoun: NNP\n\nplural: NNS\n");
     EXPECT(corpus, SG_FORMAT_TAGGED, NULL, 0,
            "all:8=the*2,run*2,<eos>*2,dogs*1,;*1 noun:2=run*1,dogs*1 verb:1=run*1 plural:1=dogs*1",
            "0 0,1,3 0,2 0 0 0,1 0 0", with_groups("tags", groups));
     /* fine tags and groups together; a name that is there already is told apart */
     const char *clash = write_text(&tmp, "g", "DT: DT\nall: NN NNS\n");
-    EXPECT(corpus, SG_FORMAT_TAGGED, NULL, 0,
-           "all:8=the*2,run*2,<eos>*2,dogs*1,;*1 DT:2=the*2 tags:all:2=run*1,dogs*1 tags:DT:2=the*2 NNS:1=dogs*1 "
-           "VB:1=run*1 NN:1=run*1 ::1=;*1",
-           "0,1,3 0,2,4 0,5 0 0,1,3 0,2,6 0,7 0", with_groups("tags", clash), "tags");
+    EXPECT(
+        corpus, SG_FORMAT_TAGGED, NULL, 0,
+        "all:8=the*2,run*2,<eos>*2,dogs*1,;*1 DT:2=the*2 tags:all:2=run*1,dogs*1 tags:DT:2=the*2 NNS:1=dogs*1 "
+        "VB:1=run*1 NN:1=run*1 ::1=;*1",
+        "0,1,3 0,2,4 0,5 0 0,1,3 0,2,6 0,7 0", with_groups("tags", clash), "tags");
 }
 
 static void test_tags_file(void **state)
 {
-    const char *corpus = write_text(&tmp, "c", "the dogs\nrun\n"), *tags = write_text(&tmp, "t", "DT NNS\nVB\n"),
-               *groups = write_text(&tmp, "g", "noun: NNS\n");
-    EXPECT(corpus, SG_FORMAT_TEXT, NULL, 0, "all:5=<eos>*2,the*1,dogs*1,run*1 noun:1=dogs*1 DT:1=the*1 NNS:1=dogs*1 VB:1=run*1",
+    const char *corpus = write_text(&tmp, "c", "the dogs\nrun\n"),
+               *tags = write_text(&tmp, "t", "DT NNS\nVB\n"), *groups = write_text(&tmp, "g", "noun: NNS\n");
+    EXPECT(corpus, SG_FORMAT_TEXT, NULL, 0,
+           "all:5=<eos>*2,the*1,dogs*1,run*1 noun:1=dogs*1 DT:1=the*1 NNS:1=dogs*1 VB:1=run*1",
            "0,2 0,1,3 0 0,4 0", with_groups(spec_of("tags:", tags), groups), spec_of("tags:", tags));
-    EXPECT_ERROR(corpus, SG_FORMAT_TEXT, SG_EINVAL, "there is a tags file already", spec_of("tags:", tags), "tags:other");
+    EXPECT_ERROR(corpus, SG_FORMAT_TEXT, SG_EINVAL, "there is a tags file already", spec_of("tags:", tags),
+                 "tags:other");
     EXPECT_ERROR(corpus, SG_FORMAT_TEXT, SG_EFORMAT, "2 tags, expected 1",
                  spec_of("tags:", write_text(&tmp, "t", "DT NNS\nVB VB\n")));
     EXPECT_ERROR(corpus, SG_FORMAT_TEXT, SG_EIO, "No such file", "tags:/nonexistent/t");
@@ -146,14 +152,17 @@ static void test_tags_file(void **state)
 
 static void test_conllu(void **state)
 {
-    const char *corpus = write_text(&tmp, "c.conllu",
-                                    "1\tdogs\tdog\tNOUN\tNNS\tNumber=Plur|Case=Nom\t_\t_\t_\t_\n"
-                                    "2\trun\trun\tVERB\tVBP\tNumber=Plur\t_\t_\t_\t_\n3\t!\t!\tPUNCT\t_\t_\t_\t_\t_\t_\n\n");
-    EXPECT(corpus, SG_FORMAT_AUTO, NULL, 0,
-           "all:4=dogs*1,run*1,!*1,<eos>*1 NOUN:1=dogs*1 NNS:1=dogs*1 Number=Plur:2=dogs*1,run*1 Case=Nom:1=dogs*1 "
-           "VERB:1=run*1 VBP:1=run*1 PUNCT:1=!*1",
-           "0,1,2,3,4 0,3,5,6 0,7 0", "upos", "xpos", "feats");
-    EXPECT(corpus, SG_FORMAT_AUTO, NULL, 0, "all:4=dogs*1,run*1,!*1,<eos>*1 NNS:1=dogs*1 VBP:1=run*1", "0,1 0,2 0 0", "tags");
+    const char *corpus =
+        write_text(&tmp, "c.conllu",
+                   "1\tdogs\tdog\tNOUN\tNNS\tNumber=Plur|Case=Nom\t_\t_\t_\t_\n"
+                   "2\trun\trun\tVERB\tVBP\tNumber=Plur\t_\t_\t_\t_\n3\t!\t!\tPUNCT\t_\t_\t_\t_\t_\t_\n\n");
+    EXPECT(
+        corpus, SG_FORMAT_AUTO, NULL, 0,
+        "all:4=dogs*1,run*1,!*1,<eos>*1 NOUN:1=dogs*1 NNS:1=dogs*1 Number=Plur:2=dogs*1,run*1 Case=Nom:1=dogs*1 "
+        "VERB:1=run*1 VBP:1=run*1 PUNCT:1=!*1",
+        "0,1,2,3,4 0,3,5,6 0,7 0", "upos", "xpos", "feats");
+    EXPECT(corpus, SG_FORMAT_AUTO, NULL, 0, "all:4=dogs*1,run*1,!*1,<eos>*1 NNS:1=dogs*1 VBP:1=run*1",
+           "0,1 0,2 0 0", "tags");
 }
 
 static void test_words_and_lexicon(void **state)
@@ -164,9 +173,10 @@ static void test_words_and_lexicon(void **state)
            "all:7=the*2,dogs*1,run*1,to*1,dog*1,<eos>*1 pets:3=dogs*1,run*1,dog*1 big animals:1=dogs*1",
            "0 0,1,2 0,1 0 0 0,1 0", spec_of("words:", words));
     const char *lexicon = write_text(&tmp, "l", "dog NN\ndogs NNS VBZ\nrun VB NN\n\nxx FW\ndog VB\n");
-    EXPECT(corpus, SG_FORMAT_TEXT, NULL, 0,
-           "all:7=the*2,dogs*1,run*1,to*1,dog*1,<eos>*1 NNS:1=dogs*1 VBZ:1=dogs*1 VB:2=run*1,dog*1 NN:2=run*1,dog*1",
-           "0 0,1,2 0,3,4 0 0 0,3,4 0", spec_of("lexicon:", lexicon));
+    EXPECT(
+        corpus, SG_FORMAT_TEXT, NULL, 0,
+        "all:7=the*2,dogs*1,run*1,to*1,dog*1,<eos>*1 NNS:1=dogs*1 VBZ:1=dogs*1 VB:2=run*1,dog*1 NN:2=run*1,dog*1",
+        "0 0,1,2 0,3,4 0 0 0,3,4 0", spec_of("lexicon:", lexicon));
     const char *groups = write_text(&tmp, "g", "noun: NN NNS\nverb: VB VBZ\n");
     EXPECT(corpus, SG_FORMAT_TEXT, NULL, 0,
            "all:7=the*2,dogs*1,run*1,to*1,dog*1,<eos>*1 noun:3=dogs*1,run*1,dog*1 verb:3=dogs*1,run*1,dog*1",
@@ -179,12 +189,14 @@ static void test_words_and_lexicon(void **state)
                        write_text(&tmp, "g2", "noun: NN NNS NN\n")),
            "tags");
     const char *animal = write_text(&tmp, "g", "animal: pets horses\n");
-    EXPECT(corpus, SG_FORMAT_TEXT, NULL, 0, "all:7=the*2,dogs*1,run*1,to*1,dog*1,<eos>*1 animal:3=dogs*1,run*1,dog*1",
-           "0 0,1 0,1 0 0 0,1 0", with_groups(spec_of("words:", words), animal));
+    EXPECT(corpus, SG_FORMAT_TEXT, NULL, 0,
+           "all:7=the*2,dogs*1,run*1,to*1,dog*1,<eos>*1 animal:3=dogs*1,run*1,dog*1", "0 0,1 0,1 0 0 0,1 0",
+           with_groups(spec_of("words:", words), animal));
     /* words are compared as they stand in the text: dogs is outside this vocabulary, and still a pet */
     const char *few[] = {"the", "dog", "<unk>", "<eos>"};
-    EXPECT(corpus, SG_FORMAT_TEXT, few, 4, "all:7=the*2,dog*1,<eos>*1 pets:3=dog*1 big animals:1=",
-           "0 0,1,2 0,1 0 0 0,1 0", spec_of("words:", words));
+    EXPECT(corpus, SG_FORMAT_TEXT, few, 4,
+           "all:7=the*2,dog*1,<eos>*1 pets:3=dog*1 big animals:1=", "0 0,1,2 0,1 0 0 0,1 0",
+           spec_of("words:", words));
 }
 
 static void test_frequency(void **state)
@@ -206,7 +218,8 @@ static void test_frequency(void **state)
     assert_int_equal(sg_stream_info(a.stream)->unclassed, 0);
     analysed_free(&a);
     /* counts not known: ranked in the corpus, whatever the ids; what is outside has a band of its own */
-    const char *words[] = {"w9", "w8", "w7", "w6", "w5", "w4", "w3", "w2", "w1", "w0", "<eos>", "<unk>", "w10"};
+    const char *words[] = {"w9", "w8", "w7", "w6",    "w5",    "w4", "w3",
+                           "w2", "w1", "w0", "<eos>", "<unk>", "w10"};
     assert_int_equal(analyse(&a, corpus, SG_FORMAT_TEXT, &spec, 1, words, 13), SG_OK);
     assert_int_equal(sg_classes_count(a.classes), 4);
     assert_int_equal(sg_stream_class_tokens(a.stream, a.classes, 1), 75);
@@ -240,7 +253,8 @@ static void test_counts(void **state)
 
 static void test_errors(void **state)
 {
-    const char *corpus = write_text(&tmp, "c", "the dogs\n"), *tagged = write_text(&tmp, "ct", "a/X\n"), *file;
+    const char *corpus = write_text(&tmp, "c", "the dogs\n"), *tagged = write_text(&tmp, "ct", "a/X\n"),
+               *file;
     EXPECT_ERROR(corpus, SG_FORMAT_TEXT, SG_EINVAL, "'nouns': expected upos, xpos", "nouns");
     EXPECT_ERROR(corpus, SG_FORMAT_TEXT, SG_EINVAL, "'': expected upos", "");
     EXPECT_ERROR(corpus, SG_FORMAT_TEXT, SG_EINVAL, "'upos:x': expected", "upos:x");
@@ -249,15 +263,20 @@ static void test_errors(void **state)
     EXPECT_ERROR(corpus, SG_FORMAT_TEXT, SG_EINVAL, "name of the file is missing", "tags,groups=");
     EXPECT_ERROR(corpus, SG_FORMAT_TEXT, SG_EINVAL, "given twice", "frequency", "frequency");
     EXPECT_ERROR(corpus, SG_FORMAT_TEXT, SG_EINVAL, "no groups", "frequency,groups=x");
-    EXPECT_ERROR(corpus, SG_FORMAT_TEXT, SG_EINVAL, "'upos': no word of the corpus is in any (a column of CoNLL-U", "upos");
-    EXPECT_ERROR(corpus, SG_FORMAT_TEXT, SG_EINVAL, "'tags': no word of the corpus is in any (word/tag", "tags");
+    EXPECT_ERROR(corpus, SG_FORMAT_TEXT, SG_EINVAL,
+                 "'upos': no word of the corpus is in any (a column of CoNLL-U", "upos");
+    EXPECT_ERROR(corpus, SG_FORMAT_TEXT, SG_EINVAL, "'tags': no word of the corpus is in any (word/tag",
+                 "tags");
     EXPECT_ERROR(corpus, SG_FORMAT_TEXT, SG_EIO, "/nonexistent/w: No such", "words:/nonexistent/w");
     file = write_text(&tmp, "w", "pets: dogs\nfish: trout\n");
-    EXPECT_ERROR(corpus, SG_FORMAT_TEXT, SG_EINVAL, "w:2: class 'fish': no word of the corpus is in it", spec_of("words:", file));
+    EXPECT_ERROR(corpus, SG_FORMAT_TEXT, SG_EINVAL, "w:2: class 'fish': no word of the corpus is in it",
+                 spec_of("words:", file));
     file = write_text(&tmp, "l", "trout NN\n");
-    EXPECT_ERROR(corpus, SG_FORMAT_TEXT, SG_EINVAL, "no word of the corpus is in any", spec_of("lexicon:", file));
+    EXPECT_ERROR(corpus, SG_FORMAT_TEXT, SG_EINVAL, "no word of the corpus is in any",
+                 spec_of("lexicon:", file));
     file = write_text(&tmp, "g", "noun: X\n\nverb: V\n");
-    EXPECT_ERROR(tagged, SG_FORMAT_TAGGED, SG_EINVAL, "g:3: class 'verb': no word", with_groups("tags", file));
+    EXPECT_ERROR(tagged, SG_FORMAT_TAGGED, SG_EINVAL, "g:3: class 'verb': no word",
+                 with_groups("tags", file));
     static const struct {
         const char *kind, *text, *message;
     } bad[] = {
@@ -274,8 +293,10 @@ static void test_errors(void **state)
         {"upos,groups=", "a: \n", "w:1: 'a' has no tags"},
     };
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++)
-        EXPECT_ERROR(corpus, SG_FORMAT_TEXT, SG_EFORMAT, bad[i].message, spec_of(bad[i].kind, write_text(&tmp, "w", bad[i].text)));
-    EXPECT_ERROR(corpus, SG_FORMAT_TEXT, SG_EFORMAT, "w:2: a NUL byte", spec_of("words:", write_bytes(&tmp, "w", "a: b\n\0", 6)));
+        EXPECT_ERROR(corpus, SG_FORMAT_TEXT, SG_EFORMAT, bad[i].message,
+                     spec_of(bad[i].kind, write_text(&tmp, "w", bad[i].text)));
+    EXPECT_ERROR(corpus, SG_FORMAT_TEXT, SG_EFORMAT, "w:2: a NUL byte",
+                 spec_of("words:", write_bytes(&tmp, "w", "a: b\n\0", 6)));
 }
 
 static void test_too_many(void **state)
@@ -284,17 +305,19 @@ static void test_too_many(void **state)
     size_t n = 0;
     for (size_t i = 0; i < 10001; i++)
         n += (size_t)snprintf(text + n, (1 << 20) - n, "w/T%zu\n", i);
-    EXPECT_ERROR(write_text(&tmp, "c", text), SG_FORMAT_TAGGED, SG_EINVAL, "'T9999' would be class number 10001", "tags");
+    EXPECT_ERROR(write_text(&tmp, "c", text), SG_FORMAT_TAGGED, SG_EINVAL,
+                 "'T9999' would be class number 10001", "tags");
     free(text);
 }
 
 static void test_failing_allocations(void **state)
 {
     const char *corpus = write_text(&tmp, "c", "the/DT dogs/NNS run/VB\nthe/DT run/NN ;/:\n");
-    const char *groups = write_text(&tmp, "g", "noun: NN NNS\nverb: VB\n"), *words = write_text(&tmp, "w", "pets: dogs\n"),
+    const char *groups = write_text(&tmp, "g", "noun: NN NNS\nverb: VB\n"),
+               *words = write_text(&tmp, "w", "pets: dogs\n"),
                *lexicon = write_text(&tmp, "l", "run VB NN\n");
-    const char *specs[] = {"tags", with_groups("tags", groups), spec_of("words:", words), spec_of("lexicon:", lexicon),
-                           "frequency"};
+    const char *specs[] = {"tags", with_groups("tags", groups), spec_of("words:", words),
+                           spec_of("lexicon:", lexicon), "frequency"};
     const char *bare[] = {"the", "dogs", "run", "<eos>", "<unk>"};
     long live = sg_alloc_live();
     bool done = false;
@@ -328,9 +351,14 @@ static int tear_down(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_tags),      cmocka_unit_test(test_tags_file), cmocka_unit_test(test_conllu),
-        cmocka_unit_test(test_frequency), cmocka_unit_test(test_counts),    cmocka_unit_test(test_errors),
-        cmocka_unit_test(test_too_many),  cmocka_unit_test(test_words_and_lexicon),
+        cmocka_unit_test(test_tags),
+        cmocka_unit_test(test_tags_file),
+        cmocka_unit_test(test_conllu),
+        cmocka_unit_test(test_frequency),
+        cmocka_unit_test(test_counts),
+        cmocka_unit_test(test_errors),
+        cmocka_unit_test(test_too_many),
+        cmocka_unit_test(test_words_and_lexicon),
         cmocka_unit_test(test_failing_allocations),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);

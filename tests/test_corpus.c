@@ -26,7 +26,8 @@ static void expect_error(sg_corpus_config cfg, const char *path, sg_status statu
     cfg.n_paths = 1;
     sg_status st = read_tokens(found, sizeof found, &cfg, &err);
     if (st != status || !strstr(err.msg, part) || strchr(err.msg, '\n'))
-        fail_msg("%s: status %d, expected %d; '%s', expected '...%s...'", path, (int)st, (int)status, err.msg, part);
+        fail_msg("%s: status %d, expected %d; '%s', expected '...%s...'", path, (int)st, (int)status, err.msg,
+                 part);
 }
 
 static const sg_corpus_config text = {.eos = true}, no_eos = {.eos = false},
@@ -46,7 +47,11 @@ static void test_text(void **state)
     expect_tokens(text, write_text(&tmp, "a", "a\n "), "|a <eos>|<eos>");
     expect_tokens(no_eos, write_text(&tmp, "a", "the cat\n\nsat .\n"), "|the cat|sat .");
     /* no-break and ideographic spaces part words as they do for Python's split() */
-    expect_tokens(text, write_text(&tmp, "a", "\xc2\xa0" "10\xc2\xa0" "000 \xe3\x80\x80\xe6\x97\xa5\xe3\x80\x80z\xe2\x80\xa8\n"),
+    expect_tokens(text,
+                  write_text(&tmp, "a",
+                             "\xc2\xa0"
+                             "10\xc2\xa0"
+                             "000 \xe3\x80\x80\xe6\x97\xa5\xe3\x80\x80z\xe2\x80\xa8\n"),
                   "|10 000 \xe6\x97\xa5 z <eos>");
 }
 
@@ -67,7 +72,8 @@ static void test_tagged(void **state)
     sg_corpus_config plain = tagged;
     plain.eos = false;
     expect_tokens(plain, write_text(&tmp, "a", "a/b\n\nc/d\n"), "|a~b|c~d");
-    expect_error(tagged, write_text(&tmp, "a", "a/b\nword c/d\n"), SG_EFORMAT, "/a:2: 'word', expected word/tag");
+    expect_error(tagged, write_text(&tmp, "a", "a/b\nword c/d\n"), SG_EFORMAT,
+                 "/a:2: 'word', expected word/tag");
     expect_error(tagged, write_text(&tmp, "a", "/NN\n"), SG_EFORMAT, "a:1: '/NN'");
     expect_error(tagged, write_text(&tmp, "a", "cat/\n"), SG_EFORMAT, "a:1: 'cat/'");
     expect_error(tagged, write_text(&tmp, "a", "x\\/NN\n"), SG_EFORMAT, "a:1: 'x\\/NN'");
@@ -75,21 +81,28 @@ static void test_tagged(void **state)
 
 static void test_conllu(void **state)
 {
-    const char *good = "# sent_id = 1\n1-2\tdon't\t_\t_\t_\t_\t_\t_\t_\t_\n1\tdo\tdo\tAUX\tVBP\tMood=Ind|Tense=Pres\t0\troot\t_\t_\n"
-                       "2\tn't\tnot\tPART\tRB\t_\t1\tadvmod\t_\t_\n2.1\tx\t_\t_\t_\t_\t_\t_\t_\t_\n\n\n# c\n"
-                       "1\tNew York\t_\tPROPN\t_\t_\t0\troot\t_\t_";
+    const char *good =
+        "# sent_id = 1\n1-2\tdon't\t_\t_\t_\t_\t_\t_\t_\t_\n1\tdo\tdo\tAUX\tVBP\tMood=Ind|Tense=Pres\t0\troot\t_\t_\n"
+        "2\tn't\tnot\tPART\tRB\t_\t1\tadvmod\t_\t_\n2.1\tx\t_\t_\t_\t_\t_\t_\t_\t_\n\n\n# c\n"
+        "1\tNew York\t_\tPROPN\t_\t_\t0\troot\t_\t_";
     expect_tokens(conllu, write_text(&tmp, "a", good), "|do~VBP n't~RB <eos>|New York <eos>");
     expect_tokens(text, write_text(&tmp, "b.conllu", good), "|do~VBP n't~RB <eos>|New York <eos>");
-    expect_tokens(conllu, write_text(&tmp, "a", "1\tdo\t_\t_\tVB\t_\t_\t_\t_\t_\r\n\r\n1\tgo\t_\t_\tVB\t_\t_\t_\t_\t_\r\n"),
-                  "|do~VB <eos>|go~VB <eos>");
+    expect_tokens(
+        conllu,
+        write_text(&tmp, "a", "1\tdo\t_\t_\tVB\t_\t_\t_\t_\t_\r\n\r\n1\tgo\t_\t_\tVB\t_\t_\t_\t_\t_\r\n"),
+        "|do~VB <eos>|go~VB <eos>");
     sg_corpus_config plain = conllu;
     plain.eos = false;
     expect_tokens(plain, write_text(&tmp, "a", good), "|do~VBP n't~RB|New York");
     expect_error(conllu, write_text(&tmp, "a", "# x\n1\tdo\tdo\n"), SG_EFORMAT, "a:2: 3 columns");
-    expect_error(conllu, write_text(&tmp, "a", "1 do do AUX VBP _ 0 root _ _\n"), SG_EFORMAT, "a:1: 1 column sep");
-    expect_error(conllu, write_text(&tmp, "a", "x\tdo\t_\t_\t_\t_\t_\t_\t_\t_\n"), SG_EFORMAT, "a:1: 'x' in the first");
-    expect_error(conllu, write_text(&tmp, "a", "1-\tdo\t_\t_\t_\t_\t_\t_\t_\t_\n"), SG_EFORMAT, "'1-' in the first");
-    expect_error(conllu, write_text(&tmp, "a", "1\t\t_\t_\t_\t_\t_\t_\t_\t_\n"), SG_EFORMAT, "second column is empty");
+    expect_error(conllu, write_text(&tmp, "a", "1 do do AUX VBP _ 0 root _ _\n"), SG_EFORMAT,
+                 "a:1: 1 column sep");
+    expect_error(conllu, write_text(&tmp, "a", "x\tdo\t_\t_\t_\t_\t_\t_\t_\t_\n"), SG_EFORMAT,
+                 "a:1: 'x' in the first");
+    expect_error(conllu, write_text(&tmp, "a", "1-\tdo\t_\t_\t_\t_\t_\t_\t_\t_\n"), SG_EFORMAT,
+                 "'1-' in the first");
+    expect_error(conllu, write_text(&tmp, "a", "1\t\t_\t_\t_\t_\t_\t_\t_\t_\n"), SG_EFORMAT,
+                 "second column is empty");
 }
 
 static void test_tags_file(void **state)
@@ -119,8 +132,9 @@ static void test_hostile(void **state)
     expect_error(text, write_bytes(&tmp, "a", "ab\nc\0d\n", 7), SG_EFORMAT, "a:2: a NUL byte");
     expect_error(chars, write_bytes(&tmp, "a", "ab\nc\0d\n", 7), SG_EFORMAT, "a:2: a NUL byte");
     expect_error(conllu, write_bytes(&tmp, "a", "#b\nc\0d\n", 7), SG_EFORMAT, "a:2: a NUL byte");
-    const char *bad[] = {"\xff", "\xc0\x80", "\xe0\x80\x80", "\xf0\x80\x80\x80", "\xed\xa0\x80", "\xf4\x90\x80\x80", "\xf8\x88\x80\x80\x80",
-                         "\x80", "a\xc3", "\xe2\x82", "\xf0\x9f\x98"};
+    const char *bad[] = {"\xff",         "\xc0\x80",         "\xe0\x80\x80",         "\xf0\x80\x80\x80",
+                         "\xed\xa0\x80", "\xf4\x90\x80\x80", "\xf8\x88\x80\x80\x80", "\x80",
+                         "a\xc3",        "\xe2\x82",         "\xf0\x9f\x98"};
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
         char line[32];
         snprintf(line, sizeof line, "ok\n%s\n", bad[i]);
@@ -128,7 +142,12 @@ static void test_hostile(void **state)
         expect_error(text, path, SG_EFORMAT, "a:2: wrong UTF-8");
         expect_error(chars, path, SG_EFORMAT, "a:2: wrong UTF-8");
     }
-    expect_error(text, write_bytes(&tmp, "a", "\xff\xfe" "a\0", 4), SG_EFORMAT, "UTF-16");
+    expect_error(text,
+                 write_bytes(&tmp, "a",
+                             "\xff\xfe"
+                             "a\0",
+                             4),
+                 SG_EFORMAT, "UTF-16");
     expect_error(text, write_text(&tmp, "a.gz", "plain"), SG_EFORMAT, "named .gz");
     expect_error(text, "/nonexistent/file", SG_EIO, "/nonexistent/file: No such file");
     char *large = calloc(1, (1 << 20) + 2);
@@ -157,7 +176,8 @@ static void test_paths(void **state)
     assert_int_equal(symlink(".", inner), 0);
     expect_error(text, folder, SG_EINVAL, "folders inside each other");
     unlink(inner);
-    expect_error(chars, write_text(&tmp, "x.conllu", "# c\n"), SG_EINVAL, "characters are read from plain text");
+    expect_error(chars, write_text(&tmp, "x.conllu", "# c\n"), SG_EINVAL,
+                 "characters are read from plain text");
     /* a space, a newline and a slash at the end of names */
     snprintf(folder, sizeof folder, "%s/a folder\n", tmp.folder);
     mkdir(folder, 0700);
@@ -235,7 +255,9 @@ static char *large_text(size_t *n)
     sg_rng_seed(&r, 7, 0);
     while (k < (1 << 20) - 64) {
         k += (size_t)sprintf(s + k, "w%llu\xc3\xa9\xe6\x97\xa5%s", (unsigned long long)sg_rng_below(&r, 500),
-                             sg_rng_below(&r, 12) ? " " : sg_rng_below(&r, 9) ? "\n" : "\n\n");
+                             sg_rng_below(&r, 12)  ? " "
+                             : sg_rng_below(&r, 9) ? "\n"
+                                                   : "\n\n");
     }
     *n = k;
     return s;
@@ -314,7 +336,8 @@ static void test_same_stream_whatever_the_source(void **state)
     for (half = n / 2; s[half - 1] != '\n'; half++)
         ;
     const char *whole = write_bytes(&tmp, "whole", s, n);
-    const char *parts[] = {write_bytes(&tmp, "part1", s, half), write_bytes(&tmp, "part2", s + half, n - half)};
+    const char *parts[] = {write_bytes(&tmp, "part1", s, half),
+                           write_bytes(&tmp, "part2", s + half, n - half)};
     unsigned char *z = malloc(n);
     const char *zipped = write_bytes(&tmp, "whole.gz", z, gzip_bytes(z, n, s, n));
     char folder[512];
@@ -419,10 +442,12 @@ static int tear_down(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_text),       cmocka_unit_test(test_characters), cmocka_unit_test(test_tagged),
-        cmocka_unit_test(test_conllu),     cmocka_unit_test(test_tags_file),  cmocka_unit_test(test_hostile),
-        cmocka_unit_test(test_paths),      cmocka_unit_test(test_gzip),       cmocka_unit_test(test_spool),
-        cmocka_unit_test(test_same_stream_whatever_the_source),               cmocka_unit_test(test_wikitext),
+        cmocka_unit_test(test_text),      cmocka_unit_test(test_characters),
+        cmocka_unit_test(test_tagged),    cmocka_unit_test(test_conllu),
+        cmocka_unit_test(test_tags_file), cmocka_unit_test(test_hostile),
+        cmocka_unit_test(test_paths),     cmocka_unit_test(test_gzip),
+        cmocka_unit_test(test_spool),     cmocka_unit_test(test_same_stream_whatever_the_source),
+        cmocka_unit_test(test_wikitext),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);
 }

@@ -107,7 +107,8 @@ static void check_agreement(const word *w, size_t n, size_t k)
     for (before = 0; i < n && is(&w[i], "RB"); i++)
         before++;
     assert_true(i < n && is(&w[i], plural ? "VBP" : "VBZ"));
-    assert_true((w[i].form[strlen(w[i].form) - 1] == 's') == !plural && (w[1].form[strlen(w[1].form) - 1] == 's') == plural);
+    assert_true((w[i].form[strlen(w[i].form) - 1] == 's') == !plural &&
+                (w[1].form[strlen(w[1].form) - 1] == 's') == plural);
     for (after = 0, i++; i < n && is(&w[i], "RB"); i++)
         after++;
     assert_int_equal(i, n);
@@ -121,7 +122,8 @@ static void check_independent(const word *w, size_t n, size_t k)
         assert_true(is(&w[i], w[i].form[0] == 'a' ? "A" : "B"));
 }
 
-static void (*const checks[])(const word *, size_t, size_t) = {check_copy, check_agreement, check_variance, check_independent};
+static void (*const checks[])(const word *, size_t, size_t) = {check_copy, check_agreement, check_variance,
+                                                               check_independent};
 
 static void test_rules(void **state)
 {
@@ -130,15 +132,15 @@ static void test_rules(void **state)
         for (size_t k = 1; k < 8; k += 3) {
             sg_synth_config cfg = settings(5000, k);
             assert_ok(sg_synth_write(tmp.folder, kind, &cfg, &err), err);
-            uint64_t n = each_sentence(file_in(tmp.folder, sg_synth_name(kind), "train.txt"), checks[kind], k);
+            uint64_t n =
+                each_sentence(file_in(tmp.folder, sg_synth_name(kind), "train.txt"), checks[kind], k);
             assert_true(n >= 5000 && n < 6500);
             n = each_sentence(file_in(tmp.folder, sg_synth_name(kind), "test.txt"), checks[kind], k);
             assert_true(n >= 500 && n < 1500);
         }
 }
 
-/* The entropy README gives against the one of the counts: of the independent words ln 40 and the line ends, of variance
- * the shares of right echoes. */
+/* The shares of right echoes. */
 static void test_shares(void **state)
 {
     sg_error err = {0};
@@ -243,7 +245,8 @@ static void test_embeddings(void **state)
     assert_true(largest > 0.5 && largest < 5);
     for (int c = 0; c < 3; c++)
         for (int e = 0; e < 10; e++)
-            assert_close(means[2 * c][e] - means[2 * c + 1][e], e == c ? 2 * sizes[c] : 0, 1e-9, 1, halves[2 * c], e);
+            assert_close(means[2 * c][e] - means[2 * c + 1][e], e == c ? 2 * sizes[c] : 0, 1e-9, 1,
+                         halves[2 * c], e);
 }
 
 static void test_errors(void **state)

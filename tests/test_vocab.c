@@ -73,7 +73,8 @@ static void test_limits(void **state)
     const char *text = "b a b c\nd a b\n";
     expect_build_error(text, (sg_vocab_config){.unk = true, .size = 7}, true,
                        "--vocab-size: 7 asked, the corpus has only 6 distinct words");
-    expect_build_error(text, (sg_vocab_config){.unk = true, .size = 2}, true, "--vocab-size: 2 asked, expected at least 3");
+    expect_build_error(text, (sg_vocab_config){.unk = true, .size = 2}, true,
+                       "--vocab-size: 2 asked, expected at least 3");
     expect_build_error(text, (sg_vocab_config){.unk = true, .min_count = 4}, true, "--min-count: no word");
     expect_build_error("", (sg_vocab_config){.unk = true}, true, "an empty corpus");
     expect_build_error(" \n\n", (sg_vocab_config){.unk = true}, false, "an empty corpus");
@@ -117,7 +118,8 @@ static void test_read(void **state)
         {"v.json", "[]", "no words"},
         {"v.json", "[\"\"]", "word 0 is empty"},
         {"v.json", "{\"a\": 0, \"b\": 0}", "has id 0, and another word has it too"},
-        {"v.json", "{\"a\": 0, \"b\": 2}", "the id of 'b' is out of range, expected a whole number from 0 to 1"},
+        {"v.json", "{\"a\": 0, \"b\": 2}",
+         "the id of 'b' is out of range, expected a whole number from 0 to 1"},
         {"v.json", "{\"a\": 0, \"b\": 1.5}", "the id of 'b' is no whole number"},
         {"v.json", "{\"a\": 0, \"a\": 1}", "not JSON: duplicate"},
     };
@@ -126,7 +128,8 @@ static void test_read(void **state)
         sg_error err = {0};
         sg_status st = read_vocab(&v, bad[i].name, bad[i].text, &err);
         if (st != SG_EFORMAT || v || !strstr(err.msg, bad[i].message))
-            fail_msg("%s: status %d, '%s', expected '...%s...'", bad[i].text, (int)st, err.msg, bad[i].message);
+            fail_msg("%s: status %d, '%s', expected '...%s...'", bad[i].text, (int)st, err.msg,
+                     bad[i].message);
     }
     sg_vocab *v;
     sg_error err = {0};
@@ -158,7 +161,8 @@ static void test_special_words(void **state)
 
 static void test_encoding(void **state)
 {
-    const char *words[] = {"the", "<unk>", "</s>", "cat"}, *path = write_text(&tmp, "c", "the dog\ncat <unk>\n");
+    const char *words[] = {"the", "<unk>", "</s>", "cat"},
+               *path = write_text(&tmp, "c", "the dog\ncat <unk>\n");
     const int32_t ids[] = {0, 1, 2, 3, 1, 2};
     const unsigned first[] = {1, 0, 0, 1, 0, 0};
     sg_corpus_config cfg = config_of(&path, 1);
@@ -221,7 +225,8 @@ static void test_cancel(void **state)
     sg_error err = {0};
     assert_ok(sg_vocab_from_words(&v, words, NULL, 2, &err), err);
     sg_status st = sg_stream_new(&s, &cfg, v, NULL, &m, &err);
-    assert_true(ticks ? st == SG_ECANCELLED && !s : st == SG_OK); /* a fast machine is through before the first tick */
+    assert_true(ticks ? st == SG_ECANCELLED && !s
+                      : st == SG_OK); /* a fast machine is through before the first tick */
     sg_stream_free(s);
     sg_vocab_free(v);
 }
@@ -269,12 +274,16 @@ static void test_failing_allocations(void **state)
     for (size_t i = 0, n = 0; n + 16 < sizeof text; i++)
         n += (size_t)snprintf(text + n, sizeof text - n, "w%zu%c", i % 90, i % 7 ? ' ' : '\n');
     unsigned char z[8192];
-    z_stream zs = {.next_in = (unsigned char *)text, .avail_in = (unsigned)strlen(text), .next_out = z, .avail_out = sizeof z};
+    z_stream zs = {.next_in = (unsigned char *)text,
+                   .avail_in = (unsigned)strlen(text),
+                   .next_out = z,
+                   .avail_out = sizeof z};
     deflateInit2(&zs, 6, Z_DEFLATED, 31, 8, Z_DEFAULT_STRATEGY);
     deflate(&zs, Z_FINISH);
     const char *path = write_bytes(&tmp, "c.gz", z, sizeof z - zs.avail_out);
     deflateEnd(&zs);
-    const char *list = write_text(&tmp, "v", "a\nb\n"), *json = write_text(&tmp, "v.json", "{\"a\":0,\"b\":1}");
+    const char *list = write_text(&tmp, "v", "a\nb\n"),
+               *json = write_text(&tmp, "v.json", "{\"a\":0,\"b\":1}");
     long live = sg_alloc_live();
     bool done = false;
     for (long n = 0; !done; n++) {
@@ -334,9 +343,10 @@ static int tear_down(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_order),         cmocka_unit_test(test_limits),   cmocka_unit_test(test_read),
-        cmocka_unit_test(test_special_words), cmocka_unit_test(test_encoding), cmocka_unit_test(test_cancel),
-        cmocka_unit_test(test_no_room),       cmocka_unit_test(test_failing_allocations),
+        cmocka_unit_test(test_order),    cmocka_unit_test(test_limits),
+        cmocka_unit_test(test_read),     cmocka_unit_test(test_special_words),
+        cmocka_unit_test(test_encoding), cmocka_unit_test(test_cancel),
+        cmocka_unit_test(test_no_room),  cmocka_unit_test(test_failing_allocations),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);
 }

@@ -78,8 +78,8 @@ sg_status sg_vocab_build(sg_vocab **out, sg_corpus *c, const sg_vocab_config *cf
 /* words[i] is id i; counts may be NULL. SG_EINVAL: a word twice, an empty word. */
 sg_status sg_vocab_from_words(sg_vocab **out, const char *const *words, const uint64_t *counts, size_t n,
                               sg_error *err);
-/* A file: one word a line in id order, a JSON list of words, or a JSON map word -> id (0 .. n-1, each once). Counts are
- * not known. SG_EFORMAT names line or word. */
+/* A file: one word a line in id order, a JSON list of words, or a JSON map word -> id (0 .. n-1, each once).
+ * Counts are not known. SG_EFORMAT names line or word. */
 sg_status sg_vocab_read(sg_vocab **out, const char *path, sg_error *err);
 /* The same for a model of so many ids: a map may leave ids out; those are called "<unused 0>" and so on. */
 sg_status sg_vocab_read_ids(sg_vocab **out, const char *path, size_t ids, sg_error *err);

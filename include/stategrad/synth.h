@@ -18,11 +18,17 @@
 extern "C" {
 #endif
 
-typedef enum { SG_SYNTH_COPY, SG_SYNTH_AGREEMENT, SG_SYNTH_VARIANCE, SG_SYNTH_INDEPENDENT, SG_SYNTH_KINDS } sg_synth_kind;
+typedef enum {
+    SG_SYNTH_COPY,
+    SG_SYNTH_AGREEMENT,
+    SG_SYNTH_VARIANCE,
+    SG_SYNTH_INDEPENDENT,
+    SG_SYNTH_KINDS /* how many */
+} sg_synth_kind;
 
 typedef struct {
     uint64_t tokens;   /* of train.txt, about (whole sentences), 60000; at least 100 */
-    size_t distance;   /* k of copy and variance, n of agreement; 1 .. 100; 0: 4, 3 and 4 for copy, variance, agreement */
+    size_t distance;   /* k of copy (4) and variance (3), n of agreement (4); 1 .. 100; 0: these */
     uint64_t seed;     /* 1 */
 } sg_synth_config;
 

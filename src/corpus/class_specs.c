@@ -8,9 +8,9 @@ static const struct {
     class_kind kind;
     bool has_file;
 } kinds[] = {
-    {"upos", BY_UPOS, false},         {"xpos", BY_XPOS, false},      {"feats", BY_FEATS, false},
-    {"tags", BY_TAG, false},          {"tags", BY_TAGS_FILE, true},  {"lexicon", BY_LEXICON, true},
-    {"words", BY_WORDS, true},        {"frequency", BY_FREQUENCY, false},
+    {"upos", BY_UPOS, false},  {"xpos", BY_XPOS, false},           {"feats", BY_FEATS, false},
+    {"tags", BY_TAG, false},   {"tags", BY_TAGS_FILE, true},       {"lexicon", BY_LEXICON, true},
+    {"words", BY_WORDS, true}, {"frequency", BY_FREQUENCY, false},
 };
 
 const char *class_kind_name(class_kind kind)
@@ -103,7 +103,8 @@ done:
 
 /* Groups (groups true): each member is a label, the name a class. Words: the name is a label (and, without groups, a
  * class), each member a word that has it. */
-static sg_status read_named_lines(sg_classes *k, class_spec *spec, const char *path, bool groups, sg_error *err)
+static sg_status read_named_lines(sg_classes *k, class_spec *spec, const char *path, bool groups,
+                                  sg_error *err)
 {
     sg_status st = SG_OK;
     text_lines l = {0};
@@ -139,7 +140,8 @@ static sg_status read_named_lines(sg_classes *k, class_spec *spec, const char *p
                 TRY(links_add(&spec->word_labels, (size_t)key, label, err));
         }
         if (!members)
-            TRY(sg_fail(err, SG_EFORMAT, "%s:%zu: '%s' has no %s", path, l.line, name, groups ? "tags" : "words"));
+            TRY(sg_fail(err, SG_EFORMAT, "%s:%zu: '%s' has no %s", path, l.line, name,
+                        groups ? "tags" : "words"));
     }
     if (!string_table_count(own) && (groups || !spec->grouped))
         TRY(sg_fail(err, SG_EFORMAT, "%s: empty, expected lines 'name: %s ...'", path,
@@ -175,8 +177,8 @@ static sg_status read_lexicon(class_spec *spec, sg_error *err)
         }
         char excerpt[64];
         if (!tags)
-            TRY(sg_fail(err, SG_EFORMAT, "%s:%zu: '%s' has no tag, expected 'word tag tag ...'", spec->path, l.line,
-                        text_excerpt(excerpt, word, strlen(word))));
+            TRY(sg_fail(err, SG_EFORMAT, "%s:%zu: '%s' has no tag, expected 'word tag tag ...'", spec->path,
+                        l.line, text_excerpt(excerpt, word, strlen(word))));
     }
     if (!string_table_count(spec->words))
         TRY(sg_fail(err, SG_EFORMAT, "%s: empty, expected lines 'word tag tag ...'", spec->path));
@@ -216,10 +218,11 @@ static sg_status parse_spec(class_spec *spec, const char *text, sg_error *err)
             spec->kind = kinds[i].kind;
         }
     if (!known)
-        TRY(sg_fail(err, SG_EINVAL,
-                    "classes '%s': expected upos, xpos, feats, tags, tags:FILE, lexicon:FILE, words:FILE or frequency, "
-                    "with ,groups=FILE or without",
-                    text));
+        TRY(sg_fail(
+            err, SG_EINVAL,
+            "classes '%s': expected upos, xpos, feats, tags, tags:FILE, lexicon:FILE, words:FILE or frequency, "
+            "with ,groups=FILE or without",
+            text));
     if ((spec->path && !spec->path[0]) || (spec->groups_path && !spec->groups_path[0]))
         TRY(sg_fail(err, SG_EINVAL, "classes '%s': the name of the file is missing", text));
     if (spec->kind == BY_FREQUENCY && spec->grouped)

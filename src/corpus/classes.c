@@ -16,8 +16,10 @@ sg_status classes_add(sg_classes *k, const class_spec *spec, const char *name, c
     char excerpt[64];
     text_excerpt(excerpt, name, strlen(name));
     if (n >= MAX_CLASSES)
-        return sg_fail(err, SG_EINVAL, "classes '%s': '%s' would be class number %d, more than there may be; groups "
-                       "make fewer", spec->text, excerpt, MAX_CLASSES + 1);
+        return sg_fail(err, SG_EINVAL,
+                       "classes '%s': '%s' would be class number %d, more than there may be; groups "
+                       "make fewer",
+                       spec->text, excerpt, MAX_CLASSES + 1);
     if (string_table_find(k->names, name, strlen(name)) >= 0) {
         size = strlen(spec->text) + strlen(name) + 2;
         if (!(longer = sg_calloc(size, 1)))
@@ -288,13 +290,15 @@ sg_status classes_assign(sg_classes *k, const sg_token *t, int32_t id, uint32_t 
     if (k->by_frequency)
         TRY(push_frequency(k, id, err));
     sort_current(k);
-    TRY(string_table_add(k->sets, k->n_current ? (const void *)k->current : "", k->n_current * sizeof *k->current,
-                         &number, &added, err));
+    TRY(string_table_add(k->sets, k->n_current ? (const void *)k->current : "",
+                         k->n_current * sizeof *k->current, &number, &added, err));
     if (number >= MAX_SETS)
-        TRY(sg_fail(err, SG_EINVAL, "%s:%zu: more than %d different combinations of classes; groups make fewer",
-                    t->path, t->line, MAX_SETS));
+        TRY(sg_fail(err, SG_EINVAL,
+                    "%s:%zu: more than %d different combinations of classes; groups make fewer", t->path,
+                    t->line, MAX_SETS));
     if (added)
-        TRY(array_reserve(&k->set_tokens, &k->set_tokens_cap, (size_t)number + 1, sizeof *k->set_tokens, err));
+        TRY(array_reserve(&k->set_tokens, &k->set_tokens_cap, (size_t)number + 1, sizeof *k->set_tokens,
+                          err));
     k->set_tokens[number]++;
     *set = (uint32_t)number;
     if (id >= 0 && id != sg_vocab_unk(k->vocab))
@@ -451,7 +455,7 @@ static sg_status check_used(const sg_classes *k, sg_error *err)
         bool column = spec->kind == BY_UPOS || spec->kind == BY_XPOS || spec->kind == BY_FEATS;
         if (!spec->used && spec->kind != BY_FREQUENCY)
             TRY(sg_fail(err, SG_EINVAL, "classes '%s': no word of the corpus is in any%s", spec->text,
-                        column                 ? " (a column of CoNLL-U: files named .conllu, or --format conllu)"
+                        column ? " (a column of CoNLL-U: files named .conllu, or --format conllu)"
                         : spec->kind == BY_TAG ? " (word/tag is read with --format tagged)"
                                                : ""));
     }

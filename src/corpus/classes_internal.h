@@ -1,4 +1,4 @@
-/* classes_internal.h - what the two halves of the classes share: reading specs (class_specs.c), using them (classes.c).
+/* classes_internal.h - what the halves of the classes share: class_specs.c reads specs, classes.c uses them.
  *
  *   token --key--> labels (tags; the lines of a words file) --labels--> classes (the label's own, or its groups) */
 #ifndef SG_CLASSES_INTERNAL_H
@@ -42,7 +42,7 @@ struct sg_classes {
     class_spec *specs;
     size_t n_specs;
     string_table *names;   /* of the classes */
-    char **origins;        /* per class: "groups.txt:3" for the message when it stays empty; NULL: found in the corpus */
+    char **origins;        /* per class: "groups.txt:3", told when it stays empty; NULL: found in the corpus */
     size_t origins_cap;
 
     bool by_frequency;

@@ -20,16 +20,17 @@ struct sg_corpus {
     sg_format format;
     sg_unit unit;
     bool eos;
-    sg_format current;  /* of the open file */
-    const char *path;   /* of the open file, borrowed from files */
+    sg_format current; /* of the open file */
+    const char *path;  /* of the open file, borrowed from files */
     scanner *text, *tags;
     char *tags_path;
-    sg_sha256 *hash;    /* borrowed or NULL */
-    bool at_start;      /* the next token is the first of its sentence */
-    size_t line_words;  /* words of this line so far, for messages about tags */
+    sg_sha256 *hash;   /* borrowed or NULL */
+    bool at_start;     /* the next token is the first of its sentence */
+    size_t line_words; /* words of this line so far, for messages about tags */
 };
 
-static sg_status add_path(sg_corpus *c, const char *path, const sg_spool *spool, unsigned depth, sg_error *err);
+static sg_status add_path(sg_corpus *c, const char *path, const sg_spool *spool, unsigned depth,
+                          sg_error *err);
 
 static sg_status add_file(sg_corpus *c, const char *path, int spool_fd, sg_error *err)
 {
@@ -81,7 +82,8 @@ done:
     return st;
 }
 
-static sg_status add_path(sg_corpus *c, const char *path, const sg_spool *spool, unsigned depth, sg_error *err)
+static sg_status add_path(sg_corpus *c, const char *path, const sg_spool *spool, unsigned depth,
+                          sg_error *err)
 {
     struct stat info;
     int fd = spool_find(spool, path);
@@ -109,10 +111,12 @@ sg_status sg_corpus_open(sg_corpus **out, const sg_corpus_config *cfg, sg_error 
     if (!cfg->n_paths)
         return sg_fail(err, SG_EINVAL, "corpus: no file given");
     if (cfg->unit == SG_UNIT_CHAR && (cfg->format == SG_FORMAT_CONLLU || cfg->format == SG_FORMAT_TAGGED))
-        return sg_fail(err, SG_EINVAL, "corpus: characters are read from plain text, not from CoNLL-U or word/tag");
-    if (cfg->tags_path && (cfg->unit == SG_UNIT_CHAR || cfg->format == SG_FORMAT_CONLLU ||
-                           cfg->format == SG_FORMAT_TAGGED))
-        return sg_fail(err, SG_EINVAL, "%s: a tags file goes with plain text read word by word", cfg->tags_path);
+        return sg_fail(err, SG_EINVAL,
+                       "corpus: characters are read from plain text, not from CoNLL-U or word/tag");
+    if (cfg->tags_path &&
+        (cfg->unit == SG_UNIT_CHAR || cfg->format == SG_FORMAT_CONLLU || cfg->format == SG_FORMAT_TAGGED))
+        return sg_fail(err, SG_EINVAL, "%s: a tags file goes with plain text read word by word",
+                       cfg->tags_path);
     sg_corpus *c = sg_calloc(1, sizeof *c);
     if (!c)
         return sg_fail(err, SG_ENOMEM, "corpus: no memory");
@@ -181,7 +185,10 @@ static sg_status open_next(sg_corpus *c, sg_error *err)
 
 static void give(sg_corpus *c, sg_token *t, const char *form, size_t length)
 {
-    *t = (sg_token){.form = form, .length = length, .first = c->at_start, .path = c->path,
+    *t = (sg_token){.form = form,
+                    .length = length,
+                    .first = c->at_start,
+                    .path = c->path,
                     .line = scan_line_number(c->text)};
     c->at_start = false;
 }
@@ -210,19 +217,19 @@ static sg_status match_tag(sg_corpus *c, scan_kind kind, sg_token *t, sg_error *
         return SG_OK;
     }
     if (tag_kind == SCAN_FILE_END)
-        return sg_fail(err, SG_EFORMAT, "%s: ends after line %zu, expected tags for line %zu of %s", c->tags_path,
-                       scan_line_number(c->tags) - 1, line, c->path);
+        return sg_fail(err, SG_EFORMAT, "%s: ends after line %zu, expected tags for line %zu of %s",
+                       c->tags_path, scan_line_number(c->tags) - 1, line, c->path);
     if (kind == SCAN_FILE_END)
-        return sg_fail(err, SG_EFORMAT, "%s:%zu: more lines than the corpus, which ends with %s", c->tags_path,
-                       scan_line_number(c->tags), c->path);
+        return sg_fail(err, SG_EFORMAT, "%s:%zu: more lines than the corpus, which ends with %s",
+                       c->tags_path, scan_line_number(c->tags), c->path);
     size_t words = c->line_words, tags = c->line_words, tags_line = scan_line_number(c->tags);
     char *rest;
     for (; kind == SCAN_WORD; words++)
         TRY(scan_word(c->text, &kind, &rest, &n, err));
     for (; tag_kind == SCAN_WORD; tags++)
         TRY(scan_word(c->tags, &tag_kind, &rest, &n, err));
-    return sg_fail(err, SG_EFORMAT, "%s:%zu: %zu tags, expected %zu, one for each word of %s:%zu", c->tags_path,
-                   tags_line, tags, words, c->path, line);
+    return sg_fail(err, SG_EFORMAT, "%s:%zu: %zu tags, expected %zu, one for each word of %s:%zu",
+                   c->tags_path, tags_line, tags, words, c->path, line);
 done:
     return st;
 }
@@ -343,14 +350,17 @@ static sg_status conllu_token(sg_corpus *c, char *line, sg_token *t, bool *word,
             *p++ = 0;
     }
     if (n != CONLLU_COLUMNS)
-        return sg_fail(err, SG_EFORMAT, "%s:%zu: %zu column%s separated by tabs, expected the %d of CoNLL-U: '%s'",
-                       c->path, number, n, n == 1 ? "" : "s", CONLLU_COLUMNS, excerpt);
+        return sg_fail(err, SG_EFORMAT,
+                       "%s:%zu: %zu column%s separated by tabs, expected the %d of CoNLL-U: '%s'", c->path,
+                       number, n, n == 1 ? "" : "s", CONLLU_COLUMNS, excerpt);
     int kind = conllu_id(column[0]);
     if (kind < 0)
-        return sg_fail(err, SG_EFORMAT, "%s:%zu: '%s' in the first column, expected a number, a range or a decimal",
-                       c->path, number, text_excerpt(excerpt, column[0], strlen(column[0])));
+        return sg_fail(err, SG_EFORMAT,
+                       "%s:%zu: '%s' in the first column, expected a number, a range or a decimal", c->path,
+                       number, text_excerpt(excerpt, column[0], strlen(column[0])));
     if (kind > 0 && !column[1][0])
-        return sg_fail(err, SG_EFORMAT, "%s:%zu: the second column is empty, expected a word", c->path, number);
+        return sg_fail(err, SG_EFORMAT, "%s:%zu: the second column is empty, expected a word", c->path,
+                       number);
     if ((*word = kind > 0)) {
         give(c, t, column[1], strlen(column[1]));
         t->upos = conllu_value(column[3]);

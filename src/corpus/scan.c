@@ -11,9 +11,9 @@ struct scanner {
     const char *path; /* borrowed */
     const unsigned char *p, *end;
     bool eof, started;
-    size_t line;      /* line of what comes next, from 1 */
-    size_t told;      /* line of what was returned last */
-    bool line_open;   /* something stood on this line already */
+    size_t line;    /* line of what comes next, from 1 */
+    size_t told;    /* line of what was returned last */
+    bool line_open; /* something stood on this line already */
     char *buffer;
     size_t cap, length, position; /* a run without ASCII white space, and how much of it was given out */
 };
@@ -75,11 +75,12 @@ static sg_status scan_push(scanner *s, const unsigned char *from, size_t n, size
 static sg_status scan_check(const scanner *s, sg_error *err)
 {
     if (memchr(s->buffer, 0, s->length))
-        return sg_fail(err, SG_EFORMAT, "%s:%zu: a NUL byte (a binary file?), expected UTF-8 text", s->path, s->line);
+        return sg_fail(err, SG_EFORMAT, "%s:%zu: a NUL byte (a binary file?), expected UTF-8 text", s->path,
+                       s->line);
     size_t good = utf8_valid_prefix(s->buffer, s->length);
     if (good < s->length)
-        return sg_fail(err, SG_EFORMAT, "%s:%zu: wrong UTF-8, byte 0x%02x: expected UTF-8 text", s->path, s->line,
-                       (unsigned)(unsigned char)s->buffer[good]);
+        return sg_fail(err, SG_EFORMAT, "%s:%zu: wrong UTF-8, byte 0x%02x: expected UTF-8 text", s->path,
+                       s->line, (unsigned)(unsigned char)s->buffer[good]);
     return SG_OK;
 }
 
@@ -122,7 +123,8 @@ static bool run_word(scanner *s, char **word, size_t *n)
     while (i < s->length && (space = utf8_space(b + i, s->length - i)))
         i += space;
     size_t start = i;
-    for (space = 0; i < s->length && !(b[i] >= 0xc2 && b[i] <= 0xe3 && (space = utf8_space(b + i, s->length - i)));)
+    for (space = 0;
+         i < s->length && !(b[i] >= 0xc2 && b[i] <= 0xe3 && (space = utf8_space(b + i, s->length - i)));)
         i++;
     if (i == start) {
         s->position = s->length;

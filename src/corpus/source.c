@@ -11,7 +11,7 @@
 enum { BLOCK = 1 << 16 };
 
 struct corpus_source {
-    const char *path;  /* borrowed */
+    const char *path; /* borrowed */
     int fd;
     bool owned, positioned; /* fd is ours to close; fd is read with pread at `offset` */
     off_t offset;
@@ -82,7 +82,7 @@ done:
     return st;
 }
 
-/* Looks at the first block: gzip is known by its first two bytes (which no UTF-8 text starts with), not by its name. */
+/* Looks at the first block: gzip is known by its first two bytes (no UTF-8 text starts so), not by its name. */
 static sg_status source_start(corpus_source *s, size_t n, sg_error *err)
 {
     size_t length = strlen(s->path);
@@ -101,7 +101,8 @@ static sg_status source_start(corpus_source *s, size_t n, sg_error *err)
     if (rc == Z_MEM_ERROR)
         return sg_fail(err, SG_ENOMEM, "%s: no memory for decompression", s->path);
     if (rc != Z_OK)
-        return sg_fail(err, SG_EFORMAT, "%s: zlib cannot start: %s", s->path, s->z.msg ? s->z.msg : "unknown");
+        return sg_fail(err, SG_EFORMAT, "%s: zlib cannot start: %s", s->path,
+                       s->z.msg ? s->z.msg : "unknown");
     s->z_ready = true;
     s->in_member = true;
     s->z.next_in = s->raw;
@@ -119,8 +120,8 @@ static sg_status next_member(corpus_source *s, sg_error *err)
     if (!s->z.avail_in)
         return SG_OK;
     if (*s->z.next_in != 0x1f)
-        return sg_fail(err, SG_EFORMAT, "%s: %u bytes that are not gzip after the end of the gzip data", s->path,
-                       s->z.avail_in);
+        return sg_fail(err, SG_EFORMAT, "%s: %u bytes that are not gzip after the end of the gzip data",
+                       s->path, s->z.avail_in);
     s->in_member = true;
     return inflateReset(&s->z) == Z_OK ? SG_OK : sg_fail(err, SG_EFORMAT, "%s: zlib cannot go on", s->path);
 }
@@ -136,7 +137,8 @@ static sg_status inflate_block(corpus_source *s, size_t *n, sg_error *err)
             TRY(read_block(s, &got, err));
             if (!got) {
                 if (s->in_member)
-                    TRY(sg_fail(err, SG_EFORMAT, "%s: the gzip data end too early (a truncated file)", s->path));
+                    TRY(sg_fail(err, SG_EFORMAT, "%s: the gzip data end too early (a truncated file)",
+                                s->path));
                 s->finished = true;
                 break;
             }
@@ -153,7 +155,8 @@ static sg_status inflate_block(corpus_source *s, size_t *n, sg_error *err)
         else if (rc == Z_MEM_ERROR)
             TRY(sg_fail(err, SG_ENOMEM, "%s: no memory for decompression", s->path));
         else if (rc != Z_OK)
-            TRY(sg_fail(err, SG_EFORMAT, "%s: damaged gzip data: %s", s->path, s->z.msg ? s->z.msg : "unknown"));
+            TRY(sg_fail(err, SG_EFORMAT, "%s: damaged gzip data: %s", s->path,
+                        s->z.msg ? s->z.msg : "unknown"));
     }
     *n = BLOCK - s->z.avail_out;
 done:

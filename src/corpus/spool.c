@@ -28,7 +28,8 @@ sg_status temp_file_open(int *fd, sg_error *err)
         unlink(name);
     sg_free(name);
     if (*fd < 0)
-        return sg_fail(err, SG_EIO, "%s: no temporary file can be made there: %s (TMPDIR names another folder)", folder,
+        return sg_fail(err, SG_EIO,
+                       "%s: no temporary file can be made there: %s (TMPDIR names another folder)", folder,
                        strerror(e));
     return SG_OK;
 }
@@ -41,7 +42,8 @@ sg_status temp_file_write(int fd, const void *data, size_t n, sg_error *err)
         if (k < 0 && errno == EINTR)
             continue;
         if (k <= 0)
-            return sg_fail(err, SG_EIO, "%s: the temporary file cannot be written: %s (TMPDIR names another folder)",
+            return sg_fail(err, SG_EIO,
+                           "%s: the temporary file cannot be written: %s (TMPDIR names another folder)",
                            temp_folder(), k < 0 ? strerror(errno) : "nothing written");
         p += k;
         n -= (size_t)k;

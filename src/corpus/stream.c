@@ -44,8 +44,9 @@ static sg_status encoder_tick(encoder *e, uint64_t done, sg_error *err)
         return SG_OK;
     e->told = now;
     sg_progress p = {.what = "reading", .done = (double)done, .seconds = now - e->start, .loss = (double)NAN};
-    return e->monitor->tick(e->monitor->ctx, &p) ? SG_OK
-                                                 : sg_fail(err, SG_ECANCELLED, "stopped while reading the corpus");
+    return e->monitor->tick(e->monitor->ctx, &p)
+               ? SG_OK
+               : sg_fail(err, SG_ECANCELLED, "stopped while reading the corpus");
 }
 
 /* The id the model reads; *known false: the word is outside the vocabulary. */
@@ -64,10 +65,12 @@ static sg_status encode_word(const sg_vocab *v, const sg_token *t, int32_t *id, 
         return SG_OK;
     char excerpt[64];
     if (t->eos)
-        return sg_fail(err, SG_EINVAL, "%s:%zu: the model's vocabulary has neither <eos> nor <unk> for the end of the "
-                       "line; --no-eos leaves it out", t->path, t->line);
-    return sg_fail(err, SG_EINVAL, "%s:%zu: '%s' is not in the vocabulary, which has no <unk>", t->path, t->line,
-                   strcmp(t->form, "\n") ? text_excerpt(excerpt, t->form, t->length) : "\\n");
+        return sg_fail(err, SG_EINVAL,
+                       "%s:%zu: the model's vocabulary has neither <eos> nor <unk> for the end of the "
+                       "line; --no-eos leaves it out",
+                       t->path, t->line);
+    return sg_fail(err, SG_EINVAL, "%s:%zu: '%s' is not in the vocabulary, which has no <unk>", t->path,
+                   t->line, strcmp(t->form, "\n") ? text_excerpt(excerpt, t->form, t->length) : "\\n");
 }
 
 /* The ids of a word: one, or with a tokenizer those of its pieces. */
@@ -187,8 +190,8 @@ done:
     return st;
 }
 
-sg_status sg_stream_new(sg_stream **out, const sg_corpus_config *cfg, const sg_vocab *vocab, sg_classes *classes,
-                        const sg_monitor *monitor, sg_error *err)
+sg_status sg_stream_new(sg_stream **out, const sg_corpus_config *cfg, const sg_vocab *vocab,
+                        sg_classes *classes, const sg_monitor *monitor, sg_error *err)
 {
     sg_status st = SG_OK;
     *out = NULL;
@@ -254,8 +257,9 @@ uint64_t sg_stream_class_tokens(const sg_stream *s, const sg_classes *k, size_t 
 sg_status sg_stream_read(const sg_stream *s, uint64_t start, size_t n, sg_step *steps, sg_error *err)
 {
     if (start > s->counts.tokens || n > s->counts.tokens - start)
-        return sg_fail(err, SG_EINVAL, "corpus: tokens %llu .. %llu asked, there are %llu", (unsigned long long)start,
-                       (unsigned long long)(start + n), (unsigned long long)s->counts.tokens);
+        return sg_fail(err, SG_EINVAL, "corpus: tokens %llu .. %llu asked, there are %llu",
+                       (unsigned long long)start, (unsigned long long)(start + n),
+                       (unsigned long long)s->counts.tokens);
     char *p = (char *)steps;
     size_t left = n * sizeof *steps;
     off_t offset = (off_t)(start * sizeof *steps);

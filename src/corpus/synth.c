@@ -113,17 +113,20 @@ static sg_status write_readme(const char *folder, const synth_kind *kind, const 
     fprintf(f, "\nfile       tokens (with <eos>)   entropy, nats a token   perplexity\n");
     static const char *const names[] = {"train.txt", "valid.txt", "test.txt"};
     for (int i = 0; i < 3; i++)
-        fprintf(f, "%-10s %19llu %23.4f %12.3f\n", names[i], (unsigned long long)parts[i].tokens, parts[i].nats,
-                exp(parts[i].nats));
-    fprintf(f, "\nNo model can do better than the entropy (but by luck, on so many tokens); one that has learned all\n"
-               "that is there comes near.\n\nTo see it (in this folder):\n\n%s\n"
-               "Made by stategrad %s synth --kind %s --tokens %llu --distance %zu --seed %llu\n",
-            kind->commands, sg_version(), kind->name, (unsigned long long)cfg->tokens,
-            cfg->distance ? cfg->distance : kind->distance, (unsigned long long)cfg->seed);
+        fprintf(f, "%-10s %19llu %23.4f %12.3f\n", names[i], (unsigned long long)parts[i].tokens,
+                parts[i].nats, exp(parts[i].nats));
+    fprintf(
+        f,
+        "\nNo model can do better than the entropy (but by luck, on so many tokens); one that has learned all\n"
+        "that is there comes near.\n\nTo see it (in this folder):\n\n%s\n"
+        "Made by stategrad %s synth --kind %s --tokens %llu --distance %zu --seed %llu\n",
+        kind->commands, sg_version(), kind->name, (unsigned long long)cfg->tokens,
+        cfg->distance ? cfg->distance : kind->distance, (unsigned long long)cfg->seed);
     return sg_outfile_commit(file, err);
 }
 
-static sg_status write_extras(const char *folder, const synth_kind *kind, const sg_synth_config *cfg, sg_error *err)
+static sg_status write_extras(const char *folder, const synth_kind *kind, const sg_synth_config *cfg,
+                              sg_error *err)
 {
     sg_outfile *file = NULL;
     sg_status st = open_in(&file, folder, "words.txt", err);
@@ -146,8 +149,8 @@ sg_status sg_synth_write(const char *folder, sg_synth_kind kind, const sg_synth_
     char *inner = NULL;
     synth_part parts[3];
     if (cfg->tokens < MIN_TOKENS)
-        return sg_fail(err, SG_EINVAL, "synth: %llu tokens, expected at least %d", (unsigned long long)cfg->tokens,
-                       MIN_TOKENS);
+        return sg_fail(err, SG_EINVAL, "synth: %llu tokens, expected at least %d",
+                       (unsigned long long)cfg->tokens, MIN_TOKENS);
     if (cfg->distance > MAX_DISTANCE)
         return sg_fail(err, SG_EINVAL, "synth: distance %zu, expected 1 to %d", cfg->distance, MAX_DISTANCE);
     TRY(make_folder(folder, err));

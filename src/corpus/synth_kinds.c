@@ -60,7 +60,8 @@ static void copy_words(FILE *f)
 
 /* ---- (b) agreement ----
  * "the NOUN ADVERB{1..n} VERB ADVERB{1..n}", both numbers of adverbs uniform, the verb in the noun's number. */
-static const char *const nouns[] = {"cat", "dog", "bird", "horse", "teacher", "doctor", "car", "river", "song", "king"};
+static const char *const nouns[] = {"cat",    "dog", "bird",  "horse", "teacher",
+                                    "doctor", "car", "river", "song",  "king"};
 static const char *const verbs[] = {"run", "sleep", "wait", "move", "change", "stop", "appear", "turn"};
 static const char *const adverbs[] = {"often",  "never", "today", "slowly", "really", "quickly",
                                       "always", "again", "here",  "there",  "soon",   "badly"};
@@ -238,61 +239,78 @@ const synth_kind synth_kinds[SG_SYNTH_KINDS] = {
     [SG_SYNTH_COPY] =
         {"copy", "a word comes back as its echo k tokens later; only that word matters", 4, copy_sentence, copy_words,
          NULL,
-         "Tags: SRC (source0 .. source7), ECHO, FILL. A token k = %zu positions after a SRC word is that word's echo,\n"
-         "always; every other token is drawn by itself (a SRC word 1 in 4, else a FILL word; the line ends 1 in 25,\n"
-         "and what is pending then is dropped). All SRC and FILL words are equally frequent.\n"
-         "So the state that predicts the echo is the one k-1 tokens after the SRC word:\n"
-         "  - SRC words are needed at delays 0 .. k-1, most visibly (hidden state) at delay k-1, and not at k and later;\n"
+         "Tags: SRC (source0 .. source7), ECHO, FILL. A token k = %zu positions after a SRC word is\n"
+         "that word's echo, always; every other token is drawn by itself (a SRC word 1 in 4, else a\n"
+         "FILL word; the line ends 1 in 25, and what is pending then is dropped). All SRC and FILL\n"
+         "words are equally frequent. So the state that predicts the echo is the one k-1 tokens after\n"
+         "the SRC word:\n"
+         "  - SRC words are needed at delays 0 .. k-1, most visibly (hidden state) at delay k-1, and\n"
+         "    not at k and later;\n"
          "  - FILL words are never needed, nor is which ECHO it was;\n"
          "  - the property source_a - source_b is kept up to delay k-1, filler_a - filler_b is not.\n",
-         "stategrad train train.txt --format tagged --valid valid.txt --embedding-size 16 --hidden-size 48 \\\n"
-         "  --optimizer adam --lr 0.01 --dropout 0 --steps 25 --batch 20 --epochs 8 -o model.safetensors\n"
-         "stategrad analyze model.safetensors test.txt --format tagged --classes tags --classes words:words.txt \\\n"
-         "  --property source=source_a-source_b --property filler=filler_a-filler_b --state hidden --delays 12 -o run.nc\n"},
+         "stategrad train train.txt --format tagged --valid valid.txt --embedding-size 16 \\\n"
+         "  --hidden-size 48 --optimizer adam --lr 0.01 --dropout 0 --steps 25 --batch 20 --epochs 8 \\\n"
+         "  -o model.safetensors\n"
+         "stategrad analyze model.safetensors test.txt --format tagged --classes tags \\\n"
+         "  --classes words:words.txt --property source=source_a-source_b \\\n"
+         "  --property filler=filler_a-filler_b --state hidden --delays 12 -o run.nc\n"},
     [SG_SYNTH_AGREEMENT] =
         {"agreement", "the number of a noun decides its verb after 1 .. n adverbs", 4, agreement_sentence,
          agreement_words, NULL,
-         "Sentences are \"the NOUN ADVERB.. VERB ADVERB..\", each run of adverbs 1 .. n = %zu long, every length equally\n"
-         "likely; tags DT, NN, NNS, RB, VBZ, VBP. The verb agrees with the noun in number, always; nothing else depends\n"
-         "on anything. The verb stands 2 .. n+1 tokens after the noun, so the states that need the number are those at\n"
-         "delay 0 and 1 (always) and d = 2 .. n (in n-d+1 of n sentences); from delay n+1 on none does.\n"
-         "  - the property number = NNS - NN of the classes NN and NNS is kept up to delay n, and dropped after it (see its\n"
-         "    gain, relative memory times sigma_1: both fall where all is forgotten);\n"
+         "Sentences are \"the NOUN ADVERB.. VERB ADVERB..\", each run of adverbs 1 .. n = %zu long,\n"
+         "every length equally likely; tags DT, NN, NNS, RB, VBZ, VBP. The verb agrees with the noun\n"
+         "in number, always; nothing else depends on anything. The verb stands 2 .. n+1 tokens after\n"
+         "the noun, so the states that need the number are those at delay 0 and 1 (always) and d = 2\n"
+         ".. n (in n-d+1 of n sentences); from delay n+1 on none does.\n"
+         "  - the property number = NNS - NN of the classes NN and NNS is kept up to delay n, and\n"
+         "    dropped after it (see its gain, relative memory times sigma_1: both fall where all is\n"
+         "    forgotten);\n"
          "  - the property life = living - thing of the same nouns is needed nowhere.\n",
-         "stategrad train train.txt --format tagged --valid valid.txt --embedding-size 16 --hidden-size 32 \\\n"
-         "  --optimizer adam --lr 0.01 --dropout 0 --steps 25 --batch 20 --epochs 6 -o model.safetensors\n"
-         "stategrad analyze model.safetensors test.txt --format tagged --classes tags --classes words:words.txt \\\n"
-         "  --property number=NNS-NN --property life=living-thing --state hidden --delays 12 -o run.nc\n"},
+         "stategrad train train.txt --format tagged --valid valid.txt --embedding-size 16 \\\n"
+         "  --hidden-size 32 --optimizer adam --lr 0.01 --dropout 0 --steps 25 --batch 20 --epochs 6 \\\n"
+         "  -o model.safetensors\n"
+         "stategrad analyze model.safetensors test.txt --format tagged --classes tags \\\n"
+         "  --classes words:words.txt --property number=NNS-NN --property life=living-thing \\\n"
+         "  --state hidden --delays 12 -o run.nc\n"},
     [SG_SYNTH_VARIANCE] =
         {"variance", "features of equal use, but of unequal variance in the embeddings", 3, variance_sentence,
          variance_words, variance_embeddings,
-         "Tags: WIDE, NARROW, WEAK, ECHO, FILL. The words of WIDE, NARROW and WEAK come in halves a and b. A token\n"
-         "k = %zu positions after such a word is an echo that names its class, and its half: the right one with\n"
-         "probability 0.9 (WIDE, NARROW) or 0.75 (WEAK). Every other token is drawn by itself. All these words are equally\n"
-         "frequent. Use embeddings.txt as it is (frozen): there the half is one dimension of its own, +-2 for WIDE,\n"
-         "+-0.25 for NARROW and WEAK, uncorrelated with all others.\n"
-         "  - the halves of WIDE and NARROW are needed equally, at delays 0 .. k-1 (log odds 2.2 in the prediction), that of\n"
-         "    WEAK half as much (1.1): memory of the properties wide and narrow must lie above that of weak;\n"
-         "  - with --normalize covariance it does: wide and narrow, both well above weak. (That they come out as equals can\n"
-         "    be expected to a factor of two or three only: a mean of slopes is not the use itself, and a feature of\n"
-         "    finite size saturates. One training alone may even put narrow close to weak: average a few --seed.)\n"
-         "  - with --normalize none the gradient is 8 times larger where the embedding is 8 times smaller: narrow, then\n"
-         "    weak, then wide. The least used is ranked above one of the most used: wrong.\n",
-         "stategrad train train.txt --format tagged --valid valid.txt --embeddings embeddings.txt --freeze-embeddings \\\n"
-         "  --embedding-size 10 --hidden-size 32 --optimizer adam --lr 0.01 --dropout 0 --steps 25 --batch 20 --epochs 5 \\\n"
-         "  -o model.safetensors\n"
-         "for n in covariance none; do stategrad analyze model.safetensors test.txt --format tagged --classes tags \\\n"
-         "  --classes words:words.txt --property wide=wide_a-wide_b --property narrow=narrow_a-narrow_b \\\n"
-         "  --property weak=weak_a-weak_b --normalize $n --state hidden --delays 12 -o run-$n.nc; done\n"},
+         "Tags: WIDE, NARROW, WEAK, ECHO, FILL. The words of WIDE, NARROW and WEAK come in halves a\n"
+         "and b. A token k = %zu positions after such a word is an echo that names its class, and its\n"
+         "half: the right one with probability 0.9 (WIDE, NARROW) or 0.75 (WEAK). Every other token is\n"
+         "drawn by itself. All these words are equally frequent. Use embeddings.txt as it is (frozen):\n"
+         "there the half is one dimension of its own, +-2 for WIDE, +-0.25 for NARROW and WEAK,\n"
+         "uncorrelated with all others.\n"
+         "  - the halves of WIDE and NARROW are needed equally, at delays 0 .. k-1 (log odds 2.2 in\n"
+         "    the prediction), that of WEAK half as much (1.1): memory of the properties wide and\n"
+         "    narrow must lie above that of weak;\n"
+         "  - with --normalize covariance it does: wide and narrow, both well above weak. (That they\n"
+         "    come out as equals can be expected to a factor of two or three only: a mean of slopes is\n"
+         "    not the use itself, and a feature of finite size saturates. One training alone may even\n"
+         "    put narrow close to weak: average a few --seed.)\n"
+         "  - with --normalize none the gradient is 8 times larger where the embedding is 8 times\n"
+         "    smaller: narrow, then weak, then wide. The least used is ranked above one of the most\n"
+         "    used: wrong.\n",
+         "stategrad train train.txt --format tagged --valid valid.txt --embeddings embeddings.txt \\\n"
+         "  --freeze-embeddings --embedding-size 10 --hidden-size 32 --optimizer adam --lr 0.01 \\\n"
+         "  --dropout 0 --steps 25 --batch 20 --epochs 5 -o model.safetensors\n"
+         "for n in covariance none; do stategrad analyze model.safetensors test.txt --format tagged \\\n"
+         "  --classes tags --classes words:words.txt --property wide=wide_a-wide_b \\\n"
+         "  --property narrow=narrow_a-narrow_b --property weak=weak_a-weak_b --normalize $n \\\n"
+         "  --state hidden --delays 12 -o run-$n.nc; done\n"},
     [SG_SYNTH_INDEPENDENT] =
         {"independent", "every word is drawn by itself: nothing to remember", 1, independent_sentence,
          independent_words, NULL,
-         "40 equally likely words, half of them tagged A (a0 .. a19), half B (b0 .. b19), each drawn by itself; after every\n"
-         "word the line ends 1 in 50 (no line is empty: after <eos> a word follows, the only dependence there is).\n"
-         "  - no model predicts better than the entropy below; there is nothing to remember at any delay;\n"
-         "  - the classes A and B do not differ: differences and the property ab are null, p-values are uniform.\n",
-         "stategrad train train.txt --format tagged --valid valid.txt --embedding-size 16 --hidden-size 32 \\\n"
-         "  --optimizer adam --lr 0.003 --dropout 0 --steps 25 --batch 20 --epochs 2 -o model.safetensors\n"
-         "stategrad analyze model.safetensors test.txt --format tagged --classes tags --property ab=A-B \\\n"
-         "  --state hidden --delays 12 -o run.nc\n"},
+         "40 equally likely words, half of them tagged A (a0 .. a19), half B (b0 .. b19), each drawn\n"
+         "by itself; after every word the line ends 1 in 50 (no line is empty: after <eos> a word\n"
+         "follows, the only dependence there is).\n"
+         "  - no model predicts better than the entropy below; there is nothing to remember at any\n"
+         "    delay;\n"
+         "  - the classes A and B do not differ: differences and the property ab are null, p-values\n"
+         "    are uniform.\n",
+         "stategrad train train.txt --format tagged --valid valid.txt --embedding-size 16 \\\n"
+         "  --hidden-size 32 --optimizer adam --lr 0.003 --dropout 0 --steps 25 --batch 20 \\\n"
+         "  --epochs 2 -o model.safetensors\n"
+         "stategrad analyze model.safetensors test.txt --format tagged --classes tags \\\n"
+         "  --property ab=A-B --state hidden --delays 12 -o run.nc\n"},
 };

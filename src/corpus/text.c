@@ -41,9 +41,10 @@ size_t utf8_space(const unsigned char *s, size_t n)
         return s[1] == 0x85 || s[1] == 0xa0 ? 2 : 0;
     if (n < 3)
         return 0;
-    bool space = (c == 0xe1 && s[1] == 0x9a && s[2] == 0x80) ||                     /* U+1680 */
-                 (c == 0xe2 && s[1] == 0x80 && ((s[2] >= 0x80 && s[2] <= 0x8a) ||   /* U+2000 .. U+200A */
-                                                s[2] == 0xa8 || s[2] == 0xa9 || s[2] == 0xaf)) ||
+    bool space = (c == 0xe1 && s[1] == 0x9a && s[2] == 0x80) || /* U+1680 */
+                 (c == 0xe2 && s[1] == 0x80 &&
+                  ((s[2] >= 0x80 && s[2] <= 0x8a) || /* U+2000 .. U+200A */
+                   s[2] == 0xa8 || s[2] == 0xa9 || s[2] == 0xaf)) ||
                  (c == 0xe2 && s[1] == 0x81 && s[2] == 0x9f) || (c == 0xe3 && s[1] == 0x80 && s[2] == 0x80);
     return space ? 3 : 0;
 }

@@ -14,7 +14,8 @@ struct sg_vocab {
 
 static void vocab_find_special(sg_vocab *v)
 {
-    static const char *const unk[] = {"<unk>", "<UNK>", "[UNK]"}, *const eos[] = {"<eos>", "</s>", "<EOS>", "[EOS]"};
+    static const char *const unk[] = {"<unk>", "<UNK>", "[UNK]"}, *const eos[] = {"<eos>", "</s>", "<EOS>",
+                                                                                  "[EOS]"};
     v->unk = v->eos = -1;
     for (size_t i = 0; i < sizeof unk / sizeof *unk && v->unk < 0; i++)
         v->unk = string_table_find(v->words, unk[i], strlen(unk[i]));
@@ -153,10 +154,11 @@ sg_status sg_vocab_build(sg_vocab **out, sg_corpus *c, const sg_vocab_config *cf
     int32_t eos = string_table_find(t.types, "<eos>", 5);
     size_t n = string_table_count(t.types), least = 1 + (size_t)(unk >= 0) + (size_t)(eos >= 0);
     if (cfg->size > n)
-        TRY(sg_fail(err, SG_EINVAL, "--vocab-size: %zu asked, the corpus has only %zu distinct words", cfg->size, n));
+        TRY(sg_fail(err, SG_EINVAL, "--vocab-size: %zu asked, the corpus has only %zu distinct words",
+                    cfg->size, n));
     if (cfg->size && cfg->size < least)
-        TRY(sg_fail(err, SG_EINVAL, "--vocab-size: %zu asked, expected at least %zu (<unk> and <eos> count)", cfg->size,
-                    least));
+        TRY(sg_fail(err, SG_EINVAL, "--vocab-size: %zu asked, expected at least %zu (<unk> and <eos> count)",
+                    cfg->size, least));
     if (!(types = sg_calloc(n, sizeof *types)) || !(keep = sg_calloc(n, sizeof *keep)))
         TRY(sg_fail(err, SG_ENOMEM, "vocabulary: no memory for %zu words", n));
     for (size_t i = 0; i < n; i++)
@@ -164,7 +166,8 @@ sg_status sg_vocab_build(sg_vocab **out, sg_corpus *c, const sg_vocab_config *cf
     qsort(types, n, sizeof *types, compare_ranked);
     size_t kept = choose_words(keep, types, n, cfg, unk, eos, &left_out);
     if (cfg->min_count > 1 && kept < least)
-        TRY(sg_fail(err, SG_EINVAL, "--min-count: no word of the corpus stands there %zu times", cfg->min_count));
+        TRY(sg_fail(err, SG_EINVAL, "--min-count: no word of the corpus stands there %zu times",
+                    cfg->min_count));
     size_t m = 0;
     for (size_t i = 0; i < n; i++)
         if (keep[i])

@@ -25,7 +25,8 @@ static sg_status from_json_list(const char **words, const json_t *root, const ch
 {
     size_t i;
     json_t *item;
-    json_array_foreach(root, i, item) {
+    json_array_foreach(root, i, item)
+    {
         if (!json_is_string(item))
             return sg_fail(err, SG_EFORMAT, "%s: entry %zu of the list is no string", path, i);
         words[i] = json_string_value(item);
@@ -33,27 +34,30 @@ static sg_status from_json_list(const char **words, const json_t *root, const ch
     return SG_OK;
 }
 
-static sg_status from_json_map(const char **words, size_t n, const json_t *root, const char *path, sg_error *err)
+static sg_status from_json_map(const char **words, size_t n, const json_t *root, const char *path,
+                               sg_error *err)
 {
     const char *word;
     json_t *value;
-    json_object_foreach((json_t *)(uintptr_t)root, word, value) {
+    json_object_foreach((json_t *)(uintptr_t)root, word, value)
+    {
         json_int_t id = json_integer_value(value);
         char excerpt[64];
         text_excerpt(excerpt, word, strlen(word));
         if (!json_is_integer(value) || id < 0 || (uint64_t)id >= n)
-            return sg_fail(err, SG_EFORMAT, "%s: the id of '%s' is %s, expected a whole number from 0 to %zu", path,
-                           excerpt, json_is_integer(value) ? "out of range" : "no whole number", n - 1);
+            return sg_fail(err, SG_EFORMAT, "%s: the id of '%s' is %s, expected a whole number from 0 to %zu",
+                           path, excerpt, json_is_integer(value) ? "out of range" : "no whole number", n - 1);
         if (words[id])
-            return sg_fail(err, SG_EFORMAT, "%s: '%s' has id %lld, and another word has it too", path, excerpt,
-                           (long long)id);
+            return sg_fail(err, SG_EFORMAT, "%s: '%s' has id %lld, and another word has it too", path,
+                           excerpt, (long long)id);
         words[id] = word;
     }
     return SG_OK;
 }
 
 /* Ids of a map that no word has get words that no text has. */
-static sg_status name_unused(const char **words, size_t n, char (**names)[32], const char *path, sg_error *err)
+static sg_status name_unused(const char **words, size_t n, char (**names)[32], const char *path,
+                             sg_error *err)
 {
     size_t unused = 0;
     for (size_t i = 0; i < n; i++)
@@ -76,7 +80,7 @@ static sg_status read_json(sg_vocab **out, const char *path, size_t ids, sg_erro
     char *text = NULL;
     size_t size = 0;
     const char **words = NULL;
-    char (*names)[32] = NULL;
+    char(*names)[32] = NULL;
     json_t *root = NULL;
     json_error_t why;
     TRY(sg_read_file(&text, &size, path, MAX_VOCABULARY_FILE, err));
@@ -90,7 +94,8 @@ static sg_status read_json(sg_vocab **out, const char *path, size_t ids, sg_erro
         n = ids;
     if (!(words = sg_calloc(n, sizeof *words)))
         TRY(sg_fail(err, SG_ENOMEM, "%s: no memory for %zu words", path, n));
-    TRY(json_is_array(root) ? from_json_list(words, root, path, err) : from_json_map(words, n, root, path, err));
+    TRY(json_is_array(root) ? from_json_list(words, root, path, err)
+                            : from_json_map(words, n, root, path, err));
     TRY(name_unused(words, n, &names, path, err));
     st = sg_vocab_from_words(out, words, NULL, n, err);
 done:
