@@ -104,10 +104,36 @@ static void print_decay(const sg_run *r, const char *group)
     printf("  %s: %s.\n", sg_run_class_name(r, 0), text);
 }
 
+static bool read_tests(const sg_run *r, const char *group, const char *variable, size_t c, double *x)
+{
+    size_t start[] = {c, 0}, count[] = {1, sg_run_delays(r)}, rank, shape[SG_RUN_MAX_DIMS];
+    return sg_run_shape(r, group, variable, &rank, shape) && rank == 2 &&
+           sg_run_read(r, group, variable, start, count, x, NULL) == SG_OK;
+}
+
+/* "+n -m": delays at which the class lies above and below random classes of its size; false: there is no test. work: 2 D. */
+static bool print_tests(const sg_run *r, const char *group, size_t c, const double *sigma, double *work)
+{
+    size_t D = sg_run_delays(r), above = 0, below = 0, known = 0;
+    double *p = work, *high = work + D;
+    if (!read_tests(r, group, "class_difference_p_adjusted", c, p) || !read_tests(r, group, "class_null_high", c, high))
+        return false;
+    for (size_t d = 0; d < D; d++) {
+        known += isfinite(p[d]);
+        above += p[d] < 0.05 && sigma[d] > high[d];
+        below += p[d] < 0.05 && !(sigma[d] > high[d]);
+    }
+    if (known)
+        printf("  +%zu -%zu", above, below);
+    return known > 0;
+}
+
+/* sigma: room for 3 D */
 static void print_group(const sg_run *r, const char *group, double *sigma, bool ascii)
 {
     size_t D = sg_run_delays(r), C = sg_run_classes(r), picked[COLUMNS], n = pick_delays(D, picked);
     double largest = 0;
+    bool tested = false;
     for (size_t c = 0; c < C; c++)
         if (read_sigma(r, group, c, sigma))
             for (size_t d = 0; d < D; d++)
@@ -129,8 +155,11 @@ static void print_group(const sg_run *r, const char *group, double *sigma, bool 
                 printf(" %8s", "-");
         fputs("  ", stdout);
         print_curve(sigma, D, largest, ascii);
+        tested = print_tests(r, group, c, sigma, sigma + D) || tested;
         putchar('\n');
     }
+    if (tested)
+        puts("  (+n -m: delays at which sigma_1 lies above and below random classes of the same size, adjusted p < 0.05)");
     if (C > MAX_CLASSES)
         printf("  ... and %zu classes more, see stategrad report\n", C - MAX_CLASSES);
     print_decay(r, group);
@@ -141,7 +170,7 @@ int print_summary(const char *run_path, bool ascii)
     sg_error err = {""};
     sg_run *r = NULL;
     sg_status st = sg_run_open(&r, run_path, &err);
-    double *sigma = st == SG_OK ? calloc(sg_run_delays(r), sizeof *sigma) : NULL;
+    double *sigma = st == SG_OK ? calloc(sg_run_delays(r), 3 * sizeof *sigma) : NULL;
     if (st == SG_OK && sigma)
         for (size_t g = 0; g < sg_run_groups(r); g++)
             print_group(r, sg_run_group_name(r, g), sigma, ascii);
