@@ -45,6 +45,7 @@ def options(about, **extra):
     p.add_argument("--steps", type=int, default=50)
     p.add_argument("--lr-decay", type=float, default=0.5)
     p.add_argument("--decay-after", type=int, default=3)
+    p.add_argument("--train-options", default="", help="further options of stategrad train, in one string")
     p.add_argument("--delays", type=int, default=25)
     p.add_argument("--properties", default="number=plural-singular,tense=past-present,person=third-present,degree=comparative-base",
                    help="NAME=A-B of the tags' classes, separated by commas; number first")
@@ -86,7 +87,8 @@ def model(args, train=None, valid=None, seed=None, stem="model", epochs=None, la
                  "--embedding-size", str(args.embedding), "--hidden-size", str(args.hidden), "--vocab-size",
                  str(args.vocab_size), "--steps", str(args.steps), "--batch", "20", "--epochs", str(epochs or args.epochs),
                  "--lr-decay", f"{args.lr_decay ** (1 / late):.6g}", "--decay-after", str(round(args.decay_after * late)),
-                 "--dropout", str(args.dropout), "--seed", str(seed or args.seed), "--threads", str(args.threads), "--quiet"])
+                 "--dropout", str(args.dropout), "--seed", str(seed or args.seed), "--threads", str(args.threads), "--quiet"]
+                + args.train_options.split())
 
 
 def analysis(args, model_path, text=None, classes=(), properties=(), stem="run", more=()):
