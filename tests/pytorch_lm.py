@@ -119,8 +119,8 @@ def check(what, found, bound):
         failures.append(what)
 
 
-def gradients(folder, kind, L, tied):
-    V, E, H, T, B = 61, 12, 12 if tied else 17, 9, 5
+def gradients(folder, kind, L, tied, large=False):
+    V, E, H, T, B = (9000, 20, 170, 6, 10) if large else (61, 12, 12 if tied else 17, 9, 5)
     path, ids_path, out = (os.path.join(folder, n) for n in ("m", "ids", "g"))
     run(DRIVER, "new", kind, str(L), str(V), str(E), str(H), str(int(tied)), path)
     ids = torch.randint(0, V, (T + 1, B), dtype=torch.int32)
@@ -131,7 +131,7 @@ def gradients(folder, kind, L, tied):
     theirs = nn.functional.cross_entropy(logits.reshape(-1, V), ids[1:].long().reshape(-1))
     theirs.backward()
     ours, _ = read_safetensors(out)
-    name = f"{kind} x {L}{' tied' if tied else ''}"
+    name = f"{kind} x {L}{' tied' if tied else ''}{' large' if large else ''}"
     check(f"{name} loss", abs(loss - theirs.item()) / theirs.item(), 1e-6)
     worst = 0.0
     for key, p in model.named_parameters():
@@ -201,6 +201,8 @@ with tempfile.TemporaryDirectory() as folder:
         for L in (1, 2):
             gradients(folder, kind, L, False)
             gradients(folder, kind, L, True)
+    for kind in ("lstm", "gru", "rnn"):  # several threads, many slices of the vocabulary
+        gradients(folder, kind, 2, False, True)
     for kind in ("lstm", "gru", "rnn"):
         curve(folder, kind, 1)
     curve(folder, "lstm", 2)

@@ -5,6 +5,7 @@
 #include "base/base_internal.h"
 #include "lm/model_internal.h"
 #include "stategrad/train.h"
+#include "train/bptt.h"
 #include "train/checkpoint.h"
 #include "train/word2vec.h"
 
@@ -148,6 +149,92 @@ static void threads_do_not_change_a_byte(void **state)
         strcpy(first, now);
         sg_model_free(m);
     }
+}
+
+/* With a fixed key dropout is a function like any other: its gradient is that of the loss, so both ways use one mask. */
+static void dropout_has_the_same_mask_both_ways(void **state)
+{
+    (void)state;
+    enum { T = 6, B = 4 };
+    sg_error err;
+    sg_bptt *b;
+    int32_t ids[(T + 1) * B];
+    sg_model *m = new_model(SG_CELL_LSTM, 2, false);
+    sg_model_init_uniform(m, 0.5f, 5);
+    size_t size = sg_model_block_size(m), checked = 0;
+    for (int i = 0; i < (T + 1) * B; i++)
+        ids[i] = (i * 5) % (int)sg_vocab_size(vocab);
+    float *g = sg_calloc(size, sizeof *g), *scratch = sg_calloc(size, sizeof *g), *w = sg_model_block(m);
+    assert_ok(sg_bptt_new(&b, m, T, B, 1, &err), err);
+    double dropped = sg_bptt_window(b, T, ids, 0.5, 42, g);
+    sg_bptt_reset(b);
+    assert_true(fabs(dropped - sg_bptt_window(b, T, ids, 0, 42, scratch)) > 1e-4);
+    for (size_t i = 0; i < size; i += 13) {
+        float x = w[i];
+        double loss[2];
+        for (int k = 0; k < 2; k++) {
+            w[i] = k ? x + 0.01f : x - 0.01f;
+            sg_bptt_reset(b);
+            loss[k] = sg_bptt_window(b, T, ids, 0.5, 42, scratch);
+        }
+        w[i] = x;
+        assert_close(g[i], (loss[1] - loss[0]) / 0.02, 0.01, 0.01, "dL/dw", i);
+        checked += fabsf(g[i]) > 1e-3f;
+    }
+    assert_true(checked > 10);
+    sg_bptt_free(b);
+    sg_free(g);
+    sg_free(scratch);
+    sg_model_free(m);
+}
+
+/* Large enough that threads share each phase: all gradients and the carried state of two windows, to the byte. */
+static void threads_share_a_window_without_a_trace(void **state)
+{
+    (void)state;
+    enum { V = 9000, T = 6, B = 10 };
+    static char text[V][8];
+    static const char *words[V];
+    static int32_t ids[(T + 1) * B];
+    sg_error err;
+    sg_vocab *v;
+    for (int i = 0; i < V; i++) {
+        snprintf(text[i], sizeof *text, "w%d", i);
+        words[i] = text[i];
+    }
+    assert_ok(sg_vocab_from_words(&v, words, NULL, V, &err), err);
+    for (int i = 0; i < (T + 1) * B; i++)
+        ids[i] = (i * 7919) % V;
+    static const sg_cell cells[] = {SG_CELL_LSTM, SG_CELL_GRU, SG_CELL_TANH, SG_CELL_RELU};
+    for (int c = 0; c < 4; c++) {
+        sg_model_shape shape = {.cell = cells[c], .layers = 2, .vocabulary = V, .embedding = 10, .hidden = {170, 165},
+                                .has_decoder = true};
+        sg_model *m;
+        assert_ok(sg_model_new(&m, &shape, v, &err), err);
+        sg_model_init_uniform(m, 0.1f, 3);
+        size_t size = sg_model_block_size(m);
+        float *gradient[3], kept[3][4 * B * 170];
+        double loss[3];
+        for (int threads = 1; threads <= 3; threads++) {
+            sg_bptt *b;
+            float *g = gradient[threads - 1] = sg_calloc(size, sizeof *g);
+            assert_ok(sg_bptt_new(&b, m, T, B, threads, &err), err);
+            sg_bptt_window(b, T, ids, 0.3, 1, g);
+            loss[threads - 1] = sg_bptt_window(b, T - 1, ids + B, 0.3, 2, g);
+            memset(kept[threads - 1], 0, sizeof *kept);
+            sg_bptt_get_state(b, kept[threads - 1]);
+            sg_bptt_free(b);
+        }
+        for (int k = 1; k < 3; k++) {
+            assert_true(loss[k] == loss[0]);
+            assert_memory_equal(gradient[k], gradient[0], size * sizeof(float));
+            assert_memory_equal(kept[k], kept[0], sizeof *kept);
+        }
+        for (int k = 0; k < 3; k++)
+            sg_free(gradient[k]);
+        sg_model_free(m);
+    }
+    sg_vocab_free(v);
 }
 
 static void cut_anywhere_and_resumed_it_ends_the_same(void **state)
@@ -517,6 +604,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(loss_falls_and_best_epoch_is_kept),
         cmocka_unit_test(threads_do_not_change_a_byte),
+        cmocka_unit_test(dropout_has_the_same_mask_both_ways),
+        cmocka_unit_test(threads_share_a_window_without_a_trace),
         cmocka_unit_test(cut_anywhere_and_resumed_it_ends_the_same),
         cmocka_unit_test(damaged_checkpoints_fall_back_to_the_one_before),
         cmocka_unit_test(log_has_one_line_an_epoch_also_after_a_cut),
