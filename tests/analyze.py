@@ -377,6 +377,37 @@ def check_survival(folder):
     print("killed", kills, "times, same bytes")
 
 
+def check_rounds(folder):
+    """--precision: reached, by its own measure; killed between and in rounds and resumed: the same bytes."""
+    import random
+    import time
+    random.seed(int(os.environ.get("KILL_SEED", 7)))
+    (m, c, w), T = small_setting(folder, lines=900, E=12, H=24)
+    at = lambda name: os.path.join(folder, name)
+    env = {**os.environ, "SOURCE_DATE_EPOCH": "1000000000"}
+    base = [PROGRAM, "analyze", m, c, "--delays", "15", "--classes", "words:" + w, "--threads", "1", "-q", "--precision", "0.02"]
+    began = time.time()
+    subprocess.run(base + ["-o", at("whole.nc")], env=env, check=True, stderr=subprocess.DEVNULL)
+    seconds = time.time() - began
+    with xarray.open_dataset(at("whole.nc"), group="layer1.cell") as g:
+        assert g.pairs.values[0, 0] < T, "everything was drawn: the test shows nothing"
+        error = (g.singular_value_se.values[:, :, 0] / g.singular_value.values[:, :, 0]).max()
+        assert error < 0.0201, error
+    resumed = base + ["-o", at("r.nc"), "--checkpoint", at("ck"), "--checkpoint-minutes", "0"]
+    kills = 0
+    for _ in range(int(os.environ.get("KILLS", 4))):
+        p = subprocess.Popen(resumed, env=env, stderr=subprocess.DEVNULL)
+        time.sleep(random.uniform(0.1, seconds * 0.8))
+        p.kill()
+        p.wait()
+        kills += p.returncode != 0
+        if p.returncode == 0:
+            os.remove(at("r.nc"))
+    subprocess.run(resumed, env=env, check=True, stderr=subprocess.DEVNULL)
+    assert open(at("whole.nc"), "rb").read() == open(at("r.nc"), "rb").read(), "other bytes after resuming"
+    print("precision reached with", round(float(error), 4), "and the same bytes after", kills, "kills")
+
+
 def check_features(folder):
     """Rows of a .npy matrix instead of words, labels as classes."""
     E, H, T, D = 4, 6, 90, 5
@@ -417,6 +448,7 @@ CASES = {
     "runs": check_runs,
     "survival": check_survival,
     "features": check_features,
+    "rounds": check_rounds,
     "lstm": lambda f: [check_case(f, "lstm", 1, ("carry", 0), "cell", 1), check_case(f, "lstm", 1, ("reset", 0), "hidden", 1),
                        check_case(f, "lstm", 2, ("window", 7), "cell", 2), check_case(f, "lstm", 2, ("carry", 0), "hidden", 1, 2)],
     "gru": lambda f: [check_case(f, "gru", 1, ("window", 4), "hidden", 1), check_case(f, "gru", 2, ("reset", 0), "hidden", 2, 1)],
