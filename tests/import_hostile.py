@@ -37,7 +37,10 @@ def run(*args):
 
 
 start = run("--version")[2]
-sanitized = start > 100 << 20 or "san" in os.environ.get("LD_PRELOAD", "")
+with open(program, "rb") as f:
+    sanitized = b"__asan" in f.read() # keeps freed memory: the limit says nothing then
+if sanitized:
+    print("skipped: the limits on memory, this is a sanitizer build")
 
 
 def refused(what, *words, fine=False):
