@@ -6,6 +6,7 @@
 
 #include <errno.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 static const char magic[8] = "SGANCKP1";
@@ -159,11 +160,14 @@ static sg_status try_open(pass *p, const char *path, FILE **f, bool *found, sg_e
     const an_job *job = p->job;
     header h;
     uint64_t length = 0;
+    struct stat info;
     *found = false;
     *f = NULL;
     TRY(run_checksum_verify(path, &length, err));
-    if (!(*f = fopen(path, "rb")))
+    if (!(*f = fopen(path, "rb")) || fstat(fileno(*f), &info) != 0)
         TRY(sg_fail(err, SG_EIO, "%s: %s", path, strerror(errno)));
+    if ((uint64_t)info.st_size <= length)
+        TRY(sg_fail(err, SG_EFORMAT, "%s: is cut short, the checksum at its end is missing", path));
     TRY(get(*f, &h, sizeof h, path, err));
     if (memcmp(h.magic, magic, sizeof magic))
         TRY(sg_fail(err, SG_EFORMAT, "%s: is no checkpoint of an analysis", path));
