@@ -238,6 +238,7 @@ function classesSection() {
             : ' No significance marks: the run file has no test of class differences.'),
         patch(s, width, dark) {
           s.encoding.x.title = `delay d (${STEPS})`;
+          s.encoding.x.axis.values = delayTicks(shown, false);
           const color = s.layer[0].encoding.color;
           color.title = ({ ratio: 'σ₁ of class / all', chance: 'σ₁ of class / random class', sigma: 'σ₁' })[key];
           color.scale = ratio
@@ -290,6 +291,7 @@ function spectrumSection() {
           const most = Math.max(...rows.map((r) => r.value)), least = Math.max(most / 1e4, Math.min(...rows.map((r) => r.value)));
           s.height = Math.max(160, Math.min(360, shown * 9));
           s.encoding.x.title = `delay d (${STEPS})`;
+          s.encoding.x.axis.values = delayTicks(rows, false);
           s.encoding.y.axis.values = shown <= 12 ? undefined : [1, ...Array.from({ length: Math.floor(shown / 10) }, (_, i) => 10 * (i + 1))];
           if (rows.length && most > least) s.encoding.color.scale = { type: 'log', scheme: 'viridis', domain: [least, most], clamp: true };
           s.encoding.color.legend = { orient: 'top', direction: 'horizontal', format: '.1~g' };
