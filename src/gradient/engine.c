@@ -66,6 +66,8 @@ static sg_status check(const sg_model_shape *s, const sg_engine_config *cfg, sg_
         return sg_fail(err, SG_EINVAL, "gradient: %zu delays, expected 1 or more", cfg->delays);
     if (cfg->handling == SG_WINDOW && !cfg->window)
         return sg_fail(err, SG_EINVAL, "gradient: a window of 0 tokens");
+    if (cfg->long_after && cfg->second_moment_every)
+        return sg_fail(err, SG_EINVAL, "gradient: no second moments of long windows");
     for (size_t i = 0; i < cfg->n_states; i++) {
         const sg_accum_state *q = &cfg->states[i];
         bool kind = q->kind == SG_STATE_HIDDEN || (q->kind == SG_STATE_CELL && s->cell == SG_CELL_LSTM);
@@ -89,13 +91,19 @@ static void configure(sg_engine *e, const sg_model *m, const sg_engine_config *c
     e->threads = cfg->threads > 0 ? cfg->threads : omp_get_max_threads();
     e->handling = cfg->handling, e->window = cfg->window, e->burn_in = cfg->burn_in;
     e->moment_every = cfg->second_moment_every;
+    e->tail = (cfg->long_after + e->block - 1) / e->block * e->block;
+    e->tail_tolerance = cfg->long_tolerance > 0 ? cfg->long_tolerance : 1e-6;
+    e->exact = cfg->start;
     e->sample = cfg->sample, e->sample_ctx = cfg->sample_ctx;
     e->position = e->boundary = e->zero = cfg->start;
     e->n_states = cfg->n_states;
     for (size_t l = 0; l < SG_MAX_LAYERS; l++)
         e->sum_of[l][0] = e->sum_of[l][1] = NONE;
-    for (size_t i = 0; i < cfg->n_states; i++)
+    for (size_t i = 0; i < cfg->n_states; i++) {
+        size_t rows = (cfg->states[i].units + SG_STRIP - 1) / SG_STRIP * SG_STRIP;
+        e->tail_rows = rows > e->tail_rows ? rows : e->tail_rows;
         e->sum_of[cfg->states[i].layer - 1][cfg->states[i].kind == SG_STATE_HIDDEN] = i;
+    }
 }
 
 sg_status sg_engine_new(sg_engine **out, const sg_model *m, const sg_engine_config *cfg, sg_error *err)
@@ -155,8 +163,11 @@ void sg_engine_free(sg_engine *e)
         next = g->next;
         free_group(g);
     }
+    for (size_t i = 0; i < e->n_tail; i++)
+        tail_free(e->tails[i]);
     for (size_t l = 0; l < e->L; l++)
         engine_layer_free(&e->layer[l]);
+    sg_free(e->tails);
     sg_free(e->groups);
     sg_free(e->done);
     sg_free(e->states);
@@ -282,7 +293,7 @@ static sg_status enter(sg_engine *e, size_t i, sg_accum *a, sg_error *err)
             accum_count(a, p->set, (size_t)(t - s), p->origin);
         }
     }
-    e->token[i] = (block_token){t, oldest, counted, live};
+    e->token[i] = (block_token){t, oldest, e->exact, counted, live};
 done:
     return st;
 }
@@ -306,8 +317,10 @@ static sg_status run_block(sg_engine *e, sg_accum *a, sg_error *err)
     if (live && !engine_step(e, a, &set, &d))
         TRY(sg_fail(err, SG_ENONFINITE, "gradient: the state gradients at delay %zu are not finite near token %llu", d,
                     (unsigned long long)e->position));
-    retire_groups(e, e->token[n - 1].oldest);
     e->position += n;
+    if (e->tail)
+        TRY(tail_cut(e, e->token[n - 1].oldest, err));
+    retire_groups(e, e->token[n - 1].oldest > e->exact ? e->token[n - 1].oldest : e->exact);
 done:
     la_set_threads(blas_threads);
     return st;

@@ -21,6 +21,9 @@ typedef struct {
     int threads;                  /* 0: all cores */
     uint64_t start;               /* position of the first step in the stream: window and second moment count from 0 */
     /* true: this step is an origin. Must depend on its arguments only. NULL: every step is. */
+    size_t long_after;            /* origins older than this to twice this share a basis, see doc/long-windows.md; */
+    double long_tolerance;        /* what a basis may miss of an origin, 1e-6 if 0. long_after 0: all exact; not with */
+                                  /* second moments; checkpoints are refused */
     bool (*sample)(void *ctx, uint64_t position, unsigned set);
     void *sample_ctx;
 } sg_engine_config;

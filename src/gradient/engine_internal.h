@@ -12,7 +12,7 @@
 #include "lm/forward.h"
 #include "step_matrix.h"
 
-enum { BLOCK_MAX = 16 };
+enum { BLOCK_MAX = 16, TAIL_STRIPS = 64 };
 
 /* One layer's weights, laid out for folding, and the step matrices of the block's tokens. */
 typedef struct {
@@ -43,6 +43,17 @@ typedef struct group {
     struct group *next;      /* in the list of free ones */
 } group;
 
+/* Origins that share a basis, see engine_tail.c. */
+typedef struct {
+    size_t n, r, strips;     /* origins; directions, and strips that hold them */
+    uint64_t *position;
+    unsigned *set;
+    bool *counts;
+    float *U[SG_MAX_LAYERS][TAIL_STRIPS], *C[SG_MAX_LAYERS][TAIL_STRIPS], *spare[SG_MAX_LAYERS], *memory;
+    float *R;                /* (n; strip of E, r, 32) */
+    float *F;                /* (block, states; row block, r, 32): the wanted rows of the basis after each token */
+} tail_generation;
+
 /* What a step back in the stream was. */
 typedef struct {
     unsigned set;
@@ -54,6 +65,7 @@ typedef enum { STEP_COUNTED, STEP_WARM, STEP_SKIPPED } step_mode;
 /* A token of the block in work. */
 typedef struct {
     uint64_t position, oldest; /* origins before `oldest` are gone */
+    uint64_t exact;            /* those before this are in generations */
     bool counted, live;        /* live: some origin is there, matrices are needed */
 } block_token;
 
@@ -89,6 +101,13 @@ struct sg_engine {
     float *gathered;           /* [thread] (H_max, 32): the rest columns of one origin, for second moments */
     size_t strip_max;
 
+    size_t tail;               /* tokens between cuts of a long window; 0: every origin is exact */
+    double tail_tolerance;
+    size_t tail_rows;          /* rows of the tallest wanted state, filled up to strips */
+    uint64_t exact;            /* origins before this have gone into generations */
+    tail_generation **tails;   /* oldest first */
+    size_t n_tail, tail_room;
+
     sg_step steps[BLOCK_MAX];  /* pending */
     step_mode mode[BLOCK_MAX];
     float *features;
@@ -110,6 +129,13 @@ void engine_fold(sg_engine *e);
 /* A group without origins at the end of the list; strips that origins share are zero. */
 sg_status engine_open_group(sg_engine *e, sg_error *err);
 void engine_drop_groups(sg_engine *e);
+
+/* After a block: drops generations that are out of the window; at a cut, shrinks them and makes a new one. */
+sg_status tail_cut(sg_engine *e, uint64_t oldest, sg_error *err);
+/* One generation through the block's tokens; then the sums of one 32 x 32 piece of a state. */
+void tail_step(sg_engine *e, tail_generation *g);
+void tail_sum(sg_engine *e, sg_accum *a, size_t state, size_t block, size_t strip);
+void tail_free(tail_generation *g);
 
 /* The block's tokens, all origins; a NULL: nothing counts. False: a sum is not finite, at delay *d of class set *set. */
 bool engine_step(sg_engine *e, sg_accum *a, size_t *set, size_t *d);

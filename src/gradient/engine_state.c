@@ -49,6 +49,8 @@ sg_status sg_engine_save(const sg_engine *e, FILE *f, sg_error *err)
     float *state = NULL;
     if (e->pending)
         return sg_fail(err, SG_EINVAL, "gradient: %zu steps are pending: flush before a checkpoint", e->pending);
+    if (e->tail)
+        return sg_fail(err, SG_EINVAL, "gradient: no checkpoints of long windows");
     if (!(state = sg_calloc(n, sizeof *state)))
         TRY(sg_fail(err, SG_ENOMEM, "checkpoint: no memory"));
     sg_forward_get_state(e->forward, state);

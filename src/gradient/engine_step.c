@@ -20,10 +20,10 @@ typedef struct {
     int thread;
 } worker;
 
-/* Is origin j of g in the window at token t? */
+/* Is origin j of g in the window at token t, and not in a generation? */
 static bool alive(const block_token *t, const group *g, size_t j)
 {
-    return g->position[j] >= t->oldest && g->position[j] <= t->position;
+    return g->position[j] >= t->oldest && g->position[j] >= t->exact && g->position[j] <= t->position;
 }
 
 static size_t delay(const block_token *t, const group *g, size_t j)
@@ -333,6 +333,16 @@ bool engine_step(sg_engine *e, sg_accum *a, size_t *set, size_t *d)
         worker w = {e, a, omp_get_thread_num()};
         engine_fold(e);
         work(&w, units, whole, &next);
+        if (e->n_tail) {
+            size_t blocks = e->tail_rows / SG_STRIP, per_state = blocks * strips;
+#pragma omp for schedule(dynamic)
+            for (size_t k = 0; k < e->n_tail; k++)
+                tail_step(e, e->tails[k]);
+#pragma omp for schedule(dynamic)
+            for (size_t k = 0; k < e->n_states * per_state; k++)
+                if (a && k % per_state / strips * SG_STRIP < e->states[k / per_state].units)
+                    tail_sum(e, a, k / per_state, k % per_state / strips, k % strips);
+        }
         if (moments) {
             const block_token *t = &e->token[e->n_tokens - 1];
 #pragma omp barrier
