@@ -119,7 +119,7 @@ static bool print_tests(const sg_run *r, const char *group, size_t c, const doub
     if (!read_tests(r, group, "class_difference_p_adjusted", c, p) || !read_tests(r, group, "class_null_high", c, high))
         return false;
     for (size_t d = 0; d < D; d++) {
-        known += isfinite(p[d]);
+        known += isfinite(p[d]) ? 1 : 0;
         above += p[d] < 0.05 && sigma[d] > high[d];
         below += p[d] < 0.05 && !(sigma[d] > high[d]);
     }

@@ -178,9 +178,22 @@ static void float_follows_double(void **state)
     }
 }
 
+/* Where tanh(c) rounds to 1 the slope of h must not vanish: 1 - tanh(c)^2 in float32 is 0 from c = 9 on. */
+static void saturated_cells_keep_their_slope(void **state)
+{
+    (void)state;
+    for (size_t k = 0; k < 60; k++) {
+        double c = -15 + 0.5 * (double)k;
+        float tape[6] = {0.5f, 1, 0, 0.25f, (float)tanh(c), (float)c}, wh[4], wx[4], diagonal[2];
+        sg_cell_fold(SG_CELL_LSTM, 1, tape, wh, wx, diagonal, NULL);
+        assert_close(diagonal[1], 0.25 / (cosh(c) * cosh(c)), 1e-6, 0, "q = o (1 - tanh(c)^2)", k);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(saturated_cells_keep_their_slope),
         cmocka_unit_test(forward_follows_the_equations),
         cmocka_unit_test(backward_agrees_with_central_differences),
         cmocka_unit_test(float_follows_double),

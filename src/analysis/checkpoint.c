@@ -206,8 +206,11 @@ sg_status checkpoint_open(pass *p, FILE **f, bool *found, sg_error *err)
     char *previous = previous_path(path);
     *found = false;
     *f = NULL;
+    struct stat info;
     if (!previous)
         return sg_fail(err, SG_ENOMEM, "%s: no memory", path);
+    if (stat(path, &info) == 0 && !S_ISREG(info.st_mode))
+        TRY(sg_fail(err, SG_EIO, "%s: is not a regular file, cannot be a checkpoint", path));
     if (access(path, F_OK) == 0) {
         st = try_open(p, path, f, found, &first);
         if (st == SG_OK)

@@ -55,8 +55,10 @@ static sg_status open_scratch(an_sums *s, const char *beside, const char *keep, 
 {
     sg_status st = SG_OK;
     char *name = NULL;
+    int reason;
     if (keep) {
         s->fd = open(keep, O_RDWR | O_CREAT | O_CLOEXEC, 0666);
+        reason = errno;
         if (!(s->path = sg_strdup(keep)))
             return sg_fail(err, SG_ENOMEM, "%s: no memory", keep);
     } else {
@@ -66,12 +68,17 @@ static sg_status open_scratch(an_sums *s, const char *beside, const char *keep, 
             return sg_fail(err, SG_ENOMEM, "%s: no memory", beside);
         snprintf(name, n + 32, "%.*s.stategrad.XXXXXX", (int)(slash ? n + 1 : 0), beside);
         s->fd = mkostemp(name, O_CLOEXEC);
+        reason = errno;
         if (s->fd >= 0)
             unlink(name); /* gone with the process, however it ends */
-        s->path = name;
+        sg_free(name);
+        n = strlen(beside) + 32;
+        if (!(s->path = sg_calloc(n, 1)))
+            return sg_fail(err, SG_ENOMEM, "%s: no memory", beside);
+        snprintf(s->path, n, "%s: the scratch file beside it", beside); /* what errors name */
     }
     if (s->fd < 0)
-        st = sg_fail(err, SG_EIO, "%s: cannot be written: %s", s->path, strerror(errno));
+        st = sg_fail(err, SG_EIO, "%s: cannot be written: %s", s->path, strerror(reason));
     return st;
 }
 

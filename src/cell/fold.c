@@ -1,6 +1,7 @@
 /* One step's Jacobian, folded: the factors of the weight rows. Float for the analysis, double for checks. */
 #include "cell.h"
 
+#include <math.h>
 #include <string.h>
 
 #define REAL float

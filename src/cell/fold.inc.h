@@ -1,5 +1,13 @@
 /* Compiled in fold.c for REAL = float and double. METHOD section 2 has the derivations. */
 
+/* 1 - tanh(c)^2 = 4 exp(-2|c|) / (1 + exp(-2|c|))^2, from c itself: where tanh(c) rounds to 1 the difference is lost, and
+ * with it the whole gradient of h in a saturated unit. */
+static REAL NAME(tanh_slope)(REAL c)
+{
+    double e = exp(-2 * fabs((double)c));
+    return (REAL)(4 * e / ((1 + e) * (1 + e)));
+}
+
 /* Tape i f g o tanh(c) c_prev; d0 = f, d1 = q. */
 static void NAME(fold_lstm)(size_t H, const REAL *tape, REAL *wh, REAL *wx, REAL *diagonal)
 {
@@ -10,7 +18,7 @@ static void NAME(fold_lstm)(size_t H, const REAL *tape, REAL *wh, REAL *wx, REAL
         wh[2 * H + j] = i[j] * (1 - g[j] * g[j]);
         wh[3 * H + j] = th[j] * o[j] * (1 - o[j]);
         diagonal[j] = f[j];
-        diagonal[H + j] = o[j] * (1 - th[j] * th[j]);
+        diagonal[H + j] = o[j] * NAME(tanh_slope)(f[j] * c[j] + i[j] * g[j]);
     }
     memcpy(wx, wh, 4 * H * sizeof *wx);
 }
