@@ -4,6 +4,7 @@
 #include "../base/base_internal.h"
 
 #include <errno.h>
+#include <hdf5.h>
 #include <math.h>
 #include <netcdf.h>
 #include <pthread.h>
@@ -18,6 +19,7 @@ struct run_writer {
     sg_outfile *file;
     int nc;
     bool is_open;
+    bool broken; /* a NetCDF call failed */
     int groups[RUN_MAX_GROUPS + 1]; /* [0] the root */
     int n_groups;
 };
@@ -25,8 +27,17 @@ struct run_writer {
 /* NetCDF's and HDF5's tables are process-wide; this lock is the price of two analyses in two threads. */
 static pthread_mutex_t library_lock = PTHREAD_MUTEX_INITIALIZER;
 
+/* HDF5's clean-up at the end of the process crashes over a file that a full disk did not take: see run_writer_abort. */
+static pthread_once_t library_once = PTHREAD_ONCE_INIT;
+
+static void library_start(void)
+{
+    (void)H5dont_atexit();
+}
+
 void run_lock(void)
 {
+    pthread_once(&library_once, library_start);
     pthread_mutex_lock(&library_lock);
 }
 
@@ -50,6 +61,7 @@ static sg_status nc_status(const run_writer *w, int rc, const char *what, sg_err
         run_lock();                                                                                                   \
         errno = 0;                                                                                                    \
         int rc_ = (call);                                                                                             \
+        (w)->broken |= rc_ != NC_NOERR;                                                                               \
         run_unlock();                                                                                                 \
         TRY(nc_status(w, rc_, what, err));                                                                            \
     } while (0)
@@ -317,6 +329,8 @@ done:
 sg_status run_writer_commit(run_writer *w, sg_error *err)
 {
     sg_status st = SG_OK;
+    /* What could fail in the writing fails here and not in nc_close: see run_writer_abort. */
+    NC(w, "", nc_sync(w->nc));
     w->is_open = false;
     NC(w, "", nc_close(w->nc));
     TRY(run_checksum_write(sg_outfile_stream(w->file), w->path, err));
@@ -332,7 +346,9 @@ void run_writer_abort(run_writer *w)
 {
     if (!w)
         return;
-    if (w->is_open) {
+    /* HDF5 crashes when it closes a file, or ends the process, with data that a full disk did not take: such a file is
+     * left open. Its handle and its removed temporary file go with the process. */
+    if (w->is_open && !w->broken) {
         run_lock();
         nc_close(w->nc);
         run_unlock();
