@@ -241,6 +241,8 @@ static void retire_groups(sg_engine *e, uint64_t oldest)
         e->groups[n]->next = e->free_groups;
         e->free_groups = e->groups[n++];
     }
+    if (!n)
+        return;
     memmove(e->groups, e->groups + n, (e->n_groups - n) * sizeof *e->groups);
     e->n_groups -= n, e->first_group += n;
 }
