@@ -188,6 +188,7 @@ sg_status sg_import_describe(FILE *to, const char *path, const sg_import_config 
     sg_error why = {0}, why_no_words = {0};
     bag *b = NULL;
     sg_vocab *vocab = NULL;
+    sg_model *ours = NULL; /* a stategrad model has its words inside */
     if (!cfg) {
         sg_import_defaults(&automatic);
         cfg = &automatic;
@@ -198,18 +199,22 @@ sg_status sg_import_describe(FILE *to, const char *path, const sg_import_config 
     TRY(bag_open(&b, path, err));
     TRY(bag_add_named_arrays(b, cfg, err));
     found = plan_find(p, b, cfg, &why);
-    if (found == SG_OK)
+    if (b->kind == SG_FILE_MODEL)
+        (void)sg_model_read(&ours, path, &why_no_words);
+    else if (found == SG_OK)
         (void)vocabulary_find(&vocab, p, b, cfg, &why_no_words);
     else if (found != SG_EFORMAT) {
         st = sg_fail(err, found, "%s", why.msg);
         goto done;
     }
     const plan *reading = found == SG_OK ? p : NULL;
+    const sg_vocab *words = ours ? sg_model_vocab(ours) : vocab;
     if (json)
-        TRY(print_json(to, b, reading, &why, vocab, &why_no_words, err));
+        TRY(print_json(to, b, reading, &why, words, &why_no_words, err));
     else
-        print_text(to, b, reading, &why, vocab, &why_no_words);
+        print_text(to, b, reading, &why, words, &why_no_words);
 done:
+    sg_model_free(ours);
     sg_vocab_free(vocab);
     sg_free(p);
     bag_free(b);
