@@ -98,6 +98,7 @@ def polite(job, tally, rng, times):
             job.ends_the_same(tally, f"{job.name}: same bytes after {number.name}", number.name)
             if hits == times:
                 break
+        tally.check(f"{job.name}: {number.name} came in time", hits == times, f"{hits} of {times}")
 
 
 def damaged(job, tally, rng, times):
@@ -134,7 +135,7 @@ def main():
     rng = random.Random(int(sys.argv[3]) if len(sys.argv) > 3 else 1)
     tally = Tally()
     with Scene(sys.argv[1]) as scene:
-        for name, args, n in (("train", [*TRAIN, "--epochs", "4"], kills), ("analyze", RUN, (kills + 1) // 2)):
+        for name, args, n in (("train", [*TRAIN, "--epochs", "60"], kills), ("analyze", RUN, (kills + 1) // 2)):
             job = Job(scene, name, args)
             print(f"{name}: undisturbed {job.seconds:.2f} s", flush=True)
             kill_chain(job, tally, n, rng)
