@@ -28,7 +28,7 @@ static sg_model *make(const setting *s)
                             .has_decoder = true};
     for (size_t k = 0; k < s->L; k++)
         shape.hidden[k] = s->H;
-    char(*text)[16] = calloc(s->V, sizeof *text);
+    char(*text)[24] = calloc(s->V, sizeof *text);
     const char **words = calloc(s->V, sizeof *words);
     for (size_t i = 0; text && words && i < s->V; i++) {
         snprintf(text[i], sizeof *text, "w%zu", i);
