@@ -1,0 +1,66 @@
+"""What `make install` puts in place is enough: each public header compiles alone in C and C++, a client is built with
+nothing but pkg-config's answer and uses the library, the program runs without the source tree.
+
+usage: install.py SOURCE BUILD"""
+import os
+import pathlib
+import shutil
+import subprocess
+import sys
+import tempfile
+
+CLIENT = r"""
+%s
+#include <stdio.h>
+#include <string.h>
+int main(void)
+{
+    sg_error err = {""};
+    sg_model *m = NULL;
+    sg_status st = sg_model_load(&m, "no such file", &(sg_import_config){0}, NULL, &err);
+    printf("%%d %%d %%s\n", st == SG_EIO, strstr(err.msg, "no such file") != NULL, sg_version());
+    return m != NULL;
+}
+"""
+
+
+def run(*command, **more):
+    done = subprocess.run([str(c) for c in command], capture_output=True, text=True, **more)
+    if done.returncode:
+        sys.exit(f"{' '.join(map(str, command))}: exit {done.returncode}\n{done.stdout}{done.stderr}")
+    return done.stdout
+
+
+def main():
+    source, build = (pathlib.Path(a).resolve() for a in sys.argv[1:])
+    with tempfile.TemporaryDirectory() as folder:
+        root = pathlib.Path(folder)
+        run("meson", "install", "-C", build, "--no-rebuild", "--destdir", root)
+        pc = next(root.rglob("stategrad.pc"))
+        prefix = next(line.split("=", 1)[1].strip() for line in pc.read_text().splitlines() if line.startswith("prefix="))
+        there = root / prefix.lstrip("/")
+
+        headers = sorted(p.name for p in (source / "include/stategrad").glob("*.h"))
+        installed = sorted(p.name for p in (there / "include/stategrad").glob("*.h"))
+        assert headers == installed, f"installed {installed}, expected {headers}"
+        for name in headers:
+            for language, compiler in (("c", "cc"), ("c++", "c++")):
+                if shutil.which(compiler):
+                    run(compiler, "-x", language, "-Wall", "-Wextra", "-Werror", "-fsyntax-only", f"-I{there}/include", "-",
+                        input=f"#include <stategrad/{name}>\n")
+
+        env = {**os.environ, "PKG_CONFIG_PATH": str(pc.parent), "PKG_CONFIG_SYSROOT_DIR": str(root)}
+        flags = run("pkg-config", "--cflags", "--libs", "stategrad", env=env).split()
+        client = root / "client.c"
+        client.write_text(CLIENT % "\n".join(f"#include <stategrad/{name}>" for name in headers))
+        run("cc", client, "-o", root / "client", *flags)
+        said = run(root / "client", env={**env, "LD_LIBRARY_PATH": str(pc.parent.parent)})
+        assert said.startswith("1 1 "), f"the client says: {said}"
+
+        program = next((there / "bin").glob("stategrad"))
+        version = run(program, "--version", cwd=root)
+        assert version == f"stategrad {said.split()[2]}\n", version
+        print(f"{len(headers)} headers, a client and the program: version {said.split()[2]}")
+
+
+main()
