@@ -13,25 +13,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* HDF5 wants a path that realpath() knows: one temporary file, written anew for each input. */
-static char real_path[] = "/tmp/fuzz_import_XXXXXX";
-
-static void remove_real_file(void)
-{
-    unlink(real_path);
-}
-
-static const char *real_file(const uint8_t *data, size_t size)
-{
-    static int fd = -1;
-    if (fd < 0) {
-        must((fd = mkstemp(real_path)) >= 0);
-        atexit(remove_real_file);
-    }
-    must(ftruncate(fd, 0) == 0 && pwrite(fd, data, size, 0) == (ssize_t)size);
-    return real_path;
-}
-
 /* Only inputs that open as `kind` are worth the time of this target. */
 static void fuzz_import(sg_file_kind kind, const uint8_t *data, size_t size)
 {

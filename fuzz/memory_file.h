@@ -35,4 +35,23 @@ static inline void memory_file_close(memory_file *m)
     close(m->fd);
 }
 
+/* HDF5 wants a path that realpath() knows: one temporary file, written anew for each input. */
+static char real_path[] = "/tmp/sg_fuzz_XXXXXX";
+
+static inline void remove_real_file(void)
+{
+    unlink(real_path);
+}
+
+static inline const char *real_file(const uint8_t *data, size_t size)
+{
+    static int fd = -1;
+    if (fd < 0) {
+        must((fd = mkstemp(real_path)) >= 0);
+        atexit(remove_real_file);
+    }
+    must(ftruncate(fd, 0) == 0 && pwrite(fd, data, size, 0) == (ssize_t)size);
+    return real_path;
+}
+
 #endif
