@@ -42,9 +42,21 @@ static inline void temp_folder_remove_path(const char *path)
     }
 }
 
-static inline void temp_folder_remove(temp_folder *t)
+/* Of the whole test program: made and removed by set_up and tear_down; what is left on the heap in the end is told. */
+static temp_folder tmp;
+
+static inline int set_up(void **state)
 {
-    temp_folder_remove_path(t->folder);
+    (void)state;
+    temp_folder_make(&tmp);
+    return 0;
+}
+
+static inline int tear_down(void **state)
+{
+    (void)state;
+    temp_folder_remove_path(tmp.folder);
+    return sg_alloc_live() != 0;
 }
 
 /* A file of n bytes; the returned path lives in one of 64 static buffers. */
@@ -85,6 +97,18 @@ static inline sg_status read_tokens(char *out, size_t size, const sg_corpus_conf
                               token.tag ? token.tag : "");
         assert_true(n < size);
     }
+    sg_corpus_close(c);
+    return st;
+}
+
+/* The vocabulary of a corpus; *v is NULL after failure. */
+static inline sg_status build_vocab(sg_vocab **v, const sg_corpus_config *corpus, sg_vocab_config cfg, sg_error *err)
+{
+    sg_corpus *c = NULL;
+    *v = NULL;
+    sg_status st = sg_corpus_open(&c, corpus, err);
+    if (st == SG_OK)
+        st = sg_vocab_build(v, c, &cfg, err);
     sg_corpus_close(c);
     return st;
 }

@@ -1,8 +1,6 @@
 /* Classes of words: every spec, groups, sets, words per class, and what is wrong with specs and files. */
 #include "corpus_util.h"
 
-static temp_folder tmp;
-
 typedef struct {
     sg_vocab *vocab;
     sg_classes *classes;
@@ -16,17 +14,9 @@ static sg_status analyse(analysed *a, const char *path, sg_format format, const 
 {
     sg_corpus_config cfg = config_of(&path, 1);
     cfg.format = format;
-    sg_corpus *c = NULL;
     *a = (analysed){0};
-    sg_status st = SG_OK;
-    if (words) {
-        st = sg_vocab_from_words(&a->vocab, words, NULL, n_words, &a->err);
-    } else {
-        st = sg_corpus_open(&c, &cfg, &a->err);
-        if (st == SG_OK)
-            st = sg_vocab_build(&a->vocab, c, &(sg_vocab_config){.unk = true}, &a->err);
-        sg_corpus_close(c);
-    }
+    sg_status st = words ? sg_vocab_from_words(&a->vocab, words, NULL, n_words, &a->err)
+                         : build_vocab(&a->vocab, &cfg, (sg_vocab_config){.unk = true}, &a->err);
     if (st == SG_OK)
         st = sg_classes_new(&a->classes, specs, n_specs, a->vocab, &a->err);
     if (st == SG_OK)
@@ -334,18 +324,6 @@ static void test_failing_allocations(void **state)
         assert_int_equal(sg_alloc_live(), live);
         assert_true(n < 1000);
     }
-}
-
-static int set_up(void **state)
-{
-    temp_folder_make(&tmp);
-    return 0;
-}
-
-static int tear_down(void **state)
-{
-    temp_folder_remove(&tmp);
-    return sg_alloc_live() != 0;
 }
 
 int main(void)

@@ -4,8 +4,6 @@
 #include <fcntl.h>
 #include <sys/wait.h>
 
-static temp_folder tmp;
-
 static void expect_tokens(sg_corpus_config cfg, const char *path, const char *expected)
 {
     char found[4096];
@@ -279,12 +277,9 @@ static sg_vocab *vocab_of(const char *path, const sg_corpus_config *like)
     sg_corpus_config cfg = *like;
     cfg.paths = &path;
     cfg.n_paths = 1;
-    sg_corpus *c = NULL;
     sg_vocab *v = NULL;
     sg_error err = {0};
-    assert_ok(sg_corpus_open(&c, &cfg, &err), err);
-    assert_ok(sg_vocab_build(&v, c, &(sg_vocab_config){.unk = like->unit == SG_UNIT_WORD}, &err), err);
-    sg_corpus_close(c);
+    assert_ok(build_vocab(&v, &cfg, (sg_vocab_config){.unk = like->unit == SG_UNIT_WORD}, &err), err);
     return v;
 }
 
@@ -380,7 +375,6 @@ static void test_spool(void **state)
     sg_error err = {0};
     sg_spool *spool = NULL;
     sg_vocab *v = NULL;
-    sg_corpus *c = NULL;
     sg_corpus_config cfg = config_of(&dash, 1);
     int saved = dup(0), in = open(path, O_RDONLY);
     dup2(in, 0);
@@ -389,9 +383,7 @@ static void test_spool(void **state)
     close(in);
     close(saved);
     cfg.spool = spool;
-    assert_ok(sg_corpus_open(&c, &cfg, &err), err);
-    assert_ok(sg_vocab_build(&v, c, &(sg_vocab_config){.unk = true}, &err), err);
-    sg_corpus_close(c);
+    assert_ok(build_vocab(&v, &cfg, (sg_vocab_config){.unk = true}, &err), err);
     assert_string_equal(sg_vocab_word(v, 0), "a");
     sg_stream *s = encode(&dash, 1, v, &cfg);
     assert_int_equal(sg_stream_length(s), 5);
@@ -425,18 +417,6 @@ static void test_wikitext(void **state)
         sg_stream_free(s);
         sg_vocab_free(v);
     }
-}
-
-static int set_up(void **state)
-{
-    temp_folder_make(&tmp);
-    return 0;
-}
-
-static int tear_down(void **state)
-{
-    temp_folder_remove(&tmp);
-    return sg_alloc_live() != 0;
 }
 
 int main(void)

@@ -3,8 +3,6 @@
 
 #include "stategrad/synth.h"
 
-static temp_folder tmp;
-
 typedef struct {
     char form[32], tag[16];
 } word;
@@ -271,18 +269,6 @@ static void test_errors(void **state)
         assert_int_equal(st, SG_ENOMEM);
         assert_true(n < 200);
     }
-}
-
-static int set_up(void **state)
-{
-    temp_folder_make(&tmp);
-    return 0;
-}
-
-static int tear_down(void **state)
-{
-    temp_folder_remove(&tmp);
-    return sg_alloc_live() != 0;
 }
 
 int main(void)

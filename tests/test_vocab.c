@@ -4,19 +4,11 @@
 #include <signal.h>
 #include <sys/resource.h>
 
-static temp_folder tmp;
-
 static sg_status build(sg_vocab **v, const char *path, sg_vocab_config cfg, bool eos, sg_error *err)
 {
     sg_corpus_config corpus = config_of(&path, 1);
     corpus.eos = eos;
-    sg_corpus *c = NULL;
-    sg_status st = sg_corpus_open(&c, &corpus, err);
-    *v = NULL;
-    if (st == SG_OK)
-        st = sg_vocab_build(v, c, &cfg, err);
-    sg_corpus_close(c);
-    return st;
+    return build_vocab(v, &corpus, cfg, err);
 }
 
 /* "word:count word:count ..." in id order */
@@ -326,18 +318,6 @@ static void test_failing_allocations(void **state)
         assert_int_equal(sg_alloc_live(), live);
         assert_true(n < 1000);
     }
-}
-
-static int set_up(void **state)
-{
-    temp_folder_make(&tmp);
-    return 0;
-}
-
-static int tear_down(void **state)
-{
-    temp_folder_remove(&tmp);
-    return sg_alloc_live() != 0;
 }
 
 int main(void)

@@ -507,35 +507,25 @@ static sg_status check_slab(const sg_run *r, const char *group, const char *vari
     return SG_OK;
 }
 
-sg_status sg_run_read(const sg_run *r, const char *group, const char *variable, const size_t *start,
-                      const size_t *count, double *out, sg_error *err)
-{
-    sg_status st = SG_OK;
-    size_t from[SG_RUN_MAX_DIMS], length[SG_RUN_MAX_DIMS], n;
-    int id, nc = group_nc(r, group);
-    TRY(check_slab(r, group, variable, start, count, from, length, &n, err));
-    if (!n)
-        return SG_OK;
-    NC(r, variable, nc_inq_varid(nc, variable, &id));
-    NC(r, variable, nc_get_vara_double(nc, id, from, length, out));
-done:
-    return st;
-}
+/* name: double or float32 numbers of a hyperslab, read without a detour through the other */
+#define READ(name, type, suffix)                                                                                      \
+    sg_status name(const sg_run *r, const char *group, const char *variable, const size_t *start,                     \
+                   const size_t *count, type *out, sg_error *err)                                                     \
+    {                                                                                                                 \
+        sg_status st = SG_OK;                                                                                         \
+        size_t from[SG_RUN_MAX_DIMS], length[SG_RUN_MAX_DIMS], n;                                                     \
+        int id, nc = group_nc(r, group);                                                                              \
+        TRY(check_slab(r, group, variable, start, count, from, length, &n, err));                                     \
+        if (!n)                                                                                                       \
+            return SG_OK;                                                                                             \
+        NC(r, variable, nc_inq_varid(nc, variable, &id));                                                             \
+        NC(r, variable, nc_get_vara_##suffix(nc, id, from, length, out));                                             \
+    done:                                                                                                             \
+        return st;                                                                                                    \
+    }
 
-sg_status run_read_f32(const sg_run *r, const char *group, const char *variable, const size_t *start,
-                       const size_t *count, float *out, sg_error *err)
-{
-    sg_status st = SG_OK;
-    size_t from[SG_RUN_MAX_DIMS], length[SG_RUN_MAX_DIMS], n;
-    int id, nc = group_nc(r, group);
-    TRY(check_slab(r, group, variable, start, count, from, length, &n, err));
-    if (!n)
-        return SG_OK;
-    NC(r, variable, nc_inq_varid(nc, variable, &id));
-    NC(r, variable, nc_get_vara_float(nc, id, from, length, out));
-done:
-    return st;
-}
+READ(sg_run_read, double, double)
+READ(run_read_f32, float, float)
 
 sg_status sg_run_read_string(const sg_run *r, const char *group, const char *variable, size_t i, char **out,
                              sg_error *err)
