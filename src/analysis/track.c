@@ -246,8 +246,7 @@ static sg_status one_group(track *t, const sg_monitor *monitor, double began, sg
                 }
             }
         }
-        if (failed != SG_OK)
-            return failed;
+        TRY(failed);
         for (size_t p = 0; p < t->frame.P; p++)
             TRY(put_one(t, p, c, err));
         sg_progress now = {"tracking", (double)(c + 1), (double)C, sg_clock() - began, NAN, 0, 0};
