@@ -4,14 +4,19 @@
 #include "stategrad/lm.h"
 
 #include <inttypes.h>
+#include <math.h>
+#include <stdio.h>
 #include <string.h>
 
 static void print_result(const sg_eval *e, bool json)
 {
+    char perplexity[32] = "null"; /* beyond a double: JSON has no infinity */
+    if (isfinite(e->perplexity))
+        snprintf(perplexity, sizeof perplexity, "%.17g", e->perplexity);
     if (json)
         printf("{\"tokens\": %" PRIu64 ", \"unknown_tokens\": %" PRIu64 ", \"nats_per_token\": %.17g, "
-               "\"perplexity\": %.17g}\n",
-               e->tokens, e->unknown_tokens, e->nats_per_token, e->perplexity);
+               "\"perplexity\": %s}\n",
+               e->tokens, e->unknown_tokens, e->nats_per_token, perplexity);
     else
         printf("perplexity %.2f, %.4f nats per token, over %" PRIu64 " predicted tokens (%.2f %% <unk>)\n",
                e->perplexity, e->nats_per_token, e->tokens, 100 * (double)e->unknown_tokens / (double)(e->tokens + 1));

@@ -1,6 +1,6 @@
 /* The tests of `stategrad check`. Each compares vectors: relative difference = largest |a - b| over the larger largest
- * entry of both, with a floor of 1e-7 of what stands at delay 0 and, for differences, of their rounding: below these a
- * comparison says nothing. */
+ * entry of both, with a floor of 1e-7 of what stands at delay 0, for differences of their rounding, and always of 1e-30,
+ * since a float's factors are flushed to zero at 1e-38: below these a comparison says nothing. */
 #include "stategrad/check.h"
 
 #include "reference.h"
@@ -85,7 +85,7 @@ static void feed_reference(checker *k)
 
 static void compare(sg_check_row *row, size_t n, const double *a, const double *b, double floor, size_t t, size_t d)
 {
-    double worst = 0, size = floor;
+    double worst = 0, size = fmax(floor, 1e-30);
     for (size_t i = 0; i < n; i++) {
         double away = fabs(a[i] - b[i]);
         worst = away <= worst ? worst : away; /* a NaN gets in */

@@ -6,6 +6,7 @@
 #include "../cell/cell.h"
 #include "../linalg/linalg.h"
 
+#include <float.h>
 #include <math.h>
 #include <string.h>
 
@@ -23,8 +24,59 @@ struct sg_forward {
     float *input; /* (max, E) */
     float *zero;  /* a zero state, as wide as the widest layer */
     size_t last;  /* steps of the last chunk */
+    double room;  /* the largest input that no sum of the lowest layer overflows with */
     layer_state layer[SG_MAX_LAYERS];
 };
+
+static double largest(const float *x, size_t n)
+{
+    float most = 0;
+    for (size_t i = 0; i < n; i++) {
+        float a = fabsf(x[i]);
+        most = a > most ? a : most;
+    }
+    return (double)most;
+}
+
+static double total(const float *x, size_t n)
+{
+    double sum = 0;
+    for (size_t i = 0; i < n; i++)
+        sum += fabs((double)x[i]);
+    return sum;
+}
+
+/* The largest input of layer k with which each row of weights times inputs and states stays a finite float. A sum that
+ * overflowed on the way would saturate a gate on the side of its first term, unseen. Rectified states have no bound of
+ * their own: there it is the states that are checked. */
+static double room_for_inputs(const sg_forward *f, size_t k)
+{
+    const sg_layer_parameters *p = &f->p.layer[k];
+    size_t N = f->layer[k].N, H = f->layer[k].H;
+    double room = DBL_MAX, half = (double)FLT_MAX / 2;
+    for (size_t i = 0; i < sg_cell_gates(f->kind) * H; i++) {
+        double weights = total(p->W_ih + i * N, N), rest = total(p->b_ih + i, 1) + total(p->b_hh + i, 1);
+        if (f->kind != SG_CELL_RELU)
+            rest += total(p->W_hh + i * H, H);
+        room = fmin(room, rest > half ? 0 : weights > 0 ? (half - rest) / weights : DBL_MAX);
+    }
+    return room;
+}
+
+static sg_status check_range(sg_forward *f, sg_error *err)
+{
+    const sg_model_shape *s = sg_model_get_shape(f->m);
+    f->room = room_for_inputs(f, 0);
+    for (size_t k = 0; k < f->L; k++) {
+        double room = k ? room_for_inputs(f, k) : f->room;
+        double input = k ? f->kind != SG_CELL_RELU : f->p.encoder ? largest(f->p.encoder, s->vocabulary * s->embedding) : 0;
+        if (input > room)
+            return sg_fail(err, SG_ENONFINITE,
+                           "layer %zu: its weights times inputs of up to %g overflow a float32; inputs of %g would fit",
+                           k + 1, input, room);
+    }
+    return SG_OK;
+}
 
 sg_status sg_forward_new(sg_forward **out, const sg_model *m, size_t max_steps, sg_error *err)
 {
@@ -52,6 +104,7 @@ sg_status sg_forward_new(sg_forward **out, const sg_model *m, size_t max_steps, 
     }
     if (!ok || !(f->zero = sg_calloc(widest, sizeof(float))))
         TRY(sg_fail(err, SG_ENOMEM, "forward pass: no memory for %zu steps", max_steps));
+    TRY(check_range(f, err));
     *out = f;
     f = NULL;
 done:
@@ -114,6 +167,9 @@ sg_status sg_forward_run(sg_forward *f, const int32_t *ids, const float *feature
             return sg_fail(err, SG_EINVAL, "forward pass: word id %d, expected 0 to %zu", (int)ids[t], V - 1);
         memcpy(f->input + t * E, f->p.encoder + (size_t)ids[t] * E, E * sizeof(float));
     }
+    if (!ids && !(largest(features, n * E) <= f->room))
+        return sg_fail(err, SG_ENONFINITE, "layer 1: its weights times features of up to %g overflow a float32",
+                       largest(features, n * E));
     for (size_t k = 0; k < f->L; k++) { /* the state after the last chunk is the one before this */
         layer_state *l = &f->layer[k];
         memmove(l->hidden, l->hidden + f->last * l->H, l->H * sizeof(float));
