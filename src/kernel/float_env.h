@@ -1,4 +1,5 @@
-/* float_env.h - denormals are flushed to zero between begin and end, in the calling thread only. */
+/* float_env.h - denormals are flushed to zero between begin and end, in the calling thread only. No parallel region may
+ * begin between them: the threads that OpenMP makes for it would inherit the setting and keep it. */
 #ifndef SG_FLOAT_ENV_H
 #define SG_FLOAT_ENV_H
 
@@ -15,6 +16,11 @@ static inline void sg_float_env_end(sg_float_env old)
 {
     _mm_setcsr(old);
 }
+/* For tests: what is set, without the flags of what has happened. */
+static inline sg_float_env sg_float_env_now(void)
+{
+    return _mm_getcsr() & ~0x3fu;
+}
 #elif defined(__aarch64__)
 typedef unsigned long sg_float_env;
 static inline sg_float_env sg_float_env_begin(void)
@@ -28,6 +34,12 @@ static inline void sg_float_env_end(sg_float_env old)
 {
     __asm__ volatile("msr fpcr, %0" : : "r"(old));
 }
+static inline sg_float_env sg_float_env_now(void)
+{
+    unsigned long now;
+    __asm__ volatile("mrs %0, fpcr" : "=r"(now));
+    return now;
+}
 #else
 typedef int sg_float_env;
 static inline sg_float_env sg_float_env_begin(void)
@@ -37,6 +49,10 @@ static inline sg_float_env sg_float_env_begin(void)
 static inline void sg_float_env_end(sg_float_env old)
 {
     (void)old;
+}
+static inline sg_float_env sg_float_env_now(void)
+{
+    return 0;
 }
 #endif
 

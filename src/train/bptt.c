@@ -168,6 +168,7 @@ static void backward(sg_bptt *b, size_t n, const sg_parameters *p, const sg_para
 
 static void embedding_gradient(sg_bptt *b, size_t rows, const int32_t *ids, float *encoder, bool tied)
 {
+    sg_float_env env = sg_float_env_begin();
     for (size_t i = 0; !tied && i < b->n_words; i++) /* of the window before */
         memset(encoder + (size_t)b->words[i] * b->E, 0, b->E * sizeof *encoder);
     b->n_words = 0;
@@ -180,18 +181,17 @@ static void embedding_gradient(sg_bptt *b, size_t rows, const int32_t *ids, floa
     }
     for (size_t i = 0; i < b->n_words; i++)
         b->seen[b->words[i]] = 0;
+    sg_float_env_end(env);
 }
 
 double sg_bptt_window(sg_bptt *b, size_t n, const int32_t *ids, double dropout, uint64_t key, float *gradient)
 {
     sg_parameters p = sg_model_parameters(b->m, sg_model_block(b->m)), g = sg_model_parameters(b->m, gradient);
     size_t rows = n * b->B;
-    sg_float_env env = sg_float_env_begin();
     forward(b, n, ids, &p, dropout, key);
     double loss = output(b, rows, ids + b->B, &p, &g);
     backward(b, n, &p, &g, dropout, key);
     embedding_gradient(b, rows, ids, g.encoder, p.encoder == p.decoder);
-    sg_float_env_end(env);
     return loss;
 }
 

@@ -162,7 +162,9 @@ void sg_layer_run(sg_layer *l, size_t steps, const sg_layer_parameters *w, const
 {
     size_t H = l->H;
     if (l->cell == SG_CELL_GRU_RESET_FIRST) {
+        sg_float_env env = sg_float_env_begin();
         sg_layer_forward(l->cell, steps, l->n, l->N, H, w->W_ih, w->W_hh, w->b_ih, w->b_hh, X, l->hidden, NULL, l->tape);
+        sg_float_env_end(env);
         return;
     }
 #pragma omp parallel num_threads(crew(l))
@@ -261,8 +263,10 @@ void sg_layer_back(sg_layer *l, size_t steps, const sg_layer_parameters *w, cons
         memset(g->W_hh, 0, l->G * H * H * sizeof(float));
         memset(g->b_ih, 0, l->G * H * sizeof(float));
         memset(g->b_hh, 0, l->G * H * sizeof(float));
+        sg_float_env env = sg_float_env_begin();
         sg_layer_backward(l->cell, steps, l->n, N, H, w->W_ih, w->W_hh, X, l->hidden, l->tape, dH, dX, g->W_ih, g->W_hh,
                           g->b_ih, g->b_hh, l->work);
+        sg_float_env_end(env);
         carry(l, steps);
         return;
     }

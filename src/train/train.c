@@ -163,10 +163,34 @@ static sg_status open_log(trainer *t, sg_error *err)
 
 /* ---- checkpoints ---- */
 
+/* what: "loss 3, gradient norm inf" or so. Names the first tensor, of the weights or of their gradient, that overflowed. */
+static sg_status diverged(const trainer *t, uint64_t step, const char *what, sg_error *err)
+{
+    sg_error tensor = {""};
+    if (sg_model_check_finite(t->m, sg_model_block(t->m), "weight", &tensor) == SG_OK)
+        sg_model_check_finite(t->m, t->gradient, "gradient", &tensor);
+    return sg_fail(err, SG_ENONFINITE,
+                   "training diverged in epoch %" PRIu64 ", step %" PRIu64 ": %s%s%s; a smaller --lr (now %g) or --clip "
+                   "(now %g) may help",
+                   t->now.epoch + 1, step, what, tensor.msg[0] ? ", " : "", tensor.msg, t->cfg->lr,
+                   t->cfg->clip);
+}
+
+/* Weights that overflowed are neither written over a good checkpoint nor validated. */
+static sg_status check_weights(const trainer *t, sg_error *err)
+{
+    if (sg_model_check_finite(t->m, sg_model_block(t->m), "", NULL) == SG_OK)
+        return SG_OK;
+    return diverged(t, t->now.window, "the last update was too large", err);
+}
+
 static sg_status save(trainer *t, sg_error *err)
 {
     if (!t->cfg->checkpoint)
         return SG_OK;
+    sg_status st = check_weights(t, err);
+    if (st != SG_OK)
+        return st;
     t->now.optimizer_steps = *sg_stepper_count(t->stepper);
     sg_bptt_get_state(t->bptt, t->state);
     double clock = sg_clock();
@@ -197,20 +221,6 @@ static double learning_rate(const trainer *t)
     return t->cfg->lr * pow(t->cfg->lr_decay, (double)late);
 }
 
-static sg_status diverged(const trainer *t, double loss, double norm, sg_error *err)
-{
-    char where[96];
-    sg_error tensor = {""};
-    snprintf(where, sizeof where, "gradient");
-    if (sg_model_check_finite(t->m, sg_model_block(t->m), "weight", &tensor) == SG_OK)
-        sg_model_check_finite(t->m, t->gradient, where, &tensor);
-    return sg_fail(err, SG_ENONFINITE,
-                   "training diverged in epoch %" PRIu64 ", step %" PRIu64 ": loss %g, gradient norm %g%s%s; a smaller "
-                   "--lr (now %g) or --clip (now %g) may help",
-                   t->now.epoch + 1, t->now.window + 1, loss, norm, tensor.msg[0] ? ", " : "", tensor.msg,
-                   t->cfg->lr, t->cfg->clip);
-}
-
 static sg_status step(trainer *t, sg_error *err)
 {
     const sg_train_config *c = t->cfg;
@@ -223,8 +233,11 @@ static sg_status step(trainer *t, sg_error *err)
     double loss = sg_bptt_window(t->bptt, n, t->ids, c->dropout, key, t->gradient);
     const int32_t *words = sg_bptt_words(t->bptt, &n_words);
     double norm = sg_stepper_norm(t->stepper, t->gradient, words, n_words);
-    if (!isfinite(loss) || !isfinite(norm))
-        return diverged(t, loss, norm, err);
+    if (!isfinite(loss) || !isfinite(norm)) {
+        char what[80];
+        snprintf(what, sizeof what, "loss %g, gradient norm %g", loss, norm);
+        return diverged(t, t->now.window + 1, what, err);
+    }
     double chance = log((double)sg_model_get_shape(t->m)->vocabulary);
     if (loss > 3 * chance + 10)
         return sg_fail(err, SG_ENOCONV,
@@ -309,10 +322,13 @@ static sg_status end_epoch(trainer *t, sg_error *err)
 {
     double lr = learning_rate(t);
     sg_eval eval = {0};
+    sg_status st = check_weights(t, err);
+    if (st != SG_OK)
+        return st;
     if (t->valid) {
         relay r = {t};
         sg_monitor monitor = {relay_tick, NULL, &r};
-        sg_status st = sg_lm_eval(&eval, t->m, t->valid, false, t->threads, &monitor, err);
+        st = sg_lm_eval(&eval, t->m, t->valid, false, t->threads, &monitor, err);
         if (st == SG_ECANCELLED)
             return cancel(t, err);
         if (st != SG_OK)
@@ -332,7 +348,7 @@ static sg_status end_epoch(trainer *t, sg_error *err)
         t->now.stale = 0;
         memcpy(t->best, sg_model_block(t->m), sg_model_block_size(t->m) * sizeof *t->best);
     }
-    sg_status st = write_log(t, lr, err);
+    st = write_log(t, lr, err);
     return st == SG_OK ? save(t, err) : st;
 }
 
