@@ -89,6 +89,7 @@ typedef struct sg_outfile sg_outfile;
 sg_status sg_outfile_open(sg_outfile **out, const char *path, sg_error *err);
 FILE *sg_outfile_stream(sg_outfile *o);            /* write errors are told by commit; has no fileno */
 const char *sg_outfile_temp_path(const sg_outfile *o);
+bool sg_outfile_sync(const sg_outfile *o);         /* what was written by its path is on the disk; false: errno says why not */
 sg_status sg_outfile_commit(sg_outfile *o, sg_error *err); /* frees o in every case */
 void sg_outfile_abort(sg_outfile *o);                      /* frees o; NULL is fine */
 

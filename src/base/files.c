@@ -171,6 +171,11 @@ const char *sg_outfile_temp_path(const sg_outfile *o)
     return o->temp;
 }
 
+bool sg_outfile_sync(const sg_outfile *o)
+{
+    return fsync(o->fd) == 0;
+}
+
 static void sync_folder(const char *folder)
 {
     int fd = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);

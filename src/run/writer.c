@@ -329,8 +329,11 @@ done:
 sg_status run_writer_commit(run_writer *w, sg_error *err)
 {
     sg_status st = SG_OK;
-    /* What could fail in the writing fails here and not in nc_close: see run_writer_abort. */
+    /* What could fail in the writing, now or when the kernel gets round to it, fails here and not in nc_close: see
+     * run_writer_abort. What nc_close still writes lies in blocks that the file system has given already. */
     NC(w, "", nc_sync(w->nc));
+    if ((w->broken = !sg_outfile_sync(w->file)))
+        TRY(sg_fail(err, SG_EIO, "%s: cannot be written: %s", w->path, strerror(errno)));
     w->is_open = false;
     NC(w, "", nc_close(w->nc));
     TRY(run_checksum_write(sg_outfile_stream(w->file), w->path, err));
@@ -350,7 +353,8 @@ void run_writer_abort(run_writer *w)
      * left open. Its handle and its removed temporary file go with the process. */
     if (w->is_open && !w->broken) {
         run_lock();
-        nc_close(w->nc);
+        if (nc_sync(w->nc) == NC_NOERR)
+            nc_close(w->nc);
         run_unlock();
     }
     sg_outfile_abort(w->file);
