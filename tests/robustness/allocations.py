@@ -21,20 +21,23 @@ def main():
             ["analyze", "m.safetensors", "valid.tagged", *tagged, "-o", "a.nc", "--csv", "a.csv", "--checkpoint", "c2",
              "--baseline", "untrained", *ANALYZE],
             ["import", "m.safetensors", "-o", "b"],
-            ["report", "run.nc", "-o", "a.html"],
+            ["report", "run.nc", "-o", "a.html", "--figures", "figs"],
             ["merge", "part1.nc", "part2.nc", "-o", "merged.nc"],
             ["words", "run.nc"],
             ["show", "m.safetensors", "--text", "the noun1 runs"],
             ["info", "m.safetensors"],
+            ["info", "run.nc"],
+            ["track", "run.nc", "--property", "article=DT-NN", "-o", "tracked.nc", "--csv", "tracked.csv"],
             ["check", "m.safetensors"],
         ]
         for args in commands:
+            what = " ".join(args[:2]) if args[0] == "info" else args[0]
             done = subprocess.run([driver, dense, "--", *args], cwd=scene.folder, env={**ENV, "OMP_NUM_THREADS": "1"},
                                   capture_output=True, text=True, timeout=3000)
             tried = re.search(r"(\d+) failures tried", done.stdout)
             n = int(tried.group(1)) if tried else 0
-            tally.check(f"{args[0]}: each of {n} failing allocations", done.returncode == 0 and n > 0,
-                        f"{args[0]}: {done.stdout[-1500:]} {done.stderr[-500:]}")
+            tally.check(f"{what}: each of {n} failing allocations", done.returncode == 0 and n > 0,
+                        f"{what}: {done.stdout[-1500:]} {done.stderr[-500:]}")
     tally.finish()
 
 

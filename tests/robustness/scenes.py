@@ -44,6 +44,8 @@ class Scene:
         for part in "12":
             self.must("analyze", "m.safetensors", "valid.tagged", "--format", "tagged", "-o", f"part{part}.nc",
                       "--part", part + "/2", *ANALYZE)
+        self.must("report", "run.nc", "--figures", "figures")
+        self.figures = sorted(os.listdir(self.path("figures")))
 
     def __enter__(self):
         return self
@@ -81,7 +83,11 @@ class Scene:
              [*analyze, "-o", self.path("other.nc"), "--checkpoint", o("check")], ["check"]),
             ("import", ["import", m, "-o", o("imported.safetensors")], ["imported.safetensors"]),
             ("merge", ["merge", self.path("part1.nc"), self.path("part2.nc"), "-o", o("merged.nc")], ["merged.nc"]),
+            ("track", ["track", run, "--property", "article=DT-NN", "-q", "-o", o("tracked.nc")], ["tracked.nc"]),
+            ("track --csv", ["track", run, "--property", "article=DT-NN", "-q", "-o", self.path("other.nc"),
+                             "--csv", o("tracked.csv")], ["tracked.csv"]),
             ("report", ["report", run, "-o", o("report.html")], ["report.html"]),
+            ("report --figures", ["report", run, "--figures", out], self.figures),
             ("show", ["show", m, "--text", "the noun1 runs", "-o", o("show.html")], ["show.html"]),
         ]
 
