@@ -10,7 +10,7 @@
 
 typedef struct {
     sg_analysis_config cfg;
-    const char *output, *state, *layer, *handling, *normalize, *covariance, *part, *baseline, *gram, *format;
+    const char *output, *state, *layer, *handling, *normalize, *covariance, *part, *baseline, *gram, *format, *long_after;
     option_list classes, properties;
     model_options model;
     bool no_eos, quiet, ascii;
@@ -111,6 +111,9 @@ static int interpret_words(settings *s)
     if ((i = one_of("block-gram", s->gram, grams, 3)) < 0)
         return EXIT_MISUSE;
     c->block_gram = (sg_gram_policy)i;
+    c->long_after = strcmp(s->long_after, "auto") ? SG_LONG_NEVER : 0;
+    if (c->long_after && strcmp(s->long_after, "never") && !whole_number(s->long_after, &c->long_after))
+        return misuse("analyze: --long-after: expected a number of tokens, auto or never, found '%s'", s->long_after);
     if (s->layer && strcmp(s->layer, "all") && !whole_number(s->layer, &c->layer))
         return misuse("analyze: --layer: expected a number from 1 (lowest) or all, found '%s'", s->layer);
     if (s->layer && !strcmp(s->layer, "all"))
@@ -296,7 +299,7 @@ static int work(settings *s, int argc, char **argv)
 
 static int run(int argc, char **argv)
 {
-    settings s = {.handling = "carry", .normalize = "covariance", .covariance = "types", .gram = "auto", .format = "auto"};
+    settings s = {.handling = "carry", .normalize = "covariance", .covariance = "types", .gram = "auto", .format = "auto", .long_after = "auto"};
     sg_analysis_defaults(&s.cfg, NULL);
     s.command = command_text(argc, argv);
     s.cfg.command = s.command;
@@ -325,6 +328,11 @@ static int run(int argc, char **argv)
         {"baseline", 0, OPT_STRING, &s.baseline, "untrained", "analyse an untrained copy of the model too", 0, 0},
         {"second-moment-every", 0, OPT_SIZE, &c->second_moment_every, "K",
          "second moment at every K-th step (default: all on small corpora, else so that it is cheap)", 1, 1e9},
+        {"long-after", 0, OPT_STRING, &s.long_after, "N|auto|never",
+         "words read more than N to 2N steps ago share bases: for hundreds of delays (auto: 64 from 256 delays on)", 0, 0},
+        {"long-tolerance", 0, OPT_REAL, &c->long_tolerance, "X",
+         "what a basis may drop of a gradient's norm (1e-6); mean_gradient_error in the run file tells what it cost", 1e-12,
+         0.1},
         {"block-gram", 0, OPT_STRING, &s.gram, "auto|yes|no",
          "store what intervals of later properties need (track); auto: if below 512 MiB", 0, 0},
         {"inputs", 0, OPT_STRING, &c->features_path, "FILE.npy",

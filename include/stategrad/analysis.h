@@ -39,6 +39,9 @@ typedef struct {
     int threads;                /* 0: all cores */
     size_t part, parts;         /* part I of N, from 1; parts 0: the whole */
     size_t second_moment_every; /* 0: chosen so that it costs at most a tenth; 1: every token */
+    size_t long_after;          /* 0: chosen (64 from 256 delays on, else never); origins older than this to twice this
+                                   share bases, see doc/long-windows.md; SG_LONG_NEVER: all exact */
+    double long_tolerance;      /* what a basis may drop of an origin's norm, 1e-6 */
     sg_gram_policy block_gram;  /* keep what intervals of later properties need (track); AUTO: if below 512 MiB */
     bool untrained_baseline;
     const char *features_path;  /* .npy inputs instead of words; or NULL */
@@ -49,6 +52,7 @@ typedef struct {
 } sg_analysis_config;
 
 #define SG_ALL_LAYERS ((size_t)-1)
+#define SG_LONG_NEVER ((size_t)-1)
 
 void sg_analysis_defaults(sg_analysis_config *cfg, const sg_model *m);
 /* SG_EINVAL: names the setting, what was found and what was expected. */

@@ -21,6 +21,8 @@ struct sg_accum {
     size_t n_states, D, E;
     bool moments;
     set_sums **set; /* a pointer each, so that growing moves nothing */
+    double *missed;            /* (n_states, D) */
+    uint64_t *missed_of;       /* (n_states, D) */
     size_t n_sets, room;
 };
 
@@ -50,7 +52,9 @@ sg_status sg_accum_new(sg_accum **out, const sg_accum_state *states, size_t n_st
     if (!n_states || !delays || !embedding)
         return sg_fail(err, SG_EINVAL, "sums: %zu states, %zu delays, %zu inputs, expected at least 1 of each",
                        n_states, delays, embedding);
-    if (!(a = sg_calloc(1, sizeof *a)) || !(a->states = sg_calloc(n_states, sizeof *a->states)))
+    if (!(a = sg_calloc(1, sizeof *a)) || !(a->states = sg_calloc(n_states, sizeof *a->states)) ||
+        !(a->missed = sg_calloc(n_states, delays * sizeof *a->missed)) ||
+        !(a->missed_of = sg_calloc(n_states, delays * sizeof *a->missed_of)))
         TRY(sg_fail(err, SG_ENOMEM, "sums: no memory"));
     memcpy(a->states, states, n_states * sizeof *states);
     a->n_states = n_states, a->D = delays, a->E = embedding, a->moments = moments;
@@ -86,6 +90,8 @@ void sg_accum_free(sg_accum *a)
     for (size_t i = 0; i < a->n_sets; i++)
         free_set(a, a->set[i]);
     sg_free(a->set);
+    sg_free(a->missed);
+    sg_free(a->missed_of);
     sg_free(a->states);
     sg_free(a);
 }
@@ -134,6 +140,8 @@ sg_status accum_need_set(sg_accum *a, size_t set, sg_error *err)
 
 void sg_accum_clear(sg_accum *a)
 {
+    memset(a->missed, 0, a->n_states * a->D * sizeof *a->missed);
+    memset(a->missed_of, 0, a->n_states * a->D * sizeof *a->missed_of);
     for (size_t i = 0; i < a->n_sets; i++) {
         set_sums *s = a->set[i];
         for (size_t k = 0; k < a->n_states; k++) {
@@ -203,6 +211,12 @@ void accum_count_moment(sg_accum *a, size_t set, size_t d)
 {
     a->set[set]->moment[d]++;
     a->set[set]->moment_since[d]++;
+}
+
+void accum_miss(sg_accum *a, size_t state, size_t d, double norm)
+{
+    a->missed[state * a->D + d] += norm;
+    a->missed_of[state * a->D + d]++;
 }
 
 float *accum_partial(sg_accum *a, size_t state, size_t set, size_t d)
@@ -342,6 +356,12 @@ double sg_accum_class_moment(const sg_accum *a, size_t state, const sg_classes *
     return weight;
 }
 
+uint64_t sg_accum_missed(const sg_accum *a, size_t state, size_t d, double *sum)
+{
+    *sum = a->missed[state * a->D + d];
+    return a->missed_of[state * a->D + d];
+}
+
 static bool same_shape(const sg_accum *a, const sg_accum *b)
 {
     bool same = a->n_states == b->n_states && a->D == b->D && a->E == b->E && a->moments == b->moments;
@@ -368,6 +388,8 @@ sg_status sg_accum_merge(sg_accum *into, const sg_accum *from, sg_error *err)
         if (st != SG_OK)
             return st;
     }
+    for (size_t i = 0; i < into->n_states * into->D; i++)
+        into->missed[i] += from->missed[i], into->missed_of[i] += from->missed_of[i];
     for (size_t i = 0; i < from->n_sets; i++) {
         set_sums *s = into->set[i];
         const set_sums *f = from->set[i];
@@ -427,7 +449,9 @@ sg_status sg_accum_save(const sg_accum *a, FILE *f, sg_error *err)
 {
     uint64_t h[HEADER], sets = a->n_sets;
     header(a, h);
-    bool ok = move_out(f, h, sizeof h) && move_out(f, &sets, sizeof sets);
+    size_t n = a->n_states * a->D;
+    bool ok = move_out(f, h, sizeof h) && move_out(f, &sets, sizeof sets) &&
+              move_out(f, a->missed, n * sizeof *a->missed) && move_out(f, a->missed_of, n * sizeof *a->missed_of);
     for (size_t i = 0; ok && i < a->n_sets; i++)
         ok = transfer_set(a, a->set[i], f, move_out);
     return ok ? SG_OK : sg_fail(err, SG_EIO, "checkpoint: the sums of %zu class sets could not be written", a->n_sets);
@@ -445,6 +469,9 @@ sg_status sg_accum_load(sg_accum *a, FILE *f, sg_error *err)
         return sg_fail(err, SG_EFORMAT, "checkpoint: sums of %llu states, %llu delays, %llu inputs, expected %zu, %zu, "
                        "%zu", (unsigned long long)h[0], (unsigned long long)h[1], (unsigned long long)h[2],
                        a->n_states, a->D, a->E);
+    size_t n = a->n_states * a->D;
+    if (!move_in(f, a->missed, n * sizeof *a->missed) || !move_in(f, a->missed_of, n * sizeof *a->missed_of))
+        TRY(sg_fail(err, SG_EFORMAT, "checkpoint: cut short in the errors"));
     for (size_t i = 0; i < sets; i++) {
         TRY(accum_need_set(a, i, err));
         if (!transfer_set(a, a->set[i], f, move_in)) {

@@ -52,6 +52,10 @@ double sg_accum_class_sum(const sg_accum *a, size_t state, const sg_classes *k, 
 /* The same for G^T G, sum (E,E) symmetric in full; needs moments. */
 double sg_accum_class_moment(const sg_accum *a, size_t state, const sg_classes *k, size_t c, size_t d, double *sum);
 
+/* What gradients at delay d lack because origins share bases (long windows): the sum of estimated Frobenius norms, over how
+ * many gradients. */
+uint64_t sg_accum_missed(const sg_accum *a, size_t state, size_t d, double *sum);
+
 /* into += from; same states, delays, embedding. SG_EINVAL: shapes differ; SG_ENOMEM leaves `into` as it was. */
 sg_status sg_accum_merge(sg_accum *into, const sg_accum *from, sg_error *err);
 

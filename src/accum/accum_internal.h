@@ -17,6 +17,8 @@ void accum_count_moment(sg_accum *a, size_t set, size_t d);
 /* The float32 sums to add to. */
 float *accum_partial(sg_accum *a, size_t state, size_t set, size_t d);
 float *accum_moment_partial(sg_accum *a, size_t state, size_t set, size_t d);
+/* A gradient at delay d lacks so much (norm), by estimate. */
+void accum_miss(sg_accum *a, size_t state, size_t d, double norm);
 size_t accum_blocks(size_t E); /* 32 x 32 blocks of a second moment */
 
 /* Sums with more than ACCUM_FLUSH_AFTER terms since their last flush: writes up to max (set, d) into due, two numbers

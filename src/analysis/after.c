@@ -10,6 +10,7 @@
 #include <string.h>
 
 enum { NULL_DRAWS = 1000, BATCH_BYTES = 64 << 20 };
+static const double LARGE_ERROR = 1e-4; /* of the mean gradient: beyond what float32 costs */
 
 const char *const an_quantity_names[AN_QUANTITIES] = {"sigma_1", "sum of singular values", "largest rms gain"};
 
@@ -44,6 +45,7 @@ typedef struct {
 /* Of one group, kept for the whole of it: small. */
 typedef struct {
     double *y, *error;      /* (C,Q,D) */
+    double *norm;           /* (D) |mean gradient| of class all */
     double *without;        /* (C,Q,B,D) */
     double *p, *adjusted;   /* (C,D) */
     double *excess, *null_low, *null_high;
@@ -152,6 +154,7 @@ static void series_place(after *a)
     a->s.y = sg_arena_take(&a->arena, n * Q, sizeof(double));
     a->s.error = sg_arena_take(&a->arena, n * Q, sizeof(double));
     a->s.without = sg_arena_take(&a->arena, n * Q * p->B, sizeof(double));
+    a->s.norm = sg_arena_take(&a->arena, p->D, sizeof(double));
     a->s.p = sg_arena_take(&a->arena, n, sizeof(double));
     a->s.adjusted = sg_arena_take(&a->arena, n, sizeof(double));
     a->s.excess = sg_arena_take(&a->arena, n, sizeof(double));
@@ -161,7 +164,7 @@ static void series_place(after *a)
 
 static size_t series_bytes(const an_plan *p)
 {
-    return (p->C * p->D * (AN_QUANTITIES * (2 + p->B) + 5)) * sizeof(double) + 16 * 64;
+    return (p->C * p->D * (AN_QUANTITIES * (2 + p->B) + 5) + p->D) * sizeof(double) + 16 * 64;
 }
 
 static size_t row_doubles(const after *a)
@@ -407,6 +410,8 @@ static sg_status compute(const after *a, worker *w, item *o, size_t c, size_t d,
         w->M[i] = w->MT[i] / Nm;
     TRY(sp_from_mean(w->values, w->left, w->right, &a->frame, w->G, Nm > 0 ? w->M : NULL, w->work, err));
     store_vectors(a, w, o, N, Nm);
+    for (size_t i = 0; !c && i < H * E; i++)
+        a->s.norm[d] += w->G[i] * w->G[i];
     for (size_t b = 0; b < a->plan->B; b++)
         TRY(leave_out(a, w, o, c, d, b, N, Nm, err));
     intervals(a, w, o);
@@ -759,6 +764,39 @@ done:
     return st;
 }
 
+/* What long windows cost in accuracy: the file has it, and whoever loses more than 1e-4 is told. */
+static sg_status put_missed(after *a, const sg_monitor *monitor, sg_error *err)
+{
+    sg_status st = SG_OK;
+    const an_plan *p = a->plan;
+    double *error = sg_calloc(p->D, sizeof *error), worst = 0, gradients = 0;
+    size_t at = 0;
+    if (!error)
+        return sg_fail(err, SG_ENOMEM, "%s: no memory", a->group->name);
+    for (size_t d = 0; d < p->D; d++) {
+        double norms = 0, of = 0, norm = sqrt(a->s.norm[d]);
+        for (size_t b = 0; b < p->B; b++) {
+            const sums_missed *x = sums_missed_at(a->sums, b, a->g, d);
+            norms += x->norms, of += x->of;
+        }
+        gradients += of;
+        error[d] = of > 0 ? norms / of : 0;
+        if (error[d] > worst * norm)
+            worst = error[d] / norm, at = d;
+    }
+    if (!(gradients > 0))
+        goto done;
+    TRY(run_writer_define(a->w, a->nc, "mean_gradient_error", err));
+    TRY(run_writer_put_f64(a->w, a->nc, "mean_gradient_error", NULL, NULL, error, err));
+    if (worst > LARGE_ERROR)
+        sg_warn(monitor, "%s: what long delays lose because old origins share bases is up to %.1g of the mean gradient "
+                         "(delay %zu; see mean_gradient_error); a smaller --long-tolerance or --long-after never helps",
+                a->group->name, worst, at);
+done:
+    sg_free(error);
+    return st;
+}
+
 /* Every NaN has a reason in the file. */
 static sg_status put_reasons(after *a, sg_error *err)
 {
@@ -821,6 +859,7 @@ static sg_status one_group(after *a, const sg_monitor *monitor, double began, do
     TRY(put_pairs(a, err));
     TRY(put_differences(a, err));
     TRY(put_decay(a, err));
+    TRY(put_missed(a, monitor, err));
     TRY(put_reasons(a, err));
 done:
     room_free(a);

@@ -10,7 +10,7 @@
 void sg_analysis_defaults(sg_analysis_config *cfg, const sg_model *m)
 {
     *cfg = (sg_analysis_config){.delays = 50, .state = SG_STATE_HIDDEN, .normalize = true, .blocks = 20, .seed = 1,
-                                .checkpoint_minutes = 5};
+                                .checkpoint_minutes = 5, .long_tolerance = 1e-6};
     if (m && sg_model_get_shape(m)->cell == SG_CELL_LSTM)
         cfg->state = SG_STATE_CELL;
 }
@@ -58,6 +58,8 @@ sg_status sg_analysis_check(const sg_analysis_config *cfg, const sg_model *m, co
         return sg_fail(err, SG_EINVAL, "the model reads feature vectors, not words: they are given by --inputs FILE.npy");
     if (shape->vocabulary && cfg->features_path)
         return sg_fail(err, SG_EINVAL, "--inputs: the model reads words, not feature vectors");
+    if (!(cfg->long_tolerance > 0) || cfg->long_tolerance > 0.1)
+        return sg_fail(err, SG_EINVAL, "long tolerance: expected above 0, at most 0.1, found %g", cfg->long_tolerance);
     return check_sampling(cfg, err);
 }
 
@@ -100,7 +102,8 @@ static void forecast(sg_analysis_estimate *out, const an_job *job)
     const sg_analysis_config *cfg = job->cfg;
     sg_engine_config engine = {.delays = job->D, .states = job->states, .n_states = job->n_states,
                                .handling = cfg->handling, .window = cfg->window, .burn_in = cfg->burn_in,
-                               .second_moment_every = job->second_moment_every, .threads = cfg->threads};
+                               .second_moment_every = job->second_moment_every, .threads = cfg->threads,
+                               .long_after = job->long_after};
     double flops = 0, tokens = (double)(job_block_start(job, job->end_block) - job_block_start(job, job->first_block));
     size_t bytes = 0, units[2 * AN_MAX_STATES], after, file;
     an_plan plan;

@@ -9,7 +9,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-static const char magic[8] = "SGANCKP1";
+static const char magic[8] = "SGANCKP2";
 
 typedef struct {
     char magic[8];
@@ -91,6 +91,7 @@ static sg_status put_sums(const pass *p, FILE *f, const char *path, sg_error *er
                 TRY(sums_crc(p->sums[i], b, &crc, err));
             TRY(put(f, &crc, sizeof crc, path, err));
             TRY(put(f, sums_weight_at(p->sums[i], b, 0, 0), job->C * job->D * sizeof(sums_weight), path, err));
+            TRY(put(f, sums_missed_at(p->sums[i], b, 0, 0), job->n_groups * job->D * sizeof(sums_missed), path, err));
         }
 done:
     return st;
@@ -105,6 +106,7 @@ static sg_status get_sums(pass *p, FILE *f, const char *path, sg_error *err)
             uint32_t crc = 0, found = 0;
             TRY(get(f, &crc, sizeof crc, path, err));
             TRY(get(f, sums_weight_at(p->sums[i], b, 0, 0), job->C * job->D * sizeof(sums_weight), path, err));
+            TRY(get(f, sums_missed_at(p->sums[i], b, 0, 0), job->n_groups * job->D * sizeof(sums_missed), path, err));
             if (!block_done(p, b, i) || p->model + 1 != job->n_models)
                 continue;
             TRY(sums_crc(p->sums[i], b, &found, err));

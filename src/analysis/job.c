@@ -8,7 +8,8 @@
 #include <omp.h>
 #include <string.h>
 
-enum { CHUNK = 4096, EXACT_TOKENS = 20000, LARGEST_EVERY = 16, FEW_TOKENS = 20 };
+enum { CHUNK = 4096, EXACT_TOKENS = 20000, LARGEST_EVERY = 16, FEW_TOKENS = 20,
+       LONG_DELAYS = 256, LONG_AFTER = 64 };
 
 int job_threads(const an_job *job)
 {
@@ -66,6 +67,13 @@ static size_t choose_every(const an_job *job)
     return every < 1 ? 1 : every > LARGEST_EVERY ? LARGEST_EVERY : (size_t)every;
 }
 
+static size_t choose_long(const sg_analysis_config *cfg)
+{
+    if (cfg->long_after)
+        return cfg->long_after == SG_LONG_NEVER ? 0 : cfg->long_after;
+    return cfg->delays >= LONG_DELAYS ? LONG_AFTER : 0;
+}
+
 sg_status job_sizes(an_job *job, const sg_model *m, const sg_stream *s, const sg_classes *k,
                     const sg_analysis_config *cfg, sg_error *err)
 {
@@ -94,6 +102,7 @@ sg_status job_sizes(an_job *job, const sg_model *m, const sg_stream *s, const sg
     }
     list_states(job);
     job->second_moment_every = choose_every(job);
+    job->long_after = choose_long(cfg);
 done:
     return st;
 }
@@ -342,11 +351,11 @@ sg_status job_identity(const an_job *job, bool with_part, char hex[65], sg_error
     sg_sha256_add(h, sha, 64);
     sg_sha256_add(h, sg_stream_sha256(job->stream), 64);
     sg_sha256_add(h, job->features_sha256, sizeof job->features_sha256);
-    int n = snprintf(text, sizeof text, "%s|%ju|%zu|%zu|%zu|%zu|%d|%zu|%d|%zu|%zu|%d|%d|%a|%ju|%a|%ju|%zu|%d|%d|%d",
+    int n = snprintf(text, sizeof text, "%s|%ju|%zu|%zu|%zu|%zu|%d|%zu|%d|%zu|%zu|%d|%d|%a|%ju|%a|%ju|%zu|%d|%d|%d|%zu|%a",
                      sg_version(), (uintmax_t)job->T, job->D, job->C, job->B, job->sets, (int)c->state, c->layer,
                      (int)c->handling, c->window, c->burn_in, c->normalize, c->frequency_weighted, c->ridge,
                      (uintmax_t)c->sample, c->precision, (uintmax_t)c->seed, job->second_moment_every,
-                     c->untrained_baseline, (int)c->block_gram, with_part);
+                     c->untrained_baseline, (int)c->block_gram, with_part, job->long_after, c->long_tolerance);
     sg_sha256_add(h, text, (size_t)n);
     if (with_part) {
         n = snprintf(text, sizeof text, "%zu/%zu", c->part, c->parts);

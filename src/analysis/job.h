@@ -25,7 +25,7 @@ typedef struct {
     uint64_t T;                  /* tokens */
     size_t D, E, V, C, B, sets;
     size_t first_block, end_block; /* those of this part */
-    size_t second_moment_every;
+    size_t second_moment_every, long_after; /* long_after 0: every origin is exact */
     sg_accum_state states[AN_MAX_STATES]; /* of one model */
     size_t n_states;
     an_group groups[2 * AN_MAX_STATES];   /* model by model */

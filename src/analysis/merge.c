@@ -41,13 +41,23 @@ static sg_status put_group(run_writer *w, const an_job *job, const an_sums *sums
     sg_status st = SG_OK;
     size_t H = job->groups[g].units, E = job->E, packed = sums_packed(E);
     float *sum = sg_calloc(H * E, sizeof *sum), *moment = sg_calloc(packed, sizeof *moment);
+    double *missed = sg_calloc(job->D, 2 * sizeof *missed);
     int nc;
-    if (!sum || !moment)
+    if (!sum || !moment || !missed)
         TRY(sg_fail(err, SG_ENOMEM, "part: no memory"));
     TRY(run_writer_group(w, job->groups[g].name, &nc, err));
     TRY(run_writer_dim(w, nc, "unit", H, err));
     TRY(run_writer_define(w, nc, "part_sum", err));
     TRY(run_writer_define(w, nc, "part_moment", err));
+    TRY(run_writer_define(w, nc, "part_missed", err));
+    TRY(run_writer_define(w, nc, "part_missed_of", err));
+    for (size_t b = job->first_block; b < job->end_block; b++) {
+        size_t start[] = {b - job->first_block, 0}, count[] = {1, job->D};
+        for (size_t d = 0; d < job->D; d++)
+            missed[d] = sums_missed_at(sums, b, g, d)->norms, missed[job->D + d] = sums_missed_at(sums, b, g, d)->of;
+        TRY(run_writer_put_f64(w, nc, "part_missed", start, count, missed, err));
+        TRY(run_writer_put_f64(w, nc, "part_missed_of", start, count, missed + job->D, err));
+    }
     for (size_t b = job->first_block; b < job->end_block; b++)
         for (size_t i = 0; i < job->C * job->D; i++) {
             size_t c = i / job->D, d = i % job->D;
@@ -59,6 +69,7 @@ static sg_status put_group(run_writer *w, const an_job *job, const an_sums *sums
 done:
     sg_free(sum);
     sg_free(moment);
+    sg_free(missed);
     return st;
 }
 
@@ -194,6 +205,29 @@ done:
     return st;
 }
 
+static sg_status read_missed(const piece *p, an_sums *sums, const an_group *groups, sg_error *err)
+{
+    sg_status st = SG_OK;
+    const sums_shape *s = sums_get_shape(sums);
+    double *norms = sg_calloc(s->D, 2 * sizeof *norms), *of = norms + s->D;
+    if (!norms)
+        return sg_fail(err, SG_ENOMEM, "%s: no memory", p->path);
+    for (size_t g = 0; g < s->G; g++)
+        for (size_t b = 0; b < p->blocks; b++) {
+            size_t start[] = {b, 0}, count[] = {1, s->D};
+            TRY(sg_run_read(p->run, groups[g].name, "part_missed", start, count, norms, err));
+            TRY(sg_run_read(p->run, groups[g].name, "part_missed_of", start, count, of, err));
+            for (size_t d = 0; d < s->D; d++) {
+                if (!(norms[d] >= 0) || !(of[d] >= 0))
+                    TRY(sg_fail(err, SG_EFORMAT, "%s: part_missed: %g of %g", p->path, norms[d], of[d]));
+                *sums_missed_at(sums, (size_t)p->block[b], g, d) = (sums_missed){norms[d], of[d]};
+            }
+        }
+done:
+    sg_free(norms);
+    return st;
+}
+
 static sg_status read_sums(const piece *p, an_sums *sums, const an_group *groups, sg_error *err)
 {
     sg_status st = SG_OK;
@@ -292,8 +326,8 @@ static sg_status copy_root(run_writer *w, const piece *first, size_t n, sg_error
     const sg_run *r = first->run;
     static const char *const numbers[] = {"seed", "tokens", "unknown_tokens", "unclassed_tokens", "sentences",
                                           "burn_in", "blocks", "layers", "vocabulary", "second_moment_every",
-                                          "sample", "delays"};
-    static const char *const reals[] = {"ridge", "precision"};
+                                          "long_after", "sample", "delays"};
+    static const char *const reals[] = {"ridge", "precision", "long_tolerance"};
     char created[32];
     root_created(created);
     TRY(copy_dims(w, r, err));
@@ -415,6 +449,7 @@ sg_status sg_merge(const char *run_path, const char *const *parts, size_t n_part
     TRY(sums_new(&sums, &shape, run_path, NULL, err));
     for (size_t i = 0; i < n_parts; i++) {
         TRY(read_weights(&pieces[i], sums, err));
+        TRY(read_missed(&pieces[i], sums, x.groups, err));
         TRY(read_sums(&pieces[i], sums, x.groups, err));
     }
     TRY(an_after(w, &x.plan, sums, monitor, err));

@@ -149,6 +149,14 @@ static sg_status store_one(const pass *p, store_room *r, size_t c, size_t d, sg_
         }
         TRY(sums_put(sums, p->block, g, c, d, r->rounded, r->packed, err));
     }
+    for (size_t i = 0; c == 0 && i < job->n_states; i++) {
+        size_t g = p->model * job->n_states + i;
+        sums_missed *miss = sums_missed_at(sums, p->block, g, d);
+        *miss = earlier ? *sums_missed_at(earlier, p->block, g, d) : (sums_missed){0};
+        double norms;
+        miss->of += (double)sg_accum_missed(p->accum, i, d, &norms);
+        miss->norms += norms;
+    }
     if (p->model)
         return SG_OK; /* the untrained copy sees the same pairs */
     *w = (sums_weight){weight, moment_weight, sampled, (int64_t)(moment_weight + 0.5),
@@ -276,6 +284,7 @@ static sg_status open_engine(pass *p, sg_error *err)
     sg_engine_config cfg = {.delays = job->D, .states = job->states, .n_states = job->n_states,
                             .handling = job->cfg->handling, .window = job->cfg->window,
                             .burn_in = job->cfg->burn_in, .second_moment_every = job->second_moment_every,
+                            .long_after = job->long_after, .long_tolerance = job->cfg->long_tolerance,
                             .threads = job->cfg->threads, .sample = p->high ? drawn : NULL, .sample_ctx = p};
     sg_engine_free(p->engine);
     sg_accum_free(p->accum);

@@ -79,6 +79,7 @@ static sg_status put_number_attributes(run_writer *w, const an_job *job, sg_erro
         {"layers", job->shape->layers},
         {"vocabulary", job->V},
         {"second_moment_every", job->second_moment_every},
+        {"long_after", job->long_after},
         {"sample", c->sample},
         {"delays", job->D},
     };
@@ -86,6 +87,8 @@ static sg_status put_number_attributes(run_writer *w, const an_job *job, sg_erro
         TRY(run_writer_integer(w, RUN_ROOT, NULL, rows[i].name, (int64_t)rows[i].value, err));
     TRY(run_writer_real(w, RUN_ROOT, NULL, "ridge", job->how[0].ridge, err));
     TRY(run_writer_real(w, RUN_ROOT, NULL, "precision", c->precision, err));
+    if (job->long_after)
+        TRY(run_writer_real(w, RUN_ROOT, NULL, "long_tolerance", c->long_tolerance, err));
     if (job->how[0].automatic)
         TRY(run_writer_text(w, RUN_ROOT, NULL, "ridge_reason", "the covariance of the inputs is singular", err));
 done:

@@ -25,12 +25,18 @@ typedef struct {
     int64_t exist;          /* pairs there are: more than `pairs` when origins are sampled */
 } sums_weight;
 
+/* What gradients of one (block, state, delay) lack in a long window: the sum of their norms, over how many. */
+typedef struct {
+    double norms, of;
+} sums_missed;
+
 typedef struct an_sums an_sums;
 /* keep NULL: an unnamed file in the folder of `beside`; otherwise the file `keep`, opened if it is there. */
 sg_status sums_new(an_sums **out, const sums_shape *shape, const char *beside, const char *keep, sg_error *err);
 void sums_free(an_sums *s);
 const sums_shape *sums_get_shape(const an_sums *s);
 sums_weight *sums_weight_at(const an_sums *s, size_t b, size_t c, size_t d);
+sums_missed *sums_missed_at(const an_sums *s, size_t b, size_t g, size_t d);
 /* Numbers of M that are kept: the lower triangle, E (E+1) / 2. */
 size_t sums_packed(size_t E);
 void sums_pack(size_t E, const double *full, float *packed);

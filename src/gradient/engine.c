@@ -28,19 +28,29 @@ static size_t group_floats(const sg_engine *e)
 
 void sg_engine_cost(double *flops, size_t *bytes, const sg_model_shape *s, const sg_engine_config *cfg)
 {
-    double P = (double)step_products(s->cell), D = (double)cfg->delays, E = (double)s->embedding, f = 0;
-    size_t block = block_tokens(s), groups = (cfg->delays + 2 * block - 2) / block, floats = 0;
-    for (size_t l = 0; l < s->layers; l++) {
-        double H = (double)s->hidden[l], below = l ? (double)s->hidden[l - 1] : 0;
-        size_t K = s->hidden[l] + (l ? s->hidden[l - 1] : 0);
-        f += 2 * P * H * E * (H * (D - 1) + below * D);
-        floats += step_products(s->cell) * s->hidden[l] * (groups * block * s->embedding + block * K) +
-                  sg_cell_gates(s->cell) * s->hidden[l] * K;
+    enum { DIRECTIONS = 32 }; /* of a basis, as a guess */
+    double P = (double)step_products(s->cell), D = (double)cfg->delays, E = (double)s->embedding, f = 0, shared = 0;
+    size_t block = block_tokens(s), floats = 0, delays = cfg->delays;
+    if (cfg->long_after && 2 * cfg->long_after < delays) {
+        delays = 2 * cfg->long_after, D = 1.5 * (double)cfg->long_after;
+        shared = (double)(cfg->delays - delays);
     }
+    size_t groups = (delays + 2 * block - 2) / block;
+    for (size_t l = 0; l < s->layers; l++) {
+        double H = (double)s->hidden[l], below = l ? (double)s->hidden[l - 1] : 0, bases = 0;
+        size_t K = s->hidden[l] + (l ? s->hidden[l - 1] : 0);
+        if (shared > 0)
+            bases = shared / (double)cfg->long_after * DIRECTIONS;
+        f += 2 * P * H * (E * (H * (D - 1) + below * D) + bases * (double)K);
+        floats += step_products(s->cell) * s->hidden[l] * (groups * block * s->embedding + block * K) +
+                  sg_cell_gates(s->cell) * s->hidden[l] * K + (size_t)(bases * (P + (double)block) * H);
+    }
+    for (size_t i = 0; i < cfg->n_states; i++)
+        f += 2 * shared * DIRECTIONS * E * (double)cfg->states[i].units;
     if (flops)
         *flops = f;
     if (bytes)
-        *bytes = floats * sizeof(float);
+        *bytes = (floats + (size_t)(shared * DIRECTIONS * E)) * sizeof(float);
 }
 
 size_t sg_engine_bytes(const sg_engine *e)
@@ -55,7 +65,19 @@ size_t sg_engine_bytes(const sg_engine *e)
         if (e->cell == SG_CELL_GRU_RESET_FIRST)
             floats += y->H * K + y->H * y->H + (l ? 0 : e->block * y->H * y->N);
     }
-    return floats * sizeof(float) + e->D * sizeof *e->past;
+    size_t bytes = floats * sizeof(float) + e->D * sizeof *e->past;
+    for (size_t i = 0; i < e->n_tail; i++)
+        bytes += e->tails[i]->bytes;
+    return bytes;
+}
+
+size_t sg_engine_shared(const sg_engine *e, size_t *directions)
+{
+    size_t n = 0;
+    *directions = 0;
+    for (size_t i = 0; i < e->n_tail; i++)
+        n += e->tails[i]->n, *directions += e->tails[i]->r;
+    return n;
 }
 
 /* ---- making and freeing ---- */
@@ -66,8 +88,8 @@ static sg_status check(const sg_model_shape *s, const sg_engine_config *cfg, sg_
         return sg_fail(err, SG_EINVAL, "gradient: %zu delays, expected 1 or more", cfg->delays);
     if (cfg->handling == SG_WINDOW && !cfg->window)
         return sg_fail(err, SG_EINVAL, "gradient: a window of 0 tokens");
-    if (cfg->long_after && cfg->second_moment_every)
-        return sg_fail(err, SG_EINVAL, "gradient: no second moments of long windows");
+    if (cfg->long_tolerance < 0 || cfg->long_tolerance >= 1)
+        return sg_fail(err, SG_EINVAL, "gradient: a tolerance of %g, expected 0 to 1", cfg->long_tolerance);
     for (size_t i = 0; i < cfg->n_states; i++) {
         const sg_accum_state *q = &cfg->states[i];
         bool kind = q->kind == SG_STATE_HIDDEN || (q->kind == SG_STATE_CELL && s->cell == SG_CELL_LSTM);

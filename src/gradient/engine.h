@@ -20,10 +20,10 @@ typedef struct {
     size_t second_moment_every;   /* Q at steps t with (t+1) % it == 0; 0: never; small numbers shorten the blocks */
     int threads;                  /* 0: all cores */
     uint64_t start;               /* position of the first step in the stream: window and second moment count from 0 */
+    size_t long_after;            /* origins older than this to twice this share a basis, see doc/long-windows.md; what
+                                     they lack is measured (sg_accum_missed). 0: every origin is exact */
+    double long_tolerance;        /* the share of an origin's norm that may be dropped at a cut; 0: 1e-6 */
     /* true: this step is an origin. Must depend on its arguments only. NULL: every step is. */
-    size_t long_after;            /* origins older than this to twice this share a basis, see doc/long-windows.md; */
-    double long_tolerance;        /* what a basis may miss of an origin, 1e-6 if 0. long_after 0: all exact; not with */
-                                  /* second moments; checkpoints are refused */
     bool (*sample)(void *ctx, uint64_t position, unsigned set);
     void *sample_ctx;
 } sg_engine_config;
@@ -54,6 +54,8 @@ bool sg_engine_sampled(uint64_t seed, uint64_t position, double rate);
 void sg_engine_cost(double *flops, size_t *bytes, const sg_model_shape *shape, const sg_engine_config *cfg);
 /* Bytes held now. */
 size_t sg_engine_bytes(const sg_engine *e);
+/* Origins in the window that share bases now, and the directions of all these bases. */
+size_t sg_engine_shared(const sg_engine *e, size_t *directions);
 
 /* For checkpoints; nothing may be pending. Load into an engine made with the same model and configuration goes on to
  * the byte. SG_EFORMAT: made for other shapes, or cut short. */

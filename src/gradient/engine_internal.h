@@ -2,7 +2,8 @@
  *
  *   engine.c        configuration, portions into blocks, who is an origin and what counts, checkpoints
  *   engine_fold.c   tapes of a block -> packed step matrices
- *   engine_step.c   origins of a block, group by group and strip by strip, through all tokens of the block */
+ *   engine_step.c   origins of a block, group by group and strip by strip, through all tokens of the block
+ *   engine_tail.c   long windows: bases that old origins share, engine_tail_step.c: their steps, sums and errors */
 #ifndef SG_ENGINE_INTERNAL_H
 #define SG_ENGINE_INTERNAL_H
 
@@ -12,7 +13,7 @@
 #include "lm/forward.h"
 #include "step_matrix.h"
 
-enum { BLOCK_MAX = 16, TAIL_STRIPS = 64 };
+enum { BLOCK_MAX = 16, TAIL_STRIPS = 64, PROBES = 4 };
 
 /* One layer's weights, laid out for folding, and the step matrices of the block's tokens. */
 typedef struct {
@@ -45,14 +46,30 @@ typedef struct group {
 
 /* Origins that share a basis, see engine_tail.c. */
 typedef struct {
-    size_t n, r, strips;     /* origins; directions, and strips that hold them */
+    size_t n, r, strips;     /* origins; directions, and strips that hold them and behind them the probes */
     uint64_t *position;
     unsigned *set;
     bool *counts;
+    double *size;            /* (n) norm of each origin when it came, layers weighted: 1 / its weight in the probes */
     float *U[SG_MAX_LAYERS][TAIL_STRIPS], *C[SG_MAX_LAYERS][TAIL_STRIPS], *spare[SG_MAX_LAYERS], *memory;
-    float *R;                /* (n; strip of E, r, 32) */
-    float *F;                /* (block, states; row block, r, 32): the wanted rows of the basis after each token */
+    float *R;                /* (strip of E, n; r, 32) */
+    float *F;                /* (state, row block, token of the block; r, 32): the wanted rows of the basis */
+    float *X, *T;            /* second moments: F^T F (state, strip; rows, 32), a product of it (strip of E; rows, 32) */
+    double *h;               /* (r, PROBES) what the basis says of the probes */
+    double *missed;          /* (n_states) after a block: root mean square of what origins lack, of their size */
+    size_t bytes;
 } tail_generation;
+
+static inline size_t tail_padded(size_t n)
+{
+    return (n + SG_STRIP - 1) / SG_STRIP * SG_STRIP;
+}
+
+/* Number (j,c) of R_s of origin o. */
+static inline float *tail_R(const tail_generation *g, size_t o, size_t j, size_t c)
+{
+    return g->R + ((c / SG_STRIP * g->n + o) * g->r + j) * SG_STRIP + c % SG_STRIP;
+}
 
 /* What a step back in the stream was. */
 typedef struct {
@@ -130,12 +147,18 @@ void engine_fold(sg_engine *e);
 sg_status engine_open_group(sg_engine *e, sg_error *err);
 void engine_drop_groups(sg_engine *e);
 
-/* After a block: drops generations that are out of the window; at a cut, shrinks them and makes a new one. */
+/* After a block: drops generations that are out of the window; at a cut, shrinks them and makes new ones. */
 sg_status tail_cut(sg_engine *e, uint64_t oldest, sg_error *err);
-/* One generation through the block's tokens; then the sums of one 32 x 32 piece of a state. */
-void tail_step(sg_engine *e, tail_generation *g);
-void tail_sum(sg_engine *e, sg_accum *a, size_t state, size_t block, size_t strip);
+void tail_drop(sg_engine *e, uint64_t oldest); /* those whose origins are all before oldest */
+/* One generation through the block's tokens; then the sums of one 32 x 32 piece of a state; then, at the block's last
+ * token, a generation's second moments, and what all of them lack. */
+void tail_step(const sg_engine *e, tail_generation *g);
+void tail_sum(const sg_engine *e, sg_accum *a, size_t state, size_t block, size_t strip);
+void tail_moments(const sg_engine *e, sg_accum *a, const tail_generation *g);
+void tail_count(const sg_engine *e, sg_accum *a, bool moments);
 void tail_free(tail_generation *g);
+bool tail_save(const sg_engine *e, const tail_generation *g, FILE *f);
+sg_status tail_load(sg_engine *e, FILE *f, sg_error *err);
 
 /* The block's tokens, all origins; a NULL: nothing counts. False: a sum is not finite, at delay *d of class set *set. */
 bool engine_step(sg_engine *e, sg_accum *a, size_t *set, size_t *d);

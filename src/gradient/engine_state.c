@@ -15,15 +15,16 @@ static bool get(FILE *f, void *p, size_t bytes)
     return fread(p, 1, bytes, f) == bytes;
 }
 
-enum { HEADER = 10 };
+enum { HEADER = 12, AT = 7 };
 static void header(const sg_engine *e, uint64_t h[HEADER])
 {
     uint64_t units = 0;
     for (size_t l = 0; l < e->L; l++)
         units = units * 1000003 + e->layer[l].H;
-    const uint64_t values[HEADER] = {(uint64_t)e->cell, e->L,      units,      e->E,       e->D,
-                                     e->block,          e->window, e->burn_in, (uint64_t)e->handling, e->moment_every};
+    const uint64_t values[HEADER] = {(uint64_t)e->cell, e->L, units, e->E, e->D, e->block, e->window, e->burn_in,
+                                     (uint64_t)e->handling, e->moment_every, e->tail, 0};
     memcpy(h, values, sizeof values);
+    memcpy(&h[HEADER - 1], &e->tail_tolerance, sizeof e->tail_tolerance);
 }
 
 /* The strips of a group in one order, for writing and reading. */
@@ -44,13 +45,12 @@ static bool move_strips(const sg_engine *e, const group *g, FILE *f, bool out)
 sg_status sg_engine_save(const sg_engine *e, FILE *f, sg_error *err)
 {
     sg_status st = SG_OK;
-    uint64_t h[HEADER], at[5] = {e->position, e->boundary, e->zero, e->n_groups, e->first_group};
+    uint64_t h[HEADER], at[AT] = {e->position,    e->boundary, e->zero, e->n_groups,
+                                       e->first_group, e->exact,    e->n_tail};
     size_t n = sg_forward_state_size(e->forward);
     float *state = NULL;
     if (e->pending)
         return sg_fail(err, SG_EINVAL, "gradient: %zu steps are pending: flush before a checkpoint", e->pending);
-    if (e->tail)
-        return sg_fail(err, SG_EINVAL, "gradient: no checkpoints of long windows");
     if (!(state = sg_calloc(n, sizeof *state)))
         TRY(sg_fail(err, SG_ENOMEM, "checkpoint: no memory"));
     sg_forward_get_state(e->forward, state);
@@ -63,6 +63,8 @@ sg_status sg_engine_save(const sg_engine *e, FILE *f, sg_error *err)
         ok = put(f, &origins, sizeof origins) && put(f, g->position, sizeof g->position) &&
              put(f, g->set, sizeof g->set) && put(f, g->counts, sizeof g->counts) && move_strips(e, g, f, true);
     }
+    for (size_t i = 0; ok && i < e->n_tail; i++)
+        ok = tail_save(e, e->tails[i], f);
     if (!ok)
         TRY(sg_fail(err, SG_EIO, "checkpoint: the state of the analysis could not be written"));
 done:
@@ -88,11 +90,12 @@ done:
 sg_status sg_engine_load(sg_engine *e, FILE *f, sg_error *err)
 {
     sg_status st = SG_OK;
-    uint64_t want[HEADER], h[HEADER], at[5];
+    uint64_t want[HEADER], h[HEADER], at[AT];
     size_t n = sg_forward_state_size(e->forward);
     float *state = NULL;
     header(e, want);
     engine_drop_groups(e);
+    tail_drop(e, UINT64_MAX);
     e->pending = 0;
     if (!(state = sg_calloc(n, sizeof *state)))
         TRY(sg_fail(err, SG_ENOMEM, "checkpoint: no memory"));
@@ -100,12 +103,14 @@ sg_status sg_engine_load(sg_engine *e, FILE *f, sg_error *err)
         TRY(sg_fail(err, SG_EFORMAT, "checkpoint: cut short in the header of the gradients"));
     if (memcmp(h, want, sizeof h))
         TRY(sg_fail(err, SG_EFORMAT, "checkpoint: made with another model or other settings"));
-    if (!get(f, at, sizeof at) || at[3] > e->D + 2 || !get(f, state, n * sizeof *state) ||
+    if (!get(f, at, sizeof at) || at[3] > e->D + 2 || at[6] > e->D + 2 || !get(f, state, n * sizeof *state) ||
         !get(f, e->past, e->D * sizeof *e->past))
         TRY(sg_fail(err, SG_EFORMAT, "checkpoint: cut short in the state"));
     for (uint64_t b = 0; b < at[3]; b++)
         TRY(load_group(e, f, err));
-    e->position = at[0], e->boundary = at[1], e->zero = at[2], e->first_group = at[4];
+    for (uint64_t i = 0; i < at[6]; i++)
+        TRY(tail_load(e, f, err));
+    e->position = at[0], e->boundary = at[1], e->zero = at[2], e->first_group = at[4], e->exact = at[5];
     sg_forward_set_state(e->forward, state);
 done:
     sg_free(state);

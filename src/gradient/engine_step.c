@@ -342,6 +342,11 @@ bool engine_step(sg_engine *e, sg_accum *a, size_t *set, size_t *d)
             for (size_t k = 0; k < e->n_states * per_state; k++)
                 if (a && k % per_state / strips * SG_STRIP < e->states[k / per_state].units)
                     tail_sum(e, a, k / per_state, k % per_state / strips, k % strips);
+            if (moments) {
+#pragma omp for schedule(dynamic)
+                for (size_t k = 0; k < e->n_tail; k++)
+                    tail_moments(e, a, e->tails[k]);
+            }
         }
         if (moments) {
             const block_token *t = &e->token[e->n_tokens - 1];
@@ -358,5 +363,7 @@ bool engine_step(sg_engine *e, sg_accum *a, size_t *set, size_t *d)
     }
     if (moments)
         count_moments(e, a);
+    if (a)
+        tail_count(e, a, moments);
     return !a || flush_due(e, a, set, d);
 }

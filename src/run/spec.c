@@ -29,6 +29,9 @@ const run_variable run_variables[] = {
     /* one group per analysed state */
     {"pairs", RUN_I64, true, true, "class delay", "pairs (t, t-d) averaged over", "pairs"},
     {"mean_gradient", RUN_F32, true, true, "class delay unit embedding", "mean " G ", not normalised", "1"},
+    {"mean_gradient_error", RUN_F64, true, false, "delay",
+     "Frobenius norm that a gradient lacks because old origins share bases, a mean by random probes: bounds the error of "
+     "mean_gradient (0: no such origin)", "1"},
     {"second_moment", RUN_F32, true, false, "class delay embedding embedding_2", "mean of G^T G, not normalised", "1"},
     {"second_moment_pairs", RUN_I64, true, false, "class delay", "pairs the second moment was averaged over", "pairs"},
     {"singular_value", RUN_F64, true, true, "class delay rank", "singular values of the normalised mean gradient", "1"},
@@ -121,6 +124,9 @@ const run_variable run_variables[] = {
     {"part_existing", RUN_I64, false, false, "part_block class delay", "pairs there are in the block", "pairs"},
     {"part_sum", RUN_F32, true, false, "part_block class delay unit embedding", "sum of the gradients in the block",
      "1"},
+    {"part_missed", RUN_F64, true, false, "part_block delay",
+     "sum of the norms that gradients lack because old origins share bases", "1"},
+    {"part_missed_of", RUN_F64, true, false, "part_block delay", "gradients in that sum", "1"},
     {"part_moment", RUN_F32, true, false, "part_block class delay packed",
      "sum of G^T G in the block: rows of the lower triangle", "1"},
     {NULL, RUN_F32, false, false, NULL, NULL, NULL},
