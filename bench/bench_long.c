@@ -121,6 +121,11 @@ static double compare(const sg_accum *a, const sg_accum *b, size_t D, size_t siz
         }
         uint64_t of = sg_accum_missed(b, state, d, &missed);
         double error = of ? missed / (double)of / (sqrt(norm) / pairs) : 0;
+        if (scale / pairs < 1e-30) { /* float32 has lost its digits, plainly or not */
+            if (show)
+                printf("delay %4zu and beyond: below 1e-30\n", d);
+            break;
+        }
         *estimate = fmax(*estimate, error), worst = fmax(worst, most / scale);
         if (show && ((d & (d - 1)) == 0 || d + 1 == D))
             printf("delay %4zu: largest entry of the mean %.2e, difference %.1e of it, estimated %.1e\n", d, scale / pairs,

@@ -345,7 +345,8 @@ def check_survival(folder):
     (m, c, w), T = small_setting(folder, lines=1500, E=16, H=32)
     at = lambda name: os.path.join(folder, name)
     env = {**os.environ, "SOURCE_DATE_EPOCH": "1000000000"}
-    base = [PROGRAM, "analyze", m, c, "--delays", "20", "--classes", "words:" + w, "--threads", "1", "-q", "--baseline", "untrained"]
+    base = [PROGRAM, "analyze", m, c, "--delays", "48", "--long-after", "16", "--classes", "words:" + w, "--threads", "1", "-q",
+            "--baseline", "untrained"]
     began = time.time()
     subprocess.run(base + ["-o", at("whole.nc")], env=env, check=True, stderr=subprocess.DEVNULL)
     seconds = time.time() - began
@@ -444,7 +445,86 @@ def check_features(folder):
     print("features ok")
 
 
+def remembering(cell, layers, words, E=6, H=24):
+    """A model whose units forget at very different rates: gates that keep are open, the slowest for some hundred tokens."""
+    m = Model(cell, layers, E, H, words)
+    for k in range(layers):
+        if cell == "rnn":
+            q, _ = np.linalg.qr(np.random.randn(H, H))
+            m.w[f"rnn.weight_hh_l{k}"] = (q * np.linspace(.7, .99, H)).astype(np.float32)
+            m.w[f"rnn.weight_ih_l{k}"] *= .02
+            m.w[f"rnn.bias_ih_l{k}"] *= 0
+            m.w[f"rnn.bias_hh_l{k}"] *= 0
+        else:
+            m.w[f"rnn.bias_ih_l{k}"][H:2 * H] = np.linspace(0, 4.5, H)  # forget gate; z of a GRU
+    return m
+
+
+def check_long(folder):
+    """Old origins that share bases: every class and delay within 1e-4 of exact accumulation; threads, parts, kills as ever."""
+    at = lambda name: os.path.join(folder, name)
+    env = {"SOURCE_DATE_EPOCH": "1000000000"}
+    words = ["<unk>", "<eos>"] + ["w%d" % i for i in range(30)]
+    text, ids, _ = corpus(words, 120, 14)
+    open(at("c.txt"), "w").write(text)
+    open(at("w.txt"), "w").write("low: " + " ".join(words[2:17]) + "\nodd: " + " ".join(words[3::2]) + "\n")
+    for cell, layers, extra in (("lstm", 1, ()), ("lstm", 2, ("--layer", "all")), ("gru", 2, ()), ("rnn", 1, ()),
+                                ("lstm", 1, ("--state-handling", "window:170", "--burn-in", 3)), ("gru", 1, ("--sample", 300))):
+        remembering(cell, layers, words).write(at("m"))
+        base = ("analyze", at("m"), at("c.txt"), "--delays", 150, "--classes", "words:" + at("w.txt"), "-q", *extra,
+                *(("--state", "both") if cell == "lstm" else ()))
+        run(*base, "--long-after", "never", "-o", at("exact.nc"), env=env)
+        shared = (*base, "--long-after", 16)
+        run(*shared, "-o", at("t1.nc"), "--threads", 1, env=env)
+        run(*shared, "-o", at("t2.nc"), "--threads", 2, env=env)
+        assert open(at("t1.nc"), "rb").read() == open(at("t2.nc"), "rb").read(), (cell, "2 threads: other bytes")
+        worst = 0
+        groups = [f"layer{k}.{kind}" for k in range(1, layers + 1) for kind in ("cell", "hidden")]
+        for group in groups:
+            try:
+                exact, fast = (xarray.open_dataset(at(f), group=group) for f in ("exact.nc", "t1.nc"))
+            except OSError:
+                continue
+            x, y, error = exact.mean_gradient.values, fast.mean_gradient.values, fast.mean_gradient_error.values
+            scale = np.abs(x).max((2, 3))
+            assert (scale > 1e-12).all(), "the model forgets: the test shows nothing"
+            assert (exact.pairs.values == fast.pairs.values).all() and "mean_gradient_error" not in exact
+            difference = np.abs(x - y).max((2, 3)) / scale
+            worst = max(worst, difference.max())
+            assert difference.max() < 1e-4, (cell, layers, group, np.unravel_index(difference.argmax(), scale.shape))
+            assert (difference[:, :16] == 0).all() and (difference[:, 40:].max() > 0), "the option does nothing"
+            assert (error[:16] == 0).all() and (error[32:] > 0).all()
+            off = np.linalg.norm((x - y).reshape(*x.shape[:2], -1), axis=2)[0]
+            assert (off <= 3 * error + 1e-6 * np.linalg.norm(x.reshape(*x.shape[:2], -1), axis=2)[0]).all(), (off, error)
+            u, v = exact.second_moment.values, fast.second_moment.values
+            assert np.abs(u - v).max() > 0
+            assert (np.abs(u - v).max((2, 3)) < 1e-4 * np.abs(u).max((2, 3))).all(), (cell, group, "second moment")
+            exact.close(), fast.close()
+        print(cell, layers, *extra, "largest difference %.1e" % worst)
+    with xarray.open_dataset(at("t1.nc")) as r:
+        assert r.attrs["long_after"] == 16 and r.attrs["long_tolerance"] == 1e-6 and "--long-after 16" in r.attrs["command"]
+    remembering("lstm", 1, words).write(at("m"))
+    base = ("analyze", at("m"), at("c.txt"), "--delays", 260, "--classes", "words:" + at("w.txt"), "-q")
+    run(*base, "-o", at("whole.nc"), env=env)
+    with xarray.open_dataset(at("whole.nc")) as r:
+        assert r.attrs["long_after"] == 64  # from 256 delays on
+    for i in (1, 2):
+        run(*base, "-o", at(f"p{i}.nc"), "--part", f"{i}/2", env=env)
+    run("merge", at("p2.nc"), at("p1.nc"), "-o", at("merged.nc"), "-q")
+    same_runs(at("whole.nc"), at("merged.nc"), 1e-4, only=("second_moment", "singular_sum", "coherence"))
+    with (xarray.open_dataset(at("whole.nc"), group="layer1.cell") as g,
+          xarray.open_dataset(at("merged.nc"), group="layer1.cell") as h):
+        for c, d in np.ndindex(3, 260):
+            close(h.mean_gradient.values[c, d], g.mean_gradient.values[c, d], 1e-4, ("merged", c, d))
+        assert (h.mean_gradient_error.values[128:] > 0).all()
+    run(*base, "-o", at("bad.nc"), "--long-after", "often", code=2)
+    run(*base, "-o", at("bad.nc"), "--long-tolerance", "2", code=2)
+    r = run(*base[:-1], "--long-tolerance", 0.05, "-o", at("loose.nc"), env=env)
+    assert "old origins share bases" in r.stderr, r.stderr
+
+
 CASES = {
+    "long": check_long,
     "runs": check_runs,
     "survival": check_survival,
     "features": check_features,

@@ -10,7 +10,7 @@
 #include <string.h>
 
 enum { NULL_DRAWS = 1000, BATCH_BYTES = 64 << 20 };
-static const double LARGE_ERROR = 1e-4; /* of the mean gradient: beyond what float32 costs */
+static const double LARGE_ERROR = 1e-4, SMALLEST = 1e-30; /* below it float32 has lost its digits anyway */
 
 const char *const an_quantity_names[AN_QUANTITIES] = {"sigma_1", "sum of singular values", "largest rms gain"};
 
@@ -781,7 +781,7 @@ static sg_status put_missed(after *a, const sg_monitor *monitor, sg_error *err)
         }
         gradients += of;
         error[d] = of > 0 ? norms / of : 0;
-        if (error[d] > worst * norm)
+        if (norm > SMALLEST && error[d] > worst * norm)
             worst = error[d] / norm, at = d;
     }
     if (!(gradients > 0))

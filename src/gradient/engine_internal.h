@@ -56,7 +56,7 @@ typedef struct {
     float *F;                /* (state, row block, token of the block; r, 32): the wanted rows of the basis */
     float *X, *T;            /* second moments: F^T F (state, strip; rows, 32), a product of it (strip of E; rows, 32) */
     double *h;               /* (r, PROBES) what the basis says of the probes */
-    double *missed;          /* (n_states) after a block: root mean square of what origins lack, of their size */
+    double *missed;          /* (token of the block, n_states) root mean square of what origins lack, of their size */
     size_t bytes;
 } tail_generation;
 
@@ -151,7 +151,7 @@ void engine_drop_groups(sg_engine *e);
 sg_status tail_cut(sg_engine *e, uint64_t oldest, sg_error *err);
 void tail_drop(sg_engine *e, uint64_t oldest); /* those whose origins are all before oldest */
 /* One generation through the block's tokens; then the sums of one 32 x 32 piece of a state; then, at the block's last
- * token, a generation's second moments, and what all of them lack. */
+ * token, a generation's second moments; then what all of them lack. */
 void tail_step(const sg_engine *e, tail_generation *g);
 void tail_sum(const sg_engine *e, sg_accum *a, size_t state, size_t block, size_t strip);
 void tail_moments(const sg_engine *e, sg_accum *a, const tail_generation *g);

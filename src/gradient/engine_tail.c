@@ -79,7 +79,7 @@ static tail_generation *new_generation(const sg_engine *e, size_t n)
     tail_generation *g = sg_calloc(1, sizeof *g);
     if (!g || !(g->position = sg_calloc(n, sizeof *g->position)) || !(g->set = sg_calloc(n, sizeof *g->set)) ||
         !(g->counts = sg_calloc(n, sizeof *g->counts)) || !(g->size = sg_calloc(n, sizeof *g->size)) ||
-        !(g->missed = sg_calloc(e->n_states, sizeof *g->missed))) {
+        !(g->missed = sg_calloc(e->block, e->n_states * sizeof *g->missed))) {
         tail_free(g);
         return NULL;
     }

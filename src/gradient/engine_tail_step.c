@@ -5,7 +5,26 @@
 #include <math.h>
 #include <string.h>
 
-/* F of token i: the rows of the basis that each wanted state consists of, transposed by blocks of 32. */
+/* |p - B h| of a state, a root mean square over probes and origins. */
+static double missed(const tail_generation *g, float *const *strips, size_t H)
+{
+    double sum = 0;
+    for (size_t j = 0; j < H; j++) {
+        double x[PROBES];
+        for (size_t q = 0; q < PROBES; q++)
+            x[q] = (double)strips[(g->r + q) / SG_STRIP][j * SG_STRIP + (g->r + q) % SG_STRIP];
+        for (size_t c = 0; c < g->r; c++) {
+            double b = (double)strips[c / SG_STRIP][j * SG_STRIP + c % SG_STRIP];
+            for (size_t q = 0; q < PROBES; q++)
+                x[q] -= b * g->h[c * PROBES + q];
+        }
+        for (size_t q = 0; q < PROBES; q++)
+            sum += x[q] * x[q];
+    }
+    return sqrt(sum / (double)(PROBES * g->n));
+}
+
+/* F of token i: the rows of the basis that each wanted state consists of, transposed by blocks of 32; what they miss. */
 static void note_rows(const sg_engine *e, tail_generation *g, size_t i)
 {
     size_t r = g->r, blocks = e->tail_rows / SG_STRIP;
@@ -22,23 +41,8 @@ static void note_rows(const sg_engine *e, tail_generation *g, size_t i)
                     for (size_t j = 0; j < rows; j++)
                         F[c * SG_STRIP + j] = from[c / SG_STRIP][(b * SG_STRIP + j) * SG_STRIP + c % SG_STRIP];
             }
+            g->missed[i * e->n_states + state] = missed(g, from, H);
         }
-}
-
-/* |p - B h| of a state, a mean over the probes, and a root mean square over the origins. */
-static double missed(const sg_engine *e, const tail_generation *g, float *const *strips, size_t H)
-{
-    double sum = 0;
-    for (size_t j = 0; j < H; j++)
-        for (size_t q = 0; q < PROBES; q++) {
-            size_t at = g->r + q;
-            double x = (double)strips[at / SG_STRIP][j * SG_STRIP + at % SG_STRIP];
-            for (size_t c = 0; c < g->r; c++)
-                x -= (double)strips[c / SG_STRIP][j * SG_STRIP + c % SG_STRIP] * g->h[c * PROBES + q];
-            sum += x * x;
-        }
-    (void)e;
-    return sqrt(sum / (double)(PROBES * g->n));
 }
 
 /* X = F^T F of a state: rows of all directions, 32 columns a strip. */
@@ -71,10 +75,7 @@ void tail_step(const sg_engine *e, tail_generation *g)
     for (size_t l = 0; l < e->L; l++)
         for (int hidden = 0; hidden < 2; hidden++) {
             size_t state = e->sum_of[l][hidden], square_size = g->strips * g->strips * SG_STRIP * SG_STRIP;
-            if (state == NONE)
-                continue;
-            g->missed[state] = missed(e, g, hidden ? g->U[l] : g->C[l], e->layer[l].H);
-            if (g->X)
+            if (state != NONE && g->X)
                 square(e, g, hidden ? g->U[l] : g->C[l], e->layer[l].H, g->X + state * square_size);
         }
 }
@@ -165,17 +166,17 @@ void tail_moments(const sg_engine *e, sg_accum *a, const tail_generation *g)
 
 void tail_count(const sg_engine *e, sg_accum *a, bool moments)
 {
-    size_t last = e->n_tokens - 1;
     for (size_t k = 0; k < e->n_tail; k++) {
         const tail_generation *g = e->tails[k];
-        for (size_t o = 0; o < g->n; o++) {
-            if (!pair_counts(e, g, last, o))
-                continue;
-            size_t d = (size_t)(e->token[last].position - g->position[o]);
-            if (moments)
-                accum_count_moment(a, g->set[o], d);
-            for (size_t state = 0; state < e->n_states; state++)
-                accum_miss(a, state, d, g->missed[state] * g->size[o]);
-        }
+        for (size_t i = 0; i < e->n_tokens; i++)
+            for (size_t o = 0; o < g->n; o++) {
+                if (!pair_counts(e, g, i, o))
+                    continue;
+                size_t d = (size_t)(e->token[i].position - g->position[o]);
+                if (moments && i + 1 == e->n_tokens)
+                    accum_count_moment(a, g->set[o], d);
+                for (size_t state = 0; state < e->n_states; state++)
+                    accum_miss(a, state, d, g->missed[i * e->n_states + state] * g->size[o]);
+            }
     }
 }
