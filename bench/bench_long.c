@@ -1,11 +1,12 @@
 /* bench_long - a long window with shared bases beside plain forward accumulation.
  *
  *   bench_long [--json FILE] [--model MODEL --text TEXT] [--delays D] [--tokens N] [--after A] [--tolerance X]
- *              [--threads T] [--both] [--alone]
+ *              [--threads T] [--both] [--alone] [--alpha X]
  *
  * Without a model: an LSTM of the paper's size (E = 64, H = 256) made up so that it remembers about as trained ones do: the
- * time constants of its units fall off by a power law, 40 tokens the longest. Prints tokens a second of both ways behind a
- * full window (--alone: of the shared bases only), the largest difference of any delay's sum, of that sum's largest entry, and what the engine itself estimates. */
+ * time constants of its units fall off by a power law, the share of those above x tokens is x^-1.5 (--alpha). Prints tokens
+ * a second of both ways behind a full window (--alone: of the shared bases only), the largest difference of any delay's sum, of
+ * that sum's largest entry, and what the engine itself estimates. */
 #include "gradient/engine.h"
 
 #include "base/base_internal.h"
@@ -19,7 +20,7 @@
 typedef struct {
     const char *json, *model, *text;
     size_t delays, tokens, after;
-    double tolerance;
+    double tolerance, alpha;
     int threads;
     bool both, alone;
 } settings;
@@ -69,7 +70,7 @@ static result run(const sg_model *m, const sg_step *steps, const float *features
 }
 
 /* An LSTM without embedding, its inputs are features. */
-static sg_model *made_up(void)
+static sg_model *made_up(double alpha)
 {
     enum { H = 256 };
     sg_error err;
@@ -80,7 +81,7 @@ static sg_model *made_up(void)
     sg_model_init_uniform(m, 0.08f, 1);
     float *bias = sg_model_find(m, "rnn.bias_ih_l0")->data;
     for (int i = 0; i < H; i++) {
-        double keep = exp(-pow((i + 1.0) / H, 1 / 1.5)); /* a token */
+        double keep = exp(-pow((i + 1.0) / H, 1 / alpha)); /* a token */
         bias[H + i] = (float)log(keep / (1 - keep));
     }
     return m;
@@ -138,7 +139,7 @@ static double compare(const sg_accum *a, const sg_accum *b, size_t D, size_t siz
 
 static settings read_arguments(int argc, char **argv)
 {
-    settings x = {.delays = 1000, .tokens = 128, .after = 64, .tolerance = 1e-6};
+    settings x = {.delays = 1000, .tokens = 128, .after = 64, .tolerance = 1e-6, .alpha = 1.5};
     for (int i = 1; i < argc; i++) {
         const char *name = argv[i], *value = i + 1 < argc ? argv[i + 1] : NULL;
         if (!strcmp(name, "--both") || !strcmp(name, "--alone")) {
@@ -162,6 +163,8 @@ static settings read_arguments(int argc, char **argv)
             x.after = strtoul(value, NULL, 10);
         else if (!strcmp(name, "--tolerance"))
             x.tolerance = strtod(value, NULL);
+        else if (!strcmp(name, "--alpha"))
+            x.alpha = strtod(value, NULL);
         else if (!strcmp(name, "--threads"))
             x.threads = (int)strtol(value, NULL, 10);
         else
@@ -179,7 +182,7 @@ int main(int argc, char **argv)
     sg_model *m = NULL;
     size_t n = x.delays + x.tokens;
     if (!x.model)
-        m = made_up();
+        m = made_up(x.alpha);
     else if (sg_model_read(&m, x.model, &err) != SG_OK)
         die(err.msg);
     const sg_model_shape *s = sg_model_get_shape(m);
@@ -205,7 +208,7 @@ int main(int argc, char **argv)
     double tokens = (double)x.tokens, mean = fast.shared ? 64.0 * (double)fast.directions / (double)fast.shared : 0;
     int threads = x.threads ? x.threads : omp_get_max_threads();
     printf("%s, D = %zu, %d threads: %.1f tokens/s, plain %.1f, ratio %.1f (processor time: %.1f); %.1f directions for 64 "
-           "origins; worst difference %.1e, estimated %.1e\n", x.model ? x.model : "made-up LSTM, E = 64, H = 256", x.delays,
+           "origins; worst difference %.1e, estimated %.1e\n", x.model ? x.model : "made-up LSTM", x.delays,
            threads, tokens / fast.wall, tokens / slow.wall, slow.wall / fast.wall, slow.processor / fast.processor, mean,
            worst, estimate);
     FILE *f = x.json ? fopen(x.json, "w") : NULL;
