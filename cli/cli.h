@@ -57,6 +57,9 @@ int misuse(const char *format, ...) __attribute__((format(printf, 1, 2)));
 /* -1: go on. Otherwise 2, and it was said that `output` is the same file (by name or link) as one of the n inputs, or
  * lies in one that is a folder. Call it for every output, with every input and every earlier output. NULLs are fine. */
 int refuse_overwriting(const char *output, const char *const *inputs, size_t n);
+/* The same for files named within the texts of an option (lexicon:FILE,groups=FILE; NAME=FILE-FILE): every part that
+ * follows one of : = , - and ends before one or at the end. */
+int refuse_overwriting_parts(const char *output, const option_list *texts);
 
 /* ---- progress ---- */
 typedef struct {

@@ -245,6 +245,14 @@ static int check_outputs(const settings *s, int argc, char **argv)
 {
     int code = refuse_overwriting(s->output, (const char *const *)argv, (size_t)argc);
     const char *files[] = {s->output, s->cfg.features_path, s->cfg.checkpoint};
+    const char *outputs[] = {s->output, s->cfg.csv_path, s->cfg.checkpoint};
+    for (size_t i = 0; code < 0 && i < 3; i++) {
+        code = refuse_overwriting_parts(outputs[i], &s->classes);
+        if (code < 0)
+            code = refuse_overwriting_parts(outputs[i], &s->properties);
+        if (code < 0)
+            code = refuse_overwriting(outputs[i], &s->model.vocab, 1);
+    }
     if (code < 0)
         code = refuse_overwriting(s->output, files + 1, 2);
     if (code < 0)

@@ -27,6 +27,8 @@ static int run(int argc, char **argv)
     }
     code = refuse_overwriting(output, (const char *const *)argv, 1);
     if (code < 0)
+        code = refuse_overwriting(output, &model.vocab, 1);
+    if (code < 0)
         code = import_config_from(&cfg, &model);
     if (code >= 0)
         goto done;

@@ -23,6 +23,8 @@ static int run(int argc, char **argv)
         code = refuse_overwriting(output, (const char *const *)argv, (size_t)argc);
     if (code < 0)
         code = refuse_overwriting(csv, (const char *const *)argv, (size_t)argc);
+    if (code < 0)
+        code = refuse_overwriting(csv, &output, 1);
     if (code >= 0)
         return code;
     sg_error err = {""};

@@ -40,7 +40,6 @@ static int add_lines(sg_show *s, const char *path)
     ssize_t n;
     int code = EXIT_DONE;
     sg_error err = {""};
-    sg_status st = SG_OK;
     if (!f) {
         fprintf(stderr, "stategrad: %s: %s\n", path, strerror(errno));
         return EXIT_FAILED;
@@ -56,7 +55,7 @@ static int add_lines(sg_show *s, const char *path)
                     "stategrad: %s:%zu: more than %d sentences; for a corpus there is stategrad analyze\n",
                     path, number, MAX_LINES);
             code = EXIT_FAILED;
-        } else if (!is_blank(line) && (st = sg_show_add(s, line, &err)) != SG_OK) {
+        } else if (!is_blank(line) && sg_show_add(s, line, &err) != SG_OK) {
             fprintf(stderr, "stategrad: %s:%zu: %s\n", path, number, err.msg);
             code = EXIT_FAILED;
         }
@@ -165,8 +164,8 @@ static int run(int argc, char **argv)
         goto done;
     }
     const char *file = text ? NULL : argc == 2 ? argv[1] : "-";
-    const char *inputs[] = {argv[0], file};
-    code = html ? refuse_overwriting(html, inputs, file ? 2 : 1) : -1;
+    const char *inputs[] = {argv[0], model.vocab, file};
+    code = refuse_overwriting(html, inputs, 3);
     if (code < 0)
         code = import_config_from(&import, &model);
     if (code < 0)

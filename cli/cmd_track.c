@@ -64,6 +64,12 @@ static int run(int argc, char **argv)
     if (code < 0)
         code = refuse_overwriting(csv, (const char *const *)argv, 1);
     if (code < 0)
+        code = refuse_overwriting(csv, &output, 1);
+    if (code < 0)
+        code = refuse_overwriting_parts(output, &given);
+    if (code < 0)
+        code = refuse_overwriting_parts(csv, &given);
+    if (code < 0)
         code = read_properties(&given, &properties);
     if (code < 0) {
         sg_error err = {""};

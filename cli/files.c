@@ -44,3 +44,27 @@ int refuse_overwriting(const char *output, const char *const *inputs, size_t n)
     }
     return -1;
 }
+
+int refuse_overwriting_parts(const char *output, const option_list *texts)
+{
+    static const char separators[] = ":=,-";
+    char part[PATH_MAX];
+    if (!output)
+        return -1;
+    for (size_t i = 0; i < texts->n; i++) {
+        const char *text = texts->items[i], *end = text + strlen(text);
+        for (const char *a = text; a < end; a++)
+            for (const char *b = a + 1; strchr(separators, *a) && b < end; b++) {
+                const char *name = part;
+                size_t n = (size_t)(b - a);
+                if ((b + 1 < end && !strchr(separators, b[1])) || n >= sizeof part)
+                    continue;
+                memcpy(part, a + 1, n);
+                part[n] = 0;
+                int code = refuse_overwriting(output, &name, 1);
+                if (code >= 0)
+                    return code;
+            }
+    }
+    return -1;
+}

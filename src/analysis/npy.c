@@ -144,6 +144,7 @@ sg_status npy_read(const an_npy *f, uint64_t start, size_t n, float *x, sg_error
 {
     sg_status st = SG_OK;
     double wide[CHUNK];
+    bool narrow = f->size == 4;
     if (start > f->rows || n > f->rows - start)
         return sg_fail(err, SG_EINVAL, "%s: has %ju rows, %zu from %ju asked for", f->path, (uintmax_t)f->rows, n,
                        (uintmax_t)start);
@@ -151,8 +152,8 @@ sg_status npy_read(const an_npy *f, uint64_t start, size_t n, float *x, sg_error
     off_t at = f->data + (off_t)(start * f->columns * f->size);
     for (size_t i = 0; i < total; i += CHUNK) {
         size_t m = total - i < CHUNK ? total - i : CHUNK;
-        TRY(read_at(f, at + (off_t)(i * f->size), f->size == 4 ? (void *)(x + i) : wide, m * f->size, err));
-        for (size_t j = 0; f->size == 8 && j < m; j++)
+        TRY(read_at(f, at + (off_t)(i * f->size), narrow ? (void *)(x + i) : wide, m * f->size, err));
+        for (size_t j = 0; !narrow && j < m; j++)
             x[i + j] = (float)wide[j];
     }
     for (size_t i = 0; i < total; i++)

@@ -8,6 +8,7 @@
 #include "../base/base_internal.h"
 #include "../gradient/engine.h"
 
+#include <assert.h>
 #include <float.h>
 #include <math.h>
 #include <stdlib.h>
@@ -212,6 +213,7 @@ static void choose(checker *k, size_t draw, size_t *t, size_t *d)
 static void sum_gradients(checker *k, double *sums, const sg_accum_state *states, size_t n_states, size_t t,
                           size_t window)
 {
+    assert(window); /* T is at least 2 */
     size_t reach = t % window < k->D - 1 ? t % window : k->D - 1;
     for (size_t i = 0; i < n_states; i++)
         for (size_t d = 0; d <= reach; d++) {

@@ -1,6 +1,7 @@
 /* Class specs and the files they name: "KIND[:FILE][,groups=FILE]". */
 #include "classes_internal.h"
 
+#include <assert.h>
 #include <string.h>
 
 static const struct {
@@ -45,7 +46,7 @@ sg_status links_add(link_lists *l, size_t key, int32_t value, sg_error *err)
 
 int32_t links_first(const link_lists *l, size_t key)
 {
-    return key < l->n_heads ? l->heads[key] : -1;
+    return l->heads && key < l->n_heads ? l->heads[key] : -1;
 }
 
 void links_free(link_lists *l)
@@ -87,7 +88,9 @@ static sg_status named_class(sg_classes *k, const class_spec *spec, string_table
     char *origin = NULL;
     TRY(string_table_add(own, name, strlen(name), &n, &added, err));
     if (!added) {
-        *c = own_class->links[links_first(own_class, (size_t)n)].value;
+        int32_t first = links_first(own_class, (size_t)n);
+        assert(own_class->links && first >= 0); /* every name of `own` got its class when it was added */
+        *c = own_class->links[first].value;
         goto done;
     }
     size_t size = strlen(l->path) + 32;

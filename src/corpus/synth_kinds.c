@@ -1,6 +1,7 @@
 /* The four kinds of synthetic corpus: their grammar, and what it makes true. */
 #include "synth_internal.h"
 
+#include <assert.h>
 #include <math.h>
 #include <stdio.h>
 
@@ -16,6 +17,7 @@ static void copy_sentence(synth_writer *w)
 {
     int sources[MAX_DISTANCE]; /* ring: the source at each of the last k positions, -1: none */
     char word[NAME];
+    assert(w->k);
     for (size_t i = 0; i < w->k; i++)
         sources[i] = -1;
     for (size_t position = 0;; position++) {
@@ -125,6 +127,7 @@ static void variance_sentence(synth_writer *w)
 {
     int ring[MAX_DISTANCE]; /* 2 * class + half; -1: none */
     char word[NAME];
+    assert(w->k);
     for (size_t i = 0; i < w->k; i++)
         ring[i] = -1;
     for (size_t position = 0;; position++) {

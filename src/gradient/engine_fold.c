@@ -7,12 +7,14 @@
 
 #include "base/base_internal.h"
 
+#include <assert.h>
 #include <string.h>
 
 /* Gate of plane p's column j of a tile of r rows; the columns beyond the first r are the LSTM's second product. */
 static size_t plane_gate(sg_cell cell, size_t p, bool second)
 {
     static const size_t lstm[3] = {0, 1, 2};
+    assert(p < 3);
     return cell == SG_CELL_LSTM ? (second ? 3 : lstm[p]) : p;
 }
 
@@ -28,6 +30,7 @@ static void fill_planes(const engine_layer *y, sg_cell cell)
     for (size_t p = 0; p < y->n_planes; p++)
         for (size_t i = 0; i < y->tiles; i++) {
             size_t row0 = sg_tile_first(y->H, y->tiles, i), r = sg_tile_first(y->H, y->tiles, i + 1) - row0;
+            assert(r); /* no tile is empty */
             size_t width = y->mult[p] * r;
             float *out = y->plane[p] + row0 * y->mult[p] * K;
             for (size_t k = 0; k < K; k++)

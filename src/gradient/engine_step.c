@@ -9,6 +9,7 @@
 #include "base/base_internal.h"
 #include "kernel/float_env.h"
 
+#include <assert.h>
 #include <omp.h>
 #include <sched.h>
 #include <stdatomic.h>
@@ -152,6 +153,7 @@ static void add_rest(const sg_engine *e, size_t H, float *const *strips, size_t 
 /* Does joined strip s hold a column of a live origin? */
 static bool strip_alive(const sg_engine *e, const block_token *t, const group *g, size_t s)
 {
+    assert(e->rest); /* else there are no joined strips */
     for (size_t j = s * SG_STRIP / e->rest; j < g->n && j * e->rest < (s + 1) * SG_STRIP; j++)
         if (alive(t, g, j))
             return true;

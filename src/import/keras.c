@@ -154,7 +154,8 @@ static sg_status read_names(names *out, hid_t object, const char *name, const ba
         if (!grown)
             TRY(sg_fail(err, SG_ENOMEM, "%s: no memory for an attribute", b->path));
         out->at = grown;
-        memcpy(out->at + out->n, part.at, part.n * sizeof *part.at);
+        if (part.n)
+            memcpy(out->at + out->n, part.at, part.n * sizeof *part.at);
         out->n += part.n;
         sg_free(part.at);
         part = (names){0};

@@ -877,7 +877,7 @@ static void read_piece(const bag *b, const view *v, const piece *p, float *buffe
             take(t, from->dtype, at + done * stride, stride, n, buffer);
             sink(ctx, logical + done, 1, buffer, n);
         }
-        unsigned k = v->rank;
+        unsigned k;
         for (k = v->rank ? v->rank - 1 : 0; k > 0; k--) {
             if (++index[k - 1] < p->count[k - 1])
                 break;

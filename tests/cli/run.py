@@ -108,7 +108,7 @@ def main():
     # The cases' helpers (make-model ...) lie beside this file.
     env = {"PATH": os.path.dirname(program) + ":" + os.path.dirname(os.path.abspath(__file__)) + ":/usr/bin:/bin",
            "LC_ALL": "C.UTF-8", "OMP_NUM_THREADS": "2"}
-    env.update({k: v for k, v in os.environ.items() if k.endswith("SAN_OPTIONS") or k == "STATEGRAD_SHARED"})
+    env.update({k: v for k, v in os.environ.items() if k.endswith("SAN_OPTIONS") or k in ("STATEGRAD_SHARED", "GCOV_ERROR_FILE")})
     cases = read_cases(path)
     failed = 0
     with tempfile.TemporaryDirectory(prefix="stategrad-cli-") as top:

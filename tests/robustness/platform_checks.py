@@ -132,7 +132,23 @@ def output_over_input(scene, tally):
         ["merge", "part1.nc", "part2.nc", "-o", "part1.nc"],
         ["show", "m.safetensors", "--text", "the noun1", "-o", "m.safetensors"],
     ]
-    inputs = ["train.txt", "valid.txt", "m.safetensors", "run.nc", "part1.nc", "part2.nc"]
+    for name, text in (("words.txt", "noun: noun1 noun2\n"), ("pairs.txt", "noun1 noun2\n")):
+        with open(scene.path(name), "w", encoding="utf-8") as f:
+            f.write(text)
+    analyze = ["analyze", "m.safetensors", "valid.txt", "--delays", "3"]
+    cases += [
+        [*analyze, "--classes", "words:words.txt", "-o", "words.txt"],
+        [*analyze, "--classes", "lexicon:pairs.txt,groups=./words.txt", "-o", "x", "--csv", "words.txt"],
+        [*analyze, "--property", "p=pairs.txt", "-o", "x", "--checkpoint", "pairs.txt"],
+        [*analyze, "--property", "p=words.txt-pairs.txt", "-o", "./pairs.txt"],
+        ["import", "m.safetensors", "--vocab", "words.txt", "-o", "words.txt"],
+        ["show", "m.safetensors", "--vocab", "words.txt", "--text", "the noun1", "-o", "words.txt"],
+        ["merge", "part1.nc", "part2.nc", "-o", "x", "--csv", "x"],
+        ["track", "run.nc", "--property", "p=noun1-noun2", "-o", "x", "--csv", "x"],
+        ["track", "run.nc", "--property", "p=pairs.txt", "-o", "pairs.txt"],
+        ["track", "run.nc", "--property", "p=pairs.txt", "--csv", "pairs.txt"],
+    ]
+    inputs = ["words.txt", "pairs.txt", "train.txt", "valid.txt", "m.safetensors", "run.nc", "part1.nc", "part2.nc"]
     before = {f: content(scene.path(f)) for f in inputs}
     for args in cases:
         done = scene.run(*args)

@@ -13,7 +13,7 @@ TRAIN = ["--embedding-size", "8", "--hidden-size", "40", "--layers", "1", "--ste
 ANALYZE = ["--delays", "6", "--classes", "tags", "--classes", "frequency", "--seed", "3", "--quiet",
            "--property", "number=NNS-NN"]
 ENV = {"PATH": "/usr/bin:/bin", "LC_ALL": "C.UTF-8", "OMP_NUM_THREADS": "1"}
-ENV.update({k: v for k, v in os.environ.items() if k.endswith("SAN_OPTIONS")})
+ENV.update({k: v for k, v in os.environ.items() if k.endswith("SAN_OPTIONS") or k == "GCOV_ERROR_FILE"})
 
 
 def write_corpus(path, sentences, seed, tagged):
