@@ -143,7 +143,7 @@ size_t npy_columns(const an_npy *f)
 sg_status npy_read(const an_npy *f, uint64_t start, size_t n, float *x, sg_error *err)
 {
     sg_status st = SG_OK;
-    double wide[CHUNK];
+    double wide[CHUNK] = {0};
     bool narrow = f->size == 4;
     if (start > f->rows || n > f->rows - start)
         return sg_fail(err, SG_EINVAL, "%s: has %ju rows, %zu from %ju asked for", f->path, (uintmax_t)f->rows, n,

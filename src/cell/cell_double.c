@@ -3,6 +3,7 @@
 
 #include "../linalg/linalg.h"
 
+#include <assert.h>
 #include <math.h>
 #include <string.h>
 

@@ -4,6 +4,7 @@
 #include "../kernel/kernel.h"
 #include "../linalg/linalg.h"
 
+#include <assert.h>
 #include <string.h>
 
 #define REAL float

@@ -5,6 +5,7 @@ static void lstm_forward(size_t n, size_t H, const REAL *W_hh, const REAL *h_pre
                          REAL *h, REAL *c)
 {
     size_t ld = 6 * H;
+    assert(c_prev && c);
     GEMM(LA_N, LA_T, n, 4 * H, H, 1, h_prev, H, W_hh, H, 1, tape, ld);
     for (size_t b = 0; b < n; b++) {
         REAL *restrict i = tape + b * ld, *restrict f = i + H, *restrict g = f + H, *restrict o = g + H;

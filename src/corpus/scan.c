@@ -177,7 +177,7 @@ static sg_status take_byte(scanner *s, bool *got, sg_error *err)
     sg_status st = SG_OK;
     if (s->p == s->end)
         TRY(scan_fill(s, err));
-    *got = !s->eof;
+    *got = !s->eof && s->p;
     if (*got)
         s->buffer[s->length++] = (char)*s->p++;
 done:

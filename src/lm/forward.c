@@ -6,6 +6,7 @@
 #include "../cell/cell.h"
 #include "../linalg/linalg.h"
 
+#include <assert.h>
 #include <float.h>
 #include <math.h>
 #include <string.h>
@@ -54,6 +55,7 @@ static double room_for_inputs(const sg_forward *f, size_t k)
     const sg_layer_parameters *p = &f->p.layer[k];
     size_t N = f->layer[k].N, H = f->layer[k].H;
     double room = DBL_MAX, half = (double)FLT_MAX / 2;
+    assert(p->W_ih && p->W_hh && p->b_ih && p->b_hh);
     for (size_t i = 0; i < sg_cell_gates(f->kind) * H; i++) {
         double weights = total(p->W_ih + i * N, N), rest = total(p->b_ih + i, 1) + total(p->b_hh + i, 1);
         if (f->kind != SG_CELL_RELU)

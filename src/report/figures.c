@@ -230,7 +230,7 @@ static const quantity quantities[] = {
 static sg_status curves_figure(const context *x, const quantity *q, sg_error *err)
 {
     sg_status st = SG_OK;
-    size_t chosen[SHOWN_CLASSES], n = choose_classes(x, chosen);
+    size_t chosen[SHOWN_CLASSES] = {0}, n = choose_classes(x, chosen);
     bool there = true, ignored;
     char variable[64], baseline[96];
     curves k;

@@ -102,11 +102,11 @@ static void fit(cairo_t *c, char *out, size_t size, const char *text, double lim
     for (char saved[256]; out[used]; used += n) {
         n = utf8_length((const unsigned char *)out + used, strlen(out + used));
         n = n ? n : 1;
-        memcpy(saved, out, used + n), strcpy(saved + used + n, "…");
+        memcpy(saved, out, used + n), memcpy(saved + used + n, "…", sizeof "…");
         if (text_advance(c, saved) > limit)
             break;
     }
-    strcpy(out + used, "…");
+    memcpy(out + used, "…", sizeof "…");
 }
 
 void plot_text(plot *p, double x, double y, double align, double size, const char *text, double limit)
@@ -197,8 +197,9 @@ static void axes(plot *p)
         ticks_log(p, f->y0, f->y1, tick_y_grid);
     } else {
         double step = nice_step(f->y1 - f->y0, 6), low = fmin(f->y0, f->y1), high = fmax(f->y0, f->y1);
-        for (double v = ceil(low / step - 1e-9) * step; v <= high + step * 1e-9; v += step)
-            number_label(text, fabs(v) < step * 1e-9 ? 0 : v), tick_y(p, v, text, true);
+        double first = ceil(low / step - 1e-9), last = floor(high / step + 1e-9);
+        for (size_t i = 0; first + (double)i <= last; i++)
+            number_label(text, (first + (double)i) * step), tick_y(p, (first + (double)i) * step, text, true);
     }
     if (f->log_x) {
         ticks_log(p, f->x0, f->x1, tick_x);
@@ -206,8 +207,9 @@ static void axes(plot *p)
         double step = nice_step(f->x1 - f->x0, 8);
         if (strstr(f->x_label, "delay") && step < 1)
             step = 1;
-        for (double v = ceil(f->x0 / step - 1e-9) * step; v <= f->x1 + step * 1e-9; v += step)
-            number_label(text, fabs(v) < step * 1e-9 ? 0 : v), tick_x(p, v, text);
+        double first = ceil(f->x0 / step - 1e-9), last = floor(f->x1 / step + 1e-9);
+        for (size_t i = 0; first + (double)i <= last; i++)
+            number_label(text, (first + (double)i) * step), tick_x(p, (first + (double)i) * step, text);
     }
     ink(p, grey, 1);
     cairo_set_line_width(p->c, 0.7);

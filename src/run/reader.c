@@ -161,7 +161,7 @@ static sg_status check_variable(const sg_run *r, int nc, const char *where, cons
                                 sg_error *err)
 {
     sg_status st = SG_OK;
-    int id, rank = 0, dims[NC_MAX_VAR_DIMS];
+    int id, rank = 0, dims[SG_RUN_MAX_DIMS] = {0};
     nc_type type = NC_NAT;
     char name[NC_MAX_NAME + 1];
     run_lock();

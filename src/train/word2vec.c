@@ -88,7 +88,7 @@ static bool parse_value(const char *text, float *x)
 
 static sg_status read_text_row(reader *r, uint64_t line, size_t *length, sg_error *err)
 {
-    char text[MAX_VALUE + 1];
+    char text[MAX_VALUE + 1] = "";
     size_t values = 0;
     if ((*length = read_word(r)) == SIZE_MAX)
         return sg_fail(err, SG_EFORMAT, "%s:%" PRIu64 ": a word longer than %d bytes", r->path, line, (int)MAX_WORD);
