@@ -17,25 +17,41 @@ static bool read_sigma(const sg_run *r, const char *group, size_t c, double *sig
     return sg_run_read(r, group, "singular_value", start, count, sigma, NULL) == SG_OK;
 }
 
-/* A line of blocks, high to low on a log scale from the largest value down to 1/1000 of it. */
-static void print_curve(const double *x, size_t D, double largest, bool ascii)
+static bool has_group(const sg_run *r, const char *group)
+{
+    for (size_t g = 0; g < sg_run_groups(r); g++)
+        if (!strcmp(sg_run_group_name(r, g), group))
+            return true;
+    return false;
+}
+
+/* The values a line of blocks spans: the largest, and the smallest or a thousandth of the largest. */
+typedef struct {
+    double low, high;
+    bool ascii;
+} scale;
+
+static void print_block(int level, bool ascii)
 {
     static const char *const blocks[] = {"▁", "▂", "▃", "▄", "▅", "▆", "▇", "█"};
     static const char plain[] = "_.-=+*%#";
+    if (ascii)
+        putchar(plain[level]);
+    else
+        fputs(blocks[level], stdout);
+}
+
+/* A line of blocks on the log scale; x (D). */
+static void print_curve(const double *x, size_t D, const scale *s)
+{
     size_t width = D < CURVE ? D : CURVE;
     for (size_t i = 0; i < width; i++) {
         double y = x[width > 1 ? i * (D - 1) / (width - 1) : 0];
-        double level = 7 + 7 * log10(y / largest) / 3;
-        if (!isfinite(y)) {
-            putchar('?');
-            continue;
-        }
-        int k = level > 0 ? (int)(level + 0.5) : 0;
-        k = k > 7 ? 7 : k;
-        if (ascii)
-            putchar(plain[k]);
+        double level = s->high > s->low ? 7 * log(y / s->low) / log(s->high / s->low) : 7;
+        if (isfinite(y))
+            print_block(level > 0 ? (int)fmin(level + 0.5, 7) : 0, s->ascii);
         else
-            fputs(blocks[k], stdout);
+            putchar('?');
     }
 }
 
@@ -128,35 +144,66 @@ static bool print_tests(const sg_run *r, const char *group, size_t c, const doub
     return known > 0;
 }
 
-/* sigma: room for 3 D */
-static void print_group(const sg_run *r, const char *group, double *sigma, bool ascii)
+/* Over all classes of the group, trained alone: what an untrained net forgets at once must not flatten the rest. */
+static scale scale_of(const sg_run *r, const char *group, double *sigma, bool ascii)
 {
-    size_t D = sg_run_delays(r), C = sg_run_classes(r), picked[COLUMNS], n = pick_delays(D, picked);
-    double largest = 0;
-    bool tested = false;
-    for (size_t c = 0; c < C; c++)
-        if (read_sigma(r, group, c, sigma))
-            for (size_t d = 0; d < D; d++)
-                largest = sigma[d] > largest ? sigma[d] : largest;
+    scale s = {.low = INFINITY, .ascii = ascii};
+    for (size_t c = 0; c < sg_run_classes(r) && c < MAX_CLASSES; c++)
+        for (size_t d = 0; read_sigma(r, group, c, sigma) && d < sg_run_delays(r); d++) {
+            s.high = sigma[d] > s.high ? sigma[d] : s.high;
+            s.low = sigma[d] > 0 && sigma[d] < s.low ? sigma[d] : s.low;
+        }
+    s.low = fmax(s.low, s.high / 1000);
+    return s;
+}
+
+static void print_row(const char *name, uintmax_t tokens, const double *sigma, size_t D, const scale *s)
+{
+    size_t picked[COLUMNS], n = pick_delays(D, picked);
+    fputs("  ", stdout);
+    print_name(name);
+    printf(" %9ju", tokens);
+    for (size_t i = 0; i < n; i++)
+        if (isfinite(sigma[picked[i]]))
+            printf(" %8.3g", sigma[picked[i]]);
+        else
+            printf(" %8s", "-");
+    fputs("  ", stdout);
+    print_curve(sigma, D, s);
+}
+
+static void print_head(const char *group, size_t D, const scale *s)
+{
+    size_t picked[COLUMNS], n = pick_delays(D, picked);
     printf("\n%s: sigma_1 at delay\n  %-*s %9s", group, NAME_WIDTH, "class", "tokens");
     for (size_t i = 0; i < n; i++)
         printf(" %8zu", picked[i]);
-    printf("  delays 0 to %zu, log scale\n", D - 1);
+    printf("  delays 0 to %zu, ", D - 1);
+    print_block(0, s->ascii);
+    printf(" %.2g to ", s->low);
+    print_block(7, s->ascii);
+    printf(" %.2g (log)\n", s->high);
+}
+
+/* sigma: room for 3 D */
+static void print_group(const sg_run *r, const char *group, double *sigma, bool ascii)
+{
+    size_t D = sg_run_delays(r), C = sg_run_classes(r);
+    scale s = scale_of(r, group, sigma, ascii);
+    char untrained[96];
+    bool tested = false;
+    print_head(group, D, &s);
     for (size_t c = 0; c < C && c < MAX_CLASSES; c++) {
         if (!read_sigma(r, group, c, sigma))
             continue;
-        fputs("  ", stdout);
-        print_name(sg_run_class_name(r, c));
-        printf(" %9ju", (uintmax_t)sg_run_class_tokens(r, c));
-        for (size_t i = 0; i < n; i++)
-            if (isfinite(sigma[picked[i]]))
-                printf(" %8.3g", sigma[picked[i]]);
-            else
-                printf(" %8s", "-");
-        fputs("  ", stdout);
-        print_curve(sigma, D, largest, ascii);
+        print_row(sg_run_class_name(r, c), sg_run_class_tokens(r, c), sigma, D, &s);
         tested = print_tests(r, group, c, sigma, sigma + D) || tested;
         putchar('\n');
+        snprintf(untrained, sizeof untrained, "untrained.%s", group);
+        if (c == 0 && has_group(r, untrained) && read_sigma(r, untrained, c, sigma)) {
+            print_row("all, untrained", sg_run_class_tokens(r, c), sigma, D, &s);
+            putchar('\n');
+        }
     }
     if (tested)
         puts("  (+n -m: delays at which sigma_1 lies above and below random classes of the same size, adjusted p < 0.05)");
@@ -173,7 +220,8 @@ int print_summary(const char *run_path, bool ascii)
     double *sigma = st == SG_OK ? calloc(sg_run_delays(r), 3 * sizeof *sigma) : NULL;
     if (st == SG_OK && sigma)
         for (size_t g = 0; g < sg_run_groups(r); g++)
-            print_group(r, sg_run_group_name(r, g), sigma, ascii);
+            if (strncmp(sg_run_group_name(r, g), "untrained.", 10)) /* one line beside the trained one */
+                print_group(r, sg_run_group_name(r, g), sigma, ascii);
     if (st == SG_OK)
         printf("\n%s: stategrad report, words and track tell more.\n", run_path);
     free(sigma);

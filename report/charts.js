@@ -2,7 +2,8 @@
  * downloads. A chart is given {spec, rows, ...} afresh by its section whenever a choice changes. */
 'use strict';
 
-/* Okabe and Ito's colours, with wine and olive (Tol) for the seventh and eighth; "all" takes the text colour. */
+/* Okabe and Ito's colours, with wine and olive (Tol) for the seventh and eighth; "all" takes the text colour. A colour comes
+ * back with another marker: 48 series differ. */
 const COLOURS = {
   light: ['#0072B2', '#D55E00', '#009E73', '#CC79A7', '#E69F00', '#56B4E9', '#882255', '#999933'],
   dark: ['#5BB0E8', '#F08A4B', '#34C79B', '#E3A1C6', '#F2BC4A', '#8FD0F5', '#D9709B', '#C5C566'],
@@ -18,15 +19,16 @@ const SHAPE_PATHS = {
 };
 const DASHES = [[1, 0], [7, 4], [2, 3], [9, 3, 2, 3], [4, 2], [1, 4]];
 
-function seriesStyle(names, dark) {
-  const own = names.filter((n) => n !== 'all');
-  const palette = COLOURS[dark ? 'dark' : 'light'];
-  const style = new Map();
-  if (names.includes('all')) style.set('all', { colour: dark ? '#f2f2f2' : '#111111', shape: 'circle' });
-  own.forEach((name, i) => style.set(name, {
-    colour: palette[i % palette.length],
-    shape: SHAPES[(i + 1 + Math.floor(i / palette.length)) % SHAPES.length],
-  }));
+/* The styles of the series by name. Those that are shown at first take theirs before the `later` ones: their colours differ. */
+function seriesStyle(names, later, dark) {
+  const own = names.filter((n) => n !== 'all'), rest = new Set(later);
+  const turn = [...own.filter((n) => !rest.has(n)), ...own.filter((n) => rest.has(n))];
+  const palette = COLOURS[dark ? 'dark' : 'light'], style = new Map();
+  for (const name of names) {
+    const i = turn.indexOf(name), round = Math.floor(i / palette.length);
+    style.set(name, name === 'all' ? { colour: dark ? '#f2f2f2' : '#111111', shape: 'circle' }
+      : { colour: palette[i % palette.length], shape: SHAPES[(i % palette.length + 1 + round) % SHAPES.length] });
+  }
   return style;
 }
 
@@ -133,7 +135,7 @@ class Chart {
     let s = structuredClone(SPECS[spec]);
     const shown = forExport && series ? series.filter((n) => !this.hidden.has(n)) : series;
     s.datasets = { rows };
-    const colours = seriesStyle(series || [], dark);
+    const colours = seriesStyle(series || [], this.input.hidden, dark);
     if (shown) for (const name of series) if (!shown.includes(name)) colours.delete(name);
     applyStyle(s, colours, lines || []);
     if (patch) patch(s, width, dark);
@@ -193,7 +195,7 @@ class Chart {
   drawLegend() {
     const { series, lines } = this.input;
     if (!series) { this.legend.replaceChildren(); return; }
-    const style = seriesStyle(series, isDark());
+    const style = seriesStyle(series, this.input.hidden, isDark());
     const focused = document.activeElement && document.activeElement.dataset ? document.activeElement.dataset.series : null;
     const listed = this.options.compact ? series.filter((n) => !this.hidden.has(n)) : series;
     const buttons = listed.map((name) => {

@@ -124,7 +124,7 @@ function scaleCurves(rows, scale) {
   if (scale !== 'linear') {
     shown = rows.filter((r) => r.value === null || r.value > 0);
     const all = shown.flatMap((r) => [r.value, r.high, r.line === 'untrained' ? null : r.low]).filter((v) => v > 0);
-    const positive = shown.map((r) => r.value).filter((v) => v > 0);
+    const positive = shown.filter((r) => r.line !== 'untrained').map((r) => r.value).filter((v) => v > 0);
     const least = Math.max(Math.min(...all), Math.min(...positive) / 10), most = Math.max(...all);
     Object.assign(y, { type: 'log', domain: [least * 0.85, most * 1.15], nice: false });
     shown = shown.map((r) => (r.low !== null && r.low < least ? { ...r, low: least * 0.85 } : r));

@@ -236,21 +236,91 @@ for what, data in (("HDF5", b"\x89HDF\r\n\x1a\n" + b"\0" * 200), ("HDF5", b"\x89
 write(b"\x08\x07" + b"\x3a" + b"\x80\x92\xf4\x01" + b"\x0a\x00" * 2000000)
 refused("ONNX, two million empty nodes")
 
-# ---- what honest large files cost ----
+# ---- what honest large files cost: the same net of 18 million numbers in every format ----
 H = 1024
-for name, dtype in (("float32", torch.float32), ("float16", torch.float16)):
-    big = {"encoder.weight": torch.zeros(8000, H, dtype=dtype), "decoder.weight": torch.zeros(8000, H, dtype=dtype),
-           "rnn.weight_ih_l0": torch.zeros(4 * H, H, dtype=dtype), "rnn.weight_hh_l0": torch.zeros(4 * H, H, dtype=dtype)}
+shapes = {"encoder.weight": (5000, H), "rnn.weight_ih_l0": (4 * H, H), "rnn.weight_hh_l0": (4 * H, H), "decoder.weight": (5000, H)}
+net = {name: rng.normal(size=size, scale=0.1).astype("f4") for name, size in shapes.items()}
+words = [f"w{i}" for i in range(5000)]
+with open(path + ".words", "w") as f:
+    f.write("\n".join(words) + "\n")
+
+
+def honest(what, *args):
+    """Imports what stands at path, within the limit."""
+    global checks, failures
+    code, err, memory, _ = run("import", path, "-o", path + ".out", "--vocab", path + ".words", *args)
+    size = os.path.getsize(path)
+    print(f"{what}, {size >> 20} MiB: {memory >> 20} MiB in all, {(memory - start) / size:.2f} of the file beyond the start")
+    checks += 1
+    if code or (memory > start + 2 * size + (64 << 20) and not sanitized):
+        failures += 1
+        print(f"FAIL {what} of {size >> 20} MiB takes {memory >> 20} MiB: {err[:200]}")
+
+
+for dtype in ("f4", "f2"):
+    arrays = {name: a.astype(dtype) for name, a in net.items()}
     for zipped in (True, False):
-        torch.save({"model": big, "vocab": [str(i) for i in range(8000)]}, path, _use_new_zipfile_serialization=zipped)
-        code, err, memory, _ = run("import", path, "-o", path + ".out")
-        size = os.path.getsize(path)
-        print(f"{name}, {'zip' if zipped else 'legacy'} of {size >> 20} MiB: {memory >> 20} MiB in all, "
-              f"{(memory - start) / size:.2f} of the file beyond the start")
-        checks += 1
-        if code or (memory > start + 2 * size + (64 << 20) and not sanitized):
-            failures += 1
-            print(f"FAIL {name} of {size >> 20} MiB takes {memory >> 20} MiB: {err[:200]}")
+        torch.save({"model": {name: torch.tensor(a) for name, a in arrays.items()}, "vocab": words}, path,
+                   _use_new_zipfile_serialization=zipped)
+        honest(f"PyTorch {'zip' if zipped else 'legacy'} {dtype}")
+    header, at = {}, 0
+    for name, a in arrays.items():
+        header[name] = {"dtype": {"f4": "F32", "f2": "F16"}[dtype], "shape": a.shape, "data_offsets": [at, at + a.nbytes]}
+        at += a.nbytes
+    safetensors(header, b"".join(a.tobytes() for a in arrays.values()))
+    honest(f"safetensors {dtype}")
+    kernel = np.concatenate([arrays["rnn.weight_ih_l0"].T, arrays["rnn.weight_hh_l0"].T])
+    maps = [x for role in ("rnn.kernel_l0=kernel", "encoder.weight=encoder", "decoder.weight=decoder") for x in ("--map", role)]
+    for packed in (False, True):
+        with open(path, "wb") as f:
+            (np.savez_compressed if packed else np.savez)(f, kernel=kernel, encoder=arrays["encoder.weight"],
+                                                          decoder=arrays["decoder.weight"])
+        honest(f"npz {'deflated ' if packed else ''}{dtype}", *maps)
+    try:
+        import h5py
+        for storage in ({}, {"chunks": True, "compression": "gzip", "compression_opts": 1}):
+            with h5py.File(path, "w") as f:
+                layers = {"embedding": ("Embedding", {"embeddings": arrays["encoder.weight"]}),
+                          "lstm": ("LSTM", {"kernel": arrays["rnn.weight_ih_l0"].T, "recurrent_kernel": arrays["rnn.weight_hh_l0"].T,
+                                            "bias": np.zeros(4 * H, dtype)}),
+                          "dense": ("Dense", {"kernel": arrays["decoder.weight"].T, "bias": np.zeros(5000, dtype)})}
+                f.attrs["layer_names"] = [n.encode() for n in layers]
+                config = [{"class_name": c, "config": {"name": n, **({"units": H, "activation": "tanh"} if c == "LSTM" else {})}}
+                          for n, (c, _) in layers.items()]
+                f.attrs["model_config"] = json.dumps({"class_name": "Sequential", "config": {"layers": config}})
+                for n, (_, tensors) in layers.items():
+                    f.create_group(n).attrs["weight_names"] = [f"{n}/{t}:0".encode() for t in tensors]
+                    for t, a in tensors.items():
+                        f[n].create_dataset(f"{n}/{t}:0", data=a, **storage)
+            honest(f"Keras {'deflated ' if storage else ''}{dtype}")
+    except ImportError:
+        print("skipped: no h5py, what Keras files cost is not measured")
+    try:
+        import onnx
+        from onnx import TensorProto, helper, numpy_helper
+        order = lambda w: np.concatenate([w[:H], w[3 * H:], w[H:2 * H], w[2 * H:3 * H]])[None] # i,f,g,o to i,o,f,c
+        parts = {"E": arrays["encoder.weight"], "W": order(arrays["rnn.weight_ih_l0"]), "R": order(arrays["rnn.weight_hh_l0"]),
+                 "D": np.ascontiguousarray(arrays["decoder.weight"].T)}
+        for raw in (True, False):
+            initializers = []
+            for name, a in parts.items():
+                t = numpy_helper.from_array(a, name)
+                if not raw:
+                    t.ClearField("raw_data")
+                    (t.float_data if dtype == "f4" else t.int32_data).extend(
+                        (a if dtype == "f4" else a.view(np.uint16)).ravel().tolist())
+                initializers.append(t)
+            nodes = [helper.make_node("Gather", ["E", "ids"], ["x"]),
+                     helper.make_node("LSTM", ["x", "W", "R"], ["Y"], hidden_size=H),
+                     helper.make_node("Squeeze", ["Y", "axes"], ["h"]), helper.make_node("MatMul", ["h", "D"], ["scores"])]
+            initializers.append(helper.make_tensor("axes", TensorProto.INT64, [1], [1]))
+            graph = helper.make_graph(nodes, "g", [helper.make_tensor_value_info("ids", TensorProto.INT64, None)],
+                                      [helper.make_tensor_value_info("scores", TensorProto.FLOAT, None)], initializers)
+            write(helper.make_model(graph).SerializeToString())
+            del initializers, graph
+            honest(f"ONNX {'raw' if raw else 'listed'} {dtype}")
+    except ImportError:
+        print("skipped: no onnx, what ONNX files cost is not measured")
 
 subprocess.run(["rm", "-r", folder])
 print(f"{checks} checks, {failures} failed")

@@ -191,12 +191,12 @@ done:
 
 sg_status sg_features_shape(const char *path, uint64_t *rows, size_t *columns, sg_error *err)
 {
-    an_npy *f;
-    sg_status st = npy_open(&f, path, err);
+    rows_file *f;
+    sg_status st = rows_open(&f, path, err);
     if (st != SG_OK)
         return st;
-    *rows = npy_rows(f);
-    *columns = npy_columns(f);
-    npy_close(f);
+    *rows = rows_count(f);
+    *columns = rows_columns(f);
+    rows_close(f);
     return SG_OK;
 }

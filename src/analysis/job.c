@@ -134,11 +134,11 @@ done:
 }
 
 /* Sample covariance of the rows of a feature file, in two passes and constant memory. */
-static sg_status features_covariance(double *Sigma, const an_npy *f, sg_error *err)
+static sg_status features_covariance(double *Sigma, const rows_file *f, sg_error *err)
 {
     sg_status st = SG_OK;
-    size_t E = npy_columns(f), rows = 1 + 65536 / E;
-    uint64_t N = npy_rows(f);
+    size_t E = rows_columns(f), rows = 1 + 65536 / E;
+    uint64_t N = rows_count(f);
     float *x = sg_calloc(rows * E, sizeof *x);
     double *mean = sg_calloc(E, sizeof *mean), *y = sg_calloc(rows * E, sizeof *y);
     if (!x || !mean || !y)
@@ -148,7 +148,7 @@ static sg_status features_covariance(double *Sigma, const an_npy *f, sg_error *e
     for (int pass = 0; pass < 2; pass++)
         for (uint64_t t = 0; t < N; t += rows) {
             size_t n = N - t < rows ? (size_t)(N - t) : rows;
-            TRY(npy_read(f, t, n, x, err));
+            TRY(rows_read(f, t, n, x, err));
             for (size_t i = 0; i < n * E; i++) {
                 if (!pass)
                     mean[i % E] += (double)x[i] / (double)N;
@@ -255,12 +255,12 @@ static sg_status open_features(an_job *job, sg_error *err)
     const char *path = job->cfg->features_path;
     if (!path)
         return SG_OK;
-    TRY(npy_open(&job->features, path, err));
-    if (npy_columns(job->features) != job->E)
-        TRY(sg_fail(err, SG_EINVAL, "%s: rows of %zu numbers, the model reads %zu", path, npy_columns(job->features),
+    TRY(rows_open(&job->features, path, err));
+    if (rows_columns(job->features) != job->E)
+        TRY(sg_fail(err, SG_EINVAL, "%s: rows of %zu numbers, the model reads %zu", path, rows_columns(job->features),
                     job->E));
-    if (npy_rows(job->features) != job->T)
-        TRY(sg_fail(err, SG_EINVAL, "%s: %ju rows, %ju labels", path, (uintmax_t)npy_rows(job->features),
+    if (rows_count(job->features) != job->T)
+        TRY(sg_fail(err, SG_EINVAL, "%s: %ju rows, %ju labels", path, (uintmax_t)rows_count(job->features),
                     (uintmax_t)job->T));
     TRY(sg_sha256_file(path, job->features_sha256, err));
 done:
@@ -318,7 +318,7 @@ void job_free(an_job *job)
     sg_free(job->class_names);
     sg_free(job->word_count);
     sg_free(job->set_count);
-    npy_close(job->features);
+    rows_close(job->features);
     sg_model_free(job->untrained);
     *job = (an_job){0};
 }

@@ -4,7 +4,7 @@
 
 #include "after.h"
 #include "gradient/engine.h"
-#include "npy.h"
+#include "rows.h"
 #include "property.h"
 #include "spectrum/spectrum.h"
 #include "stategrad/analysis.h"
@@ -20,7 +20,7 @@ typedef struct {
     const sg_model_shape *shape;
     const sg_stream *stream;
     const sg_classes *classes;   /* or NULL: "all" alone */
-    an_npy *features;            /* or NULL */
+    rows_file *features;            /* or NULL */
     char features_sha256[65];
     uint64_t T;                  /* tokens */
     size_t D, E, V, C, B, sets;

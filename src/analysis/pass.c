@@ -212,7 +212,7 @@ static sg_status read_portion(const pass *p, uint64_t at, size_t n, portion *x, 
     sg_status st = SG_OK;
     TRY(sg_stream_read(p->job->stream, at, n, x->steps, err));
     if (p->job->features)
-        TRY(npy_read(p->job->features, at, n, x->features, err));
+        TRY(rows_read(p->job->features, at, n, x->features, err));
 done:
     return st;
 }

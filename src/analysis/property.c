@@ -1,7 +1,7 @@
 #include "property.h"
 
 #include "../base/base_internal.h"
-#include "npy.h"
+#include "rows.h"
 
 #include <math.h>
 #include <string.h>
@@ -256,20 +256,20 @@ done:
 static sg_status from_vector(property *out, const property_source *src, const char *path, sg_error *err)
 {
     sg_status st = SG_OK;
-    an_npy *f = NULL;
+    rows_file *f = NULL;
     float *x = NULL;
-    TRY(npy_open(&f, path, err));
-    if (npy_rows(f) != 1 || npy_columns(f) != src->E)
+    TRY(rows_open(&f, path, err));
+    if (rows_count(f) != 1 || rows_columns(f) != src->E)
         TRY(sg_fail(err, SG_EINVAL, "property %s: %s: expected a vector of %zu numbers, found %ju x %zu", out->name,
-                    path, src->E, (uintmax_t)npy_rows(f), npy_columns(f)));
+                    path, src->E, (uintmax_t)rows_count(f), rows_columns(f)));
     if (!(x = sg_calloc(src->E, sizeof *x)))
         TRY(sg_fail(err, SG_ENOMEM, "property: no memory"));
-    TRY(npy_read(f, 0, 1, x, err));
+    TRY(rows_read(f, 0, 1, x, err));
     for (size_t m = 0; m < src->n_models; m++)
         for (size_t e = 0; e < src->E; e++)
             out->delta[m][e] = (double)x[e];
 done:
-    npy_close(f);
+    rows_close(f);
     sg_free(x);
     return st;
 }

@@ -58,6 +58,7 @@ struct bag {
     char *path;
     int fd;                        /* of the file; -1: the format keeps its own */
     uint64_t file_size;
+    uint64_t held;                 /* bytes of numbers that the format had to unpack into memory */
     sg_file_kind kind;
     bool in_order;                 /* tensors stand in the order in which the network defines them */
     bag_tensor *tensors;

@@ -60,7 +60,7 @@ sg_status npy_parse(npy_header *out, const unsigned char *head, size_t n, const 
     char text[NPY_MAX_HEADER];
     *out = (npy_header){0};
     if (n < 12 || memcmp(head, "\x93NUMPY", 6) != 0 || head[6] < 1 || head[6] > 3)
-        return sg_fail(err, SG_EFORMAT, "%s: not a NumPy array file", name);
+        return sg_fail(err, SG_EFORMAT, "%s: not a NumPy array file (.npy)", name);
     size_t start = head[6] == 1 ? 10 : 12, length = head[8] | (size_t)head[9] << 8;
     if (head[6] > 1)
         length |= (size_t)head[10] << 16 | (size_t)head[11] << 24;

@@ -275,16 +275,24 @@ static sg_status fill(sg_model *m, const char *name, bag *b, const plan_source *
 /* A model that is much larger than its file comes from storage that is used again and again, or from a bomb. */
 static sg_status check_size(const bag *b, const plan *p, sg_error *err)
 {
-    double bytes = 0;
+    double bytes = 0, file = (double)b->file_size;
     const sg_model_shape *s = &p->shape;
     for (size_t k = 0; k < s->layers; k++)
-        bytes += 4.0 * (double)sg_cell_gates(s->cell) * (double)s->hidden[k] * (double)(p->layers[k].in + s->hidden[k] + 2);
+        bytes +=
+            4.0 * (double)sg_cell_gates(s->cell) * (double)s->hidden[k] * (double)(p->layers[k].in + s->hidden[k] + 2);
     bytes += 4.0 * (double)s->vocabulary * (double)s->embedding;
     if (s->has_decoder && !s->tied)
         bytes += 4.0 * (double)s->vocabulary * (double)(s->hidden[s->layers - 1] + 1);
-    if (bytes > 2.0 * (double)b->file_size + 16e6)
-        return sg_fail(err, SG_EFORMAT, "%s: its tensors make a model of %.0f bytes from a file of %llu: they overlap or "
-                       "are packed like a bomb", b->path, bytes, (unsigned long long)b->file_size);
+    if (bytes > 2.0 * file + 16e6)
+        return sg_fail(err, SG_EFORMAT,
+                       "%s: its tensors make a model of %.0f bytes from a file of %.0f: they overlap or are packed "
+                       "like a bomb",
+                       b->path, bytes, file);
+    if (bytes + (double)b->held > 2.0 * file + 58e6)
+        return sg_fail(err, SG_EFORMAT,
+                       "%s: it takes %.0f bytes to read, expected at most twice the file of %.0f: write its numbers as "
+                       "raw data",
+                       b->path, bytes + (double)b->held, file);
     return SG_OK;
 }
 

@@ -149,11 +149,9 @@ static void range_of(const curves *k, double *low, double *high)
             *high = fmax(*high, b);
     }
     for (size_t d = 0; k->has_base && d < k->D; d++)
-        if (isfinite(k->base[d]) && (!k->log_y || k->base[d] > 0)) {
-            *low = fmin(*low, k->base[d]), least = fmin(least, k->base[d]);
-            *high = fmax(*high, k->base[d]);
-        }
-    if (k->log_y) /* a band that nearly reaches 0 must not make the axis all its own */
+        if (isfinite(k->base[d]) && (!k->log_y || k->base[d] > 0))
+            *low = fmin(*low, k->base[d]), *high = fmax(*high, k->base[d]);
+    if (k->log_y) /* a band that nearly reaches 0, or an untrained net, must not make the axis all its own */
         *low = fmax(*low, least / 10) * 0.85, *high *= 1.15;
     else
         *low = 0, *high *= 1.05;

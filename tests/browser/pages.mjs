@@ -1,6 +1,6 @@
 // The pages of `report` and `show` in a real browser: drawn, operated, compared with the run file, photographed.
 //
-// usage: node pages.mjs STATEGRAD SOURCE_ROOT FOLDER_FOR_SCREENSHOTS
+// usage: node pages.mjs STATEGRAD SOURCE_ROOT FOLDER_FOR_SCREENSHOTS [report|look|hostile|several|many|show]
 // Prints one line a check; exit 1 when one failed, 77 when there is no browser or no playwright-core.
 import { execFileSync } from 'node:child_process';
 import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
@@ -8,7 +8,7 @@ import { createRequire } from 'node:module';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 
-const [, , program, root, artefacts] = process.argv;
+const [, , program, root, artefacts, only] = process.argv;
 const browserPath = ['/usr/bin/chromium', '/usr/bin/chromium-browser'].find(existsSync);
 let chromium;
 try {
@@ -210,6 +210,27 @@ async function testSeveralAndPlain(nc) {
   await one.context().close();
 }
 
+// Every shown class is told apart by colour and marker, those shown at first by colour alone.
+async function testManyClasses() {
+  const path = report('many.html', make('many.nc', '--classes', '30', '--delays', '24', '--embedding', '24', '--units', '24'));
+  for (const colorScheme of ['light', 'dark']) {
+    const page = await open(path, { colorScheme });
+    const styles = () => page.evaluate(() => Array.from(document.querySelectorAll('#chart-curves .key[aria-pressed="true"] svg')).map((s) =>
+      [s.firstChild.getAttribute('stroke'), s.lastChild.getAttribute('d')]));
+    const first = await styles();
+    check(first.length === 8 && new Set(first.map(([colour]) => colour)).size === 8, `30 classes, ${colorScheme}: eight are shown at first, in eight colours`, JSON.stringify(first));
+    await page.click('#chart-curves button:has-text("show all")');
+    const all = await styles();
+    check(all.length === 30 && new Set(all.map(String)).size === 30, 'shown together, no two have one colour and marker', JSON.stringify(all));
+    const drawn = await page.evaluate(() => new Set(Array.from(document.querySelectorAll('#chart-curves svg .mark-symbol path')).map((p) => p.__data__)
+      .filter((i) => i.fill && i.opacity > 0).map((i) => `${i.fill} ${i.shape}`)).size);
+    check(drawn === 30, 'and in the chart itself', drawn);
+    if (colorScheme === 'light') await shot(page, 'many-1600-light');
+    check(page.complaints.length === 0, 'no complaint', page.complaints.join(' | '));
+    await page.context().close();
+  }
+}
+
 async function testShow() {
   const corpus = join(folder, 'c.txt'), model = join(folder, 'm.safetensors'), html = join(folder, 'show.html');
   writeFileSync(corpus, 'the keys to the cabinet are on the table\nthe key to the cabinets is on the table\n'.repeat(40));
@@ -237,11 +258,8 @@ async function testShow() {
 
 try {
   const nc = make('run.nc', '--baseline', '--states', '2', '--delays', '16', '--words', '200');
-  await testReport(nc);
-  await testDarkAndNarrow(nc);
-  await testHostile();
-  await testSeveralAndPlain(nc);
-  await testShow();
+  const tests = { report: testReport, look: testDarkAndNarrow, hostile: testHostile, several: testSeveralAndPlain, many: testManyClasses, show: testShow };
+  for (const [name, test] of Object.entries(tests)) if (!only || only === name) await test(nc);
 } catch (error) {
   check(false, 'the test itself', error.stack);
 } finally {
