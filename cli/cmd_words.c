@@ -3,6 +3,7 @@
 
 #include "stategrad/report.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -17,6 +18,16 @@ static const char *choose_group(const sg_run *r, const char *state, size_t layer
         return name;
     }
     return NULL;
+}
+
+/* misuse: no such class; the message names those there are. */
+static int unknown_class(const sg_run *r, const char *path, const char *class)
+{
+    char names[400] = "";
+    size_t used = 0;
+    for (size_t c = 0; c < sg_run_classes(r) && used < sizeof names; c++)
+        used += (size_t)snprintf(names + used, sizeof names - used, "%s%s", c ? ", " : "", sg_run_class_name(r, c));
+    return misuse("words: %s has no class '%s'; it has %s%s", path, class, names, used < sizeof names ? "" : "...");
 }
 
 static int run(int argc, char **argv)
@@ -52,7 +63,7 @@ static int run(int argc, char **argv)
             break;
     cfg.group = choose_group(r, state, layer);
     if (cfg.class_index == sg_run_classes(r))
-        code = misuse("words: %s has no class '%s'; stategrad info lists its classes", argv[0], class);
+        code = unknown_class(r, argv[0], class);
     else if (!cfg.group)
         code = misuse("words: %s has no such state or layer; stategrad info lists what it holds", argv[0]);
     else if (cfg.delay >= sg_run_delays(r))

@@ -175,7 +175,7 @@ static void print_row(const char *name, uintmax_t tokens, const double *sigma, s
 static void print_head(const char *group, size_t D, const scale *s)
 {
     size_t picked[COLUMNS], n = pick_delays(D, picked);
-    printf("\n%s: sigma_1 at delay\n  %-*s %9s", group, NAME_WIDTH, "class", "tokens");
+    printf("\n%s: sigma_1, the largest gain from a word to the state, by delay\n  %-*s %9s", group, NAME_WIDTH, "class", "tokens");
     for (size_t i = 0; i < n; i++)
         printf(" %8zu", picked[i]);
     printf("  delays 0 to %zu, ", D - 1);

@@ -160,7 +160,7 @@ class Chart {
 
   draw() {
     if (!this.input || !this.node.isConnected) return;
-    const width = Math.max(240, this.plot.clientWidth);
+    const width = printing ? 660 : Math.max(240, this.plot.clientWidth); // as wide as paper, so that letters keep their size
     this.width = width;
     const s = this.specification(width, isDark(), false);
     if (this.input.series) this.hideLegends(s);
@@ -262,7 +262,7 @@ class Chart {
     }
     const several = new Set(rows.map((r) => r.line)).size > 1;
     const parts = rows.slice(0, 24).map((r) => el('span', {}, el('b', {}, shorten(r.series, 24)),
-      `${several ? ` (${shorten(r.line, 24)})` : ''} ${number(r.value, 6)}${r.interval ? ` [${r.interval}]` : ''}`));
+      `${several ? ` (${shorten(r.line, 24)})` : ''} ${number(r.exact === undefined ? r.value : r.exact, 6)}${r.interval ? ` [${r.interval}]` : ''}`));
     this.readout.replaceChildren(el('span', { class: 'at' }, `d = ${delay}`), ...parts);
   }
 

@@ -71,27 +71,37 @@ function markEvery(delays) {
   return (d, i) => (d + i) % step === 0;
 }
 
-/* One row a class, delay and run of quantity `key`; with the untrained model where it was analysed. */
-function curveRows(key, withBaseline) {
+/* An untrained net's gains are often a hundredth of the trained one's: its curve is then drawn so many times larger that both
+ * begin at one point. */
+function referenceFactor(run, key) {
+  const trained = values(groupOf(run), key), untrained = values(baselineOf(run), key);
+  const factor = trained && untrained && untrained[0][0] > 0 ? trained[0][0] / untrained[0][0] : 1;
+  return key in MEASURES && factor > 10 ? factor : 1;
+}
+
+/* One row a class, delay and run of quantity `key`; with class all of the untrained model where it was analysed. value is
+ * what is drawn, exact what the run file has. */
+function curveRows(key) {
   const rows = [];
-  const add = (run, r, group, line) => {
-    const v = values(group, key), low = values(group, `${key}_low`), high = values(group, `${key}_high`);
+  const add = (run, r, group, line, factor) => {
+    const v = values(group, key), low = values(group, `${key}_low`), high = values(group, `${key}_high`), reference = factor > 0;
     if (!v) return;
     const pairs = values(group, 'pairs'), mark = markEvery(run.delays);
-    run.classes.forEach((c, i) => v[i].forEach((value, d) => {
+    run.classes.slice(0, reference ? 1 : undefined).forEach((c, i) => v[i].forEach((exact, d) => {
       rows.push({
-        series: c.name, line, run: runNames[r], delay: d, value,
-        low: low && line !== 'untrained' ? low[i][d] : null, high: high && line !== 'untrained' ? high[i][d] : null,
+        series: c.name, line, kind: reference ? 'untrained' : line, reference, run: runNames[r], delay: d, exact, value: reference && exact !== null ? exact * factor : exact,
+        low: low && !reference ? low[i][d] : null, high: high && !reference ? high[i][d] : null,
         interval: low && high ? interval(low[i][d], high[i][d]) : null,
-        pairs: pairs ? pairs[i][d] : null, mark: value !== null && line !== 'untrained' && mark(d, i),
-        first: i === 0 && line !== 'untrained',
+        pairs: pairs ? pairs[i][d] : null, mark: exact !== null && !reference && mark(d, i),
+        first: i === 0 && !reference,
       });
     }));
   };
   const overlay = runs.length > 1 && state.arrangement === 'overlay';
   runs.forEach((run, r) => {
-    add(run, r, groupOf(run), overlay ? runNames[r] : 'trained');
-    if (withBaseline && !overlay) add(run, r, baselineOf(run), 'untrained');
+    const factor = referenceFactor(run, key);
+    add(run, r, groupOf(run), overlay ? runNames[r] : 'trained', 0);
+    if (!overlay) add(run, r, baselineOf(run), factor > 1 ? `untrained × ${number(factor, 3)}` : 'untrained', factor);
   });
   return rows;
 }
@@ -123,9 +133,10 @@ function scaleCurves(rows, scale) {
   let shown = rows;
   if (scale !== 'linear') {
     shown = rows.filter((r) => r.value === null || r.value > 0);
-    const all = shown.flatMap((r) => [r.value, r.high, r.line === 'untrained' ? null : r.low]).filter((v) => v > 0);
-    const positive = shown.filter((r) => r.line !== 'untrained').map((r) => r.value).filter((v) => v > 0);
-    const least = Math.max(Math.min(...all), Math.min(...positive) / 10), most = Math.max(...all);
+    const positive = (of) => shown.flatMap(of).filter((v) => v > 0);
+    const lowest = Math.min(...positive((r) => (r.reference ? [] : [r.value]))), most = Math.max(...positive((r) => [r.value, r.high]));
+    const bands = Math.min(lowest, ...positive((r) => [r.low])), fall = Math.min(lowest, ...positive((r) => (r.reference ? [r.value] : [])));
+    const least = Math.min(Math.max(bands, lowest / 10), Math.max(fall, lowest / 3)); // neither may make the axis all its own
     Object.assign(y, { type: 'log', domain: [least * 0.85, most * 1.15], nice: false });
     shown = shown.map((r) => (r.low !== null && r.low < least ? { ...r, low: least * 0.85 } : r));
   } else {
@@ -148,10 +159,10 @@ function scaleCurves(rows, scale) {
   } };
 }
 
-const CURVE_COLUMNS = [['run', 'run'], ['line', 'line'], ['series', 'class'], ['delay', 'delay'], ['value', 'value'], ['low', 'low'], ['high', 'high'], ['pairs', 'pairs']];
+const CURVE_COLUMNS = [['run', 'run'], ['kind', 'line'], ['series', 'class'], ['delay', 'delay'], ['exact', 'value'], ['low', 'low'], ['high', 'high'], ['pairs', 'pairs']];
 
 function setCurves(chart, key, title, caption, scale, height) {
-  const raw = curveRows(key, true);
+  const raw = curveRows(key);
   const { rows, patch } = scaleCurves(raw, scale);
   const banded = rows.some((r) => r.low !== null);
   chart.set({
@@ -159,7 +170,8 @@ function setCurves(chart, key, title, caption, scale, height) {
     hidden: initiallyHidden(8), runs: runNames, facet: runs.length > 1 && state.arrangement === 'side' ? runs.length : 0,
     title: `${title} — ${groupTitle(state.group)}`,
     caption: caption + (banded ? ' Bands: 95 % intervals over blocks of the corpus.' : ' The run file has no intervals for it.')
-      + (rows.some((r) => r.line === 'untrained') ? ' Dashed: the same model before training.' : ''),
+      + (rows.some((r) => r.reference) ? ' Dashed: all words, the same model before training'
+        + (linesOf(rows).some((l) => / × /.test(l)) ? ', as many times larger as makes both begin at one point.' : '.') : ''),
     patch(s) { if (height) s.height = height; patch(s, title); },
   });
 }
@@ -599,12 +611,18 @@ function redraw() {
   for (const draw of sections) draw();
 }
 
-/* The first time a section a turn, so that the page can be read and scrolled after the first two. */
+/* Calls f when the browser has shown what is drawn so far. */
+function afterPaint(f) {
+  if (document.hidden) setTimeout(f, 0); // a page that is not looked at is not painted
+  else requestAnimationFrame(() => setTimeout(f, 0));
+}
+
+/* The first time a section a turn: the first two fill the screen and are shown before the others are begun. */
 function drawInTurn(i) {
   sections[i]();
   if (i === 1) document.documentElement.dataset.open = 'true';
-  if (i + 1 < sections.length && i < 1) drawInTurn(i + 1);
-  else if (i + 1 < sections.length) setTimeout(() => drawInTurn(i + 1), 0);
+  if (i === 0) drawInTurn(i + 1);
+  else if (i + 1 < sections.length) afterPaint(() => drawInTurn(i + 1));
   else document.documentElement.dataset.ready = 'true';
 }
 

@@ -79,6 +79,17 @@ static sg_status write_figure(const context *x, const char *name, drawing *draw,
     return SG_OK;
 }
 
+/* "layer 1, cell state" of "layer1.cell" */
+static const char *group_title(const context *x, char text[96])
+{
+    const char *dot = strchr(x->group, '.');
+    if (!dot || strncmp(x->group, "layer", 5))
+        snprintf(text, 96, "%s", x->group);
+    else
+        snprintf(text, 96, "layer %.*s, %s state", (int)(dot - x->group - 5), x->group + 5, dot + 1);
+    return text;
+}
+
 /* ---- reading ---- */
 
 /* (class c of) a variable by delay, first entry of a further dimension; false: not in the file. out (D). */
@@ -117,7 +128,7 @@ static size_t choose_classes(const context *x, size_t chosen[SHOWN_CLASSES])
 /* ---- curves ---- */
 
 typedef struct {
-    char title[200];
+    char title[200], base_name[32];
     const char *y_label;
     bool log_y, unit_range;
     size_t D, n;
@@ -148,12 +159,17 @@ static void range_of(const curves *k, double *low, double *high)
         if (isfinite(b))
             *high = fmax(*high, b);
     }
+    for (size_t d = 0; k->has_random && d < k->D; d++)
+        if (isfinite(k->random_high[d]))
+            *high = fmax(*high, k->random_high[d]);
+    double fall = least;
     for (size_t d = 0; k->has_base && d < k->D; d++)
         if (isfinite(k->base[d]) && (!k->log_y || k->base[d] > 0))
-            *low = fmin(*low, k->base[d]), *high = fmax(*high, k->base[d]);
-    if (k->log_y) /* a band that nearly reaches 0, or an untrained net, must not make the axis all its own */
-        *low = fmax(*low, least / 10) * 0.85, *high *= 1.15;
-    else
+            fall = fmin(fall, k->base[d]), *high = fmax(*high, k->base[d]);
+    if (k->log_y) { /* neither a band that nearly reaches 0 nor an untrained net may make the axis all its own */
+        *low = fmin(fmax(*low, least / 10), fmax(fall, least / 3)) * 0.85;
+        *high *= 1.15;
+    } else
         *low = 0, *high *= 1.05;
     if (k->unit_range)
         *low = 0, *high = 1;
@@ -188,7 +204,7 @@ static void draw_curves(cairo_t *c, const void *what)
     for (size_t i = 0; i < k->n; i++)
         plot_key(&p, k->names[i], series_colour(k, i), (int)i, 0);
     if (k->has_base)
-        plot_key(&p, "all, untrained", dark, -1, 1);
+        plot_key(&p, k->base_name, dark, -1, 1);
     if (k->has_random)
         plot_key_box(&p, "random, 95 %", middle, 0.25);
 }
@@ -213,24 +229,36 @@ static sg_status curves_new(curves *k, const context *x, size_t n, sg_error *err
 }
 
 typedef struct {
-    const char *name, *variable, *title;
+    const char *name, *variable, *title, *y_label;
     bool log_y, unit_range;
 } quantity;
 
 static const quantity quantities[] = {
-    {"sigma1", "singular_value", "largest singular value", true, false},
-    {"sum", "singular_sum", "sum of singular values", true, false},
-    {"rms", "rms_gain", "rms gain, strongest direction", true, false},
-    {"coherence", "coherence", "coherence", false, true},
-    {"effective-rank", "effective_rank", "effective rank", false, false},
+    {"sigma1", "singular_value", "Largest singular value", "largest singular value", true, false},
+    {"sum", "singular_sum", "Sum of singular values", "sum of singular values", true, false},
+    {"rms", "rms_gain", "Rms gain, strongest direction", "rms gain", true, false},
+    {"coherence", "coherence", "Coherence", "coherence", false, true},
+    {"effective-rank", "effective_rank", "Effective rank", "effective rank (directions)", false, false},
 };
+
+/* A curve far below is drawn so many times larger that it begins where class all does, and says so. */
+static void scale_base(curves *k)
+{
+    double factor = k->log_y && k->base[0] > 0 && k->y[0] > 10 * k->base[0] ? k->y[0] / k->base[0] : 1;
+    for (size_t d = 0; d < k->D; d++)
+        k->base[d] *= factor;
+    if (factor > 1)
+        snprintf(k->base_name, sizeof k->base_name, "untrained × %.3g", factor);
+    else
+        snprintf(k->base_name, sizeof k->base_name, "all, untrained");
+}
 
 static sg_status curves_figure(const context *x, const quantity *q, sg_error *err)
 {
     sg_status st = SG_OK;
     size_t chosen[SHOWN_CLASSES] = {0}, n = choose_classes(x, chosen);
     bool there = true, ignored;
-    char variable[64], baseline[96];
+    char variable[64], baseline[96], of[96];
     curves k;
     TRY(curves_new(&k, x, n, err));
     for (size_t i = 0; i < n && there; i++) {
@@ -243,8 +271,9 @@ static sg_status curves_figure(const context *x, const quantity *q, sg_error *er
     }
     snprintf(baseline, sizeof baseline, "untrained.%s", x->group);
     TRY(by_delay(x, baseline, q->variable, chosen, 1, 0, k.base, &k.has_base, err));
-    snprintf(k.title, sizeof k.title, "%s by delay, %s", q->title, x->group);
-    k.y_label = q->title, k.log_y = q->log_y, k.unit_range = q->unit_range, k.black_first = true;
+    snprintf(k.title, sizeof k.title, "%s by delay, %s", q->title, group_title(x, of));
+    k.y_label = q->y_label, k.log_y = q->log_y, k.unit_range = q->unit_range, k.black_first = true;
+    scale_base(&k);
     if (there)
         TRY(write_figure(x, q->name, draw_curves, &k, err));
 done:
@@ -261,7 +290,7 @@ static sg_status property_figure(const context *x, bool cosine, sg_error *err)
     size_t n = sg_run_properties(x->r), last = x->rank < 10 ? x->rank - 1 : 9;
     n = n < SHOWN_CLASSES ? n : SHOWN_CLASSES;
     curves k = {0};
-    char variable[64], label[64];
+    char variable[64], label[64], of[96];
     bool there = n > 0, found;
     if (!there)
         return SG_OK;
@@ -280,8 +309,9 @@ static sg_status property_figure(const context *x, bool cosine, sg_error *err)
     }
     snprintf(label, sizeof label, cosine ? "cosine with the first %zu directions" : "relative memory",
              last + 1);
-    snprintf(k.title, sizeof k.title, "properties by delay, class all, %s", x->group);
-    k.y_label = label, k.unit_range = true;
+    snprintf(k.title, sizeof k.title, "%s by delay, class all, %s", cosine ? "Subspace cosine" : "Relative memory",
+             group_title(x, of));
+    k.y_label = label, k.unit_range = cosine;
     if (there)
         TRY(write_figure(x, cosine ? "subspace-cosine" : "relative-memory", draw_curves, &k, err));
 done:
@@ -292,8 +322,8 @@ done:
 /* ---- heatmaps ---- */
 
 typedef struct {
-    char title[200], low[32], high[32];
-    const char *y_label, *scale_title, *middle;
+    char title[200], low[32], middle[32], high[32];
+    const char *y_label, *scale_title, *note;
     size_t D, rows;
     const char **names; /* (rows) or NULL: 1 .. rows */
     double *t;          /* (rows,D) place on the colour scale */
@@ -331,7 +361,7 @@ static void draw_heatmap(cairo_t *c, const void *what)
         }
     for (size_t i = 0; i < 64; i++)
         bar[i] = k->diverging ? plot_diverging((double)i / 31.5 - 1) : plot_viridis((double)i / 63);
-    plot_scale(&p, k->scale_title, bar, 64, k->low, k->middle, k->high);
+    plot_scale(&p, k->scale_title, bar, 64, k->low, k->middle, k->high, k->note);
 }
 
 /* sigma_1 of each class beside random classes of its size (or beside all, where there was no such test). */
@@ -339,7 +369,8 @@ static sg_status classes_figure(const context *x, sg_error *err)
 {
     sg_status st = SG_OK;
     const size_t D = x->D, rows = x->C < 41 ? x->C - 1 : 40;
-    bool tested, there, ignored;
+    bool tested, there, ignored, dotted = false;
+    char of[96];
     double most = log(1.05);
     heatmap k = {.D = D, .rows = rows, .diverging = true, .middle = "1"};
     double *y = NULL;
@@ -362,15 +393,16 @@ static sg_status classes_figure(const context *x, sg_error *err)
             double beside = tested ? sqrt(y[D + d] * y[2 * D + d]) : y[D + d];
             k.t[i * D + d] = y[d] > 0 && beside > 0 ? log(y[d] / beside) : NAN;
             k.dots[i * D + d] = y[3 * D + d] < 0.05;
+            dotted = dotted || k.dots[i * D + d];
             most = fmax(most, isfinite(k.t[i * D + d]) ? fabs(k.t[i * D + d]) : 0);
         }
     }
     for (size_t i = 0; i < rows * D; i++)
         k.t[i] /= most;
-    snprintf(k.title, sizeof k.title, "largest singular value by class, over %s, %s",
-             tested ? "a random class of its size" : "all words", x->group);
+    snprintf(k.title, sizeof k.title, "Largest singular value by class over that of %s, %s",
+             tested ? "a random class of its size" : "all words", group_title(x, of));
     snprintf(k.low, sizeof k.low, "%.2g", exp(-most)), snprintf(k.high, sizeof k.high, "%.2g", exp(most));
-    k.scale_title = "ratio";
+    k.scale_title = "ratio", k.note = dotted ? "dot: q < 0.05" : NULL;
     TRY(write_figure(x, "classes", draw_heatmap, &k, err));
 done:
     sg_free(k.t), sg_free(k.dots), sg_free(k.names), sg_free(y);
@@ -382,8 +414,9 @@ static sg_status spectrum_figure(const context *x, sg_error *err)
     sg_status st = SG_OK;
     const size_t D = x->D, rows = x->rank < 64 ? x->rank : 64;
     double least = INFINITY, most = 0;
+    char of[96];
     heatmap k = {
-        .D = D, .rows = rows, .y_label = "direction k", .scale_title = "singular value", .middle = "(log)"};
+        .D = D, .rows = rows, .y_label = "direction k", .scale_title = "singular value"};
     const size_t start[3] = {0}, count[3] = {1, D, rows};
     double *S = sg_calloc(D, rows * sizeof *S);
     k.t = sg_calloc(rows, D * sizeof *k.t);
@@ -399,8 +432,9 @@ static sg_status spectrum_figure(const context *x, sg_error *err)
             double s = S[d * rows + i];
             k.t[i * D + d] = !(s > 0) ? NAN : most > least ? fmax(0, log(s / least) / log(most / least)) : 1;
         }
-    snprintf(k.title, sizeof k.title, "singular values by delay, class all, %s", x->group);
+    snprintf(k.title, sizeof k.title, "Singular values by delay, class all, %s", group_title(x, of));
     snprintf(k.low, sizeof k.low, "%.1g", least), snprintf(k.high, sizeof k.high, "%.2g", most);
+    snprintf(k.middle, sizeof k.middle, "%.1g", sqrt(least * most));
     if (most > 0)
         TRY(write_figure(x, "spectrum", draw_heatmap, &k, err));
 done:
@@ -446,6 +480,7 @@ static sg_status words_figure(const context *x, sg_error *err)
     words *w = NULL;
     double *v = NULL, *p = NULL;
     word_bars k = {0};
+    char of[96];
     size_t ids[WORDS_TOP], delay = x->D > 1, n, rank, shape[SG_RUN_MAX_DIMS];
     if (words_missing(x->r) || !sg_run_shape(x->r, x->group, "right_singular_vector", &rank, shape))
         return SG_OK;
@@ -460,7 +495,7 @@ static sg_status words_figure(const context *x, sg_error *err)
     for (size_t i = n; i-- > 0; k.n++)
         k.names[k.n] = w->names[ids[i]], k.by[k.n] = p[ids[i]];
     snprintf(k.title, sizeof k.title,
-             "words furthest along the best kept direction, delay %zu, class all, %s", delay, x->group);
+             "Words furthest along the best kept direction, delay %zu, class all, %s", delay, group_title(x, of));
     if (k.n)
         TRY(write_figure(x, "words", draw_words, &k, err));
 done:
@@ -477,6 +512,7 @@ static sg_status overlay_figure(const context *x, sg_run *const *runs, const cha
     sg_status st = SG_OK;
     size_t longest = 0;
     bool there, any = false;
+    char of[96];
     curves k;
     context y = *x;
     n = n < SHOWN_CLASSES ? n : SHOWN_CLASSES;
@@ -496,7 +532,7 @@ static sg_status overlay_figure(const context *x, sg_run *const *runs, const cha
         TRY(by_delay(&y, x->group, "singular_value_low", &zero, 1, 0, k.low + i * longest, &there, err));
         TRY(by_delay(&y, x->group, "singular_value_high", &zero, 1, 0, k.high + i * longest, &there, err));
     }
-    snprintf(k.title, sizeof k.title, "largest singular value by delay, class all, %s", x->group);
+    snprintf(k.title, sizeof k.title, "Largest singular value by delay, class all, %s", group_title(x, of));
     k.y_label = "largest singular value", k.log_y = true;
     if (any)
         TRY(write_figure(&y, "runs-sigma1", draw_curves, &k, err));

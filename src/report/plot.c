@@ -393,7 +393,7 @@ void plot_key_box(plot *p, const char *name, plot_colour k, double alpha)
 }
 
 void plot_scale(plot *p, const char *title, const plot_colour *k, size_t n, const char *low,
-                const char *middle, const char *high)
+                const char *middle, const char *high, const char *note)
 {
     const double x = p->right + 14, top = p->top + 14, height = 120;
     ink(p, black, 1);
@@ -408,4 +408,6 @@ void plot_scale(plot *p, const char *title, const plot_colour *k, size_t n, cons
     plot_text(p, x + 13, top + height, 0, text_size, low, 60);
     plot_text(p, x + 13, top + height / 2 + 3, 0, text_size, middle, 60);
     plot_text(p, x + 13, top + 6, 0, text_size, high, 60);
+    if (note)
+        plot_text(p, x - 4, top + height + 16, 0, text_size, note, PLOT_WIDTH - x);
 }

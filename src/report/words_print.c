@@ -114,6 +114,12 @@ static void align(const view *x, size_t k, alignment *out)
     qsort(out, x->n_targets, sizeof *out, by_size);
 }
 
+/* "rank 11-100" and the like: what the count beside the word tells already. */
+static bool is_band(const char *class)
+{
+    return !strncmp(class, "rank ", 5) && class[5] >= '0' && class[5] <= '9';
+}
+
 /* The classes word id was seen in, most frequent first, as one line of text ("noun, verb"); at most three. */
 static void classes_of(const view *x, size_t id, char *text, size_t size)
 {
@@ -127,7 +133,8 @@ static void classes_of(const view *x, size_t id, char *text, size_t size)
         for (size_t i = 0; i < x->w->n_members; i++) {
             double n = x->w->member_count[i];
             bool later = n < last || (n == last && i > last_at);
-            if (x->w->member_word[i] == id && x->w->member_class[i] && later && n > best)
+            if (x->w->member_word[i] == id && x->w->member_class[i] && later && n > best &&
+                !is_band(sg_run_class_name(x->run, x->w->member_class[i])))
                 best = n, at = i;
         }
         if (best < 0)
@@ -158,8 +165,10 @@ static void text_half(const view *x, const double *p, const size_t *ids, size_t 
 static void text_direction(const view *x, size_t k, size_t n_up, size_t n_down, const alignment *a)
 {
     const double *p = x->p + k * x->w->V;
-    fprintf(x->f, "\ndirection %zu   singular value %.4g, %.0f %% of the first\n", k + 1, x->S[k],
-            100 * x->S[k] / x->S[0]);
+    fprintf(x->f, "\ndirection %zu   singular value %.4g", k + 1, x->S[k]);
+    if (k)
+        fprintf(x->f, ", %.0f %% of the first", 100 * x->S[k] / x->S[0]);
+    putc('\n', x->f);
     fprintf(x->f, "  %-39s   %s\n", "+    word              count classes",
             "-    word              count classes");
     for (size_t i = 0; i < n_up || i < n_down; i++) {

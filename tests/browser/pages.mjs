@@ -41,9 +41,12 @@ const report = (name, ...runs) => {
   execFileSync(program, ['report', ...runs, '-o', path]);
   return path;
 };
+// An entry of a variable of the run file; the last argument may name the group.
 const value = (nc, variable, ...at) => Number(python('-c', `
 import netCDF4, sys
-print(repr(float(netCDF4.Dataset(sys.argv[1])["layer1.cell"][sys.argv[2]][tuple(map(int, sys.argv[3:]))])))`, nc, variable, ...at.map(String)));
+at = sys.argv[4:]
+print(repr(float(netCDF4.Dataset(sys.argv[1])[sys.argv[3]][sys.argv[2]][tuple(map(int, at))])))`, nc, variable,
+  ...(typeof at.at(-1) === 'string' ? [at.at(-1), ...at.slice(0, -1)] : ['layer1.cell', ...at]).map(String)));
 const near = (a, b, tolerance = 1e-5) => Math.abs(a - b) <= tolerance * Math.abs(b);
 const CHARTS = ['curves', 'classes', 'spectrum', 'coherence', 'effective_rank', 'properties', 'words'];
 
@@ -109,10 +112,19 @@ async function testReport(nc) {
 
   const before = await lines(page, 'curves');
   await page.click('#chart-curves [data-series="verb"]');
-  check(await lines(page, 'curves') === before - 2, 'the legend hides a class (trained and untrained line)', `${before} -> ${await lines(page, 'curves')}`);
+  check(await lines(page, 'curves') === before - 1, 'the legend hides a class', `${before} -> ${await lines(page, 'curves')}`);
   check(await page.getAttribute('#chart-curves [data-series="verb"]', 'aria-pressed') === 'false', 'its button says so');
   await page.click('#chart-curves [data-series="verb"]');
   check(await lines(page, 'curves') === before, 'and shows it again');
+
+  const dashed = await page.evaluate(() => Array.from(document.querySelectorAll('#chart-curves svg .mark-line path')).filter((p) => (p.getAttribute('stroke-dasharray') || '').includes(',')
+    && p.getBoundingClientRect().height > 3).length);
+  check(dashed === 1, 'the untrained model is one dashed line', dashed);
+  const reference = await page.evaluate(() => Array.from(document.querySelectorAll('#chart-curves svg .mark-symbol path'))
+    .map((p) => p.__data__.datum).find((d) => d.reference && d.delay === 2 && d.series === 'all'));
+  const untrained = value(nc, 'singular_value', 0, 2, 0, 'untrained.layer1.cell'), first = value(nc, 'singular_value', 0, 0, 0);
+  check(reference && near(reference.exact, untrained) && near(reference.value, untrained * first / value(nc, 'singular_value', 0, 0, 0, 'untrained.layer1.cell')),
+    'drawn from where the trained one begins', JSON.stringify(reference));
 
   await page.click('#chart-curves button:has-text("only all")');
   const tip = await tooltip(page, 'curves', 'all', 3), sigma = value(nc, 'singular_value', 0, 3, 0);
