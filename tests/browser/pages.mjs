@@ -117,7 +117,7 @@ async function testReport(nc) {
   await page.click('#chart-curves [data-series="verb"]');
   check(await lines(page, 'curves') === before, 'and shows it again');
 
-  const dashed = await page.evaluate(() => Array.from(document.querySelectorAll('#chart-curves svg .mark-line path')).filter((p) => (p.getAttribute('stroke-dasharray') || '').includes(',')
+  const dashed = await page.evaluate(() => Array.from(document.querySelectorAll('#chart-curves svg .mark-line path')).filter((p) => p.getAttribute('stroke-dasharray') === '7,4'
     && p.getBoundingClientRect().height > 3).length);
   check(dashed === 1, 'the untrained model is one dashed line', dashed);
   const reference = await page.evaluate(() => Array.from(document.querySelectorAll('#chart-curves svg .mark-symbol path'))
