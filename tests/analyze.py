@@ -496,6 +496,7 @@ def check_long(folder):
             assert (error[:16] == 0).all() and (error[32:] > 0).all()
             off = np.linalg.norm((x - y).reshape(*x.shape[:2], -1), axis=2)[0]
             assert (off <= 3 * error + 1e-6 * np.linalg.norm(x.reshape(*x.shape[:2], -1), axis=2)[0]).all(), (off, error)
+            assert (error < 1e-4 * np.linalg.norm(x[0].reshape(150, -1), axis=1)).all(), error
             u, v = exact.second_moment.values, fast.second_moment.values
             assert np.abs(u - v).max() > 0
             assert (np.abs(u - v).max((2, 3)) < 1e-4 * np.abs(u).max((2, 3))).all(), (cell, group, "second moment")
