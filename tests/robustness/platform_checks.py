@@ -162,6 +162,56 @@ def output_over_input(scene, tally):
                     out.write(before[f])
 
 
+def foreign_run_files(scene, tally):
+    """A run file that leads elsewhere is refused: nothing outside it is read."""
+    try:
+        import h5py
+    except ImportError:
+        tally.skip("run files that lead elsewhere", "python3 has no h5py")
+        return
+    whole = content(scene.path("run.nc"))[:-24]  # without its checksum, as somebody who means harm would write it
+    with open(scene.path("other.h5"), "wb") as f:
+        f.write(whole)
+
+    def replaced(group, name, make):
+        with h5py.File(scene.path("foreign.nc"), "r+") as f:
+            old = f[group][name]
+            shape, scales = old.shape, [list(d.values()) for d in old.dims] if isinstance(old, h5py.Dataset) else []
+            del f[group][name]
+            make(f[group], name, shape)
+            for dim, list_of_scales in zip(f[group][name].dims if scales else [], scales):
+                for scale in list_of_scales:
+                    dim.attach_scale(scale)
+
+    def external(g, name, shape):
+        g.create_dataset(name, shape=shape, dtype="f8", external=[(scene.path("other.h5"), 0, h5py.h5f.UNLIMITED)])
+
+    def virtual(g, name, shape):
+        layout = h5py.VirtualLayout(shape=shape, dtype="f8")
+        layout[...] = h5py.VirtualSource(scene.path("other.h5"), "layer1.cell/" + name, shape=shape)
+        g.create_virtual_dataset(name, layout)
+
+    def group_elsewhere():
+        with h5py.File(scene.path("foreign.nc"), "r+") as f:
+            del f["layer1.cell"]
+            f["layer1.cell"] = h5py.ExternalLink(scene.path("other.h5"), "/layer1.cell")
+
+    cases = {"a link to another file": group_elsewhere,
+             "data in another file": lambda: replaced("layer1.cell", "coherence", external),
+             "a virtual dataset": lambda: replaced("layer1.cell", "coherence", virtual),
+             "a filter other than deflate": lambda: replaced("layer1.cell", "coherence", lambda g, name, shape:
+                                                             g.create_dataset(name, data=0.5 + 0 * g["effective_rank"][...],
+                                                                              compression="lzf"))}
+    for what, make in cases.items():
+        with open(scene.path("foreign.nc"), "wb") as f:
+            f.write(whole)
+        make()
+        done = scene.run("info", "foreign.nc")
+        err = done.stderr.decode(errors="replace")
+        tally.check("run files that lead elsewhere", done.returncode == 1 and err.count("\n") == 1 and what in err,
+                    f"{what}: exit {done.returncode}, said {err!r}")
+
+
 def main():
     tally = Tally()
     with Scene(sys.argv[1]) as scene:
@@ -170,6 +220,7 @@ def main():
         poor_surroundings(scene, tally)
         two_writers(scene, tally)
         output_over_input(scene, tally)
+        foreign_run_files(scene, tally)
     tally.finish()
 
 

@@ -82,7 +82,7 @@ class Scene:
             ("analyze --checkpoint",
              [*analyze, "-o", self.path("other.nc"), "--checkpoint", o("check")], ["check"]),
             ("import", ["import", m, "-o", o("imported.safetensors")], ["imported.safetensors"]),
-            ("merge", ["merge", self.path("part1.nc"), self.path("part2.nc"), "-o", o("merged.nc")], ["merged.nc"]),
+            ("merge", ["merge", "-q", self.path("part1.nc"), self.path("part2.nc"), "-o", o("merged.nc")], ["merged.nc"]),
             ("track", ["track", run, "--property", "article=DT-NN", "-q", "-o", o("tracked.nc")], ["tracked.nc"]),
             ("track --csv", ["track", run, "--property", "article=DT-NN", "-q", "-o", self.path("other.nc"),
                              "--csv", o("tracked.csv")], ["tracked.csv"]),
