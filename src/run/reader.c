@@ -318,6 +318,7 @@ static sg_status open_any(sg_run **out, const char *path, sg_error *err)
     if (!S_ISREG(info.st_mode))
         return sg_fail(err, SG_EFORMAT, "%s: is not a regular file", path);
     TRY(run_checksum_verify(path, &length, err));
+    TRY(run_refuse_foreign(path, err));
     if (!(r = sg_calloc(1, sizeof *r)) || !(r->path = sg_strdup(path)))
         TRY(sg_fail(err, SG_ENOMEM, "%s: no memory", path));
     run_lock();

@@ -74,6 +74,10 @@ sg_status run_read_f32(const sg_run *r, const char *group, const char *variable,
 /* An attribute of a group as text, borrowed; NULL: none. */
 const char *run_group_attribute(sg_run *r, const char *group, const char *name);
 
+/* SG_EFORMAT: an HDF5 file that refers to other files (links, external or virtual data) or needs foreign filters. What is
+ * no HDF5 file passes. */
+sg_status run_refuse_foreign(const char *path, sg_error *err);
+
 void run_lock(void);
 void run_unlock(void);
 sg_status run_checksum_write(FILE *f, const char *path, sg_error *err);
