@@ -143,7 +143,7 @@ static void add_rest(const sg_engine *e, size_t H, float *const *strips, size_t 
     for (size_t x = x0; x < x0 + e->rest;) {
         size_t lane = x % SG_STRIP, n = SG_STRIP - lane;
         n = n < x0 + e->rest - x ? n : x0 + e->rest - x;
-        assert(strips[x / SG_STRIP]);
+        assert(strips && strips[x / SG_STRIP]);
         const float *from = strips[x / SG_STRIP] + lane;
         for (size_t r = 0; r < H; r++)
             for (size_t k = 0; k < n; k++)
