@@ -335,7 +335,7 @@ static int run(int argc, char **argv)
         {"blocks", 'b', OPT_SIZE, &c->blocks, "B", "parts of the corpus that intervals come from (20, at least)", 1, 10000},
         {"baseline", 0, OPT_STRING, &s.baseline, "untrained", "analyse an untrained copy of the model too", 0, 0},
         {"second-moment-every", 0, OPT_SIZE, &c->second_moment_every, "K",
-         "second moment at every K-th step (default: all on small corpora, else so that it is cheap)", 1, 1e9},
+         "second moment at one step of K (default: at all on small corpora, else so that it is cheap)", 1, 1e9},
         {"long-after", 0, OPT_STRING, &s.long_after, "N|auto|never",
          "words read more than N to 2N steps ago share bases: for hundreds of delays (auto: 64 from 256 delays on)", 0, 0},
         {"long-tolerance", 0, OPT_REAL, &c->long_tolerance, "X",

@@ -178,15 +178,30 @@ static void float_follows_double(void **state)
     }
 }
 
-/* Where tanh(c) rounds to 1 the slope of h must not vanish: 1 - tanh(c)^2 in float32 is 0 from c = 9 on. */
+/* Where a gate rounds to 0 or 1 its slope must not vanish: 1 - g^2 in float32 is 0 from a = 9 on. */
 static void saturated_cells_keep_their_slope(void **state)
 {
     (void)state;
     for (size_t k = 0; k < 60; k++) {
-        double c = -15 + 0.5 * (double)k;
-        float tape[6] = {0.5f, 1, 0, 0.25f, (float)tanh(c), (float)c}, wh[4], wx[4], diagonal[2];
-        sg_cell_fold(SG_CELL_LSTM, 1, tape, wh, wx, diagonal, NULL);
-        assert_close(diagonal[1], 0.25 / (cosh(c) * cosh(c)), 1e-6, 0, "q = o (1 - tanh(c)^2)", k);
+        double a = -15 + 0.5 * (double)k, slope = 1 / (cosh(a) * cosh(a)), s = 0.25 / pow(cosh(a / 2), 2);
+        float x = (float)a, wh[4], wx[4], diagonal[2], right[2], gates[4] = {x, x, x, x};
+        float lstm[6] = {0.5f, 1, 0, 0.75f, (float)tanh(a), x}; /* c = 1 a + 0.5 0 */
+        sg_cell_fold(SG_CELL_LSTM, 1, lstm, gates, wh, wx, diagonal, NULL);
+        assert_close(diagonal[1], 0.75 * slope, 2e-6, 0, "LSTM q = o (1 - tanh(c)^2)", k);
+        assert_close(wh[1], a * s, 2e-6, 0, "LSTM c f (1-f)", k);
+        assert_close(wh[2], 0.5 * slope, 2e-6, 0, "LSTM i (1-g^2)", k);
+        assert_close(wh[3], tanh(a) * s, 2e-6, 0, "LSTM tanh(c) o (1-o)", k);
+        float gru[5] = {0.5f, (float)sigmoid(a), (float)tanh(a), 2, 3};
+        sg_cell_fold(SG_CELL_GRU, 1, gru, gates, wh, wx, diagonal, NULL);
+        assert_close(wx[2], sigmoid(-a) * slope, 2e-6, 0, "GRU (1-z) (1-n^2)", k);
+        assert_close(wh[0], sigmoid(-a) * slope * 2 * s, 2e-6, 0, "GRU (1-z) (1-n^2) u r (1-r)", k);
+        assert_close(wh[1], (3 - tanh(a)) * s, 2e-6, 0, "GRU (h-n) z (1-z)", k);
+        sg_cell_fold(SG_CELL_GRU_RESET_FIRST, 1, gru, gates, wh, wx, diagonal, right);
+        assert_close(wx[2], sigmoid(-a) * slope, 2e-6, 0, "reset first (1-z) (1-n^2)", k);
+        assert_close(right[1], 3 * s, 2e-6, 0, "reset first h r (1-r)", k);
+        float h = (float)tanh(a);
+        sg_cell_fold(SG_CELL_TANH, 1, &h, gates, wh, wx, diagonal, NULL);
+        assert_close(wh[0], slope, 2e-6, 0, "RNN 1 - h^2", k);
     }
 }
 

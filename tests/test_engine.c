@@ -143,7 +143,7 @@ static expectation expect(const trial *c, const material *a)
             if (c->rate > 0 && !sampled((void *)&c->rate, s, (unsigned)set))
                 continue;
             x.taken[at]++;
-            bool moment = c->moments && (t + 1) % c->moments == 0;
+            bool moment = sg_engine_moment_due(c->moments, t);
             x.moments[at] += moment;
             for (size_t i = 0; i < a->n_states; i++) {
                 size_t H = a->states[i].units;
@@ -589,6 +589,28 @@ static void explosions_are_reported(void **state)
     release(&a);
 }
 
+/* One position of each window; and no delay meets its own choice of origins: at every delay the phases of the
+ * origins are those of a fair die, to five standard deviations. A fixed stride has one phase a delay. */
+static void second_moments_mix_the_origins_of_all_delays(void **state)
+{
+    enum { EVERY = 8, WINDOWS = 8000 };
+    for (uint64_t w = 0; w < WINDOWS; w++) {
+        size_t n = 0;
+        for (uint64_t t = w * EVERY; t < (w + 1) * EVERY; t++)
+            n += sg_engine_moment_due(EVERY, t);
+        assert_int_equal(n, 1);
+    }
+    for (uint64_t d = 0; d < 2 * EVERY; d++) {
+        size_t phase[EVERY] = {0};
+        for (uint64_t t = 2 * EVERY; t < WINDOWS * EVERY; t++)
+            phase[(t - d) % EVERY] += sg_engine_moment_due(EVERY, t);
+        for (size_t k = 0; k < EVERY; k++)
+            assert_true(fabs(phase[k] - WINDOWS / (double)EVERY) < 5 * sqrt(WINDOWS / (double)EVERY));
+    }
+    assert_false(sg_engine_moment_due(0, 0));
+    assert_true(sg_engine_moment_due(1, 12345));
+}
+
 /* usage: test_engine [everything]   - with it every trial is made with every cell. */
 int main(int argc, char **argv)
 {
@@ -602,6 +624,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(long_runs_and_checkpoints), cmocka_unit_test(parts_merge),
         cmocka_unit_test(faults_are_seen),         cmocka_unit_test(bad_configurations),
         cmocka_unit_test(explosions_are_reported),
+        cmocka_unit_test(second_moments_mix_the_origins_of_all_delays),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

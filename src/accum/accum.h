@@ -1,7 +1,7 @@
 /* accum.h - running sums of state gradients over a corpus, per class set and delay.
  *
  *   S[set][d] = sum of G[t,d]             over counted pairs (t, t-d) whose input word has the class set   (H,E)
- *   Q[set][d] = sum of G[t,d]^T G[t,d]    the same, at every k-th t only                                   (E,E)
+ *   Q[set][d] = sum of G[t,d]^T G[t,d]    the same, at one t of k only                                     (E,E)
  *
  * An origin has exactly one set, so a pair is added once however many classes there are; sums of classes are formed
  * from sums of sets when they are asked for. The engine adds in float32 and flushes into float64 every few dozen terms

@@ -144,6 +144,11 @@ static sg_status put_words(run_writer *w, const an_job *job, sg_error *err)
         TRY(run_writer_put_string(w, RUN_ROOT, "word", i, sg_vocab_word(v, i), err));
     TRY(run_writer_put_i64(w, RUN_ROOT, "word_count", NULL, NULL, (const int64_t *)job->word_count, err));
     TRY(run_writer_put_f32(w, RUN_ROOT, "embedding_matrix", NULL, NULL, x->data, err));
+    if (job->untrained) { /* for later properties */
+        x = sg_model_find(job->untrained, "encoder.weight");
+        TRY(run_writer_define(w, RUN_ROOT, "untrained_embedding_matrix", err));
+        TRY(run_writer_put_f32(w, RUN_ROOT, "untrained_embedding_matrix", NULL, NULL, x->data, err));
+    }
 done:
     return st;
 }

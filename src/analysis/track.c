@@ -3,9 +3,9 @@
 
 #include "../base/base_internal.h"
 #include "../linalg/linalg.h"
-#include "../spectrum/spectrum.h"
+#include "bounds.h"
 #include "property.h"
-#include "stategrad/stats.h"
+#include "reasons.h"
 
 #include <math.h>
 #include <omp.h>
@@ -16,7 +16,8 @@ typedef struct {
     const sg_run *run;
     size_t E, V, n_members;
     sg_vocab *vocab;        /* NULL: a model without words */
-    float *X;               /* (V,E) */
+    float *X[2];            /* (V,E) of the model and of its untrained copy */
+    size_t n_models;        /* 2: properties of the untrained copy can be told too */
     sg_class_word *members; /* by class, as stored */
     size_t *starts;         /* (C+1) */
 } stored;
@@ -24,7 +25,8 @@ typedef struct {
 static void stored_free(stored *s)
 {
     sg_vocab_free(s->vocab);
-    sg_free(s->X);
+    sg_free(s->X[0]);
+    sg_free(s->X[1]);
     sg_free(s->members);
     sg_free(s->starts);
 }
@@ -34,15 +36,21 @@ static sg_status read_words(stored *s, sg_error *err)
     sg_status st = SG_OK;
     size_t rank, shape[SG_RUN_MAX_DIMS];
     char **words = NULL;
+    s->n_models = 2;
     if (!sg_run_shape(s->run, NULL, "embedding_matrix", &rank, shape))
         return SG_OK;
     s->V = shape[0];
-    if (!(words = sg_calloc(s->V, sizeof *words)) || !(s->X = sg_calloc(s->V, s->E * sizeof *s->X)))
+    if (!sg_run_shape(s->run, NULL, "untrained_embedding_matrix", &rank, shape) || shape[0] != s->V)
+        s->n_models = 1;
+    if (!(words = sg_calloc(s->V, sizeof *words)) || !(s->X[0] = sg_calloc(s->V, s->E * sizeof(float))) ||
+        !(s->X[1] = sg_calloc(s->V, s->E * sizeof(float))))
         TRY(sg_fail(err, SG_ENOMEM, "%s: no memory for %zu words", run_path(s->run), s->V));
     for (size_t i = 0; i < s->V; i++)
         TRY(sg_run_read_string(s->run, NULL, "word", i, &words[i], err));
     TRY(sg_vocab_from_words(&s->vocab, (const char *const *)words, NULL, s->V, err));
-    TRY(run_read_f32(s->run, NULL, "embedding_matrix", NULL, NULL, s->X, err));
+    TRY(run_read_f32(s->run, NULL, "embedding_matrix", NULL, NULL, s->X[0], err));
+    if (s->n_models > 1)
+        TRY(run_read_f32(s->run, NULL, "untrained_embedding_matrix", NULL, NULL, s->X[1], err));
 done:
     for (size_t i = 0; words && i < s->V; i++)
         sg_string_free(words[i]);
@@ -102,18 +110,20 @@ static bool find_class(const void *ctx, const char *name, const sg_class_word **
 }
 
 typedef struct {
-    const sg_run *run;
+    sg_run *run;
     run_writer *w;
     const char *group;
     int nc, threads;
-    size_t g, first, B, packed, K; /* first: number of the first new property; B 0: no Gram matrices */
+    size_t first, B, packed, K; /* first: number of the first new property; B 0: no Gram matrices */
     sp_frame frame;
     sp_places at;
     uint64_t seed;
-    sg_interval *x;     /* (D,K) */
-    double *random;     /* (D,3) */
-    bool *empty;        /* (D) */
+    sg_interval *x;        /* (D,K) */
+    double *random;        /* (D,3) */
+    bool *empty;           /* (D) */
+    const property *found; /* (P) */
     const char *bounds_missing;
+    reason property, relative, cosine; /* why values and intervals are missing */
 } track;
 
 static sg_status read_blocks(const track *t, size_t c, size_t d, double *weights, float *grams, sg_error *err)
@@ -159,13 +169,12 @@ static sg_status compute(track *t, size_t c, size_t d, sg_error *err)
         sums_unpack(E, packed, gram);
         TRY(sp_from_gram(row, f, gram, NULL, work, err));
     }
-    for (size_t k = t->at.relative; k < t->K; k++) {
+    for (size_t k = 0; k < t->K; k++)
         x[k].value = values[k];
-        if (B)
-            sg_stats_jackknife(&x[k], B, weights, values[k], without + k, t->K);
-        sg_stats_clamp(&x[k], 0, 1);
-    }
-    TRY(sg_stats_random_gain(R, values, E, t->seed, &t->random[3 * d], &t->random[3 * d + 1], &t->random[3 * d + 2], err));
+    if (B)
+        an_bounds(x, f, B, weights, weights, values, without);
+    TRY(sg_stats_random_gain(R, values, E, t->seed, &t->random[3 * d], &t->random[3 * d + 1],
+                             &t->random[3 * d + 2], err));
 done:
     sg_free(G), sg_free(left), sg_free(right), sg_free(work), sg_free(values);
     sg_free(without), sg_free(weights), sg_free(gram), sg_free(grams);
@@ -211,13 +220,49 @@ done:
     return st;
 }
 
-static sg_status put_bounds_reason(track *t, sg_error *err)
+/* Notes what is missing of class c, but for properties without a direction. */
+static void note_class(track *t, size_t c)
+{
+    size_t D = sg_run_delays(t->run), R = t->frame.R;
+    const char *name = sg_run_class_name(t->run, c);
+    for (size_t d = 0; d < D && t->B; d++)
+        for (size_t p = 0; p < t->frame.P; p++) {
+            const sg_interval *x = t->x + d * t->K;
+            if (t->found[p].missing)
+                continue;
+            reason_note(&t->relative, name, d, t->empty[d] ? "no pairs" : x[t->at.relative + p].missing);
+            for (size_t k = 0; k < R; k++)
+                reason_note(&t->cosine, name, d,
+                            t->empty[d] ? "no pairs" : x[t->at.cosine + p * R + k].missing);
+        }
+}
+
+/* Adds to what stands there of earlier properties. */
+static sg_status put_reason(track *t, const char *variable, const reason *r, sg_error *err)
+{
+    char text[1000] = "";
+    const char *before = sg_run_variable_attribute(t->run, t->group, variable, "missing_reason");
+    if (before)
+        snprintf(text, sizeof text, "%s", before);
+    reason_append(text, sizeof text, &t->property);
+    if (r)
+        reason_append(text, sizeof text, r);
+    return text[0] ? run_writer_text(t->w, t->nc, variable, "missing_reason", text, err) : SG_OK;
+}
+
+static sg_status put_reasons(track *t, sg_error *err)
 {
     sg_status st = SG_OK;
-    static const char *const names[] = {"relative_memory_low", "relative_memory_high", "subspace_cosine_low",
-                                        "subspace_cosine_high"};
-    for (size_t i = 0; t->bounds_missing && i < 4; i++)
-        TRY(run_writer_text(t->w, t->nc, names[i], "missing_reason", t->bounds_missing, err));
+    for (size_t p = 0; p < t->frame.P; p++)
+        reason_note_plain(&t->property, t->found[p].missing);
+    reason_note_plain(&t->relative, t->bounds_missing);
+    reason_note_plain(&t->cosine, t->bounds_missing);
+    TRY(put_reason(t, "relative_memory", NULL, err));
+    TRY(put_reason(t, "relative_memory_low", &t->relative, err));
+    TRY(put_reason(t, "relative_memory_high", &t->relative, err));
+    TRY(put_reason(t, "subspace_cosine", NULL, err));
+    TRY(put_reason(t, "subspace_cosine_low", &t->cosine, err));
+    TRY(put_reason(t, "subspace_cosine_high", &t->cosine, err));
 done:
     return st;
 }
@@ -249,11 +294,12 @@ static sg_status one_group(track *t, const sg_monitor *monitor, double began, sg
         TRY(failed);
         for (size_t p = 0; p < t->frame.P; p++)
             TRY(put_one(t, p, c, err));
+        note_class(t, c);
         sg_progress now = {"tracking", (double)(c + 1), (double)C, sg_clock() - began, NAN, 0, 0};
         if (monitor && monitor->tick && !monitor->tick(monitor->ctx, &now))
             TRY(sg_fail(err, SG_ECANCELLED, "stopped"));
     }
-    TRY(put_bounds_reason(t, err));
+    TRY(put_reasons(t, err));
 done:
     sg_free(t->x);
     sg_free(t->random);
@@ -277,11 +323,11 @@ done:
     return st;
 }
 
-static sg_status resolve(property *out, double *n, const double *L, const stored *s, const sg_property *given, size_t count,
+static sg_status resolve(property *out, const stored *s, const sg_property *given, size_t count,
                          const sg_monitor *monitor, sg_error *err)
 {
     sg_status st = SG_OK;
-    property_source source = {s, s->E, find_word, find_class, 1, {s->X, NULL}};
+    property_source source = {s, s->E, find_word, find_class, s->n_models, {s->X[0], s->X[1]}};
     for (size_t p = 0; p < count; p++) {
         for (size_t q = 0; q < sg_run_properties(s->run); q++)
             if (!strcmp(sg_run_property_name(s->run, q), given[p].name))
@@ -290,57 +336,90 @@ static sg_status resolve(property *out, double *n, const double *L, const stored
             if (!strcmp(given[q].name, given[p].name))
                 TRY(sg_fail(err, SG_EINVAL, "property %s: given twice", given[p].name));
         TRY(property_resolve(&out[p], &source, &given[p], monitor, err));
-        sp_direction(n + p * s->E, s->E, L, out[p].delta[0]);
     }
 done:
     return st;
 }
 
-sg_status sg_track(const char *path, const char *out_path, const sg_property *properties, size_t n, int threads,
-                   const sg_monitor *monitor, sg_error *err)
+/* The group's own covariance factor, and the directions in it. L (E,E), n (P,E). */
+static sg_status read_directions(double *L, double *n, track *t, size_t E, size_t P, size_t m, sg_error *err)
+{
+    sg_status st = SG_OK;
+    TRY(sg_run_read(t->run, m ? t->group : NULL, "embedding_covariance_factor", NULL, NULL, L, err));
+    for (size_t p = 0; p < P; p++) {
+        size_t start[] = {t->first + p, 0}, count[] = {1, E};
+        sp_direction(n + p * E, E, L, t->found[p].delta[m]);
+        if (m)
+            TRY(run_writer_put_f64(t->w, t->nc, "property_vector", start, count, t->found[p].delta[m], err));
+    }
+done:
+    return st;
+}
+
+static sg_status track_group(track *t, const stored *s, size_t g, size_t P, const sg_monitor *monitor,
+                             double began, sg_error *err)
+{
+    sg_status st = SG_OK;
+    const char *seed = sg_run_attribute(t->run, "seed");
+    size_t E = s->E, rank, shape[SG_RUN_MAX_DIMS], m = !strncmp(t->group, "untrained.", 10);
+    unsigned long long number = 1;
+    double *L = sg_calloc(E * E, sizeof *L), *n = sg_calloc(P, E * sizeof *n);
+    if (!L || !n)
+        TRY(sg_fail(err, SG_ENOMEM, "track: no memory"));
+    TRY(run_writer_group(t->w, t->group, &t->nc, err));
+    if (m && s->n_models < 2) {
+        reason_note_plain(&t->property,
+                          "later properties: the embeddings of the untrained copy are not in this run");
+        TRY(put_reasons(t, err));
+        goto done;
+    }
+    TRY(read_directions(L, n, t, E, P, m, err));
+    if (seed && sscanf(seed, "%llu", &number) == 1)
+        t->seed = number;
+    t->frame = (sp_frame){sg_run_units(t->run, g), E, sg_run_rank(t->run, g), P, L, n};
+    t->at = sp_where(&t->frame);
+    t->K = sp_count(&t->frame);
+    if (sg_run_shape(t->run, t->group, "block_gram", &rank, shape) && shape[3] == t->packed)
+        t->B = shape[2];
+    else
+        t->bounds_missing = "the run has no block_gram (analyze --block-gram yes stores it)";
+    TRY(one_group(t, monitor, began, err));
+done:
+    sg_free(L);
+    sg_free(n);
+    return st;
+}
+
+sg_status sg_track(const char *path, const char *out_path, const sg_property *properties, size_t n,
+                   int threads, const sg_monitor *monitor, sg_error *err)
 {
     sg_status st = SG_OK;
     sg_run *r = NULL;
     run_writer *w = NULL;
     stored s = {0};
     property *found = sg_calloc(n, sizeof *found);
-    double *L = NULL, *directions = NULL, began = sg_clock();
+    double began = sg_clock();
     int before = la_set_threads(1);
     if (!n || !found)
         TRY(sg_fail(err, n ? SG_ENOMEM : SG_EINVAL, n ? "track: no memory" : "track: no property given"));
     TRY(sg_run_open(&r, path, err));
     s = (stored){.run = r, .E = sg_run_embedding(r)};
-    if (!(L = sg_calloc(s.E * s.E, sizeof *L)) || !(directions = sg_calloc(n, s.E * sizeof *directions)))
-        TRY(sg_fail(err, SG_ENOMEM, "track: no memory"));
-    TRY(sg_run_read(r, NULL, "embedding_covariance_factor", NULL, NULL, L, err));
     TRY(read_words(&s, err));
     TRY(read_members(&s, err));
-    TRY(resolve(found, directions, L, &s, properties, n, monitor, err));
+    TRY(resolve(found, &s, properties, n, monitor, err));
     TRY(run_writer_modify(&w, path, out_path, err));
     for (size_t p = 0; p < n; p++)
         TRY(put_root(w, &found[p], sg_run_properties(r) + p, s.E, err));
     for (size_t g = 0; g < sg_run_groups(r); g++) {
-        const char *name = sg_run_group_name(r, g), *seed = sg_run_attribute(r, "seed");
-        size_t rank, shape[SG_RUN_MAX_DIMS];
-        unsigned long long number = 1;
-        track t = {.run = r, .w = w, .group = name, .g = g, .first = sg_run_properties(r),
-                   .packed = sums_packed(s.E), .threads = threads > 0 ? threads : omp_get_max_threads()};
-        TRY(run_writer_group(w, name, &t.nc, err));
-        if (!strncmp(name, "untrained.", 10)) { /* its embeddings are not in the file */
-            TRY(run_writer_text(w, t.nc, "relative_memory", "missing_reason",
-                                "the untrained copy's embeddings are not stored: give the property to analyze", err));
-            continue;
-        }
-        if (seed && sscanf(seed, "%llu", &number) == 1)
-            t.seed = number;
-        t.frame = (sp_frame){sg_run_units(r, g), s.E, sg_run_rank(r, g), n, L, directions};
-        t.at = sp_where(&t.frame);
-        t.K = sp_count(&t.frame);
-        if (sg_run_shape(r, name, "block_gram", &rank, shape) && shape[3] == t.packed)
-            t.B = shape[2];
-        else
-            t.bounds_missing = "the run has no block_gram (analyze --block-gram yes stores it)";
-        TRY(one_group(&t, monitor, began, err));
+        track t = {.run = r,
+                   .w = w,
+                   .group = sg_run_group_name(r, g),
+                   .first = sg_run_properties(r),
+                   .packed = sums_packed(s.E),
+                   .threads = threads > 0 ? threads : omp_get_max_threads(),
+                   .found = found,
+                   .seed = 1};
+        TRY(track_group(&t, &s, g, n, monitor, began, err));
     }
     run_writer *ready = w;
     w = NULL;
@@ -355,8 +434,6 @@ done:
     for (size_t p = 0; found && p < n; p++)
         property_free(&found[p]);
     sg_free(found);
-    sg_free(L);
-    sg_free(directions);
     sg_run_close(r);
     return st;
 }

@@ -20,12 +20,15 @@ size_t sg_cell_tape(sg_cell c);
 
 /* rows rows of the tape: b_ih + b_hh in the gates' slots (GRU: b_ih alone for n, b_hn in the slot of u). */
 void sg_cell_preload(sg_cell cell, size_t rows, size_t H, const float *b_ih, const float *b_hh, float *tape);
-void sg_cell_preload_d(sg_cell cell, size_t rows, size_t H, const double *b_ih, const double *b_hh, double *tape);
-/* Turns preactivations into the tape, and gives h_t (and c_t). */
-void sg_cell_forward(sg_cell cell, size_t n, size_t H, const float *W_hh, const float *h_prev, const float *c_prev,
-                     float *tape, float *h, float *c);
+void sg_cell_preload_d(sg_cell cell, size_t rows, size_t H, const double *b_ih, const double *b_hh,
+                       double *tape);
+/* Turns preactivations into the tape, and gives h_t (and c_t). before (n, G*H), NULL: not wanted: gets the
+ * preactivations themselves (a_n in full: with r*u, or u), from which slopes can be had where a gate
+ * saturates and the tape's value rounds to 0 or 1. */
+void sg_cell_forward(sg_cell cell, size_t n, size_t H, const float *W_hh, const float *h_prev,
+                     const float *c_prev, float *tape, float *h, float *c, float *before);
 void sg_cell_forward_d(sg_cell cell, size_t n, size_t H, const double *W_hh, const double *h_prev,
-                       const double *c_prev, double *tape, double *h, double *c);
+                       const double *c_prev, double *tape, double *h, double *c, double *before);
 /* dh (n,H): dL/dh_t in full; dc (n,H): in dL/dc_t by later steps, out dL/dc_{t-1}; dh_prev: overwritten with
  * dL/dh_{t-1} by this step; may not alias dh. The tape is overwritten: slots 0..G-1 with dL/da (the input side), the
  * GRUs' slot of u with dL/du, the slot of h_{t-1} of GRU_RESET_FIRST with r*h_{t-1}. */
@@ -64,8 +67,10 @@ void sg_layer_backward_d(sg_cell cell, size_t T, size_t n, size_t N, size_t H, c
  *
  *   A = wh[z] W_hz + wh[n] W_hn diag(r) + B W_hr       Ax = wx[z] W_iz + wx[n] W_in + B W_ir
  *
- * right: (2,H) = r then inner = h r (1-r); NULL is fine for the other cells. */
-void sg_cell_fold(sg_cell c, size_t H, const float *tape, float *wh, float *wx, float *diagonal, float *right);
-void sg_cell_fold_d(sg_cell c, size_t H, const double *tape, double *wh, double *wx, double *diagonal, double *right);
+ * right: (2,H) = r then inner = h r (1-r); NULL is fine for the other cells. before: of the forward step. */
+void sg_cell_fold(sg_cell c, size_t H, const float *tape, const float *before, float *wh, float *wx,
+                  float *diagonal, float *right);
+void sg_cell_fold_d(sg_cell c, size_t H, const double *tape, const double *before, double *wh, double *wx,
+                    double *diagonal, double *right);
 
 #endif

@@ -6,10 +6,16 @@
 
 #define REAL float
 #define NAME(x) x
+#define EXP expf
+#define ABS fabsf
 #include "fold.inc.h"
 #undef REAL
 #undef NAME
+#undef EXP
+#undef ABS
 
 #define REAL double
 #define NAME(x) x##_d
+#define EXP exp
+#define ABS fabs
 #include "fold.inc.h"

@@ -1,22 +1,38 @@
-/* Compiled in fold.c for REAL = float and double. METHOD section 2 has the derivations. */
+/* Compiled in fold.c for REAL = float and double. METHOD section 2 has the derivations.
+ *
+ * Slopes come from what stood before the gates' functions: where a gate saturates its value rounds to 0 or 1,
+ * and 1 - g^2 or i (1 - i) would be lost, and with them all of a saturated unit's gradient. */
 
-/* 1 - tanh(c)^2 = 4 exp(-2|c|) / (1 + exp(-2|c|))^2, from c itself: where tanh(c) rounds to 1 the difference is lost, and
- * with it the whole gradient of h in a saturated unit. */
-static REAL NAME(tanh_slope)(REAL c)
+/* 1 - tanh(a)^2 = 4 exp(-2|a|) / (1 + exp(-2|a|))^2 */
+static REAL NAME(tanh_slope)(REAL a)
 {
-    double e = exp(-2 * fabs((double)c));
-    return (REAL)(4 * e / ((1 + e) * (1 + e)));
+    REAL e = EXP(-2 * ABS(a));
+    return 4 * e / ((1 + e) * (1 + e));
+}
+
+/* sigmoid(a) (1 - sigmoid(a)) */
+static REAL NAME(sigmoid_slope)(REAL a)
+{
+    REAL e = EXP(-ABS(a));
+    return e / ((1 + e) * (1 + e));
+}
+
+/* 1 - sigmoid(a) */
+static REAL NAME(sigmoid_rest)(REAL a)
+{
+    REAL e = EXP(-ABS(a));
+    return (a > 0 ? e : 1) / (1 + e);
 }
 
 /* Tape i f g o tanh(c) c_prev; d0 = f, d1 = q. */
-static void NAME(fold_lstm)(size_t H, const REAL *tape, REAL *wh, REAL *wx, REAL *diagonal)
+static void NAME(fold_lstm)(size_t H, const REAL *tape, const REAL *before, REAL *wh, REAL *wx, REAL *diagonal)
 {
     const REAL *i = tape, *f = i + H, *g = f + H, *o = g + H, *th = o + H, *c = th + H;
     for (size_t j = 0; j < H; j++) {
-        wh[j] = g[j] * i[j] * (1 - i[j]);
-        wh[H + j] = c[j] * f[j] * (1 - f[j]);
-        wh[2 * H + j] = i[j] * (1 - g[j] * g[j]);
-        wh[3 * H + j] = th[j] * o[j] * (1 - o[j]);
+        wh[j] = g[j] * NAME(sigmoid_slope)(before[j]);
+        wh[H + j] = c[j] * NAME(sigmoid_slope)(before[H + j]);
+        wh[2 * H + j] = i[j] * NAME(tanh_slope)(before[2 * H + j]);
+        wh[3 * H + j] = th[j] * NAME(sigmoid_slope)(before[3 * H + j]);
         diagonal[j] = f[j];
         diagonal[H + j] = o[j] * NAME(tanh_slope)(f[j] * c[j] + i[j] * g[j]);
     }
@@ -24,13 +40,13 @@ static void NAME(fold_lstm)(size_t H, const REAL *tape, REAL *wh, REAL *wx, REAL
 }
 
 /* Tape r z n u h_prev; n = tanh(a_n + r*u), u = W_hn h + b_hn. */
-static void NAME(fold_gru)(size_t H, const REAL *tape, REAL *wh, REAL *wx, REAL *diagonal)
+static void NAME(fold_gru)(size_t H, const REAL *tape, const REAL *before, REAL *wh, REAL *wx, REAL *diagonal)
 {
-    const REAL *r = tape, *z = r + H, *n = z + H, *u = n + H, *h = u + H;
+    const REAL *r = tape, *z = r + H, *n = z + H, *u = n + H, *h = u + H, *a = before;
     for (size_t j = 0; j < H; j++) {
-        REAL dn = (1 - z[j]) * (1 - n[j] * n[j]);
-        wh[j] = wx[j] = dn * u[j] * r[j] * (1 - r[j]);
-        wh[H + j] = wx[H + j] = (h[j] - n[j]) * z[j] * (1 - z[j]);
+        REAL dn = NAME(sigmoid_rest)(a[H + j]) * NAME(tanh_slope)(a[2 * H + j]);
+        wh[j] = wx[j] = dn * u[j] * NAME(sigmoid_slope)(a[j]);
+        wh[H + j] = wx[H + j] = (h[j] - n[j]) * NAME(sigmoid_slope)(a[H + j]);
         wh[2 * H + j] = dn * r[j];
         wx[2 * H + j] = dn;
         diagonal[j] = z[j];
@@ -38,42 +54,44 @@ static void NAME(fold_gru)(size_t H, const REAL *tape, REAL *wh, REAL *wx, REAL 
 }
 
 /* Tape r z n u h_prev; n = tanh(a_n + W_hn (r*h)): what passes through r goes by `right`, see cell.h. */
-static void NAME(fold_gru_reset_first)(size_t H, const REAL *tape, REAL *wh, REAL *wx, REAL *diagonal, REAL *right)
+static void NAME(fold_gru_reset_first)(size_t H, const REAL *tape, const REAL *before, REAL *wh, REAL *wx,
+                                       REAL *diagonal, REAL *right)
 {
-    const REAL *r = tape, *z = r + H, *n = z + H, *h = n + 2 * H;
+    const REAL *r = tape, *z = r + H, *n = z + H, *h = n + 2 * H, *a = before;
     for (size_t j = 0; j < H; j++) {
         wh[j] = wx[j] = 0;
-        wh[H + j] = wx[H + j] = (h[j] - n[j]) * z[j] * (1 - z[j]);
-        wh[2 * H + j] = wx[2 * H + j] = (1 - z[j]) * (1 - n[j] * n[j]);
+        wh[H + j] = wx[H + j] = (h[j] - n[j]) * NAME(sigmoid_slope)(a[H + j]);
+        wh[2 * H + j] = wx[2 * H + j] = NAME(sigmoid_rest)(a[H + j]) * NAME(tanh_slope)(a[2 * H + j]);
         diagonal[j] = z[j];
         right[j] = r[j];
-        right[H + j] = h[j] * r[j] * (1 - r[j]);
+        right[H + j] = h[j] * NAME(sigmoid_slope)(a[j]);
     }
 }
 
-static void NAME(fold_rnn)(size_t H, bool relu, const REAL *h, REAL *wh, REAL *wx, REAL *diagonal)
+static void NAME(fold_rnn)(size_t H, bool relu, const REAL *before, REAL *wh, REAL *wx, REAL *diagonal)
 {
     for (size_t j = 0; j < H; j++) {
-        wh[j] = wx[j] = relu ? (REAL)(h[j] > 0) : 1 - h[j] * h[j];
+        wh[j] = wx[j] = relu ? (REAL)(before[j] > 0) : NAME(tanh_slope)(before[j]);
         diagonal[j] = 0;
     }
 }
 
-void NAME(sg_cell_fold)(sg_cell c, size_t H, const REAL *tape, REAL *wh, REAL *wx, REAL *diagonal, REAL *right)
+void NAME(sg_cell_fold)(sg_cell c, size_t H, const REAL *tape, const REAL *before, REAL *wh, REAL *wx,
+                        REAL *diagonal, REAL *right)
 {
     switch (c) {
     case SG_CELL_LSTM:
-        NAME(fold_lstm)(H, tape, wh, wx, diagonal);
+        NAME(fold_lstm)(H, tape, before, wh, wx, diagonal);
         break;
     case SG_CELL_GRU:
-        NAME(fold_gru)(H, tape, wh, wx, diagonal);
+        NAME(fold_gru)(H, tape, before, wh, wx, diagonal);
         break;
     case SG_CELL_GRU_RESET_FIRST:
-        NAME(fold_gru_reset_first)(H, tape, wh, wx, diagonal, right);
+        NAME(fold_gru_reset_first)(H, tape, before, wh, wx, diagonal, right);
         break;
     case SG_CELL_TANH:
     case SG_CELL_RELU:
-        NAME(fold_rnn)(H, c == SG_CELL_RELU, tape, wh, wx, diagonal);
+        NAME(fold_rnn)(H, c == SG_CELL_RELU, before, wh, wx, diagonal);
         break;
     }
 }

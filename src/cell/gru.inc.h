@@ -3,13 +3,15 @@
  *   PyTorch:      u = W_hn h_{t-1} + b_hn         n = tanh(a_n + r*u)
  *   reset first:  u = W_hn (r*h_{t-1}) + b_hn     n = tanh(a_n + u) */
 
-static void gru_forward(bool reset_first, size_t n, size_t H, const REAL *W_hh, const REAL *h_prev, REAL *tape,
-                        REAL *h)
+static void gru_forward(bool reset_first, size_t n, size_t H, const REAL *W_hh, const REAL *h_prev,
+                        REAL *tape, REAL *h, REAL *before)
 {
     size_t ld = 5 * H;
     const REAL *W_hn = W_hh + 2 * H * H;
     GEMM(LA_N, LA_T, n, 2 * H, H, 1, h_prev, H, W_hh, H, 1, tape, ld);
     for (size_t b = 0; b < n; b++) {
+        if (before)
+            memcpy(before + 3 * b * H, tape + b * ld, 2 * H * sizeof *before);
         vector_sigmoid(2 * H, tape + b * ld);
         if (reset_first) /* h is free until the end: it holds r*h_{t-1} */
             for (size_t j = 0; j < H; j++)
@@ -20,6 +22,8 @@ static void gru_forward(bool reset_first, size_t n, size_t H, const REAL *W_hh, 
         REAL *r = tape + b * ld, *z = r + H, *cand = z + H, *u = cand + H, *old = u + H;
         for (size_t j = 0; j < H; j++)
             cand[j] += reset_first ? u[j] : r[j] * u[j];
+        if (before)
+            memcpy(before + (3 * b + 2) * H, cand, H * sizeof *before);
         vector_tanh(H, cand, cand);
         memcpy(old, h_prev + b * H, H * sizeof *old);
         for (size_t j = 0; j < H; j++)

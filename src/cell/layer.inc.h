@@ -16,20 +16,20 @@ void NAME(sg_cell_preload)(sg_cell cell, size_t rows, size_t H, const REAL *b_ih
     }
 }
 
-void NAME(sg_cell_forward)(sg_cell cell, size_t n, size_t H, const REAL *W_hh, const REAL *h_prev, const REAL *c_prev,
-                           REAL *tape, REAL *h, REAL *c)
+void NAME(sg_cell_forward)(sg_cell cell, size_t n, size_t H, const REAL *W_hh, const REAL *h_prev,
+                           const REAL *c_prev, REAL *tape, REAL *h, REAL *c, REAL *before)
 {
     switch (cell) {
     case SG_CELL_TANH:
     case SG_CELL_RELU:
-        rnn_forward(cell == SG_CELL_RELU, n, H, W_hh, h_prev, tape, h);
+        rnn_forward(cell == SG_CELL_RELU, n, H, W_hh, h_prev, tape, h, before);
         break;
     case SG_CELL_GRU:
     case SG_CELL_GRU_RESET_FIRST:
-        gru_forward(cell == SG_CELL_GRU_RESET_FIRST, n, H, W_hh, h_prev, tape, h);
+        gru_forward(cell == SG_CELL_GRU_RESET_FIRST, n, H, W_hh, h_prev, tape, h, before);
         break;
     case SG_CELL_LSTM:
-        lstm_forward(n, H, W_hh, h_prev, c_prev, tape, h, c);
+        lstm_forward(n, H, W_hh, h_prev, c_prev, tape, h, c, before);
     }
 }
 
@@ -60,8 +60,9 @@ void NAME(sg_layer_forward)(sg_cell cell, size_t T, size_t n, size_t N, size_t H
     GEMM(LA_N, LA_T, T * n, sg_cell_gates(cell) * H, N, 1, X, N, W_ih, N, 1, tape, ld);
     for (size_t t = 0; t < T; t++) {
         bool has_c = cell == SG_CELL_LSTM;
-        NAME(sg_cell_forward)(cell, n, H, W_hh, hidden + t * step, has_c ? cells + t * step : NULL, tape + t * n * ld,
-                              hidden + (t + 1) * step, has_c ? cells + (t + 1) * step : NULL);
+        NAME(sg_cell_forward)
+        (cell, n, H, W_hh, hidden + t * step, has_c ? cells + t * step : NULL, tape + t * n * ld,
+         hidden + (t + 1) * step, has_c ? cells + (t + 1) * step : NULL, NULL);
     }
 }
 

@@ -1,8 +1,8 @@
 /* The LSTM. Tape: i f g o tanh(c_t) c_{t-1}.
  *   i,f,o = sigmoid(a)   g = tanh(a_g)   c_t = f*c_{t-1} + i*g   h_t = o*tanh(c_t) */
 
-static void lstm_forward(size_t n, size_t H, const REAL *W_hh, const REAL *h_prev, const REAL *c_prev, REAL *tape,
-                         REAL *h, REAL *c)
+static void lstm_forward(size_t n, size_t H, const REAL *W_hh, const REAL *h_prev, const REAL *c_prev,
+                         REAL *tape, REAL *h, REAL *c, REAL *before)
 {
     size_t ld = 6 * H;
     assert(c_prev && c);
@@ -10,6 +10,8 @@ static void lstm_forward(size_t n, size_t H, const REAL *W_hh, const REAL *h_pre
     for (size_t b = 0; b < n; b++) {
         REAL *restrict i = tape + b * ld, *restrict f = i + H, *restrict g = f + H, *restrict o = g + H;
         REAL *restrict q = o + H, *restrict old = q + H, *restrict now = c + b * H, *restrict out = h + b * H;
+        if (before)
+            memcpy(before + 4 * b * H, i, 4 * H * sizeof *before);
         vector_sigmoid(2 * H, i);
         vector_tanh(H, g, g);
         vector_sigmoid(H, o);

@@ -350,11 +350,31 @@ done:
     return st;
 }
 
-/* Does the block end with the step at this position? The grid is fixed in the stream; second moments are taken at a
- * block's last token. */
+/* The one of positions window*every .. window*every + every - 1 at which moments are due. */
+static uint64_t due_in(uint64_t every, uint64_t window)
+{
+    sg_rng r;
+    sg_rng_seed(&r, 0x5ec0d, window);
+    return window * every + sg_rng_below(&r, every);
+}
+
+bool sg_engine_moment_due(uint64_t every, uint64_t position)
+{
+    return every && position == due_in(every, position / every);
+}
+
+/* Does the block end with the step at this position? The grid is fixed in the stream: second moments are
+ * taken at a block's last token; after that, and without them, every `block` tokens; and where old origins
+ * are cut. */
 static bool block_ends(const sg_engine *e, uint64_t position)
 {
-    return (position + 1) % e->block == 0 || (e->moment_every && (position + 1) % e->moment_every == 0);
+    uint64_t every = e->moment_every, window = every ? position / every : 0, after = 0;
+    if (every && due_in(every, window) <= position)
+        after = due_in(every, window) + 1;
+    else if (window)
+        after = due_in(every, window - 1) + 1;
+    return after == position + 1 || (position + 1 - after) % e->block == 0 ||
+           (e->tail && (position + 1) % e->tail == 0);
 }
 
 static sg_status take(sg_engine *e, const sg_step *steps, const float *features, size_t n, step_mode mode, sg_accum *a,

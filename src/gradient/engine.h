@@ -16,8 +16,9 @@ typedef struct {
     size_t n_states;
     sg_state_handling handling;   /* SG_RESET: zero state, and no pair across, at steps with `first` set */
     size_t window;                /* SG_WINDOW: no pair across multiples of it */
-    size_t burn_in;               /* pairs with fewer steps than this between the last zero state and t-d: left out */
-    size_t second_moment_every;   /* Q at steps t with (t+1) % it == 0; 0: never; small numbers shorten the blocks */
+    size_t burn_in; /* pairs with fewer steps than this between the last zero state and t-d: left out */
+    size_t second_moment_every; /* Q at one step of so many (sg_engine_moment_due); 0: never; small numbers */
+                                /* shorten the blocks */
     int threads;                  /* 0: all cores */
     uint64_t start;               /* position of the first step in the stream: window and second moment count from 0 */
     size_t long_after;            /* origins older than this to twice this share a basis, see doc/long-windows.md; what
@@ -50,7 +51,12 @@ void sg_engine_free(sg_engine *e);
 /* true with probability rate, decided by a hash of seed and position: what cfg.sample is made of. */
 bool sg_engine_sampled(uint64_t seed, uint64_t position, double rate);
 
-/* Before sg_engine_new: floating point operations a token (useful ones, all origins) and bytes (without sg_accum). */
+/* Is the second moment taken at this position? At one of each `every` positions in a row, decided by a hash:
+ * with a fixed stride delays d and d + every would share their origins, and curves over d would show it. */
+bool sg_engine_moment_due(uint64_t every, uint64_t position);
+
+/* Before sg_engine_new: floating point operations a token (useful ones, all origins) and bytes (without
+ * sg_accum). */
 void sg_engine_cost(double *flops, size_t *bytes, const sg_model_shape *shape, const sg_engine_config *cfg);
 /* Bytes held now. */
 size_t sg_engine_bytes(const sg_engine *e);

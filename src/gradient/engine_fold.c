@@ -126,8 +126,8 @@ static void fold_dense(sg_engine *e, size_t l, size_t t)
 {
     engine_layer *y = &e->layer[l];
     size_t K = y->H + y->K2;
-    step_matrix_build(&y->dense, sg_forward_tape(e->forward, l, t), y->dense_rows, K,
-                      l ? y->dense_rows + y->H : y->Ax[t], l ? K : y->N, y->diagonal[t]);
+    step_matrix_build(&y->dense, sg_forward_tape(e->forward, l, t), sg_forward_before(e->forward, l, t),
+                      y->dense_rows, K, l ? y->dense_rows + y->H : y->Ax[t], l ? K : y->N, y->diagonal[t]);
     for (size_t i = 0; i < y->tiles; i++) {
         size_t row0 = sg_tile_first(y->H, y->tiles, i), r = sg_tile_first(y->H, y->tiles, i + 1) - row0;
         float *out = y->packed[t] + row0 * K;
@@ -148,7 +148,8 @@ void engine_fold(sg_engine *e)
             if (e->cell == SG_CELL_GRU_RESET_FIRST)
                 fold_dense(e, l, t);
             else
-                sg_cell_fold(e->cell, y->H, sg_forward_tape(e->forward, l, t), y->wh[t], y->wx[t], y->diagonal[t],
+                sg_cell_fold(e->cell, y->H, sg_forward_tape(e->forward, l, t),
+                             sg_forward_before(e->forward, l, t), y->wh[t], y->wx[t], y->diagonal[t],
                              y->right);
         }
     for (size_t l = 0; l < e->L && e->cell != SG_CELL_GRU_RESET_FIRST; l++) {

@@ -294,7 +294,7 @@ static void moments_of(const worker *w, const group *g, size_t j)
 static bool moments_due(const sg_engine *e, const sg_accum *a)
 {
     const block_token *t = &e->token[e->n_tokens - 1];
-    return a && e->moment_every && t->counted && (t->position + 1) % e->moment_every == 0;
+    return a && t->counted && sg_engine_moment_due(e->moment_every, t->position);
 }
 
 static void count_moments(const sg_engine *e, sg_accum *a)

@@ -178,7 +178,8 @@ sg_status sg_gradient_step(sg_gradient *g, int32_t id, const float *features, sg
         layer_window *w = &g->layer[l];
         size_t H = w->step.H;
         float *Ax = l ? w->A + H : w->Ax;
-        step_matrix_build(&w->step, sg_forward_tape(g->forward, l, 0), w->A, w->K, Ax, l ? w->K : g->E, w->diagonal);
+        step_matrix_build(&w->step, sg_forward_tape(g->forward, l, 0), sg_forward_before(g->forward, l, 0),
+                          w->A, w->K, Ax, l ? w->K : g->E, w->diagonal);
     }
     for (size_t c = 0, end = live * g->E; c < end && !bad;) {
         size_t n = end - c < g->chunk ? end - c : g->chunk, own = slot * g->E;

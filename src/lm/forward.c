@@ -15,6 +15,7 @@ typedef struct {
     size_t N, H, ld;      /* inputs, hidden size, tape row */
     float *hidden, *cell; /* (max+1, H): row 0 is the state before the chunk */
     float *tape;          /* (max, ld) */
+    float *before;        /* (max, G H) preactivations */
 } layer_state;
 
 struct sg_forward {
@@ -101,8 +102,10 @@ sg_status sg_forward_new(sg_forward **out, const sg_model *m, size_t max_steps, 
         l->ld = sg_cell_tape(f->kind) * l->H;
         widest = l->H > widest ? l->H : widest;
         ok = (l->hidden = sg_calloc(max_steps + 1, l->H * sizeof(float))) &&
-             (l->cell = f->kind == SG_CELL_LSTM ? sg_calloc(max_steps + 1, l->H * sizeof(float)) : l->hidden) &&
-             (l->tape = sg_calloc(max_steps, l->ld * sizeof(float)));
+             (l->cell =
+                  f->kind == SG_CELL_LSTM ? sg_calloc(max_steps + 1, l->H * sizeof(float)) : l->hidden) &&
+             (l->tape = sg_calloc(max_steps, l->ld * sizeof(float))) &&
+             (l->before = sg_calloc(max_steps, sg_cell_gates(f->kind) * l->H * sizeof(float)));
     }
     if (!ok || !(f->zero = sg_calloc(widest, sizeof(float))))
         TRY(sg_fail(err, SG_ENOMEM, "forward pass: no memory for %zu steps", max_steps));
@@ -123,6 +126,7 @@ void sg_forward_free(sg_forward *f)
             sg_free(f->layer[k].cell);
         sg_free(f->layer[k].hidden);
         sg_free(f->layer[k].tape);
+        sg_free(f->layer[k].before);
     }
     sg_free(f->input);
     sg_free(f->zero);
@@ -137,8 +141,9 @@ static void run_layer(sg_forward *f, layer_state *l, const sg_layer_parameters *
     la_sgemm(LA_N, LA_T, n, G * H, l->N, 1, X, l->N, p->W_ih, l->N, 1, l->tape, l->ld);
     for (size_t t = 0; t < n; t++) {
         bool zero = first && first[t];
-        sg_cell_forward(f->kind, 1, H, p->W_hh, zero ? f->zero : l->hidden + t * H, zero ? f->zero : l->cell + t * H,
-                        l->tape + t * l->ld, l->hidden + (t + 1) * H, l->cell + (t + 1) * H);
+        sg_cell_forward(f->kind, 1, H, p->W_hh, zero ? f->zero : l->hidden + t * H,
+                        zero ? f->zero : l->cell + t * H, l->tape + t * l->ld, l->hidden + (t + 1) * H,
+                        l->cell + (t + 1) * H, l->before + t * G * H);
     }
 }
 
@@ -188,6 +193,12 @@ sg_status sg_forward_run(sg_forward *f, const int32_t *ids, const float *feature
 const float *sg_forward_tape(const sg_forward *f, size_t layer, size_t t)
 {
     return f->layer[layer].tape + t * f->layer[layer].ld;
+}
+
+const float *sg_forward_before(const sg_forward *f, size_t layer, size_t t)
+{
+    const layer_state *l = &f->layer[layer];
+    return l->before + t * sg_cell_gates(f->kind) * l->H;
 }
 
 const float *sg_forward_hidden(const sg_forward *f, size_t layer, size_t t)

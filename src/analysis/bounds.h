@@ -1,0 +1,26 @@
+/* bounds.h - 95 % intervals for all statistics of one class and delay, and which of them can be given.
+ *
+ * The block jackknife of stats.h, statistic by statistic (order: sp_count), moved into where the statistic
+ * can lie. Near the noise some statistics lose the smoothness that the jackknife needs; their interval is
+ * then withheld (NaN, with a reason in `missing`). The rules, with their coverage by simulation in
+ * doc/statistics.md:
+ *
+ *   sum, effective rank    while the bias of the sum is at most half its standard error
+ *   sigma_k, k >= 2        while noise makes up at most 5 % of sigma_k^2, and its neighbours are two standard
+ *                          errors of the difference away
+ *   relative memory        while noise makes up at most 10 % of |Ghat n|^2, and sigma_2 is as far from sigma_1
+ *   cosine, k < R          while sigma_k is three standard errors of the difference away from sigma_{k+1}
+ *
+ * sigma_1, the rms gains and coherence have no rule of their own. */
+#ifndef SG_BOUNDS_H
+#define SG_BOUNDS_H
+
+#include "spectrum/spectrum.h"
+#include "stategrad/stats.h"
+
+/* x (K = sp_count). values (K): from all blocks. without (B,K): from all blocks but b. pairs (B): weights of
+ * the blocks; moment_pairs (B): the same for the rms gains. */
+void an_bounds(sg_interval *x, const sp_frame *f, size_t B, const double *pairs, const double *moment_pairs,
+               const double *values, const double *without);
+
+#endif
