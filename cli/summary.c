@@ -94,8 +94,15 @@ static double read_one(const sg_run *r, const char *group, const char *variable,
     return x;
 }
 
+/* Why class "all" has no value of this variable, as the run file tells it: its class is the first that is named. */
+static const char *why_missing(sg_run *r, const char *group, const char *variable)
+{
+    const char *why = sg_run_variable_attribute(r, group, variable, "missing_reason"), *colon;
+    return why && (colon = strstr(why, ": ")) ? colon + 2 : "unknown";
+}
+
 /* The law of sigma_1 of class "all" as a sentence. */
-static void print_decay(const sg_run *r, const char *group)
+static void print_decay(sg_run *r, const char *group)
 {
     sg_decay d = {.points = sg_run_delays(r) - 1};
     char text[400];
@@ -106,16 +113,14 @@ static void print_decay(const sg_run *r, const char *group)
         f->shape = read_one(r, group, "decay_shape", 0, 0, l, true);
         f->weight = read_one(r, group, "decay_weight", 0, 0, l, true);
         if (!isfinite(f->weight))
-            d.missing = "too few delays";
+            d.missing = why_missing(r, group, "decay_weight");
         else if (f->weight > d.fit[d.best].weight)
             d.best = (sg_decay_law)l;
     }
     d.half_life = read_one(r, group, "half_life", 0, 0, 0, false);
     d.half_life_error = read_one(r, group, "half_life_error", 0, 0, 0, false);
     if (!isfinite(d.half_life))
-        d.half_life_missing = "never";
-    if (d.missing)
-        return;
+        d.half_life_missing = why_missing(r, group, "half_life");
     sg_decay_sentence(text, sizeof text, "sigma_1", &d);
     printf("  %s: %s.\n", sg_run_class_name(r, 0), text);
 }
@@ -186,7 +191,7 @@ static void print_head(const char *group, size_t D, const scale *s)
 }
 
 /* sigma: room for 3 D */
-static void print_group(const sg_run *r, const char *group, double *sigma, bool ascii)
+static void print_group(sg_run *r, const char *group, double *sigma, bool ascii)
 {
     size_t D = sg_run_delays(r), C = sg_run_classes(r);
     scale s = scale_of(r, group, sigma, ascii);

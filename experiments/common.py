@@ -28,13 +28,14 @@ def t_975(freedom):
 def options(about, **extra):
     p = argparse.ArgumentParser(description=about, formatter_class=argparse.RawDescriptionHelpFormatter)
     p.add_argument("--program", default=os.path.join(ROOT, "build", "cli", "stategrad"))
-    p.add_argument("--train", required=True)
-    p.add_argument("--valid", required=True)
+    p.add_argument("--train", help="unless --model is given")
+    p.add_argument("--valid", help="unless --model is given")
     p.add_argument("--text", required=True, help="held-out text that is analysed")
     p.add_argument("--tags", help="tags, line-aligned with --text")
     p.add_argument("--groups", help="groups file for the tags")
     p.add_argument("--format", choices=["auto", "tagged"], default="auto")
     p.add_argument("--work", required=True, help="folder for models and runs, used again")
+    p.add_argument("--model", help="a model trained before (findings 1, 2, 4, 5): nothing is trained, and the options of training are not used")
     p.add_argument("--name", default="", help="name of the corpus in the verdict")
     p.add_argument("--epochs", type=int, default=6)
     p.add_argument("--embedding", type=int, default=64)
@@ -55,6 +56,8 @@ def options(about, **extra):
     for name, (kind, default, text) in extra.items():
         p.add_argument("--" + name.replace("_", "-"), type=kind, default=default, help=text)
     args = p.parse_args()
+    if not args.model and not (args.train and args.valid):
+        p.error("--train and --valid, or --model")
     os.makedirs(args.work, exist_ok=True)
     return args
 
@@ -103,9 +106,13 @@ def analysis(args, model_path, text=None, classes=(), properties=(), stem="run",
     return Run(once(args, stem, ".nc", command))
 
 
+def main_model(args):
+    return args.model or model(args)
+
+
 def main_run(args):
     """The analysis that findings 1, 2, 4 and 5 share: bands of frequency, classes of tags, properties."""
-    return analysis(args, model(args), classes=["frequency", tag_classes(args)], properties=args.properties.split(","))
+    return analysis(args, main_model(args), classes=["frequency", tag_classes(args)], properties=args.properties.split(","))
 
 
 def tag_classes(args):
@@ -137,17 +144,30 @@ class Run:
             v = f[self.state][name]
             return np.ma.filled(np.ma.asarray(v[at] if at else v[:], dtype=float), np.nan)
 
-    def spectra(self, c, d):
-        """Singular values from the whole corpus, and (B, rank) from all blocks but one; the blocks' weights."""
-        values = self.get("singular_value", c, d)
+    def grams(self, c, d):
+        """(B, E, E): Ghat^T Ghat from all blocks but one."""
         packed = self.get("block_gram", c, d)
         E = self.L.shape[0]
         gram = np.zeros((packed.shape[0], E, E))
         i, j = np.tril_indices(E)
         gram[:, i, j] = packed
         gram[:, j, i] = packed
-        without = np.linalg.eigvalsh(self.L.T @ gram @ self.L)[:, ::-1][:, :len(values)]
+        return self.L.T @ gram @ self.L
+
+    def spectra(self, c, d):
+        """Singular values from the whole corpus, and (B, rank) from all blocks but one; the blocks' weights."""
+        values = self.get("singular_value", c, d)
+        without = np.linalg.eigvalsh(self.grams(c, d))[:, ::-1][:, :len(values)]
         return values, np.sqrt(np.maximum(without, 0)), self.get("block_pairs", c, d)
+
+    def memory(self, p, c, delays):
+        """Relative memory of property p, mean over delays: whole, (B,) without each block, weights of the blocks."""
+        with netCDF4.Dataset(self.path) as f:
+            n = np.linalg.solve(self.L, np.asarray(f["property_vector"][p]))
+        n /= np.linalg.norm(n)
+        parts = [np.sqrt(np.maximum(n @ g @ n, 0)) / np.sqrt(np.linalg.eigvalsh(g)[:, -1])
+                 for g in (self.grams(c, d) for d in delays)]
+        return self.get("relative_memory", p, c)[delays].mean(), np.mean(parts, 0), self.get("block_pairs", c, delays[0])
 
     def curve(self, c, statistic, delays):
         """statistic(S) for each delay: (len,), and (B, len) without each block; weights of the blocks at delay 0."""
@@ -177,7 +197,7 @@ def jackknife(value, without, pairs):
     shift = ((1 - pairs / N) * (value - without)).sum()
     away = h1 * (value - without) - shift
     error = np.sqrt((away ** 2 / h1).mean())
-    reach = t_975(int(N ** 2 / (pairs ** 2).sum() - 1)) * np.sqrt(error ** 2 + shift ** 2 / 4)
+    reach = t_975(int(N ** 2 / (pairs ** 2).sum() - 1)) * np.sqrt(error ** 2 + shift ** 2 / 10)
     return value + shift, error, value + shift - reach, value + shift + reach
 
 
@@ -190,7 +210,7 @@ def independent(a, b):
 
 def verdict(args, finding, claim, supported, effect, low, high, detail=""):
     word = "supported" if supported else "not supported"
-    name = args.name or os.path.basename(args.train)
+    name = args.name or os.path.basename(args.train or args.text)
     print(f"{finding}. {claim}\n   {word} on {name}: {effect} [{low:.3g}, {high:.3g}] {detail}")
     print("JSON " + json.dumps({"finding": finding, "claim": claim, "corpus": name, "supported": bool(supported), "effect": effect,
                                 "low": float(low), "high": float(high), "detail": detail}))

@@ -44,7 +44,7 @@ def mean_position(cost):
 def main():
     args = common.options(__doc__, groups_of=(int, 1, "directions projected out together"), delay=(int, 1, "of the gradient"),
                           lines=(int, 300, "lines of held-out text for each loss"))
-    model = common.model(args)
+    model = common.main_model(args)
     run = common.main_run(args)
     text = os.path.join(args.work, f"head{args.lines}-" + os.path.basename(args.text))
     with open(args.text, encoding="utf-8") as source, open(text, "w", encoding="utf-8") as target:

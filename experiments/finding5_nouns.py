@@ -29,8 +29,10 @@ def main():
     a, b = logs[args.noun], logs[best]
     middle, _, low, high = common.jackknife(a[0] - b[0], a[1] - b[1], a[2])
     common.verdict(args, "5a", "nouns are remembered best", low > 0, f"ln sigma_1({args.noun}) - ln sigma_1({best}) = {middle:.3f}", low, high)
-    memory, low, high = (run.get("relative_memory" + end)[:, 0, 1:11].mean(1) for end in ("", "_low", "_high"))
+    near = list(range(1, 11))
     random = run.get("relative_memory_random_high")[:, 0, 1:11].mean(1)
+    found = [common.jackknife(*run.memory(i, 0, near)) for i in range(len(run.properties))]
+    memory, low, high = (np.array([x[k] for x in found]) for k in (0, 2, 3))
     for i, name in enumerate(run.properties):
         print(f"property {name:10s} relative memory {memory[i]:.3f} [{low[i]:.3f}, {high[i]:.3f}], random directions below {random[i]:.3f}")
     of_nouns = run.get("relative_memory")[0, run.classes.index(args.noun), 1:11].mean()

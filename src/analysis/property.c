@@ -209,7 +209,7 @@ static sg_status from_pairs(property *out, const property_source *src, const cha
                             sg_error *err)
 {
     sg_status st = SG_OK;
-    char *content = NULL;
+    char *content = NULL, first[64] = "";
     size_t size, line = 0, used = 0, unknown = 0, E = src->E;
     TRY(sg_read_file(&content, &size, path, FILE_LIMIT, err));
     for (char *p = content, *next; *p; p = next) {
@@ -227,7 +227,8 @@ static sg_status from_pairs(property *out, const property_source *src, const cha
             TRY(sg_fail(err, SG_EFORMAT, "%s, line %zu: expected two words, found '%.60s'", path, line, p));
         int32_t i = src->find(src->ctx, a, n), j = src->find(src->ctx, b, m);
         if (i < 0 || j < 0) {
-            unknown++;
+            if (!unknown++)
+                snprintf(first, sizeof first, "%.*s", (int)(i < 0 ? n : m), i < 0 ? a : b);
             continue;
         }
         used++;
@@ -238,8 +239,8 @@ static sg_status from_pairs(property *out, const property_source *src, const cha
     }
     out->words_a = out->words_b = (int64_t)used;
     if (unknown)
-        sg_warn(monitor, "property %s: %zu of %zu pairs of %s have a word that is not in the vocabulary", out->name,
-                unknown, unknown + used, path);
+        sg_warn(monitor, "property %s: %zu of %zu pairs of %s are left out, their words are not known: '%s' the first",
+                out->name, unknown, unknown + used, path, first);
     if (!used)
         TRY(set_missing(out, monitor, "no pair of known words", err));
     else if (used < FEW_WORDS)
