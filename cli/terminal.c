@@ -58,7 +58,8 @@ static bool draw(void *ctx, const sg_progress *p)
         fprintf(stderr, "%3.0f %% ", 100 * p->done / p->total);
     else
         fprintf(stderr, "%.0f tokens ", p->done);
-    fprintf(stderr, "%.0f tokens/s", rate);
+    if (strcmp(p->what, "decomposing")) /* that counts matrices */
+        fprintf(stderr, "%.0f tokens/s", rate);
     if (p->total > 0 && rate > 0) {
         fputs("  ETA ", stderr);
         print_duration(stderr, (p->total - p->done) / rate);
