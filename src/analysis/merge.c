@@ -163,9 +163,11 @@ static sg_status check_pieces(const piece *pieces, size_t n, size_t *B, sg_error
             TRY(sg_fail(err, SG_EINVAL, "part %zu of %zu is missing", part, pieces[0].parts));
     }
     const char *text = sg_run_attribute(pieces[0].run, "blocks");
-    if (!text || sscanf(text, "%zu", B) != 1 || *B != blocks || !(seen = sg_calloc(*B, sizeof *seen)))
+    if (!text || sscanf(text, "%zu", B) != 1 || *B != blocks)
         TRY(sg_fail(err, SG_EFORMAT, "%s: the parts have %zu blocks, the run has %s", pieces[0].path, blocks,
                     text ? text : "?"));
+    if (!(seen = sg_calloc(*B, sizeof *seen)))
+        TRY(sg_fail(err, SG_ENOMEM, "%s: no memory for %zu blocks", pieces[0].path, *B));
     for (size_t i = 0; i < n; i++)
         for (size_t b = 0; b < pieces[i].blocks; b++) {
             int64_t k = pieces[i].block[b];
