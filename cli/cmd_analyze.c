@@ -331,7 +331,8 @@ static int run(int argc, char **argv)
         {"ridge", 0, OPT_REAL, &c->ridge, "X", "add X of the mean variance to the covariance's diagonal (0)", 0, 1e6},
         {"sample", 0, OPT_U64, &c->sample, "N", "draw N origins, evenly over classes, instead of taking all", 1, 1e15},
         {"precision", 0, OPT_REAL, &c->precision, "P",
-         "draw origins until sigma_1 of each class at delays 0 .. 20 has a relative standard error below P", 1e-6, 0.999},
+         "draw origins until sigma_1 of each class at delays 0 .. 20 has a relative standard error of at most P; if blocks of "
+         "the corpus differ more than that, until sampling adds at most P and at most half of the error", 1e-6, 0.999},
         {"blocks", 'b', OPT_SIZE, &c->blocks, "B", "parts of the corpus that intervals come from (20, at least)", 1, 10000},
         {"baseline", 0, OPT_STRING, &s.baseline, "untrained", "analyse an untrained copy of the model too", 0, 0},
         {"second-moment-every", 0, OPT_SIZE, &c->second_moment_every, "K",

@@ -217,6 +217,27 @@ static void print_group(sg_run *r, const char *group, double *sigma, bool ascii)
     print_decay(r, group);
 }
 
+static double attribute(const sg_run *r, const char *name)
+{
+    const char *text = sg_run_attribute(r, name);
+    return text ? strtod(text, NULL) : NAN;
+}
+
+/* What --precision has come to. */
+static void print_precision(const sg_run *r)
+{
+    double sampling = attribute(r, "precision_sampling_error"), total = attribute(r, "precision_total_error");
+    size_t last = sg_run_delays(r) < 21 ? sg_run_delays(r) - 1 : 20;
+    if (!isfinite(sampling))
+        return;
+    printf("\nprecision: %.0f of %ju origins were drawn; sigma_1 at delays 0 to %zu is within %.2g %% of what all would "
+           "give (one standard error; largest for %s at delay %.0f)",
+           attribute(r, "precision_origins"), (uintmax_t)sg_run_class_tokens(r, 0), last, 100 * sampling,
+           sg_run_attribute(r, "precision_worst_class"), attribute(r, "precision_worst_delay"));
+    printf(total > attribute(r, "precision") ? "; the corpus itself varies more: intervals of up to %.2g %%\n"
+                                             : "; with the corpus' own variation %.2g %%\n", 100 * total);
+}
+
 int print_summary(const char *run_path, bool ascii)
 {
     sg_error err = {""};
@@ -227,6 +248,8 @@ int print_summary(const char *run_path, bool ascii)
         for (size_t g = 0; g < sg_run_groups(r); g++)
             if (strncmp(sg_run_group_name(r, g), "untrained.", 10)) /* one line beside the trained one */
                 print_group(r, sg_run_group_name(r, g), sigma, ascii);
+    if (st == SG_OK)
+        print_precision(r);
     if (st == SG_OK)
         printf("\n%s: stategrad report, words and track tell more.\n", run_path);
     free(sigma);

@@ -126,7 +126,7 @@ static expectation expect(const trial *c, const material *a)
     x.pairs = calloc(SETS * D, sizeof *x.pairs), x.taken = calloc(SETS * D, sizeof *x.taken);
     x.moments = calloc(SETS * D, sizeof *x.moments);
     for (size_t t = 0; t < c->T; t++) {
-        double in[64];
+        double in[160];
         bool reset = c->handling == SG_RESET && a->steps[t].first;
         for (size_t e = 0; e < E; e++)
             in[e] = (double)a->x[t * E + e];
@@ -181,7 +181,7 @@ static double largest(const double *x, size_t n)
 static void compare(const trial *c, const material *a, const sg_accum *got, const expectation *x)
 {
     size_t E = c->E, D = c->D;
-    double *sum = calloc(64 * 64 + 64 * E, sizeof *sum), *want = calloc(64 * 64 + 64 * E, sizeof *want);
+    double *sum = calloc(64 * 64 + 64 * E + E * E, sizeof *sum), *want = calloc(64 * 64 + 64 * E + E * E, sizeof *want);
     for (size_t d = 0; d < D; d++) {
         for (size_t set = 0; set < SETS; set++) {
             assert_int_equal(sg_accum_pairs(got, set, d), x->pairs[set * D + d]);
@@ -285,6 +285,7 @@ static void cells_and_shapes(void **state)
           {0, 2, 40, {10, 15}, 12, 30, SG_CARRY, .moments = 1, .seed = 2},
           {0, 3, 5, {8, 13, 30}, 20, 45, SG_CARRY, .moments = 3, .seed = 3},
           {0, 1, 1, {1}, 1, 20, SG_CARRY, .seed = 4},
+          {0, 1, 140, {9}, 6, 30, SG_CARRY, .moments = 3, .seed = 6},
           {0, 2, 64, {17, 3}, 30, 20, SG_CARRY, .moments = 16, .seed = 5});
 }
 

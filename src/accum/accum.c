@@ -219,6 +219,11 @@ void accum_miss(sg_accum *a, size_t state, size_t d, double norm)
     a->missed_of[state * a->D + d]++;
 }
 
+void accum_set_pairs(sg_accum *a, size_t set, size_t d, uint64_t pairs)
+{
+    a->set[set]->pairs[d] = pairs;
+}
+
 float *accum_partial(sg_accum *a, size_t state, size_t set, size_t d)
 {
     return a->set[set]->state[state].partial + d * sum_size(a, state);

@@ -14,6 +14,8 @@ sg_status accum_need_set(sg_accum *a, size_t set, sg_error *err);
 /* One pair more at (set, d); sampled: it is added too. */
 void accum_count(sg_accum *a, size_t set, size_t d, bool sampled);
 void accum_count_moment(sg_accum *a, size_t set, size_t d);
+/* Pairs of a set, one that exists, that there are at delay d: instead of those that were counted. */
+void accum_set_pairs(sg_accum *a, size_t set, size_t d, uint64_t pairs);
 /* The float32 sums to add to. */
 float *accum_partial(sg_accum *a, size_t state, size_t set, size_t d);
 float *accum_moment_partial(sg_accum *a, size_t state, size_t set, size_t d);

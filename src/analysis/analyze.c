@@ -158,6 +158,22 @@ done:
     return st;
 }
 
+static sg_status put_reached(run_writer *w, const an_job *job, sg_error *err)
+{
+    sg_status st = SG_OK;
+    const an_reached *x = &job->reached;
+    if (!(job->cfg->precision > 0))
+        return SG_OK;
+    TRY(run_writer_real(w, RUN_ROOT, NULL, "precision_sampling_error", x->sampling, err));
+    TRY(run_writer_real(w, RUN_ROOT, NULL, "precision_total_error", x->total, err));
+    TRY(run_writer_text(w, RUN_ROOT, NULL, "precision_worst_class", job->class_names[x->class], err));
+    TRY(run_writer_integer(w, RUN_ROOT, NULL, "precision_worst_delay", (int64_t)x->delay, err));
+    TRY(run_writer_integer(w, RUN_ROOT, NULL, "precision_origins", (int64_t)x->origins, err));
+    TRY(run_writer_integer(w, RUN_ROOT, NULL, "precision_rounds", (int64_t)x->rounds, err));
+done:
+    return st;
+}
+
 sg_status sg_analyze(const char *run_path, const sg_model *m, const sg_stream *s, const sg_classes *k,
                      const sg_analysis_config *cfg, const sg_monitor *monitor, sg_error *err)
 {
@@ -171,6 +187,7 @@ sg_status sg_analyze(const char *run_path, const sg_model *m, const sg_stream *s
     TRY(root_write(w, &job, err));
     TRY(put_untrained(w, &job, err));
     TRY(pass_run(&sums, &job, run_path, err));
+    TRY(put_reached(w, &job, err));
     job_plan(&job, &plan);
     if (cfg->parts)
         TRY(part_write(w, &job, sums, err));

@@ -9,15 +9,22 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-static const char magic[8] = "SGANCKP2";
+static const char magic[8] = "SGANCKP3";
 
 typedef struct {
     char magic[8];
     char identity[72];
-    uint64_t model, round, block, position, sets, sampled;
+    uint64_t at[STANDING_NUMBERS], rates, engine;
 } header;
 
-char *checkpoint_scratch(const char *checkpoint, int i)
+sg_status checkpoint_stopped(const an_job *job, sg_error *err)
+{
+    if (job->cfg->checkpoint)
+        return sg_fail(err, SG_ECANCELLED, "stopped; the same command goes on from %s", job->cfg->checkpoint);
+    return sg_fail(err, SG_ECANCELLED, "stopped");
+}
+
+static char *scratch_path(const char *checkpoint, int i)
 {
     size_t n = strlen(checkpoint) + 16;
     char *path = sg_calloc(n, 1);
@@ -44,7 +51,7 @@ void pass_forget_checkpoint(const an_job *job)
     if (previous)
         unlink(previous);
     for (int i = 0; file && i < 2; i++) {
-        char *scratch = checkpoint_scratch(file, i);
+        char *scratch = scratch_path(file, i);
         if (scratch)
             unlink(scratch);
         sg_free(scratch);
@@ -66,83 +73,85 @@ static sg_status get(FILE *f, void *x, size_t n, const char *path, sg_error *err
     return SG_OK;
 }
 
-/* Is the record of block b complete in sums[i] when p stands where it stands? */
-static bool block_done(const pass *p, size_t b, int i)
-{
-    const an_job *job = p->job;
-    bool current = (size_t)i == p->round % 2;
-    if (b < job->first_block || b >= job->end_block)
-        return false;
-    if (!current)
-        return p->round > 0;
-    return b < p->block;
-}
-
-static sg_status put_sums(const pass *p, FILE *f, const char *path, sg_error *err)
+sg_status checkpoint_sums(an_sums **out, const an_job *job, size_t n_blocks, int i, const char *run_path,
+                          sg_error *err)
 {
     sg_status st = SG_OK;
-    const an_job *job = p->job;
+    const char *checkpoint = job->cfg->checkpoint;
+    size_t units[2 * AN_MAX_STATES];
+    char *keep = NULL;
+    for (size_t g = 0; g < job->n_groups; g++)
+        units[g] = job->groups[g].units;
+    sums_shape shape = {n_blocks, job->n_groups, job->C, job->D, job->E, units, true};
+    if (checkpoint && i >= 0 && !(keep = scratch_path(checkpoint, i)))
+        TRY(sg_fail(err, SG_ENOMEM, "%s: no memory", checkpoint));
+    TRY(sums_new(out, &shape, run_path, keep, err));
+done:
+    sg_free(keep);
+    return st;
+}
+
+/* Of each block: is it done, the CRC of its records if so, its weights. */
+static sg_status put_sums(const standing *s, FILE *f, const char *path, sg_error *err)
+{
+    sg_status st = SG_OK;
     for (int i = 0; i < 2; i++)
-        for (size_t b = job->first_block; p->sums[i] && b < job->end_block; b++) {
-            uint32_t crc = 0;
-            /* With a baseline the records of a block are filled model by model: no CRC until both are there. */
-            bool whole = block_done(p, b, i) && p->model + 1 == job->n_models;
-            if (whole)
-                TRY(sums_crc(p->sums[i], b, &crc, err));
-            TRY(put(f, &crc, sizeof crc, path, err));
-            TRY(put(f, sums_weight_at(p->sums[i], b, 0, 0), job->C * job->D * sizeof(sums_weight), path, err));
-            TRY(put(f, sums_missed_at(p->sums[i], b, 0, 0), job->n_groups * job->D * sizeof(sums_missed), path, err));
+        for (size_t b = 0; s->sums[i] && b < sums_get_shape(s->sums[i])->B; b++) {
+            uint32_t note[2] = {s->done[i][b], 0};
+            if (note[0])
+                TRY(sums_crc(s->sums[i], b, &note[1], err));
+            TRY(put(f, note, sizeof note, path, err));
+            TRY(put(f, sums_weight_at(s->sums[i], b, 0, 0), s->job->C * s->job->D * sizeof(sums_weight), path, err));
+            TRY(put(f, sums_missed_at(s->sums[i], b, 0, 0), s->job->n_groups * s->job->D * sizeof(sums_missed), path, err));
         }
 done:
     return st;
 }
 
-static sg_status get_sums(pass *p, FILE *f, const char *path, sg_error *err)
+static sg_status get_sums(const standing *s, FILE *f, const char *path, sg_error *err)
 {
     sg_status st = SG_OK;
-    const an_job *job = p->job;
     for (int i = 0; i < 2; i++)
-        for (size_t b = job->first_block; p->sums[i] && b < job->end_block; b++) {
-            uint32_t crc = 0, found = 0;
-            TRY(get(f, &crc, sizeof crc, path, err));
-            TRY(get(f, sums_weight_at(p->sums[i], b, 0, 0), job->C * job->D * sizeof(sums_weight), path, err));
-            TRY(get(f, sums_missed_at(p->sums[i], b, 0, 0), job->n_groups * job->D * sizeof(sums_missed), path, err));
-            if (!block_done(p, b, i) || p->model + 1 != job->n_models)
+        for (size_t b = 0; s->sums[i] && b < sums_get_shape(s->sums[i])->B; b++) {
+            uint32_t note[2] = {0, 0}, found = 0;
+            TRY(get(f, note, sizeof note, path, err));
+            TRY(get(f, sums_weight_at(s->sums[i], b, 0, 0), s->job->C * s->job->D * sizeof(sums_weight), path, err));
+            TRY(get(f, sums_missed_at(s->sums[i], b, 0, 0), s->job->n_groups * s->job->D * sizeof(sums_missed), path, err));
+            s->done[i][b] = note[0] != 0;
+            if (!note[0])
                 continue;
-            TRY(sums_crc(p->sums[i], b, &found, err));
-            if (found != crc)
+            TRY(sums_crc(s->sums[i], b, &found, err));
+            if (found != note[1])
                 TRY(sg_fail(err, SG_EFORMAT, "%s: the sums of block %zu beside it are damaged", path, b));
         }
 done:
     return st;
 }
 
-sg_status checkpoint_save(const pass *p, sg_error *err)
+sg_status checkpoint_save(const standing *s, sg_error *err)
 {
     sg_status st = SG_OK;
-    const an_job *job = p->job;
-    const char *path = job->cfg->checkpoint;
+    const char *path = s->job->cfg->checkpoint;
     char *previous = previous_path(path);
     sg_outfile *o = NULL;
-    header h = {.model = p->model, .round = p->round, .block = p->block,
-                .position = sg_engine_position(p->engine), .sets = job->sets, .sampled = p->high != NULL};
+    header h = {.rates = s->n_rates, .engine = s->engine != NULL};
     memcpy(h.magic, magic, sizeof magic);
-    memcpy(h.identity, p->identity, sizeof p->identity);
+    memcpy(h.identity, s->identity, sizeof s->identity);
+    memcpy(h.at, s->at, sizeof h.at);
     if (!previous)
         return sg_fail(err, SG_ENOMEM, "%s: no memory", path);
     for (int i = 0; i < 2; i++)
-        if (p->sums[i])
-            TRY(sums_sync(p->sums[i], err));
+        if (s->sums[i])
+            TRY(sums_sync(s->sums[i], err));
     TRY(sg_outfile_open(&o, path, err));
     FILE *f = sg_outfile_stream(o);
     TRY(put(f, &h, sizeof h, path, err));
-    if (h.sampled) {
-        TRY(put(f, p->low, job->sets * sizeof *p->low, path, err));
-        TRY(put(f, p->high, job->sets * sizeof *p->high, path, err));
+    TRY(put(f, s->rates, s->n_rates * sizeof *s->rates, path, err));
+    TRY(put_sums(s, f, path, err));
+    if (s->engine) {
+        TRY(sg_engine_save(s->engine, f, err));
+        TRY(sg_accum_save(s->accum, f, err));
     }
-    TRY(put_sums(p, f, path, err));
-    TRY(sg_engine_save(p->engine, f, err));
-    TRY(sg_accum_save(p->accum, f, err));
     TRY(run_checksum_write(f, path, err));
     if (rename(path, previous) != 0 && errno != ENOENT)
         TRY(sg_fail(err, SG_EIO, "%s: cannot be renamed: %s", path, strerror(errno)));
@@ -155,11 +164,35 @@ done:
     return st;
 }
 
-/* One candidate. SG_EFORMAT: damaged. *found false without failure: another analysis. */
-static sg_status try_open(pass *p, const char *path, FILE **f, bool *found, sg_error *err)
+static sg_status get_standing(standing *s, FILE *f, const header *h, const char *path, sg_error *err)
 {
     sg_status st = SG_OK;
-    const an_job *job = p->job;
+    bool fits = h->rates == s->n_rates && h->engine <= 1;
+    for (size_t i = 0; i < STANDING_NUMBERS; i++)
+        fits = fits && h->at[i] <= s->most[i];
+    if (!fits)
+        TRY(sg_fail(err, SG_EFORMAT, "%s: does not fit this analysis", path));
+    memcpy(s->at, h->at, sizeof s->at);
+    TRY(get(f, s->rates, s->n_rates * sizeof *s->rates, path, err));
+    TRY(get_sums(s, f, path, err));
+done:
+    return st;
+}
+
+static void forget(standing *s)
+{
+    memset(s->at, 0, sizeof s->at);
+    if (s->n_rates)
+        memset(s->rates, 0, s->n_rates * sizeof *s->rates);
+    for (int i = 0; i < 2; i++)
+        if (s->sums[i])
+            memset(s->done[i], 0, sums_get_shape(s->sums[i])->B * sizeof *s->done[i]);
+}
+
+/* One candidate. SG_EFORMAT: damaged. *found false without failure: another analysis. */
+static sg_status try_open(standing *s, const char *path, FILE **f, bool *found, sg_error *err)
+{
+    sg_status st = SG_OK;
     header h;
     uint64_t length = 0;
     struct stat info;
@@ -174,21 +207,11 @@ static sg_status try_open(pass *p, const char *path, FILE **f, bool *found, sg_e
     if (memcmp(h.magic, magic, sizeof magic))
         TRY(sg_fail(err, SG_EFORMAT, "%s: is no checkpoint of an analysis", path));
     h.identity[sizeof h.identity - 1] = 0;
-    if (strcmp(h.identity, p->identity)) {
-        sg_warn(job->monitor, "%s: is the checkpoint of another model, corpus or setting; starting anew", path);
+    if (strcmp(h.identity, s->identity)) {
+        sg_warn(s->job->monitor, "%s: is the checkpoint of another model, corpus or setting; starting anew", path);
         goto done;
     }
-    if (h.model >= job->n_models || h.block < job->first_block || h.block > job->end_block || h.sets != job->sets ||
-        h.position > job->T || (h.sampled != 0) != (p->high != NULL))
-        TRY(sg_fail(err, SG_EFORMAT, "%s: does not fit this analysis", path));
-    p->model = (size_t)h.model;
-    p->round = (size_t)h.round;
-    p->block = (size_t)h.block;
-    if (p->high) {
-        TRY(get(*f, p->low, job->sets * sizeof *p->low, path, err));
-        TRY(get(*f, p->high, job->sets * sizeof *p->high, path, err));
-    }
-    TRY(get_sums(p, *f, path, err));
+    TRY(get_standing(s, *f, &h, path, err));
     *found = true;
 done:
     if (!*found && *f) {
@@ -196,14 +219,14 @@ done:
         *f = NULL;
     }
     if (st != SG_OK)
-        p->model = p->round = 0, p->block = job->first_block;
+        forget(s);
     return st;
 }
 
-sg_status checkpoint_open(pass *p, FILE **f, bool *found, sg_error *err)
+sg_status checkpoint_open(standing *s, FILE **f, bool *found, sg_error *err)
 {
     sg_status st = SG_OK;
-    const char *path = p->job->cfg->checkpoint;
+    const char *path = s->job->cfg->checkpoint;
     sg_error first = {""};
     char *previous = previous_path(path);
     *found = false;
@@ -214,18 +237,18 @@ sg_status checkpoint_open(pass *p, FILE **f, bool *found, sg_error *err)
     if (stat(path, &info) == 0 && !S_ISREG(info.st_mode))
         TRY(sg_fail(err, SG_EIO, "%s: is not a regular file, cannot be a checkpoint", path));
     if (access(path, F_OK) == 0) {
-        st = try_open(p, path, f, found, &first);
+        st = try_open(s, path, f, found, &first);
         if (st == SG_OK)
             goto done;
-        sg_warn(p->job->monitor, "%s", first.msg);
+        sg_warn(s->job->monitor, "%s", first.msg);
     }
     st = SG_OK;
     if (access(previous, F_OK) == 0) {
-        st = try_open(p, previous, f, found, &first);
+        st = try_open(s, previous, f, found, &first);
         if (st == SG_OK && *found)
-            sg_warn(p->job->monitor, "%s: using the checkpoint before", path);
+            sg_warn(s->job->monitor, "%s: using the checkpoint before", path);
         else if (st != SG_OK)
-            sg_warn(p->job->monitor, "%s; starting anew", first.msg);
+            sg_warn(s->job->monitor, "%s; starting anew", first.msg);
     }
     if (st != SG_OK && st != SG_EFORMAT && st != SG_EIO) {
         if (err)
@@ -237,11 +260,11 @@ done:
     return st;
 }
 
-sg_status checkpoint_load_engine(pass *p, FILE *f, sg_error *err)
+sg_status checkpoint_load_engine(const standing *s, FILE *f, sg_error *err)
 {
     sg_status st = SG_OK;
-    TRY(sg_engine_load(p->engine, f, err));
-    TRY(sg_accum_load(p->accum, f, err));
+    TRY(sg_engine_load(s->engine, f, err));
+    TRY(sg_accum_load(s->accum, f, err));
 done:
     return st;
 }

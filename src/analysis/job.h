@@ -11,6 +11,16 @@
 
 enum { AN_MAX_STATES = 2 * SG_MAX_LAYERS };
 
+/* What --precision has come to: relative standard errors of sigma_1, the largest over states, classes and delays
+ * 0 .. 20. */
+typedef struct {
+    double sampling;      /* from drawing origins instead of taking all */
+    double total;         /* of the interval in the run file: the corpus' own variation included */
+    size_t delay, state;  /* where sampling is largest */
+    size_t class;
+    uint64_t origins, rounds;
+} an_reached;
+
 typedef struct {
     const sg_analysis_config *cfg;
     const sg_monitor *monitor;
@@ -38,6 +48,7 @@ typedef struct {
     property *properties;        /* (P) */
     const char **property_missing;
     size_t P;
+    an_reached reached;
 } an_job;
 
 /* Everything that can be known before the pass: sizes, counts, covariances, properties. Warns through the monitor. */
@@ -58,9 +69,9 @@ sg_status root_write(run_writer *w, const an_job *job, sg_error *err);
 /* "2026-01-31T12:00:00Z", of SOURCE_DATE_EPOCH where that is set */
 void root_created(char text[32]);
 
-/* Runs the engine over the blocks of this part and leaves class sums in sums. Sampling, rounds and checkpoints are
- * inside. *sums is the caller's to free. */
-sg_status pass_run(an_sums **sums, const an_job *job, const char *run_path, sg_error *err);
+/* Runs the engine over the blocks of this part and leaves class sums in sums. Sampling, precision (job->reached is
+ * filled) and checkpoints are inside. *sums is the caller's to free. */
+sg_status pass_run(an_sums **sums, an_job *job, const char *run_path, sg_error *err);
 /* After the run file is in place: the checkpoint and its scratch files are of no more use. */
 void pass_forget_checkpoint(const an_job *job);
 

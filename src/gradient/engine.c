@@ -6,6 +6,8 @@
 #include <omp.h>
 #include <string.h>
 
+enum { MERGED_STRIPS = 4 };
+
 /* ---- sizes ---- */
 
 /* Tokens of a block: enough that a step matrix is read for many columns, few where the matrices are large. */
@@ -116,6 +118,8 @@ static void configure(sg_engine *e, const sg_model *m, const sg_engine_config *c
     e->tail = (cfg->long_after + e->block - 1) / e->block * e->block;
     e->tail_tolerance = cfg->long_tolerance > 0 ? cfg->long_tolerance : 1e-6;
     e->exact = cfg->start;
+    /* few strips fit the cache together; generations take second moments at the block's end only */
+    e->merged = e->moment_every && !e->tail && e->full + (e->rest > 0) <= MERGED_STRIPS;
     e->sample = cfg->sample, e->sample_ctx = cfg->sample_ctx;
     e->position = e->boundary = e->zero = cfg->start;
     e->n_states = cfg->n_states;
@@ -317,7 +321,8 @@ static sg_status enter(sg_engine *e, size_t i, sg_accum *a, sg_error *err)
             accum_count(a, p->set, (size_t)(t - s), p->origin);
         }
     }
-    e->token[i] = (block_token){t, oldest, e->exact, counted, live};
+    bool moment = counted && sg_engine_moment_due(e->moment_every, t);
+    e->token[i] = (block_token){t, oldest, e->exact, counted, live, moment};
 done:
     return st;
 }
@@ -364,11 +369,11 @@ bool sg_engine_moment_due(uint64_t every, uint64_t position)
 }
 
 /* Does the block end with the step at this position? The grid is fixed in the stream: second moments are
- * taken at a block's last token; after that, and without them, every `block` tokens; and where old origins
+ * taken at a block's last token (unless merged); after that, and without them, every `block` tokens; and where old origins
  * are cut. */
 static bool block_ends(const sg_engine *e, uint64_t position)
 {
-    uint64_t every = e->moment_every, window = every ? position / every : 0, after = 0;
+    uint64_t every = e->merged ? 0 : e->moment_every, window = every ? position / every : 0, after = 0;
     if (every && due_in(every, window) <= position)
         after = due_in(every, window) + 1;
     else if (window)
@@ -415,6 +420,17 @@ sg_status sg_engine_skip(sg_engine *e, const sg_step *steps, const float *featur
     TRY(take(e, steps, features, n, STEP_SKIPPED, NULL, err));
 done:
     return st;
+}
+
+void sg_engine_start(sg_engine *e, uint64_t position, const float *state, uint64_t zero)
+{
+    engine_drop_groups(e);
+    tail_drop(e, UINT64_MAX);
+    e->first_group = 0; /* nothing is left of what was before: the same bytes wherever the engine comes from */
+    e->position = e->boundary = e->exact = position;
+    e->zero = zero;
+    memset(e->past, 0, e->D * sizeof *e->past);
+    sg_forward_set_state(e->forward, state);
 }
 
 uint64_t sg_engine_position(const sg_engine *e)

@@ -45,6 +45,9 @@ sg_status sg_engine_run(sg_engine *e, const sg_step *steps, const float *feature
 sg_status sg_engine_flush(sg_engine *e, sg_accum *a, sg_error *err);
 /* The next n steps change the state only: no origins, nothing added, old origins dropped. Much cheaper than run. */
 sg_status sg_engine_skip(sg_engine *e, const sg_step *steps, const float *features, size_t n, sg_error *err);
+/* Leaves off and goes on elsewhere in the stream, at a position where the state is `state` (sg_forward_get_state) and was
+ * last zero before step `zero`: no origins, nothing reaches back before it. Nothing is pending. */
+void sg_engine_start(sg_engine *e, uint64_t position, const float *state, uint64_t zero);
 uint64_t sg_engine_position(const sg_engine *e); /* of the next step */
 void sg_engine_free(sg_engine *e);
 

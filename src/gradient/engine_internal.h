@@ -84,6 +84,7 @@ typedef struct {
     uint64_t position, oldest; /* origins before `oldest` are gone */
     uint64_t exact;            /* those before this are in generations */
     bool counted, live;        /* live: some origin is there, matrices are needed */
+    bool moment;               /* second moments are taken here */
 } block_token;
 
 struct sg_engine {
@@ -96,6 +97,8 @@ struct sg_engine {
     int threads;
     sg_state_handling handling;
     size_t window, burn_in, moment_every;
+    bool merged;               /* all strips of a group are one unit of work, for second moments at any token; else they */
+                               /* are taken at a block's last token only */
     bool (*sample)(void *ctx, uint64_t position, unsigned set);
     void *sample_ctx;
     sg_accum_state *states;

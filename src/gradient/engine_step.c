@@ -3,7 +3,8 @@
  *
  * A unit of work is (group, strip). Two units add to the same sums only if they have the same strip and neighbouring
  * groups: origins of groups further apart are more than a block apart, so no delay occurs in both. Even groups go
- * first, odd ones wait for their neighbours; so each sum has one order of terms, whatever the threads do. */
+ * first, odd ones wait for their neighbours; so each sum has one order of terms, whatever the threads do. Where second
+ * moments are wanted at any token (merged), a unit is a group with all its strips: G^T G needs them together. */
 #include "engine_internal.h"
 
 #include "base/base_internal.h"
@@ -201,15 +202,99 @@ static void step_joined(const worker *w, const group *g, size_t i)
     }
 }
 
-static void step_group(const worker *w, const group *g, size_t c)
+/* ---- second moments: at a token every origin has a delay of its own ---- */
+
+static const float *moment_strip(const worker *w, size_t j, float *const *strips, size_t H, size_t p)
 {
-    for (size_t i = 0; i < w->e->n_tokens; i++) {
-        if (!w->e->token[i].live)
+    sg_engine *e = w->e;
+    if (p < e->full)
+        return strips[j * e->full + p];
+    float *out = e->gathered + (size_t)w->thread * e->strip_max;
+    for (size_t x = 0; x < e->rest; x++) {
+        size_t at = j * e->rest + x;
+        const float *from = strips[e->block * e->full + at / SG_STRIP] + at % SG_STRIP;
+        for (size_t r = 0; r < H; r++)
+            out[r * SG_STRIP + x] = from[r * SG_STRIP];
+    }
+    return out;
+}
+
+/* Of origin j of g at token i. */
+static void moments_of(const worker *w, const group *g, size_t j, size_t i)
+{
+    enum { ROWS = 128 }; /* of two strips fit the first-level cache for all blocks */
+    sg_engine *e = w->e;
+    const block_token *t = &e->token[i];
+    if (!alive(t, g, j) || !g->counts[j])
+        return;
+    size_t strips = e->full + (e->rest > 0);
+    for (size_t l = 0; l < e->L; l++)
+        for (int hidden = 0; hidden < 2; hidden++) {
+            if (e->sum_of[l][hidden] == NONE)
+                continue;
+            size_t H = e->layer[l].H;
+            float *const *from = hidden ? g->U[l] : g->C[l];
+            float *R = accum_moment_partial(w->a, e->sum_of[l][hidden], g->set[j], delay(t, g, j));
+            const float *last = moment_strip(w, j, from, H, strips - 1);
+            for (size_t row = 0; row < H; row += ROWS) {
+                size_t n = H - row < ROWS ? H - row : ROWS, block = 0, at = row * SG_STRIP;
+                for (size_t p = 0; p < strips; p++)
+                    for (size_t q = p; q < strips; q++, block++)
+                        e->kernels->moment(n, (p + 1 < strips ? from[j * e->full + p] : last) + at,
+                                           (q + 1 < strips ? from[j * e->full + q] : last) + at,
+                                           R + block * SG_STRIP * SG_STRIP);
+            }
+        }
+}
+
+/* ---- units of work ---- */
+
+static void step_strip(const worker *w, const group *g, size_t c, size_t i)
+{
+    if (c < w->e->full)
+        step_full(w, g, c, i);
+    else
+        step_joined(w, g, i);
+}
+
+/* Strip c of a group, through all tokens of the block. */
+static void step_unit(const worker *w, const group *g, size_t c)
+{
+    for (size_t i = 0; i < w->e->n_tokens; i++)
+        if (w->e->token[i].live)
+            step_strip(w, g, c, i);
+}
+
+/* All strips of a group, and its second moments. */
+static void step_merged(const worker *w, const group *g)
+{
+    sg_engine *e = w->e;
+    for (size_t i = 0; i < e->n_tokens; i++) {
+        for (size_t c = 0; e->token[i].live && c < e->full + (e->rest > 0); c++)
+            step_strip(w, g, c, i);
+        for (size_t j = 0; e->token[i].moment && j < g->n; j++)
+            moments_of(w, g, j, i);
+    }
+}
+
+/* Few origins, merged: token by token, so that all threads have something to do. */
+static void step_tokens(const worker *w)
+{
+    sg_engine *e = w->e;
+    size_t strips = e->full + (e->rest > 0);
+    for (size_t i = 0; i < e->n_tokens; i++) {
+        if (!e->token[i].live)
             continue;
-        if (c < w->e->full)
-            step_full(w, g, c, i);
-        else
-            step_joined(w, g, i);
+#pragma omp for schedule(dynamic)
+        for (size_t c = 0; c < strips; c++)
+            for (size_t b = 0; b < e->n_groups; b++)
+                step_strip(w, e->groups[b], c, i);
+        if (e->token[i].moment) {
+#pragma omp for schedule(dynamic)
+            for (size_t k = 0; k < e->n_groups * e->block; k++)
+                if (k % e->block < e->groups[k / e->block]->n)
+                    moments_of(w, e->groups[k / e->block], k % e->block, i);
+        }
     }
 }
 
@@ -229,17 +314,17 @@ static size_t group_at(const sg_engine *e, size_t n)
     return n < evens ? first_even + 2 * n : 1 - first_even + 2 * (n - evens);
 }
 
-static void work(const worker *w, size_t units, bool whole, size_t *next)
+static void work(const worker *w, bool whole, size_t *next)
 {
     sg_engine *e = w->e;
-    size_t strips = e->full + (e->rest > 0);
+    size_t strips = e->merged ? 1 : e->full + (e->rest > 0), units = whole ? strips : strips * e->n_groups;
     for (;;) {
         size_t u = __atomic_fetch_add(next, 1, __ATOMIC_RELAXED);
         if (u >= units)
             return;
         if (whole) { /* few origins: a unit is a strip of all groups */
             for (size_t b = 0; b < e->n_groups; b++)
-                step_group(w, e->groups[b], u);
+                step_unit(w, e->groups[b], u);
             continue;
         }
         size_t b = group_at(e, u / strips), c = u % strips;
@@ -249,61 +334,34 @@ static void work(const worker *w, size_t units, bool whole, size_t *next)
             if (b + 1 < e->n_groups)
                 wait_for(&e->done[(b + 1) * strips + c]);
         }
-        step_group(w, e->groups[b], c);
+        if (e->merged)
+            step_merged(w, e->groups[b]);
+        else
+            step_unit(w, e->groups[b], c);
         __atomic_store_n(&e->done[b * strips + c], 1, __ATOMIC_RELEASE);
     }
 }
 
-/* ---- second moments, at the block's last token: every origin has a delay of its own ---- */
-
-static const float *moment_strip(const worker *w, size_t j, float *const *strips, size_t H, size_t p)
+/* Not merged: second moments at the block's last token, of all origins. */
+static void last_moments(const worker *w)
 {
     sg_engine *e = w->e;
-    if (p < e->full)
-        return strips[j * e->full + p];
-    float *out = e->gathered + (size_t)w->thread * e->strip_max;
-    for (size_t x = 0; x < e->rest; x++) {
-        size_t at = j * e->rest + x;
-        const float *from = strips[e->block * e->full + at / SG_STRIP] + at % SG_STRIP;
-        for (size_t r = 0; r < H; r++)
-            out[r * SG_STRIP + x] = from[r * SG_STRIP];
-    }
-    return out;
-}
-
-static void moments_of(const worker *w, const group *g, size_t j)
-{
-    sg_engine *e = w->e;
-    const block_token *t = &e->token[e->n_tokens - 1];
-    size_t strips = e->full + (e->rest > 0);
-    for (size_t l = 0; l < e->L; l++)
-        for (int hidden = 0; hidden < 2; hidden++) {
-            if (e->sum_of[l][hidden] == NONE)
-                continue;
-            size_t H = e->layer[l].H;
-            float *const *from = hidden ? g->U[l] : g->C[l];
-            float *R = accum_moment_partial(w->a, e->sum_of[l][hidden], g->set[j], delay(t, g, j));
-            const float *last = moment_strip(w, j, from, H, strips - 1);
-            for (size_t p = 0; p < strips; p++)
-                for (size_t q = p; q < strips; q++, R += SG_STRIP * SG_STRIP)
-                    e->kernels->moment(H, p + 1 < strips ? from[j * e->full + p] : last,
-                                       q + 1 < strips ? from[j * e->full + q] : last, R);
-        }
-}
-
-static bool moments_due(const sg_engine *e, const sg_accum *a)
-{
-    const block_token *t = &e->token[e->n_tokens - 1];
-    return a && t->counted && sg_engine_moment_due(e->moment_every, t->position);
+#pragma omp barrier
+#pragma omp for schedule(dynamic)
+    for (size_t k = 0; k < e->n_groups * e->block; k++)
+        if (k % e->block < e->groups[k / e->block]->n)
+            moments_of(w, e->groups[k / e->block], k % e->block, e->n_tokens - 1);
 }
 
 static void count_moments(const sg_engine *e, sg_accum *a)
 {
-    const block_token *t = &e->token[e->n_tokens - 1];
-    for (size_t b = 0; b < e->n_groups; b++)
-        for (size_t j = 0; j < e->groups[b]->n; j++)
-            if (alive(t, e->groups[b], j) && e->groups[b]->counts[j])
-                accum_count_moment(a, e->groups[b]->set[j], delay(t, e->groups[b], j));
+    for (size_t i = 0; i < e->n_tokens; i++)
+        for (size_t b = 0; e->token[i].moment && b < e->n_groups; b++)
+            for (size_t j = 0; j < e->groups[b]->n; j++) {
+                const group *g = e->groups[b];
+                if (alive(&e->token[i], g, j) && g->counts[j])
+                    accum_count_moment(a, g->set[j], delay(&e->token[i], g, j));
+            }
 }
 
 /* Flushes the sums that are due; false: one is not finite. */
@@ -325,18 +383,19 @@ static bool flush_due(const sg_engine *e, sg_accum *a, size_t *set, size_t *d)
 bool engine_step(sg_engine *e, sg_accum *a, size_t *set, size_t *d)
 {
     size_t strips = e->full + (e->rest > 0), origins = 0, next = 0;
-    bool moments = moments_due(e, a);
     for (size_t b = 0; b < e->n_groups; b++)
         origins += e->groups[b]->n;
-    bool whole = origins <= e->block;
-    size_t units = whole ? strips : strips * e->n_groups;
+    bool whole = origins <= e->block, moments = !e->merged && e->token[e->n_tokens - 1].moment;
     memset(e->done, 0, strips * e->n_groups * sizeof *e->done);
 #pragma omp parallel num_threads(e->threads)
     {
         sg_float_env env = sg_float_env_begin();
         worker w = {e, a, omp_get_thread_num()};
         engine_fold(e);
-        work(&w, units, whole, &next);
+        if (whole && e->merged)
+            step_tokens(&w);
+        else
+            work(&w, whole, &next);
         if (e->n_tail) {
             size_t blocks = e->tail_rows / SG_STRIP, per_state = blocks * strips;
 #pragma omp for schedule(dynamic)
@@ -352,21 +411,11 @@ bool engine_step(sg_engine *e, sg_accum *a, size_t *set, size_t *d)
                     tail_moments(e, a, e->tails[k]);
             }
         }
-        if (moments) {
-            const block_token *t = &e->token[e->n_tokens - 1];
-#pragma omp barrier
-#pragma omp for schedule(dynamic)
-            for (size_t k = 0; k < e->n_groups * e->block; k++) {
-                const group *g = e->groups[k / e->block];
-                size_t j = k % e->block;
-                if (j < g->n && alive(t, g, j) && g->counts[j])
-                    moments_of(&w, g, j);
-            }
-        }
+        if (moments)
+            last_moments(&w);
         sg_float_env_end(env);
     }
-    if (moments)
-        count_moments(e, a);
+    count_moments(e, a);
     if (a)
         tail_count(e, a, moments);
     return !a || flush_due(e, a, set, d);

@@ -271,29 +271,45 @@ static void fold(size_t K, size_t W, size_t n_planes, const float *const *planes
                : fold_rows(MOST, K, W, 3, planes, widths, coef, out);
 }
 
+/* R (r rows, v vectors) += p (H; r of SG_STRIP)^T q (H; v vectors of SG_STRIP) */
+INLINE void moment_tile(size_t r, size_t v, size_t H, const float *restrict p, const float *restrict q, float *R)
+{
+    vec acc[16][2];
+    UNROLL for (size_t i = 0; i < r; i++) acc[i][0] = acc[i][1] = (vec){0};
+    for (size_t k = 0; k < H; k++, p += SG_STRIP, q += SG_STRIP) {
+        vec q0 = load(q), q1 = v > 1 ? load(q + LANES) : q0;
+        UNROLL for (size_t i = 0; i < r; i++)
+        {
+            acc[i][0] += p[i] * q0;
+            if (v > 1)
+                acc[i][1] += p[i] * q1;
+        }
+    }
+    UNROLL for (size_t i = 0; i < r; i++)
+    {
+        store(R + i * SG_STRIP, load(R + i * SG_STRIP) + acc[i][0]);
+        if (v > 1)
+            store(R + i * SG_STRIP + LANES, load(R + i * SG_STRIP + LANES) + acc[i][1]);
+    }
+}
+
 static void moment(size_t H, const float *P, const float *Q, float *R)
 {
-    enum { I = LANES == 16 ? 8 : 4 };
-    for (size_t i0 = 0; i0 < SG_STRIP; i0 += I)
-        for (size_t col = 0; col < SG_STRIP; col += PASS) {
-            vec acc[I][2];
-            UNROLL for (size_t i = 0; i < I; i++) acc[i][0] = acc[i][1] = (vec){0};
-            for (size_t k = 0; k < H; k++) {
-                const float *p = P + k * SG_STRIP + i0;
-                vec q0 = load(Q + k * SG_STRIP + col), q1 = load(Q + k * SG_STRIP + col + LANES);
-                UNROLL for (size_t i = 0; i < I; i++)
-                {
-                    acc[i][0] += p[i] * q0;
-                    acc[i][1] += p[i] * q1;
-                }
-            }
-            UNROLL for (size_t i = 0; i < I; i++)
-            {
-                float *r = R + (i0 + i) * SG_STRIP + col;
-                store(r, load(r) + acc[i][0]);
-                store(r + LANES, load(r + LANES) + acc[i][1]);
-            }
-        }
+#if defined(__AVX512F__)
+    if (P == Q) { /* symmetric: what lies below the diagonal is left out, 16 x 16 at a time */
+        moment_tile(11, 2, H, P, Q, R);
+        moment_tile(5, 2, H, P + 11, Q, R + 11 * SG_STRIP);
+        moment_tile(16, 1, H, P + 16, Q + 16, R + 16 * SG_STRIP + 16);
+        return;
+    }
+    moment_tile(11, 2, H, P, Q, R);
+    moment_tile(11, 2, H, P + 11, Q, R + 11 * SG_STRIP);
+    moment_tile(10, 2, H, P + 22, Q, R + 22 * SG_STRIP);
+#else
+    for (size_t i = 0; i < SG_STRIP; i += 4)
+        for (size_t col = P == Q ? i / PASS * PASS : 0; col < SG_STRIP; col += PASS)
+            moment_tile(4, 2, H, P + i, Q + col, R + i * SG_STRIP + col);
+#endif
 }
 
 static bool flush(size_t n, float *x, double *y)

@@ -41,7 +41,7 @@ typedef struct {
      * may be read SG_PACK_SLACK floats beyond the end; out is written in its K W floats only. coef: 64-byte aligned. */
     void (*fold)(size_t K, size_t W, size_t n_planes, const float *const *planes, const size_t *widths,
                  const float *coef, float *out);
-    /* R (32,32) += P^T Q for strips P, Q of H rows */
+    /* R (32,32) += P^T Q for strips P, Q of H rows; where P is Q itself, entries below the diagonal may be left out */
     void (*moment)(size_t H, const float *P, const float *Q, float *R);
     /* y (n) += x, x <- 0; false if some x is not finite. */
     bool (*flush)(size_t n, float *x, double *y);
