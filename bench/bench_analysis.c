@@ -1,7 +1,10 @@
-/* bench_analysis - how fast state gradients are, beside what the machine can do. One table, and JSON with --json FILE.
+/* bench_analysis - how fast state gradients are, beside what the machine can do: one JSON object a line.
+ *
+ *   bench_analysis [--only NAME] [--rounds N] [--cpu 1]
  *
  *   share = useful flops a second / FMA peak, both the best of several interleaved rounds of this run; useful flops are
- *   those of sg_engine_cost: 4 H^2 E (D-1) a token for an LSTM, ... */
+ *   those of sg_engine_cost: 4 H^2 E (D-1) a token for an LSTM, ...
+ *   beside_A = time beside that of setting A, the median of rounds in which both take turns; with its quartiles */
 #include "../tests/naive_gradient.h"
 
 #include "base/base_internal.h"
@@ -22,6 +25,7 @@ typedef struct {
     bool both;          /* cell and hidden of the top layer */
     size_t sets, moments;
     double rate;        /* of origins; 0: all */
+    bool beside;        /* timed in turns with A lstm */
 } setting;
 
 static void die(const sg_error *err)
@@ -122,37 +126,84 @@ static void feed(sg_engine *e, sg_accum *a, const setting *s, size_t n, sg_rng *
 typedef struct {
     double rate, share, peak; /* tokens/s; of the peak; flops/s */
     double megabytes, minimum;
+    double beside[3];         /* quartiles of the time beside A's; NaN */
 } result;
 
-static result measure(const setting *s, int threads, int rounds)
+static double flops_of(const setting *s, const sg_model *m)
 {
-    result out = {0};
-    sg_rng r;
-    sg_rng_seed(&r, 1, 1);
-    sg_model *m = model_for(s);
-    sg_accum *a = NULL;
-    sg_engine *e = engine_for(s, m, threads, &a);
     sg_accum_state state = {s->L, SG_STATE_HIDDEN, s->H};
-    double flops = 0, rate = s->rate > 0 ? s->rate : 1;
-    sg_engine_cost(&flops, NULL, sg_model_get_shape(m), &(sg_engine_config){.delays = s->D, .states = &state,
-                                                                          .n_states = 1});
-    size_t chunk = 8 * (size_t)ceil(0.03 * 2e11 * threads / (flops * rate) / 8);
+    double flops = 0;
+    sg_engine_cost(&flops, NULL, sg_model_get_shape(m),
+                   &(sg_engine_config){.delays = s->D, .states = &state, .n_states = 1});
+    return flops;
+}
+
+static int ascending(const void *a, const void *b)
+{
+    double x = *(const double *)a, y = *(const double *)b;
+    return (x > y) - (x < y);
+}
+
+/* An engine that has gone through so many tokens that its window is full and all its sums have been touched. */
+typedef struct {
+    const setting *s;
+    sg_model *m;
+    sg_engine *e;
+    sg_accum *a;
+    sg_rng r;
+} rig;
+
+static void rig_up(rig *x, const setting *s, int threads)
+{
+    x->s = s, x->m = model_for(s), x->a = NULL;
+    x->e = engine_for(s, x->m, threads, &x->a);
+    sg_rng_seed(&x->r, 1, 1);
+    feed(x->e, x->a, s, (s->D + 15) / 16 * 16 + (s->sets ? 128 : 0), &x->r);
+}
+
+static void rig_down(rig *x)
+{
+    sg_engine_free(x->e);
+    sg_accum_free(x->a);
+    sg_model_free(x->m);
+}
+
+enum { MOST_ROUNDS = 100 };
+
+static result measure(const setting *s, const setting *base, int threads, int rounds)
+{
+    result out = {.beside = {NAN, NAN, NAN}};
+    rig x, other;
+    double ratio[MOST_ROUNDS];
+    rig_up(&x, s, threads);
+    if (s->beside)
+        rig_up(&other, base, threads);
+    double flops = flops_of(s, x.m), rate = s->rate > 0 ? s->rate : 1;
+    size_t chunk = 8 * (size_t)ceil(0.15 * 2e11 * threads / (flops * rate) / 8);
     chunk = chunk > 20000 ? 20000 : chunk;
-    feed(e, a, s, (s->D + 15) / 16 * 16, &r);
     for (int i = 0; i < rounds; i++) {
         double peak = peak_round(threads), start = seconds(threads);
-        feed(e, a, s, chunk, &r);
-        double tokens = (double)chunk / (seconds(threads) - start);
-        out.peak = fmax(out.peak, peak), out.rate = fmax(out.rate, tokens);
+        feed(x.e, x.a, s, chunk, &x.r);
+        double took = seconds(threads) - start;
+        out.peak = fmax(out.peak, peak), out.rate = fmax(out.rate, (double)chunk / took);
+        if (!s->beside)
+            continue;
+        start = seconds(threads);
+        feed(other.e, other.a, base, chunk, &other.r);
+        ratio[i] = took / (seconds(threads) - start);
     }
     out.share = out.rate * flops * rate / out.peak;
-    size_t P = s->cell == SG_CELL_LSTM ? 2 : 1, states = s->both ? 2 : 1, sets = sg_accum_sets(a);
-    out.megabytes = (double)(sg_engine_bytes(e) + sg_accum_bytes(a)) / 1e6;
+    if (s->beside) {
+        qsort(ratio, (size_t)rounds, sizeof *ratio, ascending);
+        for (int q = 0; q < 3; q++)
+            out.beside[q] = ratio[(q + 1) * (rounds - 1) / 4];
+        rig_down(&other);
+    }
+    size_t P = s->cell == SG_CELL_LSTM ? 2 : 1, states = s->both ? 2 : 1, sets = sg_accum_sets(x.a);
+    out.megabytes = (double)(sg_engine_bytes(x.e) + sg_accum_bytes(x.a)) / 1e6;
     out.minimum = ((double)(P * s->L * s->D * s->H * s->E) * 4 + (double)(states * sets * s->D * s->H * s->E) * 8 +
                    (s->moments ? (double)(states * sets * s->D * s->E * s->E) * 4 : 0)) / 1e6;
-    sg_engine_free(e);
-    sg_accum_free(a);
-    sg_model_free(m);
+    rig_down(&x);
     return out;
 }
 
@@ -206,64 +257,59 @@ static double error_of(const setting *full)
     return worst;
 }
 
+static void print_setting(const setting *s, int threads, const result *r, double error)
+{
+    printf("{\"setting\": \"%s\", \"threads\": %d, \"peak\": %g, \"tokens_per_second\": %g, \"share\": %g, "
+           "\"bytes\": %g, \"minimum_bytes\": %g", s->name, threads, r->peak, r->rate, r->share, r->megabytes * 1e6,
+           r->minimum * 1e6);
+    if (!isnan(error))
+        printf(", \"error\": %g", error);
+    if (s->beside)
+        printf(", \"beside_A\": [%g, %g, %g]", r->beside[0], r->beside[1], r->beside[2]);
+    printf("}\n");
+    fflush(stdout);
+}
+
+#define A_LSTM .cell = SG_CELL_LSTM, .L = 1, .E = 64, .H = 256
+
 int main(int argc, char **argv)
 {
     static const setting settings[] = {
-        {.name = "A lstm", .cell = SG_CELL_LSTM, .L = 1, .E = 64, .H = 256, .D = 50},
+        {.name = "A lstm", A_LSTM, .D = 50},
         {.name = "B lstm", .cell = SG_CELL_LSTM, .L = 2, .E = 200, .H = 200, .D = 35},
         {.name = "C lstm", .cell = SG_CELL_LSTM, .L = 2, .E = 650, .H = 650, .D = 20},
         {.name = "A gru", .cell = SG_CELL_GRU, .L = 1, .E = 64, .H = 256, .D = 50},
         {.name = "A rnn", .cell = SG_CELL_TANH, .L = 1, .E = 64, .H = 256, .D = 50},
-        {.name = "A both states, 20 classes", .cell = SG_CELL_LSTM, .L = 1, .E = 64, .H = 256, .D = 50, .both = true,
-         .sets = 20},
-        {.name = "A second moment every 8", .cell = SG_CELL_LSTM, .L = 1, .E = 64, .H = 256, .D = 50, .moments = 8},
-        {.name = "A second moment every 1", .cell = SG_CELL_LSTM, .L = 1, .E = 64, .H = 256, .D = 50, .moments = 1},
-        {.name = "A 5 % of origins", .cell = SG_CELL_LSTM, .L = 1, .E = 64, .H = 256, .D = 50, .rate = 0.05},
-        {.name = "A D = 200", .cell = SG_CELL_LSTM, .L = 1, .E = 64, .H = 256, .D = 200},
-        {.name = "A D = 1000", .cell = SG_CELL_LSTM, .L = 1, .E = 64, .H = 256, .D = 1000},
+        {.name = "A both states, 20 classes", A_LSTM, .D = 50, .both = true, .sets = 20, .beside = true},
+        {.name = "A second moment every 8", A_LSTM, .D = 50, .moments = 8, .beside = true},
+        {.name = "A second moment every 1", A_LSTM, .D = 50, .moments = 1, .beside = true},
+        {.name = "A 5 % of origins", A_LSTM, .D = 50, .rate = 0.05},
+        {.name = "A D = 200", A_LSTM, .D = 200},
     };
-    const char *json = NULL, *only = NULL;
+    const char *only = NULL;
     int rounds = 8, cores = omp_get_max_threads();
     for (int i = 1; i + 1 < argc; i += 2) {
-        if (!strcmp(argv[i], "--json"))
-            json = argv[i + 1];
-        else if (!strcmp(argv[i], "--only"))
+        if (!strcmp(argv[i], "--only"))
             only = argv[i + 1];
         else if (!strcmp(argv[i], "--rounds"))
-            rounds = atoi(argv[i + 1]);
+            rounds = atoi(argv[i + 1]) < MOST_ROUNDS ? atoi(argv[i + 1]) : MOST_ROUNDS;
         else if (!strcmp(argv[i], "--cpu"))
             cpu_time = atoi(argv[i + 1]) != 0;
     }
-    FILE *f = json ? fopen(json, "w") : NULL;
-    double gemm[2] = {0, 0};
-    for (int i = 0; i < 5; i++)
-        gemm[0] = fmax(gemm[0], gemm_round(1)), gemm[1] = fmax(gemm[1], gemm_round(cores));
-    printf("kernels %s, %d threads, BLAS sgemm 1024^3: %.1f GF/s on 1 thread, %.1f on %d\n\n", sg_kernels_best()->name,
-           cores, gemm[0] * 1e-9, gemm[1] * 1e-9, cores);
-    printf("%-28s %8s %10s %10s %7s %9s %9s %9s\n", "setting", "threads", "peak GF/s", "tokens/s", "share", "MB",
-           "minimum", "error");
-    if (f)
-        fprintf(f, "{\"isa\": \"%s\", \"gemm\": [%g, %g], \"settings\": [", sg_kernels_best()->name, gemm[0], gemm[1]);
-    for (size_t i = 0, n = 0; i < sizeof settings / sizeof *settings; i++)
+    for (int threads = 1; threads <= cores; threads += cores > 1 ? cores - 1 : 1) {
+        double gemm = 0, peak = 0;
+        for (int i = 0; i < 5; i++)
+            gemm = fmax(gemm, gemm_round(threads)), peak = fmax(peak, peak_round(threads));
+        printf("{\"machine\": \"%s\", \"threads\": %d, \"gemm\": %g, \"peak\": %g}\n", sg_kernels_best()->name, threads,
+               gemm, peak);
+    }
+    for (size_t i = 0; i < sizeof settings / sizeof *settings; i++)
         for (int threads = 1; threads <= cores; threads += cores > 1 ? cores - 1 : 1) {
             const setting *s = &settings[i];
             if (only && strncmp(s->name, only, strlen(only)))
                 continue;
-            result r = measure(s, threads, rounds);
-            double error = threads == 1 ? error_of(s) : NAN;
-            printf("%-28s %8d %10.1f %10.2f %6.1f%% %9.1f %9.1f ", s->name, threads, r.peak * 1e-9, r.rate,
-                   100 * r.share, r.megabytes, r.minimum);
-            printf(isnan(error) ? "\n" : "%9.1e\n", error);
-            fflush(stdout);
-            if (f)
-                fprintf(f, "%s\n{\"setting\": \"%s\", \"threads\": %d, \"peak\": %g, \"tokens_per_second\": %g, "
-                        "\"share\": %g, \"bytes\": %g, \"minimum_bytes\": %g}", n++ ? "," : "", s->name, threads,
-                        r.peak, r.rate, r.share, r.megabytes * 1e6, r.minimum * 1e6);
+            result r = measure(s, &settings[0], threads, s->H > 256 ? (rounds + 1) / 2 : rounds);
+            print_setting(s, threads, &r, threads == 1 ? error_of(s) : NAN);
         }
-    if (f) {
-        fprintf(f, "\n]}\n");
-        if (fclose(f))
-            return 1;
-    }
     return 0;
 }
