@@ -151,7 +151,7 @@ static sg_status measure_memory(const rounds *r, worker *w, size_t model, size_t
     if (!x)
         TRY(sg_fail(err, SG_ENOMEM, "precision: no memory"));
     TRY(sg_forward_new(&twin, r->job->models[model], PORTION, err));
-    for (size_t i = 0; i < PLACES; i++) {
+    for (size_t i = 0; i < PLACES && T >= 2 * PLACES * PORTION; i++) {
         uint64_t at = T / PLACES * i, elsewhere = T / PLACES * (i ? i - 1 : PLACES - 1);
         double most = 1, apart = 1;
         sg_forward_reset(f), sg_forward_reset(twin);
@@ -168,7 +168,7 @@ static sg_status measure_memory(const rounds *r, worker *w, size_t model, size_t
             goto done;
         longest = read > longest ? read : longest;
     }
-    *memory = 2 * longest;
+    *memory = T >= 2 * PLACES * PORTION ? 2 * longest : 0;
 done:
     sg_forward_free(twin);
     sg_free(x);

@@ -51,8 +51,13 @@ static void square(const sg_engine *e, const tail_generation *g, float *const *s
     size_t n = g->strips;
     memset(X, 0, n * n * SG_STRIP * SG_STRIP * sizeof *X);
     for (size_t a = 0; a < n; a++)
-        for (size_t b = 0; b < n; b++)
-            e->kernels->moment(H, strips[b], strips[a], X + (a * n + b) * SG_STRIP * SG_STRIP);
+        for (size_t b = 0; b < n; b++) {
+            float *block = X + (a * n + b) * SG_STRIP * SG_STRIP;
+            e->kernels->moment(H, strips[b], strips[a], block);
+            for (size_t i = 0; a == b && i < SG_STRIP; i++) /* the kernel leaves out what is below the diagonal */
+                for (size_t j = 0; j < i; j++)
+                    block[i * SG_STRIP + j] = block[j * SG_STRIP + i];
+        }
 }
 
 void tail_step(const sg_engine *e, tail_generation *g)
