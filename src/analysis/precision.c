@@ -94,7 +94,7 @@ static sg_status read_portion(const rounds *r, worker *w, uint64_t t, size_t n, 
     sg_status st = SG_OK;
     TRY(sg_stream_read(r->job->stream, t, n, w->steps, err));
     if (r->job->features)
-        TRY(npy_read(r->job->features, t, n, w->features, err));
+        TRY(rows_read(r->job->features, t, n, w->features, err));
 done:
     return st;
 }
