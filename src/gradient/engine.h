@@ -18,7 +18,7 @@ typedef struct {
     size_t window;                /* SG_WINDOW: no pair across multiples of it */
     size_t burn_in; /* pairs with fewer steps than this between the last zero state and t-d: left out */
     size_t second_moment_every; /* Q at one step of so many (sg_engine_moment_due); 0: never; small numbers */
-                                /* shorten the blocks */
+                                /* shorten the blocks of wide embeddings (more than 4 strips) */
     int threads;                  /* 0: all cores */
     uint64_t start;               /* position of the first step in the stream: window and second moment count from 0 */
     size_t long_after;            /* origins older than this to twice this share a basis, see doc/long-windows.md; what
