@@ -2,9 +2,9 @@
  *
  *   bench_analysis [--only NAME] [--rounds N] [--cpu 1]
  *
- *   share = useful flops a second / FMA peak, both the best of several interleaved rounds of this run; useful flops are
- *   those of sg_engine_cost: 4 H^2 E (D-1) a token for an LSTM, ...
- *   beside_A = time beside that of setting A, the median of rounds in which both take turns; with its quartiles */
+ *   share = useful flops a second / FMA peak, both the best of several interleaved rounds of this run; useful
+ *   flops are those of sg_engine_cost: 4 H^2 E (D-1) a token for an LSTM, ... beside_A = time beside that of
+ *   setting A, the median of rounds in which both take turns; with its quartiles */
 #include "../tests/naive_gradient.h"
 
 #include "base/base_internal.h"
@@ -34,8 +34,8 @@ static void die(const sg_error *err)
     exit(1);
 }
 
-/* Seconds: of the clock on the wall, or (--cpu 1) of the processor time of all our threads divided by their number, which
- * tells what the code does when others use the machine too. */
+/* Seconds: of the clock on the wall, or (--cpu 1) of the processor time of all our threads divided by their
+ * number, which tells what the code does when others use the machine too. */
 static bool cpu_time;
 static double seconds(int threads)
 {
@@ -144,7 +144,8 @@ static int ascending(const void *a, const void *b)
     return (x > y) - (x < y);
 }
 
-/* An engine that has gone through so many tokens that its window is full and all its sums have been touched. */
+/* An engine that has gone through so many tokens that its window is full and all its sums have been
+ * touched. */
 typedef struct {
     const setting *s;
     sg_model *m;
@@ -201,14 +202,16 @@ static result measure(const setting *s, const setting *base, int threads, int ro
     }
     size_t P = s->cell == SG_CELL_LSTM ? 2 : 1, states = s->both ? 2 : 1, sets = sg_accum_sets(x.a);
     out.megabytes = (double)(sg_engine_bytes(x.e) + sg_accum_bytes(x.a)) / 1e6;
-    out.minimum = ((double)(P * s->L * s->D * s->H * s->E) * 4 + (double)(states * sets * s->D * s->H * s->E) * 8 +
-                   (s->moments ? (double)(states * sets * s->D * s->E * s->E) * 4 : 0)) / 1e6;
+    out.minimum =
+        ((double)(P * s->L * s->D * s->H * s->E) * 4 + (double)(states * sets * s->D * s->H * s->E) * 8 +
+         (s->moments ? (double)(states * sets * s->D * s->E * s->E) * 4 : 0)) /
+        1e6;
     rig_down(&x);
     return out;
 }
 
-/* Largest difference of a mean from the double reference, of its largest entry, over all delays: the same cell and
- * depth at a size that the reference can do. */
+/* Largest difference of a mean from the double reference, of its largest entry, over all delays: the same
+ * cell and depth at a size that the reference can do. */
 static double error_of(const setting *full)
 {
     setting s = *full;
@@ -220,7 +223,8 @@ static double error_of(const setting *full)
     sg_engine *e = engine_for(&s, m, 2, &a);
     naive *n = naive_new(m, T);
     float x[24 * T];
-    double in[24], *sum = sg_calloc(s.H * s.E, 2 * sizeof *sum), *want = sg_calloc(s.D * s.H * s.E, sizeof *want);
+    double in[24], *sum = sg_calloc(s.H * s.E, 2 * sizeof *sum),
+                   *want = sg_calloc(s.D * s.H * s.E, sizeof *want);
     sg_rng r;
     sg_rng_seed(&r, 2, 2);
     for (size_t i = 0; i < 24 * T; i++)
@@ -260,8 +264,8 @@ static double error_of(const setting *full)
 static void print_setting(const setting *s, int threads, const result *r, double error)
 {
     printf("{\"setting\": \"%s\", \"threads\": %d, \"peak\": %g, \"tokens_per_second\": %g, \"share\": %g, "
-           "\"bytes\": %g, \"minimum_bytes\": %g", s->name, threads, r->peak, r->rate, r->share, r->megabytes * 1e6,
-           r->minimum * 1e6);
+           "\"bytes\": %g, \"minimum_bytes\": %g",
+           s->name, threads, r->peak, r->rate, r->share, r->megabytes * 1e6, r->minimum * 1e6);
     if (!isnan(error))
         printf(", \"error\": %g", error);
     if (s->beside)
@@ -300,8 +304,8 @@ int main(int argc, char **argv)
         double gemm = 0, peak = 0;
         for (int i = 0; i < 5; i++)
             gemm = fmax(gemm, gemm_round(threads)), peak = fmax(peak, peak_round(threads));
-        printf("{\"machine\": \"%s\", \"threads\": %d, \"gemm\": %g, \"peak\": %g}\n", sg_kernels_best()->name, threads,
-               gemm, peak);
+        printf("{\"machine\": \"%s\", \"threads\": %d, \"gemm\": %g, \"peak\": %g}\n",
+               sg_kernels_best()->name, threads, gemm, peak);
     }
     for (size_t i = 0; i < sizeof settings / sizeof *settings; i++)
         for (int threads = 1; threads <= cores; threads += cores > 1 ? cores - 1 : 1) {

@@ -1,12 +1,14 @@
 /* bench_long - a long window with shared bases beside plain forward accumulation.
  *
- *   bench_long [--json FILE] [--model MODEL --text TEXT] [--delays D] [--tokens N] [--after A] [--tolerance X]
+ *   bench_long [--json FILE] [--model MODEL --text TEXT] [--delays D] [--tokens N] [--after A] [--tolerance
+ *   X]
  *              [--threads T] [--both] [--alone] [--alpha X]
  *
- * Without a model: an LSTM of the paper's size (E = 64, H = 256) made up so that it remembers about as trained ones do: the
- * time constants of its units fall off by a power law, the share of those above x tokens is x^-1.5 (--alpha). Prints tokens
- * a second of both ways behind a full window (--alone: of the shared bases only), the largest difference of any delay's sum, of
- * that sum's largest entry, and what the engine itself estimates. */
+ * Without a model: an LSTM of the paper's size (E = 64, H = 256) made up so that it remembers about as
+ * trained ones do: the time constants of its units fall off by a power law, the share of those above x tokens
+ * is x^-1.5 (--alpha). Prints tokens a second of both ways behind a full window (--alone: of the shared bases
+ * only), the largest difference of any delay's sum, of that sum's largest entry, and what the engine itself
+ * estimates. */
 #include "gradient/engine.h"
 
 #include "base/base_internal.h"
@@ -44,7 +46,8 @@ static double seconds(clockid_t clock)
     return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
 }
 
-static result run(const sg_model *m, const sg_step *steps, const float *features, const settings *x, size_t after)
+static result run(const sg_model *m, const sg_step *steps, const float *features, const settings *x,
+                  size_t after)
 {
     sg_error err;
     sg_engine *e = NULL;
@@ -59,7 +62,8 @@ static result run(const sg_model *m, const sg_step *steps, const float *features
     if (sg_engine_run(e, steps, features, n, true, r.sums, &err) != SG_OK) /* until the window is full */
         die(err.msg);
     double wall = seconds(CLOCK_MONOTONIC), processor = seconds(CLOCK_PROCESS_CPUTIME_ID);
-    if (sg_engine_run(e, steps + n, features ? features + n * E : NULL, x->tokens, true, r.sums, &err) != SG_OK)
+    if (sg_engine_run(e, steps + n, features ? features + n * E : NULL, x->tokens, true, r.sums, &err) !=
+        SG_OK)
         die(err.msg);
     r.wall = seconds(CLOCK_MONOTONIC) - wall, r.processor = seconds(CLOCK_PROCESS_CPUTIME_ID) - processor;
     if (sg_engine_flush(e, r.sums, &err) != SG_OK)
@@ -107,8 +111,10 @@ static sg_step *read_text(const sg_model *m, const char *path, size_t n)
     return steps;
 }
 
-/* Of the largest entry of each delay's sum: the largest difference over all delays; of the Frobenius norm: the estimate. */
-static double compare(const sg_accum *a, const sg_accum *b, size_t D, size_t size, size_t state, bool show, double *estimate)
+/* Of the largest entry of each delay's sum: the largest difference over all delays; of the Frobenius norm:
+ * the estimate. */
+static double compare(const sg_accum *a, const sg_accum *b, size_t D, size_t size, size_t state, bool show,
+                      double *estimate)
 {
     double *x = sg_calloc(size, sizeof *x), *y = sg_calloc(size, sizeof *y), worst = 0;
     *estimate = 0;
@@ -129,8 +135,8 @@ static double compare(const sg_accum *a, const sg_accum *b, size_t D, size_t siz
         }
         *estimate = fmax(*estimate, error), worst = fmax(worst, most / scale);
         if (show && ((d & (d - 1)) == 0 || d + 1 == D))
-            printf("delay %4zu: largest entry of the mean %.2e, difference %.1e of it, estimated %.1e\n", d, scale / pairs,
-                   most / scale, error);
+            printf("delay %4zu: largest entry of the mean %.2e, difference %.1e of it, estimated %.1e\n", d,
+                   scale / pairs, most / scale, error);
     }
     sg_free(x);
     sg_free(y);
@@ -201,26 +207,32 @@ int main(int argc, char **argv)
         return 0;
     }
     result slow = run(m, steps, features, &x, 0);
-    double estimate, worst = compare(slow.sums, fast.sums, x.delays, H * s->embedding, 0, true, &estimate), other = 0;
+    double estimate, worst = compare(slow.sums, fast.sums, x.delays, H * s->embedding, 0, true, &estimate),
+                     other = 0;
     if (x.both)
         worst = fmax(worst, compare(slow.sums, fast.sums, x.delays, H * s->embedding, 1, false, &other));
     estimate = fmax(estimate, other);
-    double tokens = (double)x.tokens, mean = fast.shared ? 64.0 * (double)fast.directions / (double)fast.shared : 0;
+    double tokens = (double)x.tokens,
+           mean = fast.shared ? 64.0 * (double)fast.directions / (double)fast.shared : 0;
     int threads = x.threads ? x.threads : omp_get_max_threads();
-    printf("%s, D = %zu, %d threads: %.1f tokens/s, plain %.1f, ratio %.1f (processor time: %.1f); %.1f directions for 64 "
-           "origins; worst difference %.1e, estimated %.1e\n", x.model ? x.model : "made-up LSTM", x.delays,
-           threads, tokens / fast.wall, tokens / slow.wall, slow.wall / fast.wall, slow.processor / fast.processor, mean,
-           worst, estimate);
+    printf(
+        "%s, D = %zu, %d threads: %.1f tokens/s, plain %.1f, ratio %.1f (processor time: %.1f); %.1f directions for 64 "
+        "origins; worst difference %.1e, estimated %.1e\n",
+        x.model ? x.model : "made-up LSTM", x.delays, threads, tokens / fast.wall, tokens / slow.wall,
+        slow.wall / fast.wall, slow.processor / fast.processor, mean, worst, estimate);
     FILE *f = x.json ? fopen(x.json, "w") : NULL;
     if (x.json && !f)
         die("the JSON file cannot be written");
     if (f)
-        fprintf(f, "{\"benchmark\": \"long window\", \"model\": \"%s\", \"embedding\": %zu, \"hidden\": %zu, \"layers\": %zu, "
-                "\"delays\": %zu, \"long_after\": %zu, \"tolerance\": %g, \"threads\": %d, \"tokens_per_second\": %.4g, "
-                "\"plain_tokens_per_second\": %.4g, \"ratio\": %.4g, \"ratio_processor_time\": %.4g, \"directions_per_64\": "
-                "%.4g, \"worst_difference\": %.3g, \"estimated_difference\": %.3g}\n", x.model ? "trained" : "made up",
-                s->embedding, H, s->layers, x.delays, x.after, x.tolerance, threads, tokens / fast.wall, tokens / slow.wall,
-                slow.wall / fast.wall, slow.processor / fast.processor, mean, worst, estimate);
+        fprintf(
+            f,
+            "{\"benchmark\": \"long window\", \"model\": \"%s\", \"embedding\": %zu, \"hidden\": %zu, \"layers\": %zu, "
+            "\"delays\": %zu, \"long_after\": %zu, \"tolerance\": %g, \"threads\": %d, \"tokens_per_second\": %.4g, "
+            "\"plain_tokens_per_second\": %.4g, \"ratio\": %.4g, \"ratio_processor_time\": %.4g, \"directions_per_64\": "
+            "%.4g, \"worst_difference\": %.3g, \"estimated_difference\": %.3g}\n",
+            x.model ? "trained" : "made up", s->embedding, H, s->layers, x.delays, x.after, x.tolerance,
+            threads, tokens / fast.wall, tokens / slow.wall, slow.wall / fast.wall,
+            slow.processor / fast.processor, mean, worst, estimate);
     if (f && fclose(f))
         die("the JSON file cannot be written");
     sg_accum_free(fast.sums);

@@ -2,8 +2,9 @@
  *
  *   bench_train [THREADS [SECONDS [SETTING]]]
  *
- * Times what an epoch is made of: window (forward, loss, backward), gradient norm, step of SGD, on random words, with
- * dropout 0.5. flops counts products only: 3 * 2 * (V H_L + sum of 4 H (N + H)) a token, forward and twice back. */
+ * Times what an epoch is made of: window (forward, loss, backward), gradient norm, step of SGD, on random
+ * words, with dropout 0.5. flops counts products only: 3 * 2 * (V H_L + sum of 4 H (N + H)) a token, forward
+ * and twice back. */
 #include "base/base_internal.h"
 #include "linalg/linalg.h"
 #include "train/bptt.h"
@@ -18,7 +19,8 @@ typedef struct {
     size_t V, E, H, L, T, B;
 } setting;
 
-static const setting settings[] = {{"paper", 10000, 64, 256, 1, 50, 20}, {"650x2", 10000, 650, 650, 2, 50, 20}};
+static const setting settings[] = {{"paper", 10000, 64, 256, 1, 50, 20},
+                                   {"650x2", 10000, 650, 650, 2, 50, 20}};
 
 static sg_model *make(const setting *s)
 {
@@ -50,7 +52,8 @@ static int time_one(const setting *s, int threads, double seconds)
     sg_stepper *o = NULL;
     sg_model *m = make(s);
     size_t rows = s->T * s->B, n_words, windows = 0;
-    if (!m || sg_bptt_new(&b, m, s->T, s->B, threads, NULL) || sg_stepper_new(&o, m, SG_SGD, false, threads, NULL))
+    if (!m || sg_bptt_new(&b, m, s->T, s->B, threads, NULL) ||
+        sg_stepper_new(&o, m, SG_SGD, false, threads, NULL))
         return 1;
     float *gradient = sg_calloc(sg_model_block_size(m), sizeof *gradient);
     int32_t *ids = sg_calloc(rows + s->B, sizeof *ids);

@@ -42,11 +42,13 @@ typedef struct {
     int (*run)(int argc, char **argv); /* argv[0] is the command's name */
 } command;
 
-/* Options and operands in any order, --opt VALUE and --opt=VALUE, -o VALUE and -oVALUE, `--` ends options. Operands
- * are left in argv[0..*n_operands). The table ends with a NULL name; --help, --quiet and --json are the caller's to
- * list if it has them (--help is always known). Returns -1 to go on, otherwise the exit code to leave with (help
- * printed: 0; misuse told on stderr: 2). min/max operands are checked; max 0: any number. */
-int parse_options(const command *c, const option *table, int *argc, char **argv, int min_operands, int max_operands);
+/* Options and operands in any order, --opt VALUE and --opt=VALUE, -o VALUE and -oVALUE, `--` ends options.
+ * Operands are left in argv[0..*n_operands). The table ends with a NULL name; --help, --quiet and --json are
+ * the caller's to list if it has them (--help is always known). Returns -1 to go on, otherwise the exit code
+ * to leave with (help printed: 0; misuse told on stderr: 2). min/max operands are checked; max 0: any
+ * number. */
+int parse_options(const command *c, const option *table, int *argc, char **argv, int min_operands,
+                  int max_operands);
 void print_help(FILE *f, const command *c, const option *table);
 void option_list_free(option_list *l);
 
@@ -54,11 +56,12 @@ void option_list_free(option_list *l);
 int fail(sg_status st, const sg_error *err);
 int misuse(const char *format, ...) __attribute__((format(printf, 1, 2)));
 
-/* -1: go on. Otherwise 2, and it was said that `output` is the same file (by name or link) as one of the n inputs, or
- * lies in one that is a folder. Call it for every output, with every input and every earlier output. NULLs are fine. */
+/* -1: go on. Otherwise 2, and it was said that `output` is the same file (by name or link) as one of the n
+ * inputs, or lies in one that is a folder. Call it for every output, with every input and every earlier
+ * output. NULLs are fine. */
 int refuse_overwriting(const char *output, const char *const *inputs, size_t n);
-/* The same for files named within the texts of an option (lexicon:FILE,groups=FILE; NAME=FILE-FILE): every part that
- * follows one of : = , - and ends before one or at the end. */
+/* The same for files named within the texts of an option (lexicon:FILE,groups=FILE; NAME=FILE-FILE): every
+ * part that follows one of : = , - and ends before one or at the end. */
 int refuse_overwriting_parts(const char *output, const option_list *texts);
 
 /* ---- progress ---- */
@@ -67,8 +70,8 @@ typedef struct {
     double last;
     bool drawn;
 } progress_line;
-/* A bar with rate and ETA on a terminal, a line now and then otherwise, nothing when quiet. Stops at SIGINT/SIGTERM
- * (interrupted() then tells the signal). */
+/* A bar with rate and ETA on a terminal, a line now and then otherwise, nothing when quiet. Stops at
+ * SIGINT/SIGTERM (interrupted() then tells the signal). */
 sg_monitor progress_monitor(progress_line *p, bool quiet);
 void progress_done(progress_line *p);
 int interrupted(void);
@@ -80,17 +83,23 @@ typedef struct {
     double forget_bias;
 } model_options;
 /* Rows for a command's option table; all are about models trained elsewhere. */
-#define MODEL_OPTIONS(m)                                                                                              \
-    {"vocab", 0, OPT_STRING, &(m).vocab, "FILE", "foreign model: its words, one a line in id order, or JSON", 0, 0},     \
-        {"map", 0, OPT_LIST, &(m).maps, "ROLE=TENSOR", "foreign model: this tensor plays this role (repeatable)", 0, 0}, \
-        {"ignore", 0, OPT_LIST, &(m).ignore, "TENSOR", "foreign model: this tensor has no part in it (repeatable)", 0, 0}, \
-        {"unit", 0, OPT_STRING, &(m).unit, "word|char", "foreign model: what its tokens are (default: see the words)", 0, 0}, \
-        {"cell", 0, OPT_STRING, &(m).cell, "NAME", "foreign model: lstm, gru, gru-reset-first, rnn, rnn-relu", 0, 0},      \
-        {"output-activation", 0, OPT_STRING, &(m).output, "NAME",                                                     \
-         "foreign model: linear, relu or tanh before the decoder", 0, 0},                                             \
-    {                                                                                                                 \
-        "forget-bias", 0, OPT_REAL, &(m).forget_bias, "X", "foreign model: added to the forget gate (raw kernels)", 0, 0 \
-    }
+/* clang-format off */
+#define MODEL_OPTIONS(m)                                                                                      \
+    {"vocab", 0, OPT_STRING, &(m).vocab, "FILE",                                                              \
+     "foreign model: its words, one a line in id order, or JSON", 0, 0},                                      \
+    {"map", 0, OPT_LIST, &(m).maps, "ROLE=TENSOR",                                                            \
+     "foreign model: this tensor plays this role (repeatable)", 0, 0},                                        \
+    {"ignore", 0, OPT_LIST, &(m).ignore, "TENSOR",                                                            \
+     "foreign model: this tensor has no part in it (repeatable)", 0, 0},                                      \
+    {"unit", 0, OPT_STRING, &(m).unit, "word|char",                                                           \
+     "foreign model: what its tokens are (default: see the words)", 0, 0},                                    \
+    {"cell", 0, OPT_STRING, &(m).cell, "NAME",                                                                \
+     "foreign model: lstm, gru, gru-reset-first, rnn, rnn-relu", 0, 0},                                       \
+    {"output-activation", 0, OPT_STRING, &(m).output, "NAME",                                                 \
+     "foreign model: linear, relu or tanh before the decoder", 0, 0},                                         \
+    {"forget-bias", 0, OPT_REAL, &(m).forget_bias, "X",                                                       \
+     "foreign model: added to the forget gate (raw kernels)", 0, 0}
+/* clang-format on */
 /* -1, or the exit code of a misuse. Then sg_model_load(&m, path, cfg, ...). Borrows from o. */
 int import_config_from(sg_import_config *cfg, const model_options *o);
 void model_options_free(model_options *o);
@@ -98,7 +107,8 @@ void model_options_free(model_options *o);
 /* ---- runs (analyze, merge, track) ---- */
 /* Table, curves and law of decay of a run file on stdout; the exit code. */
 int print_summary(const char *run_path, bool ascii);
-/* --property NAME=...: -1 and an array that ends with a NULL name (free_properties frees it), or the exit code. */
+/* --property NAME=...: -1 and an array that ends with a NULL name (free_properties frees it), or the exit
+ * code. */
 int read_properties(const option_list *given, sg_property **out);
 void free_properties(sg_property *p);
 

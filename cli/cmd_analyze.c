@@ -10,7 +10,8 @@
 
 typedef struct {
     sg_analysis_config cfg;
-    const char *output, *state, *layer, *handling, *normalize, *covariance, *part, *baseline, *gram, *format, *long_after;
+    const char *output, *state, *layer, *handling, *normalize, *covariance, *part, *baseline, *gram, *format,
+        *long_after;
     option_list classes, properties;
     model_options model;
     bool no_eos, quiet, ascii;
@@ -19,11 +20,12 @@ typedef struct {
     char *command;
 } settings;
 
-/* Options that change what is printed or how fast, not what is found: two runs that differ in them alone are the same. */
+/* Options that change what is printed or how fast, not what is found: two runs that differ in them alone are
+ * the same. */
 static bool is_neutral(const char *arg, bool *takes_value)
 {
-    static const char *const valued[] = {"--output", "-o", "--threads", "--checkpoint", "--checkpoint-minutes", "--csv",
-                                         "--part"};
+    static const char *const valued[] = {
+        "--output", "-o", "--threads", "--checkpoint", "--checkpoint-minutes", "--csv", "--part"};
     static const char *const flags[] = {"--quiet", "-q", "--ascii"};
     *takes_value = false;
     for (size_t i = 0; i < sizeof flags / sizeof *flags; i++)
@@ -57,8 +59,9 @@ static char *command_text(int argc, char **argv)
             continue;
         }
         *p++ = ' ';
-        bool plain = argv[i][0] && !argv[i][strspn(argv[i], "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
-                                                            "0123456789-_=+:,./%@")];
+        bool plain =
+            argv[i][0] && !argv[i][strspn(argv[i], "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
+                                                   "0123456789-_=+:,./%@")];
         if (!plain)
             *p++ = '\'';
         for (const char *c = argv[i]; *c; c++)
@@ -113,7 +116,8 @@ static int interpret_words(settings *s)
     c->block_gram = (sg_gram_policy)i;
     c->long_after = strcmp(s->long_after, "auto") ? SG_LONG_NEVER : 0;
     if (c->long_after && strcmp(s->long_after, "never") && !whole_number(s->long_after, &c->long_after))
-        return misuse("analyze: --long-after: expected a number of tokens, auto or never, found '%s'", s->long_after);
+        return misuse("analyze: --long-after: expected a number of tokens, auto or never, found '%s'",
+                      s->long_after);
     if (s->layer && strcmp(s->layer, "all") && !whole_number(s->layer, &c->layer))
         return misuse("analyze: --layer: expected a number from 1 (lowest) or all, found '%s'", s->layer);
     if (s->layer && !strcmp(s->layer, "all"))
@@ -123,13 +127,14 @@ static int interpret_words(settings *s)
     else if (!strncmp(s->handling, "window:", 7) && whole_number(s->handling + 7, &c->window))
         c->handling = SG_WINDOW;
     else if (strcmp(s->handling, "carry"))
-        return misuse("analyze: --state-handling: expected carry, reset or window:N, found '%s'", s->handling);
+        return misuse("analyze: --state-handling: expected carry, reset or window:N, found '%s'",
+                      s->handling);
     if (s->baseline && strcmp(s->baseline, "untrained"))
         return misuse("analyze: --baseline: expected untrained, found '%s'", s->baseline);
     c->untrained_baseline = s->baseline != NULL;
     int used = 0;
-    if (s->part && (sscanf(s->part, "%zu/%zu%n", &c->part, &c->parts, &used) != 2 || s->part[used] || !c->part ||
-                    c->part > c->parts))
+    if (s->part && (sscanf(s->part, "%zu/%zu%n", &c->part, &c->parts, &used) != 2 || s->part[used] ||
+                    !c->part || c->part > c->parts))
         return misuse("analyze: --part: expected I/N with I from 1 to N, found '%s'", s->part);
     return -1;
 }
@@ -143,7 +148,8 @@ int read_properties(const option_list *given, sg_property **out)
         char *text = strdup(given->items[i]), *equals = text ? strchr(text, '=') : NULL;
         if (!equals || equals == text || !equals[1]) {
             free(text);
-            return misuse("--property: expected NAME=A-B, NAME=PAIRS or NAME=VECTOR.npy, found '%s'", given->items[i]);
+            return misuse("--property: expected NAME=A-B, NAME=PAIRS or NAME=VECTOR.npy, found '%s'",
+                          given->items[i]);
         }
         *equals = 0;
         (*out)[i] = (sg_property){text, equals + 1, NULL};
@@ -158,7 +164,8 @@ void free_properties(sg_property *p)
     free(p);
 }
 
-/* Feature rows have no words: a corpus of one token a line stands for them, so that labels can be aligned with it. */
+/* Feature rows have no words: a corpus of one token a line stands for them, so that labels can be aligned
+ * with it. */
 static sg_status made_up_corpus(settings *s, uint64_t rows, sg_error *err)
 {
     const char *folder = getenv("TMPDIR");
@@ -178,13 +185,15 @@ static sg_status made_up_corpus(settings *s, uint64_t rows, sg_error *err)
     return bad ? SG_EIO : SG_OK;
 }
 
-static sg_status open_corpus(settings *s, const sg_model *m, int argc, char **argv, sg_classes **k, sg_stream **stream,
-                             const sg_monitor *monitor, sg_error *err)
+static sg_status open_corpus(settings *s, const sg_model *m, int argc, char **argv, sg_classes **k,
+                             sg_stream **stream, const sg_monitor *monitor, sg_error *err)
 {
     const sg_model_shape *shape = sg_model_get_shape(m);
     static const char *const formats[] = {"auto", "text", "conllu", "tagged"};
     const char *rows_path = NULL;
-    sg_corpus_config corpus = {.paths = (const char *const *)argv + 1, .n_paths = (size_t)argc - 1, .unit = shape->unit,
+    sg_corpus_config corpus = {.paths = (const char *const *)argv + 1,
+                               .n_paths = (size_t)argc - 1,
+                               .unit = shape->unit,
                                .eos = shape->eos && !s->no_eos};
     sg_status st = SG_OK;
     for (int i = 0; i < 4; i++)
@@ -197,7 +206,8 @@ static sg_status open_corpus(settings *s, const sg_model *m, int argc, char **ar
         if (st == SG_OK)
             st = made_up_corpus(s, rows, err);
         rows_path = s->words;
-        corpus = (sg_corpus_config){.paths = &rows_path, .n_paths = 1, .format = SG_FORMAT_TEXT, .unit = SG_UNIT_WORD};
+        corpus = (sg_corpus_config){
+            .paths = &rows_path, .n_paths = 1, .format = SG_FORMAT_TEXT, .unit = SG_UNIT_WORD};
     }
     if (st == SG_OK)
         st = sg_classes_new(k, s->classes.items, s->classes.n, sg_model_vocab(m), err);
@@ -222,7 +232,8 @@ static void print_forecast(const settings *s, const sg_model *m, const sg_stream
     if (s->quiet || sg_analysis_forecast(&e, &s->cfg, m, stream, k, NULL) != SG_OK)
         return;
     const sg_stream_counts *n = sg_stream_info(stream);
-    fprintf(stderr, "%ju tokens (%.1f %% unknown", (uintmax_t)n->tokens, 100 * (double)n->unknown / (double)n->tokens);
+    fprintf(stderr, "%ju tokens (%.1f %% unknown", (uintmax_t)n->tokens,
+            100 * (double)n->unknown / (double)n->tokens);
     if (s->classes.n)
         fprintf(stderr, ", %.1f %% in no class", 100 * (double)n->unclassed / (double)n->tokens);
     fputs("), ", stderr);
@@ -307,7 +318,12 @@ static int work(settings *s, int argc, char **argv)
 
 static int run(int argc, char **argv)
 {
-    settings s = {.handling = "carry", .normalize = "covariance", .covariance = "types", .gram = "auto", .format = "auto", .long_after = "auto"};
+    settings s = {.handling = "carry",
+                  .normalize = "covariance",
+                  .covariance = "types",
+                  .gram = "auto",
+                  .format = "auto",
+                  .long_after = "auto"};
     sg_analysis_defaults(&s.cfg, NULL);
     s.command = command_text(argc, argv);
     s.cfg.command = s.command;
@@ -318,40 +334,56 @@ static int run(int argc, char **argv)
         {"state", 's', OPT_STRING, &s.state, "STATE", "cell (default for LSTM), hidden or both", 0, 0},
         {"layer", 'l', OPT_STRING, &s.layer, "N|all", "1 = lowest (default: the top one)", 0, 0},
         {"classes", 'c', OPT_LIST, &s.classes, "SPEC",
-         "upos, xpos, feats, tags, tags:FILE, lexicon:FILE, frequency, words:FILE; each with ,groups=FILE (repeatable)", 0, 0},
+         "upos, xpos, feats, tags, tags:FILE, lexicon:FILE, frequency, words:FILE; each with ,groups=FILE (repeatable)",
+         0, 0},
         {"property", 'p', OPT_LIST, &s.properties, "NAME=A-B",
          "classes, word lists or files of words; or NAME=PAIRS, NAME=VECTOR.npy (repeatable)", 0, 0},
         {"format", 0, OPT_STRING, &s.format, "FORMAT", "auto (by extension), text, conllu or tagged", 0, 0},
-        {"no-eos", 0, OPT_FLAG, &s.no_eos, NULL, "no <eos> at line ends (default: as the model was trained)", 0, 0},
+        {"no-eos", 0, OPT_FLAG, &s.no_eos, NULL, "no <eos> at line ends (default: as the model was trained)",
+         0, 0},
         {"state-handling", 0, OPT_STRING, &s.handling, "HOW",
          "carry (default), reset: zero at sentence starts, window:N: no pair across a multiple of N", 0, 0},
-        {"burn-in", 0, OPT_SIZE, &c->burn_in, "B", "leave out words read fewer than B steps after a zero state (0)", 0, 0},
-        {"normalize", 0, OPT_STRING, &s.normalize, "HOW", "covariance (of the embeddings, default) or none", 0, 0},
-        {"covariance", 0, OPT_STRING, &s.covariance, "OVER", "types: every word once (default); tokens: by frequency", 0, 0},
-        {"ridge", 0, OPT_REAL, &c->ridge, "X", "add X of the mean variance to the covariance's diagonal (0)", 0, 1e6},
-        {"sample", 0, OPT_U64, &c->sample, "N", "draw N origins, evenly over classes, instead of taking all", 1, 1e15},
+        {"burn-in", 0, OPT_SIZE, &c->burn_in, "B",
+         "leave out words read fewer than B steps after a zero state (0)", 0, 0},
+        {"normalize", 0, OPT_STRING, &s.normalize, "HOW", "covariance (of the embeddings, default) or none",
+         0, 0},
+        {"covariance", 0, OPT_STRING, &s.covariance, "OVER",
+         "types: every word once (default); tokens: by frequency", 0, 0},
+        {"ridge", 0, OPT_REAL, &c->ridge, "X", "add X of the mean variance to the covariance's diagonal (0)",
+         0, 1e6},
+        {"sample", 0, OPT_U64, &c->sample, "N", "draw N origins, evenly over classes, instead of taking all",
+         1, 1e15},
         {"precision", 0, OPT_REAL, &c->precision, "P",
          "draw origins until sigma_1 of each class at delays 0 .. 20 has a relative standard error of at most P; if blocks of "
-         "the corpus differ more than that, until sampling adds at most P and at most half of the error", 1e-6, 0.999},
-        {"blocks", 'b', OPT_SIZE, &c->blocks, "B", "parts of the corpus that intervals come from (20, at least)", 1, 10000},
-        {"baseline", 0, OPT_STRING, &s.baseline, "untrained", "analyse an untrained copy of the model too", 0, 0},
+         "the corpus differ more than that, until sampling adds at most P and at most half of the error",
+         1e-6, 0.999},
+        {"blocks", 'b', OPT_SIZE, &c->blocks, "B",
+         "parts of the corpus that intervals come from (20, at least)", 1, 10000},
+        {"baseline", 0, OPT_STRING, &s.baseline, "untrained", "analyse an untrained copy of the model too", 0,
+         0},
         {"second-moment-every", 0, OPT_SIZE, &c->second_moment_every, "K",
-         "second moment at one step of K (default: at all on small corpora, else so that it is cheap)", 1, 1e9},
+         "second moment at one step of K (default: at all on small corpora, else so that it is cheap)", 1,
+         1e9},
         {"long-after", 0, OPT_STRING, &s.long_after, "N|auto|never",
-         "words read more than N to 2N steps ago share bases: for hundreds of delays (auto: 64 from 256 delays on)", 0, 0},
+         "words read more than N to 2N steps ago share bases: for hundreds of delays (auto: 64 from 256 delays on)",
+         0, 0},
         {"long-tolerance", 0, OPT_REAL, &c->long_tolerance, "X",
-         "what a basis may drop of a gradient's norm (1e-6); mean_gradient_error in the run file tells what it cost", 1e-12,
-         0.1},
+         "what a basis may drop of a gradient's norm (1e-6); mean_gradient_error in the run file tells what it cost",
+         1e-12, 0.1},
         {"block-gram", 0, OPT_STRING, &s.gram, "auto|yes|no",
          "store what intervals of later properties need (track); auto: if below 512 MiB", 0, 0},
         {"inputs", 0, OPT_STRING, &c->features_path, "FILE.npy",
-         "rows of features instead of words, for models without embedding; classes by tags:FILE, a label a line", 0, 0},
-        {"part", 0, OPT_STRING, &s.part, "I/N", "only part I of N of the corpus; stategrad merge joins the parts", 0, 0},
+         "rows of features instead of words, for models without embedding; classes by tags:FILE, a label a line",
+         0, 0},
+        {"part", 0, OPT_STRING, &s.part, "I/N",
+         "only part I of N of the corpus; stategrad merge joins the parts", 0, 0},
         {"checkpoint", 0, OPT_STRING, &c->checkpoint, "FILE",
          "save now and then, and go on from there when the same command is run again", 0, 0},
         {"checkpoint-minutes", 0, OPT_REAL, &c->checkpoint_minutes, "M", "how often (5)", 0, 1e6},
-        {"csv", 0, OPT_STRING, &c->csv_path, "FILE", "also a tidy table: state, class, delay, quantity, value, low, high", 0, 0},
-        {"seed", 0, OPT_U64, &c->seed, "N", "of sampling, random references and the untrained copy (1)", 0, 9e18},
+        {"csv", 0, OPT_STRING, &c->csv_path, "FILE",
+         "also a tidy table: state, class, delay, quantity, value, low, high", 0, 0},
+        {"seed", 0, OPT_U64, &c->seed, "N", "of sampling, random references and the untrained copy (1)", 0,
+         9e18},
         {"threads", 't', OPT_INT, &c->threads, "N", "all cores; the result does not depend on it", 0, 1024},
         MODEL_OPTIONS(s.model),
         {"ascii", 0, OPT_FLAG, &s.ascii, NULL, "no Unicode in the summary", 0, 0},
@@ -393,9 +425,11 @@ static int run(int argc, char **argv)
 
 const command cmd_analyze = {
     "analyze", "MODEL CORPUS...", "state gradients of a corpus, averaged: the main job",
-    "How far does a small change of a word's embedding move the state d steps later? Exact gradients of the state with\n"
-    "respect to every word read 0 .. D-1 steps before, averaged over the corpus and over classes of words; their singular\n"
-    "values and directions, with 95 % intervals from blocks of the corpus; written as NetCDF, which xarray reads. Examples:\n"
+    "How far does a small change of a word's embedding move the state d steps later? Exact gradients of\n"
+    "the state with respect to every word read 0 .. D-1 steps before, averaged over the corpus and over\n"
+    "classes of words; their singular values and directions, with 95 % intervals from blocks of the\n"
+    "corpus; written as NetCDF, which xarray reads. Examples:\n"
     "  stategrad analyze model.safetensors valid.txt --classes frequency -o run.nc\n"
-    "  stategrad analyze model.safetensors brown.txt --format tagged --classes tags --property number=NNS-NN -o run.nc",
+    "  stategrad analyze model.safetensors brown.txt --format tagged --classes tags \\\n"
+    "      --property number=NNS-NN -o run.nc",
     run};

@@ -13,19 +13,21 @@ static const char *kind_name(sg_state_kind kind)
 
 static void print_json(const sg_check_result *r, const sg_check_config *cfg, uint64_t tokens)
 {
-    printf("{\"pass\": %s, \"tests\": %zu, \"failed\": %zu, \"steps\": %zu, \"delays\": %zu, \"draws\": %zu, \"seed\": %llu, "
-           "\"corpus_tokens\": %llu, \"results\": [",
-           r->failed ? "false" : "true", r->n, r->failed, cfg->steps, cfg->delays, cfg->draws,
-           (unsigned long long)cfg->seed, (unsigned long long)tokens);
+    printf(
+        "{\"pass\": %s, \"tests\": %zu, \"failed\": %zu, \"steps\": %zu, \"delays\": %zu, \"draws\": %zu, \"seed\": %llu, "
+        "\"corpus_tokens\": %llu, \"results\": [",
+        r->failed ? "false" : "true", r->n, r->failed, cfg->steps, cfg->delays, cfg->draws,
+        (unsigned long long)cfg->seed, (unsigned long long)tokens);
     for (size_t i = 0; i < r->n; i++) {
         const sg_check_row *row = &r->rows[i];
         char worst[32] = "null";
         if (isfinite(row->worst))
             snprintf(worst, sizeof worst, "%.3g", row->worst);
-        printf("%s{\"test\": \"%s\", \"layer\": %zu, \"state\": \"%s\", \"largest_relative_difference\": %s, \"limit\": %g, "
-               "\"at_step\": %zu, \"at_delay\": %zu, \"pass\": %s}",
-               i ? ", " : "", row->test, row->layer, kind_name(row->kind), worst, row->limit, row->t, row->d,
-               row->pass ? "true" : "false");
+        printf(
+            "%s{\"test\": \"%s\", \"layer\": %zu, \"state\": \"%s\", \"largest_relative_difference\": %s, \"limit\": %g, "
+            "\"at_step\": %zu, \"at_delay\": %zu, \"pass\": %s}",
+            i ? ", " : "", row->test, row->layer, kind_name(row->kind), worst, row->limit, row->t, row->d,
+            row->pass ? "true" : "false");
     }
     puts("]}");
 }
@@ -46,9 +48,10 @@ static void print_table(const sg_check_result *r)
         for (size_t i = 0; i < r->n; i++) {
             const sg_check_row *row = &r->rows[i];
             if (!strcmp(row->test, meanings[m].test))
-                printf("  layer %zu %-6s  largest relative difference %8.1e (limit %.0e, step %zu, delay %zu)  %s\n",
-                       row->layer, kind_name(row->kind), row->worst, row->limit, row->t, row->d,
-                       row->pass ? "PASS" : "FAIL");
+                printf(
+                    "  layer %zu %-6s  largest relative difference %8.1e (limit %.0e, step %zu, delay %zu)  %s\n",
+                    row->layer, kind_name(row->kind), row->worst, row->limit, row->t, row->d,
+                    row->pass ? "PASS" : "FAIL");
         }
     }
     if (r->failed)
@@ -64,14 +67,16 @@ static sg_status open_corpus(sg_stream **tokens, const sg_model *m, char **paths
     sg_corpus_config corpus = {.paths = (const char *const *)paths, .n_paths = (size_t)n, .format = format,
                                .unit = shape->unit, .eos = shape->eos};
     if (!sg_model_vocab(m)) {
-        snprintf(err->msg, sizeof err->msg, "check: the model reads feature vectors: a corpus of words does not fit it");
+        snprintf(err->msg, sizeof err->msg,
+                 "check: the model reads feature vectors: a corpus of words does not fit it");
         return SG_EINVAL;
     }
     return sg_stream_new(tokens, &corpus, sg_model_vocab(m), NULL, monitor, err);
 }
 
-static int check_and_print(const char *model, char **paths, int n, sg_format format, const sg_check_config *cfg,
-                           const sg_import_config *import, bool json, const sg_monitor *monitor)
+static int check_and_print(const char *model, char **paths, int n, sg_format format,
+                           const sg_check_config *cfg, const sg_import_config *import, bool json,
+                           const sg_monitor *monitor)
 {
     sg_error err = {""};
     sg_model *m = NULL;
@@ -102,10 +107,12 @@ static int run(int argc, char **argv)
     bool json = false, quiet = false;
     const option table[] = {
         {"steps", 0, OPT_SIZE, &cfg.steps, "N", "tokens read (30)", 2, 100000},
-        {"delays", 'D', OPT_SIZE, &cfg.delays, "D", "delays carried, at most as many as steps (16)", 1, 100000},
+        {"delays", 'D', OPT_SIZE, &cfg.delays, "D", "delays carried, at most as many as steps (16)", 1,
+         100000},
         {"draws", 0, OPT_SIZE, &cfg.draws, "N", "random times, delays and directions a test (12)", 1, 100000},
         {"seed", 0, OPT_U64, &cfg.seed, "N", "of tokens, times and directions (1)", 0, 0},
-        {"format", 0, OPT_STRING, &format, "FORMAT", "of the corpus: auto (by extension), text, conllu or tagged", 0, 0},
+        {"format", 0, OPT_STRING, &format, "FORMAT",
+         "of the corpus: auto (by extension), text, conllu or tagged", 0, 0},
         {"threads", 0, OPT_INT, &cfg.threads, "N", "all cores", 0, 1024},
         {"json", 0, OPT_FLAG, &json, NULL, "one JSON object", 0, 0},
         {"quiet", 'q', OPT_FLAG, &quiet, NULL, "no progress", 0, 0},
@@ -134,9 +141,9 @@ static int run(int argc, char **argv)
 
 const command cmd_check = {
     "check", "MODEL [CORPUS...]", "the gradients of a model against finite differences",
-    "Takes the model's gradients as analyze computes them and compares them with central differences and with\n"
-    "back-propagation through time, both in double and both written separately, at random times, delays and\n"
-    "directions, for every layer and state. Reads random tokens, or a random place of a corpus. Prints the largest\n"
-    "relative differences and PASS or FAIL; exit 1 on FAIL. Example:\n"
+    "Takes the model's gradients as analyze computes them and compares them with central differences\n"
+    "and with back-propagation through time, both in double and both written separately, at random\n"
+    "times, delays and directions, for every layer and state. Reads random tokens, or a random place of\n"
+    "a corpus. Prints the largest relative differences and PASS or FAIL; exit 1 on FAIL. Example:\n"
     "  stategrad check model.safetensors valid.txt",
     run};

@@ -19,7 +19,8 @@ static void print_result(const sg_eval *e, bool json)
                e->tokens, e->unknown_tokens, e->nats_per_token, perplexity);
     else
         printf("perplexity %.2f, %.4f nats per token, over %" PRIu64 " predicted tokens (%.2f %% <unk>)\n",
-               e->perplexity, e->nats_per_token, e->tokens, 100 * (double)e->unknown_tokens / (double)(e->tokens + 1));
+               e->perplexity, e->nats_per_token, e->tokens,
+               100 * (double)e->unknown_tokens / (double)(e->tokens + 1));
 }
 
 static int run(int argc, char **argv)
@@ -32,8 +33,10 @@ static int run(int argc, char **argv)
     const option table[] = {
         {"json", 0, OPT_FLAG, &json, NULL, "one JSON object", 0, 0},
         {"format", 0, OPT_STRING, &format, "FORMAT", "auto (by extension), text, conllu or tagged", 0, 0},
-        {"no-eos", 0, OPT_FLAG, &no_eos, NULL, "no <eos> at line ends (default: as the model was trained)", 0, 0},
-        {"state-handling", 0, OPT_STRING, &handling, "HOW", "carry (default) or reset: zero at sentence starts", 0, 0},
+        {"no-eos", 0, OPT_FLAG, &no_eos, NULL, "no <eos> at line ends (default: as the model was trained)", 0,
+         0},
+        {"state-handling", 0, OPT_STRING, &handling, "HOW",
+         "carry (default) or reset: zero at sentence starts", 0, 0},
         {"threads", 0, OPT_INT, &threads, "N", "all cores", 0, 1024},
         {"quiet", 'q', OPT_FLAG, &quiet, NULL, "no progress", 0, 0},
         MODEL_OPTIONS(model),
@@ -63,8 +66,11 @@ static int run(int argc, char **argv)
         st = sg_lm_can_eval(m, &err);
     if (st == SG_OK) {
         const sg_model_shape *shape = sg_model_get_shape(m);
-        sg_corpus_config corpus = {.paths = (const char *const *)argv + 1, .n_paths = (size_t)argc - 1,
-                                   .format = (sg_format)kind, .unit = shape->unit, .eos = shape->eos && !no_eos};
+        sg_corpus_config corpus = {.paths = (const char *const *)argv + 1,
+                                   .n_paths = (size_t)argc - 1,
+                                   .format = (sg_format)kind,
+                                   .unit = shape->unit,
+                                   .eos = shape->eos && !no_eos};
         st = sg_stream_new(&s, &corpus, sg_model_vocab(m), NULL, &monitor, &err);
     }
     if (st == SG_OK)
@@ -81,7 +87,7 @@ static int run(int argc, char **argv)
 
 const command cmd_eval = {
     "eval", "MODEL CORPUS...", "perplexity of a model on a corpus",
-    "Mean loss in nats over the predicted tokens (all but the first) and its exponential, with the state carried along\n"
-    "the corpus from zero. Example:\n"
+    "Mean loss in nats over the predicted tokens (all but the first) and its exponential, with the\n"
+    "state carried along the corpus from zero. Example:\n"
     "  stategrad eval model.safetensors test.txt --json",
     run};

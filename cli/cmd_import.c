@@ -41,9 +41,9 @@ static int run(int argc, char **argv)
     code = st == SG_OK ? EXIT_DONE : fail(st, &err);
     if (st == SG_OK && !quiet) {
         const sg_model_shape *s = sg_model_get_shape(m);
-        printf("%s: %s, %zu layer%s, %zu %s, %s\n", output, sg_cell_name(s->cell), s->layers, s->layers == 1 ? "" : "s",
-               s->vocabulary ? s->vocabulary : s->embedding, s->vocabulary ? "words" : "features",
-               s->has_decoder ? "with its decoder" : "states only");
+        printf("%s: %s, %zu layer%s, %zu %s, %s\n", output, sg_cell_name(s->cell), s->layers,
+               s->layers == 1 ? "" : "s", s->vocabulary ? s->vocabulary : s->embedding,
+               s->vocabulary ? "words" : "features", s->has_decoder ? "with its decoder" : "states only");
     }
 done:
     sg_model_free(m);
@@ -53,9 +53,10 @@ done:
 
 const command cmd_import = {
     "import", "FILE", "a model trained elsewhere becomes a model file",
-    "Reads safetensors, PyTorch .pt/.pth (zip and legacy; nothing in them is executed), Keras .h5, ONNX and raw TensorFlow\n"
-    "kernels (.npy, .npz), by content. Finds the recurrent layers, the embedding and the decoder by name and shape; where\n"
-    "two readings fit it lists them, and --map says which is meant. `stategrad info FILE` shows the reading. Examples:\n"
+    "Reads safetensors, PyTorch .pt/.pth (zip and legacy; nothing in them is executed), Keras .h5, ONNX\n"
+    "and raw TensorFlow kernels (.npy, .npz), by content. Finds the recurrent layers, the embedding and\n"
+    "the decoder by name and shape; where two readings fit it lists them, and --map says which is\n"
+    "meant. `stategrad info FILE` shows the reading. Examples:\n"
     "  stategrad import lm.pt -o lm.safetensors\n"
     "  stategrad import chars.pt --vocab chars.json -o chars.safetensors\n"
     "  stategrad import kernel.npy --map rnn.kernel_l0=kernel.npy --map rnn.bias_l0=bias.npy --forget-bias 1 -o tf.safetensors",

@@ -54,7 +54,8 @@ static void print_run(const sg_run *r)
     for (size_t g = 0; g < sg_run_groups(r); g++)
         printf("  state     %-24s %zu units\n", sg_run_group_name(r, g), sg_run_units(r, g));
     for (size_t c = 0; c < sg_run_classes(r); c++)
-        printf("  class     %-24s %ju tokens\n", sg_run_class_name(r, c), (uintmax_t)sg_run_class_tokens(r, c));
+        printf("  class     %-24s %ju tokens\n", sg_run_class_name(r, c),
+               (uintmax_t)sg_run_class_tokens(r, c));
     for (size_t p = 0; p < sg_run_properties(r); p++)
         printf("  property  %s\n", sg_run_property_name(r, p));
     for (size_t i = 0; i < sg_run_attributes(r); i++)
@@ -104,7 +105,8 @@ static int run(int argc, char **argv)
 
 const command cmd_info = {
     "info", "FILE", "what a model or run holds",
-    "Of a model file, one of ours or one trained elsewhere: its tensors with shapes and types, and the reading that import\n"
-    "makes of it, or why it makes none. Of a run file: states, classes, properties and settings. Example:\n"
+    "Of a model file, one of ours or one trained elsewhere: its tensors with shapes and types, and the\n"
+    "reading that import makes of it, or why it makes none. Of a run file: states, classes, properties\n"
+    "and settings. Example:\n"
     "  stategrad info lm.pt",
     run};

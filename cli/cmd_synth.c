@@ -15,7 +15,8 @@ static int run(int argc, char **argv)
         {"kind", 'k', OPT_STRING, &kind, "KIND", "copy, agreement, variance, independent or all (all)", 0, 0},
         {"tokens", 'n', OPT_U64, &cfg.tokens, "N", "tokens of train.txt; valid, test a tenth each (60000)",
          100, 1e12},
-        {"distance", 0, OPT_SIZE, &cfg.distance, "K", "tokens to remember: copy 4, agreement 4, variance 3", 1, 100},
+        {"distance", 0, OPT_SIZE, &cfg.distance, "K", "tokens to remember: copy 4, agreement 4, variance 3",
+         1, 100},
         {"seed", 0, OPT_U64, &cfg.seed, "S", "of the random numbers (1)", 0, 0},
         {"quiet", 'q', OPT_FLAG, &quiet, NULL, "no word when all went well", 0, 0},
         {0},
@@ -40,7 +41,8 @@ static int run(int argc, char **argv)
             printf("%s/%s: %s\n", folder, sg_synth_name(k), sg_synth_summary(k));
     }
     if (!known)
-        return misuse("synth: --kind: expected copy, agreement, variance, independent or all, found '%s'", kind);
+        return misuse("synth: --kind: expected copy, agreement, variance, independent or all, found '%s'",
+                      kind);
     return EXIT_DONE;
 }
 
@@ -49,7 +51,8 @@ const command cmd_synth = {
     .operands = "-o DIR",
     .summary = "corpora with a known memory demand, for validation",
     .about =
-        "Writes corpora whose memory demand is known by construction, to see that an analysis finds what is there:\n"
+        "Writes corpora whose memory demand is known by construction, to see that an analysis finds\n"
+        "what is there:\n"
         "  copy         a word of class SRC comes back as its echo exactly K tokens later; FILL words mean nothing.\n"
         "               SRC is remembered up to delay K-1 and dropped, FILL never\n"
         "  agreement    the number of a noun (NN, NNS) decides its verb after 1 .. K adverbs: the property number is\n"

@@ -11,12 +11,13 @@
 static void print_property(const sg_run *r, const char *group, size_t p)
 {
     static const size_t wanted[] = {0, 1, 2, 5, 10, 20, 49};
-    printf("%s in %s, class %s: relative memory [95 %%] (random direction)\n", sg_run_property_name(r, p), group,
-           sg_run_class_name(r, 0));
+    printf("%s in %s, class %s: relative memory [95 %%] (random direction)\n", sg_run_property_name(r, p),
+           group, sg_run_class_name(r, 0));
     for (size_t i = 0; i < sizeof wanted / sizeof *wanted; i++) {
         size_t start[] = {p, 0, wanted[i]}, count[] = {1, 1, 1};
         double x, low, high, random;
-        if (wanted[i] >= sg_run_delays(r) || sg_run_read(r, group, "relative_memory", start, count, &x, NULL) != SG_OK ||
+        if (wanted[i] >= sg_run_delays(r) ||
+            sg_run_read(r, group, "relative_memory", start, count, &x, NULL) != SG_OK ||
             sg_run_read(r, group, "relative_memory_low", start, count, &low, NULL) != SG_OK ||
             sg_run_read(r, group, "relative_memory_high", start, count, &high, NULL) != SG_OK ||
             sg_run_read(r, group, "relative_memory_random", start, count, &random, NULL) != SG_OK)
@@ -93,8 +94,8 @@ static int run(int argc, char **argv)
 
 const command cmd_track = {
     "track", "RUN.nc", "further properties on a finished run",
-    "Is a property of words (a difference of mean embeddings, number or gender, say) among what the state keeps? Relative\n"
-    "memory and subspace cosine from the mean gradients in the run file, without another pass over the corpus; added to\n"
-    "the file. Example:\n"
+    "Is a property of words (a difference of mean embeddings, number or gender, say) among what the\n"
+    "state keeps? Relative memory and subspace cosine from the mean gradients in the run file, without\n"
+    "another pass over the corpus; added to the file. Example:\n"
     "  stategrad track run.nc --property number=NNS-NN --property animacy=pairs.txt",
     run};

@@ -117,14 +117,16 @@ static sg_status make_vocab(sg_vocab **out, const settings *s, const sg_corpus_c
     sg_status st;
     if (s->vocab_file) {
         sg_corpus *c;
-        if ((st = sg_vocab_read(out, s->vocab_file, err)) != SG_OK || (st = sg_corpus_open(&c, corpus, err)) != SG_OK)
+        if ((st = sg_vocab_read(out, s->vocab_file, err)) != SG_OK ||
+            (st = sg_corpus_open(&c, corpus, err)) != SG_OK)
             return st;
         st = sg_vocab_recount(*out, c, err);
         sg_corpus_close(c);
         return st;
     }
     st = build_vocab(out, corpus, s->vocab_size, s->min_count, err);
-    if (st != SG_OK || s->vocab_size || corpus->unit == SG_UNIT_CHAR || sg_vocab_size(*out) <= DEFAULT_VOCABULARY)
+    if (st != SG_OK || s->vocab_size || corpus->unit == SG_UNIT_CHAR ||
+        sg_vocab_size(*out) <= DEFAULT_VOCABULARY)
         return st;
     sg_vocab_free(*out);
     *out = NULL;
@@ -148,12 +150,16 @@ static void work_free(work *w)
 }
 
 /* Streams and an empty model. */
-static sg_status prepare(work *w, settings *s, const char *const *paths, size_t n_paths, const sg_monitor *monitor,
-                         sg_error *err)
+static sg_status prepare(work *w, settings *s, const char *const *paths, size_t n_paths,
+                         const sg_monitor *monitor, sg_error *err)
 {
     sg_status st = sg_spool_new(&w->spool, paths, n_paths, err);
-    sg_corpus_config corpus = {.paths = paths, .n_paths = n_paths, .format = format_of(s), .unit = s->shape.unit,
-                               .eos = s->shape.eos, .spool = w->spool};
+    sg_corpus_config corpus = {.paths = paths,
+                               .n_paths = n_paths,
+                               .format = format_of(s),
+                               .unit = s->shape.unit,
+                               .eos = s->shape.eos,
+                               .spool = w->spool};
     if (st != SG_OK || (st = make_vocab(&w->vocab, s, &corpus, err)) != SG_OK ||
         (st = sg_stream_new(&w->train, &corpus, w->vocab, NULL, monitor, err)) != SG_OK)
         return st;
@@ -177,14 +183,16 @@ static void print_result(const settings *s, const work *w, const sg_train_result
            s->shape.unit == SG_UNIT_CHAR ? "characters" : "words", n->tokens,
            100 * (double)n->unknown / (double)n->tokens);
     if (w->valid)
-        printf("Best of %u epoch%s: epoch %s, validation perplexity %.2f (%.4f nats per token); training ran at %.0f "
-               "tokens/s.\n",
-               r->epochs, r->epochs == 1 ? "" : "s", best ? best : "?", exp(r->best_valid_nats), r->best_valid_nats,
-               r->tokens_per_second);
+        printf(
+            "Best of %u epoch%s: epoch %s, validation perplexity %.2f (%.4f nats per token); training ran at %.0f "
+            "tokens/s.\n",
+            r->epochs, r->epochs == 1 ? "" : "s", best ? best : "?", exp(r->best_valid_nats),
+            r->best_valid_nats, r->tokens_per_second);
     else
-        printf("%u epoch%s, training perplexity %.2f (no --valid: the last epoch is kept); training ran at %.0f "
-               "tokens/s.\n",
-               r->epochs, r->epochs == 1 ? "" : "s", exp(r->train_nats), r->tokens_per_second);
+        printf(
+            "%u epoch%s, training perplexity %.2f (no --valid: the last epoch is kept); training ran at %.0f "
+            "tokens/s.\n",
+            r->epochs, r->epochs == 1 ? "" : "s", exp(r->train_nats), r->tokens_per_second);
 }
 
 static int train(settings *s, const char *const *paths, size_t n_paths)
@@ -228,7 +236,8 @@ static int run(int argc, char **argv)
     const option table[] = {
         {"output", 'o', OPT_STRING, &s.output, "MODEL", "the model file to write", 0, 0},
         {"valid", 0, OPT_LIST, &s.valid, "FILE", "validation corpus: the epoch best on it is kept", 0, 0},
-        {"preset", 0, OPT_STRING, &s.preset, "paper", "Verwimp et al. 2018: 39 epochs of 200 steps, else the defaults", 0, 0},
+        {"preset", 0, OPT_STRING, &s.preset, "paper",
+         "Verwimp et al. 2018: 39 epochs of 200 steps, else the defaults", 0, 0},
         {"cell", 0, OPT_STRING, &s.cell, "KIND", "lstm (default), gru or rnn", 0, 0},
         {"layers", 0, OPT_SIZE, &s.shape.layers, "N", "1", 1, SG_MAX_LAYERS},
         {"embedding-size", 0, OPT_SIZE, &s.shape.embedding, "N", "64", 1, sizes},
@@ -237,15 +246,19 @@ static int run(int argc, char **argv)
         {"unit", 0, OPT_STRING, &s.unit, "UNIT", "word (default) or char", 0, 0},
         {"format", 0, OPT_STRING, &s.format, "FORMAT", "auto (by extension), text, conllu or tagged", 0, 0},
         {"no-eos", 0, OPT_FLAG, &s.no_eos, NULL, "no <eos> at line ends", 0, 0},
-        {"vocab-size", 0, OPT_SIZE, &s.vocab_size, "N", "words, <unk> and <eos> included (at most 10000)", 2, 1 << 27},
+        {"vocab-size", 0, OPT_SIZE, &s.vocab_size, "N", "words, <unk> and <eos> included (at most 10000)", 2,
+         1 << 27},
         {"min-count", 0, OPT_SIZE, &s.min_count, "N", "leave out words seen less often", 1, 1e15},
         {"vocab", 0, OPT_STRING, &s.vocab_file, "FILE", "one word a line in id order, or JSON", 0, 0},
-        {"embeddings", 0, OPT_STRING, &s.train.embeddings, "FILE", "begin with word2vec vectors (text or binary)", 0, 0},
-        {"freeze-embeddings", 0, OPT_FLAG, &s.train.freeze_embeddings, NULL, "and leave all embeddings as they are", 0, 0},
+        {"embeddings", 0, OPT_STRING, &s.train.embeddings, "FILE",
+         "begin with word2vec vectors (text or binary)", 0, 0},
+        {"freeze-embeddings", 0, OPT_FLAG, &s.train.freeze_embeddings, NULL,
+         "and leave all embeddings as they are", 0, 0},
         {"steps", 0, OPT_SIZE, &s.train.steps, "N", "50, of back-propagation through time", 1, 1 << 20},
         {"batch", 0, OPT_SIZE, &s.train.batch, "N", "20 sequences side by side", 1, 1 << 20},
         {"epochs", 0, OPT_SIZE, &s.epochs, "N", "10", 1, 1e6},
-        {"patience", 0, OPT_SIZE, &s.patience, "N", "stop after N epochs without a better validation (0: never)", 0, 1e6},
+        {"patience", 0, OPT_SIZE, &s.patience, "N",
+         "stop after N epochs without a better validation (0: never)", 0, 1e6},
         {"optimizer", 0, OPT_STRING, &s.optimizer, "KIND", "sgd (default) or adam", 0, 0},
         {"lr", 0, OPT_REAL, &s.train.lr, "X", "learning rate: 1 (sgd), 0.001 (adam)", 1e-12, 1e6},
         {"lr-decay", 0, OPT_REAL, &s.train.lr_decay, "X", "0.8: what lr is multiplied with ...", 1e-6, 1},
@@ -254,7 +267,8 @@ static int run(int argc, char **argv)
         {"dropout", 0, OPT_REAL, &s.train.dropout, "P", "0.5, on embeddings and layer outputs", 0, 0.999},
         {"init", 0, OPT_REAL, &s.train.init, "X", "0.05: weights begin uniform in -X..X", 1e-30, 1e6},
         {"seed", 0, OPT_U64, &s.train.seed, "N", "1", 0, 0},
-        {"checkpoint", 0, OPT_STRING, &s.train.checkpoint, "FILE", "save progress there, every epoch and ...", 0, 0},
+        {"checkpoint", 0, OPT_STRING, &s.train.checkpoint, "FILE", "save progress there, every epoch and ...",
+         0, 0},
         {"checkpoint-minutes", 0, OPT_REAL, &s.train.checkpoint_minutes, "X", "... every 10 minutes", 0, 1e6},
         {"resume", 0, OPT_FLAG, &s.train.resume, NULL, "go on from the checkpoint", 0, 0},
         {"log", 0, OPT_STRING, &s.train.log_path, "FILE", "JSON lines, one an epoch", 0, 0},
@@ -284,8 +298,8 @@ static int run(int argc, char **argv)
 
 const command cmd_train = {
     "train", "CORPUS...", "train a language model",
-    "Trains a recurrent language model by truncated back-propagation through time and writes it as a safetensors file\n"
-    "that PyTorch's word_language_model takes. The corpus is text (one sentence a line), CoNLL-U or word/tag; .gz,\n"
-    "folders and - are read. Example:\n"
+    "Trains a recurrent language model by truncated back-propagation through time and writes it as a\n"
+    "safetensors file that PyTorch's word_language_model takes. The corpus is text (one sentence a\n"
+    "line), CoNLL-U or word/tag; .gz, folders and - are read. Example:\n"
     "  stategrad train train.txt --valid valid.txt --epochs 10 --checkpoint run.ckpt -o model.safetensors",
     run};

@@ -26,8 +26,10 @@ static int unknown_class(const sg_run *r, const char *path, const char *class)
     char names[400] = "";
     size_t used = 0;
     for (size_t c = 0; c < sg_run_classes(r) && used < sizeof names; c++)
-        used += (size_t)snprintf(names + used, sizeof names - used, "%s%s", c ? ", " : "", sg_run_class_name(r, c));
-    return misuse("words: %s has no class '%s'; it has %s%s", path, class, names, used < sizeof names ? "" : "...");
+        used += (size_t)snprintf(names + used, sizeof names - used, "%s%s", c ? ", " : "",
+                                 sg_run_class_name(r, c));
+    return misuse("words: %s has no class '%s'; it has %s%s", path, class, names,
+                  used < sizeof names ? "" : "...");
 }
 
 static int run(int argc, char **argv)

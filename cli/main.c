@@ -47,9 +47,10 @@ static void print_usage(FILE *f)
           f);
 }
 
-/* GNU OpenMP spins for up to 16 ms at each barrier. Where other processes want the cores too, the thread that is spun for
- * waits for the spinner's time slice: one analysis took 163 s on two threads instead of 3. The runtime reads its
- * environment when it is loaded, so a shorter spin needs a second start; a user's own setting stands. */
+/* GNU OpenMP spins for up to 16 ms at each barrier. Where other processes want the cores too, the thread that
+ * is spun for waits for the spinner's time slice: one analysis took 163 s on two threads instead of 3. The
+ * runtime reads its environment when it is loaded, so a shorter spin needs a second start; a user's own
+ * setting stands. */
 static void spin_briefly(char **argv)
 {
     if (getenv("GOMP_SPINCOUNT") || getenv("OMP_WAIT_POLICY"))

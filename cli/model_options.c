@@ -38,7 +38,8 @@ int import_config_from(sg_import_config *cfg, const model_options *o)
     sg_cell cell;
     if (code < 0 && o->cell) {
         if (!sg_cell_from_name(&cell, o->cell))
-            return misuse("--cell: expected lstm, gru, gru-reset-first, rnn or rnn-relu, found '%s'", o->cell);
+            return misuse("--cell: expected lstm, gru, gru-reset-first, rnn or rnn-relu, found '%s'",
+                          o->cell);
         cfg->cell = (int)cell;
     }
     return code;

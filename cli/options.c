@@ -14,7 +14,8 @@ int misuse(const char *format, ...)
     va_start(args, format);
     vsnprintf(text, sizeof text, format, args);
     va_end(args);
-    /* One line: whatever came in from names must not break it, nor reach the terminal as an escape sequence. */
+    /* One line: whatever came in from names must not break it, nor reach the terminal as an escape
+     * sequence. */
     for (char *c = text; *c; c++)
         if ((unsigned char)*c < 0x20 || *c == 0x7f)
             *c = '?';
@@ -32,14 +33,16 @@ int fail(sg_status st, const sg_error *err)
 
 void print_help(FILE *f, const command *c, const option *table)
 {
-    fprintf(f, "usage: stategrad %s %s [options]\n\n%s\n\n", c->name, c->operands, c->about ? c->about : c->summary);
+    fprintf(f, "usage: stategrad %s %s [options]\n\n%s\n\n", c->name, c->operands,
+            c->about ? c->about : c->summary);
     for (const option *o = table; o->name; o++) {
         char left[64];
         char letter[8] = "    ";
         if (o->letter)
             snprintf(letter, sizeof letter, "-%c, ", o->letter);
         snprintf(left, sizeof left, "%s--%s%s%s", letter, o->name, o->arg ? " " : "", o->arg ? o->arg : "");
-        fprintf(f, "  %-30s%s%s\n", left, strlen(left) > 29 ? "\n                                " : "", o->help);
+        fprintf(f, "  %-30s%s%s\n", left, strlen(left) > 29 ? "\n                                " : "",
+                o->help);
     }
     fprintf(f, "  %-30s%s\n", "-h, --help", "this text");
 }
@@ -94,7 +97,8 @@ static int store(const option *o, const char *text)
     return -1;
 }
 
-int parse_options(const command *c, const option *table, int *argc, char **argv, int min_operands, int max_operands)
+int parse_options(const command *c, const option *table, int *argc, char **argv, int min_operands,
+                  int max_operands)
 {
     int n = 0;
     bool options = true;
@@ -133,8 +137,9 @@ int parse_options(const command *c, const option *table, int *argc, char **argv,
         }
         if (!value) {
             /* "-" is a value, and so is a negative number for an option that wants a number */
-            bool missing = i + 1 >= *argc || (argv[i + 1][0] == '-' && argv[i + 1][1] &&
-                                              !(is_number_kind(found->kind) && strchr("0123456789.", argv[i + 1][1])));
+            bool missing =
+                i + 1 >= *argc || (argv[i + 1][0] == '-' && argv[i + 1][1] &&
+                                   !(is_number_kind(found->kind) && strchr("0123456789.", argv[i + 1][1])));
             if (missing)
                 return misuse("%s: --%s needs a value (%s)", c->name, found->name, found->arg);
             value = argv[++i];
@@ -145,8 +150,8 @@ int parse_options(const command *c, const option *table, int *argc, char **argv,
     }
     *argc = n;
     if (n < min_operands)
-        return misuse("%s: expected %s, found %d operand%s; stategrad %s --help tells more", c->name, c->operands, n,
-                      n == 1 ? "" : "s", c->name);
+        return misuse("%s: expected %s, found %d operand%s; stategrad %s --help tells more", c->name,
+                      c->operands, n, n == 1 ? "" : "s", c->name);
     if (max_operands && n > max_operands)
         return misuse("%s: one operand too many: '%s'", c->name, argv[max_operands]);
     return -1;

@@ -84,7 +84,8 @@ static void print_name(const char *name)
     printf("%*s", NAME_WIDTH - shown, "");
 }
 
-static double read_one(const sg_run *r, const char *group, const char *variable, size_t c, size_t q, size_t l, bool law)
+static double read_one(const sg_run *r, const char *group, const char *variable, size_t c, size_t q, size_t l,
+                       bool law)
 {
     double x = NAN;
     size_t start[] = {c, q, l}, count[] = {1, 1, 1}, rank, shape[SG_RUN_MAX_DIMS];
@@ -94,7 +95,8 @@ static double read_one(const sg_run *r, const char *group, const char *variable,
     return x;
 }
 
-/* Why class "all" has no value of this variable, as the run file tells it: its class is the first that is named. */
+/* Why class "all" has no value of this variable, as the run file tells it: its class is the first that is
+ * named. */
 static const char *why_missing(sg_run *r, const char *group, const char *variable)
 {
     const char *why = sg_run_variable_attribute(r, group, variable, "missing_reason"), *colon;
@@ -132,12 +134,14 @@ static bool read_tests(const sg_run *r, const char *group, const char *variable,
            sg_run_read(r, group, variable, start, count, x, NULL) == SG_OK;
 }
 
-/* "+n -m": delays at which the class lies above and below random classes of its size; false: there is no test. work: 2 D. */
+/* "+n -m": delays at which the class lies above and below random classes of its size; false: there is no
+ * test. work: 2 D. */
 static bool print_tests(const sg_run *r, const char *group, size_t c, const double *sigma, double *work)
 {
     size_t D = sg_run_delays(r), above = 0, below = 0, known = 0;
     double *p = work, *high = work + D;
-    if (!read_tests(r, group, "class_difference_p_adjusted", c, p) || !read_tests(r, group, "class_null_high", c, high))
+    if (!read_tests(r, group, "class_difference_p_adjusted", c, p) ||
+        !read_tests(r, group, "class_null_high", c, high))
         return false;
     for (size_t d = 0; d < D; d++) {
         known += isfinite(p[d]) ? 1 : 0;
@@ -149,7 +153,8 @@ static bool print_tests(const sg_run *r, const char *group, size_t c, const doub
     return known > 0;
 }
 
-/* Over all classes of the group, trained alone: what an untrained net forgets at once must not flatten the rest. */
+/* Over all classes of the group, trained alone: what an untrained net forgets at once must not flatten the
+ * rest. */
 static scale scale_of(const sg_run *r, const char *group, double *sigma, bool ascii)
 {
     scale s = {.low = INFINITY, .ascii = ascii};
@@ -180,7 +185,8 @@ static void print_row(const char *name, uintmax_t tokens, const double *sigma, s
 static void print_head(const char *group, size_t D, const scale *s)
 {
     size_t picked[COLUMNS], n = pick_delays(D, picked);
-    printf("\n%s: sigma_1, the largest gain from a word to the state, by delay\n  %-*s %9s", group, NAME_WIDTH, "class", "tokens");
+    printf("\n%s: sigma_1, the largest gain from a word to the state, by delay\n  %-*s %9s", group,
+           NAME_WIDTH, "class", "tokens");
     for (size_t i = 0; i < n; i++)
         printf(" %8zu", picked[i]);
     printf("  delays 0 to %zu, ", D - 1);
@@ -211,7 +217,8 @@ static void print_group(sg_run *r, const char *group, double *sigma, bool ascii)
         }
     }
     if (tested)
-        puts("  (+n -m: delays at which sigma_1 lies above and below random classes of the same size, adjusted p < 0.05)");
+        puts(
+            "  (+n -m: delays at which sigma_1 lies above and below random classes of the same size, adjusted p < 0.05)");
     if (C > MAX_CLASSES)
         printf("  ... and %zu classes more, see stategrad report\n", C - MAX_CLASSES);
     print_decay(r, group);
@@ -230,10 +237,11 @@ static void print_precision(const sg_run *r)
     size_t last = sg_run_delays(r) < 21 ? sg_run_delays(r) - 1 : 20;
     if (!isfinite(sampling))
         return;
-    printf("\nprecision: %.0f of %ju origins were drawn; sigma_1 at delays 0 to %zu is within %.2g %% of what all would "
-           "give (one standard error; largest for %s at delay %.0f)",
-           attribute(r, "precision_origins"), (uintmax_t)sg_run_class_tokens(r, 0), last, 100 * sampling,
-           sg_run_attribute(r, "precision_worst_class"), attribute(r, "precision_worst_delay"));
+    printf(
+        "\nprecision: %.0f of %ju origins were drawn; sigma_1 at delays 0 to %zu is within %.2g %% of what all would "
+        "give (one standard error; largest for %s at delay %.0f)",
+        attribute(r, "precision_origins"), (uintmax_t)sg_run_class_tokens(r, 0), last, 100 * sampling,
+        sg_run_attribute(r, "precision_worst_class"), attribute(r, "precision_worst_delay"));
     printf(total > attribute(r, "precision") ? "; the corpus itself varies more: intervals of up to %.2g %%\n"
                                              : "; with the corpus' own variation %.2g %%\n", 100 * total);
 }

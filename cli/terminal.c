@@ -85,7 +85,8 @@ static void warn(void *ctx, const char *text)
 sg_monitor progress_monitor(progress_line *p, bool quiet)
 {
     *p = (progress_line){.quiet = quiet, .terminal = isatty(STDERR_FILENO) != 0};
-    /* The first signal asks politely, system calls go on (a checkpoint is written whole); the second one kills. */
+    /* The first signal asks politely, system calls go on (a checkpoint is written whole); the second one
+     * kills. */
     struct sigaction action = {.sa_handler = on_signal, .sa_flags = SA_RESTART | (int)SA_RESETHAND};
     sigemptyset(&action.sa_mask);
     sigaction(SIGINT, &action, NULL);

@@ -1,5 +1,5 @@
-/* Checkpoints of training: as they come (the checksum refuses nearly all) and with a checksum that fits, so that what
- * is behind it is reached. What is accepted is written again as the same bytes. */
+/* Checkpoints of training: as they come (the checksum refuses nearly all) and with a checksum that fits, so
+ * that what is behind it is reached. What is accepted is written again as the same bytes. */
 #include "base/base_internal.h"
 #include "memory_file.h"
 #include "train/checkpoint.h"

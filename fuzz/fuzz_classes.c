@@ -1,5 +1,6 @@
-/* Class files: the first byte chooses the spec, then come the class file, the groups and the corpus, parted by 0x1e.
- * What is accepted names every class once, counts every token once, and keeps sets, classes and words consistent. */
+/* Class files: the first byte chooses the spec, then come the class file, the groups and the corpus, parted
+ * by 0x1e. What is accepted names every class once, counts every token once, and keeps sets, classes and
+ * words consistent. */
 #include "corpus/corpus_internal.h"
 #include "memory_file.h"
 

@@ -20,7 +20,8 @@ static void check_model(const sg_model *m)
     must(mkdtemp(folder) != NULL);
     snprintf(path, sizeof path, "%s/m", folder);
     must(sg_model_write(m, path, &err) == SG_OK && sg_model_read(&again, path, &err) == SG_OK);
-    must(sg_model_sha256(m, before) == SG_OK && sg_model_sha256(again, after) == SG_OK && !strcmp(before, after));
+    must(sg_model_sha256(m, before) == SG_OK && sg_model_sha256(again, after) == SG_OK &&
+         !strcmp(before, after));
     sg_model_free(again);
     unlink(path);
     rmdir(folder);

@@ -1,5 +1,5 @@
-/* Run files. A changed file is refused by its checksum, so the checksum is left away: what NetCDF itself can read must open
- * with sensible sizes or be refused with a message; what opens can be read in full. */
+/* Run files. A changed file is refused by its checksum, so the checksum is left away: what NetCDF itself can
+ * read must open with sensible sizes or be refused with a message; what opens can be read in full. */
 #include "memory_file.h"
 
 #include "base/base_internal.h"
@@ -33,7 +33,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     must((st == SG_OK) == (r != NULL));
     must(st == SG_OK || err.msg[0]);
     if (r) {
-        must(sg_run_classes(r) > 0 && sg_run_delays(r) > 0 && sg_run_groups(r) > 0 && sg_run_embedding(r) > 0);
+        must(sg_run_classes(r) > 0 && sg_run_delays(r) > 0 && sg_run_groups(r) > 0 &&
+             sg_run_embedding(r) > 0);
         read_everything(r, NULL);
         for (size_t g = 0; g < sg_run_groups(r); g++)
             read_everything(r, sg_run_group_name(r, g));

@@ -1,4 +1,5 @@
-/* Word vectors, text and binary: no row of the embeddings becomes anything but finite, and words not found stay. */
+/* Word vectors, text and binary: no row of the embeddings becomes anything but finite, and words not found
+ * stay. */
 #include "base/base_internal.h"
 #include "memory_file.h"
 #include "train/word2vec.h"

@@ -1,5 +1,6 @@
-/* What every target of a model format does with its input: look at it, describe it, load it, and hold the result to
- * what was promised (a model whose numbers are all finite and which writes and reads back the same, or an error). */
+/* What every target of a model format does with its input: look at it, describe it, load it, and hold the
+ * result to what was promised (a model whose numbers are all finite and which writes and reads back the same,
+ * or an error). */
 #ifndef FUZZ_IMPORT_TARGET_H
 #define FUZZ_IMPORT_TARGET_H
 

@@ -1,4 +1,5 @@
-/* Runs a fuzz target over files, and the files of folders: what a fuzzer found stays found, with any compiler. */
+/* Runs a fuzz target over files, and the files of folders: what a fuzzer found stays found, with any
+ * compiler. */
 #include <dirent.h>
 #include <stdint.h>
 #include <stdio.h>

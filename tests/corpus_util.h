@@ -31,7 +31,8 @@ static inline void temp_folder_remove_path(const char *path)
         struct dirent *e;
         while (d && (e = readdir(d))) {
             char *inner = NULL;
-            if (strcmp(e->d_name, ".") && strcmp(e->d_name, "..") && asprintf(&inner, "%s/%s", path, e->d_name) > 0)
+            if (strcmp(e->d_name, ".") && strcmp(e->d_name, "..") &&
+                asprintf(&inner, "%s/%s", path, e->d_name) > 0)
                 temp_folder_remove_path(inner);
             free(inner);
         }
@@ -42,7 +43,8 @@ static inline void temp_folder_remove_path(const char *path)
     }
 }
 
-/* Of the whole test program: made and removed by set_up and tear_down; what is left on the heap in the end is told. */
+/* Of the whole test program: made and removed by set_up and tear_down; what is left on the heap in the end is
+ * told. */
 static temp_folder tmp;
 
 static inline int set_up(void **state)
@@ -93,8 +95,8 @@ static inline sg_status read_tokens(char *out, size_t size, const sg_corpus_conf
             break;
         assert_int_equal(strlen(token.form), token.length);
         const char *form = strcmp(token.form, "\n") ? token.form : "\\n";
-        n += (size_t)snprintf(out + n, size - n, "%s%s%s%s", token.first ? "|" : " ", form, token.tag ? "~" : "",
-                              token.tag ? token.tag : "");
+        n += (size_t)snprintf(out + n, size - n, "%s%s%s%s", token.first ? "|" : " ", form,
+                              token.tag ? "~" : "", token.tag ? token.tag : "");
         assert_true(n < size);
     }
     sg_corpus_close(c);
@@ -102,7 +104,8 @@ static inline sg_status read_tokens(char *out, size_t size, const sg_corpus_conf
 }
 
 /* The vocabulary of a corpus; *v is NULL after failure. */
-static inline sg_status build_vocab(sg_vocab **v, const sg_corpus_config *corpus, sg_vocab_config cfg, sg_error *err)
+static inline sg_status build_vocab(sg_vocab **v, const sg_corpus_config *corpus, sg_vocab_config cfg,
+                                    sg_error *err)
 {
     sg_corpus *c = NULL;
     *v = NULL;

@@ -1,10 +1,11 @@
-/* What the library makes of a foreign model, for tests/import_*.py to compare: loads it, runs it over inputs, writes
- * states, state gradients and scores as float32.
+/* What the library makes of a foreign model, for tests/import_*.py to compare: loads it, runs it over inputs,
+ * writes states, state gradients and scores as float32.
  *
  *   import_probe MODEL IDS|FEATURES D OUT [ROLE=TENSOR | --forget-bias X | --cell C | --output N]...
  *
- * Inputs: a file of int32 ids, or of float32 features (a model without embedding). Out, in this order: for each layer
- * h_t of every step, and c_t (LSTM); for each layer d h_T / d x_{T-d}, d = 0 .. D-1; scores of the last step. */
+ * Inputs: a file of int32 ids, or of float32 features (a model without embedding). Out, in this order: for
+ * each layer h_t of every step, and c_t (LSTM); for each layer d h_T / d x_{T-d}, d = 0 .. D-1; scores of the
+ * last step. */
 #include "stategrad/gradient.h"
 #include "stategrad/import.h"
 
@@ -87,7 +88,8 @@ int main(int argc, char **argv)
     for (size_t t = 0; t < T; t++) {
         int32_t id = 0;
         memcpy(&id, input + 4 * t, 4);
-        must(sg_gradient_step(g, s->vocabulary ? id : 0, s->vocabulary ? NULL : (float *)input + t * E, &err), &err);
+        must(sg_gradient_step(g, s->vocabulary ? id : 0, s->vocabulary ? NULL : (float *)input + t * E, &err),
+             &err);
         for (size_t l = 0; l < s->layers; l++) {
             size_t n = s->hidden[l];
             memcpy(states[0][l] + t * n, sg_gradient_state(g, l + 1, SG_STATE_HIDDEN), n * sizeof(float));

@@ -84,8 +84,8 @@ static void column(const double *M, size_t rows, size_t E, size_t e, double *out
         out[k] = M[k * E + e];
 }
 
-/* One layer, one tangent: dx of the input and dh, dc of the state before give dh, dc after (in place). With h, c NULL
- * the values themselves are moved: x, h, c in, h, c out. v* are the values, d* the tangents. */
+/* One layer, one tangent: dx of the input and dh, dc of the state before give dh, dc after (in place). With
+ * h, c NULL the values themselves are moved: x, h, c in, h, c out. v* are the values, d* the tangents. */
 static void cell_step(const naive *n, const layer *y, const double *x, const double *h0, const double *c0,
                       const double *dx, double *dh, double *dc, double *h1, double *c1)
 {
@@ -103,7 +103,8 @@ static void cell_step(const naive *n, const layer *y, const double *x, const dou
         }
         switch (n->cell) {
         case SG_CELL_LSTM: {
-            double i = sigmoid(a[0] + w[0]), f = sigmoid(a[1] + w[1]), g = tanh(a[2] + w[2]), o = sigmoid(a[3] + w[3]);
+            double i = sigmoid(a[0] + w[0]), f = sigmoid(a[1] + w[1]), g = tanh(a[2] + w[2]),
+                   o = sigmoid(a[3] + w[3]);
             double di = i * (1 - i) * (da[0] + dw[0]), df = f * (1 - f) * (da[1] + dw[1]);
             double dg = (1 - g * g) * (da[2] + dw[2]), d_o = o * (1 - o) * (da[3] + dw[3]);
             double c = f * c0[j] + i * g, dcj = df * c0[j] + f * dc[j] + di * g + i * dg;

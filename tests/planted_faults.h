@@ -1,5 +1,5 @@
-/* planted_faults.h - G[t,d] by carrying every tangent of every origin through the linearised step, gate by gate, in
- * double: no folding, no blocks. And the same with a fault: what `check` must notice. */
+/* planted_faults.h - G[t,d] by carrying every tangent of every origin through the linearised step, gate by
+ * gate, in double: no folding, no blocks. And the same with a fault: what `check` must notice. */
 #ifndef PLANTED_FAULTS_H
 #define PLANTED_FAULTS_H
 
@@ -12,7 +12,8 @@
 
 typedef enum {
     NO_FAULT,
-    DROPPED_GATE_TERM,  /* the path through the forget gate (LSTM), the update gate (GRU), the slope of the RNN's nonlinearity */
+    /* the path through the forget gate (LSTM), the update gate (GRU), the slope of the RNN's nonlinearity */
+    DROPPED_GATE_TERM,
     WRONG_GATE_ORDER,   /* the rows of the second and third gate change places */
     OFF_BY_ONE_DELAY,   /* G[t,d+1] for G[t,d] */
     TRANSPOSED_MATRIX,  /* W_hh' for W_hh */
@@ -62,9 +63,11 @@ static naive *naive_new(const sg_model *m, size_t D, fault f)
         }
         l->H = n->shape.hidden[k];
         l->N = k ? n->shape.hidden[k - 1] : n->shape.embedding;
-        l->h = naive_room(l->H), l->c = naive_room(l->H), l->h_old = naive_room(l->H), l->c_old = naive_room(l->H);
+        l->h = naive_room(l->H), l->c = naive_room(l->H), l->h_old = naive_room(l->H),
+        l->c_old = naive_room(l->H);
         l->gate = naive_room(n->G * l->H), l->u = naive_room(l->H);
-        l->C = naive_room(n->D * n->shape.embedding * l->H), l->Hd = naive_room(n->D * n->shape.embedding * l->H);
+        l->C = naive_room(n->D * n->shape.embedding * l->H),
+        l->Hd = naive_room(n->D * n->shape.embedding * l->H);
     }
     return n;
 }
@@ -73,7 +76,8 @@ static void naive_free(naive *n)
 {
     for (size_t k = 0; k < n->shape.layers; k++) {
         naive_layer *l = &n->layer[k];
-        free(l->h), free(l->c), free(l->h_old), free(l->c_old), free(l->gate), free(l->u), free(l->C), free(l->Hd);
+        free(l->h), free(l->c), free(l->h_old), free(l->c_old), free(l->gate), free(l->u), free(l->C),
+            free(l->Hd);
     }
     free(n);
 }
@@ -83,7 +87,8 @@ static double naive_sigmoid(double a)
     return 1 / (1 + exp(-a));
 }
 
-/* sum over the inputs, and over the units, of row i of gate g. The faults of rows and of transposition live here. */
+/* sum over the inputs, and over the units, of row i of gate g. The faults of rows and of transposition live
+ * here. */
 static double naive_W(const naive *n, const naive_layer *l, fault f, size_t g, size_t i, const double *x)
 {
     double sum = 0;
@@ -117,7 +122,8 @@ static void naive_forward(naive *n, naive_layer *l, const double *x)
         for (size_t i = 0; i < H; i++) {
             double a = naive_W(n, l, NO_FAULT, g, i, x) + l->b[g * H + i];
             bool gru_n = n->G == 3 && g == 2;
-            double u = naive_U(n, l, NO_FAULT, g, i, l->h_old, gru_n && cell == SG_CELL_GRU_RESET_FIRST ? gate : NULL) +
+            double u = naive_U(n, l, NO_FAULT, g, i, l->h_old,
+                               gru_n && cell == SG_CELL_GRU_RESET_FIRST ? gate : NULL) +
                        l->bu[g * H + i];
             if (gru_n)
                 l->u[i] = u;
@@ -165,7 +171,8 @@ static void naive_tangent(const naive *n, const naive_layer *l, const double *dx
     }
     for (size_t i = 0; i < H; i++) {
         if (G == 4) {
-            double in = gate[i], forget = gate[H + i], g = gate[2 * H + i], o = gate[3 * H + i], tc = tanh(l->c[i]);
+            double in = gate[i], forget = gate[H + i], g = gate[2 * H + i], o = gate[3 * H + i],
+                   tc = tanh(l->c[i]);
             dc[i] = forget * dc[i] + (drop ? 0 : l->c_old[i] * forget * (1 - forget) * da[H + i]) +
                     g * in * (1 - in) * da[i] + in * (1 - g * g) * da[2 * H + i];
             dh[i] = o * (1 - tc * tc) * dc[i] + tc * o * (1 - o) * da[3 * H + i];

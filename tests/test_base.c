@@ -95,7 +95,8 @@ static void sha256_of_abc(void **state)
     sg_sha256_add(h, "a", 1);
     sg_sha256_add(h, "bc", 2);
     sg_sha256_hex(h, hex);
-    assert_string_equal(hex, "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"); /* FIPS 180-2 */
+    assert_string_equal(hex,
+                        "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"); /* FIPS 180-2 */
     sg_sha256_free(h);
 }
 
@@ -175,9 +176,12 @@ static void output_keeps_permissions_and_clears_leftovers(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(error_is_one_line_and_cut), cmocka_unit_test(allocation_checks_overflow_and_can_fail),
-        cmocka_unit_test(arena_is_bounded),          cmocka_unit_test(rng_repeats_and_is_fair),
-        cmocka_unit_test(sha256_of_abc),             cmocka_unit_test(output_appears_whole_or_not_at_all),
+        cmocka_unit_test(error_is_one_line_and_cut),
+        cmocka_unit_test(allocation_checks_overflow_and_can_fail),
+        cmocka_unit_test(arena_is_bounded),
+        cmocka_unit_test(rng_repeats_and_is_fair),
+        cmocka_unit_test(sha256_of_abc),
+        cmocka_unit_test(output_appears_whole_or_not_at_all),
         cmocka_unit_test(output_keeps_permissions_and_clears_leftovers),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

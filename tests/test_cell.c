@@ -1,5 +1,5 @@
-/* Cells: the step against its equations, the backward pass against central differences in double, float against
- * double. */
+/* Cells: the step against its equations, the backward pass against central differences in double, float
+ * against double. */
 #include "test_util.h"
 
 #include "base/base_internal.h"
@@ -7,7 +7,8 @@
 
 enum { T = 4, B = 2, N = 3, H = 5, MAX_G = 4, MAX_TAPE = 6 };
 
-static const sg_cell kinds[] = {SG_CELL_TANH, SG_CELL_RELU, SG_CELL_GRU, SG_CELL_GRU_RESET_FIRST, SG_CELL_LSTM};
+static const sg_cell kinds[] = {SG_CELL_TANH, SG_CELL_RELU, SG_CELL_GRU, SG_CELL_GRU_RESET_FIRST,
+                                SG_CELL_LSTM};
 
 /* All a layer needs, in one array so that a test can nudge any number of it. */
 typedef struct {
@@ -45,7 +46,8 @@ static void naive_step(sg_cell kind, const inputs *p, const double *x, double *h
         else if (kind == SG_CELL_RELU)
             next[j] = fmax(a[j] + u[j], 0);
         else if (kind == SG_CELL_LSTM) {
-            c[j] = sigmoid(a[H + j] + u[H + j]) * c[j] + sigmoid(a[j] + u[j]) * tanh(a[2 * H + j] + u[2 * H + j]);
+            c[j] = sigmoid(a[H + j] + u[H + j]) * c[j] +
+                   sigmoid(a[j] + u[j]) * tanh(a[2 * H + j] + u[2 * H + j]);
             next[j] = sigmoid(a[3 * H + j] + u[3 * H + j]) * tanh(c[j]);
         } else {
             double z = sigmoid(a[H + j] + u[H + j]), inner = sigmoid(a[j] + u[j]) * u[2 * H + j];
@@ -67,7 +69,8 @@ static void run(sg_cell kind, const inputs *p, double *hidden, double *cells, do
     sg_layer_forward_d(kind, T, B, N, H, p->W_ih, p->W_hh, p->b_ih, p->b_hh, p->X, hidden, cells, tape);
 }
 
-/* L = sum of r_i h_i over the window, r fixed: its gradient with respect to anything by central differences. */
+/* L = sum of r_i h_i over the window, r fixed: its gradient with respect to anything by central
+ * differences. */
 static double objective(sg_cell kind, const inputs *p, const double *r)
 {
     double hidden[(T + 1) * B * H], cells[(T + 1) * B * H], tape[T * B * MAX_TAPE * H], sum = 0;
@@ -119,10 +122,11 @@ static void backward_agrees_with_central_differences(void **state)
         fill(&rng, r, T * B * H);
         memcpy(dH, r, sizeof r);
         run(kinds[k], &p, hidden, cells, tape);
-        sg_layer_backward_d(kinds[k], T, B, N, H, p.W_ih, p.W_hh, p.X, hidden, tape, dH, g.X, g.W_ih, g.W_hh, g.b_ih,
-                            g.b_hh, work);
+        sg_layer_backward_d(kinds[k], T, B, N, H, p.W_ih, p.W_hh, p.X, hidden, tape, dH, g.X, g.W_ih, g.W_hh,
+                            g.b_ih, g.b_hh, work);
         size_t G = sg_cell_gates(kinds[k]);
-        double *value[] = {p.W_ih, p.W_hh, p.b_ih, p.b_hh, p.X}, *found[] = {g.W_ih, g.W_hh, g.b_ih, g.b_hh, g.X};
+        double *value[] = {p.W_ih, p.W_hh, p.b_ih, p.b_hh, p.X},
+               *found[] = {g.W_ih, g.W_hh, g.b_ih, g.b_hh, g.X};
         size_t length[] = {G * H * N, G * H * H, G * H, G * H, T * B * N};
         for (size_t q = 0; q < 5; q++)
             for (size_t i = 0; i < length[q]; i++) {
@@ -151,10 +155,13 @@ static void float_follows_double(void **state)
         static float f[COUNT];
         for (size_t i = 0; i < COUNT; i++)
             f[i] = (float)((double *)&p)[i];
-        const float *W_ih = f, *W_hh = W_ih + MAX_G * H * N, *b_ih = W_hh + MAX_G * H * H, *b_hh = b_ih + MAX_G * H;
+        const float *W_ih = f, *W_hh = W_ih + MAX_G * H * N, *b_ih = W_hh + MAX_G * H * H,
+                    *b_hh = b_ih + MAX_G * H;
         const float *X = b_hh + MAX_G * H, *h0 = X + T * B * N, *c0 = h0 + B * H;
-        float hidden[(T + 1) * B * H], cells[(T + 1) * B * H], tape[T * B * MAX_TAPE * H], dH[T * B * H], work[2 * B * H];
-        double hidden_d[(T + 1) * B * H], cells_d[(T + 1) * B * H], tape_d[T * B * MAX_TAPE * H], dH_d[T * B * H];
+        float hidden[(T + 1) * B * H], cells[(T + 1) * B * H], tape[T * B * MAX_TAPE * H], dH[T * B * H],
+            work[2 * B * H];
+        double hidden_d[(T + 1) * B * H], cells_d[(T + 1) * B * H], tape_d[T * B * MAX_TAPE * H],
+            dH_d[T * B * H];
         double work_d[2 * B * H];
         static float g[COUNT];
         inputs g_d = {0};
@@ -169,10 +176,10 @@ static void float_follows_double(void **state)
             assert_close(tape[i], tape_d[i], 1e-5, 0.1, "tape", i);
         for (size_t i = 0; i < T * B * H; i++)
             dH[i] = (float)(dH_d[i] = sin((double)i));
-        sg_layer_backward_d(kinds[k], T, B, N, H, p.W_ih, p.W_hh, p.X, hidden_d, tape_d, dH_d, g_d.X, g_d.W_ih,
-                            g_d.W_hh, g_d.b_ih, g_d.b_hh, work_d);
-        sg_layer_backward(kinds[k], T, B, N, H, W_ih, W_hh, X, hidden, tape, dH, g + (X - f), g, g + (W_hh - f),
-                          g + (b_ih - f), g + (b_hh - f), work);
+        sg_layer_backward_d(kinds[k], T, B, N, H, p.W_ih, p.W_hh, p.X, hidden_d, tape_d, dH_d, g_d.X,
+                            g_d.W_ih, g_d.W_hh, g_d.b_ih, g_d.b_hh, work_d);
+        sg_layer_backward(kinds[k], T, B, N, H, W_ih, W_hh, X, hidden, tape, dH, g + (X - f), g,
+                          g + (W_hh - f), g + (b_ih - f), g + (b_hh - f), work);
         for (size_t i = 0; i < COUNT; i++)
             assert_close(g[i], ((double *)&g_d)[i], 1e-4, 1, sg_cell_name(kinds[k]), i);
     }

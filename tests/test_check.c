@@ -5,7 +5,8 @@
 #include "planted_faults.h"
 #include "stategrad/check.h"
 
-static const sg_cell cells[] = {SG_CELL_LSTM, SG_CELL_GRU, SG_CELL_GRU_RESET_FIRST, SG_CELL_TANH, SG_CELL_RELU};
+static const sg_cell cells[] = {SG_CELL_LSTM, SG_CELL_GRU, SG_CELL_GRU_RESET_FIRST, SG_CELL_TANH,
+                                SG_CELL_RELU};
 
 static sg_model *make_model_of(sg_cell cell, size_t layers, bool features, float range, uint64_t seed)
 {
@@ -43,8 +44,9 @@ static void passes_on_every_kind_of_model(void **state)
                 assert_int_equal(r.n, 5 * layers * (cells[c] == SG_CELL_LSTM ? 2 : 1));
                 for (size_t i = 0; i < r.n; i++) {
                     if (!r.rows[i].pass)
-                        fail_msg("%s, layer %zu of %zu, %s: %g at t %zu d %zu", sg_cell_name(cells[c]), r.rows[i].layer, layers,
-                                 r.rows[i].test, r.rows[i].worst, r.rows[i].t, r.rows[i].d);
+                        fail_msg("%s, layer %zu of %zu, %s: %g at t %zu d %zu", sg_cell_name(cells[c]),
+                                 r.rows[i].layer, layers, r.rows[i].test, r.rows[i].worst, r.rows[i].t,
+                                 r.rows[i].d);
                     worst[c] = fmax(worst[c], r.rows[i].worst);
                 }
                 assert_int_equal(r.failed, 0);
@@ -89,8 +91,7 @@ static void passes_on_saturated_models(void **state)
     assert_int_equal(failed, 0);
 }
 
-/* A fault must be seen by the differences and by the reverse pass, each on its own, and by the engine's sums.
- * */
+/* A fault must be seen by the differences and by the reverse pass, each on its own, and by the engine's sums. */
 static void fails_on_each_planted_fault(void **state)
 {
     sg_error err;
@@ -111,10 +112,12 @@ static void fails_on_each_planted_fault(void **state)
             for (size_t i = 0; i < r.n; i++) {
                 failed[0] += !r.rows[i].pass && !strcmp(r.rows[i].test, "differences");
                 failed[1] += !r.rows[i].pass && !strcmp(r.rows[i].test, "reverse");
-                failed[2] += !r.rows[i].pass && (!strcmp(r.rows[i].test, "carry") || !strcmp(r.rows[i].test, "window"));
+                failed[2] += !r.rows[i].pass &&
+                             (!strcmp(r.rows[i].test, "carry") || !strcmp(r.rows[i].test, "window"));
             }
             if (f == NO_FAULT && r.failed)
-                fail_msg("%s: the naive recursion without a fault fails %zu tests", sg_cell_name(cells[c]), r.failed);
+                fail_msg("%s: the naive recursion without a fault fails %zu tests", sg_cell_name(cells[c]),
+                         r.failed);
             for (int test = 0; test < 3; test++)
                 if (f != NO_FAULT && !failed[test])
                     fail_msg("%s: %s is not seen by test %d", sg_cell_name(cells[c]), fault_names[f], test);

@@ -1,4 +1,5 @@
-/* Readers: what a token is in each format, several files, gzip, standard input, and files that are none of it. */
+/* Readers: what a token is in each format, several files, gzip, standard input, and files that are none of
+ * it. */
 #include "corpus_util.h"
 
 #include <fcntl.h>

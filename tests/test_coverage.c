@@ -283,7 +283,8 @@ static void print_setting(const setting *s)
 /* sigma_1 is given always and covers; why the jackknife, and why corrected */
 static bool sigma_1_holds(const setting *s, const outcome *o)
 {
-    double least = s->proportional && s->unequal ? 90 : 92; /* with sigma_2 near by: 91.4, doc/statistics.md */
+    /* with sigma_2 near by: 91.4, doc/statistics.md */
+    double least = s->proportional && s->unequal ? 90 : 92;
     bool good = o->given[SIGMA_1] == 100 && o->covered[SIGMA_1] >= least && o->covered[SIGMA_1] <= 98;
     if (s->signal <= 1.5 && !s->proportional)
         good = good && fabs(o->left) < 0.35 * o->bias; /* most of the upward bias is taken away */

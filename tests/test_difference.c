@@ -1,5 +1,5 @@
-/* The class test: exact numbers against a direct computation, p-values uniform under the null, power when a class is
- * remembered better or along other directions. */
+/* The class test: exact numbers against a direct computation, p-values uniform under the null, power when a
+ * class is remembered better or along other directions. */
 #include "test_util.h"
 
 #include "base/base_internal.h"
@@ -72,7 +72,8 @@ static void mean_of(const double *sums, const double *pairs, double *mean)
     }
 }
 
-/* With E <= 8 nothing is projected away: excess and null band must be those of a plain loop over sign flips. */
+/* With E <= 8 nothing is projected away: excess and null band must be those of a plain loop over sign
+ * flips. */
 static void agrees_with_a_plain_loop(void **state)
 {
     enum { FLIPS = 4000 };
@@ -160,8 +161,8 @@ static void p_values_are_uniform_under_the_null(void **state)
     if (!long_form)
         skip();
     static const setting nulls[] = {
-        {0.5, 1, 0, 1, false, 60},  {0.1, 1, 0, 1, false, 60}, {0.1, 1, 0, 8, false, 60}, {0.05, 1, 0, 3, false, 60},
-        {0.3, 1, 0, 1, true, 60},   {0.1, 1, 0, 3, true, 60},
+        {0.5, 1, 0, 1, false, 60},  {0.1, 1, 0, 1, false, 60}, {0.1, 1, 0, 8, false, 60},
+        {0.05, 1, 0, 3, false, 60}, {0.3, 1, 0, 1, true, 60},  {0.1, 1, 0, 3, true, 60},
     };
     enum { RUNS = 300 };
     bool good = true;
@@ -170,7 +171,8 @@ static void p_values_are_uniform_under_the_null(void **state)
         outcome o = repeat(&nulls[i], RUNS, 21 + i);
         print_message("%.2f  %4.1f  %s  %6.1f%%   %.3f %30s %6.1f%%\n", nulls[i].share, nulls[i].noise,
                       nulls[i].heavy ? "heavy" : "equal", o.rejected, o.ks, "", o.naive);
-        /* 3000 runs gave 4.8 .. 6.5 %: with 300 their 99 % range is 1.5 .. 10; Kolmogorov-Smirnov at 1 %: 0.094 */
+        /* 3000 runs gave 4.8 .. 6.5 %: with 300 their 99 % range is 1.5 .. 10; Kolmogorov-Smirnov at 1 %:
+         * 0.094 */
         good = good && o.rejected >= 1.5 && o.rejected <= 10 && o.ks < 0.094;
     }
     assert_true(good);
@@ -181,13 +183,17 @@ static void differences_are_found(void **state)
     if (!long_form)
         skip();
     static const setting real[] = {
-        {0.5, 1.3, 0, 1, false, 60}, {0.1, 1.3, 0, 1, false, 60}, {0.1, 0.7, 0, 1, false, 60}, {0.1, 1, 1.5, 1, false, 60},
+        {0.5, 1.3, 0, 1, false, 60},
+        {0.1, 1.3, 0, 1, false, 60},
+        {0.1, 0.7, 0, 1, false, 60},
+        {0.1, 1, 1.5, 1, false, 60},
     };
     bool good = true;
     print_message("share  gain  turn   found at 5 %%\n");
     for (size_t i = 0; i < sizeof real / sizeof *real; i++) {
         outcome o = repeat(&real[i], 60, 41 + i);
-        print_message("%.2f   %.1f   %.1f   %5.0f%%\n", real[i].share, real[i].gain, real[i].turn, o.rejected);
+        print_message("%.2f   %.1f   %.1f   %5.0f%%\n", real[i].share, real[i].gain, real[i].turn,
+                      o.rejected);
         good = good && o.rejected >= 80;
     }
     assert_true(good);
@@ -217,7 +223,8 @@ static void what_cannot_be_tested_is_missing(void **state)
     assert_string_equal(got.missing, "no pairs in the class");
     draw(&rng, &s, class_sums, class_pairs, all_sums, all_pairs);
     class_sums[7] = NAN;
-    assert_int_equal(sg_class_test_run(test, &got, class_sums, class_pairs, all_sums, all_pairs, &err), SG_ENONFINITE);
+    assert_int_equal(sg_class_test_run(test, &got, class_sums, class_pairs, all_sums, all_pairs, &err),
+                     SG_ENONFINITE);
     sg_class_test_free(test);
     assert_int_equal(sg_class_test_new(&test, 0, H, E, 99, 1, &err), SG_EINVAL);
     assert_null(test);
@@ -255,8 +262,9 @@ static void cost_at_the_papers_size(void **state)
     double start = sg_clock();
     for (int i = 0; i < TIMES; i++)
         assert_ok(sg_class_test_run(test, &got, own, pairs, all, of_all, &err), err);
-    print_message("256 x 64, 20 blocks, 1000 permutations: %.1f ms a class and delay on one thread (p = %.3f)\n",
-                  1e3 * (sg_clock() - start) / TIMES, got.p);
+    print_message(
+        "256 x 64, 20 blocks, 1000 permutations: %.1f ms a class and delay on one thread (p = %.3f)\n",
+        1e3 * (sg_clock() - start) / TIMES, got.p);
     la_set_threads(threads);
     sg_class_test_free(test);
     sg_free(own);

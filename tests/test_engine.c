@@ -10,7 +10,8 @@
 
 #include <float.h>
 
-static const sg_cell every_cell[] = {SG_CELL_TANH, SG_CELL_RELU, SG_CELL_GRU, SG_CELL_GRU_RESET_FIRST, SG_CELL_LSTM};
+static const sg_cell every_cell[] = {SG_CELL_TANH, SG_CELL_RELU, SG_CELL_GRU, SG_CELL_GRU_RESET_FIRST,
+                                     SG_CELL_LSTM};
 enum { N_CELLS = 5, SETS = 3 };
 
 typedef struct {
@@ -78,9 +79,17 @@ static sg_engine *new_engine(const trial *c, const material *a, int threads)
 {
     sg_error err;
     sg_engine *e = NULL;
-    sg_engine_config cfg = {.delays = c->D, .states = a->states, .n_states = a->n_states, .handling = c->handling,
-                            .window = c->window, .burn_in = c->burn_in, .second_moment_every = c->moments,
-                            .long_after = c->long_after, .long_tolerance = c->tolerance, .threads = threads, .sample = c->rate > 0 ? sampled : NULL,
+    sg_engine_config cfg = {.delays = c->D,
+                            .states = a->states,
+                            .n_states = a->n_states,
+                            .handling = c->handling,
+                            .window = c->window,
+                            .burn_in = c->burn_in,
+                            .second_moment_every = c->moments,
+                            .long_after = c->long_after,
+                            .long_tolerance = c->tolerance,
+                            .threads = threads,
+                            .sample = c->rate > 0 ? sampled : NULL,
                             .sample_ctx = (void *)&c->rate};
     assert_ok(sg_engine_new(&e, a->m, &cfg, &err), err);
     return e;
@@ -99,7 +108,8 @@ static sg_accum *run(const trial *c, const material *a, int threads, size_t port
         if (t < c->skip)
             assert_ok(sg_engine_skip(e, a->steps + t, a->x + t * c->E, n, &err), err);
         else
-            assert_ok(sg_engine_run(e, a->steps + t, a->x + t * c->E, n, t >= c->skip + c->warm, sums, &err), err);
+            assert_ok(sg_engine_run(e, a->steps + t, a->x + t * c->E, n, t >= c->skip + c->warm, sums, &err),
+                      err);
         t += n;
     }
     assert_ok(sg_engine_flush(e, sums, &err), err);
@@ -181,7 +191,8 @@ static double largest(const double *x, size_t n)
 static void compare(const trial *c, const material *a, const sg_accum *got, const expectation *x)
 {
     size_t E = c->E, D = c->D;
-    double *sum = calloc(64 * 64 + 64 * E + E * E, sizeof *sum), *want = calloc(64 * 64 + 64 * E + E * E, sizeof *want);
+    double *sum = calloc(64 * 64 + 64 * E + E * E, sizeof *sum),
+           *want = calloc(64 * 64 + 64 * E + E * E, sizeof *want);
     for (size_t d = 0; d < D; d++) {
         for (size_t set = 0; set < SETS; set++) {
             assert_int_equal(sg_accum_pairs(got, set, d), x->pairs[set * D + d]);
@@ -214,7 +225,8 @@ static void compare(const trial *c, const material *a, const sg_accum *got, cons
                 weight += x->moments[at] ? (double)x->pairs[at] : 0;
                 scale += w * largest(x->Q[i] + at * n, n);
             }
-            assert_close(sg_accum_class_moment(got, i, NULL, 0, d, sum), weight, 1e-12, 0, "moment weight", d);
+            assert_close(sg_accum_class_moment(got, i, NULL, 0, d, sum), weight, 1e-12, 0, "moment weight",
+                         d);
             for (size_t k = 0; k < n; k++)
                 assert_close(sum[k], want[k], c->long_after ? 1e-4 : 1e-5, scale + 1e-25, "moment", k);
         }
@@ -272,10 +284,10 @@ static void check_trials(const trial *trials, size_t n)
         }
 }
 
-#define CHECK(...)                                                                                                    \
-    do {                                                                                                              \
-        const trial trials[] = {__VA_ARGS__};                                                                         \
-        check_trials(trials, sizeof trials / sizeof *trials);                                                         \
+#define CHECK(...)                                                                                           \
+    do {                                                                                                     \
+        const trial trials[] = {__VA_ARGS__};                                                                \
+        check_trials(trials, sizeof trials / sizeof *trials);                                                \
     } while (0)
 
 static void cells_and_shapes(void **state)
@@ -320,8 +332,9 @@ static void long_windows(void **state)
           {0, 2, 5, {33, 9}, 40, 90, SG_WINDOW, .window = 37, .moments = 1, .long_after = 8, .seed = 6});
 }
 
-/* Gradients that shrink by 1e9 a step, and by half a step for 200 steps, end below the normal range of a float: they are
- * flushed to zero there, right before, and whoever called has the floating-point environment that he had. */
+/* Gradients that shrink by 1e9 a step, and by half a step for 200 steps, end below the normal range of a
+ * float: they are flushed to zero there, right before, and whoever called has the floating-point environment
+ * that he had. */
 static void denormals(void **state)
 {
     (void)state;
@@ -341,13 +354,21 @@ static void denormals(void **state)
     assert_int_equal(changed, 0);
 }
 
-/* What the engine says of its own error: no less than a third of it, not a hundred times more; and there are few
- * directions indeed. */
+/* What the engine says of its own error: no less than a third of it, not a hundred times more; and there are
+ * few directions indeed. */
 static void long_windows_know_their_error(void **state)
 {
     (void)state;
     for (size_t k = 0; k < 2 * N_CELLS; k++) {
-        trial c = {every_cell[k / 2], 1, 6, {60}, 90, 160, SG_CARRY, .long_after = 16, .tolerance = k % 2 ? 1e-2 : 1e-5,
+        trial c = {every_cell[k / 2],
+                   1,
+                   6,
+                   {60},
+                   90,
+                   160,
+                   SG_CARRY,
+                   .long_after = 16,
+                   .tolerance = k % 2 ? 1e-2 : 1e-5,
                    .seed = 3};
         material a = prepare(&c);
         expectation x = expect(&c, &a);
@@ -451,12 +472,14 @@ static void goes_on(const trial *c)
     release(&a);
 }
 
-/* Float32 sums are flushed: many terms stay exact to rounding, and a saved and loaded run ends with the same bytes. */
+/* Float32 sums are flushed: many terms stay exact to rounding, and a saved and loaded run ends with the same
+ * bytes. */
 static void long_runs_and_checkpoints(void **state)
 {
     (void)state;
     goes_on(&(trial){SG_CELL_LSTM, 2, 3, {5, 4}, 6, 450, SG_RESET, .moments = 4, .seed = 9});
-    goes_on(&(trial){SG_CELL_LSTM, 2, 3, {5, 4}, 60, 450, SG_CARRY, .moments = 4, .long_after = 8, .seed = 9});
+    goes_on(
+        &(trial){SG_CELL_LSTM, 2, 3, {5, 4}, 60, 450, SG_CARRY, .moments = 4, .long_after = 8, .seed = 9});
 }
 
 /* Parts of a stream, each with its own engine, merged: the whole. */
@@ -475,7 +498,8 @@ static void parts_merge(void **state)
         assert_ok(sg_engine_new_accum(e, &sums, &err), err);
         assert_ok(sg_engine_skip(e, a.steps, a.x, before, &err), err);
         assert_ok(sg_engine_flush(e, NULL, &err), err);
-        assert_ok(sg_engine_run(e, a.steps + before, a.x + before * c.E, start - before, false, sums, &err), err);
+        assert_ok(sg_engine_run(e, a.steps + before, a.x + before * c.E, start - before, false, sums, &err),
+                  err);
         assert_ok(sg_engine_run(e, a.steps + start, a.x + start * c.E, 30, true, sums, &err), err);
         assert_ok(sg_engine_flush(e, sums, &err), err);
         if (all) {
@@ -504,7 +528,8 @@ static void faults_are_seen(void **state)
     trial c = {SG_CELL_LSTM, 2, 33, {12, 9}, 11, 40, SG_CARRY, .seed = 9};
     material a = prepare(&c);
     expectation x = expect(&c, &a);
-    static const char *const names[] = {"rnn.weight_hh_l0", "rnn.weight_ih_l1", "rnn.weight_ih_l0", "rnn.bias_hh_l1"};
+    static const char *const names[] = {"rnn.weight_hh_l0", "rnn.weight_ih_l1", "rnn.weight_ih_l0",
+                                        "rnn.bias_hh_l1"};
     for (size_t k = 0; k < 4; k++) {
         const sg_tensor *t = sg_model_find(a.m, names[k]);
         t->data[1] += 0.01f;
@@ -574,7 +599,8 @@ static void explosions_are_reported(void **state)
     material a = prepare(&c);
     const float Whh[4] = {0, 30, 30, 0};
     memcpy(sg_model_find(a.m, "rnn.weight_hh_l0")->data, Whh, sizeof Whh);
-    for (size_t t = 0; t < c.T; t++) /* unit 0 and 1 in turn: an input that takes back what the other has grown to */
+    for (size_t t = 0; t < c.T;
+         t++) /* unit 0 and 1 in turn: an input that takes back what the other has grown to */
         for (size_t e = 0; e < c.E; e++)
             a.x[t * c.E + e] = 0;
     sg_model_find(a.m, "rnn.bias_hh_l0")->data[0] = sg_model_find(a.m, "rnn.bias_hh_l0")->data[1] = 1e-30f;

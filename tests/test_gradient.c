@@ -3,7 +3,8 @@
 
 #include "base/base_internal.h"
 
-static const sg_cell every_cell[] = {SG_CELL_TANH, SG_CELL_RELU, SG_CELL_GRU, SG_CELL_GRU_RESET_FIRST, SG_CELL_LSTM};
+static const sg_cell every_cell[] = {SG_CELL_TANH, SG_CELL_RELU, SG_CELL_GRU, SG_CELL_GRU_RESET_FIRST,
+                                     SG_CELL_LSTM};
 enum { N_CELLS = 5 };
 
 /* A model without embedding whose state lives long enough to be worth a gradient. */
@@ -72,7 +73,8 @@ static void reference_agrees_with_differences(void **state)
                         const double *up = naive_state(run[2], l, kind), *down = naive_state(run[0], l, kind);
                         const double *G = naive_get(run[1], l, kind, s);
                         for (size_t j = 0; j < H[l - 1]; j++)
-                            assert_close(G[j * E + e], (up[j] - down[j]) / (2 * eps), 1e-6, 1e-2, "difference", j);
+                            assert_close(G[j * E + e], (up[j] - down[j]) / (2 * eps), 1e-6, 1e-2,
+                                         "difference", j);
                     }
                 for (int k = 0; k < 3; k++)
                     naive_free(run[k]);

@@ -1,5 +1,6 @@
-/* Every seed of the import fuzz targets cut short at every byte, with every allocation failing in turn; the numbers of
- * float16; what the pickle interpreter makes of values. The folder of seeds comes with STATEGRAD_SEEDS. */
+/* Every seed of the import fuzz targets cut short at every byte, with every allocation failing in turn; the
+ * numbers of float16; what the pickle interpreter makes of values. The folder of seeds comes with
+ * STATEGRAD_SEEDS. */
 #include "test_util.h"
 
 #include "base/base_internal.h"
@@ -87,7 +88,8 @@ static void cut_short(const char *name, const char *data, size_t size)
     assert_int_equal(sg_alloc_live(), live);
 }
 
-/* The address sanitizer keeps freed memory for a while; little of it, so that the limit below means something there too. */
+/* The address sanitizer keeps freed memory for a while; little of it, so that the limit below means something
+ * there too. */
 const char *__asan_default_options(void);
 const char *__asan_default_options(void)
 {
@@ -113,7 +115,8 @@ static void truncation_at_every_byte_is_an_error(void **state)
     (void)state;
     const size_t before = peak_memory();
     for_each_seed(cut_short);
-    const size_t grown = peak_memory() - before; /* the seeds are small: twice their size adds nothing to 64 MiB */
+    /* the seeds are small: twice their size adds nothing to 64 MiB */
+    const size_t grown = peak_memory() - before;
     printf("every seed cut at every byte: %.1f MiB beyond the start\n", (double)grown / (1 << 20));
     assert_true(grown < (size_t)64 << 20);
 }
@@ -129,7 +132,8 @@ static void starved(const char *name, const char *data, size_t size)
         sg_status st = load_bytes(data, size, &err);
         sg_alloc_fail_after(-1);
         if (sg_alloc_live() != live)
-            fail_msg("%s: %ld allocations leak when number %ld fails (%s)", name, sg_alloc_live() - live, n, err.msg);
+            fail_msg("%s: %ld allocations leak when number %ld fails (%s)", name, sg_alloc_live() - live, n,
+                     err.msg);
         if (st == SG_OK)
             break;
         if (n == 5000)
@@ -173,8 +177,10 @@ static void pickles_become_inert_values(void **state)
 {
     (void)state;
     /* {'a': -2, 'b': (1.5, None)}, then os.system('x') as a third entry, its call only an object */
-    static const char data[] = "\x80\x02}q\x00(X\x01\x00\x00\x00" "aJ\xfe\xff\xff\xffX\x01\x00\x00\x00"
-                               "bG\x3f\xf8\x00\x00\x00\x00\x00\x00N\x86X\x01\x00\x00\x00" "ccos\nsystem\nX\x01\x00\x00\x00x\x85Ru.";
+    static const char data[] = "\x80\x02}q\x00(X\x01\x00\x00\x00"
+                               "aJ\xfe\xff\xff\xffX\x01\x00\x00\x00"
+                               "bG\x3f\xf8\x00\x00\x00\x00\x00\x00N\x86X\x01\x00\x00\x00"
+                               "ccos\nsystem\nX\x01\x00\x00\x00x\x85Ru.";
     pickle *p = read_values(data, sizeof data - 1);
     uint32_t root = pickle_root(p), pair = pickle_get(p, root, "b"), call = pickle_get(p, root, "c");
     assert_int_equal(pickle_kind_of(p, root), PICKLE_DICT);

@@ -39,11 +39,13 @@ static void functions_agree_with_libm(void **state)
     }
 }
 
-/* Products against sums in double: every width and height of a tile, both layouts of A and B, added or not. */
+/* Products against sums in double: every width and height of a tile, both layouts of A and B, added or
+ * not. */
 static void products_agree_with_naive_sums(void **state)
 {
     (void)state;
-    static const size_t shape[][3] = {{1, 1, 1}, {13, 33, 5}, {12, 32, 16}, {27, 70, 300}, {5, 100, 900}, {60, 17, 40}};
+    static const size_t shape[][3] = {{1, 1, 1},     {13, 33, 5},   {12, 32, 16},
+                                      {27, 70, 300}, {5, 100, 900}, {60, 17, 40}};
     uint32_t seed = 1;
     for (size_t q = 0; q < 3; q++) {
         const sg_kernels *kernels = sg_kernels_named(names[q]);
@@ -54,7 +56,8 @@ static void products_agree_with_naive_sums(void **state)
         const sg_product_kernels *k = kernels->product;
         for (size_t c = 0; c < 4 * sizeof shape / sizeof *shape; c++) {
             size_t m = shape[c / 4][0], n = shape[c / 4][1], K = shape[c / 4][2], ta = c & 1, tb = c >> 1 & 1;
-            float *A = calloc(m * K, sizeof *A), *B = calloc(K * n, sizeof *B), *C = calloc(m * (n + 3), sizeof *C);
+            float *A = calloc(m * K, sizeof *A), *B = calloc(K * n, sizeof *B),
+                  *C = calloc(m * (n + 3), sizeof *C);
             float *packed = aligned_alloc(64, sg_packed_size(K, n) * sizeof *packed);
             for (size_t i = 0; i < m * K; i++)
                 A[i] = (float)((seed = seed * 1664525 + 1013904223) >> 8) * 0x1p-24f - 0.5f;
@@ -69,9 +72,11 @@ static void products_agree_with_naive_sums(void **state)
                     for (size_t j = 0; j < n + 3; j++) {
                         double sum = 0;
                         for (size_t p = 0; j < n && p < K; p++)
-                            sum += (double)A[ta ? p * m + i : i * K + p] * (double)B[tb ? j * K + p : p * n + j];
+                            sum +=
+                                (double)A[ta ? p * m + i : i * K + p] * (double)B[tb ? j * K + p : p * n + j];
                         if (j < n)
-                            assert_close(C[i * (n + 3) + j], (1 + add) * sum, 1e-6, sqrt((double)K), names[q], i * n + j);
+                            assert_close(C[i * (n + 3) + j], (1 + add) * sum, 1e-6, sqrt((double)K), names[q],
+                                         i * n + j);
                         else
                             assert_true(isnan(C[i * (n + 3) + j]));
                     }

@@ -1,4 +1,5 @@
-/* Models: tensors, files (round trip, every truncation, hostile headers), forward pass, failing allocations. */
+/* Models: tensors, files (round trip, every truncation, hostile headers), forward pass, failing
+ * allocations. */
 #include "test_util.h"
 
 #include "base/base_internal.h"
@@ -18,7 +19,8 @@ static const char *in_folder(const char *name)
 
 static sg_vocab *small_vocab(size_t n)
 {
-    static const char *const words[] = {"<unk>", "<eos>", "the", "caf\xc3\xa9", "\"quoted\"", "back\\slash", "x", "y"};
+    static const char *const words[] = {"<unk>",      "<eos>",       "the", "caf\xc3\xa9",
+                                        "\"quoted\"", "back\\slash", "x",   "y"};
     static const uint64_t counts[] = {3, 10, 9, 5, 4, 2, 1, 1};
     sg_vocab *v;
     sg_error err;
@@ -31,8 +33,14 @@ static sg_model *small_model(sg_cell cell, size_t layers, bool tied)
     sg_error err;
     sg_model *m;
     sg_vocab *v = small_vocab(8);
-    sg_model_shape shape = {.cell = cell, .layers = layers, .vocabulary = 8, .embedding = 3, .hidden = {4, 3, 3},
-                            .tied = tied, .has_decoder = true, .eos = true};
+    sg_model_shape shape = {.cell = cell,
+                            .layers = layers,
+                            .vocabulary = 8,
+                            .embedding = 3,
+                            .hidden = {4, 3, 3},
+                            .tied = tied,
+                            .has_decoder = true,
+                            .eos = true};
     if (tied)
         shape.hidden[layers - 1] = 3;
     assert_ok(sg_model_new(&m, &shape, v, &err), err);
@@ -46,9 +54,10 @@ static void names_are_pytorchs(void **state)
 {
     (void)state;
     sg_model *m = small_model(SG_CELL_GRU, 2, false);
-    static const char *const names[] = {"encoder.weight", "rnn.weight_ih_l0", "rnn.weight_hh_l0", "rnn.bias_ih_l0",
-                                        "rnn.bias_hh_l0", "rnn.weight_ih_l1", "rnn.weight_hh_l1", "rnn.bias_ih_l1",
-                                        "rnn.bias_hh_l1", "decoder.weight", "decoder.bias"};
+    static const char *const names[] = {"encoder.weight",   "rnn.weight_ih_l0", "rnn.weight_hh_l0",
+                                        "rnn.bias_ih_l0",   "rnn.bias_hh_l0",   "rnn.weight_ih_l1",
+                                        "rnn.weight_hh_l1", "rnn.bias_ih_l1",   "rnn.bias_hh_l1",
+                                        "decoder.weight",   "decoder.bias"};
     assert_int_equal(sg_model_tensors(m), 11);
     for (size_t i = 0; i < 11; i++)
         assert_string_equal(sg_model_tensor(m, i)->name, names[i]);
@@ -187,24 +196,31 @@ static sg_status read_header(const char *header, size_t data)
 }
 
 #define META "\"__metadata__\":{\"format\":\"stategrad-model\",\"cell\":\"rnn\"}"
-#define RNN "\"rnn.weight_hh_l0\":{\"dtype\":\"F32\",\"shape\":[1,1],\"data_offsets\":[0,4]},"                           \
-            "\"rnn.weight_ih_l0\":{\"dtype\":\"F32\",\"shape\":[1,1],\"data_offsets\":[4,8]}"
+#define RNN                                                                                                  \
+    "\"rnn.weight_hh_l0\":{\"dtype\":\"F32\",\"shape\":[1,1],\"data_offsets\":[0,4]},"                       \
+    "\"rnn.weight_ih_l0\":{\"dtype\":\"F32\",\"shape\":[1,1],\"data_offsets\":[4,8]}"
 
 static void hostile_headers_are_refused(void **state)
 {
     (void)state;
     static const char *const headers[] = {
-        "{}", "[]", "{\"a\":1}", "{" META "}", "nonsense",
+        "{}",
+        "[]",
+        "{\"a\":1}",
+        "{" META "}",
+        "nonsense",
         "{" META "," RNN "}", /* biases missing */
         "{" META "," RNN ",\"rnn.weight_ih_l0\":{\"dtype\":\"F32\",\"shape\":[1,1],\"data_offsets\":[4,8]}}",
-        "{" META ",\"x\":{\"dtype\":\"F32\",\"shape\":[4294967296,4294967296,4294967296],\"data_offsets\":[0,8]}}",
+        "{" META
+        ",\"x\":{\"dtype\":\"F32\",\"shape\":[4294967296,4294967296,4294967296],\"data_offsets\":[0,8]}}",
         "{" META ",\"x\":{\"dtype\":\"F32\",\"shape\":[-1],\"data_offsets\":[0,8]}}",
         "{" META ",\"x\":{\"dtype\":\"F32\",\"shape\":[1,1],\"data_offsets\":[8,4]}}",
         "{" META ",\"x\":{\"dtype\":\"Q9\",\"shape\":[2],\"data_offsets\":[0,8]}}",
         "{" META ",\"x\":{\"dtype\":\"F32\",\"shape\":[2],\"data_offsets\":[0,9223372036854775807]}}",
         "{" META ",\"x\":{\"dtype\":\"F32\",\"shape\":[2],\"data_offsets\":[0,8]},"
         "\"y\":{\"dtype\":\"F32\",\"shape\":[1],\"data_offsets\":[4,8]}}",
-        "{\"__metadata__\":{\"format\":3}}", "{\"__metadata__\":[]}",
+        "{\"__metadata__\":{\"format\":3}}",
+        "{\"__metadata__\":[]}",
         "{" META ",\"rnn.weight_hh_l0\":{\"dtype\":\"F32\",\"shape\":[1,2],\"data_offsets\":[0,8]}}",
     };
     for (size_t i = 0; i < sizeof headers / sizeof *headers; i++)
@@ -236,10 +252,10 @@ static void forward_in_chunks_is_forward_at_once(void **state)
                     for (size_t l = 0; l < 2; l++) {
                         size_t H = sg_model_get_shape(m)->hidden[l];
                         for (size_t j = 0; j < H; j++) {
-                            assert_close(sg_forward_hidden(parts, l, i)[j], sg_forward_hidden(whole, l, t + i)[j], 1e-6,
-                                         1e-2, "hidden", t + i);
-                            assert_close(sg_forward_cell(parts, l, i)[j], sg_forward_cell(whole, l, t + i)[j], 1e-6,
-                                         1e-2, "cell", t + i);
+                            assert_close(sg_forward_hidden(parts, l, i)[j],
+                                         sg_forward_hidden(whole, l, t + i)[j], 1e-6, 1e-2, "hidden", t + i);
+                            assert_close(sg_forward_cell(parts, l, i)[j], sg_forward_cell(whole, l, t + i)[j],
+                                         1e-6, 1e-2, "cell", t + i);
                         }
                     }
                 sg_forward_reset(parts);

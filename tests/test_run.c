@@ -1,4 +1,5 @@
-/* The run file: what is written is read, what is damaged is refused. `test_run write FILE` leaves one for xarray. */
+/* The run file: what is written is read, what is damaged is refused. `test_run write FILE` leaves one for
+ * xarray. */
 #include "test_util.h"
 
 #include "base/base_internal.h"

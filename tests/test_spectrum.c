@@ -98,7 +98,8 @@ static void mean_and_gram_agree_and_keep_the_identities(void **state)
         la_dgemm(LA_T, LA_N, E, E, h, 1, G, E, G, E, 0, gram, E);
         fill(&rng, extra, E);
         for (size_t i = 0; i < E * E; i++)
-            M[i] = gram[i] + extra[i / E] * extra[i % E]; /* a mean of squares is at least the square of the mean */
+            /* a mean of squares is at least the square of the mean */
+            M[i] = gram[i] + extra[i / E] * extra[i % E];
         sp_frame f = {h, E, R, 2, L, n};
         sp_places at = sp_where(&f);
         size_t K = sp_count(&f);
@@ -108,7 +109,8 @@ static void mean_and_gram_agree_and_keep_the_identities(void **state)
         assert_ok(sp_from_gram(b, &f, gram, M, work, &err), err);
         for (size_t k = 0; k < K; k++)
             assert_close(a[k], b[k], 1e-9, 1e-6, "mean against Gram", k);
-        assert_close(a[at.cosine + R - 1], R == E ? 1 : a[at.cosine + R - 1], 1e-12, 0, "cosine with everything", 0);
+        assert_close(a[at.cosine + R - 1], R == E ? 1 : a[at.cosine + R - 1], 1e-12, 0,
+                     "cosine with everything", 0);
         double Ghat[H * E], norm = 0, image = 0;
         la_dgemm(LA_N, LA_N, h, E, E, 1, G, E, L, E, 0, Ghat, E);
         for (size_t i = 0; i < h * E; i++) {
@@ -145,7 +147,8 @@ static void mean_and_gram_agree_and_keep_the_identities(void **state)
 static void whitening_makes_directions_comparable(void **state)
 {
     (void)state;
-    /* one unit of x_0 is 10 standard deviations, of x_1 a tenth: the identity gradient remembers x_1's word best */
+    /* one unit of x_0 is 10 standard deviations, of x_1 a tenth: the identity gradient remembers x_1's word
+     * best */
     double L[4] = {0.1, 0, 0, 10}, delta[2] = {1, 10}, n[2], zero[2] = {0, 0};
     assert_true(sp_direction(n, 2, L, delta));
     assert_close(n[0], 10 / sqrt(101), 1e-14, 0, "n", 0);

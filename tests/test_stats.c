@@ -7,7 +7,8 @@
 static void t_quantiles_match_the_tables(void **state)
 {
     /* two-sided 95 % points from printed tables of Student's t */
-    static const double nu[] = {1, 2, 5, 10, 19, 30, 120}, t[] = {12.706205, 4.302653, 2.570582, 2.228139, 2.093024, 2.042272, 1.979930};
+    static const double nu[] = {1, 2, 5, 10, 19, 30, 120},
+                        t[] = {12.706205, 4.302653, 2.570582, 2.228139, 2.093024, 2.042272, 1.979930};
     for (size_t i = 0; i < 7; i++) {
         assert_close(sg_stats_t_quantile(0.975, nu[i]), t[i], 2e-7, 0, "t", i);
         assert_close(sg_stats_t_quantile(0.025, nu[i]), -t[i], 2e-7, 0, "-t", i);
@@ -22,7 +23,8 @@ static void t_quantiles_match_the_tables(void **state)
         assert_close(stats_beta(x, 2, 3), x * x * (6 - 8 * x + 3 * x * x), 1e-13, 0, "beta", 100 * x);
 }
 
-/* For a weighted mean of block means the unequal jackknife has a closed form: no bias, and pseudo_b = the block's mean. */
+/* For a weighted mean of block means the unequal jackknife has a closed form: no bias, and pseudo_b = the
+ * block's mean. */
 static void jackknife_of_a_mean(void **state)
 {
     enum { B = 24 };
@@ -52,7 +54,8 @@ static void jackknife_of_a_mean(void **state)
     assert_close(got.high, mean + reach, 1e-12, 0, "high", 0);
 }
 
-/* The plug-in variance (1/n) sum (x-mean)^2 has bias -s^2/n; the jackknife removes it exactly (Quenouille 1956). */
+/* The plug-in variance (1/n) sum (x-mean)^2 has bias -s^2/n; the jackknife removes it exactly (Quenouille
+ * 1956). */
 static void jackknife_removes_the_bias_of_the_plug_in_variance(void **state)
 {
     enum { B = 20 };
@@ -200,8 +203,8 @@ static void each_law_is_found_with_its_parameters(void **state)
     }
 }
 
-/* 150 noisy power laws of 20 blocks whose error is shared by all delays of a block: the jackknife's error of alpha is the
- * real scatter of alpha, the least-squares one is not. */
+/* 150 noisy power laws of 20 blocks whose error is shared by all delays of a block: the jackknife's error of
+ * alpha is the real scatter of alpha, the least-squares one is not. */
 static void block_errors_tell_the_real_scatter(void **state)
 {
     enum { B = 20, RUNS = 150 };
@@ -237,7 +240,8 @@ static void block_errors_tell_the_real_scatter(void **state)
         naive += got.fit[SG_DECAY_POWER].rate_error / RUNS;
     }
     double scatter = sqrt(square - sum * sum);
-    print_message("scatter of alpha %.4f, told by the block jackknife %.4f, by the fit alone %.4f\n", scatter, told, naive);
+    print_message("scatter of alpha %.4f, told by the block jackknife %.4f, by the fit alone %.4f\n", scatter,
+                  told, naive);
     assert_close(told, scatter, 0.1, 0, "error of alpha", 0);
 }
 
@@ -269,8 +273,9 @@ static void half_life_and_bad_series(void **state)
     assert_non_null(strstr(got.half_life_missing, "never below half"));
     assert_true(isnan(got.half_life) && isnan(got.fit[2].scale));
     sg_decay_sentence(text, sizeof text, "sum", &got);
-    assert_string_equal(text, "sum has no law of decay (the series is constant); half-life unknown: never below half of "
-                              "delay 0 within the delays analysed");
+    assert_string_equal(
+        text, "sum has no law of decay (the series is constant); half-life unknown: never below half of "
+              "delay 0 within the delays analysed");
     for (size_t d = 0; d < D; d++)
         y[d] = 1 + d;
     assert_ok(sg_stats_decay(&got, D, y, NULL, 0, NULL, NULL, &err), err);

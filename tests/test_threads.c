@@ -1,5 +1,5 @@
-/* Two threads of one process each read a corpus, train and analyse at the same time: no shared state, so the files are
- * those of one after the other. Run under the thread sanitizer in make check. */
+/* Two threads of one process each read a corpus, train and analyse at the same time: no shared state, so the
+ * files are those of one after the other. Run under the thread sanitizer in make check. */
 #include "stategrad/analysis.h"
 #include "stategrad/train.h"
 
@@ -17,9 +17,9 @@ typedef struct {
     sg_error err;
 } job;
 
-#define STEP(call)                                                                                                    \
-    if ((j->st = (call)) != SG_OK)                                                                                    \
-        goto done
+#define STEP(call)                                                                                           \
+    if ((j->st = (call)) != SG_OK)                                                                           \
+    goto done
 
 static void *work(void *argument)
 {
@@ -32,7 +32,8 @@ static void *work(void *argument)
     sg_stream *s = NULL;
     sg_model *m = NULL;
     sg_vocab_config words = {.unk = true};
-    sg_model_shape shape = {.cell = j->cell, .layers = 1, .embedding = 5, .hidden = {7}, .has_decoder = true, .eos = true};
+    sg_model_shape shape = {
+        .cell = j->cell, .layers = 1, .embedding = 5, .hidden = {7}, .has_decoder = true, .eos = true};
     sg_train_config train;
     sg_train_result result;
     sg_analysis_config cfg;

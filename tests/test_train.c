@@ -1,5 +1,5 @@
-/* Training: cut and resumed anywhere it ends in the same bytes; damaged and foreign checkpoints; divergence; word
- * vectors; failing allocations; threads. */
+/* Training: cut and resumed anywhere it ends in the same bytes; damaged and foreign checkpoints; divergence;
+ * word vectors; failing allocations; threads. */
 #include "test_util.h"
 
 #include "base/base_internal.h"
@@ -120,7 +120,10 @@ static void loss_falls_and_best_epoch_is_kept(void **state)
         c.epochs = 8, c.dropout = 0.1;
         c.optimizer = k % 2 ? SG_ADAM : SG_SGD;
         c.lr = k % 2 ? 0.01 : 1;
-        sg_model *m = new_model(k < 2 ? SG_CELL_LSTM : k < 4 ? SG_CELL_GRU : SG_CELL_TANH, 1 + (size_t)k % 2, k > 3);
+        sg_model *m = new_model(k < 2   ? SG_CELL_LSTM
+                                : k < 4 ? SG_CELL_GRU
+                                        : SG_CELL_TANH,
+                                1 + (size_t)k % 2, k > 3);
         assert_ok(sg_train(&r, m, stream, stream, &c, NULL, &err), err);
         assert_int_equal(r.epochs, 8);
         double uniform = log((double)sg_vocab_size(vocab));
@@ -152,7 +155,8 @@ static void threads_do_not_change_a_byte(void **state)
     }
 }
 
-/* With a fixed key dropout is a function like any other: its gradient is that of the loss, so both ways use one mask. */
+/* With a fixed key dropout is a function like any other: its gradient is that of the loss, so both ways use
+ * one mask. */
 static void dropout_has_the_same_mask_both_ways(void **state)
 {
     (void)state;
@@ -189,7 +193,8 @@ static void dropout_has_the_same_mask_both_ways(void **state)
     sg_model_free(m);
 }
 
-/* Large enough that threads share each phase: all gradients and the carried state of two windows, to the byte. */
+/* Large enough that threads share each phase: all gradients and the carried state of two windows, to the
+ * byte. */
 static void threads_share_a_window_without_a_trace(void **state)
 {
     (void)state;
@@ -208,7 +213,11 @@ static void threads_share_a_window_without_a_trace(void **state)
         ids[i] = (i * 7919) % V;
     static const sg_cell cells[] = {SG_CELL_LSTM, SG_CELL_GRU, SG_CELL_TANH, SG_CELL_RELU};
     for (int c = 0; c < 4; c++) {
-        sg_model_shape shape = {.cell = cells[c], .layers = 2, .vocabulary = V, .embedding = 10, .hidden = {170, 165},
+        sg_model_shape shape = {.cell = cells[c],
+                                .layers = 2,
+                                .vocabulary = V,
+                                .embedding = 10,
+                                .hidden = {170, 165},
                                 .has_decoder = true};
         sg_model *m;
         assert_ok(sg_model_new(&m, &shape, v, &err), err);
@@ -427,7 +436,8 @@ static void divergence_is_told_and_the_best_weights_stay(void **state)
     assert_non_null(strstr(err.msg, "--lr"));
     assert_int_equal(r.epochs, 0);
     sg_model_free(m);
-    /* it goes wrong in a later epoch: lr grows. The best weights stay, and so does the checkpoint of the last good epoch */
+    /* it goes wrong in a later epoch: lr grows. The best weights stay, and so does the checkpoint of the last
+     * good epoch */
     char *checkpoint = in_folder("ckpt"), *previous = in_folder("ckpt.prev"), whole[65], now[65];
     c = settings();
     c.lr_decay = 1e12, c.clip = 0, c.epochs = 6, c.checkpoint = checkpoint;
@@ -470,7 +480,8 @@ static void poison_checkpoint(const char *path, const sg_model *m, const char *t
     memcpy(&identity, bytes + 8, sizeof identity);
     size_t weights = 8 + 8 + (size_t)identity + sizeof(sg_train_numbers) + 8;
     for (size_t i = 0; i < t->rows * t->cols; i++)
-        memcpy(bytes + weights + sizeof(float) * ((size_t)(t->data - sg_model_block(m)) + i), &infinite, sizeof infinite);
+        memcpy(bytes + weights + sizeof(float) * ((size_t)(t->data - sg_model_block(m)) + i), &infinite,
+               sizeof infinite);
     assert_ok(sg_sha256_new(&hash, &err), err);
     sg_sha256_add(hash, bytes, n - 64);
     sg_sha256_hex(hash, hex);
@@ -487,7 +498,8 @@ static void divergence_names_the_tensor(void **state)
     sg_error err;
     sg_train_result r;
     sg_train_config c = settings();
-    static const char *const tensors[] = {"encoder.weight", "rnn.weight_hh_l0", "rnn.weight_hh_l1", "decoder.weight"};
+    static const char *const tensors[] = {"encoder.weight", "rnn.weight_hh_l0", "rnn.weight_hh_l1",
+                                          "decoder.weight"};
     for (size_t k = 0; k < sizeof tensors / sizeof *tensors; k++) {
         sg_model *m = new_model(SG_CELL_TANH, 2, false);
         c.lr = 1, c.clip = 0, c.init = 0.1;
@@ -532,8 +544,8 @@ static void overflowing_weights_are_not_saved(void **state)
     unlink(checkpoint), unlink(previous);
 }
 
-/* Weights, and products of weights, below the normal range of a float: flushed to zero, the model guesses evenly, and
- * whoever called has the floating-point environment that he had. */
+/* Weights, and products of weights, below the normal range of a float: flushed to zero, the model guesses
+ * evenly, and whoever called has the floating-point environment that he had. */
 static void denormal_weights_train(void **state)
 {
     (void)state;
@@ -618,7 +630,8 @@ static void word_vectors_text_and_binary(void **state)
     sg_error err;
     float e[2 * MAX_V];
     size_t found, n;
-    int32_t w0 = sg_vocab_id(vocab, "w0", 2), w1 = sg_vocab_id(vocab, "w1", 2), w2 = sg_vocab_id(vocab, "w2", 2);
+    int32_t w0 = sg_vocab_id(vocab, "w0", 2), w1 = sg_vocab_id(vocab, "w1", 2),
+            w2 = sg_vocab_id(vocab, "w2", 2);
     static const char *const texts[] = {"3 2\nw0 1.5 -2e-1\nother 7 7\nw1 +3 .25\n", "w0 1.5 -0.2\nw1 3 0.25",
                                         "w0\t1.5  -.2 \r\nw1 3 25e-2\r\nw1 9 9\n"};
     for (int k = 0; k < 3; k++) {
@@ -646,7 +659,8 @@ static void word_vectors_text_and_binary(void **state)
         for (size_t cut = 4; cut < n; cut++)
             assert_int_equal(read_vectors(data, cut, e, &found, &err), SG_EFORMAT);
     }
-    static const char *const bad[] = {"", "2 3\nw0 1 2 3\n", "w0 1\n", "w0 1 2 3\n", "w0 1 two\n", "2 2\nw0 1 2\nw1 1\n"};
+    static const char *const bad[] = {"",           "2 3\nw0 1 2 3\n", "w0 1\n",
+                                      "w0 1 2 3\n", "w0 1 two\n",      "2 2\nw0 1 2\nw1 1\n"};
     for (size_t k = 0; k < sizeof bad / sizeof *bad; k++)
         assert_int_equal(read_vectors(bad[k], strlen(bad[k]), e, &found, &err), SG_EFORMAT);
     assert_int_equal(read_vectors("w0 nan 1\n", 9, e, &found, &err), SG_ENONFINITE);
@@ -713,8 +727,13 @@ static void extreme_but_legal_models_train(void **state)
     sg_train_config c = settings();
     for (int k = 0; k < 5; k++) {
         sg_model *m;
-        sg_model_shape s = {.cell = (sg_cell)k, .layers = 1, .vocabulary = sg_vocab_size(vocab), .embedding = 1,
-                            .hidden = {1}, .has_decoder = true, .eos = true};
+        sg_model_shape s = {.cell = (sg_cell)k,
+                            .layers = 1,
+                            .vocabulary = sg_vocab_size(vocab),
+                            .embedding = 1,
+                            .hidden = {1},
+                            .has_decoder = true,
+                            .eos = true};
         assert_ok(sg_model_new(&m, &s, vocab, &err), err);
         c.batch = 1, c.steps = 1, c.epochs = 1;
         assert_ok(sg_train(&r, m, stream, NULL, &c, NULL, &err), err);

@@ -15,18 +15,19 @@
 #include <cmocka.h>
 
 /* Fails unless |a-b| <= tol (|a|+|b|+floor); a NaN fails. Prints what, where and both values. */
-#define assert_close(a, b, tol, floor, what, index)                                                                   \
-    do {                                                                                                              \
-        double a_ = (double)(a), b_ = (double)(b);                                                                    \
-        if (!(fabs(a_ - b_) <= (tol) * (fabs(a_) + fabs(b_) + (floor))))                                              \
-            fail_msg("%s[%zu]: %.9g against %.9g (tolerance %g)", what, (size_t)(index), a_, b_, (double)(tol));      \
+#define assert_close(a, b, tol, floor, what, index)                                                          \
+    do {                                                                                                     \
+        double a_ = (double)(a), b_ = (double)(b);                                                           \
+        if (!(fabs(a_ - b_) <= (tol) * (fabs(a_) + fabs(b_) + (floor))))                                     \
+            fail_msg("%s[%zu]: %.9g against %.9g (tolerance %g)", what, (size_t)(index), a_, b_,             \
+                     (double)(tol));                                                                         \
     } while (0)
 
-#define assert_ok(call, err)                                                                                          \
-    do {                                                                                                              \
-        sg_status st_ = (call);                                                                                       \
-        if (st_ != SG_OK)                                                                                             \
-            fail_msg("%s: status %d: %s", #call, (int)st_, (err).msg);                                                \
+#define assert_ok(call, err)                                                                                 \
+    do {                                                                                                     \
+        sg_status st_ = (call);                                                                              \
+        if (st_ != SG_OK)                                                                                    \
+            fail_msg("%s: status %d: %s", #call, (int)st_, (err).msg);                                       \
     } while (0)
 
 #endif

@@ -23,8 +23,12 @@ static int make(char **argv)
     sg_error err;
     sg_model *m;
     sg_vocab *v;
-    sg_model_shape s = {.layers = (size_t)atoi(argv[3]), .vocabulary = (size_t)atoi(argv[4]),
-                        .embedding = (size_t)atoi(argv[5]), .tied = atoi(argv[7]), .has_decoder = true, .eos = true};
+    sg_model_shape s = {.layers = (size_t)atoi(argv[3]),
+                        .vocabulary = (size_t)atoi(argv[4]),
+                        .embedding = (size_t)atoi(argv[5]),
+                        .tied = atoi(argv[7]),
+                        .has_decoder = true,
+                        .eos = true};
     if (!sg_cell_from_name(&s.cell, argv[2]))
         return 2;
     for (size_t k = 0; k < s.layers; k++)

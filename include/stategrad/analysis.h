@@ -1,7 +1,8 @@
-/* analysis.h - the main job: state gradients of a whole corpus, averaged per class and delay, into a run file.
+/* analysis.h - the main job: state gradients of a whole corpus, averaged per class and delay, into a run
+ * file.
  *
  *   stream -> forward states -> gradients -> sums per class set, delay and block -> means, spectra, errors
- *          -> run file                                                            (METHOD, INTERFACE "Run file") */
+ *          -> run file                                              (METHOD, INTERFACE "Run file") */
 #ifndef STATEGRAD_ANALYSIS_H
 #define STATEGRAD_ANALYSIS_H
 
@@ -11,11 +12,13 @@
 extern "C" {
 #endif
 
-/* A direction in embedding space: mean embedding of side a - mean embedding of side b (or a vector file). A side is the
- * name of a class (its words weighted by their tokens in the class), a file of words, or words "w1 w2" / "w1,w2". */
+/* A direction in embedding space: mean embedding of side a - mean embedding of side b (or a vector file). A
+ * side is the name of a class (its words weighted by their tokens in the class), a file of words, or words
+ * "w1 w2" / "w1,w2". */
 typedef struct {
     const char *name;
-    const char *a, *b; /* b NULL: a is "A-B", a file of pairs (a line "cat cats": mean of differences) or a .npy vector */
+    /* b NULL: a is "A-B", a file of pairs (a line "cat cats": mean of differences) or a .npy vector */
+    const char *a, *b;
 } sg_property;
 
 typedef enum { SG_GRAM_AUTO, SG_GRAM_YES, SG_GRAM_NO } sg_gram_policy;
@@ -39,10 +42,11 @@ typedef struct {
     int threads;                /* 0: all cores */
     size_t part, parts;         /* part I of N, from 1; parts 0: the whole */
     size_t second_moment_every; /* 0: chosen so that it costs at most a tenth; 1: every token */
-    size_t long_after;          /* 0: chosen (64 from 256 delays on, else never); origins older than this to twice this
+    size_t long_after; /* 0: chosen (64 from 256 delays on, else never); origins older than this to twice this
                                    share bases, see doc/long-windows.md; SG_LONG_NEVER: all exact */
     double long_tolerance;      /* what a basis may drop of an origin's norm, 1e-6 */
-    sg_gram_policy block_gram;  /* keep what intervals of later properties need (track); AUTO: if below 512 MiB */
+    /* keep what intervals of later properties need (track); AUTO: if below 512 MiB */
+    sg_gram_policy block_gram;
     bool untrained_baseline;
     const char *features_path;  /* .npy inputs instead of words; or NULL */
     const char *checkpoint;     /* or NULL */
@@ -56,9 +60,11 @@ typedef struct {
 
 void sg_analysis_defaults(sg_analysis_config *cfg, const sg_model *m);
 /* SG_EINVAL: names the setting, what was found and what was expected. */
-sg_status sg_analysis_check(const sg_analysis_config *cfg, const sg_model *m, const sg_stream *s, sg_error *err);
+sg_status sg_analysis_check(const sg_analysis_config *cfg, const sg_model *m, const sg_stream *s,
+                            sg_error *err);
 
-/* What it will cost: floating point operations, bytes of memory, seconds on this machine (measured in a blink). */
+/* What it will cost: floating point operations, bytes of memory, seconds on this machine (measured in a
+ * blink). */
 typedef struct {
     double flops, seconds;
     size_t memory, run_file_bytes, scratch_bytes;
@@ -66,25 +72,28 @@ typedef struct {
 sg_status sg_analysis_forecast(sg_analysis_estimate *out, const sg_analysis_config *cfg, const sg_model *m,
                                const sg_stream *s, const sg_classes *k, sg_error *err);
 
-/* Writes the run file whole or not at all. Same bytes for any number of threads ("created" aside). k may be NULL.
- * SG_ECANCELLED: asked to stop; with a checkpoint the same call goes on where this one stopped. */
+/* Writes the run file whole or not at all. Same bytes for any number of threads ("created" aside). k may be
+ * NULL. SG_ECANCELLED: asked to stop; with a checkpoint the same call goes on where this one stopped. */
 sg_status sg_analyze(const char *run_path, const sg_model *m, const sg_stream *s, const sg_classes *k,
                      const sg_analysis_config *cfg, const sg_monitor *monitor, sg_error *err);
 
-/* All parts of one run into the run file that a single analysis would have written (to rounding). SG_EINVAL: parts
- * missing, double, or of different models, corpora or settings: names the file and what differs. */
+/* All parts of one run into the run file that a single analysis would have written (to rounding). SG_EINVAL:
+ * parts missing, double, or of different models, corpora or settings: names the file and what differs. */
 sg_status sg_merge(const char *run_path, const char *const *parts, size_t n_parts, int threads,
                    const sg_monitor *monitor, sg_error *err);
 
-/* Further properties on a finished run, from its stored means; written to out_path (may be run_path). Intervals need
- * the run's block_gram; without it bounds are missing, with the reason. SG_EINVAL: a name that the run has already. */
-sg_status sg_track(const char *run_path, const char *out_path, const sg_property *properties, size_t n, int threads,
-                   const sg_monitor *monitor, sg_error *err);
+/* Further properties on a finished run, from its stored means; written to out_path (may be run_path).
+ * Intervals need the run's block_gram; without it bounds are missing, with the reason. SG_EINVAL: a name that
+ * the run has already. */
+sg_status sg_track(const char *run_path, const char *out_path, const sg_property *properties, size_t n,
+                   int threads, const sg_monitor *monitor, sg_error *err);
 
-/* The run as a tidy table: state, class, delay, quantity, value, low, high; missing values are empty fields. */
+/* The run as a tidy table: state, class, delay, quantity, value, low, high; missing values are empty
+ * fields. */
 sg_status sg_run_write_csv(const char *run_path, const char *csv_path, sg_error *err);
 
-/* A .npy matrix of features: rows and columns. SG_EFORMAT: not float32/float64, not two dimensions, cut short. */
+/* A .npy matrix of features: rows and columns. SG_EFORMAT: not float32/float64, not two dimensions, cut
+ * short. */
 sg_status sg_features_shape(const char *path, uint64_t *rows, size_t *columns, sg_error *err);
 
 #ifdef __cplusplus

@@ -1,9 +1,9 @@
 /* base.h - what every other header of stategrad uses: status, error text, progress, version.
  *
- * A function that can fail returns sg_status and takes an sg_error as its last argument (NULL: not interested). On
- * failure outputs are left NULL or untouched unless the declaration says otherwise. The library never prints, exits
- * or aborts because of data, files or memory. It has no global state but read-only tables: two threads may each run
- * an analysis of their own. */
+ * A function that can fail returns sg_status and takes an sg_error as its last argument (NULL: not
+ * interested). On failure outputs are left NULL or untouched unless the declaration says otherwise. The
+ * library never prints, exits or aborts because of data, files or memory. It has no global state but
+ * read-only tables: two threads may each run an analysis of their own. */
 #ifndef STATEGRAD_BASE_H
 #define STATEGRAD_BASE_H
 

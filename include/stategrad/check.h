@@ -38,7 +38,8 @@ typedef struct {
     const char *test;   /* "states", "differences", ... */
     size_t layer;       /* 1 .. L */
     sg_state_kind kind; /* CELL or HIDDEN */
-    double worst;       /* largest relative difference; infinite where one is not a number or a count is wrong */
+    /* largest relative difference; infinite where one is not a number or a count is wrong */
+    double worst;
     double limit;
     size_t t, d;        /* where; t: step of the sequence (carry, window: the last one) */
     bool pass;          /* worst <= limit */
@@ -50,10 +51,10 @@ typedef struct {
 } sg_check_result;
 
 /* tokens: T of them are read at a random place; NULL: random ids (random normal features for a model without
- * embedding). A failed test is not an error: look at result->failed. SG_EINVAL: sizes that make no sense, a stream of fewer
- * than 2 tokens. Cost: about T tokens of sg_gradient and of the engine, twice. */
-sg_status sg_check(sg_check_result *result, const sg_model *m, const sg_stream *tokens, const sg_check_config *cfg,
-                   const sg_monitor *monitor, sg_error *err);
+ * embedding). A failed test is not an error: look at result->failed. SG_EINVAL: sizes that make no sense, a
+ * stream of fewer than 2 tokens. Cost: about T tokens of sg_gradient and of the engine, twice. */
+sg_status sg_check(sg_check_result *result, const sg_model *m, const sg_stream *tokens,
+                   const sg_check_config *cfg, const sg_monitor *monitor, sg_error *err);
 void sg_check_free(sg_check_result *result);
 
 #ifdef __cplusplus

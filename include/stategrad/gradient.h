@@ -3,8 +3,8 @@
  *   s_t: state of layer l (cell or hidden), H_l numbers      x_s: input of step s, E numbers
  *   G[t,d] = d s_t / d x_{t-d}     H_l x E, row-major, delays d = 0 .. D-1          (METHOD section 2)
  *
- * Forward accumulation: all delays of step t follow from those of step t-1 by one product per layer with the gates
- * folded into the recurrent matrix; 4 H^2 E D flops a token and layer (LSTM), 2 H^2 E D (GRU, RNN). */
+ * Forward accumulation: all delays of step t follow from those of step t-1 by one product per layer with the
+ * gates folded into the recurrent matrix; 4 H^2 E D flops a token and layer (LSTM), 2 H^2 E D (GRU, RNN). */
 #ifndef STATEGRAD_GRADIENT_H
 #define STATEGRAD_GRADIENT_H
 
@@ -15,19 +15,20 @@ extern "C" {
 #endif
 
 typedef enum { SG_STATE_CELL = 1, SG_STATE_HIDDEN = 2, SG_STATE_BOTH = 3 } sg_state_kind;
-/* carry: one stream; reset: zero state and no pairs across, at sentence starts; window N: the state is carried, no pair
- * crosses a multiple of N tokens (METHOD section 1) */
+/* carry: one stream; reset: zero state and no pairs across, at sentence starts; window N: the state is
+ * carried, no pair crosses a multiple of N tokens (METHOD section 1) */
 typedef enum { SG_CARRY, SG_RESET, SG_WINDOW } sg_state_handling;
 
-/* One step at a time, every G within reach: for sentences, checks and users of the library. Whole corpora go through
- * sg_analyze, which uses the same cells with a blocked kernel. */
+/* One step at a time, every G within reach: for sentences, checks and users of the library. Whole corpora go
+ * through sg_analyze, which uses the same cells with a blocked kernel. */
 typedef struct sg_gradient sg_gradient;
 /* The window holds D delays, state zero, no origins. SG_EINVAL: D is 0; SG_ENOMEM. The model is borrowed. */
 sg_status sg_gradient_new(sg_gradient **out, const sg_model *m, size_t D, sg_error *err);
-/* Reads word id (or, in a model without embedding, E numbers at features). SG_ENONFINITE: names step and layer. */
+/* Reads word id (or, in a model without embedding, E numbers at features). SG_ENONFINITE: names step and
+ * layer. */
 sg_status sg_gradient_step(sg_gradient *g, int32_t id, const float *features, sg_error *err);
-/* Copies G[t,d], H_l x E, of the last step; zero if step t-d is before the start. layer 1 .. L; kind CELL (LSTM only)
- * or HIDDEN. */
+/* Copies G[t,d], H_l x E, of the last step; zero if step t-d is before the start. layer 1 .. L; kind CELL
+ * (LSTM only) or HIDDEN. */
 void sg_gradient_get(const sg_gradient *g, size_t layer, sg_state_kind kind, size_t d, float *G);
 /* The state itself, H_l numbers, borrowed until the next step. */
 const float *sg_gradient_state(const sg_gradient *g, size_t layer, sg_state_kind kind);

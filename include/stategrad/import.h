@@ -2,9 +2,9 @@
  *
  *   file -> tensors by name and shape -> which of them plays which role -> sg_model
  *
- * Roles have the names of our own model file: encoder.weight, rnn.weight_ih_l0, rnn.weight_hh_l0, rnn.bias_ih_l0,
- * rnn.bias_hh_l0, ..., decoder.weight, decoder.bias (lm.h). Nothing in a file is executed and no path in it is followed.
- * Memory stays below twice the file's size plus 64 MiB. */
+ * Roles have the names of our own model file: encoder.weight, rnn.weight_ih_l0, rnn.weight_hh_l0,
+ * rnn.bias_ih_l0, rnn.bias_hh_l0, ..., decoder.weight, decoder.bias (lm.h). Nothing in a file is executed and
+ * no path in it is followed. Memory stays below twice the file's size plus 64 MiB. */
 #ifndef STATEGRAD_IMPORT_H
 #define STATEGRAD_IMPORT_H
 
@@ -40,7 +40,8 @@ typedef struct {
     size_t n_maps;
     const char *const *ignore; /* tensors that have no part in the reading */
     size_t n_ignore;
-    const char *vocab;         /* file: one token a line in id order, JSON list, JSON map word->id, tokenizer.json; or NULL */
+    /* file: one token a line in id order, JSON list, JSON map word->id, tokenizer.json; or NULL */
+    const char *vocab;
     int unit;                  /* sg_unit, or SG_AUTO: characters when every token is one */
     int output;                /* sg_output_activation, or SG_AUTO: as the file tells, else linear */
     int cell;                  /* sg_cell, or SG_AUTO: by shape and what the file tells */
@@ -51,15 +52,16 @@ typedef struct {
 /* All automatic. */
 void sg_import_defaults(sg_import_config *cfg);
 
-/* Our own model file or a foreign one, decided by content. cfg NULL: defaults; with a model of our own only output is
- * used. Two readings that fit: SG_EFORMAT with both and what to say in maps. Assumptions that were made are told through
- * monitor->warn. */
-sg_status sg_model_load(sg_model **out, const char *path, const sg_import_config *cfg, const sg_monitor *monitor,
-                        sg_error *err);
+/* Our own model file or a foreign one, decided by content. cfg NULL: defaults; with a model of our own only
+ * output is used. Two readings that fit: SG_EFORMAT with both and what to say in maps. Assumptions that were
+ * made are told through monitor->warn. */
+sg_status sg_model_load(sg_model **out, const char *path, const sg_import_config *cfg,
+                        const sg_monitor *monitor, sg_error *err);
 
-/* What a model file holds, written to `to` as text or as one JSON object: kind, tensors with shape and dtype, and the
- * reading that sg_model_load would make of it, or why it makes none (that is no failure here). */
-sg_status sg_import_describe(FILE *to, const char *path, const sg_import_config *cfg, bool json, sg_error *err);
+/* What a model file holds, written to `to` as text or as one JSON object: kind, tensors with shape and dtype,
+ * and the reading that sg_model_load would make of it, or why it makes none (that is no failure here). */
+sg_status sg_import_describe(FILE *to, const char *path, const sg_import_config *cfg, bool json,
+                             sg_error *err);
 
 #ifdef __cplusplus
 }

@@ -1,6 +1,7 @@
 /* lm.h - recurrent language models: embedding, stacked cells, softmax.
  *
- *   V words   E embedding size   L layers   H_l hidden size of layer l (1 = lowest)   G gates (LSTM 4, GRU 3, RNN 1)
+ *   V words   E embedding size   L layers   H_l hidden size of layer l (1 = lowest)
+ *   G gates (LSTM 4, GRU 3, RNN 1)
  *   x_t = encoder[w_t]      a = W_ih x + b_ih + W_hh h_{t-1} + b_hh      logits = decoder h^L_t + bias
  *
  * Gate rows are in PyTorch's order: LSTM i,f,g,o; GRU r,z,n. Tensors, row-major float32, in one block:
@@ -19,7 +20,8 @@ extern "C" {
 typedef enum {
     SG_CELL_TANH, /* h = tanh(a) */
     SG_CELL_RELU, /* h = max(a, 0) */
-    SG_CELL_GRU,  /* n = tanh(a_n + r*(W_hn h + b_hn)): PyTorch, Keras reset_after, ONNX linear_before_reset=1 */
+    /* n = tanh(a_n + r*(W_hn h + b_hn)): PyTorch, Keras reset_after, ONNX linear_before_reset=1 */
+    SG_CELL_GRU,
     SG_CELL_GRU_RESET_FIRST, /* n = tanh(a_n + W_hn (r*h) + b_hn): Keras reset_after=False, ONNX default */
     SG_CELL_LSTM
 } sg_cell;
@@ -50,11 +52,13 @@ sg_status sg_model_shape_check(const sg_model_shape *shape, sg_error *err);
 
 typedef struct sg_model sg_model;
 
-/* All zero. vocab is copied into the model (NULL when V is 0); SG_EINVAL: sizes that do not fit or overflow. */
+/* All zero. vocab is copied into the model (NULL when V is 0); SG_EINVAL: sizes that do not fit or
+ * overflow. */
 sg_status sg_model_new(sg_model **out, const sg_model_shape *shape, const sg_vocab *vocab, sg_error *err);
 /* U(-range, range) for every weight, biases included (decoder bias 0), as the paper does. */
 void sg_model_init_uniform(sg_model *m, float range, uint64_t seed);
-/* The same shape and vocabulary with the initialisation its metadata tell of (U(-0.05, 0.05) where they do not). */
+/* The same shape and vocabulary with the initialisation its metadata tell of (U(-0.05, 0.05) where they do
+ * not). */
 sg_status sg_model_new_untrained(sg_model **out, const sg_model *m, uint64_t seed, sg_error *err);
 const sg_model_shape *sg_model_get_shape(const sg_model *m);
 const sg_vocab *sg_model_vocab(const sg_model *m);          /* borrowed; NULL when V is 0 */
@@ -70,17 +74,18 @@ typedef struct {
 size_t sg_model_tensors(const sg_model *m);
 const sg_tensor *sg_model_tensor(const sg_model *m, size_t i);
 const sg_tensor *sg_model_find(const sg_model *m, const char *name); /* NULL: none */
-/* Strings that go into the file's metadata ("trained_epochs", "valid_perplexity", ...). The keys by which the file
- * tells shape and vocabulary (format, cell, vocabulary, ...) are not among them. */
+/* Strings that go into the file's metadata ("trained_epochs", "valid_perplexity", ...). The keys by which the
+ * file tells shape and vocabulary (format, cell, vocabulary, ...) are not among them. */
 sg_status sg_model_set_meta(sg_model *m, const char *key, const char *value, sg_error *err);
 const char *sg_model_meta(const sg_model *m, const char *key); /* NULL: none */
 
 /* ---- files (safetensors, see INTERFACE) ---- */
 sg_status sg_model_write(const sg_model *m, const char *path, sg_error *err);
-/* A stategrad-model file. SG_EFORMAT: not one, truncated, wrong shape; SG_ENONFINITE: names tensor and index. */
+/* A stategrad-model file. SG_EFORMAT: not one, truncated, wrong shape; SG_ENONFINITE: names tensor and
+ * index. */
 sg_status sg_model_read(sg_model **out, const char *path, sg_error *err);
-/* Hex SHA-256 of shape, vocabulary and weights: the same for the same model, whatever file it came from. On failure
- * (SG_ENOMEM) hex is empty. */
+/* Hex SHA-256 of shape, vocabulary and weights: the same for the same model, whatever file it came from. On
+ * failure (SG_ENOMEM) hex is empty. */
 sg_status sg_model_sha256(const sg_model *m, char hex[65]);
 
 /* ---- perplexity ---- */
@@ -91,7 +96,8 @@ typedef struct {
 } sg_eval;
 /* SG_EINVAL: the model has no decoder; an imported one tells what stands in its place. */
 sg_status sg_lm_can_eval(const sg_model *m, sg_error *err);
-/* State carried along the stream from zero; the first token has no prediction. reset: zero at sentence starts. */
+/* State carried along the stream from zero; the first token has no prediction. reset: zero at sentence
+ * starts. */
 sg_status sg_lm_eval(sg_eval *out, const sg_model *m, const sg_stream *s, bool reset, int threads,
                      const sg_monitor *monitor, sg_error *err);
 

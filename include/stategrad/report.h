@@ -1,7 +1,8 @@
-/* report.h - what people look at: a page for runs, figures for papers, the words along the best kept directions.
+/* report.h - what people look at: a page for runs, figures for papers, the words along the best kept
+ * directions.
  *
- * Nothing is computed here beyond formatting: every number shown stands in the run file. What a run file lacks is
- * said to be absent, with the reason the file gives. */
+ * Nothing is computed here beyond formatting: every number shown stands in the run file. What a run file
+ * lacks is said to be absent, with the reason the file gives. */
 #ifndef STATEGRAD_REPORT_H
 #define STATEGRAD_REPORT_H
 
@@ -14,14 +15,14 @@
 extern "C" {
 #endif
 
-/* One self-contained HTML page about n >= 1 runs, side by side and overlaid; paths[i] is the file name shown for
- * runs[i]. Written whole or not at all. SG_EINVAL: n is 0; SG_EIO, SG_ENOMEM. */
+/* One self-contained HTML page about n >= 1 runs, side by side and overlaid; paths[i] is the file name shown
+ * for runs[i]. Written whole or not at all. SG_EINVAL: n is 0; SG_EIO, SG_ENOMEM. */
 sg_status sg_report_write(const char *html_path, sg_run *const *runs, const char *const *paths, size_t n,
                           sg_error *err);
 
-/* Each chart of the page as FOLDER/NAME-STATE.svg and .pdf, for papers; the folder is made if it is not there. Several runs:
- * NAME begins with run1-, run2-, ..., and runs-sigma1 lays them over each other. *written: how many files. Each file is
- * written whole or not at all. */
+/* Each chart of the page as FOLDER/NAME-STATE.svg and .pdf, for papers; the folder is made if it is not
+ * there. Several runs: NAME begins with run1-, run2-, ..., and runs-sigma1 lays them over each other.
+ * *written: how many files. Each file is written whole or not at all. */
 sg_status sg_report_figures(const char *folder, sg_run *const *runs, const char *const *paths, size_t n,
                             size_t *written, sg_error *err);
 
@@ -36,10 +37,11 @@ typedef struct {
 } sg_words_config;
 void sg_words_defaults(sg_words_config *cfg);
 
-/* For each direction v_k (right singular vector) the words whose embeddings, whitened (mean 0, covariance 1 over the
- * vocabulary), project furthest on it at both ends, with count and classes; and the cosine of v_k with each property
- * and with each class (mean of its word types), beside the 95 % bound of random vectors. Text, or one JSON object.
- * SG_EINVAL: no such group, class, delay; SG_EFORMAT: the run holds no words (it says what is missing). */
+/* For each direction v_k (right singular vector) the words whose embeddings, whitened (mean 0, covariance 1
+ * over the vocabulary), project furthest on it at both ends, with count and classes; and the cosine of v_k
+ * with each property and with each class (mean of its word types), beside the 95 % bound of random vectors.
+ * Text, or one JSON object. SG_EINVAL: no such group, class, delay; SG_EFORMAT: the run holds no words (it
+ * says what is missing). */
 sg_status sg_words_write(FILE *f, sg_run *r, const sg_words_config *cfg, bool json, sg_error *err);
 
 /* ---- one sentence: what of each word read is still there at each later word ----
@@ -47,7 +49,8 @@ sg_status sg_words_write(FILE *f, sg_run *r, const sg_words_config *cfg, bool js
  *   G[t,s] = d state_t / d x_s                 H x E, exact, from a zero state before the first word
  *   gain         |G[t,s]|_F  and  the largest singular value of G[t,s]
  *   left         gain[t,s] / gain[s,s]         what of word s is left at word t; 1 at t = s
- *   score y_t    of the words read up to t: log p(target | w_1..w_t) in nats, or logit(target) - logit(against)
+ *   score y_t    of the words read up to t: log p(target | w_1..w_t) in nats, or logit(target) -
+ *                logit(against)
  *   use          |d y_t / d x_s|, and (d y_t / d x_s) . x_s: what word s does to the score, to first order */
 typedef struct {
     size_t layer;          /* 1 .. L; 0: the top one */
@@ -57,17 +60,18 @@ typedef struct {
 } sg_show_config;
 
 typedef struct sg_show sg_show;
-/* Checks the configuration; the model is borrowed. SG_EINVAL: no such layer or state, a word that the vocabulary does
- * not hold, a model without embedding or (for a score) decoder. */
+/* Checks the configuration; the model is borrowed. SG_EINVAL: no such layer or state, a word that the
+ * vocabulary does not hold, a model without embedding or (for a score) decoder. */
 sg_status sg_show_new(sg_show **out, const sg_model *m, const sg_show_config *cfg, sg_error *err);
-/* Adds one sentence, cut as the model reads (white space, or characters). Unknown words become <unk>, and are marked.
- * SG_EINVAL: no word; more than 500; a word not in a vocabulary without <unk>. Costs T/2 gradients of all delays. */
+/* Adds one sentence, cut as the model reads (white space, or characters). Unknown words become <unk>, and are
+ * marked. SG_EINVAL: no word; more than 500; a word not in a vocabulary without <unk>. Costs T/2 gradients of
+ * all delays. */
 sg_status sg_show_add(sg_show *s, const char *text, sg_error *err);
 size_t sg_show_sentences(const sg_show *s);
 void sg_show_free(sg_show *s);
 
-/* The triangle of what is left (Frobenius norm), and of the score's use: rows words read, columns words now. width:
- * characters of a line to fit into (0: no limit); colour: 256-colour escape sequences. */
+/* The triangle of what is left (Frobenius norm), and of the score's use: rows words read, columns words now.
+ * width: characters of a line to fit into (0: no limit); colour: 256-colour escape sequences. */
 void sg_show_text(FILE *f, const sg_show *s, size_t width, bool colour);
 /* One JSON object with everything above: matrices as rows of t, entries s = 0 .. t. */
 void sg_show_json(FILE *f, const sg_show *s);

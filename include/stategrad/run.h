@@ -1,7 +1,8 @@
 /* run.h - the run file (NetCDF-4): what an analysis found, readable by xarray. Names and shapes: INTERFACE.
  *
- * Reading is by name and hyperslab, so that a report touches only what it shows and memory stays small. Everything in
- * the file is checked at open: dimensions that disagree, missing variables, absurd sizes are SG_EFORMAT. */
+ * Reading is by name and hyperslab, so that a report touches only what it shows and memory stays small.
+ * Everything in the file is checked at open: dimensions that disagree, missing variables, absurd sizes are
+ * SG_EFORMAT. */
 #ifndef STATEGRAD_RUN_H
 #define STATEGRAD_RUN_H
 
@@ -34,12 +35,13 @@ size_t sg_run_attributes(const sg_run *r);
 const char *sg_run_attribute_name(const sg_run *r, size_t i);
 const char *sg_run_attribute(const sg_run *r, const char *name);
 
-/* A variable's number of dimensions and their lengths; group NULL: the root. *rank 0 and false: no such variable. */
+/* A variable's number of dimensions and their lengths; group NULL: the root. *rank 0 and false: no such
+ * variable. */
 enum { SG_RUN_MAX_DIMS = 6 };
 bool sg_run_shape(const sg_run *r, const char *group, const char *variable, size_t *rank,
                   size_t shape[SG_RUN_MAX_DIMS]);
-/* count numbers from start, in row-major order, as double; missing values are NaN. start, count: one a dimension;
- * both NULL: the whole variable. */
+/* count numbers from start, in row-major order, as double; missing values are NaN. start, count: one a
+ * dimension; both NULL: the whole variable. */
 sg_status sg_run_read(const sg_run *r, const char *group, const char *variable, const size_t *start,
                       const size_t *count, double *out, sg_error *err);
 /* Entry i of a string variable; *out is the caller's, free with sg_string_free. */

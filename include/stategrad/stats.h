@@ -1,8 +1,10 @@
-/* stats.h - numbers one can trust: errors from blocks of the corpus, nulls for class differences, laws of decay.
+/* stats.h - numbers one can trust: errors from blocks of the corpus, nulls for class differences, laws of
+ * decay.
  *
- * Neighbouring steps share most of their gradient, so errors come from B contiguous blocks of the corpus (B >= 20).
- * Everything here is a pure function of its arguments. What cannot be known is NaN, and `missing` says why in one
- * phrase ("pairs in 3 blocks, too few for an interval"); NULL: nothing is missing. doc/statistics.md has the evidence. */
+ * Neighbouring steps share most of their gradient, so errors come from B contiguous blocks of the corpus (B
+ * >= 20). Everything here is a pure function of its arguments. What cannot be known is NaN, and `missing`
+ * says why in one phrase ("pairs in 3 blocks, too few for an interval"); NULL: nothing is missing.
+ * doc/statistics.md has the evidence. */
 #ifndef STATEGRAD_STATS_H
 #define STATEGRAD_STATS_H
 
@@ -15,7 +17,8 @@ extern "C" {
 /* ---- intervals ---- */
 typedef struct {
     double value;       /* theta: from all blocks, as it stands */
-    double bias;        /* its estimated bias; value - bias is the corrected estimate, the middle of the interval */
+    /* its estimated bias; value - bias is the corrected estimate, the middle of the interval */
+    double bias;
     double error;       /* standard error */
     double low, high;   /* 95 % */
     const char *missing;
@@ -23,18 +26,21 @@ typedef struct {
 
 enum { SG_STATS_MIN_BLOCKS = 20 };
 
-/* Delete-one-block jackknife for blocks of unequal size (Busing, Meijer and van der Leeden 1999). With weights n_b (pairs of
- * block b), h_b = N/n_b over the g blocks that are not empty:
+/* Delete-one-block jackknife for blocks of unequal size (Busing, Meijer and van der Leeden 1999). With
+ * weights n_b (pairs of block b), h_b = N/n_b over the g blocks that are not empty:
  *
  *   corrected = g theta - sum_b (1 - 1/h_b) theta_(-b)          pseudo_b = h_b theta - (h_b - 1) theta_(-b)
  *   error^2   = 1/g sum_b (pseudo_b - corrected)^2 / (h_b - 1)
  *   interval  = corrected +- t_{.975, n_eff - 1} sqrt(error^2 + bias^2 / 10)
  *
- * (the bias is itself an estimate: without that term the interval of a singular value near its noise covers 89 %.) n_eff = N^2 / sum n_b^2, the effective number of blocks. without[b*stride]: theta computed from all blocks but b (not
- * read where pairs[b] is 0). Missing: B < 20; n_eff < 8; a theta that is not finite. Then value stays, the rest is NaN. */
+ * (the bias is itself an estimate: without that term the interval of a singular value near its noise covers
+ * 89 %.) n_eff = N^2 / sum n_b^2, the effective number of blocks. without[b*stride]: theta computed from all
+ * blocks but b (not read where pairs[b] is 0). Missing: B < 20; n_eff < 8; a theta that is not finite. Then
+ * value stays, the rest is NaN. */
 void sg_stats_jackknife(sg_interval *out, size_t B, const double *pairs, double value, const double *without,
                         size_t stride);
-/* The interval moved into [least, most]: for quantities that cannot lie outside (singular values, cosines). */
+/* The interval moved into [least, most]: for quantities that cannot lie outside (singular values,
+ * cosines). */
 void sg_stats_clamp(sg_interval *x, double least, double most);
 /* x with P(T <= x) = p for Student's t with nu > 0 degrees of freedom (not only whole ones); 0 < p < 1. */
 double sg_stats_t_quantile(double p, double nu);
@@ -42,15 +48,16 @@ double sg_stats_t_quantile(double p, double nu);
 double sg_stats_t_p(double t, double nu);
 
 /* ---- many tests at once ---- */
-/* Benjamini and Hochberg 1995: adjusted[i] = min over j with p_j >= p_i of n p_j / rank_j, at most 1. NaN in p: not a
- * test, NaN stays and is not counted in n. p and adjusted may be the same. */
+/* Benjamini and Hochberg 1995: adjusted[i] = min over j with p_j >= p_i of n p_j / rank_j, at most 1. NaN in
+ * p: not a test, NaN stays and is not counted in n. p and adjusted may be the same. */
 sg_status sg_stats_adjust(size_t n, const double *p, double *adjusted, sg_error *err);
 
 /* ---- differences between classes ---- */
-/* Is sigma_1 of a class another than that of a random class of its size? Null: class labels are exchangeable among the
- * pairs of each block. The part of a class's sum that sets it apart from its block's mean then has a random sign: `flips` seeded
- * draws of all signs give the null distribution of sigma_1 with the same noise, and so the same upward bias. Exact up to the
- * symmetry of those parts. Sums are of normalised gradients if the analysis normalises. */
+/* Is sigma_1 of a class another than that of a random class of its size? Null: class labels are exchangeable
+ * among the pairs of each block. The part of a class's sum that sets it apart from its block's mean then has
+ * a random sign: `flips` seeded draws of all signs give the null distribution of sigma_1 with the same noise,
+ * and so the same upward bias. Exact up to the symmetry of those parts. Sums are of normalised gradients if
+ * the analysis normalises. */
 typedef struct sg_class_test sg_class_test; /* workspace; one per thread, reused for every class and delay */
 typedef struct {
     double p;                   /* two-sided, at least 2 / (1 + flips) */
@@ -62,15 +69,17 @@ typedef struct {
 sg_status sg_class_test_new(sg_class_test **out, size_t B, size_t H, size_t E, size_t flips, uint64_t seed,
                             sg_error *err);
 /* Sums (B, H, E) and pairs (B) of the class and of all. SG_ENONFINITE: a sum is not finite. */
-sg_status sg_class_test_run(sg_class_test *t, sg_class_p *out, const double *class_sums, const double *class_pairs,
-                            const double *all_sums, const double *all_pairs, sg_error *err);
+sg_status sg_class_test_run(sg_class_test *t, sg_class_p *out, const double *class_sums,
+                            const double *class_pairs, const double *all_sums, const double *all_pairs,
+                            sg_error *err);
 void sg_class_test_free(sg_class_test *t);
 
 /* ---- random directions ---- */
-/* |V_k^T n| for a uniformly random unit vector n in R^E, k orthonormal columns: mean and 2.5 % and 97.5 % quantiles,
- * exact (its square is Beta(k/2, (E-k)/2)). Needs 1 <= k <= E. */
+/* |V_k^T n| for a uniformly random unit vector n in R^E, k orthonormal columns: mean and 2.5 % and 97.5 %
+ * quantiles, exact (its square is Beta(k/2, (E-k)/2)). Needs 1 <= k <= E. */
 void sg_stats_random_cosine(size_t k, size_t E, double *mean, double *low, double *high);
-/* |A n| / sigma_1(A) likewise, A with singular values S[0..r), r <= E: by 2000 seeded draws. NaN if S[0] is not above 0. */
+/* |A n| / sigma_1(A) likewise, A with singular values S[0..r), r <= E: by 2000 seeded draws. NaN if S[0] is
+ * not above 0. */
 sg_status sg_stats_random_gain(size_t r, const double *S, size_t E, uint64_t seed, double *mean, double *low,
                                double *high, sg_error *err);
 
@@ -83,7 +92,8 @@ typedef struct {
     double rate, rate_error;   /* tau, in delays (exponential, stretched); alpha (power) */
     double shape, shape_error; /* beta (stretched), NaN for the others */
     double residual;           /* weighted root mean square of ln y - ln fit */
-    double aic, weight;        /* Akaike's criterion, small-sample corrected; exp(-aic/2) normalised to sum 1 */
+    /* Akaike's criterion, small-sample corrected; exp(-aic/2) normalised to sum 1 */
+    double aic, weight;
 } sg_decay_fit;
 
 typedef struct {
@@ -96,17 +106,18 @@ typedef struct {
     const char *half_life_missing;
 } sg_decay;
 
-/* Weighted least squares on ln y, weights (y/error)^2, delays 1 .. D-1; beta by a search in [0.02, 4]. error NULL, or
- * nowhere above 0: equal weights. The scale of the errors is estimated from the residuals, since delays share blocks: aic =
- * n ln(sum w r^2 / sum w) + 2K + 2K(K+1)/(n-K-1) with K = parameters + 1. Parameter errors: jackknife over blocks when
- * `without` (B, D) row-major, the series from all blocks but b, and pairs (B) are given (the honest ones), otherwise from
- * the fit's covariance. Missing: fewer than 6 usable points; a constant series; one that grows. SG_EINVAL: D is 0. */
-sg_status sg_stats_decay(sg_decay *out, size_t D, const double *y, const double *error, size_t B, const double *pairs,
-                         const double *without, sg_error *err);
+/* Weighted least squares on ln y, weights (y/error)^2, delays 1 .. D-1; beta by a search in [0.02, 4]. error
+ * NULL, or nowhere above 0: equal weights. The scale of the errors is estimated from the residuals, since
+ * delays share blocks: aic = n ln(sum w r^2 / sum w) + 2K + 2K(K+1)/(n-K-1) with K = parameters + 1.
+ * Parameter errors: jackknife over blocks when `without` (B, D) row-major, the series from all blocks but b,
+ * and pairs (B) are given (the honest ones), otherwise from the fit's covariance. Missing: fewer than 6
+ * usable points; a constant series; one that grows. SG_EINVAL: D is 0. */
+sg_status sg_stats_decay(sg_decay *out, size_t D, const double *y, const double *error, size_t B,
+                         const double *pairs, const double *without, sg_error *err);
 /* "exponential", "power law", "stretched exponential" */
 const char *sg_decay_law_name(sg_decay_law law);
-/* One plain sentence, as snprintf: "sigma_1 falls as d^-1.3 (power law 0.97, exponential 0.00, stretched exponential 0.03);
- * half of delay 0 is gone by delay 2". */
+/* One plain sentence, as snprintf: "sigma_1 falls as d^-1.3 (power law 0.97, exponential 0.00, stretched
+ * exponential 0.03); half of delay 0 is gone by delay 2". */
 int sg_decay_sentence(char *text, size_t size, const char *quantity, const sg_decay *d);
 
 #ifdef __cplusplus

@@ -1,14 +1,17 @@
-/* synth.h - corpora whose memory demand is known by construction, to see that an analysis finds what is there.
+/* synth.h - corpora whose memory demand is known by construction, to see that an analysis finds what is
+ * there.
  *
  *   copy         a word of class SRC comes back as its echo exactly k tokens later; FILL words mean nothing
  *   agreement    the number of a noun decides its verb after 1 .. n adverbs; more adverbs follow the verb
- *   variance     binary features of equal use, but of unequal variance in the embeddings (a file of them is written)
+ *   variance     binary features of equal use, but of unequal variance in the embeddings (a file of them is
+ *                written)
  *   independent  every word is drawn by itself: nothing to remember
  *
- * Each goes to a folder of its name: train.txt, valid.txt, test.txt (word/tag, one sentence a line; a tenth of the
- * tokens in each of the latter two), words.txt (word lists for words:FILE), README (what is true, commands to run);
- * variance also embeddings.txt (word2vec text). All draws are known, so README also gives the entropy of the test
- * file: no model does better, and one that has learned all comes near. Same settings, same bytes. */
+ * Each goes to a folder of its name: train.txt, valid.txt, test.txt (word/tag, one sentence a line; a tenth
+ * of the tokens in each of the latter two), words.txt (word lists for words:FILE), README (what is true,
+ * commands to run); variance also embeddings.txt (word2vec text). All draws are known, so README also gives
+ * the entropy of the test file: no model does better, and one that has learned all comes near. Same settings,
+ * same bytes. */
 #ifndef STATEGRAD_SYNTH_H
 #define STATEGRAD_SYNTH_H
 
@@ -35,8 +38,8 @@ typedef struct {
 void sg_synth_defaults(sg_synth_config *cfg);
 const char *sg_synth_name(sg_synth_kind kind);    /* "copy", ... */
 const char *sg_synth_summary(sg_synth_kind kind); /* one line */
-/* Makes folder/NAME (folder too) and writes the files there; files of these names are replaced. SG_EINVAL: a size out
- * of range; SG_EIO names the file. */
+/* Makes folder/NAME (folder too) and writes the files there; files of these names are replaced. SG_EINVAL: a
+ * size out of range; SG_EIO names the file. */
 sg_status sg_synth_write(const char *folder, sg_synth_kind kind, const sg_synth_config *cfg, sg_error *err);
 
 #ifdef __cplusplus

@@ -14,7 +14,8 @@ typedef struct {
     size_t steps;               /* BPTT window, 50 */
     size_t batch;               /* parallel streams, 20 */
     unsigned epochs;            /* 10 */
-    unsigned patience;          /* stop after so many epochs without a better validation perplexity; 0: never */
+    /* stop after so many epochs without a better validation perplexity; 0: never */
+    unsigned patience;
     sg_optimizer optimizer;     /* SGD */
     double lr;                  /* 1; Adam wants about 0.001 */
     double lr_decay;            /* 0.8, per epoch ... */
@@ -33,7 +34,8 @@ typedef struct {
 } sg_train_config;
 
 void sg_train_defaults(sg_train_config *cfg);
-/* The setting of Verwimp et al. 2018 (shape too): 1 layer, E=64, H=256, BPTT 200, ... see METHOD section 4. */
+/* The setting of Verwimp et al. 2018 (shape too): 1 layer, E=64, H=256, BPTT 200, ... see METHOD section
+ * 4. */
 void sg_train_preset_paper(sg_train_config *cfg, sg_model_shape *shape);
 sg_status sg_train_check(const sg_train_config *cfg, const sg_model_shape *shape, sg_error *err);
 
@@ -43,12 +45,13 @@ typedef struct {
     double tokens_per_second;
 } sg_train_result;
 
-/* Initialises and trains m; at the end m holds the weights of the best epoch (by validation perplexity; without a
- * validation stream, of the last one) and tells in its metadata how it was trained. Same seed, build and machine: same
- * bytes, for any number of threads, interrupted and resumed or not. SG_ENONFINITE: divergence, with epoch, step and
- * tensor; SG_ENOCONV: the loss explodes; SG_ECANCELLED: asked to stop, checkpoint written. In these cases result is
- * filled too, and if result->epochs > 0 the best weights so far are in m. SG_EFORMAT, SG_EINVAL on resume: the
- * checkpoint and its predecessor are damaged, or of another run. Without a checkpoint file yet, resume starts anew. */
+/* Initialises and trains m; at the end m holds the weights of the best epoch (by validation perplexity;
+ * without a validation stream, of the last one) and tells in its metadata how it was trained. Same seed,
+ * build and machine: same bytes, for any number of threads, interrupted and resumed or not. SG_ENONFINITE:
+ * divergence, with epoch, step and tensor; SG_ENOCONV: the loss explodes; SG_ECANCELLED: asked to stop,
+ * checkpoint written. In these cases result is filled too, and if result->epochs > 0 the best weights so far
+ * are in m. SG_EFORMAT, SG_EINVAL on resume: the checkpoint and its predecessor are damaged, or of another
+ * run. Without a checkpoint file yet, resume starts anew. */
 sg_status sg_train(sg_train_result *result, sg_model *m, const sg_stream *train, const sg_stream *valid,
                    const sg_train_config *cfg, const sg_monitor *monitor, sg_error *err);
 

@@ -43,15 +43,16 @@ static size_t moment_size(const sg_accum *a)
     return accum_blocks(a->E) * ACCUM_STRIP * ACCUM_STRIP;
 }
 
-sg_status sg_accum_new(sg_accum **out, const sg_accum_state *states, size_t n_states, size_t delays, size_t embedding,
-                       bool moments, sg_error *err)
+sg_status sg_accum_new(sg_accum **out, const sg_accum_state *states, size_t n_states, size_t delays,
+                       size_t embedding, bool moments, sg_error *err)
 {
     sg_status st = SG_OK;
     sg_accum *a = NULL;
     *out = NULL;
     if (!n_states || !delays || !embedding)
-        return sg_fail(err, SG_EINVAL, "sums: %zu states, %zu delays, %zu inputs, expected at least 1 of each",
-                       n_states, delays, embedding);
+        return sg_fail(err, SG_EINVAL,
+                       "sums: %zu states, %zu delays, %zu inputs, expected at least 1 of each", n_states,
+                       delays, embedding);
     if (!(a = sg_calloc(1, sizeof *a)) || !(a->states = sg_calloc(n_states, sizeof *a->states)) ||
         !(a->missed = sg_calloc(n_states, delays * sizeof *a->missed)) ||
         !(a->missed_of = sg_calloc(n_states, delays * sizeof *a->missed_of)))
@@ -100,8 +101,10 @@ static set_sums *new_set(const sg_accum *a)
 {
     set_sums *s = sg_calloc(1, sizeof *s);
     bool ok = s && (s->state = sg_calloc(a->n_states, sizeof *s->state)) &&
-              (s->pairs = sg_calloc(a->D, sizeof *s->pairs)) && (s->sampled = sg_calloc(a->D, sizeof *s->sampled)) &&
-              (s->moment = sg_calloc(a->D, sizeof *s->moment)) && (s->since = sg_calloc(a->D, sizeof *s->since)) &&
+              (s->pairs = sg_calloc(a->D, sizeof *s->pairs)) &&
+              (s->sampled = sg_calloc(a->D, sizeof *s->sampled)) &&
+              (s->moment = sg_calloc(a->D, sizeof *s->moment)) &&
+              (s->since = sg_calloc(a->D, sizeof *s->since)) &&
               (s->moment_since = sg_calloc(a->D, sizeof *s->moment_since));
     for (size_t i = 0; ok && i < a->n_states; i++) {
         state_sums *p = &s->state[i];
@@ -130,9 +133,10 @@ sg_status accum_need_set(sg_accum *a, size_t set, sg_error *err)
         }
         set_sums *s = new_set(a);
         if (!s)
-            return sg_fail(err, SG_ENOMEM, "sums: class set %zu (%zu states of %zu x %zu x %zu numbers) does not fit "
-                           "in memory: fewer classes or delays", a->n_sets, a->n_states, a->D, a->states[0].units,
-                           a->E);
+            return sg_fail(err, SG_ENOMEM,
+                           "sums: class set %zu (%zu states of %zu x %zu x %zu numbers) does not fit "
+                           "in memory: fewer classes or delays",
+                           a->n_sets, a->n_states, a->D, a->states[0].units, a->E);
         a->set[a->n_sets++] = s;
     }
     return SG_OK;
@@ -309,7 +313,8 @@ static void add_sum(size_t H, size_t E, double w, const double *total, const flo
     }
 }
 
-double sg_accum_class_sum(const sg_accum *a, size_t state, const sg_classes *k, size_t c, size_t d, double *sum)
+double sg_accum_class_sum(const sg_accum *a, size_t state, const sg_classes *k, size_t c, size_t d,
+                          double *sum)
 {
     size_t n = sum_size(a, state);
     double weight = 0;
@@ -344,7 +349,8 @@ static void add_moment(size_t E, double w, const double *total, const float *par
             }
 }
 
-double sg_accum_class_moment(const sg_accum *a, size_t state, const sg_classes *k, size_t c, size_t d, double *sum)
+double sg_accum_class_moment(const sg_accum *a, size_t state, const sg_classes *k, size_t c, size_t d,
+                             double *sum)
 {
     size_t n = moment_size(a);
     double weight = 0;
@@ -386,7 +392,8 @@ static void merge_sums(size_t n, double *total, const double *from, const float 
 sg_status sg_accum_merge(sg_accum *into, const sg_accum *from, sg_error *err)
 {
     if (!same_shape(into, from))
-        return sg_fail(err, SG_EINVAL, "sums: %zu states, %zu delays, %zu inputs cannot be merged with %zu, %zu, %zu",
+        return sg_fail(err, SG_EINVAL,
+                       "sums: %zu states, %zu delays, %zu inputs cannot be merged with %zu, %zu, %zu",
                        from->n_states, from->D, from->E, into->n_states, into->D, into->E);
     if (from->n_sets) {
         sg_status st = accum_need_set(into, from->n_sets - 1, err);
@@ -399,7 +406,8 @@ sg_status sg_accum_merge(sg_accum *into, const sg_accum *from, sg_error *err)
         set_sums *s = into->set[i];
         const set_sums *f = from->set[i];
         for (size_t k = 0; k < into->n_states; k++) {
-            merge_sums(into->D * sum_size(into, k), s->state[k].total, f->state[k].total, f->state[k].partial);
+            merge_sums(into->D * sum_size(into, k), s->state[k].total, f->state[k].total,
+                       f->state[k].partial);
             if (into->moments)
                 merge_sums(into->D * moment_size(into), s->state[k].moment_total, f->state[k].moment_total,
                            f->state[k].moment_partial);
@@ -415,8 +423,10 @@ sg_status sg_accum_merge(sg_accum *into, const sg_accum *from, sg_error *err)
 
 /* ---- checkpoints ---- */
 
-/* Everything of a set, in one order for writing and reading. Returns false when the file does not take or give it. */
-static bool transfer_set(const sg_accum *a, set_sums *s, FILE *f, bool (*move)(FILE *f, void *p, size_t bytes))
+/* Everything of a set, in one order for writing and reading. Returns false when the file does not take or
+ * give it. */
+static bool transfer_set(const sg_accum *a, set_sums *s, FILE *f,
+                         bool (*move)(FILE *f, void *p, size_t bytes))
 {
     bool ok = move(f, s->pairs, a->D * sizeof *s->pairs) && move(f, s->sampled, a->D * sizeof *s->sampled) &&
               move(f, s->moment, a->D * sizeof *s->moment) && move(f, s->since, a->D * sizeof *s->since) &&
@@ -447,7 +457,8 @@ static void header(const sg_accum *a, uint64_t h[HEADER])
 {
     h[0] = a->n_states, h[1] = a->D, h[2] = a->E, h[3] = a->moments, h[4] = 0;
     for (size_t i = 0; i < a->n_states; i++)
-        h[4] = h[4] * 1000003 + a->states[i].layer * 31 + (uint64_t)a->states[i].kind * 7 + a->states[i].units * 131;
+        h[4] = h[4] * 1000003 + a->states[i].layer * 31 + (uint64_t)a->states[i].kind * 7 +
+               a->states[i].units * 131;
 }
 
 sg_status sg_accum_save(const sg_accum *a, FILE *f, sg_error *err)
@@ -456,10 +467,13 @@ sg_status sg_accum_save(const sg_accum *a, FILE *f, sg_error *err)
     header(a, h);
     size_t n = a->n_states * a->D;
     bool ok = move_out(f, h, sizeof h) && move_out(f, &sets, sizeof sets) &&
-              move_out(f, a->missed, n * sizeof *a->missed) && move_out(f, a->missed_of, n * sizeof *a->missed_of);
+              move_out(f, a->missed, n * sizeof *a->missed) &&
+              move_out(f, a->missed_of, n * sizeof *a->missed_of);
     for (size_t i = 0; ok && i < a->n_sets; i++)
         ok = transfer_set(a, a->set[i], f, move_out);
-    return ok ? SG_OK : sg_fail(err, SG_EIO, "checkpoint: the sums of %zu class sets could not be written", a->n_sets);
+    return ok ? SG_OK
+              : sg_fail(err, SG_EIO, "checkpoint: the sums of %zu class sets could not be written",
+                        a->n_sets);
 }
 
 sg_status sg_accum_load(sg_accum *a, FILE *f, sg_error *err)
@@ -471,8 +485,10 @@ sg_status sg_accum_load(sg_accum *a, FILE *f, sg_error *err)
     if (!move_in(f, h, sizeof h) || !move_in(f, &sets, sizeof sets))
         return sg_fail(err, SG_EFORMAT, "checkpoint: cut short in the header of the sums");
     if (memcmp(h, want, sizeof h) || sets > INT32_MAX)
-        return sg_fail(err, SG_EFORMAT, "checkpoint: sums of %llu states, %llu delays, %llu inputs, expected %zu, %zu, "
-                       "%zu", (unsigned long long)h[0], (unsigned long long)h[1], (unsigned long long)h[2],
+        return sg_fail(err, SG_EFORMAT,
+                       "checkpoint: sums of %llu states, %llu delays, %llu inputs, expected %zu, %zu, "
+                       "%zu",
+                       (unsigned long long)h[0], (unsigned long long)h[1], (unsigned long long)h[2],
                        a->n_states, a->D, a->E);
     size_t n = a->n_states * a->D;
     if (!move_in(f, a->missed, n * sizeof *a->missed) || !move_in(f, a->missed_of, n * sizeof *a->missed_of))

@@ -1,14 +1,16 @@
 /* accum.h - running sums of state gradients over a corpus, per class set and delay.
  *
- *   S[set][d] = sum of G[t,d]             over counted pairs (t, t-d) whose input word has the class set   (H,E)
- *   Q[set][d] = sum of G[t,d]^T G[t,d]    the same, at one t of k only                                     (E,E)
+ *   S[set][d] = sum of G[t,d]           over counted pairs (t, t-d) whose input word has the class set (H,E)
+ *   Q[set][d] = sum of G[t,d]^T G[t,d]  the same, at one t of k only                                   (E,E)
  *
- * An origin has exactly one set, so a pair is added once however many classes there are; sums of classes are formed
- * from sums of sets when they are asked for. The engine adds in float32 and flushes into float64 every few dozen terms
- * (one place: sg_accum_flush); memory is 12 H E bytes a set, delay and state, taken when a set first appears.
+ * An origin has exactly one set, so a pair is added once however many classes there are; sums of classes are
+ * formed from sums of sets when they are asked for. The engine adds in float32 and flushes into float64 every
+ * few dozen terms (one place: sg_accum_flush); memory is 12 H E bytes a set, delay and state, taken when a
+ * set first appears.
  *
- * With sampled origins a set has `pairs` that exist and `sampled` ones that were added; class sums then weight each
- * set by pairs/sampled, so that the mean of a class is unbiased whatever the rates of its sets. */
+ * With sampled origins a set has `pairs` that exist and `sampled` ones that were added; class sums then
+ * weight each set by pairs/sampled, so that the mean of a class is unbiased whatever the rates of its
+ * sets. */
 #ifndef SG_ACCUM_H
 #define SG_ACCUM_H
 
@@ -25,8 +27,8 @@ typedef struct {
 
 typedef struct sg_accum sg_accum;
 /* Nothing summed, no sets yet. moments: keep Q too. states is copied. */
-sg_status sg_accum_new(sg_accum **out, const sg_accum_state *states, size_t n_states, size_t delays, size_t embedding,
-                       bool moments, sg_error *err);
+sg_status sg_accum_new(sg_accum **out, const sg_accum_state *states, size_t n_states, size_t delays,
+                       size_t embedding, bool moments, sg_error *err);
 /* As new; memory of the sets is kept. */
 void sg_accum_clear(sg_accum *a);
 void sg_accum_free(sg_accum *a);
@@ -45,22 +47,25 @@ uint64_t sg_accum_sampled(const sg_accum *a, size_t set, size_t d);
 /* Pairs whose input is in class c; k NULL: class 0, all. */
 uint64_t sg_accum_class_pairs(const sg_accum *a, const sg_classes *k, size_t c, size_t d);
 uint64_t sg_accum_class_sampled(const sg_accum *a, const sg_classes *k, size_t c, size_t d);
-/* sum (H,E) row-major, overwritten: of G[t,d] over the pairs of class c. Returns their weight: mean = sum / weight; 0
- * and zeros where there is no pair. Without sampling the weight is the number of pairs. Sums and weights of parts of
- * a corpus add up. */
-double sg_accum_class_sum(const sg_accum *a, size_t state, const sg_classes *k, size_t c, size_t d, double *sum);
+/* sum (H,E) row-major, overwritten: of G[t,d] over the pairs of class c. Returns their weight: mean = sum /
+ * weight; 0 and zeros where there is no pair. Without sampling the weight is the number of pairs. Sums and
+ * weights of parts of a corpus add up. */
+double sg_accum_class_sum(const sg_accum *a, size_t state, const sg_classes *k, size_t c, size_t d,
+                          double *sum);
 /* The same for G^T G, sum (E,E) symmetric in full; needs moments. */
-double sg_accum_class_moment(const sg_accum *a, size_t state, const sg_classes *k, size_t c, size_t d, double *sum);
+double sg_accum_class_moment(const sg_accum *a, size_t state, const sg_classes *k, size_t c, size_t d,
+                             double *sum);
 
-/* What gradients at delay d lack because origins share bases (long windows): the sum of estimated Frobenius norms, over how
- * many gradients. */
+/* What gradients at delay d lack because origins share bases (long windows): the sum of estimated Frobenius
+ * norms, over how many gradients. */
 uint64_t sg_accum_missed(const sg_accum *a, size_t state, size_t d, double *sum);
 
-/* into += from; same states, delays, embedding. SG_EINVAL: shapes differ; SG_ENOMEM leaves `into` as it was. */
+/* into += from; same states, delays, embedding. SG_EINVAL: shapes differ; SG_ENOMEM leaves `into` as it
+ * was. */
 sg_status sg_accum_merge(sg_accum *into, const sg_accum *from, sg_error *err);
 
-/* For checkpoints: everything, so that a resumed run gives the same bytes. Load replaces what a holds; SG_EFORMAT: made
- * for other shapes, or cut short. On failure a is empty. */
+/* For checkpoints: everything, so that a resumed run gives the same bytes. Load replaces what a holds;
+ * SG_EFORMAT: made for other shapes, or cut short. On failure a is empty. */
 sg_status sg_accum_save(const sg_accum *a, FILE *f, sg_error *err);
 sg_status sg_accum_load(sg_accum *a, FILE *f, sg_error *err);
 

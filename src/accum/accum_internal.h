@@ -1,13 +1,15 @@
 /* accum_internal.h - how the sums lie in memory: for the engine, which adds to them.
  *
- * A sum (H,E) is stored by strips of 32 columns: strip c (H,32) at c*H*32, then what is left of E as (H, E mod 32). The
- * second moment (E,E) is stored in blocks of 32 x 32 over E rounded up: blocks (p,q), p <= q, p outer. */
+ * A sum (H,E) is stored by strips of 32 columns: strip c (H,32) at c*H*32, then what is left of E as (H, E
+ * mod 32). The second moment (E,E) is stored in blocks of 32 x 32 over E rounded up: blocks (p,q), p <= q, p
+ * outer. */
 #ifndef SG_ACCUM_INTERNAL_H
 #define SG_ACCUM_INTERNAL_H
 
 #include "accum.h"
 
-enum { ACCUM_STRIP = 32, ACCUM_FLUSH_AFTER = 64 }; /* terms that a float32 sum takes before it goes to float64 */
+/* terms that a float32 sum takes before it goes to float64 */
+enum { ACCUM_STRIP = 32, ACCUM_FLUSH_AFTER = 64 };
 
 /* Makes sets 0 .. set. The only allocation after sg_accum_new. */
 sg_status accum_need_set(sg_accum *a, size_t set, sg_error *err);
@@ -23,9 +25,9 @@ float *accum_moment_partial(sg_accum *a, size_t state, size_t set, size_t d);
 void accum_miss(sg_accum *a, size_t state, size_t d, double norm);
 size_t accum_blocks(size_t E); /* 32 x 32 blocks of a second moment */
 
-/* Sums with more than ACCUM_FLUSH_AFTER terms since their last flush: writes up to max (set, d) into due, two numbers
- * each, from *cursor on; returns how many. Different entries may be flushed by different threads. flush is the
- * kernels' (gradient_kernel.h). False: a sum is not finite. */
+/* Sums with more than ACCUM_FLUSH_AFTER terms since their last flush: writes up to max (set, d) into due, two
+ * numbers each, from *cursor on; returns how many. Different entries may be flushed by different threads.
+ * flush is the kernels' (gradient_kernel.h). False: a sum is not finite. */
 size_t accum_due(const sg_accum *a, size_t *cursor, size_t max, size_t (*due)[2]);
 bool accum_flush(sg_accum *a, size_t set, size_t d, bool (*flush)(size_t n, float *x, double *y));
 

@@ -9,7 +9,8 @@
 
 static const double LARGE_ERROR = 1e-4, SMALLEST = 1e-30; /* below it float32 has lost its digits anyway */
 
-const char *const an_quantity_names[AN_QUANTITIES] = {"sigma_1", "sum of singular values", "largest rms gain"};
+const char *const an_quantity_names[AN_QUANTITIES] = {"sigma_1", "sum of singular values",
+                                                      "largest rms gain"};
 
 static void note(after *a, reason_kind kind, size_t c, size_t d, const char *why)
 {
@@ -138,7 +139,8 @@ static sg_status put_decay(after *a, sg_error *err)
         sg_decay fit;
         for (size_t b = 0; b < B; b++)
             weights[b] = sums_weight_at(a->sums, b, c, 0)->weight;
-        TRY(sg_stats_decay(&fit, D, a->s.y + i * D, a->s.error + i * D, B, weights, a->s.without + i * B * D, err));
+        TRY(sg_stats_decay(&fit, D, a->s.y + i * D, a->s.error + i * D, B, weights, a->s.without + i * B * D,
+                           err));
         for (size_t l = 0; l < AN_LAWS; l++) {
             const sg_decay_fit *f = &fit.fit[l];
             double v[FIELDS] = {f->scale,       f->scale_error, f->rate, f->rate_error, f->shape,
@@ -186,9 +188,11 @@ static sg_status put_missed(after *a, const sg_monitor *monitor, sg_error *err)
     TRY(run_writer_define(a->w, a->nc, "mean_gradient_error", err));
     TRY(run_writer_put_f64(a->w, a->nc, "mean_gradient_error", NULL, NULL, error, err));
     if (worst > LARGE_ERROR)
-        sg_warn(monitor, "%s: what long delays lose because old origins share bases is up to %.1g of the mean gradient "
-                         "(delay %zu; see mean_gradient_error); a smaller --long-tolerance or --long-after never helps",
-                a->group->name, worst, at);
+        sg_warn(
+            monitor,
+            "%s: what long delays lose because old origins share bases is up to %.1g of the mean gradient "
+            "(delay %zu; see mean_gradient_error); a smaller --long-tolerance or --long-after never helps",
+            a->group->name, worst, at);
 done:
     sg_free(error);
     return st;
@@ -220,7 +224,8 @@ done:
     return st;
 }
 
-sg_status an_after(run_writer *w, const an_plan *plan, const an_sums *sums, const sg_monitor *monitor, sg_error *err)
+sg_status an_after(run_writer *w, const an_plan *plan, const an_sums *sums, const sg_monitor *monitor,
+                   sg_error *err)
 {
     sg_status st = SG_OK;
     double began = sg_clock(), done_items = 0, total = (double)(plan->n_groups * plan->C * plan->D);

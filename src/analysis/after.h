@@ -1,7 +1,7 @@
 /* after.h - from block sums to the groups of the run file: means, spectra, intervals, nulls, decay.
  *
- * Independent of where the sums came from (one pass, sampled rounds, merged parts). Work is split over (class, delay)
- * in the same way for any number of threads: same bytes. */
+ * Independent of where the sums came from (one pass, sampled rounds, merged parts). Work is split over
+ * (class, delay) in the same way for any number of threads: same bytes. */
 #ifndef SG_AFTER_H
 #define SG_AFTER_H
 
@@ -31,9 +31,10 @@ typedef struct {
     uint64_t seed;
 } an_plan;
 
-/* Dimensions unit, rank, ..., all variables and their contents, for every group of the plan; the root's dimensions
- * exist. SG_ENONFINITE names state, class and delay. */
-sg_status an_after(run_writer *w, const an_plan *plan, const an_sums *sums, const sg_monitor *monitor, sg_error *err);
+/* Dimensions unit, rank, ..., all variables and their contents, for every group of the plan; the root's
+ * dimensions exist. SG_ENONFINITE names state, class and delay. */
+sg_status an_after(run_writer *w, const an_plan *plan, const an_sums *sums, const sg_monitor *monitor,
+                   sg_error *err);
 /* Bytes of memory that an_after takes, and of the groups in the file before compression. */
 void an_after_cost(const an_plan *plan, size_t *memory, size_t *file);
 

@@ -100,8 +100,7 @@ static double field_of(const sg_interval *x, field f)
                               : x->bias;
 }
 
-/* The statistic at position `place` (n numbers of it) of each item of the batch, for (class, delay[, rank]).
- * */
+/* The statistic at position `place` (n numbers of it) of each item of the batch, for (class, delay[, rank]). */
 static sg_status put_field(after *a, const char *variable, size_t c, size_t d0, size_t n_items, size_t place,
                            size_t n, bool has_rank, field f, sg_error *err)
 {

@@ -9,8 +9,13 @@
 
 void sg_analysis_defaults(sg_analysis_config *cfg, const sg_model *m)
 {
-    *cfg = (sg_analysis_config){.delays = 50, .state = SG_STATE_HIDDEN, .normalize = true, .blocks = 20, .seed = 1,
-                                .checkpoint_minutes = 5, .long_tolerance = 1e-6};
+    *cfg = (sg_analysis_config){.delays = 50,
+                                .state = SG_STATE_HIDDEN,
+                                .normalize = true,
+                                .blocks = 20,
+                                .seed = 1,
+                                .checkpoint_minutes = 5,
+                                .long_tolerance = 1e-6};
     if (m && sg_model_get_shape(m)->cell == SG_CELL_LSTM)
         cfg->state = SG_STATE_CELL;
 }
@@ -18,7 +23,8 @@ void sg_analysis_defaults(sg_analysis_config *cfg, const sg_model *m)
 static sg_status check_sampling(const sg_analysis_config *cfg, sg_error *err)
 {
     if (!(cfg->precision >= 0) || cfg->precision >= 1)
-        return sg_fail(err, SG_EINVAL, "precision: expected a share between 0 and 1, found %g", cfg->precision);
+        return sg_fail(err, SG_EINVAL, "precision: expected a share between 0 and 1, found %g",
+                       cfg->precision);
     if (cfg->sample && cfg->precision > 0)
         return sg_fail(err, SG_EINVAL, "sample and precision: only one of them");
     if (cfg->precision > 0 && cfg->parts)
@@ -28,7 +34,8 @@ static sg_status check_sampling(const sg_analysis_config *cfg, sg_error *err)
     return SG_OK;
 }
 
-sg_status sg_analysis_check(const sg_analysis_config *cfg, const sg_model *m, const sg_stream *s, sg_error *err)
+sg_status sg_analysis_check(const sg_analysis_config *cfg, const sg_model *m, const sg_stream *s,
+                            sg_error *err)
 {
     const sg_model_shape *shape = sg_model_get_shape(m);
     uint64_t T = sg_stream_length(s);
@@ -41,7 +48,8 @@ sg_status sg_analysis_check(const sg_analysis_config *cfg, const sg_model *m, co
     if (!cfg->state || cfg->state > SG_STATE_BOTH)
         return sg_fail(err, SG_EINVAL, "state: expected cell, hidden or both");
     if (cfg->state == SG_STATE_CELL && !lstm)
-        return sg_fail(err, SG_EINVAL, "state: a %s has no cell state; expected hidden", sg_cell_name(shape->cell));
+        return sg_fail(err, SG_EINVAL, "state: a %s has no cell state; expected hidden",
+                       sg_cell_name(shape->cell));
     if (cfg->layer != SG_ALL_LAYERS && cfg->layer > shape->layers)
         return sg_fail(err, SG_EINVAL, "layer: expected 1 to %zu, found %zu", shape->layers, cfg->layer);
     if (cfg->handling == SG_WINDOW && !cfg->window)
@@ -55,11 +63,13 @@ sg_status sg_analysis_check(const sg_analysis_config *cfg, const sg_model *m, co
     if (cfg->frequency_weighted && !shape->vocabulary)
         return sg_fail(err, SG_EINVAL, "covariance over tokens: the model has no words");
     if (!shape->vocabulary && !cfg->features_path)
-        return sg_fail(err, SG_EINVAL, "the model reads feature vectors, not words: they are given by --inputs FILE.npy");
+        return sg_fail(err, SG_EINVAL,
+                       "the model reads feature vectors, not words: they are given by --inputs FILE.npy");
     if (shape->vocabulary && cfg->features_path)
         return sg_fail(err, SG_EINVAL, "--inputs: the model reads words, not feature vectors");
     if (!(cfg->long_tolerance > 0) || cfg->long_tolerance > 0.1)
-        return sg_fail(err, SG_EINVAL, "long tolerance: expected above 0, at most 0.1, found %g", cfg->long_tolerance);
+        return sg_fail(err, SG_EINVAL, "long tolerance: expected above 0, at most 0.1, found %g",
+                       cfg->long_tolerance);
     return check_sampling(cfg, err);
 }
 
@@ -85,14 +95,15 @@ static double measure_rate(void)
     return best;
 }
 
-/* What the spectra cost, in float32 products: decompositions run at a tenth of that rate, so they count ten times. */
+/* What the spectra cost, in float32 products: decompositions run at a tenth of that rate, so they count ten
+ * times. */
 static double spectra_flops(const an_job *job)
 {
     double E = (double)job->E, B = (double)job->B, flops = 0, blocks_of_classes = job->C > 1 ? 3 : 1;
     for (size_t g = 0; g < job->n_groups; g++) {
         double H = (double)job->groups[g].units;
-        flops += 2 * blocks_of_classes * (B + 1) * 2 * H * E * E + 10 * (B + 1) * (job->P ? 30 : 12) * E * E * E +
-                 10 * 20 * H * E * E;
+        flops += 2 * blocks_of_classes * (B + 1) * 2 * H * E * E +
+                 10 * (B + 1) * (job->P ? 30 : 12) * E * E * E + 10 * 20 * H * E * E;
     }
     return flops * (double)(job->C * job->D);
 }
@@ -104,7 +115,8 @@ static void forecast(sg_analysis_estimate *out, const an_job *job)
                                .handling = cfg->handling, .window = cfg->window, .burn_in = cfg->burn_in,
                                .second_moment_every = job->second_moment_every, .threads = cfg->threads,
                                .long_after = job->long_after};
-    double flops = 0, tokens = (double)(job_block_start(job, job->end_block) - job_block_start(job, job->first_block));
+    double flops = 0,
+           tokens = (double)(job_block_start(job, job->end_block) - job_block_start(job, job->first_block));
     size_t bytes = 0, units[2 * AN_MAX_STATES], after, file;
     an_plan plan;
     job_plan(job, &plan);
@@ -183,7 +195,8 @@ sg_status sg_analyze(const char *run_path, const sg_model *m, const sg_stream *s
     run_writer *w = NULL;
     an_plan plan;
     TRY(job_prepare(&job, m, s, k, cfg, monitor, err));
-    TRY(run_writer_create(&w, run_path, err)); /* first: an output that cannot be written fails now, not in an hour */
+    /* first: an output that cannot be written fails now, not in an hour */
+    TRY(run_writer_create(&w, run_path, err));
     TRY(root_write(w, &job, err));
     TRY(put_untrained(w, &job, err));
     TRY(pass_run(&sums, &job, run_path, err));

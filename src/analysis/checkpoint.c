@@ -1,5 +1,6 @@
-/* Checkpoints of an analysis: where it stands, the weights of the blocks done, engine and running sums. The sums of
- * finished blocks stay in scratch files beside the checkpoint, each with its CRC in the checkpoint. */
+/* Checkpoints of an analysis: where it stands, the weights of the blocks done, engine and running sums. The
+ * sums of finished blocks stay in scratch files beside the checkpoint, each with its CRC in the
+ * checkpoint. */
 #include "pass.h"
 
 #include "../base/base_internal.h"
@@ -101,8 +102,10 @@ static sg_status put_sums(const standing *s, FILE *f, const char *path, sg_error
             if (note[0])
                 TRY(sums_crc(s->sums[i], b, &note[1], err));
             TRY(put(f, note, sizeof note, path, err));
-            TRY(put(f, sums_weight_at(s->sums[i], b, 0, 0), s->job->C * s->job->D * sizeof(sums_weight), path, err));
-            TRY(put(f, sums_missed_at(s->sums[i], b, 0, 0), s->job->n_groups * s->job->D * sizeof(sums_missed), path, err));
+            TRY(put(f, sums_weight_at(s->sums[i], b, 0, 0), s->job->C * s->job->D * sizeof(sums_weight), path,
+                    err));
+            TRY(put(f, sums_missed_at(s->sums[i], b, 0, 0),
+                    s->job->n_groups * s->job->D * sizeof(sums_missed), path, err));
         }
 done:
     return st;
@@ -115,8 +118,10 @@ static sg_status get_sums(const standing *s, FILE *f, const char *path, sg_error
         for (size_t b = 0; s->sums[i] && b < sums_get_shape(s->sums[i])->B; b++) {
             uint32_t note[2] = {0, 0}, found = 0;
             TRY(get(f, note, sizeof note, path, err));
-            TRY(get(f, sums_weight_at(s->sums[i], b, 0, 0), s->job->C * s->job->D * sizeof(sums_weight), path, err));
-            TRY(get(f, sums_missed_at(s->sums[i], b, 0, 0), s->job->n_groups * s->job->D * sizeof(sums_missed), path, err));
+            TRY(get(f, sums_weight_at(s->sums[i], b, 0, 0), s->job->C * s->job->D * sizeof(sums_weight), path,
+                    err));
+            TRY(get(f, sums_missed_at(s->sums[i], b, 0, 0),
+                    s->job->n_groups * s->job->D * sizeof(sums_missed), path, err));
             s->done[i][b] = note[0] != 0;
             if (!note[0])
                 continue;
@@ -208,7 +213,8 @@ static sg_status try_open(standing *s, const char *path, FILE **f, bool *found, 
         TRY(sg_fail(err, SG_EFORMAT, "%s: is no checkpoint of an analysis", path));
     h.identity[sizeof h.identity - 1] = 0;
     if (strcmp(h.identity, s->identity)) {
-        sg_warn(s->job->monitor, "%s: is the checkpoint of another model, corpus or setting; starting anew", path);
+        sg_warn(s->job->monitor, "%s: is the checkpoint of another model, corpus or setting; starting anew",
+                path);
         goto done;
     }
     TRY(get_standing(s, *f, &h, path, err));

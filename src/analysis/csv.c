@@ -42,8 +42,8 @@ static void put_number(FILE *f, double x)
     fputs(text, f);
 }
 
-static void put_row(const table *t, size_t c, const char *delay, const char *quantity, const char *suffix, double x,
-                    double low, double high)
+static void put_row(const table *t, size_t c, const char *delay, const char *quantity, const char *suffix,
+                    double x, double low, double high)
 {
     char name[400];
     snprintf(name, sizeof name, "%s%s", quantity, suffix);
@@ -61,9 +61,10 @@ static void put_row(const table *t, size_t c, const char *delay, const char *qua
     fputs("\n", t->f);
 }
 
-/* (D, n) numbers of one class of a (class, delay[, rank]) variable, NaN where the file has no such variable. */
-static sg_status read_class(const table *t, const char *variable, const char *suffix, size_t n_lead, size_t lead,
-                            size_t c, size_t n, double *out, sg_error *err)
+/* (D, n) numbers of one class of a (class, delay[, rank]) variable, NaN where the file has no such
+ * variable. */
+static sg_status read_class(const table *t, const char *variable, const char *suffix, size_t n_lead,
+                            size_t lead, size_t c, size_t n, double *out, sg_error *err)
 {
     char name[80];
     size_t D = sg_run_delays(t->run), rank, shape[SG_RUN_MAX_DIMS], start[4] = {0}, count[4] = {0}, at = 0;
@@ -122,11 +123,13 @@ done:
 static sg_status put_decay(const table *t, size_t c, sg_error *err)
 {
     sg_status st = SG_OK;
-    static const char *const names[] = {"decay_scale", "decay_rate", "decay_shape", "decay_weight", "half_life"};
+    static const char *const names[] = {"decay_scale", "decay_rate", "decay_shape", "decay_weight",
+                                        "half_life"};
     size_t rank, shape[SG_RUN_MAX_DIMS];
     char *series = NULL, *law = NULL;
     for (size_t v = 0; v < 5; v++) {
-        if (!sg_run_shape(t->run, t->group, names[v], &rank, shape) || shape[1] > 16 || (rank > 2 && shape[2] > 16))
+        if (!sg_run_shape(t->run, t->group, names[v], &rank, shape) || shape[1] > 16 ||
+            (rank > 2 && shape[2] > 16))
             continue;
         size_t Q = shape[1], laws = rank > 2 ? shape[2] : 1, start[] = {c, 0, 0}, count[] = {1, Q, laws};
         double x[256], e[256];
@@ -156,7 +159,8 @@ done:
 
 sg_status sg_run_write_csv(const char *run_path, const char *csv_path, sg_error *err)
 {
-    static const quantity of_properties[] = {{"relative_memory", false, true}, {"subspace_cosine", true, true}};
+    static const quantity of_properties[] = {{"relative_memory", false, true},
+                                             {"subspace_cosine", true, true}};
     sg_status st = SG_OK;
     sg_run *r = NULL;
     sg_outfile *o = NULL;
@@ -178,7 +182,8 @@ sg_status sg_run_write_csv(const char *run_path, const char *csv_path, sg_error 
                 TRY(put_quantity(&t, &quantities[q], sg_run_rank(r, g), c, NULL, 0, err));
             for (size_t p = 0; p < sg_run_properties(r); p++)
                 for (size_t q = 0; q < 2; q++)
-                    TRY(put_quantity(&t, &of_properties[q], sg_run_rank(r, g), c, sg_run_property_name(r, p), p, err));
+                    TRY(put_quantity(&t, &of_properties[q], sg_run_rank(r, g), c, sg_run_property_name(r, p),
+                                     p, err));
             TRY(put_decay(&t, c, err));
         }
     sg_outfile *ready = o;

@@ -53,7 +53,8 @@ static void list_states(an_job *job)
         }
 }
 
-/* G^T G at every k-th step: 2 H E^2 flops a pair beside 4 H^2 E (2 ... in a GRU or RNN). All of them on small corpora. */
+/* G^T G at every k-th step: 2 H E^2 flops a pair beside 4 H^2 E (2 ... in a GRU or RNN). All of them on small
+ * corpora. */
 static size_t choose_every(const an_job *job)
 {
     if (job->cfg->second_moment_every)
@@ -98,7 +99,8 @@ sg_status job_sizes(an_job *job, const sg_model *m, const sg_stream *s, const sg
         job->first_block = job->B * (cfg->part - 1) / cfg->parts;
         job->end_block = job->B * cfg->part / cfg->parts;
         if (job->first_block == job->end_block)
-            TRY(sg_fail(err, SG_EINVAL, "--part %zu/%zu: more parts than the %zu blocks", cfg->part, cfg->parts, job->B));
+            TRY(sg_fail(err, SG_EINVAL, "--part %zu/%zu: more parts than the %zu blocks", cfg->part,
+                        cfg->parts, job->B));
     }
     list_states(job);
     job->second_moment_every = choose_every(job);
@@ -120,7 +122,8 @@ static sg_status count_tokens(an_job *job, sg_error *err)
         TRY(sg_stream_read(job->stream, t, n, steps, err));
         for (size_t i = 0; i < n; i++) {
             if (job->V && (steps[i].id < 0 || (size_t)steps[i].id >= job->V))
-                TRY(sg_fail(err, SG_EINVAL, "corpus: word %d at token %ju is not in the model's vocabulary of %zu",
+                TRY(sg_fail(err, SG_EINVAL,
+                            "corpus: word %d at token %ju is not in the model's vocabulary of %zu",
                             steps[i].id, (uintmax_t)(t + i), job->V));
             if (job->V)
                 job->word_count[steps[i].id]++;
@@ -194,11 +197,12 @@ static sg_status normalisation(an_job *job, size_t m, sg_error *err)
     }
     TRY(sp_factor(job->L[m], &job->how[m], E, Sigma, job->cfg->ridge, err));
     if (job->how[m].automatic)
-        sg_warn(job->monitor,
-                "the covariance of the %s%s is singular (rank %zu of %zu): %g of its mean variance was added to the "
-                "diagonal; --ridge sets another share, --normalize none does without",
-                m ? "untrained " : "", job->features ? "features" : "embeddings", job->how[m].rank, E,
-                job->how[m].ridge);
+        sg_warn(
+            job->monitor,
+            "the covariance of the %s%s is singular (rank %zu of %zu): %g of its mean variance was added to the "
+            "diagonal; --ridge sets another share, --normalize none does without",
+            m ? "untrained " : "", job->features ? "features" : "embeddings", job->how[m].rank, E,
+            job->how[m].ridge);
 done:
     sg_free(Sigma);
     sg_free(weights);
@@ -257,8 +261,8 @@ static sg_status open_features(an_job *job, sg_error *err)
         return SG_OK;
     TRY(rows_open(&job->features, path, err));
     if (rows_columns(job->features) != job->E)
-        TRY(sg_fail(err, SG_EINVAL, "%s: rows of %zu numbers, the model reads %zu", path, rows_columns(job->features),
-                    job->E));
+        TRY(sg_fail(err, SG_EINVAL, "%s: rows of %zu numbers, the model reads %zu", path,
+                    rows_columns(job->features), job->E));
     if (rows_count(job->features) != job->T)
         TRY(sg_fail(err, SG_EINVAL, "%s: %ju rows, %ju labels", path, (uintmax_t)rows_count(job->features),
                     (uintmax_t)job->T));
@@ -274,8 +278,8 @@ static void warn_small_classes(const an_job *job)
     for (size_t c = 1; c < job->C; c++) {
         uint64_t n = sg_stream_class_tokens(job->stream, job->classes, c);
         if (n < FEW_TOKENS)
-            sg_warn(job->monitor, "class %s has %ju token%s: too few to say much", job->class_names[c], (uintmax_t)n,
-                    n == 1 ? "" : "s");
+            sg_warn(job->monitor, "class %s has %ju token%s: too few to say much", job->class_names[c],
+                    (uintmax_t)n, n == 1 ? "" : "s");
     }
 }
 
@@ -328,15 +332,24 @@ void job_plan(const an_job *job, an_plan *plan)
     enum { GRAM_LIMIT = 512 << 20 };
     size_t gram = job->C * job->D * job->B * sums_packed(job->E) * sizeof(float) * job->n_groups;
     bool fits = gram <= GRAM_LIMIT;
-    *plan = (an_plan){
-        .D = job->D, .C = job->C, .E = job->E, .B = job->B, .P = job->P,
-        .n_groups = job->n_groups, .groups = job->groups,
-        .L = {job->L[0], job->L[1]}, .n = {job->n[0], job->n[1]},
-        .property_missing = job->property_missing, .class_names = job->class_names,
-        .store_gram = job->cfg->block_gram == SG_GRAM_YES || (job->cfg->block_gram == SG_GRAM_AUTO && fits),
-        .gram_reason = job->cfg->block_gram == SG_GRAM_NO ? "not stored: --block-gram no"
-                                                          : "not stored: above 512 MiB; --block-gram yes stores it",
-        .threads = job_threads(job), .seed = job->cfg->seed};
+    *plan = (an_plan){.D = job->D,
+                      .C = job->C,
+                      .E = job->E,
+                      .B = job->B,
+                      .P = job->P,
+                      .n_groups = job->n_groups,
+                      .groups = job->groups,
+                      .L = {job->L[0], job->L[1]},
+                      .n = {job->n[0], job->n[1]},
+                      .property_missing = job->property_missing,
+                      .class_names = job->class_names,
+                      .store_gram = job->cfg->block_gram == SG_GRAM_YES ||
+                                    (job->cfg->block_gram == SG_GRAM_AUTO && fits),
+                      .gram_reason = job->cfg->block_gram == SG_GRAM_NO
+                                         ? "not stored: --block-gram no"
+                                         : "not stored: above 512 MiB; --block-gram yes stores it",
+                      .threads = job_threads(job),
+                      .seed = job->cfg->seed};
 }
 
 sg_status job_identity(const an_job *job, bool with_part, char hex[65], sg_error *err)
@@ -351,11 +364,12 @@ sg_status job_identity(const an_job *job, bool with_part, char hex[65], sg_error
     sg_sha256_add(h, sha, 64);
     sg_sha256_add(h, sg_stream_sha256(job->stream), 64);
     sg_sha256_add(h, job->features_sha256, sizeof job->features_sha256);
-    int n = snprintf(text, sizeof text, "%s|%ju|%zu|%zu|%zu|%zu|%d|%zu|%d|%zu|%zu|%d|%d|%a|%ju|%a|%ju|%zu|%d|%d|%d|%zu|%a",
-                     sg_version(), (uintmax_t)job->T, job->D, job->C, job->B, job->sets, (int)c->state, c->layer,
-                     (int)c->handling, c->window, c->burn_in, c->normalize, c->frequency_weighted, c->ridge,
-                     (uintmax_t)c->sample, c->precision, (uintmax_t)c->seed, job->second_moment_every,
-                     c->untrained_baseline, (int)c->block_gram, with_part, job->long_after, c->long_tolerance);
+    int n = snprintf(
+        text, sizeof text, "%s|%ju|%zu|%zu|%zu|%zu|%d|%zu|%d|%zu|%zu|%d|%d|%a|%ju|%a|%ju|%zu|%d|%d|%d|%zu|%a",
+        sg_version(), (uintmax_t)job->T, job->D, job->C, job->B, job->sets, (int)c->state, c->layer,
+        (int)c->handling, c->window, c->burn_in, c->normalize, c->frequency_weighted, c->ridge,
+        (uintmax_t)c->sample, c->precision, (uintmax_t)c->seed, job->second_moment_every,
+        c->untrained_baseline, (int)c->block_gram, with_part, job->long_after, c->long_tolerance);
     sg_sha256_add(h, text, (size_t)n);
     if (with_part) {
         n = snprintf(text, sizeof text, "%zu/%zu", c->part, c->parts);

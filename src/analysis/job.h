@@ -1,4 +1,5 @@
-/* job.h - one analysis in all its parts: what is asked, what it is asked of, what was found out beforehand. */
+/* job.h - one analysis in all its parts: what is asked, what it is asked of, what was found out
+ * beforehand. */
 #ifndef SG_JOB_H
 #define SG_JOB_H
 
@@ -11,8 +12,8 @@
 
 enum { AN_MAX_STATES = 2 * SG_MAX_LAYERS };
 
-/* What --precision has come to: relative standard errors of sigma_1, the largest over states, classes and delays
- * 0 .. 20. */
+/* What --precision has come to: relative standard errors of sigma_1, the largest over states, classes and
+ * delays 0 .. 20. */
 typedef struct {
     double sampling;      /* from drawing origins instead of taking all */
     double total;         /* of the interval in the run file: the corpus' own variation included */
@@ -51,7 +52,8 @@ typedef struct {
     an_reached reached;
 } an_job;
 
-/* Everything that can be known before the pass: sizes, counts, covariances, properties. Warns through the monitor. */
+/* Everything that can be known before the pass: sizes, counts, covariances, properties. Warns through the
+ * monitor. */
 sg_status job_prepare(an_job *job, const sg_model *m, const sg_stream *s, const sg_classes *k,
                       const sg_analysis_config *cfg, const sg_monitor *monitor, sg_error *err);
 /* The sizes alone: enough for a forecast. */
@@ -61,7 +63,8 @@ void job_free(an_job *job);
 int job_threads(const an_job *job);
 uint64_t job_block_start(const an_job *job, size_t b); /* T for b = B */
 void job_plan(const an_job *job, an_plan *plan);
-/* Names the analysis: two runs with the same identity give the same file. 64 hex digits. with_part: the part too. */
+/* Names the analysis: two runs with the same identity give the same file. 64 hex digits. with_part: the part
+ * too. */
 sg_status job_identity(const an_job *job, bool with_part, char hex[65], sg_error *err);
 
 /* The root of the run file (or of a part): dimensions, variables, attributes. */
@@ -69,8 +72,8 @@ sg_status root_write(run_writer *w, const an_job *job, sg_error *err);
 /* "2026-01-31T12:00:00Z", of SOURCE_DATE_EPOCH where that is set */
 void root_created(char text[32]);
 
-/* Runs the engine over the blocks of this part and leaves class sums in sums. Sampling, precision (job->reached is
- * filled) and checkpoints are inside. *sums is the caller's to free. */
+/* Runs the engine over the blocks of this part and leaves class sums in sums. Sampling, precision
+ * (job->reached is filled) and checkpoints are inside. *sums is the caller's to free. */
 sg_status pass_run(an_sums **sums, an_job *job, const char *run_path, sg_error *err);
 /* After the run file is in place: the checkpoint and its scratch files are of no more use. */
 void pass_forget_checkpoint(const an_job *job);

@@ -1,4 +1,5 @@
-/* Parts of a run: the block sums of `analyze --part I/N` in a file, and all of them together as the whole run. */
+/* Parts of a run: the block sums of `analyze --part I/N` in a file, and all of them together as the whole
+ * run. */
 #include "job.h"
 
 #include "../base/base_internal.h"
@@ -54,14 +55,16 @@ static sg_status put_group(run_writer *w, const an_job *job, const an_sums *sums
     for (size_t b = job->first_block; b < job->end_block; b++) {
         size_t start[] = {b - job->first_block, 0}, count[] = {1, job->D};
         for (size_t d = 0; d < job->D; d++)
-            missed[d] = sums_missed_at(sums, b, g, d)->norms, missed[job->D + d] = sums_missed_at(sums, b, g, d)->of;
+            missed[d] = sums_missed_at(sums, b, g, d)->norms,
+            missed[job->D + d] = sums_missed_at(sums, b, g, d)->of;
         TRY(run_writer_put_f64(w, nc, "part_missed", start, count, missed, err));
         TRY(run_writer_put_f64(w, nc, "part_missed_of", start, count, missed + job->D, err));
     }
     for (size_t b = job->first_block; b < job->end_block; b++)
         for (size_t i = 0; i < job->C * job->D; i++) {
             size_t c = i / job->D, d = i % job->D;
-            size_t start[] = {b - job->first_block, c, d, 0, 0}, count[] = {1, 1, 1, H, E}, flat[] = {1, 1, 1, packed};
+            size_t start[] = {b - job->first_block, c, d, 0, 0}, count[] = {1, 1, 1, H, E},
+                   flat[] = {1, 1, 1, packed};
             TRY(sums_get(sums, b, g, c, d, sum, moment, err));
             TRY(run_writer_put_f32(w, nc, "part_sum", start, count, sum, err));
             TRY(run_writer_put_f32(w, nc, "part_moment", start, flat, moment, err));
@@ -106,8 +109,8 @@ static sg_status same(const piece *first, const piece *p, const char *attribute,
     const char *a = sg_run_attribute(first->run, attribute), *b = sg_run_attribute(p->run, attribute);
     if (a && b && !strcmp(a, b))
         return SG_OK;
-    return sg_fail(err, SG_EINVAL, "%s: does not belong to %s: %s is %s there, %s here", p->path, first->path, attribute,
-                   a ? a : "missing", b ? b : "missing");
+    return sg_fail(err, SG_EINVAL, "%s: does not belong to %s: %s is %s there, %s here", p->path, first->path,
+                   attribute, a ? a : "missing", b ? b : "missing");
 }
 
 static sg_status open_piece(piece *p, const char *path, sg_error *err)
@@ -139,20 +142,21 @@ done:
 static sg_status check_pieces(const piece *pieces, size_t n, size_t *B, sg_error *err)
 {
     sg_status st = SG_OK;
-    static const char *const attributes[] = {"model_sha256", "corpus_sha256", "state_handling", "normalization",
-                                             "version", "delays", "blocks", "seed", "identity_sha256"};
+    static const char *const attributes[] = {"model_sha256",  "corpus_sha256", "state_handling",
+                                             "normalization", "version",       "delays",
+                                             "blocks",        "seed",          "identity_sha256"};
     size_t blocks = 0;
     bool *seen = NULL;
     for (size_t i = 0; i < n; i++) {
         for (size_t a = 0; a < sizeof attributes / sizeof *attributes; a++)
             TRY(same(&pieces[0], &pieces[i], attributes[a], err));
         if (pieces[i].parts != pieces[0].parts)
-            TRY(sg_fail(err, SG_EINVAL, "%s: is part %zu of %zu, %s one of %zu", pieces[i].path, pieces[i].part,
-                        pieces[i].parts, pieces[0].path, pieces[0].parts));
+            TRY(sg_fail(err, SG_EINVAL, "%s: is part %zu of %zu, %s one of %zu", pieces[i].path,
+                        pieces[i].part, pieces[i].parts, pieces[0].path, pieces[0].parts));
         for (size_t j = 0; j < i; j++)
             if (pieces[j].part == pieces[i].part)
-                TRY(sg_fail(err, SG_EINVAL, "%s: is part %zu of %zu, as %s is", pieces[i].path, pieces[i].part,
-                            pieces[i].parts, pieces[j].path));
+                TRY(sg_fail(err, SG_EINVAL, "%s: is part %zu of %zu, as %s is", pieces[i].path,
+                            pieces[i].part, pieces[i].parts, pieces[j].path));
         blocks += pieces[i].blocks;
     }
     for (size_t part = 1; part <= pieces[0].parts; part++) {
@@ -172,7 +176,8 @@ static sg_status check_pieces(const piece *pieces, size_t n, size_t *B, sg_error
         for (size_t b = 0; b < pieces[i].blocks; b++) {
             int64_t k = pieces[i].block[b];
             if (k < 0 || (size_t)k >= *B || seen[k])
-                TRY(sg_fail(err, SG_EFORMAT, "%s: block %jd is not one of its own", pieces[i].path, (intmax_t)k));
+                TRY(sg_fail(err, SG_EFORMAT, "%s: block %jd is not one of its own", pieces[i].path,
+                            (intmax_t)k));
             seen[k] = true;
         }
 done:
@@ -184,8 +189,8 @@ static sg_status read_weights(const piece *p, an_sums *sums, sg_error *err)
 {
     sg_status st = SG_OK;
     const sums_shape *s = sums_get_shape(sums);
-    static const char *const names[] = {"part_weight", "part_moment_weight", "part_pairs", "part_moment_pairs",
-                                        "part_existing"};
+    static const char *const names[] = {"part_weight", "part_moment_weight", "part_pairs",
+                                        "part_moment_pairs", "part_existing"};
     size_t CD = s->C * s->D;
     double *x = sg_calloc(5 * CD, sizeof *x);
     if (!x)
@@ -197,9 +202,10 @@ static sg_status read_weights(const piece *p, an_sums *sums, sg_error *err)
         for (size_t i = 0; i < CD; i++) {
             for (size_t v = 0; v < 5; v++)
                 if (!(x[v * CD + i] >= 0 && x[v * CD + i] < 1e18))
-                    TRY(sg_fail(err, SG_EFORMAT, "%s: %s: %g is no number of pairs", p->path, names[v], x[v * CD + i]));
-            *sums_weight_at(sums, (size_t)p->block[b], i / s->D, i % s->D) =
-                (sums_weight){x[i], x[CD + i], (int64_t)x[2 * CD + i], (int64_t)x[3 * CD + i], (int64_t)x[4 * CD + i]};
+                    TRY(sg_fail(err, SG_EFORMAT, "%s: %s: %g is no number of pairs", p->path, names[v],
+                                x[v * CD + i]));
+            *sums_weight_at(sums, (size_t)p->block[b], i / s->D, i % s->D) = (sums_weight){
+                x[i], x[CD + i], (int64_t)x[2 * CD + i], (int64_t)x[3 * CD + i], (int64_t)x[4 * CD + i]};
         }
     }
 done:
@@ -243,7 +249,8 @@ static sg_status read_sums(const piece *p, an_sums *sums, const an_group *groups
     for (size_t g = 0; g < s->G; g++)
         for (size_t b = 0; b < p->blocks; b++)
             for (size_t i = 0; i < s->C * s->D; i++) {
-                size_t c = i / s->D, d = i % s->D, start[] = {b, c, d, 0, 0}, count[] = {1, 1, 1, s->units[g], s->E};
+                size_t c = i / s->D, d = i % s->D, start[] = {b, c, d, 0, 0},
+                       count[] = {1, 1, 1, s->units[g], s->E};
                 size_t flat[] = {1, 1, 1, packed};
                 TRY(run_read_f32(p->run, groups[g].name, "part_sum", start, count, sum, err));
                 TRY(run_read_f32(p->run, groups[g].name, "part_moment", start, flat, moment, err));
@@ -283,8 +290,8 @@ done:
     return st;
 }
 
-static sg_status copy_variable(run_writer *w, int nc, const sg_run *r, const char *group, const run_variable *v,
-                               sg_error *err)
+static sg_status copy_variable(run_writer *w, int nc, const sg_run *r, const char *group,
+                               const run_variable *v, sg_error *err)
 {
     sg_status st = SG_OK;
     size_t rank, shape[SG_RUN_MAX_DIMS], start[SG_RUN_MAX_DIMS] = {0};
@@ -357,7 +364,10 @@ static sg_status copy_root(run_writer *w, const piece *first, size_t n, sg_error
             }
         if (!done)
             TRY(run_writer_text(w, RUN_ROOT, NULL, name,
-                                !strcmp(name, "kind") ? RUN_KIND : !strcmp(name, "created") ? created : text, err));
+                                !strcmp(name, "kind")      ? RUN_KIND
+                                : !strcmp(name, "created") ? created
+                                                           : text,
+                                err));
     }
     TRY(run_writer_integer(w, RUN_ROOT, NULL, "merged_parts", (int64_t)n, err));
 done:
@@ -403,10 +413,20 @@ static sg_status read_plan(whole *x, const piece *first, size_t B, int threads, 
     }
     if (seed)
         sscanf(seed, "%lld", &number);
-    x->plan = (an_plan){.D = sg_run_delays(r), .C = C, .E = E, .B = B, .P = P, .n_groups = G, .groups = x->groups,
-                        .L = {x->L[0], x->L[1]}, .n = {x->n[0], x->n[1]}, .class_names = x->class_names,
-                        .store_gram = gram && !strcmp(gram, "yes"), .gram_reason = gram ? gram : "not stored",
-                        .threads = threads, .seed = (uint64_t)number};
+    x->plan = (an_plan){.D = sg_run_delays(r),
+                        .C = C,
+                        .E = E,
+                        .B = B,
+                        .P = P,
+                        .n_groups = G,
+                        .groups = x->groups,
+                        .L = {x->L[0], x->L[1]},
+                        .n = {x->n[0], x->n[1]},
+                        .class_names = x->class_names,
+                        .store_gram = gram && !strcmp(gram, "yes"),
+                        .gram_reason = gram ? gram : "not stored",
+                        .threads = threads,
+                        .seed = (uint64_t)number};
 done:
     sg_free(delta);
     return st;
@@ -420,7 +440,8 @@ static sg_status copy_untrained(run_writer *w, const whole *x, const piece *firs
         if (!x->groups[g].model)
             continue;
         TRY(run_writer_group(w, x->groups[g].name, &nc, err));
-        TRY(copy_variable(w, nc, first->run, x->groups[g].name, run_variable_find("embedding_covariance_factor"), err));
+        TRY(copy_variable(w, nc, first->run, x->groups[g].name,
+                          run_variable_find("embedding_covariance_factor"), err));
         TRY(copy_variable(w, nc, first->run, x->groups[g].name, run_variable_find("property_vector"), err));
     }
 done:
@@ -437,7 +458,8 @@ sg_status sg_merge(const char *run_path, const char *const *parts, size_t n_part
     run_writer *w = NULL;
     piece *pieces = sg_calloc(n_parts, sizeof *pieces);
     if (!n_parts || !pieces)
-        TRY(sg_fail(err, n_parts ? SG_ENOMEM : SG_EINVAL, n_parts ? "merge: no memory" : "merge: no parts given"));
+        TRY(sg_fail(err, n_parts ? SG_ENOMEM : SG_EINVAL,
+                    n_parts ? "merge: no memory" : "merge: no parts given"));
     for (size_t i = 0; i < n_parts; i++)
         TRY(open_piece(&pieces[i], parts[i], err));
     TRY(check_pieces(pieces, n_parts, &B, err));

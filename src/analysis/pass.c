@@ -1,4 +1,5 @@
-/* The pass over the corpus: every token in turn through the engine, class sums at the end of each block, checkpoints. */
+/* The pass over the corpus: every token in turn through the engine, class sums at the end of each block,
+ * checkpoints. */
 #include "pass.h"
 
 #include "../base/base_internal.h"
@@ -8,8 +9,8 @@
 #include <string.h>
 #include <unistd.h>
 
-/* The engine is flushed every FLUSH tokens, where it may be saved or asked to stop: the same places in every run, so
- * that an interrupted run gives the same bytes. */
+/* The engine is flushed every FLUSH tokens, where it may be saved or asked to stop: the same places in every
+ * run, so that an interrupted run gives the same bytes. */
 enum { FLUSH = 512, PORTION = 64 };
 
 typedef struct {
@@ -25,8 +26,13 @@ static bool tick(const pass *p, uint64_t position)
     const sg_monitor *m = job->monitor;
     uint64_t from = job_block_start(job, job->first_block), to = job_block_start(job, job->end_block);
     double total = (double)(to - from), done = (double)(position > from ? position - from : 0);
-    sg_progress now = {p->model ? "analysing the untrained copy" : "analysing", done, total, sg_clock() - p->began, NAN,
-                       0, 0};
+    sg_progress now = {p->model ? "analysing the untrained copy" : "analysing",
+                       done,
+                       total,
+                       sg_clock() - p->began,
+                       NAN,
+                       0,
+                       0};
     return !m || !m->tick || m->tick(m->ctx, &now);
 }
 
@@ -52,7 +58,8 @@ void pass_rates(const an_job *job, double origins, double *rate)
             double r = 0;
             for (size_t c = 0; c < job->C; c++) {
                 double tokens = c ? (double)sg_stream_class_tokens(job->stream, job->classes, c) : T;
-                double wanted = tokens > 0 ? scale * T / (2 * tokens * (double)job->C) + (c ? 0 : scale / 2) : 0;
+                double wanted =
+                    tokens > 0 ? scale * T / (2 * tokens * (double)job->C) + (c ? 0 : scale / 2) : 0;
                 if (wanted > r && contains(job, s, c))
                     r = wanted;
             }
@@ -83,7 +90,8 @@ done:
     return st;
 }
 
-/* States without gradients up to where the first counted pair needs origins; then origins without counting. */
+/* States without gradients up to where the first counted pair needs origins; then origins without
+ * counting. */
 static sg_status warm_up(pass *p, portion *x, sg_error *err)
 {
     sg_status st = SG_OK;
@@ -116,7 +124,8 @@ static sg_status maybe_save(pass *p, bool force, sg_error *err)
     if (!cfg->checkpoint || (!force && now - p->last_saved < 60 * cfg->checkpoint_minutes))
         return SG_OK;
     p->last_saved = now;
-    p->s.at[AT_MODEL] = p->model, p->s.at[AT_BLOCK] = p->block, p->s.at[AT_TOKEN] = sg_engine_position(p->s.engine);
+    p->s.at[AT_MODEL] = p->model, p->s.at[AT_BLOCK] = p->block,
+    p->s.at[AT_TOKEN] = sg_engine_position(p->s.engine);
     return checkpoint_save(&p->s, err);
 }
 
@@ -133,7 +142,8 @@ static sg_status run_block(pass *p, portion *x, sg_error *err)
         TRY(sg_engine_run(p->s.engine, x->steps, x->features, n, true, p->s.accum, err));
         t += n;
         bool go_on = tick(p, t);
-        if (t < stop && (go_on || p->job->cfg->checkpoint)) /* with a checkpoint: on to where it can be saved */
+        if (t < stop &&
+            (go_on || p->job->cfg->checkpoint)) /* with a checkpoint: on to where it can be saved */
             continue;
         if (!go_on && t < stop)
             TRY(checkpoint_stopped(p->job, err));
@@ -150,11 +160,18 @@ static sg_status open_engine(pass *p, sg_error *err)
 {
     sg_status st = SG_OK;
     const an_job *job = p->job;
-    sg_engine_config cfg = {.delays = job->D, .states = job->states, .n_states = job->n_states,
-                            .handling = job->cfg->handling, .window = job->cfg->window,
-                            .burn_in = job->cfg->burn_in, .second_moment_every = job->second_moment_every,
-                            .long_after = job->long_after, .long_tolerance = job->cfg->long_tolerance,
-                            .threads = job->cfg->threads, .sample = p->s.rates ? drawn : NULL, .sample_ctx = p};
+    sg_engine_config cfg = {.delays = job->D,
+                            .states = job->states,
+                            .n_states = job->n_states,
+                            .handling = job->cfg->handling,
+                            .window = job->cfg->window,
+                            .burn_in = job->cfg->burn_in,
+                            .second_moment_every = job->second_moment_every,
+                            .long_after = job->long_after,
+                            .long_tolerance = job->cfg->long_tolerance,
+                            .threads = job->cfg->threads,
+                            .sample = p->s.rates ? drawn : NULL,
+                            .sample_ctx = p};
     sg_engine_free(p->s.engine);
     sg_accum_free(p->s.accum);
     p->s.engine = NULL;
@@ -202,7 +219,8 @@ static sg_status start(pass *p, const char *run_path, FILE **resume, sg_error *e
     if (!(p->s.done[0] = sg_calloc(job->B, sizeof(bool))) ||
         (job->cfg->sample && !(p->s.rates = sg_calloc(job->sets, sizeof *p->s.rates))))
         TRY(sg_fail(err, SG_ENOMEM, "analysis: no memory"));
-    p->s.most[AT_MODEL] = job->n_models - 1, p->s.most[AT_BLOCK] = job->end_block, p->s.most[AT_TOKEN] = job->T;
+    p->s.most[AT_MODEL] = job->n_models - 1, p->s.most[AT_BLOCK] = job->end_block,
+    p->s.most[AT_TOKEN] = job->T;
     if (job->cfg->checkpoint)
         TRY(checkpoint_open(&p->s, resume, &found, err));
     p->block = job->first_block;

@@ -1,15 +1,19 @@
-/* --precision: origins drawn from stretches all over the corpus, round by round, until sigma_1 is known well enough.
+/* --precision: origins drawn from stretches all over the corpus, round by round, until sigma_1 is known well
+ * enough.
  *
- * Each block of the corpus is cut into equal stretches; a random order of them is dealt in turn to two halves. A round
- * takes the next stretches of each order and draws origins in them, about ORIGINS_ALIVE within D tokens, so that those of
- * one stretch have little in common. No round works on what an earlier one has drawn: once every stretch was taken, a round
- * goes through all of them with higher rates, for the origins that were not drawn yet.
+ * Each block of the corpus is cut into equal stretches; a random order of them is dealt in turn to two
+ * halves. A round takes the next stretches of each order and draws origins in them, about ORIGINS_ALIVE
+ * within D tokens, so that those of one stretch have little in common. No round works on what an earlier one
+ * has drawn: once every stretch was taken, a round goes through all of them with higher rates, for the
+ * origins that were not drawn yet.
  *
- * A stretch needs the state before it. Two states that are far apart become one when both read the same text: after how
- * many tokens is tried out at places all over the corpus, and a zero state that far before the stretch will do. A model
- * (or a corpus) that does not let it gets exact states, from a pass over all tokens before.
+ * A stretch needs the state before it. Two states that are far apart become one when both read the same text:
+ * after how many tokens is tried out at places all over the corpus, and a zero state that far before the
+ * stretch will do. A model (or a corpus) that does not let it gets exact states, from a pass over all tokens
+ * before.
  *
- * (half, block) is a unit of work with an engine and sums of its own: the same bytes for any number of threads. */
+ * (half, block) is a unit of work with an engine and sums of its own: the same bytes for any number of
+ * threads. */
 #include "precision.h"
 
 #include "../accum/accum_internal.h"
@@ -22,8 +26,19 @@
 #include <stdatomic.h>
 #include <string.h>
 
-enum { PORTION = 64, FIRST_ORIGINS = 1500, FIRST_OF_CLASS = 200, FIRST_STRETCHES = 4, ORIGINS_ALIVE = 2, WINDOWS_OF_STRETCH = 8, SHORTEST = 128, MOST_STRETCHES = 65536, /* of the corpus */
-       PLACES = 8, LONGEST_MEMORY = 4096 };
+/* of the corpus */
+enum {
+    PORTION = 64,
+    FIRST_ORIGINS = 1500,
+    FIRST_OF_CLASS = 200,
+    FIRST_STRETCHES = 4,
+    ORIGINS_ALIVE = 2,
+    WINDOWS_OF_STRETCH = 8,
+    SHORTEST = 128,
+    MOST_STRETCHES = 65536,
+    PLACES = 8,
+    LONGEST_MEMORY = 4096
+};
 static const double FORGOTTEN = 1e-5; /* of the largest entry of the state */
 
 typedef struct {
@@ -33,7 +48,8 @@ typedef struct {
     size_t slots;           /* stretches of a block */
     size_t from, to;        /* of each block's order: what this round takes */
     uint64_t round;
-    double *low, *high;     /* (sets), in s.rates: origins of a set are drawn whose number lies in [low, high) */
+    /* (sets), in s.rates: origins of a set are drawn whose number lies in [low, high) */
+    double *low, *high;
     bool exact;
     size_t memory;          /* tokens after which a state has forgotten where it began; unless exact */
     float *states;          /* exact: (model, block, to - from; state) before each stretch of the round */
@@ -100,8 +116,8 @@ done:
 }
 
 /* The state goes through tokens [t, end); twin (or NULL): another state through the same ones. */
-static sg_status go_through(const rounds *r, worker *w, sg_forward *f, sg_forward *twin, uint64_t t, uint64_t end,
-                            sg_error *err)
+static sg_status go_through(const rounds *r, worker *w, sg_forward *f, sg_forward *twin, uint64_t t,
+                            uint64_t end, sg_error *err)
 {
     sg_status st = SG_OK;
     int32_t ids[PORTION];
@@ -138,8 +154,8 @@ done:
     return st;
 }
 
-/* Tokens after which two states of the model are the same to FORGOTTEN at each of some places, twice that to be safe; 0:
- * they do not become so. */
+/* Tokens after which two states of the model are the same to FORGOTTEN at each of some places, twice that to
+ * be safe; 0: they do not become so. */
 static sg_status measure_memory(const rounds *r, worker *w, size_t model, size_t *memory, sg_error *err)
 {
     sg_status st = SG_OK;
@@ -157,7 +173,8 @@ static sg_status measure_memory(const rounds *r, worker *w, size_t model, size_t
         sg_forward_reset(f), sg_forward_reset(twin);
         TRY(go_through(r, w, twin, NULL, elsewhere, elsewhere + PORTION, err));
         size_t read = 0;
-        for (; apart > FORGOTTEN * most && read < LONGEST_MEMORY && at + read + PORTION <= T; read += PORTION) {
+        for (; apart > FORGOTTEN * most && read < LONGEST_MEMORY && at + read + PORTION <= T;
+             read += PORTION) {
             TRY(go_through(r, w, f, twin, at + read, at + read + PORTION, err));
             sg_forward_get_state(f, x), sg_forward_get_state(twin, y);
             most = apart = 0;
@@ -198,7 +215,8 @@ static sg_status find_states(rounds *r, worker *w, sg_error *err)
                     continue;
                 TRY(go_through(r, w, w->forward[m], NULL, t, start, err));
                 t = start;
-                sg_forward_get_state(w->forward[m], r->states + ((m * job->B + b) * count + place[slot] - r->from) * n);
+                sg_forward_get_state(w->forward[m],
+                                     r->states + ((m * job->B + b) * count + place[slot] - r->from) * n);
             }
         }
     }
@@ -235,8 +253,13 @@ static sg_status advance(rounds *r, uint64_t tokens, sg_error *err)
     const sg_monitor *m = r->job->monitor;
     uint64_t done = atomic_fetch_add(&r->done, tokens) + tokens;
     if (omp_get_thread_num() == 0 && m && m->tick) {
-        sg_progress now = {r->round ? "analysing further origins" : "analysing", (double)done, (double)r->total,
-                           sg_clock() - r->began, NAN, 0, 0};
+        sg_progress now = {r->round ? "analysing further origins" : "analysing",
+                           (double)done,
+                           (double)r->total,
+                           sg_clock() - r->began,
+                           NAN,
+                           0,
+                           0};
         if (!m->tick(m->ctx, &now))
             atomic_store(&r->stop, true);
     }
@@ -287,7 +310,8 @@ static sg_status count_pairs(const rounds *r, worker *w, size_t b, sg_error *err
     for (uint64_t t = start; t < last; t++) {
         size_t i = (size_t)(t - start) % PORTION;
         if (!i)
-            TRY(sg_stream_read(job->stream, t, last - t < PORTION ? (size_t)(last - t) : PORTION, w->steps, err));
+            TRY(sg_stream_read(job->stream, t, last - t < PORTION ? (size_t)(last - t) : PORTION, w->steps,
+                               err));
         if (cfg->handling == SG_RESET && w->steps[i].first)
             boundary = zero = t;
         if (cfg->handling == SG_WINDOW && t - t % cfg->window > boundary)
@@ -319,8 +343,8 @@ static sg_status run_unit(rounds *r, worker *w, size_t unit, sg_error *err)
             if (j % 2 == unit % 2)
                 TRY(run_stretch(r, w, m, b, j, err));
         TRY(count_pairs(r, w, b, err));
-        TRY(store_block(r->job, m, w->accum, r->s.sums[now], r->round ? r->s.sums[1 - now] : NULL, unit, w->existing,
-                        err));
+        TRY(store_block(r->job, m, w->accum, r->s.sums[now], r->round ? r->s.sums[1 - now] : NULL, unit,
+                        w->existing, err));
     }
 done:
     return st;
@@ -424,7 +448,8 @@ static sg_status run_round(rounds *r, worker **workers, sg_error *err)
     int blas_threads = la_set_threads(1);
     r->began = sg_clock();
     atomic_store(&r->done, 0);
-    atomic_store(&r->total, job->n_models * (uint64_t)((double)job->T * (double)(r->to - r->from) / (double)r->slots));
+    atomic_store(&r->total,
+                 job->n_models * (uint64_t)((double)job->T * (double)(r->to - r->from) / (double)r->slots));
     if (r->exact)
         failed = find_states(r, workers[0], err);
     if (failed == SG_OK)
@@ -476,7 +501,8 @@ static size_t stretches_for(const rounds *r, double origins)
 static void first_round(rounds *r)
 {
     const an_job *job = r->job;
-    double alive = ORIGINS_ALIVE, T = (double)job->T, share = alive < (double)job->D ? alive / (double)job->D : 1;
+    double alive = ORIGINS_ALIVE, T = (double)job->T,
+           share = alive < (double)job->D ? alive / (double)job->D : 1;
     pass_rates(job, T * share, r->high);
     r->from = 0;
     r->to = stretches_for(r, FIRST_ORIGINS + FIRST_OF_CLASS * (double)(job->C - 1));

@@ -115,7 +115,8 @@ static sg_status errors_of(item *x, double *sampling, double *total, sg_error *e
     }
     for (size_t b = 0; b < x->B; b++) {
         const sums_weight *w[2] = {weight_of(x, b, 0), weight_of(x, b, 1)};
-        double n[2] = {(double)w[0]->pairs, (double)w[1]->pairs}, pairs = n[0] + n[1], left = N - x->weights[b];
+        double n[2] = {(double)w[0]->pairs, (double)w[1]->pairs}, pairs = n[0] + n[1],
+               left = N - x->weights[b];
         TRY(read_block(x, b, err));
         if (n[0] > 0 && n[1] > 0) {
             double apart = along(x, x->half[0]) / w[0]->weight - along(x, x->half[1]) / w[1]->weight;
@@ -146,11 +147,13 @@ static double growth_of(double s, double e, double P)
     double blocks = fmax(e * e - s * s, 0); /* what no drawing makes smaller, squared */
     if (!(e > P) || (s <= P && s <= e / 2))
         return 0;
-    double alone = s * s / fmin(P * P, blocks / 3), together = blocks < P * P ? s * s / (P * P - blocks) : INFINITY;
+    double alone = s * s / fmin(P * P, blocks / 3),
+           together = blocks < P * P ? s * s / (P * P - blocks) : INFINITY;
     return 1.2 * fmin(alone, together);
 }
 
-sg_status precision_errors(an_reached *out, double *growth, const an_job *job, const an_sums *halves, sg_error *err)
+sg_status precision_errors(an_reached *out, double *growth, const an_job *job, const an_sums *halves,
+                           sg_error *err)
 {
     size_t D = job->D < LAST_DELAY + 1 ? job->D : LAST_DELAY + 1, n = job->n_states * job->C * D;
     double *s = sg_calloc(n, sizeof *s), *e = sg_calloc(n, sizeof *e);
@@ -187,7 +190,8 @@ sg_status precision_errors(an_reached *out, double *growth, const an_job *job, c
         *growth = g > *growth ? g : *growth;
         out->total = e[i] > out->total ? e[i] : out->total;
         if (s[i] > out->sampling)
-            out->sampling = s[i], out->state = i / (job->C * D), out->class = i / D % job->C, out->delay = i % D;
+            out->sampling = s[i], out->state = i / (job->C * D), out->class = i / D % job->C,
+            out->delay = i % D;
     }
     out->origins = 0;
     for (size_t b = 0; b < 2 * job->B; b++)

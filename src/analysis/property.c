@@ -101,7 +101,8 @@ static bool names_something(const property_source *src, const char *text, bool *
 }
 
 /* Where "A-B" parts: the one '-' with something on both sides; two classes win over other readings. */
-static sg_status split(const property_source *src, const sg_property *p, char **left, char **right, sg_error *err)
+static sg_status split(const property_source *src, const sg_property *p, char **left, char **right,
+                       sg_error *err)
 {
     sg_status st = SG_OK;
     size_t best = 0, readings = 0, best_classes = 0, length = strlen(p->a);
@@ -123,12 +124,13 @@ static sg_status split(const property_source *src, const sg_property *p, char **
         text[i] = '-';
     }
     if (!readings)
-        TRY(sg_fail(err, SG_EINVAL,
-                    "property %s: '%s' is no file, and no A-B with a class, a file of words or known words on each side",
-                    p->name, p->a));
+        TRY(sg_fail(
+            err, SG_EINVAL,
+            "property %s: '%s' is no file, and no A-B with a class, a file of words or known words on each side",
+            p->name, p->a));
     if (readings > 1)
-        TRY(sg_fail(err, SG_EINVAL, "property %s: '%s' can be parted at %zu places; put the words into files", p->name,
-                    p->a, readings));
+        TRY(sg_fail(err, SG_EINVAL, "property %s: '%s' can be parted at %zu places; put the words into files",
+                    p->name, p->a, readings));
     text[best] = 0;
     if (!(*left = sg_strdup(text)) || !(*right = sg_strdup(text + best + 1)))
         TRY(sg_fail(err, SG_ENOMEM, "property: no memory"));
@@ -161,8 +163,8 @@ static sg_status set_missing(property *out, const sg_monitor *monitor, const cha
 static void warn_sides(const property *out, const side *s, const char *text, const sg_monitor *monitor)
 {
     if (s->unknown)
-        sg_warn(monitor, "property %s: %zu of %zu words of '%.60s' are not in the vocabulary, '%s' the first", out->name,
-                s->unknown, s->unknown + s->n, text, s->first_unknown);
+        sg_warn(monitor, "property %s: %zu of %zu words of '%.60s' are not in the vocabulary, '%s' the first",
+                out->name, s->unknown, s->unknown + s->n, text, s->first_unknown);
     if (s->n < FEW_WORDS)
         sg_warn(monitor, "property %s: '%.60s' has %zu word%s, fewer than %d", out->name, text, s->n,
                 s->n == 1 ? "" : "s", (int)FEW_WORDS);
@@ -195,7 +197,8 @@ static sg_status from_sides(property *out, const property_source *src, const cha
         add_mean(out->delta[m], 1, &left, src->embeddings[m], src->E);
         double size = largest_entry(out->delta[m], src->E);
         add_mean(out->delta[m], -1, &right, src->embeddings[m], src->E);
-        if (largest_entry(out->delta[m], src->E) <= 1e-12 * size) /* equal sides leave rounding, no direction */
+        if (largest_entry(out->delta[m], src->E) <=
+            1e-12 * size) /* equal sides leave rounding, no direction */
             memset(out->delta[m], 0, src->E * sizeof *out->delta[m]);
     }
 done:
@@ -205,8 +208,8 @@ done:
 }
 
 /* A line "cat cats" each: the mean of the differences of pairs of which both words are known. */
-static sg_status from_pairs(property *out, const property_source *src, const char *path, const sg_monitor *monitor,
-                            sg_error *err)
+static sg_status from_pairs(property *out, const property_source *src, const char *path,
+                            const sg_monitor *monitor, sg_error *err)
 {
     sg_status st = SG_OK;
     char *content = NULL, first[64] = "";
@@ -239,7 +242,8 @@ static sg_status from_pairs(property *out, const property_source *src, const cha
     }
     out->words_a = out->words_b = (int64_t)used;
     if (unknown)
-        sg_warn(monitor, "property %s: %zu of %zu pairs of %s are left out, their words are not known: '%s' the first",
+        sg_warn(monitor,
+                "property %s: %zu of %zu pairs of %s are left out, their words are not known: '%s' the first",
                 out->name, unknown, unknown + used, path, first);
     if (!used)
         TRY(set_missing(out, monitor, "no pair of known words", err));
@@ -261,8 +265,8 @@ static sg_status from_vector(property *out, const property_source *src, const ch
     float *x = NULL;
     TRY(rows_open(&f, path, err));
     if (rows_count(f) != 1 || rows_columns(f) != src->E)
-        TRY(sg_fail(err, SG_EINVAL, "property %s: %s: expected a vector of %zu numbers, found %ju x %zu", out->name,
-                    path, src->E, (uintmax_t)rows_count(f), rows_columns(f)));
+        TRY(sg_fail(err, SG_EINVAL, "property %s: %s: expected a vector of %zu numbers, found %ju x %zu",
+                    out->name, path, src->E, (uintmax_t)rows_count(f), rows_columns(f)));
     if (!(x = sg_calloc(src->E, sizeof *x)))
         TRY(sg_fail(err, SG_ENOMEM, "property: no memory"));
     TRY(rows_read(f, 0, 1, x, err));
@@ -281,8 +285,8 @@ static bool ends_with(const char *s, const char *end)
     return n >= m && !strcmp(s + n - m, end);
 }
 
-sg_status property_resolve(property *out, const property_source *src, const sg_property *p, const sg_monitor *monitor,
-                           sg_error *err)
+sg_status property_resolve(property *out, const property_source *src, const sg_property *p,
+                           const sg_monitor *monitor, sg_error *err)
 {
     sg_status st = SG_OK;
     char *left = NULL, *right = NULL;
@@ -296,7 +300,8 @@ sg_status property_resolve(property *out, const property_source *src, const sg_p
         TRY(sg_fail(err, SG_ENOMEM, "property: no memory"));
     bool vector = !p->b && ends_with(p->a, ".npy");
     if (!vector && !src->embeddings[0])
-        TRY(sg_fail(err, SG_EINVAL, "property %s: the model has no words; expected a vector file .npy", p->name));
+        TRY(sg_fail(err, SG_EINVAL, "property %s: the model has no words; expected a vector file .npy",
+                    p->name));
     if (vector)
         TRY(from_vector(out, src, p->a, err));
     else if (!p->b && is_file(p->a))

@@ -1,4 +1,5 @@
-/* property.h - what --property means: words on two sides, pairs of words, or a vector; as a difference of embeddings. */
+/* property.h - what --property means: words on two sides, pairs of words, or a vector; as a difference of
+ * embeddings. */
 #ifndef SG_PROPERTY_H
 #define SG_PROPERTY_H
 
@@ -8,7 +9,8 @@
 typedef struct {
     const void *ctx;
     size_t E;
-    int32_t (*find)(const void *ctx, const char *word, size_t length);                        /* -1: not there */
+    /* -1: not there */
+    int32_t (*find)(const void *ctx, const char *word, size_t length);
     /* false: no such class. *words borrowed. */
     bool (*class_words)(const void *ctx, const char *name, const sg_class_word **words, size_t *n);
     size_t n_models;
@@ -22,10 +24,10 @@ typedef struct {
     char *missing;         /* why it has no value, or NULL */
 } property;
 
-/* SG_EINVAL: nothing of that name, or two readings. Equal sides and pairs without a known word are no failure: the
- * property is missing, with the reason and a warning. Fewer than 10 words on a side warn. */
-sg_status property_resolve(property *out, const property_source *src, const sg_property *p, const sg_monitor *monitor,
-                           sg_error *err);
+/* SG_EINVAL: nothing of that name, or two readings. Equal sides and pairs without a known word are no
+ * failure: the property is missing, with the reason and a warning. Fewer than 10 words on a side warn. */
+sg_status property_resolve(property *out, const property_source *src, const sg_property *p,
+                           const sg_monitor *monitor, sg_error *err);
 void property_free(property *p); /* its fields */
 
 #endif

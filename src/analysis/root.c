@@ -32,7 +32,10 @@ static sg_status put_text_attributes(run_writer *w, const an_job *job, sg_error 
     if (sg_model_sha256(job->models[0], model) != SG_OK)
         TRY(sg_fail(err, SG_ENOMEM, "analysis: no memory"));
     TRY(job_identity(job, false, identity, err));
-    snprintf(handling, sizeof handling, c->handling == SG_WINDOW ? "window:%zu" : c->handling == SG_RESET ? "reset" : "carry",
+    snprintf(handling, sizeof handling,
+             c->handling == SG_WINDOW  ? "window:%zu"
+             : c->handling == SG_RESET ? "reset"
+                                       : "carry",
              c->window);
     snprintf(part, sizeof part, "%zu/%zu", c->part, c->parts);
     root_created(created);
@@ -90,7 +93,8 @@ static sg_status put_number_attributes(run_writer *w, const an_job *job, sg_erro
     if (job->long_after)
         TRY(run_writer_real(w, RUN_ROOT, NULL, "long_tolerance", c->long_tolerance, err));
     if (job->how[0].automatic)
-        TRY(run_writer_text(w, RUN_ROOT, NULL, "ridge_reason", "the covariance of the inputs is singular", err));
+        TRY(run_writer_text(w, RUN_ROOT, NULL, "ridge_reason", "the covariance of the inputs is singular",
+                            err));
 done:
     return st;
 }

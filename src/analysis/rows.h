@@ -1,4 +1,5 @@
-/* rows.h - the rows of a NumPy file: a matrix or vector of floating-point numbers in C order, read in constant memory. */
+/* rows.h - the rows of a NumPy file: a matrix or vector of floating-point numbers in C order, read in
+ * constant memory. */
 #ifndef SG_ROWS_H
 #define SG_ROWS_H
 

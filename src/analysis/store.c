@@ -1,4 +1,5 @@
-/* Class sums of a finished block: from the accumulator's sums per set to one record a state, class and delay. */
+/* Class sums of a finished block: from the accumulator's sums per set to one record a state, class and
+ * delay. */
 #include "pass.h"
 
 #include "../base/base_internal.h"
@@ -37,9 +38,10 @@ static void store_room_free(store_room *r)
     sg_free(r->packed_before);
 }
 
-/* x = (x / weight_x * n_x + y / weight_y * n_y) / (n_x + n_y) * weight: means combined by their numbers of pairs */
-static void combine(size_t n, float *x, double weight_x, double n_x, const float *y, double weight_y, double n_y,
-                    double weight)
+/* x = (x / weight_x * n_x + y / weight_y * n_y) / (n_x + n_y) * weight: means combined by their numbers of
+ * pairs */
+static void combine(size_t n, float *x, double weight_x, double n_x, const float *y, double weight_y,
+                    double n_y, double weight)
 {
     double total = n_x + n_y;
     double a = weight_x > 0 ? n_x / total / weight_x * weight : 0;
@@ -51,8 +53,8 @@ static void combine(size_t n, float *x, double weight_x, double n_x, const float
 /* The record of two draws from the same pairs. */
 static sums_weight together(const sums_weight *x, const sums_weight *y)
 {
-    sums_weight w = {fmax(x->weight, y->weight), fmax(x->moment_weight, y->moment_weight), x->pairs + y->pairs, 0,
-                     x->exist > y->exist ? x->exist : y->exist};
+    sums_weight w = {fmax(x->weight, y->weight), fmax(x->moment_weight, y->moment_weight),
+                     x->pairs + y->pairs, 0, x->exist > y->exist ? x->exist : y->exist};
     w.moment_pairs = (int64_t)(w.moment_weight + 0.5);
     return w;
 }
@@ -64,14 +66,16 @@ static void rounded(size_t n, const double *x, double scale, float *y)
 }
 
 /* Record (c, d) of block b. */
-static sg_status store_one(const an_job *job, size_t model, const sg_accum *a, an_sums *sums, const an_sums *earlier,
-                           size_t b, const int64_t *existing, size_t c, size_t d, store_room *r, sg_error *err)
+static sg_status store_one(const an_job *job, size_t model, const sg_accum *a, an_sums *sums,
+                           const an_sums *earlier, size_t b, const int64_t *existing, size_t c, size_t d,
+                           store_room *r, sg_error *err)
 {
     sg_status st = SG_OK;
     const sg_classes *k = job->classes;
     size_t E = job->E;
     sums_weight now = {.pairs = (int64_t)sg_accum_class_sampled(a, k, c, d),
-                       .exist = existing ? existing[c * job->D + d] : (int64_t)sg_accum_class_pairs(a, k, c, d)};
+                       .exist =
+                           existing ? existing[c * job->D + d] : (int64_t)sg_accum_class_pairs(a, k, c, d)};
     sums_weight both = now;
     const sums_weight *old = earlier ? sums_weight_at(earlier, b, c, d) : NULL;
     for (size_t i = 0; i < job->n_states; i++) {
@@ -110,8 +114,8 @@ done:
     return st;
 }
 
-sg_status store_block(const an_job *job, size_t model, const sg_accum *accum, an_sums *sums, const an_sums *earlier,
-                      size_t b, const int64_t *existing, sg_error *err)
+sg_status store_block(const an_job *job, size_t model, const sg_accum *accum, an_sums *sums,
+                      const an_sums *earlier, size_t b, const int64_t *existing, sg_error *err)
 {
     size_t n = job->C * job->D;
     sg_status failed = SG_OK;
@@ -123,7 +127,8 @@ sg_status store_block(const an_job *job, size_t model, const sg_accum *accum, an
 #pragma omp for schedule(dynamic, 1)
         for (size_t i = 0; i < n; i++)
             if (st == SG_OK)
-                st = store_one(job, model, accum, sums, earlier, b, existing, i / job->D, i % job->D, &r, &inner);
+                st = store_one(job, model, accum, sums, earlier, b, existing, i / job->D, i % job->D, &r,
+                               &inner);
         if (st != SG_OK) {
 #pragma omp critical(store_failed)
             {
@@ -150,8 +155,8 @@ sg_status store_joined(const an_job *job, an_sums *to, size_t b, const an_sums *
         for (size_t g = 0; g < job->n_groups; g++) {
             TRY(sums_get(from, i, g, c, d, r.rounded, r.packed, err));
             TRY(sums_get(from, j, g, c, d, r.before, r.packed_before, err));
-            combine(job->groups[g].units * job->E, r.rounded, x->weight, (double)x->pairs, r.before, y->weight,
-                    (double)y->pairs, both.weight);
+            combine(job->groups[g].units * job->E, r.rounded, x->weight, (double)x->pairs, r.before,
+                    y->weight, (double)y->pairs, both.weight);
             combine(sums_packed(job->E), r.packed, x->moment_weight, (double)x->pairs, r.packed_before,
                     y->moment_weight, (double)y->pairs, both.moment_weight);
             TRY(sums_put(to, b, g, c, d, r.rounded, r.packed, err));

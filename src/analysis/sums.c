@@ -83,7 +83,8 @@ static sg_status open_scratch(an_sums *s, const char *beside, const char *keep, 
     return st;
 }
 
-sg_status sums_new(an_sums **out, const sums_shape *shape, const char *beside, const char *keep, sg_error *err)
+sg_status sums_new(an_sums **out, const sums_shape *shape, const char *beside, const char *keep,
+                   sg_error *err)
 {
     sg_status st = SG_OK;
     an_sums *s = sg_calloc(1, sizeof *s);
@@ -92,11 +93,12 @@ sg_status sums_new(an_sums **out, const sums_shape *shape, const char *beside, c
         return sg_fail(err, SG_ENOMEM, "sums: no memory");
     s->fd = -1;
     s->shape = *shape;
-    if (!(s->units = sg_calloc(shape->G, sizeof *s->units)) || !(s->at = sg_calloc(shape->G, sizeof *s->at)) ||
+    if (!(s->units = sg_calloc(shape->G, sizeof *s->units)) ||
+        !(s->at = sg_calloc(shape->G, sizeof *s->at)) ||
         !(s->weights = sg_calloc(shape->B * shape->C, shape->D * sizeof *s->weights)) ||
         !(s->missed = sg_calloc(shape->B * shape->G, shape->D * sizeof *s->missed)))
-        TRY(sg_fail(err, SG_ENOMEM, "sums: no memory for %zu blocks of %zu classes and %zu delays", shape->B, shape->C,
-                    shape->D));
+        TRY(sg_fail(err, SG_ENOMEM, "sums: no memory for %zu blocks of %zu classes and %zu delays", shape->B,
+                    shape->C, shape->D));
     memcpy(s->units, shape->units, shape->G * sizeof *s->units);
     s->shape.units = s->units;
     for (size_t g = 0; g < shape->G; g++) {
@@ -154,7 +156,8 @@ static sg_status write_all(const an_sums *s, off_t at, const float *x, size_t n,
         if (done < 0 && errno == EINTR)
             continue;
         if (done <= 0)
-            return sg_fail(err, SG_EIO, "%s: cannot be written: %s", s->path, done ? strerror(errno) : "disk full");
+            return sg_fail(err, SG_EIO, "%s: cannot be written: %s", s->path,
+                           done ? strerror(errno) : "disk full");
         p += done, at += done, left -= (size_t)done;
     }
     return SG_OK;
@@ -168,7 +171,8 @@ static sg_status read_all(const an_sums *s, off_t at, void *x, size_t bytes, sg_
         if (done < 0 && errno == EINTR)
             continue;
         if (done <= 0)
-            return sg_fail(err, SG_EIO, "%s: cannot be read: %s", s->path, done ? strerror(errno) : "too short");
+            return sg_fail(err, SG_EIO, "%s: cannot be read: %s", s->path,
+                           done ? strerror(errno) : "too short");
         p += done, at += done, bytes -= (size_t)done;
     }
     return SG_OK;
@@ -185,7 +189,8 @@ sg_status sums_put(an_sums *s, size_t b, size_t g, size_t c, size_t d, const flo
     return st;
 }
 
-sg_status sums_get(const an_sums *s, size_t b, size_t g, size_t c, size_t d, float *sum, float *moment, sg_error *err)
+sg_status sums_get(const an_sums *s, size_t b, size_t g, size_t c, size_t d, float *sum, float *moment,
+                   sg_error *err)
 {
     sg_status st = SG_OK;
     size_t n = s->units[g] * s->shape.E;
@@ -193,7 +198,8 @@ sg_status sums_get(const an_sums *s, size_t b, size_t g, size_t c, size_t d, flo
     if (sum)
         TRY(read_all(s, at, sum, n * sizeof(float), err));
     if (moment && s->shape.moments)
-        TRY(read_all(s, at + (off_t)(n * sizeof(float)), moment, sums_packed(s->shape.E) * sizeof(float), err));
+        TRY(read_all(s, at + (off_t)(n * sizeof(float)), moment, sums_packed(s->shape.E) * sizeof(float),
+                     err));
 done:
     return st;
 }

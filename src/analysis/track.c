@@ -1,4 +1,5 @@
-/* Further properties on a finished run: from its mean gradients, Gram matrices without one block, words and classes. */
+/* Further properties on a finished run: from its mean gradients, Gram matrices without one block, words and
+ * classes. */
 #include "after.h"
 
 #include "../base/base_internal.h"
@@ -66,8 +67,8 @@ static sg_status read_members(stored *s, sg_error *err)
     if (sg_run_shape(s->run, NULL, "member_word", &rank, shape))
         n = shape[0];
     s->n_members = n;
-    if (!(s->starts = sg_calloc(C + 1, sizeof *s->starts)) || !(s->members = sg_calloc(n, sizeof *s->members)) ||
-        !(x = sg_calloc(3 * n, sizeof *x)))
+    if (!(s->starts = sg_calloc(C + 1, sizeof *s->starts)) ||
+        !(s->members = sg_calloc(n, sizeof *s->members)) || !(x = sg_calloc(3 * n, sizeof *x)))
         TRY(sg_fail(err, SG_ENOMEM, "%s: no memory for %zu members", run_path(s->run), n));
     if (n) {
         TRY(sg_run_read(s->run, NULL, "member_word", NULL, NULL, x, err));
@@ -78,8 +79,8 @@ static sg_status read_members(stored *s, sg_error *err)
         double word = x[i], c = x[n + i], count = x[2 * n + i];
         if (!(word >= 0 && word < (double)s->V && c >= 0 && c < (double)C && count >= 0 && count < 1e18) ||
             (i && c < x[n + i - 1]))
-            TRY(sg_fail(err, SG_EFORMAT, "%s: member %zu: word %g, class %g, count %g make no sense", run_path(s->run),
-                        i, word, c, count));
+            TRY(sg_fail(err, SG_EFORMAT, "%s: member %zu: word %g, class %g, count %g make no sense",
+                        run_path(s->run), i, word, c, count));
         s->members[i] = (sg_class_word){(int32_t)word, (uint64_t)count};
         s->starts[(size_t)c + 1] = i + 1;
     }
@@ -142,7 +143,8 @@ static sg_status compute(track *t, size_t c, size_t d, sg_error *err)
     sg_status st = SG_OK;
     const sp_frame *f = &t->frame;
     size_t H = f->H, E = f->E, R = f->R, B = t->B, start[] = {c, d, 0, 0}, count[] = {1, 1, H, E};
-    double *G = sg_calloc(H * E, sizeof *G), *left = sg_calloc(H * R, sizeof *left), *right = sg_calloc(R * E, sizeof *right);
+    double *G = sg_calloc(H * E, sizeof *G), *left = sg_calloc(H * R, sizeof *left),
+           *right = sg_calloc(R * E, sizeof *right);
     double *work = sg_calloc(sp_work(f), sizeof *work), *values = sg_calloc(t->K, sizeof *values);
     double *without = sg_calloc(B + 1, t->K * sizeof *without), *weights = sg_calloc(B + 1, sizeof *weights);
     double *gram = sg_calloc(E * E, sizeof *gram);
@@ -311,7 +313,8 @@ done:
 static sg_status put_root(run_writer *w, const property *p, size_t at, size_t E, sg_error *err)
 {
     sg_status st = SG_OK;
-    static const char *const names[] = {"property_name", "property_words_a", "property_words_b", "property_vector"};
+    static const char *const names[] = {"property_name", "property_words_a", "property_words_b",
+                                        "property_vector"};
     size_t start[] = {at, 0}, count[] = {1, E}, one[] = {1};
     for (size_t i = 0; i < 4; i++)
         TRY(run_writer_define(w, RUN_ROOT, names[i], err));
@@ -331,7 +334,8 @@ static sg_status resolve(property *out, const stored *s, const sg_property *give
     for (size_t p = 0; p < count; p++) {
         for (size_t q = 0; q < sg_run_properties(s->run); q++)
             if (!strcmp(sg_run_property_name(s->run, q), given[p].name))
-                TRY(sg_fail(err, SG_EINVAL, "property %s: the run has one of that name already", given[p].name));
+                TRY(sg_fail(err, SG_EINVAL, "property %s: the run has one of that name already",
+                            given[p].name));
         for (size_t q = 0; q < p; q++)
             if (!strcmp(given[q].name, given[p].name))
                 TRY(sg_fail(err, SG_EINVAL, "property %s: given twice", given[p].name));

@@ -1,4 +1,5 @@
-/* base_internal.h - errors, allocation, arenas, random numbers, SHA-256, output files: the library's own libc. */
+/* base_internal.h - errors, allocation, arenas, random numbers, SHA-256, output files: the library's own
+ * libc. */
 #ifndef SG_BASE_INTERNAL_H
 #define SG_BASE_INTERNAL_H
 
@@ -8,8 +9,8 @@
 
 /* ---- errors ---- */
 
-/* sg_fail(err, st, format, ...): writes the message (one line, cut, never overrun), is st. err may be NULL. A macro, so
- * that compilers and analysers see that what follows a failure is not reached. */
+/* sg_fail(err, st, format, ...): writes the message (one line, cut, never overrun), is st. err may be NULL. A
+ * macro, so that compilers and analysers see that what follows a failure is not reached. */
 #define sg_fail(err, st, ...) (sg_fail_message(err, __VA_ARGS__), sg_status_itself(st))
 static inline sg_status sg_status_itself(sg_status st)
 {
@@ -21,11 +22,11 @@ __attribute__((format(printf, 2, 3)))
 void sg_fail_message(sg_error *err, const char *format, ...);
 
 /* st = call; on failure go to done. Needs a local `sg_status st` and a label `done`. */
-#define TRY(call)                                                                                                     \
-    do {                                                                                                              \
-        st = (call);                                                                                                  \
-        if (st != SG_OK)                                                                                              \
-            goto done;                                                                                                \
+#define TRY(call)                                                                                            \
+    do {                                                                                                     \
+        st = (call);                                                                                         \
+        if (st != SG_OK)                                                                                     \
+            goto done;                                                                                       \
     } while (0)
 
 void sg_warn(const sg_monitor *m, const char *format, ...)
@@ -36,8 +37,8 @@ void sg_warn(const sg_monitor *m, const char *format, ...)
 
 /* ---- allocation: the one door to the heap ---- */
 
-/* n * size bytes of zeros, 64-byte aligned; NULL when there is no memory or the product overflows. n or size 0 gives
- * a valid pointer. Everything from here is freed with sg_free. */
+/* n * size bytes of zeros, 64-byte aligned; NULL when there is no memory or the product overflows. n or size
+ * 0 gives a valid pointer. Everything from here is freed with sg_free. */
 void *sg_calloc(size_t n, size_t size);
 /* Grows (or shrinks) p from old_n to n elements, zeros what is new; on failure NULL and p is as before. */
 void *sg_regrow(void *p, size_t old_n, size_t n, size_t size);
@@ -45,7 +46,8 @@ char *sg_strdup(const char *s);
 char *sg_strndup(const char *s, size_t n);
 void sg_free(void *p); /* NULL is fine */
 
-/* For tests: let n more allocations of the process succeed, then fail all; negative: never fail (the default). */
+/* For tests: let n more allocations of the process succeed, then fail all; negative: never fail (the
+ * default). */
 void sg_alloc_fail_after(long n);
 /* For tests: allocations made and not yet freed. */
 long sg_alloc_live(void);
@@ -56,12 +58,14 @@ typedef struct {
     size_t size, used;
 } sg_arena;
 sg_status sg_arena_init(sg_arena *a, size_t bytes, sg_error *err);
-/* 64-byte aligned, zeroed at sg_arena_init only; NULL if the arena is full (a bug of the caller: sizes are known). */
+/* 64-byte aligned, zeroed at sg_arena_init only; NULL if the arena is full (a bug of the caller: sizes are
+ * known). */
 void *sg_arena_take(sg_arena *a, size_t n, size_t size);
 void sg_arena_reset(sg_arena *a);
 void sg_arena_free(sg_arena *a);
 
-/* ---- random numbers: xoshiro256**, seeded through splitmix64; the state is a parameter, never global ---- */
+/* ---- random numbers: xoshiro256**, seeded through splitmix64; the state is a parameter, never global
+ * ---- */
 typedef struct {
     uint64_t s[4];
 } sg_rng;
@@ -81,15 +85,16 @@ sg_status sg_sha256_file(const char *path, char hex[65], sg_error *err);
 
 /* ---- output files: whole or not at all ---- */
 
-/* A temporary file beside `path`, readable by whom the umask (or the replaced file) lets; one that a killed writer of
- * the same output left behind is removed. commit flushes, fsyncs, renames it over `path` and fsyncs the folder; abort (or
- * free without commit) removes it. For writers that need a path of their own (NetCDF) use sg_outfile_temp_path and
- * close that writer before commit. An error names `path`. */
+/* A temporary file beside `path`, readable by whom the umask (or the replaced file) lets; one that a killed
+ * writer of the same output left behind is removed. commit flushes, fsyncs, renames it over `path` and fsyncs
+ * the folder; abort (or free without commit) removes it. For writers that need a path of their own (NetCDF)
+ * use sg_outfile_temp_path and close that writer before commit. An error names `path`. */
 typedef struct sg_outfile sg_outfile;
 sg_status sg_outfile_open(sg_outfile **out, const char *path, sg_error *err);
 FILE *sg_outfile_stream(sg_outfile *o);            /* write errors are told by commit; has no fileno */
 const char *sg_outfile_temp_path(const sg_outfile *o);
-bool sg_outfile_sync(const sg_outfile *o);         /* what was written by its path is on the disk; false: errno says why not */
+/* what was written by its path is on the disk; false: errno says why not */
+bool sg_outfile_sync(const sg_outfile *o);
 sg_status sg_outfile_commit(sg_outfile *o, sg_error *err); /* frees o in every case */
 void sg_outfile_abort(sg_outfile *o);                      /* frees o; NULL is fine */
 

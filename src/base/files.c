@@ -55,8 +55,8 @@ static void outfile_free(sg_outfile *o)
     sg_free(o);
 }
 
-/* Temporary files are ".stategrad-<h>-<random>" with <h> from the output's name: short enough for any name of 255
- * bytes, and the next writer of the same output recognises what a killed one left behind. */
+/* Temporary files are ".stategrad-<h>-<random>" with <h> from the output's name: short enough for any name of
+ * 255 bytes, and the next writer of the same output recognises what a killed one left behind. */
 enum { SUFFIX = 16, TEMP_ROOM = 64 };
 
 static uint64_t name_hash(const char *name)
@@ -67,8 +67,8 @@ static uint64_t name_hash(const char *name)
     return h;
 }
 
-/* A lock that goes with the open file: nobody holds it once its process is dead. HDF5's own flock() is another kind.
- * Waits when wait is true. */
+/* A lock that goes with the open file: nobody holds it once its process is dead. HDF5's own flock() is
+ * another kind. Waits when wait is true. */
 static bool lock_file(int fd, bool wait)
 {
     struct flock lock = {.l_type = F_WRLCK, .l_whence = SEEK_SET};
@@ -99,8 +99,8 @@ static void remove_leftovers(const char *folder, const char *prefix)
     closedir(d);
 }
 
-/* A new, locked temporary file of mode 0666 less the umask; its name is written to temp (TEMP_ROOM more than the
- * folder's length). -1 and errno: none could be made. */
+/* A new, locked temporary file of mode 0666 less the umask; its name is written to temp (TEMP_ROOM more than
+ * the folder's length). -1 and errno: none could be made. */
 static int create_temp(char *temp, const char *folder, const char *prefix)
 {
     for (int tries = 0; tries < 100; tries++) {
@@ -128,7 +128,8 @@ sg_status sg_outfile_open(sg_outfile **out, const char *path, sg_error *err)
     const char *slash = strrchr(path, '/'), *name = slash ? slash + 1 : path;
     size_t folder_length = slash ? (size_t)(slash - path) : 0;
     if (!*name)
-        return sg_fail(err, SG_EIO, "'%s': is a folder or nothing, expected the name of a file to write", path);
+        return sg_fail(err, SG_EIO, "'%s': is a folder or nothing, expected the name of a file to write",
+                       path);
     bool exists = stat(path, &old) == 0;
     if (exists && !S_ISREG(old.st_mode))
         return sg_fail(err, SG_EIO, "%s: is not a regular file, cannot be replaced", path);
@@ -150,7 +151,8 @@ sg_status sg_outfile_open(sg_outfile **out, const char *path, sg_error *err)
         TRY(sg_fail(err, SG_EIO, "%s: cannot be written: %s", path, strerror(e)));
     }
     if (exists)
-        (void)fchmod(o->fd, old.st_mode & 07777); /* a replaced file keeps its permissions where that is allowed */
+        /* a replaced file keeps its permissions where that is allowed */
+        (void)fchmod(o->fd, old.st_mode & 07777);
     static const cookie_io_functions_t functions = {stream_read, stream_write, stream_seek, NULL};
     if (!(o->stream = fopencookie(o, "w+b", functions)))
         TRY(sg_fail(err, SG_EIO, "%s: cannot be written: %s", path, strerror(errno)));
@@ -234,12 +236,14 @@ sg_status sg_read_file(char **out, size_t *size, const char *path, size_t limit,
     if (!S_ISREG(info.st_mode))
         TRY(sg_fail(err, SG_EFORMAT, "%s: is not a regular file", path));
     if ((uintmax_t)info.st_size > limit)
-        TRY(sg_fail(err, SG_EFORMAT, "%s: %jd bytes, at most %zu can be read", path, (intmax_t)info.st_size, limit));
+        TRY(sg_fail(err, SG_EFORMAT, "%s: %jd bytes, at most %zu can be read", path, (intmax_t)info.st_size,
+                    limit));
     size_t n = (size_t)info.st_size;
     if (!(text = sg_calloc(n + 1, 1)))
         TRY(sg_fail(err, SG_ENOMEM, "%s: no memory for %zu bytes", path, n));
     if (fread(text, 1, n, f) != n)
-        TRY(sg_fail(err, SG_EIO, "%s: %s", path, ferror(f) ? strerror(errno) : "became shorter while it was read"));
+        TRY(sg_fail(err, SG_EIO, "%s: %s", path,
+                    ferror(f) ? strerror(errno) : "became shorter while it was read"));
     *out = text;
     *size = n;
     text = NULL;

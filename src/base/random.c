@@ -43,7 +43,8 @@ double sg_rng_uniform(sg_rng *r)
 
 uint64_t sg_rng_below(sg_rng *r, uint64_t bound)
 {
-    uint64_t reject = (uint64_t)(-bound) % bound; /* the first `reject` values would be drawn once too often */
+    /* the first `reject` values would be drawn once too often */
+    uint64_t reject = (uint64_t)(-bound) % bound;
     for (;;) {
         uint64_t x = sg_rng_next(r);
         if (x >= reject)

@@ -25,7 +25,8 @@ static REAL NAME(sigmoid_rest)(REAL a)
 }
 
 /* Tape i f g o tanh(c) c_prev; d0 = f, d1 = q. */
-static void NAME(fold_lstm)(size_t H, const REAL *tape, const REAL *before, REAL *wh, REAL *wx, REAL *diagonal)
+static void NAME(fold_lstm)(size_t H, const REAL *tape, const REAL *before, REAL *wh, REAL *wx,
+                            REAL *diagonal)
 {
     const REAL *i = tape, *f = i + H, *g = f + H, *o = g + H, *th = o + H, *c = th + H;
     for (size_t j = 0; j < H; j++) {

@@ -51,7 +51,8 @@ static void gru_backward(size_t n, size_t H, const REAL *W_hh, REAL *tape, const
 }
 
 /* As above; besides, the slot of h_{t-1} becomes r*h_{t-1}, what W_hn was multiplied with. */
-static void gru_reset_first_backward(size_t n, size_t H, const REAL *W_hh, REAL *tape, const REAL *dh, REAL *dh_prev)
+static void gru_reset_first_backward(size_t n, size_t H, const REAL *W_hh, REAL *tape, const REAL *dh,
+                                     REAL *dh_prev)
 {
     size_t ld = 5 * H;
     for (size_t b = 0; b < n; b++) {

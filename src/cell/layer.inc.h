@@ -1,6 +1,8 @@
-/* Cells by kind, and a layer over a window of steps: the input product and the weight gradients once per window. */
+/* Cells by kind, and a layer over a window of steps: the input product and the weight gradients once per
+ * window. */
 
-void NAME(sg_cell_preload)(sg_cell cell, size_t rows, size_t H, const REAL *b_ih, const REAL *b_hh, REAL *tape)
+void NAME(sg_cell_preload)(sg_cell cell, size_t rows, size_t H, const REAL *b_ih, const REAL *b_hh,
+                           REAL *tape)
 {
     size_t G = sg_cell_gates(cell), ld = sg_cell_tape(cell) * H;
     bool gru = cell == SG_CELL_GRU || cell == SG_CELL_GRU_RESET_FIRST;
@@ -33,8 +35,8 @@ void NAME(sg_cell_forward)(sg_cell cell, size_t n, size_t H, const REAL *W_hh, c
     }
 }
 
-void NAME(sg_cell_backward)(sg_cell cell, size_t n, size_t H, const REAL *W_hh, REAL *tape, const REAL *dh, REAL *dc,
-                            REAL *dh_prev)
+void NAME(sg_cell_backward)(sg_cell cell, size_t n, size_t H, const REAL *W_hh, REAL *tape, const REAL *dh,
+                            REAL *dc, REAL *dh_prev)
 {
     switch (cell) {
     case SG_CELL_TANH:
@@ -52,8 +54,9 @@ void NAME(sg_cell_backward)(sg_cell cell, size_t n, size_t H, const REAL *W_hh, 
     }
 }
 
-void NAME(sg_layer_forward)(sg_cell cell, size_t T, size_t n, size_t N, size_t H, const REAL *W_ih, const REAL *W_hh,
-                            const REAL *b_ih, const REAL *b_hh, const REAL *X, REAL *hidden, REAL *cells, REAL *tape)
+void NAME(sg_layer_forward)(sg_cell cell, size_t T, size_t n, size_t N, size_t H, const REAL *W_ih,
+                            const REAL *W_hh, const REAL *b_ih, const REAL *b_hh, const REAL *X, REAL *hidden,
+                            REAL *cells, REAL *tape)
 {
     size_t ld = sg_cell_tape(cell) * H, step = n * H;
     NAME(sg_cell_preload)(cell, T * n, H, b_ih, b_hh, tape);
@@ -73,9 +76,9 @@ static void add_rows(size_t rows, size_t cols, const REAL *A, size_t lda, REAL *
             sum[j] += A[k * lda + j];
 }
 
-void NAME(sg_layer_backward)(sg_cell cell, size_t T, size_t n, size_t N, size_t H, const REAL *W_ih, const REAL *W_hh,
-                             const REAL *X, const REAL *hidden, REAL *tape, REAL *dH, REAL *dX, REAL *gW_ih,
-                             REAL *gW_hh, REAL *gb_ih, REAL *gb_hh, REAL *work)
+void NAME(sg_layer_backward)(sg_cell cell, size_t T, size_t n, size_t N, size_t H, const REAL *W_ih,
+                             const REAL *W_hh, const REAL *X, const REAL *hidden, REAL *tape, REAL *dH,
+                             REAL *dX, REAL *gW_ih, REAL *gW_hh, REAL *gb_ih, REAL *gb_hh, REAL *work)
 {
     size_t G = sg_cell_gates(cell), ld = sg_cell_tape(cell) * H, step = n * H, rows = T * n;
     REAL *dc = work, *dh_prev = work + step;

@@ -24,7 +24,8 @@ static void lstm_forward(size_t n, size_t H, const REAL *W_hh, const REAL *h_pre
     }
 }
 
-static void lstm_backward(size_t n, size_t H, const REAL *W_hh, REAL *tape, const REAL *dh, REAL *dc, REAL *dh_prev)
+static void lstm_backward(size_t n, size_t H, const REAL *W_hh, REAL *tape, const REAL *dh, REAL *dc,
+                          REAL *dh_prev)
 {
     size_t ld = 6 * H;
     for (size_t b = 0; b < n; b++) {

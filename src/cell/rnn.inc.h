@@ -14,7 +14,8 @@ static void rnn_forward(bool relu, size_t n, size_t H, const REAL *W_hh, const R
     memcpy(h, tape, n * H * sizeof *h);
 }
 
-static void rnn_backward(bool relu, size_t n, size_t H, const REAL *W_hh, REAL *tape, const REAL *dh, REAL *dh_prev)
+static void rnn_backward(bool relu, size_t n, size_t H, const REAL *W_hh, REAL *tape, const REAL *dh,
+                         REAL *dh_prev)
 {
     for (size_t i = 0; i < n * H; i++)
         tape[i] = relu ? (tape[i] > 0 ? dh[i] : 0) : dh[i] * (1 - tape[i] * tape[i]);

@@ -1,6 +1,7 @@
-/* The tests of `stategrad check`. Each compares vectors: relative difference = largest |a - b| over the larger largest
- * entry of both, with a floor of 1e-7 of what stands at delay 0, for differences of their rounding, and always of 1e-30,
- * since a float's factors are flushed to zero at 1e-38: below these a comparison says nothing. */
+/* The tests of `stategrad check`. Each compares vectors: relative difference = largest |a - b| over the
+ * larger largest entry of both, with a floor of 1e-7 of what stands at delay 0, for differences of their
+ * rounding, and always of 1e-30, since a float's factors are flushed to zero at 1e-38: below these a
+ * comparison says nothing. */
 #include "stategrad/check.h"
 
 #include "reference.h"
@@ -62,9 +63,11 @@ static sg_status read_tokens(checker *k, const sg_stream *tokens, sg_error *err)
     const sg_model_shape *shape = sg_model_get_shape(k->m);
     uint64_t n = tokens ? sg_stream_length(tokens) : 0;
     if (tokens)
-        return sg_stream_read(tokens, n > k->T ? sg_rng_below(&k->rng, n - k->T + 1) : 0, k->T, k->steps, err);
+        return sg_stream_read(tokens, n > k->T ? sg_rng_below(&k->rng, n - k->T + 1) : 0, k->T, k->steps,
+                              err);
     for (size_t t = 0; t < k->T; t++)
-        k->steps[t] = (sg_step){.id = shape->vocabulary ? (int32_t)sg_rng_below(&k->rng, shape->vocabulary) : 0};
+        k->steps[t] =
+            (sg_step){.id = shape->vocabulary ? (int32_t)sg_rng_below(&k->rng, shape->vocabulary) : 0};
     for (size_t i = 0; k->features && i < k->T * k->E; i++)
         k->features[i] = (float)sg_rng_normal(&k->rng);
     return SG_OK;
@@ -84,7 +87,8 @@ static void feed_reference(checker *k)
 
 /* ---- comparing ---- */
 
-static void compare(sg_check_row *row, size_t n, const double *a, const double *b, double floor, size_t t, size_t d)
+static void compare(sg_check_row *row, size_t n, const double *a, const double *b, double floor, size_t t,
+                    size_t d)
 {
     double worst = 0, size = fmax(floor, 1e-30);
     for (size_t i = 0; i < n; i++) {
@@ -143,8 +147,8 @@ static double gradient_times(checker *k, const sg_accum_state *s, size_t d, doub
     return at_zero;
 }
 
-/* (s_t(x_{t-d} + eps v) - s_t(x_{t-d} - eps v)) / 2 eps, the error of order eps^2 removed by a second, wider pair.
- * Returns what rounding leaves in it. */
+/* (s_t(x_{t-d} + eps v) - s_t(x_{t-d} - eps v)) / 2 eps, the error of order eps^2 removed by a second, wider
+ * pair. Returns what rounding leaves in it. */
 static double differences(checker *k, const sg_accum_state *s, size_t t, size_t d, double *out)
 {
     bool cell = s->kind == SG_STATE_CELL;
@@ -195,7 +199,8 @@ static void test_state(checker *k, const sg_accum_state *s, size_t t, sg_check_r
         return;
     for (size_t i = 0; i < s->units; i++)
         k->Gv[i] = (double)state[i];
-    compare(row, s->units, k->Gv, reference_state(k->plain, s->layer - 1, s->kind == SG_STATE_CELL, t), 1e-9, t, 0);
+    compare(row, s->units, k->Gv, reference_state(k->plain, s->layer - 1, s->kind == SG_STATE_CELL, t), 1e-9,
+            t, 0);
 }
 
 /* ---- single gradients ---- */
@@ -209,7 +214,8 @@ static void choose(checker *k, size_t draw, size_t *t, size_t *d)
     *t = *d + sg_rng_below(&k->rng, k->T - *d);
 }
 
-/* Adds the source's G[t,d] of every state and delay to sums, pairs that cross a multiple of window left out. */
+/* Adds the source's G[t,d] of every state and delay to sums, pairs that cross a multiple of window left
+ * out. */
 static void sum_gradients(checker *k, double *sums, const sg_accum_state *states, size_t n_states, size_t t,
                           size_t window)
 {
@@ -256,12 +262,14 @@ static sg_status test_gradients(checker *k, const sg_accum_state *states, size_t
             test_state(k, &states[i], t, &rows[i * KINDS]);
             for (size_t draw = 0; draw < draws; draw++)
                 if (at[i * draws + draw][0] == t)
-                    test_draw(k, &states[i], t, at[i * draws + draw][1], &rows[i * KINDS + 1], &rows[i * KINDS + 2]);
+                    test_draw(k, &states[i], t, at[i * draws + draw][1], &rows[i * KINDS + 1],
+                              &rows[i * KINDS + 2]);
         }
         for (int carry = 0; carry < 2; carry++)
             sum_gradients(k, k->sums + (size_t)carry * per_setting, states, n_states, t, window_of(k, carry));
     }
-    for (size_t kind = k->own ? 0 : 1; kind < KINDS; kind++) /* a source of another's making has no states to test */
+    for (size_t kind = k->own ? 0 : 1; kind < KINDS;
+         kind++) /* a source of another's making has no states to test */
         for (size_t i = 0; i < n_states; i++)
             add_row(k, rows[i * KINDS + kind]);
 done:
@@ -281,7 +289,8 @@ static uint64_t pairs_in_windows(size_t T, size_t window, size_t d)
     return n;
 }
 
-static sg_status test_engine(checker *k, const sg_accum_state *states, size_t n_states, bool carry, sg_error *err)
+static sg_status test_engine(checker *k, const sg_accum_state *states, size_t n_states, bool carry,
+                             sg_error *err)
 {
     sg_status st = SG_OK;
     size_t window = window_of(k, carry);
@@ -301,7 +310,8 @@ static sg_status test_engine(checker *k, const sg_accum_state *states, size_t n_
     TRY(sg_engine_flush(engine, accum, err));
     for (size_t i = 0; i < n_states; i++) {
         size_t n = states[i].units * k->E;
-        sg_check_row row = {carry ? "carry" : "window", states[i].layer, states[i].kind, 0, SUM_LIMIT, k->T - 1, 0, false};
+        sg_check_row row = {
+            carry ? "carry" : "window", states[i].layer, states[i].kind, 0, SUM_LIMIT, k->T - 1, 0, false};
         double floor = 1e-7 * largest(n, sums + i * k->D * k->H * k->E);
         for (size_t d = 0; d < k->D; d++) {
             double weight = sg_accum_class_sum(accum, i, NULL, 0, d, sum);
@@ -342,25 +352,27 @@ static sg_status make_room(checker *k, const sg_model_shape *shape, size_t n_sta
         !(k->Gtu = sg_calloc(k->E, sizeof *k->Gtu)) || !(k->fd = sg_calloc(k->H, sizeof *k->fd)) ||
         !(k->sums = sg_calloc(2 * n_states * k->D, k->H * k->E * sizeof *k->sums)) ||
         !(k->result->rows = sg_calloc(5 * n_states, sizeof *k->result->rows)))
-        return sg_fail(err, SG_ENOMEM, "check: %zu delays of %zu x %zu do not fit in memory", k->D, k->H, k->E);
+        return sg_fail(err, SG_ENOMEM, "check: %zu delays of %zu x %zu do not fit in memory", k->D, k->H,
+                       k->E);
     return SG_OK;
 }
 
-sg_status sg_check(sg_check_result *result, const sg_model *m, const sg_stream *tokens, const sg_check_config *cfg,
-                   const sg_monitor *monitor, sg_error *err)
+sg_status sg_check(sg_check_result *result, const sg_model *m, const sg_stream *tokens,
+                   const sg_check_config *cfg, const sg_monitor *monitor, sg_error *err)
 {
     (void)monitor;
     sg_status st = SG_OK;
     const sg_model_shape *shape = sg_model_get_shape(m);
     sg_accum_state states[2 * SG_MAX_LAYERS];
     size_t n_states = list_states(shape, states);
-    checker k = {.m = m, .cfg = cfg, .T = cfg->steps, .D = cfg->delays, .E = shape->embedding, .result = result};
+    checker k = {
+        .m = m, .cfg = cfg, .T = cfg->steps, .D = cfg->delays, .E = shape->embedding, .result = result};
     *result = (sg_check_result){0};
     if (tokens && sg_stream_length(tokens) < k.T)
         k.T = (size_t)sg_stream_length(tokens);
     if (k.T < 2 || !k.D || !cfg->draws)
-        return sg_fail(err, SG_EINVAL, "check: %zu steps, %zu delays, %zu draws: at least 2, 1, 1 are needed", k.T, k.D,
-                       cfg->draws);
+        return sg_fail(err, SG_EINVAL, "check: %zu steps, %zu delays, %zu draws: at least 2, 1, 1 are needed",
+                       k.T, k.D, cfg->draws);
     k.D = k.D < k.T ? k.D : k.T;
     sg_rng_seed(&k.rng, cfg->seed, 0);
     TRY(make_room(&k, shape, n_states, err));

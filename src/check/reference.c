@@ -133,11 +133,12 @@ static double sigmoid(double a)
 static double preactivation(const layer *l, size_t g, size_t i, const double *x, const double *h)
 {
     size_t row = g * l->H + i;
-    return dot(l->N, l->W + row * l->N, x) + dot(l->H, l->U + row * l->H, h) + (double)l->b[row] + (double)l->bu[row];
+    return dot(l->N, l->W + row * l->N, x) + dot(l->H, l->U + row * l->H, h) + (double)l->b[row] +
+           (double)l->bu[row];
 }
 
-static void lstm_step(const layer *l, const double *x, const double *h, const double *c, double *gate, double *h_new,
-                      double *c_new)
+static void lstm_step(const layer *l, const double *x, const double *h, const double *c, double *gate,
+                      double *h_new, double *c_new)
 {
     size_t H = l->H;
     for (size_t i = 0; i < H; i++) {
@@ -149,8 +150,8 @@ static void lstm_step(const layer *l, const double *x, const double *h, const do
     }
 }
 
-static void gru_step(const layer *l, bool reset_first, const double *x, const double *h, double *gate, double *u,
-                     double *h_new)
+static void gru_step(const layer *l, bool reset_first, const double *x, const double *h, double *gate,
+                     double *u, double *h_new)
 {
     size_t H = l->H;
     double *r = gate, *z = gate + H, *n = gate + 2 * H;
@@ -177,7 +178,8 @@ void reference_run(reference *r, size_t from, size_t to)
             layer *l = &r->layers[k];
             size_t H = l->H;
             const double *h = t ? l->h + (t - 1) * H : r->zero, *c = t ? l->c + (t - 1) * H : r->zero;
-            double *h_new = l->h + t * H, *c_new = l->c + t * H, *gate = l->gate + t * r->G * H, *u = l->u + t * H;
+            double *h_new = l->h + t * H, *c_new = l->c + t * H, *gate = l->gate + t * r->G * H,
+                   *u = l->u + t * H;
             if (r->cell == SG_CELL_LSTM)
                 lstm_step(l, x, h, c, gate, h_new, c_new);
             else if (r->cell == SG_CELL_GRU || r->cell == SG_CELL_GRU_RESET_FIRST)
@@ -194,8 +196,8 @@ void reference_run(reference *r, size_t from, size_t to)
 
 /* ---- backward ---- */
 
-/* da of step t from the adjoints dh, dc of its states; leaves in dh, dc the part that reaches step t-1 without passing
- * a recurrent matrix. */
+/* da of step t from the adjoints dh, dc of its states; leaves in dh, dc the part that reaches step t-1
+ * without passing a recurrent matrix. */
 static void cell_backward(const reference *r, layer *l, size_t t, double *da)
 {
     size_t H = l->H;
@@ -205,7 +207,8 @@ static void cell_backward(const reference *r, layer *l, size_t t, double *da)
         double dh = l->dh[i], dc = l->dc[i];
         l->dh[i] = l->dc[i] = 0;
         if (r->cell == SG_CELL_LSTM) {
-            double in = gate[i], forget = gate[H + i], g = gate[2 * H + i], o = gate[3 * H + i], tc = tanh(c[i]);
+            double in = gate[i], forget = gate[H + i], g = gate[2 * H + i], o = gate[3 * H + i],
+                   tc = tanh(c[i]);
             dc += dh * o * (1 - tc * tc);
             da[i] = dc * g * in * (1 - in);
             da[H + i] = dc * c_old[i] * forget * (1 - forget);

@@ -1,5 +1,5 @@
-/* reference.h - a plain network in double: forward and backward through time, gate by gate, written from the equations
- * of METHOD section 2 and sharing nothing with src/cell. Slow and obvious on purpose. */
+/* reference.h - a plain network in double: forward and backward through time, gate by gate, written from the
+ * equations of METHOD section 2 and sharing nothing with src/cell. Slow and obvious on purpose. */
 #ifndef SG_CHECK_REFERENCE_H
 #define SG_CHECK_REFERENCE_H
 
@@ -19,6 +19,7 @@ void reference_copy(reference *r, const reference *from);
 /* h_t or c_t (LSTM) of layer 0 .. L-1, borrowed. */
 const double *reference_state(const reference *r, size_t layer, bool cell, size_t t);
 /* out (E) = (d s_t / d x_{t-d})' u for s = h or c of the layer; d <= t. */
-void reference_reverse(reference *r, size_t layer, bool cell, size_t t, size_t d, const double *u, double *out);
+void reference_reverse(reference *r, size_t layer, bool cell, size_t t, size_t d, const double *u,
+                       double *out);
 
 #endif

@@ -58,8 +58,8 @@ void links_free(link_lists *l)
 
 /* ---- "name: word word ..." ---- */
 
-/* Cuts a line at the first colon with white space (or nothing) behind it; a colon at the end of a name without any
- * such is taken too. NULL: there is none, or no name before it. */
+/* Cuts a line at the first colon with white space (or nothing) behind it; a colon at the end of a name
+ * without any such is taken too. NULL: there is none, or no name before it. */
 static char *cut_name(char *line, char **rest)
 {
     char *colon = NULL;
@@ -104,8 +104,8 @@ done:
     return st;
 }
 
-/* Groups (groups true): each member is a label, the name a class. Words: the name is a label (and, without groups, a
- * class), each member a word that has it. */
+/* Groups (groups true): each member is a label, the name a class. Words: the name is a label (and, without
+ * groups, a class), each member a word that has it. */
 static sg_status read_named_lines(sg_classes *k, class_spec *spec, const char *path, bool groups,
                                   sg_error *err)
 {

@@ -1,12 +1,22 @@
 /* classes_internal.h - what the halves of the classes share: class_specs.c reads specs, classes.c uses them.
  *
- *   token --key--> labels (tags; the lines of a words file) --labels--> classes (the label's own, or its groups) */
+ *   token --key--> labels (tags; the lines of a words file) --labels--> classes (the label's own, or its
+ *   groups) */
 #ifndef SG_CLASSES_INTERNAL_H
 #define SG_CLASSES_INTERNAL_H
 
 #include "corpus_internal.h"
 
-typedef enum { BY_UPOS, BY_XPOS, BY_FEATS, BY_TAG, BY_TAGS_FILE, BY_LEXICON, BY_WORDS, BY_FREQUENCY } class_kind;
+typedef enum {
+    BY_UPOS,
+    BY_XPOS,
+    BY_FEATS,
+    BY_TAG,
+    BY_TAGS_FILE,
+    BY_LEXICON,
+    BY_WORDS,
+    BY_FREQUENCY
+} class_kind;
 
 /* A list of lists of small numbers: list i is items[starts[i]] .. ; made in any order by linking. */
 typedef struct {
@@ -42,7 +52,8 @@ struct sg_classes {
     class_spec *specs;
     size_t n_specs;
     string_table *names;   /* of the classes */
-    char **origins;        /* per class: "groups.txt:3", told when it stays empty; NULL: found in the corpus */
+    /* per class: "groups.txt:3", told when it stays empty; NULL: found in the corpus */
+    char **origins;
     size_t origins_cap;
 
     bool by_frequency;

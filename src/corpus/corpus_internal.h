@@ -1,5 +1,5 @@
-/* corpus_internal.h - the parts the corpus module is made of, bottom up: UTF-8, a table of strings, bytes of a file
- * (gzip, spooled standard input), words of a file. Importers and reports use the first two as well. */
+/* corpus_internal.h - the parts the corpus module is made of, bottom up: UTF-8, a table of strings, bytes of
+ * a file (gzip, spooled standard input), words of a file. Importers and reports use the first two as well. */
 #ifndef SG_CORPUS_INTERNAL_H
 #define SG_CORPUS_INTERNAL_H
 
@@ -8,7 +8,8 @@
 
 /* ---- UTF-8 (text.c) ---- */
 
-/* Bytes of the character at s, which has n > 0 bytes left; 0: no valid UTF-8 (overlong, surrogate, cut short). */
+/* Bytes of the character at s, which has n > 0 bytes left; 0: no valid UTF-8 (overlong, surrogate, cut
+ * short). */
 size_t utf8_length(const unsigned char *s, size_t n);
 /* Offset of the first byte that is no valid UTF-8; n if all is well. */
 size_t utf8_valid_prefix(const char *s, size_t n);
@@ -17,7 +18,8 @@ size_t utf8_space(const unsigned char *s, size_t n);
 /* A word for an error message: cut to 40 bytes or so at a character, "..." added. Returns buffer. */
 const char *text_excerpt(char buffer[64], const char *s, size_t n);
 
-/* Cuts a line (NUL-terminated, changed) into words at white space. Returns the next word or NULL; *cursor moves. */
+/* Cuts a line (NUL-terminated, changed) into words at white space. Returns the next word or NULL; *cursor
+ * moves. */
 char *text_next_word(char **cursor);
 
 /* A text file cut into lines, without their ends; UTF-8 checked, no NUL bytes, BOM skipped. */
@@ -58,7 +60,8 @@ bool path_is_once_only(const char *path);
 typedef struct corpus_source corpus_source;
 /* spool_fd >= 0: the bytes are there and path is only a name. hash (or NULL) gets every decompressed byte. */
 sg_status source_open(corpus_source **out, const char *path, int spool_fd, sg_sha256 *hash, sg_error *err);
-/* The next block, borrowed until the next call; *n 0: end. The first block has at least 4 bytes if the file has. */
+/* The next block, borrowed until the next call; *n 0: end. The first block has at least 4 bytes if the file
+ * has. */
 sg_status source_next(corpus_source *s, const unsigned char **data, size_t *n, sg_error *err);
 void source_close(corpus_source *s);
 
@@ -66,8 +69,8 @@ void source_close(corpus_source *s);
 typedef enum { SCAN_WORD, SCAN_LINE_END, SCAN_FILE_END } scan_kind;
 typedef struct scanner scanner;
 sg_status scan_open(scanner **out, const char *path, int spool_fd, sg_sha256 *hash, sg_error *err);
-/* The next word, or the end of a line (a last line without newline has one too), or of the file. The word is borrowed
- * until the next call, NUL-terminated, may be changed in place. */
+/* The next word, or the end of a line (a last line without newline has one too), or of the file. The word is
+ * borrowed until the next call, NUL-terminated, may be changed in place. */
 sg_status scan_word(scanner *s, scan_kind *kind, char **word, size_t *n, sg_error *err);
 /* The next character (SCAN_WORD), or a line end ("\n", "\r\n"); a last line without newline has none. */
 sg_status scan_char(scanner *s, scan_kind *kind, char **c, size_t *n, sg_error *err);

@@ -50,7 +50,8 @@ static int compare_names(const void *a, const void *b)
     return strcmp(*(char *const *)a, *(char *const *)b);
 }
 
-/* The files of a folder in the order of their bytes (so that the locale changes nothing), hidden ones left out. */
+/* The files of a folder in the order of their bytes (so that the locale changes nothing), hidden ones left
+ * out. */
 static sg_status add_folder(sg_corpus *c, const char *path, unsigned depth, sg_error *err)
 {
     sg_status st = SG_OK;

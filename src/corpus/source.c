@@ -1,4 +1,5 @@
-/* The bytes of one file: plain or gzip (also several members, one behind the other), a pipe, or a spooled copy. */
+/* The bytes of one file: plain or gzip (also several members, one behind the other), a pipe, or a spooled
+ * copy. */
 #include "corpus_internal.h"
 
 #include <errno.h>
@@ -82,7 +83,8 @@ done:
     return st;
 }
 
-/* Looks at the first block: gzip is known by its first two bytes (no UTF-8 text starts so), not by its name. */
+/* Looks at the first block: gzip is known by its first two bytes (no UTF-8 text starts so), not by its
+ * name. */
 static sg_status source_start(corpus_source *s, size_t n, sg_error *err)
 {
     size_t length = strlen(s->path);
@@ -110,7 +112,8 @@ static sg_status source_start(corpus_source *s, size_t n, sg_error *err)
     return SG_OK;
 }
 
-/* Between two members: zeros are padding (tapes, block devices); anything else must be another gzip header. */
+/* Between two members: zeros are padding (tapes, block devices); anything else must be another gzip
+ * header. */
 static sg_status next_member(corpus_source *s, sg_error *err)
 {
     while (s->z.avail_in && *s->z.next_in == 0) {

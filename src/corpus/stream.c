@@ -84,8 +84,11 @@ static sg_status encode_pieces(const sg_vocab *v, const sg_token *t, int32_t **i
         TRY(sg_vocab_split(v, t->form, t->length, ids, room, n, err));
         for (size_t i = 0; i < *n; i++)
             if ((*ids)[i] < 0)
-                TRY(sg_fail(err, SG_EINVAL, "%s:%zu: '%s' has a piece that is not in the vocabulary, and the tokenizer has no "
-                            "unknown token", t->path, t->line, text_excerpt(excerpt, t->form, t->length)));
+                TRY(sg_fail(
+                    err, SG_EINVAL,
+                    "%s:%zu: '%s' has a piece that is not in the vocabulary, and the tokenizer has no "
+                    "unknown token",
+                    t->path, t->line, text_excerpt(excerpt, t->form, t->length)));
         return st;
     }
     if (!*room) {
@@ -130,7 +133,8 @@ static sg_status encode_token(encoder *e, const sg_token *t, sg_error *err)
     TRY(encode_pieces(e->vocab, t, &e->ids, &e->ids_room, &n, &known, err));
     bool pieces = e->vocab && sg_vocab_tokenizer(e->vocab) && !t->eos;
     for (size_t i = 0; i < n; i++)
-        TRY(push_step(e, t, e->ids[i], pieces ? e->ids[i] != sg_vocab_unk(e->vocab) : known, t->first && i == 0, err));
+        TRY(push_step(e, t, e->ids[i], pieces ? e->ids[i] != sg_vocab_unk(e->vocab) : known,
+                      t->first && i == 0, err));
 done:
     return st;
 }

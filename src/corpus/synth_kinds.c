@@ -8,8 +8,9 @@
 enum { NAME = 32, MAX_DISTANCE = 100 };
 
 /* ---- (a) copy ----
- * A position k after a source is its echo. Any other is free: the end of the line (1 in 25, not at its start), else a
- * source (1 in 4) or a filler. There are as many of each that all 40 words are equally frequent but the echoes. */
+ * A position k after a source is its echo. Any other is free: the end of the line (1 in 25, not at its
+ * start), else a source (1 in 4) or a filler. There are as many of each that all 40 words are equally
+ * frequent but the echoes. */
 enum { SOURCES = 8, FILLERS = 24 };
 static const double line_end = 0.04, source_share = 0.25;
 
@@ -61,7 +62,8 @@ static void copy_words(FILE *f)
 }
 
 /* ---- (b) agreement ----
- * "the NOUN ADVERB{1..n} VERB ADVERB{1..n}", both numbers of adverbs uniform, the verb in the noun's number. */
+ * "the NOUN ADVERB{1..n} VERB ADVERB{1..n}", both numbers of adverbs uniform, the verb in the noun's
+ * number. */
 static const char *const nouns[] = {"cat",    "dog", "bird",  "horse", "teacher",
                                     "doctor", "car", "river", "song",  "king"};
 static const char *const verbs[] = {"run", "sleep", "wait", "move", "change", "stop", "appear", "turn"};
@@ -113,14 +115,15 @@ static void agreement_words(FILE *f)
 }
 
 /* ---- (c) variance ----
- * Three classes of words, each in halves a and b. k tokens after such a word stands an echo that tells its class and,
- * with probability `right`, its half. wide and narrow are alike in all but the size of the half in the embedding;
- * weak is as small as narrow and tells less. */
+ * Three classes of words, each in halves a and b. k tokens after such a word stands an echo that tells its
+ * class and, with probability `right`, its half. wide and narrow are alike in all but the size of the half in
+ * the embedding; weak is as small as narrow and tells less. */
 enum { HALF = 4, FEATURES = 3, PLAIN = 26, DIMENSIONS = 10 };
 static const struct {
     const char *name, *tag;
     double right, size;
-} features[FEATURES] = {{"wide", "WIDE", 0.9, 2.0}, {"narrow", "NARROW", 0.9, 0.25}, {"weak", "WEAK", 0.75, 0.25}};
+} features[FEATURES] = {
+    {"wide", "WIDE", 0.9, 2.0}, {"narrow", "NARROW", 0.9, 0.25}, {"weak", "WEAK", 0.75, 0.25}};
 static const double feature_share = 0.16; /* of each class, of the free positions */
 
 static void variance_sentence(synth_writer *w)
@@ -143,7 +146,8 @@ static void variance_sentence(synth_writer *w)
             synth_end(w, line_end);
             return;
         } else if (sg_rng_uniform(&w->rng) < FEATURES * feature_share) {
-            int c = (int)sg_rng_below(&w->rng, FEATURES), i = (int)sg_rng_below(&w->rng, 2 * HALF), half = i / HALF;
+            int c = (int)sg_rng_below(&w->rng, FEATURES), i = (int)sg_rng_below(&w->rng, 2 * HALF),
+                half = i / HALF;
             *slot = 2 * c + half;
             snprintf(word, sizeof word, "%s_%c%d", features[c].name, half ? 'b' : 'a', i % HALF);
             synth_put(w, goes_on * feature_share / (2 * HALF), word, features[c].tag);
@@ -164,8 +168,8 @@ static void variance_words(FILE *f)
         }
 }
 
-/* Dimension c holds class c's half, +size or -size; 3 .. 9 are noise of standard deviation 0.5, the same for word i of
- * either half, so that the difference of the halves' means is exactly 2 size in dimension c. */
+/* Dimension c holds class c's half, +size or -size; 3 .. 9 are noise of standard deviation 0.5, the same for
+ * word i of either half, so that the difference of the halves' means is exactly 2 size in dimension c. */
 static void put_embedding(FILE *f, const char *word, int dimension, double value, const double *noise)
 {
     fputs(word, f);
@@ -240,8 +244,8 @@ static void independent_words(FILE *f)
 
 const synth_kind synth_kinds[SG_SYNTH_KINDS] = {
     [SG_SYNTH_COPY] =
-        {"copy", "a word comes back as its echo k tokens later; only that word matters", 4, copy_sentence, copy_words,
-         NULL,
+        {"copy", "a word comes back as its echo k tokens later; only that word matters", 4, copy_sentence,
+         copy_words, NULL,
          "Tags: SRC (source0 .. source7), ECHO, FILL. A token k = %zu positions after a SRC word is\n"
          "that word's echo, always; every other token is drawn by itself (a SRC word 1 in 4, else a\n"
          "FILL word; the line ends 1 in 25, and what is pending then is dropped). All SRC and FILL\n"

@@ -1,12 +1,13 @@
-/* Tokenizers of Hugging Face's tokenizer.json: one word of the text (parted by white space already) becomes the ids of
- * its pieces.
+/* Tokenizers of Hugging Face's tokenizer.json: one word of the text (parted by white space already) becomes
+ * the ids of its pieces.
  *
  *   normalizer     Lowercase, BertNormalizer, Sequence of them
- *   pre_tokenizer  WhitespaceSplit, Whitespace (\w+|[^\w\s]+), BertPreTokenizer, Punctuation, Sequence of them
+ *   pre_tokenizer  WhitespaceSplit, Whitespace (\w+|[^\w\s]+), BertPreTokenizer, Punctuation, Sequence of
+ *                  them
  *   model          WordLevel, WordPiece, BPE over characters
  *
- * Everything else is refused by its name. Lower case is Unicode's one-to-one mapping (of the C library's C.UTF-8);
- * accents are stripped from the letters of Latin-1 and Latin Extended-A. */
+ * Everything else is refused by its name. Lower case is Unicode's one-to-one mapping (of the C library's
+ * C.UTF-8); accents are stripped from the letters of Latin-1 and Latin Extended-A. */
 #include "corpus_internal.h"
 #include "tokenizer.h"
 
@@ -102,7 +103,8 @@ static sg_status read_splitter(tokenizer *t, const json_t *o, unsigned depth, sg
     size_t i;
     json_t *item;
     if (!o || json_is_null(o))
-        return sg_fail(err, SG_EFORMAT, "tokenizer: without a pre_tokenizer a line is one word, which is not supported");
+        return sg_fail(err, SG_EFORMAT,
+                       "tokenizer: without a pre_tokenizer a line is one word, which is not supported");
     if (!strcmp(type, "Sequence") && depth < 8) {
         json_array_foreach(json_object_get(o, "pretokenizers"), i, item)
             TRY(read_splitter(t, item, depth + 1, err));
@@ -141,7 +143,8 @@ static sg_status read_merges(tokenizer *t, const json_t *model, sg_error *err)
     if (!json_is_array(list) || json_array_size(list) > MAX_MERGES)
         TRY(sg_fail(err, SG_EFORMAT, "tokenizer: a BPE model without a list of merges"));
     json_array_foreach(list, i, item) {
-        const char *left = json_string_value(json_array_get(item, 0)), *right = json_string_value(json_array_get(item, 1));
+        const char *left = json_string_value(json_array_get(item, 0)),
+                   *right = json_string_value(json_array_get(item, 1));
         const char *both = json_string_value(item);
         int n = both ? snprintf(pair, sizeof pair, "%s", both)
                      : snprintf(pair, sizeof pair, "%s %s", left ? left : "", right ? right : "");
@@ -161,7 +164,9 @@ static sg_status read_model(tokenizer *t, const json_t *o, const sg_vocab *v, sg
     const json_t *longest = json_object_get(o, "max_input_chars_per_word");
     t->unknown = unknown ? sg_vocab_id(v, unknown, strlen(unknown)) : -1;
     t->fuse_unknown = is_true(o, "fuse_unk", false);
-    t->longest = json_is_integer(longest) && json_integer_value(longest) > 0 ? (size_t)json_integer_value(longest) : 100;
+    t->longest = json_is_integer(longest) && json_integer_value(longest) > 0
+                     ? (size_t)json_integer_value(longest)
+                     : 100;
     if (!strcmp(type, "WordLevel"))
         t->kind = MODEL_WORDLEVEL;
     else if (!strcmp(type, "WordPiece"))
@@ -258,10 +263,11 @@ static bool is_punctuation(const tokenizer *t, uint32_t x)
 {
     if (x < 0x80)
         return (x >= 33 && x <= 47) || (x >= 58 && x <= 64) || (x >= 91 && x <= 96) || (x >= 123 && x <= 126);
-    return x != 0xd7 && x != 0xf7 && (x == 0xa1 || x == 0xa7 || x == 0xab || x == 0xb6 || x == 0xb7 || x == 0xbb || x == 0xbf ||
-           (x >= 0x2010 && x <= 0x2027) || (x >= 0x2030 && x <= 0x205e && x != 0x2044 && x != 0x2052) ||
-           (x >= 0x3001 && x <= 0x3003) || (x >= 0x3008 && x <= 0x3011) || (x >= 0x3014 && x <= 0x301f) ||
-           (x > 0x3100 && iswpunct_l((wint_t)x, t->locale)));
+    return x != 0xd7 && x != 0xf7 &&
+           (x == 0xa1 || x == 0xa7 || x == 0xab || x == 0xb6 || x == 0xb7 || x == 0xbb || x == 0xbf ||
+            (x >= 0x2010 && x <= 0x2027) || (x >= 0x2030 && x <= 0x205e && x != 0x2044 && x != 0x2052) ||
+            (x >= 0x3001 && x <= 0x3003) || (x >= 0x3008 && x <= 0x3011) || (x >= 0x3014 && x <= 0x301f) ||
+            (x > 0x3100 && iswpunct_l((wint_t)x, t->locale)));
 }
 
 static bool is_word(const tokenizer *t, uint32_t x)
@@ -333,8 +339,9 @@ static int32_t merge_rank(const tokenizer *t, const char *text, symbol a, symbol
     return string_table_find(t->merges, pair, a.n + b.n + 1);
 }
 
-/* Byte-pair encoding: merge the pair of the lowest rank, the leftmost first, until none is left. Symbols lie one behind
- * the other in text, so that a merge only lengthens the left one (a prefix of the right one is dropped). */
+/* Byte-pair encoding: merge the pair of the lowest rank, the leftmost first, until none is left. Symbols lie
+ * one behind the other in text, so that a merge only lengthens the left one (a prefix of the right one is
+ * dropped). */
 static bool byte_pairs(pieces *p, const char *s, size_t n)
 {
     const tokenizer *t = p->t;
@@ -425,8 +432,8 @@ static unsigned class_of(const tokenizer *t, uint32_t x)
     return t->runs ? (is_word(t, x) ? 1 : 2) : 1;
 }
 
-sg_status tokenizer_split(const tokenizer *t, const sg_vocab *v, const char *word, size_t length, int32_t **ids,
-                          size_t *room, size_t *n, sg_error *err)
+sg_status tokenizer_split(const tokenizer *t, const sg_vocab *v, const char *word, size_t length,
+                          int32_t **ids, size_t *room, size_t *n, sg_error *err)
 {
     sg_status st = SG_OK;
     size_t need = 2 * length + 1, begin = 0, step;

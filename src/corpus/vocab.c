@@ -112,8 +112,8 @@ static int compare_ranked(const void *pa, const void *pb)
     return a->type < b->type ? -1 : a->type > b->type;
 }
 
-/* Marks the words to keep: <unk> (if there is one) and <eos> always, then by rank. types[] is sorted. Returns how
- * many; the tokens of the words left out are added to *left_out. */
+/* Marks the words to keep: <unk> (if there is one) and <eos> always, then by rank. types[] is sorted. Returns
+ * how many; the tokens of the words left out are added to *left_out. */
 static size_t choose_words(bool *keep, const ranked *types, size_t n, const sg_vocab_config *cfg, int32_t unk,
                            int32_t eos, uint64_t *left_out)
 {
@@ -264,8 +264,8 @@ void sg_ids_free(int32_t *ids)
     sg_free(ids);
 }
 
-sg_status sg_vocab_split(const sg_vocab *v, const char *word, size_t length, int32_t **ids, size_t *room, size_t *n,
-                         sg_error *err)
+sg_status sg_vocab_split(const sg_vocab *v, const char *word, size_t length, int32_t **ids, size_t *room,
+                         size_t *n, sg_error *err)
 {
     return tokenizer_split(v->tokenizer, v, word, length, ids, room, n, err);
 }

@@ -31,7 +31,8 @@ static size_t group_floats(const sg_engine *e)
 void sg_engine_cost(double *flops, size_t *bytes, const sg_model_shape *s, const sg_engine_config *cfg)
 {
     enum { DIRECTIONS = 32 }; /* of a basis, as a guess */
-    double P = (double)step_products(s->cell), D = (double)cfg->delays, E = (double)s->embedding, f = 0, shared = 0;
+    double P = (double)step_products(s->cell), D = (double)cfg->delays, E = (double)s->embedding, f = 0,
+           shared = 0;
     size_t block = block_tokens(s), floats = 0, delays = cfg->delays;
     if (cfg->long_after && 2 * cfg->long_after < delays) {
         delays = 2 * cfg->long_after, D = 1.5 * (double)cfg->long_after;
@@ -61,7 +62,8 @@ size_t sg_engine_bytes(const sg_engine *e)
     for (size_t l = 0; l < e->L; l++) {
         const engine_layer *y = &e->layer[l];
         size_t K = y->H + y->K2;
-        floats += e->block * (e->P * y->H * K + (2 * e->G + e->P) * y->H) + (size_t)e->threads * e->spares * y->strip;
+        floats += e->block * (e->P * y->H * K + (2 * e->G + e->P) * y->H) +
+                  (size_t)e->threads * e->spares * y->strip;
         for (size_t p = 0; p < y->n_planes; p++)
             floats += y->mult[p] * y->H * K;
         if (e->cell == SG_CELL_GRU_RESET_FIRST)
@@ -96,9 +98,10 @@ static sg_status check(const sg_model_shape *s, const sg_engine_config *cfg, sg_
         const sg_accum_state *q = &cfg->states[i];
         bool kind = q->kind == SG_STATE_HIDDEN || (q->kind == SG_STATE_CELL && s->cell == SG_CELL_LSTM);
         if (q->layer < 1 || q->layer > s->layers || !kind || q->units != s->hidden[q->layer - 1])
-            return sg_fail(err, SG_EINVAL, "gradient: no %s state of %zu units in layer %zu of a %s of %zu layers",
-                           q->kind == SG_STATE_CELL ? "cell" : "hidden", q->units, q->layer, sg_cell_name(s->cell),
-                           s->layers);
+            return sg_fail(err, SG_EINVAL,
+                           "gradient: no %s state of %zu units in layer %zu of a %s of %zu layers",
+                           q->kind == SG_STATE_CELL ? "cell" : "hidden", q->units, q->layer,
+                           sg_cell_name(s->cell), s->layers);
     }
     return cfg->n_states ? SG_OK : sg_fail(err, SG_EINVAL, "gradient: no state asked for");
 }
@@ -147,7 +150,8 @@ sg_status sg_engine_new(sg_engine **out, const sg_model *m, const sg_engine_conf
         spare += threads * e->spares * e->layer[l].strip;
         e->strip_max = e->layer[l].strip > e->strip_max ? e->layer[l].strip : e->strip_max;
     }
-    if (!(e->states = sg_calloc(e->n_states, sizeof *e->states)) || !(e->past = sg_calloc(e->D, sizeof *e->past)) ||
+    if (!(e->states = sg_calloc(e->n_states, sizeof *e->states)) ||
+        !(e->past = sg_calloc(e->D, sizeof *e->past)) ||
         !(e->spare = sg_calloc(threads * e->L * e->spares, sizeof *e->spare)) ||
         !(e->spare_memory = sg_calloc(spare, sizeof *e->spare_memory)) ||
         !(e->gathered = sg_calloc(threads * e->strip_max, sizeof *e->gathered)) ||
@@ -344,7 +348,8 @@ static sg_status run_block(sg_engine *e, sg_accum *a, sg_error *err)
     }
     e->n_tokens = n;
     if (live && !engine_step(e, a, &set, &d))
-        TRY(sg_fail(err, SG_ENONFINITE, "gradient: the state gradients at delay %zu are not finite near token %llu", d,
+        TRY(sg_fail(err, SG_ENONFINITE,
+                    "gradient: the state gradients at delay %zu are not finite near token %llu", d,
                     (unsigned long long)e->position));
     e->position += n;
     if (e->tail)
@@ -369,8 +374,8 @@ bool sg_engine_moment_due(uint64_t every, uint64_t position)
 }
 
 /* Does the block end with the step at this position? The grid is fixed in the stream: second moments are
- * taken at a block's last token (unless merged); after that, and without them, every `block` tokens; and where old origins
- * are cut. */
+ * taken at a block's last token (unless merged); after that, and without them, every `block` tokens; and
+ * where old origins are cut. */
 static bool block_ends(const sg_engine *e, uint64_t position)
 {
     uint64_t every = e->merged ? 0 : e->moment_every, window = every ? position / every : 0, after = 0;
@@ -382,8 +387,8 @@ static bool block_ends(const sg_engine *e, uint64_t position)
            (e->tail && (position + 1) % e->tail == 0);
 }
 
-static sg_status take(sg_engine *e, const sg_step *steps, const float *features, size_t n, step_mode mode, sg_accum *a,
-                      sg_error *err)
+static sg_status take(sg_engine *e, const sg_step *steps, const float *features, size_t n, step_mode mode,
+                      sg_accum *a, sg_error *err)
 {
     sg_status st = SG_OK;
     if (!features && !sg_model_get_shape(e->model)->vocabulary)
@@ -400,8 +405,8 @@ done:
     return st;
 }
 
-sg_status sg_engine_run(sg_engine *e, const sg_step *steps, const float *features, size_t n, bool counted, sg_accum *a,
-                        sg_error *err)
+sg_status sg_engine_run(sg_engine *e, const sg_step *steps, const float *features, size_t n, bool counted,
+                        sg_accum *a, sg_error *err)
 {
     return take(e, steps, features, n, counted ? STEP_COUNTED : STEP_WARM, a, err);
 }
@@ -426,7 +431,8 @@ void sg_engine_start(sg_engine *e, uint64_t position, const float *state, uint64
 {
     engine_drop_groups(e);
     tail_drop(e, UINT64_MAX);
-    e->first_group = 0; /* nothing is left of what was before: the same bytes wherever the engine comes from */
+    /* nothing is left of what was before: the same bytes wherever the engine comes from */
+    e->first_group = 0;
     e->position = e->boundary = e->exact = position;
     e->zero = zero;
     memset(e->past, 0, e->D * sizeof *e->past);

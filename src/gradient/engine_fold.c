@@ -1,8 +1,8 @@
 /* Step matrices of a block of tokens, packed: built once, used by all origins and threads.
  *
- * Every cell's matrix is a sum of at most three weight matrices with rows scaled ("planes"): LSTM rows of M and O side
- * by side: [p_i W_i | p_o W_o] + [p_f W_f | 0] + [p_g W_g | 0]; GRU r, z, n; RNN one. The planes are cut into the
- * kernel's tiles when the engine is made, so folding is one pass over memory. */
+ * Every cell's matrix is a sum of at most three weight matrices with rows scaled ("planes"): LSTM rows of M
+ * and O side by side: [p_i W_i | p_o W_o] + [p_f W_f | 0] + [p_g W_g | 0]; GRU r, z, n; RNN one. The planes
+ * are cut into the kernel's tiles when the engine is made, so folding is one pass over memory. */
 #include "engine_internal.h"
 
 #include "base/base_internal.h"
@@ -10,7 +10,8 @@
 #include <assert.h>
 #include <string.h>
 
-/* Gate of plane p's column j of a tile of r rows; the columns beyond the first r are the LSTM's second product. */
+/* Gate of plane p's column j of a tile of r rows; the columns beyond the first r are the LSTM's second
+ * product. */
 static size_t plane_gate(sg_cell cell, size_t p, bool second)
 {
     static const size_t lstm[3] = {0, 1, 2};
@@ -62,7 +63,8 @@ sg_status engine_layer_init(engine_layer *y, const sg_engine *e, size_t l, sg_er
     y->H = shape->hidden[l], y->N = l ? shape->hidden[l - 1] : e->E, y->K2 = l ? y->N : 0;
     y->Wih = sg_model_find(e->model, ih)->data, y->Whh = sg_model_find(e->model, hh)->data;
     y->tiles = sg_tile_count(y->H, e->P, e->kernels->rows);
-    y->strip = y->H * SG_STRIP + 16; /* not a multiple of a page: neighbouring strips must not share cache sets */
+    /* not a multiple of a page: neighbouring strips must not share cache sets */
+    y->strip = y->H * SG_STRIP + 16;
     size_t K = y->H + y->K2;
     bool ok = true;
     if (e->cell == SG_CELL_GRU_RESET_FIRST) {
@@ -78,11 +80,14 @@ sg_status engine_layer_init(engine_layer *y, const sg_engine *e, size_t l, sg_er
     }
     for (size_t t = 0; t < e->block; t++)
         ok = ok && (y->packed[t] = sg_calloc(e->P * y->H * K + SG_PACK_SLACK, sizeof(float))) &&
-             (y->wh[t] = sg_calloc(e->G * y->H, sizeof(float))) && (y->wx[t] = sg_calloc(e->G * y->H, sizeof(float))) &&
+             (y->wh[t] = sg_calloc(e->G * y->H, sizeof(float))) &&
+             (y->wx[t] = sg_calloc(e->G * y->H, sizeof(float))) &&
              (y->diagonal[t] = sg_calloc(e->P * y->H, sizeof(float)));
     if (!ok || !(y->right = sg_calloc(2 * y->H, sizeof(float))))
-        TRY(sg_fail(err, SG_ENOMEM, "gradient: step matrices of layer %zu (%zu tokens of %zu x %zu) do not fit in "
-                    "memory", l + 1, e->block, e->P * y->H, K));
+        TRY(sg_fail(err, SG_ENOMEM,
+                    "gradient: step matrices of layer %zu (%zu tokens of %zu x %zu) do not fit in "
+                    "memory",
+                    l + 1, e->block, e->P * y->H, K));
 done:
     return st;
 }
@@ -105,8 +110,8 @@ void engine_layer_free(engine_layer *y)
 }
 
 /* Columns [k0, k0 + n) of one tile: w is wh or wx. */
-static void fold_tile(const sg_engine *e, const engine_layer *y, size_t i, size_t k0, size_t n, const float *w,
-                      float *packed)
+static void fold_tile(const sg_engine *e, const engine_layer *y, size_t i, size_t k0, size_t n,
+                      const float *w, float *packed)
 {
     size_t K = y->H + y->K2, row0 = sg_tile_first(y->H, y->tiles, i);
     size_t r = sg_tile_first(y->H, y->tiles, i + 1) - row0, widths[3];
@@ -118,7 +123,8 @@ static void fold_tile(const sg_engine *e, const engine_layer *y, size_t i, size_
         for (size_t j = 0; j < widths[p]; j++)
             coef[16 * p + j] = w[plane_gate(e->cell, p, j >= r) * y->H + row0 + j % r];
     }
-    e->kernels->fold(n, e->P * r, y->n_planes, planes, widths, coef, packed + row0 * e->P * K + k0 * e->P * r);
+    e->kernels->fold(n, e->P * r, y->n_planes, planes, widths, coef,
+                     packed + row0 * e->P * K + k0 * e->P * r);
 }
 
 /* GRU_RESET_FIRST: the matrix in rows, then cut into tiles. */

@@ -3,7 +3,8 @@
  *   engine.c        configuration, portions into blocks, who is an origin and what counts, checkpoints
  *   engine_fold.c   tapes of a block -> packed step matrices
  *   engine_step.c   origins of a block, group by group and strip by strip, through all tokens of the block
- *   engine_tail.c   long windows: bases that old origins share, engine_tail_step.c: their steps, sums and errors */
+ *   engine_tail.c   long windows: bases that old origins share, engine_tail_step.c: their steps, sums and
+ *                   errors */
 #ifndef SG_ENGINE_INTERNAL_H
 #define SG_ENGINE_INTERNAL_H
 
@@ -17,7 +18,8 @@ enum { BLOCK_MAX = 16, TAIL_STRIPS = 64, PROBES = 4 };
 
 /* One layer's weights, laid out for folding, and the step matrices of the block's tokens. */
 typedef struct {
-    size_t H, N, K2;         /* N inputs; K2 = N above the first layer, 0 in it: what stands right of the recurrent part */
+    /* N inputs; K2 = N above the first layer, 0 in it: what stands right of the recurrent part */
+    size_t H, N, K2;
     const float *Wih, *Whh;  /* the model's */
     size_t tiles;            /* see gradient_kernel.h */
     size_t n_planes, mult[3];/* plane p holds mult[p] r columns of a tile of r rows */
@@ -31,8 +33,9 @@ typedef struct {
     size_t strip;            /* floats of a strip's buffer */
 } engine_layer;
 
-/* Origins that entered one after another. Their full strips: U[l][j * full + c]; what is left of each (rest columns)
- * stands side by side in joined strips behind them: column x = j rest + e in U[l][block * full + x / 32]. */
+/* Origins that entered one after another. Their full strips: U[l][j * full + c]; what is left of each (rest
+ * columns) stands side by side in joined strips behind them: column x = j rest + e in U[l][block * full + x /
+ * 32]. */
 typedef struct group {
     size_t n;
     uint64_t position[BLOCK_MAX];
@@ -50,13 +53,16 @@ typedef struct {
     uint64_t *position;
     unsigned *set;
     bool *counts;
-    double *size;            /* (n) norm of each origin when it came, layers weighted: 1 / its weight in the probes */
+    /* (n) norm of each origin when it came, layers weighted: 1 / its weight in the probes */
+    double *size;
     float *U[SG_MAX_LAYERS][TAIL_STRIPS], *C[SG_MAX_LAYERS][TAIL_STRIPS], *spare[SG_MAX_LAYERS], *memory;
     float *R;                /* (strip of E, n; r, 32) */
     float *F;                /* (state, row block, token of the block; r, 32): the wanted rows of the basis */
-    float *X, *T;            /* second moments: F^T F (state, strip; rows, 32), a product of it (strip of E; rows, 32) */
+    /* second moments: F^T F (state, strip; rows, 32), a product of it (strip of E; rows, 32) */
+    float *X, *T;
     double *h;               /* (r, PROBES) what the basis says of the probes */
-    double *missed;          /* (token of the block, n_states) root mean square of what origins lack, of their size */
+    /* (token of the block, n_states) root mean square of what origins lack, of their size */
+    double *missed;
     size_t bytes;
 } tail_generation;
 
@@ -97,13 +103,15 @@ struct sg_engine {
     int threads;
     sg_state_handling handling;
     size_t window, burn_in, moment_every;
-    bool merged;               /* all strips of a group are one unit of work, for second moments at any token; else they */
+    /* all strips of a group are one unit of work, for second moments at any token; else they */
+    bool merged;
                                /* are taken at a block's last token only */
     bool (*sample)(void *ctx, uint64_t position, unsigned set);
     void *sample_ctx;
     sg_accum_state *states;
     size_t n_states;
-    size_t sum_of[SG_MAX_LAYERS][2]; /* number of the state among `states`: [layer][0 cell, 1 hidden], or NONE */
+    /* number of the state among `states`: [layer][0 cell, 1 hidden], or NONE */
+    size_t sum_of[SG_MAX_LAYERS][2];
 
     uint64_t position;         /* of the next step to work on (pending ones excluded) */
     uint64_t boundary, zero;   /* no pair reaches before boundary; the state was zero before step `zero` */
@@ -116,7 +124,8 @@ struct sg_engine {
     uint64_t first_group;      /* number of groups[0]: its parity decides when it is worked on */
     group *free_groups;
     float *spare_memory;
-    float **spare;             /* [thread][layer][spares]: where a strip's new U goes before it takes the old one's place */
+    /* [thread][layer][spares]: where a strip's new U goes before it takes the old one's place */
+    float **spare;
     size_t spares;             /* strips that are stepped side by side: block */
     float *gathered;           /* [thread] (H_max, 32): the rest columns of one origin, for second moments */
     size_t strip_max;
@@ -142,8 +151,8 @@ enum { NONE = 99 };
 /* Weights into planes; buffers for the block's matrices. SG_ENOMEM; free takes what there is. */
 sg_status engine_layer_init(engine_layer *y, const sg_engine *e, size_t l, sg_error *err);
 void engine_layer_free(engine_layer *y);
-/* Inside a parallel region, by all its threads: factors, then packed matrices of the live tokens; a barrier behind
- * each. */
+/* Inside a parallel region, by all its threads: factors, then packed matrices of the live tokens; a barrier
+ * behind each. */
 void engine_fold(sg_engine *e);
 
 /* A group without origins at the end of the list; strips that origins share are zero. */
@@ -153,8 +162,8 @@ void engine_drop_groups(sg_engine *e);
 /* After a block: drops generations that are out of the window; at a cut, shrinks them and makes new ones. */
 sg_status tail_cut(sg_engine *e, uint64_t oldest, sg_error *err);
 void tail_drop(sg_engine *e, uint64_t oldest); /* those whose origins are all before oldest */
-/* One generation through the block's tokens; then the sums of one 32 x 32 piece of a state; then, at the block's last
- * token, a generation's second moments; then what all of them lack. */
+/* One generation through the block's tokens; then the sums of one 32 x 32 piece of a state; then, at the
+ * block's last token, a generation's second moments; then what all of them lack. */
 void tail_step(const sg_engine *e, tail_generation *g);
 void tail_sum(const sg_engine *e, sg_accum *a, size_t state, size_t block, size_t strip);
 void tail_moments(const sg_engine *e, sg_accum *a, const tail_generation *g);
@@ -163,7 +172,8 @@ void tail_free(tail_generation *g);
 bool tail_save(const sg_engine *e, const tail_generation *g, FILE *f);
 sg_status tail_load(sg_engine *e, FILE *f, sg_error *err);
 
-/* The block's tokens, all origins; a NULL: nothing counts. False: a sum is not finite, at delay *d of class set *set. */
+/* The block's tokens, all origins; a NULL: nothing counts. False: a sum is not finite, at delay *d of class
+ * set *set. */
 bool engine_step(sg_engine *e, sg_accum *a, size_t *set, size_t *d);
 
 #endif

@@ -21,8 +21,9 @@ static void header(const sg_engine *e, uint64_t h[HEADER])
     uint64_t units = 0;
     for (size_t l = 0; l < e->L; l++)
         units = units * 1000003 + e->layer[l].H;
-    const uint64_t values[HEADER] = {(uint64_t)e->cell, e->L, units, e->E, e->D, e->block, e->window, e->burn_in,
-                                     (uint64_t)e->handling, e->moment_every, e->tail, 0};
+    const uint64_t values[HEADER] = {
+        (uint64_t)e->cell, e->L,    units, e->E, e->D, e->block, e->window, e->burn_in, (uint64_t)e->handling,
+        e->moment_every,   e->tail, 0};
     memcpy(h, values, sizeof values);
     memcpy(&h[HEADER - 1], &e->tail_tolerance, sizeof e->tail_tolerance);
 }
@@ -50,7 +51,8 @@ sg_status sg_engine_save(const sg_engine *e, FILE *f, sg_error *err)
     size_t n = sg_forward_state_size(e->forward);
     float *state = NULL;
     if (e->pending)
-        return sg_fail(err, SG_EINVAL, "gradient: %zu steps are pending: flush before a checkpoint", e->pending);
+        return sg_fail(err, SG_EINVAL, "gradient: %zu steps are pending: flush before a checkpoint",
+                       e->pending);
     if (!(state = sg_calloc(n, sizeof *state)))
         TRY(sg_fail(err, SG_ENOMEM, "checkpoint: no memory"));
     sg_forward_get_state(e->forward, state);
@@ -61,7 +63,8 @@ sg_status sg_engine_save(const sg_engine *e, FILE *f, sg_error *err)
         const group *g = e->groups[b];
         uint64_t origins = g->n;
         ok = put(f, &origins, sizeof origins) && put(f, g->position, sizeof g->position) &&
-             put(f, g->set, sizeof g->set) && put(f, g->counts, sizeof g->counts) && move_strips(e, g, f, true);
+             put(f, g->set, sizeof g->set) && put(f, g->counts, sizeof g->counts) &&
+             move_strips(e, g, f, true);
     }
     for (size_t i = 0; ok && i < e->n_tail; i++)
         ok = tail_save(e, e->tails[i], f);
@@ -78,8 +81,9 @@ static sg_status load_group(sg_engine *e, FILE *f, sg_error *err)
     uint64_t origins = 0;
     TRY(engine_open_group(e, err));
     group *g = e->groups[e->n_groups - 1];
-    bool ok = get(f, &origins, sizeof origins) && origins <= e->block && get(f, g->position, sizeof g->position) &&
-              get(f, g->set, sizeof g->set) && get(f, g->counts, sizeof g->counts) && move_strips(e, g, f, false);
+    bool ok = get(f, &origins, sizeof origins) && origins <= e->block &&
+              get(f, g->position, sizeof g->position) && get(f, g->set, sizeof g->set) &&
+              get(f, g->counts, sizeof g->counts) && move_strips(e, g, f, false);
     if (!ok)
         TRY(sg_fail(err, SG_EFORMAT, "checkpoint: cut short in the origins"));
     g->n = (size_t)origins;

@@ -1,10 +1,11 @@
-/* The origins of a block of tokens: every group of origins, strip by strip, goes through all tokens of the block while
- * its columns are in cache.
+/* The origins of a block of tokens: every group of origins, strip by strip, goes through all tokens of the
+ * block while its columns are in cache.
  *
- * A unit of work is (group, strip). Two units add to the same sums only if they have the same strip and neighbouring
- * groups: origins of groups further apart are more than a block apart, so no delay occurs in both. Even groups go
- * first, odd ones wait for their neighbours; so each sum has one order of terms, whatever the threads do. Where second
- * moments are wanted at any token (merged), a unit is a group with all its strips: G^T G needs them together. */
+ * A unit of work is (group, strip). Two units add to the same sums only if they have the same strip and
+ * neighbouring groups: origins of groups further apart are more than a block apart, so no delay occurs in
+ * both. Even groups go first, odd ones wait for their neighbours; so each sum has one order of terms,
+ * whatever the threads do. Where second moments are wanted at any token (merged), a unit is a group with all
+ * its strips: G^T G needs them together. */
 #include "engine_internal.h"
 
 #include "base/base_internal.h"
@@ -163,7 +164,8 @@ static bool strip_alive(const sg_engine *e, const block_token *t, const group *g
     return false;
 }
 
-/* The joined strips of g at token i. Columns of origins that are gone go on, unused; those to come are zero. */
+/* The joined strips of g at token i. Columns of origins that are gone go on, unused; those to come are
+ * zero. */
 static void step_joined(const worker *w, const group *g, size_t i)
 {
     sg_engine *e = w->e;
@@ -179,7 +181,8 @@ static void step_joined(const worker *w, const group *g, size_t i)
             if (!strip_alive(e, t, g, s))
                 continue;
             where[stepped] = &U[s];
-            jobs[stepped++] = (sg_strip_job){U[s], l ? g->U[l - 1][first + s] : NULL, C ? C[s] : NULL, NULL, NULL, NULL, false};
+            jobs[stepped++] = (sg_strip_job){
+                U[s], l ? g->U[l - 1][first + s] : NULL, C ? C[s] : NULL, NULL, NULL, NULL, false};
         }
         if (stepped)
             run_jobs(w, i, l, stepped, jobs, where);
@@ -190,7 +193,8 @@ static void step_joined(const worker *w, const group *g, size_t i)
             for (size_t x = x0; !l && g->position[j] == t->position && x < x0 + e->rest;) {
                 size_t lane = x % SG_STRIP, n = SG_STRIP - lane;
                 n = n < x0 + e->rest - x ? n : x0 + e->rest - x;
-                birth(e, i, e->full * SG_STRIP + x - x0, n, C ? C[x / SG_STRIP] + lane : NULL, U[x / SG_STRIP] + lane);
+                birth(e, i, e->full * SG_STRIP + x - x0, n, C ? C[x / SG_STRIP] + lane : NULL,
+                      U[x / SG_STRIP] + lane);
                 x += n;
             }
             float *sum_C = sum_for(w, t, g, j, l, 0), *sum_U = sum_for(w, t, g, j, l, 1);

@@ -1,21 +1,22 @@
 /* Long windows: origins that are old enough share a basis.
  *
- * The product of many steps' Jacobians has few singular values that matter: behind a few dozen steps the gradients of
- * all origins of a stretch lie, to within the tolerance, in a space of few dimensions. At each cut (every `tail`
- * tokens) the origins of the last stretch but one become a generation:
+ * The product of many steps' Jacobians has few singular values that matter: behind a few dozen steps the
+ * gradients of all origins of a stretch lie, to within the tolerance, in a space of few dimensions. At each
+ * cut (every `tail` tokens) the origins of the last stretch but one become a generation:
  *
- *   [U C of all layers][s] = B R_s        B (S, r) orthonormal, one for the generation; R_s (r, E), one an origin
+ *   [U C of all layers][s] = B R_s        B (S, r) orthonormal, one for the generation; R_s (r, E), one an
+ *                                         origin
  *
- * From then on B takes the steps, in the place of every origin's E columns, and G[t,s] = F_t R_s with F_t the rows of B
- * that belong to the state asked for. At each further cut B = Q T is made orthonormal again, R_s <- T R_s, and what
- * has fallen below the tolerance is cut off, so r goes on shrinking. The part of an origin that is dropped at a cut is at
- * most `tolerance` of its Frobenius norm then. A stretch that does not fit into few directions stays exact and is tried
- * again at the next cut.
+ * From then on B takes the steps, in the place of every origin's E columns, and G[t,s] = F_t R_s with F_t the
+ * rows of B that belong to the state asked for. At each further cut B = Q T is made orthonormal again, R_s <-
+ * T R_s, and what has fallen below the tolerance is cut off, so r goes on shrinking. The part of an origin
+ * that is dropped at a cut is at most `tolerance` of its Frobenius norm then. A stretch that does not fit
+ * into few directions stays exact and is tried again at the next cut.
  *
- * What the dropped parts have become is measured as we go. Beside B stand PROBES columns p = sum_s G[s] g_s, g_s random and
- * in proportion to 1 / |G[s]|, which take the same steps; what the basis says of them is B h, h = sum_s R_s g_s. The
- * expected |p - B h|^2 is the sum of |G[s] - B R_s|^2 / |G[s]|^2 over the origins, however often directions were dropped.
- * This file makes and changes bases, engine_tail_step.c uses them. */
+ * What the dropped parts have become is measured as we go. Beside B stand PROBES columns p = sum_s G[s] g_s,
+ * g_s random and in proportion to 1 / |G[s]|, which take the same steps; what the basis says of them is B h,
+ * h = sum_s R_s g_s. The expected |p - B h|^2 is the sum of |G[s] - B R_s|^2 / |G[s]|^2 over the origins,
+ * however often directions were dropped. This file makes and changes bases, engine_tail_step.c uses them. */
 #include "engine_internal.h"
 
 #include "base/base_internal.h"
@@ -61,8 +62,9 @@ void tail_free(tail_generation *g)
     sg_free(g);
 }
 
-/* The most directions that are worth it. A step of one costs what a column of an origin costs; sums cost 2 E units an
- * origin and direction more. Half of where the two ways cost the same, but a strip is always worth it. */
+/* The most directions that are worth it. A step of one costs what a column of an origin costs; sums cost 2 E
+ * units an origin and direction more. Half of where the two ways cost the same, but a strip is always worth
+ * it. */
 static size_t most_directions(const sg_engine *e)
 {
     double step = 0, units = 0, columns = (double)(e->tail * e->E);
@@ -77,8 +79,9 @@ static size_t most_directions(const sg_engine *e)
 static tail_generation *new_generation(const sg_engine *e, size_t n)
 {
     tail_generation *g = sg_calloc(1, sizeof *g);
-    if (!g || !(g->position = sg_calloc(n, sizeof *g->position)) || !(g->set = sg_calloc(n, sizeof *g->set)) ||
-        !(g->counts = sg_calloc(n, sizeof *g->counts)) || !(g->size = sg_calloc(n, sizeof *g->size)) ||
+    if (!g || !(g->position = sg_calloc(n, sizeof *g->position)) ||
+        !(g->set = sg_calloc(n, sizeof *g->set)) || !(g->counts = sg_calloc(n, sizeof *g->counts)) ||
+        !(g->size = sg_calloc(n, sizeof *g->size)) ||
         !(g->missed = sg_calloc(e->block, e->n_states * sizeof *g->missed))) {
         tail_free(g);
         return NULL;
@@ -93,7 +96,8 @@ static sg_status make_room(const sg_engine *e, tail_generation *g, size_t r, sg_
     g->r = r, g->strips = tail_padded(r + PROBES) / SG_STRIP;
     for (size_t l = 0; l < e->L; l++)
         one += e->layer[l].strip;
-    size_t spare = one, floats = e->P * g->strips * one + spare, square = g->strips * g->strips * SG_STRIP * SG_STRIP;
+    size_t spare = one, floats = e->P * g->strips * one + spare,
+           square = g->strips * g->strips * SG_STRIP * SG_STRIP;
     float **const old[] = {&g->memory, &g->R, &g->F, &g->X, &g->T};
     for (size_t i = 0; i < sizeof old / sizeof *old; i++) {
         sg_free(*old[i]);
@@ -102,8 +106,9 @@ static sg_status make_room(const sg_engine *e, tail_generation *g, size_t r, sg_
     sg_free(g->h);
     g->h = NULL;
     g->bytes = (floats + g->n * wide * r + rows * r) * sizeof(float);
-    if (!(g->memory = sg_calloc(floats, sizeof *g->memory)) || !(g->R = sg_calloc(g->n * wide, r * sizeof *g->R)) ||
-        !(g->F = sg_calloc(rows, r * sizeof *g->F)) || !(g->h = sg_calloc(r, PROBES * sizeof *g->h)) ||
+    if (!(g->memory = sg_calloc(floats, sizeof *g->memory)) ||
+        !(g->R = sg_calloc(g->n * wide, r * sizeof *g->R)) || !(g->F = sg_calloc(rows, r * sizeof *g->F)) ||
+        !(g->h = sg_calloc(r, PROBES * sizeof *g->h)) ||
         (e->moment_every && (!(g->X = sg_calloc(e->n_states, square * sizeof *g->X)) ||
                              !(g->T = sg_calloc(g->strips * SG_STRIP, wide * sizeof *g->T)))))
         return sg_fail(err, SG_ENOMEM, "gradient: a basis of %zu directions does not fit in memory", r);
@@ -117,7 +122,8 @@ static sg_status make_room(const sg_engine *e, tail_generation *g, size_t r, sg_
     return SG_OK;
 }
 
-/* The random numbers of a generation's probes: a row of E numbers for each probe and origin, asked for in order. */
+/* The random numbers of a generation's probes: a row of E numbers for each probe and origin, asked for in
+ * order. */
 static void probe_row(sg_rng *rng, const tail_generation *g, size_t o, size_t E, double *row)
 {
     for (size_t c = 0; c < E; c++)
@@ -143,8 +149,8 @@ static sg_status probe_basis(const sg_engine *e, tail_generation *g, sg_error *e
     return SG_OK;
 }
 
-/* Rows of Y (k,S) made orthonormal one after another (twice, for the sake of rounding); rows that depend on earlier ones
- * become zero. T (k,k) upper triangular, may be NULL: Y^T = Q^T T. work: k. */
+/* Rows of Y (k,S) made orthonormal one after another (twice, for the sake of rounding); rows that depend on
+ * earlier ones become zero. T (k,k) upper triangular, may be NULL: Y^T = Q^T T. work: k. */
 static void orthonormalise(size_t S, size_t k, double *Y, double *T, double *work)
 {
     for (size_t c = 0; c < k; c++) {
@@ -167,8 +173,8 @@ static void orthonormalise(size_t S, size_t k, double *Y, double *T, double *wor
     }
 }
 
-/* V (k,k), eigenvectors in its rows from the least to the most important, and how few of them hold all but `tolerance` of
- * every origin, each counted relative to its own size. */
+/* V (k,k), eigenvectors in its rows from the least to the most important, and how few of them hold all but
+ * `tolerance` of every origin, each counted relative to its own size. */
 static sg_status choose_directions(const sg_engine *e, const reduced *x, double *V, size_t *r, sg_error *err)
 {
     sg_status st = SG_OK;
@@ -249,7 +255,8 @@ static void gather(const sg_engine *e, const group *g, size_t j, size_t N, doubl
 }
 
 /* The largest share of an origin's norm that Q^T B misses of G. rest: as G. */
-static double worst_missing(const sg_engine *e, const tail_generation *g, const reduced *x, const double *G, double *rest)
+static double worst_missing(const sg_engine *e, const tail_generation *g, const reduced *x, const double *G,
+                            double *rest)
 {
     double worst = 0;
     memcpy(rest, G, x->S * x->N * sizeof *rest);
@@ -264,10 +271,10 @@ static double worst_missing(const sg_engine *e, const tail_generation *g, const 
     return worst;
 }
 
-/* Q, B with G = Q^T B to well within the tolerance, from random combinations of G's columns; *fits false: that takes more
- * directions than are worth it. */
-static sg_status find_basis(const sg_engine *e, const tail_generation *g, const double *G, reduced *x, bool *fits,
-                            sg_error *err)
+/* Q, B with G = Q^T B to well within the tolerance, from random combinations of G's columns; *fits false:
+ * that takes more directions than are worth it. */
+static sg_status find_basis(const sg_engine *e, const tail_generation *g, const double *G, reduced *x,
+                            bool *fits, sg_error *err)
 {
     sg_status st = SG_OK;
     size_t S = x->S, N = x->N, most = most_directions(e);
@@ -324,7 +331,8 @@ static void weigh(const sg_engine *e, tail_generation *g, double *G, reduced *x)
         g->size[o] = sqrt(g->size[o]);
 }
 
-static sg_status set_probes(const sg_engine *e, const tail_generation *g, const double *G, reduced *x, sg_error *err)
+static sg_status set_probes(const sg_engine *e, const tail_generation *g, const double *G, reduced *x,
+                            sg_error *err)
 {
     sg_rng rng;
     size_t row = 0;
@@ -343,7 +351,8 @@ static sg_status set_probes(const sg_engine *e, const tail_generation *g, const 
     return SG_OK;
 }
 
-static void list_origins(const sg_engine *e, uint64_t from, uint64_t until, tail_generation *g, size_t N, double *G)
+static void list_origins(const sg_engine *e, uint64_t from, uint64_t until, tail_generation *g, size_t N,
+                         double *G)
 {
     for (size_t b = 0; b < e->n_groups; b++)
         for (size_t j = 0; j < e->groups[b]->n; j++) {
@@ -432,7 +441,8 @@ static sg_status shrink(const sg_engine *e, tail_generation *g, sg_error *err)
     sg_status st = SG_OK;
     size_t r = g->r, first = 0;
     reduced x = {.S = state_rows(e), .k = r, .N = g->n * e->E};
-    double *T = sg_calloc(r, r * sizeof *T), *RR = sg_calloc(r, r * sizeof *RR), *R = sg_calloc(r, x.N * sizeof *R);
+    double *T = sg_calloc(r, r * sizeof *T), *RR = sg_calloc(r, r * sizeof *RR),
+           *R = sg_calloc(r, x.N * sizeof *R);
     double *work = sg_calloc(r, sizeof *work);
     x.Q = sg_calloc(r, x.S * sizeof *x.Q), x.B = sg_calloc(r, x.N * sizeof *x.B);
     x.probes = sg_calloc(PROBES, x.S * sizeof *x.probes);
@@ -532,14 +542,16 @@ bool tail_save(const sg_engine *e, const tail_generation *g, FILE *f)
 {
     uint64_t h[2] = {g->n, g->r};
     bool ok = fwrite(h, sizeof h, 1, f) == 1 && fwrite(g->position, sizeof *g->position, g->n, f) == g->n &&
-              fwrite(g->set, sizeof *g->set, g->n, f) == g->n && fwrite(g->counts, sizeof *g->counts, g->n, f) == g->n &&
+              fwrite(g->set, sizeof *g->set, g->n, f) == g->n &&
+              fwrite(g->counts, sizeof *g->counts, g->n, f) == g->n &&
               fwrite(g->size, sizeof *g->size, g->n, f) == g->n;
     size_t numbers = g->n * tail_padded(e->E) * g->r;
     ok = ok && fwrite(g->R, sizeof *g->R, numbers, f) == numbers;
     for (size_t l = 0; ok && l < e->L; l++)
         for (size_t i = 0; ok && i < e->P * g->strips; i++) {
             numbers = e->layer[l].H * SG_STRIP;
-            ok = fwrite(i < g->strips ? g->U[l][i] : g->C[l][i - g->strips], sizeof(float), numbers, f) == numbers;
+            ok = fwrite(i < g->strips ? g->U[l][i] : g->C[l][i - g->strips], sizeof(float), numbers, f) ==
+                 numbers;
         }
     return ok;
 }
@@ -558,12 +570,15 @@ sg_status tail_load(sg_engine *e, FILE *f, sg_error *err)
     TRY(make_room(e, g, (size_t)h[1], err));
     size_t numbers = g->n * tail_padded(e->E) * g->r;
     bool ok = fread(g->position, sizeof *g->position, g->n, f) == g->n &&
-              fread(g->set, sizeof *g->set, g->n, f) == g->n && fread(g->counts, sizeof *g->counts, g->n, f) == g->n &&
-              fread(g->size, sizeof *g->size, g->n, f) == g->n && fread(g->R, sizeof *g->R, numbers, f) == numbers;
+              fread(g->set, sizeof *g->set, g->n, f) == g->n &&
+              fread(g->counts, sizeof *g->counts, g->n, f) == g->n &&
+              fread(g->size, sizeof *g->size, g->n, f) == g->n &&
+              fread(g->R, sizeof *g->R, numbers, f) == numbers;
     for (size_t l = 0; ok && l < e->L; l++)
         for (size_t i = 0; ok && i < e->P * g->strips; i++) {
             numbers = e->layer[l].H * SG_STRIP;
-            ok = fread(i < g->strips ? g->U[l][i] : g->C[l][i - g->strips], sizeof(float), numbers, f) == numbers;
+            ok = fread(i < g->strips ? g->U[l][i] : g->C[l][i - g->strips], sizeof(float), numbers, f) ==
+                 numbers;
         }
     if (!ok)
         TRY(sg_fail(err, SG_EFORMAT, "checkpoint: cut short in the shared bases"));

@@ -1,5 +1,5 @@
-/* Shared bases in a block of tokens: their steps, the sums F_t R_s, second moments R_s^T (F^T F) R_s, and what the probes
- * tell about the error. See engine_tail.c. */
+/* Shared bases in a block of tokens: their steps, the sums F_t R_s, second moments R_s^T (F^T F) R_s, and
+ * what the probes tell about the error. See engine_tail.c. */
 #include "engine_internal.h"
 
 #include <math.h>
@@ -24,7 +24,8 @@ static double missed(const tail_generation *g, float *const *strips, size_t H)
     return sqrt(sum / (double)(PROBES * g->n));
 }
 
-/* F of token i: the rows of the basis that each wanted state consists of, transposed by blocks of 32; what they miss. */
+/* F of token i: the rows of the basis that each wanted state consists of, transposed by blocks of 32; what
+ * they miss. */
 static void note_rows(const sg_engine *e, tail_generation *g, size_t i)
 {
     size_t r = g->r, blocks = e->tail_rows / SG_STRIP;
@@ -39,7 +40,8 @@ static void note_rows(const sg_engine *e, tail_generation *g, size_t i)
                 size_t rows = H - b * SG_STRIP < SG_STRIP ? H - b * SG_STRIP : SG_STRIP;
                 for (size_t c = 0; c < r; c++)
                     for (size_t j = 0; j < rows; j++)
-                        F[c * SG_STRIP + j] = from[c / SG_STRIP][(b * SG_STRIP + j) * SG_STRIP + c % SG_STRIP];
+                        F[c * SG_STRIP + j] =
+                            from[c / SG_STRIP][(b * SG_STRIP + j) * SG_STRIP + c % SG_STRIP];
             }
             g->missed[i * e->n_states + state] = missed(g, from, H);
         }
@@ -54,7 +56,8 @@ static void square(const sg_engine *e, const tail_generation *g, float *const *s
         for (size_t b = 0; b < n; b++) {
             float *block = X + (a * n + b) * SG_STRIP * SG_STRIP;
             e->kernels->moment(H, strips[b], strips[a], block);
-            for (size_t i = 0; a == b && i < SG_STRIP; i++) /* the kernel leaves out what is below the diagonal */
+            for (size_t i = 0; a == b && i < SG_STRIP;
+                 i++) /* the kernel leaves out what is below the diagonal */
                 for (size_t j = 0; j < i; j++)
                     block[i * SG_STRIP + j] = block[j * SG_STRIP + i];
         }
@@ -92,8 +95,8 @@ static bool pair_counts(const sg_engine *e, const tail_generation *g, size_t i, 
     return t->counted && g->counts[o] && g->position[o] >= t->oldest;
 }
 
-/* Pairs of one delay, token i with origin o, token i + 1 with origin o + 1, ...: neighbours of one class set are one
- * product, F and R lying side by side. */
+/* Pairs of one delay, token i with origin o, token i + 1 with origin o + 1, ...: neighbours of one class set
+ * are one product, F and R lying side by side. */
 typedef struct {
     sg_accum *a;
     size_t state, rows, width, offset; /* of the piece; its place in the sum */
@@ -129,7 +132,8 @@ static void sum_delay(const sg_engine *e, const tail_generation *g, const piece 
     }
 }
 
-/* sum[32 rows][32 columns] of a (state, row block, strip of E), all pairs of all generations, in one order. */
+/* sum[32 rows][32 columns] of a (state, row block, strip of E), all pairs of all generations, in one
+ * order. */
 void tail_sum(const sg_engine *e, sg_accum *a, size_t state, size_t block, size_t strip)
 {
     size_t H = e->states[state].units, blocks = e->tail_rows / SG_STRIP;
@@ -151,7 +155,8 @@ void tail_sum(const sg_engine *e, sg_accum *a, size_t state, size_t block, size_
 /* Every origin has a delay of its own at one token: nothing else adds to its sum. */
 void tail_moments(const sg_engine *e, sg_accum *a, const tail_generation *g)
 {
-    size_t n = g->strips, strips = e->full + (e->rest > 0), last = e->n_tokens - 1, column = n * SG_STRIP * SG_STRIP;
+    size_t n = g->strips, strips = e->full + (e->rest > 0), last = e->n_tokens - 1,
+           column = n * SG_STRIP * SG_STRIP;
     for (size_t state = 0; state < e->n_states; state++)
         for (size_t o = 0; o < g->n; o++) {
             if (!pair_counts(e, g, last, o))
@@ -162,7 +167,8 @@ void tail_moments(const sg_engine *e, sg_accum *a, const tail_generation *g)
                 for (size_t s = 0; s < n; s++)
                     e->kernels->moment(g->r, X + s * column, tail_R(g, o, 0, p * SG_STRIP),
                                        g->T + p * column + s * SG_STRIP * SG_STRIP);
-            float *M = accum_moment_partial(a, state, g->set[o], (size_t)(e->token[last].position - g->position[o]));
+            float *M =
+                accum_moment_partial(a, state, g->set[o], (size_t)(e->token[last].position - g->position[o]));
             for (size_t p = 0; p < strips; p++)
                 for (size_t q = p; q < strips; q++, M += SG_STRIP * SG_STRIP)
                     e->kernels->moment(g->r, tail_R(g, o, 0, p * SG_STRIP), g->T + q * column, M);

@@ -1,7 +1,8 @@
 /* One step at a time: forward accumulation with all delays of a layer side by side, through BLAS.
  *
- * U (and C) of a layer are (H, D E): slot s mod D of E columns belongs to origin s, so nothing is ever shifted. Columns
- * go through all layers in chunks, so that the products' results need room for one chunk only. */
+ * U (and C) of a layer are (H, D E): slot s mod D of E columns belongs to origin s, so nothing is ever
+ * shifted. Columns go through all layers in chunks, so that the products' results need room for one chunk
+ * only. */
 #include "stategrad/gradient.h"
 
 #include "base/base_internal.h"
@@ -35,7 +36,8 @@ struct sg_gradient {
     float *zeros;   /* H_max: the cells' state before the first step is zero */
 };
 
-static sg_status window_init(layer_window *w, const sg_gradient *g, const sg_model *m, size_t l, sg_error *err)
+static sg_status window_init(layer_window *w, const sg_gradient *g, const sg_model *m, size_t l,
+                             sg_error *err)
 {
     sg_status st = SG_OK;
     TRY(step_layer_init(&w->step, m, l, err));
@@ -50,8 +52,8 @@ static sg_status window_init(layer_window *w, const sg_gradient *g, const sg_mod
     if (g->cell == SG_CELL_LSTM)
         ok = (w->C = sg_calloc(H, columns * sizeof *w->C)) && ok;
     if (!ok)
-        TRY(sg_fail(err, SG_ENOMEM, "gradient: %zu delays of %zu x %zu (layer %zu) do not fit in memory", g->D, H,
-                    g->E, l + 1));
+        TRY(sg_fail(err, SG_ENOMEM, "gradient: %zu delays of %zu x %zu (layer %zu) do not fit in memory",
+                    g->D, H, g->E, l + 1));
 done:
     return st;
 }
@@ -78,7 +80,8 @@ sg_status sg_gradient_new(sg_gradient **out, const sg_model *m, size_t D, sg_err
     }
     if (!(g->product = sg_calloc(g->P * H_max, g->chunk * sizeof *g->product)) ||
         !(g->zeros = sg_calloc(H_max, sizeof *g->zeros)))
-        TRY(sg_fail(err, SG_ENOMEM, "gradient: %zu x %zu of work do not fit in memory", g->P * H_max, g->chunk));
+        TRY(sg_fail(err, SG_ENOMEM, "gradient: %zu x %zu of work do not fit in memory", g->P * H_max,
+                    g->chunk));
     TRY(sg_forward_new(&g->forward, m, 1, err));
     *out = g, g = NULL;
 done:
@@ -111,9 +114,10 @@ void sg_gradient_reset(sg_gradient *g)
     sg_forward_reset(g->forward);
 }
 
-/* C <- d0 C + product's first rows, U <- d1 C + its second (LSTM); U <- d0 U + product. n columns from c0 of rows ld
- * apart. False if anything is not finite. */
-static bool update(const layer_window *w, bool lstm, const float *product, size_t ldp, size_t c0, size_t n, size_t ld)
+/* C <- d0 C + product's first rows, U <- d1 C + its second (LSTM); U <- d0 U + product. n columns from c0 of
+ * rows ld apart. False if anything is not finite. */
+static bool update(const layer_window *w, bool lstm, const float *product, size_t ldp, size_t c0, size_t n,
+                   size_t ld)
 {
     size_t H = w->step.H;
     int bad = 0;
@@ -138,8 +142,8 @@ static bool update(const layer_window *w, bool lstm, const float *product, size_
     return !bad;
 }
 
-/* One step of n <= chunk columns from c0, all layers. born: they belong to the origin that enters now. Returns 0, or
- * the number (from 1) of the first layer with something that is not finite. */
+/* One step of n <= chunk columns from c0, all layers. born: they belong to the origin that enters now.
+ * Returns 0, or the number (from 1) of the first layer with something that is not finite. */
 static size_t step_columns(sg_gradient *g, size_t c0, size_t n, bool born)
 {
     size_t ld = g->D * g->E;
@@ -160,8 +164,8 @@ static size_t step_columns(sg_gradient *g, size_t c0, size_t n, bool born)
         else if (!born)
             la_sgemm(LA_N, LA_N, rows, n, H, 1, w->A, w->K, w->U + c0, ld, 0, g->product, n);
         if (l)
-            la_sgemm(LA_N, LA_N, rows, n, w->step.N, 1, w->A + H, w->K, g->layer[l - 1].U + c0, ld, born ? 0 : 1,
-                     g->product, n);
+            la_sgemm(LA_N, LA_N, rows, n, w->step.N, 1, w->A + H, w->K, g->layer[l - 1].U + c0, ld,
+                     born ? 0 : 1, g->product, n);
         if (!update(w, lstm, product, ldp, c0, n, ld))
             return l + 1;
     }
@@ -195,7 +199,8 @@ sg_status sg_gradient_step(sg_gradient *g, int32_t id, const float *features, sg
     if (!bad)
         bad = step_columns(g, slot * g->E, g->E, true);
     if (bad)
-        TRY(sg_fail(err, SG_ENONFINITE, "gradient: the state gradient of layer %zu is not finite at step %llu", bad,
+        TRY(sg_fail(err, SG_ENONFINITE,
+                    "gradient: the state gradient of layer %zu is not finite at step %llu", bad,
                     (unsigned long long)g->steps));
     g->steps++;
 done:

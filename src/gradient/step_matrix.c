@@ -63,7 +63,8 @@ static void fold_rows(const step_layer *s, size_t n, const float *W, const float
     }
 }
 
-/* The terms of GRU_RESET_FIRST that are no row sums: columns of W_hn scaled by r; B W_hr and B W_ir, see cell.h. */
+/* The terms of GRU_RESET_FIRST that are no row sums: columns of W_hn scaled by r; B W_hr and B W_ir, see
+ * cell.h. */
 static void fold_reset_first(step_layer *s, float *Ah, size_t ldh, float *Ax, size_t ldx)
 {
     size_t H = s->H, N = s->N;

@@ -21,8 +21,8 @@ sg_status step_layer_init(step_layer *s, const sg_model *m, size_t l, sg_error *
 void step_layer_free(step_layer *s);
 size_t step_products(sg_cell c);
 
-/* From the tape and preactivations of a step: Ah (P H, H) rows ldh apart, Ax (P H, N) rows ldx apart (NULL: not wanted),
- * diagonal (P,H). */
+/* From the tape and preactivations of a step: Ah (P H, H) rows ldh apart, Ax (P H, N) rows ldx apart (NULL:
+ * not wanted), diagonal (P,H). */
 void step_matrix_build(step_layer *s, const float *tape, const float *before, float *Ah, size_t ldh,
                        float *Ax, size_t ldx, float *diagonal);
 

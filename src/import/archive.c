@@ -71,7 +71,8 @@ sg_status archive_open(archive **out, bag *b, sg_error *err)
     if (!(a->zip = zip_open(b->path, ZIP_RDONLY, &code))) {
         zip_error_t e;
         zip_error_init_with_code(&e, code);
-        st = sg_fail(err, code == ZIP_ER_MEMORY ? SG_ENOMEM : SG_EFORMAT, "%s: %s", b->path, zip_error_strerror(&e));
+        st = sg_fail(err, code == ZIP_ER_MEMORY ? SG_ENOMEM : SG_EFORMAT, "%s: %s", b->path,
+                     zip_error_strerror(&e));
         zip_error_fini(&e);
         goto done;
     }
@@ -107,7 +108,8 @@ sg_status archive_size(const archive *a, size_t entry, uint64_t *size, sg_error 
     return SG_OK;
 }
 
-sg_status archive_fetch(archive *a, size_t entry, uint64_t at, void *bytes, size_t n, const char *what, sg_error *err)
+sg_status archive_fetch(archive *a, size_t entry, uint64_t at, void *bytes, size_t n, const char *what,
+                        sg_error *err)
 {
     char scratch[4096];
     if (!a->open || a->open_entry != entry || at < a->open_at) {
@@ -141,8 +143,9 @@ sg_status archive_read(archive *a, size_t entry, unsigned char **out, size_t *si
     *out = NULL;
     TRY(archive_size(a, entry, &bytes, err));
     if (bytes > a->file_size + GROWTH)
-        TRY(sg_fail(err, SG_EFORMAT, "%s: %s unpacks to %llu bytes from a file of %llu (a zip bomb?)", a->path,
-                    name ? name : "an entry", (unsigned long long)bytes, (unsigned long long)a->file_size));
+        TRY(sg_fail(err, SG_EFORMAT, "%s: %s unpacks to %llu bytes from a file of %llu (a zip bomb?)",
+                    a->path, name ? name : "an entry", (unsigned long long)bytes,
+                    (unsigned long long)a->file_size));
     if (!(data = sg_calloc((size_t)bytes + 1, 1)))
         TRY(sg_fail(err, SG_ENOMEM, "%s: no memory for %llu bytes", a->path, (unsigned long long)bytes));
     TRY(archive_fetch(a, entry, 0, data, (size_t)bytes, name ? name : "an entry", err));

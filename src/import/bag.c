@@ -93,11 +93,11 @@ sg_status bag_add(bag *b, const char *name, bag_dtype dtype, unsigned rank, cons
 {
     bag_tensor t = {.dtype = dtype, .rank = rank, .elements = 1};
     if (!name[0] || strlen(name) >= BAG_MAX_NAME)
-        return sg_fail(err, SG_EFORMAT, "%s: a tensor's name has %zu bytes, expected 1 to %d", b->path, strlen(name),
-                       BAG_MAX_NAME - 1);
+        return sg_fail(err, SG_EFORMAT, "%s: a tensor's name has %zu bytes, expected 1 to %d", b->path,
+                       strlen(name), BAG_MAX_NAME - 1);
     if (rank > BAG_MAX_RANK)
-        return sg_fail(err, SG_EFORMAT, "%s: tensor %s has %u dimensions, at most %d are read", b->path, name, rank,
-                       BAG_MAX_RANK);
+        return sg_fail(err, SG_EFORMAT, "%s: tensor %s has %u dimensions, at most %d are read", b->path, name,
+                       rank, BAG_MAX_RANK);
     if (b->n >= BAG_MAX_TENSORS)
         return sg_fail(err, SG_EFORMAT, "%s: more than %d tensors", b->path, BAG_MAX_TENSORS);
     if (name_is_known(b, name))
@@ -222,7 +222,8 @@ bool bag_view_fits(const bag_tensor *t, uint64_t n)
     if (!t->elements)
         return true;
     for (unsigned k = 0; k < t->rank; k++)
-        if (__builtin_mul_overflow(t->dims[k] - 1, t->strides[k], &step) || __builtin_add_overflow(last, step, &last))
+        if (__builtin_mul_overflow(t->dims[k] - 1, t->strides[k], &step) ||
+            __builtin_add_overflow(last, step, &last))
             return false;
     return last < n;
 }
@@ -271,7 +272,8 @@ static unsigned storage_axes(const bag_tensor *t, axis axes[BAG_MAX_RANK])
     unsigned kept = 0;
     for (unsigned i = 0; i < n; i++) {
         axis *outer = kept ? &axes[kept - 1] : NULL, inner = axes[i];
-        if (outer && outer->stride == inner.stride * inner.size && outer->logical == inner.logical * inner.size)
+        if (outer && outer->stride == inner.stride * inner.size &&
+            outer->logical == inner.logical * inner.size)
             *outer = (axis){outer->size * inner.size, inner.stride, inner.logical};
         else
             axes[kept++] = inner;
@@ -287,8 +289,8 @@ typedef struct {
 } read_buffer;
 
 /* size elements from `at` on, each `stride` apart in storage and `logical` apart in the tensor. */
-static sg_status read_run(bag *b, const bag_tensor *t, const axis *run, uint64_t at, uint64_t first, bag_fetch fetch,
-                          bag_sink sink, void *ctx, read_buffer *buffer, sg_error *err)
+static sg_status read_run(bag *b, const bag_tensor *t, const axis *run, uint64_t at, uint64_t first,
+                          bag_fetch fetch, bag_sink sink, void *ctx, read_buffer *buffer, sg_error *err)
 {
     size_t width = dtypes[t->dtype].size;
     for (uint64_t done = 0; done < run->size;) {
@@ -305,7 +307,8 @@ static sg_status read_run(bag *b, const bag_tensor *t, const axis *run, uint64_t
     return SG_OK;
 }
 
-sg_status bag_read_strided(bag *b, const bag_tensor *t, bag_fetch fetch, bag_sink sink, void *ctx, sg_error *err)
+sg_status bag_read_strided(bag *b, const bag_tensor *t, bag_fetch fetch, bag_sink sink, void *ctx,
+                           sg_error *err)
 {
     sg_status st = SG_OK;
     axis axes[BAG_MAX_RANK + 1];
@@ -314,16 +317,18 @@ sg_status bag_read_strided(bag *b, const bag_tensor *t, bag_fetch fetch, bag_sin
     if (!t->elements)
         return SG_OK;
     if (!bag_is_float(t->dtype))
-        return sg_fail(err, SG_EFORMAT, "%s: tensor %s holds %s, expected floating-point numbers", b->path, t->name,
-                       bag_dtype_name(t->dtype));
+        return sg_fail(err, SG_EFORMAT, "%s: tensor %s holds %s, expected floating-point numbers", b->path,
+                       t->name, bag_dtype_name(t->dtype));
     unsigned n = storage_axes(t, axes);
     if (!n)
         axes[n++] = (axis){1, 1, 1};
     for (unsigned k = 0; k < n; k++) {
         uint64_t inner = k + 1 < n ? axes[k + 1].stride * (axes[k + 1].size - 1) : 0;
         if (axes[k].stride <= inner || !axes[k].stride)
-            return sg_fail(err, SG_EFORMAT, "%s: tensor %s: its strides make entries overlap, expected an ordinary "
-                           "matrix", b->path, t->name);
+            return sg_fail(err, SG_EFORMAT,
+                           "%s: tensor %s: its strides make entries overlap, expected an ordinary "
+                           "matrix",
+                           b->path, t->name);
     }
     if (!(buffer = sg_calloc(1, sizeof *buffer)))
         return sg_fail(err, SG_ENOMEM, "%s: no memory to read tensor %s", b->path, t->name);

@@ -1,5 +1,5 @@
-/* bag.h - what every format yields: named tensors whose numbers stay in the file until asked for, a few attributes, and
- * where the format has them, vocabularies.
+/* bag.h - what every format yields: named tensors whose numbers stay in the file until asked for, a few
+ * attributes, and where the format has them, vocabularies.
  *
  *   file --bag_open--> bag (tensors, attributes) --roles--> plan --build--> sg_model
  *
@@ -68,8 +68,8 @@ struct bag {
     /* filled by the format */
     void *format;
     sg_status (*read)(bag *b, const bag_tensor *t, bag_sink sink, void *ctx, sg_error *err);
-    /* A vocabulary of exactly V entries inside the file; out->n 0: there is none. name tells where it stood. NULL: the
-     * format has no such thing. */
+    /* A vocabulary of exactly V entries inside the file; out->n 0: there is none. name tells where it stood.
+     * NULL: the format has no such thing. */
     sg_status (*vocabulary)(bag *b, size_t V, bag_words *out, char name[BAG_MAX_NAME], sg_error *err);
     void (*close)(bag *b);
 };
@@ -78,15 +78,16 @@ struct bag {
 sg_status bag_open(bag **out, const char *path, sg_error *err);
 void bag_free(bag *b);
 
-/* Formats fill it with these. dims and strides are copied; strides NULL: row-major. SG_EFORMAT: a name twice, too long
- * or empty, sizes that overflow, too many tensors. The tensor stays valid until the next call. */
+/* Formats fill it with these. dims and strides are copied; strides NULL: row-major. SG_EFORMAT: a name twice,
+ * too long or empty, sizes that overflow, too many tensors. The tensor stays valid until the next call. */
 sg_status bag_add(bag *b, const char *name, bag_dtype dtype, unsigned rank, const uint64_t *dims,
                   const uint64_t *strides, bag_tensor **out, sg_error *err);
 sg_status bag_set_attribute(bag *b, const char *key, const char *value, sg_error *err);
 const char *bag_attribute_of(const bag *b, const char *key); /* NULL: none */
 
 /* ---- using it ---- */
-const bag_tensor *bag_find(const bag *b, const char *name); /* whole name, or what stands after a container's path */
+/* whole name, or what stands after a container's path */
+const bag_tensor *bag_find(const bag *b, const char *name);
 bool bag_same_data(const bag_tensor *a, const bag_tensor *b);
 bool bag_is_float(bag_dtype d);
 size_t bag_dtype_size(bag_dtype d);   /* bytes; 0: not readable */
@@ -97,9 +98,12 @@ void bag_words_free(bag_words *w);
 
 /* ---- for formats whose tensors are strided views of stored bytes ---- */
 /* Bytes at .. at+n-1 of the tensor's storage; calls come with rising at. */
-typedef sg_status (*bag_fetch)(bag *b, const bag_tensor *t, uint64_t at, void *bytes, size_t n, sg_error *err);
-/* Streams t in storage order through a buffer of fixed size. SG_EFORMAT: overlapping strides, no float dtype. */
-sg_status bag_read_strided(bag *b, const bag_tensor *t, bag_fetch fetch, bag_sink sink, void *ctx, sg_error *err);
+typedef sg_status (*bag_fetch)(bag *b, const bag_tensor *t, uint64_t at, void *bytes, size_t n,
+                               sg_error *err);
+/* Streams t in storage order through a buffer of fixed size. SG_EFORMAT: overlapping strides, no float
+ * dtype. */
+sg_status bag_read_strided(bag *b, const bag_tensor *t, bag_fetch fetch, bag_sink sink, void *ctx,
+                           sg_error *err);
 /* Does the view stay within a storage of n elements? */
 bool bag_view_fits(const bag_tensor *t, uint64_t n);
 void bag_to_float(float *out, const unsigned char *in, bag_dtype dtype, size_t n);

@@ -65,7 +65,9 @@ static void print_reading(FILE *to, const plan *p, const sg_vocab *vocab, const 
     }
     if (s->has_decoder)
         fprintf(to, "  decoder: %s%s\n", s->tied ? "tied to the embedding, " : "",
-                s->output == SG_OUTPUT_LINEAR ? "linear" : s->output == SG_OUTPUT_RELU ? "after a ReLU" : "after tanh");
+                s->output == SG_OUTPUT_LINEAR ? "linear"
+                : s->output == SG_OUTPUT_RELU ? "after a ReLU"
+                                              : "after tanh");
     else {
         fputs("  no decoder: states only", to);
         fputs(p->no_decoder[0] ? ": " : "", to);
@@ -73,7 +75,8 @@ static void print_reading(FILE *to, const plan *p, const sg_vocab *vocab, const 
         fputc('\n', to);
     }
     if (vocab)
-        fprintf(to, "  vocabulary: %zu %s\n", sg_vocab_size(vocab), s->unit == SG_UNIT_CHAR ? "characters" : "words");
+        fprintf(to, "  vocabulary: %zu %s\n", sg_vocab_size(vocab),
+                s->unit == SG_UNIT_CHAR ? "characters" : "words");
     else if (s->vocabulary)
         fprintf(to, "  vocabulary: %s\n", why_no_words->msg);
     for (size_t i = 0; i < p->n_notes; i++) {
@@ -151,10 +154,11 @@ static json_t *reading_json(const plan *p, const sg_vocab *vocab, const sg_error
         json_object_set_new(map, roles[i].role, text_json(roles[i].source->tensor->name));
     for (size_t i = 0; i < p->n_notes; i++)
         json_array_append_new(notes, text_json(p->notes[i]));
-    json_t *o = json_pack("{s:s, s:I, s:o, s:I, s:I, s:b, s:b, s:s, s:o, s:o}", "cell", sg_cell_name(s->cell), "layers",
-                          (json_int_t)s->layers, "hidden", hidden, "embedding", (json_int_t)s->embedding, "vocabulary",
-                          (json_int_t)s->vocabulary, "decoder", s->has_decoder, "tied", s->tied, "output_activation",
-                          activations[s->output], "roles", map, "notes", notes);
+    json_t *o =
+        json_pack("{s:s, s:I, s:o, s:I, s:I, s:b, s:b, s:s, s:o, s:o}", "cell", sg_cell_name(s->cell),
+                  "layers", (json_int_t)s->layers, "hidden", hidden, "embedding", (json_int_t)s->embedding,
+                  "vocabulary", (json_int_t)s->vocabulary, "decoder", s->has_decoder, "tied", s->tied,
+                  "output_activation", activations[s->output], "roles", map, "notes", notes);
     if (p->no_decoder[0])
         json_object_set_new(o, "no_decoder", text_json(p->no_decoder));
     if (vocab)
@@ -167,8 +171,9 @@ static json_t *reading_json(const plan *p, const sg_vocab *vocab, const sg_error
 static sg_status print_json(FILE *to, const bag *b, const plan *p, const sg_error *why, const sg_vocab *vocab,
                             const sg_error *why_no_words, sg_error *err)
 {
-    json_t *o = json_pack("{s:o, s:s, s:I, s:o}", "file", text_json(b->path), "kind", sg_file_kind_name(b->kind), "bytes",
-                          (json_int_t)b->file_size, "tensors", tensors_json(b));
+    json_t *o =
+        json_pack("{s:o, s:s, s:I, s:o}", "file", text_json(b->path), "kind", sg_file_kind_name(b->kind),
+                  "bytes", (json_int_t)b->file_size, "tensors", tensors_json(b));
     if (!o)
         return sg_fail(err, SG_ENOMEM, "%s: no memory", b->path);
     if (p)
@@ -181,7 +186,8 @@ static sg_status print_json(FILE *to, const bag *b, const plan *p, const sg_erro
     return bad ? sg_fail(err, SG_EIO, "cannot be written") : SG_OK;
 }
 
-sg_status sg_import_describe(FILE *to, const char *path, const sg_import_config *cfg, bool json, sg_error *err)
+sg_status sg_import_describe(FILE *to, const char *path, const sg_import_config *cfg, bool json,
+                             sg_error *err)
 {
     sg_status st, found;
     sg_import_config automatic;

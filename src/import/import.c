@@ -19,8 +19,8 @@ static void tell_notes(const plan *p, const char *path, const sg_monitor *monito
         sg_warn(monitor, "%s: states only, no predictions: %s", path, p->no_decoder);
 }
 
-static sg_status load_foreign(sg_model **out, const char *path, const sg_import_config *cfg, const sg_monitor *monitor,
-                              sg_error *err)
+static sg_status load_foreign(sg_model **out, const char *path, const sg_import_config *cfg,
+                              const sg_monitor *monitor, sg_error *err)
 {
     sg_status st;
     bag *b = NULL;
@@ -41,8 +41,8 @@ done:
     return st;
 }
 
-sg_status sg_model_load(sg_model **out, const char *path, const sg_import_config *cfg, const sg_monitor *monitor,
-                        sg_error *err)
+sg_status sg_model_load(sg_model **out, const char *path, const sg_import_config *cfg,
+                        const sg_monitor *monitor, sg_error *err)
 {
     sg_import_config automatic;
     sg_file_kind kind;

@@ -1,7 +1,8 @@
-/* Keras .h5 files: groups named by the attribute layer_names, datasets by weight_names, the network by model_config.
+/* Keras .h5 files: groups named by the attribute layer_names, datasets by weight_names, the network by
+ * model_config.
  *
- * Only hard links within the file are followed, only datasets whose bytes lie in the file itself (no external files, no
- * virtual datasets) and pass through no filter but deflate, shuffle and the checksum are read. */
+ * Only hard links within the file are followed, only datasets whose bytes lie in the file itself (no external
+ * files, no virtual datasets) and pass through no filter but deflate, shuffle and the checksum are read. */
 #include "keras.h"
 
 #include "base/base_internal.h"
@@ -72,7 +73,8 @@ done:
     return st;
 }
 
-static sg_status copy_variable(names *out, hid_t attribute, hid_t space, size_t n, const bag *b, sg_error *err)
+static sg_status copy_variable(names *out, hid_t attribute, hid_t space, size_t n, const bag *b,
+                               sg_error *err)
 {
     sg_status st = SG_OK;
     char **text = sg_calloc(n, sizeof *text);
@@ -118,8 +120,8 @@ static sg_status read_attribute(names *out, hid_t object, const char *name, cons
     if (n <= 0 || H5Tget_class(type) != H5T_STRING) /* an empty list is stored as float64 */
         goto done;
     if (n > MAX_NAMES)
-        TRY(sg_fail(err, SG_EFORMAT, "%s: attribute %s holds %lld texts, at most %d are read", b->path, name, (long long)n,
-                    MAX_NAMES));
+        TRY(sg_fail(err, SG_EFORMAT, "%s: attribute %s holds %lld texts, at most %d are read", b->path, name,
+                    (long long)n, MAX_NAMES));
     if (!(out->at = sg_calloc((size_t)n, sizeof *out->at)))
         TRY(sg_fail(err, SG_ENOMEM, "%s: no memory for an attribute", b->path));
     if (H5Tis_variable_str(type) > 0)
@@ -195,8 +197,10 @@ static sg_status check_storage(hid_t dataset, const bag *b, const char *name, sg
     if (p < 0)
         return sg_fail(err, SG_EFORMAT, "%s: dataset %s cannot be read", b->path, name);
     H5D_layout_t layout = H5Pget_layout(p);
-    if (H5Pget_external_count(p) != 0 || (layout != H5D_COMPACT && layout != H5D_CONTIGUOUS && layout != H5D_CHUNKED))
-        TRY(sg_fail(err, SG_EFORMAT, "%s: dataset %s keeps its numbers in other files, which are not read", b->path, name));
+    if (H5Pget_external_count(p) != 0 ||
+        (layout != H5D_COMPACT && layout != H5D_CONTIGUOUS && layout != H5D_CHUNKED))
+        TRY(sg_fail(err, SG_EFORMAT, "%s: dataset %s keeps its numbers in other files, which are not read",
+                    b->path, name));
     int filters = H5Pget_nfilters(p);
     for (int i = 0; i < filters; i++) {
         unsigned flags;
@@ -204,8 +208,10 @@ static sg_status check_storage(hid_t dataset, const bag *b, const char *name, sg
         char filter[64] = "";
         H5Z_filter_t id = H5Pget_filter2(p, (unsigned)i, &flags, &n, NULL, sizeof filter, filter, NULL);
         if (id != H5Z_FILTER_DEFLATE && id != H5Z_FILTER_SHUFFLE && id != H5Z_FILTER_FLETCHER32)
-            TRY(sg_fail(err, SG_EFORMAT, "%s: dataset %s passes through filter %d %.40s; only deflate, shuffle and "
-                        "fletcher32 are read", b->path, name, (int)id, filter));
+            TRY(sg_fail(err, SG_EFORMAT,
+                        "%s: dataset %s passes through filter %d %.40s; only deflate, shuffle and "
+                        "fletcher32 are read",
+                        b->path, name, (int)id, filter));
     }
     if (layout == H5D_CHUNKED) {
         hsize_t chunk[BAG_MAX_RANK] = {0}, size = 8;
@@ -239,15 +245,16 @@ static sg_status add_dataset(bag *b, const char *name, unsigned layer, const cha
     uint64_t sizes[BAG_MAX_RANK];
     bag_tensor *t;
     if (!hard_path(f->root, name))
-        TRY(sg_fail(err, SG_EFORMAT, "%s: dataset %.200s is not in the file itself (missing, or a link to another place)",
+        TRY(sg_fail(err, SG_EFORMAT,
+                    "%s: dataset %.200s is not in the file itself (missing, or a link to another place)",
                     b->path, name));
     if ((dataset = H5Dopen2(f->root, name, H5P_DEFAULT)) < 0 || (space = H5Dget_space(dataset)) < 0 ||
         (type = H5Dget_type(dataset)) < 0)
         TRY(sg_fail(err, SG_EFORMAT, "%s: dataset %.200s cannot be read", b->path, name));
     int rank = H5Sget_simple_extent_ndims(space);
     if (rank < 0 || rank > BAG_MAX_RANK || H5Sget_simple_extent_dims(space, dims, NULL) < 0)
-        TRY(sg_fail(err, SG_EFORMAT, "%s: dataset %.200s has %d dimensions, at most %d are read", b->path, name, rank,
-                    BAG_MAX_RANK));
+        TRY(sg_fail(err, SG_EFORMAT, "%s: dataset %.200s has %d dimensions, at most %d are read", b->path,
+                    name, rank, BAG_MAX_RANK));
     TRY(check_storage(dataset, b, name, err));
     for (int k = 0; k < rank; k++)
         sizes[k] = dims[k];
@@ -267,8 +274,8 @@ done:
 }
 
 /* Blocks of whole rows (of the last dimension), or pieces of one row, through a small buffer. */
-static sg_status read_rows(const bag *b, const bag_tensor *t, hid_t dataset, hid_t space, float *buffer, bag_sink sink,
-                           void *ctx, sg_error *err)
+static sg_status read_rows(const bag *b, const bag_tensor *t, hid_t dataset, hid_t space, float *buffer,
+                           bag_sink sink, void *ctx, sg_error *err)
 {
     hsize_t start[BAG_MAX_RANK] = {0}, count[BAG_MAX_RANK];
     uint64_t columns = t->rank ? t->dims[t->rank - 1] : 1;
@@ -297,7 +304,8 @@ static sg_status read_rows(const bag *b, const bag_tensor *t, hid_t dataset, hid
         if (memory >= 0)
             H5Sclose(memory);
         if (bad)
-            return sg_fail(err, SG_EFORMAT, "%s: dataset %s cannot be read (truncated or damaged)", b->path, t->name);
+            return sg_fail(err, SG_EFORMAT, "%s: dataset %s cannot be read (truncated or damaged)", b->path,
+                           t->name);
         sink(ctx, done, 1, buffer, (size_t)n);
         done += n;
     }
@@ -311,8 +319,8 @@ static sg_status read(bag *b, const bag_tensor *t, bag_sink sink, void *ctx, sg_
     hid_t dataset = -1, space = -1;
     float *buffer = NULL;
     if (!bag_is_float(t->dtype))
-        return sg_fail(err, SG_EFORMAT, "%s: tensor %s holds %s, expected floating-point numbers", b->path, t->name,
-                       bag_dtype_name(t->dtype));
+        return sg_fail(err, SG_EFORMAT, "%s: tensor %s holds %s, expected floating-point numbers", b->path,
+                       t->name, bag_dtype_name(t->dtype));
     if (!(buffer = sg_calloc(BLOCK, sizeof *buffer)))
         return sg_fail(err, SG_ENOMEM, "%s: no memory to read tensor %s", b->path, t->name);
     H5E_BEGIN_TRY
@@ -347,8 +355,8 @@ const bag_tensor *keras_weight(const bag *b, const keras_layer *l, const char *n
 static sg_status new_layer(keras *f, const char *name, keras_layer **out, const bag *b, sg_error *err)
 {
     if (f->net.n >= KERAS_MAX_LAYERS || strlen(name) >= KERAS_NAME)
-        return sg_fail(err, SG_EFORMAT, "%s: more than %d layers, or a layer's name of more than %d bytes", b->path,
-                       KERAS_MAX_LAYERS, KERAS_NAME - 1);
+        return sg_fail(err, SG_EFORMAT, "%s: more than %d layers, or a layer's name of more than %d bytes",
+                       b->path, KERAS_MAX_LAYERS, KERAS_NAME - 1);
     for (size_t i = 0; i < f->net.n; i++)
         if (!strcmp(f->net.layers[i].name, name))
             return sg_fail(err, SG_EFORMAT, "%s: layer %s is there twice", b->path, name);
@@ -383,7 +391,8 @@ static void add_inbound(const keras *f, keras_layer *l, const char *name)
         l->n_inbound++;
 }
 
-/* Keras 2: [[["embedding", 0, 0, {}], ...], ...]; Keras 3: tensors carry {"keras_history": ["embedding", 0, 0]}. */
+/* Keras 2: [[["embedding", 0, 0, {}], ...], ...]; Keras 3: tensors carry {"keras_history": ["embedding", 0,
+ * 0]}. */
 static void find_inbound(const keras *f, keras_layer *l, const json_t *nodes, unsigned depth)
 {
     size_t i;
@@ -457,7 +466,8 @@ done:
     return st;
 }
 
-/* Without configuration: the layers in their order, each fed by the one before, classes by the weights they have. */
+/* Without configuration: the layers in their order, each fed by the one before, classes by the weights they
+ * have. */
 static sg_status layers_from_names(bag *b, const names *list, sg_error *err)
 {
     keras *f = b->format;
@@ -482,7 +492,8 @@ static sg_status add_weights(bag *b, const names *list, sg_error *err)
         int k = find_layer(f, list->at[i]);
         if (!list->at[i][0] || !hard_path(f->root, list->at[i]) ||
             (group = H5Gopen2(f->root, list->at[i], H5P_DEFAULT)) < 0)
-            TRY(sg_fail(err, SG_EFORMAT, "%s: group %.200s of layer_names is not in the file itself", b->path, list->at[i]));
+            TRY(sg_fail(err, SG_EFORMAT, "%s: group %.200s of layer_names is not in the file itself", b->path,
+                        list->at[i]));
         TRY(read_names(&weights, group, "weight_names", b, err));
         H5Gclose(group);
         group = -1;
@@ -491,7 +502,8 @@ static sg_status add_weights(bag *b, const names *list, sg_error *err)
         for (size_t j = 0; j < weights.n; j++) {
             char name[BAG_MAX_NAME];
             if ((size_t)snprintf(name, sizeof name, "%s/%s", list->at[i], weights.at[j]) >= sizeof name)
-                TRY(sg_fail(err, SG_EFORMAT, "%s: a tensor's name of more than %d bytes", b->path, BAG_MAX_NAME - 1));
+                TRY(sg_fail(err, SG_EFORMAT, "%s: a tensor's name of more than %d bytes", b->path,
+                            BAG_MAX_NAME - 1));
             TRY(add_dataset(b, name, (unsigned)i, k >= 0 ? f->net.layers[k].class_name : "", err));
         }
         if (k >= 0)
@@ -507,8 +519,9 @@ done:
 
 /* ---- what libhdf5 does not check itself ---- */
 
-/* A global heap collection (where variable-length text lies): "GCOL", version 1, size; then objects of 16 bytes and their
- * data. libhdf5 1.10 walks a free-space object of size 0 for ever. Returns false for such a collection. */
+/* A global heap collection (where variable-length text lies): "GCOL", version 1, size; then objects of 16
+ * bytes and their data. libhdf5 1.10 walks a free-space object of size 0 for ever. Returns false for such a
+ * collection. */
 static bool heap_is_sound(const unsigned char *at, uint64_t size)
 {
     uint64_t pos = 16;
@@ -542,14 +555,16 @@ static sg_status check_heaps(bag *b, sg_error *err)
             uint64_t size = 0;
             for (size_t k = 8; k > 0; k--)
                 size = size << 8 | window[i + 7 + k];
-            if (size < 16 || size > b->file_size - at - i || size > MAX_HEAP || (walked += size) > b->file_size)
-                TRY(sg_fail(err, SG_EFORMAT, "%s: damaged: its heap at byte %llu reaches beyond its end", b->path,
-                            (unsigned long long)(at + i)));
+            if (size < 16 || size > b->file_size - at - i || size > MAX_HEAP ||
+                (walked += size) > b->file_size)
+                TRY(sg_fail(err, SG_EFORMAT, "%s: damaged: its heap at byte %llu reaches beyond its end",
+                            b->path, (unsigned long long)(at + i)));
             if (!(heap = sg_calloc((size_t)size, 1)))
                 TRY(sg_fail(err, SG_ENOMEM, "%s: no memory", b->path));
             TRY(bag_pread(b, at + i, heap, (size_t)size, err));
             if (!heap_is_sound(heap, size))
-                TRY(sg_fail(err, SG_EFORMAT, "%s: damaged: its heap at byte %llu", b->path, (unsigned long long)(at + i)));
+                TRY(sg_fail(err, SG_EFORMAT, "%s: damaged: its heap at byte %llu", b->path,
+                            (unsigned long long)(at + i)));
             sg_free(heap);
             heap = NULL;
         }
@@ -569,8 +584,8 @@ static sg_status check_superblock(bag *b, sg_error *err)
         return st;
     size_t at = head[8] < 2 ? 13 : 9;
     if (head[8] > 3 || head[at] != 8 || head[at + 1] != 8)
-        return sg_fail(err, SG_EFORMAT, "%s: an HDF5 file of version %u with offsets of %u bytes, expected 8", b->path, head[8],
-                       head[at]);
+        return sg_fail(err, SG_EFORMAT, "%s: an HDF5 file of version %u with offsets of %u bytes, expected 8",
+                       b->path, head[8], head[at]);
     return check_heaps(b, err);
 }
 
@@ -584,12 +599,14 @@ static sg_status fill(bag *b, sg_error *err)
     if ((f->file = H5Fopen(b->path, H5F_ACC_RDONLY, H5P_DEFAULT)) < 0)
         TRY(sg_fail(err, SG_EFORMAT, "%s: not a whole HDF5 file (truncated or damaged)", b->path));
     f->root = f->file;
-    if (hard_path(f->file, "model_weights") && (f->root = H5Gopen2(f->file, "model_weights", H5P_DEFAULT)) < 0)
+    if (hard_path(f->file, "model_weights") &&
+        (f->root = H5Gopen2(f->file, "model_weights", H5P_DEFAULT)) < 0)
         TRY(sg_fail(err, SG_EFORMAT, "%s: group model_weights cannot be read", b->path));
     TRY(read_attribute(&config, f->file, "model_config", b, err));
     TRY(read_names(&layers, f->root, "layer_names", b, err));
     if (!layers.n)
-        TRY(sg_fail(err, SG_EFORMAT, "%s: an HDF5 file without the attribute layer_names, not one of Keras", b->path));
+        TRY(sg_fail(err, SG_EFORMAT, "%s: an HDF5 file without the attribute layer_names, not one of Keras",
+                    b->path));
     if (!(f->net.layers = sg_calloc(KERAS_MAX_LAYERS, sizeof *f->net.layers)))
         TRY(sg_fail(err, SG_ENOMEM, "%s: no memory", b->path));
     if (config.n) {

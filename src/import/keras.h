@@ -1,4 +1,5 @@
-/* keras.h - what a Keras file tells of its network beside the tensors: layers, their settings, who feeds whom. */
+/* keras.h - what a Keras file tells of its network beside the tensors: layers, their settings, who feeds
+ * whom. */
 #ifndef SG_IMPORT_KERAS_H
 #define SG_IMPORT_KERAS_H
 

@@ -1,7 +1,9 @@
-/* The reading of a Keras network: the chain Embedding -> recurrent layers -> Dense, through layers that change nothing.
+/* The reading of a Keras network: the chain Embedding -> recurrent layers -> Dense, through layers that
+ * change nothing.
  *
- * Kernels are (inputs, G*H) with gates i,f,c,o (LSTM) or z,r,h (GRU); CuDNN layers have a bias of 2*G*H numbers in one
- * row and kernels in their own layout (plan.h). GRU with a bias of (2, 3H) multiplies before it resets. */
+ * Kernels are (inputs, G*H) with gates i,f,c,o (LSTM) or z,r,h (GRU); CuDNN layers have a bias of 2*G*H
+ * numbers in one row and kernels in their own layout (plan.h). GRU with a bias of (2, 3H) multiplies before
+ * it resets. */
 #include "keras.h"
 #include "plan.h"
 
@@ -22,8 +24,15 @@ typedef enum { ROLE_PASS, ROLE_EMBEDDING, ROLE_RECURRENT, ROLE_DENSE, ROLE_ACTIV
 
 static role role_of(const bag *b, const keras_layer *l)
 {
-    static const char *const pass[] = {"InputLayer", "Dropout", "SpatialDropout1D", "GaussianNoise", "GaussianDropout",
-                                       "AlphaDropout", "Masking", "ActivityRegularization", NULL};
+    static const char *const pass[] = {"InputLayer",
+                                       "Dropout",
+                                       "SpatialDropout1D",
+                                       "GaussianNoise",
+                                       "GaussianDropout",
+                                       "AlphaDropout",
+                                       "Masking",
+                                       "ActivityRegularization",
+                                       NULL};
     static const char *const recurrent[] = {"LSTM", "GRU", "SimpleRNN", "CuDNNLSTM", "CuDNNGRU", NULL};
     if (l->class_name[0]) {
         if (one_of(l->class_name, recurrent))
@@ -34,8 +43,10 @@ static role role_of(const bag *b, const keras_layer *l)
             return ROLE_EMBEDDING;
         if (!strcmp(l->class_name, "Dense"))
             return ROLE_DENSE;
-        return !strcmp(l->class_name, "Activation") || !strcmp(l->class_name, "ReLU") || !strcmp(l->class_name, "Softmax")
-                   ? ROLE_ACTIVATION : ROLE_OTHER;
+        return !strcmp(l->class_name, "Activation") || !strcmp(l->class_name, "ReLU") ||
+                       !strcmp(l->class_name, "Softmax")
+                   ? ROLE_ACTIVATION
+                   : ROLE_OTHER;
     }
     if (keras_weight(b, l, "recurrent_kernel"))
         return ROLE_RECURRENT;
@@ -60,7 +71,8 @@ static bool is_set(const keras_layer *l, const char *key)
     return json_is_true(json_object_get(l->config, key));
 }
 
-static sg_status shape_error(const bag *b, const bag_tensor *t, uint64_t rows, uint64_t columns, sg_error *err)
+static sg_status shape_error(const bag *b, const bag_tensor *t, uint64_t rows, uint64_t columns,
+                             sg_error *err)
 {
     char shape[96];
     return sg_fail(err, SG_EFORMAT, "%s: %s: expected (%llu, %llu), file has %s", b->path, t->name,
@@ -74,24 +86,29 @@ static sg_status check_settings(const bag *b, const keras_layer *l, const bag_te
     bool simple = !strcmp(l->class_name, "SimpleRNN");
     const char *activation = setting(l, "activation"), *gates = setting(l, "recurrent_activation");
     if (!strcmp(l->wrapper, "Bidirectional"))
-        return sg_fail(err, SG_EFORMAT, "%s: layer %s (tensor %s) is bidirectional: its state reads words that come later, so "
-                       "a gradient with respect to past words does not describe it", b->path, l->name, kernel->name);
+        return sg_fail(err, SG_EFORMAT,
+                       "%s: layer %s (tensor %s) is bidirectional: its state reads words that come later, so "
+                       "a gradient with respect to past words does not describe it",
+                       b->path, l->name, kernel->name);
     if (is_set(l, "go_backwards"))
-        return sg_fail(err, SG_EFORMAT, "%s: layer %s (tensor %s) reads its input backwards", b->path, l->name,
-                       kernel->name);
+        return sg_fail(err, SG_EFORMAT, "%s: layer %s (tensor %s) reads its input backwards", b->path,
+                       l->name, kernel->name);
     if (activation && strcmp(activation, "tanh") != 0 && !(simple && !strcmp(activation, "relu")))
-        return sg_fail(err, SG_EFORMAT, "%s: layer %s (tensor %s): activation %s is not supported, expected tanh", b->path,
+        return sg_fail(err, SG_EFORMAT,
+                       "%s: layer %s (tensor %s): activation %s is not supported, expected tanh", b->path,
                        l->name, kernel->name, activation);
     if (gates && strcmp(gates, "sigmoid") != 0)
-        return sg_fail(err, SG_EFORMAT, "%s: layer %s (tensor %s): recurrent_activation %s is not supported, expected "
-                       "sigmoid", b->path, l->name, kernel->name, gates);
+        return sg_fail(err, SG_EFORMAT,
+                       "%s: layer %s (tensor %s): recurrent_activation %s is not supported, expected "
+                       "sigmoid",
+                       b->path, l->name, kernel->name, gates);
     return SG_OK;
 }
 
-/* The bias says which of Keras's implementations wrote the layer: (G H) one bias; (2, G H) two, product before reset;
- * (2 G H) CuDNN. Sets the two biases of out; *cudnn tells of the kernels' layout. */
-static sg_status read_bias(plan_layer *out, const bag *b, const bag_tensor *bias, uint64_t rows, bool *cudnn, bool *two,
-                           sg_error *err)
+/* The bias says which of Keras's implementations wrote the layer: (G H) one bias; (2, G H) two, product
+ * before reset; (2 G H) CuDNN. Sets the two biases of out; *cudnn tells of the kernels' layout. */
+static sg_status read_bias(plan_layer *out, const bag *b, const bag_tensor *bias, uint64_t rows, bool *cudnn,
+                           bool *two, sg_error *err)
 {
     *cudnn = *two = false;
     if (!bias)
@@ -119,13 +136,16 @@ static sg_status read_recurrent(plan_layer *out, sg_cell *cell, plan *p, const b
     bool cudnn, two;
     const bag_tensor *kernel = keras_weight(b, l, "kernel"), *U = keras_weight(b, l, "recurrent_kernel");
     if (!kernel || !U)
-        return sg_fail(err, SG_EFORMAT, "%s: layer %s has no %s", b->path, l->name, kernel ? "recurrent_kernel" : "kernel");
+        return sg_fail(err, SG_EFORMAT, "%s: layer %s has no %s", b->path, l->name,
+                       kernel ? "recurrent_kernel" : "kernel");
     TRY(check_settings(b, l, kernel, err));
     if (U->rank != 2 || !U->elements || U->dims[1] % U->dims[0])
-        TRY(sg_fail(err, SG_EFORMAT, "%s: %s: expected (H, G*H), file has %s", b->path, U->name, bag_shape(U, shape)));
+        TRY(sg_fail(err, SG_EFORMAT, "%s: %s: expected (H, G*H), file has %s", b->path, U->name,
+                    bag_shape(U, shape)));
     uint64_t H = U->dims[0], rows = U->dims[1], G = rows / H;
     if (G != 1 && G != 3 && G != 4)
-        TRY(sg_fail(err, SG_EFORMAT, "%s: %s: expected (H, 4H) for LSTM, (H, 3H) for GRU, (H, H) for SimpleRNN, file has %s",
+        TRY(sg_fail(err, SG_EFORMAT,
+                    "%s: %s: expected (H, 4H) for LSTM, (H, 3H) for GRU, (H, H) for SimpleRNN, file has %s",
                     b->path, U->name, bag_shape(U, shape)));
     if (kernel->rank != 2 || !kernel->elements || kernel->dims[1] != rows)
         TRY(sg_fail(err, SG_EFORMAT, "%s: %s: expected (inputs, %llu), file has %s", b->path, kernel->name,
@@ -145,8 +165,11 @@ static sg_status read_recurrent(plan_layer *out, sg_cell *cell, plan *p, const b
         const json_t *after = json_object_get(l->config, "reset_after");
         bool known = two || cudnn || json_is_boolean(after) || keras_weight(b, l, "bias");
         if (!known && cfg->cell == SG_AUTO)
-            plan_note(p, "layer %s has neither bias nor configuration: a GRU that multiplies before it resets is assumed "
-                      "(--cell gru-reset-first for the other)", l->name);
+            plan_note(
+                p,
+                "layer %s has neither bias nor configuration: a GRU that multiplies before it resets is assumed "
+                "(--cell gru-reset-first for the other)",
+                l->name);
         *cell = two || cudnn || (json_is_boolean(after) ? json_is_true(after) : !keras_weight(b, l, "bias"))
                     ? SG_CELL_GRU : SG_CELL_GRU_RESET_FIRST;
     }
@@ -173,14 +196,17 @@ static const char *tensor_of(const bag *b, const keras_layer *l)
     return l->n ? b->tensors[l->first].name : "no tensor";
 }
 
-/* Down from a layer through layers that pass their input on; *end is the first that does not, -1: the input. */
+/* Down from a layer through layers that pass their input on; *end is the first that does not, -1: the
+ * input. */
 static sg_status walk_down(const bag *b, const keras_net *net, int from, int *end, sg_error *err)
 {
     for (size_t steps = 0; steps <= net->n; steps++) {
         const keras_layer *l = &net->layers[from];
         if (l->n_inbound > 1)
-            return sg_fail(err, SG_EFORMAT, "%s: layer %s (%s) is fed by %zu layers: between embedding and recurrence only "
-                           "one chain can be read", b->path, l->name, tensor_of(b, l), l->n_inbound);
+            return sg_fail(err, SG_EFORMAT,
+                           "%s: layer %s (%s) is fed by %zu layers: between embedding and recurrence only "
+                           "one chain can be read",
+                           b->path, l->name, tensor_of(b, l), l->n_inbound);
         *end = l->n_inbound ? l->inbound[0] : -1;
         if (*end < 0 || role_of(b, &net->layers[*end]) != ROLE_PASS)
             return SG_OK;
@@ -210,18 +236,22 @@ static sg_status find_bottom(plan *p, const bag *b, const keras_net *net, int fi
     if (l && role_of(b, l) == ROLE_EMBEDDING) {
         const bag_tensor *t = keras_weight(b, l, "embeddings");
         if (!t || t->rank != 2 || t->dims[1] != p->layers[0].in || t->dims[0] < 2)
-            TRY(sg_fail(err, SG_EFORMAT, "%s: layer %s: expected embeddings of (V, %zu), file has %s %s", b->path, l->name,
-                        p->layers[0].in, t ? t->name : "none", t ? bag_shape(t, shape) : ""));
+            TRY(sg_fail(err, SG_EFORMAT, "%s: layer %s: expected embeddings of (V, %zu), file has %s %s",
+                        b->path, l->name, p->layers[0].in, t ? t->name : "none",
+                        t ? bag_shape(t, shape) : ""));
         if (is_set(l, "mask_zero"))
-            plan_note(p, "layer %s masks word 0, which leaves Keras's state unchanged; here it is read like any word", l->name);
+            plan_note(
+                p,
+                "layer %s masks word 0, which leaves Keras's state unchanged; here it is read like any word",
+                l->name);
         p->encoder = (plan_source){.tensor = t, .columns = t->dims[1]};
         p->shape.vocabulary = (size_t)t->dims[0];
     } else if (l && (embedding = embedding_below(b, net, below, 0)))
-        TRY(sg_fail(err, SG_EFORMAT, "%s: layer %s %s (%s) stands between embedding %s and recurrence", b->path, l->name,
-                    l->class_name, tensor_of(b, l), embedding->name));
+        TRY(sg_fail(err, SG_EFORMAT, "%s: layer %s %s (%s) stands between embedding %s and recurrence",
+                    b->path, l->name, l->class_name, tensor_of(b, l), embedding->name));
     else
-        plan_note(p, "no embedding: inputs are feature vectors of %zu numbers%s%s", p->layers[0].in, l ? ", what layer " : "",
-                  l ? l->name : "");
+        plan_note(p, "no embedding: inputs are feature vectors of %zu numbers%s%s", p->layers[0].in,
+                  l ? ", what layer " : "", l ? l->name : "");
 done:
     return st;
 }
@@ -289,7 +319,8 @@ static void find_top(plan *p, const bag *b, const keras_net *net, int last)
             return;
         const keras_layer *l = &net->layers[next == -2 ? last : next];
         if (next == -2 || l->n_inbound > 1) {
-            no_decoder(p, b, l, next == -2 ? "feeds several layers, not a decoder alone" : "mixes several layers");
+            no_decoder(p, b, l,
+                       next == -2 ? "feeds several layers, not a decoder alone" : "mixes several layers");
             return;
         }
         switch (role_of(b, l)) {
@@ -311,7 +342,8 @@ static void find_top(plan *p, const bag *b, const keras_net *net, int last)
 }
 
 /* The recurrent layers from the lowest up: each reads the one before. */
-static sg_status find_stack(int out[SG_MAX_LAYERS], size_t *n, const bag *b, const keras_net *net, sg_error *err)
+static sg_status find_stack(int out[SG_MAX_LAYERS], size_t *n, const bag *b, const keras_net *net,
+                            sg_error *err)
 {
     sg_status st = SG_OK;
     *n = 0;
@@ -323,8 +355,10 @@ static sg_status find_stack(int out[SG_MAX_LAYERS], size_t *n, const bag *b, con
             TRY(sg_fail(err, SG_EFORMAT, "%s: more than %d recurrent layers", b->path, SG_MAX_LAYERS));
         TRY(walk_down(b, net, (int)i, &below, err));
         if (*n && below != out[*n - 1])
-            TRY(sg_fail(err, SG_EFORMAT, "%s: layer %s (%s) reads %s, not the recurrent layer %s (%s) before it: they make "
-                        "no one stack", b->path, net->layers[i].name, tensor_of(b, &net->layers[i]),
+            TRY(sg_fail(err, SG_EFORMAT,
+                        "%s: layer %s (%s) reads %s, not the recurrent layer %s (%s) before it: they make "
+                        "no one stack",
+                        b->path, net->layers[i].name, tensor_of(b, &net->layers[i]),
                         below >= 0 ? net->layers[below].name : "the input", net->layers[out[*n - 1]].name,
                         tensor_of(b, &net->layers[out[*n - 1]])));
         out[(*n)++] = (int)i;
@@ -348,7 +382,8 @@ sg_status plan_find_keras(plan *p, const bag *b, const sg_import_config *cfg, sg
         sg_cell cell = SG_CELL_LSTM;
         TRY(read_recurrent(&p->layers[k], &cell, p, b, &net->layers[stack[k]], cfg, err));
         if (k && cell != p->shape.cell)
-            TRY(sg_fail(err, SG_EFORMAT, "%s: layer %s is a %s, the one below a %s: layers of different cells", b->path,
+            TRY(sg_fail(err, SG_EFORMAT,
+                        "%s: layer %s is a %s, the one below a %s: layers of different cells", b->path,
                         net->layers[stack[k]].name, sg_cell_name(cell), sg_cell_name(p->shape.cell)));
         p->shape.cell = cell;
     }

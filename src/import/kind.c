@@ -47,7 +47,8 @@ static bool is_run_file(const char *path)
 {
     hid_t file = -1;
     htri_t has = 0;
-    (void)H5dont_atexit(); /* after a damaged file its clean-up at exit complains on standard error; nothing needs it */
+    /* after a damaged file its clean-up at exit complains on standard error; nothing needs it */
+    (void)H5dont_atexit();
     H5E_BEGIN_TRY
     {
         file = H5Fopen(path, H5F_ACC_RDONLY, H5P_DEFAULT);
@@ -81,7 +82,8 @@ static sg_file_kind kind_of_bytes(const unsigned char *data, size_t n, uint64_t 
         return memmem(data, n, "stategrad-model", 15) ? SG_FILE_MODEL : SG_FILE_SAFETENSORS;
     if (n >= 2 && data[0] == 0x80 && data[1] >= 1 && data[1] <= 5)
         return SG_FILE_TORCH_LEGACY;
-    /* ONNX has no signature: ModelProto opens with ir_version (field 1, a small number), or another of its fields. */
+    /* ONNX has no signature: ModelProto opens with ir_version (field 1, a small number), or another of its
+     * fields. */
     if (n >= 4 && data[0] == 0x08 && data[1] < 0x80 && (data[2] & 7) == 2)
         return SG_FILE_ONNX;
     return SG_FILE_UNKNOWN;
@@ -131,8 +133,10 @@ sg_status bag_open(bag **out, const char *path, sg_error *err)
     if (kind == SG_FILE_RUN)
         TRY(sg_fail(err, SG_EFORMAT, "%s: is a run file, expected a model", path));
     if ((size_t)kind >= sizeof fill / sizeof *fill || !fill[kind])
-        TRY(sg_fail(err, SG_EFORMAT, "%s: is no model file: expected safetensors, PyTorch, Keras HDF5, ONNX or NumPy "
-                    "arrays", path));
+        TRY(sg_fail(err, SG_EFORMAT,
+                    "%s: is no model file: expected safetensors, PyTorch, Keras HDF5, ONNX or NumPy "
+                    "arrays",
+                    path));
     if (!(b = sg_calloc(1, sizeof *b)))
         TRY(sg_fail(err, SG_ENOMEM, "%s: no memory", path));
     b->fd = -1;

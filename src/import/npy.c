@@ -8,7 +8,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* ---- the header: a Python dict of three entries, {'descr': '<f4', 'fortran_order': False, 'shape': (3, 4), } ---- */
+/* ---- the header: a Python dict of three entries, {'descr': '<f4', 'fortran_order': False, 'shape': (3, 4),
+ * } ---- */
 
 static const char *after_key(const char *text, const char *key)
 {
@@ -27,8 +28,9 @@ static bool parse_descr(npy_header *h, const char *text)
     static const struct {
         const char *descr;
         bag_dtype d;
-    } known[] = {{"'<f4'", BAG_F32}, {"'<f8'", BAG_F64}, {"'<f2'", BAG_F16}, {"'<i8'", BAG_I64}, {"'<i4'", BAG_I32},
-                 {"'<i2'", BAG_I16}, {"'|i1'", BAG_I8},  {"'|u1'", BAG_U8},  {"'|b1'", BAG_BOOL}};
+    } known[] = {{"'<f4'", BAG_F32}, {"'<f8'", BAG_F64}, {"'<f2'", BAG_F16},
+                 {"'<i8'", BAG_I64}, {"'<i4'", BAG_I32}, {"'<i2'", BAG_I16},
+                 {"'|i1'", BAG_I8},  {"'|u1'", BAG_U8},  {"'|b1'", BAG_BOOL}};
     const char *at = after_key(text, "'descr'");
     for (size_t i = 0; at && i < sizeof known / sizeof *known; i++)
         if (!strncmp(at, known[i].descr, 5)) {
@@ -65,13 +67,14 @@ sg_status npy_parse(npy_header *out, const unsigned char *head, size_t n, const 
     if (head[6] > 1)
         length |= (size_t)head[10] << 16 | (size_t)head[11] << 24;
     if (length >= sizeof text || start + length > n)
-        return sg_fail(err, SG_EFORMAT, "%s: its header has %zu bytes, expected at most %d (truncated?)", name, length,
-                       NPY_MAX_HEADER - 16);
+        return sg_fail(err, SG_EFORMAT, "%s: its header has %zu bytes, expected at most %d (truncated?)",
+                       name, length, NPY_MAX_HEADER - 16);
     memcpy(text, head + start, length);
     text[length] = 0;
     const char *order = after_key(text, "'fortran_order'");
     if (!parse_descr(out, text))
-        return sg_fail(err, SG_EFORMAT, "%s: expected little-endian floats (<f4, <f8, <f2) or integers, header is %.100s",
+        return sg_fail(err, SG_EFORMAT,
+                       "%s: expected little-endian floats (<f4, <f8, <f2) or integers, header is %.100s",
                        name, text);
     if (!order || !parse_shape(out, text))
         return sg_fail(err, SG_EFORMAT, "%s: a header that NumPy does not write: %.100s", name, text);
@@ -139,8 +142,9 @@ static sg_status add_array(bag *b, const char *name, const unsigned char *head, 
     }
     TRY(bag_add(b, name, h.dtype, h.rank, h.dims, h.fortran ? strides : NULL, &t, err));
     if (t->elements > (bytes - h.data) / bag_dtype_size(h.dtype))
-        TRY(sg_fail(err, SG_EFORMAT, "%s: %s has %llu bytes, expected %llu numbers of %zu (truncated?)", b->path, name,
-                    (unsigned long long)(bytes - h.data), (unsigned long long)t->elements, bag_dtype_size(h.dtype)));
+        TRY(sg_fail(err, SG_EFORMAT, "%s: %s has %llu bytes, expected %llu numbers of %zu (truncated?)",
+                    b->path, name, (unsigned long long)(bytes - h.data), (unsigned long long)t->elements,
+                    bag_dtype_size(h.dtype)));
     if (f->n == f->room) {
         size_t room = f->room ? 2 * f->room : 16;
         array_place *grown = sg_regrow(f->places, f->room, room, sizeof *grown);
@@ -218,7 +222,8 @@ done:
     return st;
 }
 
-/* --map ROLE=OTHER.npy names a file beside the one that is imported: its array joins the bag under that name. */
+/* --map ROLE=OTHER.npy names a file beside the one that is imported: its array joins the bag under that
+ * name. */
 sg_status bag_add_named_arrays(bag *b, const sg_import_config *cfg, sg_error *err)
 {
     sg_status st = SG_OK;

@@ -13,7 +13,8 @@ typedef struct {
 } npy_header;
 
 enum { NPY_MAX_HEADER = 1 << 14 };
-/* head: the first n bytes of the file. SG_EFORMAT: none, or of a kind that is not read (objects, big-endian). */
+/* head: the first n bytes of the file. SG_EFORMAT: none, or of a kind that is not read (objects,
+ * big-endian). */
 sg_status npy_parse(npy_header *out, const unsigned char *head, size_t n, const char *name, sg_error *err);
 
 #endif

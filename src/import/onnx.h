@@ -1,7 +1,9 @@
-/* onnx.h - an ONNX file as a graph: nodes of all subgraphs, names resolved through scopes, constant tensors as views.
+/* onnx.h - an ONNX file as a graph: nodes of all subgraphs, names resolved through scopes, constant tensors
+ * as views.
  *
- * A constant may pass through Slice, Concat, Unsqueeze, Squeeze, Transpose, Reshape, Identity, Cast before it reaches a
- * recurrent node. Such a value is a view: boxes of initializers, nothing is computed or copied until it is read. */
+ * A constant may pass through Slice, Concat, Unsqueeze, Squeeze, Transpose, Reshape, Identity, Cast before it
+ * reaches a recurrent node. Such a value is a view: boxes of initializers, nothing is computed or copied
+ * until it is read. */
 #ifndef SG_IMPORT_ONNX_H
 #define SG_IMPORT_ONNX_H
 
@@ -40,10 +42,11 @@ const char *onnx_graph_output(const bag *b, uint32_t graph, size_t k); /* NULL: 
 /* The node that holds a graph; false: it is the outermost. */
 bool onnx_graph_owner(const bag *b, uint32_t graph, uint32_t *node);
 
-/* The constant float tensor behind a name, as a tensor that the bag can read; NULL and SG_OK: it is no constant. `what`
- * names it in messages. SG_EFORMAT: it passes through an operator that is not understood, or reaches outside. */
-sg_status onnx_constant(const bag_tensor **out, const bag *b, const char *name, uint32_t graph, const char *what,
-                        sg_error *err);
+/* The constant float tensor behind a name, as a tensor that the bag can read; NULL and SG_OK: it is no
+ * constant. `what` names it in messages. SG_EFORMAT: it passes through an operator that is not understood, or
+ * reaches outside. */
+sg_status onnx_constant(const bag_tensor **out, const bag *b, const char *name, uint32_t graph,
+                        const char *what, sg_error *err);
 /* Are two constants the same boxes of the same initializers? */
 bool onnx_same(const bag *b, const bag_tensor *x, const bag_tensor *y);
 

@@ -1,8 +1,8 @@
-/* The reading of an ONNX graph: LSTM, GRU and RNN nodes, wherever they stand, followed down to the embedding (Gather) and
- * up to the decoder (MatMul and Add, or Gemm).
+/* The reading of an ONNX graph: LSTM, GRU and RNN nodes, wherever they stand, followed down to the embedding
+ * (Gather) and up to the decoder (MatMul and Add, or Gemm).
  *
- * W is (1, G*H, inputs), R (1, G*H, H), B (1, 2*G*H) = Wb, Rb; gates i,o,f,c (LSTM) and z,r,h (GRU). A GRU multiplies
- * before it resets when linear_before_reset is 1. */
+ * W is (1, G*H, inputs), R (1, G*H, H), B (1, 2*G*H) = Wb, Rb; gates i,o,f,c (LSTM) and z,r,h (GRU). A GRU
+ * multiplies before it resets when linear_before_reset is 1. */
 #include "onnx.h"
 #include "plan.h"
 
@@ -20,8 +20,8 @@ static bool is_recurrent(const Onnx__NodeProto *n)
 /* Operators that change the order of dimensions, the type or nothing. */
 static bool passes_on(const Onnx__NodeProto *n)
 {
-    return onnx_is(n, "Squeeze") || onnx_is(n, "Unsqueeze") || onnx_is(n, "Transpose") || onnx_is(n, "Identity") ||
-           onnx_is(n, "Dropout") || onnx_is(n, "Cast") || onnx_is(n, "Reshape");
+    return onnx_is(n, "Squeeze") || onnx_is(n, "Unsqueeze") || onnx_is(n, "Transpose") ||
+           onnx_is(n, "Identity") || onnx_is(n, "Dropout") || onnx_is(n, "Cast") || onnx_is(n, "Reshape");
 }
 
 static const char *input_of(const Onnx__NodeProto *n, size_t k)
@@ -53,8 +53,9 @@ typedef struct {
 
 static sg_status refuse(const bag *b, const recurrent *r, const char *why, sg_error *err)
 {
-    return sg_fail(err, SG_EFORMAT, "%s: %s node %.150s (tensor %.200s) %s", b->path, onnx_text(r->node->proto->op_type),
-                   label(r->node->proto), r->W ? r->W->name : input_of(r->node->proto, 1), why);
+    return sg_fail(err, SG_EFORMAT, "%s: %s node %.150s (tensor %.200s) %s", b->path,
+                   onnx_text(r->node->proto->op_type), label(r->node->proto),
+                   r->W ? r->W->name : input_of(r->node->proto, 1), why);
 }
 
 static sg_status check_activations(const bag *b, recurrent *r, sg_error *err)
@@ -69,8 +70,10 @@ static sg_status check_activations(const bag *b, recurrent *r, sg_error *err)
             continue;
         }
         if (s->len != strlen(want) || memcmp(s->data, want, s->len) != 0)
-            return sg_fail(err, SG_EFORMAT, "%s: %s node %.150s (tensor %.200s): activation %.*s is not supported, expected "
-                           "%s", b->path, onnx_text(r->node->proto->op_type), label(r->node->proto), r->W->name,
+            return sg_fail(err, SG_EFORMAT,
+                           "%s: %s node %.150s (tensor %.200s): activation %.*s is not supported, expected "
+                           "%s",
+                           b->path, onnx_text(r->node->proto->op_type), label(r->node->proto), r->W->name,
                            (int)(s->len < 40 ? s->len : 40), (const char *)s->data, want);
     }
     return SG_OK;
@@ -81,12 +84,16 @@ static sg_status check_settings(const bag *b, recurrent *r, sg_error *err)
     const Onnx__NodeProto *n = r->node->proto;
     const Onnx__AttributeProto *direction = onnx_attribute(n, "direction");
     if (direction && (direction->s.len != 7 || memcmp(direction->s.data, "forward", 7) != 0))
-        return refuse(b, r, "is not forward (bidirectional or reverse): its state reads words that come later, so a "
-                      "gradient with respect to past words does not describe it", err);
+        return refuse(
+            b, r,
+            "is not forward (bidirectional or reverse): its state reads words that come later, so a "
+            "gradient with respect to past words does not describe it",
+            err);
     if (onnx_attribute(n, "clip"))
         return refuse(b, r, "clips its gates, which is not supported", err);
     if (onnx_is(n, "LSTM") && input_of(n, 7)[0])
-        return sg_fail(err, SG_EFORMAT, "%s: LSTM node %.150s has peepholes (tensor %.200s), which are not supported", b->path,
+        return sg_fail(err, SG_EFORMAT,
+                       "%s: LSTM node %.150s has peepholes (tensor %.200s), which are not supported", b->path,
                        label(n), input_of(n, 7));
     if (onnx_attribute_int(n, "input_forget", 0))
         return refuse(b, r, "couples input and forget gate, which is not supported", err);
@@ -106,8 +113,8 @@ static sg_status check_shapes(const bag *b, recurrent *r, sg_error *err)
         return sg_fail(err, SG_EFORMAT, "%s: %s: expected (1, %llu, %llu), file has %s", b->path, r->R->name,
                        (unsigned long long)(r->G * r->H), (unsigned long long)r->H, bag_shape(r->R, shape));
     if (r->W->dims[1] != r->R->dims[1])
-        return sg_fail(err, SG_EFORMAT, "%s: %s: expected (1, %llu, inputs), file has %s", b->path, r->W->name,
-                       (unsigned long long)r->R->dims[1], bag_shape(r->W, shape));
+        return sg_fail(err, SG_EFORMAT, "%s: %s: expected (1, %llu, inputs), file has %s", b->path,
+                       r->W->name, (unsigned long long)r->R->dims[1], bag_shape(r->W, shape));
     if (r->B && (r->B->rank != 2 || r->B->dims[0] != 1 || r->B->dims[1] != 2 * r->R->dims[1]))
         return sg_fail(err, SG_EFORMAT, "%s: %s: expected (1, %llu), file has %s", b->path, r->B->name,
                        (unsigned long long)(2 * r->R->dims[1]), bag_shape(r->B, shape));
@@ -145,15 +152,18 @@ static int recurrent_of(const recurrents *all, const onnx_node *node)
     return -1;
 }
 
-/* Down from a value through operators that pass it on, and through If where both branches come to the same. */
+/* Down from a value through operators that pass it on, and through If where both branches come to the
+ * same. */
 static onnx_value walk_down(const bag *b, onnx_value v, unsigned depth)
 {
     for (; depth < 64 && v.what == ONNX_NODE; depth++) {
         const onnx_node *n = onnx_node_at(b, v.node);
         uint32_t sub[2];
         if (onnx_is(n->proto, "If") && onnx_subgraphs(b, v.node, sub) == 2) {
-            onnx_value one = walk_down(b, onnx_lookup(b, onnx_graph_output(b, sub[0], v.output), sub[0]), depth + 1);
-            onnx_value two = walk_down(b, onnx_lookup(b, onnx_graph_output(b, sub[1], v.output), sub[1]), depth + 1);
+            onnx_value one =
+                walk_down(b, onnx_lookup(b, onnx_graph_output(b, sub[0], v.output), sub[0]), depth + 1);
+            onnx_value two =
+                walk_down(b, onnx_lookup(b, onnx_graph_output(b, sub[1], v.output), sub[1]), depth + 1);
             if (one.what != two.what || one.node != two.node || one.tensor != two.tensor)
                 return v;
             return one;
@@ -167,7 +177,8 @@ static onnx_value walk_down(const bag *b, onnx_value v, unsigned depth)
 
 static bool is_embedding(const bag *b, const onnx_node *n)
 {
-    onnx_value table = n->proto->n_input ? walk_down(b, onnx_lookup(b, n->proto->input[0], n->graph), 0) : (onnx_value){0};
+    onnx_value table =
+        n->proto->n_input ? walk_down(b, onnx_lookup(b, n->proto->input[0], n->graph), 0) : (onnx_value){0};
     return onnx_is(n->proto, "Gather") && table.what == ONNX_TENSOR && table.tensor->n_dims == 2 &&
            (table.tensor->data_type == 1 || table.tensor->data_type == 10 || table.tensor->data_type == 11 ||
             table.tensor->data_type == 16);
@@ -188,7 +199,8 @@ static const onnx_node *words_below(const bag *b, onnx_value v, bool *seen, unsi
         found = words_below(b, onnx_lookup(b, n->proto->input[i], n->graph), seen, depth + 1);
     size_t subs = onnx_subgraphs(b, v.node, sub);
     for (size_t s = 0; s < subs && !found; s++)
-        found = words_below(b, onnx_lookup(b, onnx_graph_output(b, sub[s], v.output), sub[s]), seen, depth + 1);
+        found =
+            words_below(b, onnx_lookup(b, onnx_graph_output(b, sub[s], v.output), sub[s]), seen, depth + 1);
     return found;
 }
 
@@ -218,7 +230,8 @@ done:
 
 static bool same_weights(const bag *b, const recurrent *x, const recurrent *y)
 {
-    return x->cell == y->cell && onnx_same(b, x->W, y->W) && onnx_same(b, x->R, y->R) && onnx_same(b, x->B, y->B);
+    return x->cell == y->cell && onnx_same(b, x->W, y->W) && onnx_same(b, x->R, y->R) &&
+           onnx_same(b, x->B, y->B);
 }
 
 /* All recurrent nodes; a layer that stands in both branches of an If counts once. */
@@ -261,10 +274,13 @@ static sg_status link_layers(recurrents *all, sg_error *err)
             const onnx_node *between = onnx_node_at(b, r->source.node);
             TRY(find_words_below(&found, b, r->source, err));
             if (found)
-                TRY(sg_fail(err, SG_EFORMAT, "%s: node %.150s (%s) stands between %s %.150s and the recurrence of tensor %.200s",
-                            b->path, label(between->proto), onnx_text(between->proto->op_type),
-                            is_recurrent(found->proto) ? "layer" : "embedding",
-                            is_recurrent(found->proto) ? label(found->proto) : input_of(found->proto, 0), r->W->name));
+                TRY(sg_fail(
+                    err, SG_EFORMAT,
+                    "%s: node %.150s (%s) stands between %s %.150s and the recurrence of tensor %.200s",
+                    b->path, label(between->proto), onnx_text(between->proto->op_type),
+                    is_recurrent(found->proto) ? "layer" : "embedding",
+                    is_recurrent(found->proto) ? label(found->proto) : input_of(found->proto, 0),
+                    r->W->name));
         }
         TRY(check_first_state(b, r, err));
     }
@@ -273,7 +289,8 @@ done:
 }
 
 /* The order from the bottom up; every node must be in it. */
-static sg_status order(const recurrents *all, int out[SG_MAX_LAYERS], size_t *n, const sg_import_config *cfg, sg_error *err)
+static sg_status order(const recurrents *all, int out[SG_MAX_LAYERS], size_t *n, const sg_import_config *cfg,
+                       sg_error *err)
 {
     int bottom = -1;
     size_t bottoms = 0;
@@ -298,8 +315,10 @@ static sg_status order(const recurrents *all, int out[SG_MAX_LAYERS], size_t *n,
         snprintf(text + used, sizeof text - used, "%s%.100s", used ? ", " : "", r->W->name);
     }
     if (bottoms != 1)
-        return sg_fail(err, SG_EFORMAT, "%s: %zu recurrent stacks could be the one to read; choose with --map "
-                       "rnn.weight_ih_l0=TENSOR, one of %s", all->b->path, bottoms, text);
+        return sg_fail(err, SG_EFORMAT,
+                       "%s: %zu recurrent stacks could be the one to read; choose with --map "
+                       "rnn.weight_ih_l0=TENSOR, one of %s",
+                       all->b->path, bottoms, text);
     *n = 0;
     for (int at = bottom; at >= 0;) {
         int next = -1;
@@ -309,8 +328,10 @@ static sg_status order(const recurrents *all, int out[SG_MAX_LAYERS], size_t *n,
         for (size_t i = 0; i < all->n; i++)
             if (all->at[i].below == at) {
                 if (next >= 0)
-                    return sg_fail(err, SG_EFORMAT, "%s: layers %.150s and %.150s both read %.150s: they make no one stack",
-                                   all->b->path, all->at[next].W->name, all->at[i].W->name, all->at[at].W->name);
+                    return sg_fail(err, SG_EFORMAT,
+                                   "%s: layers %.150s and %.150s both read %.150s: they make no one stack",
+                                   all->b->path, all->at[next].W->name, all->at[i].W->name,
+                                   all->at[at].W->name);
                 next = (int)i;
             }
         at = next;
@@ -334,7 +355,8 @@ static sg_status find_bottom(plan *p, const bag *b, const recurrent *r, sg_error
     TRY(onnx_constant(&table, b, n->proto->input[0], n->graph, "the embedding", err));
     if (!table || table->rank != 2 || table->dims[1] != r->in || table->dims[0] < 2 ||
         onnx_attribute_int(n->proto, "axis", 0))
-        TRY(sg_fail(err, SG_EFORMAT, "%s: the embedding of node %.150s: expected (V, %llu), file has %.200s %s", b->path,
+        TRY(sg_fail(err, SG_EFORMAT,
+                    "%s: the embedding of node %.150s: expected (V, %llu), file has %.200s %s", b->path,
                     label(n->proto), (unsigned long long)r->in, table ? table->name : "none",
                     table ? bag_shape(table, shape) : ""));
     p->encoder = (plan_source){.tensor = table, .columns = table->dims[1]};
@@ -346,11 +368,12 @@ done:
 static void no_decoder(plan *p, const Onnx__NodeProto *n, const char *why)
 {
     const char *tensor = n->n_input > 1 ? onnx_text(n->input[1]) : "";
-    snprintf(p->no_decoder, sizeof p->no_decoder, "node %.120s (%.40s%s%.120s) %.80s", label(n), onnx_text(n->op_type),
-             tensor[0] ? ", input " : "", tensor, why);
+    snprintf(p->no_decoder, sizeof p->no_decoder, "node %.120s (%.40s%s%.120s) %.80s", label(n),
+             onnx_text(n->op_type), tensor[0] ? ", input " : "", tensor, why);
 }
 
-/* The one node that reads a value (Shape aside), or the If whose output it is: then that output is followed. */
+/* The one node that reads a value (Shape aside), or the If whose output it is: then that output is
+ * followed. */
 static const onnx_node *reader_of(const bag *b, onnx_value v, const char *name, size_t *readers)
 {
     const onnx_node *found = NULL;
@@ -371,7 +394,8 @@ static const onnx_node *reader_of(const bag *b, onnx_value v, const char *name, 
 }
 
 /* The constant operand of a node with two inputs; *other is which of them it is. */
-static sg_status constant_operand(const bag_tensor **out, size_t *which, const bag *b, const onnx_node *n, sg_error *err)
+static sg_status constant_operand(const bag_tensor **out, size_t *which, const bag *b, const onnx_node *n,
+                                  sg_error *err)
 {
     sg_status st = SG_OK;
     *out = NULL;
@@ -390,10 +414,12 @@ static sg_status read_product(plan *p, const bag *b, const onnx_node *n, sg_erro
     size_t which = 0;
     uint64_t V = p->shape.vocabulary, H = p->layers[p->shape.layers - 1].H;
     bool gemm = onnx_is(n->proto, "Gemm"), rows = gemm && onnx_attribute_int(n->proto, "transB", 0);
-    const Onnx__AttributeProto *alpha = onnx_attribute(n->proto, "alpha"), *beta = onnx_attribute(n->proto, "beta");
+    const Onnx__AttributeProto *alpha = onnx_attribute(n->proto, "alpha"),
+                               *beta = onnx_attribute(n->proto, "beta");
     TRY(constant_operand(&W, &which, b, n, err));
-    bool plain = W && which == 1 && W->rank == 2 && W->dims[rows ? 0 : 1] == V && W->dims[rows ? 1 : 0] == H &&
-                 !(alpha && alpha->f != 1) && !(beta && beta->f != 1) && !onnx_attribute_int(n->proto, "transA", 0);
+    bool plain = W && which == 1 && W->rank == 2 && W->dims[rows ? 0 : 1] == V &&
+                 W->dims[rows ? 1 : 0] == H && !(alpha && alpha->f != 1) && !(beta && beta->f != 1) &&
+                 !onnx_attribute_int(n->proto, "transA", 0);
     if (gemm && plain && input_of(n->proto, 2)[0]) {
         TRY(onnx_constant(&bias, b, input_of(n->proto, 2), n->graph, "the decoder's bias", err));
         plain = bias && bias->elements == V;
@@ -403,7 +429,8 @@ static sg_status read_product(plan *p, const bag *b, const onnx_node *n, sg_erro
         return st;
     }
     p->shape.has_decoder = true;
-    p->decoder = (plan_source){.tensor = W, .layout = rows ? LAYOUT_ROWS : LAYOUT_COLUMNS, .columns = W->dims[1]};
+    p->decoder =
+        (plan_source){.tensor = W, .layout = rows ? LAYOUT_ROWS : LAYOUT_COLUMNS, .columns = W->dims[1]};
     p->decoder_bias = (plan_source){.tensor = bias, .columns = 1};
 done:
     return st;
@@ -468,7 +495,8 @@ done:
 
 static plan_layer layer_of(const recurrent *r)
 {
-    static const uint8_t gates[5][4] = {{0}, {0, 1, 2, 3}, {0}, {1, 0, 2, 3}, {0, 3, 1, 2}}; /* by their number */
+    /* by their number */
+    static const uint8_t gates[5][4] = {{0}, {0, 1, 2, 3}, {0}, {1, 0, 2, 3}, {0, 3, 1, 2}};
     plan_source s = {.tensor = r->W, .columns = r->in, .gates = (unsigned)r->G};
     memcpy(s.gate, gates[r->G], sizeof s.gate);
     plan_layer l = {.H = (size_t)r->H, .in = (size_t)r->in, .W_ih = s, .W_hh = s};
@@ -494,22 +522,25 @@ sg_status plan_find_onnx(plan *p, const bag *b, const sg_import_config *cfg, sg_
     all->b = b;
     for (size_t i = 0; i < cfg->n_maps; i++)
         if (strncmp(cfg->maps[i], "rnn.weight_ih_l0=", 17) != 0)
-            TRY(sg_fail(err, SG_EINVAL, "%s: --map %s: an ONNX file is read by its graph; only rnn.weight_ih_l0 chooses "
-                        "between its stacks", b->path, cfg->maps[i]));
+            TRY(sg_fail(err, SG_EINVAL,
+                        "%s: --map %s: an ONNX file is read by its graph; only rnn.weight_ih_l0 chooses "
+                        "between its stacks",
+                        b->path, cfg->maps[i]));
     TRY(collect(all, err));
     TRY(link_layers(all, err));
     TRY(order(all, stack, &n, cfg, err));
     for (size_t k = 0; k < n; k++) {
         const recurrent *r = &all->at[stack[k]];
         if (k && r->cell != p->shape.cell)
-            TRY(sg_fail(err, SG_EFORMAT, "%s: layer %.150s is a %s, the one below a %s: layers of different cells", b->path,
+            TRY(sg_fail(err, SG_EFORMAT,
+                        "%s: layer %.150s is a %s, the one below a %s: layers of different cells", b->path,
                         r->W->name, sg_cell_name(r->cell), sg_cell_name(p->shape.cell)));
         p->shape.cell = r->cell;
         p->layers[k] = layer_of(r);
     }
     if (cfg->cell != SG_AUTO && (sg_cell)cfg->cell != p->shape.cell)
-        TRY(sg_fail(err, SG_EFORMAT, "%s: --cell %s, but the graph says %s", b->path, sg_cell_name((sg_cell)cfg->cell),
-                    sg_cell_name(p->shape.cell)));
+        TRY(sg_fail(err, SG_EFORMAT, "%s: --cell %s, but the graph says %s", b->path,
+                    sg_cell_name((sg_cell)cfg->cell), sg_cell_name(p->shape.cell)));
     TRY(plan_chain(p, b, n, err));
     TRY(find_bottom(p, b, &all->at[stack[0]], err));
     if (p->shape.vocabulary)

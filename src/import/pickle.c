@@ -120,7 +120,8 @@ uint32_t pickle_get(const pickle *p, uint32_t dict, const char *key)
 }
 
 /* The two ways to name a global: one text, or an object without callee that holds module and name. */
-static void split_global(const pickle *p, uint32_t id, const char **module, size_t *m, const char **name, size_t *n)
+static void split_global(const pickle *p, uint32_t id, const char **module, size_t *m, const char **name,
+                         size_t *n)
 {
     *module = *name = NULL;
     *m = *n = 0;
@@ -143,7 +144,8 @@ bool pickle_is_global(const pickle *p, uint32_t id, const char *module, const ch
     size_t m, n;
     const char *mt, *nt;
     split_global(p, id, &mt, &m, &nt, &n);
-    return mt && nt && m == strlen(module) && n == strlen(name) && !memcmp(mt, module, m) && !memcmp(nt, name, n);
+    return mt && nt && m == strlen(module) && n == strlen(name) && !memcmp(mt, module, m) &&
+           !memcmp(nt, name, n);
 }
 
 const char *pickle_global_name(const pickle *p, uint32_t id, size_t *length)
@@ -259,8 +261,8 @@ static sg_status make_text(pickle *p, pickle_kind kind, const unsigned char *at,
     return st;
 }
 
-/* Appends count items to node id. A node's items are contiguous in the pool; one that outgrows its place moves to the
- * end with twice the room. */
+/* Appends count items to node id. A node's items are contiguous in the pool; one that outgrows its place
+ * moves to the end with twice the room. */
 static sg_status append(pickle *p, uint32_t id, const uint32_t *items, size_t count, sg_error *err)
 {
     node *n = node_at(p, id);
@@ -358,7 +360,8 @@ done:
     return st;
 }
 
-/* SETITEM(S), APPEND(S), ADDITEMS: the count topmost values, or those above the mark, go into the value below. */
+/* SETITEM(S), APPEND(S), ADDITEMS: the count topmost values, or those above the mark, go into the value
+ * below. */
 static sg_status add_items(pickle *p, bool pairs, size_t count, bool marked, sg_error *err)
 {
     size_t mark = 0, first;
@@ -513,7 +516,8 @@ done:
     return st;
 }
 
-/* INST: the arguments stand above the mark, the class follows on two lines. OBJ: the class is the first of them. */
+/* INST: the arguments stand above the mark, the class follows on two lines. OBJ: the class is the first of
+ * them. */
 static sg_status instance(pickle *p, bool class_on_stack, sg_error *err)
 {
     sg_status st;
@@ -537,8 +541,8 @@ done:
     return st;
 }
 
-/* STACK_GLOBAL: module and name stand apart in the data, so there is no one text to point to: an object without a
- * callee whose arguments are the two strings. */
+/* STACK_GLOBAL: module and name stand apart in the data, so there is no one text to point to: an object
+ * without a callee whose arguments are the two strings. */
 static sg_status stack_global(pickle *p, sg_error *err)
 {
     sg_status st;
@@ -715,8 +719,8 @@ static sg_status structure(pickle *p, unsigned char op, sg_error *err)
         return x > 5 ? bad(p, err, "written in a protocol newer than 5") : SG_OK;
     default:
         p->pos--;
-        return sg_fail(err, SG_EFORMAT, "%s: pickle at byte %zu: opcode 0x%02x has no place in a model", p->what, p->pos,
-                       op);
+        return sg_fail(err, SG_EFORMAT, "%s: pickle at byte %zu: opcode 0x%02x has no place in a model",
+                       p->what, p->pos, op);
     }
 done:
     return st;

@@ -1,11 +1,12 @@
 /* pickle.h - reads Python's pickle format without running anything in it.
  *
- * The opcodes build plain values in one table of nodes. A global ("torch._utils _rebuild_tensor_v2") is only its name;
- * calling one (REDUCE, NEWOBJ, INST, OBJ) makes an inert PICKLE_OBJECT that remembers callee, arguments, state (BUILD)
- * and items. What an object means is the reader's decision, made from names it knows: see torch.c.
+ * The opcodes build plain values in one table of nodes. A global ("torch._utils _rebuild_tensor_v2") is only
+ * its name; calling one (REDUCE, NEWOBJ, INST, OBJ) makes an inert PICKLE_OBJECT that remembers callee,
+ * arguments, state (BUILD) and items. What an object means is the reader's decision, made from names it
+ * knows: see torch.c.
  *
- * Bounded by construction: at most 2^20 nodes, 2^21 items, memo and stack of 2^20 (together below 48 MiB), one pass over
- * the bytes. Values may form cycles: whoever walks them counts depth and visits. */
+ * Bounded by construction: at most 2^20 nodes, 2^21 items, memo and stack of 2^20 (together below 48 MiB),
+ * one pass over the bytes. Values may form cycles: whoever walks them counts depth and visits. */
 #ifndef SG_IMPORT_PICKLE_H
 #define SG_IMPORT_PICKLE_H
 
@@ -25,15 +26,15 @@ typedef enum {
     PICKLE_DICT,   /* items: key, value, key, value ... in order of insertion */
     PICKLE_GLOBAL, /* text: module and name, a line end between; see pickle_is_global */
     PICKLE_PERSID, /* items: the one value that names it */
-    PICKLE_OBJECT  /* items: callee, arguments, state, dict of items set, list of items appended; 0 where there is none */
+    PICKLE_OBJECT, /* items: callee, arguments, state, dict of items set, list of items appended; 0: none */
 } pickle_kind;
 
 enum { PICKLE_CALLEE, PICKLE_ARGUMENTS, PICKLE_STATE, PICKLE_ENTRIES, PICKLE_ELEMENTS, PICKLE_OBJECT_ITEMS };
 
 typedef struct pickle pickle;
-/* Interprets one pickle at the start of data, which is borrowed for the life of *out; *used is its length. `what` names
- * it in messages. SG_EFORMAT: truncated, not a pickle, a limit passed, an opcode that has no place in a model. If
- * cut_short is not NULL, it is set when the data ended before the pickle did. */
+/* Interprets one pickle at the start of data, which is borrowed for the life of *out; *used is its length.
+ * `what` names it in messages. SG_EFORMAT: truncated, not a pickle, a limit passed, an opcode that has no
+ * place in a model. If cut_short is not NULL, it is set when the data ended before the pickle did. */
 sg_status pickle_read(pickle **out, const unsigned char *data, size_t size, size_t *used, bool *cut_short,
                       const char *what, sg_error *err);
 void pickle_free(pickle *p);

@@ -1,5 +1,5 @@
-/* From a plan to a model: every tensor is streamed through a small buffer to its place, gate blocks and transposition
- * on the way. Also what all finders share: --map, --ignore, notes, the chain of layers. */
+/* From a plan to a model: every tensor is streamed through a small buffer to its place, gate blocks and
+ * transposition on the way. Also what all finders share: --map, --ignore, notes, the chain of layers. */
 #include "plan.h"
 
 #include "base/base_internal.h"
@@ -51,16 +51,21 @@ static sg_status check_maps(const bag *b, const sg_import_config *cfg, sg_error 
         if (!equals || !equals[1])
             return sg_fail(err, SG_EINVAL, "--map %s: expected ROLE=TENSOR", cfg->maps[i]);
         if (!role_is_known(cfg->maps[i], (size_t)(equals - cfg->maps[i])))
-            return sg_fail(err, SG_EINVAL, "--map %s: no such role; expected encoder.weight, rnn.weight_ih_l0, "
-                           "rnn.weight_hh_l0, rnn.bias_ih_l0, rnn.bias_hh_l0 (l1, l2 ...), rnn.kernel_l0, rnn.bias_l0, "
-                           "decoder.weight or decoder.bias", cfg->maps[i]);
+            return sg_fail(
+                err, SG_EINVAL,
+                "--map %s: no such role; expected encoder.weight, rnn.weight_ih_l0, "
+                "rnn.weight_hh_l0, rnn.bias_ih_l0, rnn.bias_hh_l0 (l1, l2 ...), rnn.kernel_l0, rnn.bias_l0, "
+                "decoder.weight or decoder.bias",
+                cfg->maps[i]);
         if (!bag_find(b, equals + 1) && b->kind != SG_FILE_ONNX)
-            return sg_fail(err, SG_EFORMAT, "%s: --map %s: no tensor of this name (or several; give its whole name)",
-                           b->path, cfg->maps[i]);
+            return sg_fail(err, SG_EFORMAT,
+                           "%s: --map %s: no tensor of this name (or several; give its whole name)", b->path,
+                           cfg->maps[i]);
     }
     for (size_t i = 0; i < cfg->n_ignore; i++)
         if (!bag_find(b, cfg->ignore[i]))
-            return sg_fail(err, SG_EFORMAT, "%s: --ignore %s: no tensor of this name (or several; give its whole name)",
+            return sg_fail(err, SG_EFORMAT,
+                           "%s: --ignore %s: no tensor of this name (or several; give its whole name)",
                            b->path, cfg->ignore[i]);
     return SG_OK;
 }
@@ -77,8 +82,8 @@ sg_status plan_mapped(const bag_tensor **out, const bag *b, const sg_import_conf
             *out = bag_find(b, cfg->maps[i] + n + 1);
         }
     if (*out && !bag_is_float((*out)->dtype))
-        return sg_fail(err, SG_EFORMAT, "%s: --map %s: tensor %s holds %s, expected floating-point numbers", b->path, role,
-                       (*out)->name, bag_dtype_name((*out)->dtype));
+        return sg_fail(err, SG_EFORMAT, "%s: --map %s: tensor %s holds %s, expected floating-point numbers",
+                       b->path, role, (*out)->name, bag_dtype_name((*out)->dtype));
     return SG_OK;
 }
 
@@ -87,7 +92,8 @@ bool plan_ignored(const sg_import_config *cfg, const bag_tensor *t)
     size_t n = strlen(t->name);
     for (size_t i = 0; i < cfg->n_ignore; i++) {
         size_t m = strlen(cfg->ignore[i]);
-        if (m <= n && !strcmp(t->name + n - m, cfg->ignore[i]) && (m == n || strchr("./", t->name[n - m - 1])))
+        if (m <= n && !strcmp(t->name + n - m, cfg->ignore[i]) &&
+            (m == n || strchr("./", t->name[n - m - 1])))
             return true;
     }
     return false;
@@ -98,8 +104,10 @@ sg_status plan_chain(plan *p, const bag *b, size_t n, sg_error *err)
     for (size_t k = 0; k < n; k++) {
         const plan_layer *l = &p->layers[k];
         if (k && l->in != p->layers[k - 1].H)
-            return sg_fail(err, SG_EFORMAT, "%s: %s reads %zu numbers, the layer below (%s) gives %zu: they are not stacked "
-                           "one on the other", b->path, l->W_ih.tensor->name, l->in, p->layers[k - 1].W_ih.tensor->name,
+            return sg_fail(err, SG_EFORMAT,
+                           "%s: %s reads %zu numbers, the layer below (%s) gives %zu: they are not stacked "
+                           "one on the other",
+                           b->path, l->W_ih.tensor->name, l->in, p->layers[k - 1].W_ih.tensor->name,
                            p->layers[k - 1].H);
         p->shape.hidden[k] = l->H;
     }
@@ -128,7 +136,8 @@ sg_status plan_find(plan *out, const bag *b, const sg_import_config *cfg, sg_err
         out->shape.output = (sg_output_activation)cfg->output;
     if (cfg->forget_bias != 0) {
         if (out->shape.cell != SG_CELL_LSTM)
-            TRY(sg_fail(err, SG_EINVAL, "--forget-bias: %s has no forget gate", sg_cell_name(out->shape.cell)));
+            TRY(sg_fail(err, SG_EINVAL, "--forget-bias: %s has no forget gate",
+                        sg_cell_name(out->shape.cell)));
         out->forget_bias = cfg->forget_bias;
     }
 done:
@@ -146,7 +155,8 @@ sg_status plan_find_kernels(plan *p, const bag *b, const sg_import_config *cfg, 
     unsigned G = (unsigned)sg_cell_gates(c);
     size_t n = 0;
     if (G == 3)
-        TRY(sg_fail(err, SG_EINVAL, "--cell %s: TensorFlow keeps a GRU in two kernels, which are not read", sg_cell_name(c)));
+        TRY(sg_fail(err, SG_EINVAL, "--cell %s: TensorFlow keeps a GRU in two kernels, which are not read",
+                    sg_cell_name(c)));
     for (; n < SG_MAX_LAYERS; n++) {
         snprintf(role, sizeof role, "rnn.kernel_l%zu", n);
         TRY(plan_mapped(&kernel, b, cfg, role, err));
@@ -154,14 +164,18 @@ sg_status plan_find_kernels(plan *p, const bag *b, const sg_import_config *cfg, 
             break;
         snprintf(role, sizeof role, "rnn.bias_l%zu", n);
         TRY(plan_mapped(&bias, b, cfg, role, err));
-        if (kernel->rank != 2 || !kernel->elements || kernel->dims[1] % G || kernel->dims[0] <= kernel->dims[1] / G)
-            TRY(sg_fail(err, SG_EFORMAT, "%s: %s: expected (inputs + H, %u H), file has %s", b->path, kernel->name, G,
-                        bag_shape(kernel, shape)));
+        if (kernel->rank != 2 || !kernel->elements || kernel->dims[1] % G ||
+            kernel->dims[0] <= kernel->dims[1] / G)
+            TRY(sg_fail(err, SG_EFORMAT, "%s: %s: expected (inputs + H, %u H), file has %s", b->path,
+                        kernel->name, G, bag_shape(kernel, shape)));
         uint64_t H = kernel->dims[1] / G, in = kernel->dims[0] - H;
         if (bias && (bias->rank != 1 || bias->dims[0] != G * H))
             TRY(sg_fail(err, SG_EFORMAT, "%s: %s: expected (%llu), file has %s", b->path, bias->name,
                         (unsigned long long)(G * H), bag_shape(bias, shape)));
-        plan_source s = {.tensor = kernel, .layout = LAYOUT_COLUMNS, .columns = kernel->dims[1], .gate = {0, 2, 1, 3},
+        plan_source s = {.tensor = kernel,
+                         .layout = LAYOUT_COLUMNS,
+                         .columns = kernel->dims[1],
+                         .gate = {0, 2, 1, 3},
                          .gates = G};
         p->layers[n] = (plan_layer){.H = (size_t)H, .in = (size_t)in, .W_ih = s, .W_hh = s};
         p->layers[n].W_hh.column0 = in;
@@ -175,8 +189,8 @@ sg_status plan_find_kernels(plan *p, const bag *b, const sg_import_config *cfg, 
     TRY(plan_mapped(&t, b, cfg, "encoder.weight", err));
     if (t) {
         if (t->rank != 2 || t->dims[1] != p->shape.embedding || t->dims[0] < 2)
-            TRY(sg_fail(err, SG_EFORMAT, "%s: encoder.weight: expected (V, %zu), %s has %s", b->path, p->shape.embedding,
-                        t->name, bag_shape(t, shape)));
+            TRY(sg_fail(err, SG_EFORMAT, "%s: encoder.weight: expected (V, %zu), %s has %s", b->path,
+                        p->shape.embedding, t->name, bag_shape(t, shape)));
         p->encoder = (plan_source){.tensor = t, .columns = t->dims[1]};
         p->shape.vocabulary = (size_t)t->dims[0];
     }
@@ -185,15 +199,16 @@ sg_status plan_find_kernels(plan *p, const bag *b, const sg_import_config *cfg, 
         uint64_t V = p->shape.vocabulary, H = p->layers[n - 1].H;
         bool turned = t->rank == 2 && t->dims[0] == H && t->dims[1] == V;
         if (!V || t->rank != 2 || (!turned && (t->dims[0] != V || t->dims[1] != H)))
-            TRY(sg_fail(err, SG_EFORMAT, "%s: decoder.weight: expected (%llu, %llu) or its transpose, %s has %s", b->path,
+            TRY(sg_fail(err, SG_EFORMAT,
+                        "%s: decoder.weight: expected (%llu, %llu) or its transpose, %s has %s", b->path,
                         (unsigned long long)V, (unsigned long long)H, t->name, bag_shape(t, shape)));
-        p->decoder = (plan_source){.tensor = t, .columns = t->dims[1], .layout = turned && V != H ? LAYOUT_COLUMNS
-                                                                                                 : LAYOUT_ROWS};
+        p->decoder = (plan_source){
+            .tensor = t, .columns = t->dims[1], .layout = turned && V != H ? LAYOUT_COLUMNS : LAYOUT_ROWS};
         p->shape.has_decoder = true;
         TRY(plan_mapped(&t, b, cfg, "decoder.bias", err));
         if (t && (t->rank != 1 || t->dims[0] != V))
-            TRY(sg_fail(err, SG_EFORMAT, "%s: decoder.bias: expected (%llu), %s has %s", b->path, (unsigned long long)V,
-                        t->name, bag_shape(t, shape)));
+            TRY(sg_fail(err, SG_EFORMAT, "%s: decoder.bias: expected (%llu), %s has %s", b->path,
+                        (unsigned long long)V, t->name, bag_shape(t, shape)));
         p->decoder_bias = (plan_source){.tensor = t, .columns = 1};
     }
 done:
@@ -243,7 +258,8 @@ static void place(void *ctx, uint64_t first, uint64_t stride, const float *v, si
     for (size_t k = 0; k < n; k++) {
         uint64_t index = first + k * stride, row = 0, column = 0;
         our_place(s, p->H, p->columns, index / s->columns, index % s->columns, &row, &column);
-        if (row < s->row0 || row - s->row0 >= p->rows || column < s->column0 || column - s->column0 >= p->columns)
+        if (row < s->row0 || row - s->row0 >= p->rows || column < s->column0 ||
+            column - s->column0 >= p->columns)
             continue;
         row -= s->row0;
         column -= s->column0;
@@ -267,32 +283,35 @@ static sg_status fill(sg_model *m, const char *name, bag *b, const plan_source *
     placing p = {.s = s, .out = to->data, .rows = to->rows, .columns = to->cols, .H = H ? H : 1};
     sg_status st = b->read(b, s->tensor, place, &p, err);
     if (st == SG_OK && p.found_bad)
-        st = sg_fail(err, SG_ENONFINITE, "%s: tensor %s holds a NaN or an infinity at index %llu", b->path, s->tensor->name,
-                     (unsigned long long)p.bad);
+        st = sg_fail(err, SG_ENONFINITE, "%s: tensor %s holds a NaN or an infinity at index %llu", b->path,
+                     s->tensor->name, (unsigned long long)p.bad);
     return st;
 }
 
-/* A model that is much larger than its file comes from storage that is used again and again, or from a bomb. */
+/* A model that is much larger than its file comes from storage that is used again and again, or from a
+ * bomb. */
 static sg_status check_size(const bag *b, const plan *p, sg_error *err)
 {
     double bytes = 0, file = (double)b->file_size;
     const sg_model_shape *s = &p->shape;
     for (size_t k = 0; k < s->layers; k++)
-        bytes +=
-            4.0 * (double)sg_cell_gates(s->cell) * (double)s->hidden[k] * (double)(p->layers[k].in + s->hidden[k] + 2);
+        bytes += 4.0 * (double)sg_cell_gates(s->cell) * (double)s->hidden[k] *
+                 (double)(p->layers[k].in + s->hidden[k] + 2);
     bytes += 4.0 * (double)s->vocabulary * (double)s->embedding;
     if (s->has_decoder && !s->tied)
         bytes += 4.0 * (double)s->vocabulary * (double)(s->hidden[s->layers - 1] + 1);
     if (bytes > 2.0 * file + 16e6)
-        return sg_fail(err, SG_EFORMAT,
-                       "%s: its tensors make a model of %.0f bytes from a file of %.0f: they overlap or are packed "
-                       "like a bomb",
-                       b->path, bytes, file);
+        return sg_fail(
+            err, SG_EFORMAT,
+            "%s: its tensors make a model of %.0f bytes from a file of %.0f: they overlap or are packed "
+            "like a bomb",
+            b->path, bytes, file);
     if (bytes + (double)b->held > 2.0 * file + 58e6)
-        return sg_fail(err, SG_EFORMAT,
-                       "%s: it takes %.0f bytes to read, expected at most twice the file of %.0f: write its numbers as "
-                       "raw data",
-                       b->path, bytes + (double)b->held, file);
+        return sg_fail(
+            err, SG_EFORMAT,
+            "%s: it takes %.0f bytes to read, expected at most twice the file of %.0f: write its numbers as "
+            "raw data",
+            b->path, bytes + (double)b->held, file);
     return SG_OK;
 }
 

@@ -2,8 +2,8 @@
  *
  *   bag --plan_find (by format)--> plan --plan_build--> sg_model
  *
- * Formats that carry a graph or a configuration (ONNX, Keras) are read from it; bags of names (PyTorch, safetensors)
- * by name and shape (roles.c). A plan owns nothing of the bag and lives no longer. */
+ * Formats that carry a graph or a configuration (ONNX, Keras) are read from it; bags of names (PyTorch,
+ * safetensors) by name and shape (roles.c). A plan owns nothing of the bag and lives no longer. */
 #ifndef SG_IMPORT_PLAN_H
 #define SG_IMPORT_PLAN_H
 
@@ -13,7 +13,8 @@
 typedef enum {
     LAYOUT_ROWS,            /* as ours */
     LAYOUT_COLUMNS,         /* (inputs, gates*H): its columns are our rows (Keras, TensorFlow, ONNX MatMul) */
-    LAYOUT_CUDNN_INPUT,     /* Keras CuDNN kernel (in, G*H): gate g's (in,H) block is, in memory order, our (H,in) */
+    /* Keras CuDNN kernel (in, G*H): gate g's (in,H) block is, in memory order, our (H,in) */
+    LAYOUT_CUDNN_INPUT,
     LAYOUT_CUDNN_RECURRENT  /* Keras CuDNN kernel (H, G*H): gate g's block is ours, not transposed */
 } plan_layout;
 
@@ -44,10 +45,11 @@ typedef struct {
     size_t n_notes;
 } plan;
 
-/* The reading of the bag, or SG_EFORMAT with the reason why there is none: tensor, what is wrong, what would help. */
+/* The reading of the bag, or SG_EFORMAT with the reason why there is none: tensor, what is wrong, what would
+ * help. */
 sg_status plan_find(plan *out, const bag *b, const sg_import_config *cfg, sg_error *err);
-/* Reads the tensors into a new model with this vocabulary (NULL when the shape has none). SG_ENONFINITE names the
- * file's tensor and the index. */
+/* Reads the tensors into a new model with this vocabulary (NULL when the shape has none). SG_ENONFINITE names
+ * the file's tensor and the index. */
 sg_status plan_build(sg_model **out, bag *b, const plan *p, const sg_vocab *vocab, sg_error *err);
 
 /* ---- for the finders ---- */

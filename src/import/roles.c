@@ -1,9 +1,10 @@
 /* Roles by name and shape: bags whose tensors have PyTorch's names (state_dicts, modules, safetensors).
  *
- * The recurrent layers carry fixed names (weight_ih_l0, ...; weight_ih in a cell). What stands before them is the stack.
- * The embedding must have as many columns as the lowest layer reads, the decoder as many as the top layer has units and
- * one row a word; names and module classes decide between tensors of one shape. Anything that is left over and might
- * stand between embedding and recurrence is a reason to stop and ask, never to guess. */
+ * The recurrent layers carry fixed names (weight_ih_l0, ...; weight_ih in a cell). What stands before them is
+ * the stack. The embedding must have as many columns as the lowest layer reads, the decoder as many as the
+ * top layer has units and one row a word; names and module classes decide between tensors of one shape.
+ * Anything that is left over and might stand between embedding and recurrence is a reason to stop and ask,
+ * never to guess. */
 #include "plan.h"
 
 #include "base/base_internal.h"
@@ -118,12 +119,15 @@ static sg_status collect_layers(named_layers *all, const bag *b, const sg_import
         if (!parse_leaf(leaf_of(t->name), &r) || plan_ignored(cfg, t))
             continue;
         if (r.reverse)
-            return sg_fail(err, SG_EFORMAT, "%s: tensor %s %s belongs to a bidirectional layer: its state reads words "
-                           "that come later, so a gradient with respect to past words does not describe it", b->path,
-                           t->name, bag_shape(t, shape));
+            return sg_fail(err, SG_EFORMAT,
+                           "%s: tensor %s %s belongs to a bidirectional layer: its state reads words "
+                           "that come later, so a gradient with respect to past words does not describe it",
+                           b->path, t->name, bag_shape(t, shape));
         if (!strcmp(r.side, "hr"))
-            return sg_fail(err, SG_EFORMAT, "%s: tensor %s %s is a projection of the hidden state (proj_size), which "
-                           "is not supported", b->path, t->name, bag_shape(t, shape));
+            return sg_fail(err, SG_EFORMAT,
+                           "%s: tensor %s %s is a projection of the hidden state (proj_size), which "
+                           "is not supported",
+                           b->path, t->name, bag_shape(t, shape));
         sg_status st = layer_for(all, b, t, &r, &l, err);
         if (st != SG_OK)
             return st;
@@ -137,7 +141,8 @@ static sg_status collect_layers(named_layers *all, const bag *b, const sg_import
     return SG_OK;
 }
 
-/* Prefixes that differ only in their numbers are layers of one stack: "rnns.0.", "rnns.1."; *number is the last one. */
+/* Prefixes that differ only in their numbers are layers of one stack: "rnns.0.", "rnns.1."; *number is the
+ * last one. */
 static bool same_but_numbers(const char *a, const char *b)
 {
     while (*a && *b) {
@@ -178,7 +183,8 @@ static bool one_stack(const named_layers *all)
     for (size_t i = 1; i < all->n; i++)
         if (all->at[i].container != all->at[0].container ||
             (strcmp(all->at[i].prefix, all->at[0].prefix) != 0 &&
-             (!same_but_numbers(all->at[i].prefix, all->at[0].prefix) || all->at[i].level != all->at[0].level)))
+             (!same_but_numbers(all->at[i].prefix, all->at[0].prefix) ||
+              all->at[i].level != all->at[0].level)))
             return false;
     return true;
 }
@@ -253,7 +259,8 @@ static sg_status check_bias(const bag *b, const bag_tensor *t, uint64_t rows, sg
 }
 
 /* Sizes from W_hh, which is (G H, H), or turned by 90 degrees where another library wrote it. */
-static sg_status read_shapes(plan_layer *out, unsigned *gates, const bag *b, const named_layer *l, sg_error *err)
+static sg_status read_shapes(plan_layer *out, unsigned *gates, const bag *b, const named_layer *l,
+                             sg_error *err)
 {
     sg_status st = SG_OK;
     char shape[96];
@@ -261,11 +268,13 @@ static sg_status read_shapes(plan_layer *out, unsigned *gates, const bag *b, con
     if (!l->W_ih || !W)
         TRY(missing(b, l, l->W_ih ? "weight_hh" : "weight_ih", err));
     if (W->rank != 2 || !W->elements)
-        TRY(sg_fail(err, SG_EFORMAT, "%s: %s: expected (G*H, H), file has %s", b->path, W->name, bag_shape(W, shape)));
+        TRY(sg_fail(err, SG_EFORMAT, "%s: %s: expected (G*H, H), file has %s", b->path, W->name,
+                    bag_shape(W, shape)));
     bool turned = W->dims[1] > W->dims[0];
     uint64_t H = W->dims[turned ? 0 : 1], rows = W->dims[turned ? 1 : 0], G = rows / H;
     if (rows % H || (G != 1 && G != 3 && G != 4))
-        TRY(sg_fail(err, SG_EFORMAT, "%s: %s: expected (4H, H) for LSTM, (3H, H) for GRU or (H, H) for RNN, file has %s",
+        TRY(sg_fail(err, SG_EFORMAT,
+                    "%s: %s: expected (4H, H) for LSTM, (3H, H) for GRU or (H, H) for RNN, file has %s",
                     b->path, W->name, bag_shape(W, shape)));
     *out = (plan_layer){.H = (size_t)H, .W_ih = plain(l->W_ih, (unsigned)G), .W_hh = plain(W, (unsigned)G),
                         .b_ih = plain(l->b_ih, (unsigned)G), .b_hh = plain(l->b_hh, (unsigned)G)};
@@ -275,8 +284,8 @@ static sg_status read_shapes(plan_layer *out, unsigned *gates, const bag *b, con
                     (unsigned long long)rows, bag_shape(l->W_ih, shape)));
     uint64_t in = l->W_ih->dims[turned ? 0 : 1];
     if (!orient(&out->W_ih, rows, in) || (out->W_ih.layout == LAYOUT_COLUMNS) != turned)
-        TRY(sg_fail(err, SG_EFORMAT, "%s: %s: expected (%llu, inputs) beside %s, file has %s", b->path, l->W_ih->name,
-                    (unsigned long long)rows, W->name, bag_shape(l->W_ih, shape)));
+        TRY(sg_fail(err, SG_EFORMAT, "%s: %s: expected (%llu, inputs) beside %s, file has %s", b->path,
+                    l->W_ih->name, (unsigned long long)rows, W->name, bag_shape(l->W_ih, shape)));
     out->in = (size_t)in;
     TRY(check_bias(b, l->b_ih, rows, err));
     TRY(check_bias(b, l->b_hh, rows, err));
@@ -298,7 +307,8 @@ static sg_status choose_cell(plan *p, unsigned gates, const bag *b, const named_
     if (gates == 1 && ((mode && !strcmp(mode, "RNN_RELU")) || (how && !strcmp(how, "relu"))))
         c = SG_CELL_RELU;
     else if (gates == 1 && cfg->cell == SG_AUTO && !mode && !how)
-        plan_note(p, "the file does not tell the RNN's nonlinearity: tanh is assumed (--cell rnn-relu for relu)");
+        plan_note(
+            p, "the file does not tell the RNN's nonlinearity: tanh is assumed (--cell rnn-relu for relu)");
     if (cfg->cell != SG_AUTO) {
         c = (sg_cell)cfg->cell;
         if (sg_cell_gates(c) != gates)
@@ -324,10 +334,12 @@ static bool contains_any(const char *name, const char *const *words)
 /* What name and module class say a matrix is. */
 static looks looks_like(const bag_tensor *t)
 {
-    static const char *const other[] = {"attn", "attention", "norm", "conv", "query", "highway", "gate", NULL};
+    static const char *const other[] = {"attn",  "attention", "norm", "conv",
+                                        "query", "highway",   "gate", NULL};
     static const char *const embedding[] = {"emb", "encoder", "wte", "lookup", "word_vec", "wordvec", NULL};
-    static const char *const decoder[] = {"decoder", "fc", "linear", "out",   "proj", "head", "dense", "softmax",
-                                          "logit",   "h2o", "pred",  "final", "generator", "classif", "vocab", NULL};
+    static const char *const decoder[] = {"decoder",   "fc",      "linear", "out", "proj", "head",
+                                          "dense",     "softmax", "logit",  "h2o", "pred", "final",
+                                          "generator", "classif", "vocab",  NULL};
     if (t->layer_class && strcasestr(t->layer_class, "Embedding"))
         return LOOKS_EMBEDDING;
     if (contains_any(t->name, other))
@@ -371,14 +383,16 @@ typedef struct {
     size_t n;
 } choice;
 
-/* Matrices of `columns` columns (and `rows` rows, 0: any) that look like `wanted`; the same data counts once. */
+/* Matrices of `columns` columns (and `rows` rows, 0: any) that look like `wanted`; the same data counts
+ * once. */
 static choice matrices(const scope *s, uint64_t rows, uint64_t columns, looks wanted, const bag_tensor *but)
 {
     choice c = {0};
     for (size_t i = 0; i < s->b->n; i++) {
         const bag_tensor *t = &s->b->tensors[i];
         if (!in_scope(s, t) || t->rank != 2 || t->dims[1] != columns || (rows && t->dims[0] != rows) ||
-            t->dims[0] < 2 || looks_like(t) != wanted || (but && t == but) || (c.best && bag_same_data(t, c.best)))
+            t->dims[0] < 2 || looks_like(t) != wanted || (but && t == but) ||
+            (c.best && bag_same_data(t, c.best)))
             continue;
         if (!c.best)
             c.best = t;
@@ -392,8 +406,9 @@ static choice matrices(const scope *s, uint64_t rows, uint64_t columns, looks wa
 static sg_status ambiguous(const bag *b, const char *role, const choice *c, sg_error *err)
 {
     char one[96], two[96];
-    return sg_fail(err, SG_EFORMAT, "%s: two readings fit: %s could be %s %s or %s %s; choose with --map %s=TENSOR",
-                   b->path, role, c->best->name, bag_shape(c->best, one), c->rival->name, bag_shape(c->rival, two),
+    return sg_fail(err, SG_EFORMAT,
+                   "%s: two readings fit: %s could be %s %s or %s %s; choose with --map %s=TENSOR", b->path,
+                   role, c->best->name, bag_shape(c->best, one), c->rival->name, bag_shape(c->rival, two),
                    role);
 }
 
@@ -404,12 +419,15 @@ static sg_status refuse_distant_embedding(const scope *s, sg_error *err)
     const plan_layer *l = &s->p->layers[0];
     for (size_t i = 0; i < s->b->n; i++) {
         const bag_tensor *t = &s->b->tensors[i];
-        bool named = (t->layer_class && strcasestr(t->layer_class, "Embedding")) || strcasestr(t->name, "emb") ||
-                     strstr(t->name, "encoder.weight");
+        bool named = (t->layer_class && strcasestr(t->layer_class, "Embedding")) ||
+                     strcasestr(t->name, "emb") || strstr(t->name, "encoder.weight");
         if (in_scope(s, t) && t->rank == 2 && named && looks_like(t) == LOOKS_EMBEDDING)
-            return sg_fail(err, SG_EFORMAT, "%s: tensor %s %s looks like the embedding but %s reads %zu numbers: "
-                           "something stands between embedding and recurrence (--ignore %s takes those inputs as "
-                           "features)", s->b->path, t->name, bag_shape(t, shape), l->W_ih.tensor->name, l->in, t->name);
+            return sg_fail(
+                err, SG_EFORMAT,
+                "%s: tensor %s %s looks like the embedding but %s reads %zu numbers: "
+                "something stands between embedding and recurrence (--ignore %s takes those inputs as "
+                "features)",
+                s->b->path, t->name, bag_shape(t, shape), l->W_ih.tensor->name, l->in, t->name);
     }
     return SG_OK;
 }
@@ -423,14 +441,16 @@ static sg_status find_encoder(plan *p, const scope *s, sg_error *err)
     TRY(plan_mapped(&t, s->b, s->cfg, "encoder.weight", err));
     if (t) {
         if (t->rank != 2 || t->dims[1] != in || t->dims[0] < 2)
-            TRY(sg_fail(err, SG_EFORMAT, "%s: encoder.weight: expected (V, %llu) as %s reads it, %s has %s", s->b->path,
-                        (unsigned long long)in, p->layers[0].W_ih.tensor->name, t->name, bag_shape(t, shape)));
+            TRY(sg_fail(err, SG_EFORMAT, "%s: encoder.weight: expected (V, %llu) as %s reads it, %s has %s",
+                        s->b->path, (unsigned long long)in, p->layers[0].W_ih.tensor->name, t->name,
+                        bag_shape(t, shape)));
     } else {
         choice c = matrices(s, 0, in, LOOKS_EMBEDDING, NULL);
         if (!c.n) {
             c = matrices(s, 0, in, LOOKS_PLAIN, NULL);
             if (c.n == 1)
-                plan_note(p, "%s is taken for the embedding by its shape %s", c.best->name, bag_shape(c.best, shape));
+                plan_note(p, "%s is taken for the embedding by its shape %s", c.best->name,
+                          bag_shape(c.best, shape));
         }
         if (c.n > 1)
             TRY(ambiguous(s->b, "encoder.weight", &c, err));
@@ -464,7 +484,8 @@ static const bag_tensor *bias_beside(const scope *s, const bag_tensor *weight)
     return NULL;
 }
 
-/* Safetensors keep one of two shared tensors: a decoder's bias without its weight means that it is the embedding. */
+/* Safetensors keep one of two shared tensors: a decoder's bias without its weight means that it is the
+ * embedding. */
 static const bag_tensor *lone_decoder_bias(const scope *s)
 {
     for (size_t i = 0; i < s->b->n; i++) {
@@ -499,7 +520,8 @@ static sg_status find_decoder(plan *p, const scope *s, bool *mapped, sg_error *e
     if (!bias && t)
         bias = bias_beside(s, t);
     if (!t && (bias = lone_decoder_bias(s)) && H == p->shape.embedding) {
-        plan_note(p, "%s is there without a weight: the decoder is taken for the embedding (tied)", bias->name);
+        plan_note(p, "%s is there without a weight: the decoder is taken for the embedding (tied)",
+                  bias->name);
         t = p->encoder.tensor;
     }
     if (!t)
@@ -525,8 +547,8 @@ static const bag_tensor *last_recurrent(const plan *p)
     return last;
 }
 
-/* Tensors without a role in a net of words. Before the recurrence: stop and ask. Behind it they touch the output only,
- * so the states stand and the decoder does not. */
+/* Tensors without a role in a net of words. Before the recurrence: stop and ask. Behind it they touch the
+ * output only, so the states stand and the decoder does not. */
 static sg_status judge_leftovers(plan *p, const scope *s, bool decoder_mapped, sg_error *err)
 {
     const bag_tensor *recurrent = last_recurrent(p);
@@ -536,12 +558,15 @@ static sg_status judge_leftovers(plan *p, const scope *s, bool decoder_mapped, s
         if (!in_scope(s, t) || is_used(p, t))
             continue;
         if (!s->b->in_order || t < recurrent)
-            return sg_fail(err, SG_EFORMAT, "%s: tensor %s %s has no role: if it stands between embedding and "
-                           "recurrence the model cannot be read; if it does not, say --ignore %s", s->b->path, t->name,
-                           bag_shape(t, shape), t->name);
+            return sg_fail(err, SG_EFORMAT,
+                           "%s: tensor %s %s has no role: if it stands between embedding and "
+                           "recurrence the model cannot be read; if it does not, say --ignore %s",
+                           s->b->path, t->name, bag_shape(t, shape), t->name);
         if (!decoder_mapped && !p->no_decoder[0])
-            snprintf(p->no_decoder, sizeof p->no_decoder, "tensor %.200s %s stands between the recurrent layers and the "
-                     "output, and what it does there is not known", t->name, bag_shape(t, shape));
+            snprintf(p->no_decoder, sizeof p->no_decoder,
+                     "tensor %.200s %s stands between the recurrent layers and the "
+                     "output, and what it does there is not known",
+                     t->name, bag_shape(t, shape));
     }
     if (p->no_decoder[0]) {
         p->shape.has_decoder = p->shape.tied = false;
@@ -582,7 +607,8 @@ done:
 /* Layers named by --map, or the mapped tensor in place of the one that the names give. */
 static sg_status apply_maps(named_layers *all, const bag *b, const sg_import_config *cfg, sg_error *err)
 {
-    static const char *const roles[] = {"rnn.weight_ih_l", "rnn.weight_hh_l", "rnn.bias_ih_l", "rnn.bias_hh_l"};
+    static const char *const roles[] = {"rnn.weight_ih_l", "rnn.weight_hh_l", "rnn.bias_ih_l",
+                                        "rnn.bias_hh_l"};
     sg_status st = SG_OK;
     for (size_t k = 0; k < SG_MAX_LAYERS; k++)
         for (size_t r = 0; r < 4; r++) {
@@ -596,7 +622,8 @@ static sg_status apply_maps(named_layers *all, const bag *b, const sg_import_con
                 TRY(sg_fail(err, SG_EINVAL, "--map %s: there is no layer %zu below it", role, k - 1));
             if (k == all->n)
                 all->at[all->n++] = (named_layer){.container = t->container};
-            const bag_tensor **slot[] = {&all->at[k].W_ih, &all->at[k].W_hh, &all->at[k].b_ih, &all->at[k].b_hh};
+            const bag_tensor **slot[] = {&all->at[k].W_ih, &all->at[k].W_hh, &all->at[k].b_ih,
+                                         &all->at[k].b_hh};
             *slot[r] = t;
         }
 done:
@@ -616,17 +643,20 @@ sg_status plan_find_by_name(plan *p, const bag *b, const sg_import_config *cfg, 
         TRY(choose_stack(all, b, first, err));
     TRY(apply_maps(all, b, cfg, err));
     if (!all->n)
-        TRY(sg_fail(err, SG_EFORMAT, "%s: none of its %zu tensors is named weight_ih_l0 or weight_ih: no recurrent layer "
-                    "found; name them with --map rnn.weight_ih_l0=TENSOR --map rnn.weight_hh_l0=TENSOR ...", b->path,
-                    b->n));
+        TRY(sg_fail(err, SG_EFORMAT,
+                    "%s: none of its %zu tensors is named weight_ih_l0 or weight_ih: no recurrent layer "
+                    "found; name them with --map rnn.weight_ih_l0=TENSOR --map rnn.weight_hh_l0=TENSOR ...",
+                    b->path, b->n));
     if (all->n > SG_MAX_LAYERS)
-        TRY(sg_fail(err, SG_EFORMAT, "%s: %zu recurrent layers, at most %d are read", b->path, all->n, SG_MAX_LAYERS));
+        TRY(sg_fail(err, SG_EFORMAT, "%s: %zu recurrent layers, at most %d are read", b->path, all->n,
+                    SG_MAX_LAYERS));
     unsigned gates = 0;
     for (size_t k = 0; k < all->n; k++) {
         unsigned own;
         TRY(read_shapes(&p->layers[k], &own, b, &all->at[k], err));
         if (k && own != gates)
-            TRY(sg_fail(err, SG_EFORMAT, "%s: %s has %u gates, the layer below has %u: layers of different cells", b->path,
+            TRY(sg_fail(err, SG_EFORMAT,
+                        "%s: %s has %u gates, the layer below has %u: layers of different cells", b->path,
                         all->at[k].W_hh->name, own, gates));
         gates = own;
     }

@@ -32,15 +32,17 @@ static bag_dtype dtype_of(const char *name)
     static const struct {
         const char *name;
         bag_dtype d;
-    } known[] = {{"F32", BAG_F32}, {"F16", BAG_F16}, {"BF16", BAG_BF16}, {"F64", BAG_F64}, {"I64", BAG_I64},
-                 {"I32", BAG_I32}, {"I16", BAG_I16}, {"I8", BAG_I8},     {"U8", BAG_U8},   {"BOOL", BAG_BOOL}};
+    } known[] = {{"F32", BAG_F32}, {"F16", BAG_F16},  {"BF16", BAG_BF16}, {"F64", BAG_F64},
+                 {"I64", BAG_I64}, {"I32", BAG_I32},  {"I16", BAG_I16},   {"I8", BAG_I8},
+                 {"U8", BAG_U8},   {"BOOL", BAG_BOOL}};
     for (size_t i = 0; i < sizeof known / sizeof *known; i++)
         if (!strcmp(known[i].name, name))
             return known[i].d;
     return BAG_OTHER;
 }
 
-/* Python's save_model writes one of several shared tensors and notes the others as "name": "name of the one". */
+/* Python's save_model writes one of several shared tensors and notes the others as "name": "name of the
+ * one". */
 static sg_status add_shared(bag *b, const sg_safetensors *s, sg_error *err)
 {
     sg_status st = SG_OK;

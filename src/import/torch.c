@@ -1,11 +1,11 @@
 /* PyTorch files: what torch.save wrote, read as data.
  *
  * zip (since 1.6): NAME/data.pkl is a pickle, NAME/data/KEY the bytes of storage KEY.
- * legacy: magic number, protocol, machine, the pickle, a pickled list of storage keys, then for each key its number of
- * elements (8 bytes) and its bytes.
- * Tensors are calls of torch._utils._rebuild_tensor_v2(storage, offset, size, stride, ...) in the pickle, storages
- * persistent ids ('storage', type, key, location, elements). Both stay inert objects (pickle.h); this file knows the
- * names that matter and walks dicts, lists and modules (_parameters, _buffers, _modules) in search of them. */
+ * legacy: magic number, protocol, machine, the pickle, a pickled list of storage keys, then for each key its
+ * number of elements (8 bytes) and its bytes. Tensors are calls of torch._utils._rebuild_tensor_v2(storage,
+ * offset, size, stride, ...) in the pickle, storages persistent ids ('storage', type, key, location,
+ * elements). Both stay inert objects (pickle.h); this file knows the names that matter and walks dicts, lists
+ * and modules (_parameters, _buffers, _modules) in search of them. */
 #include "archive.h"
 #include "pickle.h"
 
@@ -83,7 +83,8 @@ static bag_dtype dtype_of_name(const char *name, size_t n)
 }
 
 /* The storage that a persistent id names; *extra is an offset into it (legacy views). */
-static sg_status find_storage(bag *b, uint32_t id, size_t *out, uint64_t *extra, const char *name, sg_error *err)
+static sg_status find_storage(bag *b, uint32_t id, size_t *out, uint64_t *extra, const char *name,
+                              sg_error *err)
 {
     torch *f = b->format;
     const pickle *p = f->values;
@@ -92,9 +93,10 @@ static sg_status find_storage(bag *b, uint32_t id, size_t *out, uint64_t *extra,
     const char *key = pickle_text(p, pickle_item(p, tuple, 2), &key_length);
     const char *type = pickle_global_name(p, pickle_item(p, tuple, 1), &type_length);
     int64_t elements = pickle_int(p, pickle_item(p, tuple, 4));
-    if (pickle_kind_of(p, id) != PICKLE_PERSID || !pickle_text_is(p, pickle_item(p, tuple, 0), "storage") || !key ||
-        !type || elements < 0 || key_length >= 256)
-        return sg_fail(err, SG_EFORMAT, "%s: tensor %s: its storage is not described as PyTorch does", b->path, name);
+    if (pickle_kind_of(p, id) != PICKLE_PERSID || !pickle_text_is(p, pickle_item(p, tuple, 0), "storage") ||
+        !key || !type || elements < 0 || key_length >= 256)
+        return sg_fail(err, SG_EFORMAT, "%s: tensor %s: its storage is not described as PyTorch does",
+                       b->path, name);
     *extra = 0;
     if (pickle_items(p, view) == 3) {
         int64_t offset = pickle_int(p, pickle_item(p, view, 1));
@@ -125,7 +127,8 @@ static sg_status find_storage(bag *b, uint32_t id, size_t *out, uint64_t *extra,
 }
 
 /* A rebuilt tensor: arguments storage, offset, size, stride, requires_grad, hooks [, dtype]. */
-static sg_status add_tensor(bag *b, uint32_t arguments, const char *name, const char *layer_class, sg_error *err)
+static sg_status add_tensor(bag *b, uint32_t arguments, const char *name, const char *layer_class,
+                            sg_error *err)
 {
     sg_status st;
     torch *f = b->format;
@@ -148,8 +151,8 @@ static sg_status add_tensor(bag *b, uint32_t arguments, const char *name, const 
         }
     }
     if (offset < 0 || rank != pickle_items(p, stride) || rank > BAG_MAX_RANK)
-        TRY(sg_fail(err, SG_EFORMAT, "%s: tensor %s: %zu sizes with %zu strides at offset %lld", b->path, name, rank,
-                    pickle_items(p, stride), (long long)offset));
+        TRY(sg_fail(err, SG_EFORMAT, "%s: tensor %s: %zu sizes with %zu strides at offset %lld", b->path,
+                    name, rank, pickle_items(p, stride), (long long)offset));
     for (size_t k = 0; k < rank; k++) {
         int64_t d = pickle_int(p, pickle_item(p, size, k)), s = pickle_int(p, pickle_item(p, stride, k));
         if (d < 0 || s < 0)
@@ -162,8 +165,8 @@ static sg_status add_tensor(bag *b, uint32_t arguments, const char *name, const 
     t->container = f->container;
     if (__builtin_add_overflow((uint64_t)offset, extra, &t->offset) ||
         !bag_view_fits(t, f->storages[storage_index].elements))
-        TRY(sg_fail(err, SG_EFORMAT, "%s: tensor %s reaches beyond its storage of %llu elements", b->path, name,
-                    (unsigned long long)f->storages[storage_index].elements));
+        TRY(sg_fail(err, SG_EFORMAT, "%s: tensor %s reaches beyond its storage of %llu elements", b->path,
+                    name, (unsigned long long)f->storages[storage_index].elements));
     if (layer_class && !(t->layer_class = sg_strdup(layer_class)))
         TRY(sg_fail(err, SG_ENOMEM, "%s: no memory for the list of tensors", b->path));
 done:
@@ -181,8 +184,8 @@ typedef struct {
 static sg_status walk(bag *b, uint32_t id, walk_path *path, unsigned depth, sg_error *err);
 
 /* The name grows by ".key" while the value is walked. */
-static sg_status walk_entry(bag *b, uint32_t key, size_t index, uint32_t value, walk_path *path, unsigned depth,
-                            sg_error *err)
+static sg_status walk_entry(bag *b, uint32_t key, size_t index, uint32_t value, walk_path *path,
+                            unsigned depth, sg_error *err)
 {
     torch *f = b->format;
     size_t n, before = path->length;
@@ -218,8 +221,8 @@ static bool is_tensor_like(const pickle *p, uint32_t id)
             pickle_is_global(p, callee, "torch._utils", "_rebuild_parameter_with_state"));
 }
 
-/* Could this list, dict or string be a vocabulary: words in order, words with ids, ids with words, characters? Its
- * number of words; 0: it is none. */
+/* Could this list, dict or string be a vocabulary: words in order, words with ids, ids with words,
+ * characters? Its number of words; 0: it is none. */
 static size_t vocabulary_size(torch *f, uint32_t id, const char *name)
 {
     const pickle *p = f->values;
@@ -267,7 +270,8 @@ static sg_status walk_dict(bag *b, uint32_t id, walk_path *path, unsigned depth,
     const pickle *p = f->values;
     size_t n = pickle_items(p, id);
     sg_status st = SG_OK;
-    /* A dict that holds tensors itself is one container with all below it. Above that, each entry begins one. */
+    /* A dict that holds tensors itself is one container with all below it. Above that, each entry begins
+     * one. */
     bool holds = false;
     for (size_t i = 1; i < n && !holds; i += 2)
         holds = is_tensor_like(p, pickle_item(p, id, i));
@@ -349,8 +353,10 @@ done:
     return st;
 }
 
-/* A pickled torch.nn.Module: parameters, buffers, then submodules in their order; other attributes may hold words. */
-static sg_status walk_module(bag *b, uint32_t object, uint32_t state, walk_path *path, unsigned depth, sg_error *err)
+/* A pickled torch.nn.Module: parameters, buffers, then submodules in their order; other attributes may hold
+ * words. */
+static sg_status walk_module(bag *b, uint32_t object, uint32_t state, walk_path *path, unsigned depth,
+                             sg_error *err)
 {
     torch *f = b->format;
     const pickle *p = f->values;
@@ -367,7 +373,8 @@ static sg_status walk_module(bag *b, uint32_t object, uint32_t state, walk_path 
         callee = pickle_item(p, pickle_item(p, callee, 0), 1);
     memcpy(outer_class, path->layer_class, sizeof outer_class);
     name = pickle_global_name(p, callee, &n);
-    snprintf(path->layer_class, sizeof path->layer_class, "%.*s", name ? (int)(n < 60 ? n : 60) : 0, name ? name : "");
+    snprintf(path->layer_class, sizeof path->layer_class, "%.*s", name ? (int)(n < 60 ? n : 60) : 0,
+             name ? name : "");
     if (!f->container)
         f->container = ++f->containers;
     TRY(note_settings(b, state, path, err));
@@ -423,7 +430,8 @@ static sg_status walk(bag *b, uint32_t id, walk_path *path, unsigned depth, sg_e
     const pickle *p = f->values;
     sg_status st = SG_OK;
     if (depth > MAX_DEPTH || ++f->visits > MAX_VISITS)
-        return sg_fail(err, SG_EFORMAT, "%s: its values are nested too deep or too often (a pickle bomb?)", b->path);
+        return sg_fail(err, SG_EFORMAT, "%s: its values are nested too deep or too often (a pickle bomb?)",
+                       b->path);
     switch (pickle_kind_of(p, id)) {
     case PICKLE_STRING:
         return note_vocabulary(b, id, path->name, err);
@@ -450,17 +458,20 @@ done:
 
 /* ---- vocabularies inside ---- */
 
-/* Word i of a candidate of V words, or NULL where it does not hold one of each id. index: word node of each id. */
+/* Word i of a candidate of V words, or NULL where it does not hold one of each id. index: word node of each
+ * id. */
 static bool order_words(const pickle *p, const candidate *c, uint32_t *index)
 {
     bool dict = pickle_kind_of(p, c->node) == PICKLE_DICT;
     size_t step = dict ? 2 : 1, n = pickle_items(p, c->node) / step;
     for (size_t i = 0; i < n; i++) {
-        uint32_t key = pickle_item(p, c->node, step * i), value = dict ? pickle_item(p, c->node, 2 * i + 1) : 0;
-        uint32_t word = pickle_kind_of(p, key) == PICKLE_STRING ? key : value, number = word == key ? value : key;
+        uint32_t key = pickle_item(p, c->node, step * i),
+                 value = dict ? pickle_item(p, c->node, 2 * i + 1) : 0;
+        uint32_t word = pickle_kind_of(p, key) == PICKLE_STRING ? key : value,
+                 number = word == key ? value : key;
         int64_t id = dict ? pickle_int(p, number) : (int64_t)i;
-        if (pickle_kind_of(p, word) != PICKLE_STRING || (dict && pickle_kind_of(p, number) != PICKLE_INT) || id < 0 ||
-            (uint64_t)id >= c->n || index[id])
+        if (pickle_kind_of(p, word) != PICKLE_STRING || (dict && pickle_kind_of(p, number) != PICKLE_INT) ||
+            id < 0 || (uint64_t)id >= c->n || index[id])
             return false;
         index[id] = word;
     }
@@ -541,8 +552,10 @@ static sg_status torch_vocabulary(bag *b, size_t V, bag_words *out, char name[BA
                 snprintf(name, BAG_MAX_NAME, "%s", f->vocabularies[i].name);
         } else if (copy_words(f->values, &f->vocabularies[i], &other)) {
             if (!same_words(out, &other))
-                TRY(sg_fail(err, SG_EFORMAT, "%s: both %s and %s could be the vocabulary of %zu words; give it with "
-                            "--vocab", b->path, name, f->vocabularies[i].name, V));
+                TRY(sg_fail(err, SG_EFORMAT,
+                            "%s: both %s and %s could be the vocabulary of %zu words; give it with "
+                            "--vocab",
+                            b->path, name, f->vocabularies[i].name, V));
             bag_words_free(&other);
         }
     }
@@ -591,8 +604,8 @@ static sg_status match_storages(bag *b, sg_error *err)
             TRY(sg_fail(err, SG_EFORMAT, "%s: holds no %s, the storage of a tensor", b->path, name));
         TRY(archive_size(f->zip, (size_t)entry, &size, err));
         if (width && s->elements > size / width)
-            TRY(sg_fail(err, SG_EFORMAT, "%s: %s has %llu bytes, expected %llu elements of %zu", b->path, name,
-                        (unsigned long long)size, (unsigned long long)s->elements, width));
+            TRY(sg_fail(err, SG_EFORMAT, "%s: %s has %llu bytes, expected %llu elements of %zu", b->path,
+                        name, (unsigned long long)size, (unsigned long long)s->elements, width));
         s->at = (uint64_t)entry;
     }
 done:
@@ -606,7 +619,8 @@ static sg_status find_pickle(bag *b, size_t *entry, sg_error *err)
     for (size_t i = 0; i < archive_count(f->zip); i++) {
         const char *name = archive_name(f->zip, i);
         size_t n = name ? strlen(name) : 0;
-        if (n < 8 || n >= BAG_MAX_NAME || strcmp(name + n - 8, "data.pkl") != 0 || (n > 8 && name[n - 9] != '/'))
+        if (n < 8 || n >= BAG_MAX_NAME || strcmp(name + n - 8, "data.pkl") != 0 ||
+            (n > 8 && name[n - 9] != '/'))
             continue;
         if (!(f->prefix = sg_strndup(name, n - 8)))
             return sg_fail(err, SG_ENOMEM, "%s: no memory", b->path);
@@ -635,7 +649,8 @@ sg_status bag_fill_torch_zip(bag *b, sg_error *err)
     if (byteorder >= 0) {
         TRY(archive_read(f->zip, (size_t)byteorder, &order, &size, err));
         if (size != 6 || memcmp(order, "little", 6) != 0)
-            TRY(sg_fail(err, SG_EFORMAT, "%s: was written in big-endian byte order, only little-endian is read", b->path));
+            TRY(sg_fail(err, SG_EFORMAT,
+                        "%s: was written in big-endian byte order, only little-endian is read", b->path));
     }
     TRY(archive_read(f->zip, entry, &f->data, &size, err));
     TRY(pickle_read(&f->values, f->data, size, &used, NULL, b->path, err));
@@ -674,8 +689,8 @@ static void legacy_free(legacy_pickles *l)
 }
 
 /* The five pickles at the start of data; *used is where they end. */
-static sg_status read_pickles(legacy_pickles *l, const unsigned char *data, size_t size, size_t *used, bool *cut_short,
-                              const char *path, sg_error *err)
+static sg_status read_pickles(legacy_pickles *l, const unsigned char *data, size_t size, size_t *used,
+                              bool *cut_short, const char *path, sg_error *err)
 {
     sg_status st;
     pickle **const all[] = {&l->head[0], &l->head[1], &l->head[2], &l->values, &l->keys};
@@ -701,7 +716,8 @@ static sg_status check_head(bag *b, const legacy_pickles *l, sg_error *err)
         return sg_fail(err, SG_EFORMAT, "%s: PyTorch protocol %lld, expected 1001", b->path,
                        (long long)pickle_int(l->head[1], pickle_root(l->head[1])));
     if (endian && !pickle_int(l->head[2], endian))
-        return sg_fail(err, SG_EFORMAT, "%s: was written in big-endian byte order, only little-endian is read", b->path);
+        return sg_fail(err, SG_EFORMAT,
+                       "%s: was written in big-endian byte order, only little-endian is read", b->path);
     return SG_OK;
 }
 
@@ -725,14 +741,17 @@ static sg_status place_storages(bag *b, const pickle *keys, uint64_t at, sg_erro
         while (k < f->n_storages && !pickle_text_is(keys, pickle_item(keys, list, i), f->storages[k].key))
             k++;
         if (k == f->n_storages)
-            TRY(sg_fail(err, SG_EFORMAT, "%s: holds a storage that no tensor uses, its size is not known", b->path));
+            TRY(sg_fail(err, SG_EFORMAT, "%s: holds a storage that no tensor uses, its size is not known",
+                        b->path));
         storage *s = &f->storages[k];
         size_t width = bag_dtype_size(s->dtype);
         if (!width || elements != s->elements || elements > b->file_size / width ||
             elements * width > b->file_size - at)
-            TRY(sg_fail(err, SG_EFORMAT, "%s: storage %s has %llu elements, expected %llu, at byte %llu of %llu "
-                        "(truncated?)", b->path, s->key, (unsigned long long)elements,
-                        (unsigned long long)s->elements, (unsigned long long)at, (unsigned long long)b->file_size));
+            TRY(sg_fail(err, SG_EFORMAT,
+                        "%s: storage %s has %llu elements, expected %llu, at byte %llu of %llu "
+                        "(truncated?)",
+                        b->path, s->key, (unsigned long long)elements, (unsigned long long)s->elements,
+                        (unsigned long long)at, (unsigned long long)b->file_size));
         s->at = at;
         placed[k] = true;
         at += elements * width;

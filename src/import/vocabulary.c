@@ -7,7 +7,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-static sg_status from_words(sg_vocab **out, const bag_words *w, const char *path, const char *name, sg_error *err)
+static sg_status from_words(sg_vocab **out, const bag_words *w, const char *path, const char *name,
+                            sg_error *err)
 {
     sg_status st;
     sg_error why = {0};
@@ -43,20 +44,22 @@ done:
 /* ---- Hugging Face's tokenizer.json: its vocabulary, and its rules for cutting text ---- */
 
 /* The word of an id: from the model's vocabulary, or one of added_tokens. */
-static sg_status place_word(const char **words, size_t V, const char *word, const json_t *id, const char *path,
-                            sg_error *err)
+static sg_status place_word(const char **words, size_t V, const char *word, const json_t *id,
+                            const char *path, sg_error *err)
 {
     json_int_t i = json_integer_value(id);
     if (!word || !json_is_integer(id) || i < 0 || (uint64_t)i >= V)
-        return sg_fail(err, SG_EFORMAT, "%s: '%.100s' has no id from 0 to %zu, as the model's words have", path,
-                       word ? word : "an added token", V - 1);
+        return sg_fail(err, SG_EFORMAT, "%s: '%.100s' has no id from 0 to %zu, as the model's words have",
+                       path, word ? word : "an added token", V - 1);
     if (words[i] && strcmp(words[i], word) != 0)
-        return sg_fail(err, SG_EFORMAT, "%s: both '%.100s' and '%.100s' have id %lld", path, words[i], word, (long long)i);
+        return sg_fail(err, SG_EFORMAT, "%s: both '%.100s' and '%.100s' have id %lld", path, words[i], word,
+                       (long long)i);
     words[i] = word;
     return SG_OK;
 }
 
-static sg_status tokenizer_words(const char **words, size_t V, const json_t *root, const char *path, sg_error *err)
+static sg_status tokenizer_words(const char **words, size_t V, const json_t *root, const char *path,
+                                 sg_error *err)
 {
     sg_status st = SG_OK;
     const json_t *list = json_object_get(json_object_get(root, "model"), "vocab");
@@ -65,14 +68,16 @@ static sg_status tokenizer_words(const char **words, size_t V, const json_t *roo
     json_t *item;
     size_t i;
     if (!json_is_object(list))
-        return sg_fail(err, SG_EFORMAT, "%s: tokenizer: model %.60s without a map of words is not supported", path,
+        return sg_fail(err, SG_EFORMAT, "%s: tokenizer: model %.60s without a map of words is not supported",
+                       path,
                        json_string_value(json_object_get(json_object_get(root, "model"), "type"))
-                           ? json_string_value(json_object_get(json_object_get(root, "model"), "type")) : "");
+                           ? json_string_value(json_object_get(json_object_get(root, "model"), "type"))
+                           : "");
     json_object_foreach((json_t *)(uintptr_t)list, word, item)
         TRY(place_word(words, V, word, item, path, err));
     json_array_foreach(added, i, item)
-        TRY(place_word(words, V, json_string_value(json_object_get(item, "content")), json_object_get(item, "id"), path,
-                       err));
+        TRY(place_word(words, V, json_string_value(json_object_get(item, "content")),
+                       json_object_get(item, "id"), path, err));
 done:
     return st;
 }
@@ -104,7 +109,8 @@ static sg_status read_tokenizer(sg_vocab **out, const char *path, size_t V, sg_e
     sg_vocab *v = NULL;
     *out = NULL;
     TRY(sg_read_file(&text, &size, path, MAX_TOKENIZER, err));
-    if (text[strspn(text, " \t\r\n")] != '{' || !(root = json_loadb(text, size, JSON_REJECT_DUPLICATES, NULL)) ||
+    if (text[strspn(text, " \t\r\n")] != '{' ||
+        !(root = json_loadb(text, size, JSON_REJECT_DUPLICATES, NULL)) ||
         !json_is_object(json_object_get(root, "model")))
         goto done;
     if (!(words = sg_calloc(V, sizeof *words)))
@@ -165,8 +171,8 @@ sg_status vocabulary_find(sg_vocab **out, plan *p, bag *b, const sg_import_confi
     p->shape.unit = cfg->unit == SG_AUTO ? SG_UNIT_WORD : (sg_unit)cfg->unit;
     if (!V) {
         if (cfg->vocab)
-            return sg_fail(err, SG_EINVAL, "%s: has no embedding that reads words, so --vocab %s has no use", b->path,
-                           cfg->vocab);
+            return sg_fail(err, SG_EINVAL, "%s: has no embedding that reads words, so --vocab %s has no use",
+                           b->path, cfg->vocab);
         return SG_OK;
     }
     if (cfg->vocab) {
@@ -184,8 +190,10 @@ sg_status vocabulary_find(sg_vocab **out, plan *p, bag *b, const sg_import_confi
         else if (cfg->numbered_vocabulary)
             TRY(numbered(&v, V, b->path, err));
         else
-            TRY(sg_fail(err, SG_EFORMAT, "%s: holds no vocabulary for its %zu words (%s): give one with --vocab FILE, one "
-                        "token a line in id order, or JSON", b->path, V, p->encoder.tensor->name));
+            TRY(sg_fail(err, SG_EFORMAT,
+                        "%s: holds no vocabulary for its %zu words (%s): give one with --vocab FILE, one "
+                        "token a line in id order, or JSON",
+                        b->path, V, p->encoder.tensor->name));
     }
     if (cfg->unit == SG_AUTO && !sg_vocab_tokenizer(v) && all_characters(v))
         p->shape.unit = SG_UNIT_CHAR;

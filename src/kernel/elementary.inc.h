@@ -1,11 +1,13 @@
-/* elementary.inc.h - exp, the logistic function and tanh of one float, written so that loops over them vectorise. */
+/* elementary.inc.h - exp, the logistic function and tanh of one float, written so that loops over them
+ * vectorise. */
 #ifndef SG_ELEMENTARY_INC_H
 #define SG_ELEMENTARY_INC_H
 
 #include <stdint.h>
 #include <string.h>
 
-/* exp by Cody-Waite reduction and a polynomial of degree 6 on [-ln2/2, ln2/2]; saturates outside [-87.3, 88.3]. */
+/* exp by Cody-Waite reduction and a polynomial of degree 6 on [-ln2/2, ln2/2]; saturates outside [-87.3,
+ * 88.3]. */
 static inline float exp_one(float x)
 {
     x = x > 88.3762626f ? 88.3762626f : x;

@@ -1,5 +1,6 @@
-/* float_env.h - denormals are flushed to zero between begin and end, in the calling thread only. No parallel region may
- * begin between them: the threads that OpenMP makes for it would inherit the setting and keep it. */
+/* float_env.h - denormals are flushed to zero between begin and end, in the calling thread only. No parallel
+ * region may begin between them: the threads that OpenMP makes for it would inherit the setting and keep
+ * it. */
 #ifndef SG_FLOAT_ENV_H
 #define SG_FLOAT_ENV_H
 

@@ -5,8 +5,8 @@
 #include <math.h>
 #include <string.h>
 
-/* A tile is ROWS x 2 vectors: as many accumulators as the register file holds beside two vectors of the strip and one
- * broadcast factor. */
+/* A tile is ROWS x 2 vectors: as many accumulators as the register file holds beside two vectors of the strip
+ * and one broadcast factor. */
 #if defined(__AVX512F__)
 enum { LANES = 16, ROWS = 14 };
 #elif defined(__AVX2__)
@@ -52,8 +52,8 @@ enum { PREFETCH_EVERY = 4, /* k between two lines of what comes next */
        PREFETCH_NEAR = 32  /* k that the tile's own lines are asked for in advance */ };
 
 /* acc (W x 2 vectors) += tile[K][W]^T strip[K][PASS of SG_STRIP]. W is a constant where this is inlined. */
-INLINE void product(size_t W, size_t K, const float *restrict a, const float *restrict b, vec (*restrict acc)[2],
-                    ahead *next)
+INLINE void product(size_t W, size_t K, const float *restrict a, const float *restrict b,
+                    vec (*restrict acc)[2], ahead *next)
 {
     const float *at = next->at, *end = next->end;
     size_t k = 0;
@@ -104,7 +104,8 @@ INLINE void add_rows(size_t r, vec (*restrict acc)[2], float *restrict sum)
     }
 }
 
-INLINE void pair_tile(size_t r, const sg_step_matrix *m, size_t row0, const sg_strip_job *job, size_t col, ahead *next)
+INLINE void pair_tile(size_t r, const sg_step_matrix *m, size_t row0, const sg_strip_job *job, size_t col,
+                      ahead *next)
 {
     size_t W = 2 * r, at = row0 * SG_STRIP + col;
     const float *a = m->packed + row0 * 2 * (m->K1 + m->K2), *f = m->diagonal + row0, *q = f + m->H;
@@ -167,20 +168,21 @@ INLINE void single_tile(size_t r, const sg_step_matrix *m, size_t row0, const sg
 }
 
 /* One function per number of rows, so that the tile's loops unroll into registers. */
-#define TILE(kind, r)                                                                                                 \
-    static void kind##_##r(const sg_step_matrix *m, size_t row0, const sg_strip_job *job, ahead *next)                \
-    {                                                                                                                 \
-        for (size_t col = 0; col < SG_STRIP; col += PASS)                                                             \
-            kind##_tile(r, m, row0, job, col, next);                                                                  \
+#define TILE(kind, r)                                                                                        \
+    static void kind##_##r(const sg_step_matrix *m, size_t row0, const sg_strip_job *job, ahead *next)       \
+    {                                                                                                        \
+        for (size_t col = 0; col < SG_STRIP; col += PASS)                                                    \
+            kind##_tile(r, m, row0, job, col, next);                                                         \
     }
 TILE(pair, 1) TILE(pair, 2) TILE(pair, 3)
 TILE(single, 1) TILE(single, 2) TILE(single, 3) TILE(single, 4) TILE(single, 5) TILE(single, 6)
 typedef void tile_function(const sg_step_matrix *m, size_t row0, const sg_strip_job *job, ahead *next);
 #if defined(__AVX512F__) || defined(__aarch64__)
-TILE(pair, 4) TILE(pair, 5) TILE(pair, 6) TILE(pair, 7)
-TILE(single, 7) TILE(single, 8) TILE(single, 9) TILE(single, 10) TILE(single, 11) TILE(single, 12) TILE(single, 13)
-TILE(single, 14)
-static tile_function *const pair_tiles[] = {0, pair_1, pair_2, pair_3, pair_4, pair_5, pair_6, pair_7};
+TILE(pair, 4)
+TILE(pair, 5) TILE(pair, 6) TILE(pair, 7) TILE(single, 7) TILE(single, 8) TILE(single, 9) TILE(single, 10)
+    TILE(single, 11) TILE(single, 12) TILE(single, 13)
+        TILE(single, 14) static tile_function *const pair_tiles[] = {0,      pair_1, pair_2, pair_3,
+                                                                     pair_4, pair_5, pair_6, pair_7};
 static tile_function *const single_tiles[] = {0,         single_1,  single_2, single_3, single_4, single_5,
                                               single_6,  single_7,  single_8, single_9, single_10, single_11,
                                               single_12, single_13, single_14};
@@ -189,11 +191,12 @@ static tile_function *const pair_tiles[] = {0, pair_1, pair_2, pair_3};
 static tile_function *const single_tiles[] = {0, single_1, single_2, single_3, single_4, single_5, single_6};
 #endif
 
-/* Tiles in runs that fit the second-level cache beside the strips: a run is read from memory once, for all jobs, and
- * the next one is asked for meanwhile, a part of it with each job. */
+/* Tiles in runs that fit the second-level cache beside the strips: a run is read from memory once, for all
+ * jobs, and the next one is asked for meanwhile, a part of it with each job. */
 enum { RUN_FLOATS = 32 * 1024 };
 
-static void step(tile_function *const *tiles, size_t P, const sg_step_matrix *m, size_t n, const sg_strip_job *jobs)
+static void step(tile_function *const *tiles, size_t P, const sg_step_matrix *m, size_t n,
+                 const sg_strip_job *jobs)
 {
     size_t count = sg_tile_count(m->H, P, ROWS), K = m->K1 + m->K2;
     size_t run = RUN_FLOATS / (ROWS * K) ? RUN_FLOATS / (ROWS * K) : 1;
@@ -226,7 +229,8 @@ static void step_single(const sg_step_matrix *m, size_t n, const sg_strip_job *j
     step(single_tiles, 1, m, n, jobs);
 }
 
-/* Row k of the sum of planes: V vectors cover W and run over into row k + 1, where planes are multiplied by 0. */
+/* Row k of the sum of planes: V vectors cover W and run over into row k + 1, where planes are multiplied by
+ * 0. */
 INLINE void fold_row(size_t V, size_t k, size_t n_planes, const float *const *planes, const size_t *widths,
                      const vec (*c)[16 / LANES], float *out)
 {
@@ -241,8 +245,8 @@ INLINE void fold_row(size_t V, size_t k, size_t n_planes, const float *const *pl
     }
 }
 
-INLINE void fold_rows(size_t V, size_t K, size_t W, size_t n_planes, const float *const *planes, const size_t *widths,
-                      const float *coef, float *out)
+INLINE void fold_rows(size_t V, size_t K, size_t W, size_t n_planes, const float *const *planes,
+                      const size_t *widths, const float *coef, float *out)
 {
     vec c[3][16 / LANES];
     memcpy(c, coef, n_planes * 16 * sizeof *coef);
@@ -272,7 +276,8 @@ static void fold(size_t K, size_t W, size_t n_planes, const float *const *planes
 }
 
 /* R (r rows, v vectors) += p (H; r of SG_STRIP)^T q (H; v vectors of SG_STRIP) */
-INLINE void moment_tile(size_t r, size_t v, size_t H, const float *restrict p, const float *restrict q, float *R)
+INLINE void moment_tile(size_t r, size_t v, size_t H, const float *restrict p, const float *restrict q,
+                        float *R)
 {
     vec acc[16][2];
     UNROLL for (size_t i = 0; i < r; i++) acc[i][0] = acc[i][1] = (vec){0};

@@ -1,12 +1,13 @@
 /* gradient_kernel.h - the inner loops of the gradient engine: one step of strips of columns.
  *
- * A strip is SG_STRIP columns of a matrix, rows contiguous: strip[k * SG_STRIP + j]. U, C and sums live in strips for
- * good, so a strip is the packed right-hand side of the product already and fits the first-level cache.
+ * A strip is SG_STRIP columns of a matrix, rows contiguous: strip[k * SG_STRIP + j]. U, C and sums live in
+ * strips for good, so a strip is the packed right-hand side of the product already and fits the first-level
+ * cache.
  *
- * A packed step matrix: its rows (P H of them, K = K1 + K2 columns) are cut into tiles of at most rows/P rows of the
- * state, as equal as can be; tile of r state rows from row0: [k][P r] floats at packed + row0 P K, for each k the r rows
- * of the first product, then (P = 2) the same r rows of the second. One tile of accumulators stays in registers for all
- * k; the update and the sums are done on it before it is stored. */
+ * A packed step matrix: its rows (P H of them, K = K1 + K2 columns) are cut into tiles of at most rows/P rows
+ * of the state, as equal as can be; tile of r state rows from row0: [k][P r] floats at packed + row0 P K, for
+ * each k the r rows of the first product, then (P = 2) the same r rows of the second. One tile of
+ * accumulators stays in registers for all k; the update and the sums are done on it before it is stored. */
 #ifndef SG_GRADIENT_KERNEL_H
 #define SG_GRADIENT_KERNEL_H
 
@@ -19,11 +20,13 @@ typedef struct {
     const float *packed;
     const float *diagonal; /* (P,H) */
     size_t H, K1, K2;      /* K1 = H: from the layer's own U; K2: from the layer below, 0 in the first */
-    const float *ahead;    /* the packed matrix that will be asked for next, and its size: brought near meanwhile */
+    /* the packed matrix that will be asked for next, and its size: brought near meanwhile */
+    const float *ahead;
     size_t ahead_floats;   /* 0: not known */
 } sg_step_matrix;
 
-/* One strip to step, of up to a group's worth side by side. U (H), X (K2) are read, C is updated in place, next gets the new U; next overlaps nothing. */
+/* One strip to step, of up to a group's worth side by side. U (H), X (K2) are read, C is updated in place,
+ * next gets the new U; next overlaps nothing. */
 typedef struct {
     const float *U, *X;
     float *C, *next;
@@ -37,11 +40,13 @@ typedef struct {
     void (*step_pair)(const sg_step_matrix *m, size_t n, const sg_strip_job *jobs);
     /* others: next <- d0 U + A U + Ax X; C and sum_C are not touched */
     void (*step_single)(const sg_step_matrix *m, size_t n, const sg_strip_job *jobs);
-    /* out[k W + j] = sum_p coef[16 p + j] plane_p[k width_p + j], j < W <= 16, k < K; coef is 0 from width_p on. Planes
-     * may be read SG_PACK_SLACK floats beyond the end; out is written in its K W floats only. coef: 64-byte aligned. */
+    /* out[k W + j] = sum_p coef[16 p + j] plane_p[k width_p + j], j < W <= 16, k < K; coef is 0 from width_p
+     * on. Planes may be read SG_PACK_SLACK floats beyond the end; out is written in its K W floats only.
+     * coef: 64-byte aligned. */
     void (*fold)(size_t K, size_t W, size_t n_planes, const float *const *planes, const size_t *widths,
                  const float *coef, float *out);
-    /* R (32,32) += P^T Q for strips P, Q of H rows; where P is Q itself, entries below the diagonal may be left out */
+    /* R (32,32) += P^T Q for strips P, Q of H rows; where P is Q itself, entries below the diagonal may be
+     * left out */
     void (*moment)(size_t H, const float *P, const float *Q, float *R);
     /* y (n) += x, x <- 0; false if some x is not finite. */
     bool (*flush)(size_t n, float *x, double *y);
@@ -49,7 +54,8 @@ typedef struct {
     double (*peak)(size_t loops, float *sink);
 } sg_gradient_kernels;
 
-/* State rows of tile i and the first of them; returns the number of tiles. H rows, P products, at most `rows` rows. */
+/* State rows of tile i and the first of them; returns the number of tiles. H rows, P products, at most `rows`
+ * rows. */
 static inline size_t sg_tile_count(size_t H, size_t P, size_t rows)
 {
     size_t r = rows / P;

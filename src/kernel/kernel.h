@@ -10,7 +10,8 @@
 typedef struct {
     const char *name;   /* "avx512", "avx2", "plain" */
     size_t lanes;       /* floats in a vector */
-    /* y_i = tanh(x_i), 1/(1+exp(-x_i)), exp(x_i); relative error below 2e-7 of float64; x and y may be the same. */
+    /* y_i = tanh(x_i), 1/(1+exp(-x_i)), exp(x_i); relative error below 2e-7 of float64; x and y may be the
+     * same. */
     void (*tanh)(size_t n, const float *x, float *y);
     void (*sigmoid)(size_t n, const float *x, float *y);
     void (*exp)(size_t n, const float *x, float *y);
@@ -18,8 +19,8 @@ typedef struct {
     const sg_product_kernels *product;
 } sg_kernels;
 
-/* The best table for this machine; STATEGRAD_ISA=plain|avx2|avx512 in the environment asks for a lesser one (an ISA
- * the machine lacks is ignored). */
+/* The best table for this machine; STATEGRAD_ISA=plain|avx2|avx512 in the environment asks for a lesser one
+ * (an ISA the machine lacks is ignored). */
 const sg_kernels *sg_kernels_best(void);
 /* By name, NULL if this build or this machine lacks it: for tests and the bench. */
 const sg_kernels *sg_kernels_named(const char *name);

@@ -6,7 +6,8 @@
 #include <math.h>
 #include <string.h>
 
-/* A tile of C is at most ROWS x 2 vectors: accumulators beside two vectors of B and one broadcast factor of A. */
+/* A tile of C is at most ROWS x 2 vectors: accumulators beside two vectors of B and one broadcast factor of
+ * A. */
 #if defined(__AVX512F__)
 enum { LANES = 16, ROWS = 12 };
 #elif defined(__AVX2__)
@@ -16,8 +17,8 @@ enum { LANES = 4, ROWS = 12 };
 #else
 enum { LANES = 4, ROWS = 6 };
 #endif
-/* DEPTH rows of B go into one sum in registers; B is asked for AHEAD rows before it is used: recurrent weights beyond
- * the second-level cache come twice as fast. */
+/* DEPTH rows of B go into one sum in registers; B is asked for AHEAD rows before it is used: recurrent
+ * weights beyond the second-level cache come twice as fast. */
 enum { PASS = 2 * LANES, DEPTH = 704, AHEAD = 80 };
 
 typedef float vec __attribute__((vector_size(LANES * 4), may_alias));
@@ -29,8 +30,8 @@ typedef float loose __attribute__((vector_size(LANES * 4), aligned(4), may_alias
 /* Rows of A are addressed from every third one, so that few registers hold addresses. */
 enum { GROUP = 3, BASES = (ROWS + GROUP - 1) / GROUP };
 
-INLINE void tile(size_t R, bool along_rows, bool wide, size_t cols, size_t k, const float *restrict A, size_t stride,
-                 const float *restrict B, float *restrict C, size_t ldc, bool add)
+INLINE void tile(size_t R, bool along_rows, bool wide, size_t cols, size_t k, const float *restrict A,
+                 size_t stride, const float *restrict B, float *restrict C, size_t ldc, bool add)
 {
     vec acc[ROWS][2];
     const float *base[BASES];
@@ -74,22 +75,22 @@ INLINE void tile(size_t R, bool along_rows, bool wide, size_t cols, size_t k, co
 }
 
 /* One function per number of rows, so that the tile's loops unroll into registers. */
-#define TILE(r)                                                                                                       \
-    static void tile_rows_##r(size_t cols, size_t k, const float *A, size_t stride, const float *B, float *C,         \
-                              size_t ldc, bool add)                                                                   \
-    {                                                                                                                 \
-        if (cols > LANES)                                                                                             \
-            tile(r, true, true, cols, k, A, stride, B, C, ldc, add);                                                  \
-        else                                                                                                          \
-            tile(r, true, false, cols, k, A, stride, B, C, ldc, add);                                                 \
-    }                                                                                                                 \
-    static void tile_columns_##r(size_t cols, size_t k, const float *A, size_t stride, const float *B, float *C,      \
-                                 size_t ldc, bool add)                                                                \
-    {                                                                                                                 \
-        if (cols > LANES)                                                                                             \
-            tile(r, false, true, cols, k, A, stride, B, C, ldc, add);                                                 \
-        else                                                                                                          \
-            tile(r, false, false, cols, k, A, stride, B, C, ldc, add);                                                \
+#define TILE(r)                                                                                              \
+    static void tile_rows_##r(size_t cols, size_t k, const float *A, size_t stride, const float *B,          \
+                              float *C, size_t ldc, bool add)                                                \
+    {                                                                                                        \
+        if (cols > LANES)                                                                                    \
+            tile(r, true, true, cols, k, A, stride, B, C, ldc, add);                                         \
+        else                                                                                                 \
+            tile(r, true, false, cols, k, A, stride, B, C, ldc, add);                                        \
+    }                                                                                                        \
+    static void tile_columns_##r(size_t cols, size_t k, const float *A, size_t stride, const float *B,       \
+                                 float *C, size_t ldc, bool add)                                             \
+    {                                                                                                        \
+        if (cols > LANES)                                                                                    \
+            tile(r, false, true, cols, k, A, stride, B, C, ldc, add);                                        \
+        else                                                                                                 \
+            tile(r, false, false, cols, k, A, stride, B, C, ldc, add);                                       \
     }
 TILE(1)
 TILE(2)
@@ -110,9 +111,10 @@ TILE(12)
 #define ALL(kind) SIX(kind)
 #endif
 
-typedef void tile_function(size_t cols, size_t k, const float *A, size_t stride, const float *B, float *C, size_t ldc,
-                           bool add);
-static tile_function *const row_tiles[ROWS] = {ALL(tile_rows)}, *const column_tiles[ROWS] = {ALL(tile_columns)};
+typedef void tile_function(size_t cols, size_t k, const float *A, size_t stride, const float *B, float *C,
+                           size_t ldc, bool add);
+static tile_function *const row_tiles[ROWS] = {ALL(tile_rows)}, *const column_tiles[ROWS] = {
+                                                                    ALL(tile_columns)};
 
 /* The i-th of `parts` pieces of n, as equal as can be, where the pieces before took `done`. */
 INLINE size_t share(size_t n, size_t done, size_t parts, size_t i)
@@ -137,8 +139,8 @@ static void multiply_rows(size_t m, size_t n, size_t k, const float *A, size_t r
     }
 }
 
-/* A given by columns: a few blocks of its rows at a time are copied side by side, else each element of a block would
- * be on a page of its own. */
+/* A given by columns: a few blocks of its rows at a time are copied side by side, else each element of a
+ * block would be on a page of its own. */
 static void multiply_columns(size_t m, size_t n, size_t k, const float *A, size_t column, const float *packed,
                              size_t rows_packed, float *C, size_t ldc, bool add)
 {
@@ -166,16 +168,16 @@ static void multiply_columns(size_t m, size_t n, size_t k, const float *A, size_
             for (size_t j = 0; j < n; j += PASS) {
                 const float *B = packed + j / SG_PANEL * SG_PANEL * rows_packed + j % SG_PANEL + p * SG_PANEL;
                 for (size_t b = 0; b < count; b++)
-                    column_tiles[r[b] - 1](n - j, depth, copy + b * ROWS * SHORT, r[b], B, C + at[b] * ldc + j, ldc,
-                                           add || d);
+                    column_tiles[r[b] - 1](n - j, depth, copy + b * ROWS * SHORT, r[b], B,
+                                           C + at[b] * ldc + j, ldc, add || d);
             }
         }
         done = at[count];
     }
 }
 
-static void multiply(size_t m, size_t n, size_t k, const float *A, size_t row, size_t column, const float *packed,
-                     size_t rows_packed, float *C, size_t ldc, bool add)
+static void multiply(size_t m, size_t n, size_t k, const float *A, size_t row, size_t column,
+                     const float *packed, size_t rows_packed, float *C, size_t ldc, bool add)
 {
     if (column == 1)
         multiply_rows(m, n, k, A, row, packed, rows_packed, C, ldc, add);
@@ -245,8 +247,8 @@ static void scale_add(size_t n, float a, float *restrict x, float *restrict y)
 /* ---- cells: the elementwise part of a step, for n units of one sequence (cell.h has the tapes) ---- */
 
 static void lstm_forward(size_t n, float *restrict i, float *restrict f, float *restrict g, float *restrict o,
-                         float *restrict q, float *restrict old, const float *restrict c_prev, float *restrict c,
-                         float *restrict h)
+                         float *restrict q, float *restrict old, const float *restrict c_prev,
+                         float *restrict c, float *restrict h)
 {
     for (size_t j = 0; j < n; j++) {
         i[j] = sigmoid_one(i[j]);
@@ -260,9 +262,9 @@ static void lstm_forward(size_t n, float *restrict i, float *restrict f, float *
     }
 }
 
-static void lstm_backward(size_t n, float *restrict i, float *restrict f, float *restrict g, float *restrict o,
-                          const float *restrict q, const float *restrict old, const float *restrict dh,
-                          float *restrict dc)
+static void lstm_backward(size_t n, float *restrict i, float *restrict f, float *restrict g,
+                          float *restrict o, const float *restrict q, const float *restrict old,
+                          const float *restrict dh, float *restrict dc)
 {
     for (size_t j = 0; j < n; j++) {
         float e = dc[j] + dh[j] * o[j] * (1 - q[j] * q[j]);
@@ -273,8 +275,9 @@ static void lstm_backward(size_t n, float *restrict i, float *restrict f, float 
     }
 }
 
-static void gru_forward(size_t n, float *restrict r, float *restrict z, float *restrict cand, const float *restrict u,
-                        float *restrict old, const float *restrict h_prev, float *restrict h)
+static void gru_forward(size_t n, float *restrict r, float *restrict z, float *restrict cand,
+                        const float *restrict u, float *restrict old, const float *restrict h_prev,
+                        float *restrict h)
 {
     for (size_t j = 0; j < n; j++) {
         r[j] = sigmoid_one(r[j]);
@@ -285,8 +288,9 @@ static void gru_forward(size_t n, float *restrict r, float *restrict z, float *r
     }
 }
 
-static void gru_backward(size_t n, float *restrict r, float *restrict z, float *restrict cand, float *restrict u,
-                         const float *restrict old, const float *restrict dh, float *restrict dh_prev)
+static void gru_backward(size_t n, float *restrict r, float *restrict z, float *restrict cand,
+                         float *restrict u, const float *restrict old, const float *restrict dh,
+                         float *restrict dh_prev)
 {
     for (size_t j = 0; j < n; j++) {
         float da_n = dh[j] * (1 - z[j]) * (1 - cand[j] * cand[j]);

@@ -1,5 +1,6 @@
-/* Determinism: one BLAS thread gives the same bytes whatever the caller's number of threads; OpenBLAS with several
- * may split the k dimension. Whoever needs both speed and equal bytes splits work himself and calls with 1 thread. */
+/* Determinism: one BLAS thread gives the same bytes whatever the caller's number of threads; OpenBLAS with
+ * several may split the k dimension. Whoever needs both speed and equal bytes splits work himself and calls
+ * with 1 thread. */
 #include "linalg.h"
 
 #include "../base/base_internal.h"
@@ -30,8 +31,8 @@ void la_sgemm(la_trans ta, la_trans tb, size_t m, size_t n, size_t k, float alph
                 narrow(lda), B, narrow(ldb), beta, C, narrow(ldc));
 }
 
-void la_dgemm(la_trans ta, la_trans tb, size_t m, size_t n, size_t k, double alpha, const double *A, size_t lda,
-              const double *B, size_t ldb, double beta, double *C, size_t ldc)
+void la_dgemm(la_trans ta, la_trans tb, size_t m, size_t n, size_t k, double alpha, const double *A,
+              size_t lda, const double *B, size_t ldb, double beta, double *C, size_t ldc)
 {
     if (!m || !n)
         return;
@@ -86,8 +87,8 @@ sg_status la_svd(size_t m, size_t n, double *A, double *S, double *P, double *Vt
     size_t r = m < n ? m : n;
     if (st != SG_OK || !r)
         return st;
-    lapack_int info = LAPACKE_dgesdd(LAPACK_ROW_MAJOR, P ? 'S' : 'N', narrow(m), narrow(n), A, narrow(n), S, P,
-                                     narrow(P ? r : 1), Vt, narrow(n));
+    lapack_int info = LAPACKE_dgesdd(LAPACK_ROW_MAJOR, P ? 'S' : 'N', narrow(m), narrow(n), A, narrow(n), S,
+                                     P, narrow(P ? r : 1), Vt, narrow(n));
     st = lapack_status(info, "SVD", err);
     if (st == SG_OK && P)
         fix_signs(m, n, r, P, Vt);
@@ -111,7 +112,8 @@ sg_status la_cholesky(size_t n, double *A, sg_error *err)
         return st;
     lapack_int info = LAPACKE_dpotrf(LAPACK_ROW_MAJOR, 'L', narrow(n), A, narrow(n));
     if (info > 0)
-        return sg_fail(err, SG_ENOCONV, "Cholesky: the matrix is not positive definite (pivot %d)", (int)info);
+        return sg_fail(err, SG_ENOCONV, "Cholesky: the matrix is not positive definite (pivot %d)",
+                       (int)info);
     st = lapack_status(info, "Cholesky", err);
     for (size_t i = 0; i < n; i++)
         for (size_t j = i + 1; j < n; j++)
@@ -122,8 +124,8 @@ sg_status la_cholesky(size_t n, double *A, sg_error *err)
 void la_solve_lower(size_t n, size_t m, const double *L, la_trans t, double *B)
 {
     if (n && m)
-        cblas_dtrsm(CblasRowMajor, CblasLeft, CblasLower, cblas_trans(t), CblasNonUnit, narrow(n), narrow(m), 1.0, L,
-                    narrow(n), B, narrow(m));
+        cblas_dtrsm(CblasRowMajor, CblasLeft, CblasLower, cblas_trans(t), CblasNonUnit, narrow(n), narrow(m),
+                    1.0, L, narrow(n), B, narrow(m));
 }
 
 sg_status la_lstsq(size_t m, size_t n, double *A, double *b, sg_error *err)

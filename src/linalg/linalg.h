@@ -1,8 +1,9 @@
 /* linalg.h - the only door to BLAS and LAPACK.
  *
- * Matrices are row-major with an explicit leading dimension (elements between row starts). `s` calls are float32, `d`
- * calls float64. Empty sizes return at once. beta = 0 overwrites: a NaN in old memory does not survive. Sizes beyond
- * an int are a caller's bug in the gemm calls (asserted) and SG_EINVAL in the others. */
+ * Matrices are row-major with an explicit leading dimension (elements between row starts). `s` calls are
+ * float32, `d` calls float64. Empty sizes return at once. beta = 0 overwrites: a NaN in old memory does not
+ * survive. Sizes beyond an int are a caller's bug in the gemm calls (asserted) and SG_EINVAL in the
+ * others. */
 #ifndef SG_LINALG_H
 #define SG_LINALG_H
 
@@ -13,19 +14,20 @@ typedef enum { LA_N, LA_T } la_trans;
 /* C (m,n) = alpha op(A) op(B) + beta C, op(A) is (m,k), op(B) is (k,n). */
 void la_sgemm(la_trans ta, la_trans tb, size_t m, size_t n, size_t k, float alpha, const float *A, size_t lda,
               const float *B, size_t ldb, float beta, float *C, size_t ldc);
-void la_dgemm(la_trans ta, la_trans tb, size_t m, size_t n, size_t k, double alpha, const double *A, size_t lda,
-              const double *B, size_t ldb, double beta, double *C, size_t ldc);
+void la_dgemm(la_trans ta, la_trans tb, size_t m, size_t n, size_t k, double alpha, const double *A,
+              size_t lda, const double *B, size_t ldb, double beta, double *C, size_t ldc);
 
 /* The number of threads BLAS itself may use from now on. Parallel regions of ours set 1: see the notes on
  * determinism in linalg.c. Returns the number before. */
 int la_set_threads(int n);
 
-/* A (m,n) = P diag(S) V^T, r = min(m,n): S (r) descending, P (m,r) and Vt (r,n) with orthonormal columns / rows;
- * signs are fixed so that the largest entry of each right vector is positive. P and Vt may both be NULL. A is
- * destroyed. */
+/* A (m,n) = P diag(S) V^T, r = min(m,n): S (r) descending, P (m,r) and Vt (r,n) with orthonormal columns /
+ * rows; signs are fixed so that the largest entry of each right vector is positive. P and Vt may both be
+ * NULL. A is destroyed. */
 sg_status la_svd(size_t m, size_t n, double *A, double *S, double *P, double *Vt, sg_error *err);
 
-/* Symmetric A (n,n): eigenvalues ascending in w; eigenvectors in the rows of A if vectors, else A is destroyed. */
+/* Symmetric A (n,n): eigenvalues ascending in w; eigenvectors in the rows of A if vectors, else A is
+ * destroyed. */
 sg_status la_eigh(size_t n, double *A, double *w, bool vectors, sg_error *err);
 
 /* A = L L^T in place: lower triangle L, strict upper triangle zeroed. SG_ENOCONV: not positive definite. */

@@ -54,16 +54,17 @@ static sg_status workspace_init(workspace *w, const sg_model *m, int threads, sg
         st = sg_softmax_new(&w->softmax, s->vocabulary, H, CHUNK, false, threads, err);
     if (st != SG_OK)
         return st;
-    if (!(w->steps = sg_calloc(CHUNK + 1, sizeof *w->steps)) || !(w->ids = sg_calloc(CHUNK + 1, sizeof *w->ids)) ||
-        !(w->first = sg_calloc(CHUNK, sizeof *w->first)) || !(w->top = sg_calloc(CHUNK, H * sizeof *w->top)) ||
-        !(w->loss = sg_calloc(CHUNK, sizeof *w->loss)))
+    if (!(w->steps = sg_calloc(CHUNK + 1, sizeof *w->steps)) ||
+        !(w->ids = sg_calloc(CHUNK + 1, sizeof *w->ids)) ||
+        !(w->first = sg_calloc(CHUNK, sizeof *w->first)) ||
+        !(w->top = sg_calloc(CHUNK, H * sizeof *w->top)) || !(w->loss = sg_calloc(CHUNK, sizeof *w->loss)))
         return sg_fail(err, SG_ENOMEM, "perplexity: no memory");
     return SG_OK;
 }
 
 /* n inputs from start; adds the losses of their n next tokens. */
-static sg_status chunk(workspace *w, const sg_model *m, const sg_stream *s, uint64_t start, size_t n, bool reset,
-                       double *sum, sg_error *err)
+static sg_status chunk(workspace *w, const sg_model *m, const sg_stream *s, uint64_t start, size_t n,
+                       bool reset, double *sum, sg_error *err)
 {
     const sg_model_shape *shape = sg_model_get_shape(m);
     sg_parameters p = sg_model_parameters(m, sg_model_block(m));
@@ -99,8 +100,8 @@ sg_status sg_lm_can_eval(const sg_model *m, sg_error *err)
     const char *why = sg_model_meta(m, "no_decoder");
     if (sg_model_get_shape(m)->has_decoder)
         return SG_OK;
-    return sg_fail(err, SG_EINVAL, "perplexity: the model has no decoder, it predicts nothing%s%s", why ? ": " : "",
-                   why ? why : "");
+    return sg_fail(err, SG_EINVAL, "perplexity: the model has no decoder, it predicts nothing%s%s",
+                   why ? ": " : "", why ? why : "");
 }
 
 sg_status sg_lm_eval(sg_eval *out, const sg_model *m, const sg_stream *s, bool reset, int threads,
@@ -113,7 +114,8 @@ sg_status sg_lm_eval(sg_eval *out, const sg_model *m, const sg_stream *s, bool r
     int blas = la_set_threads(1);
     TRY(sg_lm_can_eval(m, err));
     if (length < 2)
-        TRY(sg_fail(err, SG_EINVAL, "perplexity: %llu token, expected at least 2", (unsigned long long)length));
+        TRY(sg_fail(err, SG_EINVAL, "perplexity: %llu token, expected at least 2",
+                    (unsigned long long)length));
     TRY(workspace_init(&w, m, threads > 0 ? threads : omp_get_max_threads(), err));
     for (uint64_t at = 0; at + 1 < length;) {
         size_t n = length - 1 - at < CHUNK ? (size_t)(length - 1 - at) : CHUNK;

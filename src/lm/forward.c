@@ -48,9 +48,9 @@ static double total(const float *x, size_t n)
     return sum;
 }
 
-/* The largest input of layer k with which each row of weights times inputs and states stays a finite float. A sum that
- * overflowed on the way would saturate a gate on the side of its first term, unseen. Rectified states have no bound of
- * their own: there it is the states that are checked. */
+/* The largest input of layer k with which each row of weights times inputs and states stays a finite float. A
+ * sum that overflowed on the way would saturate a gate on the side of its first term, unseen. Rectified
+ * states have no bound of their own: there it is the states that are checked. */
 static double room_for_inputs(const sg_forward *f, size_t k)
 {
     const sg_layer_parameters *p = &f->p.layer[k];
@@ -72,11 +72,14 @@ static sg_status check_range(sg_forward *f, sg_error *err)
     f->room = room_for_inputs(f, 0);
     for (size_t k = 0; k < f->L; k++) {
         double room = k ? room_for_inputs(f, k) : f->room;
-        double input = k ? f->kind != SG_CELL_RELU : f->p.encoder ? largest(f->p.encoder, s->vocabulary * s->embedding) : 0;
+        double input = k              ? f->kind != SG_CELL_RELU
+                       : f->p.encoder ? largest(f->p.encoder, s->vocabulary * s->embedding)
+                                      : 0;
         if (input > room)
-            return sg_fail(err, SG_ENONFINITE,
-                           "layer %zu: its weights times inputs of up to %g overflow a float32; inputs of %g would fit",
-                           k + 1, input, room);
+            return sg_fail(
+                err, SG_ENONFINITE,
+                "layer %zu: its weights times inputs of up to %g overflow a float32; inputs of %g would fit",
+                k + 1, input, room);
     }
     return SG_OK;
 }
@@ -93,7 +96,8 @@ sg_status sg_forward_new(sg_forward **out, const sg_model *m, size_t max_steps, 
     *f = (sg_forward){.m = m, .max_steps = max_steps, .L = s->layers, .kind = s->cell};
     f->p = sg_model_parameters(m, sg_model_block(m));
     if (!max_steps || max_steps > 1u << 24)
-        TRY(sg_fail(err, SG_EINVAL, "forward pass: chunks of %zu steps, expected 1 to %u", max_steps, 1u << 24));
+        TRY(sg_fail(err, SG_EINVAL, "forward pass: chunks of %zu steps, expected 1 to %u", max_steps,
+                    1u << 24));
     bool ok = (f->input = sg_calloc(max_steps, s->embedding * sizeof(float))) != NULL;
     for (size_t k = 0; ok && k < f->L; k++) {
         layer_state *l = &f->layer[k];
@@ -133,8 +137,8 @@ void sg_forward_free(sg_forward *f)
     sg_free(f);
 }
 
-static void run_layer(sg_forward *f, layer_state *l, const sg_layer_parameters *p, const float *X, const bool *first,
-                      size_t n)
+static void run_layer(sg_forward *f, layer_state *l, const sg_layer_parameters *p, const float *X,
+                      const bool *first, size_t n)
 {
     size_t H = l->H, G = sg_cell_gates(f->kind);
     sg_cell_preload(f->kind, n, H, p->b_ih, p->b_hh, l->tape);
@@ -152,19 +156,20 @@ static sg_status check_states(const sg_forward *f, size_t n, sg_error *err)
 {
     for (size_t k = 0; k < f->L; k++)
         for (size_t t = 1; t <= n; t++) {
-            const float *h = f->layer[k].hidden + t * f->layer[k].H, *c = f->layer[k].cell + t * f->layer[k].H;
+            const float *h = f->layer[k].hidden + t * f->layer[k].H,
+                        *c = f->layer[k].cell + t * f->layer[k].H;
             float zero = 0;
             for (size_t j = 0; j < f->layer[k].H; j++)
                 zero += h[j] * 0 + c[j] * 0;
             if (zero != 0)
-                return sg_fail(err, SG_ENONFINITE, "layer %zu: the state is not finite at step %zu of the chunk", k + 1,
-                               t - 1);
+                return sg_fail(err, SG_ENONFINITE,
+                               "layer %zu: the state is not finite at step %zu of the chunk", k + 1, t - 1);
         }
     return SG_OK;
 }
 
-sg_status sg_forward_run(sg_forward *f, const int32_t *ids, const float *features, const bool *first, size_t n,
-                         sg_error *err)
+sg_status sg_forward_run(sg_forward *f, const int32_t *ids, const float *features, const bool *first,
+                         size_t n, sg_error *err)
 {
     size_t E = sg_model_get_shape(f->m)->embedding, V = sg_model_get_shape(f->m)->vocabulary;
     if (n > f->max_steps)
@@ -175,7 +180,8 @@ sg_status sg_forward_run(sg_forward *f, const int32_t *ids, const float *feature
         memcpy(f->input + t * E, f->p.encoder + (size_t)ids[t] * E, E * sizeof(float));
     }
     if (!ids && !(largest(features, n * E) <= f->room))
-        return sg_fail(err, SG_ENONFINITE, "layer 1: its weights times features of up to %g overflow a float32",
+        return sg_fail(err, SG_ENONFINITE,
+                       "layer 1: its weights times features of up to %g overflow a float32",
                        largest(features, n * E));
     for (size_t k = 0; k < f->L; k++) { /* the state after the last chunk is the one before this */
         layer_state *l = &f->layer[k];

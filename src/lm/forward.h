@@ -5,8 +5,8 @@
 #include "stategrad/lm.h"
 
 typedef struct sg_forward sg_forward;
-/* Zero state; room for chunks of max_steps. The model is borrowed. SG_ENONFINITE: sums of a layer could overflow a
- * float (weights and embeddings of 1e30). */
+/* Zero state; room for chunks of max_steps. The model is borrowed. SG_ENONFINITE: sums of a layer could
+ * overflow a float (weights and embeddings of 1e30). */
 sg_status sg_forward_new(sg_forward **out, const sg_model *m, size_t max_steps, sg_error *err);
 /* n <= max_steps consecutive inputs: word ids, or (ids NULL) rows of E features. first (may be NULL):
  * first[t] true zeroes the state before step t. SG_ENONFINITE names layer and step of the chunk. */

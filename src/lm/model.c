@@ -34,17 +34,20 @@ sg_status sg_model_shape_check(const sg_model_shape *s, sg_error *err)
     if (s->layers < 1 || s->layers > SG_MAX_LAYERS)
         return sg_fail(err, SG_EINVAL, "layers: expected 1 to %d, found %zu", (int)SG_MAX_LAYERS, s->layers);
     if (s->embedding < 1 || s->embedding > max_size)
-        return sg_fail(err, SG_EINVAL, "embedding size: expected 1 to %zu, found %zu", max_size, s->embedding);
+        return sg_fail(err, SG_EINVAL, "embedding size: expected 1 to %zu, found %zu", max_size,
+                       s->embedding);
     for (size_t k = 0; k < s->layers; k++)
         if (s->hidden[k] < 1 || s->hidden[k] > max_size)
-            return sg_fail(err, SG_EINVAL, "hidden size of layer %zu: expected 1 to %zu, found %zu", k + 1, max_size,
-                           s->hidden[k]);
+            return sg_fail(err, SG_EINVAL, "hidden size of layer %zu: expected 1 to %zu, found %zu", k + 1,
+                           max_size, s->hidden[k]);
     if (s->vocabulary > INT32_MAX)
-        return sg_fail(err, SG_EINVAL, "vocabulary: expected at most %d, found %zu", INT32_MAX, s->vocabulary);
+        return sg_fail(err, SG_EINVAL, "vocabulary: expected at most %d, found %zu", INT32_MAX,
+                       s->vocabulary);
     if (s->has_decoder && !s->vocabulary)
         return sg_fail(err, SG_EINVAL, "a decoder needs a vocabulary");
     if (s->tied && (!s->has_decoder || s->hidden[s->layers - 1] != s->embedding))
-        return sg_fail(err, SG_EINVAL, "tied: the hidden size of the top layer must be the embedding size: %zu and %zu",
+        return sg_fail(err, SG_EINVAL,
+                       "tied: the hidden size of the top layer must be the embedding size: %zu and %zu",
                        s->hidden[s->layers - 1], s->embedding);
     if ((unsigned)s->output > SG_OUTPUT_TANH)
         return sg_fail(err, SG_EINVAL, "output activation: unknown kind %d", (int)s->output);
@@ -88,7 +91,8 @@ static sg_status allocate(sg_model *m, sg_error *err)
     for (size_t i = 0; i < m->n_tensors; i++) {
         sg_tensor *t = &m->tensor[i];
         if (t->rows > (SIZE_MAX / 64 - total) / t->cols)
-            return sg_fail(err, SG_EINVAL, "%s: (%zu, %zu) does not fit any memory", t->name, t->rows, t->cols);
+            return sg_fail(err, SG_EINVAL, "%s: (%zu, %zu) does not fit any memory", t->name, t->rows,
+                           t->cols);
         offset[i] = total;
         total += (t->rows * t->cols + LINE - 1) / LINE * LINE;
     }
@@ -128,8 +132,8 @@ sg_status sg_model_new(sg_model **out, const sg_model_shape *shape, const sg_voc
     if (st != SG_OK)
         return st;
     if (shape->vocabulary != (vocab ? sg_vocab_size(vocab) : 0))
-        return sg_fail(err, SG_EINVAL, "vocabulary: the shape has %zu words, the vocabulary %zu", shape->vocabulary,
-                       vocab ? sg_vocab_size(vocab) : 0);
+        return sg_fail(err, SG_EINVAL, "vocabulary: the shape has %zu words, the vocabulary %zu",
+                       shape->vocabulary, vocab ? sg_vocab_size(vocab) : 0);
     sg_model *m = sg_calloc(1, sizeof *m);
     if (!m)
         return sg_fail(err, SG_ENOMEM, "model: no memory");
@@ -313,9 +317,10 @@ sg_status sg_model_sha256(const sg_model *m, char hex[65])
     sg_status st = sg_sha256_new(&h, NULL);
     if (st != SG_OK)
         return st;
-    snprintf(text, sizeof text, "%s layers %zu embedding %zu vocabulary %zu tied %d decoder %d output %d unit %d eos %d\n",
-             sg_cell_name(s->cell), s->layers, s->embedding, s->vocabulary, s->tied, s->has_decoder, (int)s->output,
-             (int)s->unit, s->eos);
+    snprintf(text, sizeof text,
+             "%s layers %zu embedding %zu vocabulary %zu tied %d decoder %d output %d unit %d eos %d\n",
+             sg_cell_name(s->cell), s->layers, s->embedding, s->vocabulary, s->tied, s->has_decoder,
+             (int)s->output, (int)s->unit, s->eos);
     sg_sha256_add(h, text, strlen(text));
     for (size_t i = 0; i < s->vocabulary; i++) {
         const char *word = sg_vocab_word(m->vocab, i);

@@ -1,5 +1,5 @@
-/* Model files: safetensors with the vocabulary and the shape in the metadata (INTERFACE, "Model file"). The order of
- * keys and tensors is fixed, so the same model gives the same bytes. */
+/* Model files: safetensors with the vocabulary and the shape in the metadata (INTERFACE, "Model file"). The
+ * order of keys and tensors is fixed, so the same model gives the same bytes. */
 #include "model_internal.h"
 #include "safetensors.h"
 
@@ -9,11 +9,12 @@
 #include <stdlib.h>
 #include <string.h>
 
-static const char *const reserved[] = {"format",     "version", "cell",   "unit", "eos",
-                                       "tied",       "output_activation", "vocabulary", "counts", "tokenizer"};
+static const char *const reserved[] = {"format", "version",           "cell",       "unit",   "eos",
+                                       "tied",   "output_activation", "vocabulary", "counts", "tokenizer"};
 enum { N_RESERVED = sizeof reserved / sizeof *reserved, MAX_VOCABULARY = 1 << 27 };
 
-static const char *const activations[] = {"linear", "relu", "tanh"}; /* in the order of sg_output_activation */
+static const char *const activations[] = {"linear", "relu",
+                                          "tanh"}; /* in the order of sg_output_activation */
 
 static bool is_reserved(const char *key)
 {
@@ -76,7 +77,8 @@ static json_t *metadata(const sg_model *m)
     bool ok = meta && put_text(meta, "format", "stategrad-model") && put_text(meta, "version", "1") &&
               put_text(meta, "cell", sg_cell_name(s->cell)) &&
               put_text(meta, "unit", s->unit == SG_UNIT_CHAR ? "char" : "word") &&
-              put_text(meta, "eos", s->eos ? "true" : "false") && put_text(meta, "tied", s->tied ? "true" : "false") &&
+              put_text(meta, "eos", s->eos ? "true" : "false") &&
+              put_text(meta, "tied", s->tied ? "true" : "false") &&
               put_text(meta, "output_activation", activations[s->output]);
     if (ok && v)
         ok = put_array(meta, "vocabulary", words_array(v)) && put_array(meta, "counts", counts_array(v)) &&
@@ -160,7 +162,8 @@ static sg_status expect_rank(const sg_safetensors *s, const char *path, const ch
     if (!t)
         return sg_fail(err, SG_EFORMAT, "%s: tensor '%s' is missing", path, name);
     if (t->rank != rank)
-        return sg_fail(err, SG_EFORMAT, "%s: tensor '%s' has %zu dimensions, expected %zu", path, name, t->rank, rank);
+        return sg_fail(err, SG_EFORMAT, "%s: tensor '%s' has %zu dimensions, expected %zu", path, name,
+                       t->rank, rank);
     *out = t;
     return SG_OK;
 }
@@ -179,8 +182,10 @@ static sg_status read_shape(const sg_safetensors *s, const char *path, sg_model_
     const char *output = sg_safetensors_meta(s, "output_activation"), *unit = sg_safetensors_meta(s, "unit");
     *shape = (sg_model_shape){0};
     if (!format || strcmp(format, "stategrad-model"))
-        return sg_fail(err, SG_EFORMAT, "%s: not a stategrad model (metadata format: expected 'stategrad-model', found "
-                       "'%s'); stategrad import reads others", path, format ? format : "none");
+        return sg_fail(err, SG_EFORMAT,
+                       "%s: not a stategrad model (metadata format: expected 'stategrad-model', found "
+                       "'%s'); stategrad import reads others",
+                       path, format ? format : "none");
     if (!cell || !sg_cell_from_name(&shape->cell, cell))
         return sg_fail(err, SG_EFORMAT, "%s: unknown cell '%s'", path, cell ? cell : "none");
     if (unit && strcmp(unit, "word") && strcmp(unit, "char"))
@@ -216,8 +221,8 @@ static sg_status read_shape(const sg_safetensors *s, const char *path, sg_model_
         if ((st = expect_rank(s, path, "encoder.weight", 2, &t, err)) != SG_OK)
             return st;
         if (!t->shape[0] || t->shape[0] > MAX_VOCABULARY)
-            return sg_fail(err, SG_EFORMAT, "%s: encoder.weight has %zu rows, expected 1 to %d", path, t->shape[0],
-                           (int)MAX_VOCABULARY);
+            return sg_fail(err, SG_EFORMAT, "%s: encoder.weight has %zu rows, expected 1 to %d", path,
+                           t->shape[0], (int)MAX_VOCABULARY);
         shape->vocabulary = t->shape[0];
     }
     shape->has_decoder = sg_safetensors_find(s, "decoder.weight") != NULL;
@@ -226,8 +231,8 @@ static sg_status read_shape(const sg_safetensors *s, const char *path, sg_model_
     return st == SG_OK ? st : sg_fail(err, SG_EFORMAT, "%s: %s", path, why.msg);
 }
 
-static sg_status parse_array(json_t **out, const sg_safetensors *s, const char *path, const char *key, size_t n,
-                             sg_error *err)
+static sg_status parse_array(json_t **out, const sg_safetensors *s, const char *path, const char *key,
+                             size_t n, sg_error *err)
 {
     json_error_t why;
     const char *text = sg_safetensors_meta(s, key);
@@ -243,7 +248,8 @@ static sg_status parse_array(json_t **out, const sg_safetensors *s, const char *
     return SG_OK;
 }
 
-static sg_status read_vocab(const sg_safetensors *s, const char *path, size_t n, sg_vocab **out, sg_error *err)
+static sg_status read_vocab(const sg_safetensors *s, const char *path, size_t n, sg_vocab **out,
+                            sg_error *err)
 {
     sg_status st = SG_OK;
     json_t *words = NULL, *counts = NULL, *value;
@@ -263,7 +269,8 @@ static sg_status read_vocab(const sg_safetensors *s, const char *path, size_t n,
     if (counts)
         json_array_foreach(counts, i, value) {
             if (!json_is_integer(value) || json_integer_value(value) < 0)
-                TRY(sg_fail(err, SG_EFORMAT, "%s: counts entry %zu is not a whole number, 0 or more", path, i));
+                TRY(sg_fail(err, SG_EFORMAT, "%s: counts entry %zu is not a whole number, 0 or more", path,
+                            i));
             number[i] = (uint64_t)json_integer_value(value);
         }
     st = sg_vocab_from_words(out, text, counts ? number : NULL, n, &why);
@@ -287,10 +294,10 @@ static sg_status check_tensor(const sg_safetensor *t, const sg_tensor *want, con
     if (t->rank == want->rank && t->shape[0] == want->rows && (t->rank < 2 || t->shape[1] == want->cols))
         return SG_OK;
     if (want->rank == 1)
-        return sg_fail(err, SG_EFORMAT, "%s: %s: expected (%zu), found %zu dimensions, the first %zu", path, t->name,
-                       want->rows, t->rank, t->rank ? t->shape[0] : 0);
-    return sg_fail(err, SG_EFORMAT, "%s: %s: expected (%zu, %zu), found (%zu, %zu)", path, t->name, want->rows,
-                   want->cols, t->rank > 0 ? t->shape[0] : 0, t->rank > 1 ? t->shape[1] : 0);
+        return sg_fail(err, SG_EFORMAT, "%s: %s: expected (%zu), found %zu dimensions, the first %zu", path,
+                       t->name, want->rows, t->rank, t->rank ? t->shape[0] : 0);
+    return sg_fail(err, SG_EFORMAT, "%s: %s: expected (%zu, %zu), found (%zu, %zu)", path, t->name,
+                   want->rows, want->cols, t->rank > 0 ? t->shape[0] : 0, t->rank > 1 ? t->shape[1] : 0);
 }
 
 /* All shapes agree with the table, and no tensor stands outside it: known before a model is allocated. */
@@ -300,8 +307,8 @@ static sg_status check_names(const sg_safetensors *s, const sg_model *m, const c
         const sg_safetensor *t = sg_safetensors_get(s, i);
         const sg_tensor *want = sg_model_find(m, t->name);
         if (!want)
-            return sg_fail(err, SG_EFORMAT, "%s: tensor '%s' does not belong to a %s of %zu layer%s", path, t->name,
-                           sg_cell_name(sg_model_get_shape(m)->cell), sg_model_get_shape(m)->layers,
+            return sg_fail(err, SG_EFORMAT, "%s: tensor '%s' does not belong to a %s of %zu layer%s", path,
+                           t->name, sg_cell_name(sg_model_get_shape(m)->cell), sg_model_get_shape(m)->layers,
                            sg_model_get_shape(m)->layers == 1 ? "" : "s");
         sg_status st = check_tensor(t, want, path, err);
         if (st != SG_OK)
@@ -310,8 +317,10 @@ static sg_status check_names(const sg_safetensors *s, const sg_model *m, const c
     return SG_OK;
 }
 
-/* A header may claim sizes of which the file holds only a part: compare the parameters' count with the data. */
-static sg_status check_size(const sg_safetensors *s, const sg_model_shape *shape, const char *path, sg_error *err)
+/* A header may claim sizes of which the file holds only a part: compare the parameters' count with the
+ * data. */
+static sg_status check_size(const sg_safetensors *s, const sg_model_shape *shape, const char *path,
+                            sg_error *err)
 {
     double want = (double)shape->vocabulary * (double)shape->embedding, have = 0;
     for (size_t k = 0; k < shape->layers; k++) {
@@ -323,8 +332,8 @@ static sg_status check_size(const sg_safetensors *s, const sg_model_shape *shape
     for (size_t i = 0; i < sg_safetensors_count(s); i++)
         have += (double)sg_safetensors_get(s, i)->elements;
     if (want != have)
-        return sg_fail(err, SG_EFORMAT, "%s: the tensors hold %.0f numbers, a %s of their sizes has %.0f", path, have,
-                       sg_cell_name(shape->cell), want);
+        return sg_fail(err, SG_EFORMAT, "%s: the tensors hold %.0f numbers, a %s of their sizes has %.0f",
+                       path, have, sg_cell_name(shape->cell), want);
     return SG_OK;
 }
 

@@ -21,8 +21,8 @@ size_t sg_model_block_size(const sg_model *m); /* floats */
 sg_parameters sg_model_parameters(const sg_model *m, float *block);
 /* Inputs of layer k (from 0): E or H of the layer below. */
 size_t sg_model_inputs(const sg_model *m, size_t layer);
-/* The largest absolute value is finite? Otherwise SG_ENONFINITE naming `where`, tensor and index. block: of the
- * model's layout. */
+/* The largest absolute value is finite? Otherwise SG_ENONFINITE naming `where`, tensor and index. block: of
+ * the model's layout. */
 sg_status sg_model_check_finite(const sg_model *m, const float *block, const char *where, sg_error *err);
 
 /* Metadata in the order it was set, for the file. */

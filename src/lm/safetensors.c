@@ -14,7 +14,11 @@
 #error "safetensors files are little-endian, and so must this machine be"
 #endif
 
-enum { MAX_HEADER = 100 << 20, MAX_TENSORS = 1 << 20, VALUE_BYTES = 128 /* that a parsed JSON value may take */ };
+enum {
+    MAX_HEADER = 100 << 20,
+    MAX_TENSORS = 1 << 20,
+    VALUE_BYTES = 128 /* that a parsed JSON value may take */
+};
 
 typedef struct {
     const char *key, *value;
@@ -34,8 +38,9 @@ struct sg_safetensors {
 static const struct {
     const char *name;
     size_t bytes;
-} dtypes[] = {{"F32", 4}, {"F16", 2}, {"BF16", 2}, {"F64", 8}, {"I64", 8}, {"I32", 4}, {"I16", 2},
-              {"I8", 1},  {"U8", 1},  {"BOOL", 1}, {"U16", 2}, {"U32", 4}, {"U64", 8}, {"F8_E4M3", 1}, {"F8_E5M2", 1}};
+} dtypes[] = {{"F32", 4}, {"F16", 2}, {"BF16", 2}, {"F64", 8},     {"I64", 8},
+              {"I32", 4}, {"I16", 2}, {"I8", 1},   {"U8", 1},      {"BOOL", 1},
+              {"U16", 2}, {"U32", 4}, {"U64", 8},  {"F8_E4M3", 1}, {"F8_E5M2", 1}};
 
 static size_t dtype_bytes(const char *name)
 {
@@ -78,20 +83,23 @@ static sg_status parse_tensor(const sg_safetensors *s, sg_safetensor *t, const c
     size_t i;
     t->name = name;
     t->elements = 1;
-    if (!json_is_string(dtype) || !json_is_array(shape) || !json_is_array(offsets) || json_array_size(offsets) != 2)
-        return sg_fail(err, SG_EFORMAT, "%s: tensor '%s' needs dtype, shape and two data_offsets", s->path, name);
+    if (!json_is_string(dtype) || !json_is_array(shape) || !json_is_array(offsets) ||
+        json_array_size(offsets) != 2)
+        return sg_fail(err, SG_EFORMAT, "%s: tensor '%s' needs dtype, shape and two data_offsets", s->path,
+                       name);
     t->dtype = json_string_value(dtype);
     size_t bytes = dtype_bytes(t->dtype);
     if (!bytes)
         return sg_fail(err, SG_EFORMAT, "%s: tensor '%s' has unknown dtype '%s'", s->path, name, t->dtype);
     if ((t->rank = json_array_size(shape)) > SG_SAFETENSORS_MAX_RANK)
-        return sg_fail(err, SG_EFORMAT, "%s: tensor '%s' has %zu dimensions, expected at most %d", s->path, name,
-                       t->rank, (int)SG_SAFETENSORS_MAX_RANK);
+        return sg_fail(err, SG_EFORMAT, "%s: tensor '%s' has %zu dimensions, expected at most %d", s->path,
+                       name, t->rank, (int)SG_SAFETENSORS_MAX_RANK);
     json_array_foreach(shape, i, value) {
         json_int_t n = json_is_integer(value) ? json_integer_value(value) : -1;
         if (n < 0)
-            return sg_fail(err, SG_EFORMAT, "%s: tensor '%s', dimension %zu: expected a whole number, 0 or more",
-                           s->path, name, i);
+            return sg_fail(err, SG_EFORMAT,
+                           "%s: tensor '%s', dimension %zu: expected a whole number, 0 or more", s->path,
+                           name, i);
         t->shape[i] = (size_t)n;
         if (n && t->elements > SIZE_MAX / 8 / (size_t)n)
             return sg_fail(err, SG_EFORMAT, "%s: tensor '%s' is larger than any memory", s->path, name);
@@ -101,8 +109,9 @@ static sg_status parse_tensor(const sg_safetensors *s, sg_safetensor *t, const c
     json_int_t b = json_is_integer(begin) ? json_integer_value(begin) : -1;
     json_int_t e = json_is_integer(end) ? json_integer_value(end) : -1;
     if (b < 0 || e < b || (uint64_t)e > data_size)
-        return sg_fail(err, SG_EFORMAT, "%s: tensor '%s' at bytes %lld to %lld, the file holds %llu bytes of data",
-                       s->path, name, (long long)b, (long long)e, (unsigned long long)data_size);
+        return sg_fail(err, SG_EFORMAT,
+                       "%s: tensor '%s' at bytes %lld to %lld, the file holds %llu bytes of data", s->path,
+                       name, (long long)b, (long long)e, (unsigned long long)data_size);
     if ((uint64_t)(e - b) != (uint64_t)t->elements * bytes)
         return sg_fail(err, SG_EFORMAT, "%s: tensor '%s': %lld bytes, its shape needs %zu", s->path, name,
                        (long long)(e - b), t->elements * bytes);
@@ -218,10 +227,12 @@ sg_status sg_safetensors_open(sg_safetensors **out, const char *path, sg_error *
                     (unsigned long long)size));
     TRY(read_at(s, 0, &length, sizeof length, err));
     if (length < 2 || length > MAX_HEADER || length > size - 8)
-        TRY(sg_fail(err, SG_EFORMAT, "%s: not a safetensors file or cut short: a header of %llu bytes in a file of %llu",
-                    path, (unsigned long long)length, (unsigned long long)size));
+        TRY(sg_fail(err, SG_EFORMAT,
+                    "%s: not a safetensors file or cut short: a header of %llu bytes in a file of %llu", path,
+                    (unsigned long long)length, (unsigned long long)size));
     if (!(text = sg_calloc((size_t)length, 1)))
-        TRY(sg_fail(err, SG_ENOMEM, "%s: no memory for a header of %llu bytes", path, (unsigned long long)length));
+        TRY(sg_fail(err, SG_ENOMEM, "%s: no memory for a header of %llu bytes", path,
+                    (unsigned long long)length));
     TRY(read_at(s, 8, text, (size_t)length, err));
     if (sg_json_values(text, (size_t)length) > (size + ((uint64_t)32 << 20)) / VALUE_BYTES)
         TRY(sg_fail(err, SG_EFORMAT, "%s: not a safetensors file: a header of %zu values", path,
@@ -229,8 +240,8 @@ sg_status sg_safetensors_open(sg_safetensors **out, const char *path, sg_error *
     if (!(s->header = json_loadb(text, (size_t)length, JSON_REJECT_DUPLICATES, &why)))
         TRY(json_error_code(&why) == json_error_out_of_memory
                 ? sg_fail(err, SG_ENOMEM, "%s: no memory for the header", path)
-                : sg_fail(err, SG_EFORMAT, "%s: not a safetensors file: header, byte %d: %s", path, why.position,
-                          why.text));
+                : sg_fail(err, SG_EFORMAT, "%s: not a safetensors file: header, byte %d: %s", path,
+                          why.position, why.text));
     if (!json_is_object(s->header))
         TRY(sg_fail(err, SG_EFORMAT, "%s: not a safetensors file: the header is not an object", path));
     s->data = 8 + length;
@@ -315,8 +326,8 @@ sg_status sg_safetensors_read(const sg_safetensors *s, const sg_safetensor *t, f
     if (!strcmp(t->dtype, "F32"))
         return read_at(s, s->data + t->begin, values, t->elements * sizeof *values, err);
     if (strcmp(t->dtype, "F64") && strcmp(t->dtype, "F16") && strcmp(t->dtype, "BF16"))
-        return sg_fail(err, SG_EFORMAT, "%s: tensor '%s' is %s, expected F32, F64, F16 or BF16", s->path, t->name,
-                       t->dtype);
+        return sg_fail(err, SG_EFORMAT, "%s: tensor '%s' is %s, expected F32, F64, F16 or BF16", s->path,
+                       t->name, t->dtype);
     unsigned char block[8192];
     size_t width = dtype_bytes(t->dtype), room = sizeof block / width;
     for (size_t i = 0; i < t->elements; i += room) {

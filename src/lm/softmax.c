@@ -8,14 +8,15 @@
 #include <omp.h>
 #include <string.h>
 
-/* A lane does its slices one after the other and sums their part of dX: few enough to add up at the end, enough for
- * the threads. */
+/* A lane does its slices one after the other and sums their part of dX: few enough to add up at the end,
+ * enough for the threads. */
 enum { LANES = 8, MAX_SLICE = 1024, BLOCK = 256 /* rows: a slice of a block stays in the cache */ };
 
 struct sg_softmax {
     size_t V, H, rows, slice, n_slices;
     int threads;
-    float *logits;    /* (rows, V) as n_slices consecutive matrices (rows, slice); once summed, exp(logit - max) */
+    /* (rows, V) as n_slices consecutive matrices (rows, slice); once summed, exp(logit - max) */
+    float *logits;
     float *max;       /* (n_slices, rows): largest logit of a row in a slice */
     double *sum;      /* (n_slices, rows): sum exp(logit - max) */
     float *target;    /* (rows): logit of the target */
@@ -32,7 +33,8 @@ static size_t width(const sg_softmax *s, size_t k)
     return k + 1 < s->n_slices ? s->slice : s->V - k * s->slice;
 }
 
-sg_status sg_softmax_new(sg_softmax **out, size_t V, size_t H, size_t n, bool gradients, int threads, sg_error *err)
+sg_status sg_softmax_new(sg_softmax **out, size_t V, size_t H, size_t n, bool gradients, int threads,
+                         sg_error *err)
 {
     sg_status st = SG_OK;
     *out = NULL;
@@ -49,7 +51,8 @@ sg_status sg_softmax_new(sg_softmax **out, size_t V, size_t H, size_t n, bool gr
     if (!(s->logits = sg_calloc(s->rows * s->n_slices, s->slice * sizeof(float))) ||
         !(s->max = sg_calloc(s->rows * s->n_slices, sizeof(float))) ||
         !(s->sum = sg_calloc(s->rows * s->n_slices, sizeof(double))) ||
-        !(s->log_total = sg_calloc(s->rows, sizeof(double))) || !(s->target = sg_calloc(s->rows, sizeof(float))) ||
+        !(s->log_total = sg_calloc(s->rows, sizeof(double))) ||
+        !(s->target = sg_calloc(s->rows, sizeof(float))) ||
         !(s->packed_W = sg_calloc((size_t)threads, s->packed_size * sizeof(float))) ||
         (gradients && (!(s->dX = sg_calloc(LANES * s->rows, H * sizeof(float))) ||
                        !(s->packed_X = sg_calloc(sg_packed_size(s->rows, H), sizeof(float))))))
@@ -125,8 +128,8 @@ static double row_loss(sg_softmax *s, size_t i)
     return s->log_total[i] - s->target[i];
 }
 
-void sg_softmax_loss(sg_softmax *s, size_t n, const float *X, const float *W, const float *b, const int32_t *targets,
-                     double *loss)
+void sg_softmax_loss(sg_softmax *s, size_t n, const float *X, const float *W, const float *b,
+                     const int32_t *targets, double *loss)
 {
 #pragma omp parallel num_threads(crew(s, n))
     {
@@ -141,7 +144,8 @@ void sg_softmax_loss(sg_softmax *s, size_t n, const float *X, const float *W, co
     }
 }
 
-/* exp(logit - max) to scale * (P - onehot), in place, for a block of rows; its sum over rows is added to bias. */
+/* exp(logit - max) to scale * (P - onehot), in place, for a block of rows; its sum over rows is added to
+ * bias. */
 static void to_gradient(const sg_softmax *s, float *L, size_t k, size_t row, size_t m, const int32_t *targets,
                         float scale, float *bias)
 {
@@ -175,8 +179,8 @@ static void slice_back(sg_softmax *s, size_t k, size_t n, const float *W, const 
         gb[at + j] = (add ? gb[at + j] : 0) + bias[j];
 }
 
-void sg_softmax_back(sg_softmax *s, size_t n, const float *X, const float *W, const int32_t *targets, float scale,
-                     float *dX, float *gW, float *gb, bool add)
+void sg_softmax_back(sg_softmax *s, size_t n, const float *X, const float *W, const int32_t *targets,
+                     float scale, float *dX, float *gW, float *gb, bool add)
 {
     size_t lanes = s->n_slices < LANES ? s->n_slices : LANES, H = s->H;
 #pragma omp parallel num_threads(crew(s, n))

@@ -166,7 +166,8 @@ static void range_of(const curves *k, double *low, double *high)
     for (size_t d = 0; k->has_base && d < k->D; d++)
         if (isfinite(k->base[d]) && (!k->log_y || k->base[d] > 0))
             fall = fmin(fall, k->base[d]), *high = fmax(*high, k->base[d]);
-    if (k->log_y) { /* neither a band that nearly reaches 0 nor an untrained net may make the axis all its own */
+    /* neither a band that nearly reaches 0 nor an untrained net may make the axis all its own */
+    if (k->log_y) {
         *low = fmin(fmax(*low, least / 10), fmax(fall, least / 3)) * 0.85;
         *high *= 1.15;
     } else
@@ -309,8 +310,8 @@ static sg_status property_figure(const context *x, bool cosine, sg_error *err)
     }
     snprintf(label, sizeof label, cosine ? "cosine with the first %zu directions" : "relative memory",
              last + 1);
-    snprintf(k.title, sizeof k.title, "%s by delay, class all, %s", cosine ? "Subspace cosine" : "Relative memory",
-             group_title(x, of));
+    snprintf(k.title, sizeof k.title, "%s by delay, class all, %s",
+             cosine ? "Subspace cosine" : "Relative memory", group_title(x, of));
     k.y_label = label, k.unit_range = cosine;
     if (there)
         TRY(write_figure(x, cosine ? "subspace-cosine" : "relative-memory", draw_curves, &k, err));
@@ -495,7 +496,8 @@ static sg_status words_figure(const context *x, sg_error *err)
     for (size_t i = n; i-- > 0; k.n++)
         k.names[k.n] = w->names[ids[i]], k.by[k.n] = p[ids[i]];
     snprintf(k.title, sizeof k.title,
-             "Words furthest along the best kept direction, delay %zu, class all, %s", delay, group_title(x, of));
+             "Words furthest along the best kept direction, delay %zu, class all, %s", delay,
+             group_title(x, of));
     if (k.n)
         TRY(write_figure(x, "words", draw_words, &k, err));
 done:

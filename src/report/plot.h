@@ -52,8 +52,8 @@ void plot_key_box(plot *p, const char *name, plot_colour k, double alpha);
 void plot_cell(plot *p, double x, double y, plot_colour k);
 void plot_dot(plot *p, double x, double y);
 void plot_bar(plot *p, double y, double x, plot_colour k);
-/* A colour bar at the right: colours at equal steps from below to above, marked low, middle, high; a note below it (or
- * NULL). */
+/* A colour bar at the right: colours at equal steps from below to above, marked low, middle, high; a note
+ * below it (or NULL). */
 void plot_scale(plot *p, const char *title, const plot_colour *k, size_t n, const char *low,
                 const char *middle, const char *high, const char *note);
 /* Text at most `limit` points wide, cut with an ellipsis. align 0: left, 0.5: centre, 1: right of x. */

@@ -1,4 +1,5 @@
-/* Reading run files by name and hyperslab. Nothing of size is kept; what the file says of itself is checked at open. */
+/* Reading run files by name and hyperslab. Nothing of size is kept; what the file says of itself is checked
+ * at open. */
 #include "run_internal.h"
 
 #include "../base/base_internal.h"
@@ -40,16 +41,16 @@ static sg_status nc_status(const sg_run *r, int rc, const char *what, sg_error *
 {
     if (rc == NC_NOERR)
         return SG_OK;
-    return sg_fail(err, rc == NC_ENOMEM ? SG_ENOMEM : SG_EFORMAT, "%s: %s%s%s", r->path, what, what[0] ? ": " : "",
-                   nc_strerror(rc));
+    return sg_fail(err, rc == NC_ENOMEM ? SG_ENOMEM : SG_EFORMAT, "%s: %s%s%s", r->path, what,
+                   what[0] ? ": " : "", nc_strerror(rc));
 }
 
-#define NC(r, what, call)                                                                                             \
-    do {                                                                                                              \
-        run_lock();                                                                                                   \
-        int rc_ = (call);                                                                                             \
-        run_unlock();                                                                                                 \
-        TRY(nc_status(r, rc_, what, err));                                                                            \
+#define NC(r, what, call)                                                                                    \
+    do {                                                                                                     \
+        run_lock();                                                                                          \
+        int rc_ = (call);                                                                                    \
+        run_unlock();                                                                                        \
+        TRY(nc_status(r, rc_, what, err));                                                                   \
     } while (0)
 
 static const run_group *find_group(const sg_run *r, const char *name)
@@ -69,7 +70,8 @@ static int group_nc(const sg_run *r, const char *group)
     return g ? g->nc : -1;
 }
 
-static sg_status read_attribute(const sg_run *r, int nc, int variable, const char *name, char **text, sg_error *err)
+static sg_status read_attribute(const sg_run *r, int nc, int variable, const char *name, char **text,
+                                sg_error *err)
 {
     sg_status st = SG_OK;
     nc_type type = NC_NAT;
@@ -78,7 +80,8 @@ static sg_status read_attribute(const sg_run *r, int nc, int variable, const cha
     *text = NULL;
     NC(r, name, nc_inq_att(nc, variable, name, &type, &n));
     if (n > 1 << 20)
-        TRY(sg_fail(err, SG_EFORMAT, "%s: attribute %s: %zu values, at most 1048576 expected", r->path, name, n));
+        TRY(sg_fail(err, SG_EFORMAT, "%s: attribute %s: %zu values, at most 1048576 expected", r->path, name,
+                    n));
     if (type == NC_CHAR) {
         if (!(s = sg_calloc(n + 1, 1)))
             TRY(sg_fail(err, SG_ENOMEM, "%s: no memory", r->path));
@@ -145,20 +148,21 @@ static bool dim_length(int nc, const char *name, size_t *n)
     return there;
 }
 
-static sg_status need_dim(const sg_run *r, int nc, const char *where, const char *name, size_t limit, size_t *n,
-                          sg_error *err)
+static sg_status need_dim(const sg_run *r, int nc, const char *where, const char *name, size_t limit,
+                          size_t *n, sg_error *err)
 {
     if (!dim_length(nc, name, n))
         return sg_fail(err, SG_EFORMAT, "%s: %s: dimension %s is missing", r->path, where, name);
     if (*n < 1 || *n > limit)
-        return sg_fail(err, SG_EFORMAT, "%s: %s: dimension %s is %zu, expected 1 to %zu", r->path, where, name, *n,
-                       limit);
+        return sg_fail(err, SG_EFORMAT, "%s: %s: dimension %s is %zu, expected 1 to %zu", r->path, where,
+                       name, *n, limit);
     return SG_OK;
 }
 
-/* A variable of the table, where it exists, has the table's dimensions in the table's order and its kind of type. */
-static sg_status check_variable(const sg_run *r, int nc, const char *where, const run_variable *v, bool required,
-                                sg_error *err)
+/* A variable of the table, where it exists, has the table's dimensions in the table's order and its kind of
+ * type. */
+static sg_status check_variable(const sg_run *r, int nc, const char *where, const run_variable *v,
+                                bool required, sg_error *err)
 {
     sg_status st = SG_OK;
     int id, rank = 0, dims[SG_RUN_MAX_DIMS] = {0};
@@ -168,7 +172,8 @@ static sg_status check_variable(const sg_run *r, int nc, const char *where, cons
     int rc = nc_inq_varid(nc, v->name, &id);
     run_unlock();
     if (rc != NC_NOERR)
-        return required ? sg_fail(err, SG_EFORMAT, "%s: %s: variable %s is missing", r->path, where, v->name) : SG_OK;
+        return required ? sg_fail(err, SG_EFORMAT, "%s: %s: variable %s is missing", r->path, where, v->name)
+                        : SG_OK;
     NC(r, v->name, nc_inq_vartype(nc, id, &type));
     if ((type == NC_STRING) != (v->type == RUN_STRING) || type > NC_STRING || type == NC_CHAR)
         TRY(sg_fail(err, SG_EFORMAT, "%s: %s: variable %s: expected %s", r->path, where, v->name,
@@ -180,13 +185,13 @@ static sg_status check_variable(const sg_run *r, int nc, const char *where, cons
         NC(r, v->name, nc_inq_dimname(nc, dims[i], name));
         size_t n = strcspn(p, " ");
         if (!n || strlen(name) != n || strncmp(name, p, n))
-            TRY(sg_fail(err, SG_EFORMAT, "%s: %s: variable %s: dimension %d is %s, expected %.*s", r->path, where,
-                        v->name, i + 1, name, n ? (int)n : 4, n ? p : "none"));
+            TRY(sg_fail(err, SG_EFORMAT, "%s: %s: variable %s: dimension %d is %s, expected %.*s", r->path,
+                        where, v->name, i + 1, name, n ? (int)n : 4, n ? p : "none"));
         p += n + (p[n] == ' ');
     }
     if (*p)
-        TRY(sg_fail(err, SG_EFORMAT, "%s: %s: variable %s: expected dimensions (%s), found %d", r->path, where,
-                    v->name, v->dims, rank));
+        TRY(sg_fail(err, SG_EFORMAT, "%s: %s: variable %s: expected dimensions (%s), found %d", r->path,
+                    where, v->name, v->dims, rank));
 done:
     return st;
 }
@@ -244,8 +249,8 @@ static sg_status read_group(sg_run *r, run_group *g, sg_error *err)
     if (!r->is_part) {
         TRY(need_dim(r, g->nc, g->name, "rank", 1 << 24, &rank, err));
         if (rank != g->rank)
-            TRY(sg_fail(err, SG_EFORMAT, "%s: %s: dimension rank is %zu, expected min(unit, embedding) = %zu", r->path,
-                        g->name, rank, g->rank));
+            TRY(sg_fail(err, SG_EFORMAT, "%s: %s: dimension rank is %zu, expected min(unit, embedding) = %zu",
+                        r->path, g->name, rank, g->rank));
     }
     TRY(check_variables(r, g->nc, g->name, true, err));
 done:
@@ -298,7 +303,8 @@ static sg_status read_root(sg_run *r, sg_error *err)
     NC(r, "class_tokens", nc_get_var_longlong(r->nc, id, (long long *)r->class_tokens));
     for (size_t c = 0; c < r->C; c++)
         if (r->class_tokens[c] < 0)
-            TRY(sg_fail(err, SG_EFORMAT, "%s: class_tokens[%zu] is %jd", r->path, c, (intmax_t)r->class_tokens[c]));
+            TRY(sg_fail(err, SG_EFORMAT, "%s: class_tokens[%zu] is %jd", r->path, c,
+                        (intmax_t)r->class_tokens[c]));
     if (r->P && !sg_run_shape(r, NULL, "property_name", &(size_t){0}, (size_t[SG_RUN_MAX_DIMS]){0}))
         TRY(sg_fail(err, SG_EFORMAT, "%s: variable property_name is missing", r->path));
     TRY(read_names(r, "property_name", r->P, &r->property_names, err));
@@ -349,8 +355,8 @@ sg_status sg_run_open(sg_run **out, const char *path, sg_error *err)
     sg_status st = open_any(out, path, err);
     if (st == SG_OK && (*out)->is_part) {
         const char *part = sg_run_attribute(*out, "part");
-        st = sg_fail(err, SG_EFORMAT, "%s: is part %s of a run: stategrad merge makes a run of all the parts", path,
-                     part ? part : "?");
+        st = sg_fail(err, SG_EFORMAT, "%s: is part %s of a run: stategrad merge makes a run of all the parts",
+                     path, part ? part : "?");
         sg_run_close(*out);
         *out = NULL;
     }
@@ -485,7 +491,8 @@ bool sg_run_shape(const sg_run *r, const char *group, const char *variable, size
     return there;
 }
 
-/* The hyperslab lies inside the variable; fills in the whole variable where start is NULL. *n: numbers in it. */
+/* The hyperslab lies inside the variable; fills in the whole variable where start is NULL. *n: numbers in
+ * it. */
 static sg_status check_slab(const sg_run *r, const char *group, const char *variable, const size_t *start,
                             const size_t *count, size_t from[SG_RUN_MAX_DIMS], size_t length[SG_RUN_MAX_DIMS],
                             size_t *n, sg_error *err)
@@ -499,7 +506,8 @@ static sg_status check_slab(const sg_run *r, const char *group, const char *vari
         from[i] = start ? start[i] : 0;
         length[i] = start ? count[i] : shape[i];
         if (from[i] > shape[i] || length[i] > shape[i] - from[i])
-            return sg_fail(err, SG_EINVAL, "%s: %s: %s: dimension %zu has %zu entries, %zu from %zu asked for", r->path,
+            return sg_fail(err, SG_EINVAL,
+                           "%s: %s: %s: dimension %zu has %zu entries, %zu from %zu asked for", r->path,
                            where, variable, i + 1, shape[i], length[i], from[i]);
         if (length[i] && *n > SIZE_MAX / 8 / length[i])
             return sg_fail(err, SG_EFORMAT, "%s: %s: %s is too large", r->path, where, variable);
@@ -509,20 +517,20 @@ static sg_status check_slab(const sg_run *r, const char *group, const char *vari
 }
 
 /* name: double or float32 numbers of a hyperslab, read without a detour through the other */
-#define READ(name, type, suffix)                                                                                      \
-    sg_status name(const sg_run *r, const char *group, const char *variable, const size_t *start,                     \
-                   const size_t *count, type *out, sg_error *err)                                                     \
-    {                                                                                                                 \
-        sg_status st = SG_OK;                                                                                         \
-        size_t from[SG_RUN_MAX_DIMS], length[SG_RUN_MAX_DIMS], n;                                                     \
-        int id, nc = group_nc(r, group);                                                                              \
-        TRY(check_slab(r, group, variable, start, count, from, length, &n, err));                                     \
-        if (!n)                                                                                                       \
-            return SG_OK;                                                                                             \
-        NC(r, variable, nc_inq_varid(nc, variable, &id));                                                             \
-        NC(r, variable, nc_get_vara_##suffix(nc, id, from, length, out));                                             \
-    done:                                                                                                             \
-        return st;                                                                                                    \
+#define READ(name, type, suffix)                                                                             \
+    sg_status name(const sg_run *r, const char *group, const char *variable, const size_t *start,            \
+                   const size_t *count, type *out, sg_error *err)                                            \
+    {                                                                                                        \
+        sg_status st = SG_OK;                                                                                \
+        size_t from[SG_RUN_MAX_DIMS], length[SG_RUN_MAX_DIMS], n;                                            \
+        int id, nc = group_nc(r, group);                                                                     \
+        TRY(check_slab(r, group, variable, start, count, from, length, &n, err));                            \
+        if (!n)                                                                                              \
+            return SG_OK;                                                                                    \
+        NC(r, variable, nc_inq_varid(nc, variable, &id));                                                    \
+        NC(r, variable, nc_get_vara_##suffix(nc, id, from, length, out));                                    \
+    done:                                                                                                    \
+        return st;                                                                                           \
     }
 
 READ(sg_run_read, double, double)
@@ -534,7 +542,8 @@ sg_status sg_run_read_string(const sg_run *r, const char *group, const char *var
     sg_status st = SG_OK;
     int nc = group_nc(r, group), id;
     nc_type type = NC_NAT;
-    size_t from[SG_RUN_MAX_DIMS], length[SG_RUN_MAX_DIMS], n, start[] = {i, 0, 0, 0, 0, 0}, count[] = {1, 1, 1, 1, 1, 1};
+    size_t from[SG_RUN_MAX_DIMS], length[SG_RUN_MAX_DIMS], n, start[] = {i, 0, 0, 0, 0, 0},
+                                                              count[] = {1, 1, 1, 1, 1, 1};
     char *found = NULL;
     *out = NULL;
     TRY(check_slab(r, group, variable, start, count, from, length, &n, err));

@@ -1,8 +1,8 @@
 /* run_internal.h - writing the run file, and the one table of what is in it (spec.c).
  *
- * A file is defined first (dimensions, groups, variables, attributes), then filled by hyperslabs in any order, then
- * committed: it appears whole or not at all. The NetCDF and HDF5 libraries are not safe in several threads at once:
- * run_lock() guards every call of ours into them. */
+ * A file is defined first (dimensions, groups, variables, attributes), then filled by hyperslabs in any
+ * order, then committed: it appears whole or not at all. The NetCDF and HDF5 libraries are not safe in
+ * several threads at once: run_lock() guards every call of ours into them. */
 #ifndef SG_RUN_INTERNAL_H
 #define SG_RUN_INTERNAL_H
 
@@ -41,7 +41,8 @@ sg_status run_writer_modify(run_writer **out, const char *path, const char *targ
 sg_status run_writer_group(run_writer *w, const char *name, int *group, sg_error *err);
 /* length 0: grows with what is written (only "property"). */
 sg_status run_writer_dim(run_writer *w, int group, const char *name, size_t length, sg_error *err);
-/* A row of run_variables; its dimensions exist in the group or the root. Nothing happens if it is there already. */
+/* A row of run_variables; its dimensions exist in the group or the root. Nothing happens if it is there
+ * already. */
 sg_status run_writer_define(run_writer *w, int group, const char *variable, sg_error *err);
 bool run_writer_has(run_writer *w, int group, const char *variable);
 /* variable NULL: of the group. */
@@ -52,12 +53,12 @@ sg_status run_writer_integer(run_writer *w, int group, const char *variable, con
 sg_status run_writer_real(run_writer *w, int group, const char *variable, const char *name, double value,
                           sg_error *err);
 /* Hyperslabs, row-major; start and count NULL: the whole variable. float and double go into either kind. */
-sg_status run_writer_put_f32(run_writer *w, int group, const char *variable, const size_t *start, const size_t *count,
-                             const float *x, sg_error *err);
-sg_status run_writer_put_f64(run_writer *w, int group, const char *variable, const size_t *start, const size_t *count,
-                             const double *x, sg_error *err);
-sg_status run_writer_put_i64(run_writer *w, int group, const char *variable, const size_t *start, const size_t *count,
-                             const int64_t *x, sg_error *err);
+sg_status run_writer_put_f32(run_writer *w, int group, const char *variable, const size_t *start,
+                             const size_t *count, const float *x, sg_error *err);
+sg_status run_writer_put_f64(run_writer *w, int group, const char *variable, const size_t *start,
+                             const size_t *count, const double *x, sg_error *err);
+sg_status run_writer_put_i64(run_writer *w, int group, const char *variable, const size_t *start,
+                             const size_t *count, const int64_t *x, sg_error *err);
 sg_status run_writer_put_string(run_writer *w, int group, const char *variable, size_t i, const char *text,
                                 sg_error *err);
 /* Frees w in every case. Commit adds a checksum behind the NetCDF data (readers of NetCDF do not see it). */
@@ -74,8 +75,8 @@ sg_status run_read_f32(const sg_run *r, const char *group, const char *variable,
 /* An attribute of a group as text, borrowed; NULL: none. */
 const char *run_group_attribute(sg_run *r, const char *group, const char *name);
 
-/* SG_EFORMAT: an HDF5 file that refers to other files (links, external or virtual data) or needs foreign filters. What is
- * no HDF5 file passes. */
+/* SG_EFORMAT: an HDF5 file that refers to other files (links, external or virtual data) or needs foreign
+ * filters. What is no HDF5 file passes. */
 sg_status run_refuse_foreign(const char *path, sg_error *err);
 
 void run_lock(void);

@@ -11,7 +11,8 @@
 #include <string.h>
 #include <zlib.h>
 
-/* Level 1 with byte shuffling: float noise shrinks little more at higher levels, and they take five times as long. */
+/* Level 1 with byte shuffling: float noise shrinks little more at higher levels, and they take five times as
+ * long. */
 enum { DEFLATE_LEVEL = 1, CHUNK_BYTES = 1 << 18 };
 
 struct run_writer {
@@ -27,7 +28,8 @@ struct run_writer {
 /* NetCDF's and HDF5's tables are process-wide; this lock is the price of two analyses in two threads. */
 static pthread_mutex_t library_lock = PTHREAD_MUTEX_INITIALIZER;
 
-/* HDF5's clean-up at the end of the process crashes over a file that a full disk did not take: see run_writer_abort. */
+/* HDF5's clean-up at the end of the process crashes over a file that a full disk did not take: see
+ * run_writer_abort. */
 static pthread_once_t library_once = PTHREAD_ONCE_INIT;
 
 static void library_start(void)
@@ -51,19 +53,19 @@ static sg_status nc_status(const run_writer *w, int rc, const char *what, sg_err
     if (rc == NC_NOERR)
         return SG_OK;
     int e = errno;
-    return sg_fail(err, rc == NC_ENOMEM ? SG_ENOMEM : SG_EIO, "%s: cannot be written: %s%s%s%s%s", w->path, what,
-                   what[0] ? ": " : "", nc_strerror(rc), e ? ": " : "", e ? strerror(e) : "");
+    return sg_fail(err, rc == NC_ENOMEM ? SG_ENOMEM : SG_EIO, "%s: cannot be written: %s%s%s%s%s", w->path,
+                   what, what[0] ? ": " : "", nc_strerror(rc), e ? ": " : "", e ? strerror(e) : "");
 }
 
 /* st = status of a NetCDF call made under the lock */
-#define NC(w, what, call)                                                                                             \
-    do {                                                                                                              \
-        run_lock();                                                                                                   \
-        errno = 0;                                                                                                    \
-        int rc_ = (call);                                                                                             \
-        (w)->broken |= rc_ != NC_NOERR;                                                                               \
-        run_unlock();                                                                                                 \
-        TRY(nc_status(w, rc_, what, err));                                                                            \
+#define NC(w, what, call)                                                                                    \
+    do {                                                                                                     \
+        run_lock();                                                                                          \
+        errno = 0;                                                                                           \
+        int rc_ = (call);                                                                                    \
+        (w)->broken |= rc_ != NC_NOERR;                                                                      \
+        run_unlock();                                                                                        \
+        TRY(nc_status(w, rc_, what, err));                                                                   \
     } while (0)
 
 static sg_status writer_new(run_writer **out, const char *target, sg_error *err)
@@ -184,7 +186,8 @@ static size_t type_size(run_type t)
     return sizes[t];
 }
 
-/* Chunks of at most CHUNK_BYTES that run along the last dimensions: one (class, delay) is one or few chunks. */
+/* Chunks of at most CHUNK_BYTES that run along the last dimensions: one (class, delay) is one or few
+ * chunks. */
 static void choose_chunks(size_t rank, const size_t *shape, size_t size, size_t *chunk)
 {
     size_t room = CHUNK_BYTES / size;
@@ -203,7 +206,8 @@ sg_status run_writer_define(run_writer *w, int group, const char *variable, sg_e
     int dims[SG_RUN_MAX_DIMS], nc = w->groups[group], id;
     bool grows = false;
     if (!v)
-        return sg_fail(err, SG_EINVAL, "%s: variable %s is not in the table of the run file", w->path, variable);
+        return sg_fail(err, SG_EINVAL, "%s: variable %s is not in the table of the run file", w->path,
+                       variable);
     if (run_writer_has(w, group, variable))
         return SG_OK;
     bytes = type_size(v->type);
@@ -294,19 +298,19 @@ done:
     return st;
 }
 
-#define PUT(suffix, type, nc_suffix, cast)                                                                            \
-    sg_status run_writer_put_##suffix(run_writer *w, int group, const char *variable, const size_t *start,            \
-                                      const size_t *count, const type *x, sg_error *err)                              \
-    {                                                                                                                 \
-        sg_status st = SG_OK;                                                                                         \
-        int id;                                                                                                       \
-        TRY(variable_id(w, group, variable, &id, err));                                                               \
-        if (start)                                                                                                    \
-            NC(w, variable, nc_put_vara_##nc_suffix(w->groups[group], id, start, count, (const cast *)x));            \
-        else                                                                                                          \
-            NC(w, variable, nc_put_var_##nc_suffix(w->groups[group], id, (const cast *)x));                           \
-    done:                                                                                                             \
-        return st;                                                                                                    \
+#define PUT(suffix, type, nc_suffix, cast)                                                                   \
+    sg_status run_writer_put_##suffix(run_writer *w, int group, const char *variable, const size_t *start,   \
+                                      const size_t *count, const type *x, sg_error *err)                     \
+    {                                                                                                        \
+        sg_status st = SG_OK;                                                                                \
+        int id;                                                                                              \
+        TRY(variable_id(w, group, variable, &id, err));                                                      \
+        if (start)                                                                                           \
+            NC(w, variable, nc_put_vara_##nc_suffix(w->groups[group], id, start, count, (const cast *)x));   \
+        else                                                                                                 \
+            NC(w, variable, nc_put_var_##nc_suffix(w->groups[group], id, (const cast *)x));                  \
+    done:                                                                                                    \
+        return st;                                                                                           \
     }
 
 PUT(f32, float, float, float)
@@ -329,8 +333,9 @@ done:
 sg_status run_writer_commit(run_writer *w, sg_error *err)
 {
     sg_status st = SG_OK;
-    /* What could fail in the writing, now or when the kernel gets round to it, fails here and not in nc_close: see
-     * run_writer_abort. What nc_close still writes lies in blocks that the file system has given already. */
+    /* What could fail in the writing, now or when the kernel gets round to it, fails here and not in
+     * nc_close: see run_writer_abort. What nc_close still writes lies in blocks that the file system has
+     * given already. */
     NC(w, "", nc_sync(w->nc));
     if ((w->broken = !sg_outfile_sync(w->file)))
         TRY(sg_fail(err, SG_EIO, "%s: cannot be written: %s", w->path, strerror(errno)));
@@ -349,8 +354,8 @@ void run_writer_abort(run_writer *w)
 {
     if (!w)
         return;
-    /* HDF5 crashes when it closes a file, or ends the process, with data that a full disk did not take: such a file is
-     * left open. Its handle and its removed temporary file go with the process. */
+    /* HDF5 crashes when it closes a file, or ends the process, with data that a full disk did not take: such
+     * a file is left open. Its handle and its removed temporary file go with the process. */
     if (w->is_open && !w->broken) {
         run_lock();
         if (nc_sync(w->nc) == NC_NOERR)
@@ -362,7 +367,8 @@ void run_writer_abort(run_writer *w)
     sg_free(w);
 }
 
-/* ---- checksum: "SGRUNSUM", length of the data, CRC-32; little-endian, 24 bytes behind the NetCDF data ---- */
+/* ---- checksum: "SGRUNSUM", length of the data, CRC-32; little-endian, 24 bytes behind the NetCDF data
+ * ---- */
 enum { SUM_BYTES = 24 };
 static const char sum_magic[8] = "SGRUNSUM";
 
@@ -425,8 +431,8 @@ sg_status run_checksum_verify(const char *path, uint64_t *length, sg_error *err)
     if (size < 0)
         TRY(sg_fail(err, SG_EIO, "%s: is not a regular file", path));
     *length = (uint64_t)size;
-    if (size < SUM_BYTES || fseeko(f, size - SUM_BYTES, SEEK_SET) != 0 || fread(sum, 1, SUM_BYTES, f) != SUM_BYTES ||
-        memcmp(sum, sum_magic, sizeof sum_magic))
+    if (size < SUM_BYTES || fseeko(f, size - SUM_BYTES, SEEK_SET) != 0 ||
+        fread(sum, 1, SUM_BYTES, f) != SUM_BYTES || memcmp(sum, sum_magic, sizeof sum_magic))
         goto done; /* written by another tool: NetCDF's own checks must do */
     if (get_le(sum + 8) != (uint64_t)size - SUM_BYTES)
         TRY(sg_fail(err, SG_EFORMAT, "%s: is damaged: %ju bytes, %ju were written", path,
@@ -435,8 +441,8 @@ sg_status run_checksum_verify(const char *path, uint64_t *length, sg_error *err)
     if (!crc_of(f, *length, &crc))
         TRY(sg_fail(err, SG_EIO, "%s: cannot be read: %s", path, strerror(errno)));
     if (crc != get_le(sum + 16))
-        TRY(sg_fail(err, SG_EFORMAT, "%s: is damaged: checksum %08jx, %08jx was written", path, (uintmax_t)crc,
-                    (uintmax_t)get_le(sum + 16)));
+        TRY(sg_fail(err, SG_EFORMAT, "%s: is damaged: checksum %08jx, %08jx was written", path,
+                    (uintmax_t)crc, (uintmax_t)get_le(sum + 16)));
 done:
     fclose(f);
     return st;

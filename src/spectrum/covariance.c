@@ -7,7 +7,8 @@
 #include <math.h>
 #include <string.h>
 
-sg_status sp_covariance(double *Sigma, size_t V, size_t E, const float *X, const double *weights, sg_error *err)
+sg_status sp_covariance(double *Sigma, size_t V, size_t E, const float *X, const double *weights,
+                        sg_error *err)
 {
     sg_status st = SG_OK;
     enum { ROWS = 64 };
@@ -66,7 +67,8 @@ sg_status sp_factor(double *L, sp_factoring *how, size_t E, const double *Sigma,
     if (!isfinite(unit))
         return sg_fail(err, SG_ENONFINITE, "the covariance of the embeddings is not finite");
     if (!(unit > 0))
-        return sg_fail(err, SG_EINVAL, "the embeddings are all equal: nothing to normalise by (--normalize none)");
+        return sg_fail(err, SG_EINVAL,
+                       "the embeddings are all equal: nothing to normalise by (--normalize none)");
     if (!(A = sg_calloc(E * E, sizeof *A)) || !(w = sg_calloc(E, sizeof *w)))
         TRY(sg_fail(err, SG_ENOMEM, "covariance: no memory for %zu x %zu", E, E));
     memcpy(A, Sigma, E * E * sizeof *A);

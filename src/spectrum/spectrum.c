@@ -81,8 +81,8 @@ static void sandwich(size_t E, const double *L, const double *B, double *T, doub
 }
 
 /* Coherence and root-mean-square gains. frobenius = |G|_F^2. work: 2 E^2 + E. */
-static sg_status second_moment(double *values, const sp_frame *f, double frobenius, const double *M, double *work,
-                               sg_error *err)
+static sg_status second_moment(double *values, const sp_frame *f, double frobenius, const double *M,
+                               double *work, sg_error *err)
 {
     sp_places at = sp_where(f);
     size_t E = f->E;

@@ -4,25 +4,28 @@
  *   n = L^-1 delta / |L^-1 delta|     relative memory |Ghat n| / S_1     cosine of order k |V_k^T n|
  *   M (E,E) mean of G^T G     rms gains: roots of the eigenvalues of L^T M L     coherence |G|_F^2 / tr M
  *
- * Everything that depends on Ghat through its singular values and right vectors alone follows from the Gram matrix
- * G^T G, E x E: that is what leave-one-block-out replicates use. float64 throughout. */
+ * Everything that depends on Ghat through its singular values and right vectors alone follows from the Gram
+ * matrix G^T G, E x E: that is what leave-one-block-out replicates use. float64 throughout. */
 #ifndef SG_SPECTRUM_H
 #define SG_SPECTRUM_H
 
 #include "stategrad/base.h"
 
-/* Sample covariance (divisor: sum of weights - 1) of the rows of X; weights (V) as counts, NULL: 1 each. Rows of weight
- * 0 do not count. SG_EINVAL: total weight below 2; SG_ENONFINITE. Sigma (E,E). */
-sg_status sp_covariance(double *Sigma, size_t V, size_t E, const float *X, const double *weights, sg_error *err);
+/* Sample covariance (divisor: sum of weights - 1) of the rows of X; weights (V) as counts, NULL: 1 each. Rows
+ * of weight 0 do not count. SG_EINVAL: total weight below 2; SG_ENONFINITE. Sigma (E,E). */
+sg_status sp_covariance(double *Sigma, size_t V, size_t E, const float *X, const double *weights,
+                        sg_error *err);
 
 /* What had to be done to get a factor. */
 typedef struct {
-    double ridge;     /* added to the diagonal, as a share of tr(Sigma)/E: the caller's, or a tiny one of our own */
+    /* added to the diagonal, as a share of tr(Sigma)/E: the caller's, or a tiny one of our own */
+    double ridge;
     bool automatic;   /* true: Sigma was singular and ours was added; the caller must warn */
     size_t rank;      /* eigenvalues above 1e-10 of the largest, before the ridge */
 } sp_factoring;
-/* L (E,E) lower triangular with Sigma + ridge tr(Sigma)/E I = L L^T. A numerically singular Sigma without a ridge gets
- * the smallest of 1e-8, 1e-7, ... that works. SG_EINVAL: Sigma is 0 (all embeddings equal). Sigma is kept. */
+/* L (E,E) lower triangular with Sigma + ridge tr(Sigma)/E I = L L^T. A numerically singular Sigma without a
+ * ridge gets the smallest of 1e-8, 1e-7, ... that works. SG_EINVAL: Sigma is 0 (all embeddings equal). Sigma
+ * is kept. */
 sg_status sp_factor(double *L, sp_factoring *how, size_t E, const double *Sigma, double ridge, sg_error *err);
 
 /* n = L^-1 delta / |L^-1 delta|; false, and n all NaN, if delta is 0 or not finite. */
@@ -47,8 +50,8 @@ sp_places sp_where(const sp_frame *f);
 /* Doubles of workspace for the two calls below. */
 size_t sp_work(const sp_frame *f);
 
-/* G (H,E) mean gradient; M (E,E) second moment or NULL (coherence, gains: NaN). values (sp_count); P_out (H,R) and
- * Vt_out (R,E) the singular vectors. work: sp_work doubles. SG_ENONFINITE, SG_ENOCONV. */
+/* G (H,E) mean gradient; M (E,E) second moment or NULL (coherence, gains: NaN). values (sp_count); P_out
+ * (H,R) and Vt_out (R,E) the singular vectors. work: sp_work doubles. SG_ENONFINITE, SG_ENOCONV. */
 sg_status sp_from_mean(double *values, double *P_out, double *Vt_out, const sp_frame *f, const double *G,
                        const double *M, double *work, sg_error *err);
 /* The same numbers from the Gram matrix G^T G (E,E). */

@@ -1,6 +1,7 @@
-/* Which law does a memory curve follow? Three laws, each a straight line in some abscissa once logs are taken:
+/* Which law does a memory curve follow? Three laws, each a straight line in some abscissa of the logs:
  *
- *   ln y = a - k x(d)     exponential x = d, k = 1/tau    power x = ln d, k = alpha    stretched x = d^beta, k = tau^-beta */
+ *   ln y = a - k x(d)
+ *   exponential x = d, k = 1/tau    power x = ln d, k = alpha    stretched x = d^beta, k = tau^-beta */
 #include "stats_internal.h"
 
 #include "../base/base_internal.h"
@@ -57,8 +58,8 @@ static sg_status fit_line(line *out, const series *s, sg_decay_law law, double b
     return SG_OK;
 }
 
-/* The stretch exponent: a grid on ln beta, then golden sections around its best point. The profile may have flat ends,
- * never a problem for a search that keeps its best point. */
+/* The stretch exponent: a grid on ln beta, then golden sections around its best point. The profile may have
+ * flat ends, never a problem for a search that keeps its best point. */
 static sg_status fit_stretched(line *best, const series *s, sg_error *err)
 {
     enum { GRID = 24 };
@@ -217,10 +218,10 @@ static void block_spread(double *spread, size_t D, const double *y, size_t B, co
     }
 }
 
-/* One law's fits and the half-life of the series without block b. The weights are made without it too: they are
- * estimates like the rest, and held fixed they would hide a quarter of the scatter. */
-static sg_status without_block(double row[ROW], series *s, size_t D, const double *y, const double *spread, size_t B,
-                               size_t b, double *error, bool weighted, sg_error *err)
+/* One law's fits and the half-life of the series without block b. The weights are made without it too: they
+ * are estimates like the rest, and held fixed they would hide a quarter of the scatter. */
+static sg_status without_block(double row[ROW], series *s, size_t D, const double *y, const double *spread,
+                               size_t B, size_t b, double *error, bool weighted, sg_error *err)
 {
     sg_status st = SG_OK;
     const char *reason;
@@ -273,8 +274,8 @@ done:
     return st;
 }
 
-sg_status sg_stats_decay(sg_decay *out, size_t D, const double *y, const double *error, size_t B, const double *pairs,
-                         const double *without, sg_error *err)
+sg_status sg_stats_decay(sg_decay *out, size_t D, const double *y, const double *error, size_t B,
+                         const double *pairs, const double *without, sg_error *err)
 {
     sg_status st = SG_OK;
     series s = {0};
@@ -340,7 +341,7 @@ int sg_decay_sentence(char *text, size_t size, const char *quantity, const sg_de
         snprintf(half, sizeof half, "half of delay 0 is gone by delay %.0f", ceil(d->half_life));
     if (d->missing)
         return snprintf(text, size, "%s %s; %s", quantity, law, half);
-    return snprintf(text, size, "%s %s (power law %.2f, exponential %.2f, stretched exponential %.2f); %s", quantity,
-                    law, d->fit[SG_DECAY_POWER].weight, d->fit[SG_DECAY_EXPONENTIAL].weight,
+    return snprintf(text, size, "%s %s (power law %.2f, exponential %.2f, stretched exponential %.2f); %s",
+                    quantity, law, d->fit[SG_DECAY_POWER].weight, d->fit[SG_DECAY_EXPONENTIAL].weight,
                     d->fit[SG_DECAY_STRETCHED].weight, half);
 }

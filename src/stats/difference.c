@@ -1,16 +1,19 @@
 /* Is a class remembered differently from a random class of its size? A randomisation test on block sums.
  *
- * In block b let R_b be the mean over all pairs and F_b = (class sum - n_b R_b) / N what the class adds to its mean, so
+ * In block b let R_b be the mean over all pairs and F_b = (class sum - n_b R_b) / N what the class adds to
+ * its mean, so
  *
  *   class mean = A + sum_b F_b,     A = sum_b n_b R_b / N
  *
- * If class labels are exchangeable within blocks, F_b is noise about zero and its sign is a coin's: the class means
- * M(e) = A + sum_b e_b F_b, e_b = +-1, are draws from the null, with the noise (and so the upward bias of sigma_1) of the real
- * one. sigma_1(all) is the same under every relabelling, so sigma_1(M(e)) alone is the statistic of the difference.
+ * If class labels are exchangeable within blocks, F_b is noise about zero and its sign is a coin's: the class
+ * means M(e) = A + sum_b e_b F_b, e_b = +-1, are draws from the null, with the noise (and so the upward bias
+ * of sigma_1) of the real one. sigma_1(all) is the same under every relabelling, so sigma_1(M(e)) alone is
+ * the statistic of the difference.
  *
- * All M(e) are looked at through the same k right directions V, chosen by a rule that does not see the signs (an exact
- * test for any V of that kind): leading eigenvectors of A'A + kappa sum F_b'F_b. In them the Gram matrix of M(e) is linear in
- * the products e_b e_b', and one product of (flips x pairs of blocks) by (pairs of blocks x k^2) gives every draw. */
+ * All M(e) are looked at through the same k right directions V, chosen by a rule that does not see the signs
+ * (an exact test for any V of that kind): leading eigenvectors of A'A + kappa sum F_b'F_b. In them the Gram
+ * matrix of M(e) is linear in the products e_b e_b', and one product of (flips x pairs of blocks) by (pairs
+ * of blocks x k^2) gives every draw. */
 #include "stats_internal.h"
 
 #include "../base/base_internal.h"
@@ -55,23 +58,25 @@ sg_status sg_class_test_new(sg_class_test **out, size_t B, size_t H, size_t E, s
     sg_status st = SG_OK;
     *out = NULL;
     if (!B || !H || !E || !flips || B > 10000 || flips > 10000000)
-        return sg_fail(err, SG_EINVAL, "statistics: a class test of %zu blocks, %zu x %zu, %zu permutations", B, H, E,
-                       flips);
+        return sg_fail(err, SG_EINVAL, "statistics: a class test of %zu blocks, %zu x %zu, %zu permutations",
+                       B, H, E, flips);
     sg_class_test *t = sg_calloc(1, sizeof *t);
     if (!t)
         return sg_fail(err, SG_ENOMEM, "statistics: no memory for a class test");
     size_t k = E < DIRECTIONS ? E : DIRECTIONS, terms = 1 + B + B * (B - 1) / 2;
     *t = (sg_class_test){.B = B, .H = H, .E = E, .k = k, .flips = flips, .terms = terms};
     if (!(t->signs = sg_calloc(flips + 1, terms * sizeof(double))) ||
-        !(t->means = sg_calloc((1 + B) * H, E * sizeof(double))) || !(t->gram = sg_calloc(E, E * sizeof(double))) ||
-        !(t->values = sg_calloc(E, sizeof(double))) ||
+        !(t->means = sg_calloc((1 + B) * H, E * sizeof(double))) ||
+        !(t->gram = sg_calloc(E, E * sizeof(double))) || !(t->values = sg_calloc(E, sizeof(double))) ||
         !(t->projected = sg_calloc(H, (1 + B) * k * sizeof(double))) ||
         !(t->products = sg_calloc((1 + B) * k, (1 + B) * k * sizeof(double))) ||
         !(t->coefficients = sg_calloc(terms, k * k * sizeof(double))) ||
         !(t->grams = sg_calloc(flips + 1, k * k * sizeof(double))) ||
         !(t->sigma = sg_calloc(flips + 1, sizeof(double))))
-        TRY(sg_fail(err, SG_ENOMEM, "statistics: a class test of %zu permutations, %zu blocks, %zu x %zu does not fit in memory",
-                    flips, B, H, E));
+        TRY(sg_fail(
+            err, SG_ENOMEM,
+            "statistics: a class test of %zu permutations, %zu blocks, %zu x %zu does not fit in memory",
+            flips, B, H, E));
     draw_signs(t, seed);
     *out = t, t = NULL;
 done:
@@ -145,7 +150,8 @@ static void add_block(double *sum, const double *products, size_t width, size_t 
 static void gram_of_each_draw(sg_class_test *t)
 {
     size_t B = t->B, k = t->k, kk = k * k, width = (1 + B) * k;
-    la_dgemm(LA_T, LA_N, width, width, t->H, 1, t->projected, width, t->projected, width, 0, t->products, width);
+    la_dgemm(LA_T, LA_N, width, width, t->H, 1, t->projected, width, t->projected, width, 0, t->products,
+             width);
     memset(t->coefficients, 0, t->terms * kk * sizeof *t->coefficients);
     double *constant = t->coefficients, *linear = constant + kk, *pair = linear + B * kk;
     add_block(constant, t->products, width, k, 0, 0);
@@ -158,12 +164,13 @@ static void gram_of_each_draw(sg_class_test *t)
             add_block(pair, t->products, width, k, c, b);
         }
     }
-    la_dgemm(LA_N, LA_N, t->flips + 1, kk, t->terms, 1, t->signs, t->terms, t->coefficients, kk, 0, t->grams, kk);
+    la_dgemm(LA_N, LA_N, t->flips + 1, kk, t->terms, 1, t->signs, t->terms, t->coefficients, kk, 0, t->grams,
+             kk);
 }
 
-/* The largest eigenvalue of a symmetric positive semidefinite G (k,k), k <= DIRECTIONS: P = G^256 / trace by squaring
- * is nearly the projector on the leading eigenvector, trace(G P) the eigenvalue; never above it, and at worst, for two nearly
- * equal ones, below it by a 500th. */
+/* The largest eigenvalue of a symmetric positive semidefinite G (k,k), k <= DIRECTIONS: P = G^256 / trace by
+ * squaring is nearly the projector on the leading eigenvector, trace(G P) the eigenvalue; never above it, and
+ * at worst, for two nearly equal ones, below it by a 500th. */
 static double leading_eigenvalue(size_t k, const double *G)
 {
     double P[DIRECTIONS * DIRECTIONS], square[DIRECTIONS * DIRECTIONS], trace = 0, value = 0;
@@ -190,7 +197,8 @@ static double leading_eigenvalue(size_t k, const double *G)
     return value;
 }
 
-static const char *why_not(const sg_class_test *t, const double *class_pairs, const double *all_pairs, double *N)
+static const char *why_not(const sg_class_test *t, const double *class_pairs, const double *all_pairs,
+                           double *N)
 {
     double all = 0;
     size_t present = 0;
@@ -209,8 +217,9 @@ static const char *why_not(const sg_class_test *t, const double *class_pairs, co
     return NULL;
 }
 
-sg_status sg_class_test_run(sg_class_test *t, sg_class_p *out, const double *class_sums, const double *class_pairs,
-                            const double *all_sums, const double *all_pairs, sg_error *err)
+sg_status sg_class_test_run(sg_class_test *t, sg_class_p *out, const double *class_sums,
+                            const double *class_pairs, const double *all_sums, const double *all_pairs,
+                            sg_error *err)
 {
     double N;
     *out = (sg_class_p){NAN, NAN, NAN, NAN, NULL};

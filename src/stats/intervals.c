@@ -65,8 +65,8 @@ double sg_stats_t_p(double t, double nu)
 
 double sg_stats_t_quantile(double p, double nu)
 {
-    /* For |T| large P(|T| >= t) = I_{nu/(nu+t^2)}(nu/2, 1/2); solved for x = nu/(nu+t^2), or where that nears 1
-     * and would lose digits for 1-x. */
+    /* For |T| large P(|T| >= t) = I_{nu/(nu+t^2)}(nu/2, 1/2); solved for x = nu/(nu+t^2), or where that nears
+     * 1 and would lose digits for 1-x. */
     double tail = p < 0.5 ? 2 * p : 2 * (1 - p);
     double y = stats_beta_quantile(1 - tail, 0.5, 0.5 * nu), x = stats_beta_quantile(tail, 0.5 * nu, 0.5);
     double t = x < 0.5 ? sqrt(nu * (1 - x) / x) : sqrt(nu * y / (1 - y));

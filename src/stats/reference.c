@@ -1,4 +1,5 @@
-/* What random unit vectors would show: the reference without which nobody can tell if a cosine of 0.4 is much. */
+/* What random unit vectors would show: the reference without which nobody can tell if a cosine of 0.4 is
+ * much. */
 #include "stats_internal.h"
 
 #include "../base/base_internal.h"

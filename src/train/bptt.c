@@ -16,7 +16,8 @@ struct sg_bptt {
     sg_layer *layer[SG_MAX_LAYERS];
     size_t H[SG_MAX_LAYERS];
     const sg_product_kernels *kernels;
-    float *input[SG_MAX_LAYERS + 1]; /* (T*B, N) what layer k reads; entry L: what the decoder reads; after dropout */
+    /* (T*B, N) what layer k reads; entry L: what the decoder reads; after dropout */
+    float *input[SG_MAX_LAYERS + 1];
     float *dH, *dX;                  /* (T*B, widest) */
     double *loss;                    /* T*B */
     int32_t *words;                  /* T*B */
@@ -31,8 +32,8 @@ static bool allocate(sg_bptt *b)
     bool ok = (b->input[0] = sg_calloc(rows, b->E * sizeof(float))) &&
               (b->dH = sg_calloc(rows, b->widest * sizeof(float))) &&
               (b->dX = sg_calloc(rows, b->widest * sizeof(float))) &&
-              (b->loss = sg_calloc(rows, sizeof *b->loss)) && (b->words = sg_calloc(rows, sizeof *b->words)) &&
-              (b->seen = sg_calloc(b->V, 1));
+              (b->loss = sg_calloc(rows, sizeof *b->loss)) &&
+              (b->words = sg_calloc(rows, sizeof *b->words)) && (b->seen = sg_calloc(b->V, 1));
     for (size_t k = 0; ok && k < b->L; k++)
         ok = (b->input[k + 1] = sg_calloc(rows, b->H[k] * sizeof(float))) != NULL;
     return ok;
@@ -46,8 +47,15 @@ sg_status sg_bptt_new(sg_bptt **out, const sg_model *m, size_t T, size_t B, int 
     sg_bptt *b = sg_calloc(1, sizeof *b);
     if (!b)
         return sg_fail(err, SG_ENOMEM, "training: no memory");
-    *b = (sg_bptt){.m = m, .cell = s->cell, .T = T, .B = B, .L = s->layers, .E = s->embedding, .V = s->vocabulary,
-                   .widest = s->embedding, .threads = threads,
+    *b = (sg_bptt){.m = m,
+                   .cell = s->cell,
+                   .T = T,
+                   .B = B,
+                   .L = s->layers,
+                   .E = s->embedding,
+                   .V = s->vocabulary,
+                   .widest = s->embedding,
+                   .threads = threads,
                    .kernels = sg_kernels_best()->product};
     for (size_t k = 0; k < b->L; k++) {
         b->H[k] = s->hidden[k];
@@ -92,16 +100,16 @@ static uint64_t mix(uint64_t x)
     return x ^ (x >> 31);
 }
 
-/* y = x * mask / (1-p), the mask a hash of key, row and column: the same forward and backward, nothing is stored. y may
- * be x. */
+/* y = x * mask / (1-p), the mask a hash of key, row and column: the same forward and backward, nothing is
+ * stored. y may be x. */
 static void drop(const sg_bptt *b, size_t rows, size_t cols, const float *x, float *y, double p, uint64_t key)
 {
     const uint32_t threshold = (uint32_t)(p * 4294967296.0);
     const float scale = (float)(1 / (1 - p));
 #pragma omp parallel for num_threads(rows * cols > 1 << 16 ? b->threads : 1) schedule(static)
     for (size_t i = 0; i < rows; i++)
-        b->kernels->drop(cols, x + i * cols, y + i * cols, (uint32_t)(mix(key + i * 0x9e3779b97f4a7c15u) >> 16),
-                         threshold, scale);
+        b->kernels->drop(cols, x + i * cols, y + i * cols,
+                         (uint32_t)(mix(key + i * 0x9e3779b97f4a7c15u) >> 16), threshold, scale);
 }
 
 static uint64_t place_key(uint64_t key, size_t place)
@@ -117,7 +125,8 @@ static void embed(sg_bptt *b, size_t rows, const int32_t *ids, const float *enco
         memcpy(b->input[0] + i * b->E, encoder + (size_t)ids[i] * b->E, b->E * sizeof(float));
 }
 
-static void forward(sg_bptt *b, size_t n, const int32_t *ids, const sg_parameters *p, double dropout, uint64_t key)
+static void forward(sg_bptt *b, size_t n, const int32_t *ids, const sg_parameters *p, double dropout,
+                    uint64_t key)
 {
     size_t rows = n * b->B;
     embed(b, rows, ids, p->encoder);
@@ -133,7 +142,8 @@ static void forward(sg_bptt *b, size_t n, const int32_t *ids, const sg_parameter
     }
 }
 
-static double output(sg_bptt *b, size_t rows, const int32_t *targets, const sg_parameters *p, const sg_parameters *g)
+static double output(sg_bptt *b, size_t rows, const int32_t *targets, const sg_parameters *p,
+                     const sg_parameters *g)
 {
     size_t H = b->H[b->L - 1];
     double sum = 0;
@@ -186,7 +196,8 @@ static void embedding_gradient(sg_bptt *b, size_t rows, const int32_t *ids, floa
 
 double sg_bptt_window(sg_bptt *b, size_t n, const int32_t *ids, double dropout, uint64_t key, float *gradient)
 {
-    sg_parameters p = sg_model_parameters(b->m, sg_model_block(b->m)), g = sg_model_parameters(b->m, gradient);
+    sg_parameters p = sg_model_parameters(b->m, sg_model_block(b->m)),
+                  g = sg_model_parameters(b->m, gradient);
     size_t rows = n * b->B;
     forward(b, n, ids, &p, dropout, key);
     double loss = output(b, rows, ids + b->B, &p, &g);

@@ -37,7 +37,8 @@ static void keep_previous(const char *path, const char *previous)
         return;
     unlink(previous);
     if (link(path, previous) != 0)
-        (void)rename(path, previous); /* a file system without links: FILE is away until the new one is renamed */
+        /* a file system without links: FILE is away until the new one is renamed */
+        (void)rename(path, previous);
 }
 
 sg_status sg_checkpoint_write(const char *path, const char *identity, const sg_train_numbers *numbers,
@@ -112,7 +113,8 @@ static sg_status verify(source *s, sg_error *err)
     }
     sg_sha256_hex(hash, hex);
     if (fread(found, 1, HEX, s->f) != HEX || memcmp(found, hex, HEX) != 0)
-        TRY(sg_fail(err, SG_EFORMAT, "%s: damaged checkpoint: its checksum does not fit its content", s->path));
+        TRY(sg_fail(err, SG_EFORMAT, "%s: damaged checkpoint: its checksum does not fit its content",
+                    s->path));
     rewind(s->f);
 done:
     sg_sha256_free(hash);
@@ -125,8 +127,8 @@ static sg_status tell_difference(const char *path, const char *have, const char 
     while (*have && *want) {
         size_t a = strcspn(have, "\n"), b = strcspn(want, "\n");
         if (a != b || memcmp(have, want, a) != 0)
-            return sg_fail(err, SG_EINVAL, "%s: the checkpoint is of another run: %.*s there, %.*s now", path, (int)a,
-                           have, (int)b, want);
+            return sg_fail(err, SG_EINVAL, "%s: the checkpoint is of another run: %.*s there, %.*s now", path,
+                           (int)a, have, (int)b, want);
         have += a + (have[a] == '\n');
         want += b + (want[b] == '\n');
     }
@@ -162,12 +164,13 @@ static sg_status read_one(const char *path, const char *identity, sg_train_numbe
     for (size_t i = 0; i < n_arrays; i++) {
         TRY(get(&s, &length, sizeof length, err));
         if (length != arrays[i].n)
-            TRY(sg_fail(err, SG_EFORMAT, "%s: damaged checkpoint: array %zu has %llu numbers, expected %zu", path, i,
-                        (unsigned long long)length, arrays[i].n));
+            TRY(sg_fail(err, SG_EFORMAT, "%s: damaged checkpoint: array %zu has %llu numbers, expected %zu",
+                        path, i, (unsigned long long)length, arrays[i].n));
         TRY(get(&s, arrays[i].data, arrays[i].n * sizeof *arrays[i].data, err));
     }
     if (s.left)
-        TRY(sg_fail(err, SG_EFORMAT, "%s: damaged checkpoint: %llu bytes too many", path, (unsigned long long)s.left));
+        TRY(sg_fail(err, SG_EFORMAT, "%s: damaged checkpoint: %llu bytes too many", path,
+                    (unsigned long long)s.left));
 done:
     fclose(s.f);
     sg_free(text);

@@ -2,8 +2,8 @@
  *
  *   magic | length of identity, identity text | numbers | arrays | SHA-256 of all before
  *
- * Written beside FILE and renamed over it; the one before is kept as FILE.prev. The identity is text, "name=value"
- * lines: what must be the same for the run to be the same. */
+ * Written beside FILE and renamed over it; the one before is kept as FILE.prev. The identity is text,
+ * "name=value" lines: what must be the same for the run to be the same. */
 #ifndef SG_CHECKPOINT_H
 #define SG_CHECKPOINT_H
 
@@ -28,13 +28,14 @@ typedef struct {
     size_t n;
 } sg_checkpoint_array;
 
-/* arrays: weights, best weights, moments, states ...: always the same number with the same lengths for one identity. */
+/* arrays: weights, best weights, moments, states ...: always the same number with the same lengths for one
+ * identity. */
 sg_status sg_checkpoint_write(const char *path, const char *identity, const sg_train_numbers *numbers,
                               const sg_checkpoint_array *arrays, size_t n_arrays, sg_error *err);
-/* Reads path, or path.prev where that is missing or damaged (told through the monitor). *found false: there is neither,
- * or path is a damaged checkpoint without a predecessor (told too): nothing was read, the work begins anew.
- * SG_EFORMAT: what is there is damaged; SG_EINVAL: of another run, the difference named. On failure arrays may have
- * been written to. */
+/* Reads path, or path.prev where that is missing or damaged (told through the monitor). *found false: there
+ * is neither, or path is a damaged checkpoint without a predecessor (told too): nothing was read, the work
+ * begins anew. SG_EFORMAT: what is there is damaged; SG_EINVAL: of another run, the difference named. On
+ * failure arrays may have been written to. */
 sg_status sg_checkpoint_read(const char *path, const char *identity, sg_train_numbers *numbers,
                              const sg_checkpoint_array *arrays, size_t n_arrays, bool *found,
                              const sg_monitor *monitor, sg_error *err);

@@ -6,8 +6,17 @@
 
 void sg_train_defaults(sg_train_config *cfg)
 {
-    *cfg = (sg_train_config){.steps = 50, .batch = 20, .epochs = 10, .optimizer = SG_SGD, .lr = 1, .lr_decay = 0.8,
-                             .decay_after = 6, .clip = 5, .dropout = 0.5, .init = 0.05, .seed = 1,
+    *cfg = (sg_train_config){.steps = 50,
+                             .batch = 20,
+                             .epochs = 10,
+                             .optimizer = SG_SGD,
+                             .lr = 1,
+                             .lr_decay = 0.8,
+                             .decay_after = 6,
+                             .clip = 5,
+                             .dropout = 0.5,
+                             .init = 0.05,
+                             .seed = 1,
                              .checkpoint_minutes = 10};
 }
 
@@ -36,8 +45,9 @@ sg_status sg_train_check(const sg_train_config *c, const sg_model_shape *shape, 
     if (c->steps < 1 || c->steps > 1u << 20)
         return sg_fail(err, SG_EINVAL, "steps: expected 1 to %u, found %zu", 1u << 20, c->steps);
     if (c->batch < 1 || c->batch > 1u << 20 || c->batch > (1u << 24) / c->steps)
-        return sg_fail(err, SG_EINVAL, "batch: %zu sequences of %zu steps, expected at most %u tokens a window",
-                       c->batch, c->steps, 1u << 24);
+        return sg_fail(err, SG_EINVAL,
+                       "batch: %zu sequences of %zu steps, expected at most %u tokens a window", c->batch,
+                       c->steps, 1u << 24);
     if (c->epochs < 1)
         return sg_fail(err, SG_EINVAL, "epochs: expected at least 1, found 0");
     if (c->optimizer != SG_SGD && c->optimizer != SG_ADAM)

@@ -21,7 +21,8 @@ struct sg_layer {
     float *work;              /* (2*n, H), reset first only */
 };
 
-/* Slots of the tape that hold dL/da and dL/du, in the order of W_hh's rows: the GRU's third stands in slot 3. */
+/* Slots of the tape that hold dL/da and dL/du, in the order of W_hh's rows: the GRU's third stands in slot
+ * 3. */
 static size_t recurrent_slot(const sg_layer *l, size_t gate)
 {
     return l->cell == SG_CELL_GRU && gate == 2 ? 3 : gate;
@@ -48,7 +49,8 @@ sg_status sg_layer_new(sg_layer **out, sg_cell cell, size_t T, size_t n, size_t 
     if (!(l->hidden = sg_calloc(rows + n, H * sizeof(float))) ||
         (cell == SG_CELL_LSTM && !(l->cells = sg_calloc(rows + n, H * sizeof(float)))) ||
         !(l->tape = sg_calloc(rows, l->ld * sizeof(float))) || !(l->dc = sg_calloc(n, H * sizeof(float))) ||
-        !(l->input = sg_calloc(input, sizeof(float))) || !(l->recurrent = sg_calloc(recurrent, sizeof(float))) ||
+        !(l->input = sg_calloc(input, sizeof(float))) ||
+        !(l->recurrent = sg_calloc(recurrent, sizeof(float))) ||
         !(l->packed_X = sg_calloc(sg_packed_size(rows, N), sizeof(float))) ||
         !(l->packed_H = sg_calloc(sg_packed_size(rows, H), sizeof(float))) ||
         (cell == SG_CELL_GRU_RESET_FIRST && !(l->work = sg_calloc(2 * n, H * sizeof(float)))))
@@ -94,7 +96,8 @@ static int crew(const sg_layer *l)
 }
 
 /* The columns of B, panel by panel, shared among the threads of the region. */
-static void pack_shared(const sg_layer *l, size_t k, size_t n, const float *B, size_t row, size_t column, float *packed)
+static void pack_shared(const sg_layer *l, size_t k, size_t n, const float *B, size_t row, size_t column,
+                        float *packed)
 {
 #pragma omp for schedule(static) nowait
     for (size_t j = 0; j < n; j += SG_PANEL)
@@ -112,7 +115,8 @@ static void my_units(size_t H, size_t *begin, size_t *end)
     *begin = *begin < H ? *begin : H;
 }
 
-enum { ROWS = 120, UNITS = 60 }; /* rows, units of a task of the products over a whole window: multiples of a tile */
+/* rows, units of a task of the products over a whole window: multiples of a tile */
+enum { ROWS = 120, UNITS = 60 };
 
 /* ---- forward ---- */
 
@@ -150,7 +154,8 @@ static void steps_forward(sg_layer *l, size_t steps)
     my_units(H, &u0, &u1);
     for (size_t t = 0; t < steps; t++) {
         for (size_t g = 0; g < l->G && u0 < u1; g++)
-            l->k->multiply(l->n, u1 - u0, H, l->hidden + t * step, H, 1, l->recurrent + g * gate_size + u0 * H, H,
+            l->k->multiply(l->n, u1 - u0, H, l->hidden + t * step, H, 1,
+                           l->recurrent + g * gate_size + u0 * H, H,
                            l->tape + t * l->n * l->ld + recurrent_slot(l, g) * H + u0, l->ld, true);
         if (u0 < u1)
             activate(l, t, u0, u1);
@@ -163,7 +168,8 @@ void sg_layer_run(sg_layer *l, size_t steps, const sg_layer_parameters *w, const
     size_t H = l->H;
     if (l->cell == SG_CELL_GRU_RESET_FIRST) {
         sg_float_env env = sg_float_env_begin();
-        sg_layer_forward(l->cell, steps, l->n, l->N, H, w->W_ih, w->W_hh, w->b_ih, w->b_hh, X, l->hidden, NULL, l->tape);
+        sg_layer_forward(l->cell, steps, l->n, l->N, H, w->W_ih, w->W_hh, w->b_ih, w->b_hh, X, l->hidden,
+                         NULL, l->tape);
         sg_float_env_end(env);
         return;
     }
@@ -189,7 +195,8 @@ static void differentiate(const sg_layer *l, size_t t, float *dH, size_t u0, siz
         float *a = l->tape + (t * l->n + b) * l->ld + u0, *d = dH + (t * l->n + b) * H + u0;
         float *before = t ? d - l->n * H : l->dc + b * H + u0; /* dL/dh before the window is nobody's */
         if (l->cell == SG_CELL_LSTM)
-            l->k->lstm_backward(m, a, a + H, a + 2 * H, a + 3 * H, a + 4 * H, a + 5 * H, d, l->dc + b * H + u0);
+            l->k->lstm_backward(m, a, a + H, a + 2 * H, a + 3 * H, a + 4 * H, a + 5 * H, d,
+                                l->dc + b * H + u0);
         else if (l->cell == SG_CELL_GRU)
             l->k->gru_backward(m, a, a + H, a + 2 * H, a + 3 * H, a + 4 * H, d, before);
         else
@@ -197,7 +204,8 @@ static void differentiate(const sg_layer *l, size_t t, float *dH, size_t u0, siz
     }
 }
 
-/* dL/dh_{t-1} += dL/da_t W_hh for the thread's units: all gates at once, the GRU's third from its own slot. */
+/* dL/dh_{t-1} += dL/da_t W_hh for the thread's units: all gates at once, the GRU's third from its own
+ * slot. */
 static void steps_backward(sg_layer *l, size_t steps, float *dH)
 {
     size_t H = l->H, u0, u1, rows = l->G * H, joined = l->cell == SG_CELL_GRU ? 2 * H : rows;
@@ -215,7 +223,8 @@ static void steps_backward(sg_layer *l, size_t steps, float *dH)
         float *before = dH + (t - 1) * l->n * H + u0;
         l->k->multiply(l->n, u1 - u0, joined, a, l->ld, 1, packed, rows, before, H, true);
         if (joined < rows)
-            l->k->multiply(l->n, u1 - u0, H, a + 3 * H, l->ld, 1, packed + 2 * H * SG_PANEL, rows, before, H, true);
+            l->k->multiply(l->n, u1 - u0, H, a + 3 * H, l->ld, 1, packed + 2 * H * SG_PANEL, rows, before, H,
+                           true);
     }
 }
 
@@ -223,8 +232,8 @@ static void input_gradient(sg_layer *l, size_t rows, float *dX)
 {
 #pragma omp for schedule(static) nowait
     for (size_t r = 0; r < rows; r += ROWS)
-        l->k->multiply(rows - r < ROWS ? rows - r : ROWS, l->N, l->G * l->H, l->tape + r * l->ld, l->ld, 1, l->input,
-                       l->G * l->H, dX + r * l->N, l->N, false);
+        l->k->multiply(rows - r < ROWS ? rows - r : ROWS, l->N, l->G * l->H, l->tape + r * l->ld, l->ld, 1,
+                       l->input, l->G * l->H, dX + r * l->N, l->N, false);
 }
 
 static void weight_gradients(sg_layer *l, size_t rows, const sg_layer_parameters *g)
@@ -254,8 +263,8 @@ static void carry(sg_layer *l, size_t steps)
         memmove(l->cells, l->cells + steps * step, step * sizeof(float));
 }
 
-void sg_layer_back(sg_layer *l, size_t steps, const sg_layer_parameters *w, const float *X, float *dH, float *dX,
-                   const sg_layer_parameters *g)
+void sg_layer_back(sg_layer *l, size_t steps, const sg_layer_parameters *w, const float *X, float *dH,
+                   float *dX, const sg_layer_parameters *g)
 {
     size_t H = l->H, N = l->N, rows = steps * l->n;
     if (l->cell == SG_CELL_GRU_RESET_FIRST) {
@@ -264,8 +273,8 @@ void sg_layer_back(sg_layer *l, size_t steps, const sg_layer_parameters *w, cons
         memset(g->b_ih, 0, l->G * H * sizeof(float));
         memset(g->b_hh, 0, l->G * H * sizeof(float));
         sg_float_env env = sg_float_env_begin();
-        sg_layer_backward(l->cell, steps, l->n, N, H, w->W_ih, w->W_hh, X, l->hidden, l->tape, dH, dX, g->W_ih, g->W_hh,
-                          g->b_ih, g->b_hh, l->work);
+        sg_layer_backward(l->cell, steps, l->n, N, H, w->W_ih, w->W_hh, X, l->hidden, l->tape, dH, dX,
+                          g->W_ih, g->W_hh, g->b_ih, g->b_hh, l->work);
         sg_float_env_end(env);
         carry(l, steps);
         return;

@@ -5,7 +5,8 @@
 
 #include <math.h>
 
-/* Work goes in chunks of fixed size, sums are added in the order of chunks: the same bytes for any number of threads. */
+/* Work goes in chunks of fixed size, sums are added in the order of chunks: the same bytes for any number of
+ * threads. */
 enum { CHUNK = 1 << 14 };
 
 struct sg_stepper {
@@ -13,7 +14,8 @@ struct sg_stepper {
     sg_optimizer kind;
     int threads;
     size_t begin, end; /* of the dense part of the block, in floats */
-    size_t sparse_end; /* the encoder is [0, sparse_end) when its rows are listed; 0: it is part of the dense part */
+    /* the encoder is [0, sparse_end) when its rows are listed; 0: it is part of the dense part */
+    size_t sparse_end;
     size_t E;
     double *sums;      /* one a chunk */
     const sg_product_kernels *kernels;
@@ -76,7 +78,8 @@ double sg_stepper_norm(const sg_stepper *s, const float *gradient, const int32_t
 void sg_stepper_apply(sg_stepper *s, float *gradient, const int32_t *words, size_t n, double lr, double scale)
 {
     float *block = sg_model_block(s->m);
-    size_t length = s->end - s->begin, chunks = (length + CHUNK - 1) / CHUNK, size = sg_model_block_size(s->m);
+    size_t length = s->end - s->begin, chunks = (length + CHUNK - 1) / CHUNK,
+           size = sg_model_block_size(s->m);
     float rate = (float)(lr * scale);
     s->count++;
     float adam_rate = (float)(lr / (1 - pow(0.9, (double)s->count)));
@@ -87,12 +90,13 @@ void sg_stepper_apply(sg_stepper *s, float *gradient, const int32_t *words, size
         if (s->kind == SG_SGD)
             s->kernels->axpy(m, -rate, gradient + at, block + at);
         else
-            s->kernels->adam(m, block + at, gradient + at, s->moments + at, s->moments + size + at, (float)scale,
-                             adam_rate, root);
+            s->kernels->adam(m, block + at, gradient + at, s->moments + at, s->moments + size + at,
+                             (float)scale, adam_rate, root);
     }
     if (s->sparse_end && words)
         for (size_t i = 0; i < n; i++)
-            s->kernels->axpy(s->E, -rate, gradient + (size_t)words[i] * s->E, block + (size_t)words[i] * s->E);
+            s->kernels->axpy(s->E, -rate, gradient + (size_t)words[i] * s->E,
+                             block + (size_t)words[i] * s->E);
 }
 
 float *sg_stepper_moments(sg_stepper *s)

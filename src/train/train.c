@@ -1,5 +1,6 @@
-/* The training loop: windows, epochs, validation, the log, checkpoints. What happens next depends only on the numbers,
- * weights, moments and states that a checkpoint holds, so a run that was cut anywhere ends in the same bytes. */
+/* The training loop: windows, epochs, validation, the log, checkpoints. What happens next depends only on the
+ * numbers, weights, moments and states that a checkpoint holds, so a run that was cut anywhere ends in the
+ * same bytes. */
 #include "bptt.h"
 #include "checkpoint.h"
 #include "optimizer.h"
@@ -49,8 +50,9 @@ static sg_status cut_into_sequences(trainer *t, sg_error *err)
     uint64_t n = sg_stream_length(t->train);
     size_t B = t->cfg->batch;
     if (n / B < 2)
-        return sg_fail(err, SG_EINVAL, "training corpus: %" PRIu64 " token%s for a batch of %zu, expected at least %zu",
-                       n, n == 1 ? "" : "s", B, 2 * B);
+        return sg_fail(err, SG_EINVAL,
+                       "training corpus: %" PRIu64 " token%s for a batch of %zu, expected at least %zu", n,
+                       n == 1 ? "" : "s", B, 2 * B);
     t->length = (size_t)(n / B); /* the remainder is dropped, as PyTorch's batchify does */
     t->windows = (t->length - 1 + t->cfg->steps - 1) / t->cfg->steps;
     return SG_OK;
@@ -68,16 +70,17 @@ static sg_status describe(trainer *t, sg_error *err)
         if (st != SG_OK)
             return st;
     }
-    snprintf(t->identity, sizeof t->identity,
-             "version=%s\ncell=%s\nlayers=%zu\nembedding size=%zu\nhidden size=%s\nvocabulary=%zu\ntied=%d\nunit=%s\n"
-             "eos=%d\nsteps=%zu\nbatch=%zu\npatience=%u\noptimizer=%s\nlr=%.17g\nlr decay=%.17g\ndecay after=%u\n"
-             "clip=%.17g\ndropout=%.17g\ninit=%.17g\nseed=%" PRIu64 "\nfrozen embeddings=%d\nembeddings=%s\n"
-             "corpus tokens=%" PRIu64 "\ncorpus=%s\nvalidation=%s\n",
-             sg_version(), sg_cell_name(s->cell), s->layers, s->embedding, hidden, s->vocabulary, s->tied,
-             s->unit == SG_UNIT_CHAR ? "char" : "word", s->eos, c->steps, c->batch, c->patience,
-             c->optimizer == SG_ADAM ? "adam" : "sgd", c->lr, c->lr_decay, c->decay_after, c->clip, c->dropout, c->init,
-             c->seed, c->freeze_embeddings, file, sg_stream_length(t->train), sg_stream_sha256(t->train),
-             t->valid ? sg_stream_sha256(t->valid) : "none");
+    snprintf(
+        t->identity, sizeof t->identity,
+        "version=%s\ncell=%s\nlayers=%zu\nembedding size=%zu\nhidden size=%s\nvocabulary=%zu\ntied=%d\nunit=%s\n"
+        "eos=%d\nsteps=%zu\nbatch=%zu\npatience=%u\noptimizer=%s\nlr=%.17g\nlr decay=%.17g\ndecay after=%u\n"
+        "clip=%.17g\ndropout=%.17g\ninit=%.17g\nseed=%" PRIu64 "\nfrozen embeddings=%d\nembeddings=%s\n"
+        "corpus tokens=%" PRIu64 "\ncorpus=%s\nvalidation=%s\n",
+        sg_version(), sg_cell_name(s->cell), s->layers, s->embedding, hidden, s->vocabulary, s->tied,
+        s->unit == SG_UNIT_CHAR ? "char" : "word", s->eos, c->steps, c->batch, c->patience,
+        c->optimizer == SG_ADAM ? "adam" : "sgd", c->lr, c->lr_decay, c->decay_after, c->clip, c->dropout,
+        c->init, c->seed, c->freeze_embeddings, file, sg_stream_length(t->train), sg_stream_sha256(t->train),
+        t->valid ? sg_stream_sha256(t->valid) : "none");
     return SG_OK;
 }
 
@@ -92,7 +95,8 @@ static sg_status allocate(trainer *t, sg_error *err)
         return st;
     size_t states = sg_bptt_state_size(t->bptt);
     if (!(t->gradient = sg_calloc(size, sizeof(float))) || !(t->best = sg_calloc(size, sizeof(float))) ||
-        !(t->state = sg_calloc(states, sizeof(float))) || !(t->steps = sg_calloc(c->steps + 1, sizeof *t->steps)) ||
+        !(t->state = sg_calloc(states, sizeof(float))) ||
+        !(t->steps = sg_calloc(c->steps + 1, sizeof *t->steps)) ||
         !(t->ids = sg_calloc((c->steps + 1) * c->batch, sizeof *t->ids)))
         return sg_fail(err, SG_ENOMEM, "training: no memory for %zu parameters", size);
     t->arrays[t->n_arrays++] = (sg_checkpoint_array){sg_model_block(t->m), size};
@@ -114,9 +118,11 @@ static sg_status initialise(trainer *t, sg_error *err)
     sg_status st = sg_word2vec_read(c->embeddings, sg_model_vocab(t->m), sg_model_get_shape(t->m)->embedding,
                                     sg_model_parameters(t->m, sg_model_block(t->m)).encoder, &found, err);
     if (st == SG_OK && !found)
-        st = sg_fail(err, SG_EINVAL, "%s: has a vector for none of the %zu words of the vocabulary", c->embeddings, V);
+        st = sg_fail(err, SG_EINVAL, "%s: has a vector for none of the %zu words of the vocabulary",
+                     c->embeddings, V);
     if (st == SG_OK && found < V)
-        sg_warn(t->monitor, "%s: vectors for %zu of %zu words (%.1f %%); the others keep their initialisation",
+        sg_warn(t->monitor,
+                "%s: vectors for %zu of %zu words (%.1f %%); the others keep their initialisation",
                 c->embeddings, found, V, 100 * (double)found / (double)V);
     return st;
 }
@@ -127,18 +133,19 @@ static sg_status resume(trainer *t, sg_error *err)
     bool found = false;
     if (!t->cfg->resume)
         return SG_OK;
-    sg_status st = sg_checkpoint_read(t->cfg->checkpoint, t->identity, &t->now, t->arrays, t->n_arrays, &found,
-                                      t->monitor, err);
+    sg_status st = sg_checkpoint_read(t->cfg->checkpoint, t->identity, &t->now, t->arrays, t->n_arrays,
+                                      &found, t->monitor, err);
     if (st != SG_OK)
         return st;
     if (!found) {
         if (access(t->cfg->checkpoint, F_OK) != 0)
-            sg_warn(t->monitor, "%s: no checkpoint there yet, training starts from the beginning", t->cfg->checkpoint);
+            sg_warn(t->monitor, "%s: no checkpoint there yet, training starts from the beginning",
+                    t->cfg->checkpoint);
         return SG_OK;
     }
     if (t->now.window > t->windows)
-        return sg_fail(err, SG_EFORMAT, "%s: damaged checkpoint: window %" PRIu64 " of %" PRIu64, t->cfg->checkpoint,
-                       t->now.window, t->windows);
+        return sg_fail(err, SG_EFORMAT, "%s: damaged checkpoint: window %" PRIu64 " of %" PRIu64,
+                       t->cfg->checkpoint, t->now.window, t->windows);
     *sg_stepper_count(t->stepper) = t->now.optimizer_steps;
     sg_bptt_set_state(t->bptt, t->state);
     return SG_OK;
@@ -163,17 +170,18 @@ static sg_status open_log(trainer *t, sg_error *err)
 
 /* ---- checkpoints ---- */
 
-/* what: "loss 3, gradient norm inf" or so. Names the first tensor, of the weights or of their gradient, that overflowed. */
+/* what: "loss 3, gradient norm inf" or so. Names the first tensor, of the weights or of their gradient, that
+ * overflowed. */
 static sg_status diverged(const trainer *t, uint64_t step, const char *what, sg_error *err)
 {
     sg_error tensor = {""};
     if (sg_model_check_finite(t->m, sg_model_block(t->m), "weight", &tensor) == SG_OK)
         sg_model_check_finite(t->m, t->gradient, "gradient", &tensor);
-    return sg_fail(err, SG_ENONFINITE,
-                   "training diverged in epoch %" PRIu64 ", step %" PRIu64 ": %s%s%s; a smaller --lr (now %g) or --clip "
-                   "(now %g) may help",
-                   t->now.epoch + 1, step, what, tensor.msg[0] ? ", " : "", tensor.msg, t->cfg->lr,
-                   t->cfg->clip);
+    return sg_fail(
+        err, SG_ENONFINITE,
+        "training diverged in epoch %" PRIu64 ", step %" PRIu64 ": %s%s%s; a smaller --lr (now %g) or --clip "
+        "(now %g) may help",
+        t->now.epoch + 1, step, what, tensor.msg[0] ? ", " : "", tensor.msg, t->cfg->lr, t->cfg->clip);
 }
 
 /* Weights that overflowed are neither written over a good checkpoint nor validated. */
@@ -241,7 +249,8 @@ static sg_status step(trainer *t, sg_error *err)
     double chance = log((double)sg_model_get_shape(t->m)->vocabulary);
     if (loss > 3 * chance + 10)
         return sg_fail(err, SG_ENOCONV,
-                       "training explodes in epoch %" PRIu64 ", step %" PRIu64 ": loss %.1f nats per token, guessing has "
+                       "training explodes in epoch %" PRIu64 ", step %" PRIu64
+                       ": loss %.1f nats per token, guessing has "
                        "%.1f; a smaller --lr (now %g) or --clip (now %g) may help",
                        t->now.epoch + 1, t->now.window + 1, loss, chance, c->lr, c->clip);
     double scale = c->clip > 0 && norm > c->clip ? c->clip / (norm + 1e-6) : 1;
@@ -275,8 +284,8 @@ static sg_status cancel(trainer *t, sg_error *err)
     sg_status st = save(t, err);
     if (st != SG_OK)
         return st;
-    return sg_fail(err, SG_ECANCELLED, "training stopped in epoch %" PRIu64 ", step %" PRIu64 "%s%s", t->now.epoch + 1,
-                   t->now.window, t->cfg->checkpoint ? "; --resume goes on from " : "",
+    return sg_fail(err, SG_ECANCELLED, "training stopped in epoch %" PRIu64 ", step %" PRIu64 "%s%s",
+                   t->now.epoch + 1, t->now.window, t->cfg->checkpoint ? "; --resume goes on from " : "",
                    t->cfg->checkpoint ? t->cfg->checkpoint : "");
 }
 
@@ -354,7 +363,8 @@ static sg_status end_epoch(trainer *t, sg_error *err)
 
 static bool finished(const trainer *t)
 {
-    return t->now.epoch >= t->cfg->epochs || (t->cfg->patience && t->valid && t->now.stale >= t->cfg->patience);
+    return t->now.epoch >= t->cfg->epochs ||
+           (t->cfg->patience && t->valid && t->now.stale >= t->cfg->patience);
 }
 
 static sg_status run(trainer *t, sg_error *err)
@@ -431,8 +441,9 @@ sg_status sg_train(sg_train_result *result, sg_model *m, const sg_stream *train,
     t->begun = t->saved = sg_clock();
     st = run(t, err);
     bool any = t->now.best_epoch > 0;
-    *result = (sg_train_result){(unsigned)t->now.epoch, t->now.train_nats, t->now.valid_nats, t->now.best_nats,
-                                t->train_seconds > 0 ? (double)t->trained / t->train_seconds : 0};
+    *result =
+        (sg_train_result){(unsigned)t->now.epoch, t->now.train_nats, t->now.valid_nats, t->now.best_nats,
+                          t->train_seconds > 0 ? (double)t->trained / t->train_seconds : 0};
     if (any) {
         memcpy(sg_model_block(m), t->best, sg_model_block_size(m) * sizeof(float));
         if (st == SG_OK)

@@ -30,8 +30,8 @@ static sg_status take(reader *r, size_t length, uint64_t entry, sg_error *err)
         return SG_OK;
     for (size_t j = 0; j < r->E; j++)
         if (!isfinite(r->row[j]))
-            return sg_fail(err, SG_ENONFINITE, "%s: entry %" PRIu64 " ('%.40s'): value %zu is %f", r->path, entry,
-                           r->word, j + 1, (double)r->row[j]);
+            return sg_fail(err, SG_ENONFINITE, "%s: entry %" PRIu64 " ('%.40s'): value %zu is %f", r->path,
+                           entry, r->word, j + 1, (double)r->row[j]);
     memcpy(r->encoder + (size_t)id * r->E, r->row, r->E * sizeof *r->row);
     r->seen[id] = true;
     r->found++;
@@ -54,7 +54,8 @@ static size_t read_word(reader *r)
     return n;
 }
 
-/* A number as strtof reads it in the C locale, whatever the locale of the program is: digits, point, exponent. */
+/* A number as strtof reads it in the C locale, whatever the locale of the program is: digits, point,
+ * exponent. */
 static bool parse_value(const char *text, float *x)
 {
     double value = 0, sign = 1;
@@ -91,7 +92,8 @@ static sg_status read_text_row(reader *r, uint64_t line, size_t *length, sg_erro
     char text[MAX_VALUE + 1] = "";
     size_t values = 0;
     if ((*length = read_word(r)) == SIZE_MAX)
-        return sg_fail(err, SG_EFORMAT, "%s:%" PRIu64 ": a word longer than %d bytes", r->path, line, (int)MAX_WORD);
+        return sg_fail(err, SG_EFORMAT, "%s:%" PRIu64 ": a word longer than %d bytes", r->path, line,
+                       (int)MAX_WORD);
     for (;;) {
         size_t n = 0;
         int c;
@@ -101,22 +103,23 @@ static sg_status read_text_row(reader *r, uint64_t line, size_t *length, sg_erro
             break;
         for (; c != EOF && !isspace(c); c = getc_unlocked(r->f)) {
             if (n == MAX_VALUE)
-                return sg_fail(err, SG_EFORMAT, "%s:%" PRIu64 ": value %zu is longer than %d bytes", r->path, line,
-                               values + 1, (int)MAX_VALUE);
+                return sg_fail(err, SG_EFORMAT, "%s:%" PRIu64 ": value %zu is longer than %d bytes", r->path,
+                               line, values + 1, (int)MAX_VALUE);
             text[n++] = (char)c;
         }
         text[n] = 0;
         if (values == r->E || !parse_value(text, &r->row[values]))
-            return sg_fail(err, SG_EFORMAT, values == r->E ? "%s:%" PRIu64 ": more than %zu values after the word"
-                                                           : "%s:%" PRIu64 ": value %zu is not a number",
+            return sg_fail(err, SG_EFORMAT,
+                           values == r->E ? "%s:%" PRIu64 ": more than %zu values after the word"
+                                          : "%s:%" PRIu64 ": value %zu is not a number",
                            r->path, line, values == r->E ? r->E : values + 1);
         values++;
         if (c == '\n' || c == EOF)
             break;
     }
     if (values != r->E && !(values == 0 && *length == 0))
-        return sg_fail(err, SG_EFORMAT, "%s:%" PRIu64 ": expected %zu values after the word, found %zu", r->path, line,
-                       r->E, values);
+        return sg_fail(err, SG_EFORMAT, "%s:%" PRIu64 ": expected %zu values after the word, found %zu",
+                       r->path, line, r->E, values);
     return SG_OK;
 }
 
@@ -152,8 +155,10 @@ static sg_status read_binary(reader *r, uint64_t words, sg_error *err)
             return sg_fail(err, SG_EFORMAT, "%s: entry %" PRIu64 " of %" PRIu64 ": %s", r->path, i + 1, words,
                            length ? "a word longer than 65536 bytes" : "no word (is the file cut short?)");
         if (fread(r->row, sizeof *r->row, r->E, r->f) != r->E)
-            return sg_fail(err, SG_EFORMAT, "%s: entry %" PRIu64 " of %" PRIu64 " ('%.40s'): the file ends in its "
-                           "vector", r->path, i + 1, words, r->word);
+            return sg_fail(err, SG_EFORMAT,
+                           "%s: entry %" PRIu64 " of %" PRIu64 " ('%.40s'): the file ends in its "
+                           "vector",
+                           r->path, i + 1, words, r->word);
         sg_status st = take(r, length, i + 1, err);
         if (st != SG_OK)
             return st;
@@ -195,8 +200,8 @@ static sg_status read_all(reader *r, sg_error *err)
         return read_text(r, 1, err);
     }
     if (size != r->E)
-        return sg_fail(err, SG_EFORMAT, "%s: vectors of %" PRIu64 " values, the embedding size is %zu", r->path, size,
-                       r->E);
+        return sg_fail(err, SG_EFORMAT, "%s: vectors of %" PRIu64 " values, the embedding size is %zu",
+                       r->path, size, r->E);
     return looks_like_text(r) ? read_text(r, 2, err) : read_binary(r, words, err);
 }
 

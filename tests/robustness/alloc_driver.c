@@ -1,8 +1,8 @@
 /* usage: alloc_driver DENSE -- COMMAND [options]
  *
- * The whole program with its 0th, 1st, 2nd, ... allocation failing, each time in a process of its own: it must say
- * that there is no memory, in one line, exit with 1 and leave no allocation behind; until a run succeeds. The first
- * DENSE allocations are tried one by one, then every one in a growing stride (5 %). */
+ * The whole program with its 0th, 1st, 2nd, ... allocation failing, each time in a process of its own: it
+ * must say that there is no memory, in one line, exit with 1 and leave no allocation behind; until a run
+ * succeeds. The first DENSE allocations are tried one by one, then every one in a growing stride (5 %). */
 #include "base/base_internal.h"
 
 #include <stdio.h>
@@ -69,7 +69,8 @@ int main(int argc, char **argv)
         fclose(err);
         runs++;
         if (WIFEXITED(status) && WEXITSTATUS(status) == 0) {
-            printf("%s: %ld failures tried, %ld wrong; succeeds with %ld allocations or fewer\n", argv[3], runs - 1, bad, n);
+            printf("%s: %ld failures tried, %ld wrong; succeeds with %ld allocations or fewer\n", argv[3],
+                   runs - 1, bad, n);
             return bad != 0;
         }
         if (!WIFEXITED(status) || WEXITSTATUS(status) != 1 || !says_out_of_memory(text)) {
