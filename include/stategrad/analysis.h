@@ -42,8 +42,9 @@ typedef struct {
     int threads;                /* 0: all cores */
     size_t part, parts;         /* part I of N, from 1; parts 0: the whole */
     size_t second_moment_every; /* 0: chosen so that it costs at most a tenth; 1: every token */
-    size_t long_after; /* 0: chosen (64 from 256 delays on, else never); origins older than this to twice this
-                                   share bases, see doc/long-windows.md; SG_LONG_NEVER: all exact */
+    /* 0: chosen (64 from 256 delays on, else never); origins older than this to twice this share bases, see
+     * doc/long-windows.md; SG_LONG_NEVER: all exact */
+    size_t long_after;
     double long_tolerance;      /* what a basis may drop of an origin's norm, 1e-6 */
     /* keep what intervals of later properties need (track); AUTO: if below 512 MiB */
     sg_gram_policy block_gram;

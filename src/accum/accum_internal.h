@@ -8,8 +8,10 @@
 
 #include "accum.h"
 
-/* terms that a float32 sum takes before it goes to float64 */
-enum { ACCUM_STRIP = 32, ACCUM_FLUSH_AFTER = 64 };
+enum {
+    ACCUM_STRIP = 32,
+    ACCUM_FLUSH_AFTER = 64, /* terms that a float32 sum takes before it goes to float64 */
+};
 
 /* Makes sets 0 .. set. The only allocation after sg_accum_new. */
 sg_status accum_need_set(sg_accum *a, size_t set, sg_error *err);

@@ -26,7 +26,6 @@
 #include <stdatomic.h>
 #include <string.h>
 
-/* of the corpus */
 enum {
     PORTION = 64,
     FIRST_ORIGINS = 1500,
@@ -35,7 +34,7 @@ enum {
     ORIGINS_ALIVE = 2,
     WINDOWS_OF_STRETCH = 8,
     SHORTEST = 128,
-    MOST_STRETCHES = 65536,
+    MOST_STRETCHES = 65536, /* of the corpus */
     PLACES = 8,
     LONGEST_MEMORY = 4096
 };

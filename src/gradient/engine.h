@@ -16,17 +16,18 @@ typedef struct {
     size_t delays;                /* D */
     const sg_accum_state *states; /* what is summed; read during sg_engine_new only */
     size_t n_states;
-    sg_state_handling handling;   /* SG_RESET: zero state, and no pair across, at steps with `first` set */
-    size_t window;                /* SG_WINDOW: no pair across multiples of it */
-    size_t burn_in; /* pairs with fewer steps than this between the last zero state and t-d: left out */
-    size_t second_moment_every; /* Q at one step of so many (sg_engine_moment_due); 0: never; small numbers */
-                                /* shorten the blocks of wide embeddings (more than 4 strips) */
-    int threads;                  /* 0: all cores */
-    /* position of the first step in the stream: window and second moment count from 0 */
-    uint64_t start;
-    size_t long_after; /* origins older than this to twice this share a basis, see doc/long-windows.md; what
-                                     they lack is measured (sg_accum_missed). 0: every origin is exact */
-    double long_tolerance;        /* the share of an origin's norm that may be dropped at a cut; 0: 1e-6 */
+    sg_state_handling handling; /* SG_RESET: zero state, and no pair across, at steps with `first` set */
+    size_t window;              /* SG_WINDOW: no pair across multiples of it */
+    size_t burn_in;             /* pairs with fewer steps than this from the last zero state to t-d: left out */
+    /* Q at one step of so many (sg_engine_moment_due), 0: never; small numbers shorten the blocks of wide
+     * embeddings (more than 4 strips) */
+    size_t second_moment_every;
+    int threads;    /* 0: all cores */
+    uint64_t start; /* position of the first step in the stream: window and second moment count from 0 */
+    /* origins older than this to twice this share a basis, see doc/long-windows.md; what they lack is measured
+     * (sg_accum_missed). 0: every origin is exact */
+    size_t long_after;
+    double long_tolerance; /* the share of an origin's norm that may be dropped at a cut; 0: 1e-6 */
     /* true: this step is an origin. Must depend on its arguments only. NULL: every step is. */
     bool (*sample)(void *ctx, uint64_t position, unsigned set);
     void *sample_ctx;

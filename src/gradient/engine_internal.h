@@ -103,9 +103,9 @@ struct sg_engine {
     int threads;
     sg_state_handling handling;
     size_t window, burn_in, moment_every;
-    /* all strips of a group are one unit of work, for second moments at any token; else they */
+    /* all strips of a group are one unit of work, for second moments at any token; else they are taken at a
+     * block's last token only */
     bool merged;
-                               /* are taken at a block's last token only */
     bool (*sample)(void *ctx, uint64_t position, unsigned set);
     void *sample_ctx;
     sg_accum_state *states;
