@@ -533,7 +533,7 @@ def check_long(folder):
             difference = np.abs(x - y).max((2, 3)) / scale
             worst = max(worst, difference.max())
             assert difference.max() < 1e-4, (cell, layers, group, np.unravel_index(difference.argmax(), scale.shape))
-            assert (difference[:, :16] == 0).all() and (difference[:, 40:].max() > 0), "the option does nothing"
+            assert (difference[:, :16] < 1e-6).all() and difference[:, 40:].max() > 0, (group, difference[:, :16].max())
             assert (error[:16] == 0).all() and (error[32:] > 0).all()
             off = np.linalg.norm((x - y).reshape(*x.shape[:2], -1), axis=2)[0]
             assert (off <= 3 * error + 1e-6 * np.linalg.norm(x.reshape(*x.shape[:2], -1), axis=2)[0]).all(), (off, error)
