@@ -21,6 +21,7 @@
 #include "../linalg/linalg.h"
 #include "../lm/forward.h"
 
+#include <assert.h>
 #include <math.h>
 #include <omp.h>
 #include <stdatomic.h>
@@ -303,6 +304,7 @@ static sg_status count_pairs(const rounds *r, worker *w, size_t b, sg_error *err
     const sg_analysis_config *cfg = job->cfg;
     uint64_t start = job_block_start(job, b), end = job_block_start(job, b + 1), D = job->D, zero;
     uint64_t last = job->T - end < D - 1 ? job->T : end + D - 1, boundary = start;
+    assert(D > 0); /* sg_analysis_check */
     memset(w->pairs, 0, job->sets * job->D * sizeof *w->pairs);
     memset(w->existing, 0, job->C * job->D * sizeof *w->existing);
     TRY(last_zero(r, w, start, &zero, err));
