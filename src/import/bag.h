@@ -3,7 +3,8 @@
  *
  *   file --bag_open--> bag (tensors, attributes) --roles--> plan --build--> sg_model
  *
- * One file per format fills a bag: torch.c, safetensors_bag.c, keras.c, onnx.c, npy.c. Names are unique. */
+ * One file per format fills a bag: torch_zip.c, torch_legacy.c, safetensors_bag.c, keras.c, onnx.c, npy.c.
+ * Names are unique. */
 #ifndef SG_IMPORT_BAG_H
 #define SG_IMPORT_BAG_H
 

@@ -1,49 +1,19 @@
-/* PyTorch files: what torch.save wrote, read as data.
+/* PyTorch files: what torch.save pickled, read as data.
  *
- * zip (since 1.6): NAME/data.pkl is a pickle, NAME/data/KEY the bytes of storage KEY.
- * legacy: magic number, protocol, machine, the pickle, a pickled list of storage keys, then for each key its
- * number of elements (8 bytes) and its bytes. Tensors are calls of torch._utils._rebuild_tensor_v2(storage,
- * offset, size, stride, ...) in the pickle, storages persistent ids ('storage', type, key, location,
- * elements). Both stay inert objects (pickle.h); this file knows the names that matter and walks dicts, lists
- * and modules (_parameters, _buffers, _modules) in search of them. */
-#include "archive.h"
-#include "pickle.h"
+ * Tensors are calls of torch._utils._rebuild_tensor_v2(storage, offset, size, stride, ...) in the pickle,
+ * storages persistent ids ('storage', type, key, location, elements). Both stay inert objects (pickle.h);
+ * this file knows the names that matter and walks dicts, lists and modules (_parameters, _buffers, _modules)
+ * in search of them. */
+#include "torch_internal.h"
 
 #include "base/base_internal.h"
 
 #include <stdlib.h>
 #include <string.h>
 
-enum { MAX_DEPTH = 48, MAX_VISITS = 1 << 21, MAX_STORAGES = 1 << 16, MAX_VOCABULARIES = 64 };
-enum { PREFIX = 1 << 20 };
+enum { MAX_DEPTH = 48, MAX_VISITS = 1 << 21, MAX_STORAGES = 1 << 16 };
 
-typedef struct {
-    char *key;
-    bag_dtype dtype;
-    uint64_t elements;
-    uint64_t at;        /* legacy: where its bytes begin in the file; zip: the number of its entry */
-} storage;
-
-typedef struct {
-    char *name;
-    uint32_t node;
-    size_t n;
-} candidate;
-
-typedef struct {
-    archive *zip;
-    char *prefix;       /* of every name in the zip, with its slash: "archive/" */
-    unsigned char *data;
-    pickle *values;
-    storage *storages;
-    size_t n_storages, storages_room;
-    candidate vocabularies[MAX_VOCABULARIES];
-    size_t n_vocabularies;
-    size_t visits;
-    unsigned container, containers;
-} torch;
-
-static void torch_close(bag *b)
+void torch_close(bag *b)
 {
     torch *f = b->format;
     if (!f)
@@ -111,14 +81,15 @@ static sg_status find_storage(bag *b, uint32_t id, size_t *out, uint64_t *extra,
         }
     if (f->n_storages == f->storages_room) {
         size_t room = f->storages_room ? 2 * f->storages_room : 32;
-        storage *grown = f->n_storages >= MAX_STORAGES
-                             ? NULL : sg_regrow(f->storages, f->storages_room, room, sizeof *grown);
+        torch_storage *grown = f->n_storages >= MAX_STORAGES
+                                   ? NULL
+                                   : sg_regrow(f->storages, f->storages_room, room, sizeof *grown);
         if (!grown)
             return sg_fail(err, SG_ENOMEM, "%s: no memory for its list of storages", b->path);
         f->storages = grown;
         f->storages_room = room;
     }
-    storage s = {sg_strndup(key, key_length), dtype_of_name(type, type_length), (uint64_t)elements, 0};
+    torch_storage s = {sg_strndup(key, key_length), dtype_of_name(type, type_length), (uint64_t)elements, 0};
     if (!s.key)
         return sg_fail(err, SG_ENOMEM, "%s: no memory for its list of storages", b->path);
     *out = f->n_storages;
@@ -257,7 +228,7 @@ static sg_status note_vocabulary(bag *b, uint32_t id, const char *name, sg_error
     for (size_t i = 0; i < f->n_vocabularies; i++)
         if (f->vocabularies[i].node == id)
             return SG_OK;
-    candidate c = {sg_strdup(name), id, n};
+    torch_words c = {sg_strdup(name), id, n};
     if (!c.name)
         return sg_fail(err, SG_ENOMEM, "%s: no memory for its vocabulary", b->path);
     f->vocabularies[f->n_vocabularies++] = c;
@@ -458,9 +429,9 @@ done:
 
 /* ---- vocabularies inside ---- */
 
-/* Word i of a candidate of V words, or NULL where it does not hold one of each id. index: word node of each
+/* Word i of a torch_words of V words, or NULL where it does not hold one of each id. index: word node of each
  * id. */
-static bool order_words(const pickle *p, const candidate *c, uint32_t *index)
+static bool order_words(const pickle *p, const torch_words *c, uint32_t *index)
 {
     bool dict = pickle_kind_of(p, c->node) == PICKLE_DICT;
     size_t step = dict ? 2 : 1, n = pickle_items(p, c->node) / step;
@@ -486,7 +457,7 @@ static size_t character(const char *s, size_t left)
     return n;
 }
 
-static bool copy_words(const pickle *p, const candidate *c, bag_words *out)
+static bool copy_words(const pickle *p, const torch_words *c, bag_words *out)
 {
     size_t bytes = 0, n = 0, length;
     uint32_t *index = NULL;
@@ -566,238 +537,11 @@ done:
     return st;
 }
 
-static sg_status fill_from_pickle(bag *b, sg_error *err)
+sg_status torch_fill_from_pickle(bag *b, sg_error *err)
 {
     torch *f = b->format;
     walk_path path = {0};
     b->in_order = true;
     b->vocabulary = torch_vocabulary;
     return walk(b, pickle_root(f->values), &path, 0, err);
-}
-
-/* ---- zip ---- */
-
-static sg_status fetch_zip(bag *b, const bag_tensor *t, uint64_t at, void *bytes, size_t n, sg_error *err)
-{
-    torch *f = b->format;
-    return archive_fetch(f->zip, (size_t)f->storages[t->storage].at, at, bytes, n, t->name, err);
-}
-
-static sg_status read_zip(bag *b, const bag_tensor *t, bag_sink sink, void *ctx, sg_error *err)
-{
-    return bag_read_strided(b, t, fetch_zip, sink, ctx, err);
-}
-
-/* Each storage's entry, and that it holds as many bytes as the pickle says. */
-static sg_status match_storages(bag *b, sg_error *err)
-{
-    torch *f = b->format;
-    sg_status st = SG_OK;
-    for (size_t i = 0; i < f->n_storages; i++) {
-        storage *s = &f->storages[i];
-        char name[BAG_MAX_NAME + 300];
-        uint64_t size;
-        size_t width = bag_dtype_size(s->dtype);
-        snprintf(name, sizeof name, "%sdata/%s", f->prefix, s->key);
-        int64_t entry = archive_find(f->zip, name);
-        if (entry < 0)
-            TRY(sg_fail(err, SG_EFORMAT, "%s: holds no %s, the storage of a tensor", b->path, name));
-        TRY(archive_size(f->zip, (size_t)entry, &size, err));
-        if (width && s->elements > size / width)
-            TRY(sg_fail(err, SG_EFORMAT, "%s: %s has %llu bytes, expected %llu elements of %zu", b->path,
-                        name, (unsigned long long)size, (unsigned long long)s->elements, width));
-        s->at = (uint64_t)entry;
-    }
-done:
-    return st;
-}
-
-/* The entry NAME/data.pkl; f->prefix becomes "NAME/". */
-static sg_status find_pickle(bag *b, size_t *entry, sg_error *err)
-{
-    torch *f = b->format;
-    for (size_t i = 0; i < archive_count(f->zip); i++) {
-        const char *name = archive_name(f->zip, i);
-        size_t n = name ? strlen(name) : 0;
-        if (n < 8 || n >= BAG_MAX_NAME || strcmp(name + n - 8, "data.pkl") != 0 ||
-            (n > 8 && name[n - 9] != '/'))
-            continue;
-        if (!(f->prefix = sg_strndup(name, n - 8)))
-            return sg_fail(err, SG_ENOMEM, "%s: no memory", b->path);
-        *entry = i;
-        return SG_OK;
-    }
-    return sg_fail(err, SG_EFORMAT, "%s: a zip without data.pkl, not a PyTorch file", b->path);
-}
-
-sg_status bag_fill_torch_zip(bag *b, sg_error *err)
-{
-    sg_status st = SG_OK;
-    size_t used, size, entry = 0;
-    unsigned char *order = NULL;
-    char name[BAG_MAX_NAME + 16];
-    torch *f = sg_calloc(1, sizeof *f);
-    if (!f)
-        return sg_fail(err, SG_ENOMEM, "%s: no memory", b->path);
-    b->format = f;
-    b->close = torch_close;
-    b->read = read_zip;
-    TRY(archive_open(&f->zip, b, err));
-    TRY(find_pickle(b, &entry, err));
-    snprintf(name, sizeof name, "%sbyteorder", f->prefix);
-    int64_t byteorder = archive_find(f->zip, name);
-    if (byteorder >= 0) {
-        TRY(archive_read(f->zip, (size_t)byteorder, &order, &size, err));
-        if (size != 6 || memcmp(order, "little", 6) != 0)
-            TRY(sg_fail(err, SG_EFORMAT,
-                        "%s: was written in big-endian byte order, only little-endian is read", b->path));
-    }
-    TRY(archive_read(f->zip, entry, &f->data, &size, err));
-    TRY(pickle_read(&f->values, f->data, size, &used, NULL, b->path, err));
-    TRY(fill_from_pickle(b, err));
-    TRY(match_storages(b, err));
-done:
-    sg_free(order);
-    return st;
-}
-
-/* ---- legacy ---- */
-
-static sg_status fetch_legacy(bag *b, const bag_tensor *t, uint64_t at, void *bytes, size_t n, sg_error *err)
-{
-    const torch *f = b->format;
-    return bag_pread(b, f->storages[t->storage].at + at, bytes, n, err);
-}
-
-static sg_status read_legacy(bag *b, const bag_tensor *t, bag_sink sink, void *ctx, sg_error *err)
-{
-    return bag_read_strided(b, t, fetch_legacy, sink, ctx, err);
-}
-
-typedef struct {
-    pickle *head[3]; /* magic number, protocol, machine */
-    pickle *values, *keys;
-} legacy_pickles;
-
-static void legacy_free(legacy_pickles *l)
-{
-    for (int i = 0; i < 3; i++)
-        pickle_free(l->head[i]);
-    pickle_free(l->values);
-    pickle_free(l->keys);
-    *l = (legacy_pickles){0};
-}
-
-/* The five pickles at the start of data; *used is where they end. */
-static sg_status read_pickles(legacy_pickles *l, const unsigned char *data, size_t size, size_t *used,
-                              bool *cut_short, const char *path, sg_error *err)
-{
-    sg_status st;
-    pickle **const all[] = {&l->head[0], &l->head[1], &l->head[2], &l->values, &l->keys};
-    *used = 0;
-    for (size_t i = 0; i < 5; i++) {
-        size_t n;
-        TRY(pickle_read(all[i], data + *used, size - *used, &n, cut_short, path, err));
-        *used += n;
-    }
-done:
-    return st;
-}
-
-static sg_status check_head(bag *b, const legacy_pickles *l, sg_error *err)
-{
-    static const char magic[] = "\x6c\xfc\x9c\x46\xf9\x20\x6a\xa8\x50\x19";
-    size_t n;
-    const char *number = pickle_text(l->head[0], pickle_root(l->head[0]), &n);
-    uint32_t endian = pickle_get(l->head[2], pickle_root(l->head[2]), "little_endian");
-    if (!number || n != sizeof magic - 1 || memcmp(number, magic, n) != 0)
-        return sg_fail(err, SG_EFORMAT, "%s: a pickle, but not one of torch.save", b->path);
-    if (pickle_int(l->head[1], pickle_root(l->head[1])) != 1001)
-        return sg_fail(err, SG_EFORMAT, "%s: PyTorch protocol %lld, expected 1001", b->path,
-                       (long long)pickle_int(l->head[1], pickle_root(l->head[1])));
-    if (endian && !pickle_int(l->head[2], endian))
-        return sg_fail(err, SG_EFORMAT,
-                       "%s: was written in big-endian byte order, only little-endian is read", b->path);
-    return SG_OK;
-}
-
-/* Behind the pickles: for each key its number of elements and its bytes. */
-static sg_status place_storages(bag *b, const pickle *keys, uint64_t at, sg_error *err)
-{
-    torch *f = b->format;
-    sg_status st = SG_OK;
-    uint32_t list = pickle_root(keys);
-    bool *placed = sg_calloc(f->n_storages + 1, sizeof *placed);
-    if (!placed)
-        return sg_fail(err, SG_ENOMEM, "%s: no memory", b->path);
-    for (size_t i = 0; i < pickle_items(keys, list); i++) {
-        unsigned char bytes[8];
-        uint64_t elements = 0;
-        size_t k = 0;
-        TRY(bag_pread(b, at, bytes, sizeof bytes, err));
-        for (int j = 7; j >= 0; j--)
-            elements = elements << 8 | bytes[j];
-        at += 8;
-        while (k < f->n_storages && !pickle_text_is(keys, pickle_item(keys, list, i), f->storages[k].key))
-            k++;
-        if (k == f->n_storages)
-            TRY(sg_fail(err, SG_EFORMAT, "%s: holds a storage that no tensor uses, its size is not known",
-                        b->path));
-        storage *s = &f->storages[k];
-        size_t width = bag_dtype_size(s->dtype);
-        if (!width || elements != s->elements || elements > b->file_size / width ||
-            elements * width > b->file_size - at)
-            TRY(sg_fail(err, SG_EFORMAT,
-                        "%s: storage %s has %llu elements, expected %llu, at byte %llu of %llu "
-                        "(truncated?)",
-                        b->path, s->key, (unsigned long long)elements, (unsigned long long)s->elements,
-                        (unsigned long long)at, (unsigned long long)b->file_size));
-        s->at = at;
-        placed[k] = true;
-        at += elements * width;
-    }
-    for (size_t k = 0; k < f->n_storages; k++)
-        if (!placed[k])
-            TRY(sg_fail(err, SG_EFORMAT, "%s: storage %s is not in the file (truncated?)", b->path,
-                        f->storages[k].key));
-done:
-    sg_free(placed);
-    return st;
-}
-
-sg_status bag_fill_torch_legacy(bag *b, sg_error *err)
-{
-    sg_status st = SG_OK;
-    legacy_pickles l = {0};
-    size_t used = 0;
-    torch *f = sg_calloc(1, sizeof *f);
-    if (!f)
-        return sg_fail(err, SG_ENOMEM, "%s: no memory", b->path);
-    b->format = f;
-    b->close = torch_close;
-    b->read = read_legacy;
-    /* The pickles are small and lie in front of the numbers: read as much as they need, not the file. */
-    for (uint64_t size = PREFIX;; size *= 4) {
-        bool cut_short = false;
-        size_t n = (size_t)(size < b->file_size ? size : b->file_size);
-        if (!(f->data = sg_calloc(n + 1, 1)))
-            TRY(sg_fail(err, SG_ENOMEM, "%s: no memory for its pickles", b->path));
-        TRY(bag_pread(b, 0, f->data, n, err));
-        st = read_pickles(&l, f->data, n, &used, &cut_short, b->path, err);
-        if (st == SG_OK || !cut_short || n == b->file_size)
-            break;
-        legacy_free(&l);
-        sg_free(f->data);
-        f->data = NULL;
-    }
-    if (st != SG_OK)
-        goto done;
-    TRY(check_head(b, &l, err));
-    f->values = l.values;
-    l.values = NULL;
-    TRY(fill_from_pickle(b, err));
-    TRY(place_storages(b, l.keys, used, err));
-done:
-    legacy_free(&l);
-    return st;
 }
