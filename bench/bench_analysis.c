@@ -10,8 +10,8 @@
 #include "base/base_internal.h"
 #include "gradient/engine.h"
 #include "kernel/kernel.h"
-#include "linalg/linalg.h"
 
+#include <cblas.h>
 #include <math.h>
 #include <omp.h>
 #include <stdlib.h>
@@ -66,11 +66,12 @@ static double gemm_round(int threads)
         return 0;
     for (size_t i = 0; i < 2 * N * N; i++)
         a[i] = (float)(i % 7);
-    int old = la_set_threads(threads);
+    int before = openblas_get_num_threads();
+    openblas_set_num_threads(threads);
     double start = sg_clock();
-    la_sgemm(LA_N, LA_N, N, N, N, 1, a, N, a + N * N, N, 0, a + 2 * N * N, N);
+    cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasNoTrans, N, N, N, 1, a, N, a + N * N, N, 0, a + 2 * N * N, N);
     double rate = 2.0 * N * N * N / (sg_clock() - start);
-    la_set_threads(old);
+    openblas_set_num_threads(before);
     sg_free(a);
     return rate;
 }

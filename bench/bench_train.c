@@ -6,7 +6,6 @@
  * words, with dropout 0.5. flops counts products only: 3 * 2 * (V H_L + sum of 4 H (N + H)) a token, forward
  * and twice back. */
 #include "base/base_internal.h"
-#include "linalg/linalg.h"
 #include "train/bptt.h"
 #include "train/optimizer.h"
 
@@ -93,7 +92,6 @@ int main(int argc, char **argv)
 {
     int threads = argc > 1 ? atoi(argv[1]) : 0, failed = 0;
     double seconds = argc > 2 ? atof(argv[2]) : 5;
-    la_set_threads(1);
     for (size_t i = 0; i < sizeof settings / sizeof *settings; i++)
         if (argc < 4 || !strcmp(argv[3], settings[i].name))
             failed |= time_one(&settings[i], threads > 0 ? threads : omp_get_max_threads(), seconds);

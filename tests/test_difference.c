@@ -257,7 +257,7 @@ static void cost_at_the_papers_size(void **state)
     }
     for (size_t b = 0; b < B; b++)
         pairs[b] = 100, of_all[b] = 1000;
-    int threads = la_set_threads(1);
+    la_serial_begin();
     assert_ok(sg_class_test_new(&test, B, BIG_H, BIG_E, 1000, 1, &err), err);
     double start = sg_clock();
     for (int i = 0; i < TIMES; i++)
@@ -265,7 +265,7 @@ static void cost_at_the_papers_size(void **state)
     print_message(
         "256 x 64, 20 blocks, 1000 permutations: %.1f ms a class and delay on one thread (p = %.3f)\n",
         1e3 * (sg_clock() - start) / TIMES, got.p);
-    la_set_threads(threads);
+    la_serial_end();
     sg_class_test_free(test);
     sg_free(own);
     sg_free(all);

@@ -3,6 +3,10 @@
 #include "base/base_internal.h"
 #include "linalg/linalg.h"
 
+#include <cblas.h>
+#include <omp.h>
+#include <pthread.h>
+
 static void fill(sg_rng *r, double *x, size_t n)
 {
     for (size_t i = 0; i < n; i++)
@@ -90,12 +94,59 @@ static void beta_zero_overwrites_nan(void **state)
     la_sgemm(LA_N, LA_N, 0, 1, 1, 1, &a, 1, &b, 1, 0, &c, 1);
 }
 
+typedef struct {
+    pthread_barrier_t inside, outer_left;
+    int while_other_is_in, after_other_left;
+} overlap;
+
+static void *inner_region(void *argument)
+{
+    overlap *o = argument;
+    la_serial_begin();
+    pthread_barrier_wait(&o->inside);
+    o->while_other_is_in = openblas_get_num_threads();
+    pthread_barrier_wait(&o->outer_left);
+    o->after_other_left = openblas_get_num_threads();
+    la_serial_end();
+    return NULL;
+}
+
+/* Two analyses at once: the one that ends first must not give the other a BLAS of several threads. */
+static void serial_regions_overlap(void **state)
+{
+    (void)state;
+    overlap o;
+    pthread_t thread;
+    pthread_barrier_init(&o.inside, NULL, 2);
+    pthread_barrier_init(&o.outer_left, NULL, 2);
+    int found = openblas_get_num_threads(), openmp = omp_get_max_threads();
+    openblas_set_num_threads(2);
+    assert_int_equal(openblas_get_num_threads(), 2);
+    la_serial_begin();
+    la_serial_begin();
+    la_serial_end();
+    assert_int_equal(openblas_get_num_threads(), 1);
+    assert_int_equal(pthread_create(&thread, NULL, inner_region, &o), 0);
+    pthread_barrier_wait(&o.inside);
+    la_serial_end();
+    pthread_barrier_wait(&o.outer_left);
+    assert_int_equal(pthread_join(thread, NULL), 0);
+    assert_int_equal(o.while_other_is_in, 1);
+    assert_int_equal(o.after_other_left, 1);
+    assert_int_equal(openblas_get_num_threads(), 2);
+    assert_int_equal(omp_get_max_threads(), openmp);
+    openblas_set_num_threads(found);
+    pthread_barrier_destroy(&o.inside);
+    pthread_barrier_destroy(&o.outer_left);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(svd_reconstructs_with_orthonormal_vectors),
         cmocka_unit_test(eigh_cholesky_and_solve_agree),
         cmocka_unit_test(beta_zero_overwrites_nan),
+        cmocka_unit_test(serial_regions_overlap),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

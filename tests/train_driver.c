@@ -5,7 +5,6 @@
  *   train_driver curve MODEL IDS T B LR CLIP        the loss of each window, with one step of SGD after each
  * IDS: int32, rows (t, sequence): T+1 rows for gradient, a multiple of T, and one, for curve. */
 #include "base/base_internal.h"
-#include "linalg/linalg.h"
 #include "train/bptt.h"
 #include "train/optimizer.h"
 
@@ -61,7 +60,6 @@ static int with_ids(int argc, char **argv)
     sg_stepper *s;
     char *ids;
     size_t bytes, T = (size_t)atoi(argv[4]), B = (size_t)atoi(argv[5]), n_words;
-    la_set_threads(1);
     if (sg_model_read(&m, argv[2], &err) || sg_read_file(&ids, &bytes, argv[3], 1u << 30, &err) ||
         sg_bptt_new(&b, m, T, B, 2, &err) || sg_stepper_new(&s, m, SG_SGD, false, 2, &err))
         return die(&err);

@@ -2,7 +2,6 @@
 #include "after_internal.h"
 
 #include "../base/base_internal.h"
-#include "../linalg/linalg.h"
 
 #include <math.h>
 #include <omp.h>
@@ -229,13 +228,11 @@ sg_status an_after(run_writer *w, const an_plan *plan, const an_sums *sums, cons
 {
     sg_status st = SG_OK;
     double began = sg_clock(), done_items = 0, total = (double)(plan->n_groups * plan->C * plan->D);
-    int threads_before = la_set_threads(1);
     for (size_t g = 0; g < plan->n_groups; g++) {
         after a = {.g = g, .w = w, .sums = sums};
         after_shape(&a, plan, &plan->groups[g], sums_get_shape(sums)->moments);
         TRY(one_group(&a, monitor, began, &done_items, total, err));
     }
 done:
-    la_set_threads(threads_before);
     return st;
 }

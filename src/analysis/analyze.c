@@ -83,14 +83,12 @@ static double measure_rate(void)
     for (size_t i = 0; i < (size_t)(2 * N * N); i++)
         x[i] = (float)(i % 7) - 3;
     double best = 0;
-    int before = la_set_threads(1);
     for (int i = 0; i < 6; i++) {
         double start = sg_clock();
         la_sgemm(LA_N, LA_N, N, N, N, 1, x, N, x + N * N, N, 0, x + 2 * N * N, N);
         double rate = 2.0 * N * N * N / (sg_clock() - start + 1e-9);
         best = rate > best ? rate : best;
     }
-    la_set_threads(before);
     sg_free(x);
     return best;
 }
@@ -194,6 +192,7 @@ sg_status sg_analyze(const char *run_path, const sg_model *m, const sg_stream *s
     an_sums *sums = NULL;
     run_writer *w = NULL;
     an_plan plan;
+    la_serial_begin();
     TRY(job_prepare(&job, m, s, k, cfg, monitor, err));
     /* first: an output that cannot be written fails now, not in an hour */
     TRY(run_writer_create(&w, run_path, err));
@@ -216,6 +215,7 @@ done:
     run_writer_abort(w);
     sums_free(sums);
     job_free(&job);
+    la_serial_end();
     return st;
 }
 

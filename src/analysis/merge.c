@@ -3,6 +3,7 @@
 #include "job.h"
 
 #include "../base/base_internal.h"
+#include "../linalg/linalg.h"
 
 #include <string.h>
 
@@ -457,6 +458,7 @@ sg_status sg_merge(const char *run_path, const char *const *parts, size_t n_part
     an_sums *sums = NULL;
     run_writer *w = NULL;
     piece *pieces = sg_calloc(n_parts, sizeof *pieces);
+    la_serial_begin();
     if (!n_parts || !pieces)
         TRY(sg_fail(err, n_parts ? SG_ENOMEM : SG_EINVAL,
                     n_parts ? "merge: no memory" : "merge: no parts given"));
@@ -494,5 +496,6 @@ done:
         sg_free(x.L[m]);
         sg_free(x.n[m]);
     }
+    la_serial_end();
     return st;
 }

@@ -18,7 +18,6 @@
 
 #include "../accum/accum_internal.h"
 #include "../base/base_internal.h"
-#include "../linalg/linalg.h"
 #include "../lm/forward.h"
 
 #include <assert.h>
@@ -446,7 +445,6 @@ static sg_status run_round(rounds *r, worker **workers, sg_error *err)
     size_t units = 2 * job->B;
     sg_status failed = SG_OK;
     bool *done = r->s.done[r->round % 2];
-    int blas_threads = la_set_threads(1);
     r->began = sg_clock();
     atomic_store(&r->done, 0);
     atomic_store(&r->total,
@@ -478,7 +476,6 @@ static sg_status run_round(rounds *r, worker **workers, sg_error *err)
             }
         }
     }
-    la_set_threads(blas_threads);
     if (failed == SG_ECANCELLED && save(r, true, err) != SG_OK)
         failed = SG_EIO;
     return failed;

@@ -163,7 +163,6 @@ sg_status precision_errors(an_reached *out, double *growth, const an_job *job, c
         failed = sg_fail(err, SG_ENOMEM, "precision: no memory");
         n = 0;
     }
-    int before = la_set_threads(1);
 #pragma omp parallel for schedule(dynamic, 1) num_threads(job_threads(job))
     for (size_t i = 0; i < n; i++) {
         item x;
@@ -181,7 +180,6 @@ sg_status precision_errors(an_reached *out, double *growth, const an_job *job, c
             }
         }
     }
-    la_set_threads(before);
     out->sampling = out->total = 0;
     for (size_t i = 0; i < n; i++) {
         if (!isfinite(e[i]))

@@ -403,7 +403,7 @@ sg_status sg_track(const char *path, const char *out_path, const sg_property *pr
     stored s = {0};
     property *found = sg_calloc(n, sizeof *found);
     double began = sg_clock();
-    int before = la_set_threads(1);
+    la_serial_begin();
     if (!n || !found)
         TRY(sg_fail(err, n ? SG_ENOMEM : SG_EINVAL, n ? "track: no memory" : "track: no property given"));
     TRY(sg_run_open(&r, path, err));
@@ -432,7 +432,7 @@ sg_status sg_track(const char *path, const char *out_path, const sg_property *pr
     s.run = NULL;
     TRY(run_writer_commit(ready, err));
 done:
-    la_set_threads(before);
+    la_serial_end();
     run_writer_abort(w);
     stored_free(&s);
     for (size_t p = 0; found && p < n; p++)

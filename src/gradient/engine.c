@@ -337,7 +337,7 @@ static sg_status run_block(sg_engine *e, sg_accum *a, sg_error *err)
     int32_t ids[BLOCK_MAX];
     bool first[BLOCK_MAX], words = sg_model_get_shape(e->model)->vocabulary > 0, live = false;
     size_t n = e->pending, set = 0, d = 0;
-    int blas_threads = la_set_threads(1); /* the same bytes for any number of threads */
+    la_serial_begin(); /* the same bytes for any number of threads */
     for (size_t i = 0; i < n; i++)
         ids[i] = e->steps[i].id, first[i] = e->steps[i].first && e->handling == SG_RESET;
     e->pending = 0;
@@ -356,7 +356,7 @@ static sg_status run_block(sg_engine *e, sg_accum *a, sg_error *err)
         TRY(tail_cut(e, e->token[n - 1].oldest, err));
     retire_groups(e, e->token[n - 1].oldest > e->exact ? e->token[n - 1].oldest : e->exact);
 done:
-    la_set_threads(blas_threads);
+    la_serial_end();
     return st;
 }
 

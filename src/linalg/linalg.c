@@ -1,6 +1,6 @@
 /* Determinism: one BLAS thread gives the same bytes whatever the caller's number of threads; OpenBLAS with
- * several may split the k dimension. Whoever needs both speed and equal bytes splits work himself and calls
- * with 1 thread. */
+ * several may split the k dimension. Whoever needs both speed and equal bytes splits work himself, in a serial
+ * region. */
 #include "linalg.h"
 
 #include "../base/base_internal.h"
@@ -10,6 +10,8 @@
 #include <lapacke.h>
 #include <limits.h>
 #include <math.h>
+#include <omp.h>
+#include <pthread.h>
 
 static int narrow(size_t n)
 {
@@ -22,13 +24,47 @@ static CBLAS_TRANSPOSE cblas_trans(la_trans t)
     return t == LA_T ? CblasTrans : CblasNoTrans;
 }
 
+/* OpenBLAS has one number of threads for the whole process, hence this one count for the whole process: with a plain
+ * set and restore, one of two analyses at once would hand the other a BLAS of several threads. OpenBLAS built on
+ * OpenMP sets the caller's number of OpenMP threads too, which is put back. */
+static pthread_mutex_t serial_lock = PTHREAD_MUTEX_INITIALIZER;
+static int serial_regions, threads_before;
+
+static void blas_threads(int n)
+{
+    int openmp = omp_get_max_threads();
+    openblas_set_num_threads(n);
+    omp_set_num_threads(openmp);
+}
+
+void la_serial_begin(void)
+{
+    pthread_mutex_lock(&serial_lock);
+    if (serial_regions++ == 0) {
+        threads_before = openblas_get_num_threads();
+        blas_threads(1);
+    }
+    pthread_mutex_unlock(&serial_lock);
+}
+
+void la_serial_end(void)
+{
+    pthread_mutex_lock(&serial_lock);
+    assert(serial_regions > 0);
+    if (--serial_regions == 0)
+        blas_threads(threads_before);
+    pthread_mutex_unlock(&serial_lock);
+}
+
 void la_sgemm(la_trans ta, la_trans tb, size_t m, size_t n, size_t k, float alpha, const float *A, size_t lda,
               const float *B, size_t ldb, float beta, float *C, size_t ldc)
 {
     if (!m || !n)
         return;
+    la_serial_begin();
     cblas_sgemm(CblasRowMajor, cblas_trans(ta), cblas_trans(tb), narrow(m), narrow(n), narrow(k), alpha, A,
                 narrow(lda), B, narrow(ldb), beta, C, narrow(ldc));
+    la_serial_end();
 }
 
 void la_dgemm(la_trans ta, la_trans tb, size_t m, size_t n, size_t k, double alpha, const double *A,
@@ -36,15 +72,10 @@ void la_dgemm(la_trans ta, la_trans tb, size_t m, size_t n, size_t k, double alp
 {
     if (!m || !n)
         return;
+    la_serial_begin();
     cblas_dgemm(CblasRowMajor, cblas_trans(ta), cblas_trans(tb), narrow(m), narrow(n), narrow(k), alpha, A,
                 narrow(lda), B, narrow(ldb), beta, C, narrow(ldc));
-}
-
-int la_set_threads(int n)
-{
-    int before = openblas_get_num_threads();
-    openblas_set_num_threads(n);
-    return before;
+    la_serial_end();
 }
 
 static sg_status lapack_status(lapack_int info, const char *routine, sg_error *err)
@@ -87,8 +118,10 @@ sg_status la_svd(size_t m, size_t n, double *A, double *S, double *P, double *Vt
     size_t r = m < n ? m : n;
     if (st != SG_OK || !r)
         return st;
+    la_serial_begin();
     lapack_int info = LAPACKE_dgesdd(LAPACK_ROW_MAJOR, P ? 'S' : 'N', narrow(m), narrow(n), A, narrow(n), S,
                                      P, narrow(P ? r : 1), Vt, narrow(n));
+    la_serial_end();
     st = lapack_status(info, "SVD", err);
     if (st == SG_OK && P)
         fix_signs(m, n, r, P, Vt);
@@ -101,7 +134,9 @@ sg_status la_eigh(size_t n, double *A, double *w, bool vectors, sg_error *err)
     if (st != SG_OK || !n)
         return st;
     /* Column-major on a symmetric matrix: no transposition, and eigenvectors come out in the rows of A. */
+    la_serial_begin();
     lapack_int info = LAPACKE_dsyevd(LAPACK_COL_MAJOR, vectors ? 'V' : 'N', 'L', narrow(n), A, narrow(n), w);
+    la_serial_end();
     return lapack_status(info, "eigenvalues", err);
 }
 
@@ -110,7 +145,9 @@ sg_status la_cholesky(size_t n, double *A, sg_error *err)
     sg_status st = fits_int(n, n, "Cholesky", err);
     if (st != SG_OK || !n)
         return st;
+    la_serial_begin();
     lapack_int info = LAPACKE_dpotrf(LAPACK_ROW_MAJOR, 'L', narrow(n), A, narrow(n));
+    la_serial_end();
     if (info > 0)
         return sg_fail(err, SG_ENOCONV, "Cholesky: the matrix is not positive definite (pivot %d)",
                        (int)info);
@@ -123,9 +160,12 @@ sg_status la_cholesky(size_t n, double *A, sg_error *err)
 
 void la_solve_lower(size_t n, size_t m, const double *L, la_trans t, double *B)
 {
-    if (n && m)
-        cblas_dtrsm(CblasRowMajor, CblasLeft, CblasLower, cblas_trans(t), CblasNonUnit, narrow(n), narrow(m),
-                    1.0, L, narrow(n), B, narrow(m));
+    if (!n || !m)
+        return;
+    la_serial_begin();
+    cblas_dtrsm(CblasRowMajor, CblasLeft, CblasLower, cblas_trans(t), CblasNonUnit, narrow(n), narrow(m), 1.0,
+                L, narrow(n), B, narrow(m));
+    la_serial_end();
 }
 
 sg_status la_lstsq(size_t m, size_t n, double *A, double *b, sg_error *err)
@@ -133,6 +173,8 @@ sg_status la_lstsq(size_t m, size_t n, double *A, double *b, sg_error *err)
     sg_status st = fits_int(m, n, "least squares", err);
     if (st != SG_OK || !n)
         return st;
-    return lapack_status(LAPACKE_dgels(LAPACK_ROW_MAJOR, 'N', narrow(m), narrow(n), 1, A, narrow(n), b, 1),
-                         "least squares", err);
+    la_serial_begin();
+    lapack_int info = LAPACKE_dgels(LAPACK_ROW_MAJOR, 'N', narrow(m), narrow(n), 1, A, narrow(n), b, 1);
+    la_serial_end();
+    return lapack_status(info, "least squares", err);
 }

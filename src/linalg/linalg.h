@@ -17,9 +17,11 @@ void la_sgemm(la_trans ta, la_trans tb, size_t m, size_t n, size_t k, float alph
 void la_dgemm(la_trans ta, la_trans tb, size_t m, size_t n, size_t k, double alpha, const double *A,
               size_t lda, const double *B, size_t ldb, double beta, double *C, size_t ldc);
 
-/* The number of threads BLAS itself may use from now on. Parallel regions of ours set 1: see the notes on
- * determinism in linalg.c. Returns the number before. */
-int la_set_threads(int n);
+/* Serial regions: BLAS computes on the calling thread alone, so results have the same bytes for any number of
+ * threads. Every call below is one; a region around many calls only spares the switching to and fro. Regions may
+ * nest and overlap between threads: the first in sets BLAS to 1 thread, the last out restores what was there. */
+void la_serial_begin(void);
+void la_serial_end(void);
 
 /* A (m,n) = P diag(S) V^T, r = min(m,n): S (r) descending, P (m,r) and Vt (r,n) with orthonormal columns /
  * rows; signs are fixed so that the largest entry of each right vector is positive. P and Vt may both be

@@ -111,7 +111,7 @@ sg_status sg_lm_eval(sg_eval *out, const sg_model *m, const sg_stream *s, bool r
     workspace w = {0};
     double sum = 0, begun = sg_clock(), told = begun;
     uint64_t length = sg_stream_length(s);
-    int blas = la_set_threads(1);
+    la_serial_begin();
     TRY(sg_lm_can_eval(m, err));
     if (length < 2)
         TRY(sg_fail(err, SG_EINVAL, "perplexity: %llu token, expected at least 2",
@@ -135,6 +135,6 @@ sg_status sg_lm_eval(sg_eval *out, const sg_model *m, const sg_stream *s, bool r
     out->perplexity = exp(out->nats_per_token);
 done:
     workspace_free(&w);
-    la_set_threads(blas);
+    la_serial_end();
     return st;
 }
