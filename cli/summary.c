@@ -99,8 +99,9 @@ static double read_one(const sg_run *r, const char *group, const char *variable,
  * named. */
 static const char *why_missing(sg_run *r, const char *group, const char *variable)
 {
-    const char *why = sg_run_variable_attribute(r, group, variable, "missing_reason"), *colon;
-    return why && (colon = strstr(why, ": ")) ? colon + 2 : "unknown";
+    const char *why = sg_run_variable_attribute(r, group, variable, "missing_reason");
+    const char *colon = why ? strstr(why, ": ") : NULL;
+    return colon ? colon + 2 : why ? why : "unknown";
 }
 
 /* The law of sigma_1 of class "all" as a sentence. */
@@ -179,7 +180,8 @@ static void print_row(const char *name, uintmax_t tokens, const double *sigma, s
         else
             printf(" %8s", "-");
     fputs("  ", stdout);
-    print_curve(sigma, D, s);
+    if (s->high > 0)
+        print_curve(sigma, D, s);
 }
 
 static void print_head(const char *group, size_t D, const scale *s)
@@ -189,6 +191,10 @@ static void print_head(const char *group, size_t D, const scale *s)
            NAME_WIDTH, "class", "tokens");
     for (size_t i = 0; i < n; i++)
         printf(" %8zu", picked[i]);
+    if (!(s->high > 0)) {
+        puts("  no class has a value");
+        return;
+    }
     printf("  delays 0 to %zu, ", D - 1);
     print_block(0, s->ascii);
     printf(" %.2g to ", s->low);

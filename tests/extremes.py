@@ -80,7 +80,7 @@ tiny = lambda name, x: x * 1e-39
 no_embedding = lambda name, x: x * (name != "encoder.weight")
 equal_embedding = lambda name, x: x * 0 + 0.5 if name == "encoder.weight" else x
 huge_recurrence = lambda name, x: np.sign(x) * 1e30 if name == "rnn.weight_hh_l0" else x
-flat = {"analyze": "the embeddings are all equal: nothing to normalise by (--normalize none)"}
+flat = {"words": "the embeddings are all equal, nothing to normalise by (--normalize none)"}
 overflow = "layer 1: its weights times inputs of up to 1e+30 overflow a float32"
 short = "perplexity: 1 token, expected at least 2"
 CASES = {}
@@ -126,6 +126,12 @@ def check_case(name, cell, E, H, words, change, text, D, refused):
                 json.loads(done.stdout, parse_constant=lambda c: wrong.append(f"{args[0]}: {c} in its JSON"))
             except ValueError as e:
                 wrong.append(f"{args[0]}: no JSON: {e}: {done.stdout[:200]!r}")
+    if refused is flat: # what needs no normalisation is there (the mean gradient is compared below), the rest is not
+        there = {v for g, v, x in numbers("r") if g.startswith("layer1") and np.isfinite(x).any()}
+        if not {"mean_gradient", "second_moment"} <= there:
+            wrong.append("mean_gradient or second_moment is missing")
+        wrong += [f"{v} has values" for v in ("singular_value", "rms_gain", "effective_rank", "singular_value_low",
+                                               "relative_memory", "decay_rate", "right_singular_vector") if v in there]
     if "analyze" in refused and os.path.exists("r"):
         wrong.append("a run file was made")
     elif "analyze" not in refused:

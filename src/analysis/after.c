@@ -29,11 +29,17 @@ static void note_item(after *a, size_t c, size_t d, const item *o)
     note(a, REASON_EMPTY, c, d, o->empty ? "no pairs" : NULL);
     if (!o->empty && isnan(o->x[at->coherence].value))
         note(a, REASON_MOMENT, c, d, "no pair at a step whose second moment was taken");
+    size_t blocks = 0;
+    for (size_t b = 0; b < a->plan->B; b++)
+        blocks += o->block_weight[b] > 0;
+    note(a, REASON_GRAM, c, d, blocks == 1 ? "no pairs without one of the blocks" : NULL);
+    note_range(a, REASON_COHERENCE, c, d, o, at->coherence, 1);
+    if (a->plan->factor_missing[a->group->model])
+        return; /* one reason for all the rest */
     note_range(a, REASON_SIGMA, c, d, o, at->S, R);
     note_range(a, REASON_SUM, c, d, o, at->sum, 1);
     note_range(a, REASON_RANK, c, d, o, at->rank, 1);
     note_range(a, REASON_GAIN, c, d, o, at->gain, R);
-    note_range(a, REASON_COHERENCE, c, d, o, at->coherence, 1);
     for (size_t p = 0; p < a->frame.P; p++) {
         if (isnan(a->frame.n[p * a->frame.E]))
             continue; /* a property without a direction has a reason of its own */
@@ -99,10 +105,10 @@ static sg_status put_differences(after *a, sg_error *err)
             weights[b] = sums_weight_at(a->sums, b, c, d)->weight;
             without[b] = a->s.without[(c * AN_QUANTITIES * B + b) * D + d] - a->s.without[b * D + d];
         }
-        sg_interval t = {NAN, NAN, NAN, NAN, NAN, "the reference of the others"};
+        sg_interval t = {NAN, NAN, NAN, NAN, NAN, NULL}; /* class all is the reference */
         if (c)
             sg_stats_jackknife(&t, B, weights, a->s.y[c * AN_QUANTITIES * D + d] - a->s.y[d], without, 1);
-        note(a, REASON_DIFFERENCE, c, d, t.missing);
+        note(a, REASON_DIFFERENCE, c, d, a->plan->factor_missing[a->group->model] ? NULL : t.missing);
         x[i] = t.value, x[n + i] = t.low, x[2 * n + i] = t.high;
     }
     TRY(sg_stats_adjust(n, a->s.p, a->s.adjusted, err));
@@ -127,6 +133,7 @@ static sg_status put_decay(after *a, sg_error *err)
                                         "decay_rate_error", "decay_shape",       "decay_shape_error",
                                         "decay_residual",   "decay_aic",         "decay_weight"};
     enum { FIELDS = sizeof names / sizeof *names };
+    static const char *const no_error = "fewer than 20 blocks, or none without one of them";
     const an_plan *p = a->plan;
     size_t D = p->D, B = p->B, n = p->C * AN_QUANTITIES;
     double *x = sg_calloc(n * (FIELDS * AN_LAWS + 2), sizeof *x), *weights = sg_calloc(B, sizeof *weights);
@@ -149,8 +156,14 @@ static sg_status put_decay(after *a, sg_error *err)
         }
         half[i] = fit.half_life_missing ? (double)NAN : fit.half_life;
         half_error[i] = fit.half_life_missing ? (double)NAN : fit.half_life_error;
+        if (p->factor_missing[a->group->model])
+            continue;
         note(a, REASON_DECAY, c, SIZE_MAX, fit.missing);
         note(a, REASON_HALF_LIFE, c, SIZE_MAX, fit.half_life_missing);
+        if (!fit.missing && isnan(fit.fit[0].rate_error))
+            note(a, REASON_DECAY_ERROR, c, SIZE_MAX, no_error);
+        if (!fit.half_life_missing && isnan(fit.half_life_error))
+            note(a, REASON_HALF_LIFE_ERROR, c, SIZE_MAX, no_error);
     }
     for (size_t k = 0; k < FIELDS; k++)
         TRY(run_writer_put_f64(a->w, a->nc, names[k], NULL, NULL, x + k * n * AN_LAWS, err));

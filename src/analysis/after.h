@@ -23,6 +23,7 @@ typedef struct {
     const an_group *groups;
     const double *L[2];     /* (E,E) for the model and, where there is one, its untrained copy */
     const double *n[2];     /* (P,E) unit vectors, NaN where missing */
+    const char *factor_missing[2]; /* why L is NaN (all normalised values will be), or NULL */
     const char *const *property_missing; /* (P) reason or NULL */
     const char *const *class_names;
     bool store_gram;

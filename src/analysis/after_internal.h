@@ -56,6 +56,7 @@ typedef struct {
 typedef enum {
     REASON_EMPTY,
     REASON_MOMENT,
+    REASON_GRAM,
     REASON_SIGMA, /* intervals ... */
     REASON_SUM,
     REASON_RANK,
@@ -67,7 +68,12 @@ typedef enum {
     REASON_TEST,
     REASON_DECAY,
     REASON_HALF_LIFE,
+    REASON_DECAY_ERROR,
+    REASON_HALF_LIFE_ERROR,
+    REASON_REFERENCE,
+    REASON_SHAPE,
     REASON_PROPERTY,
+    REASON_FACTOR, /* nothing can be normalised: all else that is missing follows */
     REASONS
 } reason_kind;
 

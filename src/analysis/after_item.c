@@ -118,8 +118,9 @@ done:
 static sg_status class_test(const after *a, worker *w, item *o, size_t c, size_t d, sg_error *err)
 {
     sg_status st = SG_OK;
-    o->p = (sg_class_p){NAN, NAN, NAN, NAN, w->test ? NULL : "one block"};
-    if (!c || !w->test)
+    const char *no_factor = a->plan->factor_missing[a->group->model];
+    o->p = (sg_class_p){NAN, NAN, NAN, NAN, no_factor ? no_factor : w->test ? NULL : "one block"};
+    if (!c || !w->test || no_factor)
         return SG_OK;
     TRY(normalised_sums(a, w, c, d, w->class_sums, err));
     TRY(normalised_sums(a, w, 0, d, w->all_sums, err));

@@ -84,6 +84,9 @@ sg_status after_define(after *a, sg_error *err)
         TRY(run_writer_define(a->w, a->nc, "embedding_covariance_factor", err));
         TRY(run_writer_put_f64(a->w, a->nc, "embedding_covariance_factor", NULL, NULL, p->L[a->group->model],
                                err));
+        if (p->factor_missing[a->group->model])
+            TRY(run_writer_text(a->w, a->nc, "embedding_covariance_factor", "missing_reason",
+                                p->factor_missing[a->group->model], err));
     }
 done:
     return st;
@@ -240,60 +243,86 @@ done:
     return st;
 }
 
+enum { /* the kinds as bits */
+       EMPTY = 1 << REASON_EMPTY,
+       MOMENT = 1 << REASON_MOMENT,
+       GRAM = 1 << REASON_GRAM,
+       SIGMA = 1 << REASON_SIGMA,
+       SUM = 1 << REASON_SUM,
+       RANK = 1 << REASON_RANK,
+       GAIN = 1 << REASON_GAIN,
+       COHERENCE = 1 << REASON_COHERENCE,
+       RELATIVE = 1 << REASON_RELATIVE,
+       COSINE = 1 << REASON_COSINE,
+       DIFFERENCE = 1 << REASON_DIFFERENCE,
+       TEST = 1 << REASON_TEST,
+       DECAY = 1 << REASON_DECAY,
+       HALF_LIFE = 1 << REASON_HALF_LIFE,
+       DECAY_ERROR = 1 << REASON_DECAY_ERROR,
+       HALF_LIFE_ERROR = 1 << REASON_HALF_LIFE_ERROR,
+       REFERENCE = 1 << REASON_REFERENCE,
+       SHAPE = 1 << REASON_SHAPE,
+       PROPERTY = 1 << REASON_PROPERTY,
+       FACTOR = 1 << REASON_FACTOR
+};
+
 static const struct {
-    reason_kind kind;
     const char *variable;
+    unsigned kinds;
 } concerned[] = {
-    {REASON_EMPTY, "mean_gradient"},
-    {REASON_EMPTY, "singular_value"},
-    {REASON_EMPTY, "singular_sum"},
-    {REASON_EMPTY, "effective_rank"},
-    {REASON_EMPTY, "rms_gain"},
-    {REASON_EMPTY, "coherence"},
-    {REASON_EMPTY, "second_moment"},
-    {REASON_EMPTY, "left_singular_vector"},
-    {REASON_EMPTY, "right_singular_vector"},
-    {REASON_EMPTY, "relative_memory"},
-    {REASON_EMPTY, "subspace_cosine"},
-    {REASON_MOMENT, "rms_gain"},
-    {REASON_MOMENT, "coherence"},
-    {REASON_MOMENT, "second_moment"},
-    {REASON_SIGMA, "singular_value_low"},
-    {REASON_SIGMA, "singular_value_high"},
-    {REASON_SIGMA, "singular_value_se"},
-    {REASON_SIGMA, "singular_value_bias"},
-    {REASON_SUM, "singular_sum_low"},
-    {REASON_SUM, "singular_sum_high"},
-    {REASON_SUM, "singular_sum_se"},
-    {REASON_RANK, "effective_rank_low"},
-    {REASON_RANK, "effective_rank_high"},
-    {REASON_GAIN, "rms_gain_low"},
-    {REASON_GAIN, "rms_gain_high"},
-    {REASON_COHERENCE, "coherence_low"},
-    {REASON_COHERENCE, "coherence_high"},
-    {REASON_PROPERTY, "relative_memory"},
-    {REASON_PROPERTY, "relative_memory_low"},
-    {REASON_PROPERTY, "relative_memory_high"},
-    {REASON_PROPERTY, "subspace_cosine"},
-    {REASON_PROPERTY, "subspace_cosine_low"},
-    {REASON_PROPERTY, "subspace_cosine_high"},
-    {REASON_RELATIVE, "relative_memory_low"},
-    {REASON_RELATIVE, "relative_memory_high"},
-    {REASON_COSINE, "subspace_cosine_low"},
-    {REASON_COSINE, "subspace_cosine_high"},
-    {REASON_DIFFERENCE, "class_difference"},
-    {REASON_DIFFERENCE, "class_difference_low"},
-    {REASON_DIFFERENCE, "class_difference_high"},
-    {REASON_TEST, "class_difference_p"},
-    {REASON_TEST, "class_difference_p_adjusted"},
-    {REASON_TEST, "class_null_low"},
-    {REASON_TEST, "class_null_high"},
-    {REASON_DECAY, "decay_scale"},
-    {REASON_DECAY, "decay_rate"},
-    {REASON_DECAY, "decay_shape"},
-    {REASON_DECAY, "decay_weight"},
-    {REASON_DECAY, "decay_aic"},
-    {REASON_HALF_LIFE, "half_life"},
+    {"mean_gradient", EMPTY},
+    {"second_moment", EMPTY | MOMENT},
+    {"block_gram", EMPTY | GRAM},
+    {"singular_value", EMPTY | FACTOR},
+    {"singular_value_low", SIGMA | FACTOR},
+    {"singular_value_high", SIGMA | FACTOR},
+    {"singular_value_se", SIGMA | FACTOR},
+    {"singular_value_bias", SIGMA | FACTOR},
+    {"left_singular_vector", EMPTY | FACTOR},
+    {"right_singular_vector", EMPTY | FACTOR},
+    {"singular_sum", EMPTY | FACTOR},
+    {"singular_sum_low", SUM | FACTOR},
+    {"singular_sum_high", SUM | FACTOR},
+    {"singular_sum_se", SUM | FACTOR},
+    {"effective_rank", EMPTY | FACTOR},
+    {"effective_rank_low", RANK | FACTOR},
+    {"effective_rank_high", RANK | FACTOR},
+    {"rms_gain", EMPTY | MOMENT | FACTOR},
+    {"rms_gain_low", GAIN | FACTOR},
+    {"rms_gain_high", GAIN | FACTOR},
+    {"coherence", EMPTY | MOMENT},
+    {"coherence_low", COHERENCE},
+    {"coherence_high", COHERENCE},
+    {"relative_memory", EMPTY | PROPERTY | FACTOR},
+    {"relative_memory_low", RELATIVE | PROPERTY | FACTOR},
+    {"relative_memory_high", RELATIVE | PROPERTY | FACTOR},
+    {"relative_memory_random", EMPTY | FACTOR},
+    {"relative_memory_random_low", EMPTY | FACTOR},
+    {"relative_memory_random_high", EMPTY | FACTOR},
+    {"subspace_cosine", EMPTY | PROPERTY | FACTOR},
+    {"subspace_cosine_low", COSINE | PROPERTY | FACTOR},
+    {"subspace_cosine_high", COSINE | PROPERTY | FACTOR},
+    {"subspace_cosine_random", EMPTY},
+    {"subspace_cosine_random_low", EMPTY},
+    {"subspace_cosine_random_high", EMPTY},
+    {"class_difference", DIFFERENCE | REFERENCE | FACTOR},
+    {"class_difference_low", DIFFERENCE | REFERENCE | FACTOR},
+    {"class_difference_high", DIFFERENCE | REFERENCE | FACTOR},
+    {"class_difference_p", TEST | REFERENCE | FACTOR},
+    {"class_difference_p_adjusted", TEST | REFERENCE | FACTOR},
+    {"class_null_low", TEST | REFERENCE | FACTOR},
+    {"class_null_high", TEST | REFERENCE | FACTOR},
+    {"decay_scale", DECAY | FACTOR},
+    {"decay_scale_error", DECAY | DECAY_ERROR | FACTOR},
+    {"decay_rate", DECAY | FACTOR},
+    {"decay_rate_error", DECAY | DECAY_ERROR | FACTOR},
+    {"decay_shape", DECAY | SHAPE | FACTOR},
+    {"decay_shape_error", DECAY | DECAY_ERROR | SHAPE | FACTOR},
+    {"decay_residual", DECAY | FACTOR},
+    {"decay_aic", DECAY | FACTOR},
+    {"decay_weight", DECAY | FACTOR},
+    {"half_life", HALF_LIFE | FACTOR},
+    {"half_life_error", HALF_LIFE | HALF_LIFE_ERROR | FACTOR},
 };
 enum { CONCERNED = sizeof concerned / sizeof *concerned };
 
@@ -302,7 +331,7 @@ static void note_properties(after *a)
 {
     for (size_t p = 0; p < a->plan->P; p++) {
         const char *why = a->plan->property_missing ? a->plan->property_missing[p] : NULL;
-        if (isnan(a->frame.n[p * a->frame.E]))
+        if (isnan(a->frame.n[p * a->frame.E]) && (why || !a->plan->factor_missing[a->group->model]))
             reason_note_plain(&a->reasons[REASON_PROPERTY], why ? why : "a property without a direction");
     }
 }
@@ -312,15 +341,17 @@ sg_status after_put_reasons(after *a, sg_error *err)
 {
     sg_status st = SG_OK;
     note_properties(a);
+    reason_note_plain(&a->reasons[REASON_FACTOR], a->plan->factor_missing[a->group->model]);
+    reason_note_plain(&a->reasons[REASON_REFERENCE], "class all is what the others are compared with");
+    reason_note_plain(&a->reasons[REASON_SHAPE], "only a stretched exponential has a shape");
     for (size_t i = 0; i < CONCERNED; i++) {
         char text[1000] = "";
-        bool before = false;
-        for (size_t k = 0; k < CONCERNED; k++)
-            if (!strcmp(concerned[k].variable, concerned[i].variable)) {
-                before |= k < i;
-                reason_append(text, sizeof text, &a->reasons[concerned[k].kind]);
-            }
-        if (text[0] && !before)
+        if (!strcmp(concerned[i].variable, "block_gram") && !a->plan->store_gram)
+            continue;
+        for (size_t k = 0; k < REASONS; k++)
+            if (concerned[i].kinds & 1u << k)
+                reason_append(text, sizeof text, &a->reasons[k]);
+        if (text[0])
             TRY(run_writer_text(a->w, a->nc, concerned[i].variable, "missing_reason", text, err));
     }
 done:

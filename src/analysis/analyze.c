@@ -158,6 +158,9 @@ static sg_status put_untrained(run_writer *w, const an_job *job, sg_error *err)
         TRY(run_writer_group(w, job->groups[g].name, &nc, err));
         TRY(run_writer_define(w, nc, "embedding_covariance_factor", err));
         TRY(run_writer_put_f64(w, nc, "embedding_covariance_factor", NULL, NULL, job->L[1], err));
+        if (job->factor_missing[1][0])
+            TRY(run_writer_text(w, nc, "embedding_covariance_factor", "missing_reason",
+                                job->factor_missing[1], err));
         TRY(run_writer_define(w, nc, "property_vector", err));
         for (size_t p = 0; p < job->P; p++) {
             size_t start[] = {p, 0}, count[] = {1, job->E};

@@ -173,19 +173,14 @@ static const float *embeddings(const an_job *job, size_t m)
     return x ? x->data : NULL;
 }
 
-static sg_status normalisation(an_job *job, size_t m, sg_error *err)
+/* The factor of the covariance; SG_EINVAL: there is none, the rows do not vary. */
+static sg_status factor(an_job *job, size_t m, sg_error *err)
 {
     sg_status st = SG_OK;
     size_t E = job->E;
     double *Sigma = sg_calloc(E * E, sizeof *Sigma), *weights = NULL;
-    job->L[m] = sg_calloc(E * E, sizeof(double));
-    if (!Sigma || !job->L[m])
+    if (!Sigma)
         TRY(sg_fail(err, SG_ENOMEM, "covariance: no memory for %zu x %zu", E, E));
-    if (!job->cfg->normalize) {
-        for (size_t i = 0; i < E; i++)
-            job->L[m][i * E + i] = 1;
-        goto done;
-    }
     if (job->features)
         TRY(features_covariance(Sigma, job->features, err));
     else {
@@ -207,6 +202,31 @@ done:
     sg_free(Sigma);
     sg_free(weights);
     return st;
+}
+
+/* L; NaN, with the reason, where the inputs cannot be normalised: what needs no factor is still worth
+ * having. */
+static sg_status normalisation(an_job *job, size_t m, sg_error *err)
+{
+    size_t E = job->E;
+    sg_error why = {""};
+    if (!(job->L[m] = sg_calloc(E * E, sizeof(double))))
+        return sg_fail(err, SG_ENOMEM, "covariance: no memory for %zu x %zu", E, E);
+    if (!job->cfg->normalize) {
+        for (size_t i = 0; i < E; i++)
+            job->L[m][i * E + i] = 1;
+        return SG_OK;
+    }
+    sg_status st = factor(job, m, &why);
+    if (st == SG_EINVAL && !(job->cfg->precision > 0)) {
+        snprintf(job->factor_missing[m], sizeof job->factor_missing[m], "%s%s",
+                 m ? "untrained copy: " : "", why.msg);
+        for (size_t i = 0; i < E * E; i++)
+            job->L[m][i] = NAN;
+        sg_warn(job->monitor, "%s; all normalised values are missing", job->factor_missing[m]);
+        return SG_OK;
+    }
+    return st == SG_OK ? SG_OK : sg_fail(err, st, "%s", why.msg);
 }
 
 static int32_t find_word(const void *ctx, const char *word, size_t length)
@@ -341,6 +361,8 @@ void job_plan(const an_job *job, an_plan *plan)
                       .groups = job->groups,
                       .L = {job->L[0], job->L[1]},
                       .n = {job->n[0], job->n[1]},
+                      .factor_missing = {job->factor_missing[0][0] ? job->factor_missing[0] : NULL,
+                                         job->factor_missing[1][0] ? job->factor_missing[1] : NULL},
                       .property_missing = job->property_missing,
                       .class_names = job->class_names,
                       .store_gram = job->cfg->block_gram == SG_GRAM_YES ||

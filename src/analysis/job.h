@@ -46,6 +46,7 @@ typedef struct {
     uint64_t *set_count;         /* (sets) tokens of the class set */
     double *L[2], *n[2];         /* (E,E), (P,E) per model */
     sp_factoring how[2];
+    char factor_missing[2][240]; /* why L is NaN, or empty */
     property *properties;        /* (P) */
     const char **property_missing;
     size_t P;

@@ -5,6 +5,7 @@
 #include "../base/base_internal.h"
 #include "../linalg/linalg.h"
 
+#include <math.h>
 #include <string.h>
 
 /* ---- a part ---- */
@@ -291,7 +292,7 @@ done:
     return st;
 }
 
-static sg_status copy_variable(run_writer *w, int nc, const sg_run *r, const char *group,
+static sg_status copy_variable(run_writer *w, int nc, sg_run *r, const char *group,
                                const run_variable *v, sg_error *err)
 {
     sg_status st = SG_OK;
@@ -302,6 +303,9 @@ static sg_status copy_variable(run_writer *w, int nc, const sg_run *r, const cha
     if (!sg_run_shape(r, group, v->name, &rank, shape))
         return SG_OK;
     TRY(run_writer_define(w, nc, v->name, err));
+    const char *why = sg_run_variable_attribute(r, group, v->name, "missing_reason");
+    if (why)
+        TRY(run_writer_text(w, nc, v->name, "missing_reason", why, err));
     size_t n = product(rank, shape);
     if (!n)
         return SG_OK;
@@ -333,7 +337,7 @@ done:
 static sg_status copy_root(run_writer *w, const piece *first, size_t n, sg_error *err)
 {
     sg_status st = SG_OK;
-    const sg_run *r = first->run;
+    sg_run *r = first->run;
     static const char *const numbers[] = {"seed", "tokens", "unknown_tokens", "unclassed_tokens", "sentences",
                                           "burn_in", "blocks", "layers", "vocabulary", "second_moment_every",
                                           "long_after", "sample", "delays"};
@@ -381,18 +385,20 @@ typedef struct {
     an_group *groups;
     const char **class_names;
     double *L[2], *n[2];
+    const char *factor_missing[2], **property_missing; /* property_missing (P); texts are the first part's */
 } whole;
 
 static sg_status read_plan(whole *x, const piece *first, size_t B, int threads, sg_error *err)
 {
     sg_status st = SG_OK;
-    const sg_run *r = first->run;
+    sg_run *r = first->run;
     size_t G = sg_run_groups(r), C = sg_run_classes(r), E = sg_run_embedding(r), P = sg_run_properties(r);
     double *delta = sg_calloc(E, sizeof *delta);
     const char *gram = sg_run_attribute(r, "block_gram"), *seed = sg_run_attribute(r, "seed");
     long long number = 0;
     if (!delta || !(x->groups = sg_calloc(G, sizeof *x->groups)) ||
-        !(x->class_names = sg_calloc(C, sizeof *x->class_names)))
+        !(x->class_names = sg_calloc(C, sizeof *x->class_names)) ||
+        !(x->property_missing = sg_calloc(P, sizeof *x->property_missing)))
         TRY(sg_fail(err, SG_ENOMEM, "%s: no memory", first->path));
     for (size_t c = 0; c < C; c++)
         x->class_names[c] = sg_run_class_name(r, c);
@@ -406,12 +412,20 @@ static sg_status read_plan(whole *x, const piece *first, size_t B, int threads, 
         if (!(x->L[m] = sg_calloc(E * E, sizeof(double))) || !(x->n[m] = sg_calloc(P, E * sizeof(double))))
             TRY(sg_fail(err, SG_ENOMEM, "%s: no memory", first->path));
         TRY(sg_run_read(r, m ? name : NULL, "embedding_covariance_factor", NULL, NULL, x->L[m], err));
+        x->factor_missing[m] = sg_run_variable_attribute(r, m ? name : NULL, "embedding_covariance_factor",
+                                                         "missing_reason");
         for (size_t p = 0; p < P; p++) {
             size_t start[] = {p, 0}, count[] = {1, E};
             TRY(sg_run_read(r, m ? name : NULL, "property_vector", start, count, delta, err));
             sp_direction(x->n[m] + p * E, E, x->L[m], delta);
         }
     }
+    const char *why = sg_run_variable_attribute(r, NULL, "property_vector", "missing_reason");
+    for (size_t p = 0; p < P; p++) /* the text names the property, and counts further ones */
+        if (isnan(x->n[0][p * E])) {
+            x->property_missing[p] = why;
+            break;
+        }
     if (seed)
         sscanf(seed, "%lld", &number);
     x->plan = (an_plan){.D = sg_run_delays(r),
@@ -423,6 +437,8 @@ static sg_status read_plan(whole *x, const piece *first, size_t B, int threads, 
                         .groups = x->groups,
                         .L = {x->L[0], x->L[1]},
                         .n = {x->n[0], x->n[1]},
+                        .factor_missing = {x->factor_missing[0], x->factor_missing[1]},
+                        .property_missing = x->property_missing,
                         .class_names = x->class_names,
                         .store_gram = gram && !strcmp(gram, "yes"),
                         .gram_reason = gram ? gram : "not stored",
@@ -492,6 +508,7 @@ done:
     sg_free(pieces);
     sg_free(x.groups);
     sg_free(x.class_names);
+    sg_free(x.property_missing);
     for (size_t m = 0; m < 2; m++) {
         sg_free(x.L[m]);
         sg_free(x.n[m]);

@@ -86,41 +86,52 @@ done:
     return st;
 }
 
-/* Does text name something: a class, a file, or words of which at least one is known? */
-static bool names_something(const property_source *src, const char *text, bool *is_class)
+/* What the text beside a '-' may be. A lone name that is nothing known is as likely a misspelt class as a
+ * word, or with a dot or slash a misspelt file; several are words. */
+typedef enum { NO_FILE, LONE_NAME, UNKNOWN_WORDS, WORDS, A_FILE, A_CLASS } side_kind;
+
+static side_kind kind_of(const property_source *src, const char *text)
 {
     const sg_class_word *words;
     size_t n;
     side s = {0};
-    *is_class = src->class_words(src->ctx, text, &words, &n);
-    if (*is_class || is_file(text))
-        return *text != 0;
-    bool known = add_words(&s, src, text, " \t\r\n,", NULL) == SG_OK && s.n > 0;
+    if (src->class_words(src->ctx, text, &words, &n))
+        return A_CLASS;
+    if (is_file(text))
+        return A_FILE;
+    bool known = add_words(&s, src, text, " \t\r\n,", NULL) == SG_OK && s.n > 0, several = s.unknown > 1;
     side_free(&s);
-    return known;
+    return known ? WORDS : several ? UNKNOWN_WORDS : strpbrk(text, "./") ? NO_FILE : LONE_NAME;
 }
 
-/* Where "A-B" parts: the one '-' with something on both sides; two classes win over other readings. */
+/* How good a reading is: 0 none at all; 1 word lists of which one is unknown throughout (the property will be
+ * missing); 2 and more: something known on both sides, classes before the rest. */
+static size_t quality(side_kind a, side_kind b)
+{
+    if (a >= WORDS && b >= WORDS)
+        return 2u + (a == A_CLASS) + (b == A_CLASS);
+    bool lists = (a == UNKNOWN_WORDS && b != NO_FILE) || (b == UNKNOWN_WORDS && a != NO_FILE);
+    return lists || (a == WORDS && b == LONE_NAME) || (a == LONE_NAME && b == WORDS);
+}
+
+/* Where "A-B" parts: the one '-' whose reading is best. */
 static sg_status split(const property_source *src, const sg_property *p, char **left, char **right,
                        sg_error *err)
 {
     sg_status st = SG_OK;
-    size_t best = 0, readings = 0, best_classes = 0, length = strlen(p->a);
+    size_t best = 0, readings = 0, best_quality = 0, length = strlen(p->a);
     char *text = sg_strdup(p->a);
     if (!text)
         return sg_fail(err, SG_ENOMEM, "property: no memory");
     for (size_t i = 1; i + 1 < length; i++) {
-        bool a, b;
         if (text[i] != '-')
             continue;
         text[i] = 0;
-        if (names_something(src, text, &a) && names_something(src, text + i + 1, &b)) {
-            size_t classes = (size_t)a + (size_t)b;
-            if (!readings || classes > best_classes) {
-                best = i, best_classes = classes, readings = 1;
-            } else if (classes == best_classes)
-                readings++;
-        }
+        size_t found = quality(kind_of(src, text), kind_of(src, text + i + 1));
+        if (found > best_quality)
+            best = i, best_quality = found, readings = 1;
+        else if (found && found == best_quality)
+            readings++;
         text[i] = '-';
     }
     if (!readings)
@@ -148,6 +159,14 @@ static void add_mean(double *delta, double sign, const side *s, const float *X, 
     for (size_t i = 0; i < s->n; i++)
         for (size_t j = 0; j < E; j++)
             delta[j] += sign * (double)s->words[i].count / total * (double)X[(size_t)s->words[i].id * E + j];
+}
+
+/* Without a known word there is no difference of embeddings either: NaN. */
+static void no_vector(property *out, const property_source *src)
+{
+    for (size_t m = 0; m < src->n_models; m++)
+        for (size_t e = 0; e < src->E; e++)
+            out->delta[m][e] = NAN;
 }
 
 static sg_status set_missing(property *out, const sg_monitor *monitor, const char *why, sg_error *err)
@@ -190,6 +209,7 @@ static sg_status from_sides(property *out, const property_source *src, const cha
     warn_sides(out, &left, a, monitor);
     warn_sides(out, &right, b, monitor);
     if (!left.n || !right.n) {
+        no_vector(out, src);
         TRY(set_missing(out, monitor, "a side without a known word", err));
         goto done;
     }
@@ -245,9 +265,10 @@ static sg_status from_pairs(property *out, const property_source *src, const cha
         sg_warn(monitor,
                 "property %s: %zu of %zu pairs of %s are left out, their words are not known: '%s' the first",
                 out->name, unknown, unknown + used, path, first);
-    if (!used)
+    if (!used) {
+        no_vector(out, src);
         TRY(set_missing(out, monitor, "no pair of known words", err));
-    else if (used < FEW_WORDS)
+    } else if (used < FEW_WORDS)
         sg_warn(monitor, "property %s: %zu pair%s, fewer than %d", out->name, used, used == 1 ? "" : "s",
                 (int)FEW_WORDS);
     for (size_t k = 0; used && k < src->n_models; k++)

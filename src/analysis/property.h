@@ -19,13 +19,13 @@ typedef struct {
 
 typedef struct {
     char *name;
-    double *delta[2];      /* (E) per model */
+    double *delta[2];      /* (E) per model; NaN where no word is known */
     int64_t words_a, words_b;
     char *missing;         /* why it has no value, or NULL */
 } property;
 
-/* SG_EINVAL: nothing of that name, or two readings. Equal sides and pairs without a known word are no
- * failure: the property is missing, with the reason and a warning. Fewer than 10 words on a side warn. */
+/* SG_EINVAL: nothing of that name, or two readings. Equal sides, word lists and pairs without a known word
+ * are no failure: the property is missing, with the reason and a warning. Fewer than 10 words on a side warn. */
 sg_status property_resolve(property *out, const property_source *src, const sg_property *p,
                            const sg_monitor *monitor, sg_error *err);
 void property_free(property *p); /* its fields */

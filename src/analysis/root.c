@@ -2,6 +2,7 @@
 #include "job.h"
 
 #include "../base/base_internal.h"
+#include "reasons.h"
 #include "stategrad/stats.h"
 
 #include <stdlib.h>
@@ -121,14 +122,20 @@ done:
 static sg_status put_properties(run_writer *w, const an_job *job, sg_error *err)
 {
     sg_status st = SG_OK;
+    reason why = {"", 0};
+    char text[1000] = "";
     for (size_t p = 0; p < job->P; p++) {
         const property *x = &job->properties[p];
+        reason_note_plain(&why, x->missing);
         size_t start[] = {p, 0}, count[] = {1, job->E}, one[] = {1};
         TRY(run_writer_put_string(w, RUN_ROOT, "property_name", p, x->name, err));
         TRY(run_writer_put_i64(w, RUN_ROOT, "property_words_a", start, one, &x->words_a, err));
         TRY(run_writer_put_i64(w, RUN_ROOT, "property_words_b", start, one, &x->words_b, err));
         TRY(run_writer_put_f64(w, RUN_ROOT, "property_vector", start, count, x->delta[0], err));
     }
+    reason_append(text, sizeof text, &why);
+    if (text[0])
+        TRY(run_writer_text(w, RUN_ROOT, "property_vector", "missing_reason", text, err));
 done:
     return st;
 }
@@ -210,6 +217,9 @@ sg_status root_write(run_writer *w, const an_job *job, sg_error *err)
     TRY(put_classes(w, job, err));
     TRY(put_properties(w, job, err));
     TRY(run_writer_put_f64(w, RUN_ROOT, "embedding_covariance_factor", NULL, NULL, job->L[0], err));
+    if (job->factor_missing[0][0])
+        TRY(run_writer_text(w, RUN_ROOT, "embedding_covariance_factor", "missing_reason",
+                            job->factor_missing[0], err));
     for (size_t q = 0; q < AN_QUANTITIES; q++)
         TRY(run_writer_put_string(w, RUN_ROOT, "decay_quantity", q, an_quantity_names[q], err));
     for (size_t l = 0; l < AN_LAWS; l++)

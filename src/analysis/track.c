@@ -310,6 +310,22 @@ done:
     return st;
 }
 
+/* Adds to what stands there of earlier properties. */
+static sg_status put_vector_reason(run_writer *w, sg_run *r, const property *found, size_t n, sg_error *err)
+{
+    const char *before = sg_run_variable_attribute(r, NULL, "property_vector", "missing_reason");
+    char text[1000] = "";
+    reason why = {"", 0};
+    for (size_t p = 0; p < n; p++)
+        reason_note_plain(&why, found[p].missing);
+    if (!why.first[0])
+        return SG_OK;
+    if (before)
+        snprintf(text, sizeof text, "%s", before);
+    reason_append(text, sizeof text, &why);
+    return run_writer_text(w, RUN_ROOT, "property_vector", "missing_reason", text, err);
+}
+
 static sg_status put_root(run_writer *w, const property *p, size_t at, size_t E, sg_error *err)
 {
     sg_status st = SG_OK;
@@ -414,6 +430,7 @@ sg_status sg_track(const char *path, const char *out_path, const sg_property *pr
     TRY(run_writer_modify(&w, path, out_path, err));
     for (size_t p = 0; p < n; p++)
         TRY(put_root(w, &found[p], sg_run_properties(r) + p, s.E, err));
+    TRY(put_vector_reason(w, r, found, n, err));
     for (size_t g = 0; g < sg_run_groups(r); g++) {
         track t = {.run = r,
                    .w = w,

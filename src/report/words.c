@@ -22,7 +22,7 @@ const char *words_missing(sg_run *r)
         return "the run file holds no words and embeddings";
     if (!has(r, NULL, "embedding_covariance_factor", &n))
         return "the run file holds no embedding_covariance_factor";
-    return NULL;
+    return sg_run_variable_attribute(r, NULL, "embedding_covariance_factor", "missing_reason");
 }
 
 /* X (V,E) as stored becomes Z (E,V). */

@@ -39,6 +39,12 @@ double sp_effective_rank(size_t n, const double *S)
     return exp(entropy);
 }
 
+static void fill(double *x, size_t n, double value)
+{
+    for (size_t i = 0; i < n; i++)
+        x[i] = value;
+}
+
 static double dot(size_t n, const double *a, const double *b)
 {
     double sum = 0;
@@ -87,8 +93,7 @@ static sg_status second_moment(double *values, const sp_frame *f, double frobeni
     sp_places at = sp_where(f);
     size_t E = f->E;
     double *A = work, *T = A + E * E, *w = T + E * E, trace = 0;
-    for (size_t i = 0; i < f->R; i++)
-        values[at.gain + i] = NAN;
+    fill(values + at.gain, f->R, NAN);
     values[at.coherence] = NAN;
     if (!M)
         return SG_OK;
@@ -96,6 +101,8 @@ static sg_status second_moment(double *values, const sp_frame *f, double frobeni
         trace += M[i * E + i];
     if (trace > 0)
         values[at.coherence] = frobenius / trace;
+    if (isnan(f->L[0]))
+        return SG_OK;
     sandwich(E, f->L, M, T, A);
     sg_status st = la_eigh(E, A, w, false, err);
     for (size_t k = 0; st == SG_OK && k < f->R; k++)
@@ -118,6 +125,13 @@ sg_status sp_from_mean(double *values, double *P_out, double *Vt_out, const sp_f
     size_t H = f->H, E = f->E;
     double *Ghat = work, *S = work + H * E;
     TRY(check_finite(H * E, G, "mean gradient", err));
+    if (isnan(f->L[0])) {
+        fill(values, sp_count(f), NAN);
+        fill(P_out, H * f->R, NAN);
+        fill(Vt_out, f->R * E, NAN);
+        TRY(second_moment(values, f, dot(H * E, G, G), M, work, err));
+        goto done;
+    }
     la_dgemm(LA_N, LA_N, H, E, E, 1, G, E, f->L, E, 0, Ghat, E);
     TRY(la_svd(H, E, Ghat, S, P_out, Vt_out, err));
     read_off(values, f, S, Vt_out, (ptrdiff_t)E);
@@ -133,13 +147,18 @@ sg_status sp_from_gram(double *values, const sp_frame *f, const double *gram, co
     size_t E = f->E;
     double *A = work, *T = A + E * E, *w = T + E * E, *S = w + E, frobenius = 0;
     TRY(check_finite(E * E, gram, "Gram matrix", err));
+    for (size_t i = 0; i < E; i++)
+        frobenius += gram[i * E + i];
+    if (isnan(f->L[0])) {
+        fill(values, sp_count(f), NAN);
+        TRY(second_moment(values, f, frobenius, M, work, err));
+        goto done;
+    }
     sandwich(E, f->L, gram, T, A);
     TRY(la_eigh(E, A, w, f->P > 0, err));
     for (size_t k = 0; k < f->R; k++)
         S[k] = w[E - 1 - k] > 0 ? sqrt(w[E - 1 - k]) : 0;
     read_off(values, f, S, A + (E - 1) * E, -(ptrdiff_t)E); /* eigenvalues ascend */
-    for (size_t i = 0; i < E; i++)
-        frobenius += gram[i * E + i];
     TRY(second_moment(values, f, frobenius, M, work, err));
 done:
     return st;

@@ -35,7 +35,7 @@ bool sp_direction(double *n, size_t E, const double *L, const double *delta);
 typedef struct {
     size_t H, E, R;     /* R = min(H, E) */
     size_t P;           /* properties */
-    const double *L;    /* (E,E) */
+    const double *L;    /* (E,E); NaN where the inputs cannot be normalised: all but coherence will be NaN */
     const double *n;    /* (P,E) unit vectors, NaN rows for missing properties */
 } sp_frame;
 
