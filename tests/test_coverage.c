@@ -36,10 +36,12 @@ static const struct {
     {"cosine a2", 2 * R + 3 + P + 1},
 };
 
-typedef enum { THREE, SIX, SLOW } spectrum_kind;
-static const double spectra[][E] = {
-    {1, 0.6, 0.36}, {1, 0.6, 0.36, 0.22, 0.13, 0.08}, {1, 0.8, 0.64, 0.51, 0.41, 0.33}};
-static const char *const spectrum_names[] = {"3 ranks", "6 ranks", "6, slow"};
+typedef enum { THREE, SIX, SLOW, EQUAL } spectrum_kind;
+static const double spectra[][E] = {{1, 0.6, 0.36},
+                                    {1, 0.6, 0.36, 0.22, 0.13, 0.08},
+                                    {1, 0.8, 0.64, 0.51, 0.41, 0.33},
+                                    {1, 1, 0.5, 0.3, 0.2, 0.1}};
+static const char *const spectrum_names[] = {"3 ranks", "6 ranks", "6, slow", "6, equal"};
 
 typedef struct {
     double signal; /* sigma_1 of the truth / typical sigma_1 of the noise in the mean */
@@ -271,6 +273,12 @@ static const setting settings[] = {
     {.signal = 5, .spectrum = SIX, .proportional = true},
     {.signal = 1.5, .spectrum = SIX, .proportional = true},
     {.signal = 2.5, .spectrum = SLOW, .proportional = true, .unequal = true},
+    {.signal = 5, .spectrum = EQUAL},
+    {.signal = 5, .spectrum = EQUAL, .proportional = true},
+    {.signal = 0.7, .spectrum = SIX},
+    {.signal = 0.7, .spectrum = SLOW, .proportional = true, .unequal = true},
+    {.signal = 0.35, .spectrum = THREE},
+    {.signal = 0.35, .spectrum = SIX, .unequal = true},
 };
 enum { SETTINGS = sizeof settings / sizeof *settings, OFTEN = 20 };
 
@@ -283,10 +291,8 @@ static void print_setting(const setting *s)
 /* sigma_1 is given always and covers; why the jackknife, and why corrected */
 static bool sigma_1_holds(const setting *s, const outcome *o)
 {
-    /* with sigma_2 near by: 91.4, doc/statistics.md */
-    double least = s->proportional && s->unequal ? 90 : 92;
-    bool good = o->given[SIGMA_1] == 100 && o->covered[SIGMA_1] >= least && o->covered[SIGMA_1] <= 98;
-    if (s->signal <= 1.5 && !s->proportional)
+    bool good = o->given[SIGMA_1] == 100 && o->covered[SIGMA_1] >= 92 && o->covered[SIGMA_1] <= 98;
+    if (s->signal >= 1 && s->signal <= 1.5 && !s->proportional)
         good = good && fabs(o->left) < 0.35 * o->bias; /* most of the upward bias is taken away */
     if (s->bootstrap && s->signal <= 1.5)
         good = good && o->percentile < 85;
@@ -308,7 +314,7 @@ static bool others_hold(const setting *s, const outcome *o)
     }
     if (s->spectrum == THREE)
         good = good && o->given[SUM] < 5 && o->given[RANK] < 5;
-    if (s->proportional || s->signal == 20)
+    if ((s->proportional && s->signal > 1) || s->signal == 20)
         good = good && (s->spectrum == THREE || o->given[SUM] > 85);
     return good;
 }

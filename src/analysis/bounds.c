@@ -2,7 +2,9 @@
 
 #include <math.h>
 
-static const double LARGEST_BIAS = 0.5, SIGMA_NOISE = 0.05, MEMORY_NOISE = 0.1, APART = 2, FAR_APART = 3;
+static const double LARGEST_BIAS = 0.5, SIGMA_NOISE = 0.05, MEMORY_NOISE = 0.1, BIAS_LEFT = 0.5;
+/* standard errors of the difference between neighbouring singular values */
+static const double APART = 2, MEMORY_APART = 2.5, FAR_APART = 4;
 
 static void withhold(sg_interval *x, const char *why)
 {
@@ -44,7 +46,7 @@ static void property_bounds(sg_interval *x, const sp_frame *f, size_t B, const d
         size_t i = at.relative + p;
         if (!(noise_share(B, K, pairs, values, without, i, at.S) <= MEMORY_NOISE))
             withhold(&x[i], "more than a tenth of its square is noise: too few pairs for an interval");
-        if (R > 1 && !apart(f, x + at.S, 1, APART))
+        if (R > 1 && !apart(f, x + at.S, 1, MEMORY_APART))
             withhold(&x[i], "sigma_1 and sigma_2 cannot be told apart");
         for (size_t k = 1; k <= R; k++)
             if (!apart(f, x + at.S, k, FAR_APART))
@@ -80,6 +82,8 @@ void an_bounds(sg_interval *x, const sp_frame *f, size_t B, const double *pairs,
         sg_stats_jackknife(&x[k], B, gain ? moment_pairs : pairs, values[k], without + k, K);
         sg_stats_clamp(&x[k], k == at.rank ? 1 : 0, most);
     }
+    if (x->bias > 0)
+        x->low = fmax(0, x->low - BIAS_LEFT * x->bias);
     if (!(fabs(x[at.sum].bias) <= LARGEST_BIAS * x[at.sum].error)) {
         static const char *const why = "the tail of the spectrum is noise: too few pairs for an interval";
         withhold(&x[at.sum], why);
