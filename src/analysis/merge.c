@@ -422,7 +422,7 @@ static sg_status read_plan(whole *x, const piece *first, size_t B, int threads, 
     }
     const char *why = sg_run_variable_attribute(r, NULL, "property_vector", "missing_reason");
     for (size_t p = 0; p < P; p++) /* the text names the property, and counts further ones */
-        if (isnan(x->n[0][p * E])) {
+        if (x->n[0] && isnan(x->n[0][p * E])) {
             x->property_missing[p] = why;
             break;
         }
