@@ -1,6 +1,9 @@
 /* Two threads of one process each read a corpus, train and analyse at the same time: no shared state, so the
- * files are those of one after the other. Run under the thread sanitizer in make check. */
+ * files are those of one after the other. Several threads open HDF5 files, Keras models and run files, at the
+ * same time: libhdf5 has process-wide tables. Run under the thread sanitizer in make check. */
 #include "stategrad/analysis.h"
+#include "stategrad/import.h"
+#include "stategrad/run.h"
 #include "stategrad/train.h"
 
 #include "test_util.h"
@@ -114,8 +117,107 @@ static void two_analyses_at_once(void **state)
     assert_int_equal(rmdir(folder), 0); /* nothing else was left */
 }
 
+enum { READERS = 4, READINGS = 40 };
+
+typedef struct {
+    char keras[512], run[512];
+    char sha256[65]; /* of the model, the same in every thread */
+    sg_status st;
+    sg_error err;
+} reading;
+
+static void *read_files(void *argument)
+{
+    reading *j = argument;
+    sg_import_config cfg;
+    sg_import_defaults(&cfg);
+    cfg.numbered_vocabulary = true;
+    for (int i = 0; i < READINGS; i++) {
+        sg_file_kind kind;
+        sg_model *m = NULL;
+        sg_run *r = NULL;
+        size_t rank, shape[SG_RUN_MAX_DIMS];
+        double x[4096];
+        STEP(sg_file_kind_of(&kind, j->run, &j->err));
+        if (kind != SG_FILE_RUN)
+            STEP((snprintf(j->err.msg, sizeof j->err.msg, "%s: kind %d", j->run, (int)kind), SG_EFORMAT));
+        STEP(sg_model_load(&m, j->keras, &cfg, NULL, &j->err));
+        sg_model_sha256(m, j->sha256);
+        sg_model_free(m);
+        STEP(sg_run_open(&r, j->run, &j->err));
+        if (sg_run_shape(r, "layer1.cell", "singular_value", &rank, shape) &&
+            shape[0] * shape[1] * shape[2] < 4096)
+            j->st = sg_run_read(r, "layer1.cell", "singular_value", NULL, NULL, x, &j->err);
+        sg_run_close(r);
+        STEP(j->st);
+    }
+done:
+    return NULL;
+}
+
+/* libhdf5 and libnetcdf say nothing on standard error either, in whichever thread. */
+static void hdf5_files_at_once(void **state)
+{
+    (void)state;
+    const char *seeds = getenv("STATEGRAD_SEEDS");
+    if (!seeds)
+        skip(); /* run by Meson, which knows where they are */
+    reading readers[READERS];
+    pthread_t threads[READERS];
+    FILE *said = tmpfile();
+    assert_non_null(said);
+    fflush(stderr);
+    int terminal = dup(STDERR_FILENO);
+    dup2(fileno(said), STDERR_FILENO);
+    for (int i = 0; i < READERS; i++) {
+        readers[i] = (reading){.st = SG_OK};
+        snprintf(readers[i].keras, sizeof readers[i].keras, "%s/import_keras/lstm", seeds);
+        snprintf(readers[i].run, sizeof readers[i].run, "%s/run/small", seeds);
+        assert_int_equal(pthread_create(&threads[i], NULL, read_files, &readers[i]), 0);
+    }
+    for (int i = 0; i < READERS; i++)
+        assert_int_equal(pthread_join(threads[i], NULL), 0);
+    dup2(terminal, STDERR_FILENO);
+    close(terminal);
+    assert_int_equal(fseek(said, 0, SEEK_END), 0);
+    assert_int_equal(ftell(said), 0);
+    fclose(said);
+    for (int i = 0; i < READERS; i++) {
+        if (readers[i].st != SG_OK)
+            fail_msg("reader %d: %s", i, readers[i].err.msg);
+        assert_int_equal(strlen(readers[i].sha256), 64);
+        assert_string_equal(readers[i].sha256, readers[0].sha256);
+    }
+}
+
+/* A run open twice, closed once: the other reader's strings are still there. */
+static void one_run_read_twice(void **state)
+{
+    (void)state;
+    const char *seeds = getenv("STATEGRAD_SEEDS");
+    char path[512], *name = NULL;
+    sg_run *r[2] = {NULL, NULL};
+    sg_error err = {""};
+    if (!seeds)
+        skip();
+    snprintf(path, sizeof path, "%s/run/small", seeds);
+    for (int round = 0; round < 20; round++) {
+        for (int i = 0; i < 2; i++)
+            if (sg_run_open(&r[i], path, &err) != SG_OK)
+                fail_msg("%s", err.msg);
+        sg_run_close(r[round % 2]);
+        if (sg_run_read_string(r[!(round % 2)], NULL, "class_name", 0, &name, &err) != SG_OK)
+            fail_msg("%s", err.msg);
+        assert_string_equal(name, "all");
+        sg_string_free(name);
+        sg_run_close(r[!(round % 2)]);
+    }
+}
+
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(two_analyses_at_once)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(two_analyses_at_once),
+                                       cmocka_unit_test(one_run_read_twice),
+                                       cmocka_unit_test(hdf5_files_at_once)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -75,7 +75,8 @@ size_t sg_model_tensors(const sg_model *m);
 const sg_tensor *sg_model_tensor(const sg_model *m, size_t i);
 const sg_tensor *sg_model_find(const sg_model *m, const char *name); /* NULL: none */
 /* Strings that go into the file's metadata ("trained_epochs", "valid_perplexity", ...). The keys by which the
- * file tells shape and vocabulary (format, cell, vocabulary, ...) are not among them. */
+ * file tells shape and vocabulary (format, cell, vocabulary, ...) are not among them. Bytes of a value that are
+ * no UTF-8 (a path, a name from a damaged file) become '?'. */
 sg_status sg_model_set_meta(sg_model *m, const char *key, const char *value, sg_error *err);
 const char *sg_model_meta(const sg_model *m, const char *key); /* NULL: none */
 

@@ -101,6 +101,10 @@ void sg_outfile_abort(sg_outfile *o);                      /* frees o; NULL is f
 /* The whole of a regular file, NUL added behind it. SG_EFORMAT: larger than limit bytes. */
 sg_status sg_read_file(char **out, size_t *size, const char *path, size_t limit, sg_error *err);
 
+/* One thread at a time in libhdf5 and libnetcdf: round every call into them. Not recursive. */
+void sg_hdf5_lock(void);
+void sg_hdf5_unlock(void);
+
 /* seconds of a monotonic clock */
 double sg_clock(void);
 

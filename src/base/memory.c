@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* The only mutable globals of the library; both serve tests, neither changes a result. */
+/* Both serve tests, neither changes a result. (Every mutable global of the library: doc/reliability.md.) */
 static atomic_long allocations_left = -1;
 static atomic_long live;
 

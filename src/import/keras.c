@@ -29,10 +29,12 @@ static void keras_close(bag *b)
     keras *f = b->format;
     if (!f)
         return;
+    sg_hdf5_lock();
     if (f->root > 0 && f->root != f->file)
         H5Gclose(f->root);
     if (f->file > 0)
         H5Fclose(f->file);
+    sg_hdf5_unlock();
     json_decref(f->net.config);
     sg_free(f->net.layers);
     sg_free(f);
@@ -323,18 +325,16 @@ static sg_status read(bag *b, const bag_tensor *t, bag_sink sink, void *ctx, sg_
                        t->name, bag_dtype_name(t->dtype));
     if (!(buffer = sg_calloc(BLOCK, sizeof *buffer)))
         return sg_fail(err, SG_ENOMEM, "%s: no memory to read tensor %s", b->path, t->name);
-    H5E_BEGIN_TRY
-    {
-        if ((dataset = H5Dopen2(f->root, t->name, H5P_DEFAULT)) < 0 || (space = H5Dget_space(dataset)) < 0)
-            st = sg_fail(err, SG_EFORMAT, "%s: dataset %s cannot be read", b->path, t->name);
-        else
-            st = read_rows(b, t, dataset, space, buffer, sink, ctx, err);
-        if (space >= 0)
-            H5Sclose(space);
-        if (dataset >= 0)
-            H5Dclose(dataset);
-    }
-    H5E_END_TRY
+    sg_hdf5_lock();
+    if ((dataset = H5Dopen2(f->root, t->name, H5P_DEFAULT)) < 0 || (space = H5Dget_space(dataset)) < 0)
+        st = sg_fail(err, SG_EFORMAT, "%s: dataset %s cannot be read", b->path, t->name);
+    else
+        st = read_rows(b, t, dataset, space, buffer, sink, ctx, err);
+    if (space >= 0)
+        H5Sclose(space);
+    if (dataset >= 0)
+        H5Dclose(dataset);
+    sg_hdf5_unlock();
     sg_free(buffer);
     return st;
 }
@@ -630,10 +630,8 @@ sg_status bag_fill_keras(bag *b, sg_error *err)
     b->read = read;
     b->close = keras_close;
     b->in_order = true;
-    H5E_BEGIN_TRY
-    {
-        st = fill(b, err);
-    }
-    H5E_END_TRY
+    sg_hdf5_lock();
+    st = fill(b, err);
+    sg_hdf5_unlock();
     return st;
 }

@@ -47,17 +47,13 @@ static bool is_run_file(const char *path)
 {
     hid_t file = -1;
     htri_t has = 0;
-    /* after a damaged file its clean-up at exit complains on standard error; nothing needs it */
-    (void)H5dont_atexit();
-    H5E_BEGIN_TRY
-    {
-        file = H5Fopen(path, H5F_ACC_RDONLY, H5P_DEFAULT);
-        if (file >= 0) {
-            has = H5Lexists(file, "delay", H5P_DEFAULT);
-            H5Fclose(file);
-        }
+    sg_hdf5_lock();
+    file = H5Fopen(path, H5F_ACC_RDONLY, H5P_DEFAULT);
+    if (file >= 0) {
+        has = H5Lexists(file, "delay", H5P_DEFAULT);
+        H5Fclose(file);
     }
-    H5E_END_TRY
+    sg_hdf5_unlock();
     return has > 0;
 }
 

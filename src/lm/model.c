@@ -2,6 +2,7 @@
 #include "model_internal.h"
 
 #include "../base/base_internal.h"
+#include "../corpus/corpus_internal.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -220,7 +221,10 @@ sg_status sg_model_set_meta(sg_model *m, const char *key, const char *value, sg_
     size_t i = 0;
     while (i < m->n_meta && strcmp(m->meta[i].key, key))
         i++;
-    char *copy = sg_strdup(value), *name = i == m->n_meta ? sg_strdup(key) : NULL;
+    char *copy = sg_strdup(value);
+    for (size_t n = strlen(value), at = 0; copy && (at += utf8_valid_prefix(copy + at, n - at)) < n;)
+        copy[at] = '?';
+    char *name = i == m->n_meta ? sg_strdup(key) : NULL;
     meta_entry *grown = i == m->n_meta && copy && name
                             ? sg_regrow(m->meta, m->n_meta, m->n_meta + 1, sizeof *m->meta)
                             : m->meta;

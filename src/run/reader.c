@@ -47,9 +47,9 @@ static sg_status nc_status(const sg_run *r, int rc, const char *what, sg_error *
 
 #define NC(r, what, call)                                                                                    \
     do {                                                                                                     \
-        run_lock();                                                                                          \
+        sg_hdf5_lock();                                                                                      \
         int rc_ = (call);                                                                                    \
-        run_unlock();                                                                                        \
+        sg_hdf5_unlock();                                                                                    \
         TRY(nc_status(r, rc_, what, err));                                                                   \
     } while (0)
 
@@ -90,9 +90,9 @@ static sg_status read_attribute(const sg_run *r, int nc, int variable, const cha
         char *found = NULL;
         NC(r, name, nc_get_att_string(nc, variable, name, &found));
         s = sg_strdup(found ? found : "");
-        run_lock();
+        sg_hdf5_lock();
         nc_free_string(1, &found);
-        run_unlock();
+        sg_hdf5_unlock();
     } else if (type < NC_STRING && n == 1) {
         char number[40];
         long long whole = 0;
@@ -142,9 +142,9 @@ static bool dim_length(int nc, const char *name, size_t *n)
 {
     int id;
     *n = 0;
-    run_lock();
+    sg_hdf5_lock();
     bool there = nc_inq_dimid(nc, name, &id) == NC_NOERR && nc_inq_dimlen(nc, id, n) == NC_NOERR;
-    run_unlock();
+    sg_hdf5_unlock();
     return there;
 }
 
@@ -168,9 +168,9 @@ static sg_status check_variable(const sg_run *r, int nc, const char *where, cons
     int id, rank = 0, dims[SG_RUN_MAX_DIMS] = {0};
     nc_type type = NC_NAT;
     char name[NC_MAX_NAME + 1];
-    run_lock();
+    sg_hdf5_lock();
     int rc = nc_inq_varid(nc, v->name, &id);
-    run_unlock();
+    sg_hdf5_unlock();
     if (rc != NC_NOERR)
         return required ? sg_fail(err, SG_EFORMAT, "%s: %s: variable %s is missing", r->path, where, v->name)
                         : SG_OK;
@@ -324,14 +324,9 @@ static sg_status open_any(sg_run **out, const char *path, sg_error *err)
     if (!S_ISREG(info.st_mode))
         return sg_fail(err, SG_EFORMAT, "%s: is not a regular file", path);
     TRY(run_checksum_verify(path, &length, err));
-    TRY(run_refuse_foreign(path, err));
     if (!(r = sg_calloc(1, sizeof *r)) || !(r->path = sg_strdup(path)))
         TRY(sg_fail(err, SG_ENOMEM, "%s: no memory", path));
-    run_lock();
-    int rc = nc_open(path, NC_NOWRITE, &r->nc);
-    run_unlock();
-    if (rc != NC_NOERR)
-        TRY(sg_fail(err, SG_EFORMAT, "%s: is not a run file: %s", path, nc_strerror(rc)));
+    TRY(run_nc_read(path, &r->nc, err));
     r->is_open = true;
     TRY(read_root_attributes(r, err));
     const char *kind = sg_run_attribute(r, "kind");
@@ -367,11 +362,8 @@ void sg_run_close(sg_run *r)
 {
     if (!r)
         return;
-    if (r->is_open) {
-        run_lock();
-        nc_close(r->nc);
-        run_unlock();
-    }
+    if (r->is_open)
+        run_nc_close(r->nc);
     for (size_t c = 0; r->class_names && c < r->C; c++)
         sg_free(r->class_names[c]);
     for (size_t p = 0; r->property_names && p < r->P; p++)
@@ -480,12 +472,12 @@ bool sg_run_shape(const sg_run *r, const char *group, const char *variable, size
     *rank = 0;
     if (nc < 0)
         return false;
-    run_lock();
+    sg_hdf5_lock();
     bool there = nc_inq_varid(nc, variable, &id) == NC_NOERR && nc_inq_varndims(nc, id, &n) == NC_NOERR &&
                  n <= SG_RUN_MAX_DIMS && nc_inq_vardimid(nc, id, dims) == NC_NOERR;
     for (int i = 0; there && i < n; i++)
         there = nc_inq_dimlen(nc, dims[i], &shape[i]) == NC_NOERR;
-    run_unlock();
+    sg_hdf5_unlock();
     if (there)
         *rank = (size_t)n;
     return there;
@@ -553,9 +545,9 @@ sg_status sg_run_read_string(const sg_run *r, const char *group, const char *var
         TRY(sg_fail(err, SG_EFORMAT, "%s: variable %s: expected strings", r->path, variable));
     NC(r, variable, nc_get_vara_string(nc, id, from, length, &found));
     *out = sg_strdup(found ? found : "");
-    run_lock();
+    sg_hdf5_lock();
     nc_free_string(1, &found);
-    run_unlock();
+    sg_hdf5_unlock();
     if (!*out)
         st = sg_fail(err, SG_ENOMEM, "%s: no memory", r->path);
 done:
@@ -573,10 +565,10 @@ static const char *cached(sg_run *r, int nc, const char *group, const char *vari
             return r->cache[i].text;
     if (nc < 0)
         return NULL;
-    run_lock();
+    sg_hdf5_lock();
     bool there = (!variable || nc_inq_varid(nc, variable, &id) == NC_NOERR) &&
                  nc_inq_attid(nc, id, name, &(int){0}) == NC_NOERR;
-    run_unlock();
+    sg_hdf5_unlock();
     cached_text *grown = there ? sg_regrow(r->cache, r->n_cache, r->n_cache + 1, sizeof *grown) : NULL;
     if (!grown)
         return NULL;

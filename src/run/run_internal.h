@@ -1,8 +1,7 @@
 /* run_internal.h - writing the run file, and the one table of what is in it (spec.c).
  *
  * A file is defined first (dimensions, groups, variables, attributes), then filled by hyperslabs in any
- * order, then committed: it appears whole or not at all. The NetCDF and HDF5 libraries are not safe in
- * several threads at once: run_lock() guards every call of ours into them. */
+ * order, then committed: it appears whole or not at all. */
 #ifndef SG_RUN_INTERNAL_H
 #define SG_RUN_INTERNAL_H
 
@@ -76,11 +75,17 @@ sg_status run_read_f32(const sg_run *r, const char *group, const char *variable,
 const char *run_group_attribute(sg_run *r, const char *group, const char *name);
 
 /* SG_EFORMAT: an HDF5 file that refers to other files (links, external or virtual data) or needs foreign
- * filters. What is no HDF5 file passes. */
+ * filters. What is no HDF5 file passes. Under sg_hdf5_lock. */
 sg_status run_refuse_foreign(const char *path, sg_error *err);
 
-void run_lock(void);
-void run_unlock(void);
+/* NetCDF's handle of a file (handle.c). create: over the file that is there; change: to read and write; both
+ * give NetCDF's status, under sg_hdf5_lock. read: refuses what run_refuse_foreign refuses; a file that another
+ * sg_run has open gives the same handle; each is given back by run_nc_close. These two take the lock. */
+int run_nc_create(const char *path, int *nc);
+int run_nc_change(const char *path, int *nc);
+sg_status run_nc_read(const char *path, int *nc, sg_error *err);
+void run_nc_close(int nc);
+
 sg_status run_checksum_write(FILE *f, const char *path, sg_error *err);
 /* SG_EFORMAT: the checksum is there and wrong. *length: of the file without it. */
 sg_status run_checksum_verify(const char *path, uint64_t *length, sg_error *err);

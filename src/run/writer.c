@@ -4,10 +4,8 @@
 #include "../base/base_internal.h"
 
 #include <errno.h>
-#include <hdf5.h>
 #include <math.h>
 #include <netcdf.h>
-#include <pthread.h>
 #include <string.h>
 #include <zlib.h>
 
@@ -25,29 +23,6 @@ struct run_writer {
     int n_groups;
 };
 
-/* NetCDF's and HDF5's tables are process-wide; this lock is the price of two analyses in two threads. */
-static pthread_mutex_t library_lock = PTHREAD_MUTEX_INITIALIZER;
-
-/* HDF5's clean-up at the end of the process crashes over a file that a full disk did not take: see
- * run_writer_abort. */
-static pthread_once_t library_once = PTHREAD_ONCE_INIT;
-
-static void library_start(void)
-{
-    (void)H5dont_atexit();
-}
-
-void run_lock(void)
-{
-    pthread_once(&library_once, library_start);
-    pthread_mutex_lock(&library_lock);
-}
-
-void run_unlock(void)
-{
-    pthread_mutex_unlock(&library_lock);
-}
-
 static sg_status nc_status(const run_writer *w, int rc, const char *what, sg_error *err)
 {
     if (rc == NC_NOERR)
@@ -60,11 +35,11 @@ static sg_status nc_status(const run_writer *w, int rc, const char *what, sg_err
 /* st = status of a NetCDF call made under the lock */
 #define NC(w, what, call)                                                                                    \
     do {                                                                                                     \
-        run_lock();                                                                                          \
+        sg_hdf5_lock();                                                                                      \
         errno = 0;                                                                                           \
         int rc_ = (call);                                                                                    \
         (w)->broken |= rc_ != NC_NOERR;                                                                      \
-        run_unlock();                                                                                        \
+        sg_hdf5_unlock();                                                                                    \
         TRY(nc_status(w, rc_, what, err));                                                                   \
     } while (0)
 
@@ -89,7 +64,7 @@ sg_status run_writer_create(run_writer **out, const char *path, sg_error *err)
     run_writer *w = NULL;
     *out = NULL;
     TRY(writer_new(&w, path, err));
-    NC(w, "", nc_create(sg_outfile_temp_path(w->file), NC_NETCDF4 | NC_CLOBBER, &w->nc));
+    NC(w, "", run_nc_create(sg_outfile_temp_path(w->file), &w->nc));
     w->is_open = true;
     w->groups[RUN_ROOT] = w->nc;
     *out = w;
@@ -131,7 +106,7 @@ sg_status run_writer_modify(run_writer **out, const char *path, const char *targ
     TRY(run_checksum_verify(path, &length, err));
     TRY(writer_new(&w, target, err));
     TRY(copy_without_checksum(w, path, length, err));
-    NC(w, "", nc_open(sg_outfile_temp_path(w->file), NC_WRITE, &w->nc));
+    NC(w, "", run_nc_change(sg_outfile_temp_path(w->file), &w->nc));
     w->is_open = true;
     w->groups[RUN_ROOT] = w->nc;
     NC(w, "", nc_inq_grps(w->nc, &n, NULL));
@@ -248,9 +223,9 @@ done:
 bool run_writer_has(run_writer *w, int group, const char *variable)
 {
     int id;
-    run_lock();
+    sg_hdf5_lock();
     int rc = nc_inq_varid(w->groups[group], variable, &id);
-    run_unlock();
+    sg_hdf5_unlock();
     return rc == NC_NOERR;
 }
 
@@ -357,10 +332,10 @@ void run_writer_abort(run_writer *w)
     /* HDF5 crashes when it closes a file, or ends the process, with data that a full disk did not take: such
      * a file is left open. Its handle and its removed temporary file go with the process. */
     if (w->is_open && !w->broken) {
-        run_lock();
+        sg_hdf5_lock();
         if (nc_sync(w->nc) == NC_NOERR)
             nc_close(w->nc);
-        run_unlock();
+        sg_hdf5_unlock();
     }
     sg_outfile_abort(w->file);
     sg_free(w->path);
