@@ -1,5 +1,6 @@
 """What `make install` puts in place is enough: each public header compiles alone in C and C++, a client is built with
-nothing but pkg-config's answer and uses the library, the program runs without the source tree.
+nothing but pkg-config's answer and uses the library, the program runs without the source tree. Program and library are
+hardened as SECURITY.md says.
 
 usage: install.py SOURCE BUILD"""
 import os
@@ -31,6 +32,19 @@ def run(*command, **more):
     return done.stdout
 
 
+def hardened(file, program):
+    """Position-independent, relocations read-only before main, no executable stack, canaries and checked calls in use."""
+    about = run("readelf", "-W", "-h", "-l", "-d", file)
+    symbols = run("readelf", "-W", "--dyn-syms", file)
+    assert "DYN (" in about and "TEXTREL" not in about, file
+    assert not program or any("FLAGS_1" in line and " PIE" in line for line in about.splitlines()), f"{file}: no PIE"
+    assert "GNU_RELRO" in about and "BIND_NOW" in about, f"{file}: relocations stay writable"
+    stack = next(line for line in about.splitlines() if "GNU_STACK" in line)
+    assert " RW " in stack, f"{file}: {stack}"
+    assert "__stack_chk_fail" in symbols, f"{file}: no stack protector"
+    assert "__memcpy_chk" in symbols and "__vsnprintf_chk" in symbols, f"{file}: not built with _FORTIFY_SOURCE"
+
+
 def main():
     source, build = (pathlib.Path(a).resolve() for a in sys.argv[1:])
     with tempfile.TemporaryDirectory() as folder:
@@ -60,6 +74,9 @@ def main():
         program = next((there / "bin").glob("stategrad"))
         version = run(program, "--version", cwd=root)
         assert version == f"stategrad {said.split()[2]}\n", version
+        if shutil.which("readelf"):
+            hardened(program, True)
+            hardened(next(there.rglob("libstategrad.so.0.*")), False)
         print(f"{len(headers)} headers, a client and the program: version {said.split()[2]}")
 
 

@@ -279,7 +279,9 @@ static void test_failing_allocations(void **state)
     long live = sg_alloc_live();
     bool done = false;
     for (long n = 0; !done; n++) {
-        sg_vocab *v[3] = {0};
+        sg_vocab *v[5] = {0};
+        int32_t *ids = NULL;
+        size_t room = 0, pieces;
         sg_stream *s = (void *)1;
         sg_corpus *c = NULL;
         sg_spool *spool = NULL;
@@ -292,6 +294,18 @@ static void test_failing_allocations(void **state)
             st = sg_vocab_read(&v[0], list, &err);
         if (st == SG_OK)
             st = sg_vocab_read(&v[1], json, &err);
+        if (st == SG_OK)
+            st = sg_vocab_read_ids(&v[3], json, 3, &err);
+        if (st == SG_OK)
+            st = sg_vocab_from_words(&v[4], (const char *const[]){"a", "b"}, NULL, 2, &err);
+        if (st == SG_OK)
+            st = sg_vocab_set_tokenizer(
+                v[4],
+                "{\"pre_tokenizer\":{\"type\":\"Whitespace\"},\"model\":{\"type\":\"BPE\",\"merges\":[]}}",
+                &err);
+        if (st == SG_OK)
+            st = sg_vocab_split(v[4], "ab", 2, &ids, &room, &pieces, &err);
+        sg_ids_free(ids);
         if (st == SG_OK)
             st = sg_corpus_open(&c, &cfg, &err);
         if (st == SG_OK)
@@ -313,7 +327,7 @@ static void test_failing_allocations(void **state)
             fail_msg("allocation %ld failing: status %d: %s", n, (int)st, err.msg);
         sg_corpus_close(c);
         sg_spool_free(spool);
-        for (size_t i = 0; i < 3; i++)
+        for (size_t i = 0; i < 5; i++)
             sg_vocab_free(v[i]);
         assert_int_equal(sg_alloc_live(), live);
         assert_true(n < 1000);

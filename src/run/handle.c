@@ -41,43 +41,49 @@ typedef struct shared {
 
 static shared *open_files; /* under sg_hdf5_lock */
 
-static sg_status open_shared(shared *s, const char *path, sg_error *err)
+static shared *find_shared(const struct stat *info)
 {
-    sg_status st = run_refuse_foreign(path, err);
-    if (st != SG_OK)
-        return st;
+    shared *s = open_files;
+    while (s && (s->device != info->st_dev || s->inode != info->st_ino))
+        s = s->next;
+    return s;
+}
+
+static sg_status open_shared(shared **out, const char *path, const struct stat *info, sg_error *err)
+{
+    sg_status st = SG_OK;
+    shared *s = sg_calloc(1, sizeof *s);
+    if (!s)
+        return sg_fail(err, SG_ENOMEM, "%s: no memory", path);
+    TRY(run_refuse_foreign(path, err));
     int rc = at_real_path(nc_open, path, NC_NOWRITE, &s->nc);
     if (rc != NC_NOERR)
-        return sg_fail(err, rc == NC_ENOMEM ? SG_ENOMEM : SG_EFORMAT, "%s: is not a run file: %s", path,
-                       nc_strerror(rc));
+        TRY(sg_fail(err, rc == NC_ENOMEM ? SG_ENOMEM : SG_EFORMAT, "%s: is not a run file: %s", path,
+                    nc_strerror(rc)));
+    s->device = info->st_dev, s->inode = info->st_ino;
     s->next = open_files;
-    open_files = s;
-    return SG_OK;
+    *out = open_files = s;
+    s = NULL;
+done:
+    sg_free(s);
+    return st;
 }
 
 sg_status run_nc_read(const char *path, int *nc, sg_error *err)
 {
     sg_status st = SG_OK;
     struct stat info;
-    shared *s, *fresh = NULL;
     if (stat(path, &info) != 0)
         return sg_fail(err, SG_EIO, "%s: %s", path, strerror(errno));
     sg_hdf5_lock();
-    for (s = open_files; s && (s->device != info.st_dev || s->inode != info.st_ino);)
-        s = s->next;
-    if (!s) {
-        if (!(fresh = sg_calloc(1, sizeof *fresh)))
-            TRY(sg_fail(err, SG_ENOMEM, "%s: no memory", path));
-        fresh->device = info.st_dev, fresh->inode = info.st_ino;
-        TRY(open_shared(fresh, path, err));
-        s = fresh;
-        fresh = NULL;
+    shared *s = find_shared(&info);
+    if (!s)
+        st = open_shared(&s, path, &info, err);
+    if (st == SG_OK) {
+        s->readers++;
+        *nc = s->nc;
     }
-    s->readers++;
-    *nc = s->nc;
-done:
     sg_hdf5_unlock();
-    sg_free(fresh);
     return st;
 }
 

@@ -10,7 +10,8 @@ import sys
 from scenes import ANALYZE, ENV, TRAIN, Scene, Tally, leftovers
 
 LOCALES = ["C", "de_DE.UTF-8", "tr_TR.UTF-8"]
-ODD_NAMES = ["with space.txt", "new\nline.txt", "ü€𝄞.txt", "-dash.txt", "x" * 251 + ".txt", "quote'\"$(x).txt", "a,b=c.txt"]
+ODD_NAMES = ["with space.txt", "new\nline.txt", "ü€𝄞.txt", "-dash.txt", "x" * 251 + ".txt", "quote'\"$(x).txt", "a,b=c.txt",
+             "not UTF-8 \udcff.txt"]
 
 
 def content(path):
@@ -212,6 +213,20 @@ def foreign_run_files(scene, tally):
                     f"{what}: exit {done.returncode}, said {err!r}")
 
 
+def addresses(scene, tally):
+    """Folders may be called like a server: a path is a path, and no connection is tried. (NetCDF would.)"""
+    server = "http://127.0.0.1:9"
+    os.makedirs(scene.path("http:", "127.0.0.1:9"))
+    shutil.copy(scene.path("run.nc"), scene.path("http:", "127.0.0.1:9", "run.nc"))
+    for args in (["info", server + "/run.nc"], ["words", server + "/run.nc"],
+                 ["track", server + "/run.nc", "--property", "article=DT-NN", "-q", "-o", server + "/tracked.nc"],
+                 ["analyze", "m.safetensors", "valid.txt", "-o", server + "/new.nc", "--delays", "3", "--quiet"],
+                 ["info", server + "/new.nc"]):
+        done = scene.run(*args)
+        tally.check("paths like addresses", done.returncode == 0,
+                    f"{args[0]}: exit {done.returncode}, said {done.stderr.decode(errors='replace')!r}")
+
+
 def main():
     tally = Tally()
     with Scene(sys.argv[1]) as scene:
@@ -221,6 +236,7 @@ def main():
         two_writers(scene, tally)
         output_over_input(scene, tally)
         foreign_run_files(scene, tally)
+        addresses(scene, tally)
     tally.finish()
 
 

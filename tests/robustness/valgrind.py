@@ -1,15 +1,12 @@
 #!/usr/bin/python3
 """usage: valgrind.py PROGRAM   - short runs of the commands under valgrind: no invalid access, no use of what was never
 set, nothing definitely lost. (The kernels for AVX2: valgrind does not know AVX-512.)"""
-import os
 import shutil
 import subprocess
 import sys
 import time
 
 from scenes import TRAIN, Scene, Tally
-
-FOLDER = os.path.dirname(os.path.abspath(__file__))
 
 
 def main():
@@ -20,7 +17,7 @@ def main():
     with Scene(sys.argv[1]) as scene:
         tagged = ["--format", "tagged"]
         prefix = ["valgrind", "--quiet", "--error-exitcode=99", "--leak-check=full", "--errors-for-leak-kinds=definite",
-                  "--show-leak-kinds=definite", f"--suppressions={FOLDER}/valgrind.supp"]
+                  "--show-leak-kinds=definite"]
         with open(scene.path("valid.tagged"), encoding="utf-8") as f, open(scene.path("few.tagged"), "w", encoding="utf-8") as g:
             g.writelines(f.readlines()[:10])
         short = ["--epochs", "1"]
