@@ -181,7 +181,7 @@ def margin(key, f, without, n):
         q, qs = (f["relative"] * f["S"][0]) ** 2, np.array([(x["relative"] * x["S"][0]) ** 2 for x in without])
         noise = abs(((1 - n / n.sum()) * (q - qs))[n > 0].sum()) / q
         errors = [jackknife(f["S"][k], np.array([x["S"][k] for x in without]), n)[0] for k in (0, 1)]
-        return min(0.1 / noise, (f["S"][0] - f["S"][1]) / np.hypot(*errors) / 2)
+        return min(0.1 / noise, (f["S"][0] - f["S"][1]) / np.hypot(*errors) / 2.5)
     return np.inf
 
 
@@ -257,6 +257,7 @@ def check_case(folder, cell, layers, handling, kind, layer, burn_in=0, H=7, E=5,
                 w = np.array([x[key] if k is None else x[key][k] for x in without])
                 error, bias, low, high = jackknife(value, w, n)
                 place = (0, *at) if key == "relative" else at if k is None else (*at, k)
+                low -= max(bias, 0) / 2 if key == "S" else 0
                 low, high = max(low, 0), min(high, 1) if key == "relative" else high
                 room = margin(key, f, without, n)  # above 1: the interval is given, see src/analysis/bounds.h
                 got = [float(g[name_ + suffix].values[place]) for suffix in ("_low", "_high")]
