@@ -64,6 +64,15 @@ function interval(low, high) {
   return low === null || low === undefined || high === null || high === undefined ? null : `${number(low, 4)}, ${number(high, 4)}`;
 }
 
+const WITHHELD = 'not given'; // in the place of an interval that the run file leaves out
+
+/* How many of the values have no interval, and why: the run file's reason. */
+function withheldNote(key, rows) {
+  const shown = rows.filter((r) => !r.reference && r.value !== null), without = shown.filter((r) => r.interval === WITHHELD).length;
+  const reasons = new Set(runs.map((r) => groupOf(r)).filter(Boolean).map((g) => g.missing[`${key}_low`]).filter(Boolean));
+  return without ? ` No interval is given at ${without} of ${shown.length} values (${Array.from(reasons).join('; ') || 'no reason stored'}).` : '';
+}
+
 /* ---- curves by delay ---- */
 
 function markEvery(delays) {
@@ -91,7 +100,7 @@ function curveRows(key) {
       rows.push({
         series: c.name, line, kind: reference ? 'untrained' : line, reference, run: runNames[r], delay: d, exact, value: reference && exact !== null ? exact * factor : exact,
         low: low && !reference ? low[i][d] : null, high: high && !reference ? high[i][d] : null,
-        interval: low && high ? interval(low[i][d], high[i][d]) : null,
+        interval: low && high && exact !== null ? interval(low[i][d], high[i][d]) || WITHHELD : null,
         pairs: pairs ? pairs[i][d] : null, mark: exact !== null && !reference && mark(d, i),
         first: i === 0 && !reference,
       });
@@ -164,12 +173,12 @@ const CURVE_COLUMNS = [['run', 'run'], ['kind', 'line'], ['series', 'class'], ['
 function setCurves(chart, key, title, caption, scale, height) {
   const raw = curveRows(key);
   const { rows, patch } = scaleCurves(raw, scale);
-  const banded = rows.some((r) => r.low !== null);
+  const banded = rows.some((r) => r.low !== null), withheld = withheldNote(key, rows);
   chart.set({
     spec: 'curves', rows, series: classNames, lines: linesOf(rows), columns: CURVE_COLUMNS, cursor: true,
     hidden: initiallyHidden(8), runs: runNames, facet: runs.length > 1 && state.arrangement === 'side' ? runs.length : 0,
     title: `${title} — ${groupTitle(state.group)}`,
-    caption: caption + (banded ? ' Bands: 95 % intervals over blocks of the corpus.' : ' The run file has no intervals for it.')
+    caption: caption + (banded ? ' Bands: 95 % intervals over blocks of the corpus.' : withheld ? '' : ' The run file has no intervals for it.') + withheld
       + (rows.some((r) => r.reference) ? ' Dashed: all words, the same model before training'
         + (linesOf(rows).some((l) => / × /.test(l)) ? ', as many times larger as makes both begin at one point.' : '.') : ''),
     patch(s) { if (height) s.height = height; patch(s, title); },
@@ -365,7 +374,8 @@ function propertiesSection() {
           for (let d = 0; d < run.delays; d++) {
             const low = at(part('_low'), p, c, d), high = at(part('_high'), p, c, d);
             rows.push({ series: property.name, run: runNames[r], line: runs.length > 1 ? runNames[r] : 'trained', delay: d,
-              value: at(v, p, c, d), low, high, interval: interval(low, high), mark: mark(d, p), first: p === 0,
+              value: at(v, p, c, d), low, high, mark: mark(d, p), first: p === 0,
+              interval: part('_low') && at(v, p, c, d) !== null ? interval(low, high) || WITHHELD : null,
               random: at(part('_random'), p, c, d), random_low: at(part('_random_low'), p, c, d), random_high: at(part('_random_high'), p, c, d) });
           }
         });
@@ -378,9 +388,9 @@ function propertiesSection() {
         columns: [['run', 'run'], ['series', 'property'], ['delay', 'delay'], ['value', 'value'], ['low', 'low'], ['high', 'high'],
           ['random', 'random'], ['random_low', 'random_low'], ['random_high', 'random_high']],
         title: `${title}, class ${classNames[state.propertyClass]} — ${groupTitle(state.group)}`,
-        caption: cosine
+        caption: (cosine
           ? 'How much of the property lies within the best kept directions. Grey: random directions, mean and 95 %.'
-          : 'Gain along the property over the largest gain at that delay. Grey: random directions, mean and 95 %.',
+          : 'Gain along the property over the largest gain at that delay. Grey: random directions, mean and 95 %.') + withheldNote(key, rows),
         patch(s) {
           s.encoding.x.title = `delay d (${STEPS})`;
           s.encoding.x.axis = { values: delayTicks(rows, false), format: 'd' };

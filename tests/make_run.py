@@ -23,6 +23,7 @@ def main():
     p.add_argument("--names")
     p.add_argument("--plain", action="store_true")
     p.add_argument("--baseline", action="store_true")
+    p.add_argument("--withheld", action="store_true", help="no interval of sigma_1 of class all from delay 3 on")
     a = p.parse_args()
     rng = np.random.default_rng(a.seed)
     C, D, E, H, V = a.classes, a.delays, a.embedding, a.units, a.words
@@ -137,6 +138,10 @@ def main():
             variable(g, key + "_random", "f8", dims, np.broadcast_to(random, values.shape))
             variable(g, key + "_random_low", "f8", dims, np.broadcast_to(random * 0.5, values.shape))
             variable(g, key + "_random_high", "f8", dims, np.broadcast_to(np.minimum(random * 1.5, 1), values.shape))
+        if a.withheld:
+            for end in ("low", "high"):
+                g["singular_value_" + end][0, 3:] = np.nan
+                g["singular_value_" + end].missing_reason = "class all, delay 3: too few pairs (and 1 more)"
     f.close()
 
 

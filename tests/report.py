@@ -84,6 +84,19 @@ def test_hostile(folder):
     assert not set(raw) & set("<>&\u2028\u2029") and raw.endswith("}")
 
 
+def test_withheld(folder):
+    """An interval that the run file leaves out is null in the page's data, with the run file's reason; its neighbours stand."""
+    nc, html = os.path.join(folder, "w.nc"), os.path.join(folder, "w.html")
+    make(nc, "--withheld", "--delays", "6")
+    run("report", nc, "-o", html)
+    (group,) = page_data(html)[1]["runs"][0]["groups"]
+    for end in ("sigma1_low", "sigma1_high"):
+        rows = group["values"][end]
+        assert rows[0][3:] == [None] * 3 and None not in rows[0][:3] and None not in rows[1], rows[:2]
+        assert group["missing"][end] == "class all, delay 3: too few pairs (and 1 more)"
+    assert None not in group["values"]["sigma1"][0] and "sum_low" not in group["missing"]
+
+
 def test_plain_and_several(folder):
     plain, other, html = (os.path.join(folder, n) for n in ("plain.nc", "other.nc", "s.html"))
     make(plain, "--plain")
@@ -149,6 +162,6 @@ def test_errors(folder):
 
 
 with tempfile.TemporaryDirectory() as folder:
-    for test in [test_size] if sys.argv[3:] == ["size"] else [test_values, test_hostile, test_plain_and_several, test_figures, test_errors]:
+    for test in [test_size] if sys.argv[3:] == ["size"] else [test_values, test_withheld, test_hostile, test_plain_and_several, test_figures, test_errors]:
         test(folder)
         print("ok", test.__name__)

@@ -217,6 +217,14 @@ async function testSeveralAndPlain(nc) {
   for (const key of ['rms', 'coherence', 'properties', 'words', 'decay_weight']) check(missing.includes(key), `what is absent is said: ${key}`, missing);
   check(await marks(plain, 'curves') > 5 && plain.complaints.length === 0, 'the rest is drawn', plain.complaints.join(' | '));
   await plain.context().close();
+  const part = await open(report('part.html', make('part.nc', '--withheld', '--delays', '6', '--classes', '2')));
+  const caption = await part.textContent('#chart-curves .caption');
+  check(caption.includes('No interval is given at 3 of 12 values (class all, delay 3: too few pairs (and 1 more))'), 'withheld intervals are counted, with the reason', caption);
+  await part.focus('#chart-curves .plot');
+  for (let i = 0; i < 5; i++) await part.keyboard.press(i ? 'ArrowRight' : 'Home');
+  const read = await part.textContent('#chart-curves .readout');
+  check(/^d = 4all [\d.e-]+ \[not given\]\S+ [\d.e-]+ \[[\d.e-]+, [\d.e-]+\]$/.test(read), 'and named in the readout', read);
+  await part.context().close();
   const one = await open(report('one.html', make('one.nc', '--plain', '--delays', '1', '--classes', '1')));
   check(one.complaints.length === 0, 'one delay, one class: no complaint', one.complaints.join(' | '));
   await one.context().close();
