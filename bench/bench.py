@@ -75,7 +75,7 @@ for x in analysis:
     if "beside_A" in x:
         low, middle, high = x["beside_A"]
         rivals = "%+.0f %% beside A (quartiles %+.0f, %+.0f)" % tuple(100 * (y - 1) for y in (middle, low, high))
-    row(x["setting"], x["threads"], rate, "%.1f %%" % (100 * x["share"]),
+    row(x["setting"], x["threads"], rate, "%.1f %%" % (100 * x["share"][1]),
         "%.0f (%.0f)" % (x["bytes"] / 1e6, x["minimum_bytes"] / 1e6), "%.0e" % x["error"] if "error" in x else "", rivals)
 row("A D = 1000, shared bases", long_window["threads"], long_window["tokens_per_second"], "", "",
     "%.0e" % long_window["worst_difference"], "plain: %s" % times(long_window["tokens_per_second"], long_window["plain_tokens_per_second"]))

@@ -1,10 +1,10 @@
 /* bench_analysis - how fast state gradients are, beside what the machine can do: one JSON object a line.
  *
- *   bench_analysis [--only NAME] [--rounds N] [--cpu 1]
+ *   bench_analysis [--only NAME] [--seconds N] [--cpu 1]
  *
- *   share = useful flops a second / FMA peak, both the best of several interleaved rounds of this run; useful
- *   flops are those of sg_engine_cost: 4 H^2 E (D-1) a token for an LSTM, ... beside_A = time beside that of
- *   setting A, the median of rounds in which both take turns; with its quartiles */
+ *   peak, tokens_per_second: the best of the rounds. share: useful flops a second over the FMA peak measured just
+ *   before and after each round; its quartiles over all rounds. Useful flops are those of sg_engine_cost: 4 H^2 E (D-1)
+ *   a token for an LSTM, ... beside_A: time beside that of setting A, rounds in turns; its quartiles */
 #include "../tests/naive_gradient.h"
 
 #include "base/base_internal.h"
@@ -22,10 +22,10 @@ typedef struct {
     const char *name;
     sg_cell cell;
     size_t L, E, H, D;
-    bool both;          /* cell and hidden of the top layer */
+    bool both; /* cell and hidden of the top layer */
     size_t sets, moments;
-    double rate;        /* of origins; 0: all */
-    bool beside;        /* timed in turns with A lstm */
+    double rate; /* of origins; 0: all */
+    bool beside; /* timed in turns with A lstm */
 } setting;
 
 static void die(const sg_error *err)
@@ -46,6 +46,8 @@ static double seconds(int threads)
     return ((double)t.tv_sec + 1e-9 * (double)t.tv_nsec) / threads;
 }
 
+/* A round of the chains, some milliseconds: the clock of a machine that others share drifts by a tenth within
+ * seconds, so a share is taken between neighbours in time, and is the median of many. */
 static double peak_round(int threads)
 {
     const sg_gradient_kernels *k = sg_kernels_best()->gradient;
@@ -53,7 +55,7 @@ static double peak_round(int threads)
 #pragma omp parallel num_threads(threads) reduction(+ : flops)
     {
         float sink = 0;
-        flops += k->peak(1000000, &sink);
+        flops += k->peak(3000000, &sink);
     }
     return flops / (seconds(threads) - start);
 }
@@ -69,7 +71,8 @@ static double gemm_round(int threads)
     int before = openblas_get_num_threads();
     openblas_set_num_threads(threads);
     double start = sg_clock();
-    cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasNoTrans, N, N, N, 1, a, N, a + N * N, N, 0, a + 2 * N * N, N);
+    cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasNoTrans, N, N, N, 1, a, N, a + N * N, N, 0, a + 2 * N * N,
+                N);
     double rate = 2.0 * N * N * N / (sg_clock() - start);
     openblas_set_num_threads(before);
     sg_free(a);
@@ -100,8 +103,12 @@ static sg_engine *engine_for(const setting *s, const sg_model *m, int threads, s
     sg_engine *e = NULL;
     sg_error err;
     sg_accum_state states[2] = {{s->L, SG_STATE_HIDDEN, s->H}, {s->L, SG_STATE_CELL, s->H}};
-    sg_engine_config cfg = {.delays = s->D, .states = states, .n_states = s->both ? 2 : 1, .threads = threads,
-                            .second_moment_every = s->moments, .sample = s->rate > 0 ? by_hash : NULL,
+    sg_engine_config cfg = {.delays = s->D,
+                            .states = states,
+                            .n_states = s->both ? 2 : 1,
+                            .threads = threads,
+                            .second_moment_every = s->moments,
+                            .sample = s->rate > 0 ? by_hash : NULL,
                             .sample_ctx = (void *)&s->rate};
     if (sg_engine_new(&e, m, &cfg, &err) != SG_OK || sg_engine_new_accum(e, a, &err) != SG_OK)
         die(&err);
@@ -125,9 +132,10 @@ static void feed(sg_engine *e, sg_accum *a, const setting *s, size_t n, sg_rng *
 }
 
 typedef struct {
-    double rate, share, peak; /* tokens/s; of the peak; flops/s */
+    double rate, peak; /* tokens/s, flops/s: the best */
+    double share[3];   /* of the peak just before and after: quartiles over the rounds */
     double megabytes, minimum;
-    double beside[3];         /* quartiles of the time beside A's; NaN */
+    double beside[3]; /* quartiles of the time beside A's; NaN */
 } result;
 
 static double flops_of(const setting *s, const sg_model *m)
@@ -170,35 +178,45 @@ static void rig_down(rig *x)
     sg_model_free(x->m);
 }
 
-enum { MOST_ROUNDS = 100 };
+enum { MOST_ROUNDS = 400 };
 
-static result measure(const setting *s, const setting *base, int threads, int rounds)
+static void quartiles(double *x, size_t n, double out[3])
+{
+    qsort(x, n, sizeof *x, ascending);
+    for (size_t q = 0; q < 3; q++)
+        out[q] = x[(q + 1) * (n - 1) / 4];
+}
+
+/* Rounds of about 40 ms, or of the fewest tokens that go together, until `length` seconds are over. */
+static result measure(const setting *s, const setting *base, int threads, double length)
 {
     result out = {.beside = {NAN, NAN, NAN}};
     rig x, other;
-    double ratio[MOST_ROUNDS];
+    double ratio[MOST_ROUNDS], share[MOST_ROUNDS], begun = sg_clock();
     rig_up(&x, s, threads);
     if (s->beside)
         rig_up(&other, base, threads);
-    double flops = flops_of(s, x.m), rate = s->rate > 0 ? s->rate : 1;
-    size_t chunk = 8 * (size_t)ceil(0.15 * 2e11 * threads / (flops * rate) / 8);
+    double flops = flops_of(s, x.m) * (s->rate > 0 ? s->rate : 1), before = peak_round(threads);
+    size_t chunk = 8 * (size_t)ceil(0.04 * before / flops / 8), n = 0;
     chunk = chunk > 20000 ? 20000 : chunk;
-    for (int i = 0; i < rounds; i++) {
-        double peak = peak_round(threads), start = seconds(threads);
+    while (n < MOST_ROUNDS && (n < 3 || sg_clock() - begun < length)) {
+        double start = seconds(threads);
         feed(x.e, x.a, s, chunk, &x.r);
-        double took = seconds(threads) - start;
-        out.peak = fmax(out.peak, peak), out.rate = fmax(out.rate, (double)chunk / took);
-        if (!s->beside)
-            continue;
-        start = seconds(threads);
-        feed(other.e, other.a, base, chunk, &other.r);
-        ratio[i] = took / (seconds(threads) - start);
+        double took = seconds(threads) - start, rate = (double)chunk / took, after = peak_round(threads);
+        out.peak = fmax(out.peak, fmax(before, after)), out.rate = fmax(out.rate, rate);
+        share[n] = rate * flops / (0.5 * (before + after));
+        before = after;
+        if (s->beside) {
+            start = seconds(threads);
+            feed(other.e, other.a, base, chunk, &other.r);
+            ratio[n] = took / (seconds(threads) - start);
+            before = peak_round(threads);
+        }
+        n++;
     }
-    out.share = out.rate * flops * rate / out.peak;
+    quartiles(share, n, out.share);
     if (s->beside) {
-        qsort(ratio, (size_t)rounds, sizeof *ratio, ascending);
-        for (int q = 0; q < 3; q++)
-            out.beside[q] = ratio[(q + 1) * (rounds - 1) / 4];
+        quartiles(ratio, n, out.beside);
         rig_down(&other);
     }
     size_t P = s->cell == SG_CELL_LSTM ? 2 : 1, states = s->both ? 2 : 1, sets = sg_accum_sets(x.a);
@@ -264,9 +282,11 @@ static double error_of(const setting *full)
 
 static void print_setting(const setting *s, int threads, const result *r, double error)
 {
-    printf("{\"setting\": \"%s\", \"threads\": %d, \"peak\": %g, \"tokens_per_second\": %g, \"share\": %g, "
-           "\"bytes\": %g, \"minimum_bytes\": %g",
-           s->name, threads, r->peak, r->rate, r->share, r->megabytes * 1e6, r->minimum * 1e6);
+    printf(
+        "{\"setting\": \"%s\", \"threads\": %d, \"peak\": %g, \"tokens_per_second\": %g, \"share\": [%g, %g, %g], "
+        "\"bytes\": %g, \"minimum_bytes\": %g",
+        s->name, threads, r->peak, r->rate, r->share[0], r->share[1], r->share[2], r->megabytes * 1e6,
+        r->minimum * 1e6);
     if (!isnan(error))
         printf(", \"error\": %g", error);
     if (s->beside)
@@ -292,12 +312,13 @@ int main(int argc, char **argv)
         {.name = "A D = 200", A_LSTM, .D = 200},
     };
     const char *only = NULL;
-    int rounds = 8, cores = omp_get_max_threads();
+    int cores = omp_get_max_threads();
+    double length = 2;
     for (int i = 1; i + 1 < argc; i += 2) {
         if (!strcmp(argv[i], "--only"))
             only = argv[i + 1];
-        else if (!strcmp(argv[i], "--rounds"))
-            rounds = atoi(argv[i + 1]) < MOST_ROUNDS ? atoi(argv[i + 1]) : MOST_ROUNDS;
+        else if (!strcmp(argv[i], "--seconds"))
+            length = atof(argv[i + 1]);
         else if (!strcmp(argv[i], "--cpu"))
             cpu_time = atoi(argv[i + 1]) != 0;
     }
@@ -313,7 +334,7 @@ int main(int argc, char **argv)
             const setting *s = &settings[i];
             if (only && strncmp(s->name, only, strlen(only)))
                 continue;
-            result r = measure(s, &settings[0], threads, s->H > 256 ? (rounds + 1) / 2 : rounds);
+            result r = measure(s, &settings[0], threads, length);
             print_setting(s, threads, &r, threads == 1 ? error_of(s) : NAN);
         }
     return 0;

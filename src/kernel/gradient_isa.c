@@ -43,9 +43,13 @@ INLINE void store(float *p, vec v)
     *(vec *)p = v;
 }
 
-/* Lines of the matrix that is needed next, asked for while this one is worked on, a few at a time. */
+/* Lines that are asked for while the product runs, a few at a time: of the matrix that is needed next, and of the
+ * tile's own rows, which the update will touch. All rows at once would wait for each other: they come from the
+ * third-level cache. */
 typedef struct {
     const float *at, *end;
+    const float *row[3]; /* of C and sums, each once or more; none NULL */
+    size_t rows, row_at; /* floats of each; how far */
 } ahead;
 
 enum { PREFETCH_EVERY = 4, /* k between two lines of what comes next */
@@ -55,12 +59,18 @@ enum { PREFETCH_EVERY = 4, /* k between two lines of what comes next */
 INLINE void product(size_t W, size_t K, const float *restrict a, const float *restrict b,
                     vec (*restrict acc)[2], ahead *next)
 {
-    const float *at = next->at, *end = next->end;
-    size_t k = 0;
+    const float *at = next->at, *end = next->end, *r0 = next->row[0], *r1 = next->row[1], *r2 = next->row[2];
+    size_t k = 0, row = next->row_at, rows = next->rows;
     for (; k + PREFETCH_EVERY <= K; k += PREFETCH_EVERY) {
         if (at < end) {
             __builtin_prefetch(at, 0, 2);
             at += 16;
+        }
+        if (row < rows) {
+            __builtin_prefetch(r0 + row, 1, 3);
+            __builtin_prefetch(r1 + row, 1, 3);
+            __builtin_prefetch(r2 + row, 1, 3);
+            row += 16;
         }
         UNROLL for (size_t u = 0; u < PREFETCH_EVERY; u++, a += W, b += SG_STRIP)
         {
@@ -81,14 +91,14 @@ INLINE void product(size_t W, size_t K, const float *restrict a, const float *re
             acc[r][1] += a[r] * b1;
         }
     }
-    next->at = at;
+    next->at = at, next->row_at = row;
 }
 
-/* Asks for the lines of a tile's rows that the update will touch, while the product runs. */
-INLINE void fetch(const float *p, size_t floats)
+/* From here on the product asks for these rows too; q and r may be NULL. */
+INLINE void fetch(ahead *next, size_t floats, const float *p, const float *q, const float *r)
 {
-    for (size_t i = 0; p && i < floats; i += 16)
-        __builtin_prefetch(p + i, 1, 3);
+    next->row[0] = p, next->row[1] = q ? q : p, next->row[2] = r ? r : p;
+    next->rows = floats, next->row_at = 0;
 }
 
 /* sum += acc, r rows */
@@ -113,11 +123,7 @@ INLINE void pair_tile(size_t r, const sg_step_matrix *m, size_t row0, const sg_s
     float *sum_C = job->sum_C ? job->sum_C + at : NULL, *sum_U = job->sum_U ? job->sum_U + at : NULL;
     vec acc[ROWS][2];
     UNROLL for (size_t i = 0; i < W; i++) acc[i][0] = acc[i][1] = (vec){0};
-    if (col == 0) {
-        fetch(C, r * SG_STRIP);
-        fetch(sum_C, r * SG_STRIP);
-        fetch(sum_U, r * SG_STRIP);
-    }
+    fetch(next, col ? 0 : r * SG_STRIP, C, sum_C, sum_U);
     if (!job->born)
         product(W, m->K1, a, job->U + col, acc, next);
     if (m->K2)
@@ -147,8 +153,7 @@ INLINE void single_tile(size_t r, const sg_step_matrix *m, size_t row0, const sg
     float *restrict out = job->next + at, *sum = job->sum_U ? job->sum_U + at : NULL;
     vec acc[ROWS][2];
     UNROLL for (size_t i = 0; i < r; i++) acc[i][0] = acc[i][1] = (vec){0};
-    if (col == 0)
-        fetch(sum, r * SG_STRIP);
+    fetch(next, col ? 0 : r * SG_STRIP, out, sum, sum);
     if (!job->born)
         product(r, m->K1, a, job->U + col, acc, next);
     if (m->K2)
@@ -210,7 +215,8 @@ static void step(tile_function *const *tiles, size_t P, const sg_step_matrix *m,
         }
         size_t part = (floats / 16 + n - 1) / n * 16;
         for (size_t j = 0; j < n; j++) {
-            ahead next = {coming + j * part, coming + ((j + 1) * part < floats ? (j + 1) * part : floats)};
+            ahead next = {coming + j * part, coming + ((j + 1) * part < floats ? (j + 1) * part : floats),
+                          {NULL}, 0, 0};
             for (size_t i = i0; i < i1; i++) {
                 size_t row0 = sg_tile_first(m->H, count, i), end = sg_tile_first(m->H, count, i + 1);
                 tiles[end - row0](m, row0, &jobs[j], &next);
