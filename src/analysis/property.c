@@ -333,7 +333,9 @@ sg_status property_resolve(property *out, const property_source *src, const sg_p
         TRY(from_sides(out, src, p->b ? p->a : left, p->b ? p->b : right, monitor, err));
     }
     if (!out->missing && !(largest_entry(out->delta[0], src->E) > 0))
-        TRY(set_missing(out, monitor, "its two sides are equal, the difference is zero", err));
+        TRY(set_missing(out, monitor,
+                        vector ? "the vector is zero" : "its two sides are equal, the difference is zero",
+                        err));
 done:
     if (st != SG_OK)
         property_free(out);
