@@ -5,6 +5,7 @@ hardened as SECURITY.md says.
 usage: install.py SOURCE BUILD"""
 import os
 import pathlib
+import re
 import shutil
 import subprocess
 import sys
@@ -45,6 +46,21 @@ def hardened(file, program):
     assert "__memcpy_chk" in symbols and "__vsnprintf_chk" in symbols, f"{file}: not built with _FORTIFY_SOURCE"
 
 
+# Mutable state of the library, each with its reason: doc/reliability.md.
+STATE = {"allocations_left", "live", "lock", "once", "printer", "printer_data", "open_files", "serial_lock",
+         "serial_regions", "threads_before"}
+
+
+def no_other_state(file):
+    """What lies in .data and .bss is in the list; locks of OpenMP and the compiler's own symbols aside."""
+    sections = dict(re.findall(r"^ *\[ *(\d+)\] (\.\S+)", run("readelf", "-SW", file), re.M))
+    rows = (line.split() for line in run("readelf", "-sW", file).splitlines())
+    found = {row[7] for row in rows if len(row) == 8 and row[3] in ("OBJECT", "TLS") and
+             sections.get(row[6]) in (".data", ".bss", ".tdata", ".tbss")}
+    found = {name for name in found if not re.match(r"__|\.gomp_critical|completed\.", name)}
+    assert found == STATE, f"mutable globals: new {sorted(found - STATE)}, gone {sorted(STATE - found)}"
+
+
 def main():
     source, build = (pathlib.Path(a).resolve() for a in sys.argv[1:])
     with tempfile.TemporaryDirectory() as folder:
@@ -76,7 +92,9 @@ def main():
         assert version == f"stategrad {said.split()[2]}\n", version
         if shutil.which("readelf"):
             hardened(program, True)
-            hardened(next(there.rglob("libstategrad.so.0.*")), False)
+            library = next(there.rglob("libstategrad.so.0.*"))
+            hardened(library, False)
+            no_other_state(library)
         print(f"{len(headers)} headers, a client and the program: version {said.split()[2]}")
 
 

@@ -335,7 +335,9 @@ sg_status plan_build(sg_model **out, bag *b, const plan *p, const sg_vocab *voca
         snprintf(name, sizeof name, "rnn.bias_ih_l%zu", k);
         const sg_tensor *bias = sg_model_find(m, name);
         for (size_t i = 0; bias && p->forget_bias != 0 && i < l->H; i++)
-            bias->data[l->H + i] += (float)p->forget_bias;
+            if (!isfinite(bias->data[l->H + i] += (float)p->forget_bias))
+                TRY(sg_fail(err, SG_ENONFINITE, "%s: %s[%zu]: not finite with a forget bias of %g", b->path,
+                            name, l->H + i, p->forget_bias));
     }
     if (p->shape.has_decoder) {
         if (!p->shape.tied)
