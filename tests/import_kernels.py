@@ -38,6 +38,8 @@ for dtype in ("f4", "f8", "f2"):
         cmp.check(f"TensorFlow kernels (.npy), lstm, float{8 * int(dtype[1])}", files["cell_0/kernel"], layers, True, None,
                   features, args=[*maps, "--forget-bias", "1"])
 
+mapped = [word for m in maps for word in ("--map", m)]
+cmp.refuses(files["cell_0/kernel"], "rnn.bias_ih_l0", "not finite", args=[*mapped, "--forget-bias", "1e39"])
 np.save(cmp.path("kernel.npy"), rng.normal(size=(E + H, 4 * H + 1)))
 cmp.refuses(cmp.path("kernel.npy"), "kernel.npy", "(12, 29)", args=["--map", "rnn.kernel_l0=kernel.npy"])
 cmp.refuses(cmp.path("kernel.npy"), "weight_ih_l0", "--map")
