@@ -14,6 +14,7 @@ if (data.score) {
     ['score_gradient', `gradient of ${shorten(data.score, 40)}`, `Norm of the gradient of ${data.score} by the embedding of each word read.`]);
 }
 let view = VIEWS[0][0];
+const meaning = document.getElementById('meaning'), MEANING_OF_STATE = meaning.textContent;
 
 function mix(a, b, x) {
   return a.map((v, i) => Math.round(v + (b[i] - v) * x));
@@ -125,7 +126,12 @@ class Sentence {
 }
 
 const sentences = data.sentences.map((s, i) => new Sentence(s, i));
-const redraw = () => { for (const s of sentences) s.draw(); };
+function redraw() {
+  meaning.textContent = view.startsWith('left') ? MEANING_OF_STATE
+    : `Each later word then shows the part that the chosen one has in ${data.score} there; 0 is none.`;
+  for (const s of sentences) s.draw();
+}
+
 document.getElementById('subject').textContent = `layer ${data.layer}, ${data.state} state`;
 document.getElementById('version').textContent = data.version;
 document.getElementById('tools').append(

@@ -268,6 +268,7 @@ async function testShow() {
     check(await left(1) === '' && await left(2) === '1.00', 'the arrow key goes to the next word');
     await page.click('[data-value="score_effect"]');
     check((await page.textContent('.caption')).includes('logit(are) - logit(is)'), 'the score\'s view');
+    check(/part .* in logit\(are\) - logit\(is\)/.test(await page.textContent('#meaning')), 'the introduction tells of the score');
     check(await page.evaluate(() => document.querySelectorAll('.plot rect.cell').length) === 21, 'the triangle is drawn');
     check(await overflow(page) <= 0, `${width} px: no horizontal scrolling`, await overflow(page));
     await shot(page, `show-${width}-${colorScheme}`);
