@@ -2,9 +2,10 @@
  *
  *   bench_analysis [--only NAME] [--seconds N] [--cpu 1]
  *
- *   peak, tokens_per_second: the best of the rounds. share: useful flops a second over the FMA peak measured just
- *   before and after each round; its quartiles over all rounds. Useful flops are those of sg_engine_cost: 4 H^2 E (D-1)
- *   a token for an LSTM, ... beside_A: time beside that of setting A, rounds in turns; its quartiles */
+ *   peak, tokens_per_second: the best of the rounds. share: useful flops a second over the FMA peak measured
+ *   just before and after each round; its quartiles over all rounds. Useful flops are those of sg_engine_cost:
+ *   4 H^2 E (D-1) a token for an LSTM, ... beside_A: time beside that of setting A, rounds in turns; its
+ *   quartiles */
 #include "../tests/naive_gradient.h"
 
 #include "base/base_internal.h"

@@ -10,7 +10,7 @@
  * A stretch needs the state before it. Two states that are far apart become one when both read the same text:
  * after how many tokens is tried out at places all over the corpus, and a zero state that far before the
  * stretch will do. A model (or a corpus) that does not let it gets exact states, from a pass over all tokens
- * before.
+ * before; so does a round of so many stretches that such a pass is shorter.
  *
  * (half, block) is a unit of work with an engine and sums of its own: the same bytes for any number of
  * threads. */
@@ -49,9 +49,10 @@ typedef struct {
     uint64_t round;
     /* (sets), in s.rates: origins of a set are drawn whose number lies in [low, high) */
     double *low, *high;
-    bool exact;
-    size_t memory;          /* tokens after which a state has forgotten where it began; unless exact */
-    float *states;          /* exact: (model, block, to - from; state) before each stretch of the round */
+    size_t memory;          /* tokens after which a state has forgotten where it began; 0: it does not */
+    bool exact;             /* this round: states before stretches from a pass over all tokens ... */
+    float *states;          /* ... (model, block, to - from; state), those of [states_from, states_to) */
+    size_t states_from, states_to;
     int workers;
     double began, last_saved;
     atomic_bool stop;
@@ -197,7 +198,10 @@ static sg_status find_states(rounds *r, worker *w, sg_error *err)
     sg_status st = SG_OK;
     const an_job *job = r->job;
     size_t n = sg_forward_state_size(w->forward[0]), count = r->to - r->from, *place = NULL;
+    if (r->states && r->states_from == r->from && r->states_to == r->to)
+        return SG_OK;
     sg_free(r->states);
+    r->states_from = r->states_to = 0;
     if (!(r->states = sg_calloc(job->n_models * job->B * count, n * sizeof *r->states)) ||
         !(place = sg_calloc(r->slots, sizeof *place)))
         TRY(sg_fail(err, SG_ENOMEM, "precision: no memory for %zu states", job->n_models * job->B * count));
@@ -219,6 +223,7 @@ static sg_status find_states(rounds *r, worker *w, sg_error *err)
             }
         }
     }
+    r->states_from = r->from, r->states_to = r->to;
 done:
     sg_free(place);
     return st;
@@ -443,6 +448,9 @@ static sg_status run_round(rounds *r, worker **workers, sg_error *err)
 {
     const an_job *job = r->job;
     size_t units = 2 * job->B;
+    double stretches = (double)(job->B * (r->to - r->from));
+    /* twice: the pass over all tokens is one thread's */
+    r->exact = !r->memory || stretches * (double)r->memory > 2 * (double)job->T;
     sg_status failed = SG_OK;
     bool *done = r->s.done[r->round % 2];
     r->began = sg_clock();
@@ -582,12 +590,14 @@ done:
 static sg_status choose_states(rounds *r, worker *w, sg_error *err)
 {
     sg_status st = SG_OK;
-    for (size_t m = 0; m < r->job->n_models && !r->exact; m++) {
-        size_t memory;
-        TRY(measure_memory(r, w, m, &memory, err));
-        r->memory = memory > r->memory ? memory : r->memory;
-        r->exact = !memory;
+    size_t longest = 0;
+    for (size_t m = 0; m < r->job->n_models; m++) {
+        TRY(measure_memory(r, w, m, &r->memory, err));
+        if (!r->memory)
+            return SG_OK;
+        longest = r->memory > longest ? r->memory : longest;
     }
+    r->memory = longest;
 done:
     return st;
 }

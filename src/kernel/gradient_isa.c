@@ -43,9 +43,9 @@ INLINE void store(float *p, vec v)
     *(vec *)p = v;
 }
 
-/* Lines that are asked for while the product runs, a few at a time: of the matrix that is needed next, and of the
- * tile's own rows, which the update will touch. All rows at once would wait for each other: they come from the
- * third-level cache. */
+/* Lines that are asked for while the product runs, a few at a time: of the matrix that is needed next, and of
+ * the tile's own rows, which the update will touch. All rows at once would wait for each other: they come from
+ * the third-level cache. */
 typedef struct {
     const float *at, *end;
     const float *row[3]; /* of C and sums, each once or more; none NULL */

@@ -1,6 +1,6 @@
 /* Determinism: one BLAS thread gives the same bytes whatever the caller's number of threads; OpenBLAS with
- * several may split the k dimension. Whoever needs both speed and equal bytes splits work himself, in a serial
- * region. */
+ * several may split the k dimension. Whoever needs both speed and equal bytes splits work himself, in a
+ * serial region. */
 #include "linalg.h"
 
 #include "../base/base_internal.h"
@@ -24,9 +24,9 @@ static CBLAS_TRANSPOSE cblas_trans(la_trans t)
     return t == LA_T ? CblasTrans : CblasNoTrans;
 }
 
-/* OpenBLAS has one number of threads for the whole process, hence this one count for the whole process: with a plain
- * set and restore, one of two analyses at once would hand the other a BLAS of several threads. OpenBLAS built on
- * OpenMP sets the caller's number of OpenMP threads too, which is put back. */
+/* OpenBLAS has one number of threads for the whole process, hence this one count for the whole process: with a
+ * plain set and restore, one of two analyses at once would hand the other a BLAS of several threads. OpenBLAS
+ * built on OpenMP sets the caller's number of OpenMP threads too, which is put back. */
 static pthread_mutex_t serial_lock = PTHREAD_MUTEX_INITIALIZER;
 static int serial_regions, threads_before;
 
