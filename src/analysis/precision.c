@@ -192,6 +192,18 @@ done:
     return st;
 }
 
+/* The caller's thread tells how far all are, and asks whether to go on. */
+static sg_status tell(rounds *r, const char *what, double done, double total, sg_error *err)
+{
+    const sg_monitor *m = r->job->monitor;
+    if (omp_get_thread_num() == 0 && m && m->tick) {
+        sg_progress now = {what, done, total, sg_clock() - r->began, NAN, 0, 0};
+        if (!m->tick(m->ctx, &now))
+            atomic_store(&r->stop, true);
+    }
+    return atomic_load(&r->stop) ? checkpoint_stopped(r->job, err) : SG_OK;
+}
+
 /* exact: the states before all stretches of this round, in one pass over the tokens. */
 static sg_status find_states(rounds *r, worker *w, sg_error *err)
 {
@@ -218,6 +230,7 @@ static sg_status find_states(rounds *r, worker *w, sg_error *err)
                     continue;
                 TRY(go_through(r, w, w->forward[m], NULL, t, start, err));
                 t = start;
+                TRY(tell(r, "reading", (double)(m * job->T + t), (double)(job->n_models * job->T), err));
                 sg_forward_get_state(w->forward[m],
                                      r->states + ((m * job->B + b) * count + place[slot] - r->from) * n);
             }
@@ -251,23 +264,10 @@ done:
 
 /* ---- a unit of work: a half of a block ---- */
 
-/* The caller's thread tells how far all are, and asks whether to go on. */
 static sg_status advance(rounds *r, uint64_t tokens, sg_error *err)
 {
-    const sg_monitor *m = r->job->monitor;
-    uint64_t done = atomic_fetch_add(&r->done, tokens) + tokens;
-    if (omp_get_thread_num() == 0 && m && m->tick) {
-        sg_progress now = {r->round ? "analysing further origins" : "analysing",
-                           (double)done,
-                           (double)r->total,
-                           sg_clock() - r->began,
-                           NAN,
-                           0,
-                           0};
-        if (!m->tick(m->ctx, &now))
-            atomic_store(&r->stop, true);
-    }
-    return atomic_load(&r->stop) ? checkpoint_stopped(r->job, err) : SG_OK;
+    double done = (double)(atomic_fetch_add(&r->done, tokens) + tokens);
+    return tell(r, r->round ? "analysing further origins" : "analysing", done, (double)r->total, err);
 }
 
 static sg_status run_stretch(rounds *r, worker *w, size_t model, size_t b, size_t j, sg_error *err)
@@ -459,6 +459,7 @@ static sg_status run_round(rounds *r, worker **workers, sg_error *err)
                  job->n_models * (uint64_t)((double)job->T * (double)(r->to - r->from) / (double)r->slots));
     if (r->exact)
         failed = find_states(r, workers[0], err);
+    r->began = sg_clock();
     if (failed == SG_OK)
         failed = save(r, true, err);
 #pragma omp parallel for schedule(dynamic, 1) num_threads(r->workers)
