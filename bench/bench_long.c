@@ -55,8 +55,12 @@ static result run(const sg_model *m, const sg_step *steps, const float *features
     const sg_model_shape *s = sg_model_get_shape(m);
     size_t H = s->hidden[s->layers - 1], n = x->delays, E = s->embedding;
     sg_accum_state states[] = {{s->layers, SG_STATE_HIDDEN, H}, {s->layers, SG_STATE_CELL, H}};
-    sg_engine_config cfg = {.delays = n, .states = states, .n_states = x->both ? 2 : 1, .long_after = after,
-                            .long_tolerance = x->tolerance, .threads = x->threads};
+    sg_engine_config cfg = {.delays = n,
+                            .states = states,
+                            .n_states = x->both ? 2 : 1,
+                            .long_after = after,
+                            .long_tolerance = x->tolerance,
+                            .threads = x->threads};
     if (sg_engine_new(&e, m, &cfg, &err) != SG_OK || sg_engine_new_accum(e, &r.sums, &err) != SG_OK)
         die(err.msg);
     if (sg_engine_run(e, steps, features, n, true, r.sums, &err) != SG_OK) /* until the window is full */

@@ -25,8 +25,8 @@ static sg_model *make(const setting *s)
 {
     sg_model *m = NULL;
     sg_vocab *v = NULL;
-    sg_model_shape shape = {.cell = SG_CELL_LSTM, .layers = s->L, .vocabulary = s->V, .embedding = s->E,
-                            .has_decoder = true};
+    sg_model_shape shape = {
+        .cell = SG_CELL_LSTM, .layers = s->L, .vocabulary = s->V, .embedding = s->E, .has_decoder = true};
     for (size_t k = 0; k < s->L; k++)
         shape.hidden[k] = s->H;
     char(*text)[24] = calloc(s->V, sizeof *text);

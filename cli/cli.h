@@ -26,19 +26,19 @@ typedef struct {
 } option_list;
 
 typedef struct {
-    const char *name;  /* without the dashes */
-    char letter;       /* short form or 0 */
+    const char *name; /* without the dashes */
+    char letter;      /* short form or 0 */
     option_kind kind;
-    void *value;       /* holds the default before parsing */
-    const char *arg;   /* "N", "FILE"; NULL for a flag */
-    const char *help;  /* one line; the default is part of it where it matters */
-    double min, max;   /* numbers: inclusive bounds when min < max */
+    void *value;      /* holds the default before parsing */
+    const char *arg;  /* "N", "FILE"; NULL for a flag */
+    const char *help; /* one line; the default is part of it where it matters */
+    double min, max;  /* numbers: inclusive bounds when min < max */
 } option;
 
 typedef struct {
-    const char *name, *operands; /* "analyze", "MODEL CORPUS..." */
-    const char *summary;         /* one line */
-    const char *about;           /* a paragraph and an example for --help */
+    const char *name, *operands;       /* "analyze", "MODEL CORPUS..." */
+    const char *summary;               /* one line */
+    const char *about;                 /* a paragraph and an example for --help */
     int (*run)(int argc, char **argv); /* argv[0] is the command's name */
 } command;
 

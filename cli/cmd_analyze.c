@@ -16,7 +16,7 @@ typedef struct {
     model_options model;
     bool no_eos, quiet, ascii;
     sg_property *property;
-    char *words;    /* corpus made up for --inputs */
+    char *words; /* corpus made up for --inputs */
     char *command;
 } settings;
 

@@ -64,8 +64,11 @@ static sg_status open_corpus(sg_stream **tokens, const sg_model *m, char **paths
                              const sg_monitor *monitor, sg_error *err)
 {
     const sg_model_shape *shape = sg_model_get_shape(m);
-    sg_corpus_config corpus = {.paths = (const char *const *)paths, .n_paths = (size_t)n, .format = format,
-                               .unit = shape->unit, .eos = shape->eos};
+    sg_corpus_config corpus = {.paths = (const char *const *)paths,
+                               .n_paths = (size_t)n,
+                               .format = format,
+                               .unit = shape->unit,
+                               .eos = shape->eos};
     if (!sg_model_vocab(m)) {
         snprintf(err->msg, sizeof err->msg,
                  "check: the model reads feature vectors: a corpus of words does not fit it");

@@ -223,7 +223,10 @@ static int train(settings *s, const char *const *paths, size_t n_paths)
 
 static int run(int argc, char **argv)
 {
-    settings s = {.cell = "lstm", .unit = "word", .format = "auto", .optimizer = "sgd",
+    settings s = {.cell = "lstm",
+                  .unit = "word",
+                  .format = "auto",
+                  .optimizer = "sgd",
                   .shape = {.layers = 1, .embedding = 64, .hidden = {256}}};
     int code = apply_preset(&s, argc, argv);
     if (code >= 0)

@@ -249,7 +249,8 @@ static void print_precision(const sg_run *r)
         attribute(r, "precision_origins"), (uintmax_t)sg_run_class_tokens(r, 0), last, 100 * sampling,
         sg_run_attribute(r, "precision_worst_class"), attribute(r, "precision_worst_delay"));
     printf(total > attribute(r, "precision") ? "; the corpus itself varies more: intervals of up to %.2g %%\n"
-                                             : "; with the corpus' own variation %.2g %%\n", 100 * total);
+                                             : "; with the corpus' own variation %.2g %%\n",
+           100 * total);
 }
 
 int print_summary(const char *run_path, bool ascii)

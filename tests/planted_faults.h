@@ -21,8 +21,12 @@ typedef enum {
     FAULTS
 } fault;
 
-static const char *const fault_names[] = {"none", "dropped gate term", "wrong gate order", "off-by-one delay",
-                                          "transposed matrix", "missing layer path"};
+static const char *const fault_names[] = {"none",
+                                          "dropped gate term",
+                                          "wrong gate order",
+                                          "off-by-one delay",
+                                          "transposed matrix",
+                                          "missing layer path"};
 
 typedef struct {
     size_t H, N;
@@ -180,9 +184,7 @@ static void naive_tangent(const naive *n, const naive_layer *l, const double *dx
             double z = gate[H + i], c = gate[2 * H + i], dz = drop ? 0 : z * (1 - z) * da[H + i];
             dh[i] = (1 - z) * (1 - c * c) * da[2 * H + i] + (l->h_old[i] - c) * dz + z * dh[i];
         } else {
-            dh[i] = da[i] * (drop                                ? 1
-                             : n->shape.cell == SG_CELL_TANH ? 1 - l->h[i] * l->h[i]
-                                                                 : l->h[i] > 0);
+            dh[i] = da[i] * (drop ? 1 : n->shape.cell == SG_CELL_TANH ? 1 - l->h[i] * l->h[i] : l->h[i] > 0);
         }
     }
     free(da);

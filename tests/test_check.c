@@ -14,8 +14,13 @@ static sg_model *make_model_of(sg_cell cell, size_t layers, bool features, float
     sg_model *m = NULL;
     sg_vocab *vocab = NULL;
     static const char *const words[] = {"<unk>", "<eos>", "a", "b", "c", "d", "e"};
-    sg_model_shape shape = {.cell = cell, .layers = layers, .vocabulary = features ? 0 : 7, .embedding = 5,
-                            .hidden = {6, 4, 5}, .has_decoder = !features, .eos = true};
+    sg_model_shape shape = {.cell = cell,
+                            .layers = layers,
+                            .vocabulary = features ? 0 : 7,
+                            .embedding = 5,
+                            .hidden = {6, 4, 5},
+                            .has_decoder = !features,
+                            .eos = true};
     if (!features)
         assert_ok(sg_vocab_from_words(&vocab, words, NULL, 7, &err), err);
     assert_ok(sg_model_new(&m, &shape, vocab, &err), err);
@@ -85,8 +90,8 @@ static void passes_on_saturated_models(void **state)
                 sg_check_free(&r);
                 sg_model_free(m);
             }
-            print_message("%-16s weights to %g: largest relative difference %.1e\n",
-                          sg_cell_name(bounded[c]), (double)ranges[k], worst);
+            print_message("%-16s weights to %g: largest relative difference %.1e\n", sg_cell_name(bounded[c]),
+                          (double)ranges[k], worst);
         }
     assert_int_equal(failed, 0);
 }
@@ -183,10 +188,8 @@ static void misuse_and_failing_allocations(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(passes_on_every_kind_of_model),
-        cmocka_unit_test(passes_on_saturated_models),
-        cmocka_unit_test(fails_on_each_planted_fault),
-        cmocka_unit_test(not_a_number_fails),
+        cmocka_unit_test(passes_on_every_kind_of_model),  cmocka_unit_test(passes_on_saturated_models),
+        cmocka_unit_test(fails_on_each_planted_fault),    cmocka_unit_test(not_a_number_fails),
         cmocka_unit_test(misuse_and_failing_allocations),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -18,12 +18,12 @@ static double sigma_1(const double *M)
 }
 
 typedef struct {
-    double share;   /* of the tokens that are in the class */
-    double gain;    /* the class's mean gradient is the common one times this */
-    double turn;    /* ... plus this much of another direction */
-    double noise;   /* per entry and token */
-    bool heavy;     /* sizes of tokens log-normal, sigma = 1 */
-    size_t tokens;  /* of a block */
+    double share;  /* of the tokens that are in the class */
+    double gain;   /* the class's mean gradient is the common one times this */
+    double turn;   /* ... plus this much of another direction */
+    double noise;  /* per entry and token */
+    bool heavy;    /* sizes of tokens log-normal, sigma = 1 */
+    size_t tokens; /* of a block */
 } setting;
 
 /* Tokens whose noise is autocorrelated (0.5) and whose block has a level of its own; labels by coin. */
@@ -277,10 +277,8 @@ int main(int argc, char **argv)
     (void)argv;
     long_form = argc > 1;
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(agrees_with_a_plain_loop),
-        cmocka_unit_test(p_values_are_uniform_under_the_null),
-        cmocka_unit_test(differences_are_found),
-        cmocka_unit_test(what_cannot_be_tested_is_missing),
+        cmocka_unit_test(agrees_with_a_plain_loop), cmocka_unit_test(p_values_are_uniform_under_the_null),
+        cmocka_unit_test(differences_are_found),    cmocka_unit_test(what_cannot_be_tested_is_missing),
         cmocka_unit_test(cost_at_the_papers_size),
     };
     class_sums = calloc(B * SIZE, sizeof *class_sums);

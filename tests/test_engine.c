@@ -19,11 +19,11 @@ typedef struct {
     size_t layers, E, H[3], D, T;
     sg_state_handling handling;
     size_t window, burn_in, moments;
-    double rate;            /* of origins; 0: all */
-    size_t warm, skip;      /* steps at the start that are not counted; skipped before those */
-    size_t long_after;      /* tolerance of the comparison then 1e-4 */
-    float scale;            /* of all weights; 0: as they come */
-    double tolerance;       /* of the long window */
+    double rate;       /* of origins; 0: all */
+    size_t warm, skip; /* steps at the start that are not counted; skipped before those */
+    size_t long_after; /* tolerance of the comparison then 1e-4 */
+    float scale;       /* of all weights; 0: as they come */
+    double tolerance;  /* of the long window */
     unsigned seed;
 } trial;
 
@@ -644,12 +644,17 @@ int main(int argc, char **argv)
     (void)argv;
     everything = argc > 1;
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(cells_and_shapes),        cmocka_unit_test(state_handling),
-        cmocka_unit_test(sampled_origins),         cmocka_unit_test(instruction_sets),
-        cmocka_unit_test(long_windows),            cmocka_unit_test(denormals),
+        cmocka_unit_test(cells_and_shapes),
+        cmocka_unit_test(state_handling),
+        cmocka_unit_test(sampled_origins),
+        cmocka_unit_test(instruction_sets),
+        cmocka_unit_test(long_windows),
+        cmocka_unit_test(denormals),
         cmocka_unit_test(long_windows_know_their_error),
-        cmocka_unit_test(long_runs_and_checkpoints), cmocka_unit_test(parts_merge),
-        cmocka_unit_test(faults_are_seen),         cmocka_unit_test(bad_configurations),
+        cmocka_unit_test(long_runs_and_checkpoints),
+        cmocka_unit_test(parts_merge),
+        cmocka_unit_test(faults_are_seen),
+        cmocka_unit_test(bad_configurations),
         cmocka_unit_test(explosions_are_reported),
         cmocka_unit_test(second_moments_mix_the_origins_of_all_delays),
     };

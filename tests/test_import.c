@@ -10,8 +10,8 @@
 #include <dirent.h>
 #include <unistd.h>
 
-static const char *const targets[] = {"import_torch_zip",  "import_torch_legacy", "import_safetensors",
-                                      "import_keras",      "import_onnx",         "import_npz"};
+static const char *const targets[] = {"import_torch_zip", "import_torch_legacy", "import_safetensors",
+                                      "import_keras",     "import_onnx",         "import_npz"};
 enum { N_TARGETS = sizeof targets / sizeof *targets };
 
 typedef void (*seed_test)(const char *name, const char *data, size_t size);
@@ -196,7 +196,9 @@ static void pickles_become_inert_values(void **state)
     assert_int_equal(pickle_kind_of(p, UINT32_MAX), PICKLE_NONE);
     pickle_free(p);
     /* a list that holds itself, read to any depth one likes */
-    p = read_values("\x80\x02]q\x00h\x00" "a.", 9);
+    p = read_values("\x80\x02]q\x00h\x00"
+                    "a.",
+                    9);
     uint32_t id = pickle_root(p);
     for (int i = 0; i < 1000; i++)
         id = pickle_item(p, id, 0);

@@ -73,8 +73,14 @@ static sg_model *new_model(sg_cell cell, size_t layers, bool tied)
 {
     sg_model *m;
     sg_error err;
-    sg_model_shape s = {.cell = cell, .layers = layers, .vocabulary = sg_vocab_size(vocab), .embedding = 6,
-                        .hidden = {6, 6, 6}, .tied = tied, .has_decoder = true, .eos = true};
+    sg_model_shape s = {.cell = cell,
+                        .layers = layers,
+                        .vocabulary = sg_vocab_size(vocab),
+                        .embedding = 6,
+                        .hidden = {6, 6, 6},
+                        .tied = tied,
+                        .has_decoder = true,
+                        .eos = true};
     assert_ok(sg_model_new(&m, &s, vocab, &err), err);
     return m;
 }

@@ -32,7 +32,7 @@ static int make(char **argv)
         return 2;
     for (size_t k = 0; k < s.layers; k++)
         s.hidden[k] = (size_t)atoi(argv[6]);
-    char (*text)[16] = calloc(s.vocabulary, sizeof *text);
+    char(*text)[16] = calloc(s.vocabulary, sizeof *text);
     const char **words = calloc(s.vocabulary, sizeof *words);
     for (size_t i = 0; i < s.vocabulary; i++) {
         snprintf(text[i], sizeof *text, i == 0 ? "<unk>" : i == 1 ? "<eos>" : "w%zu", i);

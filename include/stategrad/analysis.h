@@ -45,15 +45,15 @@ typedef struct {
     /* 0: chosen (64 from 256 delays on, else never); origins older than this to twice this share bases, see
      * doc/long-windows.md; SG_LONG_NEVER: all exact */
     size_t long_after;
-    double long_tolerance;      /* what a basis may drop of an origin's norm, 1e-6 */
+    double long_tolerance; /* what a basis may drop of an origin's norm, 1e-6 */
     /* keep what intervals of later properties need (track); AUTO: if below 512 MiB */
     sg_gram_policy block_gram;
     bool untrained_baseline;
-    const char *features_path;  /* .npy inputs instead of words; or NULL */
-    const char *checkpoint;     /* or NULL */
-    double checkpoint_minutes;  /* 5 */
-    const char *csv_path;       /* or NULL */
-    const char *command;        /* recorded in the run file */
+    const char *features_path; /* .npy inputs instead of words; or NULL */
+    const char *checkpoint;    /* or NULL */
+    double checkpoint_minutes; /* 5 */
+    const char *csv_path;      /* or NULL */
+    const char *command;       /* recorded in the run file */
 } sg_analysis_config;
 
 #define SG_ALL_LAYERS ((size_t)-1)

@@ -33,10 +33,10 @@ typedef struct {
 
 /* Where long work stands. Called from the calling thread, a few times a second at most. */
 typedef struct {
-    const char *what;    /* "reading", "training", "analysing" ... */
-    double done, total;  /* in tokens; total 0: not known */
-    double seconds;      /* since this phase began */
-    double loss;         /* nats per token of late; NaN where there is none */
+    const char *what;   /* "reading", "training", "analysing" ... */
+    double done, total; /* in tokens; total 0: not known */
+    double seconds;     /* since this phase began */
+    double loss;        /* nats per token of late; NaN where there is none */
     unsigned epoch, epochs;
 } sg_progress;
 

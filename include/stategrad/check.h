@@ -24,11 +24,11 @@ typedef struct {
 } sg_check_source;
 
 typedef struct {
-    size_t steps;  /* T, 30 */
-    size_t delays; /* D <= T, 16 */
-    size_t draws;  /* (t, d, u, v) per test, layer and state, 12: d = 0, 1, 2, D-1 first */
-    uint64_t seed; /* 1 */
-    int threads;   /* of the engine; 0: all cores */
+    size_t steps;                  /* T, 30 */
+    size_t delays;                 /* D <= T, 16 */
+    size_t draws;                  /* (t, d, u, v) per test, layer and state, 12: d = 0, 1, 2, D-1 first */
+    uint64_t seed;                 /* 1 */
+    int threads;                   /* of the engine; 0: all cores */
     const sg_check_source *source; /* NULL: the program's own */
 } sg_check_config;
 
@@ -41,8 +41,8 @@ typedef struct {
     /* largest relative difference; infinite where one is not a number or a count is wrong */
     double worst;
     double limit;
-    size_t t, d;        /* where; t: step of the sequence (carry, window: the last one) */
-    bool pass;          /* worst <= limit */
+    size_t t, d; /* where; t: step of the sequence (carry, window: the last one) */
+    bool pass;   /* worst <= limit */
 } sg_check_row;
 
 typedef struct {

@@ -38,24 +38,24 @@ void sg_spool_free(sg_spool *s);
 typedef struct {
     /* files (.gz: decompressed), folders (their files by name), "-": standard input */
     const char *const *paths;
-    size_t n_paths;           /* a folder's subfolders are entered, hidden files left out */
-    sg_format format;         /* AUTO: .conllu (or .conllu.gz) is CoNLL-U, all else text */
+    size_t n_paths;   /* a folder's subfolders are entered, hidden files left out */
+    sg_format format; /* AUTO: .conllu (or .conllu.gz) is CoNLL-U, all else text */
     sg_unit unit;
-    bool eos;                 /* true: <eos> after each line (words), the line end itself (characters) */
-    const char *tags_path;    /* tags, line-aligned with a plain corpus; or NULL */
+    bool eos;              /* true: <eos> after each line (words), the line end itself (characters) */
+    const char *tags_path; /* tags, line-aligned with a plain corpus; or NULL */
     /* where once-only paths were copied to (borrowed while a corpus is open), or NULL */
     const sg_spool *spool;
 } sg_corpus_config;
 
 /* Borrowed until the next call. A tag is NULL where the format has none (and for <eos>). */
 typedef struct {
-    const char *form;  /* UTF-8, NUL-terminated */
-    size_t length;     /* bytes */
-    const char *tag;   /* word/tag or tags file; CoNLL-U: XPOS */
+    const char *form; /* UTF-8, NUL-terminated */
+    size_t length;    /* bytes */
+    const char *tag;  /* word/tag or tags file; CoNLL-U: XPOS */
     const char *upos, *feats;
-    bool first;        /* first token of a sentence (line) */
-    bool eos;          /* the <eos> added at the end of a line or sentence; never a word of the text */
-    const char *path;  /* where it stands */
+    bool first;       /* first token of a sentence (line) */
+    bool eos;         /* the <eos> added at the end of a line or sentence; never a word of the text */
+    const char *path; /* where it stands */
     size_t line;
 } sg_token;
 
@@ -139,7 +139,7 @@ sg_status sg_classes_new(sg_classes **out, const char *const *specs, size_t n_sp
 size_t sg_classes_count(const sg_classes *k);
 const char *sg_classes_name(const sg_classes *k, size_t c); /* borrowed until the next stream is encoded */
 int32_t sg_classes_find(const sg_classes *k, const char *name); /* -1: no such class */
-size_t sg_classes_sets(const sg_classes *k);                /* distinct sets seen; at most 65536 */
+size_t sg_classes_sets(const sg_classes *k);                    /* distinct sets seen; at most 65536 */
 bool sg_classes_contains(const sg_classes *k, size_t set, size_t c);
 
 /* The words of the vocabulary seen in class c, by rising id, no <unk> among them: what the class mean of

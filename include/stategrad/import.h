@@ -18,8 +18,8 @@ extern "C" {
 
 typedef enum {
     SG_FILE_UNKNOWN,
-    SG_FILE_MODEL,        /* our own model file */
-    SG_FILE_RUN,          /* our own run file (NetCDF-4) */
+    SG_FILE_MODEL, /* our own model file */
+    SG_FILE_RUN,   /* our own run file (NetCDF-4) */
     SG_FILE_SAFETENSORS,
     SG_FILE_TORCH_ZIP,    /* torch.save since 1.6 */
     SG_FILE_TORCH_LEGACY, /* before 1.6 */
@@ -36,17 +36,17 @@ const char *sg_file_kind_name(sg_file_kind k); /* "PyTorch (zip)" */
 typedef enum { SG_AUTO = -1 } sg_import_auto;
 
 typedef struct {
-    const char *const *maps;   /* "ROLE=TENSOR": this tensor plays this role, whatever the search would say */
+    const char *const *maps; /* "ROLE=TENSOR": this tensor plays this role, whatever the search would say */
     size_t n_maps;
     const char *const *ignore; /* tensors that have no part in the reading */
     size_t n_ignore;
     /* file: one token a line in id order, JSON list, JSON map word->id, tokenizer.json; or NULL */
     const char *vocab;
-    int unit;                  /* sg_unit, or SG_AUTO: characters when every token is one */
-    int output;                /* sg_output_activation, or SG_AUTO: as the file tells, else linear */
-    int cell;                  /* sg_cell, or SG_AUTO: by shape and what the file tells */
-    double forget_bias;        /* added to the LSTM's forget gate (raw TensorFlow kernels: usually 1) */
-    bool numbered_vocabulary;  /* no vocabulary known: call the words #0, #1, ... instead of failing */
+    int unit;                 /* sg_unit, or SG_AUTO: characters when every token is one */
+    int output;               /* sg_output_activation, or SG_AUTO: as the file tells, else linear */
+    int cell;                 /* sg_cell, or SG_AUTO: by shape and what the file tells */
+    double forget_bias;       /* added to the LSTM's forget gate (raw TensorFlow kernels: usually 1) */
+    bool numbered_vocabulary; /* no vocabulary known: call the words #0, #1, ... instead of failing */
 } sg_import_config;
 
 /* All automatic. */

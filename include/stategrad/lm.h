@@ -40,7 +40,7 @@ typedef struct {
     bool has_decoder;             /* false: states only, no perplexity */
     sg_output_activation output;  /* between the last layer and the decoder */
     sg_unit unit;
-    bool eos;                     /* lines ended by <eos> in training */
+    bool eos; /* lines ended by <eos> in training */
 } sg_model_shape;
 
 /* "lstm", "gru", "rnn" (tanh), "rnn-relu", "gru-reset-first"; -1 cast for an unknown name */
@@ -61,7 +61,7 @@ void sg_model_init_uniform(sg_model *m, float range, uint64_t seed);
  * not). */
 sg_status sg_model_new_untrained(sg_model **out, const sg_model *m, uint64_t seed, sg_error *err);
 const sg_model_shape *sg_model_get_shape(const sg_model *m);
-const sg_vocab *sg_model_vocab(const sg_model *m);          /* borrowed; NULL when V is 0 */
+const sg_vocab *sg_model_vocab(const sg_model *m); /* borrowed; NULL when V is 0 */
 void sg_model_free(sg_model *m);
 
 /* ---- tensors and metadata ---- */
@@ -69,7 +69,7 @@ typedef struct {
     const char *name;
     size_t rows, cols; /* cols 1 and rank 1 for biases */
     unsigned rank;
-    float *data;       /* rows*cols, inside the model's block */
+    float *data; /* rows*cols, inside the model's block */
 } sg_tensor;
 size_t sg_model_tensors(const sg_model *m);
 const sg_tensor *sg_model_tensor(const sg_model *m, size_t i);
@@ -91,7 +91,7 @@ sg_status sg_model_sha256(const sg_model *m, char hex[65]);
 
 /* ---- perplexity ---- */
 typedef struct {
-    uint64_t tokens;          /* predicted tokens */
+    uint64_t tokens; /* predicted tokens */
     uint64_t unknown_tokens;
     double nats_per_token, perplexity;
 } sg_eval;

@@ -53,10 +53,10 @@ sg_status sg_words_write(FILE *f, sg_run *r, const sg_words_config *cfg, bool js
  *                logit(against)
  *   use          |d y_t / d x_s|, and (d y_t / d x_s) . x_s: what word s does to the score, to first order */
 typedef struct {
-    size_t layer;          /* 1 .. L; 0: the top one */
-    sg_state_kind state;   /* CELL or HIDDEN; 0: CELL for an LSTM, HIDDEN for the others */
-    const char *target;    /* a word of the vocabulary, or NULL: no score */
-    const char *against;   /* a word of the vocabulary: the score is a difference of logits; or NULL */
+    size_t layer;        /* 1 .. L; 0: the top one */
+    sg_state_kind state; /* CELL or HIDDEN; 0: CELL for an LSTM, HIDDEN for the others */
+    const char *target;  /* a word of the vocabulary, or NULL: no score */
+    const char *against; /* a word of the vocabulary: the score is a difference of logits; or NULL */
 } sg_show_config;
 
 typedef struct sg_show sg_show;

@@ -16,19 +16,19 @@ typedef struct sg_run sg_run;
 sg_status sg_run_open(sg_run **out, const char *path, sg_error *err);
 void sg_run_close(sg_run *r);
 
-size_t sg_run_delays(const sg_run *r);                        /* D */
-size_t sg_run_classes(const sg_run *r);                       /* "all" is class 0 */
+size_t sg_run_delays(const sg_run *r);  /* D */
+size_t sg_run_classes(const sg_run *r); /* "all" is class 0 */
 const char *sg_run_class_name(const sg_run *r, size_t c);
 uint64_t sg_run_class_tokens(const sg_run *r, size_t c);
 size_t sg_run_properties(const sg_run *r);
 const char *sg_run_property_name(const sg_run *r, size_t p);
-size_t sg_run_embedding(const sg_run *r);                     /* E */
+size_t sg_run_embedding(const sg_run *r); /* E */
 
 /* Groups: "layer1.cell", "layer1.hidden", ..., in this order; baselines as "untrained.layer1.cell". */
 size_t sg_run_groups(const sg_run *r);
 const char *sg_run_group_name(const sg_run *r, size_t g);
-size_t sg_run_units(const sg_run *r, size_t g);               /* H */
-size_t sg_run_rank(const sg_run *r, size_t g);                /* min(H, E) */
+size_t sg_run_units(const sg_run *r, size_t g); /* H */
+size_t sg_run_rank(const sg_run *r, size_t g);  /* min(H, E) */
 
 /* Attributes of the root as text (numbers printed); NULL: none. Borrowed. */
 size_t sg_run_attributes(const sg_run *r);

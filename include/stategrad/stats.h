@@ -16,11 +16,11 @@ extern "C" {
 
 /* ---- intervals ---- */
 typedef struct {
-    double value;       /* theta: from all blocks, as it stands */
+    double value; /* theta: from all blocks, as it stands */
     /* its estimated bias; value - bias is the corrected estimate, the middle of the interval */
     double bias;
-    double error;       /* standard error */
-    double low, high;   /* 95 % */
+    double error;     /* standard error */
+    double low, high; /* 95 % */
     const char *missing;
 } sg_interval;
 
@@ -98,11 +98,11 @@ typedef struct {
 
 typedef struct {
     sg_decay_fit fit[SG_DECAY_LAWS];
-    sg_decay_law best;            /* of largest weight */
-    size_t points;                /* delays used: d >= 1, y > 0 and finite, error finite */
-    double half_life;             /* in delays: where y first falls below y[0]/2, interpolated on logs */
+    sg_decay_law best; /* of largest weight */
+    size_t points;     /* delays used: d >= 1, y > 0 and finite, error finite */
+    double half_life;  /* in delays: where y first falls below y[0]/2, interpolated on logs */
     double half_life_error;
-    const char *missing;          /* no fit, or NULL */
+    const char *missing; /* no fit, or NULL */
     const char *half_life_missing;
 } sg_decay;
 

@@ -30,9 +30,9 @@ typedef enum {
 } sg_synth_kind;
 
 typedef struct {
-    uint64_t tokens;   /* of train.txt, about (whole sentences), 60000; at least 100 */
-    size_t distance;   /* k of copy (4) and variance (3), n of agreement (4); 1 .. 100; 0: these */
-    uint64_t seed;     /* 1 */
+    uint64_t tokens; /* of train.txt, about (whole sentences), 60000; at least 100 */
+    size_t distance; /* k of copy (4) and variance (3), n of agreement (4); 1 .. 100; 0: these */
+    uint64_t seed;   /* 1 */
 } sg_synth_config;
 
 void sg_synth_defaults(sg_synth_config *cfg);

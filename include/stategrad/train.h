@@ -11,25 +11,25 @@ extern "C" {
 typedef enum { SG_SGD, SG_ADAM } sg_optimizer;
 
 typedef struct {
-    size_t steps;               /* BPTT window, 50 */
-    size_t batch;               /* parallel streams, 20 */
-    unsigned epochs;            /* 10 */
+    size_t steps;    /* BPTT window, 50 */
+    size_t batch;    /* parallel streams, 20 */
+    unsigned epochs; /* 10 */
     /* stop after so many epochs without a better validation perplexity; 0: never */
     unsigned patience;
-    sg_optimizer optimizer;     /* SGD */
-    double lr;                  /* 1; Adam wants about 0.001 */
-    double lr_decay;            /* 0.8, per epoch ... */
-    unsigned decay_after;       /* ... after this epoch, 6 */
-    double clip;                /* largest gradient norm, 5; 0: none */
-    double dropout;             /* 0.5: on embeddings and layer outputs */
-    double init;                /* U(-init, init), 0.05 */
+    sg_optimizer optimizer; /* SGD */
+    double lr;              /* 1; Adam wants about 0.001 */
+    double lr_decay;        /* 0.8, per epoch ... */
+    unsigned decay_after;   /* ... after this epoch, 6 */
+    double clip;            /* largest gradient norm, 5; 0: none */
+    double dropout;         /* 0.5: on embeddings and layer outputs */
+    double init;            /* U(-init, init), 0.05 */
     uint64_t seed;
-    const char *embeddings;     /* word2vec file (text or binary), or NULL */
+    const char *embeddings; /* word2vec file (text or binary), or NULL */
     bool freeze_embeddings;
-    int threads;                /* 0: all cores */
-    const char *log_path;       /* JSON lines, one an epoch; or NULL */
-    const char *checkpoint;     /* or NULL */
-    double checkpoint_minutes;  /* 10 */
+    int threads;               /* 0: all cores */
+    const char *log_path;      /* JSON lines, one an epoch; or NULL */
+    const char *checkpoint;    /* or NULL */
+    double checkpoint_minutes; /* 10 */
     bool resume;
 } sg_train_config;
 
@@ -40,7 +40,7 @@ void sg_train_preset_paper(sg_train_config *cfg, sg_model_shape *shape);
 sg_status sg_train_check(const sg_train_config *cfg, const sg_model_shape *shape, sg_error *err);
 
 typedef struct {
-    unsigned epochs;            /* done */
+    unsigned epochs; /* done */
     double train_nats, valid_nats, best_valid_nats;
     double tokens_per_second;
 } sg_train_result;

@@ -20,9 +20,9 @@ struct sg_accum {
     sg_accum_state *states;
     size_t n_states, D, E;
     bool moments;
-    set_sums **set; /* a pointer each, so that growing moves nothing */
-    double *missed;            /* (n_states, D) */
-    uint64_t *missed_of;       /* (n_states, D) */
+    set_sums **set;      /* a pointer each, so that growing moves nothing */
+    double *missed;      /* (n_states, D) */
+    uint64_t *missed_of; /* (n_states, D) */
     size_t n_sets, room;
 };
 

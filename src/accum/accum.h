@@ -35,7 +35,7 @@ void sg_accum_free(sg_accum *a);
 
 size_t sg_accum_states(const sg_accum *a);
 const sg_accum_state *sg_accum_state_of(const sg_accum *a, size_t state);
-size_t sg_accum_sets(const sg_accum *a);   /* 1 + the largest set seen */
+size_t sg_accum_sets(const sg_accum *a); /* 1 + the largest set seen */
 size_t sg_accum_bytes(const sg_accum *a);
 /* Bytes that a set more takes. */
 size_t sg_accum_bytes_per_set(const sg_accum_state *states, size_t n_states, size_t delays, size_t embedding,

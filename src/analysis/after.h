@@ -12,18 +12,18 @@ enum { AN_QUANTITIES = 3, AN_LAWS = 3 }; /* sigma_1, sum, rms gain; see sg_decay
 extern const char *const an_quantity_names[AN_QUANTITIES];
 
 typedef struct {
-    char name[48];      /* "layer1.cell" */
+    char name[48]; /* "layer1.cell" */
     size_t units;
-    size_t model;       /* 0: the model, 1: its untrained copy */
+    size_t model; /* 0: the model, 1: its untrained copy */
 } an_group;
 
 typedef struct {
     size_t D, C, E, B, P;
     size_t n_groups;
     const an_group *groups;
-    const double *L[2];     /* (E,E) for the model and, where there is one, its untrained copy */
-    const double *n[2];     /* (P,E) unit vectors, NaN where missing */
-    const char *factor_missing[2]; /* why L is NaN (all normalised values will be), or NULL */
+    const double *L[2];                  /* (E,E) for the model and, where there is one, its untrained copy */
+    const double *n[2];                  /* (P,E) unit vectors, NaN where missing */
+    const char *factor_missing[2];       /* why L is NaN (all normalised values will be), or NULL */
     const char *const *property_missing; /* (P) reason or NULL */
     const char *const *class_names;
     bool store_gram;

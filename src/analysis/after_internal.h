@@ -46,7 +46,7 @@ typedef struct {
 /* Of one group, kept for the whole of it: small. */
 typedef struct {
     double *y, *error;    /* (C,Q,D) */
-    double *norm;      /* (D) |mean gradient|^2 of class all */
+    double *norm;         /* (D) |mean gradient|^2 of class all */
     double *without;      /* (C,Q,B,D) */
     double *p, *adjusted; /* (C,D) */
     double *excess, *null_low, *null_high;

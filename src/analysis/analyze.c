@@ -109,9 +109,14 @@ static double spectra_flops(const an_job *job)
 static void forecast(sg_analysis_estimate *out, const an_job *job)
 {
     const sg_analysis_config *cfg = job->cfg;
-    sg_engine_config engine = {.delays = job->D, .states = job->states, .n_states = job->n_states,
-                               .handling = cfg->handling, .window = cfg->window, .burn_in = cfg->burn_in,
-                               .second_moment_every = job->second_moment_every, .threads = cfg->threads,
+    sg_engine_config engine = {.delays = job->D,
+                               .states = job->states,
+                               .n_states = job->n_states,
+                               .handling = cfg->handling,
+                               .window = cfg->window,
+                               .burn_in = cfg->burn_in,
+                               .second_moment_every = job->second_moment_every,
+                               .threads = cfg->threads,
                                .long_after = job->long_after};
     double flops = 0,
            tokens = (double)(job_block_start(job, job->end_block) - job_block_start(job, job->first_block));

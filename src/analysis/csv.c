@@ -88,9 +88,14 @@ typedef struct {
 } quantity;
 
 static const quantity quantities[] = {
-    {"pairs", false, false},         {"singular_value", true, true}, {"singular_sum", false, true},
-    {"effective_rank", false, true}, {"rms_gain", true, true},       {"coherence", false, true},
-    {"class_difference", false, true}, {"class_difference_p", false, false},
+    {"pairs", false, false},
+    {"singular_value", true, true},
+    {"singular_sum", false, true},
+    {"effective_rank", false, true},
+    {"rms_gain", true, true},
+    {"coherence", false, true},
+    {"class_difference", false, true},
+    {"class_difference_p", false, false},
     {"class_difference_p_adjusted", false, false},
 };
 

@@ -8,8 +8,14 @@
 #include <omp.h>
 #include <string.h>
 
-enum { CHUNK = 4096, EXACT_TOKENS = 20000, LARGEST_EVERY = 16, FEW_TOKENS = 20,
-       LONG_DELAYS = 256, LONG_AFTER = 64 };
+enum {
+    CHUNK = 4096,
+    EXACT_TOKENS = 20000,
+    LARGEST_EVERY = 16,
+    FEW_TOKENS = 20,
+    LONG_DELAYS = 256,
+    LONG_AFTER = 64
+};
 
 int job_threads(const an_job *job)
 {
@@ -219,8 +225,8 @@ static sg_status normalisation(an_job *job, size_t m, sg_error *err)
     }
     sg_status st = factor(job, m, &why);
     if (st == SG_EINVAL && !(job->cfg->precision > 0)) {
-        snprintf(job->factor_missing[m], sizeof job->factor_missing[m], "%s%s",
-                 m ? "untrained copy: " : "", why.msg);
+        snprintf(job->factor_missing[m], sizeof job->factor_missing[m], "%s%s", m ? "untrained copy: " : "",
+                 why.msg);
         for (size_t i = 0; i < E * E; i++)
             job->L[m][i] = NAN;
         sg_warn(job->monitor, "%s; all normalised values are missing", job->factor_missing[m]);

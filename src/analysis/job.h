@@ -15,9 +15,9 @@ enum { AN_MAX_STATES = 2 * SG_MAX_LAYERS };
 /* What --precision has come to: relative standard errors of sigma_1, the largest over states, classes and
  * delays 0 .. 20. */
 typedef struct {
-    double sampling;      /* from drawing origins instead of taking all */
-    double total;         /* of the interval in the run file: the corpus' own variation included */
-    size_t delay, state;  /* where sampling is largest */
+    double sampling;     /* from drawing origins instead of taking all */
+    double total;        /* of the interval in the run file: the corpus' own variation included */
+    size_t delay, state; /* where sampling is largest */
     size_t class;
     uint64_t origins, rounds;
 } an_reached;
@@ -25,26 +25,26 @@ typedef struct {
 typedef struct {
     const sg_analysis_config *cfg;
     const sg_monitor *monitor;
-    const sg_model *models[2];   /* the model, its untrained copy */
-    sg_model *untrained;         /* owned */
+    const sg_model *models[2]; /* the model, its untrained copy */
+    sg_model *untrained;       /* owned */
     size_t n_models;
     const sg_model_shape *shape;
     const sg_stream *stream;
-    const sg_classes *classes;   /* or NULL: "all" alone */
-    rows_file *features;            /* or NULL */
+    const sg_classes *classes; /* or NULL: "all" alone */
+    rows_file *features;       /* or NULL */
     char features_sha256[65];
-    uint64_t T;                  /* tokens */
+    uint64_t T; /* tokens */
     size_t D, E, V, C, B, sets;
-    size_t first_block, end_block; /* those of this part */
+    size_t first_block, end_block;          /* those of this part */
     size_t second_moment_every, long_after; /* long_after 0: every origin is exact */
-    sg_accum_state states[AN_MAX_STATES]; /* of one model */
+    sg_accum_state states[AN_MAX_STATES];   /* of one model */
     size_t n_states;
-    an_group groups[2 * AN_MAX_STATES];   /* model by model */
+    an_group groups[2 * AN_MAX_STATES]; /* model by model */
     size_t n_groups;
-    const char **class_names;    /* (C) borrowed from classes */
-    uint64_t *word_count;        /* (V) tokens of the word in the stream */
-    uint64_t *set_count;         /* (sets) tokens of the class set */
-    double *L[2], *n[2];         /* (E,E), (P,E) per model */
+    const char **class_names; /* (C) borrowed from classes */
+    uint64_t *word_count;     /* (V) tokens of the word in the stream */
+    uint64_t *set_count;      /* (sets) tokens of the class set */
+    double *L[2], *n[2];      /* (E,E), (P,E) per model */
     sp_factoring how[2];
     char factor_missing[2][240]; /* why L is NaN, or empty */
     property *properties;        /* (P) */

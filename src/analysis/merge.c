@@ -81,8 +81,8 @@ done:
 sg_status part_write(run_writer *w, const an_job *job, const an_sums *sums, sg_error *err)
 {
     sg_status st = SG_OK;
-    static const char *const variables[] = {"part_block", "part_weight", "part_moment_weight", "part_pairs",
-                                            "part_moment_pairs", "part_existing"};
+    static const char *const variables[] = {"part_block", "part_weight",       "part_moment_weight",
+                                            "part_pairs", "part_moment_pairs", "part_existing"};
     an_plan plan;
     job_plan(job, &plan);
     TRY(run_writer_dim(w, RUN_ROOT, "part_block", job->end_block - job->first_block, err));
@@ -103,7 +103,7 @@ typedef struct {
     const char *path;
     sg_run *run;
     size_t part, parts, blocks;
-    int64_t *block;     /* (blocks) numbers in the whole */
+    int64_t *block; /* (blocks) numbers in the whole */
 } piece;
 
 static sg_status same(const piece *first, const piece *p, const char *attribute, sg_error *err)
@@ -277,7 +277,9 @@ static sg_status copy_dims(run_writer *w, const sg_run *r, sg_error *err)
     sg_status st = SG_OK;
     static const struct {
         const char *dim, *variable; /* a variable whose first dimension it is */
-    } optional[] = {{"decay_quantity", "decay_quantity"}, {"decay_law", "decay_law"}, {"word", "word"},
+    } optional[] = {{"decay_quantity", "decay_quantity"},
+                    {"decay_law", "decay_law"},
+                    {"word", "word"},
                     {"member", "member_word"}};
     TRY(run_writer_dim(w, RUN_ROOT, "delay", sg_run_delays(r), err));
     TRY(run_writer_dim(w, RUN_ROOT, "class", sg_run_classes(r), err));
@@ -292,8 +294,8 @@ done:
     return st;
 }
 
-static sg_status copy_variable(run_writer *w, int nc, sg_run *r, const char *group,
-                               const run_variable *v, sg_error *err)
+static sg_status copy_variable(run_writer *w, int nc, sg_run *r, const char *group, const run_variable *v,
+                               sg_error *err)
 {
     sg_status st = SG_OK;
     size_t rank, shape[SG_RUN_MAX_DIMS], start[SG_RUN_MAX_DIMS] = {0};
@@ -338,9 +340,9 @@ static sg_status copy_root(run_writer *w, const piece *first, size_t n, sg_error
 {
     sg_status st = SG_OK;
     sg_run *r = first->run;
-    static const char *const numbers[] = {"seed", "tokens", "unknown_tokens", "unclassed_tokens", "sentences",
-                                          "burn_in", "blocks", "layers", "vocabulary", "second_moment_every",
-                                          "long_after", "sample", "delays"};
+    static const char *const numbers[] = {
+        "seed",   "tokens",     "unknown_tokens",      "unclassed_tokens", "sentences", "burn_in", "blocks",
+        "layers", "vocabulary", "second_moment_every", "long_after",       "sample",    "delays"};
     static const char *const reals[] = {"ridge", "precision", "long_tolerance"};
     char created[32];
     root_created(created);
@@ -412,8 +414,8 @@ static sg_status read_plan(whole *x, const piece *first, size_t B, int threads, 
         if (!(x->L[m] = sg_calloc(E * E, sizeof(double))) || !(x->n[m] = sg_calloc(P, E * sizeof(double))))
             TRY(sg_fail(err, SG_ENOMEM, "%s: no memory", first->path));
         TRY(sg_run_read(r, m ? name : NULL, "embedding_covariance_factor", NULL, NULL, x->L[m], err));
-        x->factor_missing[m] = sg_run_variable_attribute(r, m ? name : NULL, "embedding_covariance_factor",
-                                                         "missing_reason");
+        x->factor_missing[m] =
+            sg_run_variable_attribute(r, m ? name : NULL, "embedding_covariance_factor", "missing_reason");
         for (size_t p = 0; p < P; p++) {
             size_t start[] = {p, 0}, count[] = {1, E};
             TRY(sg_run_read(r, m ? name : NULL, "property_vector", start, count, delta, err));

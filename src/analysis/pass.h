@@ -34,11 +34,11 @@ typedef struct {
     char identity[65];
     /* the pass's own numbers; none is above its `most` */
     uint64_t at[STANDING_NUMBERS], most[STANDING_NUMBERS];
-    double *rates;      /* n_rates; the pass's own */
+    double *rates; /* n_rates; the pass's own */
     size_t n_rates;
-    an_sums *sums[2];   /* [1] may be NULL */
-    bool *done[2];      /* done[i][b]: the records of block b of sums[i] are whole */
-    sg_engine *engine;  /* with its sums; NULL: nothing is under way between saves */
+    an_sums *sums[2];  /* [1] may be NULL */
+    bool *done[2];     /* done[i][b]: the records of block b of sums[i] are whole */
+    sg_engine *engine; /* with its sums; NULL: nothing is under way between saves */
     sg_accum *accum;
 } standing;
 

@@ -44,14 +44,14 @@ typedef struct {
     const an_job *job;
     an_reached *reached;
     standing s;
-    size_t slots;           /* stretches of a block */
-    size_t from, to;        /* of each block's order: what this round takes */
+    size_t slots;    /* stretches of a block */
+    size_t from, to; /* of each block's order: what this round takes */
     uint64_t round;
     /* (sets), in s.rates: origins of a set are drawn whose number lies in [low, high) */
     double *low, *high;
-    size_t memory;          /* tokens after which a state has forgotten where it began; 0: it does not */
-    bool exact;             /* this round: states before stretches from a pass over all tokens ... */
-    float *states;          /* ... (model, block, to - from; state), those of [states_from, states_to) */
+    size_t memory; /* tokens after which a state has forgotten where it began; 0: it does not */
+    bool exact;    /* this round: states before stretches from a pass over all tokens ... */
+    float *states; /* ... (model, block, to - from; state), those of [states_from, states_to) */
     size_t states_from, states_to;
     int workers;
     double began, last_saved;
@@ -62,16 +62,16 @@ typedef struct {
 /* What a thread needs. */
 typedef struct {
     const rounds *r;
-    sg_engine *engine[2];   /* of each model */
+    sg_engine *engine[2]; /* of each model */
     sg_forward *forward[2];
     sg_accum *accum;
-    uint64_t begin, end;    /* of the stretch that origins are drawn in */
+    uint64_t begin, end; /* of the stretch that origins are drawn in */
     sg_step steps[PORTION];
     float *features, *state;
     uint32_t *order, *past_set;
     bool *past_counts;
-    uint64_t *pairs;        /* (sets, D) */
-    int64_t *existing;      /* (C, D) */
+    uint64_t *pairs;   /* (sets, D) */
+    int64_t *existing; /* (C, D) */
 } worker;
 
 static uint64_t stretch_start(const rounds *r, size_t b, size_t slot)
@@ -378,10 +378,15 @@ static void worker_free(worker *w)
 
 static sg_engine_config engine_config(const an_job *job)
 {
-    return (sg_engine_config){.delays = job->D, .states = job->states, .n_states = job->n_states,
-                              .handling = job->cfg->handling, .window = job->cfg->window,
-                              .burn_in = job->cfg->burn_in, .second_moment_every = job->second_moment_every,
-                              .long_after = job->long_after, .long_tolerance = job->cfg->long_tolerance};
+    return (sg_engine_config){.delays = job->D,
+                              .states = job->states,
+                              .n_states = job->n_states,
+                              .handling = job->cfg->handling,
+                              .window = job->cfg->window,
+                              .burn_in = job->cfg->burn_in,
+                              .second_moment_every = job->second_moment_every,
+                              .long_after = job->long_after,
+                              .long_tolerance = job->cfg->long_tolerance};
 }
 
 static sg_status worker_new(worker **out, const rounds *r, sg_error *err)

@@ -17,9 +17,9 @@ typedef struct {
     const an_sums *halves;
     size_t g, c, d, H, E, B;
     sp_frame frame;
-    float *half[2], *mean;     /* (H,E): the halves of a block, both together; sums of the pairs that exist */
-    double *T, *G;             /* (H,E) */
-    double *left, *right, *a;  /* (H,R), (R,E); (E): L v */
+    float *half[2], *mean;    /* (H,E): the halves of a block, both together; sums of the pairs that exist */
+    double *T, *G;            /* (H,E) */
+    double *left, *right, *a; /* (H,R), (R,E); (E): L v */
     double *gram, *values, *work;
     double *weights, *without; /* (B) */
 } item;
@@ -36,7 +36,14 @@ static sg_status item_init(item *x, const an_job *job, const an_sums *halves, si
                            sg_error *err)
 {
     size_t H = job->groups[g].units, E = job->E, HE = H * E, R = H < E ? H : E;
-    *x = (item){.job = job, .halves = halves, .g = g, .c = c, .d = d, .H = H, .E = E, .B = job->B,
+    *x = (item){.job = job,
+                .halves = halves,
+                .g = g,
+                .c = c,
+                .d = d,
+                .H = H,
+                .E = E,
+                .B = job->B,
                 .frame = {H, E, R, 0, job->L[job->groups[g].model], NULL}};
     if (!(x->half[0] = sg_calloc(HE, sizeof(float))) || !(x->half[1] = sg_calloc(HE, sizeof(float))) ||
         !(x->mean = sg_calloc(HE, sizeof(float))) || !(x->T = sg_calloc(HE, sizeof(double))) ||

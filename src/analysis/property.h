@@ -19,9 +19,9 @@ typedef struct {
 
 typedef struct {
     char *name;
-    double *delta[2];      /* (E) per model; NaN where no word is known */
+    double *delta[2]; /* (E) per model; NaN where no word is known */
     int64_t words_a, words_b;
-    char *missing;         /* why it has no value, or NULL */
+    char *missing; /* why it has no value, or NULL */
 } property;
 
 /* SG_EINVAL: nothing of that name, or two readings. Equal sides, word lists and pairs without a known word

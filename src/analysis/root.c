@@ -52,7 +52,9 @@ static sg_status put_text_attributes(run_writer *w, const an_job *job, sg_error 
         {"created", created},
         {"state_handling", handling},
         {"normalization", c->normalize ? "covariance" : "none"},
-        {"covariance", c->frequency_weighted ? "tokens" : job->features ? "rows" : "types"},
+        {"covariance", c->frequency_weighted ? "tokens"
+                       : job->features       ? "rows"
+                                             : "types"},
         {"cell", sg_cell_name(job->shape->cell)},
         {"unit", job->shape->unit == SG_UNIT_CHAR ? "char" : "word"},
         {"identity_sha256", identity},
@@ -201,9 +203,16 @@ done:
 sg_status root_write(run_writer *w, const an_job *job, sg_error *err)
 {
     sg_status st = SG_OK;
-    static const char *const variables[] = {"delay", "class_name", "class_tokens", "property_name",
-                                            "property_words_a", "property_words_b", "property_vector",
-                                            "embedding_covariance_factor", "decay_quantity", "decay_law"};
+    static const char *const variables[] = {"delay",
+                                            "class_name",
+                                            "class_tokens",
+                                            "property_name",
+                                            "property_words_a",
+                                            "property_words_b",
+                                            "property_vector",
+                                            "embedding_covariance_factor",
+                                            "decay_quantity",
+                                            "decay_law"};
     TRY(run_writer_dim(w, RUN_ROOT, "delay", job->D, err));
     TRY(run_writer_dim(w, RUN_ROOT, "class", job->C, err));
     TRY(run_writer_dim(w, RUN_ROOT, "embedding", job->E, err));

@@ -12,7 +12,7 @@
 struct an_sums {
     sums_shape shape;
     size_t *units;
-    size_t *at;          /* (G) floats from the start of a block's records to those of state g */
+    size_t *at; /* (G) floats from the start of a block's records to those of state g */
     size_t block_floats;
     sums_weight *weights; /* (B,C,D) */
     sums_missed *missed;  /* (B,G,D) */

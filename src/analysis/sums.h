@@ -14,17 +14,17 @@
 #include <stdio.h>
 
 typedef struct {
-    size_t B, G, C, D, E;   /* blocks, states, classes, delays, inputs */
-    const size_t *units;    /* (G) H of each state */
+    size_t B, G, C, D, E; /* blocks, states, classes, delays, inputs */
+    const size_t *units;  /* (G) H of each state */
     bool moments;
 } sums_shape;
 
 /* Of one (block, class, delay); the same for every state. */
 typedef struct {
     double weight, moment_weight;
-    int64_t pairs;          /* averaged over */
+    int64_t pairs; /* averaged over */
     int64_t moment_pairs;
-    int64_t exist;          /* pairs there are: more than `pairs` when origins are sampled */
+    int64_t exist; /* pairs there are: more than `pairs` when origins are sampled */
 } sums_weight;
 
 /* What gradients of one (block, state, delay) lack in a long window: the sum of their norms, over how

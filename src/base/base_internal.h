@@ -71,9 +71,9 @@ typedef struct {
 } sg_rng;
 void sg_rng_seed(sg_rng *r, uint64_t seed, uint64_t stream);
 uint64_t sg_rng_next(sg_rng *r);
-double sg_rng_uniform(sg_rng *r);                  /* [0,1), 53 bits */
-uint64_t sg_rng_below(sg_rng *r, uint64_t bound);  /* 0 .. bound-1 without bias; bound > 0 */
-double sg_rng_normal(sg_rng *r);                   /* mean 0, variance 1 */
+double sg_rng_uniform(sg_rng *r);                 /* [0,1), 53 bits */
+uint64_t sg_rng_below(sg_rng *r, uint64_t bound); /* 0 .. bound-1 without bias; bound > 0 */
+double sg_rng_normal(sg_rng *r);                  /* mean 0, variance 1 */
 
 /* ---- SHA-256 (nettle behind it) ---- */
 typedef struct sg_sha256 sg_sha256;
@@ -91,7 +91,7 @@ sg_status sg_sha256_file(const char *path, char hex[65], sg_error *err);
  * use sg_outfile_temp_path and close that writer before commit. An error names `path`. */
 typedef struct sg_outfile sg_outfile;
 sg_status sg_outfile_open(sg_outfile **out, const char *path, sg_error *err);
-FILE *sg_outfile_stream(sg_outfile *o);            /* write errors are told by commit; has no fileno */
+FILE *sg_outfile_stream(sg_outfile *o); /* write errors are told by commit; has no fileno */
 const char *sg_outfile_temp_path(const sg_outfile *o);
 /* what was written by its path is on the disk; false: errno says why not */
 bool sg_outfile_sync(const sg_outfile *o);

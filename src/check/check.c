@@ -26,12 +26,12 @@ typedef struct {
     reference *plain, *shaken;
     size_t T, D, E, H; /* H: the widest layer */
     int32_t *ids;
-    float *features;   /* (T, E) for models without embedding */
+    float *features; /* (T, E) for models without embedding */
     sg_step *steps;
     sg_rng rng;
-    float *G;          /* (H, E) */
+    float *G;                      /* (H, E) */
     double *u, *v, *Gv, *Gtu, *fd; /* u (H), v (E), G v (H), G'u (E), differences (H) */
-    double *sums;      /* (states, D, H, E) of one window setting */
+    double *sums;                  /* (states, D, H, E) of one window setting */
     sg_check_result *result;
 } checker;
 
@@ -295,8 +295,12 @@ static sg_status test_engine(checker *k, const sg_accum_state *states, size_t n_
     sg_status st = SG_OK;
     size_t window = window_of(k, carry);
     const double *sums = k->sums + (carry ? n_states * k->D * k->H * k->E : 0);
-    sg_engine_config cfg = {.delays = k->D, .states = states, .n_states = n_states, .window = window,
-                            .handling = carry ? SG_CARRY : SG_WINDOW, .threads = k->cfg->threads};
+    sg_engine_config cfg = {.delays = k->D,
+                            .states = states,
+                            .n_states = n_states,
+                            .window = window,
+                            .handling = carry ? SG_CARRY : SG_WINDOW,
+                            .threads = k->cfg->threads};
     sg_engine *engine = NULL;
     sg_accum *accum = NULL;
     double *sum = sg_calloc(k->H, k->E * sizeof *sum);

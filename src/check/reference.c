@@ -6,7 +6,7 @@
 #include <string.h>
 
 typedef struct {
-    size_t H, N; /* units and inputs */
+    size_t H, N;                 /* units and inputs */
     const float *W, *U, *b, *bu; /* weight_ih, weight_hh (G H rows), bias_ih, bias_hh */
     double *h, *c, *u;           /* (T, H); u: W_hn h + b_hn of the GRUs */
     double *gate;                /* (T, G, H), after the nonlinearity */
@@ -16,10 +16,10 @@ typedef struct {
 struct reference {
     sg_cell cell;
     size_t T, E, L, G;
-    double *x;   /* (T, E) */
+    double *x; /* (T, E) */
     double *zero;
-    double *da;  /* (G, H max) */
-    double *dx;  /* (E or H max) */
+    double *da; /* (G, H max) */
+    double *dx; /* (E or H max) */
     layer layers[SG_MAX_LAYERS];
 };
 

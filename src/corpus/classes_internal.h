@@ -36,41 +36,41 @@ void links_free(link_lists *l);
 
 typedef struct {
     class_kind kind;
-    char *text;           /* the spec as given: borrowed parts below point into copies */
-    char *path;           /* tags, lexicon, words: its file; else NULL */
-    char *groups_path;    /* or NULL */
-    string_table *words;  /* lexicon, words: key -> labels */
+    char *text;          /* the spec as given: borrowed parts below point into copies */
+    char *path;          /* tags, lexicon, words: its file; else NULL */
+    char *groups_path;   /* or NULL */
+    string_table *words; /* lexicon, words: key -> labels */
     link_lists word_labels;
     string_table *labels; /* tags, or names of a words file */
     link_lists label_classes;
-    bool grouped;         /* labels not in the table are in no class; else a new label makes a class */
-    bool used;            /* a token had a label */
+    bool grouped; /* labels not in the table are in no class; else a new label makes a class */
+    bool used;    /* a token had a label */
 } class_spec;
 
 struct sg_classes {
     const sg_vocab *vocab;
     class_spec *specs;
     size_t n_specs;
-    string_table *names;   /* of the classes */
+    string_table *names; /* of the classes */
     /* per class: "groups.txt:3", told when it stays empty; NULL: found in the corpus */
     char **origins;
     size_t origins_cap;
 
     bool by_frequency;
-    int32_t *bands;        /* per vocabulary id: its class; NULL: not ranked yet */
-    int32_t unknown_band;  /* class of words outside the vocabulary; -1: none seen yet */
+    int32_t *bands;       /* per vocabulary id: its class; NULL: not ranked yet */
+    int32_t unknown_band; /* class of words outside the vocabulary; -1: none seen yet */
 
-    string_table *sets;    /* bytes of the sorted class numbers, 0 left out */
-    uint64_t *set_tokens;  /* in all streams so far */
+    string_table *sets;   /* bytes of the sorted class numbers, 0 left out */
+    uint64_t *set_tokens; /* in all streams so far */
     size_t set_tokens_cap;
-    int32_t *current;      /* classes of the token at hand */
+    int32_t *current; /* classes of the token at hand */
     size_t n_current, current_cap;
 
-    uint64_t *pair_keys;   /* open addressing: set << 32 | id, plus 1; 0: free */
+    uint64_t *pair_keys; /* open addressing: set << 32 | id, plus 1; 0: free */
     uint64_t *pair_counts;
     size_t n_pairs, n_slots;
 
-    size_t *word_starts;   /* per class, n+1: where its words begin */
+    size_t *word_starts; /* per class, n+1: where its words begin */
     sg_class_word *words;
 };
 

@@ -85,8 +85,8 @@ void scan_close(scanner *s);
 void corpus_hash_into(sg_corpus *c, sg_sha256 *hash);
 const char *corpus_first_path(const sg_corpus *c);
 
-const char *classes_tags_path(const sg_classes *k);    /* of tags:FILE; NULL: none */
-bool classes_want_counts(const sg_classes *k);         /* frequency, and the vocabulary knows no counts */
+const char *classes_tags_path(const sg_classes *k); /* of tags:FILE; NULL: none */
+bool classes_want_counts(const sg_classes *k);      /* frequency, and the vocabulary knows no counts */
 sg_status classes_rank(sg_classes *k, const uint64_t *counts, sg_error *err);
 /* The set of a token. id: its vocabulary id, -1: outside the vocabulary. */
 sg_status classes_assign(sg_classes *k, const sg_token *t, int32_t id, uint32_t *set, sg_error *err);

@@ -24,7 +24,7 @@ typedef struct {
     double start, told;
     size_t n;
     sg_step *steps;
-    int32_t *ids;         /* of one word: several with a tokenizer */
+    int32_t *ids; /* of one word: several with a tokenizer */
     size_t ids_room;
 } encoder;
 

@@ -23,10 +23,10 @@ typedef struct {
     const char *name, *summary;
     size_t distance; /* default */
     void (*sentence)(synth_writer *w);
-    void (*words)(FILE *f);                      /* words.txt */
-    void (*embeddings)(FILE *f, uint64_t seed);  /* or NULL */
-    const char *truth;                           /* for README; %zu stands for k where a number does */
-    const char *commands;                        /* likewise */
+    void (*words)(FILE *f);                     /* words.txt */
+    void (*embeddings)(FILE *f, uint64_t seed); /* or NULL */
+    const char *truth;                          /* for README; %zu stands for k where a number does */
+    const char *commands;                       /* likewise */
 } synth_kind;
 
 extern const synth_kind synth_kinds[SG_SYNTH_KINDS];

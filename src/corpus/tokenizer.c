@@ -22,15 +22,15 @@ enum { MAX_SYMBOLS = 4096, MAX_MERGES = 1 << 22 };
 typedef enum { MODEL_WORDLEVEL, MODEL_WORDPIECE, MODEL_BPE } model_kind;
 
 struct tokenizer {
-    char *text;                   /* the rules as JSON, without the vocabulary */
+    char *text; /* the rules as JSON, without the vocabulary */
     model_kind kind;
     bool lowercase, strip_accents, isolate_chinese, clean;
-    bool runs;                    /* Whitespace: runs of word characters and runs of others */
-    bool punctuation;             /* each punctuation mark stands alone */
-    char *prefix, *suffix;        /* "##"; "</w>" */
-    size_t longest;               /* WordPiece: longer words are unknown */
-    string_table *merges;         /* "left right", by rank */
-    int32_t unknown;              /* -1: none */
+    bool runs;             /* Whitespace: runs of word characters and runs of others */
+    bool punctuation;      /* each punctuation mark stands alone */
+    char *prefix, *suffix; /* "##"; "</w>" */
+    size_t longest;        /* WordPiece: longer words are unknown */
+    string_table *merges;  /* "left right", by rank */
+    int32_t unknown;       /* -1: none */
     bool fuse_unknown;
     locale_t locale;
 };
@@ -142,7 +142,8 @@ static sg_status read_merges(tokenizer *t, const json_t *model, sg_error *err)
     TRY(string_table_new(&t->merges, err));
     if (!json_is_array(list) || json_array_size(list) > MAX_MERGES)
         TRY(sg_fail(err, SG_EFORMAT, "tokenizer: a BPE model without a list of merges"));
-    json_array_foreach(list, i, item) {
+    json_array_foreach(list, i, item)
+    {
         const char *left = json_string_value(json_array_get(item, 0)),
                    *right = json_string_value(json_array_get(item, 1));
         const char *both = json_string_value(item);

@@ -8,7 +8,7 @@
 struct sg_vocab {
     string_table *words;
     uint64_t *counts;
-    int32_t unk, eos; /* -1: none */
+    int32_t unk, eos;     /* -1: none */
     tokenizer *tokenizer; /* NULL: a word is a word */
 };
 

@@ -18,7 +18,7 @@ typedef struct {
     size_t n_states;
     sg_state_handling handling; /* SG_RESET: zero state, and no pair across, at steps with `first` set */
     size_t window;              /* SG_WINDOW: no pair across multiples of it */
-    size_t burn_in;             /* pairs with fewer steps than this from the last zero state to t-d: left out */
+    size_t burn_in; /* pairs with fewer steps than this from the last zero state to t-d: left out */
     /* Q at one step of so many (sg_engine_moment_due), 0: never; small numbers shorten the blocks of wide
      * embeddings (more than 4 strips) */
     size_t second_moment_every;

@@ -20,17 +20,17 @@ enum { BLOCK_MAX = 16, TAIL_STRIPS = 64, PROBES = 4 };
 typedef struct {
     /* N inputs; K2 = N above the first layer, 0 in it: what stands right of the recurrent part */
     size_t H, N, K2;
-    const float *Wih, *Whh;  /* the model's */
-    size_t tiles;            /* see gradient_kernel.h */
-    size_t n_planes, mult[3];/* plane p holds mult[p] r columns of a tile of r rows */
-    float *plane[3];         /* tile from row0 at row0 mult[p] (H + K2); NULL for GRU_RESET_FIRST */
+    const float *Wih, *Whh;   /* the model's */
+    size_t tiles;             /* see gradient_kernel.h */
+    size_t n_planes, mult[3]; /* plane p holds mult[p] r columns of a tile of r rows */
+    float *plane[3];          /* tile from row0 at row0 mult[p] (H + K2); NULL for GRU_RESET_FIRST */
     float *packed[BLOCK_MAX];
     float *wh[BLOCK_MAX], *wx[BLOCK_MAX], *diagonal[BLOCK_MAX]; /* sg_cell_fold's */
-    float *right;            /* (2,H) */
-    float *Ax[BLOCK_MAX];    /* GRU_RESET_FIRST, first layer: (H,E) */
-    step_layer dense;        /* GRU_RESET_FIRST */
-    float *dense_rows;       /* GRU_RESET_FIRST: (H, H + K2) */
-    size_t strip;            /* floats of a strip's buffer */
+    float *right;                                               /* (2,H) */
+    float *Ax[BLOCK_MAX];                                       /* GRU_RESET_FIRST, first layer: (H,E) */
+    step_layer dense;                                           /* GRU_RESET_FIRST */
+    float *dense_rows;                                          /* GRU_RESET_FIRST: (H, H + K2) */
+    size_t strip;                                               /* floats of a strip's buffer */
 } engine_layer;
 
 /* Origins that entered one after another. Their full strips: U[l][j * full + c]; what is left of each (rest
@@ -40,27 +40,27 @@ typedef struct group {
     size_t n;
     uint64_t position[BLOCK_MAX];
     unsigned set[BLOCK_MAX];
-    bool counts[BLOCK_MAX];  /* not within the burn-in */
+    bool counts[BLOCK_MAX]; /* not within the burn-in */
     float **U[SG_MAX_LAYERS], **C[SG_MAX_LAYERS];
-    float *memory;           /* what the strips were cut from */
+    float *memory; /* what the strips were cut from */
     float **pointers;
-    struct group *next;      /* in the list of free ones */
+    struct group *next; /* in the list of free ones */
 } group;
 
 /* Origins that share a basis, see engine_tail.c. */
 typedef struct {
-    size_t n, r, strips;     /* origins; directions, and strips that hold them and behind them the probes */
+    size_t n, r, strips; /* origins; directions, and strips that hold them and behind them the probes */
     uint64_t *position;
     unsigned *set;
     bool *counts;
     /* (n) norm of each origin when it came, layers weighted: 1 / its weight in the probes */
     double *size;
     float *U[SG_MAX_LAYERS][TAIL_STRIPS], *C[SG_MAX_LAYERS][TAIL_STRIPS], *spare[SG_MAX_LAYERS], *memory;
-    float *R;                /* (strip of E, n; r, 32) */
-    float *F;                /* (state, row block, token of the block; r, 32): the wanted rows of the basis */
+    float *R; /* (strip of E, n; r, 32) */
+    float *F; /* (state, row block, token of the block; r, 32): the wanted rows of the basis */
     /* second moments: F^T F (state, strip; rows, 32), a product of it (strip of E; rows, 32) */
     float *X, *T;
-    double *h;               /* (r, PROBES) what the basis says of the probes */
+    double *h; /* (r, PROBES) what the basis says of the probes */
     /* (token of the block, n_states) root mean square of what origins lack, of their size */
     double *missed;
     size_t bytes;
@@ -113,37 +113,37 @@ struct sg_engine {
     /* number of the state among `states`: [layer][0 cell, 1 hidden], or NONE */
     size_t sum_of[SG_MAX_LAYERS][2];
 
-    uint64_t position;         /* of the next step to work on (pending ones excluded) */
-    uint64_t boundary, zero;   /* no pair reaches before boundary; the state was zero before step `zero` */
-    past_step *past;           /* position mod D */
+    uint64_t position;       /* of the next step to work on (pending ones excluded) */
+    uint64_t boundary, zero; /* no pair reaches before boundary; the state was zero before step `zero` */
+    past_step *past;         /* position mod D */
     sg_forward *forward;
     engine_layer layer[SG_MAX_LAYERS];
 
-    group **groups;            /* alive, oldest first */
+    group **groups; /* alive, oldest first */
     size_t n_groups, room, groups_made;
-    uint64_t first_group;      /* number of groups[0]: its parity decides when it is worked on */
+    uint64_t first_group; /* number of groups[0]: its parity decides when it is worked on */
     group *free_groups;
     float *spare_memory;
     /* [thread][layer][spares]: where a strip's new U goes before it takes the old one's place */
     float **spare;
-    size_t spares;             /* strips that are stepped side by side: block */
-    float *gathered;           /* [thread] (H_max, 32): the rest columns of one origin, for second moments */
+    size_t spares;   /* strips that are stepped side by side: block */
+    float *gathered; /* [thread] (H_max, 32): the rest columns of one origin, for second moments */
     size_t strip_max;
 
-    size_t tail;               /* tokens between cuts of a long window; 0: every origin is exact */
+    size_t tail; /* tokens between cuts of a long window; 0: every origin is exact */
     double tail_tolerance;
-    size_t tail_rows;          /* rows of the tallest wanted state, filled up to strips */
-    uint64_t exact;            /* origins before this have gone into generations */
-    tail_generation **tails;   /* oldest first */
+    size_t tail_rows;        /* rows of the tallest wanted state, filled up to strips */
+    uint64_t exact;          /* origins before this have gone into generations */
+    tail_generation **tails; /* oldest first */
     size_t n_tail, tail_room;
 
-    sg_step steps[BLOCK_MAX];  /* pending */
+    sg_step steps[BLOCK_MAX]; /* pending */
     step_mode mode[BLOCK_MAX];
     float *features;
     size_t pending;
     block_token token[BLOCK_MAX];
     size_t n_tokens;
-    int *done;                 /* units of work that are finished */
+    int *done; /* units of work that are finished */
     size_t done_room;
 };
 enum { NONE = 99 };

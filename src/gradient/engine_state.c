@@ -46,8 +46,8 @@ static bool move_strips(const sg_engine *e, const group *g, FILE *f, bool out)
 sg_status sg_engine_save(const sg_engine *e, FILE *f, sg_error *err)
 {
     sg_status st = SG_OK;
-    uint64_t h[HEADER], at[AT] = {e->position,    e->boundary, e->zero, e->n_groups,
-                                       e->first_group, e->exact,    e->n_tail};
+    uint64_t h[HEADER],
+        at[AT] = {e->position, e->boundary, e->zero, e->n_groups, e->first_group, e->exact, e->n_tail};
     size_t n = sg_forward_state_size(e->forward);
     float *state = NULL;
     if (e->pending)

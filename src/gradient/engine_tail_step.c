@@ -72,8 +72,13 @@ void tail_step(const sg_engine *e, tail_generation *g)
             const engine_layer *y = &e->layer[l];
             sg_step_matrix m = {y->packed[i], y->diagonal[i], y->H, y->H, y->K2, NULL, 0};
             for (size_t s = 0; s < g->strips; s++) {
-                sg_strip_job job = {g->U[l][s], l ? g->U[l - 1][s] : NULL, e->P == 2 ? g->C[l][s] : NULL,
-                                    g->spare[l], NULL, NULL, false};
+                sg_strip_job job = {g->U[l][s],
+                                    l ? g->U[l - 1][s] : NULL,
+                                    e->P == 2 ? g->C[l][s] : NULL,
+                                    g->spare[l],
+                                    NULL,
+                                    NULL,
+                                    false};
                 (e->P == 2 ? e->kernels->step_pair : e->kernels->step_single)(&m, 1, &job);
                 g->spare[l] = g->U[l][s], g->U[l][s] = job.next;
             }

@@ -9,8 +9,8 @@ typedef struct archive archive;
 sg_status archive_open(archive **out, bag *b, sg_error *err);
 void archive_close(archive *a);
 size_t archive_count(const archive *a);
-const char *archive_name(const archive *a, size_t entry);         /* NULL: it has none */
-int64_t archive_find(const archive *a, const char *name);         /* -1: there is none */
+const char *archive_name(const archive *a, size_t entry); /* NULL: it has none */
+int64_t archive_find(const archive *a, const char *name); /* -1: there is none */
 /* Uncompressed size in bytes. */
 sg_status archive_size(const archive *a, size_t entry, uint64_t *size, sg_error *err);
 /* The whole entry in new memory. SG_EFORMAT: it unpacks to more than the file's size plus 8 MiB, or is

@@ -27,16 +27,16 @@ typedef enum {
 enum { BAG_MAX_RANK = 8, BAG_MAX_TENSORS = 1 << 13, BAG_MAX_NAME = 512 };
 
 typedef struct {
-    char *name;                   /* with its path: "model.rnn.weight_ih_l0" */
-    char *layer_class;            /* of the module or layer it belongs to ("Embedding"); NULL: not known */
+    char *name;        /* with its path: "model.rnn.weight_ih_l0" */
+    char *layer_class; /* of the module or layer it belongs to ("Embedding"); NULL: not known */
     bag_dtype dtype;
     unsigned rank;
     uint64_t dims[BAG_MAX_RANK];
-    uint64_t elements;            /* product of dims, checked */
-    unsigned container;           /* tensors of one state_dict or module share a number */
+    uint64_t elements;  /* product of dims, checked */
+    unsigned container; /* tensors of one state_dict or module share a number */
     /* where the numbers are; two tensors with the same storage, offset and strides are one (tied weights) */
-    size_t storage;               /* the format's own number for it */
-    uint64_t offset;              /* of element 0, in elements of the storage */
+    size_t storage;  /* the format's own number for it */
+    uint64_t offset; /* of element 0, in elements of the storage */
     uint64_t strides[BAG_MAX_RANK];
 } bag_tensor;
 
@@ -49,19 +49,19 @@ typedef void (*bag_sink)(void *ctx, uint64_t first, uint64_t stride, const float
 
 /* Words of a vocabulary that the file holds, one text. */
 typedef struct {
-    char *text;   /* NUL-terminated words, one after the other */
-    size_t *at;   /* where word i begins */
+    char *text; /* NUL-terminated words, one after the other */
+    size_t *at; /* where word i begins */
     size_t n;
 } bag_words;
 
 typedef struct bag bag;
 struct bag {
     char *path;
-    int fd;                        /* of the file; -1: the format keeps its own */
+    int fd; /* of the file; -1: the format keeps its own */
     uint64_t file_size;
-    uint64_t held;                 /* bytes of numbers that the format had to unpack into memory */
+    uint64_t held; /* bytes of numbers that the format had to unpack into memory */
     sg_file_kind kind;
-    bool in_order;                 /* tensors stand in the order in which the network defines them */
+    bool in_order; /* tensors stand in the order in which the network defines them */
     bag_tensor *tensors;
     size_t n, room;
     bag_attribute *attributes;
@@ -91,7 +91,7 @@ const char *bag_attribute_of(const bag *b, const char *key); /* NULL: none */
 const bag_tensor *bag_find(const bag *b, const char *name);
 bool bag_same_data(const bag_tensor *a, const bag_tensor *b);
 bool bag_is_float(bag_dtype d);
-size_t bag_dtype_size(bag_dtype d);   /* bytes; 0: not readable */
+size_t bag_dtype_size(bag_dtype d); /* bytes; 0: not readable */
 const char *bag_dtype_name(bag_dtype d);
 /* "(4, 10)" */
 const char *bag_shape(const bag_tensor *t, char text[96]);

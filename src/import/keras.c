@@ -361,7 +361,7 @@ static sg_status new_layer(keras *f, const char *name, keras_layer **out, const 
         if (!strcmp(f->net.layers[i].name, name))
             return sg_fail(err, SG_EFORMAT, "%s: layer %s is there twice", b->path, name);
     *out = &f->net.layers[f->net.n++];
-    snprintf((*out)->name, sizeof (*out)->name, "%s", name);
+    snprintf((*out)->name, sizeof(*out)->name, "%s", name);
     return SG_OK;
 }
 
@@ -446,14 +446,16 @@ static sg_status layers_from_config(bag *b, sg_error *err)
     keras_layer *l;
     if (!json_is_array(list))
         return sg_fail(err, SG_EFORMAT, "%s: model_config has no list of layers", b->path);
-    json_array_foreach(list, i, item) {
+    json_array_foreach(list, i, item)
+    {
         const char *name = text_of(item, "name");
         if (!name[0])
             name = text_of(json_object_get(item, "config"), "name");
         TRY(new_layer(f, name, &l, b, err));
         set_class(l, item);
     }
-    json_array_foreach(list, i, item) {
+    json_array_foreach(list, i, item)
+    {
         l = &f->net.layers[i];
         if (!sequential)
             find_inbound(f, l, json_object_get(item, "inbound_nodes"), 0);

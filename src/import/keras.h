@@ -11,16 +11,16 @@ enum { KERAS_MAX_LAYERS = 512, KERAS_MAX_INBOUND = 8, KERAS_NAME = 200 };
 
 typedef struct {
     char name[KERAS_NAME];
-    char class_name[64];      /* "LSTM"; of a wrapped layer the inner class; "" without configuration */
-    char wrapper[64];         /* "TimeDistributed", "Bidirectional" or "" */
-    const json_t *config;     /* of the layer (of the wrapped one); NULL without configuration */
+    char class_name[64];            /* "LSTM"; of a wrapped layer the inner class; "" without configuration */
+    char wrapper[64];               /* "TimeDistributed", "Bidirectional" or "" */
+    const json_t *config;           /* of the layer (of the wrapped one); NULL without configuration */
     int inbound[KERAS_MAX_INBOUND]; /* layers that feed it */
-    size_t n_inbound;         /* more than KERAS_MAX_INBOUND: so many */
-    size_t first, n;          /* its tensors in the bag */
+    size_t n_inbound;               /* more than KERAS_MAX_INBOUND: so many */
+    size_t first, n;                /* its tensors in the bag */
 } keras_layer;
 
 typedef struct {
-    json_t *config;           /* model_config; NULL: a file of weights only */
+    json_t *config; /* model_config; NULL: a file of weights only */
     keras_layer *layers;
     size_t n;
     void *file;

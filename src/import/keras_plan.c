@@ -171,7 +171,8 @@ static sg_status read_recurrent(plan_layer *out, sg_cell *cell, plan *p, const b
                 "(--cell gru-reset-first for the other)",
                 l->name);
         *cell = two || cudnn || (json_is_boolean(after) ? json_is_true(after) : !keras_weight(b, l, "bias"))
-                    ? SG_CELL_GRU : SG_CELL_GRU_RESET_FIRST;
+                    ? SG_CELL_GRU
+                    : SG_CELL_GRU_RESET_FIRST;
     }
     if (G == 1) {
         const char *activation = setting(l, "activation");
@@ -259,8 +260,7 @@ done:
 static void no_decoder(plan *p, const bag *b, const keras_layer *l, const char *why)
 {
     snprintf(p->no_decoder, sizeof p->no_decoder, "layer %.90s%s%.40s (tensor %.120s) %.100s", l->name,
-             l->class_name[0] ? " " : "", l->class_name, tensor_of(b, l),
-             why);
+             l->class_name[0] ? " " : "", l->class_name, tensor_of(b, l), why);
 }
 
 /* The one layer that reads `from`; -1: none, -2: several. */

@@ -11,16 +11,11 @@
 #include <unistd.h>
 
 static const char *const kind_names[] = {
-    [SG_FILE_UNKNOWN] = "unknown",
-    [SG_FILE_MODEL] = "stategrad model",
-    [SG_FILE_RUN] = "stategrad run",
-    [SG_FILE_SAFETENSORS] = "safetensors",
-    [SG_FILE_TORCH_ZIP] = "PyTorch (zip)",
-    [SG_FILE_TORCH_LEGACY] = "PyTorch (legacy)",
-    [SG_FILE_KERAS] = "Keras (HDF5)",
-    [SG_FILE_ONNX] = "ONNX",
-    [SG_FILE_NPY] = "NumPy array",
-    [SG_FILE_NPZ] = "NumPy arrays (npz)",
+    [SG_FILE_UNKNOWN] = "unknown",         [SG_FILE_MODEL] = "stategrad model",
+    [SG_FILE_RUN] = "stategrad run",       [SG_FILE_SAFETENSORS] = "safetensors",
+    [SG_FILE_TORCH_ZIP] = "PyTorch (zip)", [SG_FILE_TORCH_LEGACY] = "PyTorch (legacy)",
+    [SG_FILE_KERAS] = "Keras (HDF5)",      [SG_FILE_ONNX] = "ONNX",
+    [SG_FILE_NPY] = "NumPy array",         [SG_FILE_NPZ] = "NumPy arrays (npz)",
 };
 
 const char *sg_file_kind_name(sg_file_kind k)

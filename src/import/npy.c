@@ -86,8 +86,8 @@ sg_status npy_parse(npy_header *out, const unsigned char *head, size_t n, const 
 /* ---- the bag ---- */
 
 typedef struct {
-    bag *file;      /* .npy: the file (the bag itself, or one that --map named); npz: NULL */
-    size_t entry;   /* npz */
+    bag *file;    /* .npy: the file (the bag itself, or one that --map named); npz: NULL */
+    size_t entry; /* npz */
     uint64_t data;
 } array_place;
 

@@ -9,7 +9,7 @@ typedef struct {
     bool fortran; /* column-major */
     unsigned rank;
     uint64_t dims[BAG_MAX_RANK];
-    size_t data;  /* where the numbers begin */
+    size_t data; /* where the numbers begin */
 } npy_header;
 
 enum { NPY_MAX_HEADER = 1 << 14 };

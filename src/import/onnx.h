@@ -22,7 +22,7 @@ typedef struct {
 typedef enum { ONNX_NOTHING, ONNX_NODE, ONNX_TENSOR, ONNX_INPUT } onnx_what;
 typedef struct {
     onnx_what what;
-    uint32_t node;                   /* NODE: its number, and which of its outputs */
+    uint32_t node; /* NODE: its number, and which of its outputs */
     uint32_t output;
     const Onnx__TensorProto *tensor; /* TENSOR */
     uint32_t graph;                  /* where it is defined */

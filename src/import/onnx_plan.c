@@ -39,8 +39,8 @@ typedef struct {
     const bag_tensor *W, *R, *B;
     uint64_t H, in, G;
     sg_cell cell;
-    int below;              /* the recurrent node whose output it reads; -1: none */
-    onnx_value source;      /* what it reads when that is no recurrent node */
+    int below;         /* the recurrent node whose output it reads; -1: none */
+    onnx_value source; /* what it reads when that is no recurrent node */
 } recurrent;
 
 typedef struct {
@@ -129,8 +129,10 @@ static sg_status read_node(recurrent *r, const bag *b, const onnx_node *node, sg
     const Onnx__NodeProto *n = node->proto;
     *r = (recurrent){.node = node, .below = -1};
     r->G = onnx_is(n, "LSTM") ? 4 : onnx_is(n, "GRU") ? 3 : 1;
-    r->cell = r->G == 4 ? SG_CELL_LSTM : r->G == 1 ? SG_CELL_TANH
-              : onnx_attribute_int(n, "linear_before_reset", 0) ? SG_CELL_GRU : SG_CELL_GRU_RESET_FIRST;
+    r->cell = r->G == 4                                         ? SG_CELL_LSTM
+              : r->G == 1                                       ? SG_CELL_TANH
+              : onnx_attribute_int(n, "linear_before_reset", 0) ? SG_CELL_GRU
+                                                                : SG_CELL_GRU_RESET_FIRST;
     TRY(onnx_constant(&r->W, b, input_of(n, 1), node->graph, "the weights W of a recurrent node", err));
     TRY(onnx_constant(&r->R, b, input_of(n, 2), node->graph, "the weights R of a recurrent node", err));
     TRY(onnx_constant(&r->B, b, input_of(n, 3), node->graph, "the bias B of a recurrent node", err));

@@ -12,11 +12,11 @@ enum { MAX_TEXT = 1 << 28 };
 
 typedef struct {
     uint8_t kind;
-    uint32_t n, room;      /* items: used, reserved */
+    uint32_t n, room; /* items: used, reserved */
     union {
         int64_t i;
         double f;
-        uint64_t at;       /* text: offset in the data; items: index in the pool; n is the length */
+        uint64_t at; /* text: offset in the data; items: index in the pool; n is the length */
     } u;
 } node;
 
@@ -28,7 +28,7 @@ typedef struct {
 struct pickle {
     const unsigned char *data;
     size_t size, pos;
-    node **blocks;         /* BLOCK nodes each: growing them copies nothing */
+    node **blocks; /* BLOCK nodes each: growing them copies nothing */
     uint32_t n_nodes, root;
     words pool, stack, memo;
     const char *what;
@@ -605,9 +605,12 @@ static sg_status constant(pickle *p, unsigned char op, bool *known, sg_error *er
     node *n = NULL;
     *known = true;
     switch (op) {
-    case 'N': return make(p, PICKLE_NONE, NULL, err);
-    case 0x88: return make_int(p, PICKLE_BOOL, 1, err);
-    case 0x89: return make_int(p, PICKLE_BOOL, 0, err);
+    case 'N':
+        return make(p, PICKLE_NONE, NULL, err);
+    case 0x88:
+        return make_int(p, PICKLE_BOOL, 1, err);
+    case 0x89:
+        return make_int(p, PICKLE_BOOL, 0, err);
     case 'J': /* BININT */
         TRY(number(p, 4, &x, err));
         return make_int(p, PICKLE_INT, (int32_t)(uint32_t)x, err);
@@ -617,8 +620,11 @@ static sg_status constant(pickle *p, unsigned char op, bool *known, sg_error *er
     case 'M': /* BININT2 */
         TRY(number(p, 2, &x, err));
         return make_int(p, PICKLE_INT, (int64_t)x, err);
-    case 'I': case 'L': return decimal(p, false, err);
-    case 'F': return decimal(p, true, err);
+    case 'I':
+    case 'L':
+        return decimal(p, false, err);
+    case 'F':
+        return decimal(p, true, err);
     case 'G': /* BINFLOAT, big-endian */
         TRY(need(p, 8, &at, err));
         TRY(make(p, PICKLE_FLOAT, &n, err));
@@ -627,26 +633,44 @@ static sg_status constant(pickle *p, unsigned char op, bool *known, sg_error *er
             x = x << 8 | at[i];
         memcpy(&n->u.f, &x, sizeof x);
         return SG_OK;
-    case 0x8a: return long_integer(p, 1, err);
-    case 0x8b: return long_integer(p, 4, err);
-    case 'S': return quoted(p, err);
+    case 0x8a:
+        return long_integer(p, 1, err);
+    case 0x8b:
+        return long_integer(p, 4, err);
+    case 'S':
+        return quoted(p, err);
     case 'V':
         TRY(line(p, &at, &length, err));
         return make_text(p, PICKLE_STRING, at, length, err);
-    case 'T': return sized_text(p, PICKLE_STRING, 4, err);
-    case 'U': return sized_text(p, PICKLE_STRING, 1, err);
-    case 'X': return sized_text(p, PICKLE_STRING, 4, err);
-    case 0x8c: return sized_text(p, PICKLE_STRING, 1, err);
-    case 0x8d: return sized_text(p, PICKLE_STRING, 8, err);
-    case 'B': return sized_text(p, PICKLE_BYTES, 4, err);
-    case 'C': return sized_text(p, PICKLE_BYTES, 1, err);
-    case 0x8e: case 0x96: return sized_text(p, PICKLE_BYTES, 8, err);
-    case 'c': return global_lines(p, err);
-    case ')': return make(p, PICKLE_TUPLE, NULL, err);
-    case ']': return make(p, PICKLE_LIST, NULL, err);
-    case '}': return make(p, PICKLE_DICT, NULL, err);
-    case 0x8f: return make(p, PICKLE_SET, NULL, err);
-    default: *known = false;
+    case 'T':
+        return sized_text(p, PICKLE_STRING, 4, err);
+    case 'U':
+        return sized_text(p, PICKLE_STRING, 1, err);
+    case 'X':
+        return sized_text(p, PICKLE_STRING, 4, err);
+    case 0x8c:
+        return sized_text(p, PICKLE_STRING, 1, err);
+    case 0x8d:
+        return sized_text(p, PICKLE_STRING, 8, err);
+    case 'B':
+        return sized_text(p, PICKLE_BYTES, 4, err);
+    case 'C':
+        return sized_text(p, PICKLE_BYTES, 1, err);
+    case 0x8e:
+    case 0x96:
+        return sized_text(p, PICKLE_BYTES, 8, err);
+    case 'c':
+        return global_lines(p, err);
+    case ')':
+        return make(p, PICKLE_TUPLE, NULL, err);
+    case ']':
+        return make(p, PICKLE_LIST, NULL, err);
+    case '}':
+        return make(p, PICKLE_DICT, NULL, err);
+    case 0x8f:
+        return make(p, PICKLE_SET, NULL, err);
+    default:
+        *known = false;
     }
 done:
     return st;
@@ -661,7 +685,8 @@ static sg_status structure(pickle *p, unsigned char op, sg_error *err)
     uint64_t x;
     uint32_t id;
     switch (op) {
-    case '(': return push(p, MARK, err);
+    case '(':
+        return push(p, MARK, err);
     case '0':
         if (p->stack.n && p->stack.at[p->stack.n - 1] == MARK) {
             p->stack.n--;
@@ -675,27 +700,48 @@ static sg_status structure(pickle *p, unsigned char op, sg_error *err)
     case '2':
         TRY(top(p, &id, err));
         return push(p, id, err);
-    case 't': return collect(p, PICKLE_TUPLE, 0, true, err);
-    case 0x85: case 0x86: case 0x87: return collect(p, PICKLE_TUPLE, op - 0x84u, false, err);
-    case 'l': return collect(p, PICKLE_LIST, 0, true, err);
-    case 'd': return collect(p, PICKLE_DICT, 0, true, err);
-    case 0x91: return collect(p, PICKLE_SET, 0, true, err);
-    case 'a': return add_items(p, false, 1, false, err);
-    case 'e': case 0x90: return add_items(p, false, 0, true, err);
-    case 's': return add_items(p, true, 2, false, err);
-    case 'u': return add_items(p, true, 0, true, err);
+    case 't':
+        return collect(p, PICKLE_TUPLE, 0, true, err);
+    case 0x85:
+    case 0x86:
+    case 0x87:
+        return collect(p, PICKLE_TUPLE, op - 0x84u, false, err);
+    case 'l':
+        return collect(p, PICKLE_LIST, 0, true, err);
+    case 'd':
+        return collect(p, PICKLE_DICT, 0, true, err);
+    case 0x91:
+        return collect(p, PICKLE_SET, 0, true, err);
+    case 'a':
+        return add_items(p, false, 1, false, err);
+    case 'e':
+    case 0x90:
+        return add_items(p, false, 0, true, err);
+    case 's':
+        return add_items(p, true, 2, false, err);
+    case 'u':
+        return add_items(p, true, 0, true, err);
     case 'P':
         TRY(line(p, &at, &length, err));
         TRY(make_text(p, PICKLE_STRING, at, length, err));
         return collect(p, PICKLE_PERSID, 1, false, err);
-    case 'Q': return collect(p, PICKLE_PERSID, 1, false, err);
-    case 'R': case 0x81: return call(p, false, err);
-    case 0x92: return call(p, true, err);
-    case 'i': return instance(p, false, err);
-    case 'o': return instance(p, true, err);
-    case 'b': return build(p, err);
-    case 0x93: return stack_global(p, err);
-    case 'g': case 'p':
+    case 'Q':
+        return collect(p, PICKLE_PERSID, 1, false, err);
+    case 'R':
+    case 0x81:
+        return call(p, false, err);
+    case 0x92:
+        return call(p, true, err);
+    case 'i':
+        return instance(p, false, err);
+    case 'o':
+        return instance(p, true, err);
+    case 'b':
+        return build(p, err);
+    case 0x93:
+        return stack_global(p, err);
+    case 'g':
+    case 'p':
         TRY(line(p, &at, &length, err));
         x = 0;
         if (!length || length > 9)
@@ -706,14 +752,18 @@ static sg_status structure(pickle *p, unsigned char op, sg_error *err)
             x = 10 * x + (uint64_t)(at[i] - '0');
         }
         return op == 'g' ? memo_get(p, x, err) : memo_put(p, x, err);
-    case 'h': case 'q':
+    case 'h':
+    case 'q':
         TRY(number(p, 1, &x, err));
         return op == 'h' ? memo_get(p, x, err) : memo_put(p, x, err);
-    case 'j': case 'r':
+    case 'j':
+    case 'r':
         TRY(number(p, 4, &x, err));
         return op == 'j' ? memo_get(p, x, err) : memo_put(p, x, err);
-    case 0x94: return memo_put(p, p->memo.n, err);
-    case 0x95: return number(p, 8, &x, err); /* FRAME: a hint about reading ahead */
+    case 0x94:
+        return memo_put(p, p->memo.n, err);
+    case 0x95:
+        return number(p, 8, &x, err); /* FRAME: a hint about reading ahead */
     case 0x80:
         TRY(number(p, 1, &x, err));
         return x > 5 ? bad(p, err, "written in a protocol newer than 5") : SG_OK;

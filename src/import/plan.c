@@ -221,7 +221,7 @@ typedef struct {
     const plan_source *s;
     float *out;
     uint64_t rows, columns, H;
-    uint64_t bad;        /* index of the first number that is none, in the file's tensor */
+    uint64_t bad; /* index of the first number that is none, in the file's tensor */
     bool found_bad;
 } placing;
 

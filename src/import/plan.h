@@ -11,21 +11,21 @@
 
 /* How the matrix in the file lies beside ours (rows = gates * H, columns = inputs). */
 typedef enum {
-    LAYOUT_ROWS,            /* as ours */
-    LAYOUT_COLUMNS,         /* (inputs, gates*H): its columns are our rows (Keras, TensorFlow, ONNX MatMul) */
+    LAYOUT_ROWS,    /* as ours */
+    LAYOUT_COLUMNS, /* (inputs, gates*H): its columns are our rows (Keras, TensorFlow, ONNX MatMul) */
     /* Keras CuDNN kernel (in, G*H): gate g's (in,H) block is, in memory order, our (H,in) */
     LAYOUT_CUDNN_INPUT,
-    LAYOUT_CUDNN_RECURRENT  /* Keras CuDNN kernel (H, G*H): gate g's block is ours, not transposed */
+    LAYOUT_CUDNN_RECURRENT /* Keras CuDNN kernel (H, G*H): gate g's block is ours, not transposed */
 } plan_layout;
 
 /* Where the numbers of one role come from. */
 typedef struct {
     const bag_tensor *tensor; /* NULL: zeros */
     plan_layout layout;
-    uint64_t columns;         /* the tensor seen as a matrix of so many columns (its last dimension) */
-    uint64_t row0, column0;   /* where our block begins, counted in our rows and columns */
-    uint8_t gate[4];          /* the file's gate block k is our gate gate[k] */
-    unsigned gates;           /* 0: no gates (encoder, decoder) */
+    uint64_t columns;       /* the tensor seen as a matrix of so many columns (its last dimension) */
+    uint64_t row0, column0; /* where our block begins, counted in our rows and columns */
+    uint8_t gate[4];        /* the file's gate block k is our gate gate[k] */
+    unsigned gates;         /* 0: no gates (encoder, decoder) */
 } plan_source;
 
 typedef struct {
@@ -39,8 +39,8 @@ typedef struct {
     sg_model_shape shape;
     plan_layer layers[SG_MAX_LAYERS];
     plan_source encoder, decoder, decoder_bias;
-    double forget_bias;              /* to add to the forget gate's bias_ih */
-    char no_decoder[PLAN_NOTE];      /* why has_decoder is false; "" when there simply is none */
+    double forget_bias;                    /* to add to the forget gate's bias_ih */
+    char no_decoder[PLAN_NOTE];            /* why has_decoder is false; "" when there simply is none */
     char notes[PLAN_MAX_NOTES][PLAN_NOTE]; /* assumptions made, one line each */
     size_t n_notes;
 } plan;

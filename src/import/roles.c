@@ -19,10 +19,10 @@ enum { MAX_CELLS = 4 * SG_MAX_LAYERS };
 typedef struct {
     char prefix[BAG_MAX_NAME]; /* with its dot; "" at the top */
     unsigned container;
-    int level;                 /* k of _l{k}; 0 for a cell */
-    bool numbered;             /* had _l{k} */
+    int level;     /* k of _l{k}; 0 for a cell */
+    bool numbered; /* had _l{k} */
     const bag_tensor *W_ih, *W_hh, *b_ih, *b_hh;
-    bool raw;                  /* W_hh is AWD-LSTM's weight_hh_l0_raw */
+    bool raw; /* W_hh is AWD-LSTM's weight_hh_l0_raw */
 } named_layer;
 
 typedef struct {
@@ -40,7 +40,7 @@ static const char *leaf_of(const char *name)
 }
 
 typedef struct {
-    char side[3];  /* "ih", "hh", "hr" */
+    char side[3]; /* "ih", "hh", "hr" */
     bool bias, numbered, reverse, raw;
     int level;
 } recurrent_name;
@@ -131,8 +131,8 @@ static sg_status collect_layers(named_layers *all, const bag *b, const sg_import
         sg_status st = layer_for(all, b, t, &r, &l, err);
         if (st != SG_OK)
             return st;
-        const bag_tensor **slot = r.bias ? (r.side[0] == 'i' ? &l->b_ih : &l->b_hh)
-                                         : (r.side[0] == 'i' ? &l->W_ih : &l->W_hh);
+        const bag_tensor **slot =
+            r.bias ? (r.side[0] == 'i' ? &l->b_ih : &l->b_hh) : (r.side[0] == 'i' ? &l->W_ih : &l->W_hh);
         if (*slot && slot == &l->W_hh && l->raw)
             continue; /* the parameter is known; this is its copy with dropped-out weights */
         *slot = t;
@@ -219,8 +219,10 @@ static sg_status choose_stack(named_layers *all, const bag *b, const bag_tensor 
         int more = snprintf(text + n, sizeof text - n, "%s%s", stacks++ ? ", " : "", all->at[i].W_ih->name);
         n += more > 0 && (size_t)more < sizeof text - n ? (size_t)more : sizeof text - 1 - n;
     }
-    return sg_fail(err, SG_EFORMAT, "%s: %zu recurrent stacks could be the one to read; choose with --map "
-                   "rnn.weight_ih_l0=TENSOR, one of %s", b->path, stacks, text);
+    return sg_fail(err, SG_EFORMAT,
+                   "%s: %zu recurrent stacks could be the one to read; choose with --map "
+                   "rnn.weight_ih_l0=TENSOR, one of %s",
+                   b->path, stacks, text);
 }
 
 /* ---- shapes of the recurrent layers ---- */
@@ -233,8 +235,8 @@ static sg_status missing(const bag *b, const named_layer *l, const char *role, s
 
 static plan_source plain(const bag_tensor *t, unsigned gates)
 {
-    return (plan_source){.tensor = t, .columns = t && t->rank == 2 ? t->dims[1] : 1, .gate = {0, 1, 2, 3},
-                         .gates = gates};
+    return (plan_source){
+        .tensor = t, .columns = t && t->rank == 2 ? t->dims[1] : 1, .gate = {0, 1, 2, 3}, .gates = gates};
 }
 
 /* A weight of (rows, any) or, when named by --map from another library, of (any, rows). */
@@ -276,8 +278,11 @@ static sg_status read_shapes(plan_layer *out, unsigned *gates, const bag *b, con
         TRY(sg_fail(err, SG_EFORMAT,
                     "%s: %s: expected (4H, H) for LSTM, (3H, H) for GRU or (H, H) for RNN, file has %s",
                     b->path, W->name, bag_shape(W, shape)));
-    *out = (plan_layer){.H = (size_t)H, .W_ih = plain(l->W_ih, (unsigned)G), .W_hh = plain(W, (unsigned)G),
-                        .b_ih = plain(l->b_ih, (unsigned)G), .b_hh = plain(l->b_hh, (unsigned)G)};
+    *out = (plan_layer){.H = (size_t)H,
+                        .W_ih = plain(l->W_ih, (unsigned)G),
+                        .W_hh = plain(W, (unsigned)G),
+                        .b_ih = plain(l->b_ih, (unsigned)G),
+                        .b_hh = plain(l->b_hh, (unsigned)G)};
     (void)orient(&out->W_hh, rows, H);
     if (l->W_ih->rank != 2 || !l->W_ih->elements)
         TRY(sg_fail(err, SG_EFORMAT, "%s: %s: expected (%llu, inputs), file has %s", b->path, l->W_ih->name,

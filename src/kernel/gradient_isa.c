@@ -52,8 +52,10 @@ typedef struct {
     size_t rows, row_at; /* floats of each; how far */
 } ahead;
 
-enum { PREFETCH_EVERY = 4, /* k between two lines of what comes next */
-       PREFETCH_NEAR = 32  /* k that the tile's own lines are asked for in advance */ };
+enum {
+    PREFETCH_EVERY = 4, /* k between two lines of what comes next */
+    PREFETCH_NEAR = 32  /* k that the tile's own lines are asked for in advance */
+};
 
 /* acc (W x 2 vectors) += tile[K][W]^T strip[K][PASS of SG_STRIP]. W is a constant where this is inlined. */
 INLINE void product(size_t W, size_t K, const float *restrict a, const float *restrict b,
@@ -179,18 +181,19 @@ INLINE void single_tile(size_t r, const sg_step_matrix *m, size_t row0, const sg
         for (size_t col = 0; col < SG_STRIP; col += PASS)                                                    \
             kind##_tile(r, m, row0, job, col, next);                                                         \
     }
-TILE(pair, 1) TILE(pair, 2) TILE(pair, 3)
-TILE(single, 1) TILE(single, 2) TILE(single, 3) TILE(single, 4) TILE(single, 5) TILE(single, 6)
-typedef void tile_function(const sg_step_matrix *m, size_t row0, const sg_strip_job *job, ahead *next);
+TILE(pair, 1)
+TILE(pair, 2) TILE(pair, 3) TILE(single, 1) TILE(single, 2) TILE(single, 3) TILE(single, 4) TILE(single, 5)
+    TILE(single, 6) typedef void tile_function(const sg_step_matrix *m, size_t row0, const sg_strip_job *job,
+                                               ahead *next);
 #if defined(__AVX512F__) || defined(__aarch64__)
 TILE(pair, 4)
-TILE(pair, 5) TILE(pair, 6) TILE(pair, 7) TILE(single, 7) TILE(single, 8) TILE(single, 9) TILE(single, 10)
-    TILE(single, 11) TILE(single, 12) TILE(single, 13)
-        TILE(single, 14) static tile_function *const pair_tiles[] = {0,      pair_1, pair_2, pair_3,
-                                                                     pair_4, pair_5, pair_6, pair_7};
-static tile_function *const single_tiles[] = {0,         single_1,  single_2, single_3, single_4, single_5,
-                                              single_6,  single_7,  single_8, single_9, single_10, single_11,
-                                              single_12, single_13, single_14};
+TILE(pair, 5)
+TILE(pair, 6) TILE(pair, 7) TILE(single, 7) TILE(single, 8) TILE(single, 9) TILE(single, 10) TILE(single, 11)
+    TILE(single, 12) TILE(single, 13) TILE(single, 14) static tile_function *const pair_tiles[] = {
+        0, pair_1, pair_2, pair_3, pair_4, pair_5, pair_6, pair_7};
+static tile_function *const single_tiles[] = {0,         single_1,  single_2,  single_3,  single_4,
+                                              single_5,  single_6,  single_7,  single_8,  single_9,
+                                              single_10, single_11, single_12, single_13, single_14};
 #else
 static tile_function *const pair_tiles[] = {0, pair_1, pair_2, pair_3};
 static tile_function *const single_tiles[] = {0, single_1, single_2, single_3, single_4, single_5, single_6};
@@ -215,8 +218,11 @@ static void step(tile_function *const *tiles, size_t P, const sg_step_matrix *m,
         }
         size_t part = (floats / 16 + n - 1) / n * 16;
         for (size_t j = 0; j < n; j++) {
-            ahead next = {coming + j * part, coming + ((j + 1) * part < floats ? (j + 1) * part : floats),
-                          {NULL}, 0, 0};
+            ahead next = {coming + j * part,
+                          coming + ((j + 1) * part < floats ? (j + 1) * part : floats),
+                          {NULL},
+                          0,
+                          0};
             for (size_t i = i0; i < i1; i++) {
                 size_t row0 = sg_tile_first(m->H, count, i), end = sg_tile_first(m->H, count, i + 1);
                 tiles[end - row0](m, row0, &jobs[j], &next);

@@ -22,7 +22,7 @@ typedef struct {
     size_t H, K1, K2;      /* K1 = H: from the layer's own U; K2: from the layer below, 0 in the first */
     /* the packed matrix that will be asked for next, and its size: brought near meanwhile */
     const float *ahead;
-    size_t ahead_floats;   /* 0: not known */
+    size_t ahead_floats; /* 0: not known */
 } sg_step_matrix;
 
 /* One strip to step, of up to a group's worth side by side. U (H), X (K2) are read, C is updated in place,

@@ -8,8 +8,8 @@
 #include "product_kernel.h"
 
 typedef struct {
-    const char *name;   /* "avx512", "avx2", "plain" */
-    size_t lanes;       /* floats in a vector */
+    const char *name; /* "avx512", "avx2", "plain" */
+    size_t lanes;     /* floats in a vector */
     /* y_i = tanh(x_i), 1/(1+exp(-x_i)), exp(x_i); relative error below 2e-7 of float64; x and y may be the
      * same. */
     void (*tanh)(size_t n, const float *x, float *y);

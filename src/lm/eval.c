@@ -26,11 +26,11 @@ void sg_output_activate(sg_output_activation a, size_t n, float *x)
 typedef struct {
     sg_forward *forward;
     sg_softmax *softmax;
-    sg_step *steps;   /* CHUNK + 1 */
-    int32_t *ids;     /* CHUNK + 1 */
-    bool *first;      /* CHUNK */
-    float *top;       /* (CHUNK, H_L) */
-    double *loss;     /* CHUNK */
+    sg_step *steps; /* CHUNK + 1 */
+    int32_t *ids;   /* CHUNK + 1 */
+    bool *first;    /* CHUNK */
+    float *top;     /* (CHUNK, H_L) */
+    double *loss;   /* CHUNK */
 } workspace;
 
 static void workspace_free(workspace *w)

@@ -192,7 +192,10 @@ sg_status sg_forward_run(sg_forward *f, const int32_t *ids, const float *feature
     f->last = n;
     for (size_t k = 0; k < f->L; k++)
         run_layer(f, &f->layer[k], &f->p.layer[k],
-                  k ? f->layer[k - 1].hidden + f->layer[k - 1].H : ids ? f->input : features, first, n);
+                  k     ? f->layer[k - 1].hidden + f->layer[k - 1].H
+                  : ids ? f->input
+                        : features,
+                  first, n);
     return check_states(f, n, err);
 }
 

@@ -263,11 +263,11 @@ static sg_status read_vocab(const sg_safetensors *s, const char *path, size_t n,
         TRY(sg_fail(err, SG_EFORMAT, "%s: metadata 'vocabulary' is missing", path));
     if (!(text = sg_calloc(n, sizeof *text)) || !(number = sg_calloc(n, sizeof *number)))
         TRY(sg_fail(err, SG_ENOMEM, "%s: no memory for %zu words", path, n));
-    json_array_foreach(words, i, value)
-        if (!(text[i] = json_string_value(value)))
-            TRY(sg_fail(err, SG_EFORMAT, "%s: vocabulary entry %zu is not a string", path, i));
+    json_array_foreach(words, i, value) if (!(text[i] = json_string_value(value)))
+        TRY(sg_fail(err, SG_EFORMAT, "%s: vocabulary entry %zu is not a string", path, i));
     if (counts)
-        json_array_foreach(counts, i, value) {
+        json_array_foreach(counts, i, value)
+        {
             if (!json_is_integer(value) || json_integer_value(value) < 0)
                 TRY(sg_fail(err, SG_EFORMAT, "%s: counts entry %zu is not a whole number, 0 or more", path,
                             i));

@@ -94,7 +94,8 @@ static sg_status parse_tensor(const sg_safetensors *s, sg_safetensor *t, const c
     if ((t->rank = json_array_size(shape)) > SG_SAFETENSORS_MAX_RANK)
         return sg_fail(err, SG_EFORMAT, "%s: tensor '%s' has %zu dimensions, expected at most %d", s->path,
                        name, t->rank, (int)SG_SAFETENSORS_MAX_RANK);
-    json_array_foreach(shape, i, value) {
+    json_array_foreach(shape, i, value)
+    {
         json_int_t n = json_is_integer(value) ? json_integer_value(value) : -1;
         if (n < 0)
             return sg_fail(err, SG_EFORMAT,
@@ -161,7 +162,8 @@ static sg_status parse_meta(sg_safetensors *s, json_t *meta, sg_error *err)
         return sg_fail(err, SG_EFORMAT, "%s: __metadata__ is not an object", s->path);
     if (!(s->meta = sg_calloc(json_object_size(meta), sizeof *s->meta)))
         return sg_fail(err, SG_ENOMEM, "%s: no memory for the metadata", s->path);
-    json_object_foreach(meta, key, value) {
+    json_object_foreach(meta, key, value)
+    {
         if (!json_is_string(value))
             return sg_fail(err, SG_EFORMAT, "%s: metadata '%s' is not a string", s->path, key);
         s->meta[s->n_meta++] = (meta_entry){key, json_string_value(value)};
@@ -178,7 +180,8 @@ static sg_status parse_header(sg_safetensors *s, uint64_t data_size, sg_error *e
         return sg_fail(err, SG_EFORMAT, "%s: %zu tensors, expected at most %d", s->path, n, (int)MAX_TENSORS);
     if (!(s->tensors = sg_calloc(n, sizeof *s->tensors)))
         return sg_fail(err, SG_ENOMEM, "%s: no memory for %zu tensors", s->path, n);
-    json_object_foreach(s->header, name, entry) {
+    json_object_foreach(s->header, name, entry)
+    {
         sg_status st = strcmp(name, "__metadata__")
                            ? parse_tensor(s, &s->tensors[s->n++], name, entry, data_size, err)
                            : parse_meta(s, entry, err);

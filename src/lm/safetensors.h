@@ -12,9 +12,9 @@ enum { SG_SAFETENSORS_MAX_RANK = 8 };
 
 typedef struct {
     const char *name;
-    const char *dtype;  /* "F32", "F16", "BF16", "F64", "I64", ... */
+    const char *dtype; /* "F32", "F16", "BF16", "F64", "I64", ... */
     size_t rank, shape[SG_SAFETENSORS_MAX_RANK];
-    size_t elements;    /* product of the shape (1 for rank 0) */
+    size_t elements;     /* product of the shape (1 for rank 0) */
     uint64_t begin, end; /* bytes from the start of the data */
 } sg_safetensor;
 
@@ -27,7 +27,7 @@ bool sg_safetensors_looks_like(const unsigned char *head, size_t n, uint64_t fil
 size_t sg_safetensors_count(const sg_safetensors *s);
 const sg_safetensor *sg_safetensors_get(const sg_safetensors *s, size_t i);
 const sg_safetensor *sg_safetensors_find(const sg_safetensors *s, const char *name); /* NULL: none */
-const char *sg_safetensors_meta(const sg_safetensors *s, const char *key);         /* NULL: none; borrowed */
+const char *sg_safetensors_meta(const sg_safetensors *s, const char *key); /* NULL: none; borrowed */
 size_t sg_safetensors_meta_count(const sg_safetensors *s);
 /* Entry i of __metadata__, in the order of the file. */
 void sg_safetensors_meta_get(const sg_safetensors *s, size_t i, const char **key, const char **value);

@@ -17,13 +17,13 @@ struct sg_softmax {
     int threads;
     /* (rows, V) as n_slices consecutive matrices (rows, slice); once summed, exp(logit - max) */
     float *logits;
-    float *max;       /* (n_slices, rows): largest logit of a row in a slice */
-    double *sum;      /* (n_slices, rows): sum exp(logit - max) */
-    float *target;    /* (rows): logit of the target */
+    float *max;        /* (n_slices, rows): largest logit of a row in a slice */
+    double *sum;       /* (n_slices, rows): sum exp(logit - max) */
+    float *target;     /* (rows): logit of the target */
     double *log_total; /* (rows): log sum exp over all slices */
-    float *dX;        /* (LANES, rows, H) */
-    float *packed_W;  /* a slice of W or W^T for each thread, packed_size each */
-    float *packed_X;  /* (rows, H) in blocks of BLOCK rows */
+    float *dX;         /* (LANES, rows, H) */
+    float *packed_W;   /* a slice of W or W^T for each thread, packed_size each */
+    float *packed_X;   /* (rows, H) in blocks of BLOCK rows */
     size_t packed_size;
     const sg_product_kernels *kernels;
 };

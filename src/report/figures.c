@@ -416,8 +416,7 @@ static sg_status spectrum_figure(const context *x, sg_error *err)
     const size_t D = x->D, rows = x->rank < 64 ? x->rank : 64;
     double least = INFINITY, most = 0;
     char of[96];
-    heatmap k = {
-        .D = D, .rows = rows, .y_label = "direction k", .scale_title = "singular value"};
+    heatmap k = {.D = D, .rows = rows, .y_label = "direction k", .scale_title = "singular value"};
     const size_t start[3] = {0}, count[3] = {1, D, rows};
     double *S = sg_calloc(D, rows * sizeof *S);
     k.t = sg_calloc(rows, D * sizeof *k.t);

@@ -124,7 +124,8 @@ static sg_status write_field(json_out *j, const sg_run *r, const char *group, co
     if (!(x = sg_calloc(each, sizeof *x)))
         TRY(sg_fail(err, SG_ENOMEM, "report: %zu numbers of %s do not fit in memory", each, f->variable));
     json_open(j, '[');
-    const size_t entries = first_entry_only(f) && shape[0] > 1 ? 1 : shape[0]; /* a run without properties: 0 */
+    const size_t entries =
+        first_entry_only(f) && shape[0] > 1 ? 1 : shape[0]; /* a run without properties: 0 */
     for (start[0] = 0; start[0] < entries; start[0]++) {
         TRY(sg_run_read(r, group, f->variable, start, count, x, err));
         if (rank - 1 - (f->cut != WHOLE) == 0) {

@@ -15,8 +15,8 @@ typedef enum { RUN_F32, RUN_F64, RUN_I32, RUN_I64, RUN_STRING } run_type;
 typedef struct {
     const char *name;
     run_type type;
-    bool in_group;   /* else in the root */
-    bool required;   /* a run file without it is refused */
+    bool in_group;    /* else in the root */
+    bool required;    /* a run file without it is refused */
     const char *dims; /* "class delay rank" */
     const char *long_name, *units;
 } run_variable;

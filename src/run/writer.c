@@ -18,7 +18,7 @@ struct run_writer {
     sg_outfile *file;
     int nc;
     bool is_open;
-    bool broken; /* a NetCDF call failed */
+    bool broken;                    /* a NetCDF call failed */
     int groups[RUN_MAX_GROUPS + 1]; /* [0] the root */
     int n_groups;
 };

@@ -20,8 +20,8 @@ sg_status sp_covariance(double *Sigma, size_t V, size_t E, const float *X, const
 typedef struct {
     /* added to the diagonal, as a share of tr(Sigma)/E: the caller's, or a tiny one of our own */
     double ridge;
-    bool automatic;   /* true: Sigma was singular and ours was added; the caller must warn */
-    size_t rank;      /* eigenvalues above 1e-10 of the largest, before the ridge */
+    bool automatic; /* true: Sigma was singular and ours was added; the caller must warn */
+    size_t rank;    /* eigenvalues above 1e-10 of the largest, before the ridge */
 } sp_factoring;
 /* L (E,E) lower triangular with Sigma + ridge tr(Sigma)/E I = L L^T. A numerically singular Sigma without a
  * ridge gets the smallest of 1e-8, 1e-7, ... that works. SG_EINVAL: Sigma is 0 (all embeddings equal). Sigma
@@ -33,10 +33,10 @@ bool sp_direction(double *n, size_t E, const double *L, const double *delta);
 
 /* What one averaged gradient is looked at through. */
 typedef struct {
-    size_t H, E, R;     /* R = min(H, E) */
-    size_t P;           /* properties */
-    const double *L;    /* (E,E); NaN where the inputs cannot be normalised: all but coherence will be NaN */
-    const double *n;    /* (P,E) unit vectors, NaN rows for missing properties */
+    size_t H, E, R;  /* R = min(H, E) */
+    size_t P;        /* properties */
+    const double *L; /* (E,E); NaN where the inputs cannot be normalised: all but coherence will be NaN */
+    const double *n; /* (P,E) unit vectors, NaN rows for missing properties */
 } sp_frame;
 
 /* All statistics of one (class, delay) as one vector of sp_count numbers, so that replicates are plain rows:

@@ -18,10 +18,10 @@ struct sg_bptt {
     const sg_product_kernels *kernels;
     /* (T*B, N) what layer k reads; entry L: what the decoder reads; after dropout */
     float *input[SG_MAX_LAYERS + 1];
-    float *dH, *dX;                  /* (T*B, widest) */
-    double *loss;                    /* T*B */
-    int32_t *words;                  /* T*B */
-    uint8_t *seen;                   /* V */
+    float *dH, *dX; /* (T*B, widest) */
+    double *loss;   /* T*B */
+    int32_t *words; /* T*B */
+    uint8_t *seen;  /* V */
     size_t n_words;
     sg_softmax *softmax;
 };
@@ -106,7 +106,7 @@ static void drop(const sg_bptt *b, size_t rows, size_t cols, const float *x, flo
 {
     const uint32_t threshold = (uint32_t)(p * 4294967296.0);
     const float scale = (float)(1 / (1 - p));
-#pragma omp parallel for num_threads(rows * cols > 1 << 16 ? b->threads : 1) schedule(static)
+#pragma omp parallel for num_threads(rows *cols > 1 << 16 ? b->threads : 1) schedule(static)
     for (size_t i = 0; i < rows; i++)
         b->kernels->drop(cols, x + i * cols, y + i * cols,
                          (uint32_t)(mix(key + i * 0x9e3779b97f4a7c15u) >> 16), threshold, scale);

@@ -12,13 +12,13 @@ struct sg_layer {
     size_t T, n, N, H, G, ld; /* ld: floats in a row of the tape */
     int threads;
     const sg_product_kernels *k;
-    float *hidden, *cells;    /* ((T+1)*n, H): the first n rows are the state before the window */
-    float *tape;              /* (T*n, ld) */
-    float *dc;                /* (n, H) */
-    float *input;             /* W_ih^T (N, GH) packed, then W_ih (GH, N) packed */
-    float *recurrent;         /* W_hh^T (H, H) packed for each gate, then W_hh (GH, H) packed */
+    float *hidden, *cells;      /* ((T+1)*n, H): the first n rows are the state before the window */
+    float *tape;                /* (T*n, ld) */
+    float *dc;                  /* (n, H) */
+    float *input;               /* W_ih^T (N, GH) packed, then W_ih (GH, N) packed */
+    float *recurrent;           /* W_hh^T (H, H) packed for each gate, then W_hh (GH, H) packed */
     float *packed_X, *packed_H; /* (T*n, N), (T*n, H) packed, for the weights' gradients */
-    float *work;              /* (2*n, H), reset first only */
+    float *work;                /* (2*n, H), reset first only */
 };
 
 /* Slots of the tape that hold dL/da and dL/du, in the order of W_hh's rows: the GRU's third stands in slot
@@ -42,8 +42,15 @@ sg_status sg_layer_new(sg_layer **out, sg_cell cell, size_t T, size_t n, size_t 
     sg_layer *l = sg_calloc(1, sizeof *l);
     if (!l)
         return sg_fail(err, SG_ENOMEM, "training: no memory");
-    *l = (sg_layer){.cell = cell, .T = T, .n = n, .N = N, .H = H, .G = G, .ld = sg_cell_tape(cell) * H,
-                    .threads = threads, .k = sg_kernels_best()->product};
+    *l = (sg_layer){.cell = cell,
+                    .T = T,
+                    .n = n,
+                    .N = N,
+                    .H = H,
+                    .G = G,
+                    .ld = sg_cell_tape(cell) * H,
+                    .threads = threads,
+                    .k = sg_kernels_best()->product};
     size_t input = larger(sg_packed_size(N, G * H), sg_packed_size(G * H, N));
     size_t recurrent = larger(G * sg_packed_size(H, H), sg_packed_size(G * H, H));
     if (!(l->hidden = sg_calloc(rows + n, H * sizeof(float))) ||

@@ -17,7 +17,7 @@ struct sg_stepper {
     /* the encoder is [0, sparse_end) when its rows are listed; 0: it is part of the dense part */
     size_t sparse_end;
     size_t E;
-    double *sums;      /* one a chunk */
+    double *sums; /* one a chunk */
     const sg_product_kernels *kernels;
     float *moments;
     uint64_t count;
@@ -33,7 +33,11 @@ sg_status sg_stepper_new(sg_stepper **out, const sg_model *m, sg_optimizer kind,
     sg_stepper *s = sg_calloc(1, sizeof *s);
     if (!s)
         return sg_fail(err, SG_ENOMEM, "optimizer: no memory");
-    *s = (sg_stepper){.m = m, .kind = kind, .threads = threads, .end = size, .E = shape->embedding,
+    *s = (sg_stepper){.m = m,
+                      .kind = kind,
+                      .threads = threads,
+                      .end = size,
+                      .E = shape->embedding,
                       .kernels = sg_kernels_best()->product};
     size_t encoder = (size_t)(sg_model_find(m, "rnn.weight_ih_l0")->data - sg_model_block(m));
     if (frozen)

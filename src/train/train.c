@@ -30,8 +30,8 @@ typedef struct {
     sg_bptt *bptt;
     sg_stepper *stepper;
     float *gradient, *best, *state;
-    sg_step *steps;   /* T + 1 */
-    int32_t *ids;     /* (T + 1, B) */
+    sg_step *steps; /* T + 1 */
+    int32_t *ids;   /* (T + 1, B) */
     sg_train_numbers now;
     char identity[IDENTITY];
     sg_checkpoint_array arrays[MAX_ARRAYS];
@@ -272,8 +272,8 @@ static bool tell(trainer *t, const char *what)
     if (!t->monitor || !t->monitor->tick || clock - t->told < 0.1)
         return true;
     t->told = clock;
-    sg_progress p = {what, (double)t->trained, 0, clock - t->begun, t->recent, (unsigned)t->now.epoch + 1,
-                     t->cfg->epochs};
+    sg_progress p = {
+        what, (double)t->trained, 0, clock - t->begun, t->recent, (unsigned)t->now.epoch + 1, t->cfg->epochs};
     double left = (double)(t->cfg->epochs - t->now.epoch) * epoch_tokens - (double)t->now.loss_tokens;
     p.total = p.done + (left > 0 ? left : 0);
     return t->monitor->tick(t->monitor->ctx, &p);
@@ -430,7 +430,12 @@ sg_status sg_train(sg_train_result *result, sg_model *m, const sg_stream *train,
     trainer *t = sg_calloc(1, sizeof *t);
     if (!t)
         TRY(sg_fail(err, SG_ENOMEM, "training: no memory"));
-    *t = (trainer){.m = m, .train = train, .valid = valid, .cfg = cfg, .monitor = monitor, .recent = NAN,
+    *t = (trainer){.m = m,
+                   .train = train,
+                   .valid = valid,
+                   .cfg = cfg,
+                   .monitor = monitor,
+                   .recent = NAN,
                    .threads = cfg->threads > 0 ? cfg->threads : omp_get_max_threads()};
     TRY(cut_into_sequences(t, err));
     TRY(describe(t, err));
