@@ -9,7 +9,7 @@
 #include "../tests/naive_gradient.h"
 
 #include "base/base_internal.h"
-#include "gradient/engine.h"
+#include "gradient/cpu/engine.h"
 #include "kernel/kernel.h"
 
 #include <cblas.h>

@@ -1,7 +1,7 @@
 /* The pickle interpreter alone: it must come to an end, every value it made must be there to be read, and the
  * same bytes elsewhere in memory make the same values. (There is no writer of pickles; what a model becomes
  * that was read from one is written and read again in fuzz_import_torch_*.c.) */
-#include "import/pickle.h"
+#include "io/pickle.h"
 #include "memory_file.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);

@@ -259,7 +259,7 @@ def check_case(folder, cell, layers, handling, kind, layer, burn_in=0, H=7, E=5,
                 place = (0, *at) if key == "relative" else at if k is None else (*at, k)
                 low -= max(bias, 0) / 2 if key == "S" else 0
                 low, high = max(low, 0), min(high, 1) if key == "relative" else high
-                room = margin(key, f, without, n)  # above 1: the interval is given, see src/analysis/bounds.h
+                room = margin(key, f, without, n)  # above 1: the interval is given, see src/analysis/results/intervals.h
                 got = [float(g[name_ + suffix].values[place]) for suffix in ("_low", "_high")]
                 if room > 1.02:
                     assert np.abs(np.subtract(got, (low, high))).max() < 2e-3 * abs(value), (name_, place, got, low, high, value)

@@ -5,7 +5,7 @@
  * bootstrap percentiles would not do. The tables in doc/statistics.md are this program's output. */
 #include "test_util.h"
 
-#include "analysis/bounds.h"
+#include "analysis/results/intervals.h"
 #include "base/base_internal.h"
 #include "linalg/linalg.h"
 #include "spectrum/spectrum.h"

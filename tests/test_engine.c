@@ -1,9 +1,9 @@
 #include "naive_gradient.h"
 #include "test_util.h"
 
-#include "accum/accum.h"
+#include "gradient/accum.h"
 #include "base/base_internal.h"
-#include "gradient/engine.h"
+#include "gradient/cpu/engine.h"
 #include "kernel/float_env.h"
 #include "kernel/kernel.h"
 #include "lm/model_internal.h"

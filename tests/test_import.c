@@ -4,8 +4,8 @@
 #include "test_util.h"
 
 #include "base/base_internal.h"
-#include "import/bag.h"
-#include "import/pickle.h"
+#include "import/tensors.h"
+#include "io/pickle.h"
 
 #include <dirent.h>
 #include <unistd.h>

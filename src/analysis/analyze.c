@@ -1,8 +1,8 @@
 /* The analysis from end to end, its settings and what it will cost. */
-#include "job.h"
+#include "analysis/prepare.h"
 
-#include "../base/base_internal.h"
-#include "../linalg/linalg.h"
+#include "base/base_internal.h"
+#include "linalg/linalg.h"
 
 #include <math.h>
 #include <string.h>

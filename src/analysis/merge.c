@@ -1,9 +1,9 @@
 /* Parts of a run: the block sums of `analyze --part I/N` in a file, and all of them together as the whole
  * run. */
-#include "job.h"
+#include "analysis/prepare.h"
 
-#include "../base/base_internal.h"
-#include "../linalg/linalg.h"
+#include "base/base_internal.h"
+#include "linalg/linalg.h"
 
 #include <math.h>
 #include <string.h>

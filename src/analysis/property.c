@@ -1,7 +1,7 @@
-#include "property.h"
+#include "analysis/property.h"
 
-#include "../base/base_internal.h"
-#include "rows.h"
+#include "base/base_internal.h"
+#include "io/npy_rows.h"
 
 #include <math.h>
 #include <string.h>

@@ -1,12 +1,12 @@
 /* Further properties on a finished run: from its mean gradients, Gram matrices without one block, words and
  * classes. */
-#include "after.h"
+#include "analysis/results/results.h"
 
-#include "../base/base_internal.h"
-#include "../linalg/linalg.h"
-#include "bounds.h"
-#include "property.h"
-#include "reasons.h"
+#include "base/base_internal.h"
+#include "linalg/linalg.h"
+#include "analysis/results/intervals.h"
+#include "analysis/property.h"
+#include "run/missing.h"
 
 #include <math.h>
 #include <omp.h>

@@ -1,5 +1,5 @@
 /* The heap, with a count of what is out and a switch that makes it fail: every error path can be run. */
-#include "base_internal.h"
+#include "base/base_internal.h"
 
 #include <stdatomic.h>
 #include <stdlib.h>

@@ -1,5 +1,5 @@
 /* xoshiro256** (Blackman and Vigna 2018), seeded by splitmix64 as its authors advise. */
-#include "base_internal.h"
+#include "base/base_internal.h"
 
 #include <math.h>
 

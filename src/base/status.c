@@ -1,4 +1,4 @@
-#include "base_internal.h"
+#include "base/base_internal.h"
 
 #include <stdarg.h>
 #include <string.h>

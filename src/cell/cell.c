@@ -1,4 +1,4 @@
-#include "cell.h"
+#include "cell/cell.h"
 
 #include <string.h>
 

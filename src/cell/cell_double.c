@@ -1,7 +1,7 @@
 /* The cells in double, for tests and `stategrad check`: the same source with libm's functions. */
-#include "cell.h"
+#include "cell/cell.h"
 
-#include "../linalg/linalg.h"
+#include "linalg/linalg.h"
 
 #include <assert.h>
 #include <math.h>
@@ -23,7 +23,7 @@ static void vector_tanh(size_t n, const double *x, double *y)
         y[i] = tanh(x[i]);
 }
 
-#include "rnn.inc.h"
-#include "gru.inc.h"
-#include "lstm.inc.h"
-#include "layer.inc.h"
+#include "cell/rnn.inc.h"
+#include "cell/gru.inc.h"
+#include "cell/lstm.inc.h"
+#include "cell/layer.inc.h"

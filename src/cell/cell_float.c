@@ -1,8 +1,8 @@
 /* The cells in float: gates through the machine's vector kernels. */
-#include "cell.h"
+#include "cell/cell.h"
 
-#include "../kernel/kernel.h"
-#include "../linalg/linalg.h"
+#include "kernel/kernel.h"
+#include "linalg/linalg.h"
 
 #include <assert.h>
 #include <string.h>
@@ -21,7 +21,7 @@ static void vector_tanh(size_t n, const float *x, float *y)
     sg_kernels_best()->tanh(n, x, y);
 }
 
-#include "rnn.inc.h"
-#include "gru.inc.h"
-#include "lstm.inc.h"
-#include "layer.inc.h"
+#include "cell/rnn.inc.h"
+#include "cell/gru.inc.h"
+#include "cell/lstm.inc.h"
+#include "cell/layer.inc.h"

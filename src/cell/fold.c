@@ -1,5 +1,5 @@
 /* One step's Jacobian, folded: the factors of the weight rows. Float for the analysis, double for checks. */
-#include "cell.h"
+#include "cell/cell.h"
 
 #include <math.h>
 #include <string.h>
@@ -8,7 +8,7 @@
 #define NAME(x) x
 #define EXP expf
 #define ABS fabsf
-#include "fold.inc.h"
+#include "cell/fold.inc.h"
 #undef REAL
 #undef NAME
 #undef EXP
@@ -18,4 +18,4 @@
 #define NAME(x) x##_d
 #define EXP exp
 #define ABS fabs
-#include "fold.inc.h"
+#include "cell/fold.inc.h"

@@ -4,10 +4,10 @@
  * comparison says nothing. */
 #include "stategrad/check.h"
 
-#include "reference.h"
+#include "check/plain_network.h"
 
-#include "../base/base_internal.h"
-#include "../gradient/engine.h"
+#include "base/base_internal.h"
+#include "gradient/cpu/engine.h"
 
 #include <assert.h>
 #include <float.h>

@@ -1,5 +1,5 @@
 /* Class specs and the files they name: "KIND[:FILE][,groups=FILE]". */
-#include "classes_internal.h"
+#include "corpus/classes_internal.h"
 
 #include <assert.h>
 #include <string.h>

@@ -1,5 +1,5 @@
 /* Which classes a token is in, the sets they make, and the words each class was seen with. */
-#include "classes_internal.h"
+#include "corpus/classes_internal.h"
 
 #include <stdlib.h>
 #include <string.h>

@@ -5,7 +5,7 @@
 #ifndef SG_CLASSES_INTERNAL_H
 #define SG_CLASSES_INTERNAL_H
 
-#include "corpus_internal.h"
+#include "corpus/corpus_internal.h"
 
 typedef enum {
     BY_UPOS,

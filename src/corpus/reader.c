@@ -1,5 +1,5 @@
 /* Corpora: a list of files, each plain text, CoNLL-U, word/tag or characters, as one sequence of tokens. */
-#include "corpus_internal.h"
+#include "corpus/corpus_internal.h"
 
 #include <dirent.h>
 #include <errno.h>

@@ -1,5 +1,5 @@
 /* Words, characters and lines of one file, as they pass. A line may be longer than memory, a word may not. */
-#include "corpus_internal.h"
+#include "corpus/corpus_internal.h"
 
 #include <string.h>
 

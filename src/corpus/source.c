@@ -1,6 +1,6 @@
 /* The bytes of one file: plain or gzip (also several members, one behind the other), a pipe, or a spooled
  * copy. */
-#include "corpus_internal.h"
+#include "corpus/corpus_internal.h"
 
 #include <errno.h>
 #include <fcntl.h>

@@ -1,5 +1,5 @@
 /* Temporary files without a name, and copies of what can be read only once. */
-#include "corpus_internal.h"
+#include "corpus/corpus_internal.h"
 
 #include <errno.h>
 #include <fcntl.h>

@@ -1,5 +1,5 @@
 /* Encoded streams: 8 bytes a token in a temporary file without a name, read by position. */
-#include "corpus_internal.h"
+#include "corpus/corpus_internal.h"
 
 #include <errno.h>
 #include <math.h>

@@ -1,5 +1,5 @@
 /* A table of strings: open addressing over one pool of bytes; numbers follow the order of entry. */
-#include "corpus_internal.h"
+#include "corpus/corpus_internal.h"
 
 #include <string.h>
 

@@ -1,5 +1,5 @@
 /* UTF-8 by the letter of RFC 3629, white space, and small text files cut into lines. */
-#include "corpus_internal.h"
+#include "corpus/corpus_internal.h"
 
 #include <string.h>
 

@@ -8,8 +8,8 @@
  *
  * Everything else is refused by its name. Lower case is Unicode's one-to-one mapping (of the C library's
  * C.UTF-8); accents are stripped from the letters of Latin-1 and Latin Extended-A. */
-#include "corpus_internal.h"
-#include "tokenizer.h"
+#include "corpus/corpus_internal.h"
+#include "corpus/tokenizer.h"
 
 #include <jansson.h>
 #include <locale.h>

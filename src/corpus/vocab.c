@@ -1,6 +1,6 @@
 /* Vocabularies: words by falling frequency, found by a hash table of our own. */
-#include "corpus_internal.h"
-#include "tokenizer.h"
+#include "corpus/corpus_internal.h"
+#include "corpus/tokenizer.h"
 
 #include <stdlib.h>
 #include <string.h>

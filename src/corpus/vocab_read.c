@@ -1,5 +1,5 @@
 /* Vocabulary files: one word a line, a JSON list, a JSON map word -> id. */
-#include "corpus_internal.h"
+#include "corpus/corpus_internal.h"
 
 #include <jansson.h>
 #include <string.h>

@@ -1,4 +1,4 @@
-#include "step_matrix.h"
+#include "gradient/step_matrix.h"
 
 #include "base/base_internal.h"
 #include "linalg/linalg.h"

@@ -1,5 +1,5 @@
 /* libzip behind a door that checks what a file may make it do. */
-#include "archive.h"
+#include "import/archive.h"
 
 #include "base/base_internal.h"
 

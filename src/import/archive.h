@@ -2,7 +2,7 @@
 #ifndef SG_IMPORT_ARCHIVE_H
 #define SG_IMPORT_ARCHIVE_H
 
-#include "bag.h"
+#include "import/tensors.h"
 
 typedef struct archive archive;
 /* SG_EFORMAT: no zip, or one of too many entries. The bag's path is borrowed. */

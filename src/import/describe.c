@@ -1,6 +1,6 @@
 /* What `stategrad info` says of a model file: its tensors, and the reading that import would make. */
-#include "plan.h"
-#include "vocabulary.h"
+#include "import/recipe.h"
+#include "import/vocabulary.h"
 
 #include "base/base_internal.h"
 

@@ -1,6 +1,6 @@
 /* From a file to a model: open, find the roles, find the words, build. */
-#include "plan.h"
-#include "vocabulary.h"
+#include "import/recipe.h"
+#include "import/vocabulary.h"
 
 #include "base/base_internal.h"
 

@@ -3,7 +3,7 @@
  *
  * Only hard links within the file are followed, only datasets whose bytes lie in the file itself (no external
  * files, no virtual datasets) and pass through no filter but deflate, shuffle and the checksum are read. */
-#include "keras.h"
+#include "import/keras.h"
 
 #include "base/base_internal.h"
 

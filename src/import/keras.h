@@ -3,7 +3,7 @@
 #ifndef SG_IMPORT_KERAS_H
 #define SG_IMPORT_KERAS_H
 
-#include "bag.h"
+#include "import/tensors.h"
 
 #include <jansson.h>
 

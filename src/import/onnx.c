@@ -1,5 +1,5 @@
 /* An ONNX file as a list of graphs, nodes and names; its initializers are the tensors of the bag. */
-#include "onnx_internal.h"
+#include "import/onnx_internal.h"
 
 #include "base/base_internal.h"
 

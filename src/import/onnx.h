@@ -7,7 +7,7 @@
 #ifndef SG_IMPORT_ONNX_H
 #define SG_IMPORT_ONNX_H
 
-#include "bag.h"
+#include "import/tensors.h"
 
 #include "onnx.pb-c.h"
 

@@ -4,7 +4,7 @@
  * (protobuf-c recurses) and leaves the numbers of large tensors in the file: the walk moves the bytes
  * together in place, a raw_data field becoming a segment that says where it stood. What is left unpacks from
  * a budget: small files can ask for much. */
-#include "onnx_internal.h"
+#include "import/onnx_internal.h"
 
 #include "base/base_internal.h"
 

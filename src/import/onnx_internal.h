@@ -4,7 +4,7 @@
 #ifndef SG_IMPORT_ONNX_INTERNAL_H
 #define SG_IMPORT_ONNX_INTERNAL_H
 
-#include "onnx.h"
+#include "import/onnx.h"
 
 /* A box of one initializer, and where it lies in a view. */
 typedef struct {

@@ -1,6 +1,6 @@
 /* Constants of an ONNX graph as views: boxes of initializers, moved about by Slice, Concat, Unsqueeze,
  * Squeeze, Transpose, Reshape, Identity and Cast. Nothing is computed or copied until a view is read. */
-#include "onnx_internal.h"
+#include "import/onnx_internal.h"
 
 #include "base/base_internal.h"
 

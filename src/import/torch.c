@@ -4,7 +4,7 @@
  * storages persistent ids ('storage', type, key, location, elements). Both stay inert objects (pickle.h);
  * this file knows the names that matter and walks dicts, lists and modules (_parameters, _buffers, _modules)
  * in search of them. */
-#include "torch_internal.h"
+#include "import/torch_internal.h"
 
 #include "base/base_internal.h"
 

@@ -3,8 +3,8 @@
 #ifndef SG_TORCH_INTERNAL_H
 #define SG_TORCH_INTERNAL_H
 
-#include "archive.h"
-#include "pickle.h"
+#include "import/archive.h"
+#include "io/pickle.h"
 
 enum { MAX_VOCABULARIES = 64 };
 

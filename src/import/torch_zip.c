@@ -1,5 +1,5 @@
 /* PyTorch since 1.6: a zip. NAME/data.pkl is a pickle, NAME/data/KEY the bytes of storage KEY. */
-#include "torch_internal.h"
+#include "import/torch_internal.h"
 
 #include "base/base_internal.h"
 

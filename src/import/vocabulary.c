@@ -1,5 +1,5 @@
 /* Words: --vocab FILE, else what the model's file holds, else numbers where that is allowed. */
-#include "vocabulary.h"
+#include "import/vocabulary.h"
 
 #include "base/base_internal.h"
 

@@ -3,7 +3,7 @@
 #ifndef SG_IMPORT_VOCABULARY_H
 #define SG_IMPORT_VOCABULARY_H
 
-#include "plan.h"
+#include "import/recipe.h"
 
 /* The vocabulary of p->shape.vocabulary words (NULL for a model without embedding); sets unit and eos of p's
  * shape. SG_EFORMAT: none to be found, another number of words, words that the program cannot use. */

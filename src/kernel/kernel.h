@@ -4,8 +4,8 @@
 #ifndef SG_KERNEL_H
 #define SG_KERNEL_H
 
-#include "gradient_kernel.h"
-#include "product_kernel.h"
+#include "kernel/gradient_kernel.h"
+#include "kernel/product_kernel.h"
 
 typedef struct {
     const char *name; /* "avx512", "avx2", "plain" */

@@ -1,7 +1,7 @@
 /* Compiled once per instruction set with -DKERNEL_ISA=name; see meson.build. */
-#include "kernel.h"
+#include "kernel/kernel.h"
 
-#include "elementary.inc.h"
+#include "kernel/elementary.inc.h"
 
 #include <math.h>
 #include <string.h>

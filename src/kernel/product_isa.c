@@ -1,7 +1,7 @@
 /* Compiled once per instruction set with -DKERNEL_ISA=name; see meson.build and product_kernel.h. */
-#include "product_kernel.h"
+#include "kernel/product_kernel.h"
 
-#include "elementary.inc.h"
+#include "kernel/elementary.inc.h"
 
 #include <math.h>
 #include <string.h>

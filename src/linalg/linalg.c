@@ -1,9 +1,9 @@
 /* Determinism: one BLAS thread gives the same bytes whatever the caller's number of threads; OpenBLAS with
  * several may split the k dimension. Whoever needs both speed and equal bytes splits work himself, in a
  * serial region. */
-#include "linalg.h"
+#include "linalg/linalg.h"
 
-#include "../base/base_internal.h"
+#include "base/base_internal.h"
 
 #include <assert.h>
 #include <cblas.h>

@@ -1,11 +1,11 @@
 /* Perplexity of a stream: the state carried from token to token, loss in nats of each next token. */
-#include "forward.h"
-#include "model_internal.h"
-#include "output.h"
-#include "softmax.h"
+#include "lm/forward.h"
+#include "lm/model_internal.h"
+#include "lm/output_activation.h"
+#include "lm/softmax.h"
 
-#include "../base/base_internal.h"
-#include "../linalg/linalg.h"
+#include "base/base_internal.h"
+#include "linalg/linalg.h"
 
 #include <math.h>
 #include <omp.h>

@@ -1,10 +1,10 @@
-#include "forward.h"
+#include "lm/forward.h"
 
-#include "model_internal.h"
+#include "lm/model_internal.h"
 
-#include "../base/base_internal.h"
-#include "../cell/cell.h"
-#include "../linalg/linalg.h"
+#include "base/base_internal.h"
+#include "cell/cell.h"
+#include "linalg/linalg.h"
 
 #include <assert.h>
 #include <float.h>

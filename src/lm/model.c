@@ -1,8 +1,8 @@
 /* A model: shape, vocabulary, metadata, and all tensors in one block, placed by one table. */
-#include "model_internal.h"
+#include "lm/model_internal.h"
 
-#include "../base/base_internal.h"
-#include "../corpus/corpus_internal.h"
+#include "base/base_internal.h"
+#include "corpus/corpus_internal.h"
 
 #include <math.h>
 #include <stdlib.h>

@@ -1,9 +1,9 @@
 /* Model files: safetensors with the vocabulary and the shape in the metadata (INTERFACE, "Model file"). The
  * order of keys and tensors is fixed, so the same model gives the same bytes. */
-#include "model_internal.h"
-#include "safetensors.h"
+#include "lm/model_internal.h"
+#include "io/safetensors.h"
 
-#include "../base/base_internal.h"
+#include "base/base_internal.h"
 
 #include <jansson.h>
 #include <stdlib.h>

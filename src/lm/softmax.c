@@ -1,8 +1,8 @@
-#include "softmax.h"
+#include "lm/softmax.h"
 
-#include "../base/base_internal.h"
-#include "../kernel/float_env.h"
-#include "../kernel/kernel.h"
+#include "base/base_internal.h"
+#include "kernel/float_env.h"
+#include "kernel/kernel.h"
 
 #include <math.h>
 #include <omp.h>

@@ -1,7 +1,7 @@
 /* show_print.c - a sentence as a triangle on the terminal and as JSON. */
 #include "report/json_out.h"
 #include "report/report_internal.h"
-#include "report/sentence.h"
+#include "behaviour/sentence.h"
 #include "report/text_out.h"
 
 #include "base/base_internal.h"

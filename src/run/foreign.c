@@ -1,8 +1,8 @@
 /* A run file holds its numbers itself. NetCDF follows HDF5's links to other files, reads data that a file
  * says lies in another one, and loads filters; so all of these are refused before it sees the file. */
-#include "run_internal.h"
+#include "run/run_internal.h"
 
-#include "../base/base_internal.h"
+#include "base/base_internal.h"
 
 #include <hdf5.h>
 

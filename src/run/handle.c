@@ -1,8 +1,8 @@
 /* NetCDF's handles: of files and never of servers; and one for each file that is read, however many sg_runs
  * read it: libhdf5 1.10 crashes over the strings of a file that was opened twice and closed once. */
-#include "run_internal.h"
+#include "run/run_internal.h"
 
-#include "../base/base_internal.h"
+#include "base/base_internal.h"
 
 #include <errno.h>
 #include <netcdf.h>

@@ -1,8 +1,8 @@
 /* Reading run files by name and hyperslab. Nothing of size is kept; what the file says of itself is checked
  * at open. */
-#include "run_internal.h"
+#include "run/run_internal.h"
 
-#include "../base/base_internal.h"
+#include "base/base_internal.h"
 
 #include <errno.h>
 #include <math.h>

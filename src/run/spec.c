@@ -1,6 +1,6 @@
 /* What is in a run file: the one table the writer, the reader and its checks share (contract: INTERFACE, Run
  * file). */
-#include "run_internal.h"
+#include "run/run_internal.h"
 
 #include <string.h>
 

@@ -1,7 +1,7 @@
 /* Writing run files: NetCDF-4 on a temporary path, a checksum behind the data, then rename. */
-#include "run_internal.h"
+#include "run/run_internal.h"
 
-#include "../base/base_internal.h"
+#include "base/base_internal.h"
 
 #include <errno.h>
 #include <math.h>

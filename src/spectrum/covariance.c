@@ -1,8 +1,8 @@
 /* The covariance of the embeddings and its Cholesky factor: what whitens the input space. */
-#include "spectrum.h"
+#include "spectrum/spectrum.h"
 
-#include "../base/base_internal.h"
-#include "../linalg/linalg.h"
+#include "base/base_internal.h"
+#include "linalg/linalg.h"
 
 #include <math.h>
 #include <string.h>

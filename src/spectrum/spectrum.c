@@ -1,8 +1,8 @@
 /* Singular values, directions and what is read off them, from a mean gradient or from its Gram matrix. */
-#include "spectrum.h"
+#include "spectrum/spectrum.h"
 
-#include "../base/base_internal.h"
-#include "../linalg/linalg.h"
+#include "base/base_internal.h"
+#include "linalg/linalg.h"
 
 #include <math.h>
 #include <string.h>

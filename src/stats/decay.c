@@ -2,10 +2,10 @@
  *
  *   ln y = a - k x(d)
  *   exponential x = d, k = 1/tau    power x = ln d, k = alpha    stretched x = d^beta, k = tau^-beta */
-#include "stats_internal.h"
+#include "stats/stats_internal.h"
 
-#include "../base/base_internal.h"
-#include "../linalg/linalg.h"
+#include "base/base_internal.h"
+#include "linalg/linalg.h"
 
 #include <math.h>
 #include <stdio.h>

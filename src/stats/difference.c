@@ -14,10 +14,10 @@
  * (an exact test for any V of that kind): leading eigenvectors of A'A + kappa sum F_b'F_b. In them the Gram
  * matrix of M(e) is linear in the products e_b e_b', and one product of (flips x pairs of blocks) by (pairs
  * of blocks x k^2) gives every draw. */
-#include "stats_internal.h"
+#include "stats/stats_internal.h"
 
-#include "../base/base_internal.h"
-#include "../linalg/linalg.h"
+#include "base/base_internal.h"
+#include "linalg/linalg.h"
 
 #include <math.h>
 #include <string.h>

@@ -1,7 +1,7 @@
 /* Student's t, the block jackknife and the correction for many tests. */
-#include "stats_internal.h"
+#include "stats/stats_internal.h"
 
-#include "../base/base_internal.h"
+#include "base/base_internal.h"
 
 #include <math.h>
 #include <stdlib.h>

@@ -1,10 +1,10 @@
-#include "bptt.h"
+#include "train/bptt.h"
 
-#include "../base/base_internal.h"
-#include "../kernel/float_env.h"
-#include "../kernel/kernel.h"
-#include "../lm/softmax.h"
-#include "layer.h"
+#include "base/base_internal.h"
+#include "kernel/float_env.h"
+#include "kernel/kernel.h"
+#include "lm/softmax.h"
+#include "train/layer.h"
 
 #include <string.h>
 

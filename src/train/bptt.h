@@ -9,7 +9,7 @@
 #ifndef SG_BPTT_H
 #define SG_BPTT_H
 
-#include "../lm/model_internal.h"
+#include "lm/model_internal.h"
 
 typedef struct sg_bptt sg_bptt;
 /* For windows of at most T steps. The model is borrowed; its weights may change between windows. */

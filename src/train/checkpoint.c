@@ -1,6 +1,6 @@
-#include "checkpoint.h"
+#include "train/checkpoint.h"
 
-#include "../base/base_internal.h"
+#include "base/base_internal.h"
 
 #include <errno.h>
 #include <limits.h>

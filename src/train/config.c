@@ -1,6 +1,6 @@
 #include "stategrad/train.h"
 
-#include "../base/base_internal.h"
+#include "base/base_internal.h"
 
 #include <math.h>
 

@@ -1,8 +1,8 @@
-#include "layer.h"
+#include "train/layer.h"
 
-#include "../base/base_internal.h"
-#include "../kernel/float_env.h"
-#include "../kernel/kernel.h"
+#include "base/base_internal.h"
+#include "kernel/float_env.h"
+#include "kernel/kernel.h"
 
 #include <omp.h>
 #include <string.h>

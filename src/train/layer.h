@@ -7,8 +7,8 @@
 #ifndef SG_LAYER_H
 #define SG_LAYER_H
 
-#include "../cell/cell.h"
-#include "../lm/model_internal.h"
+#include "cell/cell.h"
+#include "lm/model_internal.h"
 
 typedef struct sg_layer sg_layer;
 /* Windows of at most T steps of n sequences. */

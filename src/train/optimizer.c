@@ -1,7 +1,7 @@
-#include "optimizer.h"
+#include "train/optimizer.h"
 
-#include "../base/base_internal.h"
-#include "../kernel/kernel.h"
+#include "base/base_internal.h"
+#include "kernel/kernel.h"
 
 #include <math.h>
 

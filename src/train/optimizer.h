@@ -2,7 +2,7 @@
 #ifndef SG_OPTIMIZER_H
 #define SG_OPTIMIZER_H
 
-#include "../lm/model_internal.h"
+#include "lm/model_internal.h"
 #include "stategrad/train.h"
 
 typedef struct sg_stepper sg_stepper;

@@ -1,12 +1,12 @@
 /* The training loop: windows, epochs, validation, the log, checkpoints. What happens next depends only on the
  * numbers, weights, moments and states that a checkpoint holds, so a run that was cut anywhere ends in the
  * same bytes. */
-#include "bptt.h"
-#include "checkpoint.h"
-#include "optimizer.h"
-#include "word2vec.h"
+#include "train/bptt.h"
+#include "train/checkpoint.h"
+#include "train/optimizer.h"
+#include "train/word2vec.h"
 
-#include "../base/base_internal.h"
+#include "base/base_internal.h"
 
 #include <errno.h>
 #include <inttypes.h>

@@ -1,6 +1,6 @@
-#include "word2vec.h"
+#include "train/word2vec.h"
 
-#include "../base/base_internal.h"
+#include "base/base_internal.h"
 
 #include <ctype.h>
 #include <errno.h>

@@ -1,0 +1,61 @@
+/* block_sums.h - sums of gradients per block of the corpus, on disk: memory does not grow with the number of
+ * blocks.
+ *
+ *   S[b,g,c,d] (H_g,E)   sum over pairs of block b (by t), state g, class c, delay d
+ *   M[b,g,c,d] (E,E)     the same of G^T G
+ *
+ * The weight of a sum makes it a mean: mean = sum S / sum weight, over any set of blocks. Without sampling it
+ * is the number of pairs. Sums are float32 in a scratch file of fixed records; weights are in memory. */
+#ifndef SG_ANALYSIS_BLOCK_SUMS_H
+#define SG_ANALYSIS_BLOCK_SUMS_H
+
+#include "stategrad/base.h"
+
+#include <stdio.h>
+
+typedef struct {
+    size_t B, G, C, D, E; /* blocks, states, classes, delays, inputs */
+    const size_t *units;  /* (G) H of each state */
+    bool moments;
+} sums_shape;
+
+/* Of one (block, class, delay); the same for every state. */
+typedef struct {
+    double weight, moment_weight;
+    int64_t pairs; /* averaged over */
+    int64_t moment_pairs;
+    int64_t exist; /* pairs there are: more than `pairs` when origins are sampled */
+} sums_weight;
+
+/* What gradients of one (block, state, delay) lack in a long window: the sum of their norms, over how
+ * many. */
+typedef struct {
+    double norms, of;
+} sums_missed;
+
+typedef struct an_sums an_sums;
+/* keep NULL: an unnamed file in the folder of `beside`; otherwise the file `keep`, opened if it is there. */
+sg_status sums_new(an_sums **out, const sums_shape *shape, const char *beside, const char *keep,
+                   sg_error *err);
+void sums_free(an_sums *s);
+const sums_shape *sums_get_shape(const an_sums *s);
+sums_weight *sums_weight_at(const an_sums *s, size_t b, size_t c, size_t d);
+sums_missed *sums_missed_at(const an_sums *s, size_t b, size_t g, size_t d);
+/* Numbers of M that are kept: the lower triangle, E (E+1) / 2. */
+size_t sums_packed(size_t E);
+void sums_pack(size_t E, const double *full, float *packed);
+void sums_unpack(size_t E, const float *packed, double *full);
+
+/* sum (H,E), moment (packed). Safe from several threads at once. */
+sg_status sums_put(an_sums *s, size_t b, size_t g, size_t c, size_t d, const float *sum, const float *moment,
+                   sg_error *err);
+/* Either may be NULL. */
+sg_status sums_get(const an_sums *s, size_t b, size_t g, size_t c, size_t d, float *sum, float *moment,
+                   sg_error *err);
+/* Block b is on the disk. */
+sg_status sums_sync(an_sums *s, sg_error *err);
+/* CRC-32 of the records of block b, for checkpoints. */
+sg_status sums_crc(const an_sums *s, size_t b, uint32_t *crc, sg_error *err);
+size_t sums_bytes_per_block(const sums_shape *shape);
+
+#endif

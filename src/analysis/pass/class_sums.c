@@ -1,0 +1,171 @@
+/* Class sums of a finished block: from the accumulator's sums per set to one record a state, class and
+ * delay. */
+#include "analysis/pass/shared.h"
+
+#include "base/base_internal.h"
+
+#include <math.h>
+#include <string.h>
+
+typedef struct {
+    double *sum, *moment;
+    float *rounded, *before, *packed, *packed_before;
+} store_room;
+
+static sg_status store_room_new(store_room *r, const an_job *job, sg_error *err)
+{
+    size_t packed = sums_packed(job->E), HE = 0;
+    for (size_t i = 0; i < job->n_states; i++)
+        HE = job->states[i].units * job->E > HE ? job->states[i].units * job->E : HE;
+    r->sum = sg_calloc(HE, sizeof(double));
+    r->moment = sg_calloc(job->E * job->E, sizeof(double));
+    r->rounded = sg_calloc(HE, sizeof(float));
+    r->before = sg_calloc(HE, sizeof(float));
+    r->packed = sg_calloc(packed, sizeof(float));
+    r->packed_before = sg_calloc(packed, sizeof(float));
+    if (!r->sum || !r->moment || !r->rounded || !r->before || !r->packed || !r->packed_before)
+        return sg_fail(err, SG_ENOMEM, "sums: no memory for %zu numbers", HE);
+    return SG_OK;
+}
+
+static void store_room_free(store_room *r)
+{
+    sg_free(r->sum);
+    sg_free(r->moment);
+    sg_free(r->rounded);
+    sg_free(r->before);
+    sg_free(r->packed);
+    sg_free(r->packed_before);
+}
+
+/* x = (x / weight_x * n_x + y / weight_y * n_y) / (n_x + n_y) * weight: means combined by their numbers of
+ * pairs */
+static void combine(size_t n, float *x, double weight_x, double n_x, const float *y, double weight_y,
+                    double n_y, double weight)
+{
+    double total = n_x + n_y;
+    double a = weight_x > 0 ? n_x / total / weight_x * weight : 0;
+    double b = weight_y > 0 ? n_y / total / weight_y * weight : 0;
+    for (size_t i = 0; i < n; i++)
+        x[i] = (float)(a * (double)x[i] + b * (double)y[i]);
+}
+
+/* The record of two draws from the same pairs. */
+static sums_weight together(const sums_weight *x, const sums_weight *y)
+{
+    sums_weight w = {fmax(x->weight, y->weight), fmax(x->moment_weight, y->moment_weight),
+                     x->pairs + y->pairs, 0, x->exist > y->exist ? x->exist : y->exist};
+    w.moment_pairs = (int64_t)(w.moment_weight + 0.5);
+    return w;
+}
+
+static void rounded(size_t n, const double *x, double scale, float *y)
+{
+    for (size_t i = 0; i < n; i++)
+        y[i] = (float)(scale * x[i]);
+}
+
+/* Record (c, d) of block b. */
+static sg_status store_one(const an_job *job, size_t model, const sg_accum *a, an_sums *sums,
+                           const an_sums *earlier, size_t b, const int64_t *existing, size_t c, size_t d,
+                           store_room *r, sg_error *err)
+{
+    sg_status st = SG_OK;
+    const sg_classes *k = job->classes;
+    size_t E = job->E;
+    sums_weight now = {.pairs = (int64_t)sg_accum_class_sampled(a, k, c, d),
+                       .exist =
+                           existing ? existing[c * job->D + d] : (int64_t)sg_accum_class_pairs(a, k, c, d)};
+    sums_weight both = now;
+    const sums_weight *old = earlier ? sums_weight_at(earlier, b, c, d) : NULL;
+    for (size_t i = 0; i < job->n_states; i++) {
+        size_t g = model * job->n_states + i, HE = job->states[i].units * E;
+        double seen = sg_accum_class_sum(a, i, k, c, d, r->sum), wanted = existing ? (double)now.exist : seen;
+        double seen_moment = sg_accum_class_moment(a, i, k, c, d, r->moment);
+        double wanted_moment = existing ? (double)now.exist : seen_moment;
+        now.weight = seen > 0 ? wanted : 0;
+        now.moment_weight = seen_moment > 0 ? wanted_moment : 0;
+        now.moment_pairs = (int64_t)(now.moment_weight + 0.5);
+        rounded(HE, r->sum, seen > 0 && existing ? wanted / seen : 1, r->rounded);
+        for (size_t j = 0; existing && seen_moment > 0 && j < E * E; j++)
+            r->moment[j] *= wanted_moment / seen_moment;
+        sums_pack(E, r->moment, r->packed);
+        if (old) {
+            both = together(&now, old);
+            TRY(sums_get(earlier, b, g, c, d, r->before, r->packed_before, err));
+            combine(HE, r->rounded, now.weight, (double)now.pairs, r->before, old->weight, (double)old->pairs,
+                    both.weight);
+            combine(sums_packed(E), r->packed, now.moment_weight, (double)now.pairs, r->packed_before,
+                    old->moment_weight, (double)old->pairs, both.moment_weight);
+        }
+        TRY(sums_put(sums, b, g, c, d, r->rounded, r->packed, err));
+    }
+    for (size_t i = 0; !c && i < job->n_states; i++) {
+        size_t g = model * job->n_states + i;
+        sums_missed *miss = sums_missed_at(sums, b, g, d);
+        double norms;
+        *miss = old ? *sums_missed_at(earlier, b, g, d) : (sums_missed){0};
+        miss->of += (double)sg_accum_missed(a, i, d, &norms);
+        miss->norms += norms;
+    }
+    if (!model) /* the untrained copy sees the same pairs */
+        *sums_weight_at(sums, b, c, d) = old ? both : now;
+done:
+    return st;
+}
+
+sg_status store_block(const an_job *job, size_t model, const sg_accum *accum, an_sums *sums,
+                      const an_sums *earlier, size_t b, const int64_t *existing, sg_error *err)
+{
+    size_t n = job->C * job->D;
+    sg_status failed = SG_OK;
+#pragma omp parallel num_threads(job_threads(job))
+    {
+        store_room r = {0};
+        sg_error inner = {""};
+        sg_status st = store_room_new(&r, job, &inner);
+#pragma omp for schedule(dynamic, 1)
+        for (size_t i = 0; i < n; i++)
+            if (st == SG_OK)
+                st = store_one(job, model, accum, sums, earlier, b, existing, i / job->D, i % job->D, &r,
+                               &inner);
+        if (st != SG_OK) {
+#pragma omp critical(store_failed)
+            {
+                failed = st;
+                if (err)
+                    *err = inner;
+            }
+        }
+        store_room_free(&r);
+    }
+    return failed;
+}
+
+sg_status store_joined(const an_job *job, an_sums *to, size_t b, const an_sums *from, size_t i, size_t j,
+                       sg_error *err)
+{
+    store_room r = {0};
+    sg_status st = SG_OK;
+    TRY(store_room_new(&r, job, err));
+    for (size_t n = 0; n < job->C * job->D; n++) {
+        size_t c = n / job->D, d = n % job->D;
+        const sums_weight *x = sums_weight_at(from, i, c, d), *y = sums_weight_at(from, j, c, d);
+        sums_weight both = together(x, y);
+        for (size_t g = 0; g < job->n_groups; g++) {
+            TRY(sums_get(from, i, g, c, d, r.rounded, r.packed, err));
+            TRY(sums_get(from, j, g, c, d, r.before, r.packed_before, err));
+            combine(job->groups[g].units * job->E, r.rounded, x->weight, (double)x->pairs, r.before,
+                    y->weight, (double)y->pairs, both.weight);
+            combine(sums_packed(job->E), r.packed, x->moment_weight, (double)x->pairs, r.packed_before,
+                    y->moment_weight, (double)y->pairs, both.moment_weight);
+            TRY(sums_put(to, b, g, c, d, r.rounded, r.packed, err));
+            const sums_missed *mx = sums_missed_at(from, i, g, d), *my = sums_missed_at(from, j, g, d);
+            *sums_missed_at(to, b, g, d) = (sums_missed){mx->norms + my->norms, mx->of + my->of};
+        }
+        *sums_weight_at(to, b, c, d) = both;
+    }
+done:
+    store_room_free(&r);
+    return st;
+}

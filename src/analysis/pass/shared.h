@@ -1,0 +1,64 @@
+/* shared.h - what the two kinds of pass over a corpus share: pass.c (every token, one after another) and
+ * precision.c (stretches drawn at random, until they are enough). */
+#ifndef SG_ANALYSIS_PASS_SHARED_H
+#define SG_ANALYSIS_PASS_SHARED_H
+
+#include "analysis/prepare.h"
+
+/* ---- rates of origins (pass.c) ---- */
+
+/* rate (sets): for `origins` in all, half of them at the same rate everywhere, half divided evenly between
+ * the classes, so that a rare class gets its share; a set has the largest rate that one of its classes asks
+ * for. */
+void pass_rates(const an_job *job, double origins, double *rate);
+
+/* ---- class sums (store.c) ---- */
+
+/* What `accum` holds of the states of a model, per class and delay, as the records of block b. earlier (or
+ * NULL) has what was drawn of the block before: means are combined by their numbers of pairs. existing (C,D):
+ * pairs there are in the block, which is what a record then weighs; NULL: those that the accumulator has
+ * counted, of the sets it has seen. */
+sg_status store_block(const an_job *job, size_t model, const sg_accum *accum, an_sums *sums,
+                      const an_sums *earlier, size_t b, const int64_t *existing, sg_error *err);
+/* Record b of `to`: records i and j of `from`, two draws from the same pairs, together. */
+sg_status store_joined(const an_job *job, an_sums *to, size_t b, const an_sums *from, size_t i, size_t j,
+                       sg_error *err);
+
+/* ---- checkpoints (checkpoint.c) ---- */
+
+enum { STANDING_NUMBERS = 4 };
+
+/* Where a pass stands: all that a checkpoint holds. */
+typedef struct {
+    const an_job *job;
+    char identity[65];
+    /* the pass's own numbers; none is above its `most` */
+    uint64_t at[STANDING_NUMBERS], most[STANDING_NUMBERS];
+    double *rates; /* n_rates; the pass's own */
+    size_t n_rates;
+    an_sums *sums[2];  /* [1] may be NULL */
+    bool *done[2];     /* done[i][b]: the records of block b of sums[i] are whole */
+    sg_engine *engine; /* with its sums; NULL: nothing is under way between saves */
+    sg_accum *accum;
+} standing;
+
+/* Nothing is pending in the engine. Keeps the checkpoint before as FILE.previous. */
+sg_status checkpoint_save(const standing *s, sg_error *err);
+/* Fills numbers, rates, flags and weights from the checkpoint, or from the one before if that one is damaged
+ * (with a warning). *found: false if there is none, or if it belongs to another analysis (with a warning);
+ * all is then as before. engine and accum are loaded by checkpoint_load_engine once they exist. *f: the
+ * caller's to close. */
+sg_status checkpoint_open(standing *s, FILE **f, bool *found, sg_error *err);
+sg_status checkpoint_load_engine(const standing *s, FILE *f, sg_error *err);
+/* New sums of n_blocks records: with a checkpoint in "FILE.blocks0" (i = 0, 1), else (or i -1) in a nameless
+ * file. */
+sg_status checkpoint_sums(an_sums **out, const an_job *job, size_t n_blocks, int i, const char *run_path,
+                          sg_error *err);
+sg_status checkpoint_stopped(const an_job *job, sg_error *err);
+
+/* ---- precision (precision.c) ---- */
+
+/* As pass_run, for --precision. */
+sg_status precision_run(an_sums **sums, an_job *job, const char *run_path, sg_error *err);
+
+#endif

@@ -1,0 +1,186 @@
+/* One class and delay: from block sums to every statistic of it. */
+#include "analysis/results/results_internal.h"
+
+#include "base/base_internal.h"
+#include "linalg/linalg.h"
+#include "analysis/results/intervals.h"
+
+#include <math.h>
+#include <string.h>
+
+static void item_nan(const after *a, item *o)
+{
+    size_t H = a->frame.H, E = a->frame.E, R = a->frame.R;
+    for (size_t i = 0; i < H * E; i++)
+        o->mean[i] = NAN;
+    for (size_t i = 0; i < E * E; i++)
+        o->moment[i] = NAN;
+    for (size_t i = 0; i < R * H; i++)
+        o->left[i] = NAN;
+    for (size_t i = 0; i < R * E; i++)
+        o->right[i] = NAN;
+    for (size_t i = 0; o->gram && i < a->plan->B * a->packed; i++)
+        o->gram[i] = NAN;
+    for (size_t k = 0; k < a->K; k++)
+        o->x[k] = (sg_interval){NAN, NAN, NAN, NAN, NAN, "no pairs"};
+    for (size_t i = 0; i < 3; i++)
+        o->random[i] = NAN;
+    o->p = (sg_class_p){NAN, NAN, NAN, NAN, "no pairs"};
+}
+
+/* T, MT and the weights of all blocks; the total weights. */
+static sg_status add_blocks(const after *a, worker *w, size_t c, size_t d, double *N, double *Nm,
+                            sg_error *err)
+{
+    sg_status st = SG_OK;
+    size_t HE = a->frame.H * a->frame.E, E = a->frame.E;
+    *N = *Nm = 0;
+    memset(w->T, 0, HE * sizeof *w->T);
+    memset(w->MT, 0, E * E * sizeof *w->MT);
+    for (size_t b = 0; b < a->plan->B; b++) {
+        const sums_weight *x = sums_weight_at(a->sums, b, c, d);
+        w->weights[b] = x->weight;
+        w->moment_weights[b] = x->moment_weight;
+        w->all_weights[b] = sums_weight_at(a->sums, b, 0, d)->weight;
+        if (!(x->weight > 0))
+            continue;
+        TRY(sums_get(a->sums, b, a->g, c, d, w->sum, a->moments ? w->packed : NULL, err));
+        for (size_t i = 0; i < HE; i++)
+            w->T[i] += (double)w->sum[i];
+        *N += x->weight;
+        if (!a->moments || !(x->moment_weight > 0))
+            continue;
+        sums_unpack(E, w->packed, w->M);
+        for (size_t i = 0; i < E * E; i++)
+            w->MT[i] += w->M[i];
+        *Nm += x->moment_weight;
+    }
+done:
+    return st;
+}
+
+/* The statistics without block b, into its row; the Gram matrix into the item. */
+static sg_status leave_out(const after *a, worker *w, item *o, size_t c, size_t d, size_t b, double N,
+                           double Nm, sg_error *err)
+{
+    sg_status st = SG_OK;
+    size_t H = a->frame.H, E = a->frame.E;
+    double *row = w->without + b * a->K, left = N - w->weights[b], left_m = Nm - w->moment_weights[b];
+    bool whole = !(w->weights[b] > 0), with_moment = a->moments && left_m > 0.5;
+    for (size_t k = 0; k < a->K; k++)
+        row[k] = NAN;
+    if (o->gram)
+        for (size_t i = 0; i < a->packed; i++)
+            o->gram[b * a->packed + i] = NAN;
+    if (!(left > 0.5)) /* all pairs are in this block */
+        return SG_OK;
+    if (whole)
+        memset(w->sum, 0, H * E * sizeof *w->sum), memset(w->packed, 0, a->packed * sizeof *w->packed);
+    else
+        TRY(sums_get(a->sums, b, a->g, c, d, w->sum, with_moment ? w->packed : NULL, err));
+    for (size_t i = 0; i < H * E; i++)
+        w->G[i] = (w->T[i] - (double)w->sum[i]) / left;
+    la_dgemm(LA_T, LA_N, E, E, H, 1, w->G, E, w->G, E, 0, w->gram, E);
+    if (o->gram)
+        sums_pack(E, w->gram, o->gram + b * a->packed);
+    if (whole)
+        return SG_OK; /* the jackknife does not read the row */
+    if (with_moment) {
+        sums_unpack(E, w->packed, w->M);
+        for (size_t i = 0; i < E * E; i++)
+            w->M[i] = (w->MT[i] - w->M[i]) / left_m;
+    }
+    TRY(sp_from_gram(row, &a->frame, w->gram, with_moment ? w->M : NULL, w->work, err));
+done:
+    return st;
+}
+
+/* Block sums of class c, times L: what the class test looks at. */
+static sg_status normalised_sums(const after *a, worker *w, size_t c, size_t d, double *out, sg_error *err)
+{
+    sg_status st = SG_OK;
+    size_t H = a->frame.H, E = a->frame.E;
+    for (size_t b = 0; b < a->plan->B; b++) {
+        double *S = out + b * H * E;
+        if (!(sums_weight_at(a->sums, b, c, d)->weight > 0)) {
+            memset(S, 0, H * E * sizeof *S);
+            continue;
+        }
+        TRY(sums_get(a->sums, b, a->g, c, d, w->sum, NULL, err));
+        for (size_t i = 0; i < H * E; i++)
+            w->G[i] = (double)w->sum[i];
+        la_dgemm(LA_N, LA_N, H, E, E, 1, w->G, E, a->frame.L, E, 0, S, E);
+    }
+done:
+    return st;
+}
+
+static sg_status class_test(const after *a, worker *w, item *o, size_t c, size_t d, sg_error *err)
+{
+    sg_status st = SG_OK;
+    const char *no_factor = a->plan->factor_missing[a->group->model];
+    o->p = (sg_class_p){NAN, NAN, NAN, NAN, no_factor ? no_factor : w->test ? NULL : "one block"};
+    if (!c || !w->test || no_factor)
+        return SG_OK;
+    TRY(normalised_sums(a, w, c, d, w->class_sums, err));
+    TRY(normalised_sums(a, w, 0, d, w->all_sums, err));
+    TRY(sg_class_test_run(w->test, &o->p, w->class_sums, w->weights, w->all_sums, w->all_weights, err));
+done:
+    return st;
+}
+
+static void store_vectors(const after *a, const worker *w, item *o, double N, double Nm)
+{
+    size_t H = a->frame.H, E = a->frame.E, R = a->frame.R;
+    for (size_t i = 0; i < H * E; i++)
+        o->mean[i] = (float)(w->T[i] / N);
+    for (size_t i = 0; i < E * E; i++)
+        o->moment[i] = Nm > 0 ? (float)(w->MT[i] / Nm) : NAN;
+    for (size_t k = 0; k < R; k++)
+        for (size_t i = 0; i < H; i++)
+            o->left[k * H + i] = (float)w->left[i * R + k];
+    for (size_t i = 0; i < R * E; i++)
+        o->right[i] = (float)w->right[i];
+}
+
+sg_status after_compute(const after *a, worker *w, item *o, size_t c, size_t d, sg_error *err)
+{
+    sg_status st = SG_OK;
+    size_t H = a->frame.H, E = a->frame.E;
+    double N, Nm;
+    TRY(add_blocks(a, w, c, d, &N, &Nm, err));
+    memcpy(o->block_weight, w->weights, a->plan->B * sizeof *w->weights);
+    o->empty = !(N > 0);
+    if (o->empty) {
+        item_nan(a, o);
+        return SG_OK;
+    }
+    for (size_t i = 0; i < H * E; i++)
+        w->G[i] = w->T[i] / N;
+    for (size_t i = 0; Nm > 0 && i < E * E; i++)
+        w->M[i] = w->MT[i] / Nm;
+    TRY(sp_from_mean(w->values, w->left, w->right, &a->frame, w->G, Nm > 0 ? w->M : NULL, w->work, err));
+    store_vectors(a, w, o, N, Nm);
+    for (size_t i = 0; !c && i < H * E; i++)
+        a->s.norm[d] += w->G[i] * w->G[i];
+    for (size_t b = 0; b < a->plan->B; b++)
+        TRY(leave_out(a, w, o, c, d, b, N, Nm, err));
+    an_bounds(o->x, &a->frame, a->plan->B, w->weights, w->moment_weights, w->values, w->without);
+    TRY(class_test(a, w, o, c, d, err));
+    if (a->plan->P)
+        TRY(sg_stats_random_gain(a->frame.R, w->values + a->at.S, E, a->plan->seed, &o->random[0],
+                                 &o->random[1], &o->random[2], err));
+    const an_plan *p = a->plan;
+    size_t places[AN_QUANTITIES] = {a->at.S, a->at.sum, a->at.gain};
+    for (size_t q = 0; q < AN_QUANTITIES; q++)
+        for (size_t b = 0; b < p->B; b++)
+            a->s.without[((c * AN_QUANTITIES + q) * p->B + b) * p->D + d] =
+                w->weights[b] > 0 ? w->without[b * a->K + places[q]] : w->values[places[q]];
+done:
+    if (st != SG_OK && err) {
+        sg_error inner = *err;
+        sg_fail(err, st, "%s, class %s, delay %zu: %s", a->group->name, a->plan->class_names[c], d,
+                inner.msg);
+    }
+    return st;
+}

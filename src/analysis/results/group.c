@@ -1,0 +1,251 @@
+/* A group of the run file as a whole: its batches, then what needs all delays and classes. */
+#include "analysis/results/results_internal.h"
+
+#include "base/base_internal.h"
+
+#include <math.h>
+#include <omp.h>
+
+static const double LARGE_ERROR = 1e-4, SMALLEST = 1e-30; /* below it float32 has lost its digits anyway */
+
+const char *const an_quantity_names[AN_QUANTITIES] = {"sigma_1", "sum of singular values",
+                                                      "largest rms gain"};
+
+static void note(after *a, reason_kind kind, size_t c, size_t d, const char *why)
+{
+    reason_note(&a->reasons[kind], a->plan->class_names[c], d, why);
+}
+
+static void note_range(after *a, reason_kind kind, size_t c, size_t d, const item *o, size_t first, size_t n)
+{
+    for (size_t k = first; k < first + n; k++)
+        note(a, kind, c, d, o->x[k].missing);
+}
+
+static void note_item(after *a, size_t c, size_t d, const item *o)
+{
+    const sp_places *at = &a->at;
+    size_t R = a->frame.R;
+    note(a, REASON_EMPTY, c, d, o->empty ? "no pairs" : NULL);
+    if (!o->empty && isnan(o->x[at->coherence].value))
+        note(a, REASON_MOMENT, c, d, "no pair at a step whose second moment was taken");
+    size_t blocks = 0;
+    for (size_t b = 0; b < a->plan->B; b++)
+        blocks += o->block_weight[b] > 0;
+    note(a, REASON_GRAM, c, d, blocks == 1 ? "no pairs without one of the blocks" : NULL);
+    note_range(a, REASON_COHERENCE, c, d, o, at->coherence, 1);
+    if (a->plan->factor_missing[a->group->model])
+        return; /* one reason for all the rest */
+    note_range(a, REASON_SIGMA, c, d, o, at->S, R);
+    note_range(a, REASON_SUM, c, d, o, at->sum, 1);
+    note_range(a, REASON_RANK, c, d, o, at->rank, 1);
+    note_range(a, REASON_GAIN, c, d, o, at->gain, R);
+    for (size_t p = 0; p < a->frame.P; p++) {
+        if (isnan(a->frame.n[p * a->frame.E]))
+            continue; /* a property without a direction has a reason of its own */
+        note_range(a, REASON_RELATIVE, c, d, o, at->relative + p, 1);
+        note_range(a, REASON_COSINE, c, d, o, at->cosine + p * R, R);
+    }
+    if (c)
+        note(a, REASON_TEST, c, d, o->p.missing);
+}
+
+/* What outlives the batch: series for decay, class differences and the p-values. */
+static void keep(after *a, size_t c, size_t d, const item *o)
+{
+    const an_plan *p = a->plan;
+    size_t places[AN_QUANTITIES] = {a->at.S, a->at.sum, a->at.gain}, i = c * p->D + d;
+    for (size_t q = 0; q < AN_QUANTITIES; q++) {
+        a->s.y[(c * AN_QUANTITIES + q) * p->D + d] = o->x[places[q]].value;
+        a->s.error[(c * AN_QUANTITIES + q) * p->D + d] = o->x[places[q]].error;
+        for (size_t b = 0; o->empty && b < p->B; b++)
+            a->s.without[((c * AN_QUANTITIES + q) * p->B + b) * p->D + d] = NAN;
+    }
+    a->s.p[i] = o->p.p;
+    a->s.excess[i] = o->p.excess;
+    a->s.null_low[i] = o->p.null_low;
+    a->s.null_high[i] = o->p.null_high;
+    note_item(a, c, d, o);
+}
+
+static sg_status run_batch(after *a, size_t c, size_t d0, size_t n, sg_error *err)
+{
+    sg_status st = SG_OK;
+#pragma omp parallel for schedule(dynamic, 1) num_threads(a->threads)
+    for (size_t i = 0; i < n; i++)
+        a->items[i].st =
+            after_compute(a, &a->workers[omp_get_thread_num()], &a->items[i], c, d0 + i, &a->items[i].err);
+    for (size_t i = 0; i < n; i++) {
+        if (a->items[i].st != SG_OK) {
+            if (err)
+                *err = a->items[i].err;
+            return a->items[i].st;
+        }
+        keep(a, c, d0 + i, &a->items[i]);
+    }
+    TRY(after_put_batch(a, c, d0, n, err));
+done:
+    return st;
+}
+
+/* sigma_1(class) - sigma_1(all): intervals from the difference of the replicates; p-values adjusted over the
+ * group. */
+static sg_status put_differences(after *a, sg_error *err)
+{
+    sg_status st = SG_OK;
+    const an_plan *p = a->plan;
+    size_t D = p->D, B = p->B, n = p->C * D;
+    double *without = sg_calloc(B, sizeof *without), *weights = sg_calloc(B, sizeof *weights);
+    double *x = sg_calloc(3 * n, sizeof *x);
+    if (!without || !weights || !x)
+        TRY(sg_fail(err, SG_ENOMEM, "%s: no memory", a->group->name));
+    for (size_t i = 0; i < n; i++) {
+        size_t c = i / D, d = i % D;
+        for (size_t b = 0; b < B; b++) {
+            weights[b] = sums_weight_at(a->sums, b, c, d)->weight;
+            without[b] = a->s.without[(c * AN_QUANTITIES * B + b) * D + d] - a->s.without[b * D + d];
+        }
+        sg_interval t = {NAN, NAN, NAN, NAN, NAN, NULL}; /* class all is the reference */
+        if (c)
+            sg_stats_jackknife(&t, B, weights, a->s.y[c * AN_QUANTITIES * D + d] - a->s.y[d], without, 1);
+        note(a, REASON_DIFFERENCE, c, d, a->plan->factor_missing[a->group->model] ? NULL : t.missing);
+        x[i] = t.value, x[n + i] = t.low, x[2 * n + i] = t.high;
+    }
+    TRY(sg_stats_adjust(n, a->s.p, a->s.adjusted, err));
+    TRY(run_writer_put_f64(a->w, a->nc, "class_difference", NULL, NULL, x, err));
+    TRY(run_writer_put_f64(a->w, a->nc, "class_difference_low", NULL, NULL, x + n, err));
+    TRY(run_writer_put_f64(a->w, a->nc, "class_difference_high", NULL, NULL, x + 2 * n, err));
+    TRY(run_writer_put_f64(a->w, a->nc, "class_difference_p", NULL, NULL, a->s.p, err));
+    TRY(run_writer_put_f64(a->w, a->nc, "class_difference_p_adjusted", NULL, NULL, a->s.adjusted, err));
+    TRY(run_writer_put_f64(a->w, a->nc, "class_null_low", NULL, NULL, a->s.null_low, err));
+    TRY(run_writer_put_f64(a->w, a->nc, "class_null_high", NULL, NULL, a->s.null_high, err));
+done:
+    sg_free(without);
+    sg_free(weights);
+    sg_free(x);
+    return st;
+}
+
+static sg_status put_decay(after *a, sg_error *err)
+{
+    sg_status st = SG_OK;
+    static const char *const names[] = {"decay_scale",      "decay_scale_error", "decay_rate",
+                                        "decay_rate_error", "decay_shape",       "decay_shape_error",
+                                        "decay_residual",   "decay_aic",         "decay_weight"};
+    enum { FIELDS = sizeof names / sizeof *names };
+    static const char *const no_error = "fewer than 20 blocks, or none without one of them";
+    const an_plan *p = a->plan;
+    size_t D = p->D, B = p->B, n = p->C * AN_QUANTITIES;
+    double *x = sg_calloc(n * (FIELDS * AN_LAWS + 2), sizeof *x), *weights = sg_calloc(B, sizeof *weights);
+    if (!x || !weights)
+        TRY(sg_fail(err, SG_ENOMEM, "%s: no memory", a->group->name));
+    double *half = x + n * FIELDS * AN_LAWS, *half_error = half + n;
+    for (size_t i = 0; i < n; i++) {
+        size_t c = i / AN_QUANTITIES;
+        sg_decay fit;
+        for (size_t b = 0; b < B; b++)
+            weights[b] = sums_weight_at(a->sums, b, c, 0)->weight;
+        TRY(sg_stats_decay(&fit, D, a->s.y + i * D, a->s.error + i * D, B, weights, a->s.without + i * B * D,
+                           err));
+        for (size_t l = 0; l < AN_LAWS; l++) {
+            const sg_decay_fit *f = &fit.fit[l];
+            double v[FIELDS] = {f->scale,       f->scale_error, f->rate, f->rate_error, f->shape,
+                                f->shape_error, f->residual,    f->aic,  f->weight};
+            for (size_t k = 0; k < FIELDS; k++)
+                x[(k * n + i) * AN_LAWS + l] = fit.missing ? (double)NAN : v[k];
+        }
+        half[i] = fit.half_life_missing ? (double)NAN : fit.half_life;
+        half_error[i] = fit.half_life_missing ? (double)NAN : fit.half_life_error;
+        if (p->factor_missing[a->group->model])
+            continue;
+        note(a, REASON_DECAY, c, SIZE_MAX, fit.missing);
+        note(a, REASON_HALF_LIFE, c, SIZE_MAX, fit.half_life_missing);
+        if (!fit.missing && isnan(fit.fit[0].rate_error))
+            note(a, REASON_DECAY_ERROR, c, SIZE_MAX, no_error);
+        if (!fit.half_life_missing && isnan(fit.half_life_error))
+            note(a, REASON_HALF_LIFE_ERROR, c, SIZE_MAX, no_error);
+    }
+    for (size_t k = 0; k < FIELDS; k++)
+        TRY(run_writer_put_f64(a->w, a->nc, names[k], NULL, NULL, x + k * n * AN_LAWS, err));
+    TRY(run_writer_put_f64(a->w, a->nc, "half_life", NULL, NULL, half, err));
+    TRY(run_writer_put_f64(a->w, a->nc, "half_life_error", NULL, NULL, half_error, err));
+done:
+    sg_free(x);
+    sg_free(weights);
+    return st;
+}
+
+/* What long windows cost in accuracy: the file has it, and whoever loses more than 1e-4 is told. */
+static sg_status put_missed(after *a, const sg_monitor *monitor, sg_error *err)
+{
+    sg_status st = SG_OK;
+    const an_plan *p = a->plan;
+    double *error = sg_calloc(p->D, sizeof *error), worst = 0, gradients = 0;
+    size_t at = 0;
+    if (!error)
+        return sg_fail(err, SG_ENOMEM, "%s: no memory", a->group->name);
+    for (size_t d = 0; d < p->D; d++) {
+        double norms = 0, of = 0, norm = sqrt(a->s.norm[d]);
+        for (size_t b = 0; b < p->B; b++) {
+            const sums_missed *x = sums_missed_at(a->sums, b, a->g, d);
+            norms += x->norms, of += x->of;
+        }
+        gradients += of;
+        error[d] = of > 0 ? norms / of : 0;
+        if (norm > SMALLEST && error[d] > worst * norm)
+            worst = error[d] / norm, at = d;
+    }
+    if (!(gradients > 0))
+        goto done;
+    TRY(run_writer_define(a->w, a->nc, "mean_gradient_error", err));
+    TRY(run_writer_put_f64(a->w, a->nc, "mean_gradient_error", NULL, NULL, error, err));
+    if (worst > LARGE_ERROR)
+        sg_warn(
+            monitor,
+            "%s: what long delays lose because old origins share bases is up to %.1g of the mean gradient "
+            "(delay %zu; see mean_gradient_error); a smaller --long-tolerance or --long-after never helps",
+            a->group->name, worst, at);
+done:
+    sg_free(error);
+    return st;
+}
+
+static sg_status one_group(after *a, const sg_monitor *monitor, double began, double *done_items,
+                           double total, sg_error *err)
+{
+    sg_status st = SG_OK;
+    const an_plan *p = a->plan;
+    TRY(after_room(a, err));
+    TRY(after_define(a, err));
+    for (size_t c = 0; c < p->C; c++)
+        for (size_t d0 = 0; d0 < p->D; d0 += a->batch) {
+            size_t n = p->D - d0 < a->batch ? p->D - d0 : a->batch;
+            TRY(run_batch(a, c, d0, n, err));
+            *done_items += (double)n;
+            sg_progress now = {"decomposing", *done_items, total, sg_clock() - began, NAN, 0, 0};
+            if (monitor && monitor->tick && !monitor->tick(monitor->ctx, &now))
+                TRY(sg_fail(err, SG_ECANCELLED, "stopped"));
+        }
+    TRY(after_put_pairs(a, err));
+    TRY(put_differences(a, err));
+    TRY(put_decay(a, err));
+    TRY(put_missed(a, monitor, err));
+    TRY(after_put_reasons(a, err));
+done:
+    after_room_free(a);
+    return st;
+}
+
+sg_status an_after(run_writer *w, const an_plan *plan, const an_sums *sums, const sg_monitor *monitor,
+                   sg_error *err)
+{
+    sg_status st = SG_OK;
+    double began = sg_clock(), done_items = 0, total = (double)(plan->n_groups * plan->C * plan->D);
+    for (size_t g = 0; g < plan->n_groups; g++) {
+        after a = {.g = g, .w = w, .sums = sums};
+        after_shape(&a, plan, &plan->groups[g], sums_get_shape(sums)->moments);
+        TRY(one_group(&a, monitor, began, &done_items, total, err));
+    }
+done:
+    return st;
+}

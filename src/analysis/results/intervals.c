@@ -1,0 +1,94 @@
+#include "analysis/results/intervals.h"
+
+#include <math.h>
+
+static const double LARGEST_BIAS = 0.5, SIGMA_NOISE = 0.05, MEMORY_NOISE = 0.1, BIAS_LEFT = 0.5;
+/* standard errors of the difference between neighbouring singular values */
+static const double APART = 2, MEMORY_APART = 2.5, FAR_APART = 4;
+
+static void withhold(sg_interval *x, const char *why)
+{
+    if (!x->missing)
+        *x = (sg_interval){x->value, NAN, NAN, NAN, NAN, why};
+}
+
+/* The jackknife's bias of q^2 as a share of it: what of it is noise. q = row[i] row[j], or row[i] alone
+ * where j is no statistic. */
+static double noise_share(size_t B, size_t K, const double *pairs, const double *values,
+                          const double *without, size_t i, size_t j)
+{
+    double N = 0, shift = 0, q = values[i] * (j < K ? values[j] : 1);
+    for (size_t b = 0; b < B; b++)
+        N += pairs[b];
+    for (size_t b = 0; b < B; b++) {
+        const double *row = without + b * K;
+        double part = row[i] * (j < K ? row[j] : 1);
+        if (pairs[b] > 0)
+            shift += (1 - pairs[b] / N) * (q * q - part * part);
+    }
+    return shift == 0 ? 0 : fabs(shift) / (q * q);
+}
+
+/* sigma_k and sigma_{k+1} can be told apart: their difference is at least `times` its standard error. */
+static bool apart(const sp_frame *f, const sg_interval *S, size_t k, double times)
+{
+    if (k == f->R) /* the last: below, in a wider space, stands nothing */
+        return f->R == f->E || S[k - 1].value >= times * S[k - 1].error;
+    return S[k - 1].value - S[k].value >= times * hypot(S[k - 1].error, S[k].error);
+}
+
+static void property_bounds(sg_interval *x, const sp_frame *f, size_t B, const double *pairs,
+                            const double *values, const double *without)
+{
+    sp_places at = sp_where(f);
+    size_t R = f->R, K = sp_count(f);
+    for (size_t p = 0; p < f->P; p++) {
+        size_t i = at.relative + p;
+        if (!(noise_share(B, K, pairs, values, without, i, at.S) <= MEMORY_NOISE))
+            withhold(&x[i], "more than a tenth of its square is noise: too few pairs for an interval");
+        if (R > 1 && !apart(f, x + at.S, 1, MEMORY_APART))
+            withhold(&x[i], "sigma_1 and sigma_2 cannot be told apart");
+        for (size_t k = 1; k <= R; k++)
+            if (!apart(f, x + at.S, k, FAR_APART))
+                withhold(&x[at.cosine + p * R + k - 1],
+                         "the singular values at the subspace's end cannot be told apart");
+    }
+}
+
+/* From the last on: what is withheld is not looked at again. */
+static void sigma_bounds(sg_interval *x, const sp_frame *f, size_t B, const double *pairs,
+                         const double *values, const double *without)
+{
+    sg_interval *S = x + sp_where(f).S;
+    bool below = apart(f, S, f->R, APART);
+    for (size_t k = f->R; k > 1; k--) {
+        bool above = apart(f, S, k - 1, APART);
+        if (!(noise_share(B, sp_count(f), pairs, values, without, k - 1, SIZE_MAX) <= SIGMA_NOISE))
+            withhold(&S[k - 1], "a twentieth of its square or more is noise: too few pairs for an interval");
+        if (!above || !below)
+            withhold(&S[k - 1], "its neighbours among the singular values cannot be told apart from it");
+        below = above;
+    }
+}
+
+void an_bounds(sg_interval *x, const sp_frame *f, size_t B, const double *pairs, const double *moment_pairs,
+               const double *values, const double *without)
+{
+    sp_places at = sp_where(f);
+    size_t R = f->R, K = sp_count(f);
+    for (size_t k = 0; k < K; k++) {
+        bool gain = k >= at.gain && k < at.gain + R;
+        double most = k >= at.relative || k == at.coherence ? 1 : k == at.rank ? (double)R : INFINITY;
+        sg_stats_jackknife(&x[k], B, gain ? moment_pairs : pairs, values[k], without + k, K);
+        sg_stats_clamp(&x[k], k == at.rank ? 1 : 0, most);
+    }
+    if (x->bias > 0)
+        x->low = fmax(0, x->low - BIAS_LEFT * x->bias);
+    if (!(fabs(x[at.sum].bias) <= LARGEST_BIAS * x[at.sum].error)) {
+        static const char *const why = "the tail of the spectrum is noise: too few pairs for an interval";
+        withhold(&x[at.sum], why);
+        withhold(&x[at.rank], why);
+    }
+    property_bounds(x, f, B, pairs, values, without);
+    sigma_bounds(x, f, B, pairs, values, without); /* last: the others read their errors */
+}

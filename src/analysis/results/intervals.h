@@ -1,0 +1,29 @@
+/* intervals.h - 95 % intervals for all statistics of one class and delay, and which of them can be given.
+ *
+ * The block jackknife of stats.h, statistic by statistic (order: sp_count), moved into where the statistic
+ * can lie. Near the noise some statistics lose the smoothness that the jackknife needs; their interval is
+ * then withheld (NaN, with a reason in `missing`). The rules, with their coverage by simulation in
+ * doc/statistics.md:
+ *
+ *   sum, effective rank    while the bias of the sum is at most half its standard error
+ *   sigma_k, k >= 2        while noise makes up at most 5 % of sigma_k^2, and its neighbours are two standard
+ *                          errors of the difference away
+ *   relative memory        while noise makes up at most 10 % of |Ghat n|^2, and sigma_2 is two and a half
+ *                          standard errors of the difference away from sigma_1
+ *   cosine, k < R          while sigma_k is four standard errors of the difference away from sigma_{k+1}
+ *
+ * sigma_1, the rms gains and coherence are always given. Where sigma_1 meets sigma_2, or is mere noise, the
+ * jackknife takes away only about half of its upward bias: low of sigma_1 stands half of the estimated bias
+ * deeper, at least at 0. */
+#ifndef SG_ANALYSIS_RESULTS_INTERVALS_H
+#define SG_ANALYSIS_RESULTS_INTERVALS_H
+
+#include "spectrum/spectrum.h"
+#include "stategrad/stats.h"
+
+/* x (K = sp_count). values (K): from all blocks. without (B,K): from all blocks but b. pairs (B): weights of
+ * the blocks; moment_pairs (B): the same for the rms gains. */
+void an_bounds(sg_interval *x, const sp_frame *f, size_t B, const double *pairs, const double *moment_pairs,
+               const double *values, const double *without);
+
+#endif

@@ -1,0 +1,240 @@
+/* The root of the run file: what was analysed, how, and what later commands need of model and corpus. */
+#include "analysis/prepare.h"
+
+#include "base/base_internal.h"
+#include "run/missing.h"
+#include "stategrad/stats.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+void root_created(char text[32])
+{
+    const char *epoch = getenv("SOURCE_DATE_EPOCH");
+    char *end = NULL;
+    time_t now = time(NULL);
+    struct tm utc;
+    if (epoch && *epoch) {
+        long long t = strtoll(epoch, &end, 10);
+        if (!*end && t >= 0 && t < 253402300800LL) /* year 10000 */
+            now = (time_t)t;
+    }
+    gmtime_r(&now, &utc);
+    if (!strftime(text, 32, "%Y-%m-%dT%H:%M:%SZ", &utc))
+        text[0] = 0;
+}
+
+static sg_status put_text_attributes(run_writer *w, const an_job *job, sg_error *err)
+{
+    sg_status st = SG_OK;
+    const sg_analysis_config *c = job->cfg;
+    char model[65], handling[40], created[32], identity[65], part[48];
+    if (sg_model_sha256(job->models[0], model) != SG_OK)
+        TRY(sg_fail(err, SG_ENOMEM, "analysis: no memory"));
+    TRY(job_identity(job, false, identity, err));
+    snprintf(handling, sizeof handling,
+             c->handling == SG_WINDOW  ? "window:%zu"
+             : c->handling == SG_RESET ? "reset"
+                                       : "carry",
+             c->window);
+    snprintf(part, sizeof part, "%zu/%zu", c->part, c->parts);
+    root_created(created);
+    const struct {
+        const char *name, *text;
+    } rows[] = {
+        {"kind", c->parts ? RUN_KIND_PART : RUN_KIND},
+        {"title", "State gradients averaged over a corpus"},
+        {"model_sha256", model},
+        {"corpus_sha256", job->features ? job->features_sha256 : sg_stream_sha256(job->stream)},
+        {"command", c->command ? c->command : ""},
+        {"version", sg_version()},
+        {"created", created},
+        {"state_handling", handling},
+        {"normalization", c->normalize ? "covariance" : "none"},
+        {"covariance", c->frequency_weighted ? "tokens"
+                       : job->features       ? "rows"
+                                             : "types"},
+        {"cell", sg_cell_name(job->shape->cell)},
+        {"unit", job->shape->unit == SG_UNIT_CHAR ? "char" : "word"},
+        {"identity_sha256", identity},
+        {c->parts ? "part" : NULL, part},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof *rows && rows[i].name; i++)
+        TRY(run_writer_text(w, RUN_ROOT, NULL, rows[i].name, rows[i].text, err));
+done:
+    return st;
+}
+
+static sg_status put_number_attributes(run_writer *w, const an_job *job, sg_error *err)
+{
+    sg_status st = SG_OK;
+    const sg_analysis_config *c = job->cfg;
+    const sg_stream_counts *counts = sg_stream_info(job->stream);
+    const struct {
+        const char *name;
+        uint64_t value;
+    } rows[] = {
+        {"seed", c->seed},
+        {"tokens", job->T},
+        {"unknown_tokens", counts->unknown},
+        {"unclassed_tokens", counts->unclassed},
+        {"sentences", counts->sentences},
+        {"burn_in", c->burn_in},
+        {"blocks", job->B},
+        {"layers", job->shape->layers},
+        {"vocabulary", job->V},
+        {"second_moment_every", job->second_moment_every},
+        {"long_after", job->long_after},
+        {"sample", c->sample},
+        {"delays", job->D},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
+        TRY(run_writer_integer(w, RUN_ROOT, NULL, rows[i].name, (int64_t)rows[i].value, err));
+    TRY(run_writer_real(w, RUN_ROOT, NULL, "ridge", job->how[0].ridge, err));
+    TRY(run_writer_real(w, RUN_ROOT, NULL, "precision", c->precision, err));
+    if (job->long_after)
+        TRY(run_writer_real(w, RUN_ROOT, NULL, "long_tolerance", c->long_tolerance, err));
+    if (job->how[0].automatic)
+        TRY(run_writer_text(w, RUN_ROOT, NULL, "ridge_reason", "the covariance of the inputs is singular",
+                            err));
+done:
+    return st;
+}
+
+static sg_status put_classes(run_writer *w, const an_job *job, sg_error *err)
+{
+    sg_status st = SG_OK;
+    int64_t *x = sg_calloc(job->C > job->D ? job->C : job->D, sizeof *x);
+    if (!x)
+        return sg_fail(err, SG_ENOMEM, "run file: no memory");
+    for (size_t d = 0; d < job->D; d++)
+        x[d] = (int64_t)d;
+    TRY(run_writer_put_i64(w, RUN_ROOT, "delay", NULL, NULL, x, err));
+    for (size_t c = 0; c < job->C; c++) {
+        x[c] = (int64_t)(c ? sg_stream_class_tokens(job->stream, job->classes, c) : job->T);
+        TRY(run_writer_put_string(w, RUN_ROOT, "class_name", c, job->class_names[c], err));
+    }
+    TRY(run_writer_put_i64(w, RUN_ROOT, "class_tokens", NULL, NULL, x, err));
+done:
+    sg_free(x);
+    return st;
+}
+
+static sg_status put_properties(run_writer *w, const an_job *job, sg_error *err)
+{
+    sg_status st = SG_OK;
+    reason why = {"", 0};
+    char text[1000] = "";
+    for (size_t p = 0; p < job->P; p++) {
+        const property *x = &job->properties[p];
+        reason_note_plain(&why, x->missing);
+        size_t start[] = {p, 0}, count[] = {1, job->E}, one[] = {1};
+        TRY(run_writer_put_string(w, RUN_ROOT, "property_name", p, x->name, err));
+        TRY(run_writer_put_i64(w, RUN_ROOT, "property_words_a", start, one, &x->words_a, err));
+        TRY(run_writer_put_i64(w, RUN_ROOT, "property_words_b", start, one, &x->words_b, err));
+        TRY(run_writer_put_f64(w, RUN_ROOT, "property_vector", start, count, x->delta[0], err));
+    }
+    reason_append(text, sizeof text, &why);
+    if (text[0])
+        TRY(run_writer_text(w, RUN_ROOT, "property_vector", "missing_reason", text, err));
+done:
+    return st;
+}
+
+static sg_status put_words(run_writer *w, const an_job *job, sg_error *err)
+{
+    sg_status st = SG_OK;
+    const sg_vocab *v = sg_model_vocab(job->models[0]);
+    const sg_tensor *x = sg_model_find(job->models[0], "encoder.weight");
+    if (!v || !x)
+        return SG_OK;
+    TRY(run_writer_dim(w, RUN_ROOT, "word", job->V, err));
+    TRY(run_writer_define(w, RUN_ROOT, "word", err));
+    TRY(run_writer_define(w, RUN_ROOT, "word_count", err));
+    TRY(run_writer_define(w, RUN_ROOT, "embedding_matrix", err));
+    for (size_t i = 0; i < job->V; i++)
+        TRY(run_writer_put_string(w, RUN_ROOT, "word", i, sg_vocab_word(v, i), err));
+    TRY(run_writer_put_i64(w, RUN_ROOT, "word_count", NULL, NULL, (const int64_t *)job->word_count, err));
+    TRY(run_writer_put_f32(w, RUN_ROOT, "embedding_matrix", NULL, NULL, x->data, err));
+    if (job->untrained) { /* for later properties */
+        x = sg_model_find(job->untrained, "encoder.weight");
+        TRY(run_writer_define(w, RUN_ROOT, "untrained_embedding_matrix", err));
+        TRY(run_writer_put_f32(w, RUN_ROOT, "untrained_embedding_matrix", NULL, NULL, x->data, err));
+    }
+done:
+    return st;
+}
+
+static sg_status put_members(run_writer *w, const an_job *job, sg_error *err)
+{
+    sg_status st = SG_OK;
+    size_t n = 0, at = 0;
+    int64_t *x = NULL;
+    const sg_class_word *words;
+    if (!job->classes || !job->V)
+        return SG_OK;
+    for (size_t c = 1; c < job->C; c++)
+        n += sg_classes_words(job->classes, c, &words);
+    if (!n)
+        return SG_OK;
+    if (!(x = sg_calloc(3 * n, sizeof *x)))
+        TRY(sg_fail(err, SG_ENOMEM, "run file: no memory for %zu members of classes", n));
+    for (size_t c = 1; c < job->C; c++) {
+        size_t m = sg_classes_words(job->classes, c, &words);
+        for (size_t i = 0; i < m; i++, at++) {
+            x[at] = words[i].id;
+            x[n + at] = (int64_t)c;
+            x[2 * n + at] = (int64_t)words[i].count;
+        }
+    }
+    TRY(run_writer_dim(w, RUN_ROOT, "member", n, err));
+    TRY(run_writer_define(w, RUN_ROOT, "member_word", err));
+    TRY(run_writer_define(w, RUN_ROOT, "member_class", err));
+    TRY(run_writer_define(w, RUN_ROOT, "member_count", err));
+    TRY(run_writer_put_i64(w, RUN_ROOT, "member_word", NULL, NULL, x, err));
+    TRY(run_writer_put_i64(w, RUN_ROOT, "member_class", NULL, NULL, x + n, err));
+    TRY(run_writer_put_i64(w, RUN_ROOT, "member_count", NULL, NULL, x + 2 * n, err));
+done:
+    sg_free(x);
+    return st;
+}
+
+sg_status root_write(run_writer *w, const an_job *job, sg_error *err)
+{
+    sg_status st = SG_OK;
+    static const char *const variables[] = {"delay",
+                                            "class_name",
+                                            "class_tokens",
+                                            "property_name",
+                                            "property_words_a",
+                                            "property_words_b",
+                                            "property_vector",
+                                            "embedding_covariance_factor",
+                                            "decay_quantity",
+                                            "decay_law"};
+    TRY(run_writer_dim(w, RUN_ROOT, "delay", job->D, err));
+    TRY(run_writer_dim(w, RUN_ROOT, "class", job->C, err));
+    TRY(run_writer_dim(w, RUN_ROOT, "embedding", job->E, err));
+    TRY(run_writer_dim(w, RUN_ROOT, "property", 0, err));
+    TRY(run_writer_dim(w, RUN_ROOT, "decay_quantity", AN_QUANTITIES, err));
+    TRY(run_writer_dim(w, RUN_ROOT, "decay_law", AN_LAWS, err));
+    for (size_t i = 0; i < sizeof variables / sizeof *variables; i++)
+        TRY(run_writer_define(w, RUN_ROOT, variables[i], err));
+    TRY(put_text_attributes(w, job, err));
+    TRY(put_number_attributes(w, job, err));
+    TRY(put_classes(w, job, err));
+    TRY(put_properties(w, job, err));
+    TRY(run_writer_put_f64(w, RUN_ROOT, "embedding_covariance_factor", NULL, NULL, job->L[0], err));
+    if (job->factor_missing[0][0])
+        TRY(run_writer_text(w, RUN_ROOT, "embedding_covariance_factor", "missing_reason",
+                            job->factor_missing[0], err));
+    for (size_t q = 0; q < AN_QUANTITIES; q++)
+        TRY(run_writer_put_string(w, RUN_ROOT, "decay_quantity", q, an_quantity_names[q], err));
+    for (size_t l = 0; l < AN_LAWS; l++)
+        TRY(run_writer_put_string(w, RUN_ROOT, "decay_law", l, sg_decay_law_name((sg_decay_law)l), err));
+    TRY(put_words(w, job, err));
+    TRY(put_members(w, job, err));
+done:
+    return st;
+}

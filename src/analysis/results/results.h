@@ -1,0 +1,42 @@
+/* results.h - from block sums to the groups of the run file: means, spectra, intervals, nulls, decay.
+ *
+ * Independent of where the sums came from (one pass, sampled rounds, merged parts). Work is split over
+ * (class, delay) in the same way for any number of threads: same bytes. */
+#ifndef SG_ANALYSIS_RESULTS_RESULTS_H
+#define SG_ANALYSIS_RESULTS_RESULTS_H
+
+#include "run/run_internal.h"
+#include "analysis/block_sums.h"
+
+enum { AN_QUANTITIES = 3, AN_LAWS = 3 }; /* sigma_1, sum, rms gain; see sg_decay_law */
+extern const char *const an_quantity_names[AN_QUANTITIES];
+
+typedef struct {
+    char name[48]; /* "layer1.cell" */
+    size_t units;
+    size_t model; /* 0: the model, 1: its untrained copy */
+} an_group;
+
+typedef struct {
+    size_t D, C, E, B, P;
+    size_t n_groups;
+    const an_group *groups;
+    const double *L[2];                  /* (E,E) for the model and, where there is one, its untrained copy */
+    const double *n[2];                  /* (P,E) unit vectors, NaN where missing */
+    const char *factor_missing[2];       /* why L is NaN (all normalised values will be), or NULL */
+    const char *const *property_missing; /* (P) reason or NULL */
+    const char *const *class_names;
+    bool store_gram;
+    const char *gram_reason; /* why not, when not */
+    int threads;
+    uint64_t seed;
+} an_plan;
+
+/* Dimensions unit, rank, ..., all variables and their contents, for every group of the plan; the root's
+ * dimensions exist. SG_ENONFINITE names state, class and delay. */
+sg_status an_after(run_writer *w, const an_plan *plan, const an_sums *sums, const sg_monitor *monitor,
+                   sg_error *err);
+/* Bytes of memory that an_after takes, and of the groups in the file before compression. */
+void an_after_cost(const an_plan *plan, size_t *memory, size_t *file);
+
+#endif

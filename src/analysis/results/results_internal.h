@@ -1,0 +1,117 @@
+/* results_internal.h - what the files behind after.h share: one group of the run file, class by class in
+ * batches of delays.
+ *
+ *   after.c        the group as a whole: batches, class differences, decay
+ *   after_item.c   one class and delay: means, spectra, replicates without each block, class test
+ *   after_room.c   memory for both
+ *   after_write.c  into the run file, with a reason for whatever is missing */
+#ifndef SG_ANALYSIS_RESULTS_RESULTS_INTERNAL_H
+#define SG_ANALYSIS_RESULTS_RESULTS_INTERNAL_H
+
+#include "analysis/results/results.h"
+#include "base/base_internal.h"
+#include "run/missing.h"
+#include "spectrum/spectrum.h"
+#include "stategrad/stats.h"
+
+enum { AFTER_NULL_DRAWS = 1000 };
+
+/* One thread's room. Sizes: H, E, R of the group; K = sp_count. */
+typedef struct {
+    double *T, *G;                                  /* (H,E) sum over blocks; a mean */
+    double *MT, *M;                                 /* (E,E) the same of second moments */
+    double *gram;                                   /* (E,E) */
+    float *sum, *packed;                            /* of one block */
+    double *values;                                 /* (K) */
+    double *without;                                /* (B,K) leave-one-block-out replicates */
+    double *weights, *moment_weights, *all_weights; /* (B) */
+    double *left, *right;                           /* (H,R), (R,E) */
+    double *work;
+    double *class_sums, *all_sums; /* (B,H,E) normalised */
+    sg_class_test *test;
+} worker;
+
+/* What one (class, delay) gives; the arrays of a batch are written in one piece. */
+typedef struct {
+    sg_status st;
+    sg_error err;
+    bool empty;                                 /* no pairs */
+    float *mean, *moment, *left, *right, *gram; /* (H,E) (E,E) (R,H) (R,E) (B,packed) */
+    sg_interval *x;                             /* (K) */
+    double *block_weight;                       /* (B) */
+    double *random;                             /* (3) relative memory of random vectors: mean, low, high */
+    sg_class_p p;
+} item;
+
+/* Of one group, kept for the whole of it: small. */
+typedef struct {
+    double *y, *error;    /* (C,Q,D) */
+    double *norm;         /* (D) |mean gradient|^2 of class all */
+    double *without;      /* (C,Q,B,D) */
+    double *p, *adjusted; /* (C,D) */
+    double *excess, *null_low, *null_high;
+} series;
+
+/* Why something is missing, by the variables that it concerns (a table in after_write.c). */
+typedef enum {
+    REASON_EMPTY,
+    REASON_MOMENT,
+    REASON_GRAM,
+    REASON_SIGMA, /* intervals ... */
+    REASON_SUM,
+    REASON_RANK,
+    REASON_GAIN,
+    REASON_COHERENCE,
+    REASON_RELATIVE,
+    REASON_COSINE,
+    REASON_DIFFERENCE, /* ... up to here */
+    REASON_TEST,
+    REASON_DECAY,
+    REASON_HALF_LIFE,
+    REASON_DECAY_ERROR,
+    REASON_HALF_LIFE_ERROR,
+    REASON_REFERENCE,
+    REASON_SHAPE,
+    REASON_PROPERTY,
+    REASON_FACTOR, /* nothing can be normalised: all else that is missing follows */
+    REASONS
+} reason_kind;
+
+typedef struct {
+    const an_plan *plan;
+    const an_sums *sums;
+    const an_group *group;
+    size_t g; /* number in sums */
+    int nc;   /* group of the writer */
+    run_writer *w;
+    sp_frame frame;
+    sp_places at;
+    size_t K, packed;
+    bool moments;
+    int threads;
+    worker *workers;
+    item *items;
+    size_t batch;
+    series s;
+    sg_arena arena;
+    reason reasons[REASONS];
+    double *row; /* (max(P,1), batch, R) for writing */
+} after;
+
+/* Sizes and the number of threads; then everything in one arena. after_room_free: at any time after. */
+void after_shape(after *a, const an_plan *plan, const an_group *group, bool moments);
+sg_status after_room(after *a, sg_error *err);
+void after_room_free(after *a);
+
+/* Statistics of class c, delay d into *o, and their replicates without each block into a->s. From several
+ * threads at once, one worker each. */
+sg_status after_compute(const after *a, worker *w, item *o, size_t c, size_t d, sg_error *err);
+
+/* Dimensions and variables of the group. */
+sg_status after_define(after *a, sg_error *err);
+/* items[0..n) are class c, delays d0 .. d0+n-1. */
+sg_status after_put_batch(after *a, size_t c, size_t d0, size_t n, sg_error *err);
+sg_status after_put_pairs(after *a, sg_error *err);
+sg_status after_put_reasons(after *a, sg_error *err);
+
+#endif

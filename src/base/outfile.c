@@ -1,0 +1,305 @@
+/* Output files that appear whole or not at all, whole-file reads, SHA-256. */
+#include "base/base_internal.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <nettle/sha2.h>
+#include <string.h>
+#include <sys/random.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+struct sg_outfile {
+    char *path, *temp, *folder;
+    FILE *stream; /* writes through fd, so that an error's cause is kept */
+    int fd;
+    int error; /* errno of the first failed write; 0: none */
+};
+
+/* All of it, or an error: short and interrupted writes go on. */
+static ssize_t stream_write(void *cookie, const char *data, size_t n)
+{
+    sg_outfile *o = cookie;
+    for (size_t done = 0; done < n;) {
+        ssize_t w = write(o->fd, data + done, n - done);
+        if (w < 0 && errno == EINTR)
+            continue;
+        if (w <= 0) {
+            o->error = w < 0 ? errno : ENOSPC;
+            return 0;
+        }
+        done += (size_t)w;
+    }
+    return (ssize_t)n;
+}
+
+static ssize_t stream_read(void *cookie, char *data, size_t n)
+{
+    return read(((sg_outfile *)cookie)->fd, data, n);
+}
+
+static int stream_seek(void *cookie, off64_t *at, int whence)
+{
+    return (*at = lseek(((sg_outfile *)cookie)->fd, *at, whence)) < 0 ? -1 : 0;
+}
+
+static void outfile_free(sg_outfile *o)
+{
+    if (!o)
+        return;
+    sg_free(o->path);
+    sg_free(o->temp);
+    sg_free(o->folder);
+    sg_free(o);
+}
+
+/* Temporary files are ".stategrad-<h>-<random>" with <h> from the output's name: short enough for any name of
+ * 255 bytes, and the next writer of the same output recognises what a killed one left behind. */
+enum { SUFFIX = 16, TEMP_ROOM = 64 };
+
+static uint64_t name_hash(const char *name)
+{
+    uint64_t h = 14695981039346656037u; /* FNV-1a */
+    for (; *name; name++)
+        h = (h ^ (unsigned char)*name) * 1099511628211u;
+    return h;
+}
+
+/* A lock that goes with the open file: nobody holds it once its process is dead. HDF5's own flock() is
+ * another kind. Waits when wait is true. */
+static bool lock_file(int fd, bool wait)
+{
+    struct flock lock = {.l_type = F_WRLCK, .l_whence = SEEK_SET};
+    int r;
+    do
+        r = fcntl(fd, wait ? F_OFD_SETLKW : F_OFD_SETLK, &lock);
+    while (r != 0 && errno == EINTR);
+    return r == 0;
+}
+
+/* Removes temporary files with this prefix whose writer is dead. Failing at it is no error. */
+static void remove_leftovers(const char *folder, const char *prefix)
+{
+    DIR *d = opendir(folder);
+    if (!d)
+        return;
+    size_t length = strlen(prefix);
+    for (struct dirent *entry; (entry = readdir(d));) {
+        if (strncmp(entry->d_name, prefix, length) != 0 || strlen(entry->d_name) != length + SUFFIX)
+            continue;
+        int fd = openat(dirfd(d), entry->d_name, O_RDWR | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+        if (fd < 0)
+            continue;
+        if (lock_file(fd, false))
+            unlinkat(dirfd(d), entry->d_name, 0);
+        close(fd);
+    }
+    closedir(d);
+}
+
+/* A new, locked temporary file of mode 0666 less the umask; its name is written to temp (TEMP_ROOM more than
+ * the folder's length). -1 and errno: none could be made. */
+static int create_temp(char *temp, const char *folder, const char *prefix)
+{
+    for (int tries = 0; tries < 100; tries++) {
+        uint64_t random;
+        if (getrandom(&random, sizeof random, 0) != (ssize_t)sizeof random)
+            random = (uint64_t)getpid() << 32 ^ (uint64_t)(uintptr_t)temp ^ (uint64_t)(1e9 * sg_clock());
+        snprintf(temp, strlen(folder) + TEMP_ROOM, "%s/%s%016" PRIx64, folder, prefix, random);
+        int fd = open(temp, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
+        if (fd < 0 && (errno == EEXIST || errno == EINTR))
+            continue;
+        struct stat info;
+        if (fd < 0 || !lock_file(fd, true) || fstat(fd, &info) != 0 || info.st_nlink > 0)
+            return fd;
+        close(fd); /* another writer took it for a leftover before the lock was ours */
+    }
+    return -1;
+}
+
+sg_status sg_outfile_open(sg_outfile **out, const char *path, sg_error *err)
+{
+    sg_status st = SG_OK;
+    *out = NULL;
+    struct stat old;
+    char prefix[TEMP_ROOM];
+    const char *slash = strrchr(path, '/'), *name = slash ? slash + 1 : path;
+    size_t folder_length = slash ? (size_t)(slash - path) : 0;
+    if (!*name)
+        return sg_fail(err, SG_EIO, "'%s': is a folder or nothing, expected the name of a file to write",
+                       path);
+    bool exists = stat(path, &old) == 0;
+    if (exists && !S_ISREG(old.st_mode))
+        return sg_fail(err, SG_EIO, "%s: is not a regular file, cannot be replaced", path);
+    if (exists && access(path, W_OK) != 0)
+        return sg_fail(err, SG_EIO, "%s: cannot be replaced: %s", path, strerror(errno));
+    sg_outfile *o = sg_calloc(1, sizeof *o);
+    if (o)
+        o->fd = -1;
+    if (!o || !(o->path = sg_strdup(path)) ||
+        !(o->folder = slash ? sg_strndup(folder_length ? path : "/", folder_length ? folder_length : 1)
+                            : sg_strdup(".")) ||
+        !(o->temp = sg_calloc(strlen(o->folder) + TEMP_ROOM, 1)))
+        TRY(sg_fail(err, SG_ENOMEM, "%s: no memory", path));
+    snprintf(prefix, sizeof prefix, ".stategrad-%016" PRIx64 "-", name_hash(name));
+    remove_leftovers(o->folder, prefix);
+    if ((o->fd = create_temp(o->temp, o->folder, prefix)) < 0) {
+        int e = errno;
+        o->temp[0] = 0;
+        TRY(sg_fail(err, SG_EIO, "%s: cannot be written: %s", path, strerror(e)));
+    }
+    if (exists)
+        /* a replaced file keeps its permissions where that is allowed */
+        (void)fchmod(o->fd, old.st_mode & 07777);
+    static const cookie_io_functions_t functions = {stream_read, stream_write, stream_seek, NULL};
+    if (!(o->stream = fopencookie(o, "w+b", functions)))
+        TRY(sg_fail(err, SG_EIO, "%s: cannot be written: %s", path, strerror(errno)));
+    *out = o;
+    o = NULL;
+done:
+    sg_outfile_abort(o);
+    return st;
+}
+
+FILE *sg_outfile_stream(sg_outfile *o)
+{
+    return o->stream;
+}
+
+const char *sg_outfile_temp_path(const sg_outfile *o)
+{
+    return o->temp;
+}
+
+bool sg_outfile_sync(const sg_outfile *o)
+{
+    return fsync(o->fd) == 0;
+}
+
+static void sync_folder(const char *folder)
+{
+    int fd = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (fd >= 0) {
+        (void)fsync(fd); /* some file systems refuse it for folders; the rename itself is done */
+        close(fd);
+    }
+}
+
+sg_status sg_outfile_commit(sg_outfile *o, sg_error *err)
+{
+    sg_status st = SG_OK;
+    bool bad = fflush(o->stream) != 0 || ferror(o->stream);
+    bad |= fclose(o->stream) != 0;
+    o->stream = NULL;
+    int e = o->error;
+    if (!bad && fsync(o->fd) != 0)
+        bad = true, e = errno;
+    /* renamed before it is closed: the lock keeps other writers from taking it for a leftover */
+    if (bad)
+        st = sg_fail(err, SG_EIO, "%s: cannot be written: %s", o->path, e ? strerror(e) : "write error");
+    else if (rename(o->temp, o->path) != 0)
+        st = sg_fail(err, SG_EIO, "%s: cannot be written: %s", o->path, strerror(errno));
+    else {
+        o->temp[0] = 0;
+        sync_folder(o->folder);
+    }
+    sg_outfile_abort(o);
+    return st;
+}
+
+void sg_outfile_abort(sg_outfile *o)
+{
+    if (!o)
+        return;
+    if (o->stream)
+        fclose(o->stream);
+    if (o->fd >= 0)
+        close(o->fd);
+    if (o->temp && o->temp[0])
+        unlink(o->temp);
+    outfile_free(o);
+}
+
+sg_status sg_read_file(char **out, size_t *size, const char *path, size_t limit, sg_error *err)
+{
+    sg_status st = SG_OK;
+    char *text = NULL;
+    struct stat info;
+    *out = NULL;
+    FILE *f = fopen(path, "rb");
+    if (!f)
+        return sg_fail(err, SG_EIO, "%s: %s", path, strerror(errno));
+    if (fstat(fileno(f), &info) != 0)
+        TRY(sg_fail(err, SG_EIO, "%s: %s", path, strerror(errno)));
+    if (!S_ISREG(info.st_mode))
+        TRY(sg_fail(err, SG_EFORMAT, "%s: is not a regular file", path));
+    if ((uintmax_t)info.st_size > limit)
+        TRY(sg_fail(err, SG_EFORMAT, "%s: %jd bytes, at most %zu can be read", path, (intmax_t)info.st_size,
+                    limit));
+    size_t n = (size_t)info.st_size;
+    if (!(text = sg_calloc(n + 1, 1)))
+        TRY(sg_fail(err, SG_ENOMEM, "%s: no memory for %zu bytes", path, n));
+    if (fread(text, 1, n, f) != n)
+        TRY(sg_fail(err, SG_EIO, "%s: %s", path,
+                    ferror(f) ? strerror(errno) : "became shorter while it was read"));
+    *out = text;
+    *size = n;
+    text = NULL;
+done:
+    sg_free(text);
+    fclose(f);
+    return st;
+}
+
+struct sg_sha256 {
+    struct sha256_ctx ctx;
+};
+
+sg_status sg_sha256_new(sg_sha256 **out, sg_error *err)
+{
+    if (!(*out = sg_calloc(1, sizeof **out)))
+        return sg_fail(err, SG_ENOMEM, "sha256: no memory");
+    sha256_init(&(*out)->ctx);
+    return SG_OK;
+}
+
+void sg_sha256_add(sg_sha256 *h, const void *data, size_t n)
+{
+    sha256_update(&h->ctx, n, data);
+}
+
+void sg_sha256_hex(sg_sha256 *h, char hex[65])
+{
+    uint8_t digest[SHA256_DIGEST_SIZE];
+    sha256_digest(&h->ctx, sizeof digest, digest);
+    for (size_t i = 0; i < sizeof digest; i++)
+        snprintf(hex + 2 * i, 3, "%02x", digest[i]);
+}
+
+void sg_sha256_free(sg_sha256 *h)
+{
+    sg_free(h);
+}
+
+sg_status sg_sha256_file(const char *path, char hex[65], sg_error *err)
+{
+    struct sha256_ctx ctx;
+    sha256_init(&ctx);
+    FILE *f = fopen(path, "rb");
+    if (!f)
+        return sg_fail(err, SG_EIO, "%s: %s", path, strerror(errno));
+    unsigned char block[16384];
+    size_t n;
+    while ((n = fread(block, 1, sizeof block, f)) > 0)
+        sha256_update(&ctx, n, block);
+    bool bad = ferror(f) != 0;
+    int e = errno;
+    fclose(f);
+    if (bad)
+        return sg_fail(err, SG_EIO, "%s: %s", path, strerror(e));
+    struct sg_sha256 h = {ctx};
+    sg_sha256_hex(&h, hex);
+    return SG_OK;
+}

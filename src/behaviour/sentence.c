@@ -1,0 +1,334 @@
+/* sentence.c - exact gradients between all pairs of words of a sentence. */
+#include "behaviour/sentence.h"
+
+#include "base/base_internal.h"
+#include "corpus/corpus_internal.h"
+#include "linalg/linalg.h"
+
+#include <math.h>
+#include <string.h>
+
+enum { MAX_WORDS = 500 };
+
+const char *show_state_name(const sg_show *s)
+{
+    return s->cfg.state == SG_STATE_CELL ? "cell" : "hidden";
+}
+
+static sg_status find_word(const sg_show *s, const char *word, int32_t *id, sg_error *err)
+{
+    *id = sg_vocab_id(sg_model_vocab(s->model), word, strlen(word));
+    if (*id < 0)
+        return sg_fail(err, SG_EINVAL,
+                       "show: '%s' is not in the model's vocabulary: its score cannot be taken", word);
+    return SG_OK;
+}
+
+/* "log p(are)", "logit(are) - logit(is)" */
+static sg_status name_score(sg_show *s, sg_error *err)
+{
+    size_t size = 32 + (s->target ? strlen(s->target) : 0) + (s->against ? strlen(s->against) : 0);
+    if (!(s->score_name = sg_calloc(size, 1)))
+        return sg_fail(err, SG_ENOMEM, "show: no memory");
+    if (s->against)
+        snprintf(s->score_name, size, "logit(%s) - logit(%s)", s->target, s->against);
+    else
+        snprintf(s->score_name, size, "log p(%s)", s->target);
+    return SG_OK;
+}
+
+sg_status sg_show_new(sg_show **out, const sg_model *m, const sg_show_config *cfg, sg_error *err)
+{
+    sg_status st = SG_OK;
+    const sg_model_shape *shape = sg_model_get_shape(m);
+    const bool lstm = shape->cell == SG_CELL_LSTM;
+    sg_show *s = NULL;
+    *out = NULL;
+    if (!shape->vocabulary)
+        return sg_fail(err, SG_EINVAL, "show: the model reads feature vectors, not words");
+    if (cfg->layer > shape->layers)
+        return sg_fail(err, SG_EINVAL, "show: layer %zu, the model has %zu", cfg->layer, shape->layers);
+    if (cfg->state == SG_STATE_CELL && !lstm)
+        return sg_fail(err, SG_EINVAL, "show: a %s has no cell state, only a hidden one",
+                       sg_cell_name(shape->cell));
+    if (cfg->target && !shape->has_decoder)
+        return sg_fail(err, SG_EINVAL, "show: the model has no decoder: it scores no words");
+    if (!(s = sg_calloc(1, sizeof *s)))
+        return sg_fail(err, SG_ENOMEM, "show: no memory");
+    s->model = m, s->cfg = *cfg;
+    s->cfg.layer = cfg->layer ? cfg->layer : shape->layers;
+    s->cfg.state = cfg->state ? cfg->state : lstm ? SG_STATE_CELL : SG_STATE_HIDDEN;
+    s->H = shape->hidden[s->cfg.layer - 1], s->E = shape->embedding;
+    if (cfg->target) {
+        if (!(s->target = sg_strdup(cfg->target)) ||
+            (cfg->against && !(s->against = sg_strdup(cfg->against))))
+            TRY(sg_fail(err, SG_ENOMEM, "show: no memory"));
+        TRY(find_word(s, s->target, &s->target_id, err));
+        if (s->against)
+            TRY(find_word(s, s->against, &s->against_id, err));
+        TRY(name_score(s, err));
+    }
+    s->cfg.target = s->target, s->cfg.against = s->against;
+    *out = s, s = NULL;
+done:
+    sg_show_free(s);
+    return st;
+}
+
+static void sentence_clear(sentence *x)
+{
+    if (x->text)
+        for (size_t t = 0; t < x->T; t++)
+            sg_free(x->text[t]);
+    sg_free(x->text), sg_free(x->unknown), sg_free(x->frobenius), sg_free(x->spectral);
+    sg_free(x->score), sg_free(x->use), sg_free(x->effect);
+    *x = (sentence){0};
+}
+
+void sg_show_free(sg_show *s)
+{
+    if (!s)
+        return;
+    for (size_t i = 0; i < s->n; i++)
+        sentence_clear(&s->sentences[i]);
+    sg_free(s->sentences), sg_free(s->target), sg_free(s->against), sg_free(s->score_name);
+    sg_free(s);
+}
+
+size_t sg_show_sentences(const sg_show *s)
+{
+    return s->n;
+}
+
+/* The next word of text from *at; its length, 0 at the end. Characters are words of a character model. */
+static size_t next_word(const char *text, size_t size, size_t *at, sg_unit unit)
+{
+    size_t n = 0;
+    if (unit == SG_UNIT_CHAR)
+        return *at < size ? utf8_length((const unsigned char *)text + *at, size - *at) : 0;
+    for (size_t blank; *at < size && (blank = utf8_space((const unsigned char *)text + *at, size - *at));
+         *at += blank)
+        ;
+    while (*at + n < size && !utf8_space((const unsigned char *)text + *at + n, size - *at - n))
+        n += utf8_length((const unsigned char *)text + *at + n, size - *at - n);
+    return n;
+}
+
+/* The pieces that the model's tokenizer makes of a word, each shown as it stands in the vocabulary. */
+static sg_status read_pieces(sentence *x, const sg_vocab *vocab, const char *word, size_t length,
+                             int32_t *ids, sg_error *err)
+{
+    int32_t *pieces = NULL;
+    size_t room = 0, n = 0;
+    sg_status st;
+    TRY(sg_vocab_split(vocab, word, length, &pieces, &room, &n, err));
+    for (size_t i = 0; i < n; i++) {
+        if (x->T == MAX_WORDS)
+            TRY(sg_fail(err, SG_EINVAL, "show: a sentence of more than %d words: cut it", (int)MAX_WORDS));
+        if (pieces[i] < 0)
+            TRY(sg_fail(err, SG_EINVAL, "show: '%.*s' has a piece that is not in the model's vocabulary",
+                        (int)length, word));
+        x->unknown[x->T] = pieces[i] == sg_vocab_unk(vocab);
+        ids[x->T] = pieces[i];
+        if (!(x->text[x->T] = sg_strdup(sg_vocab_word(vocab, (size_t)pieces[i]))))
+            TRY(sg_fail(err, SG_ENOMEM, "show: no memory"));
+        x->T++;
+    }
+done:
+    sg_ids_free(pieces);
+    return st;
+}
+
+static sg_status read_words(sentence *x, const sg_show *s, const char *text, int32_t *ids, sg_error *err)
+{
+    const sg_vocab *vocab = sg_model_vocab(s->model);
+    const sg_unit unit = sg_model_get_shape(s->model)->unit;
+    size_t size = strlen(text), n;
+    if (utf8_valid_prefix(text, size) != size)
+        return sg_fail(err, SG_EFORMAT, "show: the text is not UTF-8 at byte %zu",
+                       utf8_valid_prefix(text, size));
+    for (size_t at = 0; (n = next_word(text, size, &at, unit)); at += n) {
+        if (x->T == MAX_WORDS)
+            return sg_fail(err, SG_EINVAL, "show: a sentence of more than %d words: cut it", (int)MAX_WORDS);
+        if (sg_vocab_tokenizer(vocab)) {
+            sg_status st = read_pieces(x, vocab, text + at, n, ids, err);
+            if (st != SG_OK)
+                return st;
+            continue;
+        }
+        int32_t id = sg_vocab_id(vocab, text + at, n), unk = sg_vocab_unk(vocab);
+        if (id < 0 && unk < 0)
+            return sg_fail(err, SG_EINVAL,
+                           "show: '%.*s' is not in the model's vocabulary, which has no <unk>", (int)n,
+                           text + at);
+        x->unknown[x->T] = id < 0;
+        ids[x->T] = id < 0 ? unk : id;
+        if (!(x->text[x->T] = sg_strndup(text + at, n)))
+            return sg_fail(err, SG_ENOMEM, "show: no memory");
+        x->T++;
+    }
+    return x->T ? SG_OK : sg_fail(err, SG_EINVAL, "show: the text holds no word");
+}
+
+/* Workspace of one sentence. */
+typedef struct {
+    float *G;             /* (H,E) of the state shown, or of the top layer's hidden state */
+    double *A, *gram, *w; /* (H,E) or its transpose; (r,r); (r), r = min(H,E) */
+    double *z, *dh;       /* (V) logits, then d y / d logits; (H_L) d y_t / d h_t */
+    double *g;            /* (E) d y_t / d x_s */
+} work;
+
+static double frobenius(size_t n, const float *G)
+{
+    double sum = 0;
+    for (size_t i = 0; i < n; i++)
+        sum += (double)G[i] * G[i];
+    return sqrt(sum);
+}
+
+/* The root of the largest eigenvalue of G G^T or G^T G, whichever is smaller. */
+static sg_status spectral(double *sigma, const sg_show *s, work *k, double scale, sg_error *err)
+{
+    const size_t H = s->H, E = s->E, r = H < E ? H : E;
+    *sigma = 0;
+    if (!(scale > 0))
+        return SG_OK;
+    for (size_t i = 0; i < H * E; i++)
+        k->A[i] = k->G[i] / scale; /* squares of tiny gradients would underflow */
+    if (H < E)
+        la_dgemm(LA_N, LA_T, r, r, E, 1, k->A, E, k->A, E, 0, k->gram, r);
+    else
+        la_dgemm(LA_T, LA_N, r, r, H, 1, k->A, E, k->A, E, 0, k->gram, r);
+    sg_status st = la_eigh(r, k->gram, k->w, false, err);
+    *sigma = st == SG_OK ? scale * sqrt(k->w[r - 1] > 0 ? k->w[r - 1] : 0) : 0;
+    return st;
+}
+
+/* y_t and d y_t / d h_t from the top hidden state; log p by log-sum-exp less the maximum. */
+static double score(const sg_show *s, const float *h, work *k)
+{
+    const sg_model_shape *shape = sg_model_get_shape(s->model);
+    const size_t V = shape->vocabulary, H = shape->hidden[shape->layers - 1];
+    const float *W = sg_model_find(s->model, "decoder.weight")->data;
+    const sg_tensor *bias = sg_model_find(s->model, "decoder.bias");
+    double most = -INFINITY, sum = 0, y;
+    double *z = k->z;
+    for (size_t i = 0; i < V; i++) {
+        z[i] = bias ? bias->data[i] : 0;
+        for (size_t j = 0; j < H; j++) {
+            double a = shape->output == SG_OUTPUT_RELU   ? fmax(h[j], 0)
+                       : shape->output == SG_OUTPUT_TANH ? tanh(h[j])
+                                                         : h[j];
+            z[i] += W[i * H + j] * a;
+        }
+        most = fmax(most, z[i]);
+    }
+    if (s->against) {
+        y = z[s->target_id] - z[s->against_id];
+        memset(z, 0, V * sizeof *z);
+        z[s->target_id] += 1, z[s->against_id] -= 1;
+    } else {
+        for (size_t i = 0; i < V; i++)
+            sum += exp(z[i] - most);
+        y = z[s->target_id] - most - log(sum);
+        for (size_t i = 0; i < V; i++)
+            z[i] = (i == (size_t)s->target_id) - exp(z[i] - most) / sum;
+    }
+    memset(k->dh, 0, H * sizeof *k->dh);
+    for (size_t i = 0; i < V; i++)
+        for (size_t j = 0; j < H && z[i] != 0; j++)
+            k->dh[j] += z[i] * W[i * H + j];
+    for (size_t j = 0; j < H; j++)
+        k->dh[j] *= shape->output == SG_OUTPUT_RELU   ? h[j] > 0
+                    : shape->output == SG_OUTPUT_TANH ? 1 - tanh(h[j]) * tanh(h[j])
+                                                      : 1;
+    return y;
+}
+
+/* Row t of the score's matrices; G's room may hold a top layer of another size than the state shown. */
+static void score_row(sentence *x, const sg_show *s, const sg_gradient *g, const int32_t *ids, size_t t,
+                      work *k)
+{
+    const sg_model_shape *shape = sg_model_get_shape(s->model);
+    const size_t E = s->E, L = shape->layers, H = shape->hidden[L - 1];
+    const float *encoder = sg_model_find(s->model, "encoder.weight")->data;
+    x->score[t] = score(s, sg_gradient_state(g, L, SG_STATE_HIDDEN), k);
+    for (size_t i = 0; i <= t; i++) {
+        const float *word = encoder + (size_t)ids[i] * E;
+        double square = 0, effect = 0;
+        sg_gradient_get(g, L, SG_STATE_HIDDEN, t - i, k->G);
+        memset(k->g, 0, E * sizeof *k->g);
+        for (size_t j = 0; j < H; j++)
+            for (size_t e = 0; e < E; e++)
+                k->g[e] += k->dh[j] * k->G[j * E + e];
+        for (size_t e = 0; e < E; e++)
+            square += k->g[e] * k->g[e], effect += k->g[e] * word[e];
+        x->use[t * x->T + i] = sqrt(square), x->effect[t * x->T + i] = effect;
+    }
+}
+
+static sg_status compute(sentence *x, const sg_show *s, const int32_t *ids, work *k, sg_error *err)
+{
+    sg_status st = SG_OK;
+    sg_gradient *g = NULL;
+    const size_t T = x->T;
+    TRY(sg_gradient_new(&g, s->model, T, err));
+    for (size_t t = 0; t < T; t++) {
+        TRY(sg_gradient_step(g, ids[t], NULL, err));
+        for (size_t i = 0; i <= t; i++) {
+            sg_gradient_get(g, s->cfg.layer, s->cfg.state, t - i, k->G);
+            double norm = frobenius(s->H * s->E, k->G);
+            if (!isfinite(norm))
+                TRY(sg_fail(err, SG_ENONFINITE, "show: the gradient from word %zu to word %zu is not finite",
+                            i + 1, t + 1));
+            x->frobenius[t * T + i] = norm;
+            TRY(spectral(&x->spectral[t * T + i], s, k, norm, err));
+        }
+        if (s->target)
+            score_row(x, s, g, ids, t, k);
+    }
+done:
+    sg_gradient_free(g);
+    return st;
+}
+
+static sg_status take_room(sentence *x, work *k, const sg_show *s, sg_error *err)
+{
+    const sg_model_shape *shape = sg_model_get_shape(s->model);
+    const size_t H = s->H, E = s->E, top = shape->hidden[shape->layers - 1], T = x->T, r = H < E ? H : E;
+    bool ok = (k->G = sg_calloc(H > top ? H : top, E * sizeof *k->G)) &&
+              (k->A = sg_calloc(H, E * sizeof *k->A)) && (k->gram = sg_calloc(r, r * sizeof *k->gram)) &&
+              (k->w = sg_calloc(r, sizeof *k->w)) &&
+              (x->frobenius = sg_calloc(T, T * sizeof *x->frobenius)) &&
+              (x->spectral = sg_calloc(T, T * sizeof *x->spectral));
+    if (ok && s->target)
+        ok = (k->z = sg_calloc(shape->vocabulary, sizeof *k->z)) && (k->dh = sg_calloc(top, sizeof *k->dh)) &&
+             (k->g = sg_calloc(E, sizeof *k->g)) && (x->score = sg_calloc(T, sizeof *x->score)) &&
+             (x->use = sg_calloc(T, T * sizeof *x->use)) && (x->effect = sg_calloc(T, T * sizeof *x->effect));
+    return ok ? SG_OK : sg_fail(err, SG_ENOMEM, "show: no memory for a sentence of %zu words", T);
+}
+
+sg_status sg_show_add(sg_show *s, const char *text, sg_error *err)
+{
+    sg_status st = SG_OK;
+    sentence x = {0};
+    work k = {0};
+    sentence *more;
+    int32_t *ids = sg_calloc(MAX_WORDS, sizeof *ids);
+    x.text = sg_calloc(MAX_WORDS, sizeof *x.text), x.unknown = sg_calloc(MAX_WORDS, sizeof *x.unknown);
+    if (!ids || !x.text || !x.unknown)
+        TRY(sg_fail(err, SG_ENOMEM, "show: no memory"));
+    TRY(read_words(&x, s, text, ids, err));
+    TRY(take_room(&x, &k, s, err));
+    TRY(compute(&x, s, ids, &k, err));
+    if (!(more = sg_regrow(s->sentences, s->n, s->n + 1, sizeof *more)))
+        TRY(sg_fail(err, SG_ENOMEM, "show: no memory"));
+    s->sentences = more;
+    s->sentences[s->n++] = x;
+    x = (sentence){0};
+done:
+    sentence_clear(&x);
+    sg_free(ids), sg_free(k.G), sg_free(k.A), sg_free(k.gram), sg_free(k.w), sg_free(k.z), sg_free(k.dh),
+        sg_free(k.g);
+    return st;
+}

@@ -1,0 +1,29 @@
+/* sentence.h - what sg_show holds, for those who write it out. Matrices are (T,T), row t, column s <= t;
+ * above: 0. */
+#ifndef SG_BEHAVIOUR_SENTENCE_H
+#define SG_BEHAVIOUR_SENTENCE_H
+
+#include "stategrad/report.h"
+
+typedef struct {
+    size_t T;
+    char **text;                  /* (T) as written */
+    bool *unknown;                /* (T) read as <unk> */
+    double *frobenius, *spectral; /* gains */
+    double *score;                /* (T) y_t; NULL without a score */
+    double *use, *effect;         /* |d y_t / d x_s|, (d y_t / d x_s) . x_s; NULL without a score */
+} sentence;
+
+struct sg_show {
+    const sg_model *model;
+    sg_show_config cfg; /* layer and state settled, words copied */
+    char *target, *against, *score_name;
+    int32_t target_id, against_id;
+    size_t H, E;
+    sentence *sentences;
+    size_t n;
+};
+
+const char *show_state_name(const sg_show *s); /* "cell", "hidden" */
+
+#endif

@@ -1,0 +1,25 @@
+/* plain_network.h - a plain network in double: forward and backward through time, gate by gate, written from the
+ * equations of METHOD section 2 and sharing nothing with src/cell. Slow and obvious on purpose. */
+#ifndef SG_CHECK_PLAIN_NETWORK_H
+#define SG_CHECK_PLAIN_NETWORK_H
+
+#include "stategrad/lm.h"
+
+typedef struct reference reference;
+/* Room for T steps; inputs all zero. The model is borrowed. SG_EINVAL: a tensor is missing. */
+sg_status reference_new(reference **out, const sg_model *m, size_t T, sg_error *err);
+void reference_free(reference *r);
+
+/* x_t, E numbers, to be set before reference_run. */
+double *reference_input(reference *r, size_t t);
+/* Steps from .. to (included), from the states of step from-1 (zero before step 0). */
+void reference_run(reference *r, size_t from, size_t to);
+/* Inputs and states of `from`. Same model, same T. */
+void reference_copy(reference *r, const reference *from);
+/* h_t or c_t (LSTM) of layer 0 .. L-1, borrowed. */
+const double *reference_state(const reference *r, size_t layer, bool cell, size_t t);
+/* out (E) = (d s_t / d x_{t-d})' u for s = h or c of the layer; d <= t. */
+void reference_reverse(reference *r, size_t layer, bool cell, size_t t, size_t d, const double *u,
+                       double *out);
+
+#endif

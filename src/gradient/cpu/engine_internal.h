@@ -1,0 +1,179 @@
+/* engine_internal.h - the parts of the gradient engine.
+ *
+ *   engine.c        configuration, portions into blocks, who is an origin and what counts, checkpoints
+ *   engine_fold.c   tapes of a block -> packed step matrices
+ *   engine_step.c   origins of a block, group by group and strip by strip, through all tokens of the block
+ *   engine_tail.c   long windows: bases that old origins share, engine_tail_step.c: their steps, sums and
+ *                   errors */
+#ifndef SG_GRADIENT_CPU_ENGINE_INTERNAL_H
+#define SG_GRADIENT_CPU_ENGINE_INTERNAL_H
+
+#include "gradient/accum_internal.h"
+#include "gradient/cpu/engine.h"
+#include "kernel/kernel.h"
+#include "lm/forward.h"
+#include "gradient/step_matrix.h"
+
+enum { BLOCK_MAX = 16, TAIL_STRIPS = 64, PROBES = 4 };
+
+/* One layer's weights, laid out for folding, and the step matrices of the block's tokens. */
+typedef struct {
+    /* N inputs; K2 = N above the first layer, 0 in it: what stands right of the recurrent part */
+    size_t H, N, K2;
+    const float *Wih, *Whh;   /* the model's */
+    size_t tiles;             /* see gradient_kernel.h */
+    size_t n_planes, mult[3]; /* plane p holds mult[p] r columns of a tile of r rows */
+    float *plane[3];          /* tile from row0 at row0 mult[p] (H + K2); NULL for GRU_RESET_FIRST */
+    float *packed[BLOCK_MAX];
+    float *wh[BLOCK_MAX], *wx[BLOCK_MAX], *diagonal[BLOCK_MAX]; /* sg_cell_fold's */
+    float *right;                                               /* (2,H) */
+    float *Ax[BLOCK_MAX];                                       /* GRU_RESET_FIRST, first layer: (H,E) */
+    step_layer dense;                                           /* GRU_RESET_FIRST */
+    float *dense_rows;                                          /* GRU_RESET_FIRST: (H, H + K2) */
+    size_t strip;                                               /* floats of a strip's buffer */
+} engine_layer;
+
+/* Origins that entered one after another. Their full strips: U[l][j * full + c]; what is left of each (rest
+ * columns) stands side by side in joined strips behind them: column x = j rest + e in U[l][block * full + x /
+ * 32]. */
+typedef struct group {
+    size_t n;
+    uint64_t position[BLOCK_MAX];
+    unsigned set[BLOCK_MAX];
+    bool counts[BLOCK_MAX]; /* not within the burn-in */
+    float **U[SG_MAX_LAYERS], **C[SG_MAX_LAYERS];
+    float *memory; /* what the strips were cut from */
+    float **pointers;
+    struct group *next; /* in the list of free ones */
+} group;
+
+/* Origins that share a basis, see engine_tail.c. */
+typedef struct {
+    size_t n, r, strips; /* origins; directions, and strips that hold them and behind them the probes */
+    uint64_t *position;
+    unsigned *set;
+    bool *counts;
+    /* (n) norm of each origin when it came, layers weighted: 1 / its weight in the probes */
+    double *size;
+    float *U[SG_MAX_LAYERS][TAIL_STRIPS], *C[SG_MAX_LAYERS][TAIL_STRIPS], *spare[SG_MAX_LAYERS], *memory;
+    float *R; /* (strip of E, n; r, 32) */
+    float *F; /* (state, row block, token of the block; r, 32): the wanted rows of the basis */
+    /* second moments: F^T F (state, strip; rows, 32), a product of it (strip of E; rows, 32) */
+    float *X, *T;
+    double *h; /* (r, PROBES) what the basis says of the probes */
+    /* (token of the block, n_states) root mean square of what origins lack, of their size */
+    double *missed;
+    size_t bytes;
+} tail_generation;
+
+static inline size_t tail_padded(size_t n)
+{
+    return (n + SG_STRIP - 1) / SG_STRIP * SG_STRIP;
+}
+
+/* Number (j,c) of R_s of origin o. */
+static inline float *tail_R(const tail_generation *g, size_t o, size_t j, size_t c)
+{
+    return g->R + ((c / SG_STRIP * g->n + o) * g->r + j) * SG_STRIP + c % SG_STRIP;
+}
+
+/* What a step back in the stream was. */
+typedef struct {
+    unsigned set;
+    bool counts, origin;
+} past_step;
+
+typedef enum { STEP_COUNTED, STEP_WARM, STEP_SKIPPED } step_mode;
+
+/* A token of the block in work. */
+typedef struct {
+    uint64_t position, oldest; /* origins before `oldest` are gone */
+    uint64_t exact;            /* those before this are in generations */
+    bool counted, live;        /* live: some origin is there, matrices are needed */
+    bool moment;               /* second moments are taken here */
+} block_token;
+
+struct sg_engine {
+    const sg_model *model;
+    const sg_gradient_kernels *kernels;
+    sg_cell cell;
+    size_t L, E, D, P, G;
+    size_t block;              /* tokens of a block, and origins of a group */
+    size_t full, rest, joined; /* full strips of an origin; E mod 32; joined strips of a group */
+    int threads;
+    sg_state_handling handling;
+    size_t window, burn_in, moment_every;
+    /* all strips of a group are one unit of work, for second moments at any token; else they are taken at a
+     * block's last token only */
+    bool merged;
+    bool (*sample)(void *ctx, uint64_t position, unsigned set);
+    void *sample_ctx;
+    sg_accum_state *states;
+    size_t n_states;
+    /* number of the state among `states`: [layer][0 cell, 1 hidden], or NONE */
+    size_t sum_of[SG_MAX_LAYERS][2];
+
+    uint64_t position;       /* of the next step to work on (pending ones excluded) */
+    uint64_t boundary, zero; /* no pair reaches before boundary; the state was zero before step `zero` */
+    past_step *past;         /* position mod D */
+    sg_forward *forward;
+    engine_layer layer[SG_MAX_LAYERS];
+
+    group **groups; /* alive, oldest first */
+    size_t n_groups, room, groups_made;
+    uint64_t first_group; /* number of groups[0]: its parity decides when it is worked on */
+    group *free_groups;
+    float *spare_memory;
+    /* [thread][layer][spares]: where a strip's new U goes before it takes the old one's place */
+    float **spare;
+    size_t spares;   /* strips that are stepped side by side: block */
+    float *gathered; /* [thread] (H_max, 32): the rest columns of one origin, for second moments */
+    size_t strip_max;
+
+    size_t tail; /* tokens between cuts of a long window; 0: every origin is exact */
+    double tail_tolerance;
+    size_t tail_rows;        /* rows of the tallest wanted state, filled up to strips */
+    uint64_t exact;          /* origins before this have gone into generations */
+    tail_generation **tails; /* oldest first */
+    size_t n_tail, tail_room;
+
+    sg_step steps[BLOCK_MAX]; /* pending */
+    step_mode mode[BLOCK_MAX];
+    float *features;
+    size_t pending;
+    block_token token[BLOCK_MAX];
+    size_t n_tokens;
+    int *done; /* units of work that are finished */
+    size_t done_room;
+};
+enum { NONE = 99 };
+
+/* Weights into planes; buffers for the block's matrices. SG_ENOMEM; free takes what there is. */
+sg_status engine_layer_init(engine_layer *y, const sg_engine *e, size_t l, sg_error *err);
+void engine_layer_free(engine_layer *y);
+/* Inside a parallel region, by all its threads: factors, then packed matrices of the live tokens; a barrier
+ * behind each. */
+void engine_fold(sg_engine *e);
+
+/* A group without origins at the end of the list; strips that origins share are zero. */
+sg_status engine_open_group(sg_engine *e, sg_error *err);
+void engine_drop_groups(sg_engine *e);
+
+/* After a block: drops generations that are out of the window; at a cut, shrinks them and makes new ones. */
+sg_status tail_cut(sg_engine *e, uint64_t oldest, sg_error *err);
+void tail_drop(sg_engine *e, uint64_t oldest); /* those whose origins are all before oldest */
+/* One generation through the block's tokens; then the sums of one 32 x 32 piece of a state; then, at the
+ * block's last token, a generation's second moments; then what all of them lack. */
+void tail_step(const sg_engine *e, tail_generation *g);
+void tail_sum(const sg_engine *e, sg_accum *a, size_t state, size_t block, size_t strip);
+void tail_moments(const sg_engine *e, sg_accum *a, const tail_generation *g);
+void tail_count(const sg_engine *e, sg_accum *a, bool moments);
+void tail_free(tail_generation *g);
+bool tail_save(const sg_engine *e, const tail_generation *g, FILE *f);
+sg_status tail_load(sg_engine *e, FILE *f, sg_error *err);
+
+/* The block's tokens, all origins; a NULL: nothing counts. False: a sum is not finite, at delay *d of class
+ * set *set. */
+bool engine_step(sg_engine *e, sg_accum *a, size_t *set, size_t *d);
+
+#endif

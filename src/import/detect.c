@@ -1,0 +1,144 @@
+/* Which format a file is, by its content; opening it as a bag. */
+#include "import/tensors.h"
+
+#include "base/base_internal.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <hdf5.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+static const char *const kind_names[] = {
+    [SG_FILE_UNKNOWN] = "unknown",         [SG_FILE_MODEL] = "stategrad model",
+    [SG_FILE_RUN] = "stategrad run",       [SG_FILE_SAFETENSORS] = "safetensors",
+    [SG_FILE_TORCH_ZIP] = "PyTorch (zip)", [SG_FILE_TORCH_LEGACY] = "PyTorch (legacy)",
+    [SG_FILE_KERAS] = "Keras (HDF5)",      [SG_FILE_ONNX] = "ONNX",
+    [SG_FILE_NPY] = "NumPy array",         [SG_FILE_NPZ] = "NumPy arrays (npz)",
+};
+
+const char *sg_file_kind_name(sg_file_kind k)
+{
+    return kind_names[k];
+}
+
+static sg_status open_regular(int *fd, uint64_t *size, const char *path, sg_error *err)
+{
+    struct stat info;
+    *fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+    if (*fd < 0)
+        return sg_fail(err, SG_EIO, "%s: %s", path, strerror(errno));
+    if (fstat(*fd, &info) != 0)
+        return sg_fail(err, SG_EIO, "%s: %s", path, strerror(errno));
+    if (!S_ISREG(info.st_mode))
+        return sg_fail(err, SG_EFORMAT, "%s: is not a regular file", path);
+    *size = (uint64_t)info.st_size;
+    return SG_OK;
+}
+
+/* Run files are HDF5 too, but have delays at their root. */
+static bool is_run_file(const char *path)
+{
+    hid_t file = -1;
+    htri_t has = 0;
+    sg_hdf5_lock();
+    file = H5Fopen(path, H5F_ACC_RDONLY, H5P_DEFAULT);
+    if (file >= 0) {
+        has = H5Lexists(file, "delay", H5P_DEFAULT);
+        H5Fclose(file);
+    }
+    sg_hdf5_unlock();
+    return has > 0;
+}
+
+/* data holds the first n bytes. A zip of .npy files is npz, any other is taken for PyTorch's. */
+static sg_file_kind kind_of_bytes(const unsigned char *data, size_t n, uint64_t size)
+{
+    uint64_t header = 0;
+    if (n >= 4 && !memcmp(data, "PK\3\4", 4)) {
+        size_t length = n >= 30 ? (size_t)(data[26] | data[27] << 8) : 0;
+        bool npy = length > 4 && n >= 30 + length && !memcmp(data + 30 + length - 4, ".npy", 4);
+        return npy ? SG_FILE_NPZ : SG_FILE_TORCH_ZIP;
+    }
+    if (n >= 4 && (!memcmp(data, "PK\5\6", 4) || !memcmp(data, "PK\6\6", 4)))
+        return SG_FILE_TORCH_ZIP;
+    if (n >= 8 && !memcmp(data, "\x89HDF\r\n\x1a\n", 8))
+        return SG_FILE_KERAS;
+    if (n >= 6 && !memcmp(data, "\x93NUMPY", 6))
+        return SG_FILE_NPY;
+    for (size_t i = 8; i > 0 && n >= 8; i--)
+        header = header << 8 | data[i - 1];
+    if (n >= 9 && data[8] == '{' && header <= size - 8)
+        return memmem(data, n, "stategrad-model", 15) ? SG_FILE_MODEL : SG_FILE_SAFETENSORS;
+    if (n >= 2 && data[0] == 0x80 && data[1] >= 1 && data[1] <= 5)
+        return SG_FILE_TORCH_LEGACY;
+    /* ONNX has no signature: ModelProto opens with ir_version (field 1, a small number), or another of its
+     * fields. */
+    if (n >= 4 && data[0] == 0x08 && data[1] < 0x80 && (data[2] & 7) == 2)
+        return SG_FILE_ONNX;
+    return SG_FILE_UNKNOWN;
+}
+
+sg_status sg_file_kind_of(sg_file_kind *out, const char *path, sg_error *err)
+{
+    sg_status st;
+    int fd = -1;
+    uint64_t size;
+    unsigned char *data = NULL;
+    enum { LOOK = 1 << 16 };
+    *out = SG_FILE_UNKNOWN;
+    TRY(open_regular(&fd, &size, path, err));
+    if (!(data = sg_calloc(LOOK, 1)))
+        TRY(sg_fail(err, SG_ENOMEM, "%s: no memory", path));
+    ssize_t n = pread(fd, data, LOOK, 0);
+    if (n < 0)
+        TRY(sg_fail(err, SG_EIO, "%s: %s", path, strerror(errno)));
+    *out = kind_of_bytes(data, (size_t)n, size);
+    if (*out == SG_FILE_KERAS && is_run_file(path))
+        *out = SG_FILE_RUN;
+done:
+    sg_free(data);
+    if (fd >= 0)
+        close(fd);
+    return st;
+}
+
+sg_status bag_open(bag **out, const char *path, sg_error *err)
+{
+    static sg_status (*const fill[])(bag *, sg_error *) = {
+        [SG_FILE_SAFETENSORS] = bag_fill_safetensors,
+        [SG_FILE_MODEL] = bag_fill_safetensors,
+        [SG_FILE_TORCH_ZIP] = bag_fill_torch_zip,
+        [SG_FILE_TORCH_LEGACY] = bag_fill_torch_legacy,
+        [SG_FILE_KERAS] = bag_fill_keras,
+        [SG_FILE_ONNX] = bag_fill_onnx,
+        [SG_FILE_NPY] = bag_fill_npy,
+        [SG_FILE_NPZ] = bag_fill_npz,
+    };
+    sg_status st;
+    sg_file_kind kind;
+    bag *b = NULL;
+    *out = NULL;
+    TRY(sg_file_kind_of(&kind, path, err));
+    if (kind == SG_FILE_RUN)
+        TRY(sg_fail(err, SG_EFORMAT, "%s: is a run file, expected a model", path));
+    if ((size_t)kind >= sizeof fill / sizeof *fill || !fill[kind])
+        TRY(sg_fail(err, SG_EFORMAT,
+                    "%s: is no model file: expected safetensors, PyTorch, Keras HDF5, ONNX or NumPy "
+                    "arrays",
+                    path));
+    if (!(b = sg_calloc(1, sizeof *b)))
+        TRY(sg_fail(err, SG_ENOMEM, "%s: no memory", path));
+    b->fd = -1;
+    b->kind = kind;
+    if (!(b->path = sg_strdup(path)))
+        TRY(sg_fail(err, SG_ENOMEM, "%s: no memory", path));
+    TRY(open_regular(&b->fd, &b->file_size, path, err));
+    TRY(fill[kind](b, err));
+    *out = b;
+    b = NULL;
+done:
+    bag_free(b);
+    return st;
+}

@@ -1,0 +1,399 @@
+/* The reading of a Keras network: the chain Embedding -> recurrent layers -> Dense, through layers that
+ * change nothing.
+ *
+ * Kernels are (inputs, G*H) with gates i,f,c,o (LSTM) or z,r,h (GRU); CuDNN layers have a bias of 2*G*H
+ * numbers in one row and kernels in their own layout (plan.h). GRU with a bias of (2, 3H) multiplies before
+ * it resets. */
+#include "import/keras.h"
+#include "import/recipe.h"
+
+#include "base/base_internal.h"
+
+#include <string.h>
+
+static bool one_of(const char *name, const char *const *list)
+{
+    for (; *list; list++)
+        if (!strcmp(name, *list))
+            return true;
+    return false;
+}
+
+/* What a layer is to us. */
+typedef enum { ROLE_PASS, ROLE_EMBEDDING, ROLE_RECURRENT, ROLE_DENSE, ROLE_ACTIVATION, ROLE_OTHER } role;
+
+static role role_of(const bag *b, const keras_layer *l)
+{
+    static const char *const pass[] = {"InputLayer",
+                                       "Dropout",
+                                       "SpatialDropout1D",
+                                       "GaussianNoise",
+                                       "GaussianDropout",
+                                       "AlphaDropout",
+                                       "Masking",
+                                       "ActivityRegularization",
+                                       NULL};
+    static const char *const recurrent[] = {"LSTM", "GRU", "SimpleRNN", "CuDNNLSTM", "CuDNNGRU", NULL};
+    if (l->class_name[0]) {
+        if (one_of(l->class_name, recurrent))
+            return ROLE_RECURRENT;
+        if (one_of(l->class_name, pass))
+            return ROLE_PASS;
+        if (!strcmp(l->class_name, "Embedding"))
+            return ROLE_EMBEDDING;
+        if (!strcmp(l->class_name, "Dense"))
+            return ROLE_DENSE;
+        return !strcmp(l->class_name, "Activation") || !strcmp(l->class_name, "ReLU") ||
+                       !strcmp(l->class_name, "Softmax")
+                   ? ROLE_ACTIVATION
+                   : ROLE_OTHER;
+    }
+    if (keras_weight(b, l, "recurrent_kernel"))
+        return ROLE_RECURRENT;
+    if (keras_weight(b, l, "embeddings"))
+        return ROLE_EMBEDDING;
+    if (keras_weight(b, l, "kernel"))
+        return ROLE_DENSE;
+    return l->n ? ROLE_OTHER : ROLE_PASS;
+}
+
+/* A setting that is a name ("tanh"), or in newer files an object that holds one. */
+static const char *setting(const keras_layer *l, const char *key)
+{
+    const json_t *v = json_object_get(l->config, key);
+    if (json_is_object(v))
+        v = json_object_get(v, "config");
+    return json_is_string(v) ? json_string_value(v) : NULL;
+}
+
+static bool is_set(const keras_layer *l, const char *key)
+{
+    return json_is_true(json_object_get(l->config, key));
+}
+
+static sg_status shape_error(const bag *b, const bag_tensor *t, uint64_t rows, uint64_t columns,
+                             sg_error *err)
+{
+    char shape[96];
+    return sg_fail(err, SG_EFORMAT, "%s: %s: expected (%llu, %llu), file has %s", b->path, t->name,
+                   (unsigned long long)rows, (unsigned long long)columns, bag_shape(t, shape));
+}
+
+/* ---- one recurrent layer ---- */
+
+static sg_status check_settings(const bag *b, const keras_layer *l, const bag_tensor *kernel, sg_error *err)
+{
+    bool simple = !strcmp(l->class_name, "SimpleRNN");
+    const char *activation = setting(l, "activation"), *gates = setting(l, "recurrent_activation");
+    if (!strcmp(l->wrapper, "Bidirectional"))
+        return sg_fail(err, SG_EFORMAT,
+                       "%s: layer %s (tensor %s) is bidirectional: its state reads words that come later, so "
+                       "a gradient with respect to past words does not describe it",
+                       b->path, l->name, kernel->name);
+    if (is_set(l, "go_backwards"))
+        return sg_fail(err, SG_EFORMAT, "%s: layer %s (tensor %s) reads its input backwards", b->path,
+                       l->name, kernel->name);
+    if (activation && strcmp(activation, "tanh") != 0 && !(simple && !strcmp(activation, "relu")))
+        return sg_fail(err, SG_EFORMAT,
+                       "%s: layer %s (tensor %s): activation %s is not supported, expected tanh", b->path,
+                       l->name, kernel->name, activation);
+    if (gates && strcmp(gates, "sigmoid") != 0)
+        return sg_fail(err, SG_EFORMAT,
+                       "%s: layer %s (tensor %s): recurrent_activation %s is not supported, expected "
+                       "sigmoid",
+                       b->path, l->name, kernel->name, gates);
+    return SG_OK;
+}
+
+/* The bias says which of Keras's implementations wrote the layer: (G H) one bias; (2, G H) two, product
+ * before reset; (2 G H) CuDNN. Sets the two biases of out; *cudnn tells of the kernels' layout. */
+static sg_status read_bias(plan_layer *out, const bag *b, const bag_tensor *bias, uint64_t rows, bool *cudnn,
+                           bool *two, sg_error *err)
+{
+    *cudnn = *two = false;
+    if (!bias)
+        return SG_OK;
+    out->b_ih = out->W_ih;
+    out->b_ih.tensor = bias;
+    out->b_ih.layout = LAYOUT_ROWS;
+    out->b_ih.columns = 1; /* the biases of a (2, G H) table lie one behind the other */
+    if (bias->rank == 1 && bias->dims[0] == rows)
+        return SG_OK;
+    *cudnn = bias->rank == 1 && bias->dims[0] == 2 * rows;
+    *two = *cudnn || (bias->rank == 2 && bias->dims[0] == 2 && bias->dims[1] == rows);
+    if (!*two)
+        return shape_error(b, bias, 2, rows, err);
+    out->b_hh = out->b_ih;
+    out->b_hh.row0 = rows;
+    return SG_OK;
+}
+
+static sg_status read_recurrent(plan_layer *out, sg_cell *cell, plan *p, const bag *b, const keras_layer *l,
+                                const sg_import_config *cfg, sg_error *err)
+{
+    sg_status st;
+    char shape[96];
+    bool cudnn, two;
+    const bag_tensor *kernel = keras_weight(b, l, "kernel"), *U = keras_weight(b, l, "recurrent_kernel");
+    if (!kernel || !U)
+        return sg_fail(err, SG_EFORMAT, "%s: layer %s has no %s", b->path, l->name,
+                       kernel ? "recurrent_kernel" : "kernel");
+    TRY(check_settings(b, l, kernel, err));
+    if (U->rank != 2 || !U->elements || U->dims[1] % U->dims[0])
+        TRY(sg_fail(err, SG_EFORMAT, "%s: %s: expected (H, G*H), file has %s", b->path, U->name,
+                    bag_shape(U, shape)));
+    uint64_t H = U->dims[0], rows = U->dims[1], G = rows / H;
+    if (G != 1 && G != 3 && G != 4)
+        TRY(sg_fail(err, SG_EFORMAT,
+                    "%s: %s: expected (H, 4H) for LSTM, (H, 3H) for GRU, (H, H) for SimpleRNN, file has %s",
+                    b->path, U->name, bag_shape(U, shape)));
+    if (kernel->rank != 2 || !kernel->elements || kernel->dims[1] != rows)
+        TRY(sg_fail(err, SG_EFORMAT, "%s: %s: expected (inputs, %llu), file has %s", b->path, kernel->name,
+                    (unsigned long long)rows, bag_shape(kernel, shape)));
+    plan_source s = {.tensor = kernel, .layout = LAYOUT_COLUMNS, .columns = rows, .gates = (unsigned)G};
+    memcpy(s.gate, G == 3 ? (uint8_t[4]){1, 0, 2, 3} : (uint8_t[4]){0, 1, 2, 3}, 4);
+    *out = (plan_layer){.H = (size_t)H, .in = (size_t)kernel->dims[0], .W_ih = s, .W_hh = s};
+    out->W_hh.tensor = U;
+    TRY(read_bias(out, b, keras_weight(b, l, "bias"), rows, &cudnn, &two, err));
+    cudnn |= !strncmp(l->class_name, "CuDNN", 5);
+    if (cudnn) {
+        out->W_ih.layout = LAYOUT_CUDNN_INPUT;
+        out->W_hh.layout = LAYOUT_CUDNN_RECURRENT;
+    }
+    *cell = G == 4 ? SG_CELL_LSTM : SG_CELL_TANH;
+    if (G == 3) {
+        const json_t *after = json_object_get(l->config, "reset_after");
+        bool known = two || cudnn || json_is_boolean(after) || keras_weight(b, l, "bias");
+        if (!known && cfg->cell == SG_AUTO)
+            plan_note(
+                p,
+                "layer %s has neither bias nor configuration: a GRU that multiplies before it resets is assumed "
+                "(--cell gru-reset-first for the other)",
+                l->name);
+        *cell = two || cudnn || (json_is_boolean(after) ? json_is_true(after) : !keras_weight(b, l, "bias"))
+                    ? SG_CELL_GRU
+                    : SG_CELL_GRU_RESET_FIRST;
+    }
+    if (G == 1) {
+        const char *activation = setting(l, "activation");
+        if (activation && !strcmp(activation, "relu"))
+            *cell = SG_CELL_RELU;
+    }
+    if (cfg->cell != SG_AUTO) {
+        if (sg_cell_gates((sg_cell)cfg->cell) != G)
+            TRY(sg_fail(err, SG_EFORMAT, "%s: --cell %s has %zu gates, %s has %llu", b->path,
+                        sg_cell_name((sg_cell)cfg->cell), sg_cell_gates((sg_cell)cfg->cell), U->name,
+                        (unsigned long long)G));
+        *cell = (sg_cell)cfg->cell;
+    }
+done:
+    return st;
+}
+
+/* ---- the chain ---- */
+
+static const char *tensor_of(const bag *b, const keras_layer *l)
+{
+    return l->n ? b->tensors[l->first].name : "no tensor";
+}
+
+/* Down from a layer through layers that pass their input on; *end is the first that does not, -1: the
+ * input. */
+static sg_status walk_down(const bag *b, const keras_net *net, int from, int *end, sg_error *err)
+{
+    for (size_t steps = 0; steps <= net->n; steps++) {
+        const keras_layer *l = &net->layers[from];
+        if (l->n_inbound > 1)
+            return sg_fail(err, SG_EFORMAT,
+                           "%s: layer %s (%s) is fed by %zu layers: between embedding and recurrence only "
+                           "one chain can be read",
+                           b->path, l->name, tensor_of(b, l), l->n_inbound);
+        *end = l->n_inbound ? l->inbound[0] : -1;
+        if (*end < 0 || role_of(b, &net->layers[*end]) != ROLE_PASS)
+            return SG_OK;
+        from = *end;
+    }
+    return sg_fail(err, SG_EFORMAT, "%s: its layers feed each other in a circle", b->path);
+}
+
+/* Is there an embedding somewhere below? Then what stands above it matters. */
+static const keras_layer *embedding_below(const bag *b, const keras_net *net, int from, size_t depth)
+{
+    const keras_layer *l = &net->layers[from], *found = NULL;
+    if (role_of(b, l) == ROLE_EMBEDDING)
+        return l;
+    for (size_t i = 0; i < l->n_inbound && i < KERAS_MAX_INBOUND && !found && depth < 64; i++)
+        found = embedding_below(b, net, l->inbound[i], depth + 1);
+    return found;
+}
+
+static sg_status find_bottom(plan *p, const bag *b, const keras_net *net, int first, sg_error *err)
+{
+    sg_status st;
+    int below;
+    char shape[96];
+    TRY(walk_down(b, net, first, &below, err));
+    const keras_layer *l = below >= 0 ? &net->layers[below] : NULL, *embedding;
+    if (l && role_of(b, l) == ROLE_EMBEDDING) {
+        const bag_tensor *t = keras_weight(b, l, "embeddings");
+        if (!t || t->rank != 2 || t->dims[1] != p->layers[0].in || t->dims[0] < 2)
+            TRY(sg_fail(err, SG_EFORMAT, "%s: layer %s: expected embeddings of (V, %zu), file has %s %s",
+                        b->path, l->name, p->layers[0].in, t ? t->name : "none",
+                        t ? bag_shape(t, shape) : ""));
+        if (is_set(l, "mask_zero"))
+            plan_note(
+                p,
+                "layer %s masks word 0, which leaves Keras's state unchanged; here it is read like any word",
+                l->name);
+        p->encoder = (plan_source){.tensor = t, .columns = t->dims[1]};
+        p->shape.vocabulary = (size_t)t->dims[0];
+    } else if (l && (embedding = embedding_below(b, net, below, 0)))
+        TRY(sg_fail(err, SG_EFORMAT, "%s: layer %s %s (%s) stands between embedding %s and recurrence",
+                    b->path, l->name, l->class_name, tensor_of(b, l), embedding->name));
+    else
+        plan_note(p, "no embedding: inputs are feature vectors of %zu numbers%s%s", p->layers[0].in,
+                  l ? ", what layer " : "", l ? l->name : "");
+done:
+    return st;
+}
+
+static void no_decoder(plan *p, const bag *b, const keras_layer *l, const char *why)
+{
+    snprintf(p->no_decoder, sizeof p->no_decoder, "layer %.90s%s%.40s (tensor %.120s) %.100s", l->name,
+             l->class_name[0] ? " " : "", l->class_name, tensor_of(b, l), why);
+}
+
+/* The one layer that reads `from`; -1: none, -2: several. */
+static int reader_of(const keras_net *net, int from)
+{
+    int found = -1;
+    for (size_t i = 0; i < net->n; i++)
+        for (size_t k = 0; k < net->layers[i].n_inbound && k < KERAS_MAX_INBOUND; k++)
+            if (net->layers[i].inbound[k] == from)
+                found = found == -1 ? (int)i : -2;
+    return found;
+}
+
+static void read_activation(plan *p, const bag *b, const keras_layer *l)
+{
+    const char *name = !strcmp(l->class_name, "ReLU") ? "relu" : setting(l, "activation");
+    if (name && !strcmp(name, "relu"))
+        p->shape.output = SG_OUTPUT_RELU;
+    else if (name && !strcmp(name, "tanh"))
+        p->shape.output = SG_OUTPUT_TANH;
+    else if (!name || strcmp(name, "linear") != 0)
+        no_decoder(p, b, l, "stands between the recurrent layers and the output");
+}
+
+static void read_dense(plan *p, const bag *b, const keras_layer *l)
+{
+    const bag_tensor *kernel = keras_weight(b, l, "kernel"), *bias = keras_weight(b, l, "bias");
+    size_t V = p->shape.vocabulary, H = p->layers[p->shape.layers - 1].H;
+    const char *activation = setting(l, "activation");
+    char shape[96], why[160];
+    if (!kernel || kernel->rank != 2 || kernel->dims[0] != H || kernel->dims[1] != V ||
+        (bias && (bias->rank != 1 || bias->dims[0] != V))) {
+        snprintf(why, sizeof why, "has a kernel of %s, a decoder would have (%zu, %zu)",
+                 kernel ? bag_shape(kernel, shape) : "no shape", H, V);
+        no_decoder(p, b, l, why);
+        return;
+    }
+    if (activation && strcmp(activation, "softmax") != 0 && strcmp(activation, "linear") != 0) {
+        snprintf(why, sizeof why, "has activation %.40s, expected softmax or linear", activation);
+        no_decoder(p, b, l, why);
+        return;
+    }
+    p->shape.has_decoder = true;
+    p->decoder = (plan_source){.tensor = kernel, .layout = LAYOUT_COLUMNS, .columns = kernel->dims[1]};
+    p->decoder_bias = (plan_source){.tensor = bias, .columns = 1};
+}
+
+/* From the top recurrent layer up to the decoder, if a plain one is there. */
+static void find_top(plan *p, const bag *b, const keras_net *net, int last)
+{
+    if (!p->shape.vocabulary)
+        return;
+    for (size_t steps = 0; steps <= net->n; steps++) {
+        int next = reader_of(net, last);
+        if (next == -1)
+            return;
+        const keras_layer *l = &net->layers[next == -2 ? last : next];
+        if (next == -2 || l->n_inbound > 1) {
+            no_decoder(p, b, l,
+                       next == -2 ? "feeds several layers, not a decoder alone" : "mixes several layers");
+            return;
+        }
+        switch (role_of(b, l)) {
+        case ROLE_PASS:
+            break;
+        case ROLE_ACTIVATION:
+            read_activation(p, b, l);
+            break;
+        case ROLE_DENSE:
+            read_dense(p, b, l);
+            return;
+        default:
+            no_decoder(p, b, l, "stands between the recurrent layers and the output");
+        }
+        if (p->no_decoder[0])
+            return;
+        last = next;
+    }
+}
+
+/* The recurrent layers from the lowest up: each reads the one before. */
+static sg_status find_stack(int out[SG_MAX_LAYERS], size_t *n, const bag *b, const keras_net *net,
+                            sg_error *err)
+{
+    sg_status st = SG_OK;
+    *n = 0;
+    for (size_t i = 0; i < net->n; i++) {
+        int below;
+        if (role_of(b, &net->layers[i]) != ROLE_RECURRENT)
+            continue;
+        if (*n == SG_MAX_LAYERS)
+            TRY(sg_fail(err, SG_EFORMAT, "%s: more than %d recurrent layers", b->path, SG_MAX_LAYERS));
+        TRY(walk_down(b, net, (int)i, &below, err));
+        if (*n && below != out[*n - 1])
+            TRY(sg_fail(err, SG_EFORMAT,
+                        "%s: layer %s (%s) reads %s, not the recurrent layer %s (%s) before it: they make "
+                        "no one stack",
+                        b->path, net->layers[i].name, tensor_of(b, &net->layers[i]),
+                        below >= 0 ? net->layers[below].name : "the input", net->layers[out[*n - 1]].name,
+                        tensor_of(b, &net->layers[out[*n - 1]])));
+        out[(*n)++] = (int)i;
+    }
+    if (!*n)
+        TRY(sg_fail(err, SG_EFORMAT, "%s: no layer is an LSTM, GRU or SimpleRNN", b->path));
+done:
+    return st;
+}
+
+sg_status plan_find_keras(plan *p, const bag *b, const sg_import_config *cfg, sg_error *err)
+{
+    sg_status st;
+    const keras_net *net = keras_net_of(b);
+    int stack[SG_MAX_LAYERS];
+    size_t n;
+    if (cfg->n_maps)
+        TRY(sg_fail(err, SG_EINVAL, "%s: a Keras file is read by its layers; --map has no use", b->path));
+    TRY(find_stack(stack, &n, b, net, err));
+    for (size_t k = 0; k < n; k++) {
+        sg_cell cell = SG_CELL_LSTM;
+        TRY(read_recurrent(&p->layers[k], &cell, p, b, &net->layers[stack[k]], cfg, err));
+        if (k && cell != p->shape.cell)
+            TRY(sg_fail(err, SG_EFORMAT,
+                        "%s: layer %s is a %s, the one below a %s: layers of different cells", b->path,
+                        net->layers[stack[k]].name, sg_cell_name(cell), sg_cell_name(p->shape.cell)));
+        p->shape.cell = cell;
+    }
+    if (!net->config && strncmp(sg_cell_name(p->shape.cell), "rnn", 3))
+        plan_note(p, "weights without a configuration: the usual activations (tanh, sigmoid) are assumed");
+    else if (!net->config && cfg->cell == SG_AUTO)
+        plan_note(p, "weights without a configuration: tanh is assumed (--cell rnn-relu for relu)");
+    TRY(plan_chain(p, b, n, err));
+    TRY(find_bottom(p, b, net, stack[0], err));
+    find_top(p, b, net, stack[n - 1]);
+done:
+    return st;
+}

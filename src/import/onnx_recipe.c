@@ -1,0 +1,553 @@
+/* The reading of an ONNX graph: LSTM, GRU and RNN nodes, wherever they stand, followed down to the embedding
+ * (Gather) and up to the decoder (MatMul and Add, or Gemm).
+ *
+ * W is (1, G*H, inputs), R (1, G*H, H), B (1, 2*G*H) = Wb, Rb; gates i,o,f,c (LSTM) and z,r,h (GRU). A GRU
+ * multiplies before it resets when linear_before_reset is 1. */
+#include "import/onnx.h"
+#include "import/recipe.h"
+
+#include "base/base_internal.h"
+
+#include <string.h>
+
+enum { MAX_RECURRENT = 64, MAX_WALK = 1 << 14 };
+
+static bool is_recurrent(const Onnx__NodeProto *n)
+{
+    return onnx_is(n, "LSTM") || onnx_is(n, "GRU") || onnx_is(n, "RNN");
+}
+
+/* Operators that change the order of dimensions, the type or nothing. */
+static bool passes_on(const Onnx__NodeProto *n)
+{
+    return onnx_is(n, "Squeeze") || onnx_is(n, "Unsqueeze") || onnx_is(n, "Transpose") ||
+           onnx_is(n, "Identity") || onnx_is(n, "Dropout") || onnx_is(n, "Cast") || onnx_is(n, "Reshape");
+}
+
+static const char *input_of(const Onnx__NodeProto *n, size_t k)
+{
+    return k < n->n_input ? onnx_text(n->input[k]) : "";
+}
+
+static const char *label(const Onnx__NodeProto *n)
+{
+    return onnx_text(n->name)[0] ? n->name : n->n_output ? onnx_text(n->output[0]) : "without a name";
+}
+
+typedef struct {
+    const onnx_node *node;
+    const bag_tensor *W, *R, *B;
+    uint64_t H, in, G;
+    sg_cell cell;
+    int below;         /* the recurrent node whose output it reads; -1: none */
+    onnx_value source; /* what it reads when that is no recurrent node */
+} recurrent;
+
+typedef struct {
+    const bag *b;
+    recurrent at[MAX_RECURRENT];
+    size_t n;
+} recurrents;
+
+/* ---- one node ---- */
+
+static sg_status refuse(const bag *b, const recurrent *r, const char *why, sg_error *err)
+{
+    return sg_fail(err, SG_EFORMAT, "%s: %s node %.150s (tensor %.200s) %s", b->path,
+                   onnx_text(r->node->proto->op_type), label(r->node->proto),
+                   r->W ? r->W->name : input_of(r->node->proto, 1), why);
+}
+
+static sg_status check_activations(const bag *b, recurrent *r, sg_error *err)
+{
+    static const char *const usual[] = {"Sigmoid", "Tanh", "Tanh"};
+    const Onnx__AttributeProto *a = onnx_attribute(r->node->proto, "activations");
+    for (size_t i = 0; a && i < a->n_strings; i++) {
+        const ProtobufCBinaryData *s = &a->strings[i];
+        const char *want = r->G == 1 ? "Tanh" : i < 3 ? usual[i] : "none";
+        if (r->G == 1 && s->len == 4 && !memcmp(s->data, "Relu", 4)) {
+            r->cell = SG_CELL_RELU;
+            continue;
+        }
+        if (s->len != strlen(want) || memcmp(s->data, want, s->len) != 0)
+            return sg_fail(err, SG_EFORMAT,
+                           "%s: %s node %.150s (tensor %.200s): activation %.*s is not supported, expected "
+                           "%s",
+                           b->path, onnx_text(r->node->proto->op_type), label(r->node->proto), r->W->name,
+                           (int)(s->len < 40 ? s->len : 40), (const char *)s->data, want);
+    }
+    return SG_OK;
+}
+
+static sg_status check_settings(const bag *b, recurrent *r, sg_error *err)
+{
+    const Onnx__NodeProto *n = r->node->proto;
+    const Onnx__AttributeProto *direction = onnx_attribute(n, "direction");
+    if (direction && (direction->s.len != 7 || memcmp(direction->s.data, "forward", 7) != 0))
+        return refuse(
+            b, r,
+            "is not forward (bidirectional or reverse): its state reads words that come later, so a "
+            "gradient with respect to past words does not describe it",
+            err);
+    if (onnx_attribute(n, "clip"))
+        return refuse(b, r, "clips its gates, which is not supported", err);
+    if (onnx_is(n, "LSTM") && input_of(n, 7)[0])
+        return sg_fail(err, SG_EFORMAT,
+                       "%s: LSTM node %.150s has peepholes (tensor %.200s), which are not supported", b->path,
+                       label(n), input_of(n, 7));
+    if (onnx_attribute_int(n, "input_forget", 0))
+        return refuse(b, r, "couples input and forget gate, which is not supported", err);
+    return check_activations(b, r, err);
+}
+
+static sg_status check_shapes(const bag *b, recurrent *r, sg_error *err)
+{
+    char shape[96];
+    if (r->W->rank != 3 || r->R->rank != 3 || r->W->dims[0] != 1 || r->R->dims[0] != 1 || !r->W->elements ||
+        !r->R->elements)
+        return sg_fail(err, SG_EFORMAT, "%s: %s: expected (1, G*H, inputs), file has %s", b->path, r->W->name,
+                       bag_shape(r->W, shape));
+    r->H = r->R->dims[2];
+    r->in = r->W->dims[2];
+    if (r->R->dims[1] / r->H != r->G || r->R->dims[1] % r->H)
+        return sg_fail(err, SG_EFORMAT, "%s: %s: expected (1, %llu, %llu), file has %s", b->path, r->R->name,
+                       (unsigned long long)(r->G * r->H), (unsigned long long)r->H, bag_shape(r->R, shape));
+    if (r->W->dims[1] != r->R->dims[1])
+        return sg_fail(err, SG_EFORMAT, "%s: %s: expected (1, %llu, inputs), file has %s", b->path,
+                       r->W->name, (unsigned long long)r->R->dims[1], bag_shape(r->W, shape));
+    if (r->B && (r->B->rank != 2 || r->B->dims[0] != 1 || r->B->dims[1] != 2 * r->R->dims[1]))
+        return sg_fail(err, SG_EFORMAT, "%s: %s: expected (1, %llu), file has %s", b->path, r->B->name,
+                       (unsigned long long)(2 * r->R->dims[1]), bag_shape(r->B, shape));
+    if ((uint64_t)onnx_attribute_int(r->node->proto, "hidden_size", (int64_t)r->H) != r->H)
+        return refuse(b, r, "has another hidden_size than its tensors", err);
+    return SG_OK;
+}
+
+static sg_status read_node(recurrent *r, const bag *b, const onnx_node *node, sg_error *err)
+{
+    sg_status st;
+    const Onnx__NodeProto *n = node->proto;
+    *r = (recurrent){.node = node, .below = -1};
+    r->G = onnx_is(n, "LSTM") ? 4 : onnx_is(n, "GRU") ? 3 : 1;
+    r->cell = r->G == 4                                         ? SG_CELL_LSTM
+              : r->G == 1                                       ? SG_CELL_TANH
+              : onnx_attribute_int(n, "linear_before_reset", 0) ? SG_CELL_GRU
+                                                                : SG_CELL_GRU_RESET_FIRST;
+    TRY(onnx_constant(&r->W, b, input_of(n, 1), node->graph, "the weights W of a recurrent node", err));
+    TRY(onnx_constant(&r->R, b, input_of(n, 2), node->graph, "the weights R of a recurrent node", err));
+    TRY(onnx_constant(&r->B, b, input_of(n, 3), node->graph, "the bias B of a recurrent node", err));
+    if (!r->W || !r->R || (!r->B && input_of(n, 3)[0]))
+        TRY(refuse(b, r, "has weights that are no constants of the file", err));
+    TRY(check_settings(b, r, err));
+    TRY(check_shapes(b, r, err));
+done:
+    return st;
+}
+
+/* ---- who feeds whom ---- */
+
+static int recurrent_of(const recurrents *all, const onnx_node *node)
+{
+    for (size_t i = 0; i < all->n; i++)
+        if (all->at[i].node == node)
+            return (int)i;
+    return -1;
+}
+
+/* Down from a value through operators that pass it on, and through If where both branches come to the
+ * same. */
+static onnx_value walk_down(const bag *b, onnx_value v, unsigned depth)
+{
+    for (; depth < 64 && v.what == ONNX_NODE; depth++) {
+        const onnx_node *n = onnx_node_at(b, v.node);
+        uint32_t sub[2];
+        if (onnx_is(n->proto, "If") && onnx_subgraphs(b, v.node, sub) == 2) {
+            onnx_value one =
+                walk_down(b, onnx_lookup(b, onnx_graph_output(b, sub[0], v.output), sub[0]), depth + 1);
+            onnx_value two =
+                walk_down(b, onnx_lookup(b, onnx_graph_output(b, sub[1], v.output), sub[1]), depth + 1);
+            if (one.what != two.what || one.node != two.node || one.tensor != two.tensor)
+                return v;
+            return one;
+        }
+        if (!passes_on(n->proto))
+            return v;
+        v = onnx_lookup(b, input_of(n->proto, 0), n->graph);
+    }
+    return v;
+}
+
+static bool is_embedding(const bag *b, const onnx_node *n)
+{
+    onnx_value table =
+        n->proto->n_input ? walk_down(b, onnx_lookup(b, n->proto->input[0], n->graph), 0) : (onnx_value){0};
+    return onnx_is(n->proto, "Gather") && table.what == ONNX_TENSOR && table.tensor->n_dims == 2 &&
+           (table.tensor->data_type == 1 || table.tensor->data_type == 10 || table.tensor->data_type == 11 ||
+            table.tensor->data_type == 16);
+}
+
+/* Is there an embedding or a recurrent node somewhere below this value? Each node is looked at once. */
+static const onnx_node *words_below(const bag *b, onnx_value v, bool *seen, unsigned depth)
+{
+    const onnx_node *found = NULL;
+    uint32_t sub[2];
+    if (v.what != ONNX_NODE || seen[v.node] || depth > 2000)
+        return NULL;
+    seen[v.node] = true;
+    const onnx_node *n = onnx_node_at(b, v.node);
+    if (is_embedding(b, n) || is_recurrent(n->proto))
+        return n;
+    for (size_t i = 0; i < n->proto->n_input && !found; i++)
+        found = words_below(b, onnx_lookup(b, n->proto->input[i], n->graph), seen, depth + 1);
+    size_t subs = onnx_subgraphs(b, v.node, sub);
+    for (size_t s = 0; s < subs && !found; s++)
+        found =
+            words_below(b, onnx_lookup(b, onnx_graph_output(b, sub[s], v.output), sub[s]), seen, depth + 1);
+    return found;
+}
+
+static sg_status find_words_below(const onnx_node **out, const bag *b, onnx_value v, sg_error *err)
+{
+    bool *seen = sg_calloc(onnx_nodes(b) + 1, sizeof *seen);
+    if (!seen)
+        return sg_fail(err, SG_ENOMEM, "%s: no memory", b->path);
+    *out = words_below(b, v, seen, 0);
+    sg_free(seen);
+    return SG_OK;
+}
+
+/* A first state that another recurrent node computes makes an encoder and a decoder of the two. */
+static sg_status check_first_state(const bag *b, const recurrent *r, sg_error *err)
+{
+    sg_status st = SG_OK;
+    const onnx_node *found;
+    for (size_t k = 5; k <= 6; k++) {
+        TRY(find_words_below(&found, b, onnx_lookup(b, input_of(r->node->proto, k), r->node->graph), err));
+        if (found && is_recurrent(found->proto))
+            TRY(refuse(b, r, "begins with a state that another recurrent node computes", err));
+    }
+done:
+    return st;
+}
+
+static bool same_weights(const bag *b, const recurrent *x, const recurrent *y)
+{
+    return x->cell == y->cell && onnx_same(b, x->W, y->W) && onnx_same(b, x->R, y->R) &&
+           onnx_same(b, x->B, y->B);
+}
+
+/* All recurrent nodes; a layer that stands in both branches of an If counts once. */
+static sg_status collect(recurrents *all, sg_error *err)
+{
+    sg_status st = SG_OK;
+    const bag *b = all->b;
+    for (size_t i = 0; i < onnx_nodes(b); i++) {
+        const onnx_node *n = onnx_node_at(b, i);
+        if (!is_recurrent(n->proto))
+            continue;
+        if (all->n == MAX_RECURRENT)
+            TRY(sg_fail(err, SG_EFORMAT, "%s: more than %d recurrent nodes", b->path, MAX_RECURRENT));
+        recurrent *r = &all->at[all->n];
+        TRY(read_node(r, b, n, err));
+        bool again = false;
+        for (size_t k = 0; k < all->n; k++)
+            again |= same_weights(b, &all->at[k], r);
+        all->n += !again;
+    }
+    if (!all->n)
+        TRY(sg_fail(err, SG_EFORMAT, "%s: no node is an LSTM, GRU or RNN", b->path));
+done:
+    return st;
+}
+
+static sg_status link_layers(recurrents *all, sg_error *err)
+{
+    sg_status st = SG_OK;
+    const bag *b = all->b;
+    for (size_t i = 0; i < all->n; i++) {
+        recurrent *r = &all->at[i];
+        const onnx_node *found;
+        r->source = walk_down(b, onnx_lookup(b, input_of(r->node->proto, 0), r->node->graph), 0);
+        if (r->source.what == ONNX_NODE && is_recurrent(onnx_node_at(b, r->source.node)->proto)) {
+            r->below = recurrent_of(all, onnx_node_at(b, r->source.node));
+            if (r->below < 0 || (size_t)r->below == i)
+                TRY(refuse(b, r, "reads a recurrent node in another branch", err));
+        } else if (r->source.what == ONNX_NODE && !is_embedding(b, onnx_node_at(b, r->source.node))) {
+            const onnx_node *between = onnx_node_at(b, r->source.node);
+            TRY(find_words_below(&found, b, r->source, err));
+            if (found)
+                TRY(sg_fail(
+                    err, SG_EFORMAT,
+                    "%s: node %.150s (%s) stands between %s %.150s and the recurrence of tensor %.200s",
+                    b->path, label(between->proto), onnx_text(between->proto->op_type),
+                    is_recurrent(found->proto) ? "layer" : "embedding",
+                    is_recurrent(found->proto) ? label(found->proto) : input_of(found->proto, 0),
+                    r->W->name));
+        }
+        TRY(check_first_state(b, r, err));
+    }
+done:
+    return st;
+}
+
+/* The order from the bottom up; every node must be in it. */
+static sg_status order(const recurrents *all, int out[SG_MAX_LAYERS], size_t *n, const sg_import_config *cfg,
+                       sg_error *err)
+{
+    int bottom = -1;
+    size_t bottoms = 0;
+    char text[400] = "";
+    for (size_t i = 0; i < all->n; i++) {
+        const recurrent *r = &all->at[i];
+        if (r->below >= 0)
+            continue;
+        bool chosen = false;
+        for (size_t k = 0; k < cfg->n_maps; k++) {
+            const char *equals = strchr(cfg->maps[k], '=');
+            chosen |= !strncmp(cfg->maps[k], "rnn.weight_ih_l0=", 17) && !strcmp(equals + 1, r->W->name);
+        }
+        bottoms++;
+        if (bottom < 0 || chosen)
+            bottom = (int)i;
+        if (chosen) {
+            bottoms = 1;
+            break;
+        }
+        size_t used = strlen(text);
+        snprintf(text + used, sizeof text - used, "%s%.100s", used ? ", " : "", r->W->name);
+    }
+    if (bottoms != 1)
+        return sg_fail(err, SG_EFORMAT,
+                       "%s: %zu recurrent stacks could be the one to read; choose with --map "
+                       "rnn.weight_ih_l0=TENSOR, one of %s",
+                       all->b->path, bottoms, text);
+    *n = 0;
+    for (int at = bottom; at >= 0;) {
+        int next = -1;
+        if (*n == SG_MAX_LAYERS)
+            return sg_fail(err, SG_EFORMAT, "%s: more than %d recurrent layers", all->b->path, SG_MAX_LAYERS);
+        out[(*n)++] = at;
+        for (size_t i = 0; i < all->n; i++)
+            if (all->at[i].below == at) {
+                if (next >= 0)
+                    return sg_fail(err, SG_EFORMAT,
+                                   "%s: layers %.150s and %.150s both read %.150s: they make no one stack",
+                                   all->b->path, all->at[next].W->name, all->at[i].W->name,
+                                   all->at[at].W->name);
+                next = (int)i;
+            }
+        at = next;
+    }
+    return SG_OK;
+}
+
+/* ---- embedding and decoder ---- */
+
+static sg_status find_bottom(plan *p, const bag *b, const recurrent *r, sg_error *err)
+{
+    sg_status st = SG_OK;
+    char shape[96];
+    const onnx_node *n = r->source.what == ONNX_NODE ? onnx_node_at(b, r->source.node) : NULL;
+    if (!n || !is_embedding(b, n)) {
+        plan_note(p, "no embedding: inputs are feature vectors of %zu numbers%s%.100s%s", p->layers[0].in,
+                  n ? ", what node " : "", n ? label(n->proto) : "", n ? " gives" : "");
+        return st;
+    }
+    const bag_tensor *table;
+    TRY(onnx_constant(&table, b, n->proto->input[0], n->graph, "the embedding", err));
+    if (!table || table->rank != 2 || table->dims[1] != r->in || table->dims[0] < 2 ||
+        onnx_attribute_int(n->proto, "axis", 0))
+        TRY(sg_fail(err, SG_EFORMAT,
+                    "%s: the embedding of node %.150s: expected (V, %llu), file has %.200s %s", b->path,
+                    label(n->proto), (unsigned long long)r->in, table ? table->name : "none",
+                    table ? bag_shape(table, shape) : ""));
+    p->encoder = (plan_source){.tensor = table, .columns = table->dims[1]};
+    p->shape.vocabulary = (size_t)table->dims[0];
+done:
+    return st;
+}
+
+static void no_decoder(plan *p, const Onnx__NodeProto *n, const char *why)
+{
+    const char *tensor = n->n_input > 1 ? onnx_text(n->input[1]) : "";
+    snprintf(p->no_decoder, sizeof p->no_decoder, "node %.120s (%.40s%s%.120s) %.80s", label(n),
+             onnx_text(n->op_type), tensor[0] ? ", input " : "", tensor, why);
+}
+
+/* The one node that reads a value (Shape aside), or the If whose output it is: then that output is
+ * followed. */
+static const onnx_node *reader_of(const bag *b, onnx_value v, const char *name, size_t *readers)
+{
+    const onnx_node *found = NULL;
+    *readers = 0;
+    for (size_t i = 0; i < onnx_nodes(b); i++) {
+        const onnx_node *n = onnx_node_at(b, i);
+        for (size_t k = 0; k < n->proto->n_input; k++) {
+            if (strcmp(onnx_text(n->proto->input[k]), name) != 0 || onnx_is(n->proto, "Shape"))
+                continue;
+            onnx_value from = onnx_lookup(b, name, n->graph);
+            if (from.what == v.what && from.node == v.node && from.output == v.output && n != found) {
+                found = n;
+                (*readers)++;
+            }
+        }
+    }
+    return found;
+}
+
+/* The constant operand of a node with two inputs; *other is which of them it is. */
+static sg_status constant_operand(const bag_tensor **out, size_t *which, const bag *b, const onnx_node *n,
+                                  sg_error *err)
+{
+    sg_status st = SG_OK;
+    *out = NULL;
+    for (size_t k = n->proto->n_input < 2 ? n->proto->n_input : 2; k > 0 && !*out; k--) {
+        *which = k - 1;
+        TRY(onnx_constant(out, b, n->proto->input[k - 1], n->graph, "the decoder", err));
+    }
+done:
+    return st;
+}
+
+static sg_status read_product(plan *p, const bag *b, const onnx_node *n, sg_error *err)
+{
+    sg_status st;
+    const bag_tensor *W, *bias = NULL;
+    size_t which = 0;
+    uint64_t V = p->shape.vocabulary, H = p->layers[p->shape.layers - 1].H;
+    bool gemm = onnx_is(n->proto, "Gemm"), rows = gemm && onnx_attribute_int(n->proto, "transB", 0);
+    const Onnx__AttributeProto *alpha = onnx_attribute(n->proto, "alpha"),
+                               *beta = onnx_attribute(n->proto, "beta");
+    TRY(constant_operand(&W, &which, b, n, err));
+    bool plain = W && which == 1 && W->rank == 2 && W->dims[rows ? 0 : 1] == V &&
+                 W->dims[rows ? 1 : 0] == H && !(alpha && alpha->f != 1) && !(beta && beta->f != 1) &&
+                 !onnx_attribute_int(n->proto, "transA", 0);
+    if (gemm && plain && input_of(n->proto, 2)[0]) {
+        TRY(onnx_constant(&bias, b, input_of(n->proto, 2), n->graph, "the decoder's bias", err));
+        plain = bias && bias->elements == V;
+    }
+    if (!plain) {
+        no_decoder(p, n->proto, "is no decoder of this embedding and these layers");
+        return st;
+    }
+    p->shape.has_decoder = true;
+    p->decoder =
+        (plan_source){.tensor = W, .layout = rows ? LAYOUT_ROWS : LAYOUT_COLUMNS, .columns = W->dims[1]};
+    p->decoder_bias = (plan_source){.tensor = bias, .columns = 1};
+done:
+    return st;
+}
+
+/* From the top layer's output up: activation, product, bias. */
+static sg_status find_top(plan *p, const bag *b, const recurrent *top, sg_error *err)
+{
+    sg_status st = SG_OK;
+    const Onnx__NodeProto *from = top->node->proto;
+    uint32_t graph = top->node->graph;
+    const char *name = from->n_output ? onnx_text(from->output[0]) : "";
+    if (!name[0] && from->n_output > 1)
+        name = onnx_text(from->output[1]); /* only the last state is used */
+    for (size_t steps = 0; steps < 64 && name[0]; steps++) {
+        size_t readers, which;
+        onnx_value v = onnx_lookup(b, name, graph);
+        const onnx_node *n = reader_of(b, v, name, &readers);
+        uint32_t owner;
+        if (!n && onnx_graph_owner(b, v.graph, &owner)) { /* the output of a branch is that of its If */
+            const onnx_node *holder = onnx_node_at(b, owner);
+            size_t k = 0;
+            while (k < holder->proto->n_output && onnx_graph_output(b, v.graph, k) &&
+                   strcmp(onnx_graph_output(b, v.graph, k), name) != 0)
+                k++;
+            name = k < holder->proto->n_output ? onnx_text(holder->proto->output[k]) : "";
+            graph = holder->graph;
+            continue;
+        }
+        if (!n)
+            break;
+        const bag_tensor *constant = NULL;
+        if (readers > 1)
+            no_decoder(p, n->proto, "and other nodes read the top layer's output, not a decoder alone");
+        else if (onnx_is(n->proto, "MatMul") || onnx_is(n->proto, "Gemm")) {
+            if (p->shape.has_decoder)
+                break;
+            TRY(read_product(p, b, n, err));
+        } else if (onnx_is(n->proto, "Add") && p->shape.has_decoder) {
+            TRY(constant_operand(&constant, &which, b, n, err));
+            if (constant && constant->elements == p->shape.vocabulary && !p->decoder_bias.tensor)
+                p->decoder_bias = (plan_source){.tensor = constant, .columns = 1};
+            break;
+        } else if (p->shape.has_decoder && !passes_on(n->proto))
+            break; /* a softmax, or whatever is done with the scores */
+        else if (onnx_is(n->proto, "Relu"))
+            p->shape.output = SG_OUTPUT_RELU;
+        else if (onnx_is(n->proto, "Tanh"))
+            p->shape.output = SG_OUTPUT_TANH;
+        else if (!passes_on(n->proto))
+            no_decoder(p, n->proto, "stands between the recurrent layers and the output");
+        if (p->no_decoder[0])
+            break;
+        name = n->proto->n_output ? onnx_text(n->proto->output[0]) : "";
+        graph = n->graph;
+    }
+    if (p->no_decoder[0])
+        p->shape.has_decoder = false;
+done:
+    return st;
+}
+
+static plan_layer layer_of(const recurrent *r)
+{
+    /* by their number */
+    static const uint8_t gates[5][4] = {{0}, {0, 1, 2, 3}, {0}, {1, 0, 2, 3}, {0, 3, 1, 2}};
+    plan_source s = {.tensor = r->W, .columns = r->in, .gates = (unsigned)r->G};
+    memcpy(s.gate, gates[r->G], sizeof s.gate);
+    plan_layer l = {.H = (size_t)r->H, .in = (size_t)r->in, .W_ih = s, .W_hh = s};
+    l.W_hh.tensor = r->R;
+    l.W_hh.columns = r->H;
+    if (r->B) {
+        l.b_ih = l.b_hh = s;
+        l.b_ih.tensor = l.b_hh.tensor = r->B;
+        l.b_ih.columns = l.b_hh.columns = 1;
+        l.b_hh.row0 = r->G * r->H;
+    }
+    return l;
+}
+
+sg_status plan_find_onnx(plan *p, const bag *b, const sg_import_config *cfg, sg_error *err)
+{
+    sg_status st;
+    int stack[SG_MAX_LAYERS];
+    size_t n;
+    recurrents *all = sg_calloc(1, sizeof *all);
+    if (!all)
+        return sg_fail(err, SG_ENOMEM, "%s: no memory", b->path);
+    all->b = b;
+    for (size_t i = 0; i < cfg->n_maps; i++)
+        if (strncmp(cfg->maps[i], "rnn.weight_ih_l0=", 17) != 0)
+            TRY(sg_fail(err, SG_EINVAL,
+                        "%s: --map %s: an ONNX file is read by its graph; only rnn.weight_ih_l0 chooses "
+                        "between its stacks",
+                        b->path, cfg->maps[i]));
+    TRY(collect(all, err));
+    TRY(link_layers(all, err));
+    TRY(order(all, stack, &n, cfg, err));
+    for (size_t k = 0; k < n; k++) {
+        const recurrent *r = &all->at[stack[k]];
+        if (k && r->cell != p->shape.cell)
+            TRY(sg_fail(err, SG_EFORMAT,
+                        "%s: layer %.150s is a %s, the one below a %s: layers of different cells", b->path,
+                        r->W->name, sg_cell_name(r->cell), sg_cell_name(p->shape.cell)));
+        p->shape.cell = r->cell;
+        p->layers[k] = layer_of(r);
+    }
+    if (cfg->cell != SG_AUTO && (sg_cell)cfg->cell != p->shape.cell)
+        TRY(sg_fail(err, SG_EFORMAT, "%s: --cell %s, but the graph says %s", b->path,
+                    sg_cell_name((sg_cell)cfg->cell), sg_cell_name(p->shape.cell)));
+    TRY(plan_chain(p, b, n, err));
+    TRY(find_bottom(p, b, &all->at[stack[0]], err));
+    if (p->shape.vocabulary)
+        TRY(find_top(p, b, &all->at[stack[n - 1]], err));
+done:
+    sg_free(all);
+    return st;
+}

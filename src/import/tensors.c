@@ -1,0 +1,351 @@
+/* Named tensors of any file: the list, the conversions to float, the walk over strided storage. */
+#include "import/tensors.h"
+
+#include "base/base_internal.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+static const struct {
+    const char *name;
+    size_t size;
+    bool real;
+} dtypes[] = {
+    [BAG_F16] = {"float16", 2, true}, [BAG_BF16] = {"bfloat16", 2, true}, [BAG_F32] = {"float32", 4, true},
+    [BAG_F64] = {"float64", 8, true}, [BAG_I8] = {"int8", 1, false},      [BAG_U8] = {"uint8", 1, false},
+    [BAG_I16] = {"int16", 2, false},  [BAG_I32] = {"int32", 4, false},    [BAG_I64] = {"int64", 8, false},
+    [BAG_BOOL] = {"bool", 1, false},  [BAG_OTHER] = {"other", 0, false},
+};
+
+bool bag_is_float(bag_dtype d)
+{
+    return dtypes[d].real;
+}
+
+size_t bag_dtype_size(bag_dtype d)
+{
+    return dtypes[d].size;
+}
+
+const char *bag_dtype_name(bag_dtype d)
+{
+    return dtypes[d].name;
+}
+
+const char *bag_shape(const bag_tensor *t, char text[96])
+{
+    size_t n = 1;
+    text[0] = '(';
+    text[1] = 0;
+    for (unsigned k = 0; k < t->rank && n < 70; k++) {
+        int more = snprintf(text + n, 96 - n, "%s%llu", k ? ", " : "", (unsigned long long)t->dims[k]);
+        n += (size_t)more;
+    }
+    snprintf(text + n, 96 - n, ")");
+    return text;
+}
+
+void bag_words_free(bag_words *w)
+{
+    sg_free(w->text);
+    sg_free(w->at);
+    *w = (bag_words){0};
+}
+
+/* ---- the list ---- */
+
+void bag_free(bag *b)
+{
+    if (!b)
+        return;
+    if (b->close)
+        b->close(b);
+    for (size_t i = 0; i < b->n; i++) {
+        sg_free(b->tensors[i].name);
+        sg_free(b->tensors[i].layer_class);
+    }
+    for (size_t i = 0; i < b->n_attributes; i++) {
+        sg_free(b->attributes[i].key);
+        sg_free(b->attributes[i].value);
+    }
+    sg_free(b->tensors);
+    sg_free(b->attributes);
+    sg_free(b->path);
+    if (b->fd >= 0)
+        close(b->fd);
+    sg_free(b);
+}
+
+static bool name_is_known(const bag *b, const char *name)
+{
+    for (size_t i = 0; i < b->n; i++)
+        if (!strcmp(b->tensors[i].name, name))
+            return true;
+    return false;
+}
+
+sg_status bag_add(bag *b, const char *name, bag_dtype dtype, unsigned rank, const uint64_t *dims,
+                  const uint64_t *strides, bag_tensor **out, sg_error *err)
+{
+    bag_tensor t = {.dtype = dtype, .rank = rank, .elements = 1};
+    if (!name[0] || strlen(name) >= BAG_MAX_NAME)
+        return sg_fail(err, SG_EFORMAT, "%s: a tensor's name has %zu bytes, expected 1 to %d", b->path,
+                       strlen(name), BAG_MAX_NAME - 1);
+    if (rank > BAG_MAX_RANK)
+        return sg_fail(err, SG_EFORMAT, "%s: tensor %s has %u dimensions, at most %d are read", b->path, name,
+                       rank, BAG_MAX_RANK);
+    if (b->n >= BAG_MAX_TENSORS)
+        return sg_fail(err, SG_EFORMAT, "%s: more than %d tensors", b->path, BAG_MAX_TENSORS);
+    if (name_is_known(b, name))
+        return sg_fail(err, SG_EFORMAT, "%s: tensor %s is there twice", b->path, name);
+    for (unsigned k = rank; k > 0; k--) {
+        t.dims[k - 1] = dims[k - 1];
+        t.strides[k - 1] = strides ? strides[k - 1] : t.elements;
+        if (__builtin_mul_overflow(t.elements, dims[k - 1], &t.elements) || t.elements > UINT64_MAX / 16)
+            return sg_fail(err, SG_EFORMAT, "%s: the size of tensor %s overflows", b->path, name);
+    }
+    if (b->n == b->room) {
+        size_t room = b->room ? 2 * b->room : 32;
+        bag_tensor *grown = sg_regrow(b->tensors, b->room, room, sizeof *grown);
+        if (!grown)
+            return sg_fail(err, SG_ENOMEM, "%s: no memory for the list of tensors", b->path);
+        b->tensors = grown;
+        b->room = room;
+    }
+    if (!(t.name = sg_strdup(name)))
+        return sg_fail(err, SG_ENOMEM, "%s: no memory for the list of tensors", b->path);
+    b->tensors[b->n] = t;
+    *out = &b->tensors[b->n++];
+    return SG_OK;
+}
+
+sg_status bag_set_attribute(bag *b, const char *key, const char *value, sg_error *err)
+{
+    bag_attribute a = {0};
+    if (b->n_attributes == b->attributes_room) {
+        size_t room = b->attributes_room ? 2 * b->attributes_room : 16;
+        bag_attribute *grown = sg_regrow(b->attributes, b->attributes_room, room, sizeof *grown);
+        if (!grown)
+            return sg_fail(err, SG_ENOMEM, "%s: no memory for its attributes", b->path);
+        b->attributes = grown;
+        b->attributes_room = room;
+    }
+    a.key = sg_strdup(key);
+    a.value = sg_strdup(value);
+    if (!a.key || !a.value) {
+        sg_free(a.key);
+        sg_free(a.value);
+        return sg_fail(err, SG_ENOMEM, "%s: no memory for its attributes", b->path);
+    }
+    b->attributes[b->n_attributes++] = a;
+    return SG_OK;
+}
+
+const char *bag_attribute_of(const bag *b, const char *key)
+{
+    for (size_t i = 0; i < b->n_attributes; i++)
+        if (!strcmp(b->attributes[i].key, key))
+            return b->attributes[i].value;
+    return NULL;
+}
+
+const bag_tensor *bag_find(const bag *b, const char *name)
+{
+    const bag_tensor *tail = NULL;
+    size_t length = strlen(name);
+    for (size_t i = 0; i < b->n; i++)
+        if (!strcmp(b->tensors[i].name, name))
+            return &b->tensors[i];
+    for (size_t i = 0; i < b->n; i++) {
+        const char *whole = b->tensors[i].name;
+        size_t n = strlen(whole);
+        if (n <= length || strcmp(whole + n - length, name) != 0 || !strchr("./", whole[n - length - 1]))
+            continue;
+        if (tail)
+            return NULL; /* two tails: the caller must say which */
+        tail = &b->tensors[i];
+    }
+    return tail;
+}
+
+bool bag_same_data(const bag_tensor *a, const bag_tensor *b)
+{
+    return a == b || (a->storage == b->storage && a->offset == b->offset && a->dtype == b->dtype &&
+                      a->rank == b->rank && !memcmp(a->dims, b->dims, sizeof a->dims) &&
+                      !memcmp(a->strides, b->strides, sizeof a->strides));
+}
+
+/* ---- numbers ---- */
+
+static float float_of_bits(uint32_t bits)
+{
+    float f;
+    memcpy(&f, &bits, sizeof f);
+    return f;
+}
+
+static float half_to_float(uint16_t h)
+{
+    uint32_t sign = (uint32_t)(h & 0x8000) << 16, exponent = h >> 10 & 31, fraction = h & 0x3ff;
+    if (exponent == 31)
+        return float_of_bits(sign | 0x7f800000 | fraction << 13);
+    if (exponent)
+        return float_of_bits(sign | (exponent + 112) << 23 | fraction << 13);
+    float small = (float)fraction * 0x1p-24f;
+    return sign ? -small : small;
+}
+
+void bag_to_float(float *out, const unsigned char *in, bag_dtype dtype, size_t n)
+{
+    for (size_t i = 0; i < n; i++, in += dtypes[dtype].size) {
+        uint64_t x = 0;
+        for (size_t k = 0; k < dtypes[dtype].size; k++)
+            x |= (uint64_t)in[k] << (8 * k);
+        if (dtype == BAG_F32)
+            out[i] = float_of_bits((uint32_t)x);
+        else if (dtype == BAG_F64) {
+            double d;
+            memcpy(&d, &x, sizeof d);
+            out[i] = (float)d;
+        } else
+            out[i] = dtype == BAG_F16 ? half_to_float((uint16_t)x) : float_of_bits((uint32_t)x << 16);
+    }
+}
+
+bool bag_view_fits(const bag_tensor *t, uint64_t n)
+{
+    uint64_t last = t->offset, step;
+    if (!t->elements)
+        return true;
+    for (unsigned k = 0; k < t->rank; k++)
+        if (__builtin_mul_overflow(t->dims[k] - 1, t->strides[k], &step) ||
+            __builtin_add_overflow(last, step, &last))
+            return false;
+    return last < n;
+}
+
+sg_status bag_pread(bag *b, uint64_t at, void *bytes, size_t n, sg_error *err)
+{
+    char *to = bytes;
+    if (at > b->file_size || n > b->file_size - at)
+        return sg_fail(err, SG_EFORMAT, "%s: has %llu bytes, expected %llu or more (truncated?)", b->path,
+                       (unsigned long long)b->file_size, (unsigned long long)(at + n));
+    while (n > 0) {
+        ssize_t got = pread(b->fd, to, n, (off_t)at);
+        if (got < 0 && errno == EINTR)
+            continue;
+        if (got <= 0)
+            return sg_fail(err, SG_EIO, "%s: %s", b->path,
+                           got < 0 ? strerror(errno) : "became shorter while it was read");
+        to += got;
+        at += (uint64_t)got;
+        n -= (size_t)got;
+    }
+    return SG_OK;
+}
+
+/* One dimension of a walk in storage order: how far a step goes in storage and in logical row-major order. */
+typedef struct {
+    uint64_t size, stride, logical;
+} axis;
+
+/* The dimensions with more than one entry, largest stride first, neighbours that walk as one joined. */
+static unsigned storage_axes(const bag_tensor *t, axis axes[BAG_MAX_RANK])
+{
+    unsigned n = 0;
+    uint64_t logical = 1;
+    for (unsigned k = t->rank; k > 0; k--) {
+        if (t->dims[k - 1] > 1)
+            axes[n++] = (axis){t->dims[k - 1], t->strides[k - 1], logical};
+        logical *= t->dims[k - 1];
+    }
+    for (unsigned i = 1; i < n; i++)
+        for (unsigned j = i; j > 0 && axes[j].stride > axes[j - 1].stride; j--) {
+            axis swap = axes[j];
+            axes[j] = axes[j - 1];
+            axes[j - 1] = swap;
+        }
+    unsigned kept = 0;
+    for (unsigned i = 0; i < n; i++) {
+        axis *outer = kept ? &axes[kept - 1] : NULL, inner = axes[i];
+        if (outer && outer->stride == inner.stride * inner.size &&
+            outer->logical == inner.logical * inner.size)
+            *outer = (axis){outer->size * inner.size, inner.stride, inner.logical};
+        else
+            axes[kept++] = inner;
+    }
+    return kept;
+}
+
+enum { CHUNK = 1 << 14 };
+
+typedef struct {
+    unsigned char bytes[CHUNK * 8];
+    float values[CHUNK];
+} read_buffer;
+
+/* size elements from `at` on, each `stride` apart in storage and `logical` apart in the tensor. */
+static sg_status read_run(bag *b, const bag_tensor *t, const axis *run, uint64_t at, uint64_t first,
+                          bag_fetch fetch, bag_sink sink, void *ctx, read_buffer *buffer, sg_error *err)
+{
+    size_t width = dtypes[t->dtype].size;
+    for (uint64_t done = 0; done < run->size;) {
+        size_t n = run->stride == 1 ? CHUNK : 1;
+        if (n > run->size - done)
+            n = (size_t)(run->size - done);
+        sg_status st = fetch(b, t, (at + done * run->stride) * width, buffer->bytes, n * width, err);
+        if (st != SG_OK)
+            return st;
+        bag_to_float(buffer->values, buffer->bytes, t->dtype, n);
+        sink(ctx, first + done * run->logical, run->logical, buffer->values, n);
+        done += n;
+    }
+    return SG_OK;
+}
+
+sg_status bag_read_strided(bag *b, const bag_tensor *t, bag_fetch fetch, bag_sink sink, void *ctx,
+                           sg_error *err)
+{
+    sg_status st = SG_OK;
+    axis axes[BAG_MAX_RANK + 1];
+    uint64_t index[BAG_MAX_RANK + 1] = {0};
+    read_buffer *buffer = NULL;
+    if (!t->elements)
+        return SG_OK;
+    if (!bag_is_float(t->dtype))
+        return sg_fail(err, SG_EFORMAT, "%s: tensor %s holds %s, expected floating-point numbers", b->path,
+                       t->name, bag_dtype_name(t->dtype));
+    unsigned n = storage_axes(t, axes);
+    if (!n)
+        axes[n++] = (axis){1, 1, 1};
+    for (unsigned k = 0; k < n; k++) {
+        uint64_t inner = k + 1 < n ? axes[k + 1].stride * (axes[k + 1].size - 1) : 0;
+        if (axes[k].stride <= inner || !axes[k].stride)
+            return sg_fail(err, SG_EFORMAT,
+                           "%s: tensor %s: its strides make entries overlap, expected an ordinary "
+                           "matrix",
+                           b->path, t->name);
+    }
+    if (!(buffer = sg_calloc(1, sizeof *buffer)))
+        return sg_fail(err, SG_ENOMEM, "%s: no memory to read tensor %s", b->path, t->name);
+    for (;;) {
+        uint64_t at = t->offset, first = 0;
+        for (unsigned k = 0; k + 1 < n; k++) {
+            at += index[k] * axes[k].stride;
+            first += index[k] * axes[k].logical;
+        }
+        TRY(read_run(b, t, &axes[n - 1], at, first, fetch, sink, ctx, buffer, err));
+        unsigned k = n - 1;
+        while (k > 0 && ++index[k - 1] == axes[k - 1].size)
+            index[--k] = 0;
+        if (!k)
+            break;
+    }
+done:
+    sg_free(buffer);
+    return st;
+}

@@ -1,0 +1,33 @@
+/* libnetcdf keeps tables for the whole process and is not safe in several threads at once, and neither is
+ * libhdf5 unless it was built for that: every call of ours into them, from any module, stands between these two.
+ * Between them libhdf5 prints nothing of its own. (NetCDF quietens it in the thread that came first only.) */
+#include "base/base_internal.h"
+
+#include <hdf5.h>
+#include <pthread.h>
+
+static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+static pthread_once_t once = PTHREAD_ONCE_INIT;
+static H5E_auto2_t printer; /* the caller's, and what it prints to; under the lock */
+static void *printer_data;
+
+/* Its clean-up at the end of the process crashes over a file that a full disk did not take (run_writer_abort),
+ * and complains on standard error after a damaged one; nothing needs it. */
+static void start(void)
+{
+    (void)H5dont_atexit();
+}
+
+void sg_hdf5_lock(void)
+{
+    pthread_once(&once, start);
+    pthread_mutex_lock(&lock);
+    (void)H5Eget_auto2(H5E_DEFAULT, &printer, &printer_data);
+    (void)H5Eset_auto2(H5E_DEFAULT, NULL, NULL);
+}
+
+void sg_hdf5_unlock(void)
+{
+    (void)H5Eset_auto2(H5E_DEFAULT, printer, printer_data);
+    pthread_mutex_unlock(&lock);
+}

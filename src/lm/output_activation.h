@@ -1,0 +1,10 @@
+/* output_activation.h - the activation between the last layer and the decoder. */
+#ifndef SG_LM_OUTPUT_ACTIVATION_H
+#define SG_LM_OUTPUT_ACTIVATION_H
+
+#include "stategrad/lm.h"
+
+/* In place. */
+void sg_output_activate(sg_output_activation a, size_t n, float *x);
+
+#endif

@@ -1,0 +1,167 @@
+/* Writing the synthetic corpora: folders, files, README. */
+#include "synth/synth_internal.h"
+
+#include <errno.h>
+#include <math.h>
+#include <string.h>
+#include <sys/stat.h>
+
+enum { MIN_TOKENS = 100, MAX_DISTANCE = 100 };
+
+void synth_put(synth_writer *w, double p, const char *word, const char *tag)
+{
+    fprintf(w->f, "%s%s/%s", w->started ? " " : "", word, tag);
+    w->started = true;
+    w->tokens++;
+    w->nats -= log(p);
+}
+
+void synth_end(synth_writer *w, double p)
+{
+    fputc('\n', w->f);
+    w->started = false;
+    w->tokens++;
+    w->nats -= log(p);
+}
+
+void sg_synth_defaults(sg_synth_config *cfg)
+{
+    *cfg = (sg_synth_config){.tokens = 60000, .distance = 0, .seed = 1};
+}
+
+const char *sg_synth_name(sg_synth_kind kind)
+{
+    return synth_kinds[kind].name;
+}
+
+const char *sg_synth_summary(sg_synth_kind kind)
+{
+    return synth_kinds[kind].summary;
+}
+
+static sg_status make_folder(const char *path, sg_error *err)
+{
+    struct stat info;
+    if (mkdir(path, 0777) == 0)
+        return SG_OK;
+    int e = errno;
+    if (e == EEXIST && stat(path, &info) == 0 && S_ISDIR(info.st_mode))
+        return SG_OK;
+    return sg_fail(err, SG_EIO, "%s: the folder cannot be made: %s", path, strerror(e));
+}
+
+static sg_status join(char **out, const char *folder, const char *name, sg_error *err)
+{
+    size_t size = strlen(folder) + strlen(name) + 2;
+    if (!(*out = sg_calloc(size, 1)))
+        return sg_fail(err, SG_ENOMEM, "%s: no memory", folder);
+    snprintf(*out, size, "%s/%s", folder, name);
+    return SG_OK;
+}
+
+static sg_status open_in(sg_outfile **out, const char *folder, const char *name, sg_error *err)
+{
+    char *path = NULL;
+    sg_status st = join(&path, folder, name, err);
+    if (st == SG_OK)
+        st = sg_outfile_open(out, path, err);
+    sg_free(path);
+    return st;
+}
+
+typedef struct {
+    uint64_t tokens;
+    double nats; /* per token */
+} synth_part;
+
+static sg_status write_part(synth_part *part, const char *folder, const char *name, const synth_kind *kind,
+                            const sg_synth_config *cfg, uint64_t tokens, uint64_t stream, sg_error *err)
+{
+    sg_outfile *file = NULL;
+    sg_status st = open_in(&file, folder, name, err);
+    if (st != SG_OK)
+        return st;
+    synth_writer w = {.f = sg_outfile_stream(file), .k = cfg->distance ? cfg->distance : kind->distance};
+    sg_rng_seed(&w.rng, cfg->seed, stream);
+    while (w.tokens < tokens)
+        kind->sentence(&w);
+    *part = (synth_part){w.tokens, w.nats / (double)w.tokens};
+    return sg_outfile_commit(file, err);
+}
+
+/* The text may name k once, as %zu. */
+static void put_text(FILE *f, const char *text, size_t k)
+{
+    const char *mark = strstr(text, "%zu");
+    if (!mark) {
+        fputs(text, f);
+        return;
+    }
+    fprintf(f, "%.*s%zu%s", (int)(mark - text), text, k, mark + strlen("%zu"));
+}
+
+static sg_status write_readme(const char *folder, const synth_kind *kind, const sg_synth_config *cfg,
+                              const synth_part parts[3], sg_error *err)
+{
+    sg_outfile *file = NULL;
+    sg_status st = open_in(&file, folder, "README", err);
+    if (st != SG_OK)
+        return st;
+    FILE *f = sg_outfile_stream(file);
+    fprintf(f, "%s: %s\n\n", kind->name, kind->summary);
+    put_text(f, kind->truth, cfg->distance ? cfg->distance : kind->distance);
+    fprintf(f, "\nfile       tokens (with <eos>)   entropy, nats a token   perplexity\n");
+    static const char *const names[] = {"train.txt", "valid.txt", "test.txt"};
+    for (int i = 0; i < 3; i++)
+        fprintf(f, "%-10s %19llu %23.4f %12.3f\n", names[i], (unsigned long long)parts[i].tokens,
+                parts[i].nats, exp(parts[i].nats));
+    fprintf(
+        f,
+        "\nNo model can do better than the entropy (but by luck, on so many tokens); one that has learned all\n"
+        "that is there comes near.\n\nTo see it (in this folder):\n\n%s\n"
+        "Made by stategrad %s synth --kind %s --tokens %llu --distance %zu --seed %llu\n",
+        kind->commands, sg_version(), kind->name, (unsigned long long)cfg->tokens,
+        cfg->distance ? cfg->distance : kind->distance, (unsigned long long)cfg->seed);
+    return sg_outfile_commit(file, err);
+}
+
+static sg_status write_extras(const char *folder, const synth_kind *kind, const sg_synth_config *cfg,
+                              sg_error *err)
+{
+    sg_outfile *file = NULL;
+    sg_status st = open_in(&file, folder, "words.txt", err);
+    if (st != SG_OK)
+        return st;
+    kind->words(sg_outfile_stream(file));
+    st = sg_outfile_commit(file, err);
+    if (st != SG_OK || !kind->embeddings)
+        return st;
+    if ((st = open_in(&file, folder, "embeddings.txt", err)) != SG_OK)
+        return st;
+    kind->embeddings(sg_outfile_stream(file), cfg->seed);
+    return sg_outfile_commit(file, err);
+}
+
+sg_status sg_synth_write(const char *folder, sg_synth_kind kind, const sg_synth_config *cfg, sg_error *err)
+{
+    sg_status st = SG_OK;
+    const synth_kind *k = &synth_kinds[kind];
+    char *inner = NULL;
+    synth_part parts[3];
+    if (cfg->tokens < MIN_TOKENS)
+        return sg_fail(err, SG_EINVAL, "synth: %llu tokens, expected at least %d",
+                       (unsigned long long)cfg->tokens, MIN_TOKENS);
+    if (cfg->distance > MAX_DISTANCE)
+        return sg_fail(err, SG_EINVAL, "synth: distance %zu, expected 1 to %d", cfg->distance, MAX_DISTANCE);
+    TRY(make_folder(folder, err));
+    TRY(join(&inner, folder, k->name, err));
+    TRY(make_folder(inner, err));
+    TRY(write_part(&parts[0], inner, "train.txt", k, cfg, cfg->tokens, 1, err));
+    TRY(write_part(&parts[1], inner, "valid.txt", k, cfg, cfg->tokens / 10, 2, err));
+    TRY(write_part(&parts[2], inner, "test.txt", k, cfg, cfg->tokens / 10, 3, err));
+    TRY(write_extras(inner, k, cfg, err));
+    TRY(write_readme(inner, k, cfg, parts, err));
+done:
+    sg_free(inner);
+    return st;
+}

@@ -1,0 +1,34 @@
+/* synth_internal.h - one sentence after another, drawn with known probabilities. */
+#ifndef SG_SYNTH_SYNTH_INTERNAL_H
+#define SG_SYNTH_SYNTH_INTERNAL_H
+
+#include "base/base_internal.h"
+#include "stategrad/synth.h"
+
+typedef struct {
+    FILE *f;
+    sg_rng rng;
+    uint64_t tokens; /* <eos> included */
+    double nats;     /* - sum of log p of all that was written, given what stood before */
+    bool started;    /* something stands on this line */
+    size_t k;        /* the distance */
+} synth_writer;
+
+/* Writes a word, or the end of the line, that had probability p. */
+void synth_put(synth_writer *w, double p, const char *word, const char *tag);
+void synth_end(synth_writer *w, double p);
+
+/* A kind: how one sentence is made, what goes with the corpus, what is true of it. */
+typedef struct {
+    const char *name, *summary;
+    size_t distance; /* default */
+    void (*sentence)(synth_writer *w);
+    void (*words)(FILE *f);                     /* words.txt */
+    void (*embeddings)(FILE *f, uint64_t seed); /* or NULL */
+    const char *truth;                          /* for README; %zu stands for k where a number does */
+    const char *commands;                       /* likewise */
+} synth_kind;
+
+extern const synth_kind synth_kinds[SG_SYNTH_KINDS];
+
+#endif
