@@ -183,16 +183,28 @@ INLINE void single_tile(size_t r, const sg_step_matrix *m, size_t row0, const sg
     }
 TILE(pair, 1)
 TILE(pair, 2)
-TILE(pair, 3) TILE(single, 1) TILE(single, 2) TILE(single, 3) TILE(single, 4) TILE(single, 5)
-    TILE(single, 6) typedef void tile_function(const sg_step_matrix *m, size_t row0, const sg_strip_job *job,
-                                               ahead *next);
+TILE(pair, 3)
+TILE(single, 1)
+TILE(single, 2)
+TILE(single, 3)
+TILE(single, 4)
+TILE(single, 5)
+TILE(single, 6)
+typedef void tile_function(const sg_step_matrix *m, size_t row0, const sg_strip_job *job, ahead *next);
 #if defined(__AVX512F__) || defined(__aarch64__)
 TILE(pair, 4)
 TILE(pair, 5)
 TILE(pair, 6)
-TILE(pair, 7) TILE(single, 7) TILE(single, 8) TILE(single, 9) TILE(single, 10) TILE(single, 11)
-    TILE(single, 12) TILE(single, 13) TILE(single, 14) static tile_function *const pair_tiles[] = {
-        0, pair_1, pair_2, pair_3, pair_4, pair_5, pair_6, pair_7};
+TILE(pair, 7)
+TILE(single, 7)
+TILE(single, 8)
+TILE(single, 9)
+TILE(single, 10)
+TILE(single, 11)
+TILE(single, 12)
+TILE(single, 13)
+TILE(single, 14)
+static tile_function *const pair_tiles[] = {0, pair_1, pair_2, pair_3, pair_4, pair_5, pair_6, pair_7};
 static tile_function *const single_tiles[] = {0,         single_1,  single_2,  single_3,  single_4,
                                               single_5,  single_6,  single_7,  single_8,  single_9,
                                               single_10, single_11, single_12, single_13, single_14};
