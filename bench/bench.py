@@ -1,4 +1,5 @@
 #!/usr/bin/python3
+# SPDX-License-Identifier: MIT
 """All benchmarks in one run: one table, one JSON file. usage: bench.py BUILD OUT.json [THREADS [SECONDS]]
 
 BUILD has the benchmark programs. PyTorch runs where /usr/bin/python3 has it, with its fastest threading: Debian's default is

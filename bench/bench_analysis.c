@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* bench_analysis - how fast state gradients are, beside what the machine can do: one JSON object a line.
  *
  *   bench_analysis [--only NAME] [--seconds N] [--cpu 1]

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* bench_long - a long window with shared bases beside plain forward accumulation.
  *
  *   bench_long [--json FILE] [--model MODEL --text TEXT] [--delays D] [--tokens N] [--after A] [--tolerance

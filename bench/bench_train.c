@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* bench_train - tokens per second of training, one JSON object a setting.
  *
  *   bench_train [THREADS [SECONDS [SETTING]]]

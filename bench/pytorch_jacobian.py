@@ -1,4 +1,5 @@
 #!/usr/bin/python3
+# SPDX-License-Identifier: MIT
 """State gradients of one token by PyTorch, three ways. usage: pytorch_jacobian.py [THREADS [SECONDS]]
 
   backward    one backward pass per state component: what the papers' program does

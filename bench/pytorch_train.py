@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """PyTorch's training rate at the settings of bench_train: word_language_model with plain SGD and clipping.
 
 usage: pytorch_train.py [THREADS [SECONDS [SETTING]]]    (run it with LD_LIBRARY_PATH at openblas-openmp: its fastest)

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* cli.h - what the commands share: the option table, the progress line, one-line errors. */
 #ifndef STATEGRAD_CLI_H
 #define STATEGRAD_CLI_H

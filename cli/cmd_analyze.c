@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* stategrad analyze - state gradients of a corpus, averaged, into a run file. */
 #include "cli.h"
 

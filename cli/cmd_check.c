@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* stategrad check - are the gradients of the user's own model right? */
 #include "cli.h"
 

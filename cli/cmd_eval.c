@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* stategrad eval - perplexity of a model on a corpus. */
 #include "cli.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* stategrad import - a model trained elsewhere becomes a model file of ours. */
 #include "cli.h"
 

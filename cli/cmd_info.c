@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* stategrad info - what a model file or a run file holds. */
 #include "cli.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* stategrad merge - the parts of a run into one. */
 #include "cli.h"
 

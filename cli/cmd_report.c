@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* stategrad report - runs as a page to read, or as figures for papers. */
 #include "cli.h"
 

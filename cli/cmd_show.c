@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* stategrad show - one sentence: what of each word is still there at each later word. */
 #include "cli.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* stategrad synth - corpora with a known memory demand. */
 #include "cli.h"
 #include "stategrad/synth.h"

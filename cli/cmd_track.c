@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* stategrad track - further properties on a finished run. */
 #include "cli.h"
 

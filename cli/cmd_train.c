@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* stategrad train - a language model from a corpus. */
 #include "cli.h"
 

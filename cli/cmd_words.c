@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* stategrad words - the words that lie furthest along the best kept directions. */
 #include "cli.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* What is read is never written to. */
 #include "cli.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* stategrad - the table of commands and nothing else. */
 #include "cli.h"
 

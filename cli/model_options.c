@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* How commands load a model: one of ours, or one trained elsewhere with what must be said about it. */
 #include "cli.h"
 

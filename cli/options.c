@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* One table per command generates parsing and help. */
 #include "cli.h"
 

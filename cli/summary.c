@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* What a run found, on the terminal: a small table, curves in one line each, the law of decay. */
 #include "cli.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The progress line on stderr, and signals turned into a polite request to stop. */
 #include "cli.h"
 

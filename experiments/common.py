@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """What the experiments share: options, training and analysing once, reading runs, the block jackknife, the verdict.
 
 Each finding*.py trains what it needs (kept in --work and used again), analyses held-out text, tests one claim of the

@@ -1,4 +1,5 @@
 #!/usr/bin/python3
+# SPDX-License-Identifier: MIT
 """(1) Smaller singular values mean less important input directions.
 
 The right singular vectors of the mean gradient at --delay span embedding space, most transferred first. Each (or each group of

@@ -1,4 +1,5 @@
 #!/usr/bin/python3
+# SPDX-License-Identifier: MIT
 """(2) Average memory decays quickly, but not exponentially.
 
 "Quickly": half of sigma_1 at delay 0 is gone within 5 tokens (half-life plus two standard errors below 5). "Not exponentially":

@@ -1,4 +1,5 @@
 #!/usr/bin/python3
+# SPDX-License-Identifier: MIT
 """(3) Average memory depends on the kind of data, selectiveness on the amount of data.
 
 Retention: mean over delays 1..10 of ln(sigma_1(d) / sigma_1(0)). Selectiveness: mean over the same delays of the effective rank

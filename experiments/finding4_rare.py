@@ -1,4 +1,5 @@
 #!/usr/bin/python3
+# SPDX-License-Identifier: MIT
 """(4) Infrequent words are remembered better and longer.
 
 Bands of words by frequency. Better: mean over delays 1..10 of ln sigma_1(rare) - ln sigma_1(frequent), both corrected for the bias

@@ -1,4 +1,5 @@
 #!/usr/bin/python3
+# SPDX-License-Identifier: MIT
 """(5) Nouns, and the difference between singular and plural nouns, are remembered best.
 
 Nouns: mean over delays 1..10 of ln sigma_1, nouns against each other class of at least --least tokens, block-jackknife interval of

@@ -1,4 +1,5 @@
 #!/usr/bin/python3
+# SPDX-License-Identifier: MIT
 """(6) The normalisation by the covariance of the embeddings matters.
 
 On `stategrad synth`'s corpus variance: two features of equal use, one of which (narrow) varies 8 times less in the embeddings,

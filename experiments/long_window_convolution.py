@@ -1,4 +1,5 @@
 #!/usr/bin/python3
+# SPDX-License-Identifier: MIT
 """Long windows by convolution across cuts of the stream: what it costs and how exact it is, in float32, on a trained LSTM.
 
 usage: long_window_convolution.py MODEL.safetensors TEXT [--delays 1000] [--cut 64] [--start 300] [--skip-reference]

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Checkpoints of training: as they come (the checksum refuses nearly all) and with a checksum that fits, so
  * that what is behind it is reached. What is accepted is written again as the same bytes. */
 #include "base/base_internal.h"

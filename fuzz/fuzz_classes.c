@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Class files: the first byte chooses the spec, then come the class file, the groups and the corpus, parted
  * by 0x1e. What is accepted names every class once, counts every token once, and keeps sets, classes and
  * words consistent. */

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Corpora: the first byte chooses format, unit and <eos>; the rest is the file (gzip too). Whatever it holds,
  * reading ends in tokens of valid UTF-8 or in one line of error; reading again gives the same; a vocabulary
  * built from it knows every word; and words written one behind the other are read as the same words. */

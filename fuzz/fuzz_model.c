@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Model files: what is accepted is finite, hashes, and is read as the same when written again. */
 #include "round_trip.h"
 

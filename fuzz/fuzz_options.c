@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The command line: the input's lines are arguments. Whatever they are, parsing ends in "go on" with operands
  * that were among the arguments and numbers inside their bounds, in help (0) or in misuse (2); and what was
  * understood is understood the same way when it is written again in the --name=value form. */

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The pickle interpreter alone: it must come to an end, every value it made must be there to be read, and the
  * same bytes elsewhere in memory make the same values. (There is no writer of pickles; what a model becomes
  * that was read from one is written and read again in fuzz_import_torch_*.c.) */

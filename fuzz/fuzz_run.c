@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Run files. A changed file is refused by its checksum, so the checksum is left away: what NetCDF itself can
  * read must open with sensible sizes or be refused with a message; what opens can be read in full; and what
  * the program's own writer makes of it (as `stategrad track` does: a copy, changed, with a checksum, renamed)

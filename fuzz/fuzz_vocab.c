@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Vocabulary files: what is accepted is a list of distinct words, each found at its id, and is read as the
  * same when written again, one a line and as JSON. */
 #include "corpus/corpus_internal.h"

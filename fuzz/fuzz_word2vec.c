@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Word vectors, text and binary: no row of the embeddings becomes anything but finite, and words not found
  * stay. */
 #include "base/base_internal.h"

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* memory_file.h - bytes of the fuzzer as a file with a path, and claims that must hold. */
 #ifndef MEMORY_FILE_H
 #define MEMORY_FILE_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Runs a fuzz target over files, and the files of folders: what a fuzzer found stays found, with any
  * compiler. */
 #include <dirent.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* round_trip.h - a model that was accepted: every number finite, and the same when written and read again. */
 #ifndef FUZZ_ROUND_TRIP_H
 #define FUZZ_ROUND_TRIP_H

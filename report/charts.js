@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* charts.js - a Vega-Lite specification made a chart of the page: theme, legend of buttons, tooltip, keyboard cursor,
  * downloads. A chart is given {spec, rows, ...} afresh by its section whenever a choice changes. */
 'use strict';

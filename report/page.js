@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* page.js - what every page of stategrad shares: elements, numbers as text, light and dark, downloads.
  * All text reaches the page through textContent or attributes: nothing is ever parsed as markup. */
 'use strict';

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* report.js - the sections of the report, from the data that stand in the page. Nothing is computed beyond choosing,
  * sorting and the ratios that captions name. */
 'use strict';

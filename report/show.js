@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* show.js - sentences whose words can be asked what is left of them. Rows of the triangle are words read, columns words now;
  * the data hold row t with entries s = 0 .. t. */
 'use strict';

@@ -1,4 +1,5 @@
 #!/usr/bin/python3
+# SPDX-License-Identifier: MIT
 """`stategrad analyze` against PyTorch's autograd and numpy. usage: analyze.py STATEGRAD CASE...
 
 The model is written here with the safetensors layout (a JSON header and float32 data), the gradients come from one backward

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* corpus_util.h - what the tests of corpora share: small files in a folder of their own, configurations. */
 #ifndef CORPUS_UTIL_H
 #define CORPUS_UTIL_H

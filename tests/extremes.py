@@ -1,4 +1,5 @@
 #!/usr/bin/python3
+# SPDX-License-Identifier: MIT
 """usage: extremes.py PROGRAM   - models at the edge of what is legal: every command works on them or says why not.
 
 Weights of 1e30, of 1e-39, embeddings that are all zero or all equal, H = 1, E = 1, V = 2, one delay, one token. What

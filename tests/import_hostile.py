@@ -1,4 +1,5 @@
 #!/usr/bin/python3
+# SPDX-License-Identifier: MIT
 """Files made to break a reader: each gets one line and exit 1, within twice the file's size plus 64 MiB of memory (on top
 of what the program takes to start) and a few seconds."""
 import collections

@@ -1,4 +1,5 @@
 #!/usr/bin/python3
+# SPDX-License-Identifier: MIT
 """Keras HDF5 files as Keras writes them (made with h5py), against the cells' definitions in Keras's own gate order."""
 import json
 import sys

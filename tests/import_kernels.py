@@ -1,4 +1,5 @@
 #!/usr/bin/python3
+# SPDX-License-Identifier: MIT
 """Raw TensorFlow kernels ([in+h, 4h], columns i,j,f,o, forget bias to add) as .npy and .npz through --map."""
 import sys
 

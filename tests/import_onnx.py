@@ -1,4 +1,5 @@
 #!/usr/bin/python3
+# SPDX-License-Identifier: MIT
 """ONNX files: made node by node with onnx.helper against the operators' definitions, and exported by PyTorch against
 torch.nn's own weights."""
 import io

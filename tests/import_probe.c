@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* What the library makes of a foreign model, for tests/import_*.py to compare: loads it, runs it over inputs,
  * writes states, state gradients and scores as float32.
  *

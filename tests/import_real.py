@@ -1,4 +1,5 @@
 #!/usr/bin/python3
+# SPDX-License-Identifier: MIT
 """The real files of ../shared/models: what they must evaluate to, and that their tensors came over right.
 
 textgenrnn's attention stays outside, so its recurrent layers are judged by finishing the network here: with them, and

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """Recurrent nets by their definitions, in float64 with autograd: what the import tests compare with.
 
 A net is a list of layers; a layer is a function (x_t, state) -> state, a state a tuple whose first entry is h. The

@@ -1,4 +1,5 @@
 #!/usr/bin/python3
+# SPDX-License-Identifier: MIT
 """PyTorch files and safetensors: every cell, 1-3 layers, every way of saving, every dtype, against PyTorch's own nets
 (torch.nn for the states, autograd through their definitions for the gradients)."""
 import collections

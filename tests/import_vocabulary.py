@@ -1,4 +1,5 @@
 #!/usr/bin/python3
+# SPDX-License-Identifier: MIT
 """Vocabularies from files: lines, JSON, and Hugging Face's tokenizer.json (WordLevel, WordPiece, BPE). How a text is cut
 is seen through `eval` of a model whose score of a word depends on the word alone: the mean loss tells the tokens."""
 import json

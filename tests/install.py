@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """What `make install` puts in place is enough: each public header compiles alone in C and C++, a client is built with
 nothing but pkg-config's answer and uses the library, the program runs without the source tree. Program and library are
 hardened as SECURITY.md says.

@@ -1,4 +1,5 @@
 #!/usr/bin/python3
+# SPDX-License-Identifier: MIT
 """A run file made up for the tests of report and words: its numbers are consistent (the singular values are those of
 its mean gradients), its decay is d^-1.2, class by class stronger, and nothing in it comes from a model.
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 #include "naive_gradient.h"
 
 #include <math.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* naive_gradient.h - state gradients straight from the definition, in double, one gate at a time, nothing
  * folded.
  *

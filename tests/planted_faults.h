@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* planted_faults.h - G[t,d] by carrying every tangent of every origin through the linearised step, gate by
  * gate, in double: no folding, no blocks. And the same with a fault: what `check` must notice. */
 #ifndef PLANTED_FAULTS_H

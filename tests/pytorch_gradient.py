@@ -1,4 +1,5 @@
 #!/usr/bin/python3
+# SPDX-License-Identifier: MIT
 """Mean state gradients at the paper's size (LSTM, E=64, H=256, 50 delays, both states in one pass) and at uneven sizes,
 against PyTorch's autograd in float64. usage: pytorch_gradient.py STATEGRAD CASE
 

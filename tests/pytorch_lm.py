@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """Loss, gradients, SGD curves, perplexity and model files against PyTorch.
 
 usage: pytorch_lm.py TRAIN_DRIVER STATEGRAD

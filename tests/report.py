@@ -1,4 +1,5 @@
 #!/usr/bin/python3
+# SPDX-License-Identifier: MIT
 """The report as a file: its data are the run file's, nothing a user named becomes markup, errors name the thing.
 usage: report.py STATEGRAD SOURCE_ROOT [size]     size: that of a large page, alone"""
 import json

@@ -1,4 +1,5 @@
 #!/usr/bin/python3
+# SPDX-License-Identifier: MIT
 """A run file as xarray and netCDF4 see it. usage: run_file.py TEST_RUN_PROGRAM"""
 import os
 import subprocess

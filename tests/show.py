@@ -1,4 +1,5 @@
 #!/usr/bin/python3
+# SPDX-License-Identifier: MIT
 """stategrad show against PyTorch's autograd in float64, and its misuse. usage: show.py STATEGRAD SOURCE_ROOT"""
 import json
 import os

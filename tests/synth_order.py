@@ -1,4 +1,5 @@
 #!/usr/bin/python3
+# SPDX-License-Identifier: MIT
 """usage: synth_order.py PROGRAM [KIND...]   - does the analysis find what is known to be there?
 
 Writes each synthetic corpus, runs the commands of its README as they stand there (so that they are tested too), and asserts

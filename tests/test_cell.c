@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Cells: the step against its equations, the backward pass against central differences in double, float
  * against double. */
 #include "test_util.h"

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* `check` passes on every kind of model and fails on each planted fault. */
 #include "test_util.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Classes of words: every spec, groups, sets, words per class, and what is wrong with specs and files. */
 #include "corpus_util.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Readers: what a token is in each format, several files, gzip, standard input, and files that are none of
  * it. */
 #include "corpus_util.h"

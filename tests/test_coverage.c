@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Do the 95 % intervals hold what they promise, and are they withheld where they would not? Known truth: a
  * mean gradient of three ranks or six, sigma_1 = 1; each token adds noise that is autocorrelated from token
  * to token, across block borders too: of rows and columns of unequal size, or in proportion to the truth, as

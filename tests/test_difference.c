@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The class test: exact numbers against a direct computation, p-values uniform under the null, power when a
  * class is remembered better or along other directions. */
 #include "test_util.h"

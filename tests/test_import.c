@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Every seed of the import fuzz targets cut short at every byte, with every allocation failing in turn; the
  * numbers of float16; what the pickle interpreter makes of values. The folder of seeds comes with
  * STATEGRAD_SEEDS. */

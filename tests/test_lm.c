@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Models: tensors, files (round trip, every truncation, hostile headers), forward pass, failing
  * allocations. */
 #include "test_util.h"

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* What stands between users' texts and the page or the terminal: JSON for script elements, columns for
  * terminals. */
 #include "test_util.h"

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The run file: what is written is read, what is damaged is refused. `test_run write FILE` leaves one for
  * xarray. */
 #include "test_util.h"

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Covariance, spectra, properties: identities and closed forms; numpy has its say in analyze.py. */
 #include "test_util.h"
 

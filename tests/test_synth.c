@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Synthetic corpora: what README says of them is true of every sentence; same settings, same bytes. */
 #include "corpus_util.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Two threads of one process each read a corpus, train and analyse at the same time: no shared state, so the
  * files are those of one after the other. Several threads open HDF5 files, Keras models and run files, at the
  * same time: libhdf5 has process-wide tables. Run under the thread sanitizer in make check. */

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Training: cut and resumed anywhere it ends in the same bytes; damaged and foreign checkpoints; divergence;
  * word vectors; failing allocations; threads. */
 #include "test_util.h"

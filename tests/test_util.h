@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* test_util.h - cmocka with its prerequisites, and the comparison every numeric test uses. */
 #ifndef TEST_UTIL_H
 #define TEST_UTIL_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Vocabularies: order, <unk>, limits, files, encoded ids; every constructor with failing allocations. */
 #include "corpus_util.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* What tests/pytorch_lm.py compares with PyTorch: models, loss and gradient of a window, curves of SGD.
  *
  *   train_driver new CELL LAYERS V E H TIED OUT     a random model

@@ -1,4 +1,5 @@
 #!/usr/bin/python3
+# SPDX-License-Identifier: MIT
 """stategrad words against numpy, and its misuse. usage: words.py STATEGRAD SOURCE_ROOT"""
 import json
 import os

@@ -1,4 +1,5 @@
 #!/usr/bin/env python3
+# SPDX-License-Identifier: MIT
 """Writes an assembly file that holds files as read-only data, and a C table that finds them by name.
 
 usage: embed.py OUT.S OUT.c NAME=FILE...

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* analysis.h - the main job: state gradients of a whole corpus, averaged per class and delay, into a run
  * file.
  *

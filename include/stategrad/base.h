@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* base.h - what every other header of stategrad uses: status, error text, progress, version.
  *
  * A function that can fail returns sg_status and takes an sg_error as its last argument (NULL: not

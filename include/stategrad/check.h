@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* check.h - is it right? The gradients of the user's own model against truths found in other ways.
  *
  *   states     float states of the program against a plain forward pass in double

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* corpus.h - from files to numbers: readers, vocabularies, classes of words, encoded token streams.
  *
  *   files --sg_corpus_next--> tokens (word, tags, line)  --sg_vocab--> ids, --sg_classes--> sets of classes

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* gradient.h - how today's state depends on every earlier input, exactly.
  *
  *   s_t: state of layer l (cell or hidden), H_l numbers      x_s: input of step s, E numbers

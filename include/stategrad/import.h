@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* import.h - models trained elsewhere: PyTorch, Keras, ONNX, safetensors, raw TensorFlow kernels.
  *
  *   file -> tensors by name and shape -> which of them plays which role -> sg_model

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* lm.h - recurrent language models: embedding, stacked cells, softmax.
  *
  *   V words   E embedding size   L layers   H_l hidden size of layer l (1 = lowest)

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* report.h - what people look at: a page for runs, figures for papers, the words along the best kept
  * directions.
  *

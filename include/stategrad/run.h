@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* run.h - the run file (NetCDF-4): what an analysis found, readable by xarray. Names and shapes: INTERFACE.
  *
  * Reading is by name and hyperslab, so that a report touches only what it shows and memory stays small.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* stats.h - numbers one can trust: errors from blocks of the corpus, nulls for class differences, laws of
  * decay.
  *

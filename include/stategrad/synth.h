@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* synth.h - corpora whose memory demand is known by construction, to see that an analysis finds what is
  * there.
  *

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* train.h - training by truncated back-propagation through time, full softmax, loss in nats per token. */
 #ifndef STATEGRAD_TRAIN_H
 #define STATEGRAD_TRAIN_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The analysis from end to end, its settings and what it will cost. */
 #include "analysis/prepare.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 #include "analysis/block_sums.h"
 
 #include "base/base_internal.h"

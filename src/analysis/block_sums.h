@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* block_sums.h - sums of gradients per block of the corpus, on disk: memory does not grow with the number of
  * blocks.
  *

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Parts of a run: the block sums of `analyze --part I/N` in a file, and all of them together as the whole
  * run. */
 #include "analysis/prepare.h"

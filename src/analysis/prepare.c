@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* What can be known before the pass: sizes, counts, the covariance of the inputs, properties. */
 #include "analysis/prepare.h"
 

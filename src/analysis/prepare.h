@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* prepare.h - one analysis in all its parts: what is asked, what it is asked of, what was found out
  * beforehand. */
 #ifndef SG_ANALYSIS_PREPARE_H

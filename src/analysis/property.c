@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 #include "analysis/property.h"
 
 #include "base/base_internal.h"

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* property.h - what --property means: words on two sides, pairs of words, or a vector; as a difference of
  * embeddings. */
 #ifndef SG_PROPERTY_H

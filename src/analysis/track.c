@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Further properties on a finished run: from its mean gradients, Gram matrices without one block, words and
  * classes. */
 #include "analysis/results/results.h"

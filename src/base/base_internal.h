@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* base_internal.h - errors, allocation, arenas, random numbers, SHA-256, output files: the library's own
  * libc. */
 #ifndef SG_BASE_INTERNAL_H

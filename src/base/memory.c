@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The heap, with a count of what is out and a switch that makes it fail: every error path can be run. */
 #include "base/base_internal.h"
 

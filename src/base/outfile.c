@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Output files that appear whole or not at all, whole-file reads, SHA-256. */
 #include "base/base_internal.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 #include "base/base_internal.h"
 
 #include <stdarg.h>

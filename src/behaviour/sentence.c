@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* sentence.c - exact gradients between all pairs of words of a sentence. */
 #include "behaviour/sentence.h"
 

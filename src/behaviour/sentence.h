@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* sentence.h - what sg_show holds, for those who write it out. Matrices are (T,T), row t, column s <= t;
  * above: 0. */
 #ifndef SG_BEHAVIOUR_SENTENCE_H

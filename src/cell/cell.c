@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 #include "cell/cell.h"
 
 #include <string.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* cell.h - one step of a recurrent cell: forward, backward, and its Jacobian folded into matrices.
  *
  * PyTorch's convention (METHOD section 2), gates in the order LSTM i,f,g,o; GRU r,z,n; RNN one. H hidden

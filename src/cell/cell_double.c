@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The cells in double, for tests and `stategrad check`: the same source with libm's functions. */
 #include "cell/cell.h"
 

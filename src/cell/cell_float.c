@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The cells in float: gates through the machine's vector kernels. */
 #include "cell/cell.h"
 

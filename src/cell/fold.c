@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* One step's Jacobian, folded: the factors of the weight rows. Float for the analysis, double for checks. */
 #include "cell/cell.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Compiled in fold.c for REAL = float and double. METHOD section 2 has the derivations.
  *
  * Slopes come from what stood before the gates' functions: where a gate saturates its value rounds to 0 or 1,

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The two GRUs. Tape: r z n u h_{t-1}.
  *   r = sigmoid(a_r)   z = sigmoid(a_z)   h_t = (1-z)*n + z*h_{t-1}
  *   PyTorch:      u = W_hn h_{t-1} + b_hn         n = tanh(a_n + r*u)

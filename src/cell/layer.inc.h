@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Cells by kind, and a layer over a window of steps: the input product and the weight gradients once per
  * window. */
 

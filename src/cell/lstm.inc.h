@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The LSTM. Tape: i f g o tanh(c_t) c_{t-1}.
  *   i,f,o = sigmoid(a)   g = tanh(a_g)   c_t = f*c_{t-1} + i*g   h_t = o*tanh(c_t) */
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The simple cell: a = W_ih x + b_ih + W_hh h_{t-1} + b_hh, h_t = tanh(a) or max(a, 0). Tape: h_t. */
 
 static void rnn_forward(bool relu, size_t n, size_t H, const REAL *W_hh, const REAL *h_prev, REAL *tape,

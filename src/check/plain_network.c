@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 #include "check/plain_network.h"
 
 #include "base/base_internal.h"

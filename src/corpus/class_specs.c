@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Class specs and the files they name: "KIND[:FILE][,groups=FILE]". */
 #include "corpus/classes_internal.h"
 

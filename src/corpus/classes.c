@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Which classes a token is in, the sets they make, and the words each class was seen with. */
 #include "corpus/classes_internal.h"
 

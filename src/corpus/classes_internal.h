@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* classes_internal.h - what the halves of the classes share: class_specs.c reads specs, classes.c uses them.
  *
  *   token --key--> labels (tags; the lines of a words file) --labels--> classes (the label's own, or its

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* corpus_internal.h - the parts the corpus module is made of, bottom up: UTF-8, a table of strings, bytes of
  * a file (gzip, spooled standard input), words of a file. Importers and reports use the first two as well. */
 #ifndef SG_CORPUS_INTERNAL_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Corpora: a list of files, each plain text, CoNLL-U, word/tag or characters, as one sequence of tokens. */
 #include "corpus/corpus_internal.h"
 

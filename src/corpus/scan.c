@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Words, characters and lines of one file, as they pass. A line may be longer than memory, a word may not. */
 #include "corpus/corpus_internal.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The bytes of one file: plain or gzip (also several members, one behind the other), a pipe, or a spooled
  * copy. */
 #include "corpus/corpus_internal.h"

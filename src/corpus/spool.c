@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Temporary files without a name, and copies of what can be read only once. */
 #include "corpus/corpus_internal.h"
 

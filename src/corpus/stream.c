@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Encoded streams: 8 bytes a token in a temporary file without a name, read by position. */
 #include "corpus/corpus_internal.h"
 

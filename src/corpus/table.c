@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* A table of strings: open addressing over one pool of bytes; numbers follow the order of entry. */
 #include "corpus/corpus_internal.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* UTF-8 by the letter of RFC 3629, white space, and small text files cut into lines. */
 #include "corpus/corpus_internal.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Tokenizers of Hugging Face's tokenizer.json: one word of the text (parted by white space already) becomes
  * the ids of its pieces.
  *

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* tokenizer.h - words into pieces, as a tokenizer.json says. */
 #ifndef SG_TOKENIZER_H
 #define SG_TOKENIZER_H

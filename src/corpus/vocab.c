@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Vocabularies: words by falling frequency, found by a hash table of our own. */
 #include "corpus/corpus_internal.h"
 #include "corpus/tokenizer.h"

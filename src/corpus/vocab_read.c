@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Vocabulary files: one word a line, a JSON list, a JSON map word -> id. */
 #include "corpus/corpus_internal.h"
 

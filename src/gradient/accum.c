@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 #include "gradient/accum_internal.h"
 
 #include "base/base_internal.h"

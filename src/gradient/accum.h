@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* accum.h - running sums of state gradients over a corpus, per class set and delay.
  *
  *   S[set][d] = sum of G[t,d]           over counted pairs (t, t-d) whose input word has the class set (H,E)

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* accum_internal.h - how the sums lie in memory: for the engine, which adds to them.
  *
  * A sum (H,E) is stored by strips of 32 columns: strip c (H,32) at c*H*32, then what is left of E as (H, E

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* One step at a time: forward accumulation with all delays of a layer side by side, through BLAS.
  *
  * U (and C) of a layer are (H, D E): slot s mod D of E columns belongs to origin s, so nothing is ever

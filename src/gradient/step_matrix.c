@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 #include "gradient/step_matrix.h"
 
 #include "base/base_internal.h"

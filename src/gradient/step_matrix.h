@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* step_matrix.h - the folded matrices of one layer and token as plain row-major arrays.
  *
  * P products a row of the state: 2 for the LSTM (rows of M, then rows of O), 1 for the others (rows of A). */

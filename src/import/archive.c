@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* libzip behind a door that checks what a file may make it do. */
 #include "import/archive.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* archive.h - zip files through libzip: entries by name, read in rising order through a small buffer. */
 #ifndef SG_IMPORT_ARCHIVE_H
 #define SG_IMPORT_ARCHIVE_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* What `stategrad info` says of a model file: its tensors, and the reading that import would make. */
 #include "import/recipe.h"
 #include "import/vocabulary.h"

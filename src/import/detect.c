@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Which format a file is, by its content; opening it as a bag. */
 #include "import/tensors.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Roles by name and shape: bags whose tensors have PyTorch's names (state_dicts, modules, safetensors).
  *
  * The recurrent layers carry fixed names (weight_ih_l0, ...; weight_ih in a cell). What stands before them is

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* From a file to a model: open, find the roles, find the words, build. */
 #include "import/recipe.h"
 #include "import/vocabulary.h"

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Keras .h5 files: groups named by the attribute layer_names, datasets by weight_names, the network by
  * model_config.
  *

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* keras.h - what a Keras file tells of its network beside the tensors: layers, their settings, who feeds
  * whom. */
 #ifndef SG_IMPORT_KERAS_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The reading of a Keras network: the chain Embedding -> recurrent layers -> Dense, through layers that
  * change nothing.
  *

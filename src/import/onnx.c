@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* An ONNX file as a list of graphs, nodes and names; its initializers are the tensors of the bag. */
 #include "import/onnx_internal.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* onnx.h - an ONNX file as a graph: nodes of all subgraphs, names resolved through scopes, constant tensors
  * as views.
  *

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The bytes of an ONNX file: protobuf through protobuf-c and the messages of onnx.proto, in bounded memory.
  *
  * Before protobuf-c may build anything, the wire format is walked once. That bounds how deep messages nest

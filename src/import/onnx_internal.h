@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* onnx_internal.h - what the three parts of the ONNX reader share: onnx_file.c unpacks the messages and
  * fetches numbers, onnx.c lists graphs, nodes and names, onnx_view.c follows constants through the operators
  * that only move numbers. */

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The reading of an ONNX graph: LSTM, GRU and RNN nodes, wherever they stand, followed down to the embedding
  * (Gather) and up to the decoder (MatMul and Add, or Gemm).
  *

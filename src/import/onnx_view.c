@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Constants of an ONNX graph as views: boxes of initializers, moved about by Slice, Concat, Unsqueeze,
  * Squeeze, Transpose, Reshape, Identity and Cast. Nothing is computed or copied until a view is read. */
 #include "import/onnx_internal.h"

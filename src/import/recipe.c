@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* From a plan to a model: every tensor is streamed through a small buffer to its place, gate blocks and
  * transposition on the way. Also what all finders share: --map, --ignore, notes, the chain of layers. */
 #include "import/recipe.h"

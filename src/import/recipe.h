@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* recipe.h - a reading of a bag: which tensor plays which role, and how its entries lie in it.
  *
  *   bag --plan_find (by format)--> plan --plan_build--> sg_model

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Safetensors as a bag: the container is read by lm/safetensors.h, the numbers in chunks from the file. */
 #include "import/tensors.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Named tensors of any file: the list, the conversions to float, the walk over strided storage. */
 #include "import/tensors.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* tensors.h - what every format yields: named tensors whose numbers stay in the file until asked for, a few
  * attributes, and where the format has them, vocabularies.
  *

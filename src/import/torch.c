@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* PyTorch files: what torch.save pickled, read as data.
  *
  * Tensors are calls of torch._utils._rebuild_tensor_v2(storage, offset, size, stride, ...) in the pickle,

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* torch_internal.h - what the two kinds of PyTorch files share: tensors and words found in a pickle (torch.c); the
  * bytes of storages come from a zip (torch_zip.c) or from behind the pickles (torch_legacy.c). */
 #ifndef SG_TORCH_INTERNAL_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* PyTorch since 1.6: a zip. NAME/data.pkl is a pickle, NAME/data/KEY the bytes of storage KEY. */
 #include "import/torch_internal.h"
 

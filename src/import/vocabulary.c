@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Words: --vocab FILE, else what the model's file holds, else numbers where that is allowed. */
 #include "import/vocabulary.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* vocabulary.h - the words of a foreign model: from a file that the user names, or from inside the model's
  * own file. */
 #ifndef SG_IMPORT_VOCABULARY_H

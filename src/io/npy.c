@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* NumPy arrays, one in a .npy, several in the zip that .npz is. */
 #include "io/npy.h"
 #include "import/archive.h"

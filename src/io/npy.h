@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* npy.h - NumPy's array files: header, shape, rows of float32. */
 #ifndef SG_IO_NPY_H
 #define SG_IO_NPY_H

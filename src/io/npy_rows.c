@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 #include "io/npy_rows.h"
 
 #include "base/base_internal.h"

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* npy_rows.h - the rows of a NumPy file: a matrix or vector of floating-point numbers in C order, read in
  * constant memory. */
 #ifndef SG_IO_NPY_ROWS_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The opcodes of pickle protocols 0 to 5 as data. Nothing is imported, looked up or called. */
 #include "io/pickle.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* pickle.h - reads Python's pickle format without running anything in it.
  *
  * The opcodes build plain values in one table of nodes. A global ("torch._utils _rebuild_tensor_v2") is only

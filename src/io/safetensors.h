@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* safetensors.h - the container format: 8 bytes of header length, a JSON header, raw little-endian tensors.
  *
  * Opening checks everything the header says before anything is read: lengths inside the file, shapes that do

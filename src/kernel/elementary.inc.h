@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* elementary.inc.h - exp, the logistic function and tanh of one float, written so that loops over them
  * vectorise. */
 #ifndef SG_ELEMENTARY_INC_H

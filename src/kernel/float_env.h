@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* float_env.h - denormals are flushed to zero between begin and end, in the calling thread only. No parallel
  * region may begin between them: the threads that OpenMP makes for it would inherit the setting and keep
  * it. */

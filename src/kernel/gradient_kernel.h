@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* gradient_kernel.h - the inner loops of the gradient engine: one step of strips of columns.
  *
  * A strip is SG_STRIP columns of a matrix, rows contiguous: strip[k * SG_STRIP + j]. U, C and sums live in

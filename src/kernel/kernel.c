@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 #include "kernel/kernel.h"
 
 #include <stdlib.h>

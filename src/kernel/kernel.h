@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* kernel.h - inner loops over vectors, one table of functions per instruction set, chosen once at run time.
  *
  * The table is read-only. Results of different instruction sets agree to rounding, not to the byte. */

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Compiled once per instruction set with -DKERNEL_ISA=name; see meson.build. */
 #include "kernel/kernel.h"
 

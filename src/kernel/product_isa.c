@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Compiled once per instruction set with -DKERNEL_ISA=name; see meson.build and product_kernel.h. */
 #include "kernel/product_kernel.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* product_kernel.h - matrix products with a packed right-hand side, for training: BLAS packs both sides at
  * every call, which costs a third of the time at the shapes of a recurrent step.
  *

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Determinism: one BLAS thread gives the same bytes whatever the caller's number of threads; OpenBLAS with
  * several may split the k dimension. Whoever needs both speed and equal bytes splits work himself, in a
  * serial region. */

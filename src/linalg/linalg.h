@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* linalg.h - the only door to BLAS and LAPACK.
  *
  * Matrices are row-major with an explicit leading dimension (elements between row starts). `s` calls are

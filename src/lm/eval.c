@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Perplexity of a stream: the state carried from token to token, loss in nats of each next token. */
 #include "lm/forward.h"
 #include "lm/model_internal.h"

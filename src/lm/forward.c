@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 #include "lm/forward.h"
 
 #include "lm/model_internal.h"

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* forward.h - the states of one sequence, a chunk of steps at a time: what gradients are taken of. */
 #ifndef SG_FORWARD_H
 #define SG_FORWARD_H

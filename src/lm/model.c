@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* A model: shape, vocabulary, metadata, and all tensors in one block, placed by one table. */
 #include "lm/model_internal.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Model files: safetensors with the vocabulary and the shape in the metadata (INTERFACE, "Model file"). The
  * order of keys and tensors is fixed, so the same model gives the same bytes. */
 #include "lm/model_internal.h"

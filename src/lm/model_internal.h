@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* model_internal.h - a model's parameter block as the trainer and the forward pass see it. */
 #ifndef SG_MODEL_INTERNAL_H
 #define SG_MODEL_INTERNAL_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* output_activation.h - the activation between the last layer and the decoder. */
 #ifndef SG_LM_OUTPUT_ACTIVATION_H
 #define SG_LM_OUTPUT_ACTIVATION_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 #include "lm/softmax.h"
 
 #include "base/base_internal.h"

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* softmax.h - the output layer with its loss: logits = X W^T + b, loss = log sum exp(logits) -
  * logits[target].
  *

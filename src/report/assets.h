@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* assets.h - the files of report/ (template, style, scripts, chart specifications, Vega) as they lie in the
  * program. The table behind it is generated at build time by tools/embed.py. */
 #ifndef SG_REPORT_ASSETS_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* figures.c - the report's charts as SVG and PDF files, one pair a chart. What a run lacks gives no file. */
 #include "base/base_internal.h"
 #include "report/plot.h"

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 #include "report/json_out.h"
 
 #include "corpus/corpus_internal.h"

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* json_out.h - JSON written as it goes, fit to stand inside a <script type="application/json"> element.
  *
  * Besides what JSON asks for, `<`, `>`, `&`, U+2028 and U+2029 are written as \uXXXX, so that no text can end

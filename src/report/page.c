@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* page.c - a page from its template. Assets are ours and go in as they are; what comes from users goes
  * through json_out alone, and the scripts show it as text nodes only. */
 #include "base/base_internal.h"

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* plot.h - a small plotting layer over cairo: one panel with axes, ticks, bands, lines, marks, cells and a
  * legend.
  *

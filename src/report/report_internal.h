@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* report_internal.h - the parts of a page. */
 #ifndef SG_REPORT_INTERNAL_H
 #define SG_REPORT_INTERNAL_H

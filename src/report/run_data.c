@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* run_data.c - what a report shows of a run, as JSON: one table says which variable goes under which key. */
 #include "base/base_internal.h"
 #include "report/report_internal.h"

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* show_print.c - a sentence as a triangle on the terminal and as JSON. */
 #include "report/json_out.h"
 #include "report/report_internal.h"

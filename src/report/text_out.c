@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 #include "report/text_out.h"
 
 #include "corpus/corpus_internal.h"

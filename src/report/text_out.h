@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* text_out.h - words of users on a terminal: no control character reaches it, columns are counted in
  * characters. */
 #ifndef SG_REPORT_TEXT_OUT_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 #include "report/words.h"
 
 #include "base/base_internal.h"

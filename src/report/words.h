@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* words.h - the words of a run along its directions.
  *
  *   Z = L^-1 (X - mean)^T   (E,V) whitened embeddings, unit covariance over the vocabulary

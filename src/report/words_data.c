@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* words_data.c - the words along the best directions as JSON for the page: for each state, class, some delays
  * and the first directions the furthest words at both ends. Words are numbered in a list of their own, as
  * they come. */

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* words_print.c - the word view as text and as JSON. */
 #include "base/base_internal.h"
 #include "report/json_out.h"

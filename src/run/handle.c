@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* NetCDF's handles: of files and never of servers; and one for each file that is read, however many sg_runs
  * read it: libhdf5 1.10 crashes over the strings of a file that was opened twice and closed once. */
 #include "run/run_internal.h"

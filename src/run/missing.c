@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 #include "run/missing.h"
 
 #include <stdint.h>

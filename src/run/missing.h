@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* missing.h - why values are missing, for the attribute missing_reason of their variable: the first case of a
  * kind in words, the others counted. */
 #ifndef SG_RUN_MISSING_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Reading run files by name and hyperslab. Nothing of size is kept; what the file says of itself is checked
  * at open. */
 #include "run/run_internal.h"

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* run_internal.h - writing the run file, and the one table of what is in it (spec.c).
  *
  * A file is defined first (dimensions, groups, variables, attributes), then filled by hyperslabs in any

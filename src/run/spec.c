@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* What is in a run file: the one table the writer, the reader and its checks share (contract: INTERFACE, Run
  * file). */
 #include "run/run_internal.h"

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Writing run files: NetCDF-4 on a temporary path, a checksum behind the data, then rename. */
 #include "run/run_internal.h"
 

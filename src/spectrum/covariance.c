@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The covariance of the embeddings and its Cholesky factor: what whitens the input space. */
 #include "spectrum/spectrum.h"
 

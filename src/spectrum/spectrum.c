@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Singular values, directions and what is read off them, from a mean gradient or from its Gram matrix. */
 #include "spectrum/spectrum.h"
 

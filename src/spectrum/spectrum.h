@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* spectrum.h - from a mean gradient to memory: covariance, singular values, directions (METHOD section 3).
  *
  *   X (V,E) embeddings     Sigma = cov(X) = L L^T     G (H,E) mean gradient     Ghat = G L = P diag(S) V^T

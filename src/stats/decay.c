@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Which law does a memory curve follow? Three laws, each a straight line in some abscissa of the logs:
  *
  *   ln y = a - k x(d)

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Is a class remembered differently from a random class of its size? A randomisation test on block sums.
  *
  * In block b let R_b be the mean over all pairs and F_b = (class sum - n_b R_b) / N what the class adds to

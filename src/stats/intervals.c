@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Student's t, the block jackknife and the correction for many tests. */
 #include "stats/stats_internal.h"
 

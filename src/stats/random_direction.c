@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* What random unit vectors would show: the reference without which nobody can tell if a cosine of 0.4 is
  * much. */
 #include "stats/stats_internal.h"

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* stats_internal.h - what the files of this module share. */
 #ifndef SG_STATS_INTERNAL_H
 #define SG_STATS_INTERNAL_H

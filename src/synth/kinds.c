@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The four kinds of synthetic corpus: their grammar, and what it makes true. */
 #include "synth/synth_internal.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Writing the synthetic corpora: folders, files, README. */
 #include "synth/synth_internal.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* synth_internal.h - one sentence after another, drawn with known probabilities. */
 #ifndef SG_SYNTH_SYNTH_INTERNAL_H
 #define SG_SYNTH_SYNTH_INTERNAL_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 #include "train/bptt.h"
 
 #include "base/base_internal.h"

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* bptt.h - loss and gradient of one window: embedding, layers, softmax, and back.
  *
  *   B sequences side by side, T steps; rows are (t, sequence), t-major

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* checkpoint.h - everything an interrupted training needs to go on as if nothing had happened.
  *
  *   magic | length of identity, identity text | numbers | arrays | SHA-256 of all before

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 #include "stategrad/train.h"
 
 #include "base/base_internal.h"

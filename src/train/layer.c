@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 #include "train/layer.h"
 
 #include "base/base_internal.h"

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* layer.h - a recurrent layer over a window, on several threads: what sg_layer_forward and sg_layer_backward
  * of cell.h compute, with packed weights, units shared among threads and one barrier a step. Tests compare
  * the two.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* optimizer.h - from a gradient to new weights: norm, clipping, SGD, Adam. */
 #ifndef SG_OPTIMIZER_H
 #define SG_OPTIMIZER_H

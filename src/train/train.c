@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The training loop: windows, epochs, validation, the log, checkpoints. What happens next depends only on the
  * numbers, weights, moments and states that a checkpoint holds, so a run that was cut anywhere ends in the
  * same bytes. */

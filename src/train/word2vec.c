@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 #include "train/word2vec.h"
 
 #include "base/base_internal.h"

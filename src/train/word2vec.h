@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* word2vec.h - pre-trained embeddings: word2vec's text and binary files, GloVe's text without a header. */
 #ifndef SG_WORD2VEC_H
 #define SG_WORD2VEC_H

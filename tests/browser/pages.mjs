@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 // The pages of `report` and `show` in a real browser: drawn, operated, compared with the run file, photographed.
 //
 // usage: node pages.mjs STATEGRAD SOURCE_ROOT FOLDER_FOR_SCREENSHOTS [report|look|hostile|several|many|show]

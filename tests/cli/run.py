@@ -1,4 +1,5 @@
 #!/usr/bin/python3
+# SPDX-License-Identifier: MIT
 """usage: run.py PROGRAM CASES.cli   - tests of the command line: what is typed, what must come back.
 
 A .cli file:

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* usage: alloc_driver DENSE -- COMMAND [options]
  *
  * The whole program with its 0th, 1st, 2nd, ... allocation failing, each time in a process of its own: it

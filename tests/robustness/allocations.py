@@ -1,4 +1,5 @@
 #!/usr/bin/python3
+# SPDX-License-Identifier: MIT
 """usage: allocations.py PROGRAM ALLOC_DRIVER DENSE   - each allocation of whole commands fails once.
 
 The first DENSE allocations one by one, then in a stride that grows by 5 %: see alloc_driver.c."""

@@ -1,4 +1,5 @@
 #!/usr/bin/python3
+# SPDX-License-Identifier: MIT
 """usage: faults.py PROGRAM [long]   - disk full, EIO, short writes, unwritable places, under every output.
 
 After each failure: exit code 1, one line that names the file, the old file as it was, no temporary file left."""

@@ -1,4 +1,5 @@
 #!/usr/bin/python3
+# SPDX-License-Identifier: MIT
 """usage: platform_checks.py PROGRAM   - locales, odd paths, no HOME, read-only current folder, two writers of one
 output, output that would overwrite its input."""
 import os

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """Small corpora, a small model and a small run, and the table of every command that writes an output.
 
 Everything is made by the program itself in a temporary folder; seeds are fixed."""

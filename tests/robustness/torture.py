@@ -1,4 +1,5 @@
 #!/usr/bin/python3
+# SPDX-License-Identifier: MIT
 """usage: torture.py PROGRAM KILLS [SEED]   - train and analyze are killed at random moments and resumed.
 
 What comes out in the end equals, byte for byte, what an undisturbed run makes (SOURCE_DATE_EPOCH holds the time that a

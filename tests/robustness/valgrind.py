@@ -1,4 +1,5 @@
 #!/usr/bin/python3
+# SPDX-License-Identifier: MIT
 """usage: valgrind.py PROGRAM   - short runs of the commands under valgrind: no invalid access, no use of what was never
 set, nothing definitely lost. (The kernels for AVX2: valgrind does not know AVX-512.)"""
 import shutil

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Class sums of a finished block: from the accumulator's sums per set to one record a state, class and
  * delay. */
 #include "analysis/pass/shared.h"

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The pass over the corpus: every token in turn through the engine, class sums at the end of each block,
  * checkpoints. */
 #include "analysis/pass/shared.h"

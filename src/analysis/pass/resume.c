@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Checkpoints of an analysis: where it stands, the weights of the blocks done, engine and running sums. The
  * sums of finished blocks stay in scratch files beside the checkpoint, each with its CRC in the
  * checkpoint. */

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* --precision: origins drawn from stretches all over the corpus, round by round, until sigma_1 is known well
  * enough.
  *

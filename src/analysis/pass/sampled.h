@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* sampled.h - how well the origins drawn so far give sigma_1.
  *
  *   sampling error   standard error of sigma_1 as an estimate of what all origins of the corpus would give:

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Relative errors of sigma_1, see precision.h. */
 #include "analysis/pass/sampled.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* shared.h - what the two kinds of pass over a corpus share: pass.c (every token, one after another) and
  * precision.c (stretches drawn at random, until they are enough). */
 #ifndef SG_ANALYSIS_PASS_SHARED_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* One class and delay: from block sums to every statistic of it. */
 #include "analysis/results/results_internal.h"
 

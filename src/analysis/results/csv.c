@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The run as a tidy table. Names with commas, quotes or line breaks are quoted as in RFC 4180. */
 #include "stategrad/analysis.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* A group of the run file as a whole: its batches, then what needs all delays and classes. */
 #include "analysis/results/results_internal.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 #include "analysis/results/intervals.h"
 
 #include <math.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* intervals.h - 95 % intervals for all statistics of one class and delay, and which of them can be given.
  *
  * The block jackknife of stats.h, statistic by statistic (order: sp_count), moved into where the statistic

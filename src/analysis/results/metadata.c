@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The root of the run file: what was analysed, how, and what later commands need of model and corpus. */
 #include "analysis/prepare.h"
 

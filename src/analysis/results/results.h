@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* results.h - from block sums to the groups of the run file: means, spectra, intervals, nulls, decay.
  *
  * Independent of where the sums came from (one pass, sampled rounds, merged parts). Work is split over

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* results_internal.h - what the files behind after.h share: one group of the run file, class by class in
  * batches of delays.
  *

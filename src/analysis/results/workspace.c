@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Memory for the spectra of a group. */
 #include "analysis/results/results_internal.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The group in the run file, and why what is missing is missing. */
 #include "analysis/results/results_internal.h"
 

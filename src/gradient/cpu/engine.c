@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 #include "gradient/cpu/engine_internal.h"
 
 #include "base/base_internal.h"

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* engine_internal.h - the parts of the gradient engine.
  *
  *   engine.c        configuration, portions into blocks, who is an origin and what counts, checkpoints

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Step matrices of a block of tokens, packed: built once, used by all origins and threads.
  *
  * Every cell's matrix is a sum of at most three weight matrices with rows scaled ("planes"): LSTM rows of M

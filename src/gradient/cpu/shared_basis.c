@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Long windows: origins that are old enough share a basis.
  *
  * The product of many steps' Jacobians has few singular values that matter: behind a few dozen steps the

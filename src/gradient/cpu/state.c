@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Checkpoints of the engine: where it stands in the stream, the recurrent state, and all origins. */
 #include "gradient/cpu/engine_internal.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The origins of a block of tokens: every group of origins, strip by strip, goes through all tokens of the
  * block while its columns are in cache.
  *
