@@ -13,11 +13,12 @@ static int run(int argc, char **argv)
     bool quiet = false;
     const option table[] = {
         {"output", 'o', OPT_STRING, &folder, "DIR", "where: each kind gets a folder of its name there", 0, 0},
-        {"kind", 'k', OPT_STRING, &kind, "KIND", "copy, agreement, variance, independent or all (all)", 0, 0},
+        {"kind", 'k', OPT_STRING, &kind, "KIND", "copy, agreement, variance, independent, latch or all (all)",
+         0, 0},
         {"tokens", 'n', OPT_U64, &cfg.tokens, "N", "tokens of train.txt; valid, test a tenth each (60000)",
          100, 1e12},
-        {"distance", 0, OPT_SIZE, &cfg.distance, "K", "tokens to remember: copy 4, agreement 4, variance 3",
-         1, 100},
+        {"distance", 0, OPT_SIZE, &cfg.distance, "K",
+         "tokens to remember: copy 4, agreement 4, variance 3; latch: half a line, 100", 1, 100},
         {"seed", 0, OPT_U64, &cfg.seed, "S", "of the random numbers (1)", 0, 0},
         {"quiet", 'q', OPT_FLAG, &quiet, NULL, "no word when all went well", 0, 0},
         {0},
@@ -42,8 +43,8 @@ static int run(int argc, char **argv)
             printf("%s/%s: %s\n", folder, sg_synth_name(k), sg_synth_summary(k));
     }
     if (!known)
-        return misuse("synth: --kind: expected copy, agreement, variance, independent or all, found '%s'",
-                      kind);
+        return misuse(
+            "synth: --kind: expected copy, agreement, variance, independent, latch or all, found '%s'", kind);
     return EXIT_DONE;
 }
 
@@ -63,6 +64,8 @@ const command cmd_synth = {
         "               weak is as small and of less use: only --normalize covariance ranks wide and narrow\n"
         "               above weak\n"
         "  independent  every word is drawn by itself: nothing to remember, classes A and B do not differ\n"
+        "  latch        one bit is kept for ever by saturated gates, in a model that comes with the corpus: exchanging the\n"
+        "               word moves the cell by 2 at every delay, while the gradient is almost 0\n"
         "Each has train.txt, valid.txt and test.txt (word/tag: --format tagged), words.txt (--classes\n"
         "words:FILE), and a README with what is true, the entropy that no model can go below, and the\n"
         "commands to run.\n\n"

@@ -4,7 +4,10 @@
 
 Writes each synthetic corpus, runs the commands of its README as they stand there (so that they are tested too), and asserts
 the order of the curves. Every assertion prints the numbers it compares."""
+import json
 import os
+import re
+import struct
 import subprocess
 import sys
 import tempfile
@@ -105,6 +108,49 @@ def independent(folder):
     check("nothing is remembered: sigma_1 falls at once", S[2] < 0.5 * S[0], *S[:4])
 
 
+def read_model(path):
+    """The tensors and the vocabulary of a safetensors file."""
+    with open(path, "rb") as f:
+        head = json.loads(f.read(struct.unpack("<Q", f.read(8))[0]))
+        body = f.read()
+    tensors = {}
+    for name, t in head.items():
+        if name != "__metadata__":
+            tensors[name] = np.frombuffer(body[slice(*t["data_offsets"])], "<f4").reshape(t["shape"]).astype(float)
+    return tensors, json.loads(head["__metadata__"]["vocabulary"])
+
+
+def latch_cells(tensors, ids):
+    """c_t of the LSTM for a sequence of ids, straight from the equations."""
+    sigmoid = lambda a: 1 / (1 + np.exp(-a))
+    h, c, cells = np.zeros(2), np.zeros(2), []
+    for i in ids:
+        a = (tensors["rnn.weight_ih_l0"] @ tensors["encoder.weight"][i] + tensors["rnn.bias_ih_l0"]
+             + tensors["rnn.weight_hh_l0"] @ h + tensors["rnn.bias_hh_l0"]).reshape(4, 2)
+        c = sigmoid(a[1]) * c + sigmoid(a[0]) * np.tanh(a[2])
+        h = sigmoid(a[3]) * np.tanh(c)
+        cells.append(c)
+    return np.array(cells)
+
+
+def latch(folder):
+    run = Run(os.path.join(folder, "run.nc"))
+    gain = run.gain("bit", "switch")
+    print("       gain of the bit by delay:", np.array2string(gain[:6], precision=1))
+    check("gradients are almost 0 at every delay", bool((gain > 0).all() and (gain < 1e-5).all()), float(gain.max()))
+    tensors, words = read_model(os.path.join(folder, "model.safetensors"))
+    rest = [words.index(f"filler{i % 8}") for i in range(500)]
+    moved = np.linalg.norm(latch_cells(tensors, [words.index("on")] + rest)
+                           - latch_cells(tensors, [words.index("off")] + rest), axis=1)
+    check("exchanging the word moves the cell by 2 for ever", bool((abs(moved - 2) < 1e-4).all()), moved.min(), moved.max())
+    done = subprocess.run([PROGRAM, "eval", "model.safetensors", "test.txt", "--format", "tagged", "--json"], cwd=folder,
+                          check=True, capture_output=True, text=True)
+    nats = json.loads(done.stdout)["nats_per_token"]
+    with open(os.path.join(folder, "README"), encoding="utf-8") as f:
+        entropy = float(re.search(r"test\.txt +\d+ +([0-9.]+)", f.read()).group(1))
+    check("its model reaches the entropy", abs(nats - entropy) < 2e-3, nats, entropy)
+
+
 def run_readme(folder, change=lambda text: text):
     """The commands of the folder's README; None, or what went wrong."""
     env = dict(os.environ, PATH=os.path.join(TOP, "bin") + os.pathsep + os.environ["PATH"])
@@ -118,7 +164,7 @@ def main():
     os.mkdir(os.path.join(TOP, "bin"))
     os.symlink(PROGRAM, os.path.join(TOP, "bin", "stategrad"))
     subprocess.run([PROGRAM, "synth", "-o", TOP, "--quiet"], check=True)
-    for kind in sys.argv[2:] or ["copy", "agreement", "variance", "independent"]:
+    for kind in sys.argv[2:] or ["copy", "agreement", "variance", "independent", "latch"]:
         print("==", kind, flush=True)
         wrong = run_readme(os.path.join(TOP, kind))
         if wrong is not None:

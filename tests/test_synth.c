@@ -121,8 +121,21 @@ static void check_independent(const word *w, size_t n, size_t k)
         assert_true(is(&w[i], w[i].form[0] == 'a' ? "A" : "B"));
 }
 
-static void (*const checks[])(const word *, size_t, size_t) = {check_copy, check_agreement, check_variance,
-                                                               check_independent};
+/* The echoes of a line are those of its switch, its first word. */
+static void check_latch(const word *w, size_t n, size_t k)
+{
+    bool on = is(&w[0], "ON");
+    assert_true(n > 0 && (on || is(&w[0], "OFF")));
+    assert_string_equal(w[0].form, on ? "on" : "off");
+    for (size_t i = 1; i < n; i++)
+        if (is(&w[i], "ECHO"))
+            assert_string_equal(w[i].form, on ? "echo_on" : "echo_off");
+        else
+            assert_true(is(&w[i], "FILL"));
+}
+
+static void (*const checks[SG_SYNTH_KINDS])(const word *, size_t, size_t) = {
+    check_copy, check_agreement, check_variance, check_independent, check_latch};
 
 static void test_rules(void **state)
 {

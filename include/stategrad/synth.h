@@ -7,10 +7,12 @@
  *   variance     binary features of equal use, but of unequal variance in the embeddings (a file of them is
  *                written)
  *   independent  every word is drawn by itself: nothing to remember
+ *   latch        one bit is kept for ever by saturated gates: perfect memory without a gradient
  *
  * Each goes to a folder of its name: train.txt, valid.txt, test.txt (word/tag, one sentence a line; a tenth
  * of the tokens in each of the latter two), words.txt (word lists for words:FILE), README (what is true,
- * commands to run); variance also embeddings.txt (word2vec text). All draws are known, so README also gives
+ * commands to run); variance also embeddings.txt (word2vec text), latch
+ * model.safetensors (the LSTM that does so). All draws are known, so README also gives
  * the entropy of the test file: no model does better, and one that has learned all comes near. Same settings,
  * same bytes. */
 #ifndef STATEGRAD_SYNTH_H
@@ -27,6 +29,7 @@ typedef enum {
     SG_SYNTH_AGREEMENT,
     SG_SYNTH_VARIANCE,
     SG_SYNTH_INDEPENDENT,
+    SG_SYNTH_LATCH,
     SG_SYNTH_KINDS /* how many */
 } sg_synth_kind;
 

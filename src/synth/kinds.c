@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* The four kinds of synthetic corpus: their grammar, and what it makes true. */
+/* The kinds of synthetic corpus: their grammar, and what it makes true. */
 #include "synth/synth_internal.h"
 
 #include <assert.h>
@@ -246,7 +246,7 @@ static void independent_words(FILE *f)
 const synth_kind synth_kinds[SG_SYNTH_KINDS] = {
     [SG_SYNTH_COPY] =
         {"copy", "a word comes back as its echo k tokens later; only that word matters", 4, copy_sentence,
-         copy_words, NULL,
+         copy_words, NULL, NULL,
          "Tags: SRC (source0 .. source7), ECHO, FILL. A token k = %zu positions after a SRC word is\n"
          "that word's echo, always; every other token is drawn by itself (a SRC word 1 in 4, else a\n"
          "FILL word; the line ends 1 in 25, and what is pending then is dropped). All SRC and FILL\n"
@@ -264,7 +264,7 @@ const synth_kind synth_kinds[SG_SYNTH_KINDS] = {
          "  --property filler=filler_a-filler_b --state hidden --delays 12 -o run.nc\n"},
     [SG_SYNTH_AGREEMENT] =
         {"agreement", "the number of a noun decides its verb after 1 .. n adverbs", 4, agreement_sentence,
-         agreement_words, NULL,
+         agreement_words, NULL, NULL,
          "Sentences are \"the NOUN ADVERB.. VERB ADVERB..\", each run of adverbs 1 .. n = %zu long,\n"
          "every length equally likely; tags DT, NN, NNS, RB, VBZ, VBP. The verb agrees with the noun\n"
          "in number, always; nothing else depends on anything. The verb stands 2 .. n+1 tokens after\n"
@@ -282,7 +282,7 @@ const synth_kind synth_kinds[SG_SYNTH_KINDS] = {
          "  --state hidden --delays 12 -o run.nc\n"},
     [SG_SYNTH_VARIANCE] =
         {"variance", "features of equal use, but of unequal variance in the embeddings", 3, variance_sentence,
-         variance_words, variance_embeddings,
+         variance_words, variance_embeddings, NULL,
          "Tags: WIDE, NARROW, WEAK, ECHO, FILL. The words of WIDE, NARROW and WEAK come in halves a\n"
          "and b. A token k = %zu positions after such a word is an echo that names its class, and its\n"
          "half: the right one with probability 0.9 (WIDE, NARROW) or 0.75 (WEAK). Every other token is\n"
@@ -308,7 +308,7 @@ const synth_kind synth_kinds[SG_SYNTH_KINDS] = {
          "  --state hidden --delays 12 -o run-$n.nc; done\n"},
     [SG_SYNTH_INDEPENDENT] =
         {"independent", "every word is drawn by itself: nothing to remember", 1, independent_sentence,
-         independent_words, NULL,
+         independent_words, NULL, NULL,
          "40 equally likely words, half of them tagged A (a0 .. a19), half B (b0 .. b19), each drawn\n"
          "by itself; after every word the line ends 1 in 50 (no line is empty: after <eos> a word\n"
          "follows, the only dependence there is).\n"
@@ -321,4 +321,18 @@ const synth_kind synth_kinds[SG_SYNTH_KINDS] = {
          "  --epochs 2 -o model.safetensors\n"
          "stategrad analyze model.safetensors test.txt --format tagged --classes tags \\\n"
          "  --property ab=A-B --state hidden --delays 12 -o run.nc\n"},
+    [SG_SYNTH_LATCH] =
+        {"latch", "one bit is kept for ever, and no gradient shows it; with the model that does so", 100,
+         latch_sentence, latch_words, NULL, latch_model,
+         "A line is \"SWITCH word word ...\". SWITCH is \"on\" or \"off\", with equal odds (tags ON, OFF). Each\n"
+         "later word is, 1 in 10, the echo of the SWITCH (echo_on or echo_off, tag ECHO), else one of 8\n"
+         "fillers (FILL). The line ends after each word with probability 1/(2k), k = %zu.\n"
+         "model.safetensors is an LSTM made by hand that predicts as well as anything can. Its first unit\n"
+         "holds +1 after \"on\" and -1 after \"off\" until the next SWITCH, with saturated gates:\n"
+         "  - \"off\" in the place of \"on\" moves the cell by 2, at every later delay of the line;\n"
+         "  - the gradient with respect to the SWITCH is about 5e-7 at every delay: a small change of a\n"
+         "    saturated input does nothing. Gradients measure sensitivity, not memory.\n",
+         "stategrad eval model.safetensors test.txt --format tagged\n"
+         "stategrad analyze model.safetensors test.txt --format tagged --classes words:words.txt \\\n"
+         "  --property bit=on-off --state-handling reset --delays 20 -o run.nc\n"},
 };

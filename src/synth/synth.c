@@ -126,6 +126,17 @@ static sg_status write_readme(const char *folder, const synth_kind *kind, const 
     return sg_outfile_commit(file, err);
 }
 
+static sg_status write_model(const char *folder, const synth_kind *kind, const sg_synth_config *cfg,
+                             sg_error *err)
+{
+    char *path = NULL;
+    sg_status st = join(&path, folder, "model.safetensors", err);
+    if (st == SG_OK)
+        st = kind->model(path, cfg, cfg->distance ? cfg->distance : kind->distance, err);
+    sg_free(path);
+    return st;
+}
+
 static sg_status write_extras(const char *folder, const synth_kind *kind, const sg_synth_config *cfg,
                               sg_error *err)
 {
@@ -135,6 +146,8 @@ static sg_status write_extras(const char *folder, const synth_kind *kind, const 
         return st;
     kind->words(sg_outfile_stream(file));
     st = sg_outfile_commit(file, err);
+    if (st == SG_OK && kind->model)
+        st = write_model(folder, kind, cfg, err);
     if (st != SG_OK || !kind->embeddings)
         return st;
     if ((st = open_in(&file, folder, "embeddings.txt", err)) != SG_OK)

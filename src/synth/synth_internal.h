@@ -26,9 +26,16 @@ typedef struct {
     void (*sentence)(synth_writer *w);
     void (*words)(FILE *f);                     /* words.txt */
     void (*embeddings)(FILE *f, uint64_t seed); /* or NULL */
-    const char *truth;                          /* for README; %zu stands for k where a number does */
-    const char *commands;                       /* likewise */
+    /* the model that knows the corpus, as model.safetensors; or NULL */
+    sg_status (*model)(const char *path, const sg_synth_config *cfg, size_t k, sg_error *err);
+    const char *truth;    /* for README; %zu stands for k where a number does */
+    const char *commands; /* likewise */
 } synth_kind;
+
+/* latch.c */
+void latch_sentence(synth_writer *w);
+void latch_words(FILE *f);
+sg_status latch_model(const char *path, const sg_synth_config *cfg, size_t k, sg_error *err);
 
 extern const synth_kind synth_kinds[SG_SYNTH_KINDS];
 
