@@ -87,13 +87,13 @@ static int run(int argc, char **argv)
         {NULL, 0, OPT_FLAG, NULL, NULL, NULL, 0, 0},
     };
     sg_import_config cfg;
-    sg_file_kind kind;
+    sg_file_format kind;
     sg_error err = {""};
     int code = parse_options(&cmd_info, table, &argc, argv, 1, 1);
     if (code < 0)
         code = import_config_from(&cfg, &model);
     if (code < 0) {
-        sg_status st = sg_file_kind_of(&kind, argv[0], &err);
+        sg_status st = sg_file_format_of(&kind, argv[0], &err);
         if (st == SG_OK && kind == SG_FILE_RUN)
             st = describe_run(argv[0], json, &err);
         else if (st == SG_OK)

@@ -10,19 +10,19 @@
 #include "stategrad/import.h"
 
 /* Only inputs that open as `kind` are worth the time of this target. */
-static void fuzz_import(sg_file_kind kind, const uint8_t *data, size_t size)
+static void fuzz_import(sg_file_format kind, const uint8_t *data, size_t size)
 {
     static FILE *nowhere;
     memory_file file = memory_file_of(data, size);
     const char *path = kind == SG_FILE_KERAS ? real_file(data, size) : file.path;
     sg_error err = {""};
-    sg_file_kind found;
+    sg_file_format found;
     sg_model *m = NULL;
     sg_import_config cfg;
     static const char *const maps[] = {"rnn.kernel_l0=kernel", "rnn.bias_l0=bias"};
     if (!nowhere)
         nowhere = fopen("/dev/null", "w");
-    if (sg_file_kind_of(&found, path, &err) == SG_OK && found == kind) {
+    if (sg_file_format_of(&found, path, &err) == SG_OK && found == kind) {
         sg_import_defaults(&cfg);
         cfg.numbered_vocabulary = true;
         if (kind == SG_FILE_NPZ || kind == SG_FILE_NPY) {

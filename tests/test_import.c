@@ -156,7 +156,7 @@ static void every_half_is_right(void **state)
         int exponent = (int)(h >> 10 & 31), fraction = (int)(h & 1023);
         double want = exponent ? ldexp(1024 + fraction, exponent - 25) : ldexp(fraction, -24);
         float got;
-        bag_to_float(&got, bytes, BAG_F16, 1);
+        dtype_to_float(&got, bytes, DTYPE_F16, 1);
         if (exponent == 31)
             assert_true(fraction ? isnan(got) : isinf(got) && (got < 0) == (h >> 15));
         else

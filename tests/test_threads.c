@@ -134,12 +134,12 @@ static void *read_files(void *argument)
     sg_import_defaults(&cfg);
     cfg.numbered_vocabulary = true;
     for (int i = 0; i < READINGS; i++) {
-        sg_file_kind kind;
+        sg_file_format kind;
         sg_model *m = NULL;
         sg_run *r = NULL;
         size_t rank, shape[SG_RUN_MAX_DIMS];
         double x[4096];
-        STEP(sg_file_kind_of(&kind, j->run, &j->err));
+        STEP(sg_file_format_of(&kind, j->run, &j->err));
         if (kind != SG_FILE_RUN)
             STEP((snprintf(j->err.msg, sizeof j->err.msg, "%s: kind %d", j->run, (int)kind), SG_EFORMAT));
         STEP(sg_model_load(&m, j->keras, &cfg, NULL, &j->err));

@@ -28,11 +28,11 @@ typedef enum {
     SG_FILE_ONNX,
     SG_FILE_NPY,
     SG_FILE_NPZ
-} sg_file_kind;
+} sg_file_format;
 
 /* By content, never by extension. SG_EIO: cannot be read. */
-sg_status sg_file_kind_of(sg_file_kind *out, const char *path, sg_error *err);
-const char *sg_file_kind_name(sg_file_kind k); /* "PyTorch (zip)" */
+sg_status sg_file_format_of(sg_file_format *out, const char *path, sg_error *err);
+const char *sg_file_format_name(sg_file_format k); /* "PyTorch (zip)" */
 
 typedef enum { SG_AUTO = -1 } sg_import_auto;
 

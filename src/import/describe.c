@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* What `stategrad info` says of a model file: its tensors, and the reading that import would make. */
-#include "import/recipe.h"
+#include "import/find.h"
 #include "import/vocabulary.h"
 
 #include "base/base_internal.h"
@@ -10,21 +10,21 @@
 
 static const char *const activations[] = {"linear", "relu", "tanh"};
 
-/* The roles of a plan in the order of our model file. */
+/* The roles of a recipe in the order of our model file. */
 typedef struct {
     char role[32];
-    const plan_source *source;
+    const recipe_source *source;
 } role_entry;
 
-static size_t list_roles(const plan *p, role_entry out[4 * SG_MAX_LAYERS + 3])
+static size_t list_roles(const recipe *p, role_entry out[4 * SG_MAX_LAYERS + 3])
 {
     static const char *const names[] = {"weight_ih", "weight_hh", "bias_ih", "bias_hh"};
     size_t n = 0;
     if (p->encoder.tensor)
         out[n++] = (role_entry){"encoder.weight", &p->encoder};
     for (size_t k = 0; k < p->shape.layers; k++) {
-        const plan_layer *l = &p->layers[k];
-        const plan_source *const sources[] = {&l->W_ih, &l->W_hh, &l->b_ih, &l->b_hh};
+        const recipe_layer *l = &p->layers[k];
+        const recipe_source *const sources[] = {&l->W_ih, &l->W_hh, &l->b_ih, &l->b_hh};
         for (size_t r = 0; r < 4; r++)
             if (sources[r]->tensor) {
                 snprintf(out[n].role, sizeof out[n].role, "rnn.%s_l%zu", names[r], k);
@@ -47,7 +47,7 @@ static void print_name(FILE *to, const char *name)
         fputc((unsigned char)*name < 0x20 || *name == 0x7f ? '?' : *name, to);
 }
 
-static void print_reading(FILE *to, const plan *p, const sg_vocab *vocab, const sg_error *why_no_words)
+static void print_reading(FILE *to, const recipe *p, const sg_vocab *vocab, const sg_error *why_no_words)
 {
     const sg_model_shape *s = &p->shape;
     role_entry roles[4 * SG_MAX_LAYERS + 3];
@@ -87,15 +87,15 @@ static void print_reading(FILE *to, const plan *p, const sg_vocab *vocab, const 
     }
 }
 
-static void print_text(FILE *to, const bag *b, const plan *p, const sg_error *why, const sg_vocab *vocab,
-                       const sg_error *why_no_words)
+static void print_text(FILE *to, const tensor_file *b, const recipe *p, const sg_error *why,
+                       const sg_vocab *vocab, const sg_error *why_no_words)
 {
-    fprintf(to, "%s: %s, %llu bytes, %zu tensors\n", b->path, sg_file_kind_name(b->kind),
+    fprintf(to, "%s: %s, %llu bytes, %zu tensors\n", b->path, sg_file_format_name(b->format),
             (unsigned long long)b->file_size, b->n);
     for (size_t i = 0; i < b->n; i++) {
         char shape[96];
-        const bag_tensor *t = &b->tensors[i];
-        fprintf(to, "  %-9s %-16s ", bag_dtype_name(t->dtype), bag_shape(t, shape));
+        const stored_tensor *t = &b->tensors[i];
+        fprintf(to, "  %-9s %-16s ", dtype_name(t->dtype), shape_text(t, shape));
         print_name(to, t->name);
         if (t->layer_class) {
             fputs("  (", to);
@@ -116,7 +116,7 @@ static void print_text(FILE *to, const bag *b, const plan *p, const sg_error *wh
 static json_t *text_json(const char *s)
 {
     json_t *j = json_string(s);
-    char safe[BAG_MAX_NAME];
+    char safe[TENSORS_MAX_NAME];
     if (j)
         return j;
     size_t n = 0;
@@ -126,16 +126,16 @@ static json_t *text_json(const char *s)
     return json_string(safe);
 }
 
-static json_t *tensors_json(const bag *b)
+static json_t *tensors_json(const tensor_file *b)
 {
     json_t *list = json_array();
     for (size_t i = 0; i < b->n; i++) {
-        const bag_tensor *t = &b->tensors[i];
+        const stored_tensor *t = &b->tensors[i];
         json_t *dims = json_array();
         for (unsigned k = 0; k < t->rank; k++)
             json_array_append_new(dims, json_integer((json_int_t)t->dims[k]));
         json_t *o = json_pack("{s:o, s:o, s:s}", "name", text_json(t->name), "shape", dims, "dtype",
-                              bag_dtype_name(t->dtype));
+                              dtype_name(t->dtype));
         if (t->layer_class)
             json_object_set_new(o, "class", text_json(t->layer_class));
         json_array_append_new(list, o);
@@ -143,7 +143,7 @@ static json_t *tensors_json(const bag *b)
     return list;
 }
 
-static json_t *reading_json(const plan *p, const sg_vocab *vocab, const sg_error *why_no_words)
+static json_t *reading_json(const recipe *p, const sg_vocab *vocab, const sg_error *why_no_words)
 {
     const sg_model_shape *s = &p->shape;
     role_entry roles[4 * SG_MAX_LAYERS + 3];
@@ -169,11 +169,11 @@ static json_t *reading_json(const plan *p, const sg_vocab *vocab, const sg_error
     return o;
 }
 
-static sg_status print_json(FILE *to, const bag *b, const plan *p, const sg_error *why, const sg_vocab *vocab,
-                            const sg_error *why_no_words, sg_error *err)
+static sg_status print_json(FILE *to, const tensor_file *b, const recipe *p, const sg_error *why,
+                            const sg_vocab *vocab, const sg_error *why_no_words, sg_error *err)
 {
     json_t *o =
-        json_pack("{s:o, s:s, s:I, s:o}", "file", text_json(b->path), "kind", sg_file_kind_name(b->kind),
+        json_pack("{s:o, s:s, s:I, s:o}", "file", text_json(b->path), "kind", sg_file_format_name(b->format),
                   "bytes", (json_int_t)b->file_size, "tensors", tensors_json(b));
     if (!o)
         return sg_fail(err, SG_ENOMEM, "%s: no memory", b->path);
@@ -193,20 +193,20 @@ sg_status sg_import_describe(FILE *to, const char *path, const sg_import_config 
     sg_status st, found;
     sg_import_config automatic;
     sg_error why = {0}, why_no_words = {0};
-    bag *b = NULL;
+    tensor_file *b = NULL;
     sg_vocab *vocab = NULL;
     sg_model *ours = NULL; /* a stategrad model has its words inside */
     if (!cfg) {
         sg_import_defaults(&automatic);
         cfg = &automatic;
     }
-    plan *p = sg_calloc(1, sizeof *p);
+    recipe *p = sg_calloc(1, sizeof *p);
     if (!p)
         return sg_fail(err, SG_ENOMEM, "%s: no memory", path);
-    TRY(bag_open(&b, path, err));
-    TRY(bag_add_named_arrays(b, cfg, err));
-    found = plan_find(p, b, cfg, &why);
-    if (b->kind == SG_FILE_MODEL)
+    TRY(tensors_open(&b, path, err));
+    TRY(tensors_add_named_arrays(b, cfg, err));
+    found = recipe_find(p, b, cfg, &why);
+    if (b->format == SG_FILE_MODEL)
         (void)sg_model_read(&ours, path, &why_no_words);
     else if (found == SG_OK)
         (void)vocabulary_find(&vocab, p, b, cfg, &why_no_words);
@@ -214,7 +214,7 @@ sg_status sg_import_describe(FILE *to, const char *path, const sg_import_config 
         st = sg_fail(err, found, "%s", why.msg);
         goto done;
     }
-    const plan *reading = found == SG_OK ? p : NULL;
+    const recipe *reading = found == SG_OK ? p : NULL;
     const sg_vocab *words = ours ? sg_model_vocab(ours) : vocab;
     if (json)
         TRY(print_json(to, b, reading, &why, words, &why_no_words, err));
@@ -224,6 +224,6 @@ done:
     sg_model_free(ours);
     sg_vocab_free(vocab);
     sg_free(p);
-    bag_free(b);
+    tensors_free(b);
     return st;
 }

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT */
-/* Which format a file is, by its content; opening it as a bag. */
+/* Which format a file is, by its content; opening it as a tensor file. */
 #include "import/tensors.h"
 
 #include "base/base_internal.h"
+#include "io/file.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -19,23 +20,9 @@ static const char *const kind_names[] = {
     [SG_FILE_NPY] = "NumPy array",         [SG_FILE_NPZ] = "NumPy arrays (npz)",
 };
 
-const char *sg_file_kind_name(sg_file_kind k)
+const char *sg_file_format_name(sg_file_format k)
 {
     return kind_names[k];
-}
-
-static sg_status open_regular(int *fd, uint64_t *size, const char *path, sg_error *err)
-{
-    struct stat info;
-    *fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
-    if (*fd < 0)
-        return sg_fail(err, SG_EIO, "%s: %s", path, strerror(errno));
-    if (fstat(*fd, &info) != 0)
-        return sg_fail(err, SG_EIO, "%s: %s", path, strerror(errno));
-    if (!S_ISREG(info.st_mode))
-        return sg_fail(err, SG_EFORMAT, "%s: is not a regular file", path);
-    *size = (uint64_t)info.st_size;
-    return SG_OK;
 }
 
 /* Run files are HDF5 too, but have delays at their root. */
@@ -54,7 +41,7 @@ static bool is_run_file(const char *path)
 }
 
 /* data holds the first n bytes. A zip of .npy files is npz, any other is taken for PyTorch's. */
-static sg_file_kind kind_of_bytes(const unsigned char *data, size_t n, uint64_t size)
+static sg_file_format kind_of_bytes(const unsigned char *data, size_t n, uint64_t size)
 {
     uint64_t header = 0;
     if (n >= 4 && !memcmp(data, "PK\3\4", 4)) {
@@ -81,7 +68,7 @@ static sg_file_kind kind_of_bytes(const unsigned char *data, size_t n, uint64_t 
     return SG_FILE_UNKNOWN;
 }
 
-sg_status sg_file_kind_of(sg_file_kind *out, const char *path, sg_error *err)
+sg_status sg_file_format_of(sg_file_format *out, const char *path, sg_error *err)
 {
     sg_status st;
     int fd = -1;
@@ -89,7 +76,7 @@ sg_status sg_file_kind_of(sg_file_kind *out, const char *path, sg_error *err)
     unsigned char *data = NULL;
     enum { LOOK = 1 << 16 };
     *out = SG_FILE_UNKNOWN;
-    TRY(open_regular(&fd, &size, path, err));
+    TRY(file_open(&fd, &size, path, err));
     if (!(data = sg_calloc(LOOK, 1)))
         TRY(sg_fail(err, SG_ENOMEM, "%s: no memory", path));
     ssize_t n = pread(fd, data, LOOK, 0);
@@ -105,23 +92,23 @@ done:
     return st;
 }
 
-sg_status bag_open(bag **out, const char *path, sg_error *err)
+sg_status tensors_open(tensor_file **out, const char *path, sg_error *err)
 {
-    static sg_status (*const fill[])(bag *, sg_error *) = {
-        [SG_FILE_SAFETENSORS] = bag_fill_safetensors,
-        [SG_FILE_MODEL] = bag_fill_safetensors,
-        [SG_FILE_TORCH_ZIP] = bag_fill_torch_zip,
-        [SG_FILE_TORCH_LEGACY] = bag_fill_torch_legacy,
-        [SG_FILE_KERAS] = bag_fill_keras,
-        [SG_FILE_ONNX] = bag_fill_onnx,
-        [SG_FILE_NPY] = bag_fill_npy,
-        [SG_FILE_NPZ] = bag_fill_npz,
+    static sg_status (*const fill[])(tensor_file *, sg_error *) = {
+        [SG_FILE_SAFETENSORS] = tensors_from_safetensors,
+        [SG_FILE_MODEL] = tensors_from_safetensors,
+        [SG_FILE_TORCH_ZIP] = tensors_from_torch_zip,
+        [SG_FILE_TORCH_LEGACY] = tensors_from_torch_legacy,
+        [SG_FILE_KERAS] = tensors_from_keras,
+        [SG_FILE_ONNX] = tensors_from_onnx,
+        [SG_FILE_NPY] = tensors_from_npy,
+        [SG_FILE_NPZ] = tensors_from_npz,
     };
     sg_status st;
-    sg_file_kind kind;
-    bag *b = NULL;
+    sg_file_format kind;
+    tensor_file *b = NULL;
     *out = NULL;
-    TRY(sg_file_kind_of(&kind, path, err));
+    TRY(sg_file_format_of(&kind, path, err));
     if (kind == SG_FILE_RUN)
         TRY(sg_fail(err, SG_EFORMAT, "%s: is a run file, expected a model", path));
     if ((size_t)kind >= sizeof fill / sizeof *fill || !fill[kind])
@@ -132,14 +119,14 @@ sg_status bag_open(bag **out, const char *path, sg_error *err)
     if (!(b = sg_calloc(1, sizeof *b)))
         TRY(sg_fail(err, SG_ENOMEM, "%s: no memory", path));
     b->fd = -1;
-    b->kind = kind;
+    b->format = kind;
     if (!(b->path = sg_strdup(path)))
         TRY(sg_fail(err, SG_ENOMEM, "%s: no memory", path));
-    TRY(open_regular(&b->fd, &b->file_size, path, err));
+    TRY(file_open(&b->fd, &b->file_size, path, err));
     TRY(fill[kind](b, err));
     *out = b;
     b = NULL;
 done:
-    bag_free(b);
+    tensors_free(b);
     return st;
 }

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* From a file to a model: open, find the roles, find the words, build. */
-#include "import/recipe.h"
+#include "import/find.h"
 #include "import/vocabulary.h"
 
 #include "base/base_internal.h"
@@ -12,7 +12,7 @@ void sg_import_defaults(sg_import_config *cfg)
     *cfg = (sg_import_config){.unit = SG_AUTO, .output = SG_AUTO, .cell = SG_AUTO};
 }
 
-static void tell_notes(const plan *p, const char *path, const sg_monitor *monitor)
+static void tell_notes(const recipe *p, const char *path, const sg_monitor *monitor)
 {
     for (size_t i = 0; i < p->n_notes; i++)
         sg_warn(monitor, "%s: %s", path, p->notes[i]);
@@ -24,21 +24,21 @@ static sg_status load_foreign(sg_model **out, const char *path, const sg_import_
                               const sg_monitor *monitor, sg_error *err)
 {
     sg_status st;
-    bag *b = NULL;
-    plan *p = NULL;
+    tensor_file *b = NULL;
+    recipe *p = NULL;
     sg_vocab *vocab = NULL;
     if (!(p = sg_calloc(1, sizeof *p)))
         return sg_fail(err, SG_ENOMEM, "%s: no memory", path);
-    TRY(bag_open(&b, path, err));
-    TRY(bag_add_named_arrays(b, cfg, err));
-    TRY(plan_find(p, b, cfg, err));
+    TRY(tensors_open(&b, path, err));
+    TRY(tensors_add_named_arrays(b, cfg, err));
+    TRY(recipe_find(p, b, cfg, err));
     TRY(vocabulary_find(&vocab, p, b, cfg, err));
-    TRY(plan_build(out, b, p, vocab, err));
+    TRY(recipe_build(out, b, p, vocab, err));
     tell_notes(p, path, monitor);
 done:
     sg_vocab_free(vocab);
     sg_free(p);
-    bag_free(b);
+    tensors_free(b);
     return st;
 }
 
@@ -46,13 +46,13 @@ sg_status sg_model_load(sg_model **out, const char *path, const sg_import_config
                         const sg_monitor *monitor, sg_error *err)
 {
     sg_import_config automatic;
-    sg_file_kind kind;
+    sg_file_format kind;
     *out = NULL;
     if (!cfg) {
         sg_import_defaults(&automatic);
         cfg = &automatic;
     }
-    sg_status st = sg_file_kind_of(&kind, path, err);
+    sg_status st = sg_file_format_of(&kind, path, err);
     if (st != SG_OK)
         return st;
     if (kind == SG_FILE_MODEL && !cfg->n_maps)

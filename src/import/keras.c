@@ -20,14 +20,14 @@ typedef struct {
     size_t layers_room;
 } keras;
 
-const keras_net *keras_net_of(const bag *b)
+const keras_net *keras_net_of(const tensor_file *b)
 {
-    return &((const keras *)b->format)->net;
+    return &((const keras *)b->reader)->net;
 }
 
-static void keras_close(bag *b)
+static void keras_close(tensor_file *b)
 {
-    keras *f = b->format;
+    keras *f = b->reader;
     if (!f)
         return;
     sg_hdf5_lock();
@@ -39,7 +39,7 @@ static void keras_close(bag *b)
     json_decref(f->net.config);
     sg_free(f->net.layers);
     sg_free(f);
-    b->format = NULL;
+    b->reader = NULL;
 }
 
 /* ---- attributes that hold text ---- */
@@ -57,7 +57,8 @@ static void names_free(names *l)
     *l = (names){0};
 }
 
-static sg_status copy_fixed(names *out, hid_t attribute, hid_t type, size_t n, const bag *b, sg_error *err)
+static sg_status copy_fixed(names *out, hid_t attribute, hid_t type, size_t n, const tensor_file *b,
+                            sg_error *err)
 {
     sg_status st = SG_OK;
     size_t width = H5Tget_size(type);
@@ -76,7 +77,7 @@ done:
     return st;
 }
 
-static sg_status copy_variable(names *out, hid_t attribute, hid_t space, size_t n, const bag *b,
+static sg_status copy_variable(names *out, hid_t attribute, hid_t space, size_t n, const tensor_file *b,
                                sg_error *err)
 {
     sg_status st = SG_OK;
@@ -109,7 +110,8 @@ done:
 }
 
 /* The texts of an attribute; none when it is not there. */
-static sg_status read_attribute(names *out, hid_t object, const char *name, const bag *b, sg_error *err)
+static sg_status read_attribute(names *out, hid_t object, const char *name, const tensor_file *b,
+                                sg_error *err)
 {
     sg_status st = SG_OK;
     hid_t attribute = -1, type = -1, space = -1;
@@ -144,7 +146,7 @@ done:
 }
 
 /* Long lists are cut into NAME0, NAME1, ...: HDF5 limits the size of an attribute. */
-static sg_status read_names(names *out, hid_t object, const char *name, const bag *b, sg_error *err)
+static sg_status read_names(names *out, hid_t object, const char *name, const tensor_file *b, sg_error *err)
 {
     sg_status st;
     names part = {0};
@@ -177,7 +179,7 @@ done:
 /* Every link on the way is a hard one: nothing outside the file is reached, nothing loops. */
 static bool hard_path(hid_t from, const char *path)
 {
-    char part[BAG_MAX_NAME];
+    char part[TENSORS_MAX_NAME];
     size_t n = strlen(path);
     if (!n || n >= sizeof part)
         return false;
@@ -193,7 +195,7 @@ static bool hard_path(hid_t from, const char *path)
     return true;
 }
 
-static sg_status check_storage(hid_t dataset, const bag *b, const char *name, sg_error *err)
+static sg_status check_storage(hid_t dataset, const tensor_file *b, const char *name, sg_error *err)
 {
     sg_status st = SG_OK;
     hid_t p = H5Dget_create_plist(dataset);
@@ -217,9 +219,9 @@ static sg_status check_storage(hid_t dataset, const bag *b, const char *name, sg
                         b->path, name, (int)id, filter));
     }
     if (layout == H5D_CHUNKED) {
-        hsize_t chunk[BAG_MAX_RANK] = {0}, size = 8;
-        int rank = H5Pget_chunk(p, BAG_MAX_RANK, chunk);
-        for (int k = 0; k < rank && k < BAG_MAX_RANK; k++)
+        hsize_t chunk[TENSORS_MAX_RANK] = {0}, size = 8;
+        int rank = H5Pget_chunk(p, TENSORS_MAX_RANK, chunk);
+        for (int k = 0; k < rank && k < TENSORS_MAX_RANK; k++)
             size = chunk[k] && size <= MAX_CHUNK ? size * chunk[k] : MAX_CHUNK + 1;
         if (rank <= 0 || size > MAX_CHUNK)
             TRY(sg_fail(err, SG_EFORMAT, "%s: dataset %s: its chunks are larger than 32 MiB", b->path, name));
@@ -229,24 +231,25 @@ done:
     return st;
 }
 
-static bag_dtype dtype_of(hid_t type)
+static tensor_dtype dtype_of(hid_t type)
 {
     size_t n = H5Tget_size(type);
     if (H5Tget_class(type) == H5T_FLOAT)
-        return n == 2 ? BAG_F16 : n == 4 ? BAG_F32 : n == 8 ? BAG_F64 : BAG_OTHER;
+        return n == 2 ? DTYPE_F16 : n == 4 ? DTYPE_F32 : n == 8 ? DTYPE_F64 : DTYPE_OTHER;
     if (H5Tget_class(type) == H5T_INTEGER)
-        return n == 1 ? BAG_I8 : n == 2 ? BAG_I16 : n == 4 ? BAG_I32 : n == 8 ? BAG_I64 : BAG_OTHER;
-    return BAG_OTHER;
+        return n == 1 ? DTYPE_I8 : n == 2 ? DTYPE_I16 : n == 4 ? DTYPE_I32 : n == 8 ? DTYPE_I64 : DTYPE_OTHER;
+    return DTYPE_OTHER;
 }
 
-static sg_status add_dataset(bag *b, const char *name, unsigned layer, const char *class_name, sg_error *err)
+static sg_status add_dataset(tensor_file *b, const char *name, unsigned layer, const char *class_name,
+                             sg_error *err)
 {
-    keras *f = b->format;
+    keras *f = b->reader;
     sg_status st = SG_OK;
     hid_t dataset = -1, space = -1, type = -1;
     hsize_t dims[H5S_MAX_RANK];
-    uint64_t sizes[BAG_MAX_RANK];
-    bag_tensor *t;
+    uint64_t sizes[TENSORS_MAX_RANK];
+    stored_tensor *t;
     if (!hard_path(f->root, name))
         TRY(sg_fail(err, SG_EFORMAT,
                     "%s: dataset %.200s is not in the file itself (missing, or a link to another place)",
@@ -255,13 +258,13 @@ static sg_status add_dataset(bag *b, const char *name, unsigned layer, const cha
         (type = H5Dget_type(dataset)) < 0)
         TRY(sg_fail(err, SG_EFORMAT, "%s: dataset %.200s cannot be read", b->path, name));
     int rank = H5Sget_simple_extent_ndims(space);
-    if (rank < 0 || rank > BAG_MAX_RANK || H5Sget_simple_extent_dims(space, dims, NULL) < 0)
+    if (rank < 0 || rank > TENSORS_MAX_RANK || H5Sget_simple_extent_dims(space, dims, NULL) < 0)
         TRY(sg_fail(err, SG_EFORMAT, "%s: dataset %.200s has %d dimensions, at most %d are read", b->path,
-                    name, rank, BAG_MAX_RANK));
+                    name, rank, TENSORS_MAX_RANK));
     TRY(check_storage(dataset, b, name, err));
     for (int k = 0; k < rank; k++)
         sizes[k] = dims[k];
-    TRY(bag_add(b, name, dtype_of(type), (unsigned)rank, sizes, NULL, &t, err));
+    TRY(tensors_add(b, name, dtype_of(type), (unsigned)rank, sizes, NULL, &t, err));
     t->storage = b->n;
     t->container = layer + 1;
     if (class_name[0] && !(t->layer_class = sg_strdup(class_name)))
@@ -277,10 +280,10 @@ done:
 }
 
 /* Blocks of whole rows (of the last dimension), or pieces of one row, through a small buffer. */
-static sg_status read_rows(const bag *b, const bag_tensor *t, hid_t dataset, hid_t space, float *buffer,
-                           bag_sink sink, void *ctx, sg_error *err)
+static sg_status read_rows(const tensor_file *b, const stored_tensor *t, hid_t dataset, hid_t space,
+                           float *buffer, tensor_sink sink, void *ctx, sg_error *err)
 {
-    hsize_t start[BAG_MAX_RANK] = {0}, count[BAG_MAX_RANK];
+    hsize_t start[TENSORS_MAX_RANK] = {0}, count[TENSORS_MAX_RANK];
     uint64_t columns = t->rank ? t->dims[t->rank - 1] : 1;
     for (uint64_t done = 0; done < t->elements;) {
         uint64_t rest = done, n = columns - done % columns < BLOCK ? columns - done % columns : BLOCK;
@@ -315,15 +318,15 @@ static sg_status read_rows(const bag *b, const bag_tensor *t, hid_t dataset, hid
     return SG_OK;
 }
 
-static sg_status read(bag *b, const bag_tensor *t, bag_sink sink, void *ctx, sg_error *err)
+static sg_status read(tensor_file *b, const stored_tensor *t, tensor_sink sink, void *ctx, sg_error *err)
 {
-    keras *f = b->format;
+    keras *f = b->reader;
     sg_status st = SG_OK;
     hid_t dataset = -1, space = -1;
     float *buffer = NULL;
-    if (!bag_is_float(t->dtype))
+    if (!dtype_is_float(t->dtype))
         return sg_fail(err, SG_EFORMAT, "%s: tensor %s holds %s, expected floating-point numbers", b->path,
-                       t->name, bag_dtype_name(t->dtype));
+                       t->name, dtype_name(t->dtype));
     if (!(buffer = sg_calloc(BLOCK, sizeof *buffer)))
         return sg_fail(err, SG_ENOMEM, "%s: no memory to read tensor %s", b->path, t->name);
     sg_hdf5_lock();
@@ -342,7 +345,7 @@ static sg_status read(bag *b, const bag_tensor *t, bag_sink sink, void *ctx, sg_
 
 /* ---- layers ---- */
 
-const bag_tensor *keras_weight(const bag *b, const keras_layer *l, const char *name)
+const stored_tensor *keras_weight(const tensor_file *b, const keras_layer *l, const char *name)
 {
     size_t n = strlen(name);
     for (size_t i = l->first; i < l->first + l->n; i++) {
@@ -353,7 +356,7 @@ const bag_tensor *keras_weight(const bag *b, const keras_layer *l, const char *n
     return NULL;
 }
 
-static sg_status new_layer(keras *f, const char *name, keras_layer **out, const bag *b, sg_error *err)
+static sg_status new_layer(keras *f, const char *name, keras_layer **out, const tensor_file *b, sg_error *err)
 {
     if (f->net.n >= KERAS_MAX_LAYERS || strlen(name) >= KERAS_NAME)
         return sg_fail(err, SG_EFORMAT, "%s: more than %d layers, or a layer's name of more than %d bytes",
@@ -435,9 +438,9 @@ static void set_class(keras_layer *l, const json_t *layer)
     }
 }
 
-static sg_status layers_from_config(bag *b, sg_error *err)
+static sg_status layers_from_config(tensor_file *b, sg_error *err)
 {
-    keras *f = b->format;
+    keras *f = b->reader;
     sg_status st = SG_OK;
     const json_t *model = json_object_get(f->net.config, "config");
     const json_t *list = json_is_array(model) ? model : json_object_get(model, "layers");
@@ -471,9 +474,9 @@ done:
 
 /* Without configuration: the layers in their order, each fed by the one before, classes by the weights they
  * have. */
-static sg_status layers_from_names(bag *b, const names *list, sg_error *err)
+static sg_status layers_from_names(tensor_file *b, const names *list, sg_error *err)
 {
-    keras *f = b->format;
+    keras *f = b->reader;
     sg_status st = SG_OK;
     for (size_t i = 0; i < list->n; i++) {
         keras_layer *l;
@@ -485,9 +488,9 @@ done:
     return st;
 }
 
-static sg_status add_weights(bag *b, const names *list, sg_error *err)
+static sg_status add_weights(tensor_file *b, const names *list, sg_error *err)
 {
-    keras *f = b->format;
+    keras *f = b->reader;
     sg_status st = SG_OK;
     names weights = {0};
     hid_t group = -1;
@@ -503,10 +506,10 @@ static sg_status add_weights(bag *b, const names *list, sg_error *err)
         if (k >= 0)
             f->net.layers[k].first = b->n;
         for (size_t j = 0; j < weights.n; j++) {
-            char name[BAG_MAX_NAME];
+            char name[TENSORS_MAX_NAME];
             if ((size_t)snprintf(name, sizeof name, "%s/%s", list->at[i], weights.at[j]) >= sizeof name)
                 TRY(sg_fail(err, SG_EFORMAT, "%s: a tensor's name of more than %d bytes", b->path,
-                            BAG_MAX_NAME - 1));
+                            TENSORS_MAX_NAME - 1));
             TRY(add_dataset(b, name, (unsigned)i, k >= 0 ? f->net.layers[k].class_name : "", err));
         }
         if (k >= 0)
@@ -541,7 +544,7 @@ static bool heap_is_sound(const unsigned char *at, uint64_t size)
 }
 
 /* Looks for collections in the whole file; sizes of 8 bytes are what Keras's files have. */
-static sg_status check_heaps(bag *b, sg_error *err)
+static sg_status check_heaps(tensor_file *b, sg_error *err)
 {
     enum { WINDOW = 1 << 16, MAX_HEAP = 1 << 26 };
     sg_status st = SG_OK;
@@ -551,7 +554,7 @@ static sg_status check_heaps(bag *b, sg_error *err)
         return sg_fail(err, SG_ENOMEM, "%s: no memory", b->path);
     for (uint64_t at = 0; at + 16 <= b->file_size; at += WINDOW - 16) {
         size_t n = b->file_size - at < WINDOW ? (size_t)(b->file_size - at) : WINDOW;
-        TRY(bag_pread(b, at, window, n, err));
+        TRY(tensors_pread(b, at, window, n, err));
         for (size_t i = 0; i + 16 <= n; i++) {
             if (window[i] != 'G' || memcmp(window + i, "GCOL\1\0\0\0", 8) != 0)
                 continue;
@@ -564,7 +567,7 @@ static sg_status check_heaps(bag *b, sg_error *err)
                             b->path, (unsigned long long)(at + i)));
             if (!(heap = sg_calloc((size_t)size, 1)))
                 TRY(sg_fail(err, SG_ENOMEM, "%s: no memory", b->path));
-            TRY(bag_pread(b, at + i, heap, (size_t)size, err));
+            TRY(tensors_pread(b, at + i, heap, (size_t)size, err));
             if (!heap_is_sound(heap, size))
                 TRY(sg_fail(err, SG_EFORMAT, "%s: damaged: its heap at byte %llu", b->path,
                             (unsigned long long)(at + i)));
@@ -579,10 +582,10 @@ done:
 }
 
 /* Offsets and lengths of 8 bytes, as h5py and Keras write them; anything else would be walked unchecked. */
-static sg_status check_superblock(bag *b, sg_error *err)
+static sg_status check_superblock(tensor_file *b, sg_error *err)
 {
     unsigned char head[16];
-    sg_status st = bag_pread(b, 0, head, sizeof head, err);
+    sg_status st = tensors_pread(b, 0, head, sizeof head, err);
     if (st != SG_OK)
         return st;
     size_t at = head[8] < 2 ? 13 : 9;
@@ -592,9 +595,9 @@ static sg_status check_superblock(bag *b, sg_error *err)
     return check_heaps(b, err);
 }
 
-static sg_status fill(bag *b, sg_error *err)
+static sg_status fill(tensor_file *b, sg_error *err)
 {
-    keras *f = b->format;
+    keras *f = b->reader;
     sg_status st = SG_OK;
     names config = {0}, layers = {0};
     json_error_t why;
@@ -625,10 +628,10 @@ done:
     return st;
 }
 
-sg_status bag_fill_keras(bag *b, sg_error *err)
+sg_status tensors_from_keras(tensor_file *b, sg_error *err)
 {
     sg_status st;
-    if (!(b->format = sg_calloc(1, sizeof(keras))))
+    if (!(b->reader = sg_calloc(1, sizeof(keras))))
         return sg_fail(err, SG_ENOMEM, "%s: no memory", b->path);
     b->read = read;
     b->close = keras_close;

@@ -17,7 +17,7 @@ typedef struct {
     const json_t *config;           /* of the layer (of the wrapped one); NULL without configuration */
     int inbound[KERAS_MAX_INBOUND]; /* layers that feed it */
     size_t n_inbound;               /* more than KERAS_MAX_INBOUND: so many */
-    size_t first, n;                /* its tensors in the bag */
+    size_t first, n;                /* its tensors in the tensor_file */
 } keras_layer;
 
 typedef struct {
@@ -27,8 +27,8 @@ typedef struct {
     void *file;
 } keras_net;
 
-const keras_net *keras_net_of(const bag *b);
+const keras_net *keras_net_of(const tensor_file *b);
 /* The tensor of a layer by the last part of its name ("recurrent_kernel", ":0" aside); NULL: none. */
-const bag_tensor *keras_weight(const bag *b, const keras_layer *l, const char *name);
+const stored_tensor *keras_weight(const tensor_file *b, const keras_layer *l, const char *name);
 
 #endif

@@ -3,7 +3,7 @@
  * change nothing.
  *
  * Kernels are (inputs, G*H) with gates i,f,c,o (LSTM) or z,r,h (GRU); CuDNN layers have a bias of 2*G*H
- * numbers in one row and kernels in their own layout (plan.h). GRU with a bias of (2, 3H) multiplies before
+ * numbers in one row and kernels in their own layout (recipe.h). GRU with a bias of (2, 3H) multiplies before
  * it resets. */
 #include "import/keras.h"
 #include "import/recipe.h"
@@ -23,7 +23,7 @@ static bool one_of(const char *name, const char *const *list)
 /* What a layer is to us. */
 typedef enum { ROLE_PASS, ROLE_EMBEDDING, ROLE_RECURRENT, ROLE_DENSE, ROLE_ACTIVATION, ROLE_OTHER } role;
 
-static role role_of(const bag *b, const keras_layer *l)
+static role role_of(const tensor_file *b, const keras_layer *l)
 {
     static const char *const pass[] = {"InputLayer",
                                        "Dropout",
@@ -72,17 +72,18 @@ static bool is_set(const keras_layer *l, const char *key)
     return json_is_true(json_object_get(l->config, key));
 }
 
-static sg_status shape_error(const bag *b, const bag_tensor *t, uint64_t rows, uint64_t columns,
+static sg_status shape_error(const tensor_file *b, const stored_tensor *t, uint64_t rows, uint64_t columns,
                              sg_error *err)
 {
     char shape[96];
     return sg_fail(err, SG_EFORMAT, "%s: %s: expected (%llu, %llu), file has %s", b->path, t->name,
-                   (unsigned long long)rows, (unsigned long long)columns, bag_shape(t, shape));
+                   (unsigned long long)rows, (unsigned long long)columns, shape_text(t, shape));
 }
 
 /* ---- one recurrent layer ---- */
 
-static sg_status check_settings(const bag *b, const keras_layer *l, const bag_tensor *kernel, sg_error *err)
+static sg_status check_settings(const tensor_file *b, const keras_layer *l, const stored_tensor *kernel,
+                                sg_error *err)
 {
     bool simple = !strcmp(l->class_name, "SimpleRNN");
     const char *activation = setting(l, "activation"), *gates = setting(l, "recurrent_activation");
@@ -108,8 +109,8 @@ static sg_status check_settings(const bag *b, const keras_layer *l, const bag_te
 
 /* The bias says which of Keras's implementations wrote the layer: (G H) one bias; (2, G H) two, product
  * before reset; (2 G H) CuDNN. Sets the two biases of out; *cudnn tells of the kernels' layout. */
-static sg_status read_bias(plan_layer *out, const bag *b, const bag_tensor *bias, uint64_t rows, bool *cudnn,
-                           bool *two, sg_error *err)
+static sg_status read_bias(recipe_layer *out, const tensor_file *b, const stored_tensor *bias, uint64_t rows,
+                           bool *cudnn, bool *two, sg_error *err)
 {
     *cudnn = *two = false;
     if (!bias)
@@ -129,31 +130,31 @@ static sg_status read_bias(plan_layer *out, const bag *b, const bag_tensor *bias
     return SG_OK;
 }
 
-static sg_status read_recurrent(plan_layer *out, sg_cell *cell, plan *p, const bag *b, const keras_layer *l,
-                                const sg_import_config *cfg, sg_error *err)
+static sg_status read_recurrent(recipe_layer *out, sg_cell *cell, recipe *p, const tensor_file *b,
+                                const keras_layer *l, const sg_import_config *cfg, sg_error *err)
 {
     sg_status st;
     char shape[96];
     bool cudnn, two;
-    const bag_tensor *kernel = keras_weight(b, l, "kernel"), *U = keras_weight(b, l, "recurrent_kernel");
+    const stored_tensor *kernel = keras_weight(b, l, "kernel"), *U = keras_weight(b, l, "recurrent_kernel");
     if (!kernel || !U)
         return sg_fail(err, SG_EFORMAT, "%s: layer %s has no %s", b->path, l->name,
                        kernel ? "recurrent_kernel" : "kernel");
     TRY(check_settings(b, l, kernel, err));
     if (U->rank != 2 || !U->elements || U->dims[1] % U->dims[0])
         TRY(sg_fail(err, SG_EFORMAT, "%s: %s: expected (H, G*H), file has %s", b->path, U->name,
-                    bag_shape(U, shape)));
+                    shape_text(U, shape)));
     uint64_t H = U->dims[0], rows = U->dims[1], G = rows / H;
     if (G != 1 && G != 3 && G != 4)
         TRY(sg_fail(err, SG_EFORMAT,
                     "%s: %s: expected (H, 4H) for LSTM, (H, 3H) for GRU, (H, H) for SimpleRNN, file has %s",
-                    b->path, U->name, bag_shape(U, shape)));
+                    b->path, U->name, shape_text(U, shape)));
     if (kernel->rank != 2 || !kernel->elements || kernel->dims[1] != rows)
         TRY(sg_fail(err, SG_EFORMAT, "%s: %s: expected (inputs, %llu), file has %s", b->path, kernel->name,
-                    (unsigned long long)rows, bag_shape(kernel, shape)));
-    plan_source s = {.tensor = kernel, .layout = LAYOUT_COLUMNS, .columns = rows, .gates = (unsigned)G};
+                    (unsigned long long)rows, shape_text(kernel, shape)));
+    recipe_source s = {.tensor = kernel, .layout = LAYOUT_COLUMNS, .columns = rows, .gates = (unsigned)G};
     memcpy(s.gate, G == 3 ? (uint8_t[4]){1, 0, 2, 3} : (uint8_t[4]){0, 1, 2, 3}, 4);
-    *out = (plan_layer){.H = (size_t)H, .in = (size_t)kernel->dims[0], .W_ih = s, .W_hh = s};
+    *out = (recipe_layer){.H = (size_t)H, .in = (size_t)kernel->dims[0], .W_ih = s, .W_hh = s};
     out->W_hh.tensor = U;
     TRY(read_bias(out, b, keras_weight(b, l, "bias"), rows, &cudnn, &two, err));
     cudnn |= !strncmp(l->class_name, "CuDNN", 5);
@@ -166,7 +167,7 @@ static sg_status read_recurrent(plan_layer *out, sg_cell *cell, plan *p, const b
         const json_t *after = json_object_get(l->config, "reset_after");
         bool known = two || cudnn || json_is_boolean(after) || keras_weight(b, l, "bias");
         if (!known && cfg->cell == SG_AUTO)
-            plan_note(
+            recipe_note(
                 p,
                 "layer %s has neither bias nor configuration: a GRU that multiplies before it resets is assumed "
                 "(--cell gru-reset-first for the other)",
@@ -193,14 +194,14 @@ done:
 
 /* ---- the chain ---- */
 
-static const char *tensor_of(const bag *b, const keras_layer *l)
+static const char *tensor_of(const tensor_file *b, const keras_layer *l)
 {
     return l->n ? b->tensors[l->first].name : "no tensor";
 }
 
 /* Down from a layer through layers that pass their input on; *end is the first that does not, -1: the
  * input. */
-static sg_status walk_down(const bag *b, const keras_net *net, int from, int *end, sg_error *err)
+static sg_status walk_down(const tensor_file *b, const keras_net *net, int from, int *end, sg_error *err)
 {
     for (size_t steps = 0; steps <= net->n; steps++) {
         const keras_layer *l = &net->layers[from];
@@ -218,7 +219,7 @@ static sg_status walk_down(const bag *b, const keras_net *net, int from, int *en
 }
 
 /* Is there an embedding somewhere below? Then what stands above it matters. */
-static const keras_layer *embedding_below(const bag *b, const keras_net *net, int from, size_t depth)
+static const keras_layer *embedding_below(const tensor_file *b, const keras_net *net, int from, size_t depth)
 {
     const keras_layer *l = &net->layers[from], *found = NULL;
     if (role_of(b, l) == ROLE_EMBEDDING)
@@ -228,7 +229,7 @@ static const keras_layer *embedding_below(const bag *b, const keras_net *net, in
     return found;
 }
 
-static sg_status find_bottom(plan *p, const bag *b, const keras_net *net, int first, sg_error *err)
+static sg_status find_bottom(recipe *p, const tensor_file *b, const keras_net *net, int first, sg_error *err)
 {
     sg_status st;
     int below;
@@ -236,29 +237,29 @@ static sg_status find_bottom(plan *p, const bag *b, const keras_net *net, int fi
     TRY(walk_down(b, net, first, &below, err));
     const keras_layer *l = below >= 0 ? &net->layers[below] : NULL, *embedding;
     if (l && role_of(b, l) == ROLE_EMBEDDING) {
-        const bag_tensor *t = keras_weight(b, l, "embeddings");
+        const stored_tensor *t = keras_weight(b, l, "embeddings");
         if (!t || t->rank != 2 || t->dims[1] != p->layers[0].in || t->dims[0] < 2)
             TRY(sg_fail(err, SG_EFORMAT, "%s: layer %s: expected embeddings of (V, %zu), file has %s %s",
                         b->path, l->name, p->layers[0].in, t ? t->name : "none",
-                        t ? bag_shape(t, shape) : ""));
+                        t ? shape_text(t, shape) : ""));
         if (is_set(l, "mask_zero"))
-            plan_note(
+            recipe_note(
                 p,
                 "layer %s masks word 0, which leaves Keras's state unchanged; here it is read like any word",
                 l->name);
-        p->encoder = (plan_source){.tensor = t, .columns = t->dims[1]};
+        p->encoder = (recipe_source){.tensor = t, .columns = t->dims[1]};
         p->shape.vocabulary = (size_t)t->dims[0];
     } else if (l && (embedding = embedding_below(b, net, below, 0)))
         TRY(sg_fail(err, SG_EFORMAT, "%s: layer %s %s (%s) stands between embedding %s and recurrence",
                     b->path, l->name, l->class_name, tensor_of(b, l), embedding->name));
     else
-        plan_note(p, "no embedding: inputs are feature vectors of %zu numbers%s%s", p->layers[0].in,
-                  l ? ", what layer " : "", l ? l->name : "");
+        recipe_note(p, "no embedding: inputs are feature vectors of %zu numbers%s%s", p->layers[0].in,
+                    l ? ", what layer " : "", l ? l->name : "");
 done:
     return st;
 }
 
-static void no_decoder(plan *p, const bag *b, const keras_layer *l, const char *why)
+static void no_decoder(recipe *p, const tensor_file *b, const keras_layer *l, const char *why)
 {
     snprintf(p->no_decoder, sizeof p->no_decoder, "layer %.90s%s%.40s (tensor %.120s) %.100s", l->name,
              l->class_name[0] ? " " : "", l->class_name, tensor_of(b, l), why);
@@ -275,7 +276,7 @@ static int reader_of(const keras_net *net, int from)
     return found;
 }
 
-static void read_activation(plan *p, const bag *b, const keras_layer *l)
+static void read_activation(recipe *p, const tensor_file *b, const keras_layer *l)
 {
     const char *name = !strcmp(l->class_name, "ReLU") ? "relu" : setting(l, "activation");
     if (name && !strcmp(name, "relu"))
@@ -286,16 +287,16 @@ static void read_activation(plan *p, const bag *b, const keras_layer *l)
         no_decoder(p, b, l, "stands between the recurrent layers and the output");
 }
 
-static void read_dense(plan *p, const bag *b, const keras_layer *l)
+static void read_dense(recipe *p, const tensor_file *b, const keras_layer *l)
 {
-    const bag_tensor *kernel = keras_weight(b, l, "kernel"), *bias = keras_weight(b, l, "bias");
+    const stored_tensor *kernel = keras_weight(b, l, "kernel"), *bias = keras_weight(b, l, "bias");
     size_t V = p->shape.vocabulary, H = p->layers[p->shape.layers - 1].H;
     const char *activation = setting(l, "activation");
     char shape[96], why[160];
     if (!kernel || kernel->rank != 2 || kernel->dims[0] != H || kernel->dims[1] != V ||
         (bias && (bias->rank != 1 || bias->dims[0] != V))) {
         snprintf(why, sizeof why, "has a kernel of %s, a decoder would have (%zu, %zu)",
-                 kernel ? bag_shape(kernel, shape) : "no shape", H, V);
+                 kernel ? shape_text(kernel, shape) : "no shape", H, V);
         no_decoder(p, b, l, why);
         return;
     }
@@ -305,12 +306,12 @@ static void read_dense(plan *p, const bag *b, const keras_layer *l)
         return;
     }
     p->shape.has_decoder = true;
-    p->decoder = (plan_source){.tensor = kernel, .layout = LAYOUT_COLUMNS, .columns = kernel->dims[1]};
-    p->decoder_bias = (plan_source){.tensor = bias, .columns = 1};
+    p->decoder = (recipe_source){.tensor = kernel, .layout = LAYOUT_COLUMNS, .columns = kernel->dims[1]};
+    p->decoder_bias = (recipe_source){.tensor = bias, .columns = 1};
 }
 
 /* From the top recurrent layer up to the decoder, if a plain one is there. */
-static void find_top(plan *p, const bag *b, const keras_net *net, int last)
+static void find_top(recipe *p, const tensor_file *b, const keras_net *net, int last)
 {
     if (!p->shape.vocabulary)
         return;
@@ -343,7 +344,7 @@ static void find_top(plan *p, const bag *b, const keras_net *net, int last)
 }
 
 /* The recurrent layers from the lowest up: each reads the one before. */
-static sg_status find_stack(int out[SG_MAX_LAYERS], size_t *n, const bag *b, const keras_net *net,
+static sg_status find_stack(int out[SG_MAX_LAYERS], size_t *n, const tensor_file *b, const keras_net *net,
                             sg_error *err)
 {
     sg_status st = SG_OK;
@@ -370,7 +371,7 @@ done:
     return st;
 }
 
-sg_status plan_find_keras(plan *p, const bag *b, const sg_import_config *cfg, sg_error *err)
+sg_status find_keras(recipe *p, const tensor_file *b, const sg_import_config *cfg, sg_error *err)
 {
     sg_status st;
     const keras_net *net = keras_net_of(b);
@@ -389,10 +390,10 @@ sg_status plan_find_keras(plan *p, const bag *b, const sg_import_config *cfg, sg
         p->shape.cell = cell;
     }
     if (!net->config && strncmp(sg_cell_name(p->shape.cell), "rnn", 3))
-        plan_note(p, "weights without a configuration: the usual activations (tanh, sigmoid) are assumed");
+        recipe_note(p, "weights without a configuration: the usual activations (tanh, sigmoid) are assumed");
     else if (!net->config && cfg->cell == SG_AUTO)
-        plan_note(p, "weights without a configuration: tanh is assumed (--cell rnn-relu for relu)");
-    TRY(plan_chain(p, b, n, err));
+        recipe_note(p, "weights without a configuration: tanh is assumed (--cell rnn-relu for relu)");
+    TRY(recipe_chain(p, b, n, err));
     TRY(find_bottom(p, b, net, stack[0], err));
     find_top(p, b, net, stack[n - 1]);
 done:

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* An ONNX file as a list of graphs, nodes and names; its initializers are the tensors of the bag. */
+/* An ONNX file as a list of graphs, nodes and names; its initializers are the tensors of the tensor file. */
 #include "import/onnx_internal.h"
 
 #include "base/base_internal.h"
@@ -7,9 +7,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-static void onnx_close(bag *b)
+static void onnx_close(tensor_file *b)
 {
-    onnx *f = b->format;
+    onnx *f = b->reader;
     if (!f)
         return;
     onnx_unpacked_free(f);
@@ -24,7 +24,7 @@ static void onnx_close(bag *b)
     sg_free(f->names);
     sg_free(f->tensors);
     sg_free(f);
-    b->format = NULL;
+    b->reader = NULL;
 }
 
 /* ---- names and scopes ---- */
@@ -34,14 +34,14 @@ const char *onnx_text(const char *s)
     return s ? s : "";
 }
 
-size_t onnx_nodes(const bag *b)
+size_t onnx_nodes(const tensor_file *b)
 {
-    return ((const onnx *)b->format)->n_nodes;
+    return ((const onnx *)b->reader)->n_nodes;
 }
 
-const onnx_node *onnx_node_at(const bag *b, size_t i)
+const onnx_node *onnx_node_at(const tensor_file *b, size_t i)
 {
-    return &((const onnx *)b->format)->nodes[i];
+    return &((const onnx *)b->reader)->nodes[i];
 }
 
 bool onnx_is(const Onnx__NodeProto *n, const char *op_type)
@@ -70,9 +70,9 @@ static int by_name(const void *a, const void *b)
     return order ? order : (x->value.graph > y->value.graph) - (x->value.graph < y->value.graph);
 }
 
-onnx_value onnx_lookup(const bag *b, const char *name, uint32_t from)
+onnx_value onnx_lookup(const tensor_file *b, const char *name, uint32_t from)
 {
-    const onnx *f = b->format;
+    const onnx *f = b->reader;
     onnx_value nothing = {0};
     if (!name || !name[0] || !f->n_names)
         return nothing;
@@ -87,9 +87,9 @@ onnx_value onnx_lookup(const bag *b, const char *name, uint32_t from)
     }
 }
 
-static sg_status define(bag *b, const char *name, onnx_value value, sg_error *err)
+static sg_status define(tensor_file *b, const char *name, onnx_value value, sg_error *err)
 {
-    onnx *f = b->format;
+    onnx *f = b->reader;
     if (!name || !name[0])
         return SG_OK;
     if (f->n_names == f->names_room) {
@@ -104,9 +104,9 @@ static sg_status define(bag *b, const char *name, onnx_value value, sg_error *er
     return SG_OK;
 }
 
-size_t onnx_subgraphs(const bag *b, uint32_t node, uint32_t out[2])
+size_t onnx_subgraphs(const tensor_file *b, uint32_t node, uint32_t out[2])
 {
-    const onnx *f = b->format;
+    const onnx *f = b->reader;
     size_t n = 0;
     for (uint32_t g = 1; g < f->n_graphs && n < 2; g++)
         if (f->graphs[g].owner == node)
@@ -114,42 +114,42 @@ size_t onnx_subgraphs(const bag *b, uint32_t node, uint32_t out[2])
     return n;
 }
 
-const char *onnx_graph_output(const bag *b, uint32_t g, size_t k)
+const char *onnx_graph_output(const tensor_file *b, uint32_t g, size_t k)
 {
-    const onnx *f = b->format;
+    const onnx *f = b->reader;
     return k < f->graphs[g].proto->n_output ? f->graphs[g].proto->output[k]->name : NULL;
 }
 
-bool onnx_graph_owner(const bag *b, uint32_t g, uint32_t *node)
+bool onnx_graph_owner(const tensor_file *b, uint32_t g, uint32_t *node)
 {
-    const onnx *f = b->format;
+    const onnx *f = b->reader;
     *node = f->graphs[g].owner;
     return f->graphs[g].parent != g;
 }
 
 /* ---- tensors ---- */
 
-static sg_status add_tensor(bag *b, const Onnx__TensorProto *proto, const char *name, uint32_t in,
+static sg_status add_tensor(tensor_file *b, const Onnx__TensorProto *proto, const char *name, uint32_t in,
                             sg_error *err)
 {
-    onnx *f = b->format;
+    onnx *f = b->reader;
     sg_status st;
-    uint64_t dims[BAG_MAX_RANK];
-    char inner[BAG_MAX_NAME];
-    bag_tensor *t;
+    uint64_t dims[TENSORS_MAX_RANK];
+    char inner[TENSORS_MAX_NAME];
+    stored_tensor *t;
     if (in && strlen(name) + 24 < sizeof inner) { /* names repeat in the branches of an If */
         snprintf(inner, sizeof inner, "%s (subgraph %u)", name, in);
         name = inner;
     }
-    if (proto->n_dims > BAG_MAX_RANK)
+    if (proto->n_dims > TENSORS_MAX_RANK)
         TRY(sg_fail(err, SG_EFORMAT, "%s: tensor %.200s has %zu dimensions, at most %d are read", b->path,
-                    name, proto->n_dims, BAG_MAX_RANK));
+                    name, proto->n_dims, TENSORS_MAX_RANK));
     for (size_t k = 0; k < proto->n_dims; k++) {
         if (proto->dims[k] < 0)
             TRY(sg_fail(err, SG_EFORMAT, "%s: tensor %.200s has a negative size", b->path, name));
         dims[k] = (uint64_t)proto->dims[k];
     }
-    TRY(bag_add(b, name, onnx_dtype(proto->data_type), (unsigned)proto->n_dims, dims, NULL, &t, err));
+    TRY(tensors_add(b, name, onnx_dtype(proto->data_type), (unsigned)proto->n_dims, dims, NULL, &t, err));
     t->storage = f->n_tensors;
     t->container = in + 1;
     if (f->n_tensors == f->tensors_room) {
@@ -161,7 +161,7 @@ static sg_status add_tensor(bag *b, const Onnx__TensorProto *proto, const char *
         f->tensors_room = room;
     }
     f->tensors[f->n_tensors++] = proto;
-    if (bag_is_float(t->dtype) && !onnx_has_data(proto, t->dtype, t->elements))
+    if (dtype_is_float(t->dtype) && !onnx_has_data(proto, t->dtype, t->elements))
         TRY(sg_fail(err, SG_EFORMAT,
                     proto->n_external_data || proto->data_location
                         ? "%s: tensor %.200s keeps its numbers in another file, which is not read"
@@ -171,10 +171,10 @@ done:
     return st;
 }
 
-static sg_status add_graph(bag *b, const Onnx__GraphProto *proto, uint32_t parent, uint32_t owner,
+static sg_status add_graph(tensor_file *b, const Onnx__GraphProto *proto, uint32_t parent, uint32_t owner,
                            uint32_t *number, sg_error *err)
 {
-    onnx *f = b->format;
+    onnx *f = b->reader;
     if (f->n_graphs == ONNX_MAX_GRAPHS)
         return sg_fail(err, SG_EFORMAT, "%s: more than %d subgraphs", b->path, ONNX_MAX_GRAPHS);
     *number = (uint32_t)f->n_graphs;
@@ -182,9 +182,9 @@ static sg_status add_graph(bag *b, const Onnx__GraphProto *proto, uint32_t paren
     return SG_OK;
 }
 
-static sg_status add_node(bag *b, const Onnx__NodeProto *proto, uint32_t in, sg_error *err)
+static sg_status add_node(tensor_file *b, const Onnx__NodeProto *proto, uint32_t in, sg_error *err)
 {
-    onnx *f = b->format;
+    onnx *f = b->reader;
     sg_status st = SG_OK;
     uint32_t sub;
     if (f->n_nodes == f->nodes_room) {
@@ -209,9 +209,9 @@ done:
 }
 
 /* All graphs, outermost first; the list grows while it is walked. */
-static sg_status collect(bag *b, sg_error *err)
+static sg_status collect(tensor_file *b, sg_error *err)
 {
-    onnx *f = b->format;
+    onnx *f = b->reader;
     sg_status st;
     uint32_t top;
     TRY(add_graph(b, f->model->graph, 0, UINT32_MAX, &top, err));
@@ -242,17 +242,17 @@ done:
     return st;
 }
 
-/* ---- the bag ---- */
+/* ---- the tensor file ---- */
 
 /* Constant nodes with float tensors join the initializers, under the name of their output. */
-static sg_status add_constants(bag *b, sg_error *err)
+static sg_status add_constants(tensor_file *b, sg_error *err)
 {
-    onnx *f = b->format;
+    onnx *f = b->reader;
     sg_status st = SG_OK;
     for (size_t i = 0; i < f->n_nodes; i++) {
         const Onnx__NodeProto *p = f->nodes[i].proto;
         const Onnx__AttributeProto *a = onnx_is(p, "Constant") ? onnx_attribute(p, "value") : NULL;
-        if (a && a->t && bag_is_float(onnx_dtype(a->t->data_type)) && a->t->n_dims && p->n_output &&
+        if (a && a->t && dtype_is_float(onnx_dtype(a->t->data_type)) && a->t->n_dims && p->n_output &&
             onnx_text(p->output[0])[0])
             TRY(add_tensor(b, a->t, onnx_text(p->output[0]), f->nodes[i].graph, err));
     }
@@ -260,13 +260,13 @@ done:
     return st;
 }
 
-sg_status bag_fill_onnx(bag *b, sg_error *err)
+sg_status tensors_from_onnx(tensor_file *b, sg_error *err)
 {
     sg_status st;
     onnx *f = sg_calloc(1, sizeof *f);
     if (!f)
         return sg_fail(err, SG_ENOMEM, "%s: no memory", b->path);
-    b->format = f;
+    b->reader = f;
     b->close = onnx_close;
     b->read = onnx_read;
     if (!(f->graphs = sg_calloc(ONNX_MAX_GRAPHS, sizeof *f->graphs)) ||

@@ -142,15 +142,15 @@ static void budget_give(void *ctx, void *pointer)
     sg_free(p);
 }
 
-sg_status onnx_unpack(bag *b, sg_error *err)
+sg_status onnx_unpack(tensor_file *b, sg_error *err)
 {
-    onnx *f = b->format;
+    onnx *f = b->reader;
     sg_status st;
     size_t n = (size_t)b->file_size;
     unsigned char *data = sg_calloc(n + 1, 1);
     if (!data)
         return sg_fail(err, SG_ENOMEM, "%s: no memory for %zu bytes", b->path, n);
-    TRY(bag_pread(b, 0, data, n, err));
+    TRY(tensors_pread(b, 0, data, n, err));
     walk w = {data, data};
     const char *wrong = walk_message(&w, data, data + n, &onnx__model_proto__descriptor, MAX_NESTING);
     if (wrong)
@@ -176,48 +176,49 @@ void onnx_unpacked_free(onnx *f)
 
 /* ---- numbers ---- */
 
-bag_dtype onnx_dtype(int32_t type)
+tensor_dtype onnx_dtype(int32_t type)
 {
     static const struct {
         bool known;
-        bag_dtype d;
-    } types[] = {
-        [1] = {true, BAG_F32},  [2] = {true, BAG_U8},   [3] = {true, BAG_I8},   [5] = {true, BAG_I16},
-        [6] = {true, BAG_I32},  [7] = {true, BAG_I64},  [9] = {true, BAG_BOOL}, [10] = {true, BAG_F16},
-        [11] = {true, BAG_F64}, [16] = {true, BAG_BF16}};
-    return type >= 0 && type <= 16 && types[type].known ? types[type].d : BAG_OTHER;
+        tensor_dtype d;
+    } types[] = {[1] = {true, DTYPE_F32},  [2] = {true, DTYPE_U8},   [3] = {true, DTYPE_I8},
+                 [5] = {true, DTYPE_I16},  [6] = {true, DTYPE_I32},  [7] = {true, DTYPE_I64},
+                 [9] = {true, DTYPE_BOOL}, [10] = {true, DTYPE_F16}, [11] = {true, DTYPE_F64},
+                 [16] = {true, DTYPE_BF16}};
+    return type >= 0 && type <= 16 && types[type].known ? types[type].d : DTYPE_OTHER;
 }
 
-bool onnx_has_data(const Onnx__TensorProto *t, bag_dtype d, uint64_t elements)
+bool onnx_has_data(const Onnx__TensorProto *t, tensor_dtype d, uint64_t elements)
 {
-    size_t width = bag_dtype_size(d);
+    size_t width = dtype_size(d);
     if (t->n_external_data || (t->has_data_location && t->data_location))
         return false;
     if (t->segment || t->has_raw_data) {
         uint64_t bytes = t->segment ? (uint64_t)(t->segment->end - t->segment->begin) : t->raw_data.len;
         return width && bytes / width == elements && bytes % width == 0;
     }
-    if (d == BAG_F32)
+    if (d == DTYPE_F32)
         return t->n_float_data == elements;
-    if (d == BAG_F64)
+    if (d == DTYPE_F64)
         return t->n_double_data == elements;
-    if (d == BAG_I64)
+    if (d == DTYPE_I64)
         return t->n_int64_data == elements;
     return t->n_int32_data == elements;
 }
 
-sg_status onnx_fetch(bag *b, const bag_tensor *t, uint64_t at, void *bytes, size_t n, sg_error *err)
+sg_status onnx_fetch(tensor_file *b, const stored_tensor *t, uint64_t at, void *bytes, size_t n,
+                     sg_error *err)
 {
-    const onnx *f = b->format;
+    const onnx *f = b->reader;
     const Onnx__TensorProto *p = f->tensors[t->storage];
     unsigned char *to = bytes;
     if (p->segment)
-        return bag_pread(b, (uint64_t)p->segment->begin + at, bytes, n, err);
+        return tensors_pread(b, (uint64_t)p->segment->begin + at, bytes, n, err);
     if (p->has_raw_data)
         memcpy(to, p->raw_data.data + at, n);
-    else if (t->dtype == BAG_F32)
+    else if (t->dtype == DTYPE_F32)
         memcpy(to, (const char *)p->float_data + at, n);
-    else if (t->dtype == BAG_F64)
+    else if (t->dtype == DTYPE_F64)
         memcpy(to, (const char *)p->double_data + at, n);
     else /* 16 bits, each in an int32 of its own */
         for (size_t i = 0; i < n; i++)

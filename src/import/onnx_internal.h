@@ -9,16 +9,16 @@
 
 /* A box of one initializer, and where it lies in a view. */
 typedef struct {
-    uint32_t tensor; /* in the bag */
+    uint32_t tensor; /* in the tensor_file */
     uint64_t offset;
-    uint64_t stride[BAG_MAX_RANK]; /* in elements of the initializer, one a dimension of the view */
-    uint64_t start[BAG_MAX_RANK];  /* the box within the view */
-    uint64_t count[BAG_MAX_RANK];
+    uint64_t stride[TENSORS_MAX_RANK]; /* in elements of the initializer, one a dimension of the view */
+    uint64_t start[TENSORS_MAX_RANK];  /* the box within the view */
+    uint64_t count[TENSORS_MAX_RANK];
 } onnx_piece;
 
 typedef struct {
     unsigned rank;
-    uint64_t dims[BAG_MAX_RANK];
+    uint64_t dims[TENSORS_MAX_RANK];
     size_t n;
     onnx_piece pieces[ONNX_MAX_PIECES];
 } onnx_view;
@@ -37,7 +37,7 @@ typedef struct {
     uint64_t left;
 } onnx_budget;
 
-/* bag.format of an ONNX file */
+/* reader of an ONNX file */
 typedef struct {
     onnx_budget memory;
     ProtobufCAllocator allocator;
@@ -48,25 +48,26 @@ typedef struct {
     size_t n_nodes, nodes_room;
     onnx_definition *names;
     size_t n_names, names_room;
-    const Onnx__TensorProto **tensors; /* of the bag's entries */
+    const Onnx__TensorProto **tensors; /* of the tensor file's entries */
     size_t n_tensors, tensors_room;
     onnx_view **views;
-    bag_tensor *view_tensors; /* their faces to the world; storage is the number of the view */
+    stored_tensor *view_tensors; /* their faces to the world; storage is the number of the view */
     size_t n_views;
     size_t steps; /* of resolving constants: a graph can name the same node again and again */
 } onnx;
 
 /* Unpacks b's file into f->model. The numbers of large tensors stay in the file: such a tensor has a segment
  * (begin and end in the file) instead of raw_data. Sets b->held. */
-sg_status onnx_unpack(bag *b, sg_error *err);
+sg_status onnx_unpack(tensor_file *b, sg_error *err);
 void onnx_unpacked_free(onnx *f);
 /* Do the tensor's numbers lie in the file, as many as its dims say? */
-bool onnx_has_data(const Onnx__TensorProto *t, bag_dtype d, uint64_t elements);
-/* A bag_fetch; t->storage is the tensor's number in f->tensors. */
-sg_status onnx_fetch(bag *b, const bag_tensor *t, uint64_t at, void *bytes, size_t n, sg_error *err);
+bool onnx_has_data(const Onnx__TensorProto *t, tensor_dtype d, uint64_t elements);
+/* A tensor_fetch; t->storage is the tensor's number in f->tensors. */
+sg_status onnx_fetch(tensor_file *b, const stored_tensor *t, uint64_t at, void *bytes, size_t n,
+                     sg_error *err);
 
 /* b->read of an ONNX file: the tensor is one that onnx_constant gave. */
-sg_status onnx_read(bag *b, const bag_tensor *t, bag_sink sink, void *ctx, sg_error *err);
-bag_dtype onnx_dtype(int32_t type); /* BAG_OTHER: not one that is read */
+sg_status onnx_read(tensor_file *b, const stored_tensor *t, tensor_sink sink, void *ctx, sg_error *err);
+tensor_dtype onnx_dtype(int32_t type); /* DTYPE_OTHER: not one that is read */
 
 #endif

@@ -37,7 +37,7 @@ static const char *label(const Onnx__NodeProto *n)
 
 typedef struct {
     const onnx_node *node;
-    const bag_tensor *W, *R, *B;
+    const stored_tensor *W, *R, *B;
     uint64_t H, in, G;
     sg_cell cell;
     int below;         /* the recurrent node whose output it reads; -1: none */
@@ -45,21 +45,21 @@ typedef struct {
 } recurrent;
 
 typedef struct {
-    const bag *b;
+    const tensor_file *b;
     recurrent at[MAX_RECURRENT];
     size_t n;
 } recurrents;
 
 /* ---- one node ---- */
 
-static sg_status refuse(const bag *b, const recurrent *r, const char *why, sg_error *err)
+static sg_status refuse(const tensor_file *b, const recurrent *r, const char *why, sg_error *err)
 {
     return sg_fail(err, SG_EFORMAT, "%s: %s node %.150s (tensor %.200s) %s", b->path,
                    onnx_text(r->node->proto->op_type), label(r->node->proto),
                    r->W ? r->W->name : input_of(r->node->proto, 1), why);
 }
 
-static sg_status check_activations(const bag *b, recurrent *r, sg_error *err)
+static sg_status check_activations(const tensor_file *b, recurrent *r, sg_error *err)
 {
     static const char *const usual[] = {"Sigmoid", "Tanh", "Tanh"};
     const Onnx__AttributeProto *a = onnx_attribute(r->node->proto, "activations");
@@ -80,7 +80,7 @@ static sg_status check_activations(const bag *b, recurrent *r, sg_error *err)
     return SG_OK;
 }
 
-static sg_status check_settings(const bag *b, recurrent *r, sg_error *err)
+static sg_status check_settings(const tensor_file *b, recurrent *r, sg_error *err)
 {
     const Onnx__NodeProto *n = r->node->proto;
     const Onnx__AttributeProto *direction = onnx_attribute(n, "direction");
@@ -101,30 +101,30 @@ static sg_status check_settings(const bag *b, recurrent *r, sg_error *err)
     return check_activations(b, r, err);
 }
 
-static sg_status check_shapes(const bag *b, recurrent *r, sg_error *err)
+static sg_status check_shapes(const tensor_file *b, recurrent *r, sg_error *err)
 {
     char shape[96];
     if (r->W->rank != 3 || r->R->rank != 3 || r->W->dims[0] != 1 || r->R->dims[0] != 1 || !r->W->elements ||
         !r->R->elements)
         return sg_fail(err, SG_EFORMAT, "%s: %s: expected (1, G*H, inputs), file has %s", b->path, r->W->name,
-                       bag_shape(r->W, shape));
+                       shape_text(r->W, shape));
     r->H = r->R->dims[2];
     r->in = r->W->dims[2];
     if (r->R->dims[1] / r->H != r->G || r->R->dims[1] % r->H)
         return sg_fail(err, SG_EFORMAT, "%s: %s: expected (1, %llu, %llu), file has %s", b->path, r->R->name,
-                       (unsigned long long)(r->G * r->H), (unsigned long long)r->H, bag_shape(r->R, shape));
+                       (unsigned long long)(r->G * r->H), (unsigned long long)r->H, shape_text(r->R, shape));
     if (r->W->dims[1] != r->R->dims[1])
         return sg_fail(err, SG_EFORMAT, "%s: %s: expected (1, %llu, inputs), file has %s", b->path,
-                       r->W->name, (unsigned long long)r->R->dims[1], bag_shape(r->W, shape));
+                       r->W->name, (unsigned long long)r->R->dims[1], shape_text(r->W, shape));
     if (r->B && (r->B->rank != 2 || r->B->dims[0] != 1 || r->B->dims[1] != 2 * r->R->dims[1]))
         return sg_fail(err, SG_EFORMAT, "%s: %s: expected (1, %llu), file has %s", b->path, r->B->name,
-                       (unsigned long long)(2 * r->R->dims[1]), bag_shape(r->B, shape));
+                       (unsigned long long)(2 * r->R->dims[1]), shape_text(r->B, shape));
     if ((uint64_t)onnx_attribute_int(r->node->proto, "hidden_size", (int64_t)r->H) != r->H)
         return refuse(b, r, "has another hidden_size than its tensors", err);
     return SG_OK;
 }
 
-static sg_status read_node(recurrent *r, const bag *b, const onnx_node *node, sg_error *err)
+static sg_status read_node(recurrent *r, const tensor_file *b, const onnx_node *node, sg_error *err)
 {
     sg_status st;
     const Onnx__NodeProto *n = node->proto;
@@ -157,7 +157,7 @@ static int recurrent_of(const recurrents *all, const onnx_node *node)
 
 /* Down from a value through operators that pass it on, and through If where both branches come to the
  * same. */
-static onnx_value walk_down(const bag *b, onnx_value v, unsigned depth)
+static onnx_value walk_down(const tensor_file *b, onnx_value v, unsigned depth)
 {
     for (; depth < 64 && v.what == ONNX_NODE; depth++) {
         const onnx_node *n = onnx_node_at(b, v.node);
@@ -178,7 +178,7 @@ static onnx_value walk_down(const bag *b, onnx_value v, unsigned depth)
     return v;
 }
 
-static bool is_embedding(const bag *b, const onnx_node *n)
+static bool is_embedding(const tensor_file *b, const onnx_node *n)
 {
     onnx_value table =
         n->proto->n_input ? walk_down(b, onnx_lookup(b, n->proto->input[0], n->graph), 0) : (onnx_value){0};
@@ -188,7 +188,7 @@ static bool is_embedding(const bag *b, const onnx_node *n)
 }
 
 /* Is there an embedding or a recurrent node somewhere below this value? Each node is looked at once. */
-static const onnx_node *words_below(const bag *b, onnx_value v, bool *seen, unsigned depth)
+static const onnx_node *words_below(const tensor_file *b, onnx_value v, bool *seen, unsigned depth)
 {
     const onnx_node *found = NULL;
     uint32_t sub[2];
@@ -207,7 +207,7 @@ static const onnx_node *words_below(const bag *b, onnx_value v, bool *seen, unsi
     return found;
 }
 
-static sg_status find_words_below(const onnx_node **out, const bag *b, onnx_value v, sg_error *err)
+static sg_status find_words_below(const onnx_node **out, const tensor_file *b, onnx_value v, sg_error *err)
 {
     bool *seen = sg_calloc(onnx_nodes(b) + 1, sizeof *seen);
     if (!seen)
@@ -218,7 +218,7 @@ static sg_status find_words_below(const onnx_node **out, const bag *b, onnx_valu
 }
 
 /* A first state that another recurrent node computes makes an encoder and a decoder of the two. */
-static sg_status check_first_state(const bag *b, const recurrent *r, sg_error *err)
+static sg_status check_first_state(const tensor_file *b, const recurrent *r, sg_error *err)
 {
     sg_status st = SG_OK;
     const onnx_node *found;
@@ -231,7 +231,7 @@ done:
     return st;
 }
 
-static bool same_weights(const bag *b, const recurrent *x, const recurrent *y)
+static bool same_weights(const tensor_file *b, const recurrent *x, const recurrent *y)
 {
     return x->cell == y->cell && onnx_same(b, x->W, y->W) && onnx_same(b, x->R, y->R) &&
            onnx_same(b, x->B, y->B);
@@ -241,7 +241,7 @@ static bool same_weights(const bag *b, const recurrent *x, const recurrent *y)
 static sg_status collect(recurrents *all, sg_error *err)
 {
     sg_status st = SG_OK;
-    const bag *b = all->b;
+    const tensor_file *b = all->b;
     for (size_t i = 0; i < onnx_nodes(b); i++) {
         const onnx_node *n = onnx_node_at(b, i);
         if (!is_recurrent(n->proto))
@@ -264,7 +264,7 @@ done:
 static sg_status link_layers(recurrents *all, sg_error *err)
 {
     sg_status st = SG_OK;
-    const bag *b = all->b;
+    const tensor_file *b = all->b;
     for (size_t i = 0; i < all->n; i++) {
         recurrent *r = &all->at[i];
         const onnx_node *found;
@@ -344,31 +344,31 @@ static sg_status order(const recurrents *all, int out[SG_MAX_LAYERS], size_t *n,
 
 /* ---- embedding and decoder ---- */
 
-static sg_status find_bottom(plan *p, const bag *b, const recurrent *r, sg_error *err)
+static sg_status find_bottom(recipe *p, const tensor_file *b, const recurrent *r, sg_error *err)
 {
     sg_status st = SG_OK;
     char shape[96];
     const onnx_node *n = r->source.what == ONNX_NODE ? onnx_node_at(b, r->source.node) : NULL;
     if (!n || !is_embedding(b, n)) {
-        plan_note(p, "no embedding: inputs are feature vectors of %zu numbers%s%.100s%s", p->layers[0].in,
-                  n ? ", what node " : "", n ? label(n->proto) : "", n ? " gives" : "");
+        recipe_note(p, "no embedding: inputs are feature vectors of %zu numbers%s%.100s%s", p->layers[0].in,
+                    n ? ", what node " : "", n ? label(n->proto) : "", n ? " gives" : "");
         return st;
     }
-    const bag_tensor *table;
+    const stored_tensor *table;
     TRY(onnx_constant(&table, b, n->proto->input[0], n->graph, "the embedding", err));
     if (!table || table->rank != 2 || table->dims[1] != r->in || table->dims[0] < 2 ||
         onnx_attribute_int(n->proto, "axis", 0))
         TRY(sg_fail(err, SG_EFORMAT,
                     "%s: the embedding of node %.150s: expected (V, %llu), file has %.200s %s", b->path,
                     label(n->proto), (unsigned long long)r->in, table ? table->name : "none",
-                    table ? bag_shape(table, shape) : ""));
-    p->encoder = (plan_source){.tensor = table, .columns = table->dims[1]};
+                    table ? shape_text(table, shape) : ""));
+    p->encoder = (recipe_source){.tensor = table, .columns = table->dims[1]};
     p->shape.vocabulary = (size_t)table->dims[0];
 done:
     return st;
 }
 
-static void no_decoder(plan *p, const Onnx__NodeProto *n, const char *why)
+static void no_decoder(recipe *p, const Onnx__NodeProto *n, const char *why)
 {
     const char *tensor = n->n_input > 1 ? onnx_text(n->input[1]) : "";
     snprintf(p->no_decoder, sizeof p->no_decoder, "node %.120s (%.40s%s%.120s) %.80s", label(n),
@@ -377,7 +377,7 @@ static void no_decoder(plan *p, const Onnx__NodeProto *n, const char *why)
 
 /* The one node that reads a value (Shape aside), or the If whose output it is: then that output is
  * followed. */
-static const onnx_node *reader_of(const bag *b, onnx_value v, const char *name, size_t *readers)
+static const onnx_node *reader_of(const tensor_file *b, onnx_value v, const char *name, size_t *readers)
 {
     const onnx_node *found = NULL;
     *readers = 0;
@@ -397,8 +397,8 @@ static const onnx_node *reader_of(const bag *b, onnx_value v, const char *name, 
 }
 
 /* The constant operand of a node with two inputs; *other is which of them it is. */
-static sg_status constant_operand(const bag_tensor **out, size_t *which, const bag *b, const onnx_node *n,
-                                  sg_error *err)
+static sg_status constant_operand(const stored_tensor **out, size_t *which, const tensor_file *b,
+                                  const onnx_node *n, sg_error *err)
 {
     sg_status st = SG_OK;
     *out = NULL;
@@ -410,10 +410,10 @@ done:
     return st;
 }
 
-static sg_status read_product(plan *p, const bag *b, const onnx_node *n, sg_error *err)
+static sg_status read_product(recipe *p, const tensor_file *b, const onnx_node *n, sg_error *err)
 {
     sg_status st;
-    const bag_tensor *W, *bias = NULL;
+    const stored_tensor *W, *bias = NULL;
     size_t which = 0;
     uint64_t V = p->shape.vocabulary, H = p->layers[p->shape.layers - 1].H;
     bool gemm = onnx_is(n->proto, "Gemm"), rows = gemm && onnx_attribute_int(n->proto, "transB", 0);
@@ -433,14 +433,14 @@ static sg_status read_product(plan *p, const bag *b, const onnx_node *n, sg_erro
     }
     p->shape.has_decoder = true;
     p->decoder =
-        (plan_source){.tensor = W, .layout = rows ? LAYOUT_ROWS : LAYOUT_COLUMNS, .columns = W->dims[1]};
-    p->decoder_bias = (plan_source){.tensor = bias, .columns = 1};
+        (recipe_source){.tensor = W, .layout = rows ? LAYOUT_ROWS : LAYOUT_COLUMNS, .columns = W->dims[1]};
+    p->decoder_bias = (recipe_source){.tensor = bias, .columns = 1};
 done:
     return st;
 }
 
 /* From the top layer's output up: activation, product, bias. */
-static sg_status find_top(plan *p, const bag *b, const recurrent *top, sg_error *err)
+static sg_status find_top(recipe *p, const tensor_file *b, const recurrent *top, sg_error *err)
 {
     sg_status st = SG_OK;
     const Onnx__NodeProto *from = top->node->proto;
@@ -465,7 +465,7 @@ static sg_status find_top(plan *p, const bag *b, const recurrent *top, sg_error 
         }
         if (!n)
             break;
-        const bag_tensor *constant = NULL;
+        const stored_tensor *constant = NULL;
         if (readers > 1)
             no_decoder(p, n->proto, "and other nodes read the top layer's output, not a decoder alone");
         else if (onnx_is(n->proto, "MatMul") || onnx_is(n->proto, "Gemm")) {
@@ -475,7 +475,7 @@ static sg_status find_top(plan *p, const bag *b, const recurrent *top, sg_error 
         } else if (onnx_is(n->proto, "Add") && p->shape.has_decoder) {
             TRY(constant_operand(&constant, &which, b, n, err));
             if (constant && constant->elements == p->shape.vocabulary && !p->decoder_bias.tensor)
-                p->decoder_bias = (plan_source){.tensor = constant, .columns = 1};
+                p->decoder_bias = (recipe_source){.tensor = constant, .columns = 1};
             break;
         } else if (p->shape.has_decoder && !passes_on(n->proto))
             break; /* a softmax, or whatever is done with the scores */
@@ -496,13 +496,13 @@ done:
     return st;
 }
 
-static plan_layer layer_of(const recurrent *r)
+static recipe_layer layer_of(const recurrent *r)
 {
     /* by their number */
     static const uint8_t gates[5][4] = {{0}, {0, 1, 2, 3}, {0}, {1, 0, 2, 3}, {0, 3, 1, 2}};
-    plan_source s = {.tensor = r->W, .columns = r->in, .gates = (unsigned)r->G};
+    recipe_source s = {.tensor = r->W, .columns = r->in, .gates = (unsigned)r->G};
     memcpy(s.gate, gates[r->G], sizeof s.gate);
-    plan_layer l = {.H = (size_t)r->H, .in = (size_t)r->in, .W_ih = s, .W_hh = s};
+    recipe_layer l = {.H = (size_t)r->H, .in = (size_t)r->in, .W_ih = s, .W_hh = s};
     l.W_hh.tensor = r->R;
     l.W_hh.columns = r->H;
     if (r->B) {
@@ -514,7 +514,7 @@ static plan_layer layer_of(const recurrent *r)
     return l;
 }
 
-sg_status plan_find_onnx(plan *p, const bag *b, const sg_import_config *cfg, sg_error *err)
+sg_status find_onnx(recipe *p, const tensor_file *b, const sg_import_config *cfg, sg_error *err)
 {
     sg_status st;
     int stack[SG_MAX_LAYERS];
@@ -544,7 +544,7 @@ sg_status plan_find_onnx(plan *p, const bag *b, const sg_import_config *cfg, sg_
     if (cfg->cell != SG_AUTO && (sg_cell)cfg->cell != p->shape.cell)
         TRY(sg_fail(err, SG_EFORMAT, "%s: --cell %s, but the graph says %s", b->path,
                     sg_cell_name((sg_cell)cfg->cell), sg_cell_name(p->shape.cell)));
-    TRY(plan_chain(p, b, n, err));
+    TRY(recipe_chain(p, b, n, err));
     TRY(find_bottom(p, b, &all->at[stack[0]], err));
     if (p->shape.vocabulary)
         TRY(find_top(p, b, &all->at[stack[n - 1]], err));

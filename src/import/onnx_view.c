@@ -33,7 +33,7 @@ static bool tensor_ints(const Onnx__TensorProto *t, int64_t out[16], size_t *n)
 }
 
 /* Up to 16 whole numbers of a constant (axes, starts, shapes). */
-static bool constant_ints(const bag *b, const char *name, uint32_t from, int64_t out[16], size_t *n)
+static bool constant_ints(const tensor_file *b, const char *name, uint32_t from, int64_t out[16], size_t *n)
 {
     onnx_value v = onnx_lookup(b, name, from);
     const Onnx__TensorProto *t = v.what == ONNX_TENSOR ? v.tensor : NULL;
@@ -54,8 +54,8 @@ static bool constant_ints(const bag *b, const char *name, uint32_t from, int64_t
 }
 
 /* A list of numbers that newer operator sets take as input k, older ones as an attribute. */
-static bool node_ints(const bag *b, const onnx_node *n, size_t k, const char *attribute, int64_t out[16],
-                      size_t *count)
+static bool node_ints(const tensor_file *b, const onnx_node *n, size_t k, const char *attribute,
+                      int64_t out[16], size_t *count)
 {
     if (k < n->proto->n_input && onnx_text(n->proto->input[k])[0])
         return constant_ints(b, n->proto->input[k], n->graph, out, count);
@@ -109,7 +109,7 @@ static int by_number(const void *a, const void *b)
 static bool apply_unsqueeze(onnx_view *v, int64_t *axes, size_t n)
 {
     int64_t rank = (int64_t)v->rank + (int64_t)n;
-    if (rank > BAG_MAX_RANK)
+    if (rank > TENSORS_MAX_RANK)
         return false;
     for (size_t i = 0; i < n; i++)
         axes[i] += axes[i] < 0 ? rank : 0;
@@ -141,7 +141,7 @@ static bool apply_squeeze(onnx_view *v, int64_t *axes, size_t n, bool all)
 static bool apply_transpose(onnx_view *v, const Onnx__AttributeProto *perm)
 {
     onnx_view old = *v;
-    bool seen[BAG_MAX_RANK] = {false};
+    bool seen[TENSORS_MAX_RANK] = {false};
     if (perm && perm->n_ints != v->rank)
         return false;
     for (unsigned k = 0; k < v->rank; k++) {
@@ -190,7 +190,7 @@ static bool slice_axis(onnx_view *v, int64_t axis, int64_t start, int64_t end, i
     return true;
 }
 
-static bool apply_slice(onnx_view *v, const bag *b, const onnx_node *n)
+static bool apply_slice(onnx_view *v, const tensor_file *b, const onnx_node *n)
 {
     int64_t starts[16], ends[16], axes[16], steps[16];
     size_t n_starts, n_ends, n_axes, n_steps;
@@ -226,9 +226,9 @@ static bool is_untouched(const onnx_view *v, uint64_t *elements)
 /* Only of a whole, untouched initializer. */
 static bool apply_reshape(onnx_view *v, const int64_t *shape, size_t n)
 {
-    uint64_t dims[BAG_MAX_RANK], elements, known = 1;
+    uint64_t dims[TENSORS_MAX_RANK], elements, known = 1;
     int infer = -1;
-    if (!is_untouched(v, &elements) || n > BAG_MAX_RANK || n == 0)
+    if (!is_untouched(v, &elements) || n > TENSORS_MAX_RANK || n == 0)
         return false;
     for (size_t i = 0; i < n; i++) {
         if (shape[i] == -1 && infer < 0) {
@@ -270,30 +270,30 @@ static bool join(onnx_view *v, const onnx_view *other, unsigned axis)
     return !__builtin_add_overflow(v->dims[axis], other->dims[axis], &v->dims[axis]);
 }
 
-static bool whole_tensor(onnx_view *v, const bag *b, const Onnx__TensorProto *t)
+static bool whole_tensor(onnx_view *v, const tensor_file *b, const Onnx__TensorProto *t)
 {
-    const onnx *f = b->format;
+    const onnx *f = b->reader;
     for (size_t i = 0; i < b->n; i++) {
         if (f->tensors[b->tensors[i].storage] != t)
             continue;
-        const bag_tensor *from = &b->tensors[i];
+        const stored_tensor *from = &b->tensors[i];
         *v = (onnx_view){.rank = from->rank, .n = 1};
         v->pieces[0].tensor = (uint32_t)i;
         for (unsigned k = 0; k < from->rank; k++) {
             v->dims[k] = v->pieces[0].count[k] = from->dims[k];
             v->pieces[0].stride[k] = from->strides[k];
         }
-        return bag_is_float(from->dtype) && from->elements > 0;
+        return dtype_is_float(from->dtype) && from->elements > 0;
     }
     return false;
 }
 
 typedef enum { VIEW_NONE, VIEW_FINE, VIEW_STUCK } view_result;
 
-static view_result resolve(onnx_view *v, const bag *b, const char *name, uint32_t from, unsigned depth,
-                           const char **stuck);
+static view_result resolve(onnx_view *v, const tensor_file *b, const char *name, uint32_t from,
+                           unsigned depth, const char **stuck);
 
-static view_result resolve_concat(onnx_view *v, const bag *b, const onnx_node *n, unsigned depth,
+static view_result resolve_concat(onnx_view *v, const tensor_file *b, const onnx_node *n, unsigned depth,
                                   const char **stuck)
 {
     const Onnx__NodeProto *p = n->proto;
@@ -323,7 +323,7 @@ static bool moves_only(const Onnx__NodeProto *p)
     return false;
 }
 
-static view_result resolve_node(onnx_view *v, const bag *b, const onnx_node *n, unsigned depth,
+static view_result resolve_node(onnx_view *v, const tensor_file *b, const onnx_node *n, unsigned depth,
                                 const char **stuck)
 {
     const Onnx__NodeProto *p = n->proto;
@@ -365,12 +365,12 @@ static view_result resolve_node(onnx_view *v, const bag *b, const onnx_node *n, 
     return fine ? VIEW_FINE : VIEW_STUCK;
 }
 
-static view_result resolve(onnx_view *v, const bag *b, const char *name, uint32_t from, unsigned depth,
-                           const char **stuck)
+static view_result resolve(onnx_view *v, const tensor_file *b, const char *name, uint32_t from,
+                           unsigned depth, const char **stuck)
 {
     onnx_value value = onnx_lookup(b, name, from);
     if (depth > MAX_DEPTH ||
-        ++((onnx *)b->format)->steps > MAX_STEPS) { /* also what a circle of nodes comes to */
+        ++((onnx *)b->reader)->steps > MAX_STEPS) { /* also what a circle of nodes comes to */
         *stuck = "too many operators, or a circle of them";
         return VIEW_STUCK;
     }
@@ -382,7 +382,7 @@ static view_result resolve(onnx_view *v, const bag *b, const char *name, uint32_
 }
 
 /* "W", or "W_i + W_f" when it is put together from several. */
-static void view_name(char out[BAG_MAX_NAME], const bag *b, const onnx_view *v)
+static void view_name(char out[TENSORS_MAX_NAME], const tensor_file *b, const onnx_view *v)
 {
     size_t n = 0;
     out[0] = 0;
@@ -391,17 +391,17 @@ static void view_name(char out[BAG_MAX_NAME], const bag *b, const onnx_view *v)
         for (size_t k = 0; k < i; k++)
             told |= v->pieces[k].tensor == v->pieces[i].tensor;
         const char *name = b->tensors[v->pieces[i].tensor].name;
-        if (!told && n + strlen(name) + 4 < BAG_MAX_NAME)
-            n += (size_t)snprintf(out + n, BAG_MAX_NAME - n, "%s%s", n ? " + " : "", name);
+        if (!told && n + strlen(name) + 4 < TENSORS_MAX_NAME)
+            n += (size_t)snprintf(out + n, TENSORS_MAX_NAME - n, "%s%s", n ? " + " : "", name);
     }
 }
 
-sg_status onnx_constant(const bag_tensor **out, const bag *b, const char *name, uint32_t from,
+sg_status onnx_constant(const stored_tensor **out, const tensor_file *b, const char *name, uint32_t from,
                         const char *what, sg_error *err)
 {
-    onnx *f = b->format;
+    onnx *f = b->reader;
     sg_status st = SG_OK;
-    char text[BAG_MAX_NAME];
+    char text[TENSORS_MAX_NAME];
     const char *stuck = "an operator with inputs that are no constants";
     onnx_view *v = NULL;
     *out = NULL;
@@ -416,7 +416,7 @@ sg_status onnx_constant(const bag_tensor **out, const bag *b, const char *name, 
                     what, onnx_text(name), stuck));
     if (r == VIEW_NONE)
         goto done;
-    bag_tensor t = {.dtype = BAG_F32, .rank = v->rank, .elements = 1, .storage = f->n_views};
+    stored_tensor t = {.dtype = DTYPE_F32, .rank = v->rank, .elements = 1, .storage = f->n_views};
     for (unsigned k = v->rank; k > 0; k--) {
         t.dims[k - 1] = v->dims[k - 1];
         t.strides[k - 1] = t.elements;
@@ -435,9 +435,9 @@ done:
     return st;
 }
 
-bool onnx_same(const bag *b, const bag_tensor *x, const bag_tensor *y)
+bool onnx_same(const tensor_file *b, const stored_tensor *x, const stored_tensor *y)
 {
-    const onnx *f = b->format;
+    const onnx *f = b->reader;
     if (!x || !y)
         return x == y;
     const onnx_view *v = f->views[x->storage], *w = f->views[y->storage];
@@ -458,7 +458,7 @@ bool onnx_same(const bag *b, const bag_tensor *x, const bag_tensor *y)
 typedef struct {
     const onnx_view *v;
     const onnx_piece *p;
-    bag_sink sink;
+    tensor_sink sink;
     void *ctx;
 } placement;
 
@@ -478,15 +478,15 @@ static void place(void *ctx, uint64_t first, uint64_t stride, const float *x, si
     }
 }
 
-sg_status onnx_read(bag *b, const bag_tensor *t, bag_sink sink, void *ctx, sg_error *err)
+sg_status onnx_read(tensor_file *b, const stored_tensor *t, tensor_sink sink, void *ctx, sg_error *err)
 {
-    const onnx *f = b->format;
+    const onnx *f = b->reader;
     const onnx_view *v = f->views[t->storage];
     sg_status st = SG_OK;
     for (size_t i = 0; i < v->n; i++) {
         const onnx_piece *p = &v->pieces[i];
         placement whole = {v, p, sink, ctx};
-        bag_tensor box = b->tensors[p->tensor]; /* borrows its name */
+        stored_tensor box = b->tensors[p->tensor]; /* borrows its name */
         box.rank = v->rank;
         box.offset = p->offset;
         box.elements = 1;
@@ -496,9 +496,9 @@ sg_status onnx_read(bag *b, const bag_tensor *t, bag_sink sink, void *ctx, sg_er
             box.elements *= p->count[k];
         }
         if (box.elements == t->elements)
-            TRY(bag_read_strided(b, &box, onnx_fetch, sink, ctx, err));
+            TRY(tensors_read_strided(b, &box, onnx_fetch, sink, ctx, err));
         else
-            TRY(bag_read_strided(b, &box, onnx_fetch, place, &whole, err));
+            TRY(tensors_read_strided(b, &box, onnx_fetch, place, &whole, err));
     }
 done:
     return st;

@@ -3,41 +3,13 @@
 #include "import/tensors.h"
 
 #include "base/base_internal.h"
+#include "io/file.h"
 
-#include <errno.h>
-#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
-static const struct {
-    const char *name;
-    size_t size;
-    bool real;
-} dtypes[] = {
-    [BAG_F16] = {"float16", 2, true}, [BAG_BF16] = {"bfloat16", 2, true}, [BAG_F32] = {"float32", 4, true},
-    [BAG_F64] = {"float64", 8, true}, [BAG_I8] = {"int8", 1, false},      [BAG_U8] = {"uint8", 1, false},
-    [BAG_I16] = {"int16", 2, false},  [BAG_I32] = {"int32", 4, false},    [BAG_I64] = {"int64", 8, false},
-    [BAG_BOOL] = {"bool", 1, false},  [BAG_OTHER] = {"other", 0, false},
-};
-
-bool bag_is_float(bag_dtype d)
-{
-    return dtypes[d].real;
-}
-
-size_t bag_dtype_size(bag_dtype d)
-{
-    return dtypes[d].size;
-}
-
-const char *bag_dtype_name(bag_dtype d)
-{
-    return dtypes[d].name;
-}
-
-const char *bag_shape(const bag_tensor *t, char text[96])
+const char *shape_text(const stored_tensor *t, char text[96])
 {
     size_t n = 1;
     text[0] = '(';
@@ -50,16 +22,16 @@ const char *bag_shape(const bag_tensor *t, char text[96])
     return text;
 }
 
-void bag_words_free(bag_words *w)
+void word_list_free(word_list *w)
 {
     sg_free(w->text);
     sg_free(w->at);
-    *w = (bag_words){0};
+    *w = (word_list){0};
 }
 
 /* ---- the list ---- */
 
-void bag_free(bag *b)
+void tensors_free(tensor_file *b)
 {
     if (!b)
         return;
@@ -81,7 +53,7 @@ void bag_free(bag *b)
     sg_free(b);
 }
 
-static bool name_is_known(const bag *b, const char *name)
+static bool name_is_known(const tensor_file *b, const char *name)
 {
     for (size_t i = 0; i < b->n; i++)
         if (!strcmp(b->tensors[i].name, name))
@@ -89,18 +61,18 @@ static bool name_is_known(const bag *b, const char *name)
     return false;
 }
 
-sg_status bag_add(bag *b, const char *name, bag_dtype dtype, unsigned rank, const uint64_t *dims,
-                  const uint64_t *strides, bag_tensor **out, sg_error *err)
+sg_status tensors_add(tensor_file *b, const char *name, tensor_dtype dtype, unsigned rank,
+                      const uint64_t *dims, const uint64_t *strides, stored_tensor **out, sg_error *err)
 {
-    bag_tensor t = {.dtype = dtype, .rank = rank, .elements = 1};
-    if (!name[0] || strlen(name) >= BAG_MAX_NAME)
+    stored_tensor t = {.dtype = dtype, .rank = rank, .elements = 1};
+    if (!name[0] || strlen(name) >= TENSORS_MAX_NAME)
         return sg_fail(err, SG_EFORMAT, "%s: a tensor's name has %zu bytes, expected 1 to %d", b->path,
-                       strlen(name), BAG_MAX_NAME - 1);
-    if (rank > BAG_MAX_RANK)
+                       strlen(name), TENSORS_MAX_NAME - 1);
+    if (rank > TENSORS_MAX_RANK)
         return sg_fail(err, SG_EFORMAT, "%s: tensor %s has %u dimensions, at most %d are read", b->path, name,
-                       rank, BAG_MAX_RANK);
-    if (b->n >= BAG_MAX_TENSORS)
-        return sg_fail(err, SG_EFORMAT, "%s: more than %d tensors", b->path, BAG_MAX_TENSORS);
+                       rank, TENSORS_MAX_RANK);
+    if (b->n >= TENSORS_MAX_TENSORS)
+        return sg_fail(err, SG_EFORMAT, "%s: more than %d tensors", b->path, TENSORS_MAX_TENSORS);
     if (name_is_known(b, name))
         return sg_fail(err, SG_EFORMAT, "%s: tensor %s is there twice", b->path, name);
     for (unsigned k = rank; k > 0; k--) {
@@ -111,7 +83,7 @@ sg_status bag_add(bag *b, const char *name, bag_dtype dtype, unsigned rank, cons
     }
     if (b->n == b->room) {
         size_t room = b->room ? 2 * b->room : 32;
-        bag_tensor *grown = sg_regrow(b->tensors, b->room, room, sizeof *grown);
+        stored_tensor *grown = sg_regrow(b->tensors, b->room, room, sizeof *grown);
         if (!grown)
             return sg_fail(err, SG_ENOMEM, "%s: no memory for the list of tensors", b->path);
         b->tensors = grown;
@@ -124,12 +96,12 @@ sg_status bag_add(bag *b, const char *name, bag_dtype dtype, unsigned rank, cons
     return SG_OK;
 }
 
-sg_status bag_set_attribute(bag *b, const char *key, const char *value, sg_error *err)
+sg_status tensors_set_attribute(tensor_file *b, const char *key, const char *value, sg_error *err)
 {
-    bag_attribute a = {0};
+    file_attribute a = {0};
     if (b->n_attributes == b->attributes_room) {
         size_t room = b->attributes_room ? 2 * b->attributes_room : 16;
-        bag_attribute *grown = sg_regrow(b->attributes, b->attributes_room, room, sizeof *grown);
+        file_attribute *grown = sg_regrow(b->attributes, b->attributes_room, room, sizeof *grown);
         if (!grown)
             return sg_fail(err, SG_ENOMEM, "%s: no memory for its attributes", b->path);
         b->attributes = grown;
@@ -146,7 +118,7 @@ sg_status bag_set_attribute(bag *b, const char *key, const char *value, sg_error
     return SG_OK;
 }
 
-const char *bag_attribute_of(const bag *b, const char *key)
+const char *tensors_attribute(const tensor_file *b, const char *key)
 {
     for (size_t i = 0; i < b->n_attributes; i++)
         if (!strcmp(b->attributes[i].key, key))
@@ -154,9 +126,9 @@ const char *bag_attribute_of(const bag *b, const char *key)
     return NULL;
 }
 
-const bag_tensor *bag_find(const bag *b, const char *name)
+const stored_tensor *tensors_find(const tensor_file *b, const char *name)
 {
-    const bag_tensor *tail = NULL;
+    const stored_tensor *tail = NULL;
     size_t length = strlen(name);
     for (size_t i = 0; i < b->n; i++)
         if (!strcmp(b->tensors[i].name, name))
@@ -173,7 +145,7 @@ const bag_tensor *bag_find(const bag *b, const char *name)
     return tail;
 }
 
-bool bag_same_data(const bag_tensor *a, const bag_tensor *b)
+bool tensors_same_data(const stored_tensor *a, const stored_tensor *b)
 {
     return a == b || (a->storage == b->storage && a->offset == b->offset && a->dtype == b->dtype &&
                       a->rank == b->rank && !memcmp(a->dims, b->dims, sizeof a->dims) &&
@@ -182,42 +154,7 @@ bool bag_same_data(const bag_tensor *a, const bag_tensor *b)
 
 /* ---- numbers ---- */
 
-static float float_of_bits(uint32_t bits)
-{
-    float f;
-    memcpy(&f, &bits, sizeof f);
-    return f;
-}
-
-static float half_to_float(uint16_t h)
-{
-    uint32_t sign = (uint32_t)(h & 0x8000) << 16, exponent = h >> 10 & 31, fraction = h & 0x3ff;
-    if (exponent == 31)
-        return float_of_bits(sign | 0x7f800000 | fraction << 13);
-    if (exponent)
-        return float_of_bits(sign | (exponent + 112) << 23 | fraction << 13);
-    float small = (float)fraction * 0x1p-24f;
-    return sign ? -small : small;
-}
-
-void bag_to_float(float *out, const unsigned char *in, bag_dtype dtype, size_t n)
-{
-    for (size_t i = 0; i < n; i++, in += dtypes[dtype].size) {
-        uint64_t x = 0;
-        for (size_t k = 0; k < dtypes[dtype].size; k++)
-            x |= (uint64_t)in[k] << (8 * k);
-        if (dtype == BAG_F32)
-            out[i] = float_of_bits((uint32_t)x);
-        else if (dtype == BAG_F64) {
-            double d;
-            memcpy(&d, &x, sizeof d);
-            out[i] = (float)d;
-        } else
-            out[i] = dtype == BAG_F16 ? half_to_float((uint16_t)x) : float_of_bits((uint32_t)x << 16);
-    }
-}
-
-bool bag_view_fits(const bag_tensor *t, uint64_t n)
+bool tensor_view_fits(const stored_tensor *t, uint64_t n)
 {
     uint64_t last = t->offset, step;
     if (!t->elements)
@@ -229,24 +166,9 @@ bool bag_view_fits(const bag_tensor *t, uint64_t n)
     return last < n;
 }
 
-sg_status bag_pread(bag *b, uint64_t at, void *bytes, size_t n, sg_error *err)
+sg_status tensors_pread(tensor_file *b, uint64_t at, void *bytes, size_t n, sg_error *err)
 {
-    char *to = bytes;
-    if (at > b->file_size || n > b->file_size - at)
-        return sg_fail(err, SG_EFORMAT, "%s: has %llu bytes, expected %llu or more (truncated?)", b->path,
-                       (unsigned long long)b->file_size, (unsigned long long)(at + n));
-    while (n > 0) {
-        ssize_t got = pread(b->fd, to, n, (off_t)at);
-        if (got < 0 && errno == EINTR)
-            continue;
-        if (got <= 0)
-            return sg_fail(err, SG_EIO, "%s: %s", b->path,
-                           got < 0 ? strerror(errno) : "became shorter while it was read");
-        to += got;
-        at += (uint64_t)got;
-        n -= (size_t)got;
-    }
-    return SG_OK;
+    return file_pread(b->fd, b->file_size, at, bytes, n, b->path, err);
 }
 
 /* One dimension of a walk in storage order: how far a step goes in storage and in logical row-major order. */
@@ -255,7 +177,7 @@ typedef struct {
 } axis;
 
 /* The dimensions with more than one entry, largest stride first, neighbours that walk as one joined. */
-static unsigned storage_axes(const bag_tensor *t, axis axes[BAG_MAX_RANK])
+static unsigned storage_axes(const stored_tensor *t, axis axes[TENSORS_MAX_RANK])
 {
     unsigned n = 0;
     uint64_t logical = 1;
@@ -290,10 +212,11 @@ typedef struct {
 } read_buffer;
 
 /* size elements from `at` on, each `stride` apart in storage and `logical` apart in the tensor. */
-static sg_status read_run(bag *b, const bag_tensor *t, const axis *run, uint64_t at, uint64_t first,
-                          bag_fetch fetch, bag_sink sink, void *ctx, read_buffer *buffer, sg_error *err)
+static sg_status read_run(tensor_file *b, const stored_tensor *t, const axis *run, uint64_t at,
+                          uint64_t first, tensor_fetch fetch, tensor_sink sink, void *ctx,
+                          read_buffer *buffer, sg_error *err)
 {
-    size_t width = dtypes[t->dtype].size;
+    size_t width = dtype_size(t->dtype);
     for (uint64_t done = 0; done < run->size;) {
         size_t n = run->stride == 1 ? CHUNK : 1;
         if (n > run->size - done)
@@ -301,25 +224,25 @@ static sg_status read_run(bag *b, const bag_tensor *t, const axis *run, uint64_t
         sg_status st = fetch(b, t, (at + done * run->stride) * width, buffer->bytes, n * width, err);
         if (st != SG_OK)
             return st;
-        bag_to_float(buffer->values, buffer->bytes, t->dtype, n);
+        dtype_to_float(buffer->values, buffer->bytes, t->dtype, n);
         sink(ctx, first + done * run->logical, run->logical, buffer->values, n);
         done += n;
     }
     return SG_OK;
 }
 
-sg_status bag_read_strided(bag *b, const bag_tensor *t, bag_fetch fetch, bag_sink sink, void *ctx,
-                           sg_error *err)
+sg_status tensors_read_strided(tensor_file *b, const stored_tensor *t, tensor_fetch fetch, tensor_sink sink,
+                               void *ctx, sg_error *err)
 {
     sg_status st = SG_OK;
-    axis axes[BAG_MAX_RANK + 1];
-    uint64_t index[BAG_MAX_RANK + 1] = {0};
+    axis axes[TENSORS_MAX_RANK + 1];
+    uint64_t index[TENSORS_MAX_RANK + 1] = {0};
     read_buffer *buffer = NULL;
     if (!t->elements)
         return SG_OK;
-    if (!bag_is_float(t->dtype))
+    if (!dtype_is_float(t->dtype))
         return sg_fail(err, SG_EFORMAT, "%s: tensor %s holds %s, expected floating-point numbers", b->path,
-                       t->name, bag_dtype_name(t->dtype));
+                       t->name, dtype_name(t->dtype));
     unsigned n = storage_axes(t, axes);
     if (!n)
         axes[n++] = (axis){1, 1, 1};

@@ -14,9 +14,9 @@
 
 enum { MAX_DEPTH = 48, MAX_VISITS = 1 << 21, MAX_STORAGES = 1 << 16 };
 
-void torch_close(bag *b)
+void torch_close(tensor_file *b)
 {
-    torch *f = b->format;
+    torch *f = b->reader;
     if (!f)
         return;
     archive_close(f->zip);
@@ -29,35 +29,35 @@ void torch_close(bag *b)
     sg_free(f->prefix);
     sg_free(f->data);
     sg_free(f);
-    b->format = NULL;
+    b->reader = NULL;
 }
 
 /* ---- tensors ---- */
 
-static bag_dtype dtype_of_name(const char *name, size_t n)
+static tensor_dtype dtype_of_name(const char *name, size_t n)
 {
     static const struct {
         const char *storage, *dtype;
-        bag_dtype d;
+        tensor_dtype d;
     } known[] = {
-        {"FloatStorage", "float32", BAG_F32}, {"DoubleStorage", "float64", BAG_F64},
-        {"HalfStorage", "float16", BAG_F16},  {"BFloat16Storage", "bfloat16", BAG_BF16},
-        {"LongStorage", "int64", BAG_I64},    {"IntStorage", "int32", BAG_I32},
-        {"ShortStorage", "int16", BAG_I16},   {"CharStorage", "int8", BAG_I8},
-        {"ByteStorage", "uint8", BAG_U8},     {"BoolStorage", "bool", BAG_BOOL},
+        {"FloatStorage", "float32", DTYPE_F32}, {"DoubleStorage", "float64", DTYPE_F64},
+        {"HalfStorage", "float16", DTYPE_F16},  {"BFloat16Storage", "bfloat16", DTYPE_BF16},
+        {"LongStorage", "int64", DTYPE_I64},    {"IntStorage", "int32", DTYPE_I32},
+        {"ShortStorage", "int16", DTYPE_I16},   {"CharStorage", "int8", DTYPE_I8},
+        {"ByteStorage", "uint8", DTYPE_U8},     {"BoolStorage", "bool", DTYPE_BOOL},
     };
     for (size_t i = 0; name && i < sizeof known / sizeof *known; i++)
         if ((n == strlen(known[i].storage) && !memcmp(name, known[i].storage, n)) ||
             (n == strlen(known[i].dtype) && !memcmp(name, known[i].dtype, n)))
             return known[i].d;
-    return BAG_OTHER;
+    return DTYPE_OTHER;
 }
 
 /* The storage that a persistent id names; *extra is an offset into it (legacy views). */
-static sg_status find_storage(bag *b, uint32_t id, size_t *out, uint64_t *extra, const char *name,
+static sg_status find_storage(tensor_file *b, uint32_t id, size_t *out, uint64_t *extra, const char *name,
                               sg_error *err)
 {
-    torch *f = b->format;
+    torch *f = b->reader;
     const pickle *p = f->values;
     uint32_t tuple = pickle_item(p, id, 0), view = pickle_item(p, tuple, 5);
     size_t key_length, type_length;
@@ -99,30 +99,30 @@ static sg_status find_storage(bag *b, uint32_t id, size_t *out, uint64_t *extra,
 }
 
 /* A rebuilt tensor: arguments storage, offset, size, stride, requires_grad, hooks [, dtype]. */
-static sg_status add_tensor(bag *b, uint32_t arguments, const char *name, const char *layer_class,
+static sg_status add_tensor(tensor_file *b, uint32_t arguments, const char *name, const char *layer_class,
                             sg_error *err)
 {
     sg_status st;
-    torch *f = b->format;
+    torch *f = b->reader;
     const pickle *p = f->values;
     uint32_t size = pickle_item(p, arguments, 2), stride = pickle_item(p, arguments, 3);
     size_t rank = pickle_items(p, size), storage_index = 0;
-    uint64_t dims[BAG_MAX_RANK], strides[BAG_MAX_RANK], extra = 0;
+    uint64_t dims[TENSORS_MAX_RANK], strides[TENSORS_MAX_RANK], extra = 0;
     int64_t offset = pickle_int(p, pickle_item(p, arguments, 1));
-    bag_tensor *t;
+    stored_tensor *t;
     TRY(find_storage(b, pickle_item(p, arguments, 0), &storage_index, &extra, name, err));
-    bag_dtype dtype = f->storages[storage_index].dtype;
+    tensor_dtype dtype = f->storages[storage_index].dtype;
     if (pickle_items(p, arguments) >= 7) { /* an untyped storage counts bytes */
         size_t n;
         const char *type = pickle_global_name(p, pickle_item(p, arguments, 6), &n);
         if (type) {
-            bag_dtype own = dtype_of_name(type, n);
-            if (bag_dtype_size(dtype) != bag_dtype_size(own) && bag_dtype_size(own) && dtype == BAG_OTHER)
-                f->storages[storage_index].elements /= bag_dtype_size(own);
+            tensor_dtype own = dtype_of_name(type, n);
+            if (dtype_size(dtype) != dtype_size(own) && dtype_size(own) && dtype == DTYPE_OTHER)
+                f->storages[storage_index].elements /= dtype_size(own);
             f->storages[storage_index].dtype = dtype = own;
         }
     }
-    if (offset < 0 || rank != pickle_items(p, stride) || rank > BAG_MAX_RANK)
+    if (offset < 0 || rank != pickle_items(p, stride) || rank > TENSORS_MAX_RANK)
         TRY(sg_fail(err, SG_EFORMAT, "%s: tensor %s: %zu sizes with %zu strides at offset %lld", b->path,
                     name, rank, pickle_items(p, stride), (long long)offset));
     for (size_t k = 0; k < rank; k++) {
@@ -132,11 +132,11 @@ static sg_status add_tensor(bag *b, uint32_t arguments, const char *name, const 
         dims[k] = (uint64_t)d;
         strides[k] = (uint64_t)s;
     }
-    TRY(bag_add(b, name, dtype, (unsigned)rank, dims, strides, &t, err));
+    TRY(tensors_add(b, name, dtype, (unsigned)rank, dims, strides, &t, err));
     t->storage = storage_index;
     t->container = f->container;
     if (__builtin_add_overflow((uint64_t)offset, extra, &t->offset) ||
-        !bag_view_fits(t, f->storages[storage_index].elements))
+        !tensor_view_fits(t, f->storages[storage_index].elements))
         TRY(sg_fail(err, SG_EFORMAT, "%s: tensor %s reaches beyond its storage of %llu elements", b->path,
                     name, (unsigned long long)f->storages[storage_index].elements));
     if (layer_class && !(t->layer_class = sg_strdup(layer_class)))
@@ -148,18 +148,18 @@ done:
 /* ---- walking the values ---- */
 
 typedef struct {
-    char name[BAG_MAX_NAME];
+    char name[TENSORS_MAX_NAME];
     size_t length;
     char layer_class[64];
 } walk_path;
 
-static sg_status walk(bag *b, uint32_t id, walk_path *path, unsigned depth, sg_error *err);
+static sg_status walk(tensor_file *b, uint32_t id, walk_path *path, unsigned depth, sg_error *err);
 
 /* The name grows by ".key" while the value is walked. */
-static sg_status walk_entry(bag *b, uint32_t key, size_t index, uint32_t value, walk_path *path,
+static sg_status walk_entry(tensor_file *b, uint32_t key, size_t index, uint32_t value, walk_path *path,
                             unsigned depth, sg_error *err)
 {
-    torch *f = b->format;
+    torch *f = b->reader;
     size_t n, before = path->length;
     char number[24];
     const char *text = pickle_text(f->values, key, &n);
@@ -169,7 +169,7 @@ static sg_status walk_entry(bag *b, uint32_t key, size_t index, uint32_t value, 
         n = (size_t)snprintf(number, sizeof number, "%lld", i);
         text = number;
     }
-    if (before + n + 2 > BAG_MAX_NAME || memchr(text, 0, n))
+    if (before + n + 2 > TENSORS_MAX_NAME || memchr(text, 0, n))
         return SG_OK; /* no tensor of a network has such a name */
     if (before)
         path->name[path->length++] = '.';
@@ -220,9 +220,9 @@ static size_t vocabulary_size(torch *f, uint32_t id, const char *name)
     return n / step;
 }
 
-static sg_status note_vocabulary(bag *b, uint32_t id, const char *name, sg_error *err)
+static sg_status note_vocabulary(tensor_file *b, uint32_t id, const char *name, sg_error *err)
 {
-    torch *f = b->format;
+    torch *f = b->reader;
     size_t n = vocabulary_size(f, id, name);
     if (n < 2 || f->n_vocabularies == MAX_VOCABULARIES)
         return SG_OK;
@@ -236,9 +236,9 @@ static sg_status note_vocabulary(bag *b, uint32_t id, const char *name, sg_error
     return SG_OK;
 }
 
-static sg_status walk_dict(bag *b, uint32_t id, walk_path *path, unsigned depth, sg_error *err)
+static sg_status walk_dict(tensor_file *b, uint32_t id, walk_path *path, unsigned depth, sg_error *err)
 {
-    torch *f = b->format;
+    torch *f = b->reader;
     const pickle *p = f->values;
     size_t n = pickle_items(p, id);
     sg_status st = SG_OK;
@@ -258,9 +258,9 @@ done:
 }
 
 /* Old OrderedDicts carry their entries as a list of pairs among the arguments. */
-static sg_status walk_pairs(bag *b, uint32_t list, walk_path *path, unsigned depth, sg_error *err)
+static sg_status walk_pairs(tensor_file *b, uint32_t list, walk_path *path, unsigned depth, sg_error *err)
 {
-    torch *f = b->format;
+    torch *f = b->reader;
     const pickle *p = f->values;
     sg_status st = SG_OK;
     unsigned outer = f->container;
@@ -280,9 +280,10 @@ done:
 }
 
 /* dict-like contents of an object: entries set on it, or pairs it was made from */
-static sg_status walk_contents(bag *b, uint32_t object, walk_path *path, unsigned depth, sg_error *err)
+static sg_status walk_contents(tensor_file *b, uint32_t object, walk_path *path, unsigned depth,
+                               sg_error *err)
 {
-    torch *f = b->format;
+    torch *f = b->reader;
     const pickle *p = f->values;
     uint32_t entries = pickle_item(p, object, PICKLE_ENTRIES);
     uint32_t pairs = pickle_item(p, pickle_item(p, object, PICKLE_ARGUMENTS), 0);
@@ -293,23 +294,23 @@ static sg_status walk_contents(bag *b, uint32_t object, walk_path *path, unsigne
     return SG_OK;
 }
 
-static sg_status walk_held(bag *b, uint32_t id, walk_path *path, unsigned depth, sg_error *err)
+static sg_status walk_held(tensor_file *b, uint32_t id, walk_path *path, unsigned depth, sg_error *err)
 {
-    const pickle *p = ((torch *)b->format)->values;
+    const pickle *p = ((torch *)b->reader)->values;
     if (pickle_kind_of(p, id) == PICKLE_DICT)
         return walk_dict(b, id, path, depth, err);
     return walk_contents(b, id, path, depth, err);
 }
 
 /* What a recurrent module says of itself, as attributes "PATH.mode" and so on. */
-static sg_status note_settings(bag *b, uint32_t state, const walk_path *path, sg_error *err)
+static sg_status note_settings(tensor_file *b, uint32_t state, const walk_path *path, sg_error *err)
 {
     static const char *const keys[] = {"mode", "nonlinearity", "bidirectional", "proj_size"};
-    const pickle *p = ((torch *)b->format)->values;
+    const pickle *p = ((torch *)b->reader)->values;
     sg_status st = SG_OK;
     for (size_t i = 0; i < sizeof keys / sizeof *keys; i++) {
         uint32_t v = pickle_get(p, state, keys[i]);
-        char key[BAG_MAX_NAME + 32], value[64];
+        char key[TENSORS_MAX_NAME + 32], value[64];
         size_t n;
         const char *text = pickle_text(p, v, &n);
         if (!v || (text && n >= sizeof value))
@@ -319,7 +320,7 @@ static sg_status note_settings(bag *b, uint32_t state, const walk_path *path, sg
         else
             snprintf(value, sizeof value, "%lld", (long long)pickle_int(p, v));
         snprintf(key, sizeof key, "%s%s%s", path->name, path->length ? "." : "", keys[i]);
-        TRY(bag_set_attribute(b, key, value, err));
+        TRY(tensors_set_attribute(b, key, value, err));
     }
 done:
     return st;
@@ -327,10 +328,10 @@ done:
 
 /* A pickled torch.nn.Module: parameters, buffers, then submodules in their order; other attributes may hold
  * words. */
-static sg_status walk_module(bag *b, uint32_t object, uint32_t state, walk_path *path, unsigned depth,
+static sg_status walk_module(tensor_file *b, uint32_t object, uint32_t state, walk_path *path, unsigned depth,
                              sg_error *err)
 {
-    torch *f = b->format;
+    torch *f = b->reader;
     const pickle *p = f->values;
     sg_status st = SG_OK;
     char outer_class[sizeof path->layer_class];
@@ -367,9 +368,9 @@ done:
     return st;
 }
 
-static sg_status walk_object(bag *b, uint32_t id, walk_path *path, unsigned depth, sg_error *err)
+static sg_status walk_object(tensor_file *b, uint32_t id, walk_path *path, unsigned depth, sg_error *err)
 {
-    const pickle *p = ((torch *)b->format)->values;
+    const pickle *p = ((torch *)b->reader)->values;
     sg_status st = SG_OK;
     uint32_t callee = pickle_item(p, id, PICKLE_CALLEE), arguments = pickle_item(p, id, PICKLE_ARGUMENTS);
     uint32_t state = pickle_item(p, id, PICKLE_STATE);
@@ -396,9 +397,9 @@ done:
     return st;
 }
 
-static sg_status walk(bag *b, uint32_t id, walk_path *path, unsigned depth, sg_error *err)
+static sg_status walk(tensor_file *b, uint32_t id, walk_path *path, unsigned depth, sg_error *err)
 {
-    torch *f = b->format;
+    torch *f = b->reader;
     const pickle *p = f->values;
     sg_status st = SG_OK;
     if (depth > MAX_DEPTH || ++f->visits > MAX_VISITS)
@@ -458,7 +459,7 @@ static size_t character(const char *s, size_t left)
     return n;
 }
 
-static bool copy_words(const pickle *p, const torch_words *c, bag_words *out)
+static bool copy_words(const pickle *p, const torch_words *c, word_list *out)
 {
     size_t bytes = 0, n = 0, length;
     uint32_t *index = NULL;
@@ -498,11 +499,11 @@ static bool copy_words(const pickle *p, const torch_words *c, bag_words *out)
 done:
     sg_free(index);
     if (!fine)
-        bag_words_free(out);
+        word_list_free(out);
     return fine;
 }
 
-static bool same_words(const bag_words *a, const bag_words *b)
+static bool same_words(const word_list *a, const word_list *b)
 {
     for (size_t i = 0; i < a->n; i++)
         if (strcmp(a->text + a->at[i], b->text + b->at[i]) != 0)
@@ -510,37 +511,38 @@ static bool same_words(const bag_words *a, const bag_words *b)
     return a->n == b->n;
 }
 
-static sg_status torch_vocabulary(bag *b, size_t V, bag_words *out, char name[BAG_MAX_NAME], sg_error *err)
+static sg_status torch_vocabulary(tensor_file *b, size_t V, word_list *out, char name[TENSORS_MAX_NAME],
+                                  sg_error *err)
 {
-    torch *f = b->format;
+    torch *f = b->reader;
     sg_status st = SG_OK;
-    bag_words other = {0};
-    *out = (bag_words){0};
+    word_list other = {0};
+    *out = (word_list){0};
     for (size_t i = 0; i < f->n_vocabularies; i++) {
         if (f->vocabularies[i].n != V)
             continue;
         if (!out->n) {
             if (copy_words(f->values, &f->vocabularies[i], out))
-                snprintf(name, BAG_MAX_NAME, "%s", f->vocabularies[i].name);
+                snprintf(name, TENSORS_MAX_NAME, "%s", f->vocabularies[i].name);
         } else if (copy_words(f->values, &f->vocabularies[i], &other)) {
             if (!same_words(out, &other))
                 TRY(sg_fail(err, SG_EFORMAT,
                             "%s: both %s and %s could be the vocabulary of %zu words; give it with "
                             "--vocab",
                             b->path, name, f->vocabularies[i].name, V));
-            bag_words_free(&other);
+            word_list_free(&other);
         }
     }
 done:
-    bag_words_free(&other);
+    word_list_free(&other);
     if (st != SG_OK)
-        bag_words_free(out);
+        word_list_free(out);
     return st;
 }
 
-sg_status torch_fill_from_pickle(bag *b, sg_error *err)
+sg_status torch_fill_from_pickle(tensor_file *b, sg_error *err)
 {
-    torch *f = b->format;
+    torch *f = b->reader;
     walk_path path = {0};
     b->in_order = true;
     b->vocabulary = torch_vocabulary;

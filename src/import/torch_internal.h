@@ -4,14 +4,15 @@
 #ifndef SG_TORCH_INTERNAL_H
 #define SG_TORCH_INTERNAL_H
 
-#include "import/archive.h"
+#include "import/tensors.h"
 #include "io/pickle.h"
+#include "io/zip.h"
 
 enum { MAX_VOCABULARIES = 64 };
 
 typedef struct {
     char *key;
-    bag_dtype dtype;
+    tensor_dtype dtype;
     uint64_t elements;
     uint64_t at; /* legacy: where its bytes begin in the file; zip: the number of its entry */
 } torch_storage;
@@ -35,10 +36,10 @@ typedef struct {
     unsigned container, containers;
 } torch;
 
-/* A bag's close: frees b->format, a torch or NULL. */
-void torch_close(bag *b);
-/* From the values that torch.save pickled: the bag's tensors, in order, and their storages (at still 0). SG_EFORMAT,
+/* A tensor file's close: frees b->reader, a torch or NULL. */
+void torch_close(tensor_file *b);
+/* From the values that torch.save pickled: the tensor file's tensors, in order, and their storages (at still 0). SG_EFORMAT,
  * SG_ENOMEM. */
-sg_status torch_fill_from_pickle(bag *b, sg_error *err);
+sg_status torch_fill_from_pickle(tensor_file *b, sg_error *err);
 
 #endif

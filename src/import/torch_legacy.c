@@ -9,15 +9,17 @@
 
 enum { PREFIX = 1 << 20 };
 
-static sg_status fetch_legacy(bag *b, const bag_tensor *t, uint64_t at, void *bytes, size_t n, sg_error *err)
+static sg_status fetch_legacy(tensor_file *b, const stored_tensor *t, uint64_t at, void *bytes, size_t n,
+                              sg_error *err)
 {
-    const torch *f = b->format;
-    return bag_pread(b, f->storages[t->storage].at + at, bytes, n, err);
+    const torch *f = b->reader;
+    return tensors_pread(b, f->storages[t->storage].at + at, bytes, n, err);
 }
 
-static sg_status read_legacy(bag *b, const bag_tensor *t, bag_sink sink, void *ctx, sg_error *err)
+static sg_status read_legacy(tensor_file *b, const stored_tensor *t, tensor_sink sink, void *ctx,
+                             sg_error *err)
 {
-    return bag_read_strided(b, t, fetch_legacy, sink, ctx, err);
+    return tensors_read_strided(b, t, fetch_legacy, sink, ctx, err);
 }
 
 typedef struct {
@@ -50,7 +52,7 @@ done:
     return st;
 }
 
-static sg_status check_head(bag *b, const legacy_pickles *l, sg_error *err)
+static sg_status check_head(tensor_file *b, const legacy_pickles *l, sg_error *err)
 {
     static const char magic[] = "\x6c\xfc\x9c\x46\xf9\x20\x6a\xa8\x50\x19";
     size_t n;
@@ -68,9 +70,9 @@ static sg_status check_head(bag *b, const legacy_pickles *l, sg_error *err)
 }
 
 /* Behind the pickles: for each key its number of elements and its bytes. */
-static sg_status place_storages(bag *b, const pickle *keys, uint64_t at, sg_error *err)
+static sg_status place_storages(tensor_file *b, const pickle *keys, uint64_t at, sg_error *err)
 {
-    torch *f = b->format;
+    torch *f = b->reader;
     sg_status st = SG_OK;
     uint32_t list = pickle_root(keys);
     bool *placed = sg_calloc(f->n_storages + 1, sizeof *placed);
@@ -80,7 +82,7 @@ static sg_status place_storages(bag *b, const pickle *keys, uint64_t at, sg_erro
         unsigned char bytes[8];
         uint64_t elements = 0;
         size_t k = 0;
-        TRY(bag_pread(b, at, bytes, sizeof bytes, err));
+        TRY(tensors_pread(b, at, bytes, sizeof bytes, err));
         for (int j = 7; j >= 0; j--)
             elements = elements << 8 | bytes[j];
         at += 8;
@@ -90,7 +92,7 @@ static sg_status place_storages(bag *b, const pickle *keys, uint64_t at, sg_erro
             TRY(sg_fail(err, SG_EFORMAT, "%s: holds a storage that no tensor uses, its size is not known",
                         b->path));
         torch_storage *s = &f->storages[k];
-        size_t width = bag_dtype_size(s->dtype);
+        size_t width = dtype_size(s->dtype);
         if (!width || elements != s->elements || elements > b->file_size / width ||
             elements * width > b->file_size - at)
             TRY(sg_fail(err, SG_EFORMAT,
@@ -111,7 +113,7 @@ done:
     return st;
 }
 
-sg_status bag_fill_torch_legacy(bag *b, sg_error *err)
+sg_status tensors_from_torch_legacy(tensor_file *b, sg_error *err)
 {
     sg_status st = SG_OK;
     legacy_pickles l = {0};
@@ -119,7 +121,7 @@ sg_status bag_fill_torch_legacy(bag *b, sg_error *err)
     torch *f = sg_calloc(1, sizeof *f);
     if (!f)
         return sg_fail(err, SG_ENOMEM, "%s: no memory", b->path);
-    b->format = f;
+    b->reader = f;
     b->close = torch_close;
     b->read = read_legacy;
     /* The pickles are small and lie in front of the numbers: read as much as they need, not the file. */
@@ -128,7 +130,7 @@ sg_status bag_fill_torch_legacy(bag *b, sg_error *err)
         size_t n = (size_t)(size < b->file_size ? size : b->file_size);
         if (!(f->data = sg_calloc(n + 1, 1)))
             TRY(sg_fail(err, SG_ENOMEM, "%s: no memory for its pickles", b->path));
-        TRY(bag_pread(b, 0, f->data, n, err));
+        TRY(tensors_pread(b, 0, f->data, n, err));
         st = read_pickles(&l, f->data, n, &used, &cut_short, b->path, err);
         if (st == SG_OK || !cut_short || n == b->file_size)
             break;

@@ -6,27 +6,28 @@
 
 #include <string.h>
 
-static sg_status fetch_zip(bag *b, const bag_tensor *t, uint64_t at, void *bytes, size_t n, sg_error *err)
+static sg_status fetch_zip(tensor_file *b, const stored_tensor *t, uint64_t at, void *bytes, size_t n,
+                           sg_error *err)
 {
-    torch *f = b->format;
+    torch *f = b->reader;
     return archive_fetch(f->zip, (size_t)f->storages[t->storage].at, at, bytes, n, t->name, err);
 }
 
-static sg_status read_zip(bag *b, const bag_tensor *t, bag_sink sink, void *ctx, sg_error *err)
+static sg_status read_zip(tensor_file *b, const stored_tensor *t, tensor_sink sink, void *ctx, sg_error *err)
 {
-    return bag_read_strided(b, t, fetch_zip, sink, ctx, err);
+    return tensors_read_strided(b, t, fetch_zip, sink, ctx, err);
 }
 
 /* Each storage's entry, and that it holds as many bytes as the pickle says. */
-static sg_status match_storages(bag *b, sg_error *err)
+static sg_status match_storages(tensor_file *b, sg_error *err)
 {
-    torch *f = b->format;
+    torch *f = b->reader;
     sg_status st = SG_OK;
     for (size_t i = 0; i < f->n_storages; i++) {
         torch_storage *s = &f->storages[i];
-        char name[BAG_MAX_NAME + 300];
+        char name[TENSORS_MAX_NAME + 300];
         uint64_t size;
-        size_t width = bag_dtype_size(s->dtype);
+        size_t width = dtype_size(s->dtype);
         snprintf(name, sizeof name, "%sdata/%s", f->prefix, s->key);
         int64_t entry = archive_find(f->zip, name);
         if (entry < 0)
@@ -42,13 +43,13 @@ done:
 }
 
 /* The entry NAME/data.pkl; f->prefix becomes "NAME/". */
-static sg_status find_pickle(bag *b, size_t *entry, sg_error *err)
+static sg_status find_pickle(tensor_file *b, size_t *entry, sg_error *err)
 {
-    torch *f = b->format;
+    torch *f = b->reader;
     for (size_t i = 0; i < archive_count(f->zip); i++) {
         const char *name = archive_name(f->zip, i);
         size_t n = name ? strlen(name) : 0;
-        if (n < 8 || n >= BAG_MAX_NAME || strcmp(name + n - 8, "data.pkl") != 0 ||
+        if (n < 8 || n >= TENSORS_MAX_NAME || strcmp(name + n - 8, "data.pkl") != 0 ||
             (n > 8 && name[n - 9] != '/'))
             continue;
         if (!(f->prefix = sg_strndup(name, n - 8)))
@@ -59,19 +60,19 @@ static sg_status find_pickle(bag *b, size_t *entry, sg_error *err)
     return sg_fail(err, SG_EFORMAT, "%s: a zip without data.pkl, not a PyTorch file", b->path);
 }
 
-sg_status bag_fill_torch_zip(bag *b, sg_error *err)
+sg_status tensors_from_torch_zip(tensor_file *b, sg_error *err)
 {
     sg_status st = SG_OK;
     size_t used, size, entry = 0;
     unsigned char *order = NULL;
-    char name[BAG_MAX_NAME + 16];
+    char name[TENSORS_MAX_NAME + 16];
     torch *f = sg_calloc(1, sizeof *f);
     if (!f)
         return sg_fail(err, SG_ENOMEM, "%s: no memory", b->path);
-    b->format = f;
+    b->reader = f;
     b->close = torch_close;
     b->read = read_zip;
-    TRY(archive_open(&f->zip, b, err));
+    TRY(archive_open(&f->zip, b->path, err));
     TRY(find_pickle(b, &entry, err));
     snprintf(name, sizeof name, "%sbyteorder", f->prefix);
     int64_t byteorder = archive_find(f->zip, name);

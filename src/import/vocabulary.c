@@ -8,7 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-static sg_status from_words(sg_vocab **out, const bag_words *w, const char *path, const char *name,
+static sg_status from_words(sg_vocab **out, const word_list *w, const char *path, const char *name,
                             sg_error *err)
 {
     sg_status st;
@@ -29,7 +29,7 @@ static sg_status from_words(sg_vocab **out, const bag_words *w, const char *path
 static sg_status numbered(sg_vocab **out, size_t V, const char *path, sg_error *err)
 {
     sg_status st = SG_OK;
-    bag_words w = {.text = sg_calloc(V, 24), .at = sg_calloc(V, sizeof *w.at), .n = V};
+    word_list w = {.text = sg_calloc(V, 24), .at = sg_calloc(V, sizeof *w.at), .n = V};
     if (!w.text || !w.at)
         TRY(sg_fail(err, SG_ENOMEM, "%s: no memory for %zu words", path, V));
     for (size_t i = 0; i < V; i++) {
@@ -38,7 +38,7 @@ static sg_status numbered(sg_vocab **out, size_t V, const char *path, sg_error *
     }
     TRY(from_words(out, &w, path, "words", err));
 done:
-    bag_words_free(&w);
+    word_list_free(&w);
     return st;
 }
 
@@ -161,12 +161,13 @@ static bool all_characters(const sg_vocab *v)
     return characters > 0;
 }
 
-sg_status vocabulary_find(sg_vocab **out, plan *p, bag *b, const sg_import_config *cfg, sg_error *err)
+sg_status vocabulary_find(sg_vocab **out, recipe *p, tensor_file *b, const sg_import_config *cfg,
+                          sg_error *err)
 {
     sg_status st = SG_OK;
     size_t V = p->shape.vocabulary;
-    bag_words words = {0};
-    char name[BAG_MAX_NAME] = "vocabulary";
+    word_list words = {0};
+    char name[TENSORS_MAX_NAME] = "vocabulary";
     sg_vocab *v = NULL;
     *out = NULL;
     p->shape.unit = cfg->unit == SG_AUTO ? SG_UNIT_WORD : (sg_unit)cfg->unit;
@@ -202,7 +203,7 @@ sg_status vocabulary_find(sg_vocab **out, plan *p, bag *b, const sg_import_confi
     *out = v;
     v = NULL;
 done:
-    bag_words_free(&words);
+    word_list_free(&words);
     sg_vocab_free(v);
     return st;
 }

@@ -8,6 +8,7 @@
 
 /* The vocabulary of p->shape.vocabulary words (NULL for a model without embedding); sets unit and eos of p's
  * shape. SG_EFORMAT: none to be found, another number of words, words that the program cannot use. */
-sg_status vocabulary_find(sg_vocab **out, plan *p, bag *b, const sg_import_config *cfg, sg_error *err);
+sg_status vocabulary_find(sg_vocab **out, recipe *p, tensor_file *b, const sg_import_config *cfg,
+                          sg_error *err);
 
 #endif

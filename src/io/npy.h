@@ -3,17 +3,20 @@
 #ifndef SG_IO_NPY_H
 #define SG_IO_NPY_H
 
-#include "import/tensors.h"
+#include "stategrad/base.h"
+
+#include "io/dtype.h"
+
+enum { NPY_MAX_HEADER = 1 << 14, NPY_MAX_RANK = 8 };
 
 typedef struct {
-    bag_dtype dtype;
+    tensor_dtype dtype;
     bool fortran; /* column-major */
     unsigned rank;
-    uint64_t dims[BAG_MAX_RANK];
+    uint64_t dims[NPY_MAX_RANK];
     size_t data; /* where the numbers begin */
 } npy_header;
 
-enum { NPY_MAX_HEADER = 1 << 14 };
 /* head: the first n bytes of the file. SG_EFORMAT: none, or of a kind that is not read (objects,
  * big-endian). */
 sg_status npy_parse(npy_header *out, const unsigned char *head, size_t n, const char *name, sg_error *err);

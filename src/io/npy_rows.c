@@ -16,7 +16,7 @@ enum { CHUNK = 2048 };
 struct rows_file {
     char *path;
     int fd;
-    bag_dtype type;
+    tensor_dtype type;
     off_t data;
     uint64_t rows;
     size_t columns;
@@ -45,10 +45,10 @@ static sg_status take_header(rows_file *f, const npy_header *h, uint64_t bytes, 
     f->rows = h->rank == 2 ? h->dims[0] : 1;
     f->type = h->dtype;
     f->data = (off_t)h->data;
-    if (!bag_is_float(h->dtype))
+    if (!dtype_is_float(h->dtype))
         return sg_fail(err, SG_EFORMAT,
                        "%s: numbers of type %s, expected floating-point ('<f4', '<f8', '<f2')", f->path,
-                       bag_dtype_name(h->dtype));
+                       dtype_name(h->dtype));
     if (h->fortran)
         return sg_fail(err, SG_EFORMAT, "%s: in Fortran order, expected C order (numpy.ascontiguousarray)",
                        f->path);
@@ -59,7 +59,7 @@ static sg_status take_header(rows_file *f, const npy_header *h, uint64_t bytes, 
             "%s: %u dimensions of up to %ju numbers, expected a matrix or a vector that is not empty",
             f->path, h->rank, (uintmax_t)(f->rows > columns ? f->rows : columns));
     f->columns = (size_t)columns;
-    uint64_t have = (bytes - h->data) / bag_dtype_size(h->dtype) / columns;
+    uint64_t have = (bytes - h->data) / dtype_size(h->dtype) / columns;
     if (have < f->rows)
         return sg_fail(err, SG_EFORMAT, "%s: ends too early: %ju of %ju rows", f->path, (uintmax_t)have,
                        (uintmax_t)f->rows);
@@ -109,7 +109,7 @@ sg_status rows_read(const rows_file *f, uint64_t start, size_t n, float *x, sg_e
 {
     sg_status st = SG_OK;
     unsigned char bytes[CHUNK * 8];
-    const size_t size = bag_dtype_size(f->type), total = n * f->columns;
+    const size_t size = dtype_size(f->type), total = n * f->columns;
     size_t got;
     if (start > f->rows || n > f->rows - start)
         return sg_fail(err, SG_EINVAL, "%s: has %ju rows, %zu from %ju asked for", f->path,
@@ -120,7 +120,7 @@ sg_status rows_read(const rows_file *f, uint64_t start, size_t n, float *x, sg_e
         TRY(read_at(f, at + (off_t)(i * size), bytes, m * size, &got, err));
         if (got < m * size)
             TRY(sg_fail(err, SG_EFORMAT, "%s: became shorter while it was read", f->path));
-        bag_to_float(x + i, bytes, f->type, m);
+        dtype_to_float(x + i, bytes, f->type, m);
     }
     for (size_t i = 0; i < total; i++)
         if (!isfinite(x[i]))

@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: MIT */
-/* archive.h - zip files through libzip: entries by name, read in rising order through a small buffer. */
-#ifndef SG_IMPORT_ARCHIVE_H
-#define SG_IMPORT_ARCHIVE_H
+/* zip.h - zip files through libzip: entries by name, read in rising order through a small buffer. */
+#ifndef SG_IO_ZIP_H
+#define SG_IO_ZIP_H
 
-#include "import/tensors.h"
+#include "stategrad/base.h"
 
 typedef struct archive archive;
-/* SG_EFORMAT: no zip, or one of too many entries. The bag's path is borrowed. */
-sg_status archive_open(archive **out, bag *b, sg_error *err);
+/* SG_EFORMAT: no zip, or one of too many entries. The path is borrowed. */
+sg_status archive_open(archive **out, const char *path, sg_error *err);
 void archive_close(archive *a);
 size_t archive_count(const archive *a);
 const char *archive_name(const archive *a, size_t entry); /* NULL: it has none */

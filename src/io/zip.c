@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 /* libzip behind a door that checks what a file may make it do. */
-#include "import/archive.h"
+#include "io/zip.h"
 
 #include "base/base_internal.h"
+#include "io/file.h"
 
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 #include <zip.h>
 
 enum { MAX_ENTRIES = 1 << 16, TAIL = (1 << 16) + 128, GROWTH = 1 << 23 };
@@ -36,43 +38,46 @@ static sg_status failed(const archive *a, const char *what, sg_error *err)
 }
 
 /* The number of entries as the zip's last record tells it: known before libzip makes a table of them. */
-static sg_status check_entries(bag *b, sg_error *err)
+static sg_status check_entries(archive *a, sg_error *err)
 {
-    sg_status st = SG_OK;
-    size_t n = b->file_size < TAIL ? (size_t)b->file_size : TAIL;
-    unsigned char *tail = sg_calloc(n + 1, 1);
-    if (!tail)
-        return sg_fail(err, SG_ENOMEM, "%s: no memory", b->path);
-    TRY(bag_pread(b, b->file_size - n, tail, n, err));
+    sg_status st;
+    int fd = -1;
+    unsigned char *tail = NULL;
+    TRY(file_open(&fd, &a->file_size, a->path, err));
+    size_t n = a->file_size < TAIL ? (size_t)a->file_size : TAIL;
+    if (!(tail = sg_calloc(n + 1, 1)))
+        TRY(sg_fail(err, SG_ENOMEM, "%s: no memory", a->path));
+    TRY(file_pread(fd, a->file_size, a->file_size - n, tail, n, a->path, err));
     for (size_t i = 0; i + 40 <= n; i++) /* end of central directory, 64 bit */
         if (!memcmp(tail + i, "PK\6\6", 4)) {
             uint64_t entries = 0;
             for (size_t k = 8; k > 0; k--)
                 entries = entries << 8 | tail[i + 31 + k];
             if (entries > MAX_ENTRIES)
-                TRY(sg_fail(err, SG_EFORMAT, "%s: a zip of %llu entries, at most %d are read", b->path,
+                TRY(sg_fail(err, SG_EFORMAT, "%s: a zip of %llu entries, at most %d are read", a->path,
                             (unsigned long long)entries, MAX_ENTRIES));
         }
 done:
+    if (fd >= 0)
+        close(fd);
     sg_free(tail);
     return st;
 }
 
-sg_status archive_open(archive **out, bag *b, sg_error *err)
+sg_status archive_open(archive **out, const char *path, sg_error *err)
 {
     sg_status st;
     int code = 0;
     *out = NULL;
     archive *a = sg_calloc(1, sizeof *a);
     if (!a)
-        return sg_fail(err, SG_ENOMEM, "%s: no memory", b->path);
-    a->path = b->path;
-    a->file_size = b->file_size;
-    TRY(check_entries(b, err));
-    if (!(a->zip = zip_open(b->path, ZIP_RDONLY, &code))) {
+        return sg_fail(err, SG_ENOMEM, "%s: no memory", path);
+    a->path = path;
+    TRY(check_entries(a, err));
+    if (!(a->zip = zip_open(path, ZIP_RDONLY, &code))) {
         zip_error_t e;
         zip_error_init_with_code(&e, code);
-        st = sg_fail(err, code == ZIP_ER_MEMORY ? SG_ENOMEM : SG_EFORMAT, "%s: %s", b->path,
+        st = sg_fail(err, code == ZIP_ER_MEMORY ? SG_ENOMEM : SG_EFORMAT, "%s: %s", path,
                      zip_error_strerror(&e));
         zip_error_fini(&e);
         goto done;
