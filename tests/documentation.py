@@ -1,0 +1,72 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: MIT
+"""What the documentation must contain: every variable of the run file in doc/run-file.md, every key that train writes
+into a model in doc/model-file.md, every command of the program in the README.
+
+usage: documentation.py RUN_VARIABLES STATEGRAD SOURCE_ROOT
+"""
+import json
+import os
+import pathlib
+import re
+import struct
+import subprocess
+import sys
+import tempfile
+
+variables, program, root = sys.argv[1], sys.argv[2], pathlib.Path(sys.argv[3])
+failures = []
+
+
+def check(documented, names, what, where):
+    assert names, f"no {what} to look for"
+    for name in names:
+        if name not in documented:
+            failures.append(f"{where}: {what} {name} is missing")
+
+
+def names_in_tables(text):
+    """Names in backticks in the first cell of a row, and each with the suffixes (`_low`) in its second cell."""
+    found = set()
+    for row in re.findall(r"^\|(.+)\|$", text, re.M):
+        cells = row.split("|")
+        bases = re.findall(r"`(\w+)`", cells[0])
+        suffixes = re.findall(r"`(_\w+)`", cells[1]) if len(cells) > 1 else []
+        found.update(bases)
+        found.update(base + suffix for base in bases for suffix in suffixes)
+    return found
+
+
+def run_file():
+    names = subprocess.run([variables], check=True, capture_output=True, text=True).stdout.split()
+    text = (root / "doc/run-file.md").read_text(encoding="utf-8")
+    check(names_in_tables(text), names, "variable", "doc/run-file.md")
+    unknown = {n for n in names_in_tables(text.split("## Root variables")[1].split("## Root attributes")[0])} - set(names)
+    failures.extend(f"doc/run-file.md: {name} is not a variable of the run file" for name in sorted(unknown))
+
+
+def model_file():
+    with tempfile.TemporaryDirectory() as folder:
+        corpus, model = os.path.join(folder, "t.txt"), os.path.join(folder, "m.safetensors")
+        with open(corpus, "w", encoding="utf-8") as f:
+            f.write("the cat sat on the mat\na dog saw the cat\n" * 40)
+        subprocess.run([program, "train", corpus, "--valid", corpus, "-o", model, "--epochs", "1", "--hidden-size", "4",
+                        "--embedding-size", "3", "--steps", "5", "--batch", "2", "--threads", "1", "--quiet"], check=True)
+        with open(model, "rb") as f:
+            header = json.loads(f.read(struct.unpack("<Q", f.read(8))[0]))
+    text = (root / "doc/model-file.md").read_text(encoding="utf-8")
+    check(set(re.findall(r"`(\w+)`", text)), list(header["__metadata__"]), "key", "doc/model-file.md")
+
+
+def commands():
+    text = subprocess.run([program, "--help"], check=True, capture_output=True, text=True).stdout
+    names = re.findall(r"^  (\w+) {2,}", text, re.M)
+    readme = (root / "README.md").read_text(encoding="utf-8")
+    check(re.findall(r"stategrad (\w+)", readme), names, "command", "README.md")
+
+
+run_file()
+model_file()
+commands()
+print("\n".join(failures))
+sys.exit(bool(failures))
