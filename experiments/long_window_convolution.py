@@ -36,7 +36,7 @@ def sigmoid(x):
 
 
 def jacobians(w, ids, first):
-    """After `first` tokens: for every further token f, q (H), M, O (H,H), Mx, qMx + Ox (H,E): METHOD section 2, float64."""
+    """After `first` tokens: for every further token f, q (H), M, O (H,H), Mx, qMx + Ox (H,E): doc/method.md, section 2, in float64."""
     Wi, Wh = w["rnn.weight_ih_l0"].astype(float), w["rnn.weight_hh_l0"].astype(float)
     b = w["rnn.bias_ih_l0"].astype(float) + w["rnn.bias_hh_l0"]
     H = Wh.shape[1]

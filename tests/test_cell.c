@@ -28,7 +28,7 @@ static double sigmoid(double x)
     return 1 / (1 + exp(-x));
 }
 
-/* One step of one sequence, straight from METHOD section 2. */
+/* One step of one sequence, straight from doc/method.md, section 2. */
 static void naive_step(sg_cell kind, const inputs *p, const double *x, double *h, double *c)
 {
     double a[MAX_G * H], u[MAX_G * H], next[H];

@@ -3,7 +3,7 @@
  * file.
  *
  *   stream -> forward states -> gradients -> sums per class set, delay and block -> means, spectra, errors
- *          -> run file                                              (METHOD, INTERFACE "Run file") */
+ *          -> run file                                              (doc/method.md, doc/run-file.md) */
 #ifndef STATEGRAD_ANALYSIS_H
 #define STATEGRAD_ANALYSIS_H
 

@@ -2,7 +2,7 @@
 /* gradient.h - how today's state depends on every earlier input, exactly.
  *
  *   s_t: state of layer l (cell or hidden), H_l numbers      x_s: input of step s, E numbers
- *   G[t,d] = d s_t / d x_{t-d}     H_l x E, row-major, delays d = 0 .. D-1          (METHOD section 2)
+ *   G[t,d] = d s_t / d x_{t-d}     H_l x E, row-major, delays d = 0 .. D-1          (doc/method.md, section 2)
  *
  * Forward accumulation: all delays of step t follow from those of step t-1 by one product per layer with the
  * gates folded into the recurrent matrix; 4 H^2 E D flops a token and layer (LSTM), 2 H^2 E D (GRU, RNN). */
@@ -17,7 +17,7 @@ extern "C" {
 
 typedef enum { SG_STATE_CELL = 1, SG_STATE_HIDDEN = 2, SG_STATE_BOTH = 3 } sg_state_kind;
 /* carry: one stream; reset: zero state and no pairs across, at sentence starts; window N: the state is
- * carried, no pair crosses a multiple of N tokens (METHOD section 1) */
+ * carried, no pair crosses a multiple of N tokens (doc/method.md, section 1) */
 typedef enum { SG_CARRY, SG_RESET, SG_WINDOW } sg_state_handling;
 
 /* One step at a time, every G within reach: for sentences, checks and users of the library. Whole corpora go

@@ -81,7 +81,7 @@ const sg_tensor *sg_model_find(const sg_model *m, const char *name); /* NULL: no
 sg_status sg_model_set_meta(sg_model *m, const char *key, const char *value, sg_error *err);
 const char *sg_model_meta(const sg_model *m, const char *key); /* NULL: none */
 
-/* ---- files (safetensors, see INTERFACE) ---- */
+/* ---- files (safetensors: doc/model-file.md) ---- */
 sg_status sg_model_write(const sg_model *m, const char *path, sg_error *err);
 /* A stategrad-model file. SG_EFORMAT: not one, truncated, wrong shape; SG_ENONFINITE: names tensor and
  * index. */

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* run.h - the run file (NetCDF-4): what an analysis found, readable by xarray. Names and shapes: INTERFACE.
+/* run.h - the run file (NetCDF-4): what an analysis found, readable by xarray. Names and shapes: doc/run-file.md.
  *
  * Reading is by name and hyperslab, so that a report touches only what it shows and memory stays small.
  * Everything in the file is checked at open: dimensions that disagree, missing variables, absurd sizes are

@@ -35,8 +35,7 @@ typedef struct {
 } sg_train_config;
 
 void sg_train_defaults(sg_train_config *cfg);
-/* The setting of Verwimp et al. 2018 (shape too): 1 layer, E=64, H=256, BPTT 200, ... see METHOD section
- * 4. */
+/* The settings of Verwimp et al. 2020, including the shape: 1 layer, E=64, H=256, BPTT 200 (doc/findings.md). */
 void sg_train_preset_paper(sg_train_config *cfg, sg_model_shape *shape);
 sg_status sg_train_check(const sg_train_config *cfg, const sg_model_shape *shape, sg_error *err);
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* cell.h - one step of a recurrent cell: forward, backward, and its Jacobian folded into matrices.
  *
- * PyTorch's convention (METHOD section 2), gates in the order LSTM i,f,g,o; GRU r,z,n; RNN one. H hidden
+ * PyTorch's convention (doc/method.md, section 2), gates in the order LSTM i,f,g,o; GRU r,z,n; RNN one. H hidden
  * size, G gates, N inputs of the layer, n sequences side by side, T steps. One file per cell; each exists in
  * float (sg_cell_...) and, for tests and `stategrad check`, in double (sg_cell_..._d): one source, a type
  * parameter. */

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Compiled in fold.c for REAL = float and double. METHOD section 2 has the derivations.
+/* Compiled in fold.c for REAL = float and double. Derivations: doc/method.md, section 2.
  *
  * Slopes come from what stood before the gates' functions: where a gate saturates its value rounds to 0 or 1,
  * and 1 - g^2 or i (1 - i) would be lost, and with them all of a saturated unit's gradient. */

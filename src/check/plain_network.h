@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* plain_network.h - a plain network in double: forward and backward through time, gate by gate, written from the
- * equations of METHOD section 2 and sharing nothing with src/cell. Slow and obvious on purpose. */
+ * equations of doc/method.md, section 2, and sharing nothing with src/cell. Slow and obvious on purpose. */
 #ifndef SG_CHECK_PLAIN_NETWORK_H
 #define SG_CHECK_PLAIN_NETWORK_H
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Model files: safetensors with the vocabulary and the shape in the metadata (INTERFACE, "Model file"). The
+/* Model files: safetensors with the vocabulary and the shape in the metadata (doc/model-file.md). The
  * order of keys and tensors is fixed, so the same model gives the same bytes. */
 #include "lm/model_internal.h"
 #include "io/safetensors.h"

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* What is in a run file: the one table the writer, the reader and its checks share (contract: INTERFACE, Run
- * file). */
+/* What is in a run file: the one table the writer, the reader and its checks share (documented in
+ * doc/run-file.md). */
 #include "run/run_internal.h"
 
 #include <string.h>

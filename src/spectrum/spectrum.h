@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* spectrum.h - from a mean gradient to memory: covariance, singular values, directions (METHOD section 3).
+/* spectrum.h - from a mean gradient to memory: covariance, singular values, directions (doc/method.md, section 3).
  *
  *   X (V,E) embeddings     Sigma = cov(X) = L L^T     G (H,E) mean gradient     Ghat = G L = P diag(S) V^T
  *   n = L^-1 delta / |L^-1 delta|     relative memory |Ghat n| / S_1     cosine of order k |V_k^T n|

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* engine.h - the state gradients of a whole corpus, summed: the blocked form of METHOD section 2.
+/* engine.h - the state gradients of a whole corpus, summed: the blocked form of doc/method.md, section 2.
  *
  *   steps --forward--> tapes --fold--> packed step matrices of a block of tokens --origins in parallel-->
  *   sg_accum
