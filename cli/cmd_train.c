@@ -12,7 +12,7 @@
 enum { DEFAULT_VOCABULARY = 10000 };
 
 typedef struct {
-    const char *output, *preset, *cell, *unit, *format, *optimizer, *vocab_file;
+    const char *output, *preset, *cell, *unit, *format, *optimizer, *loss_scale, *vocab_file;
     option_list valid;
     size_t vocab_size, min_count, hidden, patience, epochs, decay_after;
     bool no_eos, quiet;
@@ -52,7 +52,7 @@ static int choose(settings *s)
 {
     static const char *const cells[] = {"lstm", "gru", "rnn", NULL}, *const units[] = {"word", "char", NULL};
     static const char *const formats[] = {"auto", "text", "conllu", "tagged", NULL};
-    static const char *const optimizers[] = {"sgd", "adam", NULL};
+    static const char *const optimizers[] = {"sgd", "adam", NULL}, *const scales[] = {"mean", "sum", NULL};
     static const sg_cell kinds[] = {SG_CELL_LSTM, SG_CELL_GRU, SG_CELL_TANH};
     int i;
     if (!pick(s->cell, cells, &i))
@@ -66,8 +66,13 @@ static int choose(settings *s)
     if (!pick(s->optimizer, optimizers, &i))
         return misuse("train: --optimizer: expected sgd or adam, found '%s'", s->optimizer);
     s->train.optimizer = (sg_optimizer)i;
-    if (s->train.lr == 0)
-        s->train.lr = s->train.optimizer == SG_ADAM ? 0.001 : 1;
+    if (!pick(s->loss_scale, scales, &i))
+        return misuse("train: --loss-scale: expected mean or sum, found '%s'", s->loss_scale);
+    s->train.loss_scale = (sg_loss_scale)i;
+    sg_train_config rates = s->train;
+    sg_train_default_rates(&rates);
+    s->train.lr = isnan(s->train.lr) ? rates.lr : s->train.lr;
+    s->train.clip = isnan(s->train.clip) ? rates.clip : s->train.clip;
     for (size_t k = 0; k < SG_MAX_LAYERS; k++)
         s->shape.hidden[k] = s->hidden;
     s->shape.eos = !s->no_eos;
@@ -227,7 +232,6 @@ static int run(int argc, char **argv)
     settings s = {.cell = "lstm",
                   .unit = "word",
                   .format = "auto",
-                  .optimizer = "sgd",
                   .shape = {.layers = 1, .embedding = 64, .hidden = {256}}};
     int code = apply_preset(&s, argc, argv);
     if (code >= 0)
@@ -235,13 +239,16 @@ static int run(int argc, char **argv)
     s.hidden = s.shape.hidden[0];
     s.epochs = s.train.epochs;
     s.decay_after = s.train.decay_after;
-    s.train.lr = 0;
+    s.optimizer = s.train.optimizer == SG_ADAM ? "adam" : "sgd";
+    s.loss_scale = s.train.loss_scale == SG_LOSS_SUM ? "sum" : "mean";
+    s.train.lr = s.train.clip = NAN; /* not given: follow from optimizer and loss scale */
     const double sizes = 1 << 24;
     const option table[] = {
         {"output", 'o', OPT_STRING, &s.output, "MODEL", "the model file to write", 0, 0},
         {"valid", 0, OPT_LIST, &s.valid, "FILE", "validation corpus: the epoch best on it is kept", 0, 0},
         {"preset", 0, OPT_STRING, &s.preset, "paper",
-         "Verwimp et al. 2018: 39 epochs of 200 steps, else the defaults", 0, 0},
+         "the recipe of Verwimp et al.: --optimizer sgd --loss-scale sum --steps 200 --epochs 39 --dropout 0.5",
+         0, 0},
         {"cell", 0, OPT_STRING, &s.cell, "KIND", "lstm (default), gru or rnn", 0, 0},
         {"layers", 0, OPT_SIZE, &s.shape.layers, "N", "1", 1, SG_MAX_LAYERS},
         {"embedding-size", 0, OPT_SIZE, &s.shape.embedding, "N", "64", 1, sizes},
@@ -263,12 +270,16 @@ static int run(int argc, char **argv)
         {"epochs", 0, OPT_SIZE, &s.epochs, "N", "10", 1, 1e6},
         {"patience", 0, OPT_SIZE, &s.patience, "N",
          "stop after N epochs without a better validation (0: never)", 0, 1e6},
-        {"optimizer", 0, OPT_STRING, &s.optimizer, "KIND", "sgd (default) or adam", 0, 0},
-        {"lr", 0, OPT_REAL, &s.train.lr, "X", "learning rate: 1 (sgd), 0.001 (adam)", 1e-12, 1e6},
+        {"optimizer", 0, OPT_STRING, &s.optimizer, "KIND", "adam (default) or sgd", 0, 0},
+        {"loss-scale", 0, OPT_STRING, &s.loss_scale, "mean|sum",
+         "mean (default) over the steps of a window, or their sum", 0, 0},
+        {"lr", 0, OPT_REAL, &s.train.lr, "X", "learning rate: 0.002 (adam), 20 (sgd, mean), 1 (sgd, sum)",
+         1e-12, 1e6},
         {"lr-decay", 0, OPT_REAL, &s.train.lr_decay, "X", "0.8: what lr is multiplied with ...", 1e-6, 1},
         {"decay-after", 0, OPT_SIZE, &s.decay_after, "N", "6: ... for every epoch after this one", 0, 1e6},
-        {"clip", 0, OPT_REAL, &s.train.clip, "X", "5: largest norm of the gradient (0: any)", 0, 1e30},
-        {"dropout", 0, OPT_REAL, &s.train.dropout, "P", "0.5, on embeddings and layer outputs", 0, 0.999},
+        {"clip", 0, OPT_REAL, &s.train.clip, "X",
+         "largest norm of the gradient: 0.25 (mean), 5 (sum); 0: any", 0, 1e30},
+        {"dropout", 0, OPT_REAL, &s.train.dropout, "P", "0.2, on embeddings and layer outputs", 0, 0.999},
         {"init", 0, OPT_REAL, &s.train.init, "X", "0.05: weights begin uniform in -X..X", 1e-30, 1e6},
         {"seed", 0, OPT_U64, &s.train.seed, "N", "1", 0, 0},
         {"checkpoint", 0, OPT_STRING, &s.train.checkpoint, "FILE", "save progress there, every epoch and ...",
@@ -304,6 +315,11 @@ const command cmd_train = {
     "train", "CORPUS...", "train a language model",
     "Trains a recurrent language model by truncated back-propagation through time and writes it as a\n"
     "safetensors file that PyTorch's word_language_model takes. The corpus is text (one sentence a\n"
-    "line), CoNLL-U or word/tag; .gz, folders and - are read. Example:\n"
+    "line), CoNLL-U or word/tag; .gz, folders and - are read.\n"
+    "--loss-scale says what lr and clip are measured in. PyTorch's examples take the mean of the loss over\n"
+    "the steps and the sequences of a window; TensorFlow's PTB tutorial, and the papers with it, sum it\n"
+    "over the steps and average over the sequences. Their gradient is as many times larger as there are\n"
+    "steps: lr 1 and clip 5 with the sum over 200 steps are lr 200 and clip 0.025 with the mean. Losses are\n"
+    "shown in nats per token in both cases. Example:\n"
     "  stategrad train train.txt --valid valid.txt --epochs 10 --checkpoint run.ckpt -o model.safetensors",
     run};

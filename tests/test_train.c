@@ -9,6 +9,7 @@
 #include "stategrad/train.h"
 #include "train/bptt.h"
 #include "train/checkpoint.h"
+#include "train/optimizer.h"
 #include "train/word2vec.h"
 
 #include <sys/stat.h>
@@ -91,6 +92,7 @@ static sg_train_config settings(void)
     sg_train_config c;
     sg_train_defaults(&c);
     c.steps = 7, c.batch = 4, c.epochs = 3, c.decay_after = 1, c.threads = 2, c.checkpoint_minutes = 1e6;
+    c.optimizer = SG_SGD, c.lr = 1, c.clip = 5, c.dropout = 0.5;
     return c;
 }
 
@@ -198,6 +200,89 @@ static void dropout_has_the_same_mask_both_ways(void **state)
     sg_free(g);
     sg_free(scratch);
     sg_model_free(m);
+}
+
+/* The norm that is clipped is that of all parameters that learn, for every optimizer and kind of model: the sum of
+ * squares of a gradient that is as large in the encoder's rows as elsewhere. */
+static void the_clipped_norm_is_that_of_all_that_learns(void **state)
+{
+    (void)state;
+    for (int k = 0; k < 8; k++) {
+        bool adam = k & 1, tied = k & 2, frozen = (k & 4) && !tied;
+        sg_error err;
+        sg_stepper *s;
+        sg_model *m = new_model(SG_CELL_LSTM, 2, tied);
+        size_t size = sg_model_block_size(m), V = sg_vocab_size(vocab), E = 6, n = 0;
+        float *g = sg_calloc(size, sizeof *g);
+        int32_t words[64];
+        assert_true(V <= 64);
+        for (size_t i = 0; i < sg_model_tensors(m); i++) {
+            const sg_tensor *t = sg_model_tensor(m, i);
+            float *of = g + (t->data - sg_model_block(m));
+            for (size_t j = 0; j < t->rows * t->cols; j++)
+                of[j] = ((float)(j % 7) - 2.5f) * (of == g ? 4 : 1); /* the encoder comes first */
+        }
+        for (size_t w = 0; w < V && !tied; w++) { /* half of the words were read: the others' rows are zero */
+            if (w % 2)
+                words[n++] = (int32_t)w;
+            else
+                memset(g + w * E, 0, E * sizeof *g);
+        }
+        double all = 0, encoder = 0;
+        for (size_t i = 0; i < size; i++) {
+            all += (double)g[i] * g[i];
+            encoder += i < V * E ? (double)g[i] * g[i] : 0;
+        }
+        assert_true(encoder > 0.05 * all);
+        assert_ok(sg_stepper_new(&s, m, adam ? SG_ADAM : SG_SGD, frozen, 2, &err), err);
+        assert_close(sg_stepper_norm(s, g, tied ? NULL : words, n), sqrt(frozen ? all - encoder : all), 1e-6,
+                     0, "norm", (size_t)k);
+        sg_stepper_free(s);
+        sg_free(g);
+        sg_model_free(m);
+    }
+}
+
+/* Loss of the last epoch on `windows` windows of one word repeated, with weights that do not move. */
+static double still_loss(double dropout, int windows, unsigned epochs)
+{
+    char *path = in_folder("same.txt");
+    const char *paths = path;
+    sg_error err;
+    sg_stream *same;
+    sg_train_result r;
+    sg_train_config c = settings();
+    sg_corpus_config cfg = {.paths = &paths, .n_paths = 1};
+    FILE *f = fopen(path, "w");
+    assert_non_null(f);
+    for (int i = 0; i <= 40 * windows; i++)
+        fputs("w1 ", f);
+    assert_int_equal(fclose(f), 0);
+    assert_ok(sg_stream_new(&same, &cfg, vocab, NULL, NULL, &err), err);
+    c.steps = 40, c.batch = 1, c.dropout = dropout, c.lr = 1e-30, c.init = 0.4, c.epochs = epochs;
+    sg_model *m = new_model(SG_CELL_TANH, 1, false);
+    assert_ok(sg_train(&r, m, same, NULL, &c, NULL, &err), err);
+    sg_model_free(m);
+    sg_stream_free(same);
+    unlink(path);
+    return r.train_nats;
+}
+
+/* Where weights do not move and a text's windows are alike, losses differ by their dropout masks alone. */
+static void every_window_and_epoch_has_its_own_dropout_masks(void **state)
+{
+    (void)state;
+    for (int dropped = 0; dropped < 2; dropped++) {
+        double p = dropped ? 0.5 : 0, one = still_loss(p, 1, 1), two = still_loss(p, 2, 1),
+               three = still_loss(p, 3, 1);
+        double epochs = fabs(still_loss(p, 1, 2) - one);
+        /* the second window against the third: the state has settled by then */
+        double windows = fabs((2 * two - one) - (3 * three - 2 * two));
+        if (!dropped)
+            assert_true(epochs == 0 && windows < 1e-4);
+        else
+            assert_true(epochs > 1e-3 && windows > 1e-3);
+    }
 }
 
 /* Large enough that threads share each phase: all gradients and the carried state of two windows, to the
@@ -755,6 +840,8 @@ int main(void)
         cmocka_unit_test(loss_falls_and_best_epoch_is_kept),
         cmocka_unit_test(threads_do_not_change_a_byte),
         cmocka_unit_test(dropout_has_the_same_mask_both_ways),
+        cmocka_unit_test(the_clipped_norm_is_that_of_all_that_learns),
+        cmocka_unit_test(every_window_and_epoch_has_its_own_dropout_masks),
         cmocka_unit_test(threads_share_a_window_without_a_trace),
         cmocka_unit_test(cut_anywhere_and_resumed_it_ends_the_same),
         cmocka_unit_test(damaged_checkpoints_fall_back_to_the_one_before),

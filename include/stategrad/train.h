@@ -11,19 +11,28 @@ extern "C" {
 
 typedef enum { SG_SGD, SG_ADAM } sg_optimizer;
 
+/* What the loss of a window of `steps` steps of `batch` sequences is, and so its gradient, the learning rate of
+ * SGD and the norm that is clipped:
+ *   SG_LOSS_MEAN   mean over steps and batch (PyTorch's word_language_model)
+ *   SG_LOSS_SUM    sum over the steps, mean over the batch (TensorFlow's PTB tutorial, the papers)
+ * The gradient of the second is `steps` times that of the first: lr 1 and clip 5 with the sum over 200 steps are
+ * lr 200 and clip 0.025 with the mean. Reported losses are nats per token in both cases. */
+typedef enum { SG_LOSS_MEAN, SG_LOSS_SUM } sg_loss_scale;
+
 typedef struct {
     size_t steps;    /* BPTT window, 50 */
     size_t batch;    /* parallel streams, 20 */
     unsigned epochs; /* 10 */
     /* stop after so many epochs without a better validation perplexity; 0: never */
     unsigned patience;
-    sg_optimizer optimizer; /* SGD */
-    double lr;              /* 1; Adam wants about 0.001 */
-    double lr_decay;        /* 0.8, per epoch ... */
-    unsigned decay_after;   /* ... after this epoch, 6 */
-    double clip;            /* largest gradient norm, 5; 0: none */
-    double dropout;         /* 0.5: on embeddings and layer outputs */
-    double init;            /* U(-init, init), 0.05 */
+    sg_optimizer optimizer;   /* Adam */
+    sg_loss_scale loss_scale; /* mean */
+    double lr;                /* sg_train_default_rates */
+    double lr_decay;          /* 0.8, per epoch ... */
+    unsigned decay_after;     /* ... after this epoch, 6 */
+    double clip;              /* largest norm of the gradient; 0: none. sg_train_default_rates */
+    double dropout;           /* 0.2: on embeddings and layer outputs */
+    double init;              /* U(-init, init), 0.05 */
     uint64_t seed;
     const char *embeddings; /* word2vec file (text or binary), or NULL */
     bool freeze_embeddings;
@@ -35,7 +44,12 @@ typedef struct {
 } sg_train_config;
 
 void sg_train_defaults(sg_train_config *cfg);
-/* The settings of Verwimp et al. 2020, including the shape: 1 layer, E=64, H=256, BPTT 200 (doc/findings.md). */
+/* Sets lr and clip for cfg->optimizer and cfg->loss_scale.
+ *   lr:    Adam 0.002; SGD 20 (mean) or 1 (sum)        clip: 0.25 (mean) or 5 (sum) */
+void sg_train_default_rates(sg_train_config *cfg);
+/* The recipe of Verwimp et al. 2018 and 2020: 1 LSTM layer, E=64, H=256, 39 epochs, windows of 200 steps, batch 20,
+ * SGD with the loss summed over the steps, lr 1, times 0.8 for every epoch after the 6th, clip 5, dropout 0.5,
+ * weights from U(-0.05, 0.05). Sets the shape too. */
 void sg_train_preset_paper(sg_train_config *cfg, sg_model_shape *shape);
 sg_status sg_train_check(const sg_train_config *cfg, const sg_model_shape *shape, sg_error *err);
 

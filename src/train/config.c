@@ -10,15 +10,22 @@ void sg_train_defaults(sg_train_config *cfg)
     *cfg = (sg_train_config){.steps = 50,
                              .batch = 20,
                              .epochs = 10,
-                             .optimizer = SG_SGD,
-                             .lr = 1,
+                             .optimizer = SG_ADAM,
+                             .loss_scale = SG_LOSS_MEAN,
                              .lr_decay = 0.8,
                              .decay_after = 6,
-                             .clip = 5,
-                             .dropout = 0.5,
+                             .dropout = 0.2,
                              .init = 0.05,
                              .seed = 1,
                              .checkpoint_minutes = 10};
+    sg_train_default_rates(cfg);
+}
+
+void sg_train_default_rates(sg_train_config *cfg)
+{
+    bool sum = cfg->loss_scale == SG_LOSS_SUM;
+    cfg->lr = cfg->optimizer == SG_ADAM ? 0.002 : sum ? 1 : 20;
+    cfg->clip = sum ? 5 : 0.25;
 }
 
 void sg_train_preset_paper(sg_train_config *cfg, sg_model_shape *shape)
@@ -26,6 +33,10 @@ void sg_train_preset_paper(sg_train_config *cfg, sg_model_shape *shape)
     sg_train_defaults(cfg);
     cfg->steps = 200;
     cfg->epochs = 39;
+    cfg->optimizer = SG_SGD;
+    cfg->loss_scale = SG_LOSS_SUM;
+    cfg->dropout = 0.5;
+    sg_train_default_rates(cfg);
     shape->cell = SG_CELL_LSTM;
     shape->layers = 1;
     shape->embedding = 64;
@@ -53,6 +64,8 @@ sg_status sg_train_check(const sg_train_config *c, const sg_model_shape *shape, 
         return sg_fail(err, SG_EINVAL, "epochs: expected at least 1, found 0");
     if (c->optimizer != SG_SGD && c->optimizer != SG_ADAM)
         return sg_fail(err, SG_EINVAL, "optimizer: unknown kind %d", (int)c->optimizer);
+    if (c->loss_scale != SG_LOSS_MEAN && c->loss_scale != SG_LOSS_SUM)
+        return sg_fail(err, SG_EINVAL, "loss scale: unknown kind %d", (int)c->loss_scale);
     TRY(above(c->lr, 0, "lr", err));
     TRY(above(c->lr_decay, 0, "lr decay", err));
     TRY(above(c->init, 0, "init", err));

@@ -59,6 +59,11 @@ static sg_status cut_into_sequences(trainer *t, sg_error *err)
     return SG_OK;
 }
 
+static const char *loss_scale_name(const sg_train_config *c)
+{
+    return c->loss_scale == SG_LOSS_SUM ? "sum" : "mean";
+}
+
 static sg_status describe(trainer *t, sg_error *err)
 {
     const sg_train_config *c = t->cfg;
@@ -74,14 +79,14 @@ static sg_status describe(trainer *t, sg_error *err)
     snprintf(
         t->identity, sizeof t->identity,
         "version=%s\ncell=%s\nlayers=%zu\nembedding size=%zu\nhidden size=%s\nvocabulary=%zu\ntied=%d\nunit=%s\n"
-        "eos=%d\nsteps=%zu\nbatch=%zu\npatience=%u\noptimizer=%s\nlr=%.17g\nlr decay=%.17g\ndecay after=%u\n"
+        "eos=%d\nsteps=%zu\nbatch=%zu\npatience=%u\noptimizer=%s\nloss scale=%s\nlr=%.17g\nlr decay=%.17g\ndecay after=%u\n"
         "clip=%.17g\ndropout=%.17g\ninit=%.17g\nseed=%" PRIu64 "\nfrozen embeddings=%d\nembeddings=%s\n"
         "corpus tokens=%" PRIu64 "\ncorpus=%s\nvalidation=%s\n",
         sg_version(), sg_cell_name(s->cell), s->layers, s->embedding, hidden, s->vocabulary, s->tied,
         s->unit == SG_UNIT_CHAR ? "char" : "word", s->eos, c->steps, c->batch, c->patience,
-        c->optimizer == SG_ADAM ? "adam" : "sgd", c->lr, c->lr_decay, c->decay_after, c->clip, c->dropout,
-        c->init, c->seed, c->freeze_embeddings, file, sg_stream_length(t->train), sg_stream_sha256(t->train),
-        t->valid ? sg_stream_sha256(t->valid) : "none");
+        c->optimizer == SG_ADAM ? "adam" : "sgd", loss_scale_name(c), c->lr, c->lr_decay, c->decay_after,
+        c->clip, c->dropout, c->init, c->seed, c->freeze_embeddings, file, sg_stream_length(t->train),
+        sg_stream_sha256(t->train), t->valid ? sg_stream_sha256(t->valid) : "none");
     return SG_OK;
 }
 
@@ -241,7 +246,9 @@ static sg_status step(trainer *t, sg_error *err)
     uint64_t key = c->seed * 0x9e3779b97f4a7c15u ^ (t->now.epoch << 40) ^ t->now.window;
     double loss = sg_bptt_window(t->bptt, n, t->ids, c->dropout, key, t->gradient);
     const int32_t *words = sg_bptt_words(t->bptt, &n_words);
-    double norm = sg_stepper_norm(t->stepper, t->gradient, words, n_words);
+    /* the window's gradient is that of the mean; that of the sum over its n steps is n times as large */
+    double factor = c->loss_scale == SG_LOSS_SUM ? (double)n : 1;
+    double norm = factor * sg_stepper_norm(t->stepper, t->gradient, words, n_words);
     if (!isfinite(loss) || !isfinite(norm)) {
         char what[80];
         snprintf(what, sizeof what, "loss %g, gradient norm %g", loss, norm);
@@ -255,7 +262,7 @@ static sg_status step(trainer *t, sg_error *err)
                        "%.1f; a smaller --lr (now %g) or --clip (now %g) may help",
                        t->now.epoch + 1, t->now.window + 1, loss, chance, c->lr, c->clip);
     double scale = c->clip > 0 && norm > c->clip ? c->clip / (norm + 1e-6) : 1;
-    sg_stepper_apply(t->stepper, t->gradient, words, n_words, learning_rate(t), scale);
+    sg_stepper_apply(t->stepper, t->gradient, words, n_words, learning_rate(t), scale * factor);
     uint64_t tokens = (uint64_t)n * c->batch;
     t->now.loss_sum += loss * (double)tokens;
     t->now.loss_tokens += tokens;
@@ -399,6 +406,7 @@ static sg_status record(trainer *t, sg_error *err)
     PUT("init_range", "%.9g", c->init);
     PUT("seed", "%" PRIu64, c->seed);
     PUT("optimizer", "%s", c->optimizer == SG_ADAM ? "adam" : "sgd");
+    PUT("loss_scale", "%s", loss_scale_name(c));
     PUT("lr", "%.9g", c->lr);
     PUT("lr_decay", "%.9g", c->lr_decay);
     PUT("decay_after", "%u", c->decay_after);
