@@ -8,6 +8,7 @@
 #include "lm/model_internal.h"
 #include "stategrad/train.h"
 #include "train/bptt.h"
+#include "base/checksum.h"
 #include "train/checkpoint.h"
 #include "train/optimizer.h"
 #include "train/word2vec.h"
@@ -347,7 +348,7 @@ static void cut_anywhere_and_resumed_it_ends_the_same(void **state)
         sg_error err;
         sg_train_result r;
         sg_train_config c = settings();
-        char whole[65], parts[65], *checkpoint = in_folder("ckpt"), *previous = in_folder("ckpt.prev");
+        char whole[65], parts[65], *checkpoint = in_folder("ckpt"), *previous = in_folder("ckpt.previous");
         c.optimizer = k == 1 ? SG_ADAM : SG_SGD;
         c.lr = k == 1 ? 0.01 : 1;
         sg_model *m = new_model(cells[k], 2, k == 2);
@@ -393,7 +394,7 @@ static void damaged_checkpoints_fall_back_to_the_one_before(void **state)
     sg_error err;
     sg_train_result r;
     sg_train_config c = settings();
-    char whole[65], now[65], *checkpoint = in_folder("ckpt"), *previous = in_folder("ckpt.prev"), *good;
+    char whole[65], now[65], *checkpoint = in_folder("ckpt"), *previous = in_folder("ckpt.previous"), *good;
     size_t n;
     sg_model *m = new_model(SG_CELL_LSTM, 1, false);
     assert_ok(sg_train(&r, m, stream, stream, &c, NULL, &err), err);
@@ -489,7 +490,8 @@ static void log_has_one_line_an_epoch_also_after_a_cut(void **state)
     sg_error err;
     sg_train_result r;
     sg_train_config c = settings();
-    char *checkpoint = in_folder("ckpt"), *previous = in_folder("ckpt.prev"), *log = in_folder("log"), *text;
+    char *checkpoint = in_folder("ckpt"), *previous = in_folder("ckpt.previous"), *log = in_folder("log"),
+         *text;
     size_t n;
     c.checkpoint = checkpoint, c.log_path = log, c.epochs = 2;
     sg_model *m = new_model(SG_CELL_LSTM, 1, false);
@@ -530,7 +532,7 @@ static void divergence_is_told_and_the_best_weights_stay(void **state)
     sg_model_free(m);
     /* it goes wrong in a later epoch: lr grows. The best weights stay, and so does the checkpoint of the last
      * good epoch */
-    char *checkpoint = in_folder("ckpt"), *previous = in_folder("ckpt.prev"), whole[65], now[65];
+    char *checkpoint = in_folder("ckpt"), *previous = in_folder("ckpt.previous"), whole[65], now[65];
     c = settings();
     c.lr_decay = 1e12, c.clip = 0, c.epochs = 6, c.checkpoint = checkpoint;
     m = new_model(SG_CELL_RELU, 2, false);
@@ -562,8 +564,7 @@ static void divergence_is_told_and_the_best_weights_stay(void **state)
 static void poison_checkpoint(const char *path, const sg_model *m, const char *tensor)
 {
     sg_error err;
-    sg_sha256 *hash;
-    char *bytes, hex[65];
+    char *bytes;
     size_t n;
     uint64_t identity;
     const sg_tensor *t = sg_model_find(m, tensor);
@@ -574,12 +575,10 @@ static void poison_checkpoint(const char *path, const sg_model *m, const char *t
     for (size_t i = 0; i < t->rows * t->cols; i++)
         memcpy(bytes + weights + sizeof(float) * ((size_t)(t->data - sg_model_block(m)) + i), &infinite,
                sizeof infinite);
-    assert_ok(sg_sha256_new(&hash, &err), err);
-    sg_sha256_add(hash, bytes, n - 64);
-    sg_sha256_hex(hash, hex);
-    sg_sha256_free(hash);
-    memcpy(bytes + n - 64, hex, 64);
-    put_file(path, bytes, n);
+    put_file(path, bytes, n - 24);
+    FILE *f = fopen(path, "r+b");
+    assert_ok(checksum_append(f, path, &err), err);
+    fclose(f);
     sg_free(bytes);
 }
 
@@ -605,7 +604,7 @@ static void divergence_names_the_tensor(void **state)
             fail_msg("'%s' does not name %s", err.msg, tensors[k]);
         c.resume = false;
         sg_model_free(m);
-        unlink(c.checkpoint), unlink(in_folder("ckpt.prev"));
+        unlink(c.checkpoint), unlink(in_folder("ckpt.previous"));
     }
 }
 
@@ -616,7 +615,7 @@ static void overflowing_weights_are_not_saved(void **state)
     sg_error err;
     sg_train_result r;
     sg_train_config c = settings();
-    char *checkpoint = in_folder("ckpt"), *previous = in_folder("ckpt.prev"), *good, *now;
+    char *checkpoint = in_folder("ckpt"), *previous = in_folder("ckpt.previous"), *good, *now;
     size_t n, n_now;
     c.checkpoint = checkpoint, c.epochs = 1, c.lr_decay = 1e300, c.clip = 0;
     sg_model *m = new_model(SG_CELL_TANH, 1, false);
@@ -790,7 +789,7 @@ static void training_survives_failing_allocation(void **state)
     sg_error err;
     sg_train_result r;
     sg_train_config c = settings();
-    char *checkpoint = in_folder("ckpt"), *previous = in_folder("ckpt.prev"), *log = in_folder("log");
+    char *checkpoint = in_folder("ckpt"), *previous = in_folder("ckpt.previous"), *log = in_folder("log");
     c.epochs = 1, c.checkpoint = checkpoint, c.log_path = log, c.threads = 1;
     sg_model *m = new_model(SG_CELL_LSTM, 1, false);
     for (long n = 0;; n++) {

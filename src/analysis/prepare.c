@@ -381,40 +381,50 @@ void job_plan(const an_job *job, an_plan *plan)
                       .seed = job->cfg->seed};
 }
 
-sg_status job_identity(const an_job *job, bool with_part, char hex[65], sg_error *err)
+/* Classes by name and size, and how many tokens each set of them has. */
+static void add_classes(const an_job *job, sg_sha256 *h)
 {
-    sg_status st = SG_OK;
-    const sg_analysis_config *c = job->cfg;
-    sg_sha256 *h = NULL;
-    char text[512], sha[65];
-    TRY(sg_sha256_new(&h, err));
-    if (sg_model_sha256(job->models[0], sha) != SG_OK)
-        TRY(sg_fail(err, SG_ENOMEM, "analysis: no memory"));
-    sg_sha256_add(h, sha, 64);
-    sg_sha256_add(h, sg_stream_sha256(job->stream), 64);
-    sg_sha256_add(h, job->features_sha256, sizeof job->features_sha256);
-    int n = snprintf(
-        text, sizeof text, "%s|%ju|%zu|%zu|%zu|%zu|%d|%zu|%d|%zu|%zu|%d|%d|%a|%ju|%a|%ju|%zu|%d|%d|%d|%zu|%a",
-        sg_version(), (uintmax_t)job->T, job->D, job->C, job->B, job->sets, (int)c->state, c->layer,
-        (int)c->handling, c->window, c->burn_in, c->normalize, c->frequency_weighted, c->ridge,
-        (uintmax_t)c->sample, c->precision, (uintmax_t)c->seed, job->second_moment_every,
-        c->untrained_baseline, (int)c->block_gram, with_part, job->long_after, c->long_tolerance);
-    sg_sha256_add(h, text, (size_t)n);
-    if (with_part) {
-        n = snprintf(text, sizeof text, "%zu/%zu", c->part, c->parts);
-        sg_sha256_add(h, text, (size_t)n);
-    }
     for (size_t k = 0; k < job->C; k++) {
         uint64_t tokens = sg_stream_class_tokens(job->stream, job->classes, k);
         sg_sha256_add(h, job->class_names[k], strlen(job->class_names[k]) + 1);
         sg_sha256_add(h, &tokens, sizeof tokens);
     }
     sg_sha256_add(h, job->set_count, job->sets * sizeof *job->set_count);
+}
+
+static void add_properties(const an_job *job, sg_sha256 *h)
+{
     for (size_t p = 0; p < job->P; p++) {
         sg_sha256_add(h, job->properties[p].name, strlen(job->properties[p].name) + 1);
         sg_sha256_add(h, job->properties[p].delta[0], job->E * sizeof(double));
     }
-    sg_sha256_hex(h, hex);
+}
+
+sg_status job_identity(const an_job *job, bool with_part, char text[IDENTITY_ROOM], sg_error *err)
+{
+    sg_status st = SG_OK;
+    const sg_analysis_config *c = job->cfg;
+    sg_sha256 *h = NULL;
+    char model[65], classes[65], properties[65];
+    TRY(sg_sha256_new(&h, err));
+    NEED(sg_model_sha256(job->models[0], model) == SG_OK, err, "the hash of the model");
+    add_classes(job, h);
+    sg_sha256_hex(h, classes);
+    add_properties(job, h);
+    sg_sha256_hex(h, properties);
+    int n = snprintf(
+        text, IDENTITY_ROOM,
+        "work=analysis\nversion=%s\nmodel=%s\ncorpus=%s\nfeatures=%s\ntokens=%ju\nclasses=%s\nproperties=%s\n"
+        "delays=%zu\nblocks=%zu\nstate=%d\nlayer=%zd\nstate handling=%d:%zu\nburn-in=%zu\nnormalize=%d\n"
+        "covariance over tokens=%d\nridge=%.17g\nsample=%ju\nprecision=%.17g\nseed=%ju\nsecond moment every=%zu\n"
+        "untrained baseline=%d\nblock gram=%d\nlong after=%zu\nlong tolerance=%.17g\n",
+        sg_version(), model, sg_stream_sha256(job->stream), job->features ? job->features_sha256 : "none",
+        (uintmax_t)job->T, classes, properties, job->D, job->B, (int)c->state, (ssize_t)c->layer,
+        (int)c->handling, c->window, c->burn_in, c->normalize, c->frequency_weighted, c->ridge,
+        (uintmax_t)c->sample, c->precision, (uintmax_t)c->seed, job->second_moment_every,
+        c->untrained_baseline, (int)c->block_gram, job->long_after, c->long_tolerance);
+    if (with_part)
+        snprintf(text + n, IDENTITY_ROOM - (size_t)n, "part=%zu/%zu\n", c->part, c->parts);
 done:
     sg_sha256_free(h);
     return st;

@@ -65,9 +65,10 @@ void job_free(an_job *job);
 int job_threads(const an_job *job);
 uint64_t job_block_start(const an_job *job, size_t b); /* T for b = B */
 void job_plan(const an_job *job, an_plan *plan);
-/* Names the analysis: two runs with the same identity give the same file. 64 hex digits. with_part: the part
- * too. */
-sg_status job_identity(const an_job *job, bool with_part, char hex[65], sg_error *err);
+/* All that decides what the run file holds, in "name=value\n" lines: two analyses with the same text give the same
+ * file. with_part: the part too. */
+enum { IDENTITY_ROOM = 4096 };
+sg_status job_identity(const an_job *job, bool with_part, char text[IDENTITY_ROOM], sg_error *err);
 
 /* The root of the run file (or of a part): dimensions, variables, attributes. */
 sg_status root_write(run_writer *w, const an_job *job, sg_error *err);

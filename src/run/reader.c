@@ -4,6 +4,7 @@
 #include "run/run_internal.h"
 
 #include "base/base_internal.h"
+#include "base/checksum.h"
 
 #include <errno.h>
 #include <math.h>
@@ -324,7 +325,7 @@ static sg_status open_any(sg_run **out, const char *path, sg_error *err)
         return sg_fail(err, SG_EIO, "%s: %s", path, strerror(errno));
     if (!S_ISREG(info.st_mode))
         return sg_fail(err, SG_EFORMAT, "%s: is not a regular file", path);
-    TRY(run_checksum_verify(path, &length, err));
+    TRY(checksum_verify(path, &length, &(bool){false}, err));
     if (!(r = sg_calloc(1, sizeof *r)) || !(r->path = sg_strdup(path)))
         TRY(sg_fail(err, SG_ENOMEM, "%s: no memory", path));
     TRY(run_nc_read(path, &r->nc, err));

@@ -8,8 +8,6 @@
 
 #include "stategrad/run.h"
 
-#include <stdio.h>
-
 typedef enum { RUN_F32, RUN_F64, RUN_I32, RUN_I64, RUN_STRING } run_type;
 
 /* One row a variable: where it lives, its shape by dimension names, what xarray shows of it. */
@@ -86,9 +84,5 @@ int run_nc_create(const char *path, int *nc);
 int run_nc_change(const char *path, int *nc);
 sg_status run_nc_read(const char *path, int *nc, sg_error *err);
 void run_nc_close(int nc);
-
-sg_status run_checksum_write(FILE *f, const char *path, sg_error *err);
-/* SG_EFORMAT: the checksum is there and wrong. *length: of the file without it. */
-sg_status run_checksum_verify(const char *path, uint64_t *length, sg_error *err);
 
 #endif

@@ -3,12 +3,12 @@
 #include "run/run_internal.h"
 
 #include "base/base_internal.h"
+#include "base/checksum.h"
 
 #include <errno.h>
 #include <math.h>
 #include <netcdf.h>
 #include <string.h>
-#include <zlib.h>
 
 /* Level 1 with byte shuffling: float noise shrinks little more at higher levels, and they take five times as
  * long. */
@@ -104,7 +104,7 @@ sg_status run_writer_modify(run_writer **out, const char *path, const char *targ
     uint64_t length = 0;
     int n = 0;
     *out = NULL;
-    TRY(run_checksum_verify(path, &length, err));
+    TRY(checksum_verify(path, &length, &(bool){false}, err));
     TRY(writer_new(&w, target, err));
     TRY(copy_without_checksum(w, path, length, err));
     NC(w, "", run_nc_change(sg_outfile_temp_path(w->file), &w->nc));
@@ -317,7 +317,7 @@ sg_status run_writer_commit(run_writer *w, sg_error *err)
         TRY(sg_fail(err, SG_EIO, "%s: cannot be written: %s", w->path, strerror(errno)));
     w->is_open = false;
     NC(w, "", nc_close(w->nc));
-    TRY(run_checksum_write(sg_outfile_stream(w->file), w->path, err));
+    TRY(checksum_append(sg_outfile_stream(w->file), w->path, err));
     sg_outfile *file = w->file;
     w->file = NULL;
     TRY(sg_outfile_commit(file, err));
@@ -341,85 +341,4 @@ void run_writer_abort(run_writer *w)
     sg_outfile_abort(w->file);
     sg_free(w->path);
     sg_free(w);
-}
-
-/* ---- checksum: "SGRUNSUM", length of the data, CRC-32; little-endian, 24 bytes behind the NetCDF data
- * ---- */
-enum { SUM_BYTES = 24 };
-static const char sum_magic[8] = "SGRUNSUM";
-
-static void put_le(unsigned char *p, uint64_t x)
-{
-    for (int i = 0; i < 8; i++)
-        p[i] = (unsigned char)(x >> 8 * i);
-}
-
-static uint64_t get_le(const unsigned char *p)
-{
-    uint64_t x = 0;
-    for (int i = 0; i < 8; i++)
-        x |= (uint64_t)p[i] << 8 * i;
-    return x;
-}
-
-/* CRC-32 of the first length bytes from the start of f; false: could not be read */
-static bool crc_of(FILE *f, uint64_t length, uint64_t *crc)
-{
-    unsigned char buffer[16384];
-    uLong sum = crc32(0, NULL, 0);
-    rewind(f);
-    while (length) {
-        size_t n = length < sizeof buffer ? (size_t)length : sizeof buffer;
-        if (fread(buffer, 1, n, f) != n)
-            return false;
-        sum = crc32(sum, buffer, (uInt)n);
-        length -= n;
-    }
-    *crc = sum;
-    return true;
-}
-
-sg_status run_checksum_write(FILE *f, const char *path, sg_error *err)
-{
-    unsigned char sum[SUM_BYTES];
-    uint64_t crc = 0;
-    errno = 0;
-    off_t length = fseeko(f, 0, SEEK_END) == 0 ? ftello(f) : -1;
-    if (length < 0 || !crc_of(f, (uint64_t)length, &crc))
-        return sg_fail(err, SG_EIO, "%s: cannot be read back: %s", path, strerror(errno));
-    memcpy(sum, sum_magic, sizeof sum_magic);
-    put_le(sum + 8, (uint64_t)length);
-    put_le(sum + 16, crc);
-    if (fseeko(f, length, SEEK_SET) != 0 || fwrite(sum, 1, sizeof sum, f) != sizeof sum)
-        return sg_fail(err, SG_EIO, "%s: cannot be written: %s", path, strerror(errno));
-    return SG_OK;
-}
-
-sg_status run_checksum_verify(const char *path, uint64_t *length, sg_error *err)
-{
-    sg_status st = SG_OK;
-    unsigned char sum[SUM_BYTES];
-    uint64_t crc = 0;
-    FILE *f = fopen(path, "rb");
-    if (!f)
-        return sg_fail(err, SG_EIO, "%s: %s", path, strerror(errno));
-    off_t size = fseeko(f, 0, SEEK_END) == 0 ? ftello(f) : -1;
-    if (size < 0)
-        TRY(sg_fail(err, SG_EIO, "%s: is not a regular file", path));
-    *length = (uint64_t)size;
-    if (size < SUM_BYTES || fseeko(f, size - SUM_BYTES, SEEK_SET) != 0 ||
-        fread(sum, 1, SUM_BYTES, f) != SUM_BYTES || memcmp(sum, sum_magic, sizeof sum_magic))
-        goto done; /* written by another tool: NetCDF's own checks must do */
-    if (get_le(sum + 8) != (uint64_t)size - SUM_BYTES)
-        TRY(sg_fail(err, SG_EFORMAT, "%s: is damaged: %ju bytes, %ju were written", path,
-                    (uintmax_t)size - SUM_BYTES, (uintmax_t)get_le(sum + 8)));
-    *length = (uint64_t)size - SUM_BYTES;
-    if (!crc_of(f, *length, &crc))
-        TRY(sg_fail(err, SG_EIO, "%s: cannot be read: %s", path, strerror(errno)));
-    if (crc != get_le(sum + 16))
-        TRY(sg_fail(err, SG_EFORMAT, "%s: is damaged: checksum %08jx, %08jx was written", path,
-                    (uintmax_t)crc, (uintmax_t)get_le(sum + 16)));
-done:
-    fclose(f);
-    return st;
 }

@@ -1,16 +1,12 @@
 /* SPDX-License-Identifier: MIT */
-/* checkpoint.h - everything an interrupted training needs to go on as if nothing had happened.
- *
- *   magic | length of identity, identity text | numbers | arrays | SHA-256 of all before
- *
- * Written beside FILE and renamed over it; the one before is kept as FILE.prev. The identity is text,
- * "name=value" lines: what must be the same for the run to be the same. */
+/* checkpoint.h - everything an interrupted training needs to go on as if nothing had happened: numbers, then arrays,
+ * in the frame of base/checkpoint.h. */
 #ifndef SG_CHECKPOINT_H
 #define SG_CHECKPOINT_H
 
 #include "stategrad/base.h"
 
-/* Plain numbers, written as they stand. */
+/* Written as they are in memory. */
 typedef struct {
     uint64_t epoch;  /* epochs done */
     uint64_t window; /* windows done in the epoch under way */
@@ -33,10 +29,7 @@ typedef struct {
  * identity. */
 sg_status sg_checkpoint_write(const char *path, const char *identity, const sg_train_numbers *numbers,
                               const sg_checkpoint_array *arrays, size_t n_arrays, sg_error *err);
-/* Reads path, or path.prev where that is missing or damaged (told through the monitor). *found false: there
- * is neither, or path is a damaged checkpoint without a predecessor (told too): nothing was read, the work
- * begins anew. SG_EFORMAT: what is there is damaged; SG_EINVAL: of another run, the difference named. On
- * failure arrays may have been written to. */
+/* As checkpoint_load. On failure numbers and arrays may have been written to. */
 sg_status sg_checkpoint_read(const char *path, const char *identity, sg_train_numbers *numbers,
                              const sg_checkpoint_array *arrays, size_t n_arrays, bool *found,
                              const sg_monitor *monitor, sg_error *err);

@@ -78,7 +78,7 @@ static sg_status describe(trainer *t, sg_error *err)
     }
     snprintf(
         t->identity, sizeof t->identity,
-        "version=%s\ncell=%s\nlayers=%zu\nembedding size=%zu\nhidden size=%s\nvocabulary=%zu\ntied=%d\nunit=%s\n"
+        "work=training\nversion=%s\ncell=%s\nlayers=%zu\nembedding size=%zu\nhidden size=%s\nvocabulary=%zu\ntied=%d\nunit=%s\n"
         "eos=%d\nsteps=%zu\nbatch=%zu\npatience=%u\noptimizer=%s\nloss scale=%s\nlr=%.17g\nlr decay=%.17g\ndecay after=%u\n"
         "clip=%.17g\ndropout=%.17g\ninit=%.17g\nseed=%" PRIu64 "\nfrozen embeddings=%d\nembeddings=%s\n"
         "corpus tokens=%" PRIu64 "\ncorpus=%s\nvalidation=%s\n",

@@ -17,7 +17,7 @@ enum { FLUSH = 512, PORTION = 64 };
 typedef struct {
     const an_job *job;
     size_t model, block;
-    standing s;
+    pass_state s;
     double began, last_saved;
 } pass;
 
@@ -109,7 +109,7 @@ static sg_status warm_up(pass *p, portion *x, sg_error *err)
             TRY(sg_engine_run(p->s.engine, x->steps, x->features, n, false, p->s.accum, err));
         t += n;
         if (!tick(p, t))
-            TRY(checkpoint_stopped(p->job, err));
+            TRY(resume_stopped(p->job, err));
     }
     TRY(sg_engine_flush(p->s.engine, p->s.accum, err));
 done:
@@ -127,7 +127,7 @@ static sg_status maybe_save(pass *p, bool force, sg_error *err)
     p->last_saved = now;
     p->s.at[AT_MODEL] = p->model, p->s.at[AT_BLOCK] = p->block,
     p->s.at[AT_TOKEN] = sg_engine_position(p->s.engine);
-    return checkpoint_save(&p->s, err);
+    return resume_save(&p->s, err);
 }
 
 static sg_status run_block(pass *p, portion *x, sg_error *err)
@@ -147,11 +147,11 @@ static sg_status run_block(pass *p, portion *x, sg_error *err)
             (go_on || p->job->cfg->checkpoint)) /* with a checkpoint: on to where it can be saved */
             continue;
         if (!go_on && t < stop)
-            TRY(checkpoint_stopped(p->job, err));
+            TRY(resume_stopped(p->job, err));
         TRY(sg_engine_flush(p->s.engine, p->s.accum, err));
         TRY(maybe_save(p, !go_on, err));
         if (!go_on)
-            TRY(checkpoint_stopped(p->job, err));
+            TRY(resume_stopped(p->job, err));
     }
 done:
     return st;
@@ -192,7 +192,7 @@ static sg_status run_models(pass *p, portion *x, FILE *resume, sg_error *err)
         p->began = sg_clock();
         TRY(open_engine(p, err));
         if (resume) {
-            TRY(checkpoint_load_engine(&p->s, resume, err));
+            TRY(resume_load_engine(&p->s, resume, err));
             resume = NULL;
         } else
             TRY(warm_up(p, x, err));
@@ -213,19 +213,17 @@ static sg_status start(pass *p, const char *run_path, FILE **resume, sg_error *e
 {
     sg_status st = SG_OK;
     const an_job *job = p->job;
-    bool found = false;
     TRY(job_identity(job, true, p->s.identity, err));
-    TRY(checkpoint_sums(&p->s.sums[0], job, job->B, 0, run_path, err));
+    TRY(resume_sums(&p->s.sums[0], job, job->B, 0, run_path, err));
     p->s.n_rates = job->cfg->sample ? job->sets : 0;
     if (!(p->s.done[0] = sg_calloc(job->B, sizeof(bool))) ||
         (job->cfg->sample && !(p->s.rates = sg_calloc(job->sets, sizeof *p->s.rates))))
         TRY(sg_fail(err, SG_ENOMEM, "analysis: no memory"));
     p->s.most[AT_MODEL] = job->n_models - 1, p->s.most[AT_BLOCK] = job->end_block,
     p->s.most[AT_TOKEN] = job->T;
-    if (job->cfg->checkpoint)
-        TRY(checkpoint_open(&p->s, resume, &found, err));
+    TRY(resume_load(&p->s, resume, err));
     p->block = job->first_block;
-    if (found && p->s.at[AT_BLOCK] >= job->first_block)
+    if (*resume && p->s.at[AT_BLOCK] >= job->first_block)
         p->model = (size_t)p->s.at[AT_MODEL], p->block = (size_t)p->s.at[AT_BLOCK];
     if (p->s.rates)
         pass_rates(job, (double)job->cfg->sample, p->s.rates);

@@ -44,7 +44,7 @@ static const double FORGOTTEN = 1e-5; /* of the largest entry of the state */
 typedef struct {
     const an_job *job;
     an_reached *reached;
-    standing s;
+    pass_state s;
     size_t slots;    /* stretches of a block */
     size_t from, to; /* of each block's order: what this round takes */
     uint64_t round;
@@ -202,7 +202,7 @@ static sg_status tell(rounds *r, const char *what, double done, double total, sg
         if (!m->tick(m->ctx, &now))
             atomic_store(&r->stop, true);
     }
-    return atomic_load(&r->stop) ? checkpoint_stopped(r->job, err) : SG_OK;
+    return atomic_load(&r->stop) ? resume_stopped(r->job, err) : SG_OK;
 }
 
 /* exact: the states before all stretches of this round, in one pass over the tokens. */
@@ -447,7 +447,7 @@ static sg_status save(rounds *r, bool force, sg_error *err)
         return SG_OK;
     r->last_saved = now;
     r->s.at[AT_ROUND] = r->round, r->s.at[AT_FROM] = r->from, r->s.at[AT_TO] = r->to;
-    return checkpoint_save(&r->s, err);
+    return resume_save(&r->s, err);
 }
 
 static sg_status run_round(rounds *r, worker **workers, sg_error *err)
@@ -564,7 +564,6 @@ static sg_status start(rounds *r, const char *run_path, sg_error *err)
 {
     sg_status st = SG_OK;
     const an_job *job = r->job;
-    bool found = false;
     FILE *f = NULL;
     size_t length = WINDOWS_OF_STRETCH * (job->D - 1), block = (size_t)(job->T / job->B);
     length = length > SHORTEST ? length : SHORTEST;
@@ -572,7 +571,7 @@ static sg_status start(rounds *r, const char *run_path, sg_error *err)
     r->slots = block / length > 2 * FIRST_STRETCHES ? block / length : 2 * FIRST_STRETCHES;
     TRY(job_identity(job, true, r->s.identity, err));
     for (int i = 0; i < 2; i++) {
-        TRY(checkpoint_sums(&r->s.sums[i], job, 2 * job->B, i, run_path, err));
+        TRY(resume_sums(&r->s.sums[i], job, 2 * job->B, i, run_path, err));
         if (!(r->s.done[i] = sg_calloc(2 * job->B, sizeof(bool))))
             TRY(sg_fail(err, SG_ENOMEM, "precision: no memory"));
     }
@@ -581,9 +580,8 @@ static sg_status start(rounds *r, const char *run_path, sg_error *err)
         TRY(sg_fail(err, SG_ENOMEM, "precision: no memory"));
     r->low = r->s.rates, r->high = r->low + job->sets;
     r->s.most[AT_ROUND] = 1000, r->s.most[AT_FROM] = r->s.most[AT_TO] = r->slots;
-    if (job->cfg->checkpoint)
-        TRY(checkpoint_open(&r->s, &f, &found, err));
-    if (found)
+    TRY(resume_load(&r->s, &f, err));
+    if (f)
         r->round = r->s.at[AT_ROUND], r->from = (size_t)r->s.at[AT_FROM], r->to = (size_t)r->s.at[AT_TO];
     else
         first_round(r);
@@ -627,7 +625,7 @@ sg_status precision_run(an_sums **sums, an_job *job, const char *run_path, sg_er
         TRY(run_round(&r, workers, err));
         TRY(plan_round(&r, &more, err));
     }
-    TRY(checkpoint_sums(&whole, job, job->B, -1, run_path, err));
+    TRY(resume_sums(&whole, job, job->B, -1, run_path, err));
     for (size_t b = 0; b < job->B; b++)
         TRY(store_joined(job, whole, b, r.s.sums[r.round % 2], 2 * b, 2 * b + 1, err));
     *sums = whole;

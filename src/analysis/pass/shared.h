@@ -25,37 +25,37 @@ sg_status store_block(const an_job *job, size_t model, const sg_accum *accum, an
 sg_status store_joined(const an_job *job, an_sums *to, size_t b, const an_sums *from, size_t i, size_t j,
                        sg_error *err);
 
-/* ---- checkpoints (checkpoint.c) ---- */
+/* ---- checkpoints (resume.c) ---- */
 
-enum { STANDING_NUMBERS = 4 };
+enum { PASS_NUMBERS = 4 };
 
-/* Where a pass stands: all that a checkpoint holds. */
+/* How far a pass has come: all that a checkpoint holds. */
 typedef struct {
     const an_job *job;
-    char identity[65];
+    char identity[IDENTITY_ROOM];
     /* the pass's own numbers; none is above its `most` */
-    uint64_t at[STANDING_NUMBERS], most[STANDING_NUMBERS];
+    uint64_t at[PASS_NUMBERS], most[PASS_NUMBERS];
     double *rates; /* n_rates; the pass's own */
     size_t n_rates;
     an_sums *sums[2];  /* [1] may be NULL */
     bool *done[2];     /* done[i][b]: the records of block b of sums[i] are whole */
     sg_engine *engine; /* with its sums; NULL: nothing is under way between saves */
     sg_accum *accum;
-} standing;
+} pass_state;
 
-/* Nothing is pending in the engine. Keeps the checkpoint before as FILE.previous. */
-sg_status checkpoint_save(const standing *s, sg_error *err);
-/* Fills numbers, rates, flags and weights from the checkpoint, or from the one before if that one is damaged
- * (with a warning). *found: false if there is none, or if it belongs to another analysis (with a warning);
- * all is then as before. engine and accum are loaded by checkpoint_load_engine once they exist. *f: the
- * caller's to close. */
-sg_status checkpoint_open(standing *s, FILE **f, bool *found, sg_error *err);
-sg_status checkpoint_load_engine(const standing *s, FILE *f, sg_error *err);
+/* Nothing is pending in the engine. */
+sg_status resume_save(pass_state *s, sg_error *err);
+/* Fills numbers, rates, flags and weights from the checkpoint, see checkpoint_load; all stays as before if there
+ * is none. engine and accum are loaded by resume_load_engine once they exist. *f: the caller's to close, NULL:
+ * begin at the beginning. */
+sg_status resume_load(pass_state *s, FILE **f, sg_error *err);
+sg_status resume_load_engine(const pass_state *s, FILE *f, sg_error *err);
 /* New sums of n_blocks records: with a checkpoint in "FILE.blocks0" (i = 0, 1), else (or i -1) in a nameless
  * file. */
-sg_status checkpoint_sums(an_sums **out, const an_job *job, size_t n_blocks, int i, const char *run_path,
-                          sg_error *err);
-sg_status checkpoint_stopped(const an_job *job, sg_error *err);
+sg_status resume_sums(an_sums **out, const an_job *job, size_t n_blocks, int i, const char *run_path,
+                      sg_error *err);
+/* SG_ECANCELLED, and where the work can go on from. */
+sg_status resume_stopped(const an_job *job, sg_error *err);
 
 /* ---- precision (precision.c) ---- */
 

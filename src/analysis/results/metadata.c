@@ -26,6 +26,20 @@ void root_created(char text[32])
         text[0] = 0;
 }
 
+static sg_status hash_of_identity(const an_job *job, char hex[65], sg_error *err)
+{
+    sg_status st = SG_OK;
+    sg_sha256 *h = NULL;
+    char text[IDENTITY_ROOM];
+    TRY(sg_sha256_new(&h, err));
+    TRY(job_identity(job, false, text, err));
+    sg_sha256_add(h, text, strlen(text));
+    sg_sha256_hex(h, hex);
+done:
+    sg_sha256_free(h);
+    return st;
+}
+
 static sg_status put_text_attributes(run_writer *w, const an_job *job, sg_error *err)
 {
     sg_status st = SG_OK;
@@ -33,7 +47,7 @@ static sg_status put_text_attributes(run_writer *w, const an_job *job, sg_error 
     char model[65], handling[40], created[32], identity[65], part[48];
     if (sg_model_sha256(job->models[0], model) != SG_OK)
         TRY(sg_fail(err, SG_ENOMEM, "analysis: no memory"));
-    TRY(job_identity(job, false, identity, err));
+    TRY(hash_of_identity(job, identity, err));
     snprintf(handling, sizeof handling,
              c->handling == SG_WINDOW  ? "window:%zu"
              : c->handling == SG_RESET ? "reset"
