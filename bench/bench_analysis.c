@@ -4,10 +4,10 @@
  *   bench_analysis [--only NAME] [--seconds N] [--cpu 1]
  *
  *   peak, tokens_per_second: the best of the rounds. share: useful flops a second over the FMA peak measured
- *   just before and after each round; its quartiles over all rounds. Useful flops are those of sg_engine_cost:
+ *   just before and after each round; its quartiles over all rounds. Useful flops are those of engine_cost:
  *   4 H^2 E (D-1) a token for an LSTM, ... beside_A: time beside that of setting A, rounds in turns; its
  *   quartiles */
-#include "../tests/naive_gradient.h"
+#include "../tests/helpers/naive_gradient.h"
 
 #include "base/base_internal.h"
 #include "gradient/cpu/engine.h"
@@ -52,7 +52,7 @@ static double seconds(int threads)
  * seconds, so a share is taken between neighbours in time, and is the median of many. */
 static double peak_round(int threads)
 {
-    const sg_gradient_kernels *k = sg_kernels_best()->gradient;
+    const sg_gradient_kernels *k = kernels_best()->gradient;
     double flops = 0, start = seconds(threads);
 #pragma omp parallel num_threads(threads) reduction(+ : flops)
     {
@@ -84,7 +84,7 @@ static double gemm_round(int threads)
 static bool by_hash(void *ctx, uint64_t position, unsigned set)
 {
     (void)set;
-    return sg_engine_sampled(1, position, *(const double *)ctx);
+    return engine_sampled(1, position, *(const double *)ctx);
 }
 
 static sg_model *model_for(const setting *s)
@@ -112,7 +112,7 @@ static sg_engine *engine_for(const setting *s, const sg_model *m, int threads, s
                             .second_moment_every = s->moments,
                             .sample = s->rate > 0 ? by_hash : NULL,
                             .sample_ctx = (void *)&s->rate};
-    if (sg_engine_new(&e, m, &cfg, &err) != SG_OK || sg_engine_new_accum(e, a, &err) != SG_OK)
+    if (engine_new(&e, m, &cfg, &err) != SG_OK || engine_new_accum(e, a, &err) != SG_OK)
         die(&err);
     return e;
 }
@@ -127,7 +127,7 @@ static void feed(sg_engine *e, sg_accum *a, const setting *s, size_t n, sg_rng *
         for (size_t e1 = 0; e1 < s->E; e1++)
             x[t * s->E + e1] = (float)sg_rng_normal(r);
     }
-    if (sg_engine_run(e, steps, x, n, true, a, &err) != SG_OK)
+    if (engine_run(e, steps, x, n, true, a, &err) != SG_OK)
         die(&err);
     sg_free(steps);
     sg_free(x);
@@ -144,8 +144,8 @@ static double flops_of(const setting *s, const sg_model *m)
 {
     sg_accum_state state = {s->L, SG_STATE_HIDDEN, s->H};
     double flops = 0;
-    sg_engine_cost(&flops, NULL, sg_model_get_shape(m),
-                   &(sg_engine_config){.delays = s->D, .states = &state, .n_states = 1});
+    engine_cost(&flops, NULL, sg_model_get_shape(m),
+                &(sg_engine_config){.delays = s->D, .states = &state, .n_states = 1});
     return flops;
 }
 
@@ -175,8 +175,8 @@ static void rig_up(rig *x, const setting *s, int threads)
 
 static void rig_down(rig *x)
 {
-    sg_engine_free(x->e);
-    sg_accum_free(x->a);
+    engine_free(x->e);
+    accum_free(x->a);
     sg_model_free(x->m);
 }
 
@@ -221,8 +221,8 @@ static result measure(const setting *s, const setting *base, int threads, double
         quartiles(ratio, n, out.beside);
         rig_down(&other);
     }
-    size_t P = s->cell == SG_CELL_LSTM ? 2 : 1, states = s->both ? 2 : 1, sets = sg_accum_sets(x.a);
-    out.megabytes = (double)(sg_engine_bytes(x.e) + sg_accum_bytes(x.a)) / 1e6;
+    size_t P = s->cell == SG_CELL_LSTM ? 2 : 1, states = s->both ? 2 : 1, sets = accum_sets(x.a);
+    out.megabytes = (double)(engine_bytes(x.e) + accum_bytes(x.a)) / 1e6;
     out.minimum =
         ((double)(P * s->L * s->D * s->H * s->E) * 4 + (double)(states * sets * s->D * s->H * s->E) * 8 +
          (s->moments ? (double)(states * sets * s->D * s->E * s->E) * 4 : 0)) /
@@ -251,7 +251,7 @@ static double error_of(const setting *full)
     for (size_t i = 0; i < 24 * T; i++)
         x[i] = (float)sg_rng_normal(&r);
     sg_step steps[T] = {{0}};
-    if (sg_engine_run(e, steps, x, T, true, a, &err) != SG_OK || sg_engine_flush(e, a, &err) != SG_OK)
+    if (engine_run(e, steps, x, T, true, a, &err) != SG_OK || engine_flush(e, a, &err) != SG_OK)
         die(&err);
     for (size_t t = 0; t < T; t++) {
         for (size_t i = 0; i < s.E; i++)
@@ -266,7 +266,7 @@ static double error_of(const setting *full)
     double worst = 0;
     for (size_t d = 0; d < s.D; d++) {
         double scale = 0, most = 0;
-        sg_accum_class_sum(a, 0, NULL, 0, d, sum);
+        accum_class_sum(a, 0, NULL, 0, d, sum);
         for (size_t i = 0; i < s.H * s.E; i++) {
             scale = fmax(scale, fabs(want[d * s.H * s.E + i]));
             most = fmax(most, fabs(sum[i] - want[d * s.H * s.E + i]));
@@ -276,8 +276,8 @@ static double error_of(const setting *full)
     naive_free(n);
     sg_free(sum);
     sg_free(want);
-    sg_engine_free(e);
-    sg_accum_free(a);
+    engine_free(e);
+    accum_free(a);
     sg_model_free(m);
     return worst;
 }
@@ -328,8 +328,8 @@ int main(int argc, char **argv)
         double gemm = 0, peak = 0;
         for (int i = 0; i < 5; i++)
             gemm = fmax(gemm, gemm_round(threads)), peak = fmax(peak, peak_round(threads));
-        printf("{\"machine\": \"%s\", \"threads\": %d, \"gemm\": %g, \"peak\": %g}\n",
-               sg_kernels_best()->name, threads, gemm, peak);
+        printf("{\"machine\": \"%s\", \"threads\": %d, \"gemm\": %g, \"peak\": %g}\n", kernels_best()->name,
+               threads, gemm, peak);
     }
     for (size_t i = 0; i < sizeof settings / sizeof *settings; i++)
         for (int threads = 1; threads <= cores; threads += cores > 1 ? cores - 1 : 1) {

@@ -62,19 +62,18 @@ static result run(const sg_model *m, const sg_step *steps, const float *features
                             .long_after = after,
                             .long_tolerance = x->tolerance,
                             .threads = x->threads};
-    if (sg_engine_new(&e, m, &cfg, &err) != SG_OK || sg_engine_new_accum(e, &r.sums, &err) != SG_OK)
+    if (engine_new(&e, m, &cfg, &err) != SG_OK || engine_new_accum(e, &r.sums, &err) != SG_OK)
         die(err.msg);
-    if (sg_engine_run(e, steps, features, n, true, r.sums, &err) != SG_OK) /* until the window is full */
+    if (engine_run(e, steps, features, n, true, r.sums, &err) != SG_OK) /* until the window is full */
         die(err.msg);
     double wall = seconds(CLOCK_MONOTONIC), processor = seconds(CLOCK_PROCESS_CPUTIME_ID);
-    if (sg_engine_run(e, steps + n, features ? features + n * E : NULL, x->tokens, true, r.sums, &err) !=
-        SG_OK)
+    if (engine_run(e, steps + n, features ? features + n * E : NULL, x->tokens, true, r.sums, &err) != SG_OK)
         die(err.msg);
     r.wall = seconds(CLOCK_MONOTONIC) - wall, r.processor = seconds(CLOCK_PROCESS_CPUTIME_ID) - processor;
-    if (sg_engine_flush(e, r.sums, &err) != SG_OK)
+    if (engine_flush(e, r.sums, &err) != SG_OK)
         die(err.msg);
-    r.shared = sg_engine_shared(e, &r.directions);
-    sg_engine_free(e);
+    r.shared = engine_shared(e, &r.directions);
+    engine_free(e);
     return r;
 }
 
@@ -125,13 +124,13 @@ static double compare(const sg_accum *a, const sg_accum *b, size_t D, size_t siz
     *estimate = 0;
     for (size_t d = 0; x && y && d < D; d++) {
         double most = 0, scale = 0, norm = 0, missed = 0;
-        double pairs = sg_accum_class_sum(a, state, NULL, 0, d, x);
-        sg_accum_class_sum(b, state, NULL, 0, d, y);
+        double pairs = accum_class_sum(a, state, NULL, 0, d, x);
+        accum_class_sum(b, state, NULL, 0, d, y);
         for (size_t i = 0; i < size; i++) {
             most = fmax(most, fabs(x[i] - y[i])), scale = fmax(scale, fabs(x[i]));
             norm += x[i] * x[i];
         }
-        uint64_t of = sg_accum_missed(b, state, d, &missed);
+        uint64_t of = accum_missed(b, state, d, &missed);
         double error = of ? missed / (double)of / (sqrt(norm) / pairs) : 0;
         if (scale / pairs < 1e-30) { /* float32 has lost its digits, plainly or not */
             if (show)
@@ -240,8 +239,8 @@ int main(int argc, char **argv)
             slow.processor / fast.processor, mean, worst, estimate);
     if (f && fclose(f))
         die("the JSON file cannot be written");
-    sg_accum_free(fast.sums);
-    sg_accum_free(slow.sums);
+    accum_free(fast.sums);
+    accum_free(slow.sums);
     sg_free(steps);
     sg_free(features);
     sg_model_free(m);

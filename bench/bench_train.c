@@ -52,10 +52,9 @@ static int time_one(const setting *s, int threads, double seconds)
     sg_stepper *o = NULL;
     sg_model *m = make(s);
     size_t rows = s->T * s->B, n_words, windows = 0;
-    if (!m || sg_bptt_new(&b, m, s->T, s->B, threads, NULL) ||
-        sg_stepper_new(&o, m, SG_SGD, false, threads, NULL))
+    if (!m || bptt_new(&b, m, s->T, s->B, threads, NULL) || stepper_new(&o, m, SG_SGD, false, threads, NULL))
         return 1;
-    float *gradient = sg_calloc(sg_model_block_size(m), sizeof *gradient);
+    float *gradient = sg_calloc(model_block_size(m), sizeof *gradient);
     int32_t *ids = sg_calloc(rows + s->B, sizeof *ids);
     sg_rng r;
     sg_rng_seed(&r, 1, 0);
@@ -64,10 +63,10 @@ static int time_one(const setting *s, int threads, double seconds)
     double begun = sg_clock(), best = 1e30, total = 0, loss = 0;
     while (windows < 3 || sg_clock() - begun < seconds) {
         double at = sg_clock();
-        loss = sg_bptt_window(b, s->T, ids, 0.5, windows, gradient);
-        const int32_t *words = sg_bptt_words(b, &n_words);
-        double norm = sg_stepper_norm(o, gradient, words, n_words);
-        sg_stepper_apply(o, gradient, words, n_words, 0.1, norm > 5 ? 5 / norm : 1);
+        loss = bptt_window(b, s->T, ids, 0.5, windows, gradient);
+        const int32_t *words = bptt_words(b, &n_words);
+        double norm = stepper_norm(o, gradient, words, n_words);
+        stepper_apply(o, gradient, words, n_words, 0.1, norm > 5 ? 5 / norm : 1);
         at = sg_clock() - at;
         if (windows++) { /* the first one warms up */
             best = at < best ? at : best;
@@ -83,8 +82,8 @@ static int time_one(const setting *s, int threads, double seconds)
            s->name, threads, rate, (double)rows / best, 6 * flops * rate / 1e9, loss);
     sg_free(gradient);
     sg_free(ids);
-    sg_bptt_free(b);
-    sg_stepper_free(o);
+    bptt_free(b);
+    stepper_free(o);
     sg_model_free(m);
     return 0;
 }

@@ -16,7 +16,7 @@ static void read_one(const void *data, size_t size)
     sg_error err = {0};
     bool found = false;
     memory_file file = memory_file_of(data, size);
-    sg_status st = sg_checkpoint_read(file.path, "seed=1\n", &numbers, arrays, 2, &found, NULL, &err);
+    sg_status st = train_checkpoint_read(file.path, "seed=1\n", &numbers, arrays, 2, &found, NULL, &err);
     must(found || st == SG_OK);
     must(st == SG_OK || (err.msg[0] && !strchr(err.msg, '\n')));
     if (found && st == SG_OK) {
@@ -24,7 +24,7 @@ static void read_one(const void *data, size_t size)
         size_t n;
         must(mkdtemp(folder) != NULL);
         snprintf(path, sizeof path, "%s/c", folder);
-        must(sg_checkpoint_write(path, "seed=1\n", &numbers, arrays, 2, &err) == SG_OK);
+        must(train_checkpoint_write(path, "seed=1\n", &numbers, arrays, 2, &err) == SG_OK);
         must(sg_read_file(&text, &n, path, 1 << 20, &err) == SG_OK);
         must(n == size && !memcmp(text, data, n));
         sg_free(text);

@@ -60,10 +60,10 @@ typedef struct {
 #define SG_ALL_LAYERS ((size_t)-1)
 #define SG_LONG_NEVER ((size_t)-1)
 
-void sg_analysis_defaults(sg_analysis_config *cfg, const sg_model *m);
+SG_API void sg_analysis_defaults(sg_analysis_config *cfg, const sg_model *m);
 /* SG_EINVAL: names the setting, what was found and what was expected. */
-sg_status sg_analysis_check(const sg_analysis_config *cfg, const sg_model *m, const sg_stream *s,
-                            sg_error *err);
+SG_API sg_status sg_analysis_check(const sg_analysis_config *cfg, const sg_model *m, const sg_stream *s,
+                                   sg_error *err);
 
 /* What it will cost: floating point operations, bytes of memory, seconds on this machine (measured in a
  * blink). */
@@ -71,32 +71,33 @@ typedef struct {
     double flops, seconds;
     size_t memory, run_file_bytes, scratch_bytes;
 } sg_analysis_estimate;
-sg_status sg_analysis_forecast(sg_analysis_estimate *out, const sg_analysis_config *cfg, const sg_model *m,
-                               const sg_stream *s, const sg_classes *k, sg_error *err);
+SG_API sg_status sg_analysis_forecast(sg_analysis_estimate *out, const sg_analysis_config *cfg,
+                                      const sg_model *m, const sg_stream *s, const sg_classes *k,
+                                      sg_error *err);
 
 /* Writes the run file whole or not at all. Same bytes for any number of threads ("created" aside). k may be
  * NULL. SG_ECANCELLED: asked to stop; with a checkpoint the same call goes on where this one stopped. */
-sg_status sg_analyze(const char *run_path, const sg_model *m, const sg_stream *s, const sg_classes *k,
-                     const sg_analysis_config *cfg, const sg_monitor *monitor, sg_error *err);
+SG_API sg_status sg_analyze(const char *run_path, const sg_model *m, const sg_stream *s, const sg_classes *k,
+                            const sg_analysis_config *cfg, const sg_monitor *monitor, sg_error *err);
 
 /* All parts of one run into the run file that a single analysis would have written (to rounding). SG_EINVAL:
  * parts missing, double, or of different models, corpora or settings: names the file and what differs. */
-sg_status sg_merge(const char *run_path, const char *const *parts, size_t n_parts, int threads,
-                   const sg_monitor *monitor, sg_error *err);
+SG_API sg_status sg_merge(const char *run_path, const char *const *parts, size_t n_parts, int threads,
+                          const sg_monitor *monitor, sg_error *err);
 
 /* Further properties on a finished run, from its stored means; written to out_path (may be run_path).
  * Intervals need the run's block_gram; without it bounds are missing, with the reason. SG_EINVAL: a name that
  * the run has already. */
-sg_status sg_track(const char *run_path, const char *out_path, const sg_property *properties, size_t n,
-                   int threads, const sg_monitor *monitor, sg_error *err);
+SG_API sg_status sg_track(const char *run_path, const char *out_path, const sg_property *properties, size_t n,
+                          int threads, const sg_monitor *monitor, sg_error *err);
 
 /* The run as a tidy table: state, class, delay, quantity, value, low, high; missing values are empty
  * fields. */
-sg_status sg_run_write_csv(const char *run_path, const char *csv_path, sg_error *err);
+SG_API sg_status sg_run_write_csv(const char *run_path, const char *csv_path, sg_error *err);
 
 /* A .npy matrix of features: rows and columns. SG_EFORMAT: not float32/float64, not two dimensions, cut
  * short. */
-sg_status sg_features_shape(const char *path, uint64_t *rows, size_t *columns, sg_error *err);
+SG_API sg_status sg_features_shape(const char *path, uint64_t *rows, size_t *columns, sg_error *err);
 
 #ifdef __cplusplus
 }

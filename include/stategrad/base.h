@@ -12,6 +12,19 @@
 #include <stddef.h>
 #include <stdint.h>
 
+/* What the shared library exports: the declarations marked so, and nothing else. */
+#if defined(__GNUC__)
+#define SG_API __attribute__((visibility("default")))
+#else
+#define SG_API
+#endif
+
+/* Version of these headers. Until 1.0.0 a new minor number may change the interface, and the name of the
+ * shared library with it. */
+#define SG_VERSION_MAJOR 0
+#define SG_VERSION_MINOR 1
+#define SG_VERSION_PATCH 0
+
 #ifdef __cplusplus
 extern "C" {
 #endif
@@ -49,8 +62,8 @@ typedef struct {
     void *ctx;
 } sg_monitor;
 
-/* "0.1.0" */
-const char *sg_version(void);
+/* Version of the library that is linked, "MAJOR.MINOR.PATCH"; static. */
+SG_API const char *sg_version(void);
 
 #ifdef __cplusplus
 }

@@ -33,7 +33,7 @@ typedef struct {
     const sg_check_source *source; /* NULL: the program's own */
 } sg_check_config;
 
-void sg_check_defaults(sg_check_config *cfg);
+SG_API void sg_check_defaults(sg_check_config *cfg);
 
 typedef struct {
     const char *test;   /* "states", "differences", ... */
@@ -54,9 +54,9 @@ typedef struct {
 /* tokens: T of them are read at a random place; NULL: random ids (random normal features for a model without
  * embedding). A failed test is not an error: look at result->failed. SG_EINVAL: sizes that make no sense, a
  * stream of fewer than 2 tokens. Cost: about T tokens of sg_gradient and of the engine, twice. */
-sg_status sg_check(sg_check_result *result, const sg_model *m, const sg_stream *tokens,
-                   const sg_check_config *cfg, const sg_monitor *monitor, sg_error *err);
-void sg_check_free(sg_check_result *result);
+SG_API sg_status sg_check(sg_check_result *result, const sg_model *m, const sg_stream *tokens,
+                          const sg_check_config *cfg, const sg_monitor *monitor, sg_error *err);
+SG_API void sg_check_free(sg_check_result *result);
 
 #ifdef __cplusplus
 }

@@ -33,8 +33,8 @@ typedef enum { SG_FORMAT_AUTO, SG_FORMAT_TEXT, SG_FORMAT_CONLLU, SG_FORMAT_TAGGE
  * paths cost nothing. */
 typedef struct sg_spool sg_spool;
 /* SG_EINVAL: "-" given twice. */
-sg_status sg_spool_new(sg_spool **out, const char *const *paths, size_t n_paths, sg_error *err);
-void sg_spool_free(sg_spool *s);
+SG_API sg_status sg_spool_new(sg_spool **out, const char *const *paths, size_t n_paths, sg_error *err);
+SG_API void sg_spool_free(sg_spool *s);
 
 typedef struct {
     /* files (.gz: decompressed), folders (their files by name), "-": standard input */
@@ -63,12 +63,12 @@ typedef struct {
 typedef struct sg_corpus sg_corpus;
 /* cfg is copied (spool aside). SG_EIO: a file is missing. SG_EINVAL: an empty folder, settings that do not go
  * together. */
-sg_status sg_corpus_open(sg_corpus **out, const sg_corpus_config *cfg, sg_error *err);
+SG_API sg_status sg_corpus_open(sg_corpus **out, const sg_corpus_config *cfg, sg_error *err);
 /* *end is set when there are no more. SG_EFORMAT: wrong UTF-8, NUL bytes (a binary file), a word of more than
  * 1 MiB, a CoNLL-U line without ten columns, a word without tag, a tags line of another length, damaged gzip:
  * with file and line. */
-sg_status sg_corpus_next(sg_corpus *c, sg_token *token, bool *end, sg_error *err);
-void sg_corpus_close(sg_corpus *c);
+SG_API sg_status sg_corpus_next(sg_corpus *c, sg_token *token, bool *end, sg_error *err);
+SG_API void sg_corpus_close(sg_corpus *c);
 
 /* ---- vocabulary ---- */
 typedef struct sg_vocab sg_vocab;
@@ -82,36 +82,37 @@ typedef struct {
  * words left out (1 if there are none), and gives its rank. <eos> is kept whatever its count. Memory grows
  * with the number of distinct words. SG_EINVAL: an empty corpus; fewer distinct words than size asks for;
  * none at min_count. */
-sg_status sg_vocab_build(sg_vocab **out, sg_corpus *c, const sg_vocab_config *cfg, sg_error *err);
+SG_API sg_status sg_vocab_build(sg_vocab **out, sg_corpus *c, const sg_vocab_config *cfg, sg_error *err);
 /* words[i] is id i; counts may be NULL. SG_EINVAL: a word twice, an empty word. */
-sg_status sg_vocab_from_words(sg_vocab **out, const char *const *words, const uint64_t *counts, size_t n,
-                              sg_error *err);
+SG_API sg_status sg_vocab_from_words(sg_vocab **out, const char *const *words, const uint64_t *counts,
+                                     size_t n, sg_error *err);
 /* A file: one word a line in id order, a JSON list of words, or a JSON map word -> id (0 .. n-1, each once).
  * Counts are not known. SG_EFORMAT names line or word. */
-sg_status sg_vocab_read(sg_vocab **out, const char *path, sg_error *err);
+SG_API sg_status sg_vocab_read(sg_vocab **out, const char *path, sg_error *err);
 /* The same for a model of so many ids: a map may leave ids out; those are called "<unused 0>" and so on. */
-sg_status sg_vocab_read_ids(sg_vocab **out, const char *path, size_t ids, sg_error *err);
+SG_API sg_status sg_vocab_read_ids(sg_vocab **out, const char *path, size_t ids, sg_error *err);
 /* Sets the counts to those of a corpus (words outside count for <unk>); on failure they are as before. */
-sg_status sg_vocab_recount(sg_vocab *v, sg_corpus *c, sg_error *err);
-size_t sg_vocab_size(const sg_vocab *v);
-const char *sg_vocab_word(const sg_vocab *v, size_t id);
-uint64_t sg_vocab_count(const sg_vocab *v, size_t id); /* in the training corpus; 0: not known */
-int32_t sg_vocab_id(const sg_vocab *v, const char *word, size_t length); /* -1: not there */
+SG_API sg_status sg_vocab_recount(sg_vocab *v, sg_corpus *c, sg_error *err);
+SG_API size_t sg_vocab_size(const sg_vocab *v);
+SG_API const char *sg_vocab_word(const sg_vocab *v, size_t id);
+SG_API uint64_t sg_vocab_count(const sg_vocab *v, size_t id); /* in the training corpus; 0: not known */
+SG_API int32_t sg_vocab_id(const sg_vocab *v, const char *word, size_t length); /* -1: not there */
 /* Id of "<unk>" (where there is none, of "<UNK>" or "[UNK]"), and of "<eos>" ("</s>", "<EOS>", "[EOS]"); -1:
  * none. */
-int32_t sg_vocab_unk(const sg_vocab *v);
-int32_t sg_vocab_eos(const sg_vocab *v);
+SG_API int32_t sg_vocab_unk(const sg_vocab *v);
+SG_API int32_t sg_vocab_eos(const sg_vocab *v);
 /* The rules of a Hugging Face tokenizer.json (what it supports: src/corpus/tokenizer.c; its own vocabulary
  * may be left out): words of a text then become the pieces that the rules make of them, each a token.
  * SG_EFORMAT names what is not supported. */
-sg_status sg_vocab_set_tokenizer(sg_vocab *v, const char *json, sg_error *err);
-const char *sg_vocab_tokenizer(const sg_vocab *v); /* the JSON; NULL: words are looked up as they are */
+SG_API sg_status sg_vocab_set_tokenizer(sg_vocab *v, const char *json, sg_error *err);
+SG_API const char *
+sg_vocab_tokenizer(const sg_vocab *v); /* the JSON; NULL: words are looked up as they are */
 /* Ids of a word's pieces (needs a tokenizer); -1 for one without id and no unknown token. *ids grows to
  * *room; the caller frees it with sg_ids_free. */
-sg_status sg_vocab_split(const sg_vocab *v, const char *word, size_t length, int32_t **ids, size_t *room,
-                         size_t *n, sg_error *err);
-void sg_ids_free(int32_t *ids);
-void sg_vocab_free(sg_vocab *v);
+SG_API sg_status sg_vocab_split(const sg_vocab *v, const char *word, size_t length, int32_t **ids,
+                                size_t *room, size_t *n, sg_error *err);
+SG_API void sg_ids_free(int32_t *ids);
+SG_API void sg_vocab_free(sg_vocab *v);
 
 /* ---- classes of words ----
  * A spec is one of
@@ -134,14 +135,15 @@ void sg_vocab_free(sg_vocab *v);
 typedef struct sg_classes sg_classes;
 /* Specs are read here: SG_EINVAL: an unknown spec, one given twice; SG_EFORMAT with file and line. The
  * vocabulary is borrowed. */
-sg_status sg_classes_new(sg_classes **out, const char *const *specs, size_t n_specs, const sg_vocab *vocab,
-                         sg_error *err);
+SG_API sg_status sg_classes_new(sg_classes **out, const char *const *specs, size_t n_specs,
+                                const sg_vocab *vocab, sg_error *err);
 /* "all" included; grows while a stream is encoded, so ask after that. At most 10000. */
-size_t sg_classes_count(const sg_classes *k);
-const char *sg_classes_name(const sg_classes *k, size_t c); /* borrowed until the next stream is encoded */
-int32_t sg_classes_find(const sg_classes *k, const char *name); /* -1: no such class */
-size_t sg_classes_sets(const sg_classes *k);                    /* distinct sets seen; at most 65536 */
-bool sg_classes_contains(const sg_classes *k, size_t set, size_t c);
+SG_API size_t sg_classes_count(const sg_classes *k);
+SG_API const char *sg_classes_name(const sg_classes *k,
+                                   size_t c); /* borrowed until the next stream is encoded */
+SG_API int32_t sg_classes_find(const sg_classes *k, const char *name); /* -1: no such class */
+SG_API size_t sg_classes_sets(const sg_classes *k);                    /* distinct sets seen; at most 65536 */
+SG_API bool sg_classes_contains(const sg_classes *k, size_t set, size_t c);
 
 /* The words of the vocabulary seen in class c, by rising id, no <unk> among them: what the class mean of
  * embeddings is taken over, and which tags a word has. count: tokens of that word that were in the class, in
@@ -150,9 +152,9 @@ typedef struct {
     int32_t id;
     uint64_t count;
 } sg_class_word;
-size_t sg_classes_words(const sg_classes *k, size_t c, const sg_class_word **words);
-uint64_t sg_classes_word_count(const sg_classes *k, size_t c, int32_t id); /* 0: never seen in it */
-void sg_classes_free(sg_classes *k);
+SG_API size_t sg_classes_words(const sg_classes *k, size_t c, const sg_class_word **words);
+SG_API uint64_t sg_classes_word_count(const sg_classes *k, size_t c, int32_t id); /* 0: never seen in it */
+SG_API void sg_classes_free(sg_classes *k);
 
 /* ---- encoded streams ---- */
 typedef struct {
@@ -175,16 +177,16 @@ typedef struct sg_stream sg_stream;
  * not in a vocabulary without <unk> (with file, line and word); an empty corpus; a class of a words or groups
  * file that no token is in; classes by a column that the corpus has not. On failure classes may have
  * grown. */
-sg_status sg_stream_new(sg_stream **out, const sg_corpus_config *cfg, const sg_vocab *vocab,
-                        sg_classes *classes, const sg_monitor *monitor, sg_error *err);
-uint64_t sg_stream_length(const sg_stream *s);
-const sg_stream_counts *sg_stream_info(const sg_stream *s);
+SG_API sg_status sg_stream_new(sg_stream **out, const sg_corpus_config *cfg, const sg_vocab *vocab,
+                               sg_classes *classes, const sg_monitor *monitor, sg_error *err);
+SG_API uint64_t sg_stream_length(const sg_stream *s);
+SG_API const sg_stream_counts *sg_stream_info(const sg_stream *s);
 /* of the corpus's bytes after decompression, 64 hex digits */
-const char *sg_stream_sha256(const sg_stream *s);
-uint64_t sg_stream_class_tokens(const sg_stream *s, const sg_classes *k, size_t c);
+SG_API const char *sg_stream_sha256(const sg_stream *s);
+SG_API uint64_t sg_stream_class_tokens(const sg_stream *s, const sg_classes *k, size_t c);
 /* Steps start .. start+n-1; safe from several threads at once. */
-sg_status sg_stream_read(const sg_stream *s, uint64_t start, size_t n, sg_step *steps, sg_error *err);
-void sg_stream_free(sg_stream *s);
+SG_API sg_status sg_stream_read(const sg_stream *s, uint64_t start, size_t n, sg_step *steps, sg_error *err);
+SG_API void sg_stream_free(sg_stream *s);
 
 #ifdef __cplusplus
 }

@@ -24,18 +24,18 @@ typedef enum { SG_CARRY, SG_RESET, SG_WINDOW } sg_state_handling;
  * through sg_analyze, which uses the same cells with a blocked kernel. */
 typedef struct sg_gradient sg_gradient;
 /* The window holds D delays, state zero, no origins. SG_EINVAL: D is 0; SG_ENOMEM. The model is borrowed. */
-sg_status sg_gradient_new(sg_gradient **out, const sg_model *m, size_t D, sg_error *err);
+SG_API sg_status sg_gradient_new(sg_gradient **out, const sg_model *m, size_t D, sg_error *err);
 /* Reads word id (or, in a model without embedding, E numbers at features). SG_ENONFINITE: names step and
  * layer. */
-sg_status sg_gradient_step(sg_gradient *g, int32_t id, const float *features, sg_error *err);
+SG_API sg_status sg_gradient_step(sg_gradient *g, int32_t id, const float *features, sg_error *err);
 /* Copies G[t,d], H_l x E, of the last step; zero if step t-d is before the start. layer 1 .. L; kind CELL
  * (LSTM only) or HIDDEN. */
-void sg_gradient_get(const sg_gradient *g, size_t layer, sg_state_kind kind, size_t d, float *G);
+SG_API void sg_gradient_get(const sg_gradient *g, size_t layer, sg_state_kind kind, size_t d, float *G);
 /* The state itself, H_l numbers, borrowed until the next step. */
-const float *sg_gradient_state(const sg_gradient *g, size_t layer, sg_state_kind kind);
+SG_API const float *sg_gradient_state(const sg_gradient *g, size_t layer, sg_state_kind kind);
 /* Zero state, no origins. */
-void sg_gradient_reset(sg_gradient *g);
-void sg_gradient_free(sg_gradient *g);
+SG_API void sg_gradient_reset(sg_gradient *g);
+SG_API void sg_gradient_free(sg_gradient *g);
 
 #ifdef __cplusplus
 }

@@ -31,8 +31,8 @@ typedef enum {
 } sg_file_format;
 
 /* By content, never by extension. SG_EIO: cannot be read. */
-sg_status sg_file_format_of(sg_file_format *out, const char *path, sg_error *err);
-const char *sg_file_format_name(sg_file_format k); /* "PyTorch (zip)" */
+SG_API sg_status sg_file_format_of(sg_file_format *out, const char *path, sg_error *err);
+SG_API const char *sg_file_format_name(sg_file_format k); /* "PyTorch (zip)" */
 
 typedef enum { SG_AUTO = -1 } sg_import_auto;
 
@@ -51,18 +51,18 @@ typedef struct {
 } sg_import_config;
 
 /* All automatic. */
-void sg_import_defaults(sg_import_config *cfg);
+SG_API void sg_import_defaults(sg_import_config *cfg);
 
 /* Our own model file or a foreign one, decided by content. cfg NULL: defaults; with a model of our own only
  * output is used. Two readings that fit: SG_EFORMAT with both and what to say in maps. Assumptions that were
  * made are told through monitor->warn. */
-sg_status sg_model_load(sg_model **out, const char *path, const sg_import_config *cfg,
-                        const sg_monitor *monitor, sg_error *err);
+SG_API sg_status sg_model_load(sg_model **out, const char *path, const sg_import_config *cfg,
+                               const sg_monitor *monitor, sg_error *err);
 
 /* What a model file holds, written to `to` as text or as one JSON object: kind, tensors with shape and dtype,
  * and the reading that sg_model_load would make of it, or why it makes none (that is no failure here). */
-sg_status sg_import_describe(FILE *to, const char *path, const sg_import_config *cfg, bool json,
-                             sg_error *err);
+SG_API sg_status sg_import_describe(FILE *to, const char *path, const sg_import_config *cfg, bool json,
+                                    sg_error *err);
 
 #ifdef __cplusplus
 }

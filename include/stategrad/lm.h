@@ -45,25 +45,26 @@ typedef struct {
 } sg_model_shape;
 
 /* "lstm", "gru", "rnn" (tanh), "rnn-relu", "gru-reset-first"; -1 cast for an unknown name */
-const char *sg_cell_name(sg_cell c);
-bool sg_cell_from_name(sg_cell *out, const char *name);
-size_t sg_cell_gates(sg_cell c);
+SG_API const char *sg_cell_name(sg_cell c);
+SG_API bool sg_cell_from_name(sg_cell *out, const char *name);
+SG_API size_t sg_cell_gates(sg_cell c);
 
-sg_status sg_model_shape_check(const sg_model_shape *shape, sg_error *err);
+SG_API sg_status sg_model_shape_check(const sg_model_shape *shape, sg_error *err);
 
 typedef struct sg_model sg_model;
 
 /* All zero. vocab is copied into the model (NULL when V is 0); SG_EINVAL: sizes that do not fit or
  * overflow. */
-sg_status sg_model_new(sg_model **out, const sg_model_shape *shape, const sg_vocab *vocab, sg_error *err);
+SG_API sg_status sg_model_new(sg_model **out, const sg_model_shape *shape, const sg_vocab *vocab,
+                              sg_error *err);
 /* U(-range, range) for every weight, biases included (decoder bias 0), as the paper does. */
-void sg_model_init_uniform(sg_model *m, float range, uint64_t seed);
+SG_API void sg_model_init_uniform(sg_model *m, float range, uint64_t seed);
 /* The same shape and vocabulary with the initialisation its metadata tell of (U(-0.05, 0.05) where they do
  * not). */
-sg_status sg_model_new_untrained(sg_model **out, const sg_model *m, uint64_t seed, sg_error *err);
-const sg_model_shape *sg_model_get_shape(const sg_model *m);
-const sg_vocab *sg_model_vocab(const sg_model *m); /* borrowed; NULL when V is 0 */
-void sg_model_free(sg_model *m);
+SG_API sg_status sg_model_new_untrained(sg_model **out, const sg_model *m, uint64_t seed, sg_error *err);
+SG_API const sg_model_shape *sg_model_get_shape(const sg_model *m);
+SG_API const sg_vocab *sg_model_vocab(const sg_model *m); /* borrowed; NULL when V is 0 */
+SG_API void sg_model_free(sg_model *m);
 
 /* ---- tensors and metadata ---- */
 typedef struct {
@@ -72,23 +73,23 @@ typedef struct {
     unsigned rank;
     float *data; /* rows*cols, inside the model's block */
 } sg_tensor;
-size_t sg_model_tensors(const sg_model *m);
-const sg_tensor *sg_model_tensor(const sg_model *m, size_t i);
-const sg_tensor *sg_model_find(const sg_model *m, const char *name); /* NULL: none */
+SG_API size_t sg_model_tensors(const sg_model *m);
+SG_API const sg_tensor *sg_model_tensor(const sg_model *m, size_t i);
+SG_API const sg_tensor *sg_model_find(const sg_model *m, const char *name); /* NULL: none */
 /* Strings that go into the file's metadata ("trained_epochs", "valid_perplexity", ...). The keys by which the
  * file tells shape and vocabulary (format, cell, vocabulary, ...) are not among them. Bytes of a value that are
  * no UTF-8 (a path, a name from a damaged file) become '?'. */
-sg_status sg_model_set_meta(sg_model *m, const char *key, const char *value, sg_error *err);
-const char *sg_model_meta(const sg_model *m, const char *key); /* NULL: none */
+SG_API sg_status sg_model_set_meta(sg_model *m, const char *key, const char *value, sg_error *err);
+SG_API const char *sg_model_meta(const sg_model *m, const char *key); /* NULL: none */
 
 /* ---- files (safetensors: doc/model-file.md) ---- */
-sg_status sg_model_write(const sg_model *m, const char *path, sg_error *err);
+SG_API sg_status sg_model_write(const sg_model *m, const char *path, sg_error *err);
 /* A stategrad-model file. SG_EFORMAT: not one, truncated, wrong shape; SG_ENONFINITE: names tensor and
  * index. */
-sg_status sg_model_read(sg_model **out, const char *path, sg_error *err);
+SG_API sg_status sg_model_read(sg_model **out, const char *path, sg_error *err);
 /* Hex SHA-256 of shape, vocabulary and weights: the same for the same model, whatever file it came from. On
  * failure (SG_ENOMEM) hex is empty. */
-sg_status sg_model_sha256(const sg_model *m, char hex[65]);
+SG_API sg_status sg_model_sha256(const sg_model *m, char hex[65]);
 
 /* ---- perplexity ---- */
 typedef struct {
@@ -97,11 +98,11 @@ typedef struct {
     double nats_per_token, perplexity;
 } sg_eval;
 /* SG_EINVAL: the model has no decoder; an imported one tells what stands in its place. */
-sg_status sg_lm_can_eval(const sg_model *m, sg_error *err);
+SG_API sg_status sg_lm_can_eval(const sg_model *m, sg_error *err);
 /* State carried along the stream from zero; the first token has no prediction. reset: zero at sentence
  * starts. */
-sg_status sg_lm_eval(sg_eval *out, const sg_model *m, const sg_stream *s, bool reset, int threads,
-                     const sg_monitor *monitor, sg_error *err);
+SG_API sg_status sg_lm_eval(sg_eval *out, const sg_model *m, const sg_stream *s, bool reset, int threads,
+                            const sg_monitor *monitor, sg_error *err);
 
 #ifdef __cplusplus
 }

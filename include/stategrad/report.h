@@ -18,14 +18,14 @@ extern "C" {
 
 /* One self-contained HTML page about n >= 1 runs, side by side and overlaid; paths[i] is the file name shown
  * for runs[i]. Written whole or not at all. SG_EINVAL: n is 0; SG_EIO, SG_ENOMEM. */
-sg_status sg_report_write(const char *html_path, sg_run *const *runs, const char *const *paths, size_t n,
-                          sg_error *err);
+SG_API sg_status sg_report_write(const char *html_path, sg_run *const *runs, const char *const *paths,
+                                 size_t n, sg_error *err);
 
 /* Each chart of the page as FOLDER/NAME-STATE.svg and .pdf, for papers; the folder is made if it is not
  * there. Several runs: NAME begins with run1-, run2-, ..., and runs-sigma1 lays them over each other.
  * *written: how many files. Each file is written whole or not at all. */
-sg_status sg_report_figures(const char *folder, sg_run *const *runs, const char *const *paths, size_t n,
-                            size_t *written, sg_error *err);
+SG_API sg_status sg_report_figures(const char *folder, sg_run *const *runs, const char *const *paths,
+                                   size_t n, size_t *written, sg_error *err);
 
 /* ---- words along the best kept directions ---- */
 typedef struct {
@@ -36,14 +36,14 @@ typedef struct {
     size_t top;         /* words at each end, 10 */
     double min_count;   /* only words seen so often in the analysed corpus, 0 */
 } sg_words_config;
-void sg_words_defaults(sg_words_config *cfg);
+SG_API void sg_words_defaults(sg_words_config *cfg);
 
 /* For each direction v_k (right singular vector) the words whose embeddings, whitened (mean 0, covariance 1
  * over the vocabulary), project furthest on it at both ends, with count and classes; and the cosine of v_k
  * with each property and with each class (mean of its word types), beside the 95 % bound of random vectors.
  * Text, or one JSON object. SG_EINVAL: no such group, class, delay; SG_EFORMAT: the run holds no words (it
  * says what is missing). */
-sg_status sg_words_write(FILE *f, sg_run *r, const sg_words_config *cfg, bool json, sg_error *err);
+SG_API sg_status sg_words_write(FILE *f, sg_run *r, const sg_words_config *cfg, bool json, sg_error *err);
 
 /* ---- one sentence: what of each word read is still there at each later word ----
  *
@@ -63,21 +63,21 @@ typedef struct {
 typedef struct sg_show sg_show;
 /* Checks the configuration; the model is borrowed. SG_EINVAL: no such layer or state, a word that the
  * vocabulary does not hold, a model without embedding or (for a score) decoder. */
-sg_status sg_show_new(sg_show **out, const sg_model *m, const sg_show_config *cfg, sg_error *err);
+SG_API sg_status sg_show_new(sg_show **out, const sg_model *m, const sg_show_config *cfg, sg_error *err);
 /* Adds one sentence, cut as the model reads (white space, or characters). Unknown words become <unk>, and are
  * marked. SG_EINVAL: no word; more than 500; a word not in a vocabulary without <unk>. Costs T/2 gradients of
  * all delays. */
-sg_status sg_show_add(sg_show *s, const char *text, sg_error *err);
-size_t sg_show_sentences(const sg_show *s);
-void sg_show_free(sg_show *s);
+SG_API sg_status sg_show_add(sg_show *s, const char *text, sg_error *err);
+SG_API size_t sg_show_sentences(const sg_show *s);
+SG_API void sg_show_free(sg_show *s);
 
 /* The triangle of what is left (Frobenius norm), and of the score's use: rows words read, columns words now.
  * width: characters of a line to fit into (0: no limit); colour: 256-colour escape sequences. */
-void sg_show_text(FILE *f, const sg_show *s, size_t width, bool colour);
+SG_API void sg_show_text(FILE *f, const sg_show *s, size_t width, bool colour);
 /* One JSON object with everything above: matrices as rows of t, entries s = 0 .. t. */
-void sg_show_json(FILE *f, const sg_show *s);
+SG_API void sg_show_json(FILE *f, const sg_show *s);
 /* A self-contained page in which a click on a word shows what is left of it at each later word. */
-sg_status sg_show_page(const char *html_path, const sg_show *s, sg_error *err);
+SG_API sg_status sg_show_page(const char *html_path, const sg_show *s, sg_error *err);
 
 #ifdef __cplusplus
 }

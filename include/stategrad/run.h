@@ -14,43 +14,44 @@ extern "C" {
 #endif
 
 typedef struct sg_run sg_run;
-sg_status sg_run_open(sg_run **out, const char *path, sg_error *err);
-void sg_run_close(sg_run *r);
+SG_API sg_status sg_run_open(sg_run **out, const char *path, sg_error *err);
+SG_API void sg_run_close(sg_run *r);
 
-size_t sg_run_delays(const sg_run *r);  /* D */
-size_t sg_run_classes(const sg_run *r); /* "all" is class 0 */
-const char *sg_run_class_name(const sg_run *r, size_t c);
-uint64_t sg_run_class_tokens(const sg_run *r, size_t c);
-size_t sg_run_properties(const sg_run *r);
-const char *sg_run_property_name(const sg_run *r, size_t p);
-size_t sg_run_embedding(const sg_run *r); /* E */
+SG_API size_t sg_run_delays(const sg_run *r);  /* D */
+SG_API size_t sg_run_classes(const sg_run *r); /* "all" is class 0 */
+SG_API const char *sg_run_class_name(const sg_run *r, size_t c);
+SG_API uint64_t sg_run_class_tokens(const sg_run *r, size_t c);
+SG_API size_t sg_run_properties(const sg_run *r);
+SG_API const char *sg_run_property_name(const sg_run *r, size_t p);
+SG_API size_t sg_run_embedding(const sg_run *r); /* E */
 
 /* Groups: "layer1.cell", "layer1.hidden", ..., in this order; baselines as "untrained.layer1.cell". */
-size_t sg_run_groups(const sg_run *r);
-const char *sg_run_group_name(const sg_run *r, size_t g);
-size_t sg_run_units(const sg_run *r, size_t g); /* H */
-size_t sg_run_rank(const sg_run *r, size_t g);  /* min(H, E) */
+SG_API size_t sg_run_groups(const sg_run *r);
+SG_API const char *sg_run_group_name(const sg_run *r, size_t g);
+SG_API size_t sg_run_units(const sg_run *r, size_t g); /* H */
+SG_API size_t sg_run_rank(const sg_run *r, size_t g);  /* min(H, E) */
 
 /* Attributes of the root as text (numbers printed); NULL: none. Borrowed. */
-size_t sg_run_attributes(const sg_run *r);
-const char *sg_run_attribute_name(const sg_run *r, size_t i);
-const char *sg_run_attribute(const sg_run *r, const char *name);
+SG_API size_t sg_run_attributes(const sg_run *r);
+SG_API const char *sg_run_attribute_name(const sg_run *r, size_t i);
+SG_API const char *sg_run_attribute(const sg_run *r, const char *name);
 
 /* A variable's number of dimensions and their lengths; group NULL: the root. *rank 0 and false: no such
  * variable. */
 enum { SG_RUN_MAX_DIMS = 6 };
-bool sg_run_shape(const sg_run *r, const char *group, const char *variable, size_t *rank,
-                  size_t shape[SG_RUN_MAX_DIMS]);
+SG_API bool sg_run_shape(const sg_run *r, const char *group, const char *variable, size_t *rank,
+                         size_t shape[SG_RUN_MAX_DIMS]);
 /* count numbers from start, in row-major order, as double; missing values are NaN. start, count: one a
  * dimension; both NULL: the whole variable. */
-sg_status sg_run_read(const sg_run *r, const char *group, const char *variable, const size_t *start,
-                      const size_t *count, double *out, sg_error *err);
+SG_API sg_status sg_run_read(const sg_run *r, const char *group, const char *variable, const size_t *start,
+                             const size_t *count, double *out, sg_error *err);
 /* Entry i of a string variable; *out is the caller's, free with sg_string_free. */
-sg_status sg_run_read_string(const sg_run *r, const char *group, const char *variable, size_t i, char **out,
-                             sg_error *err);
+SG_API sg_status sg_run_read_string(const sg_run *r, const char *group, const char *variable, size_t i,
+                                    char **out, sg_error *err);
 /* A text attribute of a variable ("long_name", "units", "missing_reason"); NULL: none. Borrowed. */
-const char *sg_run_variable_attribute(sg_run *r, const char *group, const char *variable, const char *name);
-void sg_string_free(char *s);
+SG_API const char *sg_run_variable_attribute(sg_run *r, const char *group, const char *variable,
+                                             const char *name);
+SG_API void sg_string_free(char *s);
 
 #ifdef __cplusplus
 }

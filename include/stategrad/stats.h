@@ -38,20 +38,20 @@ enum { SG_STATS_MIN_BLOCKS = 20 };
  * 89 %.) n_eff = N^2 / sum n_b^2, the effective number of blocks. without[b*stride]: theta computed from all
  * blocks but b (not read where pairs[b] is 0). Missing: B < 20; n_eff < 8; a theta that is not finite. Then
  * value stays, the rest is NaN. */
-void sg_stats_jackknife(sg_interval *out, size_t B, const double *pairs, double value, const double *without,
-                        size_t stride);
+SG_API void sg_stats_jackknife(sg_interval *out, size_t B, const double *pairs, double value,
+                               const double *without, size_t stride);
 /* The interval moved into [least, most]: for quantities that cannot lie outside (singular values,
  * cosines). */
-void sg_stats_clamp(sg_interval *x, double least, double most);
+SG_API void sg_stats_clamp(sg_interval *x, double least, double most);
 /* x with P(T <= x) = p for Student's t with nu > 0 degrees of freedom (not only whole ones); 0 < p < 1. */
-double sg_stats_t_quantile(double p, double nu);
+SG_API double sg_stats_t_quantile(double p, double nu);
 /* P(|T| >= |t|), two-sided. */
-double sg_stats_t_p(double t, double nu);
+SG_API double sg_stats_t_p(double t, double nu);
 
 /* ---- many tests at once ---- */
 /* Benjamini and Hochberg 1995: adjusted[i] = min over j with p_j >= p_i of n p_j / rank_j, at most 1. NaN in
  * p: not a test, NaN stays and is not counted in n. p and adjusted may be the same. */
-sg_status sg_stats_adjust(size_t n, const double *p, double *adjusted, sg_error *err);
+SG_API sg_status sg_stats_adjust(size_t n, const double *p, double *adjusted, sg_error *err);
 
 /* ---- differences between classes ---- */
 /* Is sigma_1 of a class another than that of a random class of its size? Null: class labels are exchangeable
@@ -67,22 +67,22 @@ typedef struct {
     const char *missing;        /* the class is all or nothing, or in fewer than 8 blocks: all NaN */
 } sg_class_p;
 /* SG_EINVAL: a size is 0; SG_ENOMEM. Memory: about 8 ((1+B) H E + flips B^2 / 2) bytes. */
-sg_status sg_class_test_new(sg_class_test **out, size_t B, size_t H, size_t E, size_t flips, uint64_t seed,
-                            sg_error *err);
+SG_API sg_status sg_class_test_new(sg_class_test **out, size_t B, size_t H, size_t E, size_t flips,
+                                   uint64_t seed, sg_error *err);
 /* Sums (B, H, E) and pairs (B) of the class and of all. SG_ENONFINITE: a sum is not finite. */
-sg_status sg_class_test_run(sg_class_test *t, sg_class_p *out, const double *class_sums,
-                            const double *class_pairs, const double *all_sums, const double *all_pairs,
-                            sg_error *err);
-void sg_class_test_free(sg_class_test *t);
+SG_API sg_status sg_class_test_run(sg_class_test *t, sg_class_p *out, const double *class_sums,
+                                   const double *class_pairs, const double *all_sums, const double *all_pairs,
+                                   sg_error *err);
+SG_API void sg_class_test_free(sg_class_test *t);
 
 /* ---- random directions ---- */
 /* |V_k^T n| for a uniformly random unit vector n in R^E, k orthonormal columns: mean and 2.5 % and 97.5 %
  * quantiles, exact (its square is Beta(k/2, (E-k)/2)). Needs 1 <= k <= E. */
-void sg_stats_random_cosine(size_t k, size_t E, double *mean, double *low, double *high);
+SG_API void sg_stats_random_cosine(size_t k, size_t E, double *mean, double *low, double *high);
 /* |A n| / sigma_1(A) likewise, A with singular values S[0..r), r <= E: by 2000 seeded draws. NaN if S[0] is
  * not above 0. */
-sg_status sg_stats_random_gain(size_t r, const double *S, size_t E, uint64_t seed, double *mean, double *low,
-                               double *high, sg_error *err);
+SG_API sg_status sg_stats_random_gain(size_t r, const double *S, size_t E, uint64_t seed, double *mean,
+                                      double *low, double *high, sg_error *err);
 
 /* ---- decay ---- */
 typedef enum { SG_DECAY_EXPONENTIAL, SG_DECAY_POWER, SG_DECAY_STRETCHED, SG_DECAY_LAWS } sg_decay_law;
@@ -113,13 +113,13 @@ typedef struct {
  * Parameter errors: jackknife over blocks when `without` (B, D) row-major, the series from all blocks but b,
  * and pairs (B) are given (the honest ones), otherwise from the fit's covariance. Missing: fewer than 6
  * usable points; a constant series; one that grows. SG_EINVAL: D is 0. */
-sg_status sg_stats_decay(sg_decay *out, size_t D, const double *y, const double *error, size_t B,
-                         const double *pairs, const double *without, sg_error *err);
+SG_API sg_status sg_stats_decay(sg_decay *out, size_t D, const double *y, const double *error, size_t B,
+                                const double *pairs, const double *without, sg_error *err);
 /* "exponential", "power law", "stretched exponential" */
-const char *sg_decay_law_name(sg_decay_law law);
+SG_API const char *sg_decay_law_name(sg_decay_law law);
 /* One plain sentence, as snprintf: "sigma_1 falls as d^-1.3 (power law 0.97, exponential 0.00, stretched
  * exponential 0.03); half of delay 0 is gone by delay 2". */
-int sg_decay_sentence(char *text, size_t size, const char *quantity, const sg_decay *d);
+SG_API int sg_decay_sentence(char *text, size_t size, const char *quantity, const sg_decay *d);
 
 #ifdef __cplusplus
 }

@@ -39,12 +39,13 @@ typedef struct {
     uint64_t seed;   /* 1 */
 } sg_synth_config;
 
-void sg_synth_defaults(sg_synth_config *cfg);
-const char *sg_synth_name(sg_synth_kind kind);    /* "copy", ... */
-const char *sg_synth_summary(sg_synth_kind kind); /* one line */
+SG_API void sg_synth_defaults(sg_synth_config *cfg);
+SG_API const char *sg_synth_name(sg_synth_kind kind);    /* "copy", ... */
+SG_API const char *sg_synth_summary(sg_synth_kind kind); /* one line */
 /* Makes folder/NAME (folder too) and writes the files there; files of these names are replaced. SG_EINVAL: a
  * size out of range; SG_EIO names the file. */
-sg_status sg_synth_write(const char *folder, sg_synth_kind kind, const sg_synth_config *cfg, sg_error *err);
+SG_API sg_status sg_synth_write(const char *folder, sg_synth_kind kind, const sg_synth_config *cfg,
+                                sg_error *err);
 
 #ifdef __cplusplus
 }

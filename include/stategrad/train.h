@@ -43,15 +43,15 @@ typedef struct {
     bool resume;
 } sg_train_config;
 
-void sg_train_defaults(sg_train_config *cfg);
+SG_API void sg_train_defaults(sg_train_config *cfg);
 /* Sets lr and clip for cfg->optimizer and cfg->loss_scale.
  *   lr:    Adam 0.002; SGD 20 (mean) or 1 (sum)        clip: 0.25 (mean) or 5 (sum) */
-void sg_train_default_rates(sg_train_config *cfg);
+SG_API void sg_train_default_rates(sg_train_config *cfg);
 /* The recipe of Verwimp et al. 2018 and 2020: 1 LSTM layer, E=64, H=256, 39 epochs, windows of 200 steps, batch 20,
  * SGD with the loss summed over the steps, lr 1, times 0.8 for every epoch after the 6th, clip 5, dropout 0.5,
  * weights from U(-0.05, 0.05). Sets the shape too. */
-void sg_train_preset_paper(sg_train_config *cfg, sg_model_shape *shape);
-sg_status sg_train_check(const sg_train_config *cfg, const sg_model_shape *shape, sg_error *err);
+SG_API void sg_train_preset_paper(sg_train_config *cfg, sg_model_shape *shape);
+SG_API sg_status sg_train_check(const sg_train_config *cfg, const sg_model_shape *shape, sg_error *err);
 
 typedef struct {
     unsigned epochs; /* done */
@@ -66,8 +66,9 @@ typedef struct {
  * checkpoint written. In these cases result is filled too, and if result->epochs > 0 the best weights so far
  * are in m. SG_EFORMAT, SG_EINVAL on resume: the checkpoint and its predecessor are damaged, or of another
  * run. Without a checkpoint file yet, resume starts anew. */
-sg_status sg_train(sg_train_result *result, sg_model *m, const sg_stream *train, const sg_stream *valid,
-                   const sg_train_config *cfg, const sg_monitor *monitor, sg_error *err);
+SG_API sg_status sg_train(sg_train_result *result, sg_model *m, const sg_stream *train,
+                          const sg_stream *valid, const sg_train_config *cfg, const sg_monitor *monitor,
+                          sg_error *err);
 
 #ifdef __cplusplus
 }

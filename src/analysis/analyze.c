@@ -124,14 +124,14 @@ static void forecast(sg_analysis_estimate *out, const an_job *job)
     size_t bytes = 0, units[2 * AN_MAX_STATES], after, file;
     an_plan plan;
     job_plan(job, &plan);
-    sg_engine_cost(&flops, &bytes, job->shape, &engine);
+    engine_cost(&flops, &bytes, job->shape, &engine);
     for (size_t g = 0; g < job->n_groups; g++)
         units[g] = job->groups[g].units;
     sums_shape shape = {job->B, job->n_groups, job->C, job->D, job->E, units, true};
     double share = cfg->sample && (double)cfg->sample < tokens ? (double)cfg->sample / tokens : 1;
     size_t table = job->B * job->C * job->D * sizeof(sums_weight);
     an_after_cost(&plan, &after, &file);
-    bytes += job->sets * sg_accum_bytes_per_set(job->states, job->n_states, job->D, job->E, true);
+    bytes += job->sets * accum_bytes_per_set(job->states, job->n_states, job->D, job->E, true);
     out->flops = flops * tokens * share * (double)job->n_models;
     double rate = measure_rate() * job_threads(job);
     out->seconds = out->flops / rate; /* the forward pass and the class sums come on top */

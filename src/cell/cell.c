@@ -32,7 +32,7 @@ size_t sg_cell_gates(sg_cell c)
     return cells[c].gates;
 }
 
-size_t sg_cell_tape(sg_cell c)
+size_t cell_tape(sg_cell c)
 {
     return cells[c].tape;
 }

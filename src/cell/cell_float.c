@@ -14,12 +14,12 @@
 
 static void vector_sigmoid(size_t n, float *x)
 {
-    sg_kernels_best()->sigmoid(n, x, x);
+    kernels_best()->sigmoid(n, x, x);
 }
 
 static void vector_tanh(size_t n, const float *x, float *y)
 {
-    sg_kernels_best()->tanh(n, x, y);
+    kernels_best()->tanh(n, x, y);
 }
 
 #include "cell/rnn.inc.h"

@@ -78,8 +78,8 @@ static void NAME(fold_rnn)(size_t H, bool relu, const REAL *before, REAL *wh, RE
     }
 }
 
-void NAME(sg_cell_fold)(sg_cell c, size_t H, const REAL *tape, const REAL *before, REAL *wh, REAL *wx,
-                        REAL *diagonal, REAL *right)
+void NAME(cell_fold)(sg_cell c, size_t H, const REAL *tape, const REAL *before, REAL *wh, REAL *wx,
+                     REAL *diagonal, REAL *right)
 {
     switch (c) {
     case SG_CELL_LSTM:

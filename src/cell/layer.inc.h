@@ -2,10 +2,9 @@
 /* Cells by kind, and a layer over a window of steps: the input product and the weight gradients once per
  * window. */
 
-void NAME(sg_cell_preload)(sg_cell cell, size_t rows, size_t H, const REAL *b_ih, const REAL *b_hh,
-                           REAL *tape)
+void NAME(cell_preload)(sg_cell cell, size_t rows, size_t H, const REAL *b_ih, const REAL *b_hh, REAL *tape)
 {
-    size_t G = sg_cell_gates(cell), ld = sg_cell_tape(cell) * H;
+    size_t G = sg_cell_gates(cell), ld = cell_tape(cell) * H;
     bool gru = cell == SG_CELL_GRU || cell == SG_CELL_GRU_RESET_FIRST;
     size_t both = gru ? 2 * H : G * H;
     for (size_t k = 0; k < rows; k++) {
@@ -19,8 +18,8 @@ void NAME(sg_cell_preload)(sg_cell cell, size_t rows, size_t H, const REAL *b_ih
     }
 }
 
-void NAME(sg_cell_forward)(sg_cell cell, size_t n, size_t H, const REAL *W_hh, const REAL *h_prev,
-                           const REAL *c_prev, REAL *tape, REAL *h, REAL *c, REAL *before)
+void NAME(cell_forward)(sg_cell cell, size_t n, size_t H, const REAL *W_hh, const REAL *h_prev,
+                        const REAL *c_prev, REAL *tape, REAL *h, REAL *c, REAL *before)
 {
     switch (cell) {
     case SG_CELL_TANH:
@@ -36,8 +35,8 @@ void NAME(sg_cell_forward)(sg_cell cell, size_t n, size_t H, const REAL *W_hh, c
     }
 }
 
-void NAME(sg_cell_backward)(sg_cell cell, size_t n, size_t H, const REAL *W_hh, REAL *tape, const REAL *dh,
-                            REAL *dc, REAL *dh_prev)
+void NAME(cell_backward)(sg_cell cell, size_t n, size_t H, const REAL *W_hh, REAL *tape, const REAL *dh,
+                         REAL *dc, REAL *dh_prev)
 {
     switch (cell) {
     case SG_CELL_TANH:
@@ -55,16 +54,16 @@ void NAME(sg_cell_backward)(sg_cell cell, size_t n, size_t H, const REAL *W_hh, 
     }
 }
 
-void NAME(sg_layer_forward)(sg_cell cell, size_t T, size_t n, size_t N, size_t H, const REAL *W_ih,
-                            const REAL *W_hh, const REAL *b_ih, const REAL *b_hh, const REAL *X, REAL *hidden,
-                            REAL *cells, REAL *tape)
+void NAME(layer_forward)(sg_cell cell, size_t T, size_t n, size_t N, size_t H, const REAL *W_ih,
+                         const REAL *W_hh, const REAL *b_ih, const REAL *b_hh, const REAL *X, REAL *hidden,
+                         REAL *cells, REAL *tape)
 {
-    size_t ld = sg_cell_tape(cell) * H, step = n * H;
-    NAME(sg_cell_preload)(cell, T * n, H, b_ih, b_hh, tape);
+    size_t ld = cell_tape(cell) * H, step = n * H;
+    NAME(cell_preload)(cell, T * n, H, b_ih, b_hh, tape);
     GEMM(LA_N, LA_T, T * n, sg_cell_gates(cell) * H, N, 1, X, N, W_ih, N, 1, tape, ld);
     for (size_t t = 0; t < T; t++) {
         bool has_c = cell == SG_CELL_LSTM;
-        NAME(sg_cell_forward)
+        NAME(cell_forward)
         (cell, n, H, W_hh, hidden + t * step, has_c ? cells + t * step : NULL, tape + t * n * ld,
          hidden + (t + 1) * step, has_c ? cells + (t + 1) * step : NULL, NULL);
     }
@@ -77,15 +76,15 @@ static void add_rows(size_t rows, size_t cols, const REAL *A, size_t lda, REAL *
             sum[j] += A[k * lda + j];
 }
 
-void NAME(sg_layer_backward)(sg_cell cell, size_t T, size_t n, size_t N, size_t H, const REAL *W_ih,
-                             const REAL *W_hh, const REAL *X, const REAL *hidden, REAL *tape, REAL *dH,
-                             REAL *dX, REAL *gW_ih, REAL *gW_hh, REAL *gb_ih, REAL *gb_hh, REAL *work)
+void NAME(layer_backward)(sg_cell cell, size_t T, size_t n, size_t N, size_t H, const REAL *W_ih,
+                          const REAL *W_hh, const REAL *X, const REAL *hidden, REAL *tape, REAL *dH, REAL *dX,
+                          REAL *gW_ih, REAL *gW_hh, REAL *gb_ih, REAL *gb_hh, REAL *work)
 {
-    size_t G = sg_cell_gates(cell), ld = sg_cell_tape(cell) * H, step = n * H, rows = T * n;
+    size_t G = sg_cell_gates(cell), ld = cell_tape(cell) * H, step = n * H, rows = T * n;
     REAL *dc = work, *dh_prev = work + step;
     memset(dc, 0, step * sizeof *dc);
     for (size_t t = T; t-- > 0;) {
-        NAME(sg_cell_backward)(cell, n, H, W_hh, tape + t * n * ld, dH + t * step, dc, dh_prev);
+        NAME(cell_backward)(cell, n, H, W_hh, tape + t * n * ld, dH + t * step, dc, dh_prev);
         if (t > 0)
             for (size_t j = 0; j < step; j++)
                 dH[(t - 1) * step + j] += dh_prev[j];

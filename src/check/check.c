@@ -309,17 +309,17 @@ static sg_status test_engine(checker *k, const sg_accum_state *states, size_t n_
         TRY(sg_fail(err, SG_ENOMEM, "check: %zu x %zu do not fit in memory", k->H, k->E));
     for (size_t t = 0; t < k->T; t++)
         k->steps[t].set = 0, k->steps[t].first = 0;
-    TRY(sg_engine_new(&engine, k->m, &cfg, err));
-    TRY(sg_engine_new_accum(engine, &accum, err));
-    TRY(sg_engine_run(engine, k->steps, k->features, k->T, true, accum, err));
-    TRY(sg_engine_flush(engine, accum, err));
+    TRY(engine_new(&engine, k->m, &cfg, err));
+    TRY(engine_new_accum(engine, &accum, err));
+    TRY(engine_run(engine, k->steps, k->features, k->T, true, accum, err));
+    TRY(engine_flush(engine, accum, err));
     for (size_t i = 0; i < n_states; i++) {
         size_t n = states[i].units * k->E;
         sg_check_row row = {
             carry ? "carry" : "window", states[i].layer, states[i].kind, 0, SUM_LIMIT, k->T - 1, 0, false};
         double floor = 1e-7 * largest(n, sums + i * k->D * k->H * k->E);
         for (size_t d = 0; d < k->D; d++) {
-            double weight = sg_accum_class_sum(accum, i, NULL, 0, d, sum);
+            double weight = accum_class_sum(accum, i, NULL, 0, d, sum);
             compare(&row, n, sum, sums + (i * k->D + d) * k->H * k->E, floor, k->T - 1, d);
             if (weight != (double)pairs_in_windows(k->T, window, d))
                 row.worst = INFINITY, row.d = d;
@@ -327,8 +327,8 @@ static sg_status test_engine(checker *k, const sg_accum_state *states, size_t n_
         add_row(k, row);
     }
 done:
-    sg_accum_free(accum);
-    sg_engine_free(engine);
+    accum_free(accum);
+    engine_free(engine);
     sg_free(sum);
     return st;
 }

@@ -44,8 +44,8 @@ static size_t moment_size(const sg_accum *a)
     return accum_blocks(a->E) * ACCUM_STRIP * ACCUM_STRIP;
 }
 
-sg_status sg_accum_new(sg_accum **out, const sg_accum_state *states, size_t n_states, size_t delays,
-                       size_t embedding, bool moments, sg_error *err)
+sg_status accum_new(sg_accum **out, const sg_accum_state *states, size_t n_states, size_t delays,
+                    size_t embedding, bool moments, sg_error *err)
 {
     sg_status st = SG_OK;
     sg_accum *a = NULL;
@@ -62,7 +62,7 @@ sg_status sg_accum_new(sg_accum **out, const sg_accum_state *states, size_t n_st
     a->n_states = n_states, a->D = delays, a->E = embedding, a->moments = moments;
     *out = a, a = NULL;
 done:
-    sg_accum_free(a);
+    accum_free(a);
     return st;
 }
 
@@ -85,7 +85,7 @@ static void free_set(const sg_accum *a, set_sums *s)
     sg_free(s);
 }
 
-void sg_accum_free(sg_accum *a)
+void accum_free(sg_accum *a)
 {
     if (!a)
         return;
@@ -143,7 +143,7 @@ sg_status accum_need_set(sg_accum *a, size_t set, sg_error *err)
     return SG_OK;
 }
 
-void sg_accum_clear(sg_accum *a)
+void accum_clear(sg_accum *a)
 {
     memset(a->missed, 0, a->n_states * a->D * sizeof *a->missed);
     memset(a->missed_of, 0, a->n_states * a->D * sizeof *a->missed_of);
@@ -171,23 +171,23 @@ void sg_accum_clear(sg_accum *a)
     }
 }
 
-size_t sg_accum_states(const sg_accum *a)
+size_t accum_states(const sg_accum *a)
 {
     return a->n_states;
 }
 
-const sg_accum_state *sg_accum_state_of(const sg_accum *a, size_t state)
+const sg_accum_state *accum_state_of(const sg_accum *a, size_t state)
 {
     return &a->states[state];
 }
 
-size_t sg_accum_sets(const sg_accum *a)
+size_t accum_sets(const sg_accum *a)
 {
     return a->n_sets;
 }
 
-size_t sg_accum_bytes_per_set(const sg_accum_state *states, size_t n_states, size_t delays, size_t embedding,
-                              bool moments)
+size_t accum_bytes_per_set(const sg_accum_state *states, size_t n_states, size_t delays, size_t embedding,
+                           bool moments)
 {
     size_t n = 0, one = sizeof(float) + sizeof(double);
     for (size_t i = 0; i < n_states; i++)
@@ -197,9 +197,9 @@ size_t sg_accum_bytes_per_set(const sg_accum_state *states, size_t n_states, siz
     return n + delays * (3 * sizeof(uint64_t) + 2 * sizeof(uint32_t));
 }
 
-size_t sg_accum_bytes(const sg_accum *a)
+size_t accum_bytes(const sg_accum *a)
 {
-    return a->n_sets * sg_accum_bytes_per_set(a->states, a->n_states, a->D, a->E, a->moments);
+    return a->n_sets * accum_bytes_per_set(a->states, a->n_states, a->D, a->E, a->moments);
 }
 
 /* ---- what the engine adds ---- */
@@ -269,12 +269,12 @@ bool accum_flush(sg_accum *a, size_t set, size_t d, bool (*flush)(size_t n, floa
 
 /* ---- what is asked of it ---- */
 
-uint64_t sg_accum_pairs(const sg_accum *a, size_t set, size_t d)
+uint64_t accum_pairs(const sg_accum *a, size_t set, size_t d)
 {
     return set < a->n_sets ? a->set[set]->pairs[d] : 0;
 }
 
-uint64_t sg_accum_sampled(const sg_accum *a, size_t set, size_t d)
+uint64_t accum_sampled(const sg_accum *a, size_t set, size_t d)
 {
     return set < a->n_sets ? a->set[set]->sampled[d] : 0;
 }
@@ -284,7 +284,7 @@ static bool member(const sg_classes *k, size_t set, size_t c)
     return k ? sg_classes_contains(k, set, c) : c == 0;
 }
 
-uint64_t sg_accum_class_pairs(const sg_accum *a, const sg_classes *k, size_t c, size_t d)
+uint64_t accum_class_pairs(const sg_accum *a, const sg_classes *k, size_t c, size_t d)
 {
     uint64_t n = 0;
     for (size_t i = 0; i < a->n_sets; i++)
@@ -292,7 +292,7 @@ uint64_t sg_accum_class_pairs(const sg_accum *a, const sg_classes *k, size_t c, 
     return n;
 }
 
-uint64_t sg_accum_class_sampled(const sg_accum *a, const sg_classes *k, size_t c, size_t d)
+uint64_t accum_class_sampled(const sg_accum *a, const sg_classes *k, size_t c, size_t d)
 {
     uint64_t n = 0;
     for (size_t i = 0; i < a->n_sets; i++)
@@ -314,8 +314,7 @@ static void add_sum(size_t H, size_t E, double w, const double *total, const flo
     }
 }
 
-double sg_accum_class_sum(const sg_accum *a, size_t state, const sg_classes *k, size_t c, size_t d,
-                          double *sum)
+double accum_class_sum(const sg_accum *a, size_t state, const sg_classes *k, size_t c, size_t d, double *sum)
 {
     size_t n = sum_size(a, state);
     double weight = 0;
@@ -350,8 +349,8 @@ static void add_moment(size_t E, double w, const double *total, const float *par
             }
 }
 
-double sg_accum_class_moment(const sg_accum *a, size_t state, const sg_classes *k, size_t c, size_t d,
-                             double *sum)
+double accum_class_moment(const sg_accum *a, size_t state, const sg_classes *k, size_t c, size_t d,
+                          double *sum)
 {
     size_t n = moment_size(a);
     double weight = 0;
@@ -368,7 +367,7 @@ double sg_accum_class_moment(const sg_accum *a, size_t state, const sg_classes *
     return weight;
 }
 
-uint64_t sg_accum_missed(const sg_accum *a, size_t state, size_t d, double *sum)
+uint64_t accum_missed(const sg_accum *a, size_t state, size_t d, double *sum)
 {
     *sum = a->missed[state * a->D + d];
     return a->missed_of[state * a->D + d];
@@ -390,7 +389,7 @@ static void merge_sums(size_t n, double *total, const double *from, const float 
         total[i] += from[i] + (double)partial[i];
 }
 
-sg_status sg_accum_merge(sg_accum *into, const sg_accum *from, sg_error *err)
+sg_status accum_merge(sg_accum *into, const sg_accum *from, sg_error *err)
 {
     if (!same_shape(into, from))
         return sg_fail(err, SG_EINVAL,
@@ -462,7 +461,7 @@ static void header(const sg_accum *a, uint64_t h[HEADER])
                a->states[i].units * 131;
 }
 
-sg_status sg_accum_save(const sg_accum *a, FILE *f, sg_error *err)
+sg_status accum_save(const sg_accum *a, FILE *f, sg_error *err)
 {
     uint64_t h[HEADER], sets = a->n_sets;
     header(a, h);
@@ -477,11 +476,11 @@ sg_status sg_accum_save(const sg_accum *a, FILE *f, sg_error *err)
                         a->n_sets);
 }
 
-sg_status sg_accum_load(sg_accum *a, FILE *f, sg_error *err)
+sg_status accum_load(sg_accum *a, FILE *f, sg_error *err)
 {
     sg_status st = SG_OK;
     uint64_t want[HEADER], h[HEADER], sets = 0;
-    sg_accum_clear(a);
+    accum_clear(a);
     header(a, want);
     if (!move_in(f, h, sizeof h) || !move_in(f, &sets, sizeof sets))
         return sg_fail(err, SG_EFORMAT, "checkpoint: cut short in the header of the sums");
@@ -506,6 +505,6 @@ sg_status sg_accum_load(sg_accum *a, FILE *f, sg_error *err)
     }
 done:
     if (st != SG_OK)
-        sg_accum_clear(a);
+        accum_clear(a);
     return st;
 }

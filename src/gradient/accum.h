@@ -6,7 +6,7 @@
  *
  * An origin has exactly one set, so a pair is added once however many classes there are; sums of classes are
  * formed from sums of sets when they are asked for. The engine adds in float32 and flushes into float64 every
- * few dozen terms (one place: sg_accum_flush); memory is 12 H E bytes a set, delay and state, taken when a
+ * few dozen terms (one place: accum_flush); memory is 12 H E bytes a set, delay and state, taken when a
  * set first appears.
  *
  * With sampled origins a set has `pairs` that exist and `sampled` ones that were added; class sums then
@@ -28,46 +28,45 @@ typedef struct {
 
 typedef struct sg_accum sg_accum;
 /* Nothing summed, no sets yet. moments: keep Q too. states is copied. */
-sg_status sg_accum_new(sg_accum **out, const sg_accum_state *states, size_t n_states, size_t delays,
-                       size_t embedding, bool moments, sg_error *err);
+sg_status accum_new(sg_accum **out, const sg_accum_state *states, size_t n_states, size_t delays,
+                    size_t embedding, bool moments, sg_error *err);
 /* As new; memory of the sets is kept. */
-void sg_accum_clear(sg_accum *a);
-void sg_accum_free(sg_accum *a);
+void accum_clear(sg_accum *a);
+void accum_free(sg_accum *a);
 
-size_t sg_accum_states(const sg_accum *a);
-const sg_accum_state *sg_accum_state_of(const sg_accum *a, size_t state);
-size_t sg_accum_sets(const sg_accum *a); /* 1 + the largest set seen */
-size_t sg_accum_bytes(const sg_accum *a);
+size_t accum_states(const sg_accum *a);
+const sg_accum_state *accum_state_of(const sg_accum *a, size_t state);
+size_t accum_sets(const sg_accum *a); /* 1 + the largest set seen */
+size_t accum_bytes(const sg_accum *a);
 /* Bytes that a set more takes. */
-size_t sg_accum_bytes_per_set(const sg_accum_state *states, size_t n_states, size_t delays, size_t embedding,
-                              bool moments);
+size_t accum_bytes_per_set(const sg_accum_state *states, size_t n_states, size_t delays, size_t embedding,
+                           bool moments);
 
 /* Pairs of a set at delay d: all that exist, and those that were added (equal without sampling). */
-uint64_t sg_accum_pairs(const sg_accum *a, size_t set, size_t d);
-uint64_t sg_accum_sampled(const sg_accum *a, size_t set, size_t d);
+uint64_t accum_pairs(const sg_accum *a, size_t set, size_t d);
+uint64_t accum_sampled(const sg_accum *a, size_t set, size_t d);
 /* Pairs whose input is in class c; k NULL: class 0, all. */
-uint64_t sg_accum_class_pairs(const sg_accum *a, const sg_classes *k, size_t c, size_t d);
-uint64_t sg_accum_class_sampled(const sg_accum *a, const sg_classes *k, size_t c, size_t d);
+uint64_t accum_class_pairs(const sg_accum *a, const sg_classes *k, size_t c, size_t d);
+uint64_t accum_class_sampled(const sg_accum *a, const sg_classes *k, size_t c, size_t d);
 /* sum (H,E) row-major, overwritten: of G[t,d] over the pairs of class c. Returns their weight: mean = sum /
  * weight; 0 and zeros where there is no pair. Without sampling the weight is the number of pairs. Sums and
  * weights of parts of a corpus add up. */
-double sg_accum_class_sum(const sg_accum *a, size_t state, const sg_classes *k, size_t c, size_t d,
-                          double *sum);
+double accum_class_sum(const sg_accum *a, size_t state, const sg_classes *k, size_t c, size_t d, double *sum);
 /* The same for G^T G, sum (E,E) symmetric in full; needs moments. */
-double sg_accum_class_moment(const sg_accum *a, size_t state, const sg_classes *k, size_t c, size_t d,
-                             double *sum);
+double accum_class_moment(const sg_accum *a, size_t state, const sg_classes *k, size_t c, size_t d,
+                          double *sum);
 
 /* What gradients at delay d lack because origins share bases (long windows): the sum of estimated Frobenius
  * norms, over how many gradients. */
-uint64_t sg_accum_missed(const sg_accum *a, size_t state, size_t d, double *sum);
+uint64_t accum_missed(const sg_accum *a, size_t state, size_t d, double *sum);
 
 /* into += from; same states, delays, embedding. SG_EINVAL: shapes differ; SG_ENOMEM leaves `into` as it
  * was. */
-sg_status sg_accum_merge(sg_accum *into, const sg_accum *from, sg_error *err);
+sg_status accum_merge(sg_accum *into, const sg_accum *from, sg_error *err);
 
 /* For checkpoints: everything, so that a resumed run gives the same bytes. Load replaces what a holds;
  * SG_EFORMAT: made for other shapes, or cut short. On failure a is empty. */
-sg_status sg_accum_save(const sg_accum *a, FILE *f, sg_error *err);
-sg_status sg_accum_load(sg_accum *a, FILE *f, sg_error *err);
+sg_status accum_save(const sg_accum *a, FILE *f, sg_error *err);
+sg_status accum_load(sg_accum *a, FILE *f, sg_error *err);
 
 #endif

@@ -14,7 +14,7 @@ enum {
     ACCUM_FLUSH_AFTER = 64, /* terms that a float32 sum takes before it goes to float64 */
 };
 
-/* Makes sets 0 .. set. The only allocation after sg_accum_new. */
+/* Makes sets 0 .. set. The only allocation after accum_new. */
 sg_status accum_need_set(sg_accum *a, size_t set, sg_error *err);
 /* One pair more at (set, d); sampled: it is added too. */
 void accum_count(sg_accum *a, size_t set, size_t d, bool sampled);

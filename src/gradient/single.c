@@ -83,7 +83,7 @@ sg_status sg_gradient_new(sg_gradient **out, const sg_model *m, size_t D, sg_err
         !(g->zeros = sg_calloc(H_max, sizeof *g->zeros)))
         TRY(sg_fail(err, SG_ENOMEM, "gradient: %zu x %zu of work do not fit in memory", g->P * H_max,
                     g->chunk));
-    TRY(sg_forward_new(&g->forward, m, 1, err));
+    TRY(forward_new(&g->forward, m, 1, err));
     *out = g, g = NULL;
 done:
     sg_gradient_free(g);
@@ -105,14 +105,14 @@ void sg_gradient_free(sg_gradient *g)
     }
     sg_free(g->product);
     sg_free(g->zeros);
-    sg_forward_free(g->forward);
+    forward_free(g->forward);
     sg_free(g);
 }
 
 void sg_gradient_reset(sg_gradient *g)
 {
     g->steps = 0;
-    sg_forward_reset(g->forward);
+    forward_reset(g->forward);
 }
 
 /* C <- d0 C + product's first rows, U <- d1 C + its second (LSTM); U <- d0 U + product. n columns from c0 of
@@ -176,15 +176,15 @@ static size_t step_columns(sg_gradient *g, size_t c0, size_t n, bool born)
 sg_status sg_gradient_step(sg_gradient *g, int32_t id, const float *features, sg_error *err)
 {
     sg_status st = SG_OK;
-    sg_float_env env = sg_float_env_begin();
+    sg_float_env env = float_env_begin();
     size_t bad = 0, slot = (size_t)(g->steps % g->D), live = g->steps < g->D ? (size_t)g->steps : g->D;
-    TRY(sg_forward_run(g->forward, features ? NULL : &id, features, NULL, 1, err));
+    TRY(forward_run(g->forward, features ? NULL : &id, features, NULL, 1, err));
     for (size_t l = 0; l < g->layers; l++) {
         layer_window *w = &g->layer[l];
         size_t H = w->step.H;
         float *Ax = l ? w->A + H : w->Ax;
-        step_matrix_build(&w->step, sg_forward_tape(g->forward, l, 0), sg_forward_before(g->forward, l, 0),
-                          w->A, w->K, Ax, l ? w->K : g->E, w->diagonal);
+        step_matrix_build(&w->step, forward_tape(g->forward, l, 0), forward_before(g->forward, l, 0), w->A,
+                          w->K, Ax, l ? w->K : g->E, w->diagonal);
     }
     for (size_t c = 0, end = live * g->E; c < end && !bad;) {
         size_t n = end - c < g->chunk ? end - c : g->chunk, own = slot * g->E;
@@ -205,7 +205,7 @@ sg_status sg_gradient_step(sg_gradient *g, int32_t id, const float *features, sg
                     (unsigned long long)g->steps));
     g->steps++;
 done:
-    sg_float_env_end(env);
+    float_env_end(env);
     return st;
 }
 
@@ -227,6 +227,6 @@ const float *sg_gradient_state(const sg_gradient *g, size_t layer, sg_state_kind
 {
     if (!g->steps)
         return g->zeros;
-    return kind == SG_STATE_CELL ? sg_forward_cell(g->forward, layer - 1, 0)
-                                 : sg_forward_hidden(g->forward, layer - 1, 0);
+    return kind == SG_STATE_CELL ? forward_cell(g->forward, layer - 1, 0)
+                                 : forward_hidden(g->forward, layer - 1, 0);
 }

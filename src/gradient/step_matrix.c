@@ -86,7 +86,7 @@ static void fold_reset_first(step_layer *s, float *Ah, size_t ldh, float *Ax, si
 void step_matrix_build(step_layer *s, const float *tape, const float *before, float *Ah, size_t ldh,
                        float *Ax, size_t ldx, float *diagonal)
 {
-    sg_cell_fold(s->cell, s->H, tape, before, s->wh, s->wx, diagonal, s->right);
+    cell_fold(s->cell, s->H, tape, before, s->wh, s->wx, diagonal, s->right);
     fold_rows(s, s->H, s->Whh, s->wh, Ah, ldh);
     if (Ax)
         fold_rows(s, s->N, s->Wih, s->wx, Ax, ldx);

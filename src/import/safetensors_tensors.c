@@ -11,7 +11,7 @@ typedef struct {
     uint64_t data; /* where the numbers begin in the file */
 } safetensors;
 
-static void safetensors_close(tensor_file *b)
+static void close_safetensors(tensor_file *b)
 {
     sg_free(b->reader);
     b->reader = NULL;
@@ -48,11 +48,11 @@ static tensor_dtype dtype_of(const char *name)
 static sg_status add_shared(tensor_file *b, const sg_safetensors *s, sg_error *err)
 {
     sg_status st = SG_OK;
-    for (size_t i = 0; i < sg_safetensors_meta_count(s); i++) {
+    for (size_t i = 0; i < safetensors_meta_count(s); i++) {
         const char *key, *value;
-        sg_safetensors_meta_get(s, i, &key, &value);
-        const sg_safetensor *of = sg_safetensors_find(s, value);
-        if (!of || sg_safetensors_find(s, key))
+        safetensors_meta_get(s, i, &key, &value);
+        const sg_safetensor *of = safetensors_find(s, value);
+        if (!of || safetensors_find(s, key))
             continue;
         stored_tensor *t;
         uint64_t dims[TENSORS_MAX_RANK];
@@ -76,14 +76,14 @@ sg_status tensors_from_safetensors(tensor_file *b, sg_error *err)
         return sg_fail(err, SG_ENOMEM, "%s: no memory", b->path);
     b->reader = f;
     b->read = read;
-    b->close = safetensors_close;
-    TRY(sg_safetensors_open(&s, b->path, err));
+    b->close = close_safetensors;
+    TRY(safetensors_open(&s, b->path, err));
     TRY(tensors_pread(b, 0, head, sizeof head, err));
     for (int k = 7; k >= 0; k--)
         f->data = f->data << 8 | head[k];
     f->data += 8;
-    for (size_t i = 0; i < sg_safetensors_count(s); i++) {
-        const sg_safetensor *from = sg_safetensors_get(s, i);
+    for (size_t i = 0; i < safetensors_count(s); i++) {
+        const sg_safetensor *from = safetensors_get(s, i);
         uint64_t dims[TENSORS_MAX_RANK];
         stored_tensor *t;
         for (size_t k = 0; k < from->rank; k++)
@@ -94,6 +94,6 @@ sg_status tensors_from_safetensors(tensor_file *b, sg_error *err)
     }
     TRY(add_shared(b, s, err));
 done:
-    sg_safetensors_close(s);
+    safetensors_close(s);
     return st;
 }

@@ -51,7 +51,7 @@ static size_t dtype_bytes(const char *name)
     return 0;
 }
 
-bool sg_safetensors_looks_like(const unsigned char *head, size_t n, uint64_t file_size)
+bool safetensors_looks_like(const unsigned char *head, size_t n, uint64_t file_size)
 {
     uint64_t length;
     if (n < 9)
@@ -192,7 +192,7 @@ static sg_status parse_header(sg_safetensors *s, uint64_t data_size, sg_error *e
     return check_layout(s, data_size, err);
 }
 
-size_t sg_json_values(const char *text, size_t n)
+size_t json_value_count(const char *text, size_t n)
 {
     size_t values = 1;
     bool inside = false;
@@ -207,7 +207,7 @@ size_t sg_json_values(const char *text, size_t n)
     return values;
 }
 
-sg_status sg_safetensors_open(sg_safetensors **out, const char *path, sg_error *err)
+sg_status safetensors_open(sg_safetensors **out, const char *path, sg_error *err)
 {
     sg_status st = SG_OK;
     char *text = NULL;
@@ -238,9 +238,9 @@ sg_status sg_safetensors_open(sg_safetensors **out, const char *path, sg_error *
         TRY(sg_fail(err, SG_ENOMEM, "%s: no memory for a header of %llu bytes", path,
                     (unsigned long long)length));
     TRY(read_at(s, 8, text, (size_t)length, err));
-    if (sg_json_values(text, (size_t)length) > (size + ((uint64_t)32 << 20)) / VALUE_BYTES)
+    if (json_value_count(text, (size_t)length) > (size + ((uint64_t)32 << 20)) / VALUE_BYTES)
         TRY(sg_fail(err, SG_EFORMAT, "%s: not a safetensors file: a header of %zu values", path,
-                    sg_json_values(text, (size_t)length)));
+                    json_value_count(text, (size_t)length)));
     if (!(s->header = json_loadb(text, (size_t)length, JSON_REJECT_DUPLICATES, &why)))
         TRY(json_error_code(&why) == json_error_out_of_memory
                 ? sg_fail(err, SG_ENOMEM, "%s: no memory for the header", path)
@@ -254,21 +254,21 @@ sg_status sg_safetensors_open(sg_safetensors **out, const char *path, sg_error *
     s = NULL;
 done:
     sg_free(text);
-    sg_safetensors_close(s);
+    safetensors_close(s);
     return st;
 }
 
-size_t sg_safetensors_count(const sg_safetensors *s)
+size_t safetensors_count(const sg_safetensors *s)
 {
     return s->n;
 }
 
-const sg_safetensor *sg_safetensors_get(const sg_safetensors *s, size_t i)
+const sg_safetensor *safetensors_get(const sg_safetensors *s, size_t i)
 {
     return &s->tensors[i];
 }
 
-const sg_safetensor *sg_safetensors_find(const sg_safetensors *s, const char *name)
+const sg_safetensor *safetensors_find(const sg_safetensors *s, const char *name)
 {
     for (size_t i = 0; i < s->n; i++)
         if (!strcmp(s->tensors[i].name, name))
@@ -276,7 +276,7 @@ const sg_safetensor *sg_safetensors_find(const sg_safetensors *s, const char *na
     return NULL;
 }
 
-const char *sg_safetensors_meta(const sg_safetensors *s, const char *key)
+const char *safetensors_meta(const sg_safetensors *s, const char *key)
 {
     for (size_t i = 0; i < s->n_meta; i++)
         if (!strcmp(s->meta[i].key, key))
@@ -284,12 +284,12 @@ const char *sg_safetensors_meta(const sg_safetensors *s, const char *key)
     return NULL;
 }
 
-size_t sg_safetensors_meta_count(const sg_safetensors *s)
+size_t safetensors_meta_count(const sg_safetensors *s)
 {
     return s->n_meta;
 }
 
-void sg_safetensors_meta_get(const sg_safetensors *s, size_t i, const char **key, const char **value)
+void safetensors_meta_get(const sg_safetensors *s, size_t i, const char **key, const char **value)
 {
     *key = s->meta[i].key;
     *value = s->meta[i].value;
@@ -325,7 +325,7 @@ static float convert(const char *dtype, const unsigned char *p)
     return dtype[0] == 'B' ? from_bits((uint32_t)half << 16) : from_half(half);
 }
 
-sg_status sg_safetensors_read(const sg_safetensors *s, const sg_safetensor *t, float *values, sg_error *err)
+sg_status safetensors_read(const sg_safetensors *s, const sg_safetensor *t, float *values, sg_error *err)
 {
     if (!strcmp(t->dtype, "F32"))
         return read_at(s, s->data + t->begin, values, t->elements * sizeof *values, err);
@@ -345,7 +345,7 @@ sg_status sg_safetensors_read(const sg_safetensors *s, const sg_safetensor *t, f
     return SG_OK;
 }
 
-void sg_safetensors_close(sg_safetensors *s)
+void safetensors_close(sg_safetensors *s)
 {
     if (!s)
         return;

@@ -21,23 +21,23 @@ typedef struct {
 
 typedef struct sg_safetensors sg_safetensors;
 /* SG_EIO: cannot be opened; SG_EFORMAT: with file, tensor, found and expected. */
-sg_status sg_safetensors_open(sg_safetensors **out, const char *path, sg_error *err);
+sg_status safetensors_open(sg_safetensors **out, const char *path, sg_error *err);
 /* True if the first bytes of a file of this size look like this format. */
-bool sg_safetensors_looks_like(const unsigned char *head, size_t n, uint64_t file_size);
+bool safetensors_looks_like(const unsigned char *head, size_t n, uint64_t file_size);
 /* in the order of the header */
-size_t sg_safetensors_count(const sg_safetensors *s);
-const sg_safetensor *sg_safetensors_get(const sg_safetensors *s, size_t i);
-const sg_safetensor *sg_safetensors_find(const sg_safetensors *s, const char *name); /* NULL: none */
-const char *sg_safetensors_meta(const sg_safetensors *s, const char *key); /* NULL: none; borrowed */
-size_t sg_safetensors_meta_count(const sg_safetensors *s);
+size_t safetensors_count(const sg_safetensors *s);
+const sg_safetensor *safetensors_get(const sg_safetensors *s, size_t i);
+const sg_safetensor *safetensors_find(const sg_safetensors *s, const char *name); /* NULL: none */
+const char *safetensors_meta(const sg_safetensors *s, const char *key);           /* NULL: none; borrowed */
+size_t safetensors_meta_count(const sg_safetensors *s);
 /* Entry i of __metadata__, in the order of the file. */
-void sg_safetensors_meta_get(const sg_safetensors *s, size_t i, const char **key, const char **value);
+void safetensors_meta_get(const sg_safetensors *s, size_t i, const char **key, const char **value);
 /* The tensor's elements as float32; F64, F16 and BF16 are converted. SG_EFORMAT: another dtype; SG_EIO.
  * Infinities and NaN pass: the caller knows what they mean. */
-sg_status sg_safetensors_read(const sg_safetensors *s, const sg_safetensor *t, float *values, sg_error *err);
-void sg_safetensors_close(sg_safetensors *s);
+sg_status safetensors_read(const sg_safetensors *s, const sg_safetensor *t, float *values, sg_error *err);
+void safetensors_close(sg_safetensors *s);
 
 /* At least as many values as a parser will make of this JSON text: known before it takes memory for them. */
-size_t sg_json_values(const char *text, size_t n);
+size_t json_value_count(const char *text, size_t n);
 
 #endif

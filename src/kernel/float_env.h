@@ -8,35 +8,35 @@
 #if defined(__SSE2__)
 #include <xmmintrin.h>
 typedef unsigned sg_float_env;
-static inline sg_float_env sg_float_env_begin(void)
+static inline sg_float_env float_env_begin(void)
 {
     unsigned old = _mm_getcsr();
     _mm_setcsr(old | 0x8040); /* FTZ, DAZ */
     return old;
 }
-static inline void sg_float_env_end(sg_float_env old)
+static inline void float_env_end(sg_float_env old)
 {
     _mm_setcsr(old);
 }
 /* For tests: what is set, without the flags of what has happened. */
-static inline sg_float_env sg_float_env_now(void)
+static inline sg_float_env float_env_now(void)
 {
     return _mm_getcsr() & ~0x3fu;
 }
 #elif defined(__aarch64__)
 typedef unsigned long sg_float_env;
-static inline sg_float_env sg_float_env_begin(void)
+static inline sg_float_env float_env_begin(void)
 {
     unsigned long old;
     __asm__ volatile("mrs %0, fpcr" : "=r"(old));
     __asm__ volatile("msr fpcr, %0" : : "r"(old | 1UL << 24)); /* FZ */
     return old;
 }
-static inline void sg_float_env_end(sg_float_env old)
+static inline void float_env_end(sg_float_env old)
 {
     __asm__ volatile("msr fpcr, %0" : : "r"(old));
 }
-static inline sg_float_env sg_float_env_now(void)
+static inline sg_float_env float_env_now(void)
 {
     unsigned long now;
     __asm__ volatile("mrs %0, fpcr" : "=r"(now));
@@ -44,15 +44,15 @@ static inline sg_float_env sg_float_env_now(void)
 }
 #else
 typedef int sg_float_env;
-static inline sg_float_env sg_float_env_begin(void)
+static inline sg_float_env float_env_begin(void)
 {
     return 0;
 }
-static inline void sg_float_env_end(sg_float_env old)
+static inline void float_env_end(sg_float_env old)
 {
     (void)old;
 }
-static inline sg_float_env sg_float_env_now(void)
+static inline sg_float_env float_env_now(void)
 {
     return 0;
 }

@@ -221,15 +221,15 @@ enum { RUN_FLOATS = 32 * 1024 };
 static void step(tile_function *const *tiles, size_t P, const sg_step_matrix *m, size_t n,
                  const sg_strip_job *jobs)
 {
-    size_t count = sg_tile_count(m->H, P, ROWS), K = m->K1 + m->K2;
+    size_t count = tile_count(m->H, P, ROWS), K = m->K1 + m->K2;
     size_t run = RUN_FLOATS / (ROWS * K) ? RUN_FLOATS / (ROWS * K) : 1;
     for (size_t i0 = 0; i0 < count; i0 += run) {
         size_t i1 = i0 + run < count ? i0 + run : count, i2 = i1 + run < count ? i1 + run : count;
         const float *coming = m->ahead;
         size_t floats = m->ahead_floats < RUN_FLOATS ? m->ahead_floats : RUN_FLOATS;
         if (i1 < count) {
-            coming = m->packed + sg_tile_first(m->H, count, i1) * P * K;
-            floats = (sg_tile_first(m->H, count, i2) - sg_tile_first(m->H, count, i1)) * P * K;
+            coming = m->packed + tile_first(m->H, count, i1) * P * K;
+            floats = (tile_first(m->H, count, i2) - tile_first(m->H, count, i1)) * P * K;
         }
         size_t part = (floats / 16 + n - 1) / n * 16;
         for (size_t j = 0; j < n; j++) {
@@ -239,7 +239,7 @@ static void step(tile_function *const *tiles, size_t P, const sg_step_matrix *m,
                           0,
                           0};
             for (size_t i = i0; i < i1; i++) {
-                size_t row0 = sg_tile_first(m->H, count, i), end = sg_tile_first(m->H, count, i + 1);
+                size_t row0 = tile_first(m->H, count, i), end = tile_first(m->H, count, i + 1);
                 tiles[end - row0](m, row0, &jobs[j], &next);
             }
         }
@@ -376,8 +376,8 @@ static double peak(size_t loops, float *sink)
 #define JOIN_(a, b) a##b
 #define JOIN(a, b) JOIN_(a, b)
 
-extern const sg_gradient_kernels JOIN(sg_gradient_kernels_, KERNEL_ISA);
-const sg_gradient_kernels JOIN(sg_gradient_kernels_, KERNEL_ISA) = {
+extern const sg_gradient_kernels JOIN(gradient_kernels_, KERNEL_ISA);
+const sg_gradient_kernels JOIN(gradient_kernels_, KERNEL_ISA) = {
     .rows = ROWS,
     .step_pair = step_pair,
     .step_single = step_single,

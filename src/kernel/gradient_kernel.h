@@ -57,12 +57,12 @@ typedef struct {
 
 /* State rows of tile i and the first of them; returns the number of tiles. H rows, P products, at most `rows`
  * rows. */
-static inline size_t sg_tile_count(size_t H, size_t P, size_t rows)
+static inline size_t tile_count(size_t H, size_t P, size_t rows)
 {
     size_t r = rows / P;
     return (H + r - 1) / r;
 }
-static inline size_t sg_tile_first(size_t H, size_t tiles, size_t i)
+static inline size_t tile_first(size_t H, size_t tiles, size_t i)
 {
     size_t base = H / tiles, longer = H % tiles;
     return i * base + (i < longer ? i : longer);

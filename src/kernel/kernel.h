@@ -22,8 +22,8 @@ typedef struct {
 
 /* The best table for this machine; STATEGRAD_ISA=plain|avx2|avx512 in the environment asks for a lesser one
  * (an ISA the machine lacks is ignored). */
-const sg_kernels *sg_kernels_best(void);
+const sg_kernels *kernels_best(void);
 /* By name, NULL if this build or this machine lacks it: for tests and the bench. */
-const sg_kernels *sg_kernels_named(const char *name);
+const sg_kernels *kernels_named(const char *name);
 
 #endif

@@ -36,10 +36,10 @@ static void kernel_tanh(size_t n, const float *x, float *y)
 #define JOIN_(a, b) a##b
 #define JOIN(a, b) JOIN_(a, b)
 
-extern const sg_gradient_kernels JOIN(sg_gradient_kernels_, KERNEL_ISA);
-extern const sg_product_kernels JOIN(sg_product_kernels_, KERNEL_ISA);
-extern const sg_kernels JOIN(sg_kernels_, KERNEL_ISA);
-const sg_kernels JOIN(sg_kernels_, KERNEL_ISA) = {
+extern const sg_gradient_kernels JOIN(gradient_kernels_, KERNEL_ISA);
+extern const sg_product_kernels JOIN(product_kernels_, KERNEL_ISA);
+extern const sg_kernels JOIN(kernels_, KERNEL_ISA);
+const sg_kernels JOIN(kernels_, KERNEL_ISA) = {
 #define TEXT_(x) #x
 #define TEXT(x) TEXT_(x)
     .name = TEXT(KERNEL_ISA),
@@ -47,6 +47,6 @@ const sg_kernels JOIN(sg_kernels_, KERNEL_ISA) = {
     .tanh = kernel_tanh,
     .sigmoid = kernel_sigmoid,
     .exp = kernel_exp,
-    .gradient = &JOIN(sg_gradient_kernels_, KERNEL_ISA),
-    .product = &JOIN(sg_product_kernels_, KERNEL_ISA),
+    .gradient = &JOIN(gradient_kernels_, KERNEL_ISA),
+    .product = &JOIN(product_kernels_, KERNEL_ISA),
 };

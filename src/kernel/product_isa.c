@@ -367,8 +367,8 @@ static double square_sum(size_t n, const float *x)
 #define JOIN_(a, b) a##b
 #define JOIN(a, b) JOIN_(a, b)
 
-extern const sg_product_kernels JOIN(sg_product_kernels_, KERNEL_ISA);
-const sg_product_kernels JOIN(sg_product_kernels_, KERNEL_ISA) = {
+extern const sg_product_kernels JOIN(product_kernels_, KERNEL_ISA);
+const sg_product_kernels JOIN(product_kernels_, KERNEL_ISA) = {
     .pack = pack,
     .multiply = multiply,
     .exp_sum = exp_sum,

@@ -3,7 +3,7 @@
  * every call, which costs a third of the time at the shapes of a recurrent step.
  *
  * Packed B (k,n): panels of SG_PANEL columns, [panel][row][SG_PANEL], columns beyond n zero:
- * sg_packed_size(k, n) floats, 64-byte aligned. An element of a product is the sum over k in one fixed order:
+ * packed_size(k, n) floats, 64-byte aligned. An element of a product is the sum over k in one fixed order:
  * it does not depend on how rows and panels are shared out among calls. */
 #ifndef SG_PRODUCT_KERNEL_H
 #define SG_PRODUCT_KERNEL_H
@@ -12,7 +12,7 @@
 
 enum { SG_PANEL = 32 };
 
-static inline size_t sg_packed_size(size_t k, size_t n)
+static inline size_t packed_size(size_t k, size_t n)
 {
     return (n + SG_PANEL - 1) / SG_PANEL * SG_PANEL * k;
 }
@@ -36,7 +36,7 @@ typedef struct {
 
     /* The elementwise part of a step of a cell, n units of one sequence; names and tapes as in cell.h.
      * Forward: gates hold preactivations before, their values after. Backward: they hold values before, dL/da
-     * after; dc and dh_prev are as in sg_cell_backward, but dh_prev is added to. */
+     * after; dc and dh_prev are as in cell_backward, but dh_prev is added to. */
     void (*lstm_forward)(size_t n, float *i, float *f, float *g, float *o, float *q, float *old,
                          const float *c_prev, float *c, float *h);
     void (*lstm_backward)(size_t n, float *i, float *f, float *g, float *o, const float *q, const float *old,

@@ -14,7 +14,7 @@
 
 enum { CHUNK = 1024 };
 
-void sg_output_activate(sg_output_activation a, size_t n, float *x)
+void output_activate(sg_output_activation a, size_t n, float *x)
 {
     if (a == SG_OUTPUT_RELU)
         for (size_t i = 0; i < n; i++)
@@ -36,8 +36,8 @@ typedef struct {
 
 static void workspace_free(workspace *w)
 {
-    sg_forward_free(w->forward);
-    sg_softmax_free(w->softmax);
+    forward_free(w->forward);
+    softmax_free(w->softmax);
     sg_free(w->steps);
     sg_free(w->ids);
     sg_free(w->first);
@@ -50,9 +50,9 @@ static sg_status workspace_init(workspace *w, const sg_model *m, int threads, sg
     const sg_model_shape *s = sg_model_get_shape(m);
     size_t H = s->hidden[s->layers - 1];
     *w = (workspace){0};
-    sg_status st = sg_forward_new(&w->forward, m, CHUNK, err);
+    sg_status st = forward_new(&w->forward, m, CHUNK, err);
     if (st == SG_OK)
-        st = sg_softmax_new(&w->softmax, s->vocabulary, H, CHUNK, false, threads, err);
+        st = softmax_new(&w->softmax, s->vocabulary, H, CHUNK, false, threads, err);
     if (st != SG_OK)
         return st;
     if (!(w->steps = sg_calloc(CHUNK + 1, sizeof *w->steps)) ||
@@ -68,7 +68,7 @@ static sg_status chunk(workspace *w, const sg_model *m, const sg_stream *s, uint
                        bool reset, double *sum, sg_error *err)
 {
     const sg_model_shape *shape = sg_model_get_shape(m);
-    sg_parameters p = sg_model_parameters(m, sg_model_block(m));
+    sg_parameters p = model_parameters(m, model_block(m));
     size_t H = shape->hidden[shape->layers - 1];
     sg_error why;
     sg_status st = sg_stream_read(s, start, n + 1, w->steps, err);
@@ -78,13 +78,13 @@ static sg_status chunk(workspace *w, const sg_model *m, const sg_stream *s, uint
         w->ids[i] = w->steps[i].id;
     for (size_t i = 0; i < n; i++)
         w->first[i] = reset && w->steps[i].first;
-    if ((st = sg_forward_run(w->forward, w->ids, NULL, w->first, n, &why)) != SG_OK)
+    if ((st = forward_run(w->forward, w->ids, NULL, w->first, n, &why)) != SG_OK)
         return sg_fail(err, st, "tokens from %llu: %s", (unsigned long long)start, why.msg);
-    memcpy(w->top, sg_forward_hidden(w->forward, shape->layers - 1, 0), n * H * sizeof *w->top);
-    sg_output_activate(shape->output, n * H, w->top);
+    memcpy(w->top, forward_hidden(w->forward, shape->layers - 1, 0), n * H * sizeof *w->top);
+    output_activate(shape->output, n * H, w->top);
     for (size_t i = 0; i < n;) {
-        size_t k = n - i < sg_softmax_rows(w->softmax) ? n - i : sg_softmax_rows(w->softmax);
-        sg_softmax_loss(w->softmax, k, w->top + i * H, p.decoder, p.decoder_bias, w->ids + i + 1, w->loss);
+        size_t k = n - i < softmax_rows(w->softmax) ? n - i : softmax_rows(w->softmax);
+        softmax_loss(w->softmax, k, w->top + i * H, p.decoder, p.decoder_bias, w->ids + i + 1, w->loss);
         for (size_t j = 0; j < k; j++) {
             if (!isfinite(w->loss[j]))
                 return sg_fail(err, SG_ENONFINITE, "token %llu: its loss is %f",

@@ -85,7 +85,7 @@ static sg_status check_range(sg_forward *f, sg_error *err)
     return SG_OK;
 }
 
-sg_status sg_forward_new(sg_forward **out, const sg_model *m, size_t max_steps, sg_error *err)
+sg_status forward_new(sg_forward **out, const sg_model *m, size_t max_steps, sg_error *err)
 {
     sg_status st = SG_OK;
     const sg_model_shape *s = sg_model_get_shape(m);
@@ -95,16 +95,16 @@ sg_status sg_forward_new(sg_forward **out, const sg_model *m, size_t max_steps, 
     if (!f)
         return sg_fail(err, SG_ENOMEM, "forward pass: no memory");
     *f = (sg_forward){.m = m, .max_steps = max_steps, .L = s->layers, .kind = s->cell};
-    f->p = sg_model_parameters(m, sg_model_block(m));
+    f->p = model_parameters(m, model_block(m));
     if (!max_steps || max_steps > 1u << 24)
         TRY(sg_fail(err, SG_EINVAL, "forward pass: chunks of %zu steps, expected 1 to %u", max_steps,
                     1u << 24));
     bool ok = (f->input = sg_calloc(max_steps, s->embedding * sizeof(float))) != NULL;
     for (size_t k = 0; ok && k < f->L; k++) {
         layer_state *l = &f->layer[k];
-        l->N = sg_model_inputs(m, k);
+        l->N = model_inputs(m, k);
         l->H = s->hidden[k];
-        l->ld = sg_cell_tape(f->kind) * l->H;
+        l->ld = cell_tape(f->kind) * l->H;
         widest = l->H > widest ? l->H : widest;
         ok = (l->hidden = sg_calloc(max_steps + 1, l->H * sizeof(float))) &&
              (l->cell =
@@ -118,11 +118,11 @@ sg_status sg_forward_new(sg_forward **out, const sg_model *m, size_t max_steps, 
     *out = f;
     f = NULL;
 done:
-    sg_forward_free(f);
+    forward_free(f);
     return st;
 }
 
-void sg_forward_free(sg_forward *f)
+void forward_free(sg_forward *f)
 {
     if (!f)
         return;
@@ -142,13 +142,13 @@ static void run_layer(sg_forward *f, layer_state *l, const sg_layer_parameters *
                       const bool *first, size_t n)
 {
     size_t H = l->H, G = sg_cell_gates(f->kind);
-    sg_cell_preload(f->kind, n, H, p->b_ih, p->b_hh, l->tape);
+    cell_preload(f->kind, n, H, p->b_ih, p->b_hh, l->tape);
     la_sgemm(LA_N, LA_T, n, G * H, l->N, 1, X, l->N, p->W_ih, l->N, 1, l->tape, l->ld);
     for (size_t t = 0; t < n; t++) {
         bool zero = first && first[t];
-        sg_cell_forward(f->kind, 1, H, p->W_hh, zero ? f->zero : l->hidden + t * H,
-                        zero ? f->zero : l->cell + t * H, l->tape + t * l->ld, l->hidden + (t + 1) * H,
-                        l->cell + (t + 1) * H, l->before + t * G * H);
+        cell_forward(f->kind, 1, H, p->W_hh, zero ? f->zero : l->hidden + t * H,
+                     zero ? f->zero : l->cell + t * H, l->tape + t * l->ld, l->hidden + (t + 1) * H,
+                     l->cell + (t + 1) * H, l->before + t * G * H);
     }
 }
 
@@ -169,8 +169,8 @@ static sg_status check_states(const sg_forward *f, size_t n, sg_error *err)
     return SG_OK;
 }
 
-sg_status sg_forward_run(sg_forward *f, const int32_t *ids, const float *features, const bool *first,
-                         size_t n, sg_error *err)
+sg_status forward_run(sg_forward *f, const int32_t *ids, const float *features, const bool *first, size_t n,
+                      sg_error *err)
 {
     size_t E = sg_model_get_shape(f->m)->embedding, V = sg_model_get_shape(f->m)->vocabulary;
     if (n > f->max_steps)
@@ -200,28 +200,28 @@ sg_status sg_forward_run(sg_forward *f, const int32_t *ids, const float *feature
     return check_states(f, n, err);
 }
 
-const float *sg_forward_tape(const sg_forward *f, size_t layer, size_t t)
+const float *forward_tape(const sg_forward *f, size_t layer, size_t t)
 {
     return f->layer[layer].tape + t * f->layer[layer].ld;
 }
 
-const float *sg_forward_before(const sg_forward *f, size_t layer, size_t t)
+const float *forward_before(const sg_forward *f, size_t layer, size_t t)
 {
     const layer_state *l = &f->layer[layer];
     return l->before + t * sg_cell_gates(f->kind) * l->H;
 }
 
-const float *sg_forward_hidden(const sg_forward *f, size_t layer, size_t t)
+const float *forward_hidden(const sg_forward *f, size_t layer, size_t t)
 {
     return f->layer[layer].hidden + (t + 1) * f->layer[layer].H;
 }
 
-const float *sg_forward_cell(const sg_forward *f, size_t layer, size_t t)
+const float *forward_cell(const sg_forward *f, size_t layer, size_t t)
 {
     return f->layer[layer].cell + (t + 1) * f->layer[layer].H;
 }
 
-void sg_forward_reset(sg_forward *f)
+void forward_reset(sg_forward *f)
 {
     for (size_t k = 0; k < f->L; k++) {
         layer_state *l = &f->layer[k];
@@ -230,7 +230,7 @@ void sg_forward_reset(sg_forward *f)
     }
 }
 
-size_t sg_forward_state_size(const sg_forward *f)
+size_t forward_state_size(const sg_forward *f)
 {
     size_t n = 0;
     for (size_t k = 0; k < f->L; k++)
@@ -238,7 +238,7 @@ size_t sg_forward_state_size(const sg_forward *f)
     return n;
 }
 
-void sg_forward_get_state(const sg_forward *f, float *state)
+void forward_get_state(const sg_forward *f, float *state)
 {
     for (size_t k = 0; k < f->L; k++) {
         size_t H = f->layer[k].H;
@@ -251,7 +251,7 @@ void sg_forward_get_state(const sg_forward *f, float *state)
     }
 }
 
-void sg_forward_set_state(sg_forward *f, const float *state)
+void forward_set_state(sg_forward *f, const float *state)
 {
     for (size_t k = 0; k < f->L; k++) {
         size_t H = f->layer[k].H;

@@ -8,22 +8,22 @@
 typedef struct sg_forward sg_forward;
 /* Zero state; room for chunks of max_steps. The model is borrowed. SG_ENONFINITE: sums of a layer could
  * overflow a float (weights and embeddings of 1e30). */
-sg_status sg_forward_new(sg_forward **out, const sg_model *m, size_t max_steps, sg_error *err);
+sg_status forward_new(sg_forward **out, const sg_model *m, size_t max_steps, sg_error *err);
 /* n <= max_steps consecutive inputs: word ids, or (ids NULL) rows of E features. first (may be NULL):
  * first[t] true zeroes the state before step t. SG_ENONFINITE names layer and step of the chunk. */
-sg_status sg_forward_run(sg_forward *f, const int32_t *ids, const float *features, const bool *first,
-                         size_t n, sg_error *err);
+sg_status forward_run(sg_forward *f, const int32_t *ids, const float *features, const bool *first, size_t n,
+                      sg_error *err);
 /* Of step t of the last chunk, borrowed until the next run: the tape and the preactivations (see cell.h;
- * sg_cell_tape x H_l, gates x H_l), h_t, and c_t (LSTM). layer counts from 0. */
-const float *sg_forward_tape(const sg_forward *f, size_t layer, size_t t);
-const float *sg_forward_before(const sg_forward *f, size_t layer, size_t t);
-const float *sg_forward_hidden(const sg_forward *f, size_t layer, size_t t);
-const float *sg_forward_cell(const sg_forward *f, size_t layer, size_t t);
-void sg_forward_reset(sg_forward *f);
+ * cell_tape x H_l, gates x H_l), h_t, and c_t (LSTM). layer counts from 0. */
+const float *forward_tape(const sg_forward *f, size_t layer, size_t t);
+const float *forward_before(const sg_forward *f, size_t layer, size_t t);
+const float *forward_hidden(const sg_forward *f, size_t layer, size_t t);
+const float *forward_cell(const sg_forward *f, size_t layer, size_t t);
+void forward_reset(sg_forward *f);
 /* All states (h, c of every layer) as one vector, for checkpoints: size, get, set. */
-size_t sg_forward_state_size(const sg_forward *f);
-void sg_forward_get_state(const sg_forward *f, float *state);
-void sg_forward_set_state(sg_forward *f, const float *state);
-void sg_forward_free(sg_forward *f);
+size_t forward_state_size(const sg_forward *f);
+void forward_get_state(const sg_forward *f, float *state);
+void forward_set_state(sg_forward *f, const float *state);
+void forward_free(sg_forward *f);
 
 #endif

@@ -76,7 +76,7 @@ static void place_all(sg_model *m)
         place(m, s->vocabulary, s->embedding, "encoder.weight", -1);
     for (size_t k = 0; k < s->layers; k++) {
         size_t H = s->hidden[k];
-        place(m, G * H, sg_model_inputs(m, k), "weight_ih", (int)k);
+        place(m, G * H, model_inputs(m, k), "weight_ih", (int)k);
         place(m, G * H, H, "weight_hh", (int)k);
         place(m, G * H, 0, "bias_ih", (int)k);
         place(m, G * H, 0, "bias_hh", (int)k);
@@ -250,33 +250,33 @@ const char *sg_model_meta(const sg_model *m, const char *key)
     return NULL;
 }
 
-size_t sg_model_meta_count(const sg_model *m)
+size_t model_meta_count(const sg_model *m)
 {
     return m->n_meta;
 }
 
-void sg_model_meta_get(const sg_model *m, size_t i, const char **key, const char **value)
+void model_meta_get(const sg_model *m, size_t i, const char **key, const char **value)
 {
     *key = m->meta[i].key;
     *value = m->meta[i].value;
 }
 
-float *sg_model_block(const sg_model *m)
+float *model_block(const sg_model *m)
 {
     return m->block;
 }
 
-size_t sg_model_block_size(const sg_model *m)
+size_t model_block_size(const sg_model *m)
 {
     return m->block_size;
 }
 
-size_t sg_model_inputs(const sg_model *m, size_t layer)
+size_t model_inputs(const sg_model *m, size_t layer)
 {
     return layer ? m->shape.hidden[layer - 1] : m->shape.embedding;
 }
 
-sg_parameters sg_model_parameters(const sg_model *m, float *block)
+sg_parameters model_parameters(const sg_model *m, float *block)
 {
     sg_parameters p = {0};
     size_t i = 0;
@@ -297,7 +297,7 @@ sg_parameters sg_model_parameters(const sg_model *m, float *block)
     return p;
 }
 
-sg_status sg_model_check_finite(const sg_model *m, const float *block, const char *where, sg_error *err)
+sg_status model_check_finite(const sg_model *m, const float *block, const char *where, sg_error *err)
 {
     for (size_t i = 0; i < m->n_tensors; i++) {
         const sg_tensor *t = &m->tensor[i];

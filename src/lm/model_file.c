@@ -84,9 +84,9 @@ static json_t *metadata(const sg_model *m)
     if (ok && v)
         ok = put_array(meta, "vocabulary", words_array(v)) && put_array(meta, "counts", counts_array(v)) &&
              (!sg_vocab_tokenizer(v) || put_text(meta, "tokenizer", sg_vocab_tokenizer(v)));
-    for (size_t i = 0; ok && i < sg_model_meta_count(m); i++) {
+    for (size_t i = 0; ok && i < model_meta_count(m); i++) {
         const char *key, *value;
-        sg_model_meta_get(m, i, &key, &value);
+        model_meta_get(m, i, &key, &value);
         ok = is_reserved(key) || put_text(meta, key, value);
     }
     if (!ok) {
@@ -159,7 +159,7 @@ done:
 static sg_status expect_rank(const sg_safetensors *s, const char *path, const char *name, size_t rank,
                              const sg_safetensor **out, sg_error *err)
 {
-    const sg_safetensor *t = sg_safetensors_find(s, name);
+    const sg_safetensor *t = safetensors_find(s, name);
     if (!t)
         return sg_fail(err, SG_EFORMAT, "%s: tensor '%s' is missing", path, name);
     if (t->rank != rank)
@@ -171,7 +171,7 @@ static sg_status expect_rank(const sg_safetensors *s, const char *path, const ch
 
 static bool meta_true(const sg_safetensors *s, const char *key)
 {
-    const char *value = sg_safetensors_meta(s, key);
+    const char *value = safetensors_meta(s, key);
     return value && !strcmp(value, "true");
 }
 
@@ -179,8 +179,8 @@ static bool meta_true(const sg_safetensors *s, const char *key)
 static sg_status read_shape(const sg_safetensors *s, const char *path, sg_model_shape *shape, sg_error *err)
 {
     const sg_safetensor *t = NULL;
-    const char *format = sg_safetensors_meta(s, "format"), *cell = sg_safetensors_meta(s, "cell");
-    const char *output = sg_safetensors_meta(s, "output_activation"), *unit = sg_safetensors_meta(s, "unit");
+    const char *format = safetensors_meta(s, "format"), *cell = safetensors_meta(s, "cell");
+    const char *output = safetensors_meta(s, "output_activation"), *unit = safetensors_meta(s, "unit");
     *shape = (sg_model_shape){0};
     if (!format || strcmp(format, "stategrad-model"))
         return sg_fail(err, SG_EFORMAT,
@@ -204,7 +204,7 @@ static sg_status read_shape(const sg_safetensors *s, const char *path, sg_model_
     for (size_t k = 0;; k++) {
         char name[48];
         snprintf(name, sizeof name, "rnn.weight_hh_l%zu", k);
-        if (k && !sg_safetensors_find(s, name))
+        if (k && !safetensors_find(s, name))
             break;
         if (k == SG_MAX_LAYERS)
             return sg_fail(err, SG_EFORMAT, "%s: more than %d layers", path, (int)SG_MAX_LAYERS);
@@ -218,7 +218,7 @@ static sg_status read_shape(const sg_safetensors *s, const char *path, sg_model_
     if (st != SG_OK)
         return st;
     shape->embedding = t->shape[1];
-    if (sg_safetensors_find(s, "encoder.weight")) {
+    if (safetensors_find(s, "encoder.weight")) {
         if ((st = expect_rank(s, path, "encoder.weight", 2, &t, err)) != SG_OK)
             return st;
         if (!t->shape[0] || t->shape[0] > MAX_VOCABULARY)
@@ -226,7 +226,7 @@ static sg_status read_shape(const sg_safetensors *s, const char *path, sg_model_
                            t->shape[0], (int)MAX_VOCABULARY);
         shape->vocabulary = t->shape[0];
     }
-    shape->has_decoder = sg_safetensors_find(s, "decoder.weight") != NULL;
+    shape->has_decoder = safetensors_find(s, "decoder.weight") != NULL;
     sg_error why;
     st = sg_model_shape_check(shape, &why);
     return st == SG_OK ? st : sg_fail(err, SG_EFORMAT, "%s: %s", path, why.msg);
@@ -236,9 +236,9 @@ static sg_status parse_array(json_t **out, const sg_safetensors *s, const char *
                              size_t n, sg_error *err)
 {
     json_error_t why;
-    const char *text = sg_safetensors_meta(s, key);
+    const char *text = safetensors_meta(s, key);
     *out = NULL;
-    if (text && sg_json_values(text, strlen(text)) > n + 2)
+    if (text && json_value_count(text, strlen(text)) > n + 2)
         return sg_fail(err, SG_EFORMAT, "%s: metadata '%s' is not an array of %zu entries", path, key, n);
     *out = text ? json_loads(text, 0, &why) : NULL;
     if (text && (!*out || !json_is_array(*out)))
@@ -277,7 +277,7 @@ static sg_status read_vocab(const sg_safetensors *s, const char *path, size_t n,
     st = sg_vocab_from_words(out, text, counts ? number : NULL, n, &why);
     if (st != SG_OK)
         TRY(sg_fail(err, st == SG_EINVAL ? SG_EFORMAT : st, "%s: vocabulary: %s", path, why.msg));
-    const char *tokenizer = sg_safetensors_meta(s, "tokenizer");
+    const char *tokenizer = safetensors_meta(s, "tokenizer");
     if (tokenizer && (st = sg_vocab_set_tokenizer(*out, tokenizer, &why)) != SG_OK)
         st = sg_fail(err, st, "%s: %s", path, why.msg);
 done:
@@ -304,8 +304,8 @@ static sg_status check_tensor(const sg_safetensor *t, const sg_tensor *want, con
 /* All shapes agree with the table, and no tensor stands outside it: known before a model is allocated. */
 static sg_status check_names(const sg_safetensors *s, const sg_model *m, const char *path, sg_error *err)
 {
-    for (size_t i = 0; i < sg_safetensors_count(s); i++) {
-        const sg_safetensor *t = sg_safetensors_get(s, i);
+    for (size_t i = 0; i < safetensors_count(s); i++) {
+        const sg_safetensor *t = safetensors_get(s, i);
         const sg_tensor *want = sg_model_find(m, t->name);
         if (!want)
             return sg_fail(err, SG_EFORMAT, "%s: tensor '%s' does not belong to a %s of %zu layer%s", path,
@@ -330,8 +330,8 @@ static sg_status check_size(const sg_safetensors *s, const sg_model_shape *shape
     }
     if (shape->has_decoder)
         want += (double)shape->vocabulary * ((double)shape->hidden[shape->layers - 1] + 1);
-    for (size_t i = 0; i < sg_safetensors_count(s); i++)
-        have += (double)sg_safetensors_get(s, i)->elements;
+    for (size_t i = 0; i < safetensors_count(s); i++)
+        have += (double)safetensors_get(s, i)->elements;
     if (want != have)
         return sg_fail(err, SG_EFORMAT, "%s: the tensors hold %.0f numbers, a %s of their sizes has %.0f",
                        path, have, sg_cell_name(shape->cell), want);
@@ -342,14 +342,14 @@ static sg_status read_tensors(const sg_safetensors *s, sg_model *m, const char *
 {
     for (size_t i = 0; i < sg_model_tensors(m); i++) {
         const sg_tensor *t = sg_model_tensor(m, i);
-        const sg_safetensor *from = sg_safetensors_find(s, t->name);
+        const sg_safetensor *from = safetensors_find(s, t->name);
         if (!from)
             return sg_fail(err, SG_EFORMAT, "%s: tensor '%s' is missing", path, t->name);
-        sg_status st = sg_safetensors_read(s, from, t->data, err);
+        sg_status st = safetensors_read(s, from, t->data, err);
         if (st != SG_OK)
             return st;
     }
-    return sg_model_check_finite(m, sg_model_block(m), path, err);
+    return model_check_finite(m, model_block(m), path, err);
 }
 
 sg_status sg_model_read(sg_model **out, const char *path, sg_error *err)
@@ -360,7 +360,7 @@ sg_status sg_model_read(sg_model **out, const char *path, sg_error *err)
     sg_model *m = NULL;
     sg_model_shape shape;
     *out = NULL;
-    TRY(sg_safetensors_open(&s, path, err));
+    TRY(safetensors_open(&s, path, err));
     TRY(read_shape(s, path, &shape, err));
     TRY(check_size(s, &shape, path, err));
     if (shape.vocabulary)
@@ -368,9 +368,9 @@ sg_status sg_model_read(sg_model **out, const char *path, sg_error *err)
     TRY(sg_model_new(&m, &shape, vocab, err));
     TRY(check_names(s, m, path, err));
     TRY(read_tensors(s, m, path, err));
-    for (size_t i = 0; i < sg_safetensors_meta_count(s); i++) {
+    for (size_t i = 0; i < safetensors_meta_count(s); i++) {
         const char *key, *value;
-        sg_safetensors_meta_get(s, i, &key, &value);
+        safetensors_meta_get(s, i, &key, &value);
         if (!is_reserved(key))
             TRY(sg_model_set_meta(m, key, value, err));
     }
@@ -379,6 +379,6 @@ sg_status sg_model_read(sg_model **out, const char *path, sg_error *err)
 done:
     sg_model_free(m);
     sg_vocab_free(vocab);
-    sg_safetensors_close(s);
+    safetensors_close(s);
     return st;
 }

@@ -16,18 +16,18 @@ typedef struct {
 } sg_parameters;
 
 /* The block: all tensors in the table's order, each starting on a 64-byte line, zeros between them. */
-float *sg_model_block(const sg_model *m);
-size_t sg_model_block_size(const sg_model *m); /* floats */
+float *model_block(const sg_model *m);
+size_t model_block_size(const sg_model *m); /* floats */
 /* The model's pointers moved into another block of the same layout: gradients, moments, best weights. */
-sg_parameters sg_model_parameters(const sg_model *m, float *block);
+sg_parameters model_parameters(const sg_model *m, float *block);
 /* Inputs of layer k (from 0): E or H of the layer below. */
-size_t sg_model_inputs(const sg_model *m, size_t layer);
+size_t model_inputs(const sg_model *m, size_t layer);
 /* The largest absolute value is finite? Otherwise SG_ENONFINITE naming `where`, tensor and index. block: of
  * the model's layout. */
-sg_status sg_model_check_finite(const sg_model *m, const float *block, const char *where, sg_error *err);
+sg_status model_check_finite(const sg_model *m, const float *block, const char *where, sg_error *err);
 
 /* Metadata in the order it was set, for the file. */
-size_t sg_model_meta_count(const sg_model *m);
-void sg_model_meta_get(const sg_model *m, size_t i, const char **key, const char **value);
+size_t model_meta_count(const sg_model *m);
+void model_meta_get(const sg_model *m, size_t i, const char **key, const char **value);
 
 #endif

@@ -6,6 +6,6 @@
 #include "stategrad/lm.h"
 
 /* In place. */
-void sg_output_activate(sg_output_activation a, size_t n, float *x);
+void output_activate(sg_output_activation a, size_t n, float *x);
 
 #endif

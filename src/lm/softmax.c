@@ -34,8 +34,8 @@ static size_t width(const sg_softmax *s, size_t k)
     return k + 1 < s->n_slices ? s->slice : s->V - k * s->slice;
 }
 
-sg_status sg_softmax_new(sg_softmax **out, size_t V, size_t H, size_t n, bool gradients, int threads,
-                         sg_error *err)
+sg_status softmax_new(sg_softmax **out, size_t V, size_t H, size_t n, bool gradients, int threads,
+                      sg_error *err)
 {
     sg_status st = SG_OK;
     *out = NULL;
@@ -43,11 +43,11 @@ sg_status sg_softmax_new(sg_softmax **out, size_t V, size_t H, size_t n, bool gr
     if (!s)
         return sg_fail(err, SG_ENOMEM, "softmax: no memory");
     size_t slice = ((V + LANES - 1) / LANES + 15) / 16 * 16, fit = ((size_t)64 << 20) / sizeof(float) / V;
-    *s = (sg_softmax){.V = V, .H = H, .threads = threads, .kernels = sg_kernels_best()->product};
+    *s = (sg_softmax){.V = V, .H = H, .threads = threads, .kernels = kernels_best()->product};
     s->slice = slice < MAX_SLICE ? slice : MAX_SLICE;
     s->n_slices = (V + s->slice - 1) / s->slice;
     s->rows = n < fit ? n : fit < 64 ? (n < 64 ? n : 64) : fit;
-    size_t forward = sg_packed_size(H, s->slice), back = sg_packed_size(s->slice, H);
+    size_t forward = packed_size(H, s->slice), back = packed_size(s->slice, H);
     s->packed_size = forward > back ? forward : back;
     if (!(s->logits = sg_calloc(s->rows * s->n_slices, s->slice * sizeof(float))) ||
         !(s->max = sg_calloc(s->rows * s->n_slices, sizeof(float))) ||
@@ -56,16 +56,16 @@ sg_status sg_softmax_new(sg_softmax **out, size_t V, size_t H, size_t n, bool gr
         !(s->target = sg_calloc(s->rows, sizeof(float))) ||
         !(s->packed_W = sg_calloc((size_t)threads, s->packed_size * sizeof(float))) ||
         (gradients && (!(s->dX = sg_calloc(LANES * s->rows, H * sizeof(float))) ||
-                       !(s->packed_X = sg_calloc(sg_packed_size(s->rows, H), sizeof(float))))))
+                       !(s->packed_X = sg_calloc(packed_size(s->rows, H), sizeof(float))))))
         TRY(sg_fail(err, SG_ENOMEM, "softmax: no memory for %zu rows of %zu words", s->rows, V));
     *out = s;
     s = NULL;
 done:
-    sg_softmax_free(s);
+    softmax_free(s);
     return st;
 }
 
-void sg_softmax_free(sg_softmax *s)
+void softmax_free(sg_softmax *s)
 {
     if (!s)
         return;
@@ -80,7 +80,7 @@ void sg_softmax_free(sg_softmax *s)
     sg_free(s);
 }
 
-size_t sg_softmax_rows(const sg_softmax *s)
+size_t softmax_rows(const sg_softmax *s)
 {
     return s->rows;
 }
@@ -129,19 +129,19 @@ static double row_loss(sg_softmax *s, size_t i)
     return s->log_total[i] - s->target[i];
 }
 
-void sg_softmax_loss(sg_softmax *s, size_t n, const float *X, const float *W, const float *b,
-                     const int32_t *targets, double *loss)
+void softmax_loss(sg_softmax *s, size_t n, const float *X, const float *W, const float *b,
+                  const int32_t *targets, double *loss)
 {
 #pragma omp parallel num_threads(crew(s, n))
     {
-        sg_float_env env = sg_float_env_begin();
+        sg_float_env env = float_env_begin();
 #pragma omp for schedule(dynamic, 1)
         for (size_t k = 0; k < s->n_slices; k++)
             slice_logits(s, k, n, X, W, b, targets);
 #pragma omp for schedule(static)
         for (size_t i = 0; i < n; i++)
             loss[i] = row_loss(s, i);
-        sg_float_env_end(env);
+        float_env_end(env);
     }
 }
 
@@ -173,24 +173,24 @@ static void slice_back(sg_softmax *s, size_t k, size_t n, const float *W, const 
         float *P = s->logits + (k * s->rows + r0) * s->slice;
         to_gradient(s, P, k, r0, m, targets, scale, bias);
         s->kernels->multiply(m, H, w, P, s->slice, 1, packed, w, dX + r0 * H, H, k >= LANES);
-        s->kernels->multiply(w, H, m, P, 1, s->slice, s->packed_X + sg_packed_size(r0, H), m, gW + at * H, H,
+        s->kernels->multiply(w, H, m, P, 1, s->slice, s->packed_X + packed_size(r0, H), m, gW + at * H, H,
                              r0 || add);
     }
     for (size_t j = 0; j < w; j++)
         gb[at + j] = (add ? gb[at + j] : 0) + bias[j];
 }
 
-void sg_softmax_back(sg_softmax *s, size_t n, const float *X, const float *W, const int32_t *targets,
-                     float scale, float *dX, float *gW, float *gb, bool add)
+void softmax_back(sg_softmax *s, size_t n, const float *X, const float *W, const int32_t *targets,
+                  float scale, float *dX, float *gW, float *gb, bool add)
 {
     size_t lanes = s->n_slices < LANES ? s->n_slices : LANES, H = s->H;
 #pragma omp parallel num_threads(crew(s, n))
     {
-        sg_float_env env = sg_float_env_begin();
+        sg_float_env env = float_env_begin();
 #pragma omp for schedule(static)
         for (size_t r0 = 0; r0 < n; r0 += BLOCK)
             s->kernels->pack(n - r0 < BLOCK ? n - r0 : BLOCK, H, X + r0 * H, H, 1,
-                             s->packed_X + sg_packed_size(r0, H));
+                             s->packed_X + packed_size(r0, H));
 #pragma omp for schedule(dynamic, 1)
         for (size_t lane = 0; lane < lanes; lane++)
             for (size_t k = lane; k < s->n_slices; k += LANES)
@@ -201,6 +201,6 @@ void sg_softmax_back(sg_softmax *s, size_t n, const float *X, const float *W, co
             for (size_t lane = 1; lane < lanes; lane++)
                 s->kernels->add(H, s->dX + (lane * s->rows + i) * H, dX + i * H);
         }
-        sg_float_env_end(env);
+        float_env_end(env);
     }
 }

@@ -40,7 +40,7 @@ static bool allocate(sg_bptt *b)
     return ok;
 }
 
-sg_status sg_bptt_new(sg_bptt **out, const sg_model *m, size_t T, size_t B, int threads, sg_error *err)
+sg_status bptt_new(sg_bptt **out, const sg_model *m, size_t T, size_t B, int threads, sg_error *err)
 {
     sg_status st = SG_OK;
     const sg_model_shape *s = sg_model_get_shape(m);
@@ -57,7 +57,7 @@ sg_status sg_bptt_new(sg_bptt **out, const sg_model *m, size_t T, size_t B, int 
                    .V = s->vocabulary,
                    .widest = s->embedding,
                    .threads = threads,
-                   .kernels = sg_kernels_best()->product};
+                   .kernels = kernels_best()->product};
     for (size_t k = 0; k < b->L; k++) {
         b->H[k] = s->hidden[k];
         b->widest = s->hidden[k] > b->widest ? s->hidden[k] : b->widest;
@@ -65,21 +65,21 @@ sg_status sg_bptt_new(sg_bptt **out, const sg_model *m, size_t T, size_t B, int 
     if (!allocate(b))
         TRY(sg_fail(err, SG_ENOMEM, "training: no memory for windows of %zu steps of %zu sequences", T, B));
     for (size_t k = 0; k < b->L; k++)
-        TRY(sg_layer_new(&b->layer[k], b->cell, T, B, sg_model_inputs(m, k), b->H[k], threads, err));
-    TRY(sg_softmax_new(&b->softmax, b->V, s->hidden[b->L - 1], T * B, true, threads, err));
+        TRY(layer_new(&b->layer[k], b->cell, T, B, model_inputs(m, k), b->H[k], threads, err));
+    TRY(softmax_new(&b->softmax, b->V, s->hidden[b->L - 1], T * B, true, threads, err));
     *out = b;
     b = NULL;
 done:
-    sg_bptt_free(b);
+    bptt_free(b);
     return st;
 }
 
-void sg_bptt_free(sg_bptt *b)
+void bptt_free(sg_bptt *b)
 {
     if (!b)
         return;
     for (size_t k = 0; k < b->L; k++) {
-        sg_layer_free(b->layer[k]);
+        layer_free(b->layer[k]);
         sg_free(b->input[k + 1]);
     }
     sg_free(b->input[0]);
@@ -88,7 +88,7 @@ void sg_bptt_free(sg_bptt *b)
     sg_free(b->loss);
     sg_free(b->words);
     sg_free(b->seen);
-    sg_softmax_free(b->softmax);
+    softmax_free(b->softmax);
     sg_free(b);
 }
 
@@ -134,8 +134,8 @@ static void forward(sg_bptt *b, size_t n, const int32_t *ids, const sg_parameter
     if (dropout > 0)
         drop(b, rows, b->E, b->input[0], b->input[0], dropout, place_key(key, 0));
     for (size_t k = 0; k < b->L; k++) {
-        sg_layer_run(b->layer[k], n, &p->layer[k], b->input[k]);
-        const float *hidden = sg_layer_hidden(b->layer[k]);
+        layer_run(b->layer[k], n, &p->layer[k], b->input[k]);
+        const float *hidden = layer_hidden(b->layer[k]);
         if (dropout > 0)
             drop(b, rows, b->H[k], hidden, b->input[k + 1], dropout, place_key(key, k + 1));
         else
@@ -149,11 +149,11 @@ static double output(sg_bptt *b, size_t rows, const int32_t *targets, const sg_p
     size_t H = b->H[b->L - 1];
     double sum = 0;
     for (size_t i = 0; i < rows;) {
-        size_t k = rows - i < sg_softmax_rows(b->softmax) ? rows - i : sg_softmax_rows(b->softmax);
+        size_t k = rows - i < softmax_rows(b->softmax) ? rows - i : softmax_rows(b->softmax);
         const float *X = b->input[b->L] + i * H;
-        sg_softmax_loss(b->softmax, k, X, p->decoder, p->decoder_bias, targets + i, b->loss + i);
-        sg_softmax_back(b->softmax, k, X, p->decoder, targets + i, 1 / (float)rows, b->dH + i * H, g->decoder,
-                        g->decoder_bias, i > 0);
+        softmax_loss(b->softmax, k, X, p->decoder, p->decoder_bias, targets + i, b->loss + i);
+        softmax_back(b->softmax, k, X, p->decoder, targets + i, 1 / (float)rows, b->dH + i * H, g->decoder,
+                     g->decoder_bias, i > 0);
         i += k;
     }
     for (size_t i = 0; i < rows; i++)
@@ -168,7 +168,7 @@ static void backward(sg_bptt *b, size_t n, const sg_parameters *p, const sg_para
     for (size_t k = b->L; k-- > 0;) {
         if (dropout > 0)
             drop(b, rows, b->H[k], b->dH, b->dH, dropout, place_key(key, k + 1));
-        sg_layer_back(b->layer[k], n, &p->layer[k], b->input[k], b->dH, b->dX, &g->layer[k]);
+        layer_back(b->layer[k], n, &p->layer[k], b->input[k], b->dH, b->dX, &g->layer[k]);
         float *swap = b->dH;
         b->dH = b->dX;
         b->dX = swap;
@@ -179,7 +179,7 @@ static void backward(sg_bptt *b, size_t n, const sg_parameters *p, const sg_para
 
 static void embedding_gradient(sg_bptt *b, size_t rows, const int32_t *ids, float *encoder, bool tied)
 {
-    sg_float_env env = sg_float_env_begin();
+    sg_float_env env = float_env_begin();
     for (size_t i = 0; !tied && i < b->n_words; i++) /* of the window before */
         memset(encoder + (size_t)b->words[i] * b->E, 0, b->E * sizeof *encoder);
     b->n_words = 0;
@@ -192,13 +192,12 @@ static void embedding_gradient(sg_bptt *b, size_t rows, const int32_t *ids, floa
     }
     for (size_t i = 0; i < b->n_words; i++)
         b->seen[b->words[i]] = 0;
-    sg_float_env_end(env);
+    float_env_end(env);
 }
 
-double sg_bptt_window(sg_bptt *b, size_t n, const int32_t *ids, double dropout, uint64_t key, float *gradient)
+double bptt_window(sg_bptt *b, size_t n, const int32_t *ids, double dropout, uint64_t key, float *gradient)
 {
-    sg_parameters p = sg_model_parameters(b->m, sg_model_block(b->m)),
-                  g = sg_model_parameters(b->m, gradient);
+    sg_parameters p = model_parameters(b->m, model_block(b->m)), g = model_parameters(b->m, gradient);
     size_t rows = n * b->B;
     forward(b, n, ids, &p, dropout, key);
     double loss = output(b, rows, ids + b->B, &p, &g);
@@ -207,7 +206,7 @@ double sg_bptt_window(sg_bptt *b, size_t n, const int32_t *ids, double dropout, 
     return loss;
 }
 
-const int32_t *sg_bptt_words(const sg_bptt *b, size_t *n)
+const int32_t *bptt_words(const sg_bptt *b, size_t *n)
 {
     *n = b->n_words;
     return b->words;
@@ -215,7 +214,7 @@ const int32_t *sg_bptt_words(const sg_bptt *b, size_t *n)
 
 /* ---- carried states ---- */
 
-size_t sg_bptt_state_size(const sg_bptt *b)
+size_t bptt_state_size(const sg_bptt *b)
 {
     size_t n = 0;
     for (size_t k = 0; k < b->L; k++)
@@ -228,7 +227,7 @@ static void move_state(const sg_bptt *b, const float *from, float *to)
 {
     for (size_t k = 0; k < b->L; k++) {
         float *part[2] = {NULL, NULL};
-        part[0] = sg_layer_state(b->layer[k], &part[1]);
+        part[0] = layer_last_state(b->layer[k], &part[1]);
         size_t n = b->B * b->H[k];
         for (int i = 0; i < 2 && part[i]; i++) {
             if (from) {
@@ -243,17 +242,17 @@ static void move_state(const sg_bptt *b, const float *from, float *to)
     }
 }
 
-void sg_bptt_get_state(const sg_bptt *b, float *state)
+void bptt_get_state(const sg_bptt *b, float *state)
 {
     move_state(b, NULL, state);
 }
 
-void sg_bptt_set_state(sg_bptt *b, const float *state)
+void bptt_set_state(sg_bptt *b, const float *state)
 {
     move_state(b, state, NULL);
 }
 
-void sg_bptt_reset(sg_bptt *b)
+void bptt_reset(sg_bptt *b)
 {
     move_state(b, NULL, NULL);
 }

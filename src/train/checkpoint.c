@@ -41,17 +41,17 @@ done:
     return st;
 }
 
-sg_status sg_checkpoint_write(const char *path, const char *identity, const sg_train_numbers *numbers,
-                              const sg_checkpoint_array *arrays, size_t n_arrays, sg_error *err)
+sg_status train_checkpoint_write(const char *path, const char *identity, const sg_train_numbers *numbers,
+                                 const sg_checkpoint_array *arrays, size_t n_arrays, sg_error *err)
 {
     sg_train_numbers now = *numbers;
     contents c = {&now, arrays, n_arrays};
     return checkpoint_save(path, identity, put, &c, err);
 }
 
-sg_status sg_checkpoint_read(const char *path, const char *identity, sg_train_numbers *numbers,
-                             const sg_checkpoint_array *arrays, size_t n_arrays, bool *found,
-                             const sg_monitor *monitor, sg_error *err)
+sg_status train_checkpoint_read(const char *path, const char *identity, sg_train_numbers *numbers,
+                                const sg_checkpoint_array *arrays, size_t n_arrays, bool *found,
+                                const sg_monitor *monitor, sg_error *err)
 {
     contents c = {numbers, arrays, n_arrays};
     return checkpoint_load(path, identity, get, &c, NULL, found, monitor, err);

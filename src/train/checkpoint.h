@@ -27,11 +27,11 @@ typedef struct {
 
 /* arrays: weights, best weights, moments, states ...: always the same number with the same lengths for one
  * identity. */
-sg_status sg_checkpoint_write(const char *path, const char *identity, const sg_train_numbers *numbers,
-                              const sg_checkpoint_array *arrays, size_t n_arrays, sg_error *err);
+sg_status train_checkpoint_write(const char *path, const char *identity, const sg_train_numbers *numbers,
+                                 const sg_checkpoint_array *arrays, size_t n_arrays, sg_error *err);
 /* As checkpoint_load. On failure numbers and arrays may have been written to. */
-sg_status sg_checkpoint_read(const char *path, const char *identity, sg_train_numbers *numbers,
-                             const sg_checkpoint_array *arrays, size_t n_arrays, bool *found,
-                             const sg_monitor *monitor, sg_error *err);
+sg_status train_checkpoint_read(const char *path, const char *identity, sg_train_numbers *numbers,
+                                const sg_checkpoint_array *arrays, size_t n_arrays, bool *found,
+                                const sg_monitor *monitor, sg_error *err);
 
 #endif

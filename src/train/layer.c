@@ -34,8 +34,8 @@ static size_t larger(size_t a, size_t b)
     return a > b ? a : b;
 }
 
-sg_status sg_layer_new(sg_layer **out, sg_cell cell, size_t T, size_t n, size_t N, size_t H, int threads,
-                       sg_error *err)
+sg_status layer_new(sg_layer **out, sg_cell cell, size_t T, size_t n, size_t N, size_t H, int threads,
+                    sg_error *err)
 {
     sg_status st = SG_OK;
     size_t G = sg_cell_gates(cell), rows = T * n;
@@ -49,28 +49,28 @@ sg_status sg_layer_new(sg_layer **out, sg_cell cell, size_t T, size_t n, size_t 
                     .N = N,
                     .H = H,
                     .G = G,
-                    .ld = sg_cell_tape(cell) * H,
+                    .ld = cell_tape(cell) * H,
                     .threads = threads,
-                    .k = sg_kernels_best()->product};
-    size_t input = larger(sg_packed_size(N, G * H), sg_packed_size(G * H, N));
-    size_t recurrent = larger(G * sg_packed_size(H, H), sg_packed_size(G * H, H));
+                    .k = kernels_best()->product};
+    size_t input = larger(packed_size(N, G * H), packed_size(G * H, N));
+    size_t recurrent = larger(G * packed_size(H, H), packed_size(G * H, H));
     if (!(l->hidden = sg_calloc(rows + n, H * sizeof(float))) ||
         (cell == SG_CELL_LSTM && !(l->cells = sg_calloc(rows + n, H * sizeof(float)))) ||
         !(l->tape = sg_calloc(rows, l->ld * sizeof(float))) || !(l->dc = sg_calloc(n, H * sizeof(float))) ||
         !(l->input = sg_calloc(input, sizeof(float))) ||
         !(l->recurrent = sg_calloc(recurrent, sizeof(float))) ||
-        !(l->packed_X = sg_calloc(sg_packed_size(rows, N), sizeof(float))) ||
-        !(l->packed_H = sg_calloc(sg_packed_size(rows, H), sizeof(float))) ||
+        !(l->packed_X = sg_calloc(packed_size(rows, N), sizeof(float))) ||
+        !(l->packed_H = sg_calloc(packed_size(rows, H), sizeof(float))) ||
         (cell == SG_CELL_GRU_RESET_FIRST && !(l->work = sg_calloc(2 * n, H * sizeof(float)))))
         TRY(sg_fail(err, SG_ENOMEM, "training: no memory for windows of %zu steps of %zu sequences", T, n));
     *out = l;
     l = NULL;
 done:
-    sg_layer_free(l);
+    layer_free(l);
     return st;
 }
 
-void sg_layer_free(sg_layer *l)
+void layer_free(sg_layer *l)
 {
     if (!l)
         return;
@@ -86,12 +86,12 @@ void sg_layer_free(sg_layer *l)
     sg_free(l);
 }
 
-const float *sg_layer_hidden(const sg_layer *l)
+const float *layer_hidden(const sg_layer *l)
 {
     return l->hidden + l->n * l->H;
 }
 
-float *sg_layer_state(sg_layer *l, float **cell)
+float *layer_last_state(sg_layer *l, float **cell)
 {
     *cell = l->cells;
     return l->hidden;
@@ -134,7 +134,7 @@ static void input_product(sg_layer *l, size_t rows, const sg_layer_parameters *w
     for (size_t r = 0; r < rows; r += ROWS) {
         size_t m = rows - r < ROWS ? rows - r : ROWS;
         float *tape = l->tape + r * l->ld;
-        sg_cell_preload(l->cell, m, l->H, w->b_ih, w->b_hh, tape);
+        cell_preload(l->cell, m, l->H, w->b_ih, w->b_hh, tape);
         l->k->multiply(m, l->G * l->H, l->N, X + r * l->N, l->N, 1, l->input, l->N, tape, l->ld, true);
     }
 }
@@ -158,7 +158,7 @@ static void activate(const sg_layer *l, size_t t, size_t u0, size_t u1)
 
 static void steps_forward(sg_layer *l, size_t steps)
 {
-    size_t H = l->H, step = l->n * H, u0, u1, gate_size = sg_packed_size(H, H);
+    size_t H = l->H, step = l->n * H, u0, u1, gate_size = packed_size(H, H);
     my_units(H, &u0, &u1);
     for (size_t t = 0; t < steps; t++) {
         for (size_t g = 0; g < l->G && u0 < u1; g++)
@@ -171,26 +171,26 @@ static void steps_forward(sg_layer *l, size_t steps)
     }
 }
 
-void sg_layer_run(sg_layer *l, size_t steps, const sg_layer_parameters *w, const float *X)
+void layer_run(sg_layer *l, size_t steps, const sg_layer_parameters *w, const float *X)
 {
     size_t H = l->H;
     if (l->cell == SG_CELL_GRU_RESET_FIRST) {
-        sg_float_env env = sg_float_env_begin();
-        sg_layer_forward(l->cell, steps, l->n, l->N, H, w->W_ih, w->W_hh, w->b_ih, w->b_hh, X, l->hidden,
-                         NULL, l->tape);
-        sg_float_env_end(env);
+        sg_float_env env = float_env_begin();
+        layer_forward(l->cell, steps, l->n, l->N, H, w->W_ih, w->W_hh, w->b_ih, w->b_hh, X, l->hidden, NULL,
+                      l->tape);
+        float_env_end(env);
         return;
     }
 #pragma omp parallel num_threads(crew(l))
     {
-        sg_float_env env = sg_float_env_begin();
+        sg_float_env env = float_env_begin();
         pack_shared(l, l->N, l->G * H, w->W_ih, 1, l->N, l->input);
         for (size_t g = 0; g < l->G; g++)
-            pack_shared(l, H, H, w->W_hh + g * H * H, 1, H, l->recurrent + g * sg_packed_size(H, H));
+            pack_shared(l, H, H, w->W_hh + g * H * H, 1, H, l->recurrent + g * packed_size(H, H));
 #pragma omp barrier
         input_product(l, steps * l->n, w, X);
         steps_forward(l, steps);
-        sg_float_env_end(env);
+        float_env_end(env);
     }
 }
 
@@ -271,8 +271,8 @@ static void carry(sg_layer *l, size_t steps)
         memmove(l->cells, l->cells + steps * step, step * sizeof(float));
 }
 
-void sg_layer_back(sg_layer *l, size_t steps, const sg_layer_parameters *w, const float *X, float *dH,
-                   float *dX, const sg_layer_parameters *g)
+void layer_back(sg_layer *l, size_t steps, const sg_layer_parameters *w, const float *X, float *dH, float *dX,
+                const sg_layer_parameters *g)
 {
     size_t H = l->H, N = l->N, rows = steps * l->n;
     if (l->cell == SG_CELL_GRU_RESET_FIRST) {
@@ -280,16 +280,16 @@ void sg_layer_back(sg_layer *l, size_t steps, const sg_layer_parameters *w, cons
         memset(g->W_hh, 0, l->G * H * H * sizeof(float));
         memset(g->b_ih, 0, l->G * H * sizeof(float));
         memset(g->b_hh, 0, l->G * H * sizeof(float));
-        sg_float_env env = sg_float_env_begin();
-        sg_layer_backward(l->cell, steps, l->n, N, H, w->W_ih, w->W_hh, X, l->hidden, l->tape, dH, dX,
-                          g->W_ih, g->W_hh, g->b_ih, g->b_hh, l->work);
-        sg_float_env_end(env);
+        sg_float_env env = float_env_begin();
+        layer_backward(l->cell, steps, l->n, N, H, w->W_ih, w->W_hh, X, l->hidden, l->tape, dH, dX, g->W_ih,
+                       g->W_hh, g->b_ih, g->b_hh, l->work);
+        float_env_end(env);
         carry(l, steps);
         return;
     }
 #pragma omp parallel num_threads(crew(l))
     {
-        sg_float_env env = sg_float_env_begin();
+        sg_float_env env = float_env_begin();
         pack_shared(l, l->G * H, H, w->W_hh, H, 1, l->recurrent);
         pack_shared(l, l->G * H, N, w->W_ih, N, 1, l->input);
         pack_shared(l, rows, N, X, N, 1, l->packed_X);
@@ -299,7 +299,7 @@ void sg_layer_back(sg_layer *l, size_t steps, const sg_layer_parameters *w, cons
 #pragma omp barrier
         input_gradient(l, rows, dX);
         weight_gradients(l, rows, g);
-        sg_float_env_end(env);
+        float_env_end(env);
     }
     carry(l, steps);
 }

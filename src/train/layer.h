@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* layer.h - a recurrent layer over a window, on several threads: what sg_layer_forward and sg_layer_backward
+/* layer.h - a recurrent layer over a window, on several threads: what layer_forward and layer_backward
  * of cell.h compute, with packed weights, units shared among threads and one barrier a step. Tests compare
  * the two.
  *
@@ -13,19 +13,19 @@
 
 typedef struct sg_layer sg_layer;
 /* Windows of at most T steps of n sequences. */
-sg_status sg_layer_new(sg_layer **out, sg_cell cell, size_t T, size_t n, size_t N, size_t H, int threads,
-                       sg_error *err);
-/* steps <= T. X (steps*n, N). The state before the window is what the last window left (or sg_layer_state
+sg_status layer_new(sg_layer **out, sg_cell cell, size_t T, size_t n, size_t N, size_t H, int threads,
+                    sg_error *err);
+/* steps <= T. X (steps*n, N). The state before the window is what the last window left (or layer_last_state
  * put). */
-void sg_layer_run(sg_layer *l, size_t steps, const sg_layer_parameters *w, const float *X);
+void layer_run(sg_layer *l, size_t steps, const sg_layer_parameters *w, const float *X);
 /* h_t of the last window: (steps*n, H). */
-const float *sg_layer_hidden(const sg_layer *l);
+const float *layer_hidden(const sg_layer *l);
 /* dH (steps*n, H) dL/dh_t from above, destroyed; dX (steps*n, N) is overwritten, so are the gradients g.
  * Consumes the tape; afterwards the state is carried to the next window. */
-void sg_layer_back(sg_layer *l, size_t steps, const sg_layer_parameters *w, const float *X, float *dH,
-                   float *dX, const sg_layer_parameters *g);
+void layer_back(sg_layer *l, size_t steps, const sg_layer_parameters *w, const float *X, float *dH, float *dX,
+                const sg_layer_parameters *g);
 /* The carried state: (n, H) each; cell is NULL where there is none. */
-float *sg_layer_state(sg_layer *l, float **cell);
-void sg_layer_free(sg_layer *l);
+float *layer_last_state(sg_layer *l, float **cell);
+void layer_free(sg_layer *l);
 
 #endif

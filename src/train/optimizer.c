@@ -24,12 +24,12 @@ struct sg_stepper {
     uint64_t count;
 };
 
-sg_status sg_stepper_new(sg_stepper **out, const sg_model *m, sg_optimizer kind, bool frozen, int threads,
-                         sg_error *err)
+sg_status stepper_new(sg_stepper **out, const sg_model *m, sg_optimizer kind, bool frozen, int threads,
+                      sg_error *err)
 {
     sg_status st = SG_OK;
     const sg_model_shape *shape = sg_model_get_shape(m);
-    size_t size = sg_model_block_size(m);
+    size_t size = model_block_size(m);
     *out = NULL;
     sg_stepper *s = sg_calloc(1, sizeof *s);
     if (!s)
@@ -39,8 +39,8 @@ sg_status sg_stepper_new(sg_stepper **out, const sg_model *m, sg_optimizer kind,
                       .threads = threads,
                       .end = size,
                       .E = shape->embedding,
-                      .kernels = sg_kernels_best()->product};
-    size_t encoder = (size_t)(sg_model_find(m, "rnn.weight_ih_l0")->data - sg_model_block(m));
+                      .kernels = kernels_best()->product};
+    size_t encoder = (size_t)(sg_model_find(m, "rnn.weight_ih_l0")->data - model_block(m));
     if (frozen)
         s->begin = encoder;
     else if (kind == SG_SGD && !shape->tied)
@@ -51,11 +51,11 @@ sg_status sg_stepper_new(sg_stepper **out, const sg_model *m, sg_optimizer kind,
     *out = s;
     s = NULL;
 done:
-    sg_stepper_free(s);
+    stepper_free(s);
     return st;
 }
 
-void sg_stepper_free(sg_stepper *s)
+void stepper_free(sg_stepper *s)
 {
     if (!s)
         return;
@@ -64,7 +64,7 @@ void sg_stepper_free(sg_stepper *s)
     sg_free(s);
 }
 
-double sg_stepper_norm(const sg_stepper *s, const float *gradient, const int32_t *words, size_t n)
+double stepper_norm(const sg_stepper *s, const float *gradient, const int32_t *words, size_t n)
 {
     size_t length = s->end - s->begin, chunks = (length + CHUNK - 1) / CHUNK;
     double sum = 0;
@@ -80,11 +80,10 @@ double sg_stepper_norm(const sg_stepper *s, const float *gradient, const int32_t
     return sqrt(sum);
 }
 
-void sg_stepper_apply(sg_stepper *s, float *gradient, const int32_t *words, size_t n, double lr, double scale)
+void stepper_apply(sg_stepper *s, float *gradient, const int32_t *words, size_t n, double lr, double scale)
 {
-    float *block = sg_model_block(s->m);
-    size_t length = s->end - s->begin, chunks = (length + CHUNK - 1) / CHUNK,
-           size = sg_model_block_size(s->m);
+    float *block = model_block(s->m);
+    size_t length = s->end - s->begin, chunks = (length + CHUNK - 1) / CHUNK, size = model_block_size(s->m);
     float rate = (float)(lr * scale);
     s->count++;
     float adam_rate = (float)(lr / (1 - pow(0.9, (double)s->count)));
@@ -104,12 +103,12 @@ void sg_stepper_apply(sg_stepper *s, float *gradient, const int32_t *words, size
                              block + (size_t)words[i] * s->E);
 }
 
-float *sg_stepper_moments(sg_stepper *s)
+float *stepper_moments(sg_stepper *s)
 {
     return s->moments;
 }
 
-uint64_t *sg_stepper_count(sg_stepper *s)
+uint64_t *stepper_count(sg_stepper *s)
 {
     return &s->count;
 }

@@ -93,23 +93,23 @@ static sg_status describe(trainer *t, sg_error *err)
 static sg_status allocate(trainer *t, sg_error *err)
 {
     const sg_train_config *c = t->cfg;
-    size_t size = sg_model_block_size(t->m);
-    sg_status st = sg_bptt_new(&t->bptt, t->m, c->steps, c->batch, t->threads, err);
+    size_t size = model_block_size(t->m);
+    sg_status st = bptt_new(&t->bptt, t->m, c->steps, c->batch, t->threads, err);
     if (st == SG_OK)
-        st = sg_stepper_new(&t->stepper, t->m, c->optimizer, c->freeze_embeddings, t->threads, err);
+        st = stepper_new(&t->stepper, t->m, c->optimizer, c->freeze_embeddings, t->threads, err);
     if (st != SG_OK)
         return st;
-    size_t states = sg_bptt_state_size(t->bptt);
+    size_t states = bptt_state_size(t->bptt);
     if (!(t->gradient = sg_calloc(size, sizeof(float))) || !(t->best = sg_calloc(size, sizeof(float))) ||
         !(t->state = sg_calloc(states, sizeof(float))) ||
         !(t->steps = sg_calloc(c->steps + 1, sizeof *t->steps)) ||
         !(t->ids = sg_calloc((c->steps + 1) * c->batch, sizeof *t->ids)))
         return sg_fail(err, SG_ENOMEM, "training: no memory for %zu parameters", size);
-    t->arrays[t->n_arrays++] = (sg_checkpoint_array){sg_model_block(t->m), size};
+    t->arrays[t->n_arrays++] = (sg_checkpoint_array){model_block(t->m), size};
     t->arrays[t->n_arrays++] = (sg_checkpoint_array){t->best, size};
     t->arrays[t->n_arrays++] = (sg_checkpoint_array){t->state, states};
-    if (sg_stepper_moments(t->stepper))
-        t->arrays[t->n_arrays++] = (sg_checkpoint_array){sg_stepper_moments(t->stepper), 2 * size};
+    if (stepper_moments(t->stepper))
+        t->arrays[t->n_arrays++] = (sg_checkpoint_array){stepper_moments(t->stepper), 2 * size};
     return SG_OK;
 }
 
@@ -121,8 +121,8 @@ static sg_status initialise(trainer *t, sg_error *err)
     if (!c->embeddings)
         return SG_OK;
     size_t found = 0, V = sg_model_get_shape(t->m)->vocabulary;
-    sg_status st = sg_word2vec_read(c->embeddings, sg_model_vocab(t->m), sg_model_get_shape(t->m)->embedding,
-                                    sg_model_parameters(t->m, sg_model_block(t->m)).encoder, &found, err);
+    sg_status st = word2vec_read(c->embeddings, sg_model_vocab(t->m), sg_model_get_shape(t->m)->embedding,
+                                 model_parameters(t->m, model_block(t->m)).encoder, &found, err);
     if (st == SG_OK && !found)
         st = sg_fail(err, SG_EINVAL, "%s: has a vector for none of the %zu words of the vocabulary",
                      c->embeddings, V);
@@ -139,8 +139,8 @@ static sg_status resume(trainer *t, sg_error *err)
     bool found = false;
     if (!t->cfg->resume)
         return SG_OK;
-    sg_status st = sg_checkpoint_read(t->cfg->checkpoint, t->identity, &t->now, t->arrays, t->n_arrays,
-                                      &found, t->monitor, err);
+    sg_status st = train_checkpoint_read(t->cfg->checkpoint, t->identity, &t->now, t->arrays, t->n_arrays,
+                                         &found, t->monitor, err);
     if (st != SG_OK)
         return st;
     if (!found) {
@@ -152,8 +152,8 @@ static sg_status resume(trainer *t, sg_error *err)
     if (t->now.window > t->windows)
         return sg_fail(err, SG_EFORMAT, "%s: damaged checkpoint: window %" PRIu64 " of %" PRIu64,
                        t->cfg->checkpoint, t->now.window, t->windows);
-    *sg_stepper_count(t->stepper) = t->now.optimizer_steps;
-    sg_bptt_set_state(t->bptt, t->state);
+    *stepper_count(t->stepper) = t->now.optimizer_steps;
+    bptt_set_state(t->bptt, t->state);
     return SG_OK;
 }
 
@@ -181,8 +181,8 @@ static sg_status open_log(trainer *t, sg_error *err)
 static sg_status diverged(const trainer *t, uint64_t step, const char *what, sg_error *err)
 {
     sg_error tensor = {""};
-    if (sg_model_check_finite(t->m, sg_model_block(t->m), "weight", &tensor) == SG_OK)
-        sg_model_check_finite(t->m, t->gradient, "gradient", &tensor);
+    if (model_check_finite(t->m, model_block(t->m), "weight", &tensor) == SG_OK)
+        model_check_finite(t->m, t->gradient, "gradient", &tensor);
     return sg_fail(
         err, SG_ENONFINITE,
         "training diverged in epoch %" PRIu64 ", step %" PRIu64 ": %s%s%s; a smaller --lr (now %g) or --clip "
@@ -193,7 +193,7 @@ static sg_status diverged(const trainer *t, uint64_t step, const char *what, sg_
 /* Weights that overflowed are neither written over a good checkpoint nor validated. */
 static sg_status check_weights(const trainer *t, sg_error *err)
 {
-    if (sg_model_check_finite(t->m, sg_model_block(t->m), "", NULL) == SG_OK)
+    if (model_check_finite(t->m, model_block(t->m), "", NULL) == SG_OK)
         return SG_OK;
     return diverged(t, t->now.window, "the last update was too large", err);
 }
@@ -205,12 +205,12 @@ static sg_status save(trainer *t, sg_error *err)
     sg_status st = check_weights(t, err);
     if (st != SG_OK)
         return st;
-    t->now.optimizer_steps = *sg_stepper_count(t->stepper);
-    sg_bptt_get_state(t->bptt, t->state);
+    t->now.optimizer_steps = *stepper_count(t->stepper);
+    bptt_get_state(t->bptt, t->state);
     double clock = sg_clock();
     t->now.seconds += clock - t->saved;
     t->saved = clock;
-    return sg_checkpoint_write(t->cfg->checkpoint, t->identity, &t->now, t->arrays, t->n_arrays, err);
+    return train_checkpoint_write(t->cfg->checkpoint, t->identity, &t->now, t->arrays, t->n_arrays, err);
 }
 
 /* ---- one window ---- */
@@ -244,11 +244,11 @@ static sg_status step(trainer *t, sg_error *err)
         return st;
     double begun = sg_clock();
     uint64_t key = c->seed * 0x9e3779b97f4a7c15u ^ (t->now.epoch << 40) ^ t->now.window;
-    double loss = sg_bptt_window(t->bptt, n, t->ids, c->dropout, key, t->gradient);
-    const int32_t *words = sg_bptt_words(t->bptt, &n_words);
+    double loss = bptt_window(t->bptt, n, t->ids, c->dropout, key, t->gradient);
+    const int32_t *words = bptt_words(t->bptt, &n_words);
     /* the window's gradient is that of the mean; that of the sum over its n steps is n times as large */
     double factor = c->loss_scale == SG_LOSS_SUM ? (double)n : 1;
-    double norm = factor * sg_stepper_norm(t->stepper, t->gradient, words, n_words);
+    double norm = factor * stepper_norm(t->stepper, t->gradient, words, n_words);
     if (!isfinite(loss) || !isfinite(norm)) {
         char what[80];
         snprintf(what, sizeof what, "loss %g, gradient norm %g", loss, norm);
@@ -262,7 +262,7 @@ static sg_status step(trainer *t, sg_error *err)
                        "%.1f; a smaller --lr (now %g) or --clip (now %g) may help",
                        t->now.epoch + 1, t->now.window + 1, loss, chance, c->lr, c->clip);
     double scale = c->clip > 0 && norm > c->clip ? c->clip / (norm + 1e-6) : 1;
-    sg_stepper_apply(t->stepper, t->gradient, words, n_words, learning_rate(t), scale * factor);
+    stepper_apply(t->stepper, t->gradient, words, n_words, learning_rate(t), scale * factor);
     uint64_t tokens = (uint64_t)n * c->batch;
     t->now.loss_sum += loss * (double)tokens;
     t->now.loss_tokens += tokens;
@@ -357,13 +357,13 @@ static sg_status end_epoch(trainer *t, sg_error *err)
     t->now.window = 0;
     t->now.loss_sum = 0;
     t->now.loss_tokens = 0;
-    sg_bptt_reset(t->bptt);
+    bptt_reset(t->bptt);
     t->now.stale++;
     if (!t->valid || !t->now.best_epoch || t->now.valid_nats < t->now.best_nats) {
         t->now.best_nats = t->now.valid_nats;
         t->now.best_epoch = t->now.epoch;
         t->now.stale = 0;
-        memcpy(t->best, sg_model_block(t->m), sg_model_block_size(t->m) * sizeof *t->best);
+        memcpy(t->best, model_block(t->m), model_block_size(t->m) * sizeof *t->best);
     }
     st = write_log(t, lr, err);
     return st == SG_OK ? save(t, err) : st;
@@ -459,7 +459,7 @@ sg_status sg_train(sg_train_result *result, sg_model *m, const sg_stream *train,
         (sg_train_result){(unsigned)t->now.epoch, t->now.train_nats, t->now.valid_nats, t->now.best_nats,
                           t->train_seconds > 0 ? (double)t->trained / t->train_seconds : 0};
     if (any) {
-        memcpy(sg_model_block(m), t->best, sg_model_block_size(m) * sizeof(float));
+        memcpy(model_block(m), t->best, model_block_size(m) * sizeof(float));
         if (st == SG_OK)
             st = record(t, err);
         else
@@ -469,8 +469,8 @@ done:
     if (t) {
         if (t->log)
             fclose(t->log);
-        sg_bptt_free(t->bptt);
-        sg_stepper_free(t->stepper);
+        bptt_free(t->bptt);
+        stepper_free(t->stepper);
         sg_free(t->gradient);
         sg_free(t->best);
         sg_free(t->state);

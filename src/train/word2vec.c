@@ -206,8 +206,8 @@ static sg_status read_all(reader *r, sg_error *err)
     return looks_like_text(r) ? read_text(r, 2, err) : read_binary(r, words, err);
 }
 
-sg_status sg_word2vec_read(const char *path, const sg_vocab *vocab, size_t E, float *encoder, size_t *found,
-                           sg_error *err)
+sg_status word2vec_read(const char *path, const sg_vocab *vocab, size_t E, float *encoder, size_t *found,
+                        sg_error *err)
 {
     sg_status st = SG_OK;
     struct stat info;

@@ -10,7 +10,7 @@
  * space, E float32, perhaps a newline. *found: distinct words that got a vector. Memory does not grow with
  * the file. SG_EFORMAT: with line or word, a wrong number of values, a word twice with E values that is not
  * finite (SG_ENONFINITE). */
-sg_status sg_word2vec_read(const char *path, const sg_vocab *vocab, size_t E, float *encoder, size_t *found,
-                           sg_error *err);
+sg_status word2vec_read(const char *path, const sg_vocab *vocab, size_t E, float *encoder, size_t *found,
+                        sg_error *err);
 
 #endif

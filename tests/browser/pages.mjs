@@ -34,7 +34,7 @@ mkdirSync(artefacts, { recursive: true });
 const python = (...args) => execFileSync('/usr/bin/python3', args, { encoding: 'utf8' });
 const make = (name, ...args) => {
   const path = join(folder, name);
-  python(join(root, 'tests', 'make_run.py'), path, ...args);
+  python(join(root, 'tests', 'helpers', 'make_run.py'), path, ...args);
   return path;
 };
 const report = (name, ...runs) => {

@@ -74,15 +74,14 @@ static sg_status store_one(const an_job *job, size_t model, const sg_accum *a, a
     sg_status st = SG_OK;
     const sg_classes *k = job->classes;
     size_t E = job->E;
-    sums_weight now = {.pairs = (int64_t)sg_accum_class_sampled(a, k, c, d),
-                       .exist =
-                           existing ? existing[c * job->D + d] : (int64_t)sg_accum_class_pairs(a, k, c, d)};
+    sums_weight now = {.pairs = (int64_t)accum_class_sampled(a, k, c, d),
+                       .exist = existing ? existing[c * job->D + d] : (int64_t)accum_class_pairs(a, k, c, d)};
     sums_weight both = now;
     const sums_weight *old = earlier ? sums_weight_at(earlier, b, c, d) : NULL;
     for (size_t i = 0; i < job->n_states; i++) {
         size_t g = model * job->n_states + i, HE = job->states[i].units * E;
-        double seen = sg_accum_class_sum(a, i, k, c, d, r->sum), wanted = existing ? (double)now.exist : seen;
-        double seen_moment = sg_accum_class_moment(a, i, k, c, d, r->moment);
+        double seen = accum_class_sum(a, i, k, c, d, r->sum), wanted = existing ? (double)now.exist : seen;
+        double seen_moment = accum_class_moment(a, i, k, c, d, r->moment);
         double wanted_moment = existing ? (double)now.exist : seen_moment;
         now.weight = seen > 0 ? wanted : 0;
         now.moment_weight = seen_moment > 0 ? wanted_moment : 0;
@@ -106,7 +105,7 @@ static sg_status store_one(const an_job *job, size_t model, const sg_accum *a, a
         sums_missed *miss = sums_missed_at(sums, b, g, d);
         double norms;
         *miss = old ? *sums_missed_at(earlier, b, g, d) : (sums_missed){0};
-        miss->of += (double)sg_accum_missed(a, i, d, &norms);
+        miss->of += (double)accum_missed(a, i, d, &norms);
         miss->norms += norms;
     }
     if (!model) /* the untrained copy sees the same pairs */

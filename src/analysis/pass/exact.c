@@ -42,7 +42,7 @@ static bool tick(const pass *p, uint64_t position)
 static bool drawn(void *ctx, uint64_t position, unsigned set)
 {
     const pass *p = ctx;
-    return set < p->job->sets && sg_engine_sampled(p->job->cfg->seed, position, p->s.rates[set]);
+    return set < p->job->sets && engine_sampled(p->job->cfg->seed, position, p->s.rates[set]);
 }
 
 static bool contains(const an_job *job, size_t set, size_t c)
@@ -104,14 +104,14 @@ static sg_status warm_up(pass *p, portion *x, sg_error *err)
         size_t n = end - t < PORTION ? (size_t)(end - t) : PORTION;
         TRY(read_portion(p, t, n, x, err));
         if (t < origins)
-            TRY(sg_engine_skip(p->s.engine, x->steps, x->features, n, err));
+            TRY(engine_skip(p->s.engine, x->steps, x->features, n, err));
         else
-            TRY(sg_engine_run(p->s.engine, x->steps, x->features, n, false, p->s.accum, err));
+            TRY(engine_run(p->s.engine, x->steps, x->features, n, false, p->s.accum, err));
         t += n;
         if (!tick(p, t))
             TRY(resume_stopped(p->job, err));
     }
-    TRY(sg_engine_flush(p->s.engine, p->s.accum, err));
+    TRY(engine_flush(p->s.engine, p->s.accum, err));
 done:
     return st;
 }
@@ -126,7 +126,7 @@ static sg_status maybe_save(pass *p, bool force, sg_error *err)
         return SG_OK;
     p->last_saved = now;
     p->s.at[AT_MODEL] = p->model, p->s.at[AT_BLOCK] = p->block,
-    p->s.at[AT_TOKEN] = sg_engine_position(p->s.engine);
+    p->s.at[AT_TOKEN] = engine_position(p->s.engine);
     return resume_save(&p->s, err);
 }
 
@@ -134,13 +134,13 @@ static sg_status run_block(pass *p, portion *x, sg_error *err)
 {
     sg_status st = SG_OK;
     uint64_t end = job_block_start(p->job, p->block + 1);
-    for (uint64_t t = sg_engine_position(p->s.engine); t < end;) {
+    for (uint64_t t = engine_position(p->s.engine); t < end;) {
         uint64_t stop = (t / FLUSH + 1) * FLUSH;
         if (stop > end)
             stop = end;
         size_t n = stop - t < PORTION ? (size_t)(stop - t) : PORTION;
         TRY(read_portion(p, t, n, x, err));
-        TRY(sg_engine_run(p->s.engine, x->steps, x->features, n, true, p->s.accum, err));
+        TRY(engine_run(p->s.engine, x->steps, x->features, n, true, p->s.accum, err));
         t += n;
         bool go_on = tick(p, t);
         if (t < stop &&
@@ -148,7 +148,7 @@ static sg_status run_block(pass *p, portion *x, sg_error *err)
             continue;
         if (!go_on && t < stop)
             TRY(resume_stopped(p->job, err));
-        TRY(sg_engine_flush(p->s.engine, p->s.accum, err));
+        TRY(engine_flush(p->s.engine, p->s.accum, err));
         TRY(maybe_save(p, !go_on, err));
         if (!go_on)
             TRY(resume_stopped(p->job, err));
@@ -173,12 +173,12 @@ static sg_status open_engine(pass *p, sg_error *err)
                             .threads = job->cfg->threads,
                             .sample = p->s.rates ? drawn : NULL,
                             .sample_ctx = p};
-    sg_engine_free(p->s.engine);
-    sg_accum_free(p->s.accum);
+    engine_free(p->s.engine);
+    accum_free(p->s.accum);
     p->s.engine = NULL;
     p->s.accum = NULL;
-    TRY(sg_engine_new(&p->s.engine, job->models[p->model], &cfg, err));
-    TRY(sg_engine_new_accum(p->s.engine, &p->s.accum, err));
+    TRY(engine_new(&p->s.engine, job->models[p->model], &cfg, err));
+    TRY(engine_new_accum(p->s.engine, &p->s.accum, err));
 done:
     return st;
 }
@@ -199,7 +199,7 @@ static sg_status run_models(pass *p, portion *x, FILE *resume, sg_error *err)
         while (p->block < job->end_block) {
             TRY(run_block(p, x, err));
             TRY(store_block(job, p->model, p->s.accum, p->s.sums[0], NULL, p->block, NULL, err));
-            sg_accum_clear(p->s.accum);
+            accum_clear(p->s.accum);
             p->s.done[0][p->block] = p->model + 1 == job->n_models;
             p->block++;
             TRY(maybe_save(p, false, err));
@@ -250,8 +250,8 @@ sg_status pass_run(an_sums **sums, an_job *job, const char *run_path, sg_error *
 done:
     if (resume)
         fclose(resume);
-    sg_engine_free(p.s.engine);
-    sg_accum_free(p.s.accum);
+    engine_free(p.s.engine);
+    accum_free(p.s.accum);
     sums_free(p.s.sums[0]);
     sg_free(p.s.done[0]);
     sg_free(p.s.rates);

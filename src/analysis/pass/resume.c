@@ -104,8 +104,8 @@ static sg_status put_state(void *ctx, FILE *f, const char *path, sg_error *err)
     TRY(checkpoint_put(f, s->rates, s->n_rates * sizeof *s->rates, path, err));
     TRY(move_sums(s, f, put, path, err));
     if (s->engine) {
-        TRY(sg_engine_save(s->engine, f, err));
-        TRY(sg_accum_save(s->accum, f, err));
+        TRY(engine_save(s->engine, f, err));
+        TRY(accum_save(s->accum, f, err));
     }
 done:
     return st;
@@ -153,8 +153,8 @@ sg_status resume_load(pass_state *s, FILE **f, sg_error *err)
 sg_status resume_load_engine(const pass_state *s, FILE *f, sg_error *err)
 {
     sg_status st = SG_OK;
-    TRY(sg_engine_load(s->engine, f, err));
-    TRY(sg_accum_load(s->accum, f, err));
+    TRY(engine_load(s->engine, f, err));
+    TRY(accum_load(s->accum, f, err));
 done:
     return st;
 }

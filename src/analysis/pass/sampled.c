@@ -101,7 +101,7 @@ static bool drawn(void *ctx, uint64_t position, unsigned set)
     const rounds *r = w->r;
     uint64_t seed = r->job->cfg->seed;
     return position >= w->begin && position < w->end && set < r->job->sets &&
-           sg_engine_sampled(seed, position, r->high[set]) && !sg_engine_sampled(seed, position, r->low[set]);
+           engine_sampled(seed, position, r->high[set]) && !engine_sampled(seed, position, r->low[set]);
 }
 
 /* ---- states ---- */
@@ -128,9 +128,9 @@ static sg_status go_through(const rounds *r, worker *w, sg_forward *f, sg_forwar
         TRY(read_portion(r, w, t, n, err));
         for (size_t i = 0; i < n; i++)
             ids[i] = w->steps[i].id, first[i] = w->steps[i].first && r->job->cfg->handling == SG_RESET;
-        TRY(sg_forward_run(f, r->job->V ? ids : NULL, r->job->V ? NULL : w->features, first, n, err));
+        TRY(forward_run(f, r->job->V ? ids : NULL, r->job->V ? NULL : w->features, first, n, err));
         if (twin)
-            TRY(sg_forward_run(twin, r->job->V ? ids : NULL, r->job->V ? NULL : w->features, first, n, err));
+            TRY(forward_run(twin, r->job->V ? ids : NULL, r->job->V ? NULL : w->features, first, n, err));
     }
 done:
     return st;
@@ -162,22 +162,22 @@ static sg_status measure_memory(const rounds *r, worker *w, size_t model, size_t
     sg_status st = SG_OK;
     uint64_t T = r->job->T;
     sg_forward *f = w->forward[model], *twin = NULL;
-    size_t n = sg_forward_state_size(f), longest = PORTION / 2;
+    size_t n = forward_state_size(f), longest = PORTION / 2;
     float *x = sg_calloc(2, n * sizeof *x), *y = x + n;
     *memory = 0;
     if (!x)
         TRY(sg_fail(err, SG_ENOMEM, "precision: no memory"));
-    TRY(sg_forward_new(&twin, r->job->models[model], PORTION, err));
+    TRY(forward_new(&twin, r->job->models[model], PORTION, err));
     for (size_t i = 0; i < PLACES && T >= 2 * PLACES * PORTION; i++) {
         uint64_t at = T / PLACES * i, elsewhere = T / PLACES * (i ? i - 1 : PLACES - 1);
         double most = 1, apart = 1;
-        sg_forward_reset(f), sg_forward_reset(twin);
+        forward_reset(f), forward_reset(twin);
         TRY(go_through(r, w, twin, NULL, elsewhere, elsewhere + PORTION, err));
         size_t read = 0;
         for (; apart > FORGOTTEN * most && read < LONGEST_MEMORY && at + read + PORTION <= T;
              read += PORTION) {
             TRY(go_through(r, w, f, twin, at + read, at + read + PORTION, err));
-            sg_forward_get_state(f, x), sg_forward_get_state(twin, y);
+            forward_get_state(f, x), forward_get_state(twin, y);
             most = apart = 0;
             for (size_t j = 0; j < n; j++)
                 most = fmax(most, fabs((double)x[j])), apart = fmax(apart, fabs((double)x[j] - (double)y[j]));
@@ -188,7 +188,7 @@ static sg_status measure_memory(const rounds *r, worker *w, size_t model, size_t
     }
     *memory = T >= 2 * PLACES * PORTION ? 2 * longest : 0;
 done:
-    sg_forward_free(twin);
+    forward_free(twin);
     sg_free(x);
     return st;
 }
@@ -210,7 +210,7 @@ static sg_status find_states(rounds *r, worker *w, sg_error *err)
 {
     sg_status st = SG_OK;
     const an_job *job = r->job;
-    size_t n = sg_forward_state_size(w->forward[0]), count = r->to - r->from, *place = NULL;
+    size_t n = forward_state_size(w->forward[0]), count = r->to - r->from, *place = NULL;
     if (r->states && r->states_from == r->from && r->states_to == r->to)
         return SG_OK;
     sg_free(r->states);
@@ -220,7 +220,7 @@ static sg_status find_states(rounds *r, worker *w, sg_error *err)
         TRY(sg_fail(err, SG_ENOMEM, "precision: no memory for %zu states", job->n_models * job->B * count));
     for (size_t m = 0; m < job->n_models; m++) {
         uint64_t t = 0;
-        sg_forward_reset(w->forward[m]);
+        forward_reset(w->forward[m]);
         for (size_t b = 0; b < job->B; b++) {
             order_of(r, b, w->order);
             for (size_t j = 0; j < r->slots; j++)
@@ -232,8 +232,8 @@ static sg_status find_states(rounds *r, worker *w, sg_error *err)
                 TRY(go_through(r, w, w->forward[m], NULL, t, start, err));
                 t = start;
                 TRY(tell(r, "reading", (double)(m * job->T + t), (double)(job->n_models * job->T), err));
-                sg_forward_get_state(w->forward[m],
-                                     r->states + ((m * job->B + b) * count + place[slot] - r->from) * n);
+                forward_get_state(w->forward[m],
+                                  r->states + ((m * job->B + b) * count + place[slot] - r->from) * n);
             }
         }
     }
@@ -249,15 +249,15 @@ static sg_status state_before(const rounds *r, worker *w, size_t model, size_t b
 {
     sg_status st = SG_OK;
     sg_forward *f = w->forward[model];
-    size_t n = sg_forward_state_size(f);
+    size_t n = forward_state_size(f);
     if (r->exact) {
         *state = r->states + ((model * r->job->B + b) * (r->to - r->from) + j - r->from) * n;
         return SG_OK;
     }
     uint64_t from = start > r->memory ? start - r->memory : 0;
-    sg_forward_reset(f);
+    forward_reset(f);
     TRY(go_through(r, w, f, NULL, from > zero ? from : zero, start, err));
-    sg_forward_get_state(f, w->state);
+    forward_get_state(f, w->state);
     *state = w->state;
 done:
     return st;
@@ -288,14 +288,14 @@ static sg_status run_stretch(rounds *r, worker *w, size_t model, size_t b, size_
     if (any) {
         TRY(last_zero(r, w, t, &zero, err));
         TRY(state_before(r, w, model, b, j, t, zero, &state, err));
-        sg_engine_start(w->engine[model], t, state, zero);
+        engine_start(w->engine[model], t, state, zero);
     }
     for (size_t n; any && t < last; t += n) {
         n = last - t < PORTION ? (size_t)(last - t) : PORTION;
         TRY(read_portion(r, w, t, n, err));
-        TRY(sg_engine_run(w->engine[model], w->steps, w->features, n, true, w->accum, err));
+        TRY(engine_run(w->engine[model], w->steps, w->features, n, true, w->accum, err));
     }
-    TRY(sg_engine_flush(w->engine[model], w->accum, err));
+    TRY(engine_flush(w->engine[model], w->accum, err));
     TRY(advance(r, w->end - w->begin, err));
 done:
     return st;
@@ -331,7 +331,7 @@ static sg_status count_pairs(const rounds *r, worker *w, size_t b, sg_error *err
         for (size_t c = 0; c < job->C; c++)
             for (size_t d = 0; d < D && (!c || sg_classes_contains(job->classes, s, c)); d++)
                 w->existing[c * D + d] += (int64_t)w->pairs[s * D + d];
-        for (size_t d = 0; d < D && s < sg_accum_sets(w->accum); d++)
+        for (size_t d = 0; d < D && s < accum_sets(w->accum); d++)
             accum_set_pairs(w->accum, s, d, w->pairs[s * D + d]);
     }
 done:
@@ -343,7 +343,7 @@ static sg_status run_unit(rounds *r, worker *w, size_t unit, sg_error *err)
     sg_status st = SG_OK;
     size_t b = unit / 2, now = r->round % 2;
     for (size_t m = 0; m < r->job->n_models; m++) {
-        sg_accum_clear(w->accum);
+        accum_clear(w->accum);
         order_of(r, b, w->order);
         for (size_t j = r->from; j < r->to; j++)
             if (j % 2 == unit % 2)
@@ -363,10 +363,10 @@ static void worker_free(worker *w)
     if (!w)
         return;
     for (size_t m = 0; m < 2; m++) {
-        sg_engine_free(w->engine[m]);
-        sg_forward_free(w->forward[m]);
+        engine_free(w->engine[m]);
+        forward_free(w->forward[m]);
     }
-    sg_accum_free(w->accum);
+    accum_free(w->accum);
     sg_free(w->features);
     sg_free(w->state);
     sg_free(w->order);
@@ -402,12 +402,12 @@ static sg_status worker_new(worker **out, const rounds *r, sg_error *err)
     sg_engine_config cfg = engine_config(job);
     cfg.threads = job_threads(job) / r->workers, cfg.sample = drawn, cfg.sample_ctx = w;
     for (size_t m = 0; m < job->n_models; m++) {
-        TRY(sg_engine_new(&w->engine[m], job->models[m], &cfg, err));
-        TRY(sg_forward_new(&w->forward[m], job->models[m], PORTION, err));
+        TRY(engine_new(&w->engine[m], job->models[m], &cfg, err));
+        TRY(forward_new(&w->forward[m], job->models[m], PORTION, err));
     }
-    TRY(sg_engine_new_accum(w->engine[0], &w->accum, err));
+    TRY(engine_new_accum(w->engine[0], &w->accum, err));
     if (!(w->features = sg_calloc(PORTION, job->E * sizeof *w->features)) ||
-        !(w->state = sg_calloc(sg_forward_state_size(w->forward[0]), sizeof *w->state)) ||
+        !(w->state = sg_calloc(forward_state_size(w->forward[0]), sizeof *w->state)) ||
         !(w->order = sg_calloc(r->slots, sizeof *w->order)) ||
         !(w->past_set = sg_calloc(job->D, sizeof *w->past_set)) ||
         !(w->past_counts = sg_calloc(job->D, sizeof *w->past_counts)) ||
@@ -427,9 +427,9 @@ static int count_workers(const rounds *r)
     const an_job *job = r->job;
     sg_engine_config cfg = engine_config(job);
     size_t bytes = 0, threads = (size_t)job_threads(job), limit = (size_t)1 << 30;
-    sg_engine_cost(NULL, &bytes, job->shape, &cfg);
+    engine_cost(NULL, &bytes, job->shape, &cfg);
     bytes = bytes * job->n_models +
-            job->sets * sg_accum_bytes_per_set(job->states, job->n_states, job->D, job->E, true);
+            job->sets * accum_bytes_per_set(job->states, job->n_states, job->D, job->E, true);
     size_t n = limit / (bytes + 1) > 1 ? limit / (bytes + 1) : 1;
     n = n < 2 * job->B ? n : 2 * job->B;
     return (int)(n < threads ? n : threads);

@@ -29,7 +29,7 @@ static size_t group_floats(const sg_engine *e)
     return n;
 }
 
-void sg_engine_cost(double *flops, size_t *bytes, const sg_model_shape *s, const sg_engine_config *cfg)
+void engine_cost(double *flops, size_t *bytes, const sg_model_shape *s, const sg_engine_config *cfg)
 {
     enum { DIRECTIONS = 32 }; /* of a basis, as a guess */
     double P = (double)step_products(s->cell), D = (double)cfg->delays, E = (double)s->embedding, f = 0,
@@ -57,7 +57,7 @@ void sg_engine_cost(double *flops, size_t *bytes, const sg_model_shape *s, const
         *bytes = (floats + (size_t)(shared * DIRECTIONS * E)) * sizeof(float);
 }
 
-size_t sg_engine_bytes(const sg_engine *e)
+size_t engine_bytes(const sg_engine *e)
 {
     size_t floats = e->groups_made * group_floats(e) + (size_t)e->threads * e->strip_max;
     for (size_t l = 0; l < e->L; l++) {
@@ -76,7 +76,7 @@ size_t sg_engine_bytes(const sg_engine *e)
     return bytes;
 }
 
-size_t sg_engine_shared(const sg_engine *e, size_t *directions)
+size_t engine_shared(const sg_engine *e, size_t *directions)
 {
     size_t n = 0;
     *directions = 0;
@@ -110,7 +110,7 @@ static sg_status check(const sg_model_shape *s, const sg_engine_config *cfg, sg_
 static void configure(sg_engine *e, const sg_model *m, const sg_engine_config *cfg)
 {
     const sg_model_shape *s = sg_model_get_shape(m);
-    e->model = m, e->kernels = sg_kernels_best()->gradient;
+    e->model = m, e->kernels = kernels_best()->gradient;
     e->cell = s->cell, e->L = s->layers, e->E = s->embedding, e->D = cfg->delays;
     e->P = step_products(s->cell), e->G = sg_cell_gates(s->cell);
     e->block = e->spares = block_tokens(s);
@@ -136,7 +136,7 @@ static void configure(sg_engine *e, const sg_model *m, const sg_engine_config *c
     }
 }
 
-sg_status sg_engine_new(sg_engine **out, const sg_model *m, const sg_engine_config *cfg, sg_error *err)
+sg_status engine_new(sg_engine **out, const sg_model *m, const sg_engine_config *cfg, sg_error *err)
 {
     sg_status st = SG_OK;
     sg_engine *e = NULL;
@@ -163,16 +163,16 @@ sg_status sg_engine_new(sg_engine **out, const sg_model *m, const sg_engine_conf
         e->spare[i] = e->spare_memory + at;
         at += e->layer[i / e->spares % e->L].strip;
     }
-    TRY(sg_forward_new(&e->forward, m, e->block, err));
+    TRY(forward_new(&e->forward, m, e->block, err));
     *out = e, e = NULL;
 done:
-    sg_engine_free(e);
+    engine_free(e);
     return st;
 }
 
-sg_status sg_engine_new_accum(const sg_engine *e, sg_accum **out, sg_error *err)
+sg_status engine_new_accum(const sg_engine *e, sg_accum **out, sg_error *err)
 {
-    return sg_accum_new(out, e->states, e->n_states, e->D, e->E, e->moment_every > 0, err);
+    return accum_new(out, e->states, e->n_states, e->D, e->E, e->moment_every > 0, err);
 }
 
 static void free_group(group *g)
@@ -184,7 +184,7 @@ static void free_group(group *g)
     sg_free(g);
 }
 
-void sg_engine_free(sg_engine *e)
+void engine_free(sg_engine *e)
 {
     if (!e)
         return;
@@ -207,7 +207,7 @@ void sg_engine_free(sg_engine *e)
     sg_free(e->spare_memory);
     sg_free(e->gathered);
     sg_free(e->features);
-    sg_forward_free(e->forward);
+    forward_free(e->forward);
     sg_free(e);
 }
 
@@ -326,7 +326,7 @@ static sg_status enter(sg_engine *e, size_t i, sg_accum *a, sg_error *err)
             accum_count(a, p->set, (size_t)(t - s), p->origin);
         }
     }
-    bool moment = counted && sg_engine_moment_due(e->moment_every, t);
+    bool moment = counted && engine_moment_due(e->moment_every, t);
     e->token[i] = (block_token){t, oldest, e->exact, counted, live, moment};
 done:
     return st;
@@ -342,7 +342,7 @@ static sg_status run_block(sg_engine *e, sg_accum *a, sg_error *err)
     for (size_t i = 0; i < n; i++)
         ids[i] = e->steps[i].id, first[i] = e->steps[i].first && e->handling == SG_RESET;
     e->pending = 0;
-    TRY(sg_forward_run(e->forward, words ? ids : NULL, words ? NULL : e->features, first, n, err));
+    TRY(forward_run(e->forward, words ? ids : NULL, words ? NULL : e->features, first, n, err));
     for (size_t i = 0; i < n; i++) {
         TRY(enter(e, i, a, err));
         live = live || e->token[i].live;
@@ -369,7 +369,7 @@ static uint64_t due_in(uint64_t every, uint64_t window)
     return window * every + sg_rng_below(&r, every);
 }
 
-bool sg_engine_moment_due(uint64_t every, uint64_t position)
+bool engine_moment_due(uint64_t every, uint64_t position)
 {
     return every && position == due_in(every, position / every);
 }
@@ -406,18 +406,18 @@ done:
     return st;
 }
 
-sg_status sg_engine_run(sg_engine *e, const sg_step *steps, const float *features, size_t n, bool counted,
-                        sg_accum *a, sg_error *err)
+sg_status engine_run(sg_engine *e, const sg_step *steps, const float *features, size_t n, bool counted,
+                     sg_accum *a, sg_error *err)
 {
     return take(e, steps, features, n, counted ? STEP_COUNTED : STEP_WARM, a, err);
 }
 
-sg_status sg_engine_flush(sg_engine *e, sg_accum *a, sg_error *err)
+sg_status engine_flush(sg_engine *e, sg_accum *a, sg_error *err)
 {
     return e->pending ? run_block(e, a, err) : SG_OK;
 }
 
-sg_status sg_engine_skip(sg_engine *e, const sg_step *steps, const float *features, size_t n, sg_error *err)
+sg_status engine_skip(sg_engine *e, const sg_step *steps, const float *features, size_t n, sg_error *err)
 {
     sg_status st = SG_OK;
     for (size_t i = 0; i < e->pending; i++)
@@ -428,7 +428,7 @@ done:
     return st;
 }
 
-void sg_engine_start(sg_engine *e, uint64_t position, const float *state, uint64_t zero)
+void engine_start(sg_engine *e, uint64_t position, const float *state, uint64_t zero)
 {
     engine_drop_groups(e);
     tail_drop(e, UINT64_MAX);
@@ -437,15 +437,15 @@ void sg_engine_start(sg_engine *e, uint64_t position, const float *state, uint64
     e->position = e->boundary = e->exact = position;
     e->zero = zero;
     memset(e->past, 0, e->D * sizeof *e->past);
-    sg_forward_set_state(e->forward, state);
+    forward_set_state(e->forward, state);
 }
 
-uint64_t sg_engine_position(const sg_engine *e)
+uint64_t engine_position(const sg_engine *e)
 {
     return e->position + e->pending;
 }
 
-bool sg_engine_sampled(uint64_t seed, uint64_t position, double rate)
+bool engine_sampled(uint64_t seed, uint64_t position, double rate)
 {
     sg_rng r;
     sg_rng_seed(&r, seed, position);

@@ -7,7 +7,7 @@
  * Tokens come in any portions; blocks of a fixed grid are taken from them, so that every split of the stream
  * and every number of threads gives the same bytes. Cost a token: 4 H^2 E (D-1) flops for an LSTM (2 H^2 E
  * (D-1) GRU, RNN), and 4 H_l H_{l-1} E D (2 ...) more for each layer above the first. Memory: see
- * sg_engine_cost. */
+ * engine_cost. */
 #ifndef SG_GRADIENT_CPU_ENGINE_H
 #define SG_GRADIENT_CPU_ENGINE_H
 
@@ -15,18 +15,18 @@
 
 typedef struct {
     size_t delays;                /* D */
-    const sg_accum_state *states; /* what is summed; read during sg_engine_new only */
+    const sg_accum_state *states; /* what is summed; read during engine_new only */
     size_t n_states;
     sg_state_handling handling; /* SG_RESET: zero state, and no pair across, at steps with `first` set */
     size_t window;              /* SG_WINDOW: no pair across multiples of it */
     size_t burn_in; /* pairs with fewer steps than this from the last zero state to t-d: left out */
-    /* Q at one step of so many (sg_engine_moment_due), 0: never; small numbers shorten the blocks of wide
+    /* Q at one step of so many (engine_moment_due), 0: never; small numbers shorten the blocks of wide
      * embeddings (more than 4 strips) */
     size_t second_moment_every;
     int threads;    /* 0: all cores */
     uint64_t start; /* position of the first step in the stream: window and second moment count from 0 */
     /* origins older than this to twice this share a basis, see doc/long-windows.md; what they lack is measured
-     * (sg_accum_missed). 0: every origin is exact */
+     * (accum_missed). 0: every origin is exact */
     size_t long_after;
     double long_tolerance; /* the share of an origin's norm that may be dropped at a cut; 0: 1e-6 */
     /* true: this step is an origin. Must depend on its arguments only. NULL: every step is. */
@@ -37,46 +37,46 @@ typedef struct {
 typedef struct sg_engine sg_engine;
 /* Zero state, no origins. The model is borrowed. SG_EINVAL: D is 0, a state that the model has not, window
  * 0. */
-sg_status sg_engine_new(sg_engine **out, const sg_model *m, const sg_engine_config *cfg, sg_error *err);
+sg_status engine_new(sg_engine **out, const sg_model *m, const sg_engine_config *cfg, sg_error *err);
 /* An empty accumulator that fits. */
-sg_status sg_engine_new_accum(const sg_engine *e, sg_accum **out, sg_error *err);
+sg_status engine_new_accum(const sg_engine *e, sg_accum **out, sg_error *err);
 /* The next n steps; features: n rows of E floats for models without embedding, else NULL. counted false:
  * propagated as origins and states but pairs with t among these steps are not added (what a part reads before
  * its start). Up to one block may stay pending: flush before a is read, replaced or cleared, and before save.
  * SG_ENONFINITE: names step and layer; a then holds an unspecified part of the steps. */
-sg_status sg_engine_run(sg_engine *e, const sg_step *steps, const float *features, size_t n, bool counted,
-                        sg_accum *a, sg_error *err);
+sg_status engine_run(sg_engine *e, const sg_step *steps, const float *features, size_t n, bool counted,
+                     sg_accum *a, sg_error *err);
 /* Adds what is pending. Where it is called is part of the result's last bits; calls at the same positions
  * give the same bytes. */
-sg_status sg_engine_flush(sg_engine *e, sg_accum *a, sg_error *err);
+sg_status engine_flush(sg_engine *e, sg_accum *a, sg_error *err);
 /* The next n steps change the state only: no origins, nothing added, old origins dropped. Much cheaper than
  * run. */
-sg_status sg_engine_skip(sg_engine *e, const sg_step *steps, const float *features, size_t n, sg_error *err);
+sg_status engine_skip(sg_engine *e, const sg_step *steps, const float *features, size_t n, sg_error *err);
 /* Leaves off and goes on elsewhere in the stream, at a position where the state is `state`
- * (sg_forward_get_state) and was last zero before step `zero`: no origins, nothing reaches back before it.
+ * (forward_get_state) and was last zero before step `zero`: no origins, nothing reaches back before it.
  * Nothing is pending. */
-void sg_engine_start(sg_engine *e, uint64_t position, const float *state, uint64_t zero);
-uint64_t sg_engine_position(const sg_engine *e); /* of the next step */
-void sg_engine_free(sg_engine *e);
+void engine_start(sg_engine *e, uint64_t position, const float *state, uint64_t zero);
+uint64_t engine_position(const sg_engine *e); /* of the next step */
+void engine_free(sg_engine *e);
 
 /* true with probability rate, decided by a hash of seed and position: what cfg.sample is made of. */
-bool sg_engine_sampled(uint64_t seed, uint64_t position, double rate);
+bool engine_sampled(uint64_t seed, uint64_t position, double rate);
 
 /* Is the second moment taken at this position? At one of each `every` positions in a row, decided by a hash:
  * with a fixed stride delays d and d + every would share their origins, and curves over d would show it. */
-bool sg_engine_moment_due(uint64_t every, uint64_t position);
+bool engine_moment_due(uint64_t every, uint64_t position);
 
-/* Before sg_engine_new: floating point operations a token (useful ones, all origins) and bytes (without
+/* Before engine_new: floating point operations a token (useful ones, all origins) and bytes (without
  * sg_accum). */
-void sg_engine_cost(double *flops, size_t *bytes, const sg_model_shape *shape, const sg_engine_config *cfg);
+void engine_cost(double *flops, size_t *bytes, const sg_model_shape *shape, const sg_engine_config *cfg);
 /* Bytes held now. */
-size_t sg_engine_bytes(const sg_engine *e);
+size_t engine_bytes(const sg_engine *e);
 /* Origins in the window that share bases now, and the directions of all these bases. */
-size_t sg_engine_shared(const sg_engine *e, size_t *directions);
+size_t engine_shared(const sg_engine *e, size_t *directions);
 
 /* For checkpoints; nothing may be pending. Load into an engine made with the same model and configuration
  * goes on to the byte. SG_EFORMAT: made for other shapes, or cut short. */
-sg_status sg_engine_save(const sg_engine *e, FILE *f, sg_error *err);
-sg_status sg_engine_load(sg_engine *e, FILE *f, sg_error *err);
+sg_status engine_save(const sg_engine *e, FILE *f, sg_error *err);
+sg_status engine_load(sg_engine *e, FILE *f, sg_error *err);
 
 #endif

@@ -26,7 +26,7 @@ typedef struct {
     size_t n_planes, mult[3]; /* plane p holds mult[p] r columns of a tile of r rows */
     float *plane[3];          /* tile from row0 at row0 mult[p] (H + K2); NULL for GRU_RESET_FIRST */
     float *packed[BLOCK_MAX];
-    float *wh[BLOCK_MAX], *wx[BLOCK_MAX], *diagonal[BLOCK_MAX]; /* sg_cell_fold's */
+    float *wh[BLOCK_MAX], *wx[BLOCK_MAX], *diagonal[BLOCK_MAX]; /* cell_fold's */
     float *right;                                               /* (2,H) */
     float *Ax[BLOCK_MAX];                                       /* GRU_RESET_FIRST, first layer: (H,E) */
     step_layer dense;                                           /* GRU_RESET_FIRST */

@@ -31,7 +31,7 @@ static void fill_planes(const engine_layer *y, sg_cell cell)
     size_t K = y->H + y->K2;
     for (size_t p = 0; p < y->n_planes; p++)
         for (size_t i = 0; i < y->tiles; i++) {
-            size_t row0 = sg_tile_first(y->H, y->tiles, i), r = sg_tile_first(y->H, y->tiles, i + 1) - row0;
+            size_t row0 = tile_first(y->H, y->tiles, i), r = tile_first(y->H, y->tiles, i + 1) - row0;
             assert(r); /* no tile is empty */
             size_t width = y->mult[p] * r;
             float *out = y->plane[p] + row0 * y->mult[p] * K;
@@ -63,7 +63,7 @@ sg_status engine_layer_init(engine_layer *y, const sg_engine *e, size_t l, sg_er
     snprintf(hh, sizeof hh, "rnn.weight_hh_l%zu", l);
     y->H = shape->hidden[l], y->N = l ? shape->hidden[l - 1] : e->E, y->K2 = l ? y->N : 0;
     y->Wih = sg_model_find(e->model, ih)->data, y->Whh = sg_model_find(e->model, hh)->data;
-    y->tiles = sg_tile_count(y->H, e->P, e->kernels->rows);
+    y->tiles = tile_count(y->H, e->P, e->kernels->rows);
     /* not a multiple of a page: neighbouring strips must not share cache sets */
     y->strip = y->H * SG_STRIP + 16;
     size_t K = y->H + y->K2;
@@ -114,8 +114,8 @@ void engine_layer_free(engine_layer *y)
 static void fold_tile(const sg_engine *e, const engine_layer *y, size_t i, size_t k0, size_t n,
                       const float *w, float *packed)
 {
-    size_t K = y->H + y->K2, row0 = sg_tile_first(y->H, y->tiles, i);
-    size_t r = sg_tile_first(y->H, y->tiles, i + 1) - row0, widths[3];
+    size_t K = y->H + y->K2, row0 = tile_first(y->H, y->tiles, i);
+    size_t r = tile_first(y->H, y->tiles, i + 1) - row0, widths[3];
     _Alignas(64) float coef[3 * 16] = {0};
     const float *planes[3];
     for (size_t p = 0; p < y->n_planes; p++) {
@@ -133,10 +133,10 @@ static void fold_dense(sg_engine *e, size_t l, size_t t)
 {
     engine_layer *y = &e->layer[l];
     size_t K = y->H + y->K2;
-    step_matrix_build(&y->dense, sg_forward_tape(e->forward, l, t), sg_forward_before(e->forward, l, t),
+    step_matrix_build(&y->dense, forward_tape(e->forward, l, t), forward_before(e->forward, l, t),
                       y->dense_rows, K, l ? y->dense_rows + y->H : y->Ax[t], l ? K : y->N, y->diagonal[t]);
     for (size_t i = 0; i < y->tiles; i++) {
-        size_t row0 = sg_tile_first(y->H, y->tiles, i), r = sg_tile_first(y->H, y->tiles, i + 1) - row0;
+        size_t row0 = tile_first(y->H, y->tiles, i), r = tile_first(y->H, y->tiles, i + 1) - row0;
         float *out = y->packed[t] + row0 * K;
         for (size_t j = 0; j < r; j++)
             for (size_t k = 0; k < K; k++)
@@ -155,9 +155,8 @@ void engine_fold(sg_engine *e)
             if (e->cell == SG_CELL_GRU_RESET_FIRST)
                 fold_dense(e, l, t);
             else
-                sg_cell_fold(e->cell, y->H, sg_forward_tape(e->forward, l, t),
-                             sg_forward_before(e->forward, l, t), y->wh[t], y->wx[t], y->diagonal[t],
-                             y->right);
+                cell_fold(e->cell, y->H, forward_tape(e->forward, l, t), forward_before(e->forward, l, t),
+                          y->wh[t], y->wx[t], y->diagonal[t], y->right);
         }
     for (size_t l = 0; l < e->L && e->cell != SG_CELL_GRU_RESET_FIRST; l++) {
         engine_layer *y = &e->layer[l];

@@ -44,19 +44,19 @@ static bool move_strips(const sg_engine *e, const group *g, FILE *f, bool out)
     return ok;
 }
 
-sg_status sg_engine_save(const sg_engine *e, FILE *f, sg_error *err)
+sg_status engine_save(const sg_engine *e, FILE *f, sg_error *err)
 {
     sg_status st = SG_OK;
     uint64_t h[HEADER],
         at[AT] = {e->position, e->boundary, e->zero, e->n_groups, e->first_group, e->exact, e->n_tail};
-    size_t n = sg_forward_state_size(e->forward);
+    size_t n = forward_state_size(e->forward);
     float *state = NULL;
     if (e->pending)
         return sg_fail(err, SG_EINVAL, "gradient: %zu steps are pending: flush before a checkpoint",
                        e->pending);
     if (!(state = sg_calloc(n, sizeof *state)))
         TRY(sg_fail(err, SG_ENOMEM, "checkpoint: no memory"));
-    sg_forward_get_state(e->forward, state);
+    forward_get_state(e->forward, state);
     header(e, h);
     bool ok = put(f, h, sizeof h) && put(f, at, sizeof at) && put(f, state, n * sizeof *state) &&
               put(f, e->past, e->D * sizeof *e->past);
@@ -92,11 +92,11 @@ done:
     return st;
 }
 
-sg_status sg_engine_load(sg_engine *e, FILE *f, sg_error *err)
+sg_status engine_load(sg_engine *e, FILE *f, sg_error *err)
 {
     sg_status st = SG_OK;
     uint64_t want[HEADER], h[HEADER], at[AT];
-    size_t n = sg_forward_state_size(e->forward);
+    size_t n = forward_state_size(e->forward);
     float *state = NULL;
     header(e, want);
     engine_drop_groups(e);
@@ -116,7 +116,7 @@ sg_status sg_engine_load(sg_engine *e, FILE *f, sg_error *err)
     for (uint64_t i = 0; i < at[6]; i++)
         TRY(tail_load(e, f, err));
     e->position = at[0], e->boundary = at[1], e->zero = at[2], e->first_group = at[4], e->exact = at[5];
-    sg_forward_set_state(e->forward, state);
+    forward_set_state(e->forward, state);
 done:
     sg_free(state);
     return st;

@@ -394,7 +394,7 @@ bool engine_step(sg_engine *e, sg_accum *a, size_t *set, size_t *d)
     memset(e->done, 0, strips * e->n_groups * sizeof *e->done);
 #pragma omp parallel num_threads(e->threads)
     {
-        sg_float_env env = sg_float_env_begin();
+        sg_float_env env = float_env_begin();
         worker w = {e, a, omp_get_thread_num()};
         engine_fold(e);
         if (whole && e->merged)
@@ -418,7 +418,7 @@ bool engine_step(sg_engine *e, sg_accum *a, size_t *set, size_t *d)
         }
         if (moments)
             last_moments(&w);
-        sg_float_env_end(env);
+        float_env_end(env);
     }
     count_moments(e, a);
     if (a)

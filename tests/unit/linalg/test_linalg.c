@@ -1,0 +1,153 @@
+/* SPDX-License-Identifier: MIT */
+#include "helpers/test_util.h"
+
+#include "base/base_internal.h"
+#include "linalg/linalg.h"
+
+#include <cblas.h>
+#include <omp.h>
+#include <pthread.h>
+
+static void fill(sg_rng *r, double *x, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        x[i] = sg_rng_normal(r);
+}
+
+static void svd_reconstructs_with_orthonormal_vectors(void **state)
+{
+    (void)state;
+    enum { MAX = 12 };
+    static const size_t shape[][2] = {{1, 1}, {7, 3}, {3, 7}, {12, 12}};
+    sg_rng rng;
+    sg_error err;
+    sg_rng_seed(&rng, 1, 0);
+    for (size_t c = 0; c < 4; c++) {
+        size_t m = shape[c][0], n = shape[c][1], r = m < n ? m : n;
+        double A[MAX * MAX], work[MAX * MAX], S[MAX], only[MAX], P[MAX * MAX], Vt[MAX * MAX];
+        fill(&rng, A, m * n);
+        memcpy(work, A, sizeof A);
+        assert_ok(la_svd(m, n, work, S, P, Vt, &err), err);
+        memcpy(work, A, sizeof A);
+        assert_ok(la_svd(m, n, work, only, NULL, NULL, &err), err);
+        for (size_t k = 0; k < r; k++) {
+            assert_close(S[k], only[k], 1e-12, 0, "singular value", k);
+            assert_true(k == 0 || S[k] <= S[k - 1]);
+        }
+        for (size_t i = 0; i < m; i++)
+            for (size_t j = 0; j < n; j++) {
+                double sum = 0;
+                for (size_t k = 0; k < r; k++)
+                    sum += P[i * r + k] * S[k] * Vt[k * n + j];
+                assert_close(sum, A[i * n + j], 1e-12, 1, "P S V^T", i * n + j);
+            }
+        for (size_t k = 0; k < r; k++)
+            for (size_t l = 0; l < r; l++) {
+                double right = 0;
+                for (size_t j = 0; j < n; j++)
+                    right += Vt[k * n + j] * Vt[l * n + j];
+                assert_close(right, k == l, 1e-12, 1, "V^T V", k * r + l);
+            }
+    }
+}
+
+static void eigh_cholesky_and_solve_agree(void **state)
+{
+    (void)state;
+    enum { N = 6, M = 2 };
+    sg_rng rng;
+    sg_error err;
+    sg_rng_seed(&rng, 2, 0);
+    double B[N * N], A[N * N], L[N * N], Q[N * N], w[N], X[N * M], Y[N * M];
+    fill(&rng, B, N * N);
+    la_dgemm(LA_N, LA_T, N, N, N, 1, B, N, B, N, 0, A, N);
+    memcpy(L, A, sizeof A);
+    memcpy(Q, A, sizeof A);
+    assert_ok(la_cholesky(N, L, &err), err);
+    double product[N * N];
+    la_dgemm(LA_N, LA_T, N, N, N, 1, L, N, L, N, 0, product, N);
+    for (size_t i = 0; i < N * N; i++)
+        assert_close(product[i], A[i], 1e-12, 1, "L L^T", i);
+    assert_close(L[1], 0, 0, 1, "upper triangle", 1);
+    assert_ok(la_eigh(N, Q, w, true, &err), err);
+    for (size_t k = 0; k < N; k++)
+        for (size_t i = 0; i < N; i++) {
+            double Av = 0;
+            for (size_t j = 0; j < N; j++)
+                Av += A[i * N + j] * Q[k * N + j];
+            assert_close(Av, w[k] * Q[k * N + i], 1e-11, 1, "A v = w v", k * N + i);
+        }
+    fill(&rng, X, N * M);
+    la_dgemm(LA_T, LA_N, N, M, N, 1, L, N, X, M, 0, Y, M);
+    la_solve_lower(N, M, L, LA_T, Y);
+    for (size_t i = 0; i < N * M; i++)
+        assert_close(Y[i], X[i], 1e-10, 1, "L^-T L^T x", i);
+    double bad[4] = {1, 2, 2, 1};
+    assert_int_equal(la_cholesky(2, bad, &err), SG_ENOCONV);
+}
+
+static void beta_zero_overwrites_nan(void **state)
+{
+    (void)state;
+    float a = 2, b = 3, c = NAN;
+    la_sgemm(LA_N, LA_N, 1, 1, 1, 1, &a, 1, &b, 1, 0, &c, 1);
+    assert_true(c == 6.0f);
+    la_sgemm(LA_N, LA_N, 0, 1, 1, 1, &a, 1, &b, 1, 0, &c, 1);
+}
+
+typedef struct {
+    pthread_barrier_t inside, outer_left;
+    int while_other_is_in, after_other_left;
+} overlap;
+
+static void *inner_region(void *argument)
+{
+    overlap *o = argument;
+    la_serial_begin();
+    pthread_barrier_wait(&o->inside);
+    o->while_other_is_in = openblas_get_num_threads();
+    pthread_barrier_wait(&o->outer_left);
+    o->after_other_left = openblas_get_num_threads();
+    la_serial_end();
+    return NULL;
+}
+
+/* Two analyses at once: the one that ends first must not give the other a BLAS of several threads. */
+static void serial_regions_overlap(void **state)
+{
+    (void)state;
+    overlap o;
+    pthread_t thread;
+    pthread_barrier_init(&o.inside, NULL, 2);
+    pthread_barrier_init(&o.outer_left, NULL, 2);
+    int found = openblas_get_num_threads(), openmp = omp_get_max_threads();
+    openblas_set_num_threads(2);
+    assert_int_equal(openblas_get_num_threads(), 2);
+    la_serial_begin();
+    la_serial_begin();
+    la_serial_end();
+    assert_int_equal(openblas_get_num_threads(), 1);
+    assert_int_equal(pthread_create(&thread, NULL, inner_region, &o), 0);
+    pthread_barrier_wait(&o.inside);
+    la_serial_end();
+    pthread_barrier_wait(&o.outer_left);
+    assert_int_equal(pthread_join(thread, NULL), 0);
+    assert_int_equal(o.while_other_is_in, 1);
+    assert_int_equal(o.after_other_left, 1);
+    assert_int_equal(openblas_get_num_threads(), 2);
+    assert_int_equal(omp_get_max_threads(), openmp);
+    openblas_set_num_threads(found);
+    pthread_barrier_destroy(&o.inside);
+    pthread_barrier_destroy(&o.outer_left);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(svd_reconstructs_with_orthonormal_vectors),
+        cmocka_unit_test(eigh_cholesky_and_solve_agree),
+        cmocka_unit_test(beta_zero_overwrites_nan),
+        cmocka_unit_test(serial_regions_overlap),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,337 @@
+/* SPDX-License-Identifier: MIT */
+#include "helpers/test_util.h"
+
+#include "base/base_internal.h"
+#include "stategrad/stats.h"
+#include "stats/stats_internal.h"
+
+static void t_quantiles_match_the_tables(void **state)
+{
+    /* two-sided 95 % points from printed tables of Student's t */
+    static const double nu[] = {1, 2, 5, 10, 19, 30, 120},
+                        t[] = {12.706205, 4.302653, 2.570582, 2.228139, 2.093024, 2.042272, 1.979930};
+    for (size_t i = 0; i < 7; i++) {
+        assert_close(sg_stats_t_quantile(0.975, nu[i]), t[i], 2e-7, 0, "t", i);
+        assert_close(sg_stats_t_quantile(0.025, nu[i]), -t[i], 2e-7, 0, "-t", i);
+        assert_close(sg_stats_t_p(t[i], nu[i]), 0.05, 1e-6, 0, "p", i);
+    }
+    assert_close(sg_stats_t_quantile(0.975, 1e7), 1.959964, 1e-6, 0, "normal", 0);
+    /* nu = 1 is Cauchy: tan(pi (p - 1/2)) */
+    assert_close(sg_stats_t_quantile(0.9999, 1), tan(M_PI * 0.4999), 1e-9, 0, "Cauchy", 0);
+    assert_true(fabs(sg_stats_t_quantile(0.5, 7)) < 1e-6);
+    /* I_x(2,3) = x^2 (6 - 8x + 3x^2) */
+    for (double x = 0.05; x < 1; x += 0.1)
+        assert_close(stats_beta(x, 2, 3), x * x * (6 - 8 * x + 3 * x * x), 1e-13, 0, "beta", 100 * x);
+}
+
+/* For a weighted mean of block means the unequal jackknife has a closed form: no bias, and pseudo_b = the
+ * block's mean. */
+static void jackknife_of_a_mean(void **state)
+{
+    enum { B = 24 };
+    double n[B], x[B], without[B], N = 0, sum = 0;
+    sg_rng rng;
+    sg_rng_seed(&rng, 3, 0);
+    for (size_t b = 0; b < B; b++) {
+        n[b] = b == 5 ? 0 : 1 + sg_rng_below(&rng, 9);
+        x[b] = b == 5 ? NAN : sg_rng_normal(&rng);
+        N += n[b];
+        sum += b == 5 ? 0 : n[b] * x[b];
+    }
+    double mean = sum / N, square = 0, squares = 0;
+    for (size_t b = 0; b < B; b++) {
+        without[b] = b == 5 ? NAN : (sum - n[b] * x[b]) / (N - n[b]);
+        if (b != 5)
+            square += (x[b] - mean) * (x[b] - mean) / (N / n[b] - 1);
+        squares += n[b] * n[b];
+    }
+    sg_interval got;
+    sg_stats_jackknife(&got, B, n, mean, without, 1);
+    assert_null(got.missing);
+    double error = sqrt(square / (B - 1)), reach = error * sg_stats_t_quantile(0.975, N * N / squares - 1);
+    assert_close(got.bias, 0, 1e-12, 1, "bias", 0);
+    assert_close(got.error, error, 1e-12, 0, "error", 0);
+    assert_close(got.low, mean - reach, 1e-12, 0, "low", 0);
+    assert_close(got.high, mean + reach, 1e-12, 0, "high", 0);
+}
+
+/* The plug-in variance (1/n) sum (x-mean)^2 has bias -s^2/n; the jackknife removes it exactly (Quenouille
+ * 1956). */
+static void jackknife_removes_the_bias_of_the_plug_in_variance(void **state)
+{
+    enum { B = 20 };
+    double n[B], x[B], without[B], sum = 0, square = 0;
+    sg_rng rng;
+    sg_rng_seed(&rng, 4, 0);
+    for (size_t b = 0; b < B; b++) {
+        n[b] = 7;
+        x[b] = sg_rng_normal(&rng);
+        sum += x[b];
+        square += x[b] * x[b];
+    }
+    double plug_in = square / B - sum * sum / (B * B);
+    for (size_t b = 0; b < B; b++) {
+        double s = sum - x[b], q = square - x[b] * x[b];
+        without[b] = q / (B - 1) - s * s / ((B - 1) * (B - 1));
+    }
+    sg_interval got;
+    sg_stats_jackknife(&got, B, n, plug_in, without, 1);
+    assert_close(got.value - got.bias, plug_in * B / (B - 1), 1e-12, 0, "unbiased variance", 0);
+    sg_stats_clamp(&got, 0, 0.01);
+    assert_true(got.low >= 0 && got.high <= 0.01);
+}
+
+static void what_cannot_be_known_is_missing_with_a_reason(void **state)
+{
+    double n[30], without[30];
+    sg_interval got;
+    for (size_t b = 0; b < 30; b++)
+        n[b] = 1, without[b] = b;
+    sg_stats_jackknife(&got, 19, n, 1, without, 1);
+    assert_non_null(strstr(got.missing, "20 blocks"));
+    assert_true(isnan(got.error) && isnan(got.low) && isnan(got.high) && isnan(got.bias) && got.value == 1);
+    without[3] = INFINITY;
+    sg_stats_jackknife(&got, 30, n, 1, without, 1);
+    assert_non_null(strstr(got.missing, "not finite"));
+    n[7] = 1e6;
+    sg_stats_jackknife(&got, 30, n, 1, without, 1);
+    assert_non_null(strstr(got.missing, "concentrated"));
+    memset(n, 0, sizeof n);
+    sg_stats_jackknife(&got, 30, n, 1, without, 1);
+    assert_string_equal(got.missing, "no pairs");
+    sg_stats_clamp(&got, 0, 1);
+    assert_true(isnan(got.low));
+}
+
+static void adjusted_p_values(void **state)
+{
+    /* worked by hand: n = 5 tests; p rank n/rank: .005*5/1, .009*5/2, .02*5/3, .5*5/4, .6*5/5 */
+    double p[] = {0.02, NAN, 0.005, 0.5, 0.009, 0.6}, q[6];
+    static const double want[] = {0.1 / 3, 0, 0.0225, 0.6, 0.0225, 0.6};
+    sg_error err;
+    assert_ok(sg_stats_adjust(6, p, q, &err), err);
+    for (size_t i = 0; i < 6; i++) {
+        if (i != 1)
+            assert_close(q[i], want[i], 1e-12, 0, "adjusted", i);
+    }
+    assert_true(isnan(q[1]));
+    assert_ok(sg_stats_adjust(6, p, p, &err), err);
+    assert_memory_equal(p, q, sizeof p);
+    assert_ok(sg_stats_adjust(0, NULL, NULL, &err), err);
+}
+
+static void random_directions(void **state)
+{
+    enum { E = 10, DRAWS = 40000 };
+    sg_rng rng;
+    sg_error err;
+    sg_rng_seed(&rng, 5, 0);
+    double mean, low, high, gain_mean, gain_low, gain_high, ones[3] = {2, 2, 2};
+    for (size_t k = 1; k <= 7; k += 3) {
+        double sum = 0, below = 0, above = 0;
+        sg_stats_random_cosine(k, E, &mean, &low, &high);
+        for (size_t i = 0; i < DRAWS; i++) {
+            double part = 0, whole = 0;
+            for (size_t j = 0; j < E; j++) {
+                double z = sg_rng_normal(&rng);
+                whole += z * z;
+                part += j < k ? z * z : 0;
+            }
+            double c = sqrt(part / whole);
+            sum += c / DRAWS;
+            below += c < low;
+            above += c > high;
+        }
+        assert_close(sum, mean, 0.005, 0, "mean cosine", k);
+        assert_close(below / DRAWS, 0.025, 0.05, 0, "below", k);
+        assert_close(above / DRAWS, 0.025, 0.05, 0, "above", k);
+    }
+    sg_stats_random_cosine(E, E, &mean, &low, &high);
+    assert_true(mean == 1 && low == 1 && high == 1);
+    /* equal singular values: the gain is the cosine with their subspace */
+    sg_stats_random_cosine(3, E, &mean, &low, &high);
+    assert_ok(sg_stats_random_gain(3, ones, E, 1, &gain_mean, &gain_low, &gain_high, &err), err);
+    assert_close(gain_mean, mean, 0.01, 0, "gain mean", 0);
+    assert_close(gain_low, low, 0.05, 0, "gain low", 0);
+    assert_close(gain_high, high, 0.02, 0, "gain high", 0);
+    ones[0] = 0;
+    assert_ok(sg_stats_random_gain(3, ones, E, 1, &gain_mean, &gain_low, &gain_high, &err), err);
+    assert_true(isnan(gain_mean));
+    assert_int_equal(sg_stats_random_gain(3, ones, 2, 1, &gain_mean, &gain_low, &gain_high, &err), SG_EINVAL);
+}
+
+enum { D = 40 };
+
+static void curve(double y[D], sg_decay_law law, double scale, double rate, double shape)
+{
+    for (size_t d = 0; d < D; d++)
+        y[d] = scale * (law == SG_DECAY_EXPONENTIAL ? exp(-(double)d / rate)
+                        : law == SG_DECAY_POWER     ? (d ? pow(d, -rate) : 1.5)
+                                                    : exp(-pow(d / rate, shape)));
+}
+
+static void each_law_is_found_with_its_parameters(void **state)
+{
+    static const double rate[] = {7, 1.3, 2}, shape[] = {1, 1, 0.4};
+    double y[D], error[D];
+    sg_error err;
+    sg_decay got;
+    for (int law = 0; law < SG_DECAY_LAWS; law++) {
+        curve(y, law, 3, rate[law], shape[law]);
+        assert_ok(sg_stats_decay(&got, D, y, NULL, 0, NULL, NULL, &err), err);
+        assert_null(got.missing);
+        assert_int_equal(got.best, law);
+        assert_int_equal(got.points, D - 1);
+        assert_close(got.fit[law].rate, rate[law], 1e-5, 0, "exact rate", law);
+        assert_close(got.fit[law].scale, 3, 1e-5, 0, "exact scale", law);
+        if (law == SG_DECAY_STRETCHED)
+            assert_close(got.fit[law].shape, shape[law], 1e-5, 0, "exact shape", law);
+        /* noise of 5 %, errors that grow with the delay, one wild point that its error excuses */
+        sg_rng rng;
+        sg_rng_seed(&rng, 6, law);
+        for (size_t d = 0; d < D; d++) {
+            error[d] = y[d] * (0.02 + 0.003 * d);
+            y[d] += error[d] * sg_rng_normal(&rng);
+        }
+        y[20] *= 3, error[20] = 1000 * y[20];
+        assert_ok(sg_stats_decay(&got, D, y, error, 0, NULL, NULL, &err), err);
+        assert_int_equal(got.best, law);
+        assert_true(got.fit[law].weight > 0.6);
+        assert_close(got.fit[law].rate, rate[law], 0.1, 0, "noisy rate", law);
+        assert_close(got.fit[0].weight + got.fit[1].weight + got.fit[2].weight, 1, 1e-12, 0, "weights", law);
+        if (law != SG_DECAY_STRETCHED)
+            assert_true(fabs(got.fit[law].rate - rate[law]) < 4 * got.fit[law].rate_error);
+    }
+}
+
+/* 150 noisy power laws of 20 blocks whose error is shared by all delays of a block: the jackknife's error of
+ * alpha is the real scatter of alpha, the least-squares one is not. */
+static void block_errors_tell_the_real_scatter(void **state)
+{
+    enum { B = 20, RUNS = 150 };
+    double n[B], block[B][D], without[B * D], y[D], error[D], sum = 0, square = 0, told = 0, naive = 0;
+    sg_error err;
+    sg_rng rng;
+    sg_rng_seed(&rng, 7, 0);
+    for (size_t run = 0; run < RUNS; run++) {
+        memset(y, 0, sizeof y);
+        for (size_t b = 0; b < B; b++) {
+            double tilt = 0.1 * sg_rng_normal(&rng);
+            n[b] = 10;
+            for (size_t d = 0; d < D; d++) {
+                block[b][d] = pow(1 + d, -1 + tilt) * (1 + 0.05 * sg_rng_normal(&rng));
+                y[d] += block[b][d] / B;
+            }
+        }
+        for (size_t d = 0; d < D; d++) {
+            for (size_t b = 0; b < B; b++)
+                without[b * D + d] = (y[d] * B - block[b][d]) / (B - 1);
+            sg_interval x;
+            sg_stats_jackknife(&x, B, n, y[d], without + d, D);
+            error[d] = x.error;
+        }
+        sg_decay got;
+        assert_ok(sg_stats_decay(&got, D, y, error, B, n, without, &err), err);
+        double alpha = got.fit[SG_DECAY_POWER].rate;
+        sum += alpha / RUNS;
+        square += alpha * alpha / RUNS;
+        told += got.fit[SG_DECAY_POWER].rate_error / RUNS;
+        assert_true(got.half_life_error > 0);
+        assert_ok(sg_stats_decay(&got, D, y, error, 0, NULL, NULL, &err), err);
+        naive += got.fit[SG_DECAY_POWER].rate_error / RUNS;
+    }
+    double scatter = sqrt(square - sum * sum);
+    print_message("scatter of alpha %.4f, told by the block jackknife %.4f, by the fit alone %.4f\n", scatter,
+                  told, naive);
+    assert_close(told, scatter, 0.1, 0, "error of alpha", 0);
+}
+
+static void half_life_and_bad_series(void **state)
+{
+    double y[D];
+    sg_error err;
+    sg_decay got;
+    char text[400];
+    curve(y, SG_DECAY_EXPONENTIAL, 1, 10, 1);
+    assert_ok(sg_stats_decay(&got, D, y, NULL, 0, NULL, NULL, &err), err);
+    assert_close(got.half_life, 10 * log(2), 1e-12, 0, "half-life", 0);
+    sg_decay_sentence(text, sizeof text, "sigma_1", &got);
+    assert_non_null(strstr(text, "sigma_1 falls as exp(-d/10) (power law 0.00, exponential "));
+    assert_non_null(strstr(text, "half of delay 0 is gone by delay 7"));
+    curve(y, SG_DECAY_POWER, 1, 1.3, 1);
+    assert_ok(sg_stats_decay(&got, D, y, NULL, 0, NULL, NULL, &err), err);
+    sg_decay_sentence(text, sizeof text, "sigma_1", &got);
+    assert_non_null(strstr(text, "sigma_1 falls as d^-1.3 (power law "));
+    assert_non_null(strstr(text, "gone by delay 2"));
+
+    assert_ok(sg_stats_decay(&got, 6, y, NULL, 0, NULL, NULL, &err), err);
+    assert_non_null(strstr(got.missing, "fewer than 6"));
+    assert_true(isnan(got.fit[0].rate) && isnan(got.fit[1].weight) && got.half_life > 0);
+    for (size_t d = 0; d < D; d++)
+        y[d] = 2;
+    assert_ok(sg_stats_decay(&got, D, y, NULL, 0, NULL, NULL, &err), err);
+    assert_string_equal(got.missing, "the series is constant");
+    assert_non_null(strstr(got.half_life_missing, "never below half"));
+    assert_true(isnan(got.half_life) && isnan(got.fit[2].scale));
+    sg_decay_sentence(text, sizeof text, "sum", &got);
+    assert_string_equal(
+        text, "sum has no law of decay (the series is constant); half-life unknown: never below half of "
+              "delay 0 within the delays analysed");
+    for (size_t d = 0; d < D; d++)
+        y[d] = 1 + d;
+    assert_ok(sg_stats_decay(&got, D, y, NULL, 0, NULL, NULL, &err), err);
+    assert_string_equal(got.missing, "the series does not fall with the delay");
+    for (size_t d = 0; d < D; d++)
+        y[d] = d < 3 ? 1 : d % 2 ? NAN : 0;
+    assert_ok(sg_stats_decay(&got, D, y, NULL, 0, NULL, NULL, &err), err);
+    assert_non_null(got.missing);
+    y[0] = 0;
+    assert_ok(sg_stats_decay(&got, 1, y, NULL, 0, NULL, NULL, &err), err);
+    assert_string_equal(got.half_life_missing, "nothing at delay 0");
+    assert_int_equal(sg_stats_decay(&got, 0, y, NULL, 0, NULL, NULL, &err), SG_EINVAL);
+}
+
+static void failing_allocations(void **state)
+{
+    double y[D], error[D], mean, low, high, n[20], without[20 * D], S[] = {2, 1};
+    sg_error err;
+    sg_decay got;
+    curve(y, SG_DECAY_STRETCHED, 1, 3, 0.5);
+    for (size_t d = 0; d < D; d++)
+        error[d] = 0.1 * y[d];
+    for (size_t b = 0; b < 20; b++) {
+        n[b] = 1;
+        memcpy(without + b * D, y, sizeof y);
+    }
+    long before = sg_alloc_live();
+    for (int which = 0; which < 3; which++) {
+        sg_status st = SG_ENOMEM;
+        for (long allowed = 0; st != SG_OK; allowed++) {
+            sg_alloc_fail_after(allowed);
+            st = which == 0   ? sg_stats_decay(&got, D, y, error, 20, n, without, &err)
+                 : which == 1 ? sg_stats_adjust(D, y, error, &err)
+                              : sg_stats_random_gain(2, S, 3, 1, &mean, &low, &high, &err);
+            sg_alloc_fail_after(-1);
+            assert_true(st == SG_OK || st == SG_ENOMEM);
+            assert_int_equal(sg_alloc_live(), before);
+            assert_true(allowed < 100);
+        }
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(t_quantiles_match_the_tables),
+        cmocka_unit_test(jackknife_of_a_mean),
+        cmocka_unit_test(jackknife_removes_the_bias_of_the_plug_in_variance),
+        cmocka_unit_test(what_cannot_be_known_is_missing_with_a_reason),
+        cmocka_unit_test(adjusted_p_values),
+        cmocka_unit_test(random_directions),
+        cmocka_unit_test(each_law_is_found_with_its_parameters),
+        cmocka_unit_test(block_errors_tell_the_real_scatter),
+        cmocka_unit_test(half_life_and_bad_series),
+        cmocka_unit_test(failing_allocations),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
