@@ -55,6 +55,8 @@ void option_list_free(option_list *l);
 
 /* "stategrad: message" on stderr; the exit code for st: 1, or 128 + the signal that cancelled the work. */
 int fail(sg_status st, const sg_error *err);
+/* The message of the library with the options in it: --burn-in for "setting 'burn_in'". Valid until the next call. */
+const char *with_options(const char *message);
 int misuse(const char *format, ...) __attribute__((format(printf, 1, 2)));
 
 /* -1: go on. Otherwise 2, and it was said that `output` is the same file (by name or link) as one of the n

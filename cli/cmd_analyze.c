@@ -9,10 +9,13 @@
 #include <string.h>
 #include <unistd.h>
 
+enum { MAX_SETTINGS = 64, MAX_OPTIONS = MAX_SETTINGS + 32 };
+
 typedef struct {
     sg_analysis_config cfg;
-    const char *output, *state, *layer, *handling, *normalize, *covariance, *part, *baseline, *gram, *format,
-        *long_after;
+    const char *output, *format;
+    char option_of[MAX_SETTINGS][32];   /* "burn-in" */
+    const char *words_of[MAX_SETTINGS]; /* what was given for settings that are not plain numbers */
     option_list classes, properties;
     model_options model;
     bool no_eos, quiet, ascii;
@@ -87,56 +90,36 @@ static int one_of(const char *name, const char *text, const char *const *names, 
     return -1;
 }
 
-/* A whole number of at least 1, to the end of the text. */
-static bool whole_number(const char *text, size_t *n)
+/* A row of options for each row of the table of settings. Plain numbers go into cfg at once, the others by
+ * interpret_words. */
+static size_t add_settings(settings *s, option *table, size_t n)
 {
-    char *end;
-    *n = strtoull(text, &end, 10);
-    return text[0] >= '0' && text[0] <= '9' && !*end && *n;
+    const sg_setting *x;
+    for (size_t i = 0; (x = sg_analysis_setting(i)) && i < MAX_SETTINGS; i++) {
+        bool number = x->type != SG_SETTING_WORD && x->type != SG_SETTING_TEXT && !strchr(x->values, '|');
+        void *place = (char *)&s->cfg + x->offset;
+        option_kind kind = !number                      ? OPT_STRING
+                           : x->type == SG_SETTING_REAL ? OPT_REAL
+                           : x->type == SG_SETTING_INT  ? OPT_INT
+                           : x->type == SG_SETTING_U64  ? OPT_U64
+                                                        : OPT_SIZE;
+        if (!number)
+            place = &s->words_of[i];
+        snprintf(s->option_of[i], sizeof s->option_of[i], "%s", x->name);
+        for (char *c = s->option_of[i]; *c; c++)
+            *c = *c == '_' ? '-' : *c;
+        table[n++] = (option){s->option_of[i], x->letter, kind, place, x->values, x->help, x->least, x->most};
+    }
+    return n;
 }
 
 static int interpret_words(settings *s)
 {
-    static const char *const states[] = {"cell", "hidden", "both"}, *const norms[] = {"covariance", "none"};
-    static const char *const weights[] = {"types", "tokens"}, *const grams[] = {"auto", "yes", "no"};
-    sg_analysis_config *c = &s->cfg;
-    int i;
-    if (s->state) {
-        if ((i = one_of("state", s->state, states, 3)) < 0)
-            return EXIT_MISUSE;
-        c->state = (sg_state_kind)(i + 1);
-    }
-    if ((i = one_of("normalize", s->normalize, norms, 2)) < 0)
-        return EXIT_MISUSE;
-    c->normalize = i == 0;
-    if ((i = one_of("covariance", s->covariance, weights, 2)) < 0)
-        return EXIT_MISUSE;
-    c->frequency_weighted = i == 1;
-    if ((i = one_of("block-gram", s->gram, grams, 3)) < 0)
-        return EXIT_MISUSE;
-    c->block_gram = (sg_gram_policy)i;
-    c->long_after = strcmp(s->long_after, "auto") ? SG_LONG_NEVER : 0;
-    if (c->long_after && strcmp(s->long_after, "never") && !whole_number(s->long_after, &c->long_after))
-        return misuse("analyze: --long-after: expected a number of tokens, auto or never, found '%s'",
-                      s->long_after);
-    if (s->layer && strcmp(s->layer, "all") && !whole_number(s->layer, &c->layer))
-        return misuse("analyze: --layer: expected a number from 1 (lowest) or all, found '%s'", s->layer);
-    if (s->layer && !strcmp(s->layer, "all"))
-        c->layer = SG_ALL_LAYERS;
-    if (!strcmp(s->handling, "reset"))
-        c->handling = SG_RESET;
-    else if (!strncmp(s->handling, "window:", 7) && whole_number(s->handling + 7, &c->window))
-        c->handling = SG_WINDOW;
-    else if (strcmp(s->handling, "carry"))
-        return misuse("analyze: --state-handling: expected carry, reset or window:N, found '%s'",
-                      s->handling);
-    if (s->baseline && strcmp(s->baseline, "untrained"))
-        return misuse("analyze: --baseline: expected untrained, found '%s'", s->baseline);
-    c->untrained_baseline = s->baseline != NULL;
-    int used = 0;
-    if (s->part && (sscanf(s->part, "%zu/%zu%n", &c->part, &c->parts, &used) != 2 || s->part[used] ||
-                    !c->part || c->part > c->parts))
-        return misuse("analyze: --part: expected I/N with I from 1 to N, found '%s'", s->part);
+    const sg_setting *x;
+    sg_error err;
+    for (size_t i = 0; (x = sg_analysis_setting(i)) && i < MAX_SETTINGS; i++)
+        if (s->words_of[i] && sg_analysis_set(&s->cfg, x->name, s->words_of[i], &err) != SG_OK)
+            return misuse("analyze: %s", with_options(err.msg));
     return -1;
 }
 
@@ -291,7 +274,7 @@ static int work(settings *s, int argc, char **argv)
     if (code >= 0)
         return code;
     sg_status st = sg_model_load(&m, argv[0], &import, &monitor, &err);
-    if (st == SG_OK && !s->state)
+    if (st == SG_OK && !s->cfg.state)
         s->cfg.state = sg_model_get_shape(m)->cell == SG_CELL_LSTM ? SG_STATE_CELL : SG_STATE_HIDDEN;
     if (st == SG_OK)
         st = open_corpus(s, m, argc, argv, &k, &stream, &monitor, &err);
@@ -319,21 +302,14 @@ static int work(settings *s, int argc, char **argv)
 
 static int run(int argc, char **argv)
 {
-    settings s = {.handling = "carry",
-                  .normalize = "covariance",
-                  .covariance = "types",
-                  .gram = "auto",
-                  .format = "auto",
-                  .long_after = "auto"};
+    settings s = {.format = "auto"};
     sg_analysis_defaults(&s.cfg, NULL);
+    s.cfg.state = 0; /* not given: follows from the model */
     s.command = command_text(argc, argv);
     s.cfg.command = s.command;
     sg_analysis_config *c = &s.cfg;
-    const option table[] = {
+    const option first[] = {
         {"output", 'o', OPT_STRING, &s.output, "RUN.nc", "the run file", 0, 0},
-        {"delays", 'd', OPT_SIZE, &c->delays, "D", "delays 0 .. D-1 (50)", 1, 1e7},
-        {"state", 's', OPT_STRING, &s.state, "STATE", "cell (default for LSTM), hidden or both", 0, 0},
-        {"layer", 'l', OPT_STRING, &s.layer, "N|all", "1 = lowest (default: the top one)", 0, 0},
         {"classes", 'c', OPT_LIST, &s.classes, "SPEC",
          "upos, xpos, feats, tags, tags:FILE, lexicon:FILE, frequency, words:FILE; each with ,groups=FILE (repeatable)",
          0, 0},
@@ -342,55 +318,17 @@ static int run(int argc, char **argv)
         {"format", 0, OPT_STRING, &s.format, "FORMAT", "auto (by extension), text, conllu or tagged", 0, 0},
         {"no-eos", 0, OPT_FLAG, &s.no_eos, NULL, "no <eos> at line ends (default: as the model was trained)",
          0, 0},
-        {"state-handling", 0, OPT_STRING, &s.handling, "HOW",
-         "carry (default), reset: zero at sentence starts, window:N: no pair across a multiple of N", 0, 0},
-        {"burn-in", 0, OPT_SIZE, &c->burn_in, "B",
-         "leave out words read fewer than B steps after a zero state (0)", 0, 0},
-        {"normalize", 0, OPT_STRING, &s.normalize, "HOW", "covariance (of the embeddings, default) or none",
-         0, 0},
-        {"covariance", 0, OPT_STRING, &s.covariance, "OVER",
-         "types: every word once (default); tokens: by frequency", 0, 0},
-        {"ridge", 0, OPT_REAL, &c->ridge, "X", "add X of the mean variance to the covariance's diagonal (0)",
-         0, 1e6},
-        {"sample", 0, OPT_U64, &c->sample, "N", "draw N origins, evenly over classes, instead of taking all",
-         1, 1e15},
-        {"precision", 0, OPT_REAL, &c->precision, "P",
-         "draw origins until sigma_1 of each class at delays 0 .. 20 has a relative standard error of at most P; if blocks of "
-         "the corpus differ more than that, until sampling adds at most P and at most half of the error",
-         1e-6, 0.999},
-        {"blocks", 'b', OPT_SIZE, &c->blocks, "B",
-         "parts of the corpus that intervals come from (20, at least)", 1, 10000},
-        {"baseline", 0, OPT_STRING, &s.baseline, "untrained", "analyse an untrained copy of the model too", 0,
-         0},
-        {"second-moment-every", 0, OPT_SIZE, &c->second_moment_every, "K",
-         "second moment at one step of K (default: at all on small corpora, else so that it is cheap)", 1,
-         1e9},
-        {"long-after", 0, OPT_STRING, &s.long_after, "N|auto|never",
-         "words read more than N to 2N steps ago share bases: for hundreds of delays (auto: 64 from 256 delays on)",
-         0, 0},
-        {"long-tolerance", 0, OPT_REAL, &c->long_tolerance, "X",
-         "what a basis may drop of a gradient's norm (1e-6); mean_gradient_error in the run file tells what it cost",
-         1e-12, 0.1},
-        {"block-gram", 0, OPT_STRING, &s.gram, "auto|yes|no",
-         "store what intervals of later properties need (track); auto: if below 512 MiB", 0, 0},
-        {"inputs", 0, OPT_STRING, &c->features_path, "FILE.npy",
-         "rows of features instead of words, for models without embedding; classes by tags:FILE, a label a line",
-         0, 0},
-        {"part", 0, OPT_STRING, &s.part, "I/N",
-         "only part I of N of the corpus; stategrad merge joins the parts", 0, 0},
-        {"checkpoint", 0, OPT_STRING, &c->checkpoint, "FILE",
-         "save now and then, and go on from there when the same command is run again", 0, 0},
-        {"checkpoint-minutes", 0, OPT_REAL, &c->checkpoint_minutes, "M", "how often (5)", 0, 1e6},
-        {"csv", 0, OPT_STRING, &c->csv_path, "FILE",
-         "also a tidy table: state, class, delay, quantity, value, low, high", 0, 0},
-        {"seed", 0, OPT_U64, &c->seed, "N", "of sampling, random references and the untrained copy (1)", 0,
-         9e18},
-        {"threads", 't', OPT_INT, &c->threads, "N", "all cores; the result does not depend on it", 0, 1024},
+    };
+    const option last[] = {
         MODEL_OPTIONS(s.model),
         {"ascii", 0, OPT_FLAG, &s.ascii, NULL, "no Unicode in the summary", 0, 0},
         {"quiet", 'q', OPT_FLAG, &s.quiet, NULL, "no progress, no summary", 0, 0},
         {NULL, 0, OPT_FLAG, NULL, NULL, NULL, 0, 0},
     };
+    option table[MAX_OPTIONS];
+    memcpy(table, first, sizeof first);
+    size_t n = add_settings(&s, table, sizeof first / sizeof *first);
+    memcpy(table + n, last, sizeof last);
     static const char *const formats[] = {"auto", "text", "conllu", "tagged"};
     int code = parse_options(&cmd_analyze, table, &argc, argv, 1, 0);
     if (code < 0)
@@ -405,7 +343,7 @@ static int run(int argc, char **argv)
         code = misuse("analyze: --inputs stands in the corpus's place, '%s' is one too many", argv[1]);
     if (code < 0 && c->sample && c->precision > 0)
         code = misuse("analyze: --sample and --precision: only one of them");
-    if (code < 0 && s.part && c->csv_path)
+    if (code < 0 && c->parts && c->csv_path)
         code = misuse("analyze: --csv: a part of a run has no table; the merged run has");
     if (code < 0)
         code = read_properties(&s.properties, &s.property);

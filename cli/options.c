@@ -24,9 +24,29 @@ int misuse(const char *format, ...)
     return EXIT_MISUSE;
 }
 
+const char *with_options(const char *message)
+{
+    static const char mark[] = "setting '";
+    static char text[1200];
+    char *to = text, *end = text + sizeof text - 3;
+    for (const char *p = message; *p && to < end;) {
+        const char *name = strncmp(p, mark, sizeof mark - 1) ? NULL : p + sizeof mark - 1;
+        if (!name) {
+            *to++ = *p++;
+            continue;
+        }
+        *to++ = '-', *to++ = '-';
+        for (p = name; *p && *p != '\'' && to < end; p++)
+            *to++ = *p == '_' ? '-' : *p;
+        p += *p == '\'';
+    }
+    *to = 0;
+    return text;
+}
+
 int fail(sg_status st, const sg_error *err)
 {
-    fprintf(stderr, "stategrad: %s\n", err->msg[0] ? err->msg : "failed without a message");
+    fprintf(stderr, "stategrad: %s\n", err->msg[0] ? with_options(err->msg) : "failed without a message");
     if (st == SG_ECANCELLED && interrupted())
         return 128 + interrupted();
     return st == SG_OK ? EXIT_DONE : EXIT_FAILED;

@@ -80,7 +80,7 @@ static void warn(void *ctx, const char *text)
     progress_line *line = ctx;
     if (line->drawn)
         fputs("\r\033[K", stderr);
-    fprintf(stderr, "stategrad: warning: %s\n", text);
+    fprintf(stderr, "stategrad: warning: %s\n", with_options(text));
 }
 
 sg_monitor progress_monitor(progress_line *p, bool quiet)

@@ -65,6 +65,34 @@ SG_API void sg_analysis_defaults(sg_analysis_config *cfg, const sg_model *m);
 SG_API sg_status sg_analysis_check(const sg_analysis_config *cfg, const sg_model *m, const sg_stream *s,
                                    sg_error *err);
 
+/* ---- the table of settings: options of the program, keywords of other languages ---- */
+
+typedef enum {
+    SG_SETTING_SIZE, /* size_t */
+    SG_SETTING_U64,  /* uint64_t */
+    SG_SETTING_INT,  /* int */
+    SG_SETTING_REAL, /* double */
+    SG_SETTING_TEXT, /* const char *, borrowed */
+    SG_SETTING_WORD  /* an enum or a bool; set it by sg_analysis_set */
+} sg_setting_type;
+
+typedef struct {
+    const char *name; /* "burn_in"; the option is --burn-in */
+    char letter;      /* of the short option, or 0 */
+    sg_setting_type type;
+    const char *values;   /* "N", "types|tokens", "N|auto|never" */
+    const char *fallback; /* the default, as sg_analysis_set takes it; NULL: depends on the model, or none */
+    double least, most;   /* of numbers, inclusive; any where they are equal */
+    const char *help;     /* a phrase */
+    size_t offset;        /* of the field in sg_analysis_config */
+} sg_setting;
+
+/* Settings i = 0, 1, ...; NULL after the last. Classes, properties and the command's text are none. */
+SG_API const sg_setting *sg_analysis_setting(size_t i);
+/* From text: "50", "window:20", "2/8". A SG_SETTING_TEXT borrows value. SG_EINVAL: no such setting, or no value
+ * that it can have. Messages write "setting 'burn_in'" where they name one. */
+SG_API sg_status sg_analysis_set(sg_analysis_config *cfg, const char *name, const char *value, sg_error *err);
+
 /* What it will cost: floating point operations, bytes of memory, seconds on this machine (measured in a
  * blink). */
 typedef struct {

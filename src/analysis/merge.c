@@ -116,6 +116,25 @@ static sg_status same(const piece *first, const piece *p, const char *attribute,
                    attribute, a ? a : "missing", b ? b : "missing");
 }
 
+/* All that the file says of model, corpus and settings is the same in all parts; identity_sha256 last, others tell
+ * more. */
+static sg_status check_attributes(const piece *first, const piece *p, sg_error *err)
+{
+    sg_status st = SG_OK;
+    static const char *const of_part[] = {"part", "command", "created", "identity_sha256"};
+    for (size_t i = 0; i < sg_run_attributes(first->run); i++) {
+        const char *name = sg_run_attribute_name(first->run, i);
+        bool differs = name[0] == '_';
+        for (size_t k = 0; k < sizeof of_part / sizeof *of_part; k++)
+            differs |= !strcmp(name, of_part[k]);
+        if (!differs)
+            TRY(same(first, p, name, err));
+    }
+    TRY(same(first, p, "identity_sha256", err));
+done:
+    return st;
+}
+
 static sg_status open_piece(piece *p, const char *path, sg_error *err)
 {
     sg_status st = SG_OK;
@@ -145,14 +164,10 @@ done:
 static sg_status check_pieces(const piece *pieces, size_t n, size_t *B, sg_error *err)
 {
     sg_status st = SG_OK;
-    static const char *const attributes[] = {"model_sha256",  "corpus_sha256", "state_handling",
-                                             "normalization", "version",       "delays",
-                                             "blocks",        "seed",          "identity_sha256"};
     size_t blocks = 0;
     bool *seen = NULL;
     for (size_t i = 0; i < n; i++) {
-        for (size_t a = 0; a < sizeof attributes / sizeof *attributes; a++)
-            TRY(same(&pieces[0], &pieces[i], attributes[a], err));
+        TRY(check_attributes(&pieces[0], &pieces[i], err));
         if (pieces[i].parts != pieces[0].parts)
             TRY(sg_fail(err, SG_EINVAL, "%s: is part %zu of %zu, %s one of %zu", pieces[i].path,
                         pieces[i].part, pieces[i].parts, pieces[0].path, pieces[0].parts));
@@ -341,10 +356,6 @@ static sg_status copy_root(run_writer *w, const piece *first, size_t n, sg_error
 {
     sg_status st = SG_OK;
     sg_run *r = first->run;
-    static const char *const numbers[] = {
-        "seed",   "tokens",     "unknown_tokens",      "unclassed_tokens", "sentences", "burn_in", "blocks",
-        "layers", "vocabulary", "second_moment_every", "long_after",       "sample",    "delays"};
-    static const char *const reals[] = {"ridge", "precision", "long_tolerance"};
     char created[32];
     root_created(created);
     TRY(copy_dims(w, r, err));
@@ -352,30 +363,13 @@ static sg_status copy_root(run_writer *w, const piece *first, size_t n, sg_error
         if (!v->in_group && strncmp(v->name, "part_", 5))
             TRY(copy_variable(w, RUN_ROOT, r, NULL, v, err));
     for (size_t i = 0; i < sg_run_attributes(r); i++) {
-        const char *name = sg_run_attribute_name(r, i), *text = sg_run_attribute(r, name);
-        bool done = !strcmp(name, "part") || !strcmp(name, "block_gram") || name[0] == '_';
-        for (size_t k = 0; k < sizeof numbers / sizeof *numbers; k++)
-            if (!strcmp(name, numbers[k])) {
-                long long value = 0;
-                if (sscanf(text, "%lld", &value) != 1)
-                    TRY(sg_fail(err, SG_EFORMAT, "%s: attribute %s is '%s'", first->path, name, text));
-                TRY(run_writer_integer(w, RUN_ROOT, NULL, name, value, err));
-                done = true;
-            }
-        for (size_t k = 0; k < sizeof reals / sizeof *reals; k++)
-            if (!strcmp(name, reals[k])) {
-                double value = 0;
-                if (sscanf(text, "%lf", &value) != 1)
-                    TRY(sg_fail(err, SG_EFORMAT, "%s: attribute %s is '%s'", first->path, name, text));
-                TRY(run_writer_real(w, RUN_ROOT, NULL, name, value, err));
-                done = true;
-            }
-        if (!done)
-            TRY(run_writer_text(w, RUN_ROOT, NULL, name,
-                                !strcmp(name, "kind")      ? RUN_KIND
-                                : !strcmp(name, "created") ? created
-                                                           : text,
-                                err));
+        const char *name = sg_run_attribute_name(r, i);
+        if (!strcmp(name, "kind"))
+            TRY(run_writer_text(w, RUN_ROOT, NULL, name, RUN_KIND, err));
+        else if (!strcmp(name, "created"))
+            TRY(run_writer_text(w, RUN_ROOT, NULL, name, created, err));
+        else if (strcmp(name, "part") && strcmp(name, "block_gram") && name[0] != '_')
+            TRY(run_writer_copy_attribute(w, r, name, err));
     }
     TRY(run_writer_integer(w, RUN_ROOT, NULL, "merged_parts", (int64_t)n, err));
 done:

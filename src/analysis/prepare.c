@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* What can be known before the pass: sizes, counts, the covariance of the inputs, properties. */
 #include "analysis/prepare.h"
+#include "analysis/settings.h"
 
 #include "base/base_internal.h"
 #include "linalg/linalg.h"
@@ -106,12 +107,14 @@ sg_status job_sizes(an_job *job, const sg_model *m, const sg_stream *s, const sg
         job->first_block = job->B * (cfg->part - 1) / cfg->parts;
         job->end_block = job->B * cfg->part / cfg->parts;
         if (job->first_block == job->end_block)
-            TRY(sg_fail(err, SG_EINVAL, "--part %zu/%zu: more parts than the %zu blocks", cfg->part,
+            TRY(sg_fail(err, SG_EINVAL, "setting 'part' %zu/%zu: more parts than the %zu blocks", cfg->part,
                         cfg->parts, job->B));
     }
     list_states(job);
-    job->second_moment_every = choose_every(job);
-    job->long_after = choose_long(cfg);
+    job->used = *cfg;
+    job->used.blocks = job->B;
+    job->used.second_moment_every = choose_every(job);
+    job->used.long_after = choose_long(cfg);
 done:
     return st;
 }
@@ -202,7 +205,7 @@ static sg_status factor(an_job *job, size_t m, sg_error *err)
         sg_warn(
             job->monitor,
             "the covariance of the %s%s is singular (rank %zu of %zu): %g of its mean variance was added to the "
-            "diagonal; --ridge sets another share, --normalize none does without",
+            "diagonal; setting 'ridge' sets another share, setting 'normalize' none does without",
             m ? "untrained " : "", job->features ? "features" : "embeddings", job->how[m].rank, E,
             job->how[m].ridge);
 done:
@@ -328,6 +331,7 @@ sg_status job_prepare(an_job *job, const sg_model *m, const sg_stream *s, const 
     TRY(count_tokens(job, err));
     for (size_t i = 0; i < job->n_models; i++)
         TRY(normalisation(job, i, err));
+    job->used.ridge = job->how[0].ridge;
     TRY(resolve_properties(job, err));
     warn_small_classes(job);
 done:
@@ -375,10 +379,25 @@ void job_plan(const an_job *job, an_plan *plan)
                       .store_gram = job->cfg->block_gram == SG_GRAM_YES ||
                                     (job->cfg->block_gram == SG_GRAM_AUTO && fits),
                       .gram_reason = job->cfg->block_gram == SG_GRAM_NO
-                                         ? "not stored: --block-gram no"
-                                         : "not stored: above 512 MiB; --block-gram yes stores it",
+                                         ? "not stored: setting 'block_gram' no"
+                                         : "not stored: above 512 MiB; setting 'block_gram' yes stores it",
                       .threads = job_threads(job),
                       .seed = job->cfg->seed};
+}
+
+sg_engine_config job_engine(const an_job *job)
+{
+    const sg_analysis_config *c = &job->used;
+    return (sg_engine_config){.delays = job->D,
+                              .states = job->states,
+                              .n_states = job->n_states,
+                              .handling = c->handling,
+                              .window = c->window,
+                              .burn_in = c->burn_in,
+                              .second_moment_every = c->second_moment_every,
+                              .threads = c->threads,
+                              .long_after = c->long_after,
+                              .long_tolerance = c->long_tolerance};
 }
 
 /* Classes by name and size, and how many tokens each set of them has. */
@@ -403,7 +422,6 @@ static void add_properties(const an_job *job, sg_sha256 *h)
 sg_status job_identity(const an_job *job, bool with_part, char text[IDENTITY_ROOM], sg_error *err)
 {
     sg_status st = SG_OK;
-    const sg_analysis_config *c = job->cfg;
     sg_sha256 *h = NULL;
     char model[65], classes[65], properties[65];
     TRY(sg_sha256_new(&h, err));
@@ -412,19 +430,12 @@ sg_status job_identity(const an_job *job, bool with_part, char text[IDENTITY_ROO
     sg_sha256_hex(h, classes);
     add_properties(job, h);
     sg_sha256_hex(h, properties);
-    int n = snprintf(
+    snprintf(
         text, IDENTITY_ROOM,
-        "work=analysis\nversion=%s\nmodel=%s\ncorpus=%s\nfeatures=%s\ntokens=%ju\nclasses=%s\nproperties=%s\n"
-        "delays=%zu\nblocks=%zu\nstate=%d\nlayer=%zd\nstate handling=%d:%zu\nburn-in=%zu\nnormalize=%d\n"
-        "covariance over tokens=%d\nridge=%.17g\nsample=%ju\nprecision=%.17g\nseed=%ju\nsecond moment every=%zu\n"
-        "untrained baseline=%d\nblock gram=%d\nlong after=%zu\nlong tolerance=%.17g\n",
+        "work=analysis\nversion=%s\nmodel=%s\ncorpus=%s\nfeatures=%s\ntokens=%ju\nclasses=%s\nproperties=%s\n",
         sg_version(), model, sg_stream_sha256(job->stream), job->features ? job->features_sha256 : "none",
-        (uintmax_t)job->T, classes, properties, job->D, job->B, (int)c->state, (ssize_t)c->layer,
-        (int)c->handling, c->window, c->burn_in, c->normalize, c->frequency_weighted, c->ridge,
-        (uintmax_t)c->sample, c->precision, (uintmax_t)c->seed, job->second_moment_every,
-        c->untrained_baseline, (int)c->block_gram, job->long_after, c->long_tolerance);
-    if (with_part)
-        snprintf(text + n, IDENTITY_ROOM - (size_t)n, "part=%zu/%zu\n", c->part, c->parts);
+        (uintmax_t)job->T, classes, properties);
+    settings_identity(&job->used, with_part, text, IDENTITY_ROOM);
 done:
     sg_sha256_free(h);
     return st;

@@ -24,7 +24,8 @@ typedef struct {
 } an_reached;
 
 typedef struct {
-    const sg_analysis_config *cfg;
+    const sg_analysis_config *cfg; /* as given */
+    sg_analysis_config used;       /* what was to be chosen is chosen; long_after 0: every origin is exact */
     const sg_monitor *monitor;
     const sg_model *models[2]; /* the model, its untrained copy */
     sg_model *untrained;       /* owned */
@@ -36,9 +37,8 @@ typedef struct {
     char features_sha256[65];
     uint64_t T; /* tokens */
     size_t D, E, V, C, B, sets;
-    size_t first_block, end_block;          /* those of this part */
-    size_t second_moment_every, long_after; /* long_after 0: every origin is exact */
-    sg_accum_state states[AN_MAX_STATES];   /* of one model */
+    size_t first_block, end_block;        /* those of this part */
+    sg_accum_state states[AN_MAX_STATES]; /* of one model */
     size_t n_states;
     an_group groups[2 * AN_MAX_STATES]; /* model by model */
     size_t n_groups;
@@ -65,6 +65,8 @@ void job_free(an_job *job);
 int job_threads(const an_job *job);
 uint64_t job_block_start(const an_job *job, size_t b); /* T for b = B */
 void job_plan(const an_job *job, an_plan *plan);
+/* For the pass, without sampling. */
+sg_engine_config job_engine(const an_job *job);
 /* All that decides what the run file holds, in "name=value\n" lines: two analyses with the same text give the same
  * file. with_part: the part too. */
 enum { IDENTITY_ROOM = 4096 };

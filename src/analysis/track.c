@@ -403,7 +403,7 @@ static sg_status track_group(track *t, const stored *s, size_t g, size_t P, cons
     if (sg_run_shape(t->run, t->group, "block_gram", &rank, shape) && shape[3] == t->packed)
         t->B = shape[2];
     else
-        t->bounds_missing = "the run has no block_gram (analyze --block-gram yes stores it)";
+        t->bounds_missing = "the run has no block_gram (analyze with setting 'block_gram' yes stores it)";
     TRY(one_group(t, monitor, began, err));
 done:
     sg_free(L);

@@ -394,6 +394,11 @@ const char *run_path(const sg_run *r)
     return r->path;
 }
 
+int run_nc(const sg_run *r)
+{
+    return r->nc;
+}
+
 size_t sg_run_delays(const sg_run *r)
 {
     return r->D;

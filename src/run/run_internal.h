@@ -50,6 +50,10 @@ sg_status run_writer_integer(run_writer *w, int group, const char *variable, con
                              sg_error *err);
 sg_status run_writer_real(run_writer *w, int group, const char *variable, const char *name, double value,
                           sg_error *err);
+/* Of the root. */
+bool run_writer_has_attribute(run_writer *w, const char *name);
+/* An attribute of r's root, with its type. */
+sg_status run_writer_copy_attribute(run_writer *w, const sg_run *r, const char *name, sg_error *err);
 /* Hyperslabs, row-major; start and count NULL: the whole variable. float and double go into either kind. */
 sg_status run_writer_put_f32(run_writer *w, int group, const char *variable, const size_t *start,
                              const size_t *count, const float *x, sg_error *err);
@@ -67,6 +71,7 @@ void run_writer_abort(run_writer *w);
 sg_status run_open_part(sg_run **out, const char *path, sg_error *err);
 bool run_is_part(const sg_run *r);
 const char *run_path(const sg_run *r);
+int run_nc(const sg_run *r); /* NetCDF's handle */
 /* float32 without a detour through double */
 sg_status run_read_f32(const sg_run *r, const char *group, const char *variable, const size_t *start,
                        const size_t *count, float *out, sg_error *err);

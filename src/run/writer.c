@@ -274,6 +274,23 @@ done:
     return st;
 }
 
+bool run_writer_has_attribute(run_writer *w, const char *name)
+{
+    int id;
+    sg_hdf5_lock();
+    int rc = nc_inq_attid(w->nc, NC_GLOBAL, name, &id);
+    sg_hdf5_unlock();
+    return rc == NC_NOERR;
+}
+
+sg_status run_writer_copy_attribute(run_writer *w, const sg_run *r, const char *name, sg_error *err)
+{
+    sg_status st = SG_OK;
+    NC(w, name, nc_copy_att(run_nc(r), NC_GLOBAL, name, w->nc, NC_GLOBAL));
+done:
+    return st;
+}
+
 #define PUT(suffix, type, nc_suffix, cast)                                                                   \
     sg_status run_writer_put_##suffix(run_writer *w, int group, const char *variable, const size_t *start,   \
                                       const size_t *count, const type *x, sg_error *err)                     \

@@ -161,18 +161,8 @@ static sg_status open_engine(pass *p, sg_error *err)
 {
     sg_status st = SG_OK;
     const an_job *job = p->job;
-    sg_engine_config cfg = {.delays = job->D,
-                            .states = job->states,
-                            .n_states = job->n_states,
-                            .handling = job->cfg->handling,
-                            .window = job->cfg->window,
-                            .burn_in = job->cfg->burn_in,
-                            .second_moment_every = job->second_moment_every,
-                            .long_after = job->long_after,
-                            .long_tolerance = job->cfg->long_tolerance,
-                            .threads = job->cfg->threads,
-                            .sample = p->s.rates ? drawn : NULL,
-                            .sample_ctx = p};
+    sg_engine_config cfg = job_engine(job);
+    cfg.sample = p->s.rates ? drawn : NULL, cfg.sample_ctx = p;
     engine_free(p->s.engine);
     accum_free(p->s.accum);
     p->s.engine = NULL;

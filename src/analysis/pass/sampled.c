@@ -377,19 +377,6 @@ static void worker_free(worker *w)
     sg_free(w);
 }
 
-static sg_engine_config engine_config(const an_job *job)
-{
-    return (sg_engine_config){.delays = job->D,
-                              .states = job->states,
-                              .n_states = job->n_states,
-                              .handling = job->cfg->handling,
-                              .window = job->cfg->window,
-                              .burn_in = job->cfg->burn_in,
-                              .second_moment_every = job->second_moment_every,
-                              .long_after = job->long_after,
-                              .long_tolerance = job->cfg->long_tolerance};
-}
-
 static sg_status worker_new(worker **out, const rounds *r, sg_error *err)
 {
     sg_status st = SG_OK;
@@ -399,7 +386,7 @@ static sg_status worker_new(worker **out, const rounds *r, sg_error *err)
     if (!w)
         return sg_fail(err, SG_ENOMEM, "precision: no memory");
     w->r = r;
-    sg_engine_config cfg = engine_config(job);
+    sg_engine_config cfg = job_engine(job);
     cfg.threads = job_threads(job) / r->workers, cfg.sample = drawn, cfg.sample_ctx = w;
     for (size_t m = 0; m < job->n_models; m++) {
         TRY(engine_new(&w->engine[m], job->models[m], &cfg, err));
@@ -425,7 +412,7 @@ done:
 static int count_workers(const rounds *r)
 {
     const an_job *job = r->job;
-    sg_engine_config cfg = engine_config(job);
+    sg_engine_config cfg = job_engine(job);
     size_t bytes = 0, threads = (size_t)job_threads(job), limit = (size_t)1 << 30;
     engine_cost(NULL, &bytes, job->shape, &cfg);
     bytes = bytes * job->n_models +
@@ -554,7 +541,8 @@ static sg_status plan_round(rounds *r, bool *more, sg_error *err)
     if (*more)
         memset(r->s.done[r->round % 2], 0, 2 * job->B * sizeof(bool));
     else
-        sg_warn(job->monitor, "--precision %g: all origins were used, the largest relative error is %.3g",
+        sg_warn(job->monitor,
+                "setting 'precision' %g: all origins were used, the largest relative error is %.3g",
                 job->cfg->precision, x->total);
 done:
     return st;

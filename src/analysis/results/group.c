@@ -204,7 +204,7 @@ static sg_status put_missed(after *a, const sg_monitor *monitor, sg_error *err)
         sg_warn(
             monitor,
             "%s: what long delays lose because old origins share bases is up to %.1g of the mean gradient "
-            "(delay %zu; see mean_gradient_error); a smaller --long-tolerance or --long-after never helps",
+            "(delay %zu; see mean_gradient_error); a smaller setting 'long_tolerance' helps, or setting 'long_after' never",
             a->group->name, worst, at);
 done:
     sg_free(error);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* The root of the run file: what was analysed, how, and what later commands need of model and corpus. */
 #include "analysis/prepare.h"
+#include "analysis/settings.h"
 
 #include "base/base_internal.h"
 #include "run/missing.h"
@@ -40,76 +41,59 @@ done:
     return st;
 }
 
-static sg_status put_text_attributes(run_writer *w, const an_job *job, sg_error *err)
-{
-    sg_status st = SG_OK;
-    const sg_analysis_config *c = job->cfg;
-    char model[65], handling[40], created[32], identity[65], part[48];
-    if (sg_model_sha256(job->models[0], model) != SG_OK)
-        TRY(sg_fail(err, SG_ENOMEM, "analysis: no memory"));
-    TRY(hash_of_identity(job, identity, err));
-    snprintf(handling, sizeof handling,
-             c->handling == SG_WINDOW  ? "window:%zu"
-             : c->handling == SG_RESET ? "reset"
-                                       : "carry",
-             c->window);
-    snprintf(part, sizeof part, "%zu/%zu", c->part, c->parts);
-    root_created(created);
-    const struct {
-        const char *name, *text;
-    } rows[] = {
-        {"kind", c->parts ? RUN_KIND_PART : RUN_KIND},
-        {"title", "State gradients averaged over a corpus"},
-        {"model_sha256", model},
-        {"corpus_sha256", job->features ? job->features_sha256 : sg_stream_sha256(job->stream)},
-        {"command", c->command ? c->command : ""},
-        {"version", sg_version()},
-        {"created", created},
-        {"state_handling", handling},
-        {"normalization", c->normalize ? "covariance" : "none"},
-        {"covariance", c->frequency_weighted ? "tokens"
-                       : job->features       ? "rows"
-                                             : "types"},
-        {"cell", sg_cell_name(job->shape->cell)},
-        {"unit", job->shape->unit == SG_UNIT_CHAR ? "char" : "word"},
-        {"identity_sha256", identity},
-        {c->parts ? "part" : NULL, part},
-    };
-    for (size_t i = 0; i < sizeof rows / sizeof *rows && rows[i].name; i++)
-        TRY(run_writer_text(w, RUN_ROOT, NULL, rows[i].name, rows[i].text, err));
-done:
-    return st;
-}
+/* A fact of the run; text NULL: the number. THE_SETTING: of the table of settings, in the order of old files. */
+typedef struct {
+    const char *name, *text;
+    uint64_t number;
+} fact;
+static const char THE_SETTING[] = "";
 
-static sg_status put_number_attributes(run_writer *w, const an_job *job, sg_error *err)
+static sg_status put_attributes(run_writer *w, const an_job *job, sg_error *err)
 {
     sg_status st = SG_OK;
-    const sg_analysis_config *c = job->cfg;
-    const sg_stream_counts *counts = sg_stream_info(job->stream);
-    const struct {
-        const char *name;
-        uint64_t value;
-    } rows[] = {
-        {"seed", c->seed},
-        {"tokens", job->T},
-        {"unknown_tokens", counts->unknown},
-        {"unclassed_tokens", counts->unclassed},
-        {"sentences", counts->sentences},
-        {"burn_in", c->burn_in},
-        {"blocks", job->B},
-        {"layers", job->shape->layers},
-        {"vocabulary", job->V},
-        {"second_moment_every", job->second_moment_every},
-        {"long_after", job->long_after},
-        {"sample", c->sample},
-        {"delays", job->D},
+    const sg_analysis_config *c = &job->used;
+    const sg_stream_counts *n = sg_stream_info(job->stream);
+    char model[65], created[32], identity[65];
+    NEED(sg_model_sha256(job->models[0], model) == SG_OK, err, "the hash of the model");
+    TRY(hash_of_identity(job, identity, err));
+    root_created(created);
+    const fact facts[] = {
+        {"kind", c->parts ? RUN_KIND_PART : RUN_KIND, 0},
+        {"title", "State gradients averaged over a corpus", 0},
+        {"model_sha256", model, 0},
+        {"corpus_sha256", job->features ? job->features_sha256 : sg_stream_sha256(job->stream), 0},
+        {"command", c->command ? c->command : "", 0},
+        {"version", sg_version(), 0},
+        {"created", created, 0},
+        {"state_handling", THE_SETTING, 0},
+        {"normalization", THE_SETTING, 0},
+        {"covariance", job->features ? "rows" : THE_SETTING, 0},
+        {"cell", sg_cell_name(job->shape->cell), 0},
+        {"unit", job->shape->unit == SG_UNIT_CHAR ? "char" : "word", 0},
+        {"identity_sha256", identity, 0},
+        {"part", THE_SETTING, 0},
+        {"seed", THE_SETTING, 0},
+        {"tokens", NULL, job->T},
+        {"unknown_tokens", NULL, n->unknown},
+        {"unclassed_tokens", NULL, n->unclassed},
+        {"sentences", NULL, n->sentences},
+        {"burn_in", THE_SETTING, 0},
+        {"blocks", THE_SETTING, 0},
+        {"layers", NULL, job->shape->layers},
+        {"vocabulary", NULL, job->V},
+        {"second_moment_every", THE_SETTING, 0},
+        {"long_after", THE_SETTING, 0},
+        {"sample", THE_SETTING, 0},
+        {"delays", THE_SETTING, 0},
     };
-    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
-        TRY(run_writer_integer(w, RUN_ROOT, NULL, rows[i].name, (int64_t)rows[i].value, err));
-    TRY(run_writer_real(w, RUN_ROOT, NULL, "ridge", job->how[0].ridge, err));
-    TRY(run_writer_real(w, RUN_ROOT, NULL, "precision", c->precision, err));
-    if (job->long_after)
-        TRY(run_writer_real(w, RUN_ROOT, NULL, "long_tolerance", c->long_tolerance, err));
+    for (size_t i = 0; i < sizeof facts / sizeof *facts; i++)
+        if (facts[i].text == THE_SETTING)
+            TRY(settings_put(w, c, facts[i].name, err));
+        else if (facts[i].text)
+            TRY(run_writer_text(w, RUN_ROOT, NULL, facts[i].name, facts[i].text, err));
+        else
+            TRY(run_writer_integer(w, RUN_ROOT, NULL, facts[i].name, (int64_t)facts[i].number, err));
+    TRY(settings_put(w, c, NULL, err));
     if (job->how[0].automatic)
         TRY(run_writer_text(w, RUN_ROOT, NULL, "ridge_reason", "the covariance of the inputs is singular",
                             err));
@@ -236,8 +220,7 @@ sg_status root_write(run_writer *w, const an_job *job, sg_error *err)
     TRY(run_writer_dim(w, RUN_ROOT, "decay_law", AN_LAWS, err));
     for (size_t i = 0; i < sizeof variables / sizeof *variables; i++)
         TRY(run_writer_define(w, RUN_ROOT, variables[i], err));
-    TRY(put_text_attributes(w, job, err));
-    TRY(put_number_attributes(w, job, err));
+    TRY(put_attributes(w, job, err));
     TRY(put_classes(w, job, err));
     TRY(put_properties(w, job, err));
     TRY(run_writer_put_f64(w, RUN_ROOT, "embedding_covariance_factor", NULL, NULL, job->L[0], err));

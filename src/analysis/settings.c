@@ -1,0 +1,327 @@
+/* SPDX-License-Identifier: MIT */
+/* The table of settings. A new setting is a field of sg_analysis_config and a row here. */
+#include "analysis/settings.h"
+
+#include "base/base_internal.h"
+
+#include <errno.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* Words that a field can be given as, and their values. "window:N": a number for the second field follows. */
+typedef struct {
+    const char *word;
+    size_t value;
+} word;
+
+typedef enum { NO, YES, PART } decides; /* the contents of the run file; which part of it */
+
+typedef struct {
+    sg_setting s;
+    size_t size, second; /* bytes of the field; offset of a second one */
+    const word *words;
+    decides identity;
+    const char *attribute; /* its name in the run file, or NULL */
+    const char *needs;     /* the attribute is written only if this setting is not 0 */
+} row;
+
+#define FIELD(f) .s.offset = offsetof(sg_analysis_config, f), .size = sizeof(((sg_analysis_config *)0)->f)
+#define SECOND(f) .second = offsetof(sg_analysis_config, f)
+#define WORDS(...)                                                                                           \
+    .words = (const word[])                                                                                  \
+    {                                                                                                        \
+        __VA_ARGS__,                                                                                         \
+        {                                                                                                    \
+            NULL, 0                                                                                          \
+        }                                                                                                    \
+    }
+
+/* clang-format off */
+static const row rows[] = {
+    {.s = {"delays", 'd', SG_SETTING_SIZE, "D", "50", 1, 1e7,
+           "delays 0 .. D-1 (50)"},
+     FIELD(delays), .identity = YES, .attribute = "delays"},
+    {.s = {"state", 's', SG_SETTING_WORD, "cell|hidden|both", NULL, 0, 0,
+           "cell (default for LSTM), hidden or both"},
+     FIELD(state), .identity = YES,
+     WORDS({"cell", SG_STATE_CELL}, {"hidden", SG_STATE_HIDDEN}, {"both", SG_STATE_BOTH})},
+    {.s = {"layer", 'l', SG_SETTING_SIZE, "N|all", "0", 1, 1e9,
+           "1 = lowest (default: the top one)"},
+     FIELD(layer), .identity = YES, WORDS({"all", SG_ALL_LAYERS})},
+    {.s = {"state_handling", 0, SG_SETTING_WORD, "carry|reset|window:N", "carry", 1, 1e15,
+           "carry (default), reset: zero at sentence starts, window:N: no pair across a multiple of N"},
+     FIELD(handling), SECOND(window), .identity = YES, .attribute = "state_handling",
+     WORDS({"carry", SG_CARRY}, {"reset", SG_RESET}, {"window:N", SG_WINDOW})},
+    {.s = {"burn_in", 0, SG_SETTING_SIZE, "B", "0", 0, 1e15,
+           "leave out words read fewer than B steps after a zero state (0)"},
+     FIELD(burn_in), .identity = YES, .attribute = "burn_in"},
+    {.s = {"normalize", 0, SG_SETTING_WORD, "covariance|none", "covariance", 0, 0,
+           "covariance (of the embeddings, default) or none"},
+     FIELD(normalize), .identity = YES, .attribute = "normalization",
+     WORDS({"none", false}, {"covariance", true})},
+    {.s = {"covariance", 0, SG_SETTING_WORD, "types|tokens", "types", 0, 0,
+           "types: every word once (default); tokens: by frequency"},
+     FIELD(frequency_weighted), .identity = YES, .attribute = "covariance",
+     WORDS({"types", false}, {"tokens", true})},
+    {.s = {"ridge", 0, SG_SETTING_REAL, "X", "0", 0, 1e6,
+           "add X of the mean variance to the covariance's diagonal (0)"},
+     FIELD(ridge), .identity = YES, .attribute = "ridge"},
+    {.s = {"sample", 0, SG_SETTING_U64, "N", "0", 1, 1e15,
+           "draw N origins, evenly over classes, instead of taking all"},
+     FIELD(sample), .identity = YES, .attribute = "sample"},
+    {.s = {"precision", 0, SG_SETTING_REAL, "P", "0", 1e-6, 0.999,
+           "draw origins until sigma_1 of each class at delays 0 .. 20 has a relative standard error of at most P; if "
+           "blocks of the corpus differ more than that, until sampling adds at most P and at most half of the error"},
+     FIELD(precision), .identity = YES, .attribute = "precision"},
+    {.s = {"blocks", 'b', SG_SETTING_SIZE, "B", "20", 1, 10000,
+           "parts of the corpus that intervals come from (20, at least)"},
+     FIELD(blocks), .identity = YES, .attribute = "blocks"},
+    {.s = {"baseline", 0, SG_SETTING_WORD, "untrained", NULL, 0, 0,
+           "analyse an untrained copy of the model too"},
+     FIELD(untrained_baseline), .identity = YES, WORDS({"none", false}, {"untrained", true})},
+    {.s = {"second_moment_every", 0, SG_SETTING_SIZE, "K", "0", 1, 1e9,
+           "second moment at one step of K (default: at all on small corpora, else so that it is cheap)"},
+     FIELD(second_moment_every), .identity = YES, .attribute = "second_moment_every"},
+    {.s = {"long_after", 0, SG_SETTING_SIZE, "N|auto|never", "auto", 1, 1e15,
+           "words read more than N to 2N steps ago share bases: for hundreds of delays (auto: 64 from 256 delays on)"},
+     FIELD(long_after), .identity = YES, .attribute = "long_after",
+     WORDS({"auto", 0}, {"never", SG_LONG_NEVER})},
+    {.s = {"long_tolerance", 0, SG_SETTING_REAL, "X", "1e-6", 1e-12, 0.1,
+           "truncation tolerance of a shared basis, relative to the Frobenius norm of a gradient (1e-6); "
+           "mean_gradient_error in the run file is what it cost"},
+     FIELD(long_tolerance), .identity = YES, .attribute = "long_tolerance", .needs = "long_after"},
+    {.s = {"block_gram", 0, SG_SETTING_WORD, "auto|yes|no", "auto", 0, 0,
+           "store what intervals of later properties need (track); auto: if below 512 MiB"},
+     FIELD(block_gram), .identity = YES,
+     WORDS({"auto", SG_GRAM_AUTO}, {"yes", SG_GRAM_YES}, {"no", SG_GRAM_NO})},
+    {.s = {"inputs", 0, SG_SETTING_TEXT, "FILE.npy", NULL, 0, 0,
+           "rows of features instead of words, for models without embedding; classes by tags:FILE, a label a line"},
+     FIELD(features_path)},
+    {.s = {"part", 0, SG_SETTING_WORD, "I/N", NULL, 0, 0,
+           "only part I of N of the corpus; stategrad merge joins the parts"},
+     FIELD(part), SECOND(parts), .identity = PART, .attribute = "part", .needs = "part"},
+    {.s = {"checkpoint", 0, SG_SETTING_TEXT, "FILE", NULL, 0, 0,
+           "save now and then, and go on from there when the same command is run again"},
+     FIELD(checkpoint)},
+    {.s = {"checkpoint_minutes", 0, SG_SETTING_REAL, "M", "5", 0, 1e6,
+           "how often (5)"},
+     FIELD(checkpoint_minutes)},
+    {.s = {"csv", 0, SG_SETTING_TEXT, "FILE", NULL, 0, 0,
+           "also a tidy table: state, class, delay, quantity, value, low, high"},
+     FIELD(csv_path)},
+    {.s = {"seed", 0, SG_SETTING_U64, "N", "1", 0, 9e18,
+           "of sampling, random references and the untrained copy (1)"},
+     FIELD(seed), .identity = YES, .attribute = "seed"},
+    {.s = {"threads", 't', SG_SETTING_INT, "N", "0", 0, 1024,
+           "all cores; the result does not depend on it"},
+     FIELD(threads)},
+};
+/* clang-format on */
+enum { ROWS = sizeof rows / sizeof *rows };
+
+const sg_setting *sg_analysis_setting(size_t i)
+{
+    return i < ROWS ? &rows[i].s : NULL;
+}
+
+static const row *find(const char *name)
+{
+    for (size_t i = 0; i < ROWS; i++)
+        if (!strcmp(rows[i].s.name, name))
+            return &rows[i];
+    return NULL;
+}
+
+/* ---- values ---- */
+
+static size_t whole_of(const row *r, const sg_analysis_config *cfg)
+{
+    const char *at = (const char *)cfg + r->s.offset;
+    unsigned choice;
+    size_t whole;
+    if (r->size == sizeof(bool))
+        return *(const bool *)at;
+    if (r->size == sizeof choice)
+        return memcpy(&choice, at, sizeof choice), choice;
+    return memcpy(&whole, at, sizeof whole), whole;
+}
+
+static double number_of(const row *r, const sg_analysis_config *cfg)
+{
+    double x;
+    return r->s.type == SG_SETTING_REAL ? memcpy(&x, (const char *)cfg + r->s.offset, sizeof x),
+           x                            : (double)whole_of(r, cfg);
+}
+
+static void put_whole(const row *r, sg_analysis_config *cfg, size_t value)
+{
+    char *at = (char *)cfg + r->s.offset;
+    unsigned choice = (unsigned)value;
+    if (r->size == sizeof(bool))
+        *(bool *)at = value != 0;
+    else
+        memcpy(at, r->size == sizeof choice ? (void *)&choice : (void *)&value, r->size);
+}
+
+static size_t *second_of(const row *r, sg_analysis_config *cfg)
+{
+    return (size_t *)(void *)((char *)cfg + r->second);
+}
+
+static bool in_range(const sg_setting *s, double x)
+{
+    return !(s->least < s->most) || (x >= s->least && x <= s->most);
+}
+
+static bool read_whole(const char *text, size_t *n)
+{
+    char *end;
+    errno = 0;
+    *n = strtoull(text, &end, 10);
+    return text[0] >= '0' && text[0] <= '9' && !*end && !errno;
+}
+
+/* true: text is one of the words. */
+static bool read_word(const row *r, sg_analysis_config *cfg, const char *text)
+{
+    for (const word *w = r->words; w && w->word; w++) {
+        size_t stem = strcspn(w->word, "N");
+        if (w->word[stem] ? strncmp(text, w->word, stem) != 0 : strcmp(text, w->word) != 0)
+            continue;
+        size_t n = 0;
+        if (w->word[stem] && (!read_whole(text + stem, &n) || !n))
+            return false;
+        put_whole(r, cfg, w->value);
+        if (r->second)
+            *second_of(r, cfg) = n;
+        return true;
+    }
+    return false;
+}
+
+static bool read_part(const row *r, sg_analysis_config *cfg, const char *text)
+{
+    size_t part, parts;
+    int used = 0;
+    if (sscanf(text, "%zu/%zu%n", &part, &parts, &used) != 2 || text[used] || !part || part > parts)
+        return false;
+    put_whole(r, cfg, part);
+    *second_of(r, cfg) = parts;
+    return true;
+}
+
+static bool read_number(const row *r, sg_analysis_config *cfg, const char *text)
+{
+    char *at = (char *)cfg + r->s.offset, *end;
+    size_t whole = 0;
+    double x = strtod(text, &end);
+    bool real = r->s.type == SG_SETTING_REAL,
+         good = end != text && !*end && isfinite(x) && in_range(&r->s, x);
+    if (!good || (!real && !read_whole(text, &whole)))
+        return false;
+    if (real)
+        memcpy(at, &x, sizeof x);
+    else
+        put_whole(r, cfg, whole);
+    return true;
+}
+
+sg_status sg_analysis_set(sg_analysis_config *cfg, const char *name, const char *value, sg_error *err)
+{
+    const row *r = find(name);
+    if (!r)
+        return sg_fail(err, SG_EINVAL, "%s: is no setting of the analysis", name);
+    if (r->s.type == SG_SETTING_TEXT)
+        memcpy((char *)cfg + r->s.offset, &value, sizeof value);
+    else if (!read_word(r, cfg, value) &&
+             !(r->s.type == SG_SETTING_WORD ? !r->words && read_part(r, cfg, value)
+                                            : read_number(r, cfg, value)))
+        return sg_fail(err, SG_EINVAL, "setting '%s': expected %s, found '%s'", name, r->s.values, value);
+    return SG_OK;
+}
+
+/* As sg_analysis_set reads it. */
+static void print(const row *r, const sg_analysis_config *cfg, char *text, size_t size)
+{
+    size_t whole = r->s.type == SG_SETTING_REAL ? 0 : whole_of(r, cfg);
+    size_t second = r->second ? *second_of(r, (sg_analysis_config *)cfg) : 0;
+    for (const word *w = r->words; w && w->word; w++)
+        if (w->value == whole) {
+            bool has_number = r->second && strchr(w->word, 'N');
+            snprintf(text, size, has_number ? "%.*s%zu" : "%.*s", (int)strcspn(w->word, "N"), w->word,
+                     second);
+            return;
+        }
+    if (r->s.type == SG_SETTING_REAL)
+        snprintf(text, size, "%.17g", number_of(r, cfg));
+    else
+        snprintf(text, size, r->second ? "%zu/%zu" : "%zu", whole, second);
+}
+
+/* ---- all of them ---- */
+
+void sg_analysis_defaults(sg_analysis_config *cfg, const sg_model *m)
+{
+    *cfg = (sg_analysis_config){.state = SG_STATE_HIDDEN};
+    for (size_t i = 0; i < ROWS; i++)
+        if (rows[i].s.fallback && strcmp(rows[i].s.fallback, "0"))
+            sg_analysis_set(cfg, rows[i].s.name, rows[i].s.fallback, NULL);
+    if (m && sg_model_get_shape(m)->cell == SG_CELL_LSTM)
+        cfg->state = SG_STATE_CELL;
+}
+
+sg_status settings_check_ranges(const sg_analysis_config *cfg, sg_error *err)
+{
+    for (size_t i = 0; i < ROWS; i++) {
+        const sg_setting *s = &rows[i].s;
+        if (s->type == SG_SETTING_TEXT || s->type == SG_SETTING_WORD)
+            continue;
+        double x = number_of(&rows[i], cfg);
+        bool off = x == 0 && s->fallback && (!strcmp(s->fallback, "0") || !strcmp(s->fallback, "auto"));
+        bool is_word = false;
+        for (const word *w = rows[i].words; w && w->word; w++)
+            is_word |= w->value == whole_of(&rows[i], cfg);
+        if (!off && !is_word && !in_range(s, x))
+            return sg_fail(err, SG_EINVAL, "setting '%s': expected %.15g to %.15g, found %.15g", s->name,
+                           s->least, s->most, x);
+    }
+    return SG_OK;
+}
+
+void settings_identity(const sg_analysis_config *cfg, bool with_part, char *text, size_t size)
+{
+    char value[64];
+    size_t used = strlen(text);
+    for (size_t i = 0; i < ROWS; i++) {
+        if (rows[i].identity == NO || (rows[i].identity == PART && !with_part))
+            continue;
+        print(&rows[i], cfg, value, sizeof value);
+        used += (size_t)snprintf(text + used, size - used, "%s=%s\n", rows[i].s.name, value);
+    }
+}
+
+static sg_status put(run_writer *w, const sg_analysis_config *cfg, const row *r, sg_error *err)
+{
+    char text[64];
+    if (r->needs && !whole_of(find(r->needs), cfg))
+        return SG_OK;
+    if (r->s.type == SG_SETTING_REAL)
+        return run_writer_real(w, RUN_ROOT, NULL, r->attribute, number_of(r, cfg), err);
+    if (r->s.type != SG_SETTING_WORD)
+        return run_writer_integer(w, RUN_ROOT, NULL, r->attribute, (int64_t)whole_of(r, cfg), err);
+    print(r, cfg, text, sizeof text);
+    return run_writer_text(w, RUN_ROOT, NULL, r->attribute, text, err);
+}
+
+sg_status settings_put(run_writer *w, const sg_analysis_config *cfg, const char *attribute, sg_error *err)
+{
+    sg_status st = SG_OK;
+    for (size_t i = 0; i < ROWS; i++) {
+        const char *name = rows[i].attribute;
+        if (name && (attribute ? !strcmp(name, attribute) : !run_writer_has_attribute(w, name)))
+            TRY(put(w, cfg, &rows[i], err));
+    }
+done:
+    return st;
+}

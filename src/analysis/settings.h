@@ -1,0 +1,17 @@
+/* SPDX-License-Identifier: MIT */
+/* settings.h - what the analysis makes of the table of settings (settings.c): checks, identity, attributes. */
+#ifndef SG_ANALYSIS_SETTINGS_H
+#define SG_ANALYSIS_SETTINGS_H
+
+#include "run/run_internal.h"
+#include "stategrad/analysis.h"
+
+/* Every number lies in its range, or has the default that stands for "chosen" or "off". */
+sg_status settings_check_ranges(const sg_analysis_config *cfg, sg_error *err);
+/* The settings that decide what the run file holds, as "name=value\n" lines; with_part: the part too. */
+void settings_identity(const sg_analysis_config *cfg, bool with_part, char *text, size_t size);
+/* The attribute of the root that holds the setting called `attribute` there; nothing where it does not apply.
+ * attribute NULL: those of all settings that the root does not have yet. */
+sg_status settings_put(run_writer *w, const sg_analysis_config *cfg, const char *attribute, sg_error *err);
+
+#endif
