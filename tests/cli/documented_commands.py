@@ -115,7 +115,8 @@ def run_files(folder):
         stategrad(folder, "train", "train.txt", "--valid", "valid.txt", "--cell", cell, "-o", f"{name}.safetensors", *SMALL)
         stategrad(folder, "analyze", f"{name}.safetensors", "valid.txt", "--delays", "7", "--quiet", "-o", f"{name}.nc")
     for i in (1, 2):
-        stategrad(folder, "analyze", "lstm.safetensors", "valid.txt", "--part", f"{i}/2", "--delays", "5", "--quiet", "-o", f"part{i}.nc")
+        stategrad(folder, "analyze", "lstm.safetensors", "heldout.txt", "--format", "tagged", "--classes", "tags,groups=brown-groups.txt",
+                  "--part", f"{i}/2", "--delays", "7", "--quiet", "-o", f"part{i}.nc")
 
 
 def outputs(command):
@@ -129,6 +130,9 @@ class Page:
     def __init__(self, top, name, given):
         self.name, self.folder = name, os.path.join(top, name)
         shutil.copytree(given, self.folder)
+        os.symlink(PROGRAM, os.path.join(self.folder, "stategrad"))  # where `make` leaves it
+        os.mkdir(os.path.join(self.folder, "demo"))
+        shutil.copy(os.path.join(given, "small.safetensors"), os.path.join(self.folder, "demo", "model.safetensors"))
         self.failures, self.ran = 0, 0
 
     def run(self, command):

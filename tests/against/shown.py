@@ -1,0 +1,388 @@
+#!/usr/bin/python3
+"""Every number that people see of a run is the run file's: the analysis's summary, `track`, the CSV table, the data of the
+report's page. Runs are made by the program (helpers/real_run.py). usage: shown.py STATEGRAD SOURCE_ROOT [RUN...]
+
+The run file is read by netCDF4. How a name that is shown becomes a variable is written down here, apart from the
+program's tables; a shown name that leads to no variable fails, and so does a variable that must be shown and is not."""
+import csv
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+
+try:
+    import netCDF4
+    import numpy as np
+except ImportError as e:
+    print("skipped: python3 has no", e.name)
+    sys.exit(77)
+
+program, root = sys.argv[1:3]
+sys.path.insert(0, os.path.join(root, "tests", "helpers"))
+import real_run  # noqa: E402
+
+RUNS = ["full", "layers", "plain", "raw", "one", "sampled", "precise", "withheld", "chars", "features"]
+checks = 0
+
+
+def same(shown, exact, digits, *where):
+    """A number printed with so many significant digits; an absent one (None, "", "-") where the file has NaN."""
+    global checks
+    checks += 1
+    absent = shown is None or shown in ("", "-", "missing")
+    exact = float(exact)
+    if not np.isfinite(exact):
+        assert absent, (where, shown, exact)
+        return
+    assert not absent, (where, shown, exact)
+    assert abs(float(shown) - exact) <= 0.6 * 10.0 ** (1 - digits) * abs(exact) + 1e-300, (where, shown, exact)
+
+
+def decimals(shown, exact, n, *where):
+    """A number printed with n digits after the point."""
+    global checks
+    checks += 1
+    assert abs(float(shown) - float(exact)) <= 0.5001 * 10.0 ** -n, (where, shown, float(exact))
+
+
+class Run:
+    def __init__(self, path):
+        self.path, self.file = path, netCDF4.Dataset(path)
+        self.file.set_auto_mask(False)
+        self.classes = list(self.file["class_name"][:])
+        self.properties = list(self.file["property_name"][:]) if "property_name" in self.file.variables else []
+        self.D = len(self.file.dimensions["delay"])
+        self.cache = {}
+
+    def get(self, group, name):
+        """The variable as numbers, or None where the file has none."""
+        if (group, name) not in self.cache:
+            place = self.file[group] if group else self.file
+            v = place.variables.get(name)
+            self.cache[group, name] = None if v is None else v[...] if v.dtype == str else np.asarray(v[...], float)
+        return self.cache[group, name]
+
+    def dims(self, group, name):
+        return self.file[group][name].dimensions
+
+    def trained(self):
+        return [g for g in self.file.groups if not g.startswith("untrained.")]
+
+
+# ---- the table that analyze --csv writes ----
+
+TABLE = ("pairs", "singular_value", "singular_sum", "effective_rank", "rms_gain", "coherence", "class_difference", "class_difference_p",
+         "class_difference_p_adjusted", "relative_memory", "subspace_cosine", "decay_scale", "decay_rate", "decay_shape", "decay_weight", "half_life")
+
+
+def test_csv(run, folder):
+    with open(os.path.join(folder, "run.csv"), encoding="utf-8", newline="") as f:
+        rows = list(csv.DictReader(f))
+    quantities, laws = list(run.file["decay_quantity"][:]), list(run.file["decay_law"][:])
+    seen = {}
+    for row in rows:
+        group, c = row["state"], run.classes.index(row["class"])
+        name, *index = re.match(r"(\w+)((?:\[.*?\])*)$", row["quantity"]).groups()
+        index = re.findall(r"\[(.*?)\]", index[0])
+        x = run.get(group, name)
+        assert x is not None, (row, "no such variable")
+        dims = run.dims(group, name)
+        at = {"class": c}
+        if row["delay"] != "":
+            at["delay"] = int(row["delay"])
+        if "property" in dims:
+            at["property"] = run.properties.index(index.pop(0))
+        if "decay_quantity" in dims:
+            at["decay_quantity"] = quantities.index(index.pop(0))
+        if "decay_law" in dims:
+            at["decay_law"] = laws.index(index.pop(0))
+        if "rank" in dims:
+            at["rank"] = int(index.pop(0)) - 1
+        assert not index and set(at) == set(dims), (row, dims)
+        place = tuple(at[d] for d in dims)
+        assert place not in seen.setdefault((group, name), set()), (row, "twice")
+        seen[group, name].add(place)
+        same(row["value"], x[place], 9, row)
+        low, high, error = (run.get(group, name + s) for s in ("_low", "_high", "_error"))
+        if low is None and error is not None:
+            low, high = x - 1.96 * error, x + 1.96 * error
+        nothing = np.full(x.shape, np.nan)
+        same(row["low"], (nothing if low is None else low)[place], 8, row, "low")
+        same(row["high"], (nothing if high is None else high)[place], 8, row, "high")
+    for group in run.file.groups:
+        for name in TABLE:
+            x = run.get(group, name)
+            if x is not None and x.size:
+                assert len(seen.get((group, name), ())) == x.size, (group, name, "is not all in the table")
+
+
+# ---- the data of the page ----
+
+PAGE = {"sigma1": ("singular_value", "first"), "sum": ("singular_sum", None), "rms": ("rms_gain", "first"), "spectrum": ("singular_value", "leading"),
+        "p": ("class_difference_p", None), "q": ("class_difference_p_adjusted", None), "null_low": ("class_null_low", None),
+        "null_high": ("class_null_high", None), "cosine": ("subspace_cosine", "subspaces"), "cosine_random": ("subspace_cosine_random", "subspaces")}
+SUFFIXES = ("_low", "_high")
+MUST_SHOW = {"pairs", "sigma1", "sigma1_low", "sigma1_high", "sum", "sum_low", "sum_high", "rms", "rms_low", "rms_high", "coherence", "coherence_low",
+             "coherence_high", "effective_rank", "effective_rank_low", "effective_rank_high", "spectrum", "p", "q", "null_low", "null_high", "decay_rate",
+             "decay_shape", "decay_weight", "decay_rate_error", "half_life", "half_life_error", "relative_memory", "relative_memory_low",
+             "relative_memory_high", "relative_memory_random", "relative_memory_random_low", "relative_memory_random_high", "cosine", "cosine_low",
+             "cosine_high", "cosine_random", "cosine_random_low", "cosine_random_high"}
+
+
+def variable_of(key):
+    for suffix in ("",) + SUFFIXES:
+        if key.endswith(suffix) and key[:len(key) - len(suffix)] in PAGE:
+            name, cut = PAGE[key[:len(key) - len(suffix)]]
+            return name + suffix, cut
+    return key, None
+
+
+def page_data(path):
+    text = open(path, encoding="utf-8").read()
+    return json.loads(re.search(r'<script type="application/json" id="data">(.*?)</script>', text, re.S).group(1))
+
+
+def compare_nested(shown, exact, digits, *where):
+    if exact.ndim == 0:
+        same(shown, exact, digits, *where)
+        return
+    assert isinstance(shown, list) and len(shown) == len(exact), (where, len(shown), exact.shape)
+    for i, (a, b) in enumerate(zip(shown, exact)):
+        compare_nested(a, b, digits, *where, i)
+
+
+def test_page(run, folder):
+    html = os.path.join(folder, "page.html")
+    subprocess.run([program, "report", run.path, "-o", html], check=True)
+    (shown,) = page_data(html)["runs"]
+    assert [c["name"] for c in shown["classes"]] == run.classes and [c["tokens"] for c in shown["classes"]] == list(run.file["class_tokens"][:])
+    assert [p["name"] for p in shown["properties"]] == run.properties
+    for key in ("words_a", "words_b"):
+        assert [p[key] for p in shown["properties"]] == [x for x in run.get(None, "property_" + key)][:len(run.properties)]
+    assert shown["delays"] == run.D and shown["embedding"] == len(run.file.dimensions["embedding"])
+    assert {k for k, _ in shown["attributes"]} == set(run.file.ncattrs())
+    for key, text in shown["attributes"]:
+        exact = run.file.getncattr(key)
+        if isinstance(exact, str):
+            assert text == exact, (key, text, exact)
+        else:
+            same(text, exact, 14, key)
+    assert sorted(g["name"] for g in shown["groups"]) == sorted(run.file.groups)
+    for g in shown["groups"]:
+        name = g["name"]
+        baseline = name.startswith("untrained.")
+        assert g["baseline_of"] == (name[10:] if baseline else None)
+        assert g["units"] == len(run.file[name].dimensions["unit"]) and g["rank"] == len(run.file[name].dimensions["rank"])
+        for key in MUST_SHOW if not baseline else {"pairs", "sigma1", "sum", "rms", "coherence", "effective_rank"}:
+            assert key in g["values"] or run.get(name, variable_of(key)[0]) is None, (name, key, "is not in the page")
+        for key, values in g["values"].items():
+            variable, cut = variable_of(key)
+            x = run.get(name, variable)
+            assert x is not None, (key, "leads to no variable")
+            if "_random" in key:
+                x = x[:1]
+            if cut == "first":
+                x = x[..., 0]
+            elif cut == "leading":
+                depth = len(values[0][0])
+                assert depth >= min(8, x.shape[-1])
+                x = x[..., :depth]
+            elif cut == "subspaces":
+                x = x[..., [k - 1 for k in shown["subspaces"] if k <= x.shape[-1]]]
+            compare_nested(values, x, 3, name, key)
+            reason = getattr(run.file[name][variable], "missing_reason", None)
+            assert g["missing"].get(key) == reason, (name, key, g["missing"].get(key), reason)
+        for key, why in g["missing"].items():
+            assert key in g["values"] or baseline or run.get(name, variable_of(key)[0]) is None, (key, why)
+    test_page_words(run, shown["words"])
+
+
+def whitened(run):
+    X, L = run.get(None, "embedding_matrix"), run.get(None, "embedding_covariance_factor")
+    return np.linalg.solve(L, (X - X.mean(0)).T), L
+
+
+def unit(x):
+    return x / np.linalg.norm(x)
+
+
+def test_page_words(run, w):
+    if run.get(None, "word") is None:
+        assert w.get("missing"), list(w)
+        return
+    Z, L = whitened(run)
+    names, counts = list(run.get(None, "word")), run.get(None, "word_count")
+    members = list(zip(run.get(None, "member_word").astype(int), run.get(None, "member_class").astype(int))) if run.get(None, "member_word") is not None else []
+    directions = {}
+    for i, p in enumerate(run.properties):
+        directions[p] = unit(np.linalg.solve(L, run.get(None, "property_vector")[i]))
+    for c, name in list(enumerate(run.classes))[1:]:
+        own = [word for word, k in members if k == c]
+        if own and len(own) < len(names):
+            directions[name] = unit(Z[:, own].sum(1))
+    assert w["targets"] == list(directions), (w["targets"], list(directions))
+    for i, word in enumerate(w["words"]):
+        assert w["counts"][i] == counts[names.index(word)], (word, w["counts"][i])
+    assert set(w["groups"]) == set(run.trained())
+    for group, by_class in w["groups"].items():
+        assert len(by_class) == w["classes"] == min(20, len(run.classes))
+        V = run.get(group, "right_singular_vector")
+        for c, by_delay in enumerate(by_class):
+            assert len(by_delay) == len(w["delays"])
+            for d, cells in zip(w["delays"], by_delay):
+                for k, (up, up_by, down, down_by, cosines) in enumerate(cells):
+                    p = V[c, d, k] @ Z
+                    for ids, by, order in ((up, up_by, -np.sort(-p)), (down, down_by, np.sort(p))):
+                        assert len(ids) == min(8, len(names)), (group, c, d, k)
+                        for i, (word, value) in enumerate(zip(ids, by)):
+                            same(value, order[i], 3, group, c, d, k, i)
+                            same(value, p[names.index(w["words"][word])], 3, group, c, d, k, w["words"][word])
+                    assert len(cosines) == len(directions)
+                    for cosine, n in zip(cosines, directions.values()):
+                        same(cosine, V[c, d, k] @ n, 1.3, group, c, d, k, "cosine")
+
+
+# ---- what analyze prints ----
+
+def law_numbers(run, group):
+    """The numbers of the sentence on the law of decay, or None where no law was fitted."""
+    weight = run.get(group, "decay_weight")
+    if weight is None or not np.isfinite(weight[0, 0]).all():
+        return None
+    laws = list(run.file["decay_law"][:])
+    best = laws[int(np.argmax(weight[0, 0]))]
+    rate, shape = (run.get(group, k)[0, 0, laws.index(best)] for k in ("decay_rate", "decay_shape"))
+    return best, rate, shape, {law: weight[0, 0, i] for i, law in enumerate(laws)}
+
+
+def blocks_of(sigma, low, high):
+    D = len(sigma)
+    width = min(D, 32)
+    picked = [sigma[i * (D - 1) // (width - 1) if width > 1 else 0] for i in range(width)]
+    level = [7 * np.log(y / low) / np.log(high / low) if high > low else 7 for y in picked]
+    return "".join("▁▂▃▄▅▆▇█"[int(min(max(v, 0) + 0.5, 7)) if v > 0 else 0] for v in level)
+
+
+def test_summary(run, folder):
+    text = open(os.path.join(folder, "summary.txt"), encoding="utf-8").read()
+    parts = re.split(r"^(?=layer\d+\.\w+: )", text, flags=re.M)[1:]
+    assert [p.split(":")[0] for p in parts] == run.trained(), text
+    for part in parts:
+        group = part.split(":")[0]
+        lines = part.split("\n")
+        delays = [int(d) for d in re.match(r"\s+class\s+tokens((?:\s+\d+)+)  ", lines[1]).group(1).split()]
+        assert delays == sorted(delays) and delays[-1] == run.D - 1 and delays[0] == 0
+        sigma = run.get(group, "singular_value")[:, :, 0]
+        low, high = sigma[sigma > 0].min(), sigma.max()
+        low = max(low, high / 1000)
+        shown = re.search(r"▁ (\S+) to █ (\S+)", lines[1])
+        same(shown.group(1), low, 2, lines[1]), same(shown.group(2), high, 2, lines[1])
+        baseline = "untrained." + group in run.file.groups
+        rows = [("all, untrained", run.get("untrained." + group, "singular_value")[0, :, 0], 0)] if baseline else []
+        rows = [(run.classes[0], sigma[0], 0)] + rows + [(n, sigma[c], c) for c, n in enumerate(run.classes) if c]
+        for line, (name, values, c) in zip(lines[2:], rows):
+            m = re.match(r"  (.{18})\s+(\d+)((?:\s+\S+)+?)  ([▁▂▃▄▅▆▇█?]+)(?:  \+(\d+) -(\d+))?$", line)
+            assert m and m.group(1).strip() == name[:18].strip(), (line, name)
+            assert int(m.group(2)) == run.file["class_tokens"][c], line
+            for d, x in zip(delays, m.group(3).split(), strict=True):
+                same(x, values[d], 3, group, name, d)
+            assert m.group(4) == blocks_of(values, low, high), (line, blocks_of(values, low, high))
+            q = run.get(group, "class_difference_p_adjusted")
+            if m.group(5) is not None:
+                above = values > run.get(group, "class_null_high")[c]
+                found = q[c] < 0.05
+                assert (int(m.group(5)), int(m.group(6))) == ((found & above).sum(), (found & ~above).sum()), line
+            elif not name.endswith("untrained"):
+                assert q is None or not np.isfinite(q[c]).any(), line
+        assert len([x for x in lines if re.search("[▁▂▃▄▅▆▇█]{1}$|  \\+\\d+ -\\d+$", x) and "(log)" not in x]) == min(len(rows), 41), part
+        sentence = next(line for line in lines if line.startswith("  all: sigma_1"))
+        law = law_numbers(run, group)
+        assert (law is None) == ("no law of decay" in sentence), sentence
+        if law:
+            best, rate, shape, weights = law
+            form = {"power law": r"d\^-(\S+)", "exponential": r"exp\(-d/(\S+)\)", "stretched exponential": r"exp\(-\(d/(\S+)\)\^(\S+)\)"}[best]
+            m = re.search("falls as " + form + " ", sentence)
+            assert m, (sentence, best)
+            same(m.group(1), rate, 2, sentence)
+            if best == "stretched exponential":
+                same(m.group(2), shape, 2, sentence)
+            for name, weight in weights.items():
+                decimals(re.search(rf"[(,] ?{name} (\d\.\d\d)", sentence).group(1), weight, 2, sentence)
+        half = run.get(group, "half_life")[0, 0]
+        m = re.search(r"half of delay 0 is gone by delay (\d+)", sentence)
+        if np.isfinite(half):
+            assert m and abs(int(m.group(1)) - half) <= 1, (sentence, half)
+    if "precision_sampling_error" in run.file.ncattrs():
+        a = run.file
+        m = re.search(r"precision: (\d+) of (\d+) origins.*within (\S+) %.*largest for (.+) at delay (\d+)\)", text)
+        assert m, text
+        assert int(m.group(1)) == int(a.precision_origins) and int(m.group(2)) == a["class_tokens"][0]
+        same(m.group(3), 100 * float(a.precision_sampling_error), 2, m.group(0))
+        assert m.group(4) == a.precision_worst_class and int(m.group(5)) == int(a.precision_worst_delay)
+
+
+# ---- track ----
+
+def test_track(run, folder):
+    if not run.properties:
+        return
+    copy = os.path.join(folder, "tracked.nc")
+    shutil.copy(run.path, copy)
+    text = subprocess.run([program, "track", copy, "--property", "extra=plural-verb"], check=True, capture_output=True, text=True).stdout
+    new = Run(copy)
+    assert new.properties == run.properties + ["extra"]
+    p = len(new.properties) - 1
+    parts = re.split(r"^(?=extra in )", text, flags=re.M)[1:]
+    assert [re.match(r"extra in ([\w.]+)", x).group(1) for x in parts] == new.trained(), text
+    for part in parts:
+        group = re.match(r"extra in ([\w.]+)", part).group(1)
+        x, low, high, random = (new.get(group, "relative_memory" + s) for s in ("", "_low", "_high", "_random"))
+        rows = re.findall(r"delay\s+(\d+)\s+(\S+) \[(\S+), (\S+)\] \((\S+)\)", part)
+        assert len(rows) >= min(3, run.D), part
+        for d, *shown in rows:
+            for text, exact in zip(shown, (x, low, high, random)):
+                value = exact[p, 0, int(d)]
+                assert (text == "-") == bool(np.isnan(value)), (part, d)
+                if text != "-":
+                    decimals(text, value, 3, group, d)
+    for group in new.file.groups:  # the properties that were there stay as they were
+        for name in ("relative_memory", "subspace_cosine", "relative_memory_low", "relative_memory_random"):
+            a, b = run.get(group, name), new.get(group, name)
+            if a is not None and b is not None:
+                assert np.array_equal(a, b[:len(run.properties)], equal_nan=True), (group, name)
+
+
+# ---- info ----
+
+def test_info(run, folder):
+    shown = json.loads(subprocess.run([program, "info", run.path, "--json"], check=True, capture_output=True, text=True).stdout)
+    text = json.dumps(shown, ensure_ascii=False)
+    for name in run.classes + run.properties + list(run.file.groups):
+        assert json.dumps(name, ensure_ascii=False) in text, (name, text[:500])
+    for c in run.file["class_tokens"][:]:
+        assert re.search(rf"\b{c}\b", text), (c, text[:500])
+
+
+def interesting(run, name):
+    """The runs hold what a wrong choice would show: a test on them can fail."""
+    if name == "full":
+        p, q = (run.get("layer1.cell", k) for k in ("class_difference_p", "class_difference_p_adjusted"))
+        assert ((p < 0.05) != (q < 0.05)).any(), "p and adjusted p never differ in what is significant"
+        assert np.isnan(run.get("layer1.cell", "singular_value_low")).any(), "no interval is withheld"
+        assert len(run.properties) > 1 and len(run.classes) > 5 and len(run.file.groups) == 4
+
+
+with tempfile.TemporaryDirectory() as top:
+    for name in sys.argv[3:] or RUNS:
+        path = os.path.join(top, name + ".nc")
+        made = real_run.make(program, name, path)
+        run = Run(path)
+        before = checks
+        interesting(run, name)
+        for test in (test_csv, test_page, test_summary, test_track, test_info):
+            test(run, made)
+        run.file.close()
+        print(f"ok {name}: {checks - before} numbers")
