@@ -275,7 +275,7 @@ static int work(settings *s, int argc, char **argv)
         return code;
     sg_status st = sg_model_load(&m, argv[0], &import, &monitor, &err);
     if (st == SG_OK && !s->cfg.state)
-        s->cfg.state = sg_model_get_shape(m)->cell == SG_CELL_LSTM ? SG_STATE_CELL : SG_STATE_HIDDEN;
+        s->cfg.state = sg_cell_default_state(sg_model_get_shape(m)->cell);
     if (st == SG_OK)
         st = open_corpus(s, m, argc, argv, &k, &stream, &monitor, &err);
     if (st == SG_OK)

@@ -48,16 +48,28 @@ static int apply_preset(settings *s, int argc, char **argv)
     return -1;
 }
 
+/* "lstm, gru or rnn": all kinds that there are. */
+static const char *cell_names(char text[200])
+{
+    size_t at = 0, n = sg_cell_count();
+    for (size_t i = 0; i < n && at < 200; i++)
+        at += (size_t)snprintf(text + at, 200 - at, "%s%s",
+                               !i          ? ""
+                               : i + 1 < n ? ", "
+                                           : " or ",
+                               sg_cell_name((sg_cell)i));
+    return text;
+}
+
 static int choose(settings *s)
 {
-    static const char *const cells[] = {"lstm", "gru", "rnn", NULL}, *const units[] = {"word", "char", NULL};
+    static const char *const units[] = {"word", "char", NULL};
     static const char *const formats[] = {"auto", "text", "conllu", "tagged", NULL};
     static const char *const optimizers[] = {"sgd", "adam", NULL}, *const scales[] = {"mean", "sum", NULL};
-    static const sg_cell kinds[] = {SG_CELL_LSTM, SG_CELL_GRU, SG_CELL_TANH};
+    char names[200];
     int i;
-    if (!pick(s->cell, cells, &i))
-        return misuse("train: --cell: expected lstm, gru or rnn, found '%s'", s->cell);
-    s->shape.cell = kinds[i];
+    if (!sg_cell_from_name(&s->shape.cell, s->cell))
+        return misuse("train: --cell: expected %s, found '%s'", cell_names(names), s->cell);
     if (!pick(s->unit, units, &i))
         return misuse("train: --unit: expected word or char, found '%s'", s->unit);
     s->shape.unit = (sg_unit)i;
@@ -243,13 +255,14 @@ static int run(int argc, char **argv)
     s.loss_scale = s.train.loss_scale == SG_LOSS_SUM ? "sum" : "mean";
     s.train.lr = s.train.clip = NAN; /* not given: follow from optimizer and loss scale */
     const double sizes = 1 << 24;
+    char names[200] = "";
     const option table[] = {
         {"output", 'o', OPT_STRING, &s.output, "MODEL", "the model file to write", 0, 0},
         {"valid", 0, OPT_LIST, &s.valid, "FILE", "validation corpus: the epoch best on it is kept", 0, 0},
         {"preset", 0, OPT_STRING, &s.preset, "paper",
          "the recipe of Verwimp et al.: --optimizer sgd --loss-scale sum --steps 200 --epochs 39 --dropout 0.5",
          0, 0},
-        {"cell", 0, OPT_STRING, &s.cell, "KIND", "lstm (default), gru or rnn", 0, 0},
+        {"cell", 0, OPT_STRING, &s.cell, "KIND", cell_names(names), 0, 0},
         {"layers", 0, OPT_SIZE, &s.shape.layers, "N", "1", 1, SG_MAX_LAYERS},
         {"embedding-size", 0, OPT_SIZE, &s.shape.embedding, "N", "64", 1, sizes},
         {"hidden-size", 0, OPT_SIZE, &s.hidden, "N", "256, of every layer", 1, sizes},

@@ -23,7 +23,7 @@ static sg_status gains(const sg_model *m, char **words, size_t n, sg_error *err)
     const sg_model_shape *shape = sg_model_get_shape(m);
     const sg_vocab *vocab = sg_model_vocab(m);
     size_t top = shape->layers, size = shape->hidden[top - 1] * shape->embedding;
-    sg_state_kind state = shape->cell == SG_CELL_LSTM ? SG_STATE_CELL : SG_STATE_HIDDEN;
+    sg_state_kind state = sg_cell_default_state(shape->cell);
     sg_gradient *g = NULL;
     float *G = calloc(size, sizeof *G); /* H x E */
     sg_status st = G ? sg_gradient_new(&g, m, n, err) : SG_ENOMEM;

@@ -15,7 +15,6 @@
 extern "C" {
 #endif
 
-typedef enum { SG_STATE_CELL = 1, SG_STATE_HIDDEN = 2, SG_STATE_BOTH = 3 } sg_state_kind;
 /* carry: one stream; reset: zero state and no pairs across, at sentence starts; window N: the state is
  * carried, no pair crosses a multiple of N tokens (doc/method.md, section 1) */
 typedef enum { SG_CARRY, SG_RESET, SG_WINDOW } sg_state_handling;

@@ -27,6 +27,9 @@ typedef enum {
     SG_CELL_LSTM
 } sg_cell;
 
+/* The states of a layer: h, which the next layer reads, and the cell state c of an LSTM. */
+typedef enum { SG_STATE_CELL = 1, SG_STATE_HIDDEN = 2, SG_STATE_BOTH = 3 } sg_state_kind;
+
 typedef enum { SG_OUTPUT_LINEAR, SG_OUTPUT_RELU, SG_OUTPUT_TANH } sg_output_activation;
 
 enum { SG_MAX_LAYERS = 16 };
@@ -44,10 +47,16 @@ typedef struct {
     bool eos; /* lines ended by <eos> in training */
 } sg_model_shape;
 
-/* "lstm", "gru", "rnn" (tanh), "rnn-relu", "gru-reset-first"; -1 cast for an unknown name */
+/* Kinds of recurrence are numbered 0 .. sg_cell_count() - 1. Names: "rnn" (tanh), "rnn-relu", "gru", "gru-reset-first",
+ * "lstm"; sg_cell_from_name returns false for an unknown name. */
+SG_API size_t sg_cell_count(void);
 SG_API const char *sg_cell_name(sg_cell c);
 SG_API bool sg_cell_from_name(sg_cell *out, const char *name);
+SG_API const char *sg_cell_formula(sg_cell c); /* one line, for people */
 SG_API size_t sg_cell_gates(sg_cell c);
+SG_API sg_state_kind sg_cell_states(sg_cell c); /* HIDDEN or BOTH */
+SG_API sg_state_kind
+sg_cell_default_state(sg_cell c); /* what is analysed unless asked otherwise: CELL or HIDDEN */
 
 SG_API sg_status sg_model_shape_check(const sg_model_shape *shape, sg_error *err);
 

@@ -34,7 +34,7 @@ sg_status sg_analysis_check(const sg_analysis_config *cfg, const sg_model *m, co
                        cfg->delays, (uintmax_t)T);
     if (!cfg->state || cfg->state > SG_STATE_BOTH)
         return sg_fail(err, SG_EINVAL, "setting 'state': expected cell, hidden or both");
-    if (cfg->state == SG_STATE_CELL && shape->cell != SG_CELL_LSTM)
+    if (!(cfg->state & sg_cell_states(shape->cell)))
         return sg_fail(err, SG_EINVAL, "setting 'state': a %s has no cell state; expected hidden",
                        sg_cell_name(shape->cell));
     if (cfg->layer != SG_ALL_LAYERS && cfg->layer > shape->layers)

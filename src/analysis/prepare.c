@@ -4,6 +4,7 @@
 #include "analysis/settings.h"
 
 #include "base/base_internal.h"
+#include "cell/cell.h"
 #include "linalg/linalg.h"
 
 #include <math.h>
@@ -39,15 +40,15 @@ static void list_states(an_job *job)
 {
     const sg_analysis_config *cfg = job->cfg;
     size_t L = job->shape->layers, first = cfg->layer, last = cfg->layer;
-    bool lstm = job->shape->cell == SG_CELL_LSTM;
+    const sg_state_kind have = sg_cell_states(job->shape->cell);
     if (cfg->layer == 0)
         first = last = L;
     if (cfg->layer == SG_ALL_LAYERS)
         first = 1, last = L;
     for (size_t l = first; l <= last; l++) {
-        if (lstm && (cfg->state & SG_STATE_CELL))
+        if (have & cfg->state & SG_STATE_CELL)
             add_state(job, l, SG_STATE_CELL);
-        if (!lstm || (cfg->state & SG_STATE_HIDDEN))
+        if (!(have & SG_STATE_CELL) || (cfg->state & SG_STATE_HIDDEN))
             add_state(job, l, SG_STATE_HIDDEN);
     }
     for (size_t m = 0; m < job->n_models; m++)
@@ -61,17 +62,19 @@ static void list_states(an_job *job)
         }
 }
 
-/* G^T G at every k-th step: 2 H E^2 flops a pair beside 4 H^2 E (2 ... in a GRU or RNN). All of them on small
- * corpora. */
+/* G^T G at every k-th step: 2 H E^2 flops a pair beside 2 H^2 E a state (2 H E in a diagonal recurrence). All of them on
+ * small corpora. */
 static size_t choose_every(const an_job *job)
 {
     if (job->cfg->second_moment_every)
         return job->cfg->second_moment_every;
     if (job->T <= EXACT_TOKENS)
         return 1;
-    double product = job->shape->cell == SG_CELL_LSTM ? 4 : 2, ratio = 0;
+    const cell_type *cell = cell_of(job->shape->cell);
+    double product = 2 * (double)cell_states(cell), ratio = 0;
     for (size_t i = 0; i < job->n_states; i++)
-        ratio += 2 * (double)job->E / (product * (double)job->states[i].units);
+        ratio += 2 * (double)job->E /
+                 (product * (cell->recurrence == CELL_DENSE ? (double)job->states[i].units : 1));
     double every = ceil(10 * ratio);
     return every < 1 ? 1 : every > LARGEST_EVERY ? LARGEST_EVERY : (size_t)every;
 }

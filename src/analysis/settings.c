@@ -267,8 +267,8 @@ void sg_analysis_defaults(sg_analysis_config *cfg, const sg_model *m)
     for (size_t i = 0; i < ROWS; i++)
         if (rows[i].s.fallback && strcmp(rows[i].s.fallback, "0"))
             sg_analysis_set(cfg, rows[i].s.name, rows[i].s.fallback, NULL);
-    if (m && sg_model_get_shape(m)->cell == SG_CELL_LSTM)
-        cfg->state = SG_STATE_CELL;
+    if (m)
+        cfg->state = sg_cell_default_state(sg_model_get_shape(m)->cell);
 }
 
 sg_status settings_check_ranges(const sg_analysis_config *cfg, sg_error *err)

@@ -42,14 +42,13 @@ sg_status sg_show_new(sg_show **out, const sg_model *m, const sg_show_config *cf
 {
     sg_status st = SG_OK;
     const sg_model_shape *shape = sg_model_get_shape(m);
-    const bool lstm = shape->cell == SG_CELL_LSTM;
     sg_show *s = NULL;
     *out = NULL;
     if (!shape->vocabulary)
         return sg_fail(err, SG_EINVAL, "show: the model reads feature vectors, not words");
     if (cfg->layer > shape->layers)
         return sg_fail(err, SG_EINVAL, "show: layer %zu, the model has %zu", cfg->layer, shape->layers);
-    if (cfg->state == SG_STATE_CELL && !lstm)
+    if (cfg->state && !(cfg->state & sg_cell_states(shape->cell)))
         return sg_fail(err, SG_EINVAL, "show: a %s has no cell state, only a hidden one",
                        sg_cell_name(shape->cell));
     if (cfg->target && !shape->has_decoder)
@@ -58,7 +57,7 @@ sg_status sg_show_new(sg_show **out, const sg_model *m, const sg_show_config *cf
         return sg_fail(err, SG_ENOMEM, "show: no memory");
     s->model = m, s->cfg = *cfg;
     s->cfg.layer = cfg->layer ? cfg->layer : shape->layers;
-    s->cfg.state = cfg->state ? cfg->state : lstm ? SG_STATE_CELL : SG_STATE_HIDDEN;
+    s->cfg.state = cfg->state ? cfg->state : sg_cell_default_state(shape->cell);
     s->H = shape->hidden[s->cfg.layer - 1], s->E = shape->embedding;
     if (cfg->target) {
         if (!(s->target = sg_strdup(cfg->target)) ||

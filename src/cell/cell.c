@@ -3,24 +3,37 @@
 
 #include <string.h>
 
+extern const cell_type cell_tanh, cell_relu, cell_gru, cell_gru_reset_first, cell_lstm;
+
 /* In the order of sg_cell. */
-static const struct {
-    const char *name;
-    size_t gates, tape;
-} cells[] = {
-    {"rnn", 1, 1}, {"rnn-relu", 1, 1}, {"gru", 3, 5}, {"gru-reset-first", 3, 5}, {"lstm", 4, 6},
-};
+static const cell_type *const cells[] = {&cell_tanh, &cell_relu, &cell_gru, &cell_gru_reset_first,
+                                         &cell_lstm};
 enum { N_CELLS = sizeof cells / sizeof *cells };
+
+const cell_type *cell_of(sg_cell c)
+{
+    return cells[c];
+}
+
+size_t sg_cell_count(void)
+{
+    return N_CELLS;
+}
 
 const char *sg_cell_name(sg_cell c)
 {
-    return (size_t)c < N_CELLS ? cells[c].name : "?";
+    return (size_t)c < N_CELLS ? cells[c]->name : "?";
+}
+
+const char *sg_cell_formula(sg_cell c)
+{
+    return cells[c]->formula;
 }
 
 bool sg_cell_from_name(sg_cell *out, const char *name)
 {
     for (size_t i = 0; i < N_CELLS; i++)
-        if (!strcmp(name, cells[i].name)) {
+        if (!strcmp(name, cells[i]->name)) {
             *out = (sg_cell)i;
             return true;
         }
@@ -29,10 +42,49 @@ bool sg_cell_from_name(sg_cell *out, const char *name)
 
 size_t sg_cell_gates(sg_cell c)
 {
-    return cells[c].gates;
+    return cells[c]->gates;
 }
 
-size_t cell_tape(sg_cell c)
+sg_state_kind sg_cell_states(sg_cell c)
 {
-    return cells[c].tape;
+    return cells[c]->states;
+}
+
+sg_state_kind sg_cell_default_state(sg_cell c)
+{
+    return cells[c]->default_state;
+}
+
+size_t cell_states(const cell_type *t)
+{
+    return t->states == SG_STATE_BOTH ? 2 : 1;
+}
+
+double cell_parameters(const cell_type *t, double N, double H)
+{
+    double inputs = N + 1, recurrent = t->recurrence == CELL_DENSE ? H + 1 : 0;
+    return (double)t->gates * H * (inputs + recurrent);
+}
+
+void cell_preload(const cell_type *t, size_t rows, size_t H, const float *b_ih, const float *b_hh,
+                  float *tape)
+{
+    bool dense = t->recurrence == CELL_DENSE;
+    for (size_t k = 0; k < rows; k++, tape += t->tape * H)
+        for (size_t g = 0; g < t->gates; g++) {
+            const float *in = b_ih + g * H, *rec = dense ? b_hh + g * H : NULL;
+            bool own = t->slot[g] == g;
+            for (size_t j = 0; j < H; j++)
+                tape[g * H + j] = dense && own ? in[j] + rec[j] : in[j];
+            if (dense && !own)
+                memcpy(tape + t->slot[g] * H, rec, H * sizeof *rec);
+        }
+}
+
+size_t cell_run(const cell_type *t, size_t gate, size_t end)
+{
+    size_t n = 1;
+    while (gate + n < end && t->slot[gate + n] == t->slot[gate] + n)
+        n++;
+    return n;
 }

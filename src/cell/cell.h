@@ -1,82 +1,113 @@
 /* SPDX-License-Identifier: MIT */
-/* cell.h - one step of a recurrent cell: forward, backward, and its Jacobian folded into matrices.
+/* cell.h - the table of cells: everything the program knows of a kind of recurrence.
  *
- * PyTorch's convention (doc/method.md, section 2), gates in the order LSTM i,f,g,o; GRU r,z,n; RNN one. H hidden
- * size, G gates, N inputs of the layer, n sequences side by side, T steps. One file per cell; each exists in
- * float (cell_...) and, for tests and `stategrad check`, in double (cell_..._d): one source, a type
- * parameter. */
+ * One file per kind: its tuned parts (step, backward pass, Jacobian) in float, and a plain twin in double, written from
+ * the equations alone, with which `stategrad check` and the tests compare. No other file asks which cell it has;
+ * a new kind is a file, a row in cell.c, and a number in stategrad/lm.h.
+ *
+ *   H hidden size   N inputs   G gates   x input   h hidden state   c cell state (where there is one)
+ *   a = W_ih x + b_ih (+ W_hh h_{t-1} + b_hh)   G H preactivations, gate by gate
+ *
+ * A step leaves a tape for the backward pass and the Jacobian: slots of H floats, which the cell's file names. Slots
+ * 0 .. G-1 are the gates: preactivations before the step, values after it, dL/da after the backward pass. */
 #ifndef SG_CELL_H
 #define SG_CELL_H
 
+#include "kernel/kernel.h"
 #include "stategrad/lm.h"
 
-/* The tape: what backward and fold need of one step of one sequence, cell_tape(c) vectors of H numbers:
- *   LSTM                  i f g o tanh(c_t) c_{t-1}
- *   GRU, GRU reset first  r z n u h_{t-1}            u = W_hn h + b_hn, reset first: W_hn (r*h) + b_hn
- *   tanh, relu            h_t */
-size_t cell_tape(sg_cell c);
+enum { CELL_MAX_GATES = 4, CELL_MAX_STAGES = 2, CELL_KEPT = 6, CELL_FROM_H = -1 };
 
-/* ---- one step of n sequences ----
- * Before the step the tape's rows hold the part that does not depend on h_{t-1}: cell_preload's biases
- * plus W_ih x, added to the first G slots (one product for all steps of a window). h_prev, c_prev, h, c:
- * (n,H), rows H apart; the outputs may not alias the inputs; c_prev and c are read and written by the LSTM
- * only and may be NULL otherwise. */
+/* CELL_DENSE: a matrix W_hh acts on h_{t-1}. CELL_DIAGONAL: gates depend on the input alone, h_t on h_{t-1} unit by
+ * unit; the model has no W_hh and no b_hh. */
+typedef enum { CELL_DIAGONAL, CELL_DENSE } cell_recurrence;
 
-/* rows rows of the tape: b_ih + b_hh in the gates' slots (GRU: b_ih alone for n, b_hn in the slot of u). */
-void cell_preload(sg_cell cell, size_t rows, size_t H, const float *b_ih, const float *b_hh, float *tape);
-void cell_preload_d(sg_cell cell, size_t rows, size_t H, const double *b_ih, const double *b_hh,
-                    double *tape);
-/* Turns preactivations into the tape, and gives h_t (and c_t). before (n, G*H), NULL: not wanted: gets the
- * preactivations themselves (a_n in full: with r*u, or u), from which slopes can be had where a gate
- * saturates and the tape's value rounds to 0 or 1. */
-void cell_forward(sg_cell cell, size_t n, size_t H, const float *W_hh, const float *h_prev,
-                  const float *c_prev, float *tape, float *h, float *c, float *before);
-void cell_forward_d(sg_cell cell, size_t n, size_t H, const double *W_hh, const double *h_prev,
-                    const double *c_prev, double *tape, double *h, double *c, double *before);
-/* dh (n,H): dL/dh_t in full; dc (n,H): in dL/dc_t by later steps, out dL/dc_{t-1}; dh_prev: overwritten with
- * dL/dh_{t-1} by this step; may not alias dh. The tape is overwritten: slots 0..G-1 with dL/da (the input
- * side), the GRUs' slot of u with dL/du, the slot of h_{t-1} of GRU_RESET_FIRST with r*h_{t-1}. */
-void cell_backward(sg_cell cell, size_t n, size_t H, const float *W_hh, float *tape, const float *dh,
-                   float *dc, float *dh_prev);
-void cell_backward_d(sg_cell cell, size_t n, size_t H, const double *W_hh, double *tape, const double *dh,
-                     double *dc, double *dh_prev);
+/* n units of one sequence at one step; every pointer is at the first of them, slots are H apart. */
+typedef struct {
+    size_t n, H;
+    float *tape;
+    const float *h_prev, *c_prev;
+    float *h, *c;          /* output; c_prev and c: NULL without a cell state */
+    float *preactivations; /* output, G slots; NULL: not wanted. Where it is wanted n is H. */
+    const sg_kernels *kernels;
+} cell_units;
 
-/* ---- a layer over a window: rows are (t, sequence), t-major ---- */
+/* The same units backwards; the tape's gates become dL/da. */
+typedef struct {
+    size_t n, H;
+    float *tape;
+    const float *dh; /* dL/dh_t in full */
+    float *dc;       /* in: dL/dc_t from later steps; out: dL/dc_{t-1} */
+    float *dh_prev;  /* += what reaches h_{t-1} other than through W_hh */
+    float *dsource;  /* in a stage before the last: dL/d(source of the next) */
+    const sg_kernels *kernels;
+} cell_adjoints;
 
-/* X (T*n,N) inputs; hidden ((T+1)*n,H) and, for the LSTM, cells ((T+1)*n,H): the first n rows hold the state
- * before the window, the rest is written; tape (T*n, cell_tape*H) is written. */
-void layer_forward(sg_cell cell, size_t T, size_t n, size_t N, size_t H, const float *W_ih, const float *W_hh,
-                   const float *b_ih, const float *b_hh, const float *X, float *hidden, float *cells,
-                   float *tape);
-void layer_forward_d(sg_cell cell, size_t T, size_t n, size_t N, size_t H, const double *W_ih,
-                     const double *W_hh, const double *b_ih, const double *b_hh, const double *X,
-                     double *hidden, double *cells, double *tape);
-/* dH (T*n,H): dL/dh_t from above, destroyed; dX (T*n,N): overwritten (NULL: not wanted). Gradients are added
- * to gW_ih, gW_hh, gb_ih, gb_hh. hidden, X as in forward; the tape is consumed. work: 2 n H numbers. State
- * gradients do not cross the window's start (truncated back-propagation). */
-void layer_backward(sg_cell cell, size_t T, size_t n, size_t N, size_t H, const float *W_ih,
-                    const float *W_hh, const float *X, const float *hidden, float *tape, float *dH, float *dX,
-                    float *gW_ih, float *gW_hh, float *gb_ih, float *gb_hh, float *work);
-void layer_backward_d(sg_cell cell, size_t T, size_t n, size_t N, size_t H, const double *W_ih,
-                      const double *W_hh, const double *X, const double *hidden, double *tape, double *dH,
-                      double *dX, double *gW_ih, double *gW_hh, double *gb_ih, double *gb_hh, double *work);
+/* A step has one stage: recurrent products of all gates with h_{t-1}, then `forward`. Where a gate's product needs
+ * another gate's value there is a second one, whose products take a slot of the tape as their source. */
+typedef struct {
+    size_t gates; /* of this stage, following those of the one before; 0: no products */
+    int source;   /* CELL_FROM_H, or a slot */
+    void (*forward)(const cell_units *u);
+    void (*backward)(const cell_adjoints *u);
+} cell_stage;
 
-/* The folded Jacobian. Every cell but GRU_RESET_FIRST is linear in its weight rows:
- *
- *   dC = diag(d0) dC + M dU + Mx dX      M = rows sum_g wh[g] W_hh[g]  over gates i,f,g     (LSTM)
- *   dU = diag(d1) dC + O dU + Ox dX      O = wh[o] W_ho,  dC the new one                   (LSTM)
- *   dU = diag(d0) dU + A dU + Ax dX      A = rows sum_g wh[g] W_hh[g]  over all gates      (GRU, RNN)
- *
- * and Mx, Ox, Ax the same from wx and W_ih. wh, wx: (G,H); diagonal: (2,H) for LSTM, (1,H) for others.
- * GRU_RESET_FIRST: W_hn is scaled by r on the right, and a term more goes through r: with B = diag(wh[n])
- * W_hn diag(inner),
- *
- *   A = wh[z] W_hz + wh[n] W_hn diag(r) + B W_hr       Ax = wx[z] W_iz + wx[n] W_in + B W_ir
- *
- * right: (2,H) = r then inner = h r (1-r); NULL is fine for the other cells. before: of the forward step. */
-void cell_fold(sg_cell c, size_t H, const float *tape, const float *before, float *wh, float *wx,
-               float *diagonal, float *right);
-void cell_fold_d(sg_cell c, size_t H, const double *tape, const double *before, double *wh, double *wx,
-                 double *diagonal, double *right);
+/* A layer's parameters and sizes, for the plain twin. */
+typedef struct {
+    size_t H, N;
+    const float *W_ih, *W_hh, *b_ih, *b_hh; /* (G H, N) (G H, H) (G H) (G H) */
+} cell_plain;
+
+typedef struct {
+    const char *name, *formula;
+    sg_state_kind states;        /* which it has; the next layer reads HIDDEN */
+    sg_state_kind default_state; /* what is analysed unless asked otherwise */
+    cell_recurrence recurrence;
+    bool bounded; /* every h is in [-1, 1] */
+    bool kinked;  /* a piecewise linear function of its preactivations: finite differences need small steps */
+    size_t gates;
+    size_t summed; /* gates whose weighted rows the first product of the Jacobian sums, see below */
+    size_t tape;   /* slots */
+    size_t slot
+        [CELL_MAX_GATES]; /* of each gate's recurrent product; where it is not the gate's own, so is b_hh */
+    size_t n_stages;
+    cell_stage stage[CELL_MAX_STAGES];
+
+    /* The Jacobian of a step, folded into weight rows (wh, wx: (G,H)) and a diagonal, from tape and preactivations:
+     * slopes are taken of the latter, for where a gate saturates its value rounds to 0 or 1.
+     *
+     *   one state    dh = diag(d0) dh + A dh + Ax dx     A = sum of wh[g] W_hh[g] over all gates
+     *   two states   dc = diag(d0) dc + M dh + Mx dx     M = sum of wh[g] W_hh[g] over the first `summed` gates
+     *                dh = diag(d1) dc + O dh + Ox dx     O the same over the others, dc the new one
+     *
+     * Mx, Ox, Ax: the same from wx and W_ih. diagonal: (1,H), with two states (2,H). A diagonal recurrence leaves wh
+     * alone. */
+    void (*jacobian)(size_t H, const float *tape, const float *preactivations, float *wh, float *wx,
+                     float *diagonal);
+    /* What of A and Ax is no sum of weighted rows, added to them; NULL: nothing. Rows of A (H, H) are lda apart, of Ax
+     * (H, N) ldx; Ax may be NULL. work: (H+1, H). */
+    void (*jacobian_rest)(size_t H, size_t N, const float *W_ih, const float *W_hh, const float *tape,
+                          const float *preactivations, const float *wh, float *work, float *A, size_t lda,
+                          float *Ax, size_t ldx);
+
+    /* The plain twin. kept (CELL_KEPT, H): for plain_reverse. */
+    void (*plain_step)(const cell_plain *l, const double *x, const double *h, const double *c, double *kept,
+                       double *h_new, double *c_new);
+    /* dh, dc (H): in dL/dh_t, dL/dc_t; out dL/dh_{t-1}, dL/dc_{t-1}. da (G,H): dL/d(W_ih x). h, c: of step t-1. */
+    void (*plain_reverse)(const cell_plain *l, const double *kept, const double *h, const double *c,
+                          double *dh, double *dc, double *da);
+} cell_type;
+
+const cell_type *cell_of(sg_cell cell);
+/* 1, or 2 with a cell state: also the number of products of the Jacobian. */
+size_t cell_states(const cell_type *t);
+/* Parameters of a layer, as a double that cannot overflow. */
+double cell_parameters(const cell_type *t, double N, double H);
+
+/* rows rows of the tape before the input's product is added: b_ih + b_hh in the gates' slots. */
+void cell_preload(const cell_type *t, size_t rows, size_t H, const float *b_ih, const float *b_hh,
+                  float *tape);
+/* How many of the gates from `gate` on, before `end`, have their recurrent products in neighbouring slots. */
+size_t cell_run(const cell_type *t, size_t gate, size_t end);
 
 #endif

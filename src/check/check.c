@@ -8,6 +8,7 @@
 #include "check/plain_network.h"
 
 #include "base/base_internal.h"
+#include "cell/cell.h"
 #include "gradient/cpu/engine.h"
 
 #include <assert.h>
@@ -153,8 +154,8 @@ static double gradient_times(checker *k, const sg_accum_state *s, size_t d, doub
 static double differences(checker *k, const sg_accum_state *s, size_t t, size_t d, double *out)
 {
     bool cell = s->kind == SG_STATE_CELL;
-    /* relu is straight but for its kinks: a small step crosses fewer */
-    double share_of_x = sg_model_get_shape(k->m)->cell == SG_CELL_RELU ? 1e-6 : 1e-3;
+    /* what is straight but for kinks: a small step crosses fewer */
+    double share_of_x = cell_of(sg_model_get_shape(k->m)->cell)->kinked ? 1e-6 : 1e-3;
     double eps = share_of_x * fmax(largest(k->E, reference_input(k->plain, t - d)), 1e-3);
     static const double reach[] = {1, 2}, share[] = {4. / 3, -1. / 3};
     memset(out, 0, s->units * sizeof *out);
@@ -339,7 +340,7 @@ static size_t list_states(const sg_model_shape *shape, sg_accum_state *states)
 {
     size_t n = 0;
     for (size_t l = 1; l <= shape->layers; l++) {
-        if (shape->cell == SG_CELL_LSTM)
+        if (sg_cell_states(shape->cell) & SG_STATE_CELL)
             states[n++] = (sg_accum_state){l, SG_STATE_CELL, shape->hidden[l - 1]};
         states[n++] = (sg_accum_state){l, SG_STATE_HIDDEN, shape->hidden[l - 1]};
     }

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* plain_network.h - a plain network in double: forward and backward through time, gate by gate, written from the
- * equations of doc/method.md, section 2, and sharing nothing with src/cell. Slow and obvious on purpose. */
+/* plain_network.h - a plain network in double, forward and backward through time, of the cells' plain twins: written from
+ * the equations, sharing nothing with the tuned code. Slow and obvious on purpose. */
 #ifndef SG_CHECK_PLAIN_NETWORK_H
 #define SG_CHECK_PLAIN_NETWORK_H
 
@@ -17,7 +17,7 @@ double *reference_input(reference *r, size_t t);
 void reference_run(reference *r, size_t from, size_t to);
 /* Inputs and states of `from`. Same model, same T. */
 void reference_copy(reference *r, const reference *from);
-/* h_t or c_t (LSTM) of layer 0 .. L-1, borrowed. */
+/* h_t or (cell) c_t of layer 0 .. L-1, borrowed. */
 const double *reference_state(const reference *r, size_t layer, bool cell, size_t t);
 /* out (E) = (d s_t / d x_{t-d})' u for s = h or c of the layer; d <= t. */
 void reference_reverse(reference *r, size_t layer, bool cell, size_t t, size_t d, const double *u,

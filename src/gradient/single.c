@@ -20,21 +20,21 @@ enum { CHUNK_COLUMNS = 2048 };
 
 typedef struct {
     step_layer step;
-    float *A;        /* (P H, K): K = H, above the first layer H + N: what comes from below stands right */
+    float *A;        /* (P H, K1 + K2): what comes from below, above the first layer, stands right */
     float *Ax;       /* (P H, E), first layer only */
     float *diagonal; /* (P,H) */
-    float *U, *C;    /* (H, D E); C for the LSTM only */
-    size_t K;
+    float *U, *C;    /* (H, D E); C with a cell state only */
+    size_t K1, K;    /* columns of A: recurrent ones, H or (diagonal) 0; all */
 } layer_window;
 
 struct sg_gradient {
-    sg_cell cell;
+    const cell_type *cell;
     size_t layers, E, D, P, chunk; /* chunk: columns at a time, a multiple of E */
     uint64_t steps;                /* since the last reset */
     sg_forward *forward;
     layer_window layer[SG_MAX_LAYERS];
     float *product; /* (P H_max, chunk) */
-    float *zeros;   /* H_max: the cells' state before the first step is zero */
+    float *zeros;   /* H_max: states before the first step, or that the model has not */
 };
 
 static sg_status window_init(layer_window *w, const sg_gradient *g, const sg_model *m, size_t l,
@@ -43,14 +43,14 @@ static sg_status window_init(layer_window *w, const sg_gradient *g, const sg_mod
     sg_status st = SG_OK;
     TRY(step_layer_init(&w->step, m, l, err));
     size_t H = w->step.H, columns = g->D * g->E;
-    w->K = H + (l ? w->step.N : 0);
-    w->A = sg_calloc(g->P * H * w->K, sizeof *w->A);
+    w->K1 = g->cell->recurrence == CELL_DENSE ? H : 0, w->K = w->K1 + (l ? w->step.N : 0);
+    w->A = sg_calloc(g->P * H * w->K + 1, sizeof *w->A);
     w->diagonal = sg_calloc(g->P * H, sizeof *w->diagonal);
     w->U = sg_calloc(H, columns * sizeof *w->U);
     bool ok = w->A && w->diagonal && w->U;
     if (!l)
         ok = (w->Ax = sg_calloc(g->P * H * g->E, sizeof *w->Ax)) && ok;
-    if (g->cell == SG_CELL_LSTM)
+    if (g->P == 2)
         ok = (w->C = sg_calloc(H, columns * sizeof *w->C)) && ok;
     if (!ok)
         TRY(sg_fail(err, SG_ENOMEM, "gradient: %zu delays of %zu x %zu (layer %zu) do not fit in memory",
@@ -70,8 +70,8 @@ sg_status sg_gradient_new(sg_gradient **out, const sg_model *m, size_t D, sg_err
         return sg_fail(err, SG_EINVAL, "gradient: %zu delays of %zu columns", D, shape->embedding);
     if (!(g = sg_calloc(1, sizeof *g)))
         TRY(sg_fail(err, SG_ENOMEM, "gradient: no memory"));
-    g->cell = shape->cell, g->layers = shape->layers, g->E = shape->embedding, g->D = D;
-    g->P = step_products(shape->cell);
+    g->cell = cell_of(shape->cell), g->layers = shape->layers, g->E = shape->embedding, g->D = D;
+    g->P = cell_states(g->cell);
     g->chunk = (g->E < CHUNK_COLUMNS ? CHUNK_COLUMNS / g->E : 1) * g->E;
     if (g->chunk > D * g->E)
         g->chunk = D * g->E;
@@ -115,9 +115,9 @@ void sg_gradient_reset(sg_gradient *g)
     forward_reset(g->forward);
 }
 
-/* C <- d0 C + product's first rows, U <- d1 C + its second (LSTM); U <- d0 U + product. n columns from c0 of
+/* C <- d0 C + product's first rows, U <- d1 C + its second; or U <- d0 U + product. n columns from c0 of
  * rows ld apart. False if anything is not finite. */
-static bool update(const layer_window *w, bool lstm, const float *product, size_t ldp, size_t c0, size_t n,
+static bool update(const layer_window *w, bool two, const float *product, size_t ldp, size_t c0, size_t n,
                    size_t ld)
 {
     size_t H = w->step.H;
@@ -125,7 +125,7 @@ static bool update(const layer_window *w, bool lstm, const float *product, size_
     for (size_t j = 0; j < H; j++) {
         float d0 = w->diagonal[j], *restrict u = w->U + j * ld + c0;
         const float *restrict p = product + j * ldp;
-        if (lstm) {
+        if (two) {
             float q = w->diagonal[H + j], *restrict c = w->C + j * ld + c0;
             const float *restrict po = product + (H + j) * ldp;
             for (size_t k = 0; k < n; k++) {
@@ -148,26 +148,29 @@ static bool update(const layer_window *w, bool lstm, const float *product, size_
 static size_t step_columns(sg_gradient *g, size_t c0, size_t n, bool born)
 {
     size_t ld = g->D * g->E;
-    bool lstm = g->cell == SG_CELL_LSTM;
+    bool two = g->P == 2;
     for (size_t l = 0; l < g->layers; l++) {
         const layer_window *w = &g->layer[l];
         size_t H = w->step.H, rows = g->P * H;
         const float *product = g->product;
         size_t ldp = n;
+        bool recurrent = !born && w->K1;
         if (born)
             for (size_t j = 0; j < H; j++) {
                 memset(w->U + j * ld + c0, 0, n * sizeof *w->U);
-                if (lstm)
+                if (two)
                     memset(w->C + j * ld + c0, 0, n * sizeof *w->C);
             }
         if (born && l == 0)
             product = w->Ax, ldp = g->E;
-        else if (!born)
+        if (recurrent)
             la_sgemm(LA_N, LA_N, rows, n, H, 1, w->A, w->K, w->U + c0, ld, 0, g->product, n);
         if (l)
-            la_sgemm(LA_N, LA_N, rows, n, w->step.N, 1, w->A + H, w->K, g->layer[l - 1].U + c0, ld,
-                     born ? 0 : 1, g->product, n);
-        if (!update(w, lstm, product, ldp, c0, n, ld))
+            la_sgemm(LA_N, LA_N, rows, n, w->step.N, 1, w->A + w->K1, w->K, g->layer[l - 1].U + c0, ld,
+                     recurrent ? 1 : 0, g->product, n);
+        else if (!born && !recurrent)
+            memset(g->product, 0, rows * n * sizeof *g->product);
+        if (!update(w, two, product, ldp, c0, n, ld))
             return l + 1;
     }
     return 0;
@@ -181,10 +184,10 @@ sg_status sg_gradient_step(sg_gradient *g, int32_t id, const float *features, sg
     TRY(forward_run(g->forward, features ? NULL : &id, features, NULL, 1, err));
     for (size_t l = 0; l < g->layers; l++) {
         layer_window *w = &g->layer[l];
-        size_t H = w->step.H;
-        float *Ax = l ? w->A + H : w->Ax;
-        step_matrix_build(&w->step, forward_tape(g->forward, l, 0), forward_before(g->forward, l, 0), w->A,
-                          w->K, Ax, l ? w->K : g->E, w->diagonal);
+        float *Ax = l ? w->A + w->K1 : w->Ax;
+        step_matrix_build(&w->step, forward_tape(g->forward, l, 0),
+                          sg_forward_preactivations(g->forward, l, 0), w->A, w->K, Ax, l ? w->K : g->E,
+                          w->diagonal);
     }
     for (size_t c = 0, end = live * g->E; c < end && !bad;) {
         size_t n = end - c < g->chunk ? end - c : g->chunk, own = slot * g->E;
@@ -225,8 +228,7 @@ void sg_gradient_get(const sg_gradient *g, size_t layer, sg_state_kind kind, siz
 
 const float *sg_gradient_state(const sg_gradient *g, size_t layer, sg_state_kind kind)
 {
-    if (!g->steps)
+    if (!g->steps || (kind == SG_STATE_CELL && g->P < 2))
         return g->zeros;
-    return kind == SG_STATE_CELL ? forward_cell(g->forward, layer - 1, 0)
-                                 : forward_hidden(g->forward, layer - 1, 0);
+    return sg_forward_state(g->forward, layer - 1, kind, 0);
 }

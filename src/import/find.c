@@ -3,6 +3,7 @@
 #include "import/find.h"
 
 #include "base/base_internal.h"
+#include "cell/cell.h"
 
 #include <string.h>
 
@@ -60,6 +61,9 @@ sg_status recipe_find(recipe *out, const tensor_file *b, const sg_import_config 
     sg_status st;
     bool kernels = false;
     *out = (recipe){0};
+    if (cfg->cell != SG_AUTO && cell_of((sg_cell)cfg->cell)->recurrence != CELL_DENSE)
+        TRY(sg_fail(err, SG_EINVAL, "--cell %s: models of this kind are read from stategrad's own files only",
+                    sg_cell_name((sg_cell)cfg->cell)));
     TRY(check_maps(b, cfg, err));
     for (size_t i = 0; i < cfg->n_maps; i++)
         kernels |= !strncmp(cfg->maps[i], "rnn.kernel_l", 12);

@@ -4,6 +4,7 @@
 #include "import/recipe.h"
 
 #include "base/base_internal.h"
+#include "cell/cell.h"
 
 #include <math.h>
 #include <stdarg.h>
@@ -149,8 +150,7 @@ static sg_status check_size(const tensor_file *b, const recipe *p, sg_error *err
     double bytes = 0, file = (double)b->file_size;
     const sg_model_shape *s = &p->shape;
     for (size_t k = 0; k < s->layers; k++)
-        bytes += 4.0 * (double)sg_cell_gates(s->cell) * (double)s->hidden[k] *
-                 (double)(p->layers[k].in + s->hidden[k] + 2);
+        bytes += 4.0 * cell_parameters(cell_of(s->cell), (double)p->layers[k].in, (double)s->hidden[k]);
     bytes += 4.0 * (double)s->vocabulary * (double)s->embedding;
     if (s->has_decoder && !s->tied)
         bytes += 4.0 * (double)s->vocabulary * (double)(s->hidden[s->layers - 1] + 1);

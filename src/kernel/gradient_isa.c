@@ -222,7 +222,7 @@ static void step(tile_function *const *tiles, size_t P, const sg_step_matrix *m,
                  const sg_strip_job *jobs)
 {
     size_t count = tile_count(m->H, P, ROWS), K = m->K1 + m->K2;
-    size_t run = RUN_FLOATS / (ROWS * K) ? RUN_FLOATS / (ROWS * K) : 1;
+    size_t most = K ? RUN_FLOATS / (ROWS * K) : count, run = most ? most : 1;
     for (size_t i0 = 0; i0 < count; i0 += run) {
         size_t i1 = i0 + run < count ? i0 + run : count, i2 = i1 + run < count ? i1 + run : count;
         const float *coming = m->ahead;
@@ -264,10 +264,10 @@ INLINE void fold_row(size_t V, size_t k, size_t n_planes, const float *const *pl
     UNROLL for (size_t v = 0; v < V; v++)
     {
         vec x = c[0][v] * *(const loose *)(planes[0] + k * widths[0] + v * LANES);
-        if (n_planes == 3) {
+        if (n_planes > 1)
             x += c[1][v] * *(const loose *)(planes[1] + k * widths[1] + v * LANES);
+        if (n_planes > 2)
             x += c[2][v] * *(const loose *)(planes[2] + k * widths[2] + v * LANES);
-        }
         *(loose *)(out + v * LANES) = x;
     }
 }
@@ -294,7 +294,10 @@ static void fold(size_t K, size_t W, size_t n_planes, const float *const *planes
 {
     enum { MOST = 16 / LANES };
     bool narrow = W <= LANES;
-    if (n_planes == 1)
+    if (n_planes == 2)
+        narrow ? fold_rows(1, K, W, 2, planes, widths, coef, out)
+               : fold_rows(MOST, K, W, 2, planes, widths, coef, out);
+    else if (n_planes == 1)
         narrow ? fold_rows(1, K, W, 1, planes, widths, coef, out)
                : fold_rows(MOST, K, W, 1, planes, widths, coef, out);
     else

@@ -20,7 +20,8 @@ enum { SG_STRIP = 32, SG_PACK_SLACK = 16 }; /* floats that kernels may read behi
 typedef struct {
     const float *packed;
     const float *diagonal; /* (P,H) */
-    size_t H, K1, K2;      /* K1 = H: from the layer's own U; K2: from the layer below, 0 in the first */
+    size_t H, K1,
+        K2; /* K1: from the layer's own U, H or (diagonal) 0; K2: from the layer below, 0 in the first */
     /* the packed matrix that will be asked for next, and its size: brought near meanwhile */
     const float *ahead;
     size_t ahead_floats; /* 0: not known */
@@ -37,11 +38,11 @@ typedef struct {
 
 typedef struct {
     size_t rows; /* P r at most in a tile */
-    /* LSTM: C <- d0 C + M U + Mx X, next <- d1 C + O U + Ox X */
+    /* two states: C <- d0 C + M U + Mx X, next <- d1 C + O U + Ox X */
     void (*step_pair)(const sg_step_matrix *m, size_t n, const sg_strip_job *jobs);
-    /* others: next <- d0 U + A U + Ax X; C and sum_C are not touched */
+    /* one: next <- d0 U + A U + Ax X; C and sum_C are not touched */
     void (*step_single)(const sg_step_matrix *m, size_t n, const sg_strip_job *jobs);
-    /* out[k W + j] = sum_p coef[16 p + j] plane_p[k width_p + j], j < W <= 16, k < K; coef is 0 from width_p
+    /* n_planes is 1, 2 or 3. out[k W + j] = sum_p coef[16 p + j] plane_p[k width_p + j], j < W <= 16, k < K; coef is 0 from width_p
      * on. Planes may be read SG_PACK_SLACK floats beyond the end; out is written in its K W floats only.
      * coef: 64-byte aligned. */
     void (*fold)(size_t K, size_t W, size_t n_planes, const float *const *planes, const size_t *widths,

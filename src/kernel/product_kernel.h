@@ -34,9 +34,9 @@ typedef struct {
     void (*axpy)(size_t n, float a, const float *x, float *y);
     double (*square_sum)(size_t n, const float *x);
 
-    /* The elementwise part of a step of a cell, n units of one sequence; names and tapes as in cell.h.
+    /* The elementwise part of a step of a cell, n units of one sequence; names and tapes as in src/cell.
      * Forward: gates hold preactivations before, their values after. Backward: they hold values before, dL/da
-     * after; dc and dh_prev are as in cell_backward, but dh_prev is added to. */
+     * after; dc and dh_prev as in cell_adjoints. */
     void (*lstm_forward)(size_t n, float *i, float *f, float *g, float *o, float *q, float *old,
                          const float *c_prev, float *c, float *h);
     void (*lstm_backward)(size_t n, float *i, float *f, float *g, float *o, const float *q, const float *old,

@@ -80,7 +80,8 @@ static sg_status chunk(workspace *w, const sg_model *m, const sg_stream *s, uint
         w->first[i] = reset && w->steps[i].first;
     if ((st = forward_run(w->forward, w->ids, NULL, w->first, n, &why)) != SG_OK)
         return sg_fail(err, st, "tokens from %llu: %s", (unsigned long long)start, why.msg);
-    memcpy(w->top, forward_hidden(w->forward, shape->layers - 1, 0), n * H * sizeof *w->top);
+    memcpy(w->top, sg_forward_state(w->forward, shape->layers - 1, SG_STATE_HIDDEN, 0),
+           n * H * sizeof *w->top);
     output_activate(shape->output, n * H, w->top);
     for (size_t i = 0; i < n;) {
         size_t k = n - i < softmax_rows(w->softmax) ? n - i : softmax_rows(w->softmax);

@@ -13,17 +13,17 @@
 #include <string.h>
 
 typedef struct {
-    size_t N, H, ld;      /* inputs, hidden size, tape row */
-    float *hidden, *cell; /* (max+1, H): row 0 is the state before the chunk */
-    float *tape;          /* (max, ld) */
-    float *before;        /* (max, G H) preactivations */
+    size_t N, H, ld;       /* inputs, hidden size, tape row */
+    float *hidden, *cell;  /* (max+1, H): row 0 is the state before the chunk; cell NULL: there is none */
+    float *tape;           /* (max, ld) */
+    float *preactivations; /* (max, G H) */
 } layer_state;
 
 struct sg_forward {
     const sg_model *m;
     sg_parameters p;
     size_t max_steps, L;
-    sg_cell kind;
+    const cell_type *cell;
     float *input; /* (max, E) */
     float *zero;  /* a zero state, as wide as the widest layer */
     size_t last;  /* steps of the last chunk */
@@ -50,18 +50,19 @@ static double total(const float *x, size_t n)
 }
 
 /* The largest input of layer k with which each row of weights times inputs and states stays a finite float. A
- * sum that overflowed on the way would saturate a gate on the side of its first term, unseen. Rectified
- * states have no bound of their own: there it is the states that are checked. */
+ * sum that overflowed on the way would saturate a gate on the side of its first term, unseen. States without a
+ * bound of their own can make it overflow whatever the inputs: there the preactivations are checked. */
 static double room_for_inputs(const sg_forward *f, size_t k)
 {
     const sg_layer_parameters *p = &f->p.layer[k];
     size_t N = f->layer[k].N, H = f->layer[k].H;
     double room = DBL_MAX, half = (double)FLT_MAX / 2;
-    assert(p->W_ih && p->W_hh && p->b_ih && p->b_hh);
-    for (size_t i = 0; i < sg_cell_gates(f->kind) * H; i++) {
-        double weights = total(p->W_ih + i * N, N), rest = total(p->b_ih + i, 1) + total(p->b_hh + i, 1);
-        if (f->kind != SG_CELL_RELU)
-            rest += total(p->W_hh + i * H, H);
+    bool dense = f->cell->recurrence == CELL_DENSE;
+    assert(p->W_ih && p->b_ih && (!dense || (p->W_hh && p->b_hh)));
+    for (size_t i = 0; i < f->cell->gates * H; i++) {
+        double weights = total(p->W_ih + i * N, N), rest = total(p->b_ih + i, 1);
+        rest += dense ? total(p->b_hh + i, 1) : 0;
+        rest += dense && f->cell->bounded ? total(p->W_hh + i * H, H) : 0;
         room = fmin(room, rest > half ? 0 : weights > 0 ? (half - rest) / weights : DBL_MAX);
     }
     return room;
@@ -73,7 +74,7 @@ static sg_status check_range(sg_forward *f, sg_error *err)
     f->room = room_for_inputs(f, 0);
     for (size_t k = 0; k < f->L; k++) {
         double room = k ? room_for_inputs(f, k) : f->room;
-        double input = k              ? f->kind != SG_CELL_RELU
+        double input = k              ? f->cell->bounded
                        : f->p.encoder ? largest(f->p.encoder, s->vocabulary * s->embedding)
                                       : 0;
         if (input > room)
@@ -94,7 +95,7 @@ sg_status forward_new(sg_forward **out, const sg_model *m, size_t max_steps, sg_
     sg_forward *f = sg_calloc(1, sizeof *f);
     if (!f)
         return sg_fail(err, SG_ENOMEM, "forward pass: no memory");
-    *f = (sg_forward){.m = m, .max_steps = max_steps, .L = s->layers, .kind = s->cell};
+    *f = (sg_forward){.m = m, .max_steps = max_steps, .L = s->layers, .cell = cell_of(s->cell)};
     f->p = model_parameters(m, model_block(m));
     if (!max_steps || max_steps > 1u << 24)
         TRY(sg_fail(err, SG_EINVAL, "forward pass: chunks of %zu steps, expected 1 to %u", max_steps,
@@ -104,13 +105,13 @@ sg_status forward_new(sg_forward **out, const sg_model *m, size_t max_steps, sg_
         layer_state *l = &f->layer[k];
         l->N = model_inputs(m, k);
         l->H = s->hidden[k];
-        l->ld = cell_tape(f->kind) * l->H;
+        l->ld = f->cell->tape * l->H;
         widest = l->H > widest ? l->H : widest;
         ok = (l->hidden = sg_calloc(max_steps + 1, l->H * sizeof(float))) &&
-             (l->cell =
-                  f->kind == SG_CELL_LSTM ? sg_calloc(max_steps + 1, l->H * sizeof(float)) : l->hidden) &&
              (l->tape = sg_calloc(max_steps, l->ld * sizeof(float))) &&
-             (l->before = sg_calloc(max_steps, sg_cell_gates(f->kind) * l->H * sizeof(float)));
+             (l->preactivations = sg_calloc(max_steps, f->cell->gates * l->H * sizeof(float)));
+        if (ok && cell_states(f->cell) == 2)
+            ok = (l->cell = sg_calloc(max_steps + 1, l->H * sizeof(float))) != NULL;
     }
     if (!ok || !(f->zero = sg_calloc(widest, sizeof(float))))
         TRY(sg_fail(err, SG_ENOMEM, "forward pass: no memory for %zu steps", max_steps));
@@ -127,44 +128,69 @@ void forward_free(sg_forward *f)
     if (!f)
         return;
     for (size_t k = 0; k < f->L; k++) {
-        if (f->kind == SG_CELL_LSTM)
-            sg_free(f->layer[k].cell);
         sg_free(f->layer[k].hidden);
+        sg_free(f->layer[k].cell);
         sg_free(f->layer[k].tape);
-        sg_free(f->layer[k].before);
+        sg_free(f->layer[k].preactivations);
     }
     sg_free(f->input);
     sg_free(f->zero);
     sg_free(f);
 }
 
+/* One step: stage by stage the recurrent products, then what the cell makes of them. */
+static void run_step(const sg_forward *f, const layer_state *l, const float *W_hh, cell_units *u)
+{
+    size_t H = l->H, gate = 0;
+    for (size_t s = 0; s < f->cell->n_stages; s++) {
+        const cell_stage *stage = &f->cell->stage[s];
+        const float *source = stage->source == CELL_FROM_H ? u->h_prev : u->tape + (size_t)stage->source * H;
+        for (size_t end = gate + stage->gates, n; gate < end; gate += n) {
+            n = cell_run(f->cell, gate, end);
+            la_sgemm(LA_N, LA_T, 1, n * H, H, 1, source, H, W_hh + gate * H * H, H, 1,
+                     u->tape + f->cell->slot[gate] * H, l->ld);
+        }
+        stage->forward(u);
+    }
+}
+
 static void run_layer(sg_forward *f, layer_state *l, const sg_layer_parameters *p, const float *X,
                       const bool *first, size_t n)
 {
-    size_t H = l->H, G = sg_cell_gates(f->kind);
-    cell_preload(f->kind, n, H, p->b_ih, p->b_hh, l->tape);
+    size_t H = l->H, G = f->cell->gates;
+    cell_preload(f->cell, n, H, p->b_ih, p->b_hh, l->tape);
     la_sgemm(LA_N, LA_T, n, G * H, l->N, 1, X, l->N, p->W_ih, l->N, 1, l->tape, l->ld);
     for (size_t t = 0; t < n; t++) {
         bool zero = first && first[t];
-        cell_forward(f->kind, 1, H, p->W_hh, zero ? f->zero : l->hidden + t * H,
-                     zero ? f->zero : l->cell + t * H, l->tape + t * l->ld, l->hidden + (t + 1) * H,
-                     l->cell + (t + 1) * H, l->before + t * G * H);
+        cell_units u = {.n = H, .H = H, .tape = l->tape + t * l->ld, .kernels = kernels_best()};
+        u.h_prev = zero ? f->zero : l->hidden + t * H, u.h = l->hidden + (t + 1) * H;
+        if (l->cell)
+            u.c_prev = zero ? f->zero : l->cell + t * H, u.c = l->cell + (t + 1) * H;
+        u.preactivations = l->preactivations + t * G * H;
+        run_step(f, l, p->W_hh, &u);
     }
+}
+
+static bool all_finite(const float *x, size_t n)
+{
+    float zero = 0;
+    for (size_t i = 0; i < n; i++)
+        zero += x[i] * 0;
+    return zero == 0;
 }
 
 /* The state must be finite: nothing NaN or infinite goes on to a gradient. */
 static sg_status check_states(const sg_forward *f, size_t n, sg_error *err)
 {
     for (size_t k = 0; k < f->L; k++)
-        for (size_t t = 1; t <= n; t++) {
-            const float *h = f->layer[k].hidden + t * f->layer[k].H,
-                        *c = f->layer[k].cell + t * f->layer[k].H;
-            float zero = 0;
-            for (size_t j = 0; j < f->layer[k].H; j++)
-                zero += h[j] * 0 + c[j] * 0;
-            if (zero != 0)
+        for (size_t t = 0; t < n; t++) {
+            const layer_state *l = &f->layer[k];
+            size_t H = l->H, all = f->cell->gates * H;
+            if (!all_finite(l->hidden + (t + 1) * H, H) ||
+                (l->cell && !all_finite(l->cell + (t + 1) * H, H)) ||
+                (!f->cell->bounded && !all_finite(l->preactivations + t * all, all)))
                 return sg_fail(err, SG_ENONFINITE,
-                               "layer %zu: the state is not finite at step %zu of the chunk", k + 1, t - 1);
+                               "layer %zu: the state is not finite at step %zu of the chunk", k + 1, t);
         }
     return SG_OK;
 }
@@ -187,7 +213,7 @@ sg_status forward_run(sg_forward *f, const int32_t *ids, const float *features, 
     for (size_t k = 0; k < f->L; k++) { /* the state after the last chunk is the one before this */
         layer_state *l = &f->layer[k];
         memmove(l->hidden, l->hidden + f->last * l->H, l->H * sizeof(float));
-        if (f->kind == SG_CELL_LSTM)
+        if (l->cell)
             memmove(l->cell, l->cell + f->last * l->H, l->H * sizeof(float));
     }
     f->last = n;
@@ -205,20 +231,15 @@ const float *forward_tape(const sg_forward *f, size_t layer, size_t t)
     return f->layer[layer].tape + t * f->layer[layer].ld;
 }
 
-const float *forward_before(const sg_forward *f, size_t layer, size_t t)
+const float *sg_forward_preactivations(const sg_forward *f, size_t layer, size_t t)
+{
+    return f->layer[layer].preactivations + t * f->cell->gates * f->layer[layer].H;
+}
+
+const float *sg_forward_state(const sg_forward *f, size_t layer, sg_state_kind kind, size_t t)
 {
     const layer_state *l = &f->layer[layer];
-    return l->before + t * sg_cell_gates(f->kind) * l->H;
-}
-
-const float *forward_hidden(const sg_forward *f, size_t layer, size_t t)
-{
-    return f->layer[layer].hidden + (t + 1) * f->layer[layer].H;
-}
-
-const float *forward_cell(const sg_forward *f, size_t layer, size_t t)
-{
-    return f->layer[layer].cell + (t + 1) * f->layer[layer].H;
+    return (kind == SG_STATE_CELL ? l->cell : l->hidden) + (t + 1) * l->H;
 }
 
 void forward_reset(sg_forward *f)
@@ -226,7 +247,8 @@ void forward_reset(sg_forward *f)
     for (size_t k = 0; k < f->L; k++) {
         layer_state *l = &f->layer[k];
         memset(l->hidden + f->last * l->H, 0, l->H * sizeof(float));
-        memset(l->cell + f->last * l->H, 0, l->H * sizeof(float));
+        if (l->cell)
+            memset(l->cell + f->last * l->H, 0, l->H * sizeof(float));
     }
 }
 
@@ -234,32 +256,28 @@ size_t forward_state_size(const sg_forward *f)
 {
     size_t n = 0;
     for (size_t k = 0; k < f->L; k++)
-        n += (f->kind == SG_CELL_LSTM ? 2 : 1) * f->layer[k].H;
+        n += cell_states(f->cell) * f->layer[k].H;
     return n;
+}
+
+/* Layer by layer, h then c: out of the chunk's last step, or into it. */
+static void move_state(const sg_forward *f, float *out, const float *in)
+{
+    size_t at = 0;
+    for (size_t k = 0; k < f->L; k++)
+        for (size_t i = 0; i < cell_states(f->cell); i++, at += f->layer[k].H) {
+            const layer_state *l = &f->layer[k];
+            float *here = (i ? l->cell : l->hidden) + f->last * l->H;
+            memcpy(out ? out + at : here, out ? here : in + at, l->H * sizeof(float));
+        }
 }
 
 void forward_get_state(const sg_forward *f, float *state)
 {
-    for (size_t k = 0; k < f->L; k++) {
-        size_t H = f->layer[k].H;
-        memcpy(state, f->layer[k].hidden + f->last * H, H * sizeof(float));
-        state += H;
-        if (f->kind != SG_CELL_LSTM)
-            continue;
-        memcpy(state, f->layer[k].cell + f->last * H, H * sizeof(float));
-        state += H;
-    }
+    move_state(f, state, NULL);
 }
 
 void forward_set_state(sg_forward *f, const float *state)
 {
-    for (size_t k = 0; k < f->L; k++) {
-        size_t H = f->layer[k].H;
-        memcpy(f->layer[k].hidden + f->last * H, state, H * sizeof(float));
-        state += H;
-        if (f->kind != SG_CELL_LSTM)
-            continue;
-        memcpy(f->layer[k].cell + f->last * H, state, H * sizeof(float));
-        state += H;
-    }
+    move_state(f, NULL, state);
 }

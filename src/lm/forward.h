@@ -13,12 +13,11 @@ sg_status forward_new(sg_forward **out, const sg_model *m, size_t max_steps, sg_
  * first[t] true zeroes the state before step t. SG_ENONFINITE names layer and step of the chunk. */
 sg_status forward_run(sg_forward *f, const int32_t *ids, const float *features, const bool *first, size_t n,
                       sg_error *err);
-/* Of step t of the last chunk, borrowed until the next run: the tape and the preactivations (see cell.h;
- * cell_tape x H_l, gates x H_l), h_t, and c_t (LSTM). layer counts from 0. */
+/* Of step t of the last chunk, borrowed until the next run; layer counts from 0. Tape and preactivations: see
+ * cell.h. State: H_l numbers, rows of neighbouring steps follow one another; kind must be one that the cell has. */
 const float *forward_tape(const sg_forward *f, size_t layer, size_t t);
-const float *forward_before(const sg_forward *f, size_t layer, size_t t);
-const float *forward_hidden(const sg_forward *f, size_t layer, size_t t);
-const float *forward_cell(const sg_forward *f, size_t layer, size_t t);
+const float *sg_forward_preactivations(const sg_forward *f, size_t layer, size_t t);
+const float *sg_forward_state(const sg_forward *f, size_t layer, sg_state_kind kind, size_t t);
 void forward_reset(sg_forward *f);
 /* All states (h, c of every layer) as one vector, for checkpoints: size, get, set. */
 size_t forward_state_size(const sg_forward *f);

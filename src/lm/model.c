@@ -3,6 +3,7 @@
 #include "lm/model_internal.h"
 
 #include "base/base_internal.h"
+#include "cell/cell.h"
 #include "corpus/corpus_internal.h"
 
 #include <math.h>
@@ -31,7 +32,7 @@ struct sg_model {
 
 sg_status sg_model_shape_check(const sg_model_shape *s, sg_error *err)
 {
-    if ((unsigned)s->cell > SG_CELL_LSTM)
+    if ((size_t)s->cell >= sg_cell_count())
         return sg_fail(err, SG_EINVAL, "cell: unknown kind %d", (int)s->cell);
     if (s->layers < 1 || s->layers > SG_MAX_LAYERS)
         return sg_fail(err, SG_EINVAL, "layers: expected 1 to %d, found %zu", (int)SG_MAX_LAYERS, s->layers);
@@ -72,14 +73,17 @@ static void place_all(sg_model *m)
 {
     const sg_model_shape *s = &m->shape;
     size_t G = sg_cell_gates(s->cell);
+    bool dense = cell_of(s->cell)->recurrence == CELL_DENSE;
     if (s->vocabulary)
         place(m, s->vocabulary, s->embedding, "encoder.weight", -1);
     for (size_t k = 0; k < s->layers; k++) {
         size_t H = s->hidden[k];
         place(m, G * H, model_inputs(m, k), "weight_ih", (int)k);
-        place(m, G * H, H, "weight_hh", (int)k);
+        if (dense)
+            place(m, G * H, H, "weight_hh", (int)k);
         place(m, G * H, 0, "bias_ih", (int)k);
-        place(m, G * H, 0, "bias_hh", (int)k);
+        if (dense)
+            place(m, G * H, 0, "bias_hh", (int)k);
     }
     if (s->has_decoder && !s->tied)
         place(m, s->vocabulary, s->hidden[s->layers - 1], "decoder.weight", -1);
@@ -280,14 +284,15 @@ sg_parameters model_parameters(const sg_model *m, float *block)
 {
     sg_parameters p = {0};
     size_t i = 0;
+    bool dense = cell_of(m->shape.cell)->recurrence == CELL_DENSE;
 #define NEXT() (block + (m->tensor[i++].data - m->block))
     if (m->shape.vocabulary)
         p.encoder = NEXT();
     for (size_t k = 0; k < m->shape.layers; k++) {
         p.layer[k].W_ih = NEXT();
-        p.layer[k].W_hh = NEXT();
+        p.layer[k].W_hh = dense ? NEXT() : NULL;
         p.layer[k].b_ih = NEXT();
-        p.layer[k].b_hh = NEXT();
+        p.layer[k].b_hh = dense ? NEXT() : NULL;
     }
     if (m->shape.has_decoder)
         p.decoder = m->shape.tied ? p.encoder : NEXT();

@@ -5,6 +5,7 @@
 #include "io/safetensors.h"
 
 #include "base/base_internal.h"
+#include "cell/cell.h"
 
 #include <jansson.h>
 #include <stdlib.h>
@@ -203,7 +204,7 @@ static sg_status read_shape(const sg_safetensors *s, const char *path, sg_model_
         return sg_fail(err, SG_EFORMAT, "%s: unknown output_activation '%s'", path, output);
     for (size_t k = 0;; k++) {
         char name[48];
-        snprintf(name, sizeof name, "rnn.weight_hh_l%zu", k);
+        snprintf(name, sizeof name, "rnn.weight_ih_l%zu", k);
         if (k && !safetensors_find(s, name))
             break;
         if (k == SG_MAX_LAYERS)
@@ -211,15 +212,14 @@ static sg_status read_shape(const sg_safetensors *s, const char *path, sg_model_
         sg_status st = expect_rank(s, path, name, 2, &t, err);
         if (st != SG_OK)
             return st;
-        shape->hidden[k] = t->shape[1];
+        shape->hidden[k] = t->shape[0] / sg_cell_gates(shape->cell); /* a remainder is found by check_size */
+        if (!k)
+            shape->embedding = t->shape[1];
         shape->layers = k + 1;
     }
-    sg_status st = expect_rank(s, path, "rnn.weight_ih_l0", 2, &t, err);
-    if (st != SG_OK)
-        return st;
-    shape->embedding = t->shape[1];
     if (safetensors_find(s, "encoder.weight")) {
-        if ((st = expect_rank(s, path, "encoder.weight", 2, &t, err)) != SG_OK)
+        sg_status st = expect_rank(s, path, "encoder.weight", 2, &t, err);
+        if (st != SG_OK)
             return st;
         if (!t->shape[0] || t->shape[0] > MAX_VOCABULARY)
             return sg_fail(err, SG_EFORMAT, "%s: encoder.weight has %zu rows, expected 1 to %d", path,
@@ -228,7 +228,7 @@ static sg_status read_shape(const sg_safetensors *s, const char *path, sg_model_
     }
     shape->has_decoder = safetensors_find(s, "decoder.weight") != NULL;
     sg_error why;
-    st = sg_model_shape_check(shape, &why);
+    sg_status st = sg_model_shape_check(shape, &why);
     return st == SG_OK ? st : sg_fail(err, SG_EFORMAT, "%s: %s", path, why.msg);
 }
 
@@ -326,7 +326,7 @@ static sg_status check_size(const sg_safetensors *s, const sg_model_shape *shape
     double want = (double)shape->vocabulary * (double)shape->embedding, have = 0;
     for (size_t k = 0; k < shape->layers; k++) {
         double H = (double)shape->hidden[k], N = (double)(k ? shape->hidden[k - 1] : shape->embedding);
-        want += (double)sg_cell_gates(shape->cell) * H * (N + H + 2);
+        want += cell_parameters(cell_of(shape->cell), N, H);
     }
     if (shape->has_decoder)
         want += (double)shape->vocabulary * ((double)shape->hidden[shape->layers - 1] + 1);

@@ -6,7 +6,8 @@
 #include "stategrad/lm.h"
 
 typedef struct {
-    float *W_ih, *W_hh, *b_ih, *b_hh; /* (GH,N) (GH,H) (GH) (GH) */
+    float *W_ih, *W_hh, *b_ih,
+        *b_hh; /* (GH,N) (GH,H) (GH) (GH); a diagonal recurrence has no W_hh, b_hh: NULL */
 } sg_layer_parameters;
 
 /* Pointers into one block. encoder NULL: no embedding; decoder NULL: no decoder; tied: decoder == encoder. */

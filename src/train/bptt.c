@@ -11,7 +11,7 @@
 
 struct sg_bptt {
     const sg_model *m;
-    sg_cell cell;
+    const cell_type *cell;
     size_t T, B, L, E, V, widest;
     int threads;
     sg_layer *layer[SG_MAX_LAYERS];
@@ -49,7 +49,7 @@ sg_status bptt_new(sg_bptt **out, const sg_model *m, size_t T, size_t B, int thr
     if (!b)
         return sg_fail(err, SG_ENOMEM, "training: no memory");
     *b = (sg_bptt){.m = m,
-                   .cell = s->cell,
+                   .cell = cell_of(s->cell),
                    .T = T,
                    .B = B,
                    .L = s->layers,
@@ -218,7 +218,7 @@ size_t bptt_state_size(const sg_bptt *b)
 {
     size_t n = 0;
     for (size_t k = 0; k < b->L; k++)
-        n += (b->cell == SG_CELL_LSTM ? 2 : 1) * b->B * b->H[k];
+        n += cell_states(b->cell) * b->B * b->H[k];
     return n;
 }
 

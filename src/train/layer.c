@@ -9,36 +9,31 @@
 #include <string.h>
 
 struct sg_layer {
-    sg_cell cell;
+    const cell_type *cell;
     size_t T, n, N, H, G, ld; /* ld: floats in a row of the tape */
     int threads;
     const sg_product_kernels *k;
     float *hidden, *cells;      /* ((T+1)*n, H): the first n rows are the state before the window */
     float *tape;                /* (T*n, ld) */
     float *dc;                  /* (n, H) */
+    float *dsource;             /* (n, H) with two stages */
     float *input;               /* W_ih^T (N, GH) packed, then W_ih (GH, N) packed */
     float *recurrent;           /* W_hh^T (H, H) packed for each gate, then W_hh (GH, H) packed */
     float *packed_X, *packed_H; /* (T*n, N), (T*n, H) packed, for the weights' gradients */
-    float *work;                /* (2*n, H), reset first only */
+    float *packed_source;       /* the same of the second stage's source */
 };
-
-/* Slots of the tape that hold dL/da and dL/du, in the order of W_hh's rows: the GRU's third stands in slot
- * 3. */
-static size_t recurrent_slot(const sg_layer *l, size_t gate)
-{
-    return l->cell == SG_CELL_GRU && gate == 2 ? 3 : gate;
-}
 
 static size_t larger(size_t a, size_t b)
 {
     return a > b ? a : b;
 }
 
-sg_status layer_new(sg_layer **out, sg_cell cell, size_t T, size_t n, size_t N, size_t H, int threads,
-                    sg_error *err)
+sg_status layer_new(sg_layer **out, const cell_type *cell, size_t T, size_t n, size_t N, size_t H,
+                    int threads, sg_error *err)
 {
     sg_status st = SG_OK;
-    size_t G = sg_cell_gates(cell), rows = T * n;
+    size_t G = cell->gates, rows = T * n;
+    bool dense = cell->recurrence == CELL_DENSE, two = cell->n_stages > 1;
     *out = NULL;
     sg_layer *l = sg_calloc(1, sizeof *l);
     if (!l)
@@ -49,19 +44,20 @@ sg_status layer_new(sg_layer **out, sg_cell cell, size_t T, size_t n, size_t N, 
                     .N = N,
                     .H = H,
                     .G = G,
-                    .ld = cell_tape(cell) * H,
+                    .ld = cell->tape * H,
                     .threads = threads,
                     .k = kernels_best()->product};
     size_t input = larger(packed_size(N, G * H), packed_size(G * H, N));
     size_t recurrent = larger(G * packed_size(H, H), packed_size(G * H, H));
     if (!(l->hidden = sg_calloc(rows + n, H * sizeof(float))) ||
-        (cell == SG_CELL_LSTM && !(l->cells = sg_calloc(rows + n, H * sizeof(float)))) ||
+        (cell_states(cell) == 2 && !(l->cells = sg_calloc(rows + n, H * sizeof(float)))) ||
         !(l->tape = sg_calloc(rows, l->ld * sizeof(float))) || !(l->dc = sg_calloc(n, H * sizeof(float))) ||
         !(l->input = sg_calloc(input, sizeof(float))) ||
-        !(l->recurrent = sg_calloc(recurrent, sizeof(float))) ||
         !(l->packed_X = sg_calloc(packed_size(rows, N), sizeof(float))) ||
-        !(l->packed_H = sg_calloc(packed_size(rows, H), sizeof(float))) ||
-        (cell == SG_CELL_GRU_RESET_FIRST && !(l->work = sg_calloc(2 * n, H * sizeof(float)))))
+        (dense && (!(l->recurrent = sg_calloc(recurrent, sizeof(float))) ||
+                   !(l->packed_H = sg_calloc(packed_size(rows, H), sizeof(float))))) ||
+        (two && (!(l->dsource = sg_calloc(n, H * sizeof(float))) ||
+                 !(l->packed_source = sg_calloc(packed_size(rows, H), sizeof(float))))))
         TRY(sg_fail(err, SG_ENOMEM, "training: no memory for windows of %zu steps of %zu sequences", T, n));
     *out = l;
     l = NULL;
@@ -74,15 +70,10 @@ void layer_free(sg_layer *l)
 {
     if (!l)
         return;
-    sg_free(l->hidden);
-    sg_free(l->cells);
-    sg_free(l->tape);
-    sg_free(l->dc);
-    sg_free(l->input);
-    sg_free(l->recurrent);
-    sg_free(l->packed_X);
-    sg_free(l->packed_H);
-    sg_free(l->work);
+    float *const buffers[] = {l->hidden, l->cells,     l->tape,     l->dc,       l->dsource,
+                              l->input,  l->recurrent, l->packed_X, l->packed_H, l->packed_source};
+    for (size_t i = 0; i < sizeof buffers / sizeof *buffers; i++)
+        sg_free(buffers[i]);
     sg_free(l);
 }
 
@@ -100,7 +91,8 @@ float *layer_last_state(sg_layer *l, float **cell)
 /* Barriers cost about a microsecond: threads are worth it where a step of all sequences is longer. */
 static int crew(const sg_layer *l)
 {
-    return l->n * l->G * l->H * l->H > 1u << 18 ? l->threads : 1;
+    size_t columns = l->cell->recurrence == CELL_DENSE ? l->H : l->N;
+    return l->n * l->G * l->H * columns > 1u << 18 ? l->threads : 1;
 }
 
 /* The columns of B, panel by panel, shared among the threads of the region. */
@@ -139,53 +131,57 @@ static void input_product(sg_layer *l, size_t rows, const sg_layer_parameters *w
     }
 }
 
-static void activate(const sg_layer *l, size_t t, size_t u0, size_t u1)
+static void activate(const sg_layer *l, const cell_stage *stage, size_t t, size_t u0, size_t u1)
 {
-    size_t H = l->H, step = l->n * H, m = u1 - u0;
+    size_t H = l->H, step = l->n * H;
+    cell_units u = {.n = u1 - u0, .H = H, .kernels = kernels_best()};
     for (size_t b = 0; b < l->n; b++) {
-        float *a = l->tape + (t * l->n + b) * l->ld + u0;
-        const float *prev = l->hidden + t * step + b * H + u0;
-        float *h = l->hidden + (t + 1) * step + b * H + u0;
-        if (l->cell == SG_CELL_LSTM)
-            l->k->lstm_forward(m, a, a + H, a + 2 * H, a + 3 * H, a + 4 * H, a + 5 * H,
-                               l->cells + t * step + b * H + u0, l->cells + (t + 1) * step + b * H + u0, h);
-        else if (l->cell == SG_CELL_GRU)
-            l->k->gru_forward(m, a, a + H, a + 2 * H, a + 3 * H, a + 4 * H, prev, h);
-        else
-            l->k->rnn_forward(l->cell == SG_CELL_RELU, m, a, h);
+        size_t at = t * step + b * H + u0;
+        u.tape = l->tape + (t * l->n + b) * l->ld + u0;
+        u.h_prev = l->hidden + at, u.h = l->hidden + at + step;
+        if (l->cells)
+            u.c_prev = l->cells + at, u.c = l->cells + at + step;
+        stage->forward(&u);
     }
+}
+
+/* What the products of a stage at step t multiply, rows *ld apart. */
+static const float *source_of(const sg_layer *l, const cell_stage *stage, size_t t, size_t *ld)
+{
+    bool own = stage->source == CELL_FROM_H;
+    *ld = own ? l->H : l->ld;
+    return own ? l->hidden + t * l->n * l->H : l->tape + t * l->n * l->ld + (size_t)stage->source * l->H;
 }
 
 static void steps_forward(sg_layer *l, size_t steps)
 {
-    size_t H = l->H, step = l->n * H, u0, u1, gate_size = packed_size(H, H);
+    size_t H = l->H, u0, u1, gate_size = packed_size(H, H), ld;
     my_units(H, &u0, &u1);
-    for (size_t t = 0; t < steps; t++) {
-        for (size_t g = 0; g < l->G && u0 < u1; g++)
-            l->k->multiply(l->n, u1 - u0, H, l->hidden + t * step, H, 1,
-                           l->recurrent + g * gate_size + u0 * H, H,
-                           l->tape + t * l->n * l->ld + recurrent_slot(l, g) * H + u0, l->ld, true);
-        if (u0 < u1)
-            activate(l, t, u0, u1);
+    for (size_t t = 0; t < steps; t++)
+        for (size_t s = 0, gate = 0; s < l->cell->n_stages; s++) {
+            const cell_stage *stage = &l->cell->stage[s];
+            const float *source = source_of(l, stage, t, &ld);
+            for (size_t end = gate + stage->gates; gate < end; gate++)
+                if (u0 < u1)
+                    l->k->multiply(l->n, u1 - u0, H, source, ld, 1, l->recurrent + gate * gate_size + u0 * H,
+                                   H, l->tape + t * l->n * l->ld + l->cell->slot[gate] * H + u0, l->ld, true);
+            if (u0 < u1)
+                activate(l, stage, t, u0, u1);
+            if (stage->gates) { /* else units do not need each other */
 #pragma omp barrier
-    }
+            }
+        }
 }
 
 void layer_run(sg_layer *l, size_t steps, const sg_layer_parameters *w, const float *X)
 {
     size_t H = l->H;
-    if (l->cell == SG_CELL_GRU_RESET_FIRST) {
-        sg_float_env env = float_env_begin();
-        layer_forward(l->cell, steps, l->n, l->N, H, w->W_ih, w->W_hh, w->b_ih, w->b_hh, X, l->hidden, NULL,
-                      l->tape);
-        float_env_end(env);
-        return;
-    }
+    bool dense = l->cell->recurrence == CELL_DENSE;
 #pragma omp parallel num_threads(crew(l))
     {
         sg_float_env env = float_env_begin();
         pack_shared(l, l->N, l->G * H, w->W_ih, 1, l->N, l->input);
-        for (size_t g = 0; g < l->G; g++)
+        for (size_t g = 0; dense && g < l->G; g++)
             pack_shared(l, H, H, w->W_hh + g * H * H, 1, H, l->recurrent + g * packed_size(H, H));
 #pragma omp barrier
         input_product(l, steps * l->n, w, X);
@@ -196,44 +192,55 @@ void layer_run(sg_layer *l, size_t steps, const sg_layer_parameters *w, const fl
 
 /* ---- backward ---- */
 
-static void differentiate(const sg_layer *l, size_t t, float *dH, size_t u0, size_t u1)
+static void differentiate(const sg_layer *l, const cell_stage *stage, size_t t, float *dH, size_t u0,
+                          size_t u1)
 {
-    size_t H = l->H, m = u1 - u0;
+    size_t H = l->H;
+    cell_adjoints u = {.n = u1 - u0, .H = H, .kernels = kernels_best()};
     for (size_t b = 0; b < l->n; b++) {
-        float *a = l->tape + (t * l->n + b) * l->ld + u0, *d = dH + (t * l->n + b) * H + u0;
-        float *before = t ? d - l->n * H : l->dc + b * H + u0; /* dL/dh before the window is nobody's */
-        if (l->cell == SG_CELL_LSTM)
-            l->k->lstm_backward(m, a, a + H, a + 2 * H, a + 3 * H, a + 4 * H, a + 5 * H, d,
-                                l->dc + b * H + u0);
-        else if (l->cell == SG_CELL_GRU)
-            l->k->gru_backward(m, a, a + H, a + 2 * H, a + 3 * H, a + 4 * H, d, before);
-        else
-            l->k->rnn_backward(l->cell == SG_CELL_RELU, m, a, d);
+        size_t at = b * H + u0;
+        float *d = dH + t * l->n * H + at;
+        u.tape = l->tape + (t * l->n + b) * l->ld + u0;
+        u.dh = d, u.dc = l->dc + at, u.dsource = l->dsource ? l->dsource + at : NULL;
+        u.dh_prev = t ? d - l->n * H : l->dc + at; /* dL/dh before the window is nobody's */
+        stage->backward(&u);
     }
 }
 
-/* dL/dh_{t-1} += dL/da_t W_hh for the thread's units: all gates at once, the GRU's third from its own
- * slot. */
+/* dL/d(source) of a stage's products at step t, for the thread's units: added to dL/dh_{t-1}, or set. */
+static void source_gradient(const sg_layer *l, size_t s, size_t first, size_t t, float *dH, size_t u0,
+                            size_t u1)
+{
+    const cell_stage *stage = &l->cell->stage[s];
+    size_t H = l->H, rows = l->G * H;
+    bool own = stage->source == CELL_FROM_H;
+    if ((own && !t) || u0 == u1)
+        return;
+    float *to = (own ? dH + (t - 1) * l->n * H : l->dsource) + u0;
+    for (size_t gate = first, end = first + stage->gates, n; gate < end; gate += n) {
+        n = cell_run(l->cell, gate, end);
+        l->k->multiply(l->n, u1 - u0, n * H, l->tape + t * l->n * l->ld + l->cell->slot[gate] * H, l->ld, 1,
+                       l->recurrent + u0 * rows + gate * H * SG_PANEL, rows, to, H, own || gate > first);
+    }
+}
+
 static void steps_backward(sg_layer *l, size_t steps, float *dH)
 {
-    size_t H = l->H, u0, u1, rows = l->G * H, joined = l->cell == SG_CELL_GRU ? 2 * H : rows;
+    size_t H = l->H, u0, u1;
     my_units(H, &u0, &u1);
-    const float *packed = l->recurrent + u0 * rows;
     for (size_t b = 0; b < l->n && u0 < u1; b++)
         memset(l->dc + b * H + u0, 0, (u1 - u0) * sizeof *l->dc);
-    for (size_t t = steps; t-- > 0;) {
-        if (u0 < u1)
-            differentiate(l, t, dH, u0, u1);
+    for (size_t t = steps; t-- > 0;)
+        for (size_t s = l->cell->n_stages, first = l->G; s-- > 0;) {
+            const cell_stage *stage = &l->cell->stage[s];
+            first -= stage->gates;
+            if (u0 < u1)
+                differentiate(l, stage, t, dH, u0, u1);
+            if (!stage->gates)
+                continue;
 #pragma omp barrier
-        if (!t || u0 == u1)
-            continue;
-        const float *a = l->tape + t * l->n * l->ld;
-        float *before = dH + (t - 1) * l->n * H + u0;
-        l->k->multiply(l->n, u1 - u0, joined, a, l->ld, 1, packed, rows, before, H, true);
-        if (joined < rows)
-            l->k->multiply(l->n, u1 - u0, H, a + 3 * H, l->ld, 1, packed + 2 * H * SG_PANEL, rows, before, H,
-                           true);
-    }
+            source_gradient(l, s, first, t, dH, u0, u1);
+        }
 }
 
 static void input_gradient(sg_layer *l, size_t rows, float *dX)
@@ -244,22 +251,28 @@ static void input_gradient(sg_layer *l, size_t rows, float *dX)
                        l->input, l->G * l->H, dX + r * l->N, l->N, false);
 }
 
+/* dL/dW += da^T X, m units of a gate that stand at `slot` of the tape. */
+static void unit_gradients(const sg_layer *l, size_t rows, const float *da, size_t m, const float *packed,
+                           size_t columns, float *W, float *b)
+{
+    l->k->multiply(m, columns, rows, da, 1, l->ld, packed, rows, W, columns, false);
+    memset(b, 0, m * sizeof *b);
+    for (size_t r = 0; r < rows; r++)
+        l->k->add(m, da + r * l->ld, b);
+}
+
 static void weight_gradients(sg_layer *l, size_t rows, const sg_layer_parameters *g)
 {
     size_t H = l->H, per_gate = (H + UNITS - 1) / UNITS;
 #pragma omp for schedule(dynamic, 1)
     for (size_t task = 0; task < l->G * per_gate; task++) {
         size_t gate = task / per_gate, u = task % per_gate * UNITS, m = H - u < UNITS ? H - u : UNITS;
-        size_t at = gate * H + u, slot = recurrent_slot(l, gate);
-        const float *da = l->tape + at, *du = l->tape + slot * H + u;
-        l->k->multiply(m, l->N, rows, da, 1, l->ld, l->packed_X, rows, g->W_ih + at * l->N, l->N, false);
-        l->k->multiply(m, H, rows, du, 1, l->ld, l->packed_H, rows, g->W_hh + at * H, H, false);
-        memset(g->b_ih + at, 0, m * sizeof(float));
-        memset(g->b_hh + at, 0, m * sizeof(float));
-        for (size_t r = 0; r < rows; r++) {
-            l->k->add(m, da + r * l->ld, g->b_ih + at);
-            l->k->add(m, du + r * l->ld, g->b_hh + at);
-        }
+        size_t at = gate * H + u;
+        const float *source = gate < l->cell->stage[0].gates ? l->packed_H : l->packed_source;
+        unit_gradients(l, rows, l->tape + at, m, l->packed_X, l->N, g->W_ih + at * l->N, g->b_ih + at);
+        if (source)
+            unit_gradients(l, rows, l->tape + l->cell->slot[gate] * H + u, m, source, H, g->W_hh + at * H,
+                           g->b_hh + at);
     }
 }
 
@@ -274,26 +287,20 @@ static void carry(sg_layer *l, size_t steps)
 void layer_back(sg_layer *l, size_t steps, const sg_layer_parameters *w, const float *X, float *dH, float *dX,
                 const sg_layer_parameters *g)
 {
-    size_t H = l->H, N = l->N, rows = steps * l->n;
-    if (l->cell == SG_CELL_GRU_RESET_FIRST) {
-        memset(g->W_ih, 0, l->G * H * N * sizeof(float));
-        memset(g->W_hh, 0, l->G * H * H * sizeof(float));
-        memset(g->b_ih, 0, l->G * H * sizeof(float));
-        memset(g->b_hh, 0, l->G * H * sizeof(float));
-        sg_float_env env = float_env_begin();
-        layer_backward(l->cell, steps, l->n, N, H, w->W_ih, w->W_hh, X, l->hidden, l->tape, dH, dX, g->W_ih,
-                       g->W_hh, g->b_ih, g->b_hh, l->work);
-        float_env_end(env);
-        carry(l, steps);
-        return;
-    }
-#pragma omp parallel num_threads(crew(l))
+    size_t H = l->H, N = l->N, rows = steps * l->n, ld;
+#pragma omp parallel num_threads(crew(l)) private(ld)
     {
         sg_float_env env = float_env_begin();
-        pack_shared(l, l->G * H, H, w->W_hh, H, 1, l->recurrent);
+        if (l->recurrent) {
+            pack_shared(l, l->G * H, H, w->W_hh, H, 1, l->recurrent);
+            pack_shared(l, rows, H, l->hidden, H, 1, l->packed_H);
+        }
         pack_shared(l, l->G * H, N, w->W_ih, N, 1, l->input);
         pack_shared(l, rows, N, X, N, 1, l->packed_X);
-        pack_shared(l, rows, H, l->hidden, H, 1, l->packed_H);
+        if (l->packed_source) {
+            const float *source = source_of(l, &l->cell->stage[1], 0, &ld);
+            pack_shared(l, rows, H, source, ld, 1, l->packed_source);
+        }
 #pragma omp barrier
         steps_backward(l, steps, dH);
 #pragma omp barrier

@@ -1,10 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* layer.h - a recurrent layer over a window, on several threads: what layer_forward and layer_backward
- * of cell.h compute, with packed weights, units shared among threads and one barrier a step. Tests compare
- * the two.
- *
- * Results do not depend on the number of threads. GRU_RESET_FIRST goes to cell.h's functions on one thread
- * (the trainer does not offer it). */
+/* layer.h - a recurrent layer over a window of steps and its back-propagation, on several threads: packed weights, units
+ * shared among threads, a barrier per stage of a step. Results do not depend on the number of threads. */
 #ifndef SG_LAYER_H
 #define SG_LAYER_H
 
@@ -13,8 +9,8 @@
 
 typedef struct sg_layer sg_layer;
 /* Windows of at most T steps of n sequences. */
-sg_status layer_new(sg_layer **out, sg_cell cell, size_t T, size_t n, size_t N, size_t H, int threads,
-                    sg_error *err);
+sg_status layer_new(sg_layer **out, const cell_type *cell, size_t T, size_t n, size_t N, size_t H,
+                    int threads, sg_error *err);
 /* steps <= T. X (steps*n, N). The state before the window is what the last window left (or layer_last_state
  * put). */
 void layer_run(sg_layer *l, size_t steps, const sg_layer_parameters *w, const float *X);

@@ -94,12 +94,12 @@ int main(int argc, char **argv)
         for (size_t l = 0; l < s->layers; l++) {
             size_t n = s->hidden[l];
             memcpy(states[0][l] + t * n, sg_gradient_state(g, l + 1, SG_STATE_HIDDEN), n * sizeof(float));
-            if (s->cell == SG_CELL_LSTM)
+            if (sg_cell_states(s->cell) & SG_STATE_CELL)
                 memcpy(states[1][l] + t * n, sg_gradient_state(g, l + 1, SG_STATE_CELL), n * sizeof(float));
         }
     }
     for (size_t l = 0; l < s->layers; l++)
-        for (int k = 0; k < (s->cell == SG_CELL_LSTM ? 2 : 1); k++)
+        for (int k = 0; k < (sg_cell_states(s->cell) & SG_STATE_CELL ? 2 : 1); k++)
             put(out, states[k][l], T * s->hidden[l]);
     for (size_t l = 0; l < s->layers; l++)
         for (size_t d = 0; d < D; d++) {

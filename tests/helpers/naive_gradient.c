@@ -1,21 +1,24 @@
 /* SPDX-License-Identifier: MIT */
 #include "naive_gradient.h"
 
-#include <math.h>
-#include <stdio.h>
+#include "cell/cell.h"
+#include "lm/model_internal.h"
+
 #include <stdlib.h>
 #include <string.h>
 
 typedef struct {
-    size_t H, N;
-    double *Wi, *Wh, *bi, *bh;
-    double *h, *c;
-    double *U, *C; /* (max_steps, H, E) */
+    cell_plain w;
+    double *h, *c, *h_old, *c_old, *kept;
+    double *J;      /* (2H, 2H + N): rows d h_t, d c_t; columns by h_{t-1}, c_{t-1}, x_t */
+    double *da;     /* (G H) */
+    double *U, *C;  /* (max_steps, H, E) */
+    double *column; /* (2H + N) */
 } layer;
 
 struct naive {
-    sg_cell cell;
-    size_t L, G, E, steps, max;
+    const cell_type *cell;
+    size_t L, E, steps, max;
     layer layer[SG_MAX_LAYERS];
 };
 
@@ -27,31 +30,23 @@ static void *need(size_t n, size_t size)
     return p;
 }
 
-static double *tensor(const sg_model *m, const char *what, size_t l)
-{
-    char name[64];
-    snprintf(name, sizeof name, "rnn.%s_l%zu", what, l);
-    const sg_tensor *t = sg_model_find(m, name);
-    double *d = need(t->rows * t->cols, sizeof *d);
-    for (size_t i = 0; i < t->rows * t->cols; i++)
-        d[i] = (double)t->data[i];
-    return d;
-}
-
 naive *naive_new(const sg_model *m, size_t max_steps)
 {
     const sg_model_shape *s = sg_model_get_shape(m);
+    const sg_parameters p = model_parameters(m, model_block(m));
     naive *n = need(1, sizeof *n);
-    n->cell = s->cell, n->L = s->layers, n->E = s->embedding, n->max = max_steps;
-    n->G = s->cell == SG_CELL_LSTM ? 4 : s->cell == SG_CELL_GRU || s->cell == SG_CELL_GRU_RESET_FIRST ? 3 : 1;
+    n->cell = cell_of(s->cell), n->L = s->layers, n->E = s->embedding, n->max = max_steps;
     for (size_t l = 0; l < n->L; l++) {
         layer *y = &n->layer[l];
-        y->H = s->hidden[l], y->N = l ? s->hidden[l - 1] : s->embedding;
-        y->Wi = tensor(m, "weight_ih", l), y->Wh = tensor(m, "weight_hh", l);
-        y->bi = tensor(m, "bias_ih", l), y->bh = tensor(m, "bias_hh", l);
-        y->h = need(y->H, sizeof(double)), y->c = need(y->H, sizeof(double));
-        y->U = need(max_steps * y->H * n->E, sizeof(double));
-        y->C = need(max_steps * y->H * n->E, sizeof(double));
+        const sg_layer_parameters *q = &p.layer[l];
+        size_t H = s->hidden[l], N = model_inputs(m, l);
+        y->w = (cell_plain){H, N, q->W_ih, q->W_hh, q->b_ih, q->b_hh};
+        double **const vectors[] = {&y->h, &y->c, &y->h_old, &y->c_old};
+        for (size_t i = 0; i < 4; i++)
+            *vectors[i] = need(H, sizeof(double));
+        y->kept = need(CELL_KEPT * H, sizeof(double)), y->da = need(n->cell->gates * H, sizeof(double));
+        y->J = need(2 * H * (2 * H + N), sizeof(double)), y->column = need(2 * H + N, sizeof(double));
+        y->U = need(max_steps * H * n->E, sizeof(double)), y->C = need(max_steps * H * n->E, sizeof(double));
     }
     return n;
 }
@@ -60,140 +55,77 @@ void naive_free(naive *n)
 {
     for (size_t l = 0; l < n->L; l++) {
         layer *y = &n->layer[l];
-        free(y->Wi), free(y->Wh), free(y->bi), free(y->bh), free(y->h), free(y->c), free(y->U), free(y->C);
+        double *const all[] = {y->h, y->c, y->h_old, y->c_old, y->kept, y->J, y->da, y->U, y->C, y->column};
+        for (size_t i = 0; i < sizeof all / sizeof *all; i++)
+            free(all[i]);
     }
     free(n);
 }
 
-static double dot(const double *a, const double *b, size_t n)
+/* A step of a layer and its Jacobian. */
+static void step(const naive *n, layer *y, const double *x)
 {
-    double s = 0;
-    for (size_t k = 0; k < n; k++)
-        s += a[k] * b[k];
-    return s;
-}
-
-static double sigmoid(double x)
-{
-    return 1 / (1 + exp(-x));
-}
-
-/* column e of a (rows, E) matrix */
-static void column(const double *M, size_t rows, size_t E, size_t e, double *out)
-{
-    for (size_t k = 0; k < rows; k++)
-        out[k] = M[k * E + e];
-}
-
-/* One layer, one tangent: dx of the input and dh, dc of the state before give dh, dc after (in place). With
- * h, c NULL the values themselves are moved: x, h, c in, h, c out. v* are the values, d* the tangents. */
-static void cell_step(const naive *n, const layer *y, const double *x, const double *h0, const double *c0,
-                      const double *dx, double *dh, double *dc, double *h1, double *c1)
-{
-    size_t H = y->H, N = y->N;
-    double *old = need(H, sizeof *old), *rh = need(H, sizeof *rh), *drh = need(H, sizeof *drh);
-    memcpy(old, dh, H * sizeof *old);
-    for (size_t j = 0; j < H; j++) {
-        double a[4], da[4], w[4], dw[4]; /* input part and recurrent part of each gate */
-        for (size_t g = 0; g < n->G; g++) {
-            size_t row = g * H + j;
-            a[g] = dot(y->Wi + row * N, x, N) + y->bi[row];
-            da[g] = dot(y->Wi + row * N, dx, N);
-            w[g] = dot(y->Wh + row * H, h0, H) + y->bh[row];
-            dw[g] = dot(y->Wh + row * H, old, H);
-        }
-        switch (n->cell) {
-        case SG_CELL_LSTM: {
-            double i = sigmoid(a[0] + w[0]), f = sigmoid(a[1] + w[1]), g = tanh(a[2] + w[2]),
-                   o = sigmoid(a[3] + w[3]);
-            double di = i * (1 - i) * (da[0] + dw[0]), df = f * (1 - f) * (da[1] + dw[1]);
-            double dg = (1 - g * g) * (da[2] + dw[2]), d_o = o * (1 - o) * (da[3] + dw[3]);
-            double c = f * c0[j] + i * g, dcj = df * c0[j] + f * dc[j] + di * g + i * dg;
-            dc[j] = dcj;
-            dh[j] = d_o * tanh(c) + o * (1 - tanh(c) * tanh(c)) * dcj;
-            c1[j] = c, h1[j] = o * tanh(c);
-            break;
-        }
-        case SG_CELL_GRU: {
-            double r = sigmoid(a[0] + w[0]), z = sigmoid(a[1] + w[1]), m = tanh(a[2] + r * w[2]);
-            double dr = r * (1 - r) * (da[0] + dw[0]), dz = z * (1 - z) * (da[1] + dw[1]);
-            double dm = (1 - m * m) * (da[2] + dr * w[2] + r * dw[2]);
-            dh[j] = (1 - z) * dm - dz * m + dz * h0[j] + z * old[j];
-            h1[j] = (1 - z) * m + z * h0[j];
-            break;
-        }
-        case SG_CELL_GRU_RESET_FIRST: {
-            double r = sigmoid(a[0] + w[0]), dr = r * (1 - r) * (da[0] + dw[0]);
-            rh[j] = r * h0[j], drh[j] = dr * h0[j] + r * old[j];
-            break;
-        }
-        default: {
-            double s = a[0] + w[0], ds = da[0] + dw[0];
-            bool relu = n->cell == SG_CELL_RELU;
-            h1[j] = relu ? (s > 0 ? s : 0) : tanh(s);
-            dh[j] = relu ? (s > 0 ? ds : 0) : (1 - tanh(s) * tanh(s)) * ds;
-        }
-        }
+    size_t H = y->w.H, N = y->w.N, columns = 2 * H + N;
+    memcpy(y->h_old, y->h, H * sizeof *y->h);
+    memcpy(y->c_old, y->c, H * sizeof *y->c);
+    n->cell->plain_step(&y->w, x, y->h_old, y->c_old, y->kept, y->h, y->c);
+    memset(y->J, 0, 2 * H * columns * sizeof *y->J);
+    for (size_t i = 0; i < cell_states(n->cell) * H; i++) {
+        double *dh = y->J + i * columns, *dc = dh + H, *dx = dc + H;
+        (i < H ? dh : dc)[i % H] = 1;
+        n->cell->plain_reverse(&y->w, y->kept, y->h_old, y->c_old, dh, dc, y->da);
+        for (size_t row = 0; row < n->cell->gates * H; row++)
+            for (size_t k = 0; k < N; k++)
+                dx[k] += y->da[row] * (double)y->w.W_ih[row * N + k];
     }
-    for (size_t j = 0; n->cell == SG_CELL_GRU_RESET_FIRST && j < H; j++) {
-        size_t zr = H + j, nr = 2 * H + j;
-        double z = sigmoid(dot(y->Wi + zr * N, x, N) + y->bi[zr] + dot(y->Wh + zr * H, h0, H) + y->bh[zr]);
-        double dz = z * (1 - z) * (dot(y->Wi + zr * N, dx, N) + dot(y->Wh + zr * H, old, H));
-        double m = tanh(dot(y->Wi + nr * N, x, N) + y->bi[nr] + dot(y->Wh + nr * H, rh, H) + y->bh[nr]);
-        double dm = (1 - m * m) * (dot(y->Wi + nr * N, dx, N) + dot(y->Wh + nr * H, drh, H));
-        dh[j] = (1 - z) * dm - dz * m + dz * h0[j] + z * old[j];
-        h1[j] = (1 - z) * m + z * h0[j];
+}
+
+/* Column e of an origin's U, C <- J (U, C, X); X: the layer below's U, or (NULL) the unit vector `one`, N: none. */
+static void carry(const naive *n, layer *y, double *U, double *C, const double *X, size_t one)
+{
+    size_t H = y->w.H, N = y->w.N, states = cell_states(n->cell), E = n->E;
+    double *h = y->column, *c = h + H, *x = c + H;
+    for (size_t j = 0; j < H; j++)
+        h[j] = U[j * E], c[j] = C[j * E];
+    for (size_t k = 0; X && k < N; k++)
+        x[k] = X[k * E];
+    for (size_t i = 0; i < states * H; i++) {
+        const double *row = y->J + i * (2 * H + N);
+        double sum = !X && one < N ? row[2 * H + one] : 0;
+        for (size_t k = 0; k < states * H; k++)
+            sum += row[k] * h[k];
+        for (size_t k = 0; X && k < N; k++)
+            sum += row[2 * H + k] * x[k];
+        *(i < H ? &U[i * E] : &C[(i - H) * E]) = sum;
     }
-    free(old), free(rh), free(drh);
 }
 
 void naive_step(naive *n, const double *x, bool zero)
 {
-    size_t E = n->E, t = n->steps++, H_max = E;
+    size_t E = n->E, t = n->steps++;
     if (t >= n->max)
         abort();
     for (size_t l = 0; l < n->L; l++) {
-        layer *y = &n->layer[l];
-        H_max = y->H > H_max ? y->H : H_max;
+        layer *y = &n->layer[l], *below = l ? y - 1 : NULL;
+        size_t size = y->w.H * E;
         if (zero) {
-            memset(y->h, 0, y->H * sizeof *y->h);
-            memset(y->c, 0, y->H * sizeof *y->c);
-            memset(y->U, 0, t * y->H * E * sizeof *y->U);
-            memset(y->C, 0, t * y->H * E * sizeof *y->C);
+            memset(y->h, 0, y->w.H * sizeof *y->h);
+            memset(y->c, 0, y->w.H * sizeof *y->c);
+            memset(y->U, 0, t * size * sizeof *y->U);
+            memset(y->C, 0, t * size * sizeof *y->C);
         }
-    }
-    double *dx = need(H_max, sizeof *dx), *dh = need(H_max, sizeof *dh), *dc = need(H_max, sizeof *dc);
-    double *h1[SG_MAX_LAYERS], *c1[SG_MAX_LAYERS];
-    for (size_t l = 0; l < n->L; l++) {
-        layer *y = &n->layer[l];
-        const double *in = l ? h1[l - 1] : x;
-        h1[l] = need(y->H, sizeof(double)), c1[l] = need(y->H, sizeof(double));
+        step(n, y, below ? below->h : x);
         for (size_t s = 0; s <= t; s++)
-            for (size_t e = 0; e < E; e++) {
-                double *U = y->U + s * y->H * E, *C = y->C + s * y->H * E;
-                if (l)
-                    column(n->layer[l - 1].U + s * y->N * E, y->N, E, e, dx);
-                else
-                    for (size_t k = 0; k < E; k++)
-                        dx[k] = s == t && k == e;
-                column(U, y->H, E, e, dh), column(C, y->H, E, e, dc);
-                cell_step(n, y, in, y->h, y->c, dx, dh, dc, h1[l], c1[l]);
-                for (size_t j = 0; j < y->H; j++)
-                    U[j * E + e] = dh[j], C[j * E + e] = dc[j];
-            }
+            for (size_t e = 0; e < E; e++)
+                carry(n, y, y->U + s * size + e, y->C + s * size + e,
+                      below ? below->U + s * below->w.H * E + e : NULL, s == t ? e : y->w.N);
     }
-    for (size_t l = 0; l < n->L; l++) {
-        memcpy(n->layer[l].h, h1[l], n->layer[l].H * sizeof(double));
-        memcpy(n->layer[l].c, c1[l], n->layer[l].H * sizeof(double));
-        free(h1[l]), free(c1[l]);
-    }
-    free(dx), free(dh), free(dc);
 }
 
 const double *naive_get(const naive *n, size_t l, sg_state_kind kind, size_t s)
 {
     const layer *y = &n->layer[l - 1];
-    return (kind == SG_STATE_CELL ? y->C : y->U) + s * y->H * n->E;
+    return (kind == SG_STATE_CELL ? y->C : y->U) + s * y->w.H * n->E;
 }
 
 const double *naive_state(const naive *n, size_t l, sg_state_kind kind)

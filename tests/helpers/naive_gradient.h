@@ -1,12 +1,10 @@
 /* SPDX-License-Identifier: MIT */
-/* naive_gradient.h - state gradients straight from the definition, in double, one gate at a time, nothing
- * folded.
+/* naive_gradient.h - state gradients in double by plain products of whole Jacobians, nothing folded.
  *
  *   x_s input of step s   per layer, for each origin s <= t:  U[s] = d h_t/d x_s, C[s] = d c_t/d x_s    (H,E)
- *   da_gate = W_i(gate) dx + W_h(gate) dh,  then each line of the cell's equations differentiated as it
- *                                           stands
  *
- * Shares no code with the library but the model's tensors. */
+ * The Jacobian of a step is that of the cell's plain twin, row by row from its reverse pass: any cell of the table, and
+ * none of the tuned code. */
 #ifndef NAIVE_GRADIENT_H
 #define NAIVE_GRADIENT_H
 

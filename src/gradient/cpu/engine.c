@@ -11,12 +11,18 @@ enum { MERGED_STRIPS = 4 };
 
 /* ---- sizes ---- */
 
+/* Columns of a layer's step matrix. */
+static size_t step_columns(const sg_model_shape *s, size_t l)
+{
+    return (cell_of(s->cell)->recurrence == CELL_DENSE ? s->hidden[l] : 0) + (l ? s->hidden[l - 1] : 0);
+}
+
 /* Tokens of a block: enough that a step matrix is read for many columns, few where the matrices are large. */
 static size_t block_tokens(const sg_model_shape *s)
 {
-    size_t one = 0, P = step_products(s->cell);
+    size_t one = 0, P = cell_states(cell_of(s->cell));
     for (size_t l = 0; l < s->layers; l++)
-        one += P * s->hidden[l] * (s->hidden[l] + (l ? s->hidden[l - 1] : 0)) * sizeof(float);
+        one += P * s->hidden[l] * step_columns(s, l) * sizeof(float);
     return one * 8 <= (size_t)16 << 20 ? 8 : 4;
 }
 
@@ -32,8 +38,8 @@ static size_t group_floats(const sg_engine *e)
 void engine_cost(double *flops, size_t *bytes, const sg_model_shape *s, const sg_engine_config *cfg)
 {
     enum { DIRECTIONS = 32 }; /* of a basis, as a guess */
-    double P = (double)step_products(s->cell), D = (double)cfg->delays, E = (double)s->embedding, f = 0,
-           shared = 0;
+    size_t products = cell_states(cell_of(s->cell)), columns;
+    double P = (double)products, D = (double)cfg->delays, E = (double)s->embedding, f = 0, shared = 0;
     size_t block = block_tokens(s), floats = 0, delays = cfg->delays;
     if (cfg->long_after && 2 * cfg->long_after < delays) {
         delays = 2 * cfg->long_after, D = 1.5 * (double)cfg->long_after;
@@ -42,12 +48,15 @@ void engine_cost(double *flops, size_t *bytes, const sg_model_shape *s, const sg
     size_t groups = (delays + 2 * block - 2) / block;
     for (size_t l = 0; l < s->layers; l++) {
         double H = (double)s->hidden[l], below = l ? (double)s->hidden[l - 1] : 0, bases = 0;
-        size_t K = s->hidden[l] + (l ? s->hidden[l - 1] : 0);
+        columns = step_columns(s, l);
         if (shared > 0)
             bases = shared / (double)cfg->long_after * DIRECTIONS;
-        f += 2 * P * H * (E * (H * (D - 1) + below * D) + bases * (double)K);
-        floats += step_products(s->cell) * s->hidden[l] * (groups * block * s->embedding + block * K) +
-                  sg_cell_gates(s->cell) * s->hidden[l] * K + (size_t)(bases * (P + (double)block) * H);
+        /* a multiplication and an addition for the diagonal, K1 of each for the recurrent part, if there is one */
+        double recurrent = (double)columns - below;
+        f += 2 * P * H *
+             (E * ((recurrent > 0 ? recurrent : 1) * (D - 1) + below * D) + bases * (double)columns);
+        floats += products * s->hidden[l] * (groups * block * s->embedding + block * columns) +
+                  sg_cell_gates(s->cell) * s->hidden[l] * columns + (size_t)(bases * (P + (double)block) * H);
     }
     for (size_t i = 0; i < cfg->n_states; i++)
         f += 2 * shared * DIRECTIONS * E * (double)cfg->states[i].units;
@@ -62,13 +71,13 @@ size_t engine_bytes(const sg_engine *e)
     size_t floats = e->groups_made * group_floats(e) + (size_t)e->threads * e->strip_max;
     for (size_t l = 0; l < e->L; l++) {
         const engine_layer *y = &e->layer[l];
-        size_t K = y->H + y->K2;
+        size_t K = y->K1 + y->K2;
         floats += e->block * (e->P * y->H * K + (2 * e->G + e->P) * y->H) +
                   (size_t)e->threads * e->spares * y->strip;
         for (size_t p = 0; p < y->n_planes; p++)
             floats += y->mult[p] * y->H * K;
-        if (e->cell == SG_CELL_GRU_RESET_FIRST)
-            floats += y->H * K + y->H * y->H + (l ? 0 : e->block * y->H * y->N);
+        if (e->cell->jacobian_rest)
+            floats += e->P * y->H * K + y->H * y->H + (l ? 0 : e->block * e->P * y->H * y->N);
     }
     size_t bytes = floats * sizeof(float) + e->D * sizeof *e->past;
     for (size_t i = 0; i < e->n_tail; i++)
@@ -97,7 +106,7 @@ static sg_status check(const sg_model_shape *s, const sg_engine_config *cfg, sg_
         return sg_fail(err, SG_EINVAL, "gradient: a tolerance of %g, expected 0 to 1", cfg->long_tolerance);
     for (size_t i = 0; i < cfg->n_states; i++) {
         const sg_accum_state *q = &cfg->states[i];
-        bool kind = q->kind == SG_STATE_HIDDEN || (q->kind == SG_STATE_CELL && s->cell == SG_CELL_LSTM);
+        bool kind = q->kind != SG_STATE_BOTH && (q->kind & sg_cell_states(s->cell));
         if (q->layer < 1 || q->layer > s->layers || !kind || q->units != s->hidden[q->layer - 1])
             return sg_fail(err, SG_EINVAL,
                            "gradient: no %s state of %zu units in layer %zu of a %s of %zu layers",
@@ -111,8 +120,8 @@ static void configure(sg_engine *e, const sg_model *m, const sg_engine_config *c
 {
     const sg_model_shape *s = sg_model_get_shape(m);
     e->model = m, e->kernels = kernels_best()->gradient;
-    e->cell = s->cell, e->L = s->layers, e->E = s->embedding, e->D = cfg->delays;
-    e->P = step_products(s->cell), e->G = sg_cell_gates(s->cell);
+    e->cell = cell_of(s->cell), e->L = s->layers, e->E = s->embedding, e->D = cfg->delays;
+    e->P = cell_states(e->cell), e->G = e->cell->gates;
     e->block = e->spares = block_tokens(s);
     e->full = e->E / SG_STRIP, e->rest = e->E % SG_STRIP;
     e->joined = (e->block * e->rest + SG_STRIP - 1) / SG_STRIP;

@@ -19,19 +19,20 @@ enum { BLOCK_MAX = 16, TAIL_STRIPS = 64, PROBES = 4 };
 
 /* One layer's weights, laid out for folding, and the step matrices of the block's tokens. */
 typedef struct {
-    /* N inputs; K2 = N above the first layer, 0 in it: what stands right of the recurrent part */
-    size_t H, N, K2;
-    const float *Wih, *Whh;   /* the model's */
+    /* N inputs; columns of a step matrix: K1 recurrent ones (H; 0 in a diagonal recurrence), then K2 from the layer
+     * below (N; 0 in the first layer) */
+    size_t H, N, K1, K2;
+    const float *W_ih, *W_hh; /* the model's */
     size_t tiles;             /* see gradient_kernel.h */
     size_t n_planes, mult[3]; /* plane p holds mult[p] r columns of a tile of r rows */
-    float *plane[3];          /* tile from row0 at row0 mult[p] (H + K2); NULL for GRU_RESET_FIRST */
+    float *plane[3]; /* tile from row0 at row0 mult[p] (K1 + K2); NULL: the matrix is built in rows */
     float *packed[BLOCK_MAX];
-    float *wh[BLOCK_MAX], *wx[BLOCK_MAX], *diagonal[BLOCK_MAX]; /* cell_fold's */
-    float *right;                                               /* (2,H) */
-    float *Ax[BLOCK_MAX];                                       /* GRU_RESET_FIRST, first layer: (H,E) */
-    step_layer dense;                                           /* GRU_RESET_FIRST */
-    float *dense_rows;                                          /* GRU_RESET_FIRST: (H, H + K2) */
-    size_t strip;                                               /* floats of a strip's buffer */
+    float *wh[BLOCK_MAX], *wx[BLOCK_MAX], *diagonal[BLOCK_MAX]; /* see cell.h */
+    /* where weighted rows are not all of the Jacobian (jacobian_rest): */
+    step_layer dense;
+    float *dense_rows;    /* (P H, K1 + K2) */
+    float *Ax[BLOCK_MAX]; /* (P H, E), first layer */
+    size_t strip;         /* floats of a strip's buffer */
 } engine_layer;
 
 /* Origins that entered one after another. Their full strips: U[l][j * full + c]; what is left of each (rest
@@ -97,8 +98,8 @@ typedef struct {
 struct sg_engine {
     const sg_model *model;
     const sg_gradient_kernels *kernels;
-    sg_cell cell;
-    size_t L, E, D, P, G;
+    const cell_type *cell;
+    size_t L, E, D, P, G;      /* P: products of a step, one per state */
     size_t block;              /* tokens of a block, and origins of a group */
     size_t full, rest, joined; /* full strips of an origin; E mod 32; joined strips of a group */
     int threads;

@@ -1,34 +1,32 @@
 /* SPDX-License-Identifier: MIT */
 /* Step matrices of a block of tokens, packed: built once, used by all origins and threads.
  *
- * Every cell's matrix is a sum of at most three weight matrices with rows scaled ("planes"): LSTM rows of M
- * and O side by side: [p_i W_i | p_o W_o] + [p_f W_f | 0] + [p_g W_g | 0]; GRU r, z, n; RNN one. The planes
- * are cut into the kernel's tiles when the engine is made, so folding is one pass over memory. */
+ * A cell's matrix is a sum of at most three weight matrices with rows scaled ("planes"), with two states the rows of M
+ * and O side by side: LSTM [p_i W_i | p_o W_o] + [p_f W_f | 0] + [p_g W_g | 0]; GRU r, z, n; RNN one. The planes are cut
+ * into the kernel's tiles when the engine is made, so folding is one pass over memory. */
 #include "gradient/cpu/engine_internal.h"
 
 #include "base/base_internal.h"
+#include "lm/model_internal.h"
 
 #include <assert.h>
 #include <string.h>
 
-/* Gate of plane p's column j of a tile of r rows; the columns beyond the first r are the LSTM's second
- * product. */
-static size_t plane_gate(sg_cell cell, size_t p, bool second)
+/* Gate of plane p's column j of a tile of r rows; the columns beyond the first r are the second product's. */
+static size_t plane_gate(const cell_type *cell, size_t p, bool second)
 {
-    static const size_t lstm[3] = {0, 1, 2};
-    assert(p < 3);
-    return cell == SG_CELL_LSTM ? (second ? 3 : lstm[p]) : p;
+    return second ? cell->summed + p : p;
 }
 
 /* k-th weight of gate row `row` of [W_hh W_ih] */
 static float weight(const engine_layer *y, size_t row, size_t k)
 {
-    return k < y->H ? y->Whh[row * y->H + k] : y->Wih[row * y->N + k - y->H];
+    return k < y->K1 ? y->W_hh[row * y->H + k] : y->W_ih[row * y->N + k - y->K1];
 }
 
-static void fill_planes(const engine_layer *y, sg_cell cell)
+static void fill_planes(const engine_layer *y, const cell_type *cell)
 {
-    size_t K = y->H + y->K2;
+    size_t K = y->K1 + y->K2;
     for (size_t p = 0; p < y->n_planes; p++)
         for (size_t i = 0; i < y->tiles; i++) {
             size_t row0 = tile_first(y->H, y->tiles, i), r = tile_first(y->H, y->tiles, i + 1) - row0;
@@ -41,14 +39,15 @@ static void fill_planes(const engine_layer *y, sg_cell cell)
         }
 }
 
-static sg_status reset_first_init(engine_layer *y, const sg_engine *e, size_t l, sg_error *err)
+static sg_status dense_init(engine_layer *y, const sg_engine *e, size_t l, sg_error *err)
 {
     sg_status st = SG_OK;
+    size_t rows = e->P * y->H;
     TRY(step_layer_init(&y->dense, e->model, l, err));
-    if (!(y->dense_rows = sg_calloc(y->H * (y->H + y->K2), sizeof *y->dense_rows)))
+    if (!(y->dense_rows = sg_calloc(rows, (y->K1 + y->K2) * sizeof *y->dense_rows)))
         TRY(sg_fail(err, SG_ENOMEM, "gradient: step matrices of layer %zu do not fit in memory", l + 1));
     for (size_t t = 0; !l && t < e->block; t++)
-        if (!(y->Ax[t] = sg_calloc(y->H * y->N, sizeof *y->Ax[t])))
+        if (!(y->Ax[t] = sg_calloc(rows, y->N * sizeof *y->Ax[t])))
             TRY(sg_fail(err, SG_ENOMEM, "gradient: input matrices do not fit in memory"));
 done:
     return st;
@@ -57,23 +56,21 @@ done:
 sg_status engine_layer_init(engine_layer *y, const sg_engine *e, size_t l, sg_error *err)
 {
     sg_status st = SG_OK;
-    const sg_model_shape *shape = sg_model_get_shape(e->model);
-    char ih[40], hh[40];
-    snprintf(ih, sizeof ih, "rnn.weight_ih_l%zu", l);
-    snprintf(hh, sizeof hh, "rnn.weight_hh_l%zu", l);
-    y->H = shape->hidden[l], y->N = l ? shape->hidden[l - 1] : e->E, y->K2 = l ? y->N : 0;
-    y->Wih = sg_model_find(e->model, ih)->data, y->Whh = sg_model_find(e->model, hh)->data;
+    const sg_layer_parameters w = model_parameters(e->model, model_block(e->model)).layer[l];
+    y->H = sg_model_get_shape(e->model)->hidden[l], y->N = model_inputs(e->model, l);
+    y->K1 = e->cell->recurrence == CELL_DENSE ? y->H : 0, y->K2 = l ? y->N : 0;
+    y->W_ih = w.W_ih, y->W_hh = w.W_hh;
     y->tiles = tile_count(y->H, e->P, e->kernels->rows);
     /* not a multiple of a page: neighbouring strips must not share cache sets */
     y->strip = y->H * SG_STRIP + 16;
-    size_t K = y->H + y->K2;
+    size_t K = y->K1 + y->K2;
     bool ok = true;
-    if (e->cell == SG_CELL_GRU_RESET_FIRST) {
-        TRY(reset_first_init(y, e, l, err));
+    if (e->cell->jacobian_rest) {
+        TRY(dense_init(y, e, l, err));
     } else {
-        y->n_planes = e->cell == SG_CELL_LSTM || e->cell == SG_CELL_GRU ? 3 : 1;
+        y->n_planes = e->cell->summed;
         for (size_t p = 0; p < y->n_planes; p++) {
-            y->mult[p] = e->P == 2 && p == 0 ? 2 : 1;
+            y->mult[p] = e->cell->summed + p < e->G ? 2 : 1;
             ok = ok && (y->plane[p] = sg_calloc(y->mult[p] * y->H * K + SG_PACK_SLACK, sizeof *y->plane[p]));
         }
         if (ok)
@@ -84,7 +81,7 @@ sg_status engine_layer_init(engine_layer *y, const sg_engine *e, size_t l, sg_er
              (y->wh[t] = sg_calloc(e->G * y->H, sizeof(float))) &&
              (y->wx[t] = sg_calloc(e->G * y->H, sizeof(float))) &&
              (y->diagonal[t] = sg_calloc(e->P * y->H, sizeof(float)));
-    if (!ok || !(y->right = sg_calloc(2 * y->H, sizeof(float))))
+    if (!ok)
         TRY(sg_fail(err, SG_ENOMEM,
                     "gradient: step matrices of layer %zu (%zu tokens of %zu x %zu) do not fit in "
                     "memory",
@@ -104,7 +101,6 @@ void engine_layer_free(engine_layer *y)
         sg_free(y->diagonal[t]);
         sg_free(y->Ax[t]);
     }
-    sg_free(y->right);
     sg_free(y->dense_rows);
     step_layer_free(&y->dense);
     memset(y, 0, sizeof *y);
@@ -114,7 +110,7 @@ void engine_layer_free(engine_layer *y)
 static void fold_tile(const sg_engine *e, const engine_layer *y, size_t i, size_t k0, size_t n,
                       const float *w, float *packed)
 {
-    size_t K = y->H + y->K2, row0 = tile_first(y->H, y->tiles, i);
+    size_t K = y->K1 + y->K2, row0 = tile_first(y->H, y->tiles, i);
     size_t r = tile_first(y->H, y->tiles, i + 1) - row0, widths[3];
     _Alignas(64) float coef[3 * 16] = {0};
     const float *planes[3];
@@ -128,45 +124,48 @@ static void fold_tile(const sg_engine *e, const engine_layer *y, size_t i, size_
                      packed + row0 * e->P * K + k0 * e->P * r);
 }
 
-/* GRU_RESET_FIRST: the matrix in rows, then cut into tiles. */
+/* The matrix in rows, then cut into tiles. */
 static void fold_dense(sg_engine *e, size_t l, size_t t)
 {
     engine_layer *y = &e->layer[l];
-    size_t K = y->H + y->K2;
-    step_matrix_build(&y->dense, forward_tape(e->forward, l, t), forward_before(e->forward, l, t),
-                      y->dense_rows, K, l ? y->dense_rows + y->H : y->Ax[t], l ? K : y->N, y->diagonal[t]);
+    size_t K = y->K1 + y->K2, P = e->P;
+    step_matrix_build(&y->dense, forward_tape(e->forward, l, t), sg_forward_preactivations(e->forward, l, t),
+                      y->dense_rows, K, l ? y->dense_rows + y->K1 : y->Ax[t], l ? K : y->N, y->diagonal[t]);
     for (size_t i = 0; i < y->tiles; i++) {
         size_t row0 = tile_first(y->H, y->tiles, i), r = tile_first(y->H, y->tiles, i + 1) - row0;
-        float *out = y->packed[t] + row0 * K;
-        for (size_t j = 0; j < r; j++)
+        float *out = y->packed[t] + row0 * P * K;
+        for (size_t j = 0; j < P * r; j++)
             for (size_t k = 0; k < K; k++)
-                out[k * r + j] = y->dense_rows[(row0 + j) * K + k];
+                out[k * P * r + j] = y->dense_rows[(j / r * y->H + row0 + j % r) * K + k];
     }
 }
 
 void engine_fold(sg_engine *e)
 {
+    bool dense = e->cell->jacobian_rest != NULL;
 #pragma omp single
     for (size_t l = 0; l < e->L; l++)
         for (size_t t = 0; t < e->n_tokens; t++) {
             engine_layer *y = &e->layer[l];
             if (!e->token[t].live)
                 continue;
-            if (e->cell == SG_CELL_GRU_RESET_FIRST)
+            if (dense)
                 fold_dense(e, l, t);
             else
-                cell_fold(e->cell, y->H, forward_tape(e->forward, l, t), forward_before(e->forward, l, t),
-                          y->wh[t], y->wx[t], y->diagonal[t], y->right);
+                e->cell->jacobian(y->H, forward_tape(e->forward, l, t),
+                                  sg_forward_preactivations(e->forward, l, t), y->wh[t], y->wx[t],
+                                  y->diagonal[t]);
         }
-    for (size_t l = 0; l < e->L && e->cell != SG_CELL_GRU_RESET_FIRST; l++) {
+    for (size_t l = 0; l < e->L && !dense; l++) {
         engine_layer *y = &e->layer[l];
 #pragma omp for schedule(static) nowait
         for (size_t i = 0; i < y->tiles; i++)
             for (size_t t = 0; t < e->n_tokens; t++)
                 if (e->token[t].live) {
-                    fold_tile(e, y, i, 0, y->H, y->wh[t], y->packed[t]);
+                    if (y->K1)
+                        fold_tile(e, y, i, 0, y->K1, y->wh[t], y->packed[t]);
                     if (y->K2)
-                        fold_tile(e, y, i, y->H, y->K2, y->wx[t], y->packed[t]);
+                        fold_tile(e, y, i, y->K1, y->K2, y->wx[t], y->packed[t]);
                 }
     }
 #pragma omp barrier

@@ -70,7 +70,7 @@ static size_t most_directions(const sg_engine *e)
 {
     double step = 0, units = 0, columns = (double)(e->tail * e->E);
     for (size_t l = 0; l < e->L; l++)
-        step += 2 * (double)(e->P * e->layer[l].H * (e->layer[l].H + e->layer[l].K2));
+        step += 2 * (double)(e->P * e->layer[l].H * (e->layer[l].K1 + e->layer[l].K2));
     for (size_t i = 0; i < e->n_states; i++)
         units += (double)e->states[i].units;
     double even = columns * step / (step + 2 * columns * units) / 2, room = TAIL_STRIPS * SG_STRIP - PROBES;

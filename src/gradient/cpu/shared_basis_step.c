@@ -71,7 +71,7 @@ void tail_step(const sg_engine *e, tail_generation *g)
             continue;
         for (size_t l = 0; l < e->L; l++) {
             const engine_layer *y = &e->layer[l];
-            sg_step_matrix m = {y->packed[i], y->diagonal[i], y->H, y->H, y->K2, NULL, 0};
+            sg_step_matrix m = {y->packed[i], y->diagonal[i], y->H, y->K1, y->K2, NULL, 0};
             for (size_t s = 0; s < g->strips; s++) {
                 sg_strip_job job = {g->U[l][s],
                                     l ? g->U[l - 1][s] : NULL,

@@ -22,9 +22,18 @@ static void header(const sg_engine *e, uint64_t h[HEADER])
     uint64_t units = 0;
     for (size_t l = 0; l < e->L; l++)
         units = units * 1000003 + e->layer[l].H;
-    const uint64_t values[HEADER] = {
-        (uint64_t)e->cell, e->L,    units, e->E, e->D, e->block, e->window, e->burn_in, (uint64_t)e->handling,
-        e->moment_every,   e->tail, 0};
+    const uint64_t values[HEADER] = {(uint64_t)sg_model_get_shape(e->model)->cell,
+                                     e->L,
+                                     units,
+                                     e->E,
+                                     e->D,
+                                     e->block,
+                                     e->window,
+                                     e->burn_in,
+                                     (uint64_t)e->handling,
+                                     e->moment_every,
+                                     e->tail,
+                                     0};
     memcpy(h, values, sizeof values);
     memcpy(&h[HEADER - 1], &e->tail_tolerance, sizeof e->tail_tolerance);
 }

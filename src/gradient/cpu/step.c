@@ -48,25 +48,22 @@ static float *sum_for(const worker *w, const block_token *t, const group *g, siz
 static void birth(const sg_engine *e, size_t i, size_t col0, size_t n, float *C, float *U)
 {
     const engine_layer *y = &e->layer[0];
-    size_t H = y->H, N = y->N, summed = e->cell == SG_CELL_LSTM ? 3 : e->G;
+    size_t H = y->H, N = y->N, summed = e->cell->summed;
     const float *wx = y->wx[i], *q = y->diagonal[i] + H;
     for (size_t j = 0; j < H; j++) {
         float *u = U + j * SG_STRIP, *c = C ? C + j * SG_STRIP : u;
-        if (e->cell == SG_CELL_GRU_RESET_FIRST) {
-            memcpy(u, y->Ax[i] + j * N + col0, n * sizeof *u);
-            continue;
-        }
         for (size_t k = 0; k < n; k++)
-            c[k] = 0;
-        for (size_t g = 0; g < summed; g++) {
-            const float *W = y->Wih + (g * H + j) * N + col0;
+            c[k] = y->Ax[i] ? y->Ax[i][j * N + col0 + k] : 0;
+        for (size_t g = 0; g < summed && !y->Ax[i]; g++) {
+            const float *W = y->W_ih + (g * H + j) * N + col0;
             for (size_t k = 0; k < n; k++)
                 c[k] += wx[g * H + j] * W[k];
         }
         if (C) {
-            const float *W = y->Wih + (3 * H + j) * N + col0;
+            const float *W = y->W_ih + (summed * H + j) * N + col0;
             for (size_t k = 0; k < n; k++)
-                u[k] = q[j] * c[k] + wx[3 * H + j] * W[k];
+                u[k] =
+                    q[j] * c[k] + (y->Ax[i] ? y->Ax[i][(H + j) * N + col0 + k] : wx[summed * H + j] * W[k]);
         }
     }
 }
@@ -88,7 +85,7 @@ static size_t coming(const sg_engine *e, size_t i, size_t l, const float **packe
     if (i == e->n_tokens)
         return 0;
     *packed = e->layer[l].packed[i];
-    return e->P * e->layer[l].H * (e->layer[l].H + e->layer[l].K2);
+    return e->P * e->layer[l].H * (e->layer[l].K1 + e->layer[l].K2);
 }
 
 /* Steps strips of layer l at token i; where[k] is where strip k's U hangs, and gets the new one. */
@@ -96,7 +93,7 @@ static void run_jobs(const worker *w, size_t i, size_t l, size_t n, sg_strip_job
 {
     sg_engine *e = w->e;
     const engine_layer *y = &e->layer[l];
-    sg_step_matrix m = {y->packed[i], y->diagonal[i], y->H, y->H, y->K2, NULL, 0};
+    sg_step_matrix m = {y->packed[i], y->diagonal[i], y->H, y->K1, y->K2, NULL, 0};
     float **spare = e->spare + ((size_t)w->thread * e->L + l) * e->spares;
     m.ahead_floats = coming(e, i, l, &m.ahead);
     for (size_t k = 0; k < n; k++)
