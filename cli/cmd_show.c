@@ -134,7 +134,7 @@ static int settle(sg_show_config *cfg, const char *state, const char *contrast, 
 
 static int run(int argc, char **argv)
 {
-    sg_show_config cfg = {0};
+    sg_show_config cfg = {.seed = 1};
     const char *text = NULL, *html = NULL, *state = NULL, *contrast = NULL;
     bool json = false;
     model_options model = {0};
@@ -146,6 +146,10 @@ static int run(int argc, char **argv)
          0, 0},
         {"contrast", 0, OPT_STRING, &contrast, "A/B",
          "also: logit(A) - logit(B) after each word, by its gradient", 0, 0},
+        {"replace", 0, OPT_SIZE, &cfg.replace, "N",
+         "also: what exchanging each word does to state and prediction, a mean over N words drawn by frequency", 1,
+         10000},
+        {"seed", 0, OPT_U64, &cfg.seed, "S", "of those draws (1)", 0, 0},
         {"state", 0, OPT_STRING, &state, "KIND", "cell or hidden (LSTM: cell; others: hidden)", 0, 0},
         {"layer", 0, OPT_SIZE, &cfg.layer, "N", "1 = lowest (the top one)", 1, 1e6},
         {"json", 0, OPT_FLAG, &json, NULL, "one JSON object on standard output", 0, 0},

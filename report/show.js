@@ -14,6 +14,9 @@ if (data.score) {
     ['score_effect', `effect on ${shorten(data.score, 40)}`, `What each word does to ${data.score}, to first order: gradient · embedding. Orange raises it, blue lowers it.`],
     ['score_gradient', `gradient of ${shorten(data.score, 40)}`, `Norm of the gradient of ${data.score} by the embedding of each word read.`]);
 }
+const has = (key) => data.sentences.every((s) => s[key]);
+if (has('replacement_change')) VIEWS.push(['replacement_change', 'replacement', `Change of the ${data.state} state when the word is exchanged for another, drawn ${data.replacement_law}: mean norm over ${data.replacements} draws, in state units.`]);
+if (has('replacement_kl')) VIEWS.push(['replacement_kl', 'replacement, prediction', `Change of the prediction when the word is exchanged for another, drawn ${data.replacement_law}: mean KL divergence of the next word over ${data.replacements} draws, in nats.`]);
 let view = VIEWS[0][0];
 const meaning = document.getElementById('meaning'), MEANING_OF_STATE = meaning.textContent;
 
@@ -88,7 +91,7 @@ class Sentence {
     const name = shorten(words[this.chosen].text, 40);
     this.caption.textContent = view.startsWith('left')
       ? `Of “${name}” ${short(m[last][this.chosen])} is left at the last word. ${text} Above 1: the network has amplified it. Colour is logarithmic.`
-      : `${text} At the last word, “${name}”: ${number(m[last][this.chosen], 3)}; the score there is ${number(words[last].score, 4)}.`;
+      : `${text} At the last word, “${name}”: ${number(m[last][this.chosen], 3)}${view.startsWith('score') ? `; the score there is ${number(words[last].score, 4)}` : ''}.`;
     for (const row of this.plot.querySelectorAll('g[data-row]'))
       row.setAttribute('class', Number(row.dataset.row) === this.chosen ? 'row-on' : '');
   }
@@ -129,7 +132,8 @@ class Sentence {
 const sentences = data.sentences.map((s, i) => new Sentence(s, i));
 function redraw() {
   meaning.textContent = view.startsWith('left') ? MEANING_OF_STATE
-    : `Each later word then shows the part that the chosen one has in ${data.score} there; 0 is none.`;
+    : view.startsWith('score') ? `Each later word then shows the part that the chosen one has in ${data.score} there; 0 is none.`
+    : 'Each later word then shows how much would be different there if the chosen one were exchanged; 0 is nothing.';
   for (const s of sentences) s.draw();
 }
 

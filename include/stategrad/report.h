@@ -52,12 +52,17 @@ SG_API sg_status sg_words_write(FILE *f, sg_run *r, const sg_words_config *cfg, 
  *   left         gain[t,s] / gain[s,s]         what of word s is left at word t; 1 at t = s
  *   score y_t    of the words read up to t: log p(target | w_1..w_t) in nats, or logit(target) -
  *                logit(against)
- *   use          |d y_t / d x_s|, and (d y_t / d x_s) . x_s: what word s does to the score, to first order */
+ *   use          |d y_t / d x_s|, and (d y_t / d x_s) . x_s: what word s does to the score, to first order
+ *   change       |state_t(x') - state_t(x)|: what exchanging word s for another one really does to the state, the mean
+ *                over words x' drawn by frequency; gradients are sensitivities, this is memory
+ *   kl           KL(p_t(x) || p_t(x')) of the next word, in nats, the same mean */
 typedef struct {
     size_t layer;        /* 1 .. L; 0: the top one */
     sg_state_kind state; /* CELL or HIDDEN; 0: CELL for an LSTM, HIDDEN for the others */
     const char *target;  /* a word of the vocabulary, or NULL: no score */
     const char *against; /* a word of the vocabulary: the score is a difference of logits; or NULL */
+    size_t replace;      /* words x' drawn for each word; 0: no replacement */
+    uint64_t seed;       /* of those draws */
 } sg_show_config;
 
 typedef struct sg_show sg_show;

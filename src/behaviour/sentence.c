@@ -3,6 +3,8 @@
 #include "behaviour/sentence.h"
 
 #include "base/base_internal.h"
+#include "behaviour/replace.h"
+#include "lm/forward.h"
 #include "corpus/corpus_internal.h"
 #include "linalg/linalg.h"
 
@@ -59,6 +61,8 @@ sg_status sg_show_new(sg_show **out, const sg_model *m, const sg_show_config *cf
     s->cfg.layer = cfg->layer ? cfg->layer : shape->layers;
     s->cfg.state = cfg->state ? cfg->state : sg_cell_default_state(shape->cell);
     s->H = shape->hidden[s->cfg.layer - 1], s->E = shape->embedding;
+    for (size_t i = 0; i < shape->vocabulary; i++)
+        s->by_frequency = s->by_frequency || sg_vocab_count(sg_model_vocab(m), i) > 1;
     if (cfg->target) {
         if (!(s->target = sg_strdup(cfg->target)) ||
             (cfg->against && !(s->against = sg_strdup(cfg->against))))
@@ -81,7 +85,7 @@ static void sentence_clear(sentence *x)
         for (size_t t = 0; t < x->T; t++)
             sg_free(x->text[t]);
     sg_free(x->text), sg_free(x->unknown), sg_free(x->frobenius), sg_free(x->spectral);
-    sg_free(x->score), sg_free(x->use), sg_free(x->effect);
+    sg_free(x->score), sg_free(x->use), sg_free(x->effect), sg_free(x->change), sg_free(x->kl);
     *x = (sentence){0};
 }
 
@@ -292,6 +296,110 @@ done:
     return st;
 }
 
+/* The words that may stand in the place of another: all but <unk>, by their counts in the training corpus, or equally
+ * where those are not known. */
+typedef struct {
+    double *up_to; /* (V) sum of the weights of words 0 .. i */
+    size_t V;
+} unigram;
+
+static sg_status unigram_init(unigram *u, const sg_vocab *vocab, bool by_frequency, sg_error *err)
+{
+    double total = 0;
+    size_t able = 0;
+    u->V = sg_vocab_size(vocab);
+    if (!(u->up_to = sg_calloc(u->V, sizeof *u->up_to)))
+        return sg_fail(err, SG_ENOMEM, "show: no memory");
+    for (size_t i = 0; i < u->V; i++) {
+        double weight = by_frequency ? (double)sg_vocab_count(vocab, i) : 1;
+        weight = (int32_t)i == sg_vocab_unk(vocab) ? 0 : weight;
+        able += weight > 0;
+        u->up_to[i] = total += weight;
+    }
+    return able > 1 ? SG_OK
+                    : sg_fail(err, SG_EINVAL,
+                              "show: a vocabulary of %zu word%s: none can stand in the place of another",
+                              able, able == 1 ? "" : "s");
+}
+
+/* Any word but `not`. */
+static size_t unigram_draw(const unigram *u, sg_rng *rng, int32_t not )
+{
+    for (;;) {
+        double at = sg_rng_uniform(rng) * u->up_to[u->V - 1];
+        size_t low = 0, high = u->V - 1;
+        while (low < high) {
+            size_t middle = (low + high) / 2;
+            if (u->up_to[middle] > at)
+                high = middle;
+            else
+                low = middle + 1;
+        }
+        if ((int32_t)low != not )
+            return low;
+    }
+}
+
+/* One origin: column s of the matrices. */
+static sg_status replace_word(sentence *x, const sg_show *s, replacer *r, const unigram *u, sg_rng *rng,
+                              const int32_t *ids, size_t origin, replace_effect *effect, double *kl,
+                              sg_error *err)
+{
+    sg_status st = SG_OK;
+    const float *encoder = sg_model_find(s->model, "encoder.weight")->data;
+    const size_t n = x->T - origin, K = s->cfg.replace;
+    for (size_t k = 0; k < K; k++) {
+        size_t other = unigram_draw(u, rng, ids[origin]);
+        TRY(replacer_run(r, encoder + other * s->E, effect, kl, err));
+        for (size_t d = 0; d < n; d++) {
+            x->change[(origin + d) * x->T + origin] += effect[d].change / (double)K;
+            if (x->kl)
+                x->kl[(origin + d) * x->T + origin] += kl[d] / (double)K;
+        }
+    }
+done:
+    return st;
+}
+
+/* What exchanging each word does; the state runs on beside it, one word at a time. */
+static sg_status compute_replacement(sentence *x, const sg_show *s, const int32_t *ids, sg_error *err)
+{
+    sg_status st = SG_OK;
+    const size_t T = x->T, E = s->E;
+    const float *encoder = sg_model_find(s->model, "encoder.weight")->data;
+    const replace_state shown = {s->cfg.layer - 1, s->cfg.state};
+    sg_forward *f = NULL;
+    replacer *r = NULL;
+    unigram u = {0};
+    sg_rng rng;
+    float *state = NULL, *inputs = NULL;
+    bool *everywhere = NULL;
+    replace_effect *effect = NULL;
+    double *kl = NULL;
+    TRY(forward_new(&f, s->model, 1, err));
+    TRY(unigram_init(&u, sg_model_vocab(s->model), s->by_frequency, err));
+    if (!(state = sg_calloc(forward_state_size(f), sizeof *state)) ||
+        !(inputs = sg_calloc(T, E * sizeof *inputs)) || !(everywhere = sg_calloc(T, sizeof *everywhere)) ||
+        !(effect = sg_calloc(T, sizeof *effect)) || !(kl = sg_calloc(T, sizeof *kl)))
+        TRY(sg_fail(err, SG_ENOMEM, "show: no memory for a sentence of %zu words", T));
+    for (size_t t = 0; t < T; t++) {
+        memcpy(inputs + t * E, encoder + (size_t)ids[t] * E, E * sizeof *inputs);
+        everywhere[t] = true;
+    }
+    sg_rng_seed(&rng, s->cfg.seed, 0);
+    TRY(replacer_new(&r, s->model, &shown, 1, T, x->kl ? everywhere : NULL, err));
+    for (size_t t = 0; t < T; t++) {
+        forward_get_state(f, state);
+        TRY(replacer_origin(r, state, inputs + t * E, T - t, err));
+        TRY(replace_word(x, s, r, &u, &rng, ids, t, effect, kl, err));
+        TRY(forward_run(f, ids + t, NULL, NULL, 1, err));
+    }
+done:
+    replacer_free(r), forward_free(f);
+    sg_free(u.up_to), sg_free(state), sg_free(inputs), sg_free(everywhere), sg_free(effect), sg_free(kl);
+    return st;
+}
+
 static sg_status take_room(sentence *x, work *k, const sg_show *s, sg_error *err)
 {
     const sg_model_shape *shape = sg_model_get_shape(s->model);
@@ -305,6 +413,9 @@ static sg_status take_room(sentence *x, work *k, const sg_show *s, sg_error *err
         ok = (k->z = sg_calloc(shape->vocabulary, sizeof *k->z)) && (k->dh = sg_calloc(top, sizeof *k->dh)) &&
              (k->g = sg_calloc(E, sizeof *k->g)) && (x->score = sg_calloc(T, sizeof *x->score)) &&
              (x->use = sg_calloc(T, T * sizeof *x->use)) && (x->effect = sg_calloc(T, T * sizeof *x->effect));
+    if (ok && s->cfg.replace)
+        ok = (x->change = sg_calloc(T, T * sizeof *x->change)) &&
+             (!shape->has_decoder || (x->kl = sg_calloc(T, T * sizeof *x->kl)));
     return ok ? SG_OK : sg_fail(err, SG_ENOMEM, "show: no memory for a sentence of %zu words", T);
 }
 
@@ -321,6 +432,8 @@ sg_status sg_show_add(sg_show *s, const char *text, sg_error *err)
     TRY(read_words(&x, s, text, ids, err));
     TRY(take_room(&x, &k, s, err));
     TRY(compute(&x, s, ids, &k, err));
+    if (s->cfg.replace)
+        TRY(compute_replacement(&x, s, ids, err));
     if (!(more = sg_regrow(s->sentences, s->n, s->n + 1, sizeof *more)))
         TRY(sg_fail(err, SG_ENOMEM, "show: no memory"));
     s->sentences = more;

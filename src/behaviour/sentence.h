@@ -13,6 +13,7 @@ typedef struct {
     double *frobenius, *spectral; /* gains */
     double *score;                /* (T) y_t; NULL without a score */
     double *use, *effect;         /* |d y_t / d x_s|, (d y_t / d x_s) . x_s; NULL without a score */
+    double *change, *kl;          /* means over replacements; NULL without; kl also NULL without a decoder */
 } sentence;
 
 struct sg_show {
@@ -21,6 +22,7 @@ struct sg_show {
     char *target, *against, *score_name;
     int32_t target_id, against_id;
     size_t H, E;
+    bool by_frequency; /* replacements are drawn by the counts of the training corpus; else with equal odds */
     sentence *sentences;
     size_t n;
 };

@@ -98,6 +98,32 @@ static void draw(const triangle *p, const double *m, bool left, int unit, double
     }
 }
 
+static void replacement_table(const triangle *p, const double *m, const char *what, const char *quantity)
+{
+    double most;
+    const int unit = unit_of(m, p->x->T * p->x->T, &most);
+    fprintf(p->f, "\nWhat exchanging a word (row) for another does to %s after each later word (column): %s",
+            what, quantity);
+    if (unit)
+        fprintf(p->f, ", in 1e%d", unit);
+    putc('\n', p->f);
+    draw(p, m, false, unit, most);
+}
+
+static void replacement_text(const triangle *p, const sg_show *s)
+{
+    char quantity[80], what[40];
+    const sentence *x = p->x;
+    if (!x->change)
+        return;
+    snprintf(quantity, sizeof quantity, "|change|, mean over %zu word%s drawn %s", s->cfg.replace,
+             s->cfg.replace == 1 ? "" : "s", s->by_frequency ? "by frequency" : "with equal odds");
+    snprintf(what, sizeof what, "the %s state", show_state_name(s));
+    replacement_table(p, x->change, what, quantity);
+    if (x->kl)
+        replacement_table(p, x->kl, "the prediction", "KL divergence of the next word, in nats");
+}
+
 static void sentence_text(FILE *f, const sg_show *s, const sentence *x, size_t width, bool colour)
 {
     const size_t room = width > LABEL + 1 ? width - LABEL - 1 : 0;
@@ -113,6 +139,7 @@ static void sentence_text(FILE *f, const sg_show *s, const sentence *x, size_t w
     for (size_t i = 0; i < x->T * x->T; i++)
         most = fmax(most, x->frobenius[i] > 0 ? x->frobenius[i] / x->frobenius[i % x->T * (x->T + 1)] : 0);
     draw(&p, x->frobenius, true, 0, most);
+    replacement_text(&p, s);
     if (!s->target)
         return;
     const int unit = unit_of(x->effect, x->T * x->T, &most);
@@ -183,6 +210,10 @@ static void json_sentence(json_out *j, const sg_show *s, const sentence *x, int 
     json_triangle(j, "gain_spectral", x->T, x->spectral, false, digits);
     json_triangle(j, "left_frobenius", x->T, x->frobenius, true, digits);
     json_triangle(j, "left_spectral", x->T, x->spectral, true, digits);
+    if (x->change)
+        json_triangle(j, "replacement_change", x->T, x->change, false, digits);
+    if (x->kl)
+        json_triangle(j, "replacement_kl", x->T, x->kl, false, digits);
     if (s->target) {
         json_triangle(j, "score_gradient", x->T, x->use, false, digits);
         json_triangle(j, "score_effect", x->T, x->effect, false, digits);
@@ -197,6 +228,8 @@ static void show_data_write(json_out *j, const sg_show *s, int digits)
     json_key(j, "layer"), json_count(j, s->cfg.layer);
     json_key(j, "state"), json_text(j, show_state_name(s));
     json_key(j, "score"), json_text(j, s->score_name);
+    json_key(j, "replacements"), json_count(j, s->cfg.replace);
+    json_key(j, "replacement_law"), json_text(j, s->by_frequency ? "by frequency" : "with equal odds");
     json_key(j, "sentences"), json_open(j, '[');
     for (size_t i = 0; i < s->n; i++)
         json_sentence(j, s, &s->sentences[i], digits);

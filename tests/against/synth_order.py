@@ -143,6 +143,16 @@ def latch(folder):
     moved = np.linalg.norm(latch_cells(tensors, [words.index("on")] + rest)
                            - latch_cells(tensors, [words.index("off")] + rest), axis=1)
     check("exchanging the word moves the cell by 2 for ever", bool((abs(moved - 2) < 1e-4).all()), moved.min(), moved.max())
+    text = "on " + " ".join(f"filler{i % 8}" for i in range(60))
+    done = subprocess.run([PROGRAM, "show", "model.safetensors", "--text", text, "--replace", "400", "--json"], cwd=folder,
+                          check=True, capture_output=True, text=True)
+    rows = json.loads(done.stdout)["sentences"][0]["replacement_change"]
+    change = [rows[t][0] for t in range(1, 61)]
+    # 12 of the 13 other words leave the unit at 0, where "on" had made it 1; "off" makes it -1
+    expected = (11 * 1 + 1 * 2) / 12
+    print("       change of the cell by exchange of the word:", change[0], "to", change[-1], "expected about", round(expected, 3))
+    check("show --replace sees the bit at all delays", abs(change[0] - expected) < 0.07 and max(change) - min(change) < 1e-6,
+          change[0], change[-1])
     done = subprocess.run([PROGRAM, "eval", "model.safetensors", "test.txt", "--format", "tagged", "--json"], cwd=folder,
                           check=True, capture_output=True, text=True)
     nats = json.loads(done.stdout)["nats_per_token"]

@@ -116,6 +116,60 @@ def test_values(folder):
     print("values agree with autograd")
 
 
+def states_and_prediction(model, cell, layers, state, layer):
+    """A function from ids to (states (T,H), log p (T,V)) in float64."""
+    _, tensors = read_model(model)
+    net = (torch.nn.LSTM if cell == "lstm" else torch.nn.GRU)(5, 7, layers).double()
+    net.load_state_dict({k[4:]: torch.tensor(v).double().reshape(net.state_dict()[k[4:]].shape) for k, v in tensors.items() if k.startswith("rnn.")})
+    x, W, b = (torch.tensor(tensors[n]).double() for n in ("encoder.weight", "decoder.weight", "decoder.bias"))
+
+    def run_net(ids):
+        with torch.no_grad():
+            s, states, top = None, [], []
+            for i in ids:
+                out, s = net(x[i].reshape(1, 1, -1), s)
+                states.append((s if cell == "gru" else s[0] if state == "hidden" else s[1])[layer - 1, 0].numpy())
+                top.append(torch.log_softmax(W @ out[0, 0] + b.flatten(), 0).numpy())
+        return np.array(states), np.array(top)
+    return run_net
+
+
+def test_replacement(folder):
+    """The mean over draws is the expectation over the unigram law without the word itself and <unk>, within its error."""
+    words, N = "the keys to cabinet are".split(), 1500
+    for cell, layers, state, layer in (("lstm", 2, "cell", 1), ("gru", 2, "hidden", 2)):
+        model = os.path.join(folder, f"{cell}{layers}.safetensors")
+        meta, _ = read_model(model)
+        vocabulary, counts = json.loads(meta["vocabulary"]), np.array(json.loads(meta["counts"]), float)
+        counts[vocabulary.index("<unk>")] = 0
+        ids = [vocabulary.index(w) for w in words]
+        p = run("show", model, "--text", " ".join(words), "--state", state, "--layer", str(layer), "--json", "--replace", str(N), "--seed", "5")
+        shown = json.loads(p.stdout)
+        assert shown["replacements"] == N and shown["replacement_law"] == "by frequency"
+        (sentence,) = shown["sentences"]
+        run_net = states_and_prediction(model, cell, layers, state, layer)
+        states, log_p = run_net(ids)
+        worst = 0
+        for s in range(len(ids)):
+            law = counts.copy()
+            law[ids[s]] = 0
+            law /= law.sum()
+            change, kl = np.zeros((len(law), len(ids))), np.zeros((len(law), len(ids)))
+            for w in np.nonzero(law)[0]:
+                other, log_q = run_net(ids[:s] + [w] + ids[s + 1:])
+                change[w] = np.linalg.norm(other - states, axis=1)
+                kl[w] = (np.exp(log_p) * (log_p - log_q)).sum(1)
+            for name, values in (("replacement_change", change), ("replacement_kl", kl)):
+                mean = law @ values
+                error = np.sqrt(np.maximum(law @ values**2 - mean**2, 0) / N)
+                for t in range(s, len(ids)):
+                    got = sentence[name][t][s]
+                    assert abs(got - mean[t]) <= 4.5 * error[t] + 1e-5 * mean[t], (name, t, s, got, mean[t], error[t])
+                    worst = max(worst, abs(got - mean[t]) / (error[t] + 1e-12))
+        print(f"{cell}: replacement within {worst:.1f} standard errors of the expectation")
+    assert "drawn by frequency" in run("show", model, "--text", "the keys", "--replace", "3").stdout
+
+
 def test_outputs(folder):
     model, html = os.path.join(folder, "lstm1.safetensors"), os.path.join(folder, "s.html")
     text = run("show", model, "--text", "the keys <b>&\"' are").stdout
@@ -141,7 +195,7 @@ def test_misuse(folder):
     for args, code, told in ((["--text", "  "], 1, "no word"), (["--text", "the", "--target", "zebra"], 1, "zebra"),
                              (["--text", "the", "--contrast", "are"], 2, "are"), (["--text", "the", "--contrast", "are/zebra"], 1, "zebra"),
                              (["--text", "the", "--layer", "9"], 1, "layer"), (["--text", "the", "--state", "mood"], 2, "mood"),
-                             (["--text", "the", "--target", "is", "--contrast", "are/is"], 2, "exclude"),
+                             (["--text", "the", "--target", "is", "--contrast", "are/is"], 2, "exclude"), (["--text", "the", "--replace", "0"], 2, "--replace"),
                              (["--text", "the " * 501], 1, "500"), ([os.path.join(folder, "none.txt")], 1, "none.txt"),
                              (["--text", "the", "-o", model], 2, ""), (["--text", "the", "-o", os.path.join(folder, "no/x.html")], 1, "x.html")):
         p = run("show", model, *args, code=code)
@@ -152,6 +206,7 @@ def test_misuse(folder):
 
 with tempfile.TemporaryDirectory() as folder:
     test_values(folder)
+    test_replacement(folder)
     test_outputs(folder)
     test_misuse(folder)
     print("ok")
