@@ -82,7 +82,8 @@ int interrupted(void);
 /* ---- models: ours, or trained elsewhere ---- */
 typedef struct {
     option_list maps, ignore;
-    const char *vocab, *unit, *output, *cell;
+    const char *vocab, *unit, *output, *cell, *gate_order, *recurrent_activation;
+    bool transposed, one_hot, forward_only;
     double forget_bias;
 } model_options;
 /* Rows for a command's option table; all are about models trained elsewhere. */
@@ -92,6 +93,16 @@ typedef struct {
      "foreign model: its words, one a line in id order, or JSON", 0, 0},                                      \
     {"map", 0, OPT_LIST, &(m).maps, "ROLE=TENSOR",                                                            \
      "foreign model: this tensor plays this role (repeatable)", 0, 0},                                        \
+    {"gate-order", 0, OPT_STRING, &(m).gate_order, "LIST",                                                    \
+     "foreign model: gates of mapped tensors, as i,f,o,g or z,r,n", 0, 0},                                    \
+    {"transposed", 0, OPT_FLAG, &(m).transposed, NULL,                                                        \
+     "foreign model: mapped tensors are (inputs, gates): x W", 0, 0},                                         \
+    {"recurrent-activation", 0, OPT_STRING, &(m).recurrent_activation, "NAME",                                \
+     "foreign model: sigmoid for gates whose activation is not told", 0, 0},                                  \
+    {"one-hot", 0, OPT_FLAG, &(m).one_hot, NULL,                                                              \
+     "foreign model: its inputs are one-hot vectors of words", 0, 0},                                         \
+    {"forward-only", 0, OPT_FLAG, &(m).forward_only, NULL,                                                    \
+     "foreign model: forward direction of the first layer alone", 0, 0},                                      \
     {"ignore", 0, OPT_LIST, &(m).ignore, "TENSOR",                                                            \
      "foreign model: this tensor has no part in it (repeatable)", 0, 0},                                      \
     {"unit", 0, OPT_STRING, &(m).unit, "word|char",                                                           \
@@ -104,6 +115,8 @@ typedef struct {
      "foreign model: added to the forget gate (raw kernels)", 0, 0}
 /* clang-format on */
 /* -1, or the exit code of a misuse. Then sg_model_load(&m, path, cfg, ...). Borrows from o. */
+/* On stderr: predictions worse than uniform, parts of the net that --ignore left out. */
+void remark_on_predictions(const sg_model *m, double nats_per_token);
 int import_config_from(sg_import_config *cfg, const model_options *o);
 void model_options_free(model_options *o);
 

@@ -79,6 +79,8 @@ static int run(int argc, char **argv)
     progress_done(&line);
     if (st == SG_OK)
         print_result(&result, json);
+    if (st == SG_OK && !quiet)
+        remark_on_predictions(m, result.nats_per_token);
     code = st == SG_OK ? EXIT_DONE : fail(st, &err);
     sg_stream_free(s);
     sg_model_free(m);

@@ -4,7 +4,23 @@
 
 #include "stategrad/import.h"
 
+#include <math.h>
 #include <string.h>
+
+void remark_on_predictions(const sg_model *m, double nats_per_token)
+{
+    size_t V = sg_model_get_shape(m)->vocabulary;
+    const char *ignored = sg_model_meta(m, "ignored");
+    if (ignored)
+        fprintf(stderr, "stategrad: warning: computed without what --ignore left out of the net: %s\n",
+                ignored);
+    if (V > 1 && !(nats_per_token <= log((double)V)))
+        fprintf(
+            stderr,
+            "stategrad: warning: %.3f nats per token are worse than uniform over %zu words (%.3f): is the order of the "
+            "gates or of the vocabulary right?\n",
+            nats_per_token, V, log((double)V));
+}
 
 /* -1, or the exit code of a misuse. */
 static int choose(int *out, const char *option_name, const char *text, const char *const *names, int n)
@@ -33,6 +49,11 @@ int import_config_from(sg_import_config *cfg, const model_options *o)
     cfg->n_ignore = o->ignore.n;
     cfg->vocab = o->vocab;
     cfg->forget_bias = o->forget_bias;
+    cfg->gate_order = o->gate_order;
+    cfg->recurrent_activation = o->recurrent_activation;
+    cfg->transposed = o->transposed;
+    cfg->one_hot = o->one_hot;
+    cfg->forward_only = o->forward_only;
     int code = choose(&cfg->unit, "unit", o->unit, units, 2);
     if (code < 0)
         code = choose(&cfg->output, "output-activation", o->output, outputs, 3);

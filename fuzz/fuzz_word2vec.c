@@ -18,7 +18,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     sg_error err = {0};
     must(sg_vocab_from_words(&v, words, NULL, 3, &err) == SG_OK);
     memory_file file = memory_file_of(data, size);
-    sg_status st = word2vec_read(file.path, v, 2, rows, &found, &err);
+    sg_status st = word2vec_read(file.path, v, 2, rows, &found, NULL, &err);
     must(st == SG_OK ? found <= 3 : found == 99 && err.msg[0] && !strchr(err.msg, '\n'));
     size_t kept = 0;
     for (size_t i = 0; i < 3; i++) {

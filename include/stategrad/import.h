@@ -27,7 +27,8 @@ typedef enum {
     SG_FILE_KERAS,        /* HDF5 */
     SG_FILE_ONNX,
     SG_FILE_NPY,
-    SG_FILE_NPZ
+    SG_FILE_NPZ,
+    SG_FILE_KERAS_ZIP /* Keras 3: a zip of config.json and model.weights.h5 */
 } sg_file_format;
 
 /* By content, never by extension. SG_EIO: cannot be read. */
@@ -43,9 +44,15 @@ typedef struct {
     size_t n_ignore;
     /* file: one token a line in id order, JSON list, JSON map word->id, tokenizer.json; or NULL */
     const char *vocab;
-    int unit;                 /* sg_unit, or SG_AUTO: characters when every token is one */
-    int output;               /* sg_output_activation, or SG_AUTO: as the file tells, else linear */
-    int cell;                 /* sg_cell, or SG_AUTO: by shape and what the file tells */
+    int unit;               /* sg_unit, or SG_AUTO: characters when every token is one */
+    int output;             /* sg_output_activation, or SG_AUTO: as the file tells, else linear */
+    int cell;               /* sg_cell, or SG_AUTO: by shape and what the file tells */
+    const char *gate_order; /* of tensors named by maps: "i,f,o,g", "z,r,n"; NULL: i,f,g,o and r,z,n */
+    bool transposed;        /* recurrent tensors named by maps are (inputs, gates*H): x W in place of W x */
+    bool one_hot;           /* a net without embedding reads one-hot vectors: words */
+    bool forward_only;      /* of a bidirectional net, the forward direction of the first layer */
+    const char *
+        recurrent_activation; /* "sigmoid": of gates in files that name another one or none; NULL: as the file says */
     double forget_bias;       /* added to the LSTM's forget gate (raw TensorFlow kernels: usually 1) */
     bool numbered_vocabulary; /* no vocabulary known: call the words #0, #1, ... instead of failing */
 } sg_import_config;

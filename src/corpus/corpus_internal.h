@@ -52,6 +52,8 @@ sg_status array_reserve(void *array_pointer, size_t *cap, size_t n, size_t size,
 
 /* An unlinked file in TMPDIR (or /tmp): gone when closed. */
 sg_status temp_file_open(int *fd, sg_error *err);
+/* The same with its name, for a library that opens files by name: unlink it as soon as that is done, then free it. */
+sg_status temp_file_named(int *fd, char **name, sg_error *err);
 sg_status temp_file_write(int fd, const void *data, size_t n, sg_error *err);
 /* The file descriptor that holds a copy of path, to be read with pread; -1: not spooled. s may be NULL. */
 int spool_find(const sg_spool *s, const char *path);
@@ -78,6 +80,9 @@ sg_status scan_char(scanner *s, scan_kind *kind, char **c, size_t *n, sg_error *
 /* The next whole line without its end (SCAN_WORD). */
 sg_status scan_line(scanner *s, scan_kind *kind, char **line, size_t *n, sg_error *err);
 size_t scan_line_number(const scanner *s); /* of what was returned last */
+/* Lines of the first U+FEFF inside the file (dropped) and of the first carriage return without a line feed; 0: none. */
+size_t scan_inner_bom(const scanner *s);
+size_t scan_lone_cr(const scanner *s);
 void scan_close(scanner *s);
 
 /* ---- what the stream needs of reader and classes ---- */
@@ -85,6 +90,8 @@ void scan_close(scanner *s);
 /* hash gets the corpus's decompressed bytes; before the first sg_corpus_next. */
 void corpus_hash_into(sg_corpus *c, sg_sha256 *hash);
 const char *corpus_first_path(const sg_corpus *c);
+/* Warnings about what was read so far: byte order marks, carriage returns, a literal <eos>, ranges without parts. */
+void corpus_warn(const sg_corpus *c, const sg_monitor *monitor);
 
 const char *classes_tags_path(const sg_classes *k); /* of tags:FILE; NULL: none */
 bool classes_want_counts(const sg_classes *k);      /* frequency, and the vocabulary knows no counts */

@@ -15,6 +15,12 @@ typedef struct {
     int spool_fd; /* -1: read the path itself */
 } corpus_file;
 
+/* Where something was first met that may not be meant; path NULL: nowhere. */
+typedef struct {
+    const char *path; /* borrowed from files */
+    size_t line, times;
+} remark;
+
 struct sg_corpus {
     corpus_file *files;
     size_t n_files, files_cap, next_file;
@@ -25,8 +31,12 @@ struct sg_corpus {
     const char *path;  /* of the open file, borrowed from files */
     scanner *text, *tags;
     char *tags_path;
-    sg_sha256 *hash;   /* borrowed or NULL */
-    bool at_start;     /* the next token is the first of its sentence */
+    sg_sha256 *hash;  /* borrowed or NULL */
+    bool ends_in_eos; /* the last word was a literal <eos> */
+    bool at_start;    /* the next token is the first of its sentence */
+    remark inner_bom, lone_cr, literal_eos, lost_range;
+    long range_next, range_end; /* ids of words that a CoNLL-U range announced */
+    size_t range_line;
     size_t line_words; /* words of this line so far, for messages about tags */
 };
 
@@ -152,6 +162,39 @@ void sg_corpus_close(sg_corpus *c)
     sg_free(c);
 }
 
+static void remark_on(remark *r, const char *path, size_t line)
+{
+    if (!line)
+        return;
+    if (!r->path)
+        *r = (remark){path, line, 0};
+    r->times++;
+}
+
+void corpus_warn(const sg_corpus *c, const sg_monitor *monitor)
+{
+    if (c->inner_bom.path)
+        sg_warn(monitor, "%s:%zu: a byte order mark inside the file: dropped", c->inner_bom.path,
+                c->inner_bom.line);
+    if (c->lone_cr.path)
+        sg_warn(
+            monitor,
+            "%s:%zu: a carriage return without a line feed: read as %s, not as a line end; if lines end so, convert the "
+            "file",
+            c->lone_cr.path, c->lone_cr.line, c->unit == SG_UNIT_CHAR ? "a character" : "white space");
+    if (c->literal_eos.path)
+        sg_warn(
+            monitor,
+            "%s:%zu: the line ends in a literal <eos>, and one is added at every line end: two each (%zu lines); "
+            "--no-eos adds none",
+            c->literal_eos.path, c->literal_eos.line, c->literal_eos.times);
+    if (c->lost_range.path)
+        sg_warn(
+            monitor,
+            "%s:%zu: a range without its words below it: its text is lost (%zu of them); ranges are not words themselves",
+            c->lost_range.path, c->lost_range.line, c->lost_range.times);
+}
+
 void corpus_hash_into(sg_corpus *c, sg_sha256 *hash)
 {
     c->hash = hash;
@@ -250,12 +293,15 @@ static sg_status next_text(sg_corpus *c, sg_token *t, bool *file_end, sg_error *
             break;
         if (kind == SCAN_WORD)
             give(c, t, form, n);
-        else if (c->eos)
+        else if (c->eos) {
+            if (c->ends_in_eos)
+                remark_on(&c->literal_eos, c->path, scan_line_number(c->text));
             give_line_end(c, t);
-        else
+        } else
             c->at_start = true;
         if (c->tags)
             TRY(match_tag(c, kind, t, err));
+        c->ends_in_eos = kind == SCAN_WORD && c->unit == SG_UNIT_WORD && n == 5 && !memcmp(form, "<eos>", 5);
         if (kind == SCAN_WORD || c->eos)
             break;
     }
@@ -338,6 +384,29 @@ static const char *conllu_value(const char *column)
     return strcmp(column, "_") && column[0] ? column : NULL;
 }
 
+/* A range announces words that follow it: ids range_next .. range_end. */
+static void begin_range(sg_corpus *c, const char *id, size_t line)
+{
+    char *end;
+    if (c->range_line)
+        remark_on(&c->lost_range, c->path, c->range_line);
+    c->range_next = strtol(id, &end, 10);
+    c->range_end = strtol(end + 1, NULL, 10);
+    c->range_line = line;
+}
+
+/* The word `id` comes, or (-1) the sentence ends. */
+static void next_in_range(sg_corpus *c, long id)
+{
+    if (!c->range_line)
+        return;
+    if (id != c->range_next)
+        remark_on(&c->lost_range, c->path, c->range_line);
+    if (id != c->range_next || id >= c->range_end)
+        c->range_line = 0;
+    c->range_next++;
+}
+
 /* Cuts the line into its columns and gives the token; *word false: to be skipped. */
 static sg_status conllu_token(sg_corpus *c, char *line, sg_token *t, bool *word, sg_error *err)
 {
@@ -363,6 +432,10 @@ static sg_status conllu_token(sg_corpus *c, char *line, sg_token *t, bool *word,
     if (kind > 0 && !column[1][0])
         return sg_fail(err, SG_EFORMAT, "%s:%zu: the second column is empty, expected a word", c->path,
                        number);
+    if (kind > 0)
+        next_in_range(c, strtol(column[0], NULL, 10));
+    else if (strchr(column[0], '-'))
+        begin_range(c, column[0], number);
     if ((*word = kind > 0)) {
         give(c, t, column[1], strlen(column[1]));
         t->upos = conllu_value(column[3]);
@@ -382,6 +455,8 @@ static sg_status next_conllu(sg_corpus *c, sg_token *t, bool *file_end, sg_error
     while (!word) {
         TRY(scan_line(c->text, &kind, &line, &n, err));
         bool blank = kind == SCAN_FILE_END || strspn(line, " \t") == n;
+        if (blank)
+            next_in_range(c, -1);
         if (blank && !c->at_start) {
             if (c->eos) {
                 give_line_end(c, t);
@@ -420,6 +495,8 @@ sg_status sg_corpus_next(sg_corpus *c, sg_token *token, bool *end, sg_error *err
                                              : next_text(c, token, &file_end, err));
         if (!file_end)
             break;
+        remark_on(&c->inner_bom, c->path, scan_inner_bom(c->text));
+        remark_on(&c->lone_cr, c->path, scan_lone_cr(c->text));
         scan_close(c->text);
         c->text = NULL;
     }

@@ -12,9 +12,11 @@ struct scanner {
     const char *path; /* borrowed */
     const unsigned char *p, *end;
     bool eof, started;
-    size_t line;    /* line of what comes next, from 1 */
-    size_t told;    /* line of what was returned last */
-    bool line_open; /* something stood on this line already */
+    size_t line; /* line of what comes next, from 1 */
+    size_t told; /* line of what was returned last */
+    size_t inner_bom, lone_cr;
+    bool at_line_start; /* the run begins its line */
+    bool line_open;     /* something stood on this line already */
     char *buffer;
     size_t cap, length, position; /* a run without ASCII white space, and how much of it was given out */
 };
@@ -109,6 +111,7 @@ static sg_status scan_run(scanner *s, sg_error *err)
     }
     if (s->length) {
         TRY(scan_check(s, err));
+        s->at_line_start = !s->line_open;
         s->line_open = true;
     }
     s->buffer[s->length] = 0;
@@ -116,12 +119,22 @@ done:
     return st;
 }
 
+/* White space, or a byte order mark at the start of a line, as files joined to one leave them. */
+static size_t space_or_mark(scanner *s, const unsigned char *b, size_t n)
+{
+    if (!s->at_line_start || b != (unsigned char *)s->buffer || n < 3 || memcmp(b, "\xef\xbb\xbf", 3) != 0)
+        return utf8_space(b, n);
+    if (!s->inner_bom)
+        s->inner_bom = s->line;
+    return 3;
+}
+
 /* The next word within the run: other white space than ASCII's parts words too. */
 static bool run_word(scanner *s, char **word, size_t *n)
 {
     unsigned char *b = (unsigned char *)s->buffer;
     size_t i = s->position, space = 0;
-    while (i < s->length && (space = utf8_space(b + i, s->length - i)))
+    while (i < s->length && (space = space_or_mark(s, b + i, s->length - i)))
         i += space;
     size_t start = i;
     for (space = 0;
@@ -163,9 +176,16 @@ sg_status scan_word(scanner *s, scan_kind *kind, char **word, size_t *n, sg_erro
                 end_line(s, kind);
             break;
         }
-        if (*s->p++ == '\n') {
+        unsigned char c = *s->p++;
+        if (c == '\n') {
             end_line(s, kind);
             break;
+        }
+        if (c == '\r' && !s->lone_cr) {
+            if (s->p == s->end)
+                TRY(scan_fill(s, err));
+            if (!s->eof && *s->p != '\n')
+                s->lone_cr = s->line;
         }
         s->line_open = true;
     }
@@ -208,11 +228,18 @@ sg_status scan_char(scanner *s, scan_kind *kind, char **c, size_t *n, sg_error *
         end_line(s, kind);
         goto done;
     }
+    if (lead == '\r' && !s->lone_cr)
+        s->lone_cr = s->line;
     size_t want = lead >= 0xf0 ? 4 : lead >= 0xe0 ? 3 : lead >= 0xc2 ? 2 : 1;
     while (s->length < want && got)
         TRY(take_byte(s, &got, err));
     TRY(scan_check(s, err));
     s->buffer[s->length] = 0;
+    if (!s->line_open && s->length == 3 && !memcmp(s->buffer, "\xef\xbb\xbf", 3)) {
+        s->inner_bom = s->inner_bom ? s->inner_bom : s->line;
+        return scan_char(s, kind, c, n, err);
+    }
+    s->line_open = true;
     *kind = SCAN_WORD;
     *c = s->buffer;
     *n = s->length;
@@ -243,6 +270,11 @@ sg_status scan_line(scanner *s, scan_kind *kind, char **line, size_t *n, sg_erro
     TRY(scan_check(s, err));
     if (s->length && s->buffer[s->length - 1] == '\r')
         s->length--;
+    if (s->length >= 3 && !memcmp(s->buffer, "\xef\xbb\xbf", 3)) {
+        s->inner_bom = s->inner_bom ? s->inner_bom : s->line;
+        s->length -= 3;
+        memmove(s->buffer, s->buffer + 3, s->length);
+    }
     s->buffer[s->length] = 0;
     s->line++;
     *kind = SCAN_WORD;
@@ -251,6 +283,16 @@ sg_status scan_line(scanner *s, scan_kind *kind, char **line, size_t *n, sg_erro
 done:
     s->position = s->length;
     return st;
+}
+
+size_t scan_inner_bom(const scanner *s)
+{
+    return s->inner_bom;
+}
+
+size_t scan_lone_cr(const scanner *s)
+{
+    return s->lone_cr;
 }
 
 size_t scan_line_number(const scanner *s)

@@ -15,8 +15,9 @@ static const char *temp_folder(void)
     return folder && folder[0] ? folder : "/tmp";
 }
 
-sg_status temp_file_open(int *fd, sg_error *err)
+sg_status temp_file_named(int *fd, char **name_out, sg_error *err)
 {
+    *name_out = NULL;
     const char *folder = temp_folder();
     size_t n = strlen(folder) + 32;
     char *name = sg_calloc(n, 1);
@@ -25,14 +26,24 @@ sg_status temp_file_open(int *fd, sg_error *err)
     snprintf(name, n, "%s/stategrad.XXXXXX", folder);
     *fd = mkostemp(name, O_CLOEXEC);
     int e = errno;
-    if (*fd >= 0)
-        unlink(name);
-    sg_free(name);
-    if (*fd < 0)
+    if (*fd < 0) {
+        sg_free(name);
         return sg_fail(err, SG_EIO,
                        "%s: no temporary file can be made there: %s (TMPDIR names another folder)", folder,
                        strerror(e));
+    }
+    *name_out = name;
     return SG_OK;
+}
+
+sg_status temp_file_open(int *fd, sg_error *err)
+{
+    char *name;
+    sg_status st = temp_file_named(fd, &name, err);
+    if (st == SG_OK)
+        unlink(name);
+    sg_free(name);
+    return st;
 }
 
 sg_status temp_file_write(int fd, const void *data, size_t n, sg_error *err)

@@ -188,6 +188,7 @@ static sg_status encode_all(encoder *e, const sg_corpus_config *cfg, sg_error *e
     if (!e->s->counts.tokens)
         TRY(sg_fail(err, SG_EINVAL, "%s: an empty corpus: no words", corpus_first_path(c)));
     TRY(encoder_flush(e, err));
+    corpus_warn(c, e->monitor);
     sg_sha256_hex(hash, e->s->sha256);
 done:
     sg_corpus_close(c);

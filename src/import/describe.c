@@ -76,8 +76,9 @@ static void print_reading(FILE *to, const recipe *p, const sg_vocab *vocab, cons
         fputc('\n', to);
     }
     if (vocab)
-        fprintf(to, "  vocabulary: %zu %s\n", sg_vocab_size(vocab),
-                s->unit == SG_UNIT_CHAR ? "characters" : "words");
+        fprintf(to, "  vocabulary: %zu %s%s%s%s\n", sg_vocab_size(vocab),
+                s->unit == SG_UNIT_CHAR ? "characters" : "words", s->eos ? ", lines end in <eos>" : "",
+                p->vocabulary_from[0] ? ", from " : "", p->vocabulary_from);
     else if (s->vocabulary)
         fprintf(to, "  vocabulary: %s\n", why_no_words->msg);
     for (size_t i = 0; i < p->n_notes; i++) {
@@ -95,7 +96,7 @@ static void print_text(FILE *to, const tensor_file *b, const recipe *p, const sg
     for (size_t i = 0; i < b->n; i++) {
         char shape[96];
         const stored_tensor *t = &b->tensors[i];
-        fprintf(to, "  %-9s %-16s ", dtype_name(t->dtype), shape_text(t, shape));
+        fprintf(to, "  %-9s %-16s ", tensor_type_name(t), shape_text(t, shape));
         print_name(to, t->name);
         if (t->layer_class) {
             fputs("  (", to);
@@ -135,7 +136,7 @@ static json_t *tensors_json(const tensor_file *b)
         for (unsigned k = 0; k < t->rank; k++)
             json_array_append_new(dims, json_integer((json_int_t)t->dims[k]));
         json_t *o = json_pack("{s:o, s:o, s:s}", "name", text_json(t->name), "shape", dims, "dtype",
-                              dtype_name(t->dtype));
+                              tensor_type_name(t));
         if (t->layer_class)
             json_object_set_new(o, "class", text_json(t->layer_class));
         json_array_append_new(list, o);
@@ -163,6 +164,10 @@ static json_t *reading_json(const recipe *p, const sg_vocab *vocab, const sg_err
     if (p->no_decoder[0])
         json_object_set_new(o, "no_decoder", text_json(p->no_decoder));
     if (vocab)
+        json_object_set_new(o, "eos", json_boolean(s->eos));
+    if (p->vocabulary_from[0])
+        json_object_set_new(o, "vocabulary_from", text_json(p->vocabulary_from));
+    if (vocab)
         json_object_set_new(o, "unit", json_string(s->unit == SG_UNIT_CHAR ? "char" : "word"));
     else if (s->vocabulary)
         json_object_set_new(o, "no_vocabulary", text_json(why_no_words->msg));
@@ -187,6 +192,18 @@ static sg_status print_json(FILE *to, const tensor_file *b, const recipe *p, con
     return bad ? sg_fail(err, SG_EIO, "cannot be written") : SG_OK;
 }
 
+/* A model file of ours tells itself what it is; nothing needs to be assumed. */
+static void read_own(recipe *p, const sg_model *m)
+{
+    const char *no_decoder = sg_model_meta(m, "no_decoder");
+    p->shape = *sg_model_get_shape(m);
+    p->n_notes = 0;
+    if (!p->shape.has_decoder)
+        p->decoder = p->decoder_bias = (recipe_source){0};
+    snprintf(p->no_decoder, sizeof p->no_decoder, "%s",
+             no_decoder && !p->shape.has_decoder ? no_decoder : "");
+}
+
 sg_status sg_import_describe(FILE *to, const char *path, const sg_import_config *cfg, bool json,
                              sg_error *err)
 {
@@ -206,9 +223,10 @@ sg_status sg_import_describe(FILE *to, const char *path, const sg_import_config 
     TRY(tensors_open(&b, path, err));
     TRY(tensors_add_named_arrays(b, cfg, err));
     found = recipe_find(p, b, cfg, &why);
-    if (b->format == SG_FILE_MODEL)
-        (void)sg_model_read(&ours, path, &why_no_words);
-    else if (found == SG_OK)
+    if (b->format == SG_FILE_MODEL) {
+        if (sg_model_read(&ours, path, &why_no_words) == SG_OK && found == SG_OK && !cfg->n_maps)
+            read_own(p, ours);
+    } else if (found == SG_OK)
         (void)vocabulary_find(&vocab, p, b, cfg, &why_no_words);
     else if (found != SG_EFORMAT) {
         st = sg_fail(err, found, "%s", why.msg);

@@ -17,7 +17,8 @@ static const char *const kind_names[] = {
     [SG_FILE_RUN] = "stategrad run",       [SG_FILE_SAFETENSORS] = "safetensors",
     [SG_FILE_TORCH_ZIP] = "PyTorch (zip)", [SG_FILE_TORCH_LEGACY] = "PyTorch (legacy)",
     [SG_FILE_KERAS] = "Keras (HDF5)",      [SG_FILE_ONNX] = "ONNX",
-    [SG_FILE_NPY] = "NumPy array",         [SG_FILE_NPZ] = "NumPy arrays (npz)",
+    [SG_FILE_KERAS_ZIP] = "Keras 3 (zip)", [SG_FILE_NPY] = "NumPy array",
+    [SG_FILE_NPZ] = "NumPy arrays (npz)",
 };
 
 const char *sg_file_format_name(sg_file_format k)
@@ -40,6 +41,16 @@ static bool is_run_file(const char *path)
     return has > 0;
 }
 
+/* The first entry of a .keras file. */
+static bool is_keras_entry(const char *name, size_t length, size_t n)
+{
+    static const char *const names[] = {"metadata.json", "config.json", "model.weights.h5"};
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++)
+        if (length == strlen(names[i]) && n >= 30 + length && !memcmp(name, names[i], length))
+            return true;
+    return false;
+}
+
 /* data holds the first n bytes. A zip of .npy files is npz, any other is taken for PyTorch's. */
 static sg_file_format kind_of_bytes(const unsigned char *data, size_t n, uint64_t size)
 {
@@ -47,7 +58,9 @@ static sg_file_format kind_of_bytes(const unsigned char *data, size_t n, uint64_
     if (n >= 4 && !memcmp(data, "PK\3\4", 4)) {
         size_t length = n >= 30 ? (size_t)(data[26] | data[27] << 8) : 0;
         bool npy = length > 4 && n >= 30 + length && !memcmp(data + 30 + length - 4, ".npy", 4);
-        return npy ? SG_FILE_NPZ : SG_FILE_TORCH_ZIP;
+        return npy                                                  ? SG_FILE_NPZ
+               : is_keras_entry((const char *)data + 30, length, n) ? SG_FILE_KERAS_ZIP
+                                                                    : SG_FILE_TORCH_ZIP;
     }
     if (n >= 4 && (!memcmp(data, "PK\5\6", 4) || !memcmp(data, "PK\6\6", 4)))
         return SG_FILE_TORCH_ZIP;
@@ -100,6 +113,7 @@ sg_status tensors_open(tensor_file **out, const char *path, sg_error *err)
         [SG_FILE_TORCH_ZIP] = tensors_from_torch_zip,
         [SG_FILE_TORCH_LEGACY] = tensors_from_torch_legacy,
         [SG_FILE_KERAS] = tensors_from_keras,
+        [SG_FILE_KERAS_ZIP] = tensors_from_keras,
         [SG_FILE_ONNX] = tensors_from_onnx,
         [SG_FILE_NPY] = tensors_from_npy,
         [SG_FILE_NPZ] = tensors_from_npz,

@@ -18,7 +18,8 @@ static bool is_numbered(const char *role, size_t length, const char *base)
 
 static bool role_is_known(const char *role, size_t length)
 {
-    static const char *const whole[] = {"encoder.weight", "decoder.weight", "decoder.bias"};
+    static const char *const whole[] = {"encoder.weight", "decoder.weight", "decoder.bias", "input.weight",
+                                        "input.bias",     "output.weight",  "output.bias",  "after"};
     static const char *const numbered[] = {"rnn.weight_ih_l", "rnn.weight_hh_l", "rnn.bias_ih_l",
                                            "rnn.bias_hh_l",   "rnn.kernel_l",    "rnn.bias_l"};
     for (size_t i = 0; i < sizeof whole / sizeof *whole; i++)
@@ -41,9 +42,11 @@ static sg_status check_maps(const tensor_file *b, const sg_import_config *cfg, s
                 err, SG_EINVAL,
                 "--map %s: no such role; expected encoder.weight, rnn.weight_ih_l0, "
                 "rnn.weight_hh_l0, rnn.bias_ih_l0, rnn.bias_hh_l0 (l1, l2 ...), rnn.kernel_l0, rnn.bias_l0, "
-                "decoder.weight or decoder.bias",
+                "decoder.weight, decoder.bias, input.weight and input.bias (a linear map between embedding and "
+                "recurrence), output.weight and output.bias (one between top layer and decoder) or after (stands behind "
+                "the recurrence)",
                 cfg->maps[i]);
-        if (!tensors_find(b, equals + 1) && b->format != SG_FILE_ONNX)
+        if (!recipe_is_mapped_list(b, equals + 1) && b->format != SG_FILE_ONNX)
             return sg_fail(err, SG_EFORMAT,
                            "%s: --map %s: no tensor of this name (or several; give its whole name)", b->path,
                            cfg->maps[i]);
@@ -69,12 +72,16 @@ sg_status recipe_find(recipe *out, const tensor_file *b, const sg_import_config 
         kernels |= !strncmp(cfg->maps[i], "rnn.kernel_l", 12);
     if (kernels)
         TRY(find_tf_kernels(out, b, cfg, err));
-    else if (b->format == SG_FILE_KERAS)
+    else if (b->format == SG_FILE_KERAS || b->format == SG_FILE_KERAS_ZIP)
         TRY(find_keras(out, b, cfg, err));
     else if (b->format == SG_FILE_ONNX)
         TRY(find_onnx(out, b, cfg, err));
     else
         TRY(find_by_name(out, b, cfg, err));
+    for (size_t i = 0; i < cfg->n_ignore; i++) {
+        size_t n = strlen(out->ignored);
+        snprintf(out->ignored + n, sizeof out->ignored - n, "%s%.100s", n ? ", " : "", cfg->ignore[i]);
+    }
     if (cfg->output != SG_AUTO)
         out->shape.output = (sg_output_activation)cfg->output;
     if (cfg->forget_bias != 0) {

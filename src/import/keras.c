@@ -7,15 +7,23 @@
 #include "import/keras.h"
 
 #include "base/base_internal.h"
+#include "corpus/corpus_internal.h"
+#include "io/file.h"
+#include "io/zip.h"
 
 #include <hdf5.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 enum { MAX_NAMES = 1 << 13, MAX_TEXT = 1 << 24, MAX_CHUNK = 1 << 25, BLOCK = 1 << 15 };
 
+/* ids of HDF5 are valid above 0; fd and size: of the HDF5 file itself, which may come out of a zip */
 typedef struct {
     keras_net net;
+    int fd; /* a temporary file of model.weights.h5; -1: b->fd is the HDF5 file */
+    uint64_t size;
+
     hid_t file, root;
     size_t layers_room;
 } keras;
@@ -36,6 +44,8 @@ static void keras_close(tensor_file *b)
     if (f->file > 0)
         H5Fclose(f->file);
     sg_hdf5_unlock();
+    if (f->fd >= 0)
+        close(f->fd);
     json_decref(f->net.config);
     sg_free(f->net.layers);
     sg_free(f);
@@ -318,7 +328,8 @@ static sg_status read_rows(const tensor_file *b, const stored_tensor *t, hid_t d
     return SG_OK;
 }
 
-static sg_status read(tensor_file *b, const stored_tensor *t, tensor_sink sink, void *ctx, sg_error *err)
+static sg_status read_dataset(tensor_file *b, const stored_tensor *t, tensor_sink sink, void *ctx,
+                              sg_error *err)
 {
     keras *f = b->reader;
     sg_status st = SG_OK;
@@ -345,12 +356,46 @@ static sg_status read(tensor_file *b, const stored_tensor *t, tensor_sink sink, 
 
 /* ---- layers ---- */
 
+/* Keras 3 numbers the variables of a layer; what they are follows from its class. */
+static int variable_number(const keras_layer *l, const char *name)
+{
+    static const struct {
+        const char *class_name, *names[4];
+    } known[] = {{"Embedding", {"embeddings"}},
+                 {"BatchNormalization", {"gamma", "beta", "moving_mean", "moving_variance"}},
+                 {"Dense", {"kernel", "bias"}},
+                 {"LSTM", {"kernel", "recurrent_kernel", "bias"}},
+                 {"GRU", {"kernel", "recurrent_kernel", "bias"}},
+                 {"SimpleRNN", {"kernel", "recurrent_kernel", "bias"}}};
+    for (size_t i = 0; i < sizeof known / sizeof *known; i++)
+        for (int k = 0; k < 4 && !strcmp(known[i].class_name, l->class_name); k++)
+            if (known[i].names[k] && !strcmp(known[i].names[k], name))
+                return k;
+    return -1;
+}
+
 const stored_tensor *keras_weight(const tensor_file *b, const keras_layer *l, const char *name)
 {
     size_t n = strlen(name);
+    int number = variable_number(l, name);
     for (size_t i = l->first; i < l->first + l->n; i++) {
         const char *slash = strrchr(b->tensors[i].name, '/'), *leaf = slash ? slash + 1 : b->tensors[i].name;
         if (!strncmp(leaf, name, n) && (!leaf[n] || leaf[n] == ':'))
+            return &b->tensors[i];
+        if (number >= 0 && leaf[0] == '0' + number && !leaf[1])
+            return &b->tensors[i];
+    }
+    return NULL;
+}
+
+const stored_tensor *keras1_weight(const tensor_file *b, const keras_layer *l, const char *end)
+{
+    size_t n = strlen(end);
+    for (size_t i = l->first; i < l->first + l->n; i++) {
+        const char *name = b->tensors[i].name;
+        size_t length = strcspn(strrchr(name, '/') ? strrchr(name, '/') : name, ":");
+        const char *leaf = strrchr(name, '/') ? strrchr(name, '/') : name;
+        if (length > n && !strncmp(leaf + length - n, end, n))
             return &b->tensors[i];
     }
     return NULL;
@@ -543,31 +588,37 @@ static bool heap_is_sound(const unsigned char *at, uint64_t size)
     return true;
 }
 
+static sg_status pread_h5(tensor_file *b, uint64_t at, void *bytes, size_t n, sg_error *err)
+{
+    const keras *f = b->reader;
+    return file_pread(f->fd >= 0 ? f->fd : b->fd, f->size, at, bytes, n, b->path, err);
+}
+
 /* Looks for collections in the whole file; sizes of 8 bytes are what Keras's files have. */
 static sg_status check_heaps(tensor_file *b, sg_error *err)
 {
+    const keras *f = b->reader;
     enum { WINDOW = 1 << 16, MAX_HEAP = 1 << 26 };
     sg_status st = SG_OK;
     unsigned char *window = sg_calloc(WINDOW, 1), *heap = NULL;
     uint64_t walked = 0; /* heaps do not overlap: together they are smaller than the file */
     if (!window)
         return sg_fail(err, SG_ENOMEM, "%s: no memory", b->path);
-    for (uint64_t at = 0; at + 16 <= b->file_size; at += WINDOW - 16) {
-        size_t n = b->file_size - at < WINDOW ? (size_t)(b->file_size - at) : WINDOW;
-        TRY(tensors_pread(b, at, window, n, err));
+    for (uint64_t at = 0; at + 16 <= f->size; at += WINDOW - 16) {
+        size_t n = f->size - at < WINDOW ? (size_t)(f->size - at) : WINDOW;
+        TRY(pread_h5(b, at, window, n, err));
         for (size_t i = 0; i + 16 <= n; i++) {
             if (window[i] != 'G' || memcmp(window + i, "GCOL\1\0\0\0", 8) != 0)
                 continue;
             uint64_t size = 0;
             for (size_t k = 8; k > 0; k--)
                 size = size << 8 | window[i + 7 + k];
-            if (size < 16 || size > b->file_size - at - i || size > MAX_HEAP ||
-                (walked += size) > b->file_size)
+            if (size < 16 || size > f->size - at - i || size > MAX_HEAP || (walked += size) > f->size)
                 TRY(sg_fail(err, SG_EFORMAT, "%s: damaged: its heap at byte %llu reaches beyond its end",
                             b->path, (unsigned long long)(at + i)));
             if (!(heap = sg_calloc((size_t)size, 1)))
                 TRY(sg_fail(err, SG_ENOMEM, "%s: no memory", b->path));
-            TRY(tensors_pread(b, at + i, heap, (size_t)size, err));
+            TRY(pread_h5(b, at + i, heap, (size_t)size, err));
             if (!heap_is_sound(heap, size))
                 TRY(sg_fail(err, SG_EFORMAT, "%s: damaged: its heap at byte %llu", b->path,
                             (unsigned long long)(at + i)));
@@ -585,7 +636,7 @@ done:
 static sg_status check_superblock(tensor_file *b, sg_error *err)
 {
     unsigned char head[16];
-    sg_status st = tensors_pread(b, 0, head, sizeof head, err);
+    sg_status st = pread_h5(b, 0, head, sizeof head, err);
     if (st != SG_OK)
         return st;
     size_t at = head[8] < 2 ? 13 : 9;
@@ -595,14 +646,218 @@ static sg_status check_superblock(tensor_file *b, sg_error *err)
     return check_heaps(b, err);
 }
 
+/* ---- Keras 3 ---- */
+
+static bool is_wrapper(const char *name)
+{
+    return !strncmp(name, "bidirectional", 13) || !strncmp(name, "time_distributed", 16);
+}
+
+/* "SimpleRNN" -> "simple_rnn", as Keras names the groups of its layers. */
+static void snake_case(char out[KERAS_NAME], const char *name)
+{
+    size_t n = 0;
+    for (size_t i = 0; name[i] && n + 3 < KERAS_NAME; i++) {
+        char c = name[i], before = i ? name[i - 1] : 0;
+        bool upper = c >= 'A' && c <= 'Z', lower_before = before >= 'a' && before <= 'z';
+        bool lower_behind = name[i + 1] >= 'a' && name[i + 1] <= 'z';
+        if (i && upper && (lower_before || lower_behind))
+            out[n++] = '_';
+        out[n++] = upper ? (char)(c - 'A' + 'a') : c;
+    }
+    out[n] = 0;
+}
+
+/* The variables of a layer's group: in vars, below a cell, below a wrapped layer. */
+static sg_status add_variables(tensor_file *b, keras_layer *l, const char *group, sg_error *err)
+{
+    static const char *const places[] = {"vars",
+                                         "cell/vars",
+                                         "layer/vars",
+                                         "layer/cell/vars",
+                                         "forward_layer/vars",
+                                         "forward_layer/cell/vars"};
+    keras *f = b->reader;
+    sg_status st = SG_OK;
+    char name[TENSORS_MAX_NAME];
+    l->first = b->n;
+    for (size_t p = 0; p < sizeof places / sizeof *places; p++)
+        for (unsigned i = 0; i < 16; i++) {
+            if ((size_t)snprintf(name, sizeof name, "%s/%s/%u", group, places[p], i) >= sizeof name ||
+                !hard_path(f->root, name))
+                break;
+            TRY(add_dataset(b, name, (unsigned)(l - f->net.layers), l->class_name, err));
+        }
+    l->n = b->n - l->first;
+done:
+    return st;
+}
+
+/* Groups are named by class and number, in the order of the layers: lstm, lstm_1, ... */
+static sg_status add_v3_weights(tensor_file *b, const char *top, sg_error *err)
+{
+    keras *f = b->reader;
+    sg_status st = SG_OK;
+    for (size_t k = 0; k < f->net.n; k++) {
+        keras_layer *l = &f->net.layers[k];
+        char base[KERAS_NAME], group[2 * KERAS_NAME];
+        size_t same = 0;
+        snake_case(base, l->wrapper[0] ? l->wrapper : l->class_name);
+        for (size_t i = 0; i < k; i++) {
+            const keras_layer *other = &f->net.layers[i];
+            same += !strcmp(other->wrapper[0] ? other->wrapper : other->class_name,
+                            l->wrapper[0] ? l->wrapper : l->class_name);
+        }
+        if (same)
+            snprintf(group, sizeof group, "%s/%s_%zu", top, base, same);
+        else
+            snprintf(group, sizeof group, "%s/%s", top, base);
+        if (!hard_path(f->root, group))
+            snprintf(group, sizeof group, "%s/%s", top, l->name);
+        if (hard_path(f->root, group))
+            TRY(add_variables(b, l, group, err));
+    }
+done:
+    return st;
+}
+
+static const char *class_of_group(const char *group, size_t *order)
+{
+    static const struct {
+        const char *group, *name;
+    } known[] = {{"embedding", "Embedding"},
+                 {"lstm", "LSTM"},
+                 {"gru", "GRU"},
+                 {"simple_rnn", "SimpleRNN"},
+                 {"batch_normalization", "BatchNormalization"},
+                 {"dense", "Dense"}};
+    size_t n = strlen(group), digits = n;
+    while (digits && group[digits - 1] >= '0' && group[digits - 1] <= '9')
+        digits--;
+    if (digits > 1 && digits < n && group[digits - 1] == '_')
+        n = digits - 1;
+    for (*order = 0; *order < sizeof known / sizeof *known; (*order)++)
+        if (strlen(known[*order].group) == n && !strncmp(group, known[*order].group, n))
+            return known[*order].name;
+    return NULL;
+}
+
+static long group_number(const char *group)
+{
+    const char *last = strrchr(group, '_');
+    return last && last[1] >= '0' && last[1] <= '9' ? strtol(last + 1, NULL, 10) : 0;
+}
+
+static int by_use(const void *a, const void *b)
+{
+    const keras_layer *x = a, *y = b;
+    size_t m, n;
+    (void)class_of_group(x->name, &m);
+    (void)class_of_group(y->name, &n);
+    m = m >= 1 && m <= 3 ? 1 : m;
+    n = n >= 1 && n <= 3 ? 1 : n;
+    long i = group_number(x->name), j = group_number(y->name);
+    return m != n ? (m < n ? -1 : 1) : (i > j) - (i < j);
+}
+
+/* Weights without a configuration: the groups say the classes, not who feeds whom. Read is what can only be one chain:
+ * embedding, recurrent layers by their numbers, dense layers. */
+static sg_status layers_from_groups(tensor_file *b, const char *top, sg_error *err)
+{
+    keras *f = b->reader;
+    sg_status st = SG_OK;
+    H5G_info_t info;
+    hid_t group = H5Gopen2(f->root, top, H5P_DEFAULT);
+    if (group < 0 || H5Gget_info(group, &info) < 0 || info.nlinks > KERAS_MAX_LAYERS)
+        TRY(sg_fail(err, SG_EFORMAT, "%s: group %s cannot be read, or holds more than %d layers", b->path,
+                    top, KERAS_MAX_LAYERS));
+    for (hsize_t i = 0; i < info.nlinks; i++) {
+        char name[KERAS_NAME], path[2 * KERAS_NAME];
+        size_t order;
+        keras_layer *l;
+        ssize_t n =
+            H5Lget_name_by_idx(group, ".", H5_INDEX_NAME, H5_ITER_INC, i, name, sizeof name, H5P_DEFAULT);
+        if (n <= 0 || (size_t)n >= sizeof name)
+            TRY(sg_fail(err, SG_EFORMAT, "%s: a layer's name of more than %d bytes", b->path,
+                        KERAS_NAME - 1));
+        snprintf(path, sizeof path, "%s/%s", top, name);
+        const char *class_name = class_of_group(name, &order);
+        TRY(new_layer(f, name, &l, b, err));
+        if (class_name)
+            snprintf(l->class_name, sizeof l->class_name, "%s", class_name);
+        TRY(add_variables(b, l, path, err));
+        if (!l->n)
+            f->net.n--; /* dropout, masks: nothing that is known of them matters */
+        else if (!class_name)
+            TRY(sg_fail(
+                err, SG_EFORMAT,
+                "%s: layer %s (tensor %s) has weights, and a file of weights does not tell its %s: import the whole "
+                "model (.keras)",
+                b->path, name, b->tensors[l->first].name, is_wrapper(name) ? "class" : "place"));
+    }
+    qsort(f->net.layers, f->net.n, sizeof *f->net.layers, by_use);
+    for (size_t i = 1; i < f->net.n; i++) {
+        f->net.layers[i].inbound[0] = (int)i - 1;
+        f->net.layers[i].n_inbound = 1;
+    }
+done:
+    if (group >= 0)
+        H5Gclose(group);
+    return st;
+}
+
+/* config.json and model.weights.h5 out of a .keras file; the latter into a temporary file, as HDF5 wants one. */
+static sg_status unpack(tensor_file *b, char **name, sg_error *err)
+{
+    enum { COPY = 1 << 16, GROWTH = 1 << 23 };
+    keras *f = b->reader;
+    sg_status st;
+    archive *zip = NULL;
+    unsigned char *text = NULL, *copy = NULL;
+    size_t size;
+    json_error_t why;
+    TRY(archive_open(&zip, b->path, err));
+    int64_t config = archive_find(zip, "config.json"), weights = archive_find(zip, "model.weights.h5");
+    if (config < 0 || weights < 0)
+        TRY(sg_fail(err, SG_EFORMAT, "%s: a Keras zip without %s (%s)", b->path,
+                    config < 0 ? "config.json" : "model.weights.h5",
+                    "expected config.json and model.weights.h5"));
+    TRY(archive_read(zip, (size_t)config, &text, &size, err));
+    if (!(f->net.config = json_loadb((char *)text, size, 0, &why)))
+        TRY(sg_fail(err, SG_EFORMAT, "%s: config.json is no JSON: %s", b->path, why.text));
+    TRY(archive_size(zip, (size_t)weights, &f->size, err));
+    if (f->size > b->file_size + GROWTH)
+        TRY(sg_fail(err, SG_EFORMAT,
+                    "%s: model.weights.h5 unpacks to %llu bytes from a file of %llu (a zip bomb?)", b->path,
+                    (unsigned long long)f->size, (unsigned long long)b->file_size));
+    if (!(copy = sg_calloc(COPY, 1)))
+        TRY(sg_fail(err, SG_ENOMEM, "%s: no memory", b->path));
+    TRY(temp_file_named(&f->fd, name, err));
+    for (uint64_t at = 0; at < f->size;) {
+        size_t n = f->size - at < COPY ? (size_t)(f->size - at) : COPY;
+        TRY(archive_fetch(zip, (size_t)weights, at, copy, n, "model.weights.h5", err));
+        TRY(temp_file_write(f->fd, copy, n, err));
+        at += n;
+    }
+done:
+    sg_free(text);
+    sg_free(copy);
+    archive_close(zip);
+    return st;
+}
+
 static sg_status fill(tensor_file *b, sg_error *err)
 {
     keras *f = b->reader;
     sg_status st = SG_OK;
     names config = {0}, layers = {0};
     json_error_t why;
+    char *unpacked = NULL; /* the name of f->fd's file */
+    f->size = b->file_size;
+    if (b->format == SG_FILE_KERAS_ZIP)
+        TRY(unpack(b, &unpacked, err));
     TRY(check_superblock(b, err));
-    if ((f->file = H5Fopen(b->path, H5F_ACC_RDONLY, H5P_DEFAULT)) < 0)
+    if ((f->file = H5Fopen(unpacked ? unpacked : b->path, H5F_ACC_RDONLY, H5P_DEFAULT)) < 0)
         TRY(sg_fail(err, SG_EFORMAT, "%s: not a whole HDF5 file (truncated or damaged)", b->path));
     f->root = f->file;
     if (hard_path(f->file, "model_weights") &&
@@ -610,11 +865,26 @@ static sg_status fill(tensor_file *b, sg_error *err)
         TRY(sg_fail(err, SG_EFORMAT, "%s: group model_weights cannot be read", b->path));
     TRY(read_attribute(&config, f->file, "model_config", b, err));
     TRY(read_names(&layers, f->root, "layer_names", b, err));
-    if (!layers.n)
-        TRY(sg_fail(err, SG_EFORMAT, "%s: an HDF5 file without the attribute layer_names, not one of Keras",
-                    b->path));
+    const char *top = hard_path(f->root, "layers") ? "layers"
+                      : hard_path(f->root, "_layer_checkpoint_dependencies")
+                          ? "_layer_checkpoint_dependencies"
+                          : NULL;
+    if (!layers.n && !top)
+        TRY(sg_fail(
+            err, SG_EFORMAT,
+            "%s: an HDF5 file without the attribute layer_names or the group layers, not one of Keras",
+            b->path));
     if (!(f->net.layers = sg_calloc(KERAS_MAX_LAYERS, sizeof *f->net.layers)))
         TRY(sg_fail(err, SG_ENOMEM, "%s: no memory", b->path));
+    if (!layers.n) {
+        if (f->net.config)
+            TRY(layers_from_config(b, err));
+        if (f->net.config)
+            TRY(add_v3_weights(b, top, err));
+        else
+            TRY(layers_from_groups(b, top, err));
+        goto done;
+    }
     if (config.n) {
         if (!(f->net.config = json_loads(config.at[0], 0, &why)))
             TRY(sg_fail(err, SG_EFORMAT, "%s: model_config is no JSON: %s", b->path, why.text));
@@ -623,6 +893,9 @@ static sg_status fill(tensor_file *b, sg_error *err)
         TRY(layers_from_names(b, &layers, err));
     TRY(add_weights(b, &layers, err));
 done:
+    if (unpacked)
+        unlink(unpacked);
+    sg_free(unpacked);
     names_free(&config);
     names_free(&layers);
     return st;
@@ -633,7 +906,8 @@ sg_status tensors_from_keras(tensor_file *b, sg_error *err)
     sg_status st;
     if (!(b->reader = sg_calloc(1, sizeof(keras))))
         return sg_fail(err, SG_ENOMEM, "%s: no memory", b->path);
-    b->read = read;
+    ((keras *)b->reader)->fd = -1;
+    b->read = read_dataset;
     b->close = keras_close;
     b->in_order = true;
     sg_hdf5_lock();

@@ -31,4 +31,7 @@ const keras_net *keras_net_of(const tensor_file *b);
 /* The tensor of a layer by the last part of its name ("recurrent_kernel", ":0" aside); NULL: none. */
 const stored_tensor *keras_weight(const tensor_file *b, const keras_layer *l, const char *name);
 
+/* Of Keras 1, whose names end in what they are: "_W_i", "_U", "_b". NULL: none. */
+const stored_tensor *keras1_weight(const tensor_file *b, const keras_layer *l, const char *end);
+
 #endif

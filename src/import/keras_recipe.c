@@ -21,7 +21,15 @@ static bool one_of(const char *name, const char *const *list)
 }
 
 /* What a layer is to us. */
-typedef enum { ROLE_PASS, ROLE_EMBEDDING, ROLE_RECURRENT, ROLE_DENSE, ROLE_ACTIVATION, ROLE_OTHER } role;
+typedef enum {
+    ROLE_PASS,
+    ROLE_EMBEDDING,
+    ROLE_RECURRENT,
+    ROLE_DENSE,
+    ROLE_NORM,
+    ROLE_ACTIVATION,
+    ROLE_OTHER
+} role;
 
 static role role_of(const tensor_file *b, const keras_layer *l)
 {
@@ -42,15 +50,22 @@ static role role_of(const tensor_file *b, const keras_layer *l)
             return ROLE_PASS;
         if (!strcmp(l->class_name, "Embedding"))
             return ROLE_EMBEDDING;
-        if (!strcmp(l->class_name, "Dense"))
+        if (!strcmp(l->class_name, "Dense") || !strcmp(l->class_name, "TimeDistributedDense"))
             return ROLE_DENSE;
+        if (!strcmp(l->class_name, "BatchNormalization"))
+            return ROLE_NORM;
         return !strcmp(l->class_name, "Activation") || !strcmp(l->class_name, "ReLU") ||
                        !strcmp(l->class_name, "Softmax")
                    ? ROLE_ACTIVATION
                    : ROLE_OTHER;
     }
-    if (keras_weight(b, l, "recurrent_kernel"))
+    if (keras_weight(b, l, "recurrent_kernel") || keras1_weight(b, l, "_U") || keras1_weight(b, l, "_U_i") ||
+        keras1_weight(b, l, "_U_z"))
         return ROLE_RECURRENT;
+    if (keras1_weight(b, l, "_W") && l->n == 1 && !strncmp(l->name, "embedding", 9))
+        return ROLE_EMBEDDING;
+    if (keras1_weight(b, l, "_W"))
+        return ROLE_DENSE;
     if (keras_weight(b, l, "embeddings"))
         return ROLE_EMBEDDING;
     if (keras_weight(b, l, "kernel"))
@@ -83,15 +98,21 @@ static sg_status shape_error(const tensor_file *b, const stored_tensor *t, uint6
 /* ---- one recurrent layer ---- */
 
 static sg_status check_settings(const tensor_file *b, const keras_layer *l, const stored_tensor *kernel,
-                                sg_error *err)
+                                const sg_import_config *cfg, sg_error *err)
 {
     bool simple = !strcmp(l->class_name, "SimpleRNN");
     const char *activation = setting(l, "activation"), *gates = setting(l, "recurrent_activation");
-    if (!strcmp(l->wrapper, "Bidirectional"))
-        return sg_fail(err, SG_EFORMAT,
-                       "%s: layer %s (tensor %s) is bidirectional: its state reads words that come later, so "
-                       "a gradient with respect to past words does not describe it",
-                       b->path, l->name, kernel->name);
+    if (!gates)
+        gates = setting(l, "inner_activation"); /* Keras 1 */
+    if (cfg->recurrent_activation)
+        gates = cfg->recurrent_activation;
+    if (!strcmp(l->wrapper, "Bidirectional") && !cfg->forward_only)
+        return sg_fail(
+            err, SG_EFORMAT,
+            "%s: layer %s (tensor %s) is bidirectional: its state reads words that come later, so "
+            "a gradient with respect to past words does not describe it (--forward-only reads the forward "
+            "direction of the first layer)",
+            b->path, l->name, kernel->name);
     if (is_set(l, "go_backwards"))
         return sg_fail(err, SG_EFORMAT, "%s: layer %s (tensor %s) reads its input backwards", b->path,
                        l->name, kernel->name);
@@ -102,7 +123,7 @@ static sg_status check_settings(const tensor_file *b, const keras_layer *l, cons
     if (gates && strcmp(gates, "sigmoid") != 0)
         return sg_fail(err, SG_EFORMAT,
                        "%s: layer %s (tensor %s): recurrent_activation %s is not supported, expected "
-                       "sigmoid",
+                       "sigmoid (--recurrent-activation sigmoid reads it as one, with other states)",
                        b->path, l->name, kernel->name, gates);
     return SG_OK;
 }
@@ -130,6 +151,55 @@ static sg_status read_bias(recipe_layer *out, const tensor_file *b, const stored
     return SG_OK;
 }
 
+/* Keras 1 keeps W, U and b of each gate, and the activation only in its configuration. */
+static sg_status read_keras1(recipe_layer *out, sg_cell *cell, const tensor_file *b, const keras_layer *l,
+                             const sg_import_config *cfg, sg_error *err)
+{
+    static const char *const lstm = "ifco", *const gru = "rzh"; /* in the order of our gates */
+    sg_status st;
+    char shape[96], end[8];
+    const char *gates = keras1_weight(b, l, "_U_i") ? lstm : keras1_weight(b, l, "_U_z") ? gru : "";
+    size_t G = gates[0] ? strlen(gates) : 1;
+    recipe_source *const sources[] = {&out->W_ih, &out->W_hh, &out->b_ih};
+    *out = (recipe_layer){0};
+    for (size_t r = 0; r < 3; r++)
+        for (size_t k = 0; k < G; k++) {
+            snprintf(end, sizeof end, gates[0] ? "_%c_%c" : "_%c", "WUb"[r], gates[k]);
+            const stored_tensor *t = keras1_weight(b, l, end);
+            if (!t)
+                TRY(sg_fail(err, SG_EFORMAT, "%s: layer %s has no tensor %s%s", b->path, l->name, l->name,
+                            end));
+            if (t->rank != (r < 2 ? 2u : 1u) || !t->elements ||
+                t->dims[t->rank - 1] != (k + r ? out->H : t->dims[t->rank - 1]) ||
+                (r == 1 && t->dims[0] != out->H) || (!r && k && t->dims[0] != out->in))
+                TRY(sg_fail(err, SG_EFORMAT, "%s: %s: a shape of %s does not fit its layer", b->path, t->name,
+                            shape_text(t, shape)));
+            if (!r && !k)
+                *out = (recipe_layer){.H = (size_t)t->dims[1], .in = (size_t)t->dims[0]};
+            if (!k)
+                *sources[r] = (recipe_source){.tensor = t,
+                                              .layout = r < 2 ? LAYOUT_COLUMNS : LAYOUT_ROWS,
+                                              .columns = r < 2 ? out->H : 1,
+                                              .gate = {0, 1, 2, 3},
+                                              .gates = (unsigned)G};
+            if (G > 1)
+                sources[r]->part[k] = t;
+        }
+    TRY(check_settings(b, l, out->W_hh.tensor, cfg, err));
+    if (G > 1 && !l->config && !cfg->recurrent_activation)
+        TRY(sg_fail(
+            err, SG_EFORMAT,
+            "%s: layer %s (tensor %s): a file of Keras 1 without configuration does not tell the activation of its "
+            "gates, whose default was hard_sigmoid: say --recurrent-activation sigmoid if it was that",
+            b->path, l->name, out->W_hh.tensor->name));
+    *cell = G == 4 ? SG_CELL_LSTM : G == 3 ? SG_CELL_GRU_RESET_FIRST : SG_CELL_TANH;
+    const char *activation = setting(l, "activation");
+    if (G == 1 && ((activation && !strcmp(activation, "relu")) || (int)SG_CELL_RELU == cfg->cell))
+        *cell = SG_CELL_RELU;
+done:
+    return st;
+}
+
 static sg_status read_recurrent(recipe_layer *out, sg_cell *cell, recipe *p, const tensor_file *b,
                                 const keras_layer *l, const sg_import_config *cfg, sg_error *err)
 {
@@ -137,10 +207,13 @@ static sg_status read_recurrent(recipe_layer *out, sg_cell *cell, recipe *p, con
     char shape[96];
     bool cudnn, two;
     const stored_tensor *kernel = keras_weight(b, l, "kernel"), *U = keras_weight(b, l, "recurrent_kernel");
+    if (!kernel && !U &&
+        (keras1_weight(b, l, "_U") || keras1_weight(b, l, "_U_i") || keras1_weight(b, l, "_U_z")))
+        return read_keras1(out, cell, b, l, cfg, err);
     if (!kernel || !U)
         return sg_fail(err, SG_EFORMAT, "%s: layer %s has no %s", b->path, l->name,
                        kernel ? "recurrent_kernel" : "kernel");
-    TRY(check_settings(b, l, kernel, err));
+    TRY(check_settings(b, l, kernel, cfg, err));
     if (U->rank != 2 || !U->elements || U->dims[1] % U->dims[0])
         TRY(sg_fail(err, SG_EFORMAT, "%s: %s: expected (H, G*H), file has %s", b->path, U->name,
                     shape_text(U, shape)));
@@ -229,19 +302,88 @@ static const keras_layer *embedding_below(const tensor_file *b, const keras_net 
     return found;
 }
 
-static sg_status find_bottom(recipe *p, const tensor_file *b, const keras_net *net, int first, sg_error *err)
+/* A Dense layer without an activation, as a map of `columns` inputs (0: any); false: it is none. */
+static bool linear_map(recipe_map *m, const tensor_file *b, const keras_layer *l, size_t columns)
+{
+    const stored_tensor *kernel = keras_weight(b, l, "kernel"), *bias = keras_weight(b, l, "bias");
+    const char *activation = setting(l, "activation");
+    if (!kernel) {
+        kernel = keras1_weight(b, l, "_W");
+        bias = keras1_weight(b, l, "_b");
+    }
+    if (!kernel || kernel->rank != 2 || (columns && kernel->dims[0] != columns) || !activation ||
+        strcmp(activation, "linear") != 0 || (bias && (bias->rank != 1 || bias->dims[0] != kernel->dims[1])))
+        return false;
+    *m = (recipe_map){.rows = (size_t)kernel->dims[1],
+                      .columns = (size_t)kernel->dims[0],
+                      .weight = {.tensor = kernel, .layout = LAYOUT_COLUMNS, .columns = kernel->dims[1]},
+                      .bias = {.tensor = bias, .columns = 1}};
+    return true;
+}
+
+/* BatchNormalization as it acts in evaluation. */
+static bool normalisation(recipe_map *m, const tensor_file *b, const keras_layer *l, size_t width)
+{
+    static const char *const names[] = {"gamma", "beta", "moving_mean", "moving_variance"};
+    recipe_source *const sources[] = {&m->weight, &m->bias, &m->mean, &m->variance};
+    const json_t *epsilon = json_object_get(l->config, "epsilon");
+    *m = (recipe_map){.rows = width,
+                      .columns = width,
+                      .normalisation = true,
+                      .epsilon = json_is_number(epsilon) ? json_number_value(epsilon) : 1e-3};
+    if (l->n != 4)
+        return false;
+    for (size_t k = 0; k < 4; k++) {
+        const stored_tensor *t = keras_weight(b, l, names[k]);
+        if (!t || t->rank != 1 || t->dims[0] != width)
+            return false;
+        *sources[k] = (recipe_source){.tensor = t, .columns = 1};
+    }
+    return true;
+}
+
+/* Down from the lowest layer through linear maps to the embedding; p->n_before 0: there are none. *below is where the
+ * walk ends. */
+static sg_status walk_maps_down(recipe *p, const tensor_file *b, const keras_net *net, int *below,
+                                sg_error *err)
+{
+    sg_status st = SG_OK;
+    recipe_map maps[RECIPE_MAPS];
+    size_t n = 0, width = p->layers[0].in;
+    int at = *below;
+    while (at >= 0 && n < RECIPE_MAPS && role_of(b, &net->layers[at]) == ROLE_DENSE &&
+           linear_map(&maps[n], b, &net->layers[at], 0) && maps[n].rows == width) {
+        width = maps[n++].columns;
+        TRY(walk_down(b, net, at, &at, err));
+    }
+    if (!n || at < 0 || role_of(b, &net->layers[at]) != ROLE_EMBEDDING)
+        return SG_OK;
+    for (size_t k = 0; k < n; k++)
+        p->before[k] = maps[n - 1 - k];
+    p->n_before = n;
+    p->shape.embedding = width;
+    *below = at;
+done:
+    return st;
+}
+
+static sg_status find_bottom(recipe *p, const tensor_file *b, const keras_net *net, int first,
+                             const sg_import_config *cfg, sg_error *err)
 {
     sg_status st;
     int below;
     char shape[96];
     TRY(walk_down(b, net, first, &below, err));
+    TRY(walk_maps_down(p, b, net, &below, err));
+    size_t in = p->shape.embedding;
     const keras_layer *l = below >= 0 ? &net->layers[below] : NULL, *embedding;
     if (l && role_of(b, l) == ROLE_EMBEDDING) {
         const stored_tensor *t = keras_weight(b, l, "embeddings");
-        if (!t || t->rank != 2 || t->dims[1] != p->layers[0].in || t->dims[0] < 2)
+        if (!t)
+            t = keras1_weight(b, l, "_W");
+        if (!t || t->rank != 2 || t->dims[1] != in || t->dims[0] < 2)
             TRY(sg_fail(err, SG_EFORMAT, "%s: layer %s: expected embeddings of (V, %zu), file has %s %s",
-                        b->path, l->name, p->layers[0].in, t ? t->name : "none",
-                        t ? shape_text(t, shape) : ""));
+                        b->path, l->name, in, t ? t->name : "none", t ? shape_text(t, shape) : ""));
         if (is_set(l, "mask_zero"))
             recipe_note(
                 p,
@@ -252,7 +394,14 @@ static sg_status find_bottom(recipe *p, const tensor_file *b, const keras_net *n
     } else if (l && (embedding = embedding_below(b, net, below, 0)))
         TRY(sg_fail(err, SG_EFORMAT, "%s: layer %s %s (%s) stands between embedding %s and recurrence",
                     b->path, l->name, l->class_name, tensor_of(b, l), embedding->name));
-    else
+    else if ((cfg->one_hot || cfg->vocab) && in >= 2) {
+        recipe_note(
+            p,
+            "no embedding: the inputs are read as one-hot vectors of %zu words; gradients are with respect to these",
+            in);
+        p->one_hot = true;
+        p->shape.vocabulary = in;
+    } else
         recipe_note(p, "no embedding: inputs are feature vectors of %zu numbers%s%s", p->layers[0].in,
                     l ? ", what layer " : "", l ? l->name : "");
 done:
@@ -287,14 +436,26 @@ static void read_activation(recipe *p, const tensor_file *b, const keras_layer *
         no_decoder(p, b, l, "stands between the recurrent layers and the output");
 }
 
+/* The decoder, or a linear map on the way to it. */
 static void read_dense(recipe *p, const tensor_file *b, const keras_layer *l)
 {
     const stored_tensor *kernel = keras_weight(b, l, "kernel"), *bias = keras_weight(b, l, "bias");
-    size_t V = p->shape.vocabulary, H = p->layers[p->shape.layers - 1].H;
+    size_t V = p->shape.vocabulary;
+    size_t H = p->n_after ? p->after[p->n_after - 1].rows : p->layers[p->shape.layers - 1].H;
     const char *activation = setting(l, "activation");
     char shape[96], why[160];
-    if (!kernel || kernel->rank != 2 || kernel->dims[0] != H || kernel->dims[1] != V ||
-        (bias && (bias->rank != 1 || bias->dims[0] != V))) {
+    if (!kernel) {
+        kernel = keras1_weight(b, l, "_W");
+        bias = keras1_weight(b, l, "_b");
+    }
+    bool decodes = kernel && kernel->rank == 2 && kernel->dims[0] == H && kernel->dims[1] == V &&
+                   (!bias || (bias->rank == 1 && bias->dims[0] == V));
+    if (!decodes && p->shape.output == SG_OUTPUT_LINEAR && p->n_after < RECIPE_MAPS &&
+        linear_map(&p->after[p->n_after], b, l, H)) {
+        p->n_after++;
+        return;
+    }
+    if (!decodes) {
         snprintf(why, sizeof why, "has a kernel of %s, a decoder would have (%zu, %zu)",
                  kernel ? shape_text(kernel, shape) : "no shape", H, V);
         no_decoder(p, b, l, why);
@@ -329,11 +490,25 @@ static void find_top(recipe *p, const tensor_file *b, const keras_net *net, int 
         case ROLE_PASS:
             break;
         case ROLE_ACTIVATION:
-            read_activation(p, b, l);
+            if (p->n_after)
+                no_decoder(p, b, l, "stands between two linear maps behind the recurrent layers");
+            else
+                read_activation(p, b, l);
             break;
         case ROLE_DENSE:
             read_dense(p, b, l);
-            return;
+            if (p->shape.has_decoder)
+                return;
+            break;
+        case ROLE_NORM: {
+            size_t width = p->n_after ? p->after[p->n_after - 1].rows : p->layers[p->shape.layers - 1].H;
+            if (p->shape.output != SG_OUTPUT_LINEAR || p->n_after == RECIPE_MAPS ||
+                !normalisation(&p->after[p->n_after], b, l, width))
+                no_decoder(p, b, l, "stands between the recurrent layers and the output");
+            else
+                p->n_after++;
+            break;
+        }
         default:
             no_decoder(p, b, l, "stands between the recurrent layers and the output");
         }
@@ -375,11 +550,14 @@ sg_status find_keras(recipe *p, const tensor_file *b, const sg_import_config *cf
 {
     sg_status st;
     const keras_net *net = keras_net_of(b);
-    int stack[SG_MAX_LAYERS];
+    int stack[SG_MAX_LAYERS] = {0};
     size_t n;
     if (cfg->n_maps)
         TRY(sg_fail(err, SG_EINVAL, "%s: a Keras file is read by its layers; --map has no use", b->path));
     TRY(find_stack(stack, &n, b, net, err));
+    bool both = cfg->forward_only && !strcmp(net->layers[stack[0]].wrapper, "Bidirectional");
+    if (both)
+        n = 1; /* what stands above reads both directions */
     for (size_t k = 0; k < n; k++) {
         sg_cell cell = SG_CELL_LSTM;
         TRY(read_recurrent(&p->layers[k], &cell, p, b, &net->layers[stack[k]], cfg, err));
@@ -394,8 +572,13 @@ sg_status find_keras(recipe *p, const tensor_file *b, const sg_import_config *cf
     else if (!net->config && cfg->cell == SG_AUTO)
         recipe_note(p, "weights without a configuration: tanh is assumed (--cell rnn-relu for relu)");
     TRY(recipe_chain(p, b, n, err));
-    TRY(find_bottom(p, b, net, stack[0], err));
-    find_top(p, b, net, stack[n - 1]);
+    TRY(find_bottom(p, b, net, stack[0], cfg, err));
+    if (both)
+        no_decoder(p, b, &net->layers[stack[0]], "is bidirectional: only its forward direction was read");
+    else
+        find_top(p, b, net, stack[n - 1]);
+    if (!p->shape.has_decoder)
+        p->n_after = 0;
 done:
     return st;
 }

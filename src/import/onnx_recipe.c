@@ -40,6 +40,7 @@ typedef struct {
     const stored_tensor *W, *R, *B;
     uint64_t H, in, G;
     sg_cell cell;
+    bool both;         /* bidirectional; the forward direction is read */
     int below;         /* the recurrent node whose output it reads; -1: none */
     onnx_value source; /* what it reads when that is no recurrent node */
 } recurrent;
@@ -80,15 +81,19 @@ static sg_status check_activations(const tensor_file *b, recurrent *r, sg_error 
     return SG_OK;
 }
 
-static sg_status check_settings(const tensor_file *b, recurrent *r, sg_error *err)
+static sg_status check_settings(const tensor_file *b, recurrent *r, const sg_import_config *cfg,
+                                sg_error *err)
 {
     const Onnx__NodeProto *n = r->node->proto;
     const Onnx__AttributeProto *direction = onnx_attribute(n, "direction");
-    if (direction && (direction->s.len != 7 || memcmp(direction->s.data, "forward", 7) != 0))
+    r->both = direction && direction->s.len == 13 && !memcmp(direction->s.data, "bidirectional", 13);
+    if (direction && (direction->s.len != 7 || memcmp(direction->s.data, "forward", 7) != 0) &&
+        !(r->both && cfg->forward_only))
         return refuse(
             b, r,
             "is not forward (bidirectional or reverse): its state reads words that come later, so a "
-            "gradient with respect to past words does not describe it",
+            "gradient with respect to past words does not describe it (--forward-only reads the forward direction of a "
+            "bidirectional first layer)",
             err);
     if (onnx_attribute(n, "clip"))
         return refuse(b, r, "clips its gates, which is not supported", err);
@@ -104,8 +109,8 @@ static sg_status check_settings(const tensor_file *b, recurrent *r, sg_error *er
 static sg_status check_shapes(const tensor_file *b, recurrent *r, sg_error *err)
 {
     char shape[96];
-    if (r->W->rank != 3 || r->R->rank != 3 || r->W->dims[0] != 1 || r->R->dims[0] != 1 || !r->W->elements ||
-        !r->R->elements)
+    if (r->W->rank != 3 || r->R->rank != 3 || r->W->dims[0] != 1u + r->both ||
+        r->R->dims[0] != 1u + r->both || !r->W->elements || !r->R->elements)
         return sg_fail(err, SG_EFORMAT, "%s: %s: expected (1, G*H, inputs), file has %s", b->path, r->W->name,
                        shape_text(r->W, shape));
     r->H = r->R->dims[2];
@@ -116,7 +121,7 @@ static sg_status check_shapes(const tensor_file *b, recurrent *r, sg_error *err)
     if (r->W->dims[1] != r->R->dims[1])
         return sg_fail(err, SG_EFORMAT, "%s: %s: expected (1, %llu, inputs), file has %s", b->path,
                        r->W->name, (unsigned long long)r->R->dims[1], shape_text(r->W, shape));
-    if (r->B && (r->B->rank != 2 || r->B->dims[0] != 1 || r->B->dims[1] != 2 * r->R->dims[1]))
+    if (r->B && (r->B->rank != 2 || r->B->dims[0] != 1u + r->both || r->B->dims[1] != 2 * r->R->dims[1]))
         return sg_fail(err, SG_EFORMAT, "%s: %s: expected (1, %llu), file has %s", b->path, r->B->name,
                        (unsigned long long)(2 * r->R->dims[1]), shape_text(r->B, shape));
     if ((uint64_t)onnx_attribute_int(r->node->proto, "hidden_size", (int64_t)r->H) != r->H)
@@ -124,7 +129,8 @@ static sg_status check_shapes(const tensor_file *b, recurrent *r, sg_error *err)
     return SG_OK;
 }
 
-static sg_status read_node(recurrent *r, const tensor_file *b, const onnx_node *node, sg_error *err)
+static sg_status read_node(recurrent *r, const tensor_file *b, const onnx_node *node,
+                           const sg_import_config *cfg, sg_error *err)
 {
     sg_status st;
     const Onnx__NodeProto *n = node->proto;
@@ -139,7 +145,7 @@ static sg_status read_node(recurrent *r, const tensor_file *b, const onnx_node *
     TRY(onnx_constant(&r->B, b, input_of(n, 3), node->graph, "the bias B of a recurrent node", err));
     if (!r->W || !r->R || (!r->B && input_of(n, 3)[0]))
         TRY(refuse(b, r, "has weights that are no constants of the file", err));
-    TRY(check_settings(b, r, err));
+    TRY(check_settings(b, r, cfg, err));
     TRY(check_shapes(b, r, err));
 done:
     return st;
@@ -217,15 +223,133 @@ static sg_status find_words_below(const onnx_node **out, const tensor_file *b, o
     return SG_OK;
 }
 
-/* A first state that another recurrent node computes makes an encoder and a decoder of the two. */
+/* Where a first state comes from, numbers alone: its shape may be computed from anything. */
+typedef enum { STATE_ZERO, STATE_INPUT, STATE_CONSTANT, STATE_COMPUTED } state_origin;
+
+typedef struct {
+    state_origin what;
+    const char *tensor;    /* CONSTANT: its name */
+    const onnx_node *node; /* COMPUTED: by this one */
+} first_state;
+
+static sg_status origin_of(first_state *out, const tensor_file *b, const char *name, uint32_t graph,
+                           unsigned depth, sg_error *err);
+
+/* The least simple of two origins. */
+static void join_origins(first_state *out, const first_state *other)
+{
+    if (other->what > out->what)
+        *out = *other;
+}
+
+static bool moves_numbers(const Onnx__NodeProto *n)
+{
+    return passes_on(n) || onnx_is(n, "Expand") || onnx_is(n, "Slice") || onnx_is(n, "Gather") ||
+           onnx_is(n, "Tile") || onnx_is(n, "Split");
+}
+
+static sg_status origin_of_node(first_state *out, const tensor_file *b, const onnx_value *v, const char *name,
+                                unsigned depth, sg_error *err)
+{
+    sg_status st = SG_OK;
+    const onnx_node *n = onnx_node_at(b, v->node);
+    first_state other;
+    uint32_t sub[2];
+    *out = (first_state){.what = STATE_COMPUTED, .node = n};
+    if (onnx_is(n->proto, "ConstantOfShape")) {
+        const Onnx__AttributeProto *a = onnx_attribute(n->proto, "value");
+        bool zero = !a || !a->t;
+        if (!zero && a->t->has_raw_data) {
+            zero = true;
+            for (size_t i = 0; i < a->t->raw_data.len; i++)
+                zero &= a->t->raw_data.data[i] == 0;
+        } else if (!zero && a->t->n_float_data)
+            zero = a->t->float_data[0] == 0;
+        if (zero)
+            *out = (first_state){0};
+        else
+            *out = (first_state){.what = STATE_CONSTANT, .tensor = label(n->proto)};
+    } else if (moves_numbers(n->proto) && n->proto->n_input)
+        TRY(origin_of(out, b, n->proto->input[0], n->graph, depth + 1, err));
+    else if (onnx_is(n->proto, "Concat")) {
+        *out = (first_state){0};
+        for (size_t i = 0; i < n->proto->n_input; i++) {
+            TRY(origin_of(&other, b, n->proto->input[i], n->graph, depth + 1, err));
+            join_origins(out, &other);
+        }
+    } else if (onnx_is(n->proto, "Mul") && n->proto->n_input == 2) {
+        for (size_t i = 0; i < 2; i++) {
+            TRY(origin_of(&other, b, n->proto->input[i], n->graph, depth + 1, err));
+            if (other.what == STATE_ZERO)
+                *out = other;
+        }
+    } else if (onnx_is(n->proto, "If") && onnx_subgraphs(b, v->node, sub) == 2) {
+        *out = (first_state){0};
+        for (size_t s = 0; s < 2; s++) {
+            const char *end = onnx_graph_output(b, sub[s], v->output);
+            TRY(origin_of(&other, b, end ? end : "", sub[s], depth + 1, err));
+            join_origins(out, &other);
+        }
+    } else if (onnx_is(n->proto, "Constant")) {
+        const stored_tensor *t;
+        bool zero = true;
+        TRY(onnx_constant(&t, b, name, n->graph, "a first state", err));
+        if (t)
+            TRY(recipe_is_zero(&zero, b, t, err));
+        *out = zero && t ? (first_state){0} : (first_state){.what = STATE_CONSTANT, .tensor = name};
+    }
+done:
+    return st;
+}
+
+static sg_status origin_of(first_state *out, const tensor_file *b, const char *name, uint32_t graph,
+                           unsigned depth, sg_error *err)
+{
+    sg_status st = SG_OK;
+    onnx_value v = onnx_lookup(b, name, graph);
+    const stored_tensor *t;
+    bool zero;
+    *out = (first_state){0};
+    if (depth > 48)
+        return sg_fail(err, SG_EFORMAT, "%s: a first state passes through too many operators", b->path);
+    if (v.what == ONNX_INPUT)
+        out->what = STATE_INPUT;
+    else if (v.what == ONNX_NODE)
+        TRY(origin_of_node(out, b, &v, name, depth, err));
+    else if (v.what == ONNX_TENSOR) {
+        TRY(onnx_constant(&t, b, name, graph, "a first state", err));
+        zero = false;
+        if (t)
+            TRY(recipe_is_zero(&zero, b, t, err));
+        if (!zero)
+            *out = (first_state){.what = STATE_CONSTANT, .tensor = onnx_text(v.tensor->name)};
+    }
+done:
+    return st;
+}
+
+/* States begin at zero here. A state that is an input of the graph is the caller's, who begins with zeros. */
 static sg_status check_first_state(const tensor_file *b, const recurrent *r, sg_error *err)
 {
     sg_status st = SG_OK;
-    const onnx_node *found;
+    first_state s;
     for (size_t k = 5; k <= 6; k++) {
-        TRY(find_words_below(&found, b, onnx_lookup(b, input_of(r->node->proto, k), r->node->graph), err));
-        if (found && is_recurrent(found->proto))
+        TRY(origin_of(&s, b, input_of(r->node->proto, k), r->node->graph, 0, err));
+        if (s.what == STATE_CONSTANT)
+            TRY(sg_fail(
+                err, SG_EFORMAT,
+                "%s: %s node %.150s starts from a state that is not zero (tensor %.150s), which is not supported: "
+                "states begin at zero",
+                b->path, onnx_text(r->node->proto->op_type), label(r->node->proto), s.tensor));
+        if (s.what == STATE_COMPUTED && is_recurrent(s.node->proto))
             TRY(refuse(b, r, "begins with a state that another recurrent node computes", err));
+        if (s.what == STATE_COMPUTED)
+            TRY(sg_fail(
+                err, SG_EFORMAT,
+                "%s: %s node %.150s (tensor %.150s) starts from a state that node %.100s (%s) computes, which is not "
+                "supported: states begin at zero",
+                b->path, onnx_text(r->node->proto->op_type), label(r->node->proto), r->W->name,
+                label(s.node->proto), onnx_text(s.node->proto->op_type)));
     }
 done:
     return st;
@@ -238,7 +362,7 @@ static bool same_weights(const tensor_file *b, const recurrent *x, const recurre
 }
 
 /* All recurrent nodes; a layer that stands in both branches of an If counts once. */
-static sg_status collect(recurrents *all, sg_error *err)
+static sg_status collect(recurrents *all, const sg_import_config *cfg, sg_error *err)
 {
     sg_status st = SG_OK;
     const tensor_file *b = all->b;
@@ -249,7 +373,7 @@ static sg_status collect(recurrents *all, sg_error *err)
         if (all->n == MAX_RECURRENT)
             TRY(sg_fail(err, SG_EFORMAT, "%s: more than %d recurrent nodes", b->path, MAX_RECURRENT));
         recurrent *r = &all->at[all->n];
-        TRY(read_node(r, b, n, err));
+        TRY(read_node(r, b, n, cfg, err));
         bool again = false;
         for (size_t k = 0; k < all->n; k++)
             again |= same_weights(b, &all->at[k], r);
@@ -261,7 +385,71 @@ done:
     return st;
 }
 
-static sg_status link_layers(recurrents *all, sg_error *err)
+/* The constant operand of a node with two inputs; *other is which of them it is. */
+static sg_status constant_operand(const stored_tensor **out, size_t *which, const tensor_file *b,
+                                  const onnx_node *n, sg_error *err)
+{
+    sg_status st = SG_OK;
+    *out = NULL;
+    for (size_t k = n->proto->n_input < 2 ? n->proto->n_input : 2; k > 0 && !*out; k--) {
+        *which = k - 1;
+        TRY(onnx_constant(out, b, n->proto->input[k - 1], n->graph, "the decoder", err));
+    }
+done:
+    return st;
+}
+
+static sg_status read_map(recipe_map *m, bool *fine, const tensor_file *b, const onnx_node *n,
+                          uint64_t columns, sg_error *err);
+
+/* Down from what the lowest layer reads through linear maps to an embedding: those maps, in the order of their use. *end
+ * is where the walk stops; p->n_before 0: it is no chain of maps. */
+static sg_status walk_maps_down(recipe *p, onnx_value *end, const tensor_file *b, onnx_value v,
+                                uint64_t width, sg_error *err)
+{
+    sg_status st = SG_OK;
+    recipe_map maps[RECIPE_MAPS];
+    size_t n = 0;
+    recipe_source bias = {0};
+    p->n_before = 0;
+    *end = v;
+    while (v.what == ONNX_NODE && n < RECIPE_MAPS) {
+        const onnx_node *node = onnx_node_at(b, v.node);
+        const stored_tensor *constant = NULL;
+        size_t which = 0;
+        bool fine;
+        if (is_embedding(b, node))
+            break;
+        if (onnx_is(node->proto, "Add") && !bias.tensor) {
+            TRY(constant_operand(&constant, &which, b, node, err));
+            if (!constant || constant->elements != width)
+                goto done;
+            bias = (recipe_source){.tensor = constant, .columns = 1};
+            v = walk_down(b, onnx_lookup(b, node->proto->input[1 - which], node->graph), 0);
+            continue;
+        }
+        if (!onnx_is(node->proto, "MatMul") && !onnx_is(node->proto, "Gemm"))
+            goto done;
+        TRY(read_map(&maps[n], &fine, b, node, 0, err));
+        if (!fine || maps[n].rows != width || (bias.tensor && maps[n].bias.tensor))
+            goto done;
+        if (bias.tensor)
+            maps[n].bias = bias;
+        bias = (recipe_source){0};
+        width = maps[n++].columns;
+        v = walk_down(b, onnx_lookup(b, node->proto->input[0], node->graph), 0);
+    }
+    if (!n || bias.tensor || v.what != ONNX_NODE || !is_embedding(b, onnx_node_at(b, v.node)))
+        goto done;
+    for (size_t k = 0; k < n; k++)
+        p->before[k] = maps[n - 1 - k];
+    p->n_before = n;
+    *end = v;
+done:
+    return st;
+}
+
+static sg_status link_layers(recurrents *all, recipe *p, sg_error *err)
 {
     sg_status st = SG_OK;
     const tensor_file *b = all->b;
@@ -275,6 +463,13 @@ static sg_status link_layers(recurrents *all, sg_error *err)
                 TRY(refuse(b, r, "reads a recurrent node in another branch", err));
         } else if (r->source.what == ONNX_NODE && !is_embedding(b, onnx_node_at(b, r->source.node))) {
             const onnx_node *between = onnx_node_at(b, r->source.node);
+            onnx_value end;
+            TRY(walk_maps_down(p, &end, b, r->source, r->in, err));
+            if (p->n_before) {
+                r->source = end;
+                TRY(check_first_state(b, r, err));
+                continue;
+            }
             TRY(find_words_below(&found, b, r->source, err));
             if (found)
                 TRY(sg_fail(
@@ -344,23 +539,36 @@ static sg_status order(const recurrents *all, int out[SG_MAX_LAYERS], size_t *n,
 
 /* ---- embedding and decoder ---- */
 
-static sg_status find_bottom(recipe *p, const tensor_file *b, const recurrent *r, sg_error *err)
+static sg_status find_bottom(recipe *p, const tensor_file *b, const recurrent *r, const sg_import_config *cfg,
+                             sg_error *err)
 {
     sg_status st = SG_OK;
     char shape[96];
     const onnx_node *n = r->source.what == ONNX_NODE ? onnx_node_at(b, r->source.node) : NULL;
+    bool one_hot = cfg->one_hot || cfg->vocab || (n && onnx_is(n->proto, "OneHot"));
+    if ((!n || !is_embedding(b, n)) && one_hot && p->layers[0].in >= 2) {
+        recipe_note(
+            p,
+            "no embedding: the inputs are read as one-hot vectors of %zu words; gradients are with respect to these",
+            p->layers[0].in);
+        p->one_hot = true;
+        p->shape.vocabulary = p->layers[0].in;
+        return st;
+    }
     if (!n || !is_embedding(b, n)) {
         recipe_note(p, "no embedding: inputs are feature vectors of %zu numbers%s%.100s%s", p->layers[0].in,
                     n ? ", what node " : "", n ? label(n->proto) : "", n ? " gives" : "");
         return st;
     }
     const stored_tensor *table;
+    uint64_t in = p->n_before ? p->before[0].columns : r->in;
+    p->shape.embedding = (size_t)in;
     TRY(onnx_constant(&table, b, n->proto->input[0], n->graph, "the embedding", err));
-    if (!table || table->rank != 2 || table->dims[1] != r->in || table->dims[0] < 2 ||
+    if (!table || table->rank != 2 || table->dims[1] != in || table->dims[0] < 2 ||
         onnx_attribute_int(n->proto, "axis", 0))
         TRY(sg_fail(err, SG_EFORMAT,
                     "%s: the embedding of node %.150s: expected (V, %llu), file has %.200s %s", b->path,
-                    label(n->proto), (unsigned long long)r->in, table ? table->name : "none",
+                    label(n->proto), (unsigned long long)in, table ? table->name : "none",
                     table ? shape_text(table, shape) : ""));
     p->encoder = (recipe_source){.tensor = table, .columns = table->dims[1]};
     p->shape.vocabulary = (size_t)table->dims[0];
@@ -396,45 +604,53 @@ static const onnx_node *reader_of(const tensor_file *b, onnx_value v, const char
     return found;
 }
 
-/* The constant operand of a node with two inputs; *other is which of them it is. */
-static sg_status constant_operand(const stored_tensor **out, size_t *which, const tensor_file *b,
-                                  const onnx_node *n, sg_error *err)
+/* MatMul or Gemm with a constant second operand, as a map of `columns` inputs (0: any). */
+static sg_status read_map(recipe_map *m, bool *fine, const tensor_file *b, const onnx_node *n,
+                          uint64_t columns, sg_error *err)
 {
-    sg_status st = SG_OK;
-    *out = NULL;
-    for (size_t k = n->proto->n_input < 2 ? n->proto->n_input : 2; k > 0 && !*out; k--) {
-        *which = k - 1;
-        TRY(onnx_constant(out, b, n->proto->input[k - 1], n->graph, "the decoder", err));
+    sg_status st;
+    const stored_tensor *W, *bias = NULL;
+    size_t which = 0;
+    bool gemm = onnx_is(n->proto, "Gemm"), rows = gemm && onnx_attribute_int(n->proto, "transB", 0);
+    const Onnx__AttributeProto *alpha = onnx_attribute(n->proto, "alpha"),
+                               *beta = onnx_attribute(n->proto, "beta");
+    *m = (recipe_map){0};
+    TRY(constant_operand(&W, &which, b, n, err));
+    *fine = W && which == 1 && W->rank == 2 && (!columns || W->dims[rows ? 1 : 0] == columns) &&
+            !(alpha && alpha->f != 1) && !(beta && beta->f != 1) &&
+            !onnx_attribute_int(n->proto, "transA", 0);
+    if (!*fine)
+        return st;
+    m->rows = (size_t)W->dims[rows ? 0 : 1];
+    m->columns = (size_t)W->dims[rows ? 1 : 0];
+    m->weight =
+        (recipe_source){.tensor = W, .layout = rows ? LAYOUT_ROWS : LAYOUT_COLUMNS, .columns = W->dims[1]};
+    if (gemm && input_of(n->proto, 2)[0]) {
+        TRY(onnx_constant(&bias, b, input_of(n->proto, 2), n->graph, "a bias", err));
+        *fine = bias && bias->elements == m->rows;
+        m->bias = (recipe_source){.tensor = bias, .columns = 1};
     }
 done:
     return st;
 }
 
+/* The decoder, or a linear map on the way to it. */
 static sg_status read_product(recipe *p, const tensor_file *b, const onnx_node *n, sg_error *err)
 {
     sg_status st;
-    const stored_tensor *W, *bias = NULL;
-    size_t which = 0;
-    uint64_t V = p->shape.vocabulary, H = p->layers[p->shape.layers - 1].H;
-    bool gemm = onnx_is(n->proto, "Gemm"), rows = gemm && onnx_attribute_int(n->proto, "transB", 0);
-    const Onnx__AttributeProto *alpha = onnx_attribute(n->proto, "alpha"),
-                               *beta = onnx_attribute(n->proto, "beta");
-    TRY(constant_operand(&W, &which, b, n, err));
-    bool plain = W && which == 1 && W->rank == 2 && W->dims[rows ? 0 : 1] == V &&
-                 W->dims[rows ? 1 : 0] == H && !(alpha && alpha->f != 1) && !(beta && beta->f != 1) &&
-                 !onnx_attribute_int(n->proto, "transA", 0);
-    if (gemm && plain && input_of(n->proto, 2)[0]) {
-        TRY(onnx_constant(&bias, b, input_of(n->proto, 2), n->graph, "the decoder's bias", err));
-        plain = bias && bias->elements == V;
-    }
-    if (!plain) {
+    recipe_map m;
+    bool fine;
+    uint64_t V = p->shape.vocabulary,
+             H = p->n_after ? p->after[p->n_after - 1].rows : p->layers[p->shape.layers - 1].H;
+    TRY(read_map(&m, &fine, b, n, H, err));
+    if (fine && m.rows == V) {
+        p->shape.has_decoder = true;
+        p->decoder = m.weight;
+        p->decoder_bias = m.bias;
+    } else if (fine && p->n_after < RECIPE_MAPS && p->shape.output == SG_OUTPUT_LINEAR)
+        p->after[p->n_after++] = m;
+    else
         no_decoder(p, n->proto, "is no decoder of this embedding and these layers");
-        return st;
-    }
-    p->shape.has_decoder = true;
-    p->decoder =
-        (recipe_source){.tensor = W, .layout = rows ? LAYOUT_ROWS : LAYOUT_COLUMNS, .columns = W->dims[1]};
-    p->decoder_bias = (recipe_source){.tensor = bias, .columns = 1};
 done:
     return st;
 }
@@ -472,6 +688,13 @@ static sg_status find_top(recipe *p, const tensor_file *b, const recurrent *top,
             if (p->shape.has_decoder)
                 break;
             TRY(read_product(p, b, n, err));
+        } else if (onnx_is(n->proto, "Add") && p->n_after && !p->shape.has_decoder &&
+                   !p->after[p->n_after - 1].bias.tensor) {
+            TRY(constant_operand(&constant, &which, b, n, err));
+            if (constant && constant->elements == p->after[p->n_after - 1].rows)
+                p->after[p->n_after - 1].bias = (recipe_source){.tensor = constant, .columns = 1};
+            else
+                no_decoder(p, n->proto, "stands between the recurrent layers and the output");
         } else if (onnx_is(n->proto, "Add") && p->shape.has_decoder) {
             TRY(constant_operand(&constant, &which, b, n, err));
             if (constant && constant->elements == p->shape.vocabulary && !p->decoder_bias.tensor)
@@ -479,6 +702,8 @@ static sg_status find_top(recipe *p, const tensor_file *b, const recurrent *top,
             break;
         } else if (p->shape.has_decoder && !passes_on(n->proto))
             break; /* a softmax, or whatever is done with the scores */
+        else if (p->n_after && !passes_on(n->proto))
+            no_decoder(p, n->proto, "stands between two linear maps behind the recurrent layers");
         else if (onnx_is(n->proto, "Relu"))
             p->shape.output = SG_OUTPUT_RELU;
         else if (onnx_is(n->proto, "Tanh"))
@@ -490,8 +715,13 @@ static sg_status find_top(recipe *p, const tensor_file *b, const recurrent *top,
         name = n->proto->n_output ? onnx_text(n->proto->output[0]) : "";
         graph = n->graph;
     }
+    if (p->n_after && !p->shape.has_decoder && !p->no_decoder[0])
+        snprintf(p->no_decoder, sizeof p->no_decoder, "tensor %.200s is no decoder of %zu words",
+                 p->after[p->n_after - 1].weight.tensor->name, p->shape.vocabulary);
     if (p->no_decoder[0])
         p->shape.has_decoder = false;
+    if (!p->shape.has_decoder)
+        p->n_after = 0;
 done:
     return st;
 }
@@ -517,7 +747,7 @@ static recipe_layer layer_of(const recurrent *r)
 sg_status find_onnx(recipe *p, const tensor_file *b, const sg_import_config *cfg, sg_error *err)
 {
     sg_status st;
-    int stack[SG_MAX_LAYERS];
+    int stack[SG_MAX_LAYERS] = {0};
     size_t n;
     recurrents *all = sg_calloc(1, sizeof *all);
     if (!all)
@@ -529,9 +759,12 @@ sg_status find_onnx(recipe *p, const tensor_file *b, const sg_import_config *cfg
                         "%s: --map %s: an ONNX file is read by its graph; only rnn.weight_ih_l0 chooses "
                         "between its stacks",
                         b->path, cfg->maps[i]));
-    TRY(collect(all, err));
-    TRY(link_layers(all, err));
+    TRY(collect(all, cfg, err));
+    TRY(link_layers(all, p, err));
     TRY(order(all, stack, &n, cfg, err));
+    bool both = all->at[stack[0]].both;
+    if (both)
+        n = 1; /* what stands above reads both directions */
     for (size_t k = 0; k < n; k++) {
         const recurrent *r = &all->at[stack[k]];
         if (k && r->cell != p->shape.cell)
@@ -545,8 +778,12 @@ sg_status find_onnx(recipe *p, const tensor_file *b, const sg_import_config *cfg
         TRY(sg_fail(err, SG_EFORMAT, "%s: --cell %s, but the graph says %s", b->path,
                     sg_cell_name((sg_cell)cfg->cell), sg_cell_name(p->shape.cell)));
     TRY(recipe_chain(p, b, n, err));
-    TRY(find_bottom(p, b, &all->at[stack[0]], err));
-    if (p->shape.vocabulary)
+    TRY(find_bottom(p, b, &all->at[stack[0]], cfg, err));
+    if (both)
+        snprintf(p->no_decoder, sizeof p->no_decoder,
+                 "of a bidirectional layer (tensor %.200s) only the forward direction was read",
+                 p->layers[0].W_ih.tensor->name);
+    else if (p->shape.vocabulary)
         TRY(find_top(p, b, &all->at[stack[n - 1]], err));
 done:
     sg_free(all);

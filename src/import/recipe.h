@@ -22,6 +22,9 @@ typedef enum {
 /* Where the numbers of one role come from. */
 typedef struct {
     const stored_tensor *tensor; /* NULL: zeros */
+    /* One tensor per gate, each (H, columns): part[k] is our gate gate[k], tensor is part[0]. None: part[0] NULL. */
+    const stored_tensor *part[4];
+    const stored_tensor *norm; /* weight norm: row r is norm[r] * v_r / |v_r|, v_r the row read; NULL: none */
     recipe_layout layout;
     uint64_t columns;       /* the tensor seen as a matrix of so many columns (its last dimension) */
     uint64_t row0, column0; /* where our block begins, counted in our rows and columns */
@@ -34,12 +37,28 @@ typedef struct {
     recipe_source W_ih, W_hh, b_ih, b_hh;
 } recipe_layer;
 
-enum { RECIPE_MAX_NOTES = 16, RECIPE_NOTE = 400 };
+/* An affine map that the model multiplies into its weights: y = weight x + bias (rows of the output), or a
+ * normalisation with fixed statistics, y = (x - mean) / sqrt(variance + epsilon) * weight + bias. */
+typedef struct {
+    size_t rows, columns;
+    recipe_source weight, bias;
+    recipe_source mean, variance; /* tensors of a normalisation; NULL in an ordinary map */
+    bool normalisation;
+    double epsilon, factor; /* factor: times y; 0 means 1 */
+} recipe_map;
+
+enum { RECIPE_MAX_NOTES = 16, RECIPE_NOTE = 400, RECIPE_MAPS = 8 };
 
 typedef struct {
     sg_model_shape shape;
     recipe_layer layers[SG_MAX_LAYERS];
     recipe_source encoder, decoder, decoder_bias;
+    bool one_hot;                   /* the embedding is the identity: inputs are one-hot vectors */
+    recipe_map before[RECIPE_MAPS]; /* between embedding and recurrence, in the order of their use */
+    recipe_map after[RECIPE_MAPS];  /* between the top layer and the decoder */
+    size_t n_before, n_after;
+    char vocabulary_from[TENSORS_MAX_NAME];    /* the entry of the file that holds the words; "": none did */
+    char ignored[RECIPE_NOTE];                 /* names of the tensors left out by --ignore */
     double forget_bias;                        /* to add to the forget gate's bias_ih */
     char no_decoder[RECIPE_NOTE];              /* why has_decoder is false; "" when there simply is none */
     char notes[RECIPE_MAX_NOTES][RECIPE_NOTE]; /* assumptions made, one line each */
@@ -60,6 +79,20 @@ sg_status find_tf_kernels(recipe *p, const tensor_file *b, const sg_import_confi
 /* The tensor that --map names for this role; NULL and SG_OK: the role is not mapped. */
 sg_status recipe_mapped(const stored_tensor **out, const tensor_file *b, const sg_import_config *cfg,
                         const char *role, sg_error *err);
+/* The tensors of a role that --map names: one, or one per gate with commas between. *n 0: not mapped. */
+sg_status recipe_mapped_parts(const stored_tensor *out[4], size_t *n, const tensor_file *b,
+                              const sg_import_config *cfg, const char *role, sg_error *err);
+/* Does this text of --map name a tensor, or one per gate? */
+bool recipe_is_mapped_list(const tensor_file *b, const char *text);
+/* Does --map give this tensor to a role? role: to another one than this; NULL: to any. */
+bool recipe_is_mapped(const tensor_file *b, const sg_import_config *cfg, const stored_tensor *t,
+                      const char *role);
+/* The gates of the file in its order, as --gate-order or `usual` says ("ifgo", "rzn"): gate[k] is our place of block k.
+ * SG_EINVAL: letters that do not name the cell's gates. */
+sg_status recipe_gate_order(uint8_t gate[4], const sg_import_config *cfg, unsigned gates, const char *usual,
+                            sg_error *err);
+/* Are all numbers of the tensor 0? */
+sg_status recipe_is_zero(bool *out, const tensor_file *b, const stored_tensor *t, sg_error *err);
 bool recipe_ignored(const sg_import_config *cfg, const stored_tensor *t);
 /* Shapes of consecutive layers fit; fills the shape's sizes from layers[0..n). */
 sg_status recipe_chain(recipe *p, const tensor_file *b, size_t n, sg_error *err);

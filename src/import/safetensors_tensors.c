@@ -90,6 +90,7 @@ sg_status tensors_from_safetensors(tensor_file *b, sg_error *err)
             dims[k] = from->shape[k];
         TRY(tensors_add(b, from->name, dtype_of(from->dtype), (unsigned)from->rank, dims, NULL, &t, err));
         t->storage = (size_t)from->begin;
+        snprintf(t->other_type, sizeof t->other_type, "%s", from->dtype);
         t->container = 1;
     }
     TRY(add_shared(b, s, err));

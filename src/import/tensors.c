@@ -22,6 +22,11 @@ const char *shape_text(const stored_tensor *t, char text[96])
     return text;
 }
 
+const char *tensor_type_name(const stored_tensor *t)
+{
+    return t->dtype == DTYPE_OTHER && t->other_type[0] ? t->other_type : dtype_name(t->dtype);
+}
+
 void word_list_free(word_list *w)
 {
     sg_free(w->text);
@@ -242,7 +247,7 @@ sg_status tensors_read_strided(tensor_file *b, const stored_tensor *t, tensor_fe
         return SG_OK;
     if (!dtype_is_float(t->dtype))
         return sg_fail(err, SG_EFORMAT, "%s: tensor %s holds %s, expected floating-point numbers", b->path,
-                       t->name, dtype_name(t->dtype));
+                       t->name, tensor_type_name(t));
     unsigned n = storage_axes(t, axes);
     if (!n)
         axes[n++] = (axis){1, 1, 1};

@@ -19,6 +19,7 @@ typedef struct {
     char *name;        /* with its path: "model.rnn.weight_ih_l0" */
     char *layer_class; /* of the module or layer it belongs to ("Embedding"); NULL: not known */
     tensor_dtype dtype;
+    char other_type[16]; /* what the file calls a type that is DTYPE_OTHER; "" not known */
     unsigned rank;
     uint64_t dims[TENSORS_MAX_RANK];
     uint64_t elements;  /* product of dims, checked */
@@ -79,6 +80,7 @@ const char *tensors_attribute(const tensor_file *b, const char *key); /* NULL: n
 /* ---- using it ---- */
 /* whole name, or what stands after a container's path */
 const stored_tensor *tensors_find(const tensor_file *b, const char *name);
+const char *tensor_type_name(const stored_tensor *t); /* "float32", or what the file calls its own type */
 bool tensors_same_data(const stored_tensor *a, const stored_tensor *b);
 /* "(4, 10)" */
 const char *shape_text(const stored_tensor *t, char text[96]);

@@ -182,6 +182,14 @@ static sg_status walk_entry(tensor_file *b, uint32_t key, size_t index, uint32_t
     return st;
 }
 
+/* PyTorch 0.1 to 0.3 call the class: Parameter(tensor), then set its state. */
+static bool is_parameter(const pickle *p, uint32_t callee)
+{
+    return pickle_is_global(p, callee, "torch.nn.parameter", "Parameter") ||
+           pickle_is_global(p, callee, "torch.nn.parameter", "Buffer") ||
+           pickle_is_global(p, callee, "torch.autograd.variable", "Variable");
+}
+
 static bool is_tensor_like(const pickle *p, uint32_t id)
 {
     uint32_t callee = pickle_item(p, id, PICKLE_CALLEE);
@@ -190,7 +198,8 @@ static bool is_tensor_like(const pickle *p, uint32_t id)
             pickle_is_global(p, callee, "torch._utils", "_rebuild_tensor_v3") ||
             pickle_is_global(p, callee, "torch._utils", "_rebuild_tensor") ||
             pickle_is_global(p, callee, "torch._utils", "_rebuild_parameter") ||
-            pickle_is_global(p, callee, "torch._utils", "_rebuild_parameter_with_state"));
+            pickle_is_global(p, callee, "torch._utils", "_rebuild_parameter_with_state") ||
+            is_parameter(p, callee));
 }
 
 /* Could this list, dict or string be a vocabulary: words in order, words with ids, ids with words,
@@ -384,7 +393,8 @@ static sg_status walk_object(tensor_file *b, uint32_t id, walk_path *path, unsig
         pickle_is_global(p, callee, "torch._utils", "_rebuild_tensor"))
         return add_tensor(b, arguments, path->length ? path->name : "tensor", layer_class, err);
     if (pickle_is_global(p, callee, "torch._utils", "_rebuild_parameter") ||
-        pickle_is_global(p, callee, "torch._utils", "_rebuild_parameter_with_state"))
+        pickle_is_global(p, callee, "torch._utils", "_rebuild_parameter_with_state") ||
+        is_parameter(p, callee))
         return walk(b, pickle_item(p, arguments, 0), path, depth + 1, err);
     if (pickle_kind_of(p, state) == PICKLE_TUPLE && pickle_items(p, state) == 2) /* (None, slots) */
         state = pickle_item(p, state, pickle_kind_of(p, pickle_item(p, state, 0)) == PICKLE_DICT ? 0 : 1);

@@ -187,9 +187,10 @@ sg_status vocabulary_find(sg_vocab **out, recipe *p, tensor_file *b, const sg_im
     } else {
         if (b->vocabulary)
             TRY(b->vocabulary(b, V, &words, name, err));
-        if (words.n)
+        if (words.n) {
             TRY(from_words(&v, &words, b->path, name, err));
-        else if (cfg->numbered_vocabulary)
+            snprintf(p->vocabulary_from, sizeof p->vocabulary_from, "%s", name);
+        } else if (cfg->numbered_vocabulary)
             TRY(numbered(&v, V, b->path, err));
         else
             TRY(sg_fail(err, SG_EFORMAT,
@@ -197,8 +198,13 @@ sg_status vocabulary_find(sg_vocab **out, recipe *p, tensor_file *b, const sg_im
                         "token a line in id order, or JSON",
                         b->path, V, p->encoder.tensor->name));
     }
-    if (cfg->unit == SG_AUTO && !sg_vocab_tokenizer(v) && all_characters(v))
+    if (cfg->unit == SG_AUTO && !sg_vocab_tokenizer(v) && all_characters(v)) {
         p->shape.unit = SG_UNIT_CHAR;
+        if (sg_vocab_eos(v) >= 0 && sg_vocab_id(v, "\n", 1) < 0)
+            recipe_note(
+                p, "every word is one character, and there is <eos>: read as characters, without line ends "
+                   "(--unit word for words)");
+    }
     p->shape.eos = p->shape.unit == SG_UNIT_CHAR ? sg_vocab_id(v, "\n", 1) >= 0 : sg_vocab_eos(v) >= 0;
     *out = v;
     v = NULL;

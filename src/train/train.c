@@ -122,7 +122,7 @@ static sg_status initialise(trainer *t, sg_error *err)
         return SG_OK;
     size_t found = 0, V = sg_model_get_shape(t->m)->vocabulary;
     sg_status st = word2vec_read(c->embeddings, sg_model_vocab(t->m), sg_model_get_shape(t->m)->embedding,
-                                 model_parameters(t->m, model_block(t->m)).encoder, &found, err);
+                                 model_parameters(t->m, model_block(t->m)).encoder, &found, t->monitor, err);
     if (st == SG_OK && !found)
         st = sg_fail(err, SG_EINVAL, "%s: has a vector for none of the %zu words of the vocabulary",
                      c->embeddings, V);

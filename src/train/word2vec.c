@@ -2,6 +2,7 @@
 #include "train/word2vec.h"
 
 #include "base/base_internal.h"
+#include "corpus/corpus_internal.h"
 
 #include <ctype.h>
 #include <errno.h>
@@ -9,50 +10,67 @@
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 #include <sys/stat.h>
+#include <zlib.h>
 
-enum { MAX_WORD = 1 << 16, MAX_VALUE = 64 };
+enum { MAX_WORD = 1 << 16, MAX_VALUE = 64, FASTTEXT_MAGIC = 793712314 };
 
 typedef struct {
-    FILE *f;
+    gzFile f; /* plain or gzip */
     const char *path;
     const sg_vocab *vocab;
-    size_t E, found;
-    float *encoder, *row; /* row: E */
-    char *word;           /* MAX_WORD + 1 */
-    bool *seen;           /* V */
+    size_t E, found, spaced; /* spaced: rows whose word holds a space */
+    float *encoder, *row;    /* row: E */
+    char *line;              /* room + 1 */
+    size_t room;
+    bool *seen; /* V */
 } reader;
 
 /* A word's vector goes to its row; the first one of a word counts. */
-static sg_status take(reader *r, size_t length, uint64_t entry, sg_error *err)
+static sg_status take(reader *r, const char *word, size_t length, uint64_t entry, sg_error *err)
 {
-    int32_t id = sg_vocab_id(r->vocab, r->word, length);
+    int32_t id = sg_vocab_id(r->vocab, word, length);
     if (id < 0 || r->seen[id])
         return SG_OK;
     for (size_t j = 0; j < r->E; j++)
         if (!isfinite(r->row[j]))
             return sg_fail(err, SG_ENONFINITE, "%s: entry %" PRIu64 " ('%.40s'): value %zu is %f", r->path,
-                           entry, r->word, j + 1, (double)r->row[j]);
+                           entry, word, j + 1, (double)r->row[j]);
     memcpy(r->encoder + (size_t)id * r->E, r->row, r->E * sizeof *r->row);
     r->seen[id] = true;
     r->found++;
     return SG_OK;
 }
 
-/* Up to a space (consumed), a newline (left) or the end. SIZE_MAX: too long. */
-static size_t read_word(reader *r)
+static sg_status read_failed(reader *r, sg_error *err)
+{
+    int code;
+    const char *why = gzerror(r->f, &code);
+    if (code == Z_OK || code == Z_STREAM_END)
+        return SG_OK;
+    return sg_fail(err, code == Z_ERRNO ? SG_EIO : SG_EFORMAT, "%s: %s", r->path,
+                   code == Z_ERRNO ? strerror(errno) : why);
+}
+
+/* The next line without its end into r->line; *more false: the end of the file. */
+static sg_status read_line(reader *r, uint64_t number, size_t *length, bool *more, sg_error *err)
 {
     size_t n = 0;
     int c;
-    while ((c = getc_unlocked(r->f)) != EOF && c != ' ' && c != '\t' && c != '\n') {
-        if (n == MAX_WORD)
-            return SIZE_MAX;
-        r->word[n++] = (char)c;
+    while ((c = gzgetc(r->f)) != -1 && c != '\n') {
+        if (n == r->room)
+            return sg_fail(err, SG_EFORMAT,
+                           "%s:%" PRIu64 ": a line longer than %zu bytes, expected a word and %zu values",
+                           r->path, number, r->room, r->E);
+        r->line[n++] = (char)c;
     }
-    if (c == '\n')
-        ungetc(c, r->f);
-    r->word[n] = 0;
-    return n;
+    *more = c != -1 || n > 0;
+    while (n && (r->line[n - 1] == '\r' || r->line[n - 1] == ' ' || r->line[n - 1] == '\t'))
+        n--;
+    r->line[n] = 0;
+    *length = n;
+    return c == -1 ? read_failed(r, err) : SG_OK;
 }
 
 /* A number as strtof reads it in the C locale, whatever the locale of the program is: digits, point,
@@ -61,6 +79,7 @@ static bool parse_value(const char *text, float *x)
 {
     double value = 0, sign = 1;
     int exponent = 0;
+    size_t digits = 0;
     const char *c = text;
     if (*c == '-' || *c == '+')
         sign = *c++ == '-' ? -1 : 1;
@@ -68,14 +87,12 @@ static bool parse_value(const char *text, float *x)
         *x = *c == 'n' || *c == 'N' ? NAN : INFINITY;
         return true;
     }
-    if (!isdigit((unsigned char)*c) && *c != '.')
-        return false;
-    for (; isdigit((unsigned char)*c); c++)
+    for (; isdigit((unsigned char)*c); c++, digits++)
         value = 10 * value + (*c - '0');
     if (*c == '.')
-        for (c++; isdigit((unsigned char)*c); c++, exponent--)
+        for (c++; isdigit((unsigned char)*c); c++, exponent--, digits++)
             value = 10 * value + (*c - '0');
-    if (*c == 'e' || *c == 'E') {
+    if (digits && (*c == 'e' || *c == 'E')) {
         char *end;
         errno = 0;
         long e = strtol(c + 1, &end, 10);
@@ -85,86 +102,155 @@ static bool parse_value(const char *text, float *x)
         c = end;
     }
     *x = (float)(sign * value * pow(10, exponent));
-    return *c == 0;
+    return *c == 0 && digits;
 }
 
-static sg_status read_text_row(reader *r, uint64_t line, size_t *length, sg_error *err)
+/* The last field of the first `end` bytes of the line, cut off there; false: none is left. */
+static bool last_field(char *line, size_t *end, char **field)
 {
-    char text[MAX_VALUE + 1] = "";
-    size_t values = 0;
-    if ((*length = read_word(r)) == SIZE_MAX)
-        return sg_fail(err, SG_EFORMAT, "%s:%" PRIu64 ": a word longer than %d bytes", r->path, line,
-                       (int)MAX_WORD);
-    for (;;) {
-        size_t n = 0;
-        int c;
-        while ((c = getc_unlocked(r->f)) == ' ' || c == '\t' || c == '\r')
-            ;
-        if (c == EOF || c == '\n')
-            break;
-        for (; c != EOF && !isspace(c); c = getc_unlocked(r->f)) {
-            if (n == MAX_VALUE)
-                return sg_fail(err, SG_EFORMAT, "%s:%" PRIu64 ": value %zu is longer than %d bytes", r->path,
-                               line, values + 1, (int)MAX_VALUE);
-            text[n++] = (char)c;
-        }
-        text[n] = 0;
-        if (values == r->E || !parse_value(text, &r->row[values]))
-            return sg_fail(err, SG_EFORMAT,
-                           values == r->E ? "%s:%" PRIu64 ": more than %zu values after the word"
-                                          : "%s:%" PRIu64 ": value %zu is not a number",
-                           r->path, line, values == r->E ? r->E : values + 1);
-        values++;
-        if (c == '\n' || c == EOF)
-            break;
+    size_t n = *end;
+    while (n && (line[n - 1] == ' ' || line[n - 1] == '\t'))
+        n--;
+    line[n] = 0;
+    size_t start = n;
+    while (start && line[start - 1] != ' ' && line[start - 1] != '\t')
+        start--;
+    *field = line + start;
+    *end = start;
+    return start < n;
+}
+
+typedef enum { ROW_EMPTY, ROW_WORD, ROW_SPACED } row_kind;
+
+/* "word x1 .. xE": the last E fields are the vector. *length: of the word, at the start of r->line. */
+static sg_status parse_row(reader *r, uint64_t number, size_t n, size_t *length, row_kind *kind,
+                           sg_error *err)
+{
+    size_t end = n, fields = 0;
+    char *field;
+    *kind = ROW_EMPTY;
+    if (!n)
+        return SG_OK;
+    for (const char *c = r->line; *c;) { /* counted first, for the message */
+        c += strspn(c, " \t");
+        fields += *c != 0;
+        c += strcspn(c, " \t");
     }
-    if (values != r->E && !(values == 0 && *length == 0))
+    if (fields < r->E + 1)
         return sg_fail(err, SG_EFORMAT, "%s:%" PRIu64 ": expected %zu values after the word, found %zu",
-                       r->path, line, r->E, values);
-    return SG_OK;
-}
-
-static bool at_end(reader *r)
-{
-    int c = getc_unlocked(r->f);
-    if (c != EOF)
-        ungetc(c, r->f);
-    return c == EOF;
-}
-
-static sg_status read_text(reader *r, uint64_t line, sg_error *err)
-{
-    for (; !at_end(r); line++) {
-        size_t length;
-        sg_status st = read_text_row(r, line, &length, err);
-        if (st == SG_OK && length)
-            st = take(r, length, line, err);
-        if (st != SG_OK)
-            return st;
+                       r->path, number, r->E, fields - 1);
+    for (size_t j = r->E; j > 0; j--) {
+        if (!last_field(r->line, &end, &field) || strlen(field) > MAX_VALUE)
+            return sg_fail(err, SG_EFORMAT, "%s:%" PRIu64 ": value %zu is longer than %d bytes", r->path,
+                           number, j, (int)MAX_VALUE);
+        if (!parse_value(field, &r->row[j - 1]))
+            return sg_fail(err, SG_EFORMAT, "%s:%" PRIu64 ": value %zu is not a number ('%.20s')", r->path,
+                           number, j, field);
     }
+    while (end && (r->line[end - 1] == ' ' || r->line[end - 1] == '\t'))
+        end--;
+    r->line[end] = 0;
+    *length = end;
+    *kind = ROW_WORD;
+    if (fields == r->E + 1)
+        return SG_OK;
+    *kind = ROW_SPACED;
+    float unused;
+    size_t left = end;
+    bool numbers = true;
+    while (numbers &&
+           fields-- > r->E + 1) /* are all fields but the first numbers? then it is the size that is wrong */
+        numbers = last_field(r->line, &left, &field) && parse_value(field, &unused);
+    if (numbers)
+        return sg_fail(err, SG_EFORMAT, "%s:%" PRIu64 ": more than %zu values after the word", r->path,
+                       number, r->E);
     return SG_OK;
+}
+
+static sg_status read_text(reader *r, uint64_t line, bool counted, uint64_t words, sg_error *err)
+{
+    sg_status st;
+    uint64_t rows = 0;
+    for (;; line++) {
+        size_t n, length = 0;
+        bool more;
+        row_kind kind;
+        TRY(read_line(r, line, &n, &more, err));
+        if (!more)
+            break;
+        TRY(parse_row(r, line, n, &length, &kind, err));
+        rows += kind != ROW_EMPTY;
+        r->spaced += kind == ROW_SPACED;
+        if (counted && rows > words)
+            TRY(sg_fail(err, SG_EFORMAT,
+                        "%s:%" PRIu64 ": more rows than the %" PRIu64 " words that its first line promises",
+                        r->path, line, words));
+        if (kind == ROW_WORD)
+            TRY(take(r, r->line, length, line, err));
+    }
+    if (counted && rows < words)
+        TRY(sg_fail(err, SG_EFORMAT,
+                    "%s: ends after line %" PRIu64 " with %" PRIu64 " rows, its first line promises %" PRIu64
+                    " (cut short?)",
+                    r->path, line - 1, rows, words));
+done:
+    return st;
+}
+
+/* Four printable bytes in every value: text, not numbers. */
+static bool looks_like_text(const float *x, size_t n)
+{
+    const unsigned char *c = (const unsigned char *)x;
+    for (size_t i = 0; i < n * sizeof *x; i++)
+        if (!isprint(c[i]) && c[i] != '\n' && c[i] != '\r' && c[i] != '\t')
+            return false;
+    return n >= 2;
 }
 
 static sg_status read_binary(reader *r, uint64_t words, sg_error *err)
 {
+    sg_status st = SG_OK;
+    int c;
     for (uint64_t i = 0; i < words; i++) {
-        int c = getc_unlocked(r->f);
-        if (c != '\n' && c != EOF)
-            ungetc(c, r->f);
-        size_t length = read_word(r);
-        if (length == SIZE_MAX || length == 0)
-            return sg_fail(err, SG_EFORMAT, "%s: entry %" PRIu64 " of %" PRIu64 ": %s", r->path, i + 1, words,
-                           length ? "a word longer than 65536 bytes" : "no word (is the file cut short?)");
-        if (fread(r->row, sizeof *r->row, r->E, r->f) != r->E)
-            return sg_fail(err, SG_EFORMAT,
-                           "%s: entry %" PRIu64 " of %" PRIu64 " ('%.40s'): the file ends in its "
-                           "vector",
-                           r->path, i + 1, words, r->word);
-        sg_status st = take(r, length, i + 1, err);
-        if (st != SG_OK)
-            return st;
+        size_t n = 0;
+        while ((c = gzgetc(r->f)) == '\n')
+            ;
+        for (; c != -1 && c != ' ' && c != '\t'; c = gzgetc(r->f)) {
+            if (n == MAX_WORD)
+                TRY(sg_fail(err, SG_EFORMAT,
+                            "%s: entry %" PRIu64 " of %" PRIu64 ": a word longer than %d bytes", r->path,
+                            i + 1, words, (int)MAX_WORD));
+            r->line[n++] = (char)c;
+        }
+        r->line[n] = 0;
+        if (c == -1)
+            TRY(read_failed(r, err));
+        if (!n)
+            TRY(sg_fail(err, SG_EFORMAT,
+                        "%s: entry %" PRIu64 " of %" PRIu64 ": no word (is the file cut short?)", r->path,
+                        i + 1, words));
+        size_t bytes = r->E * sizeof *r->row;
+        if (gzread(r->f, r->row, (unsigned)bytes) != (int)bytes)
+            TRY(sg_fail(err, SG_EFORMAT,
+                        "%s: entry %" PRIu64 " of %" PRIu64 " ('%.40s'): the file ends in its "
+                        "vector",
+                        r->path, i + 1, words, r->line));
+        if (looks_like_text(r->row, r->E))
+            TRY(sg_fail(err, SG_EFORMAT,
+                        "%s: entry %" PRIu64
+                        " ('%.40s'): its vector is text: neither rows of text as the first line "
+                        "promises, nor binary",
+                        r->path, i + 1, r->line));
+        TRY(take(r, r->line, n, i + 1, err));
     }
-    return SG_OK;
+    while ((c = gzgetc(r->f)) == '\n')
+        ;
+    if (c != -1)
+        TRY(sg_fail(err, SG_EFORMAT, "%s: goes on behind the %" PRIu64 " words that its first line promises",
+                    r->path, words));
+    TRY(read_failed(r, err));
+done:
+    return st;
 }
 
 /* "words E" and nothing else on the first line. */
@@ -175,58 +261,84 @@ static bool parse_header(const char *line, uint64_t *words, uint64_t *size)
     if (!isdigit((unsigned char)line[0]))
         return false;
     *words = strtoull(line, &end, 10);
-    if (*end != ' ' || !isdigit((unsigned char)end[1]))
+    size_t space = strspn(end, " \t");
+    if (!space || !isdigit((unsigned char)end[space]))
         return false;
-    *size = strtoull(end + 1, &end, 10);
-    return !errno && (!strcmp(end, "\n") || !strcmp(end, "\r\n") || !strcmp(end, " \n"));
+    *size = strtoull(end + space, &end, 10);
+    return !errno && !*end;
 }
 
-/* After the header: text, if the first row can be read as such. */
-static bool looks_like_text(reader *r)
+/* Is what follows the header text: no control bytes, UTF-8? Floats have such bytes in the first rows already. */
+static bool text_follows(reader *r)
 {
-    long at = ftell(r->f);
-    size_t length;
-    bool text = read_text_row(r, 2, &length, NULL) == SG_OK && length;
-    return fseek(r->f, at, SEEK_SET) == 0 && text;
+    z_off_t at = gztell(r->f);
+    int n = gzread(r->f, r->line, 4096);
+    bool text = n > 0;
+    for (int i = 0; i < n && text; i++)
+        text = (unsigned char)r->line[i] >= 0x20 || strchr("\t\r\n", r->line[i] ? r->line[i] : 1);
+    text = text && utf8_valid_prefix(r->line, (size_t)n) + (n == 4096 ? 3 : 0) >= (size_t)n;
+    return gzseek(r->f, at, SEEK_SET) == at && text;
 }
 
 static sg_status read_all(reader *r, sg_error *err)
 {
-    char first[128] = "";
+    sg_status st;
+    unsigned char first[4];
     uint64_t words = 0, size = 0;
-    if (!fgets(first, sizeof first, r->f))
+    size_t n;
+    bool more;
+    int got = gzread(r->f, first, sizeof first);
+    if (got <= 0) {
+        TRY(read_failed(r, err));
         return sg_fail(err, SG_EFORMAT, "%s: is empty, expected word vectors", r->path);
-    if (!parse_header(first, &words, &size)) {
-        rewind(r->f);
-        return read_text(r, 1, err);
+    }
+    if (got == 4 && (first[0] | first[1] << 8 | first[2] << 16 | first[3] << 24) == FASTTEXT_MAGIC)
+        return sg_fail(err, SG_EFORMAT, "%s: a fastText model (.bin): give its word vectors, the file .vec",
+                       r->path);
+    bool mark = got >= 3 && !memcmp(first, "\xef\xbb\xbf", 3);
+    if (gzseek(r->f, mark ? 3 : 0, SEEK_SET) < 0)
+        return sg_fail(err, SG_EFORMAT, "%s: cannot be read", r->path);
+    TRY(read_line(r, 1, &n, &more, err));
+    if (!parse_header(r->line, &words, &size)) {
+        if (gzseek(r->f, mark ? 3 : 0, SEEK_SET) < 0)
+            return sg_fail(err, SG_EFORMAT, "%s: cannot be read", r->path);
+        return read_text(r, 1, false, 0, err);
     }
     if (size != r->E)
         return sg_fail(err, SG_EFORMAT, "%s: vectors of %" PRIu64 " values, the embedding size is %zu",
                        r->path, size, r->E);
-    return looks_like_text(r) ? read_text(r, 2, err) : read_binary(r, words, err);
+    st = text_follows(r) ? read_text(r, 2, true, words, err) : read_binary(r, words, err);
+done:
+    return st;
 }
 
 sg_status word2vec_read(const char *path, const sg_vocab *vocab, size_t E, float *encoder, size_t *found,
-                        sg_error *err)
+                        const sg_monitor *monitor, sg_error *err)
 {
     sg_status st = SG_OK;
     struct stat info;
-    reader r = {.path = path, .vocab = vocab, .E = E, .encoder = encoder};
-    if (!(r.f = fopen(path, "rb")))
+    reader r = {
+        .path = path, .vocab = vocab, .E = E, .encoder = encoder, .room = MAX_WORD + E * (MAX_VALUE + 1)};
+    if (stat(path, &info) != 0)
         return sg_fail(err, SG_EIO, "%s: %s", path, strerror(errno));
-    if (fstat(fileno(r.f), &info) != 0 || !S_ISREG(info.st_mode))
-        TRY(sg_fail(err, SG_EFORMAT, "%s: is not a regular file", path));
-    if (!(r.row = sg_calloc(E, sizeof *r.row)) || !(r.word = sg_calloc(MAX_WORD + 1, 1)) ||
+    if (!S_ISREG(info.st_mode))
+        return sg_fail(err, SG_EFORMAT, "%s: is not a regular file", path);
+    if (E > (size_t)1 << 20)
+        return sg_fail(err, SG_EINVAL, "%s: an embedding size of %zu, at most %d is read", path, E, 1 << 20);
+    if (!(r.f = gzopen(path, "rb")))
+        return sg_fail(err, errno == ENOMEM || !errno ? SG_ENOMEM : SG_EIO, "%s: %s", path, strerror(errno));
+    if (!(r.row = sg_calloc(E, sizeof *r.row)) || !(r.line = sg_calloc(r.room + 1, 1)) ||
         !(r.seen = sg_calloc(sg_vocab_size(vocab), sizeof *r.seen)))
         TRY(sg_fail(err, SG_ENOMEM, "%s: no memory", path));
     TRY(read_all(&r, err));
-    if (ferror(r.f))
-        TRY(sg_fail(err, SG_EIO, "%s: %s", path, strerror(errno)));
+    if (r.spaced)
+        sg_warn(monitor, "%s: %zu rows whose word holds a space are left out: no word of a corpus has one",
+                path, r.spaced);
     *found = r.found;
 done:
-    fclose(r.f);
+    gzclose(r.f);
     sg_free(r.row);
-    sg_free(r.word);
+    sg_free(r.line);
     sg_free(r.seen);
     return st;
 }

@@ -237,8 +237,7 @@ cmp.refuses(words_model(attribute(clip=1.0)), "W0", "clips")
 cmp.refuses(words_model(attribute(input_forget=1)), "W0", "couples")
 cmp.refuses(words_model(attribute(activations=["HardSigmoid", "Tanh", "Tanh"])), "W0", "HardSigmoid")
 cmp.refuses(words_model(attribute(hidden_size=H + 1)), "W0", "hidden_size")
-cmp.refuses(words_model(between=[helper.make_node("MatMul", ["x", "attn"], ["y"], "attention")], x="y",
-                        extra=[tensor("attn", np.ones((E, E)))]), "attention", "stands between", "W0")
+cmp.refuses(words_model(between=[helper.make_node("Relu", ["x"], ["y"], "attention")], x="y"), "attention", "stands between", "W0")
 cmp.refuses(words_model(w=dict(weights("lstm", E), B=np.zeros((1, 7)))), "B0", "(1, 7)")
 cmp.refuses(words_model(lambda n: n.input.__setitem__(1, "ids")), "no constants")
 cmp.refuses(words_model(lambda n: n.input.__setitem__(1, "Wx"), extra=[tensor("two", np.full(1, 2.0))],

@@ -58,6 +58,16 @@ int main(int argc, char **argv)
     for (int i = 5; i < argc; i++) {
         if (!strcmp(argv[i], "--forget-bias"))
             cfg.forget_bias = atof(argv[++i]);
+        else if (!strcmp(argv[i], "--gate-order"))
+            cfg.gate_order = argv[++i];
+        else if (!strcmp(argv[i], "--recurrent-activation"))
+            cfg.recurrent_activation = argv[++i];
+        else if (!strcmp(argv[i], "--transposed"))
+            cfg.transposed = true;
+        else if (!strcmp(argv[i], "--one-hot"))
+            cfg.one_hot = true;
+        else if (!strcmp(argv[i], "--forward-only"))
+            cfg.forward_only = true;
         else if (!strcmp(argv[i], "--output"))
             cfg.output = atoi(argv[++i]);
         else if (!strcmp(argv[i], "--cell")) {

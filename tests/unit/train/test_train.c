@@ -701,7 +701,7 @@ static sg_status read_vectors(const char *data, size_t n, float *encoder, size_t
 {
     char *path = in_folder("vectors");
     put_file(path, data, n);
-    sg_status st = word2vec_read(path, vocab, 2, encoder, found, err);
+    sg_status st = word2vec_read(path, vocab, 2, encoder, found, NULL, err);
     if (st != SG_OK)
         assert_non_null(strstr(err->msg, path));
     unlink(path);

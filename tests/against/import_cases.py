@@ -1,0 +1,498 @@
+#!/usr/bin/python3
+"""Models as people have them: what is not plain torch.nn or Keras, read with what has to be said about it, or refused by
+the name of the tensor. Values are compared with the definitions in import_reference.py; refusals by their words. The
+scripts of the project's collection of cases run too, where it is there."""
+import importlib.util
+import json
+import os
+import shutil
+import struct
+import subprocess
+import sys
+import zipfile
+
+import h5py
+import numpy as np
+import onnx
+import torch
+from onnx import TensorProto, helper, numpy_helper
+from torch import nn
+
+sys.path.insert(0, __file__.rsplit("/", 2)[0] + "/helpers")
+from import_reference import Comparison, keras_layer, onnx_layer, t64, torch_layer
+
+cmp = Comparison(sys.argv[1], sys.argv[2])
+shared = os.environ.get("STATEGRAD_SHARED", "")
+V, E, H, T = 13, 5, 6, 8
+rng = np.random.default_rng(11)
+ids = rng.integers(0, V, T)
+torch.manual_seed(4)
+A = lambda *s: rng.normal(size=s).astype("f4") * .6
+path = cmp.path("model")
+
+
+def save(tensors):
+    torch.save({k: torch.tensor(v) for k, v in tensors.items()}, path)
+
+
+def safetensors(where, tensors, types=None):
+    head, body = {}, b""
+    for k, v in tensors.items():
+        raw = v if isinstance(v, bytes) else np.ascontiguousarray(v, "<f4").tobytes()
+        head[k] = {"dtype": (types or {}).get(k, ("F32",))[0], "shape": list((types or {}).get(k, (0, np.shape(v)))[1]),
+                   "data_offsets": [len(body), len(body) + len(raw)]}
+        body += raw
+    h = json.dumps(head).encode()
+    open(where, "wb").write(struct.pack("<Q", len(h)) + h + body)
+
+
+def maps(**roles):
+    return [f"{k.replace('__', '.')}={v}" for k, v in roles.items()]
+
+
+def program(*args, says=(), fails=False, lacks=()):
+    """Runs the program: exit code and words on either stream."""
+    cmp.count += 1
+    p = cmp.run_program(*args)
+    text = p.stdout + p.stderr
+    if (p.returncode != 0) != fails or any(w not in text for w in says) or any(w in text for w in lacks):
+        cmp.fail(f"{' '.join(str(a) for a in args)}: exit {p.returncode}, expected {says} and not {lacks}, found: {text[:700]}")
+    return p
+
+
+def options(args):
+    """What the probe takes, as the program does: maps with --map."""
+    out, i = [], 0
+    while i < len(args):
+        if args[i].startswith("--"):
+            out.append(args[i])
+            if args[i] in ("--gate-order", "--recurrent-activation", "--cell"):
+                out.append(args[i + 1])
+                i += 1
+        else:
+            out += ["--map", args[i]]
+        i += 1
+    return out
+
+
+def told(args, *words):
+    program("info", path, *options(args), says=words)
+
+
+base = {"embedding.weight": A(V, E), "fc.weight": A(V, H), "fc.bias": A(V)}
+common = dict(emb=base["embedding.weight"], ids=ids, decoder=base["fc.weight"], bias=base["fc.bias"])
+
+# ---- hand-written cells: gate order, orientation, parts, left-over tensors ----
+for kind, usual, orders in (("lstm", "ifgo", ("ifgo", "ifog", "ogfi", "gifo")), ("gru", "rzn", ("rzn", "zrn", "nzr"))):
+    G = len(usual)
+    for order in orders:
+        blocks = {g: (A(H, E), A(H, H), A(H), A(H)) for g in usual}
+        stack = lambda part, o: np.concatenate([blocks[g][part] for g in o])
+        want = [torch_layer(kind, *(stack(k, usual) for k in range(4)))]
+        comma = ",".join(order)
+        names = maps(rnn__weight_ih_l0="x2h.weight", rnn__weight_hh_l0="h2h.weight", rnn__bias_ih_l0="x2h.bias",
+                     rnn__bias_hh_l0="h2h.bias")
+        hand = {**base, "x2h.weight": stack(0, order), "h2h.weight": stack(1, order), "x2h.bias": stack(2, order),
+                "h2h.bias": stack(3, order)[:, None]}  # a bias stored as a column is a bias
+        save(hand)
+        cmp.check(f"mapped, --gate-order, {kind}", path, want, kind == "lstm", args=names + ["--gate-order", comma], **common)
+        told(names, f"gates in the order {','.join(usual)}", "--gate-order", "W x, its rows are units")
+        save({**hand, "x2h.weight": stack(0, order).T.copy(), "h2h.weight": stack(1, order).T.copy()})
+        for more in ([], ["--transposed"]):
+            cmp.check(f"mapped, x W, {kind}", path, want, kind == "lstm", args=names + ["--gate-order", comma] + more, **common)
+        told(names, "x W, its columns are units")
+        gates = {f"cell.{n}_{g}": blocks[g][k].T.copy() if k < 2 else blocks[g][k] for g in usual for k, n in enumerate("WUbc")}
+        save({**base, **gates})
+        per_gate = [f"rnn.{role}_l0=" + ",".join(f"cell.{n}_{g}" for g in order)
+                    for role, n in (("weight_ih", "W"), ("weight_hh", "U"), ("bias_ih", "b"), ("bias_hh", "c"))]
+        cmp.check(f"mapped gate by gate, {kind}", path, want, kind == "lstm", args=per_gate + ["--gate-order", comma], **common)
+save(hand)
+cmp.refuses(path, "h2h.bias", "recurrent part", "--map rnn.bias_hh_l0=h2h.bias", args=options(names[:3]))
+cmp.refuses(path, "x2h.bias", "recurrent part", "--map", args=options(names[:2] + names[3:]))
+cmp.refuses(path, "--gate-order i,f", "r, z, n", args=options(names + ["--gate-order", "i,f"]))
+cmp.refuses(path, "--transposed", "x2h.weight", args=options(names + ["--transposed"]))
+
+# square matrices: nothing tells the orientation
+W, U, b = A(H, H), A(H, H), A(H)
+square = {"embedding.weight": A(V, H), "fc.weight": base["fc.weight"], "fc.bias": base["fc.bias"], "Wx": W, "Wh": U, "bias": b}
+names = maps(rnn__weight_ih_l0="Wx", rnn__weight_hh_l0="Wh", rnn__bias_ih_l0="bias")
+save(square)
+for turned in (False, True):
+    cmp.check("mapped squares", path, [torch_layer("rnn", W.T if turned else W, U.T if turned else U, b, b * 0)], False,
+              square["embedding.weight"], ids, decoder=square["fc.weight"], bias=square["fc.bias"],
+              args=names + ["--cell", "rnn"] + ["--transposed"] * turned)
+told(names, "it is square: --transposed for the other")
+# a tensor placed by --map is not offered again: one of two squares of one size
+V2 = H
+twice = {"table": A(V2, H), "table_out": A(V2, H), "Wx": W, "Wh": U, "bias": b}
+save(twice)
+told(names + ["encoder.weight=table"], "encoder.weight       = table\n", "decoder.weight       = table_out")
+
+# ---- what stands beside the recurrence: asked about, folded in, or behind it ----
+net = nn.LSTM(E, H)
+sd = {f"lstm.{k}": v.numpy() for k, v in net.state_dict().items()}
+layer = [torch_layer("lstm", *(sd[f"lstm.{n}_l0"] for n in ("weight_ih", "weight_hh", "bias_ih", "bias_hh")))]
+P, q = A(E, 4), A(E)
+narrow = A(V, 4)
+save({"embedding.weight": narrow, "proj.weight": P, "proj.bias": q, **sd, "fc.weight": base["fc.weight"], "fc.bias": base["fc.bias"]})
+
+
+def through(layers, P, q):
+    """The first layer behind x -> P x + q: gradients are then with respect to x."""
+    (step, n), rest = layers[0], layers[1:]
+    P, q = t64(P), t64(q)
+    return [(lambda x, s: step(P @ x + q, s), n)] + rest
+
+
+folded = dict(emb=narrow, ids=ids, decoder=base["fc.weight"], bias=base["fc.bias"])
+cmp.check("Linear between embedding and recurrence", path, through(layer, P, q), True, **folded)
+told([], "linear map between embedding and recurrence", "without an activation")
+P2, q2 = A(E, E), A(E)
+save({"lin.weight": P2, "lin.bias": q2, **sd, **base})
+for tensors in (["lin.weight"],):
+    cmp.refuses(path, "lin.weight", "file does not tell where it is used", "--map input.weight=lin.weight")
+cmp.check("Linear of equal sizes, --map input.weight", path, through(layer, P2, q2), True, args=["input.weight=lin.weight"], **common)
+save({**sd, **base, "ln.weight": A(E), "ln.bias": A(E)})  # behind everything in the order of the file, and of the size of the inputs
+cmp.refuses(path, "ln.weight", "file does not tell where it is used", "--map after=ln.weight", "--ignore ln.weight")
+told(["after=ln.weight", "after=ln.bias"], "states only", "ln.weight")
+p = program("import", path, "--ignore", "ln.weight", "--ignore", "ln.bias", "-o", cmp.path("ours"), "--vocab", cmp.path("voc"), fails=True)
+open(cmp.path("voc"), "w").write("".join(f"w{i}\n" for i in range(V)))
+open(cmp.path("text"), "w").write(" ".join(f"w{i}" for i in ids) + "\n")
+program("import", path, "--ignore", "ln.weight", "--ignore", "ln.bias", "-o", cmp.path("ours"), "--vocab", cmp.path("voc"))
+program("eval", cmp.path("ours"), cmp.path("text"), "--no-eos", says=["--ignore left out of the net: ln.weight, ln.bias"])
+O, r = A(9, H), A(9)
+D, d = A(V, 9), A(V)
+save({"embedding.weight": base["embedding.weight"], **sd, "between.weight": O, "between.bias": r, "fc.weight": D, "fc.bias": d})
+told([], "states only", "between.weight")
+cmp.check("Linear behind the recurrence, --map output.weight", path, layer, True, base["embedding.weight"], ids,
+          decoder=D.astype("f8") @ O, bias=D.astype("f8") @ r + d, args=["output.weight=between.weight"])
+
+# ---- initial states, types and lengths that are not read, tied weights of which one was kept, optimizer state ----
+for name, zero in (("h0", False), ("init_h", False), ("h0", True)):
+    save({**base, **sd, name: np.zeros((1, 1, H), "f4") if zero else A(1, 1, H)})
+    if zero:
+        cmp.check("a learned state that is zero", path, layer, True, **common)
+    else:
+        p = program("import", path, "-o", cmp.path("x"), "--vocab", cmp.path("voc"), fails=True,
+                    says=[name, "starts from a learned state", "not supported"], lacks=["--ignore"])
+ours = {"encoder.weight": base["embedding.weight"], **{"rnn." + k[5:]: v for k, v in sd.items()}, "decoder.weight": base["fc.weight"]}
+safetensors(path, {**ours, "decoder.bias": bytes(V)}, {**{k: ("F32", np.shape(v)) for k, v in ours.items()}, "decoder.bias": ("F8_E4M3", (V,))})
+cmp.refuses(path, "decoder.bias", "F8_E4M3", "float32")
+safetensors(path, {**ours, "decoder.bias": A(V + 1)})
+cmp.refuses(path, "decoder.bias", f"({V})", f"({V + 1})")
+tied = {f"rnn.{k}": v.numpy() for k, v in nn.GRU(H, H).state_dict().items()}
+for kept in ("decoder.weight", "encoder.weight"):
+    safetensors(path, {kept: square["embedding.weight"] if kept[0] == "e" else square["embedding.weight"], **tied, "decoder.bias": base["fc.bias"]})
+    cmp.check(f"tied, {kept} kept", path, [torch_layer("gru", *(tied[f"rnn.{n}_l0"] for n in ("weight_ih", "weight_hh", "bias_ih", "bias_hh")))],
+              False, square["embedding.weight"], ids, decoder=square["embedding.weight"], bias=base["fc.bias"])
+    told([], "(tied)")
+parts = {"emb": {"weight": torch.tensor(base["embedding.weight"])}, "rnn": {k[5:]: torch.tensor(v) for k, v in sd.items()},
+         "fc": {"weight": torch.tensor(base["fc.weight"]), "bias": torch.tensor(base["fc.bias"])}}
+moments = {0: {"step": 3, "exp_avg": torch.tensor(A(V, E)), "exp_avg_sq": torch.tensor(A(V, E))}, 1: {"momentum_buffer": torch.tensor(A(V, H))}}
+for held in ("optimizer", "optimizer_states", "optim"):
+    state = {"state": moments, "param_groups": [{"lr": .1, "params": [0, 1]}]}
+    torch.save({**parts, held: [state] if held.endswith("s") else state}, path)
+    cmp.check("optimizer state beside it", path, layer, True, **common)
+
+# ---- one-hot inputs ----
+hot = nn.GRU(V, H, num_layers=2)
+sd2 = {f"rnn.{k}": v.numpy() for k, v in hot.state_dict().items()}
+layers2 = [torch_layer("gru", *(sd2[f"rnn.{n}_l{k}"] for n in ("weight_ih", "weight_hh", "bias_ih", "bias_hh"))) for k in (0, 1)]
+save({**sd2, "fc.weight": base["fc.weight"], "fc.bias": base["fc.bias"]})
+cmp.check("one-hot inputs", path, layers2, False, np.eye(V), ids, decoder=base["fc.weight"], bias=base["fc.bias"], args=["--one-hot"])
+told([], "if they are one-hot vectors of words say --one-hot")
+program("info", path, "--vocab", cmp.path("voc"), says=["one-hot vectors of 13 words", "13 words in 13 dimensions"])
+torch.save({"state_dict": {k: torch.tensor(v) for k, v in {**sd2, "fc.weight": base["fc.weight"], "fc.bias": base["fc.bias"]}.items()},
+            "tokens": tuple(chr(97 + i) for i in range(V))}, path)
+program("import", path, "-o", cmp.path("ours"), says=["one-hot"])
+program("check", cmp.path("ours"), "-q")
+program("show", cmp.path("ours"), "--text", "abc", says=["a"])
+
+# ---- weight norm, bidirectional nets, recurrences side by side ----
+for old in (True, False):
+    m = nn.Module()
+    m.emb, m.lstm, m.fc = nn.Embedding(V, E), nn.LSTM(E, H), nn.Linear(H, V)
+    plain = {k: v.detach().numpy() for k, v in m.lstm.state_dict().items()}
+    for name in ("weight_hh_l0", "weight_ih_l0"):
+        (nn.utils.weight_norm if old else nn.utils.parametrizations.weight_norm)(m.lstm, name) if old or hasattr(nn.utils.parametrizations, "weight_norm") else None
+    g = dict(m.lstm.named_parameters())
+    with torch.no_grad():
+        for k, v in g.items():
+            if k.endswith(("_g", "original0")):
+                v.mul_(torch.tensor(1 + .5 * rng.random(v.shape), dtype=torch.float32))
+    value = {}
+    for name in ("weight_hh_l0", "weight_ih_l0"):
+        if name + "_g" in g:
+            gg, vv = g[name + "_g"].detach().double(), g[name + "_v"].detach().double()
+            value[name] = (gg * vv / vv.norm(dim=1, keepdim=True)).numpy()
+        else:
+            value[name] = plain[name]
+    torch.save(m.state_dict(), path)
+    cmp.check("weight norm", path, [torch_layer("lstm", value["weight_ih_l0"], value["weight_hh_l0"], plain["bias_ih_l0"], plain["bias_hh_l0"])],
+              True, m.emb.weight.detach().numpy(), ids, decoder=m.fc.weight.detach().numpy(), bias=m.fc.bias.detach().numpy())
+g, v = A(4 * H, 1), A(4 * H, H)  # torch's newer names, written by hand
+sd3 = {k: x for k, x in sd.items() if k != "lstm.weight_hh_l0"}
+save({**base, **sd3, "lstm.parametrizations.weight_hh_l0.original0": g, "lstm.parametrizations.weight_hh_l0.original1": v})
+cmp.check("weight norm, parametrized", path,
+          [torch_layer("lstm", sd["lstm.weight_ih_l0"], g * v / np.linalg.norm(v, axis=1, keepdims=True), sd["lstm.bias_ih_l0"], sd["lstm.bias_hh_l0"])], True, **common)
+both = {f"lstm.{k}": v.numpy() for k, v in nn.LSTM(E, H, num_layers=2, bidirectional=True).state_dict().items()}
+save({"embedding.weight": base["embedding.weight"], **both, "fc.weight": A(V, 2 * H), "fc.bias": A(V)})
+cmp.refuses(path, "weight_ih_l0_reverse", "bidirectional", "--forward-only")
+cmp.check("forward direction of a bidirectional net", path, [torch_layer("lstm", *(both[f"lstm.{n}_l0"] for n in ("weight_ih", "weight_hh", "bias_ih", "bias_hh")))],
+          True, base["embedding.weight"], ids, args=["--forward-only"])
+one, two = nn.LSTM(E, E), nn.LSTM(E, E)
+side = {**{f"lstm1.{k}": v.numpy() for k, v in one.state_dict().items()}, **{f"lstm2.{k}": v.numpy() for k, v in two.state_dict().items()}}
+save({"embedding.weight": base["embedding.weight"], **side, "fc.weight": A(V, E), "fc.bias": A(V)})
+cmp.refuses(path, "lstm1.weight_ih_l0", "lstm2.weight_ih_l0", "side by side")
+parts4 = ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
+sides = [torch_layer("lstm", *(side[f"lstm{k}.{n}_l0"] for n in parts4)) for k in (1, 2)]
+torch.save({k: torch.tensor(v) for k, v in {"embedding.weight": base["embedding.weight"], **side}.items()}, path)
+cmp.check("two numbered modules, stacked by --map", path, sides, True, base["embedding.weight"], ids,
+          args=["rnn.weight_ih_l0=lstm1.weight_ih_l0", "rnn.weight_ih_l1=lstm2.weight_ih_l0"])
+cmp.check("two numbered modules, one by --map", path, sides[1:], True, base["embedding.weight"], ids, args=["rnn.weight_ih_l0=lstm2.weight_ih_l0"])
+
+# ---- Keras 3: .keras and .weights.h5; Keras 1 ----
+def v3(weights, config=None):
+    where = cmp.path("w.h5")
+    with h5py.File(where, "w") as f:
+        for group, arrays in weights:
+            for i, x in enumerate(arrays):
+                f.require_group(group).create_dataset(str(i), data=x)
+    if config is None:
+        shutil.copy(where, path)
+        return
+    with zipfile.ZipFile(path, "w") as z:
+        z.writestr("metadata.json", json.dumps({"keras_version": "3.8.0"}))
+        z.writestr("config.json", json.dumps(config))
+        z.write(where, "model.weights.h5")
+
+
+def layer3(name, class_name, **config):
+    return {"module": "keras.layers", "class_name": class_name, "config": {"name": name, "trainable": True, **config}, "registered_name": None}
+
+
+def sequential(*layers):
+    return {"module": "keras", "class_name": "Sequential", "config": {"name": "sequential", "layers": [layer3("input", "InputLayer"), *layers]}}
+
+
+table = A(V, E)
+kout, kbias = A(H, V), A(V)
+for kind, class_name, G in (("lstm", "LSTM", 4), ("gru", "GRU", 3), ("rnn", "SimpleRNN", 1), ("rnn-relu", "SimpleRNN", 1)):
+    for depth in (1, 2):
+        group = {"LSTM": "lstm", "GRU": "gru", "SimpleRNN": "simple_rnn"}[class_name]
+        scale = .3 if kind == "rnn-relu" else 1
+        weights, config, want = [("layers/embedding/vars", [table])], [layer3("e", "Embedding", input_dim=V, output_dim=E, mask_zero=False)], []
+        for k in range(depth):
+            bias = A(2, 3 * H) if kind == "gru" else A(G * H)
+            arrays = [A(H if k else E, G * H) * scale, A(H, G * H) * scale, bias]
+            weights.append((f"layers/{group}{f'_{k}' if k else ''}/cell/vars", arrays))
+            config.append(layer3(f"r{k}", class_name, units=H, activation="relu" if kind == "rnn-relu" else "tanh",
+                                 **({} if G == 1 else {"recurrent_activation": "sigmoid"}), use_bias=True, reset_after=True, go_backwards=False))
+            want.append(keras_layer(kind, *arrays))
+        weights.append(("layers/dense/vars", [kout, kbias]))
+        weights.append(("optimizer/vars", [np.int64(3), A(V, E)]))
+        config.append(layer3("d", "Dense", units=V, activation={"class_name": "function", "config": "softmax"}, use_bias=True))
+        v3(weights, sequential(*config))
+        cmp.check(f"Keras 3, {kind}", path, want, kind == "lstm", table, ids, decoder=kout.T, bias=kbias)
+        v3(weights)
+        cmp.check(f"Keras 3 weights, {kind}", path, want, kind == "lstm", table, ids, decoder=kout.T, bias=kbias,
+                  args=["--cell", kind] if kind == "rnn-relu" else [])
+k3 = [A(E, 4 * H), A(H, 4 * H), A(4 * H)]
+lstm3 = layer3("r", "LSTM", units=H, activation="tanh", recurrent_activation="sigmoid", use_bias=True)
+emb3, dense3 = layer3("e", "Embedding", input_dim=V, output_dim=E), layer3("d", "Dense", units=V, activation="softmax")
+K, kb = A(4, E), A(E)
+v3([("layers/embedding/vars", [narrow]), ("layers/dense/vars", [K, kb]), ("layers/lstm/cell/vars", k3), ("layers/dense_1/vars", [kout, kbias])],
+   sequential(layer3("e", "Embedding"), layer3("lin", "Dense", units=E, activation="linear"), lstm3, dense3))
+cmp.check("Keras 3, Dense before the recurrence", path, through([keras_layer("lstm", *k3)], K.T, kb), True, narrow, ids, decoder=kout.T, bias=kbias)
+gamma, beta, mean, var = A(H), A(H), A(H), np.abs(A(H)) + .1
+M, mb = A(H, 7), A(7)
+last, lastb = A(7, V), A(V)
+s = gamma.astype("f8") / np.sqrt(var.astype("f8") + 1e-3)
+v3([("layers/embedding/vars", [table]), ("layers/lstm/cell/vars", k3), ("layers/batch_normalization/vars", [gamma, beta, mean, var]),
+    ("layers/dense/vars", [M, mb]), ("layers/dense_1/vars", [last, lastb])],
+   sequential(emb3, lstm3, layer3("bn", "BatchNormalization", epsilon=1e-3), layer3("lin", "Dense", units=7, activation="linear"), dense3))
+chain = last.T.astype("f8") @ M.T
+cmp.check("Keras 3, BatchNormalization and Dense behind it", path, [keras_layer("lstm", *k3)], True, table, ids, decoder=chain * s,
+          bias=chain @ (beta - mean * s) + last.T.astype("f8") @ mb + lastb)
+v3([("layers/embedding/vars", [table]), ("layers/lstm/cell/vars", k3), ("layers/dense/vars", [M, mb]), ("layers/dense_1/vars", [last, lastb])],
+   sequential(emb3, lstm3, layer3("act", "Dense", units=7, activation="relu"), dense3))
+told([], "no decoder", "layers/dense/vars/0")
+v3([("layers/embedding/vars", [table]), ("layers/bidirectional/forward_layer/cell/vars", k3), ("layers/bidirectional/backward_layer/cell/vars", k3)],
+   sequential(emb3, {**layer3("b", "Bidirectional"), "config": {"name": "b", "layer": lstm3}}))
+cmp.refuses(path, "bidirectional", "--forward-only")
+cmp.check("Keras 3, forward direction", path, [keras_layer("lstm", *k3)], True, table, ids, args=["--forward-only"])
+v3([("layers/embedding/vars", [table]), ("layers/lstm/cell/vars", k3), ("layers/layer_normalization/vars", [gamma, beta])])
+cmp.refuses(path, "layers/layer_normalization/vars/0", "place", ".keras")
+hot3 = [A(V, 4 * H), A(H, 4 * H), A(4 * H)]
+v3([("layers/lstm/cell/vars", hot3), ("layers/dense/vars", [kout, kbias])], sequential(lstm3, dense3))
+cmp.check("Keras 3, one-hot inputs", path, [keras_layer("lstm", *hot3)], True, np.eye(V), ids, decoder=kout.T, bias=kbias, args=["--one-hot"])
+open(path, "wb").write(b"PK\3\4" + bytes(22) + struct.pack("<HH", 13, 0) + b"metadata.json")
+cmp.refuses(path, "model")
+for kind, gates in (("lstm", "icfo"), ("gru", "zrh"), ("rnn", "")):
+    with h5py.File(path, "w") as f:
+        f.attrs["layer_names"] = [b"embedding_1", b"layer_1", b"dense_1"]
+        tensors = {}
+
+        def put(layer, names):
+            g = f.create_group(layer)
+            g.attrs["weight_names"] = [n.encode() for n, _ in names]
+            for n, x in names:
+                g.create_dataset(n, data=x)
+                tensors[n] = x
+
+        put("embedding_1", [("embedding_1_W", table)])
+        put("layer_1", [(f"layer_1_{n}{f'_{g}' if g else ''}", A(*shape)) for g in (gates or [""]) for n, shape in (("W", (E, H)), ("U", (H, H)), ("b", (H,)))])
+        put("dense_1", [("dense_1_W", kout), ("dense_1_b", kbias)])
+    order = {"lstm": "ifco", "gru": "zrh", "rnn": ""}[kind]
+    cat = lambda n: np.concatenate([tensors[f"layer_1_{n}{f'_{g}' if g else ''}"] for g in (order or [""])], axis=-1)
+    if gates:
+        cmp.refuses(path, "layer_1", "Keras 1", "--recurrent-activation")
+    cmp.check(f"Keras 1, {kind}", path, [keras_layer(kind, cat("W"), cat("U"), cat("b"), **({"reset_after": False} if kind == "gru" else {}))],
+              kind == "lstm", table, ids, decoder=kout.T, bias=kbias, args=["--recurrent-activation", "sigmoid"] if gates else [])
+
+# ---- ONNX: shapes of first states, constants, linear maps, one direction ----
+def graph(nodes, weights, inputs=(("ids", TensorProto.INT64, ["T", 1]),), out="Y"):
+    g = helper.make_graph(nodes, "g", [helper.make_tensor_value_info(*i) for i in inputs], [helper.make_tensor_value_info(out, TensorProto.FLOAT, None)],
+                          [numpy_helper.from_array(np.asarray(v), k) for k, v in weights.items()])
+    m = helper.make_model(g, opset_imports=[helper.make_opsetid("", 14)])
+    m.ir_version = 8
+    onnx.save(m, path)
+
+
+N = helper.make_node
+w1, w2 = ([A(1, 4 * H, E), A(1, 4 * H, H), A(1, 8 * H)], [A(1, 4 * H, H), A(1, 4 * H, H), A(1, 8 * H)])
+weights = {"table": table, "W1": w1[0], "R1": w1[1], "B1": w1[2], "W2": w2[0], "R2": w2[1], "B2": w2[2], "out": kout, "bias": kbias,
+           "one": np.array([1], "i8"), "h": np.array([H], "i8"), "zero": np.zeros(1, "f4"), "axis": np.array([1], "i8"), "i1": np.array(1, "i8"), "a0": np.array([0], "i8")}
+want = [onnx_layer("lstm", a[0], b_[0], c[0]) for a, b_, c in (w1, w2)]
+
+
+def stacked(fill):
+    start = [N("Gather", ["table", "ids"], ["x"]), N("LSTM", ["x", "W1", "R1", "B1"], ["y1"], hidden_size=H), N("Squeeze", ["y1", "axis"], ["s1"]),
+             N("Shape", ["s1"], ["shape"]), N("Gather", ["shape", "i1"], ["batch"]), N("Unsqueeze", ["batch", "a0"], ["batch1"]),
+             N("Concat", ["one", "batch1", "h"], ["dims"], axis=0)]
+    end = [N("LSTM", ["s1", "W2", "R2", "B2", "", "h0", "h0"], ["y2"], hidden_size=H), N("Squeeze", ["y2", "axis"], ["s2"]),
+           N("MatMul", ["s2", "out"], ["m"]), N("Add", ["m", "bias"], ["Y"])]
+    graph(start + fill + end, weights)
+
+
+for fill in ([N("Expand", ["zero", "dims"], ["h0"])], [N("ConstantOfShape", ["dims"], ["h0"])]):
+    stacked(fill)
+    cmp.check("ONNX, zero state of a computed shape", path, want, True, table, ids, decoder=kout.T, bias=kbias)
+stacked([N("ConstantOfShape", ["dims"], ["h0"], value=helper.make_tensor("v", TensorProto.FLOAT, [1], [.5]))])
+cmp.refuses(path, "W2" if False else "LSTM", "not zero")
+weights["ones"] = np.ones((1, 1, H), "f4")
+stacked([N("Identity", ["ones"], ["h0"])])
+cmp.refuses(path, "ones", "not zero", "not supported")
+program("info", path, lacks=["--ignore"])
+stacked([N("Slice", ["y1", "a0", "one"], ["sl"]), N("Squeeze", ["sl", "axis"], ["h0"])])
+cmp.refuses(path, "another recurrent node computes")
+graph([N("Gather", ["narrow", "ids"], ["x0"]), N("MatMul", ["x0", "K"], ["x1"]), N("Add", ["kb", "x1"], ["x"]), N("LSTM", ["x", "W1", "R1", "B1"], ["y1"], hidden_size=H),
+       N("Squeeze", ["y1", "axis"], ["s1"]), N("MatMul", ["s1", "M"], ["m0"]), N("Add", ["m0", "mb"], ["m1"]), N("MatMul", ["m1", "last"], ["m2"]), N("Add", ["m2", "lastb"], ["Y"])],
+      {**weights, "narrow": narrow, "K": K, "kb": kb, "M": M, "mb": mb, "last": last, "lastb": lastb})
+cmp.check("ONNX, linear maps on both sides", path, through(want[:1], K.T, kb), True, narrow, ids, decoder=chain, bias=last.T.astype("f8") @ mb + lastb)
+w3 = [A(2, 4 * H, E), A(2, 4 * H, H), A(2, 8 * H)]
+graph([N("Gather", ["table", "ids"], ["x"]), N("LSTM", ["x", "W1", "R1", "B1"], ["Y"], hidden_size=H, direction="bidirectional")],
+      {"table": table, "W1": w3[0], "R1": w3[1], "B1": w3[2]})
+cmp.refuses(path, "W1", "--forward-only")
+cmp.check("ONNX, forward direction", path, [onnx_layer("lstm", w3[0][0], w3[1][0], w3[2][0])], True, table, ids, args=["--forward-only"])
+
+# ---- PyTorch 0.1 to 0.3: Parameter(tensor); archives and other things named for what they are ----
+# (a case of the collection writes one; see below)
+
+# ---- embeddings, corpora, remarks ----
+def text(name, content):
+    with open(cmp.path(name), "wb") as f:
+        f.write(content if isinstance(content, bytes) else content.encode())
+    return cmp.path(name)
+
+
+def embeddings(content, fails=False, **more):
+    program("train", text("corpus", "the cat sat on the mat\n" * 40), "--valid", cmp.path("corpus"), "--embeddings", text("vectors", content),
+            "--embedding-size", "4", "--hidden-size", "4", "--epochs", "1", "--batch", "2", "--steps", "5", "-q", "-o", cmp.path("lm"), fails=fails, **more)
+
+
+def vector(k):
+    return " ".join(f"{(k * 7 + i) % 10 / 10:.2f}" for i in range(4))
+
+
+def rows(words):
+    return "".join(f"{w} {vector(i)}\n" for i, w in enumerate(words))
+
+
+import gzip
+found = ["vectors for 2 of"]
+embeddings("2 4\n" + rows(["the", "cat"]), says=found)
+embeddings("3 4\n" + rows([". . .", "the", "cat"]), says=found + ["1 rows whose word holds a space"])
+embeddings(rows(["the", ". . .", "at name@domain.com", "cat"]), says=found + ["2 rows whose word holds a space"])
+embeddings("\ufeff2\t4\n" + rows(["the", "cat"]), says=found)
+embeddings(gzip.compress(("2 4\n" + rows(["the", "cat"])).encode()), says=found)
+embeddings("5 4\n" + rows(["the", "cat"]), True, says=["line 3", "2 rows", "promises 5"])
+embeddings("2 4\n" + rows(["the", "cat", "sat"]), True, says=[":4:", "promises"])
+embeddings("2 4\n" + "the 0.1 0.2 0.3\n" + "cat 1 2 3 4\n", True, says=[":2:", "expected 4 values after the word, found 3"])
+embeddings(struct.pack("<ii", 793712314, 12) + bytes(200), True, says=["fastText", ".vec"])
+binary = lambda *w: b"".join(x.encode() + b" " + np.arange(4, dtype="<f4").tobytes() + b"\n" for x in w)
+embeddings(b"2 4\n" + binary("the", "cat"), says=found)
+embeddings(b"1 4\n" + binary("the", "cat"), True, says=["goes on behind"])
+
+voc = text("v1", "the\ncat\nsat\n<unk>\n<eos>\n")
+tiny = {"encoder.weight": A(5, E), **{"rnn." + k[5:]: v for k, v in sd.items()}, "decoder.weight": A(5, H), "decoder.bias": A(5)}
+safetensors(path, tiny)
+program("import", path, "--vocab", voc, "-o", cmp.path("lm"), "-q")
+for content, words in ((b"the cat <eos>\nsat <eos>\n", [":1:", "literal <eos>", "2 lines", "--no-eos"]),
+                       (b"the cat\rsat\rthe", [":1:", "carriage return"]), (b"\xef\xbb\xbfthe\n\xef\xbb\xbfthe cat\n", [":2:", "byte order mark"])):
+    program("eval", cmp.path("lm"), text("corpus.txt", content), says=words)
+program("eval", cmp.path("lm"), text("corpus.txt", b"the cat\r\nsat\r\n"), lacks=["carriage", "byte order", "literal"])
+row = lambda i, w: f"{i}\t{w}\t_\t_\t_\t_\t_\t_\t_\t_\n"
+program("eval", cmp.path("lm"), text("c.conllu", row(1, "the") + row("2-3", "catsat") + row(4, "sat") + "\n"), says=[":2:", "a range without its words"])
+program("eval", cmp.path("lm"), text("c.conllu", row("1-2", "thecat") + row(1, "the") + row(2, "cat") + "\n"), lacks=["range"])
+safetensors(path, {**tiny, "decoder.bias": np.array([9, -9, -9, -9, -9], "f4")})
+program("eval", path, text("corpus.txt", b"cat sat cat sat\n"), "--vocab", voc, says=["worse than uniform over 5 words"])
+program("eval", path, text("corpus.txt", b"the the the the\n"), "--vocab", voc, "--no-eos", lacks=["worse than uniform"])
+program("import", path, "--vocab", text("v2", "a\nb\nc\n<unk>\n<eos>\n"), "-o", cmp.path("lm"), says=["every word is one character", "--unit word"])
+program("import", path, "--vocab", text("v2", "a\nb\nc\n<unk>\n<eos>\n"), "--unit", "word", "-o", cmp.path("lm"), lacks=["one character"])
+safetensors(path, {"encoder.weight": A(5, 3), "rnn.weight_ih_l0": A(H, 3), "rnn.weight_hh_l0": A(H, H), "decoder.weight": A(5, H), "decoder.bias": A(5)})
+program("import", path, "--vocab", voc, "--cell", "rnn-relu", "-o", cmp.path("lm"))
+program("info", cmp.path("lm"), says=["reading: rnn-relu", "lines end in <eos>"], lacks=["assumed"])
+torch.save({"state_dict": {k: torch.tensor(v) for k, v in tiny.items()}, "things": {"words": ["the", "cat", "sat", "<unk>", "<eos>"]}}, path)
+program("info", path, says=["5 words", "from things.words"])
+
+# ---- the project's collection of cases ----
+folder = os.path.join(shared, "cases")
+if not os.path.isdir(folder):
+    print(f"SKIPPED: {folder} is not there: its scripts were not run")
+else:
+    work = cmp.path("cases")
+    os.mkdir(work)
+
+    def case(script):
+        p = subprocess.run([sys.executable, os.path.join(folder, script)], cwd=work, capture_output=True, text=True, env={**os.environ, "PYTHONDONTWRITEBYTECODE": "1"})
+        if p.returncode:
+            cmp.fail(f"{script}: {p.stderr[-300:]}")
+        return p.stdout.split("\n")
+
+    at = lambda n: os.path.join(work, n)
+    nats = lambda right: f"\"nats_per_token\": {right:.5f}"[:-1]
+    right = float(case("c02_one_hot.py")[0].split()[-1])
+    program("import", at("onehot.pt"), "--vocab", at("tokens.json"), "--unit", "char", "-o", at("m"))
+    program("eval", at("m"), at("text.txt"), "--no-eos", "--json", says=[nats(right)])
+    values = {line.split()[0]: float(line.split()[1]) for line in case("c03_gate_order.py") if line}
+    roles = options(maps(rnn__weight_ih_l0="x2h.weight", rnn__weight_hh_l0="h2h.weight", rnn__bias_ih_l0="x2h.bias"))
+    for order in ("ifog", "ifgo"):
+        program("import", at("hand.pt"), "--vocab", at("voc"), *roles, "--gate-order", ",".join(order), "-o", at("m"), "-q")
+        program("eval", at("m"), at("text"), "--no-eos", "--json", says=[nats(values[order])])
+    case("c05_keras3.py")
+    for name in ("m.keras", "m.weights.h5"):
+        program("info", at(name), says=["reading: lstm, 1 layer of 5 units, 7 words in 4 dimensions"])
+    case("c06_pytorch03.py")
+    program("info", at("old.pt"), says=["reading: gru, 1 layer of 4 units, 5 words in 3 dimensions", "decoder: linear"])
+    case("c07_info_cell.py")
+    program("import", at("m.safetensors"), "--vocab", at("voc"), "--cell", "rnn-relu", "-o", at("own"))
+    program("info", at("own"), says=["reading: rnn-relu"], lacks=["assumed"])
+    case("c11_initial_state.py")
+    program("info", at("h0.onnx"), says=["reading: none", "h0", "not zero"], lacks=["--ignore"])
+    program("info", at("h0.pt"), says=["reading: none", "h0", "learned state"], lacks=["--ignore"])
+    case("c16_packed_weights.py")
+    program("info", at("wnorm.pt"), says=["reading: lstm, 1 layer of 5 units"])
+    program("info", at("quant.pt"), says=["reading: none", "quantized"])
+
+cmp.finish()
