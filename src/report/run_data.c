@@ -2,74 +2,22 @@
 /* run_data.c - what a report shows of a run, as JSON: one table says which variable goes under which key. */
 #include "base/base_internal.h"
 #include "report/report_internal.h"
+#include "run/run_internal.h"
 
 #include <math.h>
 #include <string.h>
 
-/* How a variable of a group is cut for the page. */
-typedef enum {
-    WHOLE,   /* as it is */
-    FIRST,   /* entry 0 of the last dimension (rank) */
-    LEADING, /* as many entries of the last dimension as the page has room for */
-    SUBSPACE /* entries 0, 1, 2, 4, 9, 19 of the last dimension: the first 1, 2, 3, 5, 10, 20 vectors */
-} cut;
-
+/* A row of a variable's reports. */
 typedef struct {
-    const char *key, *variable;
-    cut cut;
-    int digits;
+    const char *variable;
+    run_report of;
 } field;
 
 /* What random directions give does not depend on the property: the first property's stands for all. */
 static bool first_entry_only(const field *f)
 {
-    return strstr(f->key, "_random") != NULL;
+    return strstr(f->variable, "_random") != NULL;
 }
-
-static const field fields[] = {
-    {"pairs", "pairs", WHOLE, 12},
-    {"sigma1", "singular_value", FIRST, 6},
-    {"sigma1_low", "singular_value_low", FIRST, 4},
-    {"sigma1_high", "singular_value_high", FIRST, 4},
-    {"sum", "singular_sum", WHOLE, 6},
-    {"sum_low", "singular_sum_low", WHOLE, 4},
-    {"sum_high", "singular_sum_high", WHOLE, 4},
-    {"rms", "rms_gain", FIRST, 6},
-    {"rms_low", "rms_gain_low", FIRST, 4},
-    {"rms_high", "rms_gain_high", FIRST, 4},
-    {"coherence", "coherence", WHOLE, 6},
-    {"coherence_low", "coherence_low", WHOLE, 4},
-    {"coherence_high", "coherence_high", WHOLE, 4},
-    {"effective_rank", "effective_rank", WHOLE, 6},
-    {"effective_rank_low", "effective_rank_low", WHOLE, 4},
-    {"effective_rank_high", "effective_rank_high", WHOLE, 4},
-    {"spectrum", "singular_value", LEADING, 6},
-    {"existing_pairs", "existing_pairs", WHOLE, 12},
-    {"p", "class_difference_p", WHOLE, 4},
-    {"q", "class_difference_p_adjusted", WHOLE, 4},
-    {"null_low", "class_null_low", WHOLE, 4},
-    {"null_high", "class_null_high", WHOLE, 4},
-    {"decay_scale", "decay_scale", WHOLE, 5},
-    {"decay_rate", "decay_rate", WHOLE, 5},
-    {"decay_rate_error", "decay_rate_error", WHOLE, 3},
-    {"decay_shape", "decay_shape", WHOLE, 5},
-    {"decay_shape_error", "decay_shape_error", WHOLE, 3},
-    {"decay_weight", "decay_weight", WHOLE, 4},
-    {"half_life", "half_life", WHOLE, 5},
-    {"half_life_error", "half_life_error", WHOLE, 3},
-    {"relative_memory", "relative_memory", WHOLE, 6},
-    {"relative_memory_low", "relative_memory_low", WHOLE, 4},
-    {"relative_memory_high", "relative_memory_high", WHOLE, 4},
-    {"relative_memory_random", "relative_memory_random", WHOLE, 3},
-    {"relative_memory_random_low", "relative_memory_random_low", WHOLE, 3},
-    {"relative_memory_random_high", "relative_memory_random_high", WHOLE, 3},
-    {"cosine", "subspace_cosine", SUBSPACE, 6},
-    {"cosine_low", "subspace_cosine_low", SUBSPACE, 3},
-    {"cosine_high", "subspace_cosine_high", SUBSPACE, 3},
-    {"cosine_random", "subspace_cosine_random", SUBSPACE, 3},
-    {"cosine_random_low", "subspace_cosine_random_low", SUBSPACE, 3},
-    {"cosine_random_high", "subspace_cosine_random_high", SUBSPACE, 3},
-};
 
 static const size_t subspaces[] = {0, 1, 2, 4, 9, 19};
 enum { N_SUBSPACES = sizeof subspaces / sizeof *subspaces, SPECTRUM_NUMBERS = 40000 };
@@ -88,18 +36,18 @@ static size_t spectrum_depth(const sg_run *r, size_t rank)
 
 static void write_cut(json_out *j, const field *f, const double *x, size_t n, size_t depth)
 {
-    switch (f->cut) {
-    case SUBSPACE:
+    switch (f->of.cut) {
+    case RUN_SUBSPACE:
         json_open(j, '[');
         for (size_t i = 0; i < N_SUBSPACES && subspaces[i] < n; i++)
-            json_number(j, x[subspaces[i]], f->digits);
+            json_number(j, x[subspaces[i]], f->of.digits);
         json_close(j, ']');
         break;
-    case LEADING:
-        json_values(j, x, 1, &depth, f->digits);
+    case RUN_LEADING:
+        json_values(j, x, 1, &depth, f->of.digits);
         break;
     default:
-        json_number(j, *x, f->digits);
+        json_number(j, *x, f->of.digits);
     }
 }
 
@@ -113,12 +61,12 @@ static sg_status write_field(json_out *j, const sg_run *r, const char *group, co
         return sg_fail(err, SG_EFORMAT, "report: %s/%s is not an array", group, f->variable);
     memcpy(count, shape, sizeof count);
     count[0] = 1;
-    size_t each = 1, last = f->cut == WHOLE ? 1 : shape[rank - 1], depth = 0;
+    size_t each = 1, last = f->of.cut == RUN_WHOLE ? 1 : shape[rank - 1], depth = 0;
     for (size_t i = 1; i < rank; i++)
         each *= count[i];
-    if (f->cut == FIRST)
+    if (f->of.cut == RUN_FIRST)
         each /= last, count[rank - 1] = last = 1;
-    if (f->cut == LEADING) {
+    if (f->of.cut == RUN_LEADING) {
         depth = spectrum_depth(r, last);
         each = each / last * depth, count[rank - 1] = last = depth;
     }
@@ -129,10 +77,10 @@ static sg_status write_field(json_out *j, const sg_run *r, const char *group, co
         first_entry_only(f) && shape[0] > 1 ? 1 : shape[0]; /* a run without properties: 0 */
     for (start[0] = 0; start[0] < entries; start[0]++) {
         TRY(sg_run_read(r, group, f->variable, start, count, x, err));
-        if (rank - 1 - (f->cut != WHOLE) == 0) {
+        if (rank - 1 - (f->of.cut != RUN_WHOLE) == 0) {
             write_cut(j, f, x, last, depth);
-        } else if (f->cut == WHOLE) {
-            json_values(j, x, rank - 1, shape + 1, f->digits);
+        } else if (f->of.cut == RUN_WHOLE) {
+            json_values(j, x, rank - 1, shape + 1, f->of.digits);
         } else {
             size_t rows = shape[rank - 2], blocks = each / last / rows;
             for (size_t b = 0; b < blocks; b++) {
@@ -165,13 +113,16 @@ static const char *baseline_of(const char *group)
     return strncmp(group, "untrained.", 10) ? NULL : group + 10;
 }
 
-/* A reference curve needs no intervals, tests, properties and spectra of its own. */
-static bool drawn_of_baseline(const field *f)
+/* Field i of the table of variables; false: after the last. A reference curve (of_baseline) needs no intervals,
+ * tests, properties and spectra of its own. */
+static bool field_at(size_t i, field *f)
 {
-    static const char *const drawn[] = {"pairs", "sigma1", "sum", "rms", "coherence", "effective_rank"};
-    for (size_t i = 0; i < sizeof drawn / sizeof *drawn; i++)
-        if (!strcmp(f->key, drawn[i]))
-            return true;
+    for (const run_variable *v = run_variables; v->name; v++)
+        for (size_t k = 0; k < 2; k++)
+            if (v->report[k].key && i-- == 0) {
+                *f = (field){v->name, v->report[k]};
+                return true;
+            }
     return false;
 }
 
@@ -179,32 +130,28 @@ static sg_status write_group(json_out *j, sg_run *r, size_t g, sg_error *err)
 {
     sg_status st;
     const char *name = sg_run_group_name(r, g);
-    const size_t n = sizeof fields / sizeof *fields;
     json_open(j, '{');
     json_key(j, "name"), json_text(j, name);
     json_key(j, "baseline_of"), json_text(j, baseline_of(name));
     json_key(j, "units"), json_count(j, sg_run_units(r, g));
     json_key(j, "rank"), json_count(j, sg_run_rank(r, g));
     json_key(j, "values"), json_open(j, '{');
-    for (size_t i = 0; i < n; i++) {
-        if (!present(r, name, fields[i].variable))
+    field f;
+    for (size_t i = 0; field_at(i, &f); i++) {
+        if (!present(r, name, f.variable) || (baseline_of(name) && !f.of.of_baseline))
             continue;
-        if (baseline_of(name) && !drawn_of_baseline(&fields[i]))
-            continue;
-        json_key(j, fields[i].key);
-        if ((st = write_field(j, r, name, &fields[i], err)) != SG_OK)
+        json_key(j, f.of.key);
+        if ((st = write_field(j, r, name, &f, err)) != SG_OK)
             return st;
     }
     json_close(j, '}');
     json_key(j, "missing"), json_open(j, '{');
-    for (size_t i = 0; i < n; i++) {
-        const char *why = NULL;
-        if (present(r, name, fields[i].variable))
-            why = sg_run_variable_attribute(r, name, fields[i].variable, "missing_reason");
-        else
-            why = "the run file has no such variable";
+    for (size_t i = 0; field_at(i, &f); i++) {
+        const char *why = "the run file has no such variable";
+        if (present(r, name, f.variable))
+            why = sg_run_variable_attribute(r, name, f.variable, "missing_reason");
         if (why)
-            json_key(j, fields[i].key), json_text(j, why);
+            json_key(j, f.of.key), json_text(j, why);
     }
     json_close(j, '}');
     json_close(j, '}');

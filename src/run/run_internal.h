@@ -10,7 +10,43 @@
 
 typedef enum { RUN_F32, RUN_F64, RUN_I32, RUN_I64, RUN_STRING } run_type;
 
-/* One row a variable: where it lives, its shape by dimension names, what xarray shows of it. */
+/* Why a value can be missing; the attribute missing_reason lists those that apply in this order. */
+typedef enum {
+    RUN_NO_PAIRS,    /* nothing to average over */
+    RUN_NO_MOMENT,   /* no pair at a step whose second moment was taken */
+    RUN_NO_GRAM,     /* all pairs in one block */
+    RUN_NO_INTERVAL, /* of this statistic: sg_interval's `missing` */
+    RUN_NO_DIFFERENCE,
+    RUN_NO_TEST,
+    RUN_NO_DECAY,
+    RUN_NO_HALF_LIFE,
+    RUN_NO_DECAY_ERROR,
+    RUN_NO_HALF_LIFE_ERROR,
+    RUN_IS_REFERENCE, /* class all, in comparisons with it */
+    RUN_NO_SHAPE,     /* a law without a shape */
+    RUN_NO_DIRECTION, /* a property without known words */
+    RUN_NO_FACTOR,    /* the inputs do not vary: nothing can be normalised */
+    RUN_REASONS
+} run_reason;
+
+/* How a report cuts a variable. */
+typedef enum {
+    RUN_WHOLE,   /* as it is */
+    RUN_FIRST,   /* entry 0 of the last dimension (rank) */
+    RUN_LEADING, /* as many entries of the last dimension as the page has room for */
+    RUN_SUBSPACE /* entries 0, 1, 2, 4, 9, 19 of the last dimension: the first 1, 2, 3, 5, 10, 20 vectors */
+} run_cut;
+
+typedef struct {
+    const char *key; /* in the page's data; NULL: none */
+    run_cut cut;
+    int digits;
+    bool of_baseline; /* shown for the untrained copy too */
+} run_report;
+
+/* The table of variables. A row decides where a variable lives, what xarray shows of it, why it can be missing,
+ * and whether tables and reports have it. Variables NAME, NAME_low, NAME_high, NAME_se and NAME_bias of a
+ * statistic called NAME in the table of spectrum.h are filled from it. */
 typedef struct {
     const char *name;
     run_type type;
@@ -18,6 +54,10 @@ typedef struct {
     bool required;    /* a run file without it is refused */
     const char *dims; /* "class delay rank" */
     const char *long_name, *units;
+    bool sometimes;   /* not in every run: whoever fills it defines it */
+    unsigned missing; /* bits 1 << run_reason */
+    bool csv;         /* in the tidy table, with NAME_low and NAME_high where they exist, or NAME_error */
+    run_report report[2];
 } run_variable;
 
 extern const run_variable run_variables[]; /* ends with a NULL name */
@@ -42,6 +82,8 @@ sg_status run_writer_dim(run_writer *w, int group, const char *name, size_t leng
 /* A row of run_variables; its dimensions exist in the group or the root. Nothing happens if it is there
  * already. */
 sg_status run_writer_define(run_writer *w, int group, const char *variable, sg_error *err);
+/* All rows of the root (group 0) or of a group of a state, but for those that exist only sometimes. */
+sg_status run_writer_define_all(run_writer *w, int group, sg_error *err);
 bool run_writer_has(run_writer *w, int group, const char *variable);
 /* variable NULL: of the group. */
 sg_status run_writer_text(run_writer *w, int group, const char *variable, const char *name, const char *text,

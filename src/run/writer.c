@@ -221,6 +221,16 @@ done:
     return st;
 }
 
+sg_status run_writer_define_all(run_writer *w, int group, sg_error *err)
+{
+    sg_status st = SG_OK;
+    for (const run_variable *v = run_variables; v->name; v++)
+        if (v->in_group == (group != RUN_ROOT) && !v->sometimes)
+            TRY(run_writer_define(w, group, v->name, err));
+done:
+    return st;
+}
+
 bool run_writer_has(run_writer *w, int group, const char *variable)
 {
     int id;

@@ -8,17 +8,50 @@
 #include <math.h>
 #include <string.h>
 
+const sp_statistic sp_statistics[] = {
+    {"singular_value", false, true, false, 0, INFINITY}, {"singular_sum", false, false, false, 0, INFINITY},
+    {"effective_rank", false, false, false, 1, 0},       {"coherence", false, false, false, 0, 1},
+    {"rms_gain", false, true, true, 0, INFINITY},        {"relative_memory", true, false, false, 0, 1},
+    {"subspace_cosine", true, true, false, 0, 1},        {NULL, false, false, false, 0, 0},
+};
+_Static_assert(sizeof sp_statistics / sizeof *sp_statistics <= SP_MAX_STATISTICS, "room for each in arrays");
+
+const sp_statistic *sp_find(const char *name)
+{
+    const sp_statistic *s = sp_statistics;
+    while (s->name && strcmp(s->name, name))
+        s++;
+    return s->name ? s : NULL;
+}
+
+size_t sp_length(const sp_frame *f, const sp_statistic *s)
+{
+    return (s->per_property ? f->P : 1) * (s->per_rank ? f->R : 1);
+}
+
+size_t sp_position(const sp_frame *f, const sp_statistic *s)
+{
+    size_t at = 0;
+    for (const sp_statistic *t = sp_statistics; t->name && t != s; t++)
+        at += sp_length(f, t);
+    return at;
+}
+
 size_t sp_count(const sp_frame *f)
 {
-    return 2 * f->R + 3 + f->P * (1 + f->R);
+    return sp_position(f, NULL);
+}
+
+static size_t at(const sp_frame *f, const char *name)
+{
+    return sp_position(f, sp_find(name));
 }
 
 sp_places sp_where(const sp_frame *f)
 {
-    sp_places at = {.S = 0, .sum = f->R, .rank = f->R + 1, .coherence = f->R + 2, .gain = f->R + 3};
-    at.relative = at.gain + f->R;
-    at.cosine = at.relative + f->P;
-    return at;
+    return (sp_places){at(f, "singular_value"), at(f, "singular_sum"), at(f, "effective_rank"),
+                       at(f, "coherence"),      at(f, "rms_gain"),     at(f, "relative_memory"),
+                       at(f, "subspace_cosine")};
 }
 
 size_t sp_work(const sp_frame *f)

@@ -40,11 +40,24 @@ typedef struct {
     const double *n; /* (P,E) unit vectors, NaN rows for missing properties */
 } sp_frame;
 
-/* All statistics of one (class, delay) as one vector of sp_count numbers, so that replicates are plain rows:
- *   S[0..R)  sum  effective rank  coherence  gains[0..R)  relative memory [0..P)  cosine [P][R] */
-size_t sp_count(const sp_frame *f);
+/* The table of statistics of one (class, delay). Names are those of variables in the run file. */
 typedef struct {
-    size_t S, sum, rank, coherence, gain, relative, cosine; /* positions */
+    const char *name;
+    bool per_property, per_rank; /* P numbers, R numbers, or P x R; else one */
+    bool of_moment;              /* averaged over the pairs of the second moment */
+    double least, most;          /* where it can lie; most 0: R */
+} sp_statistic;
+extern const sp_statistic sp_statistics[]; /* ends with a NULL name */
+enum { SP_MAX_STATISTICS = 16 };
+const sp_statistic *sp_find(const char *name); /* NULL: none of that name */
+
+/* All of them are one vector of sp_count numbers in the order of the table, so that replicates are plain rows. */
+size_t sp_count(const sp_frame *f);
+size_t sp_length(const sp_frame *f, const sp_statistic *s);   /* its numbers */
+size_t sp_position(const sp_frame *f, const sp_statistic *s); /* of the first of them */
+/* Positions of those that are asked for by name. */
+typedef struct {
+    size_t S, sum, rank, coherence, gain, relative, cosine;
 } sp_places;
 sp_places sp_where(const sp_frame *f);
 

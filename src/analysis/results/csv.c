@@ -3,7 +3,7 @@
 #include "stategrad/analysis.h"
 
 #include "base/base_internal.h"
-#include "stategrad/run.h"
+#include "run/run_internal.h"
 
 #include <math.h>
 #include <string.h>
@@ -83,79 +83,59 @@ static sg_status read_class(const table *t, const char *variable, const char *su
     return sg_run_read(t->run, t->group, name, start, count, out, err);
 }
 
-typedef struct {
-    const char *variable;
-    bool ranked, bounded;
-} quantity;
-
-static const quantity quantities[] = {
-    {"pairs", false, false},
-    {"singular_value", true, true},
-    {"singular_sum", false, true},
-    {"effective_rank", false, true},
-    {"rms_gain", true, true},
-    {"coherence", false, true},
-    {"class_difference", false, true},
-    {"class_difference_p", false, false},
-    {"class_difference_p_adjusted", false, false},
-};
-
-static sg_status put_quantity(const table *t, const quantity *q, size_t rank, size_t c, const char *property,
-                              size_t p, sg_error *err)
+/* Values and bounds for (class, delay[, rank]), or of one property. */
+static sg_status put_quantity(const table *t, const run_variable *q, size_t rank, size_t c,
+                              const char *property, size_t p, sg_error *err)
 {
     sg_status st = SG_OK;
-    size_t D = sg_run_delays(t->run), n = q->ranked ? rank : 1, lead = property ? 1 : 0;
-    TRY(read_class(t, q->variable, "", lead, p, c, n, t->x, err));
-    TRY(read_class(t, q->variable, q->bounded ? "_low" : " none", lead, p, c, n, t->low, err));
-    TRY(read_class(t, q->variable, q->bounded ? "_high" : " none", lead, p, c, n, t->high, err));
+    bool ranked = strstr(q->dims, "rank");
+    size_t D = sg_run_delays(t->run), n = ranked ? rank : 1, lead = property ? 1 : 0;
+    TRY(read_class(t, q->name, "", lead, p, c, n, t->x, err));
+    TRY(read_class(t, q->name, "_low", lead, p, c, n, t->low, err));
+    TRY(read_class(t, q->name, "_high", lead, p, c, n, t->high, err));
     for (size_t d = 0; d < D; d++)
         for (size_t k = 0; k < n; k++) {
             char delay[32], suffix[400] = "";
             size_t i = d * n + k;
             snprintf(delay, sizeof delay, "%zu", d);
-            if (property && q->ranked)
+            if (property && ranked)
                 snprintf(suffix, sizeof suffix, "[%.300s][%zu]", property, k + 1);
             else if (property)
                 snprintf(suffix, sizeof suffix, "[%.300s]", property);
-            else if (q->ranked)
+            else if (ranked)
                 snprintf(suffix, sizeof suffix, "[%zu]", k + 1);
-            put_row(t, c, delay, q->variable, suffix, t->x[i], t->low[i], t->high[i]);
+            put_row(t, c, delay, q->name, suffix, t->x[i], t->low[i], t->high[i]);
         }
 done:
     return st;
 }
 
 /* Decay: one row a class and parameter, its delay field empty; low and high from the standard error. */
-static sg_status put_decay(const table *t, size_t c, sg_error *err)
+static sg_status put_decay(const table *t, const run_variable *q, size_t c, sg_error *err)
 {
     sg_status st = SG_OK;
-    static const char *const names[] = {"decay_scale", "decay_rate", "decay_shape", "decay_weight",
-                                        "half_life"};
     size_t rank, shape[SG_RUN_MAX_DIMS];
-    char *series = NULL, *law = NULL;
-    for (size_t v = 0; v < 5; v++) {
-        if (!sg_run_shape(t->run, t->group, names[v], &rank, shape) || shape[1] > 16 ||
-            (rank > 2 && shape[2] > 16))
-            continue;
-        size_t Q = shape[1], laws = rank > 2 ? shape[2] : 1, start[] = {c, 0, 0}, count[] = {1, Q, laws};
-        double x[256], e[256];
-        char error[80];
-        TRY(sg_run_read(t->run, t->group, names[v], start, count, x, err));
-        snprintf(error, sizeof error, "%s_error", names[v]);
-        bool known = sg_run_shape(t->run, t->group, error, &rank, shape);
-        if (known)
-            TRY(sg_run_read(t->run, t->group, error, start, count, e, err));
-        for (size_t i = 0; i < Q * laws; i++) {
-            char suffix[300];
-            TRY(sg_run_read_string(t->run, NULL, "decay_quantity", i / laws, &series, err));
-            if (laws > 1)
-                TRY(sg_run_read_string(t->run, NULL, "decay_law", i % laws, &law, err));
-            snprintf(suffix, sizeof suffix, law ? "[%.100s][%.100s]" : "[%.100s]", series, law ? law : "");
-            put_row(t, c, "", names[v], suffix, x[i], known ? x[i] - 1.96 * e[i] : (double)NAN,
-                    known ? x[i] + 1.96 * e[i] : (double)NAN);
-            sg_string_free(series), sg_string_free(law);
-            series = law = NULL;
-        }
+    char *series = NULL, *law = NULL, error[80];
+    if (!sg_run_shape(t->run, t->group, q->name, &rank, shape) || shape[1] > 16 ||
+        (rank > 2 && shape[2] > 16))
+        return SG_OK;
+    size_t Q = shape[1], laws = rank > 2 ? shape[2] : 1, start[] = {c, 0, 0}, count[] = {1, Q, laws};
+    double x[256], e[256];
+    TRY(sg_run_read(t->run, t->group, q->name, start, count, x, err));
+    snprintf(error, sizeof error, "%s_error", q->name);
+    bool known = sg_run_shape(t->run, t->group, error, &rank, shape);
+    if (known)
+        TRY(sg_run_read(t->run, t->group, error, start, count, e, err));
+    for (size_t i = 0; i < Q * laws; i++) {
+        char suffix[300];
+        TRY(sg_run_read_string(t->run, NULL, "decay_quantity", i / laws, &series, err));
+        if (laws > 1)
+            TRY(sg_run_read_string(t->run, NULL, "decay_law", i % laws, &law, err));
+        snprintf(suffix, sizeof suffix, law ? "[%.100s][%.100s]" : "[%.100s]", series, law ? law : "");
+        put_row(t, c, "", q->name, suffix, x[i], known ? x[i] - 1.96 * e[i] : (double)NAN,
+                known ? x[i] + 1.96 * e[i] : (double)NAN);
+        sg_string_free(series), sg_string_free(law);
+        series = law = NULL;
     }
 done:
     sg_string_free(series);
@@ -163,10 +143,26 @@ done:
     return st;
 }
 
+/* All rows of one group and class: by delay, of each property, laws of decay. */
+static sg_status put_class(const table *t, size_t rank, size_t c, sg_error *err)
+{
+    sg_status st = SG_OK;
+    for (const run_variable *v = run_variables; v->name; v++)
+        if (v->csv && !strncmp(v->dims, "class delay", 11))
+            TRY(put_quantity(t, v, rank, c, NULL, 0, err));
+    for (size_t p = 0; p < sg_run_properties(t->run); p++)
+        for (const run_variable *v = run_variables; v->name; v++)
+            if (v->csv && !strncmp(v->dims, "property", 8))
+                TRY(put_quantity(t, v, rank, c, sg_run_property_name(t->run, p), p, err));
+    for (const run_variable *v = run_variables; v->name; v++)
+        if (v->csv && !strncmp(v->dims, "class decay", 11))
+            TRY(put_decay(t, v, c, err));
+done:
+    return st;
+}
+
 sg_status sg_run_write_csv(const char *run_path, const char *csv_path, sg_error *err)
 {
-    static const quantity of_properties[] = {{"relative_memory", false, true},
-                                             {"subspace_cosine", true, true}};
     sg_status st = SG_OK;
     sg_run *r = NULL;
     sg_outfile *o = NULL;
@@ -184,13 +180,7 @@ sg_status sg_run_write_csv(const char *run_path, const char *csv_path, sg_error 
     for (size_t g = 0; g < sg_run_groups(r); g++)
         for (size_t c = 0; c < sg_run_classes(r); c++) {
             t.group = sg_run_group_name(r, g);
-            for (size_t q = 0; q < sizeof quantities / sizeof *quantities; q++)
-                TRY(put_quantity(&t, &quantities[q], sg_run_rank(r, g), c, NULL, 0, err));
-            for (size_t p = 0; p < sg_run_properties(r); p++)
-                for (size_t q = 0; q < 2; q++)
-                    TRY(put_quantity(&t, &of_properties[q], sg_run_rank(r, g), c, sg_run_property_name(r, p),
-                                     p, err));
-            TRY(put_decay(&t, c, err));
+            TRY(put_class(&t, sg_run_rank(r, g), c, err));
         }
     sg_outfile *ready = o;
     o = NULL;

@@ -12,43 +12,36 @@ static const double LARGE_ERROR = 1e-4, SMALLEST = 1e-30; /* below it float32 ha
 const char *const an_quantity_names[AN_QUANTITIES] = {"sigma_1", "sum of singular values",
                                                       "largest rms gain"};
 
-static void note(after *a, reason_kind kind, size_t c, size_t d, const char *why)
+static void note(after *a, run_reason kind, size_t c, size_t d, const char *why)
 {
     reason_note(&a->reasons[kind], a->plan->class_names[c], d, why);
 }
 
-static void note_range(after *a, reason_kind kind, size_t c, size_t d, const item *o, size_t first, size_t n)
+/* Why intervals of a statistic are missing. Where nothing can be normalised, or a property has no direction, that
+ * is the reason for what depends on it. */
+static void note_intervals(after *a, size_t c, size_t d, const item *o, const sp_statistic *s)
 {
-    for (size_t k = first; k < first + n; k++)
-        note(a, kind, c, d, o->x[k].missing);
+    size_t at = sp_position(&a->frame, s), n = sp_length(&a->frame, s), each = s->per_rank ? a->frame.R : 1;
+    if (a->plan->factor_missing[a->group->model] && run_variable_find(s->name)->missing & 1u << RUN_NO_FACTOR)
+        return;
+    for (size_t i = 0; i < n; i++)
+        if (!s->per_property || !isnan(a->frame.n[i / each * a->frame.E]))
+            reason_note(&a->intervals[s - sp_statistics], a->plan->class_names[c], d, o->x[at + i].missing);
 }
 
 static void note_item(after *a, size_t c, size_t d, const item *o)
 {
-    const sp_places *at = &a->at;
-    size_t R = a->frame.R;
-    note(a, REASON_EMPTY, c, d, o->empty ? "no pairs" : NULL);
-    if (!o->empty && isnan(o->x[at->coherence].value))
-        note(a, REASON_MOMENT, c, d, "no pair at a step whose second moment was taken");
     size_t blocks = 0;
+    note(a, RUN_NO_PAIRS, c, d, o->empty ? "no pairs" : NULL);
+    if (!o->empty && isnan(o->x[a->at.coherence].value))
+        note(a, RUN_NO_MOMENT, c, d, "no pair at a step whose second moment was taken");
     for (size_t b = 0; b < a->plan->B; b++)
         blocks += o->block_weight[b] > 0;
-    note(a, REASON_GRAM, c, d, blocks == 1 ? "no pairs without one of the blocks" : NULL);
-    note_range(a, REASON_COHERENCE, c, d, o, at->coherence, 1);
-    if (a->plan->factor_missing[a->group->model])
-        return; /* one reason for all the rest */
-    note_range(a, REASON_SIGMA, c, d, o, at->S, R);
-    note_range(a, REASON_SUM, c, d, o, at->sum, 1);
-    note_range(a, REASON_RANK, c, d, o, at->rank, 1);
-    note_range(a, REASON_GAIN, c, d, o, at->gain, R);
-    for (size_t p = 0; p < a->frame.P; p++) {
-        if (isnan(a->frame.n[p * a->frame.E]))
-            continue; /* a property without a direction has a reason of its own */
-        note_range(a, REASON_RELATIVE, c, d, o, at->relative + p, 1);
-        note_range(a, REASON_COSINE, c, d, o, at->cosine + p * R, R);
-    }
-    if (c)
-        note(a, REASON_TEST, c, d, o->p.missing);
+    note(a, RUN_NO_GRAM, c, d, blocks == 1 ? "no pairs without one of the blocks" : NULL);
+    for (const sp_statistic *s = sp_statistics; s->name; s++)
+        note_intervals(a, c, d, o, s);
+    if (c && !a->plan->factor_missing[a->group->model])
+        note(a, RUN_NO_TEST, c, d, o->p.missing);
 }
 
 /* What outlives the batch: series for decay, class differences and the p-values. */
@@ -109,7 +102,7 @@ static sg_status put_differences(after *a, sg_error *err)
         sg_interval t = {NAN, NAN, NAN, NAN, NAN, NULL}; /* class all is the reference */
         if (c)
             sg_stats_jackknife(&t, B, weights, a->s.y[c * AN_QUANTITIES * D + d] - a->s.y[d], without, 1);
-        note(a, REASON_DIFFERENCE, c, d, a->plan->factor_missing[a->group->model] ? NULL : t.missing);
+        note(a, RUN_NO_DIFFERENCE, c, d, a->plan->factor_missing[a->group->model] ? NULL : t.missing);
         x[i] = t.value, x[n + i] = t.low, x[2 * n + i] = t.high;
     }
     TRY(sg_stats_adjust(n, a->s.p, a->s.adjusted, err));
@@ -159,12 +152,12 @@ static sg_status put_decay(after *a, sg_error *err)
         half_error[i] = fit.half_life_missing ? (double)NAN : fit.half_life_error;
         if (p->factor_missing[a->group->model])
             continue;
-        note(a, REASON_DECAY, c, SIZE_MAX, fit.missing);
-        note(a, REASON_HALF_LIFE, c, SIZE_MAX, fit.half_life_missing);
+        note(a, RUN_NO_DECAY, c, SIZE_MAX, fit.missing);
+        note(a, RUN_NO_HALF_LIFE, c, SIZE_MAX, fit.half_life_missing);
         if (!fit.missing && isnan(fit.fit[0].rate_error))
-            note(a, REASON_DECAY_ERROR, c, SIZE_MAX, no_error);
+            note(a, RUN_NO_DECAY_ERROR, c, SIZE_MAX, no_error);
         if (!fit.half_life_missing && isnan(fit.half_life_error))
-            note(a, REASON_HALF_LIFE_ERROR, c, SIZE_MAX, no_error);
+            note(a, RUN_NO_HALF_LIFE_ERROR, c, SIZE_MAX, no_error);
     }
     for (size_t k = 0; k < FIELDS; k++)
         TRY(run_writer_put_f64(a->w, a->nc, names[k], NULL, NULL, x + k * n * AN_LAWS, err));

@@ -76,13 +76,13 @@ void an_bounds(sg_interval *x, const sp_frame *f, size_t B, const double *pairs,
                const double *values, const double *without)
 {
     sp_places at = sp_where(f);
-    size_t R = f->R, K = sp_count(f);
-    for (size_t k = 0; k < K; k++) {
-        bool gain = k >= at.gain && k < at.gain + R;
-        double most = k >= at.relative || k == at.coherence ? 1 : k == at.rank ? (double)R : INFINITY;
-        sg_stats_jackknife(&x[k], B, gain ? moment_pairs : pairs, values[k], without + k, K);
-        sg_stats_clamp(&x[k], k == at.rank ? 1 : 0, most);
-    }
+    size_t K = sp_count(f);
+    for (const sp_statistic *s = sp_statistics; s->name; s++)
+        for (size_t i = 0; i < sp_length(f, s); i++) {
+            size_t k = sp_position(f, s) + i;
+            sg_stats_jackknife(&x[k], B, s->of_moment ? moment_pairs : pairs, values[k], without + k, K);
+            sg_stats_clamp(&x[k], s->least, s->most > 0 ? s->most : (double)f->R);
+        }
     if (x->bias > 0)
         x->low = fmax(0, x->low - BIAS_LEFT * x->bias);
     if (!(fabs(x[at.sum].bias) <= LARGEST_BIAS * x[at.sum].error)) {

@@ -202,24 +202,13 @@ done:
 sg_status root_write(run_writer *w, const an_job *job, sg_error *err)
 {
     sg_status st = SG_OK;
-    static const char *const variables[] = {"delay",
-                                            "class_name",
-                                            "class_tokens",
-                                            "property_name",
-                                            "property_words_a",
-                                            "property_words_b",
-                                            "property_vector",
-                                            "embedding_covariance_factor",
-                                            "decay_quantity",
-                                            "decay_law"};
     TRY(run_writer_dim(w, RUN_ROOT, "delay", job->D, err));
     TRY(run_writer_dim(w, RUN_ROOT, "class", job->C, err));
     TRY(run_writer_dim(w, RUN_ROOT, "embedding", job->E, err));
     TRY(run_writer_dim(w, RUN_ROOT, "property", 0, err));
     TRY(run_writer_dim(w, RUN_ROOT, "decay_quantity", AN_QUANTITIES, err));
     TRY(run_writer_dim(w, RUN_ROOT, "decay_law", AN_LAWS, err));
-    for (size_t i = 0; i < sizeof variables / sizeof *variables; i++)
-        TRY(run_writer_define(w, RUN_ROOT, variables[i], err));
+    TRY(run_writer_define_all(w, RUN_ROOT, err));
     TRY(put_attributes(w, job, err));
     TRY(put_classes(w, job, err));
     TRY(put_properties(w, job, err));

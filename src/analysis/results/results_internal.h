@@ -53,31 +53,6 @@ typedef struct {
     double *excess, *null_low, *null_high;
 } series;
 
-/* Why something is missing, by the variables that it concerns (a table in after_write.c). */
-typedef enum {
-    REASON_EMPTY,
-    REASON_MOMENT,
-    REASON_GRAM,
-    REASON_SIGMA, /* intervals ... */
-    REASON_SUM,
-    REASON_RANK,
-    REASON_GAIN,
-    REASON_COHERENCE,
-    REASON_RELATIVE,
-    REASON_COSINE,
-    REASON_DIFFERENCE, /* ... up to here */
-    REASON_TEST,
-    REASON_DECAY,
-    REASON_HALF_LIFE,
-    REASON_DECAY_ERROR,
-    REASON_HALF_LIFE_ERROR,
-    REASON_REFERENCE,
-    REASON_SHAPE,
-    REASON_PROPERTY,
-    REASON_FACTOR, /* nothing can be normalised: all else that is missing follows */
-    REASONS
-} reason_kind;
-
 typedef struct {
     const an_plan *plan;
     const an_sums *sums;
@@ -95,8 +70,9 @@ typedef struct {
     size_t batch;
     series s;
     sg_arena arena;
-    reason reasons[REASONS];
-    double *row; /* (max(P,1), batch, R) for writing */
+    reason reasons[RUN_REASONS];
+    reason intervals[SP_MAX_STATISTICS]; /* RUN_NO_INTERVAL, of each statistic */
+    double *row;                         /* (max(P,1), batch, R) for writing */
 } after;
 
 /* Sizes and the number of threads; then everything in one arena. after_room_free: at any time after. */
