@@ -67,6 +67,9 @@ int refuse_overwriting(const char *output, const char *const *inputs, size_t n);
  * part that follows one of : = , - and ends before one or at the end. */
 int refuse_overwriting_parts(const char *output, const option_list *texts);
 
+/* Puts text on stdout. What stdout refuses is reported when the program ends. */
+extern const sg_writer standard_output;
+
 /* ---- progress ---- */
 typedef struct {
     bool quiet, terminal;

@@ -7,7 +7,6 @@
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 enum { MAX_SETTINGS = 64, MAX_OPTIONS = MAX_SETTINGS + 32 };
 
@@ -20,7 +19,6 @@ typedef struct {
     model_options model;
     bool no_eos, quiet, ascii;
     sg_property *property;
-    char *words; /* corpus made up for --inputs */
     char *command;
 } settings;
 
@@ -148,33 +146,11 @@ void free_properties(sg_property *p)
     free(p);
 }
 
-/* Feature rows have no words: a corpus of one token a line stands for them, so that labels can be aligned
- * with it. */
-static sg_status made_up_corpus(settings *s, uint64_t rows, sg_error *err)
-{
-    const char *folder = getenv("TMPDIR");
-    size_t size = (folder ? strlen(folder) : 0) + 40;
-    if (!(s->words = calloc(size, 1)))
-        return SG_ENOMEM;
-    snprintf(s->words, size, "%s/stategrad.XXXXXX", folder && *folder ? folder : "/tmp");
-    int fd = mkstemp(s->words);
-    FILE *f = fd >= 0 ? fdopen(fd, "w") : NULL;
-    bool bad = !f;
-    for (uint64_t i = 0; f && i < rows; i++)
-        bad |= fputs("row\n", f) == EOF;
-    if (f)
-        bad |= fclose(f) != 0;
-    if (bad)
-        snprintf(err->msg, sizeof err->msg, "%s: cannot be written", s->words);
-    return bad ? SG_EIO : SG_OK;
-}
-
 static sg_status open_corpus(settings *s, const sg_model *m, int argc, char **argv, sg_classes **k,
                              sg_stream **stream, const sg_monitor *monitor, sg_error *err)
 {
     const sg_model_shape *shape = sg_model_get_shape(m);
     static const char *const formats[] = {"auto", "text", "conllu", "tagged"};
-    const char *rows_path = NULL;
     sg_corpus_config corpus = {.paths = (const char *const *)argv + 1,
                                .n_paths = (size_t)argc - 1,
                                .unit = shape->unit,
@@ -184,14 +160,10 @@ static sg_status open_corpus(settings *s, const sg_model *m, int argc, char **ar
         if (!strcmp(s->format, formats[i]))
             corpus.format = (sg_format)i;
     if (s->cfg.features_path) {
-        uint64_t rows;
+        uint64_t rows = 0;
         size_t columns;
         st = sg_features_shape(s->cfg.features_path, &rows, &columns, err);
-        if (st == SG_OK)
-            st = made_up_corpus(s, rows, err);
-        rows_path = s->words;
-        corpus = (sg_corpus_config){
-            .paths = &rows_path, .n_paths = 1, .format = SG_FORMAT_TEXT, .unit = SG_UNIT_WORD};
+        corpus = (sg_corpus_config){.rows = rows, .format = SG_FORMAT_TEXT, .unit = SG_UNIT_WORD};
     }
     if (st == SG_OK)
         st = sg_classes_new(k, s->classes.items, s->classes.n, sg_model_vocab(m), err);
@@ -286,8 +258,6 @@ static int work(settings *s, int argc, char **argv)
         st = sg_analyze(s->output, m, stream, k, &s->cfg, &monitor, &err);
     }
     progress_done(&line);
-    if (s->words)
-        unlink(s->words);
     if (st == SG_OK)
         code = s->quiet || s->cfg.parts ? EXIT_DONE : print_summary(s->output, s->ascii);
     else
@@ -357,7 +327,6 @@ static int run(int argc, char **argv)
     option_list_free(&s.classes);
     option_list_free(&s.properties);
     model_options_free(&s.model);
-    free(s.words);
     free(s.command);
     return code;
 }

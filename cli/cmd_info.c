@@ -97,7 +97,7 @@ static int run(int argc, char **argv)
         if (st == SG_OK && kind == SG_FILE_RUN)
             st = describe_run(argv[0], json, &err);
         else if (st == SG_OK)
-            st = sg_import_describe(stdout, argv[0], &cfg, json, &err);
+            st = sg_import_describe(&standard_output, argv[0], &cfg, json, &err);
         code = st == SG_OK ? EXIT_DONE : fail(st, &err);
     }
     model_options_free(&model);

@@ -105,9 +105,9 @@ static int show(const char *model_path, const sg_import_config *import, const ch
     if (st == SG_OK && code == EXIT_DONE && html)
         st = sg_show_page(html, s, &err);
     if (st == SG_OK && code == EXIT_DONE && json)
-        sg_show_json(stdout, s);
+        st = sg_show_json(&standard_output, s, &err);
     else if (st == SG_OK && code == EXIT_DONE && !html)
-        sg_show_text(stdout, s, terminal_width(), colour_wanted());
+        st = sg_show_text(&standard_output, s, terminal_width(), colour_wanted(), &err);
     sg_show_free(s);
     sg_model_free(m);
     return st == SG_OK ? code : fail(st, &err);

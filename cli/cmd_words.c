@@ -72,7 +72,8 @@ static int run(int argc, char **argv)
     else if (cfg.delay >= sg_run_delays(r))
         code = misuse("words: --delay %zu: %s has delays 0 .. %zu", cfg.delay, argv[0], sg_run_delays(r) - 1);
     else
-        code = (st = sg_words_write(stdout, r, &cfg, json, &err)) == SG_OK ? EXIT_DONE : fail(st, &err);
+        code = (st = sg_words_write(&standard_output, r, &cfg, json, &err)) == SG_OK ? EXIT_DONE
+                                                                                     : fail(st, &err);
     sg_run_close(r);
     return code;
 }

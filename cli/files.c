@@ -7,6 +7,15 @@
 #include <string.h>
 #include <sys/stat.h>
 
+static bool put(void *ctx, const char *text, size_t n)
+{
+    (void)ctx;
+    (void)fwrite(text, 1, n, stdout);
+    return true;
+}
+
+const sg_writer standard_output = {.write = put};
+
 static bool same_file(const struct stat *a, const struct stat *b)
 {
     return a->st_dev == b->st_dev && a->st_ino == b->st_ino;

@@ -8,6 +8,7 @@
 #define STATEGRAD_ANALYSIS_H
 
 #include "stategrad/gradient.h"
+#include "stategrad/run.h"
 
 #ifdef __cplusplus
 extern "C" {
@@ -25,6 +26,7 @@ typedef struct {
 typedef enum { SG_GRAM_AUTO, SG_GRAM_YES, SG_GRAM_NO } sg_gram_policy;
 
 typedef struct {
+    size_t struct_size;         /* see base.h */
     size_t delays;              /* D, 50 */
     sg_state_kind state;        /* CELL for LSTM, HIDDEN for the others */
     size_t layer;               /* 1 .. L; 0: top; SG_ALL_LAYERS */
@@ -51,7 +53,8 @@ typedef struct {
     sg_gram_policy block_gram;
     bool untrained_baseline;
     const char *features_path; /* .npy inputs instead of words; or NULL */
-    const char *checkpoint;    /* or NULL */
+    const float *features;  /* the same in memory, (tokens of the stream, E) row-major, borrowed; or NULL */
+    const char *checkpoint; /* or NULL */
     double checkpoint_minutes; /* 5 */
     const char *csv_path;      /* or NULL */
     const char *command;       /* recorded in the run file */
@@ -60,7 +63,8 @@ typedef struct {
 #define SG_ALL_LAYERS ((size_t)-1)
 #define SG_LONG_NEVER ((size_t)-1)
 
-SG_API void sg_analysis_defaults(sg_analysis_config *cfg, const sg_model *m);
+#define sg_analysis_defaults(cfg, m) sg_analysis_defaults_sized((cfg), sizeof *(cfg), (m))
+SG_API void sg_analysis_defaults_sized(sg_analysis_config *cfg, size_t struct_size, const sg_model *m);
 /* SG_EINVAL: names the setting, what was found and what was expected. */
 SG_API sg_status sg_analysis_check(const sg_analysis_config *cfg, const sg_model *m, const sg_stream *s,
                                    sg_error *err);
@@ -107,6 +111,11 @@ SG_API sg_status sg_analysis_forecast(sg_analysis_estimate *out, const sg_analys
  * NULL. SG_ECANCELLED: asked to stop; with a checkpoint the same call goes on where this one stopped. */
 SG_API sg_status sg_analyze(const char *run_path, const sg_model *m, const sg_stream *s, const sg_classes *k,
                             const sg_analysis_config *cfg, const sg_monitor *monitor, sg_error *err);
+
+/* The same with the run handed over open in place of a path: it lies in a file without a name (in TMPDIR), which
+ * goes when the caller closes it with sg_run_close. On failure *out is NULL. */
+SG_API sg_status sg_analyze_run(sg_run **out, const sg_model *m, const sg_stream *s, const sg_classes *k,
+                                const sg_analysis_config *cfg, const sg_monitor *monitor, sg_error *err);
 
 /* All parts of one run into the run file that a single analysis would have written (to rounding). SG_EINVAL:
  * parts missing, double, or of different models, corpora or settings: names the file and what differs. */

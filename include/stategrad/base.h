@@ -3,8 +3,16 @@
  *
  * A function that can fail returns sg_status and takes an sg_error as its last argument (NULL: not
  * interested). On failure outputs are left NULL or untouched unless the declaration says otherwise. The
- * library never prints, exits or aborts because of data, files or memory. It has no global state but
- * read-only tables: two threads may each run an analysis of their own. */
+ * library never prints, exits or aborts because of data, files or memory.
+ *
+ * Threads: two threads may each do their own work at the same time, also on one model, stream or set of
+ * classes as long as nobody changes it. An object with a state (sg_corpus, sg_gradient, sg_run, a vocabulary
+ * or classes that are being filled) belongs to one thread at a time. Calls into libhdf5 and libnetcdf take
+ * turns; a program that calls these libraries itself must not do so while another thread is in this one.
+ * libhdf5's own error messages are silent during a call and afterwards as before.
+ *
+ * fork: a child may use the library if the parent has not used it with more than one thread before; otherwise
+ * it must exec first, since the threads of OpenMP are not copied into the child. */
 #ifndef STATEGRAD_BASE_H
 #define STATEGRAD_BASE_H
 
@@ -61,6 +69,18 @@ typedef struct {
     void (*warn)(void *ctx, const char *line);
     void *ctx;
 } sg_monitor;
+
+/* Where a function puts text: write gets the next n bytes of UTF-8 (no NUL behind them) from the calling thread, and
+ * returns false when it can take no more; the function then stops and returns SG_EIO. */
+typedef struct {
+    bool (*write)(void *ctx, const char *text, size_t n);
+    void *ctx;
+} sg_writer;
+
+/* Configurations (sg_..._config) grow at their end from version to version. Their first field, struct_size, is the size
+ * that the caller was compiled with: sg_..._defaults(&cfg) sets it, together with the default of every field; a
+ * configuration without such a function is started as {.struct_size = sizeof cfg, ...}. 0 stands for the size in this
+ * version. Fields beyond struct_size take their defaults. Bindings call sg_..._defaults_sized. */
 
 /* Version of the library that is linked, "MAJOR.MINOR.PATCH"; static. */
 SG_API const char *sg_version(void);

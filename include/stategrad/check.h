@@ -25,6 +25,7 @@ typedef struct {
 } sg_check_source;
 
 typedef struct {
+    size_t struct_size;            /* see base.h */
     size_t steps;                  /* T, 30 */
     size_t delays;                 /* D <= T, 16 */
     size_t draws;                  /* (t, d, u, v) per test, layer and state, 12: d = 0, 1, 2, D-1 first */
@@ -33,7 +34,8 @@ typedef struct {
     const sg_check_source *source; /* NULL: the program's own */
 } sg_check_config;
 
-SG_API void sg_check_defaults(sg_check_config *cfg);
+#define sg_check_defaults(cfg) sg_check_defaults_sized((cfg), sizeof *(cfg))
+SG_API void sg_check_defaults_sized(sg_check_config *cfg, size_t struct_size);
 
 typedef struct {
     const char *test;   /* "states", "differences", ... */

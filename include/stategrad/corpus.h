@@ -37,6 +37,7 @@ SG_API sg_status sg_spool_new(sg_spool **out, const char *const *paths, size_t n
 SG_API void sg_spool_free(sg_spool *s);
 
 typedef struct {
+    size_t struct_size; /* see base.h */
     /* files (.gz: decompressed), folders (their files by name), "-": standard input */
     const char *const *paths;
     size_t n_paths;   /* a folder's subfolders are entered, hidden files left out */
@@ -46,6 +47,12 @@ typedef struct {
     const char *tags_path; /* tags, line-aligned with a plain corpus; or NULL */
     /* where once-only paths were copied to (borrowed while a corpus is open), or NULL */
     const sg_spool *spool;
+    /* In place of paths (n_paths 0), one of these: a text in memory, text_size bytes (UTF-8, or gzip), borrowed
+     * while a corpus is open; or rows > 0: one token "row" a line, so many lines, for models that read feature
+     * vectors (they may have tags). */
+    const char *text;
+    size_t text_size;
+    uint64_t rows;
 } sg_corpus_config;
 
 /* Borrowed until the next call. A tag is NULL where the format has none (and for <eos>). */
@@ -73,9 +80,10 @@ SG_API void sg_corpus_close(sg_corpus *c);
 /* ---- vocabulary ---- */
 typedef struct sg_vocab sg_vocab;
 typedef struct {
-    size_t size;      /* so many words, <unk> and <eos> included; 0: no limit */
-    size_t min_count; /* at least so often; 0, 1: all */
-    bool unk;         /* keep an <unk> even if every word is known (words: yes; characters: no) */
+    size_t struct_size; /* see base.h */
+    size_t size;        /* so many words, <unk> and <eos> included; 0: no limit */
+    size_t min_count;   /* at least so often; 0, 1: all */
+    bool unk;           /* keep an <unk> even if every word is known (words: yes; characters: no) */
 } sg_vocab_config;
 
 /* By falling frequency, ties by first appearance. Consumes the corpus. The count of <unk> is that of all
@@ -137,6 +145,10 @@ typedef struct sg_classes sg_classes;
  * vocabulary is borrowed. */
 SG_API sg_status sg_classes_new(sg_classes **out, const char *const *specs, size_t n_specs,
                                 const sg_vocab *vocab, sg_error *err);
+/* Classes without specs: class i+1 is names[i]; which tokens are in it is told to sg_stream_from_ids. SG_EINVAL: a
+ * name twice, an empty name, the name "all"; more than 9999 names. The vocabulary is borrowed and may be NULL. */
+SG_API sg_status sg_classes_from_names(sg_classes **out, const char *const *names, size_t n,
+                                       const sg_vocab *vocab, sg_error *err);
 /* "all" included; grows while a stream is encoded, so ask after that. At most 10000. */
 SG_API size_t sg_classes_count(const sg_classes *k);
 SG_API const char *sg_classes_name(const sg_classes *k,
@@ -159,8 +171,9 @@ SG_API void sg_classes_free(sg_classes *k);
 /* ---- encoded streams ---- */
 typedef struct {
     int32_t id;
-    uint32_t set : 31;  /* number of the token's class set */
-    uint32_t first : 1; /* first token of a sentence */
+    uint16_t set;  /* number of the token's class set */
+    uint8_t first; /* 1: first token of a sentence; else 0 */
+    uint8_t unused;
 } sg_step;
 
 typedef struct {
@@ -179,6 +192,17 @@ typedef struct sg_stream sg_stream;
  * grown. */
 SG_API sg_status sg_stream_new(sg_stream **out, const sg_corpus_config *cfg, const sg_vocab *vocab,
                                sg_classes *classes, const sg_monitor *monitor, sg_error *err);
+/* A stream of n tokens from arrays, which are copied (8 bytes a token in a temporary file).
+ *   ids     (n), each from 0 to V-1; NULL: all -1, for models that read feature vectors
+ *   first   (n), true where a sentence begins (token 0 always begins one); NULL: at token 0 only
+ *   member  (n, C) row-major, C = sg_classes_count(classes) - 1: member[i*C + c] is true if token i is in class
+ *           c+1; NULL: in no class. classes: of sg_classes_from_names, or NULL with member NULL.
+ * No token counts as unknown. Its SHA-256 is that of, per token, the id (4 bytes, little endian) and a byte 1 or
+ * 0 for first. SG_EINVAL: n is 0; an id outside the vocabulary (names the token); a class without tokens. On
+ * failure classes may have been filled in part. */
+SG_API sg_status sg_stream_from_ids(sg_stream **out, const int32_t *ids, const bool *first, uint64_t n,
+                                    const bool *member, const sg_vocab *vocab, sg_classes *classes,
+                                    sg_error *err);
 SG_API uint64_t sg_stream_length(const sg_stream *s);
 SG_API const sg_stream_counts *sg_stream_info(const sg_stream *s);
 /* of the corpus's bytes after decompression, 64 hex digits */

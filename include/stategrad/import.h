@@ -11,8 +11,6 @@
 
 #include "stategrad/lm.h"
 
-#include <stdio.h>
-
 #ifdef __cplusplus
 extern "C" {
 #endif
@@ -38,6 +36,7 @@ SG_API const char *sg_file_format_name(sg_file_format k); /* "PyTorch (zip)" */
 typedef enum { SG_AUTO = -1 } sg_import_auto;
 
 typedef struct {
+    size_t struct_size;      /* see base.h */
     const char *const *maps; /* "ROLE=TENSOR": this tensor plays this role, whatever the search would say */
     size_t n_maps;
     const char *const *ignore; /* tensors that have no part in the reading */
@@ -58,7 +57,8 @@ typedef struct {
 } sg_import_config;
 
 /* All automatic. */
-SG_API void sg_import_defaults(sg_import_config *cfg);
+#define sg_import_defaults(cfg) sg_import_defaults_sized((cfg), sizeof *(cfg))
+SG_API void sg_import_defaults_sized(sg_import_config *cfg, size_t struct_size);
 
 /* Our own model file or a foreign one, decided by content. cfg NULL: defaults; with a model of our own only
  * output is used. Two readings that fit: SG_EFORMAT with both and what to say in maps. Assumptions that were
@@ -68,8 +68,8 @@ SG_API sg_status sg_model_load(sg_model **out, const char *path, const sg_import
 
 /* What a model file holds, written to `to` as text or as one JSON object: kind, tensors with shape and dtype,
  * and the reading that sg_model_load would make of it, or why it makes none (that is no failure here). */
-SG_API sg_status sg_import_describe(FILE *to, const char *path, const sg_import_config *cfg, bool json,
-                                    sg_error *err);
+SG_API sg_status sg_import_describe(const sg_writer *to, const char *path, const sg_import_config *cfg,
+                                    bool json, sg_error *err);
 
 #ifdef __cplusplus
 }

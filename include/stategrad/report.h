@@ -10,8 +10,6 @@
 #include "stategrad/gradient.h"
 #include "stategrad/run.h"
 
-#include <stdio.h>
-
 #ifdef __cplusplus
 extern "C" {
 #endif
@@ -29,6 +27,7 @@ SG_API sg_status sg_report_figures(const char *folder, sg_run *const *runs, cons
 
 /* ---- words along the best kept directions ---- */
 typedef struct {
+    size_t struct_size; /* see base.h */
     const char *group;  /* "layer1.cell"; NULL: the first */
     size_t class_index; /* 0: all */
     size_t delay;       /* 0 */
@@ -36,14 +35,16 @@ typedef struct {
     size_t top;         /* words at each end, 10 */
     double min_count;   /* only words seen so often in the analysed corpus, 0 */
 } sg_words_config;
-SG_API void sg_words_defaults(sg_words_config *cfg);
+#define sg_words_defaults(cfg) sg_words_defaults_sized((cfg), sizeof *(cfg))
+SG_API void sg_words_defaults_sized(sg_words_config *cfg, size_t struct_size);
 
 /* For each direction v_k (right singular vector) the words whose embeddings, whitened (mean 0, covariance 1
  * over the vocabulary), project furthest on it at both ends, with count and classes; and the cosine of v_k
  * with each property and with each class (mean of its word types), beside the 95 % bound of random vectors.
  * Text, or one JSON object. SG_EINVAL: no such group, class, delay; SG_EFORMAT: the run holds no words (it
  * says what is missing). */
-SG_API sg_status sg_words_write(FILE *f, sg_run *r, const sg_words_config *cfg, bool json, sg_error *err);
+SG_API sg_status sg_words_write(const sg_writer *to, sg_run *r, const sg_words_config *cfg, bool json,
+                                sg_error *err);
 
 /* ---- one sentence: what of each word read is still there at each later word ----
  *
@@ -57,6 +58,7 @@ SG_API sg_status sg_words_write(FILE *f, sg_run *r, const sg_words_config *cfg, 
  *                over words x' drawn by frequency; gradients are sensitivities, this is memory
  *   kl           KL(p_t(x) || p_t(x')) of the next word, in nats, the same mean */
 typedef struct {
+    size_t struct_size;  /* see base.h */
     size_t layer;        /* 1 .. L; 0: the top one */
     sg_state_kind state; /* CELL or HIDDEN; 0: CELL for an LSTM, HIDDEN for the others */
     const char *target;  /* a word of the vocabulary, or NULL: no score */
@@ -78,9 +80,10 @@ SG_API void sg_show_free(sg_show *s);
 
 /* The triangle of what is left (Frobenius norm), and of the score's use: rows words read, columns words now.
  * width: characters of a line to fit into (0: no limit); colour: 256-colour escape sequences. */
-SG_API void sg_show_text(FILE *f, const sg_show *s, size_t width, bool colour);
+SG_API sg_status sg_show_text(const sg_writer *to, const sg_show *s, size_t width, bool colour,
+                              sg_error *err);
 /* One JSON object with everything above: matrices as rows of t, entries s = 0 .. t. */
-SG_API void sg_show_json(FILE *f, const sg_show *s);
+SG_API sg_status sg_show_json(const sg_writer *to, const sg_show *s, sg_error *err);
 /* A self-contained page in which a click on a word shows what is left of it at each later word. */
 SG_API sg_status sg_show_page(const char *html_path, const sg_show *s, sg_error *err);
 

@@ -34,12 +34,14 @@ typedef enum {
 } sg_synth_kind;
 
 typedef struct {
-    uint64_t tokens; /* of train.txt, about (whole sentences), 60000; at least 100 */
-    size_t distance; /* k of copy (4) and variance (3), n of agreement (4); 1 .. 100; 0: these */
-    uint64_t seed;   /* 1 */
+    size_t struct_size; /* see base.h */
+    uint64_t tokens;    /* of train.txt, about (whole sentences), 60000; at least 100 */
+    size_t distance;    /* k of copy (4) and variance (3), n of agreement (4); 1 .. 100; 0: these */
+    uint64_t seed;      /* 1 */
 } sg_synth_config;
 
-SG_API void sg_synth_defaults(sg_synth_config *cfg);
+#define sg_synth_defaults(cfg) sg_synth_defaults_sized((cfg), sizeof *(cfg))
+SG_API void sg_synth_defaults_sized(sg_synth_config *cfg, size_t struct_size);
 SG_API const char *sg_synth_name(sg_synth_kind kind);    /* "copy", ... */
 SG_API const char *sg_synth_summary(sg_synth_kind kind); /* one line */
 /* Makes folder/NAME (folder too) and writes the files there; files of these names are replaced. SG_EINVAL: a

@@ -20,9 +20,10 @@ typedef enum { SG_SGD, SG_ADAM } sg_optimizer;
 typedef enum { SG_LOSS_MEAN, SG_LOSS_SUM } sg_loss_scale;
 
 typedef struct {
-    size_t steps;    /* BPTT window, 50 */
-    size_t batch;    /* parallel streams, 20 */
-    unsigned epochs; /* 10 */
+    size_t struct_size; /* see base.h */
+    size_t steps;       /* BPTT window, 50 */
+    size_t batch;       /* parallel streams, 20 */
+    unsigned epochs;    /* 10 */
     /* stop after so many epochs without a better validation perplexity; 0: never */
     unsigned patience;
     sg_optimizer optimizer;   /* Adam */
@@ -43,7 +44,8 @@ typedef struct {
     bool resume;
 } sg_train_config;
 
-SG_API void sg_train_defaults(sg_train_config *cfg);
+#define sg_train_defaults(cfg) sg_train_defaults_sized((cfg), sizeof *(cfg))
+SG_API void sg_train_defaults_sized(sg_train_config *cfg, size_t struct_size);
 /* Sets lr and clip for cfg->optimizer and cfg->loss_scale.
  *   lr:    Adam 0.002; SGD 20 (mean) or 1 (sum)        clip: 0.25 (mean) or 5 (sum) */
 SG_API void sg_train_default_rates(sg_train_config *cfg);

@@ -25,6 +25,9 @@ static sg_status check_sampling(const sg_analysis_config *cfg, sg_error *err)
 sg_status sg_analysis_check(const sg_analysis_config *cfg, const sg_model *m, const sg_stream *s,
                             sg_error *err)
 {
+    sg_analysis_config own;
+    sg_analysis_defaults(&own, m);
+    cfg = config_take(&own, sizeof own, cfg);
     sg_status st = SG_OK;
     const sg_model_shape *shape = sg_model_get_shape(m);
     uint64_t T = sg_stream_length(s);
@@ -46,10 +49,14 @@ sg_status sg_analysis_check(const sg_analysis_config *cfg, const sg_model *m, co
         return sg_fail(err, SG_EINVAL, "setting 'part': expected 1 to %zu, found %zu", cfg->parts, cfg->part);
     if (cfg->frequency_weighted && !shape->vocabulary)
         return sg_fail(err, SG_EINVAL, "setting 'covariance': tokens, but the model has no words");
-    if (!shape->vocabulary && !cfg->features_path)
+    const bool features = cfg->features_path || cfg->features;
+    if (cfg->features_path && cfg->features)
+        return sg_fail(err, SG_EINVAL,
+                       "setting 'inputs': given as a file and in memory, expected one of them");
+    if (!shape->vocabulary && !features)
         return sg_fail(err, SG_EINVAL,
                        "the model reads feature vectors, not words: setting 'inputs' names their file");
-    if (shape->vocabulary && cfg->features_path)
+    if (shape->vocabulary && features)
         return sg_fail(err, SG_EINVAL, "setting 'inputs': the model reads words, not feature vectors");
     TRY(check_sampling(cfg, err));
 done:
@@ -99,6 +106,9 @@ done:
 sg_status sg_analyze(const char *run_path, const sg_model *m, const sg_stream *s, const sg_classes *k,
                      const sg_analysis_config *cfg, const sg_monitor *monitor, sg_error *err)
 {
+    sg_analysis_config own;
+    sg_analysis_defaults(&own, m);
+    cfg = config_take(&own, sizeof own, cfg);
     sg_status st = SG_OK;
     an_job job = {0};
     an_sums *sums = NULL;

@@ -68,6 +68,9 @@ static void forecast(sg_analysis_estimate *out, const an_job *job)
 sg_status sg_analysis_forecast(sg_analysis_estimate *out, const sg_analysis_config *cfg, const sg_model *m,
                                const sg_stream *s, const sg_classes *k, sg_error *err)
 {
+    sg_analysis_config own;
+    sg_analysis_defaults(&own, m);
+    cfg = config_take(&own, sizeof own, cfg);
     an_job job = {0};
     sg_status st = job_sizes(&job, m, s, k, cfg, err);
     *out = (sg_analysis_estimate){0};

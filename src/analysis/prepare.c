@@ -286,10 +286,26 @@ done:
     return st;
 }
 
+static sg_status open_features_in_memory(an_job *job, sg_error *err)
+{
+    sg_status st = SG_OK;
+    sg_sha256 *hash = NULL;
+    const float *x = job->cfg->features;
+    TRY(rows_open_memory(&job->features, "features", x, job->T, job->E, err));
+    TRY(sg_sha256_new(&hash, err));
+    sg_sha256_add(hash, x, job->T * job->E * sizeof *x);
+    sg_sha256_hex(hash, job->features_sha256);
+done:
+    sg_sha256_free(hash);
+    return st;
+}
+
 static sg_status open_features(an_job *job, sg_error *err)
 {
     sg_status st = SG_OK;
     const char *path = job->cfg->features_path;
+    if (job->cfg->features)
+        return open_features_in_memory(job, err);
     if (!path)
         return SG_OK;
     TRY(rows_open(&job->features, path, err));

@@ -232,6 +232,9 @@ sg_status sg_analysis_set(sg_analysis_config *cfg, const char *name, const char 
     const row *r = find(name);
     if (!r)
         return sg_fail(err, SG_EINVAL, "%s: is no setting of the analysis", name);
+    if (cfg->struct_size && r->s.offset + r->size > cfg->struct_size)
+        return sg_fail(err, SG_EINVAL,
+                       "setting '%s': the program was compiled with headers that do not have it", name);
     if (r->s.type == SG_SETTING_TEXT)
         memcpy((char *)cfg + r->s.offset, &value, sizeof value);
     else if (!read_word(r, cfg, value) &&
@@ -261,14 +264,15 @@ static void print(const row *r, const sg_analysis_config *cfg, char *text, size_
 
 /* ---- all of them ---- */
 
-void sg_analysis_defaults(sg_analysis_config *cfg, const sg_model *m)
+void sg_analysis_defaults_sized(sg_analysis_config *cfg, size_t struct_size, const sg_model *m)
 {
-    *cfg = (sg_analysis_config){.state = SG_STATE_HIDDEN};
+    sg_analysis_config own = {.state = SG_STATE_HIDDEN};
     for (size_t i = 0; i < ROWS; i++)
         if (rows[i].s.fallback && strcmp(rows[i].s.fallback, "0"))
-            sg_analysis_set(cfg, rows[i].s.name, rows[i].s.fallback, NULL);
+            sg_analysis_set(&own, rows[i].s.name, rows[i].s.fallback, NULL);
     if (m)
-        cfg->state = sg_cell_default_state(sg_model_get_shape(m)->cell);
+        own.state = sg_cell_default_state(sg_model_get_shape(m)->cell);
+    config_give(cfg, struct_size, &own, sizeof own);
 }
 
 sg_status settings_check_ranges(const sg_analysis_config *cfg, sg_error *err)

@@ -44,6 +44,13 @@ void sg_warn(const sg_monitor *m, const char *format, ...)
 #endif
     ;
 
+/* ---- configurations that grow (base.h) ---- */
+
+/* Takes the caller's fields over what own holds (defaults or zeros). Returns own. */
+void *config_take(void *own, size_t own_size, const void *cfg);
+/* Gives the caller, whose structure has `size` bytes, the fields of own, and sets struct_size. */
+void config_give(void *cfg, size_t size, const void *own, size_t own_size);
+
 /* ---- allocation: the one door to the heap ---- */
 
 /* n * size bytes of zeros, 64-byte aligned; NULL when there is no memory or the product overflows. n or size
@@ -106,6 +113,11 @@ const char *sg_outfile_temp_path(const sg_outfile *o);
 bool sg_outfile_sync(const sg_outfile *o);
 sg_status sg_outfile_commit(sg_outfile *o, sg_error *err); /* frees o in every case */
 void sg_outfile_abort(sg_outfile *o);                      /* frees o; NULL is fine */
+
+/* A stream into a caller's writer; has no fileno. writer_close flushes and frees it: SG_EIO if anything could not be
+ * written. f NULL is fine. */
+sg_status writer_open(FILE **f, const sg_writer *to, sg_error *err);
+sg_status writer_close(FILE *f, sg_error *err);
 
 /* The whole of a regular file, NUL added behind it. SG_EFORMAT: larger than limit bytes. */
 sg_status sg_read_file(char **out, size_t *size, const char *path, size_t limit, sg_error *err);

@@ -49,3 +49,24 @@ double sg_clock(void)
     clock_gettime(CLOCK_MONOTONIC, &t);
     return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
 }
+
+/* The first field of every configuration. */
+static size_t struct_size_of(const void *cfg)
+{
+    size_t size;
+    memcpy(&size, cfg, sizeof size);
+    return size;
+}
+
+void *config_take(void *own, size_t own_size, const void *cfg)
+{
+    const size_t size = struct_size_of(cfg);
+    memcpy(own, cfg, size && size < own_size ? size : own_size);
+    return own;
+}
+
+void config_give(void *cfg, size_t size, const void *own, size_t own_size)
+{
+    memcpy(cfg, own, size < own_size ? size : own_size);
+    memcpy(cfg, &size, sizeof size);
+}

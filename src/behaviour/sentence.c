@@ -42,6 +42,8 @@ static sg_status name_score(sg_show *s, sg_error *err)
 
 sg_status sg_show_new(sg_show **out, const sg_model *m, const sg_show_config *cfg, sg_error *err)
 {
+    sg_show_config own = {0};
+    cfg = config_take(&own, sizeof own, cfg);
     sg_status st = SG_OK;
     const sg_model_shape *shape = sg_model_get_shape(m);
     sg_show *s = NULL;

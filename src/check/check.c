@@ -37,9 +37,10 @@ typedef struct {
     sg_check_result *result;
 } checker;
 
-void sg_check_defaults(sg_check_config *cfg)
+void sg_check_defaults_sized(sg_check_config *cfg, size_t struct_size)
 {
-    *cfg = (sg_check_config){.steps = 30, .delays = 16, .draws = 12, .seed = 1};
+    sg_check_config own = {.steps = 30, .delays = 16, .draws = 12, .seed = 1};
+    config_give(cfg, struct_size, &own, sizeof own);
 }
 
 void sg_check_free(sg_check_result *result)
@@ -366,6 +367,9 @@ static sg_status make_room(checker *k, const sg_model_shape *shape, size_t n_sta
 sg_status sg_check(sg_check_result *result, const sg_model *m, const sg_stream *tokens,
                    const sg_check_config *cfg, const sg_monitor *monitor, sg_error *err)
 {
+    sg_check_config own;
+    sg_check_defaults(&own);
+    cfg = config_take(&own, sizeof own, cfg);
     (void)monitor;
     sg_status st = SG_OK;
     const sg_model_shape *shape = sg_model_get_shape(m);

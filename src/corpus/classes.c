@@ -65,8 +65,8 @@ static sg_status classes_rank_by_vocab(sg_classes *k, sg_error *err)
     return st;
 }
 
-sg_status sg_classes_new(sg_classes **out, const char *const *specs, size_t n_specs, const sg_vocab *vocab,
-                         sg_error *err)
+/* With class "all" and set 0 alone, and room for specs. */
+static sg_status classes_new(sg_classes **out, size_t n_specs, const sg_vocab *vocab, sg_error *err)
 {
     sg_status st = SG_OK;
     int32_t id;
@@ -82,6 +82,54 @@ sg_status sg_classes_new(sg_classes **out, const char *const *specs, size_t n_sp
     TRY(string_table_add(k->names, "all", 3, &id, NULL, err));
     TRY(string_table_add(k->sets, "", 0, &id, NULL, err));
     TRY(array_reserve(&k->set_tokens, &k->set_tokens_cap, 1, sizeof *k->set_tokens, err));
+    *out = k;
+    k = NULL;
+done:
+    sg_classes_free(k);
+    return st;
+}
+
+sg_status sg_classes_from_names(sg_classes **out, const char *const *names, size_t n, const sg_vocab *vocab,
+                                sg_error *err)
+{
+    sg_status st = SG_OK;
+    sg_classes *k = NULL;
+    *out = NULL;
+    if (n >= MAX_CLASSES)
+        return sg_fail(err, SG_EINVAL, "classes: %zu names, expected at most %d", n, MAX_CLASSES - 1);
+    TRY(classes_new(&k, 0, vocab, err));
+    for (size_t i = 0; i < n; i++) {
+        int32_t c;
+        bool added;
+        if (!names[i] || !names[i][0])
+            TRY(sg_fail(err, SG_EINVAL, "classes: name %zu is empty", i));
+        TRY(array_reserve(&k->origins, &k->origins_cap, i + 2, sizeof *k->origins, err));
+        TRY(string_table_add(k->names, names[i], strlen(names[i]), &c, &added, err));
+        if (!added)
+            TRY(sg_fail(err, SG_EINVAL, "classes: name %zu, '%.60s': there is such a class already", i,
+                        names[i]));
+        if (!(k->origins[c] = sg_strdup("the array of members")))
+            TRY(sg_fail(err, SG_ENOMEM, "classes: no memory"));
+    }
+    *out = k;
+    k = NULL;
+done:
+    sg_classes_free(k);
+    return st;
+}
+
+bool classes_have_specs(const sg_classes *k)
+{
+    return k->n_specs > 0;
+}
+
+sg_status sg_classes_new(sg_classes **out, const char *const *specs, size_t n_specs, const sg_vocab *vocab,
+                         sg_error *err)
+{
+    sg_status st = SG_OK;
+    sg_classes *k = NULL;
+    *out = NULL;
+    TRY(classes_new(&k, n_specs, vocab, err));
     for (size_t i = 0; i < n_specs; i++) {
         class_spec *spec = &k->specs[i];
         k->n_specs = i + 1;
@@ -280,30 +328,53 @@ static void sort_current(sg_classes *k)
     k->n_current = n;
 }
 
-sg_status classes_assign(sg_classes *k, const sg_token *t, int32_t id, uint32_t *set, sg_error *err)
+/* The set of the classes in k->current. path, line: where the token stands. */
+static sg_status enter_set(sg_classes *k, int32_t id, const char *path, uint64_t line, uint32_t *set,
+                           sg_error *err)
 {
     sg_status st = SG_OK;
     int32_t number;
     bool added;
-    k->n_current = 0;
-    for (size_t i = 0; i < k->n_specs && !t->eos; i++)
-        TRY(push_spec(k, &k->specs[i], t, err));
-    if (k->by_frequency)
-        TRY(push_frequency(k, id, err));
     sort_current(k);
     TRY(string_table_add(k->sets, k->n_current ? (const void *)k->current : "",
                          k->n_current * sizeof *k->current, &number, &added, err));
     if (number >= MAX_SETS)
         TRY(sg_fail(err, SG_EINVAL,
-                    "%s:%zu: more than %d different combinations of classes; groups make fewer", t->path,
-                    t->line, MAX_SETS));
+                    "%s:%ju: more than %d different combinations of classes; groups make fewer", path,
+                    (uintmax_t)line, MAX_SETS));
     if (added)
         TRY(array_reserve(&k->set_tokens, &k->set_tokens_cap, (size_t)number + 1, sizeof *k->set_tokens,
                           err));
     k->set_tokens[number]++;
     *set = (uint32_t)number;
-    if (id >= 0 && id != sg_vocab_unk(k->vocab))
+    if (id >= 0 && k->vocab && id != sg_vocab_unk(k->vocab))
         TRY(count_pair(k, *set, id, err));
+done:
+    return st;
+}
+
+sg_status classes_assign(sg_classes *k, const sg_token *t, int32_t id, uint32_t *set, sg_error *err)
+{
+    sg_status st = SG_OK;
+    k->n_current = 0;
+    for (size_t i = 0; i < k->n_specs && !t->eos; i++)
+        TRY(push_spec(k, &k->specs[i], t, err));
+    if (k->by_frequency)
+        TRY(push_frequency(k, id, err));
+    TRY(enter_set(k, id, t->path, t->line, set, err));
+done:
+    return st;
+}
+
+sg_status classes_assign_members(sg_classes *k, const bool *member, int32_t id, uint64_t where, uint32_t *set,
+                                 sg_error *err)
+{
+    sg_status st = SG_OK;
+    k->n_current = 0;
+    for (size_t c = 1; member && c < sg_classes_count(k); c++)
+        if (member[c - 1])
+            TRY(push_class(k, (int32_t)c, err));
+    TRY(enter_set(k, id, "token", where, set, err));
 done:
     return st;
 }

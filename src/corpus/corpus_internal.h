@@ -61,8 +61,15 @@ int spool_find(const sg_spool *s, const char *path);
 bool path_is_once_only(const char *path);
 
 typedef struct corpus_source corpus_source;
-/* spool_fd >= 0: the bytes are there and path is only a name. hash (or NULL) gets every decompressed byte. */
-sg_status source_open(corpus_source **out, const char *path, int spool_fd, sg_sha256 *hash, sg_error *err);
+/* Bytes in memory: data (size of them) over and over, total in all. */
+typedef struct {
+    const char *data; /* borrowed; NULL: read the file */
+    size_t size;
+    uint64_t total;
+} memory_bytes;
+/* memory->data not NULL, or spool_fd >= 0: the bytes are there and path is only a name. hash (or NULL) gets every decompressed byte. */
+sg_status source_open(corpus_source **out, const char *path, int spool_fd, memory_bytes memory,
+                      sg_sha256 *hash, sg_error *err);
 /* The next block, borrowed until the next call; *n 0: end. The first block has at least 4 bytes if the file
  * has. */
 sg_status source_next(corpus_source *s, const unsigned char **data, size_t *n, sg_error *err);
@@ -71,7 +78,8 @@ void source_close(corpus_source *s);
 /* ---- words and lines of one file (scan.c) ---- */
 typedef enum { SCAN_WORD, SCAN_LINE_END, SCAN_FILE_END } scan_kind;
 typedef struct scanner scanner;
-sg_status scan_open(scanner **out, const char *path, int spool_fd, sg_sha256 *hash, sg_error *err);
+sg_status scan_open(scanner **out, const char *path, int spool_fd, memory_bytes memory, sg_sha256 *hash,
+                    sg_error *err);
 /* The next word, or the end of a line (a last line without newline has one too), or of the file. The word is
  * borrowed until the next call, NUL-terminated, may be changed in place. */
 sg_status scan_word(scanner *s, scan_kind *kind, char **word, size_t *n, sg_error *err);
@@ -98,6 +106,10 @@ bool classes_want_counts(const sg_classes *k);      /* frequency, and the vocabu
 sg_status classes_rank(sg_classes *k, const uint64_t *counts, sg_error *err);
 /* The set of a token. id: its vocabulary id, -1: outside the vocabulary. */
 sg_status classes_assign(sg_classes *k, const sg_token *t, int32_t id, uint32_t *set, sg_error *err);
+/* The same for a token that is in the classes c+1 with member[c]; where: names the token in an error. */
+sg_status classes_assign_members(sg_classes *k, const bool *member, int32_t id, uint64_t where, uint32_t *set,
+                                 sg_error *err);
+bool classes_have_specs(const sg_classes *k);
 /* After the last token: no class may be empty; the lists of words are made. */
 sg_status classes_finish(sg_classes *k, sg_error *err);
 

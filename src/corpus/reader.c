@@ -13,6 +13,7 @@ enum { MAX_FOLDER_DEPTH = 32 };
 typedef struct {
     char *path;
     int spool_fd; /* -1: read the path itself */
+    memory_bytes memory;
 } corpus_file;
 
 /* Where something was first met that may not be meant; path NULL: nowhere. */
@@ -50,6 +51,7 @@ static sg_status add_file(sg_corpus *c, const char *path, int spool_fd, sg_error
         return st;
     corpus_file *f = &c->files[c->n_files];
     f->spool_fd = spool_fd;
+    f->memory = (memory_bytes){0};
     if (!(f->path = sg_strdup(path)))
         return sg_fail(err, SG_ENOMEM, "%s: no memory", path);
     c->n_files++;
@@ -116,12 +118,32 @@ static sg_status add_path(sg_corpus *c, const char *path, const sg_spool *spool,
     return st;
 }
 
+/* A text in memory, or lines that stand for feature vectors. */
+static sg_status add_memory(sg_corpus *c, const sg_corpus_config *cfg, sg_error *err)
+{
+    static const char row[] = "row\n";
+    sg_status st = add_file(c, cfg->text ? "the text in memory" : "the feature rows", -1, err);
+    if (st != SG_OK)
+        return st;
+    c->files[0].memory = cfg->text ? (memory_bytes){cfg->text, cfg->text_size, cfg->text_size}
+                                   : (memory_bytes){row, sizeof row - 1, (sizeof row - 1) * cfg->rows};
+    return SG_OK;
+}
+
 sg_status sg_corpus_open(sg_corpus **out, const sg_corpus_config *cfg, sg_error *err)
 {
+    sg_corpus_config own = {0};
+    cfg = config_take(&own, sizeof own, cfg);
     sg_status st = SG_OK;
     *out = NULL;
-    if (!cfg->n_paths)
-        return sg_fail(err, SG_EINVAL, "corpus: no file given");
+    const int given = (cfg->n_paths > 0) + (cfg->text != NULL) + (cfg->rows > 0);
+    if (given != 1)
+        return sg_fail(err, SG_EINVAL, "corpus: %s",
+                       given ? "files, a text in memory and feature rows exclude each other"
+                             : "no file given");
+    if (cfg->rows > (uint64_t)1 << 48)
+        return sg_fail(err, SG_EINVAL, "corpus: %ju feature rows, expected at most 2^48",
+                       (uintmax_t)cfg->rows);
     if (cfg->unit == SG_UNIT_CHAR && (cfg->format == SG_FORMAT_CONLLU || cfg->format == SG_FORMAT_TAGGED))
         return sg_fail(err, SG_EINVAL,
                        "corpus: characters are read from plain text, not from CoNLL-U or word/tag");
@@ -137,10 +159,12 @@ sg_status sg_corpus_open(sg_corpus **out, const sg_corpus_config *cfg, sg_error 
     c->eos = cfg->eos;
     for (size_t i = 0; i < cfg->n_paths; i++)
         TRY(add_path(c, cfg->paths[i], cfg->spool, 0, err));
+    if (!cfg->n_paths)
+        TRY(add_memory(c, cfg, err));
     if (cfg->tags_path) {
         if (!(c->tags_path = sg_strdup(cfg->tags_path)))
             TRY(sg_fail(err, SG_ENOMEM, "%s: no memory", cfg->tags_path));
-        TRY(scan_open(&c->tags, c->tags_path, -1, NULL, err));
+        TRY(scan_open(&c->tags, c->tags_path, -1, (memory_bytes){0}, NULL, err));
     }
     *out = c;
     c = NULL;
@@ -225,7 +249,7 @@ static sg_status open_next(sg_corpus *c, sg_error *err)
     }
     c->at_start = true;
     c->line_words = 0;
-    return scan_open(&c->text, f->path, f->spool_fd, c->hash, err);
+    return scan_open(&c->text, f->path, f->spool_fd, f->memory, c->hash, err);
 }
 
 static void give(sg_corpus *c, sg_token *t, const char *form, size_t length)

@@ -21,7 +21,8 @@ struct scanner {
     size_t cap, length, position; /* a run without ASCII white space, and how much of it was given out */
 };
 
-sg_status scan_open(scanner **out, const char *path, int spool_fd, sg_sha256 *hash, sg_error *err)
+sg_status scan_open(scanner **out, const char *path, int spool_fd, memory_bytes memory, sg_sha256 *hash,
+                    sg_error *err)
 {
     sg_status st = SG_OK;
     *out = NULL;
@@ -31,7 +32,7 @@ sg_status scan_open(scanner **out, const char *path, int spool_fd, sg_sha256 *ha
     s->path = path;
     s->line = 1;
     TRY(array_reserve(&s->buffer, &s->cap, 256, 1, err));
-    TRY(source_open(&s->source, path, spool_fd, hash, err));
+    TRY(source_open(&s->source, path, spool_fd, memory, hash, err));
     *out = s;
     s = NULL;
 done:

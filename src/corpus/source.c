@@ -17,6 +17,7 @@ struct corpus_source {
     int fd;
     bool owned, positioned; /* fd is ours to close; fd is read with pread at `offset` */
     off_t offset;
+    memory_bytes memory;
     sg_sha256 *hash;
     bool started, zipped, in_member, finished;
     z_stream z;
@@ -24,9 +25,25 @@ struct corpus_source {
     unsigned char *raw, *plain;
 };
 
+static void copy_block(corpus_source *s, size_t *n)
+{
+    const memory_bytes *m = &s->memory;
+    while (*n < BLOCK && (uint64_t)s->offset < m->total) {
+        size_t from = (size_t)((uint64_t)s->offset % m->size), left = m->size - from, room = BLOCK - *n;
+        size_t k = left < room ? left : room;
+        memcpy(s->raw + *n, m->data + from, k);
+        *n += k;
+        s->offset += (off_t)k;
+    }
+}
+
 static sg_status read_block(corpus_source *s, size_t *n, sg_error *err)
 {
     *n = 0;
+    if (s->memory.data) {
+        copy_block(s, n);
+        return SG_OK;
+    }
     while (*n < BLOCK) {
         ssize_t k = s->positioned ? pread(s->fd, s->raw + *n, BLOCK - *n, s->offset)
                                   : read(s->fd, s->raw + *n, BLOCK - *n);
@@ -54,17 +71,20 @@ static void z_free(void *unused, void *p)
     sg_free(p);
 }
 
-sg_status source_open(corpus_source **out, const char *path, int spool_fd, sg_sha256 *hash, sg_error *err)
+sg_status source_open(corpus_source **out, const char *path, int spool_fd, memory_bytes memory,
+                      sg_sha256 *hash, sg_error *err)
 {
     sg_status st = SG_OK;
     *out = NULL;
     corpus_source *s = sg_calloc(1, sizeof *s);
     if (!s)
         return sg_fail(err, SG_ENOMEM, "%s: no memory", path);
-    *s = (corpus_source){.path = path, .fd = -1, .hash = hash};
+    *s = (corpus_source){.path = path, .fd = -1, .memory = memory, .hash = hash};
     if (!(s->raw = sg_calloc(BLOCK, 1)))
         TRY(sg_fail(err, SG_ENOMEM, "%s: no memory", path));
-    if (spool_fd >= 0) {
+    if (memory.data) {
+        s->fd = -1;
+    } else if (spool_fd >= 0) {
         s->fd = spool_fd;
         s->positioned = true;
     } else if (!strcmp(path, "-")) {

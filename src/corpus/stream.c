@@ -103,25 +103,33 @@ done:
     return st;
 }
 
-static sg_status push_step(encoder *e, const sg_token *t, int32_t id, bool known, bool first, sg_error *err)
+static sg_status put_step(encoder *e, int32_t id, uint32_t set, bool first, sg_error *err)
 {
     sg_status st = SG_OK;
-    uint32_t set = 0;
     sg_stream *s = e->s;
-    if (e->classes)
-        TRY(classes_assign(e->classes, t, id, &set, err));
     TRY(array_reserve(&s->set_tokens, &s->sets_cap, (size_t)set + 1, sizeof *s->set_tokens, err));
     s->n_sets = set + 1 > s->n_sets ? set + 1 : s->n_sets;
     s->set_tokens[set]++;
     s->counts.tokens++;
-    s->counts.unknown += !known;
     s->counts.sentences += first;
-    s->counts.unclassed += e->classes && set == 0 && !t->eos;
-    e->steps[e->n++] = (sg_step){.id = id, .set = set & 0x7fffffffu, .first = first};
+    e->steps[e->n++] = (sg_step){.id = id, .set = (uint16_t)set, .first = first};
     if (e->n == BUFFERED)
         TRY(encoder_flush(e, err));
     if (s->counts.tokens % TICK_EVERY == 0)
         TRY(encoder_tick(e, s->counts.tokens, err));
+done:
+    return st;
+}
+
+static sg_status push_step(encoder *e, const sg_token *t, int32_t id, bool known, bool first, sg_error *err)
+{
+    sg_status st = SG_OK;
+    uint32_t set = 0;
+    if (e->classes)
+        TRY(classes_assign(e->classes, t, id, &set, err));
+    TRY(put_step(e, id, set, first, err));
+    e->s->counts.unknown += !known;
+    e->s->counts.unclassed += e->classes && set == 0 && !t->eos;
 done:
     return st;
 }
@@ -196,25 +204,40 @@ done:
     return st;
 }
 
+/* Room for an encoder's stream and steps; on failure encoder_free frees what there is. */
+static sg_status encoder_init(encoder *e, sg_error *err)
+{
+    e->start = e->told = sg_clock();
+    if (!(e->s = sg_calloc(1, sizeof *e->s)))
+        return sg_fail(err, SG_ENOMEM, "corpus: no memory");
+    e->s->fd = -1;
+    if (!(e->steps = sg_calloc(BUFFERED, sizeof *e->steps)))
+        return sg_fail(err, SG_ENOMEM, "corpus: no memory");
+    return SG_OK;
+}
+
+static void encoder_free(encoder *e)
+{
+    sg_free(e->steps);
+    sg_free(e->ids);
+    sg_stream_free(e->s);
+}
+
 sg_status sg_stream_new(sg_stream **out, const sg_corpus_config *cfg, const sg_vocab *vocab,
                         sg_classes *classes, const sg_monitor *monitor, sg_error *err)
 {
     sg_status st = SG_OK;
     *out = NULL;
     sg_spool *spool = NULL;
-    sg_corpus_config c = *cfg;
-    encoder e = {.vocab = vocab, .classes = classes, .monitor = monitor, .start = sg_clock()};
-    e.told = e.start;
+    sg_corpus_config c = {0};
+    cfg = config_take(&c, sizeof c, cfg);
+    encoder e = {.vocab = vocab, .classes = classes, .monitor = monitor};
     const char *tags = classes ? classes_tags_path(classes) : NULL;
     if (tags && cfg->tags_path && strcmp(tags, cfg->tags_path))
         return sg_fail(err, SG_EINVAL, "%s: a second tags file beside %s", tags, cfg->tags_path);
     if (tags)
         c.tags_path = tags;
-    if (!(e.s = sg_calloc(1, sizeof *e.s)))
-        return sg_fail(err, SG_ENOMEM, "corpus: no memory");
-    e.s->fd = -1;
-    if (!(e.steps = sg_calloc(BUFFERED, sizeof *e.steps)))
-        TRY(sg_fail(err, SG_ENOMEM, "corpus: no memory"));
+    TRY(encoder_init(&e, err));
     if (classes && classes_want_counts(classes)) {
         if (!c.spool) {
             TRY(sg_spool_new(&spool, c.paths, c.n_paths, err));
@@ -230,9 +253,58 @@ sg_status sg_stream_new(sg_stream **out, const sg_corpus_config *cfg, const sg_v
     e.s = NULL;
 done:
     sg_spool_free(spool);
-    sg_free(e.steps);
-    sg_free(e.ids);
-    sg_stream_free(e.s);
+    encoder_free(&e);
+    return st;
+}
+
+/* Token i of the arrays of sg_stream_from_ids. */
+static sg_status encode_id(encoder *e, sg_sha256 *hash, uint64_t i, int32_t id, bool first,
+                           const bool *member, sg_error *err)
+{
+    sg_status st = SG_OK;
+    uint32_t set = 0;
+    const uint32_t u = (uint32_t)id;
+    const unsigned char bytes[5] = {(unsigned char)u, (unsigned char)(u >> 8), (unsigned char)(u >> 16),
+                                    (unsigned char)(u >> 24), first};
+    if (e->vocab && (id < 0 || (size_t)id >= sg_vocab_size(e->vocab)))
+        TRY(sg_fail(err, SG_EINVAL, "token %ju: id %d, expected 0 to %zu", (uintmax_t)i, id,
+                    sg_vocab_size(e->vocab) - 1));
+    sg_sha256_add(hash, bytes, sizeof bytes);
+    if (e->classes)
+        TRY(classes_assign_members(e->classes, member, id, i, &set, err));
+    TRY(put_step(e, id, set, first, err));
+    e->s->counts.unclassed += e->classes && set == 0;
+done:
+    return st;
+}
+
+sg_status sg_stream_from_ids(sg_stream **out, const int32_t *ids, const bool *first, uint64_t n,
+                             const bool *member, const sg_vocab *vocab, sg_classes *classes, sg_error *err)
+{
+    sg_status st = SG_OK;
+    sg_sha256 *hash = NULL;
+    encoder e = {.vocab = ids ? vocab : NULL, .classes = classes};
+    *out = NULL;
+    if (!n)
+        return sg_fail(err, SG_EINVAL, "stream: no tokens");
+    if (classes ? classes_have_specs(classes) : member != NULL)
+        return sg_fail(err, SG_EINVAL, "stream: members of classes need classes made from names");
+    const size_t C = classes ? sg_classes_count(classes) - 1 : 0;
+    TRY(encoder_init(&e, err));
+    TRY(sg_sha256_new(&hash, err));
+    TRY(temp_file_open(&e.s->fd, err));
+    for (uint64_t i = 0; i < n; i++)
+        TRY(encode_id(&e, hash, i, ids ? ids[i] : -1, i == 0 || (first && first[i]),
+                      member ? member + i * C : NULL, err));
+    TRY(encoder_flush(&e, err));
+    sg_sha256_hex(hash, e.s->sha256);
+    if (classes)
+        TRY(classes_finish(classes, err));
+    *out = e.s;
+    e.s = NULL;
+done:
+    sg_sha256_free(hash);
+    encoder_free(&e);
     return st;
 }
 

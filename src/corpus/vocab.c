@@ -136,6 +136,8 @@ static size_t choose_words(bool *keep, const ranked *types, size_t n, const sg_v
 
 sg_status sg_vocab_build(sg_vocab **out, sg_corpus *c, const sg_vocab_config *cfg, sg_error *err)
 {
+    sg_vocab_config own = {0};
+    cfg = config_take(&own, sizeof own, cfg);
     sg_status st = SG_OK;
     *out = NULL;
     type_counts t = {0};

@@ -204,7 +204,7 @@ static void read_own(recipe *p, const sg_model *m)
              no_decoder && !p->shape.has_decoder ? no_decoder : "");
 }
 
-sg_status sg_import_describe(FILE *to, const char *path, const sg_import_config *cfg, bool json,
+sg_status sg_import_describe(const sg_writer *to, const char *path, const sg_import_config *cfg, bool json,
                              sg_error *err)
 {
     sg_status st, found;
@@ -212,11 +212,10 @@ sg_status sg_import_describe(FILE *to, const char *path, const sg_import_config 
     sg_error why = {0}, why_no_words = {0};
     tensor_file *b = NULL;
     sg_vocab *vocab = NULL;
+    FILE *f = NULL;
     sg_model *ours = NULL; /* a stategrad model has its words inside */
-    if (!cfg) {
-        sg_import_defaults(&automatic);
-        cfg = &automatic;
-    }
+    sg_import_defaults(&automatic);
+    cfg = cfg ? config_take(&automatic, sizeof automatic, cfg) : &automatic;
     recipe *p = sg_calloc(1, sizeof *p);
     if (!p)
         return sg_fail(err, SG_ENOMEM, "%s: no memory", path);
@@ -232,13 +231,17 @@ sg_status sg_import_describe(FILE *to, const char *path, const sg_import_config 
         st = sg_fail(err, found, "%s", why.msg);
         goto done;
     }
+    TRY(writer_open(&f, to, err));
     const recipe *reading = found == SG_OK ? p : NULL;
     const sg_vocab *words = ours ? sg_model_vocab(ours) : vocab;
     if (json)
-        TRY(print_json(to, b, reading, &why, words, &why_no_words, err));
+        TRY(print_json(f, b, reading, &why, words, &why_no_words, err));
     else
-        print_text(to, b, reading, &why, words, &why_no_words);
+        print_text(f, b, reading, &why, words, &why_no_words);
+    st = writer_close(f, err);
+    f = NULL;
 done:
+    (void)writer_close(f, NULL);
     sg_model_free(ours);
     sg_vocab_free(vocab);
     sg_free(p);

@@ -7,9 +7,10 @@
 
 #include <string.h>
 
-void sg_import_defaults(sg_import_config *cfg)
+void sg_import_defaults_sized(sg_import_config *cfg, size_t struct_size)
 {
-    *cfg = (sg_import_config){.unit = SG_AUTO, .output = SG_AUTO, .cell = SG_AUTO};
+    sg_import_config own = {.unit = SG_AUTO, .output = SG_AUTO, .cell = SG_AUTO};
+    config_give(cfg, struct_size, &own, sizeof own);
 }
 
 static void tell_notes(const recipe *p, const char *path, const sg_monitor *monitor)
@@ -48,10 +49,8 @@ sg_status sg_model_load(sg_model **out, const char *path, const sg_import_config
     sg_import_config automatic;
     sg_file_format kind;
     *out = NULL;
-    if (!cfg) {
-        sg_import_defaults(&automatic);
-        cfg = &automatic;
-    }
+    sg_import_defaults(&automatic);
+    cfg = cfg ? config_take(&automatic, sizeof automatic, cfg) : &automatic;
     sg_status st = sg_file_format_of(&kind, path, err);
     if (st != SG_OK)
         return st;

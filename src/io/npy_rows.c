@@ -14,6 +14,7 @@
 enum { CHUNK = 2048 };
 
 struct rows_file {
+    const float *memory; /* borrowed; NULL: read fd */
     char *path;
     int fd;
     tensor_dtype type;
@@ -95,6 +96,23 @@ done:
     return st;
 }
 
+sg_status rows_open_memory(rows_file **out, const char *name, const float *x, uint64_t rows, size_t columns,
+                           sg_error *err)
+{
+    rows_file *f = sg_calloc(1, sizeof *f);
+    *out = NULL;
+    if (!f || !(f->path = sg_strdup(name))) {
+        sg_free(f);
+        return sg_fail(err, SG_ENOMEM, "%s: no memory", name);
+    }
+    f->memory = x;
+    f->fd = -1;
+    f->rows = rows;
+    f->columns = columns;
+    *out = f;
+    return SG_OK;
+}
+
 uint64_t rows_count(const rows_file *f)
 {
     return f->rows;
@@ -105,15 +123,12 @@ size_t rows_columns(const rows_file *f)
     return f->columns;
 }
 
-sg_status rows_read(const rows_file *f, uint64_t start, size_t n, float *x, sg_error *err)
+static sg_status read_file_rows(const rows_file *f, uint64_t start, size_t n, float *x, sg_error *err)
 {
     sg_status st = SG_OK;
     unsigned char bytes[CHUNK * 8];
     const size_t size = dtype_size(f->type), total = n * f->columns;
     size_t got;
-    if (start > f->rows || n > f->rows - start)
-        return sg_fail(err, SG_EINVAL, "%s: has %ju rows, %zu from %ju asked for", f->path,
-                       (uintmax_t)f->rows, n, (uintmax_t)start);
     off_t at = f->data + (off_t)(start * f->columns * size);
     for (size_t i = 0; i < total; i += CHUNK) {
         size_t m = total - i < CHUNK ? total - i : CHUNK;
@@ -122,6 +137,21 @@ sg_status rows_read(const rows_file *f, uint64_t start, size_t n, float *x, sg_e
             TRY(sg_fail(err, SG_EFORMAT, "%s: became shorter while it was read", f->path));
         dtype_to_float(x + i, bytes, f->type, m);
     }
+done:
+    return st;
+}
+
+sg_status rows_read(const rows_file *f, uint64_t start, size_t n, float *x, sg_error *err)
+{
+    sg_status st = SG_OK;
+    const size_t total = n * f->columns;
+    if (start > f->rows || n > f->rows - start)
+        return sg_fail(err, SG_EINVAL, "%s: has %ju rows, %zu from %ju asked for", f->path,
+                       (uintmax_t)f->rows, n, (uintmax_t)start);
+    if (f->memory)
+        memcpy(x, f->memory + start * f->columns, total * sizeof *x);
+    else
+        TRY(read_file_rows(f, start, n, x, err));
     for (size_t i = 0; i < total; i++)
         if (!isfinite(x[i]))
             TRY(sg_fail(err, SG_ENONFINITE, "%s: row %ju, column %zu is not finite", f->path,

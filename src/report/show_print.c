@@ -160,8 +160,12 @@ static void sentence_text(FILE *f, const sg_show *s, const sentence *x, size_t w
     putc('\n', f);
 }
 
-void sg_show_text(FILE *f, const sg_show *s, size_t width, bool colour)
+sg_status sg_show_text(const sg_writer *to, const sg_show *s, size_t width, bool colour, sg_error *err)
 {
+    FILE *f;
+    sg_status st = writer_open(&f, to, err);
+    if (st != SG_OK)
+        return st;
     for (size_t i = 0; i < s->n; i++) {
         const sentence *x = &s->sentences[i];
         size_t unknown = 0;
@@ -178,6 +182,7 @@ void sg_show_text(FILE *f, const sg_show *s, size_t width, bool colour)
             putc('\n', f);
         }
     }
+    return writer_close(f, err);
 }
 
 /* Rows t with entries s = 0 .. t; divided by the diagonal entry of s if left. */
@@ -236,11 +241,16 @@ static void show_data_write(json_out *j, const sg_show *s, int digits)
     json_close(j, ']'), json_close(j, '}');
 }
 
-void sg_show_json(FILE *f, const sg_show *s)
+sg_status sg_show_json(const sg_writer *to, const sg_show *s, sg_error *err)
 {
+    FILE *f;
+    sg_status st = writer_open(&f, to, err);
+    if (st != SG_OK)
+        return st;
     json_out j = {f, false};
     show_data_write(&j, s, 9);
     putc('\n', f);
+    return writer_close(f, err);
 }
 
 static sg_status page_data(json_out *j, const void *ctx, sg_error *err)

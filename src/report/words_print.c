@@ -11,9 +11,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-void sg_words_defaults(sg_words_config *cfg)
+void sg_words_defaults_sized(sg_words_config *cfg, size_t struct_size)
 {
-    *cfg = (sg_words_config){.directions = 3, .top = 10};
+    sg_words_config own = {.directions = 3, .top = 10};
+    config_give(cfg, struct_size, &own, sizeof own);
 }
 
 /* How one direction lines up with a class or a property. */
@@ -247,15 +248,22 @@ static void json_head(view *x)
     json_key(j, "directions"), json_open(j, '[');
 }
 
-sg_status sg_words_write(FILE *f, sg_run *r, const sg_words_config *cfg, bool json, sg_error *err)
+sg_status sg_words_write(const sg_writer *to, sg_run *r, const sg_words_config *cfg, bool json, sg_error *err)
 {
+    sg_words_config own;
+    sg_words_defaults(&own);
+    cfg = config_take(&own, sizeof own, cfg);
     sg_status st = SG_OK;
-    view x = {.f = f, .json = {f, false}, .run = r, .cfg = cfg};
+    view x = {.run = r, .cfg = cfg};
+    FILE *f = NULL;
     alignment *a = NULL;
     TRY(find_group(&x, err));
     TRY(collect(&x, err));
     if (!(a = sg_calloc(x.n_targets, sizeof *a)))
         TRY(sg_fail(err, SG_ENOMEM, "words: no memory"));
+    TRY(writer_open(&f, to, err));
+    x.f = f;
+    x.json.f = f;
     if (json)
         json_head(&x);
     else {
@@ -276,7 +284,10 @@ sg_status sg_words_write(FILE *f, sg_run *r, const sg_words_config *cfg, bool js
     }
     if (json)
         json_close(&x.json, ']'), json_close(&x.json, '}'), putc('\n', f);
+    st = writer_close(f, err);
+    f = NULL;
 done:
+    (void)writer_close(f, NULL);
     words_free(x.w);
     sg_free(a), sg_free(x.up), sg_free(x.down), sg_free(x.v), sg_free(x.p), sg_free(x.S);
     sg_free(x.targets), sg_free(x.aligned);

@@ -25,9 +25,10 @@ void synth_end(synth_writer *w, double p)
     w->nats -= log(p);
 }
 
-void sg_synth_defaults(sg_synth_config *cfg)
+void sg_synth_defaults_sized(sg_synth_config *cfg, size_t struct_size)
 {
-    *cfg = (sg_synth_config){.tokens = 60000, .distance = 0, .seed = 1};
+    sg_synth_config own = {.tokens = 60000, .distance = 0, .seed = 1};
+    config_give(cfg, struct_size, &own, sizeof own);
 }
 
 const char *sg_synth_name(sg_synth_kind kind)
@@ -158,6 +159,9 @@ static sg_status write_extras(const char *folder, const synth_kind *kind, const 
 
 sg_status sg_synth_write(const char *folder, sg_synth_kind kind, const sg_synth_config *cfg, sg_error *err)
 {
+    sg_synth_config own;
+    sg_synth_defaults(&own);
+    cfg = config_take(&own, sizeof own, cfg);
     sg_status st = SG_OK;
     const synth_kind *k = &synth_kinds[kind];
     char *inner = NULL;

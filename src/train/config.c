@@ -5,20 +5,21 @@
 
 #include <math.h>
 
-void sg_train_defaults(sg_train_config *cfg)
+void sg_train_defaults_sized(sg_train_config *cfg, size_t struct_size)
 {
-    *cfg = (sg_train_config){.steps = 50,
-                             .batch = 20,
-                             .epochs = 10,
-                             .optimizer = SG_ADAM,
-                             .loss_scale = SG_LOSS_MEAN,
-                             .lr_decay = 0.8,
-                             .decay_after = 6,
-                             .dropout = 0.2,
-                             .init = 0.05,
-                             .seed = 1,
-                             .checkpoint_minutes = 10};
-    sg_train_default_rates(cfg);
+    sg_train_config own = {.steps = 50,
+                           .batch = 20,
+                           .epochs = 10,
+                           .optimizer = SG_ADAM,
+                           .loss_scale = SG_LOSS_MEAN,
+                           .lr_decay = 0.8,
+                           .decay_after = 6,
+                           .dropout = 0.2,
+                           .init = 0.05,
+                           .seed = 1,
+                           .checkpoint_minutes = 10};
+    sg_train_default_rates(&own);
+    config_give(cfg, struct_size, &own, sizeof own);
 }
 
 void sg_train_default_rates(sg_train_config *cfg)
@@ -51,8 +52,11 @@ static sg_status above(double x, double low, const char *what, sg_error *err)
     return SG_OK;
 }
 
-sg_status sg_train_check(const sg_train_config *c, const sg_model_shape *shape, sg_error *err)
+sg_status sg_train_check(const sg_train_config *cfg, const sg_model_shape *shape, sg_error *err)
 {
+    sg_train_config own;
+    sg_train_defaults(&own);
+    const sg_train_config *c = config_take(&own, sizeof own, cfg);
     sg_status st = SG_OK;
     if (c->steps < 1 || c->steps > 1u << 20)
         return sg_fail(err, SG_EINVAL, "steps: expected 1 to %u, found %zu", 1u << 20, c->steps);

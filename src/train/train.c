@@ -430,6 +430,9 @@ static sg_status record(trainer *t, sg_error *err)
 sg_status sg_train(sg_train_result *result, sg_model *m, const sg_stream *train, const sg_stream *valid,
                    const sg_train_config *cfg, const sg_monitor *monitor, sg_error *err)
 {
+    sg_train_config own;
+    sg_train_defaults(&own);
+    cfg = config_take(&own, sizeof own, cfg);
     *result = (sg_train_result){.train_nats = NAN, .valid_nats = NAN, .best_valid_nats = NAN};
     sg_status st = sg_train_check(cfg, sg_model_get_shape(m), err);
     if (st != SG_OK)
