@@ -1,4 +1,5 @@
 #!/usr/bin/python3
+# SPDX-License-Identifier: MIT
 """Every number that people see of a run is the run file's: the analysis's summary, `track`, the CSV table, the data of the
 report's page. Runs are made by the program (helpers/real_run.py). usage: shown.py STATEGRAD SOURCE_ROOT [RUN...]
 

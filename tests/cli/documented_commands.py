@@ -1,4 +1,5 @@
 #!/usr/bin/python3
+# SPDX-License-Identifier: MIT
 """Every command that README and --help show is run as it is written there, by a shell, on small real files of the same
 names. usage: documented_commands.py STATEGRAD SOURCE_ROOT
 
@@ -28,7 +29,7 @@ import english  # noqa: E402
 LEFT_OUT = {
     "make demo": "fetches a corpus; the commands of tools/demo are those of README",
     "make check": "runs this test",
-    "sudo make install": "installs into the system; tests/install.py installs into a folder",
+    "sudo make install": "installs into the system; tests/robustness/install.py installs into a folder",
 }
 SMALL = ["--epochs", "1", "--embedding-size", "8", "--hidden-size", "16", "--quiet"]  # models that a command only reads
 

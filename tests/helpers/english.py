@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """Real English for tests: the GNU General Public License, which every Debian has, as sentences; with tags by a
 small lexicon and endings, which is rough, but gives classes the frequencies that classes of words have."""
 import os

@@ -1,4 +1,5 @@
 #!/usr/bin/python3
+# SPDX-License-Identifier: MIT
 """Run files for the tests of what is shown, made by the program itself: a small model trained on real English, analysed.
 
 usage: real_run.py STATEGRAD NAME OUT.nc     NAME: one of RECIPES below
