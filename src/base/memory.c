@@ -98,9 +98,9 @@ void *sg_arena_take(sg_arena *a, size_t n, size_t size)
     if (size && n > (SIZE_MAX - ALIGN) / size)
         return NULL;
     size_t bytes = (n * size + ALIGN - 1) / ALIGN * ALIGN;
-    if (bytes > a->size - a->used)
+    if (a->base ? bytes > a->size - a->used : bytes > SIZE_MAX - a->used)
         return NULL;
-    void *p = a->base + a->used;
+    void *p = a->base ? a->base + a->used : NULL;
     a->used += bytes;
     return p;
 }

@@ -201,24 +201,6 @@ static void to_row(double row[ROW], const sg_decay *d)
     row[ROW - 1] = d->half_life;
 }
 
-/* spread (B, D): the square of each block's part in the error of each delay, as in sg_stats_jackknife. */
-static void block_spread(double *spread, size_t D, const double *y, size_t B, const double *pairs,
-                         const double *without)
-{
-    double N = 0;
-    for (size_t b = 0; b < B; b++)
-        N += pairs[b];
-    for (size_t d = 0; d < D; d++) {
-        double shift = 0;
-        for (size_t b = 0; b < B; b++)
-            shift += pairs[b] > 0 ? (1 - pairs[b] / N) * (y[d] - without[b * D + d]) : 0;
-        for (size_t b = 0; b < B; b++) {
-            double h1 = N / pairs[b] - 1, away = h1 * (y[d] - without[b * D + d]) - shift;
-            spread[b * D + d] = pairs[b] > 0 ? away * away / h1 : 0;
-        }
-    }
-}
-
 /* One law's fits and the half-life of the series without block b. The weights are made without it too: they
  * are estimates like the rest, and held fixed they would hide a quarter of the scatter. */
 static sg_status without_block(double row[ROW], series *s, size_t D, const double *y, const double *spread,
@@ -253,7 +235,10 @@ static sg_status block_errors(sg_decay *out, series *s, size_t D, const double *
     double *error = sg_calloc(D, sizeof *error);
     if (!rows || !spread || !error)
         TRY(sg_fail(err, SG_ENOMEM, "statistics: %zu decay fits over %zu delays do not fit in memory", B, D));
-    block_spread(spread, D, y, B, pairs, without);
+    for (size_t d = 0; d < D; d++) { /* (B, D): each block's part in the error of each delay */
+        double sum;
+        stats_jackknife(B, pairs, y[d], without + d, D, &sum, spread + d, D);
+    }
     for (size_t b = 0; b < B; b++)
         if (pairs[b] > 0)
             TRY(without_block(rows + b * ROW, s, D, without + b * D, spread, B, b, error, weighted, err));

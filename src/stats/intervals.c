@@ -76,6 +76,27 @@ double sg_stats_t_quantile(double p, double nu)
 
 /* ---- jackknife ---- */
 
+double stats_jackknife(size_t B, const double *pairs, double value, const double *without, size_t stride,
+                       double *sum_of_parts, double *part, size_t step)
+{
+    double N = 0, shift = 0;
+    *sum_of_parts = 0;
+    for (size_t b = 0; b < B; b++)
+        N += pairs[b];
+    /* the header's sum for corrected - theta, without the cancellation of its large terms */
+    for (size_t b = 0; b < B; b++)
+        if (pairs[b] > 0)
+            shift += (1 - pairs[b] / N) * (value - without[b * stride]);
+    for (size_t b = 0; b < B; b++) {
+        double h1 = N / pairs[b] - 1, away = h1 * (value - without[b * stride]) - shift;
+        double x = pairs[b] > 0 ? away * away / h1 : 0;
+        *sum_of_parts += x;
+        if (part)
+            part[b * step] = x;
+    }
+    return shift;
+}
+
 void sg_stats_jackknife(sg_interval *out, size_t B, const double *pairs, double value, const double *without,
                         size_t stride)
 {
@@ -94,23 +115,14 @@ void sg_stats_jackknife(sg_interval *out, size_t B, const double *pairs, double 
         out->missing = "pairs concentrated in fewer than 8 effective blocks, too few for an interval";
     if (out->missing)
         return;
-    /* corrected = theta + shift: the header's sum, without the cancellation of its large terms */
-    double shift = 0, square = 0;
-    size_t g = 0;
-    for (size_t b = 0; b < B; b++)
-        if (pairs[b] > 0) {
-            shift += (1 - pairs[b] / N) * (value - without[b * stride]);
-            g++;
-        }
+    double square, shift = stats_jackknife(B, pairs, value, without, stride, &square, NULL, 0);
     if (!isfinite(value) || !isfinite(shift)) {
         out->missing = "not finite, or not without one of the blocks";
         return;
     }
+    size_t g = 0;
     for (size_t b = 0; b < B; b++)
-        if (pairs[b] > 0) {
-            double h1 = N / pairs[b] - 1, away = h1 * (value - without[b * stride]) - shift;
-            square += away * away / h1; /* away: pseudo_b - corrected */
-        }
+        g += pairs[b] > 0;
     double variance = square / (double)g;
     double reach = sg_stats_t_quantile(0.975, effective - 1) * sqrt(variance + 0.1 * shift * shift);
     out->bias = -shift;

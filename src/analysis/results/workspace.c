@@ -8,31 +8,6 @@
 
 enum { BATCH_BYTES = 64 << 20 };
 
-/* Doubles of one thread, without its class test. */
-static size_t worker_doubles(const after *a)
-{
-    const an_plan *p = a->plan;
-    size_t H = a->frame.H, E = a->frame.E, R = a->frame.R, HE = H * E;
-    size_t n = 2 * HE + 3 * E * E + HE / 2 + a->packed / 2 + a->K + p->B * a->K + 3 * p->B + H * R + R * E +
-               sp_work(&a->frame) + (p->C > 1 ? 2 * p->B * HE : 0);
-    return n + 16 * 16; /* alignment */
-}
-
-static size_t item_bytes(const after *a)
-{
-    size_t H = a->frame.H, E = a->frame.E, R = a->frame.R;
-    size_t floats = H * E + E * E + R * H + R * E + (a->plan->store_gram ? a->plan->B * a->packed : 0);
-    return floats * sizeof(float) + a->K * sizeof(sg_interval) + (a->plan->B + 3) * sizeof(double) + 16 * 64;
-}
-
-static size_t choose_batch(const after *a)
-{
-    size_t n = BATCH_BYTES / item_bytes(a);
-    if (n < 4)
-        n = 4;
-    return n < a->plan->D ? n : a->plan->D;
-}
-
 static void worker_place(after *a, worker *w)
 {
     const an_plan *p = a->plan;
@@ -59,10 +34,9 @@ static void worker_place(after *a, worker *w)
     }
 }
 
-static void item_place(after *a, item *o)
+static void item_place(const after *a, sg_arena *m, item *o)
 {
     size_t H = a->frame.H, E = a->frame.E, R = a->frame.R;
-    sg_arena *m = &a->arena;
     o->mean = sg_arena_take(m, H * E, sizeof(float));
     o->moment = sg_arena_take(m, E * E, sizeof(float));
     o->left = sg_arena_take(m, R * H, sizeof(float));
@@ -89,16 +63,41 @@ static void series_place(after *a)
     a->s.null_high = sg_arena_take(&a->arena, n, sizeof(double));
 }
 
-static size_t series_bytes(const an_plan *p)
-{
-    return (p->C * p->D * (AN_QUANTITIES * (2 + p->B) + 5) + p->D) * sizeof(double) + 16 * 64;
-}
-
 static size_t row_doubles(const after *a)
 {
     const an_plan *p = a->plan;
     size_t n = a->batch * a->frame.R * (p->P ? p->P : 1), m = a->batch * p->B;
     return n > m ? n : m;
+}
+
+/* All of the group's arrays, in the arena; with workers and items NULL they are only counted. */
+static void place(after *a)
+{
+    worker nobody;
+    item nothing;
+    for (int t = 0; t < a->threads; t++)
+        worker_place(a, a->workers ? &a->workers[t] : &nobody);
+    for (size_t i = 0; i < a->batch; i++)
+        item_place(a, &a->arena, a->items ? &a->items[i] : &nothing);
+    series_place(a);
+    a->row = sg_arena_take(&a->arena, row_doubles(a), sizeof(double));
+}
+
+static size_t item_bytes(const after *a)
+{
+    item nothing;
+    sg_arena counted = {0};
+    item_place(a, &counted, &nothing);
+    return counted.used;
+}
+
+/* Delays that are computed and written together. */
+static size_t choose_batch(const after *a)
+{
+    size_t n = BATCH_BYTES / item_bytes(a);
+    if (n < 4)
+        n = 4;
+    return n < a->plan->D ? n : a->plan->D;
 }
 
 void after_shape(after *a, const an_plan *plan, const an_group *group, bool moments)
@@ -119,8 +118,11 @@ void after_shape(after *a, const an_plan *plan, const an_group *group, bool mome
 
 static size_t arena_bytes(const after *a)
 {
-    return (size_t)a->threads * worker_doubles(a) * sizeof(double) + a->batch * item_bytes(a) +
-           series_bytes(a->plan) + row_doubles(a) * sizeof(double) + 4096;
+    after counted = *a;
+    counted.arena = (sg_arena){0};
+    counted.workers = NULL, counted.items = NULL;
+    place(&counted);
+    return counted.arena.used;
 }
 
 sg_status after_room(after *a, sg_error *err)
@@ -128,19 +130,12 @@ sg_status after_room(after *a, sg_error *err)
     sg_status st = SG_OK;
     const an_plan *p = a->plan;
     TRY(sg_arena_init(&a->arena, arena_bytes(a), err));
-    if (!(a->workers = sg_calloc((size_t)a->threads, sizeof *a->workers)) ||
-        !(a->items = sg_calloc(a->batch, sizeof *a->items)))
-        TRY(sg_fail(err, SG_ENOMEM, "%s: no memory for the spectra", a->group->name));
-    for (int t = 0; t < a->threads; t++) {
-        worker_place(a, &a->workers[t]);
-        if (p->C > 1 && p->B >= 2)
-            TRY(sg_class_test_new(&a->workers[t].test, p->B, a->frame.H, p->E, AFTER_NULL_DRAWS, p->seed,
-                                  err));
-    }
-    for (size_t i = 0; i < a->batch; i++)
-        item_place(a, &a->items[i]);
-    series_place(a);
-    a->row = sg_arena_take(&a->arena, row_doubles(a), sizeof(double));
+    NEED((a->workers = sg_calloc((size_t)a->threads, sizeof *a->workers)) &&
+             (a->items = sg_calloc(a->batch, sizeof *a->items)),
+         err, "the spectra of %s", a->group->name);
+    place(a);
+    for (int t = 0; p->C > 1 && p->B >= 2 && t < a->threads; t++)
+        TRY(sg_class_test_new(&a->workers[t].test, p->B, a->frame.H, p->E, AFTER_NULL_DRAWS, p->seed, err));
 done:
     return st;
 }
