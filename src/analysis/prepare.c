@@ -79,8 +79,11 @@ static size_t choose_every(const an_job *job)
     return every < 1 ? 1 : every > LARGEST_EVERY ? LARGEST_EVERY : (size_t)every;
 }
 
-static size_t choose_long(const sg_analysis_config *cfg)
+static size_t choose_long(const an_job *job)
 {
+    const sg_analysis_config *cfg = job->cfg;
+    if (!engine_shares_bases(job->shape))
+        return 0;
     if (cfg->long_after)
         return cfg->long_after == SG_LONG_NEVER ? 0 : cfg->long_after;
     return cfg->delays >= LONG_DELAYS ? LONG_AFTER : 0;
@@ -117,7 +120,7 @@ sg_status job_sizes(an_job *job, const sg_model *m, const sg_stream *s, const sg
     job->used = *cfg;
     job->used.blocks = job->B;
     job->used.second_moment_every = choose_every(job);
-    job->used.long_after = choose_long(cfg);
+    job->used.long_after = choose_long(job);
 done:
     return st;
 }

@@ -35,13 +35,18 @@ static size_t group_floats(const sg_engine *e)
     return n;
 }
 
+bool engine_shares_bases(const sg_model_shape *s)
+{
+    return cell_of(s->cell)->recurrence == CELL_DENSE;
+}
+
 void engine_cost(double *flops, size_t *bytes, const sg_model_shape *s, const sg_engine_config *cfg)
 {
     enum { DIRECTIONS = 32 }; /* of a basis, as a guess */
     size_t products = cell_states(cell_of(s->cell)), columns;
     double P = (double)products, D = (double)cfg->delays, E = (double)s->embedding, f = 0, shared = 0;
     size_t block = block_tokens(s), floats = 0, delays = cfg->delays;
-    if (cfg->long_after && 2 * cfg->long_after < delays) {
+    if (engine_shares_bases(s) && cfg->long_after && 2 * cfg->long_after < delays) {
         delays = 2 * cfg->long_after, D = 1.5 * (double)cfg->long_after;
         shared = (double)(cfg->delays - delays);
     }
@@ -128,7 +133,7 @@ static void configure(sg_engine *e, const sg_model *m, const sg_engine_config *c
     e->threads = cfg->threads > 0 ? cfg->threads : omp_get_max_threads();
     e->handling = cfg->handling, e->window = cfg->window, e->burn_in = cfg->burn_in;
     e->moment_every = cfg->second_moment_every;
-    e->tail = (cfg->long_after + e->block - 1) / e->block * e->block;
+    e->tail = engine_shares_bases(s) ? (cfg->long_after + e->block - 1) / e->block * e->block : 0;
     e->tail_tolerance = cfg->long_tolerance > 0 ? cfg->long_tolerance : 1e-6;
     e->exact = cfg->start;
     /* few strips fit the cache together; generations take second moments at the block's end only */

@@ -66,6 +66,10 @@ bool engine_sampled(uint64_t seed, uint64_t position, double rate);
  * with a fixed stride delays d and d + every would share their origins, and curves over d would show it. */
 bool engine_moment_due(uint64_t every, uint64_t position);
 
+/* false: every origin is exact whatever cfg.long_after. A diagonal recurrence does not narrow the space in which gradients
+ * lie, and a step of an origin costs little more than one of a direction. */
+bool engine_shares_bases(const sg_model_shape *shape);
+
 /* Before engine_new: floating point operations a token (useful ones, all origins) and bytes (without
  * sg_accum). */
 void engine_cost(double *flops, size_t *bytes, const sg_model_shape *shape, const sg_engine_config *cfg);

@@ -375,11 +375,13 @@ static void long_windows_know_their_error(void **state)
         sg_accum *sums = NULL;
         sg_engine *e = new_engine(&c, &a, 2);
         size_t directions, H = c.H[0], E = c.E;
+        bool shares = engine_shares_bases(sg_model_get_shape(a.m)); /* else nothing is missed */
         assert_ok(engine_new_accum(e, &sums, &err), err);
         assert_ok(engine_run(e, a.steps, a.x, c.T, true, sums, &err), err);
         assert_ok(engine_flush(e, sums, &err), err);
         size_t origins = engine_shared(e, &directions);
-        assert_true(origins >= c.D - 2 * c.long_after - 8 && directions * 2 < origins * E);
+        assert_true(shares ? origins >= c.D - 2 * c.long_after - 8 && directions * 2 < origins * E
+                           : !origins);
         double *sum = calloc(H * E, sizeof *sum), worst = 0, told = 0;
         for (size_t i = 0; i < a.n_states; i++)
             for (size_t d = 0; d < c.D; d++) {
@@ -394,12 +396,13 @@ static void long_windows_know_their_error(void **state)
                 }
                 difference = sqrt(difference) / n, norm = sqrt(norm) / n;
                 double error = of ? missed / (double)of : 0;
-                assert_true(!of == (d <= c.long_after));
+                assert_true(!of == (!shares || d <= c.long_after));
                 assert_true(difference < 3 * error + 1e-6 * norm);
                 if (norm > 1e-30)
                     worst = fmax(worst, difference / norm), told = fmax(told, error / norm);
             }
-        assert_true(worst > 1e-3 * c.tolerance && told < 100 * worst); /* there is an error to be seen */
+        assert_true(!shares ||
+                    (worst > 1e-3 * c.tolerance && told < 100 * worst)); /* there is an error to be seen */
         free(sum);
         accum_free(sums);
         engine_free(e);

@@ -821,7 +821,7 @@ static void extreme_but_legal_models_train(void **state)
                             .has_decoder = true,
                             .eos = true};
         assert_ok(sg_model_new(&m, &s, vocab, &err), err);
-        c.batch = 1, c.steps = 1, c.epochs = 1;
+        c.batch = 1, c.steps = 1, c.epochs = 1, c.lr = 0.1;
         assert_ok(sg_train(&r, m, stream, NULL, &c, NULL, &err), err);
         assert_true(isfinite(r.train_nats));
         sg_model_free(m);
