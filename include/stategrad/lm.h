@@ -2,12 +2,13 @@
 /* lm.h - recurrent language models: embedding, stacked cells, softmax.
  *
  *   V words   E embedding size   L layers   H_l hidden size of layer l (1 = lowest)
- *   G gates (LSTM 4, GRU 3, RNN 1)
+ *   G gates (LSTM 4, GRU 3, RNN 1, minGRU 2, minLSTM 3)
  *   x_t = encoder[w_t]      a = W_ih x + b_ih + W_hh h_{t-1} + b_hh      logits = decoder h^L_t + bias
  *
- * Gate rows are in PyTorch's order: LSTM i,f,g,o; GRU r,z,n. Tensors, row-major float32, in one block:
+ * Gate rows are in PyTorch's order: LSTM i,f,g,o; GRU r,z,n; minGRU z,h; minLSTM f,i,h. Tensors, row-major float32, in one block:
  *   encoder.weight (V,E)  rnn.weight_ih_l{k} (G H, in)  rnn.weight_hh_l{k} (G H, H)  rnn.bias_ih_l{k} (G H)
- *   rnn.bias_hh_l{k} (G H)  decoder.weight (V,H_L)  decoder.bias (V)          k = 0 .. L-1 */
+ *   rnn.bias_hh_l{k} (G H)  decoder.weight (V,H_L)  decoder.bias (V)          k = 0 .. L-1
+ * minGRU and minLSTM have no weight_hh and no bias_hh: their gates depend on x_t alone. */
 #ifndef STATEGRAD_LM_H
 #define STATEGRAD_LM_H
 
@@ -24,7 +25,9 @@ typedef enum {
     /* n = tanh(a_n + r*(W_hn h + b_hn)): PyTorch, Keras reset_after, ONNX linear_before_reset=1 */
     SG_CELL_GRU,
     SG_CELL_GRU_RESET_FIRST, /* n = tanh(a_n + W_hn (r*h) + b_hn): Keras reset_after=False, ONNX default */
-    SG_CELL_LSTM
+    SG_CELL_LSTM,
+    SG_CELL_MINGRU, /* minGRU, minLSTM of Feng et al. 2024: no W_hh, no b_hh */
+    SG_CELL_MINLSTM
 } sg_cell;
 
 /* The states of a layer: h, which the next layer reads, and the cell state c of an LSTM. */
@@ -48,7 +51,7 @@ typedef struct {
 } sg_model_shape;
 
 /* Kinds of recurrence are numbered 0 .. sg_cell_count() - 1. Names: "rnn" (tanh), "rnn-relu", "gru", "gru-reset-first",
- * "lstm"; sg_cell_from_name returns false for an unknown name. */
+ * "lstm", "mingru", "minlstm"; sg_cell_from_name returns false for an unknown name. */
 SG_API size_t sg_cell_count(void);
 SG_API const char *sg_cell_name(sg_cell c);
 SG_API bool sg_cell_from_name(sg_cell *out, const char *name);

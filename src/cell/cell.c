@@ -3,11 +3,12 @@
 
 #include <string.h>
 
-extern const cell_type cell_tanh, cell_relu, cell_gru, cell_gru_reset_first, cell_lstm;
+extern const cell_type cell_tanh, cell_relu, cell_gru, cell_gru_reset_first, cell_lstm, cell_mingru,
+    cell_minlstm;
 
 /* In the order of sg_cell. */
-static const cell_type *const cells[] = {&cell_tanh, &cell_relu, &cell_gru, &cell_gru_reset_first,
-                                         &cell_lstm};
+static const cell_type *const cells[] = {&cell_tanh, &cell_relu,   &cell_gru,    &cell_gru_reset_first,
+                                         &cell_lstm, &cell_mingru, &cell_minlstm};
 enum { N_CELLS = sizeof cells / sizeof *cells };
 
 const cell_type *cell_of(sg_cell c)

@@ -23,7 +23,7 @@ except ImportError as e:
 torch.manual_seed(1)
 np.random.seed(1)
 PROGRAM = os.path.abspath(sys.argv[1])
-GATES = {"lstm": 4, "gru": 3, "rnn": 1}
+GATES = {"lstm": 4, "gru": 3, "rnn": 1, "mingru": 2, "minlstm": 3}
 
 
 def run(*args, code=0, env=None):
@@ -50,9 +50,11 @@ class Model:
         for k in range(layers):
             n = E if k == 0 else H
             self.w[f"rnn.weight_ih_l{k}"] = np.random.randn(g * H, n) * scale / n ** .5
-            self.w[f"rnn.weight_hh_l{k}"] = np.random.randn(g * H, H) * scale / H ** .5
+            if not cell.startswith("min"):
+                self.w[f"rnn.weight_hh_l{k}"] = np.random.randn(g * H, H) * scale / H ** .5
             self.w[f"rnn.bias_ih_l{k}"] = np.random.randn(g * H) * .2
-            self.w[f"rnn.bias_hh_l{k}"] = np.random.randn(g * H) * .2
+            if not cell.startswith("min"):
+                self.w[f"rnn.bias_hh_l{k}"] = np.random.randn(g * H) * .2
         self.w["decoder.weight"] = np.random.randn(len(words), H) * .1
         self.w["decoder.bias"] = np.zeros(len(words))
         self.w = {k: v.astype(np.float32) for k, v in self.w.items()}
@@ -77,8 +79,16 @@ class Model:
         for k in range(self.layers):
             h, c = state[k]
             a = self.t[f"rnn.weight_ih_l{k}"] @ x + self.t[f"rnn.bias_ih_l{k}"]
-            b = self.t[f"rnn.weight_hh_l{k}"] @ h + self.t[f"rnn.bias_hh_l{k}"]
-            if self.cell == "lstm":
+            if not self.cell.startswith("min"):
+                b = self.t[f"rnn.weight_hh_l{k}"] @ h + self.t[f"rnn.bias_hh_l{k}"]
+            if self.cell == "mingru":
+                z, candidate = a.chunk(2)
+                h = (1 - torch.sigmoid(z)) * h + torch.sigmoid(z) * candidate
+            elif self.cell == "minlstm":
+                f, i, candidate = a.chunk(3)
+                f, i = torch.sigmoid(f), torch.sigmoid(i)
+                h = f / (f + i) * h + i / (f + i) * candidate
+            elif self.cell == "lstm":
                 i, f, g, o = (a + b).chunk(4)
                 c = torch.sigmoid(f) * c + torch.sigmoid(i) * torch.tanh(g)
                 h = torch.sigmoid(o) * torch.tanh(c)
@@ -575,6 +585,8 @@ CASES = {
     "rounds": check_rounds,
     "lstm": lambda f: [check_case(f, "lstm", 1, ("carry", 0), "cell", 1), check_case(f, "lstm", 1, ("reset", 0), "hidden", 1),
                        check_case(f, "lstm", 2, ("window", 7), "cell", 2), check_case(f, "lstm", 2, ("carry", 0), "hidden", 1, 2)],
+    "minimal": lambda f: [check_case(f, "mingru", 1, ("carry", 0), "hidden", 1), check_case(f, "mingru", 2, ("reset", 0), "hidden", 2),
+                          check_case(f, "minlstm", 1, ("window", 7), "hidden", 1), check_case(f, "minlstm", 2, ("carry", 0), "hidden", 2)],
     "gru": lambda f: [check_case(f, "gru", 1, ("window", 4), "hidden", 1), check_case(f, "gru", 2, ("reset", 0), "hidden", 2, 1)],
     "rnn": lambda f: [check_case(f, "rnn", 1, ("carry", 0), "hidden", 1), check_case(f, "rnn", 2, ("reset", 0), "hidden", 2),
                       check_case(f, "rnn", 1, ("carry", 0), "hidden", 1, 0, 3, 5)],

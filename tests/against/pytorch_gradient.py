@@ -15,6 +15,8 @@ CASES = {  # cell, layers, E, H, delays, lines
     "paper": ("lstm", 1, 64, 256, 50, 6),
     "uneven": ("gru", 2, 50, 70, 20, 5),
     "deep": ("lstm", 3, 33, 40, 12, 5),
+    "mingru": ("mingru", 1, 64, 256, 50, 6),
+    "minlstm": ("minlstm", 2, 50, 70, 20, 5),
 }
 
 

@@ -69,6 +69,38 @@ class ResetFirst(nn.Module):
         return x, torch.stack(last)
 
 
+class Minimal(nn.Module):
+    """minGRU and minLSTM, vanilla form, as their paper writes them; linear maps in one matrix, gate by gate."""
+
+    def __init__(self, kind, inputs, hidden, layers):
+        super().__init__()
+        self.kind, self.hidden, self.layers = kind, hidden, layers
+        gates = {"mingru": 2, "minlstm": 3}[kind]
+        for k in range(layers):
+            cols = inputs if k == 0 else hidden
+            setattr(self, f"weight_ih_l{k}", nn.Parameter(torch.zeros(gates * hidden, cols)))
+            setattr(self, f"bias_ih_l{k}", nn.Parameter(torch.zeros(gates * hidden)))
+
+    def forward(self, x, state=None):
+        last = []
+        for k in range(self.layers):
+            a = nn.functional.linear(x, getattr(self, f"weight_ih_l{k}"), getattr(self, f"bias_ih_l{k}"))
+            h, out = x.new_zeros(x.shape[1], self.hidden) if state is None else state[k], []
+            for row in a:
+                if self.kind == "mingru":
+                    z, candidate = row.chunk(2, 1)
+                    z = torch.sigmoid(z)
+                    h = (1 - z) * h + z * candidate
+                else:
+                    f, i, candidate = row.chunk(3, 1)
+                    f, i = torch.sigmoid(f), torch.sigmoid(i)
+                    h = f / (f + i) * h + i / (f + i) * candidate
+                out.append(h)
+            x = torch.stack(out)
+            last.append(h)
+        return x, torch.stack(last)
+
+
 class RNNModel(nn.Module):
     """word_language_model's shape: encoder, rnn, decoder."""
 
@@ -77,6 +109,8 @@ class RNNModel(nn.Module):
         self.encoder = nn.Embedding(V, E)
         if kind == "gru-reset-first":
             self.rnn = ResetFirst(E, H, L)
+        elif kind in ("mingru", "minlstm"):
+            self.rnn = Minimal(kind, E, H, L)
         elif kind in ("lstm", "gru"):
             self.rnn = getattr(nn, kind.upper())(E, H, L)
         else:
@@ -175,7 +209,8 @@ def perplexity(folder):
     with open(corpus, "w") as f:
         for line in words:
             print(*(f"w{w}" for w in line), file=f)
-    for kind, extra in (("lstm", []), ("gru", ["--layers", "2"]), ("rnn", ["--tied"])):
+    for kind, extra in (("lstm", []), ("gru", ["--layers", "2"]), ("rnn", ["--tied"]), ("mingru", ["--layers", "2"]),
+                        ("minlstm", [])):
         E, H = (16, 16) if "--tied" in extra else (8, 16)
         run(PROGRAM, "train", corpus, "--valid", corpus, "-o", path, "--cell", kind, "--embedding-size", str(E),
             "--hidden-size", str(H), "--epochs", "2", "--quiet", "--vocab-size", "30", "--batch", "5", *extra)
@@ -198,13 +233,13 @@ def perplexity(folder):
 
 
 with tempfile.TemporaryDirectory() as folder:
-    for kind in ("lstm", "gru", "rnn", "rnn-relu", "gru-reset-first"):
+    for kind in ("lstm", "gru", "rnn", "rnn-relu", "gru-reset-first", "mingru", "minlstm"):
         for L in (1, 2):
             gradients(folder, kind, L, False)
             gradients(folder, kind, L, True)
-    for kind in ("lstm", "gru", "rnn"):  # several threads, many slices of the vocabulary
+    for kind in ("lstm", "gru", "gru-reset-first", "rnn", "mingru", "minlstm"):  # several threads, many slices of the vocabulary
         gradients(folder, kind, 2, False, True)
-    for kind in ("lstm", "gru", "rnn"):
+    for kind in ("lstm", "gru", "rnn", "mingru", "minlstm"):
         curve(folder, kind, 1)
     curve(folder, "lstm", 2)
     perplexity(folder)
