@@ -30,7 +30,7 @@
 /* Version of these headers. Until 1.0.0 a new minor number may change the interface, and the name of the
  * shared library with it. */
 #define SG_VERSION_MAJOR 0
-#define SG_VERSION_MINOR 1
+#define SG_VERSION_MINOR 2
 #define SG_VERSION_PATCH 0
 
 #ifdef __cplusplus

@@ -5,7 +5,7 @@
 #include "base/base_internal.h"
 #include "behaviour/replace.h"
 #include "lm/forward.h"
-#include "corpus/corpus_internal.h"
+#include "base/utf8.h"
 #include "linalg/linalg.h"
 
 #include <math.h>

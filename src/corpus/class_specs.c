@@ -5,24 +5,6 @@
 #include <assert.h>
 #include <string.h>
 
-static const struct {
-    const char *name;
-    class_kind kind;
-    bool has_file;
-} kinds[] = {
-    {"upos", BY_UPOS, false},  {"xpos", BY_XPOS, false},           {"feats", BY_FEATS, false},
-    {"tags", BY_TAG, false},   {"tags", BY_TAGS_FILE, true},       {"lexicon", BY_LEXICON, true},
-    {"words", BY_WORDS, true}, {"frequency", BY_FREQUENCY, false},
-};
-
-const char *class_kind_name(class_kind kind)
-{
-    for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++)
-        if (kinds[i].kind == kind)
-            return kinds[i].name;
-    return "";
-}
-
 /* ---- lists per key ---- */
 
 sg_status links_add(link_lists *l, size_t key, int32_t value, sg_error *err)
@@ -216,10 +198,10 @@ static sg_status parse_spec(class_spec *spec, const char *text, sg_error *err)
         if (!(spec->path = sg_strdup(colon + 1)))
             TRY(sg_fail(err, SG_ENOMEM, "classes: no memory"));
     }
-    for (size_t i = 0; i < sizeof kinds / sizeof *kinds && !known; i++)
-        if (!strcmp(kind, kinds[i].name) && kinds[i].has_file == (colon != NULL)) {
+    for (size_t i = 0; i < CLASS_KINDS && !known; i++)
+        if (!strcmp(kind, class_kinds[i].name) && class_kinds[i].has_file == (colon != NULL)) {
             known = true;
-            spec->kind = kinds[i].kind;
+            spec->kind = class_kinds[i].kind;
         }
     if (!known)
         TRY(sg_fail(

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* classes_internal.h - what the halves of the classes share: class_specs.c reads specs, classes.c uses them.
+/* classes_internal.h - what the parts of the classes share: class_names.c adds classes, class_specs.c reads
+ * specs, classes.c uses both.
  *
  *   token --key--> labels (tags; the lines of a words file) --labels--> classes (the label's own, or its
  *   groups) */
@@ -75,12 +76,22 @@ struct sg_classes {
     sg_class_word *words;
 };
 
+enum { MAX_CLASSES = 10000 };
+
 /* A new class; the name is told apart where an earlier spec has it. origin may be NULL. */
 sg_status classes_add(sg_classes *k, const class_spec *spec, const char *name, const char *origin, int32_t *c,
                       sg_error *err);
 /* Fills spec from its text; makes the classes its files name. */
 sg_status class_spec_read(sg_classes *k, class_spec *spec, const char *text, sg_error *err);
 void class_spec_free(class_spec *spec);
+/* What a spec may begin with; CLASS_KINDS of them. */
+typedef struct {
+    const char *name;
+    class_kind kind;
+    bool has_file;
+} class_kind_row;
+enum { CLASS_KINDS = 8 };
+extern const class_kind_row class_kinds[CLASS_KINDS];
 const char *class_kind_name(class_kind kind);
 
 #endif

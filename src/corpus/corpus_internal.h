@@ -1,23 +1,15 @@
 /* SPDX-License-Identifier: MIT */
-/* corpus_internal.h - the parts the corpus module is made of, bottom up: UTF-8, a table of strings, bytes of
- * a file (gzip, spooled standard input), words of a file. Importers and reports use the first two as well. */
+/* corpus_internal.h - the parts the corpus module is made of, bottom up: bytes of a file
+ * (gzip, spooled standard input), words of a file. */
 #ifndef SG_CORPUS_INTERNAL_H
 #define SG_CORPUS_INTERNAL_H
 
 #include "base/base_internal.h"
+#include "base/string_table.h"
+#include "base/utf8.h"
 #include "stategrad/corpus.h"
 
-/* ---- UTF-8 (text.c) ---- */
-
-/* Bytes of the character at s, which has n > 0 bytes left; 0: no valid UTF-8 (overlong, surrogate, cut
- * short). */
-size_t utf8_length(const unsigned char *s, size_t n);
-/* Offset of the first byte that is no valid UTF-8; n if all is well. */
-size_t utf8_valid_prefix(const char *s, size_t n);
-/* Bytes of the white space character at s (as Python's str.split() sees it), 0: none. */
-size_t utf8_space(const unsigned char *s, size_t n);
-/* A word for an error message: cut to 40 bytes or so at a character, "..." added. Returns buffer. */
-const char *text_excerpt(char buffer[64], const char *s, size_t n);
+/* ---- lines and words of small files (text.c) ---- */
 
 /* Cuts a line (NUL-terminated, changed) into words at white space. Returns the next word or NULL; *cursor
  * moves. */
@@ -32,21 +24,6 @@ typedef struct {
 sg_status text_lines_open(text_lines *l, const char *path, sg_error *err); /* path is borrowed */
 char *text_lines_next(text_lines *l);                                      /* NULL: no more */
 void text_lines_close(text_lines *l);
-
-/* ---- a table of strings: each has a number, in order of entry (table.c) ---- */
-typedef struct string_table string_table;
-sg_status string_table_new(string_table **out, sg_error *err);
-/* *id: the number of the string (any bytes), entered if new; *added tells (may be NULL). On failure nothing
- * changed. */
-sg_status string_table_add(string_table *t, const void *s, size_t n, int32_t *id, bool *added, sg_error *err);
-int32_t string_table_find(const string_table *t, const void *s, size_t n); /* -1: not there */
-/* Borrowed until the next add; NUL-terminated. n may be NULL. */
-const char *string_table_get(const string_table *t, size_t id, size_t *n);
-size_t string_table_count(const string_table *t);
-void string_table_free(string_table *t);
-
-/* Room for n elements in an array of *cap, grown by doubling, zeros behind. */
-sg_status array_reserve(void *array_pointer, size_t *cap, size_t n, size_t size, sg_error *err);
 
 /* ---- bytes (source.c, spool.c) ---- */
 

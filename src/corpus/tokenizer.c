@@ -7,16 +7,16 @@
  *                  them
  *   model          WordLevel, WordPiece, BPE over characters
  *
- * Everything else is refused by its name. Lower case is Unicode's one-to-one mapping (of the C library's
- * C.UTF-8); accents are stripped from the letters of Latin-1 and Latin Extended-A. */
-#include "corpus/corpus_internal.h"
+ * Everything else is refused by its name. Characters are utf8proc's. */
 #include "corpus/tokenizer.h"
 
+#include "base/base_internal.h"
+#include "base/string_table.h"
+
 #include <jansson.h>
-#include <locale.h>
 #include <stdlib.h>
 #include <string.h>
-#include <wctype.h>
+#include <utf8proc.h>
 
 enum { MAX_SYMBOLS = 4096, MAX_MERGES = 1 << 22 };
 
@@ -33,7 +33,6 @@ struct tokenizer {
     string_table *merges;  /* "left right", by rank */
     int32_t unknown;       /* -1: none */
     bool fuse_unknown;
-    locale_t locale;
 };
 
 void tokenizer_free(tokenizer *t)
@@ -44,8 +43,6 @@ void tokenizer_free(tokenizer *t)
     sg_free(t->text);
     sg_free(t->prefix);
     sg_free(t->suffix);
-    if (t->locale)
-        freelocale(t->locale);
     sg_free(t);
 }
 
@@ -159,12 +156,12 @@ done:
     return st;
 }
 
-static sg_status read_model(tokenizer *t, const json_t *o, const sg_vocab *v, sg_error *err)
+static sg_status read_model(tokenizer *t, const json_t *o, const piece_ids *ids, sg_error *err)
 {
     sg_status st = SG_OK;
     const char *type = type_of(o), *unknown = json_string_value(json_object_get(o, "unk_token"));
     const json_t *longest = json_object_get(o, "max_input_chars_per_word");
-    t->unknown = unknown ? sg_vocab_id(v, unknown, strlen(unknown)) : -1;
+    t->unknown = unknown ? ids->find(ids->ctx, unknown, strlen(unknown)) : -1;
     t->fuse_unknown = is_true(o, "fuse_unk", false);
     t->longest = json_is_integer(longest) && json_integer_value(longest) > 0
                      ? (size_t)json_integer_value(longest)
@@ -189,7 +186,7 @@ done:
     return st;
 }
 
-sg_status tokenizer_new(tokenizer **out, const char *json, const sg_vocab *v, sg_error *err)
+sg_status tokenizer_new(tokenizer **out, const char *json, const piece_ids *ids, sg_error *err)
 {
     sg_status st = SG_OK;
     json_error_t why;
@@ -200,11 +197,9 @@ sg_status tokenizer_new(tokenizer **out, const char *json, const sg_vocab *v, sg
         TRY(sg_fail(err, SG_ENOMEM, "tokenizer: no memory"));
     if (!json_is_object(root))
         TRY(sg_fail(err, SG_EFORMAT, "tokenizer: not a JSON object"));
-    if (!(t->locale = newlocale(LC_CTYPE_MASK, "C.UTF-8", (locale_t)0)))
-        TRY(sg_fail(err, SG_EIO, "tokenizer: the C library has no C.UTF-8"));
     TRY(read_normalizer(t, json_object_get(root, "normalizer"), 0, err));
     TRY(read_splitter(t, json_object_get(root, "pre_tokenizer"), 0, err));
-    TRY(read_model(t, json_object_get(root, "model"), v, err));
+    TRY(read_model(t, json_object_get(root, "model"), ids, err));
     if (!(t->text = sg_strdup(json)))
         TRY(sg_fail(err, SG_ENOMEM, "tokenizer: no memory"));
     *out = t;
@@ -217,72 +212,55 @@ done:
 
 /* ---- characters ---- */
 
-/* One code point of valid UTF-8. */
-static uint32_t decode(const char *s, size_t left, size_t *n)
+/* One code point; of bytes that are no UTF-8, one byte. */
+static int32_t decode(const char *s, size_t left, size_t *n)
 {
-    unsigned char c = (unsigned char)s[0];
-    *n = c < 0x80 ? 1 : c < 0xe0 ? 2 : c < 0xf0 ? 3 : 4;
-    if (*n > left)
-        *n = 1;
-    uint32_t x = *n == 1 ? c : *n == 2 ? c & 0x1fu : *n == 3 ? c & 0x0fu : c & 7u;
-    for (size_t i = 1; i < *n; i++)
-        x = x << 6 | ((unsigned char)s[i] & 0x3fu);
-    return x;
+    utf8proc_int32_t x;
+    utf8proc_ssize_t length = utf8proc_iterate((const utf8proc_uint8_t *)s, (utf8proc_ssize_t)left, &x);
+    *n = length > 0 ? (size_t)length : 1;
+    return length > 0 ? x : (unsigned char)s[0];
 }
 
-static size_t encode(uint32_t x, char *out)
+static size_t encode(int32_t x, char *out)
 {
-    if (x < 0x80) {
-        out[0] = (char)x;
-        return 1;
-    }
-    size_t n = x < 0x800 ? 2 : x < 0x10000 ? 3 : 4;
-    for (size_t i = n; i > 1; i--, x >>= 6)
-        out[i - 1] = (char)(0x80 | (x & 0x3f));
-    out[0] = (char)((n == 2 ? 0xc0u : n == 3 ? 0xe0u : 0xf0u) | x);
-    return n;
+    return (size_t)utf8proc_encode_char(x, (utf8proc_uint8_t *)out);
 }
 
-/* The letter under the accent, U+00C0 to U+017F; '.' where the letter has none to lose. */
-static uint32_t without_accent(uint32_t x)
-{
-    static const char base[] = "AAAAAA.CEEEEIIII.NOOOOO..UUUUY..aaaaaa.ceeeeiiii.nooooo..uuuuy.y"
-                               "AaAaAaCcCcCcCcDd..EeEeEeEeEeGgGgGgGgHh..IiIiIiIiI...JjKk.LlLlLl.."
-                               "..NnNnNn...OoOoOo..RrRrRrSsSsSsSsTtTt..UuUuUuUuUuUuWwYyYZzZzZz.";
-    if (x < 0xc0 || x >= 0xc0 + sizeof base - 1 || base[x - 0xc0] == '.')
-        return x;
-    return (uint32_t)base[x - 0xc0];
-}
-
-static bool is_chinese(uint32_t x)
+static bool is_chinese(int32_t x)
 {
     return (x >= 0x4e00 && x <= 0x9fff) || (x >= 0x3400 && x <= 0x4dbf) || (x >= 0xf900 && x <= 0xfaff) ||
            (x >= 0x20000 && x <= 0x2fa1f);
 }
 
 /* BERT's: ASCII that is no letter, digit or blank, and what Unicode calls punctuation (not symbols). */
-static bool is_punctuation(const tokenizer *t, uint32_t x)
+static bool is_punctuation(int32_t x)
 {
     if (x < 0x80)
         return (x >= 33 && x <= 47) || (x >= 58 && x <= 64) || (x >= 91 && x <= 96) || (x >= 123 && x <= 126);
-    return x != 0xd7 && x != 0xf7 &&
-           (x == 0xa1 || x == 0xa7 || x == 0xab || x == 0xb6 || x == 0xb7 || x == 0xbb || x == 0xbf ||
-            (x >= 0x2010 && x <= 0x2027) || (x >= 0x2030 && x <= 0x205e && x != 0x2044 && x != 0x2052) ||
-            (x >= 0x3001 && x <= 0x3003) || (x >= 0x3008 && x <= 0x3011) || (x >= 0x3014 && x <= 0x301f) ||
-            (x > 0x3100 && iswpunct_l((wint_t)x, t->locale)));
+    utf8proc_category_t c = utf8proc_category(x);
+    return c >= UTF8PROC_CATEGORY_PC && c <= UTF8PROC_CATEGORY_PO;
 }
 
-static bool is_word(const tokenizer *t, uint32_t x)
+/* \w of regular expressions: letters, marks, decimal digits, letter numbers, connectors (_), joiners. */
+static bool is_word(int32_t x)
 {
-    return x == '_' || (x < 0x80 ? (x >= '0' && x <= '9') || ((x | 32) >= 'a' && (x | 32) <= 'z')
-                                 : iswalnum_l((wint_t)x, t->locale) != 0);
+    utf8proc_category_t c = utf8proc_category(x);
+    return (c >= UTF8PROC_CATEGORY_LU && c <= UTF8PROC_CATEGORY_NL) || c == UTF8PROC_CATEGORY_PC ||
+           x == 0x200c || x == 0x200d;
+}
+
+/* What BERT's cleaning takes out: all that Unicode calls "other", and the replacement character. */
+static bool is_dirt(int32_t x)
+{
+    utf8proc_category_t c = utf8proc_category(x);
+    return !x || x == 0xfffd || c == UTF8PROC_CATEGORY_CN || c >= UTF8PROC_CATEGORY_CC;
 }
 
 /* ---- pieces of one stretch of text ---- */
 
 typedef struct {
     const tokenizer *t;
-    const sg_vocab *v;
+    const piece_ids *known;
     int32_t *ids;
     size_t n, room;
 } pieces;
@@ -310,7 +288,7 @@ static bool word_pieces(pieces *p, const char *s, size_t n)
                 continue;
             memcpy(piece, p->t->prefix, lead);
             memcpy(piece + lead, s + at, end - at);
-            if ((id = sg_vocab_id(p->v, piece, length)) >= 0)
+            if ((id = p->known->find(p->known->ctx, piece, length)) >= 0)
                 break;
         }
         if (id < 0)
@@ -384,7 +362,7 @@ static bool byte_pairs(pieces *p, const char *s, size_t n)
     }
     bool unknown_before = false;
     for (size_t i = 0; fine && i < count; i++) {
-        int32_t id = sg_vocab_id(p->v, text + symbols[i].at, symbols[i].n);
+        int32_t id = p->known->find(p->known->ctx, text + symbols[i].at, symbols[i].n);
         bool unknown = id < 0;
         if (!(unknown && unknown_before && t->fuse_unknown))
             fine = emit(p, unknown ? t->unknown : id);
@@ -403,38 +381,46 @@ static bool stretch(pieces *p, const char *s, size_t n)
         return word_pieces(p, s, n);
     if (p->t->kind == MODEL_BPE)
         return byte_pairs(p, s, n);
-    int32_t id = sg_vocab_id(p->v, s, n);
+    int32_t id = p->known->find(p->known->ctx, s, n);
     return emit(p, id >= 0 ? id : p->t->unknown);
 }
 
-/* Lower case, accents off, control characters out; never longer than three bytes for one. */
+static size_t put_lower(int32_t x, bool lower, char *out)
+{
+    if (lower && x == 0x130) /* capital I with dot: the one letter whose lower case is two characters */
+        return encode('i', out) + encode(0x307, out + 1);
+    return encode(lower ? utf8proc_tolower(x) : x, out);
+}
+
+/* Control characters out, accents off (canonical decomposition without nonspacing marks), lower case; never
+ * longer than three bytes for one. */
 static size_t normalize(const tokenizer *t, const char *s, size_t n, char *out)
 {
     size_t used = 0, length;
     for (size_t i = 0; i < n; i += length) {
-        uint32_t x = decode(s + i, n - i, &length);
-        if (t->clean && (!x || x == 0xfffd || iswcntrl_l((wint_t)x, t->locale)))
-            continue;
-        if (t->strip_accents && x >= 0x300 && x <= 0x36f) /* combining marks */
+        int32_t x = decode(s + i, n - i, &length), parts[8] = {x};
+        utf8proc_ssize_t m = 1;
+        int unused = 0;
+        if (t->clean && is_dirt(x))
             continue;
         if (t->strip_accents)
-            x = without_accent(x);
-        if (t->lowercase)
-            x = (uint32_t)towlower_l((wint_t)x, t->locale);
-        used += encode(x, out + used);
+            m = utf8proc_decompose_char(x, parts, 8, UTF8PROC_DECOMPOSE | UTF8PROC_STABLE, &unused);
+        for (utf8proc_ssize_t k = 0; k < m && m <= 8; k++)
+            if (!t->strip_accents || utf8proc_category(parts[k]) != UTF8PROC_CATEGORY_MN)
+                used += put_lower(parts[k], t->lowercase, out + used);
     }
     return used;
 }
 
 /* 0: white space (none is left), 1: inside a word, 2: other; above: alone. */
-static unsigned class_of(const tokenizer *t, uint32_t x)
+static unsigned class_of(const tokenizer *t, int32_t x)
 {
-    if ((t->punctuation && is_punctuation(t, x)) || (t->isolate_chinese && is_chinese(x)))
+    if ((t->punctuation && is_punctuation(x)) || (t->isolate_chinese && is_chinese(x)))
         return 3;
-    return t->runs ? (is_word(t, x) ? 1 : 2) : 1;
+    return t->runs ? (is_word(x) ? 1 : 2) : 1;
 }
 
-sg_status tokenizer_split(const tokenizer *t, const sg_vocab *v, const char *word, size_t length,
+sg_status tokenizer_split(const tokenizer *t, const piece_ids *known, const char *word, size_t length,
                           int32_t **ids, size_t *room, size_t *n, sg_error *err)
 {
     sg_status st = SG_OK;
@@ -450,7 +436,7 @@ sg_status tokenizer_split(const tokenizer *t, const sg_vocab *v, const char *wor
         *ids = grown;
         *room = need;
     }
-    pieces p = {.t = t, .v = v, .ids = *ids, .room = *room};
+    pieces p = {.t = t, .known = known, .ids = *ids, .room = *room};
     size_t used = normalize(t, word, length, text);
     unsigned before = 0;
     bool fine = true;

@@ -246,10 +246,16 @@ int32_t sg_vocab_id(const sg_vocab *v, const char *word, size_t length)
     return string_table_find(v->words, word, length);
 }
 
+static int32_t find_piece(const void *ctx, const char *piece, size_t n)
+{
+    return sg_vocab_id(ctx, piece, n);
+}
+
 sg_status sg_vocab_set_tokenizer(sg_vocab *v, const char *json, sg_error *err)
 {
     tokenizer *t;
-    sg_status st = tokenizer_new(&t, json, v, err);
+    const piece_ids ids = {find_piece, v};
+    sg_status st = tokenizer_new(&t, json, &ids, err);
     if (st != SG_OK)
         return st;
     tokenizer_free(v->tokenizer);
@@ -270,7 +276,8 @@ void sg_ids_free(int32_t *ids)
 sg_status sg_vocab_split(const sg_vocab *v, const char *word, size_t length, int32_t **ids, size_t *room,
                          size_t *n, sg_error *err)
 {
-    return tokenizer_split(v->tokenizer, v, word, length, ids, room, n, err);
+    const piece_ids known = {find_piece, v};
+    return tokenizer_split(v->tokenizer, &known, word, length, ids, room, n, err);
 }
 
 int32_t sg_vocab_unk(const sg_vocab *v)

@@ -4,7 +4,7 @@
 
 #include "base/base_internal.h"
 #include "cell/cell.h"
-#include "corpus/corpus_internal.h"
+#include "base/utf8.h"
 
 #include <math.h>
 #include <stdlib.h>

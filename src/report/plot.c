@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 #include "report/plot.h"
 
-#include "corpus/corpus_internal.h"
+#include "base/base_internal.h"
+#include "base/utf8.h"
 
 #include <math.h>
 #include <stdio.h>

@@ -2,7 +2,7 @@
 #include "train/word2vec.h"
 
 #include "base/base_internal.h"
-#include "corpus/corpus_internal.h"
+#include "base/utf8.h"
 
 #include <ctype.h>
 #include <errno.h>

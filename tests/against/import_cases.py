@@ -1,4 +1,5 @@
 #!/usr/bin/python3
+# SPDX-License-Identifier: MIT
 """Models as people have them: what is not plain torch.nn or Keras, read with what has to be said about it, or refused by
 the name of the tensor. Values are compared with the definitions in import_reference.py; refusals by their words. The
 scripts of the project's collection of cases run too, where it is there."""

@@ -8,6 +8,7 @@ import struct
 import subprocess
 import sys
 import tempfile
+import unicodedata
 
 import numpy as np
 
@@ -121,6 +122,35 @@ for form in (merges, [m.split() for m in merges]):
 v = ids("a", "b", "c", "ab", "bc", "abc", "cab", "aa")
 tokens_are("BPE, ranks before places", tokenizer("BPE", v, merges=["b c", "a b", "a bc", "a a"]), 8, "abc abab cab aaaa",
            [5, 3, 3, 2, 3, 7, 7])
+
+# ---- characters, by Python's tables of Unicode ----
+def plain(word):
+    """Without accents, in lower case, a character at a time."""
+    return "".join(c.lower() for c in unicodedata.normalize("NFD", word) if unicodedata.category(c) != "Mn")
+
+
+def each_is(what, characters, form, text, normalizer, splitter, n=200):
+    """Each character becomes form(character), a list of words; text(character) is what is read."""
+    for i in range(0, len(characters), n):
+        part = characters[i:i + n]
+        words = [w for c in part for w in form(c)]
+        table = ids("[UNK]", *dict.fromkeys(words))
+        tokens_are(f"{what} {ord(part[0]):04X}-{ord(part[-1]):04X}", tokenizer("WordLevel", table, normalizer, splitter, unk_token="[UNK]"),
+                   len(table), " ".join(map(text, part)), [table[w] for w in words])
+
+
+letters = [chr(c) for c in [*range(0xa1, 0x2e80), *range(0xa640, 0xab70), *range(0x10400, 0x10450)]
+           if unicodedata.category(chr(c)) in ("Lu", "Ll", "Lt")]
+splitter = {"type": "BertPreTokenizer"}
+each_is("BERT, letter", letters, lambda c: [plain(c)], str, bert, splitter)
+each_is("lower case, letter", letters, lambda c: [c.lower()], str, {"type": "Lowercase"}, {"type": "WhitespaceSplit"})
+marks = [chr(c) for c in range(0xa1, 0x3400) if unicodedata.category(chr(c)).startswith("P")]
+each_is("BERT, punctuation", marks, lambda c: ["a", c, "b"], lambda c: f"a{c}b", None, splitter)
+others = [chr(c) for c in range(0xa1, 0x3000) if unicodedata.category(chr(c)) in ("Sm", "Sc", "So", "No", "Lo", "Nl")]
+each_is("BERT, no punctuation", others, lambda c: [f"a{c}b"], lambda c: f"a{c}b", None, splitter)
+controls = [chr(c) for c in range(0x7f, 0x2070) if unicodedata.category(chr(c)) in ("Cc", "Cf") and not chr(c).isspace()]
+each_is("BERT, cleaned", controls, lambda c: ["ab"], lambda c: f"a{c}b", bert, splitter)
+
 for what, json_text, words in (
         ("ByteLevel", tokenizer("BPE", v, splitter={"type": "ByteLevel"}, merges=[]), ("pre_tokenizer ByteLevel",)),
         ("Metaspace", tokenizer("BPE", v, splitter={"type": "Metaspace"}, merges=[]), ("pre_tokenizer Metaspace",)),

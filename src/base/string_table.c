@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* A table of strings: open addressing over one pool of bytes; numbers follow the order of entry. */
-#include "corpus/corpus_internal.h"
+#include "base/string_table.h"
+
+#include "base/base_internal.h"
 
 #include <string.h>
 

@@ -1,0 +1,18 @@
+/* SPDX-License-Identifier: MIT */
+/* utf8.h - UTF-8 by the letter of RFC 3629 (utf8proc behind it). */
+#ifndef SG_BASE_UTF8_H
+#define SG_BASE_UTF8_H
+
+#include <stddef.h>
+
+/* Bytes of the character at s, which has n > 0 bytes left; 0: no valid UTF-8 (overlong, surrogate, cut
+ * short). */
+size_t utf8_length(const unsigned char *s, size_t n);
+/* Offset of the first byte that is no valid UTF-8; n if all is well. */
+size_t utf8_valid_prefix(const char *s, size_t n);
+/* Bytes of the white space character at s (as Python's str.split() sees it), 0: none. */
+size_t utf8_space(const unsigned char *s, size_t n);
+/* A word for an error message: cut to 40 bytes or so at a character, "..." added. Returns buffer. */
+const char *text_excerpt(char buffer[64], const char *s, size_t n);
+
+#endif

@@ -1,0 +1,56 @@
+/* SPDX-License-Identifier: MIT */
+/* Names of classes: a new one each, told apart where two specs have the same. */
+#include "corpus/classes_internal.h"
+
+#include <string.h>
+
+const class_kind_row class_kinds[CLASS_KINDS] = {
+    {"upos", BY_UPOS, false},  {"xpos", BY_XPOS, false},           {"feats", BY_FEATS, false},
+    {"tags", BY_TAG, false},   {"tags", BY_TAGS_FILE, true},       {"lexicon", BY_LEXICON, true},
+    {"words", BY_WORDS, true}, {"frequency", BY_FREQUENCY, false},
+};
+
+const char *class_kind_name(class_kind kind)
+{
+    for (size_t i = 0; i < CLASS_KINDS; i++)
+        if (class_kinds[i].kind == kind)
+            return class_kinds[i].name;
+    return "";
+}
+
+sg_status classes_add(sg_classes *k, const class_spec *spec, const char *name, const char *origin, int32_t *c,
+                      sg_error *err)
+{
+    sg_status st = SG_OK;
+    char *longer = NULL, *copy = NULL;
+    bool added;
+    size_t n = string_table_count(k->names), size;
+    char excerpt[64];
+    text_excerpt(excerpt, name, strlen(name));
+    if (n >= MAX_CLASSES)
+        return sg_fail(err, SG_EINVAL,
+                       "classes '%s': '%s' would be class number %d, more than there may be; groups "
+                       "make fewer",
+                       spec->text, excerpt, MAX_CLASSES + 1);
+    if (string_table_find(k->names, name, strlen(name)) >= 0) {
+        size = strlen(spec->text) + strlen(name) + 2;
+        if (!(longer = sg_calloc(size, 1)))
+            TRY(sg_fail(err, SG_ENOMEM, "classes: no memory"));
+        snprintf(longer, size, "%s:%s", class_kind_name(spec->kind), name);
+        if (string_table_find(k->names, longer, strlen(longer)) >= 0)
+            snprintf(longer, size, "%s:%s", spec->text, name);
+        name = longer;
+    }
+    if (origin && !(copy = sg_strdup(origin)))
+        TRY(sg_fail(err, SG_ENOMEM, "classes: no memory"));
+    TRY(array_reserve(&k->origins, &k->origins_cap, n + 1, sizeof *k->origins, err));
+    TRY(string_table_add(k->names, name, strlen(name), c, &added, err));
+    if (!added)
+        TRY(sg_fail(err, SG_EINVAL, "classes '%s': there is a class '%s' already", spec->text, excerpt));
+    k->origins[n] = copy;
+    copy = NULL;
+done:
+    sg_free(longer);
+    sg_free(copy);
+    return st;
+}

@@ -1,0 +1,92 @@
+/* SPDX-License-Identifier: MIT */
+/* What a property's text means, against differences of means worked out here. */
+#include "helpers/corpus_util.h"
+
+#include "analysis/property.h"
+
+enum { V = 6, E = 2 };
+static const char *const words[V] = {"cat", "cats", "dog", "dogs", "red", "x"};
+static float embeddings[V * E] = {1, 2, 3, 5, 7, 11, 13, 17, 19, 23, 29, 31};
+static const sg_class_word nouns[] = {{0, 3}, {2, 1}};
+
+static int32_t find(const void *ctx, const char *word, size_t n)
+{
+    (void)ctx;
+    for (int32_t i = 0; i < V; i++)
+        if (strlen(words[i]) == n && !memcmp(words[i], word, n))
+            return i;
+    return -1;
+}
+
+static bool class_words(const void *ctx, const char *name, const sg_class_word **list, size_t *n)
+{
+    (void)ctx;
+    *list = nouns, *n = 2;
+    return !strcmp(name, "nouns");
+}
+
+static const property_source source = {
+    .E = E, .find = find, .class_words = class_words, .n_models = 1, .embeddings = {embeddings}};
+
+static void assert_delta(const char *a, const char *b, double x, double y, int64_t n_a, int64_t n_b)
+{
+    sg_error err = {""};
+    property p = {0};
+    assert_ok(property_resolve(&p, &source, &(sg_property){"name", a, b}, NULL, &err), err);
+    assert_null(p.missing);
+    assert_close(p.delta[0][0], x, 1e-12, 0, a, 0);
+    assert_close(p.delta[0][1], y, 1e-12, 0, a, 1);
+    assert_int_equal(p.words_a, n_a);
+    assert_int_equal(p.words_b, n_b);
+    property_free(&p);
+}
+
+static void sides_are_means(void **state)
+{
+    (void)state;
+    assert_delta("cats", "cat", 3 - 1, 5 - 2, 1, 1);
+    assert_delta("cats dogs", "cat,dog", (3 + 13) / 2. - (1 + 7) / 2., (5 + 17) / 2. - (2 + 11) / 2., 2, 2);
+    assert_delta("cats-cat", NULL, 2, 3, 1, 1);
+    /* a class: by its tokens */
+    assert_delta("nouns", "red", (3 * 1 + 7) / 4. - 19, (3 * 2 + 11) / 4. - 23, 2, 1);
+    assert_delta("red", "nouns", 19 - (3 * 1 + 7) / 4., 23 - (3 * 2 + 11) / 4., 1, 2);
+    const char *list = write_text(&tmp, "list", "red\nunseen\nx\n");
+    assert_delta(list, "cat", (19 + 29) / 2. - 1, (23 + 31) / 2. - 2, 2,
+                 1); /* words of a file that are known */
+}
+
+static void pairs_are_means_of_differences(void **state)
+{
+    (void)state;
+    const char *pairs = write_text(&tmp, "pairs", "cats cat\ndogs dog\nunseen cat\n");
+    assert_delta(pairs, NULL, ((3 - 1) + (13 - 7)) / 2., ((5 - 2) + (17 - 11)) / 2., 2, 2);
+}
+
+static void what_cannot_be_resolved(void **state)
+{
+    (void)state;
+    sg_error err = {""};
+    property p = {0};
+    assert_ok(property_resolve(&p, &source, &(sg_property){"none", "unseen words", "cat"}, NULL, &err), err);
+    assert_non_null(p.missing);
+    assert_true(isnan(p.delta[0][0]));
+    property_free(&p);
+    p = (property){0};
+    assert_ok(property_resolve(&p, &source, &(sg_property){"equal", "cat dog", "dog cat"}, NULL, &err), err);
+    assert_non_null(p.missing);
+    property_free(&p);
+    p = (property){0};
+    assert_int_equal(property_resolve(&p, &source, &(sg_property){"n", "no-where-known", NULL}, NULL, &err),
+                     SG_EINVAL);
+    property_free(&p);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(sides_are_means),
+        cmocka_unit_test(pairs_are_means_of_differences),
+        cmocka_unit_test(what_cannot_be_resolved),
+    };
+    return cmocka_run_group_tests(tests, set_up, tear_down);
+}
