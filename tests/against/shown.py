@@ -25,7 +25,7 @@ program, root = sys.argv[1:3]
 sys.path.insert(0, os.path.join(root, "tests", "helpers"))
 import real_run  # noqa: E402
 
-RUNS = ["full", "layers", "plain", "raw", "one", "sampled", "precise", "withheld", "chars", "features"]
+RUNS = ["small", "full", "layers", "plain", "raw", "one", "sampled", "precise", "withheld", "chars", "features"]
 checks = 0
 
 

@@ -7,6 +7,7 @@ The model and the corpora stand beside OUT.nc in OUT.nc.made/, with the analysis
 summary.txt."""
 import json
 import os
+import shutil
 import subprocess
 import sys
 
@@ -23,6 +24,7 @@ FULL = [*TAGGED, "--classes", "frequency", *PROPERTIES, "--baseline", "untrained
 # name: (what is trained, corpus, options of analyze)
 RECIPES = {
     "full": (["--cell", "lstm"], "tagged.txt", [*FULL, "--state", "both", "--delays", "16"]),
+    "small": (["--cell", "lstm"], "tagged-short.txt", [*TAGGED, *PROPERTIES, "--baseline", "untrained", "--delays", "7"]),
     "other": (["--cell", "lstm", "--seed", "3"], "tagged.txt", [*TAGGED, *PROPERTIES, "--delays", "20"]),
     "layers": (["--cell", "lstm", "--layers", "2"], "tagged.txt", [*FULL, "--layer", "all", "--delays", "6", "--burn-in", "2"]),
     "plain": (["--cell", "lstm"], "plain.txt", ["--delays", "6", "--second-moment-every", "3"]),
@@ -50,6 +52,7 @@ def corpora(folder):
     parts = english.sentences()
     write(folder, "plain.txt", english.plain(parts[:110]))
     write(folder, "tagged.txt", english.tagged(parts[:110]))
+    write(folder, "tagged-short.txt", english.tagged(parts[:40]))
     write(folder, "short.txt", english.plain(parts[:8]))
     write(folder, "tiny.txt", english.plain(parts[8:11]))
     write(folder, "groups.txt", english.groups())
@@ -94,12 +97,17 @@ def make(program, name, out):
     """The run file OUT.nc and, in OUT.nc.made/, all it was made from; returns that folder."""
     training, corpus, options = RECIPES[name]
     folder = out + ".made"
+    kept = os.path.join(os.environ.get("STATEGRAD_KEPT_RUNS", ""), name + ".nc")
+    if os.environ.get("STATEGRAD_KEPT_RUNS") and os.path.exists(kept):  # for tools/mutate: faults after the analysis
+        shutil.copytree(kept + ".made", folder)
+        shutil.copy(kept, out)
+        return folder
     os.makedirs(folder, exist_ok=True)
     corpora(folder)
     env = {**os.environ, "OMP_NUM_THREADS": "1"}
     run = lambda *args: subprocess.run([os.path.abspath(program), *args], cwd=folder, check=True, capture_output=True, text=True, env=env)
     read = corpus or "plain.txt"
-    run("train", read, "--valid", read, *(["--format", "tagged"] if read == "tagged.txt" else []), "--embedding-size", "6",
+    run("train", read, "--valid", read, *(["--format", "tagged"] if read.startswith("tagged") else []), "--embedding-size", "6",
         "--hidden-size", "8", "--epochs", "1", "--batch", "4", "--steps", "20", "--init", "0.4", "--dropout", "0", *training,
         "--quiet", "-o", "model.safetensors")
     if not corpus:
