@@ -27,7 +27,7 @@ check: setup-all
 bench: setup-all all
 	@tools/bench
 
-# The long forms: line coverage, fuzzing, kill and fault torture.
+# The long forms: line coverage, fuzzing, kill and fault torture, planted faults.
 coverage: setup-all
 	@tools/coverage
 
@@ -40,10 +40,14 @@ fuzz: setup-all
 torture: setup-all all
 	@tools/torture
 
+# Faults planted one at a time, and how many of them a test catches.
+mutate: setup-all
+	@tools/mutate
+
 install: all
 	meson install -C $(BUILD) --no-rebuild
 
 clean:
 	rm -rf build build-* demo stategrad
 
-.PHONY: all setup setup-all demo check bench coverage lint fuzz torture install clean
+.PHONY: all setup setup-all demo check bench coverage lint fuzz torture mutate install clean

@@ -185,10 +185,10 @@ static void print_row(const char *name, uintmax_t tokens, const double *sigma, s
         print_curve(sigma, D, s);
 }
 
-static void print_head(const char *group, size_t D, const scale *s)
+static void print_head(const char *group, const char *step, size_t D, const scale *s)
 {
     size_t picked[COLUMNS], n = pick_delays(D, picked);
-    printf("\n%s: sigma_1, the largest gain from a word to the state, by delay\n  %-*s %9s", group,
+    printf("\n%s: sigma_1, the largest gain from a %s to the state, by delay\n  %-*s %9s", group, step,
            NAME_WIDTH, "class", "tokens");
     for (size_t i = 0; i < n; i++)
         printf(" %8zu", picked[i]);
@@ -209,8 +209,9 @@ static void print_group(sg_run *r, const char *group, double *sigma, bool ascii)
     size_t D = sg_run_delays(r), C = sg_run_classes(r);
     scale s = scale_of(r, group, sigma, ascii);
     char untrained[96];
+    const char *unit = sg_run_attribute(r, "unit");
     bool tested = false;
-    print_head(group, D, &s);
+    print_head(group, unit && !strcmp(unit, "char") ? "character" : "word", D, &s);
     for (size_t c = 0; c < C && c < MAX_CLASSES; c++) {
         if (!read_sigma(r, group, c, sigma))
             continue;

@@ -91,6 +91,13 @@ static const char *group_title(const context *x, char text[96])
     return text;
 }
 
+/* What a step is: words, or characters of a character model. */
+static const char *delay_label(const context *x)
+{
+    const char *unit = sg_run_attribute(x->r, "unit");
+    return unit && !strcmp(unit, "char") ? "delay d (characters)" : "delay d (words)";
+}
+
 /* ---- reading ---- */
 
 /* (class c of) a variable by delay, first entry of a further dimension; false: not in the file. out (D). */
@@ -130,7 +137,7 @@ static size_t choose_classes(const context *x, size_t chosen[SHOWN_CLASSES])
 
 typedef struct {
     char title[200], base_name[32];
-    const char *y_label;
+    const char *x_label, *y_label;
     bool log_y, unit_range;
     size_t D, n;
     const char *names[SHOWN_CLASSES];
@@ -184,7 +191,7 @@ static void draw_curves(cairo_t *c, const void *what)
     const curves *k = what;
     plot p;
     plot_frame f = {.title = k->title,
-                    .x_label = "delay d (words)",
+                    .x_label = k->x_label,
                     .y_label = k->y_label,
                     .log_y = k->log_y,
                     .x1 = k->D > 1 ? (double)(k->D - 1) : 1};
@@ -220,7 +227,7 @@ static void curves_free(curves *k)
 static sg_status curves_new(curves *k, const context *x, size_t n, sg_error *err)
 {
     const size_t D = x->D;
-    *k = (curves){.D = D, .n = n};
+    *k = (curves){.D = D, .n = n, .x_label = delay_label(x)};
     if (!(k->x = sg_calloc(5 + 3 * n, D * sizeof *k->x)))
         return sg_fail(err, SG_ENOMEM, "figures: no memory");
     k->y = k->x + D, k->low = k->y + n * D, k->high = k->low + n * D, k->base = k->high + n * D;
@@ -325,7 +332,7 @@ done:
 
 typedef struct {
     char title[200], low[32], middle[32], high[32];
-    const char *y_label, *scale_title, *note;
+    const char *x_label, *y_label, *scale_title, *note;
     size_t D, rows;
     const char **names; /* (rows) or NULL: 1 .. rows */
     double *t;          /* (rows,D) place on the colour scale */
@@ -339,7 +346,7 @@ static void draw_heatmap(cairo_t *c, const void *what)
     plot p;
     plot_colour bar[64];
     plot_frame f = {.title = k->title,
-                    .x_label = "delay d (words)",
+                    .x_label = k->x_label,
                     .y_label = k->y_label,
                     .x0 = -0.5,
                     .x1 = (double)k->D - 0.5,
@@ -374,7 +381,7 @@ static sg_status classes_figure(const context *x, sg_error *err)
     bool tested, there, ignored, dotted = false;
     char of[96];
     double most = log(1.05);
-    heatmap k = {.D = D, .rows = rows, .diverging = true, .middle = "1"};
+    heatmap k = {.D = D, .rows = rows, .x_label = delay_label(x), .diverging = true, .middle = "1"};
     double *y = NULL;
     if (!rows)
         return SG_OK;
@@ -417,7 +424,11 @@ static sg_status spectrum_figure(const context *x, sg_error *err)
     const size_t D = x->D, rows = x->rank < 64 ? x->rank : 64;
     double least = INFINITY, most = 0;
     char of[96];
-    heatmap k = {.D = D, .rows = rows, .y_label = "direction k", .scale_title = "singular value"};
+    heatmap k = {.D = D,
+                 .rows = rows,
+                 .x_label = delay_label(x),
+                 .y_label = "direction k",
+                 .scale_title = "singular value"};
     const size_t start[3] = {0}, count[3] = {1, D, rows};
     double *S = sg_calloc(D, rows * sizeof *S);
     k.t = sg_calloc(rows, D * sizeof *k.t);

@@ -274,6 +274,7 @@ def test_summary(run, folder):
     for part in parts:
         group = part.split(":")[0]
         lines = part.split("\n")
+        assert f" from a {'character' if run.file.unit == 'char' else 'word'} to the state" in lines[0], lines[0]
         delays = [int(d) for d in re.match(r"\s+class\s+tokens((?:\s+\d+)+)  ", lines[1]).group(1).split()]
         assert delays == sorted(delays) and delays[-1] == run.D - 1 and delays[0] == 0
         sigma = run.get(group, "singular_value")[:, :, 0]

@@ -44,6 +44,18 @@ static void covariance_is_the_textbook_one(void **state)
     for (size_t i = 0; i < E * E; i++)
         assert_close(weighted[i], Sigma[i], 1e-12, 1, "weighted covariance", i);
     sp_factoring how;
+    /* a ridge is in units of the mean variance: L L' - Sigma = ridge trace(Sigma)/E on the diagonal */
+    assert_ok(sp_factor(L, &how, E, Sigma, 0.25, &err), err);
+    double unit = 0;
+    for (size_t i = 0; i < E; i++)
+        unit += Sigma[i * E + i] / E;
+    for (size_t i = 0; i < E; i++)
+        for (size_t j = 0; j < E; j++) {
+            double both = 0;
+            for (size_t k = 0; k < E; k++)
+                both += L[i * E + k] * L[j * E + k];
+            assert_close(both - Sigma[i * E + j], i == j ? 0.25 * unit : 0, 1e-9, unit, "ridge", i * E + j);
+        }
     assert_ok(sp_factor(L, &how, E, Sigma, 0, &err), err);
     assert_false(how.automatic);
     assert_int_equal(how.rank, E);

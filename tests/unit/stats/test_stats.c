@@ -204,6 +204,43 @@ static void each_law_is_found_with_its_parameters(void **state)
     }
 }
 
+/* AICc by its textbook formula (Burnham and Anderson 2002, 2.2.3 and 2.4): the variance is a parameter too; the
+ * residual is the root of the weighted mean square, weights of mean 1; few points, so that each term counts. */
+static void the_criterion_is_aicc(void **state)
+{
+    enum { POINTS = 8 };
+    double y[POINTS + 1], error[POINTS + 1];
+    sg_error err;
+    sg_decay got;
+    sg_rng rng;
+    sg_rng_seed(&rng, 8, 0);
+    for (size_t d = 0; d <= POINTS; d++) {
+        y[d] = 2 * exp(-0.3 * d) * exp(0.2 * sg_rng_normal(&rng));
+        error[d] = y[d] * (0.1 + 0.05 * d);
+    }
+    assert_ok(sg_stats_decay(&got, POINTS + 1, y, error, 0, NULL, NULL, &err), err);
+    double total = 0, square = 0, least = INFINITY, sum = 0, aic[SG_DECAY_LAWS];
+    for (size_t d = 1; d <= POINTS; d++)
+        total += pow(y[d] / error[d], 2) / POINTS;
+    for (size_t d = 1; d <= POINTS; d++) {
+        double away =
+            log(y[d] / got.fit[SG_DECAY_EXPONENTIAL].scale) + d / got.fit[SG_DECAY_EXPONENTIAL].rate;
+        square += pow(y[d] / error[d], 2) / total * away * away / POINTS;
+    }
+    assert_close(got.fit[SG_DECAY_EXPONENTIAL].residual, sqrt(square), 1e-9, 0, "residual", 0);
+    for (int law = 0; law < SG_DECAY_LAWS; law++) {
+        double K = law == SG_DECAY_STRETCHED ? 4 : 3; /* scale, rate, variance; shape */
+        aic[law] = POINTS * log(pow(got.fit[law].residual, 2)) + 2 * K + 2 * K * (K + 1) / (POINTS - K - 1);
+        assert_close(got.fit[law].aic, aic[law], 1e-9, 0, "AICc", law);
+        least = fmin(least, aic[law]);
+    }
+    for (int law = 0; law < SG_DECAY_LAWS; law++)
+        sum += exp((least - aic[law]) / 2);
+    for (int law = 0; law < SG_DECAY_LAWS; law++)
+        assert_close(got.fit[law].weight, exp((least - aic[law]) / 2) / sum, 1e-9, 1e-12, "Akaike weight",
+                     law);
+}
+
 /* 150 noisy power laws of 20 blocks whose error is shared by all delays of a block: the jackknife's error of
  * alpha is the real scatter of alpha, the least-squares one is not. */
 static void block_errors_tell_the_real_scatter(void **state)
@@ -329,6 +366,7 @@ int main(void)
         cmocka_unit_test(adjusted_p_values),
         cmocka_unit_test(random_directions),
         cmocka_unit_test(each_law_is_found_with_its_parameters),
+        cmocka_unit_test(the_criterion_is_aicc),
         cmocka_unit_test(block_errors_tell_the_real_scatter),
         cmocka_unit_test(half_life_and_bad_series),
         cmocka_unit_test(failing_allocations),
