@@ -5,6 +5,40 @@
 #include "stategrad/stats.h"
 #include "stats/stats_internal.h"
 
+/* The square of a mean over n blocks of equal size has a bias; the jackknife takes it off, to the letter: theta_J =
+ * n theta - (n-1) mean(theta_-b), pseudo_b = n theta - (n-1) theta_-b, and a tenth of the bias counts as error. */
+static void a_biased_statistic_is_moved(void **state)
+{
+    enum { BLOCKS = 20 };
+    double x[BLOCKS], pairs[BLOCKS], without[BLOCKS], sum = 0, mean = 0, corrected, square = 0;
+    sg_rng rng;
+    sg_interval got;
+    sg_rng_seed(&rng, 4, 0);
+    for (size_t b = 0; b < BLOCKS; b++)
+        sum += x[b] = 0.3 + sg_rng_normal(&rng), pairs[b] = 7;
+    for (size_t b = 0; b < BLOCKS; b++)
+        mean += (without[b] = pow((sum - x[b]) / (BLOCKS - 1), 2)) / BLOCKS;
+    double value = pow(sum / BLOCKS, 2);
+    corrected = BLOCKS * value - (BLOCKS - 1) * mean;
+    for (size_t b = 0; b < BLOCKS; b++)
+        square += pow(BLOCKS * value - (BLOCKS - 1) * without[b] - corrected, 2) / (BLOCKS - 1) / BLOCKS;
+    sg_stats_jackknife(&got, BLOCKS, pairs, value, without, 1);
+    double bias = value - corrected, reach = 2.093024 * sqrt(square + bias * bias / 10);
+    assert_true(fabs(bias) > 0.1 * sqrt(square));
+    assert_close(got.bias, bias, 1e-9, 0, "bias", 0);
+    assert_close(got.error, sqrt(square), 1e-9, 0, "error", 0);
+    assert_close(got.low, corrected - reach, 1e-6, 1e-6, "low", 0);
+    assert_close(got.high, corrected + reach, 1e-6, 1e-6, "high", 0);
+}
+
+static void quantiles_lie_between_their_neighbours(void **state)
+{
+    const double x[] = {0, 1, 2, 3, 10};
+    static const double p[] = {0, 0.1, 0.5, 0.9, 1}, want[] = {0, 0.4, 2, 7.2, 10};
+    for (size_t i = 0; i < 5; i++)
+        assert_close(stats_quantile(5, x, p[i]), want[i], 1e-12, 1e-12, "quantile", i);
+}
+
 static void t_quantiles_match_the_tables(void **state)
 {
     /* two-sided 95 % points from printed tables of Student's t */
@@ -360,6 +394,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(t_quantiles_match_the_tables),
+        cmocka_unit_test(a_biased_statistic_is_moved),
+        cmocka_unit_test(quantiles_lie_between_their_neighbours),
         cmocka_unit_test(jackknife_of_a_mean),
         cmocka_unit_test(jackknife_removes_the_bias_of_the_plug_in_variance),
         cmocka_unit_test(what_cannot_be_known_is_missing_with_a_reason),
