@@ -326,6 +326,8 @@ const char *sg_stream_sha256(const sg_stream *s)
 uint64_t sg_stream_class_tokens(const sg_stream *s, const sg_classes *k, size_t c)
 {
     uint64_t tokens = 0;
+    if (!k)
+        return c ? 0 : s->counts.tokens;
     for (size_t set = 0; set < s->n_sets; set++)
         if (sg_classes_contains(k, set, c))
             tokens += s->set_tokens[set];

@@ -143,6 +143,31 @@ static void arrays_give_the_numbers_of_files(void **state)
     sg_model_free(m);
 }
 
+/* k may be NULL: the class "all" alone, with the numbers it has beside others. */
+static void without_classes(void **state)
+{
+    (void)state;
+    sg_error err = {""};
+    sg_model *m = feature_model();
+    sg_stream *s;
+    sg_classes *k;
+    sg_run *with, *without;
+    sg_analysis_config cfg;
+    sg_analysis_defaults(&cfg, m);
+    cfg.delays = DELAYS, cfg.threads = 1, cfg.features = features;
+    assert_ok(sg_classes_new(&k, NULL, 0, NULL, &err), err);
+    assert_ok(sg_stream_from_ids(&s, NULL, NULL, ROWS, NULL, NULL, NULL, &err), err);
+    assert_ok(sg_analyze_run(&without, m, s, NULL, &cfg, NULL, &err), err);
+    assert_ok(sg_analyze_run(&with, m, s, k, &cfg, NULL, &err), err);
+    assert_int_equal(sg_run_class_tokens(without, 0), ROWS);
+    assert_same_runs(without, with);
+    sg_run_close(with);
+    sg_run_close(without);
+    sg_stream_free(s);
+    sg_classes_free(k);
+    sg_model_free(m);
+}
+
 static void failures_leave_nothing(void **state)
 {
     (void)state;
@@ -172,6 +197,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(arrays_give_the_numbers_of_files),
+        cmocka_unit_test(without_classes),
         cmocka_unit_test(failures_leave_nothing),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);
