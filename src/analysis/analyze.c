@@ -1,6 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /* The analysis from end to end. */
 #include "analysis/prepare.h"
+#include "analysis/merge.h"
+#include "analysis/pass/pass.h"
+#include "analysis/results/metadata.h"
 #include "analysis/settings.h"
 
 #include "base/base_internal.h"
@@ -64,38 +67,38 @@ done:
 }
 
 /* A baseline's own factor and property vectors stand in its groups. */
-static sg_status put_untrained(run_writer *w, const an_job *job, sg_error *err)
+static sg_status put_untrained(run_writer *w, const analysis *an, sg_error *err)
 {
     sg_status st = SG_OK;
-    for (size_t g = 0; g < job->n_groups; g++) {
+    for (size_t g = 0; g < an->n_groups; g++) {
         int nc;
-        if (!job->groups[g].model)
+        if (!an->groups[g].model)
             continue;
-        TRY(run_writer_group(w, job->groups[g].name, &nc, err));
+        TRY(run_writer_group(w, an->groups[g].name, &nc, err));
         TRY(run_writer_define(w, nc, "embedding_covariance_factor", err));
-        TRY(run_writer_put_f64(w, nc, "embedding_covariance_factor", NULL, NULL, job->L[1], err));
-        if (job->factor_missing[1][0])
-            TRY(run_writer_text(w, nc, "embedding_covariance_factor", "missing_reason",
-                                job->factor_missing[1], err));
+        TRY(run_writer_put_f64(w, nc, "embedding_covariance_factor", NULL, NULL, an->L[1], err));
+        if (an->factor_missing[1][0])
+            TRY(run_writer_text(w, nc, "embedding_covariance_factor", "missing_reason", an->factor_missing[1],
+                                err));
         TRY(run_writer_define(w, nc, "property_vector", err));
-        for (size_t p = 0; p < job->P; p++) {
-            size_t start[] = {p, 0}, count[] = {1, job->E};
-            TRY(run_writer_put_f64(w, nc, "property_vector", start, count, job->properties[p].delta[1], err));
+        for (size_t p = 0; p < an->P; p++) {
+            size_t start[] = {p, 0}, count[] = {1, an->E};
+            TRY(run_writer_put_f64(w, nc, "property_vector", start, count, an->properties[p].delta[1], err));
         }
     }
 done:
     return st;
 }
 
-static sg_status put_reached(run_writer *w, const an_job *job, sg_error *err)
+static sg_status put_reached(run_writer *w, const analysis *an, sg_error *err)
 {
     sg_status st = SG_OK;
-    const an_reached *x = &job->reached;
-    if (!(job->cfg->precision > 0))
+    const an_reached *x = &an->reached;
+    if (!(an->cfg->precision > 0))
         return SG_OK;
     TRY(run_writer_real(w, RUN_ROOT, NULL, "precision_sampling_error", x->sampling, err));
     TRY(run_writer_real(w, RUN_ROOT, NULL, "precision_total_error", x->total, err));
-    TRY(run_writer_text(w, RUN_ROOT, NULL, "precision_worst_class", job->class_names[x->class], err));
+    TRY(run_writer_text(w, RUN_ROOT, NULL, "precision_worst_class", an->class_names[x->class], err));
     TRY(run_writer_integer(w, RUN_ROOT, NULL, "precision_worst_delay", (int64_t)x->delay, err));
     TRY(run_writer_integer(w, RUN_ROOT, NULL, "precision_origins", (int64_t)x->origins, err));
     TRY(run_writer_integer(w, RUN_ROOT, NULL, "precision_rounds", (int64_t)x->rounds, err));
@@ -110,33 +113,33 @@ sg_status sg_analyze(const char *run_path, const sg_model *m, const sg_stream *s
     sg_analysis_defaults(&own, m);
     cfg = config_take(&own, sizeof own, cfg);
     sg_status st = SG_OK;
-    an_job job = {0};
+    analysis an = {0};
     an_sums *sums = NULL;
     run_writer *w = NULL;
-    an_plan plan;
+    results_input input;
     la_serial_begin();
-    TRY(job_prepare(&job, m, s, k, cfg, monitor, err));
+    TRY(analysis_prepare(&an, m, s, k, cfg, monitor, err));
     /* first: an output that cannot be written fails now, not in an hour */
     TRY(run_writer_create(&w, run_path, err));
-    TRY(root_write(w, &job, err));
-    TRY(put_untrained(w, &job, err));
-    TRY(pass_run(&sums, &job, run_path, err));
-    TRY(put_reached(w, &job, err));
-    job_plan(&job, &plan);
+    TRY(metadata_write(w, &an, err));
+    TRY(put_untrained(w, &an, err));
+    TRY((cfg->precision > 0 ? sampled_run : exact_run)(&sums, &an, run_path, err));
+    TRY(put_reached(w, &an, err));
+    analysis_results_input(&an, &input);
     if (cfg->parts)
-        TRY(part_write(w, &job, sums, err));
+        TRY(part_write(w, &an, sums, err));
     else
-        TRY(an_after(w, &plan, sums, monitor, err));
+        TRY(results_write(w, &input, sums, monitor, err));
     run_writer *ready = w;
     w = NULL;
     TRY(run_writer_commit(ready, err));
-    pass_forget_checkpoint(&job);
+    resume_forget(&an);
     if (cfg->csv_path && !cfg->parts)
         TRY(sg_run_write_csv(run_path, cfg->csv_path, err));
 done:
     run_writer_abort(w);
     sums_free(sums);
-    job_free(&job);
+    analysis_free(&an);
     la_serial_end();
     return st;
 }

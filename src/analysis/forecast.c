@@ -27,42 +27,42 @@ static double measure_rate(void)
 
 /* What the spectra cost, in float32 products: decompositions run at a tenth of that rate, so they count ten
  * times. */
-static double spectra_flops(const an_job *job)
+static double spectra_flops(const analysis *an)
 {
-    double E = (double)job->E, B = (double)job->B, flops = 0, blocks_of_classes = job->C > 1 ? 3 : 1;
-    for (size_t g = 0; g < job->n_groups; g++) {
-        double H = (double)job->groups[g].units;
+    double E = (double)an->E, B = (double)an->B, flops = 0, blocks_of_classes = an->C > 1 ? 3 : 1;
+    for (size_t g = 0; g < an->n_groups; g++) {
+        double H = (double)an->groups[g].units;
         flops += 2 * blocks_of_classes * (B + 1) * 2 * H * E * E +
-                 10 * (B + 1) * (job->P ? 30 : 12) * E * E * E + 10 * 20 * H * E * E;
+                 10 * (B + 1) * (an->P ? 30 : 12) * E * E * E + 10 * 20 * H * E * E;
     }
-    return flops * (double)(job->C * job->D);
+    return flops * (double)(an->C * an->D);
 }
 
-static void forecast(sg_analysis_estimate *out, const an_job *job)
+static void forecast(sg_analysis_estimate *out, const analysis *an)
 {
-    const sg_analysis_config *cfg = job->cfg;
-    sg_engine_config engine = job_engine(job);
-    double flops = 0,
-           tokens = (double)(job_block_start(job, job->end_block) - job_block_start(job, job->first_block));
-    size_t bytes = 0, units[2 * AN_MAX_STATES], after, file;
-    an_plan plan;
-    job_plan(job, &plan);
-    engine_cost(&flops, &bytes, job->shape, &engine);
-    for (size_t g = 0; g < job->n_groups; g++)
-        units[g] = job->groups[g].units;
-    sums_shape shape = {job->B, job->n_groups, job->C, job->D, job->E, units, true};
+    const sg_analysis_config *cfg = an->cfg;
+    sg_engine_config engine = analysis_engine(an);
+    double flops = 0, tokens = (double)(analysis_block_start(an, an->end_block) -
+                                        analysis_block_start(an, an->first_block));
+    size_t bytes = 0, units[2 * AN_MAX_STATES], spectra, file;
+    results_input input;
+    analysis_results_input(an, &input);
+    engine_cost(&flops, &bytes, an->shape, &engine);
+    for (size_t g = 0; g < an->n_groups; g++)
+        units[g] = an->groups[g].units;
+    sums_shape shape = {an->B, an->n_groups, an->C, an->D, an->E, units, true};
     double share = cfg->sample && (double)cfg->sample < tokens ? (double)cfg->sample / tokens : 1;
-    size_t table = job->B * job->C * job->D * sizeof(sums_weight);
-    an_after_cost(&plan, &after, &file);
-    bytes += job->sets * accum_bytes_per_set(job->states, job->n_states, job->D, job->E, true);
-    out->flops = flops * tokens * share * (double)job->n_models;
-    double rate = measure_rate() * job_threads(job);
+    size_t table = an->B * an->C * an->D * sizeof(sums_weight);
+    results_cost(&input, &spectra, &file);
+    bytes += an->sets * accum_bytes_per_set(an->states, an->n_states, an->D, an->E, true);
+    out->flops = flops * tokens * share * (double)an->n_models;
+    double rate = measure_rate() * analysis_threads(an);
     out->seconds = out->flops / rate; /* the forward pass and the class sums come on top */
     if (!cfg->parts)
-        out->seconds += spectra_flops(job) / rate;
-    out->memory = (bytes > after ? bytes : after) + table;
-    out->scratch_bytes = sums_bytes_per_block(&shape) * (job->end_block - job->first_block);
-    out->run_file_bytes = (cfg->parts ? out->scratch_bytes : file) + job->V * job->E * sizeof(float);
+        out->seconds += spectra_flops(an) / rate;
+    out->memory = (bytes > spectra ? bytes : spectra) + table;
+    out->scratch_bytes = sums_bytes_per_block(&shape) * (an->end_block - an->first_block);
+    out->run_file_bytes = (cfg->parts ? out->scratch_bytes : file) + an->V * an->E * sizeof(float);
 }
 
 sg_status sg_analysis_forecast(sg_analysis_estimate *out, const sg_analysis_config *cfg, const sg_model *m,
@@ -71,10 +71,10 @@ sg_status sg_analysis_forecast(sg_analysis_estimate *out, const sg_analysis_conf
     sg_analysis_config own;
     sg_analysis_defaults(&own, m);
     cfg = config_take(&own, sizeof own, cfg);
-    an_job job = {0};
-    sg_status st = job_sizes(&job, m, s, k, cfg, err);
+    analysis an = {0};
+    sg_status st = analysis_sizes(&an, m, s, k, cfg, err);
     *out = (sg_analysis_estimate){0};
     if (st == SG_OK)
-        forecast(out, &job);
+        forecast(out, &an);
     return st;
 }

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* Parts of a run: the block sums of `analyze --part I/N` in a file, and all of them together as the whole
  * run. */
-#include "analysis/prepare.h"
+#include "analysis/merge.h"
+#include "analysis/results/metadata.h"
 
 #include "base/base_internal.h"
 #include "linalg/linalg.h"
@@ -11,19 +12,19 @@
 
 /* ---- a part ---- */
 
-static sg_status put_weights(run_writer *w, const an_job *job, const an_sums *sums, sg_error *err)
+static sg_status put_weights(run_writer *w, const analysis *an, const an_sums *sums, sg_error *err)
 {
     sg_status st = SG_OK;
-    size_t CD = job->C * job->D;
+    size_t CD = an->C * an->D;
     double *weight = sg_calloc(2 * CD, sizeof *weight);
     int64_t *pairs = sg_calloc(3 * CD, sizeof *pairs);
     if (!weight || !pairs)
         TRY(sg_fail(err, SG_ENOMEM, "part: no memory"));
-    for (size_t b = job->first_block; b < job->end_block; b++) {
-        size_t start[] = {b - job->first_block, 0, 0}, count[] = {1, job->C, job->D}, one[] = {1};
+    for (size_t b = an->first_block; b < an->end_block; b++) {
+        size_t start[] = {b - an->first_block, 0, 0}, count[] = {1, an->C, an->D}, one[] = {1};
         int64_t number = (int64_t)b;
         for (size_t i = 0; i < CD; i++) {
-            const sums_weight *x = sums_weight_at(sums, b, i / job->D, i % job->D);
+            const sums_weight *x = sums_weight_at(sums, b, i / an->D, i % an->D);
             weight[i] = x->weight, weight[CD + i] = x->moment_weight;
             pairs[i] = x->pairs, pairs[CD + i] = x->moment_pairs, pairs[2 * CD + i] = x->exist;
         }
@@ -40,33 +41,33 @@ done:
     return st;
 }
 
-static sg_status put_group(run_writer *w, const an_job *job, const an_sums *sums, size_t g, sg_error *err)
+static sg_status put_group(run_writer *w, const analysis *an, const an_sums *sums, size_t g, sg_error *err)
 {
     sg_status st = SG_OK;
-    size_t H = job->groups[g].units, E = job->E, packed = sums_packed(E);
+    size_t H = an->groups[g].units, E = an->E, packed = sums_packed(E);
     float *sum = sg_calloc(H * E, sizeof *sum), *moment = sg_calloc(packed, sizeof *moment);
-    double *missed = sg_calloc(job->D, 2 * sizeof *missed);
+    double *missed = sg_calloc(an->D, 2 * sizeof *missed);
     int nc;
     if (!sum || !moment || !missed)
         TRY(sg_fail(err, SG_ENOMEM, "part: no memory"));
-    TRY(run_writer_group(w, job->groups[g].name, &nc, err));
+    TRY(run_writer_group(w, an->groups[g].name, &nc, err));
     TRY(run_writer_dim(w, nc, "unit", H, err));
     TRY(run_writer_define(w, nc, "part_sum", err));
     TRY(run_writer_define(w, nc, "part_moment", err));
     TRY(run_writer_define(w, nc, "part_missed", err));
     TRY(run_writer_define(w, nc, "part_missed_of", err));
-    for (size_t b = job->first_block; b < job->end_block; b++) {
-        size_t start[] = {b - job->first_block, 0}, count[] = {1, job->D};
-        for (size_t d = 0; d < job->D; d++)
+    for (size_t b = an->first_block; b < an->end_block; b++) {
+        size_t start[] = {b - an->first_block, 0}, count[] = {1, an->D};
+        for (size_t d = 0; d < an->D; d++)
             missed[d] = sums_missed_at(sums, b, g, d)->norms,
-            missed[job->D + d] = sums_missed_at(sums, b, g, d)->of;
+            missed[an->D + d] = sums_missed_at(sums, b, g, d)->of;
         TRY(run_writer_put_f64(w, nc, "part_missed", start, count, missed, err));
-        TRY(run_writer_put_f64(w, nc, "part_missed_of", start, count, missed + job->D, err));
+        TRY(run_writer_put_f64(w, nc, "part_missed_of", start, count, missed + an->D, err));
     }
-    for (size_t b = job->first_block; b < job->end_block; b++)
-        for (size_t i = 0; i < job->C * job->D; i++) {
-            size_t c = i / job->D, d = i % job->D;
-            size_t start[] = {b - job->first_block, c, d, 0, 0}, count[] = {1, 1, 1, H, E},
+    for (size_t b = an->first_block; b < an->end_block; b++)
+        for (size_t i = 0; i < an->C * an->D; i++) {
+            size_t c = i / an->D, d = i % an->D;
+            size_t start[] = {b - an->first_block, c, d, 0, 0}, count[] = {1, 1, 1, H, E},
                    flat[] = {1, 1, 1, packed};
             TRY(sums_get(sums, b, g, c, d, sum, moment, err));
             TRY(run_writer_put_f32(w, nc, "part_sum", start, count, sum, err));
@@ -79,21 +80,21 @@ done:
     return st;
 }
 
-sg_status part_write(run_writer *w, const an_job *job, const an_sums *sums, sg_error *err)
+sg_status part_write(run_writer *w, const analysis *an, const an_sums *sums, sg_error *err)
 {
     sg_status st = SG_OK;
     static const char *const variables[] = {"part_block", "part_weight",       "part_moment_weight",
                                             "part_pairs", "part_moment_pairs", "part_existing"};
-    an_plan plan;
-    job_plan(job, &plan);
-    TRY(run_writer_dim(w, RUN_ROOT, "part_block", job->end_block - job->first_block, err));
-    TRY(run_writer_dim(w, RUN_ROOT, "packed", sums_packed(job->E), err));
+    results_input input;
+    analysis_results_input(an, &input);
+    TRY(run_writer_dim(w, RUN_ROOT, "part_block", an->end_block - an->first_block, err));
+    TRY(run_writer_dim(w, RUN_ROOT, "packed", sums_packed(an->E), err));
     for (size_t i = 0; i < sizeof variables / sizeof *variables; i++)
         TRY(run_writer_define(w, RUN_ROOT, variables[i], err));
-    TRY(run_writer_text(w, RUN_ROOT, NULL, "block_gram", plan.store_gram ? "yes" : plan.gram_reason, err));
-    TRY(put_weights(w, job, sums, err));
-    for (size_t g = 0; g < job->n_groups; g++)
-        TRY(put_group(w, job, sums, g, err));
+    TRY(run_writer_text(w, RUN_ROOT, NULL, "block_gram", input.store_gram ? "yes" : input.gram_reason, err));
+    TRY(put_weights(w, an, sums, err));
+    for (size_t g = 0; g < an->n_groups; g++)
+        TRY(put_group(w, an, sums, g, err));
 done:
     return st;
 }
@@ -357,7 +358,7 @@ static sg_status copy_root(run_writer *w, const piece *first, size_t n, sg_error
     sg_status st = SG_OK;
     sg_run *r = first->run;
     char created[32];
-    root_created(created);
+    metadata_created(created);
     TRY(copy_dims(w, r, err));
     for (const run_variable *v = run_variables; v->name; v++)
         if (!v->in_group && strncmp(v->name, "part_", 5))
@@ -376,9 +377,9 @@ done:
     return st;
 }
 
-/* What the parts' root tells of the plan. */
+/* What the parts' root tells of the input. */
 typedef struct {
-    an_plan plan;
+    results_input input;
     an_group *groups;
     const char **class_names;
     double *L[2], *n[2];
@@ -425,22 +426,22 @@ static sg_status read_plan(whole *x, const piece *first, size_t B, int threads, 
         }
     if (seed)
         sscanf(seed, "%lld", &number);
-    x->plan = (an_plan){.D = sg_run_delays(r),
-                        .C = C,
-                        .E = E,
-                        .B = B,
-                        .P = P,
-                        .n_groups = G,
-                        .groups = x->groups,
-                        .L = {x->L[0], x->L[1]},
-                        .n = {x->n[0], x->n[1]},
-                        .factor_missing = {x->factor_missing[0], x->factor_missing[1]},
-                        .property_missing = x->property_missing,
-                        .class_names = x->class_names,
-                        .store_gram = gram && !strcmp(gram, "yes"),
-                        .gram_reason = gram ? gram : "not stored",
-                        .threads = threads,
-                        .seed = (uint64_t)number};
+    x->input = (results_input){.D = sg_run_delays(r),
+                               .C = C,
+                               .E = E,
+                               .B = B,
+                               .P = P,
+                               .n_groups = G,
+                               .groups = x->groups,
+                               .L = {x->L[0], x->L[1]},
+                               .n = {x->n[0], x->n[1]},
+                               .factor_missing = {x->factor_missing[0], x->factor_missing[1]},
+                               .property_missing = x->property_missing,
+                               .class_names = x->class_names,
+                               .store_gram = gram && !strcmp(gram, "yes"),
+                               .gram_reason = gram ? gram : "not stored",
+                               .threads = threads,
+                               .seed = (uint64_t)number};
 done:
     sg_free(delta);
     return st;
@@ -449,7 +450,7 @@ done:
 static sg_status copy_untrained(run_writer *w, const whole *x, const piece *first, sg_error *err)
 {
     sg_status st = SG_OK;
-    for (size_t g = 0; g < x->plan.n_groups; g++) {
+    for (size_t g = 0; g < x->input.n_groups; g++) {
         int nc;
         if (!x->groups[g].model)
             continue;
@@ -479,9 +480,9 @@ sg_status sg_merge(const char *run_path, const char *const *parts, size_t n_part
         TRY(open_piece(&pieces[i], parts[i], err));
     TRY(check_pieces(pieces, n_parts, &B, err));
     TRY(read_plan(&x, &pieces[0], B, threads, err));
-    for (size_t g = 0; g < x.plan.n_groups; g++)
+    for (size_t g = 0; g < x.input.n_groups; g++)
         units[g] = x.groups[g].units;
-    sums_shape shape = {B, x.plan.n_groups, x.plan.C, x.plan.D, x.plan.E, units, true};
+    sums_shape shape = {B, x.input.n_groups, x.input.C, x.input.D, x.input.E, units, true};
     TRY(run_writer_create(&w, run_path, err));
     TRY(copy_root(w, &pieces[0], n_parts, err));
     TRY(copy_untrained(w, &x, &pieces[0], err));
@@ -491,7 +492,7 @@ sg_status sg_merge(const char *run_path, const char *const *parts, size_t n_part
         TRY(read_missed(&pieces[i], sums, x.groups, err));
         TRY(read_sums(&pieces[i], sums, x.groups, err));
     }
-    TRY(an_after(w, &x.plan, sums, monitor, err));
+    TRY(results_write(w, &x.input, sums, monitor, err));
     run_writer *ready = w;
     w = NULL;
     TRY(run_writer_commit(ready, err));

@@ -52,37 +52,24 @@ typedef struct {
     const char **property_missing;
     size_t P;
     an_reached reached;
-} an_job;
+} analysis;
 
 /* Everything that can be known before the pass: sizes, counts, covariances, properties. Warns through the
  * monitor. */
-sg_status job_prepare(an_job *job, const sg_model *m, const sg_stream *s, const sg_classes *k,
-                      const sg_analysis_config *cfg, const sg_monitor *monitor, sg_error *err);
+sg_status analysis_prepare(analysis *an, const sg_model *m, const sg_stream *s, const sg_classes *k,
+                           const sg_analysis_config *cfg, const sg_monitor *monitor, sg_error *err);
 /* The sizes alone: enough for a forecast. */
-sg_status job_sizes(an_job *job, const sg_model *m, const sg_stream *s, const sg_classes *k,
-                    const sg_analysis_config *cfg, sg_error *err);
-void job_free(an_job *job);
-int job_threads(const an_job *job);
-uint64_t job_block_start(const an_job *job, size_t b); /* T for b = B */
-void job_plan(const an_job *job, an_plan *plan);
+sg_status analysis_sizes(analysis *an, const sg_model *m, const sg_stream *s, const sg_classes *k,
+                         const sg_analysis_config *cfg, sg_error *err);
+void analysis_free(analysis *an);
+int analysis_threads(const analysis *an);
+uint64_t analysis_block_start(const analysis *an, size_t b); /* T for b = B */
+void analysis_results_input(const analysis *an, results_input *input);
 /* For the pass, without sampling. */
-sg_engine_config job_engine(const an_job *job);
+sg_engine_config analysis_engine(const analysis *an);
 /* All that decides what the run file holds, in "name=value\n" lines: two analyses with the same text give the same
  * file. with_part: the part too. */
 enum { IDENTITY_ROOM = 4096 };
-sg_status job_identity(const an_job *job, bool with_part, char text[IDENTITY_ROOM], sg_error *err);
-
-/* The root of the run file (or of a part): dimensions, variables, attributes. */
-sg_status root_write(run_writer *w, const an_job *job, sg_error *err);
-/* "2026-01-31T12:00:00Z", of SOURCE_DATE_EPOCH where that is set */
-void root_created(char text[32]);
-
-/* Runs the engine over the blocks of this part and leaves class sums in sums. Sampling, precision
- * (job->reached is filled) and checkpoints are inside. *sums is the caller's to free. */
-sg_status pass_run(an_sums **sums, an_job *job, const char *run_path, sg_error *err);
-/* After the run file is in place: the checkpoint and its scratch files are of no more use. */
-void pass_forget_checkpoint(const an_job *job);
-
-sg_status part_write(run_writer *w, const an_job *job, const an_sums *sums, sg_error *err);
+sg_status analysis_identity(const analysis *an, bool with_part, char text[IDENTITY_ROOM], sg_error *err);
 
 #endif

@@ -11,15 +11,15 @@
 typedef struct {
     double *sum, *moment;
     float *rounded, *before, *packed, *packed_before;
-} store_room;
+} room;
 
-static sg_status store_room_new(store_room *r, const an_job *job, sg_error *err)
+static sg_status room_new(room *r, const analysis *an, sg_error *err)
 {
-    size_t packed = sums_packed(job->E), HE = 0;
-    for (size_t i = 0; i < job->n_states; i++)
-        HE = job->states[i].units * job->E > HE ? job->states[i].units * job->E : HE;
+    size_t packed = sums_packed(an->E), HE = 0;
+    for (size_t i = 0; i < an->n_states; i++)
+        HE = an->states[i].units * an->E > HE ? an->states[i].units * an->E : HE;
     r->sum = sg_calloc(HE, sizeof(double));
-    r->moment = sg_calloc(job->E * job->E, sizeof(double));
+    r->moment = sg_calloc(an->E * an->E, sizeof(double));
     r->rounded = sg_calloc(HE, sizeof(float));
     r->before = sg_calloc(HE, sizeof(float));
     r->packed = sg_calloc(packed, sizeof(float));
@@ -29,7 +29,7 @@ static sg_status store_room_new(store_room *r, const an_job *job, sg_error *err)
     return SG_OK;
 }
 
-static void store_room_free(store_room *r)
+static void room_free(room *r)
 {
     sg_free(r->sum);
     sg_free(r->moment);
@@ -67,19 +67,19 @@ static void rounded(size_t n, const double *x, double scale, float *y)
 }
 
 /* Record (c, d) of block b. */
-static sg_status store_one(const an_job *job, size_t model, const sg_accum *a, an_sums *sums,
-                           const an_sums *earlier, size_t b, const int64_t *existing, size_t c, size_t d,
-                           store_room *r, sg_error *err)
+static sg_status put_record(const analysis *an, size_t model, const sg_accum *a, an_sums *sums,
+                            const an_sums *earlier, size_t b, const int64_t *existing, size_t c, size_t d,
+                            room *r, sg_error *err)
 {
     sg_status st = SG_OK;
-    const sg_classes *k = job->classes;
-    size_t E = job->E;
+    const sg_classes *k = an->classes;
+    size_t E = an->E;
     sums_weight now = {.pairs = (int64_t)accum_class_sampled(a, k, c, d),
-                       .exist = existing ? existing[c * job->D + d] : (int64_t)accum_class_pairs(a, k, c, d)};
+                       .exist = existing ? existing[c * an->D + d] : (int64_t)accum_class_pairs(a, k, c, d)};
     sums_weight both = now;
     const sums_weight *old = earlier ? sums_weight_at(earlier, b, c, d) : NULL;
-    for (size_t i = 0; i < job->n_states; i++) {
-        size_t g = model * job->n_states + i, HE = job->states[i].units * E;
+    for (size_t i = 0; i < an->n_states; i++) {
+        size_t g = model * an->n_states + i, HE = an->states[i].units * E;
         double seen = accum_class_sum(a, i, k, c, d, r->sum), wanted = existing ? (double)now.exist : seen;
         double seen_moment = accum_class_moment(a, i, k, c, d, r->moment);
         double wanted_moment = existing ? (double)now.exist : seen_moment;
@@ -100,8 +100,8 @@ static sg_status store_one(const an_job *job, size_t model, const sg_accum *a, a
         }
         TRY(sums_put(sums, b, g, c, d, r->rounded, r->packed, err));
     }
-    for (size_t i = 0; !c && i < job->n_states; i++) {
-        size_t g = model * job->n_states + i;
+    for (size_t i = 0; !c && i < an->n_states; i++) {
+        size_t g = model * an->n_states + i;
         sums_missed *miss = sums_missed_at(sums, b, g, d);
         double norms;
         *miss = old ? *sums_missed_at(earlier, b, g, d) : (sums_missed){0};
@@ -114,50 +114,50 @@ done:
     return st;
 }
 
-sg_status store_block(const an_job *job, size_t model, const sg_accum *accum, an_sums *sums,
-                      const an_sums *earlier, size_t b, const int64_t *existing, sg_error *err)
+sg_status class_sums_block(const analysis *an, size_t model, const sg_accum *accum, an_sums *sums,
+                           const an_sums *earlier, size_t b, const int64_t *existing, sg_error *err)
 {
-    size_t n = job->C * job->D;
+    size_t n = an->C * an->D;
     sg_status failed = SG_OK;
-#pragma omp parallel num_threads(job_threads(job))
+#pragma omp parallel num_threads(analysis_threads(an))
     {
-        store_room r = {0};
+        room r = {0};
         sg_error inner = {""};
-        sg_status st = store_room_new(&r, job, &inner);
+        sg_status st = room_new(&r, an, &inner);
 #pragma omp for schedule(dynamic, 1)
         for (size_t i = 0; i < n; i++)
             if (st == SG_OK)
-                st = store_one(job, model, accum, sums, earlier, b, existing, i / job->D, i % job->D, &r,
-                               &inner);
+                st = put_record(an, model, accum, sums, earlier, b, existing, i / an->D, i % an->D, &r,
+                                &inner);
         if (st != SG_OK) {
-#pragma omp critical(store_failed)
+#pragma omp critical(class_sums_failed)
             {
                 failed = st;
                 if (err)
                     *err = inner;
             }
         }
-        store_room_free(&r);
+        room_free(&r);
     }
     return failed;
 }
 
-sg_status store_joined(const an_job *job, an_sums *to, size_t b, const an_sums *from, size_t i, size_t j,
-                       sg_error *err)
+sg_status class_sums_join(const analysis *an, an_sums *to, size_t b, const an_sums *from, size_t i, size_t j,
+                          sg_error *err)
 {
-    store_room r = {0};
+    room r = {0};
     sg_status st = SG_OK;
-    TRY(store_room_new(&r, job, err));
-    for (size_t n = 0; n < job->C * job->D; n++) {
-        size_t c = n / job->D, d = n % job->D;
+    TRY(room_new(&r, an, err));
+    for (size_t n = 0; n < an->C * an->D; n++) {
+        size_t c = n / an->D, d = n % an->D;
         const sums_weight *x = sums_weight_at(from, i, c, d), *y = sums_weight_at(from, j, c, d);
         sums_weight both = together(x, y);
-        for (size_t g = 0; g < job->n_groups; g++) {
+        for (size_t g = 0; g < an->n_groups; g++) {
             TRY(sums_get(from, i, g, c, d, r.rounded, r.packed, err));
             TRY(sums_get(from, j, g, c, d, r.before, r.packed_before, err));
-            combine(job->groups[g].units * job->E, r.rounded, x->weight, (double)x->pairs, r.before,
-                    y->weight, (double)y->pairs, both.weight);
-            combine(sums_packed(job->E), r.packed, x->moment_weight, (double)x->pairs, r.packed_before,
+            combine(an->groups[g].units * an->E, r.rounded, x->weight, (double)x->pairs, r.before, y->weight,
+                    (double)y->pairs, both.weight);
+            combine(sums_packed(an->E), r.packed, x->moment_weight, (double)x->pairs, r.packed_before,
                     y->moment_weight, (double)y->pairs, both.moment_weight);
             TRY(sums_put(to, b, g, c, d, r.rounded, r.packed, err));
             const sums_missed *mx = sums_missed_at(from, i, g, d), *my = sums_missed_at(from, j, g, d);
@@ -166,6 +166,6 @@ sg_status store_joined(const an_job *job, an_sums *to, size_t b, const an_sums *
         *sums_weight_at(to, b, c, d) = both;
     }
 done:
-    store_room_free(&r);
+    room_free(&r);
     return st;
 }

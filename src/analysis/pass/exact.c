@@ -12,10 +12,10 @@
 
 /* The engine is flushed every FLUSH tokens, where it may be saved or asked to stop: the same places in every
  * run, so that an interrupted run gives the same bytes. */
-enum { FLUSH = 512, PORTION = 64 };
+enum { FLUSH = 512 };
 
 typedef struct {
-    const an_job *job;
+    const analysis *an;
     size_t model, block;
     pass_state s;
     double began, last_saved;
@@ -23,9 +23,9 @@ typedef struct {
 
 static bool tick(const pass *p, uint64_t position)
 {
-    const an_job *job = p->job;
-    const sg_monitor *m = job->monitor;
-    uint64_t from = job_block_start(job, job->first_block), to = job_block_start(job, job->end_block);
+    const analysis *an = p->an;
+    const sg_monitor *m = an->monitor;
+    uint64_t from = analysis_block_start(an, an->first_block), to = analysis_block_start(an, an->end_block);
     double total = (double)(to - from), done = (double)(position > from ? position - from : 0);
     sg_progress now = {p->model ? "analysing the untrained copy" : "analysing",
                        done,
@@ -42,36 +42,7 @@ static bool tick(const pass *p, uint64_t position)
 static bool drawn(void *ctx, uint64_t position, unsigned set)
 {
     const pass *p = ctx;
-    return set < p->job->sets && engine_sampled(p->job->cfg->seed, position, p->s.rates[set]);
-}
-
-static bool contains(const an_job *job, size_t set, size_t c)
-{
-    return c == 0 || sg_classes_contains(job->classes, set, c);
-}
-
-void pass_rates(const an_job *job, double origins, double *rate)
-{
-    double T = (double)job->T, low = 0, high = 1;
-    for (int i = 0; i < 60; i++) {
-        double scale = (low + high) / 2, expected = 0;
-        for (size_t s = 0; s < job->sets; s++) {
-            double r = 0;
-            for (size_t c = 0; c < job->C; c++) {
-                double tokens = c ? (double)sg_stream_class_tokens(job->stream, job->classes, c) : T;
-                double wanted =
-                    tokens > 0 ? scale * T / (2 * tokens * (double)job->C) + (c ? 0 : scale / 2) : 0;
-                if (wanted > r && contains(job, s, c))
-                    r = wanted;
-            }
-            rate[s] = r < 1 ? r : 1;
-            expected += rate[s] * (double)job->set_count[s];
-        }
-        *(expected < origins ? &low : &high) = scale;
-    }
-    if (origins >= T)
-        for (size_t s = 0; s < job->sets; s++)
-            rate[s] = 1;
+    return set < p->an->sets && engine_sampled(p->an->cfg->seed, position, p->s.rates[set]);
 }
 
 /* ---- the engine over the stream ---- */
@@ -81,35 +52,25 @@ typedef struct {
     float *features;
 } portion;
 
-static sg_status read_portion(const pass *p, uint64_t at, size_t n, portion *x, sg_error *err)
-{
-    sg_status st = SG_OK;
-    TRY(sg_stream_read(p->job->stream, at, n, x->steps, err));
-    if (p->job->features)
-        TRY(rows_read(p->job->features, at, n, x->features, err));
-done:
-    return st;
-}
-
 /* States without gradients up to where the first counted pair needs origins; then origins without
  * counting. */
 static sg_status warm_up(pass *p, portion *x, sg_error *err)
 {
     sg_status st = SG_OK;
-    const an_job *job = p->job;
-    uint64_t start = job_block_start(job, p->block), before = job->D - 1;
+    const analysis *an = p->an;
+    uint64_t start = analysis_block_start(an, p->block), before = an->D - 1;
     uint64_t origins = start > before ? start - before : 0;
     for (uint64_t t = 0; t < start;) {
         uint64_t end = t < origins ? origins : start;
         size_t n = end - t < PORTION ? (size_t)(end - t) : PORTION;
-        TRY(read_portion(p, t, n, x, err));
+        TRY(read_portion(p->an, t, n, x->steps, x->features, err));
         if (t < origins)
             TRY(engine_skip(p->s.engine, x->steps, x->features, n, err));
         else
             TRY(engine_run(p->s.engine, x->steps, x->features, n, false, p->s.accum, err));
         t += n;
         if (!tick(p, t))
-            TRY(resume_stopped(p->job, err));
+            TRY(resume_stopped(p->an, err));
     }
     TRY(engine_flush(p->s.engine, p->s.accum, err));
 done:
@@ -121,7 +82,7 @@ enum { AT_MODEL, AT_BLOCK, AT_TOKEN };
 static sg_status maybe_save(pass *p, bool force, sg_error *err)
 {
     double now = sg_clock();
-    const sg_analysis_config *cfg = p->job->cfg;
+    const sg_analysis_config *cfg = p->an->cfg;
     if (!cfg->checkpoint || (!force && now - p->last_saved < 60 * cfg->checkpoint_minutes))
         return SG_OK;
     p->last_saved = now;
@@ -133,25 +94,25 @@ static sg_status maybe_save(pass *p, bool force, sg_error *err)
 static sg_status run_block(pass *p, portion *x, sg_error *err)
 {
     sg_status st = SG_OK;
-    uint64_t end = job_block_start(p->job, p->block + 1);
+    uint64_t end = analysis_block_start(p->an, p->block + 1);
     for (uint64_t t = engine_position(p->s.engine); t < end;) {
         uint64_t stop = (t / FLUSH + 1) * FLUSH;
         if (stop > end)
             stop = end;
         size_t n = stop - t < PORTION ? (size_t)(stop - t) : PORTION;
-        TRY(read_portion(p, t, n, x, err));
+        TRY(read_portion(p->an, t, n, x->steps, x->features, err));
         TRY(engine_run(p->s.engine, x->steps, x->features, n, true, p->s.accum, err));
         t += n;
         bool go_on = tick(p, t);
         if (t < stop &&
-            (go_on || p->job->cfg->checkpoint)) /* with a checkpoint: on to where it can be saved */
+            (go_on || p->an->cfg->checkpoint)) /* with a checkpoint: on to where it can be saved */
             continue;
         if (!go_on && t < stop)
-            TRY(resume_stopped(p->job, err));
+            TRY(resume_stopped(p->an, err));
         TRY(engine_flush(p->s.engine, p->s.accum, err));
         TRY(maybe_save(p, !go_on, err));
         if (!go_on)
-            TRY(resume_stopped(p->job, err));
+            TRY(resume_stopped(p->an, err));
     }
 done:
     return st;
@@ -160,14 +121,14 @@ done:
 static sg_status open_engine(pass *p, sg_error *err)
 {
     sg_status st = SG_OK;
-    const an_job *job = p->job;
-    sg_engine_config cfg = job_engine(job);
+    const analysis *an = p->an;
+    sg_engine_config cfg = analysis_engine(an);
     cfg.sample = p->s.rates ? drawn : NULL, cfg.sample_ctx = p;
     engine_free(p->s.engine);
     accum_free(p->s.accum);
     p->s.engine = NULL;
     p->s.accum = NULL;
-    TRY(engine_new(&p->s.engine, job->models[p->model], &cfg, err));
+    TRY(engine_new(&p->s.engine, an->models[p->model], &cfg, err));
     TRY(engine_new_accum(p->s.engine, &p->s.accum, err));
 done:
     return st;
@@ -177,8 +138,8 @@ done:
 static sg_status run_models(pass *p, portion *x, FILE *resume, sg_error *err)
 {
     sg_status st = SG_OK;
-    const an_job *job = p->job;
-    for (; p->model < job->n_models; p->model++, p->block = job->first_block) {
+    const analysis *an = p->an;
+    for (; p->model < an->n_models; p->model++, p->block = an->first_block) {
         p->began = sg_clock();
         TRY(open_engine(p, err));
         if (resume) {
@@ -186,11 +147,11 @@ static sg_status run_models(pass *p, portion *x, FILE *resume, sg_error *err)
             resume = NULL;
         } else
             TRY(warm_up(p, x, err));
-        while (p->block < job->end_block) {
+        while (p->block < an->end_block) {
             TRY(run_block(p, x, err));
-            TRY(store_block(job, p->model, p->s.accum, p->s.sums[0], NULL, p->block, NULL, err));
+            TRY(class_sums_block(an, p->model, p->s.accum, p->s.sums[0], NULL, p->block, NULL, err));
             accum_clear(p->s.accum);
-            p->s.done[0][p->block] = p->model + 1 == job->n_models;
+            p->s.done[0][p->block] = p->model + 1 == an->n_models;
             p->block++;
             TRY(maybe_save(p, false, err));
         }
@@ -202,37 +163,34 @@ done:
 static sg_status start(pass *p, const char *run_path, FILE **resume, sg_error *err)
 {
     sg_status st = SG_OK;
-    const an_job *job = p->job;
-    TRY(job_identity(job, true, p->s.identity, err));
-    TRY(resume_sums(&p->s.sums[0], job, job->B, 0, run_path, err));
-    p->s.n_rates = job->cfg->sample ? job->sets : 0;
-    if (!(p->s.done[0] = sg_calloc(job->B, sizeof(bool))) ||
-        (job->cfg->sample && !(p->s.rates = sg_calloc(job->sets, sizeof *p->s.rates))))
+    const analysis *an = p->an;
+    TRY(analysis_identity(an, true, p->s.identity, err));
+    TRY(resume_sums(&p->s.sums[0], an, an->B, 0, run_path, err));
+    p->s.n_rates = an->cfg->sample ? an->sets : 0;
+    if (!(p->s.done[0] = sg_calloc(an->B, sizeof(bool))) ||
+        (an->cfg->sample && !(p->s.rates = sg_calloc(an->sets, sizeof *p->s.rates))))
         TRY(sg_fail(err, SG_ENOMEM, "analysis: no memory"));
-    p->s.most[AT_MODEL] = job->n_models - 1, p->s.most[AT_BLOCK] = job->end_block,
-    p->s.most[AT_TOKEN] = job->T;
+    p->s.most[AT_MODEL] = an->n_models - 1, p->s.most[AT_BLOCK] = an->end_block, p->s.most[AT_TOKEN] = an->T;
     TRY(resume_load(&p->s, resume, err));
-    p->block = job->first_block;
-    if (*resume && p->s.at[AT_BLOCK] >= job->first_block)
+    p->block = an->first_block;
+    if (*resume && p->s.at[AT_BLOCK] >= an->first_block)
         p->model = (size_t)p->s.at[AT_MODEL], p->block = (size_t)p->s.at[AT_BLOCK];
     if (p->s.rates)
-        pass_rates(job, (double)job->cfg->sample, p->s.rates);
+        sampling_rates(an, (double)an->cfg->sample, p->s.rates);
 done:
     return st;
 }
 
-sg_status pass_run(an_sums **sums, an_job *job, const char *run_path, sg_error *err)
+sg_status exact_run(an_sums **sums, analysis *an, const char *run_path, sg_error *err)
 {
     sg_status st = SG_OK;
-    pass p = {.job = job, .s.job = job, .last_saved = sg_clock()};
+    pass p = {.an = an, .s.an = an, .last_saved = sg_clock()};
     portion x = {0};
     FILE *resume = NULL;
     *sums = NULL;
-    if (job->cfg->precision > 0)
-        return precision_run(sums, job, run_path, err);
     TRY(start(&p, run_path, &resume, err));
     if (!(x.steps = sg_calloc(PORTION, sizeof *x.steps)) ||
-        (job->features && !(x.features = sg_calloc(PORTION, job->E * sizeof *x.features))))
+        (an->features && !(x.features = sg_calloc(PORTION, an->E * sizeof *x.features))))
         TRY(sg_fail(err, SG_ENOMEM, "analysis: no memory"));
     TRY(run_models(&p, &x, resume, err));
     *sums = p.s.sums[0];

@@ -13,10 +13,10 @@ typedef struct {
     uint64_t at[PASS_NUMBERS], rates, engine;
 } header;
 
-sg_status resume_stopped(const an_job *job, sg_error *err)
+sg_status resume_stopped(const analysis *an, sg_error *err)
 {
-    if (job->cfg->checkpoint)
-        return sg_fail(err, SG_ECANCELLED, "stopped; the same command goes on from %s", job->cfg->checkpoint);
+    if (an->cfg->checkpoint)
+        return sg_fail(err, SG_ECANCELLED, "stopped; the same command goes on from %s", an->cfg->checkpoint);
     return sg_fail(err, SG_ECANCELLED, "stopped");
 }
 
@@ -29,9 +29,9 @@ static char *scratch_path(const char *checkpoint, int i)
     return path;
 }
 
-void pass_forget_checkpoint(const an_job *job)
+void resume_forget(const analysis *an)
 {
-    const char *file = job->cfg->checkpoint;
+    const char *file = an->cfg->checkpoint;
     if (!file)
         return;
     checkpoint_remove(file);
@@ -43,16 +43,16 @@ void pass_forget_checkpoint(const an_job *job)
     }
 }
 
-sg_status resume_sums(an_sums **out, const an_job *job, size_t n_blocks, int i, const char *run_path,
+sg_status resume_sums(an_sums **out, const analysis *an, size_t n_blocks, int i, const char *run_path,
                       sg_error *err)
 {
     sg_status st = SG_OK;
-    const char *checkpoint = job->cfg->checkpoint;
+    const char *checkpoint = an->cfg->checkpoint;
     size_t units[2 * AN_MAX_STATES];
     char *keep = NULL;
-    for (size_t g = 0; g < job->n_groups; g++)
-        units[g] = job->groups[g].units;
-    sums_shape shape = {n_blocks, job->n_groups, job->C, job->D, job->E, units, true};
+    for (size_t g = 0; g < an->n_groups; g++)
+        units[g] = an->groups[g].units;
+    sums_shape shape = {n_blocks, an->n_groups, an->C, an->D, an->E, units, true};
     if (checkpoint && i >= 0)
         NEED(keep = scratch_path(checkpoint, i), err, "the name of %s", checkpoint);
     TRY(sums_new(out, &shape, run_path, keep, err));
@@ -78,10 +78,10 @@ static sg_status move_sums(const pass_state *s, FILE *f, transfer *move, const c
             if (move == put && note[0])
                 TRY(sums_crc(s->sums[i], b, &note[1], err));
             TRY(move(f, note, sizeof note, path, err));
-            TRY(move(f, sums_weight_at(s->sums[i], b, 0, 0), s->job->C * s->job->D * sizeof(sums_weight),
+            TRY(move(f, sums_weight_at(s->sums[i], b, 0, 0), s->an->C * s->an->D * sizeof(sums_weight), path,
+                     err));
+            TRY(move(f, sums_missed_at(s->sums[i], b, 0, 0), s->an->n_groups * s->an->D * sizeof(sums_missed),
                      path, err));
-            TRY(move(f, sums_missed_at(s->sums[i], b, 0, 0),
-                     s->job->n_groups * s->job->D * sizeof(sums_missed), path, err));
             if (move == put)
                 continue;
             s->done[i][b] = note[0] != 0;
@@ -135,7 +135,7 @@ sg_status resume_save(pass_state *s, sg_error *err)
     for (int i = 0; i < 2; i++)
         if (s->sums[i])
             TRY(sums_sync(s->sums[i], err));
-    TRY(checkpoint_save(s->job->cfg->checkpoint, s->identity, put_state, s, err));
+    TRY(checkpoint_save(s->an->cfg->checkpoint, s->identity, put_state, s, err));
 done:
     return st;
 }
@@ -144,10 +144,9 @@ sg_status resume_load(pass_state *s, FILE **f, sg_error *err)
 {
     bool found;
     *f = NULL;
-    if (!s->job->cfg->checkpoint)
+    if (!s->an->cfg->checkpoint)
         return SG_OK;
-    return checkpoint_load(s->job->cfg->checkpoint, s->identity, get_state, s, f, &found, s->job->monitor,
-                           err);
+    return checkpoint_load(s->an->cfg->checkpoint, s->identity, get_state, s, f, &found, s->an->monitor, err);
 }
 
 sg_status resume_load_engine(const pass_state *s, FILE *f, sg_error *err)

@@ -1,17 +1,17 @@
 /* SPDX-License-Identifier: MIT */
-/* --precision: origins drawn from stretches all over the corpus, round by round, until sigma_1 is known well
+/* --precision: origins drawn from segments all over the corpus, round by round, until sigma_1 is known well
  * enough.
  *
- * Each block of the corpus is cut into equal stretches; a random order of them is dealt in turn to two
- * halves. A round takes the next stretches of each order and draws origins in them, about ORIGINS_ALIVE
- * within D tokens, so that those of one stretch have little in common. No round works on what an earlier one
- * has drawn: once every stretch was taken, a round goes through all of them with higher rates, for the
+ * Each block of the corpus is cut into equal segments; a random order of them is divided in turn between two
+ * halves. A round takes the next segments of each order and draws origins in them, about ORIGINS_ALIVE
+ * within D tokens, so that those of one segment have little in common. No round works on what an earlier one
+ * has drawn: once every segment was taken, a round goes through all of them with higher rates, for the
  * origins that were not drawn yet.
  *
- * A stretch needs the state before it. Two states that are far apart become one when both read the same text:
+ * A segment needs the state before it. Two states that are far apart become one when both read the same text:
  * after how many tokens is tried out at places all over the corpus, and a zero state that far before the
- * stretch will do. A model (or a corpus) that does not let it gets exact states, from a pass over all tokens
- * before; so does a round of so many stretches that such a pass is shorter.
+ * segment will do. A model (or a corpus) that does not let it gets exact states, from a pass over all tokens
+ * before; so does a round of so many segments that such a pass is shorter.
  *
  * (half, block) is a unit of work with an engine and sums of its own: the same bytes for any number of
  * threads. */
@@ -28,30 +28,29 @@
 #include <string.h>
 
 enum {
-    PORTION = 64,
     FIRST_ORIGINS = 1500,
     FIRST_OF_CLASS = 200,
-    FIRST_STRETCHES = 4,
+    FIRST_SEGMENTS = 4,
     ORIGINS_ALIVE = 2,
-    WINDOWS_OF_STRETCH = 8,
+    WINDOWS_OF_SEGMENT = 8,
     SHORTEST = 128,
-    MOST_STRETCHES = 65536, /* of the corpus */
+    MOST_SEGMENTS = 65536, /* of the corpus */
     PLACES = 8,
     LONGEST_MEMORY = 4096
 };
 static const double FORGOTTEN = 1e-5; /* of the largest entry of the state */
 
 typedef struct {
-    const an_job *job;
+    const analysis *an;
     an_reached *reached;
     pass_state s;
-    size_t slots;    /* stretches of a block */
-    size_t from, to; /* of each block's order: what this round takes */
+    size_t n_segments; /* segments of a block */
+    size_t from, to;   /* of each block's order: what this round takes */
     uint64_t round;
     /* (sets), in s.rates: origins of a set are drawn whose number lies in [low, high) */
     double *low, *high;
     size_t memory; /* tokens after which a state has forgotten where it began; 0: it does not */
-    bool exact;    /* this round: states before stretches from a pass over all tokens ... */
+    bool exact;    /* this round: states before segments from a pass over all tokens ... */
     float *states; /* ... (model, block, to - from; state), those of [states_from, states_to) */
     size_t states_from, states_to;
     int workers;
@@ -66,7 +65,7 @@ typedef struct {
     sg_engine *engine[2]; /* of each model */
     sg_forward *forward[2];
     sg_accum *accum;
-    uint64_t begin, end; /* of the stretch that origins are drawn in */
+    uint64_t begin, end; /* of the segment that origins are drawn in */
     sg_step steps[PORTION];
     float *features, *state;
     uint32_t *order, *past_set;
@@ -75,20 +74,20 @@ typedef struct {
     int64_t *existing; /* (C, D) */
 } worker;
 
-static uint64_t stretch_start(const rounds *r, size_t b, size_t slot)
+static uint64_t segment_start(const rounds *r, size_t b, size_t segment)
 {
-    uint64_t start = job_block_start(r->job, b), length = job_block_start(r->job, b + 1) - start;
-    return start + length * slot / r->slots;
+    uint64_t start = analysis_block_start(r->an, b), length = analysis_block_start(r->an, b + 1) - start;
+    return start + length * segment / r->n_segments;
 }
 
-/* The order in which the stretches of block b are taken. */
+/* The order in which the segments of block b are taken. */
 static void order_of(const rounds *r, size_t b, uint32_t *order)
 {
     sg_rng g;
-    sg_rng_seed(&g, r->job->cfg->seed, (uint64_t)1 << 60 | b);
-    for (size_t k = 0; k < r->slots; k++)
+    sg_rng_seed(&g, r->an->cfg->seed, (uint64_t)1 << 60 | b);
+    for (size_t k = 0; k < r->n_segments; k++)
         order[k] = (uint32_t)k;
-    for (size_t k = r->slots; k > 1; k--) {
+    for (size_t k = r->n_segments; k > 1; k--) {
         size_t other = (size_t)sg_rng_below(&g, k);
         uint32_t x = order[k - 1];
         order[k - 1] = order[other], order[other] = x;
@@ -99,22 +98,12 @@ static bool drawn(void *ctx, uint64_t position, unsigned set)
 {
     const worker *w = ctx;
     const rounds *r = w->r;
-    uint64_t seed = r->job->cfg->seed;
-    return position >= w->begin && position < w->end && set < r->job->sets &&
+    uint64_t seed = r->an->cfg->seed;
+    return position >= w->begin && position < w->end && set < r->an->sets &&
            engine_sampled(seed, position, r->high[set]) && !engine_sampled(seed, position, r->low[set]);
 }
 
 /* ---- states ---- */
-
-static sg_status read_portion(const rounds *r, worker *w, uint64_t t, size_t n, sg_error *err)
-{
-    sg_status st = SG_OK;
-    TRY(sg_stream_read(r->job->stream, t, n, w->steps, err));
-    if (r->job->features)
-        TRY(rows_read(r->job->features, t, n, w->features, err));
-done:
-    return st;
-}
 
 /* The state goes through tokens [t, end); twin (or NULL): another state through the same ones. */
 static sg_status go_through(const rounds *r, worker *w, sg_forward *f, sg_forward *twin, uint64_t t,
@@ -125,12 +114,12 @@ static sg_status go_through(const rounds *r, worker *w, sg_forward *f, sg_forwar
     bool first[PORTION];
     for (size_t n; t < end; t += n) {
         n = end - t < PORTION ? (size_t)(end - t) : PORTION;
-        TRY(read_portion(r, w, t, n, err));
+        TRY(read_portion(r->an, t, n, w->steps, w->features, err));
         for (size_t i = 0; i < n; i++)
-            ids[i] = w->steps[i].id, first[i] = w->steps[i].first && r->job->cfg->handling == SG_RESET;
-        TRY(forward_run(f, r->job->V ? ids : NULL, r->job->V ? NULL : w->features, first, n, err));
+            ids[i] = w->steps[i].id, first[i] = w->steps[i].first && r->an->cfg->handling == SG_RESET;
+        TRY(forward_run(f, r->an->V ? ids : NULL, r->an->V ? NULL : w->features, first, n, err));
         if (twin)
-            TRY(forward_run(twin, r->job->V ? ids : NULL, r->job->V ? NULL : w->features, first, n, err));
+            TRY(forward_run(twin, r->an->V ? ids : NULL, r->an->V ? NULL : w->features, first, n, err));
     }
 done:
     return st;
@@ -141,9 +130,9 @@ static sg_status last_zero(const rounds *r, worker *w, uint64_t t, uint64_t *zer
 {
     sg_status st = SG_OK;
     *zero = 0;
-    for (uint64_t end = t + 1; r->job->cfg->handling == SG_RESET && end > 0;) {
+    for (uint64_t end = t + 1; r->an->cfg->handling == SG_RESET && end > 0;) {
         size_t n = end < PORTION ? (size_t)end : PORTION;
-        TRY(sg_stream_read(r->job->stream, end - n, n, w->steps, err));
+        TRY(sg_stream_read(r->an->stream, end - n, n, w->steps, err));
         for (size_t i = n; i > 0; i--)
             if (w->steps[i - 1].first) {
                 *zero = end - n + i - 1;
@@ -160,14 +149,14 @@ done:
 static sg_status measure_memory(const rounds *r, worker *w, size_t model, size_t *memory, sg_error *err)
 {
     sg_status st = SG_OK;
-    uint64_t T = r->job->T;
+    uint64_t T = r->an->T;
     sg_forward *f = w->forward[model], *twin = NULL;
     size_t n = forward_state_size(f), longest = PORTION / 2;
     float *x = sg_calloc(2, n * sizeof *x), *y = x + n;
     *memory = 0;
     if (!x)
         TRY(sg_fail(err, SG_ENOMEM, "precision: no memory"));
-    TRY(forward_new(&twin, r->job->models[model], PORTION, err));
+    TRY(forward_new(&twin, r->an->models[model], PORTION, err));
     for (size_t i = 0; i < PLACES && T >= 2 * PLACES * PORTION; i++) {
         uint64_t at = T / PLACES * i, elsewhere = T / PLACES * (i ? i - 1 : PLACES - 1);
         double most = 1, apart = 1;
@@ -196,44 +185,44 @@ done:
 /* The caller's thread tells how far all are, and asks whether to go on. */
 static sg_status tell(rounds *r, const char *what, double done, double total, sg_error *err)
 {
-    const sg_monitor *m = r->job->monitor;
+    const sg_monitor *m = r->an->monitor;
     if (omp_get_thread_num() == 0 && m && m->tick) {
         sg_progress now = {what, done, total, sg_clock() - r->began, NAN, 0, 0};
         if (!m->tick(m->ctx, &now))
             atomic_store(&r->stop, true);
     }
-    return atomic_load(&r->stop) ? resume_stopped(r->job, err) : SG_OK;
+    return atomic_load(&r->stop) ? resume_stopped(r->an, err) : SG_OK;
 }
 
-/* exact: the states before all stretches of this round, in one pass over the tokens. */
-static sg_status find_states(rounds *r, worker *w, sg_error *err)
+/* exact: the states before all segments of this round, in one pass over the tokens. */
+static sg_status states_before_segments(rounds *r, worker *w, sg_error *err)
 {
     sg_status st = SG_OK;
-    const an_job *job = r->job;
+    const analysis *an = r->an;
     size_t n = forward_state_size(w->forward[0]), count = r->to - r->from, *place = NULL;
     if (r->states && r->states_from == r->from && r->states_to == r->to)
         return SG_OK;
     sg_free(r->states);
     r->states_from = r->states_to = 0;
-    if (!(r->states = sg_calloc(job->n_models * job->B * count, n * sizeof *r->states)) ||
-        !(place = sg_calloc(r->slots, sizeof *place)))
-        TRY(sg_fail(err, SG_ENOMEM, "precision: no memory for %zu states", job->n_models * job->B * count));
-    for (size_t m = 0; m < job->n_models; m++) {
+    if (!(r->states = sg_calloc(an->n_models * an->B * count, n * sizeof *r->states)) ||
+        !(place = sg_calloc(r->n_segments, sizeof *place)))
+        TRY(sg_fail(err, SG_ENOMEM, "precision: no memory for %zu states", an->n_models * an->B * count));
+    for (size_t m = 0; m < an->n_models; m++) {
         uint64_t t = 0;
         forward_reset(w->forward[m]);
-        for (size_t b = 0; b < job->B; b++) {
+        for (size_t b = 0; b < an->B; b++) {
             order_of(r, b, w->order);
-            for (size_t j = 0; j < r->slots; j++)
+            for (size_t j = 0; j < r->n_segments; j++)
                 place[w->order[j]] = j;
-            for (size_t slot = 0; slot < r->slots; slot++) {
-                uint64_t start = stretch_start(r, b, slot);
-                if (place[slot] < r->from || place[slot] >= r->to)
+            for (size_t segment = 0; segment < r->n_segments; segment++) {
+                uint64_t start = segment_start(r, b, segment);
+                if (place[segment] < r->from || place[segment] >= r->to)
                     continue;
                 TRY(go_through(r, w, w->forward[m], NULL, t, start, err));
                 t = start;
-                TRY(tell(r, "reading", (double)(m * job->T + t), (double)(job->n_models * job->T), err));
+                TRY(tell(r, "reading", (double)(m * an->T + t), (double)(an->n_models * an->T), err));
                 forward_get_state(w->forward[m],
-                                  r->states + ((m * job->B + b) * count + place[slot] - r->from) * n);
+                                  r->states + ((m * an->B + b) * count + place[segment] - r->from) * n);
             }
         }
     }
@@ -243,7 +232,7 @@ done:
     return st;
 }
 
-/* The state before stretch j of block b's order, which starts at token `start`. */
+/* The state before segment j of block b's order, which starts at token `start`. */
 static sg_status state_before(const rounds *r, worker *w, size_t model, size_t b, size_t j, uint64_t start,
                               uint64_t zero, const float **state, sg_error *err)
 {
@@ -251,7 +240,7 @@ static sg_status state_before(const rounds *r, worker *w, size_t model, size_t b
     sg_forward *f = w->forward[model];
     size_t n = forward_state_size(f);
     if (r->exact) {
-        *state = r->states + ((model * r->job->B + b) * (r->to - r->from) + j - r->from) * n;
+        *state = r->states + ((model * r->an->B + b) * (r->to - r->from) + j - r->from) * n;
         return SG_OK;
     }
     uint64_t from = start > r->memory ? start - r->memory : 0;
@@ -271,17 +260,17 @@ static sg_status advance(rounds *r, uint64_t tokens, sg_error *err)
     return tell(r, r->round ? "analysing further origins" : "analysing", done, (double)r->total, err);
 }
 
-static sg_status run_stretch(rounds *r, worker *w, size_t model, size_t b, size_t j, sg_error *err)
+static sg_status run_segment(rounds *r, worker *w, size_t model, size_t b, size_t j, sg_error *err)
 {
     sg_status st = SG_OK;
-    uint64_t T = r->job->T, zero, t = stretch_start(r, b, w->order[j]), last;
+    uint64_t T = r->an->T, zero, t = segment_start(r, b, w->order[j]), last;
     const float *state;
     bool any = false;
-    w->begin = t, w->end = stretch_start(r, b, w->order[j] + 1);
-    last = T - w->end < r->job->D - 1 ? T : w->end + r->job->D - 1; /* pairs with the last origin end here */
+    w->begin = t, w->end = segment_start(r, b, w->order[j] + 1);
+    last = T - w->end < r->an->D - 1 ? T : w->end + r->an->D - 1; /* pairs with the last origin end here */
     for (uint64_t s = w->begin; s < w->end && !any; s += PORTION) {
         size_t n = w->end - s < PORTION ? (size_t)(w->end - s) : PORTION;
-        TRY(sg_stream_read(r->job->stream, s, n, w->steps, err));
+        TRY(sg_stream_read(r->an->stream, s, n, w->steps, err));
         for (size_t i = 0; i < n && !any; i++)
             any = drawn(w, s + i, w->steps[i].set);
     }
@@ -292,7 +281,7 @@ static sg_status run_stretch(rounds *r, worker *w, size_t model, size_t b, size_
     }
     for (size_t n; any && t < last; t += n) {
         n = last - t < PORTION ? (size_t)(last - t) : PORTION;
-        TRY(read_portion(r, w, t, n, err));
+        TRY(read_portion(r->an, t, n, w->steps, w->features, err));
         TRY(engine_run(w->engine[model], w->steps, w->features, n, true, w->accum, err));
     }
     TRY(engine_flush(w->engine[model], w->accum, err));
@@ -305,31 +294,31 @@ done:
 static sg_status count_pairs(const rounds *r, worker *w, size_t b, sg_error *err)
 {
     sg_status st = SG_OK;
-    const an_job *job = r->job;
-    const sg_analysis_config *cfg = job->cfg;
-    uint64_t start = job_block_start(job, b), end = job_block_start(job, b + 1), D = job->D, zero;
-    uint64_t last = job->T - end < D - 1 ? job->T : end + D - 1, boundary = start;
+    const analysis *an = r->an;
+    const sg_analysis_config *cfg = an->cfg;
+    uint64_t start = analysis_block_start(an, b), end = analysis_block_start(an, b + 1), D = an->D, zero;
+    uint64_t last = an->T - end < D - 1 ? an->T : end + D - 1, boundary = start;
     assert(D > 0); /* sg_analysis_check */
-    memset(w->pairs, 0, job->sets * job->D * sizeof *w->pairs);
-    memset(w->existing, 0, job->C * job->D * sizeof *w->existing);
+    memset(w->pairs, 0, an->sets * an->D * sizeof *w->pairs);
+    memset(w->existing, 0, an->C * an->D * sizeof *w->existing);
     TRY(last_zero(r, w, start, &zero, err));
     for (uint64_t t = start; t < last; t++) {
         size_t i = (size_t)(t - start) % PORTION;
         if (!i)
-            TRY(sg_stream_read(job->stream, t, last - t < PORTION ? (size_t)(last - t) : PORTION, w->steps,
+            TRY(sg_stream_read(an->stream, t, last - t < PORTION ? (size_t)(last - t) : PORTION, w->steps,
                                err));
         if (cfg->handling == SG_RESET && w->steps[i].first)
             boundary = zero = t;
         if (cfg->handling == SG_WINDOW && t - t % cfg->window > boundary)
             boundary = t - t % cfg->window;
         w->past_set[t % D] = w->steps[i].set;
-        w->past_counts[t % D] = t - zero >= cfg->burn_in && t < end && w->steps[i].set < job->sets;
+        w->past_counts[t % D] = t - zero >= cfg->burn_in && t < end && w->steps[i].set < an->sets;
         for (uint64_t s = t + 1 > D && t + 1 - D > boundary ? t + 1 - D : boundary; s <= t; s++)
             w->pairs[w->past_set[s % D] * D + t - s] += w->past_counts[s % D];
     }
-    for (size_t s = 0; s < job->sets; s++) {
-        for (size_t c = 0; c < job->C; c++)
-            for (size_t d = 0; d < D && (!c || sg_classes_contains(job->classes, s, c)); d++)
+    for (size_t s = 0; s < an->sets; s++) {
+        for (size_t c = 0; c < an->C; c++)
+            for (size_t d = 0; d < D && (!c || sg_classes_contains(an->classes, s, c)); d++)
                 w->existing[c * D + d] += (int64_t)w->pairs[s * D + d];
         for (size_t d = 0; d < D && s < accum_sets(w->accum); d++)
             accum_set_pairs(w->accum, s, d, w->pairs[s * D + d]);
@@ -342,15 +331,15 @@ static sg_status run_unit(rounds *r, worker *w, size_t unit, sg_error *err)
 {
     sg_status st = SG_OK;
     size_t b = unit / 2, now = r->round % 2;
-    for (size_t m = 0; m < r->job->n_models; m++) {
+    for (size_t m = 0; m < r->an->n_models; m++) {
         accum_clear(w->accum);
         order_of(r, b, w->order);
         for (size_t j = r->from; j < r->to; j++)
             if (j % 2 == unit % 2)
-                TRY(run_stretch(r, w, m, b, j, err));
+                TRY(run_segment(r, w, m, b, j, err));
         TRY(count_pairs(r, w, b, err));
-        TRY(store_block(r->job, m, w->accum, r->s.sums[now], r->round ? r->s.sums[1 - now] : NULL, unit,
-                        w->existing, err));
+        TRY(class_sums_block(r->an, m, w->accum, r->s.sums[now], r->round ? r->s.sums[1 - now] : NULL, unit,
+                             w->existing, err));
     }
 done:
     return st;
@@ -380,26 +369,26 @@ static void worker_free(worker *w)
 static sg_status worker_new(worker **out, const rounds *r, sg_error *err)
 {
     sg_status st = SG_OK;
-    const an_job *job = r->job;
+    const analysis *an = r->an;
     worker *w = sg_calloc(1, sizeof *w);
     *out = NULL;
     if (!w)
         return sg_fail(err, SG_ENOMEM, "precision: no memory");
     w->r = r;
-    sg_engine_config cfg = job_engine(job);
-    cfg.threads = job_threads(job) / r->workers, cfg.sample = drawn, cfg.sample_ctx = w;
-    for (size_t m = 0; m < job->n_models; m++) {
-        TRY(engine_new(&w->engine[m], job->models[m], &cfg, err));
-        TRY(forward_new(&w->forward[m], job->models[m], PORTION, err));
+    sg_engine_config cfg = analysis_engine(an);
+    cfg.threads = analysis_threads(an) / r->workers, cfg.sample = drawn, cfg.sample_ctx = w;
+    for (size_t m = 0; m < an->n_models; m++) {
+        TRY(engine_new(&w->engine[m], an->models[m], &cfg, err));
+        TRY(forward_new(&w->forward[m], an->models[m], PORTION, err));
     }
     TRY(engine_new_accum(w->engine[0], &w->accum, err));
-    if (!(w->features = sg_calloc(PORTION, job->E * sizeof *w->features)) ||
+    if (!(w->features = sg_calloc(PORTION, an->E * sizeof *w->features)) ||
         !(w->state = sg_calloc(forward_state_size(w->forward[0]), sizeof *w->state)) ||
-        !(w->order = sg_calloc(r->slots, sizeof *w->order)) ||
-        !(w->past_set = sg_calloc(job->D, sizeof *w->past_set)) ||
-        !(w->past_counts = sg_calloc(job->D, sizeof *w->past_counts)) ||
-        !(w->pairs = sg_calloc(job->sets, job->D * sizeof *w->pairs)) ||
-        !(w->existing = sg_calloc(job->C, job->D * sizeof *w->existing)))
+        !(w->order = sg_calloc(r->n_segments, sizeof *w->order)) ||
+        !(w->past_set = sg_calloc(an->D, sizeof *w->past_set)) ||
+        !(w->past_counts = sg_calloc(an->D, sizeof *w->past_counts)) ||
+        !(w->pairs = sg_calloc(an->sets, an->D * sizeof *w->pairs)) ||
+        !(w->existing = sg_calloc(an->C, an->D * sizeof *w->existing)))
         TRY(sg_fail(err, SG_ENOMEM, "precision: no memory"));
     *out = w;
     w = NULL;
@@ -411,14 +400,14 @@ done:
 /* Threads that work side by side, each with sums of its own: not more than memory allows. */
 static int count_workers(const rounds *r)
 {
-    const an_job *job = r->job;
-    sg_engine_config cfg = job_engine(job);
-    size_t bytes = 0, threads = (size_t)job_threads(job), limit = (size_t)1 << 30;
-    engine_cost(NULL, &bytes, job->shape, &cfg);
-    bytes = bytes * job->n_models +
-            job->sets * accum_bytes_per_set(job->states, job->n_states, job->D, job->E, true);
+    const analysis *an = r->an;
+    sg_engine_config cfg = analysis_engine(an);
+    size_t bytes = 0, threads = (size_t)analysis_threads(an), limit = (size_t)1 << 30;
+    engine_cost(NULL, &bytes, an->shape, &cfg);
+    bytes =
+        bytes * an->n_models + an->sets * accum_bytes_per_set(an->states, an->n_states, an->D, an->E, true);
     size_t n = limit / (bytes + 1) > 1 ? limit / (bytes + 1) : 1;
-    n = n < 2 * job->B ? n : 2 * job->B;
+    n = n < 2 * an->B ? n : 2 * an->B;
     return (int)(n < threads ? n : threads);
 }
 
@@ -429,7 +418,7 @@ enum { AT_ROUND, AT_FROM, AT_TO };
 static sg_status save(rounds *r, bool force, sg_error *err)
 {
     double now = sg_clock();
-    const sg_analysis_config *cfg = r->job->cfg;
+    const sg_analysis_config *cfg = r->an->cfg;
     if (!cfg->checkpoint || (!force && now - r->last_saved < 60 * cfg->checkpoint_minutes))
         return SG_OK;
     r->last_saved = now;
@@ -439,19 +428,19 @@ static sg_status save(rounds *r, bool force, sg_error *err)
 
 static sg_status run_round(rounds *r, worker **workers, sg_error *err)
 {
-    const an_job *job = r->job;
-    size_t units = 2 * job->B;
-    double stretches = (double)(job->B * (r->to - r->from));
+    const analysis *an = r->an;
+    size_t units = 2 * an->B;
+    double segments = (double)(an->B * (r->to - r->from));
     /* twice: the pass over all tokens is one thread's */
-    r->exact = !r->memory || stretches * (double)r->memory > 2 * (double)job->T;
+    r->exact = !r->memory || segments * (double)r->memory > 2 * (double)an->T;
     sg_status failed = SG_OK;
     bool *done = r->s.done[r->round % 2];
     r->began = sg_clock();
     atomic_store(&r->done, 0);
-    atomic_store(&r->total,
-                 job->n_models * (uint64_t)((double)job->T * (double)(r->to - r->from) / (double)r->slots));
+    atomic_store(&r->total, an->n_models * (uint64_t)((double)an->T * (double)(r->to - r->from) /
+                                                      (double)r->n_segments));
     if (r->exact)
-        failed = find_states(r, workers[0], err);
+        failed = states_before_segments(r, workers[0], err);
     r->began = sg_clock();
     if (failed == SG_OK)
         failed = save(r, true, err);
@@ -486,28 +475,28 @@ static sg_status run_round(rounds *r, worker **workers, sg_error *err)
 static double expected_origins(const rounds *r)
 {
     double n = 0;
-    for (size_t s = 0; s < r->job->sets; s++)
-        n += r->high[s] * (double)r->job->set_count[s];
+    for (size_t s = 0; s < r->an->sets; s++)
+        n += r->high[s] * (double)r->an->set_count[s];
     return n;
 }
 
-/* Stretches of each block for `origins` in all at the present rates; even, so that the halves are equal. */
-static size_t stretches_for(const rounds *r, double origins)
+/* Segments of each block for `origins` in all at the present rates; even, so that the halves are equal. */
+static size_t segments_for(const rounds *r, double origins)
 {
-    double n = ceil(origins / expected_origins(r) * (double)r->slots / 2) * 2;
-    return n < (double)r->slots ? (size_t)n : r->slots;
+    double n = ceil(origins / expected_origins(r) * (double)r->n_segments / 2) * 2;
+    return n < (double)r->n_segments ? (size_t)n : r->n_segments;
 }
 
 static void first_round(rounds *r)
 {
-    const an_job *job = r->job;
-    double alive = ORIGINS_ALIVE, T = (double)job->T,
-           share = alive < (double)job->D ? alive / (double)job->D : 1;
-    pass_rates(job, T * share, r->high);
+    const analysis *an = r->an;
+    double alive = ORIGINS_ALIVE, T = (double)an->T,
+           share = alive < (double)an->D ? alive / (double)an->D : 1;
+    sampling_rates(an, T * share, r->high);
     r->from = 0;
-    r->to = stretches_for(r, FIRST_ORIGINS + FIRST_OF_CLASS * (double)(job->C - 1));
-    if (r->to < FIRST_STRETCHES)
-        r->to = FIRST_STRETCHES < r->slots ? FIRST_STRETCHES : r->slots;
+    r->to = segments_for(r, FIRST_ORIGINS + FIRST_OF_CLASS * (double)(an->C - 1));
+    if (r->to < FIRST_SEGMENTS)
+        r->to = FIRST_SEGMENTS < r->n_segments ? FIRST_SEGMENTS : r->n_segments;
 }
 
 /* After a round: false if the precision is reached, or nothing is left to draw. */
@@ -515,35 +504,36 @@ static sg_status plan_round(rounds *r, bool *more, sg_error *err)
 {
     sg_status st = SG_OK;
     an_reached *x = r->reached;
-    const an_job *job = r->job;
-    double growth, T = (double)job->T;
-    double n = expected_origins(r) * (double)r->to / (double)r->slots;
+    const analysis *an = r->an;
+    double growth, T = (double)an->T;
+    double n = expected_origins(r) * (double)r->to / (double)r->n_segments;
     *more = false;
-    TRY(precision_errors(x, &growth, job, r->s.sums[r->round % 2], err));
+    TRY(sampling_errors(x, &growth, an, r->s.sums[r->round % 2], err));
     x->rounds = r->round + 1;
     if (growth <= 1)
         return SG_OK;
     growth = growth < 1.3 ? 1.3 : growth > 16 ? 16 : growth;
-    if (r->to < r->slots) {
+    if (r->to < r->n_segments) {
         r->from = r->to;
-        r->to = stretches_for(r, n * growth);
+        r->to = segments_for(r, n * growth);
         *more = true;
     } else {
-        memcpy(r->low, r->high, job->sets * sizeof *r->low);
-        pass_rates(job, n * growth > 0.7 * T ? T : n * growth, r->high); /* nearly everything: everything */
+        memcpy(r->low, r->high, an->sets * sizeof *r->low);
+        sampling_rates(an, n * growth > 0.7 * T ? T : n * growth,
+                       r->high); /* nearly everything: everything */
         r->from = 0;
-        for (size_t s = 0; s < job->sets; s++) {
+        for (size_t s = 0; s < an->sets; s++) {
             r->high[s] = fmax(r->high[s], r->low[s]);
-            *more |= r->high[s] > r->low[s] && job->set_count[s] > 0;
+            *more |= r->high[s] > r->low[s] && an->set_count[s] > 0;
         }
     }
     r->round += *more;
     if (*more)
-        memset(r->s.done[r->round % 2], 0, 2 * job->B * sizeof(bool));
+        memset(r->s.done[r->round % 2], 0, 2 * an->B * sizeof(bool));
     else
-        sg_warn(job->monitor,
+        sg_warn(an->monitor,
                 "setting 'precision' %g: all origins were used, the largest relative error is %.3g",
-                job->cfg->precision, x->total);
+                an->cfg->precision, x->total);
 done:
     return st;
 }
@@ -551,23 +541,23 @@ done:
 static sg_status start(rounds *r, const char *run_path, sg_error *err)
 {
     sg_status st = SG_OK;
-    const an_job *job = r->job;
+    const analysis *an = r->an;
     FILE *f = NULL;
-    size_t length = WINDOWS_OF_STRETCH * (job->D - 1), block = (size_t)(job->T / job->B);
+    size_t length = WINDOWS_OF_SEGMENT * (an->D - 1), block = (size_t)(an->T / an->B);
     length = length > SHORTEST ? length : SHORTEST;
-    length = length > job->T / MOST_STRETCHES ? length : (size_t)(job->T / MOST_STRETCHES);
-    r->slots = block / length > 2 * FIRST_STRETCHES ? block / length : 2 * FIRST_STRETCHES;
-    TRY(job_identity(job, true, r->s.identity, err));
+    length = length > an->T / MOST_SEGMENTS ? length : (size_t)(an->T / MOST_SEGMENTS);
+    r->n_segments = block / length > 2 * FIRST_SEGMENTS ? block / length : 2 * FIRST_SEGMENTS;
+    TRY(analysis_identity(an, true, r->s.identity, err));
     for (int i = 0; i < 2; i++) {
-        TRY(resume_sums(&r->s.sums[i], job, 2 * job->B, i, run_path, err));
-        if (!(r->s.done[i] = sg_calloc(2 * job->B, sizeof(bool))))
+        TRY(resume_sums(&r->s.sums[i], an, 2 * an->B, i, run_path, err));
+        if (!(r->s.done[i] = sg_calloc(2 * an->B, sizeof(bool))))
             TRY(sg_fail(err, SG_ENOMEM, "precision: no memory"));
     }
-    r->s.n_rates = 2 * job->sets;
+    r->s.n_rates = 2 * an->sets;
     if (!(r->s.rates = sg_calloc(r->s.n_rates, sizeof *r->s.rates)))
         TRY(sg_fail(err, SG_ENOMEM, "precision: no memory"));
-    r->low = r->s.rates, r->high = r->low + job->sets;
-    r->s.most[AT_ROUND] = 1000, r->s.most[AT_FROM] = r->s.most[AT_TO] = r->slots;
+    r->low = r->s.rates, r->high = r->low + an->sets;
+    r->s.most[AT_ROUND] = 1000, r->s.most[AT_FROM] = r->s.most[AT_TO] = r->n_segments;
     TRY(resume_load(&r->s, &f, err));
     if (f)
         r->round = r->s.at[AT_ROUND], r->from = (size_t)r->s.at[AT_FROM], r->to = (size_t)r->s.at[AT_TO];
@@ -584,7 +574,7 @@ static sg_status choose_states(rounds *r, worker *w, sg_error *err)
 {
     sg_status st = SG_OK;
     size_t longest = 0;
-    for (size_t m = 0; m < r->job->n_models; m++) {
+    for (size_t m = 0; m < r->an->n_models; m++) {
         TRY(measure_memory(r, w, m, &r->memory, err));
         if (!r->memory)
             return SG_OK;
@@ -595,10 +585,10 @@ done:
     return st;
 }
 
-sg_status precision_run(an_sums **sums, an_job *job, const char *run_path, sg_error *err)
+sg_status sampled_run(an_sums **sums, analysis *an, const char *run_path, sg_error *err)
 {
     sg_status st = SG_OK;
-    rounds r = {.job = job, .s.job = job, .reached = &job->reached, .last_saved = sg_clock()};
+    rounds r = {.an = an, .s.an = an, .reached = &an->reached, .last_saved = sg_clock()};
     worker **workers = NULL;
     an_sums *whole = NULL;
     bool more = true;
@@ -613,9 +603,9 @@ sg_status precision_run(an_sums **sums, an_job *job, const char *run_path, sg_er
         TRY(run_round(&r, workers, err));
         TRY(plan_round(&r, &more, err));
     }
-    TRY(resume_sums(&whole, job, job->B, -1, run_path, err));
-    for (size_t b = 0; b < job->B; b++)
-        TRY(store_joined(job, whole, b, r.s.sums[r.round % 2], 2 * b, 2 * b + 1, err));
+    TRY(resume_sums(&whole, an, an->B, -1, run_path, err));
+    for (size_t b = 0; b < an->B; b++)
+        TRY(class_sums_join(an, whole, b, r.s.sums[r.round % 2], 2 * b, 2 * b + 1, err));
     *sums = whole;
     whole = NULL;
 done:

@@ -18,9 +18,9 @@
 
 /* halves: records 2b and 2b+1 are the halves of block b. *growth: by how much the number of origins must
  * grow; at most 1: all states of the model, classes and delays 0 .. min(D-1, 20) are known well enough for
- * job->cfg->precision (but for those without an error, which do not count). Fills sampling, total, delay,
+ * an->cfg->precision (but for those without an error, which do not count). Fills sampling, total, delay,
  * state, class, origins of *out. */
-sg_status precision_errors(an_reached *out, double *growth, const an_job *job, const an_sums *halves,
-                           sg_error *err);
+sg_status sampling_errors(an_reached *out, double *growth, const analysis *an, const an_sums *halves,
+                          sg_error *err);
 
 #endif

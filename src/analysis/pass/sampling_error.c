@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Relative errors of sigma_1, see precision.h. */
+/* Relative errors of sigma_1, see sampled.h. */
 #include "analysis/pass/sampled.h"
 
 #include "base/base_internal.h"
@@ -14,7 +14,7 @@ enum { LAST_DELAY = 20 };
 
 /* One state, class and delay. */
 typedef struct {
-    const an_job *job;
+    const analysis *an;
     const an_sums *halves;
     size_t g, c, d, H, E, B;
     sp_frame frame;
@@ -33,19 +33,19 @@ static void item_free(item *x)
     sg_free(x->gram), sg_free(x->values), sg_free(x->work), sg_free(x->weights), sg_free(x->without);
 }
 
-static sg_status item_init(item *x, const an_job *job, const an_sums *halves, size_t g, size_t c, size_t d,
+static sg_status item_init(item *x, const analysis *an, const an_sums *halves, size_t g, size_t c, size_t d,
                            sg_error *err)
 {
-    size_t H = job->groups[g].units, E = job->E, HE = H * E, R = H < E ? H : E;
-    *x = (item){.job = job,
+    size_t H = an->groups[g].units, E = an->E, HE = H * E, R = H < E ? H : E;
+    *x = (item){.an = an,
                 .halves = halves,
                 .g = g,
                 .c = c,
                 .d = d,
                 .H = H,
                 .E = E,
-                .B = job->B,
-                .frame = {H, E, R, 0, job->L[job->groups[g].model], NULL}};
+                .B = an->B,
+                .frame = {H, E, R, 0, an->L[an->groups[g].model], NULL}};
     if (!(x->half[0] = sg_calloc(HE, sizeof(float))) || !(x->half[1] = sg_calloc(HE, sizeof(float))) ||
         !(x->mean = sg_calloc(HE, sizeof(float))) || !(x->T = sg_calloc(HE, sizeof(double))) ||
         !(x->G = sg_calloc(HE, sizeof(double))) || !(x->left = sg_calloc(H * R, sizeof(double))) ||
@@ -160,10 +160,10 @@ static double growth_of(double s, double e, double P)
     return 1.2 * fmin(alone, together);
 }
 
-sg_status precision_errors(an_reached *out, double *growth, const an_job *job, const an_sums *halves,
-                           sg_error *err)
+sg_status sampling_errors(an_reached *out, double *growth, const analysis *an, const an_sums *halves,
+                          sg_error *err)
 {
-    size_t D = job->D < LAST_DELAY + 1 ? job->D : LAST_DELAY + 1, n = job->n_states * job->C * D;
+    size_t D = an->D < LAST_DELAY + 1 ? an->D : LAST_DELAY + 1, n = an->n_states * an->C * D;
     double *s = sg_calloc(n, sizeof *s), *e = sg_calloc(n, sizeof *e);
     sg_status failed = SG_OK;
     *growth = 0;
@@ -171,11 +171,11 @@ sg_status precision_errors(an_reached *out, double *growth, const an_job *job, c
         failed = sg_fail(err, SG_ENOMEM, "precision: no memory");
         n = 0;
     }
-#pragma omp parallel for schedule(dynamic, 1) num_threads(job_threads(job))
+#pragma omp parallel for schedule(dynamic, 1) num_threads(analysis_threads(an))
     for (size_t i = 0; i < n; i++) {
         item x;
         sg_error inner;
-        sg_status st = item_init(&x, job, halves, i / (job->C * D), i / D % job->C, i % D, &inner);
+        sg_status st = item_init(&x, an, halves, i / (an->C * D), i / D % an->C, i % D, &inner);
         if (st == SG_OK)
             st = errors_of(&x, &s[i], &e[i], &inner);
         item_free(&x);
@@ -192,15 +192,15 @@ sg_status precision_errors(an_reached *out, double *growth, const an_job *job, c
     for (size_t i = 0; i < n; i++) {
         if (!isfinite(e[i]))
             continue;
-        double g = growth_of(s[i], e[i], job->cfg->precision);
+        double g = growth_of(s[i], e[i], an->cfg->precision);
         *growth = g > *growth ? g : *growth;
         out->total = e[i] > out->total ? e[i] : out->total;
         if (s[i] > out->sampling)
-            out->sampling = s[i], out->state = i / (job->C * D), out->class = i / D % job->C,
+            out->sampling = s[i], out->state = i / (an->C * D), out->class = i / D % an->C,
             out->delay = i % D;
     }
     out->origins = 0;
-    for (size_t b = 0; b < 2 * job->B; b++)
+    for (size_t b = 0; b < 2 * an->B; b++)
         out->origins += (uint64_t)sums_weight_at(halves, b, 0, 0)->pairs;
     sg_free(s);
     sg_free(e);

@@ -1,29 +1,34 @@
 /* SPDX-License-Identifier: MIT */
-/* shared.h - what the two kinds of pass over a corpus share: pass.c (every token, one after another) and
- * precision.c (stretches drawn at random, until they are enough). */
+/* shared.h - what the two kinds of pass share: exact.c (every token, one after another) and sampled.c (segments drawn
+ * at random, until they are enough). */
 #ifndef SG_ANALYSIS_PASS_SHARED_H
 #define SG_ANALYSIS_PASS_SHARED_H
 
-#include "analysis/prepare.h"
+#include "analysis/pass/pass.h"
 
-/* ---- rates of origins (pass.c) ---- */
+/* ---- tokens and rates of origins (shared.c) ---- */
+
+enum { PORTION = 64 }; /* tokens that are read at once */
+/* Steps t .. t+n-1 of the stream, and their rows of features where the model reads those. */
+sg_status read_portion(const analysis *an, uint64_t t, size_t n, sg_step *steps, float *features,
+                       sg_error *err);
 
 /* rate (sets): for `origins` in all, half of them at the same rate everywhere, half divided evenly between
  * the classes, so that a rare class gets its share; a set has the largest rate that one of its classes asks
  * for. */
-void pass_rates(const an_job *job, double origins, double *rate);
+void sampling_rates(const analysis *an, double origins, double *rate);
 
-/* ---- class sums (store.c) ---- */
+/* ---- class sums (class_sums.c) ---- */
 
 /* What `accum` holds of the states of a model, per class and delay, as the records of block b. earlier (or
  * NULL) has what was drawn of the block before: means are combined by their numbers of pairs. existing (C,D):
  * pairs there are in the block, which is what a record then weighs; NULL: those that the accumulator has
  * counted, of the sets it has seen. */
-sg_status store_block(const an_job *job, size_t model, const sg_accum *accum, an_sums *sums,
-                      const an_sums *earlier, size_t b, const int64_t *existing, sg_error *err);
+sg_status class_sums_block(const analysis *an, size_t model, const sg_accum *accum, an_sums *sums,
+                           const an_sums *earlier, size_t b, const int64_t *existing, sg_error *err);
 /* Record b of `to`: records i and j of `from`, two draws from the same pairs, together. */
-sg_status store_joined(const an_job *job, an_sums *to, size_t b, const an_sums *from, size_t i, size_t j,
-                       sg_error *err);
+sg_status class_sums_join(const analysis *an, an_sums *to, size_t b, const an_sums *from, size_t i, size_t j,
+                          sg_error *err);
 
 /* ---- checkpoints (resume.c) ---- */
 
@@ -31,7 +36,7 @@ enum { PASS_NUMBERS = 4 };
 
 /* How far a pass has come: all that a checkpoint holds. */
 typedef struct {
-    const an_job *job;
+    const analysis *an;
     char identity[IDENTITY_ROOM];
     /* the pass's own numbers; none is above its `most` */
     uint64_t at[PASS_NUMBERS], most[PASS_NUMBERS];
@@ -52,14 +57,9 @@ sg_status resume_load(pass_state *s, FILE **f, sg_error *err);
 sg_status resume_load_engine(const pass_state *s, FILE *f, sg_error *err);
 /* New sums of n_blocks records: with a checkpoint in "FILE.blocks0" (i = 0, 1), else (or i -1) in a nameless
  * file. */
-sg_status resume_sums(an_sums **out, const an_job *job, size_t n_blocks, int i, const char *run_path,
+sg_status resume_sums(an_sums **out, const analysis *an, size_t n_blocks, int i, const char *run_path,
                       sg_error *err);
 /* SG_ECANCELLED, and where the work can go on from. */
-sg_status resume_stopped(const an_job *job, sg_error *err);
-
-/* ---- precision (precision.c) ---- */
-
-/* As pass_run, for --precision. */
-sg_status precision_run(an_sums **sums, an_job *job, const char *run_path, sg_error *err);
+sg_status resume_stopped(const analysis *an, sg_error *err);
 
 #endif

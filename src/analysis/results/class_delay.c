@@ -9,7 +9,7 @@
 #include <math.h>
 #include <string.h>
 
-static void item_nan(const after *a, item *o)
+static void item_nan(const group_work *a, item *o)
 {
     size_t H = a->frame.H, E = a->frame.E, R = a->frame.R;
     for (size_t i = 0; i < H * E; i++)
@@ -20,7 +20,7 @@ static void item_nan(const after *a, item *o)
         o->left[i] = NAN;
     for (size_t i = 0; i < R * E; i++)
         o->right[i] = NAN;
-    for (size_t i = 0; o->gram && i < a->plan->B * a->packed; i++)
+    for (size_t i = 0; o->gram && i < a->input->B * a->packed; i++)
         o->gram[i] = NAN;
     for (size_t k = 0; k < a->K; k++)
         o->x[k] = (sg_interval){NAN, NAN, NAN, NAN, NAN, "no pairs"};
@@ -30,7 +30,7 @@ static void item_nan(const after *a, item *o)
 }
 
 /* T, MT and the weights of all blocks; the total weights. */
-static sg_status add_blocks(const after *a, worker *w, size_t c, size_t d, double *N, double *Nm,
+static sg_status add_blocks(const group_work *a, worker *w, size_t c, size_t d, double *N, double *Nm,
                             sg_error *err)
 {
     sg_status st = SG_OK;
@@ -38,7 +38,7 @@ static sg_status add_blocks(const after *a, worker *w, size_t c, size_t d, doubl
     *N = *Nm = 0;
     memset(w->T, 0, HE * sizeof *w->T);
     memset(w->MT, 0, E * E * sizeof *w->MT);
-    for (size_t b = 0; b < a->plan->B; b++) {
+    for (size_t b = 0; b < a->input->B; b++) {
         const sums_weight *x = sums_weight_at(a->sums, b, c, d);
         w->weights[b] = x->weight;
         w->moment_weights[b] = x->moment_weight;
@@ -61,7 +61,7 @@ done:
 }
 
 /* The statistics without block b, into its row; the Gram matrix into the item. */
-static sg_status leave_out(const after *a, worker *w, item *o, size_t c, size_t d, size_t b, double N,
+static sg_status leave_out(const group_work *a, worker *w, item *o, size_t c, size_t d, size_t b, double N,
                            double Nm, sg_error *err)
 {
     sg_status st = SG_OK;
@@ -97,11 +97,12 @@ done:
 }
 
 /* Block sums of class c, times L: what the class test looks at. */
-static sg_status normalised_sums(const after *a, worker *w, size_t c, size_t d, double *out, sg_error *err)
+static sg_status normalised_sums(const group_work *a, worker *w, size_t c, size_t d, double *out,
+                                 sg_error *err)
 {
     sg_status st = SG_OK;
     size_t H = a->frame.H, E = a->frame.E;
-    for (size_t b = 0; b < a->plan->B; b++) {
+    for (size_t b = 0; b < a->input->B; b++) {
         double *S = out + b * H * E;
         if (!(sums_weight_at(a->sums, b, c, d)->weight > 0)) {
             memset(S, 0, H * E * sizeof *S);
@@ -116,10 +117,10 @@ done:
     return st;
 }
 
-static sg_status class_test(const after *a, worker *w, item *o, size_t c, size_t d, sg_error *err)
+static sg_status class_test(const group_work *a, worker *w, item *o, size_t c, size_t d, sg_error *err)
 {
     sg_status st = SG_OK;
-    const char *no_factor = a->plan->factor_missing[a->group->model];
+    const char *no_factor = a->input->factor_missing[a->group->model];
     o->p = (sg_class_p){NAN, NAN, NAN, NAN, no_factor ? no_factor : w->test ? NULL : "one block"};
     if (!c || !w->test || no_factor)
         return SG_OK;
@@ -130,7 +131,7 @@ done:
     return st;
 }
 
-static void store_vectors(const after *a, const worker *w, item *o, double N, double Nm)
+static void store_vectors(const group_work *a, const worker *w, item *o, double N, double Nm)
 {
     size_t H = a->frame.H, E = a->frame.E, R = a->frame.R;
     for (size_t i = 0; i < H * E; i++)
@@ -144,13 +145,13 @@ static void store_vectors(const after *a, const worker *w, item *o, double N, do
         o->right[i] = (float)w->right[i];
 }
 
-sg_status after_compute(const after *a, worker *w, item *o, size_t c, size_t d, sg_error *err)
+sg_status class_delay_compute(const group_work *a, worker *w, item *o, size_t c, size_t d, sg_error *err)
 {
     sg_status st = SG_OK;
     size_t H = a->frame.H, E = a->frame.E;
     double N, Nm;
     TRY(add_blocks(a, w, c, d, &N, &Nm, err));
-    memcpy(o->block_weight, w->weights, a->plan->B * sizeof *w->weights);
+    memcpy(o->block_weight, w->weights, a->input->B * sizeof *w->weights);
     o->empty = !(N > 0);
     if (o->empty) {
         item_nan(a, o);
@@ -164,14 +165,14 @@ sg_status after_compute(const after *a, worker *w, item *o, size_t c, size_t d, 
     store_vectors(a, w, o, N, Nm);
     for (size_t i = 0; !c && i < H * E; i++)
         a->s.norm[d] += w->G[i] * w->G[i];
-    for (size_t b = 0; b < a->plan->B; b++)
+    for (size_t b = 0; b < a->input->B; b++)
         TRY(leave_out(a, w, o, c, d, b, N, Nm, err));
-    an_bounds(o->x, &a->frame, a->plan->B, w->weights, w->moment_weights, w->values, w->without);
+    results_intervals(o->x, &a->frame, a->input->B, w->weights, w->moment_weights, w->values, w->without);
     TRY(class_test(a, w, o, c, d, err));
-    if (a->plan->P)
-        TRY(sg_stats_random_gain(a->frame.R, w->values + a->at.S, E, a->plan->seed, &o->random[0],
+    if (a->input->P)
+        TRY(sg_stats_random_gain(a->frame.R, w->values + a->at.S, E, a->input->seed, &o->random[0],
                                  &o->random[1], &o->random[2], err));
-    const an_plan *p = a->plan;
+    const results_input *p = a->input;
     size_t places[AN_QUANTITIES] = {a->at.S, a->at.sum, a->at.gain};
     for (size_t q = 0; q < AN_QUANTITIES; q++)
         for (size_t b = 0; b < p->B; b++)
@@ -180,7 +181,7 @@ sg_status after_compute(const after *a, worker *w, item *o, size_t c, size_t d, 
 done:
     if (st != SG_OK && err) {
         sg_error inner = *err;
-        sg_fail(err, st, "%s, class %s, delay %zu: %s", a->group->name, a->plan->class_names[c], d,
+        sg_fail(err, st, "%s, class %s, delay %zu: %s", a->group->name, a->input->class_names[c], d,
                 inner.msg);
     }
     return st;

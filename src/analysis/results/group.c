@@ -12,42 +12,43 @@ static const double LARGE_ERROR = 1e-4, SMALLEST = 1e-30; /* below it float32 ha
 const char *const an_quantity_names[AN_QUANTITIES] = {"sigma_1", "sum of singular values",
                                                       "largest rms gain"};
 
-static void note(after *a, run_reason kind, size_t c, size_t d, const char *why)
+static void note(group_work *a, run_reason kind, size_t c, size_t d, const char *why)
 {
-    reason_note(&a->reasons[kind], a->plan->class_names[c], d, why);
+    reason_note(&a->reasons[kind], a->input->class_names[c], d, why);
 }
 
 /* Why intervals of a statistic are missing. Where nothing can be normalised, or a property has no direction, that
  * is the reason for what depends on it. */
-static void note_intervals(after *a, size_t c, size_t d, const item *o, const sp_statistic *s)
+static void note_intervals(group_work *a, size_t c, size_t d, const item *o, const sp_statistic *s)
 {
     size_t at = sp_position(&a->frame, s), n = sp_length(&a->frame, s), each = s->per_rank ? a->frame.R : 1;
-    if (a->plan->factor_missing[a->group->model] && run_variable_find(s->name)->missing & 1u << RUN_NO_FACTOR)
+    if (a->input->factor_missing[a->group->model] &&
+        run_variable_find(s->name)->missing & 1u << RUN_NO_FACTOR)
         return;
     for (size_t i = 0; i < n; i++)
         if (!s->per_property || !isnan(a->frame.n[i / each * a->frame.E]))
-            reason_note(&a->intervals[s - sp_statistics], a->plan->class_names[c], d, o->x[at + i].missing);
+            reason_note(&a->intervals[s - sp_statistics], a->input->class_names[c], d, o->x[at + i].missing);
 }
 
-static void note_item(after *a, size_t c, size_t d, const item *o)
+static void note_item(group_work *a, size_t c, size_t d, const item *o)
 {
     size_t blocks = 0;
     note(a, RUN_NO_PAIRS, c, d, o->empty ? "no pairs" : NULL);
     if (!o->empty && isnan(o->x[a->at.coherence].value))
         note(a, RUN_NO_MOMENT, c, d, "no pair at a step whose second moment was taken");
-    for (size_t b = 0; b < a->plan->B; b++)
+    for (size_t b = 0; b < a->input->B; b++)
         blocks += o->block_weight[b] > 0;
     note(a, RUN_NO_GRAM, c, d, blocks == 1 ? "no pairs without one of the blocks" : NULL);
     for (const sp_statistic *s = sp_statistics; s->name; s++)
         note_intervals(a, c, d, o, s);
-    if (c && !a->plan->factor_missing[a->group->model])
+    if (c && !a->input->factor_missing[a->group->model])
         note(a, RUN_NO_TEST, c, d, o->p.missing);
 }
 
 /* What outlives the batch: series for decay, class differences and the p-values. */
-static void keep(after *a, size_t c, size_t d, const item *o)
+static void keep(group_work *a, size_t c, size_t d, const item *o)
 {
-    const an_plan *p = a->plan;
+    const results_input *p = a->input;
     size_t places[AN_QUANTITIES] = {a->at.S, a->at.sum, a->at.gain}, i = c * p->D + d;
     for (size_t q = 0; q < AN_QUANTITIES; q++) {
         a->s.y[(c * AN_QUANTITIES + q) * p->D + d] = o->x[places[q]].value;
@@ -62,13 +63,13 @@ static void keep(after *a, size_t c, size_t d, const item *o)
     note_item(a, c, d, o);
 }
 
-static sg_status run_batch(after *a, size_t c, size_t d0, size_t n, sg_error *err)
+static sg_status run_batch(group_work *a, size_t c, size_t d0, size_t n, sg_error *err)
 {
     sg_status st = SG_OK;
 #pragma omp parallel for schedule(dynamic, 1) num_threads(a->threads)
     for (size_t i = 0; i < n; i++)
-        a->items[i].st =
-            after_compute(a, &a->workers[omp_get_thread_num()], &a->items[i], c, d0 + i, &a->items[i].err);
+        a->items[i].st = class_delay_compute(a, &a->workers[omp_get_thread_num()], &a->items[i], c, d0 + i,
+                                             &a->items[i].err);
     for (size_t i = 0; i < n; i++) {
         if (a->items[i].st != SG_OK) {
             if (err)
@@ -77,17 +78,17 @@ static sg_status run_batch(after *a, size_t c, size_t d0, size_t n, sg_error *er
         }
         keep(a, c, d0 + i, &a->items[i]);
     }
-    TRY(after_put_batch(a, c, d0, n, err));
+    TRY(write_batch(a, c, d0, n, err));
 done:
     return st;
 }
 
 /* sigma_1(class) - sigma_1(all): intervals from the difference of the replicates; p-values adjusted over the
  * group. */
-static sg_status put_differences(after *a, sg_error *err)
+static sg_status put_differences(group_work *a, sg_error *err)
 {
     sg_status st = SG_OK;
-    const an_plan *p = a->plan;
+    const results_input *p = a->input;
     size_t D = p->D, B = p->B, n = p->C * D;
     double *without = sg_calloc(B, sizeof *without), *weights = sg_calloc(B, sizeof *weights);
     double *x = sg_calloc(3 * n, sizeof *x);
@@ -102,7 +103,7 @@ static sg_status put_differences(after *a, sg_error *err)
         sg_interval t = {NAN, NAN, NAN, NAN, NAN, NULL}; /* class all is the reference */
         if (c)
             sg_stats_jackknife(&t, B, weights, a->s.y[c * AN_QUANTITIES * D + d] - a->s.y[d], without, 1);
-        note(a, RUN_NO_DIFFERENCE, c, d, a->plan->factor_missing[a->group->model] ? NULL : t.missing);
+        note(a, RUN_NO_DIFFERENCE, c, d, a->input->factor_missing[a->group->model] ? NULL : t.missing);
         x[i] = t.value, x[n + i] = t.low, x[2 * n + i] = t.high;
     }
     TRY(sg_stats_adjust(n, a->s.p, a->s.adjusted, err));
@@ -120,7 +121,7 @@ done:
     return st;
 }
 
-static sg_status put_decay(after *a, sg_error *err)
+static sg_status put_decay(group_work *a, sg_error *err)
 {
     sg_status st = SG_OK;
     static const char *const names[] = {"decay_scale",      "decay_scale_error", "decay_rate",
@@ -128,7 +129,7 @@ static sg_status put_decay(after *a, sg_error *err)
                                         "decay_residual",   "decay_aic",         "decay_weight"};
     enum { FIELDS = sizeof names / sizeof *names };
     static const char *const no_error = "fewer than 20 blocks, or none without one of them";
-    const an_plan *p = a->plan;
+    const results_input *p = a->input;
     size_t D = p->D, B = p->B, n = p->C * AN_QUANTITIES;
     double *x = sg_calloc(n * (FIELDS * AN_LAWS + 2), sizeof *x), *weights = sg_calloc(B, sizeof *weights);
     if (!x || !weights)
@@ -170,10 +171,10 @@ done:
 }
 
 /* What long windows cost in accuracy: the file has it, and whoever loses more than 1e-4 is told. */
-static sg_status put_missed(after *a, const sg_monitor *monitor, sg_error *err)
+static sg_status put_missed(group_work *a, const sg_monitor *monitor, sg_error *err)
 {
     sg_status st = SG_OK;
-    const an_plan *p = a->plan;
+    const results_input *p = a->input;
     double *error = sg_calloc(p->D, sizeof *error), worst = 0, gradients = 0;
     size_t at = 0;
     if (!error)
@@ -204,13 +205,13 @@ done:
     return st;
 }
 
-static sg_status one_group(after *a, const sg_monitor *monitor, double began, double *done_items,
+static sg_status one_group(group_work *a, const sg_monitor *monitor, double began, double *done_items,
                            double total, sg_error *err)
 {
     sg_status st = SG_OK;
-    const an_plan *p = a->plan;
-    TRY(after_room(a, err));
-    TRY(after_define(a, err));
+    const results_input *p = a->input;
+    TRY(workspace_new(a, err));
+    TRY(write_define(a, err));
     for (size_t c = 0; c < p->C; c++)
         for (size_t d0 = 0; d0 < p->D; d0 += a->batch) {
             size_t n = p->D - d0 < a->batch ? p->D - d0 : a->batch;
@@ -220,24 +221,24 @@ static sg_status one_group(after *a, const sg_monitor *monitor, double began, do
             if (monitor && monitor->tick && !monitor->tick(monitor->ctx, &now))
                 TRY(sg_fail(err, SG_ECANCELLED, "stopped"));
         }
-    TRY(after_put_pairs(a, err));
+    TRY(write_pairs(a, err));
     TRY(put_differences(a, err));
     TRY(put_decay(a, err));
     TRY(put_missed(a, monitor, err));
-    TRY(after_put_reasons(a, err));
+    TRY(write_missing(a, err));
 done:
-    after_room_free(a);
+    workspace_free(a);
     return st;
 }
 
-sg_status an_after(run_writer *w, const an_plan *plan, const an_sums *sums, const sg_monitor *monitor,
-                   sg_error *err)
+sg_status results_write(run_writer *w, const results_input *input, const an_sums *sums,
+                        const sg_monitor *monitor, sg_error *err)
 {
     sg_status st = SG_OK;
-    double began = sg_clock(), done_items = 0, total = (double)(plan->n_groups * plan->C * plan->D);
-    for (size_t g = 0; g < plan->n_groups; g++) {
-        after a = {.g = g, .w = w, .sums = sums};
-        after_shape(&a, plan, &plan->groups[g], sums_get_shape(sums)->moments);
+    double began = sg_clock(), done_items = 0, total = (double)(input->n_groups * input->C * input->D);
+    for (size_t g = 0; g < input->n_groups; g++) {
+        group_work a = {.g = g, .w = w, .sums = sums};
+        workspace_shape(&a, input, &input->groups[g], sums_get_shape(sums)->moments);
         TRY(one_group(&a, monitor, began, &done_items, total, err));
     }
 done:

@@ -38,8 +38,8 @@ static bool apart(const sp_frame *f, const sg_interval *S, size_t k, double time
     return S[k - 1].value - S[k].value >= times * hypot(S[k - 1].error, S[k].error);
 }
 
-static void property_bounds(sg_interval *x, const sp_frame *f, size_t B, const double *pairs,
-                            const double *values, const double *without)
+static void property_intervals(sg_interval *x, const sp_frame *f, size_t B, const double *pairs,
+                               const double *values, const double *without)
 {
     sp_places at = sp_where(f);
     size_t R = f->R, K = sp_count(f);
@@ -57,8 +57,8 @@ static void property_bounds(sg_interval *x, const sp_frame *f, size_t B, const d
 }
 
 /* From the last on: what is withheld is not looked at again. */
-static void sigma_bounds(sg_interval *x, const sp_frame *f, size_t B, const double *pairs,
-                         const double *values, const double *without)
+static void sigma_intervals(sg_interval *x, const sp_frame *f, size_t B, const double *pairs,
+                            const double *values, const double *without)
 {
     sg_interval *S = x + sp_where(f).S;
     bool below = apart(f, S, f->R, APART);
@@ -72,8 +72,8 @@ static void sigma_bounds(sg_interval *x, const sp_frame *f, size_t B, const doub
     }
 }
 
-void an_bounds(sg_interval *x, const sp_frame *f, size_t B, const double *pairs, const double *moment_pairs,
-               const double *values, const double *without)
+void results_intervals(sg_interval *x, const sp_frame *f, size_t B, const double *pairs,
+                       const double *moment_pairs, const double *values, const double *without)
 {
     sp_places at = sp_where(f);
     size_t K = sp_count(f);
@@ -90,6 +90,6 @@ void an_bounds(sg_interval *x, const sp_frame *f, size_t B, const double *pairs,
         withhold(&x[at.sum], why);
         withhold(&x[at.rank], why);
     }
-    property_bounds(x, f, B, pairs, values, without);
-    sigma_bounds(x, f, B, pairs, values, without); /* last: the others read their errors */
+    property_intervals(x, f, B, pairs, values, without);
+    sigma_intervals(x, f, B, pairs, values, without); /* last: the others read their errors */
 }

@@ -24,7 +24,7 @@
 
 /* x (K = sp_count). values (K): from all blocks. without (B,K): from all blocks but b. pairs (B): weights of
  * the blocks; moment_pairs (B): the same for the rms gains. */
-void an_bounds(sg_interval *x, const sp_frame *f, size_t B, const double *pairs, const double *moment_pairs,
-               const double *values, const double *without);
+void results_intervals(sg_interval *x, const sp_frame *f, size_t B, const double *pairs,
+                       const double *moment_pairs, const double *values, const double *without);
 
 #endif

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* The root of the run file: what was analysed, how, and what later commands need of model and corpus. */
-#include "analysis/prepare.h"
+#include "analysis/results/metadata.h"
 #include "analysis/settings.h"
 
 #include "base/base_internal.h"
@@ -11,7 +11,7 @@
 #include <string.h>
 #include <time.h>
 
-void root_created(char text[32])
+void metadata_created(char text[32])
 {
     const char *epoch = getenv("SOURCE_DATE_EPOCH");
     char *end = NULL;
@@ -27,13 +27,13 @@ void root_created(char text[32])
         text[0] = 0;
 }
 
-static sg_status hash_of_identity(const an_job *job, char hex[65], sg_error *err)
+static sg_status hash_of_identity(const analysis *an, char hex[65], sg_error *err)
 {
     sg_status st = SG_OK;
     sg_sha256 *h = NULL;
     char text[IDENTITY_ROOM];
     TRY(sg_sha256_new(&h, err));
-    TRY(job_identity(job, false, text, err));
+    TRY(analysis_identity(an, false, text, err));
     sg_sha256_add(h, text, strlen(text));
     sg_sha256_hex(h, hex);
 done:
@@ -48,39 +48,39 @@ typedef struct {
 } fact;
 static const char THE_SETTING[] = "";
 
-static sg_status put_attributes(run_writer *w, const an_job *job, sg_error *err)
+static sg_status put_attributes(run_writer *w, const analysis *an, sg_error *err)
 {
     sg_status st = SG_OK;
-    const sg_analysis_config *c = &job->used;
-    const sg_stream_counts *n = sg_stream_info(job->stream);
+    const sg_analysis_config *c = &an->used;
+    const sg_stream_counts *n = sg_stream_info(an->stream);
     char model[65], created[32], identity[65];
-    NEED(sg_model_sha256(job->models[0], model) == SG_OK, err, "the hash of the model");
-    TRY(hash_of_identity(job, identity, err));
-    root_created(created);
+    NEED(sg_model_sha256(an->models[0], model) == SG_OK, err, "the hash of the model");
+    TRY(hash_of_identity(an, identity, err));
+    metadata_created(created);
     const fact facts[] = {
         {"kind", c->parts ? RUN_KIND_PART : RUN_KIND, 0},
         {"title", "State gradients averaged over a corpus", 0},
         {"model_sha256", model, 0},
-        {"corpus_sha256", job->features ? job->features_sha256 : sg_stream_sha256(job->stream), 0},
+        {"corpus_sha256", an->features ? an->features_sha256 : sg_stream_sha256(an->stream), 0},
         {"command", c->command ? c->command : "", 0},
         {"version", sg_version(), 0},
         {"created", created, 0},
         {"state_handling", THE_SETTING, 0},
         {"normalization", THE_SETTING, 0},
-        {"covariance", job->features ? "rows" : THE_SETTING, 0},
-        {"cell", sg_cell_name(job->shape->cell), 0},
-        {"unit", job->shape->unit == SG_UNIT_CHAR ? "char" : "word", 0},
+        {"covariance", an->features ? "rows" : THE_SETTING, 0},
+        {"cell", sg_cell_name(an->shape->cell), 0},
+        {"unit", an->shape->unit == SG_UNIT_CHAR ? "char" : "word", 0},
         {"identity_sha256", identity, 0},
         {"part", THE_SETTING, 0},
         {"seed", THE_SETTING, 0},
-        {"tokens", NULL, job->T},
+        {"tokens", NULL, an->T},
         {"unknown_tokens", NULL, n->unknown},
         {"unclassed_tokens", NULL, n->unclassed},
         {"sentences", NULL, n->sentences},
         {"burn_in", THE_SETTING, 0},
         {"blocks", THE_SETTING, 0},
-        {"layers", NULL, job->shape->layers},
-        {"vocabulary", NULL, job->V},
+        {"layers", NULL, an->shape->layers},
+        {"vocabulary", NULL, an->V},
         {"second_moment_every", THE_SETTING, 0},
         {"long_after", THE_SETTING, 0},
         {"sample", THE_SETTING, 0},
@@ -94,25 +94,25 @@ static sg_status put_attributes(run_writer *w, const an_job *job, sg_error *err)
         else
             TRY(run_writer_integer(w, RUN_ROOT, NULL, facts[i].name, (int64_t)facts[i].number, err));
     TRY(settings_put(w, c, NULL, err));
-    if (job->how[0].automatic)
+    if (an->how[0].automatic)
         TRY(run_writer_text(w, RUN_ROOT, NULL, "ridge_reason", "the covariance of the inputs is singular",
                             err));
 done:
     return st;
 }
 
-static sg_status put_classes(run_writer *w, const an_job *job, sg_error *err)
+static sg_status put_classes(run_writer *w, const analysis *an, sg_error *err)
 {
     sg_status st = SG_OK;
-    int64_t *x = sg_calloc(job->C > job->D ? job->C : job->D, sizeof *x);
+    int64_t *x = sg_calloc(an->C > an->D ? an->C : an->D, sizeof *x);
     if (!x)
         return sg_fail(err, SG_ENOMEM, "run file: no memory");
-    for (size_t d = 0; d < job->D; d++)
+    for (size_t d = 0; d < an->D; d++)
         x[d] = (int64_t)d;
     TRY(run_writer_put_i64(w, RUN_ROOT, "delay", NULL, NULL, x, err));
-    for (size_t c = 0; c < job->C; c++) {
-        x[c] = (int64_t)(c ? sg_stream_class_tokens(job->stream, job->classes, c) : job->T);
-        TRY(run_writer_put_string(w, RUN_ROOT, "class_name", c, job->class_names[c], err));
+    for (size_t c = 0; c < an->C; c++) {
+        x[c] = (int64_t)(c ? sg_stream_class_tokens(an->stream, an->classes, c) : an->T);
+        TRY(run_writer_put_string(w, RUN_ROOT, "class_name", c, an->class_names[c], err));
     }
     TRY(run_writer_put_i64(w, RUN_ROOT, "class_tokens", NULL, NULL, x, err));
 done:
@@ -120,15 +120,15 @@ done:
     return st;
 }
 
-static sg_status put_properties(run_writer *w, const an_job *job, sg_error *err)
+static sg_status put_properties(run_writer *w, const analysis *an, sg_error *err)
 {
     sg_status st = SG_OK;
     reason why = {"", 0};
     char text[1000] = "";
-    for (size_t p = 0; p < job->P; p++) {
-        const property *x = &job->properties[p];
+    for (size_t p = 0; p < an->P; p++) {
+        const property *x = &an->properties[p];
         reason_note_plain(&why, x->missing);
-        size_t start[] = {p, 0}, count[] = {1, job->E}, one[] = {1};
+        size_t start[] = {p, 0}, count[] = {1, an->E}, one[] = {1};
         TRY(run_writer_put_string(w, RUN_ROOT, "property_name", p, x->name, err));
         TRY(run_writer_put_i64(w, RUN_ROOT, "property_words_a", start, one, &x->words_a, err));
         TRY(run_writer_put_i64(w, RUN_ROOT, "property_words_b", start, one, &x->words_b, err));
@@ -141,23 +141,23 @@ done:
     return st;
 }
 
-static sg_status put_words(run_writer *w, const an_job *job, sg_error *err)
+static sg_status put_words(run_writer *w, const analysis *an, sg_error *err)
 {
     sg_status st = SG_OK;
-    const sg_vocab *v = sg_model_vocab(job->models[0]);
-    const sg_tensor *x = sg_model_find(job->models[0], "encoder.weight");
+    const sg_vocab *v = sg_model_vocab(an->models[0]);
+    const sg_tensor *x = sg_model_find(an->models[0], "encoder.weight");
     if (!v || !x)
         return SG_OK;
-    TRY(run_writer_dim(w, RUN_ROOT, "word", job->V, err));
+    TRY(run_writer_dim(w, RUN_ROOT, "word", an->V, err));
     TRY(run_writer_define(w, RUN_ROOT, "word", err));
     TRY(run_writer_define(w, RUN_ROOT, "word_count", err));
     TRY(run_writer_define(w, RUN_ROOT, "embedding_matrix", err));
-    for (size_t i = 0; i < job->V; i++)
+    for (size_t i = 0; i < an->V; i++)
         TRY(run_writer_put_string(w, RUN_ROOT, "word", i, sg_vocab_word(v, i), err));
-    TRY(run_writer_put_i64(w, RUN_ROOT, "word_count", NULL, NULL, (const int64_t *)job->word_count, err));
+    TRY(run_writer_put_i64(w, RUN_ROOT, "word_count", NULL, NULL, (const int64_t *)an->word_count, err));
     TRY(run_writer_put_f32(w, RUN_ROOT, "embedding_matrix", NULL, NULL, x->data, err));
-    if (job->untrained) { /* for later properties */
-        x = sg_model_find(job->untrained, "encoder.weight");
+    if (an->untrained) { /* for later properties */
+        x = sg_model_find(an->untrained, "encoder.weight");
         TRY(run_writer_define(w, RUN_ROOT, "untrained_embedding_matrix", err));
         TRY(run_writer_put_f32(w, RUN_ROOT, "untrained_embedding_matrix", NULL, NULL, x->data, err));
     }
@@ -165,22 +165,22 @@ done:
     return st;
 }
 
-static sg_status put_members(run_writer *w, const an_job *job, sg_error *err)
+static sg_status put_members(run_writer *w, const analysis *an, sg_error *err)
 {
     sg_status st = SG_OK;
     size_t n = 0, at = 0;
     int64_t *x = NULL;
     const sg_class_word *words;
-    if (!job->classes || !job->V)
+    if (!an->classes || !an->V)
         return SG_OK;
-    for (size_t c = 1; c < job->C; c++)
-        n += sg_classes_words(job->classes, c, &words);
+    for (size_t c = 1; c < an->C; c++)
+        n += sg_classes_words(an->classes, c, &words);
     if (!n)
         return SG_OK;
     if (!(x = sg_calloc(3 * n, sizeof *x)))
         TRY(sg_fail(err, SG_ENOMEM, "run file: no memory for %zu members of classes", n));
-    for (size_t c = 1; c < job->C; c++) {
-        size_t m = sg_classes_words(job->classes, c, &words);
+    for (size_t c = 1; c < an->C; c++) {
+        size_t m = sg_classes_words(an->classes, c, &words);
         for (size_t i = 0; i < m; i++, at++) {
             x[at] = words[i].id;
             x[n + at] = (int64_t)c;
@@ -199,29 +199,29 @@ done:
     return st;
 }
 
-sg_status root_write(run_writer *w, const an_job *job, sg_error *err)
+sg_status metadata_write(run_writer *w, const analysis *an, sg_error *err)
 {
     sg_status st = SG_OK;
-    TRY(run_writer_dim(w, RUN_ROOT, "delay", job->D, err));
-    TRY(run_writer_dim(w, RUN_ROOT, "class", job->C, err));
-    TRY(run_writer_dim(w, RUN_ROOT, "embedding", job->E, err));
+    TRY(run_writer_dim(w, RUN_ROOT, "delay", an->D, err));
+    TRY(run_writer_dim(w, RUN_ROOT, "class", an->C, err));
+    TRY(run_writer_dim(w, RUN_ROOT, "embedding", an->E, err));
     TRY(run_writer_dim(w, RUN_ROOT, "property", 0, err));
     TRY(run_writer_dim(w, RUN_ROOT, "decay_quantity", AN_QUANTITIES, err));
     TRY(run_writer_dim(w, RUN_ROOT, "decay_law", AN_LAWS, err));
     TRY(run_writer_define_all(w, RUN_ROOT, err));
-    TRY(put_attributes(w, job, err));
-    TRY(put_classes(w, job, err));
-    TRY(put_properties(w, job, err));
-    TRY(run_writer_put_f64(w, RUN_ROOT, "embedding_covariance_factor", NULL, NULL, job->L[0], err));
-    if (job->factor_missing[0][0])
+    TRY(put_attributes(w, an, err));
+    TRY(put_classes(w, an, err));
+    TRY(put_properties(w, an, err));
+    TRY(run_writer_put_f64(w, RUN_ROOT, "embedding_covariance_factor", NULL, NULL, an->L[0], err));
+    if (an->factor_missing[0][0])
         TRY(run_writer_text(w, RUN_ROOT, "embedding_covariance_factor", "missing_reason",
-                            job->factor_missing[0], err));
+                            an->factor_missing[0], err));
     for (size_t q = 0; q < AN_QUANTITIES; q++)
         TRY(run_writer_put_string(w, RUN_ROOT, "decay_quantity", q, an_quantity_names[q], err));
     for (size_t l = 0; l < AN_LAWS; l++)
         TRY(run_writer_put_string(w, RUN_ROOT, "decay_law", l, sg_decay_law_name((sg_decay_law)l), err));
-    TRY(put_words(w, job, err));
-    TRY(put_members(w, job, err));
+    TRY(put_words(w, an, err));
+    TRY(put_members(w, an, err));
 done:
     return st;
 }

@@ -31,13 +31,13 @@ typedef struct {
     const char *gram_reason; /* why not, when not */
     int threads;
     uint64_t seed;
-} an_plan;
+} results_input;
 
-/* Dimensions unit, rank, ..., all variables and their contents, for every group of the plan; the root's
+/* Dimensions unit, rank, ..., all variables and their contents, for every group of the input; the root's
  * dimensions exist. SG_ENONFINITE names state, class and delay. */
-sg_status an_after(run_writer *w, const an_plan *plan, const an_sums *sums, const sg_monitor *monitor,
-                   sg_error *err);
-/* Bytes of memory that an_after takes, and of the groups in the file before compression. */
-void an_after_cost(const an_plan *plan, size_t *memory, size_t *file);
+sg_status results_write(run_writer *w, const results_input *input, const an_sums *sums,
+                        const sg_monitor *monitor, sg_error *err);
+/* Bytes of memory that results_write takes, and of the groups in the file before compression. */
+void results_cost(const results_input *input, size_t *memory, size_t *file);
 
 #endif

@@ -1,11 +1,10 @@
 /* SPDX-License-Identifier: MIT */
-/* results_internal.h - what the files behind after.h share: one group of the run file, class by class in
- * batches of delays.
+/* results_internal.h - one group of the run file, class by class in batches of delays.
  *
- *   after.c        the group as a whole: batches, class differences, decay
- *   after_item.c   one class and delay: means, spectra, replicates without each block, class test
- *   after_room.c   memory for both
- *   after_write.c  into the run file, with a reason for whatever is missing */
+ *   group.c        the group as a whole: batches, class differences, decay
+ *   class_delay.c  one class and delay: means, spectra, replicates without each block, class test
+ *   workspace.c    memory for both
+ *   write.c        into the run file, with a reason for whatever is missing */
 #ifndef SG_ANALYSIS_RESULTS_RESULTS_INTERNAL_H
 #define SG_ANALYSIS_RESULTS_RESULTS_INTERNAL_H
 
@@ -15,7 +14,7 @@
 #include "spectrum/spectrum.h"
 #include "stategrad/stats.h"
 
-enum { AFTER_NULL_DRAWS = 1000 };
+enum { NULL_DRAWS = 1000 };
 
 /* One thread's room. Sizes: H, E, R of the group; K = sp_count. */
 typedef struct {
@@ -54,7 +53,7 @@ typedef struct {
 } series;
 
 typedef struct {
-    const an_plan *plan;
+    const results_input *input;
     const an_sums *sums;
     const an_group *group;
     size_t g; /* number in sums */
@@ -73,22 +72,22 @@ typedef struct {
     reason reasons[RUN_REASONS];
     reason intervals[SP_MAX_STATISTICS]; /* RUN_NO_INTERVAL, of each statistic */
     double *row;                         /* (max(P,1), batch, R) for writing */
-} after;
+} group_work;
 
-/* Sizes and the number of threads; then everything in one arena. after_room_free: at any time after. */
-void after_shape(after *a, const an_plan *plan, const an_group *group, bool moments);
-sg_status after_room(after *a, sg_error *err);
-void after_room_free(after *a);
+/* Sizes and the number of threads; then everything in one arena. workspace_free: at any time after. */
+void workspace_shape(group_work *a, const results_input *input, const an_group *group, bool moments);
+sg_status workspace_new(group_work *a, sg_error *err);
+void workspace_free(group_work *a);
 
 /* Statistics of class c, delay d into *o, and their replicates without each block into a->s. From several
  * threads at once, one worker each. */
-sg_status after_compute(const after *a, worker *w, item *o, size_t c, size_t d, sg_error *err);
+sg_status class_delay_compute(const group_work *a, worker *w, item *o, size_t c, size_t d, sg_error *err);
 
 /* Dimensions and variables of the group. */
-sg_status after_define(after *a, sg_error *err);
+sg_status write_define(group_work *a, sg_error *err);
 /* items[0..n) are class c, delays d0 .. d0+n-1. */
-sg_status after_put_batch(after *a, size_t c, size_t d0, size_t n, sg_error *err);
-sg_status after_put_pairs(after *a, sg_error *err);
-sg_status after_put_reasons(after *a, sg_error *err);
+sg_status write_batch(group_work *a, size_t c, size_t d0, size_t n, sg_error *err);
+sg_status write_pairs(group_work *a, sg_error *err);
+sg_status write_missing(group_work *a, sg_error *err);
 
 #endif

@@ -8,9 +8,9 @@
 
 enum { BATCH_BYTES = 64 << 20 };
 
-static void worker_place(after *a, worker *w)
+static void worker_place(group_work *a, worker *w)
 {
-    const an_plan *p = a->plan;
+    const results_input *p = a->input;
     size_t H = a->frame.H, E = a->frame.E, R = a->frame.R, HE = H * E;
     sg_arena *m = &a->arena;
     w->T = sg_arena_take(m, HE, sizeof(double));
@@ -34,23 +34,23 @@ static void worker_place(after *a, worker *w)
     }
 }
 
-static void item_place(const after *a, sg_arena *m, item *o)
+static void item_place(const group_work *a, sg_arena *m, item *o)
 {
     size_t H = a->frame.H, E = a->frame.E, R = a->frame.R;
     o->mean = sg_arena_take(m, H * E, sizeof(float));
     o->moment = sg_arena_take(m, E * E, sizeof(float));
     o->left = sg_arena_take(m, R * H, sizeof(float));
     o->right = sg_arena_take(m, R * E, sizeof(float));
-    if (a->plan->store_gram)
-        o->gram = sg_arena_take(m, a->plan->B * a->packed, sizeof(float));
+    if (a->input->store_gram)
+        o->gram = sg_arena_take(m, a->input->B * a->packed, sizeof(float));
     o->x = sg_arena_take(m, a->K, sizeof(sg_interval));
-    o->block_weight = sg_arena_take(m, a->plan->B, sizeof(double));
+    o->block_weight = sg_arena_take(m, a->input->B, sizeof(double));
     o->random = sg_arena_take(m, 3, sizeof(double));
 }
 
-static void series_place(after *a)
+static void series_place(group_work *a)
 {
-    const an_plan *p = a->plan;
+    const results_input *p = a->input;
     size_t n = p->C * p->D, Q = AN_QUANTITIES;
     a->s.y = sg_arena_take(&a->arena, n * Q, sizeof(double));
     a->s.error = sg_arena_take(&a->arena, n * Q, sizeof(double));
@@ -63,15 +63,15 @@ static void series_place(after *a)
     a->s.null_high = sg_arena_take(&a->arena, n, sizeof(double));
 }
 
-static size_t row_doubles(const after *a)
+static size_t row_doubles(const group_work *a)
 {
-    const an_plan *p = a->plan;
+    const results_input *p = a->input;
     size_t n = a->batch * a->frame.R * (p->P ? p->P : 1), m = a->batch * p->B;
     return n > m ? n : m;
 }
 
 /* All of the group's arrays, in the arena; with workers and items NULL they are only counted. */
-static void place(after *a)
+static void place(group_work *a)
 {
     worker nobody;
     item nothing;
@@ -83,7 +83,7 @@ static void place(after *a)
     a->row = sg_arena_take(&a->arena, row_doubles(a), sizeof(double));
 }
 
-static size_t item_bytes(const after *a)
+static size_t item_bytes(const group_work *a)
 {
     item nothing;
     sg_arena counted = {0};
@@ -92,55 +92,55 @@ static size_t item_bytes(const after *a)
 }
 
 /* Delays that are computed and written together. */
-static size_t choose_batch(const after *a)
+static size_t choose_batch(const group_work *a)
 {
     size_t n = BATCH_BYTES / item_bytes(a);
     if (n < 4)
         n = 4;
-    return n < a->plan->D ? n : a->plan->D;
+    return n < a->input->D ? n : a->input->D;
 }
 
-void after_shape(after *a, const an_plan *plan, const an_group *group, bool moments)
+void workspace_shape(group_work *a, const results_input *input, const an_group *group, bool moments)
 {
-    size_t H = group->units, R = H < plan->E ? H : plan->E;
-    a->plan = plan;
+    size_t H = group->units, R = H < input->E ? H : input->E;
+    a->input = input;
     a->group = group;
     a->moments = moments;
-    a->frame = (sp_frame){H, plan->E, R, plan->P, plan->L[group->model], plan->n[group->model]};
+    a->frame = (sp_frame){H, input->E, R, input->P, input->L[group->model], input->n[group->model]};
     a->at = sp_where(&a->frame);
     a->K = sp_count(&a->frame);
-    a->packed = sums_packed(plan->E);
+    a->packed = sums_packed(input->E);
     a->batch = choose_batch(a);
-    a->threads = plan->threads > 0 ? plan->threads : omp_get_max_threads();
-    if ((size_t)a->threads > plan->D)
-        a->threads = (int)plan->D;
+    a->threads = input->threads > 0 ? input->threads : omp_get_max_threads();
+    if ((size_t)a->threads > input->D)
+        a->threads = (int)input->D;
 }
 
-static size_t arena_bytes(const after *a)
+static size_t arena_bytes(const group_work *a)
 {
-    after counted = *a;
+    group_work counted = *a;
     counted.arena = (sg_arena){0};
     counted.workers = NULL, counted.items = NULL;
     place(&counted);
     return counted.arena.used;
 }
 
-sg_status after_room(after *a, sg_error *err)
+sg_status workspace_new(group_work *a, sg_error *err)
 {
     sg_status st = SG_OK;
-    const an_plan *p = a->plan;
+    const results_input *p = a->input;
     TRY(sg_arena_init(&a->arena, arena_bytes(a), err));
     NEED((a->workers = sg_calloc((size_t)a->threads, sizeof *a->workers)) &&
              (a->items = sg_calloc(a->batch, sizeof *a->items)),
          err, "the spectra of %s", a->group->name);
     place(a);
     for (int t = 0; p->C > 1 && p->B >= 2 && t < a->threads; t++)
-        TRY(sg_class_test_new(&a->workers[t].test, p->B, a->frame.H, p->E, AFTER_NULL_DRAWS, p->seed, err));
+        TRY(sg_class_test_new(&a->workers[t].test, p->B, a->frame.H, p->E, NULL_DRAWS, p->seed, err));
 done:
     return st;
 }
 
-void after_room_free(after *a)
+void workspace_free(group_work *a)
 {
     for (int t = 0; a->workers && t < a->threads; t++)
         sg_class_test_free(a->workers[t].test);
@@ -149,17 +149,17 @@ void after_room_free(after *a)
     sg_arena_free(&a->arena);
 }
 
-void an_after_cost(const an_plan *plan, size_t *memory, size_t *file)
+void results_cost(const results_input *input, size_t *memory, size_t *file)
 {
     *memory = *file = 0;
-    for (size_t g = 0; g < plan->n_groups; g++) {
-        after a = {0};
-        after_shape(&a, plan, &plan->groups[g], true);
-        size_t test =
-            plan->C > 1 ? 8 * ((1 + plan->B) * a.frame.H * plan->E + AFTER_NULL_DRAWS * plan->B * plan->B / 2)
-                        : 0;
+    for (size_t g = 0; g < input->n_groups; g++) {
+        group_work a = {0};
+        workspace_shape(&a, input, &input->groups[g], true);
+        size_t test = input->C > 1
+                          ? 8 * ((1 + input->B) * a.frame.H * input->E + NULL_DRAWS * input->B * input->B / 2)
+                          : 0;
         size_t bytes = arena_bytes(&a) + (size_t)a.threads * test;
         *memory = bytes > *memory ? bytes : *memory;
-        *file += plan->C * plan->D * item_bytes(&a);
+        *file += input->C * input->D * item_bytes(&a);
     }
 }

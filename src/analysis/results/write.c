@@ -7,10 +7,10 @@
 #include <math.h>
 #include <string.h>
 
-sg_status after_define(after *a, sg_error *err)
+sg_status write_define(group_work *a, sg_error *err)
 {
     sg_status st = SG_OK;
-    const an_plan *p = a->plan;
+    const results_input *p = a->input;
     TRY(run_writer_group(a->w, a->group->name, &a->nc, err));
     TRY(run_writer_dim(a->w, a->nc, "unit", a->frame.H, err));
     TRY(run_writer_dim(a->w, a->nc, "rank", a->frame.R, err));
@@ -63,10 +63,10 @@ static const sp_statistic *statistic_of(const run_variable *v, field *f)
 }
 
 /* One field of a statistic, for ([property,] class, delay[, rank]). */
-static sg_status put_statistic(after *a, const run_variable *v, const sp_statistic *s, field f, size_t c,
+static sg_status put_statistic(group_work *a, const run_variable *v, const sp_statistic *s, field f, size_t c,
                                size_t d0, size_t n_items, sg_error *err)
 {
-    size_t P = s->per_property ? a->plan->P : 1, n = s->per_rank ? a->frame.R : 1;
+    size_t P = s->per_property ? a->input->P : 1, n = s->per_rank ? a->frame.R : 1;
     size_t at = sp_position(&a->frame, s), start[] = {0, c, d0, 0}, count[] = {P, 1, n_items, n};
     for (size_t p = 0; p < P; p++)
         for (size_t i = 0; i < n_items; i++)
@@ -76,14 +76,14 @@ static sg_status put_statistic(after *a, const run_variable *v, const sp_statist
     return P ? run_writer_put_f64(a->w, a->nc, v->name, start + skip, count + skip, a->row, err) : SG_OK;
 }
 
-static sg_status put_random(after *a, size_t c, size_t d0, size_t n_items, sg_error *err)
+static sg_status put_random(group_work *a, size_t c, size_t d0, size_t n_items, sg_error *err)
 {
     sg_status st = SG_OK;
     static const char *const relative[] = {"relative_memory_random", "relative_memory_random_low",
                                            "relative_memory_random_high"};
     static const char *const cosine[] = {"subspace_cosine_random", "subspace_cosine_random_low",
                                          "subspace_cosine_random_high"};
-    size_t P = a->plan->P, R = a->frame.R, start[] = {0, c, d0, 0}, count[] = {P, 1, n_items, R};
+    size_t P = a->input->P, R = a->frame.R, start[] = {0, c, d0, 0}, count[] = {P, 1, n_items, R};
     for (size_t v = 0; v < 3; v++) {
         for (size_t p = 0; p < P; p++)
             for (size_t i = 0; i < n_items; i++)
@@ -101,10 +101,10 @@ done:
     return st;
 }
 
-static sg_status put_large(after *a, size_t c, size_t d0, size_t n, sg_error *err)
+static sg_status put_large(group_work *a, size_t c, size_t d0, size_t n, sg_error *err)
 {
     sg_status st = SG_OK;
-    size_t H = a->frame.H, E = a->frame.E, R = a->frame.R, B = a->plan->B;
+    size_t H = a->frame.H, E = a->frame.E, R = a->frame.R, B = a->input->B;
     for (size_t i = 0; i < n; i++) {
         const item *o = &a->items[i];
         size_t start[] = {c, d0 + i, 0, 0}, mean[] = {1, 1, H, E}, moment[] = {1, 1, E, E},
@@ -123,7 +123,7 @@ done:
     return st;
 }
 
-sg_status after_put_batch(after *a, size_t c, size_t d0, size_t n, sg_error *err)
+sg_status write_batch(group_work *a, size_t c, size_t d0, size_t n, sg_error *err)
 {
     sg_status st = SG_OK;
     for (const run_variable *v = run_variables; v->name; v++) {
@@ -133,16 +133,16 @@ sg_status after_put_batch(after *a, size_t c, size_t d0, size_t n, sg_error *err
             TRY(put_statistic(a, v, s, f, c, d0, n, err));
     }
     TRY(put_large(a, c, d0, n, err));
-    if (a->plan->P)
+    if (a->input->P)
         TRY(put_random(a, c, d0, n, err));
 done:
     return st;
 }
 
-sg_status after_put_pairs(after *a, sg_error *err)
+sg_status write_pairs(group_work *a, sg_error *err)
 {
     sg_status st = SG_OK;
-    const an_plan *p = a->plan;
+    const results_input *p = a->input;
     int64_t *pairs = sg_calloc(3 * p->D, sizeof *pairs), *moment = pairs + p->D, *exist = moment + p->D;
     if (!pairs)
         return sg_fail(err, SG_ENOMEM, "%s: no memory", a->group->name);
@@ -164,21 +164,21 @@ done:
 }
 
 /* Properties without a direction have no values, whatever the class and delay. */
-static void note_properties(after *a)
+static void note_properties(group_work *a)
 {
-    for (size_t p = 0; p < a->plan->P; p++) {
-        const char *why = a->plan->property_missing ? a->plan->property_missing[p] : NULL;
-        if (isnan(a->frame.n[p * a->frame.E]) && (why || !a->plan->factor_missing[a->group->model]))
+    for (size_t p = 0; p < a->input->P; p++) {
+        const char *why = a->input->property_missing ? a->input->property_missing[p] : NULL;
+        if (isnan(a->frame.n[p * a->frame.E]) && (why || !a->input->factor_missing[a->group->model]))
             reason_note_plain(&a->reasons[RUN_NO_DIRECTION], why ? why : "a property without a direction");
     }
 }
 
 /* Every NaN has a reason in the file: those that the table of variables names. */
-sg_status after_put_reasons(after *a, sg_error *err)
+sg_status write_missing(group_work *a, sg_error *err)
 {
     sg_status st = SG_OK;
     note_properties(a);
-    reason_note_plain(&a->reasons[RUN_NO_FACTOR], a->plan->factor_missing[a->group->model]);
+    reason_note_plain(&a->reasons[RUN_NO_FACTOR], a->input->factor_missing[a->group->model]);
     reason_note_plain(&a->reasons[RUN_IS_REFERENCE], "class all is what the others are compared with");
     reason_note_plain(&a->reasons[RUN_NO_SHAPE], "only a stretched exponential has a shape");
     for (const run_variable *v = run_variables; v->name; v++) {

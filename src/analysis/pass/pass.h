@@ -1,0 +1,15 @@
+/* SPDX-License-Identifier: MIT */
+/* pass.h - the pass over a corpus: class sums of every block. *sums is the caller's to free. Checkpoints are inside. */
+#ifndef SG_ANALYSIS_PASS_PASS_H
+#define SG_ANALYSIS_PASS_PASS_H
+
+#include "analysis/prepare.h"
+
+/* Every token of this part in turn, all of them or a drawn share as origins. */
+sg_status exact_run(an_sums **sums, analysis *an, const char *run_path, sg_error *err);
+/* Origins drawn in rounds until setting 'precision' is reached; fills an->reached. */
+sg_status sampled_run(an_sums **sums, analysis *an, const char *run_path, sg_error *err);
+/* After the run file is in place: the checkpoint and its scratch files are of no more use. */
+void resume_forget(const analysis *an);
+
+#endif

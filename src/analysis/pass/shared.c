@@ -1,0 +1,44 @@
+/* SPDX-License-Identifier: MIT */
+#include "analysis/pass/shared.h"
+
+#include "base/base_internal.h"
+
+sg_status read_portion(const analysis *an, uint64_t t, size_t n, sg_step *steps, float *features,
+                       sg_error *err)
+{
+    sg_status st = SG_OK;
+    TRY(sg_stream_read(an->stream, t, n, steps, err));
+    if (an->features)
+        TRY(rows_read(an->features, t, n, features, err));
+done:
+    return st;
+}
+
+static bool contains(const analysis *an, size_t set, size_t c)
+{
+    return c == 0 || sg_classes_contains(an->classes, set, c);
+}
+
+void sampling_rates(const analysis *an, double origins, double *rate)
+{
+    double T = (double)an->T, low = 0, high = 1;
+    for (int i = 0; i < 60; i++) {
+        double scale = (low + high) / 2, expected = 0;
+        for (size_t s = 0; s < an->sets; s++) {
+            double r = 0;
+            for (size_t c = 0; c < an->C; c++) {
+                double tokens = c ? (double)sg_stream_class_tokens(an->stream, an->classes, c) : T;
+                double wanted =
+                    tokens > 0 ? scale * T / (2 * tokens * (double)an->C) + (c ? 0 : scale / 2) : 0;
+                if (wanted > r && contains(an, s, c))
+                    r = wanted;
+            }
+            rate[s] = r < 1 ? r : 1;
+            expected += rate[s] * (double)an->set_count[s];
+        }
+        *(expected < origins ? &low : &high) = scale;
+    }
+    if (origins >= T)
+        for (size_t s = 0; s < an->sets; s++)
+            rate[s] = 1;
+}
