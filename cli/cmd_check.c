@@ -50,9 +50,12 @@ static void print_table(const sg_check_result *r)
             const sg_check_row *row = &r->rows[i];
             if (!strcmp(row->test, meanings[m].test))
                 printf(
-                    "  layer %zu %-6s  largest relative difference %8.1e (limit %.0e, step %zu, delay %zu)  %s\n",
+                    "  layer %zu %-6s  largest relative difference %8.1e (limit %.0e, step %zu, delay %zu)  %s%s\n",
                     row->layer, kind_name(row->kind), row->worst, row->limit, row->t, row->d,
-                    row->pass ? "PASS" : "FAIL");
+                    row->pass ? "PASS" : "FAIL",
+                    row->limit > 0.3               ? ", cannot be told apart from rounding there"
+                    : row->limit > row->base_limit ? ", the net amplifies rounding itself"
+                                                   : "");
         }
     }
     if (r->failed)
@@ -117,6 +120,8 @@ static int run(int argc, char **argv)
         {"seed", 0, OPT_U64, &cfg.seed, "N", "of tokens, times and directions (1)", 0, 0},
         {"format", 0, OPT_STRING, &format, "FORMAT",
          "of the corpus: auto (by extension), text, conllu or tagged", 0, 0},
+        {"inputs", 0, OPT_STRING, &cfg.inputs, "FILE", "model of features: rows of a NumPy file (.npy)", 0,
+         0},
         {"threads", 0, OPT_INT, &cfg.threads, "N", "all cores", 0, 1024},
         {"json", 0, OPT_FLAG, &json, NULL, "one JSON object", 0, 0},
         {"quiet", 'q', OPT_FLAG, &quiet, NULL, "no progress", 0, 0},

@@ -32,6 +32,7 @@ typedef struct {
     uint64_t seed;                 /* 1 */
     int threads;                   /* of the engine; 0: all cores */
     const sg_check_source *source; /* NULL: the program's own */
+    const char *inputs; /* NumPy file (rows, E) of a model without embedding; NULL: normal numbers */
 } sg_check_config;
 
 #define sg_check_defaults(cfg) sg_check_defaults_sized((cfg), sizeof *(cfg))
@@ -46,6 +47,8 @@ typedef struct {
     double limit;
     size_t t, d; /* where; t: step of the sequence (carry, window: the last one) */
     bool pass;   /* worst <= limit */
+    /* limit without the net's own sensitivity to rounding; limit is larger where the net amplifies that */
+    double base_limit;
 } sg_check_row;
 
 typedef struct {

@@ -121,6 +121,17 @@ void reference_run(reference *r, size_t from, size_t to)
     }
 }
 
+void reference_round(reference *r, size_t t, double share, sg_rng *rng)
+{
+    for (size_t k = 0; k < r->L; k++) {
+        layer *l = &r->layers[k];
+        for (size_t i = 0; i < l->w.H; i++) {
+            l->h[t * l->w.H + i] *= 1 + (sg_rng_below(rng, 2) ? share : -share);
+            l->c[t * l->w.H + i] *= 1 + (sg_rng_below(rng, 2) ? share : -share);
+        }
+    }
+}
+
 void reference_reverse(reference *r, size_t top, bool cell, size_t t, size_t d, const double *u, double *out)
 {
     for (size_t k = 0; k <= top; k++) {

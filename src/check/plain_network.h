@@ -6,6 +6,8 @@
 
 #include "stategrad/lm.h"
 
+#include "base/base_internal.h"
+
 typedef struct reference reference;
 /* Room for T steps; inputs all zero. The model is borrowed. SG_EINVAL: a tensor is missing. */
 sg_status reference_new(reference **out, const sg_model *m, size_t T, sg_error *err);
@@ -19,6 +21,8 @@ void reference_run(reference *r, size_t from, size_t to);
 void reference_copy(reference *r, const reference *from);
 /* h_t or (cell) c_t of layer 0 .. L-1, borrowed. */
 const double *reference_state(const reference *r, size_t layer, bool cell, size_t t);
+/* The states of step t, each times 1 +- share at random: rounding that a coarser number would make. */
+void reference_round(reference *r, size_t t, double share, sg_rng *rng);
 /* out (E) = (d s_t / d x_{t-d})' u for s = h or c of the layer; d <= t. */
 void reference_reverse(reference *r, size_t layer, bool cell, size_t t, size_t d, const double *u,
                        double *out);

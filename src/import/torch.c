@@ -443,7 +443,7 @@ done:
 
 /* Word i of a torch_words of V words, or NULL where it does not hold one of each id. index: word node of each
  * id. */
-static bool order_words(const pickle *p, const torch_words *c, uint32_t *index)
+static bool order_words(const pickle *p, const torch_words *c, size_t V, uint32_t *index)
 {
     bool dict = pickle_kind_of(p, c->node) == PICKLE_DICT;
     size_t step = dict ? 2 : 1, n = pickle_items(p, c->node) / step;
@@ -454,7 +454,7 @@ static bool order_words(const pickle *p, const torch_words *c, uint32_t *index)
                  number = word == key ? value : key;
         int64_t id = dict ? pickle_int(p, number) : (int64_t)i;
         if (pickle_kind_of(p, word) != PICKLE_STRING || (dict && pickle_kind_of(p, number) != PICKLE_INT) ||
-            id < 0 || (uint64_t)id >= c->n || index[id])
+            id < 0 || (uint64_t)id >= V || index[id])
             return false;
         index[id] = word;
     }
@@ -469,13 +469,13 @@ static size_t character(const char *s, size_t left)
     return n;
 }
 
-static bool copy_words(const pickle *p, const torch_words *c, word_list *out)
+static bool copy_words(const pickle *p, const torch_words *c, size_t V, word_list *out)
 {
     size_t bytes = 0, n = 0, length;
     uint32_t *index = NULL;
     bool fine = false;
     const char *text = pickle_text(p, c->node, &length);
-    if (!(out->at = sg_calloc(c->n, sizeof *out->at)))
+    if (!(out->at = sg_calloc(V, sizeof *out->at)))
         return false;
     if (text) { /* a string of characters */
         if (!(out->text = sg_calloc(2 * length + 1, 1)))
@@ -488,24 +488,27 @@ static bool copy_words(const pickle *p, const torch_words *c, word_list *out)
             i += k;
         }
     } else {
-        if (!(index = sg_calloc(c->n, sizeof *index)) || !order_words(p, c, index))
+        if (!(index = sg_calloc(V, sizeof *index)) || !order_words(p, c, V, index))
             goto done;
-        for (size_t i = 0; i < c->n; i++) {
-            (void)pickle_text(p, index[i], &length);
-            bytes += length + 1;
+        for (size_t i = 0; i < V; i++) {
+            bool there = pickle_text(p, index[i], &length);
+            bytes += there ? length + 1 : 32;
         }
         if (!(out->text = sg_calloc(bytes, 1)))
             goto done;
-        for (size_t i = 0, at = 0; i < c->n; i++) {
+        for (size_t i = 0, at = 0; i < V; i++) {
             const char *word = pickle_text(p, index[i], &length);
             out->at[i] = at;
-            memcpy(out->text + at, word, length);
+            if (word)
+                memcpy(out->text + at, word, length);
+            else /* no word has this id */
+                length = (size_t)snprintf(out->text + at, 32, "<unused %zu>", i);
             at += length + 1;
         }
-        n = c->n;
+        n = V;
     }
     out->n = n;
-    fine = n == c->n;
+    fine = n == V;
 done:
     sg_free(index);
     if (!fine)
@@ -532,9 +535,9 @@ static sg_status torch_vocabulary(tensor_file *b, size_t V, word_list *out, char
         if (f->vocabularies[i].n != V)
             continue;
         if (!out->n) {
-            if (copy_words(f->values, &f->vocabularies[i], out))
+            if (copy_words(f->values, &f->vocabularies[i], V, out))
                 snprintf(name, TENSORS_MAX_NAME, "%s", f->vocabularies[i].name);
-        } else if (copy_words(f->values, &f->vocabularies[i], &other)) {
+        } else if (copy_words(f->values, &f->vocabularies[i], V, &other)) {
             if (!same_words(out, &other))
                 TRY(sg_fail(err, SG_EFORMAT,
                             "%s: both %s and %s could be the vocabulary of %zu words; give it with "
@@ -550,6 +553,21 @@ done:
     return st;
 }
 
+sg_status torch_vocabulary_with_gap(tensor_file *b, size_t V, word_list *out, char name[TENSORS_MAX_NAME],
+                                    sg_error *err)
+{
+    torch *f = b->reader;
+    (void)err;
+    *out = (word_list){0};
+    for (size_t i = 0; i < f->n_vocabularies && !out->n; i++) {
+        const torch_words *c = &f->vocabularies[i];
+        if (c->n + 1 == V && pickle_kind_of(f->values, c->node) == PICKLE_DICT &&
+            copy_words(f->values, c, V, out))
+            snprintf(name, TENSORS_MAX_NAME, "%s", c->name);
+    }
+    return SG_OK;
+}
+
 sg_status torch_fill_from_pickle(tensor_file *b, sg_error *err)
 {
     torch *f = b->reader;
@@ -557,4 +575,35 @@ sg_status torch_fill_from_pickle(tensor_file *b, sg_error *err)
     b->in_order = true;
     b->vocabulary = torch_vocabulary;
     return walk(b, pickle_root(f->values), &path, 0, err);
+}
+
+sg_status torch_open_values(tensor_file **out, const char *path, sg_error *err)
+{
+    enum { MAX_PICKLE = 1 << 28 };
+    sg_status st;
+    sg_error why;
+    char *data = NULL;
+    size_t size, used;
+    tensor_file *b = NULL;
+    *out = NULL;
+    if (tensors_open(out, path, &why) == SG_OK && (*out)->vocabulary)
+        return SG_OK; /* torch.save */
+    tensors_free(*out);
+    *out = NULL;
+    if (!(b = sg_calloc(1, sizeof *b)))
+        return sg_fail(err, SG_ENOMEM, "%s: no memory", path);
+    b->fd = -1;
+    b->close = torch_close;
+    torch *f = b->reader = sg_calloc(1, sizeof *f);
+    if (!f || !(b->path = sg_strdup(path)))
+        TRY(sg_fail(err, SG_ENOMEM, "%s: no memory", path));
+    TRY(sg_read_file(&data, &size, path, MAX_PICKLE, err));
+    f->data = (unsigned char *)data;
+    TRY(pickle_read(&f->values, f->data, size, &used, NULL, path, err));
+    TRY(torch_fill_from_pickle(b, err));
+    *out = b;
+    b = NULL;
+done:
+    tensors_free(b);
+    return st;
 }

@@ -42,4 +42,10 @@ void torch_close(tensor_file *b);
  * SG_ENOMEM. */
 sg_status torch_fill_from_pickle(tensor_file *b, sg_error *err);
 
+/* A pickle or a file of torch.save opened for its words alone. SG_EFORMAT: neither. */
+sg_status torch_open_values(tensor_file **out, const char *path, sg_error *err);
+/* As b->vocabulary, of a map of V - 1 words whose ids leave out one of 0 .. V-1 (Keras's tokenizers begin at 1). */
+sg_status torch_vocabulary_with_gap(tensor_file *b, size_t V, word_list *out, char name[TENSORS_MAX_NAME],
+                                    sg_error *err);
+
 #endif

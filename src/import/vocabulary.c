@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Words: --vocab FILE, else what the model's file holds, else numbers where that is allowed. */
 #include "import/vocabulary.h"
+#include "import/vocabulary_file.h"
 
 #include "base/base_internal.h"
 
@@ -179,6 +180,14 @@ sg_status vocabulary_find(sg_vocab **out, recipe *p, tensor_file *b, const sg_im
     }
     if (cfg->vocab) {
         TRY(read_tokenizer(&v, cfg->vocab, V, err));
+        char note[RECIPE_NOTE];
+        if (!v)
+            TRY(vocabulary_file_read(&words, cfg->vocab, V, note, sizeof note, err));
+        if (words.n) {
+            TRY(from_words(&v, &words, cfg->vocab, "words", err));
+            if (note[0])
+                recipe_note(p, "%s", note);
+        }
         if (!v)
             TRY(sg_vocab_read_ids(&v, cfg->vocab, V, err));
         if (sg_vocab_size(v) != V)

@@ -457,6 +457,24 @@ program("info", cmp.path("lm"), says=["reading: rnn-relu", "lines end in <eos>"]
 torch.save({"state_dict": {k: torch.tensor(v) for k, v in tiny.items()}, "things": {"words": ["the", "cat", "sat", "<unk>", "<eos>"]}}, path)
 program("info", path, says=["5 words", "from things.words"])
 
+# ---- check tells a fault from a net that amplifies rounding ----
+def wild(gain):
+    n = lambda *shape, g=1.: rng.normal(size=shape) * g
+    tensors = {"rnn.weight_ih_l0": n(64, 8, g=.15), "rnn.weight_hh_l0": n(64, 64, g=gain / 8), "rnn.bias_ih_l0": n(64, g=.1), "rnn.bias_hh_l0": n(64, g=.1)}
+    safetensors(cmp.path("features"), tensors)
+    safetensors(path, {"encoder.weight": n(V, 8), **tensors, "decoder.weight": n(V, 64), "decoder.bias": n(V)})
+
+
+wild(5)
+np.save(cmp.path("inputs.npy"), rng.normal(size=(40, 8)).astype("f4"))
+np.save(cmp.path("other.npy"), rng.normal(size=(40, 7)).astype("f4"))
+for seed in ("1", "2", "3"):
+    program("check", path, "--cell", "rnn", "--seed", seed, "-q", "--threads", "1", says=["amplifies rounding", "PASS: 5 tests"])
+    program("check", cmp.path("features"), "--cell", "rnn", "--seed", seed, "-q", "--threads", "1", "--inputs", cmp.path("inputs.npy"), says=["PASS: 5 tests"])
+program("check", cmp.path("features"), "--inputs", cmp.path("other.npy"), fails=True, says=["(40, 7)", "of 8"])
+wild(.8)
+program("check", path, "--cell", "rnn", "-q", "--threads", "1", says=["PASS: 5 tests"], lacks=["rounding there", "rounding itself"])
+
 # ---- the project's collection of cases ----
 folder = os.path.join(shared, "cases")
 if not os.path.isdir(folder):
@@ -489,6 +507,26 @@ else:
     case("c07_info_cell.py")
     program("import", at("m.safetensors"), "--vocab", at("voc"), "--cell", "rnn-relu", "-o", at("own"))
     program("info", at("own"), says=["reading: rnn-relu"], lacks=["assumed"])
+    case("c09_vocab_forms.py")
+    for name in ("v.pkl", "idx2word.json", "nested.json", "counts.txt"):
+        program("import", at("m.pt"), "--vocab", at(name), "-o", at("m"), "-q")
+        program("eval", at("m"), at("text"), "--no-eos", says=["over 2 predicted tokens"])
+    case("c13_embeddings.py")
+    lm = lambda name, **more: program("train", at("c.txt"), "--valid", at("c.txt"), "--embeddings", at(name), "--embedding-size", "4", "--hidden-size", "4",
+                                      "--epochs", "1", "--batch", "2", "--steps", "5", "-q", "-o", at("lm"), **more)
+    lm("glove.txt", says=["2 rows whose word holds a space", "vectors for 2 of"])
+    lm("cut.txt", fails=True, says=["2 rows", "promises 5"])
+    lm("more.txt", fails=True, says=[":4:", "2 words"])
+    lm("ft.bin", fails=True, says=["fastText", ".vec"])
+    case("c14_bom.py")
+    for name in ("two.txt", "two.conllu"):
+        program("train", at(name), "--valid", at(name), "--epochs", "1", "-q", "--hidden-size", "4", "--embedding-size", "4", "--batch", "1", "--steps", "2", "-o", at("lm"),
+                says=["a byte order mark inside the file: dropped"])
+    case("c01_check_chaos.py")
+    program("import", at("wild.safetensors"), "--vocab", at("voc"), "--cell", "rnn", "-o", at("w.st"))
+    for seed in "1234":
+        program("check", at("w.st"), "-q", "--seed", seed, "--threads", "1", says=["PASS: 5 tests"])
+        program("check", at("wild_features.safetensors"), "-q", "--seed", seed, "--threads", "1", says=["PASS: 5 tests"])
     case("c11_initial_state.py")
     program("info", at("h0.onnx"), says=["reading: none", "h0", "not zero"], lacks=["--ignore"])
     program("info", at("h0.pt"), says=["reading: none", "h0", "learned state"], lacks=["--ignore"])

@@ -35,6 +35,11 @@ def unigram_model(V):
     return np.log(np.exp(bias).sum()) - bias
 
 
+def write_vocabulary(v):
+    with open(path("vocab"), "wb") as f:
+        f.write(v if isinstance(v, bytes) else (v if isinstance(v, str) else json.dumps(v)).encode())
+
+
 def tokens_are(what, vocabulary, V, text, want, args=()):
     """eval of `text` must cost what the tokens `want` (ids) cost, predicted from the second on."""
     global failures, checks
@@ -42,8 +47,7 @@ def tokens_are(what, vocabulary, V, text, want, args=()):
     loss = unigram_model(V)
     with open(path("text"), "w") as f:
         f.write(text)
-    with open(path("vocab"), "w") as f:
-        f.write(vocabulary if isinstance(vocabulary, str) else json.dumps(vocabulary))
+    write_vocabulary(vocabulary)
     p = subprocess.run([program, "eval", path("model"), path("text"), "--vocab", path("vocab"), "--no-eos", "--json", *args],
                        capture_output=True, text=True)
     if p.returncode == 0: # and again through a model file of ours, which carries the rules
@@ -65,8 +69,7 @@ def refused(what, vocabulary, V, *words, text="a b"):
     unigram_model(V)
     with open(path("text"), "w") as f:
         f.write(text)
-    with open(path("vocab"), "w") as f:
-        f.write(vocabulary if isinstance(vocabulary, str) else json.dumps(vocabulary))
+    write_vocabulary(vocabulary)
     p = subprocess.run([program, "eval", path("model"), path("text"), "--vocab", path("vocab"), "--no-eos"],
                        capture_output=True, text=True)
     lines = [l for l in p.stderr.strip().split("\n") if "warning" not in l]
@@ -84,6 +87,66 @@ tokens_are("[UNK] is <unk>", ["[UNK]", "cat", "sat"], 3, "the cat sat the", [0, 
 tokens_are("characters", list("abc \n"), 5, "ab c\na", [0, 1, 3, 2, 0], ["--unit", "char"])
 refused("too few words", ["a", "b"], 3, "2 words", "has 3")
 refused("an id beyond the end", {"a": 0, "b": 7}, 3, "'b'", "2")
+
+
+# ---- the forms in which people keep vocabularies ----
+import collections
+import pickle
+
+w5 = ["the", "a", "cat", "dog", "sat"]
+
+
+class Field:  # pickled by its name; never looked up
+    def __init__(self):
+        self.stoi = {w: i for i, w in enumerate(w5)}
+        self.itos = list(w5)
+
+
+def as_pickle(value, protocol=2):
+    return pickle.dumps(value, protocol)
+
+
+def with_torch(value):
+    import io
+    import torch
+    b = io.BytesIO()
+    torch.save(value, b)
+    return b.getvalue()
+
+
+index = {w: i for i, w in enumerate(w5)}
+from_one = {w: i + 1 for i, w in enumerate(w5)}
+keras = {"class_name": "Tokenizer", "config": {"num_words": None, "word_counts": json.dumps({w: 9 for w in w5}),
+                                              "index_word": json.dumps({i: w for w, i in from_one.items()}), "word_index": json.dumps(from_one)}}
+longer = {"class_name": "Tokenizer", "config": {"num_words": 6, "word_index": json.dumps({**from_one, "rare": 6, "rarer": 7})}}
+lines = lambda *l: "".join(x + "\n" for x in l)
+for what, content, V, shift in (
+        ("pickled map", as_pickle(index), 5, 0), ("pickled map, protocol 4", as_pickle(index, 4), 5, 0), ("pickled list", as_pickle(w5), 5, 0),
+        ("pickled pair", as_pickle({"word2idx": index, "idx2word": w5, "size": 5}), 5, 0), ("pickled object", as_pickle(Field()), 5, 0),
+        ("pickled map from 1", as_pickle({"word_index": from_one}), 6, 1), ("pickled inverse map", as_pickle({i: w for w, i in index.items()}), 5, 0),
+        ("torch.save of a map", with_torch(index), 5, 0), ("torch.save of a dict that holds one", with_torch({"vocab": index, "n": 3}), 5, 0),
+        ("JSON id to word", {str(i): w for w, i in index.items()}, 5, 0), ("nested JSON", {"word2idx": index, "idx2word": w5}, 5, 0),
+        ("deeper JSON", {"a": {"char2idx": index}}, 5, 0), ("Keras Tokenizer", keras, 6, 1), ("Keras Tokenizer with num_words", longer, 6, 1),
+        ("word count lines", lines(*(f"{w} {120 - i}" for i, w in enumerate(w5))), 5, 0), ("word id lines", lines(*(f"{w}\t{i}" for w, i in reversed(index.items()))), 5, 0),
+        ("fairseq", lines(*(f"{w} {120 - i}" for i, w in enumerate(w5))), 9, 4), ("scores", lines(*(f"{w}\t{-i - .5}" for i, w in enumerate(w5))), 5, 0),
+        ("AllenNLP", lines("@@UNKNOWN@@", *w5), 7, 2)):
+    tokens_are(what, content, V, "the cat sat the", [shift + i for i in (0, 2, 4, 0)])
+refused("word count lines of another number", lines(*(f"{w} {120 - i}" for i, w in enumerate(w5))), 8, "5 lines of a word and a number", "8 words")
+refused("a pickle without words", as_pickle({"a": 1.5}), 5, "a pickle without a list or map of 5 words")
+refused("a pickled counter", as_pickle(collections.Counter({w: 9 for w in w5})), 5, "a pickle without")
+refused("a SentencePiece model", b"\n\x0e\n\x05<unk>\x15\x00\x00\x00\x00\x18\x02" + bytes(40), 5, "SentencePiece")
+
+
+class Bomb:
+    def __reduce__(self):
+        return os.system, ("touch " + path("executed"),)
+
+
+tokens_are("a pickle with a call", as_pickle({"x": Bomb(), "words": w5}), 5, "the cat sat the", [0, 2, 4, 0])
+checks += 1
+if os.path.exists(path("executed")):
+    failures += 1
+    print("FAIL a pickle was executed")
 
 
 # ---- tokenizer.json ----

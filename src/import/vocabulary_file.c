@@ -1,0 +1,329 @@
+/* SPDX-License-Identifier: MIT */
+#include "import/vocabulary_file.h"
+
+#include "import/torch_internal.h"
+
+#include "base/base_internal.h"
+#include "corpus/corpus_internal.h"
+
+#include <jansson.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { MAX_FILE = 1 << 28, MAX_DEPTH = 8 };
+
+/* ---- a list of words that grows by id ---- */
+
+typedef struct {
+    const char **word; /* V, borrowed; NULL: no word has the id */
+    size_t V, n;
+} id_table;
+
+/* false: an id out of range, or one that another word has */
+static bool place(id_table *t, const char *word, json_int_t id)
+{
+    if (id < 0 || (uint64_t)id >= t->V || t->word[id])
+        return false;
+    t->word[id] = word;
+    t->n++;
+    return true;
+}
+
+static void clear(id_table *t)
+{
+    memset(t->word, 0, t->V * sizeof *t->word);
+    t->n = 0;
+}
+
+static sg_status to_list(word_list *out, const id_table *t, const char *path, sg_error *err)
+{
+    size_t bytes = 0;
+    for (size_t i = 0; i < t->V; i++)
+        bytes += t->word[i] ? strlen(t->word[i]) + 1 : 32;
+    *out = (word_list){.text = sg_calloc(bytes + 1, 1), .at = sg_calloc(t->V, sizeof *out->at), .n = t->V};
+    if (!out->text || !out->at) {
+        word_list_free(out);
+        return sg_fail(err, SG_ENOMEM, "%s: no memory for %zu words", path, t->V);
+    }
+    for (size_t i = 0, at = 0; i < t->V; i++) {
+        out->at[i] = at;
+        if (t->word[i])
+            at += (size_t)snprintf(out->text + at, bytes + 1 - at, "%s", t->word[i]) + 1;
+        else
+            at += (size_t)snprintf(out->text + at, bytes + 1 - at, "<unused %zu>", i) + 1;
+    }
+    return SG_OK;
+}
+
+/* ---- JSON ---- */
+
+/* "12" -> 12; -1: no whole number */
+static json_int_t number_of(const char *text)
+{
+    size_t n = strspn(text, "0123456789");
+    return n && n < 10 && !text[n] ? strtoll(text, NULL, 10) : -1;
+}
+
+/* A list of V words, a map word -> id or id -> word; true: it fills the table (one id may be left out, as Keras's 0). */
+static bool take_json(id_table *t, const json_t *v)
+{
+    const char *key;
+    json_t *item;
+    size_t i, n = json_is_array(v) ? json_array_size(v) : json_object_size(v);
+    clear(t);
+    if (n != t->V && !(json_is_object(v) && n + 1 == t->V))
+        return false;
+    json_array_foreach(v, i, item) if (!json_is_string(item) ||
+                                       !place(t, json_string_value(item), (json_int_t)i)) return false;
+    json_object_foreach((json_t *)(uintptr_t)v, key, item)
+    {
+        if (json_is_integer(item)
+                ? !place(t, key, json_integer_value(item))
+                : !json_is_string(item) || !place(t, json_string_value(item), number_of(key)))
+            return false;
+    }
+    return t->n == n;
+}
+
+/* Keras keeps all words it saw in word_index, and uses those with ids below num_words: the first V of a longer map. */
+static bool take_first(id_table *t, const json_t *v)
+{
+    const char *key;
+    json_t *item;
+    clear(t);
+    json_object_foreach((json_t *)(uintptr_t)v, key, item)
+    {
+        if (!json_is_integer(item))
+            return false;
+        if (json_integer_value(item) < (json_int_t)t->V && !place(t, key, json_integer_value(item)))
+            return false;
+    }
+    return t->n + 1 >= t->V;
+}
+
+typedef struct {
+    id_table *t;
+    json_t *kept[16]; /* parsed texts, which hold the words */
+    size_t n_kept;
+    char name[256];   /* the entry that was taken */
+    bool longest_map; /* take the first V words of word_index */
+} json_search;
+
+/* Looks for the words in v and below it. Keras writes maps as texts of JSON within JSON. */
+static bool search(json_search *s, json_t *v, const char *name, unsigned depth)
+{
+    const char *key;
+    json_t *item;
+    if (depth > MAX_DEPTH)
+        return false;
+    if (json_is_string(v) && json_string_value(v)[0] == '{' && s->n_kept < 16) {
+        json_t *inner = json_loads(json_string_value(v), 0, NULL);
+        if (inner)
+            s->kept[s->n_kept++] = inner;
+        return inner && search(s, inner, name, depth + 1);
+    }
+    if (take_json(s->t, v) || (s->longest_map && !strcmp(name, "word_index") && take_first(s->t, v))) {
+        snprintf(s->name, sizeof s->name, "%s", name);
+        return true;
+    }
+    if (json_is_object(v))
+        json_object_foreach(v, key, item) if (search(s, item, key, depth + 1)) return true;
+    return false;
+}
+
+static sg_status from_json(word_list *out, const char *path, const char *text, size_t size, id_table *t,
+                           char *note, size_t note_room, sg_error *err)
+{
+    sg_status st = SG_OK;
+    json_search s = {.t = t};
+    json_t *root = json_loadb(text, size, 0, NULL);
+    if (!json_is_object(root) || json_is_object(json_object_get(root, "model")))
+        goto done; /* lists and tokenizer.json are read elsewhere; what is no JSON is named there */
+    bool found = search(&s, root, "the whole", 0);
+    if (!found) {
+        s.longest_map = true;
+        found = search(&s, root, "the whole", 0);
+    }
+    if (!found)
+        goto done;
+    if (strcmp(s.name, "the whole"))
+        snprintf(note, note_room, "%s: the words are taken from its entry %.60s%s", path, s.name,
+                 json_is_string(json_object_get(root, "class_name"))
+                     ? "; what the tokenizer does to a text (lower case, "
+                       "punctuation) is not done here"
+                     : "");
+    TRY(to_list(out, t, path, err));
+done:
+    for (size_t i = 0; i < s.n_kept; i++)
+        json_decref(s.kept[i]);
+    json_decref(root);
+    return st;
+}
+
+/* ---- lines of a word and a number ---- */
+
+typedef struct {
+    char *word, *number;
+} pair;
+
+/* Cuts "word 12" (space or tab) in two; false: the line is none such. */
+static bool cut_pair(char *line, pair *p)
+{
+    size_t n = strlen(line), end = n;
+    while (end && line[end - 1] != ' ' && line[end - 1] != '\t')
+        end--;
+    if (!end || end == n)
+        return false;
+    *p = (pair){line, line + end};
+    char *stop;
+    (void)strtod(p->number, &stop);
+    if (*stop || strpbrk(p->number, "xX"))
+        return false;
+    line[end - 1] = 0;
+    return line[0] && !strpbrk(line, " \t");
+}
+
+static bool whole(const char *s)
+{
+    return s[0] && !s[strspn(s, "0123456789")];
+}
+
+/* What the pairs are: ids, or counts and scores behind words in id order, with fairseq's four words in front. */
+static sg_status pairs_to_list(word_list *out, const char *path, const pair *p, size_t n, id_table *t,
+                               char *note, size_t note_room, sg_error *err)
+{
+    static const char *const fairseq[] = {"<s>", "<pad>", "</s>", "<unk>"};
+    bool numbers = true, ids = true;
+    for (size_t i = 0; i < n; i++)
+        numbers &= whole(p[i].number);
+    clear(t);
+    for (size_t i = 0; i < n && ids && numbers; i++)
+        ids = place(t, p[i].word, number_of(p[i].number));
+    if (ids && numbers && (n == t->V || n + 1 == t->V)) {
+        snprintf(note, note_room, "%s: the number behind each word is taken for its id", path);
+        return to_list(out, t, path, err);
+    }
+    size_t front = numbers && n + 4 == t->V ? 4 : 0;
+    clear(t);
+    if (n + front != t->V)
+        return sg_fail(
+            err, SG_EFORMAT,
+            "%s: %zu lines of a word and a number, expected %zu words (or %zu with the four that fairseq puts in "
+            "front): words alone, one a line, are read too",
+            path, n, t->V, t->V >= 4 ? t->V - 4 : 0);
+    for (size_t i = 0; i < front; i++)
+        (void)place(t, fairseq[i], (json_int_t)i);
+    for (size_t i = 0; i < n; i++)
+        (void)place(t, p[i].word, (json_int_t)(i + front));
+    snprintf(
+        note, note_room,
+        "%s: every line is a word and a number: the numbers are taken for %s, the words for ids in order%s",
+        path, numbers ? "counts" : "scores (pieces of words; a text must be cut into them already)",
+        front ? " behind <s> <pad> </s> <unk>, as fairseq does" : "");
+    return to_list(out, t, path, err);
+}
+
+static sg_status from_lines(word_list *out, const char *path, char *text, size_t size, id_table *t,
+                            char *note, size_t note_room, sg_error *err)
+{
+    sg_status st = SG_OK;
+    pair *pairs = NULL;
+    size_t n = 0, cap = 0, lines = 0;
+    char *first = text;
+    for (size_t i = 0; i < size; i++)
+        lines += text[i] == '\n';
+    lines += size && text[size - 1] != '\n';
+    if (lines + 1 == t->V &&
+        (!strncmp(first, "@@UNKNOWN@@\n", 12) || !strncmp(first, "@@UNKNOWN@@\r\n", 13))) {
+        clear(t);
+        (void)place(t, "@@PADDING@@", 0);
+        for (size_t i = 1; i < t->V; i++) {
+            char *end = text + strcspn(text, "\n");
+            bool last = !*end;
+            *end = 0;
+            if (end > text && end[-1] == '\r')
+                end[-1] = 0;
+            (void)place(t, i == 1 ? "<unk>" : text, (json_int_t)i);
+            text = last ? end : end + 1;
+        }
+        snprintf(note, note_room,
+                 "%s: AllenNLP's list without its padding: id 0 is @@PADDING@@, @@UNKNOWN@@ is <unk>", path);
+        return to_list(out, t, path, err);
+    }
+    for (char *line = text; *line;) {
+        char *end = line + strcspn(line, "\n");
+        bool last = !*end;
+        pair p;
+        *end = 0;
+        if (end > line && end[-1] == '\r')
+            end[-1] = 0;
+        if (!cut_pair(line, &p))
+            goto done;
+        TRY(array_reserve(&pairs, &cap, n + 1, sizeof *pairs, err));
+        pairs[n++] = p;
+        line = last ? end : end + 1;
+    }
+    if (n >= 2)
+        TRY(pairs_to_list(out, path, pairs, n, t, note, note_room, err));
+done:
+    sg_free(pairs);
+    return st;
+}
+
+/* ---- pickles ---- */
+
+static sg_status from_pickle(word_list *out, const char *path, size_t V, char *note, size_t note_room,
+                             sg_error *err)
+{
+    sg_status st;
+    char name[TENSORS_MAX_NAME] = "";
+    tensor_file *b = NULL;
+    TRY(torch_open_values(&b, path, err));
+    TRY(b->vocabulary(b, V, out, name, err));
+    if (!out->n)
+        TRY(torch_vocabulary_with_gap(b, V, out, name, err));
+    if (!out->n)
+        TRY(sg_fail(err, SG_EFORMAT, "%s: a pickle without a list or map of %zu words", path, V));
+    snprintf(note, note_room, "%s: the words are taken from %s", path, name[0] ? name : "its one value");
+done:
+    tensors_free(b);
+    return st;
+}
+
+sg_status vocabulary_file_read(word_list *out, const char *path, size_t V, char *note, size_t note_room,
+                               sg_error *err)
+{
+    sg_status st;
+    char *text = NULL;
+    size_t size = 0;
+    id_table t = {.V = V};
+    *out = (word_list){0};
+    note[0] = 0;
+    TRY(sg_read_file(&text, &size, path, MAX_FILE, err));
+    if (size >= 2 &&
+        (((unsigned char)text[0] == 0x80 && text[1] >= 1 && text[1] <= 5) || !memcmp(text, "PK", 2))) {
+        TRY(from_pickle(out, path, V, note, note_room, err));
+        goto done;
+    }
+    if (size > 16 && text[0] == '\n' && memmem(text, size < 4096 ? size : 4096, "<unk>", 5) &&
+        memchr(text, 0, size))
+        TRY(sg_fail(
+            err, SG_EFORMAT,
+            "%s: a SentencePiece model, which is not read: cut the corpus with spm_encode, and give the .vocab beside it",
+            path));
+    if (memchr(text, 0, size))
+        goto done; /* a binary file: sg_vocab_read_ids says so */
+    if (!(t.word = sg_calloc(V, sizeof *t.word)))
+        TRY(sg_fail(err, SG_ENOMEM, "%s: no memory for %zu words", path, V));
+    const char *start = text + strspn(text, " \t\r\n");
+    if (*start == '{')
+        TRY(from_json(out, path, text, size, &t, note, note_room, err));
+    else if (*start != '[' || start[1] != '"')
+        TRY(from_lines(out, path, text, size, &t, note, note_room, err));
+done:
+    if (st != SG_OK)
+        word_list_free(out);
+    sg_free(t.word);
+    sg_free(text);
+    return st;
+}
