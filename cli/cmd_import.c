@@ -4,13 +4,35 @@
 
 #include "stategrad/import.h"
 
+/* Perplexity on a text: the quickest sign of a wrong order of gates or words. */
+static sg_status try_text(const sg_model *m, const char *text, const sg_monitor *monitor, sg_error *err)
+{
+    sg_stream *s = NULL;
+    sg_eval result;
+    const sg_model_shape *shape = sg_model_get_shape(m);
+    sg_corpus_config corpus = {.paths = &text, .n_paths = 1, .unit = shape->unit, .eos = shape->eos};
+    sg_status st = sg_lm_can_eval(m, err);
+    if (st == SG_OK)
+        st = sg_stream_new(&s, &corpus, sg_model_vocab(m), NULL, monitor, err);
+    if (st == SG_OK)
+        st = sg_lm_eval(&result, m, s, false, 0, monitor, err);
+    if (st == SG_OK) {
+        printf("%s: perplexity %.2f, %.4f nats per token\n", text, result.perplexity, result.nats_per_token);
+        remark_on_predictions(m, result.nats_per_token);
+    }
+    sg_stream_free(s);
+    return st;
+}
+
 static int run(int argc, char **argv)
 {
-    const char *output = NULL;
+    const char *output = NULL, *text = NULL;
     bool quiet = false;
     model_options model = {0};
     const option table[] = {
         {"output", 'o', OPT_STRING, &output, "FILE", "the model file to write", 0, 0},
+        {"text", 0, OPT_STRING, &text, "FILE",
+         "also: its perplexity on this text, to see that it was read right", 0, 0},
         MODEL_OPTIONS(model),
         {"quiet", 'q', OPT_FLAG, &quiet, NULL, "no report and no warnings", 0, 0},
         {NULL, 0, OPT_FLAG, NULL, NULL, NULL, 0, 0},
@@ -39,6 +61,8 @@ static int run(int argc, char **argv)
     sg_status st = sg_model_load(&m, argv[0], &cfg, &monitor, &err);
     if (st == SG_OK)
         st = sg_model_write(m, output, &err);
+    if (st == SG_OK && text)
+        st = try_text(m, text, &monitor, &err);
     code = st == SG_OK ? EXIT_DONE : fail(st, &err);
     if (st == SG_OK && !quiet) {
         const sg_model_shape *s = sg_model_get_shape(m);

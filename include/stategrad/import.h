@@ -26,6 +26,7 @@ typedef enum {
     SG_FILE_ONNX,
     SG_FILE_NPY,
     SG_FILE_NPZ,
+    SG_FILE_TF_INDEX, /* TensorFlow checkpoint: the index; its shards lie beside it */
     SG_FILE_KERAS_ZIP /* Keras 3: a zip of config.json and model.weights.h5 */
 } sg_file_format;
 

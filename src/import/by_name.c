@@ -1263,6 +1263,13 @@ static sg_status none_found(const tensor_file *b, sg_error *err)
             "%s: %s: a dynamically quantized model: its weights are packed in 8-bit integers, which are not "
             "read; save the model before quantize_dynamic",
             b->path, tensors_attribute(b, "quantized"));
+    if (b->format == SG_FILE_TF_INDEX)
+        return sg_fail(
+            err, SG_EFORMAT,
+            "%s: a TensorFlow checkpoint of %zu tensors without a graph: name its cells with --map "
+            "rnn.kernel_l0=TENSOR --map rnn.bias_l0=TENSOR (kernels [inputs + H, 4H]; --forget-bias 1), or "
+            "rnn.weight_ih_l0, rnn.weight_hh_l0, rnn.bias_ih_l0 with --gate-order",
+            b->path, b->n);
     return sg_fail(err, SG_EFORMAT,
                    "%s: none of its %zu tensors is named weight_ih_l0 or weight_ih: no recurrent layer "
                    "found; name them with --map rnn.weight_ih_l0=TENSOR --map rnn.weight_hh_l0=TENSOR ...",

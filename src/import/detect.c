@@ -4,20 +4,29 @@
 
 #include "base/base_internal.h"
 #include "io/file.h"
+#include "corpus/corpus_internal.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <hdf5.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
+#include <zlib.h>
 
 static const char *const kind_names[] = {
-    [SG_FILE_UNKNOWN] = "unknown",         [SG_FILE_MODEL] = "stategrad model",
-    [SG_FILE_RUN] = "stategrad run",       [SG_FILE_SAFETENSORS] = "safetensors",
-    [SG_FILE_TORCH_ZIP] = "PyTorch (zip)", [SG_FILE_TORCH_LEGACY] = "PyTorch (legacy)",
-    [SG_FILE_KERAS] = "Keras (HDF5)",      [SG_FILE_ONNX] = "ONNX",
-    [SG_FILE_KERAS_ZIP] = "Keras 3 (zip)", [SG_FILE_NPY] = "NumPy array",
+    [SG_FILE_UNKNOWN] = "unknown",
+    [SG_FILE_MODEL] = "stategrad model",
+    [SG_FILE_RUN] = "stategrad run",
+    [SG_FILE_SAFETENSORS] = "safetensors",
+    [SG_FILE_TORCH_ZIP] = "PyTorch (zip)",
+    [SG_FILE_TORCH_LEGACY] = "PyTorch (legacy)",
+    [SG_FILE_KERAS] = "Keras (HDF5)",
+    [SG_FILE_ONNX] = "ONNX",
+    [SG_FILE_TF_INDEX] = "TensorFlow checkpoint",
+    [SG_FILE_KERAS_ZIP] = "Keras 3 (zip)",
+    [SG_FILE_NPY] = "NumPy array",
     [SG_FILE_NPZ] = "NumPy arrays (npz)",
 };
 
@@ -96,6 +105,10 @@ sg_status sg_file_format_of(sg_file_format *out, const char *path, sg_error *err
     if (n < 0)
         TRY(sg_fail(err, SG_EIO, "%s: %s", path, strerror(errno)));
     *out = kind_of_bytes(data, (size_t)n, size);
+    unsigned char end[8];
+    if (size >= 48 && pread(fd, end, 8, (off_t)(size - 8)) == 8 &&
+        !memcmp(end, "\x57\xfb\x80\x8b\x24\x75\x47\xdb", 8))
+        *out = SG_FILE_TF_INDEX;
     if (*out == SG_FILE_KERAS && is_run_file(path))
         *out = SG_FILE_RUN;
 done:
@@ -103,6 +116,110 @@ done:
     if (fd >= 0)
         close(fd);
     return st;
+}
+
+/* ---- files that are no model that is read: named for what they are ---- */
+
+/* Names of a tar archive that look like weights, the first few. Read through gzip or plain. */
+static void weights_in_archive(char text[400], const char *path)
+{
+    static const char *const ends[] = {".pt",   ".pth", ".bin",  ".safetensors", ".h5",  ".hdf5", ".keras",
+                                       ".onnx", ".th",  ".ckpt", ".npz",         ".pkl", NULL};
+    enum { MAX_MEMBERS = 2000 };
+    gzFile f = gzopen(path, "rb");
+    char header[512];
+    text[0] = 0;
+    for (unsigned k = 0;
+         f && k < MAX_MEMBERS && gzread(f, header, 512) == 512 && !memcmp(header + 257, "ustar", 5); k++) {
+        char name[101];
+        snprintf(name, sizeof name, "%.100s", header);
+        header[135] = 0;
+        z_off_t size = (z_off_t)strtoul(header + 124, NULL, 8);
+        size_t n = strlen(name), used = strlen(text);
+        for (size_t i = 0; ends[i] && used < 280; i++)
+            if (n > strlen(ends[i]) && !strcmp(name + n - strlen(ends[i]), ends[i])) {
+                snprintf(text + used, 400 - used, "%s%s", used ? ", " : "", name);
+                break;
+            }
+        if (size > (z_off_t)1 << 30 || gzseek(f, (size + 511) / 512 * 512, SEEK_CUR) < 0)
+            break;
+    }
+    if (f)
+        gzclose(f);
+}
+
+typedef struct {
+    size_t at;
+    const char *bytes;
+    size_t n;
+    const char *what;
+} signature;
+
+static sg_status name_what_it_is(const char *path, sg_error *err)
+{
+    static const signature known[] = {
+        {0, "version https://git-lfs", 23,
+         "is a pointer of Git large file storage, not the file itself: fetch it with git lfs pull"},
+        {0, "<!DOCTYPE", 9, "is a web page, not a model: the download went wrong"},
+        {0, "<!doctype", 9, "is a web page, not a model: the download went wrong"},
+        {0, "<html", 5, "is a web page, not a model: the download went wrong"},
+        {4, "TFL3", 4, "is a TensorFlow Lite model, which is not read: import what it was converted from"},
+        {0, "GGUF", 4, "is a GGUF file, which is not read: no recurrent net is kept so"},
+        {0, "BZh", 3, "is a bzip2 archive: unpack it"},
+        {0,
+         "\xfd"
+         "7zXZ",
+         5, "is an xz archive: unpack it"},
+        {0, "7z\xbc\xaf", 4, "is a 7-Zip archive: unpack it"},
+        {0, "Rar!", 4, "is a RAR archive: unpack it"},
+        {0, "%PDF", 4, "is a PDF document"},
+        {0, "rnnoise-nu model file", 21, "is a text model of RNNoise (8-bit integers), which is not read"},
+    };
+    char data[4096], inside[400];
+    uint64_t size = 0;
+    int fd = -1;
+    sg_status st = file_open(&fd, &size, path, err);
+    ssize_t n = st == SG_OK ? pread(fd, data, sizeof data, 0) : -1;
+    if (fd >= 0)
+        close(fd);
+    if (st != SG_OK)
+        return st;
+    if (n <= 0)
+        return sg_fail(err, SG_EFORMAT, "%s: is empty", path);
+    for (size_t i = 0; i < sizeof known / sizeof *known; i++)
+        if ((size_t)n >= known[i].at + known[i].n && !memcmp(data + known[i].at, known[i].bytes, known[i].n))
+            return sg_fail(err, SG_EFORMAT, "%s: %s", path, known[i].what);
+    bool gzip = n >= 2 && !memcmp(data, "\x1f\x8b", 2), tar = n >= 262 && !memcmp(data + 257, "ustar", 5);
+    if (gzip || tar) {
+        weights_in_archive(inside, path);
+        return sg_fail(err, SG_EFORMAT, "%s: is %s: unpack it%s%s", path,
+                       gzip ? "compressed with gzip" : "a tar archive",
+                       inside[0] ? " and import one of " : "", inside);
+    }
+    if (n >= 16 && (unsigned char)data[0] < 16 && !data[1] && !data[2] && !data[3] &&
+        memmem(data, n < 64 ? (size_t)n : 64, "Spec", 4))
+        return sg_fail(err, SG_EFORMAT,
+                       "%s: is a CTranslate2 model, which is not read: import what it was converted from",
+                       path);
+    if (memmem(data, (size_t)n, "weightsManifest", 15) || memmem(data, (size_t)n, "modelTopology", 13))
+        return sg_fail(
+            err, SG_EFORMAT,
+            "%s: is a TensorFlow.js model (JSON), whose shards are not read: convert it to Keras HDF5 "
+            "with tensorflowjs_converter",
+            path);
+    if (memmem(data, (size_t)n, "\"class_name\"", 12) && data[0] == '{')
+        return sg_fail(
+            err, SG_EFORMAT,
+            "%s: is the configuration of a Keras model without its weights: give the .h5 or .keras file",
+            path);
+    if (strstr(path, ".data-0"))
+        return sg_fail(err, SG_EFORMAT,
+                       "%s: is a shard of a TensorFlow checkpoint: give the .index file beside it", path);
+    return sg_fail(
+        err, SG_EFORMAT,
+        "%s: is no model file: expected safetensors, PyTorch, Keras (HDF5 or .keras), ONNX, TensorFlow checkpoint "
+        "(.index) or NumPy arrays",
+        path);
 }
 
 sg_status tensors_open(tensor_file **out, const char *path, sg_error *err)
@@ -114,6 +231,7 @@ sg_status tensors_open(tensor_file **out, const char *path, sg_error *err)
         [SG_FILE_TORCH_LEGACY] = tensors_from_torch_legacy,
         [SG_FILE_KERAS] = tensors_from_keras,
         [SG_FILE_KERAS_ZIP] = tensors_from_keras,
+        [SG_FILE_TF_INDEX] = tensors_from_tf_index,
         [SG_FILE_ONNX] = tensors_from_onnx,
         [SG_FILE_NPY] = tensors_from_npy,
         [SG_FILE_NPZ] = tensors_from_npz,
@@ -126,10 +244,7 @@ sg_status tensors_open(tensor_file **out, const char *path, sg_error *err)
     if (kind == SG_FILE_RUN)
         TRY(sg_fail(err, SG_EFORMAT, "%s: is a run file, expected a model", path));
     if ((size_t)kind >= sizeof fill / sizeof *fill || !fill[kind])
-        TRY(sg_fail(err, SG_EFORMAT,
-                    "%s: is no model file: expected safetensors, PyTorch, Keras HDF5, ONNX or NumPy "
-                    "arrays",
-                    path));
+        TRY(name_what_it_is(path, err));
     if (!(b = sg_calloc(1, sizeof *b)))
         TRY(sg_fail(err, SG_ENOMEM, "%s: no memory", path));
     b->fd = -1;
