@@ -335,6 +335,16 @@ def check_runs(folder):
     run("merge", at("p3.nc"), at("p1.nc"), at("p2.nc"), "-o", at("merged.nc"), "-q", "--csv", at("merged.csv"))
     same_runs(at("t1.nc"), at("merged.nc"), 2e-5)
     assert open(at("merged.csv")).readline() == "state,class,delay,quantity,value,low,high\n"
+    # pairs drawn, pairs there are and pairs of the second moment all differ: each must come from its own
+    sparse = ("--second-moment-every", 3, "--sample", 250)
+    run(*base, *sparse, "-o", at("sparse.nc"), env=env)
+    for i in (1, 2, 3):
+        run(*base, *sparse, "-o", at(f"s{i}.nc"), "--part", f"{i}/3", env=env)
+    run("merge", at("s2.nc"), at("s1.nc"), at("s3.nc"), "-o", at("sparse-merged.nc"), "-q")
+    same_runs(at("sparse.nc"), at("sparse-merged.nc"), 2e-5)
+    with xarray.open_dataset(at("sparse.nc"), group="layer1.cell") as g:
+        assert (g.pairs != g.existing_pairs).any() and (g.pairs != g.second_moment_pairs).any()
+        assert (g.existing_pairs != g.second_moment_pairs).any()
     r = run("merge", at("p1.nc"), at("p2.nc"), "-o", at("x.nc"), code=1)
     assert "part 3 of 3 is missing" in r.stderr, r.stderr
     r = run("merge", at("p1.nc"), at("p2.nc"), at("p2.nc"), "-o", at("x.nc"), code=1)

@@ -250,7 +250,7 @@ def check_words(f, g, folder, group):
         assert abs(np.ptp(b[:, 0]) - scale * abs(p[i])) < 0.1, (group, names[i], np.ptp(b[:, 0]), scale * p[i])
         assert (b[:, 0].max() > zero + 0.1) == (p[i] > 0), (group, names[i])
         label = [unescape(w) for w, x, y in figure.words if x < 109 and abs(y - b[:, 1].mean()) < 6]
-        assert names[i] in label, (group, names[i], label)
+        assert names[i] in label or not names[i].strip(), (group, names[i], label)  # a line end shows no letter
 
 
 with tempfile.TemporaryDirectory() as top:

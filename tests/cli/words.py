@@ -4,6 +4,7 @@
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -101,6 +102,18 @@ def test_misuse(nc, without):
     assert "no words" in p.stderr and p.stderr.count("\n") == 1, p.stderr
 
 
+def test_damaged_members(nc):
+    """A member that is no word or no class of the run is told, whatever is read of it later."""
+    for variable, bound in (("member_word", "word"), ("member_class", "class")):
+        for value in (-1, None):
+            copy = nc + ".damaged.nc"
+            shutil.copy(nc, copy)
+            with netCDF4.Dataset(copy, "a") as f:
+                f[variable][3] = len(f.dimensions[bound]) if value is None else value
+            p = run(copy, code=1)
+            assert variable + "[3]" in p.stderr and p.stderr.count("\n") == 1, p.stderr
+
+
 def test_control_characters(nc):
     text = run(nc, "--top", "500").stdout
     assert "?[31mred" in text and "\x1b" not in text and "\u202e" not in text
@@ -113,5 +126,6 @@ with tempfile.TemporaryDirectory() as folder:
     test_values(nc)
     test_text(nc)
     test_misuse(nc, without)
+    test_damaged_members(nc)
     test_control_characters(hostile)
     print("ok")

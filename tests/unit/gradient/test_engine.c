@@ -308,6 +308,9 @@ static void state_handling(void **state)
           {0, 1, 20, {9}, 10, 60, SG_WINDOW, .window = 13, .seed = 3},
           {0, 1, 32, {9}, 10, 60, SG_CARRY, .burn_in = 25, .seed = 4},
           {0, 2, 36, {9, 8}, 10, 45, SG_CARRY, .warm = 11, .skip = 14, .seed = 5},
+          /* counted at once after skipping: no pair may begin at a skipped step */
+          {0, 1, 36, {9}, 10, 45, SG_CARRY, .skip = 14, .seed = 7},
+          {0, 1, 36, {9}, 10, 45, SG_RESET, .warm = 3, .skip = 14, .burn_in = 2, .moments = 2, .seed = 8},
           {0, 1, 36, {9}, 10, 60, SG_WINDOW, .window = 3, .warm = 5, .skip = 10, .seed = 6});
 }
 
@@ -480,6 +483,10 @@ static void long_runs_and_checkpoints(void **state)
 {
     (void)state;
     goes_on(&(trial){SG_CELL_LSTM, 2, 3, {5, 4}, 6, 450, SG_RESET, .moments = 4, .seed = 9});
+    /* cut within the burn-in of a sentence: where the state was zero is saved too */
+    for (unsigned seed = 9; seed < 13; seed++)
+        goes_on(
+            &(trial){SG_CELL_TANH, 1, 3, {5}, 6, 450, SG_RESET, .burn_in = 12, .moments = 4, .seed = seed});
     goes_on(
         &(trial){SG_CELL_LSTM, 2, 3, {5, 4}, 60, 450, SG_CARRY, .moments = 4, .long_after = 8, .seed = 9});
 }
