@@ -109,22 +109,36 @@ static const char *why_missing(sg_run *r, const char *group, const char *variabl
 static void print_decay(sg_run *r, const char *group)
 {
     sg_decay d = {.points = sg_run_delays(r) - 1};
-    char text[400];
+    char text[800];
     for (size_t l = 0; l < SG_DECAY_LAWS; l++) {
         sg_decay_fit *f = &d.fit[l];
         f->scale = read_one(r, group, "decay_scale", 0, 0, l, true);
+        f->scale_error = read_one(r, group, "decay_scale_error", 0, 0, l, true);
         f->rate = read_one(r, group, "decay_rate", 0, 0, l, true);
+        f->rate_error = read_one(r, group, "decay_rate_error", 0, 0, l, true);
         f->shape = read_one(r, group, "decay_shape", 0, 0, l, true);
-        f->weight = read_one(r, group, "decay_weight", 0, 0, l, true);
-        if (!isfinite(f->weight))
-            d.missing = why_missing(r, group, "decay_weight");
-        else if (f->weight > d.fit[d.best].weight)
-            d.best = (sg_decay_law)l;
+        f->shape_error = read_one(r, group, "decay_shape_error", 0, 0, l, true);
+        f->residual = read_one(r, group, "decay_residual", 0, 0, l, true);
+        f->aic = read_one(r, group, "decay_aic", 0, 0, l, true);
+        f->misfit_p = read_one(r, group, "decay_misfit_p", 0, 0, l, true);
     }
-    d.half_life = read_one(r, group, "half_life", 0, 0, 0, false);
-    d.half_life_error = read_one(r, group, "half_life_error", 0, 0, 0, false);
-    if (!isfinite(d.half_life))
-        d.half_life_missing = why_missing(r, group, "half_life");
+    d.beta.value = d.fit[SG_DECAY_STRETCHED].shape;
+    d.beta.low = read_one(r, group, "decay_shape_low", 0, 0, SG_DECAY_STRETCHED, true);
+    d.beta.high = read_one(r, group, "decay_shape_high", 0, 0, SG_DECAY_STRETCHED, true);
+    if (!isfinite(d.beta.low))
+        d.beta.missing = why_missing(r, group, "decay_shape_low");
+    if (!isfinite(d.fit[0].scale) && !isfinite(d.fit[1].scale))
+        d.missing = why_missing(r, group, "decay_scale");
+    sg_decay_decide(&d);
+    double peak = read_one(r, group, "peak_delay", 0, 0, 0, false);
+    d.peak = isfinite(peak) ? (size_t)peak : 0;
+    for (size_t s = 0; s < SG_DECAY_SHARES; s++) {
+        d.left[s].value = read_one(r, group, "share_delay", 0, 0, s, true);
+        d.left[s].low = read_one(r, group, "share_delay_low", 0, 0, s, true);
+        d.left[s].high = read_one(r, group, "share_delay_high", 0, 0, s, true);
+    }
+    if (!isfinite(d.left[0].value))
+        d.left[0].missing = why_missing(r, group, "half_life");
     sg_decay_sentence(text, sizeof text, "sigma_1", &d);
     printf("  %s: %s.\n", sg_run_class_name(r, 0), text);
 }

@@ -475,19 +475,41 @@ function wordsSection() {
 }
 
 /* A law of decay with its numbers, as one element. */
-function lawText(law, rate, shape) {
-  if (law === 'power law') return el('span', { class: 'formula' }, 'd', el('sup', {}, `−${number(rate, 3)}`));
-  if (law === 'exponential') return el('span', { class: 'formula' }, `exp(−d/${number(rate, 3)})`);
-  return el('span', { class: 'formula' }, `exp(−(d/${number(rate, 3)})`, el('sup', {}, number(shape, 2)), ')');
+function lawText(law, scale, rate, shape) {
+  const factor = number(scale, 2);
+  if (law === 'power law') return el('span', { class: 'formula' }, `${factor} d`, el('sup', {}, `−${number(rate, 3)}`));
+  if (law === 'exponential') return el('span', { class: 'formula' }, `${factor} exp(−d/${number(rate, 3)})`);
+  return el('span', { class: 'formula' }, `${factor} exp(−(d/${number(rate, 3)})`, el('sup', {}, number(shape, 2)), ')');
 }
 
-function withError(value, error) {
-  return value === null || value === undefined ? '–' : `${number(value, 3)}${error > 0 ? ` ± ${number(error, 2)}` : ''}`;
+/* "2.9 (2.7 to 3.1)"; a value without an interval as it is. */
+function withInterval(value, low, high) {
+  if (value === null || value === undefined) return '–';
+  return `${number(value, 3)}${low !== null && low !== undefined ? ` (${number(low, 3)} to ${number(high, 3)})` : ''}`;
+}
+
+/* What the run file says of the decay of class i, series q. law: the verdict's, else the nearest by its Akaike weight. */
+function decayOf(run, g, i, q) {
+  const of = (key) => (values(g, key) ? values(g, key)[i][q] : null), weight = of('decay_weight');
+  const nearest = weight ? weight.reduce((b, x, k) => (x !== null && (b < 0 || x > weight[b]) ? k : b), -1) : -1;
+  const verdict = of('decay_verdict'), law = verdict >= 0 && verdict !== null ? verdict : nearest, stretched = run.decay_law.indexOf('stretched exponential');
+  const at = (key, k) => (of(key) && k >= 0 ? of(key)[k] : null);
+  const half = (key) => at(key, law), determined = [['decay_scale', 'decay_scale_error'], ['decay_rate', 'decay_rate_error'], ['decay_shape', 'decay_shape_error']]
+    .every(([x, e]) => half(x) === null || (half(e) !== null && half(e) < 0.5 * Math.abs(half(x))));
+  return {
+    law, verdict: nearest < 0 ? 'no fit' : verdict === null ? '–' : verdict >= 0 ? run.decay_law[verdict] : verdict === -1 ? 'none of the laws' : 'undecided',
+    formula: law >= 0 && determined ? lawText(run.decay_law[law], half('decay_scale'), half('decay_rate'), half('decay_shape')) : null,
+    beta: withInterval(at('decay_shape', stretched), at('decay_shape_low', stretched), at('decay_shape_high', stretched)),
+    left: run.decay_share.map((_, k) => withInterval(at('share_delay', k), at('share_delay_low', k), at('share_delay_high', k))),
+    peak: of('peak_delay'),
+  };
 }
 
 function decaySection() {
   const body = section('decay', 'The law of decay',
-    'Exponential, power law and stretched exponential fitted to delays of 1 and more; Akaike weights say how the three compare (1: this law, none of the others).');
+    `How many ${STEPS} after its peak a curve has fallen to a half, a fifth and a tenth, with 95 % intervals; and which law it follows at delays of 1 and more. `
+    + 'A law is named only where it is the only one within the errors of the blocks; otherwise the verdict is “undecided”, or “none of the laws” and the formula is the nearest. '
+    + 'β is the exponent of the stretched exponential: an exponential has 1, slower decays less.');
   const holder = el('div');
   body.append(holder);
   const choose = { quantity: 0 };
@@ -502,19 +524,16 @@ function decaySection() {
       if (quantities.length > 1)
         parts.push(el('div', { class: 'controls' }, choice('Quantity', quantities.map((n, i) => [i, n]), q, (v) => { choose.quantity = Number(v); draw(); })));
       runs.forEach((run, r) => {
-        const g = groupOf(run), weight = values(g, 'decay_weight');
-        if (!weight) return;
+        const g = groupOf(run);
+        if (!values(g, 'decay_weight')) return;
         if (runs.length > 1) parts.push(el('h3', {}, runNames[r]));
-        const half = values(g, 'half_life'), halfError = values(g, 'half_life_error');
         const rows = run.classes.map((c, i) => {
-          const w = weight[i][q], best = w.reduce((b, x, k) => (x !== null && (b < 0 || x > w[b]) ? k : b), -1);
-          const at = (key) => (values(g, key) && best >= 0 ? values(g, key)[i][q][best] : null);
-          return [shorten(c.name, 60), half ? withError(half[i][q], halfError && halfError[i][q]) : '–',
-            best < 0 ? 'no fit' : run.decay_law[best], best < 0 ? '–' : lawText(run.decay_law[best], at('decay_rate'), at('decay_shape')),
-            best < 0 ? '–' : withError(at('decay_rate'), at('decay_rate_error')), ...w.map((x) => (x === null ? '–' : x.toFixed(2)))];
+          const d = decayOf(run, g, i, q);
+          return [shorten(c.name, 60), d.peak === null ? '–' : String(d.peak), ...d.left, d.verdict, d.formula || '–', d.beta];
         });
-        parts.push(table(['class', `half-life (${STEPS})`, 'best law', 'shape', 'α or τ (± s.e.)', ...run.decay_law.map((l) => `Akaike weight, ${l}`)], rows, { 'aria-label': 'laws of decay by class' }));
-        if (g.missing.decay_weight || g.missing.half_life) parts.push(el('p', { class: 'mute' }, `Missing entries: ${g.missing.decay_weight || g.missing.half_life}.`));
+        parts.push(table(['class', 'peak at delay', ...run.decay_share.map((s) => `${percent(s)} left after`), 'law', 'formula', 'β'], rows, { 'aria-label': 'laws of decay by class' }));
+        const why = [...new Set(['decay_scale', 'decay_shape_low', 'share_delay', 'share_delay_low'].map((k) => g.missing[k]).filter((x) => x && !/^the run file has no/.test(x)))];
+        if (why.length) parts.push(el('p', { class: 'mute' }, `Missing entries: ${why.join('; ')}.`));
       });
       holder.replaceChildren(...parts);
     };
@@ -582,7 +601,7 @@ function standing(run, g, i) {
 function summaryOf(run) {
   const g = groupOf(run), sigma = values(g, 'sigma1'), lines = [];
   if (!sigma || !sigma.length) return [`No analysis of the ${groupTitle(state.group)} in this run.`];
-  const all = sigma[0], last = run.delays - 1, fits = values(g, 'decay_weight'), halves = values(g, 'half_life');
+  const all = sigma[0], last = run.delays - 1, fits = values(g, 'decay_weight');
   const below = (part) => all.findIndex((v) => v !== null && v <= all[0] * part);
   const words = (n) => (n === 1 ? `one ${STEP}` : `${n} ${STEPS}`);
   const half = below(0.5), tenth = below(0.1);
@@ -594,11 +613,11 @@ function summaryOf(run) {
   const band = (d) => (low && high && low[0][d] !== null ? ` (95 %: ${number(low[0][d], 3)} to ${number(high[0][d], 3)})` : '');
   lines.push(`The largest gain σ₁ is ${number(all[0], 3)}${band(0)} for the ${STEP} just read and ${number(all[last], 3)}${band(last)} for the ${STEP} ${last} steps before, averaged over ${count(run.classes[0].tokens)} tokens.`);
   if (fits && fits[0][0].some((w) => w !== null)) {
-    const w = fits[0][0], best = w.indexOf(Math.max(...w.map((x) => (x === null ? -1 : x))));
-    const others = w.map((x, k) => [run.decay_law[k], x]).filter(([, x], k) => k !== best && x !== null).map(([n, x]) => `${n} ${x.toFixed(2)}`);
-    const law = lawText(run.decay_law[best], values(g, 'decay_rate')[0][0][best], values(g, 'decay_shape') && values(g, 'decay_shape')[0][0][best]);
-    lines.push(['It falls as ', law, ` (Akaike weight of the ${run.decay_law[best]} ${w[best].toFixed(2)}; ${others.join(', ')}).`
-      + (halves && halves[0][0] !== null ? ` Its half-life is ${withError(halves[0][0], values(g, 'half_life_error') && values(g, 'half_life_error')[0][0])} ${STEPS}.` : '')]);
+    const d = decayOf(run, g, 0, 0), [halfLeft, fifthLeft, tenthLeft] = d.left;
+    const law = d.verdict === 'none of the laws' ? ['None of the laws of decay fits it within the errors of the blocks', ...(d.formula ? [' (the nearest: ', d.formula, ')'] : [])]
+      : d.verdict === 'undecided' || !d.formula ? ['Its law of decay is undecided'] : [`It falls as ${/^[aeiou]/.test(d.verdict) ? 'an' : 'a'} ${d.verdict}, `, d.formula];
+    const fallen = [['half', halfLeft], ['a fifth', fifthLeft], ['a tenth', tenthLeft]].filter(([, x]) => x !== '–').map(([name, x]) => `${name} after ${x}`);
+    lines.push([...law, `; β ${d.beta}.` + (fallen.length ? ` Of its value at delay ${d.peak}, ${fallen.join(', ')} ${STEPS} is left.` : '')]);
   }
   const ranked = run.classes.map((_, i) => i).slice(1).map((i) => standing(run, g, i)).filter((x) => x.factor !== null).sort((a, b) => b.factor - a.factor);
   if (ranked.length > 1) {

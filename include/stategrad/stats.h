@@ -86,39 +86,63 @@ SG_API sg_status sg_stats_random_gain(size_t r, const double *S, size_t E, uint6
 
 /* ---- decay ---- */
 typedef enum { SG_DECAY_EXPONENTIAL, SG_DECAY_POWER, SG_DECAY_STRETCHED, SG_DECAY_LAWS } sg_decay_law;
+typedef enum {
+    SG_DECAY_UNDECIDED, /* several laws are within the errors, or there are no errors */
+    SG_DECAY_ONE_LAW,   /* `best` is within the errors, the others are not */
+    SG_DECAY_NO_LAW     /* none of the laws is within the errors; `best` is the nearest */
+} sg_decay_verdict;
+enum { SG_DECAY_SHARES = 3 };
+/* 0.5, 0.2, 0.1: the shares of the peak whose delays are looked for. */
+SG_API double sg_decay_share(size_t i);
 
 /* y = scale exp(-d/tau) | scale d^-alpha | scale exp(-(d/tau)^beta)      d >= 1 */
 typedef struct {
     double scale, scale_error;
     double rate, rate_error;   /* tau, in delays (exponential, stretched); alpha (power) */
     double shape, shape_error; /* beta (stretched), NaN for the others */
-    double residual;           /* weighted root mean square of ln y - ln fit */
-    /* Akaike's criterion, small-sample corrected; exp(-aic/2) normalised to sum 1 */
+    double residual;           /* weighted root mean square of ln y - ln fit: 0.03 is 3 % */
+    /* Akaike's criterion, small-sample corrected; exp(-aic/2) normalised to sum 1. Neighbouring delays share
+     * their blocks, so these rank the fits and decide nothing. */
     double aic, weight;
+    double misfit_p; /* P of a lack of fit this large if the law were true; NaN without blocks */
 } sg_decay_fit;
 
 typedef struct {
     sg_decay_fit fit[SG_DECAY_LAWS];
-    sg_decay_law best; /* of largest weight */
-    size_t points;     /* delays used: d >= 1, y > 0 and finite, error finite */
-    double half_life;  /* in delays: where y first falls below y[0]/2, interpolated on logs */
-    double half_life_error;
-    const char *missing; /* no fit, or NULL */
-    const char *half_life_missing;
+    sg_interval beta; /* of the stretched exponential: the exponential is within the errors if it holds 1 */
+    sg_decay_verdict verdict;
+    sg_decay_law best;
+    bool within[SG_DECAY_LAWS]; /* laws that the errors allow */
+    size_t points;              /* delays used: d >= 1, y > 0 and finite, error finite */
+    const char *missing;        /* no fit, or NULL */
+    size_t peak;                /* delay of the largest value */
+    /* Delays after the peak at which y first falls below a share of the peak, interpolated on logs; left[0] is the
+     * half-life. */
+    sg_interval left[SG_DECAY_SHARES];
 } sg_decay;
 
 /* Weighted least squares on ln y, weights (y/error)^2, delays 1 .. D-1; beta by a search in [0.02, 4]. error
- * NULL, or nowhere above 0: equal weights. The scale of the errors is estimated from the residuals, since
- * delays share blocks: aic = n ln(sum w r^2 / sum w) + 2K + 2K(K+1)/(n-K-1) with K = parameters + 1.
- * Parameter errors: jackknife over blocks when `without` (B, D) row-major, the series from all blocks but b,
- * and pairs (B) are given (the honest ones), otherwise from the fit's covariance. Missing: fewer than 6
- * usable points; a constant series; one that grows. SG_EINVAL: D is 0. */
+ * NULL, or nowhere above 0: equal weights. Errors come from the jackknife over blocks when `without` (B, D)
+ * row-major, the series from all blocks but b, and pairs (B) are given, otherwise from the fit's covariance.
+ *
+ * Verdict, from the blocks alone (neighbouring delays correlate at 0.99, so delays are no sample). Lack of fit:
+ * three smooth contrasts c of ln y that the law cannot move, with their jackknife covariance S; Hotelling's
+ * T^2 = c' S^-1 c. A law is within the errors while p >= 0.01. The exponential is called the law if beta's 95 %
+ * interval holds 1 and it is within the errors. Another law is called so only if that interval does not hold 1,
+ * the exponential has p < 0.05, and the law is the only one within the errors and determined (each error below
+ * half of the value).
+ *
+ * Missing: fewer than 6 usable points; a constant series; one that grows. SG_EINVAL: D is 0. */
 SG_API sg_status sg_stats_decay(sg_decay *out, size_t D, const double *y, const double *error, size_t B,
                                 const double *pairs, const double *without, sg_error *err);
 /* "exponential", "power law", "stretched exponential" */
 SG_API const char *sg_decay_law_name(sg_decay_law law);
-/* One plain sentence, as snprintf: "sigma_1 falls as d^-1.3 (power law 0.97, exponential 0.00, stretched
- * exponential 0.03); half of delay 0 is gone by delay 2". */
+/* The verdict, `best` and `within`, from fits and beta alone: as sg_stats_decay does, for fits read from a run file. */
+SG_API void sg_decay_decide(sg_decay *d);
+/* Scale, rate and shape each have an error below half of the value. */
+SG_API bool sg_decay_determined(const sg_decay_fit *f);
+/* One sentence, as snprintf: "sigma_1 falls as a stretched exponential, 1.9 exp(-(d/0.96)^0.34) (beta 0.3 to 0.39);
+ * half of its value at delay 0 is left at delay 2.9 (2.7 to 3.1), ..." */
 SG_API int sg_decay_sentence(char *text, size_t size, const char *quantity, const sg_decay *d);
 
 #ifdef __cplusplus

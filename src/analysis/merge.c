@@ -296,6 +296,7 @@ static sg_status copy_dims(run_writer *w, const sg_run *r, sg_error *err)
         const char *dim, *variable; /* a variable whose first dimension it is */
     } optional[] = {{"decay_quantity", "decay_quantity"},
                     {"decay_law", "decay_law"},
+                    {"decay_share", "decay_share"},
                     {"word", "word"},
                     {"member", "member_word"}};
     TRY(run_writer_dim(w, RUN_ROOT, "delay", sg_run_delays(r), err));

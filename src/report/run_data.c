@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* run_data.c - what a report shows of a run, as JSON: one table says which variable goes under which key. */
 #include "base/base_internal.h"
+#include "stategrad/stats.h"
 #include "report/report_internal.h"
 #include "run/run_internal.h"
 
@@ -232,6 +233,12 @@ sg_status run_data_write(json_out *j, sg_run *r, const char *path, sg_error *err
     json_close(j, ']');
     TRY(write_strings(j, r, "decay_quantity", err));
     TRY(write_strings(j, r, "decay_law", err));
+    size_t rank, shape[SG_RUN_MAX_DIMS];
+    json_key(j, "decay_share"), json_open(j, '[');
+    if (sg_run_shape(r, NULL, "decay_share", &rank, shape))
+        for (size_t i = 0; i < SG_DECAY_SHARES && i < shape[0]; i++)
+            json_number(j, sg_decay_share(i), 3);
+    json_close(j, ']');
     json_key(j, "words");
     TRY(words_data_write(j, r, err));
     json_key(j, "subspaces"), json_open(j, '[');

@@ -22,6 +22,9 @@ typedef enum {
     RUN_NO_HALF_LIFE,
     RUN_NO_DECAY_ERROR,
     RUN_NO_HALF_LIFE_ERROR,
+    RUN_NO_SHARE, /* the curve never falls that far */
+    RUN_NO_SHARE_ERROR,
+    RUN_NO_MISFIT,    /* a lack of fit that cannot be judged */
     RUN_IS_REFERENCE, /* class all, in comparisons with it */
     RUN_NO_SHAPE,     /* a law without a shape */
     RUN_NO_DIRECTION, /* a property without known words */

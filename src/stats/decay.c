@@ -3,23 +3,19 @@
  *
  *   ln y = a - k x(d)
  *   exponential x = d, k = 1/tau    power x = ln d, k = alpha    stretched x = d^beta, k = tau^-beta */
+#include "stats/decay_internal.h"
 #include "stats/stats_internal.h"
 
 #include "base/base_internal.h"
 #include "linalg/linalg.h"
 
 #include <math.h>
-#include <stdio.h>
 
 enum { MIN_POINTS = 6 };
 static const double BETA_MIN = 0.02, BETA_MAX = 4;
 
-/* The usable points of one series: n delays with logs and square roots of weights, the weights of mean 1. */
-typedef struct {
-    size_t n;
-    double *d, *log_y, *root_w;
-    double *A, *b; /* (n, 2) and (n): the equations, spent by each solution */
-} series;
+static const sg_decay_fit no_fit = {NAN, NAN, NAN, NAN, NAN, NAN, NAN, NAN, NAN, NAN};
+typedef decay_series series;
 
 /* a, k and the weighted residual sum of squares of one straight line */
 typedef struct {
@@ -28,16 +24,11 @@ typedef struct {
     double beta;
 } line;
 
-static double abscissa(sg_decay_law law, double d, double beta)
-{
-    return law == SG_DECAY_EXPONENTIAL ? d : law == SG_DECAY_POWER ? log(d) : pow(d, beta);
-}
-
 static sg_status fit_line(line *out, const series *s, sg_decay_law law, double beta, sg_error *err)
 {
     double sw = 0, sx = 0, sxx = 0;
     for (size_t i = 0; i < s->n; i++) {
-        double x = abscissa(law, s->d[i], beta), w = s->root_w[i] * s->root_w[i];
+        double x = decay_abscissa(law, s->d[i], beta), w = s->root_w[i] * s->root_w[i];
         s->A[2 * i] = s->root_w[i];
         s->A[2 * i + 1] = -s->root_w[i] * x;
         s->b[i] = s->root_w[i] * s->log_y[i];
@@ -49,7 +40,7 @@ static sg_status fit_line(line *out, const series *s, sg_decay_law law, double b
         return st;
     *out = (line){.a = s->b[0], .k = s->b[1], .beta = beta};
     for (size_t i = 0; i < s->n; i++) {
-        double x = abscissa(law, s->d[i], beta), r = s->root_w[i] * (s->log_y[i] - out->a + out->k * x);
+        double x = decay_abscissa(law, s->d[i], beta), r = s->root_w[i] * (s->log_y[i] - out->a + out->k * x);
         out->rss += r * r;
         sxx += s->root_w[i] * s->root_w[i] * (x - sx / sw) * (x - sx / sw);
     }
@@ -102,7 +93,8 @@ done:
 static sg_status fit_law(sg_decay_fit *out, const series *s, sg_decay_law law, sg_error *err)
 {
     line l = {0};
-    *out = (sg_decay_fit){NAN, NAN, NAN, NAN, NAN, NAN, NAN, INFINITY, 0};
+    *out = no_fit;
+    out->aic = INFINITY, out->weight = 0;
     sg_status st = law == SG_DECAY_STRETCHED ? fit_stretched(&l, s, err) : fit_line(&l, s, law, 0, err);
     if (st != SG_OK)
         return st;
@@ -152,26 +144,6 @@ static bool varies(const series *s)
     return most - least > 1e-6; /* less is the rounding of float32 sums */
 }
 
-static double half_life(size_t D, const double *y, const char **missing)
-{
-    *missing = NULL;
-    if (!(y[0] > 0) || !isfinite(y[0])) {
-        *missing = "nothing at delay 0";
-        return NAN;
-    }
-    for (size_t d = 1; d < D; d++) {
-        if (!isfinite(y[d]))
-            break;
-        if (y[d] >= 0.5 * y[0])
-            continue;
-        if (!(y[d] > 0))
-            return (double)d;
-        return (double)(d - 1) + log(2 * y[d - 1] / y[0]) / log(y[d - 1] / y[d]);
-    }
-    *missing = "never below half of delay 0 within the delays analysed";
-    return NAN;
-}
-
 static void weigh(sg_decay *out)
 {
     double least = INFINITY, sum = 0;
@@ -188,8 +160,8 @@ static void weigh(sg_decay *out)
     }
 }
 
-/* Everything with an error of its own, in one row: per law scale, rate, shape; then the half-life. */
-enum { ROW = 3 * SG_DECAY_LAWS + 1 };
+/* Everything with an error of its own, in one row: per law scale, rate, shape; ln beta; the delays of the shares. */
+enum { LOG_BETA = 3 * SG_DECAY_LAWS, LEFT, ROW = LEFT + SG_DECAY_SHARES };
 
 static void to_row(double row[ROW], const sg_decay *d)
 {
@@ -198,21 +170,24 @@ static void to_row(double row[ROW], const sg_decay *d)
         row[3 * law + 1] = d->fit[law].rate;
         row[3 * law + 2] = d->fit[law].shape;
     }
-    row[ROW - 1] = d->half_life;
+    row[LOG_BETA] = log(d->fit[SG_DECAY_STRETCHED].shape);
+    for (size_t i = 0; i < SG_DECAY_SHARES; i++)
+        row[LEFT + i] = d->left[i].value;
 }
 
-/* One law's fits and the half-life of the series without block b. The weights are made without it too: they
+/* The fits and the delays of the shares of the series without block b. The weights are made without it too: they
  * are estimates like the rest, and held fixed they would hide a quarter of the scatter. */
-static sg_status without_block(double row[ROW], series *s, size_t D, const double *y, const double *spread,
-                               size_t B, size_t b, double *error, bool weighted, sg_error *err)
+static sg_status without_block(double row[ROW], series *s, size_t D, const double *y, size_t peak,
+                               const double *spread, size_t B, size_t b, double *error, bool weighted,
+                               sg_error *err)
 {
     sg_status st = SG_OK;
-    const char *reason;
-    sg_decay one = {.half_life = half_life(D, y, &reason)};
+    sg_decay one = {0};
+    decay_left(one.left, D, y, peak);
     for (size_t d = 0; d < D; d++) {
         error[d] = 0;
         for (size_t other = 0; other < B; other++)
-            error[d] += other == b ? 0 : spread[other * D + d];
+            error[d] += other == b ? 0 : spread[other * D + d] * spread[other * D + d];
         error[d] = sqrt(error[d]);
     }
     size_t n = collect(s, D, y, weighted ? error : NULL);
@@ -241,17 +216,23 @@ static sg_status block_errors(sg_decay *out, series *s, size_t D, const double *
     }
     for (size_t b = 0; b < B; b++)
         if (pairs[b] > 0)
-            TRY(without_block(rows + b * ROW, s, D, without + b * D, spread, B, b, error, weighted, err));
+            TRY(without_block(rows + b * ROW, s, D, without + b * D, out->peak, spread, B, b, error, weighted,
+                              err));
     to_row(whole, out);
     for (size_t i = 0; i < ROW; i++) {
         sg_interval x;
         sg_stats_jackknife(&x, B, pairs, whole[i], rows + i, ROW);
-        sg_decay_fit *fit = &out->fit[i / 3 < SG_DECAY_LAWS ? i / 3 : 0];
-        double *field = i == ROW - 1 ? &out->half_life_error
-                        : i % 3 == 0 ? &fit->scale_error
-                        : i % 3 == 1 ? &fit->rate_error
-                                     : &fit->shape_error;
-        *field = x.error;
+        if (i < LOG_BETA) {
+            sg_decay_fit *fit = &out->fit[i / 3];
+            *(i % 3 == 0 ? &fit->scale_error : i % 3 == 1 ? &fit->rate_error : &fit->shape_error) = x.error;
+        } else if (i == LOG_BETA) {
+            double beta = out->fit[SG_DECAY_STRETCHED].shape;
+            out->beta =
+                (sg_interval){beta, beta * x.bias, beta * x.error, exp(x.low), exp(x.high), x.missing};
+        } else if (!out->left[i - LEFT].missing) {
+            out->left[i - LEFT] = x;
+            sg_stats_clamp(&out->left[i - LEFT], 0, INFINITY);
+        }
     }
 done:
     sg_free(rows);
@@ -260,15 +241,54 @@ done:
     return st;
 }
 
+bool sg_decay_determined(const sg_decay_fit *f)
+{
+    return f->scale_error < 0.5 * f->scale && f->rate_error < 0.5 * fabs(f->rate) &&
+           (isnan(f->shape) || f->shape_error < 0.5 * f->shape);
+}
+
+void sg_decay_decide(sg_decay *out)
+{
+    bool holds_one = out->beta.low <= 1 && out->beta.high >= 1;
+    bool other = out->beta.low > 1 || out->beta.high < 1; /* neither: there is no interval */
+    size_t n = 0;
+    double least = INFINITY;
+    out->verdict = SG_DECAY_UNDECIDED;
+    for (int law = 0; law < SG_DECAY_LAWS; law++)
+        if (out->fit[law].aic < least)
+            least = out->fit[law].aic, out->best = (sg_decay_law)law;
+    if (!holds_one && !other)
+        return;
+    for (int law = 0; law < SG_DECAY_LAWS; law++)
+        out->within[law] = out->fit[law].misfit_p >= 0.01 && isfinite(out->fit[law].aic);
+    if (holds_one && out->within[SG_DECAY_EXPONENTIAL]) {
+        out->verdict = SG_DECAY_ONE_LAW;
+        out->best = SG_DECAY_EXPONENTIAL;
+        return;
+    }
+    if (other && out->fit[SG_DECAY_EXPONENTIAL].misfit_p < 0.05)
+        out->within[SG_DECAY_EXPONENTIAL] = false;
+    for (int law = 0; law < SG_DECAY_LAWS; law++)
+        if (out->within[law]) {
+            out->best = n ? out->best : (sg_decay_law)law;
+            n++;
+        }
+    if (n == 0)
+        out->verdict = SG_DECAY_NO_LAW;
+    else if (n == 1 && sg_decay_determined(&out->fit[out->best]))
+        out->verdict = SG_DECAY_ONE_LAW;
+}
+
 sg_status sg_stats_decay(sg_decay *out, size_t D, const double *y, const double *error, size_t B,
                          const double *pairs, const double *without, sg_error *err)
 {
     sg_status st = SG_OK;
     series s = {0};
     bool weighted = false;
-    *out = (sg_decay){.half_life = NAN, .half_life_error = NAN};
+    const char *no_blocks = "no blocks, so no errors";
+    *out = (sg_decay){.beta = {NAN, NAN, NAN, NAN, NAN, no_blocks}};
     for (int law = 0; law < SG_DECAY_LAWS; law++)
-        out->fit[law] = (sg_decay_fit){NAN, NAN, NAN, NAN, NAN, NAN, NAN, NAN, NAN};
+        out->fit[law] = no_fit;
     if (!D)
         return sg_fail(err, SG_EINVAL, "statistics: a decay without delays");
     for (size_t d = 1; error && d < D; d++)
@@ -277,7 +297,8 @@ sg_status sg_stats_decay(sg_decay *out, size_t D, const double *y, const double 
         !(s.root_w = sg_calloc(D, sizeof *s.root_w)) || !(s.A = sg_calloc(D, 2 * sizeof *s.A)) ||
         !(s.b = sg_calloc(D, sizeof *s.b)))
         TRY(sg_fail(err, SG_ENOMEM, "statistics: a decay over %zu delays does not fit in memory", D));
-    out->half_life = half_life(D, y, &out->half_life_missing);
+    out->peak = decay_peak(D, y);
+    decay_left(out->left, D, y, out->peak);
     out->points = collect(&s, D, y, weighted ? error : NULL);
     if (out->points < MIN_POINTS)
         out->missing = "fewer than 6 usable delays beyond 0";
@@ -291,9 +312,16 @@ sg_status sg_stats_decay(sg_decay *out, size_t D, const double *y, const double 
             out->missing = "the series does not fall with the delay";
     }
     for (int law = 0; out->missing && law < SG_DECAY_LAWS; law++)
-        out->fit[law] = (sg_decay_fit){NAN, NAN, NAN, NAN, NAN, NAN, NAN, NAN, NAN};
-    if (B && pairs && without)
+        out->fit[law] = no_fit;
+    if (B && pairs && without) {
         TRY(block_errors(out, &s, D, y, weighted, B, pairs, without, err));
+        out->points = collect(&s, D, y, weighted ? error : NULL);
+        for (int law = 0; !out->missing && law < SG_DECAY_LAWS; law++)
+            out->fit[law].misfit_p =
+                decay_misfit(&s, &out->fit[law], (sg_decay_law)law, B, pairs, without, D);
+    }
+    if (!out->missing)
+        sg_decay_decide(out);
 done:
     sg_free(s.d);
     sg_free(s.log_y);
@@ -301,33 +329,4 @@ done:
     sg_free(s.A);
     sg_free(s.b);
     return st;
-}
-
-const char *sg_decay_law_name(sg_decay_law law)
-{
-    static const char *const names[] = {"exponential", "power law", "stretched exponential"};
-    return names[law];
-}
-
-int sg_decay_sentence(char *text, size_t size, const char *quantity, const sg_decay *d)
-{
-    char law[160], half[160];
-    const sg_decay_fit *f = &d->fit[d->best];
-    if (d->missing)
-        snprintf(law, sizeof law, "has no law of decay (%s)", d->missing);
-    else if (d->best == SG_DECAY_POWER)
-        snprintf(law, sizeof law, "falls as d^-%.2g", f->rate);
-    else if (d->best == SG_DECAY_EXPONENTIAL)
-        snprintf(law, sizeof law, "falls as exp(-d/%.3g)", f->rate);
-    else
-        snprintf(law, sizeof law, "falls as exp(-(d/%.2g)^%.2g)", f->rate, f->shape);
-    if (d->half_life_missing)
-        snprintf(half, sizeof half, "half-life unknown: %s", d->half_life_missing);
-    else
-        snprintf(half, sizeof half, "half of delay 0 is gone by delay %.0f", ceil(d->half_life));
-    if (d->missing)
-        return snprintf(text, size, "%s %s; %s", quantity, law, half);
-    return snprintf(text, size, "%s %s (power law %.2f, exponential %.2f, stretched exponential %.2f); %s",
-                    quantity, law, d->fit[SG_DECAY_POWER].weight, d->fit[SG_DECAY_EXPONENTIAL].weight,
-                    d->fit[SG_DECAY_STRETCHED].weight, half);
 }

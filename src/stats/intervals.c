@@ -77,10 +77,10 @@ double sg_stats_t_quantile(double p, double nu)
 /* ---- jackknife ---- */
 
 double stats_jackknife(size_t B, const double *pairs, double value, const double *without, size_t stride,
-                       double *sum_of_parts, double *part, size_t step)
+                       double *sum_of_squares, double *part, size_t step)
 {
     double N = 0, shift = 0;
-    *sum_of_parts = 0;
+    *sum_of_squares = 0;
     for (size_t b = 0; b < B; b++)
         N += pairs[b];
     /* the header's sum for corrected - theta, without the cancellation of its large terms */
@@ -89,8 +89,8 @@ double stats_jackknife(size_t B, const double *pairs, double value, const double
             shift += (1 - pairs[b] / N) * (value - without[b * stride]);
     for (size_t b = 0; b < B; b++) {
         double h1 = N / pairs[b] - 1, away = h1 * (value - without[b * stride]) - shift;
-        double x = pairs[b] > 0 ? away * away / h1 : 0;
-        *sum_of_parts += x;
+        double x = pairs[b] > 0 ? away / sqrt(h1) : 0;
+        *sum_of_squares += x * x;
         if (part)
             part[b * step] = x;
     }

@@ -76,13 +76,15 @@ class Run:
 # ---- the table that analyze --csv writes ----
 
 TABLE = ("pairs", "singular_value", "singular_sum", "effective_rank", "rms_gain", "coherence", "class_difference", "class_difference_p",
-         "class_difference_p_adjusted", "relative_memory", "subspace_cosine", "decay_scale", "decay_rate", "decay_shape", "decay_weight", "half_life")
+         "class_difference_p_adjusted", "relative_memory", "subspace_cosine", "decay_scale", "decay_rate", "decay_shape", "decay_weight", "decay_misfit_p", "decay_verdict",
+         "peak_delay", "half_life", "share_delay")
 
 
 def test_csv(run, folder):
     with open(os.path.join(folder, "run.csv"), encoding="utf-8", newline="") as f:
         rows = list(csv.DictReader(f))
     quantities, laws = list(run.file["decay_quantity"][:]), list(run.file["decay_law"][:])
+    shares = [f"{s:g}" for s in run.file["decay_share"][:]]
     seen = {}
     for row in rows:
         group, c = row["state"], run.classes.index(row["class"])
@@ -100,6 +102,8 @@ def test_csv(run, folder):
             at["decay_quantity"] = quantities.index(index.pop(0))
         if "decay_law" in dims:
             at["decay_law"] = laws.index(index.pop(0))
+        if "decay_share" in dims:
+            at["decay_share"] = shares.index(index.pop(0))
         if "rank" in dims:
             at["rank"] = int(index.pop(0)) - 1
         assert not index and set(at) == set(dims), (row, dims)
@@ -128,7 +132,9 @@ PAGE = {"sigma1": ("singular_value", "first"), "sum": ("singular_sum", None), "r
 SUFFIXES = ("_low", "_high")
 MUST_SHOW = {"pairs", "sigma1", "sigma1_low", "sigma1_high", "sum", "sum_low", "sum_high", "rms", "rms_low", "rms_high", "coherence", "coherence_low",
              "coherence_high", "effective_rank", "effective_rank_low", "effective_rank_high", "spectrum", "p", "q", "null_low", "null_high", "decay_rate",
-             "decay_shape", "decay_weight", "decay_rate_error", "half_life", "half_life_error", "relative_memory", "relative_memory_low",
+             "decay_shape", "decay_weight", "decay_rate_error", "decay_scale_error", "decay_shape_low", "decay_shape_high", "decay_misfit_p",
+             "decay_verdict", "peak_delay", "half_life", "half_life_low", "half_life_high", "share_delay", "share_delay_low",
+             "share_delay_high", "relative_memory", "relative_memory_low",
              "relative_memory_high", "relative_memory_random", "relative_memory_random_low", "relative_memory_random_high", "cosine", "cosine_low",
              "cosine_high", "cosine_random", "cosine_random_low", "cosine_random_high"}
 
@@ -248,15 +254,51 @@ def test_page_words(run, w):
 
 # ---- what analyze prints ----
 
-def law_numbers(run, group):
-    """The numbers of the sentence on the law of decay, or None where no law was fitted."""
-    weight = run.get(group, "decay_weight")
-    if weight is None or not np.isfinite(weight[0, 0]).all():
-        return None
+def check_law(run, group, sentence):
+    """The sentence on the decay of sigma_1: its verdict, and each number, from the run file."""
     laws = list(run.file["decay_law"][:])
-    best = laws[int(np.argmax(weight[0, 0]))]
-    rate, shape = (run.get(group, k)[0, 0, laws.index(best)] for k in ("decay_rate", "decay_shape"))
-    return best, rate, shape, {law: weight[0, 0, i] for i, law in enumerate(laws)}
+    of = {k: run.get(group, k)[0, 0] for k in ("decay_verdict", "decay_scale", "decay_scale_error", "decay_rate", "decay_rate_error", "decay_shape",
+                                              "decay_shape_error", "decay_shape_low", "decay_shape_high", "decay_aic", "decay_residual", "decay_misfit_p",
+                                              "peak_delay", "share_delay", "share_delay_low", "share_delay_high")}
+    verdict = int(of["decay_verdict"])
+    assert ("no law of decay" in sentence) == (not np.isfinite(of["decay_scale"]).any()), sentence
+    stretched = laws.index("stretched exponential")
+    low, high = of["decay_shape_low"][stretched], of["decay_shape_high"][stretched]
+    m = re.search(r"beta (\S+) to ([^\s;),]+)", sentence)
+    assert bool(m) == bool(np.isfinite(low) and "no law of decay" not in sentence), sentence
+    if m:
+        same(m.group(1), low, 2, sentence), same(m.group(2), high, 2, sentence)
+    aic = np.where(np.isfinite(of["decay_aic"]), of["decay_aic"], np.inf)
+    best = laws[verdict] if verdict >= 0 else laws[int(np.argmin(aic))]
+    i = laws.index(best)
+    names = {"falls as": verdict >= 0, "whose parameters are not determined": verdict >= 0, "none of the laws fits": verdict == -1,
+             "undecided": verdict == -2, "no law of decay": verdict == -2}
+    assert any(n in sentence and holds for n, holds in names.items()), (sentence, verdict)
+    form = {"power law": r"(\S+) d\^-(\S+)", "exponential": r"(\S+) exp\(-d/([^)]+)\)",
+            "stretched exponential": r"(\S+) exp\(-\(d/([^)]+)\)\^([^)]+)\)"}[best]
+    if "falls as" in sentence:
+        assert re.search(rf"falls as an? {best} ", sentence), (sentence, best)
+    if "falls as" in sentence or "nearest" in sentence:
+        m = re.search("(?:nearest: |exponential |power law )" + form, sentence)
+        assert m, (sentence, best)
+        numbers = [of["decay_scale"][i], of["decay_rate"][i]] + ([of["decay_shape"][i]] if best == "stretched exponential" else [])
+        for text, x in zip(m.groups(), numbers, strict=True):
+            same(text.rstrip(",;"), x, 2, sentence)
+    if "off by" in sentence:
+        decimals(re.search(r"off by (\S+) %", sentence).group(1), 100 * of["decay_residual"][i], 1, sentence)
+    peak, share = of["peak_delay"], of["share_delay"]
+    assert ("half-life unknown" in sentence) == (not np.isfinite(share[0])), sentence
+    said = re.findall(r"at (?:delay )?(\d+\.\d)(?: \((\S+) to (\S+)\))?", sentence)
+    known = [k for k in range(len(share)) if np.isfinite(share[:k + 1]).all()]
+    assert len(said) == len(known), (sentence, share)
+    for k, (x, lo, hi) in zip(known, said):
+        decimals(x, peak + share[k], 1, sentence)
+        bound = of["share_delay_low"][k]
+        assert bool(lo) == bool(np.isfinite(bound)), (sentence, bound)
+        if lo:
+            decimals(lo, peak + bound, 1, sentence), decimals(hi, peak + of["share_delay_high"][k], 1, sentence)
+    if known:
+        assert f"its value at delay {int(peak)} " in sentence, sentence
 
 
 def blocks_of(sigma, low, high):
@@ -300,23 +342,7 @@ def test_summary(run, folder):
             elif not name.endswith("untrained"):
                 assert q is None or not np.isfinite(q[c]).any(), line
         assert len([x for x in lines if re.search("[▁▂▃▄▅▆▇█]{1}$|  \\+\\d+ -\\d+$", x) and "(log)" not in x]) == min(len(rows), 41), part
-        sentence = next(line for line in lines if line.startswith("  all: sigma_1"))
-        law = law_numbers(run, group)
-        assert (law is None) == ("no law of decay" in sentence), sentence
-        if law:
-            best, rate, shape, weights = law
-            form = {"power law": r"d\^-(\S+)", "exponential": r"exp\(-d/(\S+)\)", "stretched exponential": r"exp\(-\(d/(\S+)\)\^(\S+)\)"}[best]
-            m = re.search("falls as " + form + " ", sentence)
-            assert m, (sentence, best)
-            same(m.group(1), rate, 2, sentence)
-            if best == "stretched exponential":
-                same(m.group(2), shape, 2, sentence)
-            for name, weight in weights.items():
-                decimals(re.search(rf"[(,] ?{name} (\d\.\d\d)", sentence).group(1), weight, 2, sentence)
-        half = run.get(group, "half_life")[0, 0]
-        m = re.search(r"half of delay 0 is gone by delay (\d+)", sentence)
-        if np.isfinite(half):
-            assert m and abs(int(m.group(1)) - half) <= 1, (sentence, half)
+        check_law(run, group, next(line for line in lines if line.startswith("  all: ") and "sigma_1" in line))
     if "precision_sampling_error" in run.file.ncattrs():
         a = run.file
         m = re.search(r"precision: (\d+) of (\d+) origins.*within (\S+) %.*largest for (.+) at delay (\d+)\)", text)

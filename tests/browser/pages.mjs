@@ -257,7 +257,7 @@ async function numbersOf(page, what, all, g, untrained, names, steps) {
     }
   }
   await sentences(page, expect, all, g, untrained, names, steps, D);
-  await decayTable(page, expect, all, g, names, steps);
+  await decayTable(page, expect, all, g, names);
   await wordBars(page, expect);
   check(bad.length === 0, `${what}: ${numbers} numbers of charts, and sentences and tables, are the run file's`, bad.join('\n       '));
 }
@@ -275,16 +275,19 @@ async function sentences(page, expect, all, g, untrained, names, steps, D) {
   const want = gain && [own[0], low[0][0][0], high[0][0][0], own[last], low[0][last][0], high[0][last][0], last, all[''].class_tokens[0]];
   expect(gain, 'the sentence on sigma_1', text);
   if (gain) want.forEach((x, i) => expect(x === null ? gain[i + 1] === undefined : near(printed(gain[i + 1].replace(/,/g, '')), x, 6e-3), 'sigma_1 sentence', i, gain[i + 1], x));
-  const weights = g.decay_weight && g.decay_weight[0][0];
-  if (weights && weights.every((w) => w !== null)) {
-    const best = weights.indexOf(Math.max(...weights)), laws = all[''].decay_law;
-    expect(text.includes(`Akaike weight of the ${laws[best]} ${weights[best].toFixed(2)}`), 'the best law', text);
-    laws.forEach((law, i) => expect(i === best || text.includes(`${law} ${weights[i].toFixed(2)}`), 'weight of', law));
-  }
-  if (weights && weights[0] !== null && g.half_life[0][0] !== null) {
-    const m = /Its half-life is (\S+?)(?: ± (\S+))? (words|characters)\./.exec(text);
-    expect(m && near(printed(m[1]), g.half_life[0][0], 6e-3) && m[3] === steps, 'half-life', m && m[0]);
-    if (m && m[2]) expect(near(printed(m[2]), g.half_life_error[0][0], 6e-2), 'error of the half-life', m[0]);
+  if (g.decay_weight && g.decay_weight[0][0].some((w) => w !== null)) {
+    const d = decayOf(all, g, 0, 0);
+    const said = d.verdict === 'none of the laws' ? 'None of the laws of decay fits it within the errors of the blocks'
+      : d.verdict === 'undecided' || !d.determined ? 'Its law of decay is undecided' : `It falls as ${/^[aeiou]/.test(d.verdict) ? 'an' : 'a'} ${d.verdict}, `;
+    expect(text.includes(said), 'the verdict on the law', said, text);
+    const left = /Of its value at delay (\d+), (.*?) (words|characters) is left\./.exec(text), known = d.share.filter((x) => x !== null);
+    expect(Boolean(left) === known.length > 0, 'the shares that are left', text);
+    if (left) {
+      expect(Number(left[1]) === d.peak && left[3] === steps, 'peak and unit', left[0]);
+      const values = [...left[2].matchAll(/after (\S+?)(?: \((\S+) to (\S+)\))?(?:,|$)/g)];
+      expect(values.length === known.length && values.every((m, k) => near(printed(m[1]), known[k], 6e-3)), 'delays of the shares', left[0], known);
+      values.forEach((m, k) => m[2] && expect(near(printed(m[2]), d.low[k], 6e-3) && near(printed(m[3]), d.high[k], 6e-3), 'their intervals', left[0]));
+    }
   }
   if (names.length > 2 && g.class_null_low) {
     const rank = names.map((name, c) => {
@@ -307,25 +310,40 @@ async function sentences(page, expect, all, g, untrained, names, steps, D) {
   expect(co && near(printed(co[2]), g.coherence[0][0], 6e-2) && near(printed(co[3]), g.coherence[0][at], 6e-2) && (co[1] === 'rises') === (g.coherence[0][at] > g.coherence[0][0]), 'coherence', co && co[0]);
 }
 
-async function decayTable(page, expect, all, g, names, steps) {
+// What the run file says of the decay of class c, series q.
+function decayOf(all, g, c, q) {
+  const laws = all[''].decay_law, w = g.decay_weight[c][q], nearest = w.reduce((b, x, k) => (x !== null && (b < 0 || x > w[b]) ? k : b), -1);
+  const v = g.decay_verdict[c][q], law = v >= 0 ? v : nearest;
+  const pairs = [['decay_scale', 'decay_scale_error'], ['decay_rate', 'decay_rate_error'], ['decay_shape', 'decay_shape_error']];
+  const at = (key) => (law < 0 ? null : g[key][c][q][law]);
+  return {
+    verdict: nearest < 0 ? 'no fit' : v >= 0 ? laws[v] : v === -1 ? 'none of the laws' : 'undecided', law, at, peak: g.peak_delay[c][q],
+    determined: law >= 0 && pairs.every(([x, e]) => at(x) === null || (at(e) !== null && at(e) < 0.5 * Math.abs(at(x)))),
+    share: g.share_delay[c][q], low: g.share_delay_low[c][q], high: g.share_delay_high[c][q],
+  };
+}
+
+async function decayTable(page, expect, all, g, names) {
   if (!g.decay_weight || await page.$('[data-missing="decay_weight"]')) return;
-  const laws = all[''].decay_law, select = page.locator('#decay select');
+  const select = page.locator('#decay select'), stretched = all[''].decay_law.indexOf('stretched exponential');
+  const interval = (cell, x, low, high, ...what) => {
+    const m = /^(\S+?)(?: \((\S+) to (\S+)\))?$/.exec(cell);
+    if (x === null) return expect(cell === '–', ...what, cell);
+    expect(m && near(printed(m[1]), x, 6e-3) && Boolean(m[2]) === (low !== null), ...what, cell, x, low);
+    if (m && m[2]) expect(near(printed(m[2]), low, 6e-3) && near(printed(m[3]), high, 6e-3), ...what, cell, low, high);
+  };
   for (let q = 0; q < all[''].decay_quantity.length; q++) {
     if (await select.count()) await select.selectOption({ value: String(q) });
     const rows = await page.evaluate(() => Array.from(document.querySelectorAll('#decay tbody tr')).map((tr) => Array.from(tr.cells).map((c) => c.textContent)));
-    const head = await page.textContent('#decay thead');
-    expect(head.includes(`half-life (${steps})`), 'unit of the half-life', head);
     expect(rows.map((r) => r[0]).join() === names.join(), 'classes of the laws', rows.map((r) => r[0]).join());
     rows.forEach((row, c) => {
-      const w = g.decay_weight[c][q], best = w.reduce((b, x, k) => (x !== null && (b < 0 || x > w[b]) ? k : b), -1), half = g.half_life[c][q];
-      expect(half === null ? row[1] === '–' : near(printed(row[1].split(' ± ')[0]), half, 6e-3), 'half-life', row.join('|'));
-      const rest = row.slice(-laws.length);
-      w.forEach((x, k) => expect(x === null ? rest[k] === '–' : rest[k] === x.toFixed(2) || Math.abs(Number(rest[k]) - x) < 0.00501, 'Akaike weight', row.join('|'), x));
-      if (best < 0) return;
-      expect(row[2] === laws[best], 'law', row.join('|'));
-      expect(near(printed(row[4].split(' ± ')[0]), g.decay_rate[c][q][best], 6e-3), 'rate', row.join('|'), g.decay_rate[c][q][best]);
-      const error = g.decay_rate_error[c][q][best];
-      if (error > 0) expect(near(printed(row[4].split(' ± ')[1]), error, 6e-2), 'error of the rate', row.join('|'), error);
+      const d = decayOf(all, g, c, q);
+      expect(d.peak === null ? row[1] === '–' : Number(row[1]) === d.peak, 'peak', row.join('|'));
+      d.share.forEach((x, k) => interval(row[2 + k], x, d.low[k], d.high[k], 'share', k, row.join('|')));
+      expect(row[5] === d.verdict, 'verdict', row.join('|'), d.verdict);
+      expect((row[6] === '–') === !d.determined, 'a formula only where its parameters are determined', row.join('|'));
+      if (d.determined) expect(near(printed(row[6].split(' ')[0]), d.at('decay_scale'), 6e-2), 'amplitude', row.join('|'));
+      interval(row[7], g.decay_shape[c][q][stretched], g.decay_shape_low[c][q][stretched], g.decay_shape_high[c][q][stretched], 'beta', row.join('|'));
     });
   }
 }

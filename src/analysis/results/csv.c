@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* The run as a tidy table. Names with commas, quotes or line breaks are quoted as in RFC 4180. */
 #include "stategrad/analysis.h"
+#include "stategrad/stats.h"
 
 #include "base/base_internal.h"
 #include "run/run_internal.h"
@@ -110,36 +111,64 @@ done:
     return st;
 }
 
-/* Decay: one row a class and parameter, its delay field empty; low and high from the standard error. */
+enum { MOST_DECAY = 64 };
+
+/* NAMEsuffix (1, Q, third) of class c into x; NaN where the run has none. */
+static sg_status read_decay(const table *t, const run_variable *q, const char *suffix, size_t c, size_t Q,
+                            size_t third, double *x, bool *there, sg_error *err)
+{
+    char name[80];
+    size_t rank, shape[SG_RUN_MAX_DIMS], start[] = {c, 0, 0}, count[] = {1, Q, third};
+    snprintf(name, sizeof name, "%s%s", q->name, suffix);
+    *there = sg_run_shape(t->run, t->group, name, &rank, shape);
+    for (size_t i = 0; i < Q * third; i++)
+        x[i] = NAN;
+    return *there ? sg_run_read(t->run, t->group, name, start, count, x, err) : SG_OK;
+}
+
+/* "[sigma_1][power law]", "[sigma_1][0.2]": entry i of (Q, third). */
+static sg_status decay_suffix(char *text, size_t size, const table *t, const run_variable *q, size_t third,
+                              size_t i, sg_error *err)
+{
+    sg_status st = SG_OK;
+    char *series = NULL, *law = NULL;
+    TRY(sg_run_read_string(t->run, NULL, "decay_quantity", i / third, &series, err));
+    if (strstr(q->dims, "decay_law"))
+        TRY(sg_run_read_string(t->run, NULL, "decay_law", i % third, &law, err));
+    if (law)
+        snprintf(text, size, "[%.100s][%.100s]", series, law);
+    else if (strstr(q->dims, "decay_share"))
+        snprintf(text, size, "[%.100s][%g]", series, sg_decay_share(i % third));
+    else
+        snprintf(text, size, "[%.100s]", series);
+done:
+    sg_string_free(series), sg_string_free(law);
+    return st;
+}
+
+/* Decay: one row per class and entry, its delay field empty; low and high as they stand, or from the standard error. */
 static sg_status put_decay(const table *t, const run_variable *q, size_t c, sg_error *err)
 {
     sg_status st = SG_OK;
     size_t rank, shape[SG_RUN_MAX_DIMS];
-    char *series = NULL, *law = NULL, error[80];
-    if (!sg_run_shape(t->run, t->group, q->name, &rank, shape) || shape[1] > 16 ||
-        (rank > 2 && shape[2] > 16))
+    if (!sg_run_shape(t->run, t->group, q->name, &rank, shape))
         return SG_OK;
-    size_t Q = shape[1], laws = rank > 2 ? shape[2] : 1, start[] = {c, 0, 0}, count[] = {1, Q, laws};
-    double x[256], e[256];
-    TRY(sg_run_read(t->run, t->group, q->name, start, count, x, err));
-    snprintf(error, sizeof error, "%s_error", q->name);
-    bool known = sg_run_shape(t->run, t->group, error, &rank, shape);
-    if (known)
-        TRY(sg_run_read(t->run, t->group, error, start, count, e, err));
-    for (size_t i = 0; i < Q * laws; i++) {
+    size_t Q = shape[1], third = rank > 2 ? shape[2] : 1;
+    double x[MOST_DECAY], low[MOST_DECAY], high[MOST_DECAY], e[MOST_DECAY];
+    bool there, bounds, error;
+    if (Q * third > MOST_DECAY)
+        return SG_OK;
+    TRY(read_decay(t, q, "", c, Q, third, x, &there, err));
+    TRY(read_decay(t, q, "_low", c, Q, third, low, &bounds, err));
+    TRY(read_decay(t, q, "_high", c, Q, third, high, &bounds, err));
+    TRY(read_decay(t, q, "_error", c, Q, third, e, &error, err));
+    for (size_t i = 0; i < Q * third; i++) {
         char suffix[300];
-        TRY(sg_run_read_string(t->run, NULL, "decay_quantity", i / laws, &series, err));
-        if (laws > 1)
-            TRY(sg_run_read_string(t->run, NULL, "decay_law", i % laws, &law, err));
-        snprintf(suffix, sizeof suffix, law ? "[%.100s][%.100s]" : "[%.100s]", series, law ? law : "");
-        put_row(t, c, "", q->name, suffix, x[i], known ? x[i] - 1.96 * e[i] : (double)NAN,
-                known ? x[i] + 1.96 * e[i] : (double)NAN);
-        sg_string_free(series), sg_string_free(law);
-        series = law = NULL;
+        TRY(decay_suffix(suffix, sizeof suffix, t, q, third, i, err));
+        put_row(t, c, "", q->name, suffix, x[i], bounds ? low[i] : x[i] - 1.96 * e[i],
+                bounds ? high[i] : x[i] + 1.96 * e[i]);
     }
 done:
-    sg_string_free(series);
-    sg_string_free(law);
     return st;
 }
 

@@ -12,7 +12,7 @@ static const double LARGE_ERROR = 1e-4, SMALLEST = 1e-30; /* below it float32 ha
 const char *const an_quantity_names[AN_QUANTITIES] = {"sigma_1", "sum of singular values",
                                                       "largest rms gain"};
 
-static void note(group_work *a, run_reason kind, size_t c, size_t d, const char *why)
+void group_note(group_work *a, run_reason kind, size_t c, size_t d, const char *why)
 {
     reason_note(&a->reasons[kind], a->input->class_names[c], d, why);
 }
@@ -33,16 +33,16 @@ static void note_intervals(group_work *a, size_t c, size_t d, const item *o, con
 static void note_item(group_work *a, size_t c, size_t d, const item *o)
 {
     size_t blocks = 0;
-    note(a, RUN_NO_PAIRS, c, d, o->empty ? "no pairs" : NULL);
+    group_note(a, RUN_NO_PAIRS, c, d, o->empty ? "no pairs" : NULL);
     if (!o->empty && isnan(o->x[a->at.coherence].value))
-        note(a, RUN_NO_MOMENT, c, d, "no pair at a step whose second moment was taken");
+        group_note(a, RUN_NO_MOMENT, c, d, "no pair at a step whose second moment was taken");
     for (size_t b = 0; b < a->input->B; b++)
         blocks += o->block_weight[b] > 0;
-    note(a, RUN_NO_GRAM, c, d, blocks == 1 ? "no pairs without one of the blocks" : NULL);
+    group_note(a, RUN_NO_GRAM, c, d, blocks == 1 ? "no pairs without one of the blocks" : NULL);
     for (const sp_statistic *s = sp_statistics; s->name; s++)
         note_intervals(a, c, d, o, s);
     if (c && !a->input->factor_missing[a->group->model])
-        note(a, RUN_NO_TEST, c, d, o->p.missing);
+        group_note(a, RUN_NO_TEST, c, d, o->p.missing);
 }
 
 /* What outlives the batch: series for decay, class differences and the p-values. */
@@ -103,7 +103,7 @@ static sg_status put_differences(group_work *a, sg_error *err)
         sg_interval t = {NAN, NAN, NAN, NAN, NAN, NULL}; /* class all is the reference */
         if (c)
             sg_stats_jackknife(&t, B, weights, a->s.y[c * AN_QUANTITIES * D + d] - a->s.y[d], without, 1);
-        note(a, RUN_NO_DIFFERENCE, c, d, a->input->factor_missing[a->group->model] ? NULL : t.missing);
+        group_note(a, RUN_NO_DIFFERENCE, c, d, a->input->factor_missing[a->group->model] ? NULL : t.missing);
         x[i] = t.value, x[n + i] = t.low, x[2 * n + i] = t.high;
     }
     TRY(sg_stats_adjust(n, a->s.p, a->s.adjusted, err));
@@ -118,55 +118,6 @@ done:
     sg_free(without);
     sg_free(weights);
     sg_free(x);
-    return st;
-}
-
-static sg_status put_decay(group_work *a, sg_error *err)
-{
-    sg_status st = SG_OK;
-    static const char *const names[] = {"decay_scale",      "decay_scale_error", "decay_rate",
-                                        "decay_rate_error", "decay_shape",       "decay_shape_error",
-                                        "decay_residual",   "decay_aic",         "decay_weight"};
-    enum { FIELDS = sizeof names / sizeof *names };
-    static const char *const no_error = "fewer than 20 blocks, or none without one of them";
-    const results_input *p = a->input;
-    size_t D = p->D, B = p->B, n = p->C * AN_QUANTITIES;
-    double *x = sg_calloc(n * (FIELDS * AN_LAWS + 2), sizeof *x), *weights = sg_calloc(B, sizeof *weights);
-    if (!x || !weights)
-        TRY(sg_fail(err, SG_ENOMEM, "%s: no memory", a->group->name));
-    double *half = x + n * FIELDS * AN_LAWS, *half_error = half + n;
-    for (size_t i = 0; i < n; i++) {
-        size_t c = i / AN_QUANTITIES;
-        sg_decay fit;
-        for (size_t b = 0; b < B; b++)
-            weights[b] = sums_weight_at(a->sums, b, c, 0)->weight;
-        TRY(sg_stats_decay(&fit, D, a->s.y + i * D, a->s.error + i * D, B, weights, a->s.without + i * B * D,
-                           err));
-        for (size_t l = 0; l < AN_LAWS; l++) {
-            const sg_decay_fit *f = &fit.fit[l];
-            double v[FIELDS] = {f->scale,       f->scale_error, f->rate, f->rate_error, f->shape,
-                                f->shape_error, f->residual,    f->aic,  f->weight};
-            for (size_t k = 0; k < FIELDS; k++)
-                x[(k * n + i) * AN_LAWS + l] = fit.missing ? (double)NAN : v[k];
-        }
-        half[i] = fit.half_life_missing ? (double)NAN : fit.half_life;
-        half_error[i] = fit.half_life_missing ? (double)NAN : fit.half_life_error;
-        if (p->factor_missing[a->group->model])
-            continue;
-        note(a, RUN_NO_DECAY, c, SIZE_MAX, fit.missing);
-        note(a, RUN_NO_HALF_LIFE, c, SIZE_MAX, fit.half_life_missing);
-        if (!fit.missing && isnan(fit.fit[0].rate_error))
-            note(a, RUN_NO_DECAY_ERROR, c, SIZE_MAX, no_error);
-        if (!fit.half_life_missing && isnan(fit.half_life_error))
-            note(a, RUN_NO_HALF_LIFE_ERROR, c, SIZE_MAX, no_error);
-    }
-    for (size_t k = 0; k < FIELDS; k++)
-        TRY(run_writer_put_f64(a->w, a->nc, names[k], NULL, NULL, x + k * n * AN_LAWS, err));
-    TRY(run_writer_put_f64(a->w, a->nc, "half_life", NULL, NULL, half, err));
-    TRY(run_writer_put_f64(a->w, a->nc, "half_life_error", NULL, NULL, half_error, err));
-done:
-    sg_free(x);
-    sg_free(weights);
     return st;
 }
 
@@ -223,7 +174,7 @@ static sg_status one_group(group_work *a, const sg_monitor *monitor, double bega
         }
     TRY(write_pairs(a, err));
     TRY(put_differences(a, err));
-    TRY(put_decay(a, err));
+    TRY(decay_write(a, err));
     TRY(put_missed(a, monitor, err));
     TRY(write_missing(a, err));
 done:

@@ -208,6 +208,7 @@ sg_status metadata_write(run_writer *w, const analysis *an, sg_error *err)
     TRY(run_writer_dim(w, RUN_ROOT, "property", 0, err));
     TRY(run_writer_dim(w, RUN_ROOT, "decay_quantity", AN_QUANTITIES, err));
     TRY(run_writer_dim(w, RUN_ROOT, "decay_law", AN_LAWS, err));
+    TRY(run_writer_dim(w, RUN_ROOT, "decay_share", SG_DECAY_SHARES, err));
     TRY(run_writer_define_all(w, RUN_ROOT, err));
     TRY(put_attributes(w, an, err));
     TRY(put_classes(w, an, err));
@@ -220,6 +221,10 @@ sg_status metadata_write(run_writer *w, const analysis *an, sg_error *err)
         TRY(run_writer_put_string(w, RUN_ROOT, "decay_quantity", q, an_quantity_names[q], err));
     for (size_t l = 0; l < AN_LAWS; l++)
         TRY(run_writer_put_string(w, RUN_ROOT, "decay_law", l, sg_decay_law_name((sg_decay_law)l), err));
+    double shares[SG_DECAY_SHARES];
+    for (size_t s = 0; s < SG_DECAY_SHARES; s++)
+        shares[s] = sg_decay_share(s);
+    TRY(run_writer_put_f64(w, RUN_ROOT, "decay_share", NULL, NULL, shares, err));
     TRY(put_words(w, an, err));
     TRY(put_members(w, an, err));
 done:

@@ -83,6 +83,10 @@ void workspace_free(group_work *a);
  * threads at once, one worker each. */
 sg_status class_delay_compute(const group_work *a, worker *w, item *o, size_t c, size_t d, sg_error *err);
 
+/* A reason for a missing value of class c, delay d (SIZE_MAX: of no single one); why NULL: nothing happens. */
+void group_note(group_work *a, run_reason kind, size_t c, size_t d, const char *why);
+/* decay.c: laws of decay, half-lives and the delays of the shares. */
+sg_status decay_write(group_work *a, sg_error *err);
 /* Dimensions and variables of the group. */
 sg_status write_define(group_work *a, sg_error *err);
 /* items[0..n) are class c, delays d0 .. d0+n-1. */
