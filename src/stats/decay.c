@@ -317,8 +317,8 @@ sg_status sg_stats_decay(sg_decay *out, size_t D, const double *y, const double 
         TRY(block_errors(out, &s, D, y, weighted, B, pairs, without, err));
         out->points = collect(&s, D, y, weighted ? error : NULL);
         for (int law = 0; !out->missing && law < SG_DECAY_LAWS; law++)
-            out->fit[law].misfit_p =
-                decay_misfit(&s, &out->fit[law], (sg_decay_law)law, B, pairs, without, D);
+            TRY(decay_misfit(&out->fit[law].misfit_p, &s, &out->fit[law], (sg_decay_law)law, B, pairs,
+                             without, D, err));
     }
     if (!out->missing)
         sg_decay_decide(out);

@@ -107,14 +107,18 @@ static double jackknife(double c[CONTRASTS], double *S, const decay_series *s, c
     return N * N / squares;
 }
 
-double decay_misfit(const decay_series *s, const sg_decay_fit *f, sg_decay_law law, size_t B,
-                    const double *pairs, const double *without, size_t D)
+sg_status decay_misfit(double *p, const decay_series *s, const sg_decay_fit *f, sg_decay_law law, size_t B,
+                       const double *pairs, const double *without, size_t D, sg_error *err)
 {
-    double c[CONTRASTS], S[CONTRASTS * CONTRASTS] = {0}, scale[CONTRASTS], p = NAN;
+    double c[CONTRASTS], S[CONTRASTS * CONTRASTS] = {0}, scale[CONTRASTS];
+    sg_status st = SG_OK;
     sg_error ignored;
+    *p = NAN;
     double *columns = sg_calloc(COLUMNS, s->n * sizeof *columns),
            *work = sg_calloc(2 * B, CONTRASTS * sizeof *work);
-    const double *a = columns && work ? contrasts(s, f, law, columns) : NULL;
+    if (!columns || !work)
+        TRY(sg_fail(err, SG_ENOMEM, "statistics: no memory for the lack of fit of a decay"));
+    const double *a = contrasts(s, f, law, columns);
     if (!a)
         goto done;
     double g = jackknife(c, S, s, a, B, pairs, without, D, work);
@@ -135,9 +139,9 @@ double decay_misfit(const decay_series *s, const sg_decay_fit *f, sg_decay_law l
     for (size_t j = 0; j < CONTRASTS; j++)
         T2 += c[j] * c[j];
     double F = T2 * (g - q) / (q * (g - 1));
-    p = stats_beta((g - q) / (g - q + q * F), 0.5 * (g - q), 0.5 * q);
+    *p = stats_beta((g - q) / (g - q + q * F), 0.5 * (g - q), 0.5 * q);
 done:
     sg_free(columns);
     sg_free(work);
-    return p;
+    return st;
 }

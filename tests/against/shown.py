@@ -277,9 +277,9 @@ def check_law(run, group, sentence):
     form = {"power law": r"(\S+) d\^-(\S+)", "exponential": r"(\S+) exp\(-d/([^)]+)\)",
             "stretched exponential": r"(\S+) exp\(-\(d/([^)]+)\)\^([^)]+)\)"}[best]
     if "falls as" in sentence:
-        assert re.search(rf"falls as an? {best} ", sentence), (sentence, best)
+        assert re.search(rf"falls as an? {best}, ", sentence), (sentence, best)
     if "falls as" in sentence or "nearest" in sentence:
-        m = re.search("(?:nearest: |exponential |power law )" + form, sentence)
+        m = re.search("(?:nearest: |exponential, |power law, )" + form, sentence)
         assert m, (sentence, best)
         numbers = [of["decay_scale"][i], of["decay_rate"][i]] + ([of["decay_shape"][i]] if best == "stretched exponential" else [])
         for text, x in zip(m.groups(), numbers, strict=True):
