@@ -65,7 +65,7 @@ for x in analysis:
               (x["threads"], "s" * (x["threads"] > 1), x["peak"] / 1e9, x["gemm"] / 1e9, x["machine"]))
 print()
 print("%-26s %7s %9s %7s %15s %8s  %s" % ("", "threads", "tokens/s", "of peak", "MB (least)", "error", "PyTorch tokens/s: "
-      "vectorised, one backward per component; or time beside A"))
+      "vectorised, one backward per component; or time beside another setting"))
 for x in analysis:
     if "setting" not in x:
         continue
@@ -73,9 +73,10 @@ for x in analysis:
     t = torch.get(x["setting"])
     if t and t["threads"] == x["threads"]:
         rivals = "%s, %s" % (times(rate, max(t["vmap"], t["expanded"])), times(rate, t["backward"]))
-    if "beside_A" in x:
-        low, middle, high = x["beside_A"]
-        rivals = "%+.0f %% beside A (quartiles %+.0f, %+.0f)" % tuple(100 * (y - 1) for y in (middle, low, high))
+    if "beside" in x:
+        low, middle, high = x["times"]
+        rivals = ("%.1f times as fast as %s (quartiles %.1f, %.1f)" % (1 / middle, x["beside"], 1 / high, 1 / low) if middle < 0.5 else
+                  "%+.0f %% beside %s (quartiles %+.0f, %+.0f)" % (100 * (middle - 1), x["beside"], 100 * (low - 1), 100 * (high - 1)))
     row(x["setting"], x["threads"], rate, "%.1f %%" % (100 * x["share"][1]),
         "%.0f (%.0f)" % (x["bytes"] / 1e6, x["minimum_bytes"] / 1e6), "%.0e" % x["error"] if "error" in x else "", rivals)
 row("A D = 1000, shared bases", long_window["threads"], long_window["tokens_per_second"], "", "",

@@ -5,12 +5,12 @@
  *
  *   peak, tokens_per_second: the best of the rounds. share: useful flops a second over the FMA peak measured
  *   just before and after each round; its quartiles over all rounds. Useful flops are those of engine_cost:
- *   4 H^2 E (D-1) a token for an LSTM, ... beside_A: time beside that of setting A, rounds in turns; its
- *   quartiles */
+ *   4 H^2 E (D-1) a token for an LSTM, ... beside: another setting, timed in turns; times: time per token
+ *   relative to it, its quartiles */
 #include "../tests/helpers/naive_gradient.h"
 
 #include "base/base_internal.h"
-#include "gradient/cpu/engine.h"
+#include "gradient/backend.h"
 #include "kernel/kernel.h"
 
 #include <cblas.h>
@@ -26,8 +26,8 @@ typedef struct {
     size_t L, E, H, D;
     bool both; /* cell and hidden of the top layer */
     size_t sets, moments;
-    double rate; /* of origins; 0: all */
-    bool beside; /* timed in turns with A lstm */
+    double rate;   /* of origins; 0: all */
+    size_t beside; /* number, from 1, of the setting that it is timed in turns with; 0: none */
 } setting;
 
 static void die(const sg_error *err)
@@ -201,6 +201,7 @@ static result measure(const setting *s, const setting *base, int threads, double
     double flops = flops_of(s, x.m) * (s->rate > 0 ? s->rate : 1), before = peak_round(threads);
     size_t chunk = 8 * (size_t)ceil(0.04 * before / flops / 8), n = 0;
     chunk = chunk > 20000 ? 20000 : chunk;
+    size_t base_chunk = s->beside ? 8 * (size_t)ceil(0.04 * before / flops_of(base, other.m) / 8) : 0;
     while (n < MOST_ROUNDS && (n < 3 || sg_clock() - begun < length)) {
         double start = seconds(threads);
         feed(x.e, x.a, s, chunk, &x.r);
@@ -210,8 +211,8 @@ static result measure(const setting *s, const setting *base, int threads, double
         before = after;
         if (s->beside) {
             start = seconds(threads);
-            feed(other.e, other.a, base, chunk, &other.r);
-            ratio[n] = took / (seconds(threads) - start);
+            feed(other.e, other.a, base, base_chunk, &other.r);
+            ratio[n] = took / (double)chunk / ((seconds(threads) - start) / (double)base_chunk);
             before = peak_round(threads);
         }
         n++;
@@ -221,7 +222,8 @@ static result measure(const setting *s, const setting *base, int threads, double
         quartiles(ratio, n, out.beside);
         rig_down(&other);
     }
-    size_t P = s->cell == SG_CELL_LSTM ? 2 : 1, states = s->both ? 2 : 1, sets = accum_sets(x.a);
+    size_t P = sg_cell_states(s->cell) == SG_STATE_BOTH ? 2 : 1, states = s->both ? 2 : 1,
+           sets = accum_sets(x.a);
     out.megabytes = (double)(engine_bytes(x.e) + accum_bytes(x.a)) / 1e6;
     out.minimum =
         ((double)(P * s->L * s->D * s->H * s->E) * 4 + (double)(states * sets * s->D * s->H * s->E) * 8 +
@@ -282,7 +284,7 @@ static double error_of(const setting *full)
     return worst;
 }
 
-static void print_setting(const setting *s, int threads, const result *r, double error)
+static void print_setting(const setting *s, const char *base, int threads, const result *r, double error)
 {
     printf(
         "{\"setting\": \"%s\", \"threads\": %d, \"peak\": %g, \"tokens_per_second\": %g, \"share\": [%g, %g, %g], "
@@ -292,7 +294,8 @@ static void print_setting(const setting *s, int threads, const result *r, double
     if (!isnan(error))
         printf(", \"error\": %g", error);
     if (s->beside)
-        printf(", \"beside_A\": [%g, %g, %g]", r->beside[0], r->beside[1], r->beside[2]);
+        printf(", \"beside\": \"%s\", \"times\": [%g, %g, %g]", base, r->beside[0], r->beside[1],
+               r->beside[2]);
     printf("}\n");
     fflush(stdout);
 }
@@ -307,9 +310,11 @@ int main(int argc, char **argv)
         {.name = "C lstm", .cell = SG_CELL_LSTM, .L = 2, .E = 650, .H = 650, .D = 20},
         {.name = "A gru", .cell = SG_CELL_GRU, .L = 1, .E = 64, .H = 256, .D = 50},
         {.name = "A rnn", .cell = SG_CELL_TANH, .L = 1, .E = 64, .H = 256, .D = 50},
-        {.name = "A both states, 20 classes", A_LSTM, .D = 50, .both = true, .sets = 20, .beside = true},
-        {.name = "A second moment every 8", A_LSTM, .D = 50, .moments = 8, .beside = true},
-        {.name = "A second moment every 1", A_LSTM, .D = 50, .moments = 1, .beside = true},
+        {.name = "A both states, 20 classes", A_LSTM, .D = 50, .both = true, .sets = 20, .beside = 1},
+        {.name = "A second moment every 8", A_LSTM, .D = 50, .moments = 8, .beside = 1},
+        {.name = "A second moment every 1", A_LSTM, .D = 50, .moments = 1, .beside = 1},
+        {.name = "A mingru", .cell = SG_CELL_MINGRU, .L = 1, .E = 64, .H = 256, .D = 50, .beside = 4},
+        {.name = "A minlstm", .cell = SG_CELL_MINLSTM, .L = 1, .E = 64, .H = 256, .D = 50, .beside = 1},
         {.name = "A 5 % of origins", A_LSTM, .D = 50, .rate = 0.05},
         {.name = "A D = 200", A_LSTM, .D = 200},
     };
@@ -333,11 +338,11 @@ int main(int argc, char **argv)
     }
     for (size_t i = 0; i < sizeof settings / sizeof *settings; i++)
         for (int threads = 1; threads <= cores; threads += cores > 1 ? cores - 1 : 1) {
-            const setting *s = &settings[i];
+            const setting *s = &settings[i], *base = &settings[s->beside ? s->beside - 1 : 0];
             if (only && strncmp(s->name, only, strlen(only)))
                 continue;
-            result r = measure(s, &settings[0], threads, length);
-            print_setting(s, threads, &r, threads == 1 ? error_of(s) : NAN);
+            result r = measure(s, base, threads, length);
+            print_setting(s, base->name, threads, &r, threads == 1 ? error_of(s) : NAN);
         }
     return 0;
 }

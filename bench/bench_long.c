@@ -10,7 +10,7 @@
  * is x^-1.5 (--alpha). Prints tokens a second of both ways behind a full window (--alone: of the shared bases
  * only), the largest difference of any delay's sum, of that sum's largest entry, and what the engine itself
  * estimates. */
-#include "gradient/cpu/engine.h"
+#include "gradient/backend.h"
 
 #include "base/base_internal.h"
 

@@ -5,7 +5,7 @@
 #define SG_ANALYSIS_PREPARE_H
 
 #include "analysis/results/results.h"
-#include "gradient/cpu/engine.h"
+#include "gradient/backend.h"
 #include "io/npy_rows.h"
 #include "analysis/property.h"
 #include "spectrum/spectrum.h"

@@ -9,7 +9,7 @@
 
 #include "base/base_internal.h"
 #include "cell/cell.h"
-#include "gradient/cpu/engine.h"
+#include "gradient/backend.h"
 #include "io/npy_rows.h"
 
 #include <assert.h>

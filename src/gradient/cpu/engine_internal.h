@@ -10,7 +10,7 @@
 #define SG_GRADIENT_CPU_ENGINE_INTERNAL_H
 
 #include "gradient/accum_internal.h"
-#include "gradient/cpu/engine.h"
+#include "gradient/backend.h"
 #include "kernel/kernel.h"
 #include "lm/forward.h"
 #include "gradient/step_matrix.h"

@@ -4,7 +4,7 @@
 
 #include "gradient/accum.h"
 #include "base/base_internal.h"
-#include "gradient/cpu/engine.h"
+#include "gradient/backend.h"
 #include "kernel/float_env.h"
 #include "kernel/kernel.h"
 #include "lm/model_internal.h"

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* engine.h - the state gradients of a whole corpus, summed: the blocked form of doc/method.md, section 2.
+/* backend.h - what a back end does for the analysis: the state gradients of a whole corpus, summed. The only one is the CPU's
+ * (gradient/cpu): the blocked form of doc/method.md, section 2.
  *
  *   steps --forward--> tapes --fold--> packed step matrices of a block of tokens --origins in parallel-->
  *   sg_accum
@@ -8,8 +9,8 @@
  * and every number of threads gives the same bytes. Cost a token: 4 H^2 E (D-1) flops for an LSTM (2 H^2 E
  * (D-1) GRU, RNN), and 4 H_l H_{l-1} E D (2 ...) more for each layer above the first. Memory: see
  * engine_cost. */
-#ifndef SG_GRADIENT_CPU_ENGINE_H
-#define SG_GRADIENT_CPU_ENGINE_H
+#ifndef SG_GRADIENT_BACKEND_H
+#define SG_GRADIENT_BACKEND_H
 
 #include "gradient/accum.h"
 
