@@ -58,6 +58,7 @@ static void print_reading(FILE *to, const recipe *p, const sg_vocab *vocab, cons
         fprintf(to, " units, %zu words in %zu dimensions\n", s->vocabulary, s->embedding);
     else
         fprintf(to, " units, inputs of %zu features\n", s->embedding);
+    fprintf(to, "  %s\n", sg_cell_formula(s->cell));
     size_t n = list_roles(p, roles);
     for (size_t i = 0; i < n; i++) {
         fprintf(to, "  %-20s = ", roles[i].role);
@@ -223,8 +224,12 @@ sg_status sg_import_describe(const sg_writer *to, const char *path, const sg_imp
     TRY(tensors_add_named_arrays(b, cfg, err));
     found = recipe_find(p, b, cfg, &why);
     if (b->format == SG_FILE_MODEL) {
-        if (sg_model_read(&ours, path, &why_no_words) == SG_OK && found == SG_OK && !cfg->n_maps)
+        if (sg_model_read(&ours, path, &why_no_words) == SG_OK && !cfg->n_maps) {
+            if (found != SG_OK) /* a kind that no other library has: there are no roles to assign */
+                *p = (recipe){0};
+            found = SG_OK;
             read_own(p, ours);
+        }
     } else if (found == SG_OK)
         (void)vocabulary_find(&vocab, p, b, cfg, &why_no_words);
     else if (found != SG_EFORMAT) {
