@@ -12,13 +12,14 @@ enum { EXIT_DONE = 0, EXIT_FAILED = 1, EXIT_MISUSE = 2 };
 
 /* ---- options: one table generates parsing and help ---- */
 typedef enum {
-    OPT_FLAG,   /* bool *: true when given */
-    OPT_STRING, /* const char ** */
-    OPT_LIST,   /* option_list *: repeatable */
-    OPT_SIZE,   /* size_t *: a whole number, 0 or more */
-    OPT_INT,    /* int * */
-    OPT_U64,    /* uint64_t * */
-    OPT_REAL    /* double *, finite */
+    OPT_FLAG,    /* bool *: true when given */
+    OPT_STRING,  /* const char ** */
+    OPT_LIST,    /* option_list *: repeatable */
+    OPT_SIZE,    /* size_t *: a whole number, 0 or more */
+    OPT_INT,     /* int * */
+    OPT_THREADS, /* int *: as OPT_INT; more than the cores is all of them */
+    OPT_U64,     /* uint64_t * */
+    OPT_REAL     /* double *, finite */
 } option_kind;
 
 typedef struct {
@@ -66,6 +67,9 @@ int refuse_overwriting(const char *output, const char *const *inputs, size_t n);
 /* The same for files named within the texts of an option (lexicon:FILE,groups=FILE; NAME=FILE-FILE): every
  * part that follows one of : = , - and ends before one or at the end. */
 int refuse_overwriting_parts(const char *output, const option_list *texts);
+/* Both, for the files that lie beside a checkpoint (FILE.previous, .lock, .blocks0, .blocks1). Call it with every input
+ * and every other output. checkpoint and texts may be NULL. */
+int refuse_side_files(const char *checkpoint, const char *const *files, size_t n, const option_list *texts);
 
 /* Puts text on stdout. What stdout refuses is reported when the program ends. */
 extern const sg_writer standard_output;
@@ -73,11 +77,15 @@ extern const sg_writer standard_output;
 /* ---- progress ---- */
 typedef struct {
     bool quiet, terminal;
+    bool saves; /* set by commands whose work writes a checkpoint, or a result, when it is stopped */
     double last;
     bool drawn;
 } progress_line;
-/* A bar with rate and ETA on a terminal, a line now and then otherwise, nothing when quiet. Stops at
- * SIGINT/SIGTERM (interrupted() then tells the signal). */
+/* SIGINT, SIGTERM and SIGHUP: work that saves its state (progress_line.saves, from its first tick after reading) is
+ * asked to stop, and interrupted() is the signal's number; all other work is ended at once, exit code 128 + number, its
+ * temporary files removed. A second signal always ends the process. */
+void stop_on_signals(void);
+/* A bar with rate and ETA on a terminal, a line now and then otherwise, nothing when quiet. */
 sg_monitor progress_monitor(progress_line *p, bool quiet);
 void progress_done(progress_line *p);
 int interrupted(void);

@@ -98,7 +98,7 @@ static size_t add_settings(settings *s, option *table, size_t n)
         void *place = (char *)&s->cfg + x->offset;
         option_kind kind = !number                      ? OPT_STRING
                            : x->type == SG_SETTING_REAL ? OPT_REAL
-                           : x->type == SG_SETTING_INT  ? OPT_INT
+                           : x->type == SG_SETTING_INT  ? (strcmp(x->name, "threads") ? OPT_INT : OPT_THREADS)
                            : x->type == SG_SETTING_U64  ? OPT_U64
                                                         : OPT_SIZE;
         if (!number)
@@ -230,6 +230,11 @@ static int check_outputs(const settings *s, int argc, char **argv)
         code = refuse_overwriting(s->cfg.checkpoint, (const char *const *)argv, (size_t)argc);
     if (code < 0)
         code = refuse_overwriting(s->cfg.checkpoint, files, 2);
+    const char *others[] = {s->output, s->cfg.csv_path, s->cfg.features_path, s->model.vocab};
+    if (code < 0)
+        code = refuse_side_files(s->cfg.checkpoint, others, 4, &s->classes);
+    if (code < 0)
+        code = refuse_side_files(s->cfg.checkpoint, (const char *const *)argv, (size_t)argc, &s->properties);
     return code;
 }
 
@@ -241,6 +246,7 @@ static int work(settings *s, int argc, char **argv)
     sg_stream *stream = NULL;
     progress_line line;
     sg_monitor monitor = progress_monitor(&line, s->quiet);
+    line.saves = s->cfg.checkpoint != NULL;
     sg_import_config import;
     int code = import_config_from(&import, &s->model);
     if (code >= 0)

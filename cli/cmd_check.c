@@ -122,7 +122,7 @@ static int run(int argc, char **argv)
          "of the corpus: auto (by extension), text, conllu or tagged", 0, 0},
         {"inputs", 0, OPT_STRING, &cfg.inputs, "FILE", "model of features: rows of a NumPy file (.npy)", 0,
          0},
-        {"threads", 0, OPT_INT, &cfg.threads, "N", "all cores", 0, 1024},
+        {"threads", 0, OPT_THREADS, &cfg.threads, "N", "all cores", 0, 1024},
         {"json", 0, OPT_FLAG, &json, NULL, "one JSON object", 0, 0},
         {"quiet", 'q', OPT_FLAG, &quiet, NULL, "no progress", 0, 0},
         MODEL_OPTIONS(foreign),

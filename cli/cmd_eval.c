@@ -9,7 +9,7 @@
 #include <stdio.h>
 #include <string.h>
 
-static void print_result(const sg_eval *e, bool json)
+static void print_result(const sg_eval *e, uint64_t read, bool json)
 {
     char perplexity[32] = "null"; /* beyond a double: JSON has no infinity */
     if (isfinite(e->perplexity))
@@ -20,8 +20,7 @@ static void print_result(const sg_eval *e, bool json)
                e->tokens, e->unknown_tokens, e->nats_per_token, perplexity);
     else
         printf("perplexity %.2f, %.4f nats per token, over %" PRIu64 " predicted tokens (%.2f %% <unk>)\n",
-               e->perplexity, e->nats_per_token, e->tokens,
-               100 * (double)e->unknown_tokens / (double)(e->tokens + 1));
+               e->perplexity, e->nats_per_token, e->tokens, 100 * (double)e->unknown_tokens / (double)read);
 }
 
 static int run(int argc, char **argv)
@@ -37,8 +36,8 @@ static int run(int argc, char **argv)
         {"no-eos", 0, OPT_FLAG, &no_eos, NULL, "no <eos> at line ends (default: as the model was trained)", 0,
          0},
         {"state-handling", 0, OPT_STRING, &handling, "HOW",
-         "carry (default) or reset: zero at sentence starts", 0, 0},
-        {"threads", 0, OPT_INT, &threads, "N", "all cores", 0, 1024},
+         "carry (default) or reset: each sentence alone, from zero", 0, 0},
+        {"threads", 0, OPT_THREADS, &threads, "N", "all cores", 0, 1024},
         {"quiet", 'q', OPT_FLAG, &quiet, NULL, "no progress", 0, 0},
         MODEL_OPTIONS(model),
         {NULL, 0, OPT_FLAG, NULL, NULL, NULL, 0, 0},
@@ -78,7 +77,7 @@ static int run(int argc, char **argv)
         st = sg_lm_eval(&result, m, s, !strcmp(handling, "reset"), threads, &monitor, &err);
     progress_done(&line);
     if (st == SG_OK)
-        print_result(&result, json);
+        print_result(&result, sg_stream_length(s), json);
     if (st == SG_OK && !quiet)
         remark_on_predictions(m, result.nats_per_token);
     code = st == SG_OK ? EXIT_DONE : fail(st, &err);
@@ -90,7 +89,9 @@ static int run(int argc, char **argv)
 
 const command cmd_eval = {
     "eval", "MODEL CORPUS...", "perplexity of a model on a corpus",
-    "Mean loss in nats over the predicted tokens (all but the first) and its exponential, with the\n"
-    "state carried along the corpus from zero. Example:\n"
+    "Mean loss in nats over the predicted tokens and its exponential. The state is carried along the corpus\n"
+    "from zero, and every token but the first is predicted. With --state-handling reset it is zero at the\n"
+    "start of each sentence; the first token of a sentence then has nothing to be predicted from and is not\n"
+    "counted, so sums are those of each sentence alone, in any order. Example:\n"
     "  stategrad eval model.safetensors test.txt --json",
     run};

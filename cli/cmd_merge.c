@@ -13,7 +13,7 @@ static int run(int argc, char **argv)
         {"output", 'o', OPT_STRING, &output, "RUN.nc", "the whole run", 0, 0},
         {"csv", 0, OPT_STRING, &csv, "FILE",
          "also a tidy table: state, class, delay, quantity, value, low, high", 0, 0},
-        {"threads", 't', OPT_INT, &threads, "N", "all cores; the result does not depend on it", 0, 1024},
+        {"threads", 't', OPT_THREADS, &threads, "N", "all cores; the result does not depend on it", 0, 1024},
         {"ascii", 0, OPT_FLAG, &ascii, NULL, "no Unicode in the summary", 0, 0},
         {"quiet", 'q', OPT_FLAG, &quiet, NULL, "no progress, no summary", 0, 0},
         {NULL, 0, OPT_FLAG, NULL, NULL, NULL, 0, 0},

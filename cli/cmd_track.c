@@ -69,7 +69,7 @@ static int run(int argc, char **argv)
          "classes, word lists or files of words; or NAME=PAIRS, NAME=VECTOR.npy (repeatable)", 0, 0},
         {"output", 'o', OPT_STRING, &output, "RUN.nc", "another file instead of adding to RUN.nc", 0, 0},
         {"csv", 0, OPT_STRING, &csv, "FILE", "also the run as a tidy table", 0, 0},
-        {"threads", 't', OPT_INT, &threads, "N", "all cores", 0, 1024},
+        {"threads", 't', OPT_THREADS, &threads, "N", "all cores", 0, 1024},
         {"quiet", 'q', OPT_FLAG, &quiet, NULL, "print nothing", 0, 0},
         {NULL, 0, OPT_FLAG, NULL, NULL, NULL, 0, 0},
     };

@@ -220,6 +220,7 @@ static int train(settings *s, const char *const *paths, size_t n_paths)
     sg_train_result result = {0};
     progress_line line;
     sg_monitor monitor = progress_monitor(&line, s->quiet);
+    line.saves = true;
     sg_status st = prepare(&w, s, paths, n_paths, &monitor, &err);
     bool begun = st == SG_OK;
     if (begun)
@@ -286,7 +287,7 @@ static int run(int argc, char **argv)
         {"optimizer", 0, OPT_STRING, &s.optimizer, "KIND", "adam (default) or sgd", 0, 0},
         {"loss-scale", 0, OPT_STRING, &s.loss_scale, "mean|sum",
          "mean (default) over the steps of a window, or their sum", 0, 0},
-        {"lr", 0, OPT_REAL, &s.train.lr, "X", "learning rate: 0.002 (adam), 20 (sgd, mean), 1 (sgd, sum)",
+        {"lr", 0, OPT_REAL, &s.train.lr, "X", "learning rate: 0.004 (adam), 20 (sgd, mean), 1 (sgd, sum)",
          1e-12, 1e6},
         {"lr-decay", 0, OPT_REAL, &s.train.lr_decay, "X", "0.8: what lr is multiplied with ...", 1e-6, 1},
         {"decay-after", 0, OPT_SIZE, &s.decay_after, "N", "6: ... for every epoch after this one", 0, 1e6},
@@ -300,7 +301,7 @@ static int run(int argc, char **argv)
         {"checkpoint-minutes", 0, OPT_REAL, &s.train.checkpoint_minutes, "X", "... every 10 minutes", 0, 1e6},
         {"resume", 0, OPT_FLAG, &s.train.resume, NULL, "go on from the checkpoint", 0, 0},
         {"log", 0, OPT_STRING, &s.train.log_path, "FILE", "JSON lines, one an epoch", 0, 0},
-        {"threads", 0, OPT_INT, &s.train.threads, "N", "all cores", 0, 1024},
+        {"threads", 0, OPT_THREADS, &s.train.threads, "N", "all cores", 0, 1024},
         {"quiet", 'q', OPT_FLAG, &s.quiet, NULL, "no progress", 0, 0},
         {NULL, 0, OPT_FLAG, NULL, NULL, NULL, 0, 0},
     };
@@ -318,6 +319,13 @@ static int run(int argc, char **argv)
         if (code < 0 && i == 2)
             code = refuse_overwriting(outputs[2], outputs + 1, 1);
     }
+    const char *others[] = {s.output, s.train.log_path, s.vocab_file, s.train.embeddings};
+    if (code < 0)
+        code = refuse_side_files(s.train.checkpoint, others, 4, NULL);
+    if (code < 0)
+        code = refuse_side_files(s.train.checkpoint, (const char *const *)argv, (size_t)argc, NULL);
+    if (code < 0)
+        code = refuse_side_files(s.train.checkpoint, s.valid.items, s.valid.n, NULL);
     if (code < 0)
         code = train(&s, (const char *const *)argv, (size_t)argc);
     option_list_free(&s.valid);

@@ -21,20 +21,34 @@ static bool same_file(const struct stat *a, const struct stat *b)
     return a->st_dev == b->st_dev && a->st_ino == b->st_ino;
 }
 
-/* Whether the file at path lies in the folder. */
-static bool lies_in(const char *path, const struct stat *folder)
+/* The folder that a path names a file in. */
+static bool folder_of(const char *path, struct stat *info)
 {
-    struct stat info;
     const char *slash = strrchr(path, '/');
     if (!slash)
-        return stat(".", &info) == 0 && same_file(&info, folder);
+        return stat(".", info) == 0;
     char above[PATH_MAX];
     size_t n = slash == path ? 1 : (size_t)(slash - path);
     if (n >= sizeof above)
         return false;
     memcpy(above, path, n);
     above[n] = 0;
-    return stat(above, &info) == 0 && same_file(&info, folder);
+    return stat(above, info) == 0;
+}
+
+static bool lies_in(const char *path, const struct stat *folder)
+{
+    struct stat info;
+    return folder_of(path, &info) && same_file(&info, folder);
+}
+
+/* Two spellings of one name, of a file that need not be there. */
+static bool same_place(const char *a, const char *b)
+{
+    struct stat folder_a, folder_b;
+    const char *slash_a = strrchr(a, '/'), *slash_b = strrchr(b, '/');
+    return !strcmp(slash_a ? slash_a + 1 : a, slash_b ? slash_b + 1 : b) && folder_of(a, &folder_a) &&
+           folder_of(b, &folder_b) && same_file(&folder_a, &folder_b);
 }
 
 int refuse_overwriting(const char *output, const char *const *inputs, size_t n)
@@ -46,7 +60,7 @@ int refuse_overwriting(const char *output, const char *const *inputs, size_t n)
     for (size_t i = 0; i < n; i++) {
         if (!inputs[i])
             continue;
-        bool same = !strcmp(output, inputs[i]);
+        bool same = !strcmp(output, inputs[i]) || same_place(output, inputs[i]);
         if (exists && stat(inputs[i], &in) == 0)
             same |= same_file(&out, &in) || (S_ISDIR(in.st_mode) && lies_in(output, &in));
         if (same)
@@ -75,6 +89,22 @@ int refuse_overwriting_parts(const char *output, const option_list *texts)
                 if (code >= 0)
                     return code;
             }
+    }
+    return -1;
+}
+
+int refuse_side_files(const char *checkpoint, const char *const *files, size_t n, const option_list *texts)
+{
+    static const char *const suffixes[] = {".previous", ".lock", ".blocks0", ".blocks1"};
+    char path[PATH_MAX];
+    for (size_t i = 0; checkpoint && i < sizeof suffixes / sizeof *suffixes; i++) {
+        if (snprintf(path, sizeof path, "%s%s", checkpoint, suffixes[i]) >= (int)sizeof path)
+            return misuse("%.100s...: too long a name", checkpoint);
+        int code = refuse_overwriting(path, files, n);
+        if (code < 0 && texts)
+            code = refuse_overwriting_parts(path, texts);
+        if (code >= 0)
+            return code;
     }
     return -1;
 }

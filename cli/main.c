@@ -3,6 +3,7 @@
 #include "cli.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -37,25 +38,42 @@ static void print_usage(FILE *f)
           f);
 }
 
-/* GNU OpenMP spins for up to 16 ms at each barrier. Where other processes want the cores too, the thread that
- * is spun for waits for the spinner's time slice: one analysis took 163 s on two threads instead of 3. The
- * runtime reads its environment when it is loaded, so a shorter spin needs a second start; a user's own
- * setting stands. */
-static void spin_briefly(char **argv)
+/* Two libraries read the environment when they are loaded, so other values need a second start; a user's own
+ * settings are kept.
+ *   GNU OpenMP spins for up to 16 ms at each barrier. Where other processes want the cores too, the thread that is
+ *   spun for waits for the spinner's time slice: one analysis took 163 s on two threads instead of 3.
+ *   OpenBLAS starts a thread per core and takes a buffer for each, before main and whatever the command; every
+ *   product here runs on one thread of it. */
+static void settle_libraries(char **argv)
 {
-    if (getenv("GOMP_SPINCOUNT") || getenv("OMP_WAIT_POLICY"))
+    bool spin = !getenv("GOMP_SPINCOUNT") && !getenv("OMP_WAIT_POLICY"),
+         blas = !getenv("OPENBLAS_NUM_THREADS");
+    if (!spin && !blas)
         return;
     char program[4096];
     ssize_t n = readlink("/proc/self/exe", program, sizeof program - 1);
-    if (n <= 0 || setenv("GOMP_SPINCOUNT", "1000", 1) != 0)
+    if (n <= 0 || (spin && setenv("GOMP_SPINCOUNT", "1000", 1) != 0) ||
+        (blas && setenv("OPENBLAS_NUM_THREADS", "1", 1) != 0))
         return;
     program[n] = 0;
     execv(program, argv); /* where that cannot be, go on as before */
 }
 
+/* A descriptor 0, 1 or 2 that is closed would be given to the next file that is opened, and what is printed would
+ * land in it. It becomes one that cannot be read, or not be written: its use fails as it does when it is closed. */
+static void reserve_descriptors(void)
+{
+    for (int fd = 0; fd < 3; fd++)
+        if (fcntl(fd, F_GETFD) < 0 && errno == EBADF)
+            (void)open("/dev/null", fd ? O_RDONLY : O_WRONLY); /* the lowest free number is fd */
+}
+
 int main(int argc, char **argv)
 {
-    spin_briefly(argv);
+    reserve_descriptors();
+    settle_libraries(argv);
+    atexit(sg_remove_temporary_files); /* libgomp exits where a thread cannot be made */
+    stop_on_signals();
     signal(SIGXFSZ, SIG_IGN); /* a file size limit is a write error like others */
     if (argc < 2) {
         print_usage(stderr);

@@ -3,7 +3,9 @@
 #include "cli.h"
 
 #include <errno.h>
+#include <limits.h>
 #include <math.h>
+#include <sched.h>
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
@@ -70,7 +72,14 @@ void print_help(FILE *f, const command *c, const option *table)
 
 static bool is_number_kind(option_kind k)
 {
-    return k == OPT_SIZE || k == OPT_INT || k == OPT_U64 || k == OPT_REAL;
+    return k == OPT_SIZE || k == OPT_INT || k == OPT_THREADS || k == OPT_U64 || k == OPT_REAL;
+}
+
+/* More threads than the cores that this process may use only wait for one another. */
+static int cores(void)
+{
+    cpu_set_t set;
+    return sched_getaffinity(0, sizeof set, &set) == 0 ? CPU_COUNT(&set) : INT_MAX;
 }
 
 static int store(const option *o, const char *text)
@@ -91,13 +100,13 @@ static int store(const option *o, const char *text)
         return -1;
     }
     double real = strtod(text, &end);
-    bool whole = o->kind != OPT_REAL;
+    bool whole = o->kind != OPT_REAL, whole_int = o->kind == OPT_INT || o->kind == OPT_THREADS;
     if (end == text || *end || !isfinite(real) || (whole && strspn(text, "-+0123456789") != strlen(text)))
         return misuse("--%s: expected %s, found '%s'", o->name, whole ? "a whole number" : "a number", text);
     double min = o->min, max = o->max;
     if (!(min < max)) {
-        min = o->kind == OPT_REAL ? -INFINITY : o->kind == OPT_INT ? -2147483648.0 : 0;
-        max = o->kind == OPT_REAL ? INFINITY : o->kind == OPT_INT ? 2147483647.0 : 18446744073709549568.0;
+        min = o->kind == OPT_REAL ? -INFINITY : whole_int ? -2147483648.0 : 0;
+        max = o->kind == OPT_REAL ? INFINITY : whole_int ? 2147483647.0 : 18446744073709549568.0;
     }
     if (!(real >= min && real <= max)) {
         if (isinf(max) || max > 1e18)
@@ -109,6 +118,8 @@ static int store(const option *o, const char *text)
         *(double *)o->value = real;
     else if (o->kind == OPT_INT)
         *(int *)o->value = (int)strtol(text, NULL, 10);
+    else if (o->kind == OPT_THREADS)
+        *(int *)o->value = (int)fmin(real, cores());
     else if (o->kind == OPT_SIZE)
         *(size_t *)o->value = (size_t)strtoull(text, NULL, 10);
     else

@@ -8,10 +8,32 @@
 #include <unistd.h>
 
 static volatile sig_atomic_t caught;
+/* Whether the work under way has something to save, and soon asks whether to stop. */
+static volatile sig_atomic_t saves;
 
+/* Work that saves its state is asked to stop, and does so after the step that it is in. All else is ended here,
+ * wherever it waits or computes; so is all work at a second signal. */
 static void on_signal(int number)
 {
+    bool again = caught != 0;
     caught = number;
+    if (saves && !again)
+        return;
+    sg_remove_temporary_files();
+    static const char text[] = "stategrad: stopped by a signal\n";
+    if (write(STDERR_FILENO, text, sizeof text - 1) < 0)
+        _exit(128 + number);
+    _exit(128 + number);
+}
+
+void stop_on_signals(void)
+{
+    static const int numbers[] = {SIGINT, SIGTERM, SIGHUP};
+    struct sigaction action = {.sa_handler = on_signal, .sa_flags = SA_RESTART}, before;
+    sigfillset(&action.sa_mask);
+    for (size_t i = 0; i < sizeof numbers / sizeof *numbers; i++)
+        if (numbers[i] != SIGHUP || sigaction(SIGHUP, NULL, &before) != 0 || before.sa_handler != SIG_IGN)
+            sigaction(numbers[i], &action, NULL); /* nohup stays nohup */
 }
 
 int interrupted(void)
@@ -33,6 +55,7 @@ static bool draw(void *ctx, const sg_progress *p)
     progress_line *line = ctx;
     if (caught)
         return false;
+    saves = line->saves && strcmp(p->what, "reading") != 0;
     if (line->quiet)
         return true;
     double interval = line->terminal ? 0.1 : 10.0;
@@ -86,12 +109,6 @@ static void warn(void *ctx, const char *text)
 sg_monitor progress_monitor(progress_line *p, bool quiet)
 {
     *p = (progress_line){.quiet = quiet, .terminal = isatty(STDERR_FILENO) != 0};
-    /* The first signal asks politely, system calls go on (a checkpoint is written whole); the second one
-     * kills. */
-    struct sigaction action = {.sa_handler = on_signal, .sa_flags = SA_RESTART | (int)SA_RESETHAND};
-    sigemptyset(&action.sa_mask);
-    sigaction(SIGINT, &action, NULL);
-    sigaction(SIGTERM, &action, NULL);
     return (sg_monitor){draw, warn, p};
 }
 

@@ -82,6 +82,10 @@ typedef struct {
  * configuration without such a function is started as {.struct_size = sizeof cfg, ...}. 0 stands for the size in this
  * version. Fields beyond struct_size take their defaults. Bindings call sg_..._defaults_sized. */
 
+/* Removes the temporary files of all outputs under way, as if their writers had been told to give up. For a signal
+ * handler, or an exit handler, that ends the process: async-signal-safe, and nothing may be written after it. */
+SG_API void sg_remove_temporary_files(void);
+
 /* Version of the library that is linked, "MAJOR.MINOR.PATCH"; static. */
 SG_API const char *sg_version(void);
 

@@ -111,8 +111,9 @@ typedef struct {
 } sg_eval;
 /* SG_EINVAL: the model has no decoder; an imported one tells what stands in its place. */
 SG_API sg_status sg_lm_can_eval(const sg_model *m, sg_error *err);
-/* State carried along the stream from zero; the first token has no prediction. reset: zero at sentence
- * starts. */
+/* The state is carried along the stream from zero, and every token but the first is predicted. reset: the state
+ * is zero at each sentence start, and the first token of a sentence, which has nothing to be predicted from, is
+ * not counted; so the summed loss is that of each sentence alone, in any order. */
 SG_API sg_status sg_lm_eval(sg_eval *out, const sg_model *m, const sg_stream *s, bool reset, int threads,
                             const sg_monitor *monitor, sg_error *err);
 

@@ -47,7 +47,7 @@ typedef struct {
 #define sg_train_defaults(cfg) sg_train_defaults_sized((cfg), sizeof *(cfg))
 SG_API void sg_train_defaults_sized(sg_train_config *cfg, size_t struct_size);
 /* Sets lr and clip for cfg->optimizer and cfg->loss_scale.
- *   lr:    Adam 0.002; SGD 20 (mean) or 1 (sum)        clip: 0.25 (mean) or 5 (sum) */
+ *   lr:    Adam 0.004; SGD 20 (mean) or 1 (sum)        clip: 0.25 (mean) or 5 (sum) */
 SG_API void sg_train_default_rates(sg_train_config *cfg);
 /* The recipe of Verwimp et al. 2018 and 2020: 1 LSTM layer, E=64, H=256, 39 epochs, windows of 200 steps, batch 20,
  * SGD with the loss summed over the steps, lr 1, times 0.8 for every epoch after the 6th, clip 5, dropout 0.5,
@@ -67,7 +67,8 @@ typedef struct {
  * divergence, with epoch, step and tensor; SG_ENOCONV: the loss explodes; SG_ECANCELLED: asked to stop,
  * checkpoint written. In these cases result is filled too, and if result->epochs > 0 the best weights so far
  * are in m. SG_EFORMAT, SG_EINVAL on resume: the checkpoint and its predecessor are damaged, or of another
- * run. Without a checkpoint file yet, resume starts anew. */
+ * run. Without a checkpoint file yet, resume starts anew. A checkpoint with more epochs than asked for is reported
+ * (warn), and the model is the best of them. */
 SG_API sg_status sg_train(sg_train_result *result, sg_model *m, const sg_stream *train,
                           const sg_stream *valid, const sg_train_config *cfg, const sg_monitor *monitor,
                           sg_error *err);

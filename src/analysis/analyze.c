@@ -7,6 +7,7 @@
 #include "analysis/settings.h"
 
 #include "base/base_internal.h"
+#include "base/checkpoint.h"
 #include "linalg/linalg.h"
 
 #include "stategrad/stats.h"
@@ -117,7 +118,10 @@ sg_status sg_analyze(const char *run_path, const sg_model *m, const sg_stream *s
     an_sums *sums = NULL;
     run_writer *w = NULL;
     results_input input;
+    checkpoint_claim *claim = NULL;
     la_serial_begin();
+    if (cfg->checkpoint)
+        TRY(checkpoint_claim_new(&claim, cfg->checkpoint, err));
     TRY(analysis_prepare(&an, m, s, k, cfg, monitor, err));
     /* first: an output that cannot be written fails now, not in an hour */
     TRY(run_writer_create(&w, run_path, err));
@@ -140,6 +144,7 @@ done:
     run_writer_abort(w);
     sums_free(sums);
     analysis_free(&an);
+    checkpoint_claim_free(claim);
     la_serial_end();
     return st;
 }

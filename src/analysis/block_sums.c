@@ -7,6 +7,7 @@
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 #include <zlib.h>
 
@@ -53,16 +54,35 @@ size_t sums_bytes_per_block(const sums_shape *s)
     return floats * sizeof(float);
 }
 
+static const char magic[8] = "SGBLOCKS";
+
+/* A scratch file that outlives its process begins with the magic; a new one is given it. */
+static bool begins_as_ours(int fd)
+{
+    char head[sizeof magic];
+    struct stat info;
+    if (fstat(fd, &info) != 0 || !S_ISREG(info.st_mode))
+        return false;
+    if (!info.st_size)
+        return pwrite(fd, magic, sizeof magic, 0) == (ssize_t)sizeof magic || errno == ENOSPC || errno == EIO;
+    return pread(fd, head, sizeof head, 0) == (ssize_t)sizeof head && !memcmp(head, magic, sizeof magic);
+}
+
 static sg_status open_scratch(an_sums *s, const char *beside, const char *keep, sg_error *err)
 {
     sg_status st = SG_OK;
     char *name = NULL;
     int reason;
     if (keep) {
-        s->fd = open(keep, O_RDWR | O_CREAT | O_CLOEXEC, 0666);
+        s->fd = open(keep, O_RDWR | O_CREAT | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC, 0666);
         reason = errno;
         if (!(s->path = sg_strdup(keep)))
             return sg_fail(err, SG_ENOMEM, "%s: no memory", keep);
+        if (s->fd >= 0 && !begins_as_ours(s->fd))
+            return sg_fail(
+                err, SG_EFORMAT,
+                "%s: is not the scratch file of an analysis, which goes by this name; it is left as it is",
+                keep);
     } else {
         const char *slash = strrchr(beside, '/');
         size_t n = slash ? (size_t)(slash - beside) : 0;
@@ -146,7 +166,8 @@ sums_missed *sums_missed_at(const an_sums *s, size_t b, size_t g, size_t d)
 static off_t record_at(const an_sums *s, size_t b, size_t g, size_t c, size_t d)
 {
     size_t record = s->units[g] * s->shape.E + moment_floats(&s->shape);
-    return (off_t)((b * s->block_floats + s->at[g] + (c * s->shape.D + d) * record) * sizeof(float));
+    return (off_t)(sizeof magic +
+                   (b * s->block_floats + s->at[g] + (c * s->shape.D + d) * record) * sizeof(float));
 }
 
 static sg_status write_all(const an_sums *s, off_t at, const float *x, size_t n, sg_error *err)

@@ -47,8 +47,7 @@ static sg_status read_words(stored *s, sg_error *err)
     if (!(words = sg_calloc(s->V, sizeof *words)) || !(s->X[0] = sg_calloc(s->V, s->E * sizeof(float))) ||
         !(s->X[1] = sg_calloc(s->V, s->E * sizeof(float))))
         TRY(sg_fail(err, SG_ENOMEM, "%s: no memory for %zu words", run_path(s->run), s->V));
-    for (size_t i = 0; i < s->V; i++)
-        TRY(sg_run_read_string(s->run, NULL, "word", i, &words[i], err));
+    TRY(run_read_strings(s->run, "word", s->V, words, err));
     TRY(sg_vocab_from_words(&s->vocab, (const char *const *)words, NULL, s->V, err));
     TRY(run_read_f32(s->run, NULL, "embedding_matrix", NULL, NULL, s->X[0], err));
     if (s->n_models > 1)
@@ -279,6 +278,7 @@ static sg_status one_group(track *t, const sg_monitor *monitor, double began, sg
     t->empty = sg_calloc(D, sizeof *t->empty);
     if (!t->x || !t->random || !t->empty)
         TRY(sg_fail(err, SG_ENOMEM, "track: no memory"));
+    TRY(la_room(t->threads, err));
     for (size_t c = 0; c < C; c++) {
         sg_status failed = SG_OK;
 #pragma omp parallel for schedule(dynamic, 1) num_threads(t->threads)
@@ -423,6 +423,7 @@ sg_status sg_track(const char *path, const char *out_path, const sg_property *pr
     la_serial_begin();
     if (!n || !found)
         TRY(sg_fail(err, n ? SG_ENOMEM : SG_EINVAL, n ? "track: no memory" : "track: no property given"));
+    TRY(la_room(1, err));
     TRY(sg_run_open(&r, path, err));
     s = (stored){.run = r, .E = sg_run_embedding(r)};
     TRY(read_words(&s, err));

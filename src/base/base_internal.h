@@ -101,11 +101,19 @@ sg_status sg_sha256_file(const char *path, char hex[65], sg_error *err);
 
 /* ---- output files: whole or not at all ---- */
 
-/* A temporary file beside `path`, readable by whom the umask (or the replaced file) lets; one that a killed
+/* A `path` that is a symbolic link stays one: what it leads to is replaced (or made), with the temporary file beside
+ * that. Refused are devices, pipes, folders and names in /proc. Set-user-id and set-group-id bits are dropped.
+ * A temporary file beside `path`, readable by whom the umask (or the replaced file) lets; one that a killed
  * writer of the same output left behind is removed. commit flushes, fsyncs, renames it over `path` and fsyncs
  * the folder; abort (or free without commit) removes it. For writers that need a path of their own (NetCDF)
  * use sg_outfile_temp_path and close that writer before commit. An error names `path`. */
 typedef struct sg_outfile sg_outfile;
+/* *out, freed with sg_free: path, or the file, there or not, that the symbolic link of that name leads to.
+ * SG_EIO: names in /proc, links in a circle. */
+sg_status outfile_target(char **out, const char *path, sg_error *err);
+/* Paths that sg_remove_temporary_files removes too (borrowed). remember: false if there are too many. */
+bool temporary_remember(char *path);
+void temporary_forget(char *path);
 sg_status sg_outfile_open(sg_outfile **out, const char *path, sg_error *err);
 FILE *sg_outfile_stream(sg_outfile *o); /* write errors are told by commit; has no fileno */
 const char *sg_outfile_temp_path(const sg_outfile *o);

@@ -5,6 +5,7 @@
 #include "base/checksum.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -12,22 +13,130 @@
 static const char magic[8] = "SGCHECKP";
 enum { MAX_IDENTITY = 1 << 20 };
 
-static char *previous_of(const char *path)
+static char *beside(const char *path, const char *suffix)
 {
-    size_t n = strlen(path) + sizeof ".previous";
+    size_t n = strlen(path) + strlen(suffix) + 1;
     char *p = sg_calloc(n, 1);
     if (p)
-        snprintf(p, n, "%s.previous", path);
+        snprintf(p, n, "%s%s", path, suffix);
     return p;
+}
+
+static char *previous_of(const char *path)
+{
+    return beside(path, ".previous");
 }
 
 void checkpoint_remove(const char *path)
 {
-    char *previous = previous_of(path);
-    unlink(path);
-    if (previous)
+    char *file = NULL, *previous = NULL;
+    if (outfile_target(&file, path, NULL) == SG_OK && (previous = previous_of(file))) {
+        unlink(file);
         unlink(previous);
+    }
+    sg_free(file);
     sg_free(previous);
+}
+
+/* ---- claims ---- */
+
+struct checkpoint_claim {
+    char *lock; /* FILE.lock */
+    int fd;
+};
+
+typedef enum { ABSENT, OURS, FOREIGN } kind;
+
+/* An empty file is nobody's. */
+static kind kind_of(const char *path)
+{
+    char head[sizeof magic];
+    struct stat info;
+    if (lstat(path, &info) != 0)
+        return ABSENT;
+    FILE *f = S_ISREG(info.st_mode) ? fopen(path, "rb") : NULL;
+    if (!f)
+        return FOREIGN;
+    size_t n = fread(head, 1, sizeof head, f);
+    fclose(f);
+    return memcmp(head, magic, n) ? FOREIGN : OURS;
+}
+
+static sg_status refuse_foreign(const char *file, const char *previous, sg_error *err)
+{
+    kind now = kind_of(file), before = kind_of(previous);
+    /* one of ours before it shows that FILE is ours, and damaged */
+    bool foreign = now == FOREIGN && before != OURS;
+    if (!foreign && before != FOREIGN)
+        return SG_OK;
+    return sg_fail(err, SG_EFORMAT,
+                   "%s: is not a checkpoint of this program, or a damaged one; it is left as it is",
+                   foreign ? file : previous);
+}
+
+/* The lock of a file that still has its name: who held it before may have removed it. */
+static sg_status take_lock(checkpoint_claim *c, const char *path, sg_error *err)
+{
+    struct stat mine, named;
+    for (int tries = 0; tries < 100; tries++) {
+        c->fd = open(c->lock, O_RDWR | O_CREAT | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC, 0666);
+        if (c->fd < 0 || fstat(c->fd, &mine) != 0)
+            return sg_fail(err, SG_EIO, "%s: cannot be written: %s", c->lock, strerror(errno));
+        if (!S_ISREG(mine.st_mode) || mine.st_size)
+            return sg_fail(err, SG_EFORMAT, "%s: is not a lock of this program; it is left as it is",
+                           c->lock);
+        struct flock lock = {.l_type = F_WRLCK, .l_whence = SEEK_SET};
+        if (fcntl(c->fd, F_OFD_SETLK, &lock) != 0)
+            return sg_fail(err, SG_EINVAL, "%s: another run of stategrad is using this checkpoint", path);
+        if (lstat(c->lock, &named) == 0 && named.st_ino == mine.st_ino && named.st_dev == mine.st_dev)
+            return SG_OK;
+        close(c->fd);
+        c->fd = -1;
+    }
+    return sg_fail(err, SG_EIO, "%s: cannot be locked", c->lock);
+}
+
+sg_status checkpoint_claim_new(checkpoint_claim **out, const char *path, sg_error *err)
+{
+    sg_status st = SG_OK;
+    char *file = NULL, *previous = NULL;
+    *out = NULL;
+    checkpoint_claim *c = sg_calloc(1, sizeof *c);
+    if (!c)
+        return sg_fail(err, SG_ENOMEM, "%s: no memory", path);
+    c->fd = -1;
+    TRY(outfile_target(&file, path, err));
+    NEED(previous = previous_of(file), err, "the name of %s", path);
+    NEED(c->lock = beside(file, ".lock"), err, "the name of %s", path);
+    TRY(take_lock(c, path, err));
+    if (!temporary_remember(c->lock))
+        TRY(sg_fail(err, SG_EIO, "%s: too many output files at once", path));
+    TRY(refuse_foreign(file, previous, err));
+    *out = c;
+    c = NULL;
+done:
+    checkpoint_claim_free(c);
+    sg_free(file);
+    sg_free(previous);
+    return st;
+}
+
+void checkpoint_claim_free(checkpoint_claim *c)
+{
+    if (!c)
+        return;
+    struct stat info;
+    struct flock lock = {.l_type = F_WRLCK, .l_whence = SEEK_SET};
+    /* only who has the lock removes it; where that failed, taking it fails again */
+    if (c->fd >= 0 && fstat(c->fd, &info) == 0 && S_ISREG(info.st_mode) && !info.st_size &&
+        fcntl(c->fd, F_OFD_SETLK, &lock) == 0)
+        unlink(c->lock);
+    if (c->lock)
+        temporary_forget(c->lock);
+    if (c->fd >= 0)
+        close(c->fd);
+    sg_free(c->lock);
+    sg_free(c);
 }
 
 sg_status checkpoint_put(FILE *f, const void *x, size_t n, const char *path, sg_error *err)
@@ -61,8 +170,9 @@ sg_status checkpoint_save(const char *path, const char *identity, checkpoint_bod
     sg_status st = SG_OK;
     sg_outfile *o = NULL;
     uint64_t length = strlen(identity);
-    char *previous = NULL;
-    NEED(previous = previous_of(path), err, "the name of %s", path);
+    char *previous = NULL, *file = NULL;
+    TRY(outfile_target(&file, path, err));
+    NEED(previous = previous_of(file), err, "the name of %s", path);
     TRY(sg_outfile_open(&o, path, err));
     FILE *f = sg_outfile_stream(o);
     TRY(checkpoint_put(f, magic, sizeof magic, path, err));
@@ -71,11 +181,12 @@ sg_status checkpoint_save(const char *path, const char *identity, checkpoint_bod
     TRY(put(ctx, f, path, err));
     TRY(checksum_append(f, path, err));
     if (fflush(f) == 0)
-        keep_previous(path, previous);
+        keep_previous(file, previous);
     st = sg_outfile_commit(o, err);
     o = NULL;
 done:
     sg_outfile_abort(o);
+    sg_free(file);
     sg_free(previous);
     return st;
 }
@@ -169,11 +280,12 @@ sg_status checkpoint_load(const char *path, const char *identity, checkpoint_bod
     sg_status st = SG_OK;
     sg_error why = {""}, before;
     reading r = {identity, get, ctx, rest, false};
-    char *previous = NULL;
+    char *previous = NULL, *file = NULL;
     *found = false;
     if (rest)
         *rest = NULL;
-    NEED(previous = previous_of(path), err, "the name of %s", path);
+    TRY(outfile_target(&file, path, err));
+    NEED(previous = previous_of(file), err, "the name of %s", path);
     bool there = access(path, F_OK) == 0, earlier = access(previous, F_OK) == 0;
     if (!there && !earlier)
         goto done;
@@ -193,6 +305,7 @@ sg_status checkpoint_load(const char *path, const char *identity, checkpoint_bod
     if (st != SG_OK)
         sg_fail(err, st, "%s", why.msg);
 done:
+    sg_free(file);
     sg_free(previous);
     return st;
 }

@@ -4,6 +4,7 @@
  *   "SGCHECKP" | n, 8 bytes | identity, n bytes | body | checksum (checksum.h)
  *
  * The identity is text in "name=value\n" lines: all that must be the same for the work to go on where it stopped.
+ * If FILE is a symbolic link, all this is beside the file that it leads to.
  * A checkpoint is written beside FILE and renamed over it; the one before is kept as FILE.previous, and used if
  * FILE is missing or damaged. The body is the caller's, in the byte order of the machine. */
 #ifndef SG_BASE_CHECKPOINT_H
@@ -12,6 +13,13 @@
 #include "stategrad/base.h"
 
 #include <stdio.h>
+
+/* While it is held, no other process, and no other work of this one, has this checkpoint: FILE.lock is locked, which
+ * is removed in the end. SG_EINVAL: another has it. SG_EFORMAT: FILE, FILE.previous or FILE.lock is there and is no
+ * checkpoint of this program (or its first bytes are damaged): it is neither overwritten nor removed. */
+typedef struct checkpoint_claim checkpoint_claim;
+sg_status checkpoint_claim_new(checkpoint_claim **out, const char *path, sg_error *err);
+void checkpoint_claim_free(checkpoint_claim *c); /* NULL is fine */
 
 typedef sg_status checkpoint_body(void *ctx, FILE *f, const char *path, sg_error *err);
 

@@ -6,18 +6,56 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
+#include <limits.h>
 #include <nettle/sha2.h>
+#include <stdatomic.h>
 #include <string.h>
 #include <sys/random.h>
 #include <sys/stat.h>
+#include <sys/vfs.h>
 #include <unistd.h>
 
 struct sg_outfile {
-    char *path, *temp, *folder;
+    char *path;   /* as it was given, for messages */
+    char *target; /* what is replaced: path, or where a symbolic link leads */
+    char *temp, *folder;
     FILE *stream; /* writes through fd, so that an error's cause is kept */
     int fd;
     int error; /* errno of the first failed write; 0: none */
 };
+
+/* ---- temporary files that a signal handler can remove ---- */
+
+enum { MAX_OPEN = 64 };
+static _Atomic(char *) open_temps[MAX_OPEN];
+
+/* Returns false if too many are open: that one would stay behind if the process were ended by a signal. */
+bool temporary_remember(char *temp)
+{
+    for (size_t i = 0; i < MAX_OPEN; i++) {
+        char *none = NULL;
+        if (atomic_compare_exchange_strong(&open_temps[i], &none, temp))
+            return true;
+    }
+    return false;
+}
+
+void temporary_forget(char *temp)
+{
+    for (size_t i = 0; i < MAX_OPEN; i++) {
+        char *same = temp;
+        atomic_compare_exchange_strong(&open_temps[i], &same, NULL);
+    }
+}
+
+void sg_remove_temporary_files(void)
+{
+    for (size_t i = 0; i < MAX_OPEN; i++) {
+        const char *temp = atomic_load(&open_temps[i]);
+        if (temp)
+            unlink(temp);
+    }
+}
 
 /* All of it, or an error: short and interrupted writes go on. */
 static ssize_t stream_write(void *cookie, const char *data, size_t n)
@@ -51,6 +89,7 @@ static void outfile_free(sg_outfile *o)
     if (!o)
         return;
     sg_free(o->path);
+    sg_free(o->target);
     sg_free(o->temp);
     sg_free(o->folder);
     sg_free(o);
@@ -120,40 +159,118 @@ static int create_temp(char *temp, const char *folder, const char *prefix)
     return -1;
 }
 
+/* ---- where an output goes ---- */
+
+enum { MAX_LINKS = 40, PROC_FILES = 0x9fa0 /* statfs of /proc */ };
+
+static size_t folder_length(const char *path)
+{
+    const char *slash = strrchr(path, '/');
+    return !slash ? 0 : slash == path ? 1 : (size_t)(slash - path);
+}
+
+/* The folder of path, "." without one. NULL: no memory. */
+static char *folder_of(const char *path)
+{
+    size_t n = folder_length(path);
+    return n ? sg_strndup(path, n) : sg_strdup(".");
+}
+
+/* Names below /proc (/dev/stdout leads there) are open files of a process: what is written beside them and renamed
+ * would not reach whoever reads them. */
+static sg_status refuse_proc(const char *path, const char *link, sg_error *err)
+{
+    struct statfs system;
+    char *folder = folder_of(link);
+    if (!folder)
+        return sg_fail(err, SG_ENOMEM, "%s: no memory", path);
+    bool proc = statfs(folder, &system) == 0 && system.f_type == PROC_FILES;
+    sg_free(folder);
+    return proc ? sg_fail(err, SG_EIO, "%s: leads into /proc, and cannot be replaced; name the file itself",
+                          path)
+                : SG_OK;
+}
+
+/* *out: path, or where the symbolic link of that name leads in the end, there or not. */
+sg_status outfile_target(char **out, const char *path, sg_error *err)
+{
+    sg_status st = SG_OK;
+    char *at = sg_strdup(path), link[PATH_MAX];
+    struct stat info;
+    int links = 0;
+    *out = NULL;
+    if (!at)
+        return sg_fail(err, SG_ENOMEM, "%s: no memory", path);
+    TRY(refuse_proc(path, at, err));
+    while (lstat(at, &info) == 0 && S_ISLNK(info.st_mode)) {
+        ssize_t n = readlink(at, link, sizeof link - 1);
+        if (n < 0 || n == (ssize_t)sizeof link - 1 || ++links > MAX_LINKS)
+            TRY(sg_fail(err, SG_EIO, "%s: a symbolic link that cannot be followed: %s", path,
+                        strerror(n < 0                           ? errno
+                                 : n == (ssize_t)sizeof link - 1 ? ENAMETOOLONG
+                                                                 : ELOOP)));
+        link[n] = 0;
+        size_t folder = link[0] == '/' ? 0 : folder_length(at), room = folder + 2 + (size_t)n;
+        char *next = sg_calloc(room, 1);
+        if (!next)
+            TRY(sg_fail(err, SG_ENOMEM, "%s: no memory", path));
+        snprintf(next, room, "%.*s%s%s", (int)folder, at, folder ? "/" : "", link);
+        sg_free(at);
+        at = next;
+        TRY(refuse_proc(path, at, err));
+    }
+    *out = at;
+    at = NULL;
+done:
+    sg_free(at);
+    return st;
+}
+
+static sg_status check_target(const char *path, const char *target, struct stat *old, bool *exists,
+                              sg_error *err)
+{
+    const char *slash = strrchr(target, '/');
+    if (!*target || (slash && !slash[1]))
+        return sg_fail(err, SG_EIO, "'%s': is a folder or nothing, expected the name of a file to write",
+                       path);
+    *exists = stat(target, old) == 0;
+    if (*exists && !S_ISREG(old->st_mode))
+        return sg_fail(err, SG_EIO, "%s: is not a regular file, cannot be replaced", path);
+    if (*exists && access(target, W_OK) != 0)
+        return sg_fail(err, SG_EIO, "%s: cannot be replaced: %s", path, strerror(errno));
+    return SG_OK;
+}
+
 sg_status sg_outfile_open(sg_outfile **out, const char *path, sg_error *err)
 {
     sg_status st = SG_OK;
-    *out = NULL;
     struct stat old;
+    bool exists;
     char prefix[TEMP_ROOM];
-    const char *slash = strrchr(path, '/'), *name = slash ? slash + 1 : path;
-    size_t folder_length = slash ? (size_t)(slash - path) : 0;
-    if (!*name)
-        return sg_fail(err, SG_EIO, "'%s': is a folder or nothing, expected the name of a file to write",
-                       path);
-    bool exists = stat(path, &old) == 0;
-    if (exists && !S_ISREG(old.st_mode))
-        return sg_fail(err, SG_EIO, "%s: is not a regular file, cannot be replaced", path);
-    if (exists && access(path, W_OK) != 0)
-        return sg_fail(err, SG_EIO, "%s: cannot be replaced: %s", path, strerror(errno));
+    *out = NULL;
     sg_outfile *o = sg_calloc(1, sizeof *o);
-    if (o)
-        o->fd = -1;
-    if (!o || !(o->path = sg_strdup(path)) ||
-        !(o->folder = slash ? sg_strndup(folder_length ? path : "/", folder_length ? folder_length : 1)
-                            : sg_strdup(".")) ||
+    if (!o)
+        return sg_fail(err, SG_ENOMEM, "%s: no memory", path);
+    o->fd = -1;
+    TRY(outfile_target(&o->target, path, err));
+    TRY(check_target(path, o->target, &old, &exists, err));
+    if (!(o->path = sg_strdup(path)) || !(o->folder = folder_of(o->target)) ||
         !(o->temp = sg_calloc(strlen(o->folder) + TEMP_ROOM, 1)))
         TRY(sg_fail(err, SG_ENOMEM, "%s: no memory", path));
-    snprintf(prefix, sizeof prefix, ".stategrad-%016" PRIx64 "-", name_hash(name));
+    const char *slash = strrchr(o->target, '/');
+    snprintf(prefix, sizeof prefix, ".stategrad-%016" PRIx64 "-", name_hash(slash ? slash + 1 : o->target));
     remove_leftovers(o->folder, prefix);
     if ((o->fd = create_temp(o->temp, o->folder, prefix)) < 0) {
         int e = errno;
         o->temp[0] = 0;
         TRY(sg_fail(err, SG_EIO, "%s: cannot be written: %s", path, strerror(e)));
     }
+    if (!temporary_remember(o->temp))
+        TRY(sg_fail(err, SG_EIO, "%s: more than %d output files at once", path, (int)MAX_OPEN));
     if (exists)
-        /* a replaced file keeps its permissions where that is allowed */
-        (void)fchmod(o->fd, old.st_mode & 07777);
+        /* A replaced file keeps its permissions where that is allowed; bits that lend them to others (set-user-id,
+         * set-group-id) were given to the old content. */
+        (void)fchmod(o->fd, old.st_mode & 0777);
     static const cookie_io_functions_t functions = {stream_read, stream_write, stream_seek, NULL};
     if (!(o->stream = fopencookie(o, "w+b", functions)))
         TRY(sg_fail(err, SG_EIO, "%s: cannot be written: %s", path, strerror(errno)));
@@ -200,9 +317,10 @@ sg_status sg_outfile_commit(sg_outfile *o, sg_error *err)
     /* renamed before it is closed: the lock keeps other writers from taking it for a leftover */
     if (bad)
         st = sg_fail(err, SG_EIO, "%s: cannot be written: %s", o->path, e ? strerror(e) : "write error");
-    else if (rename(o->temp, o->path) != 0)
+    else if (rename(o->temp, o->target) != 0)
         st = sg_fail(err, SG_EIO, "%s: cannot be written: %s", o->path, strerror(errno));
     else {
+        temporary_forget(o->temp);
         o->temp[0] = 0;
         sync_folder(o->folder);
     }
@@ -220,6 +338,8 @@ void sg_outfile_abort(sg_outfile *o)
         close(o->fd);
     if (o->temp && o->temp[0])
         unlink(o->temp);
+    if (o->temp)
+        temporary_forget(o->temp);
     outfile_free(o);
 }
 

@@ -345,6 +345,41 @@ sg_status safetensors_read(const sg_safetensors *s, const sg_safetensor *t, floa
     return SG_OK;
 }
 
+static int compare_tensor_names(const void *a, const void *b)
+{
+    const sg_safetensor *const *x = a, *const *y = b;
+    return strcmp((*x)->name, (*y)->name);
+}
+
+sg_status safetensors_sha256(const sg_safetensors *s, char hex[65], sg_error *err)
+{
+    enum { BLOCK = 1 << 16 };
+    sg_status st = SG_OK;
+    sg_sha256 *hash = NULL;
+    const sg_safetensor **order = sg_calloc(s->n, sizeof *order);
+    unsigned char *block = sg_calloc(BLOCK, 1);
+    if (!order || !block)
+        TRY(sg_fail(err, SG_ENOMEM, "%s: no memory", s->path));
+    TRY(sg_sha256_new(&hash, err));
+    for (size_t i = 0; i < s->n; i++)
+        order[i] = &s->tensors[i];
+    if (s->n)
+        qsort(order, s->n, sizeof *order, compare_tensor_names);
+    for (size_t i = 0; i < s->n; i++)
+        for (uint64_t at = order[i]->begin; at < order[i]->end;) {
+            size_t n = order[i]->end - at < BLOCK ? (size_t)(order[i]->end - at) : BLOCK;
+            TRY(read_at(s, s->data + at, block, n, err));
+            sg_sha256_add(hash, block, n);
+            at += n;
+        }
+    sg_sha256_hex(hash, hex);
+done:
+    sg_sha256_free(hash);
+    sg_free(order);
+    sg_free(block);
+    return st;
+}
+
 void safetensors_close(sg_safetensors *s)
 {
     if (!s)

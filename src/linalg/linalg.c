@@ -13,6 +13,7 @@
 #include <math.h>
 #include <omp.h>
 #include <pthread.h>
+#include <sys/mman.h>
 
 static int narrow(size_t n)
 {
@@ -55,6 +56,20 @@ void la_serial_end(void)
     if (--serial_regions == 0)
         blas_threads(threads_before);
     pthread_mutex_unlock(&serial_lock);
+}
+
+sg_status la_room(int threads, sg_error *err)
+{
+    size_t bytes =
+        (size_t)(threads > 0 ? threads : 1) * (136u << 20); /* of one thread: its buffer and a little */
+    void *p = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    if (p == MAP_FAILED)
+        return sg_fail(
+            err, SG_ENOMEM,
+            "linear algebra: no memory: OpenBLAS on %d thread%s needs %zu MiB of address space (ulimit -v)",
+            threads > 0 ? threads : 1, threads > 1 ? "s" : "", bytes >> 20);
+    munmap(p, bytes);
+    return SG_OK;
 }
 
 void la_sgemm(la_trans ta, la_trans tb, size_t m, size_t n, size_t k, float alpha, const float *A, size_t lda,

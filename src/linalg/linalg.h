@@ -24,6 +24,10 @@ void la_dgemm(la_trans ta, la_trans tb, size_t m, size_t n, size_t k, double alp
 void la_serial_begin(void);
 void la_serial_end(void);
 
+/* SG_ENOMEM if the address space (ulimit -v) has no room for BLAS on so many threads at once: OpenBLAS takes 128 MiB for
+ * each and, where it cannot have them, asks for them for ever. To be called before products in BLAS begin. */
+sg_status la_room(int threads, sg_error *err);
+
 /* A (m,n) = P diag(S) V^T, r = min(m,n): S (r) descending, P (m,r) and Vt (r,n) with orthonormal columns /
  * rows; signs are fixed so that the largest entry of each right vector is positive. P and Vt may both be
  * NULL. A is destroyed. */

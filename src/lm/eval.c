@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* Perplexity of a stream: the state carried from token to token, loss in nats of each next token. */
+/* Perplexity of a stream: the loss in nats of each next token. The state is carried from token to token, or (reset)
+ * begins at zero with each sentence; then the first token of a sentence has nothing to be predicted from, and is not
+ * counted. */
 #include "lm/forward.h"
 #include "lm/model_internal.h"
 #include "lm/output_activation.h"
@@ -63,9 +65,9 @@ static sg_status workspace_init(workspace *w, const sg_model *m, int threads, sg
     return SG_OK;
 }
 
-/* n inputs from start; adds the losses of their n next tokens. */
+/* n inputs from start; adds the losses of their n next tokens, without those that begin a sentence when reset. */
 static sg_status chunk(workspace *w, const sg_model *m, const sg_stream *s, uint64_t start, size_t n,
-                       bool reset, double *sum, sg_error *err)
+                       bool reset, double *sum, uint64_t *predicted, sg_error *err)
 {
     const sg_model_shape *shape = sg_model_get_shape(m);
     sg_parameters p = model_parameters(m, model_block(m));
@@ -87,10 +89,13 @@ static sg_status chunk(workspace *w, const sg_model *m, const sg_stream *s, uint
         size_t k = n - i < softmax_rows(w->softmax) ? n - i : softmax_rows(w->softmax);
         softmax_loss(w->softmax, k, w->top + i * H, p.decoder, p.decoder_bias, w->ids + i + 1, w->loss);
         for (size_t j = 0; j < k; j++) {
+            if (reset && w->steps[i + j + 1].first)
+                continue;
             if (!isfinite(w->loss[j]))
                 return sg_fail(err, SG_ENONFINITE, "token %llu: its loss is %f",
                                (unsigned long long)(start + i + j + 1), w->loss[j]);
             *sum += w->loss[j];
+            ++*predicted;
         }
         i += k;
     }
@@ -112,7 +117,7 @@ sg_status sg_lm_eval(sg_eval *out, const sg_model *m, const sg_stream *s, bool r
     sg_status st = SG_OK;
     workspace w = {0};
     double sum = 0, begun = sg_clock(), told = begun;
-    uint64_t length = sg_stream_length(s);
+    uint64_t length = sg_stream_length(s), predicted = 0;
     la_serial_begin();
     TRY(sg_lm_can_eval(m, err));
     if (length < 2)
@@ -121,19 +126,22 @@ sg_status sg_lm_eval(sg_eval *out, const sg_model *m, const sg_stream *s, bool r
     TRY(workspace_init(&w, m, threads > 0 ? threads : omp_get_max_threads(), err));
     for (uint64_t at = 0; at + 1 < length;) {
         size_t n = length - 1 - at < CHUNK ? (size_t)(length - 1 - at) : CHUNK;
-        TRY(chunk(&w, m, s, at, n, reset, &sum, err));
+        TRY(chunk(&w, m, s, at, n, reset, &sum, &predicted, err));
         at += n;
         double now = sg_clock();
         if (now - told < 0.2)
             continue;
         told = now;
-        sg_progress p = {"evaluating", (double)at, (double)(length - 1), now - begun, sum / (double)at, 0, 0};
+        sg_progress p = {
+            "evaluating", (double)at, (double)(length - 1), now - begun, sum / (double)predicted, 0, 0};
         if (monitor && monitor->tick && !monitor->tick(monitor->ctx, &p))
             TRY(sg_fail(err, SG_ECANCELLED, "perplexity: stopped"));
     }
-    out->tokens = length - 1;
+    if (!predicted)
+        TRY(sg_fail(err, SG_EINVAL, "perplexity: every sentence has one token, and none to predict it from"));
+    out->tokens = predicted;
     out->unknown_tokens = sg_stream_info(s)->unknown;
-    out->nats_per_token = sum / (double)(length - 1);
+    out->nats_per_token = sum / (double)predicted;
     out->perplexity = exp(out->nats_per_token);
 done:
     workspace_free(&w);

@@ -97,6 +97,7 @@ sg_status forward_new(sg_forward **out, const sg_model *m, size_t max_steps, sg_
         return sg_fail(err, SG_ENOMEM, "forward pass: no memory");
     *f = (sg_forward){.m = m, .max_steps = max_steps, .L = s->layers, .cell = cell_of(s->cell)};
     f->p = model_parameters(m, model_block(m));
+    TRY(la_room(1, err));
     if (!max_steps || max_steps > 1u << 24)
         TRY(sg_fail(err, SG_EINVAL, "forward pass: chunks of %zu steps, expected 1 to %u", max_steps,
                     1u << 24));

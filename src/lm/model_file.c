@@ -11,8 +11,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-static const char *const reserved[] = {"format", "version",           "cell",       "unit",   "eos",
-                                       "tied",   "output_activation", "vocabulary", "counts", "tokenizer"};
+static const char *const reserved[] = {
+    "format",     "version", "cell",      "unit",          "eos", "tied", "output_activation",
+    "vocabulary", "counts",  "tokenizer", "tensors_sha256"};
 enum { N_RESERVED = sizeof reserved / sizeof *reserved, MAX_VOCABULARY = 1 << 27 };
 
 static const char *const activations[] = {"linear", "relu",
@@ -71,6 +72,39 @@ static json_t *counts_array(const sg_vocab *v)
     return a;
 }
 
+static int compare_tensor_names(const void *a, const void *b)
+{
+    const sg_tensor *const *x = a, *const *y = b;
+    return strcmp((*x)->name, (*y)->name);
+}
+
+/* As safetensors_sha256 of the file. A tied decoder, which the file holds too, is another name of the encoder. */
+static bool put_checksum(json_t *meta, const sg_model *m)
+{
+    size_t n = sg_model_tensors(m);
+    char hex[65];
+    sg_sha256 *hash = NULL;
+    sg_tensor tied = {.name = "decoder.weight"};
+    const sg_tensor **order = sg_calloc(n + 1, sizeof *order);
+    bool ok = order && sg_sha256_new(&hash, NULL) == SG_OK;
+    for (size_t i = 0; ok && i < n; i++)
+        order[i] = sg_model_tensor(m, i);
+    if (ok && sg_model_get_shape(m)->tied) {
+        const sg_tensor *encoder = sg_model_find(m, "decoder.weight");
+        tied.data = encoder->data, tied.rows = encoder->rows, tied.cols = encoder->cols;
+        order[n++] = &tied;
+    }
+    if (ok) {
+        qsort(order, n, sizeof *order, compare_tensor_names);
+        for (size_t i = 0; i < n; i++)
+            sg_sha256_add(hash, order[i]->data, order[i]->rows * order[i]->cols * sizeof *order[i]->data);
+        sg_sha256_hex(hash, hex);
+    }
+    sg_sha256_free(hash);
+    sg_free(order);
+    return ok && put_text(meta, "tensors_sha256", hex);
+}
+
 static json_t *metadata(const sg_model *m)
 {
     const sg_model_shape *s = sg_model_get_shape(m);
@@ -81,7 +115,7 @@ static json_t *metadata(const sg_model *m)
               put_text(meta, "unit", s->unit == SG_UNIT_CHAR ? "char" : "word") &&
               put_text(meta, "eos", s->eos ? "true" : "false") &&
               put_text(meta, "tied", s->tied ? "true" : "false") &&
-              put_text(meta, "output_activation", activations[s->output]);
+              put_text(meta, "output_activation", activations[s->output]) && put_checksum(meta, m);
     if (ok && v)
         ok = put_array(meta, "vocabulary", words_array(v)) && put_array(meta, "counts", counts_array(v)) &&
              (!sg_vocab_tokenizer(v) || put_text(meta, "tokenizer", sg_vocab_tokenizer(v)));
@@ -352,6 +386,21 @@ static sg_status read_tensors(const sg_safetensors *s, sg_model *m, const char *
     return model_check_finite(m, model_block(m), path, err);
 }
 
+/* Files without a checksum, as others write them, pass. */
+static sg_status check_checksum(const sg_safetensors *s, const char *path, sg_error *err)
+{
+    char hex[65];
+    const char *want = safetensors_meta(s, "tensors_sha256");
+    sg_status st = want ? safetensors_sha256(s, hex, err) : SG_OK;
+    if (st != SG_OK || !want || !strcmp(want, hex))
+        return st;
+    return sg_fail(
+        err, SG_EFORMAT,
+        "%s: damaged: its tensors have not the checksum of its metadata (tensors_sha256; a program that "
+        "changes tensors on purpose leaves that entry out)",
+        path);
+}
+
 sg_status sg_model_read(sg_model **out, const char *path, sg_error *err)
 {
     sg_status st = SG_OK;
@@ -368,6 +417,7 @@ sg_status sg_model_read(sg_model **out, const char *path, sg_error *err)
     TRY(sg_model_new(&m, &shape, vocab, err));
     TRY(check_names(s, m, path, err));
     TRY(read_tensors(s, m, path, err));
+    TRY(check_checksum(s, path, err));
     for (size_t i = 0; i < safetensors_meta_count(s); i++) {
         const char *key, *value;
         safetensors_meta_get(s, i, &key, &value);

@@ -2,6 +2,7 @@
 #include "report/words.h"
 
 #include "base/base_internal.h"
+#include "run/run_internal.h"
 #include "linalg/linalg.h"
 
 #include <math.h>
@@ -93,6 +94,8 @@ sg_status words_new(words **out, sg_run *r, sg_error *err)
     *out = NULL;
     if (missing)
         return sg_fail(err, SG_EFORMAT, "words: %s", missing);
+    if (la_room(1, err) != SG_OK)
+        return SG_ENOMEM;
     if (!(w = sg_calloc(1, sizeof *w)))
         return sg_fail(err, SG_ENOMEM, "words: no memory");
     sg_run_shape(r, NULL, "embedding_matrix", &rank, shape);
@@ -104,8 +107,7 @@ sg_status words_new(words **out, sg_run *r, sg_error *err)
     if (w->V > SIZE_MAX / sizeof *w->Z / w->E || !(w->Z = sg_calloc(w->V * w->E, sizeof *w->Z)) ||
         !(w->counts = sg_calloc(w->V, sizeof *w->counts)) || !(w->names = sg_calloc(w->V, sizeof *w->names)))
         TRY(sg_fail(err, SG_ENOMEM, "words: %zu embeddings of %zu numbers do not fit in memory", w->V, w->E));
-    for (size_t i = 0; i < w->V; i++)
-        TRY(sg_run_read_string(r, NULL, "word", i, &w->names[i], err));
+    TRY(run_read_strings(r, "word", w->V, w->names, err));
     if (has(r, NULL, "word_count", &n) && n == w->V)
         TRY(sg_run_read(r, NULL, "word_count", NULL, NULL, w->counts, err));
     TRY(whiten(w, r, err));

@@ -561,6 +561,39 @@ done:
     return st;
 }
 
+sg_status run_read_strings(const sg_run *r, const char *variable, size_t n, char **out, sg_error *err)
+{
+    enum { PORTION = 1 << 14 };
+    sg_status st = SG_OK;
+    int id;
+    nc_type type = NC_NAT;
+    char **found = sg_calloc(PORTION, sizeof *found);
+    if (!found)
+        return sg_fail(err, SG_ENOMEM, "%s: no memory", r->path);
+    NC(r, variable, nc_inq_varid(r->nc, variable, &id));
+    NC(r, variable, nc_inq_vartype(r->nc, id, &type));
+    if (type != NC_STRING)
+        TRY(sg_fail(err, SG_EFORMAT, "%s: variable %s: expected strings", r->path, variable));
+    for (size_t at = 0; at < n; at += PORTION) {
+        size_t start[SG_RUN_MAX_DIMS] = {at, 0, 0, 0, 0, 0}, count[SG_RUN_MAX_DIMS] = {1, 1, 1, 1, 1, 1};
+        size_t from[SG_RUN_MAX_DIMS], length[SG_RUN_MAX_DIMS], size;
+        count[0] = n - at < PORTION ? n - at : PORTION;
+        TRY(check_slab(r, NULL, variable, start, count, from, length, &size, err));
+        NC(r, variable, nc_get_vara_string(r->nc, id, from, length, found));
+        for (size_t i = 0; i < count[0]; i++)
+            if (!(out[at + i] = sg_strdup(found[i] ? found[i] : "")))
+                st = SG_ENOMEM;
+        sg_hdf5_lock();
+        nc_free_string(count[0], found);
+        sg_hdf5_unlock();
+        if (st != SG_OK)
+            TRY(sg_fail(err, st, "%s: no memory for %zu strings", r->path, n));
+    }
+done:
+    sg_free(found);
+    return st;
+}
+
 /* Looks the text up in the cache, reads it the first time; NULL: no such attribute (or no memory for it). */
 static const char *cached(sg_run *r, int nc, const char *group, const char *variable, const char *name)
 {

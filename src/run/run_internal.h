@@ -106,6 +106,9 @@ sg_status run_writer_put_f64(run_writer *w, int group, const char *variable, con
                              const size_t *count, const double *x, sg_error *err);
 sg_status run_writer_put_i64(run_writer *w, int group, const char *variable, const size_t *start,
                              const size_t *count, const int64_t *x, sg_error *err);
+/* Texts first .. first+n-1 at once: one by one a million of them take minutes. */
+sg_status run_writer_put_strings(run_writer *w, int group, const char *variable, size_t first, size_t n,
+                                 const char *const *texts, sg_error *err);
 sg_status run_writer_put_string(run_writer *w, int group, const char *variable, size_t i, const char *text,
                                 sg_error *err);
 /* Frees w in every case. Commit adds a checksum behind the NetCDF data (readers of NetCDF do not see it). */
@@ -118,6 +121,8 @@ bool run_is_part(const sg_run *r);
 const char *run_path(const sg_run *r);
 int run_nc(const sg_run *r); /* NetCDF's handle */
 /* float32 without a detour through double */
+/* All n texts of a variable of the root, each freed with sg_free; out (n) must be NULLs, which those not read stay. */
+sg_status run_read_strings(const sg_run *r, const char *variable, size_t n, char **out, sg_error *err);
 sg_status run_read_f32(const sg_run *r, const char *group, const char *variable, const size_t *start,
                        const size_t *count, float *out, sg_error *err);
 /* An attribute of a group as text, borrowed; NULL: none. */

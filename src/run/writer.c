@@ -333,6 +333,18 @@ done:
     return st;
 }
 
+sg_status run_writer_put_strings(run_writer *w, int group, const char *variable, size_t first, size_t n,
+                                 const char *const *texts, sg_error *err)
+{
+    sg_status st = SG_OK;
+    int id;
+    size_t start[1] = {first}, count[1] = {n};
+    TRY(variable_id(w, group, variable, &id, err));
+    NC(w, variable, nc_put_vara_string(w->groups[group], id, start, count, (const char **)texts));
+done:
+    return st;
+}
+
 sg_status run_writer_commit(run_writer *w, sg_error *err)
 {
     sg_status st = SG_OK;

@@ -29,6 +29,7 @@ sg_status sp_covariance(double *Sigma, size_t V, size_t E, const float *X, const
         if (!isfinite(mean[j]))
             TRY(sg_fail(err, SG_ENONFINITE, "covariance: column %zu of the embeddings is not finite", j));
     }
+    TRY(la_room(1, err));
     memset(Sigma, 0, E * E * sizeof *Sigma);
     for (size_t i = 0; i < V; i += ROWS) { /* sum of w (x - mean)(x - mean)^T, a block of rows at a time */
         size_t n = V - i < ROWS ? V - i : ROWS;

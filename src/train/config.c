@@ -25,7 +25,7 @@ void sg_train_defaults_sized(sg_train_config *cfg, size_t struct_size)
 void sg_train_default_rates(sg_train_config *cfg)
 {
     bool sum = cfg->loss_scale == SG_LOSS_SUM;
-    cfg->lr = cfg->optimizer == SG_ADAM ? 0.002 : sum ? 1 : 20;
+    cfg->lr = cfg->optimizer == SG_ADAM ? 0.004 : sum ? 1 : 20;
     cfg->clip = sum ? 5 : 0.25;
 }
 

@@ -8,6 +8,7 @@
 #include "train/word2vec.h"
 
 #include "base/base_internal.h"
+#include "base/checkpoint.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -152,6 +153,12 @@ static sg_status resume(trainer *t, sg_error *err)
     if (t->now.window > t->windows)
         return sg_fail(err, SG_EFORMAT, "%s: damaged checkpoint: window %" PRIu64 " of %" PRIu64,
                        t->cfg->checkpoint, t->now.window, t->windows);
+    if (t->now.epoch > t->cfg->epochs)
+        sg_warn(
+            t->monitor,
+            "%s: %" PRIu64
+            " epochs are done, more than the %u asked for: nothing is trained, the model is the best of all %" PRIu64,
+            t->cfg->checkpoint, t->now.epoch, t->cfg->epochs, t->now.epoch);
     *stepper_count(t->stepper) = t->now.optimizer_steps;
     bptt_set_state(t->bptt, t->state);
     return SG_OK;
@@ -439,9 +446,12 @@ sg_status sg_train(sg_train_result *result, sg_model *m, const sg_stream *train,
         return st;
     if (cfg->resume && !cfg->checkpoint)
         return sg_fail(err, SG_EINVAL, "resume: needs the file of the checkpoint");
+    checkpoint_claim *claim = NULL;
     trainer *t = sg_calloc(1, sizeof *t);
     if (!t)
         TRY(sg_fail(err, SG_ENOMEM, "training: no memory"));
+    if (cfg->checkpoint)
+        TRY(checkpoint_claim_new(&claim, cfg->checkpoint, err));
     *t = (trainer){.m = m,
                    .train = train,
                    .valid = valid,
@@ -469,6 +479,7 @@ sg_status sg_train(sg_train_result *result, sg_model *m, const sg_stream *train,
             record(t, NULL);
     }
 done:
+    checkpoint_claim_free(claim);
     if (t) {
         if (t->log)
             fclose(t->log);

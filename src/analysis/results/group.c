@@ -3,6 +3,7 @@
 #include "analysis/results/results_internal.h"
 
 #include "base/base_internal.h"
+#include "linalg/linalg.h"
 
 #include <math.h>
 #include <omp.h>
@@ -65,7 +66,9 @@ static void keep(group_work *a, size_t c, size_t d, const item *o)
 
 static sg_status run_batch(group_work *a, size_t c, size_t d0, size_t n, sg_error *err)
 {
-    sg_status st = SG_OK;
+    sg_status st = la_room(a->threads, err);
+    if (st != SG_OK)
+        return st;
 #pragma omp parallel for schedule(dynamic, 1) num_threads(a->threads)
     for (size_t i = 0; i < n; i++)
         a->items[i].st = class_delay_compute(a, &a->workers[omp_get_thread_num()], &a->items[i], c, d0 + i,
@@ -187,6 +190,7 @@ sg_status results_write(run_writer *w, const results_input *input, const an_sums
 {
     sg_status st = SG_OK;
     double began = sg_clock(), done_items = 0, total = (double)(input->n_groups * input->C * input->D);
+    TRY(la_room(1, err));
     for (size_t g = 0; g < input->n_groups; g++) {
         group_work a = {.g = g, .w = w, .sums = sums};
         workspace_shape(&a, input, &input->groups[g], sums_get_shape(sums)->moments);

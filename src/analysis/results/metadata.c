@@ -143,6 +143,7 @@ done:
 
 static sg_status put_words(run_writer *w, const analysis *an, sg_error *err)
 {
+    enum { PORTION = 1 << 12 };
     sg_status st = SG_OK;
     const sg_vocab *v = sg_model_vocab(an->models[0]);
     const sg_tensor *x = sg_model_find(an->models[0], "encoder.weight");
@@ -152,8 +153,13 @@ static sg_status put_words(run_writer *w, const analysis *an, sg_error *err)
     TRY(run_writer_define(w, RUN_ROOT, "word", err));
     TRY(run_writer_define(w, RUN_ROOT, "word_count", err));
     TRY(run_writer_define(w, RUN_ROOT, "embedding_matrix", err));
-    for (size_t i = 0; i < an->V; i++)
-        TRY(run_writer_put_string(w, RUN_ROOT, "word", i, sg_vocab_word(v, i), err));
+    for (size_t at = 0; at < an->V; at += PORTION) {
+        const char *texts[PORTION];
+        size_t n = an->V - at < PORTION ? an->V - at : PORTION;
+        for (size_t i = 0; i < n; i++)
+            texts[i] = sg_vocab_word(v, at + i);
+        TRY(run_writer_put_strings(w, RUN_ROOT, "word", at, n, texts, err));
+    }
     TRY(run_writer_put_i64(w, RUN_ROOT, "word_count", NULL, NULL, (const int64_t *)an->word_count, err));
     TRY(run_writer_put_f32(w, RUN_ROOT, "embedding_matrix", NULL, NULL, x->data, err));
     if (an->untrained) { /* for later properties */

@@ -372,9 +372,20 @@ static void cut_anywhere_and_resumed_it_ends_the_same(void **state)
         }
         assert_true(runs > 60); /* one window at a time */
         assert_string_equal(whole, parts);
-        /* what is finished stays finished */
+        /* what is finished stays finished; with more epochs than asked for, that is said */
+        stopper s = {.left = 1 << 30};
+        sg_monitor monitor = {stop_tick, keep_warning, &s};
+        c.epochs = 2;
         m = new_model((sg_cell)k, 2, k == 2);
-        assert_ok(sg_train(&r, m, stream, stream, &c, NULL, &err), err);
+        assert_ok(sg_train(&r, m, stream, stream, &c, &monitor, &err), err);
+        assert_non_null(strstr(s.warning, "3 epochs are done, more than the 2 asked for"));
+        assert_int_equal(r.epochs, 3);
+        sg_model_free(m);
+        c.epochs = 3;
+        s.warning[0] = 0;
+        m = new_model((sg_cell)k, 2, k == 2);
+        assert_ok(sg_train(&r, m, stream, stream, &c, &monitor, &err), err);
+        assert_string_equal(s.warning, "");
         digest(m, parts);
         assert_string_equal(whole, parts);
         sg_model_free(m);

@@ -1,0 +1,313 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: MIT
+"""usage: outputs.py PROGRAM [PART]   - nothing is lost and nothing is written where it does not belong.
+
+Symbolic links, devices, permissions; checkpoints and the files beside them; closed descriptors; signals while the program
+waits or counts; little address space; threads."""
+import os
+import resource
+import shutil
+import signal
+import stat
+import struct
+import subprocess
+import sys
+import time
+
+from scenes import ANALYZE, ENV, TRAIN, Scene, Tally, leftovers
+
+MODEL = ["train", "train.txt", "--valid", "valid.txt", *TRAIN]
+RUN = ["analyze", "m.safetensors", "valid.txt", "--delays", "3", "--quiet"]
+ONCE = {"SOURCE_DATE_EPOCH": "1"}
+
+
+def content(path):
+    with open(path, "rb") as f:
+        return f.read()
+
+
+def said(done):
+    return f"exit {done.returncode}, said {done.stderr.decode(errors='replace')[:300]!r}"
+
+
+def links(scene, tally):
+    """A link stays a link: what it leads to is replaced, or made, whole; devices and open files are refused."""
+    kind = "symbolic links"
+    os.makedirs(scene.path("elsewhere"))
+    scene.must("report", "run.nc", "-o", "plain.html")
+    for there in (True, False):
+        target = scene.path("elsewhere", "there.html" if there else "new.html")
+        if there:
+            with open(target, "w", encoding="utf-8") as f:
+                f.write("old")
+        for name, to in (("link.html", os.path.relpath(target, scene.folder)), ("chain.html", "link.html")):
+            if os.path.lexists(scene.path(name)):
+                os.remove(scene.path(name))
+            os.symlink(to, scene.path(name))
+        done = scene.run("report", "run.nc", "-o", "chain.html")
+        tally.check(kind, done.returncode == 0 and os.path.islink(scene.path("chain.html")) and
+                    os.path.islink(scene.path("link.html")) and not os.path.islink(target) and
+                    content(target) == content(scene.path("plain.html")) and not leftovers(scene.folder), said(done))
+    os.symlink("circle", scene.path("circle"))
+    os.symlink("/dev/null", scene.path("null"))
+    os.symlink("/proc/self/fd/1", scene.path("open"))
+    for name in ("circle", "null", "open", "/dev/null", "/dev/stdout", "/proc/self/fd/1"):
+        with open(scene.path("out"), "w+b") as out:
+            out.write(b"kept")
+            out.flush()
+            done = subprocess.run([scene.program, "report", "run.nc", "-o", name], cwd=scene.folder, env=ENV, stdout=out,
+                                  stderr=subprocess.PIPE)
+        tally.check("devices and open files are refused", done.returncode == 1 and content(scene.path("out")) == b"kept" and
+                    name.encode() in done.stderr, f"{name}: {said(done)}")
+    tally.check("devices and open files are refused", stat.S_ISCHR(os.stat("/dev/null").st_mode), "/dev/null is gone")
+
+
+def permissions(scene, tally):
+    with open(scene.path("mode"), "w", encoding="utf-8"):
+        pass
+    os.chmod(scene.path("mode"), 0o6750)
+    done = scene.run("report", "run.nc", "-o", "mode")
+    mode = stat.S_IMODE(os.stat(scene.path("mode")).st_mode)
+    tally.check("set-user-id bits are dropped", done.returncode == 0 and mode == 0o750, f"{mode:o}, {said(done)}")
+
+
+def foreign_checkpoints(scene, tally):
+    """What is not ours is neither overwritten nor removed, under any of the names that a checkpoint uses."""
+    for command in (MODEL, RUN):
+        for resume in ([], ["--resume"]) if command is MODEL else ([],):
+            for name in ("c", "c.previous", "c.lock", *(("c.blocks0",) if command is RUN else ())):
+                with open(scene.path(name), "w", encoding="utf-8") as f:
+                    f.write("the only copy of a thesis\n")
+                done = scene.run(*command, "-o", "x", "--checkpoint", "c", *resume)
+                tally.check("foreign files under a checkpoint's names", done.returncode == 1 and name.encode() in done.stderr and
+                            content(scene.path(name)) == b"the only copy of a thesis\n",
+                            f"{command[0]} {resume} {name}: {said(done)}")
+                for left in ("c", "c.previous", "c.lock", "c.blocks0", "c.blocks1"):
+                    if os.path.lexists(scene.path(left)):
+                        os.remove(scene.path(left))
+    for name in ("c.lock", "c.blocks0", "c.previous"):  # a link that somebody laid there
+        shutil.copy(scene.path("train.txt"), scene.path("victim"))
+        os.symlink("victim", scene.path(name))
+        done = scene.run(*RUN, "-o", "x", "--checkpoint", "c")
+        tally.check("links under a checkpoint's names", done.returncode == 1 and
+                    content(scene.path("victim")) == content(scene.path("train.txt")), f"{name}: {said(done)}")
+        os.remove(scene.path(name))
+        for left in ("c", "c.previous", "c.blocks0", "c.blocks1"):
+            if os.path.lexists(scene.path(left)):
+                os.remove(scene.path(left))
+
+
+def side_files(scene, tally):
+    """The files beside a checkpoint are outputs: never an input, nor another output."""
+    shutil.copy(scene.path("valid.txt"), scene.path("k.previous"))
+    shutil.copy(scene.path("m.safetensors"), scene.path("k.blocks0"))
+    cases = [["train", "k.previous", *TRAIN, "-o", "x", "--checkpoint", "k"],
+             ["train", "train.txt", "--valid", "k.previous", *TRAIN, "-o", "x", "--checkpoint", "k"],
+             ["train", "train.txt", *TRAIN, "-o", "k.previous", "--checkpoint", "k"],
+             ["train", "train.txt", *TRAIN, "-o", "x", "--log", "k.lock", "--checkpoint", "./k"],
+             ["analyze", "k.blocks0", "valid.txt", "-o", "x", "--checkpoint", "k"],
+             ["analyze", "m.safetensors", "valid.txt", "-o", "k.blocks1", "--checkpoint", "k"],
+             ["analyze", "m.safetensors", "valid.txt", "-o", "x", "--csv", "k.previous", "--checkpoint", "k"],
+             ["analyze", "m.safetensors", "valid.txt", "--classes", "words:k.previous", "-o", "x", "--checkpoint", "k"]]
+    for args in cases:
+        done = scene.run(*args)
+        tally.check("side files as inputs or outputs", done.returncode == 2 and
+                    content(scene.path("k.previous")) == content(scene.path("valid.txt")), f"{args}: {said(done)}")
+
+
+def linked_checkpoint(scene, tally):
+    """A checkpoint by way of a link: the files beside it lie beside the file, and it is resumed."""
+    os.makedirs(scene.path("store"))
+    os.symlink("store/real", scene.path("by-link"))
+    done = scene.run(*MODEL, "-o", "x", "--checkpoint", "by-link")
+    again = scene.run(*MODEL, "-o", "y", "--checkpoint", "by-link", "--resume")
+    tally.check("a checkpoint that is a link", done.returncode == again.returncode == 0 and
+                content(scene.path("x")) == content(scene.path("y")) and os.path.islink(scene.path("by-link")) and
+                sorted(os.listdir(scene.path("store"))) == ["real", "real.previous"] and
+                not os.path.islink(scene.path("store", "real.previous")), f"{said(done)} {os.listdir(scene.path('store'))}")
+
+
+def one_checkpoint_for_two(scene, tally):
+    """The second run with a checkpoint in use is refused, and the first ends as if alone."""
+    for args in ([*MODEL, "--epochs", "12"], [*RUN, "--delays", "40"]):
+        scene.must(*args, "-o", "alone", env=ONCE)
+        other = [a.replace("valid.txt", "train.txt") if args[0] == "analyze" else a for a in args] + ["--seed", "8"]
+        first = subprocess.Popen([scene.program, *args, "-o", "first", "--checkpoint", "both", "--checkpoint-minutes", "0"],
+                                 cwd=scene.folder, env={**ENV, **ONCE}, stdin=subprocess.DEVNULL, stderr=subprocess.PIPE,
+                                 stdout=subprocess.DEVNULL)
+        while first.poll() is None and not os.path.exists(scene.path("both")):
+            time.sleep(0.002)
+        first.send_signal(signal.SIGSTOP)
+        second = scene.run(*other, "-o", "second", "--checkpoint", "both", "--checkpoint-minutes", "0", env=ONCE)
+        first.send_signal(signal.SIGCONT)
+        err = first.communicate(timeout=300)[1]
+        tally.check("two runs with one checkpoint", second.returncode == 1 and b"another run" in second.stderr and
+                    not os.path.exists(scene.path("second")) and first.returncode == 0 and
+                    content(scene.path("first")) == content(scene.path("alone")) and
+                    not os.path.exists(scene.path("both.lock")), f"{args[0]}: {said(second)}; first {first.returncode} {err}")
+        for name in ("both", "both.previous"):
+            if os.path.exists(scene.path(name)):
+                os.remove(scene.path(name))
+
+
+def closed_descriptors(scene, tally):
+    """Nothing that is printed lands in a file of data; results that nobody gets are exit 1."""
+    plain = {"train": MODEL, "analyze": RUN, "report": ["report", "run.nc"]}
+    for name, args in plain.items():
+        scene.must(*args, "-o", "open.out", env=ONCE)
+        for closed in ("0<&-", "1>&-", "2>&-", "0<&- 1>&- 2>&-"):
+            command = " ".join([scene.program, *args, "-o", "closed.out", closed])
+            done = subprocess.run(["bash", "-c", command], cwd=scene.folder, env={**ENV, **ONCE}, capture_output=True)
+            prints = name == "train" and "1>" in closed  # analyze --quiet prints nothing
+            tally.check("closed descriptors", done.returncode == (1 if prints else 0) and
+                        content(scene.path("closed.out")) == content(scene.path("open.out")), f"{name} {closed}: {said(done)}")
+    for closed, code in (("1>&-", 1), ("2>&-", 0)):
+        done = subprocess.run(["bash", "-c", f"{scene.program} eval m.safetensors valid.txt {closed}"], cwd=scene.folder, env=ENV,
+                              capture_output=True)
+        tally.check("closed descriptors", done.returncode == code, f"eval {closed}: {said(done)}")
+    done = subprocess.run(["bash", "-c", f"{scene.program} eval m.safetensors - 0<&-"], cwd=scene.folder, env=ENV, capture_output=True)
+    tally.check("closed descriptors", done.returncode == 1 and b"-:" in done.stderr, f"eval - 0<&-: {said(done)}")
+
+
+def handles(p, number):
+    """Waits until p has begun, which is when it handles the signal, and a moment longer; whether it is still there then."""
+    for _ in range(600):
+        with open(f"/proc/{p.pid}/status", encoding="ascii") as f:
+            caught = next((int(line.split()[1], 16) for line in f if line.startswith("SigCgt")), 0)
+        if caught >> (number - 1) & 1 or p.poll() is not None:
+            break
+        time.sleep(0.05)
+    time.sleep(0.3)
+    return p.poll() is None
+
+
+def signals(scene, tally):
+    """One signal ends every wait and every loop within a second, and nothing is left behind."""
+    os.mkfifo(scene.path("fifo"))
+    if os.path.exists(scene.path("x")):  # of other parts
+        os.remove(scene.path("x"))
+    with open(scene.path("large.txt"), "w", encoding="utf-8") as f:
+        f.writelines(f"{i} {i * 7} {i * 13}\n" for i in range(1500000))
+    with open(scene.path("vectors.txt"), "w", encoding="utf-8") as f:
+        f.writelines(f"v{i} " + "0.125 " * 63 + "1\n" for i in range(150000))
+    with open(scene.path("long.ckpt"), "wb") as f:  # its checksum, at its end, is of all that is before it
+        f.write(b"SGCHECKP")
+        f.seek(24 << 30)
+        f.write(b"SGRUNSUM" + struct.pack("<QQ", 24 << 30, 0))
+    cases = {"a FIFO nobody writes to": ["train", "fifo", *TRAIN, "-o", "x"],
+             "a validation FIFO": ["train", "train.txt", "--valid", "fifo", *TRAIN, "-o", "x"],
+             "a model that is a FIFO": ["eval", "fifo", "valid.txt"],
+             "a word list that is a FIFO": ["train", "train.txt", "--vocab", "fifo", *TRAIN, "-o", "x"],
+             "standard input": ["eval", "m.safetensors", "-"],
+             "show, standard input": ["show", "m.safetensors", "-"],
+             "counting words": ["train", "large.txt", *TRAIN, "-o", "x"],
+             "word vectors": ["train", "train.txt", *TRAIN, "--embedding-size", "64", "--embeddings", "vectors.txt", "-o", "x"],
+             "the checksum of a checkpoint": ["train", "train.txt", *TRAIN, "-o", "x", "--checkpoint", "long.ckpt", "--resume"]}
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        for what, args in cases.items():
+            p = subprocess.Popen([scene.program, *args], cwd=scene.folder, env=ENV, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL,
+                                 stderr=subprocess.PIPE, preexec_fn=lambda: signal.signal(signal.SIGHUP, signal.SIG_DFL))
+            waits = handles(p, number)
+            began = time.monotonic()
+            if waits:
+                p.send_signal(number)
+            try:
+                p.wait(timeout=20)
+            except subprocess.TimeoutExpired:
+                p.kill()
+                p.wait()
+            seconds = time.monotonic() - began
+            err = p.stderr.read()
+            p.stdin.close(), p.stderr.close()
+            refused = what in ("a model that is a FIFO", "a word list that is a FIFO") and p.returncode == 1
+            tally.check("signals", refused or (waits and p.returncode == 128 + number and seconds < 1 and
+                                               not leftovers(scene.folder) and not os.path.exists(scene.path("long.ckpt.lock")) and
+                                               not os.path.exists(scene.path("x"))),
+                        f"{what}, signal {number}: exit {p.returncode} after {seconds:.2f} s, waiting {waits}, {err[:200]!r}")
+    for name in ("fifo", "large.txt", "vectors.txt", "long.ckpt"):
+        os.remove(scene.path(name))
+
+
+def address_space(scene, tally):
+    """With little address space each command ends, done or with a message; nothing is left behind."""
+    def limit(mib):
+        def apply():
+            resource.setrlimit(resource.RLIMIT_AS, (mib << 20, mib << 20))
+        return apply
+    commands = {"--version": ["--version"], "info": ["info", "m.safetensors"], "eval": ["eval", "m.safetensors", "valid.txt", "-q"],
+                "show": ["show", "m.safetensors", "--text", "the noun1"], "train": [*MODEL, "-o", "x"], "analyze": [*RUN, "-o", "x"],
+                "report": ["report", "run.nc", "-o", "x"], "words": ["words", "run.nc"],
+                "track": ["track", "run.nc", "--property", "p=noun1-noun2", "-o", "x", "-q"]}
+    least = {}
+    for name, args in commands.items():
+        for mib in (100, 150, 200, 250, 300, 400, 600, 1000):
+            try:
+                done = scene.run(*args, timeout=60, preexec_fn=limit(mib))
+            except subprocess.TimeoutExpired:
+                tally.check("little address space", False, f"{name} with {mib} MiB does not end")
+                continue
+            if done.returncode == 0:
+                least.setdefault(name, mib)
+            tally.check("little address space", (done.returncode == 0 or (done.returncode in (1, 127) and done.stderr)) and
+                        not leftovers(scene.folder), f"{name} with {mib} MiB: {said(done)}")
+    print("least address space, MiB:", least)
+    tally.check("commands without linear algebra do not start it", least.get("--version", 999) <= 250 and
+                least.get("info", 999) <= 250 and least.get("eval", 999) >= least.get("info", 999), str(least))
+
+
+def threads(scene, tally):
+    """A thousand threads are as many as there are cores."""
+    p = subprocess.Popen([scene.program, *MODEL, "-o", "x", "--epochs", "1000", "--hidden-size", "200", "--threads", "1000"],
+                         cwd=scene.folder, env={k: v for k, v in ENV.items() if k != "OMP_NUM_THREADS"}, stderr=subprocess.DEVNULL,
+                         stdout=subprocess.DEVNULL)
+    most = 0
+    for _ in range(20):
+        time.sleep(0.1)
+        with open(f"/proc/{p.pid}/status", encoding="ascii") as f:
+            most = max(most, int(next(line for line in f if line.startswith("Threads")).split()[1]))
+    p.kill()
+    p.wait()
+    tally.check("--threads", most <= len(os.sched_getaffinity(0)), f"{most} threads")
+
+
+def large_vocabulary(scene, tally):
+    """A hundred thousand words are written, read and looked up in seconds, and are the model's."""
+    import json
+    import netCDF4
+    V, shapes, at, data = 100000, {}, 0, b""
+    words = ["<unk>", "<eos>"] + [f"w{i}" for i in range(2, V)]
+    for name, shape in (("encoder.weight", (V, 1)), ("rnn.weight_ih_l0", (4, 1)), ("rnn.weight_hh_l0", (4, 1)),
+                        ("rnn.bias_ih_l0", (4,)), ("rnn.bias_hh_l0", (4,)), ("decoder.weight", (V, 1)), ("decoder.bias", (V,))):
+        n = shape[0]
+        shapes[name] = {"dtype": "F32", "shape": shape, "data_offsets": [at, at + 4 * n]}
+        data += struct.pack(f"<{n}f", *((i % 7 - 3) / 8 for i in range(n)))
+        at += 4 * n
+    header = json.dumps({"__metadata__": {"format": "stategrad-model", "cell": "lstm", "unit": "word", "eos": "true",
+                                          "vocabulary": json.dumps(words)}, **shapes}).encode()
+    with open(scene.path("large.safetensors"), "wb") as f:
+        f.write(struct.pack("<Q", len(header)) + header + data)
+    with open(scene.path("few.txt"), "w", encoding="utf-8") as f:
+        f.writelines(f"w{i} w{i * 7 + 2} w{i * 31 + 5}\n" for i in range(2, 42))
+    before = resource.getrusage(resource.RUSAGE_CHILDREN).ru_utime
+    scene.must("analyze", "large.safetensors", "few.txt", "--delays", "2", "-q", "-o", "large.nc")
+    scene.must("words", "large.nc")
+    scene.must("track", "large.nc", "--property", "p=w3-w8", "-q", "-o", "tracked.nc")
+    seconds = resource.getrusage(resource.RUSAGE_CHILDREN).ru_utime - before
+    with netCDF4.Dataset(scene.path("large.nc")) as f:
+        tally.check("a large vocabulary", list(f["word"][:]) == words, "words differ")
+    tally.check("a large vocabulary", seconds < 10, f"{seconds:.1f} s")
+    print(f"100000 words: {seconds:.1f} s for analyze, words and track")
+
+
+def main():
+    tally = Tally()
+    parts = [links, permissions, foreign_checkpoints, side_files, linked_checkpoint, one_checkpoint_for_two, closed_descriptors,
+             signals, address_space, threads, large_vocabulary]
+    with Scene(sys.argv[1]) as scene:
+        for part in parts:
+            if len(sys.argv) < 3 or part.__name__ in sys.argv[2:]:
+                part(scene, tally)
+    tally.finish()
+
+
+main()
