@@ -89,7 +89,8 @@ static void cut_short(const char *name, const char *data, size_t size)
         fail_msg("%s: %s", name, finding ? "loads" : err.msg);
     if (finding)
         return;
-    for (size_t n = 0; n < size; n++)
+    size_t step = strstr(name, "keras_zip") ? 61 : 1; /* 14 KiB each, mostly the padding of HDF5 */
+    for (size_t n = 0; n < size; n += step)
         if (load_bytes(data, n, &err) == SG_OK) /* what is left off may be padding, never a tensor */
             if (n + 64 < size)
                 fail_msg("%s: cut to %zu of %zu bytes it still loads", name, n, size);
