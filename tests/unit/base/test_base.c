@@ -58,6 +58,15 @@ static void rng_repeats_and_is_fair(void **state)
     sg_rng a, b, c;
     sg_rng_seed(&a, 7, 0);
     sg_rng_seed(&b, 7, 0);
+    for (uint64_t stream = 1; stream < 5;
+         stream++) { /* streams of a seed, and seeds, are apart from the start */
+        sg_rng_seed(&c, 7, stream);
+        uint64_t first = sg_rng_next(&c);
+        sg_rng_seed(&c, 7, 0);
+        assert_true(first != sg_rng_next(&c));
+        sg_rng_seed(&c, 7 + stream, 0);
+        assert_true(first != sg_rng_next(&c));
+    }
     sg_rng_seed(&c, 7, 1);
     bool differs = false;
     double sum = 0, square = 0, normal = 0, normal2 = 0;

@@ -218,6 +218,13 @@ static void test_frequency(void **state)
     assert_string_equal(sg_classes_name(a.classes, 3), "out of vocabulary");
     assert_int_equal(sg_stream_class_tokens(a.stream, a.classes, 3), 1);
     analysed_free(&a);
+    /* <unk>, though the most frequent, has no rank: ten known words are ranks 1 to 10 */
+    const char *few[] = {"w2", "w3", "w4", "w5", "w6", "w7", "w8", "w9", "w10", "w11", "<unk>"};
+    assert_int_equal(analyse(&a, corpus, SG_FORMAT_TEXT, &spec, 1, few, 11), SG_OK);
+    assert_int_equal(sg_classes_count(a.classes), 3);
+    assert_string_equal(sg_classes_name(a.classes, 1), "rank 1-10");
+    assert_string_equal(sg_classes_name(a.classes, 2), "out of vocabulary");
+    analysed_free(&a);
 }
 
 static void test_counts(void **state)
@@ -233,6 +240,7 @@ static void test_counts(void **state)
     sg_corpus_config cfg = config_of(&more, 1);
     cfg.format = SG_FORMAT_TAGGED;
     assert_ok(sg_stream_new(&second, &cfg, a.vocab, a.classes, NULL, &a.err), a.err);
+    assert_true(strcmp(sg_stream_sha256(second), sg_stream_sha256(a.stream)) != 0);
     assert_int_equal(sg_stream_class_tokens(second, a.classes, 1), 2);
     assert_int_equal(sg_stream_class_tokens(a.stream, a.classes, 1), 2);
     assert_int_equal(sg_classes_word_count(a.classes, 1, sg_vocab_id(a.vocab, "c", 1)), 2);
