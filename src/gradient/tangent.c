@@ -116,7 +116,10 @@ static void move(const tangents *t, float *out, const float *in)
         for (size_t s = 0; s < t->P; s++) {
             size_t n = t->layer[l].step.H * t->K;
             float *here = s ? t->layer[l].dc : t->layer[l].dh;
-            memcpy(out ? out + at : here, out ? here : in + at, n * sizeof *here);
+            if (out)
+                memcpy(out + at, here, n * sizeof *here);
+            else
+                memcpy(here, in + at, n * sizeof *here);
             at += n;
         }
 }

@@ -296,7 +296,9 @@ static sg_status origin_of_node(first_state *out, const tensor_file *b, const on
         TRY(onnx_constant(&t, b, name, n->graph, "a first state", err));
         if (t)
             TRY(recipe_is_zero(&zero, b, t, err));
-        *out = zero && t ? (first_state){0} : (first_state){.what = STATE_CONSTANT, .tensor = name};
+        *out = (first_state){0};
+        if (!zero || !t)
+            *out = (first_state){.what = STATE_CONSTANT, .tensor = name};
     }
 done:
     return st;

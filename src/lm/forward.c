@@ -269,7 +269,10 @@ static void move_state(const sg_forward *f, float *out, const float *in)
         for (size_t i = 0; i < cell_states(f->cell); i++, at += f->layer[k].H) {
             const layer_state *l = &f->layer[k];
             float *here = (i ? l->cell : l->hidden) + f->last * l->H;
-            memcpy(out ? out + at : here, out ? here : in + at, l->H * sizeof(float));
+            if (out)
+                memcpy(out + at, here, l->H * sizeof(float));
+            else
+                memcpy(here, in + at, l->H * sizeof(float));
         }
 }
 

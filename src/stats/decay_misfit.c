@@ -125,7 +125,7 @@ sg_status decay_misfit(double *p, const decay_series *s, const sg_decay_fit *f, 
     if (!(g > CONTRASTS + 4))
         goto done;
     for (size_t j = 0; j < CONTRASTS; j++)
-        if (!(scale[j] = sqrt(S[j * CONTRASTS + j])) || !isfinite(scale[j]) || !isfinite(c[j]))
+        if (!((scale[j] = sqrt(S[j * CONTRASTS + j])) > 0) || !isfinite(scale[j]) || !isfinite(c[j]))
             goto done;
     for (size_t j = 0; j < CONTRASTS; j++) {
         c[j] /= scale[j];

@@ -6,6 +6,7 @@
 
 #include <math.h>
 #include <stddef.h>
+#include <string.h>
 
 /* One number per law. */
 static const struct {
@@ -53,8 +54,9 @@ static void fill(columns *x, size_t i, const sg_decay *fit)
 {
     for (size_t l = 0; l < AN_LAWS; l++) {
         for (size_t k = 0; k < FIELDS; k++) {
-            const char *f = (const char *)&fit->fit[l];
-            x->of_law[k][i * AN_LAWS + l] = fit->missing ? (double)NAN : *(const double *)(f + of_law[k].at);
+            double value;
+            memcpy(&value, (const char *)&fit->fit[l] + of_law[k].at, sizeof value);
+            x->of_law[k][i * AN_LAWS + l] = fit->missing ? (double)NAN : value;
         }
         bool beta = l == SG_DECAY_STRETCHED && !fit->missing;
         x->beta_low[i * AN_LAWS + l] = beta ? fit->beta.low : (double)NAN;
