@@ -109,27 +109,24 @@ const float *tangents_get(const tangents *t, size_t layer, sg_state_kind kind)
     return kind == SG_STATE_CELL ? t->layer[layer].dc : t->layer[layer].dh;
 }
 
-/* Layer by layer, dh then dc. */
-static void move(const tangents *t, float *out, const float *in)
+/* Layer by layer, dh then dc: into `all`, or out of it. */
+static void move(const tangents *t, bool save, float *all)
 {
     for (size_t l = 0, at = 0; l < t->layers; l++)
         for (size_t s = 0; s < t->P; s++) {
             size_t n = t->layer[l].step.H * t->K;
             float *here = s ? t->layer[l].dc : t->layer[l].dh;
-            if (out)
-                memcpy(out + at, here, n * sizeof *here);
-            else
-                memcpy(here, in + at, n * sizeof *here);
+            memcpy(save ? all + at : here, save ? here : all + at, n * sizeof *here);
             at += n;
         }
 }
 
 void tangents_read(const tangents *t, float *all)
 {
-    move(t, all, NULL);
+    move(t, true, all);
 }
 
 void tangents_write(tangents *t, const float *all)
 {
-    move(t, NULL, all);
+    move(t, false, (float *)all); /* only read */
 }

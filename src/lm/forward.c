@@ -262,26 +262,23 @@ size_t forward_state_size(const sg_forward *f)
 }
 
 /* Layer by layer, h then c: out of the chunk's last step, or into it. */
-static void move_state(const sg_forward *f, float *out, const float *in)
+static void move_state(const sg_forward *f, bool save, float *all)
 {
     size_t at = 0;
     for (size_t k = 0; k < f->L; k++)
         for (size_t i = 0; i < cell_states(f->cell); i++, at += f->layer[k].H) {
             const layer_state *l = &f->layer[k];
             float *here = (i ? l->cell : l->hidden) + f->last * l->H;
-            if (out)
-                memcpy(out + at, here, l->H * sizeof(float));
-            else
-                memcpy(here, in + at, l->H * sizeof(float));
+            memcpy(save ? all + at : here, save ? here : all + at, l->H * sizeof(float));
         }
 }
 
 void forward_get_state(const sg_forward *f, float *state)
 {
-    move_state(f, state, NULL);
+    move_state(f, true, state);
 }
 
 void forward_set_state(sg_forward *f, const float *state)
 {
-    move_state(f, NULL, state);
+    move_state(f, false, (float *)state); /* only read */
 }
