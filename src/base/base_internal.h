@@ -111,6 +111,8 @@ typedef struct sg_outfile sg_outfile;
 /* *out, freed with sg_free: path, or the file, there or not, that the symbolic link of that name leads to.
  * SG_EIO: names in /proc, links in a circle. */
 sg_status outfile_target(char **out, const char *path, sg_error *err);
+/* Removes the temporary files that killed writers of this file left. Opening it does so too. */
+void outfile_clear(const char *target);
 /* Paths that sg_remove_temporary_files removes too (borrowed). remember: false if there are too many. */
 bool temporary_remember(char *path);
 void temporary_forget(char *path);

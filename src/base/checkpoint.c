@@ -112,6 +112,7 @@ sg_status checkpoint_claim_new(checkpoint_claim **out, const char *path, sg_erro
     if (!temporary_remember(c->lock))
         TRY(sg_fail(err, SG_EIO, "%s: too many output files at once", path));
     TRY(refuse_foreign(file, previous, err));
+    outfile_clear(file); /* the work may end without another checkpoint */
     *out = c;
     c = NULL;
 done:

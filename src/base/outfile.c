@@ -241,6 +241,16 @@ static sg_status check_target(const char *path, const char *target, struct stat 
     return SG_OK;
 }
 
+void outfile_clear(const char *target)
+{
+    char prefix[TEMP_ROOM], *folder = folder_of(target);
+    const char *slash = strrchr(target, '/');
+    snprintf(prefix, sizeof prefix, ".stategrad-%016" PRIx64 "-", name_hash(slash ? slash + 1 : target));
+    if (folder)
+        remove_leftovers(folder, prefix);
+    sg_free(folder);
+}
+
 sg_status sg_outfile_open(sg_outfile **out, const char *path, sg_error *err)
 {
     sg_status st = SG_OK;

@@ -127,6 +127,16 @@ def linked_checkpoint(scene, tally):
                 not os.path.islink(scene.path("store", "real.previous")), f"{said(done)} {os.listdir(scene.path('store'))}")
 
 
+def leftover_of_a_checkpoint(scene, tally):
+    """What a killed writer of a checkpoint left goes, also when no further checkpoint is written."""
+    left = scene.path(".stategrad-830cf17637260a67-0123456789abcdef")  # of "check": FNV-1a of its name
+    scene.must(*MODEL, "-o", "x", "--checkpoint", "check")
+    with open(left, "wb"):
+        pass
+    done = scene.run(*MODEL, "-o", "x", "--checkpoint", "check", "--resume")
+    tally.check("leftovers of a checkpoint", done.returncode == 0 and not os.path.exists(left), said(done))
+
+
 def one_checkpoint_for_two(scene, tally):
     """The second run with a checkpoint in use is refused, and the first ends as if alone."""
     for args in ([*MODEL, "--epochs", "12"], [*RUN, "--delays", "40"]):
@@ -301,7 +311,7 @@ def large_vocabulary(scene, tally):
 
 def main():
     tally = Tally()
-    parts = [links, permissions, foreign_checkpoints, side_files, linked_checkpoint, one_checkpoint_for_two, closed_descriptors,
+    parts = [links, permissions, foreign_checkpoints, side_files, linked_checkpoint, leftover_of_a_checkpoint, one_checkpoint_for_two, closed_descriptors,
              signals, address_space, threads, large_vocabulary]
     with Scene(sys.argv[1]) as scene:
         for part in parts:
