@@ -194,7 +194,7 @@ static void print_forecast(const settings *s, const sg_model *m, const sg_stream
         fprintf(stderr, ", %.1f %% in no class", 100 * (double)n->unclassed / (double)n->tokens);
     fputs("), ", stderr);
     if (s->cfg.precision > 0)
-        fputs("as many origins as the precision needs", stderr);
+        fputs("as many input positions as the precision needs", stderr);
     else if (e.seconds < 90)
         fprintf(stderr, "about %.0f s", ceil(e.seconds));
     else
@@ -316,7 +316,7 @@ static int run(int argc, char **argv)
     if (code < 0 && argc < 2 && !c->features_path)
         code = misuse("analyze: a corpus is missing: analyze MODEL CORPUS... -o RUN.nc");
     if (code < 0 && argc > 1 && c->features_path)
-        code = misuse("analyze: --inputs stands in the corpus's place, '%s' is one too many", argv[1]);
+        code = misuse("analyze: --inputs replaces the corpus; '%s' is one operand too many", argv[1]);
     if (code < 0 && c->sample && c->precision > 0)
         code = misuse("analyze: --sample and --precision: only one of them");
     if (code < 0 && c->parts && c->csv_path)
@@ -338,11 +338,13 @@ static int run(int argc, char **argv)
 }
 
 const command cmd_analyze = {
-    "analyze", "MODEL CORPUS...", "state gradients of a corpus, averaged: the main job",
-    "How far does a small change of a word's embedding move the state d steps later? Exact gradients of\n"
-    "the state with respect to every word read 0 .. D-1 steps before, averaged over the corpus and over\n"
-    "classes of words; their singular values and directions, with 95 % intervals from blocks of the\n"
-    "corpus; written as NetCDF, which xarray reads. Examples:\n"
+    "analyze", "MODEL CORPUS...", "average state gradients over a corpus: the main job",
+    "How sensitive is the state to a word read d steps ago? Computes the exact gradients of the state "
+    "with\n"
+    "respect to the embedding of every word read 0 .. D-1 steps before, averages them over the corpus "
+    "and\n"
+    "over classes of words, and writes their singular values and directions, with 95 % intervals over\n"
+    "blocks of the corpus, to a NetCDF file that xarray reads. Examples:\n"
     "  stategrad analyze model.safetensors valid.txt --classes frequency -o run.nc\n"
     "  stategrad analyze model.safetensors brown.txt --format tagged --classes tags \\\n"
     "      --property number=NNS-NN -o run.nc",

@@ -42,7 +42,7 @@ static void print_table(const sg_check_result *r)
         {"differences", "gradients against central differences in double"},
         {"reverse", "gradients against back-propagation through time (adjoint identity)"},
         {"carry", "the corpus engine's sums against single gradients, one stream"},
-        {"window", "the same with windows: nothing crosses a boundary, the state goes on"},
+        {"window", "the same with windows: no pair crosses a boundary, the state is carried"},
     };
     for (size_t m = 0; m < sizeof meanings / sizeof *meanings; m++) {
         printf("%s: %s\n", meanings[m].test, meanings[m].says);
@@ -53,7 +53,7 @@ static void print_table(const sg_check_result *r)
                     "  layer %zu %-6s  largest relative difference %8.1e (limit %.0e, step %zu, delay %zu)  %s%s\n",
                     row->layer, kind_name(row->kind), row->worst, row->limit, row->t, row->d,
                     row->pass ? "PASS" : "FAIL",
-                    row->limit > 0.3               ? ", cannot be told apart from rounding there"
+                    row->limit > 0.3               ? ", cannot be distinguished from rounding there"
                     : row->limit > row->base_limit ? ", the net amplifies rounding itself"
                                                    : "");
         }
@@ -114,12 +114,12 @@ static int run(int argc, char **argv)
     bool json = false, quiet = false;
     const option table[] = {
         {"steps", 0, OPT_SIZE, &cfg.steps, "N", "tokens read (30)", 2, 100000},
-        {"delays", 'D', OPT_SIZE, &cfg.delays, "D", "delays carried, at most as many as steps (16)", 1,
+        {"delays", 'D', OPT_SIZE, &cfg.delays, "D", "delays, at most the number of steps (16)", 1, 100000},
+        {"draws", 0, OPT_SIZE, &cfg.draws, "N", "random times, delays and directions per test (12)", 1,
          100000},
-        {"draws", 0, OPT_SIZE, &cfg.draws, "N", "random times, delays and directions a test (12)", 1, 100000},
-        {"seed", 0, OPT_U64, &cfg.seed, "N", "of tokens, times and directions (1)", 0, 0},
+        {"seed", 0, OPT_U64, &cfg.seed, "N", "seed of tokens, times and directions (1)", 0, 0},
         {"format", 0, OPT_STRING, &format, "FORMAT",
-         "of the corpus: auto (by extension), text, conllu or tagged", 0, 0},
+         "format of the corpus: auto (by extension), text, conllu or tagged", 0, 0},
         {"inputs", 0, OPT_STRING, &cfg.inputs, "FILE", "model of features: rows of a NumPy file (.npy)", 0,
          0},
         {"threads", 0, OPT_THREADS, &cfg.threads, "N", "all cores", 0, 1024},
@@ -149,10 +149,11 @@ static int run(int argc, char **argv)
 }
 
 const command cmd_check = {
-    "check", "MODEL [CORPUS...]", "the gradients of a model against finite differences",
-    "Takes the model's gradients as analyze computes them and compares them with central differences\n"
-    "and with back-propagation through time, both in double and both written separately, at random\n"
-    "times, delays and directions, for every layer and state. Reads random tokens, or a random place of\n"
-    "a corpus. Prints the largest relative differences and PASS or FAIL; exit 1 on FAIL. Example:\n"
+    "check", "MODEL [CORPUS...]", "test the gradients of a model against finite differences",
+    "Compares the gradients that analyze computes with central differences and with back-propagation\n"
+    "through time, both implemented independently in double precision, at random times, delays and\n"
+    "directions, for every layer and state. Reads random tokens, or a random position of a corpus. "
+    "Prints\n"
+    "the largest relative differences and PASS or FAIL; exit 1 on FAIL. Example:\n"
     "  stategrad check model.safetensors valid.txt",
     run};

@@ -77,12 +77,13 @@ done:
 }
 
 const command cmd_import = {
-    "import", "FILE", "a model trained elsewhere becomes a model file",
+    "import", "FILE", "convert a model trained elsewhere to a model file",
     "Reads safetensors, PyTorch .pt/.pth (zip and legacy; nothing in them is executed), Keras .h5, ONNX\n"
     "and raw TensorFlow kernels (.npy, .npz), by content. Finds the recurrent layers, the embedding and\n"
-    "the decoder by name and shape; where two readings fit it lists them, and --map says which is\n"
-    "meant. `stategrad info FILE` shows the reading. Examples:\n"
+    "the decoder by name and shape. Where two interpretations fit, it lists them, and --map chooses one.\n"
+    "`stategrad info FILE` shows the interpretation. Examples:\n"
     "  stategrad import lm.pt -o lm.safetensors\n"
     "  stategrad import chars.pt --vocab chars.json -o chars.safetensors\n"
-    "  stategrad import kernel.npy --map rnn.kernel_l0=kernel.npy --map rnn.bias_l0=bias.npy --forget-bias 1 -o tf.safetensors",
+    "  stategrad import kernel.npy --map rnn.kernel_l0=kernel.npy --map rnn.bias_l0=bias.npy "
+    "--forget-bias 1 -o tf.safetensors",
     run};

@@ -105,9 +105,9 @@ static int run(int argc, char **argv)
 }
 
 const command cmd_info = {
-    "info", "FILE", "what a model or run holds",
-    "Of a model file, one of ours or one trained elsewhere: its tensors with shapes and types, and the\n"
-    "reading that import makes of it, or why it makes none. Of a run file: states, classes, properties\n"
-    "and settings. Example:\n"
+    "info", "FILE", "describe a model or a run",
+    "For a model file, native or foreign: its tensors with shapes and types, and how import interprets "
+    "it,\n"
+    "or why it cannot be imported. For a run file: states, classes, properties and settings. Example:\n"
     "  stategrad info lm.pt",
     run};

@@ -12,7 +12,7 @@ static int run(int argc, char **argv)
     const option table[] = {
         {"output", 'o', OPT_STRING, &output, "RUN.nc", "the whole run", 0, 0},
         {"csv", 0, OPT_STRING, &csv, "FILE",
-         "also a tidy table: state, class, delay, quantity, value, low, high", 0, 0},
+         "also write a tidy table: state, class, delay, quantity, value, low, high", 0, 0},
         {"threads", 't', OPT_THREADS, &threads, "N", "all cores; the result does not depend on it", 0, 1024},
         {"ascii", 0, OPT_FLAG, &ascii, NULL, "no Unicode in the summary", 0, 0},
         {"quiet", 'q', OPT_FLAG, &quiet, NULL, "no progress, no summary", 0, 0},
@@ -43,9 +43,9 @@ static int run(int argc, char **argv)
 }
 
 const command cmd_merge = {
-    "merge", "PART.nc...", "runs over parts of a corpus into one",
-    "Joins what analyze --part I/N wrote, all N parts, into the run file that one analysis of the whole\n"
-    "corpus would have written; pairs across the cuts are in it. Parts of another model, corpus or\n"
-    "setting are refused. Example:\n"
+    "merge", "PART.nc...", "join the parts of a run into one run",
+    "Joins all N files written by analyze --part I/N into the run file of a single analysis of the whole\n"
+    "corpus, including the pairs across the cuts. Parts of another model, corpus or setting are "
+    "refused. Example:\n"
     "  stategrad merge part1.nc part2.nc -o run.nc",
     run};

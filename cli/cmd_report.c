@@ -51,9 +51,8 @@ static int run(int argc, char **argv)
 }
 
 const command cmd_report = {
-    "report", "RUN.nc...", "curves, heatmaps, tables of one run or several as one self-contained page",
-    "Writes one HTML file that needs nothing else: no network, no server. Several runs are shown side by "
-    "side and\n"
+    "report", "RUN.nc...", "one self-contained page with charts and tables of one or several runs",
+    "Writes one HTML file that needs neither network nor server. Several runs are shown side by side and\n"
     "overlaid, on the same axes. --figures writes the charts as SVG and PDF for papers. Examples:\n"
     "  stategrad report run.nc -o report.html\n"
     "  stategrad report lstm.nc gru.nc -o both.html --figures figures",

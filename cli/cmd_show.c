@@ -52,8 +52,7 @@ static int add_lines(sg_show *s, const char *path)
             fprintf(stderr, "stategrad: %s:%zu: a NUL byte: not a text\n", path, number);
             code = EXIT_FAILED;
         } else if (!is_blank(line) && sg_show_sentences(s) == MAX_LINES) {
-            fprintf(stderr,
-                    "stategrad: %s:%zu: more than %d sentences; for a corpus there is stategrad analyze\n",
+            fprintf(stderr, "stategrad: %s:%zu: more than %d sentences; use stategrad analyze for a corpus\n",
                     path, number, MAX_LINES);
             code = EXIT_FAILED;
         } else if (!is_blank(line) && sg_show_add(s, line, &err) != SG_OK) {
@@ -69,7 +68,7 @@ static int add_lines(sg_show *s, const char *path)
     if (f != stdin)
         fclose(f);
     if (code == EXIT_DONE && sg_show_sentences(s) == 0) {
-        fprintf(stderr, "stategrad: %s: no sentence in it\n", path);
+        fprintf(stderr, "stategrad: %s: contains no sentence\n", path);
         code = EXIT_FAILED;
     }
     return code;
@@ -118,7 +117,7 @@ static int show(const char *model_path, const sg_import_config *import, const ch
 static int settle(sg_show_config *cfg, const char *state, const char *contrast, char **words)
 {
     if (state && strcmp(state, "cell") && strcmp(state, "hidden"))
-        return misuse("show: --state %s: cell or hidden expected", state);
+        return misuse("show: --state: expected cell or hidden, found '%s'", state);
     if (state)
         cfg->state = strcmp(state, "cell") ? SG_STATE_HIDDEN : SG_STATE_CELL;
     if (cfg->target && contrast)
@@ -127,7 +126,7 @@ static int settle(sg_show_config *cfg, const char *state, const char *contrast, 
         return -1;
     *words = strdup(contrast);
     if (!*words || !split_contrast(*words, &cfg->target, &cfg->against))
-        return misuse("show: --contrast %s: two words with a slash between them expected, like are/is",
+        return misuse("show: --contrast: expected two words separated by a slash, such as are/is, found '%s'",
                       contrast);
     return -1;
 }
@@ -141,15 +140,14 @@ static int run(int argc, char **argv)
     const option table[] = {
         {"text", 't', OPT_STRING, &text, "TEXT", "the sentence", 0, 0},
         {"output", 'o', OPT_STRING, &html, "FILE",
-         "write a page in which a click on a word shows what is left of it", 0, 0},
-        {"target", 0, OPT_STRING, &cfg.target, "WORD", "also: log p(WORD) after each word, by its gradient",
+         "write an interactive page: a click on a word shows its gain at each later word", 0, 0},
+        {"target", 0, OPT_STRING, &cfg.target, "WORD", "also the effect of each word on log p(WORD)", 0, 0},
+        {"contrast", 0, OPT_STRING, &contrast, "A/B", "also the effect of each word on logit(A) - logit(B)",
          0, 0},
-        {"contrast", 0, OPT_STRING, &contrast, "A/B",
-         "also: logit(A) - logit(B) after each word, by its gradient", 0, 0},
         {"replace", 0, OPT_SIZE, &cfg.replace, "N",
-         "also: what exchanging each word does to state and prediction, a mean over N words drawn by frequency",
+         "also the effect of replacing each word on state and prediction: mean over N words drawn by frequency",
          1, 10000},
-        {"seed", 0, OPT_U64, &cfg.seed, "S", "of those draws (1)", 0, 0},
+        {"seed", 0, OPT_U64, &cfg.seed, "S", "seed of the draws (1)", 0, 0},
         {"state", 0, OPT_STRING, &state, "KIND", "cell or hidden (LSTM: cell; others: hidden)", 0, 0},
         {"layer", 0, OPT_SIZE, &cfg.layer, "N", "1 = lowest (the top one)", 1, 1e6},
         {"json", 0, OPT_FLAG, &json, NULL, "one JSON object on standard output", 0, 0},
@@ -182,14 +180,15 @@ done:
 }
 
 const command cmd_show = {
-    "show", "MODEL [FILE|-]", "one sentence: what of each word is still there at each later word",
-    "Reads a sentence (--text), or a file or standard input with one sentence a line, each from a zero "
-    "state, and shows\n"
-    "for each pair of words how much the state at the later one still depends on the earlier one: the norm "
-    "of the\n"
-    "state gradient, relative to that at the word itself. With --target or --contrast also what the "
-    "prediction uses:\n"
-    "the gradient of that score by each word's embedding, times the embedding. Examples:\n"
-    "  stategrad show model.safetensors --text \"the keys to the cabinet are on the table\"\n"
-    "  stategrad show model.safetensors --text \"the keys to the cabinet\" --contrast are/is -o show.html",
+    "show", "MODEL [FILE|-]", "one sentence: gain from each word to each later state",
+    "Reads a sentence (--text), or a file or standard input with one sentence per line, each from a "
+    "zero state. Shows\n"
+    "for each pair of words the gain from the earlier word to the state at the later one: the norm of "
+    "the state\n"
+    "gradient, relative to its value at the word itself. With --target or --contrast also the effect "
+    "on the prediction:\n"
+    "the gradient of that score with respect to each word's embedding, times the embedding. Examples:\n"
+    "  stategrad show model.safetensors --text \"the keys to the old house are on the table\"\n"
+    "  stategrad show model.safetensors --text \"the keys to the old house\" --contrast are/is -o "
+    "show.html",
     run};

@@ -12,15 +12,16 @@ static int run(int argc, char **argv)
     const char *folder = NULL, *kind = "all";
     bool quiet = false;
     const option table[] = {
-        {"output", 'o', OPT_STRING, &folder, "DIR", "where: each kind gets a folder of its name there", 0, 0},
+        {"output", 'o', OPT_STRING, &folder, "DIR", "output folder: each kind gets a subfolder of its name",
+         0, 0},
         {"kind", 'k', OPT_STRING, &kind, "KIND", "copy, agreement, variance, independent, latch or all (all)",
          0, 0},
         {"tokens", 'n', OPT_U64, &cfg.tokens, "N", "tokens of train.txt; valid, test a tenth each (60000)",
          100, 1e12},
         {"distance", 0, OPT_SIZE, &cfg.distance, "K",
          "tokens to remember: copy 4, agreement 4, variance 3; latch: half a line, 100", 1, 100},
-        {"seed", 0, OPT_U64, &cfg.seed, "S", "of the random numbers (1)", 0, 0},
-        {"quiet", 'q', OPT_FLAG, &quiet, NULL, "no word when all went well", 0, 0},
+        {"seed", 0, OPT_U64, &cfg.seed, "S", "seed of the random numbers (1)", 0, 0},
+        {"quiet", 'q', OPT_FLAG, &quiet, NULL, "no output on success", 0, 0},
         {0},
     };
     int stop = parse_options(&cmd_synth, table, &argc, argv, 0, 0);
@@ -29,7 +30,7 @@ static int run(int argc, char **argv)
     if (argc > 0)
         return misuse("synth: unexpected operand '%s'", argv[0]);
     if (!folder)
-        return misuse("synth: -o DIR is missing: where the corpora go");
+        return misuse("synth: the output folder is missing: -o DIR");
     bool known = false;
     for (sg_synth_kind k = 0; k < SG_SYNTH_KINDS; k++) {
         sg_error err = {0};
@@ -53,22 +54,26 @@ const command cmd_synth = {
     .operands = "-o DIR",
     .summary = "corpora with a known memory demand, for validation",
     .about =
-        "Writes corpora whose memory demand is known by construction, to see that an analysis finds\n"
-        "what is there:\n"
-        "  copy         a word of class SRC comes back as its echo exactly K tokens later; FILL words mean nothing.\n"
-        "               SRC is remembered up to delay K-1 and dropped, FILL never\n"
-        "  agreement    the number of a noun (NN, NNS) decides its verb after 1 .. K adverbs: the property number is\n"
-        "               kept up to the verb and dropped after it\n"
+        "Writes corpora whose memory demand is known by construction, to validate an analysis:\n"
+        "  copy         a word of class SRC is echoed exactly K tokens later; FILL words carry no "
+        "information.\n"
+        "               SRC is needed up to delay K-1, FILL never\n"
+        "  agreement    the number of a noun (NN, NNS) decides its verb after 1 .. K adverbs: the property "
+        "number is\n"
+        "               needed up to the verb and not after it\n"
         "  variance     three binary features; wide and narrow are of equal use, but narrow varies 8 times\n"
-        "               less in the embeddings (embeddings.txt: train --embeddings FILE --freeze-embeddings),\n"
+        "               less in the embeddings (embeddings.txt: train --embeddings FILE "
+        "--freeze-embeddings),\n"
         "               weak is as small and of less use: only --normalize covariance ranks wide and narrow\n"
         "               above weak\n"
-        "  independent  every word is drawn by itself: nothing to remember, classes A and B do not differ\n"
-        "  latch        one bit is kept for ever by saturated gates, in a model that comes with the corpus: exchanging the\n"
+        "  independent  words are drawn independently: nothing is needed, classes A and B do not differ\n"
+        "  latch        saturated gates keep one bit for ever, in a model written beside the corpus: "
+        "exchanging the\n"
         "               word moves the cell by 2 at every delay, while the gradient is almost 0\n"
         "Each has train.txt, valid.txt and test.txt (word/tag: --format tagged), words.txt (--classes\n"
-        "words:FILE), and a README with what is true, the entropy that no model can go below, and the\n"
-        "commands to run.\n\n"
+        "words:FILE), and a README that states what is true, the entropy (the lowest possible loss), and the\n"
+        "commands to run.\n"
+        "\n"
         "example: stategrad synth -o synth && cat synth/copy/README",
     .run = run,
 };

@@ -67,8 +67,9 @@ static int run(int argc, char **argv)
     const option table[] = {
         {"property", 'p', OPT_LIST, &given, "NAME=A-B",
          "classes, word lists or files of words; or NAME=PAIRS, NAME=VECTOR.npy (repeatable)", 0, 0},
-        {"output", 'o', OPT_STRING, &output, "RUN.nc", "another file instead of adding to RUN.nc", 0, 0},
-        {"csv", 0, OPT_STRING, &csv, "FILE", "also the run as a tidy table", 0, 0},
+        {"output", 'o', OPT_STRING, &output, "RUN.nc", "write to another file instead of adding to RUN.nc", 0,
+         0},
+        {"csv", 0, OPT_STRING, &csv, "FILE", "also write the run as a tidy table", 0, 0},
         {"threads", 't', OPT_THREADS, &threads, "N", "all cores", 0, 1024},
         {"quiet", 'q', OPT_FLAG, &quiet, NULL, "print nothing", 0, 0},
         {NULL, 0, OPT_FLAG, NULL, NULL, NULL, 0, 0},
@@ -107,9 +108,10 @@ static int run(int argc, char **argv)
 }
 
 const command cmd_track = {
-    "track", "RUN.nc", "further properties on a finished run",
-    "Is a property of words (a difference of mean embeddings, number or gender, say) among what the\n"
-    "state keeps? Relative memory and subspace cosine from the mean gradients in the run file, without\n"
-    "another pass over the corpus; added to the file. Example:\n"
+    "track", "RUN.nc", "add properties to a finished run",
+    "A property is a direction in the embedding space, such as plural - singular nouns. Adds its "
+    "relative\n"
+    "memory (relative gain) and subspace cosine to the run file, computed from the stored mean gradients\n"
+    "without another pass over the corpus. Example:\n"
     "  stategrad track run.nc --property number=NNS-NN --property animacy=pairs.txt",
     run};

@@ -96,13 +96,14 @@ static int choose(settings *s)
         return misuse("train: --tied: needs --hidden-size = --embedding-size, found %zu and %zu", s->hidden,
                       s->shape.embedding);
     if (s->shape.tied && s->train.freeze_embeddings)
-        return misuse("train: --freeze-embeddings does not go with --tied: the decoder must learn");
+        return misuse(
+            "train: --freeze-embeddings cannot be combined with --tied: the decoder must be trained");
     if (s->train.freeze_embeddings && !s->train.embeddings)
         return misuse("train: --freeze-embeddings needs --embeddings FILE");
     if (s->train.resume && !s->train.checkpoint)
         return misuse("train: --resume needs --checkpoint FILE");
     if (s->vocab_file && (s->vocab_size || s->min_count))
-        return misuse("train: --vocab does not go with --vocab-size and --min-count");
+        return misuse("train: --vocab cannot be combined with --vocab-size or --min-count");
     if (s->patience && !s->valid.n)
         return misuse("train: --patience needs --valid FILE");
     if (!s->output)
@@ -234,7 +235,8 @@ static int train(settings *s, const char *const *paths, size_t n_paths)
         if (st == SG_OK)
             print_result(s, &w, &result);
     } else if (rescue && sg_model_write(w.model, s->output, &second) == SG_OK)
-        fprintf(stderr, "stategrad: the best of the %u epochs done is in %s\n", result.epochs, s->output);
+        fprintf(stderr, "stategrad: the best of the %u completed epochs is in %s\n", result.epochs,
+                s->output);
     int code = st == SG_OK ? EXIT_DONE : fail(st, &err);
     work_free(&w);
     return code;
@@ -259,7 +261,8 @@ static int run(int argc, char **argv)
     char names[200] = "";
     const option table[] = {
         {"output", 'o', OPT_STRING, &s.output, "MODEL", "the model file to write", 0, 0},
-        {"valid", 0, OPT_LIST, &s.valid, "FILE", "validation corpus: the epoch best on it is kept", 0, 0},
+        {"valid", 0, OPT_LIST, &s.valid, "FILE",
+         "validation corpus: the epoch with the lowest perplexity on it is kept", 0, 0},
         {"preset", 0, OPT_STRING, &s.preset, "paper",
          "the recipe of Verwimp et al.: --optimizer sgd --loss-scale sum --steps 200 --epochs 39 --dropout 0.5",
          0, 0},
@@ -273,34 +276,37 @@ static int run(int argc, char **argv)
         {"no-eos", 0, OPT_FLAG, &s.no_eos, NULL, "no <eos> at line ends", 0, 0},
         {"vocab-size", 0, OPT_SIZE, &s.vocab_size, "N", "words, <unk> and <eos> included (at most 10000)", 2,
          1 << 27},
-        {"min-count", 0, OPT_SIZE, &s.min_count, "N", "leave out words seen less often", 1, 1e15},
-        {"vocab", 0, OPT_STRING, &s.vocab_file, "FILE", "one word a line in id order, or JSON", 0, 0},
+        {"min-count", 0, OPT_SIZE, &s.min_count, "N", "replace words seen less often with <unk>", 1, 1e15},
+        {"vocab", 0, OPT_STRING, &s.vocab_file, "FILE", "one word per line in id order, or JSON", 0, 0},
         {"embeddings", 0, OPT_STRING, &s.train.embeddings, "FILE",
-         "begin with word2vec vectors (text or binary)", 0, 0},
-        {"freeze-embeddings", 0, OPT_FLAG, &s.train.freeze_embeddings, NULL,
-         "and leave all embeddings as they are", 0, 0},
-        {"steps", 0, OPT_SIZE, &s.train.steps, "N", "50, of back-propagation through time", 1, 1 << 20},
-        {"batch", 0, OPT_SIZE, &s.train.batch, "N", "20 sequences side by side", 1, 1 << 20},
+         "initialise with word2vec vectors (text or binary)", 0, 0},
+        {"freeze-embeddings", 0, OPT_FLAG, &s.train.freeze_embeddings, NULL, "do not train the embeddings", 0,
+         0},
+        {"steps", 0, OPT_SIZE, &s.train.steps, "N", "steps of truncated back-propagation through time (50)",
+         1, 1 << 20},
+        {"batch", 0, OPT_SIZE, &s.train.batch, "N", "parallel sequences (20)", 1, 1 << 20},
         {"epochs", 0, OPT_SIZE, &s.epochs, "N", "10", 1, 1e6},
         {"patience", 0, OPT_SIZE, &s.patience, "N",
-         "stop after N epochs without a better validation (0: never)", 0, 1e6},
+         "stop after N epochs without a lower validation perplexity (0: never)", 0, 1e6},
         {"optimizer", 0, OPT_STRING, &s.optimizer, "KIND", "adam (default) or sgd", 0, 0},
         {"loss-scale", 0, OPT_STRING, &s.loss_scale, "mean|sum",
          "mean (default) over the steps of a window, or their sum", 0, 0},
         {"lr", 0, OPT_REAL, &s.train.lr, "X", "learning rate: 0.004 (adam), 20 (sgd, mean), 1 (sgd, sum)",
          1e-12, 1e6},
-        {"lr-decay", 0, OPT_REAL, &s.train.lr_decay, "X", "0.8: what lr is multiplied with ...", 1e-6, 1},
-        {"decay-after", 0, OPT_SIZE, &s.decay_after, "N", "6: ... for every epoch after this one", 0, 1e6},
+        {"lr-decay", 0, OPT_REAL, &s.train.lr_decay, "X", "factor by which lr is multiplied (0.8) ...", 1e-6,
+         1},
+        {"decay-after", 0, OPT_SIZE, &s.decay_after, "N", "... in every epoch after this one (6)", 0, 1e6},
         {"clip", 0, OPT_REAL, &s.train.clip, "X",
          "largest norm of the gradient: 0.25 (mean), 5 (sum); 0: any", 0, 1e30},
-        {"dropout", 0, OPT_REAL, &s.train.dropout, "P", "0.2, on embeddings and layer outputs", 0, 0.999},
-        {"init", 0, OPT_REAL, &s.train.init, "X", "0.05: weights begin uniform in -X..X", 1e-30, 1e6},
+        {"dropout", 0, OPT_REAL, &s.train.dropout, "P", "on embeddings and layer outputs (0.2)", 0, 0.999},
+        {"init", 0, OPT_REAL, &s.train.init, "X", "weights are initialised uniformly in -X..X (0.05)", 1e-30,
+         1e6},
         {"seed", 0, OPT_U64, &s.train.seed, "N", "1", 0, 0},
-        {"checkpoint", 0, OPT_STRING, &s.train.checkpoint, "FILE", "save progress there, every epoch and ...",
-         0, 0},
+        {"checkpoint", 0, OPT_STRING, &s.train.checkpoint, "FILE",
+         "save progress there after every epoch and ...", 0, 0},
         {"checkpoint-minutes", 0, OPT_REAL, &s.train.checkpoint_minutes, "X", "... every 10 minutes", 0, 1e6},
-        {"resume", 0, OPT_FLAG, &s.train.resume, NULL, "go on from the checkpoint", 0, 0},
-        {"log", 0, OPT_STRING, &s.train.log_path, "FILE", "JSON lines, one an epoch", 0, 0},
+        {"resume", 0, OPT_FLAG, &s.train.resume, NULL, "continue from the checkpoint", 0, 0},
+        {"log", 0, OPT_STRING, &s.train.log_path, "FILE", "JSON lines, one per epoch", 0, 0},
         {"threads", 0, OPT_THREADS, &s.train.threads, "N", "all cores", 0, 1024},
         {"quiet", 'q', OPT_FLAG, &s.quiet, NULL, "no progress", 0, 0},
         {NULL, 0, OPT_FLAG, NULL, NULL, NULL, 0, 0},
@@ -335,12 +341,13 @@ static int run(int argc, char **argv)
 const command cmd_train = {
     "train", "CORPUS...", "train a language model",
     "Trains a recurrent language model by truncated back-propagation through time and writes it as a\n"
-    "safetensors file that PyTorch's word_language_model takes. The corpus is text (one sentence a\n"
-    "line), CoNLL-U or word/tag; .gz, folders and - are read.\n"
-    "--loss-scale says what lr and clip are measured in. PyTorch's examples take the mean of the loss over\n"
-    "the steps and the sequences of a window; TensorFlow's PTB tutorial, and the papers with it, sum it\n"
-    "over the steps and average over the sequences. Their gradient is as many times larger as there are\n"
-    "steps: lr 1 and clip 5 with the sum over 200 steps are lr 200 and clip 0.025 with the mean. Losses are\n"
+    "safetensors file that PyTorch's word_language_model accepts. The corpus is text (one sentence\n"
+    "per line), CoNLL-U or word/tag; .gz, folders and - are read.\n"
+    "--loss-scale determines the scale of lr and clip. mean: the loss is averaged over the steps and\n"
+    "sequences of a window, as in PyTorch's examples. sum: it is summed over the steps and averaged over\n"
+    "the sequences, as in TensorFlow's PTB tutorial and the papers. lr 1 and clip 5 with the sum over "
+    "200\n"
+    "steps equal lr 200 and clip 0.025 with the mean. Losses are\n"
     "shown in nats per token in both cases. Example:\n"
     "  stategrad train train.txt --valid valid.txt --epochs 10 --checkpoint run.ckpt -o model.safetensors",
     run};

@@ -41,13 +41,13 @@ static int run(int argc, char **argv)
     size_t layer = 0;
     bool json = false;
     const option table[] = {
-        {"class", 'c', OPT_STRING, &class, "NAME", "the class of words read whose directions are shown (all)",
-         0, 0},
+        {"class", 'c', OPT_STRING, &class, "NAME", "class of input words whose directions are shown (all)", 0,
+         0},
         {"delay", 'd', OPT_SIZE, &cfg.delay, "D", "the delay (0)", 0, 0},
         {"top", 'n', OPT_SIZE, &cfg.top, "N", "words at each end (10)", 1, 1e6},
         {"directions", 'k', OPT_SIZE, &cfg.directions, "K", "the strongest K directions (3)", 1, 1e6},
-        {"min-count", 0, OPT_REAL, &cfg.min_count, "N", "only words seen N times in the analysed corpus (0)",
-         0, 1e18},
+        {"min-count", 0, OPT_REAL, &cfg.min_count, "N",
+         "only words seen at least N times in the analysed corpus (0)", 0, 1e18},
         {"state", 0, OPT_STRING, &state, "KIND", "cell or hidden (the first in the file)", 0, 0},
         {"layer", 0, OPT_SIZE, &layer, "N", "1 = lowest (the first in the file)", 1, 1e6},
         {"json", 0, OPT_FLAG, &json, NULL, "one JSON object on standard output", 0, 0},
@@ -78,11 +78,11 @@ static int run(int argc, char **argv)
     return code;
 }
 
-const command cmd_words = {"words", "RUN.nc", "the words that lie furthest along the best kept directions",
-                           "For each of the best kept directions of a run: the words whose normalised "
-                           "embeddings lie furthest along it at\n"
-                           "both ends, with their count and classes in the analysed corpus, and how well "
-                           "each class and property lines up\n"
-                           "with it. Example:\n"
-                           "  stategrad words run.nc --class noun --delay 5 --top 8",
-                           run};
+const command cmd_words = {
+    "words", "RUN.nc", "words at both ends of the strongest directions",
+    "For each of the strongest directions of a run: the words with the largest projections of their\n"
+    "whitened embeddings at both ends, with their counts and classes in the analysed corpus, and the "
+    "cosine\n"
+    "of the direction with each class and property. Example:\n"
+    "  stategrad words run.nc --class noun --delay 5 --top 8",
+    run};

@@ -26,12 +26,15 @@ static int finish(int code)
 
 static void print_usage(FILE *f)
 {
-    fputs("stategrad - what a recurrent network remembers of its inputs, how strongly and for how long\n\n"
-          "usage: stategrad COMMAND [options]      stategrad COMMAND --help\n\n",
+    fputs("stategrad - state gradients of recurrent networks: how sensitive the state is to earlier inputs\n"
+          "\n"
+          "usage: stategrad COMMAND [options]      stategrad COMMAND --help\n"
+          "\n",
           f);
     for (const command *const *c = commands; *c; c++)
         fprintf(f, "  %-9s %s\n", (*c)->name, (*c)->summary);
-    fputs("\nThe first five minutes:\n"
+    fputs("\n"
+          "Quickstart:\n"
           "  stategrad train train.txt --valid valid.txt -o model.safetensors\n"
           "  stategrad analyze model.safetensors valid.txt --classes frequency -o run.nc\n"
           "  stategrad report run.nc -o report.html\n",

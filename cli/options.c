@@ -182,8 +182,8 @@ int parse_options(const command *c, const option *table, int *argc, char **argv,
     }
     *argc = n;
     if (n < min_operands)
-        return misuse("%s: expected %s, found %d operand%s; stategrad %s --help tells more", c->name,
-                      c->operands, n, n == 1 ? "" : "s", c->name);
+        return misuse("%s: expected %s, found %d operand%s; see stategrad %s --help", c->name, c->operands, n,
+                      n == 1 ? "" : "s", c->name);
     if (max_operands && n > max_operands)
         return misuse("%s: one operand too many: '%s'", c->name, argv[max_operands]);
     return -1;

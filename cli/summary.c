@@ -242,7 +242,7 @@ static void print_group(sg_run *r, const char *group, double *sigma, bool ascii)
         puts(
             "  (+n -m: delays at which sigma_1 lies above and below random classes of the same size, adjusted p < 0.05)");
     if (C > MAX_CLASSES)
-        printf("  ... and %zu classes more, see stategrad report\n", C - MAX_CLASSES);
+        printf("  ... and %zu more classes, see stategrad report\n", C - MAX_CLASSES);
     print_decay(r, group);
 }
 
@@ -259,13 +259,14 @@ static void print_precision(const sg_run *r)
     size_t last = sg_run_delays(r) < 21 ? sg_run_delays(r) - 1 : 20;
     if (!isfinite(sampling))
         return;
-    printf(
-        "\nprecision: %.0f of %ju origins were drawn; sigma_1 at delays 0 to %zu is within %.2g %% of what all would "
-        "give (one standard error; largest for %s at delay %.0f)",
-        attribute(r, "precision_origins"), (uintmax_t)sg_run_class_tokens(r, 0), last, 100 * sampling,
-        sg_run_attribute(r, "precision_worst_class"), attribute(r, "precision_worst_delay"));
-    printf(total > attribute(r, "precision") ? "; the corpus itself varies more: intervals of up to %.2g %%\n"
-                                             : "; with the corpus' own variation %.2g %%\n",
+    printf("\n"
+           "precision: %.0f of %ju input positions were drawn; sigma_1 at delays 0 to %zu has a standard "
+           "error of %.2g %% relative to drawing all (largest for %s at delay %.0f)",
+           attribute(r, "precision_origins"), (uintmax_t)sg_run_class_tokens(r, 0), last, 100 * sampling,
+           sg_run_attribute(r, "precision_worst_class"), attribute(r, "precision_worst_delay"));
+    printf(total > attribute(r, "precision")
+               ? "; including the variation between blocks of the corpus, up to %.2g %%\n"
+               : "; including the variation between blocks of the corpus, %.2g %%\n",
            100 * total);
 }
 
@@ -282,7 +283,9 @@ int print_summary(const char *run_path, bool ascii)
     if (st == SG_OK)
         print_precision(r);
     if (st == SG_OK)
-        printf("\n%s: stategrad report, words and track tell more.\n", run_path);
+        printf("\n"
+               "%s: see also stategrad report, words and track.\n",
+               run_path);
     free(sigma);
     sg_run_close(r);
     if (st != SG_OK)

@@ -10,7 +10,7 @@ const state = {
   spectrumClass: 0, propertyClass: 0, propertyMeasure: 'relative_memory', subspace: 0,
 };
 const MEASURES = {
-  sigma1: { name: 'σ₁', title: 'largest singular value σ₁', long: 'Largest singular value of the normalised mean gradient: the gain along the best kept direction.' },
+  sigma1: { name: 'σ₁', title: 'largest singular value σ₁', long: 'Largest singular value of the normalised mean gradient: the gain along the strongest direction.' },
   sum: { name: 'Σσ', title: 'sum of singular values', long: 'Sum of all singular values: memory over all directions.' },
   rms: { name: 'rms gain', title: 'rms gain, strongest direction', long: 'Root-mean-square gain along the strongest direction: like σ₁, but contributions of opposite sign do not cancel.' },
 };
@@ -199,7 +199,7 @@ function section(id, title, intro) {
 }
 
 function curvesSection() {
-  const body = section('curves', 'How much is remembered, for how long',
+  const body = section('curves', 'Gain by delay',
     'How strongly the state still depends on the word read d steps ago, by the class of that word. On the log scale an exponential decay is a straight line; on the log–log scale a power law is.');
   const chart = new Chart({ id: 'curves', label: 'Memory by delay', share: 'classes', hint: 'Point at the chart, or focus it and use the arrow keys, to read the values at one delay.' });
   const controls = el('div', { class: 'controls' });
@@ -218,7 +218,7 @@ function curvesSection() {
 }
 
 function classesSection() {
-  const body = section('classes', 'Which words are remembered',
+  const body = section('classes', 'Gain by class of word',
     'Each class at each delay: beside a random class of its size, beside the average word, or as it is.');
   const chart = new Chart({ id: 'classes', label: 'Classes by delay' });
   const controls = el('div', { class: 'controls' });
@@ -254,7 +254,7 @@ function classesSection() {
           ['null_low', 'random_class_low'], ['null_high', 'random_class_high'], ['p', 'p'], ['q', 'q'], ['pairs', 'pairs']],
         title: `σ₁ by class — ${groupTitle(state.group)}`,
         caption: ({ ratio: 'σ₁ of the class over σ₁ of all words: orange is more than the average word, blue less. A mean over few pairs has a larger σ₁ by chance alone.',
-          chance: 'σ₁ of the class over that of a random class of the same size (the middle of its 95 % range): orange is remembered better than chance, blue worse.',
+          chance: 'σ₁ of the class over that of a random class of the same size (the middle of its 95 % range): orange has a larger gain than chance, blue a smaller one.',
           sigma: 'σ₁ on a logarithmic colour scale.' })[key]
           + (significance ? ' Dots: the class differs from random classes of its size (sign-flip test over blocks, Benjamini–Hochberg over classes and delays, q < 0.05).'
             : ' No significance marks: the run file has no test of class differences.'),
@@ -345,7 +345,7 @@ function shapeSection() {
 }
 
 function propertiesSection() {
-  const body = section('properties', 'What about the words is remembered',
+  const body = section('properties', 'Gain along properties',
     'A property is the difference between the mean embeddings of two groups of words (plural − singular: number). Without a random direction beside it nobody can tell whether a value is high: the grey band holds 95 % of them.');
   const holder = el('div');
   body.append(holder);
@@ -390,7 +390,7 @@ function propertiesSection() {
           ['random', 'random'], ['random_low', 'random_low'], ['random_high', 'random_high']],
         title: `${title}, class ${classNames[state.propertyClass]} — ${groupTitle(state.group)}`,
         caption: (cosine
-          ? 'How much of the property lies within the best kept directions. Grey: random directions, mean and 95 %.'
+          ? 'How much of the property lies within the strongest directions. Grey: random directions, mean and 95 %.'
           : 'Gain along the property over the largest gain at that delay. Grey: random directions, mean and 95 %.') + withheldNote(key, rows),
         patch(s) {
           s.encoding.x.title = `delay d (${STEPS})`;
@@ -419,7 +419,7 @@ function propertiesSection() {
 }
 
 function wordsSection() {
-  const body = section('words', 'Which words lie along the best kept directions',
+  const body = section('words', 'Words along the strongest directions',
     'The words whose normalised embeddings lie furthest along a direction, at both ends: what the state can tell apart d words later.');
   const holder = el('div');
   body.append(holder);
@@ -542,7 +542,7 @@ function decaySection() {
 }
 
 function settingsSection() {
-  const body = section('settings', 'Settings and counts', 'What this page was made from.');
+  const body = section('settings', 'Settings and counts', 'Inputs and settings of this page.');
   const LONG = { model_sha256: 'model (SHA-256)', corpus_sha256: 'corpus (SHA-256)', command: 'command', version: 'stategrad version',
     created: 'created', seed: 'seed', state_handling: 'state handling', normalization: 'normalisation', tokens: 'tokens', unknown_tokens: 'unknown tokens' };
   runs.forEach((run, r) => {
@@ -607,8 +607,8 @@ function summaryOf(run) {
   const half = below(0.5), tenth = below(0.1);
   const rest = tenth > 0 ? `nine tenths, ${words(tenth)} later` : `after ${words(last)} ${percent(all[last] / all[0])} is left`;
   lines.push(half > 0
-    ? `Half of what a ${STEP} does to the state (${groupTitle(state.group)}) is gone ${words(half)} later; ${rest}.`
-    : `After ${words(last)}, ${percent(all[last] / all[0])} of what a ${STEP} did to the state (${groupTitle(state.group)}) is left: half of it is not gone within the window.`);
+    ? `Half of the gain from a ${STEP} to the state (${groupTitle(state.group)}) is lost ${words(half)} later; ${rest}.`
+    : `After ${words(last)}, ${percent(all[last] / all[0])} of the gain from a ${STEP} to the state (${groupTitle(state.group)}) is left: half of it is not lost within the window.`);
   const low = values(g, 'sigma1_low'), high = values(g, 'sigma1_high');
   const band = (d) => (low && high && low[0][d] !== null ? ` (95 %: ${number(low[0][d], 3)} to ${number(high[0][d], 3)})` : '');
   lines.push(`The largest gain σ₁ is ${number(all[0], 3)}${band(0)} for the ${STEP} just read and ${number(all[last], 3)}${band(last)} for the ${STEP} ${last} steps before, averaged over ${count(run.classes[0].tokens)} tokens.`);
@@ -623,7 +623,7 @@ function summaryOf(run) {
   if (ranked.length > 1) {
     const by = values(g, 'null_low') ? 'a random class of its size' : 'the average word';
     const tell = (x) => `${shorten(x.name, 60)} (${number(x.factor, 3)} times ${by}${x.tested ? `, significant at ${x.significant} of ${x.n} delays` : ''})`;
-    lines.push(`Best remembered: ${tell(ranked[0])}; least: ${tell(ranked[ranked.length - 1])}.`
+    lines.push(`Largest gain: ${tell(ranked[0])}; smallest: ${tell(ranked[ranked.length - 1])}.`
       + (ranked[0].tested ? '' : ' The run file has no test of these differences.'));
   }
   const base = baselineOf(run), untrained = values(base, 'sigma1'), at = Math.min(10, last);

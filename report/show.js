@@ -11,8 +11,8 @@ const VIEWS = [
 ];
 if (data.score) {
   VIEWS.push(
-    ['score_effect', `effect on ${shorten(data.score, 40)}`, `What each word does to ${data.score}, to first order: gradient · embedding. Orange raises it, blue lowers it.`],
-    ['score_gradient', `gradient of ${shorten(data.score, 40)}`, `Norm of the gradient of ${data.score} by the embedding of each word read.`]);
+    ['score_effect', `effect on ${shorten(data.score, 40)}`, `Effect of each word on ${data.score}, to first order: gradient · embedding. Orange raises it, blue lowers it.`],
+    ['score_gradient', `gradient of ${shorten(data.score, 40)}`, `Norm of the gradient of ${data.score} with respect to each embedding.`]);
 }
 const has = (key) => data.sentences.every((s) => s[key]);
 if (has('replacement_change')) VIEWS.push(['replacement_change', 'replacement', `Change of the ${data.state} state when the word is exchanged for another, drawn ${data.replacement_law}: mean norm over ${data.replacements} draws, in state units.`]);
@@ -90,7 +90,7 @@ class Sentence {
     const last = words.length - 1, [, , text] = VIEWS.find(([key]) => key === view);
     const name = shorten(words[this.chosen].text, 40);
     this.caption.textContent = view.startsWith('left')
-      ? `Of “${name}” ${short(m[last][this.chosen])} is left at the last word. ${text} Above 1: the network has amplified it. Colour is logarithmic.`
+      ? `Of “${name}” ${short(m[last][this.chosen])} of its own gain remains at the last word. ${text} Above 1: the network has amplified it. Colour is logarithmic.`
       : `${text} At the last word, “${name}”: ${number(m[last][this.chosen], 3)}${view.startsWith('score') ? `; the score there is ${number(words[last].score, 4)}` : ''}.`;
     for (const row of this.plot.querySelectorAll('g[data-row]'))
       row.setAttribute('class', Number(row.dataset.row) === this.chosen ? 'row-on' : '');
@@ -99,7 +99,7 @@ class Sentence {
   draw() {
     const m = this.sentence[view], words = this.sentence.words, T = words.length, signed = view === 'score_effect', most = this.most();
     const label = 112, head = 84, size = Math.max(20, Math.min(46, Math.floor((Math.min(1140, document.body.clientWidth - 40) - label) / T))), high = Math.min(26, size);
-    const picture = svg('svg', { width: label + T * size + 60, height: head + T * high + 6, role: 'img', 'aria-label': 'What is left of each word (row) at each later word (column)' });
+    const picture = svg('svg', { width: label + T * size + 60, height: head + T * high + 6, role: 'img', 'aria-label': 'Gain from each word (row) to each later state (column)' });
     words.forEach((w, t) => picture.append(svg('text', { transform: `translate(${label + (t + 0.6) * size},${head - 6}) rotate(-40)` }, shorten(w.text, 12))));
     words.forEach((w, s) => {
       const row = svg('g', { 'data-row': s }, svg('text', { x: label - 8, y: head + (s + 0.5) * high + 4, 'text-anchor': 'end' }, shorten(w.text, 15)));

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* analysis.h - the main job: state gradients of a whole corpus, averaged per class and delay, into a run
- * file.
+/* analysis.h - the main job: state gradients of a whole corpus, averaged per class and delay,
+ * into a run file.
  *
  *   stream -> forward states -> gradients -> sums per class set, delay and block -> means, spectra, errors
  *          -> run file                                              (doc/method.md, doc/run-file.md) */
@@ -15,8 +15,8 @@ extern "C" {
 #endif
 
 /* A direction in embedding space: mean embedding of side a - mean embedding of side b (or a vector file). A
- * side is the name of a class (its words weighted by their tokens in the class), a file of words, or words
- * "w1 w2" / "w1,w2". */
+ * side is the name of a class (words weighted by their tokens in the class), a file of words, or words "w1
+ * w2" / "w1,w2". */
 typedef struct {
     const char *name;
     /* b NULL: a is "A-B", a file of pairs (a line "cat cats": mean of differences) or a .npy vector */
@@ -35,21 +35,21 @@ typedef struct {
     size_t burn_in;             /* 0 */
     bool normalize;             /* by the covariance of the embeddings, true */
     bool frequency_weighted;    /* covariance over tokens instead of word types, false */
-    double ridge;               /* added to the covariance, ridge*tr/E; 0 */
+    double ridge;               /* ridge * tr/E is added to the diagonal of the covariance; 0 */
     const sg_property *properties;
     size_t n_properties;
-    uint64_t sample;            /* origins; 0: every one */
+    uint64_t sample;            /* number of input positions drawn at random; 0: all */
     double precision;           /* stop at this relative standard error; 0: never. See doc/analyze.md */
     size_t blocks;              /* 20 */
     uint64_t seed;              /* 1 */
     int threads;                /* 0: all cores */
-    size_t part, parts;         /* part I of N, from 1; parts 0: the whole */
-    size_t second_moment_every; /* 0: chosen so that it costs at most a tenth; 1: every token */
-    /* 0: chosen (64 from 256 delays on, else never); origins older than this to twice this share bases, see
-     * doc/long-windows.md; SG_LONG_NEVER: all exact */
+    size_t part, parts;         /* part I of N, counted from 1; parts 0: the whole corpus */
+    size_t second_moment_every; /* 0: automatic, at most a tenth of the cost; 1: every token */
+    /* age in tokens from which (up to twice which) inputs share bases, doc/long-windows.md. 0: automatic (64
+     * from 256 delays on, else never); SG_LONG_NEVER: all exact */
     size_t long_after;
-    double long_tolerance; /* what a basis may drop of an origin's norm, 1e-6 */
-    /* keep what intervals of later properties need (track); AUTO: if below 512 MiB */
+    double long_tolerance; /* truncation tolerance of a basis, relative to the Frobenius norm; 1e-6 */
+    /* store the Gram matrices that intervals of later properties need (sg_track); AUTO: if below 512 MiB */
     sg_gram_policy block_gram;
     bool untrained_baseline;
     const char *features_path; /* .npy inputs instead of words; or NULL */
@@ -97,8 +97,8 @@ SG_API const sg_setting *sg_analysis_setting(size_t i);
  * that it can have. Messages write "setting 'burn_in'" where they name one. */
 SG_API sg_status sg_analysis_set(sg_analysis_config *cfg, const char *name, const char *value, sg_error *err);
 
-/* What it will cost: floating point operations, bytes of memory, seconds on this machine (measured in a
- * blink). */
+/* Estimated cost: floating-point operations, bytes of memory, seconds on this machine
+ * (from a short benchmark). */
 typedef struct {
     double flops, seconds;
     size_t memory, run_file_bytes, scratch_bytes;
@@ -107,8 +107,9 @@ SG_API sg_status sg_analysis_forecast(sg_analysis_estimate *out, const sg_analys
                                       const sg_model *m, const sg_stream *s, const sg_classes *k,
                                       sg_error *err);
 
-/* Writes the run file whole or not at all. Same bytes for any number of threads ("created" aside). k may be
- * NULL. SG_ECANCELLED: asked to stop; with a checkpoint the same call goes on where this one stopped. */
+/* Writes the run file atomically. The bytes do not depend on the number of threads (except the
+ * attribute "created"). k may be NULL. SG_ECANCELLED: stopped by the monitor; with a checkpoint,
+ * the same call continues. */
 SG_API sg_status sg_analyze(const char *run_path, const sg_model *m, const sg_stream *s, const sg_classes *k,
                             const sg_analysis_config *cfg, const sg_monitor *monitor, sg_error *err);
 
@@ -117,23 +118,23 @@ SG_API sg_status sg_analyze(const char *run_path, const sg_model *m, const sg_st
 SG_API sg_status sg_analyze_run(sg_run **out, const sg_model *m, const sg_stream *s, const sg_classes *k,
                                 const sg_analysis_config *cfg, const sg_monitor *monitor, sg_error *err);
 
-/* All parts of one run into the run file that a single analysis would have written (to rounding). SG_EINVAL:
- * parts missing, double, or of different models, corpora or settings: names the file and what differs. */
+/* Joins all parts of a run into the run file of a single analysis (equal to rounding), written
+ * atomically. SG_EINVAL: missing or duplicate parts, or different models, corpora or settings; names the
+ * file and the difference. */
 SG_API sg_status sg_merge(const char *run_path, const char *const *parts, size_t n_parts, int threads,
                           const sg_monitor *monitor, sg_error *err);
 
-/* Further properties on a finished run, from its stored means; written to out_path (may be run_path).
- * Intervals need the run's block_gram; without it bounds are missing, with the reason. SG_EINVAL: a name that
- * the run has already. */
+/* Adds properties to a finished run, computed from its stored means; written atomically to out_path (may be
+ * run_path). Intervals need the run's block_gram; without it they are missing, with the reason. SG_EINVAL: a
+ * name that the run already has. */
 SG_API sg_status sg_track(const char *run_path, const char *out_path, const sg_property *properties, size_t n,
                           int threads, const sg_monitor *monitor, sg_error *err);
 
-/* The run as a tidy table: state, class, delay, quantity, value, low, high; missing values are empty
- * fields. */
+/* Writes the run as a tidy table: state, class, delay, quantity, value, low, high; missing
+ * values are empty fields. */
 SG_API sg_status sg_run_write_csv(const char *run_path, const char *csv_path, sg_error *err);
 
-/* A .npy matrix of features: rows and columns. SG_EFORMAT: not float32/float64, not two dimensions, cut
- * short. */
+/* Shape of a .npy matrix of features. SG_EFORMAT: not floating-point, not two-dimensional, truncated. */
 SG_API sg_status sg_features_shape(const char *path, uint64_t *rows, size_t *columns, sg_error *err);
 
 #ifdef __cplusplus

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /* base.h - what every other header of stategrad uses: status, error text, progress, version.
  *
- * A function that can fail returns sg_status and takes an sg_error as its last argument (NULL: not
- * interested). On failure outputs are left NULL or untouched unless the declaration says otherwise. The
- * library never prints, exits or aborts because of data, files or memory.
+ * A function that can fail returns sg_status and takes an sg_error as its last argument (may be NULL). On
+ * failure, outputs are NULL or unchanged unless the declaration says otherwise. The library never prints,
+ * exits or aborts because of data, files or memory.
  *
  * Threads: two threads may each do their own work at the same time, also on one model, stream or set of
  * classes as long as nobody changes it. An object with a state (sg_corpus, sg_gradient, sg_run, a vocabulary
@@ -20,7 +20,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* What the shared library exports: the declarations marked so, and nothing else. */
+/* Marks the declarations that the shared library exports; it exports nothing else. */
 #if defined(__GNUC__)
 #define SG_API __attribute__((visibility("default")))
 #else
@@ -39,13 +39,13 @@ extern "C" {
 
 typedef enum {
     SG_OK = 0,
-    SG_EINVAL,     /* an argument or a combination of arguments makes no sense */
-    SG_ENOMEM,     /* no memory */
-    SG_EIO,        /* the operating system refused a read or write */
-    SG_EFORMAT,    /* a file is not what it should be */
+    SG_EINVAL,     /* an invalid argument or combination of arguments */
+    SG_ENOMEM,     /* out of memory */
+    SG_EIO,        /* a read or write failed */
+    SG_EFORMAT,    /* a file does not have the expected format or contents */
     SG_ENOCONV,    /* a decomposition or a fit did not converge */
-    SG_ENONFINITE, /* a NaN or an infinity where a number belongs */
-    SG_ECANCELLED  /* the progress callback asked to stop; what could be saved was saved */
+    SG_ENONFINITE, /* a NaN or an infinity instead of a finite number */
+    SG_ECANCELLED  /* the progress callback requested a stop; progress was saved where possible */
 } sg_status;
 
 /* One line, no newline at its end: which file, line, tensor or option; what was found; what was expected. */
@@ -53,17 +53,18 @@ typedef struct {
     char msg[1024];
 } sg_error;
 
-/* Where long work stands. Called from the calling thread, a few times a second at most. */
+/* Progress of a long computation. Reported from the calling thread, a few times per second at most. */
 typedef struct {
     const char *what;   /* "reading", "training", "analysing" ... */
-    double done, total; /* in tokens; total 0: not known */
+    double done, total; /* in tokens; total 0: unknown */
     double seconds;     /* since this phase began */
-    double loss;        /* nats per token of late; NaN where there is none */
+    double loss;        /* recent loss, nats per token; NaN if there is none */
     unsigned epoch, epochs;
 } sg_progress;
 
-/* tick returns true to go on, false to stop soon: the work then saves what it can and returns SG_ECANCELLED.
- * A NULL sg_monitor, or a NULL tick, is fine everywhere. warn gets one-line warnings (may be NULL). */
+/* tick returns true to continue and false to stop soon: the computation then saves its progress and returns
+ * SG_ECANCELLED. A NULL sg_monitor and a NULL tick are accepted everywhere. warn receives one-line warnings
+ * and may be NULL. */
 typedef struct {
     bool (*tick)(void *ctx, const sg_progress *p);
     void (*warn)(void *ctx, const char *line);
@@ -77,16 +78,17 @@ typedef struct {
     void *ctx;
 } sg_writer;
 
-/* Configurations (sg_..._config) grow at their end from version to version. Their first field, struct_size, is the size
- * that the caller was compiled with: sg_..._defaults(&cfg) sets it, together with the default of every field; a
- * configuration without such a function is started as {.struct_size = sizeof cfg, ...}. 0 stands for the size in this
- * version. Fields beyond struct_size take their defaults. Bindings call sg_..._defaults_sized. */
+/* Configurations (sg_..._config) grow at their end from version to version. Their first field,
+ * struct_size, is the size that the caller was compiled with: sg_..._defaults(&cfg) sets it, together
+ * with the default of every field; a configuration without such a function is started as
+ * {.struct_size = sizeof cfg, ...}. 0 means the size in this version. Fields beyond struct_size take
+ * their defaults. Bindings call sg_..._defaults_sized. */
 
 /* Removes the temporary files of all outputs under way, as if their writers had been told to give up. For a signal
  * handler, or an exit handler, that ends the process: async-signal-safe, and nothing may be written after it. */
 SG_API void sg_remove_temporary_files(void);
 
-/* Version of the library that is linked, "MAJOR.MINOR.PATCH"; static. */
+/* Version of the linked library, "MAJOR.MINOR.PATCH"; static. */
 SG_API const char *sg_version(void);
 
 #ifdef __cplusplus

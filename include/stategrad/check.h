@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* check.h - is it right? The gradients of the user's own model against truths found in other ways.
+/* check.h - tests the gradients of the user's own model against independent computations.
  *
  *   states     float states of the program against a plain forward pass in double
  *   differences  G[t,d] v against (s_t(x_{t-d} + eps v) - s_t(x_{t-d} - eps v)) / 2 eps in double
@@ -7,7 +7,8 @@
  *   carry      the sums of the corpus engine against sums of the single G[t,d], the whole stream one window
  *   window     the same with windows: no pair across a boundary, the state carried over it, the counts exact
  *
- * at random t, d, u, v, for every layer and both states. The plain passes share no code with the cells. */
+ * at random t, d, u, v, for every layer and both states. The reference passes share no
+ * code with the cells. */
 #ifndef STATEGRAD_CHECK_H
 #define STATEGRAD_CHECK_H
 
@@ -17,7 +18,7 @@
 extern "C" {
 #endif
 
-/* Where single gradients come from: sg_gradient unless a test plants a faulty one. */
+/* Source of single gradients: sg_gradient, unless a test plants a fault. */
 typedef struct {
     sg_status (*step)(void *ctx, int32_t id, const float *features, sg_error *err);
     void (*get)(void *ctx, size_t layer, sg_state_kind kind, size_t d, float *G); /* as sg_gradient_get */
@@ -25,12 +26,12 @@ typedef struct {
 } sg_check_source;
 
 typedef struct {
-    size_t struct_size;            /* see base.h */
-    size_t steps;                  /* T, 30 */
-    size_t delays;                 /* D <= T, 16 */
-    size_t draws;                  /* (t, d, u, v) per test, layer and state, 12: d = 0, 1, 2, D-1 first */
-    uint64_t seed;                 /* 1 */
-    int threads;                   /* of the engine; 0: all cores */
+    size_t struct_size; /* see base.h */
+    size_t steps;       /* T, 30 */
+    size_t delays;      /* D <= T, 16 */
+    size_t draws;       /* tuples (t, d, u, v) per test, layer and state, 12; d = 0, 1, 2, D-1 first */
+    uint64_t seed;      /* 1 */
+    int threads;        /* of the engine; 0: all cores */
     const sg_check_source *source; /* NULL: the program's own */
     const char *inputs; /* NumPy file (rows, E) of a model without embedding; NULL: normal numbers */
 } sg_check_config;
@@ -42,10 +43,10 @@ typedef struct {
     const char *test;   /* "states", "differences", ... */
     size_t layer;       /* 1 .. L */
     sg_state_kind kind; /* CELL or HIDDEN */
-    /* largest relative difference; infinite where one is not a number or a count is wrong */
+    /* largest relative difference; infinite if one is NaN or a count is wrong */
     double worst;
     double limit;
-    size_t t, d; /* where; t: step of the sequence (carry, window: the last one) */
+    size_t t, d; /* where; t: step (carry, window: the last) */
     bool pass;   /* worst <= limit */
     /* limit without the net's own sensitivity to rounding; limit is larger where the net amplifies that */
     double base_limit;
@@ -56,9 +57,9 @@ typedef struct {
     size_t n, failed;
 } sg_check_result;
 
-/* tokens: T of them are read at a random place; NULL: random ids (random normal features for a model without
- * embedding). A failed test is not an error: look at result->failed. SG_EINVAL: sizes that make no sense, a
- * stream of fewer than 2 tokens. Cost: about T tokens of sg_gradient and of the engine, twice. */
+/* Reads T tokens at a random position of `tokens`; NULL: random ids (random normal features for a model
+ * without embedding). A failed test is not an error: see result->failed. SG_EINVAL: invalid sizes, a stream
+ * of fewer than 2 tokens. Cost: about T tokens of sg_gradient and of the engine, twice. */
 SG_API sg_status sg_check(sg_check_result *result, const sg_model *m, const sg_stream *tokens,
                           const sg_check_config *cfg, const sg_monitor *monitor, sg_error *err);
 SG_API void sg_check_free(sg_check_result *result);

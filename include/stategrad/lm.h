@@ -47,7 +47,7 @@ typedef struct {
     bool has_decoder;             /* false: states only, no perplexity */
     sg_output_activation output;  /* between the last layer and the decoder */
     sg_unit unit;
-    bool eos; /* lines ended by <eos> in training */
+    bool eos; /* lines ended with <eos> in training */
 } sg_model_shape;
 
 /* Kinds of recurrence are numbered 0 .. sg_cell_count() - 1. Names: "rnn" (tanh), "rnn-relu", "gru", "gru-reset-first",
@@ -65,14 +65,13 @@ SG_API sg_status sg_model_shape_check(const sg_model_shape *shape, sg_error *err
 
 typedef struct sg_model sg_model;
 
-/* All zero. vocab is copied into the model (NULL when V is 0); SG_EINVAL: sizes that do not fit or
- * overflow. */
+/* All parameters zero. vocab is copied into the model (NULL when V is 0). SG_EINVAL:
+ * inconsistent sizes or overflow. */
 SG_API sg_status sg_model_new(sg_model **out, const sg_model_shape *shape, const sg_vocab *vocab,
                               sg_error *err);
-/* U(-range, range) for every weight, biases included (decoder bias 0), as the paper does. */
+/* U(-range, range) for all weights including biases (decoder bias 0), as in the papers. */
 SG_API void sg_model_init_uniform(sg_model *m, float range, uint64_t seed);
-/* The same shape and vocabulary with the initialisation its metadata tell of (U(-0.05, 0.05) where they do
- * not). */
+/* The same shape and vocabulary with the initialisation recorded in its metadata (else U(-0.05, 0.05)). */
 SG_API sg_status sg_model_new_untrained(sg_model **out, const sg_model *m, uint64_t seed, sg_error *err);
 SG_API const sg_model_shape *sg_model_get_shape(const sg_model *m);
 SG_API const sg_vocab *sg_model_vocab(const sg_model *m); /* borrowed; NULL when V is 0 */
@@ -88,19 +87,18 @@ typedef struct {
 SG_API size_t sg_model_tensors(const sg_model *m);
 SG_API const sg_tensor *sg_model_tensor(const sg_model *m, size_t i);
 SG_API const sg_tensor *sg_model_find(const sg_model *m, const char *name); /* NULL: none */
-/* Strings that go into the file's metadata ("trained_epochs", "valid_perplexity", ...). The keys by which the
- * file tells shape and vocabulary (format, cell, vocabulary, ...) are not among them. Bytes of a value that are
- * no UTF-8 (a path, a name from a damaged file) become '?'. */
+/* Strings for the file's metadata ("trained_epochs", "valid_perplexity", ...). Keys that record shape and
+ * vocabulary (format, cell, vocabulary, ...) are reserved. Bytes of a value that are not UTF-8 become '?'. */
 SG_API sg_status sg_model_set_meta(sg_model *m, const char *key, const char *value, sg_error *err);
 SG_API const char *sg_model_meta(const sg_model *m, const char *key); /* NULL: none */
 
 /* ---- files (safetensors: doc/model-file.md) ---- */
 SG_API sg_status sg_model_write(const sg_model *m, const char *path, sg_error *err);
-/* A stategrad-model file. SG_EFORMAT: not one, truncated, wrong shape; SG_ENONFINITE: names tensor and
- * index. */
+/* Reads a stategrad-model file. SG_EFORMAT: another format, truncated, wrong shape; SG_ENONFINITE: names
+ * tensor and index. */
 SG_API sg_status sg_model_read(sg_model **out, const char *path, sg_error *err);
-/* Hex SHA-256 of shape, vocabulary and weights: the same for the same model, whatever file it came from. On
- * failure (SG_ENOMEM) hex is empty. */
+/* Hexadecimal SHA-256 of shape, vocabulary and weights, independent of the file format. On failure
+ * (SG_ENOMEM) hex is empty. */
 SG_API sg_status sg_model_sha256(const sg_model *m, char hex[65]);
 
 /* ---- perplexity ---- */
@@ -109,7 +107,7 @@ typedef struct {
     uint64_t unknown_tokens;
     double nats_per_token, perplexity;
 } sg_eval;
-/* SG_EINVAL: the model has no decoder; an imported one tells what stands in its place. */
+/* SG_EINVAL: the model has no decoder; for an imported model, the message states why. */
 SG_API sg_status sg_lm_can_eval(const sg_model *m, sg_error *err);
 /* The state is carried along the stream from zero, and every token but the first is predicted. reset: the state
  * is zero at each sentence start, and the first token of a sentence, which has nothing to be predicted from, is

@@ -1,9 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* report.h - what people look at: a page for runs, figures for papers, the words along the best kept
- * directions.
+/* report.h - output for readers: a page for runs, figures for papers, words along the strongest directions.
  *
- * Nothing is computed here beyond formatting: every number shown stands in the run file. What a run file
- * lacks is said to be absent, with the reason the file gives. */
+ * Nothing is computed beyond formatting: every number shown is in the run file. Missing values are reported
+ * with the reason stored in the file. */
 #ifndef STATEGRAD_REPORT_H
 #define STATEGRAD_REPORT_H
 
@@ -15,45 +14,45 @@ extern "C" {
 #endif
 
 /* One self-contained HTML page about n >= 1 runs, side by side and overlaid; paths[i] is the file name shown
- * for runs[i]. Written whole or not at all. SG_EINVAL: n is 0; SG_EIO, SG_ENOMEM. */
+ * for runs[i]. Written atomically. SG_EINVAL: n is 0; SG_EIO, SG_ENOMEM. */
 SG_API sg_status sg_report_write(const char *html_path, sg_run *const *runs, const char *const *paths,
                                  size_t n, sg_error *err);
 
-/* Each chart of the page as FOLDER/NAME-STATE.svg and .pdf, for papers; the folder is made if it is not
- * there. Several runs: NAME begins with run1-, run2-, ..., and runs-sigma1 lays them over each other.
- * *written: how many files. Each file is written whole or not at all. */
+/* Each chart of the page as FOLDER/NAME-STATE.svg and .pdf, for papers; the folder is created if missing. For
+ * several runs, NAME begins with run1-, run2-, ..., and runs-sigma1 overlays them. *written: number of files,
+ * each written atomically. */
 SG_API sg_status sg_report_figures(const char *folder, sg_run *const *runs, const char *const *paths,
                                    size_t n, size_t *written, sg_error *err);
 
-/* ---- words along the best kept directions ---- */
+/* ---- words along the strongest directions ---- */
 typedef struct {
     size_t struct_size; /* see base.h */
     const char *group;  /* "layer1.cell"; NULL: the first */
     size_t class_index; /* 0: all */
     size_t delay;       /* 0 */
-    size_t directions;  /* the strongest so many, 3 */
+    size_t directions;  /* number of strongest directions, 3 */
     size_t top;         /* words at each end, 10 */
-    double min_count;   /* only words seen so often in the analysed corpus, 0 */
+    double min_count;   /* smallest count of a word in the analysed corpus, 0 */
 } sg_words_config;
 #define sg_words_defaults(cfg) sg_words_defaults_sized((cfg), sizeof *(cfg))
 SG_API void sg_words_defaults_sized(sg_words_config *cfg, size_t struct_size);
 
 /* For each direction v_k (right singular vector) the words whose embeddings, whitened (mean 0, covariance 1
- * over the vocabulary), project furthest on it at both ends, with count and classes; and the cosine of v_k
- * with each property and with each class (mean of its word types), beside the 95 % bound of random vectors.
- * Text, or one JSON object. SG_EINVAL: no such group, class, delay; SG_EFORMAT: the run holds no words (it
- * says what is missing). */
+ * over the vocabulary), have the largest projections on it at both ends, with count and classes; and the
+ * cosine of v_k with each property and each class (mean of its word types), with the 95 % bound of random
+ * vectors. Written as text or one JSON object. SG_EINVAL: no such group, class or delay; SG_EFORMAT: the run
+ * has no words; names what is missing. */
 SG_API sg_status sg_words_write(const sg_writer *to, sg_run *r, const sg_words_config *cfg, bool json,
                                 sg_error *err);
 
-/* ---- one sentence: what of each word read is still there at each later word ----
+/* ---- one sentence: gain from each word to each later state ----
  *
  *   G[t,s] = d state_t / d x_s                 H x E, exact, from a zero state before the first word
  *   gain         |G[t,s]|_F  and  the largest singular value of G[t,s]
- *   left         gain[t,s] / gain[s,s]         what of word s is left at word t; 1 at t = s
+ *   left         gain[t,s] / gain[s,s]         relative gain; 1 at t = s
  *   score y_t    of the words read up to t: log p(target | w_1..w_t) in nats, or logit(target) -
  *                logit(against)
- *   use          |d y_t / d x_s|, and (d y_t / d x_s) . x_s: what word s does to the score, to first order
+ *   use          |d y_t / d x_s|, and (d y_t / d x_s) . x_s: effect of word s on the score, to first order
  *   change       |state_t(x') - state_t(x)|: what exchanging word s for another one really does to the state, the mean
  *                over words x' drawn by frequency; gradients are sensitivities, this is memory
  *   kl           KL(p_t(x) || p_t(x')) of the next word, in nats, the same mean */
@@ -68,23 +67,24 @@ typedef struct {
 } sg_show_config;
 
 typedef struct sg_show sg_show;
-/* Checks the configuration; the model is borrowed. SG_EINVAL: no such layer or state, a word that the
- * vocabulary does not hold, a model without embedding or (for a score) decoder. */
+/* Checks the configuration; the model is borrowed. SG_EINVAL: no such layer or state, a word missing from the
+ * vocabulary, a model without embedding or (for a score) decoder. */
 SG_API sg_status sg_show_new(sg_show **out, const sg_model *m, const sg_show_config *cfg, sg_error *err);
-/* Adds one sentence, cut as the model reads (white space, or characters). Unknown words become <unk>, and are
- * marked. SG_EINVAL: no word; more than 500; a word not in a vocabulary without <unk>. Costs T/2 gradients of
- * all delays. */
+/* Adds one sentence, split into words or characters as the model reads. Unknown words become <unk> and are
+ * marked. SG_EINVAL: no word; more than 500; a word missing from a vocabulary without <unk>. Cost: T/2
+ * gradients of all delays. */
 SG_API sg_status sg_show_add(sg_show *s, const char *text, sg_error *err);
 SG_API size_t sg_show_sentences(const sg_show *s);
 SG_API void sg_show_free(sg_show *s);
 
-/* The triangle of what is left (Frobenius norm), and of the score's use: rows words read, columns words now.
- * width: characters of a line to fit into (0: no limit); colour: 256-colour escape sequences. */
+/* Prints the triangle of relative gains (Frobenius norm) and of the effects on the score: rows are words
+ * read, columns the words at which the state is examined. width: characters per line (0: no limit); colour:
+ * 256-colour escape sequences. */
 SG_API sg_status sg_show_text(const sg_writer *to, const sg_show *s, size_t width, bool colour,
                               sg_error *err);
-/* One JSON object with everything above: matrices as rows of t, entries s = 0 .. t. */
+/* One JSON object with all of this; matrices by rows t, entries s = 0 .. t. */
 SG_API sg_status sg_show_json(const sg_writer *to, const sg_show *s, sg_error *err);
-/* A self-contained page in which a click on a word shows what is left of it at each later word. */
+/* Writes a self-contained page, atomically: a click on a word shows its gain at each later word. */
 SG_API sg_status sg_show_page(const char *html_path, const sg_show *s, sg_error *err);
 
 #ifdef __cplusplus

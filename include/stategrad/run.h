@@ -1,9 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* run.h - the run file (NetCDF-4): what an analysis found, readable by xarray. Names and shapes: doc/run-file.md.
  *
- * Reading is by name and hyperslab, so that a report touches only what it shows and memory stays small.
- * Everything in the file is checked at open: dimensions that disagree, missing variables, absurd sizes are
- * SG_EFORMAT. */
+ * Variables are read by name and hyperslab, so that memory stays small. The file is checked at open;
+ * SG_EFORMAT: inconsistent dimensions, missing variables, invalid sizes, a wrong checksum. */
 #ifndef STATEGRAD_RUN_H
 #define STATEGRAD_RUN_H
 
@@ -36,12 +35,12 @@ SG_API size_t sg_run_attributes(const sg_run *r);
 SG_API const char *sg_run_attribute_name(const sg_run *r, size_t i);
 SG_API const char *sg_run_attribute(const sg_run *r, const char *name);
 
-/* A variable's number of dimensions and their lengths; group NULL: the root. *rank 0 and false: no such
- * variable. */
+/* A variable's number of dimensions and their lengths; group NULL: the root. *rank 0 and
+ * false: no such variable. */
 enum { SG_RUN_MAX_DIMS = 6 };
 SG_API bool sg_run_shape(const sg_run *r, const char *group, const char *variable, size_t *rank,
                          size_t shape[SG_RUN_MAX_DIMS]);
-/* count numbers from start, in row-major order, as double; missing values are NaN. start, count: one a
+/* count numbers from start, in row-major order, as double; missing values are NaN. start, count: one per
  * dimension; both NULL: the whole variable. */
 SG_API sg_status sg_run_read(const sg_run *r, const char *group, const char *variable, const size_t *start,
                              const size_t *count, double *out, sg_error *err);

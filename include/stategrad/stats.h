@@ -1,11 +1,9 @@
 /* SPDX-License-Identifier: MIT */
-/* stats.h - numbers one can trust: errors from blocks of the corpus, nulls for class differences, laws of
- * decay.
+/* stats.h - errors from blocks of the corpus, tests of class differences, decay laws.
  *
  * Neighbouring steps share most of their gradient, so errors come from B contiguous blocks of the corpus (B
- * >= 20). Everything here is a pure function of its arguments. What cannot be known is NaN, and `missing`
- * says why in one phrase ("pairs in 3 blocks, too few for an interval"); NULL: nothing is missing.
- * doc/statistics.md has the evidence. */
+ * >= 20). All functions are pure. A value that cannot be determined is NaN, and `missing` states the reason
+ * ("pairs in 3 blocks, too few for an interval"); NULL: nothing is missing. Coverage: doc/statistics.md. */
 #ifndef STATEGRAD_STATS_H
 #define STATEGRAD_STATS_H
 
@@ -17,8 +15,8 @@ extern "C" {
 
 /* ---- intervals ---- */
 typedef struct {
-    double value; /* theta: from all blocks, as it stands */
-    /* its estimated bias; value - bias is the corrected estimate, the middle of the interval */
+    double value; /* theta, from all blocks, not corrected */
+    /* estimated bias; value - bias is the corrected estimate, the centre of the interval */
     double bias;
     double error;     /* standard error */
     double low, high; /* 95 % */
@@ -40,8 +38,7 @@ enum { SG_STATS_MIN_BLOCKS = 20 };
  * value stays, the rest is NaN. */
 SG_API void sg_stats_jackknife(sg_interval *out, size_t B, const double *pairs, double value,
                                const double *without, size_t stride);
-/* The interval moved into [least, most]: for quantities that cannot lie outside (singular values,
- * cosines). */
+/* Restricts the interval to [least, most], the domain of the quantity (singular values, cosines). */
 SG_API void sg_stats_clamp(sg_interval *x, double least, double most);
 /* x with P(T <= x) = p for Student's t with nu > 0 degrees of freedom (not only whole ones); 0 < p < 1. */
 SG_API double sg_stats_t_quantile(double p, double nu);
@@ -54,9 +51,9 @@ SG_API double sg_stats_t_p(double t, double nu);
 SG_API sg_status sg_stats_adjust(size_t n, const double *p, double *adjusted, sg_error *err);
 
 /* ---- differences between classes ---- */
-/* Is sigma_1 of a class another than that of a random class of its size? Null: class labels are exchangeable
- * among the pairs of each block. The part of a class's sum that sets it apart from its block's mean then has
- * a random sign: `flips` seeded draws of all signs give the null distribution of sigma_1 with the same noise,
+/* Does sigma_1 of a class differ from that of a random class of its size? Null hypothesis: class labels are
+ * exchangeable among the pairs of each block. The deviation of a class's sum from its block's mean then has a
+ * random sign: `flips` seeded draws of all signs give the null distribution of sigma_1 with the same noise,
  * and so the same upward bias. Exact up to the symmetry of those parts. Sums are of normalised gradients if
  * the analysis normalises. */
 typedef struct sg_class_test sg_class_test; /* workspace; one per thread, reused for every class and delay */
@@ -64,7 +61,7 @@ typedef struct {
     double p;                   /* two-sided, at least 2 / (1 + flips) */
     double excess;              /* sigma_1 - its mean under the null */
     double null_low, null_high; /* 95 % of sigma_1 under the null */
-    const char *missing;        /* the class is all or nothing, or in fewer than 8 blocks: all NaN */
+    const char *missing;        /* why all is NaN: no pairs, all pairs, or fewer than 8 blocks */
 } sg_class_p;
 /* SG_EINVAL: a size is 0; SG_ENOMEM. Memory: about 8 ((1+B) H E + flips B^2 / 2) bytes. */
 SG_API sg_status sg_class_test_new(sg_class_test **out, size_t B, size_t H, size_t E, size_t flips,
@@ -114,10 +111,10 @@ typedef struct {
     sg_decay_law best;
     bool within[SG_DECAY_LAWS]; /* laws that the errors allow */
     size_t points;              /* delays used: d >= 1, y > 0 and finite, error finite */
-    const char *missing;        /* no fit, or NULL */
+    const char *missing;        /* reason for a missing fit, or NULL */
     size_t peak;                /* delay of the largest value */
-    /* Delays after the peak at which y first falls below a share of the peak, interpolated on logs; left[0] is the
-     * half-life. */
+    /* Delays after the peak at which y first falls below a share of the peak, interpolated on logs; left[0]
+     * is the half-life. */
     sg_interval left[SG_DECAY_SHARES];
 } sg_decay;
 

@@ -1,20 +1,18 @@
 /* SPDX-License-Identifier: MIT */
-/* synth.h - corpora whose memory demand is known by construction, to see that an analysis finds what is
- * there.
+/* synth.h - corpora whose memory demand is known by construction, to validate an analysis.
  *
- *   copy         a word of class SRC comes back as its echo exactly k tokens later; FILL words mean nothing
+ *   copy         a word of class SRC is echoed exactly k tokens later; FILL words carry no information
  *   agreement    the number of a noun decides its verb after 1 .. n adverbs; more adverbs follow the verb
  *   variance     binary features of equal use, but of unequal variance in the embeddings (a file of them is
  *                written)
- *   independent  every word is drawn by itself: nothing to remember
- *   latch        one bit is kept for ever by saturated gates: perfect memory without a gradient
+ *   independent  words are drawn independently: nothing is needed
+ *   latch        saturated gates keep one bit for ever: memory without sensitivity
  *
- * Each goes to a folder of its name: train.txt, valid.txt, test.txt (word/tag, one sentence a line; a tenth
- * of the tokens in each of the latter two), words.txt (word lists for words:FILE), README (what is true,
- * commands to run); variance also embeddings.txt (word2vec text), latch
- * model.safetensors (the LSTM that does so). All draws are known, so README also gives
- * the entropy of the test file: no model does better, and one that has learned all comes near. Same settings,
- * same bytes. */
+ * Each goes to a folder of its name: train.txt, valid.txt, test.txt (word/tag, one sentence per line; a
+ * tenth of the tokens in each of the latter two), words.txt (word lists for words:FILE), README (what is
+ * true, commands to run); variance also embeddings.txt (word2vec text), latch model.safetensors (the LSTM
+ * that does so). README also gives the entropy of the test file, the lowest possible loss. The same settings
+ * give the same bytes. */
 #ifndef STATEGRAD_SYNTH_H
 #define STATEGRAD_SYNTH_H
 

@@ -24,7 +24,7 @@ typedef struct {
     size_t steps;       /* BPTT window, 50 */
     size_t batch;       /* parallel streams, 20 */
     unsigned epochs;    /* 10 */
-    /* stop after so many epochs without a better validation perplexity; 0: never */
+    /* stop after this number of epochs without a lower validation perplexity; 0: never */
     unsigned patience;
     sg_optimizer optimizer;   /* Adam */
     sg_loss_scale loss_scale; /* mean */
@@ -38,7 +38,7 @@ typedef struct {
     const char *embeddings; /* word2vec file (text or binary), or NULL */
     bool freeze_embeddings;
     int threads;               /* 0: all cores */
-    const char *log_path;      /* JSON lines, one an epoch; or NULL */
+    const char *log_path;      /* JSON lines, one per epoch; or NULL */
     const char *checkpoint;    /* or NULL */
     double checkpoint_minutes; /* 10 */
     bool resume;
@@ -62,13 +62,13 @@ typedef struct {
 } sg_train_result;
 
 /* Initialises and trains m; at the end m holds the weights of the best epoch (by validation perplexity;
- * without a validation stream, of the last one) and tells in its metadata how it was trained. Same seed,
- * build and machine: same bytes, for any number of threads, interrupted and resumed or not. SG_ENONFINITE:
- * divergence, with epoch, step and tensor; SG_ENOCONV: the loss explodes; SG_ECANCELLED: asked to stop,
- * checkpoint written. In these cases result is filled too, and if result->epochs > 0 the best weights so far
- * are in m. SG_EFORMAT, SG_EINVAL on resume: the checkpoint and its predecessor are damaged, or of another
- * run. Without a checkpoint file yet, resume starts anew. A checkpoint with more epochs than asked for is reported
- * (warn), and the model is the best of them. */
+ * without a validation stream, of the last one) and records in its metadata how it was trained. The same
+ * seed, build and machine give the same bytes, for any number of threads, whether or not it was interrupted
+ * and resumed. SG_ENONFINITE: divergence, with epoch, step and tensor; SG_ENOCONV: the loss diverges;
+ * SG_ECANCELLED: stopped by the monitor, checkpoint written. In these cases result is filled too, and if
+ * result->epochs > 0 the best weights so far are in m. SG_EFORMAT, SG_EINVAL on resume: the checkpoint and
+ * its predecessor are damaged, or of another run. Without a checkpoint file yet, resume starts anew. A
+ * checkpoint with more epochs than asked for is reported (warn), and the model is the best of them. */
 SG_API sg_status sg_train(sg_train_result *result, sg_model *m, const sg_stream *train,
                           const sg_stream *valid, const sg_train_config *cfg, const sg_monitor *monitor,
                           sg_error *err);

@@ -97,7 +97,7 @@ static sg_status open_scratch(an_sums *s, const char *beside, const char *keep, 
         n = strlen(beside) + 32;
         if (!(s->path = sg_calloc(n, 1)))
             return sg_fail(err, SG_ENOMEM, "%s: no memory", beside);
-        snprintf(s->path, n, "%s: the scratch file beside it", beside); /* what errors name */
+        snprintf(s->path, n, "%s: its scratch file", beside); /* what errors name */
     }
     if (s->fd < 0)
         st = sg_fail(err, SG_EIO, "%s: cannot be written: %s", s->path, strerror(reason));

@@ -221,7 +221,7 @@ static sg_status read_weights(const piece *p, an_sums *sums, sg_error *err)
         for (size_t i = 0; i < CD; i++) {
             for (size_t v = 0; v < 5; v++)
                 if (!(x[v * CD + i] >= 0 && x[v * CD + i] < 1e18))
-                    TRY(sg_fail(err, SG_EFORMAT, "%s: %s: %g is no number of pairs", p->path, names[v],
+                    TRY(sg_fail(err, SG_EFORMAT, "%s: %s: %g is not a number of pairs", p->path, names[v],
                                 x[v * CD + i]));
             *sums_weight_at(sums, (size_t)p->block[b], i / s->D, i % s->D) = (sums_weight){
                 x[i], x[CD + i], (int64_t)x[2 * CD + i], (int64_t)x[3 * CD + i], (int64_t)x[4 * CD + i]};

@@ -326,11 +326,11 @@ done:
 static void warn_small_classes(const analysis *an)
 {
     if (an->B < 20)
-        sg_warn(an->monitor, "%zu blocks: intervals need at least 20, theirs will be missing", an->B);
+        sg_warn(an->monitor, "%zu blocks: intervals need at least 20 and will be missing", an->B);
     for (size_t c = 1; c < an->C; c++) {
         uint64_t n = sg_stream_class_tokens(an->stream, an->classes, c);
         if (n < FEW_TOKENS)
-            sg_warn(an->monitor, "class %s has %ju token%s: too few to say much", an->class_names[c],
+            sg_warn(an->monitor, "class %s has %ju token%s: too few for reliable values", an->class_names[c],
                     (uintmax_t)n, n == 1 ? "" : "s");
     }
 }

@@ -138,11 +138,12 @@ static sg_status split(const property_source *src, const sg_property *p, char **
     if (!readings)
         TRY(sg_fail(
             err, SG_EINVAL,
-            "property %s: '%s' is no file, and no A-B with a class, a file of words or known words on each side",
+            "property %s: '%s' is neither a file nor A-B with a class, a file of words or known words on each side",
             p->name, p->a));
     if (readings > 1)
-        TRY(sg_fail(err, SG_EINVAL, "property %s: '%s' can be parted at %zu places; put the words into files",
-                    p->name, p->a, readings));
+        TRY(sg_fail(err, SG_EINVAL,
+                    "property %s: '%s' can be split at %zu positions; put the words into files", p->name,
+                    p->a, readings));
     text[best] = 0;
     if (!(*left = sg_strdup(text)) || !(*right = sg_strdup(text + best + 1)))
         TRY(sg_fail(err, SG_ENOMEM, "property: no memory"));
@@ -183,7 +184,8 @@ static sg_status set_missing(property *out, const sg_monitor *monitor, const cha
 static void warn_sides(const property *out, const side *s, const char *text, const sg_monitor *monitor)
 {
     if (s->unknown)
-        sg_warn(monitor, "property %s: %zu of %zu words of '%.60s' are not in the vocabulary, '%s' the first",
+        sg_warn(monitor,
+                "property %s: %zu of %zu words of '%.60s' are not in the vocabulary, the first is '%s'",
                 out->name, s->unknown, s->unknown + s->n, text, s->first_unknown);
     if (s->n < FEW_WORDS)
         sg_warn(monitor, "property %s: '%.60s' has %zu word%s, fewer than %d", out->name, text, s->n,
@@ -263,9 +265,10 @@ static sg_status from_pairs(property *out, const property_source *src, const cha
     }
     out->words_a = out->words_b = (int64_t)used;
     if (unknown)
-        sg_warn(monitor,
-                "property %s: %zu of %zu pairs of %s are left out, their words are not known: '%s' the first",
-                out->name, unknown, unknown + used, path, first);
+        sg_warn(
+            monitor,
+            "property %s: %zu of %zu pairs of %s are ignored because a word is unknown, the first is '%s'",
+            out->name, unknown, unknown + used, path, first);
     if (!used) {
         no_vector(out, src);
         TRY(set_missing(out, monitor, "no pair of known words", err));

@@ -79,7 +79,7 @@ static sg_status read_members(stored *s, sg_error *err)
         double word = x[i], c = x[n + i], count = x[2 * n + i];
         if (!(word >= 0 && word < (double)s->V && c >= 0 && c < (double)C && count >= 0 && count < 1e18) ||
             (i && c < x[n + i - 1]))
-            TRY(sg_fail(err, SG_EFORMAT, "%s: member %zu: word %g, class %g, count %g make no sense",
+            TRY(sg_fail(err, SG_EFORMAT, "%s: member %zu: word %g, class %g, count %g are invalid",
                         run_path(s->run), i, word, c, count));
         s->members[i] = (sg_class_word){(int32_t)word, (uint64_t)count};
         s->starts[(size_t)c + 1] = i + 1;
@@ -351,7 +351,7 @@ static sg_status resolve(property *out, const stored *s, const sg_property *give
     for (size_t p = 0; p < count; p++) {
         for (size_t q = 0; q < sg_run_properties(s->run); q++)
             if (!strcmp(sg_run_property_name(s->run, q), given[p].name))
-                TRY(sg_fail(err, SG_EINVAL, "property %s: the run has one of that name already",
+                TRY(sg_fail(err, SG_EINVAL, "property %s: the run already has a property of that name",
                             given[p].name));
         for (size_t q = 0; q < p; q++)
             if (!strcmp(given[q].name, given[p].name))
@@ -390,7 +390,7 @@ static sg_status track_group(track *t, const stored *s, size_t g, size_t P, cons
     TRY(run_writer_group(t->w, t->group, &t->nc, err));
     if (m && s->n_models < 2) {
         reason_note_plain(&t->property,
-                          "later properties: the embeddings of the untrained copy are not in this run");
+                          "tracked property: the run does not hold the embeddings of the untrained copy");
         TRY(put_reasons(t, err));
         goto done;
     }

@@ -198,12 +198,12 @@ static sg_status report_difference(const char *path, const char *have, const cha
     while (*have && *want) {
         size_t a = strcspn(have, "\n"), b = strcspn(want, "\n");
         if (a != b || memcmp(have, want, a) != 0)
-            return sg_fail(err, SG_EINVAL, "%s: the checkpoint is of another run: %.*s there, %.*s now", path,
-                           (int)a, have, (int)b, want);
+            return sg_fail(err, SG_EINVAL, "%s: the checkpoint belongs to another run: %.*s there, %.*s now",
+                           path, (int)a, have, (int)b, want);
         have += a + (have[a] == '\n');
         want += b + (want[b] == '\n');
     }
-    return sg_fail(err, SG_EINVAL, "%s: the checkpoint is of another run", path);
+    return sg_fail(err, SG_EINVAL, "%s: the checkpoint belongs to another run", path);
 }
 
 typedef struct {
@@ -295,11 +295,11 @@ sg_status checkpoint_load(const char *path, const char *identity, checkpoint_bod
     if ((st == SG_EFORMAT || st == SG_EIO) && earlier) {
         st = read_one(&r, previous, &before);
         if (st == SG_OK)
-            sg_warn(monitor, "%s; going on from the one before, %s", why.msg, previous);
+            sg_warn(monitor, "%s; continuing from its predecessor, %s", why.msg, previous);
         else
             why = before;
     } else if (st == SG_EFORMAT && !r.begun && looks_like_one(path)) {
-        sg_warn(monitor, "%s, and there is none before it: starting from the beginning", why.msg);
+        sg_warn(monitor, "%s, and it has no predecessor: starting from the beginning", why.msg);
         *found = false;
         st = SG_OK;
     }

@@ -22,8 +22,7 @@ static sg_status find_word(const sg_show *s, const char *word, int32_t *id, sg_e
 {
     *id = sg_vocab_id(sg_model_vocab(s->model), word, strlen(word));
     if (*id < 0)
-        return sg_fail(err, SG_EINVAL,
-                       "show: '%s' is not in the model's vocabulary: its score cannot be taken", word);
+        return sg_fail(err, SG_EINVAL, "show: '%s' is not in the model's vocabulary: it has no score", word);
     return SG_OK;
 }
 
@@ -56,7 +55,7 @@ sg_status sg_show_new(sg_show **out, const sg_model *m, const sg_show_config *cf
         return sg_fail(err, SG_EINVAL, "show: a %s has no cell state, only a hidden one",
                        sg_cell_name(shape->cell));
     if (cfg->target && !shape->has_decoder)
-        return sg_fail(err, SG_EINVAL, "show: the model has no decoder: it scores no words");
+        return sg_fail(err, SG_EINVAL, "show: the model has no decoder and cannot score words");
     if (!(s = sg_calloc(1, sizeof *s)))
         return sg_fail(err, SG_ENOMEM, "show: no memory");
     s->model = m, s->cfg = *cfg;
@@ -319,8 +318,7 @@ static sg_status unigram_init(unigram *u, const sg_vocab *vocab, bool by_frequen
         u->up_to[i] = total += weight;
     }
     return able > 1 ? SG_OK
-                    : sg_fail(err, SG_EINVAL,
-                              "show: a vocabulary of %zu word%s: none can stand in the place of another",
+                    : sg_fail(err, SG_EINVAL, "show: a vocabulary of %zu word%s: no word can replace another",
                               able, able == 1 ? "" : "s");
 }
 

@@ -28,9 +28,7 @@ sg_status classes_add(sg_classes *k, const class_spec *spec, const char *name, c
     char excerpt[64];
     text_excerpt(excerpt, name, strlen(name));
     if (n >= MAX_CLASSES)
-        return sg_fail(err, SG_EINVAL,
-                       "classes '%s': '%s' would be class number %d, more than there may be; groups "
-                       "make fewer",
+        return sg_fail(err, SG_EINVAL, "classes '%s': '%s' would be class number %d, too many; use groups",
                        spec->text, excerpt, MAX_CLASSES + 1);
     if (string_table_find(k->names, name, strlen(name)) >= 0) {
         size = strlen(spec->text) + strlen(name) + 2;
@@ -46,7 +44,7 @@ sg_status classes_add(sg_classes *k, const class_spec *spec, const char *name, c
     TRY(array_reserve(&k->origins, &k->origins_cap, n + 1, sizeof *k->origins, err));
     TRY(string_table_add(k->names, name, strlen(name), c, &added, err));
     if (!added)
-        TRY(sg_fail(err, SG_EINVAL, "classes '%s': there is a class '%s' already", spec->text, excerpt));
+        TRY(sg_fail(err, SG_EINVAL, "classes '%s': class '%s' exists already", spec->text, excerpt));
     k->origins[n] = copy;
     copy = NULL;
 done:

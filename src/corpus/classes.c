@@ -102,11 +102,11 @@ sg_status sg_classes_new(sg_classes **out, const char *const *specs, size_t n_sp
         TRY(class_spec_read(k, spec, specs[i], err));
         const char *tags = classes_tags_path(k);
         if (spec->kind == BY_TAGS_FILE && strcmp(tags, spec->path))
-            TRY(sg_fail(err, SG_EINVAL, "classes '%s': there is a tags file already: %s", specs[i], tags));
+            TRY(sg_fail(err, SG_EINVAL, "classes '%s': a tags file is given already: %s", specs[i], tags));
         if (spec->kind != BY_FREQUENCY)
             continue;
         if (!vocab)
-            TRY(sg_fail(err, SG_EINVAL, "classes 'frequency': there is no vocabulary"));
+            TRY(sg_fail(err, SG_EINVAL, "classes 'frequency': the model has no vocabulary"));
         k->by_frequency = true;
         if (vocab_has_counts(vocab))
             TRY(classes_rank_by_vocab(k, err));
@@ -302,9 +302,8 @@ static sg_status enter_set(sg_classes *k, int32_t id, const char *path, uint64_t
     TRY(string_table_add(k->sets, k->n_current ? (const void *)k->current : "",
                          k->n_current * sizeof *k->current, &number, &added, err));
     if (number >= MAX_SETS)
-        TRY(sg_fail(err, SG_EINVAL,
-                    "%s:%ju: more than %d different combinations of classes; groups make fewer", path,
-                    (uintmax_t)line, MAX_SETS));
+        TRY(sg_fail(err, SG_EINVAL, "%s:%ju: more than %d different combinations of classes; use groups",
+                    path, (uintmax_t)line, MAX_SETS));
     if (added)
         TRY(array_reserve(&k->set_tokens, &k->set_tokens_cap, (size_t)number + 1, sizeof *k->set_tokens,
                           err));
@@ -489,14 +488,14 @@ static sg_status check_used(const sg_classes *k, sg_error *err)
         const class_spec *spec = &k->specs[i];
         bool column = spec->kind == BY_UPOS || spec->kind == BY_XPOS || spec->kind == BY_FEATS;
         if (!spec->used && spec->kind != BY_FREQUENCY)
-            TRY(sg_fail(err, SG_EINVAL, "classes '%s': no word of the corpus is in any%s", spec->text,
+            TRY(sg_fail(err, SG_EINVAL, "classes '%s': contains no word of the corpus%s", spec->text,
                         column ? " (a column of CoNLL-U: files named .conllu, or --format conllu)"
                         : spec->kind == BY_TAG ? " (word/tag is read with --format tagged)"
                                                : ""));
     }
     for (size_t c = 1; c < n_classes; c++)
         if (!used[c] && k->origins[c])
-            TRY(sg_fail(err, SG_EINVAL, "%s: class '%s': no word of the corpus is in it", k->origins[c],
+            TRY(sg_fail(err, SG_EINVAL, "%s: class '%s' contains no word of the corpus", k->origins[c],
                         sg_classes_name(k, c)));
 done:
     sg_free(used);

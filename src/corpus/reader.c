@@ -110,7 +110,7 @@ static sg_status add_path(sg_corpus *c, const char *path, const sg_spool *spool,
     if (!S_ISDIR(info.st_mode))
         return add_file(c, path, -1, err);
     if (depth > MAX_FOLDER_DEPTH)
-        return sg_fail(err, SG_EINVAL, "%s: more than %d folders inside each other", path, MAX_FOLDER_DEPTH);
+        return sg_fail(err, SG_EINVAL, "%s: folders nested more than %d deep", path, MAX_FOLDER_DEPTH);
     size_t before = c->n_files;
     sg_status st = add_folder(c, path, depth, err);
     if (st == SG_OK && depth == 0 && c->n_files == before)
@@ -149,8 +149,7 @@ sg_status sg_corpus_open(sg_corpus **out, const sg_corpus_config *cfg, sg_error 
                        "corpus: characters are read from plain text, not from CoNLL-U or word/tag");
     if (cfg->tags_path &&
         (cfg->unit == SG_UNIT_CHAR || cfg->format == SG_FORMAT_CONLLU || cfg->format == SG_FORMAT_TAGGED))
-        return sg_fail(err, SG_EINVAL, "%s: a tags file goes with plain text read word by word",
-                       cfg->tags_path);
+        return sg_fail(err, SG_EINVAL, "%s: a tags file needs plain text read by words", cfg->tags_path);
     sg_corpus *c = sg_calloc(1, sizeof *c);
     if (!c)
         return sg_fail(err, SG_ENOMEM, "corpus: no memory");

@@ -83,7 +83,7 @@ static sg_status scan_check(const scanner *s, sg_error *err)
                        s->line);
     size_t good = utf8_valid_prefix(s->buffer, s->length);
     if (good < s->length)
-        return sg_fail(err, SG_EFORMAT, "%s:%zu: wrong UTF-8, byte 0x%02x: expected UTF-8 text", s->path,
+        return sg_fail(err, SG_EFORMAT, "%s:%zu: invalid UTF-8, byte 0x%02x: expected UTF-8 text", s->path,
                        s->line, (unsigned)(unsigned char)s->buffer[good]);
     return SG_OK;
 }

@@ -113,7 +113,7 @@ static sg_status source_start(corpus_source *s, size_t n, sg_error *err)
     s->zipped = n >= 2 && s->raw[0] == 0x1f && s->raw[1] == 0x8b;
     if (!s->zipped) {
         if (length > 3 && !strcmp(s->path + length - 3, ".gz"))
-            return sg_fail(err, SG_EFORMAT, "%s: named .gz, but its first bytes are not gzip's", s->path);
+            return sg_fail(err, SG_EFORMAT, "%s: named .gz, but it is not gzip", s->path);
         return SG_OK;
     }
     if (!(s->plain = sg_calloc(BLOCK, 1)))
@@ -147,7 +147,7 @@ static sg_status next_member(corpus_source *s, sg_error *err)
         return sg_fail(err, SG_EFORMAT, "%s: %u bytes that are not gzip after the end of the gzip data",
                        s->path, s->z.avail_in);
     s->in_member = true;
-    return inflateReset(&s->z) == Z_OK ? SG_OK : sg_fail(err, SG_EFORMAT, "%s: zlib cannot go on", s->path);
+    return inflateReset(&s->z) == Z_OK ? SG_OK : sg_fail(err, SG_EFORMAT, "%s: zlib failed", s->path);
 }
 
 static sg_status inflate_block(corpus_source *s, size_t *n, sg_error *err)

@@ -119,7 +119,7 @@ sg_status sg_spool_new(sg_spool **out, const char *const *paths, size_t n_paths,
         if (!path_is_once_only(paths[i]))
             continue;
         if (spool_find(s, paths[i]) >= 0)
-            TRY(sg_fail(err, SG_EINVAL, "%s: can be read only once, given twice", paths[i]));
+            TRY(sg_fail(err, SG_EINVAL, "%s: cannot be read twice, but is given twice", paths[i]));
         spooled *item = &s->items[s->n];
         if (!(item->path = sg_strdup(paths[i])))
             TRY(sg_fail(err, SG_ENOMEM, "%s: no memory", paths[i]));

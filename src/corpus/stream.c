@@ -66,10 +66,10 @@ static sg_status encode_word(const sg_vocab *v, const sg_token *t, int32_t *id, 
         return SG_OK;
     char excerpt[64];
     if (t->eos)
-        return sg_fail(err, SG_EINVAL,
-                       "%s:%zu: the model's vocabulary has neither <eos> nor <unk> for the end of the "
-                       "line; --no-eos leaves it out",
-                       t->path, t->line);
+        return sg_fail(
+            err, SG_EINVAL,
+            "%s:%zu: the model's vocabulary has neither <eos> nor <unk> for the end of the line; use --no-eos",
+            t->path, t->line);
     return sg_fail(err, SG_EINVAL, "%s:%zu: '%s' is not in the vocabulary, which has no <unk>", t->path,
                    t->line, strcmp(t->form, "\n") ? text_excerpt(excerpt, t->form, t->length) : "\\n");
 }
@@ -234,7 +234,7 @@ sg_status sg_stream_new(sg_stream **out, const sg_corpus_config *cfg, const sg_v
     encoder e = {.vocab = vocab, .classes = classes, .monitor = monitor};
     const char *tags = classes ? classes_tags_path(classes) : NULL;
     if (tags && cfg->tags_path && strcmp(tags, cfg->tags_path))
-        return sg_fail(err, SG_EINVAL, "%s: a second tags file beside %s", tags, cfg->tags_path);
+        return sg_fail(err, SG_EINVAL, "%s: a second tags file, %s is given already", tags, cfg->tags_path);
     if (tags)
         c.tags_path = tags;
     TRY(encoder_init(&e, err));
@@ -337,7 +337,7 @@ uint64_t sg_stream_class_tokens(const sg_stream *s, const sg_classes *k, size_t 
 sg_status sg_stream_read(const sg_stream *s, uint64_t start, size_t n, sg_step *steps, sg_error *err)
 {
     if (start > s->counts.tokens || n > s->counts.tokens - start)
-        return sg_fail(err, SG_EINVAL, "corpus: tokens %llu .. %llu asked, there are %llu",
+        return sg_fail(err, SG_EINVAL, "corpus: tokens %llu .. %llu requested, it has %llu",
                        (unsigned long long)start, (unsigned long long)(start + n),
                        (unsigned long long)s->counts.tokens);
     char *p = (char *)steps;

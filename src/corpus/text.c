@@ -46,7 +46,7 @@ sg_status text_lines_open(text_lines *l, const char *path, sg_error *err)
             line += l->text[i] == '\n';
         text_lines_close(l);
         return sg_fail(err, SG_EFORMAT, "%s:%zu: %s, expected UTF-8 text", path, line,
-                       nul ? "a NUL byte (a binary file?)" : "wrong UTF-8");
+                       nul ? "a NUL byte (a binary file?)" : "invalid UTF-8");
     }
     if (n >= 3 && !memcmp(l->text, "\xef\xbb\xbf", 3))
         l->next += 3;

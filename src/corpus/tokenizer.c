@@ -101,8 +101,7 @@ static sg_status read_splitter(tokenizer *t, const json_t *o, unsigned depth, sg
     size_t i;
     json_t *item;
     if (!o || json_is_null(o))
-        return sg_fail(err, SG_EFORMAT,
-                       "tokenizer: without a pre_tokenizer a line is one word, which is not supported");
+        return sg_fail(err, SG_EFORMAT, "tokenizer: a tokenizer without pre_tokenizer is not supported");
     if (!strcmp(type, "Sequence") && depth < 8) {
         json_array_foreach(json_object_get(o, "pretokenizers"), i, item)
             TRY(read_splitter(t, item, depth + 1, err));
@@ -149,7 +148,7 @@ static sg_status read_merges(tokenizer *t, const json_t *model, sg_error *err)
                      : snprintf(pair, sizeof pair, "%s %s", left ? left : "", right ? right : "");
         int32_t id;
         if ((!both && (!left || !right)) || n <= 0 || (size_t)n >= sizeof pair || !strchr(pair, ' '))
-            TRY(sg_fail(err, SG_EFORMAT, "tokenizer: merge %zu is no pair of pieces", i));
+            TRY(sg_fail(err, SG_EFORMAT, "tokenizer: merge %zu is not a pair of pieces", i));
         TRY(string_table_add(t->merges, pair, (size_t)n, &id, NULL, err));
     }
 done:

@@ -57,7 +57,7 @@ sg_status sg_vocab_from_words(sg_vocab **out, const char *const *words, const ui
             TRY(sg_fail(err, SG_EINVAL, "vocabulary: word %zu is empty", i));
         TRY(string_table_add(v->words, words[i], strlen(words[i]), &id, &added, err));
         if (!added)
-            TRY(sg_fail(err, SG_EINVAL, "vocabulary: '%s' stands there twice, as word %d and as word %zu",
+            TRY(sg_fail(err, SG_EINVAL, "vocabulary: '%s' occurs twice, as word %d and as word %zu",
                         text_excerpt(excerpt, words[i], strlen(words[i])), id, i));
         v->counts[i] = counts ? counts[i] : 0;
     }
@@ -157,11 +157,12 @@ sg_status sg_vocab_build(sg_vocab **out, sg_corpus *c, const sg_vocab_config *cf
     int32_t eos = string_table_find(t.types, "<eos>", 5);
     size_t n = string_table_count(t.types), least = 1 + (size_t)(unk >= 0) + (size_t)(eos >= 0);
     if (cfg->size > n)
-        TRY(sg_fail(err, SG_EINVAL, "--vocab-size: %zu asked, the corpus has only %zu distinct words",
+        TRY(sg_fail(err, SG_EINVAL, "--vocab-size: %zu requested, the corpus has only %zu distinct words",
                     cfg->size, n));
     if (cfg->size && cfg->size < least)
-        TRY(sg_fail(err, SG_EINVAL, "--vocab-size: %zu asked, expected at least %zu (<unk> and <eos> count)",
-                    cfg->size, least));
+        TRY(sg_fail(err, SG_EINVAL,
+                    "--vocab-size: %zu requested, expected at least %zu (<unk> and <eos> count)", cfg->size,
+                    least));
     if (!(types = sg_calloc(n, sizeof *types)) || !(keep = sg_calloc(n, sizeof *keep)))
         TRY(sg_fail(err, SG_ENOMEM, "vocabulary: no memory for %zu words", n));
     for (size_t i = 0; i < n; i++)
@@ -169,8 +170,7 @@ sg_status sg_vocab_build(sg_vocab **out, sg_corpus *c, const sg_vocab_config *cf
     qsort(types, n, sizeof *types, compare_ranked);
     size_t kept = choose_words(keep, types, n, cfg, unk, eos, &left_out);
     if (cfg->min_count > 1 && kept < least)
-        TRY(sg_fail(err, SG_EINVAL, "--min-count: no word of the corpus stands there %zu times",
-                    cfg->min_count));
+        TRY(sg_fail(err, SG_EINVAL, "--min-count: no word occurs %zu times in the corpus", cfg->min_count));
     size_t m = 0;
     for (size_t i = 0; i < n; i++)
         if (keep[i])

@@ -29,7 +29,7 @@ static sg_status from_json_list(const char **words, const json_t *root, const ch
     json_array_foreach(root, i, item)
     {
         if (!json_is_string(item))
-            return sg_fail(err, SG_EFORMAT, "%s: entry %zu of the list is no string", path, i);
+            return sg_fail(err, SG_EFORMAT, "%s: entry %zu of the list is not a string", path, i);
         words[i] = json_string_value(item);
     }
     return SG_OK;
@@ -49,8 +49,8 @@ static sg_status from_json_map(const char **words, size_t n, const json_t *root,
             return sg_fail(err, SG_EFORMAT, "%s: the id of '%s' is %s, expected a whole number from 0 to %zu",
                            path, excerpt, json_is_integer(value) ? "out of range" : "no whole number", n - 1);
         if (words[id])
-            return sg_fail(err, SG_EFORMAT, "%s: '%s' has id %lld, and another word has it too", path,
-                           excerpt, (long long)id);
+            return sg_fail(err, SG_EFORMAT, "%s: '%s' has id %lld, as has another word", path, excerpt,
+                           (long long)id);
         words[id] = word;
     }
     return SG_OK;

@@ -359,10 +359,10 @@ static sg_status choose_stack(recipe *p, named_layers *all, const tensor_file *b
         int more = snprintf(text + n, sizeof text - n, "%s%s", stacks++ ? ", " : "", all->at[i].W_ih->name);
         n += more > 0 && (size_t)more < sizeof text - n ? (size_t)more : sizeof text - 1 - n;
     }
-    return sg_fail(err, SG_EFORMAT,
-                   "%s: %zu recurrent stacks could be the one to read; choose with --map "
-                   "rnn.weight_ih_l0=TENSOR, one of %s",
-                   b->path, stacks, text);
+    return sg_fail(
+        err, SG_EFORMAT,
+        "%s: %zu recurrent stacks could be the model; choose with --map rnn.weight_ih_l0=TENSOR, one of %s",
+        b->path, stacks, text);
 }
 
 /* ---- shapes of the recurrent layers ---- */
@@ -370,7 +370,7 @@ static sg_status choose_stack(recipe *p, named_layers *all, const tensor_file *b
 static sg_status missing(const tensor_file *b, const named_layer *l, const char *role, sg_error *err)
 {
     const stored_tensor *t = l->W_ih ? l->W_ih : l->W_hh ? l->W_hh : l->b_ih ? l->b_ih : l->b_hh;
-    return sg_fail(err, SG_EFORMAT, "%s: beside %s there is no %s", b->path, t ? t->name : l->prefix, role);
+    return sg_fail(err, SG_EFORMAT, "%s: has %s, but no %s", b->path, t ? t->name : l->prefix, role);
 }
 
 static recipe_source plain(const stored_tensor *t, unsigned gates)
@@ -459,7 +459,7 @@ static sg_status find_sizes(layer_sizes *s, const tensor_file *b, const named_la
         TRY(sg_fail(err, SG_EFORMAT, "%s: --transposed: expected %s of (inputs, %llu), file has %s", b->path,
                     l->W_ih->name, (unsigned long long)wide, shape_text(l->W_ih, shape)));
     if ((s->turned ? in_columns : in_rows) != wide || in_parts != parts)
-        TRY(sg_fail(err, SG_EFORMAT, "%s: %s: expected (%llu, inputs) beside %s, file has %s", b->path,
+        TRY(sg_fail(err, SG_EFORMAT, "%s: %s: expected (%llu, inputs) to match %s, file has %s", b->path,
                     l->W_ih->name, (unsigned long long)wide, l->W_hh->name, shape_text(l->W_ih, shape)));
     s->in = s->turned ? in_rows : in_columns;
     s->G *= parts;
@@ -541,7 +541,7 @@ static sg_status choose_cell(recipe *p, unsigned gates, const tensor_file *b, co
         c = SG_CELL_RELU;
     else if (gates == 1 && cfg->cell == SG_AUTO && !mode && !how)
         recipe_note(
-            p, "the file does not tell the RNN's nonlinearity: tanh is assumed (--cell rnn-relu for relu)");
+            p, "the file does not record the RNN's nonlinearity: tanh is assumed (--cell rnn-relu for relu)");
     if (cfg->cell != SG_AUTO) {
         c = (sg_cell)cfg->cell;
         if (sg_cell_gates(c) != gates)
@@ -674,9 +674,9 @@ static sg_status ambiguous(const tensor_file *b, const char *role, const choice 
 {
     char one[96], two[96];
     return sg_fail(err, SG_EFORMAT,
-                   "%s: two readings fit: %s could be %s %s or %s %s; choose with --map %s=TENSOR", b->path,
-                   role, c->best->name, shape_text(c->best, one), c->rival->name, shape_text(c->rival, two),
-                   role);
+                   "%s: two interpretations fit: %s could be %s %s or %s %s; choose with --map %s=TENSOR",
+                   b->path, role, c->best->name, shape_text(c->best, one), c->rival->name,
+                   shape_text(c->rival, two), role);
 }
 
 /* ---- linear maps beside the recurrence ---- */
@@ -754,8 +754,8 @@ static sg_status find_distant_embedding(recipe *p, const scope *s, const stored_
         if (maps != 1)
             return sg_fail(
                 err, SG_EFORMAT,
-                "%s: tensor %s %s looks like the embedding, but %s reads %zu numbers: what stands between "
-                "embedding and recurrence is not known%s",
+                "%s: tensor %s %s looks like the embedding, but %s reads %zu numbers: the layer between embedding "
+                "and recurrence is unknown%s",
                 s->b->path, t->name, shape_text(t, shape), p->layers[0].W_ih.tensor->name, p->layers[0].in,
                 maps ? " (two linear maps fit: --map input.weight=TENSOR)" : "");
         const stored_tensor *bias = bias_beside(s, map);
@@ -829,7 +829,7 @@ static sg_status find_encoder(recipe *p, const scope *s, sg_error *err)
         if (!c.n) {
             c = matrices(s, 0, in, LOOKS_PLAIN, NULL);
             if (c.n == 1)
-                recipe_note(p, "%s is taken for the embedding by its shape %s", c.best->name,
+                recipe_note(p, "%s is assumed to be the embedding because of its shape %s", c.best->name,
                             shape_text(c.best, shape));
         }
         if (c.n > 1)
@@ -967,8 +967,7 @@ static sg_status find_decoder(recipe *p, const scope *s, bool *mapped, sg_error 
     if (!bias && t)
         bias = bias_beside(s, t);
     if (!t && !p->one_hot && (bias = lone_decoder_bias(s)) && H == p->shape.embedding) {
-        recipe_note(p, "%s is there without a weight: the decoder is taken for the embedding (tied)",
-                    bias->name);
+        recipe_note(p, "%s has no weight: the decoder is assumed to be tied to the embedding", bias->name);
         t = p->encoder.tensor;
     }
     if (!t)
@@ -1127,14 +1126,14 @@ static sg_status judge_one(recipe *p, const scope *s, const named_layers *all, c
         return sg_fail(
             err, SG_EFORMAT,
             "%s: tensor %s %s has no role, and its size fits between embedding and recurrence or between "
-            "layers; the file does not tell where it is used. Behind the recurrence: --map after=%s; a linear "
-            "map: --map input.weight=%s before it, --map output.weight=%s behind it; not used: --ignore %s",
+            "layers; the file does not record where it is used. Behind the recurrence: --map after=%s; a "
+            "linear map: --map input.weight=%s before it, --map output.weight=%s behind it; not used: --ignore %s",
             s->b->path, t->name, shape_text(t, shape), t->name, t->name, t->name, t->name);
     if (!decoder_mapped && !p->no_decoder[0])
-        snprintf(p->no_decoder, sizeof p->no_decoder,
-                 "tensor %.200s %s stands between the recurrent layers and the "
-                 "output, and what it does there is not known",
-                 t->name, shape_text(t, shape));
+        snprintf(
+            p->no_decoder, sizeof p->no_decoder,
+            "tensor %.200s %s lies between the recurrent layers and the output, and its function is unknown",
+            t->name, shape_text(t, shape));
     return SG_OK;
 }
 

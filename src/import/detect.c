@@ -217,8 +217,8 @@ static sg_status name_what_it_is(const char *path, sg_error *err)
                        "%s: is a shard of a TensorFlow checkpoint: give the .index file beside it", path);
     return sg_fail(
         err, SG_EFORMAT,
-        "%s: is no model file: expected safetensors, PyTorch, Keras (HDF5 or .keras), ONNX, TensorFlow checkpoint "
-        "(.index) or NumPy arrays",
+        "%s: is not a model file: expected safetensors, PyTorch, Keras (HDF5 or .keras), ONNX, TensorFlow "
+        "checkpoint (.index) or NumPy arrays",
         path);
 }
 

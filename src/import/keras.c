@@ -214,7 +214,7 @@ static sg_status check_storage(hid_t dataset, const tensor_file *b, const char *
     H5D_layout_t layout = H5Pget_layout(p);
     if (H5Pget_external_count(p) != 0 ||
         (layout != H5D_COMPACT && layout != H5D_CONTIGUOUS && layout != H5D_CHUNKED))
-        TRY(sg_fail(err, SG_EFORMAT, "%s: dataset %s keeps its numbers in other files, which are not read",
+        TRY(sg_fail(err, SG_EFORMAT, "%s: dataset %s stores its data in other files, which are not read",
                     b->path, name));
     int filters = H5Pget_nfilters(p);
     for (int i = 0; i < filters; i++) {
@@ -408,7 +408,7 @@ static sg_status new_layer(keras *f, const char *name, keras_layer **out, const 
                        b->path, KERAS_MAX_LAYERS, KERAS_NAME - 1);
     for (size_t i = 0; i < f->net.n; i++)
         if (!strcmp(f->net.layers[i].name, name))
-            return sg_fail(err, SG_EFORMAT, "%s: layer %s is there twice", b->path, name);
+            return sg_fail(err, SG_EFORMAT, "%s: layer %s occurs twice", b->path, name);
     *out = &f->net.layers[f->net.n++];
     snprintf((*out)->name, sizeof(*out)->name, "%s", name);
     return SG_OK;
@@ -791,7 +791,7 @@ static sg_status layers_from_groups(tensor_file *b, const char *top, sg_error *e
         else if (!class_name)
             TRY(sg_fail(
                 err, SG_EFORMAT,
-                "%s: layer %s (tensor %s) has weights, and a file of weights does not tell its %s: import the whole "
+                "%s: layer %s (tensor %s) has weights, and a weights file does not record its %s: import the whole "
                 "model (.keras)",
                 b->path, name, b->tensors[l->first].name, is_wrapper(name) ? "class" : "place"));
     }
@@ -887,7 +887,7 @@ static sg_status fill(tensor_file *b, sg_error *err)
     }
     if (config.n) {
         if (!(f->net.config = json_loads(config.at[0], 0, &why)))
-            TRY(sg_fail(err, SG_EFORMAT, "%s: model_config is no JSON: %s", b->path, why.text));
+            TRY(sg_fail(err, SG_EFORMAT, "%s: model_config is not JSON: %s", b->path, why.text));
         TRY(layers_from_config(b, err));
     } else
         TRY(layers_from_names(b, &layers, err));

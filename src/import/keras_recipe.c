@@ -189,8 +189,8 @@ static sg_status read_keras1(recipe_layer *out, sg_cell *cell, const tensor_file
     if (G > 1 && !l->config && !cfg->recurrent_activation)
         TRY(sg_fail(
             err, SG_EFORMAT,
-            "%s: layer %s (tensor %s): a file of Keras 1 without configuration does not tell the activation of its "
-            "gates, whose default was hard_sigmoid: say --recurrent-activation sigmoid if it was that",
+            "%s: layer %s (tensor %s): a file of Keras 1 without configuration does not record the activation "
+            "of its gates, whose default was hard_sigmoid: use --recurrent-activation sigmoid if it was that",
             b->path, l->name, out->W_hh.tensor->name));
     *cell = G == 4 ? SG_CELL_LSTM : G == 3 ? SG_CELL_GRU_RESET_FIRST : SG_CELL_TANH;
     const char *activation = setting(l, "activation");
@@ -279,16 +279,17 @@ static sg_status walk_down(const tensor_file *b, const keras_net *net, int from,
     for (size_t steps = 0; steps <= net->n; steps++) {
         const keras_layer *l = &net->layers[from];
         if (l->n_inbound > 1)
-            return sg_fail(err, SG_EFORMAT,
-                           "%s: layer %s (%s) is fed by %zu layers: between embedding and recurrence only "
-                           "one chain can be read",
-                           b->path, l->name, tensor_of(b, l), l->n_inbound);
+            return sg_fail(
+                err, SG_EFORMAT,
+                "%s: layer %s (%s) has %zu input layers: only a single chain between embedding and recurrence is "
+                "supported",
+                b->path, l->name, tensor_of(b, l), l->n_inbound);
         *end = l->n_inbound ? l->inbound[0] : -1;
         if (*end < 0 || role_of(b, &net->layers[*end]) != ROLE_PASS)
             return SG_OK;
         from = *end;
     }
-    return sg_fail(err, SG_EFORMAT, "%s: its layers feed each other in a circle", b->path);
+    return sg_fail(err, SG_EFORMAT, "%s: its layers form a cycle", b->path);
 }
 
 /* Is there an embedding somewhere below? Then what stands above it matters. */
@@ -387,13 +388,13 @@ static sg_status find_bottom(recipe *p, const tensor_file *b, const keras_net *n
         if (is_set(l, "mask_zero"))
             recipe_note(
                 p,
-                "layer %s masks word 0, which leaves Keras's state unchanged; here it is read like any word",
+                "layer %s masks word 0, which leaves the state unchanged in Keras; here it is read like any other word",
                 l->name);
         p->encoder = (recipe_source){.tensor = t, .columns = t->dims[1]};
         p->shape.vocabulary = (size_t)t->dims[0];
     } else if (l && (embedding = embedding_below(b, net, below, 0)))
-        TRY(sg_fail(err, SG_EFORMAT, "%s: layer %s %s (%s) stands between embedding %s and recurrence",
-                    b->path, l->name, l->class_name, tensor_of(b, l), embedding->name));
+        TRY(sg_fail(err, SG_EFORMAT, "%s: layer %s %s (%s) lies between embedding %s and recurrence", b->path,
+                    l->name, l->class_name, tensor_of(b, l), embedding->name));
     else if ((cfg->one_hot || cfg->vocab) && in >= 2) {
         recipe_note(
             p,
@@ -433,7 +434,7 @@ static void read_activation(recipe *p, const tensor_file *b, const keras_layer *
     else if (name && !strcmp(name, "tanh"))
         p->shape.output = SG_OUTPUT_TANH;
     else if (!name || strcmp(name, "linear") != 0)
-        no_decoder(p, b, l, "stands between the recurrent layers and the output");
+        no_decoder(p, b, l, "lies between the recurrent layers and the output");
 }
 
 /* The decoder, or a linear map on the way to it. */
@@ -491,7 +492,7 @@ static void find_top(recipe *p, const tensor_file *b, const keras_net *net, int 
             break;
         case ROLE_ACTIVATION:
             if (p->n_after)
-                no_decoder(p, b, l, "stands between two linear maps behind the recurrent layers");
+                no_decoder(p, b, l, "lies between two linear maps after the recurrent layers");
             else
                 read_activation(p, b, l);
             break;
@@ -504,13 +505,13 @@ static void find_top(recipe *p, const tensor_file *b, const keras_net *net, int 
             size_t width = p->n_after ? p->after[p->n_after - 1].rows : p->layers[p->shape.layers - 1].H;
             if (p->shape.output != SG_OUTPUT_LINEAR || p->n_after == RECIPE_MAPS ||
                 !normalisation(&p->after[p->n_after], b, l, width))
-                no_decoder(p, b, l, "stands between the recurrent layers and the output");
+                no_decoder(p, b, l, "lies between the recurrent layers and the output");
             else
                 p->n_after++;
             break;
         }
         default:
-            no_decoder(p, b, l, "stands between the recurrent layers and the output");
+            no_decoder(p, b, l, "lies between the recurrent layers and the output");
         }
         if (p->no_decoder[0])
             return;
@@ -532,12 +533,12 @@ static sg_status find_stack(int out[SG_MAX_LAYERS], size_t *n, const tensor_file
             TRY(sg_fail(err, SG_EFORMAT, "%s: more than %d recurrent layers", b->path, SG_MAX_LAYERS));
         TRY(walk_down(b, net, (int)i, &below, err));
         if (*n && below != out[*n - 1])
-            TRY(sg_fail(err, SG_EFORMAT,
-                        "%s: layer %s (%s) reads %s, not the recurrent layer %s (%s) before it: they make "
-                        "no one stack",
-                        b->path, net->layers[i].name, tensor_of(b, &net->layers[i]),
-                        below >= 0 ? net->layers[below].name : "the input", net->layers[out[*n - 1]].name,
-                        tensor_of(b, &net->layers[out[*n - 1]])));
+            TRY(sg_fail(
+                err, SG_EFORMAT,
+                "%s: layer %s (%s) reads %s, not the recurrent layer %s (%s) before it: they do not form one stack",
+                b->path, net->layers[i].name, tensor_of(b, &net->layers[i]),
+                below >= 0 ? net->layers[below].name : "the input", net->layers[out[*n - 1]].name,
+                tensor_of(b, &net->layers[out[*n - 1]])));
         out[(*n)++] = (int)i;
     }
     if (!*n)
@@ -553,7 +554,7 @@ sg_status find_keras(recipe *p, const tensor_file *b, const sg_import_config *cf
     int stack[SG_MAX_LAYERS] = {0};
     size_t n;
     if (cfg->n_maps)
-        TRY(sg_fail(err, SG_EINVAL, "%s: a Keras file is read by its layers; --map has no use", b->path));
+        TRY(sg_fail(err, SG_EINVAL, "%s: a Keras file is read by its layers; --map does not apply", b->path));
     TRY(find_stack(stack, &n, b, net, err));
     bool both = cfg->forward_only && !strcmp(net->layers[stack[0]].wrapper, "Bidirectional");
     if (both)

@@ -164,7 +164,7 @@ static sg_status add_tensor(tensor_file *b, const Onnx__TensorProto *proto, cons
     if (dtype_is_float(t->dtype) && !onnx_has_data(proto, t->dtype, t->elements))
         TRY(sg_fail(err, SG_EFORMAT,
                     proto->n_external_data || proto->data_location
-                        ? "%s: tensor %.200s keeps its numbers in another file, which is not read"
+                        ? "%s: tensor %.200s stores its data in another file, which is not read"
                         : "%s: tensor %.200s has more or fewer numbers than its shape says",
                     b->path, name));
 done:

@@ -144,7 +144,7 @@ static sg_status read_node(recurrent *r, const tensor_file *b, const onnx_node *
     TRY(onnx_constant(&r->R, b, input_of(n, 2), node->graph, "the weights R of a recurrent node", err));
     TRY(onnx_constant(&r->B, b, input_of(n, 3), node->graph, "the bias B of a recurrent node", err));
     if (!r->W || !r->R || (!r->B && input_of(n, 3)[0]))
-        TRY(refuse(b, r, "has weights that are no constants of the file", err));
+        TRY(refuse(b, r, "has weights that are not constants of the file", err));
     TRY(check_settings(b, r, cfg, err));
     TRY(check_shapes(b, r, err));
 done:
@@ -344,7 +344,7 @@ static sg_status check_first_state(const tensor_file *b, const recurrent *r, sg_
                 "states begin at zero",
                 b->path, onnx_text(r->node->proto->op_type), label(r->node->proto), s.tensor));
         if (s.what == STATE_COMPUTED && is_recurrent(s.node->proto))
-            TRY(refuse(b, r, "begins with a state that another recurrent node computes", err));
+            TRY(refuse(b, r, "starts from a state that another recurrent node computes", err));
         if (s.what == STATE_COMPUTED)
             TRY(sg_fail(
                 err, SG_EFORMAT,
@@ -474,13 +474,12 @@ static sg_status link_layers(recurrents *all, recipe *p, sg_error *err)
             }
             TRY(find_words_below(&found, b, r->source, err));
             if (found)
-                TRY(sg_fail(
-                    err, SG_EFORMAT,
-                    "%s: node %.150s (%s) stands between %s %.150s and the recurrence of tensor %.200s",
-                    b->path, label(between->proto), onnx_text(between->proto->op_type),
-                    is_recurrent(found->proto) ? "layer" : "embedding",
-                    is_recurrent(found->proto) ? label(found->proto) : input_of(found->proto, 0),
-                    r->W->name));
+                TRY(sg_fail(err, SG_EFORMAT,
+                            "%s: node %.150s (%s) lies between %s %.150s and the recurrence of tensor %.200s",
+                            b->path, label(between->proto), onnx_text(between->proto->op_type),
+                            is_recurrent(found->proto) ? "layer" : "embedding",
+                            is_recurrent(found->proto) ? label(found->proto) : input_of(found->proto, 0),
+                            r->W->name));
         }
         TRY(check_first_state(b, r, err));
     }
@@ -515,10 +514,10 @@ static sg_status order(const recurrents *all, int out[SG_MAX_LAYERS], size_t *n,
         snprintf(text + used, sizeof text - used, "%s%.100s", used ? ", " : "", r->W->name);
     }
     if (bottoms != 1)
-        return sg_fail(err, SG_EFORMAT,
-                       "%s: %zu recurrent stacks could be the one to read; choose with --map "
-                       "rnn.weight_ih_l0=TENSOR, one of %s",
-                       all->b->path, bottoms, text);
+        return sg_fail(
+            err, SG_EFORMAT,
+            "%s: %zu recurrent stacks could be the model; choose with --map rnn.weight_ih_l0=TENSOR, one of %s",
+            all->b->path, bottoms, text);
     *n = 0;
     for (int at = bottom; at >= 0;) {
         int next = -1;
@@ -528,10 +527,10 @@ static sg_status order(const recurrents *all, int out[SG_MAX_LAYERS], size_t *n,
         for (size_t i = 0; i < all->n; i++)
             if (all->at[i].below == at) {
                 if (next >= 0)
-                    return sg_fail(err, SG_EFORMAT,
-                                   "%s: layers %.150s and %.150s both read %.150s: they make no one stack",
-                                   all->b->path, all->at[next].W->name, all->at[i].W->name,
-                                   all->at[at].W->name);
+                    return sg_fail(
+                        err, SG_EFORMAT,
+                        "%s: layers %.150s and %.150s both read %.150s: they do not form one stack",
+                        all->b->path, all->at[next].W->name, all->at[i].W->name, all->at[at].W->name);
                 next = (int)i;
             }
         at = next;
@@ -652,7 +651,7 @@ static sg_status read_product(recipe *p, const tensor_file *b, const onnx_node *
     } else if (fine && p->n_after < RECIPE_MAPS && p->shape.output == SG_OUTPUT_LINEAR)
         p->after[p->n_after++] = m;
     else
-        no_decoder(p, n->proto, "is no decoder of this embedding and these layers");
+        no_decoder(p, n->proto, "is not a decoder of this embedding and these layers");
 done:
     return st;
 }
@@ -696,7 +695,7 @@ static sg_status find_top(recipe *p, const tensor_file *b, const recurrent *top,
             if (constant && constant->elements == p->after[p->n_after - 1].rows)
                 p->after[p->n_after - 1].bias = (recipe_source){.tensor = constant, .columns = 1};
             else
-                no_decoder(p, n->proto, "stands between the recurrent layers and the output");
+                no_decoder(p, n->proto, "lies between the recurrent layers and the output");
         } else if (onnx_is(n->proto, "Add") && p->shape.has_decoder) {
             TRY(constant_operand(&constant, &which, b, n, err));
             if (constant && constant->elements == p->shape.vocabulary && !p->decoder_bias.tensor)
@@ -705,20 +704,20 @@ static sg_status find_top(recipe *p, const tensor_file *b, const recurrent *top,
         } else if (p->shape.has_decoder && !passes_on(n->proto))
             break; /* a softmax, or whatever is done with the scores */
         else if (p->n_after && !passes_on(n->proto))
-            no_decoder(p, n->proto, "stands between two linear maps behind the recurrent layers");
+            no_decoder(p, n->proto, "lies between two linear maps after the recurrent layers");
         else if (onnx_is(n->proto, "Relu"))
             p->shape.output = SG_OUTPUT_RELU;
         else if (onnx_is(n->proto, "Tanh"))
             p->shape.output = SG_OUTPUT_TANH;
         else if (!passes_on(n->proto))
-            no_decoder(p, n->proto, "stands between the recurrent layers and the output");
+            no_decoder(p, n->proto, "lies between the recurrent layers and the output");
         if (p->no_decoder[0])
             break;
         name = n->proto->n_output ? onnx_text(n->proto->output[0]) : "";
         graph = n->graph;
     }
     if (p->n_after && !p->shape.has_decoder && !p->no_decoder[0])
-        snprintf(p->no_decoder, sizeof p->no_decoder, "tensor %.200s is no decoder of %zu words",
+        snprintf(p->no_decoder, sizeof p->no_decoder, "tensor %.200s is not a decoder of %zu words",
                  p->after[p->n_after - 1].weight.tensor->name, p->shape.vocabulary);
     if (p->no_decoder[0])
         p->shape.has_decoder = false;

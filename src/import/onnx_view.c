@@ -371,7 +371,7 @@ static view_result resolve(onnx_view *v, const tensor_file *b, const char *name,
     onnx_value value = onnx_lookup(b, name, from);
     if (depth > MAX_DEPTH ||
         ++((onnx *)b->reader)->steps > MAX_STEPS) { /* also what a circle of nodes comes to */
-        *stuck = "too many operators, or a circle of them";
+        *stuck = "too many operators, or a cycle of them";
         return VIEW_STUCK;
     }
     if (value.what == ONNX_TENSOR)
@@ -402,7 +402,7 @@ sg_status onnx_constant(const stored_tensor **out, const tensor_file *b, const c
     onnx *f = b->reader;
     sg_status st = SG_OK;
     char text[TENSORS_MAX_NAME];
-    const char *stuck = "an operator with inputs that are no constants";
+    const char *stuck = "an operator with inputs that are not constants";
     onnx_view *v = NULL;
     *out = NULL;
     if (f->n_views == ONNX_MAX_VIEWS)
@@ -412,7 +412,7 @@ sg_status onnx_constant(const stored_tensor **out, const tensor_file *b, const c
         TRY(sg_fail(err, SG_ENOMEM, "%s: no memory for %s", b->path, what));
     view_result r = resolve(v, b, name, from, 0, &stuck);
     if (r == VIEW_STUCK)
-        TRY(sg_fail(err, SG_EFORMAT, "%s: %s (%.200s) passes through %s, which is not understood", b->path,
+        TRY(sg_fail(err, SG_EFORMAT, "%s: %s (%.200s) passes through %s, which is not supported", b->path,
                     what, onnx_text(name), stuck));
     if (r == VIEW_NONE)
         goto done;

@@ -180,11 +180,10 @@ sg_status recipe_chain(recipe *p, const tensor_file *b, size_t n, sg_error *err)
     for (size_t k = 0; k < n; k++) {
         const recipe_layer *l = &p->layers[k];
         if (k && l->in != p->layers[k - 1].H)
-            return sg_fail(err, SG_EFORMAT,
-                           "%s: %s reads %zu numbers, the layer below (%s) gives %zu: they are not stacked "
-                           "one on the other",
-                           b->path, l->W_ih.tensor->name, l->in, p->layers[k - 1].W_ih.tensor->name,
-                           p->layers[k - 1].H);
+            return sg_fail(
+                err, SG_EFORMAT,
+                "%s: %s reads %zu numbers, the layer below (%s) has %zu outputs: they do not form a stack",
+                b->path, l->W_ih.tensor->name, l->in, p->layers[k - 1].W_ih.tensor->name, p->layers[k - 1].H);
         p->shape.hidden[k] = l->H;
     }
     p->shape.layers = n;
@@ -468,8 +467,8 @@ static sg_status check_size(const tensor_file *b, const recipe *p, sg_error *err
     if (bytes > 2.0 * file + 16e6)
         return sg_fail(
             err, SG_EFORMAT,
-            "%s: its tensors make a model of %.0f bytes from a file of %.0f: they overlap or are packed "
-            "like a bomb",
+            "%s: its tensors make a model of %.0f bytes from a file of %.0f: they overlap, or the file is a "
+            "decompression bomb",
             b->path, bytes, file);
     if (bytes + (double)b->held > 2.0 * file + 58e6)
         return sg_fail(

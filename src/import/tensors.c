@@ -79,7 +79,7 @@ sg_status tensors_add(tensor_file *b, const char *name, tensor_dtype dtype, unsi
     if (b->n >= TENSORS_MAX_TENSORS)
         return sg_fail(err, SG_EFORMAT, "%s: more than %d tensors", b->path, TENSORS_MAX_TENSORS);
     if (name_is_known(b, name))
-        return sg_fail(err, SG_EFORMAT, "%s: tensor %s is there twice", b->path, name);
+        return sg_fail(err, SG_EFORMAT, "%s: tensor %s occurs twice", b->path, name);
     for (unsigned k = rank; k > 0; k--) {
         t.dims[k - 1] = dims[k - 1];
         t.strides[k - 1] = strides ? strides[k - 1] : t.elements;

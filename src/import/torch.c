@@ -66,7 +66,7 @@ static sg_status find_storage(tensor_file *b, uint32_t id, size_t *out, uint64_t
     int64_t elements = pickle_int(p, pickle_item(p, tuple, 4));
     if (pickle_kind_of(p, id) != PICKLE_PERSID || !pickle_text_is(p, pickle_item(p, tuple, 0), "storage") ||
         !key || !type || elements < 0 || key_length >= 256)
-        return sg_fail(err, SG_EFORMAT, "%s: tensor %s: its storage is not described as PyTorch does",
+        return sg_fail(err, SG_EFORMAT, "%s: tensor %s: its storage is not described in PyTorch's way",
                        b->path, name);
     *extra = 0;
     if (pickle_items(p, view) == 3) {

@@ -174,8 +174,9 @@ sg_status vocabulary_find(sg_vocab **out, recipe *p, tensor_file *b, const sg_im
     p->shape.unit = cfg->unit == SG_AUTO ? SG_UNIT_WORD : (sg_unit)cfg->unit;
     if (!V) {
         if (cfg->vocab)
-            return sg_fail(err, SG_EINVAL, "%s: has no embedding that reads words, so --vocab %s has no use",
-                           b->path, cfg->vocab);
+            return sg_fail(err, SG_EINVAL,
+                           "%s: has no embedding that reads words, so --vocab %s does not apply", b->path,
+                           cfg->vocab);
         return SG_OK;
     }
     if (cfg->vocab) {
@@ -202,10 +203,11 @@ sg_status vocabulary_find(sg_vocab **out, recipe *p, tensor_file *b, const sg_im
         } else if (cfg->numbered_vocabulary)
             TRY(numbered(&v, V, b->path, err));
         else
-            TRY(sg_fail(err, SG_EFORMAT,
-                        "%s: holds no vocabulary for its %zu words (%s): give one with --vocab FILE, one "
-                        "token a line in id order, or JSON",
-                        b->path, V, p->encoder.tensor->name));
+            TRY(sg_fail(
+                err, SG_EFORMAT,
+                "%s: holds no vocabulary for its %zu words (%s): give one with --vocab FILE, one token per line in "
+                "id order, or JSON",
+                b->path, V, p->encoder.tensor->name));
     }
     if (cfg->unit == SG_AUTO && !sg_vocab_tokenizer(v) && all_characters(v)) {
         p->shape.unit = SG_UNIT_CHAR;

@@ -356,7 +356,7 @@ static sg_status receiver(pickle *p, uint32_t *id, bool pairs, sg_error *err)
         }
         *id = held;
     } else if (pairs ? k != PICKLE_DICT : k != PICKLE_LIST && k != PICKLE_SET)
-        TRY(bad(p, err, "adds items to a value that has none"));
+        TRY(bad(p, err, "adds items to a value that is not a container"));
 done:
     return st;
 }
@@ -770,7 +770,7 @@ static sg_status structure(pickle *p, unsigned char op, sg_error *err)
         return x > 5 ? bad(p, err, "written in a protocol newer than 5") : SG_OK;
     default:
         p->pos--;
-        return sg_fail(err, SG_EFORMAT, "%s: pickle at byte %zu: opcode 0x%02x has no place in a model",
+        return sg_fail(err, SG_EFORMAT, "%s: pickle at byte %zu: opcode 0x%02x does not occur in models",
                        p->what, p->pos, op);
     }
 done:

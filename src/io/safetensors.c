@@ -12,7 +12,7 @@
 #include <unistd.h>
 
 #if __BYTE_ORDER__ != __ORDER_LITTLE_ENDIAN__
-#error "safetensors files are little-endian, and so must this machine be"
+#error "safetensors files need a little-endian machine"
 #endif
 
 enum {

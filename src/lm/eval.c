@@ -107,7 +107,7 @@ sg_status sg_lm_can_eval(const sg_model *m, sg_error *err)
     const char *why = sg_model_meta(m, "no_decoder");
     if (sg_model_get_shape(m)->has_decoder)
         return SG_OK;
-    return sg_fail(err, SG_EINVAL, "perplexity: the model has no decoder, it predicts nothing%s%s",
+    return sg_fail(err, SG_EINVAL, "perplexity: the model has no decoder, it cannot predict%s%s",
                    why ? ": " : "", why ? why : "");
 }
 

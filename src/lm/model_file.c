@@ -396,7 +396,7 @@ static sg_status check_checksum(const sg_safetensors *s, const char *path, sg_er
         return st;
     return sg_fail(
         err, SG_EFORMAT,
-        "%s: damaged: its tensors have not the checksum of its metadata (tensors_sha256; a program that "
+        "%s: damaged: its tensors do not have the checksum in its metadata (tensors_sha256; a program that "
         "changes tensors on purpose leaves that entry out)",
         path);
 }

@@ -506,8 +506,7 @@ static sg_status words_figure(const context *x, sg_error *err)
     n = words_furthest(w, p, -1, 0, WORDS_TOP, ids);
     for (size_t i = n; i-- > 0; k.n++)
         k.names[k.n] = w->names[ids[i]], k.by[k.n] = p[ids[i]];
-    snprintf(k.title, sizeof k.title,
-             "Words furthest along the best kept direction, delay %zu, class all, %s", delay,
+    snprintf(k.title, sizeof k.title, "Words along the strongest direction, delay %zu, class all, %s", delay,
              group_title(x, of));
     if (k.n)
         TRY(write_figure(x, "words", draw_words, &k, err));

@@ -28,8 +28,8 @@ sg_status page_write(FILE *f, const char *template,
         } else if (report_asset(name, &asset, &size)) {
             fwrite(asset, 1, size, f);
         } else {
-            return sg_fail(err, SG_EFORMAT, "report: template %s asks for '%s', which is no asset", template,
-                           name);
+            return sg_fail(err, SG_EFORMAT, "report: template %s asks for '%s', which is not an asset",
+                           template, name);
         }
     }
     fputs(text, f);

@@ -132,7 +132,7 @@ static void sentence_text(FILE *f, const sg_show *s, const sentence *x, size_t w
         p.cell = x->T * 5 <= room || !colour ? 5 : 3;
     p.numbers = p.cell > 3;
     fprintf(f,
-            "What is left of each word (row) at each later word (column): |d %s / d embedding|, 1 at the "
+            "Gain from each word (row) to each later state (column): |d %s / d embedding|, relative to the "
             "word itself\n",
             show_state_name(s));
     double most = 1; /* a network may amplify what it read: then the largest is full colour */
@@ -143,7 +143,9 @@ static void sentence_text(FILE *f, const sg_show *s, const sentence *x, size_t w
     if (!s->target)
         return;
     const int unit = unit_of(x->effect, x->T * x->T, &most);
-    fputs("\nWhat each word read (row) does to the score ", f);
+    fputs("\n"
+          "Effect of each word (row) on the score ",
+          f);
     text_put(f, s->score_name, 60, 0);
     fputs(" after each word (column), to first order", f);
     if (unit)

@@ -52,7 +52,7 @@ static sg_status find_group(view *x, sg_error *err)
         break;
     }
     if (!x->group)
-        return sg_fail(err, SG_EINVAL, "words: the run holds no group %s",
+        return sg_fail(err, SG_EINVAL, "words: the run has no group %s",
                        x->cfg->group ? x->cfg->group : "layerN");
     if (x->cfg->class_index >= sg_run_classes(x->run))
         return sg_fail(err, SG_EINVAL, "words: class %zu, the run has %zu", x->cfg->class_index,
@@ -269,8 +269,7 @@ sg_status sg_words_write(const sg_writer *to, sg_run *r, const sg_words_config *
     else {
         fprintf(f, "%s, class ", x.group);
         text_put(f, sg_run_class_name(r, cfg->class_index), 40, 0);
-        fprintf(f, ", delay %zu: the words furthest along the %zu best kept directions\n", cfg->delay,
-                x.n_directions);
+        fprintf(f, ", delay %zu: words along the %zu strongest directions\n", cfg->delay, x.n_directions);
     }
     const size_t top = cfg->top < x.w->V ? cfg->top : x.w->V;
     for (size_t k = 0; k < x.n_directions; k++) {

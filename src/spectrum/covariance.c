@@ -70,7 +70,7 @@ sg_status sp_factor(double *L, sp_factoring *how, size_t E, const double *Sigma,
         return sg_fail(err, SG_ENONFINITE, "the covariance of the embeddings is not finite");
     if (!(unit > 0))
         return sg_fail(err, SG_EINVAL,
-                       "the embeddings are all equal, nothing to normalise by (setting 'normalize' none)");
+                       "the embeddings are all equal and cannot be normalised (setting 'normalize' none)");
     if (!(A = sg_calloc(E * E, sizeof *A)) || !(w = sg_calloc(E, sizeof *w)))
         TRY(sg_fail(err, SG_ENOMEM, "covariance: no memory for %zu x %zu", E, E));
     memcpy(A, Sigma, E * E * sizeof *A);

@@ -34,7 +34,7 @@ static void law_part(char *text, size_t size, const char *quantity, const sg_dec
             snprintf(among + strlen(among), sizeof among - strlen(among), "%s%s", *among ? " or " : "",
                      sg_decay_law_name((sg_decay_law)l));
     if (d->missing)
-        snprintf(text, size, "%s has no law of decay (%s)", quantity, d->missing);
+        snprintf(text, size, "%s has no decay law (%s)", quantity, d->missing);
     else if (d->verdict == SG_DECAY_ONE_LAW && sg_decay_determined(f))
         snprintf(text, size, "%s falls as %s %s, %s%s", quantity,
                  d->best == SG_DECAY_EXPONENTIAL ? "an" : "a", sg_decay_law_name(d->best), law, beta);

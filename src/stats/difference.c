@@ -214,7 +214,7 @@ static const char *why_not(const sg_class_test *t, const double *class_pairs, co
     if (!(*N < all))
         return "no pairs outside the class";
     if (present < LEAST_BLOCKS)
-        return "class and others side by side in fewer than 8 blocks";
+        return "class and others occur together in fewer than 8 blocks";
     return NULL;
 }
 

@@ -112,15 +112,20 @@ static sg_status write_readme(const char *folder, const synth_kind *kind, const 
     FILE *f = sg_outfile_stream(file);
     fprintf(f, "%s: %s\n\n", kind->name, kind->summary);
     put_text(f, kind->truth, cfg->distance ? cfg->distance : kind->distance);
-    fprintf(f, "\nfile       tokens (with <eos>)   entropy, nats a token   perplexity\n");
+    fprintf(f, "\n"
+               "file       tokens (with <eos>)   entropy, nats per token   perplexity\n");
     static const char *const names[] = {"train.txt", "valid.txt", "test.txt"};
     for (int i = 0; i < 3; i++)
         fprintf(f, "%-10s %19llu %23.4f %12.3f\n", names[i], (unsigned long long)parts[i].tokens,
                 parts[i].nats, exp(parts[i].nats));
     fprintf(
         f,
-        "\nNo model can do better than the entropy (but by luck, on so many tokens); one that has learned all\n"
-        "that is there comes near.\n\nTo see it (in this folder):\n\n%s\n"
+        "\n"
+        "The entropy is the lowest possible expected loss; a model that has learned everything comes near.\n"
+        "\n"
+        "To see it (in this folder):\n"
+        "\n"
+        "%s\n"
         "Made by stategrad %s synth --kind %s --tokens %llu --distance %zu --seed %llu\n",
         kind->commands, sg_version(), kind->name, (unsigned long long)cfg->tokens,
         cfg->distance ? cfg->distance : kind->distance, (unsigned long long)cfg->seed);

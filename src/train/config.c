@@ -78,11 +78,12 @@ sg_status sg_train_check(const sg_train_config *cfg, const sg_model_shape *shape
     if (!(c->dropout >= 0 && c->dropout < 1))
         return sg_fail(err, SG_EINVAL, "dropout: expected at least 0 and less than 1, found %g", c->dropout);
     if (c->freeze_embeddings && shape->tied)
-        return sg_fail(err, SG_EINVAL, "frozen embeddings cannot be tied to the decoder, which must learn");
+        return sg_fail(err, SG_EINVAL,
+                       "frozen embeddings cannot be tied to the decoder, which must be trained");
     if (!shape->has_decoder || !shape->vocabulary)
         return sg_fail(err, SG_EINVAL, "training needs a model with a vocabulary and a decoder");
     if (shape->output != SG_OUTPUT_LINEAR)
-        return sg_fail(err, SG_EINVAL, "training knows no output activation but the linear one");
+        return sg_fail(err, SG_EINVAL, "training supports only the linear output activation");
 done:
     return st;
 }

@@ -125,7 +125,7 @@ static sg_status initialise(trainer *t, sg_error *err)
     sg_status st = word2vec_read(c->embeddings, sg_model_vocab(t->m), sg_model_get_shape(t->m)->embedding,
                                  model_parameters(t->m, model_block(t->m)).encoder, &found, t->monitor, err);
     if (st == SG_OK && !found)
-        st = sg_fail(err, SG_EINVAL, "%s: has a vector for none of the %zu words of the vocabulary",
+        st = sg_fail(err, SG_EINVAL, "%s: has no vector for any of the %zu words of the vocabulary",
                      c->embeddings, V);
     if (st == SG_OK && found < V)
         sg_warn(t->monitor,
@@ -146,7 +146,7 @@ static sg_status resume(trainer *t, sg_error *err)
         return st;
     if (!found) {
         if (access(t->cfg->checkpoint, F_OK) != 0)
-            sg_warn(t->monitor, "%s: no checkpoint there yet, training starts from the beginning",
+            sg_warn(t->monitor, "%s: no checkpoint yet, training starts from the beginning",
                     t->cfg->checkpoint);
         return SG_OK;
     }
@@ -263,11 +263,12 @@ static sg_status step(trainer *t, sg_error *err)
     }
     double chance = log((double)sg_model_get_shape(t->m)->vocabulary);
     if (loss > 3 * chance + 10)
-        return sg_fail(err, SG_ENOCONV,
-                       "training explodes in epoch %" PRIu64 ", step %" PRIu64
-                       ": loss %.1f nats per token, guessing has "
-                       "%.1f; a smaller --lr (now %g) or --clip (now %g) may help",
-                       t->now.epoch + 1, t->now.window + 1, loss, chance, c->lr, c->clip);
+        return sg_fail(
+            err, SG_ENOCONV,
+            "training diverges in epoch %" PRIu64 ", step %" PRIu64
+            ": loss %.1f nats per token, random guessing has %.1f; a smaller --lr (now %g) or --clip (now %g) "
+            "may help",
+            t->now.epoch + 1, t->now.window + 1, loss, chance, c->lr, c->clip);
     double scale = c->clip > 0 && norm > c->clip ? c->clip / (norm + 1e-6) : 1;
     stepper_apply(t->stepper, t->gradient, words, n_words, learning_rate(t), scale * factor);
     uint64_t tokens = (uint64_t)n * c->batch;
@@ -300,7 +301,7 @@ static sg_status cancel(trainer *t, sg_error *err)
     if (st != SG_OK)
         return st;
     return sg_fail(err, SG_ECANCELLED, "training stopped in epoch %" PRIu64 ", step %" PRIu64 "%s%s",
-                   t->now.epoch + 1, t->now.window, t->cfg->checkpoint ? "; --resume goes on from " : "",
+                   t->now.epoch + 1, t->now.window, t->cfg->checkpoint ? "; --resume continues from " : "",
                    t->cfg->checkpoint ? t->cfg->checkpoint : "");
 }
 

@@ -584,7 +584,7 @@ def check_long(folder):
     run(*base, "-o", at("bad.nc"), "--long-after", "often", code=2)
     run(*base, "-o", at("bad.nc"), "--long-tolerance", "2", code=2)
     r = run(*base[:-1], "--long-tolerance", 0.05, "-o", at("loose.nc"), env=env)
-    assert "old origins share bases" in r.stderr, r.stderr
+    assert "truncation error of shared bases" in r.stderr, r.stderr
 
 
 CASES = {

@@ -151,10 +151,10 @@ told([], "linear map between embedding and recurrence", "without an activation")
 P2, q2 = A(E, E), A(E)
 save({"lin.weight": P2, "lin.bias": q2, **sd, **base})
 for tensors in (["lin.weight"],):
-    cmp.refuses(path, "lin.weight", "file does not tell where it is used", "--map input.weight=lin.weight")
+    cmp.refuses(path, "lin.weight", "file does not record where it is used", "--map input.weight=lin.weight")
 cmp.check("Linear of equal sizes, --map input.weight", path, through(layer, P2, q2), True, args=["input.weight=lin.weight"], **common)
 save({**sd, **base, "ln.weight": A(E), "ln.bias": A(E)})  # behind everything in the order of the file, and of the size of the inputs
-cmp.refuses(path, "ln.weight", "file does not tell where it is used", "--map after=ln.weight", "--ignore ln.weight")
+cmp.refuses(path, "ln.weight", "file does not record where it is used", "--map after=ln.weight", "--ignore ln.weight")
 told(["after=ln.weight", "after=ln.bias"], "states only", "ln.weight")
 p = program("import", path, "--ignore", "ln.weight", "--ignore", "ln.bias", "-o", cmp.path("ours"), "--vocab", cmp.path("voc"), fails=True)
 open(cmp.path("voc"), "w").write("".join(f"w{i}\n" for i in range(V)))

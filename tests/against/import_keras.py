@@ -161,7 +161,7 @@ cmp.refuses(net_with(("LSTM", "r", lstm)), "no vocabulary")
 two = File().add("Embedding", "e", {"embeddings": emb}).add("LSTM", "r", lstm).add(
     "Embedding", "e2", {"embeddings": emb}, inbound=[]).add("LSTM", "s", weights("lstm", E)).add(
     "Dense", "d", {"kernel": out_kernel, "bias": out_bias})
-cmp.refuses(two.write(cmp.path("model.h5"), "functional"), "no one stack")
+cmp.refuses(two.write(cmp.path("model.h5"), "functional"), "do not form one stack")
 
 # ---- hostile: links and filters that reach out of the file ----
 path = net_with(("LSTM", "r", lstm))

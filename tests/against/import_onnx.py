@@ -237,9 +237,9 @@ cmp.refuses(words_model(attribute(clip=1.0)), "W0", "clips")
 cmp.refuses(words_model(attribute(input_forget=1)), "W0", "couples")
 cmp.refuses(words_model(attribute(activations=["HardSigmoid", "Tanh", "Tanh"])), "W0", "HardSigmoid")
 cmp.refuses(words_model(attribute(hidden_size=H + 1)), "W0", "hidden_size")
-cmp.refuses(words_model(between=[helper.make_node("Relu", ["x"], ["y"], "attention")], x="y"), "attention", "stands between", "W0")
+cmp.refuses(words_model(between=[helper.make_node("Relu", ["x"], ["y"], "attention")], x="y"), "attention", "lies between", "W0")
 cmp.refuses(words_model(w=dict(weights("lstm", E), B=np.zeros((1, 7)))), "B0", "(1, 7)")
-cmp.refuses(words_model(lambda n: n.input.__setitem__(1, "ids")), "no constants")
+cmp.refuses(words_model(lambda n: n.input.__setitem__(1, "ids")), "not constants")
 cmp.refuses(words_model(lambda n: n.input.__setitem__(1, "Wx"), extra=[tensor("two", np.full(1, 2.0))],
                         between=[helper.make_node("Mul", ["W0", "two"], ["Wx"])]), "passes through Mul")
 cmp.refuses(words_model(), "no vocabulary")
@@ -255,7 +255,7 @@ cmp.check("ONNX, --map chooses a stack", path, reference("lstm", [two]), True, f
 # ---- hostile: circles, external data, sizes ----
 cmp.refuses(words_model(lambda n: n.input.__setitem__(1, "loop"),
                         between=[helper.make_node("Identity", ["loop2"], ["loop"]),
-                                 helper.make_node("Identity", ["loop"], ["loop2"])]), "circle")
+                                 helper.make_node("Identity", ["loop"], ["loop2"])]), "cycle")
 external = tensor("far", np.ones((V, E)))
 external.ClearField("raw_data")
 external.data_location = TensorProto.EXTERNAL

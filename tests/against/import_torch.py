@@ -220,7 +220,7 @@ square = nn.Module()
 square.one, square.two = nn.Embedding(V, H), nn.Embedding(V, H)
 square.rnn = nn.GRU(H, H)
 torch.save(square.state_dict(), path)
-cmp.refuses(path, "two readings fit", "one.weight", "two.weight", "--map encoder.weight=TENSOR")
+cmp.refuses(path, "two interpretations fit", "one.weight", "two.weight", "--map encoder.weight=TENSOR")
 
 # ---- refusals name the tensor and say why ----
 for module, words in ((nn.LSTM(E, H, bidirectional=True), ("weight_ih_l0_reverse", "bidirectional")),
@@ -238,7 +238,7 @@ torch.save(between.state_dict(), path)
 cmp.refuses(path, "attn.weight", "between embedding and recurrence", "--ignore")
 between.emb = nn.Embedding(V, E + 2)
 torch.save(between.state_dict(), path)
-cmp.refuses(path, "emb.weight", "what stands between embedding and recurrence is not known")
+cmp.refuses(path, "emb.weight", "the layer between embedding and recurrence is unknown")
 wide = Net("gru").state_dict()
 wide["rnn.weight_hh_l0"] = torch.zeros(3 * H, H + 1)
 torch.save(wide, path)

@@ -296,7 +296,7 @@ async function sentences(page, expect, all, g, untrained, names, steps, D) {
       }
       return { name, factor: Math.exp(sum / n), significant, n };
     }).slice(1).sort((a, b) => b.factor - a.factor);
-    for (const [word, x] of [['Best remembered: ', rank[0]], ['least: ', rank.at(-1)]]) {
+    for (const [word, x] of [['Largest gain: ', rank[0]], ['least: ', rank.at(-1)]]) {
       const m = new RegExp(`${word}(.+?) \\((\\S+) times a random class of its size, significant at (\\d+) of (\\d+) delays\\)`).exec(text);
       expect(m && m[1] === x.name && near(printed(m[2]), x.factor, 6e-3) && Number(m[3]) === x.significant && Number(m[4]) === x.n, word, m && m[0], JSON.stringify(x));
     }
@@ -367,7 +367,7 @@ async function testReport(nc) {
   for (const chart of CHARTS) check(await marks(page, chart) > 5, `${chart} is drawn`, `${await marks(page, chart)} marks`);
   check(await overflow(page) <= 0, '1600 px: nothing sticks out', await overflow(page));
   const summary = await page.textContent('#summary');
-  check(/Half of what a word does/.test(summary) && / law/.test(summary) && /Best remembered/.test(summary), 'the summary has its sentences', summary);
+  check(/Half of the gain from a word/.test(summary) && / law/.test(summary) && /Largest gain/.test(summary), 'the summary has its sentences', summary);
   await shot(page, 'report-1600-light');
 
   const before = await lines(page, 'curves');

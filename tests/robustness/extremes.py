@@ -81,7 +81,7 @@ tiny = lambda name, x: x * 1e-39
 no_embedding = lambda name, x: x * (name != "encoder.weight")
 equal_embedding = lambda name, x: x * 0 + 0.5 if name == "encoder.weight" else x
 huge_recurrence = lambda name, x: np.sign(x) * 1e30 if name == "rnn.weight_hh_l0" else x
-flat = {"words": "the embeddings are all equal, nothing to normalise by (--normalize none)"}
+flat = {"words": "the embeddings are all equal and cannot be normalised (--normalize none)"}
 overflow = "layer 1: its weights times inputs of up to 1e+30 overflow a float32"
 short = "perplexity: 1 token, expected at least 2"
 CASES = {}

@@ -16,7 +16,8 @@ typedef struct {
 sg_status resume_stopped(const analysis *an, sg_error *err)
 {
     if (an->cfg->checkpoint)
-        return sg_fail(err, SG_ECANCELLED, "stopped; the same command goes on from %s", an->cfg->checkpoint);
+        return sg_fail(err, SG_ECANCELLED, "stopped; the same command continues from %s",
+                       an->cfg->checkpoint);
     return sg_fail(err, SG_ECANCELLED, "stopped");
 }
 
@@ -88,7 +89,7 @@ static sg_status move_sums(const pass_state *s, FILE *f, transfer *move, const c
             if (note[0])
                 TRY(sums_crc(s->sums[i], b, &found, err));
             if (note[0] && found != note[1])
-                TRY(sg_fail(err, SG_EFORMAT, "%s: the sums of block %zu beside it are damaged", path, b));
+                TRY(sg_fail(err, SG_EFORMAT, "%s: the sums of block %zu are damaged", path, b));
         }
 done:
     return st;

@@ -149,11 +149,10 @@ static sg_status put_missed(group_work *a, const sg_monitor *monitor, sg_error *
     TRY(run_writer_define(a->w, a->nc, "mean_gradient_error", err));
     TRY(run_writer_put_f64(a->w, a->nc, "mean_gradient_error", NULL, NULL, error, err));
     if (worst > LARGE_ERROR)
-        sg_warn(
-            monitor,
-            "%s: what long delays lose because old origins share bases is up to %.1g of the mean gradient "
-            "(delay %zu; see mean_gradient_error); a smaller setting 'long_tolerance' helps, or setting 'long_after' never",
-            a->group->name, worst, at);
+        sg_warn(monitor,
+                "%s: the truncation error of shared bases reaches %.1g of the mean gradient (delay %zu; see "
+                "mean_gradient_error); lower setting 'long_tolerance', or use setting 'long_after' never",
+                a->group->name, worst, at);
 done:
     sg_free(error);
     return st;

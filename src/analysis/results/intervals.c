@@ -48,11 +48,11 @@ static void property_intervals(sg_interval *x, const sp_frame *f, size_t B, cons
         if (!(noise_share(B, K, pairs, values, without, i, at.S) <= MEMORY_NOISE))
             withhold(&x[i], "more than a tenth of its square is noise: too few pairs for an interval");
         if (R > 1 && !apart(f, x + at.S, 1, MEMORY_APART))
-            withhold(&x[i], "sigma_1 and sigma_2 cannot be told apart");
+            withhold(&x[i], "sigma_1 and sigma_2 cannot be distinguished");
         for (size_t k = 1; k <= R; k++)
             if (!apart(f, x + at.S, k, FAR_APART))
                 withhold(&x[at.cosine + p * R + k - 1],
-                         "the singular values at the subspace's end cannot be told apart");
+                         "the singular values at the end of the subspace cannot be distinguished");
     }
 }
 
@@ -67,7 +67,7 @@ static void sigma_intervals(sg_interval *x, const sp_frame *f, size_t B, const d
         if (!(noise_share(B, sp_count(f), pairs, values, without, k - 1, SIZE_MAX) <= SIGMA_NOISE))
             withhold(&S[k - 1], "a twentieth of its square or more is noise: too few pairs for an interval");
         if (!above || !below)
-            withhold(&S[k - 1], "its neighbours among the singular values cannot be told apart from it");
+            withhold(&S[k - 1], "it cannot be distinguished from the neighbouring singular values");
         below = above;
     }
 }

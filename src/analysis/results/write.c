@@ -179,7 +179,7 @@ sg_status write_missing(group_work *a, sg_error *err)
     sg_status st = SG_OK;
     note_properties(a);
     reason_note_plain(&a->reasons[RUN_NO_FACTOR], a->input->factor_missing[a->group->model]);
-    reason_note_plain(&a->reasons[RUN_IS_REFERENCE], "class all is what the others are compared with");
+    reason_note_plain(&a->reasons[RUN_IS_REFERENCE], "class all is the reference");
     reason_note_plain(&a->reasons[RUN_NO_SHAPE], "only a stretched exponential has a shape");
     for (const run_variable *v = run_variables; v->name; v++) {
         char text[1000] = "";

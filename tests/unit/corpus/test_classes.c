@@ -134,7 +134,7 @@ static void test_tags_file(void **state)
     EXPECT(corpus, SG_FORMAT_TEXT, NULL, 0,
            "all:5=<eos>*2,the*1,dogs*1,run*1 noun:1=dogs*1 DT:1=the*1 NNS:1=dogs*1 VB:1=run*1",
            "0,2 0,1,3 0 0,4 0", with_groups(spec_of("tags:", tags), groups), spec_of("tags:", tags));
-    EXPECT_ERROR(corpus, SG_FORMAT_TEXT, SG_EINVAL, "there is a tags file already", spec_of("tags:", tags),
+    EXPECT_ERROR(corpus, SG_FORMAT_TEXT, SG_EINVAL, "a tags file is given already", spec_of("tags:", tags),
                  "tags:other");
     EXPECT_ERROR(corpus, SG_FORMAT_TEXT, SG_EFORMAT, "2 tags, expected 1",
                  spec_of("tags:", write_text(&tmp, "t", "DT NNS\nVB VB\n")));
@@ -263,18 +263,18 @@ static void test_errors(void **state)
     EXPECT_ERROR(corpus, SG_FORMAT_TEXT, SG_EINVAL, "given twice", "frequency", "frequency");
     EXPECT_ERROR(corpus, SG_FORMAT_TEXT, SG_EINVAL, "no groups", "frequency,groups=x");
     EXPECT_ERROR(corpus, SG_FORMAT_TEXT, SG_EINVAL,
-                 "'upos': no word of the corpus is in any (a column of CoNLL-U", "upos");
-    EXPECT_ERROR(corpus, SG_FORMAT_TEXT, SG_EINVAL, "'tags': no word of the corpus is in any (word/tag",
+                 "'upos': contains no word of the corpus (a column of CoNLL-U", "upos");
+    EXPECT_ERROR(corpus, SG_FORMAT_TEXT, SG_EINVAL, "'tags': contains no word of the corpus (word/tag",
                  "tags");
     EXPECT_ERROR(corpus, SG_FORMAT_TEXT, SG_EIO, "/nonexistent/w: No such", "words:/nonexistent/w");
     file = write_text(&tmp, "w", "pets: dogs\nfish: trout\n");
-    EXPECT_ERROR(corpus, SG_FORMAT_TEXT, SG_EINVAL, "w:2: class 'fish': no word of the corpus is in it",
+    EXPECT_ERROR(corpus, SG_FORMAT_TEXT, SG_EINVAL, "w:2: class 'fish' contains no word of the corpus",
                  spec_of("words:", file));
     file = write_text(&tmp, "l", "trout NN\n");
-    EXPECT_ERROR(corpus, SG_FORMAT_TEXT, SG_EINVAL, "no word of the corpus is in any",
+    EXPECT_ERROR(corpus, SG_FORMAT_TEXT, SG_EINVAL, "contains no word of the corpus",
                  spec_of("lexicon:", file));
     file = write_text(&tmp, "g", "noun: X\n\nverb: V\n");
-    EXPECT_ERROR(tagged, SG_FORMAT_TAGGED, SG_EINVAL, "g:3: class 'verb': no word",
+    EXPECT_ERROR(tagged, SG_FORMAT_TAGGED, SG_EINVAL, "g:3: class 'verb' contains no word",
                  with_groups("tags", file));
     static const struct {
         const char *kind, *text, *message;
@@ -285,7 +285,7 @@ static void test_errors(void **state)
         {"words:", ": x\n", "w:1: ': x', expected"},
         {"words:", "a:\n", "w:1: 'a' has no words"},
         {"words:", "a:b:\n", "w:1: 'a:b' has no words"},
-        {"words:", "a: x\n\xff: y\n", "w:2: wrong UTF-8"},
+        {"words:", "a: x\n\xff: y\n", "w:2: invalid UTF-8"},
         {"lexicon:", "", "w: empty, expected lines 'word tag tag ...'"},
         {"lexicon:", "dogs NN\nthe\n", "w:2: 'the' has no tag"},
         {"upos,groups=", "a b\n", "w:1: 'a b', expected 'name: tag tag ...'"},

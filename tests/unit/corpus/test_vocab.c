@@ -65,9 +65,9 @@ static void test_limits(void **state)
 {
     const char *text = "b a b c\nd a b\n";
     expect_build_error(text, (sg_vocab_config){.unk = true, .size = 7}, true,
-                       "--vocab-size: 7 asked, the corpus has only 6 distinct words");
+                       "--vocab-size: 7 requested, the corpus has only 6 distinct words");
     expect_build_error(text, (sg_vocab_config){.unk = true, .size = 2}, true,
-                       "--vocab-size: 2 asked, expected at least 3");
+                       "--vocab-size: 2 requested, expected at least 3");
     expect_build_error(text, (sg_vocab_config){.unk = true, .min_count = 4}, true, "--min-count: no word");
     expect_build_error("", (sg_vocab_config){.unk = true}, true, "an empty corpus");
     expect_build_error(" \n\n", (sg_vocab_config){.unk = true}, false, "an empty corpus");
@@ -103,14 +103,14 @@ static void test_read(void **state)
     } bad[] = {
         {"v", "", "v: vocabulary: no words"},
         {"v", "the\n\ncat\n", "v:2: an empty line"},
-        {"v", "the\ncat\nthe\n", "'the' stands there twice, as word 0 and as word 2"},
-        {"v", "the\n\xff\n", "v:2: wrong UTF-8"},
-        {"v.json", "[\"the\", 3]", "entry 1 of the list is no string"},
+        {"v", "the\ncat\nthe\n", "'the' occurs twice, as word 0 and as word 2"},
+        {"v", "the\n\xff\n", "v:2: invalid UTF-8"},
+        {"v.json", "[\"the\", 3]", "entry 1 of the list is not a string"},
         {"v.json", "[\"the\",", "v.json:1: not JSON"},
         {"v.json", "3", "not JSON"},
         {"v.json", "[]", "no words"},
         {"v.json", "[\"\"]", "word 0 is empty"},
-        {"v.json", "{\"a\": 0, \"b\": 0}", "has id 0, and another word has it too"},
+        {"v.json", "{\"a\": 0, \"b\": 0}", "has id 0, as has another word"},
         {"v.json", "{\"a\": 0, \"b\": 2}",
          "the id of 'b' is out of range, expected a whole number from 0 to 1"},
         {"v.json", "{\"a\": 0, \"b\": 1.5}", "the id of 'b' is no whole number"},

@@ -347,7 +347,7 @@ static void half_life_and_bad_series(void **state)
     sg_decay_sentence(text, sizeof text, "sum", &got);
     assert_string_equal(
         text,
-        "sum has no law of decay (the series is constant); half-life unknown: never below half of the peak "
+        "sum has no decay law (the series is constant); half-life unknown: never below half of the peak "
         "within the delays analysed");
     for (size_t d = 0; d < D; d++)
         y[d] = 1 + d;
