@@ -239,7 +239,7 @@ sg_status sums_crc(const an_sums *s, size_t b, uint32_t *crc, sg_error *err)
     unsigned char buffer[16384];
     uLong sum = crc32(0, NULL, 0);
     size_t left = s->block_floats * sizeof(float);
-    off_t at = (off_t)(b * left);
+    off_t at = record_at(s, b, 0, 0, 0);
     while (left) {
         size_t n = left < sizeof buffer ? left : sizeof buffer;
         TRY(read_all(s, at, buffer, n, err));
