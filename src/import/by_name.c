@@ -967,7 +967,7 @@ static sg_status find_decoder(recipe *p, const scope *s, bool *mapped, sg_error 
     if (!bias && t)
         bias = bias_beside(s, t);
     if (!t && !p->one_hot && (bias = lone_decoder_bias(s)) && H == p->shape.embedding) {
-        recipe_note(p, "%s has no weight: the decoder is assumed to be tied to the embedding", bias->name);
+        recipe_note(p, "%s has no weight: the decoder is assumed to be the embedding (tied)", bias->name);
         t = p->encoder.tensor;
     }
     if (!t)
