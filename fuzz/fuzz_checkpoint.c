@@ -20,7 +20,7 @@ static void read_one(const void *data, size_t size)
     must(found || st == SG_OK);
     must(st == SG_OK || (err.msg[0] && !strchr(err.msg, '\n')));
     if (found && st == SG_OK) {
-        char folder[] = "/tmp/sg_fuzz_XXXXXX", path[64], *text;
+        char folder[] = "/tmp/sg_fuzz_XXXXXX", path[64], *text = NULL;
         size_t n;
         must(mkdtemp(folder) != NULL);
         snprintf(path, sizeof path, "%s/c", folder);
@@ -37,8 +37,8 @@ static void read_one(const void *data, size_t size)
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     read_one(data, size);
-    char folder[] = "/tmp/sg_fuzz_XXXXXX", path[64], *text;
-    size_t n;
+    char folder[] = "/tmp/sg_fuzz_XXXXXX", path[64], *text = NULL;
+    size_t n = 0;
     must(mkdtemp(folder) != NULL);
     snprintf(path, sizeof path, "%s/c", folder);
     FILE *f = fopen(path, "w+b");
