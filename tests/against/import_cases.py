@@ -483,7 +483,7 @@ for content, words in ((b"", ["empty"]), (b"version https://git-lfs.github.com/s
                        (b"<!DOCTYPE html><html>", ["web page"]), (b"\x1c\0\0\0TFL3" + bytes(60), ["TensorFlow Lite"]), (tar.getvalue(), ["gzip", "m/model.pt"]),
                        (b"\x06\0\0\0\x10\0TransformerSpec\0" + bytes(40), ["CTranslate2"]), (b'{"format": "layers-model", "modelTopology": {}, "weightsManifest": []}', ["TensorFlow.js"]),
                        (b'{"class_name": "Sequential", "config": []}', ["configuration of a Keras model"]), (b"rnnoise-nu model file version 1\n", ["RNNoise"]),
-                       (b"nothing in particular", ["no model file"])):
+                       (b"nothing in particular", ["is not a model file"])):
     with open(path, "wb") as f:
         f.write(content)
     cmp.refuses(path, *words)
