@@ -312,7 +312,8 @@ void settings_identity(const sg_analysis_config *cfg, bool with_part, char *text
 static sg_status put(run_writer *w, const sg_analysis_config *cfg, const row *r, sg_error *err)
 {
     char text[64];
-    if (r->needs && !whole_of(find(r->needs), cfg))
+    const row *needed = r->needs ? find(r->needs) : NULL;
+    if (needed && !whole_of(needed, cfg))
         return SG_OK;
     if (r->s.type == SG_SETTING_REAL)
         return run_writer_real(w, RUN_ROOT, NULL, r->attribute, number_of(r, cfg), err);
