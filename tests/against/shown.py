@@ -261,18 +261,18 @@ def check_law(run, group, sentence):
                                               "decay_shape_error", "decay_shape_low", "decay_shape_high", "decay_aic", "decay_residual", "decay_misfit_p",
                                               "peak_delay", "share_delay", "share_delay_low", "share_delay_high")}
     verdict = int(of["decay_verdict"])
-    assert ("no law of decay" in sentence) == (not np.isfinite(of["decay_scale"]).any()), sentence
+    assert ("no decay law" in sentence) == (not np.isfinite(of["decay_scale"]).any()), sentence
     stretched = laws.index("stretched exponential")
     low, high = of["decay_shape_low"][stretched], of["decay_shape_high"][stretched]
     m = re.search(r"beta (\S+) to ([^\s;),]+)", sentence)
-    assert bool(m) == bool(np.isfinite(low) and "no law of decay" not in sentence), sentence
+    assert bool(m) == bool(np.isfinite(low) and "no decay law" not in sentence), sentence
     if m:
         same(m.group(1), low, 2, sentence), same(m.group(2), high, 2, sentence)
     aic = np.where(np.isfinite(of["decay_aic"]), of["decay_aic"], np.inf)
     best = laws[verdict] if verdict >= 0 else laws[int(np.argmin(aic))]
     i = laws.index(best)
     names = {"falls as": verdict >= 0, "whose parameters are not determined": verdict >= 0, "none of the laws fits": verdict == -1,
-             "undecided": verdict == -2, "no law of decay": verdict == -2}
+             "undecided": verdict == -2, "no decay law": verdict == -2}
     assert any(n in sentence and holds for n, holds in names.items()), (sentence, verdict)
     form = {"power law": r"(\S+) d\^-(\S+)", "exponential": r"(\S+) exp\(-d/([^)]+)\)",
             "stretched exponential": r"(\S+) exp\(-\(d/([^)]+)\)\^([^)]+)\)"}[best]
