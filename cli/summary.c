@@ -270,12 +270,49 @@ static void print_precision(const sg_run *r)
            100 * total);
 }
 
+/* Number c of a variable of the root by class; NAN: none. */
+static double of_class(const sg_run *r, const char *variable, size_t c)
+{
+    double x = NAN;
+    size_t one = 1, rank, shape[SG_RUN_MAX_DIMS];
+    if (!sg_run_shape(r, NULL, variable, &rank, shape) ||
+        sg_run_read(r, NULL, variable, &c, &one, &x, NULL) != SG_OK)
+        return NAN;
+    return x;
+}
+
+/* The words that each class consists of: whether its values can say anything of a kind of word. */
+static void print_classes(const sg_run *r)
+{
+    size_t C = sg_run_classes(r);
+    if (C < 2 || isnan(of_class(r, "class_types", 0)))
+        return;
+    printf("\n"
+           "classes, and the words they consist of\n"
+           "  %-*s %9s %8s %10s  most frequent\n",
+           NAME_WIDTH, "class", "tokens", "words", "effective");
+    for (size_t c = 0; c < C && c < MAX_CLASSES; c++) {
+        char *word = NULL;
+        fputs("  ", stdout);
+        print_name(sg_run_class_name(r, c));
+        printf(" %9ju %8.0f %10.1f  ", (uintmax_t)sg_run_class_tokens(r, c), of_class(r, "class_types", c),
+               of_class(r, "class_effective_types", c));
+        if (sg_run_read_string(r, NULL, "class_top_word", c, &word, NULL) == SG_OK)
+            print_name(word);
+        printf(" %5.1f %%\n", 100 * of_class(r, "class_top_share", c));
+        sg_string_free(word);
+    }
+    puts("  (effective: N^2 / sum n^2 over the words; below 8, a few words decide the values of a class)");
+}
+
 int print_summary(const char *run_path, bool ascii)
 {
     sg_error err = {""};
     sg_run *r = NULL;
     sg_status st = sg_run_open(&r, run_path, &err);
     double *sigma = st == SG_OK ? calloc(sg_run_delays(r), 3 * sizeof *sigma) : NULL;
+    if (st == SG_OK)
+        print_classes(r);
     if (st == SG_OK && sigma)
         for (size_t g = 0; g < sg_run_groups(r); g++)
             if (strncmp(sg_run_group_name(r, g), "untrained.", 10)) /* one line beside the trained one */

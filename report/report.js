@@ -562,9 +562,13 @@ function settingsSection() {
     add('states', run.groups.map((g) => `${g.name} (${g.units} units)`).join(', '));
     body.append(list, el('h3', {}, 'Tokens and pairs'));
     const g = groupOf(run, run.groups.length ? run.groups[0].name : ''), pairs = values(g, 'pairs');
-    body.append(table(['class', 'tokens', 'pairs at delay 0', `pairs at delay ${run.delays - 1}`],
-      run.classes.map((c, i) => [c.name, count(c.tokens), pairs ? count(pairs[i][0]) : '–', pairs ? count(pairs[i][run.delays - 1]) : '–']),
-      { 'aria-label': 'tokens and pairs by class' }));
+    const facts = run.classes.some((c) => c.types !== undefined);
+    body.append(table(['class', 'tokens', ...(facts ? ['words', 'effective words', 'most frequent'] : []), 'pairs at delay 0', `pairs at delay ${run.delays - 1}`],
+      run.classes.map((c, i) => [c.name, count(c.tokens),
+        ...(facts ? [count(c.types), number(c.effective_types, 3), `${shorten(c.top_word, 24)} (${percent(c.top_share)})`] : []),
+        pairs ? count(pairs[i][0]) : '–', pairs ? count(pairs[i][run.delays - 1]) : '–']),
+      { 'aria-label': 'tokens, words and pairs by class' }));
+    if (facts) body.append(el('p', { class: 'mute' }, 'Effective words: N² / Σ n², n tokens of each word. Below 8, a class says little about its kind of word: a few words decide its values.'));
   });
 }
 

@@ -165,6 +165,33 @@ static const char *base_name(const char *path)
     return slash ? slash + 1 : path;
 }
 
+/* The words of class c, where the file has them. */
+static sg_status write_class(json_out *j, const sg_run *r, size_t c, sg_error *err)
+{
+    static const char *const names[] = {"class_types", "class_effective_types", "class_top_share"};
+    static const char *const keys[] = {"types", "effective_types", "top_share"};
+    const size_t one = 1;
+    char *word;
+    sg_status st;
+    json_open(j, '{');
+    json_key(j, "name"), json_text(j, sg_run_class_name(r, c));
+    json_key(j, "tokens"), json_count(j, sg_run_class_tokens(r, c));
+    for (size_t i = 0; i < sizeof names / sizeof *names && present(r, NULL, names[i]); i++) {
+        double x;
+        if ((st = sg_run_read(r, NULL, names[i], &c, &one, &x, err)) != SG_OK)
+            return st;
+        json_key(j, keys[i]), json_number(j, x, 6);
+    }
+    if (present(r, NULL, "class_top_word")) {
+        if ((st = sg_run_read_string(r, NULL, "class_top_word", c, &word, err)) != SG_OK)
+            return st;
+        json_key(j, "top_word"), json_text(j, word);
+        sg_string_free(word);
+    }
+    json_close(j, '}');
+    return SG_OK;
+}
+
 static sg_status write_property(json_out *j, const sg_run *r, size_t p, sg_error *err)
 {
     static const char *const sides[] = {"property_words_a", "property_words_b"};
@@ -220,12 +247,8 @@ sg_status run_data_write(json_out *j, sg_run *r, const char *path, sg_error *err
     json_key(j, "delays"), json_count(j, sg_run_delays(r));
     json_key(j, "embedding"), json_count(j, sg_run_embedding(r));
     json_key(j, "classes"), json_open(j, '[');
-    for (size_t c = 0; c < sg_run_classes(r); c++) {
-        json_open(j, '{');
-        json_key(j, "name"), json_text(j, sg_run_class_name(r, c));
-        json_key(j, "tokens"), json_count(j, sg_run_class_tokens(r, c));
-        json_close(j, '}');
-    }
+    for (size_t c = 0; c < sg_run_classes(r); c++)
+        TRY(write_class(j, r, c, err));
     json_close(j, ']');
     json_key(j, "properties"), json_open(j, '[');
     for (size_t p = 0; p < sg_run_properties(r); p++)

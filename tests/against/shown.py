@@ -67,7 +67,7 @@ class Run:
         return self.cache[group, name]
 
     def dims(self, group, name):
-        return self.file[group][name].dimensions
+        return (self.file[group] if group else self.file)[name].dimensions
 
     def trained(self):
         return [g for g in self.file.groups if not g.startswith("untrained.")]
@@ -117,8 +117,8 @@ def test_csv(run, folder):
         nothing = np.full(x.shape, np.nan)
         same(row["low"], (nothing if low is None else low)[place], 8, row, "low")
         same(row["high"], (nothing if high is None else high)[place], 8, row, "high")
-    for group in run.file.groups:
-        for name in TABLE:
+    for group in [""] + list(run.file.groups):
+        for name in TABLE if group else ("class_types", "class_effective_types", "class_top_share"):
             x = run.get(group, name)
             if x is not None and x.size:
                 assert len(seen.get((group, name), ())) == x.size, (group, name, "is not all in the table")
@@ -166,6 +166,12 @@ def test_page(run, folder):
     subprocess.run([program, "report", run.path, "-o", html], check=True)
     (shown,) = page_data(html)["runs"]
     assert [c["name"] for c in shown["classes"]] == run.classes and [c["tokens"] for c in shown["classes"]] == list(run.file["class_tokens"][:])
+    for key in ("types", "effective_types", "top_share", "top_word"):
+        facts, exact = [c.get(key) for c in shown["classes"]], run.get(None, "class_" + key)
+        if exact is None or key == "top_word":
+            assert facts == ([None] * len(facts) if exact is None else list(exact)), (key, facts, exact)
+        else:
+            compare_nested(facts, exact, 5, key)
     assert [p["name"] for p in shown["properties"]] == run.properties
     for key in ("words_a", "words_b"):
         assert [p[key] for p in shown["properties"]] == [x for x in run.get(None, "property_" + key)][:len(run.properties)]
@@ -309,8 +315,36 @@ def blocks_of(sigma, low, high):
     return "".join("▁▂▃▄▅▆▇█"[int(min(max(v, 0) + 0.5, 7)) if v > 0 else 0] for v in level)
 
 
+def test_classes(run, text):
+    """The table of classes: their words, from the corpus's own counts."""
+    rows = re.findall(r"^  (.{18})\s+(\d+)\s+(\d+)\s+(\d+\.\d)  (.{18})\s+(\d+\.\d) %$", text, re.M)
+    if len(run.classes) < 2 or run.get(None, "word") is None:
+        assert not rows and run.get(None, "class_types") is None or len(run.classes) < 2, rows
+        return
+    words, count = list(run.get(None, "word")), run.get(None, "word_count")
+    unk = words.index("<unk>") if "<unk>" in words else None
+    assert len(rows) == min(len(run.classes), 40), text
+    for c, (name, tokens, types, effective, top, share) in enumerate(rows):
+        of = dict(enumerate(count))
+        if c:
+            mine = run.get(None, "member_class") == c
+            of = dict(zip(run.get(None, "member_word")[mine].astype(int), run.get(None, "member_count")[mine]))
+            if unk is not None:
+                of[unk] = run.file["class_tokens"][c] - sum(of.values())
+        n = np.array([x for x in of.values() if x > 0])
+        assert name.strip() == run.classes[c][:18].strip() and int(tokens) == run.file["class_tokens"][c] == n.sum(), name
+        assert int(types) == len(n) == run.file["class_types"][c], (name, types, len(n))
+        decimals(effective, n.sum() ** 2 / (n ** 2).sum(), 1, name)
+        same(run.file["class_effective_types"][c], n.sum() ** 2 / (n ** 2).sum(), 9, name)
+        decimals(share, 100 * n.max() / n.sum(), 1, name)
+        same(run.file["class_top_share"][c], n.max() / n.sum(), 9, name)
+        assert of[words.index(run.file["class_top_word"][c])] == n.max(), name
+        assert top.strip() == run.file["class_top_word"][c][:18].strip(), (name, top)
+
+
 def test_summary(run, folder):
     text = open(os.path.join(folder, "summary.txt"), encoding="utf-8").read()
+    test_classes(run, text)
     parts = re.split(r"^(?=layer\d+\.\w+: )", text, flags=re.M)[1:]
     assert [p.split(":")[0] for p in parts] == run.trained(), text
     for part in parts:

@@ -190,6 +190,22 @@ done:
     return st;
 }
 
+/* What a class consists of: rows of no state and delay. */
+static sg_status put_words(const table *t, size_t c, sg_error *err)
+{
+    sg_status st = SG_OK;
+    for (const run_variable *v = run_variables; v->name; v++) {
+        size_t rank, shape[SG_RUN_MAX_DIMS], one = 1;
+        double x;
+        if (!v->csv || strcmp(v->dims, "class") || !sg_run_shape(t->run, NULL, v->name, &rank, shape))
+            continue;
+        TRY(sg_run_read(t->run, NULL, v->name, &c, &one, &x, err));
+        put_row(t, c, "", v->name, "", x, NAN, NAN);
+    }
+done:
+    return st;
+}
+
 sg_status sg_run_write_csv(const char *run_path, const char *csv_path, sg_error *err)
 {
     sg_status st = SG_OK;
@@ -206,6 +222,9 @@ sg_status sg_run_write_csv(const char *run_path, const char *csv_path, sg_error 
     if (!t.x || !t.low || !t.high)
         TRY(sg_fail(err, SG_ENOMEM, "%s: no memory", csv_path));
     fputs("state,class,delay,quantity,value,low,high\n", t.f);
+    t.group = "";
+    for (size_t c = 0; c < sg_run_classes(r); c++)
+        TRY(put_words(&t, c, err));
     for (size_t g = 0; g < sg_run_groups(r); g++)
         for (size_t c = 0; c < sg_run_classes(r); c++) {
             t.group = sg_run_group_name(r, g);

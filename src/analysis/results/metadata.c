@@ -120,6 +120,66 @@ done:
     return st;
 }
 
+/* The words that a class consists of. <unk> is one word to the model. */
+typedef struct {
+    int64_t types;
+    double tokens, squares; /* sum of n_w, of n_w^2 */
+    uint64_t most;
+    const char *top;
+} class_facts;
+
+static void add_word(class_facts *x, uint64_t count, const char *word)
+{
+    if (!count)
+        return;
+    x->types++;
+    x->tokens += (double)count;
+    x->squares += (double)count * (double)count;
+    if (count > x->most)
+        x->most = count, x->top = word;
+}
+
+static void facts_of(const analysis *an, size_t c, class_facts *x)
+{
+    const sg_vocab *v = sg_model_vocab(an->models[0]);
+    const sg_class_word *words = NULL;
+    uint64_t left = c ? sg_stream_class_tokens(an->stream, an->classes, c) : 0;
+    *x = (class_facts){.top = ""};
+    for (size_t i = 0; !c && i < an->V; i++)
+        add_word(x, an->word_count[i], sg_vocab_word(v, i));
+    size_t n = c ? sg_classes_words(an->classes, c, &words) : 0;
+    for (size_t i = 0; i < n; i++) {
+        add_word(x, words[i].count, sg_vocab_word(v, (size_t)words[i].id));
+        left -= words[i].count < left ? words[i].count : left;
+    }
+    if (sg_vocab_unk(v) >= 0) /* the tokens of no known word */
+        add_word(x, left, sg_vocab_word(v, (size_t)sg_vocab_unk(v)));
+}
+
+static sg_status put_class_words(run_writer *w, const analysis *an, sg_error *err)
+{
+    static const char *const names[] = {"class_types", "class_effective_types", "class_top_share",
+                                        "class_top_word"};
+    sg_status st = SG_OK;
+    if (!an->V || !sg_model_vocab(an->models[0]))
+        return SG_OK;
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++)
+        TRY(run_writer_define(w, RUN_ROOT, names[i], err));
+    for (size_t c = 0; c < an->C; c++) {
+        class_facts x;
+        facts_of(an, c, &x);
+        size_t start[] = {c}, one[] = {1};
+        double effective = x.squares > 0 ? x.tokens * x.tokens / x.squares : 0;
+        double share = x.tokens > 0 ? (double)x.most / x.tokens : 0;
+        TRY(run_writer_put_i64(w, RUN_ROOT, names[0], start, one, &x.types, err));
+        TRY(run_writer_put_f64(w, RUN_ROOT, names[1], start, one, &effective, err));
+        TRY(run_writer_put_f64(w, RUN_ROOT, names[2], start, one, &share, err));
+        TRY(run_writer_put_string(w, RUN_ROOT, names[3], c, x.top, err));
+    }
+done:
+    return st;
+}
+
 static sg_status put_properties(run_writer *w, const analysis *an, sg_error *err)
 {
     sg_status st = SG_OK;
@@ -218,6 +278,7 @@ sg_status metadata_write(run_writer *w, const analysis *an, sg_error *err)
     TRY(run_writer_define_all(w, RUN_ROOT, err));
     TRY(put_attributes(w, an, err));
     TRY(put_classes(w, an, err));
+    TRY(put_class_words(w, an, err));
     TRY(put_properties(w, an, err));
     TRY(run_writer_put_f64(w, RUN_ROOT, "embedding_covariance_factor", NULL, NULL, an->L[0], err));
     if (an->factor_missing[0][0])
