@@ -63,6 +63,7 @@ static const char *walk_message(walk *w, const unsigned char *at, const unsigned
                                 const ProtobufCMessageDescriptor *desc, unsigned level)
 {
     static const char *const damaged = "truncated or damaged";
+    uint64_t once = 0; /* the fields of one message that have been seen, by their place in desc */
     if (!level)
         return "nested deeper than 48";
     while (at < end) {
@@ -96,6 +97,10 @@ static const char *walk_message(walk *w, const unsigned char *at, const unsigned
                 continue;
             }
             if (field && field->type == PROTOBUF_C_TYPE_MESSAGE) {
+                uint64_t bit = UINT64_C(1) << (field - desc->fields) % 64;
+                if (field->label != PROTOBUF_C_LABEL_REPEATED && once & bit)
+                    return "a message that may stand once stands twice"; /* protobuf-c copies all at each */
+                once |= bit;
                 size_t width = (size_t)(at - size_at);
                 keep(w, field_at, at);
                 unsigned char *inner = w->out;
