@@ -96,20 +96,24 @@ static double read_one(const sg_run *r, const char *group, const char *variable,
     return x;
 }
 
-/* Why class "all" has no value of this variable, as the run file tells it: its class is the first that is
- * named. */
-static const char *why_missing(sg_run *r, const char *group, const char *variable)
+/* Why class "all" has no value of this variable: the first reason of the run file, "class all, delay 0: REASON (and 3
+ * more)", without its place and its count. */
+static const char *why_missing(sg_run *r, const char *group, const char *variable, char text[256])
 {
     const char *why = sg_run_variable_attribute(r, group, variable, "missing_reason");
     const char *colon = why ? strstr(why, ": ") : NULL;
-    return colon ? colon + 2 : why ? why : "unknown";
+    snprintf(text, 256, "%s", colon ? colon + 2 : why ? why : "unknown");
+    char *count = strstr(text, " (and ");
+    if (count)
+        *count = 0;
+    return text;
 }
 
 /* The law of sigma_1 of class "all" as a sentence. */
 static void print_decay(sg_run *r, const char *group)
 {
     sg_decay d = {.points = sg_run_delays(r) - 1};
-    char text[800];
+    char text[800], why[3][256];
     for (size_t l = 0; l < SG_DECAY_LAWS; l++) {
         sg_decay_fit *f = &d.fit[l];
         f->scale = read_one(r, group, "decay_scale", 0, 0, l, true);
@@ -126,9 +130,9 @@ static void print_decay(sg_run *r, const char *group)
     d.beta.low = read_one(r, group, "decay_shape_low", 0, 0, SG_DECAY_STRETCHED, true);
     d.beta.high = read_one(r, group, "decay_shape_high", 0, 0, SG_DECAY_STRETCHED, true);
     if (!isfinite(d.beta.low))
-        d.beta.missing = why_missing(r, group, "decay_shape_low");
+        d.beta.missing = why_missing(r, group, "decay_shape_low", why[0]);
     if (!isfinite(d.fit[0].scale) && !isfinite(d.fit[1].scale))
-        d.missing = why_missing(r, group, "decay_scale");
+        d.missing = why_missing(r, group, "decay_scale", why[1]);
     sg_decay_decide(&d);
     double peak = read_one(r, group, "peak_delay", 0, 0, 0, false);
     d.peak = isfinite(peak) ? (size_t)peak : 0;
@@ -138,7 +142,7 @@ static void print_decay(sg_run *r, const char *group)
         d.left[s].high = read_one(r, group, "share_delay_high", 0, 0, s, true);
     }
     if (!isfinite(d.left[0].value))
-        d.left[0].missing = why_missing(r, group, "half_life");
+        d.left[0].missing = why_missing(r, group, "half_life", why[2]);
     sg_decay_sentence(text, sizeof text, "sigma_1", &d);
     printf("  %s: %s.\n", sg_run_class_name(r, 0), text);
 }
