@@ -379,7 +379,7 @@ def test_summary(run, folder):
         check_law(run, group, next(line for line in lines if line.startswith("  all: ") and "sigma_1" in line))
     if "precision_sampling_error" in run.file.ncattrs():
         a = run.file
-        m = re.search(r"precision: (\d+) of (\d+) origins.*within (\S+) %.*largest for (.+) at delay (\d+)\)", text)
+        m = re.search(r"precision: (\d+) of (\d+) input positions.*standard error of (\S+) %.*largest for (.+) at delay (\d+)\)", text)
         assert m, text
         assert int(m.group(1)) == int(a.precision_origins) and int(m.group(2)) == a["class_tokens"][0]
         same(m.group(3), 100 * float(a.precision_sampling_error), 2, m.group(0))

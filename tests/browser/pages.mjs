@@ -266,7 +266,7 @@ async function sentences(page, expect, all, g, untrained, names, steps, D) {
   const below = (part) => own.findIndex((v) => v <= own[0] * part), other = step === 'word' ? 'character' : 'word';
   const half = below(0.5), tenth = below(0.1), times = (n) => (n === 1 ? `one ${step}` : `${n} ${steps}`);
   expect(!new RegExp(`\\b${other}s?\\b`).test(text), 'the summary speaks of', other);
-  if (half > 0) expect(text.includes(`is gone ${times(half)} later`), 'half', half, text.slice(0, 200));
+  if (half > 0) expect(text.includes(`is lost ${times(half)} later`), 'half', half, text.slice(0, 200));
   if (tenth > 0) expect(text.includes(`nine tenths, ${times(tenth)} later`), 'nine tenths', tenth, text.slice(0, 200));
   const gain = new RegExp(`The largest gain σ₁ is (\\S+)(?: \\(95 %: (\\S+) to (\\S+)\\))? for the ${step} just read and (\\S+)(?: \\(95 %: (\\S+) to (\\S+)\\))? for the ${step} (\\d+) steps before, averaged over (\\S+) tokens`).exec(text);
   const low = g.singular_value_low, high = g.singular_value_high;
@@ -296,7 +296,7 @@ async function sentences(page, expect, all, g, untrained, names, steps, D) {
       }
       return { name, factor: Math.exp(sum / n), significant, n };
     }).slice(1).sort((a, b) => b.factor - a.factor);
-    for (const [word, x] of [['Largest gain: ', rank[0]], ['least: ', rank.at(-1)]]) {
+    for (const [word, x] of [['Largest gain: ', rank[0]], ['smallest: ', rank.at(-1)]]) {
       const m = new RegExp(`${word}(.+?) \\((\\S+) times a random class of its size, significant at (\\d+) of (\\d+) delays\\)`).exec(text);
       expect(m && m[1] === x.name && near(printed(m[2]), x.factor, 6e-3) && Number(m[3]) === x.significant && Number(m[4]) === x.n, word, m && m[0], JSON.stringify(x));
     }
