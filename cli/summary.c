@@ -309,6 +309,20 @@ static void print_classes(const sg_run *r)
     puts("  (effective: N^2 / sum n^2 over the words; below 8, a few words decide the values of a class)");
 }
 
+/* Where blocks end, and so what the intervals hold for. */
+static void print_blocks(const sg_run *r)
+{
+    const char *by = sg_run_attribute(r, "documents"), *scope = sg_run_attribute(r, "intervals_hold_for");
+    double documents = attribute(r, "document_count"), blocks = attribute(r, "blocks");
+    if (!by || !scope || !isfinite(documents) || !isfinite(blocks))
+        return;
+    if (!strcmp(by, "none"))
+        printf("\nintervals: from %.0f blocks of one document; they hold for %s\n", blocks, scope);
+    else
+        printf("\nintervals: from %.0f blocks%s; %.0f documents by %s; they hold for %s\n", blocks,
+               strcmp(scope, "this text alone") ? " that end where documents end" : "", documents, by, scope);
+}
+
 int print_summary(const char *run_path, bool ascii)
 {
     sg_error err = {""};
@@ -321,8 +335,10 @@ int print_summary(const char *run_path, bool ascii)
         for (size_t g = 0; g < sg_run_groups(r); g++)
             if (strncmp(sg_run_group_name(r, g), "untrained.", 10)) /* one line beside the trained one */
                 print_group(r, sg_run_group_name(r, g), sigma, ascii);
-    if (st == SG_OK)
+    if (st == SG_OK) {
         print_precision(r);
+        print_blocks(r);
+    }
     if (st == SG_OK)
         printf("\n"
                "%s: see also stategrad report, words and track.\n",

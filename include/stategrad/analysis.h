@@ -38,9 +38,11 @@ typedef struct {
     double ridge;               /* ridge * tr/E is added to the diagonal of the covariance; 0 */
     const sg_property *properties;
     size_t n_properties;
-    uint64_t sample;            /* number of input positions drawn at random; 0: all */
-    double precision;           /* stop at this relative standard error; 0: never. See doc/analyze.md */
-    size_t blocks;              /* 20 */
+    uint64_t sample;  /* number of input positions drawn at random; 0: all */
+    double precision; /* stop at this relative standard error; 0: never. See doc/analyze.md */
+    size_t blocks;    /* at most; 20 */
+    /* blocks end where documents end. AUTO: headings, files or blank lines, the first that give 5 documents or more */
+    sg_documents documents;
     uint64_t seed;              /* 1 */
     int threads;                /* 0: all cores */
     size_t part, parts;         /* part I of N, counted from 1; parts 0: the whole corpus */

@@ -62,9 +62,24 @@ typedef struct {
     const char *upos, *feats;
     bool first;       /* first token of a sentence (line) */
     bool eos;         /* the <eos> added at the end of a line or sentence; never a word of the text */
+    uint8_t begins;   /* SG_BEGINS_... a document may begin here */
     const char *path; /* where the token was read */
     size_t line;
 } sg_token;
+
+/* Where documents may begin: bits of a token. A file's bit is at its first word, that of a blank line at the first word
+ * after it, that of a heading at its own first word: a line "= Title =" (not "= = Part = ="), as WikiText has it, or in
+ * CoNLL-U the first word after "# newdoc". */
+enum { SG_BEGINS_BLANK = 1, SG_BEGINS_HEADING = 2, SG_BEGINS_FILE = 4 };
+/* What separates documents: see setting 'documents' of the analysis. */
+typedef enum {
+    SG_DOCUMENTS_AUTO,
+    SG_DOCUMENTS_BLANK, /* blank lines, and files */
+    SG_DOCUMENTS_HEADING,
+    SG_DOCUMENTS_FILE,
+    SG_DOCUMENTS_LINE, /* each line (or sentence) is a document */
+    SG_DOCUMENTS_NONE
+} sg_documents;
 
 typedef struct sg_corpus sg_corpus;
 /* cfg is copied (spool aside). SG_EIO: a file is missing. SG_EINVAL: an
@@ -169,9 +184,9 @@ SG_API void sg_classes_free(sg_classes *k);
 /* ---- encoded streams ---- */
 typedef struct {
     int32_t id;
-    uint16_t set;  /* number of the token's class set */
-    uint8_t first; /* 1: first token of a sentence; else 0 */
-    uint8_t unused;
+    uint16_t set;   /* number of the token's class set */
+    uint8_t first;  /* 1: first token of a sentence; else 0 */
+    uint8_t begins; /* SG_BEGINS_... */
 } sg_step;
 
 typedef struct {
@@ -200,6 +215,15 @@ SG_API sg_status sg_stream_new(sg_stream **out, const sg_corpus_config *cfg, con
 SG_API sg_status sg_stream_from_ids(sg_stream **out, const int32_t *ids, const bool *first, uint64_t n,
                                     const bool *member, const sg_vocab *vocab, sg_classes *classes,
                                     sg_error *err);
+/* Documents begin at these tokens, ascending; token 0 begins one anyway. They count as files do, in place of the
+ * files there were. For streams from arrays; not while another thread reads. SG_EINVAL: not ascending, or beyond the
+ * end (names the entry). On failure the stream is of no more use. */
+SG_API sg_status sg_stream_mark_documents(sg_stream *s, const uint64_t *starts, size_t n, sg_error *err);
+/* Documents of the stream if they are separated so; 1 for AUTO and NONE. Text before the first heading belongs to the
+ * first document. */
+SG_API uint64_t sg_stream_documents(const sg_stream *s, sg_documents separated);
+/* Does a document begin at this step of the stream? false for AUTO and NONE. */
+SG_API bool sg_step_begins(const sg_step *step, sg_documents separated);
 SG_API uint64_t sg_stream_length(const sg_stream *s);
 SG_API const sg_stream_counts *sg_stream_info(const sg_stream *s);
 /* of the decompressed bytes of the corpus, 64 hexadecimal digits */

@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* stats.h - errors from blocks of the corpus, tests of class differences, decay laws.
  *
- * Neighbouring steps share most of their gradient, so errors come from B contiguous blocks of the corpus (B
- * >= 20). All functions are pure. A value that cannot be determined is NaN, and `missing` states the reason
+ * Neighbouring steps share most of their gradient, so errors come from B contiguous blocks of the corpus. All functions are pure. A value that cannot be determined is NaN, and `missing` states the reason
  * ("pairs in 3 blocks, too few for an interval"); NULL: nothing is missing. Coverage: doc/statistics.md. */
 #ifndef STATEGRAD_STATS_H
 #define STATEGRAD_STATS_H
@@ -23,7 +22,7 @@ typedef struct {
     const char *missing;
 } sg_interval;
 
-enum { SG_STATS_MIN_BLOCKS = 20 };
+enum { SG_STATS_MIN_BLOCKS = 5 };
 
 /* Delete-one-block jackknife for blocks of unequal size (Busing, Meijer and van der Leeden 1999). With
  * weights n_b (pairs of block b), h_b = N/n_b over the g blocks that are not empty:
@@ -34,10 +33,18 @@ enum { SG_STATS_MIN_BLOCKS = 20 };
  *
  * (the bias is itself an estimate: without that term the interval of a singular value near its noise covers
  * 89 %.) n_eff = N^2 / sum n_b^2, the effective number of blocks. without[b*stride]: theta computed from all
- * blocks but b (not read where pairs[b] is 0). Missing: B < 20; n_eff < 8; a theta that is not finite. Then
+ * blocks but b (not read where pairs[b] is 0). Missing: B < 5; n_eff < 3, or < 8 of 20 or more blocks; a theta that is not finite. Then
  * value stays, the rest is NaN. */
 SG_API void sg_stats_jackknife(sg_interval *out, size_t B, const double *pairs, double value,
                                const double *without, size_t stride);
+/* The same, with the variance compared between blocks and their parts, `parts` of them (consecutive, some may be empty;
+ * no more than B: nothing is compared). With r the ratio of their effective numbers, r >= 1.5: the variance of blocks of
+ * length L lacks the dependence across their ends, V(L) = V - k / L, so where it grows V = V_B + (V_B - V_parts) /
+ * (r - 1) takes its place; where it grows by more than sqrt(r), no such law holds and the interval is missing. */
+SG_API void sg_stats_jackknife_parts(sg_interval *out, size_t B, const double *pairs, double value,
+                                     const double *without, size_t stride, size_t parts,
+                                     const double *part_pairs, const double *part_without,
+                                     size_t part_stride);
 /* Restricts the interval to [least, most], the domain of the quantity (singular values, cosines). */
 SG_API void sg_stats_clamp(sg_interval *x, double least, double most);
 /* x with P(T <= x) = p for Student's t with nu > 0 degrees of freedom (not only whole ones); 0 < p < 1. */

@@ -29,7 +29,8 @@ static double measure_rate(void)
  * times. */
 static double spectra_flops(const analysis *an)
 {
-    double E = (double)an->E, B = (double)an->B, flops = 0, blocks_of_classes = an->C > 1 ? 3 : 1;
+    double E = (double)an->E, B = (double)(an->B * (an->split > 1 ? an->split + 1 : 1)), flops = 0,
+           blocks_of_classes = an->C > 1 ? 3 : 1;
     for (size_t g = 0; g < an->n_groups; g++) {
         double H = (double)an->groups[g].units;
         flops += 2 * blocks_of_classes * (B + 1) * 2 * H * E * E +
@@ -50,9 +51,9 @@ static void forecast(sg_analysis_estimate *out, const analysis *an)
     engine_cost(&flops, &bytes, an->shape, &engine);
     for (size_t g = 0; g < an->n_groups; g++)
         units[g] = an->groups[g].units;
-    sums_shape shape = {an->B, an->n_groups, an->C, an->D, an->E, units, true};
+    sums_shape shape = {an->B * an->split, an->n_groups, an->C, an->D, an->E, units, true};
     double share = cfg->sample && (double)cfg->sample < tokens ? (double)cfg->sample / tokens : 1;
-    size_t table = an->B * an->C * an->D * sizeof(sums_weight);
+    size_t table = an->B * an->split * an->C * an->D * sizeof(sums_weight);
     results_cost(&input, &spectra, &file);
     bytes += an->sets * accum_bytes_per_set(an->states, an->n_states, an->D, an->E, true);
     out->flops = flops * tokens * share * (double)an->n_models;
@@ -61,7 +62,7 @@ static void forecast(sg_analysis_estimate *out, const analysis *an)
     if (!cfg->parts)
         out->seconds += spectra_flops(an) / rate;
     out->memory = (bytes > spectra ? bytes : spectra) + table;
-    out->scratch_bytes = sums_bytes_per_block(&shape) * (an->end_block - an->first_block);
+    out->scratch_bytes = sums_bytes_per_block(&shape) * (an->end_block - an->first_block) * an->split;
     out->run_file_bytes = (cfg->parts ? out->scratch_bytes : file) + an->V * an->E * sizeof(float);
 }
 

@@ -15,13 +15,13 @@
 static sg_status put_weights(run_writer *w, const analysis *an, const an_sums *sums, sg_error *err)
 {
     sg_status st = SG_OK;
-    size_t CD = an->C * an->D;
+    size_t CD = an->C * an->D, first = an->first_block * an->split, end = an->end_block * an->split;
     double *weight = sg_calloc(2 * CD, sizeof *weight);
     int64_t *pairs = sg_calloc(3 * CD, sizeof *pairs);
     if (!weight || !pairs)
         TRY(sg_fail(err, SG_ENOMEM, "part: no memory"));
-    for (size_t b = an->first_block; b < an->end_block; b++) {
-        size_t start[] = {b - an->first_block, 0, 0}, count[] = {1, an->C, an->D}, one[] = {1};
+    for (size_t b = first; b < end; b++) {
+        size_t start[] = {b - first, 0, 0}, count[] = {1, an->C, an->D}, one[] = {1};
         int64_t number = (int64_t)b;
         for (size_t i = 0; i < CD; i++) {
             const sums_weight *x = sums_weight_at(sums, b, i / an->D, i % an->D);
@@ -45,6 +45,7 @@ static sg_status put_group(run_writer *w, const analysis *an, const an_sums *sum
 {
     sg_status st = SG_OK;
     size_t H = an->groups[g].units, E = an->E, packed = sums_packed(E);
+    size_t first = an->first_block * an->split, end = an->end_block * an->split;
     float *sum = sg_calloc(H * E, sizeof *sum), *moment = sg_calloc(packed, sizeof *moment);
     double *missed = sg_calloc(an->D, 2 * sizeof *missed);
     int nc;
@@ -56,19 +57,18 @@ static sg_status put_group(run_writer *w, const analysis *an, const an_sums *sum
     TRY(run_writer_define(w, nc, "part_moment", err));
     TRY(run_writer_define(w, nc, "part_missed", err));
     TRY(run_writer_define(w, nc, "part_missed_of", err));
-    for (size_t b = an->first_block; b < an->end_block; b++) {
-        size_t start[] = {b - an->first_block, 0}, count[] = {1, an->D};
+    for (size_t b = first; b < end; b++) {
+        size_t start[] = {b - first, 0}, count[] = {1, an->D};
         for (size_t d = 0; d < an->D; d++)
             missed[d] = sums_missed_at(sums, b, g, d)->norms,
             missed[an->D + d] = sums_missed_at(sums, b, g, d)->of;
         TRY(run_writer_put_f64(w, nc, "part_missed", start, count, missed, err));
         TRY(run_writer_put_f64(w, nc, "part_missed_of", start, count, missed + an->D, err));
     }
-    for (size_t b = an->first_block; b < an->end_block; b++)
+    for (size_t b = first; b < end; b++)
         for (size_t i = 0; i < an->C * an->D; i++) {
             size_t c = i / an->D, d = i % an->D;
-            size_t start[] = {b - an->first_block, c, d, 0, 0}, count[] = {1, 1, 1, H, E},
-                   flat[] = {1, 1, 1, packed};
+            size_t start[] = {b - first, c, d, 0, 0}, count[] = {1, 1, 1, H, E}, flat[] = {1, 1, 1, packed};
             TRY(sums_get(sums, b, g, c, d, sum, moment, err));
             TRY(run_writer_put_f32(w, nc, "part_sum", start, count, sum, err));
             TRY(run_writer_put_f32(w, nc, "part_moment", start, flat, moment, err));
@@ -87,7 +87,7 @@ sg_status part_write(run_writer *w, const analysis *an, const an_sums *sums, sg_
                                             "part_pairs", "part_moment_pairs", "part_existing"};
     results_input input;
     analysis_results_input(an, &input);
-    TRY(run_writer_dim(w, RUN_ROOT, "part_block", an->end_block - an->first_block, err));
+    TRY(run_writer_dim(w, RUN_ROOT, "part_block", (an->end_block - an->first_block) * an->split, err));
     TRY(run_writer_dim(w, RUN_ROOT, "packed", sums_packed(an->E), err));
     for (size_t i = 0; i < sizeof variables / sizeof *variables; i++)
         TRY(run_writer_define(w, RUN_ROOT, variables[i], err));
@@ -162,7 +162,7 @@ done:
 }
 
 /* The parts are those of one run, each once, none missing. */
-static sg_status check_pieces(const piece *pieces, size_t n, size_t *B, sg_error *err)
+static sg_status check_pieces(const piece *pieces, size_t n, size_t *B, size_t *split, sg_error *err)
 {
     sg_status st = SG_OK;
     size_t blocks = 0;
@@ -185,16 +185,18 @@ static sg_status check_pieces(const piece *pieces, size_t n, size_t *B, sg_error
         if (!there)
             TRY(sg_fail(err, SG_EINVAL, "part %zu of %zu is missing", part, pieces[0].parts));
     }
-    const char *text = sg_run_attribute(pieces[0].run, "blocks");
-    if (!text || sscanf(text, "%zu", B) != 1 || *B != blocks)
-        TRY(sg_fail(err, SG_EFORMAT, "%s: the parts have %zu blocks, the run has %s", pieces[0].path, blocks,
-                    text ? text : "?"));
-    if (!(seen = sg_calloc(*B, sizeof *seen)))
-        TRY(sg_fail(err, SG_ENOMEM, "%s: no memory for %zu blocks", pieces[0].path, *B));
+    const char *text = sg_run_attribute(pieces[0].run, "blocks"),
+               *parts = sg_run_attribute(pieces[0].run, "block_parts");
+    if (!text || sscanf(text, "%zu", B) != 1 || !*B || !parts || sscanf(parts, "%zu", split) != 1 ||
+        *B > blocks || *split != blocks / *B || blocks % *B)
+        TRY(sg_fail(err, SG_EFORMAT, "%s: the parts have %zu parts of blocks, the run has %s times %s",
+                    pieces[0].path, blocks, text ? text : "?", parts ? parts : "?"));
+    if (!(seen = sg_calloc(blocks, sizeof *seen)))
+        TRY(sg_fail(err, SG_ENOMEM, "%s: no memory for %zu blocks", pieces[0].path, blocks));
     for (size_t i = 0; i < n; i++)
         for (size_t b = 0; b < pieces[i].blocks; b++) {
             int64_t k = pieces[i].block[b];
-            if (k < 0 || (size_t)k >= *B || seen[k])
+            if (k < 0 || (size_t)k >= blocks || seen[k])
                 TRY(sg_fail(err, SG_EFORMAT, "%s: block %jd is not one of its own", pieces[i].path,
                             (intmax_t)k));
             seen[k] = true;
@@ -387,7 +389,7 @@ typedef struct {
     const char *factor_missing[2], **property_missing; /* property_missing (P); texts are the first part's */
 } whole;
 
-static sg_status read_plan(whole *x, const piece *first, size_t B, int threads, sg_error *err)
+static sg_status read_plan(whole *x, const piece *first, size_t B, size_t split, int threads, sg_error *err)
 {
     sg_status st = SG_OK;
     sg_run *r = first->run;
@@ -431,6 +433,7 @@ static sg_status read_plan(whole *x, const piece *first, size_t B, int threads, 
                                .C = C,
                                .E = E,
                                .B = B,
+                               .split = split,
                                .P = P,
                                .n_groups = G,
                                .groups = x->groups,
@@ -468,7 +471,7 @@ sg_status sg_merge(const char *run_path, const char *const *parts, size_t n_part
                    const sg_monitor *monitor, sg_error *err)
 {
     sg_status st = SG_OK;
-    size_t B = 0, units[RUN_MAX_GROUPS];
+    size_t B = 0, split = 1, units[RUN_MAX_GROUPS];
     whole x = {0};
     an_sums *sums = NULL;
     run_writer *w = NULL;
@@ -479,11 +482,11 @@ sg_status sg_merge(const char *run_path, const char *const *parts, size_t n_part
                     n_parts ? "merge: no memory" : "merge: no parts given"));
     for (size_t i = 0; i < n_parts; i++)
         TRY(open_piece(&pieces[i], parts[i], err));
-    TRY(check_pieces(pieces, n_parts, &B, err));
-    TRY(read_plan(&x, &pieces[0], B, threads, err));
+    TRY(check_pieces(pieces, n_parts, &B, &split, err));
+    TRY(read_plan(&x, &pieces[0], B, split, threads, err));
     for (size_t g = 0; g < x.input.n_groups; g++)
         units[g] = x.groups[g].units;
-    sums_shape shape = {B, x.input.n_groups, x.input.C, x.input.D, x.input.E, units, true};
+    sums_shape shape = {B * split, x.input.n_groups, x.input.C, x.input.D, x.input.E, units, true};
     TRY(run_writer_create(&w, run_path, err));
     TRY(copy_root(w, &pieces[0], n_parts, err));
     TRY(copy_untrained(w, &x, &pieces[0], err));

@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 /* What can be known before the pass: sizes, counts, the covariance of the inputs, properties. */
 #include "analysis/prepare.h"
+#include "analysis/blocks.h"
 #include "analysis/settings.h"
 
 #include "base/base_internal.h"
 #include "cell/cell.h"
 #include "linalg/linalg.h"
+#include "stategrad/stats.h"
 
 #include <math.h>
 #include <omp.h>
@@ -23,12 +25,6 @@ enum {
 int analysis_threads(const analysis *an)
 {
     return an->cfg->threads > 0 ? an->cfg->threads : omp_get_max_threads();
-}
-
-uint64_t analysis_block_start(const analysis *an, size_t b)
-{
-    uint64_t whole = an->T / an->B, rest = an->T % an->B; /* T b / B without overflow */
-    return whole * b + rest * b / an->B;
 }
 
 static void add_state(analysis *an, size_t layer, sg_state_kind kind)
@@ -106,21 +102,13 @@ sg_status analysis_sizes(analysis *an, const sg_model *m, const sg_stream *s, co
     an->V = an->shape->vocabulary;
     an->C = k ? sg_classes_count(k) : 1;
     an->sets = k ? sg_classes_sets(k) : 1;
-    an->B = cfg->blocks < an->T ? cfg->blocks : (size_t)an->T;
     an->P = cfg->n_properties;
-    an->end_block = an->B;
-    if (cfg->parts) {
-        an->first_block = an->B * (cfg->part - 1) / cfg->parts;
-        an->end_block = an->B * cfg->part / cfg->parts;
-        if (an->first_block == an->end_block)
-            TRY(sg_fail(err, SG_EINVAL, "setting 'part' %zu/%zu: more parts than the %zu blocks", cfg->part,
-                        cfg->parts, an->B));
-    }
     list_states(an);
     an->used = *cfg;
-    an->used.blocks = an->B;
     an->used.second_moment_every = choose_every(an);
     an->used.long_after = choose_long(an);
+    blocks_choose(an);
+    TRY(blocks_of_part(an, err));
 done:
     return st;
 }
@@ -325,8 +313,9 @@ done:
 
 static void warn_small_classes(const analysis *an)
 {
-    if (an->B < 20)
-        sg_warn(an->monitor, "%zu blocks: intervals need at least 20 and will be missing", an->B);
+    if (an->B < SG_STATS_MIN_BLOCKS)
+        sg_warn(an->monitor, "%zu blocks: intervals need at least %d and will be missing", an->B,
+                (int)SG_STATS_MIN_BLOCKS);
     for (size_t c = 1; c < an->C; c++) {
         uint64_t n = sg_stream_class_tokens(an->stream, an->classes, c);
         if (n < FEW_TOKENS)
@@ -351,6 +340,7 @@ sg_status analysis_prepare(analysis *an, const sg_model *m, const sg_stream *s, 
         an->class_names[c] = k ? sg_classes_name(k, c) : "all";
     TRY(open_features(an, err));
     TRY(count_tokens(an, err));
+    TRY(blocks_place(an, err));
     for (size_t i = 0; i < an->n_models; i++)
         TRY(normalisation(an, i, err));
     an->used.ridge = an->how[0].ridge;
@@ -374,6 +364,7 @@ void analysis_free(analysis *an)
     sg_free(an->property_missing);
     sg_free(an->class_names);
     sg_free(an->word_count);
+    sg_free(an->starts);
     sg_free(an->set_count);
     rows_close(an->features);
     sg_model_free(an->untrained);
@@ -390,6 +381,7 @@ void analysis_results_input(const analysis *an, results_input *input)
         .C = an->C,
         .E = an->E,
         .B = an->B,
+        .split = an->split,
         .P = an->P,
         .n_groups = an->n_groups,
         .groups = an->groups,
@@ -445,8 +437,13 @@ sg_status analysis_identity(const analysis *an, bool with_part, char text[IDENTI
 {
     sg_status st = SG_OK;
     sg_sha256 *h = NULL;
-    char model[65], classes[65], properties[65];
+    char model[65], classes[65], properties[65], ends[65];
     TRY(sg_sha256_new(&h, err));
+    for (size_t f = 0; f <= an->B * an->split; f++) {
+        uint64_t start = analysis_part_start(an, f);
+        sg_sha256_add(h, &start, sizeof start);
+    }
+    sg_sha256_hex(h, ends);
     NEED(sg_model_sha256(an->models[0], model) == SG_OK, err, "the hash of the model");
     add_classes(an, h);
     sg_sha256_hex(h, classes);
@@ -458,6 +455,8 @@ sg_status analysis_identity(const analysis *an, bool with_part, char text[IDENTI
         sg_version(), model, sg_stream_sha256(an->stream), an->features ? an->features_sha256 : "none",
         (uintmax_t)an->T, classes, properties);
     settings_identity(&an->used, with_part, text, IDENTITY_ROOM);
+    size_t used = strlen(text);
+    snprintf(text + used, IDENTITY_ROOM - used, "block_ends=%s\n", ends);
 done:
     sg_sha256_free(h);
     return st;

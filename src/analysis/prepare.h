@@ -37,6 +37,10 @@ typedef struct {
     char features_sha256[65];
     uint64_t T; /* tokens */
     size_t D, E, V, C, B, sets;
+    uint64_t documents;                   /* of the stream, by used.documents */
+    bool alone;                           /* too few of them: intervals are of this text alone */
+    size_t split;                         /* parts of each block, see blocks.h */
+    uint64_t *starts;                     /* (B split + 1) of the parts; NULL: even */
     size_t first_block, end_block;        /* those of this part */
     sg_accum_state states[AN_MAX_STATES]; /* of one model */
     size_t n_states;
@@ -64,6 +68,7 @@ sg_status analysis_sizes(analysis *an, const sg_model *m, const sg_stream *s, co
 void analysis_free(analysis *an);
 int analysis_threads(const analysis *an);
 uint64_t analysis_block_start(const analysis *an, size_t b); /* T for b = B */
+uint64_t analysis_part_start(const analysis *an, size_t f);  /* part f % split of block f / split */
 void analysis_results_input(const analysis *an, results_input *input);
 /* For the pass, without sampling. */
 sg_engine_config analysis_engine(const analysis *an);

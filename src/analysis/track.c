@@ -174,7 +174,7 @@ static sg_status compute(track *t, size_t c, size_t d, sg_error *err)
     for (size_t k = 0; k < t->K; k++)
         x[k].value = values[k];
     if (B)
-        results_intervals(x, f, B, weights, weights, values, without);
+        results_intervals(x, f, B, weights, weights, values, without, &(results_parts){0});
     TRY(sg_stats_random_gain(R, values, E, t->seed, &t->random[3 * d], &t->random[3 * d + 1],
                              &t->random[3 * d + 2], err));
 done:

@@ -35,6 +35,7 @@ struct sg_corpus {
     sg_sha256 *hash;  /* borrowed or NULL */
     bool ends_in_eos; /* the last word was a literal <eos> */
     bool at_start;    /* the next token is the first of its sentence */
+    uint8_t begins;   /* what the next word begins: SG_BEGINS_... */
     remark inner_bom, lone_cr, literal_eos, lost_range;
     long range_next, range_end; /* ids of words that a CoNLL-U range announced */
     size_t range_line;
@@ -247,6 +248,7 @@ static sg_status open_next(sg_corpus *c, sg_error *err)
                            c->tags ? "a tags file goes with" : "characters are read from");
     }
     c->at_start = true;
+    c->begins = SG_BEGINS_FILE;
     c->line_words = 0;
     return scan_open(&c->text, f->path, f->spool_fd, f->memory, c->hash, err);
 }
@@ -256,15 +258,20 @@ static void give(sg_corpus *c, sg_token *t, const char *form, size_t length)
     *t = (sg_token){.form = form,
                     .length = length,
                     .first = c->at_start,
+                    .begins = c->begins,
                     .path = c->path,
                     .line = scan_line_number(c->text)};
     c->at_start = false;
+    c->begins = 0;
 }
 
 static void give_line_end(sg_corpus *c, sg_token *t)
 {
     bool chars = c->unit == SG_UNIT_CHAR;
+    uint8_t begins = c->begins; /* the next word's, not this line end's */
     give(c, t, chars ? "\n" : "<eos>", chars ? 1 : 5);
+    t->begins = 0;
+    c->begins = begins;
     t->eos = !chars;
     c->at_start = true;
 }
@@ -314,6 +321,8 @@ static sg_status next_text(sg_corpus *c, sg_token *t, bool *file_end, sg_error *
         *file_end = kind == SCAN_FILE_END;
         if (*file_end)
             break;
+        if (kind == SCAN_LINE_END && c->at_start)
+            c->begins |= SG_BEGINS_BLANK;
         if (kind == SCAN_WORD)
             give(c, t, form, n);
         else if (c->eos) {
@@ -370,6 +379,7 @@ static sg_status next_tagged(sg_corpus *c, sg_token *t, bool *file_end, sg_error
         if (kind != SCAN_LINE_END)
             break;
         bool blank = c->at_start;
+        c->begins |= blank ? SG_BEGINS_BLANK : 0;
         c->at_start = true;
         if (c->eos && !blank) {
             c->at_start = false;
@@ -468,6 +478,13 @@ static sg_status conllu_token(sg_corpus *c, char *line, sg_token *t, bool *word,
     return SG_OK;
 }
 
+/* "# newdoc" or "# newdoc id = ..." */
+static bool is_newdoc(const char *line)
+{
+    line += 1 + strspn(line + 1, " \t");
+    return !strncmp(line, "newdoc", 6) && (!line[6] || line[6] == ' ' || line[6] == '\t');
+}
+
 static sg_status next_conllu(sg_corpus *c, sg_token *t, bool *file_end, sg_error *err)
 {
     sg_status st = SG_OK;
@@ -492,6 +509,8 @@ static sg_status next_conllu(sg_corpus *c, sg_token *t, bool *file_end, sg_error
             return SG_OK;
         if (!blank && line[0] != '#')
             TRY(conllu_token(c, line, t, &word, err));
+        else if (!blank && is_newdoc(line))
+            c->begins |= SG_BEGINS_HEADING;
     }
 done:
     return st;

@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <math.h>
+#include <stddef.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -15,7 +16,15 @@ struct sg_stream {
     char sha256[65];
     uint64_t *set_tokens;
     size_t n_sets, sets_cap;
+    uint64_t documents[SG_DOCUMENTS_NONE]; /* by what separates them */
 };
+
+/* The line that is being read, blanks aside: is it "= Title ="? */
+typedef struct {
+    uint64_t start; /* its first token */
+    size_t words;
+    bool first, second, before_last, last; /* these words are "=" */
+} line_shape;
 
 typedef struct {
     sg_stream *s;
@@ -27,6 +36,8 @@ typedef struct {
     sg_step *steps;
     int32_t *ids; /* of one word: several with a tokenizer */
     size_t ids_room;
+    line_shape line;
+    uint8_t begins; /* of the next step */
 } encoder;
 
 static sg_status encoder_flush(encoder *e, sg_error *err)
@@ -112,7 +123,11 @@ static sg_status put_step(encoder *e, int32_t id, uint32_t set, bool first, sg_e
     s->set_tokens[set]++;
     s->counts.tokens++;
     s->counts.sentences += first;
-    e->steps[e->n++] = (sg_step){.id = id, .set = (uint16_t)set, .first = first};
+    const sg_step step = {.id = id, .set = (uint16_t)set, .first = first, .begins = e->begins};
+    for (sg_documents by = SG_DOCUMENTS_BLANK; by < SG_DOCUMENTS_NONE; by++)
+        s->documents[by] += sg_step_begins(&step, by);
+    e->begins = 0;
+    e->steps[e->n++] = step;
     if (e->n == BUFFERED)
         TRY(encoder_flush(e, err));
     if (s->counts.tokens % TICK_EVERY == 0)
@@ -134,11 +149,58 @@ done:
     return st;
 }
 
+/* Sets a bit of a step that has been given already. */
+static sg_status mark(sg_stream *s, uint64_t at, uint8_t begins, sg_error *err)
+{
+    const off_t place = (off_t)(at * sizeof(sg_step) + offsetof(sg_step, begins));
+    if (pwrite(s->fd, &begins, 1, place) != 1)
+        return sg_fail(err, SG_EIO, "corpus: the temporary file cannot be written: %s", strerror(errno));
+    return SG_OK;
+}
+
+/* The line is over: a heading begins a document where the line began. */
+static sg_status end_line(encoder *e, sg_error *err)
+{
+    const line_shape *l = &e->line;
+    sg_stream *s = e->s;
+    if (l->words < 3 || !l->first || l->second || l->before_last || !l->last)
+        return SG_OK;
+    sg_step step;
+    uint64_t written = s->counts.tokens - e->n;
+    if (l->start >= written) {
+        sg_step *x = &e->steps[l->start - written];
+        s->documents[SG_DOCUMENTS_HEADING] += !(x->begins & SG_BEGINS_HEADING);
+        x->begins |= SG_BEGINS_HEADING;
+        return SG_OK;
+    }
+    sg_status st = sg_stream_read(s, l->start, 1, &step, err);
+    s->documents[SG_DOCUMENTS_HEADING] += !(step.begins & SG_BEGINS_HEADING);
+    return st == SG_OK ? mark(s, l->start, step.begins | SG_BEGINS_HEADING, err) : st;
+}
+
+static void see_word(line_shape *l, const sg_token *t)
+{
+    bool equals = t->length == 1 && t->form[0] == '=';
+    if (t->eos || (t->length == 1 && strchr(" \t\r\n", t->form[0]))) /* characters: blanks are tokens */
+        return;
+    l->words++;
+    l->first = l->words == 1 ? equals : l->first;
+    l->second = l->words == 2 ? equals : l->second;
+    l->before_last = l->last;
+    l->last = equals;
+}
+
 static sg_status encode_token(encoder *e, const sg_token *t, sg_error *err)
 {
     sg_status st;
     size_t n;
     bool known;
+    if (t->first) {
+        TRY(end_line(e, err));
+        e->line = (line_shape){.start = e->s->counts.tokens};
+    }
+    see_word(&e->line, t);
+    e->begins |= t->begins;
     TRY(encode_pieces(e->vocab, t, &e->ids, &e->ids_room, &n, &known, err));
     bool pieces = e->vocab && sg_vocab_tokenizer(e->vocab) && !t->eos;
     for (size_t i = 0; i < n; i++)
@@ -193,6 +255,7 @@ static sg_status encode_all(encoder *e, const sg_corpus_config *cfg, sg_error *e
             break;
         TRY(encode_token(e, &token, err));
     }
+    TRY(end_line(e, err));
     if (!e->s->counts.tokens)
         TRY(sg_fail(err, SG_EINVAL, "%s: an empty corpus: no words", corpus_first_path(c)));
     TRY(encoder_flush(e, err));
@@ -293,6 +356,7 @@ sg_status sg_stream_from_ids(sg_stream **out, const int32_t *ids, const bool *fi
     TRY(encoder_init(&e, err));
     TRY(sg_sha256_new(&hash, err));
     TRY(temp_file_open(&e.s->fd, err));
+    e.begins = SG_BEGINS_FILE;
     for (uint64_t i = 0; i < n; i++)
         TRY(encode_id(&e, hash, i, ids ? ids[i] : -1, i == 0 || (first && first[i]),
                       member ? member + i * C : NULL, err));
@@ -306,6 +370,55 @@ done:
     sg_sha256_free(hash);
     encoder_free(&e);
     return st;
+}
+
+sg_status sg_stream_mark_documents(sg_stream *s, const uint64_t *starts, size_t n, sg_error *err)
+{
+    sg_status st = SG_OK;
+    sg_step *steps = sg_calloc(BUFFERED, sizeof *steps);
+    if (!steps)
+        return sg_fail(err, SG_ENOMEM, "corpus: no memory");
+    for (size_t i = 0; i < n; i++)
+        if (starts[i] >= s->counts.tokens || (i && starts[i] <= starts[i - 1]))
+            TRY(sg_fail(err, SG_EINVAL, "documents: entry %zu is %ju, expected ascending tokens below %ju", i,
+                        (uintmax_t)starts[i], (uintmax_t)s->counts.tokens));
+    memset(s->documents, 0, sizeof s->documents);
+    for (uint64_t t = 0, i = 0; t < s->counts.tokens; t += BUFFERED) {
+        uint64_t left = s->counts.tokens - t;
+        size_t m = left < BUFFERED ? (size_t)left : BUFFERED;
+        TRY(sg_stream_read(s, t, m, steps, err));
+        for (size_t k = 0; k < m; k++) {
+            uint8_t begins = steps[k].begins & (uint8_t)~SG_BEGINS_FILE;
+            if (t + k == 0 || (i < n && starts[i] == t + k))
+                begins |= SG_BEGINS_FILE;
+            i += i < n && starts[i] == t + k;
+            if (begins != steps[k].begins)
+                TRY(mark(s, t + k, begins, err));
+            steps[k].begins = begins;
+            for (sg_documents by = SG_DOCUMENTS_BLANK; by < SG_DOCUMENTS_NONE; by++)
+                s->documents[by] += sg_step_begins(&steps[k], by);
+        }
+    }
+done:
+    sg_free(steps);
+    return st;
+}
+
+bool sg_step_begins(const sg_step *step, sg_documents separated)
+{
+    static const uint8_t bits[] = {[SG_DOCUMENTS_BLANK] = SG_BEGINS_BLANK | SG_BEGINS_FILE,
+                                   [SG_DOCUMENTS_HEADING] = SG_BEGINS_HEADING,
+                                   [SG_DOCUMENTS_FILE] = SG_BEGINS_FILE};
+    return separated == SG_DOCUMENTS_LINE ? step->first
+           : separated > SG_DOCUMENTS_AUTO && separated < SG_DOCUMENTS_LINE
+               ? (step->begins & bits[separated]) != 0
+               : false;
+}
+
+uint64_t sg_stream_documents(const sg_stream *s, sg_documents separated)
+{
+    uint64_t n = separated > SG_DOCUMENTS_AUTO && separated < SG_DOCUMENTS_NONE ? s->documents[separated] : 1;
+    return n ? n : 1;
 }
 
 uint64_t sg_stream_length(const sg_stream *s)

@@ -97,22 +97,40 @@ double stats_jackknife(size_t B, const double *pairs, double value, const double
     return shift;
 }
 
-void sg_stats_jackknife(sg_interval *out, size_t B, const double *pairs, double value, const double *without,
-                        size_t stride)
+enum { MANY_BLOCKS = 20 };
+
+/* N^2 / sum n_b^2, 0 without pairs. */
+static double effective_blocks(size_t B, const double *pairs)
 {
-    *out = (sg_interval){value, NAN, NAN, NAN, NAN, NULL};
     double N = 0, squares = 0;
     for (size_t b = 0; b < B; b++) {
         N += pairs[b];
         squares += pairs[b] * pairs[b];
     }
-    double effective = N > 0 ? N * N / squares : 0;
-    if (!(N > 0))
+    return N > 0 ? N * N / squares : 0;
+}
+
+static void set_ends(sg_interval *out, double variance, double effective)
+{
+    double reach = sg_stats_t_quantile(0.975, effective - 1) * sqrt(variance + 0.1 * out->bias * out->bias);
+    out->error = sqrt(variance);
+    out->low = out->value - out->bias - reach;
+    out->high = out->value - out->bias + reach;
+}
+
+void sg_stats_jackknife(sg_interval *out, size_t B, const double *pairs, double value, const double *without,
+                        size_t stride)
+{
+    *out = (sg_interval){value, NAN, NAN, NAN, NAN, NULL};
+    double effective = effective_blocks(B, pairs);
+    if (!(effective > 0))
         out->missing = "no pairs";
     else if (B < SG_STATS_MIN_BLOCKS)
-        out->missing = "fewer than 20 blocks, too few for an interval";
-    else if (!(effective >= 8))
+        out->missing = "fewer than 5 blocks, too few for an interval";
+    else if (B >= MANY_BLOCKS && !(effective >= 8))
         out->missing = "pairs concentrated in fewer than 8 effective blocks, too few for an interval";
+    else if (!(effective >= 3))
+        out->missing = "pairs concentrated in fewer than 3 effective blocks, too few for an interval";
     if (out->missing)
         return;
     double square, shift = stats_jackknife(B, pairs, value, without, stride, &square, NULL, 0);
@@ -123,12 +141,33 @@ void sg_stats_jackknife(sg_interval *out, size_t B, const double *pairs, double 
     size_t g = 0;
     for (size_t b = 0; b < B; b++)
         g += pairs[b] > 0;
-    double variance = square / (double)g;
-    double reach = sg_stats_t_quantile(0.975, effective - 1) * sqrt(variance + 0.1 * shift * shift);
     out->bias = -shift;
-    out->error = sqrt(variance);
-    out->low = value + shift - reach;
-    out->high = value + shift + reach;
+    set_ends(out, square / (double)g, effective);
+}
+
+void sg_stats_jackknife_parts(sg_interval *out, size_t B, const double *pairs, double value,
+                              const double *without, size_t stride, size_t parts, const double *part_pairs,
+                              const double *part_without, size_t part_stride)
+{
+    sg_stats_jackknife(out, B, pairs, value, without, stride);
+    if (out->missing || parts <= B)
+        return;
+    double square, effective = effective_blocks(B, pairs),
+                   longer = effective_blocks(parts, part_pairs) / effective;
+    size_t g = 0;
+    for (size_t f = 0; f < parts; f++)
+        g += part_pairs[f] > 0;
+    stats_jackknife(parts, part_pairs, value, part_without, part_stride, &square, NULL, 0);
+    double of_blocks = out->error * out->error, of_parts = square / (double)g;
+    if (!(longer >= 1.5) || !(of_parts > 0))
+        return;
+    if (of_blocks > of_parts * sqrt(longer)) {
+        *out = (sg_interval){value, NAN, NAN,
+                             NAN,   NAN, "the variance still grows with the length of the blocks"};
+        return;
+    }
+    if (of_blocks > of_parts)
+        set_ends(out, of_blocks + (of_blocks - of_parts) / (longer - 1), effective);
 }
 
 void sg_stats_clamp(sg_interval *x, double least, double most)

@@ -295,9 +295,9 @@ def read_all(path):
     return out
 
 
-def same_runs(a, b, tol, only=None):
+def same_runs(a, b, tol, only=None, least=60):
     a, b = read_all(a), read_all(b)
-    assert set(a) == set(b) and len(a) > 60, set(a) ^ set(b)
+    assert set(a) == set(b) and len(a) > least, set(a) ^ set(b)
     for key, (dims, x) in a.items():
         y = b[key][1]
         assert x.shape == y.shape and dims == b[key][0], key
@@ -321,6 +321,35 @@ def small_setting(folder, lines=60, E=6, H=9):
     return paths, len(ids)
 
 
+def check_documents(folder, m, c, w):
+    """Documents of 1 to 7 lines: blocks in four parts, merged and resumed as in one go; its means are those of other blocks."""
+    at = lambda name: os.path.join(folder, name)
+    env = {"SOURCE_DATE_EPOCH": "1000000000"}
+    lines = open(c).readlines() * 5
+    starts = np.cumsum([0] + [1 + i % 7 for i in range(80)])
+    with open(at("documents.txt"), "w") as f:
+        for a, b in zip(starts[:-1], starts[1:]):
+            f.write("".join(lines[k % len(lines)] for k in range(a, b)) + "\n")
+    base = ("analyze", m, at("documents.txt"), "--delays", 4, "--classes", "words:" + w, "-q")
+    run(*base, "-o", at("d.nc"), env=env)
+    with xarray.open_dataset(at("d.nc")) as d, xarray.open_dataset(at("d.nc"), group="layer1.cell") as g:
+        assert d.attrs["documents"] == "blank" and d.attrs["document_count"] == 80 and d.attrs["block_parts"] == 4, d.attrs
+        tokens = np.cumsum([sum(len(lines[k % len(lines)].split()) + 1 for k in range(a, b)) + 1
+                            for a, b in zip(starts[:-1], starts[1:])])
+        assert set(np.cumsum(g.block_pairs.values[0, 0])) <= set(tokens), "a block ends within a document"
+        few = [f"{len(g.block)} blocks", g.singular_value.values]
+        assert np.isfinite(g.singular_value_low.values[0, :, 0]).any()
+    for i in (1, 2, 3):
+        run(*base, "-o", at(f"d{i}.nc"), "--part", f"{i}/3", env=env)
+    run("merge", at("d2.nc"), at("d3.nc"), at("d1.nc"), "-o", at("d-merged.nc"), "-q")
+    same_runs(at("d.nc"), at("d-merged.nc"), 2e-5, least=40)
+    run(*base, "-o", at("d-checkpoint.nc"), "--checkpoint", at("d-ck"), "--checkpoint-minutes", 0, "--threads", 2, env=env)
+    assert open(at("d.nc"), "rb").read() == open(at("d-checkpoint.nc"), "rb").read(), "checkpoint: other bytes"
+    run(*base, "-o", at("d-none.nc"), "--documents", "none", env=env)
+    with xarray.open_dataset(at("d-none.nc"), group="layer1.cell") as g:
+        assert len(g.block) == 20 and np.allclose(g.singular_value.values, few[1], rtol=1e-5, equal_nan=True), few
+
+
 def check_runs(folder):
     """Same bytes for any number of threads; parts merged are the whole; track is what analyze would have said."""
     (m, c, w), T = small_setting(folder)
@@ -330,6 +359,7 @@ def check_runs(folder):
     for n in (1, 2, 3):
         run(*base, "--property", "p=low-odd", "-o", at(f"t{n}.nc"), "--threads", n, env=env)
         assert open(at("t1.nc"), "rb").read() == open(at(f"t{n}.nc"), "rb").read(), f"{n} threads: other bytes"
+    check_documents(folder, m, c, w)
     for i in (1, 2, 3):
         run(*base, "--property", "p=low-odd", "-o", at(f"p{i}.nc"), "--part", f"{i}/3", env=env)
     run("merge", at("p3.nc"), at("p1.nc"), at("p2.nc"), "-o", at("merged.nc"), "-q", "--csv", at("merged.csv"))

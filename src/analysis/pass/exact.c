@@ -16,7 +16,8 @@ enum { FLUSH = 512 };
 
 typedef struct {
     const analysis *an;
-    size_t model, block;
+    size_t model, part; /* of a block, see blocks.h */
+    size_t first, end;  /* parts of this part of the run */
     pass_state s;
     double began, last_saved;
 } pass;
@@ -58,7 +59,7 @@ static sg_status warm_up(pass *p, portion *x, sg_error *err)
 {
     sg_status st = SG_OK;
     const analysis *an = p->an;
-    uint64_t start = analysis_block_start(an, p->block), before = an->D - 1;
+    uint64_t start = analysis_part_start(an, p->part), before = an->D - 1;
     uint64_t origins = start > before ? start - before : 0;
     for (uint64_t t = 0; t < start;) {
         uint64_t end = t < origins ? origins : start;
@@ -86,7 +87,7 @@ static sg_status maybe_save(pass *p, bool force, sg_error *err)
     if (!cfg->checkpoint || (!force && now - p->last_saved < 60 * cfg->checkpoint_minutes))
         return SG_OK;
     p->last_saved = now;
-    p->s.at[AT_MODEL] = p->model, p->s.at[AT_BLOCK] = p->block,
+    p->s.at[AT_MODEL] = p->model, p->s.at[AT_BLOCK] = p->part,
     p->s.at[AT_TOKEN] = engine_position(p->s.engine);
     return resume_save(&p->s, err);
 }
@@ -94,7 +95,7 @@ static sg_status maybe_save(pass *p, bool force, sg_error *err)
 static sg_status run_block(pass *p, portion *x, sg_error *err)
 {
     sg_status st = SG_OK;
-    uint64_t end = analysis_block_start(p->an, p->block + 1);
+    uint64_t end = analysis_part_start(p->an, p->part + 1);
     for (uint64_t t = engine_position(p->s.engine); t < end;) {
         uint64_t stop = (t / FLUSH + 1) * FLUSH;
         if (stop > end)
@@ -139,7 +140,7 @@ static sg_status run_models(pass *p, portion *x, FILE *resume, sg_error *err)
 {
     sg_status st = SG_OK;
     const analysis *an = p->an;
-    for (; p->model < an->n_models; p->model++, p->block = an->first_block) {
+    for (; p->model < an->n_models; p->model++, p->part = p->first) {
         p->began = sg_clock();
         TRY(open_engine(p, err));
         if (resume) {
@@ -147,12 +148,12 @@ static sg_status run_models(pass *p, portion *x, FILE *resume, sg_error *err)
             resume = NULL;
         } else
             TRY(warm_up(p, x, err));
-        while (p->block < an->end_block) {
+        while (p->part < p->end) {
             TRY(run_block(p, x, err));
-            TRY(class_sums_block(an, p->model, p->s.accum, p->s.sums[0], NULL, p->block, NULL, err));
+            TRY(class_sums_block(an, p->model, p->s.accum, p->s.sums[0], NULL, p->part, NULL, err));
             accum_clear(p->s.accum);
-            p->s.done[0][p->block] = p->model + 1 == an->n_models;
-            p->block++;
+            p->s.done[0][p->part] = p->model + 1 == an->n_models;
+            p->part++;
             TRY(maybe_save(p, false, err));
         }
     }
@@ -165,16 +166,17 @@ static sg_status start(pass *p, const char *run_path, FILE **resume, sg_error *e
     sg_status st = SG_OK;
     const analysis *an = p->an;
     TRY(analysis_identity(an, true, p->s.identity, err));
-    TRY(resume_sums(&p->s.sums[0], an, an->B, 0, run_path, err));
+    p->first = an->first_block * an->split, p->end = an->end_block * an->split;
+    TRY(resume_sums(&p->s.sums[0], an, an->B * an->split, 0, run_path, err));
     p->s.n_rates = an->cfg->sample ? an->sets : 0;
-    if (!(p->s.done[0] = sg_calloc(an->B, sizeof(bool))) ||
+    if (!(p->s.done[0] = sg_calloc(an->B * an->split, sizeof(bool))) ||
         (an->cfg->sample && !(p->s.rates = sg_calloc(an->sets, sizeof *p->s.rates))))
         TRY(sg_fail(err, SG_ENOMEM, "analysis: no memory"));
-    p->s.most[AT_MODEL] = an->n_models - 1, p->s.most[AT_BLOCK] = an->end_block, p->s.most[AT_TOKEN] = an->T;
+    p->s.most[AT_MODEL] = an->n_models - 1, p->s.most[AT_BLOCK] = p->end, p->s.most[AT_TOKEN] = an->T;
     TRY(resume_load(&p->s, resume, err));
-    p->block = an->first_block;
-    if (*resume && p->s.at[AT_BLOCK] >= an->first_block)
-        p->model = (size_t)p->s.at[AT_MODEL], p->block = (size_t)p->s.at[AT_BLOCK];
+    p->part = p->first;
+    if (*resume && p->s.at[AT_BLOCK] >= p->first)
+        p->model = (size_t)p->s.at[AT_MODEL], p->part = (size_t)p->s.at[AT_BLOCK];
     if (p->s.rates)
         sampling_rates(an, (double)an->cfg->sample, p->s.rates);
 done:

@@ -29,6 +29,37 @@ static void item_nan(const group_work *a, item *o)
     o->p = (sg_class_p){NAN, NAN, NAN, NAN, "no pairs"};
 }
 
+/* The sums of block b: of its parts together. */
+static sg_status read_block(const group_work *a, worker *w, size_t b, size_t c, size_t d, bool moments,
+                            sg_error *err)
+{
+    sg_status st = SG_OK;
+    size_t split = a->input->split;
+    TRY(sums_get(a->sums, b * split, a->g, c, d, w->sum, moments ? w->packed : NULL, err));
+    for (size_t f = b * split + 1; f < (b + 1) * split; f++) {
+        TRY(sums_get(a->sums, f, a->g, c, d, w->part_sum, moments ? w->part_packed : NULL, err));
+        for (size_t i = 0; i < a->frame.H * a->frame.E; i++)
+            w->sum[i] += w->part_sum[i];
+        for (size_t i = 0; moments && i < a->packed; i++)
+            w->packed[i] += w->part_packed[i];
+    }
+done:
+    return st;
+}
+
+/* Weights of class c in block b. */
+static sums_weight block_weight(const group_work *a, size_t b, size_t c, size_t d)
+{
+    size_t split = a->input->split;
+    sums_weight sum = {0};
+    for (size_t f = b * split; f < (b + 1) * split; f++) {
+        const sums_weight *x = sums_weight_at(a->sums, f, c, d);
+        sum.weight += x->weight;
+        sum.moment_weight += x->moment_weight;
+    }
+    return sum;
+}
+
 /* T, MT and the weights of all blocks; the total weights. */
 static sg_status add_blocks(const group_work *a, worker *w, size_t c, size_t d, double *N, double *Nm,
                             sg_error *err)
@@ -39,52 +70,44 @@ static sg_status add_blocks(const group_work *a, worker *w, size_t c, size_t d, 
     memset(w->T, 0, HE * sizeof *w->T);
     memset(w->MT, 0, E * E * sizeof *w->MT);
     for (size_t b = 0; b < a->input->B; b++) {
-        const sums_weight *x = sums_weight_at(a->sums, b, c, d);
-        w->weights[b] = x->weight;
-        w->moment_weights[b] = x->moment_weight;
-        w->all_weights[b] = sums_weight_at(a->sums, b, 0, d)->weight;
-        if (!(x->weight > 0))
+        const sums_weight x = block_weight(a, b, c, d);
+        w->weights[b] = x.weight;
+        w->moment_weights[b] = x.moment_weight;
+        w->all_weights[b] = block_weight(a, b, 0, d).weight;
+        if (!(x.weight > 0))
             continue;
-        TRY(sums_get(a->sums, b, a->g, c, d, w->sum, a->moments ? w->packed : NULL, err));
+        TRY(read_block(a, w, b, c, d, a->moments, err));
         for (size_t i = 0; i < HE; i++)
             w->T[i] += (double)w->sum[i];
-        *N += x->weight;
-        if (!a->moments || !(x->moment_weight > 0))
+        *N += x.weight;
+        if (!a->moments || !(x.moment_weight > 0))
             continue;
         sums_unpack(E, w->packed, w->M);
         for (size_t i = 0; i < E * E; i++)
             w->MT[i] += w->M[i];
-        *Nm += x->moment_weight;
+        *Nm += x.moment_weight;
     }
 done:
     return st;
 }
 
-/* The statistics without block b, into its row; the Gram matrix into the item. */
-static sg_status leave_out(const group_work *a, worker *w, item *o, size_t c, size_t d, size_t b, double N,
-                           double Nm, sg_error *err)
+/* The statistics without the sums in w (of a block or part with these weights), into its row; the Gram matrix into gram
+ * (or NULL). */
+static sg_status leave_out(const group_work *a, worker *w, double *row, float *gram, double weight,
+                           double moment_weight, double N, double Nm, sg_error *err)
 {
     sg_status st = SG_OK;
     size_t H = a->frame.H, E = a->frame.E;
-    double *row = w->without + b * a->K, left = N - w->weights[b], left_m = Nm - w->moment_weights[b];
-    bool whole = !(w->weights[b] > 0), with_moment = a->moments && left_m > 0.5;
-    for (size_t k = 0; k < a->K; k++)
-        row[k] = NAN;
-    if (o->gram)
-        for (size_t i = 0; i < a->packed; i++)
-            o->gram[b * a->packed + i] = NAN;
-    if (!(left > 0.5)) /* all pairs are in this block */
+    double left = N - weight, left_m = Nm - moment_weight;
+    bool with_moment = a->moments && left_m > 0.5;
+    if (!(left > 0.5)) /* all pairs are here */
         return SG_OK;
-    if (whole)
-        memset(w->sum, 0, H * E * sizeof *w->sum), memset(w->packed, 0, a->packed * sizeof *w->packed);
-    else
-        TRY(sums_get(a->sums, b, a->g, c, d, w->sum, with_moment ? w->packed : NULL, err));
     for (size_t i = 0; i < H * E; i++)
         w->G[i] = (w->T[i] - (double)w->sum[i]) / left;
     la_dgemm(LA_T, LA_N, E, E, H, 1, w->G, E, w->G, E, 0, w->gram, E);
-    if (o->gram)
-        sums_pack(E, w->gram, o->gram + b * a->packed);
-    if (whole)
+    if (gram)
+        sums_pack(E, w->gram, gram);
+    if (!(weight > 0))
         return SG_OK; /* the jackknife does not read the row */
     if (with_moment) {
         sums_unpack(E, w->packed, w->M);
@@ -92,6 +115,48 @@ static sg_status leave_out(const group_work *a, worker *w, item *o, size_t c, si
             w->M[i] = (w->MT[i] - w->M[i]) / left_m;
     }
     TRY(sp_from_gram(row, &a->frame, w->gram, with_moment ? w->M : NULL, w->work, err));
+done:
+    return st;
+}
+
+static void all_nan(double *x, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        x[i] = NAN;
+}
+
+static sg_status leave_out_block(const group_work *a, worker *w, item *o, size_t c, size_t d, size_t b,
+                                 double N, double Nm, sg_error *err)
+{
+    sg_status st = SG_OK;
+    float *gram = o->gram ? o->gram + b * a->packed : NULL;
+    bool moments = a->moments && Nm - w->moment_weights[b] > 0.5;
+    all_nan(w->without + b * a->K, a->K);
+    for (size_t i = 0; gram && i < a->packed; i++)
+        gram[i] = NAN;
+    if (w->weights[b] > 0)
+        TRY(read_block(a, w, b, c, d, moments, err));
+    else
+        memset(w->sum, 0, a->frame.H * a->frame.E * sizeof *w->sum);
+    TRY(leave_out(a, w, w->without + b * a->K, gram, w->weights[b], w->moment_weights[b], N, Nm, err));
+done:
+    return st;
+}
+
+static sg_status leave_out_part(const group_work *a, worker *w, size_t c, size_t d, size_t f, double N,
+                                double Nm, sg_error *err)
+{
+    sg_status st = SG_OK;
+    const sums_weight *x = sums_weight_at(a->sums, f, c, d);
+    bool moments = a->moments && Nm - x->moment_weight > 0.5;
+    double *row = w->parts.without + f * a->K;
+    all_nan(row, a->K);
+    w->parts.pairs[f] = x->weight;
+    w->parts.moment_pairs[f] = x->moment_weight;
+    if (!(x->weight > 0))
+        return SG_OK;
+    TRY(sums_get(a->sums, f, a->g, c, d, w->sum, moments ? w->packed : NULL, err));
+    TRY(leave_out(a, w, row, NULL, x->weight, x->moment_weight, N, Nm, err));
 done:
     return st;
 }
@@ -104,11 +169,11 @@ static sg_status normalised_sums(const group_work *a, worker *w, size_t c, size_
     size_t H = a->frame.H, E = a->frame.E;
     for (size_t b = 0; b < a->input->B; b++) {
         double *S = out + b * H * E;
-        if (!(sums_weight_at(a->sums, b, c, d)->weight > 0)) {
+        if (!(block_weight(a, b, c, d).weight > 0)) {
             memset(S, 0, H * E * sizeof *S);
             continue;
         }
-        TRY(sums_get(a->sums, b, a->g, c, d, w->sum, NULL, err));
+        TRY(read_block(a, w, b, c, d, false, err));
         for (size_t i = 0; i < H * E; i++)
             w->G[i] = (double)w->sum[i];
         la_dgemm(LA_N, LA_N, H, E, E, 1, w->G, E, a->frame.L, E, 0, S, E);
@@ -166,8 +231,11 @@ sg_status class_delay_compute(const group_work *a, worker *w, item *o, size_t c,
     for (size_t i = 0; !c && i < H * E; i++)
         a->s.norm[d] += w->G[i] * w->G[i];
     for (size_t b = 0; b < a->input->B; b++)
-        TRY(leave_out(a, w, o, c, d, b, N, Nm, err));
-    results_intervals(o->x, &a->frame, a->input->B, w->weights, w->moment_weights, w->values, w->without);
+        TRY(leave_out_block(a, w, o, c, d, b, N, Nm, err));
+    for (size_t f = 0; f < w->parts.F; f++)
+        TRY(leave_out_part(a, w, c, d, f, N, Nm, err));
+    results_intervals(o->x, &a->frame, a->input->B, w->weights, w->moment_weights, w->values, w->without,
+                      &w->parts);
     TRY(class_test(a, w, o, c, d, err));
     if (a->input->P)
         TRY(sg_stats_random_gain(a->frame.R, w->values + a->at.S, E, a->input->seed, &o->random[0],
@@ -178,6 +246,9 @@ sg_status class_delay_compute(const group_work *a, worker *w, item *o, size_t c,
         for (size_t b = 0; b < p->B; b++)
             a->s.without[((c * AN_QUANTITIES + q) * p->B + b) * p->D + d] =
                 w->weights[b] > 0 ? w->without[b * a->K + places[q]] : w->values[places[q]];
+    for (size_t f = 0; f < w->parts.F; f++)
+        a->s.parts[(c * w->parts.F + f) * p->D + d] =
+            w->parts.pairs[f] > 0 ? w->parts.without[f * a->K + a->at.S] : w->values[a->at.S];
 done:
     if (st != SG_OK && err) {
         sg_error inner = *err;

@@ -136,7 +136,7 @@ sg_status decay_write(group_work *a, sg_error *err)
         size_t c = i / AN_QUANTITIES;
         sg_decay fit;
         for (size_t b = 0; b < B; b++)
-            weights[b] = sums_weight_at(a->sums, b, c, 0)->weight;
+            weights[b] = block_pairs(a, b, c, 0);
         TRY(sg_stats_decay(&fit, D, a->s.y + i * D, a->s.error + i * D, B, weights, a->s.without + i * B * D,
                            err));
         fill(&x, i, &fit);

@@ -51,6 +51,8 @@ static void keep(group_work *a, size_t c, size_t d, const item *o)
 {
     const results_input *p = a->input;
     size_t places[AN_QUANTITIES] = {a->at.S, a->at.sum, a->at.gain}, i = c * p->D + d;
+    for (size_t f = 0; o->empty && a->s.parts && f < p->B * p->split; f++)
+        a->s.parts[(c * p->B * p->split + f) * p->D + d] = NAN;
     for (size_t q = 0; q < AN_QUANTITIES; q++) {
         a->s.y[(c * AN_QUANTITIES + q) * p->D + d] = o->x[places[q]].value;
         a->s.error[(c * AN_QUANTITIES + q) * p->D + d] = o->x[places[q]].error;
@@ -86,6 +88,14 @@ done:
     return st;
 }
 
+double block_pairs(const group_work *a, size_t b, size_t c, size_t d)
+{
+    double sum = 0;
+    for (size_t f = b * a->input->split; f < (b + 1) * a->input->split; f++)
+        sum += sums_weight_at(a->sums, f, c, d)->weight;
+    return sum;
+}
+
 /* sigma_1(class) - sigma_1(all): intervals from the difference of the replicates; p-values adjusted over the
  * group. */
 static sg_status put_differences(group_work *a, sg_error *err)
@@ -93,19 +103,25 @@ static sg_status put_differences(group_work *a, sg_error *err)
     sg_status st = SG_OK;
     const results_input *p = a->input;
     size_t D = p->D, B = p->B, n = p->C * D;
-    double *without = sg_calloc(B, sizeof *without), *weights = sg_calloc(B, sizeof *weights);
+    size_t F = a->s.parts ? B * p->split : B;
+    double *without = sg_calloc(B + F, sizeof *without), *weights = sg_calloc(B + F, sizeof *weights);
     double *x = sg_calloc(3 * n, sizeof *x);
     if (!without || !weights || !x)
         TRY(sg_fail(err, SG_ENOMEM, "%s: no memory", a->group->name));
     for (size_t i = 0; i < n; i++) {
         size_t c = i / D, d = i % D;
+        for (size_t f = 0; a->s.parts && f < F; f++) {
+            weights[B + f] = sums_weight_at(a->sums, f, c, d)->weight;
+            without[B + f] = a->s.parts[(c * F + f) * D + d] - a->s.parts[f * D + d];
+        }
         for (size_t b = 0; b < B; b++) {
-            weights[b] = sums_weight_at(a->sums, b, c, d)->weight;
+            weights[b] = block_pairs(a, b, c, d);
             without[b] = a->s.without[(c * AN_QUANTITIES * B + b) * D + d] - a->s.without[b * D + d];
         }
         sg_interval t = {NAN, NAN, NAN, NAN, NAN, NULL}; /* class all is the reference */
         if (c)
-            sg_stats_jackknife(&t, B, weights, a->s.y[c * AN_QUANTITIES * D + d] - a->s.y[d], without, 1);
+            sg_stats_jackknife_parts(&t, B, weights, a->s.y[c * AN_QUANTITIES * D + d] - a->s.y[d], without,
+                                     1, F, weights + B, without + B, 1);
         group_note(a, RUN_NO_DIFFERENCE, c, d, a->input->factor_missing[a->group->model] ? NULL : t.missing);
         x[i] = t.value, x[n + i] = t.low, x[2 * n + i] = t.high;
     }
@@ -135,7 +151,7 @@ static sg_status put_missed(group_work *a, const sg_monitor *monitor, sg_error *
         return sg_fail(err, SG_ENOMEM, "%s: no memory", a->group->name);
     for (size_t d = 0; d < p->D; d++) {
         double norms = 0, of = 0, norm = sqrt(a->s.norm[d]);
-        for (size_t b = 0; b < p->B; b++) {
+        for (size_t b = 0; b < p->B * p->split; b++) {
             const sums_missed *x = sums_missed_at(a->sums, b, a->g, d);
             norms += x->norms, of += x->of;
         }

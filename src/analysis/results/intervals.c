@@ -72,24 +72,38 @@ static void sigma_intervals(sg_interval *x, const sp_frame *f, size_t B, const d
     }
 }
 
-void results_intervals(sg_interval *x, const sp_frame *f, size_t B, const double *pairs,
-                       const double *moment_pairs, const double *values, const double *without)
+/* The jackknife of every statistic that has parts, or of all; parts->F 0: blocks alone. */
+static void jackknife_all(sg_interval *x, const sp_frame *f, size_t B, const double *pairs,
+                          const double *moment_pairs, const double *values, const double *without,
+                          const results_parts *parts)
 {
-    sp_places at = sp_where(f);
     size_t K = sp_count(f);
     for (const sp_statistic *s = sp_statistics; s->name; s++)
-        for (size_t i = 0; i < sp_length(f, s); i++) {
+        for (size_t i = 0; i < sp_length(f, s) && !(parts->F && s->per_property); i++) {
             size_t k = sp_position(f, s) + i;
-            sg_stats_jackknife(&x[k], B, s->of_moment ? moment_pairs : pairs, values[k], without + k, K);
+            sg_stats_jackknife_parts(&x[k], B, s->of_moment ? moment_pairs : pairs, values[k], without + k, K,
+                                     parts->F, s->of_moment ? parts->moment_pairs : parts->pairs,
+                                     parts->F ? parts->without + k : NULL, K);
             sg_stats_clamp(&x[k], s->least, s->most > 0 ? s->most : (double)f->R);
         }
+}
+
+void results_intervals(sg_interval *x, const sp_frame *f, size_t B, const double *pairs,
+                       const double *moment_pairs, const double *values, const double *without,
+                       const results_parts *parts)
+{
+    sp_places at = sp_where(f);
+    jackknife_all(x, f, B, pairs, moment_pairs, values, without, &(results_parts){0});
+    property_intervals(x, f, B, pairs, values, without); /* by errors over blocks, as sg_track has them */
+    if (parts->F)
+        jackknife_all(x, f, B, pairs, moment_pairs, values, without, parts);
     if (x->bias > 0)
         x->low = fmax(0, x->low - BIAS_LEFT * x->bias);
     if (!(fabs(x[at.sum].bias) <= LARGEST_BIAS * x[at.sum].error)) {
-        static const char *const why = "the tail of the spectrum is noise: too few pairs for an interval";
+        const char *grows = x[at.sum].missing,
+                   *why = grows ? grows : "the tail of the spectrum is noise: too few pairs for an interval";
         withhold(&x[at.sum], why);
         withhold(&x[at.rank], why);
     }
-    property_intervals(x, f, B, pairs, values, without);
     sigma_intervals(x, f, B, pairs, values, without); /* last: the others read their errors */
 }

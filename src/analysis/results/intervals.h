@@ -6,6 +6,7 @@
  * then withheld (NaN, with a reason in `missing`). The rules, with their coverage by simulation in
  * doc/statistics.md:
  *
+ *   all but properties     while the variance does not grow too fast from parts to blocks (stats.h)
  *   sum, effective rank    while the bias of the sum is at most half its standard error
  *   sigma_k, k >= 2        while noise makes up at most 5 % of sigma_k^2, and its neighbours are two standard
  *                          errors of the difference away
@@ -22,9 +23,16 @@
 #include "spectrum/spectrum.h"
 #include "stategrad/stats.h"
 
+/* Parts of the blocks (properties have none: sg_track knows whole blocks only): F of them, their weights (F) and replicates without each (F,K). F 0: blocks have no parts. */
+typedef struct {
+    size_t F;
+    double *pairs, *moment_pairs, *without;
+} results_parts;
+
 /* x (K = sp_count). values (K): from all blocks. without (B,K): from all blocks but b. pairs (B): weights of
  * the blocks; moment_pairs (B): the same for the rms gains. */
 void results_intervals(sg_interval *x, const sp_frame *f, size_t B, const double *pairs,
-                       const double *moment_pairs, const double *values, const double *without);
+                       const double *moment_pairs, const double *values, const double *without,
+                       const results_parts *parts);
 
 #endif

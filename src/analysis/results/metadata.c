@@ -85,6 +85,10 @@ static sg_status put_attributes(run_writer *w, const analysis *an, sg_error *err
         {"long_after", THE_SETTING, 0},
         {"sample", THE_SETTING, 0},
         {"delays", THE_SETTING, 0},
+        {"documents", THE_SETTING, 0},
+        {"document_count", NULL, an->documents},
+        {"block_parts", NULL, an->split},
+        {"intervals_hold_for", an->alone ? "this text alone" : "texts made of such documents", 0},
     };
     for (size_t i = 0; i < sizeof facts / sizeof *facts; i++)
         if (facts[i].text == THE_SETTING)

@@ -20,6 +20,7 @@ typedef struct {
 
 typedef struct {
     size_t D, C, E, B, P;
+    size_t split; /* the sums have B * split records: each block in parts (analysis/blocks.h) */
     size_t n_groups;
     const an_group *groups;
     const double *L[2];                  /* (E,E) for the model and, where there is one, its untrained copy */

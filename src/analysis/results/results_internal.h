@@ -8,6 +8,7 @@
 #ifndef SG_ANALYSIS_RESULTS_RESULTS_INTERNAL_H
 #define SG_ANALYSIS_RESULTS_RESULTS_INTERNAL_H
 
+#include "analysis/results/intervals.h"
 #include "analysis/results/results.h"
 #include "base/base_internal.h"
 #include "run/missing.h"
@@ -18,12 +19,14 @@ enum { NULL_DRAWS = 1000 };
 
 /* One thread's room. Sizes: H, E, R of the group; K = sp_count. */
 typedef struct {
-    double *T, *G;                                  /* (H,E) sum over blocks; a mean */
-    double *MT, *M;                                 /* (E,E) the same of second moments */
-    double *gram;                                   /* (E,E) */
-    float *sum, *packed;                            /* of one block */
-    double *values;                                 /* (K) */
-    double *without;                                /* (B,K) leave-one-block-out replicates */
+    double *T, *G;                 /* (H,E) sum over blocks; a mean */
+    double *MT, *M;                /* (E,E) the same of second moments */
+    double *gram;                  /* (E,E) */
+    float *sum, *packed;           /* of one block */
+    double *values;                /* (K) */
+    double *without;               /* (B,K) leave-one-block-out replicates */
+    results_parts parts;           /* the same for the parts of blocks, where there are any */
+    float *part_sum, *part_packed; /* of one part */
     double *weights, *moment_weights, *all_weights; /* (B) */
     double *left, *right;                           /* (H,R), (R,E) */
     double *work;
@@ -48,6 +51,7 @@ typedef struct {
     double *y, *error;    /* (C,Q,D) */
     double *norm;         /* (D) |mean gradient|^2 of class all */
     double *without;      /* (C,Q,B,D) */
+    double *parts;        /* (C,F,D) sigma_1 without a part of a block; NULL: no parts */
     double *p, *adjusted; /* (C,D) */
     double *excess, *null_low, *null_high;
 } series;
@@ -83,6 +87,8 @@ void workspace_free(group_work *a);
  * threads at once, one worker each. */
 sg_status class_delay_compute(const group_work *a, worker *w, item *o, size_t c, size_t d, sg_error *err);
 
+/* Weight of block b in the mean of class c, delay d. */
+double block_pairs(const group_work *a, size_t b, size_t c, size_t d);
 /* A reason for a missing value of class c, delay d (SIZE_MAX: of no single one); why NULL: nothing happens. */
 void group_note(group_work *a, run_reason kind, size_t c, size_t d, const char *why);
 /* decay.c: laws of decay, half-lives and the delays of the shares. */

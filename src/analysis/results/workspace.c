@@ -22,6 +22,14 @@ static void worker_place(group_work *a, worker *w)
     w->packed = sg_arena_take(m, a->packed, sizeof(float));
     w->values = sg_arena_take(m, a->K, sizeof(double));
     w->without = sg_arena_take(m, p->B * a->K, sizeof(double));
+    if (p->split > 1) {
+        w->parts.F = p->B * p->split;
+        w->parts.without = sg_arena_take(m, w->parts.F * a->K, sizeof(double));
+        w->parts.pairs = sg_arena_take(m, w->parts.F, sizeof(double));
+        w->parts.moment_pairs = sg_arena_take(m, w->parts.F, sizeof(double));
+        w->part_sum = sg_arena_take(m, HE, sizeof(float));
+        w->part_packed = sg_arena_take(m, a->packed, sizeof(float));
+    }
     w->weights = sg_arena_take(m, p->B, sizeof(double));
     w->moment_weights = sg_arena_take(m, p->B, sizeof(double));
     w->all_weights = sg_arena_take(m, p->B, sizeof(double));
@@ -55,6 +63,8 @@ static void series_place(group_work *a)
     a->s.y = sg_arena_take(&a->arena, n * Q, sizeof(double));
     a->s.error = sg_arena_take(&a->arena, n * Q, sizeof(double));
     a->s.without = sg_arena_take(&a->arena, n * Q * p->B, sizeof(double));
+    if (p->split > 1)
+        a->s.parts = sg_arena_take(&a->arena, n * p->B * p->split, sizeof(double));
     a->s.norm = sg_arena_take(&a->arena, p->D, sizeof(double));
     a->s.p = sg_arena_take(&a->arena, n, sizeof(double));
     a->s.adjusted = sg_arena_take(&a->arena, n, sizeof(double));

@@ -150,7 +150,7 @@ sg_status write_pairs(group_work *a, sg_error *err)
         size_t start[] = {c, 0}, count[] = {1, p->D};
         memset(pairs, 0, 3 * p->D * sizeof *pairs);
         for (size_t d = 0; d < p->D; d++)
-            for (size_t b = 0; b < p->B; b++) {
+            for (size_t b = 0; b < p->B * p->split; b++) {
                 const sums_weight *x = sums_weight_at(a->sums, b, c, d);
                 pairs[d] += x->pairs, moment[d] += x->moment_pairs, exist[d] += x->exist;
             }

@@ -321,7 +321,8 @@ static void expect_same(const sg_stream *a, const sg_stream *b)
         size_t n = sg_stream_length(a) - at < 777 ? (size_t)(sg_stream_length(a) - at) : 777;
         assert_ok(sg_stream_read(a, at, n, x, &err), err);
         assert_ok(sg_stream_read(b, at, n, y, &err), err);
-        assert_memory_equal(x, y, n * sizeof *x);
+        for (size_t i = 0; i < n; i++) /* files may begin elsewhere */
+            assert_true(x[i].id == y[i].id && x[i].set == y[i].set && x[i].first == y[i].first);
         at += n;
     }
 }

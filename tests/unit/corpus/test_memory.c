@@ -14,7 +14,7 @@ static void assert_same_steps(const sg_stream *a, const sg_stream *b)
     for (uint64_t t = 0; t < sg_stream_length(a); t++) {
         assert_ok(sg_stream_read(a, t, 1, &x, &err), err);
         assert_ok(sg_stream_read(b, t, 1, &y, &err), err);
-        assert_true(x.id == y.id && x.set == y.set && x.first == y.first && !x.unused && !y.unused);
+        assert_true(x.id == y.id && x.set == y.set && x.first == y.first && x.begins == y.begins);
     }
 }
 

@@ -237,7 +237,7 @@ static outcome simulate(const setting *s, uint64_t seed)
             double n = total(&x, b, S, M);
             statistics(b < B ? without[b] : whole, &t.frame, S, M, n);
         }
-        results_intervals(got, &t.frame, B, x.n, x.n, whole, without[0]);
+        results_intervals(got, &t.frame, B, x.n, x.n, whole, without[0], &(results_parts){0});
         for (size_t q = 0; q < QUANTITIES; q++) {
             const sg_interval *i = &got[quantities[q].at];
             assert_true(isnan(i->low) == (i->missing != NULL));

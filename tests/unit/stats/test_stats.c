@@ -115,14 +115,78 @@ static void jackknife_removes_the_bias_of_the_plug_in_variance(void **state)
     assert_true(got.low >= 0 && got.high <= 0.01);
 }
 
+/* The mean of 800 numbers that follow their predecessors by phi, over 20 blocks and over 80 parts of them: how many of 600
+ * intervals are given, and hold 0. */
+static void mean_of_dependent(double phi, bool with_parts, double *given, double *covered)
+{
+    enum { B = 20, F = 80, LENGTH = 10, RUNS = 600 };
+    sg_rng rng;
+    sg_rng_seed(&rng, 11, 0);
+    *given = *covered = 0;
+    for (size_t run = 0; run < RUNS; run++) {
+        double sum[F] = {0}, total = 0, block[B] = {0}, n[B], part_n[F], x = sg_rng_normal(&rng);
+        for (size_t f = 0; f < F; f++)
+            for (size_t i = 0; i < LENGTH; i++) {
+                x = phi * x + sqrt(1 - phi * phi) * sg_rng_normal(&rng);
+                sum[f] += x;
+            }
+        for (size_t f = 0; f < F; f++)
+            total += sum[f], block[f * B / F] += sum[f], part_n[f] = LENGTH;
+        for (size_t f = 0; f < F; f++)
+            sum[f] = (total - sum[f]) / (LENGTH * (F - 1));
+        for (size_t b = 0; b < B; b++)
+            n[b] = LENGTH * F / B, block[b] = (total - block[b]) / (LENGTH * (F - F / B));
+        sg_interval got;
+        sg_stats_jackknife_parts(&got, B, n, total / (LENGTH * F), block, 1, with_parts ? F : 0, part_n, sum,
+                                 1);
+        if (got.missing) {
+            assert_non_null(strstr(got.missing, "still grows"));
+            continue;
+        }
+        ++*given;
+        *covered += got.low <= 0 && got.high >= 0;
+    }
+    *covered /= *given;
+    *given /= RUNS;
+}
+
+static void growing_variance_widens_or_withholds(void **state)
+{
+    static const double phi[] = {0, 0.8, 0.95};
+    double given[3], covered[3], plain[3], always;
+    for (size_t i = 0; i < 3; i++) {
+        mean_of_dependent(phi[i], false, &always, &plain[i]);
+        mean_of_dependent(phi[i], true, &given[i], &covered[i]);
+        print_message("phi %.2f: plain covers %.1f %%; compared: given %.1f %%, covers %.1f %%\n", phi[i],
+                      100 * plain[i], 100 * given[i], 100 * covered[i]);
+    }
+    assert_true(given[0] > 0.98 && covered[0] > 0.93 && covered[0] < 0.985);
+    assert_true(covered[1] > plain[1] && covered[1] > 0.91 && given[1] > 0.9);
+    assert_true(given[2] < 0.25); /* a memory of 39 numbers in blocks of 40 */
+}
+
+/* Parts as long as the blocks, or fewer of them: nothing to compare. */
+static void too_few_parts_change_nothing(void **state)
+{
+    double n[24], without[24];
+    sg_interval plain, got;
+    for (size_t b = 0; b < 24; b++)
+        n[b] = b < 20 ? 2 : 0, without[b] = b * 0.1;
+    sg_stats_jackknife(&plain, 20, n, 1, without, 1);
+    sg_stats_jackknife_parts(&got, 20, n, 1, without, 1, 24, n, without, 1); /* four of them are empty */
+    assert_memory_equal(&got, &plain, sizeof got);
+    sg_stats_jackknife_parts(&got, 20, n, 1, without, 1, 0, NULL, NULL, 0);
+    assert_memory_equal(&got, &plain, sizeof got);
+}
+
 static void what_cannot_be_known_is_missing_with_a_reason(void **state)
 {
     double n[30], without[30];
     sg_interval got;
     for (size_t b = 0; b < 30; b++)
         n[b] = 1, without[b] = b;
-    sg_stats_jackknife(&got, 19, n, 1, without, 1);
-    assert_non_null(strstr(got.missing, "20 blocks"));
+    sg_stats_jackknife(&got, 4, n, 1, without, 1);
+    assert_non_null(strstr(got.missing, "5 blocks"));
     assert_true(isnan(got.error) && isnan(got.low) && isnan(got.high) && isnan(got.bias) && got.value == 1);
     without[3] = INFINITY;
     sg_stats_jackknife(&got, 30, n, 1, without, 1);
@@ -399,6 +463,8 @@ int main(void)
         cmocka_unit_test(quantiles_lie_between_their_neighbours),
         cmocka_unit_test(jackknife_of_a_mean),
         cmocka_unit_test(jackknife_removes_the_bias_of_the_plug_in_variance),
+        cmocka_unit_test(growing_variance_widens_or_withholds),
+        cmocka_unit_test(too_few_parts_change_nothing),
         cmocka_unit_test(what_cannot_be_known_is_missing_with_a_reason),
         cmocka_unit_test(adjusted_p_values),
         cmocka_unit_test(random_directions),
