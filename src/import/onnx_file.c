@@ -99,7 +99,7 @@ static const char *walk_message(walk *w, const unsigned char *at, const unsigned
             if (field && field->type == PROTOBUF_C_TYPE_MESSAGE) {
                 uint64_t bit = UINT64_C(1) << (field - desc->fields) % 64;
                 if (field->label != PROTOBUF_C_LABEL_REPEATED && once & bit)
-                    return "a message that may stand once stands twice"; /* protobuf-c copies all at each */
+                    return "a message that may occur once occurs twice"; /* protobuf-c copies all at each */
                 once |= bit;
                 size_t width = (size_t)(at - size_at);
                 keep(w, field_at, at);
