@@ -186,8 +186,10 @@ static double leading_eigenvalue(size_t k, const double *G)
         memset(square, 0, sizeof square);
         for (size_t i = 0; i < k; i++) {
             for (size_t l = 0; l < k; l++)
-                for (size_t j = 0; j < k; j++)
+                for (size_t j = i; j < k; j++)
                     square[i * k + j] += P[i * k + l] * P[l * k + j];
+            for (size_t j = i + 1; j < k; j++)
+                square[j * k + i] = square[i * k + j];
             trace += square[i * k + i];
         }
         for (size_t i = 0; i < k * k; i++)

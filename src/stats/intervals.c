@@ -46,17 +46,25 @@ double stats_beta(double x, double a, double b)
     return 1 - front * beta_fraction(1 - x, b, a) / b;
 }
 
+/* Newton's steps, halving where one leaves the interval that holds the root. */
 double stats_beta_quantile(double p, double a, double b)
 {
-    double low = 0, high = 1;
+    double low = 0, high = 1, x = 0.5, scale = lgamma(a + b) - lgamma(a) - lgamma(b);
     for (int i = 0; i < 200 && high - low > 1e-16 * high; i++) {
-        double middle = 0.5 * (low + high);
-        if (stats_beta(middle, a, b) < p)
-            low = middle;
+        double miss = stats_beta(x, a, b) - p, density = exp(scale + (a - 1) * log(x) + (b - 1) * log1p(-x));
+        if (miss < 0)
+            low = x;
         else
-            high = middle;
+            high = x;
+        double next = x - miss / density;
+        if (!(next > low && next < high))
+            next = 0.5 * (low + high);
+        double moved = fabs(next - x);
+        x = next;
+        if (moved <= 1e-16 * x)
+            break;
     }
-    return 0.5 * (low + high);
+    return x;
 }
 
 double sg_stats_t_p(double t, double nu)
@@ -69,8 +77,10 @@ double sg_stats_t_quantile(double p, double nu)
     /* For |T| large P(|T| >= t) = I_{nu/(nu+t^2)}(nu/2, 1/2); solved for x = nu/(nu+t^2), or where that nears
      * 1 and would lose digits for 1-x. */
     double tail = p < 0.5 ? 2 * p : 2 * (1 - p);
-    double y = stats_beta_quantile(1 - tail, 0.5, 0.5 * nu), x = stats_beta_quantile(tail, 0.5 * nu, 0.5);
-    double t = x < 0.5 ? sqrt(nu * (1 - x) / x) : sqrt(nu * y / (1 - y));
+    double x = stats_beta_quantile(tail, 0.5 * nu, 0.5), y = 1 - x;
+    if (x >= 0.5)
+        y = stats_beta_quantile(1 - tail, 0.5, 0.5 * nu), x = 1 - y;
+    double t = sqrt(nu * y / x);
     return p < 0.5 ? -t : t;
 }
 

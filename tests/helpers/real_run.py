@@ -37,7 +37,7 @@ RECIPES = {
     "features": (["--cell", "lstm"], None, ["--inputs", "rows.npy", "--classes", "tags:labels.txt", "--delays", "6"]),
     "hostile": (["--cell", "lstm"], "hostile.txt", ["--classes", "words:hostile-classes.txt", "--delays", "8", "--baseline", "untrained"]),
     "many": (["--cell", "lstm"], "plain.txt", ["--classes", "words:many.txt", "--delays", "24"]),
-    "large": (["--cell", "lstm", "--embedding-size", "32", "--hidden-size", "32"], "tagged.txt",
+    "large": (["--cell", "lstm", "--embedding-size", "16", "--hidden-size", "16"], "tagged.txt",
               ["--format", "tagged", "--classes", "tags", "--classes", "frequency", "--state", "both", "--delays", "50",
                "--baseline", "untrained"]),
 }
