@@ -1,10 +1,10 @@
 # A thin front to Meson and to the scripts in tools/. The two commands to know: make demo, make check.
 BUILD ?= build
-PREFIX ?= /usr/local
+PREFIX ?=
 FUZZ_SECONDS ?= 60
 
 all: setup
-	@[ -f $(BUILD)/build.ninja ] || meson setup $(BUILD) --prefix=$(PREFIX) >/dev/null
+	@[ -f $(BUILD)/build.ninja ] || meson setup $(BUILD) --prefix="$$(realpath -m -- "$(or $(PREFIX),/usr/local)")" >/dev/null
 	@said=$$(ninja -C $(BUILD) --quiet product 2>&1) || { echo "$$said"; exit 1; }
 	@ln -sfn cli/stategrad $(BUILD)/stategrad
 	@ln -sfn $(BUILD)/cli/stategrad stategrad
@@ -44,10 +44,19 @@ torture: setup-all all
 mutate: setup-all
 	@tools/mutate
 
+# Into PREFIX; without one into that of the build (/usr/local). DESTDIR is heeded.
 install: all
-	meson install -C $(BUILD) --no-rebuild
+	@tools/install $(BUILD) "$(PREFIX)"
+
+uninstall:
+	@tools/install --remove $(BUILD) "$(PREFIX)"
+
+# A Debian package of program and library: stategrad_VERSION_ARCHITECTURE.deb
+deb:
+	@tools/setup deb
+	@tools/deb
 
 clean:
-	rm -rf build build-* demo stategrad
+	rm -rf build build-* demo stategrad stategrad_*.deb
 
-.PHONY: all setup setup-all demo check bench coverage lint fuzz torture mutate install clean
+.PHONY: all setup setup-all demo check bench coverage lint fuzz torture mutate install uninstall deb clean

@@ -10,16 +10,18 @@
 
 enum { EXIT_DONE = 0, EXIT_FAILED = 1, EXIT_MISUSE = 2 };
 
-/* ---- options: one table generates parsing and help ---- */
+/* ---- options: one table generates parsing, help, manual pages and completion ---- */
 typedef enum {
     OPT_FLAG,    /* bool *: true when given */
     OPT_STRING,  /* const char ** */
+    OPT_CHOICE,  /* int *: index of a word of arg, "auto|yes|no"; -1: none is chosen */
     OPT_LIST,    /* option_list *: repeatable */
     OPT_SIZE,    /* size_t *: a whole number, 0 or more */
     OPT_INT,     /* int * */
     OPT_THREADS, /* int *: as OPT_INT; more than the cores is all of them */
     OPT_U64,     /* uint64_t * */
-    OPT_REAL     /* double *, finite */
+    OPT_REAL,    /* double *, finite */
+    OPT_SECTION  /* no option: the heading, in `name`, of the rows that follow */
 } option_kind;
 
 typedef struct {
@@ -29,30 +31,56 @@ typedef struct {
 
 typedef struct {
     const char *name; /* without the dashes */
-    char letter;      /* short form or 0 */
+    char letter;      /* short form or 0; one letter has one meaning in all commands */
     option_kind kind;
-    void *value;      /* holds the default before parsing */
-    const char *arg;  /* "N", "FILE"; NULL for a flag */
-    const char *help; /* one line; the default is part of it where it matters */
+    void *value;      /* holds the default before parsing; the help adds it unless it is 0, NULL or -1 */
+    const char *arg;  /* "N", "FILE", "word|char"; NULL for a flag */
+    const char *help; /* a phrase */
     double min, max;  /* numbers: inclusive bounds when min < max */
 } option;
 
+#define PLURAL(n) ((n) == 1 ? "" : "s")
+#define FORMATS "auto|text|conllu|tagged" /* sg_format */
+
+/* clang-format off */
+#define SECTION(heading) {heading, 0, OPT_SECTION, NULL, NULL, NULL, 0, 0}
+#define END_OF_OPTIONS {NULL, 0, OPT_FLAG, NULL, NULL, NULL, 0, 0}
+/* clang-format on */
+
+/* about: paragraphs separated by a blank line, refilled to the width of the page; a line that begins with a space
+ * stays as it is. examples: one command per line. */
 typedef struct {
-    const char *name, *operands;       /* "analyze", "MODEL CORPUS..." */
-    const char *summary;               /* one line */
-    const char *about;                 /* a paragraph and an example for --help */
+    const char *name, *operands; /* "analyze", "MODEL CORPUS..." */
+    const char *summary;         /* one line */
+    const char *about, *examples;
     int (*run)(int argc, char **argv); /* argv[0] is the command's name */
 } command;
 
 /* Options and operands in any order, --opt VALUE and --opt=VALUE, -o VALUE and -oVALUE, `--` ends options.
- * Operands are left in argv[0..*n_operands). The table ends with a NULL name; --help, --quiet and --json are
+ * Operands are left in argv[0..*n_operands). The table ends with END_OF_OPTIONS; --quiet and --json are
  * the caller's to list if it has them (--help is always known). Returns -1 to go on, otherwise the exit code
  * to leave with (help printed: 0; misuse told on stderr: 2). min/max operands are checked; max 0: any
  * number. */
 int parse_options(const command *c, const option *table, int *argc, char **argv, int min_operands,
                   int max_operands);
-void print_help(FILE *f, const command *c, const option *table);
 void option_list_free(option_list *l);
+/* Index of text among the words of "a|b|c"; -1: it is none of them. */
+int find_choice(const char *choices, const char *text);
+/* The default as the help shows it; false: none is shown. */
+bool default_text(const option *o, char *text, size_t size);
+
+/* ---- help, manual pages, completion: manual.c ---- */
+void print_usage(FILE *f);
+void print_help(FILE *f, const command *c, const option *table);
+/* `stategrad --generate man|bash|zsh|fish [COMMAND]`, used by the build: a manual page (of COMMAND) or the
+ * completion of a shell, on standard output; the exit code. */
+int generate(int argc, char **argv);
+/* What a command's table adds to it: parse_options calls it for `COMMAND --generate KIND`. */
+int generate_part(const char *kind, const command *c, const option *table);
+
+/* "did you mean --x? " when a name is near to text, else "". */
+const char *did_you_mean(char *room, size_t size, const char *dashes, const char *text,
+                         const char *const *names, size_t n);
 
 /* "stategrad: message" on stderr; the exit code for st: 1, or 128 + the signal that cancelled the work. */
 int fail(sg_status st, const sg_error *err);
@@ -60,6 +88,8 @@ int fail(sg_status st, const sg_error *err);
 const char *with_options(const char *message);
 int misuse(const char *format, ...) __attribute__((format(printf, 1, 2)));
 
+/* -1: go on. Otherwise 2: "-" for an output that is no text. */
+int refuse_stdout(const char *output);
 /* -1: go on. Otherwise 2, and it was said that `output` is the same file (by name or link) as one of the n
  * inputs, or lies in one that is a folder. Call it for every output, with every input and every earlier
  * output. NULLs are fine. */
@@ -90,6 +120,10 @@ sg_monitor progress_monitor(progress_line *p, bool quiet);
 void progress_done(progress_line *p);
 int interrupted(void);
 
+/* Words outside the vocabulary as a reader counts them: per cent of the words, the <eos> that was added at line ends
+ * (eos) not among them. */
+double unknown_percent(const sg_stream *s, bool eos);
+
 /* ---- models: ours, or trained elsewhere ---- */
 typedef struct {
     option_list maps, ignore;
@@ -97,33 +131,23 @@ typedef struct {
     bool transposed, one_hot, forward_only;
     double forget_bias;
 } model_options;
-/* Rows for a command's option table; all are about models trained elsewhere. */
+/* The last rows of a command's option table. */
 /* clang-format off */
 #define MODEL_OPTIONS(m)                                                                                      \
-    {"vocab", 0, OPT_STRING, &(m).vocab, "FILE",                                                              \
-     "foreign model: its words, one a line in id order, or JSON", 0, 0},                                      \
-    {"map", 0, OPT_LIST, &(m).maps, "ROLE=TENSOR",                                                            \
-     "foreign model: this tensor plays this role (repeatable)", 0, 0},                                        \
-    {"gate-order", 0, OPT_STRING, &(m).gate_order, "LIST",                                                    \
-     "foreign model: gates of mapped tensors, as i,f,o,g or z,r,n", 0, 0},                                    \
-    {"transposed", 0, OPT_FLAG, &(m).transposed, NULL,                                                        \
-     "foreign model: mapped tensors are (inputs, gates): x W", 0, 0},                                         \
+    SECTION("Models trained elsewhere"),                                                                      \
+    {"vocab", 0, OPT_STRING, &(m).vocab, "FILE", "its words, one a line in id order, or JSON", 0, 0},         \
+    {"map", 0, OPT_LIST, &(m).maps, "ROLE=TENSOR", "this tensor plays this role (repeatable)", 0, 0},         \
+    {"gate-order", 0, OPT_STRING, &(m).gate_order, "LIST", "gates of mapped tensors: i,f,o,g or z,r,n", 0, 0}, \
+    {"transposed", 0, OPT_FLAG, &(m).transposed, NULL, "mapped tensors are (inputs, gates): x W", 0, 0},      \
     {"recurrent-activation", 0, OPT_STRING, &(m).recurrent_activation, "NAME",                                \
-     "foreign model: sigmoid for gates whose activation is not told", 0, 0},                                  \
-    {"one-hot", 0, OPT_FLAG, &(m).one_hot, NULL,                                                              \
-     "foreign model: its inputs are one-hot vectors of words", 0, 0},                                         \
-    {"forward-only", 0, OPT_FLAG, &(m).forward_only, NULL,                                                    \
-     "foreign model: forward direction of the first layer alone", 0, 0},                                      \
-    {"ignore", 0, OPT_LIST, &(m).ignore, "TENSOR",                                                            \
-     "foreign model: this tensor has no part in it (repeatable)", 0, 0},                                      \
-    {"unit", 0, OPT_STRING, &(m).unit, "word|char",                                                           \
-     "foreign model: what its tokens are (default: see the words)", 0, 0},                                    \
-    {"cell", 0, OPT_STRING, &(m).cell, "NAME",                                                                \
-     "foreign model: lstm, gru, gru-reset-first, rnn, rnn-relu", 0, 0},                                       \
-    {"output-activation", 0, OPT_STRING, &(m).output, "NAME",                                                 \
-     "foreign model: linear, relu or tanh before the decoder", 0, 0},                                         \
-    {"forget-bias", 0, OPT_REAL, &(m).forget_bias, "X",                                                       \
-     "foreign model: added to the forget gate (raw kernels)", 0, 0}
+     "sigmoid for gates whose activation is not in the file", 0, 0},                                          \
+    {"one-hot", 0, OPT_FLAG, &(m).one_hot, NULL, "its inputs are one-hot vectors of words", 0, 0},            \
+    {"forward-only", 0, OPT_FLAG, &(m).forward_only, NULL, "forward direction of the first layer alone", 0, 0}, \
+    {"ignore", 0, OPT_LIST, &(m).ignore, "TENSOR", "this tensor has no part in it (repeatable)", 0, 0},       \
+    {"unit", 0, OPT_STRING, &(m).unit, "word|char", "what its tokens are (default: see the words)", 0, 0},    \
+    {"cell", 0, OPT_STRING, &(m).cell, "lstm|gru|gru-reset-first|rnn|rnn-relu", "its kind of layer", 0, 0},   \
+    {"output-activation", 0, OPT_STRING, &(m).output, "linear|relu|tanh", "before the decoder", 0, 0},        \
+    {"forget-bias", 0, OPT_REAL, &(m).forget_bias, "X", "added to the forget gate (raw kernels)", 0, 0}
 /* clang-format on */
 /* -1, or the exit code of a misuse. Then sg_model_load(&m, path, cfg, ...). Borrows from o. */
 /* On stderr: predictions worse than uniform, parts of the net that --ignore left out. */

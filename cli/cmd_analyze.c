@@ -12,7 +12,8 @@ enum { MAX_SETTINGS = 64, MAX_OPTIONS = MAX_SETTINGS + 32 };
 
 typedef struct {
     sg_analysis_config cfg;
-    const char *output, *format;
+    const char *output;
+    int format;
     char option_of[MAX_SETTINGS][32];   /* "burn-in" */
     const char *words_of[MAX_SETTINGS]; /* what was given for settings that are not plain numbers */
     option_list classes, properties;
@@ -74,26 +75,14 @@ static char *command_text(int argc, char **argv)
     return text;
 }
 
-static int one_of(const char *name, const char *text, const char *const *names, size_t n)
-{
-    for (size_t i = 0; i < n; i++)
-        if (!strcmp(text, names[i]))
-            return (int)i;
-    char list[128] = "";
-    for (size_t i = 0; i < n; i++) {
-        strncat(list, i ? ", " : "", sizeof list - strlen(list) - 1);
-        strncat(list, names[i], sizeof list - strlen(list) - 1);
-    }
-    misuse("analyze: --%s: expected one of %s, found '%s'", name, list, text);
-    return -1;
-}
-
 /* A row of options for each row of the table of settings. Plain numbers go into cfg at once, the others by
  * interpret_words. */
-static size_t add_settings(settings *s, option *table, size_t n)
+static size_t add_settings(settings *s, option *table, size_t n, bool advanced)
 {
     const sg_setting *x;
     for (size_t i = 0; (x = sg_analysis_setting(i)) && i < MAX_SETTINGS; i++) {
+        if (x->advanced != advanced)
+            continue;
         bool number = x->type != SG_SETTING_WORD && x->type != SG_SETTING_TEXT && !strchr(x->values, '|');
         void *place = (char *)&s->cfg + x->offset;
         option_kind kind = !number                      ? OPT_STRING
@@ -103,6 +92,8 @@ static size_t add_settings(settings *s, option *table, size_t n)
                                                         : OPT_SIZE;
         if (!number)
             place = &s->words_of[i];
+        if (x->type == SG_SETTING_WORD)
+            s->words_of[i] = x->fallback;
         snprintf(s->option_of[i], sizeof s->option_of[i], "%s", x->name);
         for (char *c = s->option_of[i]; *c; c++)
             *c = *c == '_' ? '-' : *c;
@@ -150,15 +141,12 @@ static sg_status open_corpus(settings *s, const sg_model *m, int argc, char **ar
                              sg_stream **stream, const sg_monitor *monitor, sg_error *err)
 {
     const sg_model_shape *shape = sg_model_get_shape(m);
-    static const char *const formats[] = {"auto", "text", "conllu", "tagged"};
     sg_corpus_config corpus = {.paths = (const char *const *)argv + 1,
                                .n_paths = (size_t)argc - 1,
+                               .format = (sg_format)s->format,
                                .unit = shape->unit,
                                .eos = shape->eos && !s->no_eos};
     sg_status st = SG_OK;
-    for (int i = 0; i < 4; i++)
-        if (!strcmp(s->format, formats[i]))
-            corpus.format = (sg_format)i;
     if (s->cfg.features_path) {
         uint64_t rows = 0;
         size_t columns;
@@ -188,8 +176,9 @@ static void print_forecast(const settings *s, const sg_model *m, const sg_stream
     if (s->quiet || sg_analysis_forecast(&e, &s->cfg, m, stream, k, NULL) != SG_OK)
         return;
     const sg_stream_counts *n = sg_stream_info(stream);
-    fprintf(stderr, "%ju tokens (%.1f %% unknown", (uintmax_t)n->tokens,
-            100 * (double)n->unknown / (double)n->tokens);
+    bool eos = sg_model_get_shape(m)->eos && !s->no_eos && !s->cfg.features_path;
+    fprintf(stderr, "%ju token%s (%.1f %% of the words unknown", (uintmax_t)n->tokens, PLURAL(n->tokens),
+            unknown_percent(stream, eos));
     if (s->classes.n)
         fprintf(stderr, ", %.1f %% in no class", 100 * (double)n->unclassed / (double)n->tokens);
     fputs("), ", stderr);
@@ -210,7 +199,11 @@ static void print_forecast(const settings *s, const sg_model *m, const sg_stream
 
 static int check_outputs(const settings *s, int argc, char **argv)
 {
-    int code = refuse_overwriting(s->output, (const char *const *)argv, (size_t)argc);
+    int code = refuse_stdout(s->output);
+    if (code < 0)
+        code = refuse_stdout(s->cfg.checkpoint);
+    if (code < 0)
+        code = refuse_overwriting(s->output, (const char *const *)argv, (size_t)argc);
     const char *files[] = {s->output, s->cfg.features_path, s->cfg.checkpoint};
     const char *outputs[] = {s->output, s->cfg.csv_path, s->cfg.checkpoint};
     for (size_t i = 0; code < 0 && i < 3; i++) {
@@ -265,7 +258,9 @@ static int work(settings *s, int argc, char **argv)
     }
     progress_done(&line);
     if (st == SG_OK)
-        code = s->quiet || s->cfg.parts ? EXIT_DONE : print_summary(s->output, s->ascii);
+        code = s->quiet || s->cfg.parts || (s->cfg.csv_path && !strcmp(s->cfg.csv_path, "-"))
+                   ? EXIT_DONE
+                   : print_summary(s->output, s->ascii);
     else
         code = fail(st, &err);
     if (st == SG_ECANCELLED && interrupted())
@@ -278,7 +273,7 @@ static int work(settings *s, int argc, char **argv)
 
 static int run(int argc, char **argv)
 {
-    settings s = {.format = "auto"};
+    settings s = {0};
     sg_analysis_defaults(&s.cfg, NULL);
     s.cfg.state = 0; /* not given: follows from the model */
     s.command = command_text(argc, argv);
@@ -291,26 +286,28 @@ static int run(int argc, char **argv)
          0, 0},
         {"property", 'p', OPT_LIST, &s.properties, "NAME=A-B",
          "classes, word lists or files of words; or NAME=PAIRS, NAME=VECTOR.npy (repeatable)", 0, 0},
-        {"format", 0, OPT_STRING, &s.format, "FORMAT", "auto (by extension), text, conllu or tagged", 0, 0},
+        {"format", 0, OPT_CHOICE, &s.format, FORMATS, "of the corpus; auto: by extension", 0, 0},
         {"no-eos", 0, OPT_FLAG, &s.no_eos, NULL, "no <eos> at line ends (default: as the model was trained)",
          0, 0},
     };
-    const option last[] = {
-        MODEL_OPTIONS(s.model),
+    const option more[] = {
         {"ascii", 0, OPT_FLAG, &s.ascii, NULL, "no Unicode in the summary", 0, 0},
         {"quiet", 'q', OPT_FLAG, &s.quiet, NULL, "no progress, no summary", 0, 0},
-        {NULL, 0, OPT_FLAG, NULL, NULL, NULL, 0, 0},
+        SECTION("Advanced"),
+    };
+    const option last[] = {
+        MODEL_OPTIONS(s.model),
+        END_OF_OPTIONS,
     };
     option table[MAX_OPTIONS];
     memcpy(table, first, sizeof first);
-    size_t n = add_settings(&s, table, sizeof first / sizeof *first);
+    size_t n = add_settings(&s, table, sizeof first / sizeof *first, false);
+    memcpy(table + n, more, sizeof more);
+    n = add_settings(&s, table, n + sizeof more / sizeof *more, true);
     memcpy(table + n, last, sizeof last);
-    static const char *const formats[] = {"auto", "text", "conllu", "tagged"};
     int code = parse_options(&cmd_analyze, table, &argc, argv, 1, 0);
     if (code < 0)
         code = interpret_words(&s);
-    if (code < 0 && one_of("format", s.format, formats, 4) < 0)
-        code = EXIT_MISUSE;
     if (code < 0 && !s.output)
         code = misuse("analyze: the run file's name is missing: -o RUN.nc");
     if (code < 0 && argc < 2 && !c->features_path)
@@ -338,14 +335,15 @@ static int run(int argc, char **argv)
 }
 
 const command cmd_analyze = {
-    "analyze", "MODEL CORPUS...", "average state gradients over a corpus: the main job",
-    "How sensitive is the state to a word read d steps ago? Computes the exact gradients of the state "
-    "with\n"
-    "respect to the embedding of every word read 0 .. D-1 steps before, averages them over the corpus "
-    "and\n"
-    "over classes of words, and writes their singular values and directions, with 95 % intervals over\n"
-    "blocks of the corpus, to a NetCDF file that xarray reads. Examples:\n"
-    "  stategrad analyze model.safetensors valid.txt --classes frequency -o run.nc\n"
-    "  stategrad analyze model.safetensors brown.txt --format tagged --classes tags \\\n"
-    "      --property number=NNS-NN -o run.nc",
-    run};
+    .name = "analyze",
+    .operands = "MODEL CORPUS...",
+    .summary = "average state gradients over a corpus: the main job",
+    .about = "How sensitive is the state to a word read d steps ago? Computes the exact gradients of the "
+             "state with respect to the embedding of every word read 0 .. D-1 steps before, averages them "
+             "over the corpus and over classes of words, and writes their singular values and directions, "
+             "with 95 % intervals over blocks of the corpus, to a NetCDF file that xarray reads.",
+    .examples =
+        "stategrad analyze model.safetensors valid.txt --classes frequency -o run.nc\n"
+        "stategrad analyze model.safetensors brown.txt --format tagged --classes tags --property number=NNS-NN -o run.nc",
+    .run = run,
+};

@@ -59,9 +59,9 @@ static void print_table(const sg_check_result *r)
         }
     }
     if (r->failed)
-        printf("FAIL: %zu of %zu tests\n", r->failed, r->n);
+        printf("FAIL: %zu of %zu test%s\n", r->failed, r->n, PLURAL(r->n));
     else
-        printf("PASS: %zu tests\n", r->n);
+        printf("PASS: %zu test%s\n", r->n, PLURAL(r->n));
 }
 
 static sg_status open_corpus(sg_stream **tokens, const sg_model *m, char **paths, int n, sg_format format,
@@ -110,30 +110,23 @@ static int run(int argc, char **argv)
     sg_check_config cfg;
     sg_check_defaults(&cfg);
     model_options foreign = {0};
-    const char *format = "auto";
+    int format = SG_FORMAT_AUTO;
     bool json = false, quiet = false;
     const option table[] = {
-        {"steps", 0, OPT_SIZE, &cfg.steps, "N", "tokens read (30)", 2, 100000},
-        {"delays", 'D', OPT_SIZE, &cfg.delays, "D", "delays, at most the number of steps (16)", 1, 100000},
-        {"draws", 0, OPT_SIZE, &cfg.draws, "N", "random times, delays and directions per test (12)", 1,
-         100000},
-        {"seed", 0, OPT_U64, &cfg.seed, "N", "seed of tokens, times and directions (1)", 0, 0},
-        {"format", 0, OPT_STRING, &format, "FORMAT",
-         "format of the corpus: auto (by extension), text, conllu or tagged", 0, 0},
+        {"steps", 0, OPT_SIZE, &cfg.steps, "N", "tokens read", 2, 100000},
+        {"delays", 'd', OPT_SIZE, &cfg.delays, "D", "delays, at most the number of steps", 1, 100000},
+        {"draws", 0, OPT_SIZE, &cfg.draws, "N", "random times, delays and directions per test", 1, 100000},
+        {"seed", 0, OPT_U64, &cfg.seed, "N", "seed of tokens, times and directions", 0, 0},
+        {"format", 0, OPT_CHOICE, &format, FORMATS, "of the corpus; auto: by extension", 0, 0},
         {"inputs", 0, OPT_STRING, &cfg.inputs, "FILE", "model of features: rows of a NumPy file (.npy)", 0,
          0},
-        {"threads", 0, OPT_THREADS, &cfg.threads, "N", "all cores", 0, 1024},
+        {"threads", 't', OPT_THREADS, &cfg.threads, "N", "number of threads (default: all cores)", 0, 1024},
         {"json", 0, OPT_FLAG, &json, NULL, "one JSON object", 0, 0},
         {"quiet", 'q', OPT_FLAG, &quiet, NULL, "no progress", 0, 0},
         MODEL_OPTIONS(foreign),
-        {NULL, 0, OPT_FLAG, NULL, NULL, NULL, 0, 0},
+        END_OF_OPTIONS,
     };
-    static const char *const formats[] = {"auto", "text", "conllu", "tagged"};
-    int code = parse_options(&cmd_check, table, &argc, argv, 1, 0), kind = -1;
-    for (int i = 0; i < 4; i++)
-        kind = strcmp(format, formats[i]) ? kind : i;
-    if (code < 0 && kind < 0)
-        code = misuse("check: --format: expected auto, text, conllu or tagged, found '%s'", format);
+    int code = parse_options(&cmd_check, table, &argc, argv, 1, 0);
     sg_import_config import;
     if (code < 0)
         code = import_config_from(&import, &foreign);
@@ -141,7 +134,7 @@ static int run(int argc, char **argv)
         progress_line line;
         sg_monitor monitor = progress_monitor(&line, quiet);
         import.numbered_vocabulary = argc == 1; /* random ids need no words */
-        code = check_and_print(argv[0], argv + 1, argc - 1, (sg_format)kind, &cfg, &import, json, &monitor);
+        code = check_and_print(argv[0], argv + 1, argc - 1, (sg_format)format, &cfg, &import, json, &monitor);
         progress_done(&line);
     }
     model_options_free(&foreign);
@@ -149,11 +142,14 @@ static int run(int argc, char **argv)
 }
 
 const command cmd_check = {
-    "check", "MODEL [CORPUS...]", "test the gradients of a model against finite differences",
-    "Compares the gradients that analyze computes with central differences and with back-propagation\n"
-    "through time, both implemented independently in double precision, at random times, delays and\n"
-    "directions, for every layer and state. Reads random tokens, or a random position of a corpus. "
-    "Prints\n"
-    "the largest relative differences and PASS or FAIL; exit 1 on FAIL. Example:\n"
-    "  stategrad check model.safetensors valid.txt",
-    run};
+    .name = "check",
+    .operands = "MODEL [CORPUS...]",
+    .summary = "test the gradients of a model against finite differences",
+    .about = "Compares the gradients that analyze computes with central differences and with back- "
+             "propagation through time, both implemented independently in double precision, at random "
+             "times, delays and directions, for every layer and state. Reads random tokens, or a random "
+             "position of a corpus. Prints the largest relative differences and PASS or FAIL; exit 1 on "
+             "FAIL.",
+    .examples = "stategrad check model.safetensors valid.txt",
+    .run = run,
+};

@@ -30,12 +30,12 @@ static int run(int argc, char **argv)
     bool quiet = false;
     model_options model = {0};
     const option table[] = {
-        {"output", 'o', OPT_STRING, &output, "FILE", "the model file to write", 0, 0},
+        {"output", 'o', OPT_STRING, &output, "MODEL", "the model file to write", 0, 0},
         {"text", 0, OPT_STRING, &text, "FILE",
          "also: its perplexity on this text, to see that it was read right", 0, 0},
-        MODEL_OPTIONS(model),
         {"quiet", 'q', OPT_FLAG, &quiet, NULL, "no report and no warnings", 0, 0},
-        {NULL, 0, OPT_FLAG, NULL, NULL, NULL, 0, 0},
+        MODEL_OPTIONS(model),
+        END_OF_OPTIONS,
     };
     sg_model *m = NULL;
     sg_import_config cfg;
@@ -48,7 +48,9 @@ static int run(int argc, char **argv)
         code = misuse("import: nothing to write: give -o MODEL");
         goto done;
     }
-    code = refuse_overwriting(output, (const char *const *)argv, 1);
+    code = refuse_stdout(output);
+    if (code < 0)
+        code = refuse_overwriting(output, (const char *const *)argv, 1);
     if (code < 0)
         code = refuse_overwriting(output, &model.vocab, 1);
     if (code < 0)
@@ -77,13 +79,16 @@ done:
 }
 
 const command cmd_import = {
-    "import", "FILE", "convert a model trained elsewhere to a model file",
-    "Reads safetensors, PyTorch .pt/.pth (zip and legacy; nothing in them is executed), Keras .h5, ONNX\n"
-    "and raw TensorFlow kernels (.npy, .npz), by content. Finds the recurrent layers, the embedding and\n"
-    "the decoder by name and shape. Where two interpretations fit, it lists them, and --map chooses one.\n"
-    "`stategrad info FILE` shows the interpretation. Examples:\n"
-    "  stategrad import lm.pt -o lm.safetensors\n"
-    "  stategrad import chars.pt --vocab chars.json -o chars.safetensors\n"
-    "  stategrad import kernel.npy --map rnn.kernel_l0=kernel.npy --map rnn.bias_l0=bias.npy "
-    "--forget-bias 1 -o tf.safetensors",
-    run};
+    .name = "import",
+    .operands = "FILE",
+    .summary = "convert a model trained elsewhere to a model file",
+    .about = "Reads safetensors, PyTorch .pt/.pth (zip and legacy; nothing in them is executed), Keras "
+             ".h5, ONNX and raw TensorFlow kernels (.npy, .npz), by content. Finds the recurrent layers, "
+             "the embedding and the decoder by name and shape. Where two interpretations fit, it lists "
+             "them, and --map chooses one. `stategrad info FILE` shows the interpretation.",
+    .examples =
+        "stategrad import lm.pt -o lm.safetensors\n"
+        "stategrad import chars.pt --vocab chars.json -o chars.safetensors\n"
+        "stategrad import kernel.npy --map rnn.kernel_l0=kernel.npy --map rnn.bias_l0=bias.npy --forget-bias 1 -o tf.safetensors",
+    .run = run,
+};

@@ -51,12 +51,14 @@ static void print_run_json(const sg_run *r)
 
 static void print_run(const sg_run *r)
 {
-    printf("state gradients: %zu delays, inputs of %zu numbers\n", sg_run_delays(r), sg_run_embedding(r));
+    printf("state gradients: %zu delay%s, inputs of %zu number%s\n", sg_run_delays(r),
+           PLURAL(sg_run_delays(r)), sg_run_embedding(r), PLURAL(sg_run_embedding(r)));
     for (size_t g = 0; g < sg_run_groups(r); g++)
-        printf("  state     %-24s %zu units\n", sg_run_group_name(r, g), sg_run_units(r, g));
+        printf("  state     %-24s %zu unit%s\n", sg_run_group_name(r, g), sg_run_units(r, g),
+               PLURAL(sg_run_units(r, g)));
     for (size_t c = 0; c < sg_run_classes(r); c++)
-        printf("  class     %-24s %ju tokens\n", sg_run_class_name(r, c),
-               (uintmax_t)sg_run_class_tokens(r, c));
+        printf("  class     %-24s %ju token%s\n", sg_run_class_name(r, c),
+               (uintmax_t)sg_run_class_tokens(r, c), PLURAL(sg_run_class_tokens(r, c)));
     for (size_t p = 0; p < sg_run_properties(r); p++)
         printf("  property  %s\n", sg_run_property_name(r, p));
     for (size_t i = 0; i < sg_run_attributes(r); i++)
@@ -84,7 +86,7 @@ static int run(int argc, char **argv)
     const option table[] = {
         {"json", 0, OPT_FLAG, &json, NULL, "one JSON object on standard output", 0, 0},
         MODEL_OPTIONS(model),
-        {NULL, 0, OPT_FLAG, NULL, NULL, NULL, 0, 0},
+        END_OF_OPTIONS,
     };
     sg_import_config cfg;
     sg_file_format kind;
@@ -105,9 +107,12 @@ static int run(int argc, char **argv)
 }
 
 const command cmd_info = {
-    "info", "FILE", "describe a model or a run",
-    "For a model file, native or foreign: its tensors with shapes and types, and how import interprets "
-    "it,\n"
-    "or why it cannot be imported. For a run file: states, classes, properties and settings. Example:\n"
-    "  stategrad info lm.pt",
-    run};
+    .name = "info",
+    .operands = "FILE",
+    .summary = "describe a model or a run",
+    .about = "For a model file, native or foreign: its tensors with shapes and types, and how import "
+             "interprets it, or why it cannot be imported. For a run file: states, classes, properties and "
+             "settings.",
+    .examples = "stategrad info lm.pt",
+    .run = run,
+};

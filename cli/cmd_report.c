@@ -14,7 +14,7 @@ static sg_status write_all(const char *html, const char *figures, sg_run *const 
     if (html)
         st = sg_report_write(html, runs, paths, n, err);
     if (st == SG_OK && figures && (st = sg_report_figures(figures, runs, paths, n, &written, err)) == SG_OK)
-        printf("%s: %zu files\n", figures, written);
+        printf("%s: %zu file%s\n", figures, written, PLURAL(written));
     return st;
 }
 
@@ -22,9 +22,9 @@ static int run(int argc, char **argv)
 {
     const char *html = NULL, *figures = NULL;
     const option table[] = {
-        {"output", 'o', OPT_STRING, &html, "FILE", "the page to write", 0, 0},
+        {"output", 'o', OPT_STRING, &html, "FILE", "the page to write; -: standard output", 0, 0},
         {"figures", 0, OPT_STRING, &figures, "DIR", "write each chart as SVG and PDF into this folder", 0, 0},
-        {NULL, 0, OPT_FLAG, NULL, NULL, NULL, 0, 0},
+        END_OF_OPTIONS,
     };
     int code = parse_options(&cmd_report, table, &argc, argv, 1, 0);
     if (code >= 0)
@@ -51,9 +51,12 @@ static int run(int argc, char **argv)
 }
 
 const command cmd_report = {
-    "report", "RUN.nc...", "one self-contained page with charts and tables of one or several runs",
-    "Writes one HTML file that needs neither network nor server. Several runs are shown side by side and\n"
-    "overlaid, on the same axes. --figures writes the charts as SVG and PDF for papers. Examples:\n"
-    "  stategrad report run.nc -o report.html\n"
-    "  stategrad report lstm.nc gru.nc -o both.html --figures figures",
-    run};
+    .name = "report",
+    .operands = "RUN.nc...",
+    .summary = "one self-contained page with charts and tables of one or several runs",
+    .about = "Writes one HTML file that needs neither network nor server. Several runs are shown side by "
+             "side and overlaid, on the same axes. --figures writes the charts as SVG and PDF for papers.",
+    .examples = "stategrad report run.nc -o report.html\n"
+                "stategrad report lstm.nc gru.nc -o both.html --figures figures",
+    .run = run,
+};

@@ -114,12 +114,10 @@ static int show(const char *model_path, const sg_import_config *import, const ch
 
 /* --state, --target and --contrast into cfg; -1, or the exit code to leave with. *words is the caller's to
  * free. */
-static int settle(sg_show_config *cfg, const char *state, const char *contrast, char **words)
+static int settle(sg_show_config *cfg, int state, const char *contrast, char **words)
 {
-    if (state && strcmp(state, "cell") && strcmp(state, "hidden"))
-        return misuse("show: --state: expected cell or hidden, found '%s'", state);
-    if (state)
-        cfg->state = strcmp(state, "cell") ? SG_STATE_HIDDEN : SG_STATE_CELL;
+    if (state >= 0)
+        cfg->state = state ? SG_STATE_HIDDEN : SG_STATE_CELL;
     if (cfg->target && contrast)
         return misuse("show: --target and --contrast exclude each other");
     if (!contrast)
@@ -134,25 +132,25 @@ static int settle(sg_show_config *cfg, const char *state, const char *contrast, 
 static int run(int argc, char **argv)
 {
     sg_show_config cfg = {.seed = 1};
-    const char *text = NULL, *html = NULL, *state = NULL, *contrast = NULL;
+    const char *text = NULL, *html = NULL, *contrast = NULL;
+    int state = -1;
     bool json = false;
     model_options model = {0};
     const option table[] = {
-        {"text", 't', OPT_STRING, &text, "TEXT", "the sentence", 0, 0},
+        {"text", 0, OPT_STRING, &text, "TEXT", "the sentence", 0, 0},
         {"output", 'o', OPT_STRING, &html, "FILE",
-         "write an interactive page: a click on a word shows its gain at each later word", 0, 0},
-        {"target", 0, OPT_STRING, &cfg.target, "WORD", "also the effect of each word on log p(WORD)", 0, 0},
-        {"contrast", 0, OPT_STRING, &contrast, "A/B", "also the effect of each word on logit(A) - logit(B)",
+         "write an interactive page: a click on a word shows its gain at each later word; -: standard output",
          0, 0},
+        {"target", 0, OPT_STRING, &cfg.target, "WORD", "also the effect of each word on log p(WORD)", 0, 0},
         {"replace", 0, OPT_SIZE, &cfg.replace, "N",
          "also the effect of replacing each word on state and prediction: mean over N words drawn by frequency",
          1, 10000},
-        {"seed", 0, OPT_U64, &cfg.seed, "S", "seed of the draws (1)", 0, 0},
-        {"state", 0, OPT_STRING, &state, "KIND", "cell or hidden (LSTM: cell; others: hidden)", 0, 0},
-        {"layer", 0, OPT_SIZE, &cfg.layer, "N", "1 = lowest (the top one)", 1, 1e6},
+        {"seed", 0, OPT_U64, &cfg.seed, "N", "seed of the draws", 0, 0},
+        {"state", 's', OPT_CHOICE, &state, "cell|hidden", "default: cell of an LSTM, hidden of others", 0, 0},
+        {"layer", 'l', OPT_SIZE, &cfg.layer, "N", "1 is the lowest; default: the top one", 1, 1e6},
         {"json", 0, OPT_FLAG, &json, NULL, "one JSON object on standard output", 0, 0},
         MODEL_OPTIONS(model),
-        {NULL, 0, OPT_FLAG, NULL, NULL, NULL, 0, 0},
+        END_OF_OPTIONS,
     };
     char *words = NULL;
     sg_import_config import;
@@ -180,15 +178,16 @@ done:
 }
 
 const command cmd_show = {
-    "show", "MODEL [FILE|-]", "one sentence: gain from each word to each later state",
-    "Reads a sentence (--text), or a file or standard input with one sentence per line, each from a "
-    "zero state. Shows\n"
-    "for each pair of words the gain from the earlier word to the state at the later one: the norm of "
-    "the state\n"
-    "gradient, relative to its value at the word itself. With --target or --contrast also the effect "
-    "on the prediction:\n"
-    "the gradient of that score with respect to each word's embedding, times the embedding. Examples:\n"
-    "  stategrad show model.safetensors --text \"the keys to the old house are on the table\"\n"
-    "  stategrad show model.safetensors --text \"the keys to the old house\" --contrast are/is -o "
-    "show.html",
-    run};
+    .name = "show",
+    .operands = "MODEL [FILE|-]",
+    .summary = "one sentence: gain from each word to each later state",
+    .about = "Reads a sentence (--text), or a file or standard input with one sentence per line, each from "
+             "a zero state. Shows for each pair of words the gain from the earlier word to the state at "
+             "the later one: the norm of the state gradient, relative to its value at the word itself. "
+             "With --target or --contrast also the effect on the prediction: the gradient of that score "
+             "with respect to each word's embedding, times the embedding.",
+    .examples =
+        "stategrad show model.safetensors --text \"the keys to the old house are on the table\"\n"
+        "stategrad show model.safetensors --text \"the keys to the old house\" --contrast are/is -o show.html",
+    .run = run,
+};

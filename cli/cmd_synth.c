@@ -14,15 +14,15 @@ static int run(int argc, char **argv)
     const option table[] = {
         {"output", 'o', OPT_STRING, &folder, "DIR", "output folder: each kind gets a subfolder of its name",
          0, 0},
-        {"kind", 'k', OPT_STRING, &kind, "KIND", "copy, agreement, variance, independent, latch or all (all)",
-         0, 0},
-        {"tokens", 'n', OPT_U64, &cfg.tokens, "N", "tokens of train.txt; valid, test a tenth each (60000)",
-         100, 1e12},
+        {"kind", 0, OPT_STRING, &kind, "copy|agreement|variance|independent|latch|all", "which corpora", 0,
+         0},
+        {"tokens", 0, OPT_U64, &cfg.tokens, "N",
+         "tokens of train.txt; valid.txt and test.txt have a tenth each", 100, 1e12},
         {"distance", 0, OPT_SIZE, &cfg.distance, "K",
-         "tokens to remember: copy 4, agreement 4, variance 3; latch: half a line, 100", 1, 100},
-        {"seed", 0, OPT_U64, &cfg.seed, "S", "seed of the random numbers (1)", 0, 0},
+         "tokens to remember (default: 4; variance: 3; latch: half a line, 100)", 1, 100},
+        {"seed", 0, OPT_U64, &cfg.seed, "N", "seed of the random numbers", 0, 0},
         {"quiet", 'q', OPT_FLAG, &quiet, NULL, "no output on success", 0, 0},
-        {0},
+        END_OF_OPTIONS,
     };
     int stop = parse_options(&cmd_synth, table, &argc, argv, 0, 0);
     if (stop >= 0)
@@ -55,25 +55,24 @@ const command cmd_synth = {
     .summary = "corpora with a known memory demand, for validation",
     .about =
         "Writes corpora whose memory demand is known by construction, to validate an analysis:\n"
-        "  copy         a word of class SRC is echoed exactly K tokens later; FILL words carry no "
-        "information.\n"
-        "               SRC is needed up to delay K-1, FILL never\n"
-        "  agreement    the number of a noun (NN, NNS) decides its verb after 1 .. K adverbs: the property "
-        "number is\n"
-        "               needed up to the verb and not after it\n"
-        "  variance     three binary features; wide and narrow are of equal use, but narrow varies 8 times\n"
-        "               less in the embeddings (embeddings.txt: train --embeddings FILE "
-        "--freeze-embeddings),\n"
-        "               weak is as small and of less use: only --normalize covariance ranks wide and narrow\n"
-        "               above weak\n"
-        "  independent  words are drawn independently: nothing is needed, classes A and B do not differ\n"
-        "  latch        saturated gates keep one bit for ever, in a model written beside the corpus: "
-        "exchanging the\n"
-        "               word moves the cell by 2 at every delay, while the gradient is almost 0\n"
-        "Each has train.txt, valid.txt and test.txt (word/tag: --format tagged), words.txt (--classes\n"
-        "words:FILE), and a README that states what is true, the entropy (the lowest possible loss), and the\n"
-        "commands to run.\n"
-        "\n"
-        "example: stategrad synth -o synth && cat synth/copy/README",
+        "  copy         a word of class SRC is echoed exactly K tokens later; FILL\n"
+        "               words carry no information. SRC is needed up to\n"
+        "               delay K-1, FILL never\n"
+        "  agreement    the number of a noun (NN, NNS) decides its verb after\n"
+        "               1 .. K adverbs: the property number is needed up to the verb\n"
+        "               and not after it\n"
+        "  variance     three binary features; wide and narrow are of equal use, but\n"
+        "               narrow varies 8 times less in the embeddings\n"
+        "               (embeddings.txt: train --embeddings FILE\n"
+        "               --freeze-embeddings), weak is as small and of less use:\n"
+        "               only --normalize covariance ranks wide and narrow above weak\n"
+        "  independent  words are drawn independently: nothing is needed, classes\n"
+        "               A and B do not differ\n"
+        "  latch        saturated gates keep one bit for ever, in a model written\n"
+        "               beside the corpus: exchanging the word moves the cell by 2\n"
+        "               at every delay, while the gradient is almost 0\n"
+        "Each has train.txt, valid.txt and test.txt (word/tag: --format tagged), words.txt (--classes words:FILE), "
+        "and a README that states what is true, the entropy (the lowest possible loss), and the commands to run.",
+    .examples = "stategrad synth -o synth && cat synth/copy/README",
     .run = run,
 };

@@ -69,14 +69,17 @@ static int run(int argc, char **argv)
          "classes, word lists or files of words; or NAME=PAIRS, NAME=VECTOR.npy (repeatable)", 0, 0},
         {"output", 'o', OPT_STRING, &output, "RUN.nc", "write to another file instead of adding to RUN.nc", 0,
          0},
-        {"csv", 0, OPT_STRING, &csv, "FILE", "also write the run as a tidy table", 0, 0},
-        {"threads", 't', OPT_THREADS, &threads, "N", "all cores", 0, 1024},
+        {"csv", 0, OPT_STRING, &csv, "FILE",
+         "also write the run as a tidy table; -: on standard output, in place of the summary", 0, 0},
+        {"threads", 't', OPT_THREADS, &threads, "N", "number of threads (default: all cores)", 0, 1024},
         {"quiet", 'q', OPT_FLAG, &quiet, NULL, "print nothing", 0, 0},
-        {NULL, 0, OPT_FLAG, NULL, NULL, NULL, 0, 0},
+        END_OF_OPTIONS,
     };
     int code = parse_options(&cmd_track, table, &argc, argv, 1, 1);
     if (code < 0 && !given.n)
         code = misuse("track: a property is missing: --property NAME=A-B");
+    if (code < 0)
+        code = refuse_stdout(output);
     if (code < 0)
         code = refuse_overwriting(csv, (const char *const *)argv, 1);
     if (code < 0)
@@ -96,7 +99,7 @@ static int run(int argc, char **argv)
         if (st == SG_OK && csv)
             st = sg_run_write_csv(target, csv, &err);
         progress_done(&line);
-        if (st == SG_OK && !quiet)
+        if (st == SG_OK && !quiet && !(csv && !strcmp(csv, "-")))
             print_new(target, given.n);
         code = st == SG_OK ? EXIT_DONE : fail(st, &err);
         if (st == SG_ECANCELLED && interrupted())
@@ -108,10 +111,12 @@ static int run(int argc, char **argv)
 }
 
 const command cmd_track = {
-    "track", "RUN.nc", "add properties to a finished run",
-    "A property is a direction in the embedding space, such as plural - singular nouns. Adds its "
-    "relative\n"
-    "memory (relative gain) and subspace cosine to the run file, computed from the stored mean gradients\n"
-    "without another pass over the corpus. Example:\n"
-    "  stategrad track run.nc --property number=NNS-NN --property animacy=pairs.txt",
-    run};
+    .name = "track",
+    .operands = "RUN.nc",
+    .summary = "add properties to a finished run",
+    .about = "A property is a direction in the embedding space, such as plural - singular nouns. Adds its "
+             "relative memory (relative gain) and subspace cosine to the run file, computed from the "
+             "stored mean gradients without another pass over the corpus.",
+    .examples = "stategrad track run.nc --property number=NNS-NN --property animacy=pairs.txt",
+    .run = run,
+};

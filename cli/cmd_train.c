@@ -12,23 +12,14 @@
 enum { DEFAULT_VOCABULARY = 10000 };
 
 typedef struct {
-    const char *output, *preset, *cell, *unit, *format, *optimizer, *loss_scale, *vocab_file;
+    const char *output, *vocab_file;
+    int preset, cell, unit, format, optimizer, loss_scale;
     option_list valid;
     size_t vocab_size, min_count, hidden, patience, epochs, decay_after;
     bool no_eos, quiet;
     sg_model_shape shape;
     sg_train_config train;
 } settings;
-
-static bool pick(const char *text, const char *const *names, int *index)
-{
-    for (int i = 0; names[i]; i++)
-        if (!strcmp(text, names[i])) {
-            *index = i;
-            return true;
-        }
-    return false;
-}
 
 /* The preset stands under all other options, wherever it is written. */
 static int apply_preset(settings *s, int argc, char **argv)
@@ -48,39 +39,21 @@ static int apply_preset(settings *s, int argc, char **argv)
     return -1;
 }
 
-/* "lstm, gru or rnn": all kinds that there are. */
+/* "lstm|gru|rnn": all kinds that there are. */
 static const char *cell_names(char text[200])
 {
-    size_t at = 0, n = sg_cell_count();
-    for (size_t i = 0; i < n && at < 200; i++)
-        at += (size_t)snprintf(text + at, 200 - at, "%s%s",
-                               !i          ? ""
-                               : i + 1 < n ? ", "
-                                           : " or ",
-                               sg_cell_name((sg_cell)i));
+    size_t at = 0;
+    for (size_t i = 0; i < sg_cell_count() && at < 200; i++)
+        at += (size_t)snprintf(text + at, 200 - at, "%s%s", i ? "|" : "", sg_cell_name((sg_cell)i));
     return text;
 }
 
 static int choose(settings *s)
 {
-    static const char *const units[] = {"word", "char", NULL};
-    static const char *const formats[] = {"auto", "text", "conllu", "tagged", NULL};
-    static const char *const optimizers[] = {"sgd", "adam", NULL}, *const scales[] = {"mean", "sum", NULL};
-    char names[200];
-    int i;
-    if (!sg_cell_from_name(&s->shape.cell, s->cell))
-        return misuse("train: --cell: expected %s, found '%s'", cell_names(names), s->cell);
-    if (!pick(s->unit, units, &i))
-        return misuse("train: --unit: expected word or char, found '%s'", s->unit);
-    s->shape.unit = (sg_unit)i;
-    if (!pick(s->format, formats, &i))
-        return misuse("train: --format: expected auto, text, conllu or tagged, found '%s'", s->format);
-    if (!pick(s->optimizer, optimizers, &i))
-        return misuse("train: --optimizer: expected sgd or adam, found '%s'", s->optimizer);
-    s->train.optimizer = (sg_optimizer)i;
-    if (!pick(s->loss_scale, scales, &i))
-        return misuse("train: --loss-scale: expected mean or sum, found '%s'", s->loss_scale);
-    s->train.loss_scale = (sg_loss_scale)i;
+    s->shape.cell = (sg_cell)s->cell;
+    s->shape.unit = (sg_unit)s->unit;
+    s->train.optimizer = (sg_optimizer)s->optimizer;
+    s->train.loss_scale = (sg_loss_scale)s->loss_scale;
     sg_train_config rates = s->train;
     sg_train_default_rates(&rates);
     s->train.lr = isnan(s->train.lr) ? rates.lr : s->train.lr;
@@ -109,14 +82,6 @@ static int choose(settings *s)
     if (!s->output)
         return misuse("train: nowhere to write the model: give -o MODEL");
     return -1;
-}
-
-static sg_format format_of(const settings *s)
-{
-    static const char *const formats[] = {"auto", "text", "conllu", "tagged", NULL};
-    int i = 0;
-    pick(s->format, formats, &i);
-    return (sg_format)i;
 }
 
 static sg_status build_vocab(sg_vocab **out, const sg_corpus_config *corpus, size_t size, size_t min_count,
@@ -175,7 +140,7 @@ static sg_status prepare(work *w, settings *s, const char *const *paths, size_t 
     sg_status st = sg_spool_new(&w->spool, paths, n_paths, err);
     sg_corpus_config corpus = {.paths = paths,
                                .n_paths = n_paths,
-                               .format = format_of(s),
+                               .format = (sg_format)s->format,
                                .unit = s->shape.unit,
                                .eos = s->shape.eos,
                                .spool = w->spool};
@@ -197,10 +162,10 @@ static void print_result(const settings *s, const work *w, const sg_train_result
 {
     const sg_stream_counts *n = sg_stream_info(w->train);
     const char *best = sg_model_meta(w->model, "best_epoch");
-    printf("%s: %s, %zu layer%s, %zu %s, trained on %" PRIu64 " tokens (%.1f %% <unk>)\n", s->output,
-           sg_cell_name(s->shape.cell), s->shape.layers, s->shape.layers == 1 ? "" : "s", s->shape.vocabulary,
-           s->shape.unit == SG_UNIT_CHAR ? "characters" : "words", n->tokens,
-           100 * (double)n->unknown / (double)n->tokens);
+    printf("%s: %s, %zu layer%s, %zu %s, trained on %" PRIu64 " tokens (%.1f %% of the words <unk>)\n",
+           s->output, sg_cell_name(s->shape.cell), s->shape.layers, s->shape.layers == 1 ? "" : "s",
+           s->shape.vocabulary, s->shape.unit == SG_UNIT_CHAR ? "characters" : "words", n->tokens,
+           unknown_percent(w->train, s->shape.eos));
     if (w->valid)
         printf(
             "Best of %u epoch%s: epoch %s, validation perplexity %.2f (%.4f nats per token); training ran at %.0f "
@@ -244,18 +209,16 @@ static int train(settings *s, const char *const *paths, size_t n_paths)
 
 static int run(int argc, char **argv)
 {
-    settings s = {.cell = "lstm",
-                  .unit = "word",
-                  .format = "auto",
-                  .shape = {.layers = 1, .embedding = 64, .hidden = {256}}};
+    settings s = {
+        .preset = -1, .cell = SG_CELL_LSTM, .shape = {.layers = 1, .embedding = 64, .hidden = {256}}};
     int code = apply_preset(&s, argc, argv);
     if (code >= 0)
         return code;
     s.hidden = s.shape.hidden[0];
     s.epochs = s.train.epochs;
     s.decay_after = s.train.decay_after;
-    s.optimizer = s.train.optimizer == SG_ADAM ? "adam" : "sgd";
-    s.loss_scale = s.train.loss_scale == SG_LOSS_SUM ? "sum" : "mean";
+    s.optimizer = (int)s.train.optimizer;
+    s.loss_scale = (int)s.train.loss_scale;
     s.train.lr = s.train.clip = NAN; /* not given: follow from optimizer and loss scale */
     const double sizes = 1 << 24;
     char names[200] = "";
@@ -263,57 +226,65 @@ static int run(int argc, char **argv)
         {"output", 'o', OPT_STRING, &s.output, "MODEL", "the model file to write", 0, 0},
         {"valid", 0, OPT_LIST, &s.valid, "FILE",
          "validation corpus: the epoch with the lowest perplexity on it is kept", 0, 0},
-        {"preset", 0, OPT_STRING, &s.preset, "paper",
+        {"preset", 0, OPT_CHOICE, &s.preset, "paper",
          "the recipe of Verwimp et al.: --optimizer sgd --loss-scale sum --steps 200 --epochs 39 --dropout 0.5",
          0, 0},
-        {"cell", 0, OPT_STRING, &s.cell, "KIND", cell_names(names), 0, 0},
-        {"layers", 0, OPT_SIZE, &s.shape.layers, "N", "1", 1, SG_MAX_LAYERS},
-        {"embedding-size", 0, OPT_SIZE, &s.shape.embedding, "N", "64", 1, sizes},
-        {"hidden-size", 0, OPT_SIZE, &s.hidden, "N", "256, of every layer", 1, sizes},
-        {"tied", 0, OPT_FLAG, &s.shape.tied, NULL, "the decoder uses the embeddings", 0, 0},
-        {"unit", 0, OPT_STRING, &s.unit, "UNIT", "word (default) or char", 0, 0},
-        {"format", 0, OPT_STRING, &s.format, "FORMAT", "auto (by extension), text, conllu or tagged", 0, 0},
+        {"cell", 0, OPT_CHOICE, &s.cell, cell_names(names), "the kind of layer", 0, 0},
+        {"layers", 0, OPT_SIZE, &s.shape.layers, "N", "recurrent layers", 1, SG_MAX_LAYERS},
+        {"embedding-size", 0, OPT_SIZE, &s.shape.embedding, "N", "numbers per word", 1, sizes},
+        {"hidden-size", 0, OPT_SIZE, &s.hidden, "N", "units of every layer", 1, sizes},
+        {"epochs", 0, OPT_SIZE, &s.epochs, "N", "passes over the corpus", 1, 1e6},
+        {"checkpoint", 0, OPT_STRING, &s.train.checkpoint, "FILE",
+         "save progress there after every epoch and every 10 minutes", 0, 0},
+        {"resume", 0, OPT_FLAG, &s.train.resume, NULL, "continue from the checkpoint", 0, 0},
+        {"threads", 't', OPT_THREADS, &s.train.threads, "N", "number of threads (default: all cores)", 0,
+         1024},
+        {"quiet", 'q', OPT_FLAG, &s.quiet, NULL, "no progress", 0, 0},
+        SECTION("Corpus and vocabulary"),
+        {"format", 0, OPT_CHOICE, &s.format, FORMATS, "of the corpus; auto: by extension", 0, 0},
+        {"unit", 0, OPT_CHOICE, &s.unit, "word|char", "what a token is", 0, 0},
         {"no-eos", 0, OPT_FLAG, &s.no_eos, NULL, "no <eos> at line ends", 0, 0},
-        {"vocab-size", 0, OPT_SIZE, &s.vocab_size, "N", "words, <unk> and <eos> included (at most 10000)", 2,
-         1 << 27},
+        {"vocab-size", 0, OPT_SIZE, &s.vocab_size, "N",
+         "words, <unk> and <eos> included (default: at most 10000)", 2, 1 << 27},
         {"min-count", 0, OPT_SIZE, &s.min_count, "N", "replace words seen less often with <unk>", 1, 1e15},
         {"vocab", 0, OPT_STRING, &s.vocab_file, "FILE", "one word per line in id order, or JSON", 0, 0},
         {"embeddings", 0, OPT_STRING, &s.train.embeddings, "FILE",
          "initialise with word2vec vectors (text or binary)", 0, 0},
         {"freeze-embeddings", 0, OPT_FLAG, &s.train.freeze_embeddings, NULL, "do not train the embeddings", 0,
          0},
-        {"steps", 0, OPT_SIZE, &s.train.steps, "N", "steps of truncated back-propagation through time (50)",
-         1, 1 << 20},
-        {"batch", 0, OPT_SIZE, &s.train.batch, "N", "parallel sequences (20)", 1, 1 << 20},
-        {"epochs", 0, OPT_SIZE, &s.epochs, "N", "10", 1, 1e6},
+        SECTION("Optimisation"),
+        {"tied", 0, OPT_FLAG, &s.shape.tied, NULL, "the decoder uses the embeddings", 0, 0},
+        {"optimizer", 0, OPT_CHOICE, &s.optimizer, "sgd|adam", "how weights are changed", 0, 0},
+        {"loss-scale", 0, OPT_CHOICE, &s.loss_scale, "mean|sum", "of the loss over the steps of a window", 0,
+         0},
+        {"lr", 0, OPT_REAL, &s.train.lr, "X",
+         "learning rate (default: 0.004 for adam; for sgd 20 with the mean, 1 with the sum)", 1e-12, 1e6},
+        {"lr-decay", 0, OPT_REAL, &s.train.lr_decay, "X",
+         "factor on the learning rate for every epoch after --decay-after", 1e-6, 1},
+        {"decay-after", 0, OPT_SIZE, &s.decay_after, "N", "epochs at the full learning rate", 0, 1e6},
+        {"steps", 0, OPT_SIZE, &s.train.steps, "N", "steps of truncated back-propagation through time", 1,
+         1 << 20},
+        {"batch", 0, OPT_SIZE, &s.train.batch, "N", "parallel sequences", 1, 1 << 20},
+        {"clip", 0, OPT_REAL, &s.train.clip, "X",
+         "largest norm of the gradient; 0: any (default: 0.25 with the mean, 5 with the sum)", 0, 1e30},
+        {"dropout", 0, OPT_REAL, &s.train.dropout, "P", "on embeddings and layer outputs", 0, 0.999},
+        {"init", 0, OPT_REAL, &s.train.init, "X", "weights are initialised uniformly in -X .. X", 1e-30, 1e6},
+        {"seed", 0, OPT_U64, &s.train.seed, "N", "of weights, dropout and order", 0, 0},
         {"patience", 0, OPT_SIZE, &s.patience, "N",
          "stop after N epochs without a lower validation perplexity (0: never)", 0, 1e6},
-        {"optimizer", 0, OPT_STRING, &s.optimizer, "KIND", "adam (default) or sgd", 0, 0},
-        {"loss-scale", 0, OPT_STRING, &s.loss_scale, "mean|sum",
-         "mean (default) over the steps of a window, or their sum", 0, 0},
-        {"lr", 0, OPT_REAL, &s.train.lr, "X", "learning rate: 0.004 (adam), 20 (sgd, mean), 1 (sgd, sum)",
-         1e-12, 1e6},
-        {"lr-decay", 0, OPT_REAL, &s.train.lr_decay, "X", "factor by which lr is multiplied (0.8) ...", 1e-6,
-         1},
-        {"decay-after", 0, OPT_SIZE, &s.decay_after, "N", "... in every epoch after this one (6)", 0, 1e6},
-        {"clip", 0, OPT_REAL, &s.train.clip, "X",
-         "largest norm of the gradient: 0.25 (mean), 5 (sum); 0: any", 0, 1e30},
-        {"dropout", 0, OPT_REAL, &s.train.dropout, "P", "on embeddings and layer outputs (0.2)", 0, 0.999},
-        {"init", 0, OPT_REAL, &s.train.init, "X", "weights are initialised uniformly in -X..X (0.05)", 1e-30,
-         1e6},
-        {"seed", 0, OPT_U64, &s.train.seed, "N", "1", 0, 0},
-        {"checkpoint", 0, OPT_STRING, &s.train.checkpoint, "FILE",
-         "save progress there after every epoch and ...", 0, 0},
-        {"checkpoint-minutes", 0, OPT_REAL, &s.train.checkpoint_minutes, "X", "... every 10 minutes", 0, 1e6},
-        {"resume", 0, OPT_FLAG, &s.train.resume, NULL, "continue from the checkpoint", 0, 0},
+        SECTION("Files"),
+        {"checkpoint-minutes", 0, OPT_REAL, &s.train.checkpoint_minutes, "X",
+         "how often the checkpoint is saved within an epoch", 0, 1e6},
         {"log", 0, OPT_STRING, &s.train.log_path, "FILE", "JSON lines, one per epoch", 0, 0},
-        {"threads", 0, OPT_THREADS, &s.train.threads, "N", "all cores", 0, 1024},
-        {"quiet", 'q', OPT_FLAG, &s.quiet, NULL, "no progress", 0, 0},
-        {NULL, 0, OPT_FLAG, NULL, NULL, NULL, 0, 0},
+        END_OF_OPTIONS,
     };
     code = parse_options(&cmd_train, table, &argc, argv, 1, 0);
     if (code < 0)
         code = choose(&s);
+    if (code < 0)
+        code = refuse_stdout(s.output);
+    if (code < 0)
+        code = refuse_stdout(s.train.checkpoint);
     const char *inputs[3] = {s.vocab_file, s.train.embeddings, s.output};
     const char *outputs[] = {s.output, s.train.checkpoint, s.train.log_path};
     for (size_t i = 0; code < 0 && i < 3; i++) {
@@ -339,15 +310,18 @@ static int run(int argc, char **argv)
 }
 
 const command cmd_train = {
-    "train", "CORPUS...", "train a language model",
-    "Trains a recurrent language model by truncated back-propagation through time and writes it as a\n"
-    "safetensors file that PyTorch's word_language_model accepts. The corpus is text (one sentence\n"
-    "per line), CoNLL-U or word/tag; .gz, folders and - are read.\n"
-    "--loss-scale determines the scale of lr and clip. mean: the loss is averaged over the steps and\n"
-    "sequences of a window, as in PyTorch's examples. sum: it is summed over the steps and averaged over\n"
-    "the sequences, as in TensorFlow's PTB tutorial and the papers. lr 1 and clip 5 with the sum over "
-    "200\n"
-    "steps equal lr 200 and clip 0.025 with the mean. Losses are\n"
-    "shown in nats per token in both cases. Example:\n"
-    "  stategrad train train.txt --valid valid.txt --epochs 10 --checkpoint run.ckpt -o model.safetensors",
-    run};
+    .name = "train",
+    .operands = "CORPUS...",
+    .summary = "train a language model",
+    .about = "Trains a recurrent language model by truncated back-propagation through time and writes it "
+             "as a safetensors file that PyTorch's word_language_model accepts. The corpus is text (one "
+             "sentence per line), CoNLL-U or word/tag; .gz, folders and - are read.\n\n"
+             "--loss-scale determines the scale of lr and clip. mean: the loss is averaged over the steps "
+             "and sequences of a window, as in PyTorch's examples. sum: it is summed over the steps and "
+             "averaged over the sequences, as in TensorFlow's PTB tutorial and the papers. lr 1 and clip 5 "
+             "with the sum over 200 steps equal lr 200 and clip 0.025 with the mean. Losses are shown in "
+             "nats per token in both cases.",
+    .examples =
+        "stategrad train train.txt --valid valid.txt --epochs 10 --checkpoint run.ckpt -o model.safetensors",
+    .run = run,
+};

@@ -21,11 +21,17 @@ static const char *choose_group(const sg_run *r, const char *state, size_t layer
     return NULL;
 }
 
-/* misuse: no such class; the message names those there are. */
+/* misuse: no such class; the message names one that may be meant, or those there are. */
 static int unknown_class(const sg_run *r, const char *path, const char *class)
 {
+    enum { MOST = 512 };
+    const char *all[MOST], *near;
     char names[400] = "";
-    size_t used = 0;
+    size_t used = 0, n = 0;
+    for (size_t c = 0; c < sg_run_classes(r) && n < MOST; c++)
+        all[n++] = sg_run_class_name(r, c);
+    if ((near = sg_nearest_name(class, all, n)))
+        return misuse("words: %s has no class '%s'; did you mean %s?", path, class, near);
     for (size_t c = 0; c < sg_run_classes(r) && used < sizeof names; c++)
         used += (size_t)snprintf(names + used, sizeof names - used, "%s%s", c ? ", " : "",
                                  sg_run_class_name(r, c));
@@ -41,17 +47,16 @@ static int run(int argc, char **argv)
     size_t layer = 0;
     bool json = false;
     const option table[] = {
-        {"class", 'c', OPT_STRING, &class, "NAME", "class of input words whose directions are shown (all)", 0,
-         0},
-        {"delay", 'd', OPT_SIZE, &cfg.delay, "D", "the delay (0)", 0, 0},
-        {"top", 'n', OPT_SIZE, &cfg.top, "N", "words at each end (10)", 1, 1e6},
-        {"directions", 'k', OPT_SIZE, &cfg.directions, "K", "the strongest K directions (3)", 1, 1e6},
+        {"class", 0, OPT_STRING, &class, "NAME", "class of input words whose directions are shown", 0, 0},
+        {"delay", 0, OPT_SIZE, &cfg.delay, "D", "default: 0", 0, 0},
+        {"top", 'n', OPT_SIZE, &cfg.top, "N", "words at each end", 1, 1e6},
+        {"directions", 'k', OPT_SIZE, &cfg.directions, "K", "the strongest K directions", 1, 1e6},
         {"min-count", 0, OPT_REAL, &cfg.min_count, "N",
-         "only words seen at least N times in the analysed corpus (0)", 0, 1e18},
-        {"state", 0, OPT_STRING, &state, "KIND", "cell or hidden (the first in the file)", 0, 0},
-        {"layer", 0, OPT_SIZE, &layer, "N", "1 = lowest (the first in the file)", 1, 1e6},
+         "only words seen at least N times in the analysed corpus", 0, 1e18},
+        {"state", 's', OPT_STRING, &state, "cell|hidden", "default: the first in the file", 0, 0},
+        {"layer", 'l', OPT_SIZE, &layer, "N", "1 is the lowest; default: the first in the file", 1, 1e6},
         {"json", 0, OPT_FLAG, &json, NULL, "one JSON object on standard output", 0, 0},
-        {NULL, 0, OPT_FLAG, NULL, NULL, NULL, 0, 0},
+        END_OF_OPTIONS,
     };
     int code = parse_options(&cmd_words, table, &argc, argv, 1, 1);
     if (code >= 0)
@@ -79,10 +84,13 @@ static int run(int argc, char **argv)
 }
 
 const command cmd_words = {
-    "words", "RUN.nc", "words at both ends of the strongest directions",
-    "For each of the strongest directions of a run: the words with the largest projections of their\n"
-    "whitened embeddings at both ends, with their counts and classes in the analysed corpus, and the "
-    "cosine\n"
-    "of the direction with each class and property. Example:\n"
-    "  stategrad words run.nc --class noun --delay 5 --top 8",
-    run};
+    .name = "words",
+    .operands = "RUN.nc",
+    .summary = "words at both ends of the strongest directions",
+    .about = "For each of the strongest directions of a run: the words with the largest projections of "
+             "their whitened embeddings at both ends, with their counts and classes in the analysed "
+             "corpus, and the cosine of the direction with each class and property."
+             " --class and --delay choose the gradients; the words are those of the whole vocabulary.",
+    .examples = "stategrad words run.nc --class noun --delay 5 --top 8",
+    .run = run,
+};

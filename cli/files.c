@@ -51,6 +51,14 @@ static bool same_place(const char *a, const char *b)
            folder_of(b, &folder_b) && same_file(&folder_a, &folder_b);
 }
 
+int refuse_stdout(const char *output)
+{
+    if (output && !strcmp(output, "-"))
+        return misuse(
+            "-: standard output takes text (JSON, CSV, pages); this output needs the name of a file");
+    return -1;
+}
+
 int refuse_overwriting(const char *output, const char *const *inputs, size_t n)
 {
     struct stat out, in;

@@ -24,21 +24,38 @@ static int finish(int code)
     return code == EXIT_DONE ? EXIT_FAILED : code;
 }
 
-static void print_usage(FILE *f)
+static const command *find_command(const char *name)
 {
-    fputs("stategrad - state gradients of recurrent networks: how sensitive the state is to earlier inputs\n"
-          "\n"
-          "usage: stategrad COMMAND [options]      stategrad COMMAND --help\n"
-          "\n",
-          f);
     for (const command *const *c = commands; *c; c++)
-        fprintf(f, "  %-9s %s\n", (*c)->name, (*c)->summary);
-    fputs("\n"
-          "Quickstart:\n"
-          "  stategrad train train.txt --valid valid.txt -o model.safetensors\n"
-          "  stategrad analyze model.safetensors valid.txt --classes frequency -o run.nc\n"
-          "  stategrad report run.nc -o report.html\n",
-          f);
+        if (!strcmp(name, (*c)->name))
+            return *c;
+    return NULL;
+}
+
+static int unknown_command(const char *name)
+{
+    enum { MOST = 32 };
+    const char *names[MOST];
+    char hint[64];
+    size_t n = 0;
+    for (const command *const *c = commands; *c && n < MOST; c++)
+        names[n++] = (*c)->name;
+    return misuse("unknown command '%s'; %sstategrad --help lists them", name,
+                  did_you_mean(hint, sizeof hint, "", name, names, n));
+}
+
+/* stategrad help [COMMAND] */
+static int help(int argc, char **argv)
+{
+    if (argc < 1) {
+        print_usage(stdout);
+        return EXIT_DONE;
+    }
+    const command *c = find_command(argv[0]);
+    if (!c)
+        return unknown_command(argv[0]);
+    char option_name[] = "--help", *words[] = {argv[0], option_name, NULL};
+    return c->run(2, words);
 }
 
 /* Two libraries read the environment when they are loaded, so other values need a second start; a user's own
@@ -82,16 +99,15 @@ int main(int argc, char **argv)
         print_usage(stderr);
         return EXIT_MISUSE;
     }
-    if (!strcmp(argv[1], "--help") || !strcmp(argv[1], "-h") || !strcmp(argv[1], "help")) {
-        print_usage(stdout);
-        return finish(EXIT_DONE);
-    }
-    if (!strcmp(argv[1], "--version")) {
+    const char *word = argv[1];
+    if (!strcmp(word, "--help") || !strcmp(word, "-h") || !strcmp(word, "help"))
+        return finish(help(argc - 2, argv + 2));
+    if (!strcmp(word, "--version") || !strcmp(word, "-V")) {
         printf("stategrad %s\n", sg_version());
         return finish(EXIT_DONE);
     }
-    for (const command *const *c = commands; *c; c++)
-        if (!strcmp(argv[1], (*c)->name))
-            return finish((*c)->run(argc - 1, argv + 1));
-    return misuse("unknown command '%s'; stategrad --help lists them", argv[1]);
+    if (!strcmp(word, "--generate"))
+        return finish(generate(argc - 2, argv + 2));
+    const command *c = find_command(word);
+    return c ? finish(c->run(argc - 1, argv + 1)) : unknown_command(word);
 }

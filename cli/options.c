@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* One table per command generates parsing and help. */
+/* One table per command generates parsing; manual.c makes help, manual pages and completion from the same. */
 #include "cli.h"
 
 #include <errno.h>
@@ -51,23 +51,40 @@ int fail(sg_status st, const sg_error *err)
     fprintf(stderr, "stategrad: %s\n", err->msg[0] ? with_options(err->msg) : "failed without a message");
     if (st == SG_ECANCELLED && interrupted())
         return 128 + interrupted();
-    return st == SG_OK ? EXIT_DONE : EXIT_FAILED;
+    return st == SG_OK ? EXIT_DONE : st == SG_EINVAL ? EXIT_MISUSE : EXIT_FAILED;
 }
 
-void print_help(FILE *f, const command *c, const option *table)
+const char *did_you_mean(char *room, size_t size, const char *dashes, const char *text,
+                         const char *const *names, size_t n)
 {
-    fprintf(f, "usage: stategrad %s %s [options]\n\n%s\n\n", c->name, c->operands,
-            c->about ? c->about : c->summary);
-    for (const option *o = table; o->name; o++) {
-        char left[64];
-        char letter[8] = "    ";
-        if (o->letter)
-            snprintf(letter, sizeof letter, "-%c, ", o->letter);
-        snprintf(left, sizeof left, "%s--%s%s%s", letter, o->name, o->arg ? " " : "", o->arg ? o->arg : "");
-        fprintf(f, "  %-30s%s%s\n", left, strlen(left) > 29 ? "\n                                " : "",
-                o->help);
+    const char *near = sg_nearest_name(text, names, n);
+    snprintf(room, size, near ? "did you mean %s%s? " : "", dashes, near);
+    return room;
+}
+
+int find_choice(const char *choices, const char *text)
+{
+    size_t n = strlen(text);
+    for (int i = 0; *choices; i++) {
+        size_t length = strcspn(choices, "|");
+        if (length == n && !strncmp(choices, text, n))
+            return i;
+        choices += length + (choices[length] == '|');
     }
-    fprintf(f, "  %-30s%s\n", "-h, --help", "this text");
+    return -1;
+}
+
+/* Without an exponent: 10000000, 0.000001. */
+static void plain_number(char *text, size_t size, double x)
+{
+    if (x == floor(x) || fabs(x) >= 1e15) {
+        snprintf(text, size, "%.0f", x);
+        return;
+    }
+    int decimals = 0;
+    for (double y = x; decimals < 15 && fabs(y - round(y)) > 1e-9 * fabs(y); decimals++)
+        y = x * pow(10, decimals + 1);
+    snprintf(text, size, "%.*f", decimals, x);
 }
 
 static bool is_number_kind(option_kind k)
@@ -82,23 +99,51 @@ static int cores(void)
     return sched_getaffinity(0, sizeof set, &set) == 0 ? CPU_COUNT(&set) : INT_MAX;
 }
 
-static int store(const option *o, const char *text)
+static double number_value(const option *o)
+{
+    return o->kind == OPT_REAL                            ? *(const double *)o->value
+           : o->kind == OPT_INT || o->kind == OPT_THREADS ? *(const int *)o->value
+           : o->kind == OPT_SIZE                          ? (double)*(const size_t *)o->value
+                                                          : (double)*(const uint64_t *)o->value;
+}
+
+bool default_text(const option *o, char *text, size_t size)
+{
+    const char *word = o->kind == OPT_STRING ? *(const char *const *)o->value : NULL;
+    if (o->kind == OPT_CHOICE && *(const int *)o->value >= 0) {
+        word = o->arg;
+        for (int i = 0; i < *(const int *)o->value; i++)
+            word += strcspn(word, "|") + 1;
+        snprintf(text, size, "%.*s", (int)strcspn(word, "|"), word);
+        return true;
+    }
+    if (word)
+        snprintf(text, size, "%s", word);
+    if (word || !is_number_kind(o->kind) || number_value(o) == 0 || isnan(number_value(o)))
+        return word;
+    plain_number(text, size, number_value(o));
+    return true;
+}
+
+/* Bounds that are no bounds for anyone: beyond them a number is a slip anyway. */
+static int out_of_range(const option *o, const char *text, double min, double max)
+{
+    char low[64], high[64];
+    plain_number(low, sizeof low, min);
+    plain_number(high, sizeof high, max);
+    bool unlimited = max >= 1e15;
+    if (min > 0 && min < 1e-6)
+        return misuse("--%s: expected a number above 0%s%s, found %s", o->name, unlimited ? "" : ", at most ",
+                      unlimited ? "" : high, text);
+    if (unlimited)
+        return misuse("--%s: expected at least %s, found %s", o->name, low, text);
+    return misuse("--%s: expected %s to %s, found %s", o->name, low, high, text);
+}
+
+static int store_number(const option *o, const char *text)
 {
     char *end = NULL;
     errno = 0;
-    if (o->kind == OPT_STRING) {
-        *(const char **)o->value = text;
-        return -1;
-    }
-    if (o->kind == OPT_LIST) {
-        option_list *l = o->value;
-        const char **items = realloc(l->items, (l->n + 1) * sizeof *items);
-        if (!items)
-            return misuse("--%s: no memory", o->name);
-        l->items = items;
-        l->items[l->n++] = text;
-        return -1;
-    }
     double real = strtod(text, &end);
     bool whole = o->kind != OPT_REAL, whole_int = o->kind == OPT_INT || o->kind == OPT_THREADS;
     if (end == text || *end || !isfinite(real) || (whole && strspn(text, "-+0123456789") != strlen(text)))
@@ -108,11 +153,8 @@ static int store(const option *o, const char *text)
         min = o->kind == OPT_REAL ? -INFINITY : whole_int ? -2147483648.0 : 0;
         max = o->kind == OPT_REAL ? INFINITY : whole_int ? 2147483647.0 : 18446744073709549568.0;
     }
-    if (!(real >= min && real <= max)) {
-        if (isinf(max) || max > 1e18)
-            return misuse("--%s: expected at least %g, found %s", o->name, min, text);
-        return misuse("--%s: expected %g to %g, found %s", o->name, min, max, text);
-    }
+    if (!(real >= min && real <= max))
+        return out_of_range(o, text, min, max);
     errno = 0;
     if (o->kind == OPT_REAL)
         *(double *)o->value = real;
@@ -129,55 +171,127 @@ static int store(const option *o, const char *text)
     return -1;
 }
 
+/* "a, b or c" of "a|b|c" */
+static void list_choices(char *list, size_t size, const char *choices)
+{
+    size_t used = 0;
+    while (*choices && used < size) {
+        size_t n = strcspn(choices, "|");
+        bool more = choices[n] == '|';
+        used += (size_t)snprintf(list + used, size - used, "%.*s%s", (int)n, choices,
+                                 !more                          ? ""
+                                 : strchr(choices + n + 1, '|') ? ", "
+                                                                : " or ");
+        choices += n + more;
+    }
+}
+
+static int store_choice(const option *o, const char *text)
+{
+    char list[256];
+    int i = find_choice(o->arg, text);
+    list_choices(list, sizeof list, o->arg);
+    if (i < 0)
+        return misuse("--%s: expected %s, found '%s'", o->name, list, text);
+    *(int *)o->value = i;
+    return -1;
+}
+
+static int store(const option *o, const char *text)
+{
+    if (o->kind == OPT_STRING) {
+        *(const char **)o->value = text;
+        return -1;
+    }
+    if (o->kind == OPT_CHOICE)
+        return store_choice(o, text);
+    if (o->kind != OPT_LIST)
+        return store_number(o, text);
+    option_list *l = o->value;
+    const char **items = realloc(l->items, (l->n + 1) * sizeof *items);
+    if (!items)
+        return misuse("--%s: no memory", o->name);
+    l->items = items;
+    l->items[l->n++] = text;
+    return -1;
+}
+
+static const option *find_option(const option *table, const char *text, bool is_long, size_t length)
+{
+    for (const option *o = table; o->name; o++)
+        if (o->kind != OPT_SECTION &&
+            (is_long ? strlen(o->name) == length && !strncmp(o->name, text + 2, length)
+                     : o->letter && o->letter == text[1]))
+            return o;
+    return NULL;
+}
+
+static int unknown_option(const command *c, const option *table, const char *text, bool is_long,
+                          size_t length)
+{
+    enum { MOST = 128 };
+    const char *names[MOST] = {"help"};
+    char asked[64], hint[96];
+    size_t n = 1;
+    for (const option *o = table; o->name && n < MOST; o++)
+        if (o->kind != OPT_SECTION)
+            names[n++] = o->name;
+    snprintf(asked, sizeof asked, "%.*s", (int)length, text + 2);
+    return misuse("%s: unknown option '%.*s'; %sstategrad %s --help lists them", c->name,
+                  (int)(is_long ? length + 2 : 2), text,
+                  did_you_mean(hint, sizeof hint, "--", is_long ? asked : "", names, n), c->name);
+}
+
+/* "-" is a value, and so is a negative number for an option that wants a number. */
+static bool is_value(const option *o, const char *text)
+{
+    return text &&
+           (text[0] != '-' || !text[1] || (is_number_kind(o->kind) && strchr("0123456789.", text[1])));
+}
+
+/* The option at argv[*i] with its value; -1, or the exit code of a misuse. */
+static int take_option(const command *c, const option *table, int argc, char **argv, int *i)
+{
+    char *a = argv[*i];
+    const char *value = NULL;
+    bool is_long = a[1] == '-';
+    size_t length = is_long ? strcspn(a + 2, "=") : 1;
+    const option *found = find_option(table, a, is_long, length);
+    if (!found)
+        return unknown_option(c, table, a, is_long, length);
+    if (is_long ? a[2 + length] == '=' : a[2] != 0)
+        value = a + (is_long ? 3 + length : 2);
+    if (found->kind == OPT_FLAG) {
+        if (value)
+            return misuse("%s: --%s takes no value, found '%s'", c->name, found->name, value);
+        *(bool *)found->value = true;
+        return -1;
+    }
+    if (!value) {
+        if (*i + 1 >= argc || !is_value(found, argv[*i + 1]))
+            return misuse("%s: --%s needs a value (%s)", c->name, found->name, found->arg);
+        value = argv[++*i];
+    }
+    return store(found, value);
+}
+
 int parse_options(const command *c, const option *table, int *argc, char **argv, int min_operands,
                   int max_operands)
 {
-    int n = 0;
+    int n = 0, stop;
     bool options = true;
+    if (*argc == 3 && !strcmp(argv[1], "--generate"))
+        return generate_part(argv[2], c, table);
     for (int i = 1; i < *argc; i++) {
         char *a = argv[i];
-        if (!options || a[0] != '-' || !a[1]) {
+        if (!options || a[0] != '-' || !a[1])
             argv[n++] = a;
-            continue;
-        }
-        if (!strcmp(a, "--")) {
+        else if (!strcmp(a, "--"))
             options = false;
-            continue;
-        }
-        if (!strcmp(a, "--help") || !strcmp(a, "-h")) {
+        else if (!strcmp(a, "--help") || !strcmp(a, "-h")) {
             print_help(stdout, c, table);
             return fflush(stdout) ? EXIT_FAILED : EXIT_DONE;
-        }
-        const option *found = NULL;
-        const char *value = NULL;
-        bool is_long = a[1] == '-';
-        size_t length = is_long ? strcspn(a + 2, "=") : 1;
-        for (const option *o = table; o->name && !found; o++)
-            if (is_long ? strlen(o->name) == length && !strncmp(o->name, a + 2, length)
-                        : o->letter && o->letter == a[1])
-                found = o;
-        if (!found)
-            return misuse("%s: unknown option '%.*s'; stategrad %s --help lists them", c->name,
-                          (int)(is_long ? length + 2 : 2), a, c->name);
-        if (is_long ? a[2 + length] == '=' : a[2] != 0)
-            value = a + (is_long ? 3 + length : 2);
-        if (found->kind == OPT_FLAG) {
-            if (value)
-                return misuse("%s: --%s takes no value, found '%s'", c->name, found->name, value);
-            *(bool *)found->value = true;
-            continue;
-        }
-        if (!value) {
-            /* "-" is a value, and so is a negative number for an option that wants a number */
-            bool missing =
-                i + 1 >= *argc || (argv[i + 1][0] == '-' && argv[i + 1][1] &&
-                                   !(is_number_kind(found->kind) && strchr("0123456789.", argv[i + 1][1])));
-            if (missing)
-                return misuse("%s: --%s needs a value (%s)", c->name, found->name, found->arg);
-            value = argv[++i];
-        }
-        int stop = store(found, value);
-        if (stop >= 0)
+        } else if ((stop = take_option(c, table, *argc, argv, &i)) >= 0)
             return stop;
     }
     *argc = n;

@@ -221,6 +221,48 @@ static void print_head(const char *group, const char *step, size_t D, const scal
     printf(" %.2g (log)\n", s->high);
 }
 
+/* x (D): values of class "all" for property p; false: there are none */
+static bool read_property(const sg_run *r, const char *group, const char *variable, size_t p, double *x)
+{
+    size_t start[] = {p, 0, 0}, count[] = {1, 1, sg_run_delays(r)}, rank, shape[SG_RUN_MAX_DIMS];
+    return sg_run_shape(r, group, variable, &rank, shape) && rank == 3 && shape[0] > p &&
+           sg_run_read(r, group, variable, start, count, x, NULL) == SG_OK;
+}
+
+static void print_values(const char *name, const double *x, size_t D)
+{
+    size_t picked[COLUMNS], n = pick_delays(D, picked);
+    fputs("  ", stdout);
+    print_name(name);
+    printf(" %9s", "");
+    for (size_t i = 0; i < n; i++)
+        if (isfinite(x[picked[i]]))
+            printf(" %8.3g", x[picked[i]]);
+        else
+            printf(" %8s", "-");
+    putchar('\n');
+}
+
+/* The properties that were asked for, beside a random direction. x: room for D */
+static void print_properties(sg_run *r, const char *group, double *x)
+{
+    size_t D = sg_run_delays(r);
+    bool missing = false;
+    if (!sg_run_properties(r))
+        return;
+    puts("  relative memory of properties, class all: gain along the property over sigma_1");
+    for (size_t p = 0; p < sg_run_properties(r); p++) {
+        if (!read_property(r, group, "relative_memory", p, x))
+            continue;
+        print_values(sg_run_property_name(r, p), x, D);
+        missing = missing || !isfinite(x[0]);
+    }
+    if (read_property(r, group, "relative_memory_random", 0, x))
+        print_values("random direction", x, D);
+    if (missing)
+        printf("  (-: %s)\n", why_missing(r, group, "relative_memory"));
+}
+
 /* sigma: room for 3 D */
 static void print_group(sg_run *r, const char *group, double *sigma, bool ascii)
 {
@@ -247,6 +289,7 @@ static void print_group(sg_run *r, const char *group, double *sigma, bool ascii)
             "  (+n -m: delays at which sigma_1 lies above and below random classes of the same size, adjusted p < 0.05)");
     if (C > MAX_CLASSES)
         printf("  ... and %zu more classes, see stategrad report\n", C - MAX_CLASSES);
+    print_properties(r, group, sigma);
     print_decay(r, group);
 }
 

@@ -50,6 +50,18 @@ static void print_duration(FILE *f, double seconds)
         fprintf(f, "%ld:%02ld", s / 60, s % 60);
 }
 
+/* What the phases count that do not count tokens. */
+static const char *counted(const char *what)
+{
+    static const struct {
+        const char *what, *unit;
+    } units[] = {{"decomposing", "matrices"}, {"tracking", "classes"}};
+    for (size_t i = 0; i < sizeof units / sizeof *units; i++)
+        if (!strcmp(what, units[i].what))
+            return units[i].unit;
+    return "tokens";
+}
+
 static bool draw(void *ctx, const sg_progress *p)
 {
     progress_line *line = ctx;
@@ -82,8 +94,7 @@ static bool draw(void *ctx, const sg_progress *p)
         fprintf(stderr, "%3.0f %% ", 100 * p->done / p->total);
     else
         fprintf(stderr, "%.0f tokens ", p->done);
-    if (strcmp(p->what, "decomposing")) /* that counts matrices */
-        fprintf(stderr, "%.0f tokens/s", rate);
+    fprintf(stderr, rate < 10 ? "%.1f %s/s" : "%.0f %s/s", rate, counted(p->what));
     if (p->total > 0 && rate > 0) {
         fputs("  ETA ", stderr);
         print_duration(stderr, (p->total - p->done) / rate);
@@ -104,6 +115,13 @@ static void warn(void *ctx, const char *text)
     if (line->drawn)
         fputs("\r\033[K", stderr);
     fprintf(stderr, "stategrad: warning: %s\n", with_options(text));
+}
+
+double unknown_percent(const sg_stream *s, bool eos)
+{
+    const sg_stream_counts *n = sg_stream_info(s);
+    double words = (double)n->tokens - (eos ? (double)n->sentences : 0);
+    return words > 0 ? 100 * (double)n->unknown / words : 0;
 }
 
 sg_monitor progress_monitor(progress_line *p, bool quiet)

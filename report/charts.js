@@ -3,13 +3,14 @@
  * downloads. A chart is given {spec, rows, ...} afresh by its section whenever a choice changes. */
 'use strict';
 
-/* Okabe and Ito's colours, with wine and olive (Tol) for the seventh and eighth; "all" takes the text colour. A colour comes
- * back with another marker: 48 series differ. */
+/* Okabe and Ito's colours, with wine and olive (Tol) for the seventh and eighth; "all" takes the text colour and the
+ * circle. The first eight differ in colour and in marker; a colour comes back with another marker: 64 series differ. */
 const COLOURS = {
   light: ['#0072B2', '#D55E00', '#009E73', '#CC79A7', '#E69F00', '#56B4E9', '#882255', '#999933'],
   dark: ['#5BB0E8', '#F08A4B', '#34C79B', '#E3A1C6', '#F2BC4A', '#8FD0F5', '#D9709B', '#C5C566'],
 };
-const SHAPES = ['circle', 'square', 'triangle-up', 'diamond', 'cross', 'triangle-down'];
+const STAR = 'M0,-1L0.29,-0.4L0.95,-0.31L0.48,0.15L0.59,0.81L0,0.5L-0.59,0.81L-0.48,0.15L-0.95,-0.31L-0.29,-0.4Z';
+const SHAPES = ['square', 'triangle-up', 'diamond', 'cross', 'triangle-down', 'triangle-right', STAR, 'triangle-left'];
 const SHAPE_PATHS = {
   circle: 'M-4,0a4,4 0 1,0 8,0a4,4 0 1,0 -8,0',
   square: 'M-3.6,-3.6h7.2v7.2h-7.2Z',
@@ -17,6 +18,9 @@ const SHAPE_PATHS = {
   diamond: 'M0,-5L4,0L0,5L-4,0Z',
   cross: 'M-1.5,-4.4h3v2.9h2.9v3h-2.9v2.9h-3v-2.9h-2.9v-3h2.9Z',
   'triangle-down': 'M0,4.4L4.6,-3.6H-4.6Z',
+  'triangle-right': 'M4.4,0L-3.6,4.6V-4.6Z',
+  'triangle-left': 'M-4.4,0L3.6,4.6V-4.6Z',
+  [STAR]: 'M0,-5.4L1.5,-2.1L5.1,-1.7L2.6,0.8L3.2,4.4L0,2.7L-3.2,4.4L-2.6,0.8L-5.1,-1.7L-1.5,-2.1Z',
 };
 const DASHES = [[1, 0], [7, 4], [2, 3], [9, 3, 2, 3], [4, 2], [1, 4]];
 
@@ -28,7 +32,7 @@ function seriesStyle(names, later, dark) {
   for (const name of names) {
     const i = turn.indexOf(name), round = Math.floor(i / palette.length);
     style.set(name, name === 'all' ? { colour: dark ? '#f2f2f2' : '#111111', shape: 'circle' }
-      : { colour: palette[i % palette.length], shape: SHAPES[(i % palette.length + 1 + round) % SHAPES.length] });
+      : { colour: palette[i % palette.length], shape: SHAPES[(i + round) % SHAPES.length] });
   }
   return style;
 }

@@ -130,6 +130,11 @@ function switcher(label, options, value, changed) {
   return group;
 }
 
+/* Says of a table that is wider than its place that it goes on. */
+function markScrolling(holder) {
+  holder.toggleAttribute('data-more', holder.scrollWidth > holder.clientWidth + 1);
+}
+
 function table(head, rows, attributes) {
   const body = el('tbody');
   for (const row of rows) {
@@ -141,5 +146,7 @@ function table(head, rows, attributes) {
   const t = el('table', attributes);
   if (head) t.append(el('thead', {}, el('tr', {}, ...head.map((h) => el('th', { scope: 'col' }, h)))));
   t.append(body);
-  return el('div', { class: 'scroll', tabindex: 0, role: 'region', 'aria-label': (attributes || {})['aria-label'] || 'table' }, t);
+  const holder = el('div', { class: 'scroll', tabindex: 0, role: 'region', 'aria-label': (attributes || {})['aria-label'] || 'table' }, t);
+  new ResizeObserver(() => markScrolling(holder)).observe(holder);
+  return holder;
 }

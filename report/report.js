@@ -418,6 +418,11 @@ function propertiesSection() {
   });
 }
 
+/* A sign among words looks like a speck of dust: it is put in quotes. */
+function legible(word) {
+  return /[\p{L}\p{N}]/u.test(word) ? word : `“${word}”`;
+}
+
 function wordsSection() {
   const body = section('words', 'Words along the strongest directions',
     'The words whose normalised embeddings lie furthest along a direction, at both ends: what the state can tell apart d words later.');
@@ -457,14 +462,14 @@ function wordsSection() {
       const rows = [...row(up, upBy, '+'), ...row(down, downBy, '−').reverse()];
       const seen = new Map();
       for (const r of rows) { // labels are the axis: equal ones, after cutting, must stay apart
-        const short = shorten(r.word, 24), n = (seen.get(short) || 0) + 1;
+        const short = legible(shorten(r.word, 24)), n = (seen.get(short) || 0) + 1;
         seen.set(short, n);
         r.label = n > 1 ? `${short} (${n})` : short;
       }
       chart.set({
         spec: 'words', rows, columns: [['word', 'word'], ['value', 'projection'], ['count', 'count']],
         title: `Direction ${choose.direction + 1}, class ${run.classes[choose.class].name}, delay ${w.delays[choose.delay]} — ${groupTitle(state.group)}`,
-        caption: `Direction ${choose.direction + 1} of the mean gradient of class ${shorten(run.classes[choose.class].name, 60)} at delay ${w.delays[choose.delay]}; projections in standard deviations over the vocabulary. Which end is + is arbitrary.`,
+        caption: `Direction ${choose.direction + 1} of the mean gradient of class ${shorten(run.classes[choose.class].name, 60)} at delay ${w.delays[choose.delay]}; projections in standard deviations over the vocabulary, whose words these are, of any class. Which end is + is arbitrary.`,
       });
       const along = cosines.map((c, i) => [w.targets[i], c]).filter(([, c]) => c !== null).sort((a, b) => Math.abs(b[1]) - Math.abs(a[1])).slice(0, 6);
       aligned.replaceChildren(...(along.length ? ['Lines up with ', ...along.flatMap(([name, c], i) => [i ? ', ' : '', el('b', {}, shorten(name, 40)), ` ${c > 0 ? '+' : '−'}${Math.abs(c).toFixed(2)}`]),
@@ -549,11 +554,13 @@ function settingsSection() {
     if (runs.length > 1) body.append(el('h3', {}, runNames[r]));
     const list = el('dl');
     const add = (key, value) => list.append(el('dt', {}, key), el('dd', {}, value));
+    const NONE = { sample: 'all origins', precision: 'none asked for', window: 'none', part: 'the whole corpus' }; // what 0 means
     const attributes = run.attributes.filter(([k]) => !['kind', 'title', 'delays'].includes(k) && !k.startsWith('_'));
     const tokens = Number((attributes.find(([k]) => k === 'tokens') || [])[1]);
     add('run file', run.file);
     for (const [key, text] of attributes) {
       let value = text === null ? '–' : /^-?\d{4,}$/.test(text) && key !== 'seed' ? count(text) : text;
+      if (NONE[key] && Number(text) === 0) value = NONE[key];
       if (key === 'unknown_tokens' && tokens > 0) value = `${value} (${percent(Number(text) / tokens)})`;
       add(LONG[key] || key.replace(/_/g, ' '), value);
     }
@@ -643,21 +650,7 @@ function summaryOf(run) {
 
 function redraw() {
   for (const draw of sections) draw();
-}
-
-/* Calls f when the browser has shown what is drawn so far. */
-function afterPaint(f) {
-  if (document.hidden) setTimeout(f, 0); // a page that is not looked at is not painted
-  else requestAnimationFrame(() => setTimeout(f, 0));
-}
-
-/* The first time a section a turn: the first two fill the screen and are shown before the others are begun. */
-function drawInTurn(i) {
-  sections[i]();
-  if (i === 1) document.documentElement.dataset.open = 'true';
-  if (i === 0) drawInTurn(i + 1);
-  else if (i + 1 < sections.length) afterPaint(() => drawInTurn(i + 1));
-  else document.documentElement.dataset.ready = 'true';
+  document.querySelectorAll('.scroll').forEach(markScrolling);
 }
 
 function start() {
@@ -678,7 +671,8 @@ function start() {
   wordsSection();
   decaySection();
   settingsSection();
-  drawInTurn(0);
+  redraw(); // before the browser says that the page is loaded: a picture taken then has every chart
+  document.documentElement.dataset.ready = 'true';
   let width = document.body.clientWidth, timer = 0;
   window.addEventListener('resize', () => {
     clearTimeout(timer);

@@ -89,7 +89,8 @@ typedef struct {
     const char *values;   /* "N", "types|tokens", "N|auto|never" */
     const char *fallback; /* the default, as sg_analysis_set takes it; NULL: depends on the model, or none */
     double least, most;   /* of numbers, inclusive; any where they are equal */
-    const char *help;     /* a phrase */
+    const char *help;     /* a phrase, without the default */
+    bool advanced;        /* listed behind the others */
     size_t offset;        /* of the field in sg_analysis_config */
 } sg_setting;
 

@@ -91,6 +91,11 @@ SG_API void sg_remove_temporary_files(void);
 /* Version of the linked library, "MAJOR.MINOR.PATCH"; static. */
 SG_API const char *sg_version(void);
 
+/* The name that was probably meant by `text`: of names[0..n) one that begins with it, else the nearest by edit
+ * distance (letters inserted, left out, replaced, or two neighbours exchanged; case is ignored), else one that it
+ * begins with. NULL: none is near. Borrowed from names. */
+SG_API const char *sg_nearest_name(const char *text, const char *const *names, size_t n);
+
 #ifdef __cplusplus
 }
 #endif

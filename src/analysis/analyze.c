@@ -37,8 +37,8 @@ sg_status sg_analysis_check(const sg_analysis_config *cfg, const sg_model *m, co
     uint64_t T = sg_stream_length(s);
     TRY(settings_check_ranges(cfg, err));
     if (cfg->delays > T)
-        return sg_fail(err, SG_EINVAL, "setting 'delays': %zu delays, but the corpus has only %ju tokens",
-                       cfg->delays, (uintmax_t)T);
+        return sg_fail(err, SG_EINVAL, "setting 'delays': %zu delay%s, but the corpus has only %ju token%s",
+                       cfg->delays, cfg->delays == 1 ? "" : "s", (uintmax_t)T, T == 1 ? "" : "s");
     if (!cfg->state || cfg->state > SG_STATE_BOTH)
         return sg_fail(err, SG_EINVAL, "setting 'state': expected cell, hidden or both");
     if (!(cfg->state & sg_cell_states(shape->cell)))

@@ -6,6 +6,7 @@
 
 #include "base/base_internal.h"
 #include "cell/cell.h"
+#include "corpus/corpus_internal.h"
 #include "linalg/linalg.h"
 #include "stategrad/stats.h"
 
@@ -250,11 +251,26 @@ static bool find_class(const void *ctx, const char *name, const sg_class_word **
     return true;
 }
 
+static const char *class_name(const void *ctx, size_t i)
+{
+    const analysis *an = ctx;
+    bool there = an->classes && an->V && i + 1 < sg_classes_count(an->classes);
+    return there ? sg_classes_name(an->classes, i + 1) : NULL;
+}
+
+static const char *joined_into(const void *ctx, const char *tag)
+{
+    const analysis *an = ctx;
+    int32_t c = an->classes ? classes_group_of(an->classes, tag) : -1;
+    return c < 0 ? NULL : sg_classes_name(an->classes, (size_t)c);
+}
+
 static sg_status resolve_properties(analysis *an, sg_error *err)
 {
     sg_status st = SG_OK;
     size_t P = an->P, E = an->E;
-    property_source source = {an, E, find_word, find_class, an->n_models, {embeddings(an, 0), NULL}};
+    property_source source = {an,         E,           find_word,    find_class,
+                              class_name, joined_into, an->n_models, {embeddings(an, 0), NULL}};
     if (an->n_models > 1)
         source.embeddings[1] = embeddings(an, 1);
     an->properties = sg_calloc(P, sizeof *an->properties);
@@ -301,10 +317,10 @@ static sg_status open_features(analysis *an, sg_error *err)
         return SG_OK;
     TRY(rows_open(&an->features, path, err));
     if (rows_columns(an->features) != an->E)
-        TRY(sg_fail(err, SG_EINVAL, "%s: rows of %zu numbers, the model reads %zu", path,
+        TRY(sg_fail(err, SG_EFORMAT, "%s: rows of %zu numbers, the model reads %zu", path,
                     rows_columns(an->features), an->E));
     if (rows_count(an->features) != an->T)
-        TRY(sg_fail(err, SG_EINVAL, "%s: %ju rows, %ju labels", path, (uintmax_t)rows_count(an->features),
+        TRY(sg_fail(err, SG_EFORMAT, "%s: %ju rows, %ju labels", path, (uintmax_t)rows_count(an->features),
                     (uintmax_t)an->T));
     TRY(sg_sha256_file(path, an->features_sha256, err));
 done:
@@ -314,14 +330,24 @@ done:
 static void warn_small_classes(const analysis *an)
 {
     if (an->B < SG_STATS_MIN_BLOCKS)
-        sg_warn(an->monitor, "%zu blocks: intervals need at least %d and will be missing", an->B,
-                (int)SG_STATS_MIN_BLOCKS);
+        sg_warn(an->monitor, "%zu block%s: intervals need at least %d and will be missing", an->B,
+                an->B == 1 ? "" : "s", (int)SG_STATS_MIN_BLOCKS);
+    char list[400] = "";
+    size_t small = 0, used = 0, listed = 0;
     for (size_t c = 1; c < an->C; c++) {
         uint64_t n = sg_stream_class_tokens(an->stream, an->classes, c);
-        if (n < FEW_TOKENS)
-            sg_warn(an->monitor, "class %s has %ju token%s: too few for reliable values", an->class_names[c],
-                    (uintmax_t)n, n == 1 ? "" : "s");
+        if (n >= FEW_TOKENS)
+            continue;
+        small++;
+        if (used + strlen(an->class_names[c]) + 40 < sizeof list) {
+            used += (size_t)snprintf(list + used, sizeof list - used, "%s%s (%ju)", listed ? ", " : "",
+                                     an->class_names[c], (uintmax_t)n);
+            listed++;
+        }
     }
+    if (small)
+        sg_warn(an->monitor, "%zu class%s with fewer than %d tokens, too few for reliable values: %s%s",
+                small, small == 1 ? "" : "es", (int)FEW_TOKENS, list, listed < small ? ", ..." : "");
 }
 
 sg_status analysis_prepare(analysis *an, const sg_model *m, const sg_stream *s, const sg_classes *k,

@@ -115,6 +115,56 @@ static size_t quality(side_kind a, side_kind b)
     return lists || (a == WORDS && b == LONE_NAME) || (a == LONE_NAME && b == WORDS);
 }
 
+/* The class that was probably meant, or NULL. */
+static const char *nearest_class(const property_source *src, const char *text)
+{
+    enum { MOST = 512 };
+    const char *names[MOST];
+    size_t n = 0;
+    for (const char *name; n < MOST && (name = src->class_name(src->ctx, n)) != NULL;)
+        names[n++] = name;
+    return sg_nearest_name(text, names, n);
+}
+
+/* Why the text of one side, or the whole of it, is nothing known. */
+static sg_status unknown_side(const property_source *src, const sg_property *p, const char *text,
+                              const char *which, sg_error *err)
+{
+    const char *joined = src->joined_into ? src->joined_into(src->ctx, text) : NULL;
+    const char *near = joined ? NULL : nearest_class(src, text);
+    return sg_fail(err, SG_EINVAL,
+                   "property %s: '%.80s'%s is neither a class, a file nor a word of the vocabulary%s%s%s",
+                   p->name, text, which,
+                   joined ? "; it is a tag that groups put into class "
+                   : near ? "; did you mean class "
+                          : "",
+                   joined ? joined
+                   : near ? near
+                          : "",
+                   near ? "?" : "");
+}
+
+/* No '-' parts the text into two things that are known: names the side that is not. */
+static sg_status no_reading(const property_source *src, const sg_property *p, char *text, sg_error *err)
+{
+    sg_status st = SG_EINVAL;
+    for (size_t i = 1; text[i] && text[i + 1]; i++) {
+        if (text[i] != '-')
+            continue;
+        text[i] = 0;
+        bool left = kind_of(src, text) >= WORDS, right = kind_of(src, text + i + 1) >= WORDS;
+        st = left ? unknown_side(src, p, text + i + 1, " (right of '-')", err)
+                  : unknown_side(src, p, text, " (left of '-')", err);
+        text[i] = '-';
+        if (left || right)
+            return st;
+    }
+    if (strchr(text, '-') && text[1])
+        return st;
+    return sg_fail(err, SG_EINVAL, "property %s: '%s' is neither a file nor A-B with a '-' between two sides",
+                   p->name, p->a);
+}
+
 /* Where "A-B" parts: the one '-' whose reading is best. */
 static sg_status split(const property_source *src, const sg_property *p, char **left, char **right,
                        sg_error *err)
@@ -136,10 +186,7 @@ static sg_status split(const property_source *src, const sg_property *p, char **
         text[i] = '-';
     }
     if (!readings)
-        TRY(sg_fail(
-            err, SG_EINVAL,
-            "property %s: '%s' is neither a file nor A-B with a class, a file of words or known words on each side",
-            p->name, p->a));
+        TRY(no_reading(src, p, text, err));
     if (readings > 1)
         TRY(sg_fail(err, SG_EINVAL,
                     "property %s: '%s' can be split at %zu positions; put the words into files", p->name,
@@ -290,7 +337,7 @@ static sg_status from_vector(property *out, const property_source *src, const ch
     float *x = NULL;
     TRY(rows_open(&f, path, err));
     if (rows_count(f) != 1 || rows_columns(f) != src->E)
-        TRY(sg_fail(err, SG_EINVAL, "property %s: %s: expected a vector of %zu numbers, found %ju x %zu",
+        TRY(sg_fail(err, SG_EFORMAT, "property %s: %s: expected a vector of %zu numbers, found %ju x %zu",
                     out->name, path, src->E, (uintmax_t)rows_count(f), rows_columns(f)));
     if (!(x = sg_calloc(src->E, sizeof *x)))
         TRY(sg_fail(err, SG_ENOMEM, "property: no memory"));

@@ -110,6 +110,12 @@ static bool find_class(const void *ctx, const char *name, const sg_class_word **
     return false;
 }
 
+static const char *class_name(const void *ctx, size_t i)
+{
+    const stored *s = ctx;
+    return s->vocab && i + 1 < sg_run_classes(s->run) ? sg_run_class_name(s->run, i + 1) : NULL;
+}
+
 typedef struct {
     sg_run *run;
     run_writer *w;
@@ -347,7 +353,8 @@ static sg_status resolve(property *out, const stored *s, const sg_property *give
                          const sg_monitor *monitor, sg_error *err)
 {
     sg_status st = SG_OK;
-    property_source source = {s, s->E, find_word, find_class, s->n_models, {s->X[0], s->X[1]}};
+    property_source source = {s,          s->E, find_word,   find_class,
+                              class_name, NULL, s->n_models, {s->X[0], s->X[1]}};
     for (size_t p = 0; p < count; p++) {
         for (size_t q = 0; q < sg_run_properties(s->run); q++)
             if (!strcmp(sg_run_property_name(s->run, q), given[p].name))

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Output files that appear whole or not at all, whole-file reads, SHA-256. */
 #include "base/base_internal.h"
+#include "base/text_file.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -10,6 +11,7 @@
 #include <nettle/sha2.h>
 #include <stdatomic.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/random.h>
 #include <sys/stat.h>
 #include <sys/vfs.h>
@@ -21,6 +23,7 @@ struct sg_outfile {
     char *temp, *folder;
     FILE *stream; /* writes through fd, so that an error's cause is kept */
     int fd;
+    bool to_stdout;
     int error; /* errno of the first failed write; 0: none */
 };
 
@@ -251,6 +254,55 @@ void outfile_clear(const char *target)
     sg_free(folder);
 }
 
+static const cookie_io_functions_t functions = {stream_read, stream_write, stream_seek, NULL};
+
+/* Kept in memory until commit: standard output gets all of it or nothing. */
+static sg_status open_stdout(sg_outfile **out, sg_error *err)
+{
+    sg_outfile *o = sg_calloc(1, sizeof *o);
+    sg_status st = SG_OK;
+    if (!o)
+        return sg_fail(err, SG_ENOMEM, "standard output: no memory");
+    o->fd = -1;
+    if (!(o->path = sg_strdup("standard output")))
+        TRY(sg_fail(err, SG_ENOMEM, "standard output: no memory"));
+    o->to_stdout = true;
+    o->fd = memfd_create("stategrad", MFD_CLOEXEC);
+    if (o->fd < 0 || !(o->stream = fopencookie(o, "w+b", functions)))
+        TRY(sg_fail(err, SG_EIO, "standard output: cannot be written: %s", strerror(errno)));
+    *out = o;
+    o = NULL;
+done:
+    sg_outfile_abort(o);
+    return st;
+}
+
+sg_status outfile_open_text(sg_outfile **out, const char *path, sg_error *err)
+{
+    *out = NULL;
+    return strcmp(path, "-") ? sg_outfile_open(out, path, err) : open_stdout(out, err);
+}
+
+/* errno of what failed, or 0. */
+static int copy_to_stdout(int from)
+{
+    char buffer[65536];
+    ssize_t n;
+    if (lseek(from, 0, SEEK_SET) < 0 || fflush(stdout) != 0)
+        return errno;
+    while ((n = read(from, buffer, sizeof buffer)) != 0) {
+        if (n < 0 && errno != EINTR)
+            return errno;
+        for (ssize_t done = 0; done < n;) {
+            ssize_t w = write(STDOUT_FILENO, buffer + done, (size_t)(n - done));
+            if (w < 0 && errno != EINTR)
+                return errno;
+            done += w > 0 ? w : 0;
+        }
+    }
+    return 0;
+}
+
 sg_status sg_outfile_open(sg_outfile **out, const char *path, sg_error *err)
 {
     sg_status st = SG_OK;
@@ -258,6 +310,8 @@ sg_status sg_outfile_open(sg_outfile **out, const char *path, sg_error *err)
     bool exists;
     char prefix[TEMP_ROOM];
     *out = NULL;
+    if (!strcmp(path, "-"))
+        return sg_fail(err, SG_EINVAL, "-: standard output takes text, this file needs a name");
     sg_outfile *o = sg_calloc(1, sizeof *o);
     if (!o)
         return sg_fail(err, SG_ENOMEM, "%s: no memory", path);
@@ -281,7 +335,6 @@ sg_status sg_outfile_open(sg_outfile **out, const char *path, sg_error *err)
         /* A replaced file keeps its permissions where that is allowed; bits that lend them to others (set-user-id,
          * set-group-id) were given to the old content. */
         (void)fchmod(o->fd, old.st_mode & 0777);
-    static const cookie_io_functions_t functions = {stream_read, stream_write, stream_seek, NULL};
     if (!(o->stream = fopencookie(o, "w+b", functions)))
         TRY(sg_fail(err, SG_EIO, "%s: cannot be written: %s", path, strerror(errno)));
     *out = o;
@@ -322,6 +375,12 @@ sg_status sg_outfile_commit(sg_outfile *o, sg_error *err)
     bad |= fclose(o->stream) != 0;
     o->stream = NULL;
     int e = o->error;
+    if (!bad && o->to_stdout) {
+        if ((e = copy_to_stdout(o->fd)) != 0)
+            st = sg_fail(err, SG_EIO, "standard output: %s", strerror(e));
+        sg_outfile_abort(o);
+        return st;
+    }
     if (!bad && fsync(o->fd) != 0)
         bad = true, e = errno;
     /* renamed before it is closed: the lock keeps other writers from taking it for a leftover */

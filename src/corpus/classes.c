@@ -226,6 +226,18 @@ done:
     return st;
 }
 
+int32_t classes_group_of(const sg_classes *k, const char *tag)
+{
+    for (size_t i = 0; i < k->n_specs; i++) {
+        const class_spec *spec = &k->specs[i];
+        int32_t label = spec->grouped ? string_table_find(spec->labels, tag, strlen(tag)) : -1;
+        int32_t link = label < 0 ? -1 : links_first(&spec->label_classes, (size_t)label);
+        if (link >= 0)
+            return spec->label_classes.links[link].value;
+    }
+    return -1;
+}
+
 static sg_status push_tag(sg_classes *k, class_spec *spec, const char *tag, size_t n, sg_error *err)
 {
     int32_t label;
@@ -495,7 +507,7 @@ static sg_status check_used(const sg_classes *k, sg_error *err)
     }
     for (size_t c = 1; c < n_classes; c++)
         if (!used[c] && k->origins[c])
-            TRY(sg_fail(err, SG_EINVAL, "%s: class '%s' contains no word of the corpus", k->origins[c],
+            TRY(sg_fail(err, SG_EFORMAT, "%s: class '%s' contains no word of the corpus", k->origins[c],
                         sg_classes_name(k, c)));
 done:
     sg_free(used);

@@ -90,4 +90,7 @@ bool classes_have_specs(const sg_classes *k);
 /* After the last token: no class may be empty; the lists of words are made. */
 sg_status classes_finish(sg_classes *k, sg_error *err);
 
+/* The class that a tag was put into by a file of groups; -1: none. */
+int32_t classes_group_of(const sg_classes *k, const char *tag);
+
 #endif

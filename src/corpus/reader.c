@@ -115,7 +115,7 @@ static sg_status add_path(sg_corpus *c, const char *path, const sg_spool *spool,
     size_t before = c->n_files;
     sg_status st = add_folder(c, path, depth, err);
     if (st == SG_OK && depth == 0 && c->n_files == before)
-        return sg_fail(err, SG_EINVAL, "%s: a folder without files", path);
+        return sg_fail(err, SG_EFORMAT, "%s: a folder without files", path);
     return st;
 }
 

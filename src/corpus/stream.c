@@ -81,7 +81,7 @@ static sg_status encode_word(const sg_vocab *v, const sg_token *t, int32_t *id, 
             err, SG_EINVAL,
             "%s:%zu: the model's vocabulary has neither <eos> nor <unk> for the end of the line; use --no-eos",
             t->path, t->line);
-    return sg_fail(err, SG_EINVAL, "%s:%zu: '%s' is not in the vocabulary, which has no <unk>", t->path,
+    return sg_fail(err, SG_EFORMAT, "%s:%zu: '%s' is not in the vocabulary, which has no <unk>", t->path,
                    t->line, strcmp(t->form, "\n") ? text_excerpt(excerpt, t->form, t->length) : "\\n");
 }
 
@@ -97,7 +97,7 @@ static sg_status encode_pieces(const sg_vocab *v, const sg_token *t, int32_t **i
         for (size_t i = 0; i < *n; i++)
             if ((*ids)[i] < 0)
                 TRY(sg_fail(
-                    err, SG_EINVAL,
+                    err, SG_EFORMAT,
                     "%s:%zu: '%s' has a piece that is not in the vocabulary, and the tokenizer has no "
                     "unknown token",
                     t->path, t->line, text_excerpt(excerpt, t->form, t->length)));
@@ -257,7 +257,7 @@ static sg_status encode_all(encoder *e, const sg_corpus_config *cfg, sg_error *e
     }
     TRY(end_line(e, err));
     if (!e->s->counts.tokens)
-        TRY(sg_fail(err, SG_EINVAL, "%s: an empty corpus: no words", corpus_first_path(c)));
+        TRY(sg_fail(err, SG_EFORMAT, "%s: an empty corpus: no words", corpus_first_path(c)));
     TRY(encoder_flush(e, err));
     corpus_warn(c, e->monitor);
     sg_sha256_hex(hash, e->s->sha256);

@@ -95,7 +95,7 @@ static sg_status count_types(type_counts *t, sg_corpus *c, sg_error *err)
         t->tokens++;
     }
     if (!t->tokens)
-        TRY(sg_fail(err, SG_EINVAL, "%s: an empty corpus: no words", corpus_first_path(c)));
+        TRY(sg_fail(err, SG_EFORMAT, "%s: an empty corpus: no words", corpus_first_path(c)));
 done:
     return st;
 }

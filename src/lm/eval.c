@@ -107,7 +107,7 @@ sg_status sg_lm_can_eval(const sg_model *m, sg_error *err)
     const char *why = sg_model_meta(m, "no_decoder");
     if (sg_model_get_shape(m)->has_decoder)
         return SG_OK;
-    return sg_fail(err, SG_EINVAL, "perplexity: the model has no decoder, it cannot predict%s%s",
+    return sg_fail(err, SG_EFORMAT, "perplexity: the model has no decoder, it cannot predict%s%s",
                    why ? ": " : "", why ? why : "");
 }
 
@@ -121,7 +121,7 @@ sg_status sg_lm_eval(sg_eval *out, const sg_model *m, const sg_stream *s, bool r
     la_serial_begin();
     TRY(sg_lm_can_eval(m, err));
     if (length < 2)
-        TRY(sg_fail(err, SG_EINVAL, "perplexity: %llu token, expected at least 2",
+        TRY(sg_fail(err, SG_EFORMAT, "perplexity: %llu token, expected at least 2",
                     (unsigned long long)length));
     TRY(workspace_init(&w, m, threads > 0 ? threads : omp_get_max_threads(), err));
     for (uint64_t at = 0; at + 1 < length;) {

@@ -2,6 +2,7 @@
 /* page.c - a page from its template. Assets are ours and go in as they are; what comes from users goes
  * through json_out alone, and the scripts show it as text nodes only. */
 #include "base/base_internal.h"
+#include "base/text_file.h"
 #include "report/assets.h"
 #include "report/report_internal.h"
 
@@ -64,7 +65,7 @@ sg_status sg_report_write(const char *html_path, sg_run *const *runs, const char
     report_input in = {runs, paths, n};
     if (n == 0)
         return sg_fail(err, SG_EINVAL, "report: no run given");
-    TRY(sg_outfile_open(&out, html_path, err));
+    TRY(outfile_open_text(&out, html_path, err));
     TRY(page_write(sg_outfile_stream(out), "report.html", report_data, &in, err));
     st = sg_outfile_commit(out, err), out = NULL;
 done:

@@ -6,6 +6,7 @@
 #include "report/text_out.h"
 
 #include "base/base_internal.h"
+#include "base/text_file.h"
 
 #include <math.h>
 #include <string.h>
@@ -266,7 +267,7 @@ sg_status sg_show_page(const char *html_path, const sg_show *s, sg_error *err)
 {
     sg_status st = SG_OK;
     sg_outfile *out = NULL;
-    TRY(sg_outfile_open(&out, html_path, err));
+    TRY(outfile_open_text(&out, html_path, err));
     TRY(page_write(sg_outfile_stream(out), "show.html", page_data, s, err));
     st = sg_outfile_commit(out, err), out = NULL;
 done:

@@ -52,7 +52,7 @@ static sg_status cut_into_sequences(trainer *t, sg_error *err)
     uint64_t n = sg_stream_length(t->train);
     size_t B = t->cfg->batch;
     if (n / B < 2)
-        return sg_fail(err, SG_EINVAL,
+        return sg_fail(err, SG_EFORMAT,
                        "training corpus: %" PRIu64 " token%s for a batch of %zu, expected at least %zu", n,
                        n == 1 ? "" : "s", B, 2 * B);
     t->length = (size_t)(n / B); /* the remainder is dropped, as PyTorch's batchify does */

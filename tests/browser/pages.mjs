@@ -72,6 +72,9 @@ const browser = await chromium.launch({ executablePath: browserPath, args: ['--h
 // A page whose every complaint is kept: console, exceptions, dialogs, requests that leave the disk.
 async function open(path, options = {}) {
   const context = await browser.newContext({ viewport: { width: 1600, height: 1000 }, acceptDownloads: true, ...options });
+  await context.addInitScript(() => addEventListener('load', () => {
+    window.drawnAtLoad = document.querySelectorAll('.chart svg [class*="role-mark"] path').length && document.querySelectorAll('.chart .plot > svg').length;
+  }));
   const page = await context.newPage();
   page.complaints = [];
   page.on('console', (m) => { if (m.type() !== 'log' && m.type() !== 'info') page.complaints.push(`${m.type()}: ${m.text()}`); });
@@ -80,7 +83,6 @@ async function open(path, options = {}) {
   page.on('request', (r) => { if (!/^(file|data|blob):/.test(r.url())) page.complaints.push(`request: ${r.url()}`); });
   const start = Date.now();
   await page.goto(`file://${path}`);
-  await page.waitForSelector('html[data-open], html[data-ready]');
   page.opened = Date.now() - start;
   await page.waitForSelector('html[data-ready]');
   page.drawn = Date.now() - start;
@@ -369,6 +371,14 @@ async function testReport(nc) {
   const summary = await page.textContent('#summary');
   check(/Half of the gain from a word/.test(summary) && / law/.test(summary) && /Largest gain/.test(summary), 'the summary has its sentences', summary);
   await shot(page, 'report-1600-light');
+  check(await page.evaluate(() => window.drawnAtLoad) === CHARTS.length, 'all charts are drawn when the page says it is loaded', await page.evaluate(() => window.drawnAtLoad));
+  const dump = execFileSync(browserPath, ['--headless', '--no-sandbox', '--disable-gpu', '--dump-dom', `file://${join(folder, 'report.html')}`], { encoding: 'utf8', stdio: ['ignore', 'pipe', 'ignore'], maxBuffer: 1 << 28 });
+  check(CHARTS.every((c) => new RegExp(`id="chart-${c}"><div class="plot"[^>]*><svg`).test(dump)), 'a plain headless browser sees every chart');
+  const settings = await page.textContent('#settings');
+  check(/sampleall origins/.test(settings), 'settings say what 0 means', settings.slice(0, 600));
+  const labels = await page.evaluate(() => Array.from(document.querySelectorAll('#chart-words svg .role-axis-label text')).map((t) => [t.textContent, t.getAttribute('opacity') !== '0']));
+  check(labels.length > 15 && labels.every(([, shown]) => shown), 'every word of a direction has its label', JSON.stringify(labels));
+  check(await page.evaluate(() => [legible(','), legible("'s"), legible('word')].join(' ')) === "“,” 's word", 'punctuation is quoted');
 
   const before = await lines(page, 'curves');
   await page.click('#chart-curves [data-series="noun"]');
@@ -424,6 +434,8 @@ async function testReport(nc) {
     }
   }
   await page.emulateMedia({ media: 'print' });
+  check(await page.evaluate(() => Array.from(document.querySelectorAll('section')).filter((s) => s.querySelector('.chart'))
+    .every((s) => getComputedStyle(s).breakInside === 'avoid')), 'printed: a chart stays with its heading');
   check(!(await page.isVisible('.downloads')) && await page.isVisible('#chart-curves svg'), 'printed: charts without buttons');
   check(page.complaints.length === 0, 'no console error, no request', page.complaints.join(' | '));
   await page.context().close();
@@ -438,6 +450,10 @@ async function testDarkAndNarrow(nc) {
     check(await overflow(page) <= 0, `${width} px ${colorScheme}: no horizontal scrolling`, await overflow(page));
     for (const chart of CHARTS) check(await marks(page, chart) > 5, `${width} px ${colorScheme}: ${chart} is drawn`);
     await shot(page, `report-${width}-${colorScheme}`);
+    const tables = await page.evaluate(() => Array.from(document.querySelectorAll('.scroll')).map((s) => [s.scrollWidth > s.clientWidth + 1,
+      getComputedStyle(s, '::before').content.includes('goes on'), getComputedStyle(s).backgroundImage.includes('gradient')]));
+    check(tables.length > 1 && tables.every(([wide, said, shaded]) => wide === said && shaded), `${width} px: a table that scrolls says so`, JSON.stringify(tables));
+    check(width !== 390 || tables.some(([wide]) => wide), '390 px: a table scrolls');
     const axis = () => page.evaluate(() => document.querySelector('#chart-curves svg .role-axis-title text').getAttribute('fill'));
     const was = await axis();
     await page.click('#theme');
@@ -504,6 +520,7 @@ async function testManyClasses() {
       [s.firstChild.getAttribute('stroke'), s.lastChild.getAttribute('d')]));
     const first = await styles();
     check(first.length === 8 && new Set(first.map(([colour]) => colour)).size === 8, `30 classes, ${colorScheme}: eight are shown at first, in eight colours`, JSON.stringify(first));
+    check(new Set(first.map(([, marker]) => marker)).size === 8, 'and with eight markers', JSON.stringify(first));
     await page.click('#chart-curves button:has-text("show all")');
     const all = await styles();
     check(all.length === 30 && new Set(all.map(String)).size === 30, 'shown together, no two have one colour and marker', JSON.stringify(all));

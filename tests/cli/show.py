@@ -192,15 +192,15 @@ def test_outputs(folder):
 def test_misuse(folder):
     model = os.path.join(folder, "lstm1.safetensors")
     gru = os.path.join(folder, "gru2.safetensors")
-    for args, code, told in ((["--text", "  "], 1, "no word"), (["--text", "the", "--target", "zebra"], 1, "zebra"),
-                             (["--text", "the", "--contrast", "are"], 2, "are"), (["--text", "the", "--contrast", "are/zebra"], 1, "zebra"),
-                             (["--text", "the", "--layer", "9"], 1, "layer"), (["--text", "the", "--state", "mood"], 2, "mood"),
+    for args, code, told in ((["--text", "  "], 2, "no word"), (["--text", "the", "--target", "zebra"], 2, "zebra"),
+                             (["--text", "the", "--contrast", "are"], 2, "are"), (["--text", "the", "--contrast", "are/zebra"], 2, "zebra"),
+                             (["--text", "the", "--layer", "9"], 2, "layer"), (["--text", "the", "--state", "mood"], 2, "mood"),
                              (["--text", "the", "--target", "is", "--contrast", "are/is"], 2, "exclude"), (["--text", "the", "--replace", "0"], 2, "--replace"),
-                             (["--text", "the " * 501], 1, "500"), ([os.path.join(folder, "none.txt")], 1, "none.txt"),
+                             (["--text", "the " * 501], 2, "500"), ([os.path.join(folder, "none.txt")], 1, "none.txt"),
                              (["--text", "the", "-o", model], 2, ""), (["--text", "the", "-o", os.path.join(folder, "no/x.html")], 1, "x.html")):
         p = run("show", model, *args, code=code)
         assert told in p.stderr and p.stderr.count("\n") == 1, (args, p.stderr)
-    assert "cell" in run("show", gru, "--text", "the", "--state", "cell", code=1).stderr
+    assert "cell" in run("show", gru, "--text", "the", "--state", "cell", code=2).stderr
     assert run("show", model, code=1, text="").stderr.count("\n") == 1
 
 

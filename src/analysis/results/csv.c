@@ -4,6 +4,7 @@
 #include "stategrad/stats.h"
 
 #include "base/base_internal.h"
+#include "base/text_file.h"
 #include "run/run_internal.h"
 
 #include <math.h>
@@ -214,7 +215,7 @@ sg_status sg_run_write_csv(const char *run_path, const char *csv_path, sg_error 
     table t = {0};
     size_t n = 0;
     TRY(sg_run_open(&r, run_path, err));
-    TRY(sg_outfile_open(&o, csv_path, err));
+    TRY(outfile_open_text(&o, csv_path, err));
     for (size_t g = 0; g < sg_run_groups(r); g++)
         n = sg_run_rank(r, g) > n ? sg_run_rank(r, g) : n;
     n *= sg_run_delays(r);

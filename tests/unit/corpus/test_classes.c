@@ -268,13 +268,13 @@ static void test_errors(void **state)
                  "tags");
     EXPECT_ERROR(corpus, SG_FORMAT_TEXT, SG_EIO, "/nonexistent/w: No such", "words:/nonexistent/w");
     file = write_text(&tmp, "w", "pets: dogs\nfish: trout\n");
-    EXPECT_ERROR(corpus, SG_FORMAT_TEXT, SG_EINVAL, "w:2: class 'fish' contains no word of the corpus",
+    EXPECT_ERROR(corpus, SG_FORMAT_TEXT, SG_EFORMAT, "w:2: class 'fish' contains no word of the corpus",
                  spec_of("words:", file));
     file = write_text(&tmp, "l", "trout NN\n");
     EXPECT_ERROR(corpus, SG_FORMAT_TEXT, SG_EINVAL, "contains no word of the corpus",
                  spec_of("lexicon:", file));
     file = write_text(&tmp, "g", "noun: X\n\nverb: V\n");
-    EXPECT_ERROR(tagged, SG_FORMAT_TAGGED, SG_EINVAL, "g:3: class 'verb' contains no word",
+    EXPECT_ERROR(tagged, SG_FORMAT_TAGGED, SG_EFORMAT, "g:3: class 'verb' contains no word",
                  with_groups("tags", file));
     static const struct {
         const char *kind, *text, *message;

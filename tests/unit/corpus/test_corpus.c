@@ -165,7 +165,7 @@ static void test_paths(void **state)
     char folder[512], inner[600], found[64];
     snprintf(folder, sizeof folder, "%s/empty", tmp.folder);
     mkdir(folder, 0700);
-    expect_error(text, folder, SG_EINVAL, "empty: a folder without files");
+    expect_error(text, folder, SG_EFORMAT, "empty: a folder without files");
     expect_error(text, "", SG_EINVAL, "a corpus without a name");
     sg_error err = {0};
     sg_corpus_config none = text;
