@@ -142,6 +142,8 @@ static int run(int argc, char **argv)
          "write an interactive page: a click on a word shows its gain at each later word; -: standard output",
          0, 0},
         {"target", 0, OPT_STRING, &cfg.target, "WORD", "also the effect of each word on log p(WORD)", 0, 0},
+        {"contrast", 0, OPT_STRING, &contrast, "A/B", "also the effect of each word on logit(A) - logit(B)",
+         0, 0},
         {"replace", 0, OPT_SIZE, &cfg.replace, "N",
          "also the effect of replacing each word on state and prediction: mean over N words drawn by frequency",
          1, 10000},

@@ -235,9 +235,8 @@ static void man_head(FILE *f, const char *page, const char *name, const char *su
     fprintf(f, ".TH %s 1 %s \"stategrad %s\" \"User Commands\"\n.nh\n.ad l\n.SH NAME\n", page,
             SG_VERSION_DATE, sg_version());
     put_roff(f, name, strlen(name), true);
-    fputs(" \\- ", f);
-    put_roff(f, summary, strlen(summary), false);
-    fputc('\n', f);
+    fputs(" \\-\n", f);
+    put_roff_lines(f, summary, strlen(summary));
 }
 
 static void man_option(FILE *f, const option *o)
