@@ -87,7 +87,7 @@ static sg_status take_lock(checkpoint_claim *c, const char *path, sg_error *err)
                            c->lock);
         struct flock lock = {.l_type = F_WRLCK, .l_whence = SEEK_SET};
         if (fcntl(c->fd, F_OFD_SETLK, &lock) != 0)
-            return sg_fail(err, SG_EINVAL, "%s: another run of stategrad is using this checkpoint", path);
+            return sg_fail(err, SG_EIO, "%s: another run of stategrad is using this checkpoint", path);
         if (lstat(c->lock, &named) == 0 && named.st_ino == mine.st_ino && named.st_dev == mine.st_dev)
             return SG_OK;
         close(c->fd);
