@@ -47,7 +47,7 @@ static int unknown_command(const char *name)
 /* stategrad help [COMMAND] */
 static int help(int argc, char **argv)
 {
-    if (argc < 1) {
+    if (argc < 1 || !strcmp(argv[0], "--help") || !strcmp(argv[0], "-h")) {
         print_usage(stdout);
         return EXIT_DONE;
     }

@@ -247,6 +247,7 @@ static void print_values(const char *name, const double *x, size_t D)
 static void print_properties(sg_run *r, const char *group, double *x)
 {
     size_t D = sg_run_delays(r);
+    char why[256];
     bool missing = false;
     if (!sg_run_properties(r))
         return;
@@ -260,7 +261,7 @@ static void print_properties(sg_run *r, const char *group, double *x)
     if (read_property(r, group, "relative_memory_random", 0, x))
         print_values("random direction", x, D);
     if (missing)
-        printf("  (-: %s)\n", why_missing(r, group, "relative_memory"));
+        printf("  (-: %s)\n", why_missing(r, group, "relative_memory", why));
 }
 
 /* sigma: room for 3 D */
