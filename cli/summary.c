@@ -264,6 +264,32 @@ static void print_properties(sg_run *r, const char *group, double *x)
         printf("  (-: %s)\n", why_missing(r, group, "relative_memory", why));
 }
 
+/* Where gains end up at long delays, and whether they grow; "chaos": its signature, as analyze found it. */
+static void print_exponents(sg_run *r, const char *group)
+{
+    static const char *const names[] = {"lyapunov_exponent", "lyapunov_exponent_low",
+                                        "lyapunov_exponent_high"};
+    char text[256];
+    double x[3];
+    size_t rank, shape[SG_RUN_MAX_DIMS], start = 0, one = 1;
+    for (size_t i = 0; i < 3; i++)
+        if (!sg_run_shape(r, group, names[i], &rank, shape) || !shape[0] ||
+            sg_run_read(r, group, names[i], &start, &one, &x[i], NULL) != SG_OK)
+            return;
+    if (!isfinite(x[0])) {
+        printf("  largest Lyapunov exponent: unknown (%s)\n", why_missing(r, group, names[0], text));
+        return;
+    }
+    printf("  largest Lyapunov exponent: %.3g", x[0]);
+    if (isfinite(x[1]))
+        printf(" (%.3g to %.3g)", x[1], x[2]);
+    printf(" nats per step: in the long run a small change of the state ");
+    if (x[0] < 0)
+        printf("halves in %.3g steps\n", log(2) / -x[0]);
+    else
+        puts("grows");
+}
+
 /* sigma: room for 3 D */
 static void print_group(sg_run *r, const char *group, double *sigma, bool ascii)
 {
@@ -292,6 +318,7 @@ static void print_group(sg_run *r, const char *group, double *sigma, bool ascii)
         printf("  ... and %zu more classes, see stategrad report\n", C - MAX_CLASSES);
     print_properties(r, group, sigma);
     print_decay(r, group);
+    print_exponents(r, group);
 }
 
 static double attribute(const sg_run *r, const char *name)

@@ -630,6 +630,12 @@ function summaryOf(run) {
     const fallen = [['half', halfLeft], ['a fifth', fifthLeft], ['a tenth', tenthLeft]].filter(([, x]) => x !== '–').map(([name, x]) => `${name} after ${x}`);
     lines.push([...law, `; β ${d.beta}.` + (fallen.length ? ` Of its value at delay ${d.peak}, ${fallen.join(', ')} ${STEPS} is left.` : '')]);
   }
+  const lyapunov = values(g, 'lyapunov');
+  if (lyapunov && lyapunov[0] !== null) {
+    const bound = (key) => (values(g, key) ? values(g, key)[0] : null);
+    lines.push(`The largest Lyapunov exponent, the rate of small changes of the state in the long run, is ${withInterval(lyapunov[0], bound('lyapunov_low'), bound('lyapunov_high'))} per ${STEP}: `
+      + (lyapunov[0] < 0 ? `they halve in ${number(Math.LN2 / -lyapunov[0], 3)} ${STEPS}.` : 'they grow, and the values of this page may depend on rounding.'));
+  }
   const ranked = run.classes.map((_, i) => i).slice(1).map((i) => standing(run, g, i)).filter((x) => x.factor !== null).sort((a, b) => b.factor - a.factor);
   if (ranked.length > 1) {
     const by = values(g, 'null_low') ? 'a random class of its size' : 'the average word';

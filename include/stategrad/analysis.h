@@ -43,6 +43,7 @@ typedef struct {
     size_t blocks;    /* at most; 20 */
     /* blocks end where documents end. AUTO: headings, files or blank lines, the first that give 5 documents or more */
     sg_documents documents;
+    size_t lyapunov;            /* the first K Lyapunov exponents; 1; 0: none */
     uint64_t seed;              /* 1 */
     int threads;                /* 0: all cores */
     size_t part, parts;         /* part I of N, counted from 1; parts 0: the whole corpus */

@@ -8,6 +8,7 @@
 
 #include "base/base_internal.h"
 #include "base/checkpoint.h"
+#include "cell/cell.h"
 #include "linalg/linalg.h"
 
 #include "stategrad/stats.h"
@@ -24,6 +25,15 @@ static sg_status check_sampling(const sg_analysis_config *cfg, sg_error *err)
         return sg_fail(err, SG_EINVAL, "setting 'precision': needs at least %d blocks, found %zu",
                        (int)SG_STATS_MIN_BLOCKS, cfg->blocks);
     return SG_OK;
+}
+
+/* Numbers in the states of all layers. */
+static size_t state_size(const sg_model_shape *shape)
+{
+    size_t sum = 0, states = cell_states(cell_of(shape->cell));
+    for (size_t l = 0; l < shape->layers; l++)
+        sum += states * shape->hidden[l];
+    return sum;
 }
 
 sg_status sg_analysis_check(const sg_analysis_config *cfg, const sg_model *m, const sg_stream *s,
@@ -47,6 +57,10 @@ sg_status sg_analysis_check(const sg_analysis_config *cfg, const sg_model *m, co
     if (cfg->layer != SG_ALL_LAYERS && cfg->layer > shape->layers)
         return sg_fail(err, SG_EINVAL, "setting 'layer': expected 1 to %zu, found %zu", shape->layers,
                        cfg->layer);
+    if (cfg->lyapunov > state_size(shape))
+        return sg_fail(err, SG_EINVAL,
+                       "setting 'lyapunov': expected at most %zu, the size of the state, found %zu",
+                       state_size(shape), cfg->lyapunov);
     if (cfg->handling == SG_WINDOW && !cfg->window)
         return sg_fail(err, SG_EINVAL, "setting 'state_handling': expected window:N with N at least 1");
     if (cfg->parts && (!cfg->part || cfg->part > cfg->parts))
@@ -128,6 +142,7 @@ sg_status sg_analyze(const char *run_path, const sg_model *m, const sg_stream *s
     TRY(metadata_write(w, &an, err));
     TRY(put_untrained(w, &an, err));
     TRY((cfg->precision > 0 ? sampled_run : exact_run)(&sums, &an, run_path, err));
+    TRY(growth_run(&an, err));
     TRY(put_reached(w, &an, err));
     analysis_results_input(&an, &input);
     if (cfg->parts)

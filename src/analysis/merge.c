@@ -80,6 +80,28 @@ done:
     return st;
 }
 
+/* The growth of block b is in the row of its first part. */
+static sg_status put_growth(run_writer *w, const analysis *an, size_t g, sg_error *err)
+{
+    sg_status st = SG_OK;
+    const an_exponents *x = &an->exponents;
+    const size_t m = an->groups[g].model;
+    int nc;
+    if (!x->K || x->missing)
+        return SG_OK;
+    TRY(run_writer_group(w, an->groups[g].name, &nc, err));
+    TRY(run_writer_dim(w, nc, "exponent", x->K, err));
+    TRY(run_writer_define(w, nc, "part_growth", err));
+    TRY(run_writer_define(w, nc, "part_growth_steps", err));
+    for (size_t b = an->first_block; b < an->end_block; b++) {
+        size_t start[] = {(b - an->first_block) * an->split, 0}, count[] = {1, x->K};
+        TRY(run_writer_put_f64(w, nc, "part_growth", start, count, x->growth[m] + b * x->K, err));
+        TRY(run_writer_put_f64(w, nc, "part_growth_steps", start, count, x->steps[m] + b, err));
+    }
+done:
+    return st;
+}
+
 sg_status part_write(run_writer *w, const analysis *an, const an_sums *sums, sg_error *err)
 {
     sg_status st = SG_OK;
@@ -95,6 +117,8 @@ sg_status part_write(run_writer *w, const analysis *an, const an_sums *sums, sg_
     TRY(put_weights(w, an, sums, err));
     for (size_t g = 0; g < an->n_groups; g++)
         TRY(put_group(w, an, sums, g, err));
+    for (size_t g = 0; g < an->n_groups; g++)
+        TRY(put_growth(w, an, g, err));
 done:
     return st;
 }
@@ -231,6 +255,55 @@ static sg_status read_weights(const piece *p, an_sums *sums, sg_error *err)
     }
 done:
     sg_free(x);
+    return st;
+}
+
+/* Of one model, from its group. */
+static sg_status read_growth(const piece *p, an_exponents *x, size_t split, const an_group *group,
+                             sg_error *err)
+{
+    sg_status st = SG_OK;
+    size_t rank, shape[SG_RUN_MAX_DIMS], m = group->model;
+    if (!sg_run_shape(p->run, group->name, "part_growth", &rank, shape)) {
+        x->missing = exponents_reset;
+        return SG_OK;
+    }
+    if (rank != 2 || shape[0] != p->blocks || shape[1] != x->K)
+        return sg_fail(err, SG_EFORMAT, "%s: part_growth: (%zu, %zu), expected (%zu, %zu)", p->path, shape[0],
+                       shape[1], p->blocks, x->K);
+    for (size_t i = 0; i < p->blocks; i++) {
+        size_t b = (size_t)p->block[i], start[] = {i, 0}, count[] = {1, x->K};
+        if (b % split)
+            continue;
+        b /= split;
+        TRY(sg_run_read(p->run, group->name, "part_growth", start, count, x->growth[m] + b * x->K, err));
+        TRY(sg_run_read(p->run, group->name, "part_growth_steps", start, count, x->steps[m] + b, err));
+        if (!(x->steps[m][b] >= 0))
+            TRY(sg_fail(err, SG_EFORMAT, "%s: part_growth_steps: %g", p->path, x->steps[m][b]));
+    }
+done:
+    return st;
+}
+
+static sg_status read_exponents(an_exponents *x, const piece *pieces, size_t n, size_t B, size_t split,
+                                const an_group *groups, size_t n_groups, sg_error *err)
+{
+    sg_status st = SG_OK;
+    const char *K = sg_run_attribute(pieces[0].run, "lyapunov");
+    *x = (an_exponents){.B = B};
+    if (!K || sscanf(K, "%zu", &x->K) != 1 || !x->K || x->K > 1000000)
+        return x->K = 0, SG_OK;
+    for (size_t g = 0; g < n_groups; g++) {
+        size_t m = groups[g].model;
+        if (x->growth[m])
+            continue; /* the same in every group of the model */
+        NEED((x->growth[m] = sg_calloc(B, x->K * sizeof(double))) &&
+                 (x->steps[m] = sg_calloc(B, sizeof(double))),
+             err, "%zu Lyapunov exponents", x->K);
+        for (size_t i = 0; i < n; i++)
+            TRY(read_growth(&pieces[i], x, split, &groups[g], err));
+    }
+done:
     return st;
 }
 
@@ -474,6 +547,7 @@ sg_status sg_merge(const char *run_path, const char *const *parts, size_t n_part
     size_t B = 0, split = 1, units[RUN_MAX_GROUPS];
     whole x = {0};
     an_sums *sums = NULL;
+    an_exponents exponents = {0};
     run_writer *w = NULL;
     piece *pieces = sg_calloc(n_parts, sizeof *pieces);
     la_serial_begin();
@@ -496,6 +570,8 @@ sg_status sg_merge(const char *run_path, const char *const *parts, size_t n_part
         TRY(read_missed(&pieces[i], sums, x.groups, err));
         TRY(read_sums(&pieces[i], sums, x.groups, err));
     }
+    TRY(read_exponents(&exponents, pieces, n_parts, B, split, x.groups, x.input.n_groups, err));
+    x.input.exponents = &exponents;
     TRY(results_write(w, &x.input, sums, monitor, err));
     run_writer *ready = w;
     w = NULL;
@@ -508,6 +584,7 @@ done:
         sg_free(pieces[i].block);
     }
     sg_free(pieces);
+    exponents_free(&exponents);
     sg_free(x.groups);
     sg_free(x.class_names);
     sg_free(x.property_missing);

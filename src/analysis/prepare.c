@@ -391,6 +391,7 @@ void analysis_free(analysis *an)
     sg_free(an->class_names);
     sg_free(an->word_count);
     sg_free(an->starts);
+    exponents_free(&an->exponents);
     sg_free(an->set_count);
     rows_close(an->features);
     sg_model_free(an->untrained);
@@ -408,6 +409,7 @@ void analysis_results_input(const analysis *an, results_input *input)
         .E = an->E,
         .B = an->B,
         .split = an->split,
+        .exponents = &an->exponents,
         .P = an->P,
         .n_groups = an->n_groups,
         .groups = an->groups,

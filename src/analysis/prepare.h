@@ -4,6 +4,7 @@
 #ifndef SG_ANALYSIS_PREPARE_H
 #define SG_ANALYSIS_PREPARE_H
 
+#include "analysis/exponents.h"
 #include "analysis/results/results.h"
 #include "gradient/backend.h"
 #include "io/npy_rows.h"
@@ -56,6 +57,7 @@ typedef struct {
     const char **property_missing;
     size_t P;
     an_reached reached;
+    an_exponents exponents;
 } analysis;
 
 /* Everything that can be known before the pass: sizes, counts, covariances, properties. Warns through the

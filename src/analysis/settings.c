@@ -87,6 +87,9 @@ static const row rows[] = {
     {.s = {"baseline", 0, SG_SETTING_WORD, "untrained", NULL, 0, 0,
            "also analyse an untrained copy of the model"},
      FIELD(untrained_baseline), .identity = YES, WORDS({"none", false}, {"untrained", true})},
+    {.s = {"lyapunov", 0, SG_SETTING_SIZE, "K|none", "1", 1, 1e6,
+           "the K largest Lyapunov exponents: how fast small changes of the state grow or die out (1)"},
+     FIELD(lyapunov), .identity = YES, .attribute = "lyapunov", WORDS({"none", 0})},
     {.s = {"second_moment_every", 0, SG_SETTING_SIZE, "K", "0", 1, 1e9,
            "second moment at one step in K (default: every step on small corpora, else at most a tenth of the "
            "cost)"},

@@ -405,6 +405,81 @@ def check_runs(folder):
     print("threads, parts, track, baseline, sampling ok")
 
 
+def exponents_by_qr(m, ids, skip):
+    """ln |R_kk| of every step, (T, S): Jacobians of the whole state by autograd in float64, QR by numpy."""
+    S = m.layers * m.H * (2 if m.cell == "lstm" else 1)
+    two = m.cell == "lstm"
+
+    def step(v, x):
+        parts = v.reshape(m.layers, -1, m.H)
+        state = m.step(x, [(p[0], p[1] if two else p[0]) for p in parts])
+        return torch.cat([torch.cat((h, c)) if two else h for h, c in state])
+    v, Q, out = torch.zeros(S, dtype=torch.float64), np.linalg.qr(np.random.randn(S, S))[0], []
+    for w in ids:
+        x = m.t["encoder.weight"][w]
+        J = torch.autograd.functional.jacobian(lambda s: step(s, x), v).numpy()
+        Q, R = np.linalg.qr(J @ Q)
+        out.append(np.log(np.abs(np.diag(R)) + 1e-300))
+        v = step(v, x)
+    return np.array(out)[skip:]
+
+
+def check_exponents(folder):
+    """All exponents of small models against QR in numpy; of a linear network against the moduli of its eigenvalues; chaos is told."""
+    at = lambda name: os.path.join(folder, name)
+    words = ["<unk>", "<eos>"] + ["w%d" % i for i in range(20)]
+    text, ids, _ = corpus(words, 40, 12)
+    open(at("c.txt"), "w").write(text)
+    skip = min(100, len(ids) // 10)
+
+    def analyze(m, K, *more):
+        m.write(at("m.safetensors"))
+        r = run("analyze", at("m.safetensors"), at("c.txt"), "--delays", 4, "--lyapunov", K, "-o", at("r.nc"), "-q", *more)
+        group = "layer%d.%s" % (m.layers, "cell" if m.cell == "lstm" else "hidden")
+        with xarray.open_dataset(at("r.nc"), group=group) as g:
+            return [g[v].values for v in ("lyapunov_exponent", "lyapunov_exponent_low", "lyapunov_exponent_high")] + [r.stderr, g.attrs]
+    for cell, layers, H in (("rnn", 1, 6), ("gru", 1, 5), ("lstm", 1, 4), ("rnn", 2, 4), ("lstm", 2, 3)):
+        m = Model(cell, layers, 5, H, words, scale=1.2)
+        growth = exponents_by_qr(m, ids, skip)
+        got, low, high, _, _ = analyze(m, growth.shape[1])
+        # a random start is forgotten at the rate of the gaps between exponents: the last ones of equal size mix longer
+        assert np.abs(got - growth.mean(0)).max() < 0.02 * np.abs(got).max() + 0.01, (cell, layers, got, growth.mean(0))
+        assert abs(got.sum() - growth.mean(0).sum()) < 1e-3 * abs(got.sum()), "ln |det| has no transient"
+        assert (low < got).all() and (got < high).all() and (np.diff(got) < 0.05).all()
+    m = Model("rnn", 1, 5, 4, words)  # tanh near 0: linear
+    for k in m.w:
+        m.w[k] = (m.w[k] * (0.0 if "bias" in k else 1e-4 if "encoder" in k else 1)).astype(np.float32)
+    Q = np.linalg.qr(np.random.randn(4, 4))[0]
+    m.w["rnn.weight_hh_l0"] = (Q @ np.diag([0.9, -0.5, 0.3, 0.1]) @ Q.T).astype(np.float32)
+    got, _, _, _, _ = analyze(m, 4)
+    close(got, np.log([0.9, 0.5, 0.3, 0.1]), 2e-3, "log moduli of eigenvalues")
+    m = Model("rnn", 1, 5, 60, words, scale=4.0)
+    m.w["encoder.weight"] *= np.float32(0.1)
+    got, low, high, told, attributes = analyze(m, 1)
+    assert got[0] > 0 and low[0] > 0 and "largest Lyapunov exponent" in told and "Lyapunov" in attributes["chaos"], (got, told)
+    m = Model("rnn", 1, 5, 6, words, scale=0.4)
+    got, _, _, told, attributes = analyze(m, 1)
+    assert got[0] < 0 and not told and "chaos" not in attributes, told
+    got, low, _, _, _ = analyze(m, 1, "--state-handling", "reset")
+    assert np.isnan(got).all() and np.isnan(low).all()
+    analyze(m, 1)
+    run("analyze", at("m.safetensors"), at("c.txt"), "--delays", 4, "--lyapunov", "none", "-o", at("r.nc"), "-q")
+    with xarray.open_dataset(at("r.nc"), group="layer1.hidden") as g:
+        assert "lyapunov_exponent" not in g
+    r = run("analyze", at("m.safetensors"), at("c.txt"), "--delays", 4, "--lyapunov", 7, "-o", at("x.nc"), code=1)
+    assert "--lyapunov" in r.stderr and "at most 6" in r.stderr, r.stderr
+    # below 1e-30 nothing is left of a float: missing, and why
+    m = Model("rnn", 1, 5, 6, words, scale=1e-4)
+    m.write(at("m.safetensors"))
+    run("analyze", at("m.safetensors"), at("c.txt"), "--delays", 20, "-o", at("r.nc"), "-q")
+    with xarray.open_dataset(at("r.nc"), group="layer1.hidden") as g:
+        s = g.singular_value.values[0, :, 0]
+        assert np.nanmin(s) >= 1e-30 and np.isnan(s[12:]).all() and np.isfinite(s[:6]).all(), s
+        for v in ("singular_value", "singular_value_low", "rms_gain", "coherence"):
+            assert "below 1e-30" in g[v].attrs["missing_reason"], (v, g[v].attrs)
+    print("exponents ok")
+
+
 def check_survival(folder):
     """Killed at random moments and resumed: the bytes of the uninterrupted run. SIGINT: saved, exit 130."""
     import random
@@ -620,6 +695,7 @@ def check_long(folder):
 CASES = {
     "long": check_long,
     "runs": check_runs,
+    "exponents": check_exponents,
     "survival": check_survival,
     "features": check_features,
     "rounds": check_rounds,

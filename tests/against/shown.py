@@ -128,7 +128,7 @@ def test_csv(run, folder):
 
 PAGE = {"sigma1": ("singular_value", "first"), "sum": ("singular_sum", None), "rms": ("rms_gain", "first"), "spectrum": ("singular_value", "leading"),
         "p": ("class_difference_p", None), "q": ("class_difference_p_adjusted", None), "null_low": ("class_null_low", None),
-        "null_high": ("class_null_high", None), "cosine": ("subspace_cosine", "subspaces"), "cosine_random": ("subspace_cosine_random", "subspaces")}
+        "null_high": ("class_null_high", None), "cosine": ("subspace_cosine", "subspaces"), "cosine_random": ("subspace_cosine_random", "subspaces"), "lyapunov": ("lyapunov_exponent", None)}
 SUFFIXES = ("_low", "_high")
 MUST_SHOW = {"pairs", "sigma1", "sigma1_low", "sigma1_high", "sum", "sum_low", "sum_high", "rms", "rms_low", "rms_high", "coherence", "coherence_low",
              "coherence_high", "effective_rank", "effective_rank_low", "effective_rank_high", "spectrum", "p", "q", "null_low", "null_high", "decay_rate",
@@ -136,7 +136,7 @@ MUST_SHOW = {"pairs", "sigma1", "sigma1_low", "sigma1_high", "sum", "sum_low", "
              "decay_verdict", "peak_delay", "half_life", "half_life_low", "half_life_high", "share_delay", "share_delay_low",
              "share_delay_high", "relative_memory", "relative_memory_low",
              "relative_memory_high", "relative_memory_random", "relative_memory_random_low", "relative_memory_random_high", "cosine", "cosine_low",
-             "cosine_high", "cosine_random", "cosine_random_low", "cosine_random_high"}
+             "lyapunov", "lyapunov_low", "lyapunov_high", "cosine_high", "cosine_random", "cosine_random_low", "cosine_random_high"}
 
 
 def variable_of(key):
@@ -376,6 +376,16 @@ def test_summary(run, folder):
             elif not name.endswith("untrained"):
                 assert q is None or not np.isfinite(q[c]).any(), line
         assert len([x for x in lines if re.search("[▁▂▃▄▅▆▇█]{1}$|  \\+\\d+ -\\d+$", x) and "(log)" not in x]) == min(len(rows), 41), part
+        exponent = [run.get(group, "lyapunov_exponent" + s)[0] for s in ("", "_low", "_high")]
+        line = next(x for x in lines if x.startswith("  largest Lyapunov exponent: "))
+        m = re.match(r"  largest Lyapunov exponent: (\S+)(?: \((\S+) to (\S+)\))? ", line)
+        same(m.group(1) if m.group(1) != "unknown" else None, exponent[0], 3, line)
+        if np.isfinite(exponent[0]):
+            same(m.group(2), exponent[1], 3, line), same(m.group(3), exponent[2], 3, line)
+            halves = re.search(r"halves in (\S+) steps$", line)
+            assert bool(halves) == (exponent[0] < 0), line
+            if halves:
+                same(halves.group(1), np.log(2) / -exponent[0], 3, line)
         check_law(run, group, next(line for line in lines if line.startswith("  all: ") and "sigma_1" in line))
     if "precision_sampling_error" in run.file.ncattrs():
         a = run.file

@@ -9,6 +9,8 @@
 sg_status exact_run(an_sums **sums, analysis *an, const char *run_path, sg_error *err);
 /* Origins drawn in rounds until setting 'precision' is reached; fills an->reached. */
 sg_status sampled_run(an_sums **sums, analysis *an, const char *run_path, sg_error *err);
+/* an->exponents, by a pass of its own. SG_ENONFINITE. */
+sg_status growth_run(analysis *an, sg_error *err);
 /* After the run file is in place: the checkpoint and its scratch files are of no more use. */
 void resume_forget(const analysis *an);
 

@@ -9,6 +9,9 @@
 #include <math.h>
 #include <string.h>
 
+static const double SMALLEST = 1e-30;
+const char results_too_small[] = "below 1e-30, where float32 has no digits left";
+
 static void item_nan(const group_work *a, item *o)
 {
     size_t H = a->frame.H, E = a->frame.E, R = a->frame.R;
@@ -210,6 +213,20 @@ static void store_vectors(const group_work *a, const worker *w, item *o, double 
         o->right[i] = (float)w->right[i];
 }
 
+/* What stands below 1e-30 has no digits in float32, whose factors are flushed to zero at 1e-38: it is missing. */
+static void hide_too_small(const group_work *a, const worker *w, item *o)
+{
+    const bool mean = w->values[a->at.S] < SMALLEST, moment = w->values[a->at.gain] < SMALLEST;
+    for (const sp_statistic *s = sp_statistics; s->name; s++) {
+        size_t at = sp_position(&a->frame, s);
+        bool hidden = s->of_moment ? moment : mean || (at == a->at.coherence && moment);
+        for (size_t i = 0; hidden && i < sp_length(&a->frame, s); i++)
+            o->x[at + i] = (sg_interval){NAN, NAN, NAN, NAN, NAN, results_too_small};
+    }
+    if (mean)
+        o->p = (sg_class_p){NAN, NAN, NAN, NAN, results_too_small};
+}
+
 sg_status class_delay_compute(const group_work *a, worker *w, item *o, size_t c, size_t d, sg_error *err)
 {
     sg_status st = SG_OK;
@@ -237,6 +254,7 @@ sg_status class_delay_compute(const group_work *a, worker *w, item *o, size_t c,
     results_intervals(o->x, &a->frame, a->input->B, w->weights, w->moment_weights, w->values, w->without,
                       &w->parts);
     TRY(class_test(a, w, o, c, d, err));
+    hide_too_small(a, w, o);
     if (a->input->P)
         TRY(sg_stats_random_gain(a->frame.R, w->values + a->at.S, E, a->input->seed, &o->random[0],
                                  &o->random[1], &o->random[2], err));

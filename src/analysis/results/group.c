@@ -8,7 +8,8 @@
 #include <math.h>
 #include <omp.h>
 
-static const double LARGE_ERROR = 1e-4, SMALLEST = 1e-30; /* below it float32 has lost its digits anyway */
+static const double LEAST_COHERENCE = 1e-2, LARGE_ERROR = 1e-4,
+                    SMALLEST = 1e-30; /* below it float32 has lost its digits anyway */
 
 const char *const an_quantity_names[AN_QUANTITIES] = {"sigma_1", "sum of singular values",
                                                       "largest rms gain"};
@@ -35,7 +36,11 @@ static void note_item(group_work *a, size_t c, size_t d, const item *o)
 {
     size_t blocks = 0;
     group_note(a, RUN_NO_PAIRS, c, d, o->empty ? "no pairs" : NULL);
-    if (!o->empty && isnan(o->x[a->at.coherence].value))
+    const char *small = o->x[a->at.S].missing == results_too_small      ? results_too_small
+                        : o->x[a->at.gain].missing == results_too_small ? results_too_small
+                                                                        : NULL;
+    group_note(a, RUN_TOO_SMALL, c, d, small);
+    if (!o->empty && !small && isnan(o->x[a->at.coherence].value))
         group_note(a, RUN_NO_MOMENT, c, d, "no pair at a step whose second moment was taken");
     for (size_t b = 0; b < a->input->B; b++)
         blocks += o->block_weight[b] > 0;
@@ -59,6 +64,8 @@ static void keep(group_work *a, size_t c, size_t d, const item *o)
         for (size_t b = 0; o->empty && b < p->B; b++)
             a->s.without[((c * AN_QUANTITIES + q) * p->B + b) * p->D + d] = NAN;
     }
+    if (!c)
+        a->s.coherence[d] = o->x[a->at.coherence].value;
     a->s.p[i] = o->p.p;
     a->s.excess[i] = o->p.excess;
     a->s.null_low[i] = o->p.null_low;
@@ -174,6 +181,46 @@ done:
     return st;
 }
 
+/* The signature of chaos (doc/statistics.md): perturbations grow, so float32 and float64 follow different trajectories, and
+ * a few terms rule the mean. The first sign that is seen, in words, or none. */
+static bool chaos_sign(const group_work *a, char *text, size_t size, double *work)
+{
+    const results_input *p = a->input;
+    const double *rms = a->s.y + 2 * p->D, *coherence = a->s.coherence;
+    sg_interval exponent = {.value = NAN};
+    if (p->exponents->K)
+        exponents_interval(&exponent, p->exponents, a->group->model, 0, work);
+    if (exponent.value > 0)
+        return snprintf(text, size, "the largest Lyapunov exponent is %.3g (%.3g to %.3g) per token",
+                        exponent.value, exponent.low, exponent.high) > 0;
+    if (p->D > 2 && rms[p->D - 1] > rms[1])
+        return snprintf(text, size, "the rms gain at delay %zu, %.3g, is above that at delay 1, %.3g",
+                        p->D - 1, rms[p->D - 1], rms[1]) > 0;
+    for (size_t d = 1; d < p->D; d++)
+        if (coherence[d] < LEAST_COHERENCE)
+            return snprintf(text, size, "the coherence falls to %.2g at delay %zu", coherence[d], d) > 0;
+    return false;
+}
+
+static sg_status put_chaos(group_work *a, const sg_monitor *monitor, sg_error *err)
+{
+    sg_status st = SG_OK;
+    char sign[160];
+    double *work = sg_calloc(2 * a->input->B, sizeof *work);
+    NEED(work, err, "%zu blocks", a->input->B);
+    if (a->group->model || !chaos_sign(a, sign, sizeof sign, work)) /* an untrained copy is a baseline only */
+        goto done;
+    TRY(run_writer_text(a->w, a->nc, NULL, "chaos", sign, err));
+    sg_warn(
+        monitor,
+        "%s: %s: small changes may grow along this text. The program's states are then one of many trajectories, and "
+        "intervals of mean gradients may not hold",
+        a->group->name, sign);
+done:
+    sg_free(work);
+    return st;
+}
+
 static sg_status one_group(group_work *a, const sg_monitor *monitor, double began, double *done_items,
                            double total, sg_error *err)
 {
@@ -193,6 +240,8 @@ static sg_status one_group(group_work *a, const sg_monitor *monitor, double bega
     TRY(write_pairs(a, err));
     TRY(put_differences(a, err));
     TRY(decay_write(a, err));
+    TRY(exponents_write(a->w, a->nc, p->exponents, a->group->model, err));
+    TRY(put_chaos(a, monitor, err));
     TRY(put_missed(a, monitor, err));
     TRY(write_missing(a, err));
 done:

@@ -8,6 +8,7 @@
 
 #include "run/run_internal.h"
 #include "analysis/block_sums.h"
+#include "analysis/exponents.h"
 
 enum { AN_QUANTITIES = 3, AN_LAWS = 3 }; /* sigma_1, sum, rms gain; see sg_decay_law */
 extern const char *const an_quantity_names[AN_QUANTITIES];
@@ -28,6 +29,7 @@ typedef struct {
     const char *factor_missing[2];       /* why L is NaN (all normalised values will be), or NULL */
     const char *const *property_missing; /* (P) reason or NULL */
     const char *const *class_names;
+    const an_exponents *exponents;
     bool store_gram;
     const char *gram_reason; /* why not, when not */
     int threads;

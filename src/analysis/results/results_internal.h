@@ -50,6 +50,7 @@ typedef struct {
 typedef struct {
     double *y, *error;    /* (C,Q,D) */
     double *norm;         /* (D) |mean gradient|^2 of class all */
+    double *coherence;    /* (D) of class all */
     double *without;      /* (C,Q,B,D) */
     double *parts;        /* (C,F,D) sigma_1 without a part of a block; NULL: no parts */
     double *p, *adjusted; /* (C,D) */
@@ -89,6 +90,8 @@ sg_status class_delay_compute(const group_work *a, worker *w, item *o, size_t c,
 
 /* Weight of block b in the mean of class c, delay d. */
 double block_pairs(const group_work *a, size_t b, size_t c, size_t d);
+/* Why a gain below 1e-30 is missing. */
+extern const char results_too_small[];
 /* A reason for a missing value of class c, delay d (SIZE_MAX: of no single one); why NULL: nothing happens. */
 void group_note(group_work *a, run_reason kind, size_t c, size_t d, const char *why);
 /* decay.c: laws of decay, half-lives and the delays of the shares. */

@@ -65,6 +65,7 @@ static void series_place(group_work *a)
     a->s.without = sg_arena_take(&a->arena, n * Q * p->B, sizeof(double));
     if (p->split > 1)
         a->s.parts = sg_arena_take(&a->arena, n * p->B * p->split, sizeof(double));
+    a->s.coherence = sg_arena_take(&a->arena, p->D, sizeof(double));
     a->s.norm = sg_arena_take(&a->arena, p->D, sizeof(double));
     a->s.p = sg_arena_take(&a->arena, n, sizeof(double));
     a->s.adjusted = sg_arena_take(&a->arena, n, sizeof(double));

@@ -1,0 +1,62 @@
+/* SPDX-License-Identifier: MIT */
+#include "analysis/exponents.h"
+
+#include "base/base_internal.h"
+
+#include <math.h>
+#include <string.h>
+
+const char exponents_reset[] = "the state is zeroed at sentence starts: a change of it ends there";
+
+void exponents_interval(sg_interval *out, const an_exponents *x, size_t m, size_t k, double *work)
+{
+    double growth = 0, steps = 0, *without = work, *weights = work + x->B;
+    *out = (sg_interval){NAN, NAN, NAN, NAN, NAN, x->missing};
+    if (x->missing)
+        return;
+    for (size_t b = 0; b < x->B; b++)
+        growth += x->growth[m][b * x->K + k], steps += x->steps[m][b];
+    for (size_t b = 0; b < x->B; b++) {
+        weights[b] = x->steps[m][b];
+        without[b] = (growth - x->growth[m][b * x->K + k]) / (steps - weights[b]);
+    }
+    sg_stats_jackknife(out, x->B, weights, growth / steps, without, 1);
+}
+
+sg_status exponents_write(run_writer *w, int group, const an_exponents *x, size_t m, sg_error *err)
+{
+    static const char *const names[] = {"lyapunov_exponent", "lyapunov_exponent_low",
+                                        "lyapunov_exponent_high"};
+    sg_status st = SG_OK;
+    double *work = NULL;
+    const char *missing = NULL;
+    if (!x->K)
+        return SG_OK;
+    NEED(work = sg_calloc(2 * x->B + 3 * x->K, sizeof *work), err, "%zu Lyapunov exponents", x->K);
+    double *out = work + 2 * x->B;
+    for (size_t k = 0; k < x->K; k++) {
+        sg_interval t;
+        exponents_interval(&t, x, m, k, work);
+        out[k] = t.value, out[x->K + k] = t.low, out[2 * x->K + k] = t.high;
+        missing = missing ? missing : t.missing;
+    }
+    TRY(run_writer_dim(w, group, "exponent", x->K, err));
+    for (size_t i = 0; i < 3; i++) {
+        TRY(run_writer_define(w, group, names[i], err));
+        TRY(run_writer_put_f64(w, group, names[i], NULL, NULL, out + i * x->K, err));
+        if (missing && (i || x->missing))
+            TRY(run_writer_text(w, group, names[i], "missing_reason", missing, err));
+    }
+done:
+    sg_free(work);
+    return st;
+}
+
+void exponents_free(an_exponents *x)
+{
+    for (size_t m = 0; m < 2; m++) {
+        sg_free(x->growth[m]);
+        sg_free(x->steps[m]);
+    }
+    *x = (an_exponents){0};
+}

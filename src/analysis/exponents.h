@@ -1,0 +1,25 @@
+/* SPDX-License-Identifier: MIT */
+/* exponents.h - Lyapunov exponents along the corpus, block by block (behaviour/lyapunov.h). */
+#ifndef SG_ANALYSIS_EXPONENTS_H
+#define SG_ANALYSIS_EXPONENTS_H
+
+#include "run/run_internal.h"
+#include "stategrad/stats.h"
+
+/* Of the model and its untrained copy. A long corpus is followed in the head of each block only. */
+typedef struct {
+    size_t K, B;
+    double *growth[2];   /* (B,K) sums of ln R_kk; NULL: not that model, or `missing` */
+    double *steps[2];    /* (B) */
+    const char *missing; /* why there are none */
+} an_exponents;
+
+/* Exponent k of model m, nats per token: sum growth / sum steps, jackknife over blocks by steps. work (2 B). */
+void exponents_interval(sg_interval *out, const an_exponents *x, size_t m, size_t k, double *work);
+/* lyapunov_exponent with its bounds, into a group of model m. */
+sg_status exponents_write(run_writer *w, int group, const an_exponents *x, size_t m, sg_error *err);
+/* Why there are none with setting 'state_handling' reset. */
+extern const char exponents_reset[];
+void exponents_free(an_exponents *x);
+
+#endif
