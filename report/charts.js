@@ -74,20 +74,48 @@ function showTip(event, value) {
 
 document.addEventListener('keydown', (event) => { if (event.key === 'Escape') tip.hidden = true; });
 
-/* Puts the styles of the series (and of the lines: solid, dashed) into every encoding of a specification. */
-function applyStyle(node, colours, lines) {
-  if (Array.isArray(node)) { node.forEach((n) => applyStyle(n, colours, lines)); return; }
+/* Puts the styles of the series (and of the lines: solid, dashed) into every encoding of a specification. numbers: see
+ * numberNames. */
+function applyStyle(node, colours, lines, numbers) {
+  if (Array.isArray(node)) { node.forEach((n) => applyStyle(n, colours, lines, numbers)); return; }
   if (!node || typeof node !== 'object') return;
   const encoding = node.encoding || {};
-  const names = Array.from(colours.keys());
+  const names = Array.from(colours.keys()), domain = names.map((n) => numbers.series.get(n));
   if (encoding.color && encoding.color.field === 'series')
-    encoding.color.scale = { domain: names, range: names.map((n) => colours.get(n).colour) };
-  if (encoding.shape) encoding.shape.scale = { domain: names, range: names.map((n) => colours.get(n).shape) };
+    encoding.color.scale = { domain, range: names.map((n) => colours.get(n).colour) };
+  if (encoding.shape) encoding.shape.scale = { domain, range: names.map((n) => colours.get(n).shape) };
   if (encoding.strokeDash) {
-    encoding.strokeDash.scale = { domain: lines, range: lines.map((_, i) => DASHES[i % DASHES.length]) };
+    encoding.strokeDash.scale = { domain: lines.map((n) => numbers.line.get(n)), range: lines.map((_, i) => DASHES[i % DASHES.length]) };
     if (lines.length < 2) encoding.strokeDash.legend = null;
   }
-  for (const key of ['layer', 'spec', 'hconcat']) if (node[key]) applyStyle(node[key], colours, lines);
+  for (const key of ['layer', 'spec', 'hconcat']) if (node[key]) applyStyle(node[key], colours, lines, numbers);
+}
+
+/* Names come from files, and Vega makes them keys of plain objects, joined by "|": "constructor" would find what every object
+ * has, "a" and "b|c" what belongs to "a|b" and "c". So it groups by numbers, and has the names for labels alone. */
+const NAMED = { series: 'seriesNumber', line: 'lineNumber', run: 'runNumber', label: 'labelNumber' };
+
+/* {field: Map of name to number}; the names of `first` come before those that only rows have. */
+function numberNames(rows, first) {
+  return Object.fromEntries(Object.keys(NAMED).map((field) =>
+    [field, new Map(Array.from(new Set([...(first[field] || []), ...rows.map((r) => r[field])]), (name, i) => [name, i]))]));
+}
+
+/* What labels an axis, a legend or a panel. */
+function nameOf(field) {
+  return `names.${field}[datum.value]`;
+}
+
+/* Channels that group by a name do so by its number; tooltips show the name. */
+function groupByNumbers(node) {
+  if (Array.isArray(node)) { node.forEach(groupByNumbers); return; }
+  for (const [channel, encoding] of Object.entries(node.encoding || {})) {
+    if (channel === 'tooltip' || !Object.hasOwn(NAMED, encoding.field)) continue;
+    const guide = channel === 'x' || channel === 'y' ? 'axis' : channel === 'detail' ? null : 'legend';
+    if (guide && encoding[guide] !== null) encoding[guide] = { ...encoding[guide], labelExpr: nameOf(encoding.field) };
+    encoding.field = NAMED[encoding.field];
+  }
+  for (const key of ['layer', 'spec']) if (node[key]) groupByNumbers(node[key]);
 }
 
 const SPECS = {};
@@ -139,11 +167,14 @@ class Chart {
     const { spec, rows, series, lines, patch, facet } = this.input;
     let s = structuredClone(SPECS[spec]);
     const shown = forExport && series ? series.filter((n) => !this.hidden.has(n)) : series;
-    s.datasets = { rows };
+    const numbers = numberNames(rows, { series, line: lines, run: this.input.runs });
+    s.datasets = { rows: rows.map((r) => ({ ...r, ...Object.fromEntries(Object.entries(NAMED).map(([field, number]) => [number, numbers[field].get(r[field])])) })) };
+    s.params = [...(s.params || []), { name: 'names', value: Object.fromEntries(Object.entries(numbers).map(([field, map]) => [field, Array.from(map.keys(), String)])) }];
     const colours = seriesStyle(series || [], this.input.hidden, dark);
     if (shown) for (const name of series) if (!shown.includes(name)) colours.delete(name);
-    applyStyle(s, colours, lines || []);
+    applyStyle(s, colours, lines || [], numbers);
     if (patch) patch(s, width, dark);
+    groupByNumbers(s);
     const left = 64, panels = facet > 1 && width >= 640 ? facet : 1;
     const inner = Math.max(150, Math.floor((width - left - (panels - 1) * 30) / panels) - 12);
     if (s.params && s.params[0].name === 'hidden') s.params[0].value = Array.from(this.hidden);
@@ -151,7 +182,7 @@ class Chart {
       const { $schema, data, datasets, params, transform, description, config, ...unit } = s;
       unit.width = inner;
       s = { $schema, description, data, datasets, params, transform, columns: panels,
-        facet: { field: 'run', type: 'nominal', title: null, sort: this.input.runs || null }, spec: unit };
+        facet: { field: NAMED.run, type: 'nominal', title: null, header: { labelExpr: nameOf('run') } }, spec: unit };
     } else {
       s.width = inner;
       s.autosize = { type: 'fit-x', contains: 'padding' };

@@ -560,9 +560,9 @@ function settingsSection() {
     add('run file', run.file);
     for (const [key, text] of attributes) {
       let value = text === null ? '–' : /^-?\d{4,}$/.test(text) && key !== 'seed' ? count(text) : text;
-      if (NONE[key] && Number(text) === 0) value = NONE[key];
+      if (Object.hasOwn(NONE, key) && Number(text) === 0) value = NONE[key];
       if (key === 'unknown_tokens' && tokens > 0) value = `${value} (${percent(Number(text) / tokens)})`;
-      add(LONG[key] || key.replace(/_/g, ' '), value);
+      add(Object.hasOwn(LONG, key) ? LONG[key] : key.replace(/_/g, ' '), value);
     }
     add('delays', `0 … ${run.delays - 1}`);
     add('embedding size', count(run.embedding));

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 // The pages of `report` and `show` in a real browser: drawn, operated, compared with the run file, photographed.
 //
-// usage: node pages.mjs STATEGRAD SOURCE_ROOT FOLDER_FOR_SCREENSHOTS [numbers|report|look|hostile|several|many|show]   (default: all but numbers)
+// usage: node pages.mjs STATEGRAD SOURCE_ROOT FOLDER_FOR_SCREENSHOTS [numbers|report|look|hostile|several|keys|many|show]   (default: all but numbers)
 // Prints one line a check; exit 1 when one failed, 77 when there is no browser or no playwright-core.
 import { execFileSync } from 'node:child_process';
 import { cpSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
@@ -144,7 +144,7 @@ const digits = (x, n) => Number(Number(x).toPrecision(n));
 const printed = (text) => Number(String(text).replace('−', '-').replace(/·10(.+)$/, (_, e) => `e${Array.from(e).map((c) => '⁰¹²³⁴⁵⁶⁷⁸⁹⁻'.indexOf(c)).map((i) => (i === 10 ? '-' : i)).join('')}`));
 
 async function testNumbers(full) {
-  for (const [recipe, steps] of [['full', 'words'], ['chars', 'characters'], ['plain', 'words']]) {
+  for (const [recipe, steps] of [['full', 'words'], ['chars', 'characters'], ['plain', 'words'], ['keys', 'words']]) {
     const nc = recipe === 'full' ? full : make(recipe), all = contents(nc), names = all[''].class_name;
     const page = await open(report(`${recipe}-numbers.html`, nc));
     for (const group of Object.keys(all).filter((g) => /^layer/.test(g))) {
@@ -158,7 +158,9 @@ async function testNumbers(full) {
 
 // The rows behind a chart, as its CSV has them: header and cells.
 async function table(page, chart) {
-  const lines = (await download(page, chart, 'csv')).toString().split('\r\n').filter(Boolean).map((l) => l.split(','));
+  const cell = (text) => (text.startsWith('"') ? text.slice(1, -1).replace(/""/g, '"') : text);
+  const lines = (await download(page, chart, 'csv')).toString().split('\r\n').filter(Boolean)
+    .map((l) => Array.from(l.matchAll(/(?:^|,)("(?:[^"]|"")*"|[^,]*)/g), (m) => cell(m[1])));
   return lines.slice(1).map((cells) => Object.fromEntries(cells.map((c, i) => [lines[0][i], c])));
 }
 
@@ -511,6 +513,42 @@ async function testSeveralAndPlain(nc) {
   await one.context().close();
 }
 
+// Names that every object has (constructor), or that meet when joined by a bar ("a" of "b|c" with "a|b" of "c"): each keeps its line,
+// panel, row and bar. (Their numbers: testNumbers.)
+async function testKeys() {
+  const path = make('keys', 'c.nc'), other = join(folder, 'b|c.nc'), names = contents(path)[''].class_name;
+  cpSync(path, other);
+  const page = await open(report('keys.html', path, other));
+  await page.click('#chart-curves button:has-text("show all")');
+  for (const chart of ['curves', 'coherence', 'effective_rank']) check(await lines(page, chart) === 2 * names.length, `${chart}: a line for each class and run`, await lines(page, chart));
+  const dotted = (await drawn(page, 'curves')).marks.filter((m) => m.type === 'symbol' && m.opacity > 0);
+  const looks = new Set(dotted.map((m) => `${m.series}\0${m.fill}`));
+  check(new Set(dotted.map((m) => m.series)).size === names.length && looks.size === names.length, 'each class has one colour', looks.size);
+  const panels = await page.evaluate(() => Array.from(document.querySelectorAll('#chart-classes svg .role-column-header text, #chart-classes svg .role-scope text'), (t) => t.textContent));
+  check(['c.nc', 'b|c.nc'].every((n) => panels.includes(n)), 'panels have the names of the files', panels.join());
+  const rows = (await drawn(page, 'classes')).labels.y.map((l) => l.text);
+  check(names.slice(1).every((n) => rows.includes(n)), 'rows have the names of the classes', rows.join());
+  const svg = (await download(page, 'curves', 'svg')).toString();
+  check(names.every((n) => svg.includes(`>${n.replace(/&/g, '&amp;').replace(/</g, '&lt;')}<`)), 'the legend of a saved chart has them');
+  await page.context().close();
+  const one = await open(report('keys-one.html', path)), seen = new Set();
+  for (let delay = 0; delay < 2; delay++) {
+    await one.locator('#words .choice select').nth(1).selectOption({ index: delay });
+    const directions = await one.locator('#words .choice select').nth(2).evaluate((s) => s.options.length);
+    for (let k = 0; k < directions; k++) {
+      await one.locator('#words .choice select').nth(2).selectOption({ index: k });
+      const { marks: bars, labels } = await drawn(one, 'words');
+      for (const b of bars) {
+        const label = labels.y.find((l) => Math.abs(l.y - b.y) < 4);
+        if (label && label.text === b.label) seen.add(b.word); else seen.add(`wrong: ${b.word} at ${label && label.text}`);
+      }
+    }
+  }
+  check(['constructor', 'a|b'].every((w) => seen.has(w)) && ![...seen].some((w) => /^wrong/.test(w)), 'words as bars, each at its label', Array.from(seen).join(' '));
+  check(page.complaints.length + one.complaints.length === 0, 'no complaint', page.complaints.concat(one.complaints).join(' | '));
+  await one.context().close();
+}
+
 // Every shown class is told apart by colour and marker, those shown at first by colour alone.
 async function testManyClasses() {
   const path = report('many.html', make('many'));
@@ -561,7 +599,7 @@ async function testShow() {
 
 try {
   const nc = make('full', 'run.nc');
-  const tests = { numbers: testNumbers, report: testReport, look: testDarkAndNarrow, hostile: testHostile, several: testSeveralAndPlain, many: testManyClasses, show: testShow };
+  const tests = { numbers: testNumbers, report: testReport, look: testDarkAndNarrow, hostile: testHostile, several: testSeveralAndPlain, keys: testKeys, many: testManyClasses, show: testShow };
   for (const [name, test] of Object.entries(tests)) if (only ? only === name : name !== 'numbers') await test(nc);
 } catch (error) {
   check(false, 'the test itself', error.stack);

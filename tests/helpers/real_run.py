@@ -18,6 +18,9 @@ HOSTILE = ["<script>alert(1)</script>", "\"quoted\" & 'single'", "مرحبا \u2
            "</style><img src=x onerror=alert(1)>", "<!--", "@@DATA@@", "__proto__", "=1+1", "toString"]
 HOSTILE_WORDS = ["<script>alert(1)</script>", "\"'&", "مرحبا", "🙂", "x" * 10000, "a\u2028b", "</style><img", "<!--", "@@DATA@@", "__proto__",
                  "a\u202eb", "\x1b[31mred", "=1+1"]
+# Names that a plain object has already, that look like paths, and that meet when they are joined.
+KEYS = ["__proto__", "constructor", "toString", "a", "a|b", "x.y", "x[0]", "\"it's\""]
+KEY_WORDS = ["__proto__", "constructor", "hasOwnProperty", "a|b", "x.y", "x[0]", "'", "valueOf"]
 TAGGED = ["--format", "tagged", "--classes", "tags,groups=groups.txt"]
 PROPERTIES = ["--property", "number=plural-singular", "--property", "use=verb-noun"]
 FULL = [*TAGGED, "--classes", "frequency", *PROPERTIES, "--baseline", "untrained"]
@@ -36,6 +39,8 @@ RECIPES = {
     "chars": (["--cell", "lstm", "--unit", "char"], "short.txt", ["--classes", "frequency", "--delays", "8"]),
     "features": (["--cell", "lstm"], None, ["--inputs", "rows.npy", "--classes", "tags:labels.txt", "--delays", "6"]),
     "hostile": (["--cell", "lstm"], "hostile.txt", ["--classes", "words:hostile-classes.txt", "--delays", "8", "--baseline", "untrained"]),
+    "keys": (["--cell", "lstm"], "keys.txt", ["--classes", "words:keys-classes.txt", "--property", "__proto__=constructor-x[0]",
+                                              "--property", "constructor=a|b-x.y", "--property", "x.y[0]=toString-__proto__", "--delays", "6"]),
     "many": (["--cell", "lstm"], "plain.txt", ["--classes", "words:many.txt", "--delays", "24"]),
     "large": (["--cell", "lstm", "--embedding-size", "16", "--hidden-size", "16"], "tagged.txt",
               ["--format", "tagged", "--classes", "tags", "--classes", "frequency", "--state", "both", "--delays", "50",
@@ -64,6 +69,14 @@ def corpora(folder):
         hostile[i] = HOSTILE_WORDS[i // 7 % len(HOSTILE_WORDS)]
     write(folder, "hostile.txt", "".join(" ".join(hostile[i:i + 20]) + "\n" for i in range(0, len(hostile), 20)))
     write(folder, "hostile-classes.txt", "".join(f"{name}: {' '.join(words[i::len(HOSTILE)])} {HOSTILE_WORDS[i]}\n" for i, name in enumerate(HOSTILE)))
+
+
+    keys = english.plain(parts[:60]).split()
+    words = sorted(set(keys))
+    for i in range(3, len(keys), 5):
+        keys[i] = KEY_WORDS[i // 5 % len(KEY_WORDS)]
+    write(folder, "keys.txt", "".join(" ".join(keys[i:i + 20]) + "\n" for i in range(0, len(keys), 20)))
+    write(folder, "keys-classes.txt", "".join(f"{name}: {' '.join(words[i::len(KEYS)])} {KEY_WORDS[i]}\n" for i, name in enumerate(KEYS)))
 
 
 def feature_rows(folder, size):
