@@ -40,6 +40,9 @@ typedef struct {
 } option;
 
 #define PLURAL(n) ((n) == 1 ? "" : "s")
+#define CSV_STYLES "plain|spreadsheet" /* sg_csv_style */
+#define CSV_STYLE_HELP                                                                                       \
+    "spreadsheet: an apostrophe before names that begin with = + - or @, so that none is computed"
 #define FORMATS "auto|text|conllu|tagged" /* sg_format */
 
 /* clang-format off */

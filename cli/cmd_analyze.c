@@ -27,8 +27,9 @@ typedef struct {
  * the same. */
 static bool is_neutral(const char *arg, bool *takes_value)
 {
-    static const char *const valued[] = {
-        "--output", "-o", "--threads", "--checkpoint", "--checkpoint-minutes", "--csv", "--part"};
+    static const char *const valued[] = {"--output", "-o",           "--threads",
+                                         "-t",       "--checkpoint", "--checkpoint-minutes",
+                                         "--csv",    "--csv-style",  "--part"};
     static const char *const flags[] = {"--quiet", "-q", "--ascii"};
     *takes_value = false;
     for (size_t i = 0; i < sizeof flags / sizeof *flags; i++)

@@ -10,12 +10,13 @@ static int run(int argc, char **argv)
 {
     const char *output = NULL, *csv = NULL;
     bool quiet = false, ascii = false;
-    int threads = 0;
+    int threads = 0, style = SG_CSV_PLAIN;
     const option table[] = {
         {"output", 'o', OPT_STRING, &output, "RUN.nc", "the whole run", 0, 0},
         {"csv", 0, OPT_STRING, &csv, "FILE",
          "also write a tidy table: state, class, delay, quantity, value, low, high; -: on standard output, in place of the summary",
          0, 0},
+        {"csv-style", 0, OPT_CHOICE, &style, CSV_STYLES, CSV_STYLE_HELP, 0, 0},
         {"threads", 't', OPT_THREADS, &threads, "N",
          "number of threads (default: all cores); the result does not depend on it", 0, 1024},
         {"ascii", 0, OPT_FLAG, &ascii, NULL, "no Unicode in the summary", 0, 0},
@@ -40,7 +41,7 @@ static int run(int argc, char **argv)
     sg_monitor monitor = progress_monitor(&line, quiet);
     sg_status st = sg_merge(output, (const char *const *)argv, (size_t)argc, threads, &monitor, &err);
     if (st == SG_OK && csv)
-        st = sg_run_write_csv(output, csv, &err);
+        st = sg_run_write_csv(output, csv, (sg_csv_style)style, &err);
     progress_done(&line);
     if (st == SG_OK)
         return quiet || (csv && !strcmp(csv, "-")) ? EXIT_DONE : print_summary(output, ascii);

@@ -61,7 +61,7 @@ static int run(int argc, char **argv)
 {
     const char *output = NULL, *csv = NULL;
     bool quiet = false;
-    int threads = 0;
+    int threads = 0, style = SG_CSV_PLAIN;
     option_list given = {0};
     sg_property *properties = NULL;
     const option table[] = {
@@ -71,6 +71,7 @@ static int run(int argc, char **argv)
          0},
         {"csv", 0, OPT_STRING, &csv, "FILE",
          "also write the run as a tidy table; -: on standard output, in place of the summary", 0, 0},
+        {"csv-style", 0, OPT_CHOICE, &style, CSV_STYLES, CSV_STYLE_HELP, 0, 0},
         {"threads", 't', OPT_THREADS, &threads, "N", "number of threads (default: all cores)", 0, 1024},
         {"quiet", 'q', OPT_FLAG, &quiet, NULL, "print nothing", 0, 0},
         END_OF_OPTIONS,
@@ -97,7 +98,7 @@ static int run(int argc, char **argv)
         const char *target = output ? output : argv[0];
         sg_status st = sg_track(argv[0], target, properties, given.n, threads, &monitor, &err);
         if (st == SG_OK && csv)
-            st = sg_run_write_csv(target, csv, &err);
+            st = sg_run_write_csv(target, csv, (sg_csv_style)style, &err);
         progress_done(&line);
         if (st == SG_OK && !quiet && !(csv && !strcmp(csv, "-")))
             print_new(target, given.n);

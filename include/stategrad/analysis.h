@@ -23,6 +23,10 @@ typedef struct {
     const char *a, *b;
 } sg_property;
 
+/* SPREADSHEET: names that begin with = + - @ tab or carriage return, which a spreadsheet would compute, get an apostrophe
+ * in front, which makes them text there. */
+typedef enum { SG_CSV_PLAIN, SG_CSV_SPREADSHEET } sg_csv_style;
+
 typedef enum { SG_GRAM_AUTO, SG_GRAM_YES, SG_GRAM_NO } sg_gram_policy;
 
 typedef struct {
@@ -61,6 +65,7 @@ typedef struct {
     double checkpoint_minutes; /* 5 */
     const char *csv_path;      /* or NULL */
     const char *command;       /* recorded in the run file */
+    sg_csv_style csv_style;    /* plain */
 } sg_analysis_config;
 
 #define SG_ALL_LAYERS ((size_t)-1)
@@ -135,8 +140,9 @@ SG_API sg_status sg_track(const char *run_path, const char *out_path, const sg_p
                           int threads, const sg_monitor *monitor, sg_error *err);
 
 /* Writes the run as a tidy table: state, class, delay, quantity, value, low, high; missing
- * values are empty fields. */
-SG_API sg_status sg_run_write_csv(const char *run_path, const char *csv_path, sg_error *err);
+ * values are empty fields. Quoted as in RFC 4180. csv_path "-": standard output. */
+SG_API sg_status sg_run_write_csv(const char *run_path, const char *csv_path, sg_csv_style style,
+                                  sg_error *err);
 
 /* Shape of a .npy matrix of features. SG_EFORMAT: not floating-point, not two-dimensional, truncated. */
 SG_API sg_status sg_features_shape(const char *path, uint64_t *rows, size_t *columns, sg_error *err);

@@ -154,7 +154,7 @@ sg_status sg_analyze(const char *run_path, const sg_model *m, const sg_stream *s
     TRY(run_writer_commit(ready, err));
     resume_forget(&an);
     if (cfg->csv_path && !cfg->parts)
-        TRY(sg_run_write_csv(run_path, cfg->csv_path, err));
+        TRY(sg_run_write_csv(run_path, cfg->csv_path, cfg->csv_style, err));
 done:
     run_writer_abort(w);
     sums_free(sums);

@@ -12,18 +12,20 @@
 
 typedef struct {
     FILE *f;
+    sg_csv_style style;
     const sg_run *run;
     const char *group;
     double *x, *low, *high; /* (D, R) of one class */
 } table;
 
-static void put_field(FILE *f, const char *text)
+static void put_field(FILE *f, const char *text, sg_csv_style style)
 {
+    const char *apostrophe = style == SG_CSV_SPREADSHEET && *text && strchr("=+-@\t\r", *text) ? "'" : "";
     if (!text[strcspn(text, ",\"\r\n")]) {
-        fputs(text, f);
+        fprintf(f, "%s%s", apostrophe, text);
         return;
     }
-    fputc('"', f);
+    fprintf(f, "\"%s", apostrophe);
     for (; *text; text++) {
         if (*text == '"')
             fputc('"', f);
@@ -50,11 +52,11 @@ static void put_row(const table *t, size_t c, const char *delay, const char *qua
 {
     char name[400];
     snprintf(name, sizeof name, "%s%s", quantity, suffix);
-    put_field(t->f, t->group);
+    put_field(t->f, t->group, t->style);
     fputc(',', t->f);
-    put_field(t->f, sg_run_class_name(t->run, c));
+    put_field(t->f, sg_run_class_name(t->run, c), t->style);
     fprintf(t->f, ",%s,", delay);
-    put_field(t->f, name);
+    put_field(t->f, name, t->style);
     fputc(',', t->f);
     put_number(t->f, x);
     fputc(',', t->f);
@@ -207,7 +209,7 @@ done:
     return st;
 }
 
-sg_status sg_run_write_csv(const char *run_path, const char *csv_path, sg_error *err)
+sg_status sg_run_write_csv(const char *run_path, const char *csv_path, sg_csv_style style, sg_error *err)
 {
     sg_status st = SG_OK;
     sg_run *r = NULL;
@@ -219,7 +221,7 @@ sg_status sg_run_write_csv(const char *run_path, const char *csv_path, sg_error 
     for (size_t g = 0; g < sg_run_groups(r); g++)
         n = sg_run_rank(r, g) > n ? sg_run_rank(r, g) : n;
     n *= sg_run_delays(r);
-    t = (table){sg_outfile_stream(o), r, NULL, sg_calloc(n, 8), sg_calloc(n, 8), sg_calloc(n, 8)};
+    t = (table){sg_outfile_stream(o), style, r, NULL, sg_calloc(n, 8), sg_calloc(n, 8), sg_calloc(n, 8)};
     if (!t.x || !t.low || !t.high)
         TRY(sg_fail(err, SG_ENOMEM, "%s: no memory", csv_path));
     fputs("state,class,delay,quantity,value,low,high\n", t.f);
