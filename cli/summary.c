@@ -9,13 +9,21 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { COLUMNS = 6, CURVE = 32, MAX_CLASSES = 40, NAME_WIDTH = 18 };
+enum {
+    COLUMNS = 6,
+    CURVE = 32,
+    MAX_CLASSES = 40,
+    NAME_WIDTH = 18,
+    RMS_GAIN = 2 /* among the fitted series */
+};
+static const char HEADLINE[] = "rms_gain";
 
-/* sigma_1 by delay of one class, (D); false: cannot be read */
-static bool read_sigma(const sg_run *r, const char *group, size_t c, double *sigma)
+/* By delay, the first of (class, delay, rank) or (class, delay) of one class, (D); false: cannot be read */
+static bool read_curve(const sg_run *r, const char *group, const char *variable, size_t c, double *x)
 {
-    size_t start[] = {c, 0, 0}, count[] = {1, sg_run_delays(r), 1};
-    return sg_run_read(r, group, "singular_value", start, count, sigma, NULL) == SG_OK;
+    size_t start[] = {c, 0, 0}, count[] = {1, sg_run_delays(r), 1}, rank, shape[SG_RUN_MAX_DIMS];
+    return sg_run_shape(r, group, variable, &rank, shape) && rank >= 2 && rank <= 3 &&
+           sg_run_read(r, group, variable, start, count, x, NULL) == SG_OK;
 }
 
 static bool has_group(const sg_run *r, const char *group)
@@ -109,105 +117,169 @@ static const char *why_missing(sg_run *r, const char *group, const char *variabl
     return text;
 }
 
-/* The law of sigma_1 of class "all" as a sentence. */
+/* The law of the rms gain of class "all" as a sentence. */
 static void print_decay(sg_run *r, const char *group)
 {
     sg_decay d = {.points = sg_run_delays(r) - 1};
     char text[800], why[3][256];
     for (size_t l = 0; l < SG_DECAY_LAWS; l++) {
         sg_decay_fit *f = &d.fit[l];
-        f->scale = read_one(r, group, "decay_scale", 0, 0, l, true);
-        f->scale_error = read_one(r, group, "decay_scale_error", 0, 0, l, true);
-        f->rate = read_one(r, group, "decay_rate", 0, 0, l, true);
-        f->rate_error = read_one(r, group, "decay_rate_error", 0, 0, l, true);
-        f->shape = read_one(r, group, "decay_shape", 0, 0, l, true);
-        f->shape_error = read_one(r, group, "decay_shape_error", 0, 0, l, true);
-        f->residual = read_one(r, group, "decay_residual", 0, 0, l, true);
-        f->aic = read_one(r, group, "decay_aic", 0, 0, l, true);
-        f->misfit_p = read_one(r, group, "decay_misfit_p", 0, 0, l, true);
+        f->scale = read_one(r, group, "decay_scale", 0, RMS_GAIN, l, true);
+        f->scale_error = read_one(r, group, "decay_scale_error", 0, RMS_GAIN, l, true);
+        f->rate = read_one(r, group, "decay_rate", 0, RMS_GAIN, l, true);
+        f->rate_error = read_one(r, group, "decay_rate_error", 0, RMS_GAIN, l, true);
+        f->shape = read_one(r, group, "decay_shape", 0, RMS_GAIN, l, true);
+        f->shape_error = read_one(r, group, "decay_shape_error", 0, RMS_GAIN, l, true);
+        f->residual = read_one(r, group, "decay_residual", 0, RMS_GAIN, l, true);
+        f->aic = read_one(r, group, "decay_aic", 0, RMS_GAIN, l, true);
+        f->misfit_p = read_one(r, group, "decay_misfit_p", 0, RMS_GAIN, l, true);
     }
     d.beta.value = d.fit[SG_DECAY_STRETCHED].shape;
-    d.beta.low = read_one(r, group, "decay_shape_low", 0, 0, SG_DECAY_STRETCHED, true);
-    d.beta.high = read_one(r, group, "decay_shape_high", 0, 0, SG_DECAY_STRETCHED, true);
+    d.beta.low = read_one(r, group, "decay_shape_low", 0, RMS_GAIN, SG_DECAY_STRETCHED, true);
+    d.beta.high = read_one(r, group, "decay_shape_high", 0, RMS_GAIN, SG_DECAY_STRETCHED, true);
     if (!isfinite(d.beta.low))
         d.beta.missing = why_missing(r, group, "decay_shape_low", why[0]);
     if (!isfinite(d.fit[0].scale) && !isfinite(d.fit[1].scale))
         d.missing = why_missing(r, group, "decay_scale", why[1]);
     sg_decay_decide(&d);
-    double peak = read_one(r, group, "peak_delay", 0, 0, 0, false);
+    double peak = read_one(r, group, "peak_delay", 0, RMS_GAIN, 0, false);
     d.peak = isfinite(peak) ? (size_t)peak : 0;
     for (size_t s = 0; s < SG_DECAY_SHARES; s++) {
-        d.left[s].value = read_one(r, group, "share_delay", 0, 0, s, true);
-        d.left[s].low = read_one(r, group, "share_delay_low", 0, 0, s, true);
-        d.left[s].high = read_one(r, group, "share_delay_high", 0, 0, s, true);
+        d.left[s].value = read_one(r, group, "share_delay", 0, RMS_GAIN, s, true);
+        d.left[s].low = read_one(r, group, "share_delay_low", 0, RMS_GAIN, s, true);
+        d.left[s].high = read_one(r, group, "share_delay_high", 0, RMS_GAIN, s, true);
     }
     if (!isfinite(d.left[0].value))
         d.left[0].missing = why_missing(r, group, "half_life", why[2]);
-    sg_decay_sentence(text, sizeof text, "sigma_1", &d);
+    sg_decay_sentence(text, sizeof text, "the rms gain", &d);
     printf("  %s: %s.\n", sg_run_class_name(r, 0), text);
 }
 
-static bool read_tests(const sg_run *r, const char *group, const char *variable, size_t c, double *x)
+/* The mean gradient: how large, and how much the contributions cancel in it. x: room for D */
+static void print_mean(const sg_run *r, const char *group, double *x)
 {
-    size_t start[] = {c, 0}, count[] = {1, sg_run_delays(r)}, rank, shape[SG_RUN_MAX_DIMS];
-    return sg_run_shape(r, group, variable, &rank, shape) && rank == 2 &&
-           sg_run_read(r, group, variable, start, count, x, NULL) == SG_OK;
+    size_t D = sg_run_delays(r), last = D - 1;
+    if (!read_curve(r, group, "singular_value", 0, x))
+        return;
+    printf("  %s, mean gradient: sigma_1 %.3g at delay 0, %.3g at delay %zu", sg_run_class_name(r, 0), x[0],
+           x[last], last);
+    if (read_curve(r, group, "coherence", 0, x))
+        printf(
+            "; coherence %.2g and %.2g (1: the same linear map at every position; near 0: contributions cancel)",
+            x[0], x[last]);
+    puts("");
 }
 
-/* "+n -m": delays at which the class lies above and below random classes of its size; false: there is no
- * test. work: 2 D. */
-static bool print_tests(const sg_run *r, const char *group, size_t c, const double *sigma, double *work)
+/* "+n -m": at how many delays the ratio lies above and below 1, or the range of random words, with adjusted p < 0.05; "-" where
+ * there is no test. */
+static void print_counts(const double *ratio, const double *p, size_t D)
 {
-    size_t D = sg_run_delays(r), above = 0, below = 0, known = 0;
-    double *p = work, *high = work + D;
-    if (!read_tests(r, group, "class_difference_p_adjusted", c, p) ||
-        !read_tests(r, group, "class_null_high", c, high))
-        return false;
+    size_t above = 0, below = 0, known = 0;
     for (size_t d = 0; d < D; d++) {
         known += isfinite(p[d]) ? 1 : 0;
-        above += p[d] < 0.05 && sigma[d] > high[d];
-        below += p[d] < 0.05 && !(sigma[d] > high[d]);
+        above += p[d] < 0.05 && ratio[d] > 0;
+        below += p[d] < 0.05 && !(ratio[d] > 0);
     }
+    char text[48] = "-";
     if (known)
-        printf("  +%zu -%zu", above, below);
-    return known > 0;
+        snprintf(text, sizeof text, "+%zu -%zu", above, below);
+    printf("  %-13s", text);
+}
+
+/* "1.42 (1.38 to 1.46)", and the p-value of the kind of word. */
+static void print_ratio(double ratio, double low, double high, double p)
+{
+    char text[64] = "-", chance[32] = "-";
+    if (isfinite(low))
+        snprintf(text, sizeof text, "%.3g (%.3g to %.3g)", ratio, low, high);
+    else if (isfinite(ratio))
+        snprintf(text, sizeof text, "%.3g", ratio);
+    if (isfinite(p))
+        snprintf(chance, sizeof chance, "%.3f", p);
+    printf("  %-22s %5s", text, chance);
+}
+
+/* Each class beside all words. x: room for 7 D */
+static void print_ratios(const sg_run *r, const char *group, double *x)
+{
+    static const char *const names[] = {"gain_ratio",       "gain_ratio_low",    "gain_ratio_high", "p_types",
+                                        "p_types_adjusted", "p_tokens_adjusted", "types_null_high"};
+    enum { RATIO, LOW, HIGH, P, TYPES, TOKENS, CHANCE, N };
+    size_t D = sg_run_delays(r), C = sg_run_classes(r), at[2] = {D > 1 ? 1 : 0, D > 11 ? 10 : D - 1};
+    size_t columns = at[1] > at[0] ? 2 : 1;
+    double *of[N];
+    for (size_t i = 0; i < N; i++)
+        of[i] = x + i * D;
+    if (C < 2 || !read_curve(r, group, "gain_ratio", 1, of[RATIO]))
+        return;
+    printf(
+        "\n%s: gain of each class over that of all words (root mean square, all directions; 95 %% interval)\n  %-*s",
+        group, NAME_WIDTH, "class");
+    for (size_t k = 0; k < columns; k++) {
+        char head[32];
+        snprintf(head, sizeof head, "delay %zu", at[k]);
+        printf("  %-22s %5s", head, "p");
+    }
+    puts("  kind of word   set of tokens");
+    for (size_t c = 1; c < C && c < MAX_CLASSES; c++) {
+        bool there = true;
+        for (size_t i = 0; i < N; i++)
+            there = there && read_curve(r, group, names[i], c, of[i]);
+        if (!there)
+            continue;
+        fputs("  ", stdout);
+        print_name(sg_run_class_name(r, c));
+        for (size_t k = 0; k < columns; k++)
+            print_ratio(of[RATIO][at[k]], of[LOW][at[k]], of[HIGH][at[k]], of[P][at[k]]);
+        for (size_t d = 0; d < D; d++) { /* signs: beyond random words, beyond all words */
+            of[LOW][d] = of[RATIO][d] - of[CHANCE][d];
+            of[RATIO][d] -= 1;
+        }
+        print_counts(of[LOW], of[TYPES], D);
+        print_counts(of[RATIO], of[TOKENS], D);
+        putchar('\n');
+    }
+    puts(
+        "  p and kind of word: beside random words of like frequency (+n -m: delays at which the class lies above and below\n"
+        "  them, adjusted p < 0.05; -: its words are too few, or have no others of like frequency). set of tokens: beside\n"
+        "  random tokens; nearly every set of words differs from those, so it says nothing of a kind of word.");
 }
 
 /* Over all classes of the group, trained alone: what an untrained net forgets at once must not flatten the
  * rest. */
-static scale scale_of(const sg_run *r, const char *group, double *sigma, bool ascii)
+static scale scale_of(const sg_run *r, const char *group, double *gain, bool ascii)
 {
     scale s = {.low = INFINITY, .ascii = ascii};
     for (size_t c = 0; c < sg_run_classes(r) && c < MAX_CLASSES; c++)
-        for (size_t d = 0; read_sigma(r, group, c, sigma) && d < sg_run_delays(r); d++) {
-            s.high = sigma[d] > s.high ? sigma[d] : s.high;
-            s.low = sigma[d] > 0 && sigma[d] < s.low ? sigma[d] : s.low;
+        for (size_t d = 0; read_curve(r, group, HEADLINE, c, gain) && d < sg_run_delays(r); d++) {
+            s.high = gain[d] > s.high ? gain[d] : s.high;
+            s.low = gain[d] > 0 && gain[d] < s.low ? gain[d] : s.low;
         }
     s.low = fmax(s.low, s.high / 1000);
     return s;
 }
 
-static void print_row(const char *name, uintmax_t tokens, const double *sigma, size_t D, const scale *s)
+static void print_row(const char *name, uintmax_t tokens, const double *gain, size_t D, const scale *s)
 {
     size_t picked[COLUMNS], n = pick_delays(D, picked);
     fputs("  ", stdout);
     print_name(name);
     printf(" %9ju", tokens);
     for (size_t i = 0; i < n; i++)
-        if (isfinite(sigma[picked[i]]))
-            printf(" %8.3g", sigma[picked[i]]);
+        if (isfinite(gain[picked[i]]))
+            printf(" %8.3g", gain[picked[i]]);
         else
             printf(" %8s", "-");
     fputs("  ", stdout);
     if (s->high > 0)
-        print_curve(sigma, D, s);
+        print_curve(gain, D, s);
 }
 
 static void print_head(const char *group, const char *step, size_t D, const scale *s)
 {
     size_t picked[COLUMNS], n = pick_delays(D, picked);
-    printf("\n%s: sigma_1, the largest gain from a %s to the state, by delay\n  %-*s %9s", group, step,
-           NAME_WIDTH, "class", "tokens");
+    printf("\n%s: rms gain from a %s to the state, along its strongest direction, by delay\n  %-*s %9s",
+           group, step, NAME_WIDTH, "class", "tokens");
     for (size_t i = 0; i < n; i++)
         printf(" %8zu", picked[i]);
     if (!(s->high > 0)) {
@@ -290,35 +362,32 @@ static void print_exponents(sg_run *r, const char *group)
         puts("grows");
 }
 
-/* sigma: room for 3 D */
-static void print_group(sg_run *r, const char *group, double *sigma, bool ascii)
+/* gain: room for 7 D */
+static void print_group(sg_run *r, const char *group, double *gain, bool ascii)
 {
     size_t D = sg_run_delays(r), C = sg_run_classes(r);
-    scale s = scale_of(r, group, sigma, ascii);
+    scale s = scale_of(r, group, gain, ascii);
     char untrained[96];
     const char *unit = sg_run_attribute(r, "unit");
-    bool tested = false;
     print_head(group, unit && !strcmp(unit, "char") ? "character" : "word", D, &s);
     for (size_t c = 0; c < C && c < MAX_CLASSES; c++) {
-        if (!read_sigma(r, group, c, sigma))
+        if (!read_curve(r, group, HEADLINE, c, gain))
             continue;
-        print_row(sg_run_class_name(r, c), sg_run_class_tokens(r, c), sigma, D, &s);
-        tested = print_tests(r, group, c, sigma, sigma + D) || tested;
+        print_row(sg_run_class_name(r, c), sg_run_class_tokens(r, c), gain, D, &s);
         putchar('\n');
         snprintf(untrained, sizeof untrained, "untrained.%s", group);
-        if (c == 0 && has_group(r, untrained) && read_sigma(r, untrained, c, sigma)) {
-            print_row("all, untrained", sg_run_class_tokens(r, c), sigma, D, &s);
+        if (c == 0 && has_group(r, untrained) && read_curve(r, untrained, HEADLINE, c, gain)) {
+            print_row("all, untrained", sg_run_class_tokens(r, c), gain, D, &s);
             putchar('\n');
         }
     }
-    if (tested)
-        puts(
-            "  (+n -m: delays at which sigma_1 lies above and below random classes of the same size, adjusted p < 0.05)");
     if (C > MAX_CLASSES)
         printf("  ... and %zu more classes, see stategrad report\n", C - MAX_CLASSES);
-    print_properties(r, group, sigma);
+    print_properties(r, group, gain);
     print_decay(r, group);
     print_exponents(r, group);
+    print_mean(r, group, gain);
+    print_ratios(r, group, gain);
 }
 
 static double attribute(const sg_run *r, const char *name)
@@ -399,13 +468,13 @@ int print_summary(const char *run_path, bool ascii)
     sg_error err = {""};
     sg_run *r = NULL;
     sg_status st = sg_run_open(&r, run_path, &err);
-    double *sigma = st == SG_OK ? calloc(sg_run_delays(r), 3 * sizeof *sigma) : NULL;
+    double *gain = st == SG_OK ? calloc(sg_run_delays(r), 7 * sizeof *gain) : NULL;
     if (st == SG_OK)
         print_classes(r);
-    if (st == SG_OK && sigma)
+    if (st == SG_OK && gain)
         for (size_t g = 0; g < sg_run_groups(r); g++)
             if (strncmp(sg_run_group_name(r, g), "untrained.", 10)) /* one line beside the trained one */
-                print_group(r, sg_run_group_name(r, g), sigma, ascii);
+                print_group(r, sg_run_group_name(r, g), gain, ascii);
     if (st == SG_OK) {
         print_precision(r);
         print_blocks(r);
@@ -414,7 +483,7 @@ int print_summary(const char *run_path, bool ascii)
         printf("\n"
                "%s: see also stategrad report, words and track.\n",
                run_path);
-    free(sigma);
+    free(gain);
     sg_run_close(r);
     if (st != SG_OK)
         return fail(st, &err);

@@ -79,6 +79,31 @@ SG_API sg_status sg_class_test_run(sg_class_test *t, sg_class_p *out, const doub
                                    sg_error *err);
 SG_API void sg_class_test_free(sg_class_test *t);
 
+/* ---- sets of tokens and kinds of words ---- */
+/* Does the mean of a class differ from that of a random draw of tokens? sums, pairs (B): of the class in each block;
+ * reference (B): the mean of the tokens it is compared with, in the block. If labels are exchangeable within blocks,
+ * sums - pairs * reference has a random sign in each: p (two-sided, at least 1 / (1 + draws)) is the share of `draws` seeded
+ * draws of signs whose sum lies as far out. *missing, p NaN: fewer than 8 blocks have pairs of the class and others. */
+SG_API void sg_stats_token_test(double *p, const char **missing, size_t B, const double *sums,
+                                const double *pairs, const double *reference, size_t draws, uint64_t seed);
+
+enum { SG_STATS_MIN_TYPES = 8 };
+typedef struct {
+    double value; /* mean squared gain of the words of the class, weighted by their tokens in it */
+    double p;     /* two-sided, at least 2 / (1 + draws) */
+    double null_low, null_middle, null_high; /* of value for random words: 2.5, 50 and 97.5 % */
+    const char *missing;                     /* why all but value is NaN */
+} sg_type_p;
+/* Does a kind of word differ from other words of like frequency? Of V word types: count, tokens of the word (0: it takes no
+ * part); in_class, those of them in the class; square (V,D), its mean squared gain at each delay, NaN: not known. Null
+ * hypothesis: the shares in_class/count are exchangeable among the words of a band, 2^k <= count < 2^(k+1). `draws` seeded
+ * permutations, the same for all delays; out (D). Missing: fewer than SG_STATS_MIN_TYPES effective types, (sum n)^2 / sum n^2
+ * with n = in_class, in bands that have other words too (a quarter of them). SG_EINVAL: a size is 0. Cost: draws x D x words
+ * of the class. */
+SG_API sg_status sg_stats_type_test(sg_type_p *out, size_t V, size_t D, const uint64_t *count,
+                                    const double *in_class, const double *square, size_t draws, uint64_t seed,
+                                    sg_error *err);
+
 /* ---- random directions ---- */
 /* |V_k^T n| for a uniformly random unit vector n in R^E, k orthonormal columns: mean and 2.5 % and 97.5 %
  * quantiles, exact (its square is Beta(k/2, (E-k)/2)). Needs 1 <= k <= E. */

@@ -16,8 +16,9 @@ struct an_sums {
     size_t *units;
     size_t *at; /* (G) floats from the start of a block's records to those of state g */
     size_t block_floats;
-    sums_weight *weights; /* (B,C,D) */
-    sums_missed *missed;  /* (B,G,D) */
+    sums_weight *weights;  /* (B,C,D) */
+    sums_missed *missed;   /* (B,G,D) */
+    sums_squares *squares; /* (B,G,D) */
     char *path;
     int fd;
 };
@@ -117,7 +118,8 @@ sg_status sums_new(an_sums **out, const sums_shape *shape, const char *beside, c
     if (!(s->units = sg_calloc(shape->G, sizeof *s->units)) ||
         !(s->at = sg_calloc(shape->G, sizeof *s->at)) ||
         !(s->weights = sg_calloc(shape->B * shape->C, shape->D * sizeof *s->weights)) ||
-        !(s->missed = sg_calloc(shape->B * shape->G, shape->D * sizeof *s->missed)))
+        !(s->missed = sg_calloc(shape->B * shape->G, shape->D * sizeof *s->missed)) ||
+        !(s->squares = sg_calloc(shape->B * shape->G, shape->D * sizeof *s->squares)))
         TRY(sg_fail(err, SG_ENOMEM, "sums: no memory for %zu blocks of %zu classes and %zu delays", shape->B,
                     shape->C, shape->D));
     memcpy(s->units, shape->units, shape->G * sizeof *s->units);
@@ -144,6 +146,7 @@ void sums_free(an_sums *s)
     sg_free(s->at);
     sg_free(s->weights);
     sg_free(s->missed);
+    sg_free(s->squares);
     sg_free(s->path);
     sg_free(s);
 }
@@ -156,6 +159,11 @@ const sums_shape *sums_get_shape(const an_sums *s)
 sums_weight *sums_weight_at(const an_sums *s, size_t b, size_t c, size_t d)
 {
     return &s->weights[(b * s->shape.C + c) * s->shape.D + d];
+}
+
+sums_squares *sums_squares_at(const an_sums *s, size_t b, size_t g, size_t d)
+{
+    return &s->squares[(b * s->shape.G + g) * s->shape.D + d];
 }
 
 sums_missed *sums_missed_at(const an_sums *s, size_t b, size_t g, size_t d)

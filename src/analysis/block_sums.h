@@ -34,6 +34,13 @@ typedef struct {
     double norms, of;
 } sums_missed;
 
+/* Squared gains |G L|^2 of one (block, state, delay), summed over the pairs at second-moment steps: of all input words, and of
+ * <eos> and <unk> among them; the number of pairs (weighted as the origins are drawn). Zero without sums by word. */
+typedef enum { SUMS_ALL_WORDS, SUMS_EOS, SUMS_UNK, SUMS_WORDS } sums_which;
+typedef struct {
+    double square[SUMS_WORDS], pairs[SUMS_WORDS];
+} sums_squares;
+
 typedef struct an_sums an_sums;
 /* keep NULL: an unnamed file in the folder of `beside`; otherwise the file `keep`, opened if it is there. */
 sg_status sums_new(an_sums **out, const sums_shape *shape, const char *beside, const char *keep,
@@ -41,6 +48,7 @@ sg_status sums_new(an_sums **out, const sums_shape *shape, const char *beside, c
 void sums_free(an_sums *s);
 const sums_shape *sums_get_shape(const an_sums *s);
 sums_weight *sums_weight_at(const an_sums *s, size_t b, size_t c, size_t d);
+sums_squares *sums_squares_at(const an_sums *s, size_t b, size_t g, size_t d);
 sums_missed *sums_missed_at(const an_sums *s, size_t b, size_t g, size_t d);
 /* Numbers of M that are kept: the lower triangle, E (E+1) / 2. */
 size_t sums_packed(size_t E);

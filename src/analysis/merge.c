@@ -8,6 +8,7 @@
 #include "linalg/linalg.h"
 
 #include <math.h>
+#include <stdlib.h>
 #include <string.h>
 
 /* ---- a part ---- */
@@ -41,6 +42,36 @@ done:
     return st;
 }
 
+/* Sums of squared gains: by block, and by word over the blocks of the part. */
+static sg_status put_squares(run_writer *w, const analysis *an, const an_sums *sums, size_t g, int nc,
+                             sg_error *err)
+{
+    sg_status st = SG_OK;
+    const size_t first = an->first_block * an->split, end = an->end_block * an->split;
+    double *x = sg_calloc(2 * SUMS_WORDS, an->D * sizeof *x);
+    if (!an->words)
+        goto done;
+    NEED(x, err, "%zu delays", an->D);
+    TRY(run_writer_define(w, nc, "part_square", err));
+    TRY(run_writer_define(w, nc, "part_square_pairs", err));
+    for (size_t b = first; b < end; b++) {
+        size_t start[] = {b - first, 0, 0}, count[] = {1, SUMS_WORDS, an->D};
+        for (size_t k = 0; k < SUMS_WORDS; k++)
+            for (size_t d = 0; d < an->D; d++) {
+                const sums_squares *from = sums_squares_at(sums, b, g, d);
+                x[k * an->D + d] = from->square[k];
+                x[(SUMS_WORDS + k) * an->D + d] = from->pairs[k];
+            }
+        TRY(run_writer_put_f64(w, nc, "part_square", start, count, x, err));
+        TRY(run_writer_put_f64(w, nc, "part_square_pairs", start, count, x + SUMS_WORDS * an->D, err));
+    }
+    TRY(run_writer_define(w, nc, "part_word_square", err));
+    TRY(run_writer_put_f64(w, nc, "part_word_square", NULL, NULL, word_sums_square(an->words, g, 0), err));
+done:
+    sg_free(x);
+    return st;
+}
+
 static sg_status put_group(run_writer *w, const analysis *an, const an_sums *sums, size_t g, sg_error *err)
 {
     sg_status st = SG_OK;
@@ -65,6 +96,7 @@ static sg_status put_group(run_writer *w, const analysis *an, const an_sums *sum
         TRY(run_writer_put_f64(w, nc, "part_missed", start, count, missed, err));
         TRY(run_writer_put_f64(w, nc, "part_missed_of", start, count, missed + an->D, err));
     }
+    TRY(put_squares(w, an, sums, g, nc, err));
     for (size_t b = first; b < end; b++)
         for (size_t i = 0; i < an->C * an->D; i++) {
             size_t c = i / an->D, d = i % an->D;
@@ -114,6 +146,13 @@ sg_status part_write(run_writer *w, const analysis *an, const an_sums *sums, sg_
     for (size_t i = 0; i < sizeof variables / sizeof *variables; i++)
         TRY(run_writer_define(w, RUN_ROOT, variables[i], err));
     TRY(run_writer_text(w, RUN_ROOT, NULL, "block_gram", input.store_gram ? "yes" : input.gram_reason, err));
+    if (an->words) {
+        TRY(run_writer_dim(w, RUN_ROOT, "part_which", SUMS_WORDS, err));
+        TRY(run_writer_define(w, RUN_ROOT, "part_word_pairs", err));
+        TRY(run_writer_put_f64(w, RUN_ROOT, "part_word_pairs", NULL, NULL, word_sums_pairs(an->words, 0),
+                               err));
+    } else
+        TRY(run_writer_text(w, RUN_ROOT, NULL, "words_missing", an->words_missing, err));
     TRY(put_weights(w, an, sums, err));
     for (size_t g = 0; g < an->n_groups; g++)
         TRY(put_group(w, an, sums, g, err));
@@ -356,6 +395,42 @@ done:
     return st;
 }
 
+/* The squared gains of a part: into the records of its blocks, added to the sums of words. */
+static sg_status read_squares(const piece *p, an_sums *sums, word_sums *words, const an_group *groups,
+                              sg_error *err)
+{
+    sg_status st = SG_OK;
+    const sums_shape *s = sums_get_shape(sums);
+    size_t n = words ? words->V * words->D : 0, room = n > 2 * SUMS_WORDS * s->D ? n : 2 * SUMS_WORDS * s->D;
+    double *x = sg_calloc(room, sizeof *x);
+    NEED(x, err, "the squared gains of %s", p->path);
+    for (size_t g = 0; words && g < s->G; g++) {
+        for (size_t b = 0; b < p->blocks; b++) {
+            size_t start[] = {b, 0, 0}, count[] = {1, SUMS_WORDS, s->D};
+            double *pairs = x + SUMS_WORDS * s->D;
+            TRY(sg_run_read(p->run, groups[g].name, "part_square", start, count, x, err));
+            TRY(sg_run_read(p->run, groups[g].name, "part_square_pairs", start, count, pairs, err));
+            for (size_t i = 0; i < SUMS_WORDS * s->D; i++) {
+                sums_squares *to = sums_squares_at(sums, (size_t)p->block[b], g, i % s->D);
+                if (!(x[i] >= -1e-6 * fabs(x[i % s->D])) || !(pairs[i] >= 0))
+                    TRY(sg_fail(err, SG_EFORMAT, "%s: part_square: %g of %g pairs", p->path, x[i], pairs[i]));
+                to->square[i / s->D] = x[i], to->pairs[i / s->D] = pairs[i];
+            }
+        }
+        TRY(sg_run_read(p->run, groups[g].name, "part_word_square", NULL, NULL, x, err));
+        for (size_t i = 0; i < n; i++)
+            word_sums_square(words, g, 0)[i] += x[i];
+    }
+    if (words) {
+        TRY(sg_run_read(p->run, NULL, "part_word_pairs", NULL, NULL, x, err));
+        for (size_t i = 0; i < n; i++)
+            word_sums_pairs(words, 0)[i] += x[i];
+    }
+done:
+    sg_free(x);
+    return st;
+}
+
 static size_t product(size_t rank, const size_t *shape)
 {
     size_t n = 1;
@@ -445,7 +520,8 @@ static sg_status copy_root(run_writer *w, const piece *first, size_t n, sg_error
             TRY(run_writer_text(w, RUN_ROOT, NULL, name, RUN_KIND, err));
         else if (!strcmp(name, "created"))
             TRY(run_writer_text(w, RUN_ROOT, NULL, name, created, err));
-        else if (strcmp(name, "part") && strcmp(name, "block_gram") && name[0] != '_')
+        else if (strcmp(name, "part") && strcmp(name, "words_missing") && strcmp(name, "block_gram") &&
+                 name[0] != '_')
             TRY(run_writer_copy_attribute(w, r, name, err));
     }
     TRY(run_writer_integer(w, RUN_ROOT, NULL, "merged_parts", (int64_t)n, err));
@@ -460,7 +536,82 @@ typedef struct {
     const char **class_names;
     double *L[2], *n[2];
     const char *factor_missing[2], **property_missing; /* property_missing (P); texts are the first part's */
+    uint64_t *count, *class_tokens;
+    int64_t *members;
+    unsigned char *holds;
+    word_sums *words;
 } whole;
+
+static int32_t word_id(const sg_run *r, const char *attribute, size_t V)
+{
+    const char *text = sg_run_attribute(r, attribute);
+    long id = text ? strtol(text, NULL, 10) : -1;
+    return id >= 0 && (size_t)id < V ? (int32_t)id : -1;
+}
+
+/* Number i of `variable`, n of them. */
+static sg_status read_counts(int64_t *x, const piece *p, const char *variable, size_t n, size_t below,
+                             sg_error *err)
+{
+    sg_status st = SG_OK;
+    double *number = sg_calloc(n, sizeof *number);
+    NEED(number, err, "%s of %s", variable, p->path);
+    TRY(sg_run_read(p->run, NULL, variable, NULL, NULL, number, err));
+    for (size_t i = 0; i < n; i++) {
+        if (!(number[i] >= 0 && number[i] < (below ? (double)below : 1e18)))
+            TRY(sg_fail(err, SG_EFORMAT, "%s: %s: %g", p->path, variable, number[i]));
+        x[i] = (int64_t)number[i];
+    }
+done:
+    sg_free(number);
+    return st;
+}
+
+static size_t length_of(const sg_run *r, const char *variable)
+{
+    size_t rank, shape[SG_RUN_MAX_DIMS];
+    return sg_run_shape(r, NULL, variable, &rank, shape) && rank ? shape[0] : 0;
+}
+
+/* The words of the corpus and of the classes, as the root tells them. */
+static sg_status read_words(whole *x, const piece *first, sg_error *err)
+{
+    sg_status st = SG_OK;
+    static const char *const names[] = {"member_word", "member_class", "member_count"};
+    sg_run *r = first->run;
+    size_t C = sg_run_classes(r), V = length_of(r, "word_count"), n = length_of(r, "member_word");
+    size_t below[] = {V, C, 0}, rank, shape[SG_RUN_MAX_DIMS];
+    NEED((x->holds = sg_calloc(C, 2)) && (x->class_tokens = sg_calloc(C, sizeof *x->class_tokens)) &&
+             (x->count = sg_calloc(V, sizeof *x->count)) &&
+             (x->members = sg_calloc(3 * n, sizeof *x->members)),
+         err, "the words of %s", first->path);
+    if (V)
+        TRY(read_counts((int64_t *)x->count, first, "word_count", V, 0, err));
+    for (size_t i = 0; n && i < 3; i++)
+        TRY(read_counts(x->members + i * n, first, names[i], n, below[i], err));
+    an_words w = {.V = V, .count = x->count, .n = n, .word = x->members, .class = x->members + n};
+    w.tokens = x->members + 2 * n, w.holds = x->holds, w.class_tokens = x->class_tokens;
+    w.eos = word_id(r, "eos_word", V), w.unk = word_id(r, "unk_word", V);
+    w.none = !(w.eos >= 0 && x->count[w.eos]) && !(w.unk >= 0 && x->count[w.unk]);
+    for (size_t c = 0; c < C; c++) {
+        uint64_t known = 0;
+        x->class_tokens[c] = sg_run_class_tokens(r, c);
+        for (size_t i = 0; i < n; i++)
+            if ((size_t)w.class[i] == c) {
+                known += (uint64_t)w.tokens[i];
+                if (w.tokens[i] && w.word[i] == w.eos)
+                    x->holds[2 * c] = AN_HELD;
+            }
+        x->holds[2 * c + 1] = x->class_tokens[c] > known ? AN_HELD : AN_NOT_HELD;
+    }
+    x->holds[0] = x->holds[1] = AN_HELD;
+    if (sg_run_shape(r, NULL, "part_word_pairs", &rank, shape) && rank == 2 && shape[0] == V)
+        TRY(word_sums_new(&x->words, x->input.n_groups, V, x->input.D, err));
+    w.sums = x->words, w.missing = sg_run_attribute(r, "words_missing");
+    x->input.words = w;
+done:
+    return st;
+}
 
 static sg_status read_plan(whole *x, const piece *first, size_t B, size_t split, int threads, sg_error *err)
 {
@@ -558,6 +709,7 @@ sg_status sg_merge(const char *run_path, const char *const *parts, size_t n_part
         TRY(open_piece(&pieces[i], parts[i], err));
     TRY(check_pieces(pieces, n_parts, &B, &split, err));
     TRY(read_plan(&x, &pieces[0], B, split, threads, err));
+    TRY(read_words(&x, &pieces[0], err));
     for (size_t g = 0; g < x.input.n_groups; g++)
         units[g] = x.groups[g].units;
     sums_shape shape = {B * split, x.input.n_groups, x.input.C, x.input.D, x.input.E, units, true};
@@ -569,6 +721,7 @@ sg_status sg_merge(const char *run_path, const char *const *parts, size_t n_part
         TRY(read_weights(&pieces[i], sums, err));
         TRY(read_missed(&pieces[i], sums, x.groups, err));
         TRY(read_sums(&pieces[i], sums, x.groups, err));
+        TRY(read_squares(&pieces[i], sums, x.words, x.groups, err));
     }
     TRY(read_exponents(&exponents, pieces, n_parts, B, split, x.groups, x.input.n_groups, err));
     x.input.exponents = &exponents;
@@ -587,6 +740,11 @@ done:
     exponents_free(&exponents);
     sg_free(x.groups);
     sg_free(x.class_names);
+    sg_free(x.count);
+    sg_free(x.class_tokens);
+    sg_free(x.members);
+    sg_free(x.holds);
+    word_sums_free(x.words);
     sg_free(x.property_missing);
     for (size_t m = 0; m < 2; m++) {
         sg_free(x.L[m]);

@@ -327,6 +327,59 @@ done:
     return st;
 }
 
+/* The words of each class but all, and which classes hold <eos> and <unk>. */
+static sg_status list_members(analysis *an, sg_error *err)
+{
+    sg_status st = SG_OK;
+    const sg_vocab *v = sg_model_vocab(an->models[0]);
+    const sg_class_word *words;
+    NEED((an->holds = sg_calloc(an->C, 2)) && (an->class_tokens = sg_calloc(an->C, sizeof *an->class_tokens)),
+         err, "%zu classes", an->C);
+    an->holds[0] = an->holds[1] = AN_HELD;
+    for (size_t c = 0; c < an->C; c++)
+        an->class_tokens[c] = c ? sg_stream_class_tokens(an->stream, an->classes, c) : an->T;
+    if (!an->classes || !an->V || !v)
+        return SG_OK;
+    for (size_t c = 1; c < an->C; c++)
+        an->n_members += sg_classes_words(an->classes, c, &words);
+    NEED(an->members = sg_calloc(3 * an->n_members, sizeof *an->members), err, "%zu members of classes",
+         an->n_members);
+    int64_t *x = an->members;
+    for (size_t c = 1; c < an->C; c++) {
+        size_t m = sg_classes_words(an->classes, c, &words);
+        uint64_t known = 0;
+        for (size_t i = 0; i < m; i++, x++) {
+            x[0] = words[i].id;
+            x[an->n_members] = (int64_t)c;
+            x[2 * an->n_members] = (int64_t)words[i].count;
+            known += words[i].count;
+            if (words[i].count && words[i].id == sg_vocab_eos(v))
+                an->holds[2 * c] = AN_HELD;
+        }
+        if (an->class_tokens[c] > known)
+            an->holds[2 * c + 1] = AN_HELD;
+    }
+done:
+    return st;
+}
+
+/* Sums by word, where they fit. */
+static sg_status open_words(analysis *an, sg_error *err)
+{
+    static const size_t limit = (size_t)1 << 30;
+    if (!an->V)
+        an->words_missing = "the model reads no words";
+    else if (an->cfg->precision > 0)
+        an->words_missing = "setting 'precision' keeps no sums by word";
+    else if (word_sums_bytes(an->n_groups, an->V, an->D) > limit)
+        an->words_missing = "sums by word would take more than 1 GiB: fewer delays";
+    else if (an->factor_missing[0][0])
+        an->words_missing = an->factor_missing[0];
+    else
+        return word_sums_new(&an->words, an->n_groups, an->V, an->D, err);
+    return SG_OK;
+}
+
 static void warn_small_classes(const analysis *an)
 {
     if (an->B < SG_STATS_MIN_BLOCKS)
@@ -371,6 +424,8 @@ sg_status analysis_prepare(analysis *an, const sg_model *m, const sg_stream *s, 
         TRY(normalisation(an, i, err));
     an->used.ridge = an->how[0].ridge;
     TRY(resolve_properties(an, err));
+    TRY(list_members(an, err));
+    TRY(open_words(an, err));
     warn_small_classes(an);
 done:
     if (st != SG_OK)
@@ -393,9 +448,35 @@ void analysis_free(analysis *an)
     sg_free(an->starts);
     exponents_free(&an->exponents);
     sg_free(an->set_count);
+    word_sums_free(an->words);
+    sg_free(an->members);
+    sg_free(an->holds);
+    sg_free(an->class_tokens);
     rows_close(an->features);
     sg_model_free(an->untrained);
     *an = (analysis){0};
+}
+
+static an_words words_of(const analysis *an)
+{
+    const sg_vocab *v = sg_model_vocab(an->models[0]);
+    int32_t eos = v ? sg_vocab_eos(v) : -1, unk = v ? sg_vocab_unk(v) : -1;
+    const int64_t *x = an->members;
+    bool some = (eos >= 0 && an->word_count && an->word_count[eos]) ||
+                (unk >= 0 && an->word_count && an->word_count[unk]);
+    return (an_words){.V = an->V,
+                      .count = an->word_count,
+                      .eos = eos,
+                      .unk = unk,
+                      .n = an->n_members,
+                      .word = x,
+                      .class = x ? x + an->n_members : NULL,
+                      .tokens = x ? x + 2 * an->n_members : NULL,
+                      .holds = an->holds,
+                      .class_tokens = an->class_tokens,
+                      .none = !some,
+                      .sums = an->words,
+                      .missing = an->words_missing};
 }
 
 void analysis_results_input(const analysis *an, results_input *input)
@@ -411,6 +492,7 @@ void analysis_results_input(const analysis *an, results_input *input)
         .split = an->split,
         .exponents = &an->exponents,
         .P = an->P,
+        .words = words_of(an),
         .n_groups = an->n_groups,
         .groups = an->groups,
         .L = {an->L[0], an->L[1]},

@@ -50,7 +50,13 @@ typedef struct {
     const char **class_names; /* (C) borrowed from classes */
     uint64_t *word_count;     /* (V) tokens of the word in the stream */
     uint64_t *set_count;      /* (sets) tokens of the class set */
-    double *L[2], *n[2];      /* (E,E), (P,E) per model */
+    int64_t *members;         /* (3, n_members) word, class, tokens of the word in the class */
+    size_t n_members;
+    unsigned char *holds;   /* (C, 2) an_held */
+    uint64_t *class_tokens; /* (C) */
+    word_sums *words;       /* squared gains by word, filled by the pass; NULL: words_missing tells why */
+    const char *words_missing;
+    double *L[2], *n[2]; /* (E,E), (P,E) per model */
     sp_factoring how[2];
     char factor_missing[2][240]; /* why L is NaN, or empty */
     property *properties;        /* (P) */

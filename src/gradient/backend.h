@@ -13,6 +13,7 @@
 #define SG_GRADIENT_BACKEND_H
 
 #include "gradient/accum.h"
+#include "gradient/word_sums.h"
 
 typedef struct {
     size_t delays;                /* D */
@@ -33,6 +34,12 @@ typedef struct {
     /* true: this step is an origin. Must depend on its arguments only. NULL: every step is. */
     bool (*sample)(void *ctx, uint64_t position, unsigned set);
     void *sample_ctx;
+    /* at second-moment steps <G^T G, covariance> of each pair is added to the sums of its input word, states from number
+     * first_state of the sums on (0: pairs are counted too). Borrowed. NULL: no sums by word. */
+    word_sums *words;
+    size_t first_state;
+    const double *covariance;    /* (E,E), L L^T; read during engine_new only */
+    const double *origin_weight; /* [set] 1 / the rate at which its origins are drawn, borrowed; NULL: 1 */
 } sg_engine_config;
 
 typedef struct sg_engine sg_engine;

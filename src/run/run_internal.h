@@ -29,7 +29,12 @@ typedef enum {
     RUN_IS_REFERENCE, /* class all, in comparisons with it */
     RUN_NO_SHAPE,     /* a law without a shape */
     RUN_NO_DIRECTION, /* a property without known words */
-    RUN_NO_FACTOR,    /* the inputs do not vary: nothing can be normalised */
+    RUN_NO_RATIO,     /* nothing to compare a class with */
+    RUN_NO_RATIO_INTERVAL,
+    RUN_NO_TOKEN_TEST,
+    RUN_NO_TYPE_TEST,
+    RUN_NO_WORD,   /* a word without pairs */
+    RUN_NO_FACTOR, /* the inputs do not vary: nothing can be normalised */
     RUN_REASONS
 } run_reason;
 

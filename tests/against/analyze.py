@@ -196,6 +196,50 @@ def margin(key, f, without, n):
     return np.inf
 
 
+def exact_signs(F):
+    """P(|sum of +-F| >= |sum of F|) over all signs."""
+    sums = np.zeros(1)
+    for x in F:
+        sums = np.concatenate([sums + x, sums - x])
+    return (np.abs(sums) >= abs(F.sum()) * (1 - 1e-9)).mean()
+
+
+def check_ratio(g, ids, G, N, M, L, words, member, B, D):
+    """The rms gain of each class over that of all words but <eos> and <unk>, its interval, the p-value of a set of tokens;
+    and the gain of each word: from the gradients of autograd."""
+    square = np.einsum("ij,bcdik,kj->bcd", L, M, L)
+    named = [w not in ("<eos>", "<unk>") for w in words]
+    n_all, _, m_all = reference(G, ids, [named], D, len(ids), B, *next(iter(G.values())).shape)
+    other = np.einsum("ij,bcdik,kj->bcd", L, m_all, L)[:, 0]
+    for w in range(len(words)):
+        for d in range(D):
+            own = [np.linalg.norm(x @ L) ** 2 for (t, e), x in G.items() if e == d and ids[t - d] == w]
+            same = float(g.word_gain.values[w, d])
+            assert np.isnan(same) if not own else abs(same - np.mean(own) ** .5) < 2e-5 * same, (w, d, same)
+    assert np.isnan(g.gain_ratio.values[0]).all() and g.gain_ratio.attrs["missing_reason"].startswith("class all is")
+    for c in range(1, len(member)):
+        for d in range(D):
+            n, s, m, o = N[:, c, d], square[:, c, d], n_all[:, 0, d], other[:, d]
+            got = [float(g[k].values[c, d]) for k in ("gain_ratio", "gain_ratio_low", "gain_ratio_high", "p_tokens")]
+            if not n.sum():
+                assert np.isnan(got).all() and "no pairs" in g.gain_ratio.attrs["missing_reason"]
+                continue
+            log_ratio = lambda s, n, o, m: 0.5 * np.log(s / n / (o / m))
+            value = log_ratio(s.sum(), n.sum(), o.sum(), m.sum())
+            assert abs(got[0] - np.exp(value)) < 1e-5 * got[0], (c, d, got, np.exp(value))
+            if (n > 0).sum() == B and n.sum() ** 2 / (n ** 2).sum() >= 8:
+                without = np.array([log_ratio(s.sum() - s[b], n.sum() - n[b], o.sum() - o[b], m.sum() - m[b]) for b in range(B)])
+                low, high = np.exp(jackknife(value, without, n)[2:])
+                assert abs(got[1] - low) < 1e-3 * low and abs(got[2] - high) < 1e-3 * high, (c, d, got, low, high)
+            F = np.array([s[b] - n[b] * o[b] / m[b] for b in range(B) if 0 < n[b] < m[b]])
+            if len(F) >= 8:
+                p = exact_signs(F)
+                assert abs(got[3] - p) < 5 * (p * (1 - p) / 1000) ** .5 + 0.003, (c, d, got, p)
+            else:
+                assert np.isnan(got[3]) and "8 blocks" in g.p_tokens.attrs["missing_reason"], (c, d, got)
+    assert np.isnan(g.p_types.values).all() and "fewer than 8 effective" in g.p_types.attrs["missing_reason"]
+
+
 def check_case(folder, cell, layers, handling, kind, layer, burn_in=0, H=7, E=5, D=6, B=20):
     words = ["<unk>", "<eos>"] + ["w%d" % i for i in range(14)]
     m = Model(cell, layers, E, H, words)
@@ -213,7 +257,7 @@ def check_case(folder, cell, layers, handling, kind, layer, burn_in=0, H=7, E=5,
     name = {"carry": "carry", "reset": "reset", "window": f"window:{handling[1]}"}[handling[0]]
     r = run("analyze", paths["m.safetensors"], paths["c.txt"], "-o", paths["run.nc"], "--delays", D, "--state", kind,
             "--layer", layer, "--classes", "words:" + paths["w.txt"], "--state-handling", name, "--burn-in", burn_in,
-            "--property", "side=low-odd", "--property", "pair=" + paths["pairs.txt"], "--blocks", B, "--threads", 2)
+            "--property", "side=low-odd", "--property", "pair=" + paths["pairs.txt"], "--blocks", B, "--documents", "none", "--threads", 2)
     assert "fewer than 10" in r.stderr, r.stderr
     G = m.gradients(ids, first, D, handling, burn_in, layer, kind)
     member = [[True] * len(words)] + [[w in v for w in words] for v in classes.values()]
@@ -276,6 +320,7 @@ def check_case(folder, cell, layers, handling, kind, layer, burn_in=0, H=7, E=5,
                     assert np.abs(np.subtract(got, (low, high))).max() < 2e-3 * abs(value), (name_, place, got, low, high, value)
                 elif room < 0.98:
                     assert np.isnan(got).all() and g[name_ + "_low"].attrs["missing_reason"], (name_, place, got, room)
+    check_ratio(g, ids, G, N, M, L, words, member, B, D)
     # random directions: the root mean square of the cosine of order k is sqrt(k/E); the mean lies just below it
     k = np.arange(1, min(H, E) + 1)
     random = g.subspace_cosine_random.values[0, 0, 0]
@@ -478,6 +523,76 @@ def check_exponents(folder):
         for v in ("singular_value", "singular_value_low", "rms_gain", "coherence"):
             assert "below 1e-30" in g[v].attrs["missing_reason"], (v, g[v].attrs)
     print("exponents ok")
+
+
+def permuted(count, in_class, square, draws, rng):
+    """Mean squared gain of the class's words, and of random words: shares exchanged within bands of a factor of 2."""
+    use = count > 0
+    n, f, q = count[use], in_class[use] / count[use], square[use]
+    band = np.floor(np.log2(n)).astype(int)
+    mean = lambda f: (f * n) @ q / (f * n).sum()
+    drawn = np.empty((draws, q.shape[1]))
+    for r in range(draws):
+        g = np.empty_like(f)
+        for b in set(band):
+            g[band == b] = rng.permutation(f[band == b])
+        drawn[r] = mean(g)
+    return mean(f), drawn
+
+
+def check_kinds(folder):
+    """Word types exchanged within bands of frequency, against permutations by numpy; a class that differs is found."""
+    rng = np.random.default_rng(5)
+    words = ["<unk>", "<eos>"] + ["w%d" % i for i in range(300)]
+    m = Model("gru", 1, 5, 7, words)
+    weights = 1 / np.arange(1, 301)
+    special = 5 + rng.permutation(295)[:90]
+    m.w["encoder.weight"] = m.w["encoder.weight"] - m.w["encoder.weight"].mean(0)
+    lines = [[int(i) for i in rng.choice(300, rng.integers(3, 15), p=weights / weights.sum())] for _ in range(300)]
+    at = lambda name: os.path.join(folder, name)
+    m.write(at("m.safetensors"))
+    with open(at("c.txt"), "w") as f:
+        f.writelines(" ".join("w%d" % i for i in line) + "\n" for line in lines)
+    # a word that is unknown to the model half of the time cannot be; a word in the class half of the time can: tags
+    with open(at("tags.txt"), "w") as f:
+        f.writelines(" ".join("S" if i in special else "HALF" if i > 8 and i % 2 and k % 2 else "X" for k, i in enumerate(line)) + "\n" for line in lines)
+    run("analyze", at("m.safetensors"), at("c.txt"), "--delays", 4, "--classes", "tags:" + at("tags.txt"), "--classes", "frequency", "-q",
+        "-o", at("r.nc"))
+    root, g = xarray.open_dataset(at("r.nc")), xarray.open_dataset(at("r.nc"), group="layer1.hidden")
+    names, L = list(root.class_name.values), root.embedding_covariance_factor.values
+    count = root.word_count.values.astype(float)
+    count[:2] = 0  # <unk> and <eos> are not exchanged
+    square = g.word_gain.values.astype(float) ** 2
+    trace = np.einsum("ij,cdik,kj->cd", L, g.second_moment.values.astype(float), L)
+    eos = root.word_count.values[1]
+    for name in ("S", "HALF", "X"):
+        c, in_class = names.index(name), np.zeros(len(words))
+        mine = root.member_class.values == c
+        in_class[root.member_word.values[mine]] = root.member_count.values[mine]
+        value, drawn = permuted(count, in_class, square, 4000, rng)
+        for d in range(4):
+            p = min(1, 2 * min((drawn[:, d] <= value[d]).mean(), (drawn[:, d] >= value[d]).mean()))
+            got = g.p_types.values[c, d]
+            assert abs(got - p) < 5 * (2 * p / 1000) ** .5 + 0.01, (name, d, got, p)
+            # the pairs of <eos> at delay d: all but those of the last d tokens
+            ends = sum(len(line) + 1 for line in lines)
+            at_end = {i for i, x in enumerate(np.cumsum([len(line) + 1 for line in lines]) - 1)}
+            n_eos = sum(1 for x in np.cumsum([len(line) + 1 for line in lines]) - 1 if x < ends - d)
+            other = (trace[0, d] * (ends - d) - n_eos * square[1, d]) / (ends - d - n_eos)
+            assert len(at_end) == eos
+            assert abs(g.gain_ratio.values[c, d] - (trace[c, d] / other) ** .5) < 2e-5, (name, d)
+            for bound, share in (("types_null_low", 2.5), ("types_null_high", 97.5)):
+                want = (np.percentile(drawn[:, d], share) / other) ** .5
+                assert abs(g[bound].values[c, d] - want) < 0.02 * want, (name, d, bound, g[bound].values[c, d], want)
+    c = names.index("rank 1-10")
+    assert np.isnan(g.p_types.values[c]).all() and np.isfinite(g.p_tokens.values[c]).all()
+    # the reference of a class that holds <eos> holds it too
+    assert root.word_count.values[1] == 300
+    d, holder = 0, [c for c, n in enumerate(names) if n.startswith("rank") and
+                    1 in root.member_word.values[root.member_class.values == c]]
+    assert len(holder) == 1 and abs(g.gain_ratio.values[holder[0], d] - (trace[holder[0], d] / trace[0, d]) ** .5) < 2e-5
+    root.close(), g.close()
+    print("kinds of words ok")
 
 
 def check_survival(folder):
@@ -696,6 +811,7 @@ CASES = {
     "long": check_long,
     "runs": check_runs,
     "exponents": check_exponents,
+    "kinds": check_kinds,
     "survival": check_survival,
     "features": check_features,
     "rounds": check_rounds,

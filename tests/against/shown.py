@@ -76,7 +76,7 @@ class Run:
 # ---- the table that analyze --csv writes ----
 
 TABLE = ("pairs", "singular_value", "singular_sum", "effective_rank", "rms_gain", "coherence", "class_difference", "class_difference_p",
-         "class_difference_p_adjusted", "relative_memory", "subspace_cosine", "decay_scale", "decay_rate", "decay_shape", "decay_weight", "decay_misfit_p", "decay_verdict",
+         "class_difference_p_adjusted", "gain_ratio", "p_tokens", "p_tokens_adjusted", "p_types", "p_types_adjusted", "relative_memory", "subspace_cosine", "decay_scale", "decay_rate", "decay_shape", "decay_weight", "decay_misfit_p", "decay_verdict",
          "peak_delay", "half_life", "share_delay")
 
 
@@ -128,9 +128,10 @@ def test_csv(run, folder):
 
 PAGE = {"sigma1": ("singular_value", "first"), "sum": ("singular_sum", None), "rms": ("rms_gain", "first"), "spectrum": ("singular_value", "leading"),
         "p": ("class_difference_p", None), "q": ("class_difference_p_adjusted", None), "null_low": ("class_null_low", None),
-        "null_high": ("class_null_high", None), "cosine": ("subspace_cosine", "subspaces"), "cosine_random": ("subspace_cosine_random", "subspaces"), "lyapunov": ("lyapunov_exponent", None)}
+        "null_high": ("class_null_high", None), "ratio": ("gain_ratio", None), "q_tokens": ("p_tokens_adjusted", None), "q_types": ("p_types_adjusted", None),
+        "types": ("types_null", None), "p_types": ("p_types", None), "cosine": ("subspace_cosine", "subspaces"), "cosine_random": ("subspace_cosine_random", "subspaces"), "lyapunov": ("lyapunov_exponent", None)}
 SUFFIXES = ("_low", "_high")
-MUST_SHOW = {"pairs", "sigma1", "sigma1_low", "sigma1_high", "sum", "sum_low", "sum_high", "rms", "rms_low", "rms_high", "coherence", "coherence_low",
+MUST_SHOW = {"ratio", "ratio_low", "ratio_high", "p_tokens", "q_tokens", "p_types", "q_types", "types_low", "types_high", "pairs", "sigma1", "sigma1_low", "sigma1_high", "sum", "sum_low", "sum_high", "rms", "rms_low", "rms_high", "coherence", "coherence_low",
              "coherence_high", "effective_rank", "effective_rank_low", "effective_rank_high", "spectrum", "p", "q", "null_low", "null_high", "decay_rate",
              "decay_shape", "decay_weight", "decay_rate_error", "decay_scale_error", "decay_shape_low", "decay_shape_high", "decay_misfit_p",
              "decay_verdict", "peak_delay", "half_life", "half_life_low", "half_life_high", "share_delay", "share_delay_low",
@@ -261,9 +262,9 @@ def test_page_words(run, w):
 # ---- what analyze prints ----
 
 def check_law(run, group, sentence):
-    """The sentence on the decay of sigma_1: its verdict, and each number, from the run file."""
+    """The sentence on the decay of the rms gain: its verdict, and each number, from the run file."""
     laws = list(run.file["decay_law"][:])
-    of = {k: run.get(group, k)[0, 0] for k in ("decay_verdict", "decay_scale", "decay_scale_error", "decay_rate", "decay_rate_error", "decay_shape",
+    of = {k: run.get(group, k)[0, 2] for k in ("decay_verdict", "decay_scale", "decay_scale_error", "decay_rate", "decay_rate_error", "decay_shape",
                                               "decay_shape_error", "decay_shape_low", "decay_shape_high", "decay_aic", "decay_residual", "decay_misfit_p",
                                               "peak_delay", "share_delay", "share_delay_low", "share_delay_high")}
     verdict = int(of["decay_verdict"])
@@ -342,40 +343,66 @@ def test_classes(run, text):
         assert top.strip() == run.file["class_top_word"][c][:18].strip(), (name, top)
 
 
+def check_ratios(run, part):
+    """Each class beside all words: ratio and interval at two delays, the p-value of its kind of word, counts of delays."""
+    group, lines = part.split(":")[0], part.split("\n")
+    delays = [int(d) for d in re.findall(r"delay (\d+)", lines[1])]
+    assert delays == sorted({1 if run.D > 1 else 0, 10 if run.D > 11 else run.D - 1}), lines[1]
+    of = {k: run.get(group, k) for k in ("gain_ratio", "gain_ratio_low", "gain_ratio_high", "p_types", "p_types_adjusted", "p_tokens_adjusted",
+                                         "types_null_high")}
+    for c, line in list(enumerate(lines[1:]))[1:min(len(run.classes), 40)]:
+        cell = r"  (-|[\d.e+-]+)(?: \((\S+) to (\S+)\))? +(-|\d\.\d{3})"
+        m = re.match(r"  (.{18})" + cell * len(delays) + r"  (\S+(?: -\d+)?) *  (\S+(?: -\d+)?) *$", line)
+        assert m and m.group(1).strip() == run.classes[c][:18].strip(), (line, run.classes[c])
+        for k, d in enumerate(delays):
+            ratio, low, high, p = m.groups()[1 + 4 * k:5 + 4 * k]
+            same(ratio, of["gain_ratio"][c, d], 3, line)
+            same(low, of["gain_ratio_low"][c, d], 3, line), same(high, of["gain_ratio_high"][c, d], 3, line)
+            assert (p == "-") == bool(np.isnan(of["p_types"][c, d])), line
+            if p != "-":
+                decimals(p, of["p_types"][c, d], 3, line)
+        for shown, q, beyond in ((m.groups()[-2], of["p_types_adjusted"][c], of["types_null_high"][c]), (m.groups()[-1], of["p_tokens_adjusted"][c], 1)):
+            above, found = of["gain_ratio"][c] > beyond, q < 0.05
+            assert shown == ("-" if np.isnan(q).all() else f"+{(found & above).sum()} -{(found & ~above).sum()}"), (line, shown)
+
+
 def test_summary(run, folder):
     text = open(os.path.join(folder, "summary.txt"), encoding="utf-8").read()
     test_classes(run, text)
     parts = re.split(r"^(?=layer\d+\.\w+: )", text, flags=re.M)[1:]
-    assert [p.split(":")[0] for p in parts] == run.trained(), text
+    ratios = [p for p in parts if ": gain of each class over" in p]
+    parts = [p for p in parts if p not in ratios]
+    assert [p.split(":")[0] for p in ratios] == (run.trained() if len(run.classes) > 1 else []), text
+    for part in ratios:
+        check_ratios(run, part)
     for part in parts:
         group = part.split(":")[0]
         lines = part.split("\n")
-        assert f" from a {'character' if run.file.unit == 'char' else 'word'} to the state" in lines[0], lines[0]
+        assert f": rms gain from a {'character' if run.file.unit == 'char' else 'word'} to the state" in lines[0], lines[0]
         delays = [int(d) for d in re.match(r"\s+class\s+tokens((?:\s+\d+)+)  ", lines[1]).group(1).split()]
         assert delays == sorted({d for d in (0, 1, 5, 10, 20) if d < run.D} | {run.D - 1}), delays
-        sigma = run.get(group, "singular_value")[:, :, 0]
+        sigma = run.get(group, "rms_gain")[:, :, 0]
         low, high = sigma[sigma > 0].min(), sigma.max()
         low = max(low, high / 1000)
         shown = re.search(r"▁ (\S+) to █ (\S+)", lines[1])
         same(shown.group(1), low, 2, lines[1]), same(shown.group(2), high, 2, lines[1])
         baseline = "untrained." + group in run.file.groups
-        rows = [("all, untrained", run.get("untrained." + group, "singular_value")[0, :, 0], 0)] if baseline else []
+        rows = [("all, untrained", run.get("untrained." + group, "rms_gain")[0, :, 0], 0)] if baseline else []
         rows = [(run.classes[0], sigma[0], 0)] + rows + [(n, sigma[c], c) for c, n in enumerate(run.classes) if c]
         for line, (name, values, c) in zip(lines[2:], rows):
-            m = re.match(r"  (.{18})\s+(\d+)((?:\s+\S+)+?)  ([▁▂▃▄▅▆▇█?]+)(?:  \+(\d+) -(\d+))?$", line)
+            m = re.match(r"  (.{18})\s+(\d+)((?:\s+\S+)+?)  ([▁▂▃▄▅▆▇█?]+)$", line)
             assert m and m.group(1).strip() == name[:18].strip(), (line, name)
             assert int(m.group(2)) == run.file["class_tokens"][c], line
             for d, x in zip(delays, m.group(3).split(), strict=True):
                 same(x, values[d], 3, group, name, d)
             assert m.group(4) == blocks_of(values, low, high), (line, blocks_of(values, low, high))
-            q = run.get(group, "class_difference_p_adjusted")
-            if m.group(5) is not None:
-                above = values > run.get(group, "class_null_high")[c]
-                found = q[c] < 0.05
-                assert (int(m.group(5)), int(m.group(6))) == ((found & above).sum(), (found & ~above).sum()), line
-            elif not name.endswith("untrained"):
-                assert q is None or not np.isfinite(q[c]).any(), line
-        assert len([x for x in lines if re.search("[▁▂▃▄▅▆▇█]{1}$|  \\+\\d+ -\\d+$", x) and "(log)" not in x]) == min(len(rows), 41), part
+        assert len([x for x in lines if re.search("[▁▂▃▄▅▆▇█]{1}$", x) and "(log)" not in x]) == min(len(rows), 41), part
+        check_law(run, group, next(line for line in lines if line.startswith("  all: ") and "the rms gain" in line))
+        m = re.search(r"all, mean gradient: sigma_1 (\S+) at delay 0, (\S+) at delay (\d+); coherence (\S+) and (\S+) \(", part)
+        assert m and int(m.group(3)) == run.D - 1, part
+        for text_, name, d, digits in ((1, "singular_value", 0, 3), (2, "singular_value", -1, 3), (4, "coherence", 0, 2), (5, "coherence", -1, 2)):
+            x = run.get(group, name)[0, d]
+            same(m.group(text_), x if x.ndim == 0 else x[0], digits, part)
         exponent = [run.get(group, "lyapunov_exponent" + s)[0] for s in ("", "_low", "_high")]
         line = next(x for x in lines if x.startswith("  largest Lyapunov exponent: "))
         m = re.match(r"  largest Lyapunov exponent: (\S+)(?: \((\S+) to (\S+)\))? ", line)
@@ -386,7 +413,6 @@ def test_summary(run, folder):
             assert bool(halves) == (exponent[0] < 0), line
             if halves:
                 same(halves.group(1), np.log(2) / -exponent[0], 3, line)
-        check_law(run, group, next(line for line in lines if line.startswith("  all: ") and "sigma_1" in line))
     if "precision_sampling_error" in run.file.ncattrs():
         a = run.file
         m = re.search(r"precision: (\d+) of (\d+) input positions.*standard error of (\S+) %.*largest for (.+) at delay (\d+)\)", text)

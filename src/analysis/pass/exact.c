@@ -4,6 +4,7 @@
 #include "analysis/pass/shared.h"
 
 #include "base/base_internal.h"
+#include "linalg/linalg.h"
 
 #include <math.h>
 #include <omp.h>
@@ -20,6 +21,8 @@ typedef struct {
     size_t first, end;  /* parts of this part of the run */
     pass_state s;
     double began, last_saved;
+    double *covariance;    /* (E,E) L L^T of the model in work */
+    double *origin_weight; /* (sets) 1 / rate, or NULL */
 } pass;
 
 static bool tick(const pass *p, uint64_t position)
@@ -125,6 +128,12 @@ static sg_status open_engine(pass *p, sg_error *err)
     const analysis *an = p->an;
     sg_engine_config cfg = analysis_engine(an);
     cfg.sample = p->s.rates ? drawn : NULL, cfg.sample_ctx = p;
+    if (an->words) {
+        const double *L = an->L[p->model];
+        la_dgemm(LA_N, LA_T, an->E, an->E, an->E, 1, L, an->E, L, an->E, 0, p->covariance, an->E);
+        cfg.words = an->words, cfg.first_state = p->model * an->n_states;
+        cfg.covariance = p->covariance, cfg.origin_weight = p->origin_weight;
+    }
     engine_free(p->s.engine);
     accum_free(p->s.accum);
     p->s.engine = NULL;
@@ -133,6 +142,34 @@ static sg_status open_engine(pass *p, sg_error *err)
     TRY(engine_new_accum(p->s.engine, &p->s.accum, err));
 done:
     return st;
+}
+
+/* What the sums by word have gained in part b of the blocks since those before it: all words together, <eos> and <unk>. */
+static void block_squares(const analysis *an, size_t model, an_sums *sums, size_t first, size_t b)
+{
+    const sg_vocab *v = sg_model_vocab(an->models[0]);
+    int32_t id[SUMS_WORDS] = {[SUMS_EOS] = v ? sg_vocab_eos(v) : -1, [SUMS_UNK] = v ? sg_vocab_unk(v) : -1};
+    for (size_t g = model * an->n_states; an->words && g < (model + 1) * an->n_states; g++)
+        for (size_t d = 0; d < an->D; d++) {
+            sums_squares now = {0}, *out = sums_squares_at(sums, b, g, d);
+            for (size_t w = 0; w < an->V; w++) {
+                now.square[SUMS_ALL_WORDS] += word_sums_square(an->words, g, w)[d];
+                now.pairs[SUMS_ALL_WORDS] += word_sums_pairs(an->words, w)[d];
+            }
+            for (int k = SUMS_EOS; k < SUMS_WORDS; k++)
+                if (id[k] >= 0) {
+                    now.square[k] = word_sums_square(an->words, g, (size_t)id[k])[d];
+                    now.pairs[k] = word_sums_pairs(an->words, (size_t)id[k])[d];
+                }
+            *out = now;
+            for (size_t before = first; before < b; before++)
+                for (int k = 0; k < SUMS_WORDS; k++) {
+                    out->square[k] -= sums_squares_at(sums, before, g, d)->square[k];
+                    out->pairs[k] -= sums_squares_at(sums, before, model ? g % an->n_states : g, d)->pairs[k];
+                }
+            if (model) /* the untrained copy sees the same pairs, and they were counted once */
+                memcpy(out->pairs, sums_squares_at(sums, b, g % an->n_states, d)->pairs, sizeof out->pairs);
+        }
 }
 
 /* The rest of the blocks: of this model, then of the ones after it. */
@@ -151,6 +188,7 @@ static sg_status run_models(pass *p, portion *x, FILE *resume, sg_error *err)
         while (p->part < p->end) {
             TRY(run_block(p, x, err));
             TRY(class_sums_block(an, p->model, p->s.accum, p->s.sums[0], NULL, p->part, NULL, err));
+            block_squares(an, p->model, p->s.sums[0], p->first, p->part);
             accum_clear(p->s.accum);
             p->s.done[0][p->part] = p->model + 1 == an->n_models;
             p->part++;
@@ -179,6 +217,11 @@ static sg_status start(pass *p, const char *run_path, FILE **resume, sg_error *e
         p->model = (size_t)p->s.at[AT_MODEL], p->part = (size_t)p->s.at[AT_BLOCK];
     if (p->s.rates)
         sampling_rates(an, (double)an->cfg->sample, p->s.rates);
+    NEED((p->covariance = sg_calloc(an->E * an->E, sizeof *p->covariance)) &&
+             (!p->s.rates || (p->origin_weight = sg_calloc(an->sets, sizeof *p->origin_weight))),
+         err, "the covariance of %zu inputs", an->E);
+    for (size_t s = 0; p->s.rates && s < an->sets; s++)
+        p->origin_weight[s] = p->s.rates[s] > 0 ? 1 / p->s.rates[s] : 0;
 done:
     return st;
 }
@@ -205,6 +248,8 @@ done:
     sums_free(p.s.sums[0]);
     sg_free(p.s.done[0]);
     sg_free(p.s.rates);
+    sg_free(p.covariance);
+    sg_free(p.origin_weight);
     sg_free(x.steps);
     sg_free(x.features);
     return st;

@@ -83,6 +83,8 @@ static sg_status move_sums(const pass_state *s, FILE *f, transfer *move, const c
                      err));
             TRY(move(f, sums_missed_at(s->sums[i], b, 0, 0), s->an->n_groups * s->an->D * sizeof(sums_missed),
                      path, err));
+            TRY(move(f, sums_squares_at(s->sums[i], b, 0, 0),
+                     s->an->n_groups * s->an->D * sizeof(sums_squares), path, err));
             if (move == put)
                 continue;
             s->done[i][b] = note[0] != 0;
@@ -104,6 +106,8 @@ static sg_status put_state(void *ctx, FILE *f, const char *path, sg_error *err)
     TRY(checkpoint_put(f, &h, sizeof h, path, err));
     TRY(checkpoint_put(f, s->rates, s->n_rates * sizeof *s->rates, path, err));
     TRY(move_sums(s, f, put, path, err));
+    if (s->an->words)
+        TRY(word_sums_save(s->an->words, f, err));
     if (s->engine) {
         TRY(engine_save(s->engine, f, err));
         TRY(accum_save(s->accum, f, err));
@@ -126,6 +130,8 @@ static sg_status get_state(void *ctx, FILE *f, const char *path, sg_error *err)
     memcpy(s->at, h.at, sizeof s->at);
     TRY(checkpoint_get(f, s->rates, s->n_rates * sizeof *s->rates, path, err));
     TRY(move_sums(s, f, checkpoint_get, path, err));
+    if (s->an->words)
+        TRY(word_sums_load(s->an->words, f, err));
 done:
     return st;
 }

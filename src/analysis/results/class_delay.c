@@ -32,15 +32,29 @@ static void item_nan(const group_work *a, item *o)
     o->p = (sg_class_p){NAN, NAN, NAN, NAN, "no pairs"};
 }
 
-/* The sums of block b: of its parts together. */
+/* <M, L L^T>, the sum of |G L|^2, of a packed second moment. */
+static double trace_of(const group_work *a, const float *packed)
+{
+    double sum = 0;
+    for (size_t i = 0; i < a->frame.E; i++)
+        for (size_t j = 0; j <= i; j++, packed++)
+            sum += (i == j ? 1 : 2) * (double)*packed * a->covariance[i * a->frame.E + j];
+    return sum;
+}
+
+/* The sums of block b: of its parts together. trace: <M, L L^T> of each part, or NULL. */
 static sg_status read_block(const group_work *a, worker *w, size_t b, size_t c, size_t d, bool moments,
-                            sg_error *err)
+                            double *trace, sg_error *err)
 {
     sg_status st = SG_OK;
     size_t split = a->input->split;
     TRY(sums_get(a->sums, b * split, a->g, c, d, w->sum, moments ? w->packed : NULL, err));
+    if (trace && moments)
+        trace[0] = trace_of(a, w->packed);
     for (size_t f = b * split + 1; f < (b + 1) * split; f++) {
         TRY(sums_get(a->sums, f, a->g, c, d, w->part_sum, moments ? w->part_packed : NULL, err));
+        if (trace && moments)
+            trace[f - b * split] = trace_of(a, w->part_packed);
         for (size_t i = 0; i < a->frame.H * a->frame.E; i++)
             w->sum[i] += w->part_sum[i];
         for (size_t i = 0; moments && i < a->packed; i++)
@@ -79,7 +93,8 @@ static sg_status add_blocks(const group_work *a, worker *w, size_t c, size_t d, 
         w->all_weights[b] = block_weight(a, b, 0, d).weight;
         if (!(x.weight > 0))
             continue;
-        TRY(read_block(a, w, b, c, d, a->moments, err));
+        TRY(read_block(a, w, b, c, d, a->moments,
+                       &a->s.trace[((c * a->input->D + d) * a->input->B + b) * a->input->split], err));
         for (size_t i = 0; i < HE; i++)
             w->T[i] += (double)w->sum[i];
         *N += x.weight;
@@ -138,7 +153,7 @@ static sg_status leave_out_block(const group_work *a, worker *w, item *o, size_t
     for (size_t i = 0; gram && i < a->packed; i++)
         gram[i] = NAN;
     if (w->weights[b] > 0)
-        TRY(read_block(a, w, b, c, d, moments, err));
+        TRY(read_block(a, w, b, c, d, moments, NULL, err));
     else
         memset(w->sum, 0, a->frame.H * a->frame.E * sizeof *w->sum);
     TRY(leave_out(a, w, w->without + b * a->K, gram, w->weights[b], w->moment_weights[b], N, Nm, err));
@@ -176,7 +191,7 @@ static sg_status normalised_sums(const group_work *a, worker *w, size_t c, size_
             memset(S, 0, H * E * sizeof *S);
             continue;
         }
-        TRY(read_block(a, w, b, c, d, false, err));
+        TRY(read_block(a, w, b, c, d, false, NULL, err));
         for (size_t i = 0; i < H * E; i++)
             w->G[i] = (double)w->sum[i];
         la_dgemm(LA_N, LA_N, H, E, E, 1, w->G, E, a->frame.L, E, 0, S, E);

@@ -239,6 +239,7 @@ static sg_status one_group(group_work *a, const sg_monitor *monitor, double bega
         }
     TRY(write_pairs(a, err));
     TRY(put_differences(a, err));
+    TRY(kinds_write(a, err));
     TRY(decay_write(a, err));
     TRY(exponents_write(a->w, a->nc, p->exponents, a->group->model, err));
     TRY(put_chaos(a, monitor, err));

@@ -98,6 +98,11 @@ static sg_status put_attributes(run_writer *w, const analysis *an, sg_error *err
         else
             TRY(run_writer_integer(w, RUN_ROOT, NULL, facts[i].name, (int64_t)facts[i].number, err));
     TRY(settings_put(w, c, NULL, err));
+    const sg_vocab *v = sg_model_vocab(an->models[0]);
+    if (v) {
+        TRY(run_writer_integer(w, RUN_ROOT, NULL, "eos_word", sg_vocab_eos(v), err));
+        TRY(run_writer_integer(w, RUN_ROOT, NULL, "unk_word", sg_vocab_unk(v), err));
+    }
     if (an->how[0].automatic)
         TRY(run_writer_text(w, RUN_ROOT, NULL, "ridge_reason", "the covariance of the inputs is singular",
                             err));
@@ -237,35 +242,16 @@ done:
 
 static sg_status put_members(run_writer *w, const analysis *an, sg_error *err)
 {
+    static const char *const names[] = {"member_word", "member_class", "member_count"};
     sg_status st = SG_OK;
-    size_t n = 0, at = 0;
-    int64_t *x = NULL;
-    const sg_class_word *words;
-    if (!an->classes || !an->V)
+    if (!an->n_members)
         return SG_OK;
-    for (size_t c = 1; c < an->C; c++)
-        n += sg_classes_words(an->classes, c, &words);
-    if (!n)
-        return SG_OK;
-    if (!(x = sg_calloc(3 * n, sizeof *x)))
-        TRY(sg_fail(err, SG_ENOMEM, "run file: no memory for %zu members of classes", n));
-    for (size_t c = 1; c < an->C; c++) {
-        size_t m = sg_classes_words(an->classes, c, &words);
-        for (size_t i = 0; i < m; i++, at++) {
-            x[at] = words[i].id;
-            x[n + at] = (int64_t)c;
-            x[2 * n + at] = (int64_t)words[i].count;
-        }
+    TRY(run_writer_dim(w, RUN_ROOT, "member", an->n_members, err));
+    for (size_t i = 0; i < 3; i++) {
+        TRY(run_writer_define(w, RUN_ROOT, names[i], err));
+        TRY(run_writer_put_i64(w, RUN_ROOT, names[i], NULL, NULL, an->members + i * an->n_members, err));
     }
-    TRY(run_writer_dim(w, RUN_ROOT, "member", n, err));
-    TRY(run_writer_define(w, RUN_ROOT, "member_word", err));
-    TRY(run_writer_define(w, RUN_ROOT, "member_class", err));
-    TRY(run_writer_define(w, RUN_ROOT, "member_count", err));
-    TRY(run_writer_put_i64(w, RUN_ROOT, "member_word", NULL, NULL, x, err));
-    TRY(run_writer_put_i64(w, RUN_ROOT, "member_class", NULL, NULL, x + n, err));
-    TRY(run_writer_put_i64(w, RUN_ROOT, "member_count", NULL, NULL, x + 2 * n, err));
 done:
-    sg_free(x);
     return st;
 }
 

@@ -9,6 +9,7 @@
 #include "run/run_internal.h"
 #include "analysis/block_sums.h"
 #include "analysis/exponents.h"
+#include "gradient/word_sums.h"
 
 enum { AN_QUANTITIES = 3, AN_LAWS = 3 }; /* sigma_1, sum, rms gain; see sg_decay_law */
 extern const char *const an_quantity_names[AN_QUANTITIES];
@@ -19,9 +20,26 @@ typedef struct {
     size_t model; /* 0: the model, 1: its untrained copy */
 } an_group;
 
+/* The words of the corpus and of its classes. */
+typedef enum { AN_NOT_HELD, AN_HELD } an_held;
+typedef struct {
+    size_t V;              /* 0: the model reads no words */
+    const uint64_t *count; /* (V) tokens of the word */
+    int32_t eos, unk;      /* ids, or -1 */
+    /* (n) tokens of the word in the class, for every pair of them that occurs; class all is left out */
+    size_t n;
+    const int64_t *word, *class, *tokens;
+    const unsigned char *holds;   /* (C, 2) an_held: does the class hold <eos>, does it hold <unk> */
+    const uint64_t *class_tokens; /* (C) */
+    bool none;                    /* neither occurs */
+    const word_sums *sums;        /* groups in their order; NULL: `missing` tells why */
+    const char *missing;
+} an_words;
+
 typedef struct {
     size_t D, C, E, B, P;
     size_t split; /* the sums have B * split records: each block in parts (analysis/blocks.h) */
+    an_words words;
     size_t n_groups;
     const an_group *groups;
     const double *L[2];                  /* (E,E) for the model and, where there is one, its untrained copy */

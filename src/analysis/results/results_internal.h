@@ -2,6 +2,7 @@
 /* results_internal.h - one group of the run file, class by class in batches of delays.
  *
  *   group.c        the group as a whole: batches, class differences, decay
+ *   kinds.c        classes beside the others: ratios of gains, nulls of tokens and of word types
  *   class_delay.c  one class and delay: means, spectra, replicates without each block, class test
  *   workspace.c    memory for both
  *   write.c        into the run file, with a reason for whatever is missing */
@@ -53,6 +54,7 @@ typedef struct {
     double *coherence;    /* (D) of class all */
     double *without;      /* (C,Q,B,D) */
     double *parts;        /* (C,F,D) sigma_1 without a part of a block; NULL: no parts */
+    double *trace;        /* (C,D,F) sum of |G L|^2 in each part of a block */
     double *p, *adjusted; /* (C,D) */
     double *excess, *null_low, *null_high;
 } series;
@@ -77,6 +79,7 @@ typedef struct {
     reason reasons[RUN_REASONS];
     reason intervals[SP_MAX_STATISTICS]; /* RUN_NO_INTERVAL, of each statistic */
     double *row;                         /* (max(P,1), batch, R) for writing */
+    double *covariance;                  /* (E,E) L L^T */
 } group_work;
 
 /* Sizes and the number of threads; then everything in one arena. workspace_free: at any time after. */
@@ -96,6 +99,8 @@ extern const char results_too_small[];
 void group_note(group_work *a, run_reason kind, size_t c, size_t d, const char *why);
 /* decay.c: laws of decay, half-lives and the delays of the shares. */
 sg_status decay_write(group_work *a, sg_error *err);
+/* kinds.c: all that compares classes by their rms gain. */
+sg_status kinds_write(group_work *a, sg_error *err);
 /* Dimensions and variables of the group. */
 sg_status write_define(group_work *a, sg_error *err);
 /* items[0..n) are class c, delays d0 .. d0+n-1. */

@@ -3,6 +3,7 @@
 #include "analysis/results/results_internal.h"
 
 #include "base/base_internal.h"
+#include "linalg/linalg.h"
 
 #include <omp.h>
 
@@ -66,6 +67,8 @@ static void series_place(group_work *a)
     if (p->split > 1)
         a->s.parts = sg_arena_take(&a->arena, n * p->B * p->split, sizeof(double));
     a->s.coherence = sg_arena_take(&a->arena, p->D, sizeof(double));
+    a->s.trace = sg_arena_take(&a->arena, n * p->B * p->split, sizeof(double));
+    a->covariance = sg_arena_take(&a->arena, p->E * p->E, sizeof(double));
     a->s.norm = sg_arena_take(&a->arena, p->D, sizeof(double));
     a->s.p = sg_arena_take(&a->arena, n, sizeof(double));
     a->s.adjusted = sg_arena_take(&a->arena, n, sizeof(double));
@@ -145,6 +148,7 @@ sg_status workspace_new(group_work *a, sg_error *err)
              (a->items = sg_calloc(a->batch, sizeof *a->items)),
          err, "the spectra of %s", a->group->name);
     place(a);
+    la_dgemm(LA_N, LA_T, p->E, p->E, p->E, 1, a->frame.L, p->E, a->frame.L, p->E, 0, a->covariance, p->E);
     for (int t = 0; p->C > 1 && p->B >= 2 && t < a->threads; t++)
         TRY(sg_class_test_new(&a->workers[t].test, p->B, a->frame.H, p->E, NULL_DRAWS, p->seed, err));
 done:

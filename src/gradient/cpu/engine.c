@@ -84,7 +84,7 @@ size_t engine_bytes(const sg_engine *e)
         if (e->cell->jacobian_rest)
             floats += e->P * y->H * K + y->H * y->H + (l ? 0 : e->block * e->P * y->H * y->N);
     }
-    size_t bytes = floats * sizeof(float) + e->D * sizeof *e->past;
+    size_t bytes = floats * sizeof(float) + e->D * (sizeof *e->past + sizeof *e->word);
     for (size_t i = 0; i < e->n_tail; i++)
         bytes += e->tails[i]->bytes;
     return bytes;
@@ -150,6 +150,29 @@ static void configure(sg_engine *e, const sg_model *m, const sg_engine_config *c
     }
 }
 
+/* What sums by word need: the covariance as second moments lie in memory, room for one of each thread. */
+static sg_status open_words(sg_engine *e, const sg_engine_config *cfg, sg_error *err)
+{
+    size_t n = accum_blocks(e->E) * ACCUM_STRIP * ACCUM_STRIP, strips = e->full + (e->rest > 0), at = 0;
+    if (!(e->word = sg_calloc(e->D + BLOCK_MAX, sizeof *e->word)))
+        return sg_fail(err, SG_ENOMEM, "gradient: no memory");
+    if (!cfg->words || !e->moment_every)
+        return SG_OK;
+    if (!(e->covariance = sg_calloc(n, sizeof *e->covariance)) ||
+        !(e->moment = sg_calloc((size_t)e->threads * n, sizeof *e->moment)) ||
+        !(e->squared = sg_calloc(BLOCK_MAX * e->n_states, e->D * sizeof *e->squared)))
+        return sg_fail(err, SG_ENOMEM, "gradient: no memory for sums by word");
+    for (size_t p = 0; p < strips; p++)
+        for (size_t q = p; q < strips; q++)
+            for (size_t i = 0; i < ACCUM_STRIP * ACCUM_STRIP; i++, at++) {
+                size_t row = p * ACCUM_STRIP + i / ACCUM_STRIP, col = q * ACCUM_STRIP + i % ACCUM_STRIP;
+                if (row < e->E && col < e->E)
+                    e->covariance[at] = (float)((p == q ? 1 : 2) * cfg->covariance[row * e->E + col]);
+            }
+    e->words = cfg->words, e->first_state = cfg->first_state, e->origin_weight = cfg->origin_weight;
+    return SG_OK;
+}
+
 sg_status engine_new(sg_engine **out, const sg_model *m, const sg_engine_config *cfg, sg_error *err)
 {
     sg_status st = SG_OK;
@@ -177,6 +200,7 @@ sg_status engine_new(sg_engine **out, const sg_model *m, const sg_engine_config 
         e->spare[i] = e->spare_memory + at;
         at += e->layer[i / e->spares % e->L].strip;
     }
+    TRY(open_words(e, cfg, err));
     TRY(forward_new(&e->forward, m, e->block, err));
     *out = e, e = NULL;
 done:
@@ -221,6 +245,10 @@ void engine_free(sg_engine *e)
     sg_free(e->spare_memory);
     sg_free(e->gathered);
     sg_free(e->features);
+    sg_free(e->word);
+    sg_free(e->covariance);
+    sg_free(e->moment);
+    sg_free(e->squared);
     forward_free(e->forward);
     sg_free(e);
 }
@@ -325,6 +353,7 @@ static sg_status enter(sg_engine *e, size_t i, sg_accum *a, sg_error *err)
         e->boundary = t + 1;
     uint64_t oldest = t + 1 > e->D && t + 1 - e->D > e->boundary ? t + 1 - e->D : e->boundary;
     past_step *now = &e->past[t % e->D];
+    e->word[t % (e->D + BLOCK_MAX)] = step->id;
     *now = (past_step){.set = step->set, .counts = t - e->zero >= e->burn_in};
     now->origin = e->mode[i] != STEP_SKIPPED && (!e->sample || e->sample(e->sample_ctx, t, step->set));
     if (now->origin)

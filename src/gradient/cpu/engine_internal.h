@@ -139,6 +139,14 @@ struct sg_engine {
     tail_generation **tails; /* oldest first */
     size_t n_tail, tail_room;
 
+    word_sums *words; /* or NULL */
+    size_t first_state;
+    const double *origin_weight;
+    int32_t *word;     /* of the last D + BLOCK_MAX steps, by position mod that */
+    float *covariance; /* as a second moment lies in memory; off the diagonal blocks twice */
+    float *moment;     /* [thread] one pair's G^T G */
+    double *squared;   /* (BLOCK_MAX, n_states, D) <G^T G, covariance> at the tokens of the block */
+
     sg_step steps[BLOCK_MAX]; /* pending */
     step_mode mode[BLOCK_MAX];
     float *features;
@@ -171,6 +179,12 @@ void tail_sum(const sg_engine *e, sg_accum *a, size_t state, size_t block, size_
 void tail_moments(const sg_engine *e, sg_accum *a, const tail_generation *g);
 void tail_count(const sg_engine *e, sg_accum *a, bool moments);
 void tail_free(tail_generation *g);
+/* A zero second moment of this thread's own, and then: it goes to sum, and <., covariance> to the pair of token i and
+ * delay d. Without sums by word the sum itself. */
+float *moment_begin(const sg_engine *e, float *sum);
+void moment_end(const sg_engine *e, const float *moment, float *sum, size_t i, size_t state, size_t d);
+/* The pair of token i and the origin at `position` goes to the sums of its word. */
+void moment_of_word(const sg_engine *e, size_t i, uint64_t position, unsigned set);
 bool tail_save(const sg_engine *e, const tail_generation *g, FILE *f);
 sg_status tail_load(sg_engine *e, FILE *f, sg_error *err);
 

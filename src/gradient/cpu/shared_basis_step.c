@@ -173,11 +173,13 @@ void tail_moments(const sg_engine *e, sg_accum *a, const tail_generation *g)
                 for (size_t s = 0; s < n; s++)
                     e->kernels->moment(g->r, X + s * column, tail_R(g, o, 0, p * SG_STRIP),
                                        g->T + p * column + s * SG_STRIP * SG_STRIP);
-            float *M =
-                accum_moment_partial(a, state, g->set[o], (size_t)(e->token[last].position - g->position[o]));
+            size_t d = (size_t)(e->token[last].position - g->position[o]);
+            float *sum = accum_moment_partial(a, state, g->set[o], d), *whole = moment_begin(e, sum),
+                  *M = whole;
             for (size_t p = 0; p < strips; p++)
                 for (size_t q = p; q < strips; q++, M += SG_STRIP * SG_STRIP)
                     e->kernels->moment(g->r, tail_R(g, o, 0, p * SG_STRIP), g->T + q * column, M);
+            moment_end(e, whole, sum, last, state, d);
         }
 }
 
@@ -190,8 +192,10 @@ void tail_count(const sg_engine *e, sg_accum *a, bool moments)
                 if (!pair_counts(e, g, i, o))
                     continue;
                 size_t d = (size_t)(e->token[i].position - g->position[o]);
-                if (moments && i + 1 == e->n_tokens)
+                if (moments && i + 1 == e->n_tokens) {
                     accum_count_moment(a, g->set[o], d);
+                    moment_of_word(e, i, g->position[o], g->set[o]);
+                }
                 for (size_t state = 0; state < e->n_states; state++)
                     accum_miss(a, state, d, g->missed[i * e->n_states + state] * g->size[o]);
             }

@@ -68,7 +68,8 @@ sg_status engine_save(const sg_engine *e, FILE *f, sg_error *err)
     forward_get_state(e->forward, state);
     header(e, h);
     bool ok = put(f, h, sizeof h) && put(f, at, sizeof at) && put(f, state, n * sizeof *state) &&
-              put(f, e->past, e->D * sizeof *e->past);
+              put(f, e->past, e->D * sizeof *e->past) &&
+              put(f, e->word, (e->D + BLOCK_MAX) * sizeof *e->word);
     for (size_t b = 0; ok && b < e->n_groups; b++) {
         const group *g = e->groups[b];
         uint64_t origins = g->n;
@@ -118,7 +119,7 @@ sg_status engine_load(sg_engine *e, FILE *f, sg_error *err)
     if (memcmp(h, want, sizeof h))
         TRY(sg_fail(err, SG_EFORMAT, "checkpoint: made with another model or other settings"));
     if (!get(f, at, sizeof at) || at[3] > e->D + 2 || at[6] > e->D + 2 || !get(f, state, n * sizeof *state) ||
-        !get(f, e->past, e->D * sizeof *e->past))
+        !get(f, e->past, e->D * sizeof *e->past) || !get(f, e->word, (e->D + BLOCK_MAX) * sizeof *e->word))
         TRY(sg_fail(err, SG_EFORMAT, "checkpoint: cut short in the state"));
     for (uint64_t b = 0; b < at[3]; b++)
         TRY(load_group(e, f, err));

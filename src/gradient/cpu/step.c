@@ -206,6 +206,54 @@ static void step_joined(const worker *w, const group *g, size_t i)
 
 /* ---- second moments: at a token every origin has a delay of its own ---- */
 
+static size_t moment_floats(const sg_engine *e)
+{
+    return accum_blocks(e->E) * SG_STRIP * SG_STRIP;
+}
+
+float *moment_begin(const sg_engine *e, float *sum)
+{
+    if (!e->words)
+        return sum;
+    size_t n = moment_floats(e);
+    float *moment = e->moment + (size_t)omp_get_thread_num() * n;
+    memset(moment, 0, n * sizeof *moment);
+    return moment;
+}
+
+void moment_end(const sg_engine *e, const float *moment, float *sum, size_t i, size_t state, size_t d)
+{
+    enum { LANES = 16 };
+    if (!e->words)
+        return;
+    double square = 0;
+    for (size_t k = 0, n = moment_floats(e); k < n; k += SG_STRIP * SG_STRIP) {
+        float part[LANES] = {0};
+        for (size_t j = k; j < k + SG_STRIP * SG_STRIP; j += LANES)
+            for (size_t x = 0; x < LANES; x++) {
+                sum[j + x] += moment[j + x];
+                part[x] += moment[j + x] * e->covariance[j + x];
+            }
+        for (size_t x = 0; x < LANES; x++)
+            square += (double)part[x];
+    }
+    e->squared[(i * e->n_states + state) * e->D + d] = square;
+}
+
+void moment_of_word(const sg_engine *e, size_t i, uint64_t position, unsigned set)
+{
+    int32_t word = e->word[position % (e->D + BLOCK_MAX)];
+    if (!e->words || word < 0 || (size_t)word >= e->words->V)
+        return;
+    size_t d = (size_t)(e->token[i].position - position);
+    double weight = e->origin_weight ? e->origin_weight[set] : 1;
+    for (size_t s = 0; s < e->n_states; s++)
+        word_sums_square(e->words, e->first_state + s, (size_t)word)[d] +=
+            weight * e->squared[(i * e->n_states + s) * e->D + d];
+    if (!e->first_state)
+        word_sums_pairs(e->words, (size_t)word)[d] += weight;
+}
+
 static const float *moment_strip(const worker *w, size_t j, float *const *strips, size_t H, size_t p)
 {
     sg_engine *e = w->e;
@@ -236,7 +284,8 @@ static void moments_of(const worker *w, const group *g, size_t j, size_t i)
                 continue;
             size_t H = e->layer[l].H;
             float *const *from = hidden ? g->U[l] : g->C[l];
-            float *R = accum_moment_partial(w->a, e->sum_of[l][hidden], g->set[j], delay(t, g, j));
+            float *sum = accum_moment_partial(w->a, e->sum_of[l][hidden], g->set[j], delay(t, g, j));
+            float *R = moment_begin(e, sum);
             const float *last = moment_strip(w, j, from, H, strips - 1);
             for (size_t row = 0; row < H; row += ROWS) {
                 size_t n = H - row < ROWS ? H - row : ROWS, block = 0, at = row * SG_STRIP;
@@ -246,6 +295,7 @@ static void moments_of(const worker *w, const group *g, size_t j, size_t i)
                                            (q + 1 < strips ? from[j * e->full + q] : last) + at,
                                            R + block * SG_STRIP * SG_STRIP);
             }
+            moment_end(e, R, sum, i, e->sum_of[l][hidden], delay(t, g, j));
         }
 }
 
@@ -361,8 +411,10 @@ static void count_moments(const sg_engine *e, sg_accum *a)
         for (size_t b = 0; e->token[i].moment && b < e->n_groups; b++)
             for (size_t j = 0; j < e->groups[b]->n; j++) {
                 const group *g = e->groups[b];
-                if (alive(&e->token[i], g, j) && g->counts[j])
-                    accum_count_moment(a, g->set[j], delay(&e->token[i], g, j));
+                if (!alive(&e->token[i], g, j) || !g->counts[j])
+                    continue;
+                accum_count_moment(a, g->set[j], delay(&e->token[i], g, j));
+                moment_of_word(e, i, g->position[j], g->set[j]);
             }
 }
 

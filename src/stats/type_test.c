@@ -1,0 +1,166 @@
+/* SPDX-License-Identifier: MIT */
+/* Is a kind of word different from other words of like frequency? Labels exchanged among word types.
+ *
+ * The mean squared gain of a class is the mean of its words' own, m = sum_w a_w q_w / sum_w a_w with a_w = f_w n_w: n_w tokens
+ * of word w, the share f_w of them in the class. Under the null hypothesis the shares f are exchangeable among words of like
+ * frequency: a draw gives every share of a band to another word of it. Bands: 2^k <= n_w < 2^(k+1). All delays share a draw. */
+#include "stats/stats_internal.h"
+
+#include "base/base_internal.h"
+
+#include <math.h>
+#include <string.h>
+
+enum { BANDS = 64 };
+
+static size_t band_of(uint64_t n)
+{
+    size_t k = 0;
+    while (n >>= 1)
+        k++;
+    return k;
+}
+
+typedef struct {
+    size_t V, D, draws;
+    const uint64_t *count;
+    const double *in_class, *square;
+    uint32_t *words;         /* (V) words that occur, band by band */
+    size_t start[BANDS + 1]; /* of each band in words */
+    double *share;           /* shares above 0, band by band */
+    size_t share_start[BANDS + 1];
+    double *drawn;        /* (D, draws) */
+    double *sum, *weight; /* (D) */
+} test;
+
+static void fill_bands(test *t)
+{
+    size_t at = 0, shares = 0;
+    for (size_t k = 0; k < BANDS; k++) {
+        t->start[k] = at, t->share_start[k] = shares;
+        for (size_t w = 0; w < t->V; w++)
+            if (t->count[w] && band_of(t->count[w]) == k) {
+                t->words[at++] = (uint32_t)w;
+                if (t->in_class[w] > 0)
+                    t->share[shares++] = t->in_class[w] / (double)t->count[w];
+            }
+    }
+    t->start[BANDS] = at, t->share_start[BANDS] = shares;
+}
+
+/* Effective number of the class's words that could be exchanged: at least a quarter of the words of their band are not, or
+ * less than by half, in the class. */
+static double exchangeable(const test *t)
+{
+    double sum = 0, squares = 0;
+    for (size_t k = 0; k < BANDS; k++) {
+        size_t n = t->start[k + 1] - t->start[k], others = n;
+        for (size_t i = t->share_start[k]; i < t->share_start[k + 1]; i++)
+            others -= t->share[i] >= 0.5;
+        if (4 * others < n)
+            continue;
+        for (size_t i = t->start[k]; i < t->start[k + 1]; i++) {
+            double a = t->in_class[t->words[i]];
+            sum += a, squares += a * a;
+        }
+    }
+    return squares > 0 ? sum * sum / squares : 0;
+}
+
+static void add(const test *t, size_t w, double a)
+{
+    const double *q = t->square + w * t->D;
+    for (size_t d = 0; d < t->D; d++)
+        if (q[d] >= 0) /* not NaN: the word was seen at this delay */
+            t->sum[d] += a * q[d], t->weight[d] += a;
+}
+
+static void begin(const test *t)
+{
+    memset(t->sum, 0, t->D * sizeof *t->sum);
+    memset(t->weight, 0, t->D * sizeof *t->weight);
+}
+
+/* The shares of every band go to words of it, drawn without replacement. */
+static void draw(test *t, size_t r, sg_rng *rng)
+{
+    begin(t);
+    for (size_t k = 0; k < BANDS; k++) {
+        uint32_t *word = t->words + t->start[k];
+        size_t n = t->start[k + 1] - t->start[k], m = t->share_start[k + 1] - t->share_start[k];
+        for (size_t i = 0; i < m; i++) {
+            size_t j = i + (size_t)sg_rng_below(rng, n - i);
+            uint32_t w = word[j];
+            word[j] = word[i], word[i] = w;
+            add(t, w, t->share[t->share_start[k] + i] * (double)t->count[w]);
+        }
+    }
+    for (size_t d = 0; d < t->D; d++)
+        t->drawn[d * t->draws + r] = t->sum[d] / t->weight[d];
+}
+
+/* What the draws say of the class itself at one delay. */
+static void judge(sg_type_p *out, const test *t, size_t d)
+{
+    double *x = t->drawn + d * t->draws, value = t->sum[d] / t->weight[d];
+    size_t below = 0, above = 0;
+    *out = (sg_type_p){value, NAN, NAN, NAN, NAN, NULL};
+    if (!isfinite(value))
+        out->missing = "no word of the class has a pair";
+    for (size_t r = 0; r < t->draws && !out->missing; r++) {
+        if (!isfinite(x[r]))
+            out->missing = "no pairs of the words drawn";
+        below += x[r] <= value * (1 + 1e-12), above += x[r] >= value * (1 - 1e-12);
+    }
+    if (out->missing)
+        return;
+    size_t least = below < above ? below : above;
+    out->p = fmin(1, 2 * (double)(1 + least) / (double)(1 + t->draws));
+    stats_sort(t->draws, x);
+    out->null_low = stats_quantile(t->draws, x, 0.025);
+    out->null_middle = stats_quantile(t->draws, x, 0.5);
+    out->null_high = stats_quantile(t->draws, x, 0.975);
+}
+
+sg_status sg_stats_type_test(sg_type_p *out, size_t V, size_t D, const uint64_t *count,
+                             const double *in_class, const double *square, size_t draws, uint64_t seed,
+                             sg_error *err)
+{
+    sg_status st = SG_OK;
+    test t = {.V = V, .D = D, .draws = draws, .count = count, .in_class = in_class, .square = square};
+    sg_rng rng;
+    if (!V || !D || !draws || V > UINT32_MAX || draws > 10000000)
+        return sg_fail(err, SG_EINVAL, "statistics: a test of %zu words, %zu delays, %zu permutations", V, D,
+                       draws);
+    if (!(t.words = sg_calloc(V, sizeof *t.words)) || !(t.share = sg_calloc(V, sizeof *t.share)) ||
+        !(t.drawn = sg_calloc(D, draws * sizeof *t.drawn)) || !(t.sum = sg_calloc(2 * D, sizeof *t.sum)))
+        TRY(sg_fail(err, SG_ENOMEM,
+                    "statistics: a test of %zu words, %zu permutations does not fit in memory", V, draws));
+    t.weight = t.sum + D;
+    fill_bands(&t);
+    bool few = exchangeable(&t) < SG_STATS_MIN_TYPES;
+    sg_rng_seed(&rng, seed, 0);
+    for (size_t r = 0; r < draws && !few; r++)
+        draw(&t, r, &rng);
+    begin(&t);
+    for (size_t w = 0; w < V; w++)
+        if (count[w] && in_class[w] > 0)
+            add(&t, w, in_class[w]);
+    for (size_t d = 0; d < D; d++) {
+        if (!few)
+            judge(&out[d], &t, d);
+        else
+            out[d] = (sg_type_p){t.sum[d] / t.weight[d],
+                                 NAN,
+                                 NAN,
+                                 NAN,
+                                 NAN,
+                                 "fewer than 8 effective word types that have others of like frequency"};
+    }
+done:
+    sg_free(t.words);
+    sg_free(t.share);
+    sg_free(t.drawn);
+    sg_free(t.sum);
+    return st;
+}
