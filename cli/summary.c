@@ -172,7 +172,7 @@ static void print_mean(const sg_run *r, const char *group, double *x)
 
 /* "+n -m": at how many delays the ratio lies above and below 1, or the range of random words, with adjusted p < 0.05; "-" where
  * there is no test. */
-static void print_counts(const double *ratio, const double *p, size_t D)
+static void print_counts(const double *ratio, const double *p, size_t D, int width)
 {
     size_t above = 0, below = 0, known = 0;
     for (size_t d = 0; d < D; d++) {
@@ -183,7 +183,7 @@ static void print_counts(const double *ratio, const double *p, size_t D)
     char text[48] = "-";
     if (known)
         snprintf(text, sizeof text, "+%zu -%zu", above, below);
-    printf("  %-13s", text);
+    printf("  %-*s", width, text);
 }
 
 /* "1.42 (1.38 to 1.46)", and the p-value of the kind of word. */
@@ -235,8 +235,8 @@ static void print_ratios(const sg_run *r, const char *group, double *x)
             of[LOW][d] = of[RATIO][d] - of[CHANCE][d];
             of[RATIO][d] -= 1;
         }
-        print_counts(of[LOW], of[TYPES], D);
-        print_counts(of[RATIO], of[TOKENS], D);
+        print_counts(of[LOW], of[TYPES], D, 13);
+        print_counts(of[RATIO], of[TOKENS], D, 0);
         putchar('\n');
     }
     puts(
