@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
-/* usage: alloc_driver DENSE -- COMMAND [options]
+/* usage: alloc_driver DENSE GROWTH -- COMMAND [options]
  *
  * The whole program with its 0th, 1st, 2nd, ... allocation failing, each time in a process of its own: it
  * must say that there is no memory, in one line, exit with 1 and leave no allocation behind; until a run
- * succeeds. The first DENSE allocations are tried one by one, then every one in a growing stride (5 %). */
+ * succeeds. The first DENSE allocations are tried one by one, then in a stride of 1 + n / GROWTH. */
 #include "base/base_internal.h"
 
 #include <stdio.h>
@@ -47,13 +47,13 @@ static bool says_out_of_memory(const char *text)
 #undef main /* the program's own is compiled as stategrad_main */
 int main(int argc, char **argv)
 {
-    if (argc < 4 || strcmp(argv[2], "--") != 0) {
-        fputs("usage: alloc_driver DENSE -- COMMAND [options]\n", stderr);
+    long dense = argc > 4 ? atol(argv[1]) : 0, growth = argc > 4 ? atol(argv[2]) : 0, runs = 0, bad = 0;
+    if (growth < 1 || strcmp(argv[3], "--") != 0) {
+        fputs("usage: alloc_driver DENSE GROWTH -- COMMAND [options]\n", stderr);
         return 2;
     }
-    long dense = atol(argv[1]), runs = 0, bad = 0;
-    argv[2] = "stategrad";
-    for (long n = 0;; n = n < dense ? n + 1 : n + 1 + n / 20) {
+    argv[3] = "stategrad";
+    for (long n = 0;; n = n < dense ? n + 1 : n + 1 + n / growth) {
         FILE *err = tmpfile();
         if (!err)
             return 2;
@@ -62,7 +62,7 @@ int main(int argc, char **argv)
         if (child < 0)
             return 2;
         if (child == 0)
-            run_child(n, argc - 2, argv + 2, err);
+            run_child(n, argc - 3, argv + 3, err);
         int status;
         waitpid(child, &status, 0);
         char text[4096];
@@ -71,12 +71,12 @@ int main(int argc, char **argv)
         fclose(err);
         runs++;
         if (WIFEXITED(status) && WEXITSTATUS(status) == 0) {
-            printf("%s: %ld failures tried, %ld wrong; succeeds with %ld allocations or fewer\n", argv[3],
+            printf("%s: %ld failures tried, %ld wrong; succeeds with %ld allocations or fewer\n", argv[4],
                    runs - 1, bad, n);
             return bad != 0;
         }
         if (!WIFEXITED(status) || WEXITSTATUS(status) != 1 || !says_out_of_memory(text)) {
-            printf("%s: allocation %ld failing: status 0x%x, said: %s\n", argv[3], n, (unsigned)status, text);
+            printf("%s: allocation %ld failing: status 0x%x, said: %s\n", argv[4], n, (unsigned)status, text);
             if (++bad >= 10)
                 return 1;
         }

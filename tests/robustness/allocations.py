@@ -1,8 +1,8 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: MIT
-"""usage: allocations.py PROGRAM ALLOC_DRIVER DENSE   - each allocation of whole commands fails once.
+"""usage: allocations.py PROGRAM ALLOC_DRIVER DENSE GROWTH   - each allocation of whole commands fails once.
 
-The first DENSE allocations one by one, then in a stride that grows by 5 %: see alloc_driver.c."""
+The first DENSE allocations one by one, then in a stride of 1 + n / GROWTH: see alloc_driver.c."""
 import os
 import re
 import subprocess
@@ -12,7 +12,7 @@ from scenes import ANALYZE, ENV, TRAIN, Scene, Tally
 
 
 def main():
-    program, driver, dense = sys.argv[1], os.path.abspath(sys.argv[2]), sys.argv[3]
+    program, driver, dense, growth = sys.argv[1], os.path.abspath(sys.argv[2]), sys.argv[3], sys.argv[4]
     tally = Tally()
     with Scene(program) as scene:
         tagged = ["--format", "tagged"]
@@ -33,7 +33,7 @@ def main():
         ]
         for args in commands:
             what = " ".join(args[:2]) if args[0] == "info" else args[0]
-            done = subprocess.run([driver, dense, "--", *args], cwd=scene.folder, env={**ENV, "OMP_NUM_THREADS": "1"},
+            done = subprocess.run([driver, dense, growth, "--", *args], cwd=scene.folder, env={**ENV, "OMP_NUM_THREADS": "1"},
                                   capture_output=True, text=True, timeout=3000)
             tried = re.search(r"(\d+) failures tried", done.stdout)
             n = int(tried.group(1)) if tried else 0
