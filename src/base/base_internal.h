@@ -77,7 +77,6 @@ sg_status sg_arena_init(sg_arena *a, size_t bytes, sg_error *err);
 /* 64-byte aligned, zeroed at sg_arena_init only; NULL if the arena is full (a bug of the caller: sizes are
  * known). An arena of {0} counts: it gives NULLs, and `used` is what sg_arena_init then needs. */
 void *sg_arena_take(sg_arena *a, size_t n, size_t size);
-void sg_arena_reset(sg_arena *a);
 void sg_arena_free(sg_arena *a);
 
 /* ---- random numbers: xoshiro256**, seeded through splitmix64; the state is a parameter, never global

@@ -105,11 +105,6 @@ void *sg_arena_take(sg_arena *a, size_t n, size_t size)
     return p;
 }
 
-void sg_arena_reset(sg_arena *a)
-{
-    a->used = 0;
-}
-
 void sg_arena_free(sg_arena *a)
 {
     sg_free(a->base);

@@ -171,16 +171,6 @@ void accum_clear(sg_accum *a)
     }
 }
 
-size_t accum_states(const sg_accum *a)
-{
-    return a->n_states;
-}
-
-const sg_accum_state *accum_state_of(const sg_accum *a, size_t state)
-{
-    return &a->states[state];
-}
-
 size_t accum_sets(const sg_accum *a)
 {
     return a->n_sets;

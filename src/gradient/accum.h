@@ -34,8 +34,6 @@ sg_status accum_new(sg_accum **out, const sg_accum_state *states, size_t n_state
 void accum_clear(sg_accum *a);
 void accum_free(sg_accum *a);
 
-size_t accum_states(const sg_accum *a);
-const sg_accum_state *accum_state_of(const sg_accum *a, size_t state);
 size_t accum_sets(const sg_accum *a); /* 1 + the largest set seen */
 size_t accum_bytes(const sg_accum *a);
 /* Bytes that a set more takes. */

@@ -51,15 +51,6 @@ static size_t dtype_bytes(const char *name)
     return 0;
 }
 
-bool safetensors_looks_like(const unsigned char *head, size_t n, uint64_t file_size)
-{
-    uint64_t length;
-    if (n < 9)
-        return false;
-    memcpy(&length, head, sizeof length);
-    return head[8] == '{' && length >= 2 && length <= MAX_HEADER && length <= file_size - 8;
-}
-
 static sg_status read_at(const sg_safetensors *s, uint64_t offset, void *to, size_t n, sg_error *err)
 {
     unsigned char *p = to;

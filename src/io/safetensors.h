@@ -22,8 +22,6 @@ typedef struct {
 typedef struct sg_safetensors sg_safetensors;
 /* SG_EIO: cannot be opened; SG_EFORMAT: with file, tensor, found and expected. */
 sg_status safetensors_open(sg_safetensors **out, const char *path, sg_error *err);
-/* True if the first bytes of a file of this size look like this format. */
-bool safetensors_looks_like(const unsigned char *head, size_t n, uint64_t file_size);
 /* in the order of the header */
 size_t safetensors_count(const sg_safetensors *s);
 const sg_safetensor *safetensors_get(const sg_safetensors *s, size_t i);

@@ -630,11 +630,6 @@ const char *sg_run_variable_attribute(sg_run *r, const char *group, const char *
     return cached(r, group_nc(r, group), group, variable, name);
 }
 
-const char *run_group_attribute(sg_run *r, const char *group, const char *name)
-{
-    return cached(r, group_nc(r, group), group, NULL, name);
-}
-
 void sg_string_free(char *s)
 {
     sg_free(s);

@@ -131,8 +131,6 @@ int run_nc(const sg_run *r); /* NetCDF's handle */
 sg_status run_read_strings(const sg_run *r, const char *variable, size_t n, char **out, sg_error *err);
 sg_status run_read_f32(const sg_run *r, const char *group, const char *variable, const size_t *start,
                        const size_t *count, float *out, sg_error *err);
-/* An attribute of a group as text, borrowed; NULL: none. */
-const char *run_group_attribute(sg_run *r, const char *group, const char *name);
 
 /* SG_EFORMAT: an HDF5 file that refers to other files (links, external or virtual data) or needs foreign
  * filters. What is no HDF5 file passes. Under sg_hdf5_lock. */
