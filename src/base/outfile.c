@@ -215,8 +215,7 @@ sg_status outfile_target(char **out, const char *path, sg_error *err)
         link[n] = 0;
         size_t folder = link[0] == '/' ? 0 : folder_length(at), room = folder + 2 + (size_t)n;
         char *next = sg_calloc(room, 1);
-        if (!next)
-            TRY(sg_fail(err, SG_ENOMEM, "%s: no memory", path));
+        NEED(next, err, "%s", path);
         snprintf(next, room, "%.*s%s%s", (int)folder, at, folder ? "/" : "", link);
         sg_free(at);
         at = next;
@@ -318,9 +317,9 @@ sg_status sg_outfile_open(sg_outfile **out, const char *path, sg_error *err)
     o->fd = -1;
     TRY(outfile_target(&o->target, path, err));
     TRY(check_target(path, o->target, &old, &exists, err));
-    if (!(o->path = sg_strdup(path)) || !(o->folder = folder_of(o->target)) ||
-        !(o->temp = sg_calloc(strlen(o->folder) + TEMP_ROOM, 1)))
-        TRY(sg_fail(err, SG_ENOMEM, "%s: no memory", path));
+    NEED((o->path = sg_strdup(path)) && (o->folder = folder_of(o->target)) &&
+             (o->temp = sg_calloc(strlen(o->folder) + TEMP_ROOM, 1)),
+         err, "%s", path);
     const char *slash = strrchr(o->target, '/');
     snprintf(prefix, sizeof prefix, ".stategrad-%016" PRIx64 "-", name_hash(slash ? slash + 1 : o->target));
     remove_leftovers(o->folder, prefix);
@@ -429,8 +428,7 @@ sg_status sg_read_file(char **out, size_t *size, const char *path, size_t limit,
         TRY(sg_fail(err, SG_EFORMAT, "%s: %jd bytes, at most %zu can be read", path, (intmax_t)info.st_size,
                     limit));
     size_t n = (size_t)info.st_size;
-    if (!(text = sg_calloc(n + 1, 1)))
-        TRY(sg_fail(err, SG_ENOMEM, "%s: no memory for %zu bytes", path, n));
+    NEED(text = sg_calloc(n + 1, 1), err, "%zu bytes (%s)", n, path);
     if (fread(text, 1, n, f) != n)
         TRY(sg_fail(err, SG_EIO, "%s: %s", path,
                     ferror(f) ? strerror(errno) : "became shorter while it was read"));

@@ -50,8 +50,7 @@ sg_status string_table_new(string_table **out, sg_error *err)
     sg_status st = SG_OK;
     *out = NULL;
     string_table *t = sg_calloc(1, sizeof *t);
-    if (!t || !(t->slots = sg_calloc(64, sizeof *t->slots)))
-        TRY(sg_fail(err, SG_ENOMEM, "no memory for a table of words"));
+    NEED(t && (t->slots = sg_calloc(64, sizeof *t->slots)), err, "a table of words");
     t->n_slots = 64;
     TRY(array_reserve(&t->starts, &t->starts_cap, 1, sizeof *t->starts, err));
     *out = t;

@@ -311,8 +311,7 @@ static sg_status test_gradients(checker *k, const sg_accum_state *states, size_t
     sg_status st = SG_OK;
     size_t draws = k->cfg->draws, (*at)[2] = sg_calloc(draws * n_states, sizeof *at);
     sg_check_row *rows = sg_calloc(n_states, KINDS * sizeof *rows);
-    if (!at || !rows)
-        TRY(sg_fail(err, SG_ENOMEM, "check: %zu draws do not fit in memory", draws));
+    NEED(at && rows, err, "%zu draws", draws);
     for (size_t i = 0; i < n_states; i++) {
         for (size_t draw = 0; draw < draws; draw++)
             choose(k, draw, &at[i * draws + draw][0], &at[i * draws + draw][1]);
@@ -389,8 +388,7 @@ static sg_status test_engine(checker *k, const sg_accum_state *states, size_t n_
     sg_engine *engine = NULL;
     sg_accum *accum = NULL;
     double *sum = sg_calloc(k->H, k->E * sizeof *sum);
-    if (!sum)
-        TRY(sg_fail(err, SG_ENOMEM, "check: %zu x %zu do not fit in memory", k->H, k->E));
+    NEED(sum, err, "%zu x %zu", k->H, k->E);
     for (size_t t = 0; t < k->T; t++)
         k->steps[t].set = 0, k->steps[t].first = 0;
     TRY(engine_new(&engine, k->m, &cfg, err));

@@ -44,15 +44,15 @@ sg_status reference_new(reference **out, const sg_model *m, size_t T, sg_error *
         size_t H = shape->hidden[k];
         l->w = (cell_plain){H, model_inputs(m, k), q->W_ih, q->W_hh, q->b_ih, q->b_hh};
         widest = H > widest ? H : widest;
-        if (!(l->h = sg_calloc(T, H * sizeof(double))) || !(l->c = sg_calloc(T, H * sizeof(double))) ||
-            !(l->kept = sg_calloc(T, CELL_KEPT * H * sizeof(double))) ||
-            !(l->dh = sg_calloc(H, sizeof(double))) || !(l->dc = sg_calloc(H, sizeof(double))))
-            TRY(sg_fail(err, SG_ENOMEM, "check: %zu steps of %zu units do not fit in memory", T, H));
+        NEED((l->h = sg_calloc(T, H * sizeof(double))) && (l->c = sg_calloc(T, H * sizeof(double))) &&
+                 (l->kept = sg_calloc(T, CELL_KEPT * H * sizeof(double))) &&
+                 (l->dh = sg_calloc(H, sizeof(double))) && (l->dc = sg_calloc(H, sizeof(double))),
+             err, "%zu steps of %zu units", T, H);
     }
-    if (!(r->x = sg_calloc(T, r->E * sizeof(double))) || !(r->zero = sg_calloc(widest, sizeof(double))) ||
-        !(r->da = sg_calloc(r->cell->gates, widest * sizeof(double))) ||
-        !(r->dx = sg_calloc(widest, sizeof(double))))
-        TRY(sg_fail(err, SG_ENOMEM, "check: %zu steps of %zu inputs do not fit in memory", T, r->E));
+    NEED((r->x = sg_calloc(T, r->E * sizeof(double))) && (r->zero = sg_calloc(widest, sizeof(double))) &&
+             (r->da = sg_calloc(r->cell->gates, widest * sizeof(double))) &&
+             (r->dx = sg_calloc(widest, sizeof(double))),
+         err, "%zu steps of %zu inputs", T, r->E);
     *out = r, r = NULL;
 done:
     reference_free(r);

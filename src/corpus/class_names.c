@@ -32,8 +32,7 @@ sg_status classes_add(sg_classes *k, const class_spec *spec, const char *name, c
                        spec->text, excerpt, MAX_CLASSES + 1);
     if (string_table_find(k->names, name, strlen(name)) >= 0) {
         size = strlen(spec->text) + strlen(name) + 2;
-        if (!(longer = sg_calloc(size, 1)))
-            TRY(sg_fail(err, SG_ENOMEM, "classes: no memory"));
+        NEED(longer = sg_calloc(size, 1), err, "the classes");
         snprintf(longer, size, "%s:%s", class_kind_name(spec->kind), name);
         if (string_table_find(k->names, longer, strlen(longer)) >= 0)
             snprintf(longer, size, "%s:%s", spec->text, name);

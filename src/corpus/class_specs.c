@@ -77,8 +77,7 @@ static sg_status named_class(sg_classes *k, const class_spec *spec, string_table
         goto done;
     }
     size_t size = strlen(l->path) + 32;
-    if (!(origin = sg_calloc(size, 1)))
-        TRY(sg_fail(err, SG_ENOMEM, "%s: no memory", l->path));
+    NEED(origin = sg_calloc(size, 1), err, "%s", l->path);
     snprintf(origin, size, "%s:%zu", l->path, l->line);
     TRY(classes_add(k, spec, name, origin, c, err));
     TRY(links_add(own_class, (size_t)n, *c, err));
@@ -182,21 +181,18 @@ static sg_status parse_spec(class_spec *spec, const char *text, sg_error *err)
     sg_status st = SG_OK;
     char *kind = NULL, *found = NULL;
     bool known = false;
-    if (!(spec->text = sg_strdup(text)) || !(kind = sg_strdup(text)))
-        TRY(sg_fail(err, SG_ENOMEM, "classes: no memory"));
+    NEED((spec->text = sg_strdup(text)) && (kind = sg_strdup(text)), err, "the classes");
     for (char *p = strstr(kind, groups); p; p = strstr(p + 1, groups))
         found = p;
     if (found) {
         *found = 0;
         spec->grouped = true;
-        if (!(spec->groups_path = sg_strdup(found + strlen(groups))))
-            TRY(sg_fail(err, SG_ENOMEM, "classes: no memory"));
+        NEED(spec->groups_path = sg_strdup(found + strlen(groups)), err, "the classes");
     }
     char *colon = strchr(kind, ':');
     if (colon) {
         *colon = 0;
-        if (!(spec->path = sg_strdup(colon + 1)))
-            TRY(sg_fail(err, SG_ENOMEM, "classes: no memory"));
+        NEED(spec->path = sg_strdup(colon + 1), err, "the classes");
     }
     for (size_t i = 0; i < CLASS_KINDS && !known; i++)
         if (!strcmp(kind, class_kinds[i].name) && class_kinds[i].has_file == (colon != NULL)) {

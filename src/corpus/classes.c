@@ -35,8 +35,7 @@ static sg_status classes_new(sg_classes **out, size_t n_specs, const sg_vocab *v
     int32_t id;
     *out = NULL;
     sg_classes *k = sg_calloc(1, sizeof *k);
-    if (!k || !(k->specs = sg_calloc(n_specs, sizeof *k->specs)))
-        TRY(sg_fail(err, SG_ENOMEM, "classes: no memory for %zu specs", n_specs));
+    NEED(k && (k->specs = sg_calloc(n_specs, sizeof *k->specs)), err, "%zu specs", n_specs);
     k->vocab = vocab;
     k->unknown_band = -1;
     TRY(string_table_new(&k->names, err));
@@ -71,8 +70,7 @@ sg_status sg_classes_from_names(sg_classes **out, const char *const *names, size
         if (!added)
             TRY(sg_fail(err, SG_EINVAL, "classes: name %zu, '%.60s': there is such a class already", i,
                         names[i]));
-        if (!(k->origins[c] = sg_strdup("the array of members")))
-            TRY(sg_fail(err, SG_ENOMEM, "classes: no memory"));
+        NEED(k->origins[c] = sg_strdup("the array of members"), err, "the classes");
     }
     *out = k;
     k = NULL;
@@ -161,8 +159,7 @@ sg_status classes_rank(sg_classes *k, const uint64_t *counts, sg_error *err)
     size_t n = sg_vocab_size(k->vocab), m = 0, first = 1, last = 10;
     ranked *words = sg_calloc(n, sizeof *words);
     int32_t *bands = sg_calloc(n, sizeof *bands), band = 0;
-    if (!words || !bands)
-        TRY(sg_fail(err, SG_ENOMEM, "classes: no memory to rank %zu words", n));
+    NEED(words && bands, err, "the ranks of %zu words", n);
     for (size_t i = 0; i < n; i++)
         if ((int32_t)i != sg_vocab_unk(k->vocab))
             words[m++] = (ranked){counts[i], (int32_t)i};
@@ -442,9 +439,9 @@ static sg_status list_words(sg_classes *k, sg_error *err)
             set_members(k, (size_t)((k->pair_keys[i] - 1) >> 32), &members);
             total += members + 1;
         }
-    if (!(entries = sg_calloc(total, sizeof *entries)) || !(words = sg_calloc(total, sizeof *words)) ||
-        !(starts = sg_calloc(n_classes + 1, sizeof *starts)))
-        TRY(sg_fail(err, SG_ENOMEM, "classes: no memory for the words of each class (%zu entries)", total));
+    NEED((entries = sg_calloc(total, sizeof *entries)) && (words = sg_calloc(total, sizeof *words)) &&
+             (starts = sg_calloc(n_classes + 1, sizeof *starts)),
+         err, "the words of each class (%zu entries)", total);
     n = 0;
     for (size_t i = 0; i < k->n_slots; i++) {
         if (!k->pair_keys[i])

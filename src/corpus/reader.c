@@ -80,8 +80,7 @@ static sg_status add_folder(sg_corpus *c, const char *path, unsigned depth, sg_e
             continue;
         TRY(array_reserve(&names, &cap, n + 1, sizeof *names, err));
         size_t size = strlen(path) + strlen(entry->d_name) + 2;
-        if (!(names[n] = sg_calloc(size, 1)))
-            TRY(sg_fail(err, SG_ENOMEM, "%s: no memory", path));
+        NEED(names[n] = sg_calloc(size, 1), err, "%s", path);
         bool slash = path[0] && path[strlen(path) - 1] == '/';
         snprintf(names[n++], size, "%s%s%s", path, slash ? "" : "/", entry->d_name);
     }
@@ -162,8 +161,7 @@ sg_status sg_corpus_open(sg_corpus **out, const sg_corpus_config *cfg, sg_error 
     if (!cfg->n_paths)
         TRY(add_memory(c, cfg, err));
     if (cfg->tags_path) {
-        if (!(c->tags_path = sg_strdup(cfg->tags_path)))
-            TRY(sg_fail(err, SG_ENOMEM, "%s: no memory", cfg->tags_path));
+        NEED(c->tags_path = sg_strdup(cfg->tags_path), err, "%s", cfg->tags_path);
         TRY(scan_open(&c->tags, c->tags_path, -1, (memory_bytes){0}, NULL, err));
     }
     *out = c;

@@ -80,8 +80,7 @@ sg_status source_open(corpus_source **out, const char *path, int spool_fd, memor
     if (!s)
         return sg_fail(err, SG_ENOMEM, "%s: no memory", path);
     *s = (corpus_source){.path = path, .fd = -1, .memory = memory, .hash = hash};
-    if (!(s->raw = sg_calloc(BLOCK, 1)))
-        TRY(sg_fail(err, SG_ENOMEM, "%s: no memory", path));
+    NEED(s->raw = sg_calloc(BLOCK, 1), err, "%s", path);
     if (memory.data) {
         s->fd = -1;
     } else if (spool_fd >= 0) {

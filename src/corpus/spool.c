@@ -89,8 +89,7 @@ static sg_status copy_all(int fd, const char *path, sg_error *err)
     int in = strcmp(path, "-") ? open(path, O_RDONLY | O_CLOEXEC) : STDIN_FILENO;
     if (in < 0)
         return sg_fail(err, SG_EIO, "%s: %s", path, strerror(errno));
-    if (!(block = sg_calloc(BLOCK, 1)))
-        TRY(sg_fail(err, SG_ENOMEM, "%s: no memory", path));
+    NEED(block = sg_calloc(BLOCK, 1), err, "%s", path);
     for (;;) {
         ssize_t k = read(in, block, BLOCK);
         if (k < 0 && errno == EINTR)
@@ -113,16 +112,14 @@ sg_status sg_spool_new(sg_spool **out, const char *const *paths, size_t n_paths,
     sg_status st = SG_OK;
     *out = NULL;
     sg_spool *s = sg_calloc(1, sizeof *s);
-    if (!s || !(s->items = sg_calloc(n_paths, sizeof *s->items)))
-        TRY(sg_fail(err, SG_ENOMEM, "no memory to spool %zu files", n_paths));
+    NEED(s && (s->items = sg_calloc(n_paths, sizeof *s->items)), err, "a copy of %zu files", n_paths);
     for (size_t i = 0; i < n_paths; i++) {
         if (!path_is_once_only(paths[i]))
             continue;
         if (spool_find(s, paths[i]) >= 0)
             TRY(sg_fail(err, SG_EINVAL, "%s: cannot be read twice, but is given twice", paths[i]));
         spooled *item = &s->items[s->n];
-        if (!(item->path = sg_strdup(paths[i])))
-            TRY(sg_fail(err, SG_ENOMEM, "%s: no memory", paths[i]));
+        NEED(item->path = sg_strdup(paths[i]), err, "%s", paths[i]);
         item->fd = -1;
         s->n++;
         TRY(temp_file_open(&item->fd, err));

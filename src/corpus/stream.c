@@ -104,8 +104,7 @@ static sg_status encode_pieces(const sg_vocab *v, const sg_token *t, int32_t **i
         return st;
     }
     if (!*room) {
-        if (!(*ids = sg_calloc(1, sizeof **ids)))
-            TRY(sg_fail(err, SG_ENOMEM, "corpus: no memory"));
+        NEED(*ids = sg_calloc(1, sizeof **ids), err, "the corpus");
         *room = 1;
     }
     *n = 1;
@@ -220,8 +219,7 @@ static sg_status rank_by_corpus(sg_classes *k, const sg_vocab *v, const sg_corpu
     int32_t *ids = NULL;
     size_t room = 0, n;
     uint64_t *counts = sg_calloc(sg_vocab_size(v), sizeof *counts);
-    if (!counts)
-        TRY(sg_fail(err, SG_ENOMEM, "classes: no memory for %zu counts", sg_vocab_size(v)));
+    NEED(counts, err, "%zu counts", sg_vocab_size(v));
     TRY(sg_corpus_open(&c, cfg, err));
     for (;;) {
         TRY(sg_corpus_next(c, &token, &end, err));

@@ -192,15 +192,13 @@ sg_status tokenizer_new(tokenizer **out, const char *json, const piece_ids *ids,
     json_t *root = json_loads(json, 0, &why);
     tokenizer *t = sg_calloc(1, sizeof *t);
     *out = NULL;
-    if (!t)
-        TRY(sg_fail(err, SG_ENOMEM, "tokenizer: no memory"));
+    NEED(t, err, "the tokenizer");
     if (!json_is_object(root))
         TRY(sg_fail(err, SG_EFORMAT, "tokenizer: not a JSON object"));
     TRY(read_normalizer(t, json_object_get(root, "normalizer"), 0, err));
     TRY(read_splitter(t, json_object_get(root, "pre_tokenizer"), 0, err));
     TRY(read_model(t, json_object_get(root, "model"), ids, err));
-    if (!(t->text = sg_strdup(json)))
-        TRY(sg_fail(err, SG_ENOMEM, "tokenizer: no memory"));
+    NEED(t->text = sg_strdup(json), err, "the tokenizer");
     *out = t;
     t = NULL;
 done:
@@ -430,8 +428,7 @@ sg_status tokenizer_split(const tokenizer *t, const piece_ids *known, const char
         return sg_fail(err, SG_ENOMEM, "tokenizer: no memory");
     if (need > *room) {
         int32_t *grown = sg_regrow(*ids, *room, need, sizeof *grown);
-        if (!grown)
-            TRY(sg_fail(err, SG_ENOMEM, "tokenizer: no memory"));
+        NEED(grown, err, "the tokenizer");
         *ids = grown;
         *room = need;
     }
@@ -448,8 +445,7 @@ sg_status tokenizer_split(const tokenizer *t, const piece_ids *known, const char
         before = c;
     }
     fine = fine && stretch(&p, text + begin, used - begin);
-    if (!fine)
-        TRY(sg_fail(err, SG_ENOMEM, "tokenizer: no memory"));
+    NEED(fine, err, "the tokenizer");
     *n = p.n;
 done:
     sg_free(text);

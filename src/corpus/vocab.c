@@ -29,8 +29,7 @@ static sg_status vocab_new(sg_vocab **out, size_t n, sg_error *err)
     sg_status st = SG_OK;
     *out = NULL;
     sg_vocab *v = sg_calloc(1, sizeof *v);
-    if (!v || !(v->counts = sg_calloc(n, sizeof *v->counts)))
-        TRY(sg_fail(err, SG_ENOMEM, "vocabulary: no memory for %zu words", n));
+    NEED(v && (v->counts = sg_calloc(n, sizeof *v->counts)), err, "%zu words", n);
     v->unk = v->eos = -1;
     TRY(string_table_new(&v->words, err));
     *out = v;
@@ -163,8 +162,7 @@ sg_status sg_vocab_build(sg_vocab **out, sg_corpus *c, const sg_vocab_config *cf
         TRY(sg_fail(err, SG_EINVAL,
                     "--vocab-size: %zu requested, expected at least %zu (<unk> and <eos> count)", cfg->size,
                     least));
-    if (!(types = sg_calloc(n, sizeof *types)) || !(keep = sg_calloc(n, sizeof *keep)))
-        TRY(sg_fail(err, SG_ENOMEM, "vocabulary: no memory for %zu words", n));
+    NEED((types = sg_calloc(n, sizeof *types)) && (keep = sg_calloc(n, sizeof *keep)), err, "%zu words", n);
     for (size_t i = 0; i < n; i++)
         types[i] = (ranked){t.counts[i], (int32_t)i};
     qsort(types, n, sizeof *types, compare_ranked);

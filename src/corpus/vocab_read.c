@@ -93,8 +93,7 @@ static sg_status read_json(sg_vocab **out, const char *path, size_t ids, sg_erro
     size_t n = json_is_array(root) ? json_array_size(root) : json_object_size(root);
     if (json_is_object(root) && ids > n)
         n = ids;
-    if (!(words = sg_calloc(n, sizeof *words)))
-        TRY(sg_fail(err, SG_ENOMEM, "%s: no memory for %zu words", path, n));
+    NEED(words = sg_calloc(n, sizeof *words), err, "%zu words (%s)", n, path);
     TRY(json_is_array(root) ? from_json_list(words, root, path, err)
                             : from_json_map(words, n, root, path, err));
     TRY(name_unused(words, n, &names, path, err));

@@ -54,10 +54,10 @@ sg_status accum_new(sg_accum **out, const sg_accum_state *states, size_t n_state
         return sg_fail(err, SG_EINVAL,
                        "sums: %zu states, %zu delays, %zu inputs, expected at least 1 of each", n_states,
                        delays, embedding);
-    if (!(a = sg_calloc(1, sizeof *a)) || !(a->states = sg_calloc(n_states, sizeof *a->states)) ||
-        !(a->missed = sg_calloc(n_states, delays * sizeof *a->missed)) ||
-        !(a->missed_of = sg_calloc(n_states, delays * sizeof *a->missed_of)))
-        TRY(sg_fail(err, SG_ENOMEM, "sums: no memory"));
+    NEED((a = sg_calloc(1, sizeof *a)) && (a->states = sg_calloc(n_states, sizeof *a->states)) &&
+             (a->missed = sg_calloc(n_states, delays * sizeof *a->missed)) &&
+             (a->missed_of = sg_calloc(n_states, delays * sizeof *a->missed_of)),
+         err, "sums");
     memcpy(a->states, states, n_states * sizeof *states);
     a->n_states = n_states, a->D = delays, a->E = embedding, a->moments = moments;
     *out = a, a = NULL;

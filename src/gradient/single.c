@@ -52,9 +52,7 @@ static sg_status window_init(layer_window *w, const sg_gradient *g, const sg_mod
         ok = (w->Ax = sg_calloc(g->P * H * g->E, sizeof *w->Ax)) && ok;
     if (g->P == 2)
         ok = (w->C = sg_calloc(H, columns * sizeof *w->C)) && ok;
-    if (!ok)
-        TRY(sg_fail(err, SG_ENOMEM, "gradient: %zu delays of %zu x %zu (layer %zu) do not fit in memory",
-                    g->D, H, g->E, l + 1));
+    NEED(ok, err, "%zu delays of %zu x %zu (layer %zu)", g->D, H, g->E, l + 1);
 done:
     return st;
 }
@@ -68,8 +66,7 @@ sg_status sg_gradient_new(sg_gradient **out, const sg_model *m, size_t D, sg_err
     *out = NULL;
     if (D == 0 || D > SIZE_MAX / sizeof(double) / shape->embedding)
         return sg_fail(err, SG_EINVAL, "gradient: %zu delays of %zu columns", D, shape->embedding);
-    if (!(g = sg_calloc(1, sizeof *g)))
-        TRY(sg_fail(err, SG_ENOMEM, "gradient: no memory"));
+    NEED(g = sg_calloc(1, sizeof *g), err, "the gradient");
     g->cell = cell_of(shape->cell), g->layers = shape->layers, g->E = shape->embedding, g->D = D;
     g->P = cell_states(g->cell);
     g->chunk = (g->E < CHUNK_COLUMNS ? CHUNK_COLUMNS / g->E : 1) * g->E;
@@ -79,10 +76,9 @@ sg_status sg_gradient_new(sg_gradient **out, const sg_model *m, size_t D, sg_err
         H_max = shape->hidden[l] > H_max ? shape->hidden[l] : H_max;
         TRY(window_init(&g->layer[l], g, m, l, err));
     }
-    if (!(g->product = sg_calloc(g->P * H_max, g->chunk * sizeof *g->product)) ||
-        !(g->zeros = sg_calloc(H_max, sizeof *g->zeros)))
-        TRY(sg_fail(err, SG_ENOMEM, "gradient: %zu x %zu of work do not fit in memory", g->P * H_max,
-                    g->chunk));
+    NEED((g->product = sg_calloc(g->P * H_max, g->chunk * sizeof *g->product)) &&
+             (g->zeros = sg_calloc(H_max, sizeof *g->zeros)),
+         err, "%zu x %zu of work", g->P * H_max, g->chunk);
     TRY(forward_new(&g->forward, m, 1, err));
     *out = g, g = NULL;
 done:

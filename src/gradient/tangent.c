@@ -24,11 +24,11 @@ static sg_status layer_init(layer_tangents *y, const tangents *t, const sg_model
     sg_status st = SG_OK;
     TRY(step_layer_init(&y->step, m, l, err));
     size_t H = y->step.H, N = y->step.N, P = t->P, K = t->K;
-    if (!(y->A = sg_calloc(P * H, H * sizeof *y->A)) || !(y->Ax = sg_calloc(P * H, N * sizeof *y->Ax)) ||
-        !(y->diagonal = sg_calloc(P, H * sizeof *y->diagonal)) ||
-        !(y->dh = sg_calloc(H, K * sizeof *y->dh)) || !(y->dc = sg_calloc(H, K * sizeof *y->dc)) ||
-        !(y->product = sg_calloc(P * H, K * sizeof *y->product)))
-        TRY(sg_fail(err, SG_ENOMEM, "tangents: no memory for %zu columns of layer %zu", K, l + 1));
+    NEED((y->A = sg_calloc(P * H, H * sizeof *y->A)) && (y->Ax = sg_calloc(P * H, N * sizeof *y->Ax)) &&
+             (y->diagonal = sg_calloc(P, H * sizeof *y->diagonal)) &&
+             (y->dh = sg_calloc(H, K * sizeof *y->dh)) && (y->dc = sg_calloc(H, K * sizeof *y->dc)) &&
+             (y->product = sg_calloc(P * H, K * sizeof *y->product)),
+         err, "%zu columns of layer %zu", K, l + 1);
 done:
     return st;
 }
@@ -39,8 +39,7 @@ sg_status tangents_new(tangents **out, const sg_model *m, size_t K, sg_error *er
     const sg_model_shape *shape = sg_model_get_shape(m);
     tangents *t = NULL;
     *out = NULL;
-    if (!(t = sg_calloc(1, sizeof *t)))
-        TRY(sg_fail(err, SG_ENOMEM, "tangents: no memory"));
+    NEED(t = sg_calloc(1, sizeof *t), err, "the tangents");
     *t = (tangents){.cell = cell_of(shape->cell), .layers = shape->layers, .K = K};
     t->P = cell_states(t->cell);
     for (size_t l = 0; l < t->layers; l++)

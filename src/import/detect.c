@@ -99,8 +99,7 @@ sg_status sg_file_format_of(sg_file_format *out, const char *path, sg_error *err
     enum { LOOK = 1 << 16 };
     *out = SG_FILE_UNKNOWN;
     TRY(file_open(&fd, &size, path, err));
-    if (!(data = sg_calloc(LOOK, 1)))
-        TRY(sg_fail(err, SG_ENOMEM, "%s: no memory", path));
+    NEED(data = sg_calloc(LOOK, 1), err, "%s", path);
     ssize_t n = pread(fd, data, LOOK, 0);
     if (n < 0)
         TRY(sg_fail(err, SG_EIO, "%s: %s", path, strerror(errno)));
@@ -245,12 +244,10 @@ sg_status tensors_open(tensor_file **out, const char *path, sg_error *err)
         TRY(sg_fail(err, SG_EFORMAT, "%s: is a run file, expected a model", path));
     if ((size_t)kind >= sizeof fill / sizeof *fill || !fill[kind])
         TRY(name_what_it_is(path, err));
-    if (!(b = sg_calloc(1, sizeof *b)))
-        TRY(sg_fail(err, SG_ENOMEM, "%s: no memory", path));
+    NEED(b = sg_calloc(1, sizeof *b), err, "%s", path);
     b->fd = -1;
     b->format = kind;
-    if (!(b->path = sg_strdup(path)))
-        TRY(sg_fail(err, SG_ENOMEM, "%s: no memory", path));
+    NEED(b->path = sg_strdup(path), err, "%s", path);
     TRY(file_open(&b->fd, &b->file_size, path, err));
     TRY(fill[kind](b, err));
     *out = b;

@@ -75,13 +75,12 @@ static sg_status copy_fixed(names *out, hid_t attribute, hid_t type, size_t n, c
     char *text = NULL;
     if (!width || width > MAX_TEXT / (n ? n : 1))
         return sg_fail(err, SG_EFORMAT, "%s: an attribute of %zu texts of %zu bytes", b->path, n, width);
-    if (!(text = sg_calloc(n * width + 1, 1)))
-        TRY(sg_fail(err, SG_ENOMEM, "%s: no memory for an attribute", b->path));
+    NEED(text = sg_calloc(n * width + 1, 1), err, "an attribute (%s)", b->path);
     if (H5Aread(attribute, type, text) < 0)
         TRY(sg_fail(err, SG_EFORMAT, "%s: an attribute cannot be read", b->path));
     for (; out->n < n; out->n++)
-        if (!(out->at[out->n] = sg_strndup(text + out->n * width, strnlen(text + out->n * width, width))))
-            TRY(sg_fail(err, SG_ENOMEM, "%s: no memory for an attribute", b->path));
+        NEED(out->at[out->n] = sg_strndup(text + out->n * width, strnlen(text + out->n * width, width)), err,
+             "an attribute (%s)", b->path);
 done:
     sg_free(text);
     return st;
@@ -107,8 +106,8 @@ static sg_status copy_variable(names *out, hid_t attribute, hid_t space, size_t 
     for (; out->n < n; out->n++) {
         if (text[out->n] && strlen(text[out->n]) > MAX_TEXT)
             TRY(sg_fail(err, SG_EFORMAT, "%s: an attribute of more than %d bytes", b->path, MAX_TEXT));
-        if (!(out->at[out->n] = sg_strdup(text[out->n] ? text[out->n] : "")))
-            TRY(sg_fail(err, SG_ENOMEM, "%s: no memory for an attribute", b->path));
+        NEED(out->at[out->n] = sg_strdup(text[out->n] ? text[out->n] : ""), err, "an attribute (%s)",
+             b->path);
     }
 done:
     if (read)
@@ -137,8 +136,7 @@ static sg_status read_attribute(names *out, hid_t object, const char *name, cons
     if (n > MAX_NAMES)
         TRY(sg_fail(err, SG_EFORMAT, "%s: attribute %s holds %lld texts, at most %d are read", b->path, name,
                     (long long)n, MAX_NAMES));
-    if (!(out->at = sg_calloc((size_t)n, sizeof *out->at)))
-        TRY(sg_fail(err, SG_ENOMEM, "%s: no memory for an attribute", b->path));
+    NEED(out->at = sg_calloc((size_t)n, sizeof *out->at), err, "an attribute (%s)", b->path);
     if (H5Tis_variable_str(type) > 0)
         TRY(copy_variable(out, attribute, space, (size_t)n, b, err));
     else
@@ -168,8 +166,7 @@ static sg_status read_names(names *out, hid_t object, const char *name, const te
             break;
         TRY(read_attribute(&part, object, numbered, b, err));
         char **grown = sg_regrow(out->at, out->n, out->n + part.n, sizeof *grown);
-        if (!grown)
-            TRY(sg_fail(err, SG_ENOMEM, "%s: no memory for an attribute", b->path));
+        NEED(grown, err, "an attribute (%s)", b->path);
         out->at = grown;
         if (part.n)
             memcpy(out->at + out->n, part.at, part.n * sizeof *part.at);
@@ -616,8 +613,7 @@ static sg_status check_heaps(tensor_file *b, sg_error *err)
             if (size < 16 || size > f->size - at - i || size > MAX_HEAP || (walked += size) > f->size)
                 TRY(sg_fail(err, SG_EFORMAT, "%s: damaged: its heap at byte %llu reaches beyond its end",
                             b->path, (unsigned long long)(at + i)));
-            if (!(heap = sg_calloc((size_t)size, 1)))
-                TRY(sg_fail(err, SG_ENOMEM, "%s: no memory", b->path));
+            NEED(heap = sg_calloc((size_t)size, 1), err, "%s", b->path);
             TRY(pread_h5(b, at + i, heap, (size_t)size, err));
             if (!heap_is_sound(heap, size))
                 TRY(sg_fail(err, SG_EFORMAT, "%s: damaged: its heap at byte %llu", b->path,
@@ -830,8 +826,7 @@ static sg_status unpack(tensor_file *b, char **name, sg_error *err)
         TRY(sg_fail(err, SG_EFORMAT,
                     "%s: model.weights.h5 unpacks to %llu bytes from a file of %llu (a zip bomb?)", b->path,
                     (unsigned long long)f->size, (unsigned long long)b->file_size));
-    if (!(copy = sg_calloc(COPY, 1)))
-        TRY(sg_fail(err, SG_ENOMEM, "%s: no memory", b->path));
+    NEED(copy = sg_calloc(COPY, 1), err, "%s", b->path);
     TRY(temp_file_named(&f->fd, name, err));
     for (uint64_t at = 0; at < f->size;) {
         size_t n = f->size - at < COPY ? (size_t)(f->size - at) : COPY;
@@ -874,8 +869,7 @@ static sg_status fill(tensor_file *b, sg_error *err)
             err, SG_EFORMAT,
             "%s: an HDF5 file without the attribute layer_names or the group layers, not one of Keras",
             b->path));
-    if (!(f->net.layers = sg_calloc(KERAS_MAX_LAYERS, sizeof *f->net.layers)))
-        TRY(sg_fail(err, SG_ENOMEM, "%s: no memory", b->path));
+    NEED(f->net.layers = sg_calloc(KERAS_MAX_LAYERS, sizeof *f->net.layers), err, "%s", b->path);
     if (!layers.n) {
         if (f->net.config)
             TRY(layers_from_config(b, err));

@@ -74,8 +74,7 @@ static sg_status add_array(tensor_file *b, const char *name, const unsigned char
     if (f->n == f->room) {
         size_t room = f->room ? 2 * f->room : 16;
         array_place *grown = sg_regrow(f->places, f->room, room, sizeof *grown);
-        if (!grown)
-            TRY(sg_fail(err, SG_ENOMEM, "%s: no memory", b->path));
+        NEED(grown, err, "%s", b->path);
         f->places = grown;
         f->room = room;
     }

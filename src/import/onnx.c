@@ -155,8 +155,7 @@ static sg_status add_tensor(tensor_file *b, const Onnx__TensorProto *proto, cons
     if (f->n_tensors == f->tensors_room) {
         size_t room = f->tensors_room ? 2 * f->tensors_room : 64;
         const Onnx__TensorProto **grown = sg_regrow(f->tensors, f->tensors_room, room, sizeof *grown);
-        if (!grown)
-            TRY(sg_fail(err, SG_ENOMEM, "%s: no memory for the list of tensors", b->path));
+        NEED(grown, err, "the list of tensors (%s)", b->path);
         f->tensors = grown;
         f->tensors_room = room;
     }
@@ -269,10 +268,10 @@ sg_status tensors_from_onnx(tensor_file *b, sg_error *err)
     b->reader = f;
     b->close = onnx_close;
     b->read = onnx_read;
-    if (!(f->graphs = sg_calloc(ONNX_MAX_GRAPHS, sizeof *f->graphs)) ||
-        !(f->views = sg_calloc(ONNX_MAX_VIEWS, sizeof *f->views)) ||
-        !(f->view_tensors = sg_calloc(ONNX_MAX_VIEWS, sizeof *f->view_tensors)))
-        TRY(sg_fail(err, SG_ENOMEM, "%s: no memory", b->path));
+    NEED((f->graphs = sg_calloc(ONNX_MAX_GRAPHS, sizeof *f->graphs)) &&
+             (f->views = sg_calloc(ONNX_MAX_VIEWS, sizeof *f->views)) &&
+             (f->view_tensors = sg_calloc(ONNX_MAX_VIEWS, sizeof *f->view_tensors)),
+         err, "%s", b->path);
     TRY(onnx_unpack(b, err));
     TRY(collect(b, err));
     TRY(add_constants(b, err));

@@ -408,8 +408,7 @@ sg_status onnx_constant(const stored_tensor **out, const tensor_file *b, const c
     if (f->n_views == ONNX_MAX_VIEWS)
         TRY(sg_fail(err, SG_EFORMAT, "%s: more than %d constants of recurrent layers", b->path,
                     ONNX_MAX_VIEWS));
-    if (!(v = sg_calloc(1, sizeof *v)))
-        TRY(sg_fail(err, SG_ENOMEM, "%s: no memory for %s", b->path, what));
+    NEED(v = sg_calloc(1, sizeof *v), err, "%s (%s)", what, b->path);
     view_result r = resolve(v, b, name, from, 0, &stuck);
     if (r == VIEW_STUCK)
         TRY(sg_fail(err, SG_EFORMAT, "%s: %s (%.200s) passes through %s, which is not supported", b->path,
@@ -424,8 +423,7 @@ sg_status onnx_constant(const stored_tensor **out, const tensor_file *b, const c
             TRY(sg_fail(err, SG_EFORMAT, "%s: the size of %s overflows", b->path, what));
     }
     view_name(text, b, v);
-    if (!(t.name = sg_strdup(text)))
-        TRY(sg_fail(err, SG_ENOMEM, "%s: no memory for %s", b->path, what));
+    NEED(t.name = sg_strdup(text), err, "%s (%s)", what, b->path);
     f->views[f->n_views] = v;
     v = NULL;
     f->view_tensors[f->n_views] = t;

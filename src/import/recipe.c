@@ -274,8 +274,7 @@ static sg_status read_matrix(float *out, uint64_t rows, uint64_t columns, tensor
     if (s->norm) { /* W = g v / |v|, row by row */
         recipe_source scale = {.tensor = s->norm, .columns = 1, .gates = s->gates};
         memcpy(scale.gate, s->gate, sizeof scale.gate);
-        if (!(g = sg_calloc(rows, sizeof *g)))
-            TRY(sg_fail(err, SG_ENOMEM, "%s: no memory for %s", b->path, s->norm->name));
+        NEED(g = sg_calloc(rows, sizeof *g), err, "%s (%s)", s->norm->name, b->path);
         TRY(read_matrix(g, rows, 1, b, &scale, H, err));
         for (uint64_t r = 0; r < rows; r++) {
             double square = 0;
@@ -381,9 +380,9 @@ static sg_status product_of(affine *out, tensor_file *b, const recipe_map *maps,
         if (m->normalisation) {
             TRY(apply_normalisation(&a, b, m, err));
         } else if (m->weight.tensor) {
-            if (!(W = sg_calloc(m->rows * m->columns, sizeof *W)) ||
-                !(bias = sg_calloc(m->rows, sizeof *bias)))
-                TRY(sg_fail(err, SG_ENOMEM, "%s: no memory for %s", b->path, m->weight.tensor->name));
+            NEED((W = sg_calloc(m->rows * m->columns, sizeof *W)) &&
+                     (bias = sg_calloc(m->rows, sizeof *bias)),
+                 err, "%s (%s)", m->weight.tensor->name, b->path);
             TRY(read_matrix(W, m->rows, m->columns, b, &m->weight, 0, err));
             TRY(read_matrix(bias, m->rows, 1, b, &m->bias, 0, err));
             TRY(affine_new(&next, m->rows, columns, b, err));
@@ -424,8 +423,8 @@ static sg_status fill_behind(sg_model *m, const char *name, const char *bias_nam
     float *from = NULL;
     double *row = NULL;
     TRY(product_of(&a, b, maps, n, to->cols, err));
-    if (!(from = sg_calloc(to->rows * a.rows, sizeof *from)) || !(row = sg_calloc(to->cols, sizeof *row)))
-        TRY(sg_fail(err, SG_ENOMEM, "%s: no memory for %s", b->path, s->tensor->name));
+    NEED((from = sg_calloc(to->rows * a.rows, sizeof *from)) && (row = sg_calloc(to->cols, sizeof *row)), err,
+         "%s (%s)", s->tensor->name, b->path);
     TRY(read_matrix(from, to->rows, a.rows, b, s, H, err));
     for (size_t i = 0; i < to->rows; i++) {
         double offset = (double)bias->data[i];

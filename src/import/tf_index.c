@@ -323,8 +323,7 @@ sg_status tensors_from_tf_index(tensor_file *b, sg_error *err)
         TRY(sg_fail(err, SG_EFORMAT, "%s: an index of %llu bytes, at most %d are read", b->path,
                     (unsigned long long)b->file_size, MAX_INDEX));
     f->size = (size_t)b->file_size;
-    if (!(f->index = sg_calloc(f->size, 1)))
-        TRY(sg_fail(err, SG_ENOMEM, "%s: no memory", b->path));
+    NEED(f->index = sg_calloc(f->size, 1), err, "%s", b->path);
     TRY(tensors_pread(b, 0, f->index, f->size, err));
     TRY(read_index(b, err));
     add_shards(b);

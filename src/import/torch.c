@@ -595,8 +595,7 @@ sg_status torch_open_values(tensor_file **out, const char *path, sg_error *err)
     b->fd = -1;
     b->close = torch_close;
     torch *f = b->reader = sg_calloc(1, sizeof *f);
-    if (!f || !(b->path = sg_strdup(path)))
-        TRY(sg_fail(err, SG_ENOMEM, "%s: no memory", path));
+    NEED(f && (b->path = sg_strdup(path)), err, "%s", path);
     TRY(sg_read_file(&data, &size, path, MAX_PICKLE, err));
     f->data = (unsigned char *)data;
     TRY(pickle_read(&f->values, f->data, size, &used, NULL, path, err));

@@ -128,8 +128,7 @@ sg_status tensors_from_torch_legacy(tensor_file *b, sg_error *err)
     for (uint64_t size = PREFIX;; size *= 4) {
         bool cut_short = false;
         size_t n = (size_t)(size < b->file_size ? size : b->file_size);
-        if (!(f->data = sg_calloc(n + 1, 1)))
-            TRY(sg_fail(err, SG_ENOMEM, "%s: no memory for its pickles", b->path));
+        NEED(f->data = sg_calloc(n + 1, 1), err, "its pickles (%s)", b->path);
         TRY(tensors_pread(b, 0, f->data, n, err));
         st = read_pickles(&l, f->data, n, &used, &cut_short, b->path, err);
         if (st == SG_OK || !cut_short || n == b->file_size)

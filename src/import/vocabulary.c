@@ -31,8 +31,7 @@ static sg_status numbered(sg_vocab **out, size_t V, const char *path, sg_error *
 {
     sg_status st = SG_OK;
     word_list w = {.text = sg_calloc(V, 24), .at = sg_calloc(V, sizeof *w.at), .n = V};
-    if (!w.text || !w.at)
-        TRY(sg_fail(err, SG_ENOMEM, "%s: no memory for %zu words", path, V));
+    NEED(w.text && w.at, err, "%zu words (%s)", V, path);
     for (size_t i = 0; i < V; i++) {
         w.at[i] = 24 * i;
         snprintf(w.text + w.at[i], 24, "#%zu", i);
@@ -115,8 +114,7 @@ static sg_status read_tokenizer(sg_vocab **out, const char *path, size_t V, sg_e
         !(root = json_loadb(text, size, JSON_REJECT_DUPLICATES, NULL)) ||
         !json_is_object(json_object_get(root, "model")))
         goto done;
-    if (!(words = sg_calloc(V, sizeof *words)))
-        TRY(sg_fail(err, SG_ENOMEM, "%s: no memory for %zu words", path, V));
+    NEED(words = sg_calloc(V, sizeof *words), err, "%zu words (%s)", V, path);
     TRY(tokenizer_words(words, V, root, path, err));
     TRY(name_unused(words, V, &names, path, err));
     st = sg_vocab_from_words(&v, words, NULL, V, &why);

@@ -313,8 +313,7 @@ sg_status vocabulary_file_read(word_list *out, const char *path, size_t V, char 
             path));
     if (memchr(text, 0, size))
         goto done; /* a binary file: sg_vocab_read_ids says so */
-    if (!(t.word = sg_calloc(V, sizeof *t.word)))
-        TRY(sg_fail(err, SG_ENOMEM, "%s: no memory for %zu words", path, V));
+    NEED(t.word = sg_calloc(V, sizeof *t.word), err, "%zu words (%s)", V, path);
     const char *start = text + strspn(text, " \t\r\n");
     if (*start == '{')
         TRY(from_json(out, path, text, size, &t, note, note_room, err));

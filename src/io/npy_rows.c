@@ -79,8 +79,7 @@ sg_status rows_open(rows_file **out, const char *path, sg_error *err)
     if (!f)
         return sg_fail(err, SG_ENOMEM, "%s: no memory", path);
     f->fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
-    if (!(f->path = sg_strdup(path)) || !(head = sg_calloc(NPY_MAX_HEADER, 1)))
-        TRY(sg_fail(err, SG_ENOMEM, "%s: no memory", path));
+    NEED((f->path = sg_strdup(path)) && (head = sg_calloc(NPY_MAX_HEADER, 1)), err, "%s", path);
     if (f->fd < 0 || fstat(f->fd, &info) != 0)
         TRY(sg_fail(err, SG_EIO, "%s: %s", path, strerror(errno)));
     if (!S_ISREG(info.st_mode))

@@ -785,9 +785,9 @@ sg_status pickle_read(pickle **out, const unsigned char *data, size_t size, size
     if (cut_short)
         *cut_short = false;
     pickle *p = sg_calloc(1, sizeof *p);
-    if (!p || !(p->blocks = sg_calloc(MAX_NODES / BLOCK + 1, sizeof *p->blocks)) ||
-        !(p->blocks[0] = sg_calloc(BLOCK, sizeof(node))))
-        TRY(sg_fail(err, SG_ENOMEM, "%s: no memory for the values of a pickle", what));
+    NEED(p && (p->blocks = sg_calloc(MAX_NODES / BLOCK + 1, sizeof *p->blocks)) &&
+             (p->blocks[0] = sg_calloc(BLOCK, sizeof(node))),
+         err, "the values of a pickle (%s)", what);
     p->data = data;
     p->size = size;
     p->what = what;

@@ -210,8 +210,7 @@ sg_status safetensors_open(sg_safetensors **out, const char *path, sg_error *err
     if (!s)
         return sg_fail(err, SG_ENOMEM, "%s: no memory", path);
     s->fd = -1;
-    if (!(s->path = sg_strdup(path)))
-        TRY(sg_fail(err, SG_ENOMEM, "%s: no memory", path));
+    NEED(s->path = sg_strdup(path), err, "%s", path);
     if ((s->fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK)) < 0 || fstat(s->fd, &info) != 0)
         TRY(sg_fail(err, SG_EIO, "%s: %s", path, strerror(errno)));
     if (!S_ISREG(info.st_mode))
@@ -225,9 +224,8 @@ sg_status safetensors_open(sg_safetensors **out, const char *path, sg_error *err
         TRY(sg_fail(err, SG_EFORMAT,
                     "%s: not a safetensors file or cut short: a header of %llu bytes in a file of %llu", path,
                     (unsigned long long)length, (unsigned long long)size));
-    if (!(text = sg_calloc((size_t)length, 1)))
-        TRY(sg_fail(err, SG_ENOMEM, "%s: no memory for a header of %llu bytes", path,
-                    (unsigned long long)length));
+    NEED(text = sg_calloc((size_t)length, 1), err, "a header of %llu bytes (%s)", (unsigned long long)length,
+         path);
     TRY(read_at(s, 8, text, (size_t)length, err));
     if (json_value_count(text, (size_t)length) > (size + ((uint64_t)32 << 20)) / VALUE_BYTES)
         TRY(sg_fail(err, SG_EFORMAT, "%s: not a safetensors file: a header of %zu values", path,
@@ -349,8 +347,7 @@ sg_status safetensors_sha256(const sg_safetensors *s, char hex[65], sg_error *er
     sg_sha256 *hash = NULL;
     const sg_safetensor **order = sg_calloc(s->n, sizeof *order);
     unsigned char *block = sg_calloc(BLOCK, 1);
-    if (!order || !block)
-        TRY(sg_fail(err, SG_ENOMEM, "%s: no memory", s->path));
+    NEED(order && block, err, "%s", s->path);
     TRY(sg_sha256_new(&hash, err));
     for (size_t i = 0; i < s->n; i++)
         order[i] = &s->tensors[i];

@@ -45,8 +45,7 @@ static sg_status check_entries(archive *a, sg_error *err)
     unsigned char *tail = NULL;
     TRY(file_open(&fd, &a->file_size, a->path, err));
     size_t n = a->file_size < TAIL ? (size_t)a->file_size : TAIL;
-    if (!(tail = sg_calloc(n + 1, 1)))
-        TRY(sg_fail(err, SG_ENOMEM, "%s: no memory", a->path));
+    NEED(tail = sg_calloc(n + 1, 1), err, "%s", a->path);
     TRY(file_pread(fd, a->file_size, a->file_size - n, tail, n, a->path, err));
     for (size_t i = 0; i + 40 <= n; i++) /* end of central directory, 64 bit */
         if (!memcmp(tail + i, "PK\6\6", 4)) {
@@ -152,8 +151,7 @@ sg_status archive_read(archive *a, size_t entry, unsigned char **out, size_t *si
         TRY(sg_fail(err, SG_EFORMAT, "%s: %s unpacks to %llu bytes from a file of %llu (a zip bomb?)",
                     a->path, name ? name : "an entry", (unsigned long long)bytes,
                     (unsigned long long)a->file_size));
-    if (!(data = sg_calloc((size_t)bytes + 1, 1)))
-        TRY(sg_fail(err, SG_ENOMEM, "%s: no memory for %llu bytes", a->path, (unsigned long long)bytes));
+    NEED(data = sg_calloc((size_t)bytes + 1, 1), err, "%llu bytes (%s)", (unsigned long long)bytes, a->path);
     TRY(archive_fetch(a, entry, 0, data, (size_t)bytes, name ? name : "an entry", err));
     *out = data;
     *size = (size_t)bytes;

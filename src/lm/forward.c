@@ -114,8 +114,7 @@ sg_status forward_new(sg_forward **out, const sg_model *m, size_t max_steps, sg_
         if (ok && cell_states(f->cell) == 2)
             ok = (l->cell = sg_calloc(max_steps + 1, l->H * sizeof(float))) != NULL;
     }
-    if (!ok || !(f->zero = sg_calloc(widest, sizeof(float))))
-        TRY(sg_fail(err, SG_ENOMEM, "forward pass: no memory for %zu steps", max_steps));
+    NEED(ok && (f->zero = sg_calloc(widest, sizeof(float))), err, "%zu steps", max_steps);
     TRY(check_range(f, err));
     *out = f;
     f = NULL;

@@ -116,8 +116,7 @@ static sg_status copy_vocab(sg_vocab **out, const sg_vocab *v, sg_error *err)
     size_t n = sg_vocab_size(v);
     const char **words = sg_calloc(n, sizeof *words);
     uint64_t *counts = sg_calloc(n, sizeof *counts);
-    if (!words || !counts)
-        TRY(sg_fail(err, SG_ENOMEM, "vocabulary: no memory for %zu words", n));
+    NEED(words && counts, err, "%zu words", n);
     for (size_t i = 0; i < n; i++) {
         words[i] = sg_vocab_word(v, i);
         counts[i] = sg_vocab_count(v, i);

@@ -296,8 +296,8 @@ static sg_status read_vocab(const sg_safetensors *s, const char *path, size_t n,
     TRY(parse_array(&counts, s, path, "counts", n, err));
     if (!words)
         TRY(sg_fail(err, SG_EFORMAT, "%s: metadata 'vocabulary' is missing", path));
-    if (!(text = sg_calloc(n, sizeof *text)) || !(number = sg_calloc(n, sizeof *number)))
-        TRY(sg_fail(err, SG_ENOMEM, "%s: no memory for %zu words", path, n));
+    NEED((text = sg_calloc(n, sizeof *text)) && (number = sg_calloc(n, sizeof *number)), err,
+         "%zu words (%s)", n, path);
     json_array_foreach(words, i, value) if (!(text[i] = json_string_value(value)))
         TRY(sg_fail(err, SG_EFORMAT, "%s: vocabulary entry %zu is not a string", path, i));
     if (counts)

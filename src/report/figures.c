@@ -387,8 +387,7 @@ static sg_status classes_figure(const context *x, sg_error *err)
         return SG_OK;
     k.t = sg_calloc(rows, D * sizeof *k.t), k.dots = sg_calloc(rows, D * sizeof *k.dots);
     k.names = sg_calloc(rows, sizeof *k.names), y = sg_calloc(4, D * sizeof *y);
-    if (!k.t || !k.dots || !k.names || !y)
-        TRY(sg_fail(err, SG_ENOMEM, "figures: no memory"));
+    NEED(k.t && k.dots && k.names && y, err, "the figures");
     for (size_t i = 0, c = 1; i < rows; i++, c++) {
         const size_t zero = 0;
         k.names[i] = sg_run_class_name(x->r, c);
@@ -432,8 +431,7 @@ static sg_status spectrum_figure(const context *x, sg_error *err)
     const size_t start[3] = {0}, count[3] = {1, D, rows};
     double *S = sg_calloc(D, rows * sizeof *S);
     k.t = sg_calloc(rows, D * sizeof *k.t);
-    if (!S || !k.t)
-        TRY(sg_fail(err, SG_ENOMEM, "figures: no memory"));
+    NEED(S && k.t, err, "the figures");
     TRY(sg_run_read(x->r, x->group, "singular_value", start, count, S, err));
     for (size_t i = 0; i < D * rows; i++)
         if (S[i] > 0)
@@ -497,8 +495,7 @@ static sg_status words_figure(const context *x, sg_error *err)
     if (words_missing(x->r) || !sg_run_shape(x->r, x->group, "right_singular_vector", &rank, shape))
         return SG_OK;
     TRY(words_new(&w, x->r, err));
-    if (!(v = sg_calloc(w->E, sizeof *v)) || !(p = sg_calloc(w->V, sizeof *p)))
-        TRY(sg_fail(err, SG_ENOMEM, "figures: no memory"));
+    NEED((v = sg_calloc(w->E, sizeof *v)) && (p = sg_calloc(w->V, sizeof *p)), err, "the figures");
     TRY(words_along(w, x->r, x->group, 0, delay, 1, v, p, err));
     k.up = n = words_furthest(w, p, 1, 0, WORDS_TOP, ids);
     for (size_t i = 0; i < n; i++, k.n++)

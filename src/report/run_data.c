@@ -71,8 +71,7 @@ static sg_status write_field(json_out *j, const sg_run *r, const char *group, co
         depth = spectrum_depth(r, last);
         each = each / last * depth, count[rank - 1] = last = depth;
     }
-    if (!(x = sg_calloc(each, sizeof *x)))
-        TRY(sg_fail(err, SG_ENOMEM, "report: %zu numbers of %s do not fit in memory", each, f->variable));
+    NEED(x = sg_calloc(each, sizeof *x), err, "%zu numbers of %s", each, f->variable);
     json_open(j, '[');
     const size_t entries =
         first_entry_only(f) && shape[0] > 1 ? 1 : shape[0]; /* a run without properties: 0 */

@@ -33,8 +33,7 @@ static sg_status whiten(words *w, sg_run *r, sg_error *err)
     sg_status st = SG_OK;
     const size_t V = w->V, E = w->E;
     double *X = sg_calloc(V, E * sizeof *X), *L = sg_calloc(E, E * sizeof *L);
-    if (!X || !L)
-        TRY(sg_fail(err, SG_ENOMEM, "words: %zu embeddings of %zu numbers do not fit in memory", V, E));
+    NEED(X && L, err, "%zu embeddings of %zu numbers", V, E);
     TRY(sg_run_read(r, NULL, "embedding_matrix", NULL, NULL, X, err));
     TRY(sg_run_read(r, NULL, "embedding_covariance_factor", NULL, NULL, L, err));
     for (size_t e = 0; e < E; e++) {
@@ -65,8 +64,7 @@ static sg_status read_members(words *w, sg_run *r, sg_error *err)
     w->member_word = sg_calloc(n, sizeof *w->member_word);
     w->member_class = sg_calloc(n, sizeof *w->member_class);
     w->member_count = sg_calloc(n, sizeof *w->member_count);
-    if (!x || !w->member_word || !w->member_class || !w->member_count)
-        TRY(sg_fail(err, SG_ENOMEM, "words: %zu class members do not fit in memory", n));
+    NEED(x && w->member_word && w->member_class && w->member_count, err, "%zu class members", n);
     for (int which = 0; which < 2; which++) {
         const char *name = which ? "member_class" : "member_word";
         const size_t bound = which ? w->C : w->V;
@@ -193,8 +191,7 @@ sg_status words_property_direction(sg_run *r, size_t p, double *n, bool *known, 
     *known = false;
     if (!has(r, NULL, "property_vector", &length) || p >= length)
         return SG_OK;
-    if (!(L = sg_calloc(E, E * sizeof *L)))
-        TRY(sg_fail(err, SG_ENOMEM, "words: no memory"));
+    NEED(L = sg_calloc(E, E * sizeof *L), err, "the words");
     TRY(sg_run_read(r, NULL, "embedding_covariance_factor", NULL, NULL, L, err));
     TRY(sg_run_read(r, NULL, "property_vector", start, count, n, err));
     la_solve_lower(E, 1, L, LA_N, n);

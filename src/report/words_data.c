@@ -96,8 +96,7 @@ static sg_status find_targets(writer *x, sg_error *err)
 {
     sg_status st = SG_OK;
     const size_t P = sg_run_properties(x->r), C = sg_run_classes(x->r), E = x->w->E;
-    if (!(x->targets = sg_calloc(P + C, E * sizeof *x->targets)))
-        TRY(sg_fail(err, SG_ENOMEM, "report: no memory"));
+    NEED(x->targets = sg_calloc(P + C, E * sizeof *x->targets), err, "the report");
     json_key(x->j, "targets"), json_open(x->j, '[');
     for (size_t i = 0; i + 1 < P + C; i++) {
         bool known = false;
@@ -136,8 +135,7 @@ sg_status words_data_write(json_out *j, sg_run *r, sg_error *err)
         x.delays[x.n_delays++] = D - 1;
     x.number = sg_calloc(V, sizeof *x.number), x.listed = sg_calloc(V, sizeof *x.listed);
     x.v = sg_calloc(DIRECTIONS * x.w->E, sizeof *x.v), x.p = sg_calloc(V, DIRECTIONS * sizeof *x.p);
-    if (!x.number || !x.listed || !x.v || !x.p)
-        TRY(sg_fail(err, SG_ENOMEM, "report: no memory for %zu words", V));
+    NEED(x.number && x.listed && x.v && x.p, err, "%zu words", V);
     double mean, low, high;
     sg_stats_random_cosine(1, x.w->E, &mean, &low, &high);
     json_open(j, '{');

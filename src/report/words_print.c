@@ -75,8 +75,7 @@ static sg_status collect(view *x, sg_error *err)
     x->S = sg_calloc(n, sizeof *x->S);
     x->targets = sg_calloc((C + P) * E, sizeof *x->targets),
     x->aligned = sg_calloc(C + P, sizeof *x->aligned);
-    if (!x->up || !x->down || !x->v || !x->p || !x->S || !x->targets || !x->aligned)
-        TRY(sg_fail(err, SG_ENOMEM, "words: no memory for %zu words", V));
+    NEED(x->up && x->down && x->v && x->p && x->S && x->targets && x->aligned, err, "%zu words", V);
     TRY(words_along(x->w, x->run, x->group, start[0], start[1], n, x->v, x->p, err));
     TRY(sg_run_read(x->run, x->group, "singular_value", start, count, x->S, err));
     if (n && !isfinite(x->v[0]))
@@ -259,8 +258,7 @@ sg_status sg_words_write(const sg_writer *to, sg_run *r, const sg_words_config *
     alignment *a = NULL;
     TRY(find_group(&x, err));
     TRY(collect(&x, err));
-    if (!(a = sg_calloc(x.n_targets, sizeof *a)))
-        TRY(sg_fail(err, SG_ENOMEM, "words: no memory"));
+    NEED(a = sg_calloc(x.n_targets, sizeof *a), err, "the words");
     TRY(writer_open(&f, to, err));
     x.f = f;
     x.json.f = f;

@@ -85,8 +85,7 @@ static sg_status read_attribute(const sg_run *r, int nc, int variable, const cha
         TRY(sg_fail(err, SG_EFORMAT, "%s: attribute %s: %zu values, at most 1048576 expected", r->path, name,
                     n));
     if (type == NC_CHAR) {
-        if (!(s = sg_calloc(n + 1, 1)))
-            TRY(sg_fail(err, SG_ENOMEM, "%s: no memory", r->path));
+        NEED(s = sg_calloc(n + 1, 1), err, "%s", r->path);
         NC(r, name, nc_get_att_text(nc, variable, name, s));
     } else if (type == NC_STRING && n == 1) {
         char *found = NULL;
@@ -108,9 +107,7 @@ static sg_status read_attribute(const sg_run *r, int nc, int variable, const cha
         }
         s = sg_strdup(number);
     } else
-        s = sg_strdup("");
-    if (!s)
-        TRY(sg_fail(err, SG_ENOMEM, "%s: no memory", r->path));
+        NEED(s = sg_strdup(""), err, "%s", r->path);
     *text = s;
     s = NULL;
 done:
@@ -126,13 +123,11 @@ static sg_status read_root_attributes(sg_run *r, sg_error *err)
     NC(r, "", nc_inq_natts(r->nc, &n));
     if (n < 0 || n > 10000)
         TRY(sg_fail(err, SG_EFORMAT, "%s: %d attributes", r->path, n));
-    if (!(r->attributes = sg_calloc((size_t)n, sizeof *r->attributes)))
-        TRY(sg_fail(err, SG_ENOMEM, "%s: no memory", r->path));
+    NEED(r->attributes = sg_calloc((size_t)n, sizeof *r->attributes), err, "%s", r->path);
     for (int i = 0; i < n; i++) {
         NC(r, "", nc_inq_attname(r->nc, NC_GLOBAL, i, name));
         cached_text *a = &r->attributes[r->n_attributes++];
-        if (!(a->key = sg_strdup(name)))
-            TRY(sg_fail(err, SG_ENOMEM, "%s: no memory", r->path));
+        NEED(a->key = sg_strdup(name), err, "%s", r->path);
         TRY(read_attribute(r, r->nc, NC_GLOBAL, name, &a->text, err));
     }
 done:
@@ -266,8 +261,8 @@ static sg_status read_groups(sg_run *r, sg_error *err)
     NC(r, "", nc_inq_grps(r->nc, &n, NULL));
     if (n < 1 || n > RUN_MAX_GROUPS)
         TRY(sg_fail(err, SG_EFORMAT, "%s: %d groups, expected 1 to %d", r->path, n, (int)RUN_MAX_GROUPS));
-    if (!(ids = sg_calloc((size_t)n, sizeof *ids)) || !(r->groups = sg_calloc((size_t)n, sizeof *r->groups)))
-        TRY(sg_fail(err, SG_ENOMEM, "%s: no memory", r->path));
+    NEED((ids = sg_calloc((size_t)n, sizeof *ids)) && (r->groups = sg_calloc((size_t)n, sizeof *r->groups)),
+         err, "%s", r->path);
     NC(r, "", nc_inq_grps(r->nc, NULL, ids));
     for (int i = 0; i < n; i++) {
         run_group g = {.nc = ids[i]};
@@ -298,8 +293,7 @@ static sg_status read_root(sg_run *r, sg_error *err)
         TRY(sg_fail(err, SG_EFORMAT, "%s: %zu properties", r->path, r->P));
     TRY(check_variables(r, r->nc, "root", false, err));
     TRY(read_names(r, "class_name", r->C, &r->class_names, err));
-    if (!(r->class_tokens = sg_calloc(r->C, sizeof *r->class_tokens)))
-        TRY(sg_fail(err, SG_ENOMEM, "%s: no memory", r->path));
+    NEED(r->class_tokens = sg_calloc(r->C, sizeof *r->class_tokens), err, "%s", r->path);
     int id;
     NC(r, "class_tokens", nc_inq_varid(r->nc, "class_tokens", &id));
     NC(r, "class_tokens", nc_get_var_longlong(r->nc, id, (long long *)r->class_tokens));
@@ -326,8 +320,7 @@ static sg_status open_any(sg_run **out, const char *path, sg_error *err)
     if (!S_ISREG(info.st_mode))
         return sg_fail(err, SG_EFORMAT, "%s: is not a regular file", path);
     TRY(checksum_verify(path, &length, &(bool){false}, err));
-    if (!(r = sg_calloc(1, sizeof *r)) || !(r->path = sg_strdup(path)))
-        TRY(sg_fail(err, SG_ENOMEM, "%s: no memory", path));
+    NEED((r = sg_calloc(1, sizeof *r)) && (r->path = sg_strdup(path)), err, "%s", path);
     TRY(run_nc_read(path, &r->nc, err));
     r->is_open = true;
     TRY(read_root_attributes(r, err));

@@ -49,8 +49,7 @@ static sg_status writer_new(run_writer **out, const char *target, sg_error *err)
     sg_status st = SG_OK;
     run_writer *w = sg_calloc(1, sizeof *w);
     *out = NULL;
-    if (!w || !(w->path = sg_strdup(target)))
-        TRY(sg_fail(err, SG_ENOMEM, "%s: no memory", target));
+    NEED(w && (w->path = sg_strdup(target)), err, "%s", target);
     TRY(sg_outfile_open(&w->file, target, err));
     *out = w;
     w = NULL;

@@ -14,8 +14,7 @@ sg_status sp_covariance(double *Sigma, size_t V, size_t E, const float *X, const
     sg_status st = SG_OK;
     enum { ROWS = 64 };
     double total = 0, *mean = sg_calloc(E, sizeof *mean), *block = sg_calloc(ROWS * E, sizeof *block);
-    if (!mean || !block)
-        TRY(sg_fail(err, SG_ENOMEM, "covariance: no memory for %zu columns", E));
+    NEED(mean && block, err, "%zu columns", E);
     for (size_t i = 0; i < V; i++) {
         double w = weights ? weights[i] : 1;
         total += w;
@@ -71,8 +70,7 @@ sg_status sp_factor(double *L, sp_factoring *how, size_t E, const double *Sigma,
     if (!(unit > 0))
         return sg_fail(err, SG_EINVAL,
                        "the embeddings are all equal and cannot be normalised (setting 'normalize' none)");
-    if (!(A = sg_calloc(E * E, sizeof *A)) || !(w = sg_calloc(E, sizeof *w)))
-        TRY(sg_fail(err, SG_ENOMEM, "covariance: no memory for %zu x %zu", E, E));
+    NEED((A = sg_calloc(E * E, sizeof *A)) && (w = sg_calloc(E, sizeof *w)), err, "%zu x %zu", E, E);
     memcpy(A, Sigma, E * E * sizeof *A);
     TRY(la_eigh(E, A, w, false, err));
     for (size_t i = 0; i < E; i++)

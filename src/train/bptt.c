@@ -62,8 +62,7 @@ sg_status bptt_new(sg_bptt **out, const sg_model *m, size_t T, size_t B, int thr
         b->H[k] = s->hidden[k];
         b->widest = s->hidden[k] > b->widest ? s->hidden[k] : b->widest;
     }
-    if (!allocate(b))
-        TRY(sg_fail(err, SG_ENOMEM, "training: no memory for windows of %zu steps of %zu sequences", T, B));
+    NEED(allocate(b), err, "windows of %zu steps of %zu sequences", T, B);
     for (size_t k = 0; k < b->L; k++)
         TRY(layer_new(&b->layer[k], b->cell, T, B, model_inputs(m, k), b->H[k], threads, err));
     TRY(softmax_new(&b->softmax, b->V, s->hidden[b->L - 1], T * B, true, threads, err));

@@ -449,8 +449,7 @@ sg_status sg_train(sg_train_result *result, sg_model *m, const sg_stream *train,
         return sg_fail(err, SG_EINVAL, "resume: needs the file of the checkpoint");
     checkpoint_claim *claim = NULL;
     trainer *t = sg_calloc(1, sizeof *t);
-    if (!t)
-        TRY(sg_fail(err, SG_ENOMEM, "training: no memory"));
+    NEED(t, err, "training");
     if (cfg->checkpoint)
         TRY(checkpoint_claim_new(&claim, cfg->checkpoint, err));
     *t = (trainer){.m = m,

@@ -327,9 +327,9 @@ sg_status word2vec_read(const char *path, const sg_vocab *vocab, size_t E, float
         return sg_fail(err, SG_EINVAL, "%s: an embedding size of %zu, at most %d is read", path, E, 1 << 20);
     if (!(r.f = gzopen(path, "rb")))
         return sg_fail(err, errno == ENOMEM || !errno ? SG_ENOMEM : SG_EIO, "%s: %s", path, strerror(errno));
-    if (!(r.row = sg_calloc(E, sizeof *r.row)) || !(r.line = sg_calloc(r.room + 1, 1)) ||
-        !(r.seen = sg_calloc(sg_vocab_size(vocab), sizeof *r.seen)))
-        TRY(sg_fail(err, SG_ENOMEM, "%s: no memory", path));
+    NEED((r.row = sg_calloc(E, sizeof *r.row)) && (r.line = sg_calloc(r.room + 1, 1)) &&
+             (r.seen = sg_calloc(sg_vocab_size(vocab), sizeof *r.seen)),
+         err, "%s", path);
     TRY(read_all(&r, err));
     if (r.spaced)
         sg_warn(monitor, "%s: %zu rows whose word holds a space are left out: no word of a corpus has one",

@@ -179,8 +179,7 @@ sg_status engine_new(sg_engine **out, const sg_model *m, const sg_engine_config 
     sg_engine *e = NULL;
     *out = NULL;
     TRY(check(sg_model_get_shape(m), cfg, err));
-    if (!(e = sg_calloc(1, sizeof *e)))
-        TRY(sg_fail(err, SG_ENOMEM, "gradient: no memory"));
+    NEED(e = sg_calloc(1, sizeof *e), err, "the gradient");
     configure(e, m, cfg);
     size_t threads = (size_t)e->threads, spare = 0, at = 0;
     for (size_t l = 0; l < e->L; l++) {
@@ -188,13 +187,13 @@ sg_status engine_new(sg_engine **out, const sg_model *m, const sg_engine_config 
         spare += threads * e->spares * e->layer[l].strip;
         e->strip_max = e->layer[l].strip > e->strip_max ? e->layer[l].strip : e->strip_max;
     }
-    if (!(e->states = sg_calloc(e->n_states, sizeof *e->states)) ||
-        !(e->past = sg_calloc(e->D, sizeof *e->past)) ||
-        !(e->spare = sg_calloc(threads * e->L * e->spares, sizeof *e->spare)) ||
-        !(e->spare_memory = sg_calloc(spare, sizeof *e->spare_memory)) ||
-        !(e->gathered = sg_calloc(threads * e->strip_max, sizeof *e->gathered)) ||
-        !(e->features = sg_calloc(e->block * e->E, sizeof *e->features)))
-        TRY(sg_fail(err, SG_ENOMEM, "gradient: no memory for %d threads", e->threads));
+    NEED((e->states = sg_calloc(e->n_states, sizeof *e->states)) &&
+             (e->past = sg_calloc(e->D, sizeof *e->past)) &&
+             (e->spare = sg_calloc(threads * e->L * e->spares, sizeof *e->spare)) &&
+             (e->spare_memory = sg_calloc(spare, sizeof *e->spare_memory)) &&
+             (e->gathered = sg_calloc(threads * e->strip_max, sizeof *e->gathered)) &&
+             (e->features = sg_calloc(e->block * e->E, sizeof *e->features)),
+         err, "%d threads", e->threads);
     memcpy(e->states, cfg->states, e->n_states * sizeof *e->states);
     for (size_t i = 0; i < threads * e->L * e->spares; i++) {
         e->spare[i] = e->spare_memory + at;

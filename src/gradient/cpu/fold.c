@@ -44,11 +44,10 @@ static sg_status dense_init(engine_layer *y, const sg_engine *e, size_t l, sg_er
     sg_status st = SG_OK;
     size_t rows = e->P * y->H;
     TRY(step_layer_init(&y->dense, e->model, l, err));
-    if (!(y->dense_rows = sg_calloc(rows, (y->K1 + y->K2) * sizeof *y->dense_rows)))
-        TRY(sg_fail(err, SG_ENOMEM, "gradient: step matrices of layer %zu do not fit in memory", l + 1));
+    NEED(y->dense_rows = sg_calloc(rows, (y->K1 + y->K2) * sizeof *y->dense_rows), err,
+         "step matrices of layer %zu", l + 1);
     for (size_t t = 0; !l && t < e->block; t++)
-        if (!(y->Ax[t] = sg_calloc(rows, y->N * sizeof *y->Ax[t])))
-            TRY(sg_fail(err, SG_ENOMEM, "gradient: input matrices do not fit in memory"));
+        NEED(y->Ax[t] = sg_calloc(rows, y->N * sizeof *y->Ax[t]), err, "input matrices");
 done:
     return st;
 }
@@ -81,11 +80,7 @@ sg_status engine_layer_init(engine_layer *y, const sg_engine *e, size_t l, sg_er
              (y->wh[t] = sg_calloc(e->G * y->H, sizeof(float))) &&
              (y->wx[t] = sg_calloc(e->G * y->H, sizeof(float))) &&
              (y->diagonal[t] = sg_calloc(e->P * y->H, sizeof(float)));
-    if (!ok)
-        TRY(sg_fail(err, SG_ENOMEM,
-                    "gradient: step matrices of layer %zu (%zu tokens of %zu x %zu) do not fit in "
-                    "memory",
-                    l + 1, e->block, e->P * y->H, K));
+    NEED(ok, err, "step matrices of layer %zu (%zu tokens of %zu x %zu)", l + 1, e->block, e->P * y->H, K);
 done:
     return st;
 }

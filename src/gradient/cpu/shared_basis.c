@@ -182,8 +182,7 @@ static sg_status choose_directions(const sg_engine *e, const reduced *x, double 
     sg_status st = SG_OK;
     size_t E = e->E, k = x->k, N = x->N;
     double *values = sg_calloc(k, sizeof *values), *scaled = sg_calloc(k, N * sizeof *scaled);
-    if (!values || !scaled)
-        TRY(sg_fail(err, SG_ENOMEM, "gradient: no memory for the long window"));
+    NEED(values && scaled, err, "the long window");
     for (size_t o = 0; o < N / E; o++) {
         double norm = 0;
         for (size_t j = 0; j < k; j++)
@@ -210,11 +209,10 @@ static sg_status keep_directions(const sg_engine *e, tail_generation *g, const r
     sg_status st = SG_OK;
     size_t k = x->k, N = x->N, S = x->S, row = 0, r = 0;
     double *V = sg_calloc(k, k * sizeof *V), *kept = NULL, *R = NULL;
-    if (!V)
-        TRY(sg_fail(err, SG_ENOMEM, "gradient: no memory for the long window"));
+    NEED(V, err, "the long window");
     TRY(choose_directions(e, x, V, &r, err));
-    if (!(kept = sg_calloc(r, S * sizeof *kept)) || !(R = sg_calloc(r, N * sizeof *R)))
-        TRY(sg_fail(err, SG_ENOMEM, "gradient: no memory for the long window"));
+    NEED((kept = sg_calloc(r, S * sizeof *kept)) && (R = sg_calloc(r, N * sizeof *R)), err,
+         "the long window");
     TRY(make_room(e, g, r, err));
     la_dgemm(LA_N, LA_N, r, S, k, 1, V + (k - r) * k, k, x->Q, S, 0, kept, S);
     la_dgemm(LA_N, LA_N, r, N, k, 1, V + (k - r) * k, k, x->B, N, 0, R, N);
@@ -281,8 +279,7 @@ static sg_status find_basis(const sg_engine *e, const tail_generation *g, const 
     sg_status st = SG_OK;
     size_t S = x->S, N = x->N, most = most_directions(e);
     double *omega = NULL, *work = NULL, *rest = sg_calloc(S, N * sizeof *rest);
-    if (!rest)
-        TRY(sg_fail(err, SG_ENOMEM, "gradient: no memory for the long window"));
+    NEED(rest, err, "the long window");
     most = most > FIRST_DIRECTIONS ? most : FIRST_DIRECTIONS;
     most = most < S ? most : S;
     most = most < N ? most : N;
@@ -292,9 +289,9 @@ static sg_status find_basis(const sg_engine *e, const tail_generation *g, const 
         sg_rng_seed(&rng, 1, e->position);
         sg_free(omega), sg_free(work), sg_free(x->Q), sg_free(x->B);
         x->Q = x->B = work = NULL;
-        if (!(omega = sg_calloc(x->k, N * sizeof *omega)) || !(x->Q = sg_calloc(x->k, S * sizeof *x->Q)) ||
-            !(x->B = sg_calloc(x->k, N * sizeof *x->B)) || !(work = sg_calloc(x->k, sizeof *work)))
-            TRY(sg_fail(err, SG_ENOMEM, "gradient: no memory for a basis of %zu directions", x->k));
+        NEED((omega = sg_calloc(x->k, N * sizeof *omega)) && (x->Q = sg_calloc(x->k, S * sizeof *x->Q)) &&
+                 (x->B = sg_calloc(x->k, N * sizeof *x->B)) && (work = sg_calloc(x->k, sizeof *work)),
+             err, "a basis of %zu directions", x->k);
         for (size_t i = 0; i < x->k * N; i++)
             omega[i] = g->size[i % N / e->E] > 0 ? sg_rng_normal(&rng) / g->size[i % N / e->E] : 0;
         la_dgemm(LA_N, LA_T, x->k, S, N, 1, omega, N, G, N, 0, x->Q, S);
@@ -400,9 +397,9 @@ static sg_status make_generation(sg_engine *e, uint64_t from, uint64_t until, bo
     *fits = true;
     if (!n)
         return SG_OK;
-    if (!(g = new_generation(e, n)) || !(G = sg_calloc(x.S, x.N * sizeof *G)) ||
-        !(x.probes = sg_calloc(PROBES, x.S * sizeof *x.probes)))
-        TRY(sg_fail(err, SG_ENOMEM, "gradient: no memory for the long window"));
+    NEED((g = new_generation(e, n)) && (G = sg_calloc(x.S, x.N * sizeof *G)) &&
+             (x.probes = sg_calloc(PROBES, x.S * sizeof *x.probes)),
+         err, "the long window");
     list_origins(e, from, until, g, x.N, G);
     weigh(e, g, G, &x);
     TRY(find_basis(e, g, G, &x, fits, err));
@@ -448,8 +445,7 @@ static sg_status shrink(const sg_engine *e, tail_generation *g, sg_error *err)
     double *work = sg_calloc(r, sizeof *work);
     x.Q = sg_calloc(r, x.S * sizeof *x.Q), x.B = sg_calloc(r, x.N * sizeof *x.B);
     x.probes = sg_calloc(PROBES, x.S * sizeof *x.probes);
-    if (!T || !RR || !R || !work || !x.Q || !x.B || !x.probes)
-        TRY(sg_fail(err, SG_ENOMEM, "gradient: no memory for the long window"));
+    NEED(T && RR && R && work && x.Q && x.B && x.probes, err, "the long window");
     read_basis(e, g, &x);
     for (size_t o = 0; o < g->n; o++)
         for (size_t j = 0; j < r; j++)
@@ -566,8 +562,7 @@ sg_status tail_load(sg_engine *e, FILE *f, sg_error *err)
     if (fread(h, sizeof h, 1, f) != 1 || !h[0] || h[0] > e->D + e->tail || !h[1] || h[1] > state_rows(e) ||
         h[1] > TAIL_STRIPS * SG_STRIP - PROBES)
         TRY(sg_fail(err, SG_EFORMAT, "checkpoint: cut short in the shared bases"));
-    if (!(g = new_generation(e, (size_t)h[0])))
-        TRY(sg_fail(err, SG_ENOMEM, "checkpoint: no memory"));
+    NEED(g = new_generation(e, (size_t)h[0]), err, "the checkpoint");
     g->n = (size_t)h[0];
     TRY(make_room(e, g, (size_t)h[1], err));
     size_t numbers = g->n * tail_padded(e->E) * g->r;

@@ -63,8 +63,7 @@ sg_status engine_save(const sg_engine *e, FILE *f, sg_error *err)
     if (e->pending)
         return sg_fail(err, SG_EINVAL, "gradient: %zu steps are pending: flush before a checkpoint",
                        e->pending);
-    if (!(state = sg_calloc(n, sizeof *state)))
-        TRY(sg_fail(err, SG_ENOMEM, "checkpoint: no memory"));
+    NEED(state = sg_calloc(n, sizeof *state), err, "the checkpoint");
     forward_get_state(e->forward, state);
     header(e, h);
     bool ok = put(f, h, sizeof h) && put(f, at, sizeof at) && put(f, state, n * sizeof *state) &&
@@ -112,8 +111,7 @@ sg_status engine_load(sg_engine *e, FILE *f, sg_error *err)
     engine_drop_groups(e);
     tail_drop(e, UINT64_MAX);
     e->pending = 0;
-    if (!(state = sg_calloc(n, sizeof *state)))
-        TRY(sg_fail(err, SG_ENOMEM, "checkpoint: no memory"));
+    NEED(state = sg_calloc(n, sizeof *state), err, "the checkpoint");
     if (!get(f, h, sizeof h))
         TRY(sg_fail(err, SG_EFORMAT, "checkpoint: cut short in the header of the gradients"));
     if (memcmp(h, want, sizeof h))
