@@ -21,7 +21,8 @@ static void run_child(long n, int argc, char **argv, FILE *err)
     dup2(fileno(err), STDERR_FILENO);
     if (!freopen("/dev/null", "w", stdout))
         _exit(98);
-    setenv("GOMP_SPINCOUNT", "1000", 1); /* without these the program starts itself anew, and that is this driver */
+    setenv("GOMP_SPINCOUNT", "1000",
+           1); /* without these the program starts itself anew, and that is this driver */
     setenv("OPENBLAS_NUM_THREADS", "1", 1);
     sg_alloc_fail_after(n);
     int code = stategrad_main(argc, argv);
