@@ -30,7 +30,32 @@ static void print_json(const sg_check_result *r, const sg_check_config *cfg, uin
             i ? ", " : "", row->test, row->layer, kind_name(row->kind), worst, row->limit, row->t, row->d,
             row->pass ? "true" : "false");
     }
-    puts("]}");
+    static const char *const verdicts[] = {"dies out", "grows at first", "persists", "grows"};
+    char largest[32] = "null";
+    if (isfinite(r->growth.largest))
+        snprintf(largest, sizeof largest, "%.3g", r->growth.largest);
+    printf(
+        "], \"sensitive\": %s, \"growth\": {\"steps\": %zu, \"size\": %g, \"largest\": %s, \"at_step\": %zu, "
+        "\"left\": %.3g, \"verdict\": \"%s\"}}\n",
+        r->sensitive ? "true" : "false", r->growth.steps, r->growth.size, largest, r->growth.at,
+        r->growth.left, verdicts[r->growth.verdict]);
+}
+
+static void print_growth(const sg_check_growth *g)
+{
+    printf("growth: small changes of the state, followed over %zu tokens in double\n"
+           "  largest on the way %.3g times the change (after %zu), at the end %.2g times: ",
+           g->steps, g->largest, g->at, g->left);
+    if (g->verdict == SG_GROWTH_NONE)
+        puts("they die out");
+    else if (g->verdict == SG_GROWTH_AT_FIRST)
+        puts("WARNING, they grow before they die out: gains may rise with the delay before they fall");
+    else if (g->verdict == SG_GROWTH_PERSISTS)
+        puts("WARNING, they do not die out: gains need not fall with the delay");
+    else
+        puts(
+            "WARNING, they grow: float32 and float64 may follow different trajectories, and values of an analysis "
+            "may depend on rounding");
 }
 
 static void print_table(const sg_check_result *r)
@@ -58,10 +83,17 @@ static void print_table(const sg_check_result *r)
                                                    : "");
         }
     }
+    print_growth(&r->growth);
     if (r->failed)
-        printf("FAIL: %zu of %zu test%s\n", r->failed, r->n, PLURAL(r->n));
+        printf("FAIL: %zu of %zu test%s: %s\n", r->failed, r->n, PLURAL(r->n),
+               r->sensitive
+                   ? "the model is sensitive to rounding, but differs by more than that explains: a fault"
+                   : "the model is not sensitive to rounding: a fault");
     else
-        printf("PASS: %zu test%s\n", r->n, PLURAL(r->n));
+        printf("PASS: %zu test%s%s\n", r->n, PLURAL(r->n),
+               r->growth.verdict == SG_GROWTH_GROWS ? "; the model is sensitive, see the warning"
+               : r->sensitive                       ? "; the model amplifies rounding"
+                                                    : "");
 }
 
 static sg_status open_corpus(sg_stream **tokens, const sg_model *m, char **paths, int n, sg_format format,

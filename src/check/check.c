@@ -5,6 +5,7 @@
  * comparison says nothing. */
 #include "stategrad/check.h"
 
+#include "check/growth.h"
 #include "check/plain_network.h"
 
 #include "base/base_internal.h"
@@ -423,6 +424,48 @@ done:
     return st;
 }
 
+/* ---- small changes of the state ---- */
+
+/* The tokens of a stream at a random place, or as many random ones as a text would have; (T, E) as double. */
+static sg_status growth_inputs(const checker *k, const sg_stream *tokens, double *x, size_t T, sg_error *err)
+{
+    sg_status st = SG_OK;
+    const sg_tensor *embedding = sg_model_find(k->m, "encoder.weight");
+    size_t V = sg_model_get_shape(k->m)->vocabulary;
+    sg_step step;
+    sg_rng rng;
+    sg_rng_seed(&rng, k->cfg->seed, 2);
+    uint64_t from = tokens ? sg_rng_below(&rng, sg_stream_length(tokens) - T + 1) : 0;
+    for (size_t t = 0; t < T; t++) {
+        const float *row =
+            k->features ? k->features + t % k->T * k->E : NULL; /* what was read, over and over */
+        if (!row) {
+            if (tokens)
+                TRY(sg_stream_read(tokens, from + t, 1, &step, err));
+            row = embedding->data + (tokens ? (size_t)step.id : sg_rng_below(&rng, V)) * k->E;
+        }
+        for (size_t i = 0; i < k->E; i++)
+            x[t * k->E + i] = (double)row[i];
+    }
+done:
+    return st;
+}
+
+static sg_status follow_growth(checker *k, const sg_stream *tokens, sg_error *err)
+{
+    sg_status st = SG_OK;
+    uint64_t length = tokens ? sg_stream_length(tokens) : GROWTH_TOKENS;
+    size_t T = length < GROWTH_TOKENS ? (size_t)length : GROWTH_TOKENS;
+    double *x = sg_calloc(T, k->E * sizeof *x);
+    NEED(x, err, "%zu inputs of %zu numbers", T, k->E);
+    TRY(growth_inputs(k, tokens, x, T, err));
+    TRY(growth_follow(&k->result->growth, k->m, x, T, k->cfg->seed, err));
+    k->result->sensitive = k->sensitive;
+done:
+    sg_free(x);
+    return st;
+}
+
 /* ---- all of it ---- */
 
 static size_t list_states(const sg_model_shape *shape, sg_accum_state *states)
@@ -494,6 +537,7 @@ sg_status sg_check(sg_check_result *result, const sg_model *m, const sg_stream *
     TRY(test_gradients(&k, states, n_states, err));
     TRY(test_engine(&k, states, n_states, true, err));
     TRY(test_engine(&k, states, n_states, false, err));
+    TRY(follow_growth(&k, tokens, err));
 done:
     if (st != SG_OK)
         sg_check_free(result);

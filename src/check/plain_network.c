@@ -5,6 +5,7 @@
 #include "cell/cell.h"
 #include "lm/model_internal.h"
 
+#include <math.h>
 #include <string.h>
 
 typedef struct {
@@ -130,6 +131,46 @@ void reference_round(reference *r, size_t t, double share, sg_rng *rng)
             l->c[t * l->w.H + i] *= 1 + (sg_rng_below(rng, 2) ? share : -share);
         }
     }
+}
+
+/* Layer by layer h, then c where the cell has one. */
+static size_t state_parts(const reference *r, double *part[2 * SG_MAX_LAYERS],
+                          size_t length[2 * SG_MAX_LAYERS], size_t t)
+{
+    size_t n = 0, kinds = cell_states(r->cell);
+    for (size_t k = 0; k < r->L; k++)
+        for (size_t s = 0; s < kinds; s++, n++) {
+            const layer *l = &r->layers[k];
+            length[n] = l->w.H;
+            part[n] = (s ? l->c : l->h) + t * l->w.H;
+        }
+    return n;
+}
+
+void reference_push(reference *r, size_t t, double share, sg_rng *rng)
+{
+    double *part[2 * SG_MAX_LAYERS], square = 0;
+    size_t length[2 * SG_MAX_LAYERS], n = state_parts(r, part, length, t);
+    sg_rng again = *rng; /* the same numbers twice: their norm, then they */
+    for (size_t k = 0; k < n; k++)
+        for (size_t i = 0; i < length[k]; i++) {
+            double x = sg_rng_normal(rng);
+            square += x * x;
+        }
+    for (size_t k = 0; k < n; k++)
+        for (size_t i = 0; i < length[k]; i++)
+            part[k][i] += share / sqrt(square) * sg_rng_normal(&again);
+}
+
+double reference_distance(const reference *r, const reference *other, size_t t)
+{
+    double *a[2 * SG_MAX_LAYERS], *b[2 * SG_MAX_LAYERS], square = 0;
+    size_t length[2 * SG_MAX_LAYERS], n = state_parts(r, a, length, t);
+    state_parts(other, b, length, t);
+    for (size_t k = 0; k < n; k++)
+        for (size_t i = 0; i < length[k]; i++)
+            square += (a[k][i] - b[k][i]) * (a[k][i] - b[k][i]);
+    return sqrt(square);
 }
 
 void reference_reverse(reference *r, size_t top, bool cell, size_t t, size_t d, const double *u, double *out)

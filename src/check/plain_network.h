@@ -23,6 +23,11 @@ void reference_copy(reference *r, const reference *from);
 const double *reference_state(const reference *r, size_t layer, bool cell, size_t t);
 /* The states of step t, each times 1 +- share at random: rounding that a coarser number would make. */
 void reference_round(reference *r, size_t t, double share, sg_rng *rng);
+/* The states of step t, all layers, plus share times x for x of random normal numbers whose Euclidean norm over all of
+ * them is 1. */
+void reference_push(reference *r, size_t t, double share, sg_rng *rng);
+/* Euclidean distance of the states of step t, over all layers. */
+double reference_distance(const reference *r, const reference *other, size_t t);
 /* out (E) = (d s_t / d x_{t-d})' u for s = h or c of the layer; d <= t. */
 void reference_reverse(reference *r, size_t layer, bool cell, size_t t, size_t d, const double *u,
                        double *out);

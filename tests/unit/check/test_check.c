@@ -7,7 +7,7 @@
 #include "helpers/planted_faults.h"
 #include "stategrad/check.h"
 
-enum { MOST_CELLS = 16 };
+enum { MOST_CELLS = 16, WIDE = 64 };
 
 static sg_model *make_model_of(sg_cell cell, size_t layers, bool features, float range, uint64_t seed)
 {
@@ -188,11 +188,87 @@ static void misuse_and_failing_allocations(void **state)
     sg_model_free(m);
 }
 
+/* All recurrent and input weights times `by`. */
+static sg_model *scaled(sg_cell cell, size_t layers, double by)
+{
+    sg_error err;
+    sg_model *m = NULL;
+    sg_model_shape shape = {.cell = cell, .layers = layers, .embedding = 12};
+    char name[64];
+    for (size_t l = 0; l < layers; l++)
+        shape.hidden[l] = WIDE;
+    assert_ok(sg_model_new(&m, &shape, NULL, &err), err);
+    sg_model_init_uniform(m, 1 / sqrtf(WIDE), 5);
+    for (size_t l = 0; l < layers; l++)
+        for (int hh = 0; hh < 2; hh++) {
+            snprintf(name, sizeof name, "rnn.weight_%s_l%zu", hh ? "hh" : "ih", l);
+            sg_tensor *t = (sg_tensor *)sg_model_find(m, name);
+            for (size_t i = 0; i < 4 * WIDE * (hh || l ? WIDE : 12); i++)
+                t->data[i] *= (float)by;
+        }
+    return m;
+}
+
+static sg_check_growth growth_of(sg_model *m, size_t *failed)
+{
+    sg_error err;
+    sg_check_config cfg;
+    sg_check_result r;
+    sg_check_defaults(&cfg);
+    assert_ok(sg_check(&r, m, NULL, &cfg, NULL, &err), err);
+    sg_check_growth g = r.growth;
+    *failed = r.failed;
+    sg_check_free(&r);
+    sg_model_free(m);
+    return g;
+}
+
+/* An LSTM with weights ten times as large, and four layers with five times as large ones: both pass every test of
+ * gradients. */
+static void growing_changes_are_told(void **state)
+{
+    size_t failed;
+    sg_check_growth g = growth_of(scaled(SG_CELL_LSTM, 1, 1), &failed);
+    assert_true(!failed && g.verdict == SG_GROWTH_NONE && g.steps == SG_GROWTH_STEPS && g.largest < 1);
+    g = growth_of(scaled(SG_CELL_LSTM, 1, 10), &failed);
+    print_message("LSTM x 10: largest %.3g, left %.3g\n", g.largest, g.left);
+    assert_true(!failed && g.verdict == SG_GROWTH_GROWS);
+    g = growth_of(scaled(SG_CELL_LSTM, 4, 1), &failed);
+    assert_true(!failed && g.verdict == SG_GROWTH_NONE);
+    g = growth_of(scaled(SG_CELL_LSTM, 4, 5), &failed);
+    print_message("4 layers x 5: largest %.3g, left %.3g\n", g.largest, g.left);
+    assert_true(!failed && g.verdict != SG_GROWTH_NONE);
+}
+
+/* h = relu(f h + x + b), far above its kink: a change shrinks by f at every step. */
+static void a_known_rate(void **state)
+{
+    static const double rate[] = {0.99, 0.999};
+    static const sg_growth verdict[] = {SG_GROWTH_NONE, SG_GROWTH_PERSISTS};
+    for (size_t k = 0; k < 2; k++) {
+        sg_error err;
+        size_t failed;
+        sg_model *m = NULL;
+        sg_model_shape shape = {.cell = SG_CELL_RELU, .layers = 1, .embedding = 2, .hidden = {5}};
+        assert_ok(sg_model_new(&m, &shape, NULL, &err), err);
+        for (size_t i = 0; i < 5; i++) {
+            sg_model_find(m, "rnn.weight_hh_l0")->data[6 * i] = (float)rate[k];
+            sg_model_find(m, "rnn.bias_ih_l0")->data[i] = 1;
+        }
+        sg_check_growth g = growth_of(m, &failed);
+        double f = (double)(float)rate[k];
+        assert_close(g.largest, f, 1e-6, 0, "largest", k);
+        assert_close(log(g.left), (double)SG_GROWTH_STEPS * log(f), 1e-3, 1e-3, "left", k);
+        assert_int_equal(g.verdict, verdict[k]);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(passes_on_every_kind_of_model),  cmocka_unit_test(passes_on_saturated_models),
         cmocka_unit_test(fails_on_each_planted_fault),    cmocka_unit_test(not_a_number_fails),
+        cmocka_unit_test(growing_changes_are_told),       cmocka_unit_test(a_known_rate),
         cmocka_unit_test(misuse_and_failing_allocations),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,0 +1,52 @@
+/* SPDX-License-Identifier: MIT */
+#include "check/growth.h"
+
+#include "check/plain_network.h"
+
+#include <math.h>
+
+/* Before the changes: a tenth as many tokens, so that the states are the text's. */
+enum { LEAD_IN = SG_GROWTH_STEPS / 10 };
+static const double SIZE = 1e-6, GROWS = 10, DOUBLES = 2, PERSISTS = 0.1;
+
+static void follow(sg_check_growth *out, reference *changed, const reference *plain, size_t first, size_t T,
+                   sg_rng *rng)
+{
+    reference_copy(changed, plain);
+    reference_push(changed, first, SIZE, rng);
+    reference_run(changed, first + 1, T - 1);
+    for (size_t t = first + 1; t < T; t++) {
+        double grown = reference_distance(changed, plain, t) / SIZE;
+        if (!(grown <= out->largest))
+            out->largest = isnan(grown) ? INFINITY : grown, out->at = t - first;
+    }
+    out->left += log(fmax(reference_distance(changed, plain, T - 1) / SIZE, 1e-300)) / SG_GROWTH_CHANGES;
+}
+
+sg_status growth_follow(sg_check_growth *out, const sg_model *m, const double *inputs, size_t T,
+                        uint64_t seed, sg_error *err)
+{
+    sg_status st = SG_OK;
+    size_t E = sg_model_get_shape(m)->embedding, first = T / (1 + SG_GROWTH_STEPS / LEAD_IN);
+    reference *plain = NULL, *changed = NULL;
+    sg_rng rng;
+    *out = (sg_check_growth){.steps = T - 1 - first, .size = SIZE};
+    sg_rng_seed(&rng, seed, 3);
+    TRY(reference_new(&plain, m, T, err));
+    TRY(reference_new(&changed, m, T, err));
+    for (size_t t = 0; t < T; t++)
+        for (size_t i = 0; i < E; i++)
+            reference_input(plain, t)[i] = inputs[t * E + i];
+    reference_run(plain, 0, T - 1);
+    for (size_t i = 0; i < SG_GROWTH_CHANGES; i++)
+        follow(out, changed, plain, first, T, &rng);
+    out->left = exp(out->left);
+    out->verdict = !(out->largest < GROWS && out->left < 1) ? SG_GROWTH_GROWS
+                   : !(out->left < PERSISTS)                ? SG_GROWTH_PERSISTS
+                   : !(out->largest < DOUBLES)              ? SG_GROWTH_AT_FIRST
+                                                            : SG_GROWTH_NONE;
+done:
+    reference_free(plain);
+    reference_free(changed);
+    return st;
+}
