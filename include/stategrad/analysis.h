@@ -45,7 +45,7 @@ typedef struct {
     uint64_t sample;  /* number of input positions drawn at random; 0: all */
     double precision; /* stop at this relative standard error; 0: never. See doc/analyze.md */
     size_t blocks;    /* at most; 20 */
-    /* blocks end where documents end. AUTO: headings, files or blank lines, the first that give 5 documents or more */
+    /* blocks end where documents end. AUTO: at headings, files or blank lines, the first of these that there are */
     sg_documents documents;
     size_t lyapunov;            /* the first K Lyapunov exponents; 1; 0: none */
     uint64_t seed;              /* 1 */

@@ -19,24 +19,17 @@ static const double SHARE_OF_PASS = 0.1, FEW_PRODUCTS = 2e11, MOST_SCRATCH = 429
 
 /* ---- documents ---- */
 
-/* Enough documents? Blank lines may part paragraphs: then there are few lines between them. */
-static bool separates(const sg_stream *s, sg_documents by)
-{
-    uint64_t n = sg_stream_documents(s, by);
-    return n >= MIN_DOCUMENTS &&
-           (by != SG_DOCUMENTS_BLANK || sg_stream_info(s)->sentences >= LINES_OF_DOCUMENT * n);
-}
-
-/* Headings, then files, then blank lines, whichever gives enough documents. */
+/* Headings, then files, then blank lines: the first that there are, however few. Where texts have headings, blank lines
+ * separate their paragraphs; so they do where there are few lines between them. */
 static sg_documents find_documents(const sg_stream *s)
 {
-    static const sg_documents order[] = {SG_DOCUMENTS_HEADING, SG_DOCUMENTS_FILE, SG_DOCUMENTS_BLANK};
-    for (size_t i = 0; i < sizeof order / sizeof *order; i++)
-        if (separates(s, order[i]))
-            return order[i];
-    return sg_stream_documents(s, SG_DOCUMENTS_HEADING) > 1 ? SG_DOCUMENTS_HEADING
-           : sg_stream_documents(s, SG_DOCUMENTS_FILE) > 1  ? SG_DOCUMENTS_FILE
-                                                            : SG_DOCUMENTS_NONE;
+    if (sg_stream_documents(s, SG_DOCUMENTS_HEADING) > 1)
+        return SG_DOCUMENTS_HEADING;
+    if (sg_stream_documents(s, SG_DOCUMENTS_FILE) > 1)
+        return SG_DOCUMENTS_FILE;
+    uint64_t n = sg_stream_documents(s, SG_DOCUMENTS_BLANK);
+    return n > 1 && sg_stream_info(s)->sentences >= LINES_OF_DOCUMENT * n ? SG_DOCUMENTS_BLANK
+                                                                          : SG_DOCUMENTS_NONE;
 }
 
 /* ---- parts of blocks ---- */

@@ -80,7 +80,7 @@ static const row rows[] = {
      .s.advanced = true, FIELD(blocks), .identity = YES, .attribute = "blocks"},
     {.s = {"documents", 0, SG_SETTING_WORD, "auto|blank|heading|file|line|none", "auto", 0, 0,
            "where documents end, and with them blocks: at blank lines, headings (\"= Title =\", \"# newdoc\"), files, "
-           "line ends or nowhere; auto: the first of heading, file, blank that gives 5 or more"},
+           "line ends or nowhere; auto: the first of heading, file, blank that there are"},
      .s.advanced = true, FIELD(documents), .identity = YES, .attribute = "documents",
      WORDS({"auto", SG_DOCUMENTS_AUTO}, {"blank", SG_DOCUMENTS_BLANK}, {"heading", SG_DOCUMENTS_HEADING},
            {"file", SG_DOCUMENTS_FILE}, {"line", SG_DOCUMENTS_LINE}, {"none", SG_DOCUMENTS_NONE})},
