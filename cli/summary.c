@@ -155,6 +155,65 @@ static void print_decay(sg_run *r, const char *group)
     printf("  %s: %s.\n", sg_run_class_name(r, 0), text);
 }
 
+/* Class "all" of a (class, delay) variable at delay d; NaN where it is missing. */
+static double read_at(const sg_run *r, const char *group, const char *variable, size_t d)
+{
+    return read_one(r, group, variable, 0, d, 0, false);
+}
+
+/* Number of the series in decay_quantity; the number of series where it is none of them. */
+static size_t series_of(sg_run *r, const char *name)
+{
+    size_t rank, shape[SG_RUN_MAX_DIMS] = {0};
+    if (!sg_run_shape(r, NULL, "decay_quantity", &rank, shape))
+        return 0;
+    for (size_t q = 0; q < shape[0]; q++) {
+        char *text = NULL;
+        bool it =
+            sg_run_read_string(r, NULL, "decay_quantity", q, &text, NULL) == SG_OK && !strcmp(text, name);
+        sg_string_free(text);
+        if (it)
+            return q;
+    }
+    return shape[0];
+}
+
+static void print_range(double low, double high)
+{
+    if (isfinite(low) && isfinite(high))
+        printf(" (%.3g to %.3g)", low, high);
+}
+
+/* What replacing a word does to the state and to the next word: the effect first, then how long it lasts. */
+static void print_replacement(sg_run *r, const char *group, const char *step)
+{
+    const char *dot = strrchr(group, '.'), *state = dot && !strcmp(dot, ".cell") ? "cell" : "hidden state";
+    const size_t q = series_of(r, "change of state"), D = sg_run_delays(r);
+    double change = read_at(r, group, "state_change", 0), kl = read_at(r, group, "output_kl", 0);
+    double peak = read_one(r, group, "peak_delay", 0, q, 0, false),
+           half = read_one(r, group, "half_life", 0, q, 0, false);
+    if (!isfinite(change))
+        return;
+    printf("  all: replacing a %s by another changes the %s by %.3g", step, state, change);
+    print_range(read_at(r, group, "state_change_low", 0), read_at(r, group, "state_change_high", 0));
+    fputs(" at delay 0; ", stdout);
+    if (isfinite(half)) {
+        printf("half of the change at delay %.0f is left %.3g %ss later", peak, half, step);
+        print_range(read_one(r, group, "half_life_low", 0, q, 0, false),
+                    read_one(r, group, "half_life_high", 0, q, 0, false));
+    } else
+        printf("at delay %zu it is %.3g", D - 1, read_at(r, group, "state_change", D - 1));
+    if (isfinite(kl)) {
+        printf("; the next %s's distribution by %.3g nats", step, kl);
+        print_range(read_at(r, group, "output_kl_low", 0), read_at(r, group, "output_kl_high", 0));
+    }
+    double linear = read_at(r, group, "linear_prediction", 0);
+    printf(".\n       The gradient predicts a change of %.3g", linear);
+    print_range(read_at(r, group, "linear_prediction_low", 0),
+                read_at(r, group, "linear_prediction_high", 0));
+    printf(" at delay 0, and misses %.3g of its square.\n", read_at(r, group, "infidelity", 0));
+}
+
 /* The mean gradient: how large, and how much the contributions cancel in it. x: room for D */
 static void print_mean(const sg_run *r, const char *group, double *x)
 {
@@ -386,6 +445,7 @@ static void print_group(sg_run *r, const char *group, double *gain, bool ascii)
     print_properties(r, group, gain);
     print_decay(r, group);
     print_exponents(r, group);
+    print_replacement(r, group, unit && !strcmp(unit, "char") ? "character" : "word");
     print_mean(r, group, gain);
     print_ratios(r, group, gain);
 }

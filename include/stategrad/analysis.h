@@ -66,7 +66,12 @@ typedef struct {
     const char *csv_path;      /* or NULL */
     const char *command;       /* recorded in the run file */
     sg_csv_style csv_style;    /* plain */
+    /* words to be replaced: their number (1 and more), their share (below 1), 0: as many as cost about a tenth
+     * of the analysis, SG_REPLACE_NONE. See doc/method.md, section 5 */
+    double replace;
 } sg_analysis_config;
+
+#define SG_REPLACE_NONE (-1.0)
 
 #define SG_ALL_LAYERS ((size_t)-1)
 #define SG_LONG_NEVER ((size_t)-1)

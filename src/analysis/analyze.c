@@ -13,6 +13,8 @@
 
 #include "stategrad/stats.h"
 
+#include <math.h>
+
 static sg_status check_sampling(const sg_analysis_config *cfg, sg_error *err)
 {
     if (cfg->sample && cfg->precision > 0)
@@ -63,6 +65,10 @@ sg_status sg_analysis_check(const sg_analysis_config *cfg, const sg_model *m, co
                        state_size(shape), cfg->lyapunov);
     if (cfg->handling == SG_WINDOW && !cfg->window)
         return sg_fail(err, SG_EINVAL, "setting 'state_handling': expected window:N with N at least 1");
+    if (cfg->replace > 1 && cfg->replace != floor(cfg->replace))
+        return sg_fail(err, SG_EINVAL,
+                       "setting 'replace': expected a number of words, or a share below 1, found %.15g",
+                       cfg->replace);
     if (cfg->parts && (!cfg->part || cfg->part > cfg->parts))
         return sg_fail(err, SG_EINVAL, "setting 'part': expected 1 to %zu, found %zu", cfg->parts, cfg->part);
     if (cfg->frequency_weighted && !shape->vocabulary)
@@ -130,6 +136,7 @@ sg_status sg_analyze(const char *run_path, const sg_model *m, const sg_stream *s
     sg_status st = SG_OK;
     analysis an = {0};
     an_sums *sums = NULL;
+    replaced_sums *replaced = NULL;
     run_writer *w = NULL;
     results_input input;
     checkpoint_claim *claim = NULL;
@@ -141,12 +148,13 @@ sg_status sg_analyze(const char *run_path, const sg_model *m, const sg_stream *s
     TRY(run_writer_create(&w, run_path, err));
     TRY(metadata_write(w, &an, err));
     TRY(put_untrained(w, &an, err));
-    TRY((cfg->precision > 0 ? sampled_run : exact_run)(&sums, &an, run_path, err));
+    TRY((cfg->precision > 0 ? sampled_run : exact_run)(&sums, &replaced, &an, run_path, err));
     TRY(growth_run(&an, err));
     TRY(put_reached(w, &an, err));
     analysis_results_input(&an, &input);
+    input.replaced = replaced;
     if (cfg->parts)
-        TRY(part_write(w, &an, sums, err));
+        TRY(part_write(w, &an, sums, replaced, err));
     else
         TRY(results_write(w, &input, sums, monitor, err));
     run_writer *ready = w;
@@ -158,6 +166,7 @@ sg_status sg_analyze(const char *run_path, const sg_model *m, const sg_stream *s
 done:
     run_writer_abort(w);
     sums_free(sums);
+    replaced_sums_free(replaced);
     analysis_free(&an);
     checkpoint_claim_free(claim);
     la_serial_end();

@@ -134,7 +134,27 @@ done:
     return st;
 }
 
-sg_status part_write(run_writer *w, const analysis *an, const an_sums *sums, sg_error *err)
+/* The blocks of this part, model by model. */
+static sg_status put_replaced(run_writer *w, const analysis *an, const replaced_sums *s, sg_error *err)
+{
+    sg_status st = SG_OK;
+    const size_t F = replaced_fields(s->G), first = an->first_block * an->split,
+                 end = an->end_block * an->split;
+    TRY(run_writer_dim(w, RUN_ROOT, "replaced_model", s->models, err));
+    TRY(run_writer_dim(w, RUN_ROOT, "replaced_sum", F, err));
+    TRY(run_writer_define(w, RUN_ROOT, "part_replaced", err));
+    for (size_t b = first; b < end; b++)
+        for (size_t m = 0; m < s->models; m++) {
+            size_t start[] = {b - first, m, 0, 0, 0}, count[] = {1, 1, s->rows, s->D, F};
+            TRY(run_writer_put_f64(w, RUN_ROOT, "part_replaced", start, count,
+                                   replaced_sums_at(s, m, b, 0, 0), err));
+        }
+done:
+    return st;
+}
+
+sg_status part_write(run_writer *w, const analysis *an, const an_sums *sums, const replaced_sums *replaced,
+                     sg_error *err)
 {
     sg_status st = SG_OK;
     static const char *const variables[] = {"part_block", "part_weight",       "part_moment_weight",
@@ -153,7 +173,10 @@ sg_status part_write(run_writer *w, const analysis *an, const an_sums *sums, sg_
                                err));
     } else
         TRY(run_writer_text(w, RUN_ROOT, NULL, "words_missing", an->words_missing, err));
+    TRY(run_writer_text(w, RUN_ROOT, NULL, "no_kl", input.no_kl ? input.no_kl : "", err));
     TRY(put_weights(w, an, sums, err));
+    if (replaced)
+        TRY(put_replaced(w, an, replaced, err));
     for (size_t g = 0; g < an->n_groups; g++)
         TRY(put_group(w, an, sums, g, err));
     for (size_t g = 0; g < an->n_groups; g++)
@@ -431,6 +454,37 @@ done:
     return st;
 }
 
+/* What replacing words does in the parts' blocks; *out NULL: nothing was replaced. */
+static sg_status read_replaced(replaced_sums **out, const piece *pieces, size_t n, const results_input *x,
+                               sg_error *err)
+{
+    sg_status st = SG_OK;
+    size_t rank, shape[SG_RUN_MAX_DIMS];
+    *out = NULL;
+    for (size_t i = 0; i < n; i++) {
+        const piece *p = &pieces[i];
+        if (!sg_run_shape(p->run, NULL, "part_replaced", &rank, shape)) {
+            if (*out)
+                TRY(sg_fail(err, SG_EFORMAT, "%s: variable part_replaced is missing", p->path));
+            continue;
+        }
+        const size_t models = rank == 5 ? shape[1] : 0, G = models ? x->n_groups / models : 0;
+        if (rank != 5 || !models || models > 2 || x->n_groups % models || shape[0] != p->blocks ||
+            shape[2] != x->C || shape[3] != x->D || shape[4] != replaced_fields(G) || (i && !*out))
+            TRY(sg_fail(err, SG_EFORMAT, "%s: variable part_replaced does not fit the run", p->path));
+        if (!*out)
+            TRY(replaced_sums_new(out, models, x->B * x->split, x->C, x->D, G, err));
+        for (size_t b = 0; b < p->blocks; b++)
+            for (size_t m = 0; m < models; m++) {
+                size_t start[] = {b, m, 0, 0, 0}, count[] = {1, 1, x->C, x->D, shape[4]};
+                TRY(sg_run_read(p->run, NULL, "part_replaced", start, count,
+                                replaced_sums_at(*out, m, (size_t)p->block[b], 0, 0), err));
+            }
+    }
+done:
+    return st;
+}
+
 static size_t product(size_t rank, const size_t *shape)
 {
     size_t n = 1;
@@ -521,7 +575,7 @@ static sg_status copy_root(run_writer *w, const piece *first, size_t n, sg_error
         else if (!strcmp(name, "created"))
             TRY(run_writer_text(w, RUN_ROOT, NULL, name, created, err));
         else if (strcmp(name, "part") && strcmp(name, "words_missing") && strcmp(name, "block_gram") &&
-                 name[0] != '_')
+                 strcmp(name, "no_kl") && name[0] != '_')
             TRY(run_writer_copy_attribute(w, r, name, err));
     }
     TRY(run_writer_integer(w, RUN_ROOT, NULL, "merged_parts", (int64_t)n, err));
@@ -619,6 +673,7 @@ static sg_status read_plan(whole *x, const piece *first, size_t B, size_t split,
     sg_run *r = first->run;
     size_t G = sg_run_groups(r), C = sg_run_classes(r), E = sg_run_embedding(r), P = sg_run_properties(r);
     double *delta = sg_calloc(E, sizeof *delta);
+    const char *no_kl = sg_run_attribute(r, "no_kl");
     const char *gram = sg_run_attribute(r, "block_gram"), *seed = sg_run_attribute(r, "seed");
     long long number = 0;
     if (!delta || !(x->groups = sg_calloc(G, sizeof *x->groups)) ||
@@ -669,7 +724,8 @@ static sg_status read_plan(whole *x, const piece *first, size_t B, size_t split,
                                .store_gram = gram && !strcmp(gram, "yes"),
                                .gram_reason = gram ? gram : "not stored",
                                .threads = threads,
-                               .seed = (uint64_t)number};
+                               .seed = (uint64_t)number,
+                               .no_kl = no_kl && *no_kl ? no_kl : NULL};
 done:
     sg_free(delta);
     return st;
@@ -699,6 +755,7 @@ sg_status sg_merge(const char *run_path, const char *const *parts, size_t n_part
     whole x = {0};
     an_sums *sums = NULL;
     an_exponents exponents = {0};
+    replaced_sums *replaced = NULL;
     run_writer *w = NULL;
     piece *pieces = sg_calloc(n_parts, sizeof *pieces);
     la_serial_begin();
@@ -725,6 +782,8 @@ sg_status sg_merge(const char *run_path, const char *const *parts, size_t n_part
     }
     TRY(read_exponents(&exponents, pieces, n_parts, B, split, x.groups, x.input.n_groups, err));
     x.input.exponents = &exponents;
+    TRY(read_replaced(&replaced, pieces, n_parts, &x.input, err));
+    x.input.replaced = replaced;
     TRY(results_write(w, &x.input, sums, monitor, err));
     run_writer *ready = w;
     w = NULL;
@@ -732,6 +791,7 @@ sg_status sg_merge(const char *run_path, const char *const *parts, size_t n_part
 done:
     run_writer_abort(w);
     sums_free(sums);
+    replaced_sums_free(replaced);
     for (size_t i = 0; pieces && i < n_parts; i++) {
         sg_run_close(pieces[i].run);
         sg_free(pieces[i].block);

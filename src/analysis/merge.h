@@ -5,6 +5,8 @@
 
 #include "analysis/prepare.h"
 
-sg_status part_write(run_writer *w, const analysis *an, const an_sums *sums, sg_error *err);
+/* replaced: what replacing words does, or NULL. */
+sg_status part_write(run_writer *w, const analysis *an, const an_sums *sums, const replaced_sums *replaced,
+                     sg_error *err);
 
 #endif

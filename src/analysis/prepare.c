@@ -2,6 +2,7 @@
 /* What can be known before the pass: sizes, counts, the covariance of the inputs, properties. */
 #include "analysis/prepare.h"
 #include "analysis/blocks.h"
+#include "analysis/pass/replacement.h"
 #include "analysis/settings.h"
 
 #include "base/base_internal.h"
@@ -234,6 +235,65 @@ static sg_status normalisation(analysis *an, size_t m, sg_error *err)
     return st == SG_OK ? SG_OK : sg_fail(err, st, "%s", why.msg);
 }
 
+/* By default: `budget` operations per word, a tenth of the gradients'; half of it for the KL, and what states leave. But
+ * not fewer than LEAST words. */
+static void choose_replaced(analysis *an)
+{
+    enum {
+        PRECISION_ORIGINS = 20000, /* taken where nobody knows yet how many are drawn */
+        LEAST = 1000,              /* words, and a third of them for the KL: little in any case */
+        LEAST_KL = 300
+    };
+    const sg_analysis_config *cfg = an->cfg;
+    sg_engine_config engine = analysis_engine(an);
+    double T = (double)an->T, flops, states, kl, origins = T;
+    if (cfg->sample || cfg->precision > 0)
+        origins = fmin(T, cfg->sample ? (double)cfg->sample : PRECISION_ORIGINS);
+    engine_cost(&flops, NULL, an->shape, &engine);
+    replacement_cost(an, &states, &kl);
+    double budget = flops * origins / T / 10;
+    double rate = fmin(1, fmax((kl > 0 ? budget / 2 : budget) / states, LEAST / T));
+    an->replace.rate = rate;
+    an->replace.kl_rate = kl > 0 ? fmin(1, fmax((budget / rate - states) / kl, LEAST_KL / (rate * T))) : 0;
+}
+
+/* Why words are not replaced unless it is asked for, into replace.none. */
+static void forbid_replaced(analysis *an)
+{
+    enum { LIMIT = 512 << 20 };
+    const int32_t unk = an->V ? sg_vocab_unk(sg_model_vocab(an->models[0])) : -1;
+    size_t able = 0, bytes = replaced_sums_bytes(an->n_models, an->B * an->split, an->C, an->D, an->n_states);
+    for (size_t i = 0; i < an->V; i++)
+        able += an->word_count[i] > 0 && (int32_t)i != unk;
+    if (an->V ? able < 2 : an->T < 2)
+        snprintf(an->replace.none, sizeof an->replace.none, "the corpus has nothing to replace a word with");
+    else if (bytes > LIMIT)
+        snprintf(an->replace.none, sizeof an->replace.none,
+                 "their sums would take %zu MiB; setting 'replace' auto stops at %d", bytes >> 20,
+                 LIMIT >> 20);
+}
+
+/* How many words are replaced: used.replace their number, which asked for again draws the same words. */
+static void settle_replaced(analysis *an)
+{
+    double asked = an->cfg->replace, T = (double)an->T;
+    an->replace = (an_replace){0};
+    if (asked == SG_REPLACE_NONE)
+        return;
+    if (asked == 0) {
+        forbid_replaced(an);
+        choose_replaced(an);
+        if (an->replace.none[0])
+            an->replace.rate = an->replace.kl_rate = 0;
+    } else {
+        an->replace.rate = asked < 1 ? asked : fmin(1, asked / T);
+        an->replace.kl_rate = an->shape->has_decoder;
+    }
+    double words = ceil(an->replace.rate * T - 1e-6);
+    an->replace.rate = words / T;
+    an->used.replace = words > 0 ? words : SG_REPLACE_NONE;
+}
+
 static int32_t find_word(const void *ctx, const char *word, size_t length)
 {
     const analysis *an = ctx;
@@ -420,6 +480,7 @@ sg_status analysis_prepare(analysis *an, const sg_model *m, const sg_stream *s, 
     TRY(open_features(an, err));
     TRY(count_tokens(an, err));
     TRY(blocks_place(an, err));
+    settle_replaced(an);
     for (size_t i = 0; i < an->n_models; i++)
         TRY(normalisation(an, i, err));
     an->used.ridge = an->how[0].ridge;
@@ -506,7 +567,8 @@ void analysis_results_input(const analysis *an, results_input *input)
                            ? "not stored: setting 'block_gram' no"
                            : "not stored: above 512 MiB; setting 'block_gram' yes stores it",
         .threads = analysis_threads(an),
-        .seed = an->cfg->seed};
+        .seed = an->cfg->seed,
+        .no_kl = an->shape->has_decoder ? NULL : "the model has no decoder: it predicts no next word"};
 }
 
 sg_engine_config analysis_engine(const analysis *an)
@@ -566,7 +628,8 @@ sg_status analysis_identity(const analysis *an, bool with_part, char text[IDENTI
         (uintmax_t)an->T, classes, properties);
     settings_identity(&an->used, with_part, text, IDENTITY_ROOM);
     size_t used = strlen(text);
-    snprintf(text + used, IDENTITY_ROOM - used, "block_ends=%s\n", ends);
+    snprintf(text + used, IDENTITY_ROOM - used, "block_ends=%s\nreplace_kl=%.17g\n", ends,
+             an->replace.kl_rate);
 done:
     sg_sha256_free(h);
     return st;

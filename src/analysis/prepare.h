@@ -9,6 +9,7 @@
 #include "gradient/backend.h"
 #include "io/npy_rows.h"
 #include "analysis/property.h"
+#include "analysis/replaced_sums.h"
 #include "spectrum/spectrum.h"
 #include "stategrad/analysis.h"
 
@@ -23,6 +24,13 @@ typedef struct {
     size_t class;
     uint64_t origins, rounds;
 } an_reached;
+
+/* What setting 'replace' comes to. */
+typedef struct {
+    double rate;    /* share of the words that is replaced; 0: none */
+    double kl_rate; /* share of these whose KL is taken; 0: none */
+    char none[200]; /* why nothing is replaced by default, or empty */
+} an_replace;
 
 typedef struct {
     const sg_analysis_config *cfg; /* as given */
@@ -64,6 +72,7 @@ typedef struct {
     size_t P;
     an_reached reached;
     an_exponents exponents;
+    an_replace replace;
 } analysis;
 
 /* Everything that can be known before the pass: sizes, counts, covariances, properties. Warns through the

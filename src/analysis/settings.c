@@ -107,6 +107,10 @@ static const row rows[] = {
            "store the Gram matrices that intervals of later properties need (track); auto: below 512 MiB"},
      .s.advanced = true, FIELD(block_gram), .identity = YES,
      WORDS({"auto", SG_GRAM_AUTO}, {"yes", SG_GRAM_YES}, {"no", SG_GRAM_NO})},
+    {.s = {"replace", 0, SG_SETTING_REAL, "N|RATE|auto|none", "auto", 1e-9, 1e15,
+           "words replaced by others to see what it changes: their number, or their share below 1 (auto: about a "
+           "tenth of the cost)"},
+     FIELD(replace), .identity = YES, .attribute = "replace", WORDS({"auto", 0}, {"none", (size_t)-1})},
     {.s = {"inputs", 0, SG_SETTING_TEXT, "FILE.npy", NULL, 0, 0,
            "rows of features instead of words, for models without embedding; classes by tags:FILE, one label "
            "per line"},
@@ -170,11 +174,21 @@ static double number_of(const row *r, const sg_analysis_config *cfg)
            x                            : (double)whole_of(r, cfg);
 }
 
+/* Words of a real number stand for whole ones. */
+static bool is_word(const row *r, const sg_analysis_config *cfg, const word *w)
+{
+    return r->s.type == SG_SETTING_REAL ? number_of(r, cfg) == (double)(int64_t)w->value
+                                        : whole_of(r, cfg) == w->value;
+}
+
 static void put_whole(const row *r, sg_analysis_config *cfg, size_t value)
 {
     char *at = (char *)cfg + r->s.offset;
     unsigned choice = (unsigned)value;
-    if (r->size == sizeof(bool))
+    double real = (double)(int64_t)value;
+    if (r->s.type == SG_SETTING_REAL)
+        memcpy(at, &real, sizeof real);
+    else if (r->size == sizeof(bool))
         *(bool *)at = value != 0;
     else
         memcpy(at, r->size == sizeof choice ? (void *)&choice : (void *)&value, r->size);
@@ -266,7 +280,7 @@ static void print(const row *r, const sg_analysis_config *cfg, char *text, size_
     size_t whole = r->s.type == SG_SETTING_REAL ? 0 : whole_of(r, cfg);
     size_t second = r->second ? *second_of(r, (sg_analysis_config *)cfg) : 0;
     for (const word *w = r->words; w && w->word; w++)
-        if (w->value == whole) {
+        if (is_word(r, cfg, w)) {
             bool has_number = r->second && strchr(w->word, 'N');
             snprintf(text, size, has_number ? "%.*s%zu" : "%.*s", (int)strcspn(w->word, "N"), w->word,
                      second);
@@ -299,10 +313,10 @@ sg_status settings_check_ranges(const sg_analysis_config *cfg, sg_error *err)
             continue;
         double x = number_of(&rows[i], cfg);
         bool off = x == 0 && s->fallback && (!strcmp(s->fallback, "0") || !strcmp(s->fallback, "auto"));
-        bool is_word = false;
+        bool word_of_it = false;
         for (const word *w = rows[i].words; w && w->word; w++)
-            is_word |= w->value == whole_of(&rows[i], cfg);
-        if (!off && !is_word && !in_range(s, x))
+            word_of_it |= is_word(&rows[i], cfg, w);
+        if (!off && !word_of_it && !in_range(s, x))
             return sg_fail(err, SG_EINVAL, "setting '%s': expected %.15g to %.15g, found %.15g", s->name,
                            s->least, s->most, x);
     }
@@ -327,9 +341,9 @@ static sg_status put(run_writer *w, const sg_analysis_config *cfg, const row *r,
     const row *needed = r->needs ? find(r->needs) : NULL;
     if (needed && !whole_of(needed, cfg))
         return SG_OK;
-    if (r->s.type == SG_SETTING_REAL)
+    if (r->s.type == SG_SETTING_REAL && !r->words)
         return run_writer_real(w, RUN_ROOT, NULL, r->attribute, number_of(r, cfg), err);
-    if (r->s.type != SG_SETTING_WORD)
+    if (r->s.type != SG_SETTING_WORD && r->s.type != SG_SETTING_REAL)
         return run_writer_integer(w, RUN_ROOT, NULL, r->attribute, (int64_t)whole_of(r, cfg), err);
     print(r, cfg, text, sizeof text);
     return run_writer_text(w, RUN_ROOT, NULL, r->attribute, text, err);

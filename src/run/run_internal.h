@@ -33,8 +33,12 @@ typedef enum {
     RUN_NO_RATIO_INTERVAL,
     RUN_NO_TOKEN_TEST,
     RUN_NO_TYPE_TEST,
-    RUN_NO_WORD,   /* a word without pairs */
-    RUN_NO_FACTOR, /* the inputs do not vary: nothing can be normalised */
+    RUN_NO_WORD,     /* a word without pairs */
+    RUN_NO_FACTOR,   /* the inputs do not vary: nothing can be normalised */
+    RUN_NO_REPLACED, /* no word of the class was replaced */
+    RUN_NO_REPLACED_INTERVAL,
+    RUN_NO_KL, /* of the next word, when a word was replaced */
+    RUN_NO_KL_INTERVAL,
     RUN_REASONS
 } run_reason;
 

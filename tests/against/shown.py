@@ -77,7 +77,8 @@ class Run:
 
 TABLE = ("pairs", "singular_value", "singular_sum", "effective_rank", "rms_gain", "coherence", "class_difference", "class_difference_p",
          "class_difference_p_adjusted", "gain_ratio", "p_tokens", "p_tokens_adjusted", "p_types", "p_types_adjusted", "relative_memory", "subspace_cosine", "decay_scale", "decay_rate", "decay_shape", "decay_weight", "decay_misfit_p", "decay_verdict",
-         "peak_delay", "half_life", "share_delay")
+         "peak_delay", "half_life", "share_delay", "replaced_pairs", "state_change", "state_change_relative", "linear_prediction",
+         "linear_cosine", "infidelity", "output_kl")
 
 
 def test_csv(run, folder):
@@ -128,10 +129,12 @@ def test_csv(run, folder):
 
 PAGE = {"sigma1": ("singular_value", "first"), "sum": ("singular_sum", None), "rms": ("rms_gain", "first"), "spectrum": ("singular_value", "leading"),
         "p": ("class_difference_p", None), "q": ("class_difference_p_adjusted", None), "null_low": ("class_null_low", None),
-        "null_high": ("class_null_high", None), "ratio": ("gain_ratio", None), "q_tokens": ("p_tokens_adjusted", None), "q_types": ("p_types_adjusted", None),
+        "null_high": ("class_null_high", None), "change": ("state_change", None), "change_relative": ("state_change_relative", None),
+        "linear": ("linear_prediction", None), "kl": ("output_kl", None), "ratio": ("gain_ratio", None), "q_tokens": ("p_tokens_adjusted", None), "q_types": ("p_types_adjusted", None),
         "types": ("types_null", None), "p_types": ("p_types", None), "cosine": ("subspace_cosine", "subspaces"), "cosine_random": ("subspace_cosine_random", "subspaces"), "lyapunov": ("lyapunov_exponent", None)}
 SUFFIXES = ("_low", "_high")
-MUST_SHOW = {"ratio", "ratio_low", "ratio_high", "p_tokens", "q_tokens", "p_types", "q_types", "types_low", "types_high", "pairs", "sigma1", "sigma1_low", "sigma1_high", "sum", "sum_low", "sum_high", "rms", "rms_low", "rms_high", "coherence", "coherence_low",
+MUST_SHOW = {"replaced_pairs", "change", "change_low", "change_high", "change_relative", "linear", "linear_low", "linear_high", "infidelity",
+             "infidelity_low", "linear_cosine", "kl", "kl_low", "kl_high", "ratio", "ratio_low", "ratio_high", "p_tokens", "q_tokens", "p_types", "q_types", "types_low", "types_high", "pairs", "sigma1", "sigma1_low", "sigma1_high", "sum", "sum_low", "sum_high", "rms", "rms_low", "rms_high", "coherence", "coherence_low",
              "coherence_high", "effective_rank", "effective_rank_low", "effective_rank_high", "spectrum", "p", "q", "null_low", "null_high", "decay_rate",
              "decay_shape", "decay_weight", "decay_rate_error", "decay_scale_error", "decay_shape_low", "decay_shape_high", "decay_misfit_p",
              "decay_verdict", "peak_delay", "half_life", "half_life_low", "half_life_high", "share_delay", "share_delay_low",
@@ -308,6 +311,41 @@ def check_law(run, group, sentence):
         assert f"its value at delay {int(peak)} " in sentence, sentence
 
 
+def check_replacement(run, group, text):
+    """What replacing a word changes, in words: each number from the run file."""
+    change = run.get(group, "state_change")
+    said = re.search(r"  all: replacing a (word|character) by another changes the (cell|hidden state) by (.*?)\n\n?", text + "\n", re.S)
+    assert bool(said) == (change is not None and np.isfinite(change[0, 0])), text
+    if not said:
+        return
+    assert said.group(1) == ("character" if run.file.unit == "char" else "word") and said.group(2).split()[0] == group.split(".")[1]
+    span, number = r"(?: \((\S+) to (\S+)\))?", r"([\d.e+-]*\d)"
+    text = text[said.start():]
+
+    def value(name, pattern, at, exact=None):
+        m = re.search(pattern + span, text)
+        assert m, (pattern, text)
+        x, low, high = ((run.get(group, name + s)[at]) for s in ("", "_low", "_high"))
+        same(m.group(1), x, 3, group, name), same(m.group(2), low, 3, group, name), same(m.group(3), high, 3, group, name)
+
+    q = list(run.file["decay_quantity"][:]).index("change of state")
+    value("state_change", f"changes the (?:cell|hidden state) by {number}", (0, 0))
+    if np.isfinite(run.get(group, "half_life")[0, q]):
+        peak = re.search(r"half of the change at delay (\d+) is left", text)
+        assert int(peak.group(1)) == run.get(group, "peak_delay")[0, q], text
+        value("half_life", rf"is left {number} \w+ later", (0, q))
+    else:
+        m = re.search(rf"at delay (\d+) it is {number}", text)
+        assert int(m.group(1)) == run.D - 1
+        same(m.group(2), change[0, -1], 3, text)
+    kl = run.get(group, "output_kl")[0, 0]
+    assert ("nats" in text) == np.isfinite(kl), text
+    if np.isfinite(kl):
+        value("output_kl", rf"distribution by {number} nats", (0, 0))
+    value("linear_prediction", rf"predicts a change of {number}", (0, 0))
+    same(re.search(rf"misses {number} of its square", text).group(1), run.get(group, "infidelity")[0, 0], 3, text)
+
+
 def blocks_of(sigma, low, high):
     D = len(sigma)
     width = min(D, 32)
@@ -413,6 +451,7 @@ def test_summary(run, folder):
             assert bool(halves) == (exponent[0] < 0), line
             if halves:
                 same(halves.group(1), np.log(2) / -exponent[0], 3, line)
+        check_replacement(run, group, part)
     if "precision_sampling_error" in run.file.ncattrs():
         a = run.file
         m = re.search(r"precision: (\d+) of (\d+) input positions.*standard error of (\S+) %.*largest for (.+) at delay (\d+)\)", text)

@@ -172,6 +172,29 @@ static void block_squares(const analysis *an, size_t model, an_sums *sums, size_
         }
 }
 
+/* Words replaced, as far as the blocks are done. */
+static bool replacing_tick(void *ctx)
+{
+    const pass *p = ctx;
+    return tick(p, analysis_part_start(p->an, p->part));
+}
+
+static sg_status replace_words(pass *p, sg_error *err)
+{
+    sg_status st = SG_OK;
+    bool stopped;
+    if (!p->s.replace)
+        return SG_OK;
+    TRY(replacement_run(p->s.replace, p->model, analysis_part_start(p->an, p->part), replacing_tick, p,
+                        &stopped, err));
+    if (stopped) {
+        TRY(maybe_save(p, true, err));
+        TRY(resume_stopped(p->an, err));
+    }
+done:
+    return st;
+}
+
 /* The rest of the blocks: of this model, then of the ones after it. */
 static sg_status run_models(pass *p, portion *x, FILE *resume, sg_error *err)
 {
@@ -185,6 +208,7 @@ static sg_status run_models(pass *p, portion *x, FILE *resume, sg_error *err)
             resume = NULL;
         } else
             TRY(warm_up(p, x, err));
+        TRY(replace_words(p, err)); /* what was left of the last block when the checkpoint was written */
         while (p->part < p->end) {
             TRY(run_block(p, x, err));
             TRY(class_sums_block(an, p->model, p->s.accum, p->s.sums[0], NULL, p->part, NULL, err));
@@ -192,6 +216,7 @@ static sg_status run_models(pass *p, portion *x, FILE *resume, sg_error *err)
             accum_clear(p->s.accum);
             p->s.done[0][p->part] = p->model + 1 == an->n_models;
             p->part++;
+            TRY(replace_words(p, err));
             TRY(maybe_save(p, false, err));
         }
     }
@@ -207,6 +232,8 @@ static sg_status start(pass *p, const char *run_path, FILE **resume, sg_error *e
     p->first = an->first_block * an->split, p->end = an->end_block * an->split;
     TRY(resume_sums(&p->s.sums[0], an, an->B * an->split, 0, run_path, err));
     p->s.n_rates = an->cfg->sample ? an->sets : 0;
+    if (an->replace.rate > 0)
+        TRY(replacement_new(&p->s.replace, an, err));
     if (!(p->s.done[0] = sg_calloc(an->B * an->split, sizeof(bool))) ||
         (an->cfg->sample && !(p->s.rates = sg_calloc(an->sets, sizeof *p->s.rates))))
         TRY(sg_fail(err, SG_ENOMEM, "analysis: no memory"));
@@ -226,13 +253,14 @@ done:
     return st;
 }
 
-sg_status exact_run(an_sums **sums, analysis *an, const char *run_path, sg_error *err)
+sg_status exact_run(an_sums **sums, replaced_sums **replaced, analysis *an, const char *run_path,
+                    sg_error *err)
 {
     sg_status st = SG_OK;
     pass p = {.an = an, .s.an = an, .last_saved = sg_clock()};
     portion x = {0};
     FILE *resume = NULL;
-    *sums = NULL;
+    *sums = NULL, *replaced = NULL;
     TRY(start(&p, run_path, &resume, err));
     if (!(x.steps = sg_calloc(PORTION, sizeof *x.steps)) ||
         (an->features && !(x.features = sg_calloc(PORTION, an->E * sizeof *x.features))))
@@ -240,7 +268,9 @@ sg_status exact_run(an_sums **sums, analysis *an, const char *run_path, sg_error
     TRY(run_models(&p, &x, resume, err));
     *sums = p.s.sums[0];
     p.s.sums[0] = NULL;
+    *replaced = p.s.replace ? replacement_take(p.s.replace) : NULL;
 done:
+    replacement_free(p.s.replace);
     if (resume)
         fclose(resume);
     engine_free(p.s.engine);

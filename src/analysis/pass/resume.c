@@ -108,6 +108,8 @@ static sg_status put_state(void *ctx, FILE *f, const char *path, sg_error *err)
     TRY(move_sums(s, f, put, path, err));
     if (s->an->words)
         TRY(word_sums_save(s->an->words, f, err));
+    if (s->replace)
+        TRY(replacement_save(s->replace, f, path, err));
     if (s->engine) {
         TRY(engine_save(s->engine, f, err));
         TRY(accum_save(s->accum, f, err));
@@ -132,6 +134,8 @@ static sg_status get_state(void *ctx, FILE *f, const char *path, sg_error *err)
     TRY(move_sums(s, f, checkpoint_get, path, err));
     if (s->an->words)
         TRY(word_sums_load(s->an->words, f, err));
+    if (s->replace)
+        TRY(replacement_load(s->replace, f, path, err));
 done:
     return st;
 }

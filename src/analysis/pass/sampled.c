@@ -585,14 +585,39 @@ done:
     return st;
 }
 
-sg_status sampled_run(an_sums **sums, analysis *an, const char *run_path, sg_error *err)
+/* After the last round: words replaced, throughout the corpus. */
+static bool replacing_tick(void *ctx)
+{
+    const rounds *r = ctx;
+    const sg_monitor *m = r->an->monitor;
+    const sg_progress now = {"replacing words", 0, 0, sg_clock() - r->began, NAN, 0, 0};
+    return !m || !m->tick || m->tick(m->ctx, &now);
+}
+
+static sg_status replace_words(rounds *r, sg_error *err)
+{
+    sg_status st = SG_OK;
+    bool stopped = false;
+    r->began = sg_clock();
+    for (size_t m = 0; r->s.replace && m < r->an->n_models; m++)
+        for (size_t b = 0; b < r->an->B && !stopped; b++)
+            TRY(replacement_run(r->s.replace, m, analysis_block_start(r->an, b + 1), replacing_tick, r,
+                                &stopped, err));
+    if (stopped)
+        TRY(resume_stopped(r->an, err));
+done:
+    return st;
+}
+
+sg_status sampled_run(an_sums **sums, replaced_sums **replaced, analysis *an, const char *run_path,
+                      sg_error *err)
 {
     sg_status st = SG_OK;
     rounds r = {.an = an, .s.an = an, .reached = &an->reached, .last_saved = sg_clock()};
     worker **workers = NULL;
     an_sums *whole = NULL;
     bool more = true;
-    *sums = NULL;
+    *sums = NULL, *replaced = NULL;
     TRY(start(&r, run_path, err));
     if (!(workers = sg_calloc((size_t)r.workers, sizeof *workers)))
         TRY(sg_fail(err, SG_ENOMEM, "precision: no memory"));
@@ -606,9 +631,14 @@ sg_status sampled_run(an_sums **sums, analysis *an, const char *run_path, sg_err
     TRY(resume_sums(&whole, an, an->B, -1, run_path, err));
     for (size_t b = 0; b < an->B; b++)
         TRY(class_sums_join(an, whole, b, r.s.sums[r.round % 2], 2 * b, 2 * b + 1, err));
+    if (an->replace.rate > 0)
+        TRY(replacement_new(&r.s.replace, an, err));
+    TRY(replace_words(&r, err));
+    *replaced = r.s.replace ? replacement_take(r.s.replace) : NULL;
     *sums = whole;
     whole = NULL;
 done:
+    replacement_free(r.s.replace);
     for (int i = 0; workers && i < r.workers; i++)
         worker_free(workers[i]);
     sg_free(workers);

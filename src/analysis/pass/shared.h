@@ -5,6 +5,7 @@
 #define SG_ANALYSIS_PASS_SHARED_H
 
 #include "analysis/pass/pass.h"
+#include "analysis/pass/replacement.h"
 
 /* ---- tokens and rates of origins (shared.c) ---- */
 
@@ -46,6 +47,7 @@ typedef struct {
     bool *done[2];     /* done[i][b]: the records of block b of sums[i] are whole */
     sg_engine *engine; /* with its sums; NULL: nothing is under way between saves */
     sg_accum *accum;
+    replacement *replace; /* NULL: nothing is replaced */
 } pass_state;
 
 /* Nothing is pending in the engine. */

@@ -274,8 +274,8 @@ sg_status class_delay_compute(const group_work *a, worker *w, item *o, size_t c,
         TRY(sg_stats_random_gain(a->frame.R, w->values + a->at.S, E, a->input->seed, &o->random[0],
                                  &o->random[1], &o->random[2], err));
     const results_input *p = a->input;
-    size_t places[AN_QUANTITIES] = {a->at.S, a->at.sum, a->at.gain};
-    for (size_t q = 0; q < AN_QUANTITIES; q++)
+    size_t places[AN_OF_GRADIENTS] = {a->at.S, a->at.sum, a->at.gain};
+    for (size_t q = 0; q < AN_OF_GRADIENTS; q++)
         for (size_t b = 0; b < p->B; b++)
             a->s.without[((c * AN_QUANTITIES + q) * p->B + b) * p->D + d] =
                 w->weights[b] > 0 ? w->without[b * a->K + places[q]] : w->values[places[q]];

@@ -92,6 +92,9 @@ static sg_status put_quantity(const table *t, const run_variable *q, size_t rank
                               const char *property, size_t p, sg_error *err)
 {
     sg_status st = SG_OK;
+    size_t found, shape[SG_RUN_MAX_DIMS];
+    if (q->sometimes && !sg_run_shape(t->run, t->group, q->name, &found, shape))
+        return SG_OK;
     bool ranked = strstr(q->dims, "rank");
     size_t D = sg_run_delays(t->run), n = ranked ? rank : 1, lead = property ? 1 : 0;
     TRY(read_class(t, q->name, "", lead, p, c, n, t->x, err));

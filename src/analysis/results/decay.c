@@ -127,20 +127,20 @@ sg_status decay_write(group_work *a, sg_error *err)
 {
     sg_status st = SG_OK;
     const results_input *p = a->input;
-    size_t D = p->D, B = p->B, n = p->C * AN_QUANTITIES;
+    size_t D = p->D, B = p->B, Q = group_quantities(a), n = p->C * Q;
     columns x;
     double *room = NULL, *weights = sg_calloc(B, sizeof *weights);
     if (!columns_new(&x, &room, n) || !weights)
         TRY(sg_fail(err, SG_ENOMEM, "%s: no memory", a->group->name));
     for (size_t i = 0; i < n; i++) {
-        size_t c = i / AN_QUANTITIES;
+        const size_t c = i / Q, q = i % Q, at = c * AN_QUANTITIES + q;
         sg_decay fit;
         for (size_t b = 0; b < B; b++)
-            weights[b] = block_pairs(a, b, c, 0);
-        TRY(sg_stats_decay(&fit, D, a->s.y + i * D, a->s.error + i * D, B, weights, a->s.without + i * B * D,
-                           err));
+            weights[b] = q < AN_OF_GRADIENTS ? block_pairs(a, b, c, 0) : block_replaced(a, b, c, 0);
+        TRY(sg_stats_decay(&fit, D, a->s.y + at * D, a->s.error + at * D, B, weights,
+                           a->s.without + at * B * D, err));
         fill(&x, i, &fit);
-        if (!p->factor_missing[a->group->model])
+        if (!p->factor_missing[a->group->model]) /* inputs that do not vary change nothing when replaced */
             note_reasons(a, c, &fit);
     }
     TRY(write_columns(a, &x, err));

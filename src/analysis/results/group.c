@@ -11,8 +11,8 @@
 static const double LEAST_COHERENCE = 1e-2, LARGE_ERROR = 1e-4,
                     SMALLEST = 1e-30; /* below it float32 has lost its digits anyway */
 
-const char *const an_quantity_names[AN_QUANTITIES] = {"sigma_1", "sum of singular values",
-                                                      "largest rms gain"};
+const char *const an_quantity_names[AN_QUANTITIES] = {"sigma_1", "sum of singular values", "largest rms gain",
+                                                      "change of state"};
 
 void group_note(group_work *a, run_reason kind, size_t c, size_t d, const char *why)
 {
@@ -55,10 +55,10 @@ static void note_item(group_work *a, size_t c, size_t d, const item *o)
 static void keep(group_work *a, size_t c, size_t d, const item *o)
 {
     const results_input *p = a->input;
-    size_t places[AN_QUANTITIES] = {a->at.S, a->at.sum, a->at.gain}, i = c * p->D + d;
+    size_t places[AN_OF_GRADIENTS] = {a->at.S, a->at.sum, a->at.gain}, i = c * p->D + d;
     for (size_t f = 0; o->empty && a->s.parts && f < p->B * p->split; f++)
         a->s.parts[(c * p->B * p->split + f) * p->D + d] = NAN;
-    for (size_t q = 0; q < AN_QUANTITIES; q++) {
+    for (size_t q = 0; q < AN_OF_GRADIENTS; q++) {
         a->s.y[(c * AN_QUANTITIES + q) * p->D + d] = o->x[places[q]].value;
         a->s.error[(c * AN_QUANTITIES + q) * p->D + d] = o->x[places[q]].error;
         for (size_t b = 0; o->empty && b < p->B; b++)
@@ -240,6 +240,7 @@ static sg_status one_group(group_work *a, const sg_monitor *monitor, double bega
     TRY(write_pairs(a, err));
     TRY(put_differences(a, err));
     TRY(kinds_write(a, err));
+    TRY(replacement_write(a, err));
     TRY(decay_write(a, err));
     TRY(exponents_write(a->w, a->nc, p->exponents, a->group->model, err));
     TRY(put_chaos(a, monitor, err));

@@ -103,6 +103,10 @@ static sg_status put_attributes(run_writer *w, const analysis *an, sg_error *err
         TRY(run_writer_integer(w, RUN_ROOT, NULL, "eos_word", sg_vocab_eos(v), err));
         TRY(run_writer_integer(w, RUN_ROOT, NULL, "unk_word", sg_vocab_unk(v), err));
     }
+    if (an->replace.none[0])
+        TRY(run_writer_text(w, RUN_ROOT, NULL, "replace_none", an->replace.none, err));
+    if (an->replace.rate > 0)
+        TRY(run_writer_real(w, RUN_ROOT, NULL, "replace_kl_rate", an->replace.kl_rate, err));
     if (an->how[0].automatic)
         TRY(run_writer_text(w, RUN_ROOT, NULL, "ridge_reason", "the covariance of the inputs is singular",
                             err));
@@ -258,11 +262,12 @@ done:
 sg_status metadata_write(run_writer *w, const analysis *an, sg_error *err)
 {
     sg_status st = SG_OK;
+    const size_t quantities = an->replace.rate > 0 ? AN_QUANTITIES : AN_OF_GRADIENTS;
     TRY(run_writer_dim(w, RUN_ROOT, "delay", an->D, err));
     TRY(run_writer_dim(w, RUN_ROOT, "class", an->C, err));
     TRY(run_writer_dim(w, RUN_ROOT, "embedding", an->E, err));
     TRY(run_writer_dim(w, RUN_ROOT, "property", 0, err));
-    TRY(run_writer_dim(w, RUN_ROOT, "decay_quantity", AN_QUANTITIES, err));
+    TRY(run_writer_dim(w, RUN_ROOT, "decay_quantity", quantities, err));
     TRY(run_writer_dim(w, RUN_ROOT, "decay_law", AN_LAWS, err));
     TRY(run_writer_dim(w, RUN_ROOT, "decay_share", SG_DECAY_SHARES, err));
     TRY(run_writer_define_all(w, RUN_ROOT, err));
@@ -274,7 +279,7 @@ sg_status metadata_write(run_writer *w, const analysis *an, sg_error *err)
     if (an->factor_missing[0][0])
         TRY(run_writer_text(w, RUN_ROOT, "embedding_covariance_factor", "missing_reason",
                             an->factor_missing[0], err));
-    for (size_t q = 0; q < AN_QUANTITIES; q++)
+    for (size_t q = 0; q < quantities; q++)
         TRY(run_writer_put_string(w, RUN_ROOT, "decay_quantity", q, an_quantity_names[q], err));
     for (size_t l = 0; l < AN_LAWS; l++)
         TRY(run_writer_put_string(w, RUN_ROOT, "decay_law", l, sg_decay_law_name((sg_decay_law)l), err));

@@ -10,8 +10,10 @@
 #include "analysis/block_sums.h"
 #include "analysis/exponents.h"
 #include "gradient/word_sums.h"
+#include "analysis/replaced_sums.h"
 
-enum { AN_QUANTITIES = 3, AN_LAWS = 3 }; /* sigma_1, sum, rms gain; see sg_decay_law */
+/* Series whose decay is fitted: sigma_1, sum, rms gain; the change of state, where words were replaced. */
+enum { AN_QUANTITIES = 4, AN_OF_GRADIENTS = 3, AN_LAWS = 3 };
 extern const char *const an_quantity_names[AN_QUANTITIES];
 
 typedef struct {
@@ -52,6 +54,8 @@ typedef struct {
     const char *gram_reason; /* why not, when not */
     int threads;
     uint64_t seed;
+    const replaced_sums *replaced; /* or NULL: no words were replaced */
+    const char *no_kl;             /* why there is no KL at all, or NULL */
 } results_input;
 
 /* Dimensions unit, rank, ..., all variables and their contents, for every group of the input; the root's

@@ -4,6 +4,7 @@
  *   group.c        the group as a whole: batches, class differences, decay
  *   kinds.c        classes beside the others: ratios of gains, nulls of tokens and of word types
  *   class_delay.c  one class and delay: means, spectra, replicates without each block, class test
+ *   replacement.c  what replacing words does
  *   workspace.c    memory for both
  *   write.c        into the run file, with a reason for whatever is missing */
 #ifndef SG_ANALYSIS_RESULTS_RESULTS_INTERNAL_H
@@ -97,6 +98,11 @@ double block_pairs(const group_work *a, size_t b, size_t c, size_t d);
 extern const char results_too_small[];
 /* A reason for a missing value of class c, delay d (SIZE_MAX: of no single one); why NULL: nothing happens. */
 void group_note(group_work *a, run_reason kind, size_t c, size_t d, const char *why);
+/* replacement.c: what replacing words does; the change of state into a->s. */
+sg_status replacement_write(group_work *a, sg_error *err);
+size_t group_quantities(const group_work *a);
+/* Words of block b, class c that were replaced and have delay d. */
+double block_replaced(const group_work *a, size_t b, size_t c, size_t d);
 /* decay.c: laws of decay, half-lives and the delays of the shares. */
 sg_status decay_write(group_work *a, sg_error *err);
 /* kinds.c: all that compares classes by their rms gain. */

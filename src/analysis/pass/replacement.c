@@ -1,0 +1,471 @@
+/* SPDX-License-Identifier: MIT */
+#include "analysis/pass/replacement.h"
+
+#include "analysis/pass/shared.h"
+#include "base/base_internal.h"
+#include "base/checkpoint.h"
+#include "cell/cell.h"
+#include "gradient/replaced.h"
+#include "lm/model_internal.h"
+
+#include <math.h>
+#include <omp.h>
+#include <string.h>
+
+/* A stretch: words that are replaced, at least as many as delays so that what follows them is not the larger part;
+ * fewer where there would be too many replacements side by side. */
+enum { STRETCH = 256, MOST_COLUMNS = 512, EFFECT_BYTES = 16 << 20, JOBS_PER_THREAD = 2 };
+
+/* One stretch, all of it in one block of the corpus. */
+typedef struct {
+    uint64_t begin;  /* position of step 0 */
+    size_t n, block; /* steps; the part of a block (blocks.h) */
+    size_t n_columns;
+    replaced_column *columns;
+    sg_step *steps;           /* (room) */
+    size_t *set;              /* (columns) of the word replaced */
+    float *state, *x, *other; /* (state size) (room, E) (columns, E) */
+    bool *first;              /* (room) */
+    replaced_effect *effects; /* (columns, D, G) */
+    double *kl;               /* (columns, D) */
+} job;
+
+struct replacement {
+    const analysis *an;
+    size_t model;
+    uint64_t position, zero; /* of the next step; of the first step since the state was last zero */
+    float *state;            /* before that step */
+    size_t D, E, G, stretch, room, most, state_size;
+    bool kl_at_all;
+    bool *kl_at;        /* (D) */
+    uint64_t *up_to;    /* (V) tokens of words 0 .. i, without <unk> */
+    size_t *row, *rows; /* classes of a set, the concatenation of all; (sets + 1) where each begins */
+    replaced_model *weights;
+    int threads;
+    size_t n_jobs;
+    replaced **work; /* (threads) */
+    job *jobs;
+    replaced_sums *sums;
+};
+
+bool replacement_kl_delay(size_t d)
+{
+    return !(d & (d - 1)) || !d;
+}
+
+static size_t kl_delays(size_t D)
+{
+    size_t n = 0;
+    for (size_t d = 0; d < D; d++)
+        n += replacement_kl_delay(d);
+    return n;
+}
+
+/* Products of states and of G dx, and what is elementwise: ELEMENT operations' time of each unit; of a KL, of each
+ * word. Measured, see doc/analyze.md. */
+void replacement_cost(const analysis *an, double *states, double *kl)
+{
+    enum { ELEMENT = 3400, WORD = 860 };
+    const sg_model_shape *s = an->shape;
+    const cell_type *cell = cell_of(s->cell);
+    const double G = (double)cell->gates, D = (double)an->D;
+    *states = *kl = 0;
+    for (size_t l = 0; l < s->layers; l++) {
+        double H = (double)s->hidden[l], below = l ? (double)s->hidden[l - 1] : 0;
+        *states += D * H * (4 * G * ((cell->recurrence == CELL_DENSE ? H : 0) + below) + ELEMENT);
+    }
+    if (s->has_decoder)
+        *kl =
+            (double)kl_delays(an->D) * (double)s->vocabulary * (2 * (double)s->hidden[s->layers - 1] + WORD);
+}
+
+/* ---- who is replaced, and by what ---- */
+
+static sg_status count_words(replacement *r, sg_error *err)
+{
+    sg_status st = SG_OK;
+    const analysis *an = r->an;
+    const int32_t unk = an->V ? sg_vocab_unk(sg_model_vocab(an->models[0])) : -1;
+    size_t able = 0;
+    uint64_t total = 0;
+    NEED(r->up_to = sg_calloc(an->V, sizeof *r->up_to), err, "%zu counts", an->V);
+    for (size_t i = 0; i < an->V; i++) {
+        uint64_t n = (int32_t)i == unk ? 0 : an->word_count[i];
+        able += n > 0;
+        r->up_to[i] = total += n;
+    }
+    if (an->V && able < 2)
+        TRY(sg_fail(
+            err, SG_EINVAL,
+            "setting 'replace': the corpus has %zu word%s of the vocabulary: none can replace another", able,
+            able == 1 ? "" : "s"));
+done:
+    return st;
+}
+
+/* The word whose tokens, counted in order of id without those of `excluded`, hold token u (N - its own). */
+static size_t draw_word(const replacement *r, double u, int32_t excluded)
+{
+    const uint64_t *up_to = r->up_to;
+    const size_t V = r->an->V;
+    uint64_t before = excluded > 0 ? up_to[excluded - 1] : 0, own = up_to[excluded] - before,
+             N = up_to[V - 1] - own;
+    uint64_t at = (uint64_t)(u * (double)N);
+    at = at < N ? at : N - 1;
+    at += at >= before ? own : 0;
+    size_t low = 0, high = V - 1;
+    while (low < high) {
+        size_t middle = (low + high) / 2;
+        if (up_to[middle] > at)
+            high = middle;
+        else
+            low = middle + 1;
+    }
+    return low;
+}
+
+/* x' of the word at position s: borrowed of the model, or a row of features read into `room`. */
+static sg_status draw_input(const replacement *r, uint64_t s, int32_t id, double u, float *room,
+                            const float **x, sg_error *err)
+{
+    const analysis *an = r->an;
+    if (!an->features) {
+        const float *encoder = sg_model_find(an->models[r->model], "encoder.weight")->data;
+        *x = encoder + draw_word(r, u, id) * r->E;
+        return SG_OK;
+    }
+    uint64_t other = (uint64_t)(u * (double)(an->T - 1));
+    *x = room;
+    return rows_read(an->features, other + (other >= s), 1, room, err);
+}
+
+/* ---- making and freeing ---- */
+
+static bool job_new(job *j, const replacement *r)
+{
+    return (j->columns = sg_calloc(r->most, sizeof *j->columns)) &&
+           (j->steps = sg_calloc(r->room, sizeof *j->steps)) &&
+           (j->set = sg_calloc(r->most, sizeof *j->set)) &&
+           (j->state = sg_calloc(r->state_size, sizeof *j->state)) &&
+           (j->x = sg_calloc(r->room, r->E * sizeof *j->x)) &&
+           (j->other = sg_calloc(r->an->features ? r->most : 1, r->E * sizeof *j->other)) &&
+           (j->first = sg_calloc(r->room, sizeof *j->first)) &&
+           (j->effects = sg_calloc(r->most, r->D * r->G * sizeof *j->effects)) &&
+           (j->kl = sg_calloc(r->most, r->D * sizeof *j->kl));
+}
+
+static void job_free(job *j)
+{
+    sg_free(j->columns), sg_free(j->steps), sg_free(j->set), sg_free(j->state), sg_free(j->x);
+    sg_free(j->other), sg_free(j->first), sg_free(j->effects), sg_free(j->kl);
+}
+
+/* The classes of each set, "all" among them: the rows of the sums. */
+static bool list_rows(replacement *r)
+{
+    const analysis *an = r->an;
+    size_t n = 0;
+    if (!(r->rows = sg_calloc(an->sets + 1, sizeof *r->rows)))
+        return false;
+    for (int fill = 0; fill < 2; fill++) {
+        n = 0;
+        for (size_t s = 0; s < an->sets; s++) {
+            r->rows[s] = n;
+            for (size_t c = 0; c < an->C; c++)
+                if (!c || sg_classes_contains(an->classes, s, c)) {
+                    if (fill)
+                        r->row[n] = c;
+                    n++;
+                }
+        }
+        r->rows[an->sets] = n;
+        if (!fill && !(r->row = sg_calloc(n, sizeof *r->row)))
+            return false;
+    }
+    return true;
+}
+
+/* Of one model: its weights, and the workspaces that use them. */
+static sg_status use_model(replacement *r, size_t model, sg_error *err)
+{
+    sg_status st = SG_OK;
+    const analysis *an = r->an;
+    for (int i = 0; r->work && i < r->threads; i++)
+        replaced_free(r->work[i]), r->work[i] = NULL;
+    replaced_model_free(r->weights), r->weights = NULL;
+    TRY(replaced_model_new(&r->weights, an->models[model], r->kl_at_all, err));
+    for (int i = 0; i < r->threads; i++)
+        TRY(replaced_new(&r->work[i], r->weights, an->states, r->G, r->D, r->kl_at, r->most, err));
+done:
+    return st;
+}
+
+static void sizes(replacement *r, const analysis *an)
+{
+    r->an = an, r->D = an->D, r->E = an->E, r->G = an->n_states;
+    r->threads = analysis_threads(an), r->n_jobs = JOBS_PER_THREAD * (size_t)r->threads;
+    r->kl_at_all = an->shape->has_decoder && an->replace.kl_rate > 0;
+    r->stretch = an->D > STRETCH ? an->D : STRETCH;
+    size_t fit = EFFECT_BYTES / (r->D * (r->G * sizeof(replaced_effect) + sizeof(double)));
+    r->most = fit > MOST_COLUMNS ? MOST_COLUMNS : fit > 8 ? fit : 8;
+    r->stretch = r->stretch < r->most ? r->stretch : r->most;
+    r->room = r->stretch + r->D - 1;
+    for (size_t l = 0; l < an->shape->layers; l++)
+        r->state_size += cell_states(cell_of(an->shape->cell)) * an->shape->hidden[l];
+}
+
+sg_status replacement_new(replacement **out, const analysis *an, sg_error *err)
+{
+    sg_status st = SG_OK;
+    replacement *r = sg_calloc(1, sizeof *r);
+    *out = NULL;
+    NEED(r, err, "replacement");
+    sizes(r, an);
+    TRY(count_words(r, err));
+    NEED((r->state = sg_calloc(r->state_size, sizeof *r->state)) &&
+             (r->kl_at = sg_calloc(r->D, sizeof *r->kl_at)) &&
+             (r->work = sg_calloc((size_t)r->threads, sizeof *r->work)) &&
+             (r->jobs = sg_calloc(r->n_jobs, sizeof *r->jobs)) && list_rows(r),
+         err, "replacement");
+    for (size_t d = 0; d < r->D; d++)
+        r->kl_at[d] = replacement_kl_delay(d);
+    for (size_t i = 0; i < r->n_jobs; i++)
+        NEED(job_new(&r->jobs[i], r), err, "replacements of %zu words at %zu delays", r->most, r->D);
+    TRY(replaced_sums_new(&r->sums, an->n_models, an->B * an->split, an->C, r->D, r->G, err));
+    TRY(use_model(r, 0, err));
+    *out = r, r = NULL;
+done:
+    replacement_free(r);
+    return st;
+}
+
+void replacement_free(replacement *r)
+{
+    if (!r)
+        return;
+    for (int i = 0; r->work && i < r->threads; i++)
+        replaced_free(r->work[i]);
+    for (size_t i = 0; r->jobs && i < r->n_jobs; i++)
+        job_free(&r->jobs[i]);
+    replaced_model_free(r->weights);
+    replaced_sums_free(r->sums);
+    sg_free(r->state), sg_free(r->kl_at), sg_free(r->up_to), sg_free(r->row), sg_free(r->rows);
+    sg_free(r->work), sg_free(r->jobs);
+    sg_free(r);
+}
+
+replaced_sums *replacement_take(replacement *r)
+{
+    replaced_sums *s = r->sums;
+    r->sums = NULL;
+    return s;
+}
+
+/* ---- a stretch ---- */
+
+/* Steps begin .. begin+n-1 and their inputs. */
+static sg_status read_steps(const replacement *r, job *j, uint64_t begin, size_t n, sg_error *err)
+{
+    sg_status st = SG_OK;
+    const analysis *an = r->an;
+    const bool reset = an->cfg->handling == SG_RESET;
+    TRY(read_portion(an, begin, n, j->steps, j->x, err));
+    const sg_tensor *encoder = an->features ? NULL : sg_model_find(an->models[r->model], "encoder.weight");
+    for (size_t i = 0; i < n; i++) {
+        j->first[i] = reset && j->steps[i].first;
+        if (encoder)
+            memcpy(j->x + i * r->E, encoder->data + (size_t)j->steps[i].id * r->E, r->E * sizeof *j->x);
+    }
+    j->begin = begin, j->n = n, j->n_columns = 0;
+done:
+    return st;
+}
+
+/* Delays of a word at step i before the stream, its sentence or its window ends. */
+static size_t life_of(const replacement *r, const job *j, size_t i)
+{
+    const sg_analysis_config *cfg = r->an->cfg;
+    size_t life = j->n - i < r->D ? j->n - i : r->D;
+    for (size_t d = 1; cfg->handling == SG_RESET && d < life; d++)
+        if (j->first[i + d])
+            return d;
+    if (cfg->handling == SG_WINDOW) {
+        uint64_t left = cfg->window - (j->begin + i) % cfg->window;
+        life = left < life ? (size_t)left : life;
+    }
+    return life;
+}
+
+/* Which of the first n steps are replaced, and by what. */
+static sg_status draw_columns(replacement *r, job *j, size_t n, sg_error *err)
+{
+    sg_status st = SG_OK;
+    const analysis *an = r->an;
+    for (size_t i = 0; i < n; i++) {
+        const uint64_t s = j->begin + i;
+        sg_rng rng;
+        sg_rng_seed(&rng, an->cfg->seed ^ REPLACEMENT_SEED, s);
+        const double u1 = sg_rng_uniform(&rng), u2 = sg_rng_uniform(&rng), u3 = sg_rng_uniform(&rng);
+        r->zero = j->first[i] ? s : r->zero;
+        if (!(u1 < an->replace.rate) || s - r->zero < an->cfg->burn_in || j->steps[i].set >= an->sets)
+            continue;
+        const size_t k = j->n_columns++;
+        j->set[k] = j->steps[i].set;
+        j->columns[k] =
+            (replaced_column){i, life_of(r, j, i), r->kl_at_all && u2 < an->replace.kl_rate, NULL};
+        TRY(draw_input(r, s, j->steps[i].id, u3, j->other + (an->features ? k * r->E : 0), &j->columns[k].x,
+                       err));
+    }
+done:
+    return st;
+}
+
+/* The next stretch, up to `until` and within a block; the state goes on to its end. */
+static sg_status plan_job(replacement *r, job *j, uint64_t until, sg_error *err)
+{
+    sg_status st = SG_OK;
+    const analysis *an = r->an;
+    size_t b = an->first_block * an->split;
+    while (analysis_part_start(an, b + 1) <= r->position)
+        b++;
+    uint64_t end = analysis_part_start(an, b + 1) < until ? analysis_part_start(an, b + 1) : until;
+    size_t n = end - r->position < r->stretch ? (size_t)(end - r->position) : r->stretch;
+    uint64_t left = an->T - r->position;
+    TRY(read_steps(r, j, r->position, left < n + r->D - 1 ? (size_t)left : n + r->D - 1, err));
+    TRY(draw_columns(r, j, n, err));
+    j->block = b;
+    memcpy(j->state, r->state, r->state_size * sizeof *r->state);
+    replaced_advance(r->work[0], r->state, j->x, j->first, n);
+    r->position += n;
+done:
+    return st;
+}
+
+/* What a replacement shows, into the rows of its word's classes. */
+static void add_column(replacement *r, const job *j, size_t k)
+{
+    const replaced_column *c = &j->columns[k];
+    const replaced_effect *e = j->effects + k * r->D * r->G;
+    for (size_t i = r->rows[j->set[k]]; i < r->rows[j->set[k] + 1]; i++)
+        for (size_t d = 0; d < c->life; d++) {
+            double *x = replaced_sums_at(r->sums, r->model, j->block, r->row[i], d);
+            x[REPLACED_PAIRS]++;
+            if (c->with_kl && r->kl_at[d])
+                x[REPLACED_KL] += j->kl[k * r->D + d], x[REPLACED_KL_PAIRS]++;
+            x += REPLACED_STATES;
+            for (size_t g = 0; g < r->G; g++, x += REPLACED_PER_STATE) {
+                const replaced_effect *f = &e[d * r->G + g];
+                const double both = f->change * f->linear;
+                x[REPLACED_CHANGE] += f->change, x[REPLACED_START] += e[g].change,
+                    x[REPLACED_LINEAR] += f->linear;
+                if (both > 0)
+                    x[REPLACED_COSINE] += f->dot / both, x[REPLACED_COSINES]++;
+                x[REPLACED_MISS] += f->miss, x[REPLACED_SQUARE] += f->change * f->change;
+            }
+        }
+}
+
+static sg_status run_jobs(replacement *r, size_t n, sg_error *err)
+{
+    sg_status failed = SG_OK;
+#pragma omp parallel for schedule(dynamic, 1) num_threads(r->threads)
+    for (size_t i = 0; i < n; i++) {
+        job *j = &r->jobs[i];
+        sg_error inner = {""};
+        sg_status st = replaced_stretch(r->work[omp_get_thread_num()], j->state, j->x, j->first, j->n,
+                                        j->columns, j->n_columns, j->effects, j->kl, &inner);
+        if (st != SG_OK) {
+#pragma omp critical(replacement_failed)
+            {
+                failed = st;
+                if (err)
+                    *err = inner;
+            }
+        }
+    }
+    for (size_t i = 0; failed == SG_OK && i < n; i++) /* in their order, whichever was done first */
+        for (size_t k = 0; k < r->jobs[i].n_columns; k++)
+            add_column(r, &r->jobs[i], k);
+    return failed;
+}
+
+/* States alone, up to this part's first word. */
+static sg_status skip(replacement *r, uint64_t until, sg_error *err)
+{
+    sg_status st = SG_OK;
+    while (r->position < until) {
+        size_t n = until - r->position < PORTION ? (size_t)(until - r->position) : PORTION;
+        n = n < r->room ? n : r->room;
+        TRY(read_steps(r, &r->jobs[0], r->position, n, err));
+        for (size_t i = 0; i < n; i++)
+            r->zero = r->jobs[0].first[i] ? r->position + i : r->zero;
+        replaced_advance(r->work[0], r->state, r->jobs[0].x, r->jobs[0].first, n);
+        r->position += n;
+    }
+done:
+    return st;
+}
+
+sg_status replacement_run(replacement *r, size_t model, uint64_t until, bool (*go_on)(void *ctx), void *ctx,
+                          bool *stopped, sg_error *err)
+{
+    sg_status st = SG_OK;
+    const uint64_t begin = analysis_block_start(r->an, r->an->first_block);
+    *stopped = false;
+    if (model != r->model) {
+        r->model = model, r->position = r->zero = 0;
+        memset(r->state, 0, r->state_size * sizeof *r->state);
+        TRY(use_model(r, model, err));
+    }
+    TRY(skip(r, begin < until ? begin : until, err));
+    while (r->position < until) {
+        size_t n = 0;
+        while (n < r->n_jobs && r->position < until)
+            TRY(plan_job(r, &r->jobs[n++], until, err));
+        TRY(run_jobs(r, n, err));
+        if (go_on && !go_on(ctx)) {
+            *stopped = true;
+            break;
+        }
+    }
+done:
+    return st;
+}
+
+/* ---- checkpoints ---- */
+
+typedef struct {
+    uint64_t model, position, zero;
+} header;
+
+static size_t sums_doubles(const replaced_sums *s)
+{
+    return s->models * s->B * s->rows * s->D * replaced_fields(s->G);
+}
+
+sg_status replacement_save(const replacement *r, FILE *f, const char *path, sg_error *err)
+{
+    sg_status st = SG_OK;
+    const header h = {r->model, r->position, r->zero};
+    TRY(checkpoint_put(f, &h, sizeof h, path, err));
+    TRY(checkpoint_put(f, r->state, r->state_size * sizeof *r->state, path, err));
+    TRY(checkpoint_put(f, r->sums->x, sums_doubles(r->sums) * sizeof *r->sums->x, path, err));
+done:
+    return st;
+}
+
+sg_status replacement_load(replacement *r, FILE *f, const char *path, sg_error *err)
+{
+    sg_status st = SG_OK;
+    header h;
+    TRY(checkpoint_get(f, &h, sizeof h, path, err));
+    if (h.model >= r->an->n_models || h.position > r->an->T || h.zero > h.position)
+        TRY(sg_fail(err, SG_EFORMAT, "%s: does not fit this analysis", path));
+    TRY(checkpoint_get(f, r->state, r->state_size * sizeof *r->state, path, err));
+    TRY(checkpoint_get(f, r->sums->x, sums_doubles(r->sums) * sizeof *r->sums->x, path, err));
+    if (h.model != r->model)
+        TRY(use_model(r, (size_t)h.model, err));
+    r->model = (size_t)h.model, r->position = h.position, r->zero = h.zero;
+done:
+    return st;
+}

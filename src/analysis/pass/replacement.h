@@ -1,0 +1,44 @@
+/* SPDX-License-Identifier: MIT */
+/* replacement.h - words of the corpus replaced by others, and what that does to the states that follow: the pass of
+ * setting 'replace' (doc/method.md, section 5).
+ *
+ * Which words are replaced, and by which, depends on seed and position alone. The word at position s:
+ *
+ *   u1, u2, u3   the first numbers of sg_rng seeded with (seed ^ REPLACEMENT_SEED, s)
+ *   replaced     if u1 < rate; its KL is taken if u2 < kl_rate
+ *   x'           the word with the floor(u3 (N - n_x))-th token, words in order of id, each with its n tokens in the
+ *                corpus, x itself and <unk> left out (N: tokens without <unk>; n_x = 0 where x is <unk>)
+ *   a row of features: the floor(u3 (T - 1))-th of the others
+ *
+ * Pairs (s, s + d) are those of the gradients: none across a reset or a multiple of the window, none within the
+ * burn-in. Costs as many forward steps as there are replacements and delays. */
+#ifndef SG_ANALYSIS_PASS_REPLACEMENT_H
+#define SG_ANALYSIS_PASS_REPLACEMENT_H
+
+#include "analysis/prepare.h"
+
+#include <stdio.h>
+
+#define REPLACEMENT_SEED 0x7265706c61636564u /* "replaced" */
+
+/* Which delays have a KL: 0, 1, 2, 4, 8, ... */
+bool replacement_kl_delay(size_t d);
+/* Floating point operations of one origin's replacements: states and G dx; and of its KL. */
+void replacement_cost(const analysis *an, double *states, double *kl);
+
+typedef struct replacement replacement;
+/* Nothing is replaced yet. The analysis is borrowed. SG_EINVAL: no word can replace another. */
+sg_status replacement_new(replacement **out, const analysis *an, sg_error *err);
+void replacement_free(replacement *r);
+/* Replaces words of this part's positions before `until` with the model's states; a model's positions come in order,
+ * models too, and a later model begins anew. go_on (may be NULL) is asked between stretches; *stopped: it said no, and
+ * the next call goes on from there. SG_ENONFINITE. */
+sg_status replacement_run(replacement *r, size_t model, uint64_t until, bool (*go_on)(void *ctx), void *ctx,
+                          bool *stopped, sg_error *err);
+/* For checkpoints, between calls. SG_EFORMAT: cut short, or not of this analysis. */
+sg_status replacement_save(const replacement *r, FILE *f, const char *path, sg_error *err);
+sg_status replacement_load(replacement *r, FILE *f, const char *path, sg_error *err);
+/* The sums, which the caller now owns; r has none. */
+replaced_sums *replacement_take(replacement *r);
+
+#endif

@@ -1,0 +1,35 @@
+/* SPDX-License-Identifier: MIT */
+/* replaced_sums.h - what replacing words does, summed per part of a block of the corpus (blocks.h), class and delay. In memory. The part is
+ * that of the word replaced, and so is the class. */
+#ifndef SG_ANALYSIS_REPLACED_SUMS_H
+#define SG_ANALYSIS_REPLACED_SUMS_H
+
+#include "stategrad/base.h"
+
+/* Of each (model, block, row, delay): these, then REPLACED_PER_STATE of each state. */
+enum { REPLACED_PAIRS, REPLACED_KL, REPLACED_KL_PAIRS, REPLACED_STATES };
+enum {
+    REPLACED_CHANGE,  /* sum of |Delta[d]| */
+    REPLACED_START,   /* sum of |Delta[0]| over the same origins */
+    REPLACED_LINEAR,  /* sum of |G dx| */
+    REPLACED_COSINE,  /* sum of the cosines of Delta and G dx */
+    REPLACED_COSINES, /* pairs that have one: neither is 0 */
+    REPLACED_MISS,    /* sum of |Delta - G dx|^2 */
+    REPLACED_SQUARE,  /* sum of |Delta|^2 */
+    REPLACED_PER_STATE
+};
+
+typedef struct {
+    size_t models, B, rows, D, G; /* B: parts of blocks; rows: classes; G: states of one model */
+    double *x;                    /* (models, B, rows, D, replaced_fields) */
+} replaced_sums;
+
+size_t replaced_fields(size_t G);
+/* SG_ENOMEM, with how many bytes it would take. */
+sg_status replaced_sums_new(replaced_sums **out, size_t models, size_t B, size_t rows, size_t D, size_t G,
+                            sg_error *err);
+double *replaced_sums_at(const replaced_sums *s, size_t model, size_t b, size_t row, size_t d);
+size_t replaced_sums_bytes(size_t models, size_t B, size_t rows, size_t D, size_t G);
+void replaced_sums_free(replaced_sums *s);
+
+#endif

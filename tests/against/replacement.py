@@ -1,0 +1,303 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: MIT
+"""analyze --replace against PyTorch in float64: every replaced word's states run again, G dx by central differences, the
+next word's distributions by softmax; the draws follow the rule of src/analysis/pass/replacement.h. Also: the same bytes
+for any number of threads and after interruptions, parts merged. usage: replacement.py STATEGRAD"""
+import json
+import os
+import signal
+import struct
+import subprocess
+import sys
+import tempfile
+import time
+
+try:
+    import netCDF4
+    import numpy as np
+    import torch
+except ImportError as e:
+    print("skipped: python3 has no", e.name)
+    sys.exit(77)
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "helpers"))
+import english  # noqa: E402
+import real_run  # noqa: E402
+
+program = os.path.abspath(sys.argv[1])
+MASK, SEED_OF_REPLACEMENT = (1 << 64) - 1, int.from_bytes(b"replaced", "big")
+ENV = {**os.environ, "OMP_NUM_THREADS": "1", "SOURCE_DATE_EPOCH": "1700000000"}
+checks = 0
+
+
+def run(*args, **kwargs):
+    return subprocess.run([program, *args], check=True, capture_output=True, text=True, env=ENV, **kwargs)
+
+
+def uniforms(seed, stream, n):
+    """xoshiro256**, seeded by splitmix64 (src/base/random.c)."""
+    def split(x):
+        x = (x + 0x9E3779B97F4A7C15) & MASK
+        z = x
+        z = ((z ^ (z >> 30)) * 0xBF58476D1CE4E5B9) & MASK
+        z = ((z ^ (z >> 27)) * 0x94D049BB133111EB) & MASK
+        return x, z ^ (z >> 31)
+    rotate = lambda x, k: ((x << k) | (x >> (64 - k))) & MASK
+    x = split(stream)[1] ^ seed
+    s = []
+    for _ in range(4):
+        x, z = split(x)
+        s.append(z)
+    out = []
+    for _ in range(n):
+        out.append(((rotate(s[1] * 5 & MASK, 7) * 9 & MASK) >> 11) * 2.0 ** -53)
+        t = s[1] << 17 & MASK
+        s[2] ^= s[0]
+        s[3] ^= s[1]
+        s[1] ^= s[2]
+        s[0] ^= s[3]
+        s[2] ^= t
+        s[3] = rotate(s[3], 45)
+    return out
+
+
+def read_model(path):
+    with open(path, "rb") as f:
+        n = struct.unpack("<Q", f.read(8))[0]
+        header, data = json.loads(f.read(n)), f.read()
+    tensors = {k: torch.tensor(np.frombuffer(data[t["data_offsets"][0]:t["data_offsets"][1]], "<f4").reshape(t["shape"]).astype("f8"))
+               for k, t in header.items() if k != "__metadata__"}
+    return tensors, header.get("__metadata__", {"cell": "rnn"})
+
+
+class Model:
+    """States of many sequences side by side, one step at a time, by torch.nn's cells."""
+    def __init__(self, path):
+        self.tensors, meta = read_model(path)
+        self.kind, self.words = meta["cell"], json.loads(meta["vocabulary"]) if "vocabulary" in meta else None
+        cell = {"lstm": torch.nn.LSTMCell, "gru": torch.nn.GRUCell, "rnn": torch.nn.RNNCell}[self.kind]
+        self.layers = []
+        for k in range(sum(name.startswith("rnn.weight_ih") for name in self.tensors)):
+            W = self.tensors[f"rnn.weight_hh_l{k}"]
+            layer = cell(self.tensors[f"rnn.weight_ih_l{k}"].shape[1], W.shape[1]).double()
+            layer.load_state_dict({name: self.tensors[f"rnn.{name}_l{k}"] for name in ("weight_ih", "weight_hh")}
+                                  | {name: self.tensors[f"rnn.{name}_l{k}"] for name in ("bias_ih", "bias_hh")})
+            self.layers.append(layer)
+
+    def zero(self, n):
+        return [tuple(torch.zeros(n, y.hidden_size, dtype=torch.double) for _ in range(2 if self.kind == "lstm" else 1))
+                for y in self.layers]
+
+    def step(self, x, state):
+        out = []
+        for y, s in zip(self.layers, state):
+            new = y(x, s if self.kind == "lstm" else s[0])
+            new = new if self.kind == "lstm" else (new,)
+            out.append(new)
+            x = new[0]
+        return out
+
+    def log_p(self, state):
+        return torch.log_softmax(state[-1][0] @ self.tensors["decoder.weight"].T + self.tensors["decoder.bias"], 1)
+
+
+class Corpus:
+    def __init__(self, path, model, classes=()):
+        lines = [line.split() + ["<eos>"] for line in open(path, encoding="utf-8")]
+        ids = {w: i for i, w in enumerate(model.words)}
+        self.words = [w for line in lines for w in line]
+        self.ids = np.array([ids.get(w, ids["<unk>"]) for w in self.words])
+        self.first = np.array([i == 0 for line in lines for i in range(len(line))])
+        self.x = model.tensors["encoder.weight"][torch.tensor(self.ids)]
+        self.member = [np.array([w in members for w in self.words]) for members in classes]
+        counts = np.bincount(self.ids, minlength=len(model.words))
+        counts[ids["<unk>"]] = 0
+        self.counts, self.encoder = counts, model.tensors["encoder.weight"]
+
+    def other(self, s, u):
+        n = self.counts.copy()
+        n[self.ids[s]] = 0
+        return self.encoder[np.searchsorted(np.cumsum(n), int(u * n.sum()), side="right")]
+
+
+class Rows:
+    def __init__(self, path):
+        self.x = torch.tensor(np.load(path).astype("f8"))
+        self.first = np.zeros(len(self.x), bool)
+        self.member = []
+
+    def other(self, s, u):
+        other = int(u * (len(self.x) - 1))
+        return self.x[other + (other >= s)]
+
+
+def expected(model, corpus, D, rate, kl_rate, handling, burn_in, seed=1):
+    """Of every replaced word: position, delays, and by state and delay |Delta|, |G dx|, their product, |Delta - G dx|^2, KL."""
+    T, origins, zero = len(corpus.x), [], 0
+    for s in range(T):
+        u = uniforms(seed ^ SEED_OF_REPLACEMENT, s, 3)
+        if handling == "reset" and corpus.first[s]:
+            zero = s
+        if not u[0] < rate or s - zero < burn_in:
+            continue
+        life = min(D, T - s)
+        if handling == "reset":
+            later = np.flatnonzero(corpus.first[s + 1:s + life])
+            life = int(later[0]) + 1 if len(later) else life
+        if handling.startswith("window:"):
+            n = int(handling[7:])
+            life = min(life, n - s % n)
+        origins.append((s, life, corpus.other(s, u[2]), u[1] < kl_rate))
+    before, state = [], model.zero(1)
+    for t in range(T):
+        if handling == "reset" and corpus.first[t]:
+            state = model.zero(1)
+        before.append(state)
+        with torch.no_grad():
+            state = model.step(corpus.x[t:t + 1], state)
+    stack = lambda states: [tuple(torch.cat([s[k][i] for s in states]) for i in range(len(states[0][k]))) for k in range(len(model.layers))]
+    at = np.array([s for s, *_ in origins])
+    dx = torch.stack([x for _, _, x, _ in origins]) - corpus.x[at]
+    eps = 1e-5
+    runs = [stack([before[s] for s in at]) for _ in range(4)]  # the word itself, another, and a little to both sides
+    out = []
+    with torch.no_grad():
+        for d in range(D):
+            x = corpus.x[np.minimum(at + d, T - 1)]
+            for i, shift in enumerate((0, 1, eps, -eps)):
+                runs[i] = model.step(x + (shift * dx if d == 0 else 0), runs[i])
+            real, other, more, less = runs
+            row = {}
+            for k in range(len(model.layers)):
+                for i, kind in enumerate(("hidden", "cell")[:len(real[k])]):
+                    delta, line = other[k][i] - real[k][i], (more[k][i] - less[k][i]) / (2 * eps)
+                    row[f"layer{k + 1}.{kind}"] = [z.numpy() for z in (delta.norm(dim=1), line.norm(dim=1), (delta * line).sum(1),
+                                                                      ((delta - line) ** 2).sum(1))]
+            if "decoder.weight" in model.tensors:
+                p, q = model.log_p(real), model.log_p(other)
+                row["kl"] = (p.exp() * (p - q)).sum(1).numpy()
+            out.append(row)
+    return at, np.array([life for _, life, *_ in origins]), np.array([k for *_, k in origins]), out
+
+
+def close(found, wanted, tolerance, *where):
+    global checks
+    checks += 1
+    assert (np.isnan(found) and np.isnan(wanted)) or abs(found - wanted) <= tolerance * (abs(wanted) + 1e-6), (where, found, wanted)
+
+
+def compare(path, model, corpus, handling="carry", burn_in=0):
+    f = netCDF4.Dataset(path)
+    f.set_auto_mask(False)
+    D, T = len(f.dimensions["delay"]), len(corpus.x)
+    kl_rate = float(f.getncattr("replace_kl_rate"))
+    at, life, with_kl, rows = expected(model, corpus, D, float(f.getncattr("replace")) / T, kl_rate, handling, burn_in)
+    assert len(at) > 100, len(at)
+    for name, group in f.groups.items():
+        for c, inside in enumerate([np.ones(T, bool), *corpus.member]):
+            get = lambda v: float(group[v][c, d])
+            for d, row in enumerate(rows):
+                use = inside[at] & (life > d)
+                where = (path, name, c, d)
+                assert get("replaced_pairs") == use.sum(), (where, get("replaced_pairs"), use.sum())
+                if not use.any():
+                    continue
+                change, line, dot, miss = (z[use] for z in row[name])
+                start = rows[0][name][0][use]
+                close(get("state_change"), change.mean(), 1e-5, *where)
+                close(get("state_change_relative"), change.sum() / start.sum(), 1e-5, *where)
+                close(get("linear_prediction"), line.mean(), 1e-5, *where)
+                close(get("linear_cosine"), (dot / change / line).mean(), 1e-5, *where)
+                close(get("infidelity"), miss.sum() / (change ** 2).sum(), 1e-4, *where)  # a difference of float32 states
+                use &= with_kl
+                if "kl" in row and (d == 0 or not d & (d - 1)) and use.any():
+                    assert get("output_kl_pairs") == use.sum()
+                    close(get("output_kl"), row["kl"][use].mean(), 2e-5, *where)
+                else:
+                    assert get("output_kl_pairs") == 0 and np.isnan(get("output_kl")), where
+    f.close()
+
+
+def train(folder, name, *options):
+    run("train", "plain.txt", "--valid", "plain.txt", "--embedding-size", "6", "--hidden-size", "8", "--epochs", "1", "--batch", "4", "--steps",
+        "20", "--init", "0.7", "--dropout", "0", "-q", "-o", name, *options, cwd=folder)
+    return Model(os.path.join(folder, name))
+
+
+FEW = {"common": "the of to and a".split(), "rare": "software free license".split()}
+
+
+def values(folder):
+    """Each cell, two layers, every way to handle states, feature vectors."""
+    lstm, gru = train(folder, "lstm", "--layers", "2"), train(folder, "gru", "--cell", "gru")
+    analyze = lambda model, out, *options: run("analyze", model, *options, "--blocks", "20", "-q", "-o", out, cwd=folder)
+    path = lambda name: os.path.join(folder, name)
+    corpus = [Corpus(path("plain.txt"), m, FEW.values()) for m in (lstm, gru)]
+    words = ("plain.txt", "--classes", "words:few.txt")
+    analyze("lstm", "lstm.nc", *words, "--delays", "9", "--replace", "0.4", "--layer", "all", "--state", "both", "--burn-in", "3")
+    compare(path("lstm.nc"), lstm, corpus[0], burn_in=3)
+    analyze("gru", "gru.nc", *words, "--delays", "6", "--replace", "700", "--state-handling", "reset", "--burn-in", "1")
+    compare(path("gru.nc"), gru, corpus[1], "reset", 1)
+    analyze("gru", "window.nc", *words, "--delays", "12", "--state-handling", "window:10")  # as many words as it chooses
+    compare(path("window.nc"), gru, corpus[1], "window:10")
+    real_run.feature_rows(folder, 6)
+    train(folder, "rows", "--cell", "rnn")
+    real_run.without_embedding(path("rows"))
+    analyze("rows", "rows.nc", "--inputs", "rows.npy", "--delays", "5", "--replace", "0.5")
+    compare(path("rows.nc"), Model(path("rows")), Rows(path("rows.npy")))
+    reason = netCDF4.Dataset(path("rows.nc"))["layer1.hidden"]["output_kl"].missing_reason
+    assert "no decoder" in reason, reason
+    analyze("gru", "none.nc", *words, "--delays", "3", "--replace", "none")
+    with netCDF4.Dataset(path("none.nc")) as f:
+        assert f.getncattr("replace") == "none" and len(f["decay_quantity"]) == 3 and "state_change" not in f["layer1.hidden"].variables
+    print(checks, "values agree with PyTorch")
+
+
+def same_bytes(folder):
+    read = lambda name: open(os.path.join(folder, name), "rb").read()
+    base = ("analyze", "lstm", "plain.txt", "--classes", "words:few.txt", "--baseline", "untrained", "--delays", "9", "-q", "--replace", "0.3")
+    run(*base, "-o", "one.nc", "--threads", "1", cwd=folder)
+    run(*base, "-o", "three.nc", "--threads", "3", cwd=folder)
+    assert read("one.nc") == read("three.nc"), "threads"
+    for i in (1, 2, 3):
+        run(*base, "-o", f"part{i}.nc", "--part", f"{i}/3", cwd=folder)
+    run("merge", "part2.nc", "part1.nc", "part3.nc", "-o", "merged.nc", cwd=folder)
+    f, g = (netCDF4.Dataset(os.path.join(folder, n)) for n in ("one.nc", "merged.nc"))
+    for group in f.groups:
+        for v in ("state_change", "state_change_high", "infidelity", "output_kl", "replaced_pairs", "half_life", "linear_cosine_low"):
+            a, b = (np.ma.filled(x[group][v][:], -1)[:, 3 if v == "half_life" else 0:] for x in (f, g))
+            assert np.array_equal(a, b, equal_nan=True), ("merge", group, v)
+    assert f.getncattr("replace") == g.getncattr("replace") and list(g["decay_quantity"][:])[-1] == "change of state"
+    f.close(), g.close()
+    print("threads and parts: the same")
+    # stopped wherever it is, continued until it is done
+    big = ("analyze", "wide", "long.txt", "--delays", "12", "-q", "--replace", "0.9", "--blocks", "20", "--baseline", "untrained")
+    train(folder, "wide", "--hidden-size", "96", "--embedding-size", "8")
+    text = open(os.path.join(folder, "plain.txt"), encoding="utf-8").read()
+    open(os.path.join(folder, "long.txt"), "w", encoding="utf-8").write(text * 2)
+    began = time.time()
+    run(*big, "-o", "whole.nc", cwd=folder)
+    took, stops = time.time() - began, 0
+    while True:
+        p = subprocess.Popen([program, *big, "-o", "resumed.nc", "--checkpoint", "c", "--checkpoint-minutes", "0"], cwd=folder, env=ENV,
+                             stderr=subprocess.PIPE)
+        try:
+            p.wait(timeout=took * 0.3)
+        except subprocess.TimeoutExpired:
+            p.send_signal(signal.SIGINT)
+        p.communicate()
+        if p.returncode == 0:
+            break
+        stops += 1
+        assert p.returncode == 130 and stops < 60, p.returncode
+    assert read("whole.nc") == read("resumed.nc"), "resumed"
+    assert stops >= 1, took
+    print("stopped", stops, "times: the same bytes")
+
+
+with tempfile.TemporaryDirectory() as folder:
+    parts = english.sentences()
+    real_run.write(folder, "plain.txt", english.plain(parts[:60]))
+    real_run.write(folder, "few.txt", "".join(f"{k}: {' '.join(v)}\n" for k, v in FEW.items()))
+    values(folder)
+    same_bytes(folder)
