@@ -649,6 +649,9 @@ function summaryOf(run) {
   const coherence = values(g, 'coherence');
   if (coherence && coherence[0][0] !== null)
     lines.push(`Coherence falls from ${number(coherence[0][0], 2)} at delay 0 to ${number(coherence[0][at], 2)} at delay ${at} (1: the same linear map at every position).`.replace('falls', coherence[0][at] > coherence[0][0] ? 'rises' : 'falls'));
+  const attribute = (key) => (run.attributes.find(([k]) => k === key) || [])[1], scope = attribute('intervals_hold_for');
+  if (scope)
+    lines.push(`Intervals hold for ${scope}` + (Number(attribute('document_count')) > 1 ? ` (${attribute('document_count')} documents, ${attribute('blocks')} blocks).` : ', which is one document.'));
   return lines;
 }
 

@@ -305,6 +305,14 @@ async function sentences(page, expect, all, g, untrained, names, steps, D) {
       expect(m && m[1] === x.name && near(printed(m[2]), x.factor, 6e-3) && Number(m[3]) === x.significant && Number(m[4]) === x.n, word, m && m[0], JSON.stringify(x));
     }
   }
+  const exponent = ['lyapunov_exponent', 'lyapunov_exponent_low', 'lyapunov_exponent_high'].map((v) => (g[v] ? g[v][0] : null));
+  const rate = new RegExp(`The largest Lyapunov exponent, .*?, is (\\S+)(?: \\((\\S+) to (\\S+)\\))? per ${step}: they (?:halve in (\\S+) ${steps}|grow)`).exec(text);
+  expect(Boolean(rate) === (exponent[0] !== null), 'the sentence on the Lyapunov exponent', text);
+  if (rate) {
+    exponent.forEach((x, i) => expect(x === null ? rate[i + 1] === undefined : near(printed(rate[i + 1]), x, 6e-3), 'Lyapunov exponent', rate[0], x));
+    expect(exponent[0] < 0 ? near(printed(rate[4]), Math.LN2 / -exponent[0], 6e-3) : !rate[4], 'its half-life', rate[0]);
+  }
+  expect(/Intervals hold for (this text alone|texts made of such documents)/.test(text), 'what the intervals hold for', text);
   const at = Math.min(10, last), m = /At delay (\d+) the trained model keeps (\S+) % of its gain at delay 0; the same model before training keeps (\S+) %/.exec(text);
   expect(Boolean(m) === Boolean(untrained), 'the sentence on the untrained model', text);
   if (m && untrained) expect(Number(m[1]) === at && near(printed(m[2]), 100 * own[at] / own[0], 6e-2) && near(printed(m[3]), 100 * untrained.singular_value[0][at][0] / untrained.singular_value[0][0][0], 6e-2), m[0]);
