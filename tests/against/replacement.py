@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: MIT
 """analyze --replace against PyTorch in float64: every replaced word's states run again, G dx by central differences, the
 next word's distributions by softmax; the draws follow the rule of src/analysis/pass/replacement.h. Also: the same bytes
-for any number of threads and after interruptions, parts merged. usage: replacement.py STATEGRAD"""
+for any number of threads and after interruptions, parts merged, and the latch. usage: replacement.py STATEGRAD"""
 import json
 import os
 import signal
@@ -295,9 +295,26 @@ def same_bytes(folder):
     print("stopped", stops, "times: the same bytes")
 
 
+def latch(folder):
+    """A bit kept for ever: the opposite switch moves the cell by 2 at every delay, and no gradient shows it. <unk> replaces no
+    word, so a switch among unknown words can be replaced by the other switch alone."""
+    run("synth", "--kind", "latch", "-o", "synth", cwd=folder)
+    real_run.write(folder, "switch.txt", "".join(("on" if i % 3 else "off") + " unknown" * 14 + "\n" for i in range(150)))
+    real_run.write(folder, "switch-class.txt", "switch: on off\n")
+    run("analyze", "synth/latch/model.safetensors", "switch.txt", "--no-eos", "--classes", "words:switch-class.txt", "--delays", "12",
+        "--state-handling", "reset", "--replace", "3000", "-q", "-o", "switch.nc", cwd=folder)
+    with netCDF4.Dataset(os.path.join(folder, "switch.nc")) as f:
+        read = lambda v: np.ma.filled(f["layer1.cell"][v][1], np.nan).reshape(12, -1)[:, 0]
+        assert (abs(read("state_change") - 2) < 1e-3).all(), read("state_change")
+        assert (read("linear_prediction") < 1e-4).all() and (read("rms_gain")[1:] < 1e-5).all(), read("linear_prediction")
+        assert (abs(read("infidelity") - 1) < 1e-3).all()
+    print("latch: 2 at every delay, gradient almost 0")
+
+
 with tempfile.TemporaryDirectory() as folder:
     parts = english.sentences()
     real_run.write(folder, "plain.txt", english.plain(parts[:60]))
     real_run.write(folder, "few.txt", "".join(f"{k}: {' '.join(v)}\n" for k, v in FEW.items()))
     values(folder)
     same_bytes(folder)
+    latch(folder)
