@@ -469,8 +469,9 @@ bool engine_step(sg_engine *e, sg_accum *a, size_t *set, size_t *d)
             last_moments(&w);
         float_env_end(env);
     }
-    count_moments(e, a);
-    if (a)
+    if (a) {
+        count_moments(e, a);
         tail_count(e, a, moments);
+    }
     return !a || flush_due(e, a, set, d);
 }
