@@ -8,6 +8,7 @@
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 enum { DEFAULT_VOCABULARY = 10000 };
 
@@ -185,7 +186,9 @@ static int train(settings *s, const char *const *paths, size_t n_paths)
     sg_error err = {""}, second = {""};
     sg_train_result result = {0};
     progress_line line;
-    sg_monitor monitor = progress_monitor(&line, s->quiet);
+    bool log_shown = s->train.log_path && !strcmp(s->train.log_path, "-");
+    /* On a terminal the lines of the log are the progress: a bar would run into them. */
+    sg_monitor monitor = progress_monitor(&line, s->quiet || (log_shown && isatty(STDOUT_FILENO)));
     line.saves = true;
     sg_status st = prepare(&w, s, paths, n_paths, &monitor, &err);
     bool begun = st == SG_OK;
@@ -197,7 +200,7 @@ static int train(settings *s, const char *const *paths, size_t n_paths)
                   (st == SG_ENONFINITE || st == SG_ENOCONV || (st == SG_ECANCELLED && !s->train.checkpoint));
     if (st == SG_OK) {
         st = sg_model_write(w.model, s->output, &err);
-        if (st == SG_OK)
+        if (st == SG_OK && !log_shown)
             print_result(s, &w, &result);
     } else if (rescue && sg_model_write(w.model, s->output, &second) == SG_OK)
         fprintf(stderr, "stategrad: the best of the %u completed epochs is in %s\n", result.epochs,
@@ -275,7 +278,8 @@ static int run(int argc, char **argv)
         SECTION("Files"),
         {"checkpoint-minutes", 0, OPT_REAL, &s.train.checkpoint_minutes, "X",
          "how often the checkpoint is saved within an epoch", 0, 1e6},
-        {"log", 0, OPT_STRING, &s.train.log_path, "FILE", "JSON lines, one per epoch", 0, 0},
+        {"log", 0, OPT_STRING, &s.train.log_path, "FILE",
+         "JSON lines, one per epoch; -: on standard output, in place of the summary", 0, 0},
         END_OF_OPTIONS,
     };
     code = parse_options(&cmd_train, table, &argc, argv, 1, 0);

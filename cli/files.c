@@ -62,7 +62,7 @@ int refuse_stdout(const char *output)
 int refuse_overwriting(const char *output, const char *const *inputs, size_t n)
 {
     struct stat out, in;
-    if (!output)
+    if (!output || !strcmp(output, "-")) /* standard output overwrites nothing */
         return -1;
     bool exists = stat(output, &out) == 0;
     for (size_t i = 0; i < n; i++) {

@@ -38,7 +38,7 @@ typedef struct {
     const char *embeddings; /* word2vec file (text or binary), or NULL */
     bool freeze_embeddings;
     int threads;               /* 0: all cores */
-    const char *log_path;      /* JSON lines, one per epoch; or NULL */
+    const char *log_path;      /* JSON lines, one per epoch; "-": standard output; or NULL */
     const char *checkpoint;    /* or NULL */
     double checkpoint_minutes; /* 10 */
     bool resume;

@@ -164,12 +164,19 @@ static sg_status resume(trainer *t, sg_error *err)
     return SG_OK;
 }
 
-/* The log keeps the lines of epochs that the checkpoint knows; later ones will be written again. */
+/* The log keeps the lines of epochs that the checkpoint knows; later ones will be written again. "-": standard output,
+ * which keeps nothing. */
 static sg_status open_log(trainer *t, sg_error *err)
 {
     const char *path = t->cfg->log_path;
     if (!path)
         return SG_OK;
+    if (!strcmp(path, "-")) {
+        int fd = dup(STDOUT_FILENO);
+        if (fd >= 0 && !(t->log = fdopen(fd, "wb")))
+            close(fd);
+        return t->log ? SG_OK : sg_fail(err, SG_EIO, "standard output: %s", strerror(errno));
+    }
     if (!(t->log = fopen(path, t->now.log_bytes ? "r+b" : "wb")) &&
         !(t->now.log_bytes && errno == ENOENT && (t->log = fopen(path, "wb"))))
         return sg_fail(err, SG_EIO, "%s: %s", path, strerror(errno));
@@ -338,9 +345,11 @@ static sg_status write_log(trainer *t, double lr, sg_error *err)
         return sg_fail(err, SG_ENOMEM, "%s: no memory for a line", t->cfg->log_path);
     errno = 0;
     bool bad = fprintf(t->log, "%s\n", text) < 0 || fflush(t->log) != 0;
-    t->now.log_bytes += strlen(text) + 1;
+    bool kept = strcmp(t->cfg->log_path, "-") != 0;
+    t->now.log_bytes = kept ? t->now.log_bytes + strlen(text) + 1 : 0;
     free(text);
-    return bad ? sg_fail(err, SG_EIO, "%s: %s", t->cfg->log_path, strerror(errno)) : SG_OK;
+    return bad ? sg_fail(err, SG_EIO, "%s: %s", kept ? t->cfg->log_path : "standard output", strerror(errno))
+               : SG_OK;
 }
 
 static sg_status end_epoch(trainer *t, sg_error *err)

@@ -700,7 +700,9 @@ static void settings_that_make_no_sense_are_refused(void **state)
     bad[5].c.dropout = 1, bad[6].c.init = 0, bad[7].c.freeze_embeddings = true, bad[8].c.batch = 400;
     bad[9].c.resume = true;
     for (size_t k = 0; k < sizeof bad / sizeof *bad; k++) {
-        assert_int_equal(sg_train(&r, m, stream, stream, &bad[k].c, NULL, &err), SG_EINVAL);
+        /* a corpus that is too small for the batch is a matter of the file */
+        assert_int_equal(sg_train(&r, m, stream, stream, &bad[k].c, NULL, &err),
+                         strcmp(bad[k].name, "tokens") ? SG_EINVAL : SG_EFORMAT);
         assert_non_null(strstr(err.msg, bad[k].name));
     }
     sg_model_free(m);
