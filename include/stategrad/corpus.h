@@ -82,8 +82,8 @@ typedef enum {
 } sg_documents;
 
 typedef struct sg_corpus sg_corpus;
-/* cfg is copied (spool aside). SG_EIO: a file is missing. SG_EINVAL: an
- * empty folder, incompatible settings. */
+/* cfg is copied (spool aside). SG_EIO: a file is missing. SG_EFORMAT: an
+ * empty folder; SG_EINVAL: incompatible settings. */
 SG_API sg_status sg_corpus_open(sg_corpus **out, const sg_corpus_config *cfg, sg_error *err);
 /* *end is set at the end of the corpus. SG_EFORMAT: invalid UTF-8, NUL bytes (a binary file), a word of more
  * than 1 MiB, a CoNLL-U line without ten columns, a word without tag, a tags line of another length, damaged
@@ -102,8 +102,8 @@ typedef struct {
 
 /* Sorted by decreasing frequency, ties by first appearance. Consumes the corpus. <unk> has the count of
  * all omitted words (1 if there are none) and the corresponding rank. <eos> is always kept. Memory grows
- * with the number of distinct words. SG_EINVAL: an empty corpus; fewer distinct words than size asks
- * for; none at min_count. */
+ * with the number of distinct words. SG_EFORMAT: an empty corpus; SG_EINVAL: fewer distinct words than
+ * size asks for; none at min_count. */
 SG_API sg_status sg_vocab_build(sg_vocab **out, sg_corpus *c, const sg_vocab_config *cfg, sg_error *err);
 /* words[i] is id i; counts may be NULL. SG_EINVAL: a word twice, an empty word. */
 SG_API sg_status sg_vocab_from_words(sg_vocab **out, const char *const *words, const uint64_t *counts,
@@ -199,9 +199,9 @@ typedef struct {
 
 typedef struct sg_stream sg_stream;
 /* Reads the whole corpus. classes may be NULL (set 0 everywhere); a tags:FILE among them is read in parallel.
- * Neither is needed later. vocab may be NULL (all ids -1). SG_EINVAL: a word that is not in a vocabulary
+ * Neither is needed later. vocab may be NULL (all ids -1). SG_EFORMAT: a word that is not in a vocabulary
  * without <unk> (with file, line and word); an empty corpus; a class of a words or groups file without
- * tokens; a column missing from the corpus. On failure, classes may have grown. */
+ * tokens. SG_EINVAL: a column missing from the corpus. On failure, classes may have grown. */
 SG_API sg_status sg_stream_new(sg_stream **out, const sg_corpus_config *cfg, const sg_vocab *vocab,
                                sg_classes *classes, const sg_monitor *monitor, sg_error *err);
 /* A stream of n tokens from arrays, which are copied (8 bytes per token in a temporary file).

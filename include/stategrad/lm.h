@@ -107,7 +107,7 @@ typedef struct {
     uint64_t unknown_tokens;
     double nats_per_token, perplexity;
 } sg_eval;
-/* SG_EINVAL: the model has no decoder; for an imported model, the message states why. */
+/* SG_EFORMAT: the model has no decoder; for an imported model, the message states why. */
 SG_API sg_status sg_lm_can_eval(const sg_model *m, sg_error *err);
 /* The state is carried along the stream from zero, and every token but the first is predicted. reset: the state
  * is zero at each sentence start, and the first token of a sentence, which has nothing to be predicted from, is

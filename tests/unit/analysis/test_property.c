@@ -25,8 +25,18 @@ static bool class_words(const void *ctx, const char *name, const sg_class_word *
     return !strcmp(name, "nouns");
 }
 
-static const property_source source = {
-    .E = E, .find = find, .class_words = class_words, .n_models = 1, .embeddings = {embeddings}};
+static const char *class_name(const void *ctx, size_t i)
+{
+    (void)ctx;
+    return i ? NULL : "nouns";
+}
+
+static const property_source source = {.E = E,
+                                       .find = find,
+                                       .class_words = class_words,
+                                       .class_name = class_name,
+                                       .n_models = 1,
+                                       .embeddings = {embeddings}};
 
 static void assert_delta(const char *a, const char *b, double x, double y, int64_t n_a, int64_t n_b)
 {
@@ -78,6 +88,12 @@ static void what_cannot_be_resolved(void **state)
     p = (property){0};
     assert_int_equal(property_resolve(&p, &source, &(sg_property){"n", "no-where-known", NULL}, NULL, &err),
                      SG_EINVAL);
+    property_free(&p);
+    p = (property){0};
+    assert_int_equal(property_resolve(&p, &source, &(sg_property){"n", "cat-noun", NULL}, NULL, &err),
+                     SG_EINVAL);
+    assert_non_null(strstr(err.msg, "'noun' (right of '-')"));
+    assert_non_null(strstr(err.msg, "did you mean class nouns?"));
     property_free(&p);
 }
 
