@@ -138,7 +138,8 @@ sg_status sg_lm_eval(sg_eval *out, const sg_model *m, const sg_stream *s, bool r
             TRY(sg_fail(err, SG_ECANCELLED, "perplexity: stopped"));
     }
     if (!predicted)
-        TRY(sg_fail(err, SG_EFORMAT, "perplexity: every sentence has one token, and none to predict it from"));
+        TRY(sg_fail(err, SG_EFORMAT,
+                    "perplexity: every sentence has one token, and none to predict it from"));
     out->tokens = predicted;
     out->unknown_tokens = sg_stream_info(s)->unknown;
     out->nats_per_token = sum / (double)predicted;
