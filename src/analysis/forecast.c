@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* What an analysis will cost. */
+#include "analysis/pass/replacement.h"
 #include "analysis/prepare.h"
 
 #include "base/base_internal.h"
@@ -62,6 +63,8 @@ static void forecast(sg_analysis_estimate *out, const analysis *an)
     if (!cfg->parts)
         out->seconds += spectra_flops(an) / rate;
     out->memory = (bytes > spectra ? bytes : spectra) + table;
+    if (cfg->replace != SG_REPLACE_NONE)
+        out->memory += replacement_bytes(an);
     out->scratch_bytes = sums_bytes_per_block(&shape) * (an->end_block - an->first_block) * an->split;
     out->run_file_bytes = (cfg->parts ? out->scratch_bytes : file) + an->V * an->E * sizeof(float);
 }

@@ -214,6 +214,22 @@ static void sizes(replacement *r, const analysis *an)
         r->state_size += cell_states(cell_of(an->shape->cell)) * an->shape->hidden[l];
 }
 
+size_t replacement_bytes(const analysis *an)
+{
+    replacement r = {0};
+    sizes(&r, an);
+    const sg_model_shape *s = an->shape;
+    size_t each = r.most * (r.D * (r.G * sizeof(replaced_effect) + sizeof(double)) + sizeof(replaced_column)),
+           column = r.E, H = 0;
+    for (size_t l = 0; l < s->layers; l++) /* tape, states and tangents */
+        column += (cell_of(s->cell)->tape + 4) * s->hidden[l], H = s->hidden[l] > H ? s->hidden[l] : H;
+    each += r.room * (r.E * sizeof(float) + sizeof(sg_step));
+    size_t logits = s->vocabulary < (1 << 13) ? 512 * s->vocabulary * sizeof(float) : (size_t)16 << 20;
+    return replaced_model_bytes(s, s->has_decoder) + r.n_jobs * each +
+           (size_t)r.threads * (r.most * (column + 3 * H) * sizeof(float) + (s->has_decoder ? logits : 0)) +
+           replaced_sums_bytes(an->n_models, an->B * an->split, an->C, r.D, r.G);
+}
+
 sg_status replacement_new(replacement **out, const analysis *an, sg_error *err)
 {
     sg_status st = SG_OK;

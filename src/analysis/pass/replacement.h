@@ -26,6 +26,9 @@ bool replacement_kl_delay(size_t d);
 /* Floating point operations of one origin's replacements: states and G dx; and of its KL. */
 void replacement_cost(const analysis *an, double *states, double *kl);
 
+/* Bytes of memory, from sizes alone. */
+size_t replacement_bytes(const analysis *an);
+
 typedef struct replacement replacement;
 /* Nothing is replaced yet. The analysis is borrowed. SG_EINVAL: no word can replace another. */
 sg_status replacement_new(replacement **out, const analysis *an, sg_error *err);
