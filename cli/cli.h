@@ -161,6 +161,8 @@ void model_options_free(model_options *o);
 /* ---- runs (analyze, merge, track) ---- */
 /* Table, curves and law of decay of a run file on stdout; the exit code. */
 int print_summary(const char *run_path, bool ascii);
+/* Gain and relative memory of property p, class "all", at a few delays, beside random directions. */
+void print_property(sg_run *r, const char *group, size_t p);
 /* --property NAME=...: -1 and an array that ends with a NULL name (free_properties frees it), or the exit
  * code. */
 int read_properties(const option_list *given, sg_property **out);

@@ -8,43 +8,6 @@
 #include <math.h>
 #include <string.h>
 
-static void print_reason(sg_run *r, const char *group, const char *variable, const char *what)
-{
-    const char *why = sg_run_variable_attribute(r, group, variable, "missing_reason");
-    printf("  %s: %s\n", what, why ? why : "no reason stored");
-}
-
-/* Relative memory of class "all" at a few delays, with its interval and what a random direction has. */
-static void print_property(sg_run *r, const char *group, size_t p)
-{
-    bool missing = false, withheld = false;
-    static const size_t wanted[] = {0, 1, 2, 5, 10, 20, 49};
-    printf("%s in %s, class %s: relative memory [95 %%] (random direction)\n", sg_run_property_name(r, p),
-           group, sg_run_class_name(r, 0));
-    for (size_t i = 0; i < sizeof wanted / sizeof *wanted; i++) {
-        size_t start[] = {p, 0, wanted[i]}, count[] = {1, 1, 1};
-        double x, low, high, random;
-        if (wanted[i] >= sg_run_delays(r) ||
-            sg_run_read(r, group, "relative_memory", start, count, &x, NULL) != SG_OK ||
-            sg_run_read(r, group, "relative_memory_low", start, count, &low, NULL) != SG_OK ||
-            sg_run_read(r, group, "relative_memory_high", start, count, &high, NULL) != SG_OK ||
-            sg_run_read(r, group, "relative_memory_random", start, count, &random, NULL) != SG_OK)
-            continue;
-        missing = missing || isnan(x);
-        withheld = withheld || (!isnan(x) && isnan(low));
-        if (isnan(x))
-            printf("  delay %3zu  missing\n", wanted[i]);
-        else if (isnan(low))
-            printf("  delay %3zu  %.3f [-, -] (%.3f)\n", wanted[i], x, random);
-        else
-            printf("  delay %3zu  %.3f [%.3f, %.3f] (%.3f)\n", wanted[i], x, low, high, random);
-    }
-    if (missing)
-        print_reason(r, group, "relative_memory", "missing");
-    if (withheld)
-        print_reason(r, group, "relative_memory_low", "no interval");
-}
-
 static void print_new(const char *path, size_t n)
 {
     sg_run *r;

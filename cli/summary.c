@@ -352,47 +352,76 @@ static void print_head(const char *group, const char *step, size_t D, const scal
     printf(" %.2g (log)\n", s->high);
 }
 
-/* x (D): values of class "all" for property p; false: there are none */
-static bool read_property(const sg_run *r, const char *group, const char *variable, size_t p, double *x)
+/* One value of class "all" for property p at delay d; NAN: none */
+static double of_property(const sg_run *r, const char *group, const char *variable, size_t p, size_t d)
 {
-    size_t start[] = {p, 0, 0}, count[] = {1, 1, sg_run_delays(r)}, rank, shape[SG_RUN_MAX_DIMS];
-    return sg_run_shape(r, group, variable, &rank, shape) && rank == 3 && shape[0] > p &&
-           sg_run_read(r, group, variable, start, count, x, NULL) == SG_OK;
+    size_t start[] = {p, 0, d}, count[] = {1, 1, 1}, rank, shape[SG_RUN_MAX_DIMS];
+    double x = NAN;
+    if (!sg_run_shape(r, group, variable, &rank, shape) || shape[0] <= p ||
+        sg_run_read(r, group, variable, start, count, &x, NULL) != SG_OK)
+        return NAN;
+    return x;
 }
 
-static void print_values(const char *name, const double *x, size_t D)
+/* "gain 0.81 [0.7, 0.9] (random 0.3 to 1.2: within chance)"; false: no interval */
+static bool print_beside_chance(const sg_run *r, const char *group, const char *what, const char *name,
+                                size_t p, size_t d)
 {
-    size_t picked[COLUMNS], n = pick_delays(D, picked);
-    fputs("  ", stdout);
-    print_name(name);
-    printf(" %9s", "");
-    for (size_t i = 0; i < n; i++)
-        if (isfinite(x[picked[i]]))
-            printf(" %8.3g", x[picked[i]]);
-        else
-            printf(" %8s", "-");
-    putchar('\n');
-}
-
-/* The properties that were asked for, beside a random direction. x: room for D */
-static void print_properties(sg_run *r, const char *group, double *x)
-{
-    size_t D = sg_run_delays(r);
-    char why[256];
-    bool missing = false;
-    if (!sg_run_properties(r))
-        return;
-    puts("  relative memory of properties, class all: gain along the property over sigma_1");
-    for (size_t p = 0; p < sg_run_properties(r); p++) {
-        if (!read_property(r, group, "relative_memory", p, x))
-            continue;
-        print_values(sg_run_property_name(r, p), x, D);
-        missing = missing || !isfinite(x[0]);
+    static const char *const suffixes[] = {"", "_low", "_high", "_random_low", "_random_high"};
+    double x[5];
+    char variable[64];
+    for (size_t i = 0; i < 5; i++) {
+        snprintf(variable, sizeof variable, "%s%s", name, suffixes[i]);
+        x[i] = of_property(r, group, variable, p, d);
     }
-    if (read_property(r, group, "relative_memory_random", 0, x))
-        print_values("random direction", x, D);
+    printf("  %s %.3g", what, x[0]);
+    if (isfinite(x[1]))
+        printf(" [%.3g, %.3g]", x[1], x[2]);
+    else
+        printf(" [-, -]");
+    printf(" (random %.3g to %.3g: %s chance)", x[3], x[4],
+           x[0] > x[4]   ? "above"
+           : x[0] < x[3] ? "below"
+                         : "within");
+    return isfinite(x[1]);
+}
+
+void print_property(sg_run *r, const char *group, size_t p)
+{
+    static const size_t wanted[] = {0, 1, 5, 10, 20, 49};
+    bool withheld = false, missing = false;
+    char why[256];
+    printf(
+        "%s in %s, class %s: gain along the property, and relative to sigma_1 [95 %%] (95 %% of random directions)\n",
+        sg_run_property_name(r, p), group, sg_run_class_name(r, 0));
+    for (size_t i = 0; i < sizeof wanted / sizeof *wanted && wanted[i] < sg_run_delays(r); i++) {
+        printf("  delay %3zu", wanted[i]);
+        if (isnan(of_property(r, group, "relative_memory", p, wanted[i]))) {
+            missing = true;
+            puts("  missing");
+            continue;
+        }
+        bool gain = print_beside_chance(r, group, "gain", "property_gain", p, wanted[i]);
+        withheld =
+            !print_beside_chance(r, group, "relative", "relative_memory", p, wanted[i]) || !gain || withheld;
+        puts("");
+    }
+    double half = of_property(r, group, "property_half_life", p, 0);
+    if (isfinite(half))
+        printf("  half of the gain along it is lost %.1f steps after its peak\n", half);
     if (missing)
-        printf("  (-: %s)\n", why_missing(r, group, "relative_memory", why));
+        printf("  missing: %s\n", why_missing(r, group, "relative_memory", why));
+    if (withheld)
+        printf("  no interval: %s\n", why_missing(r, group, "relative_memory_low", why));
+}
+
+/* The properties that were asked for, beside random directions. */
+static void print_properties(sg_run *r, const char *group)
+{
+    for (size_t p = 0; p < sg_run_properties(r); p++) {
+        puts("");
+        print_property(r, group, p);
+    }
 }
 
 /* Where gains end up at long delays, and whether they grow; "chaos": its signature, as analyze found it. */
@@ -442,12 +471,12 @@ static void print_group(sg_run *r, const char *group, double *gain, bool ascii)
     }
     if (C > MAX_CLASSES)
         printf("  ... and %zu more classes, see stategrad report\n", C - MAX_CLASSES);
-    print_properties(r, group, gain);
     print_decay(r, group);
     print_exponents(r, group);
     print_replacement(r, group, unit && !strcmp(unit, "char") ? "character" : "word");
     print_mean(r, group, gain);
     print_ratios(r, group, gain);
+    print_properties(r, group);
 }
 
 static double attribute(const sg_run *r, const char *name)

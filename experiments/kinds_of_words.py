@@ -14,7 +14,7 @@ import sys
 import netCDF4
 import numpy as np
 
-CLASSES, DRAWS = 400, 1000
+CLASSES, DRAWS = 400, 400
 
 
 class Outcome(ctypes.Structure):

@@ -6,13 +6,13 @@
 const data = readJson('data');
 const runs = data.runs;
 const state = {
-  group: null, measure: 'sigma1', scale: 'log', arrangement: 'overlay', classMeasure: 'chance',
+  group: null, measure: 'rms', scale: 'log', arrangement: 'overlay', classMeasure: 'gain',
   spectrumClass: 0, propertyClass: 0, propertyMeasure: 'relative_memory', subspace: 0,
 };
 const MEASURES = {
-  sigma1: { name: 'σ₁', title: 'largest singular value σ₁', long: 'Largest singular value of the normalised mean gradient: the gain along the strongest direction.' },
+  rms: { name: 'rms gain', title: 'rms gain, strongest direction', long: 'Root-mean-square gain along the strongest direction: how far a small change of the word moves the state.' },
+  sigma1: { name: 'σ₁', title: 'largest singular value σ₁', long: 'Largest singular value of the normalised mean gradient. Contributions of opposite sign cancel in the mean: where coherence is low, σ₁ is far below the rms gain.' },
   sum: { name: 'Σσ', title: 'sum of singular values', long: 'Sum of all singular values: memory over all directions.' },
-  rms: { name: 'rms gain', title: 'rms gain, strongest direction', long: 'Root-mean-square gain along the strongest direction: like σ₁, but contributions of opposite sign do not cancel.' },
 };
 
 /* ---- reaching into the data ---- */
@@ -219,7 +219,7 @@ function curvesSection() {
 
 function classesSection() {
   const body = section('classes', 'Gain by class of word',
-    'Each class at each delay: beside a random class of its size, beside the average word, or as it is.');
+    'Each class at each delay beside all words. That a set of words differs from random tokens says nothing of its kind: nearly every set does. The dots compare with random words of like frequency.');
   const chart = new Chart({ id: 'classes', label: 'Classes by delay' });
   const controls = el('div', { class: 'controls' });
   body.append(controls, chart.node);
@@ -230,39 +230,49 @@ function classesSection() {
       if (!v) return;
       const p = values(g, 'p'), q = values(g, 'q'), pairs = values(g, 'pairs');
       const nullLow = values(g, 'null_low'), nullHigh = values(g, 'null_high');
+      const of = (key, i, d) => (values(g, key) ? values(g, key)[i][d] : null);
       run.classes.forEach((c, i) => v[i].forEach((sigma, d) => {
         if (sigma === null) return;
         const ratio = v[0][d] > 0 ? sigma / v[0][d] : null;
         const null_low = nullLow ? nullLow[i][d] : null, null_high = nullHigh ? nullHigh[i][d] : null;
         const chance = null_low > 0 && null_high > 0 ? sigma / Math.sqrt(null_low * null_high) : null;
         rows.push({ series: c.name, run: runNames[r], line: runs.length > 1 ? runNames[r] : null, delay: d, sigma, ratio,
+          gain: of('ratio', i, d), gain_low: of('ratio_low', i, d), gain_high: of('ratio_high', i, d), gain_interval: interval(of('ratio_low', i, d), of('ratio_high', i, d)),
+          types_low: of('types_low', i, d), types_high: of('types_high', i, d), p_types: of('p_types', i, d), q_types: of('q_types', i, d),
+          p_tokens: of('p_tokens', i, d), q_tokens: of('q_tokens', i, d),
           chance, null_low, null_high, interval: interval(null_low, null_high),
           p: p ? p[i][d] : null, q: q ? q[i][d] : null, significant: Boolean(q && q[i][d] !== null && q[i][d] < 0.05),
           pairs: pairs ? pairs[i][d] : null });
       }));
     });
     const significance = rows.some((r) => r.q !== null), withChance = rows.some((r) => r.chance !== null);
-    const CHOICES = [['chance', 'beside chance'], ['ratio', 'beside all words'], ['sigma', 'σ₁ itself']].slice(withChance ? 0 : 1);
-    if (state.classMeasure === 'chance' && !withChance) state.classMeasure = 'ratio';
+    const withGain = rows.some((r) => r.gain !== null);
+    const CHOICES = [['gain', 'rms gain beside all words'], ['chance', 'σ₁ beside random tokens'], ['ratio', 'σ₁ beside all words'], ['sigma', 'σ₁ itself']]
+      .filter(([key]) => (key !== 'chance' || withChance) && (key !== 'gain' || withGain));
+    if (!CHOICES.some(([key]) => key === state.classMeasure)) [[state.classMeasure]] = CHOICES;
     const draw = () => {
       const key = state.classMeasure, ratio = key !== 'sigma';
-      const shown = rows.filter((r) => r[key] > 0 && !(ratio && r.series === 'all')).map((r) => ({ ...r, value: r[key] }));
+      const shown = rows.filter((r) => r[key] > 0 && !(ratio && r.series === 'all')).map((r) => ({ ...r, value: r[key], significant: key === 'gain' ? r.q_types !== null && r.q_types < 0.05 : r.significant }));
       const most = Math.max(1.05, ...shown.map((r) => (ratio ? Math.max(r.value, 1 / r.value) : 1)));
       chart.set({
         spec: 'classes', rows: shown, runs: runNames, facet: runs.length > 1 ? Math.min(runs.length, 2) : 0,
-        columns: [['run', 'run'], ['series', 'class'], ['delay', 'delay'], ['sigma', 'sigma_1'], ['ratio', 'ratio_to_all'],
+        columns: [['run', 'run'], ['series', 'class'], ['delay', 'delay'], ['gain', 'gain_ratio'], ['gain_low', 'gain_ratio_low'], ['gain_high', 'gain_ratio_high'],
+          ['p_types', 'p_types'], ['q_types', 'p_types_adjusted'], ['types_low', 'types_null_low'], ['types_high', 'types_null_high'],
+          ['p_tokens', 'p_tokens'], ['q_tokens', 'p_tokens_adjusted'], ['sigma', 'sigma_1'], ['ratio', 'ratio_to_all'],
           ['null_low', 'random_class_low'], ['null_high', 'random_class_high'], ['p', 'p'], ['q', 'q'], ['pairs', 'pairs']],
-        title: `σ₁ by class — ${groupTitle(state.group)}`,
-        caption: ({ ratio: 'σ₁ of the class over σ₁ of all words: orange is more than the average word, blue less. A mean over few pairs has a larger σ₁ by chance alone.',
-          chance: 'σ₁ of the class over that of a random class of the same size (the middle of its 95 % range): orange has a larger gain than chance, blue a smaller one.',
+        title: `${key === 'gain' ? 'Gain' : 'σ₁'} by class — ${groupTitle(state.group)}`,
+        caption: ({ gain: 'rms gain of the class over that of all words, in all directions (without <eos> and <unk> where the class holds none): orange moves the state more, blue less.',
+          ratio: 'σ₁ of the class over σ₁ of all words: orange is more than the average word, blue less. A mean over few pairs has a larger σ₁ by chance alone.',
+          chance: 'σ₁ of the class over that of random tokens, as many as the class has (the middle of their 95 % range): orange has a larger gain than chance, blue a smaller one.',
           sigma: 'σ₁ on a logarithmic colour scale.' })[key]
-          + (significance ? ' Dots: the class differs from random classes of its size (sign-flip test over blocks, Benjamini–Hochberg over classes and delays, q < 0.05).'
+          + (key === 'gain' ? ' Dots: this kind of word differs from other words of like frequency (labels exchanged among words, Benjamini–Hochberg over classes and delays, q < 0.05). Without p: its words are too few, or have no others of like frequency.'
+            : significance ? ' Dots: this set of tokens differs from random tokens (sign-flip test over blocks, Benjamini–Hochberg over classes and delays, q < 0.05); it says nothing of a kind of word.'
             : ' No significance marks: the run file has no test of class differences.'),
         patch(s, width, dark) {
           s.encoding.x.title = `delay d (${STEPS})`;
           s.encoding.x.axis.values = delayTicks(shown, false);
           const color = s.layer[0].encoding.color;
-          color.title = ({ ratio: 'σ₁ of class / all', chance: 'σ₁ of class / random class', sigma: 'σ₁' })[key];
+          color.title = ({ gain: 'gain of class / all', ratio: 'σ₁ of class / all', chance: 'σ₁ of class / random tokens', sigma: 'σ₁' })[key];
           color.scale = ratio
             ? { type: 'log', domain: [1 / most, 1, most], range: dark ? ['#5BB0E8', '#2a2f36', '#F08A4B'] : ['#0072B2', '#f4f4f2', '#D55E00'], interpolate: 'rgb' }
             : { type: 'log', scheme: 'viridis' };
@@ -593,38 +603,43 @@ function summarySection() {
   });
 }
 
-/* A class's σ₁ beside random classes of its size: the geometric mean of the ratio over delays 1 and more, and at how many
- * of them the difference is significant. */
+/* A class beside all words: the geometric mean of the ratio of gains over delays 1 and more, at how many of them its kind of word
+ * differs from words of like frequency, and of how many that can be said. */
 function standing(run, g, i) {
-  const sigma = values(g, 'sigma1'), low = values(g, 'null_low'), high = values(g, 'null_high'), q = values(g, 'q');
-  let sum = 0, n = 0, significant = 0;
+  const ratio = values(g, 'ratio'), q = values(g, 'q_types');
+  let sum = 0, n = 0, significant = 0, tested = 0;
   for (let d = 1; d < run.delays; d++) {
-    const chance = low ? Math.sqrt(low[i][d] * high[i][d]) : sigma[0][d];
-    if (!(sigma[i][d] > 0) || !(chance > 0)) continue;
-    sum += Math.log(sigma[i][d] / chance);
+    if (!ratio || !(ratio[i][d] > 0)) continue;
+    sum += Math.log(ratio[i][d]);
     n++;
-    if (q && q[i][d] !== null && q[i][d] < 0.05) significant++;
+    if (q[i][d] === null) continue;
+    tested++;
+    if (q[i][d] < 0.05) significant++;
   }
-  return { name: run.classes[i].name, factor: n ? Math.exp(sum / n) : null, n, significant, tested: Boolean(q) };
+  return { name: run.classes[i].name, factor: n ? Math.exp(sum / n) : null, significant, tested };
+}
+
+/* The headline: how fast the rms gain falls from its peak. */
+function headline(all, last) {
+  const where = `the gain from a ${STEP} to the state (${groupTitle(state.group)})`, words = (n) => (n === 1 ? `one ${STEP}` : `${n} ${STEPS}`);
+  const peak = all.reduce((best, v, d) => (v > all[best] ? d : best), 0), from = peak ? `, counted from its peak at delay ${peak}` : '';
+  const below = (part) => all.findIndex((v, d) => d > peak && v !== null && v <= all[peak] * part);
+  const half = below(0.5), tenth = below(0.1), left = percent(all[last] / all[peak]);
+  if (half < 0) return `After ${words(last)}, ${left} of ${where} is left: half of it is not lost within the window${from}.`;
+  return `Half of ${where} is lost ${words(half - peak)} later; ${tenth > 0 ? `nine tenths, ${words(tenth - peak)} later` : `after ${words(last)} ${left} is left`}${from}.`;
 }
 
 /* Sentences with the numbers in them, each from one variable of the run file. */
 function summaryOf(run) {
-  const g = groupOf(run), sigma = values(g, 'sigma1'), lines = [];
-  if (!sigma || !sigma.length) return [`No analysis of the ${groupTitle(state.group)} in this run.`];
-  const all = sigma[0], last = run.delays - 1, fits = values(g, 'decay_weight');
-  const below = (part) => all.findIndex((v) => v !== null && v <= all[0] * part);
-  const words = (n) => (n === 1 ? `one ${STEP}` : `${n} ${STEPS}`);
-  const half = below(0.5), tenth = below(0.1);
-  const rest = tenth > 0 ? `nine tenths, ${words(tenth)} later` : `after ${words(last)} ${percent(all[last] / all[0])} is left`;
-  lines.push(half > 0
-    ? `Half of the gain from a ${STEP} to the state (${groupTitle(state.group)}) is lost ${words(half)} later; ${rest}.`
-    : `After ${words(last)}, ${percent(all[last] / all[0])} of the gain from a ${STEP} to the state (${groupTitle(state.group)}) is left: half of it is not lost within the window.`);
-  const low = values(g, 'sigma1_low'), high = values(g, 'sigma1_high');
-  const band = (d) => (low && high && low[0][d] !== null ? ` (95 %: ${number(low[0][d], 3)} to ${number(high[0][d], 3)})` : '');
-  lines.push(`The largest gain σ₁ is ${number(all[0], 3)}${band(0)} for the ${STEP} just read and ${number(all[last], 3)}${band(last)} for the ${STEP} ${last} steps before, averaged over ${count(run.classes[0].tokens)} tokens.`);
-  if (fits && fits[0][0].some((w) => w !== null)) {
-    const d = decayOf(run, g, 0, 0), [halfLeft, fifthLeft, tenthLeft] = d.left;
+  const g = groupOf(run), rms = values(g, 'rms'), lines = [], last = run.delays - 1, at = Math.min(10, last);
+  if (!rms || !rms.length) return [`No analysis of the ${groupTitle(state.group)} in this run.`];
+  const all = rms[0], fits = values(g, 'decay_weight');
+  const band = (key, d) => (values(g, `${key}_low`) && values(g, `${key}_low`)[0][d] !== null ? ` (95 %: ${number(values(g, `${key}_low`)[0][d], 3)} to ${number(values(g, `${key}_high`)[0][d], 3)})` : '');
+  lines.push(all[0] === null ? 'The gains are missing; the settings below tell why.' : headline(all, last));
+  lines.push(`The rms gain is ${number(all[0], 3)}${band('rms', 0)} for the ${STEP} just read and ${number(all[last], 3)}${band('rms', last)} for the ${STEP} ${last} steps before, averaged over ${count(run.classes[0].tokens)} tokens.`);
+  const q = run.decay_quantity.indexOf('largest rms gain');
+  if (fits && q >= 0 && fits[0][q].some((w) => w !== null)) {
+    const d = decayOf(run, g, 0, q), [halfLeft, fifthLeft, tenthLeft] = d.left;
     const law = d.verdict === 'none of the laws' ? ['None of the laws of decay fits it within the errors of the blocks', ...(d.formula ? [' (the nearest: ', d.formula, ')'] : [])]
       : d.verdict === 'undecided' || !d.formula ? ['Its law of decay is undecided'] : [`It falls as ${/^[aeiou]/.test(d.verdict) ? 'an' : 'a'} ${d.verdict}, `, d.formula];
     const fallen = [['half', halfLeft], ['a fifth', fifthLeft], ['a tenth', tenthLeft]].filter(([, x]) => x !== '–').map(([name, x]) => `${name} after ${x}`);
@@ -638,17 +653,15 @@ function summaryOf(run) {
   }
   const ranked = run.classes.map((_, i) => i).slice(1).map((i) => standing(run, g, i)).filter((x) => x.factor !== null).sort((a, b) => b.factor - a.factor);
   if (ranked.length > 1) {
-    const by = values(g, 'null_low') ? 'a random class of its size' : 'the average word';
-    const tell = (x) => `${shorten(x.name, 60)} (${number(x.factor, 3)} times ${by}${x.tested ? `, significant at ${x.significant} of ${x.n} delays` : ''})`;
-    lines.push(`Largest gain: ${tell(ranked[0])}; smallest: ${tell(ranked[ranked.length - 1])}.`
-      + (ranked[0].tested ? '' : ' The run file has no test of these differences.'));
+    const tell = (x) => `${shorten(x.name, 60)} (${number(x.factor, 3)} times all ${STEPS}; ${x.tested ? `as a kind it differs from others of like frequency at ${x.significant} of ${x.tested} delays` : 'no statement about its kind'})`;
+    lines.push(`Largest gain: ${tell(ranked[0])}; smallest: ${tell(ranked[ranked.length - 1])}.`);
   }
-  const base = baselineOf(run), untrained = values(base, 'sigma1'), at = Math.min(10, last);
+  const untrained = values(baselineOf(run), 'rms');
   if (untrained && untrained[0][at] > 0)
     lines.push(`At delay ${at} the trained model keeps ${percent(all[at] / all[0])} of its gain at delay 0; the same model before training keeps ${percent(untrained[0][at] / untrained[0][0])}.`);
-  const coherence = values(g, 'coherence');
-  if (coherence && coherence[0][0] !== null)
-    lines.push(`Coherence falls from ${number(coherence[0][0], 2)} at delay 0 to ${number(coherence[0][at], 2)} at delay ${at} (1: the same linear map at every position).`.replace('falls', coherence[0][at] > coherence[0][0] ? 'rises' : 'falls'));
+  const sigma = values(g, 'sigma1'), coherence = values(g, 'coherence');
+  if (sigma && coherence && coherence[0][0] !== null)
+    lines.push(`In the mean gradient contributions of opposite sign cancel: σ₁ is ${number(sigma[0][0], 3)}${band('sigma1', 0)} at delay 0 and ${number(sigma[0][at], 3)}${band('sigma1', at)} at delay ${at}, coherence ${number(coherence[0][0], 2)} and ${number(coherence[0][at], 2)} (1: the same linear map at every position).`);
   const attribute = (key) => (run.attributes.find(([k]) => k === key) || [])[1], scope = attribute('intervals_hold_for');
   if (scope)
     lines.push(`Intervals hold for ${scope}` + (Number(attribute('document_count')) > 1 ? ` (${attribute('document_count')} documents, ${attribute('blocks')} blocks).` : ', which is one document.'));

@@ -108,7 +108,7 @@ SG_API sg_status sg_stats_type_test(sg_type_p *out, size_t V, size_t D, const ui
 /* |V_k^T n| for a uniformly random unit vector n in R^E, k orthonormal columns: mean and 2.5 % and 97.5 %
  * quantiles, exact (its square is Beta(k/2, (E-k)/2)). Needs 1 <= k <= E. */
 SG_API void sg_stats_random_cosine(size_t k, size_t E, double *mean, double *low, double *high);
-/* |A n| / sigma_1(A) likewise, A with singular values S[0..r), r <= E: by 2000 seeded draws. NaN if S[0] is
+/* |A n| / sigma_1(A) likewise, A with singular values S[0..r), r <= E: by 20,000 seeded draws. NaN if S[0] is
  * not above 0. */
 SG_API sg_status sg_stats_random_gain(size_t r, const double *S, size_t E, uint64_t seed, double *mean,
                                       double *low, double *high, sg_error *err);

@@ -72,6 +72,24 @@ done:
     return st;
 }
 
+/* Directions without each fold of words: of the model in the root, of its untrained copy in its groups. */
+static sg_status put_folds(run_writer *w, const analysis *an, size_t m, int nc, sg_error *err)
+{
+    sg_status st = SG_OK;
+    TRY(run_writer_define(w, nc, "part_fold_vector", err));
+    if (nc == RUN_ROOT)
+        TRY(run_writer_define(w, nc, "part_fold_weight", err));
+    for (size_t p = 0; p < an->P; p++) {
+        size_t start[] = {p, 0, 0}, count[] = {1, PROPERTY_FOLDS, an->E};
+        TRY(run_writer_put_f64(w, nc, "part_fold_vector", start, count, an->properties[p].fold[m], err));
+        if (nc == RUN_ROOT)
+            TRY(run_writer_put_f64(w, nc, "part_fold_weight", start, count, an->properties[p].fold_weight,
+                                   err));
+    }
+done:
+    return st;
+}
+
 static sg_status put_group(run_writer *w, const analysis *an, const an_sums *sums, size_t g, sg_error *err)
 {
     sg_status st = SG_OK;
@@ -97,6 +115,8 @@ static sg_status put_group(run_writer *w, const analysis *an, const an_sums *sum
         TRY(run_writer_put_f64(w, nc, "part_missed_of", start, count, missed + an->D, err));
     }
     TRY(put_squares(w, an, sums, g, nc, err));
+    if (an->P && an->groups[g].model)
+        TRY(put_folds(w, an, 1, nc, err));
     for (size_t b = first; b < end; b++)
         for (size_t i = 0; i < an->C * an->D; i++) {
             size_t c = i / an->D, d = i % an->D;
@@ -174,6 +194,10 @@ sg_status part_write(run_writer *w, const analysis *an, const an_sums *sums, con
     } else
         TRY(run_writer_text(w, RUN_ROOT, NULL, "words_missing", an->words_missing, err));
     TRY(run_writer_text(w, RUN_ROOT, NULL, "no_kl", input.no_kl ? input.no_kl : "", err));
+    if (an->P) {
+        TRY(run_writer_dim(w, RUN_ROOT, "part_fold", PROPERTY_FOLDS, err));
+        TRY(put_folds(w, an, 0, RUN_ROOT, err));
+    }
     TRY(put_weights(w, an, sums, err));
     if (replaced)
         TRY(put_replaced(w, an, replaced, err));
@@ -594,7 +618,45 @@ typedef struct {
     int64_t *members;
     unsigned char *holds;
     word_sums *words;
+    double *folds[2], *fold_weight;
+    const char **no_folds;
 } whole;
+
+/* Unit vectors without each fold of words, as the first part has them. A property that is no vector and has none lacks words. */
+static sg_status read_folds(whole *x, const piece *first, sg_error *err)
+{
+    sg_status st = SG_OK;
+    size_t P = x->input.P, E = x->input.E, n = P * PROPERTY_FOLDS;
+    double *delta = sg_calloc(n + 1, E * sizeof *delta);
+    NEED(delta && (x->fold_weight = sg_calloc(n, sizeof *x->fold_weight)) &&
+             (x->no_folds = sg_calloc(P, sizeof *x->no_folds)),
+         err, "the properties of %s", first->path);
+    for (size_t g = 0; P && g < x->input.n_groups; g++) {
+        size_t m = x->groups[g].model;
+        if (x->folds[m])
+            continue;
+        NEED(x->folds[m] = sg_calloc(n, E * sizeof(double)), err, "the properties of %s", first->path);
+        TRY(sg_run_read(first->run, m ? x->groups[g].name : NULL, "part_fold_vector", NULL, NULL, delta,
+                        err));
+        for (size_t i = 0; i < n; i++)
+            sp_direction(x->folds[m] + i * E, E, x->L[m], delta + i * E);
+    }
+    if (P)
+        TRY(sg_run_read(first->run, NULL, "part_fold_weight", NULL, NULL, x->fold_weight, err));
+    for (size_t p = 0; p < P; p++) {
+        size_t one = 1;
+        double a, b;
+        TRY(sg_run_read(first->run, NULL, "property_words_a", &p, &one, &a, err));
+        TRY(sg_run_read(first->run, NULL, "property_words_b", &p, &one, &b, err));
+        if (a + b > 0 && isnan(x->folds[0][p * PROPERTY_FOLDS * E]))
+            x->no_folds[p] = PROPERTY_FEW_WORDS;
+    }
+    for (size_t m = 0; m < 2; m++)
+        x->input.folds[m] = (property_folds){x->folds[m], x->fold_weight, x->no_folds};
+done:
+    sg_free(delta);
+    return st;
+}
 
 static int32_t word_id(const sg_run *r, const char *attribute, size_t V)
 {
@@ -767,6 +829,7 @@ sg_status sg_merge(const char *run_path, const char *const *parts, size_t n_part
     TRY(check_pieces(pieces, n_parts, &B, &split, err));
     TRY(read_plan(&x, &pieces[0], B, split, threads, err));
     TRY(read_words(&x, &pieces[0], err));
+    TRY(read_folds(&x, &pieces[0], err));
     for (size_t g = 0; g < x.input.n_groups; g++)
         units[g] = x.groups[g].units;
     sums_shape shape = {B * split, x.input.n_groups, x.input.C, x.input.D, x.input.E, units, true};
@@ -805,9 +868,12 @@ done:
     sg_free(x.members);
     sg_free(x.holds);
     word_sums_free(x.words);
+    sg_free(x.fold_weight);
+    sg_free(x.no_folds);
     sg_free(x.property_missing);
     for (size_t m = 0; m < 2; m++) {
         sg_free(x.L[m]);
+        sg_free(x.folds[m]);
         sg_free(x.n[m]);
     }
     la_serial_end();

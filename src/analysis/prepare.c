@@ -335,8 +335,13 @@ static sg_status resolve_properties(analysis *an, sg_error *err)
         source.embeddings[1] = embeddings(an, 1);
     an->properties = sg_calloc(P, sizeof *an->properties);
     an->property_missing = sg_calloc(P, sizeof *an->property_missing);
-    for (size_t m = 0; m < an->n_models; m++)
+    an->fold_weight = sg_calloc(P, PROPERTY_FOLDS * sizeof(double));
+    an->no_folds = sg_calloc(P, sizeof *an->no_folds);
+    for (size_t m = 0; m < an->n_models; m++) {
         an->n[m] = sg_calloc(P, E * sizeof(double));
+        NEED(an->folds[m] = sg_calloc(P * PROPERTY_FOLDS, E * sizeof(double)), err, "%zu properties", P);
+    }
+    NEED(an->fold_weight && an->no_folds, err, "%zu properties", P);
     if (!an->properties || !an->property_missing || !an->n[0] || (an->n_models > 1 && !an->n[1]))
         TRY(sg_fail(err, SG_ENOMEM, "property: no memory"));
     for (size_t p = 0; p < P; p++)
@@ -346,8 +351,15 @@ static sg_status resolve_properties(analysis *an, sg_error *err)
     for (size_t p = 0; p < P; p++) {
         TRY(property_resolve(&an->properties[p], &source, &an->cfg->properties[p], an->monitor, err));
         an->property_missing[p] = an->properties[p].missing;
-        for (size_t m = 0; m < an->n_models; m++)
+        an->no_folds[p] = an->properties[p].no_folds;
+        memcpy(an->fold_weight + p * PROPERTY_FOLDS, an->properties[p].fold_weight,
+               sizeof an->properties[p].fold_weight);
+        for (size_t m = 0; m < an->n_models; m++) {
             sp_direction(an->n[m] + p * E, E, an->L[m], an->properties[p].delta[m]);
+            for (size_t k = 0; k < PROPERTY_FOLDS; k++)
+                sp_direction(an->folds[m] + (p * PROPERTY_FOLDS + k) * E, E, an->L[m],
+                             an->properties[p].fold[m] + k * E);
+        }
     }
 done:
     return st;
@@ -501,7 +513,10 @@ void analysis_free(analysis *an)
     for (size_t m = 0; m < 2; m++) {
         sg_free(an->L[m]);
         sg_free(an->n[m]);
+        sg_free(an->folds[m]);
     }
+    sg_free(an->fold_weight);
+    sg_free(an->no_folds);
     sg_free(an->properties);
     sg_free(an->property_missing);
     sg_free(an->class_names);
@@ -558,6 +573,8 @@ void analysis_results_input(const analysis *an, results_input *input)
         .groups = an->groups,
         .L = {an->L[0], an->L[1]},
         .n = {an->n[0], an->n[1]},
+        .folds = {{an->folds[0], an->fold_weight, an->no_folds},
+                  {an->folds[1], an->fold_weight, an->no_folds}},
         .factor_missing = {an->factor_missing[0][0] ? an->factor_missing[0] : NULL,
                            an->factor_missing[1][0] ? an->factor_missing[1] : NULL},
         .property_missing = an->property_missing,

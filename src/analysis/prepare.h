@@ -64,7 +64,10 @@ typedef struct {
     uint64_t *class_tokens; /* (C) */
     word_sums *words;       /* squared gains by word, filled by the pass; NULL: words_missing tells why */
     const char *words_missing;
-    double *L[2], *n[2]; /* (E,E), (P,E) per model */
+    double *L[2], *n[2];   /* (E,E), (P,E) per model */
+    double *folds[2];      /* (P, PROPERTY_FOLDS, E) */
+    double *fold_weight;   /* (P, PROPERTY_FOLDS) */
+    const char **no_folds; /* (P) */
     sp_factoring how[2];
     char factor_missing[2][240]; /* why L is NaN, or empty */
     property *properties;        /* (P) */

@@ -199,14 +199,21 @@ done:
     return st;
 }
 
-/* delta += sign * weighted mean embedding */
-static void add_mean(double *delta, double sign, const side *s, const float *X, size_t E)
+static double weight_of(const side *s, size_t without)
 {
     double total = 0;
     for (size_t i = 0; i < s->n; i++)
-        total += (double)s->words[i].count;
+        total += i % PROPERTY_FOLDS == without ? 0 : (double)s->words[i].count;
+    return total;
+}
+
+/* delta += sign * weighted mean embedding, of the words that are not in fold `without` (none: ALL) */
+enum { ALL = PROPERTY_FOLDS };
+static void add_mean(double *delta, double sign, const side *s, const float *X, size_t E, size_t without)
+{
+    double total = weight_of(s, without);
     for (size_t i = 0; i < s->n; i++)
-        for (size_t j = 0; j < E; j++)
+        for (size_t j = 0; j < E && i % PROPERTY_FOLDS != without; j++)
             delta[j] += sign * (double)s->words[i].count / total * (double)X[(size_t)s->words[i].id * E + j];
 }
 
@@ -247,6 +254,25 @@ static double largest_entry(const double *x, size_t n)
     return largest;
 }
 
+static void folds_of_sides(property *out, const property_source *src, const side *a, const side *b)
+{
+    size_t E = src->E;
+    if (a->n < FEW_WORDS || b->n < FEW_WORDS) {
+        out->no_folds = PROPERTY_FEW_WORDS;
+        return;
+    }
+    for (size_t k = 0; k < PROPERTY_FOLDS; k++) {
+        out->fold_weight[k] =
+            1 - 0.5 * (weight_of(a, k) / weight_of(a, ALL) + weight_of(b, k) / weight_of(b, ALL));
+        for (size_t m = 0; m < src->n_models; m++) {
+            double *delta = out->fold[m] + k * E;
+            memset(delta, 0, E * sizeof *delta);
+            add_mean(delta, 1, a, src->embeddings[m], E, k);
+            add_mean(delta, -1, b, src->embeddings[m], E, k);
+        }
+    }
+}
+
 static sg_status from_sides(property *out, const property_source *src, const char *a, const char *b,
                             const sg_monitor *monitor, sg_error *err)
 {
@@ -263,10 +289,11 @@ static sg_status from_sides(property *out, const property_source *src, const cha
         TRY(set_missing(out, monitor, "a side without a known word", err));
         goto done;
     }
+    folds_of_sides(out, src, &left, &right);
     for (size_t m = 0; m < src->n_models; m++) {
-        add_mean(out->delta[m], 1, &left, src->embeddings[m], src->E);
+        add_mean(out->delta[m], 1, &left, src->embeddings[m], src->E, ALL);
         double size = largest_entry(out->delta[m], src->E);
-        add_mean(out->delta[m], -1, &right, src->embeddings[m], src->E);
+        add_mean(out->delta[m], -1, &right, src->embeddings[m], src->E, ALL);
         if (largest_entry(out->delta[m], src->E) <=
             1e-12 * size) /* equal sides leave rounding, no direction */
             memset(out->delta[m], 0, src->E * sizeof *out->delta[m]);
@@ -275,6 +302,21 @@ done:
     side_free(&left);
     side_free(&right);
     return st;
+}
+
+/* From the sums of the folds and of all, delta, to means without each fold. */
+static void folds_of_pairs(property *out, const property_source *src, size_t used)
+{
+    out->no_folds = used < FEW_WORDS ? PROPERTY_FEW_WORDS : NULL;
+    for (size_t m = 0; m < src->n_models; m++)
+        for (size_t k = 0; k < PROPERTY_FOLDS; k++)
+            for (size_t e = 0; e < src->E; e++) {
+                double *x = &out->fold[m][k * src->E + e];
+                *x = out->no_folds ? (double)NAN
+                                   : (out->delta[m][e] - *x) / ((double)used - out->fold_weight[k]);
+            }
+    for (size_t k = 0; used && k < PROPERTY_FOLDS; k++)
+        out->fold_weight[k] /= (double)used;
 }
 
 /* A line "cat cats" each: the mean of the differences of pairs of which both words are known. */
@@ -304,11 +346,15 @@ static sg_status from_pairs(property *out, const property_source *src, const cha
                 snprintf(first, sizeof first, "%.*s", (int)(i < 0 ? n : m), i < 0 ? a : b);
             continue;
         }
-        used++;
+        size_t fold = used++ % PROPERTY_FOLDS;
+        out->fold_weight[fold]++;
         for (size_t k = 0; k < src->n_models; k++)
-            for (size_t e = 0; e < E; e++)
-                out->delta[k][e] += (double)src->embeddings[k][(size_t)i * E + e] -
-                                    (double)src->embeddings[k][(size_t)j * E + e];
+            for (size_t e = 0; e < E; e++) {
+                double x = (double)src->embeddings[k][(size_t)i * E + e] -
+                           (double)src->embeddings[k][(size_t)j * E + e];
+                out->delta[k][e] += x;
+                out->fold[k][fold * E + e] += x; /* of the fold, for now */
+            }
     }
     out->words_a = out->words_b = (int64_t)used;
     if (unknown)
@@ -322,6 +368,7 @@ static sg_status from_pairs(property *out, const property_source *src, const cha
     } else if (used < FEW_WORDS)
         sg_warn(monitor, "property %s: %zu pair%s, fewer than %d", out->name, used, used == 1 ? "" : "s",
                 (int)FEW_WORDS);
+    folds_of_pairs(out, src, used);
     for (size_t k = 0; used && k < src->n_models; k++)
         for (size_t e = 0; e < E; e++)
             out->delta[k][e] /= (double)used;
@@ -366,9 +413,15 @@ sg_status property_resolve(property *out, const property_source *src, const sg_p
     if (!p->name || !p->name[0] || !p->a || !p->a[0])
         return sg_fail(err, SG_EINVAL, "property: expected NAME=A-B, NAME=PAIRS or NAME=VECTOR.npy");
     out->name = sg_strdup(p->name);
-    for (size_t m = 0; m < src->n_models; m++)
+    bool pairs = !p->b && !ends_with(p->a, ".npy") && is_file(p->a), room = true;
+    for (size_t m = 0; m < src->n_models; m++) {
         out->delta[m] = sg_calloc(src->E, sizeof(double));
-    if (!out->name || !out->delta[0] || (src->n_models > 1 && !out->delta[1]))
+        out->fold[m] = sg_calloc(PROPERTY_FOLDS * src->E, sizeof(double));
+        room = room && out->delta[m] && out->fold[m];
+        for (size_t i = 0; out->fold[m] && !pairs && i < PROPERTY_FOLDS * src->E; i++)
+            out->fold[m][i] = NAN;
+    }
+    if (!out->name || !room)
         TRY(sg_fail(err, SG_ENOMEM, "property: no memory"));
     bool vector = !p->b && ends_with(p->a, ".npy");
     if (!vector && !src->embeddings[0])
@@ -398,8 +451,10 @@ done:
 void property_free(property *p)
 {
     sg_free(p->name);
-    sg_free(p->delta[0]);
-    sg_free(p->delta[1]);
+    for (size_t m = 0; m < 2; m++) {
+        sg_free(p->delta[m]);
+        sg_free(p->fold[m]);
+    }
     sg_free(p->missing);
     *p = (property){0};
 }

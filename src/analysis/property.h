@@ -22,9 +22,18 @@ typedef struct {
     const float *embeddings[2]; /* (V,E) of the model and its untrained copy; NULL: no words, vectors only */
 } property_source;
 
+/* The words of both sides (or the pairs) are dealt out to PROPERTY_FOLDS folds in turn. */
+enum { PROPERTY_FOLDS = 10 };
+#define PROPERTY_FEW_WORDS "fewer than 10 words (or pairs) on a side: no interval"
+
 typedef struct {
     char *name;
     double *delta[2]; /* (E) per model; NaN where no word is known */
+    /* (PROPERTY_FOLDS, E) the same without the words of each fold; NaN where no_folds tells why, or for a vector, which is
+     * given and not estimated */
+    double *fold[2];
+    double fold_weight[PROPERTY_FOLDS]; /* share of the fold in the sides' weight, mean of both */
+    const char *no_folds;
     int64_t words_a, words_b;
     char *missing; /* why it has no value, or NULL */
 } property;

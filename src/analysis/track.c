@@ -5,6 +5,7 @@
 
 #include "base/base_internal.h"
 #include "linalg/linalg.h"
+#include "stats/random_table.h"
 #include "analysis/results/intervals.h"
 #include "analysis/property.h"
 #include "run/missing.h"
@@ -125,12 +126,15 @@ typedef struct {
     sp_frame frame;
     sp_places at;
     uint64_t seed;
-    sg_interval *x;        /* (D,K) */
-    double *random;        /* (D,3) */
+    sg_interval *x; /* (D,K) */
+    double *random; /* (D,3) */
+    double *sigma;  /* (D) sigma_1 */
+    random_table *directions;
+    property_folds folds;
     bool *empty;           /* (D) */
     const property *found; /* (P) */
     const char *bounds_missing;
-    reason property, relative, cosine; /* why values and intervals are missing */
+    reason property, relative, cosine, gain, half_life; /* why values and intervals are missing */
 } track;
 
 static sg_status read_blocks(const track *t, size_t c, size_t d, double *weights, float *grams, sg_error *err)
@@ -153,10 +157,10 @@ static sg_status compute(track *t, size_t c, size_t d, sg_error *err)
            *right = sg_calloc(R * E, sizeof *right);
     double *work = sg_calloc(sp_work(f), sizeof *work), *values = sg_calloc(t->K, sizeof *values);
     double *without = sg_calloc(B + 1, t->K * sizeof *without), *weights = sg_calloc(B + 1, sizeof *weights);
-    double *gram = sg_calloc(E * E, sizeof *gram);
+    double *gram = sg_calloc(E * E, sizeof *gram), *draws = sg_calloc(RANDOM_DRAWS, sizeof *draws);
     float *grams = sg_calloc(B + 1, t->packed * sizeof *grams);
     sg_interval *x = t->x + d * t->K;
-    if (!G || !left || !right || !work || !values || !without || !weights || !gram || !grams)
+    if (!G || !left || !right || !work || !values || !without || !weights || !gram || !draws || !grams)
         TRY(sg_fail(err, SG_ENOMEM, "track: no memory"));
     TRY(sg_run_read(t->run, t->group, "mean_gradient", start, count, G, err));
     for (size_t k = 0; k < t->K; k++)
@@ -179,13 +183,16 @@ static sg_status compute(track *t, size_t c, size_t d, sg_error *err)
     }
     for (size_t k = 0; k < t->K; k++)
         x[k].value = values[k];
-    if (B)
+    if (B) {
         results_intervals(x, f, B, weights, weights, values, without, &(results_parts){0});
-    TRY(sg_stats_random_gain(R, values, E, t->seed, &t->random[3 * d], &t->random[3 * d + 1],
-                             &t->random[3 * d + 2], err));
+        results_property_errors(x, f, &t->folds, B, weights, values + t->at.S, right);
+    }
+    t->sigma[d] = values[t->at.S];
+    random_table_gain(t->directions, values + t->at.S, draws, &t->random[3 * d], &t->random[3 * d + 1],
+                      &t->random[3 * d + 2]);
 done:
     sg_free(G), sg_free(left), sg_free(right), sg_free(work), sg_free(values);
-    sg_free(without), sg_free(weights), sg_free(gram), sg_free(grams);
+    sg_free(without), sg_free(weights), sg_free(gram), sg_free(draws), sg_free(grams);
     return st;
 }
 
@@ -197,13 +204,20 @@ static sg_status put_one(track *t, size_t p, size_t c, sg_error *err)
     size_t D = sg_run_delays(t->run), R = t->frame.R;
     size_t start[] = {t->first + p, c, 0, 0}, count[] = {1, 1, D, R};
     double *relative = sg_calloc(D, sizeof *relative), *cosine = sg_calloc(D, R * sizeof *cosine);
-    if (!relative || !cosine)
+    double *gain = sg_calloc(D, sizeof *gain);
+    sg_decay decay;
+    if (!relative || !cosine || !gain)
         TRY(sg_fail(err, SG_ENOMEM, "track: no memory"));
     for (size_t v = 0; v < 6; v++) {
         char name[64];
         for (size_t d = 0; d < D; d++) {
             const sg_interval *x = t->x + d * t->K;
             const sg_interval *r = x + t->at.relative + p;
+            const sg_interval *g = x + t->at.property + p;
+            gain[d] = v == 0   ? g->value
+                      : v == 1 ? g->low
+                      : v == 2 ? g->high
+                               : t->random[3 * d + v - 3] * t->sigma[d];
             relative[d] = v == 0 ? r->value : v == 1 ? r->low : v == 2 ? r->high : t->random[3 * d + v - 3];
             for (size_t k = 0; k < R; k++) {
                 const sg_interval *i = x + t->at.cosine + p * R + k;
@@ -213,11 +227,22 @@ static sg_status put_one(track *t, size_t p, size_t c, sg_error *err)
                 cosine[d * R + k] = v == 0 ? i->value : v == 1 ? i->low : v == 2 ? i->high : band[v - 3];
             }
             for (size_t k = 0; t->empty[d] && k < R; k++)
-                relative[d] = cosine[d * R + k] = NAN;
+                relative[d] = gain[d] = cosine[d * R + k] = NAN;
         }
         snprintf(name, sizeof name, "relative_memory%s", suffixes[v]);
         TRY(run_writer_define(t->w, t->nc, name, err));
         TRY(run_writer_put_f64(t->w, t->nc, name, start, count, relative, err));
+        snprintf(name, sizeof name, "property_gain%s", suffixes[v]);
+        TRY(run_writer_define(t->w, t->nc, name, err));
+        TRY(run_writer_put_f64(t->w, t->nc, name, start, count, gain, err));
+        if (v == 0) {
+            TRY(sg_stats_decay(&decay, D, gain, NULL, 0, NULL, NULL, err));
+            if (!isnan(gain[0]))
+                reason_note(&t->half_life, sg_run_class_name(t->run, c), SIZE_MAX, decay.left[0].missing);
+            TRY(run_writer_define(t->w, t->nc, "property_half_life", err));
+            TRY(run_writer_put_f64(t->w, t->nc, "property_half_life", start, (size_t[]){1, 1},
+                                   &decay.left[0].value, err));
+        }
         snprintf(name, sizeof name, "subspace_cosine%s", suffixes[v]);
         TRY(run_writer_define(t->w, t->nc, name, err));
         TRY(run_writer_put_f64(t->w, t->nc, name, start, count, cosine, err));
@@ -225,6 +250,7 @@ static sg_status put_one(track *t, size_t p, size_t c, sg_error *err)
 done:
     sg_free(relative);
     sg_free(cosine);
+    sg_free(gain);
     return st;
 }
 
@@ -239,6 +265,7 @@ static void note_class(track *t, size_t c)
             if (t->found[p].missing)
                 continue;
             reason_note(&t->relative, name, d, t->empty[d] ? "no pairs" : x[t->at.relative + p].missing);
+            reason_note(&t->gain, name, d, t->empty[d] ? "no pairs" : x[t->at.property + p].missing);
             for (size_t k = 0; k < R; k++)
                 reason_note(&t->cosine, name, d,
                             t->empty[d] ? "no pairs" : x[t->at.cosine + p * R + k].missing);
@@ -265,9 +292,14 @@ static sg_status put_reasons(track *t, sg_error *err)
         reason_note_plain(&t->property, t->found[p].missing);
     reason_note_plain(&t->relative, t->bounds_missing);
     reason_note_plain(&t->cosine, t->bounds_missing);
+    reason_note_plain(&t->gain, t->bounds_missing);
     TRY(put_reason(t, "relative_memory", NULL, err));
     TRY(put_reason(t, "relative_memory_low", &t->relative, err));
     TRY(put_reason(t, "relative_memory_high", &t->relative, err));
+    TRY(put_reason(t, "property_gain", NULL, err));
+    TRY(put_reason(t, "property_gain_low", &t->gain, err));
+    TRY(put_reason(t, "property_gain_high", &t->gain, err));
+    TRY(put_reason(t, "property_half_life", &t->half_life, err));
     TRY(put_reason(t, "subspace_cosine", NULL, err));
     TRY(put_reason(t, "subspace_cosine_low", &t->cosine, err));
     TRY(put_reason(t, "subspace_cosine_high", &t->cosine, err));
@@ -282,8 +314,10 @@ static sg_status one_group(track *t, const sg_monitor *monitor, double began, sg
     t->x = sg_calloc(D, t->K * sizeof *t->x);
     t->random = sg_calloc(D, 3 * sizeof *t->random);
     t->empty = sg_calloc(D, sizeof *t->empty);
-    if (!t->x || !t->random || !t->empty)
+    t->sigma = sg_calloc(D, sizeof *t->sigma);
+    if (!t->x || !t->random || !t->empty || !t->sigma)
         TRY(sg_fail(err, SG_ENOMEM, "track: no memory"));
+    TRY(random_table_new(&t->directions, t->frame.R, t->frame.E, t->seed, err));
     TRY(la_room(t->threads, err));
     for (size_t c = 0; c < C; c++) {
         sg_status failed = SG_OK;
@@ -313,6 +347,9 @@ done:
     sg_free(t->x);
     sg_free(t->random);
     sg_free(t->empty);
+    sg_free(t->sigma);
+    random_table_free(t->directions);
+    t->directions = NULL, t->sigma = NULL;
     t->x = NULL, t->random = NULL, t->empty = NULL;
     return st;
 }
@@ -370,13 +407,19 @@ done:
 }
 
 /* The group's own covariance factor, and the directions in it. L (E,E), n (P,E). */
-static sg_status read_directions(double *L, double *n, track *t, size_t E, size_t P, size_t m, sg_error *err)
+static sg_status read_directions(double *L, double *n, double *folds, double *weights, const char **missing,
+                                 track *t, size_t E, size_t P, size_t m, sg_error *err)
 {
     sg_status st = SG_OK;
     TRY(sg_run_read(t->run, m ? t->group : NULL, "embedding_covariance_factor", NULL, NULL, L, err));
     for (size_t p = 0; p < P; p++) {
         size_t start[] = {t->first + p, 0}, count[] = {1, E};
         sp_direction(n + p * E, E, L, t->found[p].delta[m]);
+        for (size_t k = 0; k < PROPERTY_FOLDS; k++) {
+            sp_direction(folds + (p * PROPERTY_FOLDS + k) * E, E, L, t->found[p].fold[m] + k * E);
+            weights[p * PROPERTY_FOLDS + k] = t->found[p].fold_weight[k];
+        }
+        missing[p] = t->found[p].no_folds;
         if (m)
             TRY(run_writer_put_f64(t->w, t->nc, "property_vector", start, count, t->found[p].delta[m], err));
     }
@@ -392,7 +435,10 @@ static sg_status track_group(track *t, const stored *s, size_t g, size_t P, cons
     size_t E = s->E, rank, shape[SG_RUN_MAX_DIMS], m = !strncmp(t->group, "untrained.", 10);
     unsigned long long number = 1;
     double *L = sg_calloc(E * E, sizeof *L), *n = sg_calloc(P, E * sizeof *n);
-    if (!L || !n)
+    double *folds = sg_calloc(P * PROPERTY_FOLDS, E * sizeof *folds),
+           *weights = sg_calloc(P, PROPERTY_FOLDS * sizeof *weights);
+    const char **missing = sg_calloc(P, sizeof *missing);
+    if (!L || !n || !folds || !weights || !missing)
         TRY(sg_fail(err, SG_ENOMEM, "track: no memory"));
     TRY(run_writer_group(t->w, t->group, &t->nc, err));
     if (m && s->n_models < 2) {
@@ -401,7 +447,8 @@ static sg_status track_group(track *t, const stored *s, size_t g, size_t P, cons
         TRY(put_reasons(t, err));
         goto done;
     }
-    TRY(read_directions(L, n, t, E, P, m, err));
+    TRY(read_directions(L, n, folds, weights, missing, t, E, P, m, err));
+    t->folds = (property_folds){folds, weights, missing};
     if (seed && sscanf(seed, "%llu", &number) == 1)
         t->seed = number;
     t->frame = (sp_frame){sg_run_units(t->run, g), E, sg_run_rank(t->run, g), P, L, n};
@@ -413,6 +460,9 @@ static sg_status track_group(track *t, const stored *s, size_t g, size_t P, cons
         t->bounds_missing = "the run has no block_gram (analyze with setting 'block_gram' yes stores it)";
     TRY(one_group(t, monitor, began, err));
 done:
+    sg_free(folds);
+    sg_free(weights);
+    sg_free(missing);
     sg_free(L);
     sg_free(n);
     return st;

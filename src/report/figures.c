@@ -408,7 +408,7 @@ static sg_status classes_figure(const context *x, sg_error *err)
     for (size_t i = 0; i < rows * D; i++)
         k.t[i] /= most;
     snprintf(k.title, sizeof k.title, "Largest singular value by class over that of %s, %s",
-             tested ? "a random class of its size" : "all words", group_title(x, of));
+             tested ? "as many random tokens" : "all words", group_title(x, of));
     snprintf(k.low, sizeof k.low, "%.2g", exp(-most)), snprintf(k.high, sizeof k.high, "%.2g", exp(most));
     k.scale_title = "ratio", k.note = dotted ? "dot: q < 0.05" : NULL;
     TRY(write_figure(x, "classes", draw_heatmap, &k, err));

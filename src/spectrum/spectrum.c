@@ -9,10 +9,15 @@
 #include <string.h>
 
 const sp_statistic sp_statistics[] = {
-    {"singular_value", false, true, false, 0, INFINITY}, {"singular_sum", false, false, false, 0, INFINITY},
-    {"effective_rank", false, false, false, 1, 0},       {"coherence", false, false, false, 0, 1},
-    {"rms_gain", false, true, true, 0, INFINITY},        {"relative_memory", true, false, false, 0, 1},
-    {"subspace_cosine", true, true, false, 0, 1},        {NULL, false, false, false, 0, 0},
+    {"singular_value", false, true, false, 0, INFINITY},
+    {"singular_sum", false, false, false, 0, INFINITY},
+    {"effective_rank", false, false, false, 1, 0},
+    {"coherence", false, false, false, 0, 1},
+    {"rms_gain", false, true, true, 0, INFINITY},
+    {"relative_memory", true, false, false, 0, 1},
+    {"subspace_cosine", true, true, false, 0, 1},
+    {"property_gain", true, false, false, 0, INFINITY},
+    {NULL, false, false, false, 0, 0},
 };
 _Static_assert(sizeof sp_statistics / sizeof *sp_statistics <= SP_MAX_STATISTICS, "room for each in arrays");
 
@@ -49,9 +54,9 @@ static size_t at(const sp_frame *f, const char *name)
 
 sp_places sp_where(const sp_frame *f)
 {
-    return (sp_places){at(f, "singular_value"), at(f, "singular_sum"), at(f, "effective_rank"),
-                       at(f, "coherence"),      at(f, "rms_gain"),     at(f, "relative_memory"),
-                       at(f, "subspace_cosine")};
+    return (sp_places){at(f, "singular_value"),  at(f, "singular_sum"), at(f, "effective_rank"),
+                       at(f, "coherence"),       at(f, "rms_gain"),     at(f, "relative_memory"),
+                       at(f, "subspace_cosine"), at(f, "property_gain")};
 }
 
 size_t sp_work(const sp_frame *f)
@@ -109,6 +114,7 @@ static void read_off(double *values, const sp_frame *f, const double *S, const d
             values[at.cosine + p * R + k] = cosine > 1 ? 1 : sqrt(cosine);
         }
         double relative = sqrt(gain) / S[0];
+        values[at.property + p] = sqrt(gain);
         values[at.relative + p] = S[0] > 0 ? (relative > 1 ? 1 : relative) : (double)NAN;
     }
 }

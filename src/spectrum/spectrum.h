@@ -2,7 +2,7 @@
 /* spectrum.h - from a mean gradient to memory: covariance, singular values, directions (doc/method.md, section 3).
  *
  *   X (V,E) embeddings     Sigma = cov(X) = L L^T     G (H,E) mean gradient     Ghat = G L = P diag(S) V^T
- *   n = L^-1 delta / |L^-1 delta|     relative memory |Ghat n| / S_1     cosine of order k |V_k^T n|
+ *   n = L^-1 delta / |L^-1 delta|     property gain |Ghat n|, relative memory |Ghat n| / S_1     cosine of order k |V_k^T n|
  *   M (E,E) mean of G^T G     rms gains: roots of the eigenvalues of L^T M L     coherence |G|_F^2 / tr M
  *
  * Everything that depends on Ghat through its singular values and right vectors alone follows from the Gram
@@ -57,7 +57,7 @@ size_t sp_length(const sp_frame *f, const sp_statistic *s);   /* its numbers */
 size_t sp_position(const sp_frame *f, const sp_statistic *s); /* of the first of them */
 /* Positions of those that are asked for by name. */
 typedef struct {
-    size_t S, sum, rank, coherence, gain, relative, cosine;
+    size_t S, sum, rank, coherence, gain, relative, cosine, property;
 } sp_places;
 sp_places sp_where(const sp_frame *f);
 

@@ -2,6 +2,7 @@
 /* What random unit vectors would show: the reference without which nobody can tell if a cosine of 0.4 is
  * much. */
 #include "stats/stats_internal.h"
+#include "stats/random_table.h"
 
 #include "base/base_internal.h"
 
@@ -20,36 +21,81 @@ void sg_stats_random_cosine(size_t k, size_t E, double *mean, double *low, doubl
     *high = sqrt(stats_beta_quantile(0.975, a, b));
 }
 
+struct random_table {
+    size_t r;
+    float *square; /* (RANDOM_DRAWS, r) squared components */
+};
+
+sg_status random_table_new(random_table **out, size_t r, size_t E, uint64_t seed, sg_error *err)
+{
+    *out = NULL;
+    if (!r || r > E)
+        return sg_fail(err, SG_EINVAL, "statistics: %zu singular values in %zu dimensions", r, E);
+    random_table *t = sg_calloc(1, sizeof *t);
+    if (!t || !(t->square = sg_calloc(RANDOM_DRAWS, r * sizeof *t->square))) {
+        sg_free(t);
+        return sg_fail(err, SG_ENOMEM, "statistics: %d random directions do not fit in memory",
+                       (int)RANDOM_DRAWS);
+    }
+    t->r = r;
+    sg_rng rng;
+    sg_rng_seed(&rng, seed, 0);
+    for (size_t i = 0; i < RANDOM_DRAWS; i++) {
+        double length = 0;
+        for (size_t j = 0; j < E; j++) {
+            double z = sg_rng_normal(&rng);
+            length += z * z;
+            if (j < r)
+                t->square[i * r + j] = (float)(z * z);
+        }
+        for (size_t j = 0; j < r; j++)
+            t->square[i * r + j] = (float)((double)t->square[i * r + j] / length);
+    }
+    *out = t;
+    return SG_OK;
+}
+
+void random_table_free(random_table *t)
+{
+    if (t)
+        sg_free(t->square);
+    sg_free(t);
+}
+
+/* The direction is as random in the basis of right singular vectors as in any other. */
+void random_table_gain(const random_table *t, const double *S, double *room, double *mean, double *low,
+                       double *high)
+{
+    double sum = 0;
+    *mean = *low = *high = NAN;
+    if (!(S[0] > 0) || !isfinite(S[0]))
+        return;
+    for (size_t i = 0; i < RANDOM_DRAWS; i++) {
+        double kept = 0;
+        for (size_t j = 0; j < t->r; j++) {
+            double s = S[j] / S[0];
+            kept += s * s * (double)t->square[i * t->r + j];
+        }
+        sum += room[i] = sqrt(kept);
+    }
+    stats_sort(RANDOM_DRAWS, room);
+    *mean = sum / RANDOM_DRAWS;
+    *low = stats_quantile(RANDOM_DRAWS, room, 0.025);
+    *high = stats_quantile(RANDOM_DRAWS, room, 0.975);
+}
+
 sg_status sg_stats_random_gain(size_t r, const double *S, size_t E, uint64_t seed, double *mean, double *low,
                                double *high, sg_error *err)
 {
-    enum { DRAWS = 2000 };
+    sg_status st = SG_OK;
+    random_table *t = NULL;
+    double *room = sg_calloc(RANDOM_DRAWS, sizeof *room);
     *mean = *low = *high = NAN;
-    if (!r || r > E)
-        return sg_fail(err, SG_EINVAL, "statistics: %zu singular values in %zu dimensions", r, E);
-    if (!(S[0] > 0) || !isfinite(S[0]))
-        return SG_OK;
-    double *gain = sg_calloc(DRAWS, sizeof *gain);
-    if (!gain)
-        return sg_fail(err, SG_ENOMEM, "statistics: %d draws do not fit in memory", (int)DRAWS);
-    sg_rng rng;
-    sg_rng_seed(&rng, seed, 0);
-    double sum = 0;
-    /* The direction is as random in the basis of right singular vectors as in any other. */
-    for (size_t i = 0; i < DRAWS; i++) {
-        double kept = 0, length = 0;
-        for (size_t j = 0; j < E; j++) {
-            double z = sg_rng_normal(&rng), s = j < r ? S[j] / S[0] : 0;
-            length += z * z;
-            kept += s * s * z * z;
-        }
-        gain[i] = sqrt(kept / length);
-        sum += gain[i];
-    }
-    stats_sort(DRAWS, gain);
-    *mean = sum / DRAWS;
-    *low = stats_quantile(DRAWS, gain, 0.025);
-    *high = stats_quantile(DRAWS, gain, 0.975);
-    sg_free(gain);
-    return SG_OK;
+    NEED(room, err, "%d random directions", (int)RANDOM_DRAWS);
+    TRY(random_table_new(&t, r, E, seed, err));
+    random_table_gain(t, S, room, mean, low, high);
+done:
+    random_table_free(t);
+    sg_free(room);
+    return st;
 }

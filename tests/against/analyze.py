@@ -156,7 +156,7 @@ def statistics(G, M, L, n):
     P, S, Vt = np.linalg.svd(G @ L, full_matrices=False)
     p = S / S.sum()
     c = np.minimum(1, np.sqrt(np.cumsum((Vt @ n) ** 2)))
-    return {"S": S, "sum": S.sum(), "rank": np.exp(-(p * np.log(p)).sum()), "V": Vt, "P": P.T,
+    return {"gain_along": np.linalg.norm(G @ L @ n), "S": S, "sum": S.sum(), "rank": np.exp(-(p * np.log(p)).sum()), "V": Vt, "P": P.T,
             "coherence": (G ** 2).sum() / np.trace(M), "gain": np.sqrt(np.linalg.eigvalsh(L.T @ M @ L)[::-1][:len(S)]),
             "relative": np.linalg.norm(G @ L @ n) / S[0], "cosine": c}
 
@@ -183,12 +183,26 @@ def jackknife(value, without, n):
     return error, bias, corrected - half, corrected + half
 
 
+def effective(n):
+    return n.sum() ** 2 / (n ** 2).sum()
+
+
+def with_words(value, error, bias, n, folds, weight):
+    """The interval from blocks (error, bias; weights n) and from folds of the words (doc/statistics.md)."""
+    error_w, bias_w, _, _ = jackknife(value, folds, weight)
+    a, b, bias = error ** 2, error_w ** 2, bias + bias_w
+    nu = (a + b) ** 2 / (a ** 2 / (effective(n) - 1) + b ** 2 / (effective(weight) - 1))
+    half = t_quantile(nu) * np.sqrt(a + b + bias ** 2 / 10)
+    return value - bias - half, value - bias + half
+
+
 def margin(key, f, without, n):
     """How far the rule under which the interval of this statistic is given is from its limit."""
     if key == "sum":
         error, bias, _, _ = jackknife(f["sum"], np.array([x["sum"] for x in without]), n)
         return 0.5 * error / abs(bias)
     if key == "relative":
+        assert abs(f["gain_along"] - f["relative"] * f["S"][0]) < 1e-12
         q, qs = (f["relative"] * f["S"][0]) ** 2, np.array([(x["relative"] * x["S"][0]) ** 2 for x in without])
         noise = abs(((1 - n / n.sum()) * (q - qs))[n > 0].sum()) / q
         errors = [jackknife(f["S"][k], np.array([x["S"][k] for x in without]), n)[0] for k in (0, 1)]
@@ -237,17 +251,17 @@ def check_ratio(g, ids, G, N, M, L, words, member, B, D):
                 assert abs(got[3] - p) < 5 * (p * (1 - p) / 1000) ** .5 + 0.003, (c, d, got, p)
             else:
                 assert np.isnan(got[3]) and "8 blocks" in g.p_tokens.attrs["missing_reason"], (c, d, got)
-    assert np.isnan(g.p_types.values).all() and "fewer than 8 effective" in g.p_types.attrs["missing_reason"]
+    assert np.isnan(g.p_types.values[3]).all(), "a class of one word"
 
 
 def check_case(folder, cell, layers, handling, kind, layer, burn_in=0, H=7, E=5, D=6, B=20):
-    words = ["<unk>", "<eos>"] + ["w%d" % i for i in range(14)]
+    words = ["<unk>", "<eos>"] + ["w%d" % i for i in range(24)]
     m = Model(cell, layers, E, H, words)
     text, ids, first = corpus(words, 22, 9)
     T = len(ids)
     paths = {k: os.path.join(folder, k) for k in ("m.safetensors", "c.txt", "w.txt", "run.nc", "pairs.txt")}
     m.write(paths["m.safetensors"])
-    classes = {"low": words[2:8], "odd": words[3::2], "rare": [words[2]]}
+    classes = {"low": words[2:14], "odd": words[3::2], "rare": [words[2]]}
     with open(paths["c.txt"], "w") as f:
         f.write(text)
     with open(paths["w.txt"], "w") as f:
@@ -268,6 +282,12 @@ def check_case(folder, cell, layers, handling, kind, layer, burn_in=0, H=7, E=5,
     mean = lambda ws: np.average(X[[words.index(w) for w in ws]], axis=0, weights=[count[words.index(w)] for w in ws])
     deltas = [mean([w for w in classes["low"] if w in text.split()]) - mean([w for w in classes["odd"] if w in text.split()]),
               ((X[words.index("w1")] - X[words.index("w2")]) + (X[words.index("w3")] - X[words.index("w4")])) / 2]
+    sides = [sorted(words.index(w) for w in classes[c] if w in text.split()) for c in ("low", "odd")]
+    assert min(map(len, sides)) >= 10, sides
+    dealt = lambda k: [[w for i, w in enumerate(s) if i % 10 != k] for s in sides]
+    fold_deltas = [np.subtract(*(np.average(X[s], axis=0, weights=count[s]) for s in dealt(k))) for k in range(10)]
+    fold_weight = np.array([1 - sum(count[s].sum() / count[a].sum() for s, a in zip(dealt(k), sides)) / 2 for k in range(10)])
+    units = [x / np.linalg.norm(x) for x in (np.linalg.solve(L, d) for d in fold_deltas)]
     root = xarray.open_dataset(paths["run.nc"])
     g = xarray.open_dataset(paths["run.nc"], group=f"layer{layer}.{kind}")
     assert list(root.class_name.values) == ["all", *classes]
@@ -277,6 +297,7 @@ def check_case(folder, cell, layers, handling, kind, layer, burn_in=0, H=7, E=5,
     close(root.embedding_covariance_factor.values, L, 1e-6, "L")
     close(root.property_vector.values, deltas, 1e-6, "property vectors")
     assert np.array_equal(g.pairs.values, N.sum(0)), (g.pairs.values, N.sum(0))
+    given = 0
     for c in range(len(member)):
         for d in range(D):
             at = (c, d)
@@ -295,6 +316,7 @@ def check_case(folder, cell, layers, handling, kind, layer, burn_in=0, H=7, E=5,
             close(g.coherence.values[at], f["coherence"], 2e-5, ("coherence", at))
             for p in range(2):
                 close(g.relative_memory.values[(p, *at)], full[p]["relative"], 2e-5, ("relative memory", p, at))
+                close(g.property_gain.values[(p, *at)], full[p]["gain_along"], 2e-5, ("property gain", p, at))
                 gaps = np.append(np.abs(np.diff(f["S"])) > 1e-3 * f["S"][0], True)
                 close(g.subspace_cosine.values[(p, *at)][gaps], full[p]["cosine"][gaps], 1e-3, ("cosine", p, at))
             V, P, s = (g[k].values[at].astype(float) for k in ("right_singular_vector", "left_singular_vector", "singular_value"))
@@ -311,6 +333,14 @@ def check_case(folder, cell, layers, handling, kind, layer, burn_in=0, H=7, E=5,
                 value = f[key] if k is None else f[key][k]
                 w = np.array([x[key] if k is None else x[key][k] for x in without])
                 error, bias, low, high = jackknife(value, w, n)
+                if key == "relative":
+                    low, high = with_words(value, error, bias, n, np.array([np.linalg.norm(Gbar @ L @ u) for u in units]) / f["S"][0], fold_weight)
+                    gains = np.array([x["gain_along"] for x in without])
+                    gain = with_words(f["gain_along"], *jackknife(f["gain_along"], gains, n)[:2], n, np.array([np.linalg.norm(Gbar @ L @ u) for u in units]), fold_weight)
+                    got = [float(g["property_gain" + s].values[(0, *at)]) for s in ("_low", "_high")]
+                    if np.isfinite(got).all():
+                        assert np.abs(np.subtract(got, (max(gain[0], 0), gain[1]))).max() < 2e-3 * f["gain_along"], (at, got, gain)
+                        given += 1
                 place = (0, *at) if key == "relative" else at if k is None else (*at, k)
                 low -= max(bias, 0) / 2 if key == "S" else 0
                 low, high = max(low, 0), min(high, 1) if key == "relative" else high
@@ -320,6 +350,8 @@ def check_case(folder, cell, layers, handling, kind, layer, burn_in=0, H=7, E=5,
                     assert np.abs(np.subtract(got, (low, high))).max() < 2e-3 * abs(value), (name_, place, got, low, high, value)
                 elif room < 0.98:
                     assert np.isnan(got).all() and g[name_ + "_low"].attrs["missing_reason"], (name_, place, got, room)
+    assert given > 0 or D < 6 or H < 5, "no interval of a property to compare"
+    assert np.isnan(g.relative_memory_low.values[1]).all() and np.isnan(g.property_gain_low.values[1]).all() and np.isnan(g.subspace_cosine_low.values[1]).all()
     check_ratio(g, ids, G, N, M, L, words, member, B, D)
     # random directions: the root mean square of the cosine of order k is sqrt(k/E); the mean lies just below it
     k = np.arange(1, min(H, E) + 1)

@@ -76,7 +76,7 @@ class Run:
 # ---- the table that analyze --csv writes ----
 
 TABLE = ("pairs", "singular_value", "singular_sum", "effective_rank", "rms_gain", "coherence", "class_difference", "class_difference_p",
-         "class_difference_p_adjusted", "gain_ratio", "p_tokens", "p_tokens_adjusted", "p_types", "p_types_adjusted", "relative_memory", "subspace_cosine", "decay_scale", "decay_rate", "decay_shape", "decay_weight", "decay_misfit_p", "decay_verdict",
+         "class_difference_p_adjusted", "gain_ratio", "p_tokens", "p_tokens_adjusted", "p_types", "p_types_adjusted", "relative_memory", "relative_memory_random", "property_gain", "property_gain_random", "property_half_life", "subspace_cosine", "decay_scale", "decay_rate", "decay_shape", "decay_weight", "decay_misfit_p", "decay_verdict",
          "peak_delay", "half_life", "share_delay", "replaced_pairs", "state_change", "state_change_relative", "linear_prediction",
          "linear_cosine", "infidelity", "output_kl")
 
@@ -133,7 +133,7 @@ PAGE = {"sigma1": ("singular_value", "first"), "sum": ("singular_sum", None), "r
         "linear": ("linear_prediction", None), "kl": ("output_kl", None), "ratio": ("gain_ratio", None), "q_tokens": ("p_tokens_adjusted", None), "q_types": ("p_types_adjusted", None),
         "types": ("types_null", None), "p_types": ("p_types", None), "cosine": ("subspace_cosine", "subspaces"), "cosine_random": ("subspace_cosine_random", "subspaces"), "lyapunov": ("lyapunov_exponent", None)}
 SUFFIXES = ("_low", "_high")
-MUST_SHOW = {"replaced_pairs", "change", "change_low", "change_high", "change_relative", "linear", "linear_low", "linear_high", "infidelity",
+MUST_SHOW = {"property_gain", "property_gain_low", "property_gain_high", "property_gain_random_low", "property_gain_random_high", "replaced_pairs", "change", "change_low", "change_high", "change_relative", "linear", "linear_low", "linear_high", "infidelity",
              "infidelity_low", "linear_cosine", "kl", "kl_low", "kl_high", "ratio", "ratio_low", "ratio_high", "p_tokens", "q_tokens", "p_types", "q_types", "types_low", "types_high", "pairs", "sigma1", "sigma1_low", "sigma1_high", "sum", "sum_low", "sum_high", "rms", "rms_low", "rms_high", "coherence", "coherence_low",
              "coherence_high", "effective_rank", "effective_rank_low", "effective_rank_high", "spectrum", "p", "q", "null_low", "null_high", "decay_rate",
              "decay_shape", "decay_weight", "decay_rate_error", "decay_scale_error", "decay_shape_low", "decay_shape_high", "decay_misfit_p",
@@ -404,6 +404,30 @@ def check_ratios(run, part):
             assert shown == ("-" if np.isnan(q).all() else f"+{(found & above).sum()} -{(found & ~above).sum()}"), (line, shown)
 
 
+def check_property(run, group, p, text):
+    """Gain and relative memory at a few delays: value, interval, band of random directions and the verdict."""
+    lines = re.findall(r"^  delay +(\d+)(.*)$", text, re.M)
+    assert [int(d) for d, _ in lines] == [d for d in (0, 1, 5, 10, 20, 49) if d < run.D], text
+    for d, line in lines:
+        at = p, 0, int(d)
+        if np.isnan(run.get(group, "relative_memory")[at]):
+            assert line == "  missing" and "  missing: " in text, line
+            continue
+        for what, name in (("gain", "property_gain"), ("relative", "relative_memory")):
+            m = re.search(rf"  {what} (\S+) \[(\S+), (\S+)\] \(random (\S+) to (\S+): (\w+) chance\)", line)
+            assert m, (line, what)
+            x, low, high, least, most = (run.get(group, name + s)[at] for s in ("", "_low", "_high", "_random_low", "_random_high"))
+            for shown, exact in zip(m.groups(), (x, low, high, least, most)):
+                same(shown, exact, 3, line)
+            assert m.group(6) == ("above" if x > most else "below" if x < least else "within"), line
+            assert np.isfinite(low) or "  no interval: " in text, text
+    half = re.search(r"half of the gain along it is lost (\S+) steps after its peak", text)
+    exact = run.get(group, "property_half_life")[p, 0]
+    assert bool(half) == bool(np.isfinite(exact)), text
+    if half:
+        decimals(half.group(1), exact, 1, text)
+
+
 def test_summary(run, folder):
     text = open(os.path.join(folder, "summary.txt"), encoding="utf-8").read()
     test_classes(run, text)
@@ -413,6 +437,11 @@ def test_summary(run, folder):
     assert [p.split(":")[0] for p in ratios] == (run.trained() if len(run.classes) > 1 else []), text
     for part in ratios:
         check_ratios(run, part)
+    blocks = re.split(r"^(?=.+ in layer\d+\.\w+, class all: gain along the property)", text, flags=re.M)[1:]
+    assert len(blocks) == len(run.properties) * len(run.trained()), text
+    for block in blocks:
+        name, group = re.match(r"(.+) in (layer\d+\.\w+), class all: ", block).groups()
+        check_property(run, group, run.properties.index(name), block.split("\n\n")[0])
     for part in parts:
         group = part.split(":")[0]
         lines = part.split("\n")
@@ -476,15 +505,7 @@ def test_track(run, folder):
     assert [re.match(r"extra in ([\w.]+)", x).group(1) for x in parts] == new.trained(), text
     for part in parts:
         group = re.match(r"extra in ([\w.]+)", part).group(1)
-        x, low, high, random = (new.get(group, "relative_memory" + s) for s in ("", "_low", "_high", "_random"))
-        rows = re.findall(r"delay\s+(\d+)\s+(\S+) \[(\S+), (\S+)\] \((\S+)\)", part)
-        assert len(rows) >= min(3, run.D), part
-        for d, *shown in rows:
-            for text, exact in zip(shown, (x, low, high, random)):
-                value = exact[p, 0, int(d)]
-                assert (text == "-") == bool(np.isnan(value)), (part, d)
-                if text != "-":
-                    decimals(text, value, 3, group, d)
+        check_property(new, group, p, part)
     for group in new.file.groups:  # the properties that were there stay as they were
         for name in ("relative_memory", "subspace_cosine", "relative_memory_low", "relative_memory_random"):
             a, b = run.get(group, name), new.get(group, name)

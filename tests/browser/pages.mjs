@@ -197,6 +197,21 @@ async function numbersOf(page, what, all, g, untrained, names, steps) {
     expect(!(b.value < a.value) || a.y < b.y, quantity, 'larger is higher');
   }
 
+  // classes beside all words: the ratio, its interval, both nulls; dots by the kind of word
+  if (names.length > 1 && g.gain_ratio && await page.$('#classes [data-value="gain"]')) {
+    await page.click('#classes [data-value="gain"]');
+    const { marks: cells } = await drawn(page, 'classes');
+    const dots = cells.filter((m) => m.type === 'symbol');
+    for (const m of cells.filter((x) => x.type === 'rect')) {
+      const c = names.indexOf(m.series), of = (key) => g[key][c][m.delay];
+      expect(equal(m.value, of('gain_ratio')) && equal(m.gain_low, of('gain_ratio_low')) && equal(m.gain_high, of('gain_ratio_high')), 'gain of', m.series, m.delay);
+      expect(equal(m.p_types, of('p_types'), 2e-3) && equal(m.q_types, of('p_types_adjusted'), 2e-3) && equal(m.p_tokens, of('p_tokens'), 2e-3), 'nulls of', m.series, m.delay);
+      const dot = dots.some((o) => Math.abs(o.x - m.x) < 3 && Math.abs(o.y - m.y) < 3);
+      expect(dot === (of('p_types_adjusted') !== null && of('p_types_adjusted') < 0.05), 'dot of the kind at', m.series, m.delay);
+      numbers += 6;
+    }
+  }
+
   // classes: order of the rows, dots by the adjusted p, ratio to chance by both ends of its range
   const chance = (await page.$('#classes [data-value="chance"]')) !== null;
   if (chance) await page.click('#classes [data-value="chance"]');
@@ -266,19 +281,19 @@ async function numbersOf(page, what, all, g, untrained, names, steps) {
 
 // The headline and its list.
 async function sentences(page, expect, all, g, untrained, names, steps, D) {
-  const text = await page.textContent('#summary'), sigma = g.singular_value.map((c) => c.map((d) => d[0])), own = sigma[0], last = D - 1, step = steps.slice(0, -1);
-  const below = (part) => own.findIndex((v) => v <= own[0] * part), other = step === 'word' ? 'character' : 'word';
+  const text = await page.textContent('#summary'), own = g.rms_gain[0].map((d) => d[0]), last = D - 1, step = steps.slice(0, -1);
+  const peak = own.indexOf(Math.max(...own)), below = (part) => own.findIndex((v, d) => d > peak && v <= own[peak] * part), other = step === 'word' ? 'character' : 'word';
   const half = below(0.5), tenth = below(0.1), times = (n) => (n === 1 ? `one ${step}` : `${n} ${steps}`);
   expect(!new RegExp(`\\b${other}s?\\b`).test(text), 'the summary speaks of', other);
-  if (half > 0) expect(text.includes(`is lost ${times(half)} later`), 'half', half, text.slice(0, 200));
-  if (tenth > 0) expect(text.includes(`nine tenths, ${times(tenth)} later`), 'nine tenths', tenth, text.slice(0, 200));
-  const gain = new RegExp(`The largest gain σ₁ is (\\S+)(?: \\(95 %: (\\S+) to (\\S+)\\))? for the ${step} just read and (\\S+)(?: \\(95 %: (\\S+) to (\\S+)\\))? for the ${step} (\\d+) steps before, averaged over (\\S+) tokens`).exec(text);
-  const low = g.singular_value_low, high = g.singular_value_high;
+  if (half > 0) expect(text.includes(`is lost ${times(half - peak)} later`), 'half', half, text.slice(0, 200));
+  if (tenth > 0) expect(text.includes(`nine tenths, ${times(tenth - peak)} later`), 'nine tenths', tenth, text.slice(0, 200));
+  const gain = new RegExp(`The rms gain is (\\S+)(?: \\(95 %: (\\S+) to (\\S+)\\))? for the ${step} just read and (\\S+)(?: \\(95 %: (\\S+) to (\\S+)\\))? for the ${step} (\\d+) steps before, averaged over (\\S+) tokens`).exec(text);
+  const low = g.rms_gain_low, high = g.rms_gain_high;
   const want = gain && [own[0], low[0][0][0], high[0][0][0], own[last], low[0][last][0], high[0][last][0], last, all[''].class_tokens[0]];
-  expect(gain, 'the sentence on sigma_1', text);
-  if (gain) want.forEach((x, i) => expect(x === null ? gain[i + 1] === undefined : near(printed(gain[i + 1].replace(/,/g, '')), x, 6e-3), 'sigma_1 sentence', i, gain[i + 1], x));
-  if (g.decay_weight && g.decay_weight[0][0].some((w) => w !== null)) {
-    const d = decayOf(all, g, 0, 0);
+  expect(gain, 'the sentence on the rms gain', text);
+  if (gain) want.forEach((x, i) => expect(x === null ? gain[i + 1] === undefined : near(printed(gain[i + 1].replace(/,/g, '')), x, 6e-3), 'rms gain sentence', i, gain[i + 1], x));
+  if (g.decay_weight && g.decay_weight[0][2].some((w) => w !== null)) {
+    const d = decayOf(all, g, 0, 2);
     const said = d.verdict === 'none of the laws' ? 'None of the laws of decay fits it within the errors of the blocks'
       : d.verdict === 'undecided' || !d.determined ? 'Its law of decay is undecided' : `It falls as ${/^[aeiou]/.test(d.verdict) ? 'an' : 'a'} ${d.verdict}, `;
     expect(text.includes(said), 'the verdict on the law', said, text);
@@ -291,18 +306,19 @@ async function sentences(page, expect, all, g, untrained, names, steps, D) {
       values.forEach((m, k) => m[2] && expect(near(printed(m[2]), d.low[k], 6e-3) && near(printed(m[3]), d.high[k], 6e-3), 'their intervals', left[0]));
     }
   }
-  if (names.length > 2 && g.class_null_low) {
+  if (names.length > 2 && g.gain_ratio) {
     const rank = names.map((name, c) => {
-      let sum = 0, n = 0, significant = 0;
+      let sum = 0, n = 0, significant = 0, tested = 0;
       for (let d = 1; d < D && c; d++) {
-        sum += Math.log(sigma[c][d] / Math.sqrt(g.class_null_low[c][d] * g.class_null_high[c][d])), n++;
-        significant += g.class_difference_p_adjusted[c][d] < 0.05;
+        if (!(g.gain_ratio[c][d] > 0)) continue;
+        sum += Math.log(g.gain_ratio[c][d]), n++;
+        tested += g.p_types_adjusted[c][d] !== null, significant += g.p_types_adjusted[c][d] !== null && g.p_types_adjusted[c][d] < 0.05;
       }
-      return { name, factor: Math.exp(sum / n), significant, n };
-    }).slice(1).sort((a, b) => b.factor - a.factor);
+      return { name, factor: Math.exp(sum / n), significant, tested, n };
+    }).slice(1).filter((x) => x.n).sort((a, b) => b.factor - a.factor);
     for (const [word, x] of [['Largest gain: ', rank[0]], ['smallest: ', rank.at(-1)]]) {
-      const m = new RegExp(`${word}(.+?) \\((\\S+) times a random class of its size, significant at (\\d+) of (\\d+) delays\\)`).exec(text);
-      expect(m && m[1] === x.name && near(printed(m[2]), x.factor, 6e-3) && Number(m[3]) === x.significant && Number(m[4]) === x.n, word, m && m[0], JSON.stringify(x));
+      const m = new RegExp(`${word}(.+?) \\((\\S+) times all ${steps}; (?:as a kind it differs from others of like frequency at (\\d+) of (\\d+) delays|no statement about its kind)\\)`).exec(text);
+      expect(m && m[1] === x.name && near(printed(m[2]), x.factor, 6e-3) && (x.tested ? Number(m[3]) === x.significant && Number(m[4]) === x.tested : m[3] === undefined), word, m && m[0], JSON.stringify(x));
     }
   }
   const exponent = ['lyapunov_exponent', 'lyapunov_exponent_low', 'lyapunov_exponent_high'].map((v) => (g[v] ? g[v][0] : null));
@@ -315,9 +331,10 @@ async function sentences(page, expect, all, g, untrained, names, steps, D) {
   expect(/Intervals hold for (this text alone|texts made of such documents)/.test(text), 'what the intervals hold for', text);
   const at = Math.min(10, last), m = /At delay (\d+) the trained model keeps (\S+) % of its gain at delay 0; the same model before training keeps (\S+) %/.exec(text);
   expect(Boolean(m) === Boolean(untrained), 'the sentence on the untrained model', text);
-  if (m && untrained) expect(Number(m[1]) === at && near(printed(m[2]), 100 * own[at] / own[0], 6e-2) && near(printed(m[3]), 100 * untrained.singular_value[0][at][0] / untrained.singular_value[0][0][0], 6e-2), m[0]);
-  const co = /Coherence (falls|rises) from (\S+) at delay 0 to (\S+) at delay (\d+)/.exec(text);
-  expect(co && near(printed(co[2]), g.coherence[0][0], 6e-2) && near(printed(co[3]), g.coherence[0][at], 6e-2) && (co[1] === 'rises') === (g.coherence[0][at] > g.coherence[0][0]), 'coherence', co && co[0]);
+  if (m && untrained) expect(Number(m[1]) === at && near(printed(m[2]), 100 * own[at] / own[0], 6e-2) && near(printed(m[3]), 100 * untrained.rms_gain[0][at][0] / untrained.rms_gain[0][0][0], 6e-2), m[0]);
+  const co = /σ₁ is (\S+)(?: \(95 %: \S+ to \S+\))? at delay 0 and (\S+)(?: \(95 %: \S+ to \S+\))? at delay (\d+), coherence (\S+) and (\S+) \(/.exec(text);
+  expect(co && near(printed(co[1]), g.singular_value[0][0][0], 6e-3) && near(printed(co[2]), g.singular_value[0][at][0], 6e-3) && Number(co[3]) === at
+    && near(printed(co[4]), g.coherence[0][0], 6e-2) && near(printed(co[5]), g.coherence[0][at], 6e-2), 'sigma_1 and coherence', co && co[0]);
 }
 
 // What the run file says of the decay of class c, series q.

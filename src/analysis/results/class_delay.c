@@ -269,10 +269,14 @@ sg_status class_delay_compute(const group_work *a, worker *w, item *o, size_t c,
     results_intervals(o->x, &a->frame, a->input->B, w->weights, w->moment_weights, w->values, w->without,
                       &w->parts);
     TRY(class_test(a, w, o, c, d, err));
+    o->sigma = w->values[a->at.S];
+    if (a->input->P) {
+        random_table_gain(a->directions, w->values + a->at.S, w->draws, &o->random[0], &o->random[1],
+                          &o->random[2]);
+        results_property_errors(o->x, &a->frame, &a->input->folds[a->group->model], a->input->B, w->weights,
+                                w->values + a->at.S, w->right);
+    }
     hide_too_small(a, w, o);
-    if (a->input->P)
-        TRY(sg_stats_random_gain(a->frame.R, w->values + a->at.S, E, a->input->seed, &o->random[0],
-                                 &o->random[1], &o->random[2], err));
     const results_input *p = a->input;
     size_t places[AN_OF_GRADIENTS] = {a->at.S, a->at.sum, a->at.gain};
     for (size_t q = 0; q < AN_OF_GRADIENTS; q++)

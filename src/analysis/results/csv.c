@@ -178,6 +178,22 @@ done:
     return st;
 }
 
+/* One number of a property and class, its delay field empty. */
+static sg_status put_of_property(const table *t, const run_variable *q, size_t p, size_t c, sg_error *err)
+{
+    sg_status st = SG_OK;
+    size_t start[] = {p, c}, count[] = {1, 1}, rank, shape[SG_RUN_MAX_DIMS];
+    char suffix[400];
+    double x;
+    if (!sg_run_shape(t->run, t->group, q->name, &rank, shape))
+        return SG_OK;
+    TRY(sg_run_read(t->run, t->group, q->name, start, count, &x, err));
+    snprintf(suffix, sizeof suffix, "[%.300s]", sg_run_property_name(t->run, p));
+    put_row(t, c, "", q->name, suffix, x, NAN, NAN);
+done:
+    return st;
+}
+
 /* All rows of one group and class: by delay, of each property, laws of decay. */
 static sg_status put_class(const table *t, size_t rank, size_t c, sg_error *err)
 {
@@ -187,8 +203,12 @@ static sg_status put_class(const table *t, size_t rank, size_t c, sg_error *err)
             TRY(put_quantity(t, v, rank, c, NULL, 0, err));
     for (size_t p = 0; p < sg_run_properties(t->run); p++)
         for (const run_variable *v = run_variables; v->name; v++)
-            if (v->csv && !strncmp(v->dims, "property", 8))
+            if (v->csv && !strncmp(v->dims, "property class delay", 20))
                 TRY(put_quantity(t, v, rank, c, sg_run_property_name(t->run, p), p, err));
+    for (size_t p = 0; p < sg_run_properties(t->run); p++)
+        for (const run_variable *v = run_variables; v->name; v++)
+            if (v->csv && !strcmp(v->dims, "property class"))
+                TRY(put_of_property(t, v, p, c, err));
     for (const run_variable *v = run_variables; v->name; v++)
         if (v->csv && !strncmp(v->dims, "class decay", 11))
             TRY(put_decay(t, v, c, err));

@@ -66,6 +66,8 @@ static void keep(group_work *a, size_t c, size_t d, const item *o)
     }
     if (!c)
         a->s.coherence[d] = o->x[a->at.coherence].value;
+    for (size_t k = 0; k < p->P; k++)
+        a->s.property[(k * p->C + c) * p->D + d] = o->x[a->at.property + k].value;
     a->s.p[i] = o->p.p;
     a->s.excess[i] = o->p.excess;
     a->s.null_low[i] = o->p.null_low;
@@ -144,6 +146,26 @@ done:
     sg_free(without);
     sg_free(weights);
     sg_free(x);
+    return st;
+}
+
+/* Half-lives of the gains along properties. */
+static sg_status put_half_lives(group_work *a, sg_error *err)
+{
+    sg_status st = SG_OK;
+    const results_input *p = a->input;
+    for (size_t k = 0; k < p->P; k++)
+        for (size_t c = 0; c < p->C; c++) {
+            const double *y = a->s.property + (k * p->C + c) * p->D;
+            size_t start[] = {k, c}, count[] = {1, 1};
+            sg_decay decay;
+            TRY(sg_stats_decay(&decay, p->D, y, NULL, 0, NULL, NULL, err));
+            if (!isnan(y[0]))
+                group_note(a, RUN_NO_HALF_LIFE, c, SIZE_MAX, decay.left[0].missing);
+            TRY(run_writer_put_f64(a->w, a->nc, "property_half_life", start, count, &decay.left[0].value,
+                                   err));
+        }
+done:
     return st;
 }
 
@@ -241,6 +263,7 @@ static sg_status one_group(group_work *a, const sg_monitor *monitor, double bega
     TRY(put_differences(a, err));
     TRY(kinds_write(a, err));
     TRY(replacement_write(a, err));
+    TRY(put_half_lives(a, err));
     TRY(decay_write(a, err));
     TRY(exponents_write(a->w, a->nc, p->exponents, a->group->model, err));
     TRY(put_chaos(a, monitor, err));

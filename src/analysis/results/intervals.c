@@ -47,6 +47,9 @@ static void property_intervals(sg_interval *x, const sp_frame *f, size_t B, cons
         size_t i = at.relative + p;
         if (!(noise_share(B, K, pairs, values, without, i, at.S) <= MEMORY_NOISE))
             withhold(&x[i], "more than a tenth of its square is noise: too few pairs for an interval");
+        if (!(noise_share(B, K, pairs, values, without, at.property + p, SIZE_MAX) <= MEMORY_NOISE))
+            withhold(&x[at.property + p],
+                     "more than a tenth of its square is noise: too few pairs for an interval");
         if (R > 1 && !apart(f, x + at.S, 1, MEMORY_APART))
             withhold(&x[i], "sigma_1 and sigma_2 cannot be distinguished");
         for (size_t k = 1; k <= R; k++)

@@ -20,6 +20,7 @@
 #ifndef SG_ANALYSIS_RESULTS_INTERVALS_H
 #define SG_ANALYSIS_RESULTS_INTERVALS_H
 
+#include "analysis/property.h"
 #include "spectrum/spectrum.h"
 #include "stategrad/stats.h"
 
@@ -28,6 +29,18 @@ typedef struct {
     size_t F;
     double *pairs, *moment_pairs, *without;
 } results_parts;
+
+/* Directions of the properties without each fold of their words. */
+typedef struct {
+    const double *n;      /* (P, PROPERTY_FOLDS, E) unit vectors; NaN: the property is a vector, given */
+    const double *weight; /* (P, PROPERTY_FOLDS) */
+    const char *const *missing; /* (P) why the property has no interval at all, or NULL */
+} property_folds;
+
+/* After results_intervals: adds the error that comes from the words to the intervals of gain, relative memory and cosine, or
+ * withholds them. pairs (B): weights of the blocks; S (R), Vt (R,E) of all blocks. */
+void results_property_errors(sg_interval *x, const sp_frame *f, const property_folds *folds, size_t B,
+                             const double *pairs, const double *S, const double *Vt);
 
 /* x (K = sp_count). values (K): from all blocks. without (B,K): from all blocks but b. pairs (B): weights of
  * the blocks; moment_pairs (B): the same for the rms gains. */

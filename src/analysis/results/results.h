@@ -6,6 +6,7 @@
 #ifndef SG_ANALYSIS_RESULTS_RESULTS_H
 #define SG_ANALYSIS_RESULTS_RESULTS_H
 
+#include "analysis/results/intervals.h"
 #include "run/run_internal.h"
 #include "analysis/block_sums.h"
 #include "analysis/exponents.h"
@@ -44,8 +45,9 @@ typedef struct {
     an_words words;
     size_t n_groups;
     const an_group *groups;
-    const double *L[2];                  /* (E,E) for the model and, where there is one, its untrained copy */
-    const double *n[2];                  /* (P,E) unit vectors, NaN where missing */
+    const double *L[2]; /* (E,E) for the model and, where there is one, its untrained copy */
+    const double *n[2]; /* (P,E) unit vectors, NaN where missing */
+    property_folds folds[2];
     const char *factor_missing[2];       /* why L is NaN (all normalised values will be), or NULL */
     const char *const *property_missing; /* (P) reason or NULL */
     const char *const *class_names;

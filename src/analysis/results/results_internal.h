@@ -15,6 +15,7 @@
 #include "base/base_internal.h"
 #include "run/missing.h"
 #include "spectrum/spectrum.h"
+#include "stats/random_table.h"
 #include "stategrad/stats.h"
 
 enum { NULL_DRAWS = 1000 };
@@ -33,6 +34,7 @@ typedef struct {
     double *left, *right;                           /* (H,R), (R,E) */
     double *work;
     double *class_sums, *all_sums; /* (B,H,E) normalised */
+    double *draws;                 /* (RANDOM_DRAWS) */
     sg_class_test *test;
 } worker;
 
@@ -45,6 +47,7 @@ typedef struct {
     sg_interval *x;                             /* (K) */
     double *block_weight;                       /* (B) */
     double *random;                             /* (3) relative memory of random vectors: mean, low, high */
+    double sigma;                               /* sigma_1 */
     sg_class_p p;
 } item;
 
@@ -55,6 +58,7 @@ typedef struct {
     double *coherence;    /* (D) of class all */
     double *without;      /* (C,Q,B,D) */
     double *parts;        /* (C,F,D) sigma_1 without a part of a block; NULL: no parts */
+    double *property;     /* (P,C,D) gain along each property */
     double *trace;        /* (C,D,F) sum of |G L|^2 in each part of a block */
     double *p, *adjusted; /* (C,D) */
     double *excess, *null_low, *null_high;
@@ -79,6 +83,7 @@ typedef struct {
     sg_arena arena;
     reason reasons[RUN_REASONS];
     reason intervals[SP_MAX_STATISTICS]; /* RUN_NO_INTERVAL, of each statistic */
+    random_table *directions;            /* or NULL: no properties */
     double *row;                         /* (max(P,1), batch, R) for writing */
     double *covariance;                  /* (E,E) L L^T */
 } group_work;

@@ -37,6 +37,8 @@ static void worker_place(group_work *a, worker *w)
     w->left = sg_arena_take(m, H * R, sizeof(double));
     w->right = sg_arena_take(m, R * E, sizeof(double));
     w->work = sg_arena_take(m, sp_work(&a->frame), sizeof(double));
+    if (p->P)
+        w->draws = sg_arena_take(m, RANDOM_DRAWS, sizeof(double));
     if (p->C > 1) {
         w->class_sums = sg_arena_take(m, p->B * HE, sizeof(double));
         w->all_sums = sg_arena_take(m, p->B * HE, sizeof(double));
@@ -67,6 +69,7 @@ static void series_place(group_work *a)
     if (p->split > 1)
         a->s.parts = sg_arena_take(&a->arena, n * p->B * p->split, sizeof(double));
     a->s.coherence = sg_arena_take(&a->arena, p->D, sizeof(double));
+    a->s.property = sg_arena_take(&a->arena, n * p->P, sizeof(double));
     a->s.trace = sg_arena_take(&a->arena, n * p->B * p->split, sizeof(double));
     a->covariance = sg_arena_take(&a->arena, p->E * p->E, sizeof(double));
     a->s.norm = sg_arena_take(&a->arena, p->D, sizeof(double));
@@ -149,6 +152,8 @@ sg_status workspace_new(group_work *a, sg_error *err)
          err, "the spectra of %s", a->group->name);
     place(a);
     la_dgemm(LA_N, LA_T, p->E, p->E, p->E, 1, a->frame.L, p->E, a->frame.L, p->E, 0, a->covariance, p->E);
+    if (p->P)
+        TRY(random_table_new(&a->directions, a->frame.R, p->E, p->seed, err));
     for (int t = 0; p->C > 1 && p->B >= 2 && t < a->threads; t++)
         TRY(sg_class_test_new(&a->workers[t].test, p->B, a->frame.H, p->E, NULL_DRAWS, p->seed, err));
 done:
@@ -159,6 +164,7 @@ void workspace_free(group_work *a)
 {
     for (int t = 0; a->workers && t < a->threads; t++)
         sg_class_test_free(a->workers[t].test);
+    random_table_free(a->directions);
     sg_free(a->workers);
     sg_free(a->items);
     sg_arena_free(&a->arena);
@@ -173,7 +179,8 @@ void results_cost(const results_input *input, size_t *memory, size_t *file)
         size_t test = input->C > 1
                           ? 8 * ((1 + input->B) * a.frame.H * input->E + NULL_DRAWS * input->B * input->B / 2)
                           : 0;
-        size_t bytes = arena_bytes(&a) + (size_t)a.threads * test;
+        size_t directions = input->P ? RANDOM_DRAWS * a.frame.R * sizeof(float) : 0;
+        size_t bytes = directions + arena_bytes(&a) + (size_t)a.threads * test;
         *memory = bytes > *memory ? bytes : *memory;
         *file += input->C * input->D * item_bytes(&a);
     }

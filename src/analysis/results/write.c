@@ -81,6 +81,8 @@ static sg_status put_random(group_work *a, size_t c, size_t d0, size_t n_items, 
     sg_status st = SG_OK;
     static const char *const relative[] = {"relative_memory_random", "relative_memory_random_low",
                                            "relative_memory_random_high"};
+    static const char *const gain[] = {"property_gain_random", "property_gain_random_low",
+                                       "property_gain_random_high"};
     static const char *const cosine[] = {"subspace_cosine_random", "subspace_cosine_random_low",
                                          "subspace_cosine_random_high"};
     size_t P = a->input->P, R = a->frame.R, start[] = {0, c, d0, 0}, count[] = {P, 1, n_items, R};
@@ -89,6 +91,9 @@ static sg_status put_random(group_work *a, size_t c, size_t d0, size_t n_items, 
             for (size_t i = 0; i < n_items; i++)
                 a->row[p * n_items + i] = a->items[i].random[v];
         TRY(run_writer_put_f64(a->w, a->nc, relative[v], start, count, a->row, err));
+        for (size_t i = 0; i < P * n_items; i++)
+            a->row[i] *= a->items[i % n_items].sigma;
+        TRY(run_writer_put_f64(a->w, a->nc, gain[v], start, count, a->row, err));
         for (size_t k = 0; k < R; k++) {
             double band[3];
             sg_stats_random_cosine(k + 1, a->frame.E, &band[0], &band[1], &band[2]);

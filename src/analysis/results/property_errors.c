@@ -1,0 +1,84 @@
+/* SPDX-License-Identifier: MIT */
+/* A property's direction is estimated from words: its errors come from the blocks of the corpus and from the words. */
+#include "analysis/results/intervals.h"
+
+#include <math.h>
+
+/* Of a statistic: what it is without each fold. */
+typedef struct {
+    double without[PROPERTY_FOLDS];
+} replicates;
+
+static double dot(size_t n, const double *a, const double *b)
+{
+    double sum = 0;
+    for (size_t i = 0; i < n; i++)
+        sum += a[i] * b[i];
+    return sum;
+}
+
+static double effective(size_t n, const double *weight)
+{
+    double sum = 0, squares = 0;
+    for (size_t i = 0; i < n; i++)
+        sum += weight[i], squares += weight[i] * weight[i];
+    return squares > 0 ? sum * sum / squares : 0;
+}
+
+/* x: by blocks; both sources of error together, Student's t with Welch's degrees of freedom. */
+static void add_words(sg_interval *x, const replicates *r, const double *weight, double blocks, double most)
+{
+    sg_interval w;
+    if (x->missing)
+        return;
+    sg_stats_jackknife(&w, PROPERTY_FOLDS, weight, x->value, r->without, 1);
+    if (w.missing) {
+        *x = (sg_interval){x->value, NAN, NAN, NAN, NAN, "a few words make up most of a side"};
+        return;
+    }
+    double b2 = x->error * x->error, w2 = w.error * w.error, folds = effective(PROPERTY_FOLDS, weight);
+    double nu = (b2 + w2) * (b2 + w2) / (b2 * b2 / (blocks - 1) + w2 * w2 / (folds - 1));
+    x->bias += w.bias;
+    x->error = sqrt(b2 + w2);
+    double reach = sg_stats_t_quantile(0.975, nu > 1 ? nu : 1) * sqrt(b2 + w2 + 0.1 * x->bias * x->bias);
+    x->low = x->value - x->bias - reach;
+    x->high = x->value - x->bias + reach;
+    sg_stats_clamp(x, 0, most);
+}
+
+static void withhold_all(sg_interval *x, const sp_frame *f, size_t p, const char *why)
+{
+    sp_places at = sp_where(f);
+    sg_interval *of[] = {&x[at.relative + p], &x[at.property + p], &x[at.cosine + p * f->R]};
+    for (size_t i = 0; i < 3; i++)
+        for (size_t k = 0; k < (i == 2 ? f->R : 1); k++)
+            of[i][k] = (sg_interval){of[i][k].value, NAN, NAN, NAN, NAN, why};
+}
+
+void results_property_errors(sg_interval *x, const sp_frame *f, const property_folds *folds, size_t B,
+                             const double *pairs, const double *S, const double *Vt)
+{
+    sp_places at = sp_where(f);
+    double blocks = effective(B, pairs);
+    for (size_t p = 0; p < f->P; p++) {
+        const double *n = folds->n + p * PROPERTY_FOLDS * f->E, *weight = folds->weight + p * PROPERTY_FOLDS;
+        replicates gain, relative, cosine;
+        double inside[PROPERTY_FOLDS] = {0}, square[PROPERTY_FOLDS] = {0};
+        if (folds->missing[p])
+            withhold_all(x, f, p, folds->missing[p]);
+        if (folds->missing[p] || isnan(n[0]) || !(S[0] > 0))
+            continue; /* a vector is given, not estimated */
+        for (size_t k = 0; k < f->R; k++) {
+            for (size_t j = 0; j < PROPERTY_FOLDS; j++) {
+                double c = dot(f->E, Vt + k * f->E, n + j * f->E);
+                inside[j] += c * c, square[j] += S[k] * S[k] * c * c;
+                cosine.without[j] = inside[j] > 1 ? 1 : sqrt(inside[j]);
+            }
+            add_words(&x[at.cosine + p * f->R + k], &cosine, weight, blocks, 1);
+        }
+        for (size_t j = 0; j < PROPERTY_FOLDS; j++)
+            gain.without[j] = sqrt(square[j]), relative.without[j] = fmin(1, gain.without[j] / S[0]);
+        add_words(&x[at.property + p], &gain, weight, blocks, INFINITY);
+        add_words(&x[at.relative + p], &relative, weight, blocks, 1);
+    }
+}
