@@ -8,8 +8,8 @@
 #include <math.h>
 #include <omp.h>
 
-static const double LEAST_COHERENCE = 1e-2, LARGE_ERROR = 1e-4,
-                    SMALLEST = 1e-30; /* below it float32 has lost its digits anyway */
+static const double LEAST_COHERENCE = 1e-2, LEAST_GAIN = 1e-4, /* of that at delay 0 */
+    LARGE_ERROR = 1e-4, SMALLEST = 1e-30; /* below it float32 has lost its digits anyway */
 
 const char *const an_quantity_names[AN_QUANTITIES] = {"sigma_1", "sum of singular values", "largest rms gain",
                                                       "change of state"};
@@ -215,7 +215,7 @@ static bool chaos_sign(const group_work *a, char *text, size_t size, double *wor
     if (exponent.value > 0)
         return snprintf(text, size, "the largest Lyapunov exponent is %.3g (%.3g to %.3g) per token",
                         exponent.value, exponent.low, exponent.high) > 0;
-    if (p->D > 2 && rms[p->D - 1] > rms[1])
+    if (p->D > 2 && rms[p->D - 1] > rms[1] && rms[p->D - 1] > LEAST_GAIN * rms[0])
         return snprintf(text, size, "the rms gain at delay %zu, %.3g, is above that at delay 1, %.3g",
                         p->D - 1, rms[p->D - 1], rms[1]) > 0;
     for (size_t d = 1; d < p->D; d++)
