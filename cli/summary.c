@@ -211,7 +211,9 @@ static void print_replacement(sg_run *r, const char *group, const char *step)
     printf(".\n       The gradient predicts a change of %.3g", linear);
     print_range(read_at(r, group, "linear_prediction_low", 0),
                 read_at(r, group, "linear_prediction_high", 0));
-    printf(" at delay 0, and misses %.3g of its square.\n", read_at(r, group, "infidelity", 0));
+    printf(" at delay 0; its squared error is %.3g of the squared change\n       (0: exact; 1: as far off as "
+           "predicting no change).\n",
+           read_at(r, group, "infidelity", 0));
 }
 
 /* The mean gradient: how large, and how much the contributions cancel in it. x: room for D */

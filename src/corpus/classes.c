@@ -503,8 +503,9 @@ static sg_status check_used(const sg_classes *k, sg_error *err)
                                                : ""));
     }
     for (size_t c = 1; c < n_classes; c++)
-        if (!used[c] && k->origins[c])
-            TRY(sg_fail(err, SG_EFORMAT, "%s: class '%s' contains no word of the corpus", k->origins[c],
+        if (!used[c] && k->origins[c]) /* classes from an array of names have no specs: no file is at fault */
+            TRY(sg_fail(err, k->n_specs ? SG_EFORMAT : SG_EINVAL,
+                        "%s: class '%s' contains no word of the corpus", k->origins[c],
                         sg_classes_name(k, c)));
 done:
     sg_free(used);

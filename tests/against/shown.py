@@ -343,7 +343,7 @@ def check_replacement(run, group, text):
     if np.isfinite(kl):
         value("output_kl", rf"distribution by {number} nats", (0, 0))
     value("linear_prediction", rf"predicts a change of {number}", (0, 0))
-    same(re.search(rf"misses {number} of its square", text).group(1), run.get(group, "infidelity")[0, 0], 3, text)
+    same(re.search(rf"its squared error is {number} of the squared change", text).group(1), run.get(group, "infidelity")[0, 0], 3, text)
 
 
 def blocks_of(sigma, low, high):

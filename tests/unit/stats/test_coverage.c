@@ -13,8 +13,8 @@
 #include "stategrad/stats.h"
 
 enum { H = 10, E = 6, R = E, P = 3, B = 20, REPETITIONS = 500, RESAMPLES = 100 };
-enum { K = 2 * R + 3 + P * (1 + R) };
-static const double RHO = 0.5; /* from token to token; multiplies the variance of a mean by 3 */
+enum { K = 2 * R + 3 + P * (2 + R) }; /* sp_count */
+static const double RHO = 0.5;        /* from token to token; multiplies the variance of a mean by 3 */
 
 /* What is looked at, by its place among the statistics. */
 enum { SIGMA_1, SUM, RANK, QUANTITIES = 13 };
@@ -129,6 +129,7 @@ static void make_truth(truth *t, const setting *s, sg_rng *rng)
         t->n[2 * E + j] = 0.1 * V[j] + sqrt(0.99) * V[(E - 1) * E + j]; /* c: mostly sigma_6 */
     }
     t->frame = (sp_frame){H, E, R, P, t->L, t->n};
+    assert_int_equal(sp_count(&t->frame), K);
     la_dgemm(LA_T, LA_N, E, E, H, 1, t->T, E, t->T, E, 0, M, E);
     for (size_t i = 0; i < H * E; i++)
         M[i % E * (E + 1)] += t->scale[i] * t->scale[i] / (1 - RHO * RHO);
