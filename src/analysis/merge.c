@@ -223,8 +223,8 @@ static sg_status same(const piece *first, const piece *p, const char *attribute,
     const char *a = sg_run_attribute(first->run, attribute), *b = sg_run_attribute(p->run, attribute);
     if (a && b && !strcmp(a, b))
         return SG_OK;
-    return sg_fail(err, SG_EINVAL, "%s: does not belong to %s: %s is %s there, %s here", p->path, first->path,
-                   attribute, a ? a : "missing", b ? b : "missing");
+    return sg_fail(err, SG_EFORMAT, "%s: does not belong to %s: %s is %s there, %s here", p->path,
+                   first->path, attribute, a ? a : "missing", b ? b : "missing");
 }
 
 /* All that the file says of model, corpus and settings is the same in all parts; identity_sha256 last, others tell
@@ -255,7 +255,7 @@ static sg_status open_piece(piece *p, const char *path, sg_error *err)
     TRY(run_open_part(&p->run, path, err));
     const char *part = sg_run_attribute(p->run, "part");
     if (!run_is_part(p->run))
-        TRY(sg_fail(err, SG_EINVAL, "%s: is a whole run, not a part of one", path));
+        TRY(sg_fail(err, SG_EFORMAT, "%s: is a whole run, not a part of one", path));
     if (!part || sscanf(part, "%zu/%zu", &p->part, &p->parts) != 2 || !p->part || p->part > p->parts)
         TRY(sg_fail(err, SG_EFORMAT, "%s: attribute part is '%s', expected I/N", path, part ? part : ""));
     if (!sg_run_shape(p->run, NULL, "part_block", &rank, shape) || !shape[0])
@@ -280,11 +280,11 @@ static sg_status check_pieces(const piece *pieces, size_t n, size_t *B, size_t *
     for (size_t i = 0; i < n; i++) {
         TRY(check_attributes(&pieces[0], &pieces[i], err));
         if (pieces[i].parts != pieces[0].parts)
-            TRY(sg_fail(err, SG_EINVAL, "%s: is part %zu of %zu, %s one of %zu", pieces[i].path,
+            TRY(sg_fail(err, SG_EFORMAT, "%s: is part %zu of %zu, %s one of %zu", pieces[i].path,
                         pieces[i].part, pieces[i].parts, pieces[0].path, pieces[0].parts));
         for (size_t j = 0; j < i; j++)
             if (pieces[j].part == pieces[i].part)
-                TRY(sg_fail(err, SG_EINVAL, "%s: is part %zu of %zu, as %s is", pieces[i].path,
+                TRY(sg_fail(err, SG_EFORMAT, "%s: is part %zu of %zu, as %s is", pieces[i].path,
                             pieces[i].part, pieces[i].parts, pieces[j].path));
         blocks += pieces[i].blocks;
     }
@@ -293,7 +293,7 @@ static sg_status check_pieces(const piece *pieces, size_t n, size_t *B, size_t *
         for (size_t i = 0; i < n; i++)
             there |= pieces[i].part == part;
         if (!there)
-            TRY(sg_fail(err, SG_EINVAL, "part %zu of %zu is missing", part, pieces[0].parts));
+            TRY(sg_fail(err, SG_EFORMAT, "part %zu of %zu is missing", part, pieces[0].parts));
     }
     const char *text = sg_run_attribute(pieces[0].run, "blocks"),
                *parts = sg_run_attribute(pieces[0].run, "block_parts");

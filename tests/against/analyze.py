@@ -462,7 +462,7 @@ def check_runs(folder):
     run(*base, "-o", at("bare.nc"))
     run("track", at("bare.nc"), "--property", "p=low-odd", "-q")
     same_runs(at("t1.nc"), at("bare.nc"), 2e-4, only=("relative_memory", "subspace_cosine", "property_vector"))
-    r = run("track", at("bare.nc"), "--property", "p=odd-low", code=1)
+    r = run("track", at("bare.nc"), "--property", "p=odd-low", code=2)
     assert "property p" in r.stderr, r.stderr
     run(*base, "-o", at("nogram.nc"), "--block-gram", "no", "--baseline", "untrained")
     run("track", at("nogram.nc"), "--property", "p=low-odd", "-q")
@@ -543,7 +543,7 @@ def check_exponents(folder):
     run("analyze", at("m.safetensors"), at("c.txt"), "--delays", 4, "--lyapunov", "none", "-o", at("r.nc"), "-q")
     with xarray.open_dataset(at("r.nc"), group="layer1.hidden") as g:
         assert "lyapunov_exponent" not in g
-    r = run("analyze", at("m.safetensors"), at("c.txt"), "--delays", 4, "--lyapunov", 7, "-o", at("x.nc"), code=1)
+    r = run("analyze", at("m.safetensors"), at("c.txt"), "--delays", 4, "--lyapunov", 7, "-o", at("x.nc"), code=2)
     assert "--lyapunov" in r.stderr and "at most 6" in r.stderr, r.stderr
     # below 1e-30 nothing is left of a float: missing, and why
     m = Model("rnn", 1, 5, 6, words, scale=1e-4)
