@@ -20,10 +20,14 @@ except ImportError as e:
     print("skipped: python3 has no", e.name)
     sys.exit(77)
 
+torch.set_num_threads(1)  # tests run side by side
 torch.manual_seed(1)
 np.random.seed(1)
 PROGRAM = os.path.abspath(sys.argv[1])
 GATES = {"lstm": 4, "gru": 3, "rnn": 1, "mingru": 2, "minlstm": 3}
+
+# The gradients alone: what else an analysis does has tests of its own, and takes a third of the time.
+ALONE = ("--documents", "none", "--replace", "none", "--lyapunov", "none")
 
 
 def run(*args, code=0, env=None):
@@ -636,7 +640,7 @@ def check_survival(folder):
     (m, c, w), T = small_setting(folder, lines=1500, E=16, H=32)
     at = lambda name: os.path.join(folder, name)
     env = {**os.environ, "SOURCE_DATE_EPOCH": "1000000000"}
-    base = [PROGRAM, "analyze", m, c, "--delays", "48", "--long-after", "16", "--classes", "words:" + w, "--threads", "1", "-q",
+    base = [PROGRAM, "analyze", m, c, *ALONE, "--delays", "48", "--long-after", "16", "--classes", "words:" + w, "--threads", "1", "-q",
             "--baseline", "untrained"]
     began = time.time()
     subprocess.run(base + ["-o", at("whole.nc")], env=env, check=True, stderr=subprocess.DEVNULL)
@@ -778,7 +782,7 @@ def remembering(cell, layers, words, E=6, H=24):
 def check_long(folder):
     """Old origins that share bases: every class and delay within 1e-4 of exact accumulation; threads, parts, kills as ever."""
     at = lambda name: os.path.join(folder, name)
-    env = {"SOURCE_DATE_EPOCH": "1000000000"}
+    env, D = {"SOURCE_DATE_EPOCH": "1000000000"}, 100
     words = ["<unk>", "<eos>"] + ["w%d" % i for i in range(30)]
     text, ids, _ = corpus(words, 120, 14)
     open(at("c.txt"), "w").write(text)
@@ -786,7 +790,7 @@ def check_long(folder):
     for cell, layers, extra in (("lstm", 1, ()), ("lstm", 2, ("--layer", "all")), ("gru", 2, ()), ("rnn", 1, ()),
                                 ("lstm", 1, ("--state-handling", "window:170", "--burn-in", 3)), ("gru", 1, ("--sample", 300))):
         remembering(cell, layers, words).write(at("m"))
-        base = ("analyze", at("m"), at("c.txt"), "--delays", 150, "--classes", "words:" + at("w.txt"), "-q", *extra,
+        base = ("analyze", at("m"), at("c.txt"), "--delays", D, "--classes", "words:" + at("w.txt"), "-q", *ALONE, *extra,
                 *(("--state", "both") if cell == "lstm" else ()))
         run(*base, "--long-after", "never", "-o", at("exact.nc"), env=env)
         shared = (*base, "--long-after", 16)
@@ -811,7 +815,7 @@ def check_long(folder):
             assert (error[:16] == 0).all() and (error[32:] > 0).all()
             off = np.linalg.norm((x - y).reshape(*x.shape[:2], -1), axis=2)[0]
             assert (off <= 3 * error + 1e-6 * np.linalg.norm(x.reshape(*x.shape[:2], -1), axis=2)[0]).all(), (off, error)
-            assert (error < 1e-4 * np.linalg.norm(x[0].reshape(150, -1), axis=1)).all(), error
+            assert (error < 1e-4 * np.linalg.norm(x[0].reshape(D, -1), axis=1)).all(), error
             u, v = exact.second_moment.values, fast.second_moment.values
             assert np.abs(u - v).max() > 0
             assert (np.abs(u - v).max((2, 3)) < 1e-4 * np.abs(u).max((2, 3))).all(), (cell, group, "second moment")
@@ -820,7 +824,7 @@ def check_long(folder):
     with xarray.open_dataset(at("t1.nc")) as r:
         assert r.attrs["long_after"] == 16 and r.attrs["long_tolerance"] == 1e-6 and "--long-after 16" in r.attrs["command"]
     remembering("lstm", 1, words).write(at("m"))
-    base = ("analyze", at("m"), at("c.txt"), "--delays", 260, "--classes", "words:" + at("w.txt"), "-q")
+    base = ("analyze", at("m"), at("c.txt"), *ALONE, "--delays", 260, "--classes", "words:" + at("w.txt"), "-q")
     run(*base, "-o", at("whole.nc"), env=env)
     with xarray.open_dataset(at("whole.nc")) as r:
         assert r.attrs["long_after"] == 64  # from 256 delays on

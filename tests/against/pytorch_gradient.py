@@ -9,10 +9,10 @@ import os
 import sys
 import tempfile
 
-from analyze import Model, corpus, np, run, torch, xarray
+from analyze import ALONE, Model, corpus, np, run, torch, xarray
 
 CASES = {  # cell, layers, E, H, delays, lines
-    "paper": ("lstm", 1, 64, 256, 50, 6),
+    "paper": ("lstm", 1, 64, 256, 50, 4),
     "uneven": ("gru", 2, 50, 70, 20, 5),
     "deep": ("lstm", 3, 33, 40, 12, 5),
     "mingru": ("mingru", 1, 64, 256, 50, 6),
@@ -50,7 +50,7 @@ def main():
             text, ids = text + more, ids + extra
         open(paths[1], "w").write(text)
         state = "both" if cell == "lstm" else "hidden"
-        run("analyze", paths[0], paths[1], "-o", paths[2], "--delays", D, "--state", state, "--layer", "all", "--quiet")
+        run("analyze", paths[0], paths[1], "-o", paths[2], "--delays", D, "--state", state, "--layer", "all", "--quiet", *ALONE)
         worst = 0
         for layer in range(1, layers + 1):
             for hidden in (False, True) if cell == "lstm" else (True,):

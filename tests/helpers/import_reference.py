@@ -205,13 +205,13 @@ class Comparison:
     def run_program(self, *args):
         return subprocess.run([self.program, *args], capture_output=True, text=True)
 
-    def refuses(self, path, *words, args=()):
-        """`info` gives no reading, `import` exits 1 with one line that holds all the words."""
+    def refuses(self, path, *words, args=(), code=1):
+        """`info` gives no reading, `import` exits with the code (1: the file, 2: an option) and one line of all the words."""
         self.count += 1
         p = self.run_program("import", path, "-o", self.path("refused"), *args)
         line = p.stderr.strip()
         lines = [l for l in line.split("\n") if "warning" not in l]
-        if p.returncode != 1 or len(lines) != 1 or any(w not in line for w in words):
+        if p.returncode != code or len(lines) != 1 or any(w not in line for w in words):
             self.fail(f"{os.path.basename(path)}: exit {p.returncode}, expected a refusal with {words}, found: {line[:400]}")
         if os.path.exists(self.path("refused")):
             self.fail(f"{os.path.basename(path)}: refused, but an output was written")
