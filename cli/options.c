@@ -58,7 +58,9 @@ const char *did_you_mean(char *room, size_t size, const char *dashes, const char
                          const char *const *names, size_t n)
 {
     const char *near = sg_nearest_name(text, names, n);
-    snprintf(room, size, near ? "did you mean %s%s? " : "", dashes, near);
+    room[0] = 0;
+    if (near)
+        snprintf(room, size, "did you mean %s%s? ", dashes, near);
     return room;
 }
 

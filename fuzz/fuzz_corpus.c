@@ -70,7 +70,7 @@ static void check_encoding(const sg_corpus_config *cfg, const reading *r)
     sg_stream *s = NULL;
     sg_error err = {0};
     must(sg_corpus_open(&c, cfg, &err) == SG_OK);
-    must(sg_vocab_build(&v, c, &(sg_vocab_config){.unk = true}, &err) == (r->tokens ? SG_OK : SG_EINVAL));
+    must(sg_vocab_build(&v, c, &(sg_vocab_config){.unk = true}, &err) == (r->tokens ? SG_OK : SG_EFORMAT));
     sg_corpus_close(c);
     if (v) {
         uint64_t sum = 0;

@@ -425,15 +425,15 @@ async function testReport(nc) {
     'drawn from where the trained one begins when it is far below', JSON.stringify(reference));
 
   await page.click('#chart-curves button:has-text("only all")');
-  const tip = await tooltip(page, 'curves', 'all', 15), sigma = value(nc, 'singular_value', 0, 15, 0);
-  check(tip && near(Number(tip.value), sigma), 'the tooltip shows the value of the run file', JSON.stringify(tip) + sigma);
+  const tip = await tooltip(page, 'curves', 'all', 15), gain = value(nc, 'rms_gain', 0, 15, 0);
+  check(tip && near(Number(tip.value), gain), 'the tooltip shows the value of the run file', JSON.stringify(tip) + gain);
   check(tip && tip.pairs.replace(/,/g, '') === String(value(nc, 'pairs', 0, 15)), 'and its pairs', JSON.stringify(tip));
   await page.click('#chart-curves button:has-text("show all")');
 
   await page.focus('#chart-curves .plot');
   for (let i = 0; i < 5; i++) await page.keyboard.press(i ? 'ArrowRight' : 'Home');
   const readout = await page.textContent('#chart-curves .readout'), shown = Number(/all\D*([\d.]+)/.exec(readout)[1]);
-  check(/d = 4/.test(readout) && near(shown, value(nc, 'singular_value', 0, 4, 0)), 'arrow keys read the values', readout);
+  check(/d = 4/.test(readout) && near(shown, value(nc, 'rms_gain', 0, 4, 0)), 'arrow keys read the values', readout);
 
   for (const quantity of ['sum', 'rms', 'sigma1']) {
     await page.click(`#curves [data-value="${quantity}"]`);
@@ -525,9 +525,9 @@ async function testSeveralAndPlain(nc) {
   check(await marks(plain, 'curves') > 5 && plain.complaints.length === 0, 'the rest is drawn', plain.complaints.join(' | '));
   await plain.context().close();
   const short = make('withheld'), part = await open(report('part.html', short)), exact = contents(short);
-  const low = exact['layer1.cell'].singular_value_low, without = low.flat().filter((ranks) => ranks[0] === null).length, all = low.flat().length;
+  const low = exact['layer1.cell'].rms_gain_low, without = low.flat().filter((ranks) => ranks[0] === null).length, all = low.flat().length;
   const caption = await part.textContent('#chart-curves .caption');
-  check(without > 0 && caption.includes(`No interval is given at ${without} of ${all} values`) && /too few|distinguished/.test(caption), 'withheld intervals are counted, with the reason', caption);
+  check(without > 0 && caption.includes(`No interval is given at ${without} of ${all} values`) && /too few|distinguished|variance/.test(caption), 'withheld intervals are counted, with the reason', caption);
   await part.focus('#chart-curves .plot');
   for (let i = 0; i < 5; i++) await part.keyboard.press(i ? 'ArrowRight' : 'Home');
   const read = await part.textContent('#chart-curves .readout');
