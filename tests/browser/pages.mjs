@@ -419,8 +419,8 @@ async function testReport(nc) {
   check(dashed === 1, 'the untrained model is one dashed line', dashed);
   const reference = await page.evaluate(() => Array.from(document.querySelectorAll('#chart-curves svg .mark-symbol path'))
     .map((p) => p.__data__.datum).find((d) => d.reference && d.delay === 2 && d.series === 'all'));
-  const untrained = value(nc, 'singular_value', 0, 2, 0, 'untrained.layer1.cell'), first = value(nc, 'singular_value', 0, 0, 0);
-  const factor = first / value(nc, 'singular_value', 0, 0, 0, 'untrained.layer1.cell');
+  const untrained = value(nc, 'rms_gain', 0, 2, 0, 'untrained.layer1.cell'), first = value(nc, 'rms_gain', 0, 0, 0);
+  const factor = first / value(nc, 'rms_gain', 0, 0, 0, 'untrained.layer1.cell');
   check(reference && near(reference.exact, untrained) && near(reference.value, untrained * (factor > 10 ? factor : 1)),
     'drawn from where the trained one begins when it is far below', JSON.stringify(reference));
 
