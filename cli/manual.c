@@ -194,20 +194,28 @@ static void put_roff(FILE *f, const char *text, size_t n, bool at_start)
     }
 }
 
-/* A paragraph, in short lines: troff fills them anew. */
+/* A paragraph, in lines of at most 70 characters where its words allow: troff fills them anew. */
 static void put_roff_lines(FILE *f, const char *text, size_t n)
 {
     enum { LINE = 70 };
-    for (size_t done = 0; done < n;) {
-        size_t end = done + LINE < n ? done + LINE : n;
-        while (end < n && end > done + 1 && text[end] != ' ')
-            end--;
-        size_t newline = strcspn(text + done, "\n");
-        end = done + newline < end ? done + newline : end;
-        put_roff(f, text + done, end - done, true);
-        fputc('\n', f);
-        done = end + 1;
+    size_t width = 0;
+    for (const char *at = text, *end = text + n; at < end; at++) {
+        const char *word = at;
+        while (at < end && *at != ' ' && *at != '\n')
+            at++;
+        size_t length = (size_t)(at - word);
+        bool fits = width && width + 1 + length <= LINE;
+        if (width)
+            fputc(fits ? ' ' : '\n', f);
+        put_roff(f, word, length, !fits);
+        width = fits ? width + 1 + length : length;
+        if (at < end && *at == '\n') {
+            fputc('\n', f);
+            width = 0;
+        }
     }
+    if (width)
+        fputc('\n', f);
 }
 
 static void man_block(FILE *f, block kind, const char *text, size_t n)
