@@ -33,16 +33,17 @@ static void orthonormalise(lyapunov *y)
                 for (size_t i = 0; i < y->S; i++)
                     q[i] -= along * p[i];
             }
-            double norm = 0;
+            double square = 0;
             for (size_t i = 0; i < y->S; i++)
-                norm += q[i] * q[i];
-            norm = sqrt(norm);
+                square += q[i] * q[i];
+            double norm = sqrt(square);
             r *= norm;
-            for (size_t i = 0; i < y->S && norm > 0; i++)
-                q[i] /= norm;
-            if (!(norm > 0)) {
+            if (norm > 0)
+                for (size_t i = 0; i < y->S; i++)
+                    q[i] /= norm;
+            else {
                 r = exp(-LOST);
-                q[k % y->S] = 1;
+                q[k] = 1; /* K <= S */
             }
         }
         y->sum[k] += log(r);

@@ -242,8 +242,10 @@ sg_status tensors_open(tensor_file **out, const char *path, sg_error *err)
     TRY(sg_file_format_of(&kind, path, err));
     if (kind == SG_FILE_RUN)
         TRY(sg_fail(err, SG_EFORMAT, "%s: is a run file, expected a model", path));
-    if ((size_t)kind >= sizeof fill / sizeof *fill || !fill[kind])
-        TRY(name_what_it_is(path, err));
+    if ((size_t)kind >= sizeof fill / sizeof *fill || !fill[kind]) {
+        st = name_what_it_is(path, err);
+        goto done;
+    }
     NEED(b = sg_calloc(1, sizeof *b), err, "%s", path);
     b->fd = -1;
     b->format = kind;
