@@ -382,7 +382,7 @@ static void bash_options(FILE *f, const command *c, const option *table)
 /* In single quotes for a shell; zsh: brackets and colons, which _arguments gives a meaning, behind a backslash. */
 static void put_quoted(FILE *f, const char *text, bool zsh)
 {
-    for (; *text; text++)
+    for (; text && *text; text++)
         if (*text == '\'')
             fputs("'\\''", f);
         else if (zsh && strchr("[]:\\", *text))

@@ -164,9 +164,10 @@ void reference_push(reference *r, size_t t, double share, sg_rng *rng)
 
 double reference_distance(const reference *r, const reference *other, size_t t)
 {
-    double *a[2 * SG_MAX_LAYERS], *b[2 * SG_MAX_LAYERS], square = 0;
-    size_t length[2 * SG_MAX_LAYERS], n = state_parts(r, a, length, t), m = state_parts(other, b, length, t);
-    for (size_t k = 0; k < n && k < m; k++)
+    double *a[2 * SG_MAX_LAYERS] = {0}, *b[2 * SG_MAX_LAYERS] = {0}, square = 0;
+    size_t length[2 * SG_MAX_LAYERS], n = state_parts(r, a, length, t);
+    state_parts(other, b, length, t);
+    for (size_t k = 0; k < n && a[k] && b[k]; k++)
         for (size_t i = 0; i < length[k]; i++)
             square += (a[k][i] - b[k][i]) * (a[k][i] - b[k][i]);
     return sqrt(square);
