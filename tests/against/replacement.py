@@ -277,21 +277,23 @@ def same_bytes(folder):
     open(os.path.join(folder, "long.txt"), "w", encoding="utf-8").write(text * 2)
     began = time.time()
     run(*big, "-o", "whole.nc", cwd=folder)
-    took, stops = time.time() - began, 0
+    patience, stops = 0.3 * (time.time() - began), 0
     while True:
         p = subprocess.Popen([program, *big, "-o", "resumed.nc", "--checkpoint", "c", "--checkpoint-minutes", "0"], cwd=folder, env=ENV,
                              stderr=subprocess.PIPE)
         try:
-            p.wait(timeout=took * 0.3)
+            p.wait(timeout=patience)
         except subprocess.TimeoutExpired:
             p.send_signal(signal.SIGINT)
         p.communicate()
         if p.returncode == 0:
-            break
+            assert read("whole.nc") == read("resumed.nc"), "resumed"
+            if stops:
+                break
+            patience /= 2  # the machine has become faster: once more
+            continue
         stops += 1
-        assert p.returncode == 130 and stops < 60, p.returncode
-    assert read("whole.nc") == read("resumed.nc"), "resumed"
-    assert stops >= 1, took
+        assert p.returncode == 130 and stops < 200, (p.returncode, stops)
     print("stopped", stops, "times: the same bytes")
 
 
