@@ -113,14 +113,14 @@ done:
     return st;
 }
 
-static replace_effect compare(size_t H, const float *real, const float *other, const float *linear)
+static replaced_effect compare(size_t H, const float *real, const float *other, const float *linear)
 {
     double change = 0, straight = 0, dot = 0, miss = 0;
     for (size_t j = 0; j < H; j++) {
         double delta = (double)other[j] - (double)real[j], g = (double)linear[j];
         change += delta * delta, straight += g * g, dot += delta * g, miss += (delta - g) * (delta - g);
     }
-    return (replace_effect){sqrt(change), sqrt(straight), dot, miss};
+    return (replaced_effect){sqrt(change), sqrt(straight), dot, miss};
 }
 
 /* sum p (log p - log q) = sum p (e^z - 1 - z), z = log q - log p, since both sum to 1: no term is negative, and
@@ -135,7 +135,7 @@ static double divergence(size_t V, const float *log_p, const float *log_q)
     return kl;
 }
 
-sg_status replacer_run(replacer *r, const float *other, replace_effect *effects, double *kl, sg_error *err)
+sg_status replacer_run(replacer *r, const float *other, replaced_effect *effects, double *kl, sg_error *err)
 {
     sg_status st = SG_OK;
     size_t kept = 0, top = r->shape->layers - 1;

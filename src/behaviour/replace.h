@@ -6,23 +6,18 @@
  *   G dx                                      its linear prediction: G = d s_{s+d} / d x_s, dx = x' - x
  *   kl[d] = KL(p_{s+d}(x) || p_{s+d}(x'))     of the distributions of the next word, in nats
  *
- * Costs two forward steps and one step matrix per delay, and one product with the decoder per delay with a KL. */
+ * Costs two forward steps and one step matrix per delay, and one product with the decoder per delay with a KL. For one
+ * sentence (`show`), and the plain twin that tests hold gradient/replaced.h to, which carries many words at once. */
 #ifndef SG_BEHAVIOUR_REPLACE_H
 #define SG_BEHAVIOUR_REPLACE_H
 
+#include "gradient/replaced.h"
 #include "stategrad/gradient.h"
 
 typedef struct {
     size_t layer; /* from 0 */
     sg_state_kind kind;
 } replace_state;
-
-typedef struct {
-    double change; /* |Delta| */
-    double linear; /* |G dx| */
-    double dot;    /* Delta . G dx */
-    double miss;   /* |Delta - G dx|^2 */
-} replace_effect;
 
 typedef struct replacer replacer;
 /* Room for n <= most steps. with_kl (most), borrowed: at which delays KL is taken; NULL: at none. The model is
@@ -32,7 +27,7 @@ sg_status replacer_new(replacer **out, const sg_model *m, const replace_state *s
 /* The inputs x (n, E) of steps s .. s+n-1 and the state before step s (as forward_get_state gives it; NULL: zero). */
 sg_status replacer_origin(replacer *r, const float *state, const float *x, size_t n, sg_error *err);
 /* `other` (E) in the place of x_s. effects (n_states, n), kl (n; 0 where it is not taken); either may be NULL. */
-sg_status replacer_run(replacer *r, const float *other, replace_effect *effects, double *kl, sg_error *err);
+sg_status replacer_run(replacer *r, const float *other, replaced_effect *effects, double *kl, sg_error *err);
 void replacer_free(replacer *r);
 
 #endif

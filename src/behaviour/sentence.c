@@ -342,7 +342,7 @@ static size_t unigram_draw(const unigram *u, sg_rng *rng, int32_t not )
 
 /* One origin: column s of the matrices. */
 static sg_status replace_word(sentence *x, const sg_show *s, replacer *r, const unigram *u, sg_rng *rng,
-                              const int32_t *ids, size_t origin, replace_effect *effect, double *kl,
+                              const int32_t *ids, size_t origin, replaced_effect *effect, double *kl,
                               sg_error *err)
 {
     sg_status st = SG_OK;
@@ -374,7 +374,7 @@ static sg_status compute_replacement(sentence *x, const sg_show *s, const int32_
     sg_rng rng;
     float *state = NULL, *inputs = NULL;
     bool *everywhere = NULL;
-    replace_effect *effect = NULL;
+    replaced_effect *effect = NULL;
     double *kl = NULL;
     TRY(forward_new(&f, s->model, 1, err));
     TRY(unigram_init(&u, sg_model_vocab(s->model), s->by_frequency, err));

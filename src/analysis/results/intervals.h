@@ -24,7 +24,8 @@
 #include "spectrum/spectrum.h"
 #include "stategrad/stats.h"
 
-/* Parts of the blocks (properties have none: sg_track knows whole blocks only): F of them, their weights (F) and replicates without each (F,K). F 0: blocks have no parts. */
+/* Parts of the blocks: F of them, their weights (F) and replicates without each (F,K). F 0: blocks have no parts.
+ * Properties have none: sg_track knows whole blocks only. */
 typedef struct {
     size_t F;
     double *pairs, *moment_pairs, *without;

@@ -82,7 +82,7 @@ static void one_cell(sg_cell cell, bool words)
 
     const bool with_kl[T] = {true, false, true, true, true, true, true, true, true};
     replacer *r = NULL;
-    replace_effect effect[2 * LAYERS * T];
+    replaced_effect effect[2 * LAYERS * T];
     double kl[T];
     const size_t n = T - S;
     assert_ok(replacer_new(&r, m, states, n_states, T, words ? with_kl : NULL, &err), err);
@@ -110,7 +110,7 @@ static void one_cell(sg_cell cell, bool words)
                 change += delta * delta, linear += line * line, dot += delta * line;
                 miss += (delta - line) * (delta - line);
             }
-            const replace_effect *f = &effect[g * n + t - S];
+            const replaced_effect *f = &effect[g * n + t - S];
             assert_close(f->change, sqrt(change), 1e-4, 1e-6, "change", t);
             assert_close(f->linear, sqrt(linear), 1e-4, 1e-6, "linear", t);
             assert_close(f->dot, dot, 1e-4, 1e-6, "dot", t);

@@ -60,7 +60,7 @@ static void check_column(const sg_model *m, const replace_state *states, size_t 
     sg_error err;
     sg_forward *before = NULL;
     replacer *r = NULL;
-    replace_effect one[MAX_STATES * D];
+    replaced_effect one[MAX_STATES * D];
     double divergence[D];
     size_t s = at[k];
     assert_ok(forward_new(&before, m, T, &err), err);
@@ -76,7 +76,7 @@ static void check_column(const sg_model *m, const replace_state *states, size_t 
     for (size_t d = 0; d < life[k]; d++) {
         for (size_t g = 0; g < n; g++) {
             const replaced_effect *a = &effects[(k * D + d) * n + g];
-            const replace_effect *b = &one[g * life[k] + d];
+            const replaced_effect *b = &one[g * life[k] + d];
             assert_close(a->change, b->change, 1e-5, 1e-6, "change", d);
             assert_close(a->linear, b->linear, 1e-5, 1e-6, "linear", d);
             assert_true(fabs(a->dot - b->dot) <=
