@@ -655,6 +655,8 @@ def check_survival(folder):
         if p.returncode == 0:
             os.remove(at("r.nc"))
             continue
+        if i % 3 == 2 and p.returncode == -signal.SIGINT:
+            continue  # before the program had begun to listen
         kills += 1
         assert p.returncode == (130 if i % 3 == 2 else -9), (p.returncode, err)
         assert not os.path.exists(at("r.nc"))
