@@ -1,0 +1,430 @@
+/* SPDX-License-Identifier: MIT */
+/* Embedding, linear maps beside the recurrence, one-hot inputs and decoder, by name and shape. */
+#include "import/by_name.h"
+
+#include "base/base_internal.h"
+
+#include <string.h>
+
+typedef enum { LOOKS_PLAIN, LOOKS_EMBEDDING, LOOKS_DECODER, LOOKS_OTHER } looks;
+
+static bool contains_any(const char *name, const char *const *words)
+{
+    for (; *words; words++)
+        if (strcasestr(name, *words))
+            return true;
+    return false;
+}
+
+/* What name and module class say a matrix is. */
+static looks looks_like(const stored_tensor *t)
+{
+    static const char *const other[] = {"attn",  "attention", "norm", "conv",
+                                        "query", "highway",   "gate", NULL};
+    static const char *const embedding[] = {"emb", "encoder", "wte", "lookup", "word_vec", "wordvec", NULL};
+    static const char *const decoder[] = {"decoder",   "fc",      "linear", "out", "proj", "head",
+                                          "dense",     "softmax", "logit",  "h2o", "pred", "final",
+                                          "generator", "classif", "vocab",  NULL};
+    if (t->layer_class && strcasestr(t->layer_class, "Embedding"))
+        return LOOKS_EMBEDDING;
+    if (contains_any(t->name, other))
+        return LOOKS_OTHER;
+    if (contains_any(t->name, embedding))
+        return LOOKS_EMBEDDING;
+    if (contains_any(t->name, decoder) || (t->layer_class && !strcmp(t->layer_class, "Linear")))
+        return LOOKS_DECODER;
+    return LOOKS_PLAIN;
+}
+
+static bool is_same(const stored_tensor *t, const stored_tensor *other)
+{
+    return other && tensors_same_data(t, other);
+}
+
+bool names_is_used(const recipe *p, const stored_tensor *t)
+{
+    for (size_t k = 0; k < p->shape.layers; k++) {
+        const recipe_layer *l = &p->layers[k];
+        const recipe_source *const sources[] = {&l->W_ih, &l->W_hh, &l->b_ih, &l->b_hh};
+        for (size_t r = 0; r < 4; r++) {
+            if (is_same(t, sources[r]->tensor) || is_same(t, sources[r]->norm))
+                return true;
+            for (size_t i = 0; i < 4; i++)
+                if (is_same(t, sources[r]->part[i]))
+                    return true;
+        }
+    }
+    for (size_t k = 0; k < p->n_before; k++)
+        if (t == p->before[k].weight.tensor || t == p->before[k].bias.tensor)
+            return true;
+    for (size_t k = 0; k < p->n_after; k++)
+        if (t == p->after[k].weight.tensor || t == p->after[k].bias.tensor)
+            return true;
+    return (p->encoder.tensor && tensors_same_data(t, p->encoder.tensor)) ||
+           (p->decoder.tensor && tensors_same_data(t, p->decoder.tensor)) || t == p->decoder_bias.tensor;
+}
+
+bool names_part_of_net(const scope *s, const stored_tensor *t)
+{
+    recurrent_name r;
+    char prefix[TENSORS_MAX_NAME];
+    return (!s->container || t->container == s->container) && t->elements > 1 &&
+           !names_parse(t->name, prefix, &r) && !recipe_ignored(s->cfg, t) && !names_optimizer_state(t->name);
+}
+
+bool names_in_scope(const scope *s, const stored_tensor *t)
+{
+    return names_part_of_net(s, t) && dtype_is_float(t->dtype);
+}
+
+typedef struct {
+    const stored_tensor *best; /* NULL: none */
+    const stored_tensor *rival;
+    size_t n;
+} choice;
+
+/* --map gave it to a role: it is not offered again. (One tensor may be embedding and decoder: then both are mapped.) */
+static bool is_placed(const scope *s, const stored_tensor *t)
+{
+    const stored_tensor *encoder = s->p->encoder.tensor;
+    if (encoder && tensors_same_data(t, encoder) && t != encoder)
+        return false; /* tied: the decoder's name for the same numbers */
+    return recipe_is_mapped(s->b, s->cfg, t, NULL);
+}
+
+/* Matrices of `columns` columns (and `rows` rows, 0: any) that look like `wanted`; the same data counts
+ * once. */
+static choice matrices(const scope *s, uint64_t rows, uint64_t columns, looks wanted,
+                       const stored_tensor *but)
+{
+    choice c = {0};
+    for (size_t i = 0; i < s->b->n; i++) {
+        const stored_tensor *t = &s->b->tensors[i];
+        if (!names_in_scope(s, t) || t->rank != 2 || t->dims[1] != columns || (rows && t->dims[0] != rows) ||
+            t->dims[0] < 2 || looks_like(t) != wanted || (but && t == but) || is_placed(s, t) ||
+            (c.best && tensors_same_data(t, c.best)))
+            continue;
+        if (!c.best)
+            c.best = t;
+        else
+            c.rival = t;
+        c.n++;
+    }
+    return c;
+}
+
+static sg_status ambiguous(const tensor_file *b, const char *role, const choice *c, sg_error *err)
+{
+    char one[96], two[96];
+    return sg_fail(err, SG_EFORMAT,
+                   "%s: two interpretations fit: %s could be %s %s or %s %s; choose with --map %s=TENSOR",
+                   b->path, role, c->best->name, shape_text(c->best, one), c->rival->name,
+                   shape_text(c->rival, two), role);
+}
+
+/* ---- linear maps beside the recurrence ---- */
+
+/* The bias beside a weight: the same name with "bias" for "weight", whatever its type and length. */
+static const stored_tensor *bias_beside(const scope *s, const stored_tensor *weight)
+{
+    char name[TENSORS_MAX_NAME];
+    size_t n = (size_t)(names_leaf(weight->name) - weight->name);
+    if (n + 5 > TENSORS_MAX_NAME)
+        return NULL;
+    memcpy(name, weight->name, n);
+    memcpy(name + n, "bias", 5);
+    for (size_t i = 0; i < s->b->n; i++) {
+        const stored_tensor *t = &s->b->tensors[i];
+        if (!strcmp(t->name, name) && t->container == weight->container && !recipe_ignored(s->cfg, t))
+            return t;
+    }
+    return NULL;
+}
+
+/* A linear map of (rows, columns) that --map names (by `role` and `bias_role`), appended to maps. */
+static sg_status take_map(recipe_map *maps, size_t *n, const scope *s, const char *role,
+                          const char *bias_role, uint64_t columns, sg_error *err)
+{
+    sg_status st;
+    char shape[96];
+    const stored_tensor *t, *bias;
+    TRY(recipe_mapped(&t, s->b, s->cfg, role, err));
+    TRY(recipe_mapped(&bias, s->b, s->cfg, bias_role, err));
+    if (!t)
+        return st;
+    if (t->rank != 2 || t->dims[1] != columns)
+        TRY(sg_fail(err, SG_EFORMAT, "%s: %s: expected (outputs, %llu), %s has %s", s->b->path, role,
+                    (unsigned long long)columns, t->name, shape_text(t, shape)));
+    if (!bias)
+        bias = bias_beside(s, t);
+    TRY(names_check_bias(s->b, bias, t->dims[0], err));
+    maps[(*n)++] = (recipe_map){.rows = (size_t)t->dims[0],
+                                .columns = (size_t)columns,
+                                .weight = names_source(t, 0),
+                                .bias = {.tensor = bias, .columns = 1}};
+done:
+    return st;
+}
+
+/* ---- the embedding ---- */
+
+bool names_looks_embedding(const stored_tensor *t)
+{
+    bool named = (t->layer_class && strcasestr(t->layer_class, "Embedding")) || strcasestr(t->name, "emb") ||
+                 strstr(t->name, "encoder.weight");
+    return named && looks_like(t) == LOOKS_EMBEDDING;
+}
+
+/* An embedding of another size than the lowest layer reads: with one matrix from the one size to the other it is read
+ * through that. */
+static sg_status find_distant_embedding(recipe *p, const scope *s, const stored_tensor **out, sg_error *err)
+{
+    char shape[96], other[96];
+    uint64_t in = p->layers[0].in;
+    for (size_t i = 0; i < s->b->n; i++) {
+        const stored_tensor *t = &s->b->tensors[i], *map = NULL;
+        size_t maps = 0;
+        if (!names_in_scope(s, t) || t->rank != 2 || t->dims[0] < 2 || !names_looks_embedding(t) ||
+            is_placed(s, t))
+            continue;
+        for (size_t k = 0; k < s->b->n; k++) {
+            const stored_tensor *m = &s->b->tensors[k];
+            if (names_in_scope(s, m) && m != t && m->rank == 2 && m->dims[0] == in &&
+                m->dims[1] == t->dims[1] && !is_placed(s, m)) {
+                map = m;
+                maps++;
+            }
+        }
+        if (maps != 1)
+            return sg_fail(
+                err, SG_EFORMAT,
+                "%s: tensor %s %s looks like the embedding, but %s reads %zu numbers: the layer between embedding "
+                "and recurrence is unknown%s",
+                s->b->path, t->name, shape_text(t, shape), p->layers[0].W_ih.tensor->name, p->layers[0].in,
+                maps ? " (two linear maps fit: --map input.weight=TENSOR)" : "");
+        const stored_tensor *bias = bias_beside(s, map);
+        sg_status st = names_check_bias(s->b, bias, in, err);
+        if (st != SG_OK)
+            return st;
+        recipe_note(
+            p,
+            "%.120s %s is taken for a linear map between embedding and recurrence, without an activation, by its "
+            "shape",
+            map->name, shape_text(map, other));
+        p->before[p->n_before++] = (recipe_map){.rows = (size_t)in,
+                                                .columns = (size_t)t->dims[1],
+                                                .weight = names_source(map, 0),
+                                                .bias = {.tensor = bias, .columns = 1}};
+        *out = t;
+        return SG_OK;
+    }
+    return SG_OK;
+}
+
+/* Safetensors keep one of two shared tensors. Of a tied net they may have kept the decoder. */
+static const stored_tensor *lone_decoder(const scope *s, uint64_t in)
+{
+    if (s->b->format != SG_FILE_SAFETENSORS)
+        return NULL;
+    choice c = matrices(s, 0, in, LOOKS_DECODER, NULL);
+    uint64_t H = s->p->layers[s->p->shape.layers - 1].H;
+    return c.n == 1 && H == in && c.best->dims[0] > in ? c.best : NULL;
+}
+
+static sg_status mapped_encoder(recipe *p, const scope *s, const stored_tensor **out, sg_error *err)
+{
+    sg_status st;
+    char shape[96];
+    uint64_t in = p->layers[0].in;
+    const stored_tensor *t, *map;
+    TRY(recipe_mapped(&t, s->b, s->cfg, "encoder.weight", err));
+    TRY(recipe_mapped(&map, s->b, s->cfg, "input.weight", err));
+    *out = t;
+    if (!t && !map)
+        return st;
+    if (map) {
+        uint64_t columns = t && t->rank == 2 ? t->dims[1] : map->rank == 2 ? map->dims[1] : 0;
+        TRY(take_map(p->before, &p->n_before, s, "input.weight", "input.bias", columns, err));
+        if (p->before[0].rows != in)
+            TRY(sg_fail(err, SG_EFORMAT,
+                        "%s: input.weight: expected (%llu, inputs) as %s reads it, %s has %s", s->b->path,
+                        (unsigned long long)in, p->layers[0].W_ih.tensor->name, map->name,
+                        shape_text(map, shape)));
+        in = columns;
+    }
+    if (t && (t->rank != 2 || t->dims[1] != in || t->dims[0] < 2))
+        TRY(sg_fail(err, SG_EFORMAT, "%s: encoder.weight: expected (V, %llu) as %s reads it, %s has %s",
+                    s->b->path, (unsigned long long)in, p->layers[0].W_ih.tensor->name, t->name,
+                    shape_text(t, shape)));
+done:
+    return st;
+}
+
+sg_status names_find_encoder(recipe *p, const scope *s, sg_error *err)
+{
+    sg_status st;
+    const stored_tensor *t, *decoder;
+    char shape[96];
+    p->n_before = 0;
+    TRY(mapped_encoder(p, s, &t, err));
+    uint64_t in = p->n_before ? p->before[0].columns : p->layers[0].in;
+    if (!t && !s->cfg->one_hot) {
+        choice c = matrices(s, 0, in, LOOKS_EMBEDDING, NULL);
+        if (!c.n) {
+            c = matrices(s, 0, in, LOOKS_PLAIN, NULL);
+            if (c.n == 1)
+                recipe_note(p, "%s is assumed to be the embedding because of its shape %s", c.best->name,
+                            shape_text(c.best, shape));
+        }
+        if (c.n > 1)
+            TRY(ambiguous(s->b, "encoder.weight", &c, err));
+        t = c.best;
+        if (!t && !p->n_before)
+            TRY(find_distant_embedding(p, s, &t, err));
+        if (t)
+            in = t->dims[1];
+        else if ((decoder = lone_decoder(s, in))) {
+            recipe_note(p, "%.150s is there without an embedding: the embedding is taken for it (tied)",
+                        decoder->name);
+            t = decoder;
+        }
+    }
+    if (t) {
+        p->encoder = names_source(t, 0);
+        p->shape.vocabulary = (size_t)t->dims[0];
+    }
+    p->shape.embedding = (size_t)in;
+done:
+    return st;
+}
+
+/* ---- one-hot inputs ---- */
+
+/* Inputs as wide as the decoder is high; NULL: there is no such decoder. */
+static const stored_tensor *decoder_as_high_as_inputs(const scope *s)
+{
+    uint64_t in = s->p->shape.embedding, H = s->p->layers[s->p->shape.layers - 1].H;
+    choice c = matrices(s, in, H, LOOKS_DECODER, NULL);
+    if (!c.n)
+        c = matrices(s, in, H, LOOKS_PLAIN, NULL);
+    return c.n == 1 ? c.best : NULL;
+}
+
+/* Without an embedding the inputs are words where the user says so, gives a vocabulary of that size, or the file holds
+ * one beside a decoder of that height. */
+sg_status names_settle_one_hot(recipe *p, const scope *s, sg_error *err)
+{
+    sg_status st = SG_OK;
+    word_list words = {0};
+    char name[TENSORS_MAX_NAME];
+    const stored_tensor *decoder = decoder_as_high_as_inputs(s);
+    size_t in = p->shape.embedding;
+    bool words_inside = false;
+    if (s->b->vocabulary && decoder && !s->cfg->one_hot && !s->cfg->vocab) {
+        TRY(s->b->vocabulary((tensor_file *)(uintptr_t)s->b, in, &words, name, err));
+        words_inside = words.n == in;
+    }
+    if (s->cfg->one_hot || s->cfg->vocab || words_inside) {
+        if (in < 2)
+            TRY(sg_fail(err, SG_EFORMAT, "%s: %s reads %zu number: inputs that are no one-hot vectors",
+                        s->b->path, p->layers[0].W_ih.tensor->name, in));
+        p->one_hot = true;
+        p->shape.vocabulary = in;
+        recipe_note(
+            p,
+            "no embedding: the inputs are read as one-hot vectors of %zu words; gradients are with respect to these",
+            in);
+    } else {
+        recipe_note(p, "no embedding: inputs are feature vectors of %zu numbers", in);
+        if (decoder)
+            recipe_note(
+                p, "they are as many as %.150s has rows: if they are one-hot vectors of words say --one-hot",
+                decoder->name);
+    }
+done:
+    word_list_free(&words);
+    return st;
+}
+
+/* ---- the decoder ---- */
+
+/* A decoder's bias without its weight means that the weight is the embedding. */
+static const stored_tensor *lone_decoder_bias(const scope *s)
+{
+    for (size_t i = 0; i < s->b->n; i++) {
+        const stored_tensor *t = &s->b->tensors[i];
+        if (names_in_scope(s, t) && names_is_vector(t, s->p->shape.vocabulary) &&
+            !strcmp(names_leaf(t->name), "bias") && looks_like(t) == LOOKS_DECODER)
+            return t;
+    }
+    return NULL;
+}
+
+/* PREFIX.weight_g beside PREFIX.weight_v: torch's weight norm of a linear layer. */
+static const stored_tensor *norm_beside(const scope *s, const stored_tensor *v)
+{
+    size_t n = strlen(v->name);
+    if (n < 9 || strcmp(v->name + n - 9, ".weight_v") != 0)
+        return NULL;
+    for (size_t i = 0; i < s->b->n; i++) {
+        const stored_tensor *t = &s->b->tensors[i];
+        if (names_in_scope(s, t) && strlen(t->name) == n && !strncmp(t->name, v->name, n - 1) &&
+            t->name[n - 1] == 'g' && names_is_vector(t, v->dims[0]))
+            return t;
+    }
+    return NULL;
+}
+
+sg_status names_find_decoder(recipe *p, const scope *s, bool *mapped, sg_error *err)
+{
+    sg_status st;
+    const stored_tensor *t, *bias;
+    uint64_t V = p->shape.vocabulary, H = p->layers[p->shape.layers - 1].H;
+    bool turned = false;
+    char shape[96];
+    p->n_after = 0;
+    TRY(take_map(p->after, &p->n_after, s, "output.weight", "output.bias", H, err));
+    if (p->n_after)
+        H = p->after[0].rows;
+    TRY(recipe_mapped(&t, s->b, s->cfg, "decoder.weight", err));
+    *mapped = t != NULL;
+    if (t) {
+        turned = t->rank == 2 && t->dims[0] == H && t->dims[1] == V && (H != V || s->cfg->transposed);
+        if (t->rank != 2 || (!turned && (t->dims[0] != V || t->dims[1] != H)))
+            TRY(sg_fail(err, SG_EFORMAT, "%s: decoder.weight: expected (%llu, %llu), %s has %s", s->b->path,
+                        (unsigned long long)V, (unsigned long long)H, t->name, shape_text(t, shape)));
+        if (turned || H == V)
+            recipe_note(p, "%.150s: assumed: %s", t->name,
+                        turned ? "h W, its columns are words"
+                               : "W h, its rows are words (it is square: --transposed for the other)");
+    } else {
+        choice c = matrices(s, V, H, LOOKS_DECODER, NULL);
+        if (!c.n)
+            c = matrices(s, V, H, LOOKS_PLAIN, p->encoder.tensor);
+        if (c.n > 1)
+            TRY(ambiguous(s->b, "decoder.weight", &c, err));
+        t = c.best;
+    }
+    if (!t && p->encoder.tensor && looks_like(p->encoder.tensor) == LOOKS_DECODER && H == p->shape.embedding)
+        t = p->encoder.tensor; /* the one of two tied tensors that the file kept */
+    TRY(recipe_mapped(&bias, s->b, s->cfg, "decoder.bias", err));
+    if (!bias && t)
+        bias = bias_beside(s, t);
+    if (!t && !p->one_hot && (bias = lone_decoder_bias(s)) && H == p->shape.embedding) {
+        recipe_note(p, "%s has no weight: the decoder is assumed to be the embedding (tied)", bias->name);
+        t = p->encoder.tensor;
+    }
+    if (!t)
+        return st;
+    TRY(names_check_bias(s->b, bias, V, err));
+    p->shape.has_decoder = true;
+    p->shape.tied =
+        p->encoder.tensor && tensors_same_data(t, p->encoder.tensor) && !p->n_after && !p->n_before;
+    p->decoder = names_source(t, 0);
+    p->decoder.norm = norm_beside(s, t);
+    if (turned)
+        p->decoder.layout = LAYOUT_COLUMNS;
+    p->decoder_bias = (recipe_source){.tensor = bias, .columns = 1};
+done:
+    return st;
+}
