@@ -7,13 +7,24 @@ const data = readJson('data');
 const runs = data.runs;
 const state = {
   group: null, measure: 'rms', scale: 'log', arrangement: 'overlay', classMeasure: 'gain',
-  spectrumClass: 0, propertyClass: 0, propertyMeasure: 'relative_memory', subspace: 0,
+  spectrumClass: 0, propertyClass: 0, propertyMeasure: 'relative_memory', subspace: 0, change: 'change',
 };
 const MEASURES = {
   rms: { name: 'rms gain', title: 'rms gain, strongest direction', long: 'Root-mean-square gain along the strongest direction: how far a small change of the word moves the state.' },
   sigma1: { name: 'σ₁', title: 'largest singular value σ₁', long: 'Largest singular value of the normalised mean gradient. Contributions of opposite sign cancel in the mean: where coherence is low, σ₁ is far below the rms gain.' },
   sum: { name: 'Σσ', title: 'sum of singular values', long: 'Sum of all singular values: memory over all directions.' },
 };
+/* What replacing a word does, and what the gradient says of it. */
+const CHANGES = {
+  change: { name: 'change of state', title: 'mean change of state |Δ|', scale: 'log', long: 'Mean change of the state |Δ| when the word is replaced. A state that keeps nothing of the word does not change: 0.' },
+  change_relative: { name: 'relative change', title: 'change relative to delay 0', scale: 'log', long: 'Change of the state over that of the same words at delay 0.' },
+  linear: { name: '|G dx|', title: 'linear prediction |G dx|', scale: 'log', long: 'Change of the state that the gradient predicts for the same replacements.' },
+  linear_cosine: { name: 'cosine', title: 'cosine of Δ and G dx', scale: 'linear', long: 'Mean cosine between the change of state and its linear prediction: 1 = the gradient points where the state goes, 0 = at a right angle.' },
+  infidelity: { name: 'infidelity', title: 'infidelity of the gradient', scale: 'linear', long: 'Σ|Δ − G dx|² / Σ|Δ|²: 0 = the gradient predicts the change exactly, 1 = as far off as predicting no change.' },
+  kl: { name: 'KL', title: 'KL of the next-word distributions (nats)', scale: 'log', long: 'Mean Kullback–Leibler divergence of the next-word distributions without and with the replacement, at delays 0, 1, 2, 4, 8, …' },
+};
+/* The pairs behind a quantity. */
+const pairsOf = (key) => (key === 'kl' ? 'kl_pairs' : key in CHANGES ? 'replaced_pairs' : 'pairs');
 
 /* ---- reaching into the data ---- */
 
@@ -86,7 +97,7 @@ function markEvery(delays) {
 function referenceFactor(run, key) {
   const trained = values(groupOf(run), key), untrained = values(baselineOf(run), key);
   const factor = trained && untrained && untrained[0][0] > 0 ? trained[0][0] / untrained[0][0] : 1;
-  return key in MEASURES && factor > 10 ? factor : 1;
+  return (key in MEASURES || key === 'change' || key === 'linear') && factor > 10 ? factor : 1;
 }
 
 /* One row a class, delay and run of quantity `key`; with class all of the untrained model where it was analysed. value is
@@ -96,7 +107,7 @@ function curveRows(key) {
   const add = (run, r, group, line, factor) => {
     const v = values(group, key), low = values(group, `${key}_low`), high = values(group, `${key}_high`), reference = factor > 0;
     if (!v) return;
-    const pairs = values(group, 'pairs'), mark = markEvery(run.delays);
+    const pairs = values(group, pairsOf(key)), mark = key === 'kl' ? () => true : markEvery(run.delays);
     run.classes.slice(0, reference ? 1 : undefined).forEach((c, i) => v[i].forEach((exact, d) => {
       rows.push({
         series: c.name, line, kind: reference ? 'untrained' : line, reference, run: runNames[r], delay: d, exact, value: reference && exact !== null ? exact * factor : exact,
@@ -172,7 +183,7 @@ function scaleCurves(rows, scale) {
 const CURVE_COLUMNS = [['run', 'run'], ['kind', 'line'], ['series', 'class'], ['delay', 'delay'], ['exact', 'value'], ['low', 'low'], ['high', 'high'], ['pairs', 'pairs']];
 
 function setCurves(chart, key, title, caption, scale, height) {
-  const raw = curveRows(key);
+  const raw = curveRows(key).filter((r) => key !== 'kl' || r.exact !== null); // taken at some delays: the line joins those
   const { rows, patch } = scaleCurves(raw, scale);
   const banded = rows.some((r) => r.low !== null), withheld = withheldNote(key, rows);
   chart.set({
@@ -489,6 +500,63 @@ function wordsSection() {
   });
 }
 
+/* The reason why no word was replaced, and how to have words replaced. */
+function withoutReplacement() {
+  const reasons = new Set(runs.map((r) => (r.attributes.find(([k]) => k === 'replace_none') || [])[1]).filter(Boolean));
+  return el('p', { class: 'note', 'data-missing': 'replacement' },
+    `No word was replaced${reasons.size ? `: ${Array.from(reasons).join('; ')}` : ''}. stategrad analyze --replace N replaces about N words of the corpus and compares the states.`);
+}
+
+function replacementSection() {
+  const body = section('replacement', `When the ${STEP} is replaced`,
+    `${STEPS[0].toUpperCase()}${STEPS.slice(1)} are replaced by others of the corpus, drawn by their frequency (rows of features: all alike); what follows stays as it is. `
+    + `How far this moves the state d ${STEPS} later is what the state still shows of which ${STEP} was read: memory. The gradient only predicts it, from small changes.`);
+  const chart = new Chart({ id: 'replacement', label: 'Effect of replacement by delay', share: 'classes', hint: 'Point at the chart, or focus it and use the arrow keys, to read the values at one delay.' });
+  const holder = el('div'), controls = el('div', { class: 'controls' }), beside = el('div');
+  body.append(holder);
+  const choose = { delay: null };
+  sections.push(() => {
+    const available = Object.keys(CHANGES).filter((m) => runs.some((r) => values(groupOf(r), m)));
+    if (!available.length) {
+      holder.replaceChildren(withoutReplacement());
+      return;
+    }
+    holder.replaceChildren(controls, chart.node, beside);
+    const most = Math.max(...runs.map((r) => r.delays)) - 1;
+    if (choose.delay === null || choose.delay > most) choose.delay = Math.min(8, most);
+    const draw = () => {
+      const key = state.change, what = CHANGES[key];
+      if (runs.some((r) => (values(groupOf(r), key) || []).some((row) => row.some((x) => x !== null)))) setCurves(chart, key, what.title, what.long, what.scale);
+      else chart.node.remove(), holder.insertBefore(missingNote(key, what.title), beside);
+    };
+    const tables = () => beside.replaceChildren(
+      el('div', { class: 'controls' }, choice('Delay', Array.from({ length: most + 1 }, (_, d) => [d, d]), choose.delay, (v) => { choose.delay = Number(v); tables(); })),
+      ...runs.flatMap((run, r) => replacementTable(run, r, choose.delay)),
+      el('p', { class: 'mute' }, 'Half-lives: delays after the peak at which half of the mean change, or of the strongest rms gain, is left. Intervals: 95 %, over blocks of the corpus.'));
+    const rebuild = () => {
+      controls.replaceChildren(switcher('Quantity', available.map((m) => [m, CHANGES[m].name]), state.change, (m) => { state.change = m; rebuild(); }));
+      holder.replaceChildren(controls, chart.node, beside);
+      draw();
+    };
+    rebuild();
+    tables();
+  });
+}
+
+/* Per class at one delay: the change of state beside what the gradient says, and how long each lasts. */
+function replacementTable(run, r, delay) {
+  const g = groupOf(run);
+  if (!values(g, 'change')) return [];
+  const part = (key, i, d) => (values(g, key) ? values(g, key)[i][d] : null);
+  const cell = (key, i, d) => withInterval(part(key, i, d), part(`${key}_low`, i, d), part(`${key}_high`, i, d));
+  const series = (name) => run.decay_quantity.indexOf(name), changed = series('change of state'), gain = series('largest rms gain');
+  const rows = run.classes.map((c, i) => [shorten(c.name, 60), count(part('replaced_pairs', i, delay)), ...Object.keys(CHANGES).filter((k) => k !== 'change_relative').map((k) => cell(k, i, delay)),
+    changed < 0 ? '–' : cell('half_life', i, changed), gain < 0 ? '–' : cell('half_life', i, gain)]);
+  return [runs.length > 1 ? el('h3', {}, runNames[r]) : null,
+    table(['class', `replaced, with delay ${delay}`, 'change of state', '|G dx|', 'cosine', 'infidelity', 'KL (nats)', 'half-life of the change', 'half-life of the gain'], rows,
+      { 'aria-label': `replacement by class at delay ${delay}` })].filter(Boolean);
+}
+
 /* A law of decay with its numbers, as one element. */
 function lawText(law, scale, rate, shape) {
   const factor = number(scale, 2);
@@ -629,6 +697,17 @@ function headline(all, last) {
   return `Half of ${where} is lost ${words(half - peak)} later; ${tenth > 0 ? `nine tenths, ${words(tenth - peak)} later` : `after ${words(last)} ${left} is left`}${from}.`;
 }
 
+/* What replacing a word does to the state, and what the gradient makes of it: none, or one sentence. */
+function replacedSentence(run, g, band) {
+  const change = values(g, 'change'), last = run.delays - 1;
+  if (!change || change[0][0] === null) return [];
+  const q = run.decay_quantity.indexOf('change of state'), of = (key, at) => (values(g, key) ? values(g, key)[0][at] : null), half = of('half_life', q);
+  const at = Math.min(8, last), is = (key) => `${number(of(key, at), 3)}${band(key, at)}`;
+  return [`Replacing a ${STEP} by another moves the state by ${number(change[0][0], 3)}${band('change', 0)} at once and by ${number(change[0][last], 3)}${band('change', last)} at delay ${last}`
+    + (half === null || half === undefined ? '.' : `; half of the change at delay ${of('peak_delay', q)} is left after ${withInterval(half, of('half_life_low', q), of('half_life_high', q))} ${STEPS}.`)
+    + ` This is what the state shows of which ${STEP} it was; nothing kept would be 0. At delay ${at} the gradient predicts it with cosine ${is('linear_cosine')} and infidelity ${is('infidelity')} (0: exactly; 1: as far off as predicting no change).`];
+}
+
 /* Sentences with the numbers in them, each from one variable of the run file. */
 function summaryOf(run) {
   const g = groupOf(run), rms = values(g, 'rms'), lines = [], last = run.delays - 1, at = Math.min(10, last);
@@ -637,6 +716,7 @@ function summaryOf(run) {
   const band = (key, d) => (values(g, `${key}_low`) && values(g, `${key}_low`)[0][d] !== null ? ` (95 %: ${number(values(g, `${key}_low`)[0][d], 3)} to ${number(values(g, `${key}_high`)[0][d], 3)})` : '');
   lines.push(all[0] === null ? 'The gains are missing; the settings below tell why.' : headline(all, last));
   lines.push(`The rms gain is ${number(all[0], 3)}${band('rms', 0)} for the ${STEP} just read and ${number(all[last], 3)}${band('rms', last)} for the ${STEP} ${last} steps before, averaged over ${count(run.classes[0].tokens)} tokens.`);
+  lines.push(...replacedSentence(run, g, band));
   const q = run.decay_quantity.indexOf('largest rms gain');
   if (fits && q >= 0 && fits[0][q].some((w) => w !== null)) {
     const d = decayOf(run, g, 0, q), [halfLeft, fifthLeft, tenthLeft] = d.left;
@@ -686,6 +766,7 @@ function start() {
   tools.append(themeButton(redraw));
   summarySection();
   curvesSection();
+  replacementSection();
   classesSection();
   spectrumSection();
   shapeSection();

@@ -130,11 +130,11 @@ def test_csv(run, folder):
 PAGE = {"sigma1": ("singular_value", "first"), "sum": ("singular_sum", None), "rms": ("rms_gain", "first"), "spectrum": ("singular_value", "leading"),
         "p": ("class_difference_p", None), "q": ("class_difference_p_adjusted", None), "null_low": ("class_null_low", None),
         "null_high": ("class_null_high", None), "change": ("state_change", None), "change_relative": ("state_change_relative", None),
-        "linear": ("linear_prediction", None), "kl": ("output_kl", None), "ratio": ("gain_ratio", None), "q_tokens": ("p_tokens_adjusted", None), "q_types": ("p_types_adjusted", None),
+        "linear": ("linear_prediction", None), "kl": ("output_kl", None), "kl_pairs": ("output_kl_pairs", None), "ratio": ("gain_ratio", None), "q_tokens": ("p_tokens_adjusted", None), "q_types": ("p_types_adjusted", None),
         "types": ("types_null", None), "p_types": ("p_types", None), "cosine": ("subspace_cosine", "subspaces"), "cosine_random": ("subspace_cosine_random", "subspaces"), "lyapunov": ("lyapunov_exponent", None)}
 SUFFIXES = ("_low", "_high")
 MUST_SHOW = {"property_gain", "property_gain_low", "property_gain_high", "property_gain_random_low", "property_gain_random_high", "replaced_pairs", "change", "change_low", "change_high", "change_relative", "linear", "linear_low", "linear_high", "infidelity",
-             "infidelity_low", "linear_cosine", "kl", "kl_low", "kl_high", "ratio", "ratio_low", "ratio_high", "p_tokens", "q_tokens", "p_types", "q_types", "types_low", "types_high", "pairs", "sigma1", "sigma1_low", "sigma1_high", "sum", "sum_low", "sum_high", "rms", "rms_low", "rms_high", "coherence", "coherence_low",
+             "infidelity_low", "linear_cosine", "kl", "kl_low", "kl_high", "kl_pairs", "ratio", "ratio_low", "ratio_high", "p_tokens", "q_tokens", "p_types", "q_types", "types_low", "types_high", "pairs", "sigma1", "sigma1_low", "sigma1_high", "sum", "sum_low", "sum_high", "rms", "rms_low", "rms_high", "coherence", "coherence_low",
              "coherence_high", "effective_rank", "effective_rank_low", "effective_rank_high", "spectrum", "p", "q", "null_low", "null_high", "decay_rate",
              "decay_shape", "decay_weight", "decay_rate_error", "decay_scale_error", "decay_shape_low", "decay_shape_high", "decay_misfit_p",
              "decay_verdict", "peak_delay", "half_life", "half_life_low", "half_life_high", "share_delay", "share_delay_low",

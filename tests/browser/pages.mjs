@@ -64,7 +64,7 @@ at = sys.argv[4:]
 print(repr(float(netCDF4.Dataset(sys.argv[1])[sys.argv[3]][sys.argv[2]][tuple(map(int, at))])))`, nc, variable,
   ...(typeof at.at(-1) === 'string' ? [at.at(-1), ...at.slice(0, -1)] : ['layer1.cell', ...at]).map(String)));
 const near = (a, b, tolerance = 1e-5) => Math.abs(a - b) <= tolerance * Math.abs(b);
-const CHARTS = ['curves', 'classes', 'spectrum', 'coherence', 'effective_rank', 'properties', 'words'];
+const CHARTS = ['curves', 'replacement', 'classes', 'spectrum', 'coherence', 'effective_rank', 'properties', 'words'];
 
 const browser = await chromium.launch({ executablePath: browserPath, args: ['--headless', '--no-sandbox', '--disable-gpu',
   '--disable-quic', '--no-first-run', '--disable-background-networking', '--disable-component-update', '--disable-sync'] });
@@ -197,6 +197,8 @@ async function numbersOf(page, what, all, g, untrained, names, steps) {
     expect(!(b.value < a.value) || a.y < b.y, quantity, 'larger is higher');
   }
 
+  numbers += await replacementNumbers(page, expect, all, g, untrained, names, D);
+
   // classes beside all words: the ratio, its interval, both nulls; dots by the kind of word
   if (names.length > 1 && g.gain_ratio && await page.$('#classes [data-value="gain"]')) {
     await page.click('#classes [data-value="gain"]');
@@ -279,6 +281,56 @@ async function numbersOf(page, what, all, g, untrained, names, steps) {
   check(bad.length === 0, `${what}: ${numbers} numbers of charts, and sentences and tables, are the run file's`, bad.join('\n       '));
 }
 
+// "2.9 (2.7 to 3.1)", "2.9", or a dash where the file has none.
+function spanOf(expect, cell, x, low, high, ...what) {
+  const m = /^(\S+?)(?: \((\S+) to (\S+)\))?$/.exec(cell);
+  if (x === null || x === undefined) return expect(cell === '–', ...what, cell);
+  expect(m && near(printed(m[1]), x, 6e-3) && Boolean(m[2]) === (low !== null), ...what, cell, x, low);
+  if (m && m[2]) expect(near(printed(m[2]), low, 6e-3) && near(printed(m[3]), high, 6e-3), ...what, cell, low, high);
+}
+
+// What replacing words does: each curve, the table at one delay, the sentence of the summary; or why there is none.
+async function replacementNumbers(page, expect, all, g, untrained, names, D) {
+  const shown = { change: 'state_change', change_relative: 'state_change_relative', linear: 'linear_prediction', linear_cosine: 'linear_cosine', infidelity: 'infidelity', kl: 'output_kl' };
+  const said = await page.textContent('#summary'), note = await page.$('[data-missing="replacement"]');
+  expect(Boolean(note) === !g.state_change && Boolean(note) === !/ moves the state by /.test(said), 'a run without replacement says so', said);
+  if (!g.state_change) return 0;
+  let numbers = 0;
+  for (const [key, variable] of Object.entries(shown)) {
+    await page.click(`#replacement [data-value="${key}"]`);
+    const rows = await table(page, 'replacement'), pairs = key === 'kl' ? 'output_kl_pairs' : 'replaced_pairs', there = (x) => (x[variable] || []).flat().filter((v) => key !== 'kl' || v !== null).length;
+    expect(rows.length === there(g) + (untrained ? (untrained[variable][0].filter((v) => key !== 'kl' || v !== null).length) : 0), 'rows of', key, rows.length);
+    for (const r of rows) {
+      const from = r.line.startsWith('untrained') ? untrained : g, c = names.indexOf(r.class), d = Number(r.delay);
+      expect(equal(r.value, from[variable][c][d]) && Number(r.pairs) === from[pairs][c][d], key, JSON.stringify(r));
+      if (from === g) expect(equal(r.low, g[`${variable}_low`][c][d]) && equal(r.high, g[`${variable}_high`][c][d]), key, 'bounds', JSON.stringify(r));
+      numbers += 4;
+    }
+  }
+  const cells = () => page.evaluate(() => Array.from(document.querySelectorAll('#replacement tbody tr')).map((tr) => Array.from(tr.cells).map((c) => c.textContent)));
+  const series = ['change of state', 'largest rms gain'].map((name) => all[''].decay_quantity.indexOf(name));
+  for (const d of [0, D - 1]) {
+    await page.selectOption('#replacement select', String(d));
+    const rows = await cells();
+    expect(rows.map((r) => r[0]).join() === names.join(), 'classes of the replacements', rows.map((r) => r[0]).join());
+    rows.forEach((row, c) => {
+      expect(Number(row[1].replace(/,/g, '')) === g.replaced_pairs[c][d], 'words replaced', row.join('|'));
+      Object.values(shown).filter((v) => v !== 'state_change_relative').forEach((v, k) => spanOf(expect, row[2 + k], g[v][c][d], g[`${v}_low`][c][d], g[`${v}_high`][c][d], v, row.join('|')));
+      series.forEach((q, k) => spanOf(expect, row[7 + k], g.half_life[c][q], g.half_life_low[c][q], g.half_life_high[c][q], 'half-life', q, row.join('|')));
+      numbers += 9;
+    });
+  }
+  const [q] = series, last = D - 1, at = Math.min(8, last), span = '(\\S+?)(?: \\(95 %: (\\S+) to (\\S+)\\))?';
+  const moved = new RegExp(`moves the state by ${span} at once and by ${span} at delay (\\d+)(?:\\.|; half of the change at delay (\\d+) is left after (\\S+)(?: \\((\\S+) to (\\S+)\\))? \\w+\\.) This.*At delay (\\d+) the gradient predicts it with cosine ${span} and infidelity ${span} \\(0: exactly`).exec(said);
+  expect(moved, 'the sentence on replacement', said);
+  if (moved) {
+    const of = (v, d) => [g[v][0][d], g[`${v}_low`][0][d], g[`${v}_high`][0][d]], half = g.half_life[0][q];
+    const want = [...of('state_change', 0), ...of('state_change', last), last, half === null ? null : g.peak_delay[0][q], half, half && g.half_life_low[0][q], half && g.half_life_high[0][q], at, ...of('linear_cosine', at), ...of('infidelity', at)];
+    want.forEach((x, i) => expect(x === null ? moved[i + 1] === undefined : x === 0 ? printed(moved[i + 1]) === 0 : near(printed(moved[i + 1]), x, 6e-3), 'sentence on replacement', i, moved[i + 1], x));
+  }
+  return numbers;
+}
+
 // The headline and its list.
 async function sentences(page, expect, all, g, untrained, names, steps, D) {
   const text = await page.textContent('#summary'), own = g.rms_gain[0].map((d) => d[0]), last = D - 1, step = steps.slice(0, -1);
@@ -353,12 +405,7 @@ function decayOf(all, g, c, q) {
 async function decayTable(page, expect, all, g, names) {
   if (!g.decay_weight || await page.$('[data-missing="decay_weight"]')) return;
   const select = page.locator('#decay select'), stretched = all[''].decay_law.indexOf('stretched exponential');
-  const interval = (cell, x, low, high, ...what) => {
-    const m = /^(\S+?)(?: \((\S+) to (\S+)\))?$/.exec(cell);
-    if (x === null) return expect(cell === '–', ...what, cell);
-    expect(m && near(printed(m[1]), x, 6e-3) && Boolean(m[2]) === (low !== null), ...what, cell, x, low);
-    if (m && m[2]) expect(near(printed(m[2]), low, 6e-3) && near(printed(m[3]), high, 6e-3), ...what, cell, low, high);
-  };
+  const interval = (...cell) => spanOf(expect, ...cell);
   for (let q = 0; q < all[''].decay_quantity.length; q++) {
     if (await select.count()) await select.selectOption({ value: String(q) });
     const rows = await page.evaluate(() => Array.from(document.querySelectorAll('#decay tbody tr')).map((tr) => Array.from(tr.cells).map((c) => c.textContent)));
@@ -521,7 +568,7 @@ async function testSeveralAndPlain(nc) {
   await page.context().close();
   const plain = await open(report('plain.html', make('plain')));
   const missing = await plain.evaluate(() => Array.from(document.querySelectorAll('[data-missing]')).map((e) => e.dataset.missing));
-  for (const key of ['properties']) check(missing.includes(key), `what is absent is said: ${key}`, missing);
+  for (const key of ['properties', 'replacement']) check(missing.includes(key), `what is absent is said: ${key}`, missing);
   check(await marks(plain, 'curves') > 5 && plain.complaints.length === 0, 'the rest is drawn', plain.complaints.join(' | '));
   await plain.context().close();
   const short = make('withheld'), part = await open(report('part.html', short)), exact = contents(short);

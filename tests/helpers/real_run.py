@@ -30,7 +30,7 @@ RECIPES = {
     "small": (["--cell", "lstm"], "tagged-short.txt", [*TAGGED, *PROPERTIES, "--baseline", "untrained", "--delays", "7"]),
     "other": (["--cell", "lstm", "--seed", "3"], "tagged.txt", [*TAGGED, *PROPERTIES, "--delays", "20"]),
     "layers": (["--cell", "lstm", "--layers", "2"], "tagged.txt", [*FULL, "--layer", "all", "--delays", "6", "--burn-in", "2"]),
-    "plain": (["--cell", "lstm"], "plain.txt", ["--delays", "6", "--second-moment-every", "3"]),
+    "plain": (["--cell", "lstm"], "plain.txt", ["--delays", "6", "--second-moment-every", "3", "--replace", "none"]),
     "raw": (["--cell", "rnn"], "plain.txt", ["--delays", "6", "--normalize", "none"]),
     "one": (["--cell", "lstm"], "plain.txt", ["--delays", "1"]),
     "sampled": (["--cell", "lstm"], "tagged.txt", [*TAGGED, "--property", "number=plural-singular", "--delays", "8", "--sample", "700"]),
