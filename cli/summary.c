@@ -216,6 +216,58 @@ static void print_replacement(sg_run *r, const char *group, const char *step)
            read_at(r, group, "infidelity", 0));
 }
 
+/* "0.34 (0.31 to 0.37)" of entry (i, d) of a variable and its bounds; "-": missing. */
+static void print_span(const sg_run *r, const char *group, const char *variable, size_t i, size_t d,
+                       int width)
+{
+    static const char *const suffixes[] = {"", "_low", "_high"};
+    double x[3];
+    char text[64] = "-", name[64];
+    for (size_t v = 0; v < 3; v++) {
+        snprintf(name, sizeof name, "%s%s", variable, suffixes[v]);
+        x[v] = read_one(r, group, name, i, d, 0, false);
+    }
+    if (isfinite(x[1]))
+        snprintf(text, sizeof text, "%.3g (%.3g to %.3g)", x[0], x[1], x[2]);
+    else if (isfinite(x[0]))
+        snprintf(text, sizeof text, "%.3g", x[0]);
+    printf("  %-*s", width, text);
+}
+
+/* Delays of the tables of classes: 1 and 10, where they exist. */
+static size_t few_delays(size_t D, size_t at[2])
+{
+    at[0] = D > 1 ? 1 : 0, at[1] = D > 11 ? 10 : D - 1;
+    return at[1] > at[0] ? 2 : 1;
+}
+
+/* Each class: a word of it replaced by any other word, and by another of the class. */
+static void print_replaced_classes(const sg_run *r, const char *group)
+{
+    static const char *const variables[] = {"state_change", "within_state_change"};
+    static const char *const heads[] = {"any word", "of its class"};
+    size_t C = sg_run_classes(r), at[2], n = few_delays(sg_run_delays(r), at);
+    if (C < 2 || isnan(read_one(r, group, variables[0], 0, 0, 0, false)))
+        return;
+    printf(
+        "\n%s: change of the state when a word is replaced by any word, and by another of its class (mean; 95 %% "
+        "interval)\n  %-*s",
+        group, NAME_WIDTH, "class");
+    for (size_t k = 0; k < 2 * n; k++) {
+        char head[48];
+        snprintf(head, sizeof head, "%s, delay %zu", heads[k % 2], at[k / 2]);
+        printf("  %-*s", k + 1 < 2 * n ? 22 : 0, head);
+    }
+    putchar('\n');
+    for (size_t c = 1; c < C && c < MAX_CLASSES; c++) {
+        fputs("  ", stdout);
+        print_name(sg_run_class_name(r, c));
+        for (size_t k = 0; k < 2 * n; k++)
+            print_span(r, group, variables[k % 2], c, at[k / 2], k + 1 < 2 * n ? 22 : 0);
+        putchar('\n');
+    }
+}
+
 /* The mean gradient: how large, and how much the contributions cancel in it. x: room for D */
 static void print_mean(const sg_run *r, const char *group, double *x)
 {
@@ -266,8 +318,7 @@ static void print_ratios(const sg_run *r, const char *group, double *x)
     static const char *const names[] = {"gain_ratio",       "gain_ratio_low",    "gain_ratio_high", "p_types",
                                         "p_types_adjusted", "p_tokens_adjusted", "types_null_high"};
     enum { RATIO, LOW, HIGH, P, TYPES, TOKENS, CHANCE, N };
-    size_t D = sg_run_delays(r), C = sg_run_classes(r), at[2] = {D > 1 ? 1 : 0, D > 11 ? 10 : D - 1};
-    size_t columns = at[1] > at[0] ? 2 : 1;
+    size_t D = sg_run_delays(r), C = sg_run_classes(r), at[2], columns = few_delays(D, at);
     double *of[N];
     for (size_t i = 0; i < N; i++)
         of[i] = x + i * D;
@@ -411,6 +462,14 @@ void print_property(sg_run *r, const char *group, size_t p)
     double half = of_property(r, group, "property_half_life", p, 0);
     if (isfinite(half))
         printf("  half of the gain along it is lost %.1f steps after its peak\n", half);
+    if (isfinite(read_one(r, group, "partner_state_change", p, 0, 0, false))) {
+        size_t at[2], n = few_delays(sg_run_delays(r), at);
+        fputs("  a word replaced by the other of its pair changes the state by", stdout);
+        for (size_t k = 0; k < n; k++) {
+            print_span(r, group, "partner_state_change", p, at[k], 0);
+            printf(" at delay %zu%s", at[k], k + 1 < n ? "," : "\n");
+        }
+    }
     if (missing)
         printf("  missing: %s\n", why_missing(r, group, "relative_memory", why));
     if (withheld)
@@ -478,6 +537,7 @@ static void print_group(sg_run *r, const char *group, double *gain, bool ascii)
     print_replacement(r, group, unit && !strcmp(unit, "char") ? "character" : "word");
     print_mean(r, group, gain);
     print_ratios(r, group, gain);
+    print_replaced_classes(r, group);
     print_properties(r, group);
 }
 

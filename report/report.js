@@ -7,7 +7,7 @@ const data = readJson('data');
 const runs = data.runs;
 const state = {
   group: null, measure: 'rms', scale: 'log', arrangement: 'overlay', classMeasure: 'gain',
-  spectrumClass: 0, propertyClass: 0, propertyMeasure: 'relative_memory', subspace: 0, change: 'change',
+  spectrumClass: 0, propertyClass: 0, propertyMeasure: 'relative_memory', subspace: 0, change: 'change', law: '',
 };
 const MEASURES = {
   rms: { name: 'rms gain', title: 'rms gain, strongest direction', long: 'Root-mean-square gain along the strongest direction: how far a small change of the word moves the state.' },
@@ -23,8 +23,17 @@ const CHANGES = {
   infidelity: { name: 'infidelity', title: 'infidelity of the gradient', scale: 'linear', long: 'Σ|Δ − G dx|² / Σ|Δ|²: 0 = the gradient predicts the change exactly, 1 = as far off as predicting no change.' },
   kl: { name: 'KL', title: 'KL of the next-word distributions (nats)', scale: 'log', long: 'Mean Kullback–Leibler divergence of the next-word distributions without and with the replacement, at delays 0, 1, 2, 4, 8, …' },
 };
+const LAWS = [['', 'any word'], ['within_', 'a word of its class']];
+/* A quantity of replacement: [prefix of its law, key in CHANGES]; null: something else. */
+function changeOf(key) {
+  const [, law, what] = /^(within_|partner_|)(.*)$/.exec(key);
+  return what in CHANGES ? [law, what] : null;
+}
 /* The pairs behind a quantity. */
-const pairsOf = (key) => (key === 'kl' ? 'kl_pairs' : key in CHANGES ? 'replaced_pairs' : 'pairs');
+function pairsOf(key) {
+  const change = changeOf(key);
+  return change ? change[0] + (change[1] === 'kl' ? 'kl_pairs' : 'replaced_pairs') : 'pairs';
+}
 
 /* ---- reaching into the data ---- */
 
@@ -97,18 +106,18 @@ function markEvery(delays) {
 function referenceFactor(run, key) {
   const trained = values(groupOf(run), key), untrained = values(baselineOf(run), key);
   const factor = trained && untrained && untrained[0][0] > 0 ? trained[0][0] / untrained[0][0] : 1;
-  return (key in MEASURES || key === 'change' || key === 'linear') && factor > 10 ? factor : 1;
+  return (key in MEASURES || /^(within_|partner_|)(change|linear)$/.test(key)) && factor > 10 ? factor : 1;
 }
 
-/* One row a class, delay and run of quantity `key`; with class all of the untrained model where it was analysed. value is
+/* One row a class (or property), delay and run of quantity `key`; with the first, class all, of the untrained model where it was analysed. value is
  * what is drawn, exact what the run file has. */
-function curveRows(key) {
+function curveRows(key, of) {
   const rows = [];
   const add = (run, r, group, line, factor) => {
     const v = values(group, key), low = values(group, `${key}_low`), high = values(group, `${key}_high`), reference = factor > 0;
     if (!v) return;
-    const pairs = values(group, pairsOf(key)), mark = key === 'kl' ? () => true : markEvery(run.delays);
-    run.classes.slice(0, reference ? 1 : undefined).forEach((c, i) => v[i].forEach((exact, d) => {
+    const pairs = values(group, pairsOf(key)), mark = /kl$/.test(key) ? () => true : markEvery(run.delays);
+    run[of].slice(0, reference ? 1 : undefined).forEach((c, i) => v[i].forEach((exact, d) => {
       rows.push({
         series: c.name, line, kind: reference ? 'untrained' : line, reference, run: runNames[r], delay: d, exact, value: reference && exact !== null ? exact * factor : exact,
         low: low && !reference ? low[i][d] : null, high: high && !reference ? high[i][d] : null,
@@ -182,13 +191,14 @@ function scaleCurves(rows, scale) {
 
 const CURVE_COLUMNS = [['run', 'run'], ['kind', 'line'], ['series', 'class'], ['delay', 'delay'], ['exact', 'value'], ['low', 'low'], ['high', 'high'], ['pairs', 'pairs']];
 
-function setCurves(chart, key, title, caption, scale, height) {
-  const raw = curveRows(key).filter((r) => key !== 'kl' || r.exact !== null); // taken at some delays: the line joins those
+function setCurves(chart, key, title, caption, scale, height, of = 'classes') {
+  const raw = curveRows(key, of).filter((r) => !/kl$/.test(key) || r.exact !== null); // taken at some delays: the line joins those
   const { rows, patch } = scaleCurves(raw, scale);
   const banded = rows.some((r) => r.low !== null), withheld = withheldNote(key, rows);
   chart.set({
-    spec: 'curves', rows, series: classNames, lines: linesOf(rows), columns: CURVE_COLUMNS, cursor: true,
-    hidden: initiallyHidden(8), runs: runNames, facet: runs.length > 1 && state.arrangement === 'side' ? runs.length : 0,
+    spec: 'curves', rows, series: of === 'classes' ? classNames : propertyNames, lines: linesOf(rows), cursor: true,
+    columns: CURVE_COLUMNS.map(([field, name]) => [field, name === 'class' && of === 'properties' ? 'property' : name]),
+    hidden: of === 'classes' ? initiallyHidden(8) : [], runs: runNames, facet: runs.length > 1 && state.arrangement === 'side' ? runs.length : 0,
     title: `${title} — ${groupTitle(state.group)}`,
     caption: caption + (banded ? ' Bands: 95 % intervals over blocks of the corpus.' : withheld ? '' : ' The run file has no intervals for it.') + withheld
       + (rows.some((r) => r.reference) ? ' Dashed: all words, the same model before training'
@@ -507,12 +517,18 @@ function withoutReplacement() {
     `No word was replaced${reasons.size ? `: ${Array.from(reasons).join('; ')}` : ''}. stategrad analyze --replace N replaces about N words of the corpus and compares the states.`);
 }
 
+function hasValues(key) {
+  return runs.some((r) => (values(groupOf(r), key) || []).some((row) => row.some((x) => x !== null)));
+}
+
 function replacementSection() {
   const body = section('replacement', `When the ${STEP} is replaced`,
-    `${STEPS[0].toUpperCase()}${STEPS.slice(1)} are replaced by others of the corpus, drawn by their frequency (rows of features: all alike); what follows stays as it is. `
+    `${STEPS[0].toUpperCase()}${STEPS.slice(1)} are replaced by others, drawn by their frequency: by any of the corpus (rows of features: all alike) or by one of the same class; what follows stays as it is. `
     + `How far this moves the state d ${STEPS} later is what the state still shows of which ${STEP} was read: memory. The gradient only predicts it, from small changes.`);
-  const chart = new Chart({ id: 'replacement', label: 'Effect of replacement by delay', share: 'classes', hint: 'Point at the chart, or focus it and use the arrow keys, to read the values at one delay.' });
-  const holder = el('div'), controls = el('div', { class: 'controls' }), beside = el('div');
+  const hint = 'Point at the chart, or focus it and use the arrow keys, to read the values at one delay.';
+  const chart = new Chart({ id: 'replacement', label: 'Effect of replacement by delay', share: 'classes', hint });
+  const pairs = new Chart({ id: 'partners', label: 'Effect of exchange within pairs by delay', hint });
+  const holder = el('div'), controls = el('div', { class: 'controls' }), drawing = el('div'), partners = el('div'), beside = el('div');
   body.append(holder);
   const choose = { delay: null };
   sections.push(() => {
@@ -521,36 +537,41 @@ function replacementSection() {
       holder.replaceChildren(withoutReplacement());
       return;
     }
-    holder.replaceChildren(controls, chart.node, beside);
+    const laws = LAWS.filter(([law]) => !law || (classNames.length > 1 && hasValues(`${law}change`)));
+    if (!laws.some(([law]) => law === state.law)) state.law = '';
+    holder.replaceChildren(controls, drawing, beside, partners);
     const most = Math.max(...runs.map((r) => r.delays)) - 1;
     if (choose.delay === null || choose.delay > most) choose.delay = Math.min(8, most);
-    const draw = () => {
-      const key = state.change, what = CHANGES[key];
-      if (runs.some((r) => (values(groupOf(r), key) || []).some((row) => row.some((x) => x !== null)))) setCurves(chart, key, what.title, what.long, what.scale);
-      else chart.node.remove(), holder.insertBefore(missingNote(key, what.title), beside);
-    };
     const tables = () => beside.replaceChildren(
       el('div', { class: 'controls' }, choice('Delay', Array.from({ length: most + 1 }, (_, d) => [d, d]), choose.delay, (v) => { choose.delay = Number(v); tables(); })),
-      ...runs.flatMap((run, r) => replacementTable(run, r, choose.delay)),
-      el('p', { class: 'mute' }, 'Half-lives: delays after the peak at which half of the mean change, or of the strongest rms gain, is left. Intervals: 95 %, over blocks of the corpus.'));
+      ...runs.flatMap((run, r) => replacementTable(run, r, choose.delay, state.law)),
+      el('p', { class: 'mute' }, 'Half-lives: delays after the peak at which half of the mean change (any word in the place), or of the strongest rms gain, is left. Intervals: 95 %, over blocks of the corpus.'));
     const rebuild = () => {
-      controls.replaceChildren(switcher('Quantity', available.map((m) => [m, CHANGES[m].name]), state.change, (m) => { state.change = m; rebuild(); }));
-      holder.replaceChildren(controls, chart.node, beside);
-      draw();
+      const what = CHANGES[state.change], key = state.law + state.change, place = state.law ? ' Replaced by another word of its class; of all words: by any.' : '';
+      controls.replaceChildren(switcher('Quantity', available.map((m) => [m, CHANGES[m].name]), state.change, (m) => { state.change = m; rebuild(); }),
+        ...(laws.length > 1 ? [switcher('Replaced by', laws, state.law, (l) => { state.law = l; rebuild(); })] : []));
+      const there = hasValues(key);
+      drawing.replaceChildren(there ? chart.node : missingNote(key, what.title));
+      if (there) setCurves(chart, key, what.title, what.long + place, what.scale);
+      const paired = hasValues(`partner_${state.change}`);
+      partners.replaceChildren(...(paired ? [el('h3', {}, 'By the other word of its pair'), pairs.node]
+        : propertyNames.length && runs.some((r) => values(groupOf(r), 'partner_change')) ? [missingNote(`partner_${state.change}`, 'Exchange within pairs')] : []));
+      if (paired) setCurves(pairs, `partner_${state.change}`, what.title, `${what.long} Each word of a property's pairs is replaced by its partner.`, what.scale, 240, 'properties');
+      tables();
     };
     rebuild();
-    tables();
   });
 }
 
 /* Per class at one delay: the change of state beside what the gradient says, and how long each lasts. */
-function replacementTable(run, r, delay) {
+function replacementTable(run, r, delay, law) {
   const g = groupOf(run);
-  if (!values(g, 'change')) return [];
+  if (!values(g, `${law}change`)) return [];
   const part = (key, i, d) => (values(g, key) ? values(g, key)[i][d] : null);
   const cell = (key, i, d) => withInterval(part(key, i, d), part(`${key}_low`, i, d), part(`${key}_high`, i, d));
   const series = (name) => run.decay_quantity.indexOf(name), changed = series('change of state'), gain = series('largest rms gain');
-  const rows = run.classes.map((c, i) => [shorten(c.name, 60), count(part('replaced_pairs', i, delay)), ...Object.keys(CHANGES).filter((k) => k !== 'change_relative').map((k) => cell(k, i, delay)),
+  const rows = run.classes.map((c, i) => [shorten(c.name, 60), count(part(`${law}replaced_pairs`, i, delay)),
+    ...Object.keys(CHANGES).filter((k) => k !== 'change_relative').map((k) => cell(law + k, i, delay)),
     changed < 0 ? '–' : cell('half_life', i, changed), gain < 0 ? '–' : cell('half_life', i, gain)]);
   return [runs.length > 1 ? el('h3', {}, runNames[r]) : null,
     table(['class', `replaced, with delay ${delay}`, 'change of state', '|G dx|', 'cosine', 'infidelity', 'KL (nats)', 'half-life of the change', 'half-life of the gain'], rows,

@@ -161,6 +161,7 @@ static sg_status put_replaced(run_writer *w, const analysis *an, const replaced_
     const size_t F = replaced_fields(s->G), first = an->first_block * an->split,
                  end = an->end_block * an->split;
     TRY(run_writer_dim(w, RUN_ROOT, "replaced_model", s->models, err));
+    TRY(run_writer_dim(w, RUN_ROOT, "replaced_row", s->rows, err));
     TRY(run_writer_dim(w, RUN_ROOT, "replaced_sum", F, err));
     TRY(run_writer_define(w, RUN_ROOT, "part_replaced", err));
     for (size_t b = first; b < end; b++)
@@ -492,15 +493,16 @@ static sg_status read_replaced(replaced_sums **out, const piece *pieces, size_t 
                 TRY(sg_fail(err, SG_EFORMAT, "%s: variable part_replaced is missing", p->path));
             continue;
         }
-        const size_t models = rank == 5 ? shape[1] : 0, G = models ? x->n_groups / models : 0;
+        const size_t models = rank == 5 ? shape[1] : 0, G = models ? x->n_groups / models : 0,
+                     rows = replaced_rows(x->C, x->P);
         if (rank != 5 || !models || models > 2 || x->n_groups % models || shape[0] != p->blocks ||
-            shape[2] != x->C || shape[3] != x->D || shape[4] != replaced_fields(G) || (i && !*out))
+            shape[2] != rows || shape[3] != x->D || shape[4] != replaced_fields(G) || (i && !*out))
             TRY(sg_fail(err, SG_EFORMAT, "%s: variable part_replaced does not fit the run", p->path));
         if (!*out)
-            TRY(replaced_sums_new(out, models, x->B * x->split, x->C, x->D, G, err));
+            TRY(replaced_sums_new(out, models, x->B * x->split, rows, x->D, G, err));
         for (size_t b = 0; b < p->blocks; b++)
             for (size_t m = 0; m < models; m++) {
-                size_t start[] = {b, m, 0, 0, 0}, count[] = {1, 1, x->C, x->D, shape[4]};
+                size_t start[] = {b, m, 0, 0, 0}, count[] = {1, 1, rows, x->D, shape[4]};
                 TRY(sg_run_read(p->run, NULL, "part_replaced", start, count,
                                 replaced_sums_at(*out, m, (size_t)p->block[b], 0, 0), err));
             }
@@ -613,7 +615,9 @@ typedef struct {
     an_group *groups;
     const char **class_names;
     double *L[2], *n[2];
-    const char *factor_missing[2], **property_missing; /* property_missing (P); texts are the first part's */
+    /* property_missing and _names (P); texts are the first part's */
+    const char *factor_missing[2], **property_missing, **property_names;
+    int64_t *property_pairs; /* (P) */
     uint64_t *count, *class_tokens;
     int64_t *members;
     unsigned char *holds;
@@ -740,7 +744,9 @@ static sg_status read_plan(whole *x, const piece *first, size_t B, size_t split,
     long long number = 0;
     if (!delta || !(x->groups = sg_calloc(G, sizeof *x->groups)) ||
         !(x->class_names = sg_calloc(C, sizeof *x->class_names)) ||
-        !(x->property_missing = sg_calloc(P, sizeof *x->property_missing)))
+        !(x->property_missing = sg_calloc(P, sizeof *x->property_missing)) ||
+        !(x->property_names = sg_calloc(P, sizeof *x->property_names)) ||
+        !(x->property_pairs = sg_calloc(P, sizeof *x->property_pairs)))
         TRY(sg_fail(err, SG_ENOMEM, "%s: no memory", first->path));
     for (size_t c = 0; c < C; c++)
         x->class_names[c] = sg_run_class_name(r, c);
@@ -762,6 +768,10 @@ static sg_status read_plan(whole *x, const piece *first, size_t B, size_t split,
             sp_direction(x->n[m] + p * E, E, x->L[m], delta);
         }
     }
+    for (size_t p = 0; p < P; p++)
+        x->property_names[p] = sg_run_property_name(r, p);
+    if (length_of(r, "property_pairs") == P && P)
+        TRY(read_counts(x->property_pairs, first, "property_pairs", P, 0, err));
     const char *why = sg_run_variable_attribute(r, NULL, "property_vector", "missing_reason");
     for (size_t p = 0; p < P; p++) /* the text names the property, and counts further ones */
         if (x->n[0] && isnan(x->n[0][p * E])) {
@@ -782,6 +792,8 @@ static sg_status read_plan(whole *x, const piece *first, size_t B, size_t split,
                                .n = {x->n[0], x->n[1]},
                                .factor_missing = {x->factor_missing[0], x->factor_missing[1]},
                                .property_missing = x->property_missing,
+                               .property_names = x->property_names,
+                               .property_pairs = x->property_pairs,
                                .class_names = x->class_names,
                                .store_gram = gram && !strcmp(gram, "yes"),
                                .gram_reason = gram ? gram : "not stored",
@@ -870,7 +882,7 @@ done:
     word_sums_free(x.words);
     sg_free(x.fold_weight);
     sg_free(x.no_folds);
-    sg_free(x.property_missing);
+    sg_free(x.property_missing), sg_free(x.property_names), sg_free(x.property_pairs);
     for (size_t m = 0; m < 2; m++) {
         sg_free(x.L[m]);
         sg_free(x.folds[m]);

@@ -262,7 +262,8 @@ static void forbid_replaced(analysis *an)
 {
     enum { LIMIT = 512 << 20 };
     const int32_t unk = an->V ? sg_vocab_unk(sg_model_vocab(an->models[0])) : -1;
-    size_t able = 0, bytes = replaced_sums_bytes(an->n_models, an->B * an->split, an->C, an->D, an->n_states);
+    size_t able = 0, bytes = replaced_sums_bytes(an->n_models, an->B * an->split, replaced_rows(an->C, an->P),
+                                                 an->D, an->n_states);
     for (size_t i = 0; i < an->V; i++)
         able += an->word_count[i] > 0 && (int32_t)i != unk;
     if (an->V ? able < 2 : an->T < 2)
@@ -335,6 +336,8 @@ static sg_status resolve_properties(analysis *an, sg_error *err)
         source.embeddings[1] = embeddings(an, 1);
     an->properties = sg_calloc(P, sizeof *an->properties);
     an->property_missing = sg_calloc(P, sizeof *an->property_missing);
+    an->property_names = sg_calloc(P, sizeof *an->property_names);
+    an->property_pairs = sg_calloc(P, sizeof *an->property_pairs);
     an->fold_weight = sg_calloc(P, PROPERTY_FOLDS * sizeof(double));
     an->no_folds = sg_calloc(P, sizeof *an->no_folds);
     for (size_t m = 0; m < an->n_models; m++) {
@@ -342,7 +345,8 @@ static sg_status resolve_properties(analysis *an, sg_error *err)
         NEED(an->folds[m] = sg_calloc(P * PROPERTY_FOLDS, E * sizeof(double)), err, "%zu properties", P);
     }
     NEED(an->fold_weight && an->no_folds, err, "%zu properties", P);
-    if (!an->properties || !an->property_missing || !an->n[0] || (an->n_models > 1 && !an->n[1]))
+    if (!an->properties || !an->property_missing || !an->property_names || !an->property_pairs || !an->n[0] ||
+        (an->n_models > 1 && !an->n[1]))
         TRY(sg_fail(err, SG_ENOMEM, "property: no memory"));
     for (size_t p = 0; p < P; p++)
         for (size_t q = 0; q < p; q++)
@@ -351,6 +355,8 @@ static sg_status resolve_properties(analysis *an, sg_error *err)
     for (size_t p = 0; p < P; p++) {
         TRY(property_resolve(&an->properties[p], &source, &an->cfg->properties[p], an->monitor, err));
         an->property_missing[p] = an->properties[p].missing;
+        an->property_names[p] = an->properties[p].name;
+        an->property_pairs[p] = (int64_t)an->properties[p].pairs;
         an->no_folds[p] = an->properties[p].no_folds;
         memcpy(an->fold_weight + p * PROPERTY_FOLDS, an->properties[p].fold_weight,
                sizeof an->properties[p].fold_weight);
@@ -492,12 +498,12 @@ sg_status analysis_prepare(analysis *an, const sg_model *m, const sg_stream *s, 
     TRY(open_features(an, err));
     TRY(count_tokens(an, err));
     TRY(blocks_place(an, err));
-    settle_replaced(an);
     for (size_t i = 0; i < an->n_models; i++)
         TRY(normalisation(an, i, err));
     an->used.ridge = an->how[0].ridge;
     TRY(resolve_properties(an, err));
     TRY(list_members(an, err));
+    settle_replaced(an);
     TRY(open_words(an, err));
     warn_small_classes(an);
 done:
@@ -518,7 +524,7 @@ void analysis_free(analysis *an)
     sg_free(an->fold_weight);
     sg_free(an->no_folds);
     sg_free(an->properties);
-    sg_free(an->property_missing);
+    sg_free(an->property_missing), sg_free(an->property_names), sg_free(an->property_pairs);
     sg_free(an->class_names);
     sg_free(an->word_count);
     sg_free(an->starts);
@@ -578,6 +584,8 @@ void analysis_results_input(const analysis *an, results_input *input)
         .factor_missing = {an->factor_missing[0][0] ? an->factor_missing[0] : NULL,
                            an->factor_missing[1][0] ? an->factor_missing[1] : NULL},
         .property_missing = an->property_missing,
+        .property_names = an->property_names,
+        .property_pairs = an->property_pairs,
         .class_names = an->class_names,
         .store_gram = an->cfg->block_gram == SG_GRAM_YES || (an->cfg->block_gram == SG_GRAM_AUTO && fits),
         .gram_reason = an->cfg->block_gram == SG_GRAM_NO

@@ -71,7 +71,8 @@ typedef struct {
     sp_factoring how[2];
     char factor_missing[2][240]; /* why L is NaN, or empty */
     property *properties;        /* (P) */
-    const char **property_missing;
+    const char **property_missing, **property_names;
+    int64_t *property_pairs; /* (P) */
     size_t P;
     an_reached reached;
     an_exponents exponents;

@@ -319,6 +319,21 @@ static void folds_of_pairs(property *out, const property_source *src, size_t use
         out->fold_weight[k] /= (double)used;
 }
 
+static sg_status keep_pair(property *out, int32_t a, int32_t b, sg_error *err)
+{
+    if (a == b)
+        return SG_OK;
+    if (!(out->pairs & (out->pairs + 1))) { /* full: room for 1, 3, 7, ... */
+        size_t room = 2 * out->pairs + 1;
+        void *grown = sg_regrow(out->pair, out->pairs, room, sizeof *out->pair);
+        if (!grown)
+            return sg_fail(err, SG_ENOMEM, "property %s: %zu pairs", out->name, room);
+        out->pair = grown;
+    }
+    out->pair[out->pairs][0] = a, out->pair[out->pairs++][1] = b;
+    return SG_OK;
+}
+
 /* A line "cat cats" each: the mean of the differences of pairs of which both words are known. */
 static sg_status from_pairs(property *out, const property_source *src, const char *path,
                             const sg_monitor *monitor, sg_error *err)
@@ -346,6 +361,7 @@ static sg_status from_pairs(property *out, const property_source *src, const cha
                 snprintf(first, sizeof first, "%.*s", (int)(i < 0 ? n : m), i < 0 ? a : b);
             continue;
         }
+        TRY(keep_pair(out, i, j, err));
         size_t fold = used++ % PROPERTY_FOLDS;
         out->fold_weight[fold]++;
         for (size_t k = 0; k < src->n_models; k++)
@@ -455,6 +471,7 @@ void property_free(property *p)
         sg_free(p->delta[m]);
         sg_free(p->fold[m]);
     }
+    sg_free(p->pair);
     sg_free(p->missing);
     *p = (property){0};
 }

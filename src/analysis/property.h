@@ -35,6 +35,9 @@ typedef struct {
     double fold_weight[PROPERTY_FOLDS]; /* share of the fold in the sides' weight, mean of both */
     const char *no_folds;
     int64_t words_a, words_b;
+    int32_t (
+        *pair)[2]; /* (pairs) of known, different words, as the file has them; none of sides or a vector */
+    size_t pairs;
     char *missing; /* why it has no value, or NULL */
 } property;
 

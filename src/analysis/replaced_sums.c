@@ -8,6 +8,16 @@ size_t replaced_fields(size_t G)
     return REPLACED_STATES + REPLACED_PER_STATE * G;
 }
 
+size_t replaced_row(size_t C, replaced_law law, size_t i)
+{
+    return (size_t)law * C + i;
+}
+
+size_t replaced_rows(size_t C, size_t P)
+{
+    return replaced_row(C, REPLACED_BY_PARTNER, P);
+}
+
 size_t replaced_sums_bytes(size_t models, size_t B, size_t rows, size_t D, size_t G)
 {
     return models * B * rows * D * replaced_fields(G) * sizeof(double);

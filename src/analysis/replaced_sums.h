@@ -1,6 +1,10 @@
 /* SPDX-License-Identifier: MIT */
-/* replaced_sums.h - what replacing words does, summed per part of a block of the corpus (blocks.h), class and delay. In memory. The part is
- * that of the word replaced, and so is the class. */
+/* replaced_sums.h - what replacing words does, summed per part of a block of the corpus (blocks.h), row and delay. In
+ * memory. The part is that of the word replaced, and so are its rows:
+ *
+ *   REPLACED_BY_ANY      each of its classes: another word of the corpus in its place
+ *   REPLACED_IN_CLASS    each of its classes: another word of this class
+ *   REPLACED_BY_PARTNER  each property of which it is in a pair: the other word of the pair */
 #ifndef SG_ANALYSIS_REPLACED_SUMS_H
 #define SG_ANALYSIS_REPLACED_SUMS_H
 
@@ -19,12 +23,17 @@ enum {
     REPLACED_PER_STATE
 };
 
+typedef enum { REPLACED_BY_ANY, REPLACED_IN_CLASS, REPLACED_BY_PARTNER, REPLACED_LAWS } replaced_law;
+
 typedef struct {
-    size_t models, B, rows, D, G; /* B: parts of blocks; rows: classes; G: states of one model */
+    size_t models, B, rows, D, G; /* B: parts of blocks; rows: of all laws; G: states of one model */
     double *x;                    /* (models, B, rows, D, replaced_fields) */
 } replaced_sums;
 
 size_t replaced_fields(size_t G);
+/* Row i of a law, of C classes; the number of rows, with P properties. */
+size_t replaced_row(size_t C, replaced_law law, size_t i);
+size_t replaced_rows(size_t C, size_t P);
 /* SG_ENOMEM, with how many bytes it would take. */
 sg_status replaced_sums_new(replaced_sums **out, size_t models, size_t B, size_t rows, size_t D, size_t G,
                             sg_error *err);

@@ -307,6 +307,43 @@ done:
     return st;
 }
 
+/* A finished run has no word replaced by its partner for a new property: rows of nothing, with the reason. */
+static sg_status put_partners(track *t, sg_error *err)
+{
+    sg_status st = SG_OK;
+    const size_t D = sg_run_delays(t->run);
+    size_t rank, shape[SG_RUN_MAX_DIMS], start[] = {t->first, 0}, count[] = {t->frame.P, D};
+    reason why = {"", 0};
+    int64_t *none = sg_calloc(t->frame.P, D * sizeof *none);
+    double *missing = sg_calloc(t->frame.P, D * sizeof *missing);
+    if (!none || !missing)
+        TRY(sg_fail(err, SG_ENOMEM, "track: no memory"));
+    for (size_t i = 0; i < t->frame.P * D; i++)
+        missing[i] = NAN;
+    for (size_t p = 0; p < t->frame.P; p++)
+        reason_note_of(&why, "property", t->found[p].name, SIZE_MAX,
+                       "added by track, which replaces no words");
+    for (const run_variable *v = run_variables; v->name; v++) {
+        if (!v->in_group || strcmp(v->dims, "property delay") ||
+            !sg_run_shape(t->run, t->group, v->name, &rank, shape))
+            continue;
+        TRY(run_writer_define(t->w, t->nc, v->name, err));
+        if (v->type == RUN_I64) {
+            TRY(run_writer_put_i64(t->w, t->nc, v->name, start, count, none, err));
+            continue;
+        }
+        char text[1000] = "";
+        const char *before = sg_run_variable_attribute(t->run, t->group, v->name, "missing_reason");
+        snprintf(text, sizeof text, "%s", before ? before : "");
+        reason_append(text, sizeof text, &why);
+        TRY(run_writer_put_f64(t->w, t->nc, v->name, start, count, missing, err));
+        TRY(run_writer_text(t->w, t->nc, v->name, "missing_reason", text, err));
+    }
+done:
+    sg_free(none), sg_free(missing);
+    return st;
+}
+
 static sg_status one_group(track *t, const sg_monitor *monitor, double began, sg_error *err)
 {
     sg_status st = SG_OK;
@@ -343,6 +380,7 @@ static sg_status one_group(track *t, const sg_monitor *monitor, double began, sg
             TRY(sg_fail(err, SG_ECANCELLED, "stopped"));
     }
     TRY(put_reasons(t, err));
+    TRY(put_partners(t, err));
 done:
     sg_free(t->x);
     sg_free(t->random);
@@ -374,13 +412,15 @@ static sg_status put_root(run_writer *w, const property *p, size_t at, size_t E,
 {
     sg_status st = SG_OK;
     static const char *const names[] = {"property_name", "property_words_a", "property_words_b",
-                                        "property_vector"};
+                                        "property_pairs", "property_vector"};
     size_t start[] = {at, 0}, count[] = {1, E}, one[] = {1};
-    for (size_t i = 0; i < 4; i++)
+    const int64_t pairs = (int64_t)p->pairs;
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++)
         TRY(run_writer_define(w, RUN_ROOT, names[i], err));
     TRY(run_writer_put_string(w, RUN_ROOT, "property_name", at, p->name, err));
     TRY(run_writer_put_i64(w, RUN_ROOT, "property_words_a", start, one, &p->words_a, err));
     TRY(run_writer_put_i64(w, RUN_ROOT, "property_words_b", start, one, &p->words_b, err));
+    TRY(run_writer_put_i64(w, RUN_ROOT, "property_pairs", start, one, &pairs, err));
     TRY(run_writer_put_f64(w, RUN_ROOT, "property_vector", start, count, p->delta[0], err));
 done:
     return st;

@@ -17,13 +17,18 @@ void reason_note_plain(reason *r, const char *why)
 
 void reason_note(reason *r, const char *class_name, size_t d, const char *why)
 {
+    reason_note_of(r, "class", class_name, d, why);
+}
+
+void reason_note_of(reason *r, const char *kind, const char *name, size_t d, const char *why)
+{
     char text[sizeof r->first];
     if (!why)
         return;
     if (d == SIZE_MAX)
-        snprintf(text, sizeof text, "class %.60s: %s", class_name, why);
+        snprintf(text, sizeof text, "%s %.60s: %s", kind, name, why);
     else
-        snprintf(text, sizeof text, "class %.60s, delay %zu: %s", class_name, d, why);
+        snprintf(text, sizeof text, "%s %.60s, delay %zu: %s", kind, name, d, why);
     reason_note_plain(r, text);
 }
 

@@ -13,6 +13,8 @@ typedef struct {
 
 /* d SIZE_MAX: of no single delay. why NULL: nothing happens. */
 void reason_note(reason *r, const char *class_name, size_t d, const char *why);
+/* The same of a `kind` of thing: "property number, delay 3: ..." */
+void reason_note_of(reason *r, const char *kind, const char *name, size_t d, const char *why);
 /* As it stands, for what concerns every class and delay. */
 void reason_note_plain(reason *r, const char *why);
 /* Adds "; ..." to text of `size` bytes (terminated, perhaps empty), cut where it does not fit. */

@@ -39,6 +39,10 @@ typedef enum {
     RUN_NO_REPLACED_INTERVAL,
     RUN_NO_KL, /* of the next word, when a word was replaced */
     RUN_NO_KL_INTERVAL,
+    RUN_NO_IN_CLASS, /* no word of the class was replaced by another of it */
+    RUN_NO_IN_CLASS_INTERVAL,
+    RUN_NO_PARTNER, /* no word was replaced by its partner */
+    RUN_NO_PARTNER_INTERVAL,
     RUN_REASONS
 } run_reason;
 

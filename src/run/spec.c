@@ -33,10 +33,81 @@ enum {
     REPLACED = 1 << RUN_NO_REPLACED,
     REPLACED_INTERVAL = 1 << RUN_NO_REPLACED_INTERVAL,
     KL = 1 << RUN_NO_KL,
-    KL_INTERVAL = 1 << RUN_NO_KL_INTERVAL
+    KL_INTERVAL = 1 << RUN_NO_KL_INTERVAL,
+    IN_CLASS = 1 << RUN_NO_IN_CLASS,
+    IN_CLASS_INTERVAL = 1 << RUN_NO_IN_CLASS_INTERVAL,
+    PARTNER = 1 << RUN_NO_PARTNER,
+    PARTNER_INTERVAL = 1 << RUN_NO_PARTNER_INTERVAL
 };
 
 #define G "gradient of the state by the embedding"
+/* What a replacement shows, with both ends of its interval. KEY: of the report. */
+#define OF_REPLACEMENT(NAME, KEY, DIMS, TEXT, WHEN, UNITS, NONE, NO_INTERVAL)                                \
+    {NAME,                                                                                                   \
+     RUN_F64,                                                                                                \
+     true,                                                                                                   \
+     false,                                                                                                  \
+     DIMS,                                                                                                   \
+     TEXT ", where " WHEN,                                                                                   \
+     UNITS,                                                                                                  \
+     .sometimes = true,                                                                                      \
+     .missing = NONE,                                                                                        \
+     .csv = true,                                                                                            \
+     .report = {{KEY, RUN_WHOLE, 6, true}}},                                                                 \
+        {NAME "_low",                                                                                        \
+         RUN_F64,                                                                                            \
+         true,                                                                                               \
+         false,                                                                                              \
+         DIMS,                                                                                               \
+         TEXT LOW,                                                                                           \
+         UNITS,                                                                                              \
+         .sometimes = true,                                                                                  \
+         .missing = (NONE) | (NO_INTERVAL),                                                                  \
+         .report = {{KEY "_low", RUN_WHOLE, 4, false}}},                                                     \
+    {                                                                                                        \
+        NAME "_high", RUN_F64, true, false, DIMS, TEXT HIGH, UNITS,                                          \
+            .sometimes = true, .missing = (NONE) | (NO_INTERVAL), .report = {                                \
+                {KEY "_high", RUN_WHOLE, 4, false}                                                           \
+            }                                                                                                \
+    }
+/* All of one law. */
+#define BY_REPLACEMENT(LAW, DIMS, WHEN, NONE, NO_INTERVAL, NONE_OF_KL, NO_INTERVAL_OF_KL)                      \
+    {LAW "replaced_pairs",                                                                                     \
+     RUN_I64,                                                                                                  \
+     true,                                                                                                     \
+     false,                                                                                                    \
+     DIMS,                                                                                                     \
+     "pairs (s, s + d), where " WHEN " at s",                                                                  \
+     "pairs",                                                                                                  \
+     .sometimes = true,                                                                                        \
+     .csv = true,                                                                                              \
+     .report = {{LAW "replaced_pairs", RUN_WHOLE, 12, true}}},                                                 \
+        {LAW "output_kl_pairs",                                                                                \
+         RUN_I64,                                                                                              \
+         true,                                                                                                 \
+         false,                                                                                                \
+         DIMS,                                                                                                 \
+         "pairs whose Kullback-Leibler divergence was taken, where " WHEN,                                     \
+         "pairs",                                                                                              \
+         .sometimes = true,                                                                                    \
+         .report = {{LAW "kl_pairs", RUN_WHOLE, 12, true}}},                                                   \
+        OF_REPLACEMENT(LAW "state_change", LAW "change", DIMS, "mean |Delta|: change of the state", WHEN,      \
+                       "1", NONE, NO_INTERVAL),                                                                \
+        OF_REPLACEMENT(LAW "state_change_relative", LAW "change_relative", DIMS,                               \
+                       "change of the state over that of the same words at delay 0", WHEN, "1", NONE,          \
+                       NO_INTERVAL),                                                                           \
+        OF_REPLACEMENT(LAW "linear_prediction", LAW "linear", DIMS,                                            \
+                       "mean |G dx|: change of the state that the gradient predicts", WHEN, "1", NONE,         \
+                       NO_INTERVAL),                                                                           \
+        OF_REPLACEMENT(LAW "linear_cosine", LAW "linear_cosine", DIMS,                                         \
+                       "mean cosine of the change of state and its linear prediction", WHEN, "1", NONE,        \
+                       NO_INTERVAL),                                                                           \
+        OF_REPLACEMENT(LAW "infidelity", LAW "infidelity", DIMS,                                               \
+                       "sum of |Delta - G dx|^2 over sum of |Delta|^2", WHEN, "1", NONE, NO_INTERVAL),         \
+        OF_REPLACEMENT(                                                                                        \
+            LAW "output_kl", LAW "kl", DIMS,                                                                   \
+            "mean Kullback-Leibler divergence of the next word's distributions, without and with replacement", \
+            WHEN, "nats", NONE_OF_KL, NO_INTERVAL_OF_KL)
 #define LOW ", lower end of the 95 % interval over blocks of the corpus"
 #define HIGH ", upper end of the 95 % interval over blocks of the corpus"
 #define SE ", standard error over blocks of the corpus"
@@ -63,6 +134,8 @@ const run_variable run_variables[] = {
      "words", .missing = 0},
     {"property_words_b", RUN_I64, false, false, "property", "words on the second side of the property",
      "words", .missing = 0},
+    {"property_pairs", RUN_I64, false, false, "property",
+     "pairs of words, of which each is the other's partner; 0: the property has none", "pairs", .missing = 0},
     {"property_vector", RUN_F64, false, false, "property embedding",
      "mean embedding of the first side minus that of the second", "1", .missing = 0},
     {"embedding_covariance_factor", RUN_F64, false, false, "embedding embedding",
@@ -319,55 +392,11 @@ const run_variable run_variables[] = {
      "Gram matrix of the mean gradient without one block, not normalised: rows of the lower triangle", "1",
      .sometimes = true, .missing = EMPTY | GRAM},
     /* words replaced by others (setting replace) */
-    {"replaced_pairs", RUN_I64, true, false, "class delay", "pairs (s, s + d) with the word at s replaced",
-     "pairs", .sometimes = true, .csv = true, .report = {{"replaced_pairs", RUN_WHOLE, 12, true}}},
-    {"output_kl_pairs", RUN_I64, true, false, "class delay",
-     "pairs whose Kullback-Leibler divergence was taken", "pairs", .sometimes = true,
-     .report = {{"kl_pairs", RUN_WHOLE, 12, true}}},
-    {"state_change", RUN_F64, true, false, "class delay",
-     "mean |Delta|: change of the state when the word is replaced", "1", .sometimes = true,
-     .missing = REPLACED, .csv = true, .report = {{"change", RUN_WHOLE, 6, true}}},
-    {"state_change_low", RUN_F64, true, false, "class delay", "change of state" LOW, "1", .sometimes = true,
-     .missing = REPLACED | REPLACED_INTERVAL, .report = {{"change_low", RUN_WHOLE, 4, false}}},
-    {"state_change_high", RUN_F64, true, false, "class delay", "change of state" HIGH, "1", .sometimes = true,
-     .missing = REPLACED | REPLACED_INTERVAL, .report = {{"change_high", RUN_WHOLE, 4, false}}},
-    {"state_change_relative", RUN_F64, true, false, "class delay",
-     "change of the state over that of the same words at delay 0", "1", .sometimes = true,
-     .missing = REPLACED, .csv = true, .report = {{"change_relative", RUN_WHOLE, 6, true}}},
-    {"state_change_relative_low", RUN_F64, true, false, "class delay", "relative change of state" LOW, "1",
-     .sometimes = true, .missing = REPLACED | REPLACED_INTERVAL,
-     .report = {{"change_relative_low", RUN_WHOLE, 4, false}}},
-    {"state_change_relative_high", RUN_F64, true, false, "class delay", "relative change of state" HIGH, "1",
-     .sometimes = true, .missing = REPLACED | REPLACED_INTERVAL,
-     .report = {{"change_relative_high", RUN_WHOLE, 4, false}}},
-    {"linear_prediction", RUN_F64, true, false, "class delay",
-     "mean |G dx|: change of the state that the gradient predicts", "1", .sometimes = true,
-     .missing = REPLACED, .csv = true, .report = {{"linear", RUN_WHOLE, 6, true}}},
-    {"linear_prediction_low", RUN_F64, true, false, "class delay", "mean |G dx|" LOW, "1", .sometimes = true,
-     .missing = REPLACED | REPLACED_INTERVAL, .report = {{"linear_low", RUN_WHOLE, 4, false}}},
-    {"linear_prediction_high", RUN_F64, true, false, "class delay", "mean |G dx|" HIGH, "1",
-     .sometimes = true, .missing = REPLACED | REPLACED_INTERVAL,
-     .report = {{"linear_high", RUN_WHOLE, 4, false}}},
-    {"linear_cosine", RUN_F64, true, false, "class delay",
-     "mean cosine of the change of state and its linear prediction", "1", .sometimes = true,
-     .missing = REPLACED, .csv = true, .report = {{"linear_cosine", RUN_WHOLE, 6, true}}},
-    {"linear_cosine_low", RUN_F64, true, false, "class delay", "cosine" LOW, "1", .sometimes = true,
-     .missing = REPLACED | REPLACED_INTERVAL, .report = {{"linear_cosine_low", RUN_WHOLE, 4, false}}},
-    {"linear_cosine_high", RUN_F64, true, false, "class delay", "cosine" HIGH, "1", .sometimes = true,
-     .missing = REPLACED | REPLACED_INTERVAL, .report = {{"linear_cosine_high", RUN_WHOLE, 4, false}}},
-    {"infidelity", RUN_F64, true, false, "class delay", "sum of |Delta - G dx|^2 over sum of |Delta|^2", "1",
-     .sometimes = true, .missing = REPLACED, .csv = true, .report = {{"infidelity", RUN_WHOLE, 6, true}}},
-    {"infidelity_low", RUN_F64, true, false, "class delay", "infidelity" LOW, "1", .sometimes = true,
-     .missing = REPLACED | REPLACED_INTERVAL, .report = {{"infidelity_low", RUN_WHOLE, 4, false}}},
-    {"infidelity_high", RUN_F64, true, false, "class delay", "infidelity" HIGH, "1", .sometimes = true,
-     .missing = REPLACED | REPLACED_INTERVAL, .report = {{"infidelity_high", RUN_WHOLE, 4, false}}},
-    {"output_kl", RUN_F64, true, false, "class delay",
-     "mean Kullback-Leibler divergence of the next word's distributions, without and with replacement",
-     "nats", .sometimes = true, .missing = KL, .csv = true, .report = {{"kl", RUN_WHOLE, 6, true}}},
-    {"output_kl_low", RUN_F64, true, false, "class delay", "Kullback-Leibler divergence" LOW, "nats",
-     .sometimes = true, .missing = KL | KL_INTERVAL, .report = {{"kl_low", RUN_WHOLE, 4, false}}},
-    {"output_kl_high", RUN_F64, true, false, "class delay", "Kullback-Leibler divergence" HIGH, "nats",
-     .sometimes = true, .missing = KL | KL_INTERVAL, .report = {{"kl_high", RUN_WHOLE, 4, false}}},
+    BY_REPLACEMENT("", "class delay", "the word is replaced", REPLACED, REPLACED_INTERVAL, KL, KL_INTERVAL),
+    BY_REPLACEMENT("within_", "class delay", "the word is replaced by another of its class", IN_CLASS,
+                   IN_CLASS_INTERVAL, IN_CLASS | KL, IN_CLASS_INTERVAL | KL),
+    BY_REPLACEMENT("partner_", "property delay", "the word is replaced by the other word of its pair",
+                   PARTNER, PARTNER_INTERVAL, PARTNER | KL, PARTNER_INTERVAL | KL),
     /* a part of a run (analyze --part): sums of its own blocks, for merge */
     {"part_block", RUN_I64, false, false, "part_block", "number of the block in the whole corpus", "1",
      .sometimes = true},
@@ -404,7 +433,7 @@ const run_variable run_variables[] = {
      .sometimes = true},
     {"part_moment", RUN_F32, true, false, "part_block class delay packed",
      "sum of G^T G in the block: rows of the lower triangle", "1", .sometimes = true},
-    {"part_replaced", RUN_F64, false, false, "part_block replaced_model class delay replaced_sum",
+    {"part_replaced", RUN_F64, false, false, "part_block replaced_model replaced_row delay replaced_sum",
      "what replacing words does, summed over the words of the block", "1", .sometimes = true},
     {.name = NULL},
 };

@@ -102,7 +102,8 @@ class Model:
 
 
 class Corpus:
-    def __init__(self, path, model, classes=()):
+    """classes: the words of each; pairs: of each property."""
+    def __init__(self, path, model, classes=(), pairs=()):
         lines = [line.split() + ["<eos>"] for line in open(path, encoding="utf-8")]
         ids = {w: i for i, w in enumerate(model.words)}
         self.words = [w for line in lines for w in line]
@@ -113,29 +114,44 @@ class Corpus:
         counts = np.bincount(self.ids, minlength=len(model.words))
         counts[ids["<unk>"]] = 0
         self.counts, self.encoder = counts, model.tensors["encoder.weight"]
+        self.within = [np.where([w in members for w in model.words], counts, 0) for members in classes]
+        self.partner = [{}] * len(pairs)
+        for p, list_ in enumerate(pairs):
+            self.partner[p] = {ids[a]: ids[b] for pair in reversed(list_) if len(set(pair) & set(ids)) == 2 for a, b in (pair, pair[::-1])}
 
-    def other(self, s, u):
-        n = self.counts.copy()
+    def draw(self, counts, s, u):
+        n = counts.copy()
         n[self.ids[s]] = 0
         return self.encoder[np.searchsorted(np.cumsum(n), int(u * n.sum()), side="right")]
+
+    def others(self, s, u):
+        """What stands at s in its place, and the rows that this goes to: (law, class or property)."""
+        own = [c for c, inside in enumerate(self.member) if inside[s]]
+        yield self.draw(self.counts, s, u[0]), {("", 0), ("within_", 0)} | {("", c + 1) for c in own}
+        for k, c in enumerate(own):
+            if (self.within[c] > 0).sum() > 1:
+                yield self.draw(self.within[c], s, u[1 + k]), {("within_", c + 1)}
+        for p, partner in enumerate(self.partner):
+            if self.ids[s] in partner:
+                yield self.encoder[partner[self.ids[s]]], {("partner_", p)}
 
 
 class Rows:
     def __init__(self, path):
         self.x = torch.tensor(np.load(path).astype("f8"))
         self.first = np.zeros(len(self.x), bool)
-        self.member = []
+        self.member, self.partner = [], []
 
-    def other(self, s, u):
-        other = int(u * (len(self.x) - 1))
-        return self.x[other + (other >= s)]
+    def others(self, s, u):
+        other = int(u[0] * (len(self.x) - 1))
+        yield self.x[other + (other >= s)], {("", 0), ("within_", 0)}
 
 
 def expected(model, corpus, D, rate, kl_rate, handling, burn_in, seed=1):
-    """Of every replaced word: position, delays, and by state and delay |Delta|, |G dx|, their product, |Delta - G dx|^2, KL."""
+    """Of every replacement: delays, has a KL, its rows, and by state and delay |Delta|, |G dx|, their product, |Delta - G dx|^2, KL."""
     T, origins, zero = len(corpus.x), [], 0
     for s in range(T):
-        u = uniforms(seed ^ SEED_OF_REPLACEMENT, s, 3)
+        u = uniforms(seed ^ SEED_OF_REPLACEMENT, s, 3 + len(corpus.member))
         if handling == "reset" and corpus.first[s]:
             zero = s
         if not u[0] < rate or s - zero < burn_in:
@@ -147,7 +163,7 @@ def expected(model, corpus, D, rate, kl_rate, handling, burn_in, seed=1):
         if handling.startswith("window:"):
             n = int(handling[7:])
             life = min(life, n - s % n)
-        origins.append((s, life, corpus.other(s, u[2]), u[1] < kl_rate))
+        origins.extend((s, life, x, u[1] < kl_rate, rows) for x, rows in corpus.others(s, u[2:]))
     before, state = [], model.zero(1)
     for t in range(T):
         if handling == "reset" and corpus.first[t]:
@@ -157,7 +173,7 @@ def expected(model, corpus, D, rate, kl_rate, handling, burn_in, seed=1):
             state = model.step(corpus.x[t:t + 1], state)
     stack = lambda states: [tuple(torch.cat([s[k][i] for s in states]) for i in range(len(states[0][k]))) for k in range(len(model.layers))]
     at = np.array([s for s, *_ in origins])
-    dx = torch.stack([x for _, _, x, _ in origins]) - corpus.x[at]
+    dx = torch.stack([x for _, _, x, _, _ in origins]) - corpus.x[at]
     eps = 1e-5
     runs = [stack([before[s] for s in at]) for _ in range(4)]  # the word itself, another, and a little to both sides
     out = []
@@ -177,7 +193,7 @@ def expected(model, corpus, D, rate, kl_rate, handling, burn_in, seed=1):
                 p, q = model.log_p(real), model.log_p(other)
                 row["kl"] = (p.exp() * (p - q)).sum(1).numpy()
             out.append(row)
-    return at, np.array([life for _, life, *_ in origins]), np.array([k for *_, k in origins]), out
+    return np.array([life for _, life, *_ in origins]), np.array([k for *_, k, _ in origins]), [rows for *_, rows in origins], out
 
 
 def close(found, wanted, tolerance, *where):
@@ -191,16 +207,21 @@ def compare(path, model, corpus, handling="carry", burn_in=0):
     f.set_auto_mask(False)
     D, T = len(f.dimensions["delay"]), len(corpus.x)
     kl_rate = float(f.getncattr("replace_kl_rate"))
-    at, life, with_kl, rows = expected(model, corpus, D, float(f.getncattr("replace")) / T, kl_rate, handling, burn_in)
-    assert len(at) > 100, len(at)
+    life, with_kl, goes_to, rows = expected(model, corpus, D, float(f.getncattr("replace")) / T, kl_rate, handling, burn_in)
+    assert len(life) > 100, len(life)
+    laws = [(law, c) for law in ("", "within_") for c in range(len(f["class_name"]))] + [("partner_", p) for p in range(len(corpus.partner))]
+    seen = set()
     for name, group in f.groups.items():
-        for c, inside in enumerate([np.ones(T, bool), *corpus.member]):
-            get = lambda v: float(group[v][c, d])
+        for law, c in laws:
+            inside = np.array([(law, c) in to for to in goes_to])
+            seen |= {law} if inside.any() else set()
+            get = lambda v: float(group[law + v][c, d])
             for d, row in enumerate(rows):
-                use = inside[at] & (life > d)
-                where = (path, name, c, d)
+                use = inside & (life > d)
+                where = (path, name, law, c, d)
                 assert get("replaced_pairs") == use.sum(), (where, get("replaced_pairs"), use.sum())
                 if not use.any():
+                    assert np.isnan(get("state_change")), where
                     continue
                 change, line, dot, miss = (z[use] for z in row[name])
                 start = rows[0][name][0][use]
@@ -215,6 +236,7 @@ def compare(path, model, corpus, handling="carry", burn_in=0):
                     close(get("output_kl"), row["kl"][use].mean(), 2e-5, *where)
                 else:
                     assert get("output_kl_pairs") == 0 and np.isnan(get("output_kl")), where
+    assert seen == {law for law, _ in laws}, seen
     f.close()
 
 
@@ -224,7 +246,8 @@ def train(folder, name, *options):
     return Model(os.path.join(folder, name))
 
 
-FEW = {"common": "the of to and a".split(), "rare": "software free license".split()}
+FEW = {"common": "the of to and a".split(), "rare": "software free license".split(), "both": "the software this is".split(), "alone": ["or"]}
+PAIRS = [[("the", "a"), ("this", "the"), ("is", "are"), ("software", "license"), ("or", "or"), ("of", "no-such-word")]]
 
 
 def values(folder):
@@ -232,10 +255,16 @@ def values(folder):
     lstm, gru = train(folder, "lstm", "--layers", "2"), train(folder, "gru", "--cell", "gru")
     analyze = lambda model, out, *options: run("analyze", model, *options, "--blocks", "20", "-q", "-o", out, cwd=folder)
     path = lambda name: os.path.join(folder, name)
-    corpus = [Corpus(path("plain.txt"), m, FEW.values()) for m in (lstm, gru)]
+    corpus = [Corpus(path("plain.txt"), m, FEW.values(), p) for m, p in ((lstm, [*PAIRS, []]), (gru, []))]
     words = ("plain.txt", "--classes", "words:few.txt")
-    analyze("lstm", "lstm.nc", *words, "--delays", "9", "--replace", "0.4", "--layer", "all", "--state", "both", "--burn-in", "3")
+    analyze("lstm", "lstm.nc", *words, "--delays", "9", "--replace", "0.4", "--layer", "all", "--state", "both", "--burn-in", "3",
+            "--property", "form=pairs.txt", "--property", "use=common-rare")
     compare(path("lstm.nc"), lstm, corpus[0], burn_in=3)
+    with netCDF4.Dataset(path("lstm.nc")) as f:
+        assert list(f["property_pairs"][:]) == [4, 0]
+        why = {v: f["layer2.cell"][v].missing_reason for v in ("within_state_change", "within_infidelity_low", "partner_linear_cosine", "partner_output_kl")}
+        assert all("class alone: the corpus has fewer than two words of it" in why[v] for v in ("within_state_change", "within_infidelity_low")), why
+        assert "property use: it has no pairs of words" in why["partner_linear_cosine"] and "taken at delays 0, 1, 2, 4, 8" in why["partner_output_kl"], why
     analyze("gru", "gru.nc", *words, "--delays", "6", "--replace", "700", "--state-handling", "reset", "--burn-in", "1")
     compare(path("gru.nc"), gru, corpus[1], "reset", 1)
     analyze("gru", "window.nc", *words, "--delays", "12", "--state-handling", "window:10")  # as many words as it chooses
@@ -255,7 +284,8 @@ def values(folder):
 
 def same_bytes(folder):
     read = lambda name: open(os.path.join(folder, name), "rb").read()
-    base = ("analyze", "lstm", "plain.txt", "--classes", "words:few.txt", "--baseline", "untrained", "--delays", "9", "-q", "--replace", "0.3")
+    base = ("analyze", "lstm", "plain.txt", "--classes", "words:few.txt", "--baseline", "untrained", "--delays", "9", "-q", "--replace", "0.3",
+            "--property", "form=pairs.txt", "--property", "use=common-rare")
     run(*base, "-o", "one.nc", "--threads", "1", cwd=folder)
     run(*base, "-o", "three.nc", "--threads", "3", cwd=folder)
     assert read("one.nc") == read("three.nc"), "threads"
@@ -264,9 +294,11 @@ def same_bytes(folder):
     run("merge", "part2.nc", "part1.nc", "part3.nc", "-o", "merged.nc", cwd=folder)
     f, g = (netCDF4.Dataset(os.path.join(folder, n)) for n in ("one.nc", "merged.nc"))
     for group in f.groups:
-        for v in ("state_change", "state_change_high", "infidelity", "output_kl", "replaced_pairs", "half_life", "linear_cosine_low"):
+        for v in ("state_change", "state_change_high", "infidelity", "output_kl", "replaced_pairs", "half_life", "linear_cosine_low", "within_state_change",
+                  "within_infidelity_high", "within_replaced_pairs", "partner_state_change_low", "partner_output_kl", "partner_replaced_pairs"):
             a, b = (np.ma.filled(x[group][v][:], -1)[:, 3 if v == "half_life" else 0:] for x in (f, g))
-            assert np.array_equal(a, b, equal_nan=True), ("merge", group, v)
+            assert np.array_equal(a, b, equal_nan=True) and np.isfinite(a).any(), ("merge", group, v)
+            assert getattr(f[group][v], "missing_reason", "") == getattr(g[group][v], "missing_reason", ""), (group, v)
     assert f.getncattr("replace") == g.getncattr("replace") and list(g["decay_quantity"][:])[-1] == "change of state"
     f.close(), g.close()
     print("threads and parts: the same")
@@ -319,6 +351,7 @@ with tempfile.TemporaryDirectory() as folder:
     parts = english.sentences()
     real_run.write(folder, "plain.txt", english.plain(parts[:60]))
     real_run.write(folder, "few.txt", "".join(f"{k}: {' '.join(v)}\n" for k, v in FEW.items()))
+    real_run.write(folder, "pairs.txt", "".join(f"{a} {b}\n" for a, b in PAIRS[0]))
     values(folder)
     same_bytes(folder)
     latch(folder)

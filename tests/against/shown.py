@@ -79,6 +79,7 @@ TABLE = ("pairs", "singular_value", "singular_sum", "effective_rank", "rms_gain"
          "class_difference_p_adjusted", "gain_ratio", "p_tokens", "p_tokens_adjusted", "p_types", "p_types_adjusted", "relative_memory", "relative_memory_random", "property_gain", "property_gain_random", "property_half_life", "subspace_cosine", "decay_scale", "decay_rate", "decay_shape", "decay_weight", "decay_misfit_p", "decay_verdict",
          "peak_delay", "half_life", "share_delay", "replaced_pairs", "state_change", "state_change_relative", "linear_prediction",
          "linear_cosine", "infidelity", "output_kl")
+TABLE += tuple(law + name for law in ("within_", "partner_") for name in TABLE[TABLE.index("replaced_pairs"):])
 
 
 def test_csv(run, folder):
@@ -88,13 +89,13 @@ def test_csv(run, folder):
     shares = [f"{s:g}" for s in run.file["decay_share"][:]]
     seen = {}
     for row in rows:
-        group, c = row["state"], run.classes.index(row["class"])
+        group = row["state"]
         name, *index = re.match(r"(\w+)((?:\[.*?\])*)$", row["quantity"]).groups()
         index = re.findall(r"\[(.*?)\]", index[0])
         x = run.get(group, name)
         assert x is not None, (row, "no such variable")
         dims = run.dims(group, name)
-        at = {"class": c}
+        at = {"class": run.classes.index(row["class"])} if row["class"] else {}
         if row["delay"] != "":
             at["delay"] = int(row["delay"])
         if "property" in dims:
@@ -132,6 +133,8 @@ PAGE = {"sigma1": ("singular_value", "first"), "sum": ("singular_sum", None), "r
         "null_high": ("class_null_high", None), "change": ("state_change", None), "change_relative": ("state_change_relative", None),
         "linear": ("linear_prediction", None), "kl": ("output_kl", None), "kl_pairs": ("output_kl_pairs", None), "ratio": ("gain_ratio", None), "q_tokens": ("p_tokens_adjusted", None), "q_types": ("p_types_adjusted", None),
         "types": ("types_null", None), "p_types": ("p_types", None), "cosine": ("subspace_cosine", "subspaces"), "cosine_random": ("subspace_cosine_random", "subspaces"), "lyapunov": ("lyapunov_exponent", None)}
+for key in ("change", "change_relative", "linear", "linear_cosine", "infidelity", "kl", "kl_pairs", "replaced_pairs"):
+    PAGE.update({law + key: (law + PAGE.get(key, (key,))[0], None) for law in ("within_", "partner_")})
 SUFFIXES = ("_low", "_high")
 MUST_SHOW = {"property_gain", "property_gain_low", "property_gain_high", "property_gain_random_low", "property_gain_random_high", "replaced_pairs", "change", "change_low", "change_high", "change_relative", "linear", "linear_low", "linear_high", "infidelity",
              "infidelity_low", "linear_cosine", "kl", "kl_low", "kl_high", "kl_pairs", "ratio", "ratio_low", "ratio_high", "p_tokens", "q_tokens", "p_types", "q_types", "types_low", "types_high", "pairs", "sigma1", "sigma1_low", "sigma1_high", "sum", "sum_low", "sum_high", "rms", "rms_low", "rms_high", "coherence", "coherence_low",
@@ -141,6 +144,7 @@ MUST_SHOW = {"property_gain", "property_gain_low", "property_gain_high", "proper
              "share_delay_high", "relative_memory", "relative_memory_low",
              "relative_memory_high", "relative_memory_random", "relative_memory_random_low", "relative_memory_random_high", "cosine", "cosine_low",
              "lyapunov", "lyapunov_low", "lyapunov_high", "cosine_high", "cosine_random", "cosine_random_low", "cosine_random_high"}
+MUST_SHOW |= {key for key in PAGE if key.startswith(("within_", "partner_"))}
 
 
 def variable_of(key):
@@ -404,6 +408,27 @@ def check_ratios(run, part):
             assert shown == ("-" if np.isnan(q).all() else f"+{(found & above).sum()} -{(found & ~above).sum()}"), (line, shown)
 
 
+def spans_of(run, group, name, i, found):
+    """Values with bounds at the two delays that tables of classes have: (value, low, high, delay)."""
+    assert [int(d) for *_, d in found] == sorted({1 if run.D > 1 else 0, 10 if run.D > 11 else run.D - 1}), found
+    for x, low, high, d in found:
+        for shown, suffix in ((x, ""), (low, "_low"), (high, "_high")):
+            same(shown, run.get(group, name + suffix)[i, int(d)], 3, group, name, i, d)
+
+
+def check_replaced_classes(run, part):
+    """Each class replaced by any word, and by another of its own."""
+    group, lines = part.split(":")[0], part.split("\n")
+    columns = re.findall(r"(any word|of its class), delay (\d+)", lines[1])
+    names = {"any word": "state_change", "of its class": "within_state_change"}
+    assert [x for x, _ in columns] == list(names) * (len(columns) // 2), lines[1]
+    for c, line in list(enumerate(lines[1:]))[1:min(len(run.classes), 40)]:
+        cells = re.findall(r"  (-|[\d.]\S*)(?: \((\S+) to (\S+)\))?(?= |$)", line[20:])
+        assert line[2:20].strip() == run.classes[c][:18].strip() and len(cells) == len(columns), (line, cells)
+        for name, variable in names.items():
+            spans_of(run, group, variable, c, [(*cell, d) for cell, (head, d) in zip(cells, columns) if head == name])
+
+
 def check_property(run, group, p, text):
     """Gain and relative memory at a few delays: value, interval, band of random directions and the verdict."""
     lines = re.findall(r"^  delay +(\d+)(.*)$", text, re.M)
@@ -421,6 +446,11 @@ def check_property(run, group, p, text):
                 same(shown, exact, 3, line)
             assert m.group(6) == ("above" if x > most else "below" if x < least else "within"), line
             assert np.isfinite(low) or "  no interval: " in text, text
+    exact = run.get(group, "partner_state_change")
+    pairs = re.search(r"the other of its pair changes the state by(.*)", text)
+    assert bool(pairs) == (exact is not None and np.isfinite(exact[p, 0])), text
+    if pairs:
+        spans_of(run, group, "partner_state_change", p, re.findall(r"  (\S+)(?: \((\S+) to (\S+)\))? at delay (\d+)", pairs.group(1)))
     half = re.search(r"half of the gain along it is lost (\S+) steps after its peak", text)
     exact = run.get(group, "property_half_life")[p, 0]
     assert bool(half) == bool(np.isfinite(exact)), text
@@ -433,7 +463,12 @@ def test_summary(run, folder):
     test_classes(run, text)
     parts = re.split(r"^(?=layer\d+\.\w+: )", text, flags=re.M)[1:]
     ratios = [p for p in parts if ": gain of each class over" in p]
-    parts = [p for p in parts if p not in ratios]
+    replaced = [p for p in parts if ": change of the state when a word is replaced" in p]
+    parts = [p for p in parts if p not in ratios + replaced]
+    there = [g for g in run.trained() if len(run.classes) > 1 and run.get(g, "state_change") is not None and np.isfinite(run.get(g, "state_change")[0, 0])]
+    assert [p.split(":")[0] for p in replaced] == there, text
+    for part in replaced:
+        check_replaced_classes(run, part)
     assert [p.split(":")[0] for p in ratios] == (run.trained() if len(run.classes) > 1 else []), text
     for part in ratios:
         check_ratios(run, part)

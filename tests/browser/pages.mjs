@@ -64,7 +64,7 @@ at = sys.argv[4:]
 print(repr(float(netCDF4.Dataset(sys.argv[1])[sys.argv[3]][sys.argv[2]][tuple(map(int, at))])))`, nc, variable,
   ...(typeof at.at(-1) === 'string' ? [at.at(-1), ...at.slice(0, -1)] : ['layer1.cell', ...at]).map(String)));
 const near = (a, b, tolerance = 1e-5) => Math.abs(a - b) <= tolerance * Math.abs(b);
-const CHARTS = ['curves', 'replacement', 'classes', 'spectrum', 'coherence', 'effective_rank', 'properties', 'words'];
+const CHARTS = ['curves', 'replacement', 'partners', 'classes', 'spectrum', 'coherence', 'effective_rank', 'properties', 'words'];
 
 const browser = await chromium.launch({ executablePath: browserPath, args: ['--headless', '--no-sandbox', '--disable-gpu',
   '--disable-quic', '--no-first-run', '--disable-background-networking', '--disable-component-update', '--disable-sync'] });
@@ -289,36 +289,52 @@ function spanOf(expect, cell, x, low, high, ...what) {
   if (m && m[2]) expect(near(printed(m[2]), low, 6e-3) && near(printed(m[3]), high, 6e-3), ...what, cell, low, high);
 }
 
+const CHANGES = { change: 'state_change', change_relative: 'state_change_relative', linear: 'linear_prediction', linear_cosine: 'linear_cosine', infidelity: 'infidelity', kl: 'output_kl' };
+const known = (x) => (x || []).flat().some((v) => v !== null);
+
+// The rows of a chart of replacements under one law, class or property by name.
+async function changeNumbers(page, expect, chart, law, key, g, untrained, names) {
+  const variable = law + CHANGES[key], pairs = law + (key === 'kl' ? 'output_kl_pairs' : 'replaced_pairs'), rows = await table(page, chart);
+  const there = (x) => x.filter((v) => key !== 'kl' || v !== null).length;
+  expect(rows.length === there(g[variable].flat()) + (untrained ? there(untrained[variable][0]) : 0), 'rows of', variable, rows.length);
+  for (const r of rows) {
+    const from = r.line.startsWith('untrained') ? untrained : g, c = names.indexOf(law === 'partner_' ? r.property : r.class), d = Number(r.delay);
+    expect(equal(r.value, from[variable][c][d]) && Number(r.pairs) === from[pairs][c][d], variable, JSON.stringify(r));
+    if (from === g) expect(equal(r.low, g[`${variable}_low`][c][d]) && equal(r.high, g[`${variable}_high`][c][d]), variable, 'bounds', JSON.stringify(r));
+  }
+  return 4 * rows.length;
+}
+
 // What replacing words does: each curve, the table at one delay, the sentence of the summary; or why there is none.
 async function replacementNumbers(page, expect, all, g, untrained, names, D) {
-  const shown = { change: 'state_change', change_relative: 'state_change_relative', linear: 'linear_prediction', linear_cosine: 'linear_cosine', infidelity: 'infidelity', kl: 'output_kl' };
   const said = await page.textContent('#summary'), note = await page.$('[data-missing="replacement"]');
   expect(Boolean(note) === !g.state_change && Boolean(note) === !/ moves the state by /.test(said), 'a run without replacement says so', said);
   if (!g.state_change) return 0;
-  let numbers = 0;
-  for (const [key, variable] of Object.entries(shown)) {
-    await page.click(`#replacement [data-value="${key}"]`);
-    const rows = await table(page, 'replacement'), pairs = key === 'kl' ? 'output_kl_pairs' : 'replaced_pairs', there = (x) => (x[variable] || []).flat().filter((v) => key !== 'kl' || v !== null).length;
-    expect(rows.length === there(g) + (untrained ? (untrained[variable][0].filter((v) => key !== 'kl' || v !== null).length) : 0), 'rows of', key, rows.length);
-    for (const r of rows) {
-      const from = r.line.startsWith('untrained') ? untrained : g, c = names.indexOf(r.class), d = Number(r.delay);
-      expect(equal(r.value, from[variable][c][d]) && Number(r.pairs) === from[pairs][c][d], key, JSON.stringify(r));
-      if (from === g) expect(equal(r.low, g[`${variable}_low`][c][d]) && equal(r.high, g[`${variable}_high`][c][d]), key, 'bounds', JSON.stringify(r));
-      numbers += 4;
-    }
-  }
-  const cells = () => page.evaluate(() => Array.from(document.querySelectorAll('#replacement tbody tr')).map((tr) => Array.from(tr.cells).map((c) => c.textContent)));
+  const laws = names.length > 1 && known(g.within_state_change) ? ['', 'within_'] : [''], properties = all[''].property_name || [];
   const series = ['change of state', 'largest rms gain'].map((name) => all[''].decay_quantity.indexOf(name));
-  for (const d of [0, D - 1]) {
-    await page.selectOption('#replacement select', String(d));
-    const rows = await cells();
-    expect(rows.map((r) => r[0]).join() === names.join(), 'classes of the replacements', rows.map((r) => r[0]).join());
-    rows.forEach((row, c) => {
-      expect(Number(row[1].replace(/,/g, '')) === g.replaced_pairs[c][d], 'words replaced', row.join('|'));
-      Object.values(shown).filter((v) => v !== 'state_change_relative').forEach((v, k) => spanOf(expect, row[2 + k], g[v][c][d], g[`${v}_low`][c][d], g[`${v}_high`][c][d], v, row.join('|')));
-      series.forEach((q, k) => spanOf(expect, row[7 + k], g.half_life[c][q], g.half_life_low[c][q], g.half_life_high[c][q], 'half-life', q, row.join('|')));
-      numbers += 9;
-    });
+  expect((await page.locator('#replacement [data-value="within_"]').count()) === laws.length - 1, 'the choice of the law');
+  let numbers = 0;
+  for (const law of laws) {
+    if (laws.length > 1) await page.click(`#replacement [data-value="${law}"]`);
+    for (const key of Object.keys(CHANGES)) {
+      await page.click(`#replacement [data-value="${key}"]`);
+      numbers += await changeNumbers(page, expect, 'replacement', law, key, g, untrained, names);
+      const paired = properties.length > 0 && known(g[`partner_${CHANGES[key]}`]);
+      expect((await page.locator('#chart-partners').count()) === Number(paired), 'exchange within pairs', key);
+      if (paired && !law) numbers += await changeNumbers(page, expect, 'partners', 'partner_', key, g, untrained, properties);
+    }
+    for (const d of [0, D - 1]) {
+      await page.selectOption('#replacement select', String(d));
+      const rows = await page.evaluate(() => Array.from(document.querySelectorAll('#replacement tbody tr')).map((tr) => Array.from(tr.cells).map((c) => c.textContent)));
+      expect(rows.map((r) => r[0]).join() === names.join(), 'classes of the replacements', rows.map((r) => r[0]).join());
+      rows.forEach((row, c) => {
+        expect(Number(row[1].replace(/,/g, '')) === g[`${law}replaced_pairs`][c][d], 'words replaced', row.join('|'));
+        Object.values(CHANGES).filter((v) => v !== 'state_change_relative').map((v) => law + v)
+          .forEach((v, k) => spanOf(expect, row[2 + k], g[v][c][d], g[`${v}_low`][c][d], g[`${v}_high`][c][d], v, row.join('|')));
+        series.forEach((q, k) => spanOf(expect, row[7 + k], g.half_life[c][q], g.half_life_low[c][q], g.half_life_high[c][q], 'half-life', q, row.join('|')));
+        numbers += 9;
+      });
+    }
   }
   const [q] = series, last = D - 1, at = Math.min(8, last), span = '(\\S+?)(?: \\(95 %: (\\S+) to (\\S+)\\))?';
   const moved = new RegExp(`moves the state by ${span} at once and by ${span} at delay (\\d+)(?:\\.|; half of the change at delay (\\d+) is left after (\\S+)(?: \\((\\S+) to (\\S+)\\))? \\w+\\.) This.*At delay (\\d+) the gradient predicts it with cosine ${span} and infidelity ${span} \\(0: exactly`).exec(said);
@@ -546,7 +562,7 @@ async function testHostile() {
   check((await page.textContent('h1')).includes("<b>&'.nc"), 'a file name with markup is text');
   check(await page.evaluate(() => document.querySelectorAll('main script, main img').length) === 0, 'no element came from a name');
   check(await overflow(page) <= 0, 'a name of 10 kB does not widen the page', await overflow(page));
-  for (const chart of CHARTS.filter((c) => c !== 'properties')) check(await marks(page, chart) > 5, `${chart} is drawn`);
+  for (const chart of CHARTS.filter((c) => c !== 'properties' && c !== 'partners')) check(await marks(page, chart) > 5, `${chart} is drawn`);
   await page.click('#chart-curves [data-series="__proto__"]');
   await shot(page, 'hostile-390');
   check(page.complaints.length === 0, 'hostile names: no complaint', page.complaints.join(' | '));

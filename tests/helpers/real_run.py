@@ -23,11 +23,12 @@ KEYS = ["__proto__", "constructor", "toString", "a", "a|b", "x.y", "x[0]", "\"it
 KEY_WORDS = ["__proto__", "constructor", "hasOwnProperty", "a|b", "x.y", "x[0]", "'", "valueOf"]
 TAGGED = ["--format", "tagged", "--classes", "tags,groups=groups.txt"]
 PROPERTIES = ["--property", "number=plural-singular", "--property", "use=verb-noun"]
+PAIRS = "the a\nthis that\nis are\nyou we\nand or\n"
 FULL = [*TAGGED, "--classes", "frequency", *PROPERTIES, "--baseline", "untrained"]
 # name: (what is trained, corpus, options of analyze)
 RECIPES = {
-    "full": (["--cell", "lstm"], "tagged.txt", [*FULL, "--state", "both", "--delays", "16"]),
-    "small": (["--cell", "lstm"], "tagged-short.txt", [*TAGGED, *PROPERTIES, "--baseline", "untrained", "--delays", "7"]),
+    "full": (["--cell", "lstm"], "tagged.txt", [*FULL, "--property", "form=pairs.txt", "--state", "both", "--delays", "16"]),
+    "small": (["--cell", "lstm"], "tagged-short.txt", [*TAGGED, *PROPERTIES, "--property", "form=pairs.txt", "--baseline", "untrained", "--delays", "7"]),
     "other": (["--cell", "lstm", "--seed", "3"], "tagged.txt", [*TAGGED, *PROPERTIES, "--delays", "20"]),
     "layers": (["--cell", "lstm", "--layers", "2"], "tagged.txt", [*FULL, "--layer", "all", "--delays", "6", "--burn-in", "2"]),
     "plain": (["--cell", "lstm"], "plain.txt", ["--delays", "6", "--second-moment-every", "3", "--replace", "none"]),
@@ -61,6 +62,7 @@ def corpora(folder):
     write(folder, "short.txt", english.plain(parts[:8]))
     write(folder, "tiny.txt", english.plain(parts[8:11]))
     write(folder, "groups.txt", english.groups())
+    write(folder, "pairs.txt", PAIRS)
     write(folder, "few.txt", "common: the of to and a\nrare: software free\n")
     words = sorted({w for p in parts[:110] for w in p})
     write(folder, "many.txt", "".join(f"group {i}: {' '.join(words[i::29])}\n" for i in range(29)))

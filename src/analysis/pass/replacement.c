@@ -10,11 +10,25 @@
 
 #include <math.h>
 #include <omp.h>
+#include <stdlib.h>
 #include <string.h>
 
 /* A stretch: words that are replaced, at least as many as delays so that what follows them is not the larger part;
  * fewer where there would be too many replacements side by side. */
 enum { STRETCH = 256, MOST_COLUMNS = 512, EFFECT_BYTES = 16 << 20, JOBS_PER_THREAD = 2 };
+
+/* Words that may stand in for others, in order of id, and the tokens up to each and with it. */
+typedef struct {
+    size_t n;
+    int32_t *id;
+    uint64_t *up_to;
+} word_law;
+
+/* The rows of the sums that a column goes to. */
+typedef struct {
+    const size_t *row;
+    size_t n;
+} row_list;
 
 /* One stretch, all of it in one block of the corpus. */
 typedef struct {
@@ -23,7 +37,7 @@ typedef struct {
     size_t n_columns;
     replaced_column *columns;
     sg_step *steps;           /* (room) */
-    size_t *set;              /* (columns) of the word replaced */
+    row_list *to;             /* (columns) */
     float *state, *x, *other; /* (state size) (room, E) (columns, E) */
     bool *first;              /* (room) */
     replaced_effect *effects; /* (columns, D, G) */
@@ -36,10 +50,14 @@ struct replacement {
     uint64_t position, zero; /* of the next step; of the first step since the state was last zero */
     float *state;            /* before that step */
     size_t D, E, G, stretch, room, most, state_size;
+    size_t at_once; /* columns of one word at most */
     bool kl_at_all;
-    bool *kl_at;        /* (D) */
-    uint64_t *up_to;    /* (V) tokens of words 0 .. i, without <unk> */
-    size_t *row, *rows; /* classes of a set, the concatenation of all; (sets + 1) where each begins */
+    bool *kl_at;       /* (D) */
+    word_law any, *in; /* of the corpus; (C) of each class, that of "all" empty */
+    int32_t *partner;  /* (P, V) or -1; NULL: no properties, no words */
+    size_t *row,
+        *rows; /* rows of a set under REPLACED_BY_ANY, the concatenation of all; (sets + 1) where each begins */
+    size_t *each; /* (rows) 0, 1, 2, ... */
     replaced_model *weights;
     int threads;
     size_t n_jobs;
@@ -61,6 +79,26 @@ static size_t kl_delays(size_t D)
     return n;
 }
 
+/* Columns of a replaced word, on average. */
+static double columns_of_word(const analysis *an)
+{
+    const size_t M = an->n_members;
+    const int64_t *x = an->members; /* words, classes, tokens */
+    double n = 0;
+    for (size_t i = 0, end; i < M; i = end) {
+        double of_class = 0;
+        size_t words = 0;
+        for (end = i; end < M && x[M + end] == x[M + i]; end++)
+            words += x[2 * M + end] > 0, of_class += (double)x[2 * M + end];
+        n += words > 1 ? of_class : 0;
+    }
+    for (size_t p = 0; an->properties && p < an->P; p++)
+        for (size_t i = 0; i < an->properties[p].pairs; i++)
+            for (size_t side = 0; side < 2; side++)
+                n += (double)an->word_count[an->properties[p].pair[i][side]];
+    return 1 + n / (double)an->T;
+}
+
 /* Products of states and of G dx, and what is elementwise: ELEMENT operations' time of each unit; of a KL, of each
  * word. Measured, see doc/analyze.md. */
 void replacement_cost(const analysis *an, double *states, double *kl)
@@ -77,51 +115,114 @@ void replacement_cost(const analysis *an, double *states, double *kl)
     if (s->has_decoder)
         *kl =
             (double)kl_delays(an->D) * (double)s->vocabulary * (2 * (double)s->hidden[s->layers - 1] + WORD);
+    *states *= columns_of_word(an), *kl *= columns_of_word(an);
 }
 
 /* ---- who is replaced, and by what ---- */
 
-static sg_status count_words(replacement *r, sg_error *err)
+/* Room for n words. */
+static sg_status law_new(word_law *l, size_t n, sg_error *err)
 {
     sg_status st = SG_OK;
-    const analysis *an = r->an;
-    const int32_t unk = an->V ? sg_vocab_unk(sg_model_vocab(an->models[0])) : -1;
-    size_t able = 0;
-    uint64_t total = 0;
-    NEED(r->up_to = sg_calloc(an->V, sizeof *r->up_to), err, "%zu counts", an->V);
-    for (size_t i = 0; i < an->V; i++) {
-        uint64_t n = (int32_t)i == unk ? 0 : an->word_count[i];
-        able += n > 0;
-        r->up_to[i] = total += n;
-    }
-    if (an->V && able < 2)
-        TRY(sg_fail(
-            err, SG_EINVAL,
-            "setting 'replace': the corpus has %zu word%s of the vocabulary: none can replace another", able,
-            able == 1 ? "" : "s"));
+    NEED((l->id = sg_calloc(n, sizeof *l->id)) && (l->up_to = sg_calloc(n, sizeof *l->up_to)), err,
+         "%zu words to replace others", n);
 done:
     return st;
 }
 
-/* The word whose tokens, counted in order of id without those of `excluded`, hold token u (N - its own). */
-static size_t draw_word(const replacement *r, double u, int32_t excluded)
+static void law_free(word_law *l)
 {
-    const uint64_t *up_to = r->up_to;
-    const size_t V = r->an->V;
-    uint64_t before = excluded > 0 ? up_to[excluded - 1] : 0, own = up_to[excluded] - before,
-             N = up_to[V - 1] - own;
+    sg_free(l->id), sg_free(l->up_to);
+}
+
+/* In order of id; without tokens, and <unk>, none. */
+static void law_add(word_law *l, const analysis *an, size_t id, uint64_t tokens)
+{
+    if (!tokens || (int32_t)id == sg_vocab_unk(sg_model_vocab(an->models[0])))
+        return;
+    l->id[l->n] = (int32_t)id;
+    l->up_to[l->n] = tokens + (l->n ? l->up_to[l->n - 1] : 0);
+    l->n++;
+}
+
+static sg_status list_laws(replacement *r, sg_error *err)
+{
+    sg_status st = SG_OK;
+    const analysis *an = r->an;
+    const size_t M = an->n_members;
+    const int64_t *x = an->members; /* words, classes, tokens */
+    NEED(r->in = sg_calloc(an->C, sizeof *r->in), err, "%zu classes", an->C);
+    if (!an->V)
+        goto done;
+    TRY(law_new(&r->any, an->V, err));
+    for (size_t i = 0; i < an->V; i++)
+        law_add(&r->any, an, i, an->word_count[i]);
+    if (r->any.n < 2)
+        TRY(sg_fail(
+            err, SG_EINVAL,
+            "setting 'replace': the corpus has %zu word%s of the vocabulary: none can replace another",
+            r->any.n, r->any.n == 1 ? "" : "s"));
+    for (size_t i = 0, end; i < M; i = end) {
+        for (end = i; end < M && x[M + end] == x[M + i]; end++)
+            ;
+        word_law *in = &r->in[x[M + i]];
+        TRY(law_new(in, end - i, err));
+        for (size_t k = i; k < end; k++)
+            law_add(in, an, (size_t)x[k], (uint64_t)x[2 * M + k]);
+    }
+done:
+    return st;
+}
+
+static sg_status list_partners(replacement *r, sg_error *err)
+{
+    sg_status st = SG_OK;
+    const analysis *an = r->an;
+    if (!an->P || !an->V)
+        return SG_OK;
+    NEED(r->partner = sg_calloc(an->P, an->V * sizeof *r->partner), err, "partners of %zu words", an->V);
+    for (size_t i = 0; i < an->P * an->V; i++)
+        r->partner[i] = -1;
+    for (size_t p = 0; p < an->P; p++)
+        for (size_t i = an->properties[p].pairs; i-- > 0;) { /* the first pair of a word has the last say */
+            const int32_t *pair = an->properties[p].pair[i];
+            r->partner[p * an->V + (size_t)pair[0]] = pair[1];
+            r->partner[p * an->V + (size_t)pair[1]] = pair[0];
+        }
+done:
+    return st;
+}
+
+static int compare_ids(const void *a, const void *b)
+{
+    int32_t x = *(const int32_t *)a, y = *(const int32_t *)b;
+    return (x > y) - (x < y);
+}
+
+/* The word whose tokens, counted without those of `excluded`, hold token u (N - its own). Another word is there. */
+static size_t draw_word(const word_law *l, double u, int32_t excluded)
+{
+    const int32_t *found = bsearch(&excluded, l->id, l->n, sizeof *l->id, compare_ids);
+    const size_t k = found ? (size_t)(found - l->id) : 0;
+    const uint64_t before = k ? l->up_to[k - 1] : 0, own = found ? l->up_to[k] - before : 0,
+                   N = l->up_to[l->n - 1] - own;
     uint64_t at = (uint64_t)(u * (double)N);
     at = at < N ? at : N - 1;
     at += at >= before ? own : 0;
-    size_t low = 0, high = V - 1;
+    size_t low = 0, high = l->n - 1;
     while (low < high) {
         size_t middle = (low + high) / 2;
-        if (up_to[middle] > at)
+        if (l->up_to[middle] > at)
             high = middle;
         else
             low = middle + 1;
     }
-    return low;
+    return (size_t)l->id[low];
+}
+
+static const float *embedding_of(const replacement *r, size_t word)
+{
+    return sg_model_find(r->an->models[r->model], "encoder.weight")->data + word * r->E;
 }
 
 /* x' of the word at position s: borrowed of the model, or a row of features read into `room`. */
@@ -130,8 +231,7 @@ static sg_status draw_input(const replacement *r, uint64_t s, int32_t id, double
 {
     const analysis *an = r->an;
     if (!an->features) {
-        const float *encoder = sg_model_find(an->models[r->model], "encoder.weight")->data;
-        *x = encoder + draw_word(r, u, id) * r->E;
+        *x = embedding_of(r, draw_word(&r->any, u, id));
         return SG_OK;
     }
     uint64_t other = (uint64_t)(u * (double)(an->T - 1));
@@ -144,8 +244,7 @@ static sg_status draw_input(const replacement *r, uint64_t s, int32_t id, double
 static bool job_new(job *j, const replacement *r)
 {
     return (j->columns = sg_calloc(r->most, sizeof *j->columns)) &&
-           (j->steps = sg_calloc(r->room, sizeof *j->steps)) &&
-           (j->set = sg_calloc(r->most, sizeof *j->set)) &&
+           (j->steps = sg_calloc(r->room, sizeof *j->steps)) && (j->to = sg_calloc(r->most, sizeof *j->to)) &&
            (j->state = sg_calloc(r->state_size, sizeof *j->state)) &&
            (j->x = sg_calloc(r->room, r->E * sizeof *j->x)) &&
            (j->other = sg_calloc(r->an->features ? r->most : 1, r->E * sizeof *j->other)) &&
@@ -156,23 +255,29 @@ static bool job_new(job *j, const replacement *r)
 
 static void job_free(job *j)
 {
-    sg_free(j->columns), sg_free(j->steps), sg_free(j->set), sg_free(j->state), sg_free(j->x);
+    sg_free(j->columns), sg_free(j->steps), sg_free(j->to), sg_free(j->state), sg_free(j->x);
     sg_free(j->other), sg_free(j->first), sg_free(j->effects), sg_free(j->kl);
 }
 
-/* The classes of each set, "all" among them: the rows of the sums. */
+/* The classes of each set, "all" among them: the rows of the sums. Within "all", any word is drawn. */
 static bool list_rows(replacement *r)
 {
     const analysis *an = r->an;
     size_t n = 0;
-    if (!(r->rows = sg_calloc(an->sets + 1, sizeof *r->rows)))
+    if (!(r->rows = sg_calloc(an->sets + 1, sizeof *r->rows)) ||
+        !(r->each = sg_calloc(replaced_rows(an->C, an->P), sizeof *r->each)))
         return false;
+    for (size_t i = 0; i < replaced_rows(an->C, an->P); i++)
+        r->each[i] = i;
     for (int fill = 0; fill < 2; fill++) {
         n = 0;
         for (size_t s = 0; s < an->sets; s++) {
             r->rows[s] = n;
-            for (size_t c = 0; c < an->C; c++)
-                if (!c || sg_classes_contains(an->classes, s, c)) {
+            if (fill)
+                r->row[n] = 0, r->row[n + 1] = replaced_row(an->C, REPLACED_IN_CLASS, 0);
+            n += 2;
+            for (size_t c = 1; c < an->C; c++)
+                if (sg_classes_contains(an->classes, s, c)) {
                     if (fill)
                         r->row[n] = c;
                     n++;
@@ -207,8 +312,15 @@ static void sizes(replacement *r, const analysis *an)
     r->kl_at_all = an->shape->has_decoder && an->replace.kl_rate > 0;
     r->stretch = an->D > STRETCH ? an->D : STRETCH;
     size_t fit = EFFECT_BYTES / (r->D * (r->G * sizeof(replaced_effect) + sizeof(double)));
+    r->at_once = 1 + an->P;
+    for (size_t s = 0; s < an->sets; s++) {
+        size_t n = 1 + an->P;
+        for (size_t c = 1; c < an->C; c++)
+            n += sg_classes_contains(an->classes, s, c);
+        r->at_once = n > r->at_once ? n : r->at_once;
+    }
     r->most = fit > MOST_COLUMNS ? MOST_COLUMNS : fit > 8 ? fit : 8;
-    r->stretch = r->stretch < r->most ? r->stretch : r->most;
+    r->most = r->most > r->at_once ? r->most : r->at_once;
     r->room = r->stretch + r->D - 1;
     for (size_t l = 0; l < an->shape->layers; l++)
         r->state_size += cell_states(cell_of(an->shape->cell)) * an->shape->hidden[l];
@@ -227,7 +339,7 @@ size_t replacement_bytes(const analysis *an)
     size_t logits = s->vocabulary < (1 << 13) ? 512 * s->vocabulary * sizeof(float) : (size_t)16 << 20;
     return replaced_model_bytes(s, s->has_decoder) + r.n_jobs * each +
            (size_t)r.threads * (r.most * (column + 3 * H) * sizeof(float) + (s->has_decoder ? logits : 0)) +
-           replaced_sums_bytes(an->n_models, an->B * an->split, an->C, r.D, r.G);
+           replaced_sums_bytes(an->n_models, an->B * an->split, replaced_rows(an->C, an->P), r.D, r.G);
 }
 
 sg_status replacement_new(replacement **out, const analysis *an, sg_error *err)
@@ -237,7 +349,8 @@ sg_status replacement_new(replacement **out, const analysis *an, sg_error *err)
     *out = NULL;
     NEED(r, err, "replacement");
     sizes(r, an);
-    TRY(count_words(r, err));
+    TRY(list_laws(r, err));
+    TRY(list_partners(r, err));
     NEED((r->state = sg_calloc(r->state_size, sizeof *r->state)) &&
              (r->kl_at = sg_calloc(r->D, sizeof *r->kl_at)) &&
              (r->work = sg_calloc((size_t)r->threads, sizeof *r->work)) &&
@@ -247,7 +360,8 @@ sg_status replacement_new(replacement **out, const analysis *an, sg_error *err)
         r->kl_at[d] = replacement_kl_delay(d);
     for (size_t i = 0; i < r->n_jobs; i++)
         NEED(job_new(&r->jobs[i], r), err, "replacements of %zu words at %zu delays", r->most, r->D);
-    TRY(replaced_sums_new(&r->sums, an->n_models, an->B * an->split, an->C, r->D, r->G, err));
+    TRY(replaced_sums_new(&r->sums, an->n_models, an->B * an->split, replaced_rows(an->C, an->P), r->D, r->G,
+                          err));
     TRY(use_model(r, 0, err));
     *out = r, r = NULL;
 done:
@@ -265,7 +379,11 @@ void replacement_free(replacement *r)
         job_free(&r->jobs[i]);
     replaced_model_free(r->weights);
     replaced_sums_free(r->sums);
-    sg_free(r->state), sg_free(r->kl_at), sg_free(r->up_to), sg_free(r->row), sg_free(r->rows);
+    for (size_t c = 0; r->in && c < r->an->C; c++)
+        law_free(&r->in[c]);
+    law_free(&r->any);
+    sg_free(r->in), sg_free(r->partner), sg_free(r->each);
+    sg_free(r->state), sg_free(r->kl_at), sg_free(r->row), sg_free(r->rows);
     sg_free(r->work), sg_free(r->jobs);
     sg_free(r);
 }
@@ -312,25 +430,58 @@ static size_t life_of(const replacement *r, const job *j, size_t i)
     return life;
 }
 
-/* Which of the first n steps are replaced, and by what. */
-static sg_status draw_columns(replacement *r, job *j, size_t n, sg_error *err)
+/* One more column: x' at the place of `like`. */
+static void add_to(job *j, const replaced_column *like, const float *x, row_list to)
+{
+    j->columns[j->n_columns] = *like;
+    j->columns[j->n_columns].x = x;
+    j->to[j->n_columns++] = to;
+}
+
+/* The word at step i, under every law. rng: after its first two numbers. */
+static sg_status draw_column(replacement *r, job *j, size_t i, bool with_kl, sg_rng *rng, sg_error *err)
 {
     sg_status st = SG_OK;
     const analysis *an = r->an;
-    for (size_t i = 0; i < n; i++) {
+    const sg_step *step = &j->steps[i];
+    const size_t *row = r->row + r->rows[step->set], n = r->rows[step->set + 1] - r->rows[step->set];
+    const replaced_column here = {i, life_of(r, j, i), with_kl, NULL};
+    const float *x = NULL;
+    TRY(draw_input(r, j->begin + i, step->id, sg_rng_uniform(rng),
+                   j->other + (an->features ? j->n_columns * r->E : 0), &x, err));
+    add_to(j, &here, x, (row_list){row, n});
+    for (size_t k = 2; k < n && an->V; k++) { /* its classes but all */
+        const word_law *in = &r->in[row[k]];
+        const double u = sg_rng_uniform(rng);
+        if (in->n > 1)
+            add_to(j, &here, embedding_of(r, draw_word(in, u, step->id)),
+                   (row_list){r->each + replaced_row(an->C, REPLACED_IN_CLASS, row[k]), 1});
+    }
+    for (size_t p = 0; r->partner && p < an->P; p++) {
+        const int32_t partner = r->partner[p * an->V + (size_t)step->id];
+        if (partner >= 0)
+            add_to(j, &here, embedding_of(r, (size_t)partner),
+                   (row_list){r->each + replaced_row(an->C, REPLACED_BY_PARTNER, p), 1});
+    }
+done:
+    return st;
+}
+
+/* Which of the first n steps are replaced, and by what. Stops where there is no room for a further word: *taken steps are
+ * done. */
+static sg_status draw_columns(replacement *r, job *j, size_t n, size_t *taken, sg_error *err)
+{
+    sg_status st = SG_OK;
+    const analysis *an = r->an;
+    for (*taken = 0; *taken < n && j->n_columns + r->at_once <= r->most; ++*taken) {
+        const size_t i = *taken;
         const uint64_t s = j->begin + i;
         sg_rng rng;
         sg_rng_seed(&rng, an->cfg->seed ^ REPLACEMENT_SEED, s);
-        const double u1 = sg_rng_uniform(&rng), u2 = sg_rng_uniform(&rng), u3 = sg_rng_uniform(&rng);
+        const double u1 = sg_rng_uniform(&rng), u2 = sg_rng_uniform(&rng);
         r->zero = j->first[i] ? s : r->zero;
-        if (!(u1 < an->replace.rate) || s - r->zero < an->cfg->burn_in || j->steps[i].set >= an->sets)
-            continue;
-        const size_t k = j->n_columns++;
-        j->set[k] = j->steps[i].set;
-        j->columns[k] =
-            (replaced_column){i, life_of(r, j, i), r->kl_at_all && u2 < an->replace.kl_rate, NULL};
-        TRY(draw_input(r, s, j->steps[i].id, u3, j->other + (an->features ? k * r->E : 0), &j->columns[k].x,
-                       err));
+        if (u1 < an->replace.rate && s - r->zero >= an->cfg->burn_in && j->steps[i].set < an->sets)
+            TRY(draw_column(r, j, i, r->kl_at_all && u2 < an->replace.kl_rate, &rng, err));
     }
 done:
     return st;
@@ -348,7 +499,7 @@ static sg_status plan_job(replacement *r, job *j, uint64_t until, sg_error *err)
     size_t n = end - r->position < r->stretch ? (size_t)(end - r->position) : r->stretch;
     uint64_t left = an->T - r->position;
     TRY(read_steps(r, j, r->position, left < n + r->D - 1 ? (size_t)left : n + r->D - 1, err));
-    TRY(draw_columns(r, j, n, err));
+    TRY(draw_columns(r, j, n, &n, err));
     j->block = b;
     memcpy(j->state, r->state, r->state_size * sizeof *r->state);
     replaced_advance(r->work[0], r->state, j->x, j->first, n);
@@ -357,14 +508,14 @@ done:
     return st;
 }
 
-/* What a replacement shows, into the rows of its word's classes. */
+/* What a replacement shows, into its rows. */
 static void add_column(replacement *r, const job *j, size_t k)
 {
     const replaced_column *c = &j->columns[k];
     const replaced_effect *e = j->effects + k * r->D * r->G;
-    for (size_t i = r->rows[j->set[k]]; i < r->rows[j->set[k] + 1]; i++)
+    for (size_t i = 0; i < j->to[k].n; i++)
         for (size_t d = 0; d < c->life; d++) {
-            double *x = replaced_sums_at(r->sums, r->model, j->block, r->row[i], d);
+            double *x = replaced_sums_at(r->sums, r->model, j->block, j->to[k].row[i], d);
             x[REPLACED_PAIRS]++;
             if (c->with_kl && r->kl_at[d])
                 x[REPLACED_KL] += j->kl[k * r->D + d], x[REPLACED_KL_PAIRS]++;

@@ -9,6 +9,9 @@
  *   x'           the word with the floor(u3 (N - n_x))-th token, words in order of id, each with its n tokens in the
  *                corpus, x itself and <unk> left out (N: tokens without <unk>; n_x = 0 where x is <unk>)
  *   a row of features: the floor(u3 (T - 1))-th of the others
+ *   u4, u5, ...  the same for x' within each class of the word, in their order, n being its tokens in this class; a
+ *                class of fewer than two words has none
+ *   partner      of each property, the other word of the first pair that has x, where there is one
  *
  * Pairs (s, s + d) are those of the gradients: none across a reset or a multiple of the window, none within the
  * burn-in. Costs as many forward steps as there are replacements and delays. */
@@ -23,7 +26,7 @@
 
 /* Which delays have a KL: 0, 1, 2, 4, 8, ... */
 bool replacement_kl_delay(size_t d);
-/* Floating point operations of one origin's replacements: states and G dx; and of its KL. */
+/* Floating point operations of one replaced word, under all laws on average: states and G dx; and of the KL. */
 void replacement_cost(const analysis *an, double *states, double *kl);
 
 /* Bytes of memory, from sizes alone. */

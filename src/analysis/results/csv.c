@@ -47,6 +47,8 @@ static void put_number(FILE *f, double x)
     fputs(text, f);
 }
 
+/* c NO_CLASS: of no class */
+#define NO_CLASS SIZE_MAX
 static void put_row(const table *t, size_t c, const char *delay, const char *quantity, const char *suffix,
                     double x, double low, double high)
 {
@@ -54,7 +56,7 @@ static void put_row(const table *t, size_t c, const char *delay, const char *qua
     snprintf(name, sizeof name, "%s%s", quantity, suffix);
     put_field(t->f, t->group, t->style);
     fputc(',', t->f);
-    put_field(t->f, sg_run_class_name(t->run, c), t->style);
+    put_field(t->f, c == NO_CLASS ? "" : sg_run_class_name(t->run, c), t->style);
     fprintf(t->f, ",%s,", delay);
     put_field(t->f, name, t->style);
     fputc(',', t->f);
@@ -81,13 +83,14 @@ static sg_status read_class(const table *t, const char *variable, const char *su
     }
     if (n_lead)
         start[at] = lead, count[at++] = 1;
-    start[at] = c, count[at++] = 1;
+    if (c != NO_CLASS)
+        start[at] = c, count[at++] = 1;
     count[at++] = D;
     count[at++] = n;
     return sg_run_read(t->run, t->group, name, start, count, out, err);
 }
 
-/* Values and bounds for (class, delay[, rank]), or of one property. */
+/* Values and bounds for (class, delay[, rank]), or of one property (NO_CLASS: whatever the class). */
 static sg_status put_quantity(const table *t, const run_variable *q, size_t rank, size_t c,
                               const char *property, size_t p, sg_error *err)
 {
@@ -251,11 +254,15 @@ sg_status sg_run_write_csv(const char *run_path, const char *csv_path, sg_csv_st
     t.group = "";
     for (size_t c = 0; c < sg_run_classes(r); c++)
         TRY(put_words(&t, c, err));
-    for (size_t g = 0; g < sg_run_groups(r); g++)
-        for (size_t c = 0; c < sg_run_classes(r); c++) {
-            t.group = sg_run_group_name(r, g);
+    for (size_t g = 0; g < sg_run_groups(r); g++) {
+        t.group = sg_run_group_name(r, g);
+        for (size_t c = 0; c < sg_run_classes(r); c++)
             TRY(put_class(&t, sg_run_rank(r, g), c, err));
-        }
+        for (size_t p = 0; p < sg_run_properties(r); p++)
+            for (const run_variable *v = run_variables; v->name; v++)
+                if (v->csv && !strcmp(v->dims, "property delay"))
+                    TRY(put_quantity(&t, v, 1, NO_CLASS, sg_run_property_name(r, p), p, err));
+    }
     sg_outfile *ready = o;
     o = NULL;
     TRY(sg_outfile_commit(ready, err));

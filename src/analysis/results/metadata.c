@@ -200,11 +200,13 @@ static sg_status put_properties(run_writer *w, const analysis *an, sg_error *err
     char text[1000] = "";
     for (size_t p = 0; p < an->P; p++) {
         const property *x = &an->properties[p];
+        const int64_t pairs = (int64_t)x->pairs;
         reason_note_plain(&why, x->missing);
         size_t start[] = {p, 0}, count[] = {1, an->E}, one[] = {1};
         TRY(run_writer_put_string(w, RUN_ROOT, "property_name", p, x->name, err));
         TRY(run_writer_put_i64(w, RUN_ROOT, "property_words_a", start, one, &x->words_a, err));
         TRY(run_writer_put_i64(w, RUN_ROOT, "property_words_b", start, one, &x->words_b, err));
+        TRY(run_writer_put_i64(w, RUN_ROOT, "property_pairs", start, one, &pairs, err));
         TRY(run_writer_put_f64(w, RUN_ROOT, "property_vector", start, count, x->delta[0], err));
     }
     reason_append(text, sizeof text, &why);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* What replacing words does, per class and delay: ratios of sums over pairs, their intervals by the block jackknife;
- * the mean change of state as one more series whose decay is fitted. */
+/* What replacing words does, per law, class or property, and delay: ratios of sums over pairs, their intervals by the
+ * block jackknife; the mean change of state, any word in the place, as one more series whose decay is fitted. */
 #include "analysis/results/results_internal.h"
 
 #include "base/base_internal.h"
@@ -14,34 +14,47 @@ static const struct {
     const char *name;
     size_t above, below, pairs;
     double least, most;
-    run_reason why; /* it is missing */
 } ratios[] = {
-    {"state_change", OF_STATE + REPLACED_CHANGE, REPLACED_PAIRS, REPLACED_PAIRS, 0, INFINITY,
-     RUN_NO_REPLACED},
+    {"state_change", OF_STATE + REPLACED_CHANGE, REPLACED_PAIRS, REPLACED_PAIRS, 0, INFINITY},
     {"state_change_relative", OF_STATE + REPLACED_CHANGE, OF_STATE + REPLACED_START, REPLACED_PAIRS, 0,
-     INFINITY, RUN_NO_REPLACED},
-    {"linear_prediction", OF_STATE + REPLACED_LINEAR, REPLACED_PAIRS, REPLACED_PAIRS, 0, INFINITY,
-     RUN_NO_REPLACED},
+     INFINITY},
+    {"linear_prediction", OF_STATE + REPLACED_LINEAR, REPLACED_PAIRS, REPLACED_PAIRS, 0, INFINITY},
     {"linear_cosine", OF_STATE + REPLACED_COSINE, OF_STATE + REPLACED_COSINES, OF_STATE + REPLACED_COSINES,
-     -1, 1, RUN_NO_REPLACED},
-    {"infidelity", OF_STATE + REPLACED_MISS, OF_STATE + REPLACED_SQUARE, REPLACED_PAIRS, 0, INFINITY,
-     RUN_NO_REPLACED},
-    {"output_kl", REPLACED_KL, REPLACED_KL_PAIRS, REPLACED_KL_PAIRS, 0, INFINITY, RUN_NO_KL},
+     -1, 1},
+    {"infidelity", OF_STATE + REPLACED_MISS, OF_STATE + REPLACED_SQUARE, REPLACED_PAIRS, 0, INFINITY},
+    {"output_kl", REPLACED_KL, REPLACED_KL_PAIRS, REPLACED_KL_PAIRS, 0, INFINITY},
 };
 enum { RATIOS = sizeof ratios / sizeof *ratios };
 
+/* The variables' prefix, and why values and intervals, and those of the KL, are missing. */
+static const struct {
+    const char *prefix;
+    run_reason none, no_interval, no_kl, no_kl_interval;
+} laws[REPLACED_LAWS] = {
+    [REPLACED_BY_ANY] = {"", RUN_NO_REPLACED, RUN_NO_REPLACED_INTERVAL, RUN_NO_KL, RUN_NO_KL_INTERVAL},
+    [REPLACED_IN_CLASS] = {"within_", RUN_NO_IN_CLASS, RUN_NO_IN_CLASS_INTERVAL, RUN_NO_IN_CLASS,
+                           RUN_NO_IN_CLASS_INTERVAL},
+    [REPLACED_BY_PARTNER] = {"partner_", RUN_NO_PARTNER, RUN_NO_PARTNER_INTERVAL, RUN_NO_PARTNER,
+                             RUN_NO_PARTNER_INTERVAL},
+};
+
 typedef struct {
     double *pairs, *without;    /* (B + F): without a block, then without a part of one */
-    double *value, *low, *high; /* (C, D) */
-    int64_t *count;             /* (C, D) */
+    double *value, *low, *high; /* (rows of a law, D) */
+    int64_t *count;             /* (rows of a law, D) */
 } room;
+
+static size_t rows_of(const group_work *a, replaced_law law)
+{
+    return law == REPLACED_BY_PARTNER ? a->input->P : a->input->C;
+}
 
 size_t group_quantities(const group_work *a)
 {
     return a->input->replaced ? AN_QUANTITIES : AN_OF_GRADIENTS;
 }
 
-/* Number `field` of part b of the blocks, class c, delay d. */
+/* Number `field` of part b of the blocks, row c, delay d. */
 static double sum_of(const group_work *a, size_t field, size_t b, size_t c, size_t d)
 {
     const double *x = replaced_sums_at(a->input->replaced, a->group->model, b, c, d);
@@ -62,7 +75,7 @@ double block_replaced(const group_work *a, size_t b, size_t c, size_t d)
     return sum_of_block(a, REPLACED_PAIRS, b, c, d);
 }
 
-/* Ratio i of class c at delay d, with every block and without each, into r->pairs and r->without too. */
+/* Ratio i of row c at delay d, with every block and without each, into r->pairs and r->without too. */
 static sg_interval ratio(const group_work *a, const room *r, size_t i, size_t c, size_t d)
 {
     const size_t B = a->input->B, F = B * a->input->split;
@@ -87,20 +100,50 @@ static sg_interval ratio(const group_work *a, const room *r, size_t i, size_t c,
     return x;
 }
 
-/* Why ratio i has no value. */
-static const char *reason_of(const group_work *a, size_t i, size_t c, size_t d)
+static bool is_kl(size_t i)
+{
+    return ratios[i].above == REPLACED_KL;
+}
+
+/* Words of class c that can replace each other. */
+static size_t words_of(const an_words *w, size_t c)
+{
+    size_t n = 0;
+    for (size_t i = 0; i < w->n; i++)
+        n += (size_t)w->class[i] == c && w->tokens[i] > 0 && w->word[i] != w->unk;
+    return n;
+}
+
+/* Why row i of a law has no values at all, whatever the delay; NULL: it may have. */
+static const char *never(const group_work *a, replaced_law law, size_t i)
+{
+    const results_input *x = a->input;
+    if (law == REPLACED_BY_PARTNER && !x->property_pairs[i])
+        return "it has no pairs of words: no word has a partner";
+    if (law == REPLACED_IN_CLASS && i && !x->words.V)
+        return "rows of features are not drawn within a class";
+    if (law == REPLACED_IN_CLASS && i && words_of(&x->words, i) < 2)
+        return "the corpus has fewer than two words of it: none can replace another";
+    return NULL;
+}
+
+/* Why ratio i has no value in this row. */
+static const char *reason_of(const group_work *a, size_t i, size_t row, size_t d)
 {
     double pairs = 0;
     for (size_t b = 0; b < a->input->B; b++)
-        pairs += block_replaced(a, b, c, d);
-    return !(pairs > 0)                 ? "no word of it was replaced"
-           : ratios[i].why == RUN_NO_KL ? "no Kullback-Leibler divergence was taken"
-                                        : "the state does not change";
+        pairs += block_replaced(a, b, row, d);
+    return !(pairs > 0) ? "no word of it was replaced"
+           : is_kl(i)   ? "no Kullback-Leibler divergence was taken"
+                        : "the state does not change";
 }
 
-static bool is_kl(size_t i)
+static void note(group_work *a, run_reason kind, replaced_law law, size_t i, size_t d, const char *why)
 {
-    return ratios[i].why == RUN_NO_KL;
+    if (law == REPLACED_BY_PARTNER)
+        reason_note_of(&a->reasons[kind], "property", a->input->property_names[i], d, why);
+    else
+        group_note(a, kind, i, d, why);
 }
 
 /* The series whose decay is fitted. */
@@ -112,55 +155,69 @@ static void keep_change(group_work *a, const room *r, const sg_interval *x, size
         a->s.without[(at * B + b) * D + d] = r->pairs[b] > 0 ? r->without[b] : x->value;
 }
 
-static sg_status put_ratio(group_work *a, room *r, size_t i, sg_error *err)
+static sg_status put_ratio(group_work *a, room *r, replaced_law law, size_t i, sg_error *err)
 {
     sg_status st = SG_OK;
-    const size_t D = a->input->D, n = a->input->C * D;
-    char name[64];
-    for (size_t k = 0; k < n; k++) {
-        const size_t c = k / D, d = k % D;
-        sg_interval x = ratio(a, r, i, c, d);
-        if (!i)
+    const size_t D = a->input->D;
+    const run_reason none = is_kl(i) ? laws[law].no_kl : laws[law].none,
+                     no_interval = is_kl(i) ? laws[law].no_kl_interval : laws[law].no_interval;
+    static const char *const suffixes[] = {"", "_low", "_high"};
+    const double *const values[] = {r->value, r->low, r->high};
+    const char *why = NULL;
+    for (size_t k = 0; k < rows_of(a, law) * D; k++) {
+        const size_t c = k / D, d = k % D, row = replaced_row(a->input->C, law, c);
+        why = d ? why : never(a, law, c);
+        sg_interval x = ratio(a, r, i, row, d);
+        if (!i && law == REPLACED_BY_ANY)
             keep_change(a, r, &x, c, d);
         r->value[k] = x.value, r->low[k] = x.low, r->high[k] = x.high;
-        if (is_kl(i) && (a->input->no_kl || (d & (d - 1))))
+        if (is_kl(i) && !why && (a->input->no_kl || (d & (d - 1))))
             continue; /* at no class: said once */
+        if (why && (d || i))
+            continue; /* of no delay and no ratio: said once */
         if (isnan(x.value))
-            group_note(a, ratios[i].why, c, d, reason_of(a, i, c, d));
-        group_note(a, is_kl(i) ? RUN_NO_KL_INTERVAL : RUN_NO_REPLACED_INTERVAL, c, d, x.missing);
+            note(a, none, law, c, why ? SIZE_MAX : d, why ? why : reason_of(a, i, row, d));
+        if (!why)
+            note(a, no_interval, law, c, d, x.missing);
     }
-    TRY(run_writer_put_f64(a->w, a->nc, ratios[i].name, NULL, NULL, r->value, err));
-    snprintf(name, sizeof name, "%s_low", ratios[i].name);
-    TRY(run_writer_put_f64(a->w, a->nc, name, NULL, NULL, r->low, err));
-    snprintf(name, sizeof name, "%s_high", ratios[i].name);
-    TRY(run_writer_put_f64(a->w, a->nc, name, NULL, NULL, r->high, err));
+    for (size_t v = 0; v < 3; v++) {
+        char name[64];
+        snprintf(name, sizeof name, "%s%s%s", laws[law].prefix, ratios[i].name, suffixes[v]);
+        TRY(run_writer_put_f64(a->w, a->nc, name, (size_t[]){0, 0}, (size_t[]){rows_of(a, law), D}, values[v],
+                               err));
+    }
 done:
     return st;
 }
 
-static sg_status put_counts(group_work *a, room *r, const char *name, size_t field, sg_error *err)
+static sg_status put_counts(group_work *a, room *r, replaced_law law, const char *of, size_t field,
+                            sg_error *err)
 {
-    const size_t D = a->input->D, n = a->input->C * D;
+    const size_t D = a->input->D, n = rows_of(a, law) * D;
+    char name[64];
     for (size_t k = 0; k < n; k++) {
         double sum = 0;
         for (size_t b = 0; b < a->input->B; b++)
-            sum += sum_of_block(a, field, b, k / D, k % D);
+            sum += sum_of_block(a, field, b, replaced_row(a->input->C, law, k / D), k % D);
         r->count[k] = (int64_t)sum;
     }
-    return run_writer_put_i64(a->w, a->nc, name, NULL, NULL, r->count, err);
+    snprintf(name, sizeof name, "%s%s", laws[law].prefix, of);
+    return run_writer_put_i64(a->w, a->nc, name, (size_t[]){0, 0}, (size_t[]){rows_of(a, law), D}, r->count,
+                              err);
 }
 
-static sg_status define(group_work *a, sg_error *err)
+static sg_status define(group_work *a, replaced_law law, sg_error *err)
 {
     sg_status st = SG_OK;
     static const char *const suffixes[] = {"", "_low", "_high"};
-    for (size_t i = 0; i < 3 * RATIOS; i++) {
+    static const char *const counts[] = {"replaced_pairs", "output_kl_pairs"};
+    for (size_t i = 0; i < 3 * RATIOS + 2; i++) {
         char name[64];
-        snprintf(name, sizeof name, "%s%s", ratios[i / 3].name, suffixes[i % 3]);
+        snprintf(name, sizeof name, "%s%s%s", laws[law].prefix,
+                 i < 3 * RATIOS ? ratios[i / 3].name : counts[i - 3 * RATIOS],
+                 i < 3 * RATIOS ? suffixes[i % 3] : "");
         TRY(run_writer_define(a->w, a->nc, name, err));
     }
-    TRY(run_writer_define(a->w, a->nc, "replaced_pairs", err));
-    TRY(run_writer_define(a->w, a->nc, "output_kl_pairs", err));
 done:
     return st;
 }
@@ -168,7 +225,8 @@ done:
 sg_status replacement_write(group_work *a, sg_error *err)
 {
     sg_status st = SG_OK;
-    const size_t B = a->input->B * (1 + a->input->split), n = a->input->C * a->input->D;
+    const size_t B = a->input->B * (1 + a->input->split), rows = replaced_rows(a->input->C, a->input->P),
+                 n = rows * a->input->D;
     room r = {0};
     if (!a->input->replaced)
         return SG_OK;
@@ -176,14 +234,19 @@ sg_status replacement_write(group_work *a, sg_error *err)
              (r.count = sg_calloc(n, sizeof *r.count)),
          err, "what replacing words does in %s", a->group->name);
     r.without = r.pairs + B, r.low = r.value + n, r.high = r.low + n;
-    TRY(define(a, err));
-    for (size_t i = 0; i < RATIOS; i++)
-        TRY(put_ratio(a, &r, i, err));
+    for (replaced_law law = 0; law < REPLACED_LAWS; law++)
+        TRY(define(a, law, err));
+    for (replaced_law law = 0; law < REPLACED_LAWS; law++) {
+        if (!rows_of(a, law))
+            continue;
+        for (size_t i = 0; i < RATIOS; i++)
+            TRY(put_ratio(a, &r, law, i, err));
+        TRY(put_counts(a, &r, law, "replaced_pairs", REPLACED_PAIRS, err));
+        TRY(put_counts(a, &r, law, "output_kl_pairs", REPLACED_KL_PAIRS, err));
+    }
     reason_note_plain(&a->reasons[RUN_NO_KL], a->input->no_kl   ? a->input->no_kl
                                               : a->input->D > 3 ? "taken at delays 0, 1, 2, 4, 8, ... only"
                                                                 : NULL);
-    TRY(put_counts(a, &r, "replaced_pairs", REPLACED_PAIRS, err));
-    TRY(put_counts(a, &r, "output_kl_pairs", REPLACED_KL_PAIRS, err));
 done:
     sg_free(r.pairs), sg_free(r.value), sg_free(r.count);
     return st;

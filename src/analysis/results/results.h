@@ -50,6 +50,8 @@ typedef struct {
     property_folds folds[2];
     const char *factor_missing[2];       /* why L is NaN (all normalised values will be), or NULL */
     const char *const *property_missing; /* (P) reason or NULL */
+    const int64_t *property_pairs;       /* (P) pairs of words; NULL: P is 0 */
+    const char *const *property_names;   /* (P) */
     const char *const *class_names;
     const an_exponents *exponents;
     bool store_gram;
