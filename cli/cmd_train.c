@@ -85,37 +85,21 @@ static int choose(settings *s)
     return -1;
 }
 
-static sg_status build_vocab(sg_vocab **out, const sg_corpus_config *corpus, size_t size, size_t min_count,
-                             sg_error *err)
-{
-    sg_corpus *c;
-    sg_vocab_config cfg = {.size = size, .min_count = min_count, .unk = corpus->unit == SG_UNIT_WORD};
-    sg_status st = sg_corpus_open(&c, corpus, err);
-    if (st == SG_OK)
-        st = sg_vocab_build(out, c, &cfg, err);
-    sg_corpus_close(c);
-    return st;
-}
-
 static sg_status make_vocab(sg_vocab **out, const settings *s, const sg_corpus_config *corpus, sg_error *err)
 {
-    sg_status st;
-    if (s->vocab_file) {
-        sg_corpus *c;
-        if ((st = sg_vocab_read(out, s->vocab_file, err)) != SG_OK ||
-            (st = sg_corpus_open(&c, corpus, err)) != SG_OK)
-            return st;
-        st = sg_vocab_recount(*out, c, err);
-        sg_corpus_close(c);
-        return st;
-    }
-    st = build_vocab(out, corpus, s->vocab_size, s->min_count, err);
-    if (st != SG_OK || s->vocab_size || corpus->unit == SG_UNIT_CHAR ||
-        sg_vocab_size(*out) <= DEFAULT_VOCABULARY)
-        return st;
-    sg_vocab_free(*out);
-    *out = NULL;
-    return build_vocab(out, corpus, DEFAULT_VOCABULARY, s->min_count, err);
+    bool words = corpus->unit == SG_UNIT_WORD;
+    sg_vocab_config cfg = {.size = s->vocab_size,
+                           .min_count = s->min_count,
+                           .unk = words,
+                           .most = words ? DEFAULT_VOCABULARY : 0};
+    sg_corpus *c = NULL;
+    sg_status st = s->vocab_file ? sg_vocab_read(out, s->vocab_file, err) : SG_OK;
+    if (st == SG_OK)
+        st = sg_corpus_open(&c, corpus, err);
+    if (st == SG_OK)
+        st = s->vocab_file ? sg_vocab_recount(*out, c, err) : sg_vocab_build(out, c, &cfg, err);
+    sg_corpus_close(c);
+    return st;
 }
 
 typedef struct {
@@ -144,7 +128,8 @@ static sg_status prepare(work *w, settings *s, const char *const *paths, size_t 
                                .format = (sg_format)s->format,
                                .unit = s->shape.unit,
                                .eos = s->shape.eos,
-                               .spool = w->spool};
+                               .spool = w->spool,
+                               .monitor = monitor};
     if (st != SG_OK || (st = make_vocab(&w->vocab, s, &corpus, err)) != SG_OK ||
         (st = sg_stream_new(&w->train, &corpus, w->vocab, NULL, monitor, err)) != SG_OK)
         return st;

@@ -67,7 +67,7 @@ static bool draw(void *ctx, const sg_progress *p)
     progress_line *line = ctx;
     if (caught)
         return false;
-    saves = line->saves && strcmp(p->what, "reading") != 0;
+    saves = line->saves && strcmp(p->what, "reading") != 0 && strcmp(p->what, "counting words") != 0;
     if (line->quiet)
         return true;
     double interval = line->terminal ? 0.1 : 10.0;

@@ -52,6 +52,7 @@ typedef struct {
     const char *text;
     size_t text_size;
     uint64_t rows;
+    const sg_monitor *monitor; /* told of the tokens read now and then; may stop the reading; or NULL */
 } sg_corpus_config;
 
 /* Borrowed until the next call. A tag is NULL where the format has none (and for <eos>). */
@@ -87,7 +88,7 @@ typedef struct sg_corpus sg_corpus;
 SG_API sg_status sg_corpus_open(sg_corpus **out, const sg_corpus_config *cfg, sg_error *err);
 /* *end is set at the end of the corpus. SG_EFORMAT: invalid UTF-8, NUL bytes (a binary file), a word of more
  * than 1 MiB, a CoNLL-U line without ten columns, a word without tag, a tags line of another length, damaged
- * gzip; names file and line. */
+ * gzip; names file and line. SG_ECANCELLED: stopped by the monitor. */
 SG_API sg_status sg_corpus_next(sg_corpus *c, sg_token *token, bool *end, sg_error *err);
 SG_API void sg_corpus_close(sg_corpus *c);
 
@@ -98,6 +99,7 @@ typedef struct {
     size_t size;        /* largest number of words, including <unk> and <eos>; 0: no limit */
     size_t min_count;   /* smallest count of a word to be kept; 0, 1: all */
     bool unk;           /* keep an <unk> even if every word is known (words: yes; characters: no) */
+    size_t most;        /* as size, for corpora that may have fewer words; 0: no limit */
 } sg_vocab_config;
 
 /* Sorted by decreasing frequency, ties by first appearance. Consumes the corpus. <unk> has the count of

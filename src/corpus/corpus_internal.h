@@ -76,7 +76,9 @@ void scan_close(scanner *s);
 void corpus_hash_into(sg_corpus *c, sg_sha256 *hash);
 const char *corpus_first_path(const sg_corpus *c);
 /* Warnings about what was read so far: byte order marks, carriage returns, a literal <eos>, ranges without parts. */
-void corpus_warn(const sg_corpus *c, const sg_monitor *monitor);
+void corpus_warn(const sg_corpus *c);
+/* The monitor is told "counting words" in place of "reading". */
+void corpus_is_counted(sg_corpus *c);
 
 const char *classes_tags_path(const sg_classes *k); /* of tags:FILE; NULL: none */
 bool classes_want_counts(const sg_classes *k);      /* frequency, and the vocabulary knows no counts */

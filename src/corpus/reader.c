@@ -4,11 +4,12 @@
 
 #include <dirent.h>
 #include <errno.h>
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 
-enum { MAX_FOLDER_DEPTH = 32 };
+enum { MAX_FOLDER_DEPTH = 32, TICK_EVERY = 1 << 16 };
 
 typedef struct {
     char *path;
@@ -40,6 +41,10 @@ struct sg_corpus {
     long range_next, range_end; /* ids of words that a CoNLL-U range announced */
     size_t range_line;
     size_t line_words; /* words of this line so far, for messages about tags */
+    const sg_monitor *monitor;
+    const char *doing; /* what the monitor is told */
+    uint64_t read;
+    double start;
 };
 
 static sg_status add_path(sg_corpus *c, const char *path, const sg_spool *spool, unsigned depth,
@@ -156,6 +161,9 @@ sg_status sg_corpus_open(sg_corpus **out, const sg_corpus_config *cfg, sg_error 
     c->format = cfg->format;
     c->unit = cfg->unit;
     c->eos = cfg->eos;
+    c->monitor = cfg->monitor;
+    c->doing = "reading";
+    c->start = sg_clock();
     for (size_t i = 0; i < cfg->n_paths; i++)
         TRY(add_path(c, cfg->paths[i], cfg->spool, 0, err));
     if (!cfg->n_paths)
@@ -193,8 +201,9 @@ static void remark_on(remark *r, const char *path, size_t line)
     r->times++;
 }
 
-void corpus_warn(const sg_corpus *c, const sg_monitor *monitor)
+void corpus_warn(const sg_corpus *c)
 {
+    const sg_monitor *monitor = c->monitor;
     if (c->inner_bom.path)
         sg_warn(monitor, "%s:%zu: a byte order mark inside the file: dropped", c->inner_bom.path,
                 c->inner_bom.line);
@@ -514,6 +523,22 @@ done:
     return st;
 }
 
+void corpus_is_counted(sg_corpus *c)
+{
+    c->doing = "counting words";
+}
+
+static sg_status tick(sg_corpus *c, sg_error *err)
+{
+    if (++c->read % TICK_EVERY || !c->monitor || !c->monitor->tick)
+        return SG_OK;
+    sg_progress p = {
+        .what = c->doing, .done = (double)c->read, .seconds = sg_clock() - c->start, .loss = (double)NAN};
+    return c->monitor->tick(c->monitor->ctx, &p)
+               ? SG_OK
+               : sg_fail(err, SG_ECANCELLED, "stopped while reading the corpus");
+}
+
 sg_status sg_corpus_next(sg_corpus *c, sg_token *token, bool *end, sg_error *err)
 {
     sg_status st = SG_OK;
@@ -540,6 +565,7 @@ sg_status sg_corpus_next(sg_corpus *c, sg_token *token, bool *end, sg_error *err
         scan_close(c->text);
         c->text = NULL;
     }
+    TRY(tick(c, err));
 done:
     return st;
 }

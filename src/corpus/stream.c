@@ -8,7 +8,7 @@
 #include <string.h>
 #include <unistd.h>
 
-enum { BUFFERED = 1 << 13, TICK_EVERY = 1 << 16 };
+enum { BUFFERED = 1 << 13 };
 
 struct sg_stream {
     int fd;
@@ -30,8 +30,6 @@ typedef struct {
     sg_stream *s;
     const sg_vocab *vocab;
     sg_classes *classes;
-    const sg_monitor *monitor;
-    double start, told;
     size_t n;
     sg_step *steps;
     int32_t *ids; /* of one word: several with a tokenizer */
@@ -45,20 +43,6 @@ static sg_status encoder_flush(encoder *e, sg_error *err)
     sg_status st = temp_file_write(e->s->fd, e->steps, e->n * sizeof *e->steps, err);
     e->n = 0;
     return st;
-}
-
-static sg_status encoder_tick(encoder *e, uint64_t done, sg_error *err)
-{
-    if (!e->monitor || !e->monitor->tick)
-        return SG_OK;
-    double now = sg_clock();
-    if (now - e->told < 0.2)
-        return SG_OK;
-    e->told = now;
-    sg_progress p = {.what = "reading", .done = (double)done, .seconds = now - e->start, .loss = (double)NAN};
-    return e->monitor->tick(e->monitor->ctx, &p)
-               ? SG_OK
-               : sg_fail(err, SG_ECANCELLED, "stopped while reading the corpus");
 }
 
 /* The id the model reads; *known false: the word is outside the vocabulary. */
@@ -129,8 +113,6 @@ static sg_status put_step(encoder *e, int32_t id, uint32_t set, bool first, sg_e
     e->steps[e->n++] = step;
     if (e->n == BUFFERED)
         TRY(encoder_flush(e, err));
-    if (s->counts.tokens % TICK_EVERY == 0)
-        TRY(encoder_tick(e, s->counts.tokens, err));
 done:
     return st;
 }
@@ -221,6 +203,7 @@ static sg_status rank_by_corpus(sg_classes *k, const sg_vocab *v, const sg_corpu
     uint64_t *counts = sg_calloc(sg_vocab_size(v), sizeof *counts);
     NEED(counts, err, "%zu counts", sg_vocab_size(v));
     TRY(sg_corpus_open(&c, cfg, err));
+    corpus_is_counted(c);
     for (;;) {
         TRY(sg_corpus_next(c, &token, &end, err));
         if (end)
@@ -257,7 +240,7 @@ static sg_status encode_all(encoder *e, const sg_corpus_config *cfg, sg_error *e
     if (!e->s->counts.tokens)
         TRY(sg_fail(err, SG_EFORMAT, "%s: an empty corpus: no words", corpus_first_path(c)));
     TRY(encoder_flush(e, err));
-    corpus_warn(c, e->monitor);
+    corpus_warn(c);
     sg_sha256_hex(hash, e->s->sha256);
 done:
     sg_corpus_close(c);
@@ -268,7 +251,6 @@ done:
 /* Room for an encoder's stream and steps; on failure encoder_free frees what there is. */
 static sg_status encoder_init(encoder *e, sg_error *err)
 {
-    e->start = e->told = sg_clock();
     if (!(e->s = sg_calloc(1, sizeof *e->s)))
         return sg_fail(err, SG_ENOMEM, "corpus: no memory");
     e->s->fd = -1;
@@ -292,7 +274,8 @@ sg_status sg_stream_new(sg_stream **out, const sg_corpus_config *cfg, const sg_v
     sg_spool *spool = NULL;
     sg_corpus_config c = {0};
     cfg = config_take(&c, sizeof c, cfg);
-    encoder e = {.vocab = vocab, .classes = classes, .monitor = monitor};
+    encoder e = {.vocab = vocab, .classes = classes};
+    c.monitor = monitor ? monitor : c.monitor;
     const char *tags = classes ? classes_tags_path(classes) : NULL;
     if (tags && cfg->tags_path && strcmp(tags, cfg->tags_path))
         return sg_fail(err, SG_EINVAL, "%s: a second tags file, %s is given already", tags, cfg->tags_path);

@@ -83,6 +83,7 @@ static sg_status count_types(type_counts *t, sg_corpus *c, sg_error *err)
     sg_token token;
     bool end = false;
     TRY(string_table_new(&t->types, err));
+    corpus_is_counted(c);
     for (;;) {
         int32_t id;
         TRY(sg_corpus_next(c, &token, &end, err));
@@ -117,7 +118,7 @@ static int compare_ranked(const void *pa, const void *pb)
 static size_t choose_words(bool *keep, const ranked *types, size_t n, const sg_vocab_config *cfg, int32_t unk,
                            int32_t eos, uint64_t *left_out)
 {
-    size_t kept = 0, room = cfg->size ? cfg->size : SIZE_MAX;
+    size_t kept = 0, room = cfg->size ? cfg->size : cfg->most ? cfg->most : SIZE_MAX;
     for (size_t i = 0; i < n; i++)
         kept += keep[i] = types[i].type == unk || types[i].type == eos;
     for (size_t i = 0; i < n; i++) {
@@ -148,7 +149,7 @@ sg_status sg_vocab_build(sg_vocab **out, sg_corpus *c, const sg_vocab_config *cf
     TRY(count_types(&t, c, err));
     /* An <unk> of the text itself (Penn Treebank, WikiText) is the <unk>. */
     unk = string_table_find(t.types, "<unk>", 5);
-    bool drops = cfg->unk || cfg->size || cfg->min_count > 1;
+    bool drops = cfg->unk || cfg->size || cfg->most || cfg->min_count > 1;
     if (unk < 0 && drops) {
         TRY(string_table_add(t.types, "<unk>", 5, &unk, NULL, err));
         TRY(array_reserve(&t.counts, &t.cap, (size_t)unk + 1, sizeof *t.counts, err));
@@ -206,6 +207,7 @@ sg_status sg_vocab_recount(sg_vocab *v, sg_corpus *c, sg_error *err)
     uint64_t *counts = sg_calloc(n, sizeof *counts);
     if (!counts)
         return sg_fail(err, SG_ENOMEM, "vocabulary: no memory for %zu counts", n);
+    corpus_is_counted(c);
     for (;;) {
         TRY(sg_corpus_next(c, &token, &end, err));
         if (end)

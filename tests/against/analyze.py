@@ -722,6 +722,8 @@ def check_rounds(folder):
             for group in ["layer1.cell"] + ["layer1.hidden"] * ("both" in how):
                 with xarray.open_dataset(at("f.nc"), group=group) as f, xarray.open_dataset(at("p.nc"), group=group) as g:
                     assert (f.pairs.values == g.pairs.values).all() and (g.pairs.values == g.existing_pairs.values).all()
+                    with xarray.open_dataset(at("p.nc")) as root:  # all pairs that exist were drawn: nothing is left to chance
+                        assert root.precision_sampling_error == 0 < root.precision_total_error, root.attrs
                     for x, y in zip(f.mean_gradient.values.reshape(-1, 24 * 12), g.mean_gradient.values.reshape(-1, 24 * 12)):
                         assert (np.isnan(x) == np.isnan(y)).all()
                         if not np.isnan(x).all():

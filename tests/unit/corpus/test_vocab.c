@@ -60,6 +60,12 @@ static void test_order(void **state)
     expect_build(text, (sg_vocab_config){.unk = true, .size = 5}, true, "b:3 a:2 <eos>:2 c:1 <unk>:1");
     expect_build(text, (sg_vocab_config){.unk = true, .size = 6}, true, "b:3 a:2 <eos>:2 c:1 d:1 <unk>:1");
     expect_build("a <unk> b <unk>\n", (sg_vocab_config){.unk = true, .size = 3}, true, "<unk>:3 a:1 <eos>:1");
+    /* most: a limit that need not be reached */
+    expect_build(text, (sg_vocab_config){.unk = true, .most = 4}, true, "b:3 a:2 <eos>:2 <unk>:2");
+    expect_build(text, (sg_vocab_config){.unk = true, .most = 6}, true, "b:3 a:2 <eos>:2 c:1 d:1 <unk>:1");
+    expect_build(text, (sg_vocab_config){.unk = true, .most = 9}, true, "b:3 a:2 <eos>:2 c:1 d:1 <unk>:1");
+    expect_build(text, (sg_vocab_config){.unk = true, .most = 9, .min_count = 2}, true,
+                 "b:3 a:2 <eos>:2 <unk>:2");
 }
 
 static void test_limits(void **state)
@@ -199,12 +205,22 @@ static void test_encoding(void **state)
     sg_vocab_free(bare);
 }
 
-static bool stop(void *ctx, const sg_progress *p)
+typedef struct {
+    int ticks, stop_at; /* stop_at 0: never */
+    double done;
+    const char *what;
+} watcher;
+
+static bool watch(void *ctx, const sg_progress *p)
 {
-    ++*(int *)ctx;
-    return false;
+    watcher *w = ctx;
+    assert_true(p->done > w->done && !(p->total > 0));
+    w->done = p->done;
+    w->what = p->what;
+    return ++w->ticks != w->stop_at;
 }
 
+/* Counting and encoding tell of every 65536th token, and stop when told to. */
 static void test_cancel(void **state)
 {
     static char text[1 << 20];
@@ -212,16 +228,39 @@ static void test_cancel(void **state)
         text[i] = i % 2 ? ' ' : 'x';
     const char *path = write_text(&tmp, "c", text), *words[] = {"x", "<eos>"};
     sg_corpus_config cfg = config_of(&path, 1);
-    int ticks = 0;
-    sg_monitor m = {.tick = stop, .ctx = &ticks};
-    sg_vocab *v;
+    sg_vocab *v, *counted;
     sg_stream *s;
     sg_error err = {0};
     assert_ok(sg_vocab_from_words(&v, words, NULL, 2, &err), err);
-    sg_status st = sg_stream_new(&s, &cfg, v, NULL, &m, &err);
-    assert_true(ticks ? st == SG_ECANCELLED && !s
-                      : st == SG_OK); /* a fast machine is through before the first tick */
-    sg_stream_free(s);
+    for (int stop_at = 0; stop_at < 3; stop_at++) {
+        const int ticks = stop_at ? stop_at : (1 << 19) / 65536; /* 2^19 x, and <eos> */
+        const sg_status expected = stop_at ? SG_ECANCELLED : SG_OK;
+        watcher w[3];
+        sg_monitor m[3];
+        for (size_t i = 0; i < 3; i++) {
+            w[i] = (watcher){.stop_at = stop_at};
+            m[i] = (sg_monitor){.tick = watch, .ctx = &w[i]};
+        }
+        assert_int_equal(sg_stream_new(&s, &cfg, v, NULL, &m[0], &err), expected);
+        assert_true(stop_at ? !s : sg_stream_length(s) == (1 << 19) + 1);
+        sg_stream_free(s);
+        cfg.monitor = &m[1];
+        assert_int_equal(build_vocab(&counted, &cfg, (sg_vocab_config){0}, &err), expected);
+        sg_vocab_free(counted);
+        cfg.monitor = &m[2];
+        sg_corpus *c;
+        assert_ok(sg_corpus_open(&c, &cfg, &err), err);
+        assert_int_equal(sg_vocab_recount(v, c, &err), expected);
+        sg_corpus_close(c);
+        cfg.monitor = NULL;
+        for (size_t i = 0; i < 3; i++) {
+            assert_int_equal(w[i].ticks, ticks);
+            assert_int_equal((int)w[i].done, 65536 * ticks);
+            assert_string_equal(w[i].what, i ? "counting words" : "reading");
+        }
+        if (stop_at)
+            assert_non_null(strstr(err.msg, "stopped while reading the corpus"));
+    }
     sg_vocab_free(v);
 }
 
