@@ -153,8 +153,8 @@ typedef struct {
     {"forget-bias", 0, OPT_REAL, &(m).forget_bias, "X", "added to the forget gate (raw kernels)", 0, 0}
 /* clang-format on */
 /* -1, or the exit code of a misuse. Then sg_model_load(&m, path, cfg, ...). Borrows from o. */
-/* On stderr: predictions worse than uniform, parts of the net that --ignore left out. */
-void remark_on_predictions(const sg_model *m, double nats_per_token);
+/* On stderr: predictions worse than uniform (e NULL: there are none), parts of the net that --ignore left out. */
+void remark_on_predictions(const sg_model *m, const sg_eval *e);
 int import_config_from(sg_import_config *cfg, const model_options *o);
 void model_options_free(model_options *o);
 

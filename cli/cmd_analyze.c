@@ -198,6 +198,32 @@ static void print_forecast(const settings *s, const sg_model *m, const sg_stream
     fputc('\n', stderr);
 }
 
+/* Are the first words of the corpus predicted at all? */
+static sg_status remark_on_beginning(const sg_model *m, const sg_stream *stream, int threads, sg_error *err)
+{
+    enum { TOKENS = 500 };
+    sg_step steps[TOKENS];
+    int32_t ids[TOKENS];
+    sg_stream *beginning = NULL;
+    sg_eval e;
+    size_t n = sg_stream_length(stream) < TOKENS ? (size_t)sg_stream_length(stream) : TOKENS;
+    if (!sg_model_get_shape(m)->has_decoder || n < 2) {
+        remark_on_predictions(m, NULL);
+        return SG_OK;
+    }
+    sg_status st = sg_stream_read(stream, 0, n, steps, err);
+    for (size_t i = 0; i < n && st == SG_OK; i++)
+        ids[i] = steps[i].id;
+    if (st == SG_OK)
+        st = sg_stream_from_ids(&beginning, ids, NULL, n, NULL, sg_model_vocab(m), NULL, err);
+    if (st == SG_OK)
+        st = sg_lm_eval(&e, m, beginning, false, threads, NULL, err);
+    if (st == SG_OK)
+        remark_on_predictions(m, &e);
+    sg_stream_free(beginning);
+    return st == SG_ENONFINITE ? SG_OK : st; /* the analysis itself says where */
+}
+
 static int check_outputs(const settings *s, int argc, char **argv)
 {
     int code = refuse_stdout(s->output);
@@ -255,8 +281,11 @@ static int work(settings *s, int argc, char **argv)
     if (st == SG_OK) {
         progress_done(&line);
         print_forecast(s, m, stream, k);
-        st = sg_analyze(s->output, m, stream, k, &s->cfg, &monitor, &err);
+        if (!s->quiet)
+            st = remark_on_beginning(m, stream, s->cfg.threads, &err);
     }
+    if (st == SG_OK)
+        st = sg_analyze(s->output, m, stream, k, &s->cfg, &monitor, &err);
     progress_done(&line);
     if (st == SG_OK)
         code = s->quiet || s->cfg.parts || (s->cfg.csv_path && !strcmp(s->cfg.csv_path, "-"))

@@ -18,7 +18,7 @@ static sg_status try_text(const sg_model *m, const char *text, const sg_monitor 
         st = sg_lm_eval(&result, m, s, false, 0, monitor, err);
     if (st == SG_OK) {
         printf("%s: perplexity %.2f, %.4f nats per token\n", text, result.perplexity, result.nats_per_token);
-        remark_on_predictions(m, result.nats_per_token);
+        remark_on_predictions(m, &result);
     }
     sg_stream_free(s);
     return st;

@@ -101,6 +101,11 @@ static int show(const char *model_path, const sg_import_config *import, const ch
         st = sg_show_add(s, text, &err);
     if (st == SG_OK && file)
         code = add_lines(s, file);
+    if (st == SG_OK && code == EXIT_DONE) {
+        sg_eval e;
+        sg_show_predictions(&e, s);
+        remark_on_predictions(m, e.tokens ? &e : NULL);
+    }
     if (st == SG_OK && code == EXIT_DONE && html)
         st = sg_show_page(html, s, &err);
     if (st == SG_OK && code == EXIT_DONE && json)

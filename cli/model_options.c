@@ -4,22 +4,24 @@
 
 #include "stategrad/import.h"
 
+#include <inttypes.h>
 #include <math.h>
 #include <string.h>
 
-void remark_on_predictions(const sg_model *m, double nats_per_token)
+void remark_on_predictions(const sg_model *m, const sg_eval *e)
 {
     size_t V = sg_model_get_shape(m)->vocabulary;
     const char *ignored = sg_model_meta(m, "ignored");
     if (ignored)
         fprintf(stderr, "stategrad: warning: computed without what --ignore left out of the net: %s\n",
                 ignored);
-    if (V > 1 && !(nats_per_token <= log((double)V)))
+    if (e && V > 1 && !(e->nats_per_token <= log((double)V)))
         fprintf(
             stderr,
-            "stategrad: warning: %.3f nats per token are worse than uniform over %zu words (%.3f): is the order of the "
-            "gates or of the vocabulary right?\n",
-            nats_per_token, V, log((double)V));
+            "stategrad: warning: %.3f nats per token, over %" PRIu64
+            " predicted token%s, are worse than uniform over %zu words (%.3f): is the order of the gates or of the "
+            "vocabulary right?\n",
+            e->nats_per_token, e->tokens, PLURAL(e->tokens), V, log((double)V));
 }
 
 /* -1, or the exit code of a misuse. */

@@ -75,6 +75,8 @@ SG_API sg_status sg_show_new(sg_show **out, const sg_model *m, const sg_show_con
  * gradients of all delays. */
 SG_API sg_status sg_show_add(sg_show *s, const char *text, sg_error *err);
 SG_API size_t sg_show_sentences(const sg_show *s);
+/* How all words but the first of each sentence are predicted; tokens 0: there are none, or no decoder. */
+SG_API void sg_show_predictions(sg_eval *out, const sg_show *s);
 SG_API void sg_show_free(sg_show *s);
 
 /* Prints the triangle of relative gains (Frobenius norm) and of the effects on the score: rows are words

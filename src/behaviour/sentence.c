@@ -5,6 +5,9 @@
 #include "base/base_internal.h"
 #include "behaviour/replace.h"
 #include "lm/forward.h"
+#include "lm/model_internal.h"
+#include "lm/output_activation.h"
+#include "lm/softmax.h"
 #include "base/utf8.h"
 #include "linalg/linalg.h"
 
@@ -419,6 +422,50 @@ static sg_status take_room(sentence *x, work *k, const sg_show *s, sg_error *err
     return ok ? SG_OK : sg_fail(err, SG_ENOMEM, "show: no memory for a sentence of %zu words", T);
 }
 
+/* The loss of the sentence alone; words whose loss is not finite are not counted. */
+static sg_status add_loss(sg_show *s, const sentence *x, const int32_t *ids, sg_error *err)
+{
+    const sg_model_shape *shape = sg_model_get_shape(s->model);
+    size_t H = shape->hidden[shape->layers - 1];
+    sg_status st = SG_OK;
+    sg_forward *forward = NULL;
+    sg_softmax *softmax = NULL;
+    float *top = NULL;
+    double loss;
+    for (size_t t = 0; t < x->T; t++)
+        s->unknown += x->unknown[t];
+    if (!shape->has_decoder || x->T < 2)
+        return SG_OK;
+    sg_parameters p = model_parameters(s->model, model_block(s->model));
+    TRY(forward_new(&forward, s->model, x->T, err));
+    TRY(softmax_new(&softmax, shape->vocabulary, H, 1, false, 1, err));
+    NEED(top = sg_calloc(H, sizeof *top), err, "show: %zu units", H);
+    TRY(forward_run(forward, ids, NULL, NULL, x->T, err));
+    for (size_t t = 0; t + 1 < x->T; t++) {
+        memcpy(top, sg_forward_state(forward, shape->layers - 1, SG_STATE_HIDDEN, t), H * sizeof *top);
+        output_activate(shape->output, H, top);
+        softmax_loss(softmax, 1, top, p.decoder, p.decoder_bias, ids + t + 1, &loss);
+        if (!isfinite(loss))
+            continue;
+        s->nats += loss;
+        s->predicted++;
+    }
+done:
+    forward_free(forward);
+    softmax_free(softmax);
+    sg_free(top);
+    return st;
+}
+
+void sg_show_predictions(sg_eval *out, const sg_show *s)
+{
+    *out = (sg_eval){.tokens = s->predicted, .unknown_tokens = s->unknown};
+    if (s->predicted) {
+        out->nats_per_token = s->nats / (double)s->predicted;
+        out->perplexity = exp(out->nats_per_token);
+    }
+}
+
 sg_status sg_show_add(sg_show *s, const char *text, sg_error *err)
 {
     sg_status st = SG_OK;
@@ -437,6 +484,7 @@ sg_status sg_show_add(sg_show *s, const char *text, sg_error *err)
     if (!(more = sg_regrow(s->sentences, s->n, s->n + 1, sizeof *more)))
         TRY(sg_fail(err, SG_ENOMEM, "show: no memory"));
     s->sentences = more;
+    TRY(add_loss(s, &x, ids, err));
     s->sentences[s->n++] = x;
     x = (sentence){0};
 done:

@@ -25,6 +25,8 @@ struct sg_show {
     bool by_frequency; /* replacements are drawn by the counts of the training corpus; else with equal odds */
     sentence *sentences;
     size_t n;
+    double nats; /* summed over the predicted words of all sentences */
+    uint64_t predicted, unknown;
 };
 
 const char *show_state_name(const sg_show *s); /* "cell", "hidden" */

@@ -33,7 +33,7 @@ static sg_status find_words(recipe *p, scope *s, const named_layers *all, sg_err
     if (!p->encoder.tensor) {
         TRY(names_settle_one_hot(p, s, err));
         if (!p->one_hot) {
-            TRY(names_judge_recurrent(s, all, err));
+            TRY(names_judge_recurrent(p, s, all, err));
             return st;
         }
     }
@@ -66,6 +66,13 @@ static sg_status none_found(const tensor_file *b, sg_error *err)
             "rnn.kernel_l0=TENSOR --map rnn.bias_l0=TENSOR (kernels [inputs + H, 4H]; --forget-bias 1), or "
             "rnn.weight_ih_l0, rnn.weight_hh_l0, rnn.bias_ih_l0 with --gate-order",
             b->path, b->n);
+    for (size_t i = 0; i < b->n; i++)
+        if (strstr(b->tensors[i].name, "attn") || strstr(b->tensors[i].name, "attention"))
+            return sg_fail(
+                err, SG_EFORMAT,
+                "%s: none of its %zu tensors is named weight_ih_l0 or weight_ih, but %s is there: attention in "
+                "place of a recurrence? Only recurrent nets are read",
+                b->path, b->n, b->tensors[i].name);
     return sg_fail(err, SG_EFORMAT,
                    "%s: none of its %zu tensors is named weight_ih_l0 or weight_ih: no recurrent layer "
                    "found; name them with --map rnn.weight_ih_l0=TENSOR --map rnn.weight_hh_l0=TENSOR ...",

@@ -53,6 +53,9 @@ const char *names_leaf(const char *name);
 bool names_parse(const char *name, char prefix[TENSORS_MAX_NAME], recurrent_name *r);
 /* What an optimizer keeps beside the weights: moments, momenta, averages. */
 bool names_optimizer_state(const char *name);
+/* A linear layer's weight: the path before "weight", "weight_v" (weight norm) or "parametrizations.weight.original1" (the
+ * newer form of it, both *normed); false: it has another name. */
+bool names_weight_path(const char *name, size_t *length, bool *normed);
 /* All layers that the names tell, in the order of the file. */
 sg_status names_collect_layers(named_layers *all, const tensor_file *b, const sg_import_config *cfg,
                                sg_error *err);
@@ -93,7 +96,7 @@ sg_status names_check_initial_states(const scope *s, sg_error *err);
  * states stand and the decoder does not. */
 sg_status names_judge_leftovers(recipe *p, const scope *s, const named_layers *all, bool decoder_mapped,
                                 sg_error *err);
-/* Of a net of features only what --map gave the recurrence is judged. */
-sg_status names_judge_recurrent(const scope *s, const named_layers *all, sg_error *err);
+/* Of a net of features only what may act within the recurrence is judged. */
+sg_status names_judge_recurrent(recipe *p, const scope *s, const named_layers *all, sg_error *err);
 
 #endif

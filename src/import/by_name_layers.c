@@ -81,6 +81,21 @@ bool names_parse(const char *name, char prefix[TENSORS_MAX_NAME], recurrent_name
     return parse_leaf(names_leaf(name), r);
 }
 
+bool names_weight_path(const char *name, size_t *length, bool *normed)
+{
+    static const char *const ends[] = {"weight", "weight_v", "parametrizations.weight.original1"};
+    size_t n = strlen(name);
+    for (size_t k = 0; k < 3; k++) {
+        size_t m = strlen(ends[k]);
+        if (n < m || strcmp(name + n - m, ends[k]) != 0 || (n > m && name[n - m - 1] != '.'))
+            continue;
+        *length = n - m;
+        *normed = k > 0;
+        return true;
+    }
+    return false;
+}
+
 bool names_optimizer_state(const char *name)
 {
     static const char *const paths[] = {"optimizer",   "optimizer_state",      "optimizer_states",  "optim",
@@ -126,10 +141,37 @@ static sg_status layer_for(named_layers *all, const tensor_file *b, const stored
     return SG_OK;
 }
 
+/* PREFIX_orig beside PREFIX_mask or PREFIX_u: the weight is computed from them in each run. */
+static sg_status refuse_computed_weights(const tensor_file *b, const sg_import_config *cfg, sg_error *err)
+{
+    static const char *const kinds[][2] = {
+        {"_mask", "pruned (torch.nn.utils.prune): its weight is this times its mask; call prune.remove "
+                  "before saving"},
+        {"_u",
+         "under spectral normalisation: its weight is this over its norm; call remove_spectral_norm before "
+         "saving"}};
+    char name[TENSORS_MAX_NAME + 8];
+    for (size_t i = 0; i < b->n; i++) {
+        const stored_tensor *t = &b->tensors[i];
+        size_t n = strlen(t->name);
+        if (n < 5 || strcmp(t->name + n - 5, "_orig") != 0 || recipe_ignored(cfg, t))
+            continue;
+        for (size_t k = 0; k < 2; k++) {
+            snprintf(name, sizeof name, "%.*s%s", (int)(n - 5), t->name, kinds[k][0]);
+            if (tensors_find(b, name))
+                return sg_fail(err, SG_EFORMAT, "%s: tensor %s is %s", b->path, t->name, kinds[k][1]);
+        }
+    }
+    return SG_OK;
+}
+
 sg_status names_collect_layers(named_layers *all, const tensor_file *b, const sg_import_config *cfg,
                                sg_error *err)
 {
     char shape[96];
+    sg_status st = refuse_computed_weights(b, cfg, err);
+    if (st != SG_OK)
+        return st;
     for (size_t i = 0; i < b->n; i++) {
         const stored_tensor *t = &b->tensors[i];
         recurrent_name r;
@@ -150,7 +192,7 @@ sg_status names_collect_layers(named_layers *all, const tensor_file *b, const sg
                            "%s: tensor %s %s is a projection of the hidden state (proj_size), which "
                            "is not supported",
                            b->path, t->name, shape_text(t, shape));
-        sg_status st = layer_for(all, b, t, &r, &l, err);
+        st = layer_for(all, b, t, &r, &l, err);
         if (st != SG_OK)
             return st;
         const stored_tensor **slot =

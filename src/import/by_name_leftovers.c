@@ -7,20 +7,48 @@
 #include <string.h>
 #include <strings.h>
 
+static bool is_after(const scope *s, const stored_tensor *t)
+{
+    for (size_t i = 0; i < s->cfg->n_maps; i++)
+        if (!strncmp(s->cfg->maps[i], "after=", 6) && tensors_find(s->b, s->cfg->maps[i] + 6) == t)
+            return true;
+    return false;
+}
+
+/* ---- first states ---- */
+
 /* Does the name say that states begin with it? */
+static bool named_initial(const char *leaf)
+{
+    static const char *const whole[] = {"hx",          "cx",           "h_init",     "c_init",    "hidden0",
+                                        "cell0",       "state0",       "hidden",     "state",     "initial",
+                                        "hidden_init", "hidden_state", "cell_state", "cell_init", NULL};
+    static const char *const begin[] = {"h0",        "c0",        "h_0",        "c_0",
+                                        "init_h",    "init_c",    "init_state", "initial_",
+                                        "learned_h", "learned_c", NULL};
+    for (size_t k = 0; whole[k]; k++)
+        if (!strcasecmp(leaf, whole[k]))
+            return true;
+    for (size_t k = 0; begin[k]; k++)
+        if (!strncasecmp(leaf, begin[k], strlen(begin[k])))
+            return true;
+    return false;
+}
+
+/* (n, 1, H): n layers of a batch of one. */
+static bool shaped_initial(const scope *s, const stored_tensor *t)
+{
+    for (size_t k = 0; k < s->p->shape.layers; k++)
+        if (t->rank == 3 && t->dims[1] == 1 && t->dims[2] == s->p->layers[k].H)
+            return true;
+    return false;
+}
+
 static bool is_initial_state(const scope *s, const stored_tensor *t)
 {
-    static const char *const names[] = {
-        "h0",        "c0",          "h_0",         "c_0",          "hx",         "cx",
-        "init_h",    "init_c",      "h_init",      "c_init",       "init_state", "initial_state",
-        "hidden0",   "init_hidden", "initial_h",   "initial_c",    "cell0",      "initial_hidden",
-        "state0",    "h0s",         "init_states", "initial_cell", "init_cell",  "hidden_init",
-        "cell_init", NULL};
     uint64_t H = s->p->layers[0].H;
-    bool named = false;
-    for (size_t k = 0; names[k]; k++)
-        named |= !strcasecmp(names_leaf(t->name), names[k]);
-    return named && H && t->elements % H == 0;
+    bool named = named_initial(names_leaf(t->name)) && H && t->elements % H == 0;
+    return (named || shaped_initial(s, t)) && !is_after(s, t);
 }
 
 sg_status names_check_initial_states(const scope *s, sg_error *err)
@@ -34,15 +62,24 @@ sg_status names_check_initial_states(const scope *s, sg_error *err)
         sg_status st = recipe_is_zero(&zero, s->b, t, err);
         if (st != SG_OK)
             return st;
-        if (!zero)
+        if (zero)
+            continue;
+        if (!named_initial(names_leaf(t->name)))
             return sg_fail(
                 err, SG_EFORMAT,
-                "%s: tensor %s %s: the net starts from a learned state, which is not supported: states begin "
-                "at zero",
-                s->b->path, t->name, shape_text(t, shape));
+                "%s: tensor %s %s has the shape of a first state, and states begin at zero here: a learned one is not "
+                "supported (if it stands behind the recurrence: --map after=%s)",
+                s->b->path, t->name, shape_text(t, shape), t->name);
+        return sg_fail(
+            err, SG_EFORMAT,
+            "%s: tensor %s %s: the net starts from a learned state, which is not supported: states begin "
+            "at zero",
+            s->b->path, t->name, shape_text(t, shape));
     }
     return SG_OK;
 }
+
+/* ---- before, within and behind the recurrence ---- */
 
 static bool is_between_shaped(const stored_tensor *t, uint64_t n)
 {
@@ -66,6 +103,16 @@ static bool is_bias_of_matrix(const scope *s, const stored_tensor *t)
     return false;
 }
 
+static bool may_stand_between(const scope *s, const stored_tensor *t)
+{
+    if (is_bias_of_matrix(s, t))
+        return false;
+    for (size_t k = 0; k + 1 < s->p->shape.layers; k++)
+        if (is_between_shaped(t, s->p->layers[k].H))
+            return true;
+    return false;
+}
+
 /* Could it act on what the lowest layer reads: by its size alone, the file tells no order of use? */
 static bool may_stand_before(const scope *s, const stored_tensor *t)
 {
@@ -80,30 +127,41 @@ static bool may_stand_before(const scope *s, const stored_tensor *t)
             next->dims[1] == t->dims[0])
             return true;
     }
-    for (size_t k = 0; k + 1 < s->p->shape.layers; k++)
-        if (is_between_shaped(t, s->p->layers[k].H))
-            return true;
-    return false;
+    return may_stand_between(s, t);
 }
 
-/* The part of the recurrence that a left-over tensor seems to be, as a role; NULL: none. */
-static const char *recurrent_by_name(const scope *s, const named_layers *all, const stored_tensor *t,
-                                     char role[32])
+/* Does the tensor lie in the module of the layer, or beside its weights where these are in none? */
+static bool lies_in_layer(const named_layer *l, const stored_tensor *t)
 {
-    for (size_t k = 0; k < all->n && k < s->p->shape.layers; k++) {
+    size_t n = strlen(l->prefix);
+    if (t->container != l->container)
+        return false;
+    return n ? !strncmp(l->prefix, t->name, n) : !strpbrk(t->name, "./");
+}
+
+/* The part of the recurrence that a left-over tensor seems to be, as a role; *by: why. NULL: none. */
+static const char *part_of_recurrence(const scope *s, const named_layers *all, const stored_tensor *t,
+                                      char role[32], const char **by)
+{
+    for (size_t k = 0; k < all->n && k < s->p->shape.layers && !is_after(s, t); k++) {
         const named_layer *l = &all->at[k];
         const stored_tensor *const weights[] = {l->W_ih, l->W_hh};
         uint64_t rows = s->p->layers[k].W_ih.gates * s->p->layers[k].H, gate = s->p->layers[k].H;
-        if (!l->mapped)
-            continue;
-        bool bias = names_is_vector(t, rows) || (l->part[0][0] && names_is_vector(t, gate));
-        for (size_t side = 0; side < 2; side++) {
+        bool sized = names_is_vector(t, rows) && (l->mapped || rows > gate);
+        bool bias = sized || (l->part[0][0] && names_is_vector(t, gate));
+        if (!l->mapped && (sized || lies_in_layer(l, t))) {
+            snprintf(role, 32, "rnn.bias_%s_l%zu", l->b_ih ? "hh" : "ih", k);
+            *by = lies_in_layer(l, t) ? "name" : "size";
+            return role;
+        }
+        for (size_t side = 0; side < 2 && l->mapped; side++) {
             size_t n = (size_t)(names_leaf(weights[side]->name) - weights[side]->name);
             size_t own = (size_t)(names_leaf(t->name) - t->name);
             bool near = n > 0 && n == own && !strncmp(weights[side]->name, t->name, n);
             bool missing_bias = side ? !l->b_hh : !l->b_ih;
             if (near || (bias && missing_bias)) {
                 snprintf(role, 32, "rnn.%s_%s_l%zu", bias ? "bias" : "weight", side ? "hh" : "ih", k);
+                *by = bias ? "size" : "name";
                 return role;
             }
         }
@@ -111,18 +169,54 @@ static const char *recurrent_by_name(const scope *s, const named_layers *all, co
     return NULL;
 }
 
-static bool is_after(const scope *s, const stored_tensor *t)
+/* What stands within a cell, by its name; NULL: not known. */
+static const char *kind_of_part(const char *name)
 {
-    for (size_t i = 0; i < s->cfg->n_maps; i++)
-        if (!strncmp(s->cfg->maps[i], "after=", 6) && tensors_find(s->b, s->cfg->maps[i] + 6) == t)
-            return true;
-    return false;
+    static const struct {
+        const char *word, *kind;
+    } kinds[] = {{"layernorm", "a normalisation within the cell"},
+                 {"layer_norm", "a normalisation within the cell"},
+                 {"norm", "a normalisation within the cell"},
+                 {"bn_", "a normalisation within the cell"},
+                 {"ln_", "a normalisation within the cell"},
+                 {".ln", "a normalisation within the cell"},
+                 {"peep", "a peephole"},
+                 {"weight_ci", "a peephole"},
+                 {"weight_cf", "a peephole"},
+                 {"weight_co", "a peephole"},
+                 {"w_ci", "a peephole"},
+                 {"w_cf", "a peephole"},
+                 {"w_co", "a peephole"}};
+    for (size_t k = 0; k < sizeof kinds / sizeof *kinds; k++)
+        if (strcasestr(name, kinds[k].word))
+            return kinds[k].kind;
+    return NULL;
+}
+
+/* A part of the recurrence without a role would change the states. */
+static sg_status refuse_part(const scope *s, const named_layers *all, const stored_tensor *t, sg_error *err)
+{
+    char shape[96], role[32];
+    const char *by = "", *kind = kind_of_part(t->name);
+    if (!part_of_recurrence(s, all, t, role, &by))
+        return SG_OK;
+    if (kind)
+        return sg_fail(
+            err, SG_EFORMAT,
+            "%s: tensor %s %s belongs to the recurrent part by its %s: it seems to be %s, which is not "
+            "supported (if it stands behind the recurrence: --map after=%s)",
+            s->b->path, t->name, shape_text(t, shape), by, kind, t->name);
+    return sg_fail(
+        err, SG_EFORMAT,
+        "%s: tensor %s %s belongs to the recurrent part by its %s and has no role: give it one, as in --map "
+        "%s=%s (behind the recurrence: --map after=%s)",
+        s->b->path, t->name, shape_text(t, shape), by, role, t->name, t->name);
 }
 
 static sg_status judge_one(recipe *p, const scope *s, const named_layers *all, const stored_tensor *t,
                            bool decoder_mapped, sg_error *err)
 {
-    char shape[96], role[32];
+    char shape[96];
     const char *leaf = names_leaf(t->name);
     bool weight_like =
         !strncmp(leaf, "weight", 6) || !strncmp(leaf, "bias", 4) || !strncmp(leaf, "kernel", 6);
@@ -135,12 +229,9 @@ static sg_status judge_one(recipe *p, const scope *s, const named_layers *all, c
     }
     if (is_initial_state(s, t))
         return SG_OK; /* zero, or it would have been refused */
-    if (recurrent_by_name(s, all, t, role))
-        return sg_fail(
-            err, SG_EFORMAT,
-            "%s: tensor %s %s belongs to the recurrent part by its %s and has no role: give it one, as in --map "
-            "%s=%s",
-            s->b->path, t->name, shape_text(t, shape), strstr(role, "bias") ? "size" : "name", role, t->name);
+    sg_status st = refuse_part(s, all, t, err);
+    if (st != SG_OK)
+        return st;
     if (!is_after(s, t) && may_stand_before(s, t))
         return sg_fail(
             err, SG_EFORMAT,
@@ -175,18 +266,25 @@ sg_status names_judge_leftovers(recipe *p, const scope *s, const named_layers *a
     return SG_OK;
 }
 
-sg_status names_judge_recurrent(const scope *s, const named_layers *all, sg_error *err)
+sg_status names_judge_recurrent(recipe *p, const scope *s, const named_layers *all, sg_error *err)
 {
-    char shape[96], role[32];
+    char shape[96];
     for (size_t i = 0; i < s->b->n; i++) {
         const stored_tensor *t = &s->b->tensors[i];
-        if (names_part_of_net(s, t) && !names_is_used(s->p, t) && recurrent_by_name(s, all, t, role))
+        if (!names_part_of_net(s, t) || names_is_used(p, t) || is_after(s, t))
+            continue;
+        sg_status st = refuse_part(s, all, t, err);
+        if (st != SG_OK)
+            return st;
+        if (dtype_is_float(t->dtype) && !is_initial_state(s, t) && may_stand_between(s, t))
             return sg_fail(
                 err, SG_EFORMAT,
-                "%s: tensor %s %s belongs to the recurrent part by its %s and has no role: give it one, as in "
-                "--map %s=%s",
-                s->b->path, t->name, shape_text(t, shape), strstr(role, "bias") ? "size" : "name", role,
-                t->name);
+                "%s: tensor %s %s has no role, and its size fits between layers; the file does not record where it is "
+                "used. Behind the recurrence: --map after=%s",
+                s->b->path, t->name, shape_text(t, shape), t->name);
+        if (dtype_is_float(t->dtype) && t->rank == 2 && t->dims[0] == p->layers[0].in)
+            recipe_note(p, "%.150s %s may stand before the recurrence: the features are then what it gives",
+                        t->name, shape_text(t, shape));
     }
     return SG_OK;
 }

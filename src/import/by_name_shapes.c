@@ -150,7 +150,7 @@ sg_status names_read_shapes(recipe_layer *out, unsigned *gates, recipe *p, const
                                            : l->b_hh,
                              l->part[3][0] ? s.H : s.G * s.H, err));
     }
-    if (l->mapped)
+    if (l->mapped || s.turned) /* torch's own are W x */
         recipe_note(p, "%.150s: assumed: %s%s%s%s%s", l->W_ih->name,
                     s.turned ? "x W, its columns are units" : "W x, its rows are units",
                     s.guessed ? " (it is square: --transposed for the other)" : "",

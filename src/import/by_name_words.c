@@ -54,12 +54,16 @@ bool names_is_used(const recipe *p, const stored_tensor *t)
                     return true;
         }
     }
-    for (size_t k = 0; k < p->n_before; k++)
-        if (t == p->before[k].weight.tensor || t == p->before[k].bias.tensor)
-            return true;
-    for (size_t k = 0; k < p->n_after; k++)
-        if (t == p->after[k].weight.tensor || t == p->after[k].bias.tensor)
-            return true;
+    const recipe_map *const maps[] = {p->before, p->after};
+    for (size_t side = 0; side < 2; side++)
+        for (size_t k = 0; k < (side ? p->n_after : p->n_before); k++) {
+            const recipe_map *m = &maps[side][k];
+            if (t == m->weight.tensor || t == m->weight.norm || t == m->bias.tensor || t == m->mean.tensor ||
+                t == m->variance.tensor)
+                return true;
+        }
+    if (t == p->encoder.norm || t == p->decoder.norm)
+        return true;
     return (p->encoder.tensor && tensors_same_data(t, p->encoder.tensor)) ||
            (p->decoder.tensor && tensors_same_data(t, p->decoder.tensor)) || t == p->decoder_bias.tensor;
 }
@@ -124,21 +128,47 @@ static sg_status ambiguous(const tensor_file *b, const char *role, const choice 
 
 /* ---- linear maps beside the recurrence ---- */
 
-/* The bias beside a weight: the same name with "bias" for "weight", whatever its type and length. */
-static const stored_tensor *bias_beside(const scope *s, const stored_tensor *weight)
+/* The tensor of the weight's own layer with this name behind its path; NULL: none. */
+static const stored_tensor *beside(const scope *s, const stored_tensor *weight, size_t path, const char *name)
 {
-    char name[TENSORS_MAX_NAME];
-    size_t n = (size_t)(names_leaf(weight->name) - weight->name);
-    if (n + 5 > TENSORS_MAX_NAME)
-        return NULL;
-    memcpy(name, weight->name, n);
-    memcpy(name + n, "bias", 5);
     for (size_t i = 0; i < s->b->n; i++) {
         const stored_tensor *t = &s->b->tensors[i];
-        if (!strcmp(t->name, name) && t->container == weight->container && !recipe_ignored(s->cfg, t))
+        if (!strncmp(t->name, weight->name, path) && !strcmp(t->name + path, name) &&
+            t->container == weight->container && !recipe_ignored(s->cfg, t))
             return t;
     }
     return NULL;
+}
+
+/* The bias beside a weight, whatever its type and length. */
+static const stored_tensor *bias_beside(const scope *s, const stored_tensor *weight)
+{
+    size_t path;
+    bool normed;
+    if (!names_weight_path(weight->name, &path, &normed))
+        path = (size_t)(names_leaf(weight->name) - weight->name);
+    return beside(s, weight, path, "bias");
+}
+
+/* The weight of an embedding or a linear layer, with g of torch's weight norm. SG_EFORMAT: g is not there, one for each
+ * row. */
+static sg_status weight_source(recipe_source *out, const scope *s, const stored_tensor *t, sg_error *err)
+{
+    size_t path;
+    bool normed;
+    *out = names_source(t, 0);
+    if (!names_weight_path(t->name, &path, &normed) || !normed)
+        return SG_OK;
+    const stored_tensor *g = beside(
+        s, t, path, strstr(t->name + path, "original1") ? "parametrizations.weight.original0" : "weight_g");
+    if (!g || !dtype_is_float(g->dtype) || !names_is_vector(g, t->dims[0]))
+        return sg_fail(
+            err, SG_EFORMAT,
+            "%s: tensor %s is a weight under weight norm without its g of (%llu, 1): only a norm for each "
+            "row is read",
+            s->b->path, t->name, (unsigned long long)t->dims[0]);
+    out->norm = g;
+    return SG_OK;
 }
 
 /* A linear map of (rows, columns) that --map names (by `role` and `bias_role`), appended to maps. */
@@ -158,10 +188,10 @@ static sg_status take_map(recipe_map *maps, size_t *n, const scope *s, const cha
     if (!bias)
         bias = bias_beside(s, t);
     TRY(names_check_bias(s->b, bias, t->dims[0], err));
-    maps[(*n)++] = (recipe_map){.rows = (size_t)t->dims[0],
-                                .columns = (size_t)columns,
-                                .weight = names_source(t, 0),
-                                .bias = {.tensor = bias, .columns = 1}};
+    maps[*n] = (recipe_map){
+        .rows = (size_t)t->dims[0], .columns = (size_t)columns, .bias = {.tensor = bias, .columns = 1}};
+    TRY(weight_source(&maps[*n].weight, s, t, err));
+    ++*n;
 done:
     return st;
 }
@@ -211,12 +241,10 @@ static sg_status find_distant_embedding(recipe *p, const scope *s, const stored_
             "%.120s %s is taken for a linear map between embedding and recurrence, without an activation, by its "
             "shape",
             map->name, shape_text(map, other));
-        p->before[p->n_before++] = (recipe_map){.rows = (size_t)in,
-                                                .columns = (size_t)t->dims[1],
-                                                .weight = names_source(map, 0),
-                                                .bias = {.tensor = bias, .columns = 1}};
+        p->before[p->n_before] = (recipe_map){
+            .rows = (size_t)in, .columns = (size_t)t->dims[1], .bias = {.tensor = bias, .columns = 1}};
         *out = t;
-        return SG_OK;
+        return weight_source(&p->before[p->n_before++].weight, s, map, err);
     }
     return SG_OK;
 }
@@ -290,7 +318,7 @@ sg_status names_find_encoder(recipe *p, const scope *s, sg_error *err)
         }
     }
     if (t) {
-        p->encoder = names_source(t, 0);
+        TRY(weight_source(&p->encoder, s, t, err));
         p->shape.vocabulary = (size_t)t->dims[0];
     }
     p->shape.embedding = (size_t)in;
@@ -360,21 +388,6 @@ static const stored_tensor *lone_decoder_bias(const scope *s)
     return NULL;
 }
 
-/* PREFIX.weight_g beside PREFIX.weight_v: torch's weight norm of a linear layer. */
-static const stored_tensor *norm_beside(const scope *s, const stored_tensor *v)
-{
-    size_t n = strlen(v->name);
-    if (n < 9 || strcmp(v->name + n - 9, ".weight_v") != 0)
-        return NULL;
-    for (size_t i = 0; i < s->b->n; i++) {
-        const stored_tensor *t = &s->b->tensors[i];
-        if (names_in_scope(s, t) && strlen(t->name) == n && !strncmp(t->name, v->name, n - 1) &&
-            t->name[n - 1] == 'g' && names_is_vector(t, v->dims[0]))
-            return t;
-    }
-    return NULL;
-}
-
 sg_status names_find_decoder(recipe *p, const scope *s, bool *mapped, sg_error *err)
 {
     sg_status st;
@@ -420,8 +433,7 @@ sg_status names_find_decoder(recipe *p, const scope *s, bool *mapped, sg_error *
     p->shape.has_decoder = true;
     p->shape.tied =
         p->encoder.tensor && tensors_same_data(t, p->encoder.tensor) && !p->n_after && !p->n_before;
-    p->decoder = names_source(t, 0);
-    p->decoder.norm = norm_beside(s, t);
+    TRY(weight_source(&p->decoder, s, t, err));
     if (turned)
         p->decoder.layout = LAYOUT_COLUMNS;
     p->decoder_bias = (recipe_source){.tensor = bias, .columns = 1};

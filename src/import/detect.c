@@ -13,7 +13,6 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
-#include <zlib.h>
 
 static const char *const kind_names[] = {
     [SG_FILE_UNKNOWN] = "unknown",
@@ -60,6 +59,15 @@ static bool is_keras_entry(const char *name, size_t length, size_t n)
     return false;
 }
 
+/* Field 2 of a protocol buffer, holding a message that begins with its field 1? */
+static bool message_follows(const unsigned char *data, size_t n)
+{
+    size_t at = 1;
+    while (at < n && at < 6 && data[at] >= 0x80)
+        at++;
+    return data[0] == 0x12 && at + 1 < n && data[at + 1] == 0x0a;
+}
+
 /* data holds the first n bytes. A zip of .npy files is npz, any other is taken for PyTorch's. */
 static sg_file_format kind_of_bytes(const unsigned char *data, size_t n, uint64_t size)
 {
@@ -83,9 +91,10 @@ static sg_file_format kind_of_bytes(const unsigned char *data, size_t n, uint64_
         return memmem(data, n, "stategrad-model", 15) ? SG_FILE_MODEL : SG_FILE_SAFETENSORS;
     if (n >= 2 && data[0] == 0x80 && data[1] >= 1 && data[1] <= 5)
         return SG_FILE_TORCH_LEGACY;
-    /* ONNX has no signature: ModelProto opens with ir_version (field 1, a small number), or another of its
-     * fields. */
-    if (n >= 4 && data[0] == 0x08 && data[1] < 0x80 && (data[2] & 7) == 2)
+    /* ONNX has no signature: ModelProto opens with ir_version (field 1, a small number), then another of its
+     * fields. TensorFlow's SavedModel and Core ML begin so too, but their field 2 is a message, not a name. */
+    if (n >= 4 && data[0] == 0x08 && data[1] < 0x80 && (data[2] & 7) == 2 &&
+        !message_follows(data + 2, n - 2))
         return SG_FILE_ONNX;
     return SG_FILE_UNKNOWN;
 }
@@ -117,110 +126,6 @@ done:
     return st;
 }
 
-/* ---- files that are no model that is read: named for what they are ---- */
-
-/* Names of a tar archive that look like weights, the first few. Read through gzip or plain. */
-static void weights_in_archive(char text[400], const char *path)
-{
-    static const char *const ends[] = {".pt",   ".pth", ".bin",  ".safetensors", ".h5",  ".hdf5", ".keras",
-                                       ".onnx", ".th",  ".ckpt", ".npz",         ".pkl", NULL};
-    enum { MAX_MEMBERS = 2000 };
-    gzFile f = gzopen(path, "rb");
-    char header[512];
-    text[0] = 0;
-    for (unsigned k = 0;
-         f && k < MAX_MEMBERS && gzread(f, header, 512) == 512 && !memcmp(header + 257, "ustar", 5); k++) {
-        char name[101];
-        snprintf(name, sizeof name, "%.100s", header);
-        header[135] = 0;
-        z_off_t size = (z_off_t)strtoul(header + 124, NULL, 8);
-        size_t n = strlen(name), used = strlen(text);
-        for (size_t i = 0; ends[i] && used < 280; i++)
-            if (n > strlen(ends[i]) && !strcmp(name + n - strlen(ends[i]), ends[i])) {
-                snprintf(text + used, 400 - used, "%s%s", used ? ", " : "", name);
-                break;
-            }
-        if (size > (z_off_t)1 << 30 || gzseek(f, (size + 511) / 512 * 512, SEEK_CUR) < 0)
-            break;
-    }
-    if (f)
-        gzclose(f);
-}
-
-typedef struct {
-    size_t at;
-    const char *bytes;
-    size_t n;
-    const char *what;
-} signature;
-
-static sg_status name_what_it_is(const char *path, sg_error *err)
-{
-    static const signature known[] = {
-        {0, "version https://git-lfs", 23,
-         "is a pointer of Git large file storage, not the file itself: fetch it with git lfs pull"},
-        {0, "<!DOCTYPE", 9, "is a web page, not a model: the download went wrong"},
-        {0, "<!doctype", 9, "is a web page, not a model: the download went wrong"},
-        {0, "<html", 5, "is a web page, not a model: the download went wrong"},
-        {4, "TFL3", 4, "is a TensorFlow Lite model, which is not read: import what it was converted from"},
-        {0, "GGUF", 4, "is a GGUF file, which is not read: no recurrent net is kept so"},
-        {0, "BZh", 3, "is a bzip2 archive: unpack it"},
-        {0,
-         "\xfd"
-         "7zXZ",
-         5, "is an xz archive: unpack it"},
-        {0, "7z\xbc\xaf", 4, "is a 7-Zip archive: unpack it"},
-        {0, "Rar!", 4, "is a RAR archive: unpack it"},
-        {0, "%PDF", 4, "is a PDF document"},
-        {0, "rnnoise-nu model file", 21, "is a text model of RNNoise (8-bit integers), which is not read"},
-    };
-    char data[4096], inside[400];
-    uint64_t size = 0;
-    int fd = -1;
-    sg_status st = file_open(&fd, &size, path, err);
-    ssize_t n = st == SG_OK ? pread(fd, data, sizeof data, 0) : -1;
-    if (fd >= 0)
-        close(fd);
-    if (st != SG_OK)
-        return st;
-    if (n <= 0)
-        return sg_fail(err, SG_EFORMAT, "%s: is empty", path);
-    for (size_t i = 0; i < sizeof known / sizeof *known; i++)
-        if ((size_t)n >= known[i].at + known[i].n && !memcmp(data + known[i].at, known[i].bytes, known[i].n))
-            return sg_fail(err, SG_EFORMAT, "%s: %s", path, known[i].what);
-    bool gzip = n >= 2 && !memcmp(data, "\x1f\x8b", 2), tar = n >= 262 && !memcmp(data + 257, "ustar", 5);
-    if (gzip || tar) {
-        weights_in_archive(inside, path);
-        return sg_fail(err, SG_EFORMAT, "%s: is %s: unpack it%s%s", path,
-                       gzip ? "compressed with gzip" : "a tar archive",
-                       inside[0] ? " and import one of " : "", inside);
-    }
-    if (n >= 16 && (unsigned char)data[0] < 16 && !data[1] && !data[2] && !data[3] &&
-        memmem(data, n < 64 ? (size_t)n : 64, "Spec", 4))
-        return sg_fail(err, SG_EFORMAT,
-                       "%s: is a CTranslate2 model, which is not read: import what it was converted from",
-                       path);
-    if (memmem(data, (size_t)n, "weightsManifest", 15) || memmem(data, (size_t)n, "modelTopology", 13))
-        return sg_fail(
-            err, SG_EFORMAT,
-            "%s: is a TensorFlow.js model (JSON), whose shards are not read: convert it to Keras HDF5 "
-            "with tensorflowjs_converter",
-            path);
-    if (memmem(data, (size_t)n, "\"class_name\"", 12) && data[0] == '{')
-        return sg_fail(
-            err, SG_EFORMAT,
-            "%s: is the configuration of a Keras model without its weights: give the .h5 or .keras file",
-            path);
-    if (strstr(path, ".data-0"))
-        return sg_fail(err, SG_EFORMAT,
-                       "%s: is a shard of a TensorFlow checkpoint: give the .index file beside it", path);
-    return sg_fail(
-        err, SG_EFORMAT,
-        "%s: is not a model file: expected safetensors, PyTorch, Keras (HDF5 or .keras), ONNX, TensorFlow "
-        "checkpoint (.index) or NumPy arrays",
-        path);
-}
-
 sg_status tensors_open(tensor_file **out, const char *path, sg_error *err)
 {
     static sg_status (*const fill[])(tensor_file *, sg_error *) = {
@@ -243,7 +148,7 @@ sg_status tensors_open(tensor_file **out, const char *path, sg_error *err)
     if (kind == SG_FILE_RUN)
         TRY(sg_fail(err, SG_EFORMAT, "%s: is a run file, expected a model", path));
     if ((size_t)kind >= sizeof fill / sizeof *fill || !fill[kind]) {
-        st = name_what_it_is(path, err);
+        st = file_not_read(path, err);
         goto done;
     }
     NEED(b = sg_calloc(1, sizeof *b), err, "%s", path);

@@ -51,6 +51,10 @@ static sg_status check_maps(const tensor_file *b, const sg_import_config *cfg, s
                            "%s: --map %s: no tensor of this name (or several; give its whole name)", b->path,
                            cfg->maps[i]);
     }
+    bool tells = b->format == SG_FILE_ONNX || b->format == SG_FILE_KERAS || b->format == SG_FILE_KERAS_ZIP;
+    if (tells && (cfg->gate_order || cfg->transposed))
+        return sg_fail(err, SG_EINVAL, "%s: %s: the format fixes this, and the option does not apply",
+                       b->path, cfg->gate_order ? "--gate-order" : "--transposed");
     for (size_t i = 0; i < cfg->n_ignore; i++)
         if (!tensors_find(b, cfg->ignore[i]))
             return sg_fail(err, SG_EFORMAT,

@@ -572,6 +572,10 @@ sg_status find_keras(recipe *p, const tensor_file *b, const sg_import_config *cf
         recipe_note(p, "weights without a configuration: the usual activations (tanh, sigmoid) are assumed");
     else if (!net->config && cfg->cell == SG_AUTO)
         recipe_note(p, "weights without a configuration: tanh is assumed (--cell rnn-relu for relu)");
+    if (!net->config && n > 1)
+        recipe_note(p,
+                    "weights without a configuration: that %.100s reads %.100s is assumed from their order",
+                    net->layers[stack[1]].name, net->layers[stack[0]].name);
     TRY(recipe_chain(p, b, n, err));
     TRY(find_bottom(p, b, net, stack[0], cfg, err));
     if (both)

@@ -363,6 +363,43 @@ static bool same_weights(const tensor_file *b, const recurrent *x, const recurre
            onnx_same(b, x->B, y->B);
 }
 
+/* What there is in place of an LSTM, GRU or RNN. */
+static sg_status no_recurrence(const tensor_file *b, sg_error *err)
+{
+    const char *loop = NULL, *quantized = NULL;
+    size_t products = 0, sigmoids = 0, tanhs = 0;
+    for (size_t i = 0; i < onnx_nodes(b); i++) {
+        const Onnx__NodeProto *n = onnx_node_at(b, i)->proto;
+        const char *type = onnx_text(n->op_type);
+        if (!strcmp(type, "Loop") || !strcmp(type, "Scan"))
+            loop = type;
+        if (strstr(type, "Quantize") || strstr(type, "QLinear") || strstr(type, "MatMulInteger"))
+            quantized = type;
+        products += !strcmp(type, "MatMul") || !strcmp(type, "Gemm");
+        sigmoids += !strcmp(type, "Sigmoid");
+        tanhs += !strcmp(type, "Tanh");
+    }
+    if (quantized)
+        return sg_fail(
+            err, SG_EFORMAT,
+            "%s: no node is an LSTM, GRU or RNN: the graph is quantized (%.60s), which is not read: give the "
+            "model before its quantization",
+            b->path, quantized);
+    if (loop)
+        return sg_fail(
+            err, SG_EFORMAT,
+            "%s: no node is an LSTM, GRU or RNN: its recurrence is written out in a %s, which is not read: "
+            "export it with the recurrent operator",
+            b->path, loop);
+    if (products && sigmoids + tanhs)
+        return sg_fail(
+            err, SG_EFORMAT,
+            "%s: no node is an LSTM, GRU or RNN: if its recurrence is written out in %zu products, %zu Sigmoid "
+            "and %zu Tanh, it is not read: export it with the recurrent operator",
+            b->path, products, sigmoids, tanhs);
+    return sg_fail(err, SG_EFORMAT, "%s: no node is an LSTM, GRU or RNN", b->path);
+}
+
 /* All recurrent nodes; a layer that stands in both branches of an If counts once. */
 static sg_status collect(recurrents *all, const sg_import_config *cfg, sg_error *err)
 {
@@ -382,7 +419,7 @@ static sg_status collect(recurrents *all, const sg_import_config *cfg, sg_error 
         all->n += !again;
     }
     if (!all->n)
-        TRY(sg_fail(err, SG_EFORMAT, "%s: no node is an LSTM, GRU or RNN", b->path));
+        TRY(no_recurrence(b, err));
 done:
     return st;
 }

@@ -69,6 +69,10 @@ struct tensor_file {
 /* Opens any file this program knows as a model (sg_file_format_of says which format) and lists its tensors. */
 sg_status tensors_open(tensor_file **out, const char *path, sg_error *err);
 void tensors_free(tensor_file *b);
+/* SG_EFORMAT: what a file is that no reader takes, and what to do (not_read.c). */
+sg_status file_not_read(const char *path, sg_error *err);
+/* Does the name end like that of a file of weights? */
+bool file_is_weights(const char *name);
 
 /* Formats fill it with these. dims and strides are copied; strides NULL: row-major. SG_EFORMAT: a name twice,
  * too long or empty, sizes that overflow, too many tensors. The tensor stays valid until the next call. */

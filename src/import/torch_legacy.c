@@ -36,6 +36,15 @@ static void legacy_free(legacy_pickles *l)
     *l = (legacy_pickles){0};
 }
 
+/* The first pickle is PyTorch's magic number. */
+static bool is_magic(const pickle *first)
+{
+    static const char magic[] = "\x6c\xfc\x9c\x46\xf9\x20\x6a\xa8\x50\x19";
+    size_t n;
+    const char *number = pickle_text(first, pickle_root(first), &n);
+    return number && n == sizeof magic - 1 && !memcmp(number, magic, n);
+}
+
 /* The five pickles at the start of data; *used is where they end. */
 static sg_status read_pickles(legacy_pickles *l, const unsigned char *data, size_t size, size_t *used,
                               bool *cut_short, const char *path, sg_error *err)
@@ -47,6 +56,12 @@ static sg_status read_pickles(legacy_pickles *l, const unsigned char *data, size
         size_t n;
         TRY(pickle_read(all[i], data + *used, size - *used, &n, cut_short, path, err));
         *used += n;
+        if (!i && !is_magic(l->head[0]))
+            TRY(sg_fail(
+                err, SG_EFORMAT,
+                "%s: is a pickle, but not one of torch.save: save its arrays with numpy.savez, or the "
+                "state_dict with torch.save",
+                path));
     }
 done:
     return st;
@@ -54,12 +69,7 @@ done:
 
 static sg_status check_head(tensor_file *b, const legacy_pickles *l, sg_error *err)
 {
-    static const char magic[] = "\x6c\xfc\x9c\x46\xf9\x20\x6a\xa8\x50\x19";
-    size_t n;
-    const char *number = pickle_text(l->head[0], pickle_root(l->head[0]), &n);
     uint32_t endian = pickle_get(l->head[2], pickle_root(l->head[2]), "little_endian");
-    if (!number || n != sizeof magic - 1 || memcmp(number, magic, n) != 0)
-        return sg_fail(err, SG_EFORMAT, "%s: a pickle, but not one of torch.save", b->path);
     if (pickle_int(l->head[1], pickle_root(l->head[1])) != 1001)
         return sg_fail(err, SG_EFORMAT, "%s: PyTorch protocol %lld, expected 1001", b->path,
                        (long long)pickle_int(l->head[1], pickle_root(l->head[1])));
@@ -140,6 +150,8 @@ sg_status tensors_from_torch_legacy(tensor_file *b, sg_error *err)
     if (st != SG_OK)
         goto done;
     TRY(check_head(b, &l, err));
+    if (memmem(f->data, used, "nn.quantized", 12))
+        TRY(tensors_set_attribute(b, "quantized", "its modules are of torch.nn.quantized", err));
     f->values = l.values;
     l.values = NULL;
     TRY(torch_fill_from_pickle(b, err));

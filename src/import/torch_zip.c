@@ -42,6 +42,27 @@ done:
     return st;
 }
 
+/* A zip of something else: what to unpack. */
+static sg_status no_pickle(const tensor_file *b, sg_error *err)
+{
+    const torch *f = b->reader;
+    char inside[300] = "";
+    size_t n = archive_count(f->zip);
+    for (size_t i = 0; i < n && i < 2000; i++) {
+        const char *name = archive_name(f->zip, i);
+        size_t used = strlen(inside);
+        if (name && used < 200 && file_is_weights(name))
+            snprintf(inside + used, sizeof inside - used, "%s%.90s", used ? ", " : "", name);
+    }
+    if (inside[0])
+        return sg_fail(err, SG_EFORMAT,
+                       "%s: is a zip archive without data.pkl, not one of PyTorch: unpack it and import "
+                       "one of %s",
+                       b->path, inside);
+    return sg_fail(err, SG_EFORMAT, "%s: a zip of %zu entries without data.pkl, not a PyTorch file", b->path,
+                   n);
+}
+
 /* The entry NAME/data.pkl; f->prefix becomes "NAME/". */
 static sg_status find_pickle(tensor_file *b, size_t *entry, sg_error *err)
 {
@@ -57,7 +78,7 @@ static sg_status find_pickle(tensor_file *b, size_t *entry, sg_error *err)
         *entry = i;
         return SG_OK;
     }
-    return sg_fail(err, SG_EFORMAT, "%s: a zip without data.pkl, not a PyTorch file", b->path);
+    return no_pickle(b, err);
 }
 
 sg_status tensors_from_torch_zip(tensor_file *b, sg_error *err)
@@ -84,6 +105,8 @@ sg_status tensors_from_torch_zip(tensor_file *b, sg_error *err)
     }
     TRY(archive_read(f->zip, entry, &f->data, &size, err));
     TRY(pickle_read(&f->values, f->data, size, &used, NULL, b->path, err));
+    if (memmem(f->data, size, "nn.quantized", 12))
+        TRY(tensors_set_attribute(b, "quantized", "its modules are of torch.nn.quantized", err));
     TRY(torch_fill_from_pickle(b, err));
     TRY(match_storages(b, err));
 done:

@@ -160,6 +160,34 @@ static bool all_characters(const sg_vocab *v)
     return characters > 0;
 }
 
+/* Tokenizers of pieces mark where words begin or go on: in these, at least a tenth of the entries do so. The mark, or
+ * NULL. */
+static const char *piece_mark(const sg_vocab *v)
+{
+    static const struct {
+        const char *mark;
+        bool at_end;
+    } marks[] = {{"\xc4\xa0", false}, {"\xe2\x96\x81", false}, {"##", false}, {"</w>", true}, {"@@", true}};
+    size_t size = sg_vocab_size(v);
+    for (size_t k = 0; k < sizeof marks / sizeof *marks; k++) {
+        size_t found = 0, m = strlen(marks[k].mark);
+        for (size_t i = 0; i < size; i++) {
+            const char *word = sg_vocab_word(v, i);
+            size_t n = strlen(word);
+            found += n > m && !strncmp(marks[k].at_end ? word + n - m : word, marks[k].mark, m);
+        }
+        if (found >= 3 && found >= size / 10)
+            return marks[k].mark;
+    }
+    return NULL;
+}
+
+/* What the inputs of the net are, for a message. */
+static const char *inputs_of(const recipe *p)
+{
+    return p->encoder.tensor ? p->encoder.tensor->name : "one-hot inputs";
+}
+
 sg_status vocabulary_find(sg_vocab **out, recipe *p, tensor_file *b, const sg_import_config *cfg,
                           sg_error *err)
 {
@@ -191,7 +219,7 @@ sg_status vocabulary_find(sg_vocab **out, recipe *p, tensor_file *b, const sg_im
             TRY(sg_vocab_read_ids(&v, cfg->vocab, V, err));
         if (sg_vocab_size(v) != V)
             TRY(sg_fail(err, SG_EFORMAT, "%s: has %zu words, %s has %zu", cfg->vocab, sg_vocab_size(v),
-                        p->encoder.tensor->name, V));
+                        inputs_of(p), V));
     } else {
         if (b->vocabulary)
             TRY(b->vocabulary(b, V, &words, name, err));
@@ -205,8 +233,15 @@ sg_status vocabulary_find(sg_vocab **out, recipe *p, tensor_file *b, const sg_im
                 err, SG_EFORMAT,
                 "%s: holds no vocabulary for its %zu words (%s): give one with --vocab FILE, one token per line in "
                 "id order, or JSON",
-                b->path, V, p->encoder.tensor->name));
+                b->path, V, inputs_of(p)));
     }
+    const char *mark = sg_vocab_tokenizer(v) ? NULL : piece_mark(v);
+    if (mark)
+        recipe_note(
+            p,
+            "%.150s: its entries are pieces of words, as \"%s\" in them tells: a text must be cut into such pieces "
+            "already (a tokenizer.json as --vocab cuts it, where its rules are supported)",
+            cfg->vocab ? cfg->vocab : name, mark);
     if (cfg->unit == SG_AUTO && !sg_vocab_tokenizer(v) && all_characters(v)) {
         p->shape.unit = SG_UNIT_CHAR;
         if (sg_vocab_eos(v) >= 0 && sg_vocab_id(v, "\n", 1) < 0)

@@ -76,8 +76,12 @@ sg_status archive_open(archive **out, const char *path, sg_error *err)
     if (!(a->zip = zip_open(path, ZIP_RDONLY, &code))) {
         zip_error_t e;
         zip_error_init_with_code(&e, code);
-        st = sg_fail(err, code == ZIP_ER_MEMORY ? SG_ENOMEM : SG_EFORMAT, "%s: %s", path,
-                     zip_error_strerror(&e));
+        if (code == ZIP_ER_NOZIP)
+            st = sg_fail(err, SG_EFORMAT,
+                         "%s: a zip whose list of entries, at its end, is missing (truncated?)", path);
+        else
+            st = sg_fail(err, code == ZIP_ER_MEMORY ? SG_ENOMEM : SG_EFORMAT, "%s: %s", path,
+                         zip_error_strerror(&e));
         zip_error_fini(&e);
         goto done;
     }

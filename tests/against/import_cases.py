@@ -6,6 +6,7 @@ scripts of the project's collection of cases run too, where it is there."""
 import importlib.util
 import json
 import os
+import pickle
 import shutil
 import struct
 import subprocess
@@ -78,6 +79,12 @@ def options(args):
 
 def told(args, *words):
     program("info", path, *options(args), says=words)
+
+
+def text(name, content):
+    with open(cmp.path(name), "wb") as f:
+        f.write(content if isinstance(content, bytes) else content.encode())
+    return cmp.path(name)
 
 
 base = {"embedding.weight": A(V, E), "fc.weight": A(V, H), "fc.bias": A(V)}
@@ -195,6 +202,37 @@ for held in ("optimizer", "optimizer_states", "optim"):
     torch.save({**parts, held: [state] if held.endswith("s") else state}, path)
     cmp.check("optimizer state beside it", path, layer, True, **common)
 
+# ---- parts of the recurrence under torch's names: a role or a refusal by name, never taken to lie behind it ----
+turned = {"embedding.weight": base["embedding.weight"], "fc.weight": base["fc.weight"], "fc.bias": base["fc.bias"],
+          "cell.weight_ih": sd["lstm.weight_ih_l0"].T.copy(), "cell.weight_hh": sd["lstm.weight_hh_l0"].T.copy(), "cell.bias": sd["lstm.bias_ih_l0"]}
+save(turned)  # x W, one bias: cells written by hand under the names of nn.LSTMCell
+cmp.refuses(path, "cell.bias", "recurrent part", "--map rnn.bias_ih_l0=cell.bias")
+for order in ("ifgo", "fiog"):
+    blocks = lambda a: np.concatenate([np.split(a, 4)[order.index(g)] for g in "ifgo"])
+    cmp.check("cells written by hand under torch's names", path, [torch_layer("lstm", *(blocks(sd[f"lstm.{n}_l0"]) for n in ("weight_ih", "weight_hh", "bias_ih")),
+                                                                              np.zeros(4 * H))], True, args=["rnn.bias_ih_l0=cell.bias", "--gate-order", ",".join(order)], **common)
+told(["rnn.bias_ih_l0=cell.bias"], "x W, its columns are units", "gates in the order i,f,g,o (--gate-order")
+for name, shape, word in (("lstm.layernorm_i.weight", (4 * H,), "a normalisation within the cell"), ("lstm.bn_ih.running_mean", (4 * H,), "a normalisation within the cell"),
+                          ("norms.0.weight", (4 * H,), "by its size"), ("lstm.weight_ci", (H,), "a peephole"), ("lstm.other", (3, 2), "by its name")):
+    save({**base, **sd, name: A(*shape)})
+    cmp.refuses(path, name, "recurrent part", word)
+    program("info", path, *options([f"after={name}"]), says=["states only"])
+for name, zero in (("start", False), ("start", True), ("hidden", False), ("h0_learned", False)):
+    save({**base, **sd, name: np.zeros((1, 1, H), "f4") if zero else A(1, 1, H)})
+    if zero:
+        cmp.check("a learned state that is zero", path, layer, True, **common)
+    else:
+        program("import", path, "-o", cmp.path("x"), "--vocab", cmp.path("voc"), fails=True, says=[name, "states begin at zero"], lacks=["--ignore"])
+two_layers = {f"l.{k}.{n}_l0": A(*s) for k in (0, 1) for n, s in (("weight_ih", (4 * H, H if k else E)), ("weight_hh", (4 * H, H)), ("bias_ih", (4 * H,)))}
+save({**two_layers, "norms.0.weight": A(H), "out.weight": A(2, H)})  # a net of features
+cmp.refuses(path, "norms.0.weight", "between layers", "--map after=norms.0.weight")
+save({"lin.weight": A(E, 3), **sd, "out.weight": A(2, H)})
+told([], "lin.weight (5, 3) may stand before the recurrence")
+for orig, beside, word in (("lstm.weight_hh_l0_orig", "lstm.weight_hh_l0_mask", "pruned"), ("fc.weight_orig", "fc.weight_u", "spectral normalisation")):
+    plain_name = orig[:-5]
+    save({**{k: v for k, v in {**base, **sd}.items() if k != plain_name}, orig: {**base, **sd}[plain_name], beside: A(4)})
+    cmp.refuses(path, orig, word)
+
 # ---- one-hot inputs ----
 hot = nn.GRU(V, H, num_layers=2)
 sd2 = {f"rnn.{k}": v.numpy() for k, v in hot.state_dict().items()}
@@ -202,6 +240,8 @@ layers2 = [torch_layer("gru", *(sd2[f"rnn.{n}_l{k}"] for n in ("weight_ih", "wei
 save({**sd2, "fc.weight": base["fc.weight"], "fc.bias": base["fc.bias"]})
 cmp.check("one-hot inputs", path, layers2, False, np.eye(V), ids, decoder=base["fc.weight"], bias=base["fc.bias"], args=["--one-hot"])
 told([], "if they are one-hot vectors of words say --one-hot")
+program("import", path, "--one-hot", "-o", cmp.path("x"), fails=True, says=["holds no vocabulary for its 13 words"])
+program("import", path, "--vocab", text("v12", "".join(f"w{i}\n" for i in range(12))), "-o", cmp.path("x"), fails=True, says=["12 words", "13"])
 program("info", path, "--vocab", cmp.path("voc"), says=["one-hot vectors of 13 words", "13 words in 13 dimensions"])
 torch.save({"state_dict": {k: torch.tensor(v) for k, v in {**sd2, "fc.weight": base["fc.weight"], "fc.bias": base["fc.bias"]}.items()},
             "tokens": tuple(chr(97 + i) for i in range(V))}, path)
@@ -236,6 +276,14 @@ sd3 = {k: x for k, x in sd.items() if k != "lstm.weight_hh_l0"}
 save({**base, **sd3, "lstm.parametrizations.weight_hh_l0.original0": g, "lstm.parametrizations.weight_hh_l0.original1": v})
 cmp.check("weight norm, parametrized", path,
           [torch_layer("lstm", sd["lstm.weight_ih_l0"], g * v / np.linalg.norm(v, axis=1, keepdims=True), sd["lstm.bias_ih_l0"], sd["lstm.bias_hh_l0"])], True, **common)
+ge, ve, gd, vd = A(V, 1), A(V, E), A(V, 1), A(V, H)
+unit = lambda g, v: g * v / np.linalg.norm(v, axis=1, keepdims=True)
+for old in (True, False):
+    ends = ("weight_g", "weight_v") if old else ("parametrizations.weight.original0", "parametrizations.weight.original1")
+    save({f"embedding.{ends[0]}": ge, f"embedding.{ends[1]}": ve, **sd, f"fc.{ends[0]}": gd, f"fc.{ends[1]}": vd, "fc.bias": base["fc.bias"]})
+    cmp.check("weight norm of embedding and decoder", path, layer, True, unit(ge, ve), ids, decoder=unit(gd, vd), bias=base["fc.bias"])
+save({"embedding.weight_v": ve, **sd, **{k: v for k, v in base.items() if k[0] == "f"}})
+cmp.refuses(path, "embedding.weight_v", "weight norm", "its g")
 both = {f"lstm.{k}": v.numpy() for k, v in nn.LSTM(E, H, num_layers=2, bidirectional=True).state_dict().items()}
 save({"embedding.weight": base["embedding.weight"], **both, "fc.weight": A(V, 2 * H), "fc.bias": A(V)})
 cmp.refuses(path, "weight_ih_l0_reverse", "bidirectional", "--forward-only")
@@ -324,6 +372,9 @@ cmp.refuses(path, "bidirectional", "--forward-only")
 cmp.check("Keras 3, forward direction", path, [keras_layer("lstm", *k3)], True, table, ids, args=["--forward-only"])
 v3([("layers/embedding/vars", [table]), ("layers/lstm/cell/vars", k3), ("layers/layer_normalization/vars", [gamma, beta])])
 cmp.refuses(path, "layers/layer_normalization/vars/0", "place", ".keras")
+v3([("layers/embedding/vars", [A(V, H)]), ("layers/lstm/cell/vars", [A(H, 4 * H), A(H, 4 * H), A(4 * H)]), ("layers/lstm_1/cell/vars", [A(H, 4 * H), A(H, 4 * H), A(4 * H)])])
+told([], "that lstm_1 reads lstm is assumed from their order")
+program("info", path, "--gate-order", "i,f,o,g", fails=True, says=["--gate-order", "does not apply"])
 hot3 = [A(V, 4 * H), A(H, 4 * H), A(4 * H)]
 v3([("layers/lstm/cell/vars", hot3), ("layers/dense/vars", [kout, kbias])], sequential(lstm3, dense3))
 cmp.check("Keras 3, one-hot inputs", path, [keras_layer("lstm", *hot3)], True, np.eye(V), ids, decoder=kout.T, bias=kbias, args=["--one-hot"])
@@ -397,6 +448,11 @@ graph([N("Gather", ["table", "ids"], ["x"]), N("LSTM", ["x", "W1", "R1", "B1"], 
 cmp.refuses(path, "W1", "--forward-only")
 cmp.check("ONNX, forward direction", path, [onnx_layer("lstm", w3[0][0], w3[1][0], w3[2][0])], True, table, ids, args=["--forward-only"])
 
+graph([N("Gather", ["table", "ids"], ["x"]), N("MatMul", ["x", "K"], ["a"]), N("Sigmoid", ["a"], ["s"]), N("Tanh", ["s"], ["Y"])], {"table": table, "K": K})
+cmp.refuses(path, "no node is an LSTM", "written out in 1 products, 1 Sigmoid and 1 Tanh")
+graph([N("DynamicQuantizeLSTM", ["ids", "K"], ["Y"], domain="com.microsoft")], {"K": K})
+cmp.refuses(path, "quantized (DynamicQuantizeLSTM)")
+
 # ---- TensorFlow checkpoints: an index (LevelDB's table) and its shards ----
 def varint(n):
     out = b""
@@ -462,6 +518,18 @@ for shards in (1, 2):
     cmp.check("TensorFlow checkpoint", prefix + ".index", [tf_layer(k, b_, 1) for k, b_ in kernels], True, table, ids, decoder=kout.T, bias=kbias,
               args=[f"rnn.{r}_l{k}={scope.format(k)}{r}" for k in (0, 1) for r in ("kernel", "bias")]
               + ["encoder.weight=Model/embedding", "decoder.weight=Model/softmax_w", "decoder.bias=Model/softmax_b", "--forget-bias", "1"])
+first = [f"rnn.{r}_l0={scope.format(0)}{r}" for r in ("kernel", "bias")]
+checkpoint(prefix, {k: v for k, v in variables.items() if "cell_1" not in k} | {scope.format(0) + "w_f_diag": A(H)})
+cmp.refuses(prefix + ".index", "w_f_diag", "peepholes", args=options(first))
+cmp.refuses(prefix + ".index", "basic_lstm_cell/bias", "--map rnn.bias_l0=", args=options(first[:1]) + ["--ignore", scope.format(0) + "w_f_diag"])
+checkpoint(prefix, {k: v for k, v in variables.items() if "cell_1" not in k})
+program("info", prefix + ".index", *options(first), says=["gates in the order i,j,f,o (--gate-order", "a forget bias of 0 (TensorFlow's cells add 1"])
+order = np.concatenate([np.split(kernels[0][0], 4, axis=1)["ijfo".index(g)] for g in "fijo"], axis=1)
+bias_order = np.concatenate([np.split(kernels[0][1], 4)["ijfo".index(g)] for g in "fijo"])
+checkpoint(prefix, {"cell/kernel": order, "cell/bias": bias_order, "emb": table})
+cmp.check("TensorFlow checkpoint", prefix + ".index", [tf_layer(*kernels[0], 1)], True, table, ids,
+          args=["rnn.kernel_l0=cell/kernel", "rnn.bias_l0=cell/bias", "encoder.weight=emb", "--gate-order", "f,i,j,o", "--forget-bias", "1"])
+checkpoint(prefix, variables)
 program("info", prefix + ".index", says=["TensorFlow checkpoint", "--map rnn.kernel_l0=TENSOR", scope.format(1) + "kernel"])
 program("info", prefix + ".data-00001-of-00002", fails=True, says=["shard", ".index"])
 whole = open(prefix + ".index", "rb").read()
@@ -483,18 +551,40 @@ for content, words in ((b"", ["empty"]), (b"version https://git-lfs.github.com/s
                        (b"<!DOCTYPE html><html>", ["web page"]), (b"\x1c\0\0\0TFL3" + bytes(60), ["TensorFlow Lite"]), (tar.getvalue(), ["gzip", "m/model.pt"]),
                        (b"\x06\0\0\0\x10\0TransformerSpec\0" + bytes(40), ["CTranslate2"]), (b'{"format": "layers-model", "modelTopology": {}, "weightsManifest": []}', ["TensorFlow.js"]),
                        (b'{"class_name": "Sequential", "config": []}', ["configuration of a Keras model"]), (b"rnnoise-nu model file version 1\n", ["RNNoise"]),
-                       (b"nothing in particular", ["is not a model file"])):
+                       (b"nothing in particular", ["is a text, not a model"]), (bytes(range(200, 256)) * 4, ["is not a model file"]),
+                       (b"\n <!-- saved --><html></html>", ["web page"]), (b'<?xml version="1.0"?><Error></Error>', ["download went wrong"]),
+                       (b'{"message": "Not Found"}', ["JSON text"]), (b'model_checkpoint_path: "model.ckpt-7"\n', [".index"]),
+                       (pickle.dumps({"W": A(3, 3)}), ["pickle", "not one of torch.save", "numpy.savez"]), (pickle.dumps([1], protocol=0), ["pickle", "not one of torch.save"]),
+                       (b"\x28\xb5\x2f\xfd" + bytes(40), ["zstd"]), (struct.pack("<iii", 4, 1, 3) + b"V 1" + bytes(40), ["Torch7"]),
+                       (struct.pack("<QQ", 0x112, 0) + bytes(40), ["MXNet"]),
+                       (field(1, 1) + field(2, field(1, field(4, b"serve"))), ["SavedModel", "variables/variables.index"]),
+                       (field(1, 3) + field(2, field(1, field(1, b"ids"))), ["Core ML"]),
+                       (field(1, field(1, b"x") + field(2, b"Placeholder")), ["frozen TensorFlow graph"])):
     with open(path, "wb") as f:
         f.write(content)
     cmp.refuses(path, *words)
+save({**base, **sd})
+whole = open(path, "rb").read()
+for content, words in ((whole[:len(whole) // 2], ["a zip whose list of entries", "truncated?"]), (whole[:len(whole) - 10], ["truncated?"])):
+    cmp.refuses(text("cut.pt", content), *words)
+safetensors(path, {**base, **sd})
+cmp.refuses(text("cut.safetensors", open(path, "rb").read()[:100]), "header", "truncated?")
+with zipfile.ZipFile(path, "w") as z:
+    z.writestr("m/readme.txt", "x")
+    z.writestr("m/model.pt", whole)
+cmp.refuses(path, "zip archive without data.pkl", "m/model.pt")
+with tarfile.open(path, "w") as t:
+    for name in ("sys_info", "pickle", "storages", "tensors"):
+        t.addfile(tarfile.TarInfo(name), io.BytesIO())
+cmp.refuses(path, "PyTorch's tar format of 2016")
+m = nn.Module()
+m.emb, m.lstm, m.fc = nn.Embedding(V, E), nn.LSTM(E, H), nn.Linear(H, V)
+torch.save(torch.quantization.quantize_dynamic(m, {nn.LSTM, nn.Linear}, dtype=torch.qint8), path)
+cmp.refuses(path, "dynamically quantized")
+torch.save({"layers.0.self_attn.weight": torch.zeros(3, 3)}, path)
+cmp.refuses(path, "self_attn", "Only recurrent nets")
 
 # ---- embeddings, corpora, remarks ----
-def text(name, content):
-    with open(cmp.path(name), "wb") as f:
-        f.write(content if isinstance(content, bytes) else content.encode())
-    return cmp.path(name)
-
-
 def embeddings(content, fails=False, **more):
     program("train", text("corpus", "the cat sat on the mat\n" * 40), "--valid", cmp.path("corpus"), "--embeddings", text("vectors", content),
             "--embedding-size", "4", "--hidden-size", "4", "--epochs", "1", "--batch", "2", "--steps", "5", "-q", "-o", cmp.path("lm"), fails=fails, **more)
@@ -537,9 +627,19 @@ program("eval", cmp.path("lm"), text("c.conllu", row("1-2", "thecat") + row(1, "
 safetensors(path, {**tiny, "decoder.bias": np.array([9, -9, -9, -9, -9], "f4")})
 program("eval", path, text("corpus.txt", b"cat sat cat sat\n"), "--vocab", voc, says=["worse than uniform over 5 words"])
 program("import", path, "--vocab", voc, "-o", cmp.path("lm"), "--text", cmp.path("corpus.txt"), says=["worse than uniform over 5 words", "corpus.txt: perplexity"])
+program("show", cmp.path("lm"), "--text", "cat sat cat sat", says=["over 3 predicted tokens, are worse than uniform over 5 words (1.609)"])
+program("show", cmp.path("lm"), "--text", "the the the", lacks=["worse than uniform"])
+program("show", cmp.path("lm"), "--text", "cat", lacks=["worse than uniform"])
+small = ["--delays", "2", "--blocks", "2", "--burn-in", "0", "--replace", "none"]
+many = text("many.txt", b"cat sat cat sat\n" * 30)
+program("analyze", cmp.path("lm"), many, "-o", cmp.path("run.nc"), *small, says=["over 149 predicted tokens, are worse than uniform over 5 words"])
+program("analyze", cmp.path("lm"), many, "-o", cmp.path("run.nc"), *small, "-q", lacks=["worse than uniform"])
+program("analyze", cmp.path("lm"), text("many.txt", b"the the the the\n" * 30), "-o", cmp.path("run.nc"), "--no-eos", *small, lacks=["worse than uniform"])
 program("eval", path, text("corpus.txt", b"the the the the\n"), "--vocab", voc, "--no-eos", lacks=["worse than uniform"])
 program("import", path, "--vocab", text("v2", "a\nb\nc\n<unk>\n<eos>\n"), "-o", cmp.path("lm"), says=["every word is one character", "--unit word"])
 program("import", path, "--vocab", text("v2", "a\nb\nc\n<unk>\n<eos>\n"), "--unit", "word", "-o", cmp.path("lm"), lacks=["one character"])
+program("import", path, "--vocab", text("vocab.json", json.dumps({w: i for i, w in enumerate(["\u0120the", "\u0120cat", "s", "\u0120on", "<eos>"])})), "-o", cmp.path("lm"),
+        says=["pieces of words", "\u0120", "tokenizer.json"])
 safetensors(path, {"encoder.weight": A(5, 3), "rnn.weight_ih_l0": A(H, 3), "rnn.weight_hh_l0": A(H, H), "decoder.weight": A(5, H), "decoder.bias": A(5)})
 program("import", path, "--vocab", voc, "--cell", "rnn-relu", "-o", cmp.path("lm"))
 program("info", cmp.path("lm"), says=["reading: rnn-relu", "lines end in <eos>"], lacks=["assumed"])
@@ -547,16 +647,19 @@ torch.save({"state_dict": {k: torch.tensor(v) for k, v in tiny.items()}, "things
 program("info", path, says=["5 words", "from things.words"])
 
 # ---- check tells a fault from a net that amplifies rounding ----
+draws = np.random.default_rng(7)
+
+
 def wild(gain):
-    n = lambda *shape, g=1.: rng.normal(size=shape) * g
+    n = lambda *shape, g=1.: draws.normal(size=shape) * g
     tensors = {"rnn.weight_ih_l0": n(64, 8, g=.15), "rnn.weight_hh_l0": n(64, 64, g=gain / 8), "rnn.bias_ih_l0": n(64, g=.1), "rnn.bias_hh_l0": n(64, g=.1)}
     safetensors(cmp.path("features"), tensors)
     safetensors(path, {"encoder.weight": n(V, 8), **tensors, "decoder.weight": n(V, 64), "decoder.bias": n(V)})
 
 
 wild(5)
-np.save(cmp.path("inputs.npy"), rng.normal(size=(40, 8)).astype("f4"))
-np.save(cmp.path("other.npy"), rng.normal(size=(40, 7)).astype("f4"))
+np.save(cmp.path("inputs.npy"), draws.normal(size=(40, 8)).astype("f4"))
+np.save(cmp.path("other.npy"), draws.normal(size=(40, 7)).astype("f4"))
 for seed in ("1", "2", "3", "4", "5", "6"):
     program("check", path, "--cell", "rnn", "--seed", seed, "-q", "--threads", "1", says=["rounding", "PASS: 5 tests"])
     program("check", cmp.path("features"), "--cell", "rnn", "--seed", seed, "-q", "--threads", "1", "--inputs", cmp.path("inputs.npy"), says=["PASS: 5 tests"])

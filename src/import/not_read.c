@@ -1,0 +1,201 @@
+/* SPDX-License-Identifier: MIT */
+/* Files that are no model that is read: named for what they are, with what to do. */
+#include "import/tensors.h"
+
+#include "base/base_internal.h"
+#include "base/utf8.h"
+#include "io/file.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+#include <unistd.h>
+#include <zlib.h>
+
+enum { LOOK = 4096 };
+
+static bool ends_in(const char *name, const char *end)
+{
+    size_t n = strlen(name), m = strlen(end);
+    return n > m && !strcmp(name + n - m, end);
+}
+
+bool file_is_weights(const char *name)
+{
+    static const char *const ends[] = {".pt",   ".pth", ".bin",  ".safetensors", ".h5",    ".hdf5", ".keras",
+                                       ".onnx", ".th",  ".ckpt", ".npz",         ".index", ".pkl",  NULL};
+    for (size_t i = 0; ends[i]; i++)
+        if (ends_in(name, ends[i]))
+            return true;
+    return false;
+}
+
+/* Names of a tar archive that look like weights, the first few. Read through gzip or plain. *torch: the members of
+ * PyTorch's own tar of 2016. */
+static void weights_in_archive(char text[400], bool *torch, const char *path)
+{
+    enum { MAX_MEMBERS = 2000 };
+    gzFile f = gzopen(path, "rb");
+    char header[512];
+    unsigned of_torch = 0;
+    text[0] = 0;
+    for (unsigned k = 0;
+         f && k < MAX_MEMBERS && gzread(f, header, 512) == 512 && !memcmp(header + 257, "ustar", 5); k++) {
+        char name[101];
+        snprintf(name, sizeof name, "%.100s", header);
+        header[135] = 0;
+        z_off_t size = (z_off_t)strtoul(header + 124, NULL, 8);
+        size_t used = strlen(text);
+        of_torch += !strcmp(name, "sys_info") || !strcmp(name, "storages") || !strcmp(name, "tensors");
+        if (used < 280 && file_is_weights(name))
+            snprintf(text + used, 400 - used, "%s%s", used ? ", " : "", name);
+        if (size > (z_off_t)1 << 30 || gzseek(f, (size + 511) / 512 * 512, SEEK_CUR) < 0)
+            break;
+    }
+    *torch = of_torch == 3;
+    if (f)
+        gzclose(f);
+}
+
+typedef struct {
+    size_t at;
+    const char *bytes;
+    size_t n;
+    const char *what;
+} signature;
+
+static const char web_page[] = "is a web page or an answer of a server, not a model: the download went wrong";
+static const char a_pickle[] =
+    "is a pickle, but not one of torch.save: save its arrays with numpy.savez, or the state_dict with torch.save";
+static const char core_ml[] = "is a Core ML model, which is not read: import what it was converted from";
+static const signature known[] = {
+    {0, "version https://git-lfs", 23,
+     "is a pointer of Git large file storage, not the file itself: fetch it with git lfs pull"},
+    {4, "TFL3", 4, "is a TensorFlow Lite model, which is not read: import what it was converted from"},
+    {0, "GGUF", 4, "is a GGUF file, which is not read: no recurrent net is kept so"},
+    {0, "BZh", 3, "is a bzip2 archive: unpack it"},
+    {0,
+     "\xfd"
+     "7zXZ",
+     5, "is an xz archive: unpack it"},
+    {0, "7z\xbc\xaf", 4, "is a 7-Zip archive: unpack it"},
+    {0, "\x28\xb5\x2f\xfd", 4, "is compressed with zstd: unpack it"},
+    {0, "Rar!", 4, "is a RAR archive: unpack it"},
+    {0, "%PDF", 4, "is a PDF document"},
+    {0, "rnnoise-nu model file", 21, "is a text model of RNNoise (8-bit integers), which is not read"},
+    {0, "model_checkpoint_path:", 22,
+     "is the list of a folder's TensorFlow checkpoints: give the .index file that it names"},
+    {0, "\x12\x01\0\0\0\0\0\0", 8,
+     "holds parameters of MXNet, which are not read: save them with numpy.savez"},
+    {0, "\x04\0\0\0\x01\0\0\0\x03\0\0\0V 1", 15,
+     "is a file of Torch7 (Lua), which is not read: convert it to PyTorch"},
+    {0, "\x03\0\0\0\x01\0\0\0", 8, "is a file of Torch7 (Lua), which is not read: convert it to PyTorch"},
+    {0, "(dp", 3, a_pickle},
+    {0, "(lp", 3, a_pickle},
+    {0, "ccopy_reg\n", 10, a_pickle},
+};
+
+/* What a text looks like behind white space; NULL: no text. */
+static const char *kind_of_text(const char *data, size_t n, const char *path)
+{
+    static const char *const pages[] = {"<!doctype", "<html", "<head",   "<body",
+                                        "<?xml",     "<!--",  "<script", "<error"};
+    size_t at = 0;
+    if (utf8_valid_prefix(data, n) + 4 < n) /* a character may be cut at the end */
+        return NULL;
+    for (size_t i = 0; i < n; i++)
+        if ((unsigned char)data[i] < 9 || ((unsigned char)data[i] > 13 && (unsigned char)data[i] < 32))
+            return NULL;
+    while (at < n && strchr(" \t\r\n", data[at]))
+        at++;
+    for (size_t i = 0; i < sizeof pages / sizeof *pages; i++)
+        if (n - at >= strlen(pages[i]) && !strncasecmp(data + at, pages[i], strlen(pages[i])))
+            return web_page;
+    if (memmem(data, n, "weightsManifest", 15) || memmem(data, n, "modelTopology", 13))
+        return "is a TensorFlow.js model (JSON), whose shards are not read: convert it to Keras HDF5 with "
+               "tensorflowjs_converter";
+    if (at < n && data[at] == '{' && memmem(data, n, "\"class_name\"", 12))
+        return "is the configuration of a Keras model without its weights: give the .h5 or .keras file";
+    if (ends_in(path, ".pbtxt"))
+        return "is the graph of a TensorFlow model as text, without its weights: give the .index of its checkpoint";
+    if (at < n && (data[at] == '{' || data[at] == '['))
+        return "is a JSON text, not a model (a vocabulary is given by --vocab)";
+    return "is a text, not a model";
+}
+
+/* Binary files without a signature of their own; NULL: not known. */
+static const char *kind_of_binary(const unsigned char *data, size_t n, const char *path)
+{
+    if (n >= 16 && data[0] < 16 && !data[1] && !data[2] && !data[3] &&
+        memmem(data, n < 64 ? n : 64, "Spec", 4))
+        return "is a CTranslate2 model, which is not read: import what it was converted from";
+    if (strstr(path, ".data-0"))
+        return "is a shard of a TensorFlow checkpoint: give the .index file beside it";
+    if (ends_in(path, ".meta") || ends_in(path, ".ckpt.meta"))
+        return "is the graph of a TensorFlow checkpoint, without its weights: give the .index file beside it";
+    if (n >= 3 && data[0] == 8 && data[2] == 0x12)
+        return data[1] == 1 ? "is the graph of a TensorFlow SavedModel, without its weights: give "
+                              "variables/variables.index beside it"
+                            : core_ml;
+    if (ends_in(path, ".mlmodel"))
+        return core_ml;
+    if (data[0] == 0x0a && (ends_in(path, ".pb") || memmem(data, n, "Placeholder", 11)))
+        return "is a frozen TensorFlow graph, which is not read: give the checkpoint or SavedModel that it was made from";
+    return NULL;
+}
+
+/* A safetensors file that ends within its header. */
+static bool cut_safetensors(const unsigned char *data, size_t n, uint64_t size, uint64_t *header)
+{
+    *header = 0;
+    for (size_t i = 8; i > 0 && n >= 10; i--)
+        *header = *header << 8 | data[i - 1];
+    return n >= 10 && data[8] == '{' && data[9] == '"' && *header > size - 8 && *header < (uint64_t)1 << 27;
+}
+
+sg_status file_not_read(const char *path, sg_error *err)
+{
+    char data[LOOK], inside[400];
+    uint64_t size = 0, header;
+    int fd = -1;
+    const char *what = NULL;
+    bool torch;
+    sg_status st = file_open(&fd, &size, path, err);
+    ssize_t n = st == SG_OK ? pread(fd, data, sizeof data, 0) : -1;
+    if (fd >= 0)
+        close(fd);
+    if (st != SG_OK)
+        return st;
+    if (n <= 0)
+        return sg_fail(err, SG_EFORMAT, "%s: is empty", path);
+    for (size_t i = 0; i < sizeof known / sizeof *known && !what; i++)
+        if ((size_t)n >= known[i].at + known[i].n && !memcmp(data + known[i].at, known[i].bytes, known[i].n))
+            what = known[i].what;
+    if (what)
+        return sg_fail(err, SG_EFORMAT, "%s: %s", path, what);
+    bool gzip = n >= 2 && !memcmp(data, "\x1f\x8b", 2), tar = n >= 262 && !memcmp(data + 257, "ustar", 5);
+    if (gzip || tar) {
+        weights_in_archive(inside, &torch, path);
+        if (torch)
+            return sg_fail(
+                err, SG_EFORMAT,
+                "%s: is PyTorch's tar format of 2016, which is not read: load it with torch.load and save it "
+                "again",
+                path);
+        return sg_fail(err, SG_EFORMAT, "%s: is %s: unpack it%s%s", path,
+                       gzip ? "compressed with gzip" : "a tar archive",
+                       inside[0] ? " and import one of " : "", inside);
+    }
+    if (cut_safetensors((const unsigned char *)data, (size_t)n, size, &header))
+        return sg_fail(
+            err, SG_EFORMAT,
+            "%s: is a safetensors file whose header of %llu bytes goes on behind its end at %llu (truncated?)",
+            path, (unsigned long long)header, (unsigned long long)size);
+    what = kind_of_text(data, (size_t)n, path);
+    if (!what)
+        what = kind_of_binary((const unsigned char *)data, (size_t)n, path);
+    return sg_fail(err, SG_EFORMAT,
+                   "%s: %s%sexpected safetensors, PyTorch, Keras (HDF5 or .keras), ONNX, TensorFlow "
+                   "checkpoint (.index) or NumPy arrays",
+                   path, what ? what : "is not a model file", what ? "; " : ": ");
+}
