@@ -117,27 +117,28 @@ static int show(const char *model_path, const sg_import_config *import, const ch
     return st == SG_OK ? code : fail(st, &err);
 }
 
-/* --state, --target and --contrast into cfg; -1, or the exit code to leave with. *words is the caller's to
+/* --state, --target, --contrast and --path into cfg; -1, or the exit code to leave with. words[2] are the caller's to
  * free. */
-static int settle(sg_show_config *cfg, int state, const char *contrast, char **words)
+static int settle(sg_show_config *cfg, int state, const char *contrast, const char *path, char **words)
 {
     if (state >= 0)
         cfg->state = state ? SG_STATE_HIDDEN : SG_STATE_CELL;
     if (cfg->target && contrast)
         return misuse("show: --target and --contrast exclude each other");
-    if (!contrast)
-        return -1;
-    *words = strdup(contrast);
-    if (!*words || !split_contrast(*words, &cfg->target, &cfg->against))
+    if (contrast &&
+        (!(words[0] = strdup(contrast)) || !split_contrast(words[0], &cfg->target, &cfg->against)))
         return misuse("show: --contrast: expected two words separated by a slash, such as are/is, found '%s'",
                       contrast);
+    if (path && (!(words[1] = strdup(path)) || !split_contrast(words[1], &cfg->path_a, &cfg->path_b)))
+        return misuse("show: --path: expected two words separated by a slash, such as on/off, found '%s'",
+                      path);
     return -1;
 }
 
 static int run(int argc, char **argv)
 {
     sg_show_config cfg = {.seed = 1};
-    const char *text = NULL, *html = NULL, *contrast = NULL;
+    const char *text = NULL, *html = NULL, *contrast = NULL, *path = NULL;
     int state = -1;
     bool json = false;
     model_options model = {0};
@@ -152,6 +153,9 @@ static int run(int argc, char **argv)
         {"replace", 0, OPT_SIZE, &cfg.replace, "N",
          "also the effect of replacing each word on state and prediction: mean over N words drawn by frequency",
          1, 10000},
+        {"path", 0, OPT_STRING, &path, "A/B",
+         "also each A (or B) of the sentence exchanged for B (or A): change of state, and the gradient averaged between",
+         0, 0},
         {"seed", 0, OPT_U64, &cfg.seed, "N", "seed of the draws", 0, 0},
         {"state", 's', OPT_CHOICE, &state, "cell|hidden", "default: cell of an LSTM, hidden of others", 0, 0},
         {"layer", 'l', OPT_SIZE, &cfg.layer, "N", "1 is the lowest; default: the top one", 1, 1e6},
@@ -159,12 +163,12 @@ static int run(int argc, char **argv)
         MODEL_OPTIONS(model),
         END_OF_OPTIONS,
     };
-    char *words = NULL;
+    char *words[2] = {NULL, NULL};
     sg_import_config import;
     int code = parse_options(&cmd_show, table, &argc, argv, 1, 2);
     if (code >= 0)
         goto done;
-    code = settle(&cfg, state, contrast, &words);
+    code = settle(&cfg, state, contrast, path, words);
     if (code >= 0)
         goto done;
     if (text && argc == 2) {
@@ -180,7 +184,7 @@ static int run(int argc, char **argv)
         code = show(argv[0], &import, text, file, &cfg, html, json);
 done:
     model_options_free(&model);
-    free(words);
+    free(words[0]), free(words[1]);
     return code;
 }
 

@@ -55,7 +55,9 @@ SG_API sg_status sg_words_write(const sg_writer *to, sg_run *r, const sg_words_c
  *   use          |d y_t / d x_s|, and (d y_t / d x_s) . x_s: effect of word s on the score, to first order
  *   change       |state_t(x') - state_t(x)|: what exchanging word s for another one really does to the state, the mean
  *                over words x' drawn by frequency; gradients are sensitivities, this is memory
- *   kl           KL(p_t(x) || p_t(x')) of the next word, in nats, the same mean */
+ *   kl           KL(p_t(x) || p_t(x')) of the next word, in nats, the same mean
+ *   path         each word a (or b) exchanged for b (or a): |G~ dx|, G~ the gradient averaged along the line from one
+ *                embedding to the other. G~ dx is the change of state itself; gap is what the nodes leave of it */
 typedef struct {
     size_t struct_size;  /* see base.h */
     size_t layer;        /* 1 .. L; 0: the top one */
@@ -64,6 +66,8 @@ typedef struct {
     const char *against; /* a word of the vocabulary: the score is a difference of logits; or NULL */
     size_t replace;      /* words x' drawn for each word; 0: no replacement */
     uint64_t seed;       /* of those draws */
+    const char *path_a;  /* two words of the vocabulary: path averages between them; or NULL */
+    const char *path_b;
 } sg_show_config;
 
 typedef struct sg_show sg_show;

@@ -21,12 +21,31 @@ const char *show_state_name(const sg_show *s)
     return s->cfg.state == SG_STATE_CELL ? "cell" : "hidden";
 }
 
-static sg_status find_word(const sg_show *s, const char *word, int32_t *id, sg_error *err)
+static sg_status find_word(const sg_show *s, const char *word, const char *lacks, int32_t *id, sg_error *err)
 {
     *id = sg_vocab_id(sg_model_vocab(s->model), word, strlen(word));
     if (*id < 0)
-        return sg_fail(err, SG_EINVAL, "show: '%s' is not in the model's vocabulary: it has no score", word);
+        return sg_fail(err, SG_EINVAL, "show: '%s' is not in the model's vocabulary: it has no %s", word,
+                       lacks);
     return SG_OK;
+}
+
+/* The two words of path averages. */
+static sg_status find_path(sg_show *s, sg_error *err)
+{
+    sg_status st = SG_OK;
+    const char *const words[] = {s->cfg.path_a, s->cfg.path_b};
+    for (size_t i = 0; i < 2; i++) {
+        if (!words[i])
+            return sg_fail(err, SG_EINVAL, "show: path averages need two words");
+        NEED(s->path[i] = sg_strdup(words[i]), err, "the words of path averages");
+        TRY(find_word(s, words[i], "embedding", &s->path_id[i], err));
+    }
+    if (s->path_id[0] == s->path_id[1])
+        TRY(sg_fail(err, SG_EINVAL, "show: path averages need two words, found '%s' twice", words[0]));
+done:
+    s->cfg.path_a = s->path[0], s->cfg.path_b = s->path[1];
+    return st;
 }
 
 /* "log p(are)", "logit(are) - logit(is)" */
@@ -71,12 +90,14 @@ sg_status sg_show_new(sg_show **out, const sg_model *m, const sg_show_config *cf
         if (!(s->target = sg_strdup(cfg->target)) ||
             (cfg->against && !(s->against = sg_strdup(cfg->against))))
             TRY(sg_fail(err, SG_ENOMEM, "show: no memory"));
-        TRY(find_word(s, s->target, &s->target_id, err));
+        TRY(find_word(s, s->target, "score", &s->target_id, err));
         if (s->against)
-            TRY(find_word(s, s->against, &s->against_id, err));
+            TRY(find_word(s, s->against, "score", &s->against_id, err));
         TRY(name_score(s, err));
     }
     s->cfg.target = s->target, s->cfg.against = s->against;
+    if (cfg->path_a || cfg->path_b)
+        TRY(find_path(s, err));
     *out = s, s = NULL;
 done:
     sg_show_free(s);
@@ -90,6 +111,9 @@ static void sentence_clear(sentence *x)
             sg_free(x->text[t]);
     sg_free(x->text), sg_free(x->unknown), sg_free(x->frobenius), sg_free(x->spectral);
     sg_free(x->score), sg_free(x->use), sg_free(x->effect), sg_free(x->change), sg_free(x->kl);
+    for (size_t i = 0; i < x->n_paths; i++)
+        sg_free(x->paths[i].effects);
+    sg_free(x->paths);
     *x = (sentence){0};
 }
 
@@ -100,6 +124,7 @@ void sg_show_free(sg_show *s)
     for (size_t i = 0; i < s->n; i++)
         sentence_clear(&s->sentences[i]);
     sg_free(s->sentences), sg_free(s->target), sg_free(s->against), sg_free(s->score_name);
+    sg_free(s->path[0]), sg_free(s->path[1]);
     sg_free(s);
 }
 
@@ -403,6 +428,41 @@ done:
     return st;
 }
 
+/* Each of the two words exchanged for the other; the state runs on beside it, one word at a time. */
+static sg_status compute_paths(sentence *x, const sg_show *s, const int32_t *ids, sg_error *err)
+{
+    sg_status st = SG_OK;
+    const size_t T = x->T, E = s->E;
+    const float *encoder = sg_model_find(s->model, "encoder.weight")->data;
+    sg_forward *f = NULL;
+    path *p = NULL;
+    float *state = NULL, *inputs = NULL;
+    TRY(forward_new(&f, s->model, 1, err));
+    TRY(path_new(&p, s->model, s->cfg.layer - 1, s->cfg.state, T, err));
+    NEED((state = sg_calloc(forward_state_size(f), sizeof *state)) &&
+             (inputs = sg_calloc(T, E * sizeof *inputs)) && (x->paths = sg_calloc(T, sizeof *x->paths)),
+         err, "path averages of a sentence of %zu words", T);
+    for (size_t t = 0; t < T; t++)
+        memcpy(inputs + t * E, encoder + (size_t)ids[t] * E, E * sizeof *inputs);
+    for (size_t t = 0; t < T; t++) {
+        const bool first = ids[t] == s->path_id[0];
+        if (first || ids[t] == s->path_id[1]) {
+            sentence_path *y = &x->paths[x->n_paths];
+            *y = (sentence_path){.origin = t, .first = first};
+            NEED(y->effects = sg_calloc(T - t, sizeof *y->effects), err, "path averages of %zu words", T);
+            x->n_paths++;
+            forward_get_state(f, state);
+            TRY(path_average(p, state, inputs + t * E, T - t, encoder + (size_t)s->path_id[first] * E,
+                             y->effects, &y->nodes, &y->reached, err));
+        }
+        TRY(forward_run(f, ids + t, NULL, NULL, 1, err));
+    }
+done:
+    path_free(p), forward_free(f);
+    sg_free(state), sg_free(inputs);
+    return st;
+}
+
 static sg_status take_room(sentence *x, work *k, const sg_show *s, sg_error *err)
 {
     const sg_model_shape *shape = sg_model_get_shape(s->model);
@@ -481,6 +541,8 @@ sg_status sg_show_add(sg_show *s, const char *text, sg_error *err)
     TRY(compute(&x, s, ids, &k, err));
     if (s->cfg.replace)
         TRY(compute_replacement(&x, s, ids, err));
+    if (s->path[0])
+        TRY(compute_paths(&x, s, ids, err));
     if (!(more = sg_regrow(s->sentences, s->n, s->n + 1, sizeof *more)))
         TRY(sg_fail(err, SG_ENOMEM, "show: no memory"));
     s->sentences = more;

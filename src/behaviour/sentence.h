@@ -4,7 +4,16 @@
 #ifndef SG_BEHAVIOUR_SENTENCE_H
 #define SG_BEHAVIOUR_SENTENCE_H
 
+#include "behaviour/path.h"
 #include "stategrad/report.h"
+
+/* Word `origin` exchanged for the other of the two. */
+typedef struct {
+    size_t origin, nodes;
+    bool first; /* it is path_a, exchanged for path_b */
+    bool reached;
+    path_effect *effects; /* (T - origin) */
+} sentence_path;
 
 typedef struct {
     size_t T;
@@ -14,13 +23,15 @@ typedef struct {
     double *score;                /* (T) y_t; NULL without a score */
     double *use, *effect;         /* |d y_t / d x_s|, (d y_t / d x_s) . x_s; NULL without a score */
     double *change, *kl;          /* means over replacements; NULL without; kl also NULL without a decoder */
+    sentence_path *paths;         /* (n_paths) */
+    size_t n_paths;
 } sentence;
 
 struct sg_show {
     const sg_model *model;
     sg_show_config cfg; /* layer and state settled, words copied */
-    char *target, *against, *score_name;
-    int32_t target_id, against_id;
+    char *target, *against, *score_name, *path[2];
+    int32_t target_id, against_id, path_id[2];
     size_t H, E;
     bool by_frequency; /* replacements are drawn by the counts of the training corpus; else with equal odds */
     sentence *sentences;

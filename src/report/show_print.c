@@ -125,6 +125,31 @@ static void replacement_text(const triangle *p, const sg_show *s)
         replacement_table(p, x->kl, "the prediction", "KL divergence of the next word, in nats");
 }
 
+static void path_text(FILE *f, const sg_show *s, const sentence *x)
+{
+    if (s->path[0] && !x->n_paths)
+        fprintf(f, "\nPath averages: neither '%s' nor '%s' is in the sentence\n", s->path[0], s->path[1]);
+    for (size_t i = 0; i < x->n_paths; i++) {
+        const sentence_path *y = &x->paths[i];
+        fprintf(
+            f,
+            "\nWord %zu, %s, exchanged for %s: change of the %s state after each later word, as the gradient predicts "
+            "it, and as its average along the line from one word to the other gives it (%zu nodes%s)\n",
+            y->origin + 1, s->path[!y->first], s->path[y->first], show_state_name(s), y->nodes,
+            y->reached ? "" : "; too few: the gap is larger than asked for");
+        fprintf(f, "%-*s %10s %10s %12s %10s\n", LABEL, "", "|change|", "|G dx|", "path average", "gap");
+        for (size_t d = 0; d < x->T - y->origin; d++) {
+            const path_effect *e = &y->effects[d];
+            text_put(f, x->text[y->origin + d], LABEL, 1);
+            fprintf(f, " %10.4g %10.4g %12.4g", e->change, e->linear, e->average);
+            if (isfinite(e->gap))
+                fprintf(f, " %10.2g\n", e->gap);
+            else
+                fprintf(f, " %10s\n", "-");
+        }
+    }
+}
+
 static void sentence_text(FILE *f, const sg_show *s, const sentence *x, size_t width, bool colour)
 {
     const size_t room = width > LABEL + 1 ? width - LABEL - 1 : 0;
@@ -141,6 +166,7 @@ static void sentence_text(FILE *f, const sg_show *s, const sentence *x, size_t w
         most = fmax(most, x->frobenius[i] > 0 ? x->frobenius[i] / x->frobenius[i % x->T * (x->T + 1)] : 0);
     draw(&p, x->frobenius, true, 0, most);
     replacement_text(&p, s);
+    path_text(f, s, x);
     if (!s->target)
         return;
     const int unit = unit_of(x->effect, x->T * x->T, &most);
@@ -201,6 +227,36 @@ static void json_triangle(json_out *j, const char *key, size_t T, const double *
     json_close(j, ']');
 }
 
+/* Entries from the word itself on. */
+static void json_path(json_out *j, const sg_show *s, const sentence_path *y, size_t n, int digits)
+{
+    static const char *const keys[] = {"change", "linear_prediction", "path_average", "gap"};
+    json_open(j, '{');
+    json_key(j, "word"), json_count(j, y->origin);
+    json_key(j, "from"), json_text(j, s->path[!y->first]);
+    json_key(j, "to"), json_text(j, s->path[y->first]);
+    for (size_t k = 0; k < sizeof keys / sizeof *keys; k++) {
+        json_key(j, keys[k]), json_open(j, '[');
+        for (size_t d = 0; d < n; d++) {
+            const path_effect *e = &y->effects[d];
+            const double values[] = {e->change, e->linear, e->average, e->gap};
+            json_number(j, values[k], digits);
+        }
+        json_close(j, ']');
+    }
+    json_key(j, "nodes"), json_count(j, y->nodes);
+    json_key(j, "reached"), json_bool(j, y->reached);
+    json_close(j, '}');
+}
+
+static void json_paths(json_out *j, const sg_show *s, const sentence *x, int digits)
+{
+    json_key(j, "paths"), json_open(j, '[');
+    for (size_t i = 0; i < x->n_paths; i++)
+        json_path(j, s, &x->paths[i], x->T - x->paths[i].origin, digits);
+    json_close(j, ']');
+}
+
 static void json_sentence(json_out *j, const sg_show *s, const sentence *x, int digits)
 {
     json_open(j, '{');
@@ -222,6 +278,8 @@ static void json_sentence(json_out *j, const sg_show *s, const sentence *x, int 
         json_triangle(j, "replacement_change", x->T, x->change, false, digits);
     if (x->kl)
         json_triangle(j, "replacement_kl", x->T, x->kl, false, digits);
+    if (s->path[0])
+        json_paths(j, s, x, digits);
     if (s->target) {
         json_triangle(j, "score_gradient", x->T, x->use, false, digits);
         json_triangle(j, "score_effect", x->T, x->effect, false, digits);

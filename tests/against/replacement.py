@@ -1,8 +1,9 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: MIT
 """analyze --replace against PyTorch in float64: every replaced word's states run again, G dx by central differences, the
-next word's distributions by softmax; the draws follow the rule of src/analysis/pass/replacement.h. Also: the same bytes
-for any number of threads and after interruptions, parts merged, and the latch. usage: replacement.py STATEGRAD"""
+next word's distributions by softmax; the draws follow the rule of src/analysis/pass/replacement.h. show --path against
+Gauss-Legendre nodes of numpy. Also: the same bytes for any number of threads and after interruptions, parts merged, and
+the latch. usage: replacement.py STATEGRAD"""
 import json
 import os
 import signal
@@ -331,6 +332,54 @@ def same_bytes(folder):
     print("stopped", stops, "times: the same bytes")
 
 
+def path_average(model, words, origin, other, kind):
+    """By delay |Delta|, |G dx|, |G~ dx| of a word exchanged: 64 nodes, G dx by central differences."""
+    ids = [model.words.index(w) for w in words]
+    x = model.tensors["encoder.weight"][torch.tensor(ids)]
+    dx = model.tensors["encoder.weight"][model.words.index(other)] - x[origin]
+
+    def states(u):
+        state, out = model.zero(1), []
+        for t in range(len(ids)):
+            state = model.step((x[t] + (u * dx if t == origin else 0))[None], state)
+            out.append(state[-1][kind][0].numpy())
+        return np.array(out[origin:])
+
+    with torch.no_grad():
+        slope = lambda u: (states(u + 1e-5) - states(u - 1e-5)) / 2e-5
+        nodes, weights = np.polynomial.legendre.leggauss(64)
+        average = sum(w / 2 * slope((1 + u) / 2) for u, w in zip(nodes, weights))
+        return [np.linalg.norm(v, axis=1) for v in (states(1) - states(0), slope(0), average)]
+
+
+def paths(folder):
+    """show --path: a trained model's against numpy's; of the latch, 2 with almost no gap where the gradient shows nothing."""
+    words = "this is the license of the software and a license is the".split()
+    for name, state, kind in (("lstm", "cell", 1), ("lstm", "hidden", 0), ("gru", "hidden", 0)):
+        model = Model(os.path.join(folder, name))
+        shown = json.loads(run("show", name, "--text", " ".join(words), "--path", "the/a", "--state", state, "--json", cwd=folder).stdout)["sentences"][0]
+        at = [t for t, w in enumerate(words) if w in ("the", "a")]
+        assert [p["word"] for p in shown["paths"]] == at and all(p["reached"] for p in shown["paths"]), shown["paths"]
+        for p in shown["paths"]:
+            assert (p["from"], p["to"]) == (("the", "a") if words[p["word"]] == "the" else ("a", "the"))
+            for key, exact in zip(("change", "linear_prediction", "path_average"), path_average(model, words, p["word"], p["to"], kind)):
+                for d, (x, y) in enumerate(zip(p[key], exact, strict=True)):
+                    close(x, y, 3e-4, name, state, key, p["word"], d)
+            assert max(p["gap"]) < 2e-3, p["gap"]
+    text = ["on"] + ["unknown"] * 7 + ["off"] + ["unknown"] * 4
+    shown = json.loads(run("show", "synth/latch/model.safetensors", "--text", " ".join(text), "--path", "on/off", "--json", cwd=folder).stdout)
+    on, off = shown["sentences"][0]["paths"]
+    for p, n in ((on, 8), (off, 5)):  # until the next switch sets the bit anew
+        assert all(abs(x - 2) < 1e-3 for x in p["path_average"][:n] + p["change"][:n]) and max(p["gap"][:n]) < 1e-3 and p["reached"], p
+        assert max(p["linear_prediction"][:n]) < 1e-4, p
+    none = json.loads(run("show", "gru", "--text", "software", "--path", "the/a", "--json", cwd=folder).stdout)
+    assert none["sentences"][0]["paths"] == []
+    for wrong in ("the", "the/the", "the/no-such-word", "/"):
+        p = subprocess.run([program, "show", "gru", "--text", "the", "--path", wrong], cwd=folder, env=ENV, capture_output=True, text=True)
+        assert p.returncode == 2 and wrong.split("/")[-1] in p.stderr and not p.stdout, p
+    print("path averages: as by numpy; latch: 2, gap", max(on["gap"][:8]))
+
+
 def latch(folder):
     """A bit kept for ever: the opposite switch moves the cell by 2 at every delay, and no gradient shows it. <unk> replaces no
     word, so a switch among unknown words can be replaced by the other switch alone."""
@@ -355,3 +404,4 @@ with tempfile.TemporaryDirectory() as folder:
     values(folder)
     same_bytes(folder)
     latch(folder)
+    paths(folder)
