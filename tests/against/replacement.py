@@ -266,6 +266,13 @@ def values(folder):
         why = {v: f["layer2.cell"][v].missing_reason for v in ("within_state_change", "within_infidelity_low", "partner_linear_cosine", "partner_output_kl")}
         assert all("class alone: the corpus has fewer than two words of it" in why[v] for v in ("within_state_change", "within_infidelity_low")), why
         assert "property use: it has no pairs of words" in why["partner_linear_cosine"] and "taken at delays 0, 1, 2, 4, 8" in why["partner_output_kl"], why
+    run("track", "lstm.nc", "--property", "later=pairs.txt", "-o", "tracked.nc", cwd=folder)  # has pairs, but no word was replaced for it
+    with netCDF4.Dataset(path("tracked.nc")) as f, netCDF4.Dataset(path("lstm.nc")) as before:
+        assert list(f["property_pairs"][:]) == [4, 0, 4]
+        for v in ("partner_state_change", "partner_infidelity_high", "partner_replaced_pairs"):
+            x, y = (np.ma.filled(g["layer2.cell"][v][:], -1) for g in (f, before))
+            assert np.array_equal(x[:2], y, equal_nan=True) and (x[2] == 0 if v.endswith("pairs") else ~(x[2] >= 0)).all(), (v, x)
+        assert "property later: added by track, which replaces no words" in f["layer2.cell"]["partner_state_change"].missing_reason
     analyze("gru", "gru.nc", *words, "--delays", "6", "--replace", "700", "--state-handling", "reset", "--burn-in", "1")
     compare(path("gru.nc"), gru, corpus[1], "reset", 1)
     analyze("gru", "window.nc", *words, "--delays", "12", "--state-handling", "window:10")  # as many words as it chooses
