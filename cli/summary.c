@@ -387,11 +387,15 @@ static void print_row(const char *name, uintmax_t tokens, const double *gain, si
         print_curve(gain, D, s);
 }
 
-static void print_head(const char *group, const char *step, size_t D, const scale *s)
+static void print_head(const sg_run *r, const char *group, const char *step, const scale *s)
 {
-    size_t picked[COLUMNS], n = pick_delays(D, picked);
-    printf("\n%s: rms gain from a %s to the state, along its strongest direction, by delay\n  %-*s %9s",
-           group, step, NAME_WIDTH, "class", "tokens");
+    const char *normalization = sg_run_attribute(r, "normalization");
+    bool whitened = normalization && !strcmp(normalization, "covariance");
+    size_t picked[COLUMNS], D = sg_run_delays(r), n = pick_delays(D, picked);
+    printf(
+        "\n%s: rms gain from a %s to the state, along its strongest direction, by delay (state units per %s of the "
+        "embedding)\n  %-*s %9s",
+        group, step, whitened ? "standard deviation" : "unit", NAME_WIDTH, "class", "tokens");
     for (size_t i = 0; i < n; i++)
         printf(" %8zu", picked[i]);
     if (!(s->high > 0)) {
@@ -518,7 +522,7 @@ static void print_group(sg_run *r, const char *group, double *gain, bool ascii)
     scale s = scale_of(r, group, gain, ascii);
     char untrained[96];
     const char *unit = sg_run_attribute(r, "unit");
-    print_head(group, unit && !strcmp(unit, "char") ? "character" : "word", D, &s);
+    print_head(r, group, unit && !strcmp(unit, "char") ? "character" : "word", &s);
     for (size_t c = 0; c < C && c < MAX_CLASSES; c++) {
         if (!read_curve(r, group, HEADLINE, c, gain))
             continue;

@@ -71,6 +71,12 @@ function initiallyHidden(most) {
   return classNames.filter((n) => n !== 'all' && !kept.includes(n));
 }
 
+/* What the gains of a run are measured in. */
+function gainUnit(run) {
+  const whitened = (run.attributes.find(([k]) => k === 'normalization') || [])[1] === 'covariance';
+  return `state units per ${whitened ? 'standard deviation' : 'unit'} of the embedding`;
+}
+
 function groupTitle(name) {
   const m = /^layer(\d+)\.(cell|hidden)$/.exec(name);
   return m ? `layer ${m[1]}, ${m[2]} state` : name;
@@ -736,7 +742,7 @@ function summaryOf(run) {
   const all = rms[0], fits = values(g, 'decay_weight');
   const band = (key, d) => (values(g, `${key}_low`) && values(g, `${key}_low`)[0][d] !== null ? ` (95 %: ${number(values(g, `${key}_low`)[0][d], 3)} to ${number(values(g, `${key}_high`)[0][d], 3)})` : '');
   lines.push(all[0] === null ? 'The gains are missing; the settings below tell why.' : headline(all, last));
-  lines.push(`The rms gain is ${number(all[0], 3)}${band('rms', 0)} for the ${STEP} just read and ${number(all[last], 3)}${band('rms', last)} for the ${STEP} ${last} steps before, averaged over ${count(run.classes[0].tokens)} tokens.`);
+  lines.push(`The rms gain, in ${gainUnit(run)}, is ${number(all[0], 3)}${band('rms', 0)} for the ${STEP} just read and ${number(all[last], 3)}${band('rms', last)} for the ${STEP} ${last} steps before, averaged over ${count(run.classes[0].tokens)} tokens.`);
   lines.push(...replacedSentence(run, g, band));
   const q = run.decay_quantity.indexOf('largest rms gain');
   if (fits && q >= 0 && fits[0][q].some((w) => w !== null)) {

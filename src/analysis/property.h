@@ -24,7 +24,7 @@ typedef struct {
 
 /* The words of both sides (or the pairs) are dealt out to PROPERTY_FOLDS folds in turn. */
 enum { PROPERTY_FOLDS = 10 };
-#define PROPERTY_FEW_WORDS "fewer than 10 words (or pairs) on a side: no interval"
+#define PROPERTY_FEW_WORDS "fewer than 10 words (or pairs) on a side"
 
 typedef struct {
     char *name;

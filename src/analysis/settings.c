@@ -88,15 +88,16 @@ static const row rows[] = {
            "also analyse an untrained copy of the model"},
      FIELD(untrained_baseline), .identity = YES, WORDS({"none", false}, {"untrained", true})},
     {.s = {"lyapunov", 0, SG_SETTING_SIZE, "K|none", "1", 1, 1e6,
-           "the K largest Lyapunov exponents: how fast small changes of the state grow or die out (1)"},
+           "the K largest Lyapunov exponents: how fast small changes of the state grow or die out "
+           "(default: 1)"},
      FIELD(lyapunov), .identity = YES, .attribute = "lyapunov", WORDS({"none", 0})},
     {.s = {"second_moment_every", 0, SG_SETTING_SIZE, "K", "0", 1, 1e9,
            "second moment at one step in K (default: every step on small corpora, else at most a tenth of the "
            "cost)"},
      .s.advanced = true, FIELD(second_moment_every), .identity = YES, .attribute = "second_moment_every"},
     {.s = {"long_after", 0, SG_SETTING_SIZE, "N|auto|never", "auto", 1, 1e15,
-           "for hundreds of delays: words read more than N to 2N steps ago share a basis (auto: 64 from 256 "
-           "delays on)"},
+           "for hundreds of delays: words read more than N to 2N steps ago share a basis; auto: 64 from 256 "
+           "delays on (default: auto)"},
      .s.advanced = true, FIELD(long_after), .identity = YES, .attribute = "long_after",
      WORDS({"auto", 0}, {"never", SG_LONG_NEVER})},
     {.s = {"long_tolerance", 0, SG_SETTING_REAL, "X", "1e-6", 1e-12, 0.1,
@@ -108,8 +109,8 @@ static const row rows[] = {
      .s.advanced = true, FIELD(block_gram), .identity = YES,
      WORDS({"auto", SG_GRAM_AUTO}, {"yes", SG_GRAM_YES}, {"no", SG_GRAM_NO})},
     {.s = {"replace", 0, SG_SETTING_REAL, "N|RATE|auto|none", "auto", 1e-9, 1e15,
-           "words replaced by others to see what it changes: their number, or their share below 1 (auto: about a "
-           "tenth of the cost)"},
+           "words replaced by others to see what it changes: their number, or their share below 1; auto: about a "
+           "tenth of the cost (default: auto)"},
      FIELD(replace), .identity = YES, .attribute = "replace", WORDS({"auto", 0}, {"none", (size_t)-1})},
     {.s = {"inputs", 0, SG_SETTING_TEXT, "FILE.npy", NULL, 0, 0,
            "rows of features instead of words, for models without embedding; classes by tags:FILE, one label "

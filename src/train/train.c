@@ -53,8 +53,9 @@ static sg_status cut_into_sequences(trainer *t, sg_error *err)
     size_t B = t->cfg->batch;
     if (n / B < 2)
         return sg_fail(err, SG_EFORMAT,
-                       "training corpus: %" PRIu64 " token%s for a batch of %zu, expected at least %zu", n,
-                       n == 1 ? "" : "s", B, 2 * B);
+                       "training corpus: %" PRIu64 " token%s, expected at least %zu: two for each of %zu "
+                       "sequence%s (setting 'batch')",
+                       n, n == 1 ? "" : "s", 2 * B, B, B == 1 ? "" : "s");
     t->length = (size_t)(n / B); /* the remainder is dropped, as PyTorch's batchify does */
     t->windows = (t->length - 1 + t->cfg->steps - 1) / t->cfg->steps;
     return SG_OK;

@@ -481,6 +481,8 @@ def test_summary(run, folder):
         group = part.split(":")[0]
         lines = part.split("\n")
         assert f": rms gain from a {'character' if run.file.unit == 'char' else 'word'} to the state" in lines[0], lines[0]
+        unit = "unit" if run.file.normalization == "none" else "standard deviation"
+        assert lines[0].endswith(f"(state units per {unit} of the embedding)"), lines[0]
         delays = [int(d) for d in re.match(r"\s+class\s+tokens((?:\s+\d+)+)  ", lines[1]).group(1).split()]
         assert delays == sorted({d for d in (0, 1, 5, 10, 20) if d < run.D} | {run.D - 1}), delays
         sigma = run.get(group, "rms_gain")[:, :, 0]

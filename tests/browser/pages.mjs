@@ -355,7 +355,7 @@ async function sentences(page, expect, all, g, untrained, names, steps, D) {
   expect(!new RegExp(`\\b${other}s?\\b`).test(text), 'the summary speaks of', other);
   if (half > 0) expect(text.includes(`is lost ${times(half - peak)} later`), 'half', half, text.slice(0, 200));
   if (tenth > 0) expect(text.includes(`nine tenths, ${times(tenth - peak)} later`), 'nine tenths', tenth, text.slice(0, 200));
-  const gain = new RegExp(`The rms gain is (\\S+)(?: \\(95 %: (\\S+) to (\\S+)\\))? for the ${step} just read and (\\S+)(?: \\(95 %: (\\S+) to (\\S+)\\))? for the ${step} (\\d+) steps before, averaged over (\\S+) tokens`).exec(text);
+  const gain = new RegExp(`The rms gain, in state units per ${all.attributes.normalization === 'none' ? 'unit' : 'standard deviation'} of the embedding, is (\\S+)(?: \\(95 %: (\\S+) to (\\S+)\\))? for the ${step} just read and (\\S+)(?: \\(95 %: (\\S+) to (\\S+)\\))? for the ${step} (\\d+) steps before, averaged over (\\S+) tokens`).exec(text);
   const low = g.rms_gain_low, high = g.rms_gain_high;
   const want = gain && [own[0], low[0][0][0], high[0][0][0], own[last], low[0][last][0], high[0][last][0], last, all[''].class_tokens[0]];
   expect(gain, 'the sentence on the rms gain', text);
