@@ -86,7 +86,9 @@ def check_files(n):
     with netCDF4.Dataset("r.nc") as run:
         assert list(run["word"][:]) == ["<unk>", "<eos>"] + words
         assert run["word_count"][1] == 40 and run["word_count"][:].sum() == 440
-    text, seconds["words"] = cost("words", "r.nc")
+    _, seconds["words"] = cost("words", "r.nc")
+    text, seconds["track"] = cost("track", "r.nc", "--property", f"p={words[3]}-{words[8]}", "-t", "1")
+    assert "p in layer1.cell, class all" in text, text
     _, seconds["report"] = cost("report", "r.nc", "-o", "r.html")
     return seconds
 

@@ -14,7 +14,7 @@ import subprocess
 import sys
 import time
 
-from scenes import ANALYZE, ENV, TRAIN, Scene, Tally, leftovers
+from scenes import ENV, TRAIN, Scene, Tally, leftovers
 
 MODEL = ["train", "train.txt", "--valid", "valid.txt", *TRAIN]
 RUN = ["analyze", "m.safetensors", "valid.txt", "--delays", "3", "--quiet"]
@@ -280,39 +280,10 @@ def threads(scene, tally):
     tally.check("--threads", most <= len(os.sched_getaffinity(0)), f"{most} threads")
 
 
-def large_vocabulary(scene, tally):
-    """A hundred thousand words are written, read and looked up in seconds, and are the model's."""
-    import json
-    import netCDF4
-    V, shapes, at, data = 100000, {}, 0, b""
-    words = ["<unk>", "<eos>"] + [f"w{i}" for i in range(2, V)]
-    for name, shape in (("encoder.weight", (V, 1)), ("rnn.weight_ih_l0", (4, 1)), ("rnn.weight_hh_l0", (4, 1)),
-                        ("rnn.bias_ih_l0", (4,)), ("rnn.bias_hh_l0", (4,)), ("decoder.weight", (V, 1)), ("decoder.bias", (V,))):
-        n = shape[0]
-        shapes[name] = {"dtype": "F32", "shape": shape, "data_offsets": [at, at + 4 * n]}
-        data += struct.pack(f"<{n}f", *((i % 7 - 3) / 8 for i in range(n)))
-        at += 4 * n
-    header = json.dumps({"__metadata__": {"format": "stategrad-model", "cell": "lstm", "unit": "word", "eos": "true",
-                                          "vocabulary": json.dumps(words)}, **shapes}).encode()
-    with open(scene.path("large.safetensors"), "wb") as f:
-        f.write(struct.pack("<Q", len(header)) + header + data)
-    with open(scene.path("few.txt"), "w", encoding="utf-8") as f:
-        f.writelines(f"w{i} w{i * 7 + 2} w{i * 31 + 5}\n" for i in range(2, 42))
-    before = resource.getrusage(resource.RUSAGE_CHILDREN).ru_utime
-    scene.must("analyze", "large.safetensors", "few.txt", "--delays", "2", "-q", "-o", "large.nc")
-    scene.must("words", "large.nc")
-    scene.must("track", "large.nc", "--property", "p=w3-w8", "-q", "-o", "tracked.nc")
-    seconds = resource.getrusage(resource.RUSAGE_CHILDREN).ru_utime - before
-    with netCDF4.Dataset(scene.path("large.nc")) as f:
-        tally.check("a large vocabulary", list(f["word"][:]) == words, "words differ")
-    tally.check("a large vocabulary", seconds < 10, f"{seconds:.1f} s")
-    print(f"100000 words: {seconds:.1f} s for analyze, words and track")
-
-
 def main():
     tally = Tally()
     parts = [links, permissions, foreign_checkpoints, side_files, linked_checkpoint, leftover_of_a_checkpoint, one_checkpoint_for_two, closed_descriptors,
-             signals, address_space, threads, large_vocabulary]
+             signals, address_space, threads]
     with Scene(sys.argv[1]) as scene:
         for part in parts:
             if len(sys.argv) < 3 or part.__name__ in sys.argv[2:]:
