@@ -604,6 +604,16 @@ static void print_classes(const sg_run *r)
     puts("  (effective: N^2 / sum n^2 over the words; below 8, a few words decide the values of a class)");
 }
 
+/* After "N documents": how they were found. */
+static const char *documents_of(const char *by)
+{
+    return !strcmp(by, "blank")     ? " between blank lines"
+           : !strcmp(by, "heading") ? ", one for each heading"
+           : !strcmp(by, "file")    ? ", one for each file"
+           : !strcmp(by, "line")    ? ", one for each line"
+                                    : "";
+}
+
 /* Where blocks end, and so what the intervals hold for. */
 static void print_blocks(const sg_run *r)
 {
@@ -614,8 +624,9 @@ static void print_blocks(const sg_run *r)
     if (!strcmp(by, "none"))
         printf("\nintervals: from %.0f blocks of one document; they hold for %s\n", blocks, scope);
     else
-        printf("\nintervals: from %.0f blocks%s; %.0f documents by %s; they hold for %s\n", blocks,
-               strcmp(scope, "this text alone") ? " that end where documents end" : "", documents, by, scope);
+        printf("\nintervals: from %.0f blocks%s; %.0f document%s%s; they hold for %s\n", blocks,
+               strcmp(scope, "this text alone") ? " that end where documents end" : "", documents,
+               documents > 1 ? "s" : "", documents_of(by), scope);
 }
 
 int print_summary(const char *run_path, bool ascii)
