@@ -153,16 +153,14 @@ static void print_result(const settings *s, const work *w, const sg_train_result
            s->shape.vocabulary, s->shape.unit == SG_UNIT_CHAR ? "characters" : "words", n->tokens,
            unknown_percent(w->train, s->shape.eos));
     if (w->valid)
-        printf(
-            "Best of %u epoch%s: epoch %s, validation perplexity %.2f (%.4f nats per token); training ran at %.0f "
-            "tokens/s.\n",
-            r->epochs, r->epochs == 1 ? "" : "s", best ? best : "?", exp(r->best_valid_nats),
-            r->best_valid_nats, r->tokens_per_second);
+        printf("Best of %u epoch%s: epoch %s, validation perplexity %.2f (%.4f nats per token)", r->epochs,
+               r->epochs == 1 ? "" : "s", best ? best : "?", exp(r->best_valid_nats), r->best_valid_nats);
     else
-        printf(
-            "%u epoch%s, training perplexity %.2f (no --valid: the last epoch is kept); training ran at %.0f "
-            "tokens/s.\n",
-            r->epochs, r->epochs == 1 ? "" : "s", exp(r->train_nats), r->tokens_per_second);
+        printf("%u epoch%s, training perplexity %.2f (no --valid: the last epoch is kept)", r->epochs,
+               r->epochs == 1 ? "" : "s", exp(r->train_nats));
+    if (r->tokens_per_second > 0)
+        printf("; training ran at %.0f tokens/s", r->tokens_per_second);
+    puts(".");
 }
 
 static int train(settings *s, const char *const *paths, size_t n_paths)
