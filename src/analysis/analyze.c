@@ -154,7 +154,7 @@ sg_status sg_analyze(const char *run_path, const sg_model *m, const sg_stream *s
     analysis_results_input(&an, &input);
     input.replaced = replaced;
     if (cfg->parts)
-        TRY(part_write(w, &an, sums, replaced, err));
+        TRY(part_write(w, run_path, &an, sums, replaced, err));
     else
         TRY(results_write(w, &input, sums, monitor, err));
     run_writer *ready = w;

@@ -10,7 +10,8 @@
 #ifndef SG_ANALYSIS_BLOCK_SUMS_H
 #define SG_ANALYSIS_BLOCK_SUMS_H
 
-#include "stategrad/base.h"
+#include "analysis/part.h"
+#include "gradient/word_sums.h"
 
 #include <stdio.h>
 
@@ -66,5 +67,9 @@ sg_status sums_sync(an_sums *s, sg_error *err);
 /* CRC-32 of the records of block b, for checkpoints. */
 sg_status sums_crc(const an_sums *s, size_t b, uint32_t *crc, sg_error *err);
 size_t sums_bytes_per_block(const sums_shape *shape);
+
+/* In a part (part.h): the weights, in the root; all of state g, in its group. words NULL: without sums by word. */
+sg_status sums_part_weights(part_file *p, an_sums *sums, word_sums *words, sg_error *err);
+sg_status sums_part(part_file *p, an_sums *sums, word_sums *words, size_t g, sg_error *err);
 
 #endif

@@ -52,6 +52,46 @@ done:
     return st;
 }
 
+sg_status exponents_of_parts(an_exponents *x, const sg_run *first, size_t B, sg_error *err)
+{
+    sg_status st = SG_OK;
+    const char *K = sg_run_attribute(first, "lyapunov");
+    size_t rank, shape[SG_RUN_MAX_DIMS];
+    *x = (an_exponents){.B = B};
+    if (!K || sscanf(K, "%zu", &x->K) != 1 || !x->K || x->K > 1000000)
+        return x->K = 0, SG_OK;
+    if (!sg_run_shape(first, sg_run_group_name(first, 0), "part_growth", &rank, shape))
+        x->missing = exponents_reset;
+    for (size_t m = 0; m < 2 && !x->missing; m++)
+        NEED((x->growth[m] = sg_calloc(B, x->K * sizeof(double))) &&
+                 (x->steps[m] = sg_calloc(B, sizeof(double))),
+             err, "%zu Lyapunov exponents", x->K);
+done:
+    return st;
+}
+
+sg_status exponents_part(part_file *p, an_exponents *x, size_t m, size_t split, sg_error *err)
+{
+    sg_status st = SG_OK;
+    const size_t shape[] = {p->rows, x->K};
+    if (!x->K || x->missing)
+        return SG_OK;
+    TRY(part_dim(p, "exponent", x->K, err));
+    TRY(part_variable(p, "part_growth", 2, shape, err));
+    TRY(part_variable(p, "part_growth_steps", 1, shape, err));
+    for (size_t i = 0; i < p->rows; i++) {
+        const size_t b = p->block[i] / split, start[] = {i, 0}, count[] = {1, x->K};
+        if (p->block[i] % split) /* the growth of a block is in the row of its first quarter */
+            continue;
+        TRY(part_f64(p, "part_growth", start, count, x->growth[m] + b * x->K, err));
+        TRY(part_f64(p, "part_growth_steps", start, count, x->steps[m] + b, err));
+        if (!(x->steps[m][b] >= 0))
+            TRY(sg_fail(err, SG_EFORMAT, "%s: part_growth_steps: %g", p->path, x->steps[m][b]));
+    }
+done:
+    return st;
+}
+
 void exponents_free(an_exponents *x)
 {
     for (size_t m = 0; m < 2; m++) {

@@ -3,7 +3,7 @@
 #ifndef SG_ANALYSIS_EXPONENTS_H
 #define SG_ANALYSIS_EXPONENTS_H
 
-#include "run/run_internal.h"
+#include "analysis/part.h"
 #include "stategrad/stats.h"
 
 /* Of the model and its untrained copy. A long corpus is followed in the head of each block only. */
@@ -18,6 +18,10 @@ typedef struct {
 void exponents_interval(sg_interval *out, const an_exponents *x, size_t m, size_t k, double *work);
 /* lyapunov_exponent with its bounds, into a group of model m. */
 sg_status exponents_write(run_writer *w, int group, const an_exponents *x, size_t m, sg_error *err);
+/* Room for what the parts of a run hold, as `first` has it. */
+sg_status exponents_of_parts(an_exponents *x, const sg_run *first, size_t B, sg_error *err);
+/* The growth of model m, whose group p is at; split rows to a block: see part.h. */
+sg_status exponents_part(part_file *p, an_exponents *x, size_t m, size_t split, sg_error *err);
 /* Why there are none with setting 'state_handling' reset. */
 extern const char exponents_reset[];
 void exponents_free(an_exponents *x);

@@ -5,8 +5,8 @@
 
 #include "analysis/prepare.h"
 
-/* replaced: what replacing words does, or NULL. */
-sg_status part_write(run_writer *w, const analysis *an, const an_sums *sums, const replaced_sums *replaced,
+/* path: for messages. replaced: what replacing words does, or NULL. */
+sg_status part_write(run_writer *w, const char *path, analysis *an, an_sums *sums, replaced_sums *replaced,
                      sg_error *err);
 
 #endif

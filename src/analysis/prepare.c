@@ -53,7 +53,7 @@ static void list_states(analysis *an)
         for (size_t i = 0; i < an->n_states; i++) {
             an_group *g = &an->groups[an->n_groups++];
             const sg_accum_state *s = &an->states[i];
-            snprintf(g->name, sizeof g->name, "%slayer%zu.%s", m ? "untrained." : "", s->layer,
+            snprintf(g->name, sizeof g->name, "%slayer%zu.%s", m ? RUN_UNTRAINED : "", s->layer,
                      s->kind == SG_STATE_CELL ? "cell" : "hidden");
             g->units = s->units;
             g->model = m;

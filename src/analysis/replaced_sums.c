@@ -45,6 +45,38 @@ double *replaced_sums_at(const replaced_sums *s, size_t model, size_t b, size_t 
     return s->x + (((model * s->B + b) * s->rows + row) * s->D + d) * replaced_fields(s->G);
 }
 
+sg_status replaced_sums_of_parts(replaced_sums **out, const part_file *first, size_t B, sg_error *err)
+{
+    const sg_run *r = first->r;
+    const size_t rows = replaced_rows(sg_run_classes(r), sg_run_properties(r)), groups = sg_run_groups(r);
+    size_t rank, shape[SG_RUN_MAX_DIMS];
+    *out = NULL;
+    if (!sg_run_shape(r, NULL, "part_replaced", &rank, shape))
+        return SG_OK;
+    if (rank != 5 || !shape[1] || shape[1] > 2 || groups % shape[1])
+        return sg_fail(err, SG_EFORMAT, "%s: variable part_replaced does not fit the run", first->path);
+    return replaced_sums_new(out, shape[1], B, rows, sg_run_delays(r), groups / shape[1], err);
+}
+
+sg_status replaced_sums_part(part_file *p, replaced_sums *s, sg_error *err)
+{
+    sg_status st = SG_OK;
+    if (!s)
+        return SG_OK;
+    const size_t F = replaced_fields(s->G), shape[] = {p->rows, s->models, s->rows, s->D, F};
+    TRY(part_dim(p, "replaced_model", s->models, err));
+    TRY(part_dim(p, "replaced_row", s->rows, err));
+    TRY(part_dim(p, "replaced_sum", F, err));
+    TRY(part_variable(p, "part_replaced", 5, shape, err));
+    for (size_t i = 0; i < p->rows; i++)
+        for (size_t m = 0; m < s->models; m++) {
+            const size_t start[] = {i, m, 0, 0, 0}, count[] = {1, 1, s->rows, s->D, F};
+            TRY(part_f64(p, "part_replaced", start, count, replaced_sums_at(s, m, p->block[i], 0, 0), err));
+        }
+done:
+    return st;
+}
+
 void replaced_sums_free(replaced_sums *s)
 {
     if (s)

@@ -8,7 +8,7 @@
 #ifndef SG_ANALYSIS_REPLACED_SUMS_H
 #define SG_ANALYSIS_REPLACED_SUMS_H
 
-#include "stategrad/base.h"
+#include "analysis/part.h"
 
 /* Of each (model, block, row, delay): these, then REPLACED_PER_STATE of each state. */
 enum { REPLACED_PAIRS, REPLACED_KL, REPLACED_KL_PAIRS, REPLACED_STATES };
@@ -39,6 +39,9 @@ sg_status replaced_sums_new(replaced_sums **out, size_t models, size_t B, size_t
                             sg_error *err);
 double *replaced_sums_at(const replaced_sums *s, size_t model, size_t b, size_t row, size_t d);
 size_t replaced_sums_bytes(size_t models, size_t B, size_t rows, size_t D, size_t G);
+/* Room for what the parts of a run hold, as `first` has it; B: parts of blocks. NULL: nothing was replaced. */
+sg_status replaced_sums_of_parts(replaced_sums **out, const part_file *first, size_t B, sg_error *err);
+sg_status replaced_sums_part(part_file *p, replaced_sums *s, sg_error *err); /* s NULL is fine; see part.h */
 void replaced_sums_free(replaced_sums *s);
 
 #endif

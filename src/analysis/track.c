@@ -472,7 +472,7 @@ static sg_status track_group(track *t, const stored *s, size_t g, size_t P, cons
 {
     sg_status st = SG_OK;
     const char *seed = sg_run_attribute(t->run, "seed");
-    size_t E = s->E, rank, shape[SG_RUN_MAX_DIMS], m = !strncmp(t->group, "untrained.", 10);
+    size_t E = s->E, rank, shape[SG_RUN_MAX_DIMS], m = run_is_untrained(t->group);
     unsigned long long number = 1;
     double *L = sg_calloc(E * E, sizeof *L), *n = sg_calloc(P, E * sizeof *n);
     double *folds = sg_calloc(P * PROPERTY_FOLDS, E * sizeof *folds),

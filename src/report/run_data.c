@@ -110,7 +110,7 @@ static bool present(const sg_run *r, const char *group, const char *variable)
 /* "layer1.cell" for "untrained.layer1.cell"; NULL for a group that is no baseline. */
 static const char *baseline_of(const char *group)
 {
-    return strncmp(group, "untrained.", 10) ? NULL : group + 10;
+    return run_is_untrained(group) ? group + strlen(RUN_UNTRAINED) : NULL;
 }
 
 /* Field i of the table of variables; false: after the last. A reference curve (of_baseline) needs no intervals,

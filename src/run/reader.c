@@ -219,9 +219,9 @@ static bool parse_group_name(run_group *g)
 {
     const char *p = g->name;
     int used = 0;
-    g->untrained = !strncmp(p, "untrained.", 10);
+    g->untrained = run_is_untrained(p);
     if (g->untrained)
-        p += 10;
+        p += strlen(RUN_UNTRAINED);
     if (sscanf(p, "layer%4u.%n", &g->layer, &used) < 1 || !used || !g->layer)
         return false;
     g->hidden = !strcmp(p + used, "hidden");

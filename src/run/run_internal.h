@@ -8,6 +8,8 @@
 
 #include "stategrad/run.h"
 
+#include <string.h>
+
 typedef enum { RUN_F32, RUN_F64, RUN_I32, RUN_I64, RUN_STRING } run_type;
 
 /* Why a value can be missing; the attribute missing_reason lists those that apply in this order. */
@@ -85,6 +87,13 @@ enum { RUN_ROOT = 0, RUN_MAX_GROUPS = 64, RUN_MAX_CLASSES = 1 << 20, RUN_MAX_DEL
 /* "kind" attribute of the root */
 #define RUN_KIND "stategrad-run"
 #define RUN_KIND_PART "stategrad-run-part"
+
+/* Groups of the untrained copy of the model: "untrained.layer1.cell" */
+#define RUN_UNTRAINED "untrained."
+static inline bool run_is_untrained(const char *group)
+{
+    return !strncmp(group, RUN_UNTRAINED, sizeof RUN_UNTRAINED - 1);
+}
 
 typedef struct run_writer run_writer;
 
