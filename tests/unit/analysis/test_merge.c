@@ -1,0 +1,153 @@
+/* SPDX-License-Identifier: MIT */
+/* Parts of a run together are the run: against the analysis of the whole, and against sums made here. */
+#include "helpers/small_run.h"
+
+enum { PARTS = 3 };
+
+static const char *write_part(small_run *s, size_t part, size_t parts)
+{
+    char name[40];
+    snprintf(name, sizeof name, "part%zu-%zu.nc", part, parts);
+    s->cfg.part = part, s->cfg.parts = parts;
+    const char *path = small_run_write(s, name);
+    s->cfg.part = s->cfg.parts = 0;
+    return path;
+}
+
+static sg_status merge(const char *const *parts, size_t n, char out[300], sg_error *err)
+{
+    snprintf(out, 300, "%s/merged.nc", tmp.folder);
+    return sg_merge(out, parts, n, 1, NULL, err);
+}
+
+static void parts_are_the_whole(void **state)
+{
+    (void)state;
+    small_run s;
+    const sg_property side = {"side", "w00,w02,w04,w06,w08,w10,w12,w14,w16,w18",
+                              "w01,w03,w05,w07,w09,w11,w13,w15,w17,w19"};
+    sg_error err = {""};
+    char out[300];
+    small_run_new(&s, "even", "three");
+    s.cfg.properties = &side, s.cfg.n_properties = 1;
+    s.cfg.untrained_baseline = true, s.cfg.state = SG_STATE_BOTH, s.cfg.lyapunov = 2, s.cfg.replace = 0.5;
+    sg_run *whole = opened(small_run_write(&s, "whole.nc"));
+    const char *parts[PARTS];
+    for (size_t i = 0; i < PARTS; i++) /* in another order */
+        parts[i] = write_part(&s, (i + 1) % PARTS + 1, PARTS);
+    assert_ok(merge(parts, PARTS, out, &err), err);
+    sg_run *merged = opened(out);
+    assert_int_equal(sg_run_groups(whole), 4);
+    assert_true(assert_same_groups(whole, merged, 2e-4) > 4 * 60);
+    sg_run_close(whole);
+    sg_run_close(merged);
+    small_run_free(&s);
+}
+
+/* mean_gradient = sum over the rows of all parts / sum of their weights; pairs are added. */
+static void means_are_of_sums(void **state)
+{
+    (void)state;
+    enum { C = 3, CELLS = C * SMALL_D, HE = SMALL_H * SMALL_E };
+    small_run s;
+    sg_error err = {""};
+    double sum[CELLS * HE] = {0}, weight[CELLS] = {0}, pairs[CELLS] = {0};
+    char out[300];
+    const char *paths[2];
+    small_run_new(&s, "even", "three");
+    for (size_t p = 0; p < 2; p++) {
+        sg_run *part;
+        size_t n_sum, n_weight, n_pairs;
+        paths[p] = write_part(&s, p + 1, 2);
+        assert_ok(run_open_part(&part, paths[p], &err), err);
+        double *x = numbers(part, "layer1.cell", "part_sum", &n_sum),
+               *w = numbers(part, NULL, "part_weight", &n_weight),
+               *k = numbers(part, NULL, "part_pairs", &n_pairs);
+        assert_int_equal(n_sum, n_weight * HE);
+        for (size_t i = 0; i < n_sum; i++)
+            sum[i % (CELLS * HE)] += x[i];
+        for (size_t i = 0; i < n_weight; i++)
+            weight[i % CELLS] += w[i], pairs[i % CELLS] += k[i];
+        sg_free(x), sg_free(w), sg_free(k);
+        sg_run_close(part);
+    }
+    assert_ok(merge(paths, 2, out, &err), err);
+    sg_run *r = opened(out);
+    size_t n;
+    double *mean = numbers(r, "layer1.cell", "mean_gradient", &n),
+           *counted = numbers(r, "layer1.cell", "pairs", &n);
+    assert_int_equal(counted[0], TOKENS);
+    for (size_t i = 0; i < CELLS; i++)
+        assert_int_equal(counted[i], pairs[i]);
+    for (size_t i = 0; i < CELLS * HE; i++)
+        assert_close(mean[i], sum[i] / weight[i / HE], 1e-5, 1e-6, "mean_gradient", i);
+    sg_free(mean), sg_free(counted);
+    sg_run_close(r);
+    small_run_free(&s);
+}
+
+static void refused(const char *const *parts, size_t n, const char *told)
+{
+    sg_error err = {""};
+    char out[300];
+    snprintf(out, sizeof out, "%s/merged.nc", tmp.folder);
+    unlink(out);
+    assert_int_equal(merge(parts, n, out, &err), SG_EFORMAT);
+    if (!strstr(err.msg, told))
+        fail_msg("'%s' does not say '%s'", err.msg, told);
+    assert_int_not_equal(access(out, F_OK), 0);
+}
+
+/* A copy of a part in which the first number of a variable is x. */
+static const char *damaged(const char *part, const char *group, const char *variable, double x)
+{
+    static char path[300];
+    const size_t zero[SG_RUN_MAX_DIMS] = {0}, one[] = {1, 1, 1, 1, 1, 1};
+    sg_error err = {""};
+    run_writer *w;
+    int nc = RUN_ROOT;
+    snprintf(path, sizeof path, "%s/damaged.nc", tmp.folder);
+    assert_ok(run_writer_modify(&w, part, path, &err), err);
+    if (group)
+        assert_ok(run_writer_group(w, group, &nc, &err), err);
+    assert_ok(run_writer_put_f64(w, nc, variable, zero, one, &x, &err), err);
+    assert_ok(run_writer_commit(w, &err), err);
+    return path;
+}
+
+static void what_does_not_fit(void **state)
+{
+    (void)state;
+    small_run s;
+    small_run_new(&s, "even", "three");
+    const char *whole = small_run_write(&s, "whole.nc"), *first = write_part(&s, 1, 2),
+               *second = write_part(&s, 2, 2), *third = write_part(&s, 3, 3);
+    s.cfg.seed = 2;
+    s.cfg.part = 2, s.cfg.parts = 2;
+    const char *other = small_run_write(&s, "other.nc");
+    refused((const char *[]){first}, 1, "part 2 of 2 is missing");
+    refused((const char *[]){first, first}, 2, "is part 1 of 2, as");
+    refused((const char *[]){first, other}, 2, "seed");
+    refused((const char *[]){first, third}, 2, "is part 3 of 3");
+    refused((const char *[]){first, whole}, 2, "is a whole run");
+    refused((const char *[]){first, damaged(second, NULL, "part_weight", -1)}, 2, "part_weight: -1");
+    refused((const char *[]){first, damaged(second, NULL, "part_pairs", -3)}, 2, "part_pairs: -3");
+    refused((const char *[]){first, damaged(second, NULL, "part_block", 0)}, 2,
+            "block 0 is not one of its own");
+    refused((const char *[]){first, damaged(second, "layer1.cell", "part_missed", NAN)}, 2,
+            "part_missed: nan");
+    refused((const char *[]){first, damaged(second, "layer1.cell", "part_square", -9)}, 2, "part_square: -9");
+    refused((const char *[]){first, damaged(second, "layer1.cell", "part_growth_steps", -1)}, 2,
+            "part_growth_steps: -1");
+    small_run_free(&s);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(parts_are_the_whole),
+        cmocka_unit_test(means_are_of_sums),
+        cmocka_unit_test(what_does_not_fit),
+    };
+    return cmocka_run_group_tests_name("merge", tests, set_up, tear_down);
+}
