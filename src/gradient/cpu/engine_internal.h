@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /* engine_internal.h - the parts of the gradient engine.
  *
- *   engine.c        configuration, portions into blocks, who is an origin and what counts, checkpoints
- *   engine_fold.c   tapes of a block -> packed step matrices
- *   engine_step.c   origins of a block, group by group and strip by strip, through all tokens of the block
- *   engine_tail.c   long windows: bases that old origins share, engine_tail_step.c: their steps, sums and
- *                   errors */
+ *   engine.c             configuration, blocks of tokens, which inputs are followed and what counts
+ *   fold.c               a block's activations -> packed step matrices
+ *   step.c               gradients of a block, group by group and strip by strip, through all its tokens
+ *   state.c              checkpoints: where it is in the stream, the state, all inputs that are followed
+ *   shared_basis.c       long windows: bases that old inputs share
+ *   shared_basis_step.c  their steps, sums and errors */
 #ifndef SG_GRADIENT_CPU_ENGINE_INTERNAL_H
 #define SG_GRADIENT_CPU_ENGINE_INTERNAL_H
 

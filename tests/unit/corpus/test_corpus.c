@@ -397,31 +397,6 @@ static void test_spool(void **state)
     assert_null(spool);
 }
 
-static void test_wikitext(void **state)
-{
-    const char *shared = getenv("STATEGRAD_SHARED");
-    static const struct {
-        const char *name;
-        uint64_t tokens;
-    } files[] = {{"valid", 217646}, {"test", 245569}, {"train", 2088628}};
-    for (size_t i = 0; i < 3; i++) {
-        char path[512];
-        const char *p = path;
-        snprintf(path, sizeof path, "%s/data/wikitext-2/%s.txt", shared ? shared : "", files[i].name);
-        if (!shared || access(path, R_OK) != 0) {
-            print_message("skipped: WikiText-2 is not here (%s)\n", path);
-            return;
-        }
-        sg_vocab *v = vocab_of(path, &text);
-        sg_stream *s = encode(&p, 1, v, &text);
-        assert_int_equal(sg_stream_length(s), files[i].tokens);
-        if (i == 2)
-            assert_int_equal(sg_vocab_size(v), 33278);
-        sg_stream_free(s);
-        sg_vocab_free(v);
-    }
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -430,7 +405,6 @@ int main(void)
         cmocka_unit_test(test_tags_file), cmocka_unit_test(test_hostile),
         cmocka_unit_test(test_paths),     cmocka_unit_test(test_gzip),
         cmocka_unit_test(test_spool),     cmocka_unit_test(test_same_stream_whatever_the_source),
-        cmocka_unit_test(test_wikitext),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);
 }
