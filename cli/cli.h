@@ -6,6 +6,7 @@
 #include "stategrad/analysis.h"
 #include "stategrad/import.h"
 
+#include <jansson.h>
 #include <stdio.h>
 
 enum { EXIT_DONE = 0, EXIT_FAILED = 1, EXIT_MISUSE = 2 };
@@ -122,6 +123,12 @@ void stop_on_signals(void);
 sg_monitor progress_monitor(progress_line *p, bool quiet);
 void progress_done(progress_line *p);
 int interrupted(void);
+
+/* ---- JSON ---- */
+json_t *json_finite(double x); /* null for NaN and infinities: JSON has none */
+json_t *json_utf8(const char *text);
+/* One line on standard output; reals with so many significant digits. Frees the object; NULL: memory ran out. */
+sg_status print_json(json_t *object, int digits, sg_error *err);
 
 /* Words outside the vocabulary as a reader counts them: per cent of the words, the <eos> that was added at line ends
  * (eos) not among them. */

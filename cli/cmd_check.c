@@ -12,33 +12,27 @@ static const char *kind_name(sg_state_kind kind)
     return kind == SG_STATE_CELL ? "cell" : "hidden";
 }
 
-static void print_json(const sg_check_result *r, const sg_check_config *cfg, uint64_t tokens)
+static json_t *result_json(const sg_check_result *r, const sg_check_config *cfg, uint64_t tokens)
 {
-    printf(
-        "{\"pass\": %s, \"tests\": %zu, \"failed\": %zu, \"steps\": %zu, \"delays\": %zu, \"draws\": %zu, \"seed\": %llu, "
-        "\"corpus_tokens\": %llu, \"results\": [",
-        r->failed ? "false" : "true", r->n, r->failed, cfg->steps, cfg->delays, cfg->draws,
-        (unsigned long long)cfg->seed, (unsigned long long)tokens);
+    static const char *const verdicts[] = {"dies out", "grows at first", "persists", "grows"};
+    const sg_check_growth *g = &r->growth;
+    json_t *rows = json_array();
     for (size_t i = 0; i < r->n; i++) {
         const sg_check_row *row = &r->rows[i];
-        char worst[32] = "null";
-        if (isfinite(row->worst))
-            snprintf(worst, sizeof worst, "%.3g", row->worst);
-        printf(
-            "%s{\"test\": \"%s\", \"layer\": %zu, \"state\": \"%s\", \"largest_relative_difference\": %s, \"limit\": %g, "
-            "\"at_step\": %zu, \"at_delay\": %zu, \"pass\": %s}",
-            i ? ", " : "", row->test, row->layer, kind_name(row->kind), worst, row->limit, row->t, row->d,
-            row->pass ? "true" : "false");
+        json_array_append_new(rows, json_pack("{s:s, s:I, s:s, s:o, s:f, s:I, s:I, s:b}", "test", row->test,
+                                              "layer", (json_int_t)row->layer, "state", kind_name(row->kind),
+                                              "largest_relative_difference", json_finite(row->worst), "limit",
+                                              row->limit, "at_step", (json_int_t)row->t, "at_delay",
+                                              (json_int_t)row->d, "pass", row->pass));
     }
-    static const char *const verdicts[] = {"dies out", "grows at first", "persists", "grows"};
-    char largest[32] = "null";
-    if (isfinite(r->growth.largest))
-        snprintf(largest, sizeof largest, "%.3g", r->growth.largest);
-    printf(
-        "], \"sensitive\": %s, \"growth\": {\"steps\": %zu, \"size\": %g, \"largest\": %s, \"at_step\": %zu, "
-        "\"left\": %.3g, \"verdict\": \"%s\"}}\n",
-        r->sensitive ? "true" : "false", r->growth.steps, r->growth.size, largest, r->growth.at,
-        r->growth.left, verdicts[r->growth.verdict]);
+    json_t *growth = json_pack("{s:I, s:f, s:o, s:I, s:o, s:s}", "steps", (json_int_t)g->steps, "size",
+                               g->size, "largest", json_finite(g->largest), "at_step", (json_int_t)g->at,
+                               "left", json_finite(g->left), "verdict", verdicts[g->verdict]);
+    return json_pack("{s:b, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:o, s:b, s:o}", "pass", !r->failed, "tests",
+                     (json_int_t)r->n, "failed", (json_int_t)r->failed, "steps", (json_int_t)cfg->steps,
+                     "delays", (json_int_t)cfg->delays, "draws", (json_int_t)cfg->draws, "seed",
+                     (json_int_t)cfg->seed, "corpus_tokens", (json_int_t)tokens, "results", rows, "sensitive",
+                     r->sensitive, "growth", growth);
 }
 
 static void print_growth(const sg_check_growth *g)
@@ -126,11 +120,11 @@ static int check_and_print(const char *model, char **paths, int n, sg_format for
         st = open_corpus(&tokens, m, paths, n, format, monitor, &err);
     if (st == SG_OK)
         st = sg_check(&result, m, tokens, cfg, monitor, &err);
-    int code = st != SG_OK ? fail(st, &err) : result.failed ? EXIT_FAILED : EXIT_DONE;
     if (st == SG_OK && json)
-        print_json(&result, cfg, tokens ? sg_stream_length(tokens) : 0);
+        st = print_json(result_json(&result, cfg, tokens ? sg_stream_length(tokens) : 0), 3, &err);
     else if (st == SG_OK)
         print_table(&result);
+    int code = st != SG_OK ? fail(st, &err) : result.failed ? EXIT_FAILED : EXIT_DONE;
     sg_check_free(&result);
     sg_stream_free(tokens);
     sg_model_free(m);

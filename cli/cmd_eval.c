@@ -9,19 +9,17 @@
 #include <stdio.h>
 #include <string.h>
 
-static void print_result(const sg_eval *e, double unknown, bool json)
+static sg_status print_result(const sg_eval *e, double unknown, bool json, sg_error *err)
 {
-    char perplexity[32] = "null"; /* beyond a double: JSON has no infinity */
-    if (isfinite(e->perplexity))
-        snprintf(perplexity, sizeof perplexity, "%.17g", e->perplexity);
     if (json)
-        printf("{\"tokens\": %" PRIu64 ", \"unknown_tokens\": %" PRIu64 ", \"nats_per_token\": %.17g, "
-               "\"perplexity\": %s}\n",
-               e->tokens, e->unknown_tokens, e->nats_per_token, perplexity);
-    else
-        printf("perplexity %.2f, %.4f nats per token, over %" PRIu64
-               " predicted token%s (%.2f %% of the words <unk>)\n",
-               e->perplexity, e->nats_per_token, e->tokens, PLURAL(e->tokens), unknown);
+        return print_json(json_pack("{s:I, s:I, s:o, s:o}", "tokens", (json_int_t)e->tokens, "unknown_tokens",
+                                    (json_int_t)e->unknown_tokens, "nats_per_token",
+                                    json_finite(e->nats_per_token), "perplexity", json_finite(e->perplexity)),
+                          17, err);
+    printf("perplexity %.2f, %.4f nats per token, over %" PRIu64
+           " predicted token%s (%.2f %% of the words <unk>)\n",
+           e->perplexity, e->nats_per_token, e->tokens, PLURAL(e->tokens), unknown);
+    return SG_OK;
 }
 
 static int run(int argc, char **argv)
@@ -70,7 +68,7 @@ static int run(int argc, char **argv)
         st = sg_lm_eval(&result, m, s, handling == 1, threads, &monitor, &err);
     progress_done(&line);
     if (st == SG_OK)
-        print_result(&result, unknown_percent(s, sg_model_get_shape(m)->eos && !no_eos), json);
+        st = print_result(&result, unknown_percent(s, sg_model_get_shape(m)->eos && !no_eos), json, &err);
     if (st == SG_OK && !quiet)
         remark_on_predictions(m, &result);
     code = st == SG_OK ? EXIT_DONE : fail(st, &err);

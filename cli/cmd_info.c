@@ -5,48 +5,28 @@
 #include "stategrad/import.h"
 #include "stategrad/run.h"
 
-static void put_json_string(const char *text)
+static json_t *named(const char *name, const char *key, uint64_t n)
 {
-    putchar('"');
-    for (const unsigned char *c = (const unsigned char *)text; *c; c++)
-        if (*c == '"' || *c == '\\')
-            printf("\\%c", *c);
-        else if (*c < 0x20)
-            printf("\\u%04x", *c);
-        else
-            putchar(*c);
-    putchar('"');
+    return json_pack("{s:o, s:I}", "name", json_utf8(name), key, (json_int_t)n);
 }
 
-static void print_run_json(const sg_run *r)
+static json_t *run_json(const sg_run *r)
 {
-    printf("{\"kind\": \"run\", \"delays\": %zu, \"embedding\": %zu, \"attributes\": {", sg_run_delays(r),
-           sg_run_embedding(r));
+    json_t *attributes = json_object(), *states = json_array(), *classes = json_array(),
+           *properties = json_array();
     for (size_t i = 0; i < sg_run_attributes(r); i++) {
         const char *name = sg_run_attribute_name(r, i);
-        fputs(i ? ", " : "", stdout);
-        put_json_string(name);
-        fputs(": ", stdout);
-        put_json_string(sg_run_attribute(r, name));
+        json_object_set_new(attributes, name, json_utf8(sg_run_attribute(r, name)));
     }
-    fputs("}, \"states\": [", stdout);
-    for (size_t g = 0; g < sg_run_groups(r); g++) {
-        fputs(g ? ", {\"name\": " : "{\"name\": ", stdout);
-        put_json_string(sg_run_group_name(r, g));
-        printf(", \"units\": %zu}", sg_run_units(r, g));
-    }
-    fputs("], \"classes\": [", stdout);
-    for (size_t c = 0; c < sg_run_classes(r); c++) {
-        fputs(c ? ", {\"name\": " : "{\"name\": ", stdout);
-        put_json_string(sg_run_class_name(r, c));
-        printf(", \"tokens\": %ju}", (uintmax_t)sg_run_class_tokens(r, c));
-    }
-    fputs("], \"properties\": [", stdout);
-    for (size_t p = 0; p < sg_run_properties(r); p++) {
-        fputs(p ? ", " : "", stdout);
-        put_json_string(sg_run_property_name(r, p));
-    }
-    fputs("]}\n", stdout);
+    for (size_t g = 0; g < sg_run_groups(r); g++)
+        json_array_append_new(states, named(sg_run_group_name(r, g), "units", sg_run_units(r, g)));
+    for (size_t c = 0; c < sg_run_classes(r); c++)
+        json_array_append_new(classes, named(sg_run_class_name(r, c), "tokens", sg_run_class_tokens(r, c)));
+    for (size_t p = 0; p < sg_run_properties(r); p++)
+        json_array_append_new(properties, json_utf8(sg_run_property_name(r, p)));
+    return json_pack("{s:s, s:I, s:I, s:o, s:o, s:o, s:o}", "kind", "run", "delays",
+                     (json_int_t)sg_run_delays(r), "embedding", (json_int_t)sg_run_embedding(r), "attributes",
+                     attributes, "states", states, "classes", classes, "properties", properties);
 }
 
 static void print_run(const sg_run *r)
@@ -72,11 +52,11 @@ static sg_status describe_run(const char *path, bool json, sg_error *err)
     if (st != SG_OK)
         return st;
     if (json)
-        print_run_json(r);
+        st = print_json(run_json(r), 17, err);
     else
         print_run(r);
     sg_run_close(r);
-    return SG_OK;
+    return st;
 }
 
 static int run(int argc, char **argv)

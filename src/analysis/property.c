@@ -46,7 +46,7 @@ static bool is_file(const char *path)
 
 static const char *const spaces = " \t\r\n";
 
-/* Words parted by any of `separators`; those not in the vocabulary are counted. */
+/* Words separated by any of `separators`; those not in the vocabulary are counted. */
 static sg_status add_words(side *s, const property_source *src, const char *text, const char *separators,
                            sg_error *err)
 {

@@ -278,7 +278,7 @@ uint64_t accum_class_pairs(const sg_accum *a, const sg_classes *k, size_t c, siz
 {
     uint64_t n = 0;
     for (size_t i = 0; i < a->n_sets; i++)
-        n += member(k, i, c) ? a->set[i]->pairs[d] : 0;
+        n += member(k, i, c) ? accum_pairs(a, i, d) : 0;
     return n;
 }
 
@@ -286,7 +286,7 @@ uint64_t accum_class_sampled(const sg_accum *a, const sg_classes *k, size_t c, s
 {
     uint64_t n = 0;
     for (size_t i = 0; i < a->n_sets; i++)
-        n += member(k, i, c) ? a->set[i]->sampled[d] : 0;
+        n += member(k, i, c) ? accum_sampled(a, i, d) : 0;
     return n;
 }
 
@@ -361,54 +361,6 @@ uint64_t accum_missed(const sg_accum *a, size_t state, size_t d, double *sum)
 {
     *sum = a->missed[state * a->D + d];
     return a->missed_of[state * a->D + d];
-}
-
-static bool same_shape(const sg_accum *a, const sg_accum *b)
-{
-    bool same = a->n_states == b->n_states && a->D == b->D && a->E == b->E && a->moments == b->moments;
-    for (size_t i = 0; same && i < a->n_states; i++)
-        same = a->states[i].layer == b->states[i].layer && a->states[i].kind == b->states[i].kind &&
-               a->states[i].units == b->states[i].units;
-    return same;
-}
-
-/* into's total += from's total and partial */
-static void merge_sums(size_t n, double *total, const double *from, const float *partial)
-{
-    for (size_t i = 0; i < n; i++)
-        total[i] += from[i] + (double)partial[i];
-}
-
-sg_status accum_merge(sg_accum *into, const sg_accum *from, sg_error *err)
-{
-    if (!same_shape(into, from))
-        return sg_fail(err, SG_EINVAL,
-                       "sums: %zu states, %zu delays, %zu inputs cannot be merged with %zu, %zu, %zu",
-                       from->n_states, from->D, from->E, into->n_states, into->D, into->E);
-    if (from->n_sets) {
-        sg_status st = accum_need_set(into, from->n_sets - 1, err);
-        if (st != SG_OK)
-            return st;
-    }
-    for (size_t i = 0; i < into->n_states * into->D; i++)
-        into->missed[i] += from->missed[i], into->missed_of[i] += from->missed_of[i];
-    for (size_t i = 0; i < from->n_sets; i++) {
-        set_sums *s = into->set[i];
-        const set_sums *f = from->set[i];
-        for (size_t k = 0; k < into->n_states; k++) {
-            merge_sums(into->D * sum_size(into, k), s->state[k].total, f->state[k].total,
-                       f->state[k].partial);
-            if (into->moments)
-                merge_sums(into->D * moment_size(into), s->state[k].moment_total, f->state[k].moment_total,
-                           f->state[k].moment_partial);
-        }
-        for (size_t d = 0; d < into->D; d++) {
-            s->pairs[d] += f->pairs[d];
-            s->sampled[d] += f->sampled[d];
-            s->moment[d] += f->moment[d];
-        }
-    }
-    return SG_OK;
 }
 
 /* ---- checkpoints ---- */

@@ -58,10 +58,6 @@ double accum_class_moment(const sg_accum *a, size_t state, const sg_classes *k, 
  * norms, over how many gradients. */
 uint64_t accum_missed(const sg_accum *a, size_t state, size_t d, double *sum);
 
-/* into += from; same states, delays, embedding. SG_EINVAL: shapes differ; SG_ENOMEM leaves `into` as it
- * was. */
-sg_status accum_merge(sg_accum *into, const sg_accum *from, sg_error *err);
-
 /* For checkpoints: everything, so that a resumed run gives the same bytes. Load replaces what a holds;
  * SG_EFORMAT: made for other shapes, or cut short. On failure a is empty. */
 sg_status accum_save(const sg_accum *a, FILE *f, sg_error *err);
