@@ -114,7 +114,7 @@ done:
 static sg_status put_reached(run_writer *w, const analysis *an, sg_error *err)
 {
     sg_status st = SG_OK;
-    const an_reached *x = &an->reached;
+    const precision_reached *x = &an->reached;
     if (!(an->cfg->precision > 0))
         return SG_OK;
     TRY(run_writer_real(w, RUN_ROOT, NULL, "precision_sampling_error", x->sampling, err));
@@ -135,7 +135,7 @@ sg_status sg_analyze(const char *run_path, const sg_model *m, const sg_stream *s
     cfg = config_take(&own, sizeof own, cfg);
     sg_status st = SG_OK;
     analysis an = {0};
-    an_sums *sums = NULL;
+    block_sums *sums = NULL;
     replaced_sums *replaced = NULL;
     run_writer *w = NULL;
     results_input input;

@@ -11,7 +11,7 @@
 #include <unistd.h>
 #include <zlib.h>
 
-struct an_sums {
+struct block_sums {
     sums_shape shape;
     size_t *units;
     size_t *at; /* (G) floats from the start of a block's records to those of state g */
@@ -69,14 +69,14 @@ static bool begins_as_ours(int fd)
     return pread(fd, head, sizeof head, 0) == (ssize_t)sizeof head && !memcmp(head, magic, sizeof magic);
 }
 
-static sg_status open_scratch(an_sums *s, const char *beside, const char *keep, sg_error *err)
+static sg_status open_scratch(block_sums *s, const char *beside, const char *keep, sg_error *err)
 {
     sg_status st = SG_OK;
     char *name = NULL;
-    int reason;
+    int code;
     if (keep) {
         s->fd = open(keep, O_RDWR | O_CREAT | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC, 0666);
-        reason = errno;
+        code = errno;
         if (!(s->path = sg_strdup(keep)))
             return sg_fail(err, SG_ENOMEM, "%s: no memory", keep);
         if (s->fd >= 0 && !begins_as_ours(s->fd))
@@ -91,7 +91,7 @@ static sg_status open_scratch(an_sums *s, const char *beside, const char *keep, 
             return sg_fail(err, SG_ENOMEM, "%s: no memory", beside);
         snprintf(name, n + 32, "%.*s.stategrad.XXXXXX", (int)(slash ? n + 1 : 0), beside);
         s->fd = mkostemp(name, O_CLOEXEC);
-        reason = errno;
+        code = errno;
         if (s->fd >= 0)
             unlink(name); /* gone with the process, however it ends */
         sg_free(name);
@@ -101,15 +101,15 @@ static sg_status open_scratch(an_sums *s, const char *beside, const char *keep, 
         snprintf(s->path, n, "%s: its scratch file", beside); /* what errors name */
     }
     if (s->fd < 0)
-        st = sg_fail(err, SG_EIO, "%s: cannot be written: %s", s->path, strerror(reason));
+        st = sg_fail(err, SG_EIO, "%s: cannot be written: %s", s->path, strerror(code));
     return st;
 }
 
-sg_status sums_new(an_sums **out, const sums_shape *shape, const char *beside, const char *keep,
+sg_status sums_new(block_sums **out, const sums_shape *shape, const char *beside, const char *keep,
                    sg_error *err)
 {
     sg_status st = SG_OK;
-    an_sums *s = sg_calloc(1, sizeof *s);
+    block_sums *s = sg_calloc(1, sizeof *s);
     *out = NULL;
     if (!s)
         return sg_fail(err, SG_ENOMEM, "sums: no memory");
@@ -136,7 +136,7 @@ done:
     return st;
 }
 
-void sums_free(an_sums *s)
+void sums_free(block_sums *s)
 {
     if (!s)
         return;
@@ -151,34 +151,34 @@ void sums_free(an_sums *s)
     sg_free(s);
 }
 
-const sums_shape *sums_get_shape(const an_sums *s)
+const sums_shape *sums_get_shape(const block_sums *s)
 {
     return &s->shape;
 }
 
-sums_weight *sums_weight_at(const an_sums *s, size_t b, size_t c, size_t d)
+sums_weight *sums_weight_at(const block_sums *s, size_t b, size_t c, size_t d)
 {
     return &s->weights[(b * s->shape.C + c) * s->shape.D + d];
 }
 
-sums_squares *sums_squares_at(const an_sums *s, size_t b, size_t g, size_t d)
+sums_squares *sums_squares_at(const block_sums *s, size_t b, size_t g, size_t d)
 {
     return &s->squares[(b * s->shape.G + g) * s->shape.D + d];
 }
 
-sums_missed *sums_missed_at(const an_sums *s, size_t b, size_t g, size_t d)
+sums_missed *sums_missed_at(const block_sums *s, size_t b, size_t g, size_t d)
 {
     return &s->missed[(b * s->shape.G + g) * s->shape.D + d];
 }
 
-static off_t record_at(const an_sums *s, size_t b, size_t g, size_t c, size_t d)
+static off_t record_at(const block_sums *s, size_t b, size_t g, size_t c, size_t d)
 {
     size_t record = s->units[g] * s->shape.E + moment_floats(&s->shape);
     return (off_t)(sizeof magic +
                    (b * s->block_floats + s->at[g] + (c * s->shape.D + d) * record) * sizeof(float));
 }
 
-static sg_status write_all(const an_sums *s, off_t at, const float *x, size_t n, sg_error *err)
+static sg_status write_all(const block_sums *s, off_t at, const float *x, size_t n, sg_error *err)
 {
     const char *p = (const char *)x;
     for (size_t left = n * sizeof *x; left;) {
@@ -193,7 +193,7 @@ static sg_status write_all(const an_sums *s, off_t at, const float *x, size_t n,
     return SG_OK;
 }
 
-static sg_status read_all(const an_sums *s, off_t at, void *x, size_t bytes, sg_error *err)
+static sg_status read_all(const block_sums *s, off_t at, void *x, size_t bytes, sg_error *err)
 {
     char *p = x;
     while (bytes) {
@@ -208,8 +208,8 @@ static sg_status read_all(const an_sums *s, off_t at, void *x, size_t bytes, sg_
     return SG_OK;
 }
 
-sg_status sums_put(an_sums *s, size_t b, size_t g, size_t c, size_t d, const float *sum, const float *moment,
-                   sg_error *err)
+sg_status sums_put(block_sums *s, size_t b, size_t g, size_t c, size_t d, const float *sum,
+                   const float *moment, sg_error *err)
 {
     size_t n = s->units[g] * s->shape.E;
     off_t at = record_at(s, b, g, c, d);
@@ -219,7 +219,7 @@ sg_status sums_put(an_sums *s, size_t b, size_t g, size_t c, size_t d, const flo
     return st;
 }
 
-sg_status sums_get(const an_sums *s, size_t b, size_t g, size_t c, size_t d, float *sum, float *moment,
+sg_status sums_get(const block_sums *s, size_t b, size_t g, size_t c, size_t d, float *sum, float *moment,
                    sg_error *err)
 {
     sg_status st = SG_OK;
@@ -234,14 +234,14 @@ done:
     return st;
 }
 
-sg_status sums_sync(an_sums *s, sg_error *err)
+sg_status sums_sync(block_sums *s, sg_error *err)
 {
     if (fdatasync(s->fd) != 0)
         return sg_fail(err, SG_EIO, "%s: cannot be written: %s", s->path, strerror(errno));
     return SG_OK;
 }
 
-sg_status sums_crc(const an_sums *s, size_t b, uint32_t *crc, sg_error *err)
+sg_status sums_crc(const block_sums *s, size_t b, uint32_t *crc, sg_error *err)
 {
     sg_status st = SG_OK;
     unsigned char buffer[16384];

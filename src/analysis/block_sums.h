@@ -42,34 +42,34 @@ typedef struct {
     double square[SUMS_WORDS], pairs[SUMS_WORDS];
 } sums_squares;
 
-typedef struct an_sums an_sums;
+typedef struct block_sums block_sums;
 /* keep NULL: an unnamed file in the folder of `beside`; otherwise the file `keep`, opened if it is there. */
-sg_status sums_new(an_sums **out, const sums_shape *shape, const char *beside, const char *keep,
+sg_status sums_new(block_sums **out, const sums_shape *shape, const char *beside, const char *keep,
                    sg_error *err);
-void sums_free(an_sums *s);
-const sums_shape *sums_get_shape(const an_sums *s);
-sums_weight *sums_weight_at(const an_sums *s, size_t b, size_t c, size_t d);
-sums_squares *sums_squares_at(const an_sums *s, size_t b, size_t g, size_t d);
-sums_missed *sums_missed_at(const an_sums *s, size_t b, size_t g, size_t d);
+void sums_free(block_sums *s);
+const sums_shape *sums_get_shape(const block_sums *s);
+sums_weight *sums_weight_at(const block_sums *s, size_t b, size_t c, size_t d);
+sums_squares *sums_squares_at(const block_sums *s, size_t b, size_t g, size_t d);
+sums_missed *sums_missed_at(const block_sums *s, size_t b, size_t g, size_t d);
 /* Numbers of M that are kept: the lower triangle, E (E+1) / 2. */
 size_t sums_packed(size_t E);
 void sums_pack(size_t E, const double *full, float *packed);
 void sums_unpack(size_t E, const float *packed, double *full);
 
 /* sum (H,E), moment (packed). Safe from several threads at once. */
-sg_status sums_put(an_sums *s, size_t b, size_t g, size_t c, size_t d, const float *sum, const float *moment,
-                   sg_error *err);
+sg_status sums_put(block_sums *s, size_t b, size_t g, size_t c, size_t d, const float *sum,
+                   const float *moment, sg_error *err);
 /* Either may be NULL. */
-sg_status sums_get(const an_sums *s, size_t b, size_t g, size_t c, size_t d, float *sum, float *moment,
+sg_status sums_get(const block_sums *s, size_t b, size_t g, size_t c, size_t d, float *sum, float *moment,
                    sg_error *err);
 /* Block b is on the disk. */
-sg_status sums_sync(an_sums *s, sg_error *err);
+sg_status sums_sync(block_sums *s, sg_error *err);
 /* CRC-32 of the records of block b, for checkpoints. */
-sg_status sums_crc(const an_sums *s, size_t b, uint32_t *crc, sg_error *err);
+sg_status sums_crc(const block_sums *s, size_t b, uint32_t *crc, sg_error *err);
 size_t sums_bytes_per_block(const sums_shape *shape);
 
 /* In a part (part.h): the weights, in the root; all of state g, in its group. words NULL: without sums by word. */
-sg_status sums_part_weights(part_file *p, an_sums *sums, word_sums *words, sg_error *err);
-sg_status sums_part(part_file *p, an_sums *sums, word_sums *words, size_t g, sg_error *err);
+sg_status sums_part_weights(part_file *p, block_sums *sums, word_sums *words, sg_error *err);
+sg_status sums_part(part_file *p, block_sums *sums, word_sums *words, size_t g, sg_error *err);
 
 #endif

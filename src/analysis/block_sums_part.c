@@ -19,7 +19,7 @@ done:
     return st;
 }
 
-sg_status sums_part_weights(part_file *p, an_sums *sums, word_sums *words, sg_error *err)
+sg_status sums_part_weights(part_file *p, block_sums *sums, word_sums *words, sg_error *err)
 {
     enum { FIELDS = 5 };
     static const char *const names[FIELDS] = {"part_weight", "part_moment_weight", "part_pairs",
@@ -59,7 +59,7 @@ done:
 }
 
 /* What the gradients of group g lack in a long window. */
-static sg_status missed(part_file *p, an_sums *sums, size_t g, sg_error *err)
+static sg_status missed(part_file *p, block_sums *sums, size_t g, sg_error *err)
 {
     sg_status st = SG_OK;
     const size_t D = sums_get_shape(sums)->D, shape[] = {p->rows, D};
@@ -87,7 +87,7 @@ done:
 }
 
 /* The squared gains of group g. */
-static sg_status squares(part_file *p, an_sums *sums, size_t g, sg_error *err)
+static sg_status squares(part_file *p, block_sums *sums, size_t g, sg_error *err)
 {
     sg_status st = SG_OK;
     const size_t D = sums_get_shape(sums)->D, n = SUMS_WORDS * D, shape[] = {p->rows, SUMS_WORDS, D};
@@ -115,7 +115,7 @@ done:
     return st;
 }
 
-sg_status sums_part(part_file *p, an_sums *sums, word_sums *words, size_t g, sg_error *err)
+sg_status sums_part(part_file *p, block_sums *sums, word_sums *words, size_t g, sg_error *err)
 {
     sg_status st = SG_OK;
     const sums_shape *s = sums_get_shape(sums);

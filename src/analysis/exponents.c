@@ -8,7 +8,7 @@
 
 const char exponents_reset[] = "the state is zeroed at sentence starts: a change of it ends there";
 
-void exponents_interval(sg_interval *out, const an_exponents *x, size_t m, size_t k, double *work)
+void exponents_interval(sg_interval *out, const exponent_sums *x, size_t m, size_t k, double *work)
 {
     double growth = 0, steps = 0, *without = work, *weights = work + x->B;
     *out = (sg_interval){NAN, NAN, NAN, NAN, NAN, x->missing};
@@ -23,7 +23,7 @@ void exponents_interval(sg_interval *out, const an_exponents *x, size_t m, size_
     sg_stats_jackknife(out, x->B, weights, growth / steps, without, 1);
 }
 
-sg_status exponents_write(run_writer *w, int group, const an_exponents *x, size_t m, sg_error *err)
+sg_status exponents_write(run_writer *w, int group, const exponent_sums *x, size_t m, sg_error *err)
 {
     static const char *const names[] = {"lyapunov_exponent", "lyapunov_exponent_low",
                                         "lyapunov_exponent_high"};
@@ -52,12 +52,12 @@ done:
     return st;
 }
 
-sg_status exponents_of_parts(an_exponents *x, const sg_run *first, size_t B, sg_error *err)
+sg_status exponents_of_parts(exponent_sums *x, const sg_run *first, size_t B, sg_error *err)
 {
     sg_status st = SG_OK;
     const char *K = sg_run_attribute(first, "lyapunov");
     size_t rank, shape[SG_RUN_MAX_DIMS];
-    *x = (an_exponents){.B = B};
+    *x = (exponent_sums){.B = B};
     if (!K || sscanf(K, "%zu", &x->K) != 1 || !x->K || x->K > 1000000)
         return x->K = 0, SG_OK;
     if (!sg_run_shape(first, sg_run_group_name(first, 0), "part_growth", &rank, shape))
@@ -70,7 +70,7 @@ done:
     return st;
 }
 
-sg_status exponents_part(part_file *p, an_exponents *x, size_t m, size_t split, sg_error *err)
+sg_status exponents_part(part_file *p, exponent_sums *x, size_t m, size_t split, sg_error *err)
 {
     sg_status st = SG_OK;
     const size_t shape[] = {p->rows, x->K};
@@ -92,11 +92,11 @@ done:
     return st;
 }
 
-void exponents_free(an_exponents *x)
+void exponents_free(exponent_sums *x)
 {
     for (size_t m = 0; m < 2; m++) {
         sg_free(x->growth[m]);
         sg_free(x->steps[m]);
     }
-    *x = (an_exponents){0};
+    *x = (exponent_sums){0};
 }

@@ -46,7 +46,7 @@ static void forecast(sg_analysis_estimate *out, const analysis *an)
     sg_engine_config engine = analysis_engine(an);
     double flops = 0, tokens = (double)(analysis_block_start(an, an->end_block) -
                                         analysis_block_start(an, an->first_block));
-    size_t bytes = 0, units[2 * AN_MAX_STATES], spectra, file;
+    size_t bytes = 0, units[2 * ANALYSIS_MAX_STATES], spectra, file;
     results_input input;
     analysis_results_input(an, &input);
     engine_cost(&flops, &bytes, an->shape, &engine);

@@ -11,10 +11,10 @@
 
 /* All that is summed over blocks. words and replaced may be NULL. */
 typedef struct {
-    an_sums *sums;
+    block_sums *sums;
     word_sums *words;
     replaced_sums *replaced;
-    an_exponents *exponents;
+    exponent_sums *exponents;
 } totals;
 
 /* Every total into a part, or the rows of a part into the totals: see part.h. */
@@ -33,7 +33,7 @@ done:
     return st;
 }
 
-sg_status part_write(run_writer *w, const char *path, analysis *an, an_sums *sums, replaced_sums *replaced,
+sg_status part_write(run_writer *w, const char *path, analysis *an, block_sums *sums, replaced_sums *replaced,
                      sg_error *err)
 {
     sg_status st = SG_OK;
@@ -129,7 +129,7 @@ sg_status sg_merge(const char *run_path, const char *const *parts, size_t n_part
     sg_status st = SG_OK;
     size_t B = 0, split = 1, units[RUN_MAX_GROUPS];
     part_input x = {0};
-    an_exponents exponents = {0};
+    exponent_sums exponents = {0};
     totals t = {.exponents = &exponents};
     run_writer *w = NULL;
     part_file *files = sg_calloc(n_parts, sizeof *files);

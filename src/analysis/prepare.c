@@ -51,7 +51,7 @@ static void list_states(analysis *an)
     }
     for (size_t m = 0; m < an->n_models; m++)
         for (size_t i = 0; i < an->n_states; i++) {
-            an_group *g = &an->groups[an->n_groups++];
+            state_group *g = &an->groups[an->n_groups++];
             const sg_accum_state *s = &an->states[i];
             snprintf(g->name, sizeof g->name, "%slayer%zu.%s", m ? RUN_UNTRAINED : "", s->layer,
                      s->kind == SG_STATE_CELL ? "cell" : "hidden");
@@ -278,7 +278,7 @@ static void forbid_replaced(analysis *an)
 static void settle_replaced(analysis *an)
 {
     double asked = an->cfg->replace, T = (double)an->T;
-    an->replace = (an_replace){0};
+    an->replace = (replacement_share){0};
     if (asked == SG_REPLACE_NONE)
         return;
     if (asked == 0) {
@@ -413,7 +413,7 @@ static sg_status list_members(analysis *an, sg_error *err)
     const sg_class_word *words;
     NEED((an->holds = sg_calloc(an->C, 2)) && (an->class_tokens = sg_calloc(an->C, sizeof *an->class_tokens)),
          err, "%zu classes", an->C);
-    an->holds[0] = an->holds[1] = AN_HELD;
+    an->holds[0] = an->holds[1] = WORD_HELD;
     for (size_t c = 0; c < an->C; c++)
         an->class_tokens[c] = c ? sg_stream_class_tokens(an->stream, an->classes, c) : an->T;
     if (!an->classes || !an->V || !v)
@@ -432,10 +432,10 @@ static sg_status list_members(analysis *an, sg_error *err)
             x[2 * an->n_members] = (int64_t)words[i].count;
             known += words[i].count;
             if (words[i].count && words[i].id == sg_vocab_eos(v))
-                an->holds[2 * c] = AN_HELD;
+                an->holds[2 * c] = WORD_HELD;
         }
         if (an->class_tokens[c] > known)
-            an->holds[2 * c + 1] = AN_HELD;
+            an->holds[2 * c + 1] = WORD_HELD;
     }
 done:
     return st;
@@ -539,26 +539,26 @@ void analysis_free(analysis *an)
     *an = (analysis){0};
 }
 
-static an_words words_of(const analysis *an)
+static corpus_words words_of(const analysis *an)
 {
     const sg_vocab *v = sg_model_vocab(an->models[0]);
     int32_t eos = v ? sg_vocab_eos(v) : -1, unk = v ? sg_vocab_unk(v) : -1;
     const int64_t *x = an->members;
     bool some = (eos >= 0 && an->word_count && an->word_count[eos]) ||
                 (unk >= 0 && an->word_count && an->word_count[unk]);
-    return (an_words){.V = an->V,
-                      .count = an->word_count,
-                      .eos = eos,
-                      .unk = unk,
-                      .n = an->n_members,
-                      .word = x,
-                      .class = x ? x + an->n_members : NULL,
-                      .tokens = x ? x + 2 * an->n_members : NULL,
-                      .holds = an->holds,
-                      .class_tokens = an->class_tokens,
-                      .none = !some,
-                      .sums = an->words,
-                      .missing = an->words_missing};
+    return (corpus_words){.V = an->V,
+                          .count = an->word_count,
+                          .eos = eos,
+                          .unk = unk,
+                          .n = an->n_members,
+                          .word = x,
+                          .class = x ? x + an->n_members : NULL,
+                          .tokens = x ? x + 2 * an->n_members : NULL,
+                          .holds = an->holds,
+                          .class_tokens = an->class_tokens,
+                          .none = !some,
+                          .sums = an->words,
+                          .missing = an->words_missing};
 }
 
 void analysis_results_input(const analysis *an, results_input *input)

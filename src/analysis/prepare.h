@@ -13,7 +13,7 @@
 #include "spectrum/spectrum.h"
 #include "stategrad/analysis.h"
 
-enum { AN_MAX_STATES = 2 * SG_MAX_LAYERS };
+enum { ANALYSIS_MAX_STATES = 2 * SG_MAX_LAYERS };
 
 /* What --precision has come to: relative standard errors of sigma_1, the largest over states, classes and
  * delays 0 .. 20. */
@@ -23,14 +23,14 @@ typedef struct {
     size_t delay, state; /* where sampling is largest */
     size_t class;
     uint64_t origins, rounds;
-} an_reached;
+} precision_reached;
 
 /* What setting 'replace' comes to. */
 typedef struct {
     double rate;    /* share of the words that is replaced; 0: none */
     double kl_rate; /* share of these whose KL is taken; 0: none */
     char none[200]; /* why nothing is replaced by default, or empty */
-} an_replace;
+} replacement_share;
 
 typedef struct {
     const sg_analysis_config *cfg; /* as given */
@@ -46,21 +46,21 @@ typedef struct {
     char features_sha256[65];
     uint64_t T; /* tokens */
     size_t D, E, V, C, B, sets;
-    uint64_t documents;                   /* of the stream, by used.documents */
-    bool alone;                           /* too few of them: intervals are of this text alone */
-    size_t split;                         /* parts of each block, see blocks.h */
-    uint64_t *starts;                     /* (B split + 1) of the parts; NULL: even */
-    size_t first_block, end_block;        /* those of this part */
-    sg_accum_state states[AN_MAX_STATES]; /* of one model */
+    uint64_t documents;                         /* of the stream, by used.documents */
+    bool alone;                                 /* too few of them: intervals are of this text alone */
+    size_t split;                               /* parts of each block, see blocks.h */
+    uint64_t *starts;                           /* (B split + 1) of the parts; NULL: even */
+    size_t first_block, end_block;              /* those of this part */
+    sg_accum_state states[ANALYSIS_MAX_STATES]; /* of one model */
     size_t n_states;
-    an_group groups[2 * AN_MAX_STATES]; /* model by model */
+    state_group groups[2 * ANALYSIS_MAX_STATES]; /* model by model */
     size_t n_groups;
     const char **class_names; /* (C) borrowed from classes */
     uint64_t *word_count;     /* (V) tokens of the word in the stream */
     uint64_t *set_count;      /* (sets) tokens of the class set */
     int64_t *members;         /* (3, n_members) word, class, tokens of the word in the class */
     size_t n_members;
-    unsigned char *holds;   /* (C, 2) an_held */
+    unsigned char *holds;   /* (C, 2) word_held */
     uint64_t *class_tokens; /* (C) */
     word_sums *words;       /* squared gains by word, filled by the pass; NULL: words_missing tells why */
     const char *words_missing;
@@ -74,9 +74,9 @@ typedef struct {
     const char **property_missing, **property_names;
     int64_t *property_pairs; /* (P) */
     size_t P;
-    an_reached reached;
-    an_exponents exponents;
-    an_replace replace;
+    precision_reached reached;
+    exponent_sums exponents;
+    replacement_share replace;
 } analysis;
 
 /* Everything that can be known before the pass: sizes, counts, covariances, properties. Warns through the

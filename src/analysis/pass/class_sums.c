@@ -67,8 +67,8 @@ static void rounded(size_t n, const double *x, double scale, float *y)
 }
 
 /* Record (c, d) of block b. */
-static sg_status put_record(const analysis *an, size_t model, const sg_accum *a, an_sums *sums,
-                            const an_sums *earlier, size_t b, const int64_t *existing, size_t c, size_t d,
+static sg_status put_record(const analysis *an, size_t model, const sg_accum *a, block_sums *sums,
+                            const block_sums *earlier, size_t b, const int64_t *existing, size_t c, size_t d,
                             room *r, sg_error *err)
 {
     sg_status st = SG_OK;
@@ -114,8 +114,8 @@ done:
     return st;
 }
 
-sg_status class_sums_block(const analysis *an, size_t model, const sg_accum *accum, an_sums *sums,
-                           const an_sums *earlier, size_t b, const int64_t *existing, sg_error *err)
+sg_status class_sums_block(const analysis *an, size_t model, const sg_accum *accum, block_sums *sums,
+                           const block_sums *earlier, size_t b, const int64_t *existing, sg_error *err)
 {
     size_t n = an->C * an->D;
     sg_status failed = SG_OK;
@@ -142,8 +142,8 @@ sg_status class_sums_block(const analysis *an, size_t model, const sg_accum *acc
     return failed;
 }
 
-sg_status class_sums_join(const analysis *an, an_sums *to, size_t b, const an_sums *from, size_t i, size_t j,
-                          sg_error *err)
+sg_status class_sums_join(const analysis *an, block_sums *to, size_t b, const block_sums *from, size_t i,
+                          size_t j, sg_error *err)
 {
     room r = {0};
     sg_status st = SG_OK;

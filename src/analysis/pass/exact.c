@@ -145,7 +145,7 @@ done:
 }
 
 /* What the sums by word have gained in part b of the blocks since those before it: all words together, <eos> and <unk>. */
-static void block_squares(const analysis *an, size_t model, an_sums *sums, size_t first, size_t b)
+static void block_squares(const analysis *an, size_t model, block_sums *sums, size_t first, size_t b)
 {
     const sg_vocab *v = sg_model_vocab(an->models[0]);
     int32_t id[SUMS_WORDS] = {[SUMS_EOS] = v ? sg_vocab_eos(v) : -1, [SUMS_UNK] = v ? sg_vocab_unk(v) : -1};
@@ -253,7 +253,7 @@ done:
     return st;
 }
 
-sg_status exact_run(an_sums **sums, replaced_sums **replaced, analysis *an, const char *run_path,
+sg_status exact_run(block_sums **sums, replaced_sums **replaced, analysis *an, const char *run_path,
                     sg_error *err)
 {
     sg_status st = SG_OK;

@@ -37,7 +37,7 @@ static sg_status follow(follower *x, size_t b, uint64_t t, size_t i, bool start,
 {
     sg_status st = SG_OK;
     const analysis *an = x->an;
-    an_exponents *out = (an_exponents *)&an->exponents;
+    exponent_sums *out = (exponent_sums *)&an->exponents;
     if (start) {
         lyapunov_free(x->y);
         x->y = NULL;
@@ -100,9 +100,9 @@ done:
 sg_status growth_run(analysis *an, sg_error *err)
 {
     sg_status st = SG_OK;
-    an_exponents *out = &an->exponents;
+    exponent_sums *out = &an->exponents;
     follower x = {.an = an, .all = an->T <= FOLLOWED, .head = FOLLOWED / an->B + 1};
-    *out = (an_exponents){.K = an->used.lyapunov, .B = an->B};
+    *out = (exponent_sums){.K = an->used.lyapunov, .B = an->B};
     if (!out->K)
         return SG_OK;
     if (an->used.handling == SG_RESET) {

@@ -44,12 +44,12 @@ void resume_forget(const analysis *an)
     }
 }
 
-sg_status resume_sums(an_sums **out, const analysis *an, size_t n_blocks, int i, const char *run_path,
+sg_status resume_sums(block_sums **out, const analysis *an, size_t n_blocks, int i, const char *run_path,
                       sg_error *err)
 {
     sg_status st = SG_OK;
     const char *checkpoint = an->cfg->checkpoint;
-    size_t units[2 * AN_MAX_STATES];
+    size_t units[2 * ANALYSIS_MAX_STATES];
     char *keep = NULL;
     for (size_t g = 0; g < an->n_groups; g++)
         units[g] = an->groups[g].units;

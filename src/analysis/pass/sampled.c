@@ -42,7 +42,7 @@ static const double FORGOTTEN = 1e-5; /* of the largest entry of the state */
 
 typedef struct {
     const analysis *an;
-    an_reached *reached;
+    precision_reached *reached;
     pass_state s;
     size_t n_segments; /* segments of a block */
     size_t from, to;   /* of each block's order: what this round takes */
@@ -503,7 +503,7 @@ static void first_round(rounds *r)
 static sg_status plan_round(rounds *r, bool *more, sg_error *err)
 {
     sg_status st = SG_OK;
-    an_reached *x = r->reached;
+    precision_reached *x = r->reached;
     const analysis *an = r->an;
     double growth, T = (double)an->T;
     double n = expected_origins(r) * (double)r->to / (double)r->n_segments;
@@ -609,13 +609,13 @@ done:
     return st;
 }
 
-sg_status sampled_run(an_sums **sums, replaced_sums **replaced, analysis *an, const char *run_path,
+sg_status sampled_run(block_sums **sums, replaced_sums **replaced, analysis *an, const char *run_path,
                       sg_error *err)
 {
     sg_status st = SG_OK;
     rounds r = {.an = an, .s.an = an, .reached = &an->reached, .last_saved = sg_clock()};
     worker **workers = NULL;
-    an_sums *whole = NULL;
+    block_sums *whole = NULL;
     bool more = true;
     *sums = NULL, *replaced = NULL;
     TRY(start(&r, run_path, err));

@@ -20,7 +20,7 @@
  * grow; at most 1: all states of the model, classes and delays 0 .. min(D-1, 20) are known well enough for
  * an->cfg->precision (but for those without an error, which do not count). Fills sampling, total, delay,
  * state, class, origins of *out. */
-sg_status sampling_errors(an_reached *out, double *growth, const analysis *an, const an_sums *halves,
-                          sg_error *err);
+sg_status sampling_errors(precision_reached *out, double *growth, const analysis *an,
+                          const block_sums *halves, sg_error *err);
 
 #endif

@@ -15,7 +15,7 @@ enum { LAST_DELAY = 20 };
 /* One state, class and delay. */
 typedef struct {
     const analysis *an;
-    const an_sums *halves;
+    const block_sums *halves;
     size_t g, c, d, H, E, B;
     sp_frame frame;
     float *half[2], *mean;    /* (H,E): the halves of a block, both together; sums of the pairs that exist */
@@ -33,8 +33,8 @@ static void item_free(item *x)
     sg_free(x->gram), sg_free(x->values), sg_free(x->work), sg_free(x->weights), sg_free(x->without);
 }
 
-static sg_status item_init(item *x, const analysis *an, const an_sums *halves, size_t g, size_t c, size_t d,
-                           sg_error *err)
+static sg_status item_init(item *x, const analysis *an, const block_sums *halves, size_t g, size_t c,
+                           size_t d, sg_error *err)
 {
     size_t H = an->groups[g].units, E = an->E, HE = H * E, R = H < E ? H : E;
     *x = (item){.an = an,
@@ -160,8 +160,8 @@ static double growth_of(double s, double e, double P)
     return 1.2 * fmin(alone, together);
 }
 
-sg_status sampling_errors(an_reached *out, double *growth, const analysis *an, const an_sums *halves,
-                          sg_error *err)
+sg_status sampling_errors(precision_reached *out, double *growth, const analysis *an,
+                          const block_sums *halves, sg_error *err)
 {
     size_t D = an->D < LAST_DELAY + 1 ? an->D : LAST_DELAY + 1, n = an->n_states * an->C * D;
     double *s = sg_calloc(n, sizeof *s), *e = sg_calloc(n, sizeof *e);

@@ -25,11 +25,11 @@ void sampling_rates(const analysis *an, double origins, double *rate);
  * NULL) has what was drawn of the block before: means are combined by their numbers of pairs. existing (C,D):
  * pairs there are in the block, which is what a record then weighs; NULL: those that the accumulator has
  * counted, of the sets it has seen. */
-sg_status class_sums_block(const analysis *an, size_t model, const sg_accum *accum, an_sums *sums,
-                           const an_sums *earlier, size_t b, const int64_t *existing, sg_error *err);
+sg_status class_sums_block(const analysis *an, size_t model, const sg_accum *accum, block_sums *sums,
+                           const block_sums *earlier, size_t b, const int64_t *existing, sg_error *err);
 /* Record b of `to`: records i and j of `from`, two draws from the same pairs, together. */
-sg_status class_sums_join(const analysis *an, an_sums *to, size_t b, const an_sums *from, size_t i, size_t j,
-                          sg_error *err);
+sg_status class_sums_join(const analysis *an, block_sums *to, size_t b, const block_sums *from, size_t i,
+                          size_t j, sg_error *err);
 
 /* ---- checkpoints (resume.c) ---- */
 
@@ -43,9 +43,9 @@ typedef struct {
     uint64_t at[PASS_NUMBERS], most[PASS_NUMBERS];
     double *rates; /* n_rates; the pass's own */
     size_t n_rates;
-    an_sums *sums[2];  /* [1] may be NULL */
-    bool *done[2];     /* done[i][b]: the records of block b of sums[i] are whole */
-    sg_engine *engine; /* with its sums; NULL: nothing is under way between saves */
+    block_sums *sums[2]; /* [1] may be NULL */
+    bool *done[2];       /* done[i][b]: the records of block b of sums[i] are whole */
+    sg_engine *engine;   /* with its sums; NULL: nothing is under way between saves */
     sg_accum *accum;
     replacement *replace; /* NULL: nothing is replaced */
 } pass_state;
@@ -59,7 +59,7 @@ sg_status resume_load(pass_state *s, FILE **f, sg_error *err);
 sg_status resume_load_engine(const pass_state *s, FILE *f, sg_error *err);
 /* New sums of n_blocks records: with a checkpoint in "FILE.blocks0" (i = 0, 1), else (or i -1) in a nameless
  * file. */
-sg_status resume_sums(an_sums **out, const analysis *an, size_t n_blocks, int i, const char *run_path,
+sg_status resume_sums(block_sums **out, const analysis *an, size_t n_blocks, int i, const char *run_path,
                       sg_error *err);
 /* SG_ECANCELLED, and where the work can go on from. */
 sg_status resume_stopped(const analysis *an, sg_error *err);

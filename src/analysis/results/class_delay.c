@@ -278,10 +278,10 @@ sg_status class_delay_compute(const group_work *a, worker *w, item *o, size_t c,
     }
     hide_too_small(a, w, o);
     const results_input *p = a->input;
-    size_t places[AN_OF_GRADIENTS] = {a->at.S, a->at.sum, a->at.gain};
-    for (size_t q = 0; q < AN_OF_GRADIENTS; q++)
+    size_t places[DECAY_OF_GRADIENTS] = {a->at.S, a->at.sum, a->at.gain};
+    for (size_t q = 0; q < DECAY_OF_GRADIENTS; q++)
         for (size_t b = 0; b < p->B; b++)
-            a->s.without[((c * AN_QUANTITIES + q) * p->B + b) * p->D + d] =
+            a->s.without[((c * DECAY_QUANTITIES + q) * p->B + b) * p->D + d] =
                 w->weights[b] > 0 ? w->without[b * a->K + places[q]] : w->values[places[q]];
     for (size_t f = 0; f < w->parts.F; f++)
         a->s.parts[(c * w->parts.F + f) * p->D + d] =

@@ -37,7 +37,7 @@ typedef struct {
 static bool columns_new(columns *x, double **room, size_t n)
 {
     *x = (columns){.n = n};
-    const size_t laws = n * AN_LAWS, shares = n * SHARES;
+    const size_t laws = n * DECAY_LAWS, shares = n * SHARES;
     double *at = *room = sg_calloc((FIELDS + 2) * laws + 6 * n + 3 * shares, sizeof *at);
     if (!at)
         return false;
@@ -52,15 +52,15 @@ static bool columns_new(columns *x, double **room, size_t n)
 
 static void fill(columns *x, size_t i, const sg_decay *fit)
 {
-    for (size_t l = 0; l < AN_LAWS; l++) {
+    for (size_t l = 0; l < DECAY_LAWS; l++) {
         for (size_t k = 0; k < FIELDS; k++) {
             double value;
             memcpy(&value, (const char *)&fit->fit[l] + of_law[k].at, sizeof value);
-            x->of_law[k][i * AN_LAWS + l] = fit->missing ? (double)NAN : value;
+            x->of_law[k][i * DECAY_LAWS + l] = fit->missing ? (double)NAN : value;
         }
         bool beta = l == SG_DECAY_STRETCHED && !fit->missing;
-        x->beta_low[i * AN_LAWS + l] = beta ? fit->beta.low : (double)NAN;
-        x->beta_high[i * AN_LAWS + l] = beta ? fit->beta.high : (double)NAN;
+        x->beta_low[i * DECAY_LAWS + l] = beta ? fit->beta.low : (double)NAN;
+        x->beta_high[i * DECAY_LAWS + l] = beta ? fit->beta.high : (double)NAN;
     }
     x->verdict[i] = fit->missing || fit->verdict == SG_DECAY_UNDECIDED ? -2
                     : fit->verdict == SG_DECAY_NO_LAW                  ? -1
@@ -83,7 +83,7 @@ static void note_reasons(group_work *a, size_t c, const sg_decay *fit)
     group_note(a, RUN_NO_DECAY, c, SIZE_MAX, fit->missing);
     if (!fit->missing)
         group_note(a, RUN_NO_DECAY_ERROR, c, SIZE_MAX, fit->beta.missing);
-    for (size_t l = 0; !fit->missing && l < AN_LAWS; l++)
+    for (size_t l = 0; !fit->missing && l < DECAY_LAWS; l++)
         if (isnan(fit->fit[l].misfit_p))
             no_misfit = "the blocks do not determine the errors of a lack of fit";
     group_note(a, RUN_NO_MISFIT, c, SIZE_MAX, no_misfit);
@@ -133,10 +133,10 @@ sg_status decay_write(group_work *a, sg_error *err)
     if (!columns_new(&x, &room, n) || !weights)
         TRY(sg_fail(err, SG_ENOMEM, "%s: no memory", a->group->name));
     for (size_t i = 0; i < n; i++) {
-        const size_t c = i / Q, q = i % Q, at = c * AN_QUANTITIES + q;
+        const size_t c = i / Q, q = i % Q, at = c * DECAY_QUANTITIES + q;
         sg_decay fit;
         for (size_t b = 0; b < B; b++)
-            weights[b] = q < AN_OF_GRADIENTS ? block_pairs(a, b, c, 0) : block_replaced(a, b, c, 0);
+            weights[b] = q < DECAY_OF_GRADIENTS ? block_pairs(a, b, c, 0) : block_replaced(a, b, c, 0);
         TRY(sg_stats_decay(&fit, D, a->s.y + at * D, a->s.error + at * D, B, weights,
                            a->s.without + at * B * D, err));
         fill(&x, i, &fit);

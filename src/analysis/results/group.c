@@ -11,12 +11,12 @@
 static const double LEAST_COHERENCE = 1e-2, LEAST_GAIN = 1e-4, /* of that at delay 0 */
     LARGE_ERROR = 1e-4, SMALLEST = 1e-30; /* below it float32 has lost its digits anyway */
 
-const char *const an_quantity_names[AN_QUANTITIES] = {"sigma_1", "sum of singular values", "largest rms gain",
-                                                      "change of state"};
+const char *const decay_quantity_names[DECAY_QUANTITIES] = {"sigma_1", "sum of singular values",
+                                                            "largest rms gain", "change of state"};
 
-void group_note(group_work *a, run_reason kind, size_t c, size_t d, const char *why)
+void group_note(group_work *a, run_reason of, size_t c, size_t d, const char *why)
 {
-    reason_note(&a->reasons[kind], a->input->class_names[c], d, why);
+    reason_note(&a->reasons[of], a->input->class_names[c], d, why);
 }
 
 /* Why intervals of a statistic are missing. Where nothing can be normalised, or a property has no direction, that
@@ -55,14 +55,14 @@ static void note_item(group_work *a, size_t c, size_t d, const item *o)
 static void keep(group_work *a, size_t c, size_t d, const item *o)
 {
     const results_input *p = a->input;
-    size_t places[AN_OF_GRADIENTS] = {a->at.S, a->at.sum, a->at.gain}, i = c * p->D + d;
+    size_t places[DECAY_OF_GRADIENTS] = {a->at.S, a->at.sum, a->at.gain}, i = c * p->D + d;
     for (size_t f = 0; o->empty && a->s.parts && f < p->B * p->split; f++)
         a->s.parts[(c * p->B * p->split + f) * p->D + d] = NAN;
-    for (size_t q = 0; q < AN_OF_GRADIENTS; q++) {
-        a->s.y[(c * AN_QUANTITIES + q) * p->D + d] = o->x[places[q]].value;
-        a->s.error[(c * AN_QUANTITIES + q) * p->D + d] = o->x[places[q]].error;
+    for (size_t q = 0; q < DECAY_OF_GRADIENTS; q++) {
+        a->s.y[(c * DECAY_QUANTITIES + q) * p->D + d] = o->x[places[q]].value;
+        a->s.error[(c * DECAY_QUANTITIES + q) * p->D + d] = o->x[places[q]].error;
         for (size_t b = 0; o->empty && b < p->B; b++)
-            a->s.without[((c * AN_QUANTITIES + q) * p->B + b) * p->D + d] = NAN;
+            a->s.without[((c * DECAY_QUANTITIES + q) * p->B + b) * p->D + d] = NAN;
     }
     if (!c)
         a->s.coherence[d] = o->x[a->at.coherence].value;
@@ -125,12 +125,12 @@ static sg_status put_differences(group_work *a, sg_error *err)
         }
         for (size_t b = 0; b < B; b++) {
             weights[b] = block_pairs(a, b, c, d);
-            without[b] = a->s.without[(c * AN_QUANTITIES * B + b) * D + d] - a->s.without[b * D + d];
+            without[b] = a->s.without[(c * DECAY_QUANTITIES * B + b) * D + d] - a->s.without[b * D + d];
         }
         sg_interval t = {NAN, NAN, NAN, NAN, NAN, NULL}; /* class all is the reference */
         if (c)
-            sg_stats_jackknife_parts(&t, B, weights, a->s.y[c * AN_QUANTITIES * D + d] - a->s.y[d], without,
-                                     1, F, weights + B, without + B, 1);
+            sg_stats_jackknife_parts(&t, B, weights, a->s.y[c * DECAY_QUANTITIES * D + d] - a->s.y[d],
+                                     without, 1, F, weights + B, without + B, 1);
         group_note(a, RUN_NO_DIFFERENCE, c, d, a->input->factor_missing[a->group->model] ? NULL : t.missing);
         x[i] = t.value, x[n + i] = t.low, x[2 * n + i] = t.high;
     }
@@ -261,7 +261,7 @@ static sg_status one_group(group_work *a, const sg_monitor *monitor, double bega
         }
     TRY(write_pairs(a, err));
     TRY(put_differences(a, err));
-    TRY(kinds_write(a, err));
+    TRY(class_ratios_write(a, err));
     TRY(replacement_write(a, err));
     TRY(put_half_lives(a, err));
     TRY(decay_write(a, err));
@@ -274,7 +274,7 @@ done:
     return st;
 }
 
-sg_status results_write(run_writer *w, const results_input *input, const an_sums *sums,
+sg_status results_write(run_writer *w, const results_input *input, const block_sums *sums,
                         const sg_monitor *monitor, sg_error *err)
 {
     sg_status st = SG_OK;

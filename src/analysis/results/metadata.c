@@ -264,13 +264,13 @@ done:
 sg_status metadata_write(run_writer *w, const analysis *an, sg_error *err)
 {
     sg_status st = SG_OK;
-    const size_t quantities = an->replace.rate > 0 ? AN_QUANTITIES : AN_OF_GRADIENTS;
+    const size_t quantities = an->replace.rate > 0 ? DECAY_QUANTITIES : DECAY_OF_GRADIENTS;
     TRY(run_writer_dim(w, RUN_ROOT, "delay", an->D, err));
     TRY(run_writer_dim(w, RUN_ROOT, "class", an->C, err));
     TRY(run_writer_dim(w, RUN_ROOT, "embedding", an->E, err));
     TRY(run_writer_dim(w, RUN_ROOT, "property", 0, err));
     TRY(run_writer_dim(w, RUN_ROOT, "decay_quantity", quantities, err));
-    TRY(run_writer_dim(w, RUN_ROOT, "decay_law", AN_LAWS, err));
+    TRY(run_writer_dim(w, RUN_ROOT, "decay_law", DECAY_LAWS, err));
     TRY(run_writer_dim(w, RUN_ROOT, "decay_share", SG_DECAY_SHARES, err));
     TRY(run_writer_define_all(w, RUN_ROOT, err));
     TRY(put_attributes(w, an, err));
@@ -282,8 +282,8 @@ sg_status metadata_write(run_writer *w, const analysis *an, sg_error *err)
         TRY(run_writer_text(w, RUN_ROOT, "embedding_covariance_factor", "missing_reason",
                             an->factor_missing[0], err));
     for (size_t q = 0; q < quantities; q++)
-        TRY(run_writer_put_string(w, RUN_ROOT, "decay_quantity", q, an_quantity_names[q], err));
-    for (size_t l = 0; l < AN_LAWS; l++)
+        TRY(run_writer_put_string(w, RUN_ROOT, "decay_quantity", q, decay_quantity_names[q], err));
+    for (size_t l = 0; l < DECAY_LAWS; l++)
         TRY(run_writer_put_string(w, RUN_ROOT, "decay_law", l, sg_decay_law_name((sg_decay_law)l), err));
     double shares[SG_DECAY_SHARES];
     for (size_t s = 0; s < SG_DECAY_SHARES; s++)

@@ -148,7 +148,7 @@ static sg_status read_words(part_input *x, const part_file *first, sg_error *err
         TRY(read_counts((int64_t *)x->count, first, "word_count", V, 0, err));
     for (size_t i = 0; n && i < 3; i++)
         TRY(read_counts(x->members + i * n, first, names[i], n, below[i], err));
-    an_words w = {.V = V, .count = x->count, .n = n, .word = x->members, .class = x->members + n};
+    corpus_words w = {.V = V, .count = x->count, .n = n, .word = x->members, .class = x->members + n};
     w.tokens = x->members + 2 * n, w.holds = x->holds, w.class_tokens = x->class_tokens;
     w.eos = word_id(r, "eos_word", V), w.unk = word_id(r, "unk_word", V);
     w.none = !(w.eos >= 0 && x->count[w.eos]) && !(w.unk >= 0 && x->count[w.unk]);
@@ -159,11 +159,11 @@ static sg_status read_words(part_input *x, const part_file *first, sg_error *err
             if ((size_t)w.class[i] == c) {
                 known += (uint64_t)w.tokens[i];
                 if (w.tokens[i] && w.word[i] == w.eos)
-                    x->holds[2 * c] = AN_HELD;
+                    x->holds[2 * c] = WORD_HELD;
             }
-        x->holds[2 * c + 1] = x->class_tokens[c] > known ? AN_HELD : AN_NOT_HELD;
+        x->holds[2 * c + 1] = x->class_tokens[c] > known ? WORD_HELD : WORD_NOT_HELD;
     }
-    x->holds[0] = x->holds[1] = AN_HELD;
+    x->holds[0] = x->holds[1] = WORD_HELD;
     if (sg_run_shape(r, NULL, "part_word_pairs", &rank, shape) && rank == 2 && shape[0] == V)
         TRY(word_sums_new(&x->words, x->input.n_groups, V, x->input.D, err));
     w.sums = x->words, w.missing = sg_run_attribute(r, "words_missing");
@@ -193,7 +193,7 @@ static sg_status read_sizes(part_input *x, const part_file *first, size_t B, siz
     for (size_t g = 0; g < G; g++) {
         const char *name = sg_run_group_name(r, g);
         size_t m = run_is_untrained(name);
-        x->groups[g] = (an_group){.units = sg_run_units(r, g), .model = m};
+        x->groups[g] = (state_group){.units = sg_run_units(r, g), .model = m};
         snprintf(x->groups[g].name, sizeof x->groups[g].name, "%s", name);
         if (x->L[m])
             continue;

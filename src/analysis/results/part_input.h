@@ -9,7 +9,7 @@
 /* `input` borrows from the rest, and from the run. words: zeros, to be added to; NULL: the parts have none. */
 typedef struct {
     results_input input;
-    an_group *groups;
+    state_group *groups;
     const char **class_names;
     double *L[2], *n[2];
     /* property_missing and _names (P); texts are the first part's */

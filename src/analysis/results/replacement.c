@@ -51,7 +51,7 @@ static size_t rows_of(const group_work *a, replaced_law law)
 
 size_t group_quantities(const group_work *a)
 {
-    return a->input->replaced ? AN_QUANTITIES : AN_OF_GRADIENTS;
+    return a->input->replaced ? DECAY_QUANTITIES : DECAY_OF_GRADIENTS;
 }
 
 /* Number `field` of part b of the blocks, row c, delay d. */
@@ -149,7 +149,7 @@ static void note(group_work *a, run_reason kind, replaced_law law, size_t i, siz
 /* The series whose decay is fitted. */
 static void keep_change(group_work *a, const room *r, const sg_interval *x, size_t c, size_t d)
 {
-    const size_t B = a->input->B, D = a->input->D, at = c * AN_QUANTITIES + AN_OF_GRADIENTS;
+    const size_t B = a->input->B, D = a->input->D, at = c * DECAY_QUANTITIES + DECAY_OF_GRADIENTS;
     a->s.y[at * D + d] = x->value, a->s.error[at * D + d] = x->error;
     for (size_t b = 0; b < B; b++)
         a->s.without[(at * B + b) * D + d] = r->pairs[b] > 0 ? r->without[b] : x->value;

@@ -14,17 +14,17 @@
 #include "analysis/replaced_sums.h"
 
 /* Series whose decay is fitted: sigma_1, sum, rms gain; the change of state, where words were replaced. */
-enum { AN_QUANTITIES = 4, AN_OF_GRADIENTS = 3, AN_LAWS = 3 };
-extern const char *const an_quantity_names[AN_QUANTITIES];
+enum { DECAY_QUANTITIES = 4, DECAY_OF_GRADIENTS = 3, DECAY_LAWS = 3 };
+extern const char *const decay_quantity_names[DECAY_QUANTITIES];
 
 typedef struct {
     char name[48]; /* "layer1.cell" */
     size_t units;
     size_t model; /* 0: the model, 1: its untrained copy */
-} an_group;
+} state_group;
 
 /* The words of the corpus and of its classes. */
-typedef enum { AN_NOT_HELD, AN_HELD } an_held;
+typedef enum { WORD_NOT_HELD, WORD_HELD } word_held;
 typedef struct {
     size_t V;              /* 0: the model reads no words */
     const uint64_t *count; /* (V) tokens of the word */
@@ -32,19 +32,19 @@ typedef struct {
     /* (n) tokens of the word in the class, for every pair of them that occurs; class all is left out */
     size_t n;
     const int64_t *word, *class, *tokens;
-    const unsigned char *holds;   /* (C, 2) an_held: does the class hold <eos>, does it hold <unk> */
+    const unsigned char *holds;   /* (C, 2) word_held: does the class hold <eos>, does it hold <unk> */
     const uint64_t *class_tokens; /* (C) */
     bool none;                    /* neither occurs */
     const word_sums *sums;        /* groups in their order; NULL: `missing` tells why */
     const char *missing;
-} an_words;
+} corpus_words;
 
 typedef struct {
     size_t D, C, E, B, P;
     size_t split; /* the sums have B * split records: each block in parts (analysis/blocks.h) */
-    an_words words;
+    corpus_words words;
     size_t n_groups;
-    const an_group *groups;
+    const state_group *groups;
     const double *L[2]; /* (E,E) for the model and, where there is one, its untrained copy */
     const double *n[2]; /* (P,E) unit vectors, NaN where missing */
     property_folds folds[2];
@@ -53,7 +53,7 @@ typedef struct {
     const int64_t *property_pairs;       /* (P) pairs of words; NULL: P is 0 */
     const char *const *property_names;   /* (P) */
     const char *const *class_names;
-    const an_exponents *exponents;
+    const exponent_sums *exponents;
     bool store_gram;
     const char *gram_reason; /* why not, when not */
     int threads;
@@ -64,7 +64,7 @@ typedef struct {
 
 /* Dimensions unit, rank, ..., all variables and their contents, for every group of the input; the root's
  * dimensions exist. SG_ENONFINITE names state, class and delay. */
-sg_status results_write(run_writer *w, const results_input *input, const an_sums *sums,
+sg_status results_write(run_writer *w, const results_input *input, const block_sums *sums,
                         const sg_monitor *monitor, sg_error *err);
 /* Bytes of memory that results_write takes, and of the groups in the file before compression. */
 void results_cost(const results_input *input, size_t *memory, size_t *file);

@@ -2,7 +2,7 @@
 /* results_internal.h - one group of the run file, class by class in batches of delays.
  *
  *   group.c        the group as a whole: batches, class differences, decay
- *   kinds.c        classes beside the others: ratios of gains, nulls of tokens and of word types
+ *   class_ratios.c classes beside the others: ratios of gains, nulls of tokens and of word types
  *   class_delay.c  one class and delay: means, spectra, replicates without each block, class test
  *   replacement.c  what replacing words does
  *   workspace.c    memory for both
@@ -66,8 +66,8 @@ typedef struct {
 
 typedef struct {
     const results_input *input;
-    const an_sums *sums;
-    const an_group *group;
+    const block_sums *sums;
+    const state_group *group;
     size_t g; /* number in sums */
     int nc;   /* group of the writer */
     run_writer *w;
@@ -89,7 +89,7 @@ typedef struct {
 } group_work;
 
 /* Sizes and the number of threads; then everything in one arena. workspace_free: at any time after. */
-void workspace_shape(group_work *a, const results_input *input, const an_group *group, bool moments);
+void workspace_shape(group_work *a, const results_input *input, const state_group *group, bool moments);
 sg_status workspace_new(group_work *a, sg_error *err);
 void workspace_free(group_work *a);
 
@@ -102,7 +102,7 @@ double block_pairs(const group_work *a, size_t b, size_t c, size_t d);
 /* Why a gain below 1e-30 is missing. */
 extern const char results_too_small[];
 /* A reason for a missing value of class c, delay d (SIZE_MAX: of no single one); why NULL: nothing happens. */
-void group_note(group_work *a, run_reason kind, size_t c, size_t d, const char *why);
+void group_note(group_work *a, run_reason of, size_t c, size_t d, const char *why);
 /* replacement.c: what replacing words does; the change of state into a->s. */
 sg_status replacement_write(group_work *a, sg_error *err);
 size_t group_quantities(const group_work *a);
@@ -110,8 +110,8 @@ size_t group_quantities(const group_work *a);
 double block_replaced(const group_work *a, size_t b, size_t c, size_t d);
 /* decay.c: laws of decay, half-lives and the delays of the shares. */
 sg_status decay_write(group_work *a, sg_error *err);
-/* kinds.c: all that compares classes by their rms gain. */
-sg_status kinds_write(group_work *a, sg_error *err);
+/* class_ratios.c: all that compares classes by their rms gain. */
+sg_status class_ratios_write(group_work *a, sg_error *err);
 /* Dimensions and variables of the group. */
 sg_status write_define(group_work *a, sg_error *err);
 /* items[0..n) are class c, delays d0 .. d0+n-1. */

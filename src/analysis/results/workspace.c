@@ -62,7 +62,7 @@ static void item_place(const group_work *a, sg_arena *m, item *o)
 static void series_place(group_work *a)
 {
     const results_input *p = a->input;
-    size_t n = p->C * p->D, Q = AN_QUANTITIES;
+    size_t n = p->C * p->D, Q = DECAY_QUANTITIES;
     a->s.y = sg_arena_take(&a->arena, n * Q, sizeof(double));
     a->s.error = sg_arena_take(&a->arena, n * Q, sizeof(double));
     a->s.without = sg_arena_take(&a->arena, n * Q * p->B, sizeof(double));
@@ -117,7 +117,7 @@ static size_t choose_batch(const group_work *a)
     return n < a->input->D ? n : a->input->D;
 }
 
-void workspace_shape(group_work *a, const results_input *input, const an_group *group, bool moments)
+void workspace_shape(group_work *a, const results_input *input, const state_group *group, bool moments)
 {
     size_t H = group->units, R = H < input->E ? H : input->E;
     a->input = input;

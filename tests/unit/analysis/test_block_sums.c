@@ -25,10 +25,10 @@ static void fill(float *sum, float *moment, size_t b, size_t g, size_t c, size_t
 
 static const sums_shape shape = {B, G, C, D, E, units, true};
 
-static an_sums *filled(const char *keep)
+static block_sums *filled(const char *keep)
 {
     sg_error err = {""};
-    an_sums *s;
+    block_sums *s;
     char beside[600];
     float sum[5 * E], moment[PACKED];
     snprintf(beside, sizeof beside, "%s/run.nc", tmp.folder);
@@ -42,7 +42,7 @@ static an_sums *filled(const char *keep)
     return s;
 }
 
-static void assert_holds_all(const an_sums *s)
+static void assert_holds_all(const block_sums *s)
 {
     sg_error err = {""};
     float sum[5 * E], moment[PACKED], want[5 * E], want_moment[PACKED];
@@ -61,7 +61,7 @@ static void assert_holds_all(const an_sums *s)
 static void every_record_is_its_own(void **state)
 {
     (void)state;
-    an_sums *s = filled(NULL);
+    block_sums *s = filled(NULL);
     assert_holds_all(s);
     for (size_t b = 0; b < B; b++)
         for (size_t c = 0; c < C; c++)
@@ -80,7 +80,7 @@ static void the_kept_file_is_what_is_hashed(void **state)
     sg_error err = {""};
     char keep[600];
     snprintf(keep, sizeof keep, "%s/kept", tmp.folder);
-    an_sums *s = filled(keep);
+    block_sums *s = filled(keep);
     assert_ok(sums_sync(s, &err), err);
     char *bytes;
     size_t n, block = sums_bytes_per_block(&shape);
@@ -128,7 +128,7 @@ static void every_allocation_may_fail(void **state)
     long live = sg_alloc_live();
     for (long n = 0;; n++) {
         sg_error err = {""};
-        an_sums *s = (void *)1;
+        block_sums *s = (void *)1;
         char beside[600];
         snprintf(beside, sizeof beside, "%s/run.nc", tmp.folder);
         sg_alloc_fail_after(n);

@@ -13,17 +13,18 @@
 
 static const char *no_reference(const group_work *a, size_t c)
 {
-    const an_words *words = &a->input->words;
+    const corpus_words *words = &a->input->words;
     if (a->input->factor_missing[a->group->model])
         return a->input->factor_missing[a->group->model];
-    return words->sums || !words->V || words->holds[2 * c] == AN_HELD || words->none ? NULL : words->missing;
+    return words->sums || !words->V || words->holds[2 * c] == WORD_HELD || words->none ? NULL
+                                                                                       : words->missing;
 }
 
 /* The sum of squared gains of what class c is compared with in part f of the blocks, and its pairs. */
 static double reference(const group_work *a, size_t c, size_t d, size_t f, double *pairs)
 {
     const results_input *p = a->input;
-    const an_words *words = &p->words;
+    const corpus_words *words = &p->words;
     const sums_squares *x = sums_squares_at(a->sums, f, a->g, d);
     if (!words->sums) {
         *pairs = sums_weight_at(a->sums, f, 0, d)->moment_weight;
@@ -32,7 +33,7 @@ static double reference(const group_work *a, size_t c, size_t d, size_t f, doubl
     double square = x->square[SUMS_ALL_WORDS];
     *pairs = x->pairs[SUMS_ALL_WORDS];
     for (size_t k = 0; k < 2; k++)
-        if (words->holds[2 * c + k] != AN_HELD)
+        if (words->holds[2 * c + k] != WORD_HELD)
             square -= x->square[SUMS_EOS + k], *pairs -= x->pairs[SUMS_EOS + k];
     return square;
 }
@@ -145,7 +146,7 @@ static double *gains_by_word(const group_work *a)
 }
 
 /* N^2 / sum n^2 over the words of class c, <unk> being one. */
-static double effective_types(const an_words *words, size_t c)
+static double effective_types(const corpus_words *words, size_t c)
 {
     double known = 0, squares = 0, all = (double)words->class_tokens[c];
     for (size_t i = 0; i < words->n; i++)
@@ -161,7 +162,7 @@ static sg_status type_test(group_work *a, const kinds *k, const double *square, 
 {
     sg_status st = SG_OK;
     const results_input *p = a->input;
-    const an_words *words = &p->words;
+    const corpus_words *words = &p->words;
     double *in_class = sg_calloc(words->V, sizeof *in_class);
     sg_type_p *out = sg_calloc(p->D, sizeof *out);
     if (effective_types(words, c) < SG_STATS_MIN_TYPES) {
@@ -210,7 +211,7 @@ done:
 static sg_status type_tests(group_work *a, const kinds *k, sg_error *err)
 {
     sg_status st = SG_OK;
-    const an_words *words = &a->input->words;
+    const corpus_words *words = &a->input->words;
     double *square = NULL;
     uint64_t *count = NULL;
     if (!words->sums || a->input->factor_missing[a->group->model]) {
@@ -230,7 +231,7 @@ done:
     return st;
 }
 
-sg_status kinds_write(group_work *a, sg_error *err)
+sg_status class_ratios_write(group_work *a, sg_error *err)
 {
     sg_status st = SG_OK;
     const results_input *p = a->input;
