@@ -115,13 +115,11 @@ sg_status sums_new(block_sums **out, const sums_shape *shape, const char *beside
         return sg_fail(err, SG_ENOMEM, "sums: no memory");
     s->fd = -1;
     s->shape = *shape;
-    if (!(s->units = sg_calloc(shape->G, sizeof *s->units)) ||
-        !(s->at = sg_calloc(shape->G, sizeof *s->at)) ||
-        !(s->weights = sg_calloc(shape->B * shape->C, shape->D * sizeof *s->weights)) ||
-        !(s->missed = sg_calloc(shape->B * shape->G, shape->D * sizeof *s->missed)) ||
-        !(s->squares = sg_calloc(shape->B * shape->G, shape->D * sizeof *s->squares)))
-        TRY(sg_fail(err, SG_ENOMEM, "sums: no memory for %zu blocks of %zu classes and %zu delays", shape->B,
-                    shape->C, shape->D));
+    NEED((s->units = sg_calloc(shape->G, sizeof *s->units)) && (s->at = sg_calloc(shape->G, sizeof *s->at)) &&
+             (s->weights = sg_calloc(shape->B * shape->C, shape->D * sizeof *s->weights)) &&
+             (s->missed = sg_calloc(shape->B * shape->G, shape->D * sizeof *s->missed)) &&
+             (s->squares = sg_calloc(shape->B * shape->G, shape->D * sizeof *s->squares)),
+         err, "%zu blocks of %zu classes and %zu delays", shape->B, shape->C, shape->D);
     memcpy(s->units, shape->units, shape->G * sizeof *s->units);
     s->shape.units = s->units;
     for (size_t g = 0; g < shape->G; g++) {

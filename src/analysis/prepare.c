@@ -121,8 +121,7 @@ static sg_status count_tokens(analysis *an, sg_error *err)
     sg_step *steps = sg_calloc(CHUNK, sizeof *steps);
     an->word_count = sg_calloc(an->V, sizeof *an->word_count);
     an->set_count = sg_calloc(an->sets, sizeof *an->set_count);
-    if (!steps || !an->word_count || !an->set_count)
-        TRY(sg_fail(err, SG_ENOMEM, "analysis: no memory for %zu counts", an->V));
+    NEED(steps && an->word_count && an->set_count, err, "%zu counts", an->V);
     for (uint64_t t = 0; t < an->T; t += CHUNK) {
         size_t n = an->T - t < CHUNK ? (size_t)(an->T - t) : CHUNK;
         TRY(sg_stream_read(an->stream, t, n, steps, err));
@@ -150,8 +149,7 @@ static sg_status features_covariance(double *Sigma, const rows_file *f, sg_error
     uint64_t N = rows_count(f);
     float *x = sg_calloc(rows * E, sizeof *x);
     double *mean = sg_calloc(E, sizeof *mean), *y = sg_calloc(rows * E, sizeof *y);
-    if (!x || !mean || !y)
-        TRY(sg_fail(err, SG_ENOMEM, "covariance: no memory"));
+    NEED(x && mean && y, err, "the covariance");
     if (N < 2)
         TRY(sg_fail(err, SG_EINVAL, "covariance: 1 row of features, at least 2 are needed"));
     for (int pass = 0; pass < 2; pass++)
@@ -185,8 +183,7 @@ static sg_status factor(analysis *an, size_t m, sg_error *err)
     sg_status st = SG_OK;
     size_t E = an->E;
     double *Sigma = sg_calloc(E * E, sizeof *Sigma), *weights = NULL;
-    if (!Sigma)
-        TRY(sg_fail(err, SG_ENOMEM, "covariance: no memory for %zu x %zu", E, E));
+    NEED(Sigma, err, "a covariance of %zu x %zu", E, E);
     if (an->features)
         TRY(features_covariance(Sigma, an->features, err));
     else {
@@ -491,8 +488,7 @@ sg_status analysis_prepare(analysis *an, const sg_model *m, const sg_stream *s, 
         TRY(sg_model_new_untrained(&an->untrained, m, cfg->seed, err));
         an->models[1] = an->untrained;
     }
-    if (!(an->class_names = sg_calloc(an->C, sizeof *an->class_names)))
-        TRY(sg_fail(err, SG_ENOMEM, "analysis: no memory"));
+    NEED(an->class_names = sg_calloc(an->C, sizeof *an->class_names), err, "the analysis");
     for (size_t c = 0; c < an->C; c++)
         an->class_names[c] = k ? sg_classes_name(k, c) : "all";
     TRY(open_features(an, err));

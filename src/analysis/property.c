@@ -192,8 +192,7 @@ static sg_status split(const property_source *src, const sg_property *p, char **
                     "property %s: '%s' can be split at %zu positions; put the words into files", p->name,
                     p->a, readings));
     text[best] = 0;
-    if (!(*left = sg_strdup(text)) || !(*right = sg_strdup(text + best + 1)))
-        TRY(sg_fail(err, SG_ENOMEM, "property: no memory"));
+    NEED((*left = sg_strdup(text)) && (*right = sg_strdup(text + best + 1)), err, "a property");
 done:
     sg_free(text);
     return st;
@@ -402,8 +401,7 @@ static sg_status from_vector(property *out, const property_source *src, const ch
     if (rows_count(f) != 1 || rows_columns(f) != src->E)
         TRY(sg_fail(err, SG_EFORMAT, "property %s: %s: expected a vector of %zu numbers, found %ju x %zu",
                     out->name, path, src->E, (uintmax_t)rows_count(f), rows_columns(f)));
-    if (!(x = sg_calloc(src->E, sizeof *x)))
-        TRY(sg_fail(err, SG_ENOMEM, "property: no memory"));
+    NEED(x = sg_calloc(src->E, sizeof *x), err, "a property");
     TRY(rows_read(f, 0, 1, x, err));
     for (size_t m = 0; m < src->n_models; m++)
         for (size_t e = 0; e < src->E; e++)
@@ -437,8 +435,7 @@ sg_status property_resolve(property *out, const property_source *src, const sg_p
         for (size_t i = 0; out->fold[m] && !pairs && i < PROPERTY_FOLDS * src->E; i++)
             out->fold[m][i] = NAN;
     }
-    if (!out->name || !room)
-        TRY(sg_fail(err, SG_ENOMEM, "property: no memory"));
+    NEED(out->name && room, err, "a property");
     bool vector = !p->b && ends_with(p->a, ".npy");
     if (!vector && !src->embeddings[0])
         TRY(sg_fail(err, SG_EINVAL, "property %s: the model has no words; expected a vector file .npy",

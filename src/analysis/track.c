@@ -160,8 +160,8 @@ static sg_status compute(track *t, size_t c, size_t d, sg_error *err)
     double *gram = sg_calloc(E * E, sizeof *gram), *draws = sg_calloc(RANDOM_DRAWS, sizeof *draws);
     float *grams = sg_calloc(B + 1, t->packed * sizeof *grams);
     sg_interval *x = t->x + d * t->K;
-    if (!G || !left || !right || !work || !values || !without || !weights || !gram || !draws || !grams)
-        TRY(sg_fail(err, SG_ENOMEM, "track: no memory"));
+    NEED(G && left && right && work && values && without && weights && gram && draws && grams, err,
+         "the properties");
     TRY(sg_run_read(t->run, t->group, "mean_gradient", start, count, G, err));
     for (size_t k = 0; k < t->K; k++)
         x[k] = (sg_interval){NAN, NAN, NAN, NAN, NAN, NULL};
@@ -206,8 +206,7 @@ static sg_status put_one(track *t, size_t p, size_t c, sg_error *err)
     double *relative = sg_calloc(D, sizeof *relative), *cosine = sg_calloc(D, R * sizeof *cosine);
     double *gain = sg_calloc(D, sizeof *gain);
     sg_decay decay;
-    if (!relative || !cosine || !gain)
-        TRY(sg_fail(err, SG_ENOMEM, "track: no memory"));
+    NEED(relative && cosine && gain, err, "the properties");
     for (size_t v = 0; v < 6; v++) {
         char name[64];
         for (size_t d = 0; d < D; d++) {
@@ -352,8 +351,7 @@ static sg_status one_group(track *t, const sg_monitor *monitor, double began, sg
     t->random = sg_calloc(D, 3 * sizeof *t->random);
     t->empty = sg_calloc(D, sizeof *t->empty);
     t->sigma = sg_calloc(D, sizeof *t->sigma);
-    if (!t->x || !t->random || !t->empty || !t->sigma)
-        TRY(sg_fail(err, SG_ENOMEM, "track: no memory"));
+    NEED(t->x && t->random && t->empty && t->sigma, err, "the properties");
     TRY(random_table_new(&t->directions, t->frame.R, t->frame.E, t->seed, err));
     TRY(la_room(t->threads, err));
     for (size_t c = 0; c < C; c++) {
@@ -478,8 +476,7 @@ static sg_status track_group(track *t, const stored *s, size_t g, size_t P, cons
     double *folds = sg_calloc(P * PROPERTY_FOLDS, E * sizeof *folds),
            *weights = sg_calloc(P, PROPERTY_FOLDS * sizeof *weights);
     const char **missing = sg_calloc(P, sizeof *missing);
-    if (!L || !n || !folds || !weights || !missing)
-        TRY(sg_fail(err, SG_ENOMEM, "track: no memory"));
+    NEED(L && n && folds && weights && missing, err, "the properties");
     TRY(run_writer_group(t->w, t->group, &t->nc, err));
     if (m && s->n_models < 2) {
         reason_note_plain(&t->property,

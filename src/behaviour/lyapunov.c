@@ -63,13 +63,12 @@ sg_status lyapunov_new(lyapunov **out, const sg_model *m, size_t K, uint64_t see
     if (!K || K > S)
         TRY(sg_fail(err, SG_EINVAL,
                     "Lyapunov exponents: %zu asked for, expected 1 to %zu, the size of the state", K, S));
-    if (!(y = sg_calloc(1, sizeof *y)))
-        TRY(sg_fail(err, SG_ENOMEM, "Lyapunov exponents: no memory"));
+    NEED(y = sg_calloc(1, sizeof *y), err, "Lyapunov exponents");
     y->S = S, y->K = K;
     TRY(tangents_new(&y->t, m, K, err));
-    if (!(y->all = sg_calloc(S, K * sizeof *y->all)) || !(y->Q = sg_calloc(K, S * sizeof *y->Q)) ||
-        !(y->sum = sg_calloc(K, sizeof *y->sum)))
-        TRY(sg_fail(err, SG_ENOMEM, "Lyapunov exponents: no memory for %zu of a state of %zu", K, S));
+    NEED((y->all = sg_calloc(S, K * sizeof *y->all)) && (y->Q = sg_calloc(K, S * sizeof *y->Q)) &&
+             (y->sum = sg_calloc(K, sizeof *y->sum)),
+         err, "%zu Lyapunov exponents of a state of %zu", K, S);
     sg_rng_seed(&rng, seed, 7);
     for (size_t i = 0; i < K * S; i++)
         y->Q[i] = sg_rng_normal(&rng);

@@ -116,8 +116,7 @@ sg_status decay_misfit(double *p, const decay_series *s, const sg_decay_fit *f, 
     *p = NAN;
     double *columns = sg_calloc(COLUMNS, s->n * sizeof *columns),
            *work = sg_calloc(2 * B, CONTRASTS * sizeof *work);
-    if (!columns || !work)
-        TRY(sg_fail(err, SG_ENOMEM, "statistics: no memory for the lack of fit of a decay"));
+    NEED(columns && work, err, "the lack of fit of a decay");
     const double *a = contrasts(s, f, law, columns);
     if (!a)
         goto done;

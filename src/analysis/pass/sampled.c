@@ -154,8 +154,7 @@ static sg_status measure_memory(const rounds *r, worker *w, size_t model, size_t
     size_t n = forward_state_size(f), longest = PORTION / 2;
     float *x = sg_calloc(2, n * sizeof *x), *y = x + n;
     *memory = 0;
-    if (!x)
-        TRY(sg_fail(err, SG_ENOMEM, "precision: no memory"));
+    NEED(x, err, "the sampling");
     TRY(forward_new(&twin, r->an->models[model], PORTION, err));
     for (size_t i = 0; i < PLACES && T >= 2 * PLACES * PORTION; i++) {
         uint64_t at = T / PLACES * i, elsewhere = T / PLACES * (i ? i - 1 : PLACES - 1);
@@ -204,9 +203,9 @@ static sg_status states_before_segments(rounds *r, worker *w, sg_error *err)
         return SG_OK;
     sg_free(r->states);
     r->states_from = r->states_to = 0;
-    if (!(r->states = sg_calloc(an->n_models * an->B * count, n * sizeof *r->states)) ||
-        !(place = sg_calloc(r->n_segments, sizeof *place)))
-        TRY(sg_fail(err, SG_ENOMEM, "precision: no memory for %zu states", an->n_models * an->B * count));
+    NEED((r->states = sg_calloc(an->n_models * an->B * count, n * sizeof *r->states)) &&
+             (place = sg_calloc(r->n_segments, sizeof *place)),
+         err, "%zu states", an->n_models * an->B * count);
     for (size_t m = 0; m < an->n_models; m++) {
         uint64_t t = 0;
         forward_reset(w->forward[m]);
@@ -382,14 +381,14 @@ static sg_status worker_new(worker **out, const rounds *r, sg_error *err)
         TRY(forward_new(&w->forward[m], an->models[m], PORTION, err));
     }
     TRY(engine_new_accum(w->engine[0], &w->accum, err));
-    if (!(w->features = sg_calloc(PORTION, an->E * sizeof *w->features)) ||
-        !(w->state = sg_calloc(forward_state_size(w->forward[0]), sizeof *w->state)) ||
-        !(w->order = sg_calloc(r->n_segments, sizeof *w->order)) ||
-        !(w->past_set = sg_calloc(an->D, sizeof *w->past_set)) ||
-        !(w->past_counts = sg_calloc(an->D, sizeof *w->past_counts)) ||
-        !(w->pairs = sg_calloc(an->sets, an->D * sizeof *w->pairs)) ||
-        !(w->existing = sg_calloc(an->C, an->D * sizeof *w->existing)))
-        TRY(sg_fail(err, SG_ENOMEM, "precision: no memory"));
+    NEED((w->features = sg_calloc(PORTION, an->E * sizeof *w->features)) &&
+             (w->state = sg_calloc(forward_state_size(w->forward[0]), sizeof *w->state)) &&
+             (w->order = sg_calloc(r->n_segments, sizeof *w->order)) &&
+             (w->past_set = sg_calloc(an->D, sizeof *w->past_set)) &&
+             (w->past_counts = sg_calloc(an->D, sizeof *w->past_counts)) &&
+             (w->pairs = sg_calloc(an->sets, an->D * sizeof *w->pairs)) &&
+             (w->existing = sg_calloc(an->C, an->D * sizeof *w->existing)),
+         err, "the sampling");
     *out = w;
     w = NULL;
 done:
@@ -550,12 +549,10 @@ static sg_status start(rounds *r, const char *run_path, sg_error *err)
     TRY(analysis_identity(an, true, r->s.identity, err));
     for (int i = 0; i < 2; i++) {
         TRY(resume_sums(&r->s.sums[i], an, 2 * an->B, i, run_path, err));
-        if (!(r->s.done[i] = sg_calloc(2 * an->B, sizeof(bool))))
-            TRY(sg_fail(err, SG_ENOMEM, "precision: no memory"));
+        NEED(r->s.done[i] = sg_calloc(2 * an->B, sizeof(bool)), err, "the sampling");
     }
     r->s.n_rates = 2 * an->sets;
-    if (!(r->s.rates = sg_calloc(r->s.n_rates, sizeof *r->s.rates)))
-        TRY(sg_fail(err, SG_ENOMEM, "precision: no memory"));
+    NEED(r->s.rates = sg_calloc(r->s.n_rates, sizeof *r->s.rates), err, "the sampling");
     r->low = r->s.rates, r->high = r->low + an->sets;
     r->s.most[AT_ROUND] = 1000, r->s.most[AT_FROM] = r->s.most[AT_TO] = r->n_segments;
     TRY(resume_load(&r->s, &f, err));
@@ -619,8 +616,7 @@ sg_status sampled_run(block_sums **sums, replaced_sums **replaced, analysis *an,
     bool more = true;
     *sums = NULL, *replaced = NULL;
     TRY(start(&r, run_path, err));
-    if (!(workers = sg_calloc((size_t)r.workers, sizeof *workers)))
-        TRY(sg_fail(err, SG_ENOMEM, "precision: no memory"));
+    NEED(workers = sg_calloc((size_t)r.workers, sizeof *workers), err, "the sampling");
     for (int i = 0; i < r.workers; i++)
         TRY(worker_new(&workers[i], &r, err));
     TRY(choose_states(&r, workers[0], err));

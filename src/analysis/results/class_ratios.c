@@ -170,8 +170,7 @@ static sg_status type_test(group_work *a, const kinds *k, const double *square, 
                    "fewer than 8 effective word types, too few for a statement about a kind of word");
         goto done;
     }
-    if (!in_class || !out)
-        TRY(sg_fail(err, SG_ENOMEM, "results: no memory for %zu words", words->V));
+    NEED(in_class && out, err, "%zu words", words->V);
     for (size_t i = 0; i < words->n; i++)
         if ((size_t)words->class[i] == c && count[words->word[i]])
             in_class[words->word[i]] = (double)words->tokens[i];
@@ -218,8 +217,8 @@ static sg_status type_tests(group_work *a, const kinds *k, sg_error *err)
         group_note(a, RUN_NO_TYPE_TEST, 0, SIZE_MAX, words->missing);
         return SG_OK;
     }
-    if (!(square = gains_by_word(a)) || !(count = sg_calloc(words->V, sizeof *count)))
-        TRY(sg_fail(err, SG_ENOMEM, "results: no memory for %zu words", words->V));
+    NEED((square = gains_by_word(a)) && (count = sg_calloc(words->V, sizeof *count)), err, "%zu words",
+         words->V);
     for (size_t w = 0; w < words->V; w++)
         count[w] = (int64_t)w == words->eos || (int64_t)w == words->unk ? 0 : words->count[w];
     for (size_t c = 1; c < a->input->C; c++)

@@ -248,8 +248,7 @@ sg_status sg_run_write_csv(const char *run_path, const char *csv_path, sg_csv_st
         n = sg_run_rank(r, g) > n ? sg_run_rank(r, g) : n;
     n *= sg_run_delays(r);
     t = (table){sg_outfile_stream(o), style, r, NULL, sg_calloc(n, 8), sg_calloc(n, 8), sg_calloc(n, 8)};
-    if (!t.x || !t.low || !t.high)
-        TRY(sg_fail(err, SG_ENOMEM, "%s: no memory", csv_path));
+    NEED(t.x && t.low && t.high, err, "%s", csv_path);
     fputs("state,class,delay,quantity,value,low,high\n", t.f);
     t.group = "";
     for (size_t c = 0; c < sg_run_classes(r); c++)

@@ -130,8 +130,7 @@ sg_status decay_write(group_work *a, sg_error *err)
     size_t D = p->D, B = p->B, Q = group_quantities(a), n = p->C * Q;
     columns x;
     double *room = NULL, *weights = sg_calloc(B, sizeof *weights);
-    if (!columns_new(&x, &room, n) || !weights)
-        TRY(sg_fail(err, SG_ENOMEM, "%s: no memory", a->group->name));
+    NEED(columns_new(&x, &room, n) && weights, err, "%s", a->group->name);
     for (size_t i = 0; i < n; i++) {
         const size_t c = i / Q, q = i % Q, at = c * DECAY_QUANTITIES + q;
         sg_decay fit;

@@ -115,8 +115,7 @@ static sg_status put_differences(group_work *a, sg_error *err)
     size_t F = a->s.parts ? B * p->split : B;
     double *without = sg_calloc(B + F, sizeof *without), *weights = sg_calloc(B + F, sizeof *weights);
     double *x = sg_calloc(3 * n, sizeof *x);
-    if (!without || !weights || !x)
-        TRY(sg_fail(err, SG_ENOMEM, "%s: no memory", a->group->name));
+    NEED(without && weights && x, err, "%s", a->group->name);
     for (size_t i = 0; i < n; i++) {
         size_t c = i / D, d = i % D;
         for (size_t f = 0; a->s.parts && f < F; f++) {

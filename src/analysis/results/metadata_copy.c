@@ -64,8 +64,7 @@ static sg_status copy_variable(run_writer *w, int nc, sg_run *r, const char *gro
         }
         goto done;
     }
-    if (!(x = sg_calloc(n, sizeof *x)) || !(whole = sg_calloc(n, sizeof *whole)))
-        TRY(sg_fail(err, SG_ENOMEM, "%s: no memory", run_path(r)));
+    NEED((x = sg_calloc(n, sizeof *x)) && (whole = sg_calloc(n, sizeof *whole)), err, "%s", run_path(r));
     TRY(sg_run_read(r, group, v->name, NULL, NULL, x, err));
     for (size_t i = 0; i < n; i++)
         whole[i] = (int64_t)x[i];

@@ -182,12 +182,12 @@ static sg_status read_sizes(part_input *x, const part_file *first, size_t B, siz
     const char *no_kl = sg_run_attribute(r, "no_kl");
     const char *gram = sg_run_attribute(r, "block_gram"), *seed = sg_run_attribute(r, "seed");
     long long number = 0;
-    if (!delta || !(x->groups = sg_calloc(G, sizeof *x->groups)) ||
-        !(x->class_names = sg_calloc(C, sizeof *x->class_names)) ||
-        !(x->property_missing = sg_calloc(P, sizeof *x->property_missing)) ||
-        !(x->property_names = sg_calloc(P, sizeof *x->property_names)) ||
-        !(x->property_pairs = sg_calloc(P, sizeof *x->property_pairs)))
-        TRY(sg_fail(err, SG_ENOMEM, "%s: no memory", first->path));
+    NEED(delta && (x->groups = sg_calloc(G, sizeof *x->groups)) &&
+             (x->class_names = sg_calloc(C, sizeof *x->class_names)) &&
+             (x->property_missing = sg_calloc(P, sizeof *x->property_missing)) &&
+             (x->property_names = sg_calloc(P, sizeof *x->property_names)) &&
+             (x->property_pairs = sg_calloc(P, sizeof *x->property_pairs)),
+         err, "%s", first->path);
     for (size_t c = 0; c < C; c++)
         x->class_names[c] = sg_run_class_name(r, c);
     for (size_t g = 0; g < G; g++) {
@@ -197,8 +197,8 @@ static sg_status read_sizes(part_input *x, const part_file *first, size_t B, siz
         snprintf(x->groups[g].name, sizeof x->groups[g].name, "%s", name);
         if (x->L[m])
             continue;
-        if (!(x->L[m] = sg_calloc(E * E, sizeof(double))) || !(x->n[m] = sg_calloc(P, E * sizeof(double))))
-            TRY(sg_fail(err, SG_ENOMEM, "%s: no memory", first->path));
+        NEED((x->L[m] = sg_calloc(E * E, sizeof(double))) && (x->n[m] = sg_calloc(P, E * sizeof(double))),
+             err, "%s", first->path);
         TRY(sg_run_read(r, m ? name : NULL, "embedding_covariance_factor", NULL, NULL, x->L[m], err));
         x->factor_missing[m] =
             sg_run_variable_attribute(r, m ? name : NULL, "embedding_covariance_factor", "missing_reason");

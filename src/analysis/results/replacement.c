@@ -106,7 +106,7 @@ static bool is_kl(size_t i)
 }
 
 /* Words of class c that can replace each other. */
-static size_t words_of(const an_words *w, size_t c)
+static size_t words_of(const corpus_words *w, size_t c)
 {
     size_t n = 0;
     for (size_t i = 0; i < w->n; i++)

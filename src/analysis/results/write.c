@@ -22,14 +22,6 @@ sg_status write_define(group_work *a, sg_error *err)
         TRY(run_writer_define(a->w, a->nc, "block_gram", err));
     } else
         TRY(run_writer_text(a->w, a->nc, NULL, "block_gram_missing", p->gram_reason, err));
-    if (a->group->model) {
-        TRY(run_writer_define(a->w, a->nc, "embedding_covariance_factor", err));
-        TRY(run_writer_put_f64(a->w, a->nc, "embedding_covariance_factor", NULL, NULL, p->L[a->group->model],
-                               err));
-        if (p->factor_missing[a->group->model])
-            TRY(run_writer_text(a->w, a->nc, "embedding_covariance_factor", "missing_reason",
-                                p->factor_missing[a->group->model], err));
-    }
 done:
     return st;
 }
