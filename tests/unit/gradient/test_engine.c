@@ -507,8 +507,7 @@ static void parts_add_up(void **state)
             assert_ok(engine_new_accum(e, &all, &err), err);
         assert_ok(engine_skip(e, a.steps, a.x, before, &err), err);
         assert_ok(engine_flush(e, NULL, &err), err);
-        assert_ok(engine_run(e, a.steps + before, a.x + before * c.E, start - before, false, all, &err),
-                  err);
+        assert_ok(engine_run(e, a.steps + before, a.x + before * c.E, start - before, false, all, &err), err);
         assert_ok(engine_run(e, a.steps + start, a.x + start * c.E, 30, true, all, &err), err);
         assert_ok(engine_flush(e, all, &err), err);
         engine_free(e);
