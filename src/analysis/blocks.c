@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #include "analysis/blocks.h"
+#include "analysis/pass/shared.h"
 
 #include "base/base_internal.h"
 #include "stategrad/stats.h"

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* What an analysis will cost. */
 #include "analysis/pass/replacement.h"
+#include "analysis/pass/shared.h"
 #include "analysis/prepare.h"
 
 #include "base/base_internal.h"

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* What can be known before the pass: sizes, counts, the covariance of the inputs, properties. */
 #include "analysis/prepare.h"
+#include "analysis/pass/shared.h"
 #include "analysis/blocks.h"
 #include "analysis/pass/replacement.h"
 #include "analysis/settings.h"
@@ -12,7 +13,6 @@
 #include "stategrad/stats.h"
 
 #include <math.h>
-#include <omp.h>
 #include <string.h>
 
 enum {
@@ -23,11 +23,6 @@ enum {
     LONG_DELAYS = 256,
     LONG_AFTER = 64
 };
-
-int analysis_threads(const analysis *an)
-{
-    return an->cfg->threads > 0 ? an->cfg->threads : omp_get_max_threads();
-}
 
 static void add_state(analysis *an, size_t layer, sg_state_kind kind)
 {
@@ -590,21 +585,6 @@ void analysis_results_input(const analysis *an, results_input *input)
         .threads = analysis_threads(an),
         .seed = an->cfg->seed,
         .no_kl = an->shape->has_decoder ? NULL : "the model has no decoder: it predicts no next word"};
-}
-
-sg_engine_config analysis_engine(const analysis *an)
-{
-    const sg_analysis_config *c = &an->used;
-    return (sg_engine_config){.delays = an->D,
-                              .states = an->states,
-                              .n_states = an->n_states,
-                              .handling = c->handling,
-                              .window = c->window,
-                              .burn_in = c->burn_in,
-                              .second_moment_every = c->second_moment_every,
-                              .threads = c->threads,
-                              .long_after = c->long_after,
-                              .long_tolerance = c->long_tolerance};
 }
 
 /* Classes by name and size, and how many tokens each set of them has. */

@@ -87,12 +87,9 @@ sg_status analysis_prepare(analysis *an, const sg_model *m, const sg_stream *s, 
 sg_status analysis_sizes(analysis *an, const sg_model *m, const sg_stream *s, const sg_classes *k,
                          const sg_analysis_config *cfg, sg_error *err);
 void analysis_free(analysis *an);
-int analysis_threads(const analysis *an);
 uint64_t analysis_block_start(const analysis *an, size_t b); /* T for b = B */
 uint64_t analysis_part_start(const analysis *an, size_t f);  /* part f % split of block f / split */
 void analysis_results_input(const analysis *an, results_input *input);
-/* For the pass, without sampling. */
-sg_engine_config analysis_engine(const analysis *an);
 /* All that decides what the run file holds, in "name=value\n" lines: two analyses with the same text give the same
  * file. with_part: the part too. */
 enum { IDENTITY_ROOM = 4096 };

@@ -9,22 +9,6 @@
 
 enum { MIN_TOKENS = 100, MAX_DISTANCE = 100 };
 
-void synth_put(synth_writer *w, double p, const char *word, const char *tag)
-{
-    fprintf(w->f, "%s%s/%s", w->started ? " " : "", word, tag);
-    w->started = true;
-    w->tokens++;
-    w->nats -= log(p);
-}
-
-void synth_end(synth_writer *w, double p)
-{
-    fputc('\n', w->f);
-    w->started = false;
-    w->tokens++;
-    w->nats -= log(p);
-}
-
 void sg_synth_defaults_sized(sg_synth_config *cfg, size_t struct_size)
 {
     sg_synth_config own = {.tokens = 60000, .distance = 0, .seed = 1};

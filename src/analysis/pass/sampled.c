@@ -16,6 +16,7 @@
  * (half, block) is a unit of work with an engine and sums of its own: the same bytes for any number of
  * threads. */
 #include "analysis/pass/sampled.h"
+#include "analysis/pass/shared.h"
 
 #include "gradient/accum_internal.h"
 #include "base/base_internal.h"

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Relative errors of sigma_1, see sampled.h. */
 #include "analysis/pass/sampled.h"
+#include "analysis/pass/shared.h"
 
 #include "base/base_internal.h"
 #include "linalg/linalg.h"

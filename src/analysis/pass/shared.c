@@ -3,6 +3,8 @@
 
 #include "base/base_internal.h"
 
+#include <omp.h>
+
 sg_status read_portion(const analysis *an, uint64_t t, size_t n, sg_step *steps, float *features,
                        sg_error *err)
 {
@@ -41,4 +43,24 @@ void sampling_rates(const analysis *an, double origins, double *rate)
     if (origins >= T)
         for (size_t s = 0; s < an->sets; s++)
             rate[s] = 1;
+}
+
+int analysis_threads(const analysis *an)
+{
+    return an->cfg->threads > 0 ? an->cfg->threads : omp_get_max_threads();
+}
+
+sg_engine_config analysis_engine(const analysis *an)
+{
+    const sg_analysis_config *c = &an->used;
+    return (sg_engine_config){.delays = an->D,
+                              .states = an->states,
+                              .n_states = an->n_states,
+                              .handling = c->handling,
+                              .window = c->window,
+                              .burn_in = c->burn_in,
+                              .second_moment_every = c->second_moment_every,
+                              .threads = c->threads,
+                              .long_after = c->long_after,
+                              .long_tolerance = c->long_tolerance};
 }

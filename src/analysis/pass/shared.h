@@ -9,6 +9,10 @@
 
 /* ---- tokens and rates of origins (shared.c) ---- */
 
+int analysis_threads(const analysis *an);
+/* Without sampling. */
+sg_engine_config analysis_engine(const analysis *an);
+
 enum { PORTION = 64 }; /* tokens that are read at once */
 /* Steps t .. t+n-1 of the stream, and their rows of features where the model reads those. */
 sg_status read_portion(const analysis *an, uint64_t t, size_t n, sg_step *steps, float *features,

@@ -14,11 +14,6 @@ static const double LEAST_COHERENCE = 1e-2, LEAST_GAIN = 1e-4, /* of that at del
 const char *const decay_quantity_names[DECAY_QUANTITIES] = {"sigma_1", "sum of singular values",
                                                             "largest rms gain", "change of state"};
 
-void group_note(group_work *a, run_reason of, size_t c, size_t d, const char *why)
-{
-    reason_note(&a->reasons[of], a->input->class_names[c], d, why);
-}
-
 /* Why intervals of a statistic are missing. Where nothing can be normalised, or a property has no direction, that
  * is the reason for what depends on it. */
 static void note_intervals(group_work *a, size_t c, size_t d, const item *o, const sp_statistic *s)
@@ -95,14 +90,6 @@ static sg_status run_batch(group_work *a, size_t c, size_t d0, size_t n, sg_erro
     TRY(write_batch(a, c, d0, n, err));
 done:
     return st;
-}
-
-double block_pairs(const group_work *a, size_t b, size_t c, size_t d)
-{
-    double sum = 0;
-    for (size_t f = b * a->input->split; f < (b + 1) * a->input->split; f++)
-        sum += sums_weight_at(a->sums, f, c, d)->weight;
-    return sum;
 }
 
 /* sigma_1(class) - sigma_1(all): intervals from the difference of the replicates; p-values adjusted over the

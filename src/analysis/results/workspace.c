@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Memory for the spectra of a group. */
+/* Memory for the spectra of a group, and what all of its files ask of it. */
 #include "analysis/results/results_internal.h"
 
 #include "base/base_internal.h"
@@ -184,4 +184,17 @@ void results_cost(const results_input *input, size_t *memory, size_t *file)
         *memory = bytes > *memory ? bytes : *memory;
         *file += input->C * input->D * item_bytes(&a);
     }
+}
+
+void group_note(group_work *a, run_reason of, size_t c, size_t d, const char *why)
+{
+    reason_note(&a->reasons[of], a->input->class_names[c], d, why);
+}
+
+double block_pairs(const group_work *a, size_t b, size_t c, size_t d)
+{
+    double sum = 0;
+    for (size_t f = b * a->input->split; f < (b + 1) * a->input->split; f++)
+        sum += sums_weight_at(a->sums, f, c, d)->weight;
+    return sum;
 }
