@@ -454,59 +454,8 @@ graph([N("DynamicQuantizeLSTM", ["ids", "K"], ["Y"], domain="com.microsoft")], {
 cmp.refuses(path, "quantized (DynamicQuantizeLSTM)")
 
 # ---- TensorFlow checkpoints: an index (LevelDB's table) and its shards ----
-def varint(n):
-    out = b""
-    while n > 127:
-        out, n = out + bytes([n & 127 | 128]), n >> 7
-    return out + bytes([n])
-
-
-def field(number, value):
-    return varint(number << 3 | 2) + varint(len(value)) + value if isinstance(value, bytes) else varint(number << 3) + varint(value)
-
-
-def table_block(entries):
-    out, before, restarts = b"", b"", []
-    for i, (key, value) in enumerate(entries):
-        shared = 0
-        if i % 16:
-            while shared < min(len(key), len(before)) and key[shared] == before[shared]:
-                shared += 1
-        else:
-            restarts.append(len(out))
-        out += varint(shared) + varint(len(key) - shared) + varint(len(value)) + key[shared:] + value
-        before = key
-    return out + b"".join(struct.pack("<I", r) for r in restarts) + struct.pack("<I", len(restarts))
-
-
-def checkpoint(prefix, tensors, shards=2):
-    data, entries = [b""] * shards, [(b"", field(1, shards) + field(3, field(1, 1)))]
-    for i, (name, x) in enumerate(sorted(tensors.items())):
-        raw, k = np.ascontiguousarray(x).tobytes(), i % shards
-        dims = b"".join(field(2, field(1, d)) for d in np.shape(x))
-        entries.append((name.encode(), field(1, {"float32": 1, "float64": 2, "int64": 9}[str(x.dtype)]) + field(2, dims)
-                        + (field(3, k) if k else b"") + (field(4, len(data[k])) if data[k] else b"") + field(5, len(raw)) + b"\x35\0\0\0\0"))
-        data[k] += raw
-    for k in range(shards):
-        with open(f"{prefix}.data-{k:05d}-of-{shards:05d}", "wb") as f:
-            f.write(data[k])
-    out, handles = b"", []
-    cut = max(1, len(entries) // 2)
-    for part in (entries[:cut], entries[cut:]):
-        block = table_block(part)
-        handles.append((part[-1][0], varint(len(out)) + varint(len(block))))
-        out += block + b"\0" + bytes(4)
-    places = []
-    for block in (table_block([]), table_block(handles)):
-        places.append(varint(len(out)) + varint(len(block)))
-        out += block + b"\0" + bytes(4)
-    foot = b"".join(places)
-    with open(prefix + ".index", "wb") as f:
-        f.write(out + foot + bytes(40 - len(foot)) + bytes.fromhex("57fb808b247547db"))
-    return out + foot
-
-
 from import_reference import tf_layer
+from tf_checkpoint import checkpoint, field
 kernels = [(A(E + H, 4 * H), A(4 * H)), (A(2 * H, 4 * H), A(4 * H))]
 scope = "Model/RNN/multi_rnn_cell/cell_{}/basic_lstm_cell/"
 variables = {"Model/embedding": table, "Model/softmax_w": kout, "Model/softmax_b": kbias, "Model/global_step": np.array(3, "i8"),

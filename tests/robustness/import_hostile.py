@@ -13,8 +13,12 @@ import sys
 import tempfile
 import zipfile
 
+import h5py
 import numpy as np
 import torch
+
+sys.path.insert(0, __file__.rsplit("/", 2)[0] + "/helpers")
+import tf_checkpoint as tf
 
 program = sys.argv[1]
 folder = tempfile.mkdtemp(prefix="sg_hostile_")
@@ -44,10 +48,10 @@ if sanitized:
     print("skipped: the limits on memory, this is a sanitizer build")
 
 
-def refused(what, *words, fine=False):
+def refused(what, *words, fine=False, args=()):
     global failures, checks
     checks += 1
-    for command in (["import", path, "-o", path + ".out"], ["info", path]):
+    for command in (["import", path, "-o", path + ".out", *args], ["info", path, *args]):
         code, err, memory, seconds = run(*command)
         lines = [l for l in err.strip().split("\n") if "warning" not in l]
         problem = ""
@@ -236,6 +240,81 @@ for what, data in (("HDF5", b"\x89HDF\r\n\x1a\n" + b"\0" * 200), ("HDF5", b"\x89
 # millions of small messages: each costs protobuf-c far more than its bytes
 write(b"\x08\x07" + b"\x3a" + b"\x80\x92\xf4\x01" + b"\x0a\x00" * 2000000)
 refused("ONNX, two million empty nodes")
+
+# ---- TensorFlow checkpoints: an index that lies ----
+def bundle(entries, shards=1, data=bytes(4096)):
+    write(tf.index([[tf.header(shards), *entries]]))
+    os.replace(path, path + ".index")
+    with open(f"{path}.data-00000-of-{shards:05d}", "wb") as f:
+        f.write(data)
+
+
+plain = path
+path = plain + ".index"
+kernel = lambda dims=(8, 16), shard=0, offset=0, size=512, dtype=1: (b"kernel", tf.value(dtype, dims, shard, offset, size))
+
+
+def refused_bundle(what, entries, *words, args=(), **more):
+    global path
+    path = plain
+    bundle(entries, **more)
+    path = plain + ".index"
+    refused(f"TensorFlow checkpoint, {what}", *words, args=args)
+
+
+mapped = ["--map", "rnn.kernel_l0=kernel", "--forget-bias", "1"]
+refused_bundle("a shape of 2^120", [kernel((2 ** 60, 2 ** 60))])
+refused_bundle("a tensor behind the end of its shard", [kernel(offset=4000)], "has 4096 bytes, expected 4512", args=mapped)
+refused_bundle("offset and size near 2^64", [kernel(offset=2 ** 64 - 256)], "beyond its shard", args=mapped)
+refused_bundle("a size that is not its shape's", [kernel(size=100)])
+refused_bundle("10^9 shards", [kernel()], shards=10 ** 9)
+refused_bundle("a shard that there is not", [kernel(shard=7)])
+refused_bundle("a name twice", [kernel(), kernel()])
+refused_bundle("a name of 100 kB", [(b"k" * 100000, kernel()[1])])
+refused_bundle("10^5 tensors", [(b"k%06d" % i, kernel()[1]) for i in range(100000)])
+refused_bundle("a value that is no message", [(b"kernel", b"\xff" * 50)])
+whole = tf.index([[tf.header(1), kernel()]])
+for what, change in (("handles beyond the end", lambda d: d[:-48] + b"\xff" * 20 + d[-28:]), ("handles of itself", lambda d: d[:-48] + b"\0\x40\0\x40" + d[-44:]),
+                     ("2^32-1 restart points", lambda d: d.replace(b"\0\0\0\0\1\0\0\0\0", b"\0\0\0\0\xff\xff\xff\xff\0")),
+                     ("the footer alone", lambda d: d[-48:])):
+    write(change(whole))
+    refused(f"TensorFlow checkpoint, {what}")
+path = plain
+
+# ---- Keras 3: a zip of JSON and HDF5 ----
+def keras_zip(config, weights, method=zipfile.ZIP_STORED):
+    with zipfile.ZipFile(path, "w", method) as z:
+        z.writestr("metadata.json", "{}")
+        if config is not None:
+            z.writestr("config.json", config)
+        if weights is not None:
+            z.writestr("model.weights.h5", weights)
+
+
+h5 = io.BytesIO()
+with h5py.File(h5, "w") as f:
+    for group in ("lstm", "lstm_1"):
+        for i, size in enumerate(((4, 16), (4, 16), (16,))):
+            f.create_dataset(f"layers/{group}/cell/vars/{i}", data=np.zeros(size, "f4"))
+h5 = h5.getvalue()
+layer = lambda name, **more: {"class_name": "LSTM", "config": {"name": name, "units": 4}, "name": name, **more}
+reads = lambda name: [{"args": [{"class_name": "__keras_tensor__", "config": {"keras_history": [name, 0, 0]}}]}]
+functional = lambda layers: json.dumps({"class_name": "Functional", "config": {"name": "m", "layers": layers}})
+for what, config, weights, words in (
+        ("no weights", "{}", None, ["model.weights.h5"]), ("no configuration", None, h5, ["config.json"]),
+        ("JSON nested 10^5 deep", "[" * 100000, h5, ["JSON"]), ("a configuration that is a number", "7", h5, []),
+        ("weights that are no HDF5", "{}", b"\xff" * 4000, []), ("weights cut in half", functional([layer("lstm")]), h5[:len(h5) // 2], []),
+        ("10^4 layers", functional([layer(f"l{i}") for i in range(10000)]), h5, []),
+        ("a cycle of layers", functional([layer("a", inbound_nodes=reads("b")), layer("b", inbound_nodes=reads("a"))]), h5, ["cycle"]),
+        ("a layer that reads itself", functional([layer("lstm", inbound_nodes=reads("lstm"))]), h5, ["cycle"]),
+        ("a name of 10^6 letters", functional([layer("l" * 10 ** 6)]), h5, []),
+        ("layers of numbers", functional([1, 2, 3]), h5, [])):
+    keras_zip(config, weights)
+    refused(f"Keras 3, {what}", *words)
+keras_zip("{}", b"\0" * (300 << 20), zipfile.ZIP_DEFLATED)
+refused("Keras 3, weights of 300 MiB packed to 300 kB", "zip bomb")
+keras_zip(b" " * (300 << 20), h5, zipfile.ZIP_DEFLATED)
+refused("Keras 3, a configuration of 300 MiB packed to 300 kB", "zip bomb")
 
 # ---- what honest large files cost: the same net of 18 million numbers in every format ----
 H = 1024
