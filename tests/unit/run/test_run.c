@@ -4,6 +4,7 @@
 #include "helpers/test_util.h"
 
 #include "base/base_internal.h"
+#include "run/missing.h"
 #include "run/run_internal.h"
 
 #include <sys/stat.h>
@@ -308,6 +309,35 @@ static void every_allocation_may_fail(void **state)
     unlink(other);
 }
 
+/* The first of each kind is told in words, the others are counted. */
+static void reasons_tell_the_first_and_count_the_rest(void **state)
+{
+    (void)state;
+    reason r = {0}, plain = {0}, none = {0};
+    char text[400] = "", small[20] = "";
+    reason_note(&r, "noun", 3, "no pairs");
+    reason_append(text, sizeof text, &r);
+    assert_string_equal(text, "class noun, delay 3: no pairs");
+    reason_note(&r, "verb", 4, "one pair");
+    reason_note(&r, "verb", 5, NULL);
+    reason_note(&r, "adverb", SIZE_MAX, "no words");
+    reason_note_plain(&plain, "none at all");
+    text[0] = 0;
+    reason_append(text, sizeof text, &r);
+    reason_append(text, sizeof text, &none);
+    reason_append(text, sizeof text, &plain);
+    assert_string_equal(text, "class noun, delay 3: no pairs (and 2 more); none at all");
+    reason_append(small, sizeof small, &r);
+    assert_string_equal(small, "class noun, delay 3");
+    reason of = {0}, whole = {0};
+    reason_note_of(&of, "property", "number", 2, "few words");
+    reason_note(&whole, "verb", SIZE_MAX, "no words");
+    text[0] = 0;
+    reason_append(text, sizeof text, &of);
+    reason_append(text, sizeof text, &whole);
+    assert_string_equal(text, "property number, delay 2: few words; class verb: no words");
+}
+
 int main(int argc, char **argv)
 {
     if (argc == 3 && !strcmp(argv[1], "write")) {
@@ -324,6 +354,7 @@ int main(int argc, char **argv)
         cmocka_unit_test_setup_teardown(damage_is_refused, make_place, remove_place),
         cmocka_unit_test_setup_teardown(wrong_shapes_are_named, make_place, remove_place),
         cmocka_unit_test_setup_teardown(every_allocation_may_fail, make_place, remove_place),
+        cmocka_unit_test(reasons_tell_the_first_and_count_the_rest),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
