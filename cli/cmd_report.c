@@ -5,15 +5,84 @@
 #include "stategrad/report.h"
 
 #include <stdlib.h>
+#include <string.h>
 
-static sg_status write_all(const char *html, const char *figures, sg_run *const *runs,
-                           const char *const *paths, size_t n, sg_error *err)
+/* What to report on: the operands, then the runs of the groups. */
+typedef struct {
+    const char **paths, **groups; /* n; groups[i]: NULL for an operand */
+    sg_run **runs;
+    size_t n;
+    char *names; /* copies of the texts of --group, cut into names and paths */
+} selection;
+
+static void selection_free(selection *s)
+{
+    for (size_t i = 0; s->runs && i < s->n && s->runs[i]; i++)
+        sg_run_close(s->runs[i]);
+    free(s->paths), free(s->groups), free(s->runs), free(s->names);
+}
+
+/* NAME=RUN.nc,RUN.nc,... */
+static int add_group(selection *s, char *text, const char *given)
+{
+    char *path = strchr(text, '=');
+    size_t before = s->n;
+    if (!path || path == text || !path[1])
+        return misuse("report: --group: expected NAME=RUN.nc,RUN.nc,..., found '%s'", given);
+    for (*path++ = 0; path; s->n++) {
+        char *comma = strchr(path, ',');
+        if (comma)
+            *comma++ = 0;
+        if (!*path)
+            return misuse("report: --group: a file name is missing in '%s'", given);
+        s->paths[s->n] = path, s->groups[s->n] = text;
+        path = comma;
+    }
+    for (size_t i = 0; i < before; i++)
+        if (s->groups[i] && !strcmp(s->groups[i], text))
+            return misuse("report: --group: '%s' is given twice", text);
+    return s->n - before > 1 ? -1
+                             : misuse("report: --group: expected two runs or more, found one in '%s'", given);
+}
+
+static int select_runs(selection *s, const option_list *given, char **operands, size_t n)
+{
+    size_t most = n, bytes = 1;
+    for (size_t i = 0; i < given->n; i++) {
+        bytes += strlen(given->items[i]) + 1;
+        for (const char *c = given->items[i]; c; c = strchr(c + 1, ','))
+            most++;
+    }
+    s->paths = calloc(most + 1, sizeof *s->paths);
+    s->groups = calloc(most + 1, sizeof *s->groups);
+    s->runs = calloc(most + 1, sizeof *s->runs);
+    s->names = malloc(bytes);
+    if (!s->paths || !s->groups || !s->runs || !s->names) {
+        fprintf(stderr, "stategrad: report: no memory for %zu runs\n", most);
+        return EXIT_FAILED;
+    }
+    for (; s->n < n; s->n++)
+        s->paths[s->n] = operands[s->n];
+    char *text = s->names;
+    for (size_t i = 0; i < given->n; i++) {
+        size_t length = strlen(given->items[i]) + 1;
+        memcpy(text, given->items[i], length);
+        int code = add_group(s, text, given->items[i]);
+        if (code >= 0)
+            return code;
+        text += length;
+    }
+    return s->n ? -1 : misuse("report: a run is missing: stategrad report RUN.nc -o REPORT.html");
+}
+
+static sg_status write_all(const char *html, const char *figures, const selection *s, sg_error *err)
 {
     sg_status st = SG_OK;
     size_t written;
     if (html)
-        st = sg_report_write(html, runs, paths, n, err);
-    if (st == SG_OK && figures && (st = sg_report_figures(figures, runs, paths, n, &written, err)) == SG_OK)
+        st = sg_report_write(html, s->runs, s->paths, s->groups, s->n, err);
+    if (st == SG_OK && figures &&
+        (st = sg_report_figures(figures, s->runs, s->paths, s->n, &written, err)) == SG_OK)
         printf("%s: %zu file%s\n", figures, written, PLURAL(written));
     return st;
 }
@@ -21,42 +90,49 @@ static sg_status write_all(const char *html, const char *figures, sg_run *const 
 static int run(int argc, char **argv)
 {
     const char *html = NULL, *figures = NULL;
+    option_list given = {0};
+    selection s = {0};
     const option table[] = {
         {"output", 'o', OPT_STRING, &html, "FILE", "the page to write; -: standard output", 0, 0},
+        {"group", 'g', OPT_LIST, &given, "NAME=RUN.nc,RUN.nc,...",
+         "several trainings of one kind of model, as one: means, intervals over models (repeatable)", 0, 0},
         {"figures", 0, OPT_STRING, &figures, "DIR", "write each chart as SVG and PDF into this folder", 0, 0},
         END_OF_OPTIONS,
     };
-    int code = parse_options(&cmd_report, table, &argc, argv, 1, 0);
-    if (code >= 0)
-        return code;
-    if (!html && !figures)
-        return misuse("report: nothing to write: give -o REPORT.html, or --figures DIR");
-    const char *const *paths = (const char *const *)argv;
-    if (html && (code = refuse_overwriting(html, paths, (size_t)argc)) >= 0)
-        return code;
-    sg_error err = {""};
-    sg_status st = SG_OK;
-    size_t n = 0;
-    sg_run **runs = calloc((size_t)argc, sizeof *runs);
-    if (!runs)
-        st = SG_ENOMEM, snprintf(err.msg, sizeof err.msg, "report: no memory for %d runs", argc);
-    for (; st == SG_OK && n < (size_t)argc; n++)
-        st = sg_run_open(&runs[n], argv[n], &err);
-    if (st == SG_OK)
-        st = write_all(html, figures, runs, paths, n, &err);
-    for (size_t i = 0; i < n; i++)
-        sg_run_close(runs[i]);
-    free(runs);
-    return st == SG_OK ? EXIT_DONE : fail(st, &err);
+    int code = parse_options(&cmd_report, table, &argc, argv, 0, 0);
+    if (code < 0 && !html && !figures)
+        code = misuse("report: nothing to write: give -o REPORT.html, or --figures DIR");
+    if (code < 0)
+        code = select_runs(&s, &given, argv, (size_t)argc);
+    if (code < 0 && html)
+        code = refuse_overwriting(html, s.paths, s.n);
+    if (code < 0) {
+        sg_error err = {""};
+        sg_status st = SG_OK;
+        for (size_t i = 0; st == SG_OK && i < s.n; i++)
+            st = sg_run_open(&s.runs[i], s.paths[i], &err);
+        if (st == SG_OK)
+            st = write_all(html, figures, &s, &err);
+        code = st == SG_OK ? EXIT_DONE : fail(st, &err);
+    }
+    selection_free(&s);
+    option_list_free(&given);
+    return code;
 }
 
 const command cmd_report = {
     .name = "report",
-    .operands = "RUN.nc...",
+    .operands = "[RUN.nc...]",
     .summary = "one self-contained page with charts and tables of one or several runs",
-    .about = "Writes one HTML file that needs neither network nor server. Several runs are shown side by "
-             "side and overlaid, on the same axes. --figures writes the charts as SVG and PDF for papers.",
-    .examples = "stategrad report run.nc -o report.html\n"
-                "stategrad report lstm.nc gru.nc -o both.html --figures figures",
+    .about =
+        "Writes one HTML file that needs neither network nor server. Several runs are shown side by "
+        "side and overlaid, on the same axes. --figures writes the charts as SVG and PDF for papers.\n\n"
+        "One training is one draw: what is said of a kind of model takes several, with other seeds. --group puts "
+        "them together: the mean over the models with two intervals, over models (what another "
+        "training would give) and over blocks (what another text would give).",
+    .examples =
+        "stategrad report run.nc -o report.html\n"
+        "stategrad report lstm.nc gru.nc -o both.html --figures figures\n"
+        "stategrad report --group lstm=lstm1.nc,lstm2.nc,lstm3.nc --group gru=gru1.nc,gru2.nc,gru3.nc -o groups.html",
     .run = run,
 };

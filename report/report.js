@@ -584,6 +584,85 @@ function replacementTable(run, r, delay, law) {
       { 'aria-label': `replacement by class at delay ${delay}` })].filter(Boolean);
 }
 
+/* What the group of models has of quantity `key` for the series `name`: {mean: [by delay], low, high, blocks_low, blocks_high}. */
+function overModels(group, key, name) {
+  const at = group.states.find((x) => x.name === state.group), all = at && at.values[key];
+  const i = (BY_PROPERTY.has(key) ? group.properties : group.classes).indexOf(name);
+  return all && i >= 0 ? all[i] : null;
+}
+
+const BY_PROPERTY = new Set(['property_gain', 'relative_memory']);
+
+/* "0.41 (models 0.30 to 0.52; text 0.39 to 0.43)" */
+function withBoth(x, d) {
+  if (!x || x.mean[d] === null || x.mean[d] === undefined) return '–';
+  const range = (what, low, high) => (low === null ? '' : `${what} ${number(low, 3)} to ${number(high, 3)}`);
+  const both = [range('models', x.low[d], x.high[d]), range('text', x.blocks_low[d], x.blocks_high[d])].filter(Boolean);
+  return number(x.mean[d], 3) + (both.length ? ` (${both.join('; ')})` : '');
+}
+
+function modelsSection() {
+  if (!data.models.length) return;
+  const body = section('models', 'Groups of models',
+    'Several trainings of each kind of model, on one text. The interval over models says what another training would give; the interval of the text, over its blocks, says what another text would give. '
+    + 'What is said of a kind of model must hold against the first.');
+  const QUANTITIES = [['rms', 'rms gain', 'rms gain, strongest direction'], ['sigma1', 'σ₁', 'largest singular value σ₁'], ['ratio', 'gain ratio', 'rms gain of the class over that of all words'],
+    ['change', 'change of state', 'change of the state when the word is replaced'], ['property_gain', 'gain of a property', 'gain along the property'],
+    ['relative_memory', 'relative gain of a property', 'gain along the property over σ₁']];
+  const chart = new Chart({ id: 'models', label: 'Groups of models by delay', hint: 'Point at the chart, or focus it and use the arrow keys, to read the values at one delay.' });
+  const controls = el('div', { class: 'controls' }), tables = el('div');
+  body.append(controls, chart.node, tables);
+  const choose = { quantity: null, series: { class: 0, property: 0 } };
+  sections.push(() => {
+    const of = (group) => group.states.find((x) => x.name === state.group);
+    const available = QUANTITIES.filter(([key]) => data.models.some((g) => of(g) && of(g).values[key] && of(g).values[key].length));
+    if (!available.length) {
+      chart.node.hidden = true;
+      controls.replaceChildren();
+      tables.replaceChildren(el('p', { class: 'note' }, `No group has the ${groupTitle(state.group)} in all its runs.`));
+      return;
+    }
+    chart.node.hidden = false;
+    if (!available.some(([key]) => key === choose.quantity)) [[choose.quantity]] = available;
+    const draw = () => {
+      const [key, , title] = available.find(([k]) => k === choose.quantity), kind = BY_PROPERTY.has(key) ? 'property' : 'class';
+      const names = Array.from(new Set(data.models.flatMap((g) => (kind === 'property' ? g.properties : g.classes))));
+      const name = names[choose.series[kind]] || names[0], most = Math.max(...data.models.map((g) => g.delays)), mark = markEvery(most);
+      const raw = data.models.flatMap((group, i) => {
+        const x = overModels(group, key, name);
+        return !x ? [] : x.mean.map((value, d) => ({ series: group.name, line: 'mean', kind: `${group.runs.length} models`, reference: false, run: null, delay: d, exact: value, value,
+          low: x.low[d], high: x.high[d], interval: interval(x.low[d], x.high[d]), blocks_low: x.blocks_low[d], blocks_high: x.blocks_high[d],
+          pairs: null, mark: value !== null && mark(d, i), first: i === 0 }));
+      });
+      const { rows, patch } = scaleCurves(raw, key === 'rms' || key === 'sigma1' || key === 'change' || key === 'property_gain' ? 'log' : 'linear');
+      chart.set({
+        spec: 'curves', rows, series: data.models.map((g) => g.name), lines: ['mean'], cursor: true, facet: 0,
+        columns: [['series', 'group'], ['delay', 'delay'], ['exact', 'mean'], ['low', 'models_low'], ['high', 'models_high'], ['blocks_low', 'blocks_low'], ['blocks_high', 'blocks_high']],
+        title: `${title} — ${name}, ${groupTitle(state.group)}`,
+        caption: `${title}, ${kind} ${shorten(name, 60)}: means over the models of each group. Bands: 95 % intervals over models.`,
+        patch(s) { patch(s, title); },
+      });
+      const delays = [0, 1, 5, 10, 20, 50].filter((d) => d < most);
+      const parts = [table(['group', 'models', ...delays.map((d) => `delay ${d}`)],
+        data.models.map((g) => [shorten(g.name, 40), count(g.runs.length), ...delays.map((d) => withBoth(overModels(g, key, name), d))]), { 'aria-label': `${title} by group` })];
+      const quantities = Array.from(new Set(data.models.flatMap((g) => g.decay_quantity)));
+      if (kind === 'class' && quantities.length) {
+        const half = (g, q) => {
+          const at = of(g), k = g.decay_quantity.indexOf(q), i = g.classes.indexOf(name);
+          return at && at.values.half_life && k >= 0 && i >= 0 ? withBoth(at.values.half_life[k][i], 0) : '–';
+        };
+        parts.push(el('h3', {}, `Half of the peak is left after (${STEPS})`), table(['group', ...quantities], data.models.map((g) => [shorten(g.name, 40), ...quantities.map((q) => half(g, q))]), { 'aria-label': 'half-lives by group' }));
+      }
+      parts.push(el('p', { class: 'mute' }, `Groups: ${data.models.map((g) => `${shorten(g.name, 40)} (${g.runs.map((r) => runNames[r]).join(', ')})`).join('; ')}. A dash: one of the models has no such value.`));
+      tables.replaceChildren(...parts);
+      controls.replaceChildren(
+        switcher('Quantity', available.map(([k, short]) => [k, short]), key, (k) => { choose.quantity = k; draw(); }),
+        choice(kind === 'property' ? 'Property' : 'Class', names.map((n, i) => [i, shorten(n, 40)]), names.indexOf(name), (v) => { choose.series[kind] = Number(v); draw(); }));
+    };
+    draw();
+  });
+}
+
 /* A law of decay with its numbers, as one element. */
 function lawText(law, scale, rate, shape) {
   const factor = number(scale, 2);
@@ -684,13 +763,14 @@ function settingsSection() {
   });
 }
 
+/* Runs that belong to a group of models have their section there. */
 function summarySection() {
   const node = document.getElementById('summary');
-  const body = el('div');
+  const body = el('div'), grouped = new Set(data.models.flatMap((g) => g.runs));
   node.append(body);
   sections.push(() => {
     body.replaceChildren(...runs.flatMap((run, r) => {
-      const lines = summaryOf(run);
+      const lines = grouped.has(r) ? [] : summaryOf(run);
       if (!lines.length) return [];
       return [runs.length > 1 ? el('h2', {}, runNames[r]) : null, el('p', { class: 'lead' }, lines[0]),
         el('ul', {}, ...lines.slice(1).map((l) => el('li', {}, ...[l].flat())))].filter(Boolean);
@@ -792,6 +872,7 @@ function start() {
   if (runs.length > 1) tools.append(switcher('Runs', [['overlay', 'overlaid'], ['side', 'side by side']], state.arrangement, (v) => { state.arrangement = v; redraw(); }));
   tools.append(themeButton(redraw));
   summarySection();
+  modelsSection();
   curvesSection();
   replacementSection();
   classesSection();

@@ -14,9 +14,12 @@ extern "C" {
 #endif
 
 /* One self-contained HTML page about n >= 1 runs, side by side and overlaid; paths[i] is the file name shown
- * for runs[i]. Written atomically. SG_EINVAL: n is 0; SG_EIO, SG_ENOMEM. */
+ * for runs[i]. groups[i]: name of the group of models that runs[i] belongs to, or NULL; groups may be NULL. A group holds
+ * several trainings analysed on one text: its means stand in a section of their own, with intervals over models beside
+ * those over blocks (sg_stats_over_models). Written atomically. SG_EINVAL: n is 0; runs of a group that have the same model,
+ * or other texts; SG_EIO, SG_ENOMEM. */
 SG_API sg_status sg_report_write(const char *html_path, sg_run *const *runs, const char *const *paths,
-                                 size_t n, sg_error *err);
+                                 const char *const *groups, size_t n, sg_error *err);
 
 /* Each chart of the page as FOLDER/NAME-STATE.svg and .pdf, for papers; the folder is created if missing. For
  * several runs, NAME begins with run1-, run2-, ..., and runs-sigma1 overlays them. *written: number of files,

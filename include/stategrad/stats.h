@@ -52,6 +52,20 @@ SG_API double sg_stats_t_quantile(double p, double nu);
 /* P(|T| >= |t|), two-sided. */
 SG_API double sg_stats_t_p(double t, double nu);
 
+/* ---- several models ---- */
+/* What n trainings give for one number. Two kinds of chance stand side by side: that of training, from the scatter of
+ * the models, and that of the text, from the intervals over its blocks. */
+typedef struct {
+    double mean;      /* over the models; NaN where one of them has no value */
+    double low, high; /* 95 % interval over models: mean +- t_{.975, n-1} s / sqrt(n); NaN for one model */
+    /* Means of the models' own ends. All models read the same text, so their errors do not average out. NaN where one of
+     * them has none. */
+    double blocks_low, blocks_high;
+} sg_over_models;
+/* value[i], low[i], high[i] of model i; n >= 1. */
+SG_API void sg_stats_over_models(sg_over_models *out, size_t n, const double *value, const double *low,
+                                 const double *high);
+
 /* ---- many tests at once ---- */
 /* Benjamini and Hochberg 1995: adjusted[i] = min over j with p_j >= p_i of n p_j / rank_j, at most 1. NaN in
  * p: not a test, NaN stays and is not counted in n. p and adjusted may be the same. */

@@ -39,7 +39,7 @@ sg_status page_write(FILE *f, const char *template,
 
 typedef struct {
     sg_run *const *runs;
-    const char *const *paths;
+    const char *const *paths, *const *groups;
     size_t n;
 } report_input;
 
@@ -53,16 +53,20 @@ static sg_status report_data(json_out *j, const void *ctx, sg_error *err)
     for (size_t i = 0; i < in->n; i++)
         if ((st = run_data_write(j, in->runs[i], in->paths[i], err)) != SG_OK)
             return st;
-    json_close(j, ']'), json_close(j, '}');
+    json_close(j, ']');
+    json_key(j, "models");
+    if ((st = model_groups_write(j, in->runs, in->paths, in->groups, in->n, err)) != SG_OK)
+        return st;
+    json_close(j, '}');
     return SG_OK;
 }
 
-sg_status sg_report_write(const char *html_path, sg_run *const *runs, const char *const *paths, size_t n,
-                          sg_error *err)
+sg_status sg_report_write(const char *html_path, sg_run *const *runs, const char *const *paths,
+                          const char *const *groups, size_t n, sg_error *err)
 {
     sg_status st = SG_OK;
     sg_outfile *out = NULL;
-    report_input in = {runs, paths, n};
+    report_input in = {runs, paths, groups, n};
     if (n == 0)
         return sg_fail(err, SG_EINVAL, "report: no run given");
     TRY(outfile_open_text(&out, html_path, err));

@@ -582,6 +582,15 @@ async function testSeveralAndPlain(nc) {
   await shot(page, 'several-1600');
   check(page.complaints.length === 0, 'two runs: no complaint', page.complaints.join(' | '));
   await page.context().close();
+  const groups = await open(report('groups.html', '--group', `constructor=${make('small')},${make('small2')}`, '-g', `a|b=${make('small')},${make('small2')}`));
+  check(await lines(groups, 'models') === 2, 'groups of models: a line each', await lines(groups, 'models'));
+  const cells = await groups.evaluate(() => Array.from(document.querySelectorAll('#models table'), (t) => t.textContent));
+  check(cells.length === 2 && cells.every((t) => t.includes('constructor') && t.includes('a|b') && /\d \(models .* to .*; text .* to .*\)/.test(t)), 'their tables have both intervals', cells.join(' | '));
+  check((await groups.textContent('#summary')).trim() === '', 'and no summary of a single training');
+  await groups.click('#models [data-value="property_gain"]');
+  check(await lines(groups, 'models') === 2 && groups.complaints.length === 0, 'properties of groups: no complaint', groups.complaints.join(' | '));
+  await shot(groups, 'groups-1600');
+  await groups.context().close();
   const plain = await open(report('plain.html', make('plain')));
   const missing = await plain.evaluate(() => Array.from(document.querySelectorAll('[data-missing]')).map((e) => e.dataset.missing));
   for (const key of ['properties', 'replacement']) check(missing.includes(key), `what is absent is said: ${key}`, missing);

@@ -208,6 +208,10 @@ def main():
         made_files(made)
         for name in ("lstm", "gru"):
             shutil.copy(os.path.join(made, "run.nc"), os.path.join(made, f"{name}.nc"))
+        for seed in (1, 2, 3):  # groups of models
+            stategrad(made, "train", "train.txt", "--seed", seed, "-o", "seed.safetensors", *SMALL)
+            stategrad(made, "analyze", "seed.safetensors", "valid.txt", "--delays", "3", "--quiet", "-o", f"lstm{seed}.nc")
+            shutil.copy(os.path.join(made, f"lstm{seed}.nc"), os.path.join(made, f"gru{seed}.nc"))
         readme, shown = test_readme(top, given)
         pages, names = test_help(top, given, made)
     pages.append(readme)

@@ -29,6 +29,7 @@ FULL = [*TAGGED, "--classes", "frequency", *PROPERTIES, "--baseline", "untrained
 RECIPES = {
     "full": (["--cell", "lstm"], "tagged.txt", [*FULL, "--property", "form=pairs.txt", "--state", "both", "--delays", "16"]),
     "small": (["--cell", "lstm"], "tagged-short.txt", [*TAGGED, *PROPERTIES, "--property", "form=pairs.txt", "--baseline", "untrained", "--delays", "7"]),
+    "small2": (["--cell", "lstm", "--seed", "2"], "tagged-short.txt", [*TAGGED, *PROPERTIES, "--delays", "7"]),
     "other": (["--cell", "lstm", "--seed", "3"], "tagged.txt", [*TAGGED, *PROPERTIES, "--delays", "20"]),
     "layers": (["--cell", "lstm", "--layers", "2"], "tagged.txt", [*FULL, "--layer", "all", "--delays", "6", "--burn-in", "2"]),
     "plain": (["--cell", "lstm"], "plain.txt", ["--delays", "6", "--second-moment-every", "3", "--replace", "none"]),

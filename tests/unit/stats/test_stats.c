@@ -201,6 +201,26 @@ static void what_cannot_be_known_is_missing_with_a_reason(void **state)
     assert_true(isnan(got.low));
 }
 
+static void several_models(void **state)
+{
+    (void)state;
+    const double x[] = {2, 4, 9}, low[] = {1, 3, 5}, high[] = {4, 5, 12};
+    sg_over_models m;
+    sg_stats_over_models(&m, 3, x, low, high);
+    double reach =
+        4.30265272991 * sqrt((9 + 1 + 16) / 2.0 / 3); /* t of 2 degrees of freedom, from the table */
+    assert_true(fabs(m.mean - 5) < 1e-12);
+    assert_true(fabs(m.low - (5 - reach)) < 1e-8);
+    assert_true(fabs(m.high - (5 + reach)) < 1e-8);
+    assert_true(fabs(m.blocks_low - 3) < 1e-12);
+    assert_true(fabs(m.blocks_high - 7) < 1e-12);
+    sg_stats_over_models(&m, 1, x, low, high);
+    assert_true(m.mean == 2 && isnan(m.low) && isnan(m.high) && m.blocks_low == 1 && m.blocks_high == 4);
+    const double gap[] = {2, NAN, 9};
+    sg_stats_over_models(&m, 3, gap, gap, high);
+    assert_true(isnan(m.mean) && isnan(m.low) && isnan(m.high) && isnan(m.blocks_low) && m.blocks_high == 7);
+}
+
 static void adjusted_p_values(void **state)
 {
     /* worked by hand: n = 5 tests; p rank n/rank: .005*5/1, .009*5/2, .02*5/3, .5*5/4, .6*5/5 */
@@ -466,6 +486,7 @@ int main(void)
         cmocka_unit_test(growing_variance_widens_or_withholds),
         cmocka_unit_test(too_few_parts_change_nothing),
         cmocka_unit_test(what_cannot_be_known_is_missing_with_a_reason),
+        cmocka_unit_test(several_models),
         cmocka_unit_test(adjusted_p_values),
         cmocka_unit_test(random_directions),
         cmocka_unit_test(each_law_is_found_with_its_parameters),
