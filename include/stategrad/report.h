@@ -15,7 +15,7 @@ extern "C" {
 
 /* One self-contained HTML page about n >= 1 runs, side by side and overlaid; paths[i] is the file name shown
  * for runs[i]. groups[i]: name of the group of models that runs[i] belongs to, or NULL; groups may be NULL. A group holds
- * several trainings analysed on one text: its means stand in a section of their own, with intervals over models beside
+ * several trainings analysed on one text: its means have a section of their own, with intervals over models beside
  * those over blocks (sg_stats_over_models). Written atomically. SG_EINVAL: n is 0; runs of a group that have the same model,
  * or other texts; SG_EIO, SG_ENOMEM. */
 SG_API sg_status sg_report_write(const char *html_path, sg_run *const *runs, const char *const *paths,
