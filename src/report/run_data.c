@@ -21,7 +21,7 @@ static bool first_entry_only(const field *f)
 }
 
 static const size_t subspaces[] = {0, 1, 2, 4, 9, 19};
-enum { N_SUBSPACES = sizeof subspaces / sizeof *subspaces, SPECTRUM_NUMBERS = 40000 };
+enum { N_SUBSPACES = sizeof subspaces / sizeof *subspaces, SPECTRUM_NUMBERS = 24000 };
 
 /* Singular values a cell of the spectrum shows: all, or as many as keep the page of 3 MB small. */
 static size_t spectrum_depth(const sg_run *r, size_t rank)
