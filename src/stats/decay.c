@@ -153,11 +153,8 @@ static void weigh(sg_decay *out)
         out->fit[law].weight = isfinite(least) ? exp(-0.5 * (out->fit[law].aic - least)) : NAN;
         sum += out->fit[law].weight;
     }
-    for (int law = 0; law < SG_DECAY_LAWS; law++) {
+    for (int law = 0; law < SG_DECAY_LAWS; law++)
         out->fit[law].weight /= sum;
-        if (out->fit[law].weight > out->fit[out->best].weight)
-            out->best = (sg_decay_law)law;
-    }
 }
 
 /* Everything with an error of its own, in one row: per law scale, rate, shape; ln beta; the delays of the shares. */

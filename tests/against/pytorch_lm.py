@@ -202,6 +202,20 @@ def curve(folder, kind, L):
         failures.append(f"{kind}: nothing learnt")
 
 
+def with_metadata(path, key, value):
+    """A copy of a model file in which one entry of the metadata is another."""
+    with open(path, "rb") as f:
+        (length,) = struct.unpack("<Q", f.read(8))
+        header, data = json.loads(f.read(length)), f.read()
+    assert key in header["__metadata__"]
+    header["__metadata__"][key] = value
+    text = json.dumps(header).encode()
+    text += b" " * (-len(text) % 8)
+    with open(path + "." + value, "wb") as f:
+        f.write(struct.pack("<Q", len(text)) + text + data)
+    return path + "." + value
+
+
 def perplexity(folder):
     """train by the program, eval by the program, the same by PyTorch from the file."""
     corpus, path = os.path.join(folder, "corpus.txt"), os.path.join(folder, "trained")
@@ -230,6 +244,13 @@ def perplexity(folder):
             failures.append(f"eval counts {ours}, expected {len(ids) - 1} tokens")
         stored = float(meta["valid_perplexity"])
         check(f"valid_perplexity of {kind} in the file", abs(stored - ours["perplexity"]) / stored, 1e-6)
+        for name, apply in (("relu", torch.relu), ("tanh", torch.tanh)):
+            activated = with_metadata(path, "output_activation", name)
+            ours = json.loads(run(PROGRAM, "eval", activated, corpus, "--json"))
+            with torch.no_grad():
+                top = model.rnn(model.encoder(ids[:-1, None]), None)[0]
+                theirs = nn.functional.cross_entropy(model.decoder(apply(top))[:, 0].double(), ids[1:]).item()
+            check(f"eval {kind}, {name} before the decoder", abs(ours["nats_per_token"] - theirs) / theirs, 1e-5)
 
 
 with tempfile.TemporaryDirectory() as folder:

@@ -85,6 +85,48 @@ static void the_clipped_norm_is_that_of_all_that_learns(void **state)
     }
 }
 
+/* Weights after steps of SGD and of Adam (beta 0.9 and 0.999, epsilon 1e-8, corrected for bias), in double. */
+static void steps_are_those_of_their_definition(void **state)
+{
+    (void)state;
+    for (int adam = 0; adam < 2; adam++) {
+        sg_error err;
+        sg_stepper *s;
+        sg_model *m = new_model(SG_CELL_LSTM, 1, false);
+        size_t size = model_block_size(m);
+        float *g = sg_calloc(size, sizeof *g);
+        int32_t words[64];
+        size_t V = sg_vocab_size(vocab);
+        double *w = sg_calloc(size, sizeof *w), *first = sg_calloc(size, sizeof *first),
+               *second = sg_calloc(size, sizeof *second), lr = 0.01, scale = 0.3;
+        assert_true(V <= 64);
+        for (size_t i = 0; i < V; i++)
+            words[i] = (int32_t)i;
+        for (size_t i = 0; i < size; i++)
+            w[i] = (double)model_block(m)[i];
+        assert_ok(stepper_new(&s, m, adam ? SG_ADAM : SG_SGD, false, 2, &err), err);
+        for (int n = 1; n <= 4; n++) {
+            for (size_t i = 0; i < size; i++) {
+                g[i] = ((float)((i * 7 + (size_t)n * 3) % 11) - 4.5f) * (i % 3 ? 1.f : 1e-3f);
+                double x = scale * (double)g[i];
+                first[i] = 0.9 * first[i] + 0.1 * x, second[i] = 0.999 * second[i] + 0.001 * x * x;
+                w[i] -=
+                    adam ? lr * first[i] / (1 - pow(0.9, n)) / (sqrt(second[i] / (1 - pow(0.999, n))) + 1e-8)
+                         : lr * x;
+            }
+            stepper_apply(s, g, words, V, lr, scale);
+            for (size_t k = 0; k < sg_model_tensors(m); k++) { /* between them is room for alignment */
+                const sg_tensor *of = sg_model_tensor(m, k);
+                for (size_t i = 0, at = (size_t)(of->data - model_block(m)); i < of->rows * of->cols; i++)
+                    assert_close((double)of->data[i], w[at + i], 2e-5, 1e-3, of->name, i);
+            }
+        }
+        stepper_free(s);
+        sg_free(g), sg_free(w), sg_free(first), sg_free(second);
+        sg_model_free(m);
+    }
+}
+
 /* Loss of the last epoch on `windows` windows of one word repeated, with weights that do not move. */
 static double still_loss(double dropout, int windows, unsigned epochs)
 {
@@ -184,6 +226,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(dropout_has_the_same_mask_both_ways),
+        cmocka_unit_test(steps_are_those_of_their_definition),
         cmocka_unit_test(the_clipped_norm_is_that_of_all_that_learns),
         cmocka_unit_test(every_window_and_epoch_has_its_own_dropout_masks),
         cmocka_unit_test(threads_share_a_window_without_a_trace),
