@@ -314,6 +314,25 @@ static void state_handling(void **state)
           {0, 1, 36, {9}, 10, 60, SG_WINDOW, .window = 3, .warm = 5, .skip = 10, .seed = 6});
 }
 
+/* A rate is the share of the positions that are drawn; each depends on its position and on the seed alone. */
+static void a_rate_is_a_share_of_the_positions(void **state)
+{
+    (void)state;
+    enum { N = 40000 };
+    static const double rates[] = {0, 0.1, 0.5, 0.9, 1};
+    for (size_t k = 0; k < sizeof rates / sizeof *rates; k++) {
+        double rate = rates[k], drawn = 0, early = 0, same = 0;
+        for (uint64_t t = 0; t < N; t++) {
+            bool it = engine_sampled(3, t, rate);
+            assert_int_equal(it, engine_sampled(3, t, rate));
+            drawn += it, early += it && t < N / 2, same += it && engine_sampled(4, t, rate);
+        }
+        double far = 4 * sqrt(N * rate * (1 - rate));
+        assert_true(fabs(drawn - N * rate) <= far && fabs(early - drawn / 2) <= far);
+        assert_true(fabs(same - N * rate * rate) <= 4 * sqrt(N * rate * rate * (1 - rate * rate)));
+    }
+}
+
 static void sampled_origins(void **state)
 {
     (void)state;
@@ -648,6 +667,7 @@ int main(int argc, char **argv)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(cells_and_shapes),
         cmocka_unit_test(state_handling),
+        cmocka_unit_test(a_rate_is_a_share_of_the_positions),
         cmocka_unit_test(sampled_origins),
         cmocka_unit_test(instruction_sets),
         cmocka_unit_test(long_windows),
