@@ -301,6 +301,10 @@ def check_case(folder, cell, layers, handling, kind, layer, burn_in=0, H=7, E=5,
     close(root.embedding_covariance_factor.values, L, 1e-6, "L")
     close(root.property_vector.values, deltas, 1e-6, "property vectors")
     assert np.array_equal(g.pairs.values, N.sum(0)), (g.pairs.values, N.sum(0))
+    sigma, apart = g.singular_value.values[:, :, 0], g.class_difference.values
+    known = np.isfinite(apart[1:])
+    assert known.sum() >= np.isfinite(sigma[1:]).sum() / 2 or len(member) == 1, apart
+    close(apart[1:][known], (sigma[1:] - sigma[0])[known], 1e-5, "class difference")
     given = 0
     for c in range(len(member)):
         for d in range(D):
@@ -699,6 +703,7 @@ def check_rounds(folder):
         off = g.singular_value.values[:, :, 0] / full.singular_value.values[:, :, 0] - 1
         assert (off ** 2).mean() ** .5 < 1.5 * P and abs(off).max() < 4 * P, off
         said = float(root.precision_sampling_error)
+        assert root.precision_worst_class != "all", root.attrs  # of all words there are the most pairs
     subprocess.run(sampled + ["--threads", "3", "-o", at("r.nc")], env=env, check=True, stderr=subprocess.DEVNULL)
     assert open(at("whole.nc"), "rb").read() == open(at("r.nc"), "rb").read(), "other bytes with more threads"
     resumed = sampled + ["--threads", "1", "-o", at("r.nc"), "--checkpoint", at("ck"), "--checkpoint-minutes", "0"]

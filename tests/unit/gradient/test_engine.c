@@ -321,15 +321,17 @@ static void a_rate_is_a_share_of_the_positions(void **state)
     enum { N = 40000 };
     static const double rates[] = {0, 0.1, 0.5, 0.9, 1};
     for (size_t k = 0; k < sizeof rates / sizeof *rates; k++) {
-        double rate = rates[k], drawn = 0, early = 0, same = 0;
+        double rate = rates[k], drawn = 0, early = 0, same = 0, next = 0;
         for (uint64_t t = 0; t < N; t++) {
             bool it = engine_sampled(3, t, rate);
             assert_int_equal(it, engine_sampled(3, t, rate));
             drawn += it, early += it && t < N / 2, same += it && engine_sampled(4, t, rate);
+            next += it && engine_sampled(3, t + 1, rate);
         }
         double far = 4 * sqrt(N * rate * (1 - rate));
         assert_true(fabs(drawn - N * rate) <= far && fabs(early - drawn / 2) <= far);
-        assert_true(fabs(same - N * rate * rate) <= 4 * sqrt(N * rate * rate * (1 - rate * rate)));
+        double both = N * rate * rate, apart = 4 * sqrt(both * (1 - rate * rate));
+        assert_true(fabs(same - both) <= apart && fabs(next - both) <= 2 * apart);
     }
 }
 
