@@ -127,6 +127,57 @@ static void steps_are_those_of_their_definition(void **state)
     }
 }
 
+/* Weights after training on one window of words, (block). */
+static float *weights_after(double lr, double clip)
+{
+    char *path = in_folder("window.txt");
+    const char *paths = path;
+    sg_error err;
+    sg_stream *window;
+    sg_train_result r;
+    sg_train_config c = settings();
+    sg_corpus_config cfg = {.paths = &paths, .n_paths = 1};
+    FILE *f = fopen(path, "w");
+    assert_non_null(f);
+    for (int i = 0; i <= 40; i++)
+        fprintf(f, "w%d ", i % 3);
+    assert_int_equal(fclose(f), 0);
+    assert_ok(sg_stream_new(&window, &cfg, vocab, NULL, NULL, &err), err);
+    c.optimizer = SG_SGD, c.steps = 40, c.batch = 1, c.dropout = 0, c.lr = lr, c.clip = clip, c.epochs = 1;
+    sg_model *m = new_model(SG_CELL_TANH, 1, false);
+    assert_ok(sg_train(&r, m, window, NULL, &c, NULL, &err), err);
+    float *w = sg_calloc(model_block_size(m), sizeof *w);
+    memcpy(w, model_block(m), model_block_size(m) * sizeof *w);
+    sg_model_free(m);
+    sg_stream_free(window);
+    unlink(path);
+    return w;
+}
+
+/* A step is as long as lr times the norm to which the gradient is clipped, and no longer where it is below. */
+static void a_clipped_step_has_the_length_of_the_clip(void **state)
+{
+    (void)state;
+    sg_model *m = new_model(SG_CELL_TANH, 1, false);
+    static const double clips[] = {0, 1e6, 0.02, 0.05};
+    double length[4];
+    float *still = weights_after(1e-30, 0);
+    for (size_t k = 0; k < 4; k++) {
+        float *moved = weights_after(0.5, clips[k]);
+        length[k] = 0;
+        for (size_t i = 0; i < model_block_size(m); i++)
+            length[k] += ((double)moved[i] - (double)still[i]) * ((double)moved[i] - (double)still[i]);
+        length[k] = sqrt(length[k]);
+        sg_free(moved);
+    }
+    assert_true(length[0] > 0.5 * 0.1);
+    assert_close(length[1], length[0], 1e-6, 0, "a clip that is not reached", 1);
+    for (size_t k = 2; k < 4; k++)
+        assert_close(length[k], 0.5 * clips[k], 1e-3, 0, "clip", k);
+    sg_free(still);
+    sg_model_free(m);
+}
+
 /* Loss of the last epoch on `windows` windows of one word repeated, with weights that do not move. */
 static double still_loss(double dropout, int windows, unsigned epochs)
 {
@@ -228,6 +279,7 @@ int main(void)
         cmocka_unit_test(dropout_has_the_same_mask_both_ways),
         cmocka_unit_test(steps_are_those_of_their_definition),
         cmocka_unit_test(the_clipped_norm_is_that_of_all_that_learns),
+        cmocka_unit_test(a_clipped_step_has_the_length_of_the_clip),
         cmocka_unit_test(every_window_and_epoch_has_its_own_dropout_masks),
         cmocka_unit_test(threads_share_a_window_without_a_trace),
     };
