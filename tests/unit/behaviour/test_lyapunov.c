@@ -94,6 +94,17 @@ static void an_lstm_that_keeps(void **state)
     sg_model_free(m);
 }
 
+/* A state that forgets everything at every step: nothing is left of a change, which counts as e^-80. */
+static void a_state_that_keeps_nothing(void **state)
+{
+    double lambda[H];
+    sg_model *m = network(SG_CELL_TANH);
+    exponents(m, H, 200, 1, lambda);
+    for (size_t k = 0; k < H; k++)
+        assert_close(lambda[k], -80, 1e-9, 0, "lambda", k);
+    sg_model_free(m);
+}
+
 /* A wide tanh network with strong weights is chaotic, with weak ones it is not (Sompolinsky et al. 1988). */
 static void strong_weights_are_chaotic(void **state)
 {
@@ -141,6 +152,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_linear_system),
         cmocka_unit_test(an_lstm_that_keeps),
+        cmocka_unit_test(a_state_that_keeps_nothing),
         cmocka_unit_test(strong_weights_are_chaotic),
         cmocka_unit_test(bad_sizes_and_allocations),
     };
