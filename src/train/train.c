@@ -40,7 +40,7 @@ typedef struct {
     size_t n_arrays;
     FILE *log;
     double begun, told, saved; /* clock */
-    double recent;             /* loss of late, for the progress line only */
+    double recent;             /* of the last windows: loss, for the progress line only */
     uint64_t trained;          /* tokens in this process */
     double train_seconds;
 } trainer;
