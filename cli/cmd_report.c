@@ -50,7 +50,8 @@ static int select_runs(selection *s, const option_list *given, char **operands, 
     size_t most = n, bytes = 1;
     for (size_t i = 0; i < given->n; i++) {
         bytes += strlen(given->items[i]) + 1;
-        for (const char *c = given->items[i]; c; c = strchr(c + 1, ','))
+        most++;
+        for (const char *c = given->items[i]; (c = strchr(c, ',')); c++)
             most++;
     }
     s->paths = calloc(most + 1, sizeof *s->paths);

@@ -40,7 +40,7 @@ typedef struct {
     sg_run **runs;      /* borrowed; n */
     const char **paths; /* borrowed; n */
     size_t *index;      /* among all runs; n */
-    size_t *decays;     /* (n, n_decays): the place of each shared decay quantity */
+    size_t *decays;     /* (n, MAX_DECAY_QUANTITIES): the place of each shared one, n_decays of them */
     size_t n_decays;
     size_t delays;       /* that all have */
     double *x[3];        /* values, lower and upper ends: (n, delays) */

@@ -116,7 +116,7 @@ def test_values():
 
 def test_refusals():
     for text, code, *expected in [
-            ("a", 2, "expected NAME=RUN.nc,RUN.nc,..., found 'a'"), ("a=", 2, "found 'a='"), ("=lstm1.nc,lstm2.nc", 2, "expected NAME="),
+            ("", 2, "expected NAME=", "found ''"), ("a,", 2, "found 'a,'"), ("a", 2, "expected NAME=RUN.nc,RUN.nc,..., found 'a'"), ("a=", 2, "found 'a='"), ("=lstm1.nc,lstm2.nc", 2, "expected NAME="),
             ("a=lstm1.nc", 2, "two runs or more", "'a=lstm1.nc'"), ("a=lstm1.nc,,lstm2.nc", 2, "a file name is missing"),
             ("a=lstm1.nc,no.nc", 1, "no.nc"), ("a=lstm1.nc,lstm1.nc", 2, "group a: lstm1.nc and lstm1.nc analyse the same model"),
             ("a=lstm2.nc,other-text.nc", 2, "group a: lstm2.nc and other-text.nc analyse different texts")]:
