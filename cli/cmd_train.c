@@ -183,7 +183,7 @@ static int train(settings *s, const char *const *paths, size_t n_paths)
                   (st == SG_ENONFINITE || st == SG_ENOCONV || (st == SG_ECANCELLED && !s->train.checkpoint));
     if (st == SG_OK) {
         st = sg_model_write(w.model, s->output, &err);
-        if (st == SG_OK && !log_shown)
+        if (st == SG_OK && !log_shown && !s->quiet)
             print_result(s, &w, &result);
     } else if (rescue && sg_model_write(w.model, s->output, &second) == SG_OK)
         fprintf(stderr, "stategrad: the best of the %u completed epochs is in %s\n", result.epochs,
@@ -225,7 +225,7 @@ static int run(int argc, char **argv)
         {"resume", 0, OPT_FLAG, &s.train.resume, NULL, "continue from the checkpoint", 0, 0},
         {"threads", 't', OPT_THREADS, &s.train.threads, "N", "number of threads (default: all cores)", 0,
          1024},
-        {"quiet", 'q', OPT_FLAG, &s.quiet, NULL, "no progress", 0, 0},
+        {"quiet", 'q', OPT_FLAG, &s.quiet, NULL, "no progress, no summary", 0, 0},
         SECTION("Corpus and vocabulary"),
         {"format", 0, OPT_CHOICE, &s.format, FORMATS, "of the corpus; auto: by extension", 0, 0},
         {"unit", 0, OPT_CHOICE, &s.unit, "word|char", "what a token is", 0, 0},

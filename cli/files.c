@@ -72,7 +72,8 @@ int refuse_overwriting(const char *output, const char *const *inputs, size_t n)
         if (exists && stat(inputs[i], &in) == 0)
             same |= same_file(&out, &in) || (S_ISDIR(in.st_mode) && lies_in(output, &in));
         if (same)
-            return misuse("%s: is read as %s; choose another name for the output", output, inputs[i]);
+            return misuse("%s: this output is also '%s' of the same command; choose another name", output,
+                          inputs[i]);
     }
     return -1;
 }

@@ -13,8 +13,8 @@ enum {
     COLUMNS = 6,
     CURVE = 32,
     MAX_CLASSES = 40,
-    NAME_WIDTH = 18,
-    RMS_GAIN = 2 /* among the fitted series */
+    NAME_WIDTH = 20, /* "rank 100001-1000000" */
+    RMS_GAIN = 2     /* among the fitted series */
 };
 static const char HEADLINE[] = "rms_gain";
 

@@ -7,12 +7,12 @@ const data = readJson('data');
 const runs = data.runs;
 const state = {
   group: null, measure: 'rms', scale: 'log', arrangement: 'overlay', classMeasure: 'gain',
-  spectrumClass: 0, propertyClass: 0, propertyMeasure: 'relative_memory', subspace: 0, change: 'change', law: '',
+  spectrumClass: 0, propertyClass: 0, propertyMeasure: 'property_gain', subspace: 0, change: 'change', law: '',
 };
 const MEASURES = {
   rms: { name: 'rms gain', title: 'rms gain, strongest direction', long: 'Root-mean-square gain along the strongest direction: how far a small change of the word moves the state.' },
   sigma1: { name: 'σ₁', title: 'largest singular value σ₁', long: 'Largest singular value of the normalised mean gradient. Contributions of opposite sign cancel in the mean: where coherence is low, σ₁ is far below the rms gain.' },
-  sum: { name: 'Σσ', title: 'sum of singular values', long: 'Sum of all singular values: memory over all directions.' },
+  sum: { name: 'Σσ', title: 'sum of singular values', long: 'Sum of all singular values: gain over all directions.' },
 };
 /* What replacing a word does, and what the gradient says of it. */
 const CHANGES = {
@@ -228,7 +228,7 @@ function section(id, title, intro) {
 function curvesSection() {
   const body = section('curves', 'Gain by delay',
     'How strongly the state still depends on the word read d steps ago, by the class of that word. On the log scale an exponential decay is a straight line; on the log–log scale a power law is.');
-  const chart = new Chart({ id: 'curves', label: 'Memory by delay', share: 'classes', hint: 'Point at the chart, or focus it and use the arrow keys, to read the values at one delay.' });
+  const chart = new Chart({ id: 'curves', label: 'Gain by delay', share: 'classes', hint: 'Point at the chart, or focus it and use the arrow keys, to read the values at one delay.' });
   const controls = el('div', { class: 'controls' });
   const note = el('div');
   body.append(controls, note, chart.node);
@@ -364,7 +364,7 @@ function spectrumSection() {
 
 function shapeSection() {
   const body = section('shape', 'The same map every time? How selective?',
-    'Coherence says how much of the memory is one and the same linear map at every position; effective rank, along how many directions the mean gradient acts. The classes shown are those of the first chart.');
+    'Coherence says how much of the gain is one and the same linear map at every position; effective rank, along how many directions the mean gradient acts. The classes shown are those of the first chart.');
   const pair = el('div', { class: 'pair' });
   body.append(pair);
   for (const [key, title, caption] of [
@@ -398,7 +398,7 @@ function propertiesSection() {
     holder.replaceChildren(controls, chart.node, sizes);
     const subspaces = runs[0].subspaces.filter((k) => runs.some((r) => groupOf(r) && k <= groupOf(r).rank));
     const draw = () => {
-      const key = state.propertyMeasure, cosine = key === 'cosine', rows = [];
+      const key = state.propertyMeasure, cosine = key === 'cosine', gain = key === 'property_gain', rows = [];
       const at = (a, p, c, d) => {
         if (!a) return null;
         const cell = a[Math.min(p, a.length - 1)][c][d]; // what random directions give stands once for all properties
@@ -418,8 +418,9 @@ function propertiesSection() {
           }
         });
       });
-      const highest = Math.min(1, Math.ceil(10.5 * Math.max(0.1, ...rows.flatMap((r) => [r.value, r.high, r.random_high]).filter((v) => v !== null))) / 10);
-      const title = cosine ? `cosine with the first ${runs[0].subspaces[state.subspace]} directions` : 'relative memory r';
+      const most = Math.max(0, ...rows.flatMap((r) => [r.value, r.high, r.random_high]).filter((v) => v !== null));
+      const highest = gain ? most * 1.05 || 1 : cosine ? 1 : Math.min(1, Math.ceil(10.5 * Math.max(0.1, most)) / 10);
+      const title = gain ? 'gain along the property' : cosine ? `cosine with the first ${runs[0].subspaces[state.subspace]} directions` : 'relative memory: gain over σ₁';
       chart.set({
         spec: 'property', rows, series: propertyNames, lines: linesOf(rows), cursor: true, hidden: [],
         runs: runNames, facet: runs.length > 1 && state.arrangement === 'side' ? runs.length : 0,
@@ -427,21 +428,23 @@ function propertiesSection() {
           ['random', 'random'], ['random_low', 'random_low'], ['random_high', 'random_high']],
         title: `${title}, class ${classNames[state.propertyClass]} — ${groupTitle(state.group)}`,
         caption: (cosine
-          ? 'How much of the property lies within the strongest directions. Grey: random directions, mean and 95 %.'
-          : 'Gain along the property over the largest gain at that delay. Grey: random directions, mean and 95 %.') + withheldNote(key, rows),
+          ? 'How much of the property lies within the strongest directions.'
+          : gain ? `How far the mean gradient moves the state along the property, in ${gainUnit(runs[0])}.`
+            : 'Gain along the property over the largest gain at that delay, σ₁. It can rise while both fall.')
+          + ' Grey: random directions, mean and 95 %.' + withheldNote(key, rows),
         patch(s) {
           s.encoding.x.title = `delay d (${STEPS})`;
           s.encoding.x.axis = { values: delayTicks(rows, false), format: 'd' };
           for (const layer of s.layer) if (layer.encoding && layer.encoding.y) {
             layer.encoding.y.title = title;
-            layer.encoding.y.scale = { domain: [0, cosine ? 1 : highest] };
+            layer.encoding.y.scale = { domain: [0, highest] };
           }
         },
       });
     };
     const rebuild = () => {
       controls.replaceChildren(
-        switcher('Measure', [['relative_memory', 'relative memory'], ['cosine', 'subspace cosine']], state.propertyMeasure,
+        switcher('Measure', [['property_gain', 'gain'], ['relative_memory', 'relative to σ₁'], ['cosine', 'subspace cosine']], state.propertyMeasure,
           (m) => { state.propertyMeasure = m; rebuild(); }),
         classChoice('propertyClass', draw));
       if (state.propertyMeasure === 'cosine')
@@ -815,6 +818,28 @@ function replacedSentence(run, g, band) {
     + ` This is what the state shows of which ${STEP} it was; nothing kept would be 0. At delay ${at} the gradient predicts it with cosine ${is('linear_cosine')} and infidelity ${is('infidelity')} (0: exactly; 1: as far off as predicting no change).`];
 }
 
+/* "0.81 (95 %: 0.7 to 0.9) at delay 0 (random directions: 0.3 to 1.2: within chance)" of property p, all words */
+function besideChance(g, key, p, d) {
+  const of = (suffix, q) => { const x = values(g, key + suffix); return x ? x[q][0][d] : null; };
+  const x = of('', p), low = of('_low', p), least = of('_random_low', 0), most = of('_random_high', 0);
+  return `${number(x, 3)}${low === null ? '' : ` (95 %: ${number(low, 3)} to ${number(of('_high', p), 3)})`} at delay ${d}`
+    + (least === null ? '' : ` (random directions: ${number(least, 3)} to ${number(most, 3)}: ${x > most ? 'above' : x < least ? 'below' : 'within'} chance)`);
+}
+
+const MOST_PROPERTIES = 4; // in the summary
+
+/* One sentence a property: its gain and its share of σ₁, each beside random directions, and its half-life. */
+function propertySentences(run, g) {
+  const gain = values(g, 'property_gain'), half = values(g, 'property_half_life'), at = Math.min(10, run.delays - 1);
+  const known = gain ? run.properties.map((_, p) => p).filter((p) => gain[p][0][0] !== null && gain[p][0][at] !== null) : [];
+  const both = (key, p) => (at ? [0, at] : [0]).map((d) => besideChance(g, key, p, d)).join(' and ');
+  const lines = known.slice(0, MOST_PROPERTIES).map((p) => `Along ${shorten(run.properties[p].name, 60)} the gain is ${both('property_gain', p)}`
+    + (half && half[p][0] !== null ? `; half of it is lost ${number(half[p][0], 3)} ${STEPS} after its peak` : '')
+    + `. Relative to σ₁ it is ${both('relative_memory', p)}.`);
+  if (known.length > MOST_PROPERTIES) lines.push(`${known.length - MOST_PROPERTIES} more properties are in their section below.`);
+  return lines;
+}
+
 /* Sentences with the numbers in them, each from one variable of the run file. */
 function summaryOf(run) {
   const g = groupOf(run), rms = values(g, 'rms'), lines = [], last = run.delays - 1, at = Math.min(10, last);
@@ -843,6 +868,7 @@ function summaryOf(run) {
     const tell = (x) => `${shorten(x.name, 60)} (${number(x.factor, 3)} times all ${STEPS}; ${x.tested ? `as a kind it differs from others of like frequency at ${x.significant} of ${x.tested} delays` : 'no statement about its kind'})`;
     lines.push(`Largest gain: ${tell(ranked[0])}; smallest: ${tell(ranked[ranked.length - 1])}.`);
   }
+  lines.push(...propertySentences(run, g));
   const untrained = values(baselineOf(run), 'rms');
   if (untrained && untrained[0][at] > 0)
     lines.push(`At delay ${at} the trained model keeps ${percent(all[at] / all[0])} of its gain at delay 0; the same model before training keeps ${percent(untrained[0][at] / untrained[0][0])}.`);

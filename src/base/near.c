@@ -17,8 +17,8 @@ static size_t least(size_t a, size_t b)
     return a < b ? a : b;
 }
 
-/* Optimal string alignment of two names of at most LONGEST bytes. */
-static size_t edit_distance(const char *a, size_t m, const char *b, size_t n)
+/* Optimal string alignment of two names of at most LONGEST bytes; *start: of a and the nearest beginning of b. */
+static size_t edit_distance(const char *a, size_t m, const char *b, size_t n, size_t *start)
 {
     size_t rows[3][LONGEST + 1], *before = rows[0], *above = rows[1], *row = rows[2];
     for (size_t j = 0; j <= n; j++)
@@ -34,19 +34,25 @@ static size_t edit_distance(const char *a, size_t m, const char *b, size_t n)
         size_t *free_row = before;
         before = above, above = row, row = free_row;
     }
+    *start = above[n];
+    for (size_t j = 0; j < n; j++)
+        *start = least(*start, above[j]);
     return above[n];
 }
 
-/* What comes first is meant more likely: a name that begins with the text, one of which little differs, one that
- * the text begins with. SIZE_MAX: not near. */
+/* What comes first is meant more likely: a name that begins with the text, one that differs from it by little, one
+ * that the text begins with, one whose beginning differs by little ("hiden": hidden-size). SIZE_MAX: not near. */
 static size_t rank(const char *text, size_t length, const char *name, size_t other, size_t allowed)
 {
     size_t shorter = least(length, other);
     bool begins = shorter > 1 && !strncasecmp(text, name, shorter);
     if (begins && other >= length)
         return other - length;
-    size_t d = edit_distance(text, length, name, other);
-    return d <= allowed ? LONGEST + d : begins ? 2 * LONGEST + length - other : SIZE_MAX;
+    size_t start, whole = edit_distance(text, length, name, other, &start);
+    return whole <= allowed                     ? LONGEST + whole
+           : begins                             ? 2 * LONGEST + length - other
+           : length > 3 && start <= allowed / 2 ? 3 * LONGEST + start
+                                                : SIZE_MAX;
 }
 
 const char *sg_nearest_name(const char *text, const char *const *names, size_t n)

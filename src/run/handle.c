@@ -7,6 +7,7 @@
 
 #include <errno.h>
 #include <netcdf.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -50,6 +51,18 @@ static shared *find_shared(const struct stat *info)
     return s;
 }
 
+/* A model given where a run was expected: a safetensors file is a length of 8 bytes, then JSON. */
+static const char *what_it_seems(const char *path)
+{
+    unsigned char start[9] = {0};
+    FILE *f = fopen(path, "rb");
+    size_t n = f ? fread(start, 1, sizeof start, f) : 0;
+    if (f)
+        fclose(f);
+    bool model = n == sizeof start && !start[6] && !start[7] && start[8] == '{';
+    return model ? " but looks like a model; 'analyze' makes the run file of a model" : "";
+}
+
 static sg_status open_shared(shared **out, const char *path, const struct stat *info, sg_error *err)
 {
     sg_status st = SG_OK;
@@ -59,8 +72,8 @@ static sg_status open_shared(shared **out, const char *path, const struct stat *
     TRY(run_refuse_foreign(path, err));
     int rc = at_real_path(nc_open, path, NC_NOWRITE, &s->nc);
     if (rc != NC_NOERR)
-        TRY(sg_fail(err, rc == NC_ENOMEM ? SG_ENOMEM : SG_EFORMAT, "%s: is not a run file: %s", path,
-                    nc_strerror(rc)));
+        TRY(sg_fail(err, rc == NC_ENOMEM ? SG_ENOMEM : SG_EFORMAT, "%s: is not a run file%s: %s", path,
+                    what_it_seems(path), nc_strerror(rc)));
     s->device = info->st_dev, s->inode = info->st_ino;
     s->next = open_files;
     *out = open_files = s;

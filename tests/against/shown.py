@@ -136,7 +136,7 @@ PAGE = {"sigma1": ("singular_value", "first"), "sum": ("singular_sum", None), "r
 for key in ("change", "change_relative", "linear", "linear_cosine", "infidelity", "kl", "kl_pairs", "replaced_pairs"):
     PAGE.update({law + key: (law + PAGE.get(key, (key,))[0], None) for law in ("within_", "partner_")})
 SUFFIXES = ("_low", "_high")
-MUST_SHOW = {"property_gain", "property_gain_low", "property_gain_high", "property_gain_random_low", "property_gain_random_high", "replaced_pairs", "change", "change_low", "change_high", "change_relative", "linear", "linear_low", "linear_high", "infidelity",
+MUST_SHOW = {"property_half_life", "property_gain", "property_gain_low", "property_gain_high", "property_gain_random_low", "property_gain_random_high", "replaced_pairs", "change", "change_low", "change_high", "change_relative", "linear", "linear_low", "linear_high", "infidelity",
              "infidelity_low", "linear_cosine", "kl", "kl_low", "kl_high", "kl_pairs", "ratio", "ratio_low", "ratio_high", "p_tokens", "q_tokens", "p_types", "q_types", "types_low", "types_high", "pairs", "sigma1", "sigma1_low", "sigma1_high", "sum", "sum_low", "sum_high", "rms", "rms_low", "rms_high", "coherence", "coherence_low",
              "coherence_high", "effective_rank", "effective_rank_low", "effective_rank_high", "spectrum", "p", "q", "null_low", "null_high", "decay_rate",
              "decay_shape", "decay_weight", "decay_rate_error", "decay_scale_error", "decay_shape_low", "decay_shape_high", "decay_misfit_p",
@@ -360,7 +360,7 @@ def blocks_of(sigma, low, high):
 
 def test_classes(run, text):
     """The table of classes: their words, from the corpus's own counts."""
-    rows = re.findall(r"^  (.{18})\s+(\d+)\s+(\d+)\s+(\d+\.\d)  (.{18})\s+(\d+\.\d) %$", text, re.M)
+    rows = re.findall(r"^  (.{20})\s+(\d+)\s+(\d+)\s+(\d+\.\d)  (.{20})\s+(\d+\.\d) %$", text, re.M)
     if len(run.classes) < 2 or run.get(None, "word") is None:
         assert not rows and run.get(None, "class_types") is None or len(run.classes) < 2, rows
         return
@@ -375,14 +375,14 @@ def test_classes(run, text):
             if unk is not None:
                 of[unk] = run.file["class_tokens"][c] - sum(of.values())
         n = np.array([x for x in of.values() if x > 0])
-        assert name.strip() == run.classes[c][:18].strip() and int(tokens) == run.file["class_tokens"][c] == n.sum(), name
+        assert name.strip() == run.classes[c][:20].strip() and int(tokens) == run.file["class_tokens"][c] == n.sum(), name
         assert int(types) == len(n) == run.file["class_types"][c], (name, types, len(n))
         decimals(effective, n.sum() ** 2 / (n ** 2).sum(), 1, name)
         same(run.file["class_effective_types"][c], n.sum() ** 2 / (n ** 2).sum(), 9, name)
         decimals(share, 100 * n.max() / n.sum(), 1, name)
         same(run.file["class_top_share"][c], n.max() / n.sum(), 9, name)
         assert of[words.index(run.file["class_top_word"][c])] == n.max(), name
-        assert top.strip() == run.file["class_top_word"][c][:18].strip(), (name, top)
+        assert top.strip() == run.file["class_top_word"][c][:20].strip(), (name, top)
 
 
 def check_ratios(run, part):
@@ -394,8 +394,8 @@ def check_ratios(run, part):
                                          "types_null_high")}
     for c, line in list(enumerate(lines[1:]))[1:min(len(run.classes), 40)]:
         cell = r"  (-|[\d.e+-]+)(?: \((\S+) to (\S+)\))? +(-|\d\.\d{3})"
-        m = re.match(r"  (.{18})" + cell * len(delays) + r"  (\S+(?: -\d+)?) *  (\S+(?: -\d+)?) *$", line)
-        assert m and m.group(1).strip() == run.classes[c][:18].strip(), (line, run.classes[c])
+        m = re.match(r"  (.{20})" + cell * len(delays) + r"  (\S+(?: -\d+)?) *  (\S+(?: -\d+)?) *$", line)
+        assert m and m.group(1).strip() == run.classes[c][:20].strip(), (line, run.classes[c])
         for k, d in enumerate(delays):
             ratio, low, high, p = m.groups()[1 + 4 * k:5 + 4 * k]
             same(ratio, of["gain_ratio"][c, d], 3, line)
@@ -423,8 +423,8 @@ def check_replaced_classes(run, part):
     names = {"any word": "state_change", "of its class": "within_state_change"}
     assert [x for x, _ in columns] == list(names) * (len(columns) // 2), lines[1]
     for c, line in list(enumerate(lines[1:]))[1:min(len(run.classes), 40)]:
-        cells = re.findall(r"  (-|[\d.]\S*)(?: \((\S+) to (\S+)\))?(?= |$)", line[20:])
-        assert line[2:20].strip() == run.classes[c][:18].strip() and len(cells) == len(columns), (line, cells)
+        cells = re.findall(r"  (-|[\d.]\S*)(?: \((\S+) to (\S+)\))?(?= |$)", line[22:])
+        assert line[2:22].strip() == run.classes[c][:20].strip() and len(cells) == len(columns), (line, cells)
         for name, variable in names.items():
             spans_of(run, group, variable, c, [(*cell, d) for cell, (head, d) in zip(cells, columns) if head == name])
 
@@ -494,8 +494,8 @@ def test_summary(run, folder):
         rows = [("all, untrained", run.get("untrained." + group, "rms_gain")[0, :, 0], 0)] if baseline else []
         rows = [(run.classes[0], sigma[0], 0)] + rows + [(n, sigma[c], c) for c, n in enumerate(run.classes) if c]
         for line, (name, values, c) in zip(lines[2:], rows):
-            m = re.match(r"  (.{18})\s+(\d+)((?:\s+\S+)+?)  ([▁▂▃▄▅▆▇█?]+)$", line)
-            assert m and m.group(1).strip() == name[:18].strip(), (line, name)
+            m = re.match(r"  (.{20})\s+(\d+)((?:\s+\S+)+?)  ([▁▂▃▄▅▆▇█?]+)$", line)
+            assert m and m.group(1).strip() == name[:20].strip(), (line, name)
             assert int(m.group(2)) == run.file["class_tokens"][c], line
             for d, x in zip(delays, m.group(3).split(), strict=True):
                 same(x, values[d], 3, group, name, d)

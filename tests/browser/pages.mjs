@@ -256,7 +256,7 @@ async function numbersOf(page, what, all, g, untrained, names, steps) {
   }
 
   for (const c of (all[''].property_name || []).length ? [0, 2] : []) {
-    for (const [key, variable] of [['relative_memory', 'relative_memory'], ['cosine', 'subspace_cosine']]) {
+    for (const [key, variable] of [['property_gain', 'property_gain'], ['relative_memory', 'relative_memory'], ['cosine', 'subspace_cosine']]) {
       await page.click(`#properties [data-value="${key}"]`);
       await page.locator('#properties .choice select').first().selectOption({ value: String(c) });
       const ks = key === 'cosine' ? await page.locator('#properties .choice select').nth(1).evaluate((s) => Array.from(s.options).map((o) => [o.value, Number(o.textContent)])) : [[null, null]];
@@ -303,6 +303,29 @@ async function changeNumbers(page, expect, chart, law, key, g, untrained, names)
     if (from === g) expect(equal(r.low, g[`${variable}_low`][c][d]) && equal(r.high, g[`${variable}_high`][c][d]), variable, 'bounds', JSON.stringify(r));
   }
   return 4 * rows.length;
+}
+
+// The summary's sentence on each property: values, intervals, bands of random directions and verdicts, half-life.
+function propertySentences(text, expect, all, g, steps, D) {
+  const names = all[''].property_name || [], at = Math.min(10, D - 1), value = '(\\S+)(?: \\(95 %: (\\S+) to (\\S+)\\))? at delay (\\d+)(?: \\(random directions: (\\S+) to (\\S+): (above|within|below) chance\\))?';
+  names.forEach((name, p) => {
+    const known = g.property_gain[p][0][0] !== null && g.property_gain[p][0][at] !== null, start = text.indexOf(`Along ${name} the gain is `);
+    expect((start >= 0) === (known && names.filter((_, q) => q < p).length < 4), 'the sentence on', name, text);
+    if (start < 0) return;
+    const m = new RegExp(`^Along .*? the gain is ${value} and ${value}(?:; half of it is lost (\\S+) ${steps} after its peak)?\\. Relative to σ₁ it is ${value} and ${value}\\.`).exec(text.slice(start));
+    expect(m, 'the form of the sentence on', name, text.slice(start, start + 300));
+    if (!m) return;
+    const said = m.slice(1), half = said.splice(14, 1)[0], exact = g.property_half_life[p][0];
+    expect(exact === null ? half === undefined : near(printed(half), exact, 6e-3), 'half-life of', name, half, exact);
+    [['property_gain', 0], ['property_gain', at], ['relative_memory', 0], ['relative_memory', at]].forEach(([key, d], i) => {
+      const [x, low, high, delay, least, most, verdict] = said.slice(7 * i, 7 * i + 7), of = (suffix, q) => g[key + suffix][q][0][d];
+      expect(Number(delay) === d, 'delay of', key, delay, d);
+      for (const [shown, v] of [[x, of('', p)], [low, of('_low', p)], [high, of('_high', p)], [least, of('_random_low', 0)], [most, of('_random_high', 0)]])
+        expect(v === null ? shown === undefined : near(printed(shown), v, 6e-3), 'property sentence', key, d, shown, v);
+      const [b, t, v] = [of('_random_low', 0), of('_random_high', 0), of('', p)];
+      expect(verdict === (b === null ? undefined : v > t ? 'above' : v < b ? 'below' : 'within'), 'verdict', key, d, verdict, v, b, t);
+    });
+  });
 }
 
 // What replacing words does: each curve, the table at one delay, the sentence of the summary; or why there is none.
@@ -360,6 +383,7 @@ async function sentences(page, expect, all, g, untrained, names, steps, D) {
   const want = gain && [own[0], low[0][0][0], high[0][0][0], own[last], low[0][last][0], high[0][last][0], last, all[''].class_tokens[0]];
   expect(gain, 'the sentence on the rms gain', text);
   if (gain) want.forEach((x, i) => expect(x === null ? gain[i + 1] === undefined : near(printed(gain[i + 1].replace(/,/g, '')), x, 6e-3), 'rms gain sentence', i, gain[i + 1], x));
+  propertySentences(text, expect, all, g, steps, D);
   if (g.decay_weight && g.decay_weight[0][2].some((w) => w !== null)) {
     const d = decayOf(all, g, 0, 2);
     const said = d.verdict === 'none of the laws' ? 'None of the laws of decay fits it within the errors of the blocks'

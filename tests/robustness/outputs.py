@@ -18,6 +18,7 @@ from scenes import ENV, TRAIN, Scene, Tally, leftovers
 
 MODEL = ["train", "train.txt", "--valid", "valid.txt", *TRAIN]
 RUN = ["analyze", "m.safetensors", "valid.txt", "--delays", "3", "--quiet"]
+ENV.pop("OPENBLAS_NUM_THREADS")  # as a user starts it
 ONCE = {"SOURCE_DATE_EPOCH": "1"}
 
 
