@@ -483,6 +483,34 @@ bool sg_run_shape(const sg_run *r, const char *group, const char *variable, size
     return there;
 }
 
+bool sg_run_variable_name(const sg_run *r, const char *group, size_t i, char name[SG_RUN_NAME])
+{
+    _Static_assert(SG_RUN_NAME == NC_MAX_NAME + 1, "a name of NetCDF, and the NUL");
+    int nc = group_nc(r, group), n = 0;
+    if (nc < 0)
+        return false;
+    sg_hdf5_lock();
+    /* variables of a file are numbered 0 .. n-1 */
+    bool there = nc_inq_nvars(nc, &n) == NC_NOERR && n > 0 && i < (size_t)n &&
+                 nc_inq_varname(nc, (int)i, name) == NC_NOERR;
+    sg_hdf5_unlock();
+    return there;
+}
+
+bool sg_run_dimension_name(const sg_run *r, const char *group, const char *variable, size_t k,
+                           char name[SG_RUN_NAME])
+{
+    int nc = group_nc(r, group), id, dims[SG_RUN_MAX_DIMS];
+    size_t rank, shape[SG_RUN_MAX_DIMS];
+    if (!sg_run_shape(r, group, variable, &rank, shape) || k >= rank)
+        return false;
+    sg_hdf5_lock();
+    bool there = nc_inq_varid(nc, variable, &id) == NC_NOERR && nc_inq_vardimid(nc, id, dims) == NC_NOERR &&
+                 nc_inq_dimname(nc, dims[k], name) == NC_NOERR;
+    sg_hdf5_unlock();
+    return there;
+}
+
 /* The hyperslab lies inside the variable; fills in the whole variable where start is NULL. *n: numbers in
  * it. */
 static sg_status check_slab(const sg_run *r, const char *group, const char *variable, const size_t *start,

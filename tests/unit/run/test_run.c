@@ -145,6 +145,19 @@ static void what_was_written_is_read(void **state)
     assert_true(sg_run_shape(r, "layer1.cell", "singular_value", &rank, shape));
     assert_int_equal(rank, 3);
     assert_int_equal(shape[2], R);
+    char name[SG_RUN_NAME];
+    assert_true(sg_run_variable_name(r, NULL, 1, name));
+    assert_string_equal(name, "class_name");
+    assert_true(sg_run_variable_name(r, "layer1.hidden", 3, name));
+    assert_string_equal(name, "relative_memory");
+    assert_false(sg_run_variable_name(r, "layer1.hidden", 4, name) ||
+                 sg_run_variable_name(r, "layer7.cell", 0, name));
+    assert_true(sg_run_dimension_name(r, "layer1.cell", "singular_value", 2, name));
+    assert_string_equal(name, "rank");
+    assert_true(sg_run_dimension_name(r, "layer1.cell", "singular_value", 0, name));
+    assert_string_equal(name, "class");
+    assert_false(sg_run_dimension_name(r, "layer1.cell", "singular_value", 3, name) ||
+                 sg_run_dimension_name(r, "layer1.cell", "nonsense", 0, name));
     double S[C * D * R];
     assert_ok(sg_run_read(r, "layer1.cell", "singular_value", NULL, NULL, S, &err), err);
     assert_true(isnan(S[2 * R]) && S[D * R + 1] == value(1, 0, 0, 1) / 3);
