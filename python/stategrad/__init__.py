@@ -1,0 +1,23 @@
+# SPDX-License-Identifier: MIT
+"""State gradients of recurrent language models: how sensitive the state is to the words read, and for how long.
+
+>>> import stategrad as sg
+>>> model = sg.from_torch(lm, vocab)            # or sg.load("lm.pt", vocab="words.txt"), sg.train(...)
+>>> run = sg.analyze(model, sentences, classes={"noun": ["cat", "dog"]})
+>>> run.curve("noun").plot()
+
+doc/python.md is the guide; the functions have the names, settings and defaults of the program's commands.
+"""
+from ._analysis import analyze, track
+from ._base import Progress, ffi, lib
+from ._evaluate import Check, CheckRow, Evaluation, check, evaluate
+from ._model import Model, load
+from ._run import Curve, Run, State, open
+from ._show import Show, show
+from ._torch import from_torch
+from ._train import TrainResult, train
+
+__version__ = ffi.string(lib.sg_version()).decode()
+
+__all__ = ["Check", "CheckRow", "Curve", "Evaluation", "Model", "Progress", "Run", "Show", "State", "TrainResult", "analyze",
+           "check", "evaluate", "from_torch", "load", "open", "show", "track", "train"]

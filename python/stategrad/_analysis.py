@@ -1,0 +1,170 @@
+# SPDX-License-Identifier: MIT
+"""analyze and track: runs from models."""
+from __future__ import annotations
+
+import inspect
+import os
+from typing import Any, Iterator, Mapping, Sequence
+
+from . import _corpus
+from ._base import Monitor, Path, ProgressOption, call, ffi, from_c, lib, path_to_c, threads_will_work, to_c
+from ._model import Model
+from ._run import Run, output_file
+
+OF_THE_PROGRAM = {"part": "parts of a run are made and merged by the program", "inputs": "give the array as tokens"}
+
+
+def settings() -> Iterator[Any]:
+    """The rows of the table of settings (analysis.h)."""
+    i = 0
+    while row := lib.sg_analysis_setting(i):
+        if from_c(row.name) not in OF_THE_PROGRAM:
+            yield row
+        i += 1
+
+
+def _set(cfg: Any, name: str, value: Any, keep: list[Any]) -> None:
+    if isinstance(value, float):
+        value = repr(float(value))
+    keep.append(to_c(os.fspath(value) if isinstance(value, os.PathLike) else str(value), name))
+    call(lib.sg_analysis_set, cfg, to_c(name), keep[-1])
+
+
+def _described(tokens: Any, classes: Any, properties: Any, given: Mapping[str, Any]) -> str:
+    """The call, for the run file: what can be said in short."""
+    parts = ["model", repr(os.fspath(tokens)) if isinstance(tokens, (str, os.PathLike)) else "tokens"]
+    for name, value in (("classes", classes), ("properties", properties)):
+        if value is not None:
+            parts.append(f"{name}={value!r}" if isinstance(value, str) else f"{name}={name}")
+    neutral = ("threads", "checkpoint", "checkpoint_minutes", "csv", "csv_style")
+    parts += [f"{name}={value!r}" for name, value in given.items() if name not in neutral and value is not None]
+    return f"stategrad.analyze({', '.join(parts)})"
+
+
+def analyze(model: Model, tokens: Any, classes: Any = None, properties: Any = None, *, output: Path | None = None,
+            progress: ProgressOption = None, format: str = "auto", eos: bool | None = None, command: str | None = None,
+            **settings: Any) -> Run:
+    """Average state gradients over a corpus: the main job.
+
+        G[t,d] = d s_t / d x_{t-d}        mean over t, for each delay d and class of the word at t-d
+
+    The result is that of the program, byte by byte, on the same text with the same settings.
+
+    Parameters
+    ----------
+    model
+        The model whose state is examined.
+    tokens
+        A path, or a list of `pathlib.Path`: files read as the program does. A list of lists of str: sentences. A list of str:
+        the tokens of one text. Whole numbers (n), or a list of such arrays (sentences): ids. Of a model without embedding:
+        numbers (n, E), not copied if they are float32 and contiguous.
+    classes
+        A spec ("upos", "tags", "frequency", "words:FILE", ...; doc/corpora.md) or several; a dict {"noun": words}; or one
+        label per token (array, column of a DataFrame, list), None for none. A class "all" is always there.
+    properties
+        {"number": "NNS-NN"}, {"number": (plural, singular)} with classes, files or lists of words, {"x": vector (E)}.
+    output
+        The run file to write; default: a temporary file, which goes with the run (`Run.save` keeps it).
+    progress
+        True: a line on standard error. A function gets a `Progress` a few times per second; what it raises stops the work.
+    format
+        Of files: "auto", "text", "conllu" or "tagged".
+    eos
+        <eos> at line ends; default: as the model was trained.
+    command
+        Recorded in the run file; default: this call.
+    **settings
+        Those of `stategrad analyze`, with the same defaults:
+
+{settings}
+
+    Returns
+    -------
+    Run
+
+    Raises
+    ------
+    ValueError
+        A setting, an id or a class that cannot be; a label too many; a state that is not finite.
+    MemoryError, OSError
+    KeyboardInterrupt
+        Ctrl-C; with a checkpoint, the same call continues.
+    """
+    given, keep = settings, []
+    cfg = ffi.new("sg_analysis_config *")
+    lib.sg_analysis_defaults_sized(cfg, ffi.sizeof("sg_analysis_config"), model._m)
+    for name, value in given.items():
+        if name in OF_THE_PROGRAM:
+            raise ValueError(f"setting '{name}': {OF_THE_PROGRAM[name]}")
+        if value is not None:
+            _set(cfg, name, value, keep)
+    keep.append(to_c(command or _described(tokens, classes, properties, given), "command"))
+    cfg.command = keep[-1]
+    monitor = Monitor(progress)
+    corpus = _corpus.read(model, tokens, classes, format=format, eos=eos, monitor=monitor)
+    if corpus.features is not None:
+        keep.append(ffi.from_buffer("float[]", corpus.features))
+        cfg.features = keep[-1]
+    with _corpus.Properties(properties) as p, output_file(output) as file:
+        cfg.properties, cfg.n_properties = p.array, len(p.names)
+        call(lib.sg_analysis_check, cfg, model._m, corpus.stream)
+        threads_will_work()
+        call(lib.sg_analyze, path_to_c(file.path), model._m, corpus.stream, corpus.classes, cfg, monitor.c, monitor=monitor)
+        return file.open()
+
+
+def _document(function: Any) -> None:
+    """The table of settings, in the docstring and the signature."""
+    lines, parameters = [], []
+    for row in settings():
+        fallback = from_c(row.fallback) if row.fallback else None
+        lines.append(f"        {from_c(row.name)}: {from_c(row.values)}\n            {from_c(row.help)}"
+                     + (f" (default {fallback})" if fallback and "default" not in from_c(row.help) else ""))
+        default = fallback
+        for kind in (int, float):
+            try:
+                default = kind(fallback)
+                break
+            except (TypeError, ValueError):
+                pass
+        parameters.append(inspect.Parameter(from_c(row.name), inspect.Parameter.KEYWORD_ONLY, default=default))
+    function.__doc__ = (function.__doc__ or "").replace("{settings}", "\n".join(lines))
+    signature = inspect.signature(function)
+    plain = [p for p in signature.parameters.values() if p.kind is not inspect.Parameter.VAR_KEYWORD]
+    function.__signature__ = signature.replace(parameters=plain + parameters)
+
+
+_document(analyze)
+
+
+def track(run: Run | Path, properties: Mapping[str, Any] | Sequence[str], *, output: Path | None = None, threads: int = 0,
+          progress: ProgressOption = None) -> Run:
+    """Adds properties to a finished run, from its stored means, without another pass over the corpus.
+
+    Parameters
+    ----------
+    run
+        A run, or the path of its file; it is not changed.
+    properties
+        As in `analyze`.
+    output
+        The run file to write; default: a temporary file.
+    threads
+        0: all cores.
+
+    Returns
+    -------
+    Run
+        With the new properties behind the old ones.
+
+    Raises
+    ------
+    ValueError
+        A name that the run already has, a class or words that it does not have.
+    """
+    path = run.path if isinstance(run, Run) else run
+    monitor = Monitor(progress)
+    with _corpus.Properties(properties) as p, output_file(output) as file:
+        threads_will_work()
+        call(lib.sg_track, path_to_c(path), path_to_c(file.path), p.array, len(p.names), threads, monitor.c, monitor=monitor)
+        return file.open()

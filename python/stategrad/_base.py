@@ -1,0 +1,250 @@
+# SPDX-License-Identifier: MIT
+"""What every other module uses: calls of the library, its errors as exceptions, progress, text."""
+from __future__ import annotations
+
+import os
+import sys
+import threading
+import warnings
+from typing import Any, Callable, NamedTuple, Sequence, Union
+
+from ._native import ffi, lib
+
+EXCEPTIONS: dict[int, type[Exception]] = {lib.SG_ENOMEM: MemoryError, lib.SG_EIO: OSError}
+
+
+class Progress(NamedTuple):
+    """Progress of a long computation, as a progress function gets it."""
+
+    what: str
+    """"reading", "training", "analysing" ..."""
+    done: float
+    """In tokens."""
+    total: float
+    """In tokens; 0: unknown."""
+    seconds: float
+    """Since this phase began."""
+    loss: float
+    """Recent loss in nats per token; NaN if there is none."""
+    epoch: int
+    epochs: int
+
+
+ProgressOption = Union[bool, None, Callable[[Progress], Any]]
+
+
+# ---- processes ----
+# The threads of OpenMP are not copied into a child (base.h): once they have worked, a child cannot use them.
+_worked_in_threads = False
+_lost_threads = False
+
+
+def _after_fork() -> None:
+    global _lost_threads
+    _lost_threads = _worked_in_threads
+
+
+os.register_at_fork(after_in_child=_after_fork)
+
+
+def threads_will_work() -> None:
+    """Before each call that computes in threads. Raises RuntimeError in a child whose parent has computed in threads."""
+    global _worked_in_threads
+    if _lost_threads:
+        raise RuntimeError("stategrad computed in several threads before this process was forked, and these are not in the "
+                           "child: use the 'spawn' or 'forkserver' method of multiprocessing, or fork first")
+    _worked_in_threads = True
+
+
+class Handle:
+    """An object of the library with a state: one thread at a time, in the process that made it, until it is closed."""
+
+    def __init__(self, pointer: Any, name: str) -> None:
+        self._pointer, self._name = pointer, name
+        self._lock, self._process = threading.RLock(), os.getpid()
+
+    def __enter__(self) -> Any:
+        if os.getpid() != self._process:
+            raise RuntimeError(f"{self._name}: belongs to process {self._process} and is used after a fork, in {os.getpid()}")
+        self._lock.acquire()
+        if self._pointer is None:
+            self._lock.release()
+            raise ValueError(f"{self._name}: is closed")
+        return self._pointer
+
+    def __exit__(self, *_: Any) -> None:
+        self._lock.release()
+
+    def close(self) -> None:
+        pointer = self._pointer
+        if os.getpid() != self._process: # of a child: its parent's lock may be held for ever
+            self._pointer = ffi.gc(pointer, None) if pointer is not None else None
+            return
+        with self._lock:
+            pointer, self._pointer = self._pointer, None
+            if pointer is not None:
+                ffi.release(pointer)
+
+    def __del__(self) -> None:
+        self.close()
+
+
+# ---- text ----
+
+def from_c(text: Any) -> str:
+    return ffi.string(text).decode("utf-8", "replace")
+
+
+def to_c(text: str, what: str = "text") -> Any:
+    """A C string, which lives as long as the result."""
+    data = text.encode("utf-8")
+    if b"\0" in data:
+        raise ValueError(f"{what}: a NUL character in {text[:40]!r}")
+    return ffi.new("char[]", data)
+
+
+Path = Union[str, "os.PathLike[str]"]
+
+
+def path_to_c(path: Path) -> Any:
+    data = os.fsencode(path)
+    if b"\0" in data:
+        raise ValueError(f"a NUL character in the name of a file: {path!r}")
+    return ffi.new("char[]", data)
+
+
+def array_to_c(texts: Sequence[Any], keep: list[Any]) -> Any:
+    """const char *const * of C strings, which lives as long as `keep`."""
+    keep += [texts, ffi.new("const char *[]", list(texts))]
+    return keep[-1]
+
+
+# ---- calls ----
+
+class Monitor:
+    """Progress and warnings of one call. What a progress function raises stops the work and is raised again behind it."""
+
+    def __init__(self, progress: ProgressOption = None) -> None:
+        self._tell = _print_progress if progress is True else progress or None
+        self._error: BaseException | None = None
+        self._drawn = False
+        self._handle = ffi.new_handle(self)
+        self.c = ffi.new("sg_monitor *", {"tick": lib.python_tick, "warn": lib.python_warn, "ctx": self._handle})
+
+    def tick(self, p: Any) -> bool:
+        try:
+            if self._error is None and self._tell is not None:
+                self._drawn = self._tell is _print_progress
+                self._tell(Progress(from_c(p.what), p.done, p.total, p.seconds, p.loss, p.epoch, p.epochs))
+        except BaseException as error: # also KeyboardInterrupt
+            self._error = error
+        return self._error is None
+
+    def warn(self, line: Any) -> None:
+        try:
+            level, frame = 1, sys._getframe()
+            while frame.f_back and frame.f_globals.get("__package__") == __package__: # the line of the user's call
+                level, frame = level + 1, frame.f_back
+            warnings.warn(from_c(line), stacklevel=level)
+        except BaseException as error: # warnings can be errors
+            self._error = self._error or error
+
+    def finish(self) -> None:
+        if self._drawn:
+            print(file=sys.stderr)
+        error, self._error = self._error, None
+        if error is not None:
+            raise error
+
+
+def _print_progress(p: Progress) -> None:
+    share = f"{100 * p.done / p.total:5.1f} %" if p.total else f"{p.done:.0f} tokens"
+    epoch = f", epoch {p.epoch} of {p.epochs}" if p.epochs else ""
+    loss = f", {p.loss:.3f} nats per token" if p.loss == p.loss else ""
+    print(f"\r{p.what} {share}{epoch}{loss}, {p.seconds:.0f} s  ", end="", file=sys.stderr, flush=True)
+
+
+def _interrupted(kind: Any, error: BaseException, trace: Any) -> None:
+    """A signal came before the first line of a callback."""
+    ffi.from_handle(trace.tb_frame.f_locals["ctx"])._error = error
+
+
+@ffi.def_extern(error=False, onerror=_interrupted)
+def python_tick(ctx: Any, p: Any) -> bool:
+    return ffi.from_handle(ctx).tick(p)
+
+
+@ffi.def_extern(onerror=_interrupted)
+def python_warn(ctx: Any, line: Any) -> None:
+    ffi.from_handle(ctx).warn(line)
+
+
+@ffi.def_extern(error=False)
+def python_write(ctx: Any, text: Any, n: int) -> bool:
+    ffi.from_handle(ctx).append(ffi.buffer(text, n)[:])
+    return True
+
+
+def call(function: Callable[..., int], *args: Any, monitor: Monitor | None = None) -> None:
+    """function(*args, err) without the lock of the interpreter; raises what its status says."""
+    err = ffi.new("sg_error *")
+    status = function(*args, err)
+    if monitor is not None:
+        monitor.finish()
+    if status == lib.SG_ECANCELLED:
+        raise KeyboardInterrupt
+    if status != lib.SG_OK:
+        raise EXCEPTIONS.get(status, ValueError)(from_c(err.msg))
+
+
+def written(function: Callable[..., int], *args: Any) -> str:
+    """The text that function(to, *args, err) writes."""
+    parts: list[bytes] = []
+    holder = ffi.new_handle(_Parts(parts))
+    call(function, ffi.new("sg_writer *", {"write": lib.python_write, "ctx": holder}), *args)
+    return b"".join(parts).decode("utf-8", "replace")
+
+
+class _Parts:
+    def __init__(self, parts: list[bytes]) -> None:
+        self.append = parts.append
+
+
+def new(kind: str, function: Callable[..., int], *args: Any, monitor: Monitor | None = None) -> Any:
+    """The object that function(&object, *args, err) makes; freed with the result."""
+    free = getattr(lib, kind + "_free", None) or getattr(lib, kind + "_close")
+    out = ffi.new(f"{kind} **")
+    try:
+        call(function, out, *args, monitor=monitor)
+    except BaseException:
+        free(out[0]) # NULL, or made and then given up by a progress function
+        raise
+    return ffi.gc(out[0], free)
+
+
+# ---- configurations ----
+
+def set_fields(cfg: Any, values: dict[str, Any], keep: list[Any], what: str) -> None:
+    """Plain fields of a configuration by name. TypeError: no such field, or a value of another type."""
+    fields = dict(ffi.typeof(cfg).item.fields)
+    for name, value in values.items():
+        if name == "struct_size" or name not in fields:
+            known = ", ".join(n for n in fields if n != "struct_size")
+            raise TypeError(f"{what}: no setting '{name}'; there are {known}")
+        if value is None:
+            continue
+        kind = fields[name].type
+        try:
+            if kind.kind == "pointer":
+                value = path_to_c(value)
+                keep.append(value)
+            setattr(cfg, name, value)
+        except (TypeError, OverflowError) as error:
+            raise type(error)(f"{what}: setting '{name}': {error}") from None
+
+
+def index_of(value: str, names: Sequence[str], what: str) -> int:
+    """A word of an enumeration as its number."""
+    if value not in names:
+        raise ValueError(f"setting '{what}': expected {'|'.join(names)}, found {value!r}")
+    return list(names).index(value)

@@ -1,0 +1,286 @@
+# SPDX-License-Identifier: MIT
+"""Language models: from files, their tensors, single gradients."""
+from __future__ import annotations
+
+import json
+import os
+import tempfile
+from types import MappingProxyType
+from typing import Any, Mapping, Sequence, Union
+
+import numpy as np
+
+from ._base import Monitor, Path, array_to_c, call, ffi, from_c, index_of, lib, new, path_to_c, threads_will_work, to_c
+
+Vocabulary = Union[Path, Sequence[str], Mapping[str, int]]
+UNITS = ("word", "char")
+OUTPUTS = ("linear", "relu", "tanh")
+STATES = {"cell": lib.SG_STATE_CELL, "hidden": lib.SG_STATE_HIDDEN}
+
+
+class Model:
+    """A recurrent language model: embedding, stacked cells, softmax. Made by `load`, `from_torch` and `train`.
+
+    A model does not change; several threads may use it at once.
+    """
+
+    def __init__(self, pointer: Any) -> None:
+        self._m = pointer
+        self._shape = lib.sg_model_get_shape(self._m)
+        self._words: tuple[str, ...] | None = None
+
+    def __repr__(self) -> str:
+        sizes = ", ".join(map(str, self.hidden))
+        return (f"<stategrad.Model: {self.cell}, {self.layers} layer{'s' * (self.layers > 1)} of {sizes} units, embedding "
+                f"{self.embedding}, vocabulary {self._shape.vocabulary}>")
+
+    @property
+    def cell(self) -> str:
+        """Kind of recurrence: "lstm", "gru", "gru-reset-first", "rnn", "rnn-relu", "mingru" or "minlstm"."""
+        return from_c(lib.sg_cell_name(self._shape.cell))
+
+    @property
+    def layers(self) -> int:
+        """L, the number of recurrent layers."""
+        return self._shape.layers
+
+    @property
+    def hidden(self) -> tuple[int, ...]:
+        """H_1 .. H_L, the units of each layer."""
+        return tuple(self._shape.hidden[k] for k in range(self.layers))
+
+    @property
+    def embedding(self) -> int:
+        """E, the size of the embeddings, or of the feature vectors of a model without embedding."""
+        return self._shape.embedding
+
+    @property
+    def unit(self) -> str:
+        """What a token is: "word" or "char"."""
+        return UNITS[self._shape.unit]
+
+    @property
+    def eos(self) -> bool:
+        """Did lines end with <eos> in training?"""
+        return self._shape.eos
+
+    @property
+    def tied(self) -> bool:
+        """Is the decoder's matrix that of the embeddings?"""
+        return self._shape.tied
+
+    @property
+    def has_decoder(self) -> bool:
+        return self._shape.has_decoder
+
+    @property
+    def vocabulary(self) -> tuple[str, ...]:
+        """The V words in the order of their ids; empty for a model that reads feature vectors."""
+        if self._words is None:
+            vocab = lib.sg_model_vocab(self._m)
+            n = lib.sg_vocab_size(vocab) if vocab else 0
+            self._words = tuple(from_c(lib.sg_vocab_word(vocab, i)) for i in range(n))
+        return self._words
+
+    @property
+    def tensors(self) -> Mapping[str, np.ndarray]:
+        """Weights by name, as in the model file: views of the model's memory, float32, not to be written to."""
+        found = {}
+        for i in range(lib.sg_model_tensors(self._m)):
+            t = lib.sg_model_tensor(self._m, i)
+            shape = (t.rows, t.cols) if t.rank > 1 else (t.rows,)
+            found[from_c(t.name)] = self._view(t.data, shape)
+        return MappingProxyType(found)
+
+    def _view(self, data: Any, shape: tuple[int, ...]) -> np.ndarray:
+        model = self._m # lives as long as the view
+        memory = ffi.buffer(ffi.gc(data, lambda _, model=model: None), 4 * int(np.prod(shape)))
+        view = np.frombuffer(memory, dtype=np.float32).reshape(shape)
+        view.flags.writeable = False
+        return view
+
+    @property
+    def sha256(self) -> str:
+        """SHA-256 of shape, vocabulary and weights, as in the run file's `model_sha256`."""
+        text = ffi.new("char[65]")
+        if lib.sg_model_sha256(self._m, text) != lib.SG_OK:
+            raise MemoryError("the model's checksum: no memory")
+        return from_c(text)
+
+    def metadata(self, key: str) -> str | None:
+        """What the model file says of `key` ("trained_epochs", "valid_perplexity", ...); None: nothing."""
+        text = lib.sg_model_meta(self._m, to_c(key))
+        return from_c(text) if text else None
+
+    def save(self, path: Path) -> None:
+        """Writes the model file (safetensors, doc/model-file.md), atomically. OSError: the file cannot be written."""
+        call(lib.sg_model_write, self._m, path_to_c(path))
+
+    def gradients(self, tokens: Any, delays: int | None = None, *, layer: int = 0, state: str | None = None) -> np.ndarray:
+        """Exact gradients of the state after the last token with respect to every earlier input.
+
+            G[d] = d s_T / d x_{T-d}        d = 0 .. D-1, from a zero state before the first token
+
+        Parameters
+        ----------
+        tokens
+            Words, or ids, or feature vectors (n, E) of a model without embedding.
+        delays
+            D; default: the number of tokens.
+        layer
+            1 .. L; 0: the top one.
+        state
+            "cell" or "hidden"; default: cell of an LSTM, hidden of others.
+
+        Returns
+        -------
+        numpy.ndarray
+            float32, (D, H, E), in state units per embedding unit; zero where T-d is before the first token.
+
+        Raises
+        ------
+        ValueError
+            An unknown word or id, no such layer or state.
+        """
+        inputs = self._inputs(tokens)
+        layer = layer or self.layers
+        kind = STATES.get(state, 0) if state else lib.sg_cell_default_state(self._shape.cell)
+        if not 1 <= layer <= self.layers:
+            raise ValueError(f"gradients: layer {layer}, expected 1 to {self.layers}")
+        if not kind & lib.sg_cell_states(self._shape.cell):
+            raise ValueError(f"gradients: state {state!r}: {self.cell} does not have it")
+        n = len(inputs)
+        D = n if delays is None else delays
+        threads_will_work()
+        g = new("sg_gradient", lib.sg_gradient_new, self._m, D)
+        for x in inputs:
+            if inputs.ndim == 2:
+                call(lib.sg_gradient_step, g, 0, ffi.from_buffer("float[]", x))
+            else:
+                call(lib.sg_gradient_step, g, int(x), ffi.NULL)
+        out = np.empty((D, self.hidden[layer - 1], self.embedding), dtype=np.float32)
+        for d in range(D):
+            lib.sg_gradient_get(g, layer, kind, d, ffi.from_buffer("float[]", out[d]))
+        return out
+
+    def _inputs(self, tokens: Any) -> np.ndarray:
+        """Ids (n), or features (n, E)."""
+        V = self._shape.vocabulary
+        if V == 0:
+            inputs = np.ascontiguousarray(tokens, dtype=np.float32)
+            if inputs.ndim != 2 or inputs.shape[1] != self.embedding:
+                raise ValueError(f"features: expected (tokens, {self.embedding}), found {inputs.shape}")
+            return inputs
+        if isinstance(tokens, str):
+            raise ValueError(f"tokens: expected a list of words or of ids, found the text {tokens[:40]!r}")
+        if len(tokens) and isinstance(tokens[0], str):
+            vocab = lib.sg_model_vocab(self._m)
+            ids = np.array([self._id(vocab, word) for word in tokens], dtype=np.int64)
+        else:
+            ids = np.asarray(tokens)
+        if ids.ndim != 1 or ids.dtype.kind not in "iu" or not len(ids):
+            raise ValueError(f"tokens: expected words or whole numbers, found an array of {ids.dtype} with shape {ids.shape}")
+        bad = np.flatnonzero((ids < 0) | (ids >= V))
+        if len(bad):
+            raise ValueError(f"tokens: token {bad[0]} is {ids[bad[0]]}, expected 0 to {V - 1}")
+        return ids
+
+    @staticmethod
+    def _id(vocab: Any, word: str) -> int:
+        data = word.encode("utf-8")
+        i = lib.sg_vocab_id(vocab, data, len(data))
+        i = lib.sg_vocab_unk(vocab) if i < 0 else i
+        if i < 0:
+            raise ValueError(f"tokens: {word!r} is not in the vocabulary, which has no <unk>")
+        return i
+
+
+class _VocabularyFile:
+    """A path of a vocabulary that was given as a path, a list or a map; a temporary file goes at the end."""
+
+    def __init__(self, vocab: Vocabulary | None) -> None:
+        self._vocab, self._folder = vocab, None
+
+    def __enter__(self) -> Path | None:
+        if self._vocab is None or isinstance(self._vocab, (str, os.PathLike)):
+            return self._vocab
+        self._folder = tempfile.TemporaryDirectory(prefix="stategrad.")
+        path = os.path.join(self._folder.name, "vocabulary.json")
+        content = dict(self._vocab) if isinstance(self._vocab, Mapping) else list(self._vocab)
+        with open(path, "w", encoding="utf-8") as f:
+            json.dump(content, f, ensure_ascii=False, default=int)
+        return path
+
+    def __exit__(self, *_: Any) -> None:
+        if self._folder:
+            self._folder.cleanup()
+
+
+def load(path: Path, vocab: Vocabulary | None = None, *, map: Mapping[str, str] | None = None, ignore: Sequence[str] = (),
+         unit: str | None = None, cell: str | None = None, output_activation: str | None = None, gate_order: str | None = None,
+         transposed: bool = False, one_hot: bool = False, forward_only: bool = False, recurrent_activation: str | None = None,
+         forget_bias: float = 0.0) -> Model:
+    """A model from a file: stategrad's own, PyTorch, Keras, ONNX, safetensors, NumPy, TensorFlow (doc/import.md).
+
+    The format is detected by content; nothing in a file is executed. What had to be assumed is a warning.
+
+    Parameters
+    ----------
+    path
+        The model file.
+    vocab
+        Its words, where the file does not have them: a file (one word per line in id order, JSON, tokenizer.json), a list in
+        id order, or a map from words to ids.
+    map
+        Tensors by role, where they are not found by name and shape: {"encoder.weight": "emb.w"}.
+    ignore
+        Tensors that have no part in it.
+    unit, cell, output_activation, gate_order, transposed, one_hot, forward_only, recurrent_activation, forget_bias
+        As the options of the program; None: from the file.
+
+    Returns
+    -------
+    Model
+
+    Raises
+    ------
+    OSError
+        The file cannot be read.
+    ValueError
+        It is no model that can be read, or two interpretations fit; a tensor with a NaN or an infinity.
+    """
+    keep: list[Any] = []
+
+    def text(value: str | None) -> Any:
+        if value is None:
+            return ffi.NULL
+        keep.append(to_c(value))
+        return keep[-1]
+
+    cfg = ffi.new("sg_import_config *")
+    lib.sg_import_defaults_sized(cfg, ffi.sizeof("sg_import_config"))
+    maps = [to_c(f"{role}={tensor}") for role, tensor in (map or {}).items()]
+    ignored = [to_c(name) for name in ignore]
+    cfg.maps, cfg.n_maps = array_to_c(maps, keep), len(maps)
+    cfg.ignore, cfg.n_ignore = array_to_c(ignored, keep), len(ignored)
+    if unit is not None:
+        cfg.unit = index_of(unit, UNITS, "unit")
+    if output_activation is not None:
+        cfg.output = index_of(output_activation, OUTPUTS, "output_activation")
+    if cell is not None:
+        cfg.cell = index_of(cell, [from_c(lib.sg_cell_name(i)) for i in range(lib.sg_cell_count())], "cell")
+    cfg.gate_order, cfg.recurrent_activation = text(gate_order), text(recurrent_activation)
+    cfg.transposed, cfg.one_hot, cfg.forward_only, cfg.forget_bias = transposed, one_hot, forward_only, forget_bias
+    monitor = Monitor()
+    with _VocabularyFile(vocab) as words:
+        if words is not None:
+            keep.append(path_to_c(words))
+            cfg.vocab = keep[-1]
+        return Model(new("sg_model", lib.sg_model_load, path_to_c(path), cfg, monitor.c, monitor=monitor))
+
+
+def vocabulary_of(vocab: Vocabulary, ids: int = 0) -> Any:
+    """sg_vocab of words given as a path, a list or a map; freed with the result. ids: how many there are, 0: any."""
+    with _VocabularyFile(vocab) as path:
+        read = (lib.sg_vocab_read_ids, path_to_c(path), ids) if ids else (lib.sg_vocab_read, path_to_c(path))
+        return new("sg_vocab", *read)

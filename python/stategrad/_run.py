@@ -1,0 +1,372 @@
+# SPDX-License-Identifier: MIT
+"""Run files: what an analysis found, by name, with coordinates."""
+from __future__ import annotations
+
+import functools
+import os
+import shutil
+import tempfile
+import weakref
+from dataclasses import dataclass
+from typing import Any, Iterable, Mapping
+
+import numpy as np
+
+from ._base import Handle, Path, call, ffi, from_c, lib, new, path_to_c, to_c
+
+MAX_DIMS = lib.SG_RUN_MAX_DIMS
+
+
+class Run:
+    """A run file. Made by `analyze`, `track` and `open`; doc/run-file.md says what is in it.
+
+    >>> run["layer1.cell"].singular_value.sel({"class": "noun"})
+
+    A run without a file name of its own lies in a temporary file, which goes with the run.
+    """
+
+    def __init__(self, path: Path, folder: str | None = None) -> None:
+        self.path = os.fspath(path)
+        self._handle = Handle(new("sg_run", lib.sg_run_open, path_to_c(path)), f"run {self.path}")
+        # Behind the handle: what is removed is closed before.
+        self._temporary = weakref.finalize(self, _remove, folder, os.getpid(), self._handle) if folder else None
+        with self._handle as r:
+            self._groups = tuple(from_c(lib.sg_run_group_name(r, g)) for g in range(lib.sg_run_groups(r)))
+            self._classes = tuple(from_c(lib.sg_run_class_name(r, c)) for c in range(lib.sg_run_classes(r)))
+            self._properties = tuple(from_c(lib.sg_run_property_name(r, p)) for p in range(lib.sg_run_properties(r)))
+            names = (lib.sg_run_attribute_name(r, i) for i in range(lib.sg_run_attributes(r)))
+            self._attributes = {from_c(n): from_c(lib.sg_run_attribute(r, n)) for n in names}
+            self._delays = lib.sg_run_delays(r)
+
+    def __repr__(self) -> str:
+        return (f"<stategrad.Run: {', '.join(self.groups)}; {len(self.classes)} class{'es' * (len(self.classes) != 1)}, "
+                f"{self.delays} delays, {self.attributes.get('tokens', '?')} tokens>")
+
+    @property
+    def groups(self) -> tuple[str, ...]:
+        """Analysed states: "layer1.cell", ...; of the untrained copy "untrained.layer1.cell"."""
+        return self._groups
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """Names of the classes; the first is "all"."""
+        return self._classes
+
+    @property
+    def properties(self) -> tuple[str, ...]:
+        return self._properties
+
+    @property
+    def delays(self) -> int:
+        """D: delays are 0 .. D-1."""
+        return self._delays
+
+    @property
+    def attributes(self) -> Mapping[str, str]:
+        """Attributes of the file's root, as text."""
+        return dict(self._attributes)
+
+    @property
+    def root(self) -> State:
+        """Variables that belong to no state: classes, words, properties."""
+        return State(self, None)
+
+    def __getitem__(self, group: str) -> State:
+        if group not in self.groups:
+            raise KeyError(f"{group}: the run has {', '.join(self.groups)}")
+        return State(self, group)
+
+    def to_xarray(self, group: str | None = None, variables: Iterable[str] | None = None) -> Any:
+        """A state as an xarray.Dataset in memory, with coordinates and the attributes of the run.
+
+        Parameters
+        ----------
+        group
+            Default: the first.
+        variables
+            Names; default: all. `mean_gradient` and `second_moment` can be large.
+
+        Raises
+        ------
+        ImportError
+            xarray is not installed.
+        """
+        import xarray
+        state = self[group or self.groups[0]]
+        names = state.variables if variables is None else tuple(variables)
+        arrays = {name: state._xarray(name) for name in names if name not in state._coordinates}
+        return xarray.Dataset(arrays, attrs={**self.attributes, "group": state.name})
+
+    def curve(self, class_name: str = "all", quantity: str = "rms_gain", *, group: str | None = None,
+              property: str | None = None) -> Curve:
+        """A quantity over the delays, with its 95 % interval where it has one.
+
+        Parameters
+        ----------
+        class_name
+            A class of the run.
+        quantity
+            A variable over class and delay, such as "rms_gain" and "singular_value" (whose largest is taken), "coherence",
+            "state_change"; over property, class and delay, such as "relative_memory", with `property`.
+        group
+            Default: the first.
+
+        Raises
+        ------
+        ValueError
+            No such class, property or quantity.
+        """
+        state = self[group or self.groups[0]]
+        dims = state.dims(quantity) if quantity in state.variables else ()
+        index: list[int] = []
+        for dim in dims:
+            if dim == "class":
+                index.append(_position(class_name, self.classes, "class"))
+            elif dim == "property":
+                index.append(_position(property, self.properties, "property"))
+            elif dim == "delay":
+                break
+            else:
+                dims = ()
+        if "delay" not in dims or tuple(dims[len(index) + 1:]) not in ((), ("rank",)):
+            raise ValueError(f"curve: {quantity!r} is not a quantity over the delays of {state.name}")
+        last = (0,) * (len(dims) - len(index) - 1)
+
+        def row(name: str) -> np.ndarray | None:
+            if name not in state.variables:
+                return None
+            start, count = (*index, 0, *last), (*(1,) * len(index), self.delays, *(1,) * len(last))
+            return state.read(name, start, count).reshape(self.delays)
+
+        about = state.attributes(quantity)
+        name = " ".join(filter(None, (property, class_name)))
+        value = row(quantity)
+        assert value is not None
+        return Curve(name, quantity, np.arange(self.delays), value, row(quantity + "_low"), row(quantity + "_high"),
+                     about.get("long_name", quantity), about.get("units", "1"))
+
+    def save(self, path: Path) -> None:
+        """Writes the run file there, atomically."""
+        with self._handle:
+            path = os.path.realpath(path) # a symbolic link stays one
+            if os.path.exists(path) and os.path.samefile(path, self.path):
+                return
+            fd, temporary = tempfile.mkstemp(dir=os.path.dirname(path) or ".", prefix=".stategrad.")
+            try:
+                with os.fdopen(fd, "wb") as to, open_binary(self.path) as source:
+                    shutil.copyfileobj(source, to, 1 << 20)
+                    to.flush()
+                    os.fsync(to.fileno())
+                mask = os.umask(0)
+                os.umask(mask)
+                os.chmod(temporary, 0o666 & ~mask)
+                os.replace(temporary, path)
+            except BaseException:
+                os.unlink(temporary)
+                raise
+
+    def report(self, path: Path) -> None:
+        """Writes the report, one self-contained page, atomically."""
+        with self._handle as r:
+            name = path_to_c(self.path if self._temporary is None else "run")
+            call(lib.sg_report_write, path_to_c(path), ffi.new("sg_run *[]", [r]), ffi.new("const char *[]", [name]), ffi.NULL, 1)
+
+    def csv(self, path: Path, style: str = "plain") -> None:
+        """Writes the tidy table: state, class, delay, quantity, value, low, high. style: "plain" or "spreadsheet"."""
+        styles = {"plain": lib.SG_CSV_PLAIN, "spreadsheet": lib.SG_CSV_SPREADSHEET}
+        if style not in styles:
+            raise ValueError(f"csv: style {style!r}, expected plain or spreadsheet")
+        with self._handle:
+            call(lib.sg_run_write_csv, path_to_c(self.path), path_to_c(path), styles[style])
+
+    def close(self) -> None:
+        """Closes the file; a temporary one goes. Using the run afterwards is a ValueError."""
+        self._handle.close()
+        if self._temporary:
+            self._temporary()
+
+    def __enter__(self) -> Run:
+        return self
+
+    def __exit__(self, *_: Any) -> None:
+        self.close()
+
+
+class State:
+    """One analysed state of a run. Its variables are attributes: xarray.DataArray if xarray is installed, else NumPy arrays."""
+
+    def __init__(self, run: Run, group: str | None) -> None:
+        self._run, self.name = run, group or "root"
+        self._group = ffi.NULL if group is None else to_c(group)
+        names, text = [], ffi.new(f"char[{lib.SG_RUN_NAME}]")
+        with run._handle as r:
+            while lib.sg_run_variable_name(r, self._group, len(names), text):
+                names.append(from_c(text))
+        self._names = tuple(names)
+
+    @property
+    def variables(self) -> tuple[str, ...]:
+        return self._names
+
+    def __repr__(self) -> str:
+        return f"<stategrad.State {self.name}: {', '.join(self.variables)}>"
+
+    def __dir__(self) -> list[str]:
+        return [*super().__dir__(), *self.variables]
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("_") or name not in self._names:
+            raise AttributeError(f"{self.name} has no variable {name!r}")
+        return self[name]
+
+    def __getitem__(self, name: str) -> Any:
+        if name not in self.variables:
+            raise KeyError(f"{self.name} has no variable {name!r}")
+        try:
+            import xarray # noqa: F401
+        except ImportError:
+            return self.read(name)
+        return self._xarray(name)
+
+    def dims(self, name: str) -> tuple[str, ...]:
+        """Names of a variable's dimensions."""
+        text = ffi.new(f"char[{lib.SG_RUN_NAME}]")
+        found = []
+        with self._run._handle as r:
+            while lib.sg_run_dimension_name(r, self._group, to_c(name), len(found), text):
+                found.append(from_c(text))
+        return tuple(found)
+
+    def attributes(self, name: str) -> dict[str, str]:
+        """`long_name`, `units` and, where values are missing, `missing_reason`."""
+        with self._run._handle as r:
+            found = {key: lib.sg_run_variable_attribute(r, self._group, to_c(name), to_c(key))
+                     for key in ("long_name", "units", "missing_reason")}
+            return {key: from_c(text) for key, text in found.items() if text}
+
+    def read(self, name: str, start: Iterable[int] | None = None, count: Iterable[int] | None = None) -> np.ndarray:
+        """A variable, or `count` entries of each dimension from `start`, as float64 (missing: NaN) or strings."""
+        rank, shape = ffi.new("size_t *"), ffi.new(f"size_t[{MAX_DIMS}]")
+        with self._run._handle as r:
+            if not lib.sg_run_shape(r, self._group, to_c(name), rank, shape):
+                raise KeyError(f"{self.name} has no variable {name!r}")
+            sizes = tuple(shape[i] for i in range(rank[0])) if count is None else tuple(count)
+            if start is None and rank[0] == 1 and sizes[0] and self._is_text(r, name):
+                return np.array([self._string(r, name, i) for i in range(sizes[0])], dtype=object)
+            out = np.empty(sizes, dtype=np.float64)
+            where = [ffi.NULL if x is None else ffi.new("size_t[]", list(x)) for x in (start, count)]
+            if out.size:
+                call(lib.sg_run_read, r, self._group, to_c(name), *where, ffi.from_buffer("double[]", out))
+            return out
+
+    def _is_text(self, r: Any, name: str) -> bool:
+        try:
+            self._string(r, name, 0)
+        except ValueError:
+            return False
+        return True
+
+    def _string(self, r: Any, name: str, i: int) -> str:
+        out = ffi.new("char **")
+        call(lib.sg_run_read_string, r, self._group, to_c(name), i, out)
+        text = from_c(out[0])
+        lib.sg_string_free(out[0])
+        return text
+
+    @functools.cached_property
+    def _coordinates(self) -> dict[str, Any]:
+        """Of each dimension that has some: the file's own, else names and numbers from the root."""
+        found: dict[str, Any] = {"delay": np.arange(self._run.delays), "class": list(self._run.classes)}
+        if self._run.properties:
+            found["property"] = list(self._run.properties)
+        for name in self.variables:
+            if self.dims(name) == (name,):
+                values = self.read(name)
+                found[name] = values.astype(np.int64) if values.dtype.kind == "f" and (values == np.floor(values)).all() else values
+        return found
+
+    def _xarray(self, name: str) -> Any:
+        import xarray
+        dims = self.dims(name)
+        coordinates = {dim: (dim, values) for dim, values in self._coordinates.items() if dim in dims}
+        return xarray.DataArray(self.read(name), dims=dims, coords=coordinates, name=name, attrs=self.attributes(name))
+
+
+@dataclass(frozen=True)
+class Curve:
+    """A quantity over the delays."""
+
+    name: str
+    """Class, or property and class."""
+    quantity: str
+    delay: np.ndarray
+    """(D), in tokens."""
+    value: np.ndarray
+    """(D); NaN: missing."""
+    low: np.ndarray | None
+    high: np.ndarray | None
+    """Ends of the 95 % interval, (D); None: the quantity has none."""
+    long_name: str
+    units: str
+
+    def plot(self, ax: Any = None, **line: Any) -> Any:
+        """Draws the curve, with its interval as a band, into Matplotlib's axes (default: the current ones); returns them.
+
+        `line` goes to `Axes.plot`. ImportError: Matplotlib is not installed.
+        """
+        if ax is None:
+            from matplotlib import pyplot
+            ax = pyplot.gca()
+        (drawn,) = ax.plot(self.delay, self.value, **{"label": self.name, **line})
+        if self.low is not None and self.high is not None:
+            ax.fill_between(self.delay, self.low, self.high, color=drawn.get_color(), alpha=0.2, linewidth=0)
+        ax.set_xlabel("delay (tokens)")
+        ax.set_ylabel(self.long_name + (f" ({self.units})" if self.units != "1" else ""))
+        if (self.value[np.isfinite(self.value)] > 0).all():
+            ax.set_yscale("log")
+        ax.legend()
+        return ax
+
+
+def _position(name: str | None, names: tuple[str, ...], what: str) -> int:
+    if name not in names:
+        raise ValueError(f"{what} {name!r}: the run has {', '.join(names) or 'none'}")
+    return names.index(name)
+
+
+def open(path: Path) -> Run:
+    """Opens a run file. OSError: it cannot be read; ValueError: it is not a run file, or damaged."""
+    return Run(path)
+
+
+open_binary = lambda path: os.fdopen(os.open(path, os.O_RDONLY), "rb") # noqa: E731  (`open` is taken)
+
+
+# ---- files to be written ----
+
+def _remove(folder: str, process: int, handle: Handle | None) -> None:
+    if os.getpid() == process: # a child that was forked leaves the file to its parent
+        if handle:
+            handle.close()
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+class output_file:
+    """Where a run is written: the path that was asked for, or a temporary file that the run then owns."""
+
+    def __init__(self, output: Path | None) -> None:
+        self._folder = None if output is not None else tempfile.mkdtemp(prefix="stategrad.")
+        self.path = os.fspath(output) if output is not None else os.path.join(self._folder or "", "run.nc")
+        self._owned = False
+
+    def open(self) -> Run:
+        run = Run(self.path, self._folder)
+        self._owned = True
+        return run
+
+    def __enter__(self) -> output_file:
+        return self
+
+    def __exit__(self, *_: Any) -> None:
+        if self._folder and not self._owned:
+            _remove(self._folder, os.getpid(), None)

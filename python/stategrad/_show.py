@@ -1,0 +1,131 @@
+# SPDX-License-Identifier: MIT
+"""show: one sentence, as the program shows it, and in a notebook."""
+from __future__ import annotations
+
+import html
+import json
+import os
+import tempfile
+from typing import Any, Sequence
+
+import numpy as np
+
+from ._base import Handle, Path, call, ffi, lib, new, path_to_c, threads_will_work, to_c, written
+from ._model import STATES, Model
+
+
+class Show:
+    """The gain from each word to each later state. Text in a terminal, an interactive page in a notebook.
+
+    Attributes
+    ----------
+    words : tuple of str
+        The T words.
+    gain : numpy.ndarray
+        (T, T): row t, column s <= t: |G[t,s]|_F, G[t,s] = d state_t / d x_s; NaN for s > t.
+    data : dict
+        All of it, as `stategrad show --json` prints it.
+    """
+
+    def __init__(self, handle: Handle, model: Model, keep: list[Any]) -> None:
+        self._handle, self._model, self._keep = handle, model, keep
+        with handle as s:
+            self.data: dict[str, Any] = json.loads(written(lib.sg_show_json, s))
+        sentence = self.data["sentences"][0]
+        self.words = tuple(word["text"] for word in sentence["words"])
+        self.gain = self.matrix("gain_frobenius")
+
+    def matrix(self, key: str, sentence: int = 0) -> np.ndarray:
+        """A triangle of `data` as (T, T): "gain_frobenius", "gain_spectral", "score_effect", "replacement_kl", ..."""
+        rows = self.data["sentences"][sentence][key]
+        out = np.full((len(rows), len(rows)), np.nan)
+        for t, row in enumerate(rows):
+            out[t, :len(row)] = [np.nan if x is None else x for x in row]
+        return out
+
+    def __str__(self) -> str:
+        with self._handle as s:
+            return written(lib.sg_show_text, s, 0, False)
+
+    def __repr__(self) -> str:
+        return f"<stategrad.Show: {' '.join(self.words)}>"
+
+    def save(self, path: Path) -> None:
+        """Writes the interactive page, atomically."""
+        with self._handle as s:
+            call(lib.sg_show_page, path_to_c(path), s)
+
+    def _repr_html_(self) -> str:
+        with tempfile.TemporaryDirectory(prefix="stategrad.") as folder:
+            path = os.path.join(folder, "show.html")
+            self.save(path)
+            with open(path, encoding="utf-8") as f:
+                page = f.read()
+        return f'<iframe srcdoc="{html.escape(page)}" style="width: 100%; height: 32em; border: 0"></iframe>'
+
+
+def show(model: Model, sentence: str | Sequence[str], *, target: str | None = None, contrast: str | tuple[str, str] | None = None,
+         replace: int = 0, path: str | tuple[str, str] | None = None, seed: int = 1, state: str | None = None,
+         layer: int = 0) -> Show:
+    """One sentence: what of each word is still there at each later word.
+
+        |G[t,s]|_F        G[t,s] = d state_t / d x_s, exact, from a zero state before the first word
+
+    Parameters
+    ----------
+    sentence
+        A text, or several; unknown words become <unk>. At most 500 words each.
+    target
+        A word: also the effect of each word on log p(target).
+    contrast
+        "are/is" or ("are", "is"): also the effect on logit(are) - logit(is).
+    replace
+        Number of words drawn by frequency in place of each word; 0: none.
+    path
+        "a/b": gradients averaged between two words.
+    seed
+        Of those draws.
+    state
+        "cell" or "hidden"; default: cell of an LSTM, hidden of others.
+    layer
+        1 .. L; 0: the top one.
+
+    Raises
+    ------
+    ValueError
+        A word that the vocabulary does not have, no such layer or state, a model without embedding.
+    """
+    if target is not None and contrast is not None:
+        raise ValueError("show: target and contrast exclude each other")
+    keep: list[Any] = []
+
+    def word(text: str | None) -> Any:
+        if text is None:
+            return ffi.NULL
+        keep.append(to_c(text))
+        return keep[-1]
+
+    cfg = ffi.new("sg_show_config *", {"struct_size": ffi.sizeof("sg_show_config"), "layer": layer, "replace": replace,
+                                       "seed": seed})
+    if state is not None:
+        if state not in STATES:
+            raise ValueError(f"show: state {state!r}, expected cell or hidden")
+        cfg.state = STATES[state]
+    cfg.target = word(target)
+    if contrast is not None:
+        cfg.target, cfg.against = map(word, _two_words(contrast, "contrast"))
+    if path is not None:
+        cfg.path_a, cfg.path_b = map(word, _two_words(path, "path"))
+    threads_will_work()
+    handle = Handle(new("sg_show", lib.sg_show_new, model._m, cfg), "show")
+    with handle as s:
+        for text in [sentence] if isinstance(sentence, str) else sentence:
+            call(lib.sg_show_add, s, to_c(text, "sentence"))
+    return Show(handle, model, keep)
+
+
+def _two_words(given: str | tuple[str, str], what: str) -> tuple[str, str]:
+    words = tuple(given.split("/")) if isinstance(given, str) else tuple(given)
+    if len(words) != 2 or not all(words):
+        raise ValueError(f"show: {what}: expected two words, such as 'are/is', found {given!r}")
+    return words

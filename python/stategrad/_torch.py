@@ -1,0 +1,235 @@
+# SPDX-License-Identifier: MIT
+"""from_torch: a live torch.nn.Module. torch is imported by whoever holds one."""
+from __future__ import annotations
+
+from typing import Any, Iterator
+
+import numpy as np
+
+from ._base import ffi, index_of, lib, new
+from ._model import OUTPUTS, UNITS, Model, Vocabulary, vocabulary_of
+
+CELLS = {"LSTM": "lstm", "LSTMCell": "lstm", "GRU": "gru", "GRUCell": "gru", "RNN": "rnn", "RNNCell": "rnn"}
+GATES = {"lstm": 4, "gru": 3, "rnn": 1, "rnn-relu": 1}
+# Without effect on the states, or on which word is likelier.
+IGNORED = ("Dropout", "AlphaDropout", "LogSoftmax", "Softmax", "CrossEntropyLoss", "NLLLoss", "Identity", "ModuleList",
+           "ModuleDict", "Sequential", "ParameterList")
+INSTEAD = "stategrad.analyze_function takes gradients of any model"
+
+
+class _Unsupported(ValueError):
+    def __init__(self, name: str, why: str) -> None:
+        super().__init__(f"submodule '{name}': {why}; {INSTEAD}")
+
+
+def from_torch(module: Any = None, vocab: Vocabulary | None = None, *, embedding: Any = None, rnn: Any = None, decoder: Any = None,
+               output_activation: str | None = None, unit: str | None = None, eos: bool | None = None) -> Model:
+    """A model from a live torch.nn.Module: the weights are copied, the module is not changed and its forward not called.
+
+    Reads h_t = rnn(embedding[w_t], h_{t-1}), logits = decoder(h_t). Dropout is off.
+
+    Parameters
+    ----------
+    module
+        Its nn.Embedding, its nn.LSTM, nn.GRU or nn.RNN (several on top of one another, or LSTMCell, GRUCell and RNNCell) and
+        its decoder (the nn.Linear with an output for every word) are found; other submodules with weights are refused.
+    vocab
+        The words: a list in id order, a map from words to ids, or a file; default: "#0", "#1", ...
+    embedding, rnn, decoder
+        These in place of `module`, or of what would be found in it; rnn may be a list, decoder is optional.
+    output_activation
+        Between the last layer and the decoder: "linear", "relu" or "tanh".
+    unit
+        "word" or "char"; default: characters if every word is one.
+    eos
+        Did lines end with <eos> (of characters: with a line end) in training? Default: if the vocabulary has it.
+
+    Returns
+    -------
+    Model
+
+    Raises
+    ------
+    ValueError
+        A submodule that cannot be read: which one, and why; a weight that is not finite; sizes that do not fit.
+    """
+    found = _Parts(module, embedding, rnn, decoder)
+    if module is not None:
+        found.search(module)
+    found.need()
+    found.check(module, output_activation)
+    return _build(found, vocab, output_activation or "linear", unit, eos)
+
+
+class _Parts:
+    """Which submodule is what, with their names."""
+
+    def __init__(self, module: Any, embedding: Any, rnn: Any, decoder: Any) -> None:
+        names = {id(m): name or "(the module)" for name, m in module.named_modules()} if module is not None else {}
+        self._names = names
+        self.embedding, self.decoder = embedding, decoder
+        rnn = [] if rnn is None else rnn
+        self.rnn = list(rnn) if isinstance(rnn, (list, tuple)) or type(rnn).__name__ == "ModuleList" else [rnn]
+        self._linear: list[Any] = []
+
+    def name(self, m: Any) -> str:
+        return self._names.get(id(m), type(m).__name__)
+
+    def search(self, module: Any) -> None:
+        embeddings, linear, rnn = [], [], []
+        for m in module.modules():
+            kind = _torch_kind(m)
+            if kind == "Embedding":
+                embeddings.append(m)
+            elif kind == "Linear":
+                linear.append(m)
+            elif kind in CELLS:
+                rnn.append(m)
+        if self.embedding is None:
+            self.embedding = self._only(embeddings, "embedding")
+        self.rnn = self.rnn or rnn
+        if self.decoder is None and self.embedding is not None:
+            V = getattr(self.embedding, "num_embeddings", None)
+            self.decoder = self._only([m for m in linear if m.out_features == V], "decoder")
+
+    def _only(self, candidates: list[Any], role: str) -> Any:
+        if len(candidates) > 1:
+            names = ", ".join(f"'{self.name(m)}'" for m in candidates)
+            raise ValueError(f"{names}: more than one can be the {role}: name it, {role}=...; {INSTEAD}")
+        return candidates[0] if candidates else None
+
+    def need(self) -> None:
+        if self.embedding is None:
+            raise ValueError(f"no nn.Embedding: give embedding=...; {INSTEAD}")
+        if not self.rnn:
+            raise ValueError(f"no nn.LSTM, nn.GRU, nn.RNN or cells of these: give rnn=...; {INSTEAD}")
+
+    def used(self) -> list[Any]:
+        return [self.embedding, *self.rnn, *([self.decoder] if self.decoder is not None else [])]
+
+    def check(self, module: Any, output_activation: str | None) -> None:
+        """What cannot be read, or would be left out, is refused."""
+        for m in self.used():
+            _check_part(m, self.name(m))
+        if module is None:
+            return
+        mine = {id(m) for m in self.used()}
+        for name, m in module.named_modules():
+            kind = type(m).__name__
+            if id(m) in mine or (_torch_kind(m) and kind.startswith(IGNORED)):
+                continue
+            if kind in ("Tanh", "ReLU") and _torch_kind(m):
+                if output_activation is None:
+                    raise _Unsupported(name, f"where {kind} is applied is not known: give output_activation={kind.lower()!r} if "
+                                             "it is between the last layer and the decoder")
+                continue
+            if next(m.parameters(recurse=False), None) is not None or next(m.buffers(recurse=False), None) is not None:
+                raise _Unsupported(name or "(the module)", f"{kind} has weights and is not embedding, recurrent layer or decoder")
+            if m is not module and not any(True for _ in m.children()):
+                raise _Unsupported(name, f"what {kind} computes is not known")
+
+
+def _torch_kind(m: Any) -> str | None:
+    """Name of a class of torch.nn; None: the user's own."""
+    return type(m).__name__ if type(m).__module__.startswith("torch.nn.") else None
+
+
+def _check_part(m: Any, name: str) -> None:
+    kind = _torch_kind(m)
+    if kind is None:
+        raise _Unsupported(name, f"{type(m).__name__} is a class of its own: what it computes is not known")
+    hooks = ("_forward_hooks", "_forward_pre_hooks")
+    if any(getattr(m, h, None) for h in hooks) or "parametrizations" in m._modules:
+        raise _Unsupported(name, "has hooks or parametrizations, which may change what it computes")
+    if kind == "Embedding":
+        if m.max_norm is not None:
+            raise _Unsupported(name, "max_norm changes the embeddings as they are read")
+    elif kind == "Linear":
+        pass
+    elif kind not in CELLS:
+        raise _Unsupported(name, f"{kind} is not an LSTM, a GRU or an RNN")
+    elif getattr(m, "bidirectional", False):
+        raise _Unsupported(name, "is bidirectional: its states depend on later words")
+    elif getattr(m, "proj_size", 0):
+        raise _Unsupported(name, f"has a projection (proj_size={m.proj_size})")
+
+
+# ---- weights ----
+
+def _layers(m: Any) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Name and tensors (weight_ih, weight_hh, bias_ih, bias_hh; no bias: None) of each layer of a module."""
+    if type(m).__name__.endswith("Cell"):
+        suffixes = [""]
+    else:
+        suffixes = [f"_l{k}" for k in range(m.num_layers)]
+    for suffix in suffixes:
+        yield suffix, {key: getattr(m, key + suffix, None) for key in ("weight_ih", "weight_hh", "bias_ih", "bias_hh")}
+
+
+def _cell_of(m: Any, name: str) -> str:
+    cell = CELLS[type(m).__name__]
+    return "rnn-relu" if cell == "rnn" and m.nonlinearity == "relu" else cell
+
+
+def _array(tensor: Any, name: str) -> np.ndarray:
+    values = np.ascontiguousarray(tensor.detach().cpu().float().numpy())
+    if not np.isfinite(values).all():
+        at = tuple(int(i) for i in np.argwhere(~np.isfinite(values))[0])
+        raise ValueError(f"{name}: the weight at {at} is {values[at]}")
+    return values
+
+
+def _build(found: _Parts, vocab: Vocabulary | None, output: str, unit: str | None, eos: bool | None) -> Model:
+    V, E = found.embedding.weight.shape
+    stack = [(found.name(m), _cell_of(m, found.name(m)), suffix, tensors) for m in found.rnn for suffix, tensors in _layers(m)]
+    weights: dict[str, np.ndarray] = {"encoder.weight": _array(found.embedding.weight, found.name(found.embedding) + ".weight")}
+    below = E
+    for k, (name, cell, suffix, tensors) in enumerate(stack):
+        if cell != stack[0][1]:
+            raise _Unsupported(name, f"{cell} upon {stack[0][1]}: layers of one kind are read")
+        H = tensors["weight_hh"].shape[1]
+        if tensors["weight_ih"].shape[1] != below:
+            raise _Unsupported(name, f"reads {tensors['weight_ih'].shape[1]} numbers, what is below it has {below}")
+        below = H
+        for key, tensor in tensors.items():
+            zero = np.zeros(GATES[cell] * H, dtype=np.float32)
+            weights[f"rnn.{key}_l{k}"] = zero if tensor is None else _array(tensor, f"{name}.{key}{suffix}")
+    decoder = found.decoder
+    if decoder is not None:
+        if tuple(decoder.weight.shape) != (V, below):
+            raise _Unsupported(found.name(decoder), f"has shape {tuple(decoder.weight.shape)}, expected ({V}, {below}): the "
+                                                    "words, the units of the last layer")
+        weights["decoder.weight"] = _array(decoder.weight, found.name(decoder) + ".weight")
+        bias = decoder.bias
+        weights["decoder.bias"] = np.zeros(V, np.float32) if bias is None else _array(bias, found.name(decoder) + ".bias")
+    words = vocabulary_of([f"#{i}" for i in range(V)] if vocab is None else vocab, V)
+    if lib.sg_vocab_size(words) != V:
+        raise ValueError(f"vocab: {lib.sg_vocab_size(words)} words for {V} embeddings")
+    cells = {"lstm": lib.SG_CELL_LSTM, "gru": lib.SG_CELL_GRU, "rnn": lib.SG_CELL_TANH, "rnn-relu": lib.SG_CELL_RELU}
+    shape = ffi.new("sg_model_shape *", {"cell": cells[stack[0][1]], "layers": len(stack), "vocabulary": V, "embedding": E,
+                                         "has_decoder": decoder is not None, "output": index_of(output, OUTPUTS, "output_activation")})
+    if len(stack) > lib.SG_MAX_LAYERS:
+        raise ValueError(f"{len(stack)} layers, expected 1 to {lib.SG_MAX_LAYERS}")
+    for k in range(len(stack)):
+        shape.hidden[k] = weights[f"rnn.weight_hh_l{k}"].shape[1]
+    shape.tied = decoder is not None and decoder.weight.data_ptr() == found.embedding.weight.data_ptr()
+    shape.unit = _unit_of(words, V) if unit is None else index_of(unit, UNITS, "unit")
+    shape.eos = _lines_end(words, shape.unit) if eos is None else eos
+    model = new("sg_model", lib.sg_model_new, shape, words)
+    result = Model(model)
+    for i in range(lib.sg_model_tensors(model)):
+        t = lib.sg_model_tensor(model, i)
+        values = weights[ffi.string(t.name).decode()]
+        ffi.memmove(t.data, ffi.from_buffer(values), values.nbytes)
+    return result
+
+
+def _unit_of(words: Any, V: int) -> int:
+    """Characters if every word is one code point (import.h)."""
+    one = all(len(ffi.string(lib.sg_vocab_word(words, i)).decode("utf-8", "replace")) == 1 for i in range(V))
+    return UNITS.index("char" if one else "word")
+
+
+def _lines_end(words: Any, unit: int) -> bool:
+    """Does the vocabulary have what ends a line? (import.h)"""
+    return lib.sg_vocab_id(words, b"\n", 1) >= 0 if UNITS[unit] == "char" else lib.sg_vocab_eos(words) >= 0

@@ -1,0 +1,114 @@
+# SPDX-License-Identifier: MIT
+"""train: a language model from a text."""
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+from . import _corpus
+from ._base import Monitor, ProgressOption, call, ffi, from_c, index_of, lib, new, set_fields, threads_will_work
+from ._model import UNITS, Model, Vocabulary, vocabulary_of
+
+OPTIMIZERS, LOSS_SCALES = ("sgd", "adam"), ("mean", "sum")
+DEFAULT_VOCABULARY = 10000 # as the program
+
+
+class TrainResult(NamedTuple):
+    """How training went."""
+
+    epochs: int
+    train_nats: float
+    valid_nats: float
+    best_valid_nats: float
+    """Nats per token; NaN without a validation text."""
+    tokens_per_second: float
+
+
+def train(tokens: Any, valid: Any = None, *, cell: str = "lstm", layers: int = 1, embedding_size: int | None = None,
+          hidden_size: int | None = None, tied: bool = False, unit: str = "word", eos: bool = True, format: str = "auto",
+          vocab: Vocabulary | None = None, vocab_size: int = 0, min_count: int = 0, preset: str | None = None,
+          progress: ProgressOption = None, **settings: Any) -> Model:
+    """Trains a language model by truncated back-propagation through time.
+
+    Parameters
+    ----------
+    tokens
+        A path, paths, a list of lists of str (sentences) or a list of str, as in `analyze`.
+    valid
+        A validation text: the epoch with the lowest perplexity on it is kept.
+    cell
+        "lstm", "gru", "rnn", "rnn-relu", "gru-reset-first", "mingru" or "minlstm".
+    embedding_size, hidden_size
+        E (64) and the units of every layer (256).
+    vocab, vocab_size, min_count
+        The words; or how many are kept (at most 10000), and from which count on.
+    preset
+        "paper": the recipe of Verwimp et al.
+    **settings
+        Those of `stategrad train`: steps (50), batch (20), epochs (10), patience, optimizer ("adam"), loss_scale ("mean"), lr,
+        lr_decay (0.8), decay_after (6), clip, dropout (0.2), init (0.05), seed, embeddings, freeze_embeddings, threads,
+        log_path, checkpoint, checkpoint_minutes (10), resume.
+
+    Returns
+    -------
+    Model
+        With the weights of the best epoch; `model.train_result` is a `TrainResult`.
+
+    Raises
+    ------
+    ValueError
+        A setting that cannot be, an empty text; training diverged.
+    KeyboardInterrupt
+        Ctrl-C; with a checkpoint, the same call with resume=True continues.
+    """
+    keep: list[Any] = []
+    cfg, shape = ffi.new("sg_train_config *"), ffi.new("sg_model_shape *")
+    shape.layers, shape.embedding, shape.hidden[0] = layers, 64, 256
+    lib.sg_train_defaults_sized(cfg, ffi.sizeof("sg_train_config"))
+    if preset is not None:
+        index_of(preset, ("paper",), "preset")
+        lib.sg_train_preset_paper(cfg, shape)
+    for name, words in (("optimizer", OPTIMIZERS), ("loss_scale", LOSS_SCALES)):
+        if settings.get(name) is not None:
+            setattr(cfg, name, index_of(settings.pop(name), words, name))
+    lib.sg_train_default_rates(cfg)
+    set_fields(cfg, settings, keep, "train")
+    if not 1 <= layers <= lib.SG_MAX_LAYERS:
+        raise ValueError(f"train: layers {layers}, expected 1 to {lib.SG_MAX_LAYERS}")
+    cells = [from_c(lib.sg_cell_name(i)) for i in range(lib.sg_cell_count())]
+    shape.cell, shape.unit = index_of(cell, cells, "cell"), index_of(unit, UNITS, "unit")
+    shape.layers, shape.tied, shape.eos, shape.has_decoder = layers, tied, eos, True
+    shape.embedding = embedding_size or shape.embedding
+    units = hidden_size or shape.hidden[0]
+    for k in range(lib.SG_MAX_LAYERS):
+        shape.hidden[k] = units
+    monitor = Monitor(progress)
+    text = _corpus.Text(tokens, unit, eos, format)
+    words = _vocabulary(text, vocab, vocab_size, min_count, monitor)
+    train_stream = _stream(text, words, monitor)
+    valid_stream = ffi.NULL if valid is None else _stream(_corpus.Text(valid, unit, eos, format), words, monitor)
+    shape.vocabulary = lib.sg_vocab_size(words)
+    model = Model(new("sg_model", lib.sg_model_new, shape, words))
+    result = ffi.new("sg_train_result *")
+    threads_will_work()
+    call(lib.sg_train, result, model._m, train_stream, valid_stream, cfg, monitor.c, monitor=monitor)
+    model.train_result = TrainResult(result.epochs, result.train_nats, result.valid_nats, result.best_valid_nats,
+                                     result.tokens_per_second)
+    return model
+
+
+def _vocabulary(text: _corpus.Text, vocab: Vocabulary | None, size: int, min_count: int, monitor: Monitor) -> Any:
+    if vocab is not None and (size or min_count):
+        raise ValueError("train: vocab cannot be combined with vocab_size or min_count")
+    corpus = new("sg_corpus", lib.sg_corpus_open, text.config(monitor))
+    if vocab is not None:
+        words = vocabulary_of(vocab)
+        call(lib.sg_vocab_recount, words, corpus, monitor=monitor)
+        return words
+    by_words = text.unit == "word"
+    cfg = ffi.new("sg_vocab_config *", {"struct_size": ffi.sizeof("sg_vocab_config"), "size": size, "min_count": min_count,
+                                        "unk": by_words, "most": DEFAULT_VOCABULARY if by_words else 0})
+    return new("sg_vocab", lib.sg_vocab_build, corpus, cfg, monitor=monitor)
+
+
+def _stream(text: _corpus.Text, words: Any, monitor: Monitor) -> Any:
+    return new("sg_stream", lib.sg_stream_new, text.config(), words, ffi.NULL, monitor.c, monitor=monitor)

@@ -1,0 +1,109 @@
+# SPDX-License-Identifier: MIT
+"""The package gives what the program gives: byte by byte, number by number."""
+import json
+import re
+import unittest
+
+import numpy as np
+from common import NOUNS, SOURCE, VERBS, InFolder, model, program, sentences
+
+import stategrad as sg
+from stategrad import _analysis, _base
+
+
+class AgainstProgram(InFolder):
+    def setUp(self):
+        super().setUp()
+        self.corpus = self.write("corpus.txt", sentences())
+        self.model = self.folder / "m.safetensors"
+        model().save(self.model)
+
+    def same(self, path, run):
+        """0 bytes of difference."""
+        run.save(self.folder / "python.nc")
+        mine, its = (self.folder / "python.nc").read_bytes(), path.read_bytes()
+        at = next((i for i, (a, b) in enumerate(zip(mine, its)) if a != b), None)
+        self.assertTrue(mine == its, f"{len(mine)} and {len(its)} bytes, first difference at {at}")
+
+    def analyze(self, *options):
+        """The program's run file, and its command text."""
+        path = self.folder / "program.nc"
+        program("analyze", "m.safetensors", "corpus.txt", "-o", "program.nc", "-q", *options, cwd=self.folder)
+        return path, sg.open(path).attributes["command"]
+
+    def test_run_file_is_the_same(self):
+        words = self.write("groups.txt", [["noun:", *NOUNS], ["verb:", *VERBS]])
+        path, command = self.analyze("--classes", f"words:{words}", "--classes", "frequency", "--delays", "7", "--property",
+                                     "kind=noun-verb", "--baseline", "untrained", "--state", "both", "--burn-in", "2")
+        settings = {"delays": 7, "baseline": "untrained", "state": "both", "burn_in": 2, "command": command}
+        file = sg.analyze(model(), self.corpus, [f"words:{words}", "frequency"], {"kind": "noun-verb"}, **settings)
+        self.same(path, file)
+
+    def test_a_list_of_sentences_is_the_file_of_them(self):
+        words = self.write("groups.txt", [["noun:", *NOUNS], ["verb:", *VERBS]])
+        path, command = self.analyze("--classes", f"words:{words}", "--property", "kind=cat,dog-sees,has")
+        run = sg.analyze(sg.load(self.model), sentences(), {"noun": NOUNS, "verb": VERBS},
+                         {"kind": (["cat", "dog"], ["sees", "has"])}, command=command)
+        self.same(path, run)
+
+    def test_track(self):
+        path, command = self.analyze("--delays", "5")
+        run = sg.track(sg.analyze(model(), self.corpus, delays=5, command=command), {"kind": (["cat"], ["sees"])})
+        program("track", path, "--property", "kind=cat-sees", "-q")
+        self.same(path, run)
+        self.assertEqual(run.properties, ("kind",))
+
+    def test_train(self):
+        program("train", self.corpus, "--valid", self.corpus, "-o", self.folder / "t.safetensors", "-q", "--cell", "gru",
+                "--embedding-size", "4", "--hidden-size", "5", "--layers", "2", "--epochs", "2", "--steps", "8", "--batch", "3",
+                "--optimizer", "sgd", "--threads", "1")
+        mine = sg.train(self.corpus, self.corpus, cell="gru", embedding_size=4, hidden_size=5, layers=2, epochs=2, steps=8, batch=3,
+                        optimizer="sgd", threads=1)
+        mine.save(self.folder / "mine.safetensors")
+        self.assertEqual((self.folder / "mine.safetensors").read_bytes(), (self.folder / "t.safetensors").read_bytes())
+        self.assertEqual(mine.train_result.epochs, 2)
+
+    def test_evaluate(self):
+        for handling in ("carry", "reset"):
+            its = json.loads(program("eval", self.model, self.corpus, "--json", "--state-handling", handling))
+            self.assertEqual(sg.evaluate(model(), self.corpus, state_handling=handling)._asdict(), its)
+            self.assertEqual(sg.evaluate(model(), sentences(), state_handling=handling)._asdict(), its)
+
+    def test_show(self):
+        text = "the keys has a fish"
+        its = json.loads(program("show", self.model, "--text", text, "--contrast", "cat/dog", "--replace", "3", "--json"))
+        mine = sg.show(model(), text, contrast="cat/dog", replace=3)
+        self.assertEqual(mine.data, its)
+        self.assertEqual(str(mine), program("show", self.model, "--text", text, "--contrast", "cat/dog", "--replace", "3"))
+        self.assertEqual(mine.gain[3, 1], its["sentences"][0]["gain_frobenius"][3][1])
+        self.assertTrue(np.isnan(mine.gain[1, 3]))
+        self.assertIn("<iframe srcdoc=", mine._repr_html_())
+
+    def test_check(self):
+        its = json.loads(program("check", self.model, "--steps", "12", "--delays", "6", "--json"))
+        mine = sg.check(model(), steps=12, delays=6)
+        self.assertTrue(mine and its["pass"])
+        self.assertEqual(len(mine.rows), len(its["results"]))
+        for a, b in zip(mine.rows, its["results"]):
+            self.assertEqual((a.test, a.layer, a.state, a.at_step, a.at_delay), (b["test"], b["layer"], b["state"], b["at_step"],
+                                                                                b["at_delay"]))
+            self.assertAlmostEqual(a.largest_relative_difference, b["largest_relative_difference"], delta=1e-2 * b["limit"])
+        self.assertEqual(mine.growth, its["growth"]["verdict"])
+
+    def test_every_setting_of_the_program_is_a_keyword(self):
+        options = set(re.findall(r"--([a-z-]+)", program("analyze", "--help")))
+        names = {_base.from_c(row.name) for row in _analysis.settings()}
+        self.assertGreater(len(names), 20)
+        self.assertEqual({n.replace("_", "-") for n in names} - options, set())
+        self.assertLess(names, set(sg.analyze.__signature__.parameters))
+        self.assertIn("exclude words read fewer than B steps after a zero state", sg.analyze.__doc__)
+
+    def test_every_public_function_is_bound(self):
+        headers = "".join(h.read_text() for h in (SOURCE / "include/stategrad").glob("*.h"))
+        declared = set(re.findall(r"SG_API[^;(]*?\b(sg_\w+)\(", headers))
+        self.assertGreater(len(declared), 100)
+        self.assertEqual(declared - set(dir(_base.lib)), set())
+
+
+if __name__ == "__main__":
+    unittest.main()

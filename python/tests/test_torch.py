@@ -1,0 +1,145 @@
+# SPDX-License-Identifier: MIT
+"""from_torch: the same gradients as torch's autograd, and what cannot be read is named."""
+import unittest
+
+import numpy as np
+import torch
+from common import InFolder
+from torch import nn
+
+import stategrad as sg
+
+V, E, T = 11, 4, 8
+WORDS = [f"w{i}" for i in range(V)]
+IDS = [3, 1, 4, 1, 5, 9, 2, 6]
+
+
+class LM(nn.Module):
+    """word_language_model of PyTorch's examples."""
+
+    def __init__(self, rnn, size, bias=True, tied=False):
+        super().__init__()
+        self.drop = nn.Dropout(0.5)
+        self.encoder = nn.Embedding(V, E)
+        self.rnn = rnn
+        self.decoder = nn.Linear(size, V, bias=bias)
+        if tied:
+            self.decoder.weight = self.encoder.weight
+
+
+def autograd(lm, layer=-1, cell=False):
+    """G[d] = d state_T / d x_{T-d} by torch, in float64."""
+    lm = lm.double().eval()
+    x = lm.encoder(torch.tensor(IDS))[:, None].detach().requires_grad_()
+
+    def state(x):
+        if not isinstance(lm.rnn, nn.ModuleList):
+            _, s = lm.rnn(x)
+            return (s[1] if cell else s[0] if isinstance(s, tuple) else s)[layer, 0]
+        states = [None] * len(lm.rnn)
+        for t in range(T):
+            below = x[t]
+            for k, m in enumerate(lm.rnn):
+                states[k] = m(below, states[k])
+                below = states[k][0] if isinstance(states[k], tuple) else states[k]
+        return (states[layer][1] if cell else below)[0]
+
+    G = torch.autograd.functional.jacobian(state, x)[:, :, 0] # H T E
+    return G.flip(1).transpose(0, 1).numpy()
+
+
+class FromTorch(InFolder):
+    def setUp(self):
+        super().setUp()
+        torch.manual_seed(1)
+
+    def test_gradients_are_those_of_autograd(self):
+        cases = {"lstm": (LM(nn.LSTM(E, 6, 2), 6), True), "lstm h": (LM(nn.LSTM(E, 6), 6), False),
+                 "gru": (LM(nn.GRU(E, 5, 2, batch_first=True), 5), False), "rnn": (LM(nn.RNN(E, 5), 5), False),
+                 "relu": (LM(nn.RNN(E, 5, nonlinearity="relu"), 5), False), "no bias": (LM(nn.LSTM(E, 6, bias=False), 6, False), True),
+                 "tied": (LM(nn.LSTM(E, E), E, tied=True), True),
+                 "cells": (LM(nn.ModuleList([nn.LSTMCell(E, 7), nn.LSTMCell(7, 5)]), 5), True),
+                 "gru cells": (LM(nn.ModuleList([nn.GRUCell(E, 7), nn.GRUCell(7, 5)]), 5), False),
+                 "rnn cell": (LM(nn.ModuleList([nn.RNNCell(E, 7)]), 7), False)}
+        for name, (lm, cell) in cases.items():
+            with self.subTest(name):
+                model = sg.from_torch(lm, WORDS)
+                mine = model.gradients(IDS, state="cell" if cell else "hidden")
+                if isinstance(lm.rnn, nn.GRU):
+                    lm.rnn.batch_first = False # the layout of autograd() above
+                its = autograd(lm, cell=cell)
+                self.assertEqual(mine.shape, its.shape)
+                error = np.abs(mine - its).max() / np.abs(its).max()
+                self.assertTrue(error <= 1e-6, f"{name}: {error}")
+                np.testing.assert_array_equal(mine, model.gradients([WORDS[i] for i in IDS], state="cell" if cell else "hidden"))
+                self.assertEqual(model.tied, name == "tied")
+
+    def test_predictions_are_those_of_torch(self):
+        lm = LM(nn.GRU(E, 5), 5).eval()
+        with torch.no_grad():
+            out, _ = lm.rnn(lm.encoder(torch.tensor(IDS))[:, None])
+            loss = nn.functional.cross_entropy(lm.decoder(out)[:-1, 0], torch.tensor(IDS[1:]))
+        self.assertAlmostEqual(sg.evaluate(sg.from_torch(lm, WORDS), IDS).nats_per_token, loss.item(), places=5)
+
+    def test_is_the_model_of_the_saved_file(self):
+        lm = LM(nn.LSTM(E, 6, 2), 6)
+        torch.save(lm.state_dict(), self.folder / "lm.pt")
+        live, saved = sg.from_torch(lm, WORDS), sg.load(self.folder / "lm.pt", vocab=WORDS)
+        self.assertEqual(live.sha256, saved.sha256)
+        self.assertEqual(live.vocabulary, saved.vocabulary)
+        self.assertEqual(sg.from_torch(embedding=lm.encoder, rnn=lm.rnn, decoder=lm.decoder, vocab=WORDS).sha256, live.sha256)
+        self.assertEqual(sg.from_torch(lm, {w: i for i, w in enumerate(WORDS)}).sha256, live.sha256)
+        live.save(self.folder / "m.safetensors")
+        self.assertEqual(sg.load(self.folder / "m.safetensors").sha256, live.sha256)
+        np.testing.assert_array_equal(live.tensors["rnn.weight_hh_l1"], lm.rnn.weight_hh_l1.detach().numpy())
+
+    def refused(self, lm, *patterns, **more):
+        with self.assertRaises(ValueError) as caught:
+            sg.from_torch(lm, WORDS, **more)
+        for pattern in (*patterns,):
+            self.assertIn(pattern, str(caught.exception))
+
+    def test_what_cannot_be_read_is_named(self):
+        self.refused(LM(nn.LSTM(E, 5, bidirectional=True), 10), "'rnn'", "bidirectional", "analyze_function")
+        self.refused(LM(nn.LSTM(E, 5, proj_size=3), 3), "'rnn'", "projection", "analyze_function")
+        self.refused(LM(nn.ModuleList([nn.LSTM(E, 5), nn.GRU(5, 5)]), 5), "'rnn.1'", "gru upon lstm")
+        self.refused(LM(nn.ModuleList([nn.LSTM(E, 5), nn.LSTM(4, 5)]), 5), "'rnn.1'", "reads 4 numbers")
+        self.refused(LM(nn.Linear(E, 5), 5), "no nn.LSTM", "analyze_function")
+        lm = LM(nn.LSTM(E, 5), 5)
+        lm.rnn.register_forward_hook(lambda *_: None)
+        self.refused(lm, "'rnn'", "hooks", "analyze_function")
+        lm = LM(nn.LSTM(E, 5), 5)
+        lm.norm = nn.LayerNorm(5)
+        self.refused(lm, "'norm'", "LayerNorm has weights")
+        lm = LM(nn.LSTM(E, 5), 5)
+        lm.scale = nn.Parameter(torch.ones(1))
+        self.refused(lm, "(the module)", "LM has weights")
+        lm = LM(nn.LSTM(E, 5), 5)
+        lm.act = nn.Tanh()
+        self.refused(lm, "'act'", "output_activation='tanh'")
+        self.assertTrue(sg.from_torch(lm, WORDS, output_activation="tanh").has_decoder)
+        lm = LM(nn.LSTM(E, 5), 5)
+        lm.second = nn.Linear(5, V)
+        self.refused(lm, "'decoder', 'second'", "decoder=")
+
+        class Own(nn.LSTM):
+            def forward(self, *inputs):
+                return super().forward(*inputs)
+        self.refused(LM(Own(E, 5), 5), "no nn.LSTM")
+        lm = LM(nn.LSTM(E, 5), 5)
+        self.refused(lm, "'Own'", "class of its own", rnn=Own(E, 5))
+
+    def test_weights_that_are_not_finite(self):
+        lm = LM(nn.LSTM(E, 5), 5)
+        lm.rnn.weight_hh_l0.data[2, 3] = float("nan")
+        self.refused(lm, "rnn.weight_hh_l0", "(2, 3) is nan")
+
+    def test_vocabulary_of_another_size(self):
+        with self.assertRaisesRegex(ValueError, "10 .*11|11 .*10"):
+            sg.from_torch(LM(nn.LSTM(E, 5), 5), WORDS[:-1])
+        with self.assertRaisesRegex(ValueError, "w0"):
+            sg.from_torch(LM(nn.LSTM(E, 5), 5), ["w0"] * V)
+
+
+if __name__ == "__main__":
+    unittest.main()
