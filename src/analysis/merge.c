@@ -59,23 +59,42 @@ static sg_status same(const part_file *first, const part_file *p, const char *at
                    first->path, attribute, a ? a : "missing", b ? b : "missing");
 }
 
-/* All that the file says of model, corpus and settings is the same in all parts; identity_sha256 last, others tell
+/* All that the files record of model, corpus and settings is the same in all parts; identity_sha256 last, others say
  * more. */
 static sg_status check_attributes(const part_file *first, const part_file *p, sg_error *err)
 {
     sg_status st = SG_OK;
     static const char *const of_part[] = {"part", "command", "created", "identity_sha256"};
-    for (size_t i = 0; i < sg_run_attributes(first->r); i++) {
-        const char *name = sg_run_attribute_name(first->r, i);
-        bool differs = name[0] == '_';
-        for (size_t k = 0; k < sizeof of_part / sizeof *of_part; k++)
-            differs |= !strcmp(name, of_part[k]);
-        if (!differs)
-            TRY(same(first, p, name, err));
-    }
+    const part_file *const both[] = {first, p};
+    for (size_t f = 0; f < 2; f++)
+        for (size_t i = 0; i < sg_run_attributes(both[f]->r); i++) {
+            const char *name = sg_run_attribute_name(both[f]->r, i);
+            bool differs = name[0] == '_';
+            for (size_t k = 0; k < sizeof of_part / sizeof *of_part; k++)
+                differs |= !strcmp(name, of_part[k]);
+            if (!differs)
+                TRY(same(first, p, name, err));
+        }
     TRY(same(first, p, "identity_sha256", err));
 done:
     return st;
+}
+
+/* A total that the first part lacks is made for none: no other part may have it. (One that the first part has, and another
+ * lacks, is noticed when it is read.) */
+static sg_status check_variables(const part_file *first, const part_file *p, sg_error *err)
+{
+    size_t rank, shape[SG_RUN_MAX_DIMS];
+    for (const run_variable *v = run_variables; v->name; v++)
+        for (size_t g = 0; g < (v->in_group ? sg_run_groups(p->r) : 1); g++) {
+            const char *group = v->in_group ? sg_run_group_name(p->r, g) : NULL;
+            if (!strncmp(v->name, "part_", 5) && sg_run_shape(p->r, group, v->name, &rank, shape) &&
+                !sg_run_shape(first->r, group, v->name, &rank, shape))
+                return sg_fail(err, SG_EFORMAT,
+                               "%s: does not belong to %s: variable %s is missing there, not here", p->path,
+                               first->path, v->name);
+        }
+    return SG_OK;
 }
 
 /* The parts are those of one run, each once, none missing. */
@@ -86,6 +105,7 @@ static sg_status check_parts(const part_file *files, size_t n, size_t *B, size_t
     bool *seen = NULL;
     for (size_t i = 0; i < n; i++) {
         TRY(check_attributes(&files[0], &files[i], err));
+        TRY(check_variables(&files[0], &files[i], err));
         if (files[i].parts != files[0].parts)
             TRY(sg_fail(err, SG_EFORMAT, "%s: is part %zu of %zu, %s one of %zu", files[i].path,
                         files[i].part, files[i].parts, files[0].path, files[0].parts));
@@ -108,8 +128,7 @@ static sg_status check_parts(const part_file *files, size_t n, size_t *B, size_t
         *B > blocks || *split != blocks / *B || blocks % *B)
         TRY(sg_fail(err, SG_EFORMAT, "%s: the parts have %zu parts of blocks, the run has %s times %s",
                     files[0].path, blocks, text ? text : "?", parts ? parts : "?"));
-    if (!(seen = sg_calloc(blocks, sizeof *seen)))
-        TRY(sg_fail(err, SG_ENOMEM, "%s: no memory for %zu blocks", files[0].path, blocks));
+    NEED(seen = sg_calloc(blocks, sizeof *seen), err, "%zu blocks of %s", blocks, files[0].path);
     for (size_t i = 0; i < n; i++)
         for (size_t b = 0; b < files[i].rows; b++) {
             size_t k = files[i].block[b];

@@ -108,7 +108,7 @@ static int32_t word_id(const sg_run *r, const char *attribute, size_t V)
     return id >= 0 && (size_t)id < V ? (int32_t)id : -1;
 }
 
-/* Number i of `variable`, n of them. */
+/* The n whole numbers of `variable`; below: their limit, 0: none. */
 static sg_status read_counts(int64_t *x, const part_file *p, const char *variable, size_t n, size_t below,
                              sg_error *err)
 {
@@ -132,7 +132,7 @@ static size_t length_of(const sg_run *r, const char *variable)
     return sg_run_shape(r, NULL, variable, &rank, shape) && rank ? shape[0] : 0;
 }
 
-/* The words of the corpus and of the classes, as the root tells them. */
+/* The words of the corpus and of the classes, from the root. */
 static sg_status read_words(part_input *x, const part_file *first, sg_error *err)
 {
     sg_status st = SG_OK;

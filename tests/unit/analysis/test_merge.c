@@ -2,6 +2,8 @@
 /* Parts of a run together are the run: against the analysis of the whole, and against sums made here. */
 #include "helpers/small_run.h"
 
+#include "analysis/replaced_sums.h"
+
 enum { PARTS = 3 };
 
 static const char *write_part(small_run *s, size_t part, size_t parts)
@@ -115,6 +117,62 @@ static const char *damaged(const char *part, const char *group, const char *vari
     return path;
 }
 
+/* A copy of a part with one more attribute. */
+static const char *with_attribute(const char *part, const char *name, const char *text)
+{
+    static char path[300];
+    sg_error err = {""};
+    run_writer *w;
+    snprintf(path, sizeof path, "%s/attribute.nc", tmp.folder);
+    assert_ok(run_writer_modify(&w, part, path, &err), err);
+    assert_ok(run_writer_text(w, RUN_ROOT, NULL, name, text, &err), err);
+    assert_ok(run_writer_commit(w, &err), err);
+    return path;
+}
+
+/* A copy of a part without replacements, with variables for them. */
+static const char *with_replaced(const char *part, size_t delays)
+{
+    static char path[300];
+    const struct {
+        const char *name;
+        size_t length;
+    } dims[] = {
+        {"replaced_model", 1}, {"replaced_row", replaced_rows(3, 0)}, {"replaced_sum", replaced_fields(1)}};
+    sg_error err = {""};
+    run_writer *w;
+    size_t rank, shape[SG_RUN_MAX_DIMS];
+    snprintf(path, sizeof path, "%s/more.nc", tmp.folder);
+    assert_ok(run_writer_modify(&w, part, path, &err), err);
+    for (size_t i = 0; i < sizeof dims / sizeof *dims; i++)
+        assert_ok(run_writer_dim(w, RUN_ROOT, dims[i].name, dims[i].length, &err), err);
+    assert_ok(run_writer_define(w, RUN_ROOT, "part_replaced", &err), err);
+    assert_ok(run_writer_commit(w, &err), err);
+    sg_run *r;
+    assert_ok(run_open_part(&r, path, &err), err);
+    assert_true(sg_run_shape(r, NULL, "part_replaced", &rank, shape));
+    assert_int_equal(shape[3], delays);
+    sg_run_close(r);
+    return path;
+}
+
+/* A total that only a later part has would be left out of the whole. */
+static void totals_of_one_part(void **state)
+{
+    (void)state;
+    small_run s;
+    sg_error err = {""};
+    char out[300];
+    small_run_new(&s, "even", "three");
+    s.cfg.replace = SG_REPLACE_NONE;
+    const char *first = write_part(&s, 1, 2), *second = write_part(&s, 2, 2);
+    assert_ok(merge((const char *[]){first, second}, 2, out, &err), err);
+    const char *more = with_replaced(second, SMALL_D);
+    refused((const char *[]){first, more}, 2, "variable part_replaced is missing there, not here");
+    refused((const char *[]){more, first}, 2, "variable part_replaced is missing or does not fit");
+    small_run_free(&s);
+}
+
 static void what_does_not_fit(void **state)
 {
     (void)state;
@@ -129,6 +187,7 @@ static void what_does_not_fit(void **state)
     refused((const char *[]){first, first}, 2, "is part 1 of 2, as");
     refused((const char *[]){first, other}, 2, "seed");
     refused((const char *[]){first, third}, 2, "is part 3 of 3");
+    refused((const char *[]){first, with_attribute(second, "kin", "7")}, 2, "kin is missing there, 7 here");
     refused((const char *[]){first, whole}, 2, "is a whole run");
     refused((const char *[]){first, damaged(second, NULL, "part_weight", -1)}, 2, "part_weight: -1");
     refused((const char *[]){first, damaged(second, NULL, "part_pairs", -3)}, 2, "part_pairs: -3");
@@ -148,6 +207,7 @@ int main(void)
         cmocka_unit_test(parts_are_the_whole),
         cmocka_unit_test(means_are_of_sums),
         cmocka_unit_test(what_does_not_fit),
+        cmocka_unit_test(totals_of_one_part),
     };
     return cmocka_run_group_tests_name("merge", tests, set_up, tear_down);
 }
