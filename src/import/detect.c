@@ -163,3 +163,31 @@ done:
     tensors_free(b);
     return st;
 }
+
+/* --map ROLE=OTHER.npy names a file beside the one that is imported: its array joins the tensor file under that
+ * name. */
+sg_status tensors_add_named_arrays(tensor_file *b, const sg_import_config *cfg, sg_error *err)
+{
+    sg_status st = SG_OK;
+    for (size_t i = 0; i < cfg->n_maps && (b->format == SG_FILE_NPY || b->format == SG_FILE_NPZ); i++) {
+        const char *equals = strchr(cfg->maps[i], '=');
+        size_t n = equals ? strlen(equals + 1) : 0;
+        tensor_file *file;
+        if (n < 5 || strcmp(equals + n - 3, ".npy") != 0 || tensors_find(b, equals + 1))
+            continue;
+        TRY(tensors_open(&file, equals + 1, err));
+        if (file->format != SG_FILE_NPY) {
+            st = sg_fail(err, SG_EFORMAT, "%s: expected a NumPy array", equals + 1);
+            tensors_free(file);
+            goto done;
+        }
+        st = npy_tensors_add(b, file, equals + 1, err);
+        if (st != SG_OK) { /* a file that made it into the list is the tensor file's to free */
+            tensors_free(file);
+            goto done;
+        }
+        b->file_size += file->file_size;
+    }
+done:
+    return st;
+}

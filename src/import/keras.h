@@ -24,7 +24,6 @@ typedef struct {
     json_t *config; /* model_config; NULL: a file of weights only */
     keras_layer *layers;
     size_t n;
-    void *file;
 } keras_net;
 
 const keras_net *keras_net_of(const tensor_file *b);

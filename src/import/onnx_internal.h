@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* onnx_internal.h - what the three parts of the ONNX reader share: onnx_file.c unpacks the messages and
- * fetches numbers, onnx.c lists graphs, nodes and names, onnx_view.c follows constants through the operators
+/* onnx_internal.h - what the parts of the ONNX reader share: onnx_file.c unpacks the messages and fetches numbers,
+ * onnx_tensors.c lists graphs, nodes and names, onnx.c looks them up, onnx_view.c follows constants through the operators
  * that only move numbers. */
 #ifndef SG_IMPORT_ONNX_INTERNAL_H
 #define SG_IMPORT_ONNX_INTERNAL_H
@@ -65,6 +65,9 @@ bool onnx_has_data(const Onnx__TensorProto *t, tensor_dtype d, uint64_t elements
 /* A tensor_fetch; t->storage is the tensor's number in f->tensors. */
 sg_status onnx_fetch(tensor_file *b, const stored_tensor *t, uint64_t at, void *bytes, size_t n,
                      sg_error *err);
+
+/* Compares two onnx_definition by name and scope, for qsort and bsearch. */
+int onnx_by_name(const void *a, const void *b);
 
 /* b->read of an ONNX file: the tensor is one that onnx_constant gave. */
 sg_status onnx_read(tensor_file *b, const stored_tensor *t, tensor_sink sink, void *ctx, sg_error *err);

@@ -4,7 +4,7 @@
  *
  *   file --tensors_open--> tensor file (tensors, attributes) --recipe_find--> recipe --recipe_build--> sg_model
  *
- * One source file per format: torch_zip.c, torch_legacy.c, safetensors_tensors.c, keras.c, onnx.c, npy_tensors.c.
+ * Each format has its source file: torch_zip.c, torch_legacy.c, safetensors_tensors.c, keras.c, onnx_tensors.c, npy_tensors.c.
  * Names are unique. */
 #ifndef SG_IMPORT_TENSORS_H
 #define SG_IMPORT_TENSORS_H
@@ -112,6 +112,8 @@ sg_status tensors_from_tf_index(tensor_file *b, sg_error *err);
 sg_status tensors_from_onnx(tensor_file *b, sg_error *err);
 sg_status tensors_from_npy(tensor_file *b, sg_error *err);
 sg_status tensors_from_npz(tensor_file *b, sg_error *err);
+/* The array of another .npy file joins b, a file of NumPy arrays, under this name. b owns `file` from then on. */
+sg_status npy_tensors_add(tensor_file *b, tensor_file *file, const char *name, sg_error *err);
 /* --map ROLE=OTHER.npy of a NumPy file: the other array joins the tensor file under the name it was given by. */
 sg_status tensors_add_named_arrays(tensor_file *b, const sg_import_config *cfg, sg_error *err);
 

@@ -272,13 +272,44 @@ done:
 
 /* ---- pickles ---- */
 
+/* A pickle or a file of torch.save, opened for its words alone. SG_EFORMAT: neither. */
+static sg_status open_values(tensor_file **out, const char *path, sg_error *err)
+{
+    enum { MAX_PICKLE = 1 << 28 };
+    sg_status st;
+    sg_error why;
+    char *data = NULL;
+    size_t size, used;
+    tensor_file *b = NULL;
+    *out = NULL;
+    if (tensors_open(out, path, &why) == SG_OK && (*out)->vocabulary)
+        return SG_OK; /* torch.save */
+    tensors_free(*out);
+    *out = NULL;
+    if (!(b = sg_calloc(1, sizeof *b)))
+        return sg_fail(err, SG_ENOMEM, "%s: no memory", path);
+    b->fd = -1;
+    b->close = torch_close;
+    torch *f = b->reader = sg_calloc(1, sizeof *f);
+    NEED(f && (b->path = sg_strdup(path)), err, "%s", path);
+    TRY(sg_read_file(&data, &size, path, MAX_PICKLE, err));
+    f->data = (unsigned char *)data;
+    TRY(pickle_read(&f->values, f->data, size, &used, NULL, path, err));
+    TRY(torch_fill_from_pickle(b, err));
+    *out = b;
+    b = NULL;
+done:
+    tensors_free(b);
+    return st;
+}
+
 static sg_status from_pickle(word_list *out, const char *path, size_t V, char *note, size_t note_room,
                              sg_error *err)
 {
     sg_status st;
     char name[TENSORS_MAX_NAME] = "";
     tensor_file *b = NULL;
-    TRY(torch_open_values(&b, path, err));
+    TRY(open_values(&b, path, err));
     TRY(b->vocabulary(b, V, out, name, err));
     if (!out->n)
         TRY(torch_vocabulary_with_gap(b, V, out, name, err));

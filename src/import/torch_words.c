@@ -1,0 +1,135 @@
+/* SPDX-License-Identifier: MIT */
+/* The vocabulary among the values that a PyTorch file pickled: a list or a map of as many words as the model has. */
+#include "import/torch_internal.h"
+
+#include "base/base_internal.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+/* Word i of a torch_words of V words, or NULL where it does not hold one of each id. index: word node of each
+ * id. */
+static bool order_words(const pickle *p, const torch_words *c, size_t V, uint32_t *index)
+{
+    bool dict = pickle_kind_of(p, c->node) == PICKLE_DICT;
+    size_t step = dict ? 2 : 1, n = pickle_items(p, c->node) / step;
+    for (size_t i = 0; i < n; i++) {
+        uint32_t key = pickle_item(p, c->node, step * i),
+                 value = dict ? pickle_item(p, c->node, 2 * i + 1) : 0;
+        uint32_t word = pickle_kind_of(p, key) == PICKLE_STRING ? key : value,
+                 number = word == key ? value : key;
+        int64_t id = dict ? pickle_int(p, number) : (int64_t)i;
+        if (pickle_kind_of(p, word) != PICKLE_STRING || (dict && pickle_kind_of(p, number) != PICKLE_INT) ||
+            id < 0 || (uint64_t)id >= V || index[id])
+            return false;
+        index[id] = word;
+    }
+    return true;
+}
+
+static size_t character(const char *s, size_t left)
+{
+    size_t n = 1;
+    while (n < left && (s[n] & 0xc0) == 0x80)
+        n++;
+    return n;
+}
+
+static bool copy_words(const pickle *p, const torch_words *c, size_t V, word_list *out)
+{
+    size_t bytes = 0, n = 0, length;
+    uint32_t *index = NULL;
+    bool fine = false;
+    const char *text = pickle_text(p, c->node, &length);
+    if (!(out->at = sg_calloc(V, sizeof *out->at)))
+        return false;
+    if (text) { /* a string of characters */
+        if (!(out->text = sg_calloc(2 * length + 1, 1)))
+            goto done;
+        for (size_t i = 0; i < length && n < c->n; n++) {
+            size_t k = character(text + i, length - i);
+            out->at[n] = bytes;
+            memcpy(out->text + bytes, text + i, k);
+            bytes += k + 1;
+            i += k;
+        }
+    } else {
+        if (!(index = sg_calloc(V, sizeof *index)) || !order_words(p, c, V, index))
+            goto done;
+        for (size_t i = 0; i < V; i++) {
+            bool there = pickle_text(p, index[i], &length);
+            bytes += there ? length + 1 : 32;
+        }
+        if (!(out->text = sg_calloc(bytes, 1)))
+            goto done;
+        for (size_t i = 0, at = 0; i < V; i++) {
+            const char *word = pickle_text(p, index[i], &length);
+            out->at[i] = at;
+            if (word)
+                memcpy(out->text + at, word, length);
+            else /* no word has this id */
+                length = (size_t)snprintf(out->text + at, 32, "<unused %zu>", i);
+            at += length + 1;
+        }
+        n = V;
+    }
+    out->n = n;
+    fine = n == V;
+done:
+    sg_free(index);
+    if (!fine)
+        word_list_free(out);
+    return fine;
+}
+
+static bool same_words(const word_list *a, const word_list *b)
+{
+    for (size_t i = 0; i < a->n; i++)
+        if (strcmp(a->text + a->at[i], b->text + b->at[i]) != 0)
+            return false;
+    return a->n == b->n;
+}
+
+sg_status torch_vocabulary(tensor_file *b, size_t V, word_list *out, char name[TENSORS_MAX_NAME],
+                           sg_error *err)
+{
+    torch *f = b->reader;
+    sg_status st = SG_OK;
+    word_list other = {0};
+    *out = (word_list){0};
+    for (size_t i = 0; i < f->n_vocabularies; i++) {
+        if (f->vocabularies[i].n != V)
+            continue;
+        if (!out->n) {
+            if (copy_words(f->values, &f->vocabularies[i], V, out))
+                snprintf(name, TENSORS_MAX_NAME, "%s", f->vocabularies[i].name);
+        } else if (copy_words(f->values, &f->vocabularies[i], V, &other)) {
+            if (!same_words(out, &other))
+                TRY(sg_fail(err, SG_EFORMAT,
+                            "%s: both %s and %s could be the vocabulary of %zu words; give it with "
+                            "--vocab",
+                            b->path, name, f->vocabularies[i].name, V));
+            word_list_free(&other);
+        }
+    }
+done:
+    word_list_free(&other);
+    if (st != SG_OK)
+        word_list_free(out);
+    return st;
+}
+
+sg_status torch_vocabulary_with_gap(tensor_file *b, size_t V, word_list *out, char name[TENSORS_MAX_NAME],
+                                    sg_error *err)
+{
+    torch *f = b->reader;
+    (void)err;
+    *out = (word_list){0};
+    for (size_t i = 0; i < f->n_vocabularies && !out->n; i++) {
+        const torch_words *c = &f->vocabularies[i];
+        if (c->n + 1 == V && pickle_kind_of(f->values, c->node) == PICKLE_DICT &&
+            copy_words(f->values, c, V, out))
+            snprintf(name, TENSORS_MAX_NAME, "%s", c->name);
+    }
+    return SG_OK;
+}
