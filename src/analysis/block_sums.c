@@ -78,7 +78,7 @@ static sg_status open_scratch(block_sums *s, const char *beside, const char *kee
         s->fd = open(keep, O_RDWR | O_CREAT | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC, 0666);
         code = errno;
         if (!(s->path = sg_strdup(keep)))
-            return sg_fail(err, SG_ENOMEM, "%s: no memory", keep);
+            return no_memory(err, "%s", keep);
         if (s->fd >= 0 && !begins_as_ours(s->fd))
             return sg_fail(
                 err, SG_EFORMAT,
@@ -88,7 +88,7 @@ static sg_status open_scratch(block_sums *s, const char *beside, const char *kee
         const char *slash = strrchr(beside, '/');
         size_t n = slash ? (size_t)(slash - beside) : 0;
         if (!(name = sg_calloc(n + 32, 1)))
-            return sg_fail(err, SG_ENOMEM, "%s: no memory", beside);
+            return no_memory(err, "%s", beside);
         snprintf(name, n + 32, "%.*s.stategrad.XXXXXX", (int)(slash ? n + 1 : 0), beside);
         s->fd = mkostemp(name, O_CLOEXEC);
         code = errno;
@@ -97,7 +97,7 @@ static sg_status open_scratch(block_sums *s, const char *beside, const char *kee
         sg_free(name);
         n = strlen(beside) + 32;
         if (!(s->path = sg_calloc(n, 1)))
-            return sg_fail(err, SG_ENOMEM, "%s: no memory", beside);
+            return no_memory(err, "%s", beside);
         snprintf(s->path, n, "%s: its scratch file", beside); /* what errors name */
     }
     if (s->fd < 0)
@@ -112,7 +112,7 @@ sg_status sums_new(block_sums **out, const sums_shape *shape, const char *beside
     block_sums *s = sg_calloc(1, sizeof *s);
     *out = NULL;
     if (!s)
-        return sg_fail(err, SG_ENOMEM, "sums: no memory");
+        return no_memory(err, "the sums");
     s->fd = -1;
     s->shape = *shape;
     NEED((s->units = sg_calloc(shape->G, sizeof *s->units)) && (s->at = sg_calloc(shape->G, sizeof *s->at)) &&

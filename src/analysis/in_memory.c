@@ -19,7 +19,7 @@ static sg_status make_folder(char **folder, char **path, sg_error *err)
     *folder = sg_calloc(size, 1);
     *path = sg_calloc(size, 1);
     if (!*folder || !*path)
-        return sg_fail(err, SG_ENOMEM, "analysis: no memory");
+        return no_memory(err, "the analysis");
     snprintf(*folder, size, "%s/stategrad.XXXXXX", tmp);
     if (!mkdtemp(*folder)) {
         sg_status st = sg_fail(err, SG_EIO, "%s: no folder can be made there: %s", tmp, strerror(errno));

@@ -183,7 +183,7 @@ static sg_status factor(analysis *an, size_t m, sg_error *err)
         TRY(features_covariance(Sigma, an->features, err));
     else {
         if (an->cfg->frequency_weighted && !(weights = sg_calloc(an->V, sizeof *weights)))
-            TRY(sg_fail(err, SG_ENOMEM, "covariance: no memory"));
+            TRY(no_memory(err, "the covariance of the embeddings"));
         for (size_t i = 0; weights && i < an->V; i++)
             weights[i] = (double)an->word_count[i];
         TRY(sp_covariance(Sigma, an->V, E, embeddings(an, m), weights, err));
@@ -209,7 +209,7 @@ static sg_status normalisation(analysis *an, size_t m, sg_error *err)
     size_t E = an->E;
     sg_error why = {""};
     if (!(an->L[m] = sg_calloc(E * E, sizeof(double))))
-        return sg_fail(err, SG_ENOMEM, "covariance: no memory for %zu x %zu", E, E);
+        return no_memory(err, "a covariance of %zu x %zu", E, E);
     if (!an->cfg->normalize) {
         for (size_t i = 0; i < E; i++)
             an->L[m][i * E + i] = 1;
@@ -339,7 +339,7 @@ static sg_status resolve_properties(analysis *an, sg_error *err)
     NEED(an->fold_weight && an->no_folds, err, "%zu properties", P);
     if (!an->properties || !an->property_missing || !an->property_names || !an->property_pairs || !an->n[0] ||
         (an->n_models > 1 && !an->n[1]))
-        TRY(sg_fail(err, SG_ENOMEM, "property: no memory"));
+        TRY(no_memory(err, "the properties"));
     for (size_t p = 0; p < P; p++)
         for (size_t q = 0; q < p; q++)
             if (!strcmp(an->cfg->properties[q].name, an->cfg->properties[p].name))

@@ -30,7 +30,7 @@ static sg_status side_add(side *s, int32_t id, uint64_t count, sg_error *err)
         size_t cap = s->cap ? 2 * s->cap : 64;
         sg_class_word *grown = sg_regrow(s->words, s->cap, cap, sizeof *grown);
         if (!grown)
-            return sg_fail(err, SG_ENOMEM, "property: no memory");
+            return no_memory(err, "the properties");
         s->words = grown;
         s->cap = cap;
     }
@@ -173,7 +173,7 @@ static sg_status split(const property_source *src, const sg_property *p, char **
     size_t best = 0, readings = 0, best_quality = 0, length = strlen(p->a);
     char *text = sg_strdup(p->a);
     if (!text)
-        return sg_fail(err, SG_ENOMEM, "property: no memory");
+        return no_memory(err, "the properties");
     for (size_t i = 1; i + 1 < length; i++) {
         if (text[i] != '-')
             continue;
@@ -228,7 +228,7 @@ static sg_status set_missing(property *out, const sg_monitor *monitor, const cha
 {
     size_t n = strlen(why) + strlen(out->name) + 16;
     if (!(out->missing = sg_calloc(n, 1)))
-        return sg_fail(err, SG_ENOMEM, "property: no memory");
+        return no_memory(err, "the properties");
     snprintf(out->missing, n, "property %s: %s", out->name, why);
     sg_warn(monitor, "%s; its values are missing", out->missing);
     return SG_OK;
@@ -326,7 +326,7 @@ static sg_status keep_pair(property *out, int32_t a, int32_t b, sg_error *err)
         size_t room = 2 * out->pairs + 1;
         void *grown = sg_regrow(out->pair, out->pairs, room, sizeof *out->pair);
         if (!grown)
-            return sg_fail(err, SG_ENOMEM, "property %s: %zu pairs", out->name, room);
+            return no_memory(err, "%zu pairs of property %s", room, out->name);
         out->pair = grown;
     }
     out->pair[out->pairs][0] = a, out->pair[out->pairs++][1] = b;

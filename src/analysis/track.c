@@ -45,9 +45,9 @@ static sg_status read_words(stored *s, sg_error *err)
     s->V = shape[0];
     if (!sg_run_shape(s->run, NULL, "untrained_embedding_matrix", &rank, shape) || shape[0] != s->V)
         s->n_models = 1;
-    if (!(words = sg_calloc(s->V, sizeof *words)) || !(s->X[0] = sg_calloc(s->V, s->E * sizeof(float))) ||
-        !(s->X[1] = sg_calloc(s->V, s->E * sizeof(float))))
-        TRY(sg_fail(err, SG_ENOMEM, "%s: no memory for %zu words", run_path(s->run), s->V));
+    NEED((words = sg_calloc(s->V, sizeof *words)) && (s->X[0] = sg_calloc(s->V, s->E * sizeof(float))) &&
+             (s->X[1] = sg_calloc(s->V, s->E * sizeof(float))),
+         err, "%zu words (%s)", s->V, run_path(s->run));
     TRY(run_read_strings(s->run, "word", s->V, words, err));
     TRY(sg_vocab_from_words(&s->vocab, (const char *const *)words, NULL, s->V, err));
     TRY(run_read_f32(s->run, NULL, "embedding_matrix", NULL, NULL, s->X[0], err));
@@ -68,9 +68,9 @@ static sg_status read_members(stored *s, sg_error *err)
     if (sg_run_shape(s->run, NULL, "member_word", &rank, shape))
         n = shape[0];
     s->n_members = n;
-    if (!(s->starts = sg_calloc(C + 1, sizeof *s->starts)) ||
-        !(s->members = sg_calloc(n, sizeof *s->members)) || !(x = sg_calloc(3 * n, sizeof *x)))
-        TRY(sg_fail(err, SG_ENOMEM, "%s: no memory for %zu members", run_path(s->run), n));
+    NEED((s->starts = sg_calloc(C + 1, sizeof *s->starts)) &&
+             (s->members = sg_calloc(n, sizeof *s->members)) && (x = sg_calloc(3 * n, sizeof *x)),
+         err, "%zu members (%s)", n, run_path(s->run));
     if (n) {
         TRY(sg_run_read(s->run, NULL, "member_word", NULL, NULL, x, err));
         TRY(sg_run_read(s->run, NULL, "member_class", NULL, NULL, x + n, err));
@@ -315,8 +315,7 @@ static sg_status put_partners(track *t, sg_error *err)
     reason why = {"", 0};
     int64_t *none = sg_calloc(t->frame.P, D * sizeof *none);
     double *missing = sg_calloc(t->frame.P, D * sizeof *missing);
-    if (!none || !missing)
-        TRY(sg_fail(err, SG_ENOMEM, "track: no memory"));
+    NEED(none && missing, err, "the projections");
     for (size_t i = 0; i < t->frame.P * D; i++)
         missing[i] = NAN;
     for (size_t p = 0; p < t->frame.P; p++)

@@ -30,12 +30,15 @@ void sg_fail_message(sg_error *err, const char *format, ...);
             goto done;                                                                                       \
     } while (0)
 
-/* NEED(p = sg_calloc(n, size), err, "%zu counts", n): goes to done with SG_ENOMEM, "no memory for 5 counts", unless the
- * first argument holds. Several at once: NEED((a = ...) && (b = ...), err, ...). */
+/* no_memory(err, "%zu counts", n): "no memory for 5 counts", is SG_ENOMEM. */
+#define no_memory(err, ...) sg_fail(err, SG_ENOMEM, "no memory for " __VA_ARGS__)
+
+/* NEED(p = sg_calloc(n, size), err, "%zu counts", n): goes to done with no_memory unless the first argument holds.
+ * Several at once: NEED((a = ...) && (b = ...), err, ...). */
 #define NEED(got, err, ...)                                                                                  \
     do {                                                                                                     \
         if (!(got))                                                                                          \
-            TRY(sg_fail(err, SG_ENOMEM, "no memory for " __VA_ARGS__));                                      \
+            TRY(no_memory(err, __VA_ARGS__));                                                                \
     } while (0)
 
 void sg_warn(const sg_monitor *m, const char *format, ...)

@@ -103,7 +103,7 @@ sg_status checkpoint_claim_new(checkpoint_claim **out, const char *path, sg_erro
     *out = NULL;
     checkpoint_claim *c = sg_calloc(1, sizeof *c);
     if (!c)
-        return sg_fail(err, SG_ENOMEM, "%s: no memory", path);
+        return no_memory(err, "%s", path);
     c->fd = -1;
     TRY(outfile_target(&file, path, err));
     NEED(previous = previous_of(file), err, "the name of %s", path);

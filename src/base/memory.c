@@ -88,7 +88,7 @@ sg_status sg_arena_init(sg_arena *a, size_t bytes, sg_error *err)
 {
     *a = (sg_arena){0};
     if (!(a->base = sg_calloc(bytes ? bytes : 1, 1)))
-        return sg_fail(err, SG_ENOMEM, "no memory for %zu bytes of workspace", bytes);
+        return no_memory(err, "%zu bytes of workspace", bytes);
     a->size = bytes;
     return SG_OK;
 }

@@ -186,7 +186,7 @@ static sg_status refuse_proc(const char *path, const char *link, sg_error *err)
     struct statfs system;
     char *folder = folder_of(link);
     if (!folder)
-        return sg_fail(err, SG_ENOMEM, "%s: no memory", path);
+        return no_memory(err, "%s", path);
     bool proc = statfs(folder, &system) == 0 && system.f_type == PROC_FILES;
     sg_free(folder);
     return proc ? sg_fail(err, SG_EIO, "%s: leads into /proc, and cannot be replaced; name the file itself",
@@ -203,7 +203,7 @@ sg_status outfile_target(char **out, const char *path, sg_error *err)
     int links = 0;
     *out = NULL;
     if (!at)
-        return sg_fail(err, SG_ENOMEM, "%s: no memory", path);
+        return no_memory(err, "%s", path);
     TRY(refuse_proc(path, at, err));
     while (lstat(at, &info) == 0 && S_ISLNK(info.st_mode)) {
         ssize_t n = readlink(at, link, sizeof link - 1);
@@ -261,10 +261,9 @@ static sg_status open_stdout(sg_outfile **out, sg_error *err)
     sg_outfile *o = sg_calloc(1, sizeof *o);
     sg_status st = SG_OK;
     if (!o)
-        return sg_fail(err, SG_ENOMEM, "standard output: no memory");
+        return no_memory(err, "standard output");
     o->fd = -1;
-    if (!(o->path = sg_strdup("standard output")))
-        TRY(sg_fail(err, SG_ENOMEM, "standard output: no memory"));
+    NEED(o->path = sg_strdup("standard output"), err, "standard output");
     o->to_stdout = true;
     o->fd = memfd_create("stategrad", MFD_CLOEXEC);
     if (o->fd < 0 || !(o->stream = fopencookie(o, "w+b", functions)))
@@ -313,7 +312,7 @@ sg_status sg_outfile_open(sg_outfile **out, const char *path, sg_error *err)
         return sg_fail(err, SG_EINVAL, "-: standard output takes text, this file needs a name");
     sg_outfile *o = sg_calloc(1, sizeof *o);
     if (!o)
-        return sg_fail(err, SG_ENOMEM, "%s: no memory", path);
+        return no_memory(err, "%s", path);
     o->fd = -1;
     TRY(outfile_target(&o->target, path, err));
     TRY(check_target(path, o->target, &old, &exists, err));
@@ -448,7 +447,7 @@ struct sg_sha256 {
 sg_status sg_sha256_new(sg_sha256 **out, sg_error *err)
 {
     if (!(*out = sg_calloc(1, sizeof **out)))
-        return sg_fail(err, SG_ENOMEM, "sha256: no memory");
+        return no_memory(err, "a checksum");
     sha256_init(&(*out)->ctx);
     return SG_OK;
 }

@@ -24,13 +24,13 @@ sg_status array_reserve(void *array_pointer, size_t *cap, size_t n, size_t size,
     size_t grown = *cap ? *cap : 16;
     while (grown < n) {
         if (grown > SIZE_MAX / 2)
-            return sg_fail(err, SG_ENOMEM, "no memory for %zu elements", n);
+            return no_memory(err, "%zu elements", n);
         grown *= 2;
     }
     void *array, *bigger;
     memcpy(&array, array_pointer, sizeof array);
     if (!(bigger = sg_regrow(array, *cap, grown, size)))
-        return sg_fail(err, SG_ENOMEM, "no memory for %zu elements of %zu bytes", grown, size);
+        return no_memory(err, "%zu elements of %zu bytes", grown, size);
     memcpy(array_pointer, &bigger, sizeof bigger);
     *cap = grown;
     return SG_OK;
@@ -77,7 +77,7 @@ static sg_status grow_slots(string_table *t, sg_error *err)
     size_t n = t->n_slots * 2;
     uint32_t *slots = sg_calloc(n, sizeof *slots);
     if (!slots)
-        return sg_fail(err, SG_ENOMEM, "no memory for a table of %zu words", t->count);
+        return no_memory(err, "a table of %zu words", t->count);
     for (size_t id = 0; id < t->count; id++) {
         size_t i = t->hashes[id] & (n - 1);
         while (slots[i])

@@ -15,7 +15,7 @@ sg_status writer_open(FILE **f, const sg_writer *to, sg_error *err)
         return sg_fail(err, SG_EINVAL, "writer: there is no function to write with");
     /* fopencookie does not change *to */
     *f = fopencookie((void *)(uintptr_t)to, "w", (cookie_io_functions_t){.write = stream_write});
-    return *f ? SG_OK : sg_fail(err, SG_ENOMEM, "writer: no memory");
+    return *f ? SG_OK : no_memory(err, "a stream");
 }
 
 sg_status writer_close(FILE *f, sg_error *err)

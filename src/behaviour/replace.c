@@ -33,8 +33,7 @@ sg_status replacer_new(replacer **out, const sg_model *m, const replace_state *s
     replacer *r = NULL;
     size_t kept = 0;
     *out = NULL;
-    if (!(r = sg_calloc(1, sizeof *r)))
-        TRY(sg_fail(err, SG_ENOMEM, "replacement: no memory"));
+    NEED(r = sg_calloc(1, sizeof *r), err, "a replacement");
     r->m = m, r->shape = sg_model_get_shape(m);
     r->p = model_parameters(m, model_block(m));
     r->n_states = n_states, r->most = most, r->with_kl = with_kl;
@@ -55,7 +54,7 @@ sg_status replacer_new(replacer **out, const sg_model *m, const replace_state *s
         (kept &&
          (!(r->log_p = sg_calloc(kept, r->V * sizeof *r->log_p)) || !(r->z = sg_calloc(r->V, sizeof *r->z)) ||
           !(r->active = sg_calloc(r->H_top, sizeof *r->active)))))
-        TRY(sg_fail(err, SG_ENOMEM, "replacement: no memory for %zu delays", most));
+        TRY(no_memory(err, "a replacement over %zu delays", most));
     memcpy(r->states, states, n_states * sizeof *states);
     *out = r, r = NULL;
 done:

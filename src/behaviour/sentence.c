@@ -53,7 +53,7 @@ static sg_status name_score(sg_show *s, sg_error *err)
 {
     size_t size = 32 + (s->target ? strlen(s->target) : 0) + (s->against ? strlen(s->against) : 0);
     if (!(s->score_name = sg_calloc(size, 1)))
-        return sg_fail(err, SG_ENOMEM, "show: no memory");
+        return no_memory(err, "the sentence");
     if (s->against)
         snprintf(s->score_name, size, "logit(%s) - logit(%s)", s->target, s->against);
     else
@@ -79,7 +79,7 @@ sg_status sg_show_new(sg_show **out, const sg_model *m, const sg_show_config *cf
     if (cfg->target && !shape->has_decoder)
         return sg_fail(err, SG_EINVAL, "show: the model has no decoder and cannot score words");
     if (!(s = sg_calloc(1, sizeof *s)))
-        return sg_fail(err, SG_ENOMEM, "show: no memory");
+        return no_memory(err, "the sentence");
     s->model = m, s->cfg = *cfg;
     s->cfg.layer = cfg->layer ? cfg->layer : shape->layers;
     s->cfg.state = cfg->state ? cfg->state : sg_cell_default_state(shape->cell);
@@ -89,7 +89,7 @@ sg_status sg_show_new(sg_show **out, const sg_model *m, const sg_show_config *cf
     if (cfg->target) {
         if (!(s->target = sg_strdup(cfg->target)) ||
             (cfg->against && !(s->against = sg_strdup(cfg->against))))
-            TRY(sg_fail(err, SG_ENOMEM, "show: no memory"));
+            TRY(no_memory(err, "the sentence"));
         TRY(find_word(s, s->target, "score", &s->target_id, err));
         if (s->against)
             TRY(find_word(s, s->against, "score", &s->against_id, err));
@@ -163,8 +163,7 @@ static sg_status read_pieces(sentence *x, const sg_vocab *vocab, const char *wor
                         (int)length, word));
         x->unknown[x->T] = pieces[i] == sg_vocab_unk(vocab);
         ids[x->T] = pieces[i];
-        if (!(x->text[x->T] = sg_strdup(sg_vocab_word(vocab, (size_t)pieces[i]))))
-            TRY(sg_fail(err, SG_ENOMEM, "show: no memory"));
+        NEED(x->text[x->T] = sg_strdup(sg_vocab_word(vocab, (size_t)pieces[i])), err, "the sentence");
         x->T++;
     }
 done:
@@ -197,7 +196,7 @@ static sg_status read_words(sentence *x, const sg_show *s, const char *text, int
         x->unknown[x->T] = id < 0;
         ids[x->T] = id < 0 ? unk : id;
         if (!(x->text[x->T] = sg_strndup(text + at, n)))
-            return sg_fail(err, SG_ENOMEM, "show: no memory");
+            return no_memory(err, "the sentence");
         x->T++;
     }
     return x->T ? SG_OK : sg_fail(err, SG_EINVAL, "show: the text holds no word");
@@ -338,7 +337,7 @@ static sg_status unigram_init(unigram *u, const sg_vocab *vocab, bool by_frequen
     size_t able = 0;
     u->V = sg_vocab_size(vocab);
     if (!(u->up_to = sg_calloc(u->V, sizeof *u->up_to)))
-        return sg_fail(err, SG_ENOMEM, "show: no memory");
+        return no_memory(err, "the sentence");
     for (size_t i = 0; i < u->V; i++) {
         double weight = by_frequency ? (double)sg_vocab_count(vocab, i) : 1;
         weight = (int32_t)i == sg_vocab_unk(vocab) ? 0 : weight;
@@ -406,10 +405,10 @@ static sg_status compute_replacement(sentence *x, const sg_show *s, const int32_
     double *kl = NULL;
     TRY(forward_new(&f, s->model, 1, err));
     TRY(unigram_init(&u, sg_model_vocab(s->model), s->by_frequency, err));
-    if (!(state = sg_calloc(forward_state_size(f), sizeof *state)) ||
-        !(inputs = sg_calloc(T, E * sizeof *inputs)) || !(everywhere = sg_calloc(T, sizeof *everywhere)) ||
-        !(effect = sg_calloc(T, sizeof *effect)) || !(kl = sg_calloc(T, sizeof *kl)))
-        TRY(sg_fail(err, SG_ENOMEM, "show: no memory for a sentence of %zu words", T));
+    NEED((state = sg_calloc(forward_state_size(f), sizeof *state)) &&
+             (inputs = sg_calloc(T, E * sizeof *inputs)) && (everywhere = sg_calloc(T, sizeof *everywhere)) &&
+             (effect = sg_calloc(T, sizeof *effect)) && (kl = sg_calloc(T, sizeof *kl)),
+         err, "a sentence of %zu words", T);
     for (size_t t = 0; t < T; t++) {
         memcpy(inputs + t * E, encoder + (size_t)ids[t] * E, E * sizeof *inputs);
         everywhere[t] = true;
@@ -479,7 +478,7 @@ static sg_status take_room(sentence *x, work *k, const sg_show *s, sg_error *err
     if (ok && s->cfg.replace)
         ok = (x->change = sg_calloc(T, T * sizeof *x->change)) &&
              (!shape->has_decoder || (x->kl = sg_calloc(T, T * sizeof *x->kl)));
-    return ok ? SG_OK : sg_fail(err, SG_ENOMEM, "show: no memory for a sentence of %zu words", T);
+    return ok ? SG_OK : no_memory(err, "a sentence of %zu words", T);
 }
 
 /* The loss of the sentence alone; words whose loss is not finite are not counted. */
@@ -534,8 +533,7 @@ sg_status sg_show_add(sg_show *s, const char *text, sg_error *err)
     sentence *more;
     int32_t *ids = sg_calloc(MAX_WORDS, sizeof *ids);
     x.text = sg_calloc(MAX_WORDS, sizeof *x.text), x.unknown = sg_calloc(MAX_WORDS, sizeof *x.unknown);
-    if (!ids || !x.text || !x.unknown)
-        TRY(sg_fail(err, SG_ENOMEM, "show: no memory"));
+    NEED(ids && x.text && x.unknown, err, "the sentence");
     TRY(read_words(&x, s, text, ids, err));
     TRY(take_room(&x, &k, s, err));
     TRY(compute(&x, s, ids, &k, err));
@@ -543,8 +541,7 @@ sg_status sg_show_add(sg_show *s, const char *text, sg_error *err)
         TRY(compute_replacement(&x, s, ids, err));
     if (s->path[0])
         TRY(compute_paths(&x, s, ids, err));
-    if (!(more = sg_regrow(s->sentences, s->n, s->n + 1, sizeof *more)))
-        TRY(sg_fail(err, SG_ENOMEM, "show: no memory"));
+    NEED(more = sg_regrow(s->sentences, s->n, s->n + 1, sizeof *more), err, "the sentence");
     s->sentences = more;
     TRY(add_loss(s, &x, ids, err));
     s->sentences[s->n++] = x;

@@ -492,8 +492,7 @@ static sg_status make_room(checker *k, const sg_model_shape *shape, size_t n_sta
         !(k->wide = sg_calloc(k->H, sizeof *k->wide)) || !(k->fd = sg_calloc(k->H, sizeof *k->fd)) ||
         !(k->sums = sg_calloc(2 * n_states * k->D, k->H * k->E * sizeof *k->sums)) ||
         !(k->result->rows = sg_calloc(5 * n_states, sizeof *k->result->rows)))
-        return sg_fail(err, SG_ENOMEM, "check: %zu delays of %zu x %zu do not fit in memory", k->D, k->H,
-                       k->E);
+        return no_memory(err, "%zu delays of %zu x %zu", k->D, k->H, k->E);
     return SG_OK;
 }
 

@@ -34,7 +34,7 @@ sg_status reference_new(reference **out, const sg_model *m, size_t T, sg_error *
     *out = NULL;
     reference *r = sg_calloc(1, sizeof *r);
     if (!r)
-        return sg_fail(err, SG_ENOMEM, "check: no memory");
+        return no_memory(err, "the check");
     r->cell = cell_of(shape->cell);
     r->T = T;
     r->E = shape->embedding;

@@ -39,7 +39,7 @@ sg_status classes_add(sg_classes *k, const class_spec *spec, const char *name, c
         name = longer;
     }
     if (origin && !(copy = sg_strdup(origin)))
-        TRY(sg_fail(err, SG_ENOMEM, "classes: no memory"));
+        TRY(no_memory(err, "the classes"));
     TRY(array_reserve(&k->origins, &k->origins_cap, n + 1, sizeof *k->origins, err));
     TRY(string_table_add(k->names, name, strlen(name), c, &added, err));
     if (!added)

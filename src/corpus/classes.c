@@ -20,7 +20,7 @@ static sg_status classes_rank_by_vocab(sg_classes *k, sg_error *err)
     size_t n = sg_vocab_size(k->vocab);
     uint64_t *counts = sg_calloc(n, sizeof *counts);
     if (!counts)
-        return sg_fail(err, SG_ENOMEM, "classes: no memory for %zu counts", n);
+        return no_memory(err, "%zu counts of classes", n);
     for (size_t i = 0; i < n; i++)
         counts[i] = sg_vocab_count(k->vocab, i);
     sg_status st = classes_rank(k, counts, err);
@@ -368,7 +368,7 @@ static sg_status grow_pairs(sg_classes *k, sg_error *err)
     if (!keys || !counts) {
         sg_free(keys);
         sg_free(counts);
-        return sg_fail(err, SG_ENOMEM, "classes: no memory for the words of each class");
+        return no_memory(err, "the words of each class");
     }
     for (size_t i = 0; i < k->n_slots; i++)
         if (k->pair_keys[i]) {
@@ -487,7 +487,7 @@ static sg_status check_used(const sg_classes *k, sg_error *err)
     size_t n_classes = sg_classes_count(k), members;
     bool *used = sg_calloc(n_classes, sizeof *used);
     if (!used)
-        return sg_fail(err, SG_ENOMEM, "classes: no memory");
+        return no_memory(err, "the classes");
     for (size_t s = 0; s < sg_classes_sets(k); s++) {
         const char *set = set_members(k, s, &members);
         for (size_t j = 0; j < members; j++)

@@ -59,7 +59,7 @@ static sg_status add_file(sg_corpus *c, const char *path, int spool_fd, sg_error
     f->spool_fd = spool_fd;
     f->memory = (memory_bytes){0};
     if (!(f->path = sg_strdup(path)))
-        return sg_fail(err, SG_ENOMEM, "%s: no memory", path);
+        return no_memory(err, "%s", path);
     c->n_files++;
     return SG_OK;
 }
@@ -157,7 +157,7 @@ sg_status sg_corpus_open(sg_corpus **out, const sg_corpus_config *cfg, sg_error 
         return sg_fail(err, SG_EINVAL, "%s: a tags file needs plain text read by words", cfg->tags_path);
     sg_corpus *c = sg_calloc(1, sizeof *c);
     if (!c)
-        return sg_fail(err, SG_ENOMEM, "corpus: no memory");
+        return no_memory(err, "the corpus");
     c->format = cfg->format;
     c->unit = cfg->unit;
     c->eos = cfg->eos;

@@ -28,7 +28,7 @@ sg_status scan_open(scanner **out, const char *path, int spool_fd, memory_bytes 
     *out = NULL;
     scanner *s = sg_calloc(1, sizeof *s);
     if (!s)
-        return sg_fail(err, SG_ENOMEM, "%s: no memory", path);
+        return no_memory(err, "%s", path);
     s->path = path;
     s->line = 1;
     TRY(array_reserve(&s->buffer, &s->cap, 256, 1, err));

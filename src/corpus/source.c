@@ -78,7 +78,7 @@ sg_status source_open(corpus_source **out, const char *path, int spool_fd, memor
     *out = NULL;
     corpus_source *s = sg_calloc(1, sizeof *s);
     if (!s)
-        return sg_fail(err, SG_ENOMEM, "%s: no memory", path);
+        return no_memory(err, "%s", path);
     *s = (corpus_source){.path = path, .fd = -1, .memory = memory, .hash = hash};
     NEED(s->raw = sg_calloc(BLOCK, 1), err, "%s", path);
     if (memory.data) {
@@ -116,12 +116,12 @@ static sg_status source_start(corpus_source *s, size_t n, sg_error *err)
         return SG_OK;
     }
     if (!(s->plain = sg_calloc(BLOCK, 1)))
-        return sg_fail(err, SG_ENOMEM, "%s: no memory", s->path);
+        return no_memory(err, "%s", s->path);
     s->z.zalloc = z_alloc;
     s->z.zfree = z_free;
     int rc = inflateInit2(&s->z, 15 + 16);
     if (rc == Z_MEM_ERROR)
-        return sg_fail(err, SG_ENOMEM, "%s: no memory for decompression", s->path);
+        return no_memory(err, "decompression (%s)", s->path);
     if (rc != Z_OK)
         return sg_fail(err, SG_EFORMAT, "%s: zlib cannot start: %s", s->path,
                        s->z.msg ? s->z.msg : "unknown");
@@ -176,7 +176,7 @@ static sg_status inflate_block(corpus_source *s, size_t *n, sg_error *err)
         if (rc == Z_STREAM_END)
             s->in_member = false;
         else if (rc == Z_MEM_ERROR)
-            TRY(sg_fail(err, SG_ENOMEM, "%s: no memory for decompression", s->path));
+            TRY(no_memory(err, "decompression (%s)", s->path));
         else if (rc != Z_OK)
             TRY(sg_fail(err, SG_EFORMAT, "%s: damaged gzip data: %s", s->path,
                         s->z.msg ? s->z.msg : "unknown"));

@@ -22,7 +22,7 @@ sg_status temp_file_named(int *fd, char **name_out, sg_error *err)
     size_t n = strlen(folder) + 32;
     char *name = sg_calloc(n, 1);
     if (!name)
-        return sg_fail(err, SG_ENOMEM, "no memory for the name of a temporary file");
+        return no_memory(err, "the name of a temporary file");
     snprintf(name, n, "%s/stategrad.XXXXXX", folder);
     *fd = mkostemp(name, O_CLOEXEC);
     int e = errno;

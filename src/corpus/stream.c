@@ -252,10 +252,10 @@ done:
 static sg_status encoder_init(encoder *e, sg_error *err)
 {
     if (!(e->s = sg_calloc(1, sizeof *e->s)))
-        return sg_fail(err, SG_ENOMEM, "corpus: no memory");
+        return no_memory(err, "the corpus");
     e->s->fd = -1;
     if (!(e->steps = sg_calloc(BUFFERED, sizeof *e->steps)))
-        return sg_fail(err, SG_ENOMEM, "corpus: no memory");
+        return no_memory(err, "the corpus");
     return SG_OK;
 }
 
@@ -358,7 +358,7 @@ sg_status sg_stream_mark_documents(sg_stream *s, const uint64_t *starts, size_t 
     sg_status st = SG_OK;
     sg_step *steps = sg_calloc(BUFFERED, sizeof *steps);
     if (!steps)
-        return sg_fail(err, SG_ENOMEM, "corpus: no memory");
+        return no_memory(err, "the corpus");
     for (size_t i = 0; i < n; i++)
         if (starts[i] >= s->counts.tokens || (i && starts[i] <= starts[i - 1]))
             TRY(sg_fail(err, SG_EINVAL, "documents: entry %zu is %ju, expected ascending tokens below %ju", i,

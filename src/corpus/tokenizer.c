@@ -126,7 +126,7 @@ static sg_status copy_text(char **out, const json_t *o, const char *key, const c
 {
     const char *s = json_string_value(json_object_get(o, key));
     *out = sg_strdup(s ? s : otherwise);
-    return *out ? SG_OK : sg_fail(err, SG_ENOMEM, "tokenizer: no memory");
+    return *out ? SG_OK : no_memory(err, "the tokenizer");
 }
 
 static sg_status read_merges(tokenizer *t, const json_t *model, sg_error *err)
@@ -425,7 +425,7 @@ sg_status tokenizer_split(const tokenizer *t, const piece_ids *known, const char
     char *text = sg_calloc(3 * length + 1, 1);
     *n = 0;
     if (!text)
-        return sg_fail(err, SG_ENOMEM, "tokenizer: no memory");
+        return no_memory(err, "the tokenizer");
     if (need > *room) {
         int32_t *grown = sg_regrow(*ids, *room, need, sizeof *grown);
         NEED(grown, err, "the tokenizer");

@@ -206,7 +206,7 @@ sg_status sg_vocab_recount(sg_vocab *v, sg_corpus *c, sg_error *err)
     size_t n = sg_vocab_size(v);
     uint64_t *counts = sg_calloc(n, sizeof *counts);
     if (!counts)
-        return sg_fail(err, SG_ENOMEM, "vocabulary: no memory for %zu counts", n);
+        return no_memory(err, "%zu counts of words", n);
     corpus_is_counted(c);
     for (;;) {
         TRY(sg_corpus_next(c, &token, &end, err));

@@ -66,7 +66,7 @@ static sg_status name_unused(const char **words, size_t n, char (**names)[32], c
     if (!unused)
         return SG_OK;
     if (!(*names = sg_calloc(unused, sizeof **names)))
-        return sg_fail(err, SG_ENOMEM, "%s: no memory for %zu words", path, n);
+        return no_memory(err, "%zu words (%s)", n, path);
     for (size_t i = 0, k = 0; i < n; i++)
         if (!words[i]) {
             snprintf((*names)[k], sizeof **names, "<unused %zu>", i);

@@ -129,15 +129,14 @@ sg_status accum_need_set(sg_accum *a, size_t set, sg_error *err)
             size_t room = a->room ? 2 * a->room : 16;
             set_sums **p = sg_regrow(a->set, a->room, room, sizeof *p);
             if (!p)
-                return sg_fail(err, SG_ENOMEM, "sums: no memory for %zu class sets", room);
+                return no_memory(err, "the sums of %zu class sets", room);
             a->set = p, a->room = room;
         }
         set_sums *s = new_set(a);
         if (!s)
-            return sg_fail(err, SG_ENOMEM,
-                           "sums: class set %zu (%zu states of %zu x %zu x %zu numbers) does not fit "
-                           "in memory: fewer classes or delays",
-                           a->n_sets, a->n_states, a->D, a->states[0].units, a->E);
+            return no_memory(err,
+                             "class set %zu (%zu states of %zu x %zu x %zu numbers): set fewer classes or delays",
+                             a->n_sets, a->n_states, a->D, a->states[0].units, a->E);
         a->set[a->n_sets++] = s;
     }
     return SG_OK;

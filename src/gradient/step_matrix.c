@@ -18,7 +18,7 @@ sg_status step_layer_init(step_layer *s, const sg_model *m, size_t l, sg_error *
     if (cell->jacobian_rest)
         s->rest = sg_calloc(H + 1, H * sizeof *s->rest);
     if (!s->wh || !s->wx || (cell->jacobian_rest && !s->rest))
-        return sg_fail(err, SG_ENOMEM, "gradient: step matrices of layer %zu do not fit in memory", l + 1);
+        return no_memory(err, "step matrices of layer %zu", l + 1);
     return SG_OK;
 }
 

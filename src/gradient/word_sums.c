@@ -17,7 +17,7 @@ sg_status word_sums_new(word_sums **out, size_t S, size_t V, size_t D, sg_error 
     if (!w || !(w->square = sg_calloc(S * V, D * sizeof *w->square)) ||
         !(w->pairs = sg_calloc(V, D * sizeof *w->pairs))) {
         word_sums_free(w);
-        return sg_fail(err, SG_ENOMEM, "sums: no memory for %zu words and %zu delays", V, D);
+        return no_memory(err, "the sums of %zu words and %zu delays", V, D);
     }
     w->S = S, w->V = V, w->D = D;
     *out = w;

@@ -84,7 +84,7 @@ sg_status find_by_name(recipe *p, const tensor_file *b, const sg_import_config *
     sg_status st;
     named_layers *all = sg_calloc(1, sizeof *all);
     if (!all)
-        return sg_fail(err, SG_ENOMEM, "%s: no memory", b->path);
+        return no_memory(err, "%s", b->path);
     TRY(names_collect_layers(all, b, cfg, err));
     if (all->n)
         TRY(names_choose_stack(p, all, b, cfg, err));

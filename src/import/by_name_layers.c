@@ -314,7 +314,7 @@ static sg_status keep_mapped(named_layers *all, const tensor_file *b, const sg_i
     size_t n = 0;
     *chosen = false;
     if (!kept)
-        return sg_fail(err, SG_ENOMEM, "%s: no memory", b->path);
+        return no_memory(err, "%s", b->path);
     for (size_t k = 0; k < SG_MAX_LAYERS; k++) {
         char role[32];
         snprintf(role, sizeof role, "rnn.weight_ih_l%zu", k);

@@ -182,7 +182,7 @@ static sg_status print_json(FILE *to, const tensor_file *b, const recipe *p, con
         json_pack("{s:o, s:s, s:I, s:o}", "file", text_json(b->path), "kind", sg_file_format_name(b->format),
                   "bytes", (json_int_t)b->file_size, "tensors", tensors_json(b));
     if (!o)
-        return sg_fail(err, SG_ENOMEM, "%s: no memory", b->path);
+        return no_memory(err, "%s", b->path);
     if (p)
         json_object_set_new(o, "reading", reading_json(p, vocab, why_no_words));
     else
@@ -219,7 +219,7 @@ sg_status sg_import_describe(const sg_writer *to, const char *path, const sg_imp
     cfg = cfg ? config_take(&automatic, sizeof automatic, cfg) : &automatic;
     recipe *p = sg_calloc(1, sizeof *p);
     if (!p)
-        return sg_fail(err, SG_ENOMEM, "%s: no memory", path);
+        return no_memory(err, "%s", path);
     TRY(tensors_open(&b, path, err));
     TRY(tensors_add_named_arrays(b, cfg, err));
     found = recipe_find(p, b, cfg, &why);

@@ -29,7 +29,7 @@ static sg_status load_foreign(sg_model **out, const char *path, const sg_import_
     recipe *p = NULL;
     sg_vocab *vocab = NULL;
     if (!(p = sg_calloc(1, sizeof *p)))
-        return sg_fail(err, SG_ENOMEM, "%s: no memory", path);
+        return no_memory(err, "%s", path);
     TRY(tensors_open(&b, path, err));
     TRY(tensors_add_named_arrays(b, cfg, err));
     TRY(recipe_find(p, b, cfg, err));

@@ -132,7 +132,7 @@ sg_status tensors_from_keras(tensor_file *b, sg_error *err)
 {
     sg_status st;
     if (!(b->reader = sg_calloc(1, sizeof(keras))))
-        return sg_fail(err, SG_ENOMEM, "%s: no memory", b->path);
+        return no_memory(err, "%s", b->path);
     ((keras *)b->reader)->fd = -1;
     b->read = keras_read_dataset;
     b->close = keras_close;

@@ -49,7 +49,7 @@ static sg_status copy_variable(keras_names *out, hid_t attribute, hid_t space, s
     hid_t type = H5Tcopy(H5T_C_S1);
     bool read = false;
     if (!text || type < 0 || H5Tset_size(type, H5T_VARIABLE) < 0)
-        TRY(sg_fail(err, SG_ENOMEM, "%s: no memory for an attribute", b->path));
+        TRY(no_memory(err, "an attribute (%s)", b->path));
     hid_t own = H5Aget_type(attribute);
     if (own >= 0) {
         H5Tset_cset(type, H5Tget_cset(own));
@@ -231,7 +231,7 @@ sg_status keras_add_dataset(tensor_file *b, const char *name, unsigned layer, co
     t->storage = b->n;
     t->container = layer + 1;
     if (class_name[0] && !(t->layer_class = sg_strdup(class_name)))
-        TRY(sg_fail(err, SG_ENOMEM, "%s: no memory for the list of tensors", b->path));
+        TRY(no_memory(err, "the list of tensors (%s)", b->path));
 done:
     if (type >= 0)
         H5Tclose(type);
@@ -292,7 +292,7 @@ sg_status keras_read_dataset(tensor_file *b, const stored_tensor *t, tensor_sink
         return sg_fail(err, SG_EFORMAT, "%s: tensor %s holds %s, expected floating-point numbers", b->path,
                        t->name, dtype_name(t->dtype));
     if (!(buffer = sg_calloc(BLOCK, sizeof *buffer)))
-        return sg_fail(err, SG_ENOMEM, "%s: no memory to read tensor %s", b->path, t->name);
+        return no_memory(err, "tensor %s (%s)", t->name, b->path);
     sg_hdf5_lock();
     if ((dataset = H5Dopen2(f->root, t->name, H5P_DEFAULT)) < 0 || (space = H5Dget_space(dataset)) < 0)
         st = sg_fail(err, SG_EFORMAT, "%s: dataset %s cannot be read", b->path, t->name);
@@ -342,7 +342,7 @@ static sg_status check_heaps(tensor_file *b, sg_error *err)
     unsigned char *window = sg_calloc(WINDOW, 1), *heap = NULL;
     uint64_t walked = 0; /* heaps do not overlap: together they are smaller than the file */
     if (!window)
-        return sg_fail(err, SG_ENOMEM, "%s: no memory", b->path);
+        return no_memory(err, "%s", b->path);
     for (uint64_t at = 0; at + 16 <= f->size; at += WINDOW - 16) {
         size_t n = f->size - at < WINDOW ? (size_t)(f->size - at) : WINDOW;
         TRY(pread_h5(b, at, window, n, err));

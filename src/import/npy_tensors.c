@@ -91,7 +91,7 @@ static sg_status begin(tensor_file *b, sg_error *err)
     b->read = read;
     b->close = arrays_close;
     if (!(b->reader = sg_calloc(1, sizeof(arrays))))
-        return sg_fail(err, SG_ENOMEM, "%s: no memory", b->path);
+        return no_memory(err, "%s", b->path);
     return SG_OK;
 }
 
@@ -101,7 +101,7 @@ sg_status npy_tensors_add(tensor_file *b, tensor_file *file, const char *name, s
     size_t n = file->file_size < NPY_MAX_HEADER ? (size_t)file->file_size : NPY_MAX_HEADER;
     unsigned char *head = sg_calloc(NPY_MAX_HEADER, 1);
     if (!head)
-        return sg_fail(err, SG_ENOMEM, "%s: no memory", b->path);
+        return no_memory(err, "%s", b->path);
     TRY(tensors_pread(file, 0, head, n, err));
     TRY(add_array(b, name, head, n, file->file_size, (array_place){.file = file}, err));
 done:
@@ -124,7 +124,7 @@ sg_status tensors_from_npz(tensor_file *b, sg_error *err)
     sg_status st;
     unsigned char *head = sg_calloc(NPY_MAX_HEADER, 1);
     if (!head)
-        return sg_fail(err, SG_ENOMEM, "%s: no memory", b->path);
+        return no_memory(err, "%s", b->path);
     TRY(begin(b, err));
     arrays *f = b->reader;
     TRY(archive_open(&f->zip, b->path, err));

@@ -154,7 +154,7 @@ sg_status onnx_unpack(tensor_file *b, sg_error *err)
     size_t n = (size_t)b->file_size;
     unsigned char *data = sg_calloc(n + 1, 1);
     if (!data)
-        return sg_fail(err, SG_ENOMEM, "%s: no memory for %zu bytes", b->path, n);
+        return no_memory(err, "%zu bytes (%s)", n, b->path);
     TRY(tensors_pread(b, 0, data, n, err));
     walk w = {data, data};
     const char *wrong = walk_message(&w, data, data + n, &onnx__model_proto__descriptor, MAX_NESTING);

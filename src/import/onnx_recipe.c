@@ -348,7 +348,7 @@ sg_status find_onnx(recipe *p, const tensor_file *b, const sg_import_config *cfg
     size_t n;
     recurrents *all = sg_calloc(1, sizeof *all);
     if (!all)
-        return sg_fail(err, SG_ENOMEM, "%s: no memory", b->path);
+        return no_memory(err, "%s", b->path);
     all->b = b;
     for (size_t i = 0; i < cfg->n_maps; i++)
         if (strncmp(cfg->maps[i], "rnn.weight_ih_l0=", 17) != 0)

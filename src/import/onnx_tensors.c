@@ -36,7 +36,7 @@ static sg_status define(tensor_file *b, const char *name, onnx_value value, sg_e
         size_t room = f->names_room ? 2 * f->names_room : 256;
         onnx_definition *grown = sg_regrow(f->names, f->names_room, room, sizeof *grown);
         if (!grown)
-            return sg_fail(err, SG_ENOMEM, "%s: no memory for its names", b->path);
+            return no_memory(err, "its names (%s)", b->path);
         f->names = grown;
         f->names_room = room;
     }
@@ -177,7 +177,7 @@ sg_status tensors_from_onnx(tensor_file *b, sg_error *err)
     sg_status st;
     onnx *f = sg_calloc(1, sizeof *f);
     if (!f)
-        return sg_fail(err, SG_ENOMEM, "%s: no memory", b->path);
+        return no_memory(err, "%s", b->path);
     b->reader = f;
     b->close = onnx_close;
     b->read = onnx_read;

@@ -85,7 +85,7 @@ sg_status onnx_words_below(const onnx_node **out, const tensor_file *b, onnx_val
 {
     bool *seen = sg_calloc(onnx_nodes(b) + 1, sizeof *seen);
     if (!seen)
-        return sg_fail(err, SG_ENOMEM, "%s: no memory", b->path);
+        return no_memory(err, "%s", b->path);
     *out = words_below(b, v, seen, 0);
     sg_free(seen);
     return SG_OK;

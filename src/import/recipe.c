@@ -324,7 +324,7 @@ static sg_status affine_new(affine *a, size_t rows, size_t columns, const tensor
     if (a->A && a->c)
         return SG_OK;
     affine_free(a);
-    return sg_fail(err, SG_ENOMEM, "%s: no memory for a map of %zu x %zu", b->path, rows, columns);
+    return no_memory(err, "a map of %zu x %zu (%s)", rows, columns, b->path);
 }
 
 /* out += W a, where W is (rows, a->rows) in float; offset += W a->c. Any of out and offset is float or double. */
@@ -344,7 +344,7 @@ static sg_status apply_normalisation(affine *a, tensor_file *b, const recipe_map
     const recipe_source *const sources[] = {&m->weight, &m->bias, &m->mean, &m->variance};
     float *v = sg_calloc(4 * a->rows, sizeof *v);
     if (!v)
-        return sg_fail(err, SG_ENOMEM, "%s: no memory for a normalisation", b->path);
+        return no_memory(err, "a normalisation (%s)", b->path);
     for (size_t i = 0; i < a->rows; i++)
         v[i] = v[3 * a->rows + i] = 1;
     for (size_t k = 0; k < 4; k++)

@@ -73,7 +73,7 @@ sg_status tensors_from_safetensors(tensor_file *b, sg_error *err)
     unsigned char head[8];
     safetensors *f = sg_calloc(1, sizeof *f);
     if (!f)
-        return sg_fail(err, SG_ENOMEM, "%s: no memory", b->path);
+        return no_memory(err, "%s", b->path);
     b->reader = f;
     b->read = read;
     b->close = close_safetensors;

@@ -90,12 +90,12 @@ sg_status tensors_add(tensor_file *b, const char *name, tensor_dtype dtype, unsi
         size_t room = b->room ? 2 * b->room : 32;
         stored_tensor *grown = sg_regrow(b->tensors, b->room, room, sizeof *grown);
         if (!grown)
-            return sg_fail(err, SG_ENOMEM, "%s: no memory for the list of tensors", b->path);
+            return no_memory(err, "the list of tensors (%s)", b->path);
         b->tensors = grown;
         b->room = room;
     }
     if (!(t.name = sg_strdup(name)))
-        return sg_fail(err, SG_ENOMEM, "%s: no memory for the list of tensors", b->path);
+        return no_memory(err, "the list of tensors (%s)", b->path);
     b->tensors[b->n] = t;
     *out = &b->tensors[b->n++];
     return SG_OK;
@@ -108,7 +108,7 @@ sg_status tensors_set_attribute(tensor_file *b, const char *key, const char *val
         size_t room = b->attributes_room ? 2 * b->attributes_room : 16;
         file_attribute *grown = sg_regrow(b->attributes, b->attributes_room, room, sizeof *grown);
         if (!grown)
-            return sg_fail(err, SG_ENOMEM, "%s: no memory for its attributes", b->path);
+            return no_memory(err, "its attributes (%s)", b->path);
         b->attributes = grown;
         b->attributes_room = room;
     }
@@ -117,7 +117,7 @@ sg_status tensors_set_attribute(tensor_file *b, const char *key, const char *val
     if (!a.key || !a.value) {
         sg_free(a.key);
         sg_free(a.value);
-        return sg_fail(err, SG_ENOMEM, "%s: no memory for its attributes", b->path);
+        return no_memory(err, "its attributes (%s)", b->path);
     }
     b->attributes[b->n_attributes++] = a;
     return SG_OK;
@@ -260,7 +260,7 @@ sg_status tensors_read_strided(tensor_file *b, const stored_tensor *t, tensor_fe
                            b->path, t->name);
     }
     if (!(buffer = sg_calloc(1, sizeof *buffer)))
-        return sg_fail(err, SG_ENOMEM, "%s: no memory to read tensor %s", b->path, t->name);
+        return no_memory(err, "tensor %s (%s)", t->name, b->path);
     for (;;) {
         uint64_t at = t->offset, first = 0;
         for (unsigned k = 0; k + 1 < n; k++) {

@@ -312,7 +312,7 @@ sg_status tensors_from_tf_index(tensor_file *b, sg_error *err)
     sg_status st;
     tf_bundle *f = sg_calloc(1, sizeof *f);
     if (!f)
-        return sg_fail(err, SG_ENOMEM, "%s: no memory", b->path);
+        return no_memory(err, "%s", b->path);
     for (size_t i = 0; i < MAX_SHARDS; i++)
         f->fd[i] = -1;
     f->n_shards = 1;

@@ -86,13 +86,13 @@ static sg_status find_storage(tensor_file *b, uint32_t id, size_t *out, uint64_t
                                    ? NULL
                                    : sg_regrow(f->storages, f->storages_room, room, sizeof *grown);
         if (!grown)
-            return sg_fail(err, SG_ENOMEM, "%s: no memory for its list of storages", b->path);
+            return no_memory(err, "its list of storages (%s)", b->path);
         f->storages = grown;
         f->storages_room = room;
     }
     torch_storage s = {sg_strndup(key, key_length), dtype_of_name(type, type_length), (uint64_t)elements, 0};
     if (!s.key)
-        return sg_fail(err, SG_ENOMEM, "%s: no memory for its list of storages", b->path);
+        return no_memory(err, "its list of storages (%s)", b->path);
     *out = f->n_storages;
     f->storages[f->n_storages++] = s;
     return SG_OK;
@@ -140,7 +140,7 @@ static sg_status add_tensor(tensor_file *b, uint32_t arguments, const char *name
         TRY(sg_fail(err, SG_EFORMAT, "%s: tensor %s reaches beyond its storage of %llu elements", b->path,
                     name, (unsigned long long)f->storages[storage_index].elements));
     if (layer_class && !(t->layer_class = sg_strdup(layer_class)))
-        TRY(sg_fail(err, SG_ENOMEM, "%s: no memory for the list of tensors", b->path));
+        TRY(no_memory(err, "the list of tensors (%s)", b->path));
 done:
     return st;
 }
@@ -240,7 +240,7 @@ static sg_status note_vocabulary(tensor_file *b, uint32_t id, const char *name, 
             return SG_OK;
     torch_words c = {sg_strdup(name), id, n};
     if (!c.name)
-        return sg_fail(err, SG_ENOMEM, "%s: no memory for its vocabulary", b->path);
+        return no_memory(err, "its vocabulary (%s)", b->path);
     f->vocabularies[f->n_vocabularies++] = c;
     return SG_OK;
 }

@@ -87,7 +87,7 @@ static sg_status place_storages(tensor_file *b, const pickle *keys, uint64_t at,
     uint32_t list = pickle_root(keys);
     bool *placed = sg_calloc(f->n_storages + 1, sizeof *placed);
     if (!placed)
-        return sg_fail(err, SG_ENOMEM, "%s: no memory", b->path);
+        return no_memory(err, "%s", b->path);
     for (size_t i = 0; i < pickle_items(keys, list); i++) {
         unsigned char bytes[8];
         uint64_t elements = 0;
@@ -130,7 +130,7 @@ sg_status tensors_from_torch_legacy(tensor_file *b, sg_error *err)
     size_t used = 0;
     torch *f = sg_calloc(1, sizeof *f);
     if (!f)
-        return sg_fail(err, SG_ENOMEM, "%s: no memory", b->path);
+        return no_memory(err, "%s", b->path);
     b->reader = f;
     b->close = torch_close;
     b->read = read_legacy;

@@ -74,7 +74,7 @@ static sg_status find_pickle(tensor_file *b, size_t *entry, sg_error *err)
             (n > 8 && name[n - 9] != '/'))
             continue;
         if (!(f->prefix = sg_strndup(name, n - 8)))
-            return sg_fail(err, SG_ENOMEM, "%s: no memory", b->path);
+            return no_memory(err, "%s", b->path);
         *entry = i;
         return SG_OK;
     }
@@ -89,7 +89,7 @@ sg_status tensors_from_torch_zip(tensor_file *b, sg_error *err)
     char name[TENSORS_MAX_NAME + 16];
     torch *f = sg_calloc(1, sizeof *f);
     if (!f)
-        return sg_fail(err, SG_ENOMEM, "%s: no memory", b->path);
+        return no_memory(err, "%s", b->path);
     b->reader = f;
     b->close = torch_close;
     b->read = read_zip;

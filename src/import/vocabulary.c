@@ -16,7 +16,7 @@ static sg_status from_words(sg_vocab **out, const word_list *w, const char *path
     sg_error why = {0};
     const char **words = sg_calloc(w->n, sizeof *words);
     if (!words)
-        return sg_fail(err, SG_ENOMEM, "%s: no memory for %zu words", path, w->n);
+        return no_memory(err, "%zu words (%s)", w->n, path);
     for (size_t i = 0; i < w->n; i++)
         words[i] = w->text + w->at[i];
     st = sg_vocab_from_words(out, words, NULL, w->n, &why);
@@ -87,7 +87,7 @@ done:
 static sg_status name_unused(const char **words, size_t V, char **names, const char *path, sg_error *err)
 {
     if (!(*names = sg_calloc(V, 32)))
-        return sg_fail(err, SG_ENOMEM, "%s: no memory for %zu words", path, V);
+        return no_memory(err, "%zu words (%s)", V, path);
     for (size_t i = 0; i < V; i++)
         if (!words[i]) {
             snprintf(*names + 32 * i, 32, "<unused %zu>", i);
@@ -121,7 +121,7 @@ static sg_status read_tokenizer(sg_vocab **out, const char *path, size_t V, sg_e
     if (st == SG_OK) {
         json_object_del(json_object_get(root, "model"), "vocab");
         rules = json_dumps(root, JSON_COMPACT);
-        st = rules ? sg_vocab_set_tokenizer(v, rules, &why) : sg_fail(&why, SG_ENOMEM, "no memory");
+        st = rules ? sg_vocab_set_tokenizer(v, rules, &why) : no_memory(&why, "the tokenizer");
     }
     if (st != SG_OK)
         TRY(sg_fail(err, st == SG_EINVAL ? SG_EFORMAT : st, "%s: %s", path, why.msg));

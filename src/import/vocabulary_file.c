@@ -43,7 +43,7 @@ static sg_status to_list(word_list *out, const id_table *t, const char *path, sg
     *out = (word_list){.text = sg_calloc(bytes + 1, 1), .at = sg_calloc(t->V, sizeof *out->at), .n = t->V};
     if (!out->text || !out->at) {
         word_list_free(out);
-        return sg_fail(err, SG_ENOMEM, "%s: no memory for %zu words", path, t->V);
+        return no_memory(err, "%zu words (%s)", t->V, path);
     }
     for (size_t i = 0, at = 0; i < t->V; i++) {
         out->at[i] = at;
@@ -287,7 +287,7 @@ static sg_status open_values(tensor_file **out, const char *path, sg_error *err)
     tensors_free(*out);
     *out = NULL;
     if (!(b = sg_calloc(1, sizeof *b)))
-        return sg_fail(err, SG_ENOMEM, "%s: no memory", path);
+        return no_memory(err, "%s", path);
     b->fd = -1;
     b->close = torch_close;
     torch *f = b->reader = sg_calloc(1, sizeof *f);

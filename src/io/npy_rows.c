@@ -77,7 +77,7 @@ sg_status rows_open(rows_file **out, const char *path, sg_error *err)
     rows_file *f = sg_calloc(1, sizeof *f);
     *out = NULL;
     if (!f)
-        return sg_fail(err, SG_ENOMEM, "%s: no memory", path);
+        return no_memory(err, "%s", path);
     f->fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
     NEED((f->path = sg_strdup(path)) && (head = sg_calloc(NPY_MAX_HEADER, 1)), err, "%s", path);
     if (f->fd < 0 || fstat(f->fd, &info) != 0)
@@ -102,7 +102,7 @@ sg_status rows_open_memory(rows_file **out, const char *name, const float *x, ui
     *out = NULL;
     if (!f || !(f->path = sg_strdup(name))) {
         sg_free(f);
-        return sg_fail(err, SG_ENOMEM, "%s: no memory", name);
+        return no_memory(err, "%s", name);
     }
     f->memory = x;
     f->fd = -1;

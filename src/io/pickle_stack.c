@@ -48,11 +48,6 @@ sg_status pickle_bad(pickle *p, sg_error *err, const char *why)
     return sg_fail(err, SG_EFORMAT, "%s: pickle at byte %zu: %s", p->what, p->pos, why);
 }
 
-static sg_status no_memory(pickle *p, sg_error *err)
-{
-    return sg_fail(err, SG_ENOMEM, "%s: no memory for the values of a pickle", p->what);
-}
-
 static sg_status reserve(pickle *p, pickle_words *w, size_t n, const char *limit, sg_error *err)
 {
     if (n <= w->room)
@@ -64,7 +59,7 @@ static sg_status reserve(pickle *p, pickle_words *w, size_t n, const char *limit
     room = room > w->limit ? w->limit : room;
     uint32_t *at = sg_regrow(w->at, w->room, room, sizeof *at);
     if (!at)
-        return no_memory(p, err);
+        return no_memory(err, "the values of a pickle (%s)", p->what);
     w->at = at;
     w->room = room;
     return SG_OK;
@@ -102,7 +97,7 @@ sg_status pickle_make(pickle *p, pickle_kind kind, pickle_node **out, sg_error *
         return pickle_bad(p, err, "holds more than 2^20 values");
     if (!p->blocks[p->n_nodes / PICKLE_BLOCK] &&
         !(p->blocks[p->n_nodes / PICKLE_BLOCK] = sg_calloc(PICKLE_BLOCK, sizeof(pickle_node))))
-        return no_memory(p, err);
+        return no_memory(err, "the values of a pickle (%s)", p->what);
     sg_status st = pickle_push(p, p->n_nodes, err);
     if (st != SG_OK)
         return st;

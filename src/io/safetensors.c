@@ -125,7 +125,7 @@ static sg_status check_layout(const sg_safetensors *s, uint64_t data_size, sg_er
     uint64_t at = 0;
     const sg_safetensor **order = sg_calloc(s->n, sizeof *order);
     if (!order)
-        return sg_fail(err, SG_ENOMEM, "%s: no memory for %zu tensors", s->path, s->n);
+        return no_memory(err, "%zu tensors (%s)", s->n, s->path);
     for (size_t i = 0; i < s->n; i++)
         order[i] = &s->tensors[i];
     qsort(order, s->n, sizeof *order, by_begin);
@@ -153,7 +153,7 @@ static sg_status parse_meta(sg_safetensors *s, json_t *meta, sg_error *err)
     if (!json_is_object(meta))
         return sg_fail(err, SG_EFORMAT, "%s: __metadata__ is not an object", s->path);
     if (!(s->meta = sg_calloc(json_object_size(meta), sizeof *s->meta)))
-        return sg_fail(err, SG_ENOMEM, "%s: no memory for the metadata", s->path);
+        return no_memory(err, "the metadata (%s)", s->path);
     json_object_foreach(meta, key, value)
     {
         if (!json_is_string(value))
@@ -171,7 +171,7 @@ static sg_status parse_header(sg_safetensors *s, uint64_t data_size, sg_error *e
     if (n > MAX_TENSORS)
         return sg_fail(err, SG_EFORMAT, "%s: %zu tensors, expected at most %d", s->path, n, (int)MAX_TENSORS);
     if (!(s->tensors = sg_calloc(n, sizeof *s->tensors)))
-        return sg_fail(err, SG_ENOMEM, "%s: no memory for %zu tensors", s->path, n);
+        return no_memory(err, "%zu tensors (%s)", n, s->path);
     json_object_foreach(s->header, name, entry)
     {
         sg_status st = strcmp(name, "__metadata__")
@@ -208,7 +208,7 @@ sg_status safetensors_open(sg_safetensors **out, const char *path, sg_error *err
     *out = NULL;
     sg_safetensors *s = sg_calloc(1, sizeof *s);
     if (!s)
-        return sg_fail(err, SG_ENOMEM, "%s: no memory", path);
+        return no_memory(err, "%s", path);
     s->fd = -1;
     NEED(s->path = sg_strdup(path), err, "%s", path);
     if ((s->fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK)) < 0 || fstat(s->fd, &info) != 0)
@@ -232,7 +232,7 @@ sg_status safetensors_open(sg_safetensors **out, const char *path, sg_error *err
                     json_value_count(text, (size_t)length)));
     if (!(s->header = json_loadb(text, (size_t)length, JSON_REJECT_DUPLICATES, &why)))
         TRY(json_error_code(&why) == json_error_out_of_memory
-                ? sg_fail(err, SG_ENOMEM, "%s: no memory for the header", path)
+                ? no_memory(err, "the header (%s)", path)
                 : sg_fail(err, SG_EFORMAT, "%s: not a safetensors file: header, byte %d: %s", path,
                           why.position, why.text));
     if (!json_is_object(s->header))

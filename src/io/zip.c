@@ -70,7 +70,7 @@ sg_status archive_open(archive **out, const char *path, sg_error *err)
     *out = NULL;
     archive *a = sg_calloc(1, sizeof *a);
     if (!a)
-        return sg_fail(err, SG_ENOMEM, "%s: no memory", path);
+        return no_memory(err, "%s", path);
     a->path = path;
     TRY(check_entries(a, err));
     if (!(a->zip = zip_open(path, ZIP_RDONLY, &code))) {

@@ -97,7 +97,7 @@ void la_dgemm(la_trans ta, la_trans tb, size_t m, size_t n, size_t k, double alp
 static sg_status lapack_status(lapack_int info, const char *routine, sg_error *err)
 {
     if (info == LAPACK_WORK_MEMORY_ERROR || info == LAPACK_TRANSPOSE_MEMORY_ERROR)
-        return sg_fail(err, SG_ENOMEM, "%s: no memory", routine);
+        return no_memory(err, "%s", routine);
     if (info < 0)
         return sg_fail(err, SG_ENONFINITE, "%s: argument %d is not finite or not legal", routine, -(int)info);
     if (info > 0)

@@ -61,7 +61,7 @@ static sg_status workspace_init(workspace *w, const sg_model *m, int threads, sg
         !(w->ids = sg_calloc(CHUNK + 1, sizeof *w->ids)) ||
         !(w->first = sg_calloc(CHUNK, sizeof *w->first)) ||
         !(w->top = sg_calloc(CHUNK, H * sizeof *w->top)) || !(w->loss = sg_calloc(CHUNK, sizeof *w->loss)))
-        return sg_fail(err, SG_ENOMEM, "perplexity: no memory");
+        return no_memory(err, "the perplexity");
     return SG_OK;
 }
 

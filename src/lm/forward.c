@@ -94,7 +94,7 @@ sg_status forward_new(sg_forward **out, const sg_model *m, size_t max_steps, sg_
     *out = NULL;
     sg_forward *f = sg_calloc(1, sizeof *f);
     if (!f)
-        return sg_fail(err, SG_ENOMEM, "forward pass: no memory");
+        return no_memory(err, "the forward pass");
     *f = (sg_forward){.m = m, .max_steps = max_steps, .L = s->layers, .cell = cell_of(s->cell)};
     f->p = model_parameters(m, model_block(m));
     TRY(la_room(1, err));

@@ -103,7 +103,7 @@ static sg_status allocate(sg_model *m, sg_error *err)
         total += (t->rows * t->cols + LINE - 1) / LINE * LINE;
     }
     if (!(m->block = sg_calloc(total, sizeof *m->block)))
-        return sg_fail(err, SG_ENOMEM, "model: no memory for %zu parameters", total);
+        return no_memory(err, "a model of %zu parameters", total);
     m->block_size = total;
     for (size_t i = 0; i < m->n_tensors; i++)
         m->tensor[i].data = m->block + offset[i];
@@ -141,7 +141,7 @@ sg_status sg_model_new(sg_model **out, const sg_model_shape *shape, const sg_voc
                        shape->vocabulary, vocab ? sg_vocab_size(vocab) : 0);
     sg_model *m = sg_calloc(1, sizeof *m);
     if (!m)
-        return sg_fail(err, SG_ENOMEM, "model: no memory");
+        return no_memory(err, "the model");
     m->shape = *shape;
     place_all(m);
     TRY(allocate(m, err));
@@ -235,7 +235,7 @@ sg_status sg_model_set_meta(sg_model *m, const char *key, const char *value, sg_
     if (!copy || (i == m->n_meta && (!name || !grown))) {
         sg_free(copy);
         sg_free(name);
-        return sg_fail(err, SG_ENOMEM, "model: no memory for metadata '%s'", key);
+        return no_memory(err, "metadata '%s'", key);
     }
     m->meta = grown;
     if (i == m->n_meta)

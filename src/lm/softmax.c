@@ -41,7 +41,7 @@ sg_status softmax_new(sg_softmax **out, size_t V, size_t H, size_t n, bool gradi
     *out = NULL;
     sg_softmax *s = sg_calloc(1, sizeof *s);
     if (!s)
-        return sg_fail(err, SG_ENOMEM, "softmax: no memory");
+        return no_memory(err, "the softmax");
     size_t slice = ((V + LANES - 1) / LANES + 15) / 16 * 16, fit = ((size_t)64 << 20) / sizeof(float) / V;
     *s = (sg_softmax){.V = V, .H = H, .threads = threads, .kernels = kernels_best()->product};
     s->slice = slice < MAX_SLICE ? slice : MAX_SLICE;
@@ -57,7 +57,7 @@ sg_status softmax_new(sg_softmax **out, size_t V, size_t H, size_t n, bool gradi
         !(s->packed_W = sg_calloc((size_t)threads, s->packed_size * sizeof(float))) ||
         (gradients && (!(s->dX = sg_calloc(LANES * s->rows, H * sizeof(float))) ||
                        !(s->packed_X = sg_calloc(packed_size(s->rows, H), sizeof(float))))))
-        TRY(sg_fail(err, SG_ENOMEM, "softmax: no memory for %zu rows of %zu words", s->rows, V));
+        TRY(no_memory(err, "a softmax of %zu rows of %zu words", s->rows, V));
     *out = s;
     s = NULL;
 done:

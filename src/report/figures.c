@@ -229,7 +229,7 @@ static sg_status curves_new(curves *k, const context *x, size_t n, sg_error *err
     const size_t D = x->D;
     *k = (curves){.D = D, .n = n, .x_label = delay_label(x)};
     if (!(k->x = sg_calloc(5 + 3 * n, D * sizeof *k->x)))
-        return sg_fail(err, SG_ENOMEM, "figures: no memory");
+        return no_memory(err, "the figures");
     k->y = k->x + D, k->low = k->y + n * D, k->high = k->low + n * D, k->base = k->high + n * D;
     k->random = k->base + D, k->random_low = k->random + D, k->random_high = k->random_low + D;
     for (size_t d = 0; d < D; d++)

@@ -95,7 +95,7 @@ sg_status words_new(words **out, sg_run *r, sg_error *err)
     if (la_room(1, err) != SG_OK)
         return SG_ENOMEM;
     if (!(w = sg_calloc(1, sizeof *w)))
-        return sg_fail(err, SG_ENOMEM, "words: no memory");
+        return no_memory(err, "the words");
     sg_run_shape(r, NULL, "embedding_matrix", &rank, shape);
     has(r, NULL, "word", &n);
     if (rank != 2 || shape[0] != n || shape[1] != sg_run_embedding(r))
@@ -104,7 +104,7 @@ sg_status words_new(words **out, sg_run *r, sg_error *err)
     w->V = n, w->E = shape[1], w->C = sg_run_classes(r);
     if (w->V > SIZE_MAX / sizeof *w->Z / w->E || !(w->Z = sg_calloc(w->V * w->E, sizeof *w->Z)) ||
         !(w->counts = sg_calloc(w->V, sizeof *w->counts)) || !(w->names = sg_calloc(w->V, sizeof *w->names)))
-        TRY(sg_fail(err, SG_ENOMEM, "words: %zu embeddings of %zu numbers do not fit in memory", w->V, w->E));
+        TRY(no_memory(err, "%zu embeddings of %zu numbers", w->V, w->E));
     TRY(run_read_strings(r, "word", w->V, w->names, err));
     if (has(r, NULL, "word_count", &n) && n == w->V)
         TRY(sg_run_read(r, NULL, "word_count", NULL, NULL, w->counts, err));

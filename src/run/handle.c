@@ -68,7 +68,7 @@ static sg_status open_shared(shared **out, const char *path, const struct stat *
     sg_status st = SG_OK;
     shared *s = sg_calloc(1, sizeof *s);
     if (!s)
-        return sg_fail(err, SG_ENOMEM, "%s: no memory", path);
+        return no_memory(err, "%s", path);
     TRY(run_refuse_foreign(path, err));
     int rc = at_real_path(nc_open, path, NC_NOWRITE, &s->nc);
     if (rc != NC_NOERR)

@@ -207,7 +207,7 @@ static sg_status read_names(const sg_run *r, const char *variable, size_t n, cha
 {
     sg_status st = SG_OK;
     if (!(*out = sg_calloc(n, sizeof **out)))
-        return sg_fail(err, SG_ENOMEM, "%s: no memory", r->path);
+        return no_memory(err, "%s", r->path);
     for (size_t i = 0; i < n; i++)
         TRY(sg_run_read_string(r, NULL, variable, i, &(*out)[i], err));
 done:
@@ -577,7 +577,7 @@ sg_status sg_run_read_string(const sg_run *r, const char *group, const char *var
     nc_free_string(1, &found);
     sg_hdf5_unlock();
     if (!*out)
-        st = sg_fail(err, SG_ENOMEM, "%s: no memory", r->path);
+        st = no_memory(err, "%s", r->path);
 done:
     return st;
 }
@@ -590,7 +590,7 @@ sg_status run_read_strings(const sg_run *r, const char *variable, size_t n, char
     nc_type type = NC_NAT;
     char **found = sg_calloc(PORTION, sizeof *found);
     if (!found)
-        return sg_fail(err, SG_ENOMEM, "%s: no memory", r->path);
+        return no_memory(err, "%s", r->path);
     NC(r, variable, nc_inq_varid(r->nc, variable, &id));
     NC(r, variable, nc_inq_vartype(r->nc, id, &type));
     if (type != NC_STRING)

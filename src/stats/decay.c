@@ -205,8 +205,7 @@ static sg_status block_errors(sg_decay *out, series *s, size_t D, const double *
     sg_status st = SG_OK;
     double whole[ROW], *rows = sg_calloc(B, ROW * sizeof *rows), *spread = sg_calloc(B, D * sizeof *spread);
     double *error = sg_calloc(D, sizeof *error);
-    if (!rows || !spread || !error)
-        TRY(sg_fail(err, SG_ENOMEM, "statistics: %zu decay fits over %zu delays do not fit in memory", B, D));
+    NEED(rows && spread && error, err, "%zu decay fits over %zu delays", B, D);
     for (size_t d = 0; d < D; d++) { /* (B, D): each block's part in the error of each delay */
         double sum;
         stats_jackknife(B, pairs, y[d], without + d, D, &sum, spread + d, D);
@@ -290,10 +289,10 @@ sg_status sg_stats_decay(sg_decay *out, size_t D, const double *y, const double 
         return sg_fail(err, SG_EINVAL, "statistics: a decay without delays");
     for (size_t d = 1; error && d < D; d++)
         weighted = weighted || (error[d] > 0 && isfinite(error[d]));
-    if (!(s.d = sg_calloc(D, sizeof *s.d)) || !(s.log_y = sg_calloc(D, sizeof *s.log_y)) ||
-        !(s.root_w = sg_calloc(D, sizeof *s.root_w)) || !(s.A = sg_calloc(D, 2 * sizeof *s.A)) ||
-        !(s.b = sg_calloc(D, sizeof *s.b)))
-        TRY(sg_fail(err, SG_ENOMEM, "statistics: a decay over %zu delays does not fit in memory", D));
+    NEED((s.d = sg_calloc(D, sizeof *s.d)) && (s.log_y = sg_calloc(D, sizeof *s.log_y)) &&
+             (s.root_w = sg_calloc(D, sizeof *s.root_w)) && (s.A = sg_calloc(D, 2 * sizeof *s.A)) &&
+             (s.b = sg_calloc(D, sizeof *s.b)),
+         err, "a decay over %zu delays", D);
     out->peak = decay_peak(D, y);
     decay_left(out->left, D, y, out->peak);
     out->points = collect(&s, D, y, weighted ? error : NULL);

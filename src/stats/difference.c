@@ -63,21 +63,18 @@ sg_status sg_class_test_new(sg_class_test **out, size_t B, size_t H, size_t E, s
                        B, H, E, flips);
     sg_class_test *t = sg_calloc(1, sizeof *t);
     if (!t)
-        return sg_fail(err, SG_ENOMEM, "statistics: no memory for a class test");
+        return no_memory(err, "a class test");
     size_t k = E < DIRECTIONS ? E : DIRECTIONS, terms = 1 + B + B * (B - 1) / 2;
     *t = (sg_class_test){.B = B, .H = H, .E = E, .k = k, .flips = flips, .terms = terms};
-    if (!(t->signs = sg_calloc(flips + 1, terms * sizeof(double))) ||
-        !(t->means = sg_calloc((1 + B) * H, E * sizeof(double))) ||
-        !(t->gram = sg_calloc(E, E * sizeof(double))) || !(t->values = sg_calloc(E, sizeof(double))) ||
-        !(t->projected = sg_calloc(H, (1 + B) * k * sizeof(double))) ||
-        !(t->products = sg_calloc((1 + B) * k, (1 + B) * k * sizeof(double))) ||
-        !(t->coefficients = sg_calloc(terms, k * k * sizeof(double))) ||
-        !(t->grams = sg_calloc(flips + 1, k * k * sizeof(double))) ||
-        !(t->sigma = sg_calloc(flips + 1, sizeof(double))))
-        TRY(sg_fail(
-            err, SG_ENOMEM,
-            "statistics: a class test of %zu permutations, %zu blocks, %zu x %zu does not fit in memory",
-            flips, B, H, E));
+    NEED((t->signs = sg_calloc(flips + 1, terms * sizeof(double))) &&
+             (t->means = sg_calloc((1 + B) * H, E * sizeof(double))) &&
+             (t->gram = sg_calloc(E, E * sizeof(double))) && (t->values = sg_calloc(E, sizeof(double))) &&
+             (t->projected = sg_calloc(H, (1 + B) * k * sizeof(double))) &&
+             (t->products = sg_calloc((1 + B) * k, (1 + B) * k * sizeof(double))) &&
+             (t->coefficients = sg_calloc(terms, k * k * sizeof(double))) &&
+             (t->grams = sg_calloc(flips + 1, k * k * sizeof(double))) &&
+             (t->sigma = sg_calloc(flips + 1, sizeof(double))),
+         err, "a class test of %zu permutations, %zu blocks, %zu x %zu", flips, B, H, E);
     draw_signs(t, seed);
     *out = t, t = NULL;
 done:

@@ -226,7 +226,7 @@ sg_status sg_stats_adjust(size_t n, const double *p, double *adjusted, sg_error 
 {
     ranked *r = sg_calloc(n, sizeof *r);
     if (!r)
-        return sg_fail(err, SG_ENOMEM, "statistics: %zu p-values do not fit in memory", n);
+        return no_memory(err, "%zu p-values", n);
     size_t tests = 0;
     for (size_t i = 0; i < n; i++) {
         if (!isnan(p[i]))

@@ -34,8 +34,7 @@ sg_status random_table_new(random_table **out, size_t r, size_t E, uint64_t seed
     random_table *t = sg_calloc(1, sizeof *t);
     if (!t || !(t->square = sg_calloc(RANDOM_DRAWS, r * sizeof *t->square))) {
         sg_free(t);
-        return sg_fail(err, SG_ENOMEM, "statistics: %d random directions do not fit in memory",
-                       (int)RANDOM_DRAWS);
+        return no_memory(err, "%d random directions", (int)RANDOM_DRAWS);
     }
     t->r = r;
     sg_rng rng;

@@ -132,10 +132,9 @@ sg_status sg_stats_type_test(sg_type_p *out, size_t V, size_t D, const uint64_t 
     if (!V || !D || !draws || V > UINT32_MAX || draws > 10000000)
         return sg_fail(err, SG_EINVAL, "statistics: a test of %zu words, %zu delays, %zu permutations", V, D,
                        draws);
-    if (!(t.words = sg_calloc(V, sizeof *t.words)) || !(t.share = sg_calloc(V, sizeof *t.share)) ||
-        !(t.drawn = sg_calloc(D, draws * sizeof *t.drawn)) || !(t.sum = sg_calloc(2 * D, sizeof *t.sum)))
-        TRY(sg_fail(err, SG_ENOMEM,
-                    "statistics: a test of %zu words, %zu permutations does not fit in memory", V, draws));
+    NEED((t.words = sg_calloc(V, sizeof *t.words)) && (t.share = sg_calloc(V, sizeof *t.share)) &&
+             (t.drawn = sg_calloc(D, draws * sizeof *t.drawn)) && (t.sum = sg_calloc(2 * D, sizeof *t.sum)),
+         err, "a test of %zu words, %zu permutations", V, draws);
     t.weight = t.sum + D;
     fill_bands(&t);
     bool few = exchangeable(&t) < SG_STATS_MIN_TYPES;

@@ -40,7 +40,7 @@ static sg_status join(char **out, const char *folder, const char *name, sg_error
 {
     size_t size = strlen(folder) + strlen(name) + 2;
     if (!(*out = sg_calloc(size, 1)))
-        return sg_fail(err, SG_ENOMEM, "%s: no memory", folder);
+        return no_memory(err, "%s", folder);
     snprintf(*out, size, "%s/%s", folder, name);
     return SG_OK;
 }

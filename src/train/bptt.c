@@ -47,7 +47,7 @@ sg_status bptt_new(sg_bptt **out, const sg_model *m, size_t T, size_t B, int thr
     *out = NULL;
     sg_bptt *b = sg_calloc(1, sizeof *b);
     if (!b)
-        return sg_fail(err, SG_ENOMEM, "training: no memory");
+        return no_memory(err, "the training");
     *b = (sg_bptt){.m = m,
                    .cell = cell_of(s->cell),
                    .T = T,

@@ -37,7 +37,7 @@ sg_status layer_new(sg_layer **out, const cell_type *cell, size_t T, size_t n, s
     *out = NULL;
     sg_layer *l = sg_calloc(1, sizeof *l);
     if (!l)
-        return sg_fail(err, SG_ENOMEM, "training: no memory");
+        return no_memory(err, "the training");
     *l = (sg_layer){.cell = cell,
                     .T = T,
                     .n = n,
@@ -58,7 +58,7 @@ sg_status layer_new(sg_layer **out, const cell_type *cell, size_t T, size_t n, s
                    !(l->packed_H = sg_calloc(packed_size(rows, H), sizeof(float))))) ||
         (two && (!(l->dsource = sg_calloc(n, H * sizeof(float))) ||
                  !(l->packed_source = sg_calloc(packed_size(rows, H), sizeof(float))))))
-        TRY(sg_fail(err, SG_ENOMEM, "training: no memory for windows of %zu steps of %zu sequences", T, n));
+        TRY(no_memory(err, "windows of %zu steps of %zu sequences", T, n));
     *out = l;
     l = NULL;
 done:

@@ -33,7 +33,7 @@ sg_status stepper_new(sg_stepper **out, const sg_model *m, sg_optimizer kind, bo
     *out = NULL;
     sg_stepper *s = sg_calloc(1, sizeof *s);
     if (!s)
-        return sg_fail(err, SG_ENOMEM, "optimizer: no memory");
+        return no_memory(err, "the optimizer");
     *s = (sg_stepper){.m = m,
                       .kind = kind,
                       .threads = threads,
@@ -47,7 +47,7 @@ sg_status stepper_new(sg_stepper **out, const sg_model *m, sg_optimizer kind, bo
         s->begin = s->sparse_end = encoder;
     if (!(s->sums = sg_calloc(size / CHUNK + 2, sizeof *s->sums)) ||
         (kind == SG_ADAM && !(s->moments = sg_calloc(2, size * sizeof(float)))))
-        TRY(sg_fail(err, SG_ENOMEM, "optimizer: no memory for %zu parameters", size));
+        TRY(no_memory(err, "an optimizer of %zu parameters", size));
     *out = s;
     s = NULL;
 done:

@@ -106,7 +106,7 @@ static sg_status allocate(trainer *t, sg_error *err)
         !(t->state = sg_calloc(states, sizeof(float))) ||
         !(t->steps = sg_calloc(c->steps + 1, sizeof *t->steps)) ||
         !(t->ids = sg_calloc((c->steps + 1) * c->batch, sizeof *t->ids)))
-        return sg_fail(err, SG_ENOMEM, "training: no memory for %zu parameters", size);
+        return no_memory(err, "the training of %zu parameters", size);
     t->arrays[t->n_arrays++] = (sg_checkpoint_array){model_block(t->m), size};
     t->arrays[t->n_arrays++] = (sg_checkpoint_array){t->best, size};
     t->arrays[t->n_arrays++] = (sg_checkpoint_array){t->state, states};
@@ -343,7 +343,7 @@ static sg_status write_log(trainer *t, double lr, sg_error *err)
     char *text = ok ? json_dumps(line, JSON_COMPACT | JSON_REAL_PRECISION(10)) : NULL;
     json_decref(line);
     if (!text)
-        return sg_fail(err, SG_ENOMEM, "%s: no memory for a line", t->cfg->log_path);
+        return no_memory(err, "a line (%s)", t->cfg->log_path);
     errno = 0;
     bool bad = fprintf(t->log, "%s\n", text) < 0 || fflush(t->log) != 0;
     bool kept = strcmp(t->cfg->log_path, "-") != 0;

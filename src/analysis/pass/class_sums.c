@@ -25,7 +25,7 @@ static sg_status room_new(room *r, const analysis *an, sg_error *err)
     r->packed = sg_calloc(packed, sizeof(float));
     r->packed_before = sg_calloc(packed, sizeof(float));
     if (!r->sum || !r->moment || !r->rounded || !r->before || !r->packed || !r->packed_before)
-        return sg_fail(err, SG_ENOMEM, "sums: no memory for %zu numbers", HE);
+        return no_memory(err, "sums of %zu numbers", HE);
     return SG_OK;
 }
 

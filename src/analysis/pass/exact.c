@@ -236,7 +236,7 @@ static sg_status start(pass *p, const char *run_path, FILE **resume, sg_error *e
         TRY(replacement_new(&p->s.replace, an, err));
     if (!(p->s.done[0] = sg_calloc(an->B * an->split, sizeof(bool))) ||
         (an->cfg->sample && !(p->s.rates = sg_calloc(an->sets, sizeof *p->s.rates))))
-        TRY(sg_fail(err, SG_ENOMEM, "analysis: no memory"));
+        TRY(no_memory(err, "the analysis"));
     p->s.most[AT_MODEL] = an->n_models - 1, p->s.most[AT_BLOCK] = p->end, p->s.most[AT_TOKEN] = an->T;
     TRY(resume_load(&p->s, resume, err));
     p->part = p->first;
@@ -264,7 +264,7 @@ sg_status exact_run(block_sums **sums, replaced_sums **replaced, analysis *an, c
     TRY(start(&p, run_path, &resume, err));
     if (!(x.steps = sg_calloc(PORTION, sizeof *x.steps)) ||
         (an->features && !(x.features = sg_calloc(PORTION, an->E * sizeof *x.features))))
-        TRY(sg_fail(err, SG_ENOMEM, "analysis: no memory"));
+        TRY(no_memory(err, "the analysis"));
     TRY(run_models(&p, &x, resume, err));
     *sums = p.s.sums[0];
     p.s.sums[0] = NULL;

@@ -373,7 +373,7 @@ static sg_status worker_new(worker **out, const rounds *r, sg_error *err)
     worker *w = sg_calloc(1, sizeof *w);
     *out = NULL;
     if (!w)
-        return sg_fail(err, SG_ENOMEM, "precision: no memory");
+        return no_memory(err, "the sampling errors");
     w->r = r;
     sg_engine_config cfg = analysis_engine(an);
     cfg.threads = analysis_threads(an) / r->workers, cfg.sample = drawn, cfg.sample_ctx = w;

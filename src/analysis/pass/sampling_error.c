@@ -55,7 +55,7 @@ static sg_status item_init(item *x, const analysis *an, const block_sums *halves
         !(x->values = sg_calloc(sp_count(&x->frame), sizeof(double))) ||
         !(x->work = sg_calloc(sp_work(&x->frame), sizeof(double))) ||
         !(x->weights = sg_calloc(x->B, sizeof(double))) || !(x->without = sg_calloc(x->B, sizeof(double))))
-        return sg_fail(err, SG_ENOMEM, "precision: no memory");
+        return no_memory(err, "the sampling errors");
     return SG_OK;
 }
 
@@ -169,7 +169,7 @@ sg_status sampling_errors(precision_reached *out, double *growth, const analysis
     sg_status failed = SG_OK;
     *growth = 0;
     if (!s || !e) {
-        failed = sg_fail(err, SG_ENOMEM, "precision: no memory");
+        failed = no_memory(err, "the sampling errors");
         n = 0;
     }
 #pragma omp parallel for schedule(dynamic, 1) num_threads(analysis_threads(an))

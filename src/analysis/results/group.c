@@ -163,7 +163,7 @@ static sg_status put_missed(group_work *a, const sg_monitor *monitor, sg_error *
     double *error = sg_calloc(p->D, sizeof *error), worst = 0, gradients = 0;
     size_t at = 0;
     if (!error)
-        return sg_fail(err, SG_ENOMEM, "%s: no memory", a->group->name);
+        return no_memory(err, "%s", a->group->name);
     for (size_t d = 0; d < p->D; d++) {
         double norms = 0, of = 0, norm = sqrt(a->s.norm[d]);
         for (size_t b = 0; b < p->B * p->split; b++) {

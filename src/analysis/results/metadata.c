@@ -119,7 +119,7 @@ static sg_status put_classes(run_writer *w, const analysis *an, sg_error *err)
     sg_status st = SG_OK;
     int64_t *x = sg_calloc(an->C > an->D ? an->C : an->D, sizeof *x);
     if (!x)
-        return sg_fail(err, SG_ENOMEM, "run file: no memory");
+        return no_memory(err, "the run file");
     for (size_t d = 0; d < an->D; d++)
         x[d] = (int64_t)d;
     TRY(run_writer_put_i64(w, RUN_ROOT, "delay", NULL, NULL, x, err));

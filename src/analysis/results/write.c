@@ -142,7 +142,7 @@ sg_status write_pairs(group_work *a, sg_error *err)
     const results_input *p = a->input;
     int64_t *pairs = sg_calloc(3 * p->D, sizeof *pairs), *moment = pairs + p->D, *exist = moment + p->D;
     if (!pairs)
-        return sg_fail(err, SG_ENOMEM, "%s: no memory", a->group->name);
+        return no_memory(err, "%s", a->group->name);
     for (size_t c = 0; c < p->C; c++) {
         size_t start[] = {c, 0}, count[] = {1, p->D};
         memset(pairs, 0, 3 * p->D * sizeof *pairs);

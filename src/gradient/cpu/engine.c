@@ -155,13 +155,13 @@ static sg_status open_words(sg_engine *e, const sg_engine_config *cfg, sg_error 
 {
     size_t n = accum_blocks(e->E) * ACCUM_STRIP * ACCUM_STRIP, strips = e->full + (e->rest > 0), at = 0;
     if (!(e->word = sg_calloc(e->D + BLOCK_MAX, sizeof *e->word)))
-        return sg_fail(err, SG_ENOMEM, "gradient: no memory");
+        return no_memory(err, "the gradients");
     if (!cfg->words || !e->moment_every)
         return SG_OK;
     if (!(e->covariance = sg_calloc(n, sizeof *e->covariance)) ||
         !(e->moment = sg_calloc((size_t)e->threads * n, sizeof *e->moment)) ||
         !(e->squared = sg_calloc(BLOCK_MAX * e->n_states, e->D * sizeof *e->squared)))
-        return sg_fail(err, SG_ENOMEM, "gradient: no memory for sums by word");
+        return no_memory(err, "sums by word");
     for (size_t p = 0; p < strips; p++)
         for (size_t q = p; q < strips; q++)
             for (size_t i = 0; i < ACCUM_STRIP * ACCUM_STRIP; i++, at++) {
@@ -281,19 +281,18 @@ sg_status engine_open_group(sg_engine *e, sg_error *err)
         size_t room = e->room ? 2 * e->room : 8;
         group **p = sg_regrow(e->groups, e->room, room, sizeof(group *));
         if (!p)
-            return sg_fail(err, SG_ENOMEM, "gradient: no memory for %zu groups of origins", room);
+            return no_memory(err, "%zu groups of origins", room);
         e->groups = p;
         int *done = sg_regrow(e->done, e->done_room, room * strips, sizeof *done);
         if (!done)
-            return sg_fail(err, SG_ENOMEM, "gradient: no memory for %zu groups of origins", room);
+            return no_memory(err, "%zu groups of origins", room);
         e->done = done, e->done_room = room * strips, e->room = room;
     }
     group *g = e->free_groups;
     if (g)
         e->free_groups = g->next;
     else if (!(g = new_group(e)))
-        return sg_fail(err, SG_ENOMEM, "gradient: %zu origins do not fit in memory: fewer delays",
-                       (e->n_groups + 1) * e->block);
+        return no_memory(err, "%zu origins: set fewer delays", (e->n_groups + 1) * e->block);
     for (size_t l = 0; l < e->L; l++)
         for (size_t s = e->block * e->full; s < e->block * e->full + e->joined; s++) {
             memset(g->U[l][s], 0, e->layer[l].H * SG_STRIP * sizeof(float));

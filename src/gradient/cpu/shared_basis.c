@@ -113,7 +113,7 @@ static sg_status make_room(const sg_engine *e, tail_generation *g, size_t r, sg_
         !(g->h = sg_calloc(r, PROBES * sizeof *g->h)) ||
         (e->moment_every && (!(g->X = sg_calloc(e->n_states, square * sizeof *g->X)) ||
                              !(g->T = sg_calloc(g->strips * SG_STRIP, wide * sizeof *g->T)))))
-        return sg_fail(err, SG_ENOMEM, "gradient: a basis of %zu directions does not fit in memory", r);
+        return no_memory(err, "a basis of %zu directions", r);
     float *at = g->memory;
     for (size_t l = 0; l < e->L; l++) {
         for (size_t p = 0; p < e->P; p++)
@@ -138,7 +138,7 @@ static sg_status probe_basis(const sg_engine *e, tail_generation *g, sg_error *e
     sg_rng rng;
     double *row = sg_calloc(e->E, sizeof *row);
     if (!row)
-        return sg_fail(err, SG_ENOMEM, "gradient: no memory for the long window");
+        return no_memory(err, "the long window");
     sg_rng_seed(&rng, 2, g->position[0]);
     for (size_t q = 0; q < PROBES; q++)
         for (size_t o = 0; o < g->n; o++) {
@@ -337,7 +337,7 @@ static sg_status set_probes(const sg_engine *e, const tail_generation *g, const 
     size_t row = 0;
     double *random = sg_calloc(PROBES, x->N * sizeof *random);
     if (!random)
-        return sg_fail(err, SG_ENOMEM, "gradient: no memory for the long window");
+        return no_memory(err, "the long window");
     sg_rng_seed(&rng, 2, g->position[0]);
     for (size_t i = 0; i < PROBES * g->n; i++)
         probe_row(&rng, g, i % g->n, e->E, random + i * e->E);
@@ -379,7 +379,7 @@ static sg_status add_generation(sg_engine *e, tail_generation *g, sg_error *err)
         size_t room = e->tail_room ? 2 * e->tail_room : 8;
         tail_generation **p = sg_regrow(e->tails, e->tail_room, room, sizeof(tail_generation *));
         if (!p)
-            return sg_fail(err, SG_ENOMEM, "gradient: no memory for the long window");
+            return no_memory(err, "the long window");
         e->tails = p, e->tail_room = room;
     }
     e->tails[e->n_tail++] = g;
