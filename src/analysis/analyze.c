@@ -58,7 +58,7 @@ sg_status sg_analyze(const char *run_path, const sg_model *m, const sg_stream *s
     sg_status st = SG_OK;
     analysis an = {0};
     block_sums *sums = NULL;
-    replaced_sums *replaced = NULL;
+    replacement_sums *replaced = NULL;
     run_writer *w = NULL;
     results_input input;
     checkpoint_claim *claim = NULL;
@@ -88,7 +88,7 @@ sg_status sg_analyze(const char *run_path, const sg_model *m, const sg_stream *s
 done:
     run_writer_abort(w);
     sums_free(sums);
-    replaced_sums_free(replaced);
+    replacement_sums_free(replaced);
     analysis_free(&an);
     checkpoint_claim_free(claim);
     la_serial_end();

@@ -13,7 +13,7 @@
 typedef struct {
     block_sums *sums;
     word_sums *words;
-    replaced_sums *replaced;
+    replacement_sums *replaced;
     exponent_sums *exponents;
 } totals;
 
@@ -23,7 +23,7 @@ static sg_status transfer(part_file *p, const totals *t, const results_input *x,
     sg_status st = SG_OK;
     TRY(part_group(p, NULL, err));
     TRY(sums_part_weights(p, t->sums, t->words, err));
-    TRY(replaced_sums_part(p, t->replaced, err));
+    TRY(replacement_sums_part(p, t->replaced, err));
     for (size_t g = 0; g < x->n_groups; g++) {
         TRY(part_group(p, x->groups[g].name, err));
         TRY(sums_part(p, t->sums, t->words, g, err));
@@ -33,8 +33,8 @@ done:
     return st;
 }
 
-sg_status part_write(run_writer *w, const char *path, analysis *an, block_sums *sums, replaced_sums *replaced,
-                     sg_error *err)
+sg_status part_write(run_writer *w, const char *path, analysis *an, block_sums *sums,
+                     replacement_sums *replaced, sg_error *err)
 {
     sg_status st = SG_OK;
     const totals t = {sums, an->words, replaced, &an->exponents};
@@ -166,7 +166,7 @@ sg_status sg_merge(const char *run_path, const char *const *parts, size_t n_part
     TRY(run_writer_create(&w, run_path, err));
     TRY(metadata_copy(w, files[0].r, n_parts, err));
     TRY(sums_new(&t.sums, &shape, run_path, NULL, err));
-    TRY(replaced_sums_of_parts(&t.replaced, &files[0], B * split, err));
+    TRY(replacement_sums_of_parts(&t.replaced, &files[0], B * split, err));
     TRY(exponents_of_parts(&exponents, files[0].r, B, err));
     t.words = x.words;
     for (size_t i = 0; i < n_parts; i++)
@@ -180,7 +180,7 @@ sg_status sg_merge(const char *run_path, const char *const *parts, size_t n_part
 done:
     run_writer_abort(w);
     sums_free(t.sums);
-    replaced_sums_free(t.replaced);
+    replacement_sums_free(t.replaced);
     exponents_free(&exponents);
     part_input_free(&x);
     for (size_t i = 0; files && i < n_parts; i++)

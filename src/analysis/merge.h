@@ -6,7 +6,7 @@
 #include "analysis/prepare.h"
 
 /* path: for messages. replaced: what replacing words does, or NULL. */
-sg_status part_write(run_writer *w, const char *path, analysis *an, block_sums *sums, replaced_sums *replaced,
-                     sg_error *err);
+sg_status part_write(run_writer *w, const char *path, analysis *an, block_sums *sums,
+                     replacement_sums *replaced, sg_error *err);
 
 #endif

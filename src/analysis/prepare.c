@@ -254,8 +254,8 @@ static void forbid_replaced(analysis *an)
 {
     enum { LIMIT = 512 << 20 };
     const int32_t unk = an->V ? sg_vocab_unk(sg_model_vocab(an->models[0])) : -1;
-    size_t able = 0, bytes = replaced_sums_bytes(an->n_models, an->B * an->split, replaced_rows(an->C, an->P),
-                                                 an->D, an->n_states);
+    size_t able = 0, bytes = replacement_sums_bytes(an->n_models, an->B * an->split,
+                                                    replacement_rows(an->C, an->P), an->D, an->n_states);
     for (size_t i = 0; i < an->V; i++)
         able += an->word_count[i] > 0 && (int32_t)i != unk;
     if (an->V ? able < 2 : an->T < 2)

@@ -9,7 +9,7 @@
 #include "gradient/backend.h"
 #include "io/npy_rows.h"
 #include "analysis/property.h"
-#include "analysis/replaced_sums.h"
+#include "analysis/replacement_sums.h"
 #include "spectrum/spectrum.h"
 #include "stategrad/analysis.h"
 

@@ -3,7 +3,7 @@
 #include "behaviour/sentence.h"
 
 #include "base/base_internal.h"
-#include "behaviour/replace.h"
+#include "behaviour/replacer.h"
 #include "lm/forward.h"
 #include "lm/model_internal.h"
 #include "lm/output_activation.h"
@@ -369,7 +369,7 @@ static size_t unigram_draw(const unigram *u, sg_rng *rng, int32_t not )
 
 /* One origin: column s of the matrices. */
 static sg_status replace_word(sentence *x, const sg_show *s, replacer *r, const unigram *u, sg_rng *rng,
-                              const int32_t *ids, size_t origin, replaced_effect *effect, double *kl,
+                              const int32_t *ids, size_t origin, replacement_effect *effect, double *kl,
                               sg_error *err)
 {
     sg_status st = SG_OK;
@@ -394,14 +394,14 @@ static sg_status compute_replacement(sentence *x, const sg_show *s, const int32_
     sg_status st = SG_OK;
     const size_t T = x->T, E = s->E;
     const float *encoder = sg_model_find(s->model, "encoder.weight")->data;
-    const replace_state shown = {s->cfg.layer - 1, s->cfg.state};
+    const replacer_state shown = {s->cfg.layer - 1, s->cfg.state};
     sg_forward *f = NULL;
     replacer *r = NULL;
     unigram u = {0};
     sg_rng rng;
     float *state = NULL, *inputs = NULL;
     bool *everywhere = NULL;
-    replaced_effect *effect = NULL;
+    replacement_effect *effect = NULL;
     double *kl = NULL;
     TRY(forward_new(&f, s->model, 1, err));
     TRY(unigram_init(&u, sg_model_vocab(s->model), s->by_frequency, err));

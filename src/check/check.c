@@ -30,7 +30,7 @@ typedef struct {
     const sg_check_config *cfg;
     sg_check_source source;
     sg_gradient *own;
-    reference *plain, *shaken, *rounded;
+    plain_network *plain, *shaken, *rounded;
     bool sensitive; /* the rounded pass parts from the plain one by what matters to the limits */
     sg_rng rounding;
     size_t T, D, E, H; /* H: the widest layer */
@@ -99,20 +99,20 @@ static sg_status read_tokens(checker *k, const sg_stream *tokens, sg_error *err)
     return SG_OK;
 }
 
-static void feed_reference(checker *k)
+static void feed_network(checker *k)
 {
     const sg_tensor *embedding = sg_model_find(k->m, "encoder.weight");
     for (size_t t = 0; t < k->T; t++) {
         k->ids[t] = k->steps[t].id;
         const float *x = k->features ? k->features + t * k->E : embedding->data + (size_t)k->ids[t] * k->E;
         for (size_t j = 0; j < k->E; j++)
-            reference_input(k->plain, t)[j] = (double)x[j];
+            network_input(k->plain, t)[j] = (double)x[j];
     }
-    reference_run(k->plain, 0, k->T - 1);
-    reference_copy(k->rounded, k->plain);
+    network_run(k->plain, 0, k->T - 1);
+    network_copy(k->rounded, k->plain);
     for (size_t t = 0; t < k->T; t++) {
-        reference_run(k->rounded, t, t);
-        reference_round(k->rounded, t, FLOAT_ROUNDING, &k->rounding);
+        network_run(k->rounded, t, t);
+        network_round(k->rounded, t, FLOAT_ROUNDING, &k->rounding);
     }
 }
 
@@ -153,8 +153,8 @@ static double distance(size_t n, const double *a, const double *b)
 static double state_slack(const checker *k, const sg_accum_state *s, size_t t)
 {
     bool cell = s->kind == SG_STATE_CELL;
-    return SAFETY * distance(s->units, reference_state(k->rounded, s->layer - 1, cell, t),
-                             reference_state(k->plain, s->layer - 1, cell, t));
+    return SAFETY * distance(s->units, network_state(k->rounded, s->layer - 1, cell, t),
+                             network_state(k->plain, s->layer - 1, cell, t));
 }
 
 /* Of G[t,d]'u, u in k->u; Gtu holds the plain one. A gradient is taken at the states: it is not known better than they. */
@@ -162,7 +162,7 @@ static double gradient_slack(checker *k, const sg_accum_state *s, size_t t, size
 {
     if (!k->sensitive)
         return 0;
-    reference_reverse(k->rounded, s->layer - 1, s->kind == SG_STATE_CELL, t, d, k->u, k->Gtu_rounded);
+    network_reverse(k->rounded, s->layer - 1, s->kind == SG_STATE_CELL, t, d, k->u, k->Gtu_rounded);
     return fmax(SAFETY * distance(k->E, k->Gtu_rounded, k->Gtu), state_slack(k, s, t));
 }
 
@@ -217,25 +217,25 @@ static double differences(checker *k, const sg_accum_state *s, size_t t, size_t 
     bool cell = s->kind == SG_STATE_CELL;
     /* what is straight but for kinks: a small step crosses fewer; what is wild is straight for a small step only */
     double share_of_x = k->sensitive || cell_of(sg_model_get_shape(k->m)->cell)->kinked ? 1e-6 : 1e-3;
-    double eps = share_of_x * fmax(largest(k->E, reference_input(k->plain, t - d)), 1e-3);
+    double eps = share_of_x * fmax(largest(k->E, network_input(k->plain, t - d)), 1e-3);
     static const double reach[] = {1, 2}, share[] = {4. / 3, -1. / 3};
     memset(out, 0, s->units * sizeof *out);
     memset(k->wide, 0, s->units * sizeof *k->wide);
     for (int pair = 0; pair < 2; pair++)
         for (int sign = -1; sign <= 1; sign += 2) {
-            reference_copy(k->shaken, k->plain);
-            double *x = reference_input(k->shaken, t - d), step = reach[pair] * eps;
+            network_copy(k->shaken, k->plain);
+            double *x = network_input(k->shaken, t - d), step = reach[pair] * eps;
             for (size_t j = 0; j < k->E; j++)
                 x[j] += sign * step * k->v[j];
-            reference_run(k->shaken, t - d, t);
-            const double *state = reference_state(k->shaken, s->layer - 1, cell, t);
+            network_run(k->shaken, t - d, t);
+            const double *state = network_state(k->shaken, s->layer - 1, cell, t);
             for (size_t i = 0; i < s->units; i++)
                 out[i] += sign * share[pair] * state[i] / (2 * step);
             for (size_t i = 0; pair && i < s->units; i++)
                 k->wide[i] += sign * state[i] / (2 * step);
         }
     *between = distance(s->units, k->wide, out);
-    return 16 * DBL_EPSILON * largest(s->units, reference_state(k->plain, s->layer - 1, cell, t)) / eps;
+    return 16 * DBL_EPSILON * largest(s->units, network_state(k->plain, s->layer - 1, cell, t)) / eps;
 }
 
 /* One (t, d, u, v) of both tests against truth; the source stands at step t. */
@@ -250,7 +250,7 @@ static void test_draw(checker *k, const sg_accum_state *s, size_t t, size_t d, s
     for (size_t i = 0; i < s->units; i++)
         k->u[i] = 0.1 * k->u[i] + (floor > 0 ? k->Gv[i] / fmax(largest(s->units, k->Gv), 1e-300) : 0);
     double left = 0, right = 0;
-    reference_reverse(k->plain, s->layer - 1, s->kind == SG_STATE_CELL, t, d, k->u, k->Gtu);
+    network_reverse(k->plain, s->layer - 1, s->kind == SG_STATE_CELL, t, d, k->u, k->Gtu);
     double slack = gradient_slack(k, s, t, d);
     /* what the two pairs part by matters in a sensitive net only: elsewhere it is below the limit */
     compare(by_difference, s->units, k->Gv, k->fd, fmax(floor, rounding / GRADIENT_LIMIT),
@@ -269,7 +269,7 @@ static void test_state(checker *k, const sg_accum_state *s, size_t t, sg_check_r
         return;
     for (size_t i = 0; i < s->units; i++)
         k->Gv[i] = (double)state[i];
-    compare(row, s->units, k->Gv, reference_state(k->plain, s->layer - 1, s->kind == SG_STATE_CELL, t), 1e-9,
+    compare(row, s->units, k->Gv, network_state(k->plain, s->layer - 1, s->kind == SG_STATE_CELL, t), 1e-9,
             state_slack(k, s, t), t, 0);
 }
 
@@ -368,7 +368,7 @@ static double sum_slack(checker *k, const sg_accum_state *s, size_t d)
     for (size_t n = 0; k->sensitive && n < 4; n++) {
         size_t t = k->T - 1 - n * (k->T - 1 - d) / 4;
         random_unit(&k->rounding, s->units, k->u);
-        reference_reverse(k->plain, s->layer - 1, s->kind == SG_STATE_CELL, t, d, k->u, k->Gtu);
+        network_reverse(k->plain, s->layer - 1, s->kind == SG_STATE_CELL, t, d, k->u, k->Gtu);
         most = fmax(most, gradient_slack(k, s, t, d));
     }
     return most;
@@ -519,11 +519,11 @@ sg_status sg_check(sg_check_result *result, const sg_model *m, const sg_stream *
     sg_rng_seed(&k.rng, cfg->seed, 0);
     sg_rng_seed(&k.rounding, cfg->seed, 1);
     TRY(make_room(&k, shape, n_states, err));
-    TRY(reference_new(&k.plain, m, k.T, err));
-    TRY(reference_new(&k.shaken, m, k.T, err));
-    TRY(reference_new(&k.rounded, m, k.T, err));
+    TRY(network_new(&k.plain, m, k.T, err));
+    TRY(network_new(&k.shaken, m, k.T, err));
+    TRY(network_new(&k.rounded, m, k.T, err));
     TRY(read_tokens(&k, tokens, err));
-    feed_reference(&k);
+    feed_network(&k);
     for (size_t i = 0; i < n_states; i++)
         for (size_t t = 0; t < k.T; t++)
             k.sensitive |= state_slack(&k, &states[i], t) > STATE_LIMIT / 4;
@@ -540,8 +540,8 @@ sg_status sg_check(sg_check_result *result, const sg_model *m, const sg_stream *
 done:
     if (st != SG_OK)
         sg_check_free(result);
-    reference_free(k.plain);
-    reference_free(k.shaken);
+    network_free(k.plain);
+    network_free(k.shaken);
     sg_gradient_free(k.own);
     sg_free(k.ids);
     sg_free(k.features);
@@ -553,7 +553,7 @@ done:
     sg_free(k.Gtu);
     sg_free(k.Gtu_rounded);
     sg_free(k.wide);
-    reference_free(k.rounded);
+    network_free(k.rounded);
     sg_free(k.fd);
     sg_free(k.sums);
     return st;

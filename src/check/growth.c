@@ -9,18 +9,18 @@
 enum { LEAD_IN = SG_GROWTH_STEPS / 10 };
 static const double SIZE = 1e-6, GROWS = 10, DOUBLES = 2, PERSISTS = 0.1;
 
-static void follow(sg_check_growth *out, reference *changed, const reference *plain, size_t first, size_t T,
-                   sg_rng *rng)
+static void follow(sg_check_growth *out, plain_network *changed, const plain_network *plain, size_t first,
+                   size_t T, sg_rng *rng)
 {
-    reference_copy(changed, plain);
-    reference_push(changed, first, SIZE, rng);
-    reference_run(changed, first + 1, T - 1);
+    network_copy(changed, plain);
+    network_push(changed, first, SIZE, rng);
+    network_run(changed, first + 1, T - 1);
     for (size_t t = first + 1; t < T; t++) {
-        double grown = reference_distance(changed, plain, t) / SIZE;
+        double grown = network_distance(changed, plain, t) / SIZE;
         if (!(grown <= out->largest))
             out->largest = isnan(grown) ? INFINITY : grown, out->at = t - first;
     }
-    out->left += log(fmax(reference_distance(changed, plain, T - 1) / SIZE, 1e-300)) / SG_GROWTH_CHANGES;
+    out->left += log(fmax(network_distance(changed, plain, T - 1) / SIZE, 1e-300)) / SG_GROWTH_CHANGES;
 }
 
 sg_status growth_follow(sg_check_growth *out, const sg_model *m, const double *inputs, size_t T,
@@ -28,16 +28,16 @@ sg_status growth_follow(sg_check_growth *out, const sg_model *m, const double *i
 {
     sg_status st = SG_OK;
     size_t E = sg_model_get_shape(m)->embedding, first = T / (1 + SG_GROWTH_STEPS / LEAD_IN);
-    reference *plain = NULL, *changed = NULL;
+    plain_network *plain = NULL, *changed = NULL;
     sg_rng rng;
     *out = (sg_check_growth){.steps = T - 1 - first, .size = SIZE};
     sg_rng_seed(&rng, seed, 3);
-    TRY(reference_new(&plain, m, T, err));
-    TRY(reference_new(&changed, m, T, err));
+    TRY(network_new(&plain, m, T, err));
+    TRY(network_new(&changed, m, T, err));
     for (size_t t = 0; t < T; t++)
         for (size_t i = 0; i < E; i++)
-            reference_input(plain, t)[i] = inputs[t * E + i];
-    reference_run(plain, 0, T - 1);
+            network_input(plain, t)[i] = inputs[t * E + i];
+    network_run(plain, 0, T - 1);
     for (size_t i = 0; i < SG_GROWTH_CHANGES; i++)
         follow(out, changed, plain, first, T, &rng);
     out->left = exp(out->left);
@@ -46,7 +46,7 @@ sg_status growth_follow(sg_check_growth *out, const sg_model *m, const double *i
                    : !(out->largest < DOUBLES)              ? SG_GROWTH_AT_FIRST
                                                             : SG_GROWTH_NONE;
 done:
-    reference_free(plain);
-    reference_free(changed);
+    network_free(plain);
+    network_free(changed);
     return st;
 }

@@ -15,7 +15,7 @@ typedef struct {
     double *dh, *dc; /* (H): adjoints of step s, then of s - 1 */
 } layer;
 
-struct reference {
+struct plain_network {
     const cell_type *cell;
     size_t T, E, L;
     double *x; /* (T, E) */
@@ -25,14 +25,14 @@ struct reference {
     layer layers[SG_MAX_LAYERS];
 };
 
-sg_status reference_new(reference **out, const sg_model *m, size_t T, sg_error *err)
+sg_status network_new(plain_network **out, const sg_model *m, size_t T, sg_error *err)
 {
     sg_status st = SG_OK;
     const sg_model_shape *shape = sg_model_get_shape(m);
     const sg_parameters p = model_parameters(m, model_block(m));
     size_t widest = shape->embedding;
     *out = NULL;
-    reference *r = sg_calloc(1, sizeof *r);
+    plain_network *r = sg_calloc(1, sizeof *r);
     if (!r)
         return no_memory(err, "the check");
     r->cell = cell_of(shape->cell);
@@ -56,11 +56,11 @@ sg_status reference_new(reference **out, const sg_model *m, size_t T, sg_error *
          err, "%zu steps of %zu inputs", T, r->E);
     *out = r, r = NULL;
 done:
-    reference_free(r);
+    network_free(r);
     return st;
 }
 
-void reference_free(reference *r)
+void network_free(plain_network *r)
 {
     if (!r)
         return;
@@ -79,12 +79,12 @@ void reference_free(reference *r)
     sg_free(r);
 }
 
-double *reference_input(reference *r, size_t t)
+double *network_input(plain_network *r, size_t t)
 {
     return r->x + t * r->E;
 }
 
-void reference_copy(reference *r, const reference *from)
+void network_copy(plain_network *r, const plain_network *from)
 {
     memcpy(r->x, from->x, r->T * r->E * sizeof *r->x);
     for (size_t k = 0; k < r->L; k++) {
@@ -95,19 +95,19 @@ void reference_copy(reference *r, const reference *from)
     }
 }
 
-const double *reference_state(const reference *r, size_t k, bool cell, size_t t)
+const double *network_state(const plain_network *r, size_t k, bool cell, size_t t)
 {
     const layer *l = &r->layers[k];
     return (cell ? l->c : l->h) + t * l->w.H;
 }
 
 /* A state of the layer at step t, counted from 1: zero before the first. */
-static double *at(const reference *r, double *state, size_t H, size_t t)
+static double *at(const plain_network *r, double *state, size_t H, size_t t)
 {
     return t ? state + (t - 1) * H : r->zero;
 }
 
-void reference_run(reference *r, size_t from, size_t to)
+void network_run(plain_network *r, size_t from, size_t to)
 {
     for (size_t t = from; t <= to; t++) {
         const double *x = r->x + t * r->E;
@@ -122,7 +122,7 @@ void reference_run(reference *r, size_t from, size_t to)
     }
 }
 
-void reference_round(reference *r, size_t t, double share, sg_rng *rng)
+void network_round(plain_network *r, size_t t, double share, sg_rng *rng)
 {
     for (size_t k = 0; k < r->L; k++) {
         layer *l = &r->layers[k];
@@ -134,7 +134,7 @@ void reference_round(reference *r, size_t t, double share, sg_rng *rng)
 }
 
 /* Layer by layer h, then c where the cell has one. */
-static size_t state_parts(const reference *r, double *part[2 * SG_MAX_LAYERS],
+static size_t state_parts(const plain_network *r, double *part[2 * SG_MAX_LAYERS],
                           size_t length[2 * SG_MAX_LAYERS], size_t t)
 {
     size_t n = 0, kinds = cell_states(r->cell);
@@ -147,7 +147,7 @@ static size_t state_parts(const reference *r, double *part[2 * SG_MAX_LAYERS],
     return n;
 }
 
-void reference_push(reference *r, size_t t, double share, sg_rng *rng)
+void network_push(plain_network *r, size_t t, double share, sg_rng *rng)
 {
     double *part[2 * SG_MAX_LAYERS], square = 0;
     size_t length[2 * SG_MAX_LAYERS], n = state_parts(r, part, length, t);
@@ -162,7 +162,7 @@ void reference_push(reference *r, size_t t, double share, sg_rng *rng)
             part[k][i] += share / sqrt(square) * sg_rng_normal(&again);
 }
 
-double reference_distance(const reference *r, const reference *other, size_t t)
+double network_distance(const plain_network *r, const plain_network *other, size_t t)
 {
     double *a[2 * SG_MAX_LAYERS] = {0}, *b[2 * SG_MAX_LAYERS] = {0}, square = 0;
     size_t length[2 * SG_MAX_LAYERS], n = state_parts(r, a, length, t);
@@ -173,7 +173,8 @@ double reference_distance(const reference *r, const reference *other, size_t t)
     return sqrt(square);
 }
 
-void reference_reverse(reference *r, size_t top, bool cell, size_t t, size_t d, const double *u, double *out)
+void network_reverse(plain_network *r, size_t top, bool cell, size_t t, size_t d, const double *u,
+                     double *out)
 {
     for (size_t k = 0; k <= top; k++) {
         layer *l = &r->layers[k];

@@ -253,7 +253,7 @@ static bool is_dirt(int32_t x)
     return !x || x == 0xfffd || c == UTF8PROC_CATEGORY_CN || c >= UTF8PROC_CATEGORY_CC;
 }
 
-/* ---- pieces of one stretch of text ---- */
+/* ---- pieces of one segment of text ---- */
 
 typedef struct {
     const tokenizer *t;
@@ -370,7 +370,7 @@ static bool byte_pairs(pieces *p, const char *s, size_t n)
     return fine;
 }
 
-static bool stretch(pieces *p, const char *s, size_t n)
+static bool segment(pieces *p, const char *s, size_t n)
 {
     if (!n)
         return true;
@@ -439,12 +439,12 @@ sg_status tokenizer_split(const tokenizer *t, const piece_ids *known, const char
     for (size_t i = 0; i < used && fine; i += step) {
         unsigned c = class_of(t, decode(text + i, used - i, &step));
         if (i && (c != before || c == 3)) {
-            fine = stretch(&p, text + begin, i - begin);
+            fine = segment(&p, text + begin, i - begin);
             begin = i;
         }
         before = c;
     }
-    fine = fine && stretch(&p, text + begin, used - begin);
+    fine = fine && segment(&p, text + begin, used - begin);
     NEED(fine, err, "the tokenizer");
     *n = p.n;
 done:

@@ -139,9 +139,9 @@ static bool update(const layer_window *w, bool two, const float *product, size_t
     return !bad;
 }
 
-/* One step of n <= chunk columns from c0, all layers. born: they belong to the origin that enters now.
+/* One step of n <= chunk columns from c0, all layers. enters: they belong to the origin that enters now.
  * Returns 0, or the number (from 1) of the first layer with something that is not finite. */
-static size_t step_columns(sg_gradient *g, size_t c0, size_t n, bool born)
+static size_t step_columns(sg_gradient *g, size_t c0, size_t n, bool enters)
 {
     size_t ld = g->D * g->E;
     bool two = g->P == 2;
@@ -150,21 +150,21 @@ static size_t step_columns(sg_gradient *g, size_t c0, size_t n, bool born)
         size_t H = w->step.H, rows = g->P * H;
         const float *product = g->product;
         size_t ldp = n;
-        bool recurrent = !born && w->K1;
-        if (born)
+        bool recurrent = !enters && w->K1;
+        if (enters)
             for (size_t j = 0; j < H; j++) {
                 memset(w->U + j * ld + c0, 0, n * sizeof *w->U);
                 if (two)
                     memset(w->C + j * ld + c0, 0, n * sizeof *w->C);
             }
-        if (born && l == 0)
+        if (enters && l == 0)
             product = w->Ax, ldp = g->E;
         if (recurrent)
             la_sgemm(LA_N, LA_N, rows, n, H, 1, w->A, w->K, w->U + c0, ld, 0, g->product, n);
         if (l)
             la_sgemm(LA_N, LA_N, rows, n, w->step.N, 1, w->A + w->K1, w->K, g->layer[l - 1].U + c0, ld,
                      recurrent ? 1 : 0, g->product, n);
-        else if (!born && !recurrent)
+        else if (!enters && !recurrent)
             memset(g->product, 0, rows * n * sizeof *g->product);
         if (!update(w, two, product, ldp, c0, n, ld))
             return l + 1;

@@ -14,7 +14,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-static const char *const kind_names[] = {
+static const char *const format_names[] = {
     [SG_FILE_UNKNOWN] = "unknown",
     [SG_FILE_MODEL] = "stategrad model",
     [SG_FILE_RUN] = "stategrad run",
@@ -31,7 +31,7 @@ static const char *const kind_names[] = {
 
 const char *sg_file_format_name(sg_file_format k)
 {
-    return kind_names[k];
+    return format_names[k];
 }
 
 /* Run files are HDF5 too, but have delays at their root. */
@@ -69,7 +69,7 @@ static bool message_follows(const unsigned char *data, size_t n)
 }
 
 /* data holds the first n bytes. A zip of .npy files is npz, any other is taken for PyTorch's. */
-static sg_file_format kind_of_bytes(const unsigned char *data, size_t n, uint64_t size)
+static sg_file_format format_of_bytes(const unsigned char *data, size_t n, uint64_t size)
 {
     uint64_t header = 0;
     if (n >= 4 && !memcmp(data, "PK\3\4", 4)) {
@@ -112,7 +112,7 @@ sg_status sg_file_format_of(sg_file_format *out, const char *path, sg_error *err
     ssize_t n = pread(fd, data, LOOK, 0);
     if (n < 0)
         TRY(sg_fail(err, SG_EIO, "%s: %s", path, strerror(errno)));
-    *out = kind_of_bytes(data, (size_t)n, size);
+    *out = format_of_bytes(data, (size_t)n, size);
     unsigned char end[8];
     if (size >= 48 && pread(fd, end, 8, (off_t)(size - 8)) == 8 &&
         !memcmp(end, "\x57\xfb\x80\x8b\x24\x75\x47\xdb", 8))
@@ -141,22 +141,22 @@ sg_status tensors_open(tensor_file **out, const char *path, sg_error *err)
         [SG_FILE_NPZ] = tensors_from_npz,
     };
     sg_status st;
-    sg_file_format kind;
+    sg_file_format format;
     tensor_file *b = NULL;
     *out = NULL;
-    TRY(sg_file_format_of(&kind, path, err));
-    if (kind == SG_FILE_RUN)
+    TRY(sg_file_format_of(&format, path, err));
+    if (format == SG_FILE_RUN)
         TRY(sg_fail(err, SG_EFORMAT, "%s: is a run file, expected a model", path));
-    if ((size_t)kind >= sizeof fill / sizeof *fill || !fill[kind]) {
+    if ((size_t)format >= sizeof fill / sizeof *fill || !fill[format]) {
         st = file_not_read(path, err);
         goto done;
     }
     NEED(b = sg_calloc(1, sizeof *b), err, "%s", path);
     b->fd = -1;
-    b->format = kind;
+    b->format = format;
     NEED(b->path = sg_strdup(path), err, "%s", path);
     TRY(file_open(&b->fd, &b->file_size, path, err));
-    TRY(fill[kind](b, err));
+    TRY(fill[format](b, err));
     *out = b;
     b = NULL;
 done:

@@ -47,14 +47,14 @@ sg_status sg_model_load(sg_model **out, const char *path, const sg_import_config
                         const sg_monitor *monitor, sg_error *err)
 {
     sg_import_config automatic;
-    sg_file_format kind;
+    sg_file_format format;
     *out = NULL;
     sg_import_defaults(&automatic);
     cfg = cfg ? config_take(&automatic, sizeof automatic, cfg) : &automatic;
-    sg_status st = sg_file_format_of(&kind, path, err);
+    sg_status st = sg_file_format_of(&format, path, err);
     if (st != SG_OK)
         return st;
-    if (kind == SG_FILE_MODEL && !cfg->n_maps)
+    if (format == SG_FILE_MODEL && !cfg->n_maps)
         return sg_model_read(out, path, err);
     return load_foreign(out, path, cfg, monitor, err);
 }

@@ -127,7 +127,7 @@ INLINE void pair_tile(size_t r, const sg_step_matrix *m, size_t row0, const sg_s
     vec acc[ROWS][2];
     UNROLL for (size_t i = 0; i < W; i++) acc[i][0] = acc[i][1] = (vec){0};
     fetch(next, col ? 0 : r * SG_STRIP, C, sum_C, sum_U);
-    if (!job->born)
+    if (!job->enters)
         product(W, m->K1, a, job->U + col, acc, next);
     if (m->K2)
         product(W, m->K2, a + m->K1 * W, job->X + col, acc, next);
@@ -157,7 +157,7 @@ INLINE void single_tile(size_t r, const sg_step_matrix *m, size_t row0, const sg
     vec acc[ROWS][2];
     UNROLL for (size_t i = 0; i < r; i++) acc[i][0] = acc[i][1] = (vec){0};
     fetch(next, col ? 0 : r * SG_STRIP, out, sum, sum);
-    if (!job->born)
+    if (!job->enters)
         product(r, m->K1, a, job->U + col, acc, next);
     if (m->K2)
         product(r, m->K2, a + m->K1 * r, job->X + col, acc, next);
@@ -166,7 +166,7 @@ INLINE void single_tile(size_t r, const sg_step_matrix *m, size_t row0, const sg
         UNROLL for (size_t v = 0; v < 2; v++)
         {
             size_t o = i * SG_STRIP + v * LANES;
-            if (!job->born)
+            if (!job->enters)
                 acc[i][v] += d[i] * load(job->U + at + o);
             store(out + o, acc[i][v]);
         }

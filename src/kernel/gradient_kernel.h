@@ -33,7 +33,7 @@ typedef struct {
     const float *U, *X;
     float *C, *next;
     float *sum_C, *sum_U; /* += the new C, U; NULL: not wanted */
-    bool born;            /* U is taken as zero and not read; C must be zero */
+    bool enters;          /* U is taken as zero and not read; C must be zero */
 } sg_strip_job;
 
 typedef struct {

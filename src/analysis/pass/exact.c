@@ -253,7 +253,7 @@ done:
     return st;
 }
 
-sg_status exact_run(block_sums **sums, replaced_sums **replaced, analysis *an, const char *run_path,
+sg_status exact_run(block_sums **sums, replacement_sums **replaced, analysis *an, const char *run_path,
                     sg_error *err)
 {
     sg_status st = SG_OK;

@@ -25,7 +25,7 @@ typedef struct {
     uint64_t settled; /* steps since the last start */
 } follower;
 
-/* The token's step is to be followed, as the first of a stretch (*start) or not. */
+/* The token's step is to be followed, as the first of a segment (*start) or not. */
 static bool is_followed(const follower *x, uint64_t t, uint64_t block_start, bool *start)
 {
     *start = x->all ? t == 0 : t == block_start;

@@ -7,10 +7,10 @@
 
 /* Every token of this part in turn, all of them or a drawn share as origins. *replaced: what replacing words does; NULL
  * where none is replaced. */
-sg_status exact_run(block_sums **sums, replaced_sums **replaced, analysis *an, const char *run_path,
+sg_status exact_run(block_sums **sums, replacement_sums **replaced, analysis *an, const char *run_path,
                     sg_error *err);
 /* Origins drawn in rounds until setting 'precision' is reached; fills an->reached. */
-sg_status sampled_run(block_sums **sums, replaced_sums **replaced, analysis *an, const char *run_path,
+sg_status sampled_run(block_sums **sums, replacement_sums **replaced, analysis *an, const char *run_path,
                       sg_error *err);
 /* an->exponents, by a pass of its own. SG_ENONFINITE. */
 sg_status growth_run(analysis *an, sg_error *err);

@@ -5,7 +5,7 @@
 #include "base/base_internal.h"
 #include "base/checkpoint.h"
 #include "cell/cell.h"
-#include "gradient/replaced.h"
+#include "gradient/replacement_batch.h"
 #include "lm/model_internal.h"
 
 #include <math.h>
@@ -13,9 +13,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* A stretch: words that are replaced, at least as many as delays so that what follows them is not the larger part;
+/* A segment: words that are replaced, at least as many as delays so that what follows them is not the larger part;
  * fewer where there would be too many replacements side by side. */
-enum { STRETCH = 256, MOST_COLUMNS = 512, EFFECT_BYTES = 16 << 20, JOBS_PER_THREAD = 2 };
+enum { SEGMENT = 256, MOST_COLUMNS = 512, EFFECT_BYTES = 16 << 20, JOBS_PER_THREAD = 2 };
 
 /* Words that may stand in for others, in order of id, and the tokens up to each and with it. */
 typedef struct {
@@ -30,18 +30,18 @@ typedef struct {
     size_t n;
 } row_list;
 
-/* One stretch, all of it in one block of the corpus. */
+/* One segment, all of it in one block of the corpus. */
 typedef struct {
     uint64_t begin;  /* position of step 0 */
     size_t n, block; /* steps; the part of a block (blocks.h) */
     size_t n_columns;
-    replaced_column *columns;
-    sg_step *steps;           /* (room) */
-    row_list *to;             /* (columns) */
-    float *state, *x, *other; /* (state size) (room, E) (columns, E) */
-    bool *first;              /* (room) */
-    replaced_effect *effects; /* (columns, D, G) */
-    double *kl;               /* (columns, D) */
+    replacement_column *columns;
+    sg_step *steps;              /* (room) */
+    row_list *to;                /* (columns) */
+    float *state, *x, *other;    /* (state size) (room, E) (columns, E) */
+    bool *first;                 /* (room) */
+    replacement_effect *effects; /* (columns, D, G) */
+    double *kl;                  /* (columns, D) */
 } job;
 
 struct replacement {
@@ -49,7 +49,7 @@ struct replacement {
     size_t model;
     uint64_t position, zero; /* of the next step; of the first step since the state was last zero */
     float *state;            /* before that step */
-    size_t D, E, G, stretch, room, most, state_size;
+    size_t D, E, G, segment, room, most, state_size;
     size_t at_once; /* columns of one word at most */
     bool kl_at_all;
     bool *kl_at;       /* (D) */
@@ -58,12 +58,12 @@ struct replacement {
     size_t *row,
         *rows; /* rows of a set under REPLACED_BY_ANY, the concatenation of all; (sets + 1) where each begins */
     size_t *each; /* (rows) 0, 1, 2, ... */
-    replaced_model *weights;
+    replacement_weights *weights;
     int threads;
     size_t n_jobs;
-    replaced **work; /* (threads) */
+    replacement_batch **work; /* (threads) */
     job *jobs;
-    replaced_sums *sums;
+    replacement_sums *sums;
 };
 
 bool replacement_kl_delay(size_t d)
@@ -265,16 +265,16 @@ static bool list_rows(replacement *r)
     const analysis *an = r->an;
     size_t n = 0;
     if (!(r->rows = sg_calloc(an->sets + 1, sizeof *r->rows)) ||
-        !(r->each = sg_calloc(replaced_rows(an->C, an->P), sizeof *r->each)))
+        !(r->each = sg_calloc(replacement_rows(an->C, an->P), sizeof *r->each)))
         return false;
-    for (size_t i = 0; i < replaced_rows(an->C, an->P); i++)
+    for (size_t i = 0; i < replacement_rows(an->C, an->P); i++)
         r->each[i] = i;
     for (int fill = 0; fill < 2; fill++) {
         n = 0;
         for (size_t s = 0; s < an->sets; s++) {
             r->rows[s] = n;
             if (fill)
-                r->row[n] = 0, r->row[n + 1] = replaced_row(an->C, REPLACED_IN_CLASS, 0);
+                r->row[n] = 0, r->row[n + 1] = replacement_row(an->C, REPLACED_IN_CLASS, 0);
             n += 2;
             for (size_t c = 1; c < an->C; c++)
                 if (sg_classes_contains(an->classes, s, c)) {
@@ -296,11 +296,11 @@ static sg_status use_model(replacement *r, size_t model, sg_error *err)
     sg_status st = SG_OK;
     const analysis *an = r->an;
     for (int i = 0; r->work && i < r->threads; i++)
-        replaced_free(r->work[i]), r->work[i] = NULL;
-    replaced_model_free(r->weights), r->weights = NULL;
-    TRY(replaced_model_new(&r->weights, an->models[model], r->kl_at_all, err));
+        replacement_batch_free(r->work[i]), r->work[i] = NULL;
+    replacement_weights_free(r->weights), r->weights = NULL;
+    TRY(replacement_weights_new(&r->weights, an->models[model], r->kl_at_all, err));
     for (int i = 0; i < r->threads; i++)
-        TRY(replaced_new(&r->work[i], r->weights, an->states, r->G, r->D, r->kl_at, r->most, err));
+        TRY(replacement_batch_new(&r->work[i], r->weights, an->states, r->G, r->D, r->kl_at, r->most, err));
 done:
     return st;
 }
@@ -310,8 +310,8 @@ static void sizes(replacement *r, const analysis *an)
     r->an = an, r->D = an->D, r->E = an->E, r->G = an->n_states;
     r->threads = analysis_threads(an), r->n_jobs = JOBS_PER_THREAD * (size_t)r->threads;
     r->kl_at_all = an->shape->has_decoder && an->replace.kl_rate > 0;
-    r->stretch = an->D > STRETCH ? an->D : STRETCH;
-    size_t fit = EFFECT_BYTES / (r->D * (r->G * sizeof(replaced_effect) + sizeof(double)));
+    r->segment = an->D > SEGMENT ? an->D : SEGMENT;
+    size_t fit = EFFECT_BYTES / (r->D * (r->G * sizeof(replacement_effect) + sizeof(double)));
     r->at_once = 1 + an->P;
     for (size_t s = 0; s < an->sets; s++) {
         size_t n = 1 + an->P;
@@ -321,7 +321,7 @@ static void sizes(replacement *r, const analysis *an)
     }
     r->most = fit > MOST_COLUMNS ? MOST_COLUMNS : fit > 8 ? fit : 8;
     r->most = r->most > r->at_once ? r->most : r->at_once;
-    r->room = r->stretch + r->D - 1;
+    r->room = r->segment + r->D - 1;
     for (size_t l = 0; l < an->shape->layers; l++)
         r->state_size += cell_states(cell_of(an->shape->cell)) * an->shape->hidden[l];
 }
@@ -331,15 +331,16 @@ size_t replacement_bytes(const analysis *an)
     replacement r = {0};
     sizes(&r, an);
     const sg_model_shape *s = an->shape;
-    size_t each = r.most * (r.D * (r.G * sizeof(replaced_effect) + sizeof(double)) + sizeof(replaced_column)),
+    size_t each = r.most *
+                  (r.D * (r.G * sizeof(replacement_effect) + sizeof(double)) + sizeof(replacement_column)),
            column = r.E, H = 0;
     for (size_t l = 0; l < s->layers; l++) /* tape, states and tangents */
         column += (cell_of(s->cell)->tape + 4) * s->hidden[l], H = s->hidden[l] > H ? s->hidden[l] : H;
     each += r.room * (r.E * sizeof(float) + sizeof(sg_step));
     size_t logits = s->vocabulary < (1 << 13) ? 512 * s->vocabulary * sizeof(float) : (size_t)16 << 20;
-    return replaced_model_bytes(s, s->has_decoder) + r.n_jobs * each +
+    return replacement_weights_bytes(s, s->has_decoder) + r.n_jobs * each +
            (size_t)r.threads * (r.most * (column + 3 * H) * sizeof(float) + (s->has_decoder ? logits : 0)) +
-           replaced_sums_bytes(an->n_models, an->B * an->split, replaced_rows(an->C, an->P), r.D, r.G);
+           replacement_sums_bytes(an->n_models, an->B * an->split, replacement_rows(an->C, an->P), r.D, r.G);
 }
 
 sg_status replacement_new(replacement **out, const analysis *an, sg_error *err)
@@ -360,8 +361,8 @@ sg_status replacement_new(replacement **out, const analysis *an, sg_error *err)
         r->kl_at[d] = replacement_kl_delay(d);
     for (size_t i = 0; i < r->n_jobs; i++)
         NEED(job_new(&r->jobs[i], r), err, "replacements of %zu words at %zu delays", r->most, r->D);
-    TRY(replaced_sums_new(&r->sums, an->n_models, an->B * an->split, replaced_rows(an->C, an->P), r->D, r->G,
-                          err));
+    TRY(replacement_sums_new(&r->sums, an->n_models, an->B * an->split, replacement_rows(an->C, an->P), r->D,
+                             r->G, err));
     TRY(use_model(r, 0, err));
     *out = r, r = NULL;
 done:
@@ -374,11 +375,11 @@ void replacement_free(replacement *r)
     if (!r)
         return;
     for (int i = 0; r->work && i < r->threads; i++)
-        replaced_free(r->work[i]);
+        replacement_batch_free(r->work[i]);
     for (size_t i = 0; r->jobs && i < r->n_jobs; i++)
         job_free(&r->jobs[i]);
-    replaced_model_free(r->weights);
-    replaced_sums_free(r->sums);
+    replacement_weights_free(r->weights);
+    replacement_sums_free(r->sums);
     for (size_t c = 0; r->in && c < r->an->C; c++)
         law_free(&r->in[c]);
     law_free(&r->any);
@@ -388,14 +389,14 @@ void replacement_free(replacement *r)
     sg_free(r);
 }
 
-replaced_sums *replacement_take(replacement *r)
+replacement_sums *replacement_take(replacement *r)
 {
-    replaced_sums *s = r->sums;
+    replacement_sums *s = r->sums;
     r->sums = NULL;
     return s;
 }
 
-/* ---- a stretch ---- */
+/* ---- a segment ---- */
 
 /* Steps begin .. begin+n-1 and their inputs. */
 static sg_status read_steps(const replacement *r, job *j, uint64_t begin, size_t n, sg_error *err)
@@ -431,7 +432,7 @@ static size_t life_of(const replacement *r, const job *j, size_t i)
 }
 
 /* One more column: x' at the place of `like`. */
-static void add_to(job *j, const replaced_column *like, const float *x, row_list to)
+static void add_to(job *j, const replacement_column *like, const float *x, row_list to)
 {
     j->columns[j->n_columns] = *like;
     j->columns[j->n_columns].x = x;
@@ -445,7 +446,7 @@ static sg_status draw_column(replacement *r, job *j, size_t i, bool with_kl, sg_
     const analysis *an = r->an;
     const sg_step *step = &j->steps[i];
     const size_t *row = r->row + r->rows[step->set], n = r->rows[step->set + 1] - r->rows[step->set];
-    const replaced_column here = {i, life_of(r, j, i), with_kl, NULL};
+    const replacement_column here = {i, life_of(r, j, i), with_kl, NULL};
     const float *x = NULL;
     TRY(draw_input(r, j->begin + i, step->id, sg_rng_uniform(rng),
                    j->other + (an->features ? j->n_columns * r->E : 0), &x, err));
@@ -455,13 +456,13 @@ static sg_status draw_column(replacement *r, job *j, size_t i, bool with_kl, sg_
         const double u = sg_rng_uniform(rng);
         if (in->n > 1)
             add_to(j, &here, embedding_of(r, draw_word(in, u, step->id)),
-                   (row_list){r->each + replaced_row(an->C, REPLACED_IN_CLASS, row[k]), 1});
+                   (row_list){r->each + replacement_row(an->C, REPLACED_IN_CLASS, row[k]), 1});
     }
     for (size_t p = 0; r->partner && p < an->P; p++) {
         const int32_t partner = r->partner[p * an->V + (size_t)step->id];
         if (partner >= 0)
             add_to(j, &here, embedding_of(r, (size_t)partner),
-                   (row_list){r->each + replaced_row(an->C, REPLACED_BY_PARTNER, p), 1});
+                   (row_list){r->each + replacement_row(an->C, REPLACED_BY_PARTNER, p), 1});
     }
 done:
     return st;
@@ -487,7 +488,7 @@ done:
     return st;
 }
 
-/* The next stretch, up to `until` and within a block; the state goes on to its end. */
+/* The next segment, up to `until` and within a block; the state goes on to its end. */
 static sg_status plan_job(replacement *r, job *j, uint64_t until, sg_error *err)
 {
     sg_status st = SG_OK;
@@ -496,13 +497,13 @@ static sg_status plan_job(replacement *r, job *j, uint64_t until, sg_error *err)
     while (analysis_part_start(an, b + 1) <= r->position)
         b++;
     uint64_t end = analysis_part_start(an, b + 1) < until ? analysis_part_start(an, b + 1) : until;
-    size_t n = end - r->position < r->stretch ? (size_t)(end - r->position) : r->stretch;
+    size_t n = end - r->position < r->segment ? (size_t)(end - r->position) : r->segment;
     uint64_t left = an->T - r->position;
     TRY(read_steps(r, j, r->position, left < n + r->D - 1 ? (size_t)left : n + r->D - 1, err));
     TRY(draw_columns(r, j, n, &n, err));
     j->block = b;
     memcpy(j->state, r->state, r->state_size * sizeof *r->state);
-    replaced_advance(r->work[0], r->state, j->x, j->first, n);
+    replacement_batch_advance(r->work[0], r->state, j->x, j->first, n);
     r->position += n;
 done:
     return st;
@@ -511,17 +512,17 @@ done:
 /* What a replacement shows, into its rows. */
 static void add_column(replacement *r, const job *j, size_t k)
 {
-    const replaced_column *c = &j->columns[k];
-    const replaced_effect *e = j->effects + k * r->D * r->G;
+    const replacement_column *c = &j->columns[k];
+    const replacement_effect *e = j->effects + k * r->D * r->G;
     for (size_t i = 0; i < j->to[k].n; i++)
         for (size_t d = 0; d < c->life; d++) {
-            double *x = replaced_sums_at(r->sums, r->model, j->block, j->to[k].row[i], d);
+            double *x = replacement_sums_at(r->sums, r->model, j->block, j->to[k].row[i], d);
             x[REPLACED_PAIRS]++;
             if (c->with_kl && r->kl_at[d])
                 x[REPLACED_KL] += j->kl[k * r->D + d], x[REPLACED_KL_PAIRS]++;
             x += REPLACED_STATES;
             for (size_t g = 0; g < r->G; g++, x += REPLACED_PER_STATE) {
-                const replaced_effect *f = &e[d * r->G + g];
+                const replacement_effect *f = &e[d * r->G + g];
                 const double both = f->change * f->linear;
                 x[REPLACED_CHANGE] += f->change, x[REPLACED_START] += e[g].change,
                     x[REPLACED_LINEAR] += f->linear;
@@ -539,8 +540,8 @@ static sg_status run_jobs(replacement *r, size_t n, sg_error *err)
     for (size_t i = 0; i < n; i++) {
         job *j = &r->jobs[i];
         sg_error inner = {""};
-        sg_status st = replaced_stretch(r->work[omp_get_thread_num()], j->state, j->x, j->first, j->n,
-                                        j->columns, j->n_columns, j->effects, j->kl, &inner);
+        sg_status st = replacement_batch_run(r->work[omp_get_thread_num()], j->state, j->x, j->first, j->n,
+                                             j->columns, j->n_columns, j->effects, j->kl, &inner);
         if (st != SG_OK) {
 #pragma omp critical(replacement_failed)
             {
@@ -566,7 +567,7 @@ static sg_status skip(replacement *r, uint64_t until, sg_error *err)
         TRY(read_steps(r, &r->jobs[0], r->position, n, err));
         for (size_t i = 0; i < n; i++)
             r->zero = r->jobs[0].first[i] ? r->position + i : r->zero;
-        replaced_advance(r->work[0], r->state, r->jobs[0].x, r->jobs[0].first, n);
+        replacement_batch_advance(r->work[0], r->state, r->jobs[0].x, r->jobs[0].first, n);
         r->position += n;
     }
 done:
@@ -605,9 +606,9 @@ typedef struct {
     uint64_t model, position, zero;
 } header;
 
-static size_t sums_doubles(const replaced_sums *s)
+static size_t sums_doubles(const replacement_sums *s)
 {
-    return s->models * s->B * s->rows * s->D * replaced_fields(s->G);
+    return s->models * s->B * s->rows * s->D * replacement_fields(s->G);
 }
 
 sg_status replacement_save(const replacement *r, FILE *f, const char *path, sg_error *err)

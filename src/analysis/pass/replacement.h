@@ -37,7 +37,7 @@ typedef struct replacement replacement;
 sg_status replacement_new(replacement **out, const analysis *an, sg_error *err);
 void replacement_free(replacement *r);
 /* Replaces words of this part's positions before `until` with the model's states; a model's positions come in order,
- * models too, and a later model begins anew. go_on (may be NULL) is asked between stretches; *stopped: it said no, and
+ * models too, and a later model begins anew. go_on (may be NULL) is asked between segments; *stopped: it said no, and
  * the next call goes on from there. SG_ENONFINITE. */
 sg_status replacement_run(replacement *r, size_t model, uint64_t until, bool (*go_on)(void *ctx), void *ctx,
                           bool *stopped, sg_error *err);
@@ -45,6 +45,6 @@ sg_status replacement_run(replacement *r, size_t model, uint64_t until, bool (*g
 sg_status replacement_save(const replacement *r, FILE *f, const char *path, sg_error *err);
 sg_status replacement_load(replacement *r, FILE *f, const char *path, sg_error *err);
 /* The sums, which the caller now owns; r has none. */
-replaced_sums *replacement_take(replacement *r);
+replacement_sums *replacement_take(replacement *r);
 
 #endif

@@ -607,7 +607,7 @@ done:
     return st;
 }
 
-sg_status sampled_run(block_sums **sums, replaced_sums **replaced, analysis *an, const char *run_path,
+sg_status sampled_run(block_sums **sums, replacement_sums **replaced, analysis *an, const char *run_path,
                       sg_error *err)
 {
     sg_status st = SG_OK;

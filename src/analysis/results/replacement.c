@@ -44,7 +44,7 @@ typedef struct {
     int64_t *count;             /* (rows of a law, D) */
 } room;
 
-static size_t rows_of(const group_work *a, replaced_law law)
+static size_t rows_of(const group_work *a, replacement_law law)
 {
     return law == REPLACED_BY_PARTNER ? a->input->P : a->input->C;
 }
@@ -57,7 +57,7 @@ size_t group_quantities(const group_work *a)
 /* Number `field` of part b of the blocks, row c, delay d. */
 static double sum_of(const group_work *a, size_t field, size_t b, size_t c, size_t d)
 {
-    const double *x = replaced_sums_at(a->input->replaced, a->group->model, b, c, d);
+    const double *x = replacement_sums_at(a->input->replaced, a->group->model, b, c, d);
     size_t state = a->g % a->input->replaced->G;
     return field < OF_STATE ? x[field] : x[REPLACED_STATES + state * REPLACED_PER_STATE + field - OF_STATE];
 }
@@ -115,7 +115,7 @@ static size_t words_of(const corpus_words *w, size_t c)
 }
 
 /* Why row i of a law has no values at all, whatever the delay; NULL: it may have. */
-static const char *never(const group_work *a, replaced_law law, size_t i)
+static const char *never(const group_work *a, replacement_law law, size_t i)
 {
     const results_input *x = a->input;
     if (law == REPLACED_BY_PARTNER && !x->property_pairs[i])
@@ -138,7 +138,7 @@ static const char *reason_of(const group_work *a, size_t i, size_t row, size_t d
                         : "the state does not change";
 }
 
-static void note(group_work *a, run_reason kind, replaced_law law, size_t i, size_t d, const char *why)
+static void note(group_work *a, run_reason kind, replacement_law law, size_t i, size_t d, const char *why)
 {
     if (law == REPLACED_BY_PARTNER)
         reason_note_of(&a->reasons[kind], "property", a->input->property_names[i], d, why);
@@ -155,7 +155,7 @@ static void keep_change(group_work *a, const room *r, const sg_interval *x, size
         a->s.without[(at * B + b) * D + d] = r->pairs[b] > 0 ? r->without[b] : x->value;
 }
 
-static sg_status put_ratio(group_work *a, room *r, replaced_law law, size_t i, sg_error *err)
+static sg_status put_ratio(group_work *a, room *r, replacement_law law, size_t i, sg_error *err)
 {
     sg_status st = SG_OK;
     const size_t D = a->input->D;
@@ -165,7 +165,7 @@ static sg_status put_ratio(group_work *a, room *r, replaced_law law, size_t i, s
     const double *const values[] = {r->value, r->low, r->high};
     const char *why = NULL;
     for (size_t k = 0; k < rows_of(a, law) * D; k++) {
-        const size_t c = k / D, d = k % D, row = replaced_row(a->input->C, law, c);
+        const size_t c = k / D, d = k % D, row = replacement_row(a->input->C, law, c);
         why = d ? why : never(a, law, c);
         sg_interval x = ratio(a, r, i, row, d);
         if (!i && law == REPLACED_BY_ANY)
@@ -190,7 +190,7 @@ done:
     return st;
 }
 
-static sg_status put_counts(group_work *a, room *r, replaced_law law, const char *of, size_t field,
+static sg_status put_counts(group_work *a, room *r, replacement_law law, const char *of, size_t field,
                             sg_error *err)
 {
     const size_t D = a->input->D, n = rows_of(a, law) * D;
@@ -198,7 +198,7 @@ static sg_status put_counts(group_work *a, room *r, replaced_law law, const char
     for (size_t k = 0; k < n; k++) {
         double sum = 0;
         for (size_t b = 0; b < a->input->B; b++)
-            sum += sum_of_block(a, field, b, replaced_row(a->input->C, law, k / D), k % D);
+            sum += sum_of_block(a, field, b, replacement_row(a->input->C, law, k / D), k % D);
         r->count[k] = (int64_t)sum;
     }
     snprintf(name, sizeof name, "%s%s", laws[law].prefix, of);
@@ -206,7 +206,7 @@ static sg_status put_counts(group_work *a, room *r, replaced_law law, const char
                               err);
 }
 
-static sg_status define(group_work *a, replaced_law law, sg_error *err)
+static sg_status define(group_work *a, replacement_law law, sg_error *err)
 {
     sg_status st = SG_OK;
     static const char *const suffixes[] = {"", "_low", "_high"};
@@ -225,7 +225,7 @@ done:
 sg_status replacement_write(group_work *a, sg_error *err)
 {
     sg_status st = SG_OK;
-    const size_t B = a->input->B * (1 + a->input->split), rows = replaced_rows(a->input->C, a->input->P),
+    const size_t B = a->input->B * (1 + a->input->split), rows = replacement_rows(a->input->C, a->input->P),
                  n = rows * a->input->D;
     room r = {0};
     if (!a->input->replaced)
@@ -234,9 +234,9 @@ sg_status replacement_write(group_work *a, sg_error *err)
              (r.count = sg_calloc(n, sizeof *r.count)),
          err, "what replacing words does in %s", a->group->name);
     r.without = r.pairs + B, r.low = r.value + n, r.high = r.low + n;
-    for (replaced_law law = 0; law < REPLACED_LAWS; law++)
+    for (replacement_law law = 0; law < REPLACED_LAWS; law++)
         TRY(define(a, law, err));
-    for (replaced_law law = 0; law < REPLACED_LAWS; law++) {
+    for (replacement_law law = 0; law < REPLACED_LAWS; law++) {
         if (!rows_of(a, law))
             continue;
         for (size_t i = 0; i < RATIOS; i++)

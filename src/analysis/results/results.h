@@ -11,7 +11,7 @@
 #include "analysis/block_sums.h"
 #include "analysis/exponents.h"
 #include "gradient/word_sums.h"
-#include "analysis/replaced_sums.h"
+#include "analysis/replacement_sums.h"
 
 /* Series whose decay is fitted: sigma_1, sum, rms gain; the change of state, where words were replaced. */
 enum { DECAY_QUANTITIES = 4, DECAY_OF_GRADIENTS = 3, DECAY_LAWS = 3 };
@@ -58,8 +58,8 @@ typedef struct {
     const char *gram_reason; /* why not, when not */
     int threads;
     uint64_t seed;
-    const replaced_sums *replaced; /* or NULL: no words were replaced */
-    const char *no_kl;             /* why there is no KL at all, or NULL */
+    const replacement_sums *replaced; /* or NULL: no words were replaced */
+    const char *no_kl;                /* why there is no KL at all, or NULL */
 } results_input;
 
 /* Dimensions unit, rank, ..., all variables and their contents, for every group of the input; the root's

@@ -85,8 +85,8 @@ size_t engine_bytes(const sg_engine *e)
             floats += e->P * y->H * K + y->H * y->H + (l ? 0 : e->block * e->P * y->H * y->N);
     }
     size_t bytes = floats * sizeof(float) + e->D * (sizeof *e->past + sizeof *e->word);
-    for (size_t i = 0; i < e->n_tail; i++)
-        bytes += e->tails[i]->bytes;
+    for (size_t i = 0; i < e->n_bases; i++)
+        bytes += e->bases[i]->bytes;
     return bytes;
 }
 
@@ -94,8 +94,8 @@ size_t engine_shared(const sg_engine *e, size_t *directions)
 {
     size_t n = 0;
     *directions = 0;
-    for (size_t i = 0; i < e->n_tail; i++)
-        n += e->tails[i]->n, *directions += e->tails[i]->r;
+    for (size_t i = 0; i < e->n_bases; i++)
+        n += e->bases[i]->n, *directions += e->bases[i]->r;
     return n;
 }
 
@@ -133,11 +133,11 @@ static void configure(sg_engine *e, const sg_model *m, const sg_engine_config *c
     e->threads = cfg->threads > 0 ? cfg->threads : omp_get_max_threads();
     e->handling = cfg->handling, e->window = cfg->window, e->burn_in = cfg->burn_in;
     e->moment_every = cfg->second_moment_every;
-    e->tail = engine_shares_bases(s) ? (cfg->long_after + e->block - 1) / e->block * e->block : 0;
-    e->tail_tolerance = cfg->long_tolerance > 0 ? cfg->long_tolerance : 1e-6;
+    e->cut_every = engine_shares_bases(s) ? (cfg->long_after + e->block - 1) / e->block * e->block : 0;
+    e->tolerance = cfg->long_tolerance > 0 ? cfg->long_tolerance : 1e-6;
     e->exact = cfg->start;
-    /* few strips fit the cache together; generations take second moments at the block's end only */
-    e->merged = e->moment_every && !e->tail && e->full + (e->rest > 0) <= MERGED_STRIPS;
+    /* few strips fit the cache together; shared bases take second moments at the block's end only */
+    e->merged = e->moment_every && !e->cut_every && e->full + (e->rest > 0) <= MERGED_STRIPS;
     e->sample = cfg->sample, e->sample_ctx = cfg->sample_ctx;
     e->position = e->boundary = e->zero = cfg->start;
     e->n_states = cfg->n_states;
@@ -145,7 +145,7 @@ static void configure(sg_engine *e, const sg_model *m, const sg_engine_config *c
         e->sum_of[l][0] = e->sum_of[l][1] = NONE;
     for (size_t i = 0; i < cfg->n_states; i++) {
         size_t rows = (cfg->states[i].units + SG_STRIP - 1) / SG_STRIP * SG_STRIP;
-        e->tail_rows = rows > e->tail_rows ? rows : e->tail_rows;
+        e->basis_rows = rows > e->basis_rows ? rows : e->basis_rows;
         e->sum_of[cfg->states[i].layer - 1][cfg->states[i].kind == SG_STATE_HIDDEN] = i;
     }
 }
@@ -231,11 +231,11 @@ void engine_free(sg_engine *e)
         next = g->next;
         free_group(g);
     }
-    for (size_t i = 0; i < e->n_tail; i++)
-        tail_free(e->tails[i]);
+    for (size_t i = 0; i < e->n_bases; i++)
+        basis_free(e->bases[i]);
     for (size_t l = 0; l < e->L; l++)
         engine_layer_free(&e->layer[l]);
-    sg_free(e->tails);
+    sg_free(e->bases);
     sg_free(e->groups);
     sg_free(e->done);
     sg_free(e->states);
@@ -394,8 +394,8 @@ static sg_status run_block(sg_engine *e, sg_accum *a, sg_error *err)
                     "gradient: the state gradients at delay %zu are not finite near token %llu", d,
                     (unsigned long long)e->position));
     e->position += n;
-    if (e->tail)
-        TRY(tail_cut(e, e->token[n - 1].oldest, err));
+    if (e->cut_every)
+        TRY(basis_cut(e, e->token[n - 1].oldest, err));
     retire_groups(e, e->token[n - 1].oldest > e->exact ? e->token[n - 1].oldest : e->exact);
 done:
     la_serial_end();
@@ -426,7 +426,7 @@ static bool block_ends(const sg_engine *e, uint64_t position)
     else if (window)
         after = due_in(every, window - 1) + 1;
     return after == position + 1 || (position + 1 - after) % e->block == 0 ||
-           (e->tail && (position + 1) % e->tail == 0);
+           (e->cut_every && (position + 1) % e->cut_every == 0);
 }
 
 static sg_status take(sg_engine *e, const sg_step *steps, const float *features, size_t n, step_mode mode,
@@ -472,7 +472,7 @@ done:
 void engine_start(sg_engine *e, uint64_t position, const float *state, uint64_t zero)
 {
     engine_drop_groups(e);
-    tail_drop(e, UINT64_MAX);
+    basis_drop(e, UINT64_MAX);
     /* nothing is left of what was before: the same bytes wherever the engine comes from */
     e->first_group = 0;
     e->position = e->boundary = e->exact = position;

@@ -50,7 +50,7 @@ typedef struct group {
     struct group *next; /* in the list of free ones */
 } group;
 
-/* Origins that share a basis, see engine_tail.c. */
+/* Origins that share a basis, see shared_basis.c. */
 typedef struct {
     size_t n, r, strips; /* origins; directions, and strips that hold them and behind them the probes */
     uint64_t *position;
@@ -67,15 +67,15 @@ typedef struct {
     /* (token of the block, n_states) root mean square of what origins lack, of their size */
     double *missed;
     size_t bytes;
-} tail_generation;
+} shared_basis;
 
-static inline size_t tail_padded(size_t n)
+static inline size_t basis_padded(size_t n)
 {
     return (n + SG_STRIP - 1) / SG_STRIP * SG_STRIP;
 }
 
 /* Number (j,c) of R_s of origin o. */
-static inline float *tail_R(const tail_generation *g, size_t o, size_t j, size_t c)
+static inline float *basis_R(const shared_basis *g, size_t o, size_t j, size_t c)
 {
     return g->R + ((c / SG_STRIP * g->n + o) * g->r + j) * SG_STRIP + c % SG_STRIP;
 }
@@ -91,7 +91,7 @@ typedef enum { STEP_COUNTED, STEP_WARM, STEP_SKIPPED } step_mode;
 /* A token of the block in work. */
 typedef struct {
     uint64_t position, oldest; /* origins before `oldest` are gone */
-    uint64_t exact;            /* those before this are in generations */
+    uint64_t exact;            /* those before this are in shared bases */
     bool counted, live;        /* live: some origin is there, matrices are needed */
     bool moment;               /* second moments are taken here */
 } block_token;
@@ -133,12 +133,12 @@ struct sg_engine {
     float *gathered; /* [thread] (H_max, 32): the rest columns of one origin, for second moments */
     size_t strip_max;
 
-    size_t tail; /* tokens between cuts of a long window; 0: every origin is exact */
-    double tail_tolerance;
-    size_t tail_rows;        /* rows of the tallest wanted state, filled up to strips */
-    uint64_t exact;          /* origins before this have gone into generations */
-    tail_generation **tails; /* oldest first */
-    size_t n_tail, tail_room;
+    size_t cut_every; /* tokens between cuts of a long window; 0: every origin is exact */
+    double tolerance;
+    size_t basis_rows;    /* rows of the tallest wanted state, filled up to strips */
+    uint64_t exact;       /* origins before this have gone into shared bases */
+    shared_basis **bases; /* oldest first */
+    size_t n_bases, basis_room;
 
     word_sums *words; /* or NULL */
     size_t first_state;
@@ -170,24 +170,24 @@ void engine_fold(sg_engine *e);
 sg_status engine_open_group(sg_engine *e, sg_error *err);
 void engine_drop_groups(sg_engine *e);
 
-/* After a block: drops generations that are out of the window; at a cut, shrinks them and makes new ones. */
-sg_status tail_cut(sg_engine *e, uint64_t oldest, sg_error *err);
-void tail_drop(sg_engine *e, uint64_t oldest); /* those whose origins are all before oldest */
-/* One generation through the block's tokens; then the sums of one 32 x 32 piece of a state; then, at the
- * block's last token, a generation's second moments; then what all of them lack. */
-void tail_step(const sg_engine *e, tail_generation *g);
-void tail_sum(const sg_engine *e, sg_accum *a, size_t state, size_t block, size_t strip);
-void tail_moments(const sg_engine *e, sg_accum *a, const tail_generation *g);
-void tail_count(const sg_engine *e, sg_accum *a, bool moments);
-void tail_free(tail_generation *g);
+/* After a block: drops shared bases that are out of the window; at a cut, shrinks them and makes new ones. */
+sg_status basis_cut(sg_engine *e, uint64_t oldest, sg_error *err);
+void basis_drop(sg_engine *e, uint64_t oldest); /* those whose origins are all before oldest */
+/* One shared basis through the block's tokens; then the sums of one 32 x 32 piece of a state; then, at the
+ * block's last token, its second moments; then what all of them lack. */
+void basis_step(const sg_engine *e, shared_basis *g);
+void basis_sum(const sg_engine *e, sg_accum *a, size_t state, size_t block, size_t strip);
+void basis_moments(const sg_engine *e, sg_accum *a, const shared_basis *g);
+void basis_count(const sg_engine *e, sg_accum *a, bool moments);
+void basis_free(shared_basis *g);
 /* A zero second moment of this thread's own, and then: it goes to sum, and <., covariance> to the pair of token i and
  * delay d. Without sums by word the sum itself. */
 float *moment_begin(const sg_engine *e, float *sum);
 void moment_end(const sg_engine *e, const float *moment, float *sum, size_t i, size_t state, size_t d);
 /* The pair of token i and the origin at `position` goes to the sums of its word. */
 void moment_of_word(const sg_engine *e, size_t i, uint64_t position, unsigned set);
-bool tail_save(const sg_engine *e, const tail_generation *g, FILE *f);
-sg_status tail_load(sg_engine *e, FILE *f, sg_error *err);
+bool basis_save(const sg_engine *e, const shared_basis *g, FILE *f);
+sg_status basis_load(sg_engine *e, FILE *f, sg_error *err);
 
 /* The block's tokens, all origins; a NULL: nothing counts. False: a sum is not finite, at delay *d of class
  * set *set. */

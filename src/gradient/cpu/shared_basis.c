@@ -2,22 +2,22 @@
 /* Long windows: origins that are old enough share a basis.
  *
  * The product of many steps' Jacobians has few singular values that matter: behind a few dozen steps the
- * gradients of all origins of a stretch lie, to within the tolerance, in a space of few dimensions. At each
- * cut (every `tail` tokens) the origins of the last stretch but one become a generation:
+ * gradients of all origins of a segment lie, to within the tolerance, in a space of few dimensions. At each
+ * cut (every `cut_every` tokens) the origins of the last segment but one are given a shared basis:
  *
- *   [U C of all layers][s] = B R_s        B (S, r) orthonormal, one for the generation; R_s (r, E), one an
+ *   [U C of all layers][s] = B R_s        B (S, r) orthonormal, for all of them; R_s (r, E), one per
  *                                         origin
  *
  * From then on B takes the steps, in the place of every origin's E columns, and G[t,s] = F_t R_s with F_t the
  * rows of B that belong to the state asked for. At each further cut B = Q T is made orthonormal again, R_s <-
  * T R_s, and what has fallen below the tolerance is cut off, so r goes on shrinking. The part of an origin
- * that is dropped at a cut is at most `tolerance` of its Frobenius norm then. A stretch that does not fit
+ * that is dropped at a cut is at most `tolerance` of its Frobenius norm then. A segment that does not fit
  * into few directions stays exact and is tried again at the next cut.
  *
- * What the dropped parts have become is measured as we go. Beside B stand PROBES columns p = sum_s G[s] g_s,
- * g_s random and in proportion to 1 / |G[s]|, which take the same steps; what the basis says of them is B h,
+ * What the dropped parts have become is measured as we go. PROBES columns p = sum_s G[s] g_s,
+ * g_s random and in proportion to 1 / |G[s]|, take the same steps as B; the basis gives B h for them,
  * h = sum_s R_s g_s. The expected |p - B h|^2 is the sum of |G[s] - B R_s|^2 / |G[s]|^2 over the origins,
- * however often directions were dropped. This file makes and changes bases, engine_tail_step.c uses them. */
+ * however often directions were dropped. This file makes and changes bases, shared_basis_step.c uses them. */
 #include "gradient/cpu/engine_internal.h"
 
 #include "base/base_internal.h"
@@ -45,7 +45,7 @@ static size_t state_rows(const sg_engine *e)
     return S;
 }
 
-void tail_free(tail_generation *g)
+void basis_free(shared_basis *g)
 {
     if (!g)
         return;
@@ -68,7 +68,7 @@ void tail_free(tail_generation *g)
  * it. */
 static size_t most_directions(const sg_engine *e)
 {
-    double step = 0, units = 0, columns = (double)(e->tail * e->E);
+    double step = 0, units = 0, columns = (double)(e->cut_every * e->E);
     for (size_t l = 0; l < e->L; l++)
         step += 2 * (double)(e->P * e->layer[l].H * (e->layer[l].K1 + e->layer[l].K2));
     for (size_t i = 0; i < e->n_states; i++)
@@ -77,24 +77,24 @@ static size_t most_directions(const sg_engine *e)
     return (size_t)fmax(SG_STRIP, fmin(even, room));
 }
 
-static tail_generation *new_generation(const sg_engine *e, size_t n)
+static shared_basis *new_basis(const sg_engine *e, size_t n)
 {
-    tail_generation *g = sg_calloc(1, sizeof *g);
+    shared_basis *g = sg_calloc(1, sizeof *g);
     if (!g || !(g->position = sg_calloc(n, sizeof *g->position)) ||
         !(g->set = sg_calloc(n, sizeof *g->set)) || !(g->counts = sg_calloc(n, sizeof *g->counts)) ||
         !(g->size = sg_calloc(n, sizeof *g->size)) ||
         !(g->missed = sg_calloc(e->block, e->n_states * sizeof *g->missed))) {
-        tail_free(g);
+        basis_free(g);
         return NULL;
     }
     return g;
 }
 
 /* Room for r directions and the probes; what was there is gone. */
-static sg_status make_room(const sg_engine *e, tail_generation *g, size_t r, sg_error *err)
+static sg_status make_room(const sg_engine *e, shared_basis *g, size_t r, sg_error *err)
 {
-    size_t one = 0, wide = tail_padded(e->E), rows = e->block * e->n_states * e->tail_rows;
-    g->r = r, g->strips = tail_padded(r + PROBES) / SG_STRIP;
+    size_t one = 0, wide = basis_padded(e->E), rows = e->block * e->n_states * e->basis_rows;
+    g->r = r, g->strips = basis_padded(r + PROBES) / SG_STRIP;
     for (size_t l = 0; l < e->L; l++)
         one += e->layer[l].strip;
     size_t spare = one, floats = e->P * g->strips * one + spare,
@@ -124,16 +124,16 @@ static sg_status make_room(const sg_engine *e, tail_generation *g, size_t r, sg_
     return SG_OK;
 }
 
-/* The random numbers of a generation's probes: a row of E numbers for each probe and origin, asked for in
+/* The random numbers of a basis's probes: a row of E numbers for each probe and origin, asked for in
  * order. */
-static void probe_row(sg_rng *rng, const tail_generation *g, size_t o, size_t E, double *row)
+static void probe_row(sg_rng *rng, const shared_basis *g, size_t o, size_t E, double *row)
 {
     for (size_t c = 0; c < E; c++)
         row[c] = g->size[o] > 0 ? sg_rng_normal(rng) / g->size[o] : 0;
 }
 
 /* h (r, PROBES) from R. */
-static sg_status probe_basis(const sg_engine *e, tail_generation *g, sg_error *err)
+static sg_status probe_basis(const sg_engine *e, shared_basis *g, sg_error *err)
 {
     sg_rng rng;
     double *row = sg_calloc(e->E, sizeof *row);
@@ -145,7 +145,7 @@ static sg_status probe_basis(const sg_engine *e, tail_generation *g, sg_error *e
             probe_row(&rng, g, o, e->E, row);
             for (size_t j = 0; j < g->r; j++)
                 for (size_t c = 0; c < e->E; c++)
-                    g->h[j * PROBES + q] += (double)*tail_R(g, o, j, c) * row[c];
+                    g->h[j * PROBES + q] += (double)*basis_R(g, o, j, c) * row[c];
         }
     sg_free(row);
     return SG_OK;
@@ -194,7 +194,7 @@ static sg_status choose_directions(const sg_engine *e, const reduced *x, double 
     }
     la_dgemm(LA_N, LA_T, k, k, N, 1, scaled, N, scaled, N, 0, V, k);
     TRY(la_eigh(k, V, values, true, err)); /* ascending */
-    double dropped = 0, most = e->tail_tolerance * e->tail_tolerance;
+    double dropped = 0, most = e->tolerance * e->tolerance;
     for (*r = k; *r > 1 && dropped + fmax(values[k - *r], 0) <= most; --*r)
         dropped += fmax(values[k - *r], 0);
 done:
@@ -203,8 +203,8 @@ done:
     return st;
 }
 
-/* The most important directions of x and the probes become the generation's. */
-static sg_status keep_directions(const sg_engine *e, tail_generation *g, const reduced *x, sg_error *err)
+/* The most important directions of x and the probes become the basis. */
+static sg_status keep_directions(const sg_engine *e, shared_basis *g, const reduced *x, sg_error *err)
 {
     sg_status st = SG_OK;
     size_t k = x->k, N = x->N, S = x->S, row = 0, r = 0;
@@ -227,7 +227,7 @@ static sg_status keep_directions(const sg_engine *e, tail_generation *g, const r
     for (size_t o = 0; o < g->n; o++)
         for (size_t j = 0; j < r; j++)
             for (size_t c = 0; c < e->E; c++)
-                *tail_R(g, o, j, c) = (float)R[j * N + o * e->E + c];
+                *basis_R(g, o, j, c) = (float)R[j * N + o * e->E + c];
     TRY(probe_basis(e, g, err));
 done:
     sg_free(V);
@@ -236,7 +236,7 @@ done:
     return st;
 }
 
-/* ---- a new generation ---- */
+/* ---- a new basis ---- */
 
 /* Column c of an origin, all layers, U then C: S numbers N apart. */
 static void gather(const sg_engine *e, const group *g, size_t j, size_t N, double *out)
@@ -255,7 +255,7 @@ static void gather(const sg_engine *e, const group *g, size_t j, size_t N, doubl
 }
 
 /* The largest share of an origin's norm that Q^T B misses of G. rest: as G. */
-static double worst_missing(const sg_engine *e, const tail_generation *g, const reduced *x, const double *G,
+static double worst_missing(const sg_engine *e, const shared_basis *g, const reduced *x, const double *G,
                             double *rest)
 {
     double worst = 0;
@@ -273,7 +273,7 @@ static double worst_missing(const sg_engine *e, const tail_generation *g, const 
 
 /* Q, B with G = Q^T B to well within the tolerance, from random combinations of G's columns; *fits false:
  * that takes more directions than are worth it. */
-static sg_status find_basis(const sg_engine *e, const tail_generation *g, const double *G, reduced *x,
+static sg_status find_basis(const sg_engine *e, const shared_basis *g, const double *G, reduced *x,
                             bool *fits, sg_error *err)
 {
     sg_status st = SG_OK;
@@ -297,7 +297,7 @@ static sg_status find_basis(const sg_engine *e, const tail_generation *g, const 
         la_dgemm(LA_N, LA_T, x->k, S, N, 1, omega, N, G, N, 0, x->Q, S);
         orthonormalise(S, x->k, x->Q, NULL, work);
         la_dgemm(LA_N, LA_N, x->k, N, S, 1, x->Q, S, G, N, 0, x->B, N);
-        *fits = worst_missing(e, g, x, G, rest) <= 0.5 * e->tail_tolerance || x->k == S || x->k == N;
+        *fits = worst_missing(e, g, x, G, rest) <= 0.5 * e->tolerance || x->k == S || x->k == N;
         if (*fits)
             break;
     }
@@ -309,7 +309,7 @@ done:
 }
 
 /* Each layer's U and C count alike, however small they are. Then the origins' sizes, and the probes. */
-static void weigh(const sg_engine *e, tail_generation *g, double *G, reduced *x)
+static void weigh(const sg_engine *e, shared_basis *g, double *G, reduced *x)
 {
     size_t N = x->N, row = 0;
     sg_rng rng;
@@ -330,7 +330,7 @@ static void weigh(const sg_engine *e, tail_generation *g, double *G, reduced *x)
         g->size[o] = sqrt(g->size[o]);
 }
 
-static sg_status set_probes(const sg_engine *e, const tail_generation *g, const double *G, reduced *x,
+static sg_status set_probes(const sg_engine *e, const shared_basis *g, const double *G, reduced *x,
                             sg_error *err)
 {
     sg_rng rng;
@@ -350,7 +350,7 @@ static sg_status set_probes(const sg_engine *e, const tail_generation *g, const 
     return SG_OK;
 }
 
-static void list_origins(const sg_engine *e, uint64_t from, uint64_t until, tail_generation *g, size_t N,
+static void list_origins(const sg_engine *e, uint64_t from, uint64_t until, shared_basis *g, size_t N,
                          double *G)
 {
     for (size_t b = 0; b < e->n_groups; b++)
@@ -373,31 +373,31 @@ static size_t count_origins(const sg_engine *e, uint64_t from, uint64_t until)
     return n;
 }
 
-static sg_status add_generation(sg_engine *e, tail_generation *g, sg_error *err)
+static sg_status add_basis(sg_engine *e, shared_basis *g, sg_error *err)
 {
-    if (e->n_tail == e->tail_room) {
-        size_t room = e->tail_room ? 2 * e->tail_room : 8;
-        tail_generation **p = sg_regrow(e->tails, e->tail_room, room, sizeof(tail_generation *));
+    if (e->n_bases == e->basis_room) {
+        size_t room = e->basis_room ? 2 * e->basis_room : 8;
+        shared_basis **p = sg_regrow(e->bases, e->basis_room, room, sizeof(shared_basis *));
         if (!p)
             return no_memory(err, "the long window");
-        e->tails = p, e->tail_room = room;
+        e->bases = p, e->basis_room = room;
     }
-    e->tails[e->n_tail++] = g;
+    e->bases[e->n_bases++] = g;
     return SG_OK;
 }
 
-/* Exact origins from `from` on, before `until`, become a generation, if they fit. */
-static sg_status make_generation(sg_engine *e, uint64_t from, uint64_t until, bool *fits, sg_error *err)
+/* Exact origins from `from` on, before `until`, are given a shared basis, if they fit into one. */
+static sg_status make_basis(sg_engine *e, uint64_t from, uint64_t until, bool *fits, sg_error *err)
 {
     sg_status st = SG_OK;
     size_t n = count_origins(e, from, until);
     reduced x = {.S = state_rows(e), .N = n * e->E};
     double *G = NULL;
-    tail_generation *g = NULL;
+    shared_basis *g = NULL;
     *fits = true;
     if (!n)
         return SG_OK;
-    NEED((g = new_generation(e, n)) && (G = sg_calloc(x.S, x.N * sizeof *G)) &&
+    NEED((g = new_basis(e, n)) && (G = sg_calloc(x.S, x.N * sizeof *G)) &&
              (x.probes = sg_calloc(PROBES, x.S * sizeof *x.probes)),
          err, "the long window");
     list_origins(e, from, until, g, x.N, G);
@@ -407,10 +407,10 @@ static sg_status make_generation(sg_engine *e, uint64_t from, uint64_t until, bo
         goto done;
     TRY(set_probes(e, g, G, &x, err));
     TRY(keep_directions(e, g, &x, err));
-    TRY(add_generation(e, g, err));
+    TRY(add_basis(e, g, err));
     g = NULL;
 done:
-    tail_free(g);
+    basis_free(g);
     sg_free(G);
     sg_free(x.Q);
     sg_free(x.B);
@@ -421,7 +421,7 @@ done:
 /* ---- at a cut ---- */
 
 /* The basis and the probes as rows of doubles. */
-static void read_basis(const sg_engine *e, const tail_generation *g, reduced *x)
+static void read_basis(const sg_engine *e, const shared_basis *g, reduced *x)
 {
     size_t row = 0;
     for (size_t l = 0; l < e->L; l++)
@@ -435,7 +435,7 @@ static void read_basis(const sg_engine *e, const tail_generation *g, reduced *x)
 }
 
 /* B = Q T, R <- T R, and what has become negligible goes. */
-static sg_status shrink(const sg_engine *e, tail_generation *g, sg_error *err)
+static sg_status shrink(const sg_engine *e, shared_basis *g, sg_error *err)
 {
     sg_status st = SG_OK;
     size_t r = g->r, first = 0;
@@ -450,7 +450,7 @@ static sg_status shrink(const sg_engine *e, tail_generation *g, sg_error *err)
     for (size_t o = 0; o < g->n; o++)
         for (size_t j = 0; j < r; j++)
             for (size_t c = 0; c < e->E; c++)
-                R[j * x.N + o * e->E + c] = (double)*tail_R(g, o, j, c);
+                R[j * x.N + o * e->E + c] = (double)*basis_R(g, o, j, c);
     la_dgemm(LA_N, LA_T, r, r, x.N, 1, R, x.N, R, x.N, 0, RR, r);
     for (size_t b = 0; b < e->L * e->P; b++) { /* |rows R|^2 = sum of (rows^T rows) * (R R^T) */
         size_t numbers = e->layer[b / e->P].H;
@@ -478,26 +478,26 @@ done:
     return st;
 }
 
-void tail_drop(sg_engine *e, uint64_t oldest)
+void basis_drop(sg_engine *e, uint64_t oldest)
 {
     size_t kept = 0;
-    for (size_t i = 0; i < e->n_tail; i++) {
-        tail_generation *g = e->tails[i];
+    for (size_t i = 0; i < e->n_bases; i++) {
+        shared_basis *g = e->bases[i];
         if (g->position[g->n - 1] < oldest)
-            tail_free(g);
+            basis_free(g);
         else
-            e->tails[kept++] = g;
+            e->bases[kept++] = g;
     }
-    e->n_tail = kept;
+    e->n_bases = kept;
 }
 
 static sg_status shrink_all(sg_engine *e, sg_error *err)
 {
     sg_status failed = SG_OK;
 #pragma omp parallel for schedule(dynamic) num_threads(e->threads)
-    for (size_t i = 0; i < e->n_tail; i++) {
+    for (size_t i = 0; i < e->n_bases; i++) {
         sg_error inner = {""};
-        sg_status st = shrink(e, e->tails[i], &inner);
+        sg_status st = shrink(e, e->bases[i], &inner);
         if (st != SG_OK) {
 #pragma omp critical
             {
@@ -510,22 +510,22 @@ static sg_status shrink_all(sg_engine *e, sg_error *err)
     return failed;
 }
 
-sg_status tail_cut(sg_engine *e, uint64_t oldest, sg_error *err)
+sg_status basis_cut(sg_engine *e, uint64_t oldest, sg_error *err)
 {
     sg_status st = SG_OK;
     uint64_t end = e->position; /* of the next token */
-    tail_drop(e, oldest);
-    if (end % e->tail)
+    basis_drop(e, oldest);
+    if (end % e->cut_every)
         return SG_OK;
     TRY(shrink_all(e, err));
     if (oldest > e->exact)
         e->exact = oldest;
     for (;;) {
-        uint64_t until = (e->exact / e->tail + 1) * e->tail;
+        uint64_t until = (e->exact / e->cut_every + 1) * e->cut_every;
         bool fits;
-        if (until + e->tail > end)
+        if (until + e->cut_every > end)
             break;
-        TRY(make_generation(e, e->exact, until, &fits, err));
+        TRY(make_basis(e, e->exact, until, &fits, err));
         if (!fits)
             break;
         e->exact = until;
@@ -536,14 +536,14 @@ done:
 
 /* ---- checkpoints ---- */
 
-bool tail_save(const sg_engine *e, const tail_generation *g, FILE *f)
+bool basis_save(const sg_engine *e, const shared_basis *g, FILE *f)
 {
     uint64_t h[2] = {g->n, g->r};
     bool ok = fwrite(h, sizeof h, 1, f) == 1 && fwrite(g->position, sizeof *g->position, g->n, f) == g->n &&
               fwrite(g->set, sizeof *g->set, g->n, f) == g->n &&
               fwrite(g->counts, sizeof *g->counts, g->n, f) == g->n &&
               fwrite(g->size, sizeof *g->size, g->n, f) == g->n;
-    size_t numbers = g->n * tail_padded(e->E) * g->r;
+    size_t numbers = g->n * basis_padded(e->E) * g->r;
     ok = ok && fwrite(g->R, sizeof *g->R, numbers, f) == numbers;
     for (size_t l = 0; ok && l < e->L; l++)
         for (size_t i = 0; ok && i < e->P * g->strips; i++) {
@@ -554,18 +554,18 @@ bool tail_save(const sg_engine *e, const tail_generation *g, FILE *f)
     return ok;
 }
 
-sg_status tail_load(sg_engine *e, FILE *f, sg_error *err)
+sg_status basis_load(sg_engine *e, FILE *f, sg_error *err)
 {
     sg_status st = SG_OK;
     uint64_t h[2];
-    tail_generation *g = NULL;
-    if (fread(h, sizeof h, 1, f) != 1 || !h[0] || h[0] > e->D + e->tail || !h[1] || h[1] > state_rows(e) ||
-        h[1] > TAIL_STRIPS * SG_STRIP - PROBES)
+    shared_basis *g = NULL;
+    if (fread(h, sizeof h, 1, f) != 1 || !h[0] || h[0] > e->D + e->cut_every || !h[1] ||
+        h[1] > state_rows(e) || h[1] > TAIL_STRIPS * SG_STRIP - PROBES)
         TRY(sg_fail(err, SG_EFORMAT, "checkpoint: cut short in the shared bases"));
-    NEED(g = new_generation(e, (size_t)h[0]), err, "the checkpoint");
+    NEED(g = new_basis(e, (size_t)h[0]), err, "the checkpoint");
     g->n = (size_t)h[0];
     TRY(make_room(e, g, (size_t)h[1], err));
-    size_t numbers = g->n * tail_padded(e->E) * g->r;
+    size_t numbers = g->n * basis_padded(e->E) * g->r;
     bool ok = fread(g->position, sizeof *g->position, g->n, f) == g->n &&
               fread(g->set, sizeof *g->set, g->n, f) == g->n &&
               fread(g->counts, sizeof *g->counts, g->n, f) == g->n &&
@@ -580,9 +580,9 @@ sg_status tail_load(sg_engine *e, FILE *f, sg_error *err)
     if (!ok)
         TRY(sg_fail(err, SG_EFORMAT, "checkpoint: cut short in the shared bases"));
     TRY(probe_basis(e, g, err));
-    TRY(add_generation(e, g, err));
+    TRY(add_basis(e, g, err));
     g = NULL;
 done:
-    tail_free(g);
+    basis_free(g);
     return st;
 }

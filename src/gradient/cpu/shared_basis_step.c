@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 /* Shared bases in a block of tokens: their steps, the sums F_t R_s, second moments R_s^T (F^T F) R_s, and
- * what the probes tell about the error. See engine_tail.c. */
+ * what the probes tell about the error. See shared_basis.c. */
 #include "gradient/cpu/engine_internal.h"
 
 #include <math.h>
 #include <string.h>
 
 /* |p - B h| of a state, a root mean square over probes and origins. */
-static double missed(const tail_generation *g, float *const *strips, size_t H)
+static double missed(const shared_basis *g, float *const *strips, size_t H)
 {
     double sum = 0;
     for (size_t j = 0; j < H; j++) {
@@ -27,9 +27,9 @@ static double missed(const tail_generation *g, float *const *strips, size_t H)
 
 /* F of token i: the rows of the basis that each wanted state consists of, transposed by blocks of 32; what
  * they miss. */
-static void note_rows(const sg_engine *e, tail_generation *g, size_t i)
+static void note_rows(const sg_engine *e, shared_basis *g, size_t i)
 {
-    size_t r = g->r, blocks = e->tail_rows / SG_STRIP;
+    size_t r = g->r, blocks = e->basis_rows / SG_STRIP;
     for (size_t l = 0; l < e->L; l++)
         for (int hidden = 0; hidden < 2; hidden++) {
             size_t state = e->sum_of[l][hidden], H = e->layer[l].H;
@@ -49,7 +49,7 @@ static void note_rows(const sg_engine *e, tail_generation *g, size_t i)
 }
 
 /* X = F^T F of a state: rows of all directions, 32 columns a strip. */
-static void square(const sg_engine *e, const tail_generation *g, float *const *strips, size_t H, float *X)
+static void square(const sg_engine *e, const shared_basis *g, float *const *strips, size_t H, float *X)
 {
     size_t n = g->strips;
     memset(X, 0, n * n * SG_STRIP * SG_STRIP * sizeof *X);
@@ -64,7 +64,7 @@ static void square(const sg_engine *e, const tail_generation *g, float *const *s
         }
 }
 
-void tail_step(const sg_engine *e, tail_generation *g)
+void basis_step(const sg_engine *e, shared_basis *g)
 {
     for (size_t i = 0; i < e->n_tokens; i++) {
         if (!e->token[i].live)
@@ -95,7 +95,7 @@ void tail_step(const sg_engine *e, tail_generation *g)
 }
 
 /* Is the pair of token i and origin o one that counts? */
-static bool pair_counts(const sg_engine *e, const tail_generation *g, size_t i, size_t o)
+static bool pair_counts(const sg_engine *e, const shared_basis *g, size_t i, size_t o)
 {
     const block_token *t = &e->token[i];
     return t->counted && g->counts[o] && g->position[o] >= t->oldest;
@@ -109,7 +109,7 @@ typedef struct {
     const float *F, *R;
 } piece;
 
-static void sum_delay(const sg_engine *e, const tail_generation *g, const piece *p, size_t i, size_t o)
+static void sum_delay(const sg_engine *e, const shared_basis *g, const piece *p, size_t i, size_t o)
 {
     size_t one = g->r * SG_STRIP;
     while (i < e->n_tokens && o < g->n) {
@@ -138,17 +138,17 @@ static void sum_delay(const sg_engine *e, const tail_generation *g, const piece 
     }
 }
 
-/* sum[32 rows][32 columns] of a (state, row block, strip of E), all pairs of all generations, in one
+/* sum[32 rows][32 columns] of a (state, row block, strip of E), all pairs of all shared bases, in one
  * order. */
-void tail_sum(const sg_engine *e, sg_accum *a, size_t state, size_t block, size_t strip)
+void basis_sum(const sg_engine *e, sg_accum *a, size_t state, size_t block, size_t strip)
 {
-    size_t H = e->states[state].units, blocks = e->tail_rows / SG_STRIP;
+    size_t H = e->states[state].units, blocks = e->basis_rows / SG_STRIP;
     piece p = {.a = a, .state = state};
     p.rows = H - block * SG_STRIP < SG_STRIP ? H - block * SG_STRIP : SG_STRIP;
     p.width = strip < e->full ? SG_STRIP : e->rest;
     p.offset = strip * H * SG_STRIP + block * SG_STRIP * p.width;
-    for (size_t n = 0; n < e->n_tail; n++) {
-        const tail_generation *g = e->tails[n];
+    for (size_t n = 0; n < e->n_bases; n++) {
+        const shared_basis *g = e->bases[n];
         p.F = g->F + (state * blocks + block) * e->block * g->r * SG_STRIP;
         p.R = g->R + strip * g->n * g->r * SG_STRIP;
         for (size_t o = g->n; o-- > 0;) /* from short delays to long ones */
@@ -159,7 +159,7 @@ void tail_sum(const sg_engine *e, sg_accum *a, size_t state, size_t block, size_
 }
 
 /* Every origin has a delay of its own at one token: nothing else adds to its sum. */
-void tail_moments(const sg_engine *e, sg_accum *a, const tail_generation *g)
+void basis_moments(const sg_engine *e, sg_accum *a, const shared_basis *g)
 {
     size_t n = g->strips, strips = e->full + (e->rest > 0), last = e->n_tokens - 1,
            column = n * SG_STRIP * SG_STRIP;
@@ -171,22 +171,22 @@ void tail_moments(const sg_engine *e, sg_accum *a, const tail_generation *g)
             memset(g->T, 0, strips * column * sizeof *g->T);
             for (size_t p = 0; p < strips; p++)
                 for (size_t s = 0; s < n; s++)
-                    e->kernels->moment(g->r, X + s * column, tail_R(g, o, 0, p * SG_STRIP),
+                    e->kernels->moment(g->r, X + s * column, basis_R(g, o, 0, p * SG_STRIP),
                                        g->T + p * column + s * SG_STRIP * SG_STRIP);
             size_t d = (size_t)(e->token[last].position - g->position[o]);
             float *sum = accum_moment_partial(a, state, g->set[o], d), *whole = moment_begin(e, sum),
                   *M = whole;
             for (size_t p = 0; p < strips; p++)
                 for (size_t q = p; q < strips; q++, M += SG_STRIP * SG_STRIP)
-                    e->kernels->moment(g->r, tail_R(g, o, 0, p * SG_STRIP), g->T + q * column, M);
+                    e->kernels->moment(g->r, basis_R(g, o, 0, p * SG_STRIP), g->T + q * column, M);
             moment_end(e, whole, sum, last, state, d);
         }
 }
 
-void tail_count(const sg_engine *e, sg_accum *a, bool moments)
+void basis_count(const sg_engine *e, sg_accum *a, bool moments)
 {
-    for (size_t k = 0; k < e->n_tail; k++) {
-        const tail_generation *g = e->tails[k];
+    for (size_t k = 0; k < e->n_bases; k++) {
+        const shared_basis *g = e->bases[k];
         for (size_t i = 0; i < e->n_tokens; i++)
             for (size_t o = 0; o < g->n; o++) {
                 if (!pair_counts(e, g, i, o))

@@ -32,10 +32,10 @@ static void header(const sg_engine *e, uint64_t h[HEADER])
                                      e->burn_in,
                                      (uint64_t)e->handling,
                                      e->moment_every,
-                                     e->tail,
+                                     e->cut_every,
                                      0};
     memcpy(h, values, sizeof values);
-    memcpy(&h[HEADER - 1], &e->tail_tolerance, sizeof e->tail_tolerance);
+    memcpy(&h[HEADER - 1], &e->tolerance, sizeof e->tolerance);
 }
 
 /* The strips of a group in one order, for writing and reading. */
@@ -57,7 +57,7 @@ sg_status engine_save(const sg_engine *e, FILE *f, sg_error *err)
 {
     sg_status st = SG_OK;
     uint64_t h[HEADER],
-        at[AT] = {e->position, e->boundary, e->zero, e->n_groups, e->first_group, e->exact, e->n_tail};
+        at[AT] = {e->position, e->boundary, e->zero, e->n_groups, e->first_group, e->exact, e->n_bases};
     size_t n = forward_state_size(e->forward);
     float *state = NULL;
     if (e->pending)
@@ -76,8 +76,8 @@ sg_status engine_save(const sg_engine *e, FILE *f, sg_error *err)
              put(f, g->set, sizeof g->set) && put(f, g->counts, sizeof g->counts) &&
              move_strips(e, g, f, true);
     }
-    for (size_t i = 0; ok && i < e->n_tail; i++)
-        ok = tail_save(e, e->tails[i], f);
+    for (size_t i = 0; ok && i < e->n_bases; i++)
+        ok = basis_save(e, e->bases[i], f);
     if (!ok)
         TRY(sg_fail(err, SG_EIO, "checkpoint: the state of the analysis could not be written"));
 done:
@@ -109,7 +109,7 @@ sg_status engine_load(sg_engine *e, FILE *f, sg_error *err)
     float *state = NULL;
     header(e, want);
     engine_drop_groups(e);
-    tail_drop(e, UINT64_MAX);
+    basis_drop(e, UINT64_MAX);
     e->pending = 0;
     NEED(state = sg_calloc(n, sizeof *state), err, "the checkpoint");
     if (!get(f, h, sizeof h))
@@ -122,7 +122,7 @@ sg_status engine_load(sg_engine *e, FILE *f, sg_error *err)
     for (uint64_t b = 0; b < at[3]; b++)
         TRY(load_group(e, f, err));
     for (uint64_t i = 0; i < at[6]; i++)
-        TRY(tail_load(e, f, err));
+        TRY(basis_load(e, f, err));
     e->position = at[0], e->boundary = at[1], e->zero = at[2], e->first_group = at[4], e->exact = at[5];
     forward_set_state(e->forward, state);
 done:

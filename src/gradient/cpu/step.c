@@ -24,7 +24,7 @@ typedef struct {
     int thread;
 } worker;
 
-/* Is origin j of g in the window at token t, and not in a generation? */
+/* Is origin j of g in the window at token t, and not in a shared basis? */
 static bool alive(const block_token *t, const group *g, size_t j)
 {
     return g->position[j] >= t->oldest && g->position[j] >= t->exact && g->position[j] <= t->position;
@@ -117,20 +117,20 @@ static void step_full(const worker *w, const group *g, size_t c, size_t i)
             if (!alive(t, g, j))
                 continue;
             size_t s = j * e->full + c;
-            bool born = g->position[j] == t->position;
+            bool enters = g->position[j] == t->position;
             float *sum_C = sum_for(w, t, g, j, l, 0), *sum_U = sum_for(w, t, g, j, l, 1);
             sum_C = sum_C ? sum_C + offset : NULL, sum_U = sum_U ? sum_U + offset : NULL;
             float *C = g->C[l] ? g->C[l][s] : NULL;
-            if (born && !l) {
+            if (enters && !l) {
                 birth(e, i, c * SG_STRIP, SG_STRIP, C, g->U[l][s]);
                 add(y->H * SG_STRIP, C, sum_C);
                 add(y->H * SG_STRIP, g->U[l][s], sum_U);
                 continue;
             }
-            if (born && C)
+            if (enters && C)
                 memset(C, 0, y->H * SG_STRIP * sizeof *C);
             where[n] = &g->U[l][s];
-            jobs[n++] = (sg_strip_job){g->U[l][s], l ? g->U[l - 1][s] : NULL, C, NULL, sum_C, sum_U, born};
+            jobs[n++] = (sg_strip_job){g->U[l][s], l ? g->U[l - 1][s] : NULL, C, NULL, sum_C, sum_U, enters};
         }
         if (n)
             run_jobs(w, i, l, n, jobs, where);
@@ -450,19 +450,19 @@ bool engine_step(sg_engine *e, sg_accum *a, size_t *set, size_t *d)
             step_tokens(&w);
         else
             work(&w, whole, &next);
-        if (e->n_tail) {
-            size_t blocks = e->tail_rows / SG_STRIP, per_state = blocks * strips;
+        if (e->n_bases) {
+            size_t blocks = e->basis_rows / SG_STRIP, per_state = blocks * strips;
 #pragma omp for schedule(dynamic)
-            for (size_t k = 0; k < e->n_tail; k++)
-                tail_step(e, e->tails[k]);
+            for (size_t k = 0; k < e->n_bases; k++)
+                basis_step(e, e->bases[k]);
 #pragma omp for schedule(dynamic)
             for (size_t k = 0; k < e->n_states * per_state; k++)
                 if (a && k % per_state / strips * SG_STRIP < e->states[k / per_state].units)
-                    tail_sum(e, a, k / per_state, k % per_state / strips, k % strips);
+                    basis_sum(e, a, k / per_state, k % per_state / strips, k % strips);
             if (moments) {
 #pragma omp for schedule(dynamic)
-                for (size_t k = 0; k < e->n_tail; k++)
-                    tail_moments(e, a, e->tails[k]);
+                for (size_t k = 0; k < e->n_bases; k++)
+                    basis_moments(e, a, e->bases[k]);
             }
         }
         if (moments)
@@ -471,7 +471,7 @@ bool engine_step(sg_engine *e, sg_accum *a, size_t *set, size_t *d)
     }
     if (a) {
         count_moments(e, a);
-        tail_count(e, a, moments);
+        basis_count(e, a, moments);
     }
     return !a || flush_due(e, a, set, d);
 }

@@ -2,7 +2,7 @@
 /* Parts of a run together are the run: against the analysis of the whole, and against sums made here. */
 #include "helpers/small_run.h"
 
-#include "analysis/replaced_sums.h"
+#include "analysis/replacement_sums.h"
 
 enum { PARTS = 3 };
 
@@ -137,8 +137,9 @@ static const char *with_replaced(const char *part, size_t delays)
     const struct {
         const char *name;
         size_t length;
-    } dims[] = {
-        {"replaced_model", 1}, {"replaced_row", replaced_rows(3, 0)}, {"replaced_sum", replaced_fields(1)}};
+    } dims[] = {{"replaced_model", 1},
+                {"replaced_row", replacement_rows(3, 0)},
+                {"replaced_sum", replacement_fields(1)}};
     sg_error err = {""};
     run_writer *w;
     size_t rank, shape[SG_RUN_MAX_DIMS];

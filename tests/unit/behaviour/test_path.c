@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: MIT */
-/* Path averages of every cell: completeness, against the replacement of the same word (behaviour/replace.h, which is
+/* Path averages of every cell: completeness, against the replacement of the same word (behaviour/replacer.h, which is
  * tested against the definition); a gate that saturates; a word that is its own other. */
 #include "helpers/test_util.h"
 
 #include "base/base_internal.h"
 #include "behaviour/path.h"
-#include "behaviour/replace.h"
+#include "behaviour/replacer.h"
 #include "lm/forward.h"
 
 #include <math.h>
@@ -38,11 +38,11 @@ static void one_model(sg_cell cell, float scale)
     sg_model *m = random_model(cell, scale);
     float x[T * E], other[E];
     fill(x, T * E, 1), fill(other, E, 2);
-    const replace_state top = {LAYERS - 1, SG_STATE_HIDDEN};
+    const replacer_state top = {LAYERS - 1, SG_STATE_HIDDEN};
     replacer *r = NULL;
     path *p = NULL;
     sg_forward *f = NULL;
-    replaced_effect exact[T];
+    replacement_effect exact[T];
     path_effect found[T];
     size_t nodes = 0;
     bool reached = false;

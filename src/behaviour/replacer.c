@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-#include "behaviour/replace.h"
+#include "behaviour/replacer.h"
 
 #include "base/base_internal.h"
 #include "gradient/tangent.h"
@@ -16,7 +16,7 @@ struct replacer {
     const sg_model_shape *shape;
     sg_parameters p;
     size_t n_states, most, n, E, V, H_top;
-    replace_state *states;
+    replacer_state *states;
     const bool *with_kl;
     sg_forward *real, *other;
     tangents *linear;   /* G dx */
@@ -26,7 +26,7 @@ struct replacer {
     float *z, *active;  /* (V) (H_top) */
 };
 
-sg_status replacer_new(replacer **out, const sg_model *m, const replace_state *states, size_t n_states,
+sg_status replacer_new(replacer **out, const sg_model *m, const replacer_state *states, size_t n_states,
                        size_t most, const bool *with_kl, sg_error *err)
 {
     sg_status st = SG_OK;
@@ -112,14 +112,14 @@ done:
     return st;
 }
 
-static replaced_effect compare(size_t H, const float *real, const float *other, const float *linear)
+static replacement_effect compare(size_t H, const float *real, const float *other, const float *linear)
 {
     double change = 0, straight = 0, dot = 0, miss = 0;
     for (size_t j = 0; j < H; j++) {
         double delta = (double)other[j] - (double)real[j], g = (double)linear[j];
         change += delta * delta, straight += g * g, dot += delta * g, miss += (delta - g) * (delta - g);
     }
-    return (replaced_effect){sqrt(change), sqrt(straight), dot, miss};
+    return (replacement_effect){sqrt(change), sqrt(straight), dot, miss};
 }
 
 /* sum p (log p - log q) = sum p (e^z - 1 - z), z = log q - log p, since both sum to 1: no term is negative, and
@@ -134,7 +134,8 @@ static double divergence(size_t V, const float *log_p, const float *log_q)
     return kl;
 }
 
-sg_status replacer_run(replacer *r, const float *other, replaced_effect *effects, double *kl, sg_error *err)
+sg_status replacer_run(replacer *r, const float *other, replacement_effect *effects, double *kl,
+                       sg_error *err)
 {
     sg_status st = SG_OK;
     size_t kept = 0, top = r->shape->layers - 1;
@@ -149,7 +150,7 @@ sg_status replacer_run(replacer *r, const float *other, replaced_effect *effects
         if (effects)
             tangents_step(r->linear, r->real, d, d ? NULL : r->dx);
         for (size_t g = 0; effects && g < r->n_states; g++) {
-            const replace_state *s = &r->states[g];
+            const replacer_state *s = &r->states[g];
             effects[g * r->n + d] = compare(
                 r->shape->hidden[s->layer], sg_forward_state(r->real, s->layer, s->kind, d),
                 sg_forward_state(r->other, s->layer, s->kind, d), tangents_get(r->linear, s->layer, s->kind));

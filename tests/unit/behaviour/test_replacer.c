@@ -4,7 +4,7 @@
 #include "helpers/test_util.h"
 
 #include "base/base_internal.h"
-#include "behaviour/replace.h"
+#include "behaviour/replacer.h"
 #include "lm/forward.h"
 
 #include <math.h>
@@ -59,12 +59,12 @@ static void one_cell(sg_cell cell, bool words)
 {
     sg_error err;
     sg_model *m = random_model(cell, words, 5 + (uint64_t)cell);
-    replace_state states[2 * LAYERS];
+    replacer_state states[2 * LAYERS];
     size_t n_states = 0;
     for (size_t l = 0; l < LAYERS; l++)
         for (int kind = SG_STATE_CELL; kind <= SG_STATE_HIDDEN; kind++)
             if (kind == SG_STATE_HIDDEN || cell == SG_CELL_LSTM)
-                states[n_states++] = (replace_state){l, kind};
+                states[n_states++] = (replacer_state){l, kind};
     float x[T * E], other[E];
     sg_rng rng;
     sg_rng_seed(&rng, 3, cell);
@@ -82,7 +82,7 @@ static void one_cell(sg_cell cell, bool words)
 
     const bool with_kl[T] = {true, false, true, true, true, true, true, true, true};
     replacer *r = NULL;
-    replaced_effect effect[2 * LAYERS * T];
+    replacement_effect effect[2 * LAYERS * T];
     double kl[T];
     const size_t n = T - S;
     assert_ok(replacer_new(&r, m, states, n_states, T, words ? with_kl : NULL, &err), err);
@@ -110,7 +110,7 @@ static void one_cell(sg_cell cell, bool words)
                 change += delta * delta, linear += line * line, dot += delta * line;
                 miss += (delta - line) * (delta - line);
             }
-            const replaced_effect *f = &effect[g * n + t - S];
+            const replacement_effect *f = &effect[g * n + t - S];
             assert_close(f->change, sqrt(change), 1e-4, 1e-6, "change", t);
             assert_close(f->linear, sqrt(linear), 1e-4, 1e-6, "linear", t);
             assert_close(f->dot, dot, 1e-4, 1e-6, "dot", t);
@@ -142,7 +142,7 @@ static void no_decoder_no_divergence(void **state)
 {
     sg_error err;
     const bool with_kl[T] = {true};
-    const replace_state top = {LAYERS - 1, SG_STATE_HIDDEN};
+    const replacer_state top = {LAYERS - 1, SG_STATE_HIDDEN};
     sg_model *m = random_model(SG_CELL_GRU, false, 1);
     replacer *r;
     assert_int_equal(replacer_new(&r, m, &top, 1, T, with_kl, &err), SG_EINVAL);
@@ -155,7 +155,7 @@ static void failing_allocations(void **state)
 {
     sg_error err;
     const bool with_kl[T] = {true};
-    const replace_state top = {LAYERS - 1, SG_STATE_HIDDEN};
+    const replacer_state top = {LAYERS - 1, SG_STATE_HIDDEN};
     sg_model *m = random_model(SG_CELL_LSTM, true, 1);
     replacer *r = NULL;
     long before = sg_alloc_live();

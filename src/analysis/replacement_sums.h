@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: MIT */
-/* replaced_sums.h - what replacing words does, summed per part of a block of the corpus (blocks.h), row and delay. In
+/* replacement_sums.h - what replacing words does, summed per part of a block of the corpus (blocks.h), row and delay. In
  * memory. The part is that of the word replaced, and so are its rows:
  *
  *   REPLACED_BY_ANY      each of its classes: another word of the corpus in its place
  *   REPLACED_IN_CLASS    each of its classes: another word of this class
  *   REPLACED_BY_PARTNER  each property of which it is in a pair: the other word of the pair */
-#ifndef SG_ANALYSIS_REPLACED_SUMS_H
-#define SG_ANALYSIS_REPLACED_SUMS_H
+#ifndef SG_ANALYSIS_REPLACEMENT_SUMS_H
+#define SG_ANALYSIS_REPLACEMENT_SUMS_H
 
 #include "analysis/part.h"
 
@@ -23,25 +23,26 @@ enum {
     REPLACED_PER_STATE
 };
 
-typedef enum { REPLACED_BY_ANY, REPLACED_IN_CLASS, REPLACED_BY_PARTNER, REPLACED_LAWS } replaced_law;
+typedef enum { REPLACED_BY_ANY, REPLACED_IN_CLASS, REPLACED_BY_PARTNER, REPLACED_LAWS } replacement_law;
 
 typedef struct {
     size_t models, B, rows, D, G; /* B: parts of blocks; rows: of all laws; G: states of one model */
-    double *x;                    /* (models, B, rows, D, replaced_fields) */
-} replaced_sums;
+    double *x;                    /* (models, B, rows, D, replacement_fields) */
+} replacement_sums;
 
-size_t replaced_fields(size_t G);
+size_t replacement_fields(size_t G);
 /* Row i of a law, of C classes; the number of rows, with P properties. */
-size_t replaced_row(size_t C, replaced_law law, size_t i);
-size_t replaced_rows(size_t C, size_t P);
+size_t replacement_row(size_t C, replacement_law law, size_t i);
+size_t replacement_rows(size_t C, size_t P);
 /* SG_ENOMEM, with how many bytes it would take. */
-sg_status replaced_sums_new(replaced_sums **out, size_t models, size_t B, size_t rows, size_t D, size_t G,
-                            sg_error *err);
-double *replaced_sums_at(const replaced_sums *s, size_t model, size_t b, size_t row, size_t d);
-size_t replaced_sums_bytes(size_t models, size_t B, size_t rows, size_t D, size_t G);
+sg_status replacement_sums_new(replacement_sums **out, size_t models, size_t B, size_t rows, size_t D,
+                               size_t G, sg_error *err);
+double *replacement_sums_at(const replacement_sums *s, size_t model, size_t b, size_t row, size_t d);
+size_t replacement_sums_bytes(size_t models, size_t B, size_t rows, size_t D, size_t G);
 /* Room for what the parts of a run hold, as `first` has it; B: parts of blocks. NULL: nothing was replaced. */
-sg_status replaced_sums_of_parts(replaced_sums **out, const part_file *first, size_t B, sg_error *err);
-sg_status replaced_sums_part(part_file *p, replaced_sums *s, sg_error *err); /* s NULL is fine; see part.h */
-void replaced_sums_free(replaced_sums *s);
+sg_status replacement_sums_of_parts(replacement_sums **out, const part_file *first, size_t B, sg_error *err);
+sg_status replacement_sums_part(part_file *p, replacement_sums *s,
+                                sg_error *err); /* s NULL is fine; see part.h */
+void replacement_sums_free(replacement_sums *s);
 
 #endif

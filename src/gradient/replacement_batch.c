@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-#include "gradient/replaced.h"
+#include "gradient/replacement_batch.h"
 
 #include "base/base_internal.h"
 #include "cell/cell.h"
@@ -18,7 +18,7 @@ typedef struct {
     const float *b_ih, *b_hh, *plain_W_ih, *plain_W_hh; /* the model's */
 } packed_layer;
 
-struct replaced_model {
+struct replacement_weights {
     const sg_model *m;
     const sg_model_shape *shape;
     const cell_type *cell;
@@ -46,8 +46,8 @@ typedef struct {
     double **place;               /* (room) where the KL goes */
 } kl_room;
 
-struct replaced {
-    const replaced_model *w;
+struct replacement_batch {
+    const replacement_weights *w;
     size_t n_states, D, most;
     sg_accum_state *states;
     const bool *kl_at;
@@ -59,7 +59,7 @@ struct replaced {
 
 /* ---- weights ---- */
 
-static bool pack_layer(packed_layer *y, const replaced_model *w, size_t l)
+static bool pack_layer(packed_layer *y, const replacement_weights *w, size_t l)
 {
     const sg_layer_parameters p = model_parameters(w->m, model_block(w->m)).layer[l];
     *y = (packed_layer){.N = model_inputs(w->m, l), .H = w->shape->hidden[l], .b_ih = p.b_ih, .b_hh = p.b_hh};
@@ -79,10 +79,10 @@ static bool pack_layer(packed_layer *y, const replaced_model *w, size_t l)
     return true;
 }
 
-sg_status replaced_model_new(replaced_model **out, const sg_model *m, bool with_kl, sg_error *err)
+sg_status replacement_weights_new(replacement_weights **out, const sg_model *m, bool with_kl, sg_error *err)
 {
     sg_status st = SG_OK;
-    replaced_model *w = sg_calloc(1, sizeof *w);
+    replacement_weights *w = sg_calloc(1, sizeof *w);
     const sg_parameters p = model_parameters(m, model_block(m));
     *out = NULL;
     NEED(w, err, "replacement");
@@ -103,11 +103,11 @@ sg_status replaced_model_new(replaced_model **out, const sg_model *m, bool with_
     }
     *out = w, w = NULL;
 done:
-    replaced_model_free(w);
+    replacement_weights_free(w);
     return st;
 }
 
-void replaced_model_free(replaced_model *w)
+void replacement_weights_free(replacement_weights *w)
 {
     if (!w)
         return;
@@ -118,12 +118,12 @@ void replaced_model_free(replaced_model *w)
     sg_free(w);
 }
 
-size_t replaced_state_size(const replaced_model *w)
+size_t replacement_weights_state_size(const replacement_weights *w)
 {
     return w->state_size;
 }
 
-size_t replaced_model_bytes(const sg_model_shape *s, bool with_kl)
+size_t replacement_weights_bytes(const sg_model_shape *s, bool with_kl)
 {
     const cell_type *cell = cell_of(s->cell);
     size_t floats = with_kl ? packed_size(s->hidden[s->layers - 1], s->vocabulary) : 0;
@@ -136,7 +136,7 @@ size_t replaced_model_bytes(const sg_model_shape *s, bool with_kl)
 
 /* ---- room ---- */
 
-static bool layer_new(layer_room *y, const replaced_model *w, size_t l, size_t most)
+static bool layer_new(layer_room *y, const replacement_weights *w, size_t l, size_t most)
 {
     const packed_layer *p = &w->layer[l];
     const size_t H = p->H, G = w->cell->gates, f = sizeof(float);
@@ -162,7 +162,7 @@ static void layer_free(layer_room *y)
     sg_free(y->rows_h), sg_free(y->rows_c), sg_free(y->rows_tape), sg_free(y->rows_dh), sg_free(y->rows_dc);
 }
 
-static bool kl_new(kl_room *k, const replaced_model *w)
+static bool kl_new(kl_room *k, const replacement_weights *w)
 {
     const size_t V = w->V, H = w->shape->hidden[w->L - 1], fit = KL_BYTES / sizeof(float) / V;
     k->room = fit > KL_ROWS ? KL_ROWS : fit > 2 ? fit : 2;
@@ -172,11 +172,12 @@ static bool kl_new(kl_room *k, const replaced_model *w)
            (k->place = sg_calloc(k->room, sizeof *k->place));
 }
 
-sg_status replaced_new(replaced **out, const replaced_model *w, const sg_accum_state *states, size_t n_states,
-                       size_t D, const bool *kl_at, size_t most, sg_error *err)
+sg_status replacement_batch_new(replacement_batch **out, const replacement_weights *w,
+                                const sg_accum_state *states, size_t n_states, size_t D, const bool *kl_at,
+                                size_t most, sg_error *err)
 {
     sg_status st = SG_OK;
-    replaced *r = sg_calloc(1, sizeof *r);
+    replacement_batch *r = sg_calloc(1, sizeof *r);
     size_t widest = 0;
     *out = NULL;
     NEED(r, err, "replacement");
@@ -194,11 +195,11 @@ sg_status replaced_new(replaced **out, const replaced_model *w, const sg_accum_s
     memcpy(r->states, states, n_states * sizeof *states);
     *out = r, r = NULL;
 done:
-    replaced_free(r);
+    replacement_batch_free(r);
     return st;
 }
 
-void replaced_free(replaced *r)
+void replacement_batch_free(replacement_batch *r)
 {
     if (!r)
         return;
@@ -213,7 +214,8 @@ void replaced_free(replaced *r)
 /* ---- states ---- */
 
 /* Biases, and the products of the inputs X (m, N), in the rows of a tape. */
-static void begin_rows(const replaced_model *w, const packed_layer *p, size_t m, const float *X, float *tape)
+static void begin_rows(const replacement_weights *w, const packed_layer *p, size_t m, const float *X,
+                       float *tape)
 {
     cell_preload(w->cell, m, p->H, p->b_ih, p->b_hh, tape);
     for (size_t g = 0; g < w->cell->gates; g++)
@@ -222,7 +224,7 @@ static void begin_rows(const replaced_model *w, const packed_layer *p, size_t m,
 }
 
 /* One step of m rows whose tapes are begun, in place. pre: of the rows, `stride` apart (0: of none in particular). */
-static void step_rows(const replaced_model *w, const packed_layer *p, size_t m, float *h, float *c,
+static void step_rows(const replacement_weights *w, const packed_layer *p, size_t m, float *h, float *c,
                       float *tape, float *pre, size_t stride)
 {
     const size_t H = p->H;
@@ -244,7 +246,7 @@ static void step_rows(const replaced_model *w, const packed_layer *p, size_t m, 
 }
 
 /* The real trajectory's step; its tapes before the recurrent products go to `shared` of the lowest layer. */
-static void real_step(replaced *r, const float *x, bool zero, float *shared)
+static void real_step(replacement_batch *r, const float *x, bool zero, float *shared)
 {
     for (size_t l = 0; l < r->w->L; l++) {
         const packed_layer *p = &r->w->layer[l];
@@ -260,7 +262,7 @@ static void real_step(replaced *r, const float *x, bool zero, float *shared)
 }
 
 /* Layer by layer h then c: the real state into `all`, or out of it. */
-static void move_state(replaced *r, bool save, float *all)
+static void move_state(replacement_batch *r, bool save, float *all)
 {
     for (size_t l = 0; l < r->w->L; l++)
         for (size_t i = 0; i < r->w->P; i++, all += r->w->layer[l].H) {
@@ -269,7 +271,8 @@ static void move_state(replaced *r, bool save, float *all)
         }
 }
 
-void replaced_advance(replaced *r, float *state, const float *x, const bool *first, size_t n)
+void replacement_batch_advance(replacement_batch *r, float *state, const float *x, const bool *first,
+                               size_t n)
 {
     sg_float_env env = float_env_begin();
     move_state(r, false, state);
@@ -280,8 +283,8 @@ void replaced_advance(replaced *r, float *state, const float *x, const bool *fir
 }
 
 /* Columns lo .. hi-1, of which those from `fresh` on begin here. shared: the real step's tape of the lowest layer. */
-static void changed_step(replaced *r, const replaced_column *columns, size_t lo, size_t fresh, size_t hi,
-                         const float *shared)
+static void changed_step(replacement_batch *r, const replacement_column *columns, size_t lo, size_t fresh,
+                         size_t hi, const float *shared)
 {
     for (size_t l = 0; l < r->w->L; l++) {
         const packed_layer *p = &r->w->layer[l];
@@ -300,7 +303,7 @@ static void changed_step(replaced *r, const replaced_column *columns, size_t lo,
 /* ---- G dx ---- */
 
 /* product (m, P H) += sum over gates of diag(weight[g]) W[g] in, gate g into its product; in (m, n). */
-static void weigh(const replaced *r, size_t m, size_t n, size_t H, const float *in, float *const *W,
+static void weigh(const replacement_batch *r, size_t m, size_t n, size_t H, const float *in, float *const *W,
                   const float *weight, float *product)
 {
     const cell_type *cell = r->w->cell;
@@ -316,7 +319,7 @@ static void weigh(const replaced *r, size_t m, size_t n, size_t H, const float *
 }
 
 /* product (m, H) += in B^T, B (H, n) */
-static void add_rest(const replaced *r, layer_room *y, size_t m, size_t n, size_t H, const float *in,
+static void add_rest(const replacement_batch *r, layer_room *y, size_t m, size_t n, size_t H, const float *in,
                      const float *B, float *product)
 {
     r->w->kernels->product->pack(n, H, B, 1, n, y->packed);
@@ -324,7 +327,7 @@ static void add_rest(const replaced *r, layer_room *y, size_t m, size_t n, size_
 }
 
 /* The equations of cell.h for columns lo .. hi-1 of layer l. */
-static void tangent_step(replaced *r, size_t l, size_t lo, size_t fresh, size_t hi)
+static void tangent_step(replacement_batch *r, size_t l, size_t lo, size_t fresh, size_t hi)
 {
     const cell_type *cell = r->w->cell;
     const packed_layer *p = &r->w->layer[l];
@@ -356,26 +359,26 @@ static void tangent_step(replaced *r, size_t l, size_t lo, size_t fresh, size_t 
 
 /* ---- what a step shows ---- */
 
-static replaced_effect compare(size_t H, const float *real, const float *other, const float *linear)
+static replacement_effect compare(size_t H, const float *real, const float *other, const float *linear)
 {
     double change = 0, straight = 0, dot = 0, miss = 0;
     for (size_t j = 0; j < H; j++) {
         double delta = (double)other[j] - (double)real[j], g = (double)linear[j];
         change += delta * delta, straight += g * g, dot += delta * g, miss += (delta - g) * (delta - g);
     }
-    return (replaced_effect){sqrt(change), sqrt(straight), dot, miss};
+    return (replacement_effect){sqrt(change), sqrt(straight), dot, miss};
 }
 
-static sg_status note_effects(const replaced *r, const replaced_column *columns, size_t lo, size_t hi,
-                              size_t t, replaced_effect *effects, sg_error *err)
+static sg_status note_effects(const replacement_batch *r, const replacement_column *columns, size_t lo,
+                              size_t hi, size_t t, replacement_effect *effects, sg_error *err)
 {
     for (size_t k = lo; k < hi; k++)
         for (size_t g = 0; g < r->n_states; g++) {
             const size_t l = r->states[g].layer - 1, H = r->w->layer[l].H, d = t - columns[k].at;
             const layer_room *y = &r->layer[l];
             const bool cell = r->states[g].kind == SG_STATE_CELL;
-            replaced_effect e = compare(H, cell ? y->c : y->h, (cell ? y->rows_c : y->rows_h) + k * H,
-                                        (cell ? y->rows_dc : y->rows_dh) + k * H);
+            replacement_effect e = compare(H, cell ? y->c : y->h, (cell ? y->rows_c : y->rows_h) + k * H,
+                                           (cell ? y->rows_dc : y->rows_dh) + k * H);
             if (!isfinite(e.change) || !isfinite(e.linear) || !isfinite(e.miss))
                 return sg_fail(
                     err, SG_ENONFINITE,
@@ -408,7 +411,7 @@ static void log_softmax(const sg_kernels *kernels, size_t n, const float *b, flo
         x[i] -= total;
 }
 
-double replaced_divergence(size_t n, const float *log_p, const float *p, const float *log_q, float *work)
+double replacement_divergence(size_t n, const float *log_p, const float *p, const float *log_q, float *work)
 {
     float *z = work, *e = work + n;
     double kl = 0;
@@ -424,7 +427,7 @@ double replaced_divergence(size_t n, const float *log_p, const float *p, const f
 }
 
 /* The logits of all rows that wait, and their KL. */
-static void kl_flush(replaced *r)
+static void kl_flush(replacement_batch *r)
 {
     kl_room *k = &r->kl;
     const size_t V = r->w->V, H = r->w->shape->hidden[r->w->L - 1];
@@ -435,12 +438,12 @@ static void kl_flush(replaced *r)
         if (k->real[i] == i)
             r->w->kernels->exp(V, x, k->p);
         else
-            *k->place[i] = replaced_divergence(V, k->logits + k->real[i] * V, k->p, x, k->work);
+            *k->place[i] = replacement_divergence(V, k->logits + k->real[i] * V, k->p, x, k->work);
     }
     k->used = 0;
 }
 
-static size_t kl_add(replaced *r, const float *h, size_t real, double *place)
+static size_t kl_add(replacement_batch *r, const float *h, size_t real, double *place)
 {
     kl_room *k = &r->kl;
     const size_t H = r->w->shape->hidden[r->w->L - 1], i = k->used++;
@@ -451,7 +454,8 @@ static size_t kl_add(replaced *r, const float *h, size_t real, double *place)
     return i;
 }
 
-static void note_kl(replaced *r, const replaced_column *columns, size_t lo, size_t hi, size_t t, double *kl)
+static void note_kl(replacement_batch *r, const replacement_column *columns, size_t lo, size_t hi, size_t t,
+                    double *kl)
 {
     const layer_room *top = &r->layer[r->w->L - 1];
     const size_t H = r->w->layer[r->w->L - 1].H;
@@ -469,10 +473,10 @@ static void note_kl(replaced *r, const replaced_column *columns, size_t lo, size
     }
 }
 
-/* ---- a stretch ---- */
+/* ---- a segment ---- */
 
 /* Columns that begin at this step: the real state before it, no tangent yet, dx. */
-static void begin_columns(replaced *r, const replaced_column *columns, size_t fresh, size_t hi,
+static void begin_columns(replacement_batch *r, const replacement_column *columns, size_t fresh, size_t hi,
                           const float *x, bool zero)
 {
     for (size_t k = fresh; k < hi; k++) {
@@ -489,9 +493,9 @@ static void begin_columns(replaced *r, const replaced_column *columns, size_t fr
     }
 }
 
-sg_status replaced_stretch(replaced *r, const float *state, const float *x, const bool *first, size_t n,
-                           const replaced_column *columns, size_t n_columns, replaced_effect *effects,
-                           double *kl, sg_error *err)
+sg_status replacement_batch_run(replacement_batch *r, const float *state, const float *x, const bool *first,
+                                size_t n, const replacement_column *columns, size_t n_columns,
+                                replacement_effect *effects, double *kl, sg_error *err)
 {
     sg_status st = SG_OK;
     size_t lo = 0, hi = 0;

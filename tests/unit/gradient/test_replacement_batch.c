@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: MIT */
-/* Many replacements side by side against one at a time (behaviour/replace.h, which is tested against the definition):
+/* Many replacements side by side against one at a time (behaviour/replacer.h, which is tested against the definition):
  * every cell, columns that overlap, live for different times, and are cut into stretches. */
 #include "helpers/test_util.h"
 
 #include "base/base_internal.h"
-#include "behaviour/replace.h"
-#include "gradient/replaced.h"
+#include "behaviour/replacer.h"
+#include "gradient/replacement_batch.h"
 #include "lm/forward.h"
 
 #include <math.h>
@@ -33,14 +33,14 @@ static sg_model *random_model(sg_cell cell)
     return m;
 }
 
-static size_t list_states(sg_cell cell, sg_accum_state *many, replace_state *one)
+static size_t list_states(sg_cell cell, sg_accum_state *many, replacer_state *one)
 {
     size_t n = 0;
     for (size_t l = 0; l < LAYERS; l++)
         for (int kind = SG_STATE_CELL; kind <= SG_STATE_HIDDEN; kind++)
             if (kind & (int)sg_cell_states(cell)) {
                 many[n] = (sg_accum_state){l + 1, kind, l ? 4 : 5};
-                one[n++] = (replace_state){l, kind};
+                one[n++] = (replacer_state){l, kind};
             }
     return n;
 }
@@ -54,13 +54,13 @@ static void fill(float *x, size_t n, uint64_t seed)
 }
 
 /* Column k alone: the state before it by a plain pass, then one replacement. */
-static void check_column(const sg_model *m, const replace_state *states, size_t n, const float *x,
-                         const float *other, size_t k, const replaced_effect *effects, const double *kl)
+static void check_column(const sg_model *m, const replacer_state *states, size_t n, const float *x,
+                         const float *other, size_t k, const replacement_effect *effects, const double *kl)
 {
     sg_error err;
     sg_forward *before = NULL;
     replacer *r = NULL;
-    replaced_effect one[MAX_STATES * D];
+    replacement_effect one[MAX_STATES * D];
     double divergence[D];
     size_t s = at[k];
     assert_ok(forward_new(&before, m, T, &err), err);
@@ -75,8 +75,8 @@ static void check_column(const sg_model *m, const replace_state *states, size_t 
     assert_ok(replacer_run(r, other, one, divergence, &err), err);
     for (size_t d = 0; d < life[k]; d++) {
         for (size_t g = 0; g < n; g++) {
-            const replaced_effect *a = &effects[(k * D + d) * n + g];
-            const replaced_effect *b = &one[g * life[k] + d];
+            const replacement_effect *a = &effects[(k * D + d) * n + g];
+            const replacement_effect *b = &one[g * life[k] + d];
             assert_close(a->change, b->change, 1e-5, 1e-6, "change", d);
             assert_close(a->linear, b->linear, 1e-5, 1e-6, "linear", d);
             assert_true(fabs(a->dot - b->dot) <=
@@ -97,28 +97,29 @@ static void one_cell(sg_cell cell)
     sg_error err;
     sg_model *m = random_model(cell);
     sg_accum_state many[MAX_STATES];
-    replace_state one[MAX_STATES];
+    replacer_state one[MAX_STATES];
     size_t n = list_states(cell, many, one);
     float x[T * E], other[COLUMNS * E];
     fill(x, T * E, 1), fill(other, COLUMNS * E, 2);
-    replaced_column columns[COLUMNS];
+    replacement_column columns[COLUMNS];
     for (size_t k = 0; k < COLUMNS; k++)
-        columns[k] = (replaced_column){at[k], life[k], true, other + k * E};
-    replaced_model *w = NULL;
-    replaced *r = NULL;
-    replaced_effect effects[COLUMNS * D * MAX_STATES], again[COLUMNS * D * MAX_STATES];
+        columns[k] = (replacement_column){at[k], life[k], true, other + k * E};
+    replacement_weights *w = NULL;
+    replacement_batch *r = NULL;
+    replacement_effect effects[COLUMNS * D * MAX_STATES], again[COLUMNS * D * MAX_STATES];
     double kl[COLUMNS * D], kl_again[COLUMNS * D];
     for (size_t i = 0; i < COLUMNS * D; i++)
         kl[i] = kl_again[i] = -1;
-    assert_ok(replaced_model_new(&w, m, true, &err), err);
-    assert_ok(replaced_new(&r, w, many, n, D, kl_at, COLUMNS, &err), err);
-    float *state = calloc(replaced_state_size(w), sizeof *state);
+    assert_ok(replacement_weights_new(&w, m, true, &err), err);
+    assert_ok(replacement_batch_new(&r, w, many, n, D, kl_at, COLUMNS, &err), err);
+    float *state = calloc(replacement_weights_state_size(w), sizeof *state);
     /* no reset: all columns; then columns 3 and 4 in a stretch of their own, to the byte */
-    assert_ok(replaced_stretch(r, state, x, NULL, T, columns, COLUMNS, effects, kl, &err), err);
-    replaced_advance(r, state, x, NULL, 3);
+    assert_ok(replacement_batch_run(r, state, x, NULL, T, columns, COLUMNS, effects, kl, &err), err);
+    replacement_batch_advance(r, state, x, NULL, 3);
     for (size_t k = 3; k < COLUMNS; k++)
         columns[k].at -= 3;
-    assert_ok(replaced_stretch(r, state, x + 3 * E, NULL, T - 3, columns + 3, 2, again, kl_again, &err), err);
+    assert_ok(replacement_batch_run(r, state, x + 3 * E, NULL, T - 3, columns + 3, 2, again, kl_again, &err),
+              err);
     for (size_t k = 3; k < COLUMNS; k++)
         for (size_t d = 0; d < life[k]; d++) {
             assert_memory_equal(&effects[(k * D + d) * n], &again[((k - 3) * D + d) * n],
@@ -126,21 +127,21 @@ static void one_cell(sg_cell cell)
             assert_true(kl[k * D + d] == kl_again[(k - 3) * D + d]);
         }
     /* with a reset before step 3: columns from there on start from zero */
-    memset(state, 0, replaced_state_size(w) * sizeof *state);
+    memset(state, 0, replacement_weights_state_size(w) * sizeof *state);
     columns[0].life = 3;
     for (size_t k = 3; k < COLUMNS; k++)
         columns[k].at += 3;
     columns[1].life = columns[2].life = 1;
-    assert_ok(replaced_stretch(r, state, x, first, T, columns, COLUMNS, effects, kl, &err), err);
+    assert_ok(replacement_batch_run(r, state, x, first, T, columns, COLUMNS, effects, kl, &err), err);
     for (size_t k = 3; k < COLUMNS; k++)
         check_column(m, one, n, x, other + k * E, k, effects, kl);
     /* the word itself in its place: nothing at all */
     columns[3].x = x + 3 * E;
-    assert_ok(replaced_stretch(r, state, x, first, T, columns + 3, 1, effects, kl, &err), err);
+    assert_ok(replacement_batch_run(r, state, x, first, T, columns + 3, 1, effects, kl, &err), err);
     for (size_t i = 0; i < life[3] * n; i++)
         assert_true(effects[i].change == 0 && effects[i].linear == 0 && effects[i].miss == 0);
     assert_true(kl[0] == 0 && kl[1] == 0);
-    replaced_free(r), replaced_model_free(w), sg_model_free(m);
+    replacement_batch_free(r), replacement_weights_free(w), sg_model_free(m);
     free(state);
 }
 
@@ -155,24 +156,24 @@ static void failing_allocations(void **state)
     sg_error err;
     sg_model *m = random_model(SG_CELL_GRU_RESET_FIRST);
     sg_accum_state top = {LAYERS, SG_STATE_HIDDEN, 4};
-    replaced_model *w = NULL;
-    replaced *r = NULL;
+    replacement_weights *w = NULL;
+    replacement_batch *r = NULL;
     long before = sg_alloc_live();
     sg_status st = SG_ENOMEM;
     for (long allowed = 0; st != SG_OK; allowed++) {
         sg_alloc_fail_after(allowed);
-        st = replaced_model_new(&w, m, true, &err);
+        st = replacement_weights_new(&w, m, true, &err);
         if (st == SG_OK)
-            st = replaced_new(&r, w, &top, 1, D, kl_at, COLUMNS, &err);
+            st = replacement_batch_new(&r, w, &top, 1, D, kl_at, COLUMNS, &err);
         sg_alloc_fail_after(-1);
         if (st != SG_OK) {
             assert_true(st == SG_ENOMEM && !r);
-            replaced_model_free(w), w = NULL;
+            replacement_weights_free(w), w = NULL;
             assert_int_equal(sg_alloc_live(), before);
         }
         assert_true(allowed < 300);
     }
-    replaced_free(r), replaced_model_free(w);
+    replacement_batch_free(r), replacement_weights_free(w);
     assert_int_equal(sg_alloc_live(), before);
     sg_model_free(m);
 }
