@@ -43,7 +43,7 @@ typedef struct {
 #define PLURAL(n) ((n) == 1 ? "" : "s")
 #define CSV_STYLES "plain|spreadsheet" /* sg_csv_style */
 #define CSV_STYLE_HELP                                                                                       \
-    "spreadsheet: an apostrophe before names that begin with = + - or @, so that none is computed"
+    "spreadsheet: an apostrophe before names that begin with = + - or @, so that none is evaluated as a formula"
 #define FORMATS "auto|text|conllu|tagged" /* sg_format */
 
 /* clang-format off */
@@ -145,17 +145,17 @@ typedef struct {
 /* clang-format off */
 #define MODEL_OPTIONS(m)                                                                                      \
     SECTION("Models trained elsewhere"),                                                                      \
-    {"vocab", 0, OPT_STRING, &(m).vocab, "FILE", "its words, one a line in id order, or JSON", 0, 0},         \
-    {"map", 0, OPT_LIST, &(m).maps, "ROLE=TENSOR", "this tensor plays this role (repeatable)", 0, 0},         \
+    {"vocab", 0, OPT_STRING, &(m).vocab, "FILE", "its words, one per line in id order, or JSON", 0, 0},         \
+    {"map", 0, OPT_LIST, &(m).maps, "ROLE=TENSOR", "use this tensor in this role (repeatable)", 0, 0},         \
     {"gate-order", 0, OPT_STRING, &(m).gate_order, "LIST", "gates of mapped tensors: i,f,o,g or z,r,n", 0, 0}, \
     {"transposed", 0, OPT_FLAG, &(m).transposed, NULL, "mapped tensors are (inputs, gates): x W", 0, 0},      \
     {"recurrent-activation", 0, OPT_STRING, &(m).recurrent_activation, "NAME",                                \
      "sigmoid for gates whose activation is not in the file", 0, 0},                                          \
     {"one-hot", 0, OPT_FLAG, &(m).one_hot, NULL, "its inputs are one-hot vectors of words", 0, 0},            \
-    {"forward-only", 0, OPT_FLAG, &(m).forward_only, NULL, "forward direction of the first layer alone", 0, 0}, \
-    {"ignore", 0, OPT_LIST, &(m).ignore, "TENSOR", "this tensor has no part in it (repeatable)", 0, 0},       \
-    {"unit", 0, OPT_STRING, &(m).unit, "word|char", "what its tokens are (default: see the words)", 0, 0},    \
-    {"cell", 0, OPT_STRING, &(m).cell, "lstm|gru|gru-reset-first|rnn|rnn-relu", "its kind of layer", 0, 0},   \
+    {"forward-only", 0, OPT_FLAG, &(m).forward_only, NULL, "only the forward direction of the first layer", 0, 0}, \
+    {"ignore", 0, OPT_LIST, &(m).ignore, "TENSOR", "leave this tensor out (repeatable)", 0, 0},       \
+    {"unit", 0, OPT_STRING, &(m).unit, "word|char", "unit of its tokens (default: by its words)", 0, 0},    \
+    {"cell", 0, OPT_STRING, &(m).cell, "lstm|gru|gru-reset-first|rnn|rnn-relu", "its recurrent cell", 0, 0},   \
     {"output-activation", 0, OPT_STRING, &(m).output, "linear|relu|tanh", "before the decoder", 0, 0},        \
     {"forget-bias", 0, OPT_REAL, &(m).forget_bias, "X", "added to the forget gate (raw kernels)", 0, 0}
 /* clang-format on */

@@ -41,11 +41,11 @@ static void print_growth(const sg_check_growth *g)
            "  largest on the way %.3g times the change (after %zu), at the end %.2g times: ",
            g->steps, g->largest, g->at, g->left);
     if (g->verdict == SG_GROWTH_NONE)
-        puts("they die out");
+        puts("they decay");
     else if (g->verdict == SG_GROWTH_AT_FIRST)
-        puts("WARNING, they grow before they die out: gains may rise with the delay before they fall");
+        puts("WARNING, they grow before they decay: gains may rise with the delay before they fall");
     else if (g->verdict == SG_GROWTH_PERSISTS)
-        puts("WARNING, they do not die out: gains need not fall with the delay");
+        puts("WARNING, they do not decay: gains need not fall with the delay");
     else
         puts(
             "WARNING, they grow: float32 and float64 may follow different trajectories, and values of an analysis "
@@ -171,7 +171,7 @@ const command cmd_check = {
     .name = "check",
     .operands = "MODEL [CORPUS...]",
     .summary = "test the gradients of a model against finite differences",
-    .about = "Compares the gradients that analyze computes with central differences and with back- "
+    .about = "Compares the gradients that analyze computes with central differences and with back-"
              "propagation through time, both implemented independently in double precision, at random "
              "times, delays and directions, for every layer and state. Reads random tokens, or a random "
              "position of a corpus. Prints the largest relative differences and PASS or FAIL; exit 1 on "

@@ -85,8 +85,8 @@ const command cmd_eval = {
     .about = "Mean loss in nats over the predicted tokens and its exponential. The state is carried along "
              "the corpus from zero, and every token but the first is predicted. With --state-handling "
              "reset it is zero at the start of each sentence; the first token of a sentence then has "
-             "nothing to be predicted from and is not counted, so sums are those of each sentence alone, "
-             "in any order.",
+             "no context and is not counted: the sum of the losses is that of the single sentences, in any "
+             "order.",
     .examples = "stategrad eval model.safetensors test.txt --json",
     .run = run,
 };

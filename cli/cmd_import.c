@@ -32,7 +32,7 @@ static int run(int argc, char **argv)
     const option table[] = {
         {"output", 'o', OPT_STRING, &output, "MODEL", "the model file to write", 0, 0},
         {"text", 0, OPT_STRING, &text, "FILE",
-         "also: its perplexity on this text, to see that it was read right", 0, 0},
+         "also report its perplexity on this text, to verify the conversion", 0, 0},
         {"quiet", 'q', OPT_FLAG, &quiet, NULL, "no report and no warnings", 0, 0},
         MODEL_OPTIONS(model),
         END_OF_OPTIONS,

@@ -96,7 +96,7 @@ static int run(int argc, char **argv)
     const option table[] = {
         {"output", 'o', OPT_STRING, &html, "FILE", "the page to write; -: standard output", 0, 0},
         {"group", 'g', OPT_LIST, &given, "NAME=RUN.nc,RUN.nc,...",
-         "several trainings of one kind of model, as one: means, intervals over models (repeatable)", 0, 0},
+         "several trained models of one architecture: means, and intervals over models (repeatable)", 0, 0},
         {"figures", 0, OPT_STRING, &figures, "DIR", "write each chart as SVG and PDF into this folder", 0, 0},
         END_OF_OPTIONS,
     };
@@ -128,8 +128,8 @@ const command cmd_report = {
     .about =
         "Writes one HTML file that needs neither network nor server. Several runs are shown side by "
         "side and overlaid, on the same axes. --figures writes the charts as SVG and PDF for papers.\n\n"
-        "One training is one draw: what is said of a kind of model takes several, with other seeds. --group puts "
-        "them together: the mean over the models with two intervals, over models (what another "
+        "One trained model is a sample of one: statements about an architecture need several, with different seeds. "
+        "--group combines them: the mean over the models with two intervals, over models (what another "
         "training would give) and over blocks (what another text would give).",
     .examples =
         "stategrad report run.nc -o report.html\n"

@@ -154,7 +154,7 @@ static int run(int argc, char **argv)
          "also the effect of replacing each word on state and prediction: mean over N words drawn by frequency",
          1, 10000},
         {"path", 0, OPT_STRING, &path, "A/B",
-         "also each A (or B) of the sentence exchanged for B (or A): change of state, and the gradient averaged between",
+         "also each A (or B) of the sentence replaced by B (or A): change of state, and the gradient averaged along the path",
          0, 0},
         {"seed", 0, OPT_U64, &cfg.seed, "N", "seed of the draws", 0, 0},
         {"state", 's', OPT_CHOICE, &state, "cell|hidden", "default: cell of an LSTM, hidden of others", 0, 0},

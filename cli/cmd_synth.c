@@ -66,10 +66,10 @@ const command cmd_synth = {
         "               (embeddings.txt: train --embeddings FILE\n"
         "               --freeze-embeddings), weak is as small and of less use:\n"
         "               only --normalize covariance ranks wide and narrow above weak\n"
-        "  independent  words are drawn independently: nothing is needed, classes\n"
-        "               A and B do not differ\n"
+        "  independent  words are drawn independently: no memory is needed,\n"
+        "               classes A and B do not differ\n"
         "  latch        saturated gates keep one bit for ever, in a model written\n"
-        "               beside the corpus: exchanging the word moves the cell by 2\n"
+        "               with the corpus: replacing the word moves the cell by 2\n"
         "               at every delay, while the gradient is almost 0\n"
         "Each has train.txt, valid.txt and test.txt (word/tag: --format tagged), words.txt (--classes words:FILE), "
         "and a README that states what is true, the entropy (the lowest possible loss), and the commands to run.",

@@ -23,8 +23,8 @@ typedef struct {
     const char *a, *b;
 } sg_property;
 
-/* SPREADSHEET: names that begin with = + - @ tab or carriage return, which a spreadsheet would compute, get an apostrophe
- * in front, which makes them text there. */
+/* SPREADSHEET: names that begin with = + - @ tab or carriage return, which a spreadsheet would evaluate as formulas,
+ * are prefixed with an apostrophe. */
 typedef enum { SG_CSV_PLAIN, SG_CSV_SPREADSHEET } sg_csv_style;
 
 typedef enum { SG_GRAM_AUTO, SG_GRAM_YES, SG_GRAM_NO } sg_gram_policy;
@@ -45,7 +45,7 @@ typedef struct {
     uint64_t sample;  /* number of input positions drawn at random; 0: all */
     double precision; /* stop at this relative standard error; 0: never. See doc/analyze.md */
     size_t blocks;    /* at most; 20 */
-    /* blocks end where documents end. AUTO: at headings, files or blank lines, the first of these that there are */
+    /* blocks end where documents end. AUTO: at headings, files or blank lines, the first of these that occurs */
     sg_documents documents;
     size_t lyapunov;            /* the first K Lyapunov exponents; 1; 0: none */
     uint64_t seed;              /* 1 */
@@ -101,14 +101,14 @@ typedef struct {
     const char *fallback; /* the default, as sg_analysis_set takes it; NULL: depends on the model, or none */
     double least, most;   /* of numbers, inclusive; any where they are equal */
     const char *help;     /* a phrase, without the default */
-    bool advanced;        /* listed behind the others */
+    bool advanced;        /* listed after the others */
     size_t offset;        /* of the field in sg_analysis_config */
 } sg_setting;
 
-/* Settings i = 0, 1, ...; NULL after the last. Classes, properties and the command's text are none. */
+/* Settings i = 0, 1, ...; NULL after the last. Classes, properties and `command` are not settings. */
 SG_API const sg_setting *sg_analysis_setting(size_t i);
-/* From text: "50", "window:20", "2/8". A SG_SETTING_TEXT borrows value. SG_EINVAL: no such setting, or no value
- * that it can have. Messages write "setting 'burn_in'" where they name one. */
+/* From text: "50", "window:20", "2/8". A SG_SETTING_TEXT borrows value. SG_EINVAL: an unknown setting or an
+ * invalid value. Messages write "setting 'burn_in'" where they name one. */
 SG_API sg_status sg_analysis_set(sg_analysis_config *cfg, const char *name, const char *value, sg_error *err);
 
 /* Estimated cost: floating-point operations, bytes of memory, seconds on this machine
@@ -127,8 +127,8 @@ SG_API sg_status sg_analysis_forecast(sg_analysis_estimate *out, const sg_analys
 SG_API sg_status sg_analyze(const char *run_path, const sg_model *m, const sg_stream *s, const sg_classes *k,
                             const sg_analysis_config *cfg, const sg_monitor *monitor, sg_error *err);
 
-/* The same with the run handed over open in place of a path: it lies in a file without a name (in TMPDIR), which
- * goes when the caller closes it with sg_run_close. On failure *out is NULL. */
+/* The same, but *out is the open run instead of a file at a path. It is stored in an unnamed file in TMPDIR, which
+ * sg_run_close deletes. On failure *out is NULL. */
 SG_API sg_status sg_analyze_run(sg_run **out, const sg_model *m, const sg_stream *s, const sg_classes *k,
                                 const sg_analysis_config *cfg, const sg_monitor *monitor, sg_error *err);
 

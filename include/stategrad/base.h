@@ -9,7 +9,7 @@
  * classes as long as nobody changes it. An object with a state (sg_corpus, sg_gradient, sg_run, a vocabulary
  * or classes that are being filled) belongs to one thread at a time. Calls into libhdf5 and libnetcdf take
  * turns; a program that calls these libraries itself must not do so while another thread is in this one.
- * libhdf5's own error messages are silent during a call and afterwards as before.
+ * A call suppresses libhdf5's own error messages and restores its error handler.
  *
  * fork: a child may use the library if the parent has not used it with more than one thread before; otherwise
  * it must exec first, since the threads of OpenMP are not copied into the child. */
@@ -71,8 +71,8 @@ typedef struct {
     void *ctx;
 } sg_monitor;
 
-/* Where a function puts text: write gets the next n bytes of UTF-8 (no NUL behind them) from the calling thread, and
- * returns false when it can take no more; the function then stops and returns SG_EIO. */
+/* Destination of text: write receives the next n bytes of UTF-8 (not NUL-terminated) in the calling thread. It
+ * returns false on failure; the function then stops and returns SG_EIO. */
 typedef struct {
     bool (*write)(void *ctx, const char *text, size_t n);
     void *ctx;
@@ -84,16 +84,16 @@ typedef struct {
  * {.struct_size = sizeof cfg, ...}. 0 means the size in this version. Fields beyond struct_size take
  * their defaults. Bindings call sg_..._defaults_sized. */
 
-/* Removes the temporary files of all outputs under way, as if their writers had been told to give up. For a signal
- * handler, or an exit handler, that ends the process: async-signal-safe, and nothing may be written after it. */
+/* Removes the temporary files of all outputs under way, as if each had been aborted. For a signal or exit handler that
+ * ends the process: async-signal-safe; no output may be written afterwards. */
 SG_API void sg_remove_temporary_files(void);
 
 /* Version of the linked library, "MAJOR.MINOR.PATCH"; static. */
 SG_API const char *sg_version(void);
 
-/* The name that was probably meant by `text`: of names[0..n) one that begins with it, else the nearest by edit
- * distance (letters inserted, left out, replaced, or two neighbours exchanged; case is ignored), else one that it
- * begins with. NULL: none is near. Borrowed from names. */
+/* The name that `text` probably means: a name that begins with it, else the nearest by edit distance (insertions,
+ * deletions, substitutions and transpositions; case is ignored), else one that it begins with. NULL: none is close.
+ * Borrowed from names. */
 SG_API const char *sg_nearest_name(const char *text, const char *const *names, size_t n);
 
 #ifdef __cplusplus

@@ -7,7 +7,8 @@
  *   carry      the sums of the corpus engine against sums of the single G[t,d], the whole stream one window
  *   window     the same with windows: no pair across a boundary, the state carried over it, the counts exact
  *
- *   growth     4 small changes of the state, followed over 500 tokens: no test, but what the others are worth
+ *   growth     4 small changes of the state, followed over 500 tokens. Not a test: how far float32 and float64
+ *              can agree
  *
  * at random t, d, u, v, for every layer and both states. The reference passes share no
  * code with the cells. */
@@ -54,11 +55,11 @@ typedef struct {
     double base_limit;
 } sg_check_row;
 
-/* What becomes of a small change of the state, the inputs held fixed: in double, from states that the text has led to.
- * Neither a fault nor a failed test; it says what the numbers of the model can be worth. */
+/* Growth of a small perturbation of the state under fixed inputs, in double, from states reached on the text. Not a
+ * test: it limits how reproducible the numbers of the model are. */
 typedef enum {
-    SG_GROWTH_NONE, /* it dies out */
-    SG_GROWTH_AT_FIRST, /* it at least doubles before it dies out: gains may rise with the delay before they fall */
+    SG_GROWTH_NONE,     /* it decays */
+    SG_GROWTH_AT_FIRST, /* it at least doubles before it decays: gains may rise with the delay before they fall */
     SG_GROWTH_PERSISTS, /* a tenth of it or more is left at the end: gains do not vanish at long delays */
     /* it grows tenfold or more, or is no smaller at the end: float32 and float64 may follow other trajectories */
     SG_GROWTH_GROWS
@@ -67,9 +68,9 @@ enum { SG_GROWTH_CHANGES = 4, SG_GROWTH_STEPS = 500 };
 typedef struct {
     size_t steps;   /* tokens followed, 500; fewer if the stream is shorter */
     double size;    /* of each of 4 random changes at first, Euclidean over all states: 1e-6 */
-    double largest; /* the largest size of any of them on the way, over the first; infinite if not finite */
+    double largest; /* the largest size of any of them, relative to the first; infinite if not finite */
     size_t at;      /* steps after the change, where that is */
-    double left;    /* geometric mean of the sizes at the end, over the first */
+    double left;    /* geometric mean of the sizes at the end, relative to the first */
     sg_growth verdict;
 } sg_check_growth;
 

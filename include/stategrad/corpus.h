@@ -22,8 +22,8 @@ typedef enum { SG_FORMAT_AUTO, SG_FORMAT_TEXT, SG_FORMAT_CONLLU, SG_FORMAT_TAGGE
  * Text is UTF-8; a byte-order mark is skipped; gzip is detected by content. What a token is:
  *   text        whitespace-separated words (Unicode, as Python's str.split()); with eos, <eos> at
  *               the end of every line, blank lines and a last line without newline included
- *   word/tag    the same, the last slash separates word and tag, "\\/" is a slash of the word; blank lines are no
- *               lines
+ *   word/tag    the same, the last slash separates word and tag, "\\/" is a slash of the word; blank lines are
+ *               ignored
  *   CoNLL-U     the syntactic words (ranges "1-2" and empty nodes "1.1" are skipped); <eos> after each
  *               sentence
  *   characters  code points; a line end ("\n" or "\r\n") is one character "\n" (none with eos false) */
@@ -52,7 +52,7 @@ typedef struct {
     const char *text;
     size_t text_size;
     uint64_t rows;
-    const sg_monitor *monitor; /* told of the tokens read now and then; may stop the reading; or NULL */
+    const sg_monitor *monitor; /* receives progress and may stop the reading; or NULL */
 } sg_corpus_config;
 
 /* Borrowed until the next call. A tag is NULL where the format has none (and for <eos>). */
@@ -83,7 +83,7 @@ typedef enum {
 } sg_documents;
 
 typedef struct sg_corpus sg_corpus;
-/* cfg is copied (spool aside). SG_EIO: a file is missing. SG_EFORMAT: an
+/* cfg is copied (except spool). SG_EIO: a file is missing. SG_EFORMAT: an
  * empty folder; SG_EINVAL: incompatible settings. */
 SG_API sg_status sg_corpus_open(sg_corpus **out, const sg_corpus_config *cfg, sg_error *err);
 /* *end is set at the end of the corpus. SG_EFORMAT: invalid UTF-8, NUL bytes (a binary file), a word of more
@@ -217,11 +217,11 @@ SG_API sg_status sg_stream_new(sg_stream **out, const sg_corpus_config *cfg, con
 SG_API sg_status sg_stream_from_ids(sg_stream **out, const int32_t *ids, const bool *first, uint64_t n,
                                     const bool *member, const sg_vocab *vocab, sg_classes *classes,
                                     sg_error *err);
-/* Documents begin at these tokens, ascending; token 0 begins one anyway. They count as files do, in place of the
- * files there were. For streams from arrays; not while another thread reads. SG_EINVAL: not ascending, or beyond the
- * end (names the entry). On failure the stream is of no more use. */
+/* Documents begin at these tokens, ascending; token 0 begins one anyway. They replace the boundaries of
+ * files. For streams from arrays; not while another thread reads. SG_EINVAL: not ascending, or beyond the end
+ * (names the entry). After a failure the stream may only be freed. */
 SG_API sg_status sg_stream_mark_documents(sg_stream *s, const uint64_t *starts, size_t n, sg_error *err);
-/* Documents of the stream if they are separated so; 1 for AUTO and NONE. Text before the first heading belongs to the
+/* Number of documents with this separator; 1 for AUTO and NONE. Text before the first heading belongs to the
  * first document. */
 SG_API uint64_t sg_stream_documents(const sg_stream *s, sg_documents separated);
 /* Does a document begin at this step of the stream? false for AUTO and NONE. */

@@ -26,7 +26,7 @@ typedef enum {
     SG_FILE_ONNX,
     SG_FILE_NPY,
     SG_FILE_NPZ,
-    SG_FILE_TF_INDEX, /* TensorFlow checkpoint: the index; its shards lie beside it */
+    SG_FILE_TF_INDEX, /* TensorFlow checkpoint: the index; its shards are in the same folder */
     SG_FILE_KERAS_ZIP /* Keras 3: a zip of config.json and model.weights.h5 */
 } sg_file_format;
 
@@ -52,7 +52,7 @@ typedef struct {
     bool one_hot;           /* a net without embedding reads one-hot vectors: words */
     bool forward_only;      /* of a bidirectional net, the forward direction of the first layer */
     const char *
-        recurrent_activation; /* "sigmoid": of gates in files that name another one or none; NULL: as the file says */
+        recurrent_activation; /* "sigmoid": of gates in files that name another one or none; NULL: as the file states */
     double forget_bias;       /* added to the LSTM's forget gate (raw TensorFlow kernels: usually 1) */
     bool numbered_vocabulary; /* without a vocabulary, name the words #0, #1, ... instead of failing */
 } sg_import_config;

@@ -5,7 +5,8 @@
  *   G gates (LSTM 4, GRU 3, RNN 1, minGRU 2, minLSTM 3)
  *   x_t = encoder[w_t]      a = W_ih x + b_ih + W_hh h_{t-1} + b_hh      logits = decoder h^L_t + bias
  *
- * Gate rows are in PyTorch's order: LSTM i,f,g,o; GRU r,z,n; minGRU z,h; minLSTM f,i,h. Tensors, row-major float32, in one block:
+ * Gate rows are in PyTorch's order: LSTM i,f,g,o; GRU r,z,n; minGRU z,h; minLSTM f,i,h. Tensors, row-major
+ * float32, in one block:
  *   encoder.weight (V,E)  rnn.weight_ih_l{k} (G H, in)  rnn.weight_hh_l{k} (G H, H)  rnn.bias_ih_l{k} (G H)
  *   rnn.bias_hh_l{k} (G H)  decoder.weight (V,H_L)  decoder.bias (V)          k = 0 .. L-1
  * minGRU and minLSTM have no weight_hh and no bias_hh: their gates depend on x_t alone. */
@@ -50,16 +51,15 @@ typedef struct {
     bool eos; /* lines ended with <eos> in training */
 } sg_model_shape;
 
-/* Kinds of recurrence are numbered 0 .. sg_cell_count() - 1. Names: "rnn" (tanh), "rnn-relu", "gru", "gru-reset-first",
+/* Cells are numbered 0 .. sg_cell_count() - 1. Names: "rnn" (tanh), "rnn-relu", "gru", "gru-reset-first",
  * "lstm", "mingru", "minlstm"; sg_cell_from_name returns false for an unknown name. */
 SG_API size_t sg_cell_count(void);
 SG_API const char *sg_cell_name(sg_cell c);
 SG_API bool sg_cell_from_name(sg_cell *out, const char *name);
-SG_API const char *sg_cell_formula(sg_cell c); /* one line, for people */
+SG_API const char *sg_cell_formula(sg_cell c); /* one line, human-readable */
 SG_API size_t sg_cell_gates(sg_cell c);
-SG_API sg_state_kind sg_cell_states(sg_cell c); /* HIDDEN or BOTH */
-SG_API sg_state_kind
-sg_cell_default_state(sg_cell c); /* what is analysed unless asked otherwise: CELL or HIDDEN */
+SG_API sg_state_kind sg_cell_states(sg_cell c);        /* HIDDEN or BOTH */
+SG_API sg_state_kind sg_cell_default_state(sg_cell c); /* the state analysed by default: CELL or HIDDEN */
 
 SG_API sg_status sg_model_shape_check(const sg_model_shape *shape, sg_error *err);
 
@@ -110,8 +110,8 @@ typedef struct {
 /* SG_EFORMAT: the model has no decoder; for an imported model, the message states why. */
 SG_API sg_status sg_lm_can_eval(const sg_model *m, sg_error *err);
 /* The state is carried along the stream from zero, and every token but the first is predicted. reset: the state
- * is zero at each sentence start, and the first token of a sentence, which has nothing to be predicted from, is
- * not counted; so the summed loss is that of each sentence alone, in any order. */
+ * is zero at each sentence start, and the first token of a sentence, which has no context, is not
+ * counted: the summed loss is that of the single sentences, in any order. */
 SG_API sg_status sg_lm_eval(sg_eval *out, const sg_model *m, const sg_stream *s, bool reset, int threads,
                             const sg_monitor *monitor, sg_error *err);
 

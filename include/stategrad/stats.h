@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /* stats.h - errors from blocks of the corpus, tests of class differences, decay laws.
  *
- * Neighbouring steps share most of their gradient, so errors come from B contiguous blocks of the corpus. All functions are pure. A value that cannot be determined is NaN, and `missing` states the reason
- * ("pairs in 3 blocks, too few for an interval"); NULL: nothing is missing. Coverage: doc/statistics.md. */
+ * Neighbouring steps share most of their gradient, so errors come from B contiguous blocks of the corpus. All
+ * functions are pure. A value that cannot be determined is NaN, and `missing` states the reason ("pairs in 3
+ * blocks, too few for an interval"); NULL: nothing is missing. Coverage: doc/statistics.md. */
 #ifndef STATEGRAD_STATS_H
 #define STATEGRAD_STATS_H
 
@@ -33,14 +34,15 @@ enum { SG_STATS_MIN_BLOCKS = 5 };
  *
  * (the bias is itself an estimate: without that term the interval of a singular value near its noise covers
  * 89 %.) n_eff = N^2 / sum n_b^2, the effective number of blocks. without[b*stride]: theta computed from all
- * blocks but b (not read where pairs[b] is 0). Missing: B < 5; n_eff < 3, or < 8 of 20 or more blocks; a theta that is not finite. Then
- * value stays, the rest is NaN. */
+ * blocks but b (not read where pairs[b] is 0). Missing: B < 5; n_eff < 3, or < 8 of 20 or more blocks; a
+ * theta that is not finite. Then value stays, the rest is NaN. */
 SG_API void sg_stats_jackknife(sg_interval *out, size_t B, const double *pairs, double value,
                                const double *without, size_t stride);
-/* The same, with the variance compared between blocks and their parts, `parts` of them (consecutive, some may be empty;
- * no more than B: nothing is compared). With r the ratio of their effective numbers, r >= 1.5: the variance of blocks of
- * length L lacks the dependence across their ends, V(L) = V - k / L, so where it grows V = V_B + (V_B - V_parts) /
- * (r - 1) takes its place; where it grows by more than sqrt(r), no such law holds and the interval is missing. */
+/* The same, with the variance compared between blocks and their parts, `parts` of them (consecutive, some may
+ * be empty; no more than B: nothing is compared). With r the ratio of their effective numbers, r >= 1.5: the
+ * variance of blocks of length L lacks the dependence across their ends, V(L) = V - k / L, so where V grows
+ * with L it is replaced by V_B + (V_B - V_parts) / (r - 1); where it grows by more than sqrt(r), no such law
+ * holds and the interval is missing. */
 SG_API void sg_stats_jackknife_parts(sg_interval *out, size_t B, const double *pairs, double value,
                                      const double *without, size_t stride, size_t parts,
                                      const double *part_pairs, const double *part_without,
@@ -53,13 +55,13 @@ SG_API double sg_stats_t_quantile(double p, double nu);
 SG_API double sg_stats_t_p(double t, double nu);
 
 /* ---- several models ---- */
-/* What n trainings give for one number. Two kinds of chance stand side by side: that of training, from the scatter of
- * the models, and that of the text, from the intervals over its blocks. */
+/* One quantity of n trained models. Two sources of variation are kept separate: training (the scatter of the models)
+ * and the text (the intervals over its blocks). */
 typedef struct {
     double mean;      /* over the models; NaN where one of them has no value */
     double low, high; /* 95 % interval over models: mean +- t_{.975, n-1} s / sqrt(n); NaN for one model */
-    /* Means of the models' own ends. All models read the same text, so their errors do not average out. NaN where one of
-     * them has none. */
+    /* Means of the models' interval ends. All models read the same text, so their errors do not average out.
+     * NaN where one of them has none. */
     double blocks_low, blocks_high;
 } sg_over_models;
 /* value[i], low[i], high[i] of model i; n >= 1. */
@@ -93,11 +95,12 @@ SG_API sg_status sg_class_test_run(sg_class_test *t, sg_class_p *out, const doub
                                    sg_error *err);
 SG_API void sg_class_test_free(sg_class_test *t);
 
-/* ---- sets of tokens and kinds of words ---- */
-/* Does the mean of a class differ from that of a random draw of tokens? sums, pairs (B): of the class in each block;
- * reference (B): the mean of the tokens it is compared with, in the block. If labels are exchangeable within blocks,
- * sums - pairs * reference has a random sign in each: p (two-sided, at least 1 / (1 + draws)) is the share of `draws` seeded
- * draws of signs whose sum lies as far out. *missing, p NaN: fewer than 8 blocks have pairs of the class and others. */
+/* ---- sets of tokens and of word types ---- */
+/* Does the mean of a class differ from that of a random draw of tokens? sums, pairs (B): of the class in each
+ * block; reference (B): the mean of the tokens it is compared with, in the block. If labels are exchangeable
+ * within blocks, sums - pairs * reference has a random sign in each: p (two-sided, at least 1 / (1 + draws))
+ * is the share of `draws` seeded draws of signs whose sum is at least as extreme. *missing, p NaN: fewer than
+ * 8 blocks have pairs of the class and others. */
 SG_API void sg_stats_token_test(double *p, const char **missing, size_t B, const double *sums,
                                 const double *pairs, const double *reference, size_t draws, uint64_t seed);
 
@@ -108,12 +111,12 @@ typedef struct {
     double null_low, null_middle, null_high; /* of value for random words: 2.5, 50 and 97.5 % */
     const char *missing;                     /* why all but value is NaN */
 } sg_type_p;
-/* Does a kind of word differ from other words of like frequency? Of V word types: count, tokens of the word (0: it takes no
- * part); in_class, those of them in the class; square (V,D), its mean squared gain at each delay, NaN: not known. Null
- * hypothesis: the shares in_class/count are exchangeable among the words of a band, 2^k <= count < 2^(k+1). `draws` seeded
- * permutations, the same for all delays; out (D). Missing: fewer than SG_STATS_MIN_TYPES effective types, (sum n)^2 / sum n^2
- * with n = in_class, in bands that have other words too (a quarter of them). SG_EINVAL: a size is 0. Cost: draws x D x words
- * of the class. */
+/* Does a class of word types differ from other words of similar frequency? Of V word types: count, tokens of
+ * the word (0: excluded); in_class, those of them in the class; square (V,D), its mean squared gain at each
+ * delay, NaN: unknown. Null hypothesis: the shares in_class/count are exchangeable among the words of a band,
+ * 2^k <= count < 2^(k+1). `draws` seeded permutations, the same for all delays; out (D). Missing: fewer than
+ * SG_STATS_MIN_TYPES effective types, (sum n)^2 / sum n^2 with n = in_class, in bands that have other words
+ * too (a quarter of them). SG_EINVAL: a size is 0. Cost: draws x D x words of the class. */
 SG_API sg_status sg_stats_type_test(sg_type_p *out, size_t V, size_t D, const uint64_t *count,
                                     const double *in_class, const double *square, size_t draws, uint64_t seed,
                                     sg_error *err);
@@ -135,7 +138,7 @@ typedef enum {
     SG_DECAY_NO_LAW     /* none of the laws is within the errors; `best` is the nearest */
 } sg_decay_verdict;
 enum { SG_DECAY_SHARES = 3 };
-/* 0.5, 0.2, 0.1: the shares of the peak whose delays are looked for. */
+/* 0.5, 0.2, 0.1: the shares of the peak whose delays are estimated. */
 SG_API double sg_decay_share(size_t i);
 
 /* y = scale exp(-d/tau) | scale d^-alpha | scale exp(-(d/tau)^beta)      d >= 1 */
@@ -152,10 +155,11 @@ typedef struct {
 
 typedef struct {
     sg_decay_fit fit[SG_DECAY_LAWS];
-    sg_interval beta; /* of the stretched exponential: the exponential is within the errors if it holds 1 */
+    sg_interval
+        beta; /* of the stretched exponential; if it contains 1, the exponential is within the errors */
     sg_decay_verdict verdict;
     sg_decay_law best;
-    bool within[SG_DECAY_LAWS]; /* laws that the errors allow */
+    bool within[SG_DECAY_LAWS]; /* laws within the errors */
     size_t points;              /* delays used: d >= 1, y > 0 and finite, error finite */
     const char *missing;        /* reason for a missing fit, or NULL */
     size_t peak;                /* delay of the largest value */
@@ -168,10 +172,10 @@ typedef struct {
  * NULL, or nowhere above 0: equal weights. Errors come from the jackknife over blocks when `without` (B, D)
  * row-major, the series from all blocks but b, and pairs (B) are given, otherwise from the fit's covariance.
  *
- * Verdict, from the blocks alone (neighbouring delays correlate at 0.99, so delays are no sample). Lack of fit:
+ * Verdict, from the blocks alone (neighbouring delays correlate at 0.99, so delays are not independent). Lack of fit:
  * three smooth contrasts c of ln y that the law cannot move, with their jackknife covariance S; Hotelling's
  * T^2 = c' S^-1 c. A law is within the errors while p >= 0.01. The exponential is called the law if beta's 95 %
- * interval holds 1 and it is within the errors. Another law is called so only if that interval does not hold 1,
+ * interval contains 1 and it is within the errors. Another law is called so only if that interval excludes 1,
  * the exponential has p < 0.05, and the law is the only one within the errors and determined (each error below
  * half of the value).
  *

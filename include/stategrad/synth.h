@@ -5,7 +5,7 @@
  *   agreement    the number of a noun decides its verb after 1 .. n adverbs; more adverbs follow the verb
  *   variance     binary features of equal use, but of unequal variance in the embeddings (a file of them is
  *                written)
- *   independent  words are drawn independently: nothing is needed
+ *   independent  words are drawn independently: no memory is needed
  *   latch        saturated gates keep one bit for ever: memory without sensitivity
  *
  * Each goes to a folder of its name: train.txt, valid.txt, test.txt (word/tag, one sentence per line; a
@@ -33,7 +33,7 @@ typedef enum {
 
 typedef struct {
     size_t struct_size; /* see base.h */
-    uint64_t tokens;    /* of train.txt, about (whole sentences), 60000; at least 100 */
+    uint64_t tokens;    /* of train.txt, about this number (whole sentences), 60000; at least 100 */
     size_t distance;    /* k of copy (4) and variance (3), n of agreement (4); 1 .. 100; 0: these */
     uint64_t seed;      /* 1 */
 } sg_synth_config;

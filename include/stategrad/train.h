@@ -11,8 +11,8 @@ extern "C" {
 
 typedef enum { SG_SGD, SG_ADAM } sg_optimizer;
 
-/* What the loss of a window of `steps` steps of `batch` sequences is, and so its gradient, the learning rate of
- * SGD and the norm that is clipped:
+/* Loss of a window of `steps` steps of `batch` sequences. It sets the scale of the gradient, hence of the learning
+ * rate of SGD and of the clipping norm:
  *   SG_LOSS_MEAN   mean over steps and batch (PyTorch's word_language_model)
  *   SG_LOSS_SUM    sum over the steps, mean over the batch (TensorFlow's PTB tutorial, the papers)
  * The gradient of the second is `steps` times that of the first: lr 1 and clip 5 with the sum over 200 steps are
@@ -67,7 +67,7 @@ typedef struct {
  * and resumed. SG_ENONFINITE: divergence, with epoch, step and tensor; SG_ENOCONV: the loss diverges;
  * SG_ECANCELLED: stopped by the monitor, checkpoint written. In these cases result is filled too, and if
  * result->epochs > 0 the best weights so far are in m. SG_EFORMAT, SG_EINVAL on resume: the checkpoint and
- * its predecessor are damaged, or of another run. Without a checkpoint file yet, resume starts anew. A
+ * its predecessor are damaged, or of another run. If there is no checkpoint file, resume starts from the beginning. A
  * checkpoint with more epochs than asked for is reported (warn), and the model is the best of them. */
 SG_API sg_status sg_train(sg_train_result *result, sg_model *m, const sg_stream *train,
                           const sg_stream *valid, const sg_train_config *cfg, const sg_monitor *monitor,

@@ -80,7 +80,7 @@ static const row rows[] = {
      .s.advanced = true, FIELD(blocks), .identity = YES, .attribute = "blocks"},
     {.s = {"documents", 0, SG_SETTING_WORD, "auto|blank|heading|file|line|none", "auto", 0, 0,
            "where documents end, and with them blocks: at blank lines, headings (\"= Title =\", \"# newdoc\"), files, "
-           "line ends or nowhere; auto: the first of heading, file, blank that there are"},
+           "line ends or nowhere; auto: the first of heading, file, blank that occurs"},
      .s.advanced = true, FIELD(documents), .identity = YES, .attribute = "documents",
      WORDS({"auto", SG_DOCUMENTS_AUTO}, {"blank", SG_DOCUMENTS_BLANK}, {"heading", SG_DOCUMENTS_HEADING},
            {"file", SG_DOCUMENTS_FILE}, {"line", SG_DOCUMENTS_LINE}, {"none", SG_DOCUMENTS_NONE})},
@@ -88,7 +88,7 @@ static const row rows[] = {
            "also analyse an untrained copy of the model"},
      FIELD(untrained_baseline), .identity = YES, WORDS({"none", false}, {"untrained", true})},
     {.s = {"lyapunov", 0, SG_SETTING_SIZE, "K|none", "1", 1, 1e6,
-           "the K largest Lyapunov exponents: how fast small changes of the state grow or die out "
+           "the K largest Lyapunov exponents: how fast small changes of the state grow or decay "
            "(default: 1)"},
      FIELD(lyapunov), .identity = YES, .attribute = "lyapunov", WORDS({"none", 0})},
     {.s = {"second_moment_every", 0, SG_SETTING_SIZE, "K", "0", 1, 1e9,
@@ -123,13 +123,13 @@ static const row rows[] = {
            "save progress there; the same command continues from it"},
      FIELD(checkpoint)},
     {.s = {"checkpoint_minutes", 0, SG_SETTING_REAL, "M", "5", 0, 1e6,
-           "how often"},
+           "minutes between checkpoints"},
      .s.advanced = true, FIELD(checkpoint_minutes)},
     {.s = {"csv", 0, SG_SETTING_TEXT, "FILE", NULL, 0, 0,
            "also write a tidy table: state, class, delay, quantity, value, low, high; -: on standard output, without the summary"},
      FIELD(csv_path)},
     {.s = {"csv_style", 0, SG_SETTING_WORD, "plain|spreadsheet", "plain", 0, 0,
-           "spreadsheet: an apostrophe before names that begin with = + - or @, so that none is computed"},
+           "spreadsheet: an apostrophe before names that begin with = + - or @, so that none is evaluated as a formula"},
      .s.advanced = true, FIELD(csv_style), WORDS({"plain", SG_CSV_PLAIN}, {"spreadsheet", SG_CSV_SPREADSHEET})},
     {.s = {"seed", 0, SG_SETTING_U64, "N", "1", 0, 9e18,
            "seed of sampling, random references and the untrained copy"},

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* lyapunov.h - do small changes of the state grow or die out along a text?
+/* lyapunov.h - do small changes of the state grow or decay along a text?
  *
  *   lambda_k = lim 1/T sum_t ln R_kk(t),   (d s_t / d s_{t-1}) Q_{t-1} = Q_t R_t      nats per token
  *

@@ -209,7 +209,7 @@ static sg_status pairs_to_list(word_list *out, const char *path, const pair *p, 
         return sg_fail(
             err, SG_EFORMAT,
             "%s: %zu lines of a word and a number, expected %zu words (or %zu with the four that fairseq puts in "
-            "front): words alone, one a line, are read too",
+            "front): words alone, one per line, are read too",
             path, n, t->V, t->V >= 4 ? t->V - 4 : 0);
     for (size_t i = 0; i < front; i++)
         (void)place(t, fairseq[i], (json_int_t)i);

@@ -307,7 +307,7 @@ const synth_kind synth_kinds[SG_SYNTH_KINDS] = {
          "  --property narrow=narrow_a-narrow_b --property weak=weak_a-weak_b --normalize $n \\\n"
          "  --state hidden --delays 12 -o run-$n.nc; done\n"},
     [SG_SYNTH_INDEPENDENT] =
-        {"independent", "words are drawn independently: nothing is needed", 1, independent_sentence,
+        {"independent", "words are drawn independently: no memory is needed", 1, independent_sentence,
          independent_words, NULL, NULL,
          "40 equally likely words, half of them tagged A (a0 .. a19), half B (b0 .. b19), each drawn\n"
          "by itself; after every word the line ends 1 in 50 (no line is empty: after <eos> a word\n"
