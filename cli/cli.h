@@ -63,7 +63,7 @@ typedef struct {
 /* Options and operands in any order, --opt VALUE and --opt=VALUE, -o VALUE and -oVALUE, `--` ends options.
  * Operands are left in argv[0..*n_operands). The table ends with END_OF_OPTIONS; --quiet and --json are
  * the caller's to list if it has them (--help is always known). Returns -1 to go on, otherwise the exit code
- * to leave with (help printed: 0; misuse told on stderr: 2). min/max operands are checked; max 0: any
+ * to leave with (help printed: 0; misuse reported on stderr: 2). min/max operands are checked; max 0: any
  * number. */
 int parse_options(const command *c, const option *table, int *argc, char **argv, int min_operands,
                   int max_operands);
@@ -94,14 +94,14 @@ int misuse(const char *format, ...) __attribute__((format(printf, 1, 2)));
 
 /* -1: go on. Otherwise 2: "-" for an output that is no text. */
 int refuse_stdout(const char *output);
-/* -1: go on. Otherwise 2, and it was said that `output` is the same file (by name or link) as one of the n
+/* -1: continue. Otherwise 2, after the message that `output` is the same file (by name or link) as one of the n
  * inputs, or lies in one that is a folder. Call it for every output, with every input and every earlier
  * output. NULLs are fine. */
 int refuse_overwriting(const char *output, const char *const *inputs, size_t n);
 /* The same for files named within the texts of an option (lexicon:FILE,groups=FILE; NAME=FILE-FILE): every
  * part that follows one of : = , - and ends before one or at the end. */
 int refuse_overwriting_parts(const char *output, const option_list *texts);
-/* Both, for the files that lie beside a checkpoint (FILE.previous, .lock, .blocks0, .blocks1). Call it with every input
+/* Both, for the companion files of a checkpoint (FILE.previous, .lock, .blocks0, .blocks1). Call it with every input
  * and every other output. checkpoint and texts may be NULL. */
 int refuse_side_files(const char *checkpoint, const char *const *files, size_t n, const option_list *texts);
 
@@ -168,7 +168,7 @@ void model_options_free(model_options *o);
 /* ---- runs (analyze, merge, track) ---- */
 /* Table, curves and law of decay of a run file on stdout; the exit code. */
 int print_summary(const char *run_path, bool ascii);
-/* Gain and relative memory of property p, class "all", at a few delays, beside random directions. */
+/* Gain and relative memory of property p, class "all", at a few delays, with random directions for comparison. */
 void print_property(sg_run *r, const char *group, size_t p);
 /* --property NAME=...: -1 and an array that ends with a NULL name (free_properties frees it), or the exit
  * code. */

@@ -22,7 +22,7 @@ typedef struct {
     sg_train_config train;
 } settings;
 
-/* The preset stands under all other options, wherever it is written. */
+/* Every other option overrides the preset, wherever it is written. */
 static int apply_preset(settings *s, int argc, char **argv)
 {
     const char *name = NULL;

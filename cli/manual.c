@@ -326,7 +326,7 @@ static void man_program(FILE *f)
 
 /* ---- completion ---- */
 
-/* What a value may be, as its arg says: FILE, MODEL, RUN.nc, CORPUS are files, DIR is a folder; of alternatives,
+/* What a value may be, by its arg: FILE, MODEL, RUN.nc, CORPUS are files, DIR is a folder; of alternatives,
  * those in lower case are words to be typed. */
 typedef enum { VALUE_OTHER, VALUE_FILE, VALUE_FOLDER, VALUE_WORDS } value_kind;
 

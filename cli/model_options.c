@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* How commands load a model: one of ours, or one trained elsewhere with what must be said about it. */
+/* How commands load a model: our own, or one trained elsewhere with the options that describe it. */
 #include "cli.h"
 
 #include "stategrad/import.h"

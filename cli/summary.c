@@ -283,8 +283,8 @@ static void print_mean(const sg_run *r, const char *group, double *x)
     puts("");
 }
 
-/* "+n -m": at how many delays the ratio lies above and below 1, or the range of random words, with adjusted p < 0.05; "-" where
- * there is no test. */
+/* "+n -m": at how many delays the ratio lies above and below 1, or the range of random words, with adjusted p
+ * < 0.05; "-" where there is no test. */
 static void print_counts(const double *ratio, const double *p, size_t D, int width)
 {
     size_t above = 0, below = 0, known = 0;
@@ -312,7 +312,7 @@ static void print_ratio(double ratio, double low, double high, double p)
     printf("  %-22s %5s", text, chance);
 }
 
-/* Each class beside all words. x: room for 7 D */
+/* Each class relative to all words. x: room for 7 D */
 static void print_ratios(const sg_run *r, const char *group, double *x)
 {
     static const char *const names[] = {"gain_ratio",       "gain_ratio_low",    "gain_ratio_high", "p_types",
@@ -480,7 +480,7 @@ void print_property(sg_run *r, const char *group, size_t p)
         printf("  no interval: %s\n", why_missing(r, group, "relative_memory_low", why));
 }
 
-/* The properties that were asked for, beside random directions. */
+/* The requested properties, with random directions for comparison. */
 static void print_properties(sg_run *r, const char *group)
 {
     for (size_t p = 0; p < sg_run_properties(r); p++) {
@@ -639,7 +639,7 @@ int print_summary(const char *run_path, bool ascii)
         print_classes(r);
     if (st == SG_OK && gain)
         for (size_t g = 0; g < sg_run_groups(r); g++)
-            if (strncmp(sg_run_group_name(r, g), "untrained.", 10)) /* one line beside the trained one */
+            if (strncmp(sg_run_group_name(r, g), "untrained.", 10)) /* one line next to the trained one */
                 print_group(r, sg_run_group_name(r, g), gain, ascii);
     if (st == SG_OK) {
         print_precision(r);

@@ -9,7 +9,7 @@
 #include "base/checkpoint.h"
 #include "linalg/linalg.h"
 
-/* A baseline's own factor and property vectors stand in its groups. */
+/* A baseline's own factor and property vectors are in its groups. */
 static sg_status put_untrained(run_writer *w, const analysis *an, sg_error *err)
 {
     sg_status st = SG_OK;

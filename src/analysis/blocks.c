@@ -15,7 +15,7 @@ enum {
     COMPARED_BLOCKS = 20,
     LINES_OF_DOCUMENT = 3
 };
-/* What comparing may cost: products beside those of the pass, or at all; bytes of scratch. */
+/* What comparing may cost: products relative to those of the pass, or in all; bytes of scratch. */
 static const double SHARE_OF_PASS = 0.1, FEW_PRODUCTS = 2e11, MOST_SCRATCH = 4294967296.0;
 
 /* ---- documents ---- */

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /* part.h - the file of a part of a run (setting 'part'), written or read.
  *
- * A quantity that is summed over blocks has one function that says which variables hold it, beside the quantity
- * itself: sums_part, word_squares_part, exponents_part, replacement_sums_part. The same function writes it into a part
- * and reads it back; merge.c calls them all, for both. Rows of a variable are blocks (or their quarters, where
- * blocks have them); block[i] is the number of row i in the whole run. */
+ * A quantity that is summed over blocks has one function that names its variables, in the file of the
+ * quantity: sums_part, word_squares_part, exponents_part, replacement_sums_part. The same function writes it
+ * into a part and reads it back; merge.c calls them all, for both. Rows of a variable are blocks (or their
+ * quarters, where blocks have them); block[i] is the number of row i in the whole run. */
 #ifndef SG_ANALYSIS_PART_H
 #define SG_ANALYSIS_PART_H
 

@@ -55,8 +55,8 @@ static void list_states(analysis *an)
         }
 }
 
-/* G^T G at every k-th step: 2 H E^2 flops a pair beside 2 H^2 E a state (2 H E in a diagonal recurrence). All of them on
- * small corpora. */
+/* G^T G at every k-th step: 2 H E^2 flops per pair, against 2 H^2 E per state (2 H E in a diagonal
+ * recurrence). All of them on small corpora. */
 static size_t choose_every(const analysis *an)
 {
     if (an->cfg->second_moment_every)
@@ -227,8 +227,8 @@ static sg_status normalisation(analysis *an, size_t m, sg_error *err)
     return st == SG_OK ? SG_OK : sg_fail(err, st, "%s", why.msg);
 }
 
-/* By default: `budget` operations per word, a tenth of the gradients'; half of it for the KL, and what states leave. But
- * not fewer than LEAST words. */
+/* By default: `budget` operations per word, a tenth of the gradients'; half of it for the KL, and what states
+ * leave. But not fewer than LEAST words. */
 static void choose_replaced(analysis *an)
 {
     enum {

@@ -62,7 +62,7 @@ typedef struct {
     size_t n_members;
     unsigned char *holds;   /* (C, 2) word_held */
     uint64_t *class_tokens; /* (C) */
-    word_sums *words;       /* squared gains by word, filled by the pass; NULL: words_missing tells why */
+    word_sums *words;       /* squared gains by word, filled by the pass; NULL: words_missing is the reason */
     const char *words_missing;
     double *L[2], *n[2];   /* (E,E), (P,E) per model */
     double *folds[2];      /* (P, PROPERTY_FOLDS, E) */

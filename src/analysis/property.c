@@ -87,7 +87,7 @@ done:
     return st;
 }
 
-/* What the text beside a '-' may be. A lone name that is nothing known is as likely a misspelt class as a
+/* What the text on a side of '-' may be. A lone name that is nothing known is as likely a misspelt class as a
  * word, or with a dot or slash a misspelt file; several are words. */
 typedef enum { NO_FILE, LONE_NAME, UNKNOWN_WORDS, WORDS, A_FILE, A_CLASS } side_kind;
 

@@ -29,8 +29,8 @@ enum { PROPERTY_FOLDS = 10 };
 typedef struct {
     char *name;
     double *delta[2]; /* (E) per model; NaN where no word is known */
-    /* (PROPERTY_FOLDS, E) the same without the words of each fold; NaN where no_folds tells why, or for a vector, which is
-     * given and not estimated */
+    /* (PROPERTY_FOLDS, E) the same without the words of each fold; NaN where no_folds is the reason, or for a
+     * vector, which is given and not estimated */
     double *fold[2];
     double fold_weight[PROPERTY_FOLDS]; /* share of the fold in the sides' weight, mean of both */
     const char *no_folds;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* replacement_sums.h - what replacing words does, summed per part of a block of the corpus (blocks.h), row and delay. In
- * memory. The part is that of the word replaced, and so are its rows:
+/* replacement_sums.h - what replacing words does, summed per part of a block of the corpus (blocks.h), row
+ * and delay. In memory. The part is that of the word replaced, and so are its rows:
  *
  *   REPLACED_BY_ANY      each of its classes: another word of the corpus in its place
  *   REPLACED_IN_CLASS    each of its classes: another word of this class
@@ -34,7 +34,7 @@ size_t replacement_fields(size_t G);
 /* Row i of a law, of C classes; the number of rows, with P properties. */
 size_t replacement_row(size_t C, replacement_law law, size_t i);
 size_t replacement_rows(size_t C, size_t P);
-/* SG_ENOMEM, with how many bytes it would take. */
+/* SG_ENOMEM: the message has the bytes. */
 sg_status replacement_sums_new(replacement_sums **out, size_t models, size_t B, size_t rows, size_t D,
                                size_t G, sg_error *err);
 double *replacement_sums_at(const replacement_sums *s, size_t model, size_t b, size_t row, size_t d);

@@ -175,7 +175,7 @@ static double number_of(const row *r, const sg_analysis_config *cfg)
            x                            : (double)whole_of(r, cfg);
 }
 
-/* Words of a real number stand for whole ones. */
+/* Words in place of a real number. */
 static bool is_word(const row *r, const sg_analysis_config *cfg, const word *w)
 {
     return r->s.type == SG_SETTING_REAL ? number_of(r, cfg) == (double)(int64_t)w->value

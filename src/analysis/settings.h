@@ -6,7 +6,7 @@
 #include "run/run_internal.h"
 #include "stategrad/analysis.h"
 
-/* Every number lies in its range, or has the default that stands for "chosen" or "off". */
+/* Every number lies in its range, or has the default that means "chosen" or "off". */
 sg_status settings_check_ranges(const sg_analysis_config *cfg, sg_error *err);
 /* The settings that decide what the run file holds, as "name=value\n" lines; with_part: the part too. */
 void settings_identity(const sg_analysis_config *cfg, bool with_part, char *text, size_t size);

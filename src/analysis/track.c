@@ -20,7 +20,7 @@ typedef struct {
     size_t E, V, n_members;
     sg_vocab *vocab;        /* NULL: a model without words */
     float *X[2];            /* (V,E) of the model and of its untrained copy */
-    size_t n_models;        /* 2: properties of the untrained copy can be told too */
+    size_t n_models;        /* 2: properties of the untrained copy are computed too */
     sg_class_word *members; /* by class, as stored */
     size_t *starts;         /* (C+1) */
 } stored;
@@ -271,7 +271,7 @@ static void note_class(track *t, size_t c)
         }
 }
 
-/* Adds to what stands there of earlier properties. */
+/* Adds to the text of earlier properties. */
 static sg_status put_reason(track *t, const char *variable, const reason *r, sg_error *err)
 {
     char text[1000] = "";
@@ -389,7 +389,7 @@ done:
     return st;
 }
 
-/* Adds to what stands there of earlier properties. */
+/* Adds to the text of earlier properties. */
 static sg_status put_vector_reason(run_writer *w, sg_run *r, const property *found, size_t n, sg_error *err)
 {
     const char *before = sg_run_variable_attribute(r, NULL, "property_vector", "missing_reason");

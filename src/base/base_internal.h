@@ -103,9 +103,9 @@ sg_status sg_sha256_file(const char *path, char hex[65], sg_error *err);
 
 /* ---- output files: whole or not at all ---- */
 
-/* A `path` that is a symbolic link stays one: what it leads to is replaced (or made), with the temporary file beside
- * that. Refused are devices, pipes, folders and names in /proc. Set-user-id and set-group-id bits are dropped.
- * A temporary file beside `path`, readable by whom the umask (or the replaced file) lets; one that a killed
+/* A `path` that is a symbolic link stays one: its target is replaced (or made), with the temporary file in the target's
+ * folder. Refused are devices, pipes, folders and names in /proc. Set-user-id and set-group-id bits are dropped.
+ * A temporary file in the same folder, with the permissions of the umask (or of the replaced file); one that a killed
  * writer of the same output left behind is removed. commit flushes, fsyncs, renames it over `path` and fsyncs
  * the folder; abort (or free without commit) removes it. For writers that need a path of their own (NetCDF)
  * use sg_outfile_temp_path and close that writer before commit. An error names `path`. */
@@ -119,9 +119,9 @@ void outfile_clear(const char *target);
 bool temporary_remember(char *path);
 void temporary_forget(char *path);
 sg_status sg_outfile_open(sg_outfile **out, const char *path, sg_error *err);
-FILE *sg_outfile_stream(sg_outfile *o); /* write errors are told by commit; has no fileno */
+FILE *sg_outfile_stream(sg_outfile *o); /* write errors are reported by commit; has no fileno */
 const char *sg_outfile_temp_path(const sg_outfile *o);
-/* what was written by its path is on the disk; false: errno says why not */
+/* what was written by its path is on the disk; false: errno is the reason */
 bool sg_outfile_sync(const sg_outfile *o);
 sg_status sg_outfile_commit(sg_outfile *o, sg_error *err); /* frees o in every case */
 void sg_outfile_abort(sg_outfile *o);                      /* frees o; NULL is fine */

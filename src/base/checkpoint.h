@@ -3,10 +3,10 @@
  *
  *   "SGCHECKP" | n, 8 bytes | identity, n bytes | body | checksum (checksum.h)
  *
- * The identity is text in "name=value\n" lines: all that must be the same for the work to go on where it stopped.
- * If FILE is a symbolic link, all this is beside the file that it leads to.
- * A checkpoint is written beside FILE and renamed over it; the one before is kept as FILE.previous, and used if
- * FILE is missing or damaged. The body is the caller's, in the byte order of the machine. */
+ * The identity is text in "name=value\n" lines: all that must be the same for the work to go on where it
+ * stopped. If FILE is a symbolic link, all this is in the folder of its target. A checkpoint is written to a
+ * temporary file and renamed over FILE; the one before is kept as FILE.previous, and used if FILE is missing
+ * or damaged. The body is the caller's, in the byte order of the machine. */
 #ifndef SG_BASE_CHECKPOINT_H
 #define SG_BASE_CHECKPOINT_H
 

@@ -179,7 +179,7 @@ static char *folder_of(const char *path)
     return n ? sg_strndup(path, n) : sg_strdup(".");
 }
 
-/* Names below /proc (/dev/stdout leads there) are open files of a process: what is written beside them and renamed
+/* Names below /proc (/dev/stdout leads there) are open files of a process: a file written there and renamed
  * would not reach whoever reads them. */
 static sg_status refuse_proc(const char *path, const char *link, sg_error *err)
 {

@@ -7,7 +7,7 @@
 
 typedef struct string_table string_table;
 sg_status string_table_new(string_table **out, sg_error *err);
-/* *id: the number of the string (any bytes), entered if new; *added tells (may be NULL). On failure nothing
+/* *id: the number of the string (any bytes), entered if new (*added, may be NULL). On failure nothing
  * changed. */
 sg_status string_table_add(string_table *t, const void *s, size_t n, int32_t *id, bool *added, sg_error *err);
 int32_t string_table_find(const string_table *t, const void *s, size_t n); /* -1: not there */

@@ -8,7 +8,8 @@
 #include <math.h>
 #include <string.h>
 
-/* Pieces are halved at most DEPTH times: below 2^-24 of the line the inputs differ by less than float32 can tell. */
+/* Pieces are halved at most DEPTH times: below 2^-24 of the line the inputs differ by less than the precision
+ * of float32. */
 enum { NODES = 4, DEPTH = 24 };
 
 /* Gauss-Legendre on [-1, 1] */

@@ -147,7 +147,7 @@ static size_t next_word(const char *text, size_t size, size_t *at, sg_unit unit)
     return n;
 }
 
-/* The pieces that the model's tokenizer makes of a word, each shown as it stands in the vocabulary. */
+/* The pieces that the model's tokenizer makes of a word, each shown as in the vocabulary. */
 static sg_status read_pieces(sentence *x, const sg_vocab *vocab, const char *word, size_t length,
                              int32_t *ids, sg_error *err)
 {
@@ -324,7 +324,7 @@ done:
     return st;
 }
 
-/* The words that may stand in the place of another: all but <unk>, by their counts in the training corpus, or equally
+/* The words that may replace another: all but <unk>, by their counts in the training corpus, or equally
  * where those are not known. */
 typedef struct {
     double *up_to; /* (V) sum of the weights of words 0 .. i */
@@ -388,7 +388,7 @@ done:
     return st;
 }
 
-/* What exchanging each word does; the state runs on beside it, one word at a time. */
+/* The effect of replacing each word; the state advances in parallel, one word at a time. */
 static sg_status compute_replacement(sentence *x, const sg_show *s, const int32_t *ids, sg_error *err)
 {
     sg_status st = SG_OK;
@@ -427,7 +427,7 @@ done:
     return st;
 }
 
-/* Each of the two words exchanged for the other; the state runs on beside it, one word at a time. */
+/* Each of the two words replaced by the other; the state advances in parallel, one word at a time. */
 static sg_status compute_paths(sentence *x, const sg_show *s, const int32_t *ids, sg_error *err)
 {
     sg_status st = SG_OK;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* The tests of `stategrad check`. Each compares vectors: relative difference = largest |a - b| over the
- * larger largest entry of both, with a floor of 1e-7 of what stands at delay 0, for differences of their
+ * larger largest entry of both, with a floor of 1e-7 of the value at delay 0, for differences of their
  * rounding, and always of 1e-30, since a float's factors are flushed to zero at 1e-38: below these a
  * comparison says nothing. */
 #include "stategrad/check.h"
@@ -118,8 +118,8 @@ static void feed_network(checker *k)
 
 /* ---- comparing ---- */
 
-/* The place kept is that of the largest difference in units of what is allowed there: the row's own limit, or `slack` if
- * that is more. */
+/* The place kept is that of the largest difference in units of what is allowed there: the row's own limit, or
+ * `slack` if that is more. */
 static void compare(sg_check_row *row, size_t n, const double *a, const double *b, double floor, double slack,
                     size_t t, size_t d)
 {
@@ -157,7 +157,8 @@ static double state_slack(const checker *k, const sg_accum_state *s, size_t t)
                              network_state(k->plain, s->layer - 1, cell, t));
 }
 
-/* Of G[t,d]'u, u in k->u; Gtu holds the plain one. A gradient is taken at the states: it is not known better than they. */
+/* Of G[t,d]'u, u in k->u; Gtu holds the plain one. A gradient is taken at the states: it is not known better
+ * than they. */
 static double gradient_slack(checker *k, const sg_accum_state *s, size_t t, size_t d)
 {
     if (!k->sensitive)
@@ -210,7 +211,8 @@ static double gradient_times(checker *k, const sg_accum_state *s, size_t d, doub
 }
 
 /* (s_t(x_{t-d} + eps v) - s_t(x_{t-d} - eps v)) / 2 eps, the error of order eps^2 removed by a second, wider
- * pair. Returns what rounding leaves in it; *between: by how much the two pairs part, a bound of what is left of eps^2. */
+ * pair. Returns what rounding leaves in it; *between: by how much the two pairs part, a bound of what is left
+ * of eps^2. */
 static double differences(checker *k, const sg_accum_state *s, size_t t, size_t d, double *out,
                           double *between)
 {
@@ -238,7 +240,7 @@ static double differences(checker *k, const sg_accum_state *s, size_t t, size_t 
     return 16 * DBL_EPSILON * largest(s->units, network_state(k->plain, s->layer - 1, cell, t)) / eps;
 }
 
-/* One (t, d, u, v) of both tests against truth; the source stands at step t. */
+/* One (t, d, u, v) of both tests against truth; the source is at step t. */
 static void test_draw(checker *k, const sg_accum_state *s, size_t t, size_t d, sg_check_row *by_difference,
                       sg_check_row *by_reverse)
 {

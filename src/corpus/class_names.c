@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Names of classes: a new one each, told apart where two specs have the same. */
+/* Names of classes: a new one each, distinguished where two specs have the same. */
 #include "corpus/classes_internal.h"
 
 #include <string.h>

@@ -300,7 +300,7 @@ static void sort_current(sg_classes *k)
     k->n_current = n;
 }
 
-/* The set of the classes in k->current. path, line: where the token stands. */
+/* The set of the classes in k->current. path, line: where the token is. */
 static sg_status enter_set(sg_classes *k, int32_t id, const char *path, uint64_t line, uint32_t *set,
                            sg_error *err)
 {

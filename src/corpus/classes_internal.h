@@ -54,7 +54,7 @@ struct sg_classes {
     class_spec *specs;
     size_t n_specs;
     string_table *names; /* of the classes */
-    /* per class: "groups.txt:3", told when it stays empty; NULL: found in the corpus */
+    /* per class: "groups.txt:3", reported when it stays empty; NULL: found in the corpus */
     char **origins;
     size_t origins_cap;
 
@@ -78,7 +78,7 @@ struct sg_classes {
 
 enum { MAX_CLASSES = 10000 };
 
-/* A new class; the name is told apart where an earlier spec has it. origin may be NULL. */
+/* A new class; the name is prefixed where an earlier spec has it. origin may be NULL. */
 sg_status classes_add(sg_classes *k, const class_spec *spec, const char *name, const char *origin, int32_t *c,
                       sg_error *err);
 /* Fills spec from its text; makes the classes its files name. */

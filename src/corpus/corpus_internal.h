@@ -44,7 +44,8 @@ typedef struct {
     size_t size;
     uint64_t total;
 } memory_bytes;
-/* memory->data not NULL, or spool_fd >= 0: the bytes are there and path is only a name. hash (or NULL) gets every decompressed byte. */
+/* memory->data not NULL, or spool_fd >= 0: the bytes are there and path is only a name. hash (or NULL) gets
+ * every decompressed byte. */
 sg_status source_open(corpus_source **out, const char *path, int spool_fd, memory_bytes memory,
                       sg_sha256 *hash, sg_error *err);
 /* The next block, borrowed until the next call; *n 0: end. The first block has at least 4 bytes if the file
@@ -77,7 +78,7 @@ void corpus_hash_into(sg_corpus *c, sg_sha256 *hash);
 const char *corpus_first_path(const sg_corpus *c);
 /* Warnings about what was read so far: byte order marks, carriage returns, a literal <eos>, ranges without parts. */
 void corpus_warn(const sg_corpus *c);
-/* The monitor is told "counting words" in place of "reading". */
+/* The monitor receives "counting words" in place of "reading". */
 void corpus_is_counted(sg_corpus *c);
 
 const char *classes_tags_path(const sg_classes *k); /* of tags:FILE; NULL: none */

@@ -42,7 +42,7 @@ struct sg_corpus {
     size_t range_line;
     size_t line_words; /* words of this line so far, for messages about tags */
     const sg_monitor *monitor;
-    const char *doing; /* what the monitor is told */
+    const char *doing; /* what the monitor receives */
     uint64_t read;
     double start;
 };
@@ -123,7 +123,7 @@ static sg_status add_path(sg_corpus *c, const char *path, const sg_spool *spool,
     return st;
 }
 
-/* A text in memory, or lines that stand for feature vectors. */
+/* A text in memory, or lines in place of feature vectors. */
 static sg_status add_memory(sg_corpus *c, const sg_corpus_config *cfg, sg_error *err)
 {
     static const char row[] = "row\n";

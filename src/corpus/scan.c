@@ -16,7 +16,7 @@ struct scanner {
     size_t told; /* line of what was returned last */
     size_t inner_bom, lone_cr;
     bool at_line_start; /* the run begins its line */
-    bool line_open;     /* something stood on this line already */
+    bool line_open;     /* this line has text already */
     char *buffer;
     size_t cap, length, position; /* a run without ASCII white space, and how much of it was given out */
 };

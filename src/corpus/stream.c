@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Encoded streams: 8 bytes a token in a temporary file without a name, read by position. */
+/* Encoded streams: 8 bytes per token in a temporary file without a name, read by position. */
 #include "corpus/corpus_internal.h"
 
 #include <errno.h>

@@ -27,7 +27,7 @@ struct tokenizer {
     model_kind kind;
     bool lowercase, strip_accents, isolate_chinese, clean;
     bool runs;             /* Whitespace: runs of word characters and runs of others */
-    bool punctuation;      /* each punctuation mark stands alone */
+    bool punctuation;      /* each punctuation mark is a word of its own */
     char *prefix, *suffix; /* "##"; "</w>" */
     size_t longest;        /* WordPiece: longer words are unknown */
     string_table *merges;  /* "left right", by rank */

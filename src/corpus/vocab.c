@@ -174,7 +174,7 @@ sg_status sg_vocab_build(sg_vocab **out, sg_corpus *c, const sg_vocab_config *cf
     for (size_t i = 0; i < n; i++)
         if (keep[i])
             types[m++] = types[i];
-    /* <unk> stands for the words left out, so it has their rank too. */
+    /* <unk> replaces the words left out, so it has their rank too. */
     for (size_t i = 0; i < m; i++)
         if (types[i].type == unk)
             types[i].count = types[i].count + left_out ? types[i].count + left_out : 1;

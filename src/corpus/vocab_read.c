@@ -141,7 +141,7 @@ sg_status sg_vocab_read_ids(sg_vocab **out, const char *path, size_t ids, sg_err
         st = read_json(out, path, ids, &why);
     else
         st = read_lines(out, &l, &why);
-    /* what sg_vocab_from_words says knows no file */
+    /* a message of sg_vocab_from_words names no file */
     if (st == SG_EINVAL)
         st = sg_fail(err, SG_EFORMAT, "%s: %s", path, why.msg);
     else if (st != SG_OK && err)

@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: MIT */
-/* backend.h - what a back end does for the analysis: the state gradients of a whole corpus, summed. The only one is the CPU's
- * (gradient/cpu): the blocked form of doc/method.md, section 2.
+/* backend.h - what a back end does for the analysis: the state gradients of a whole corpus, summed. The only
+ * one is the CPU's (gradient/cpu): the blocked form of doc/method.md, section 2.
  *
  *   steps --forward--> tapes --fold--> packed step matrices of a block of tokens --origins in parallel-->
  *   sg_accum
  *
  * Tokens come in any portions; blocks of a fixed grid are taken from them, so that every split of the stream
- * and every number of threads gives the same bytes. Cost a token: 4 H^2 E (D-1) flops for an LSTM (2 H^2 E
+ * and every number of threads gives the same bytes. Cost per token: 4 H^2 E (D-1) flops for an LSTM (2 H^2 E
  * (D-1) GRU, RNN), and 4 H_l H_{l-1} E D (2 ...) more for each layer above the first. Memory: see
  * engine_cost. */
 #ifndef SG_GRADIENT_BACKEND_H
@@ -34,8 +34,8 @@ typedef struct {
     /* true: this step is an origin. Must depend on its arguments only. NULL: every step is. */
     bool (*sample)(void *ctx, uint64_t position, unsigned set);
     void *sample_ctx;
-    /* at second-moment steps <G^T G, covariance> of each pair is added to the sums of its input word, states from number
-     * first_state of the sums on (0: pairs are counted too). Borrowed. NULL: no sums by word. */
+    /* at second-moment steps <G^T G, covariance> of each pair is added to the sums of its input word, states
+     * from number first_state of the sums on (0: pairs are counted too). Borrowed. NULL: no sums by word. */
     word_sums *words;
     size_t first_state;
     const double *covariance;    /* (E,E), L L^T; read during engine_new only */
@@ -74,11 +74,11 @@ bool engine_sampled(uint64_t seed, uint64_t position, double rate);
  * with a fixed stride delays d and d + every would share their origins, and curves over d would show it. */
 bool engine_moment_due(uint64_t every, uint64_t position);
 
-/* false: every origin is exact whatever cfg.long_after. A diagonal recurrence does not narrow the space in which gradients
- * lie, and a step of an origin costs little more than one of a direction. */
+/* false: every origin is exact whatever cfg.long_after. A diagonal recurrence does not narrow the space in
+ * which gradients lie, and a step of an origin costs little more than one of a direction. */
 bool engine_shares_bases(const sg_model_shape *shape);
 
-/* Before engine_new: floating point operations a token (useful ones, all origins) and bytes (without
+/* Before engine_new: floating point operations per token (useful ones, all origins) and bytes (without
  * sg_accum). */
 void engine_cost(double *flops, size_t *bytes, const sg_model_shape *shape, const sg_engine_config *cfg);
 /* Bytes held now. */

@@ -20,7 +20,7 @@ enum { CHUNK_COLUMNS = 2048 };
 
 typedef struct {
     step_layer step;
-    float *A;        /* (P H, K1 + K2): what comes from below, above the first layer, stands right */
+    float *A;        /* (P H, K1 + K2): what comes from below, above the first layer, on the right */
     float *Ax;       /* (P H, E), first layer only */
     float *diagonal; /* (P,H) */
     float *U, *C;    /* (H, D E); C with a cell state only */

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /* Roles by name and shape: tensor files whose tensors have PyTorch's names (state_dicts, modules, safetensors).
  *
- * The recurrent layers carry fixed names (weight_ih_l0, ...; weight_ih in a cell). What stands before them is
+ * The recurrent layers carry fixed names (weight_ih_l0, ...; weight_ih in a cell). What lies before them is
  * the stack. The embedding must have as many columns as the lowest layer reads, the decoder as many as the
  * top layer has units and one row a word; names and module classes decide between tensors of one shape.
- * Anything that is left over and might stand between embedding and recurrence is a reason to stop and ask,
+ * Anything that is left over and might lie between embedding and recurrence is a reason to stop and ask,
  * never to guess. */
 #include "import/by_name.h"
 
@@ -43,7 +43,7 @@ done:
     return st;
 }
 
-/* No layer was found by name: what the file is instead, where that can be told. */
+/* No layer was found by name: what the file is instead, where that is known. */
 static sg_status none_found(const tensor_file *b, sg_error *err)
 {
     for (size_t i = 0; i < b->n; i++)

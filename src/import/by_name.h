@@ -13,7 +13,7 @@
 
 enum { MAX_CELLS = 4 * SG_MAX_LAYERS };
 
-/* One recurrent layer as the names tell it. */
+/* One recurrent layer, by its names. */
 typedef struct {
     char prefix[TENSORS_MAX_NAME]; /* with its dot; "" at the top */
     unsigned container;
@@ -51,12 +51,12 @@ typedef struct {
 const char *names_leaf(const char *name);
 /* The tensor's place and part; false: its name is not one of torch's recurrent parameters. */
 bool names_parse(const char *name, char prefix[TENSORS_MAX_NAME], recurrent_name *r);
-/* What an optimizer keeps beside the weights: moments, momenta, averages. */
+/* What an optimizer keeps besides the weights: moments, momenta, averages. */
 bool names_optimizer_state(const char *name);
-/* A linear layer's weight: the path before "weight", "weight_v" (weight norm) or "parametrizations.weight.original1" (the
- * newer form of it, both *normed); false: it has another name. */
+/* A linear layer's weight: the path before "weight", "weight_v" (weight norm) or
+ * "parametrizations.weight.original1" (the newer form of it, both *normed); false: it has another name. */
 bool names_weight_path(const char *name, size_t *length, bool *normed);
-/* All layers that the names tell, in the order of the file. */
+/* All layers by their names, in the order of the file. */
 sg_status names_collect_layers(named_layers *all, const tensor_file *b, const sg_import_config *cfg,
                                sg_error *err);
 /* Leaves the layers of one stack, lowest first. SG_EFORMAT: there are several. */
@@ -92,8 +92,8 @@ sg_status names_find_decoder(recipe *p, const scope *s, bool *mapped, sg_error *
 /* ---- what is left over (by_name_leftovers.c) ---- */
 /* States begin at zero here: a net with other first states is refused. */
 sg_status names_check_initial_states(const scope *s, sg_error *err);
-/* Of a net of words: what may stand before the recurrence is asked about. Behind it tensors touch the output only, so the
- * states stand and the decoder does not. */
+/* Of a net of words: a tensor that may lie before the recurrence is an error. After it tensors affect the
+ * output only, so the states remain valid and the decoder does not. */
 sg_status names_judge_leftovers(recipe *p, const scope *s, const named_layers *all, bool decoder_mapped,
                                 sg_error *err);
 /* Of a net of features only what may act within the recurrence is judged. */

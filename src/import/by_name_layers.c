@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Recurrent layers by the names of their tensors: torch's weight_ih_l0, weight_hh_l0, ... (weight_ih in a cell), which of
- * several stacks is the model, and what --map puts in their place. */
+/* Recurrent layers by the names of their tensors: torch's weight_ih_l0, weight_hh_l0, ... (weight_ih in a
+ * cell), which of several stacks is the model, and what --map puts in their place. */
 #include "import/by_name.h"
 
 #include "base/base_internal.h"
@@ -64,7 +64,7 @@ static void prefix_of(const char *name, char prefix[TENSORS_MAX_NAME])
         prefix[n - 7] = 0;
 }
 
-/* The tensor's place and part as its name tells them. torch's parametrized weight norm keeps
+/* The tensor's place and part, by its name. torch's parametrized weight norm keeps
  * PREFIX.parametrizations.weight_hh_l0.original0 (g) and original1 (v). */
 bool names_parse(const char *name, char prefix[TENSORS_MAX_NAME], recurrent_name *r)
 {
@@ -245,7 +245,7 @@ static int by_stack_order(const void *a, const void *b)
 }
 
 /* Prefixes whose numbers are not path components of their own ("lstm1.", not "rnns.1."): attributes that somebody
- * numbered by hand, which may be layers of one stack or stand side by side. */
+ * numbered by hand, which may be layers of one stack or side by side. */
 static bool numbered_by_hand(const char *prefix)
 {
     for (const char *c = prefix; *c; c++)

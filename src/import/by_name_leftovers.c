@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Tensors without a role: first states, parts of the recurrence, what may stand before it and what stands behind. */
+/* Tensors without a role: first states, parts of the recurrence, what may lie before it and what lies after it. */
 #include "import/by_name.h"
 
 #include "base/base_internal.h"
@@ -113,7 +113,7 @@ static bool may_stand_between(const scope *s, const stored_tensor *t)
     return false;
 }
 
-/* Could it act on what the lowest layer reads: by its size alone, the file tells no order of use? */
+/* Could it act on what the lowest layer reads: by its size alone, the file records no order of use? */
 static bool may_stand_before(const scope *s, const stored_tensor *t)
 {
     uint64_t E = s->p->shape.embedding;
@@ -130,7 +130,7 @@ static bool may_stand_before(const scope *s, const stored_tensor *t)
     return may_stand_between(s, t);
 }
 
-/* Does the tensor lie in the module of the layer, or beside its weights where these are in none? */
+/* Does the tensor lie in the module of the layer, or next to its weights where these are in none? */
 static bool lies_in_layer(const named_layer *l, const stored_tensor *t)
 {
     size_t n = strlen(l->prefix);
@@ -169,7 +169,7 @@ static const char *part_of_recurrence(const scope *s, const named_layers *all, c
     return NULL;
 }
 
-/* What stands within a cell, by its name; NULL: not known. */
+/* What lies within a cell, by its name; NULL: unknown. */
 static const char *kind_of_part(const char *name)
 {
     static const struct {

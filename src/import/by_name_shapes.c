@@ -87,7 +87,7 @@ static sg_status find_sizes(layer_sizes *s, const tensor_file *b, const named_la
                     "%s: %s: expected (4H, H) for LSTM, (3H, H) for GRU or (H, H) for RNN, file has %s",
                     b->path, l->W_hh->name, shape_text(l->W_hh, shape)));
     uint64_t wide = s->G * s->H;  /* of one tensor */
-    if (s->G == 1 && l->mapped) { /* squares: the inputs' matrix tells, if it is none itself */
+    if (s->G == 1 && l->mapped) { /* squares: the inputs' matrix decides, if it is not square itself */
         s->turned = in_rows != wide && in_columns == wide;
         s->guessed = in_rows == in_columns;
         if (s->guessed)

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Embedding, linear maps beside the recurrence, one-hot inputs and decoder, by name and shape. */
+/* Embedding, linear maps around the recurrence, one-hot inputs and decoder, by name and shape. */
 #include "import/by_name.h"
 
 #include "base/base_internal.h"
@@ -126,7 +126,7 @@ static sg_status ambiguous(const tensor_file *b, const char *role, const choice 
                    shape_text(c->rival, two), role);
 }
 
-/* ---- linear maps beside the recurrence ---- */
+/* ---- linear maps around the recurrence ---- */
 
 /* The tensor of the weight's own layer with this name behind its path; NULL: none. */
 static const stored_tensor *beside(const scope *s, const stored_tensor *weight, size_t path, const char *name)
@@ -140,7 +140,7 @@ static const stored_tensor *beside(const scope *s, const stored_tensor *weight, 
     return NULL;
 }
 
-/* The bias beside a weight, whatever its type and length. */
+/* The bias of a weight, whatever its type and length. */
 static const stored_tensor *bias_beside(const scope *s, const stored_tensor *weight)
 {
     size_t path;
@@ -338,8 +338,8 @@ static const stored_tensor *decoder_as_high_as_inputs(const scope *s)
     return c.n == 1 ? c.best : NULL;
 }
 
-/* Without an embedding the inputs are words where the user says so, gives a vocabulary of that size, or the file holds
- * one beside a decoder of that height. */
+/* Without an embedding the inputs are words where the user states it, gives a vocabulary of that size, or the
+ * file holds one with a decoder of that height. */
 sg_status names_settle_one_hot(recipe *p, const scope *s, sg_error *err)
 {
     sg_status st = SG_OK;

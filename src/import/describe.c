@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* What `stategrad info` says of a model file: its tensors, and the reading that import would make. */
+/* What `stategrad info` prints of a model file: its tensors, and the reading that import would make. */
 #include "import/find.h"
 #include "import/vocabulary.h"
 
@@ -114,7 +114,7 @@ static void print_text(FILE *to, const tensor_file *b, const recipe *p, const sg
 
 /* ---- JSON ---- */
 
-/* Names that are not UTF-8 are told with ? in place of what is wrong, never dropped. */
+/* Names that are not UTF-8 are printed with ? in place of invalid bytes, never dropped. */
 static json_t *text_json(const char *s)
 {
     json_t *j = json_string(s);
@@ -193,7 +193,7 @@ static sg_status print_json(FILE *to, const tensor_file *b, const recipe *p, con
     return bad ? sg_fail(err, SG_EIO, "cannot be written") : SG_OK;
 }
 
-/* A model file of ours tells itself what it is; nothing needs to be assumed. */
+/* Our own model file records what it is; nothing is assumed. */
 static void read_own(recipe *p, const sg_model *m)
 {
     const char *no_decoder = sg_model_meta(m, "no_decoder");

@@ -164,7 +164,7 @@ done:
     return st;
 }
 
-/* --map ROLE=OTHER.npy names a file beside the one that is imported: its array joins the tensor file under that
+/* --map ROLE=OTHER.npy names another file: its array joins the tensor file under that
  * name. */
 sg_status tensors_add_named_arrays(tensor_file *b, const sg_import_config *cfg, sg_error *err)
 {

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* The finder that a format asks for, and what all of them are told: --map, --ignore, --output-activation. */
+/* The finder of a format, and the options of all finders: --map, --ignore, --output-activation. */
 #include "import/find.h"
 
 #include "base/base_internal.h"

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* keras.h - what a Keras file tells of its network beside the tensors: layers, their settings, who feeds
+/* keras.h - what a Keras file records of its network besides the tensors: layers, their settings, who feeds
  * whom. */
 #ifndef SG_IMPORT_KERAS_H
 #define SG_IMPORT_KERAS_H

@@ -128,8 +128,8 @@ static sg_status check_settings(const tensor_file *b, const keras_layer *l, cons
     return SG_OK;
 }
 
-/* The bias says which of Keras's implementations wrote the layer: (G H) one bias; (2, G H) two, product
- * before reset; (2 G H) CuDNN. Sets the two biases of out; *cudnn tells of the kernels' layout. */
+/* The bias shows which of Keras's implementations wrote the layer: (G H) one bias; (2, G H) two, product
+ * before reset; (2 G H) CuDNN. Sets the two biases of out; *cudnn: the kernels' layout. */
 static sg_status read_bias(recipe_layer *out, const tensor_file *b, const stored_tensor *bias, uint64_t rows,
                            bool *cudnn, bool *two, sg_error *err)
 {
@@ -292,7 +292,7 @@ static sg_status walk_down(const tensor_file *b, const keras_net *net, int from,
     return sg_fail(err, SG_EFORMAT, "%s: its layers form a cycle", b->path);
 }
 
-/* Is there an embedding somewhere below? Then what stands above it matters. */
+/* Is there an embedding somewhere below? Then what lies above it matters. */
 static const keras_layer *embedding_below(const tensor_file *b, const keras_net *net, int from, size_t depth)
 {
     const keras_layer *l = &net->layers[from], *found = NULL;
@@ -564,7 +564,7 @@ sg_status find_keras(recipe *p, const tensor_file *b, const sg_import_config *cf
     TRY(find_stack(stack, &n, b, net, err));
     bool both = cfg->forward_only && !strcmp(net->layers[stack[0]].wrapper, "Bidirectional");
     if (both)
-        n = 1; /* what stands above reads both directions */
+        n = 1; /* the layers above read both directions */
     for (size_t k = 0; k < n; k++) {
         sg_cell cell = SG_CELL_LSTM;
         TRY(read_recurrent(&p->layers[k], &cell, p, b, &net->layers[stack[k]], cfg, err));

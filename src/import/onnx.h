@@ -19,7 +19,7 @@ typedef struct {
     uint32_t graph;
 } onnx_node;
 
-/* What a name stands for in its scope. */
+/* What a name means in its scope. */
 typedef enum { ONNX_NOTHING, ONNX_NODE, ONNX_TENSOR, ONNX_INPUT } onnx_what;
 typedef struct {
     onnx_what what;

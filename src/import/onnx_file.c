@@ -3,7 +3,7 @@
  *
  * Before protobuf-c may build anything, the wire format is walked once. That bounds how deep messages nest
  * (protobuf-c recurses) and leaves the numbers of large tensors in the file: the walk moves the bytes
- * together in place, a raw_data field becoming a segment that says where it stood. What is left unpacks from
+ * together in place, a raw_data field becoming a segment with its place in the file. What is left unpacks from
  * a budget: small files can ask for much. */
 #include "import/onnx_internal.h"
 
@@ -46,7 +46,7 @@ static void put_varint(unsigned char *to, size_t width, uint64_t x)
         to[i] = (unsigned char)((x & 0x7f) | (i + 1 < width ? 0x80 : 0));
 }
 
-/* TensorProto.segment {begin, end}: less than KEPT bytes instead of the more than KEPT that stood there. */
+/* TensorProto.segment {begin, end}: less than KEPT bytes instead of the more than KEPT of the file. */
 static void put_segment(walk *w, uint64_t begin, uint64_t end)
 {
     enum { WIDTH = 10 };

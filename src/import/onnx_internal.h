@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* onnx_internal.h - what the parts of the ONNX reader share: onnx_file.c unpacks the messages and fetches numbers,
- * onnx_tensors.c lists graphs, nodes and names, onnx.c looks them up, onnx_view.c follows constants through the operators
- * that only move numbers. */
+/* onnx_internal.h - what the parts of the ONNX reader share: onnx_file.c unpacks the messages and fetches
+ * numbers, onnx_tensors.c lists graphs, nodes and names, onnx.c looks them up, onnx_view.c follows constants
+ * through the operators that only move numbers. */
 #ifndef SG_IMPORT_ONNX_INTERNAL_H
 #define SG_IMPORT_ONNX_INTERNAL_H
 
@@ -11,7 +11,7 @@
 typedef struct {
     uint32_t tensor; /* in the tensor_file */
     uint64_t offset;
-    uint64_t stride[TENSORS_MAX_RANK]; /* in elements of the initializer, one a dimension of the view */
+    uint64_t stride[TENSORS_MAX_RANK]; /* in elements of the initializer, one per dimension of the view */
     uint64_t start[TENSORS_MAX_RANK];  /* the box within the view */
     uint64_t count[TENSORS_MAX_RANK];
 } onnx_piece;

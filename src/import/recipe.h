@@ -10,7 +10,7 @@
 
 #include "import/tensors.h"
 
-/* How the matrix in the file lies beside ours (rows = gates * H, columns = inputs). */
+/* How the matrix in the file relates to ours (rows = gates * H, columns = inputs). */
 typedef enum {
     LAYOUT_ROWS,    /* as ours */
     LAYOUT_COLUMNS, /* (inputs, gates*H): its columns are our rows (Keras, TensorFlow, ONNX MatMul) */
@@ -87,7 +87,7 @@ bool recipe_is_mapped_list(const tensor_file *b, const char *text);
 /* Does --map give this tensor to a role? role: to another one than this; NULL: to any. */
 bool recipe_is_mapped(const tensor_file *b, const sg_import_config *cfg, const stored_tensor *t,
                       const char *role);
-/* The gates of the file in its order, as --gate-order or `usual` says ("ifgo", "rzn"): gate[k] is our place of block k.
+/* The gates of the file in its order, as in --gate-order or `usual` ("ifgo", "rzn"): gate[k] is our place of block k.
  * SG_EINVAL: letters that do not name the cell's gates. */
 sg_status recipe_gate_order(uint8_t gate[4], const sg_import_config *cfg, unsigned gates, const char *usual,
                             sg_error *err);

@@ -4,8 +4,8 @@
  *
  *   file --tensors_open--> tensor file (tensors, attributes) --recipe_find--> recipe --recipe_build--> sg_model
  *
- * Each format has its source file: torch_zip.c, torch_legacy.c, safetensors_tensors.c, keras.c, onnx_tensors.c, npy_tensors.c.
- * Names are unique. */
+ * Each format has its source file: torch_zip.c, torch_legacy.c, safetensors_tensors.c, keras.c,
+ * onnx_tensors.c, npy_tensors.c. Names are unique. */
 #ifndef SG_IMPORT_TENSORS_H
 #define SG_IMPORT_TENSORS_H
 
@@ -51,7 +51,7 @@ struct tensor_file {
     uint64_t file_size;
     uint64_t held; /* bytes of numbers that the format had to unpack into memory */
     sg_file_format format;
-    bool in_order; /* tensors stand in the order in which the network defines them */
+    bool in_order; /* tensors are in the order in which the network defines them */
     stored_tensor *tensors;
     size_t n, room;
     file_attribute *attributes;
@@ -59,7 +59,7 @@ struct tensor_file {
     /* filled by the format */
     void *reader;
     sg_status (*read)(tensor_file *b, const stored_tensor *t, tensor_sink sink, void *ctx, sg_error *err);
-    /* A vocabulary of exactly V entries inside the file; out->n 0: there is none. name tells where it stood.
+    /* A vocabulary of exactly V entries inside the file; out->n 0: there is none. name: its entry.
      * NULL: the format has no such thing. */
     sg_status (*vocabulary)(tensor_file *b, size_t V, word_list *out, char name[TENSORS_MAX_NAME],
                             sg_error *err);
@@ -82,7 +82,7 @@ sg_status tensors_set_attribute(tensor_file *b, const char *key, const char *val
 const char *tensors_attribute(const tensor_file *b, const char *key); /* NULL: none */
 
 /* ---- using it ---- */
-/* whole name, or what stands after a container's path */
+/* whole name, or the part after a container's path */
 const stored_tensor *tensors_find(const tensor_file *b, const char *name);
 const char *tensor_type_name(const stored_tensor *t); /* "float32", or what the file calls its own type */
 bool tensors_same_data(const stored_tensor *a, const stored_tensor *b);

@@ -2,10 +2,11 @@
 /* TensorFlow checkpoints ("bundles"): NAME.index is a sorted table of name -> place, NAME.data-0000k-of-0000n hold the
  * numbers.
  *
- * The table is LevelDB's: a footer of 48 bytes points to a block of blocks; a block is entries (shared, unshared and value
- * length as varints, the rest of the key, the value) followed by restart points. A value is a protobuf message: dtype (1),
- * shape (2), shard (3), offset (4), size (5). Only uncompressed blocks are written by TensorFlow and read here. Shards are
- * opened by the index's own name alone: no name inside the file is followed. */
+ * The table is LevelDB's: a footer of 48 bytes points to a block of blocks; a block is entries (shared,
+ * unshared and value length as varints, the rest of the key, the value) followed by restart points. A value
+ * is a protobuf message: dtype (1), shape (2), shard (3), offset (4), size (5). Only uncompressed blocks are
+ * written by TensorFlow and read here. Shards are opened by the index's own name alone: no name inside the
+ * file is followed. */
 #include "import/tensors.h"
 
 #include "base/base_internal.h"
@@ -261,7 +262,7 @@ done:
     return st;
 }
 
-/* NAME.data-00000-of-00001 beside NAME.index, opened when it is first read. */
+/* NAME.data-00000-of-00001 in the folder of NAME.index, opened when it is first read. */
 static sg_status open_shard(tensor_file *b, unsigned k, sg_error *err)
 {
     tf_bundle *f = b->reader;

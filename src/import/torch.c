@@ -311,7 +311,7 @@ static sg_status walk_held(tensor_file *b, uint32_t id, walk_path *path, unsigne
     return walk_contents(b, id, path, depth, err);
 }
 
-/* What a recurrent module says of itself, as attributes "PATH.mode" and so on. */
+/* What a recurrent module records of itself, as attributes "PATH.mode" and so on. */
 static sg_status note_settings(tensor_file *b, uint32_t state, const walk_path *path, sg_error *err)
 {
     static const char *const keys[] = {"mode", "nonlinearity", "bidirectional", "proj_size"};

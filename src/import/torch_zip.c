@@ -18,7 +18,7 @@ static sg_status read_zip(tensor_file *b, const stored_tensor *t, tensor_sink si
     return tensors_read_strided(b, t, fetch_zip, sink, ctx, err);
 }
 
-/* Each storage's entry, and that it holds as many bytes as the pickle says. */
+/* Each storage's entry, with a check that it holds as many bytes as the pickle states. */
 static sg_status match_storages(tensor_file *b, sg_error *err)
 {
     torch *f = b->reader;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* libnetcdf keeps tables for the whole process and is not safe in several threads at once, and neither is
- * libhdf5 unless it was built for that: every call of ours into them, from any module, stands between these two.
+ * libhdf5 unless it was built for that: every call of ours into them, from any module, is between these two.
  * Between them libhdf5 prints nothing of its own. (NetCDF quietens it in the thread that came first only.) */
 #include "base/base_internal.h"
 

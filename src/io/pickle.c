@@ -128,7 +128,7 @@ done:
     return st;
 }
 
-/* INST: the arguments stand above the mark, the class follows on two lines. OBJ: the class is the first of
+/* INST: the arguments are above the mark, the class follows on two lines. OBJ: the class is the first of
  * them. */
 static sg_status instance(pickle *p, bool class_on_stack, sg_error *err)
 {
@@ -153,7 +153,7 @@ done:
     return st;
 }
 
-/* STACK_GLOBAL: module and name stand apart in the data, so there is no one text to point to: an object
+/* STACK_GLOBAL: module and name are apart in the data, so there is no one text to point to: an object
  * without a callee whose arguments are the two strings. */
 static sg_status stack_global(pickle *p, sg_error *err)
 {

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /* safetensors.h - the container format: 8 bytes of header length, a JSON header, raw little-endian tensors.
  *
- * Opening checks everything the header says before anything is read: lengths inside the file, shapes that do
+ * Opening checks the whole header before anything is read: lengths inside the file, shapes that do
  * not overflow and agree with their bytes, no two tensors overlapping, no gaps, no name twice. Memory: the
- * header and its parse; tensors are read where they stand in the file, into memory of the caller's. */
+ * header and its parse; tensors are read from their place in the file, into memory of the caller's. */
 #ifndef SG_IO_SAFETENSORS_H
 #define SG_IO_SAFETENSORS_H
 

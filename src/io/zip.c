@@ -37,7 +37,7 @@ static sg_status failed(const archive *a, const char *what, sg_error *err)
     return sg_fail(err, SG_EFORMAT, "%s: %s: %s", a->path, what, zip_strerror(a->zip));
 }
 
-/* The number of entries as the zip's last record tells it: known before libzip makes a table of them. */
+/* The number of entries in the zip's last record: known before libzip makes a table of them. */
 static sg_status check_entries(archive *a, sg_error *err)
 {
     sg_status st;

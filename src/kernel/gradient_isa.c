@@ -6,7 +6,7 @@
 #include <math.h>
 #include <string.h>
 
-/* A tile is ROWS x 2 vectors: as many accumulators as the register file holds beside two vectors of the strip
+/* A tile is ROWS x 2 vectors: as many accumulators as the register file holds besides two vectors of the strip
  * and one broadcast factor. */
 #if defined(__AVX512F__)
 enum { LANES = 16, ROWS = 14 };
@@ -214,7 +214,7 @@ static tile_function *const pair_tiles[] = {0, pair_1, pair_2, pair_3};
 static tile_function *const single_tiles[] = {0, single_1, single_2, single_3, single_4, single_5, single_6};
 #endif
 
-/* Tiles in runs that fit the second-level cache beside the strips: a run is read from memory once, for all
+/* Tiles in runs that fit the second-level cache together with the strips: a run is read from memory once, for all
  * jobs, and the next one is asked for meanwhile, a part of it with each job. */
 enum { RUN_FLOATS = 32 * 1024 };
 

@@ -7,7 +7,7 @@
 #include <math.h>
 #include <string.h>
 
-/* A tile of C is at most ROWS x 2 vectors: accumulators beside two vectors of B and one broadcast factor of
+/* A tile of C is at most ROWS x 2 vectors: accumulators besides two vectors of B and one broadcast factor of
  * A. */
 #if defined(__AVX512F__)
 enum { LANES = 16, ROWS = 12 };
@@ -123,7 +123,7 @@ INLINE size_t share(size_t n, size_t done, size_t parts, size_t i)
     return (n - done + parts - i - 1) / (parts - i);
 }
 
-/* A given by rows: they are read where they stand. */
+/* A given by rows: they are read in place. */
 static void multiply_rows(size_t m, size_t n, size_t k, const float *A, size_t row, const float *packed,
                           size_t rows_packed, float *C, size_t ldc, bool add)
 {

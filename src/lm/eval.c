@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* Perplexity of a stream: the loss in nats of each next token. The state is carried from token to token, or (reset)
- * begins at zero with each sentence; then the first token of a sentence has nothing to be predicted from, and is not
+ * begins at zero with each sentence; then the first token of a sentence has no context, and is not
  * counted. */
 #include "lm/forward.h"
 #include "lm/model_internal.h"

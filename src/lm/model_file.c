@@ -335,7 +335,7 @@ static sg_status check_tensor(const sg_safetensor *t, const sg_tensor *want, con
                    want->rows, want->cols, t->rank > 0 ? t->shape[0] : 0, t->rank > 1 ? t->shape[1] : 0);
 }
 
-/* All shapes agree with the table, and no tensor stands outside it: known before a model is allocated. */
+/* All shapes agree with the table, and no tensor is outside it: known before a model is allocated. */
 static sg_status check_names(const sg_safetensors *s, const sg_model *m, const char *path, sg_error *err)
 {
     for (size_t i = 0; i < safetensors_count(s); i++) {

@@ -5,7 +5,7 @@
  *   X (n,H) inputs    W (V,H), b (V)    P = softmax(logits)
  *   dL/dX = (P - onehot) W      dL/dW = (P - onehot)^T X      dL/db = sum over rows of P - onehot
  *
- * The (n,V) logits stand in memory once, for at most softmax_rows() rows at a time; P overwrites them.
+ * The (n,V) logits are in memory once, for at most softmax_rows() rows at a time; P overwrites them.
  * Columns go in slices that are worked on in parallel by OpenMP threads; slices and the order of every sum
  * are fixed by V and H alone, so results do not depend on the number of threads. */
 #ifndef SG_SOFTMAX_H

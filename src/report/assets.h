@@ -7,7 +7,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-/* The bytes of asset `name` ("report.html", "vega.min.js", "curves.vl.json"); *data is static, a NUL stands
+/* The bytes of asset `name` ("report.html", "vega.min.js", "curves.vl.json"); *data is static, a NUL is
  * behind its *size bytes. false: no such asset. */
 bool report_asset(const char *name, const char **data, size_t *size);
 

@@ -250,7 +250,7 @@ static const quantity quantities[] = {
     {"effective-rank", "effective_rank", "Effective rank", "effective rank (directions)", false, false},
 };
 
-/* A curve far below is drawn so many times larger that it begins where class all does, and says so. */
+/* A curve far below is drawn magnified so that it begins where class all does, with a note. */
 static void scale_base(curves *k)
 {
     double factor = k->log_y && k->base[0] > 0 && k->y[0] > 10 * k->base[0] ? k->y[0] / k->base[0] : 1;
@@ -373,7 +373,7 @@ static void draw_heatmap(cairo_t *c, const void *what)
     plot_scale(&p, k->scale_title, bar, 64, k->low, k->middle, k->high, k->note);
 }
 
-/* sigma_1 of each class beside random classes of its size (or beside all, where there was no such test). */
+/* sigma_1 of each class relative to random classes of its size (or to all, where there was no such test). */
 static sg_status classes_figure(const context *x, sg_error *err)
 {
     sg_status st = SG_OK;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* json_out.h - JSON written as it goes, fit to stand inside a <script type="application/json"> element.
+/* json_out.h - JSON written as it goes, fit to be inside a <script type="application/json"> element.
  *
  * Besides what JSON asks for, `<`, `>`, `&`, U+2028 and U+2029 are written as \uXXXX, so that no text can end
  * the element or become markup. Bytes that are no UTF-8 become U+FFFD. Commas are placed by the writer. */

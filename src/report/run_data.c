@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* run_data.c - what a report shows of a run, as JSON: one table says which variable goes under which key. */
+/* run_data.c - what a report shows of a run, as JSON: one table assigns variables to keys. */
 #include "base/base_internal.h"
 #include "stategrad/stats.h"
 #include "report/report_internal.h"
@@ -14,7 +14,7 @@ typedef struct {
     run_report of;
 } field;
 
-/* What random directions give does not depend on the property: the first property's stands for all. */
+/* What random directions give does not depend on the property: the first property's serves for all. */
 static bool first_entry_only(const field *f)
 {
     return strstr(f->variable, "_random") != NULL;

@@ -12,7 +12,7 @@
 typedef struct {
     size_t V, E, C;
     double *Z;        /* (E,V) */
-    double *counts;   /* (V) tokens in the analysed corpus, 0 where the run does not tell */
+    double *counts;   /* (V) tokens in the analysed corpus, 0 where the run does not record them */
     char **names;     /* (V) */
     size_t n_members; /* (word, class) pairs seen, as in the run file */
     size_t *member_word, *member_class;
@@ -21,7 +21,7 @@ typedef struct {
 
 /* What a run must hold for this; NULL: all there. */
 const char *words_missing(sg_run *r);
-/* SG_EFORMAT: words_missing says why; SG_ENOMEM: 8 V E bytes and more. */
+/* SG_EFORMAT: words_missing is the reason; SG_ENOMEM: 8 V E bytes and more. */
 sg_status words_new(words **out, sg_run *r, sg_error *err);
 void words_free(words *w);
 

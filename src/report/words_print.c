@@ -115,7 +115,7 @@ static void align(const view *x, size_t k, alignment *out)
     qsort(out, x->n_targets, sizeof *out, by_size);
 }
 
-/* "rank 11-100" and the like: what the count beside the word tells already. */
+/* "rank 11-100" and the like: what the word's count shows already. */
 static bool is_band(const char *class)
 {
     return !strncmp(class, "rank ", 5) && class[5] >= '0' && class[5] <= '9';

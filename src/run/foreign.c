@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* A run file holds its numbers itself. NetCDF follows HDF5's links to other files, reads data that a file
- * says lies in another one, and loads filters; so all of these are refused before it sees the file. */
+ * states is in another one, and loads filters; so all of these are refused before it sees the file. */
 #include "run/run_internal.h"
 
 #include "base/base_internal.h"

@@ -15,7 +15,7 @@ typedef struct {
 void reason_note(reason *r, const char *class_name, size_t d, const char *why);
 /* The same of a `kind` of thing: "property number, delay 3: ..." */
 void reason_note_of(reason *r, const char *kind, const char *name, size_t d, const char *why);
-/* As it stands, for what concerns every class and delay. */
+/* Unchanged, for what concerns every class and delay. */
 void reason_note_plain(reason *r, const char *why);
 /* Adds "; ..." to text of `size` bytes (terminated, perhaps empty), cut where it does not fit. */
 void reason_append(char *text, size_t size, const reason *r);

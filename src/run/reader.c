@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Reading run files by name and hyperslab. Nothing of size is kept; what the file says of itself is checked
+/* Reading run files by name and hyperslab. Nothing of size is kept; what the file states of itself is checked
  * at open. */
 #include "run/run_internal.h"
 

@@ -15,7 +15,7 @@ typedef enum { RUN_F32, RUN_F64, RUN_I32, RUN_I64, RUN_STRING } run_type;
 /* Why a value can be missing; the attribute missing_reason lists those that apply in this order. */
 typedef enum {
     RUN_NO_PAIRS,    /* nothing to average over */
-    RUN_TOO_SMALL,   /* below what float32 can tell from 0 */
+    RUN_TOO_SMALL,   /* below what float32 distinguishes from 0 */
     RUN_NO_MOMENT,   /* no pair at a step whose second moment was taken */
     RUN_NO_GRAM,     /* all pairs in one block */
     RUN_NO_INTERVAL, /* of this statistic: sg_interval's `missing` */

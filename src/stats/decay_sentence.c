@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* What may be said of a decay, in one sentence. */
+/* The conclusion about a decay, in one sentence. */
 #include "stats/decay_internal.h"
 
 #include <math.h>

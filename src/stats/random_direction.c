@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* What random unit vectors would show: the reference without which nobody can tell if a cosine of 0.4 is
+/* What random unit vectors would show: the reference without which it is unknown if a cosine of 0.4 is
  * much. */
 #include "stats/stats_internal.h"
 #include "stats/random_table.h"

@@ -116,9 +116,9 @@ static void agreement_words(FILE *f)
 }
 
 /* ---- (c) variance ----
- * Three classes of words, each in halves a and b. k tokens after such a word stands an echo that tells its
+ * Three classes of words, each in halves a and b. k tokens after such a word comes an echo that reveals its
  * class and, with probability `right`, its half. wide and narrow are alike in all but the size of the half in
- * the embedding; weak is as small as narrow and tells less. */
+ * the embedding; weak is as small as narrow and reveals less. */
 enum { HALF = 4, FEATURES = 3, PLAIN = 26, DIMENSIONS = 10 };
 static const struct {
     const char *name, *tag;

@@ -10,8 +10,8 @@ typedef struct {
     FILE *f;
     sg_rng rng;
     uint64_t tokens; /* <eos> included */
-    double nats;     /* - sum of log p of all that was written, given what stood before */
-    bool started;    /* something stands on this line */
+    double nats;     /* - sum of log p of all that was written, given what came before */
+    bool started;    /* this line has text */
     size_t k;        /* the distance */
 } synth_writer;
 
@@ -28,7 +28,7 @@ typedef struct {
     void (*embeddings)(FILE *f, uint64_t seed); /* or NULL */
     /* the model that knows the corpus, as model.safetensors; or NULL */
     sg_status (*model)(const char *path, const sg_synth_config *cfg, size_t k, sg_error *err);
-    const char *truth;    /* for README; %zu stands for k where a number does */
+    const char *truth;    /* for README; with %zu in place of k where it is a number */
     const char *commands; /* likewise */
 } synth_kind;
 

@@ -251,7 +251,7 @@ static void input_gradient(sg_layer *l, size_t rows, float *dX)
                        l->input, l->G * l->H, dX + r * l->N, l->N, false);
 }
 
-/* dL/dW += da^T X, m units of a gate that stand at `slot` of the tape. */
+/* dL/dW += da^T X, m units of a gate at `slot` of the tape. */
 static void unit_gradients(const sg_layer *l, size_t rows, const float *da, size_t m, const float *packed,
                            size_t columns, float *W, float *b)
 {

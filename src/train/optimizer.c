@@ -18,7 +18,7 @@ struct sg_stepper {
     /* the encoder is [0, sparse_end) when its rows are listed; 0: it is part of the dense part */
     size_t sparse_end;
     size_t E;
-    double *sums; /* one a chunk */
+    double *sums; /* one per chunk */
     const sg_product_kernels *kernels;
     float *moments;
     uint64_t count;

@@ -17,7 +17,7 @@
  * fewer where there would be too many replacements side by side. */
 enum { SEGMENT = 256, MOST_COLUMNS = 512, EFFECT_BYTES = 16 << 20, JOBS_PER_THREAD = 2 };
 
-/* Words that may stand in for others, in order of id, and the tokens up to each and with it. */
+/* Words that may replace others, in order of id, and the tokens up to each and with it. */
 typedef struct {
     size_t n;
     int32_t *id;
@@ -468,8 +468,8 @@ done:
     return st;
 }
 
-/* Which of the first n steps are replaced, and by what. Stops where there is no room for a further word: *taken steps are
- * done. */
+/* Which of the first n steps are replaced, and by what. Stops where there is no room for a further word:
+ * *taken steps are done. */
 static sg_status draw_columns(replacement *r, job *j, size_t n, size_t *taken, sg_error *err)
 {
     sg_status st = SG_OK;

@@ -36,9 +36,9 @@ typedef struct replacement replacement;
 /* Nothing is replaced yet. The analysis is borrowed. SG_EINVAL: no word can replace another. */
 sg_status replacement_new(replacement **out, const analysis *an, sg_error *err);
 void replacement_free(replacement *r);
-/* Replaces words of this part's positions before `until` with the model's states; a model's positions come in order,
- * models too, and a later model begins anew. go_on (may be NULL) is asked between segments; *stopped: it said no, and
- * the next call goes on from there. SG_ENONFINITE. */
+/* Replaces words of this part's positions before `until` with the model's states; a model's positions come in
+ * order, models too, and a later model begins anew. go_on (may be NULL) is asked between segments; *stopped:
+ * it returned false, and the next call continues from there. SG_ENONFINITE. */
 sg_status replacement_run(replacement *r, size_t model, uint64_t until, bool (*go_on)(void *ctx), void *ctx,
                           bool *stopped, sg_error *err);
 /* For checkpoints, between calls. SG_EFORMAT: cut short, or not of this analysis. */

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* Checkpoints of an analysis: how far it has come, the weights of the blocks done, engine and running sums. The
- * sums of finished blocks stay in scratch files beside the checkpoint, each with its CRC in the checkpoint. */
+/* Checkpoints of an analysis: how far it has come, the weights of the blocks done, engine and running sums.
+ * The sums of finished blocks stay in scratch files in the folder of the checkpoint, each with its CRC in the
+ * checkpoint. */
 #include "analysis/pass/shared.h"
 
 #include "base/base_internal.h"

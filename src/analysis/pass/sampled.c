@@ -182,7 +182,7 @@ done:
     return st;
 }
 
-/* The caller's thread tells how far all are, and asks whether to go on. */
+/* The caller's thread reports the progress of all, and asks whether to continue. */
 static sg_status tell(rounds *r, const char *what, double done, double total, sg_error *err)
 {
     const sg_monitor *m = r->an->monitor;
@@ -290,7 +290,7 @@ done:
     return st;
 }
 
-/* All pairs that exist whose input word stands in block b: by set and delay, and by class and delay. */
+/* All pairs that exist whose input word is in block b: by set and delay, and by class and delay. */
 static sg_status count_pairs(const rounds *r, worker *w, size_t b, sg_error *err)
 {
     sg_status st = SG_OK;

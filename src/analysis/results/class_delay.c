@@ -228,7 +228,7 @@ static void store_vectors(const group_work *a, const worker *w, item *o, double 
         o->right[i] = (float)w->right[i];
 }
 
-/* What stands below 1e-30 has no digits in float32, whose factors are flushed to zero at 1e-38: it is missing. */
+/* A value below 1e-30 has no digits in float32, whose factors are flushed to zero at 1e-38: it is missing. */
 static void hide_too_small(const group_work *a, const worker *w, item *o)
 {
     const bool mean = w->values[a->at.S] < SMALLEST, moment = w->values[a->at.gain] < SMALLEST;

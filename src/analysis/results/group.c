@@ -155,7 +155,7 @@ done:
     return st;
 }
 
-/* What long windows cost in accuracy: the file has it, and whoever loses more than 1e-4 is told. */
+/* What long windows cost in accuracy: stored, with a warning above 1e-4. */
 static sg_status put_missed(group_work *a, const sg_monitor *monitor, sg_error *err)
 {
     sg_status st = SG_OK;
@@ -189,8 +189,8 @@ done:
     return st;
 }
 
-/* The signature of chaos (doc/statistics.md): perturbations grow, so float32 and float64 follow different trajectories, and
- * a few terms rule the mean. The first sign that is seen, in words, or none. */
+/* The signature of chaos (doc/statistics.md): perturbations grow, so float32 and float64 follow different
+ * trajectories, and a few terms rule the mean. The first sign that is seen, in words, or none. */
 static bool chaos_sign(const group_work *a, char *text, size_t size, double *work)
 {
     const results_input *p = a->input;

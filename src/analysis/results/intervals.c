@@ -30,10 +30,10 @@ static double noise_share(size_t B, size_t K, const double *pairs, const double 
     return shift == 0 ? 0 : fabs(shift) / (q * q);
 }
 
-/* sigma_k and sigma_{k+1} can be told apart: their difference is at least `times` its standard error. */
+/* sigma_k and sigma_{k+1} are distinct: their difference is at least `times` its standard error. */
 static bool apart(const sp_frame *f, const sg_interval *S, size_t k, double times)
 {
-    if (k == f->R) /* the last: below, in a wider space, stands nothing */
+    if (k == f->R) /* the last: in a wider space there is none below it */
         return f->R == f->E || S[k - 1].value >= times * S[k - 1].error;
     return S[k - 1].value - S[k].value >= times * hypot(S[k - 1].error, S[k].error);
 }

@@ -15,7 +15,7 @@
  *   cosine, k < R          while sigma_k is four standard errors of the difference away from sigma_{k+1}
  *
  * sigma_1, the rms gains and coherence are always given. Where sigma_1 meets sigma_2, or is mere noise, the
- * jackknife takes away only about half of its upward bias: low of sigma_1 stands half of the estimated bias
+ * jackknife takes away only about half of its upward bias: low of sigma_1 is half of the estimated bias
  * deeper, at least at 0. */
 #ifndef SG_ANALYSIS_RESULTS_INTERVALS_H
 #define SG_ANALYSIS_RESULTS_INTERVALS_H
@@ -38,8 +38,8 @@ typedef struct {
     const char *const *missing; /* (P) why the property has no interval at all, or NULL */
 } property_folds;
 
-/* After results_intervals: adds the error that comes from the words to the intervals of gain, relative memory and cosine, or
- * withholds them. pairs (B): weights of the blocks; S (R), Vt (R,E) of all blocks. */
+/* After results_intervals: adds the error that comes from the words to the intervals of gain, relative memory
+ * and cosine, or withholds them. pairs (B): weights of the blocks; S (R), Vt (R,E) of all blocks. */
 void results_property_errors(sg_interval *x, const sp_frame *f, const property_folds *folds, size_t B,
                              const double *pairs, const double *S, const double *Vt);
 

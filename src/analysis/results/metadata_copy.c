@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* The root of a part, and what the groups of an untrained copy tell of it, copied into the whole run. */
+/* The root of a part, and what the groups of an untrained copy record of it, copied into the whole run. */
 #include "analysis/results/metadata.h"
 #include "analysis/results/part_input.h"
 

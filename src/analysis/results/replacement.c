@@ -172,9 +172,9 @@ static sg_status put_ratio(group_work *a, room *r, replacement_law law, size_t i
             keep_change(a, r, &x, c, d);
         r->value[k] = x.value, r->low[k] = x.low, r->high[k] = x.high;
         if (is_kl(i) && !why && (a->input->no_kl || (d & (d - 1))))
-            continue; /* at no class: said once */
+            continue; /* at no class: reported once */
         if (why && (d || i))
-            continue; /* of no delay and no ratio: said once */
+            continue; /* of no delay and no ratio: reported once */
         if (isnan(x.value))
             note(a, none, law, c, why ? SIZE_MAX : d, why ? why : reason_of(a, i, row, d));
         if (!why)

@@ -35,7 +35,7 @@ typedef struct {
     const unsigned char *holds;   /* (C, 2) word_held: does the class hold <eos>, does it hold <unk> */
     const uint64_t *class_tokens; /* (C) */
     bool none;                    /* neither occurs */
-    const word_sums *sums;        /* groups in their order; NULL: `missing` tells why */
+    const word_sums *sums;        /* groups in their order; NULL: `missing` is the reason */
     const char *missing;
 } corpus_words;
 

@@ -2,7 +2,7 @@
 /* results_internal.h - one group of the run file, class by class in batches of delays.
  *
  *   group.c        the group as a whole: batches, class differences, decay
- *   class_ratios.c classes beside the others: ratios of gains, nulls of tokens and of word types
+ *   class_ratios.c classes relative to all words: ratios of gains, nulls of tokens and of word types
  *   class_delay.c  one class and delay: means, spectra, replicates without each block, class test
  *   replacement.c  what replacing words does
  *   workspace.c    memory for both

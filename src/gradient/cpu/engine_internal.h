@@ -37,7 +37,7 @@ typedef struct {
 } engine_layer;
 
 /* Origins that entered one after another. Their full strips: U[l][j * full + c]; what is left of each (rest
- * columns) stands side by side in joined strips behind them: column x = j rest + e in U[l][block * full + x /
+ * columns) is side by side in joined strips after them: column x = j rest + e in U[l][block * full + x /
  * 32]. */
 typedef struct group {
     size_t n;
@@ -63,7 +63,7 @@ typedef struct {
     float *F; /* (state, row block, token of the block; r, 32): the wanted rows of the basis */
     /* second moments: F^T F (state, strip; rows, 32), a product of it (strip of E; rows, 32) */
     float *X, *T;
-    double *h; /* (r, PROBES) what the basis says of the probes */
+    double *h; /* (r, PROBES) the probes by the basis */
     /* (token of the block, n_states) root mean square of what origins lack, of their size */
     double *missed;
     size_t bytes;

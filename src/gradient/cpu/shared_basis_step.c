@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* Shared bases in a block of tokens: their steps, the sums F_t R_s, second moments R_s^T (F^T F) R_s, and
- * what the probes tell about the error. See shared_basis.c. */
+ * the error by the probes. See shared_basis.c. */
 #include "gradient/cpu/engine_internal.h"
 
 #include <math.h>

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Checkpoints of the engine: where it stands in the stream, the recurrent state, and all origins. */
+/* Checkpoints of the engine: its position in the stream, the recurrent state, and all origins. */
 #include "gradient/cpu/engine_internal.h"
 
 #include "base/base_internal.h"
