@@ -127,7 +127,7 @@ int interrupted(void);
 /* ---- JSON ---- */
 json_t *json_finite(double x); /* null for NaN and infinities: JSON has none */
 json_t *json_utf8(const char *text);
-/* One line on standard output; reals with so many significant digits. Frees the object; NULL: memory ran out. */
+/* One line on standard output; reals with `digits` significant digits. Frees the object; NULL: memory ran out. */
 sg_status print_json(json_t *object, int digits, sg_error *err);
 
 /* Words outside the vocabulary as a reader counts them: per cent of the words, the <eos> that was added at line ends

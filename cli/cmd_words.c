@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* stategrad words - the words that lie furthest along the best kept directions. */
+/* stategrad words - the words at both ends of the strongest directions. */
 #include "cli.h"
 
 #include "stategrad/report.h"

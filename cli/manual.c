@@ -268,8 +268,9 @@ static void man_option(FILE *f, const option *o)
 
 static void man_exit_status(FILE *f)
 {
-    fputs(".SH EXIT STATUS\n0: done. 1: the work failed; one line on standard error says why. 2: misuse.\n",
-          f);
+    fputs(
+        ".SH EXIT STATUS\n0: done. 1: the work failed; one line on standard error states the reason. 2: misuse.\n",
+        f);
 }
 
 static void man_command(FILE *f, const command *c, const option *table)

@@ -22,7 +22,7 @@ typedef struct {
     const float *embeddings[2]; /* (V,E) of the model and its untrained copy; NULL: no words, vectors only */
 } property_source;
 
-/* The words of both sides (or the pairs) are dealt out to PROPERTY_FOLDS folds in turn. */
+/* The words of both sides (or the pairs) are assigned to PROPERTY_FOLDS folds in turn. */
 enum { PROPERTY_FOLDS = 10 };
 #define PROPERTY_FEW_WORDS "fewer than 10 words (or pairs) on a side"
 

@@ -101,7 +101,7 @@ void sg_sha256_hex(sg_sha256 *h, char hex[65]); /* the digest so far; starts ane
 void sg_sha256_free(sg_sha256 *h);
 sg_status sg_sha256_file(const char *path, char hex[65], sg_error *err);
 
-/* ---- output files: whole or not at all ---- */
+/* ---- output files, written atomically ---- */
 
 /* A `path` that is a symbolic link stays one: its target is replaced (or made), with the temporary file in the target's
  * folder. Refused are devices, pipes, folders and names in /proc. Set-user-id and set-group-id bits are dropped.

@@ -264,7 +264,7 @@ done:
     return st;
 }
 
-/* What is there begins as a checkpoint does, as far as it goes: it is no file of something else. */
+/* The file's bytes, however few, begin as those of a checkpoint: it is not another kind of file. */
 static bool looks_like_one(const char *path)
 {
     char head[sizeof magic];

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Output files that appear whole or not at all, whole-file reads, SHA-256. */
+/* Atomic output files, whole-file reads, SHA-256. */
 #include "base/base_internal.h"
 #include "base/text_file.h"
 

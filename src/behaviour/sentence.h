@@ -7,10 +7,10 @@
 #include "behaviour/path.h"
 #include "stategrad/report.h"
 
-/* Word `origin` exchanged for the other of the two. */
+/* Word `origin` replaced by the other of the two. */
 typedef struct {
     size_t origin, nodes;
-    bool first; /* it is path_a, exchanged for path_b */
+    bool first; /* it is path_a, replaced by path_b */
     bool reached;
     path_effect *effects; /* (T - origin) */
 } sentence_path;

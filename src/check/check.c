@@ -2,7 +2,7 @@
 /* The tests of `stategrad check`. Each compares vectors: relative difference = largest |a - b| over the
  * larger largest entry of both, with a floor of 1e-7 of the value at delay 0, for differences of their
  * rounding, and always of 1e-30, since a float's factors are flushed to zero at 1e-38: below these a
- * comparison says nothing. */
+ * comparison is void. */
 #include "stategrad/check.h"
 
 #include "check/growth.h"

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Tokenizers of Hugging Face's tokenizer.json: one word of the text (parted by white space already) becomes
+/* Tokenizers of Hugging Face's tokenizer.json: one word of the text (split at white space already) becomes
  * the ids of its pieces.
  *
  *   normalizer     Lowercase, BertNormalizer, Sequence of them

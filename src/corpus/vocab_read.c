@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Vocabulary files: one word a line, a JSON list, a JSON map word -> id. */
+/* Vocabulary files: one word per line, a JSON list, a JSON map word -> id. */
 #include "corpus/corpus_internal.h"
 
 #include <jansson.h>

@@ -47,7 +47,7 @@ uint64_t accum_sampled(const sg_accum *a, size_t set, size_t d);
 uint64_t accum_class_pairs(const sg_accum *a, const sg_classes *k, size_t c, size_t d);
 uint64_t accum_class_sampled(const sg_accum *a, const sg_classes *k, size_t c, size_t d);
 /* sum (H,E) row-major, overwritten: of G[t,d] over the pairs of class c. Returns their weight: mean = sum /
- * weight; 0 and zeros where there is no pair. Without sampling the weight is the number of pairs. Sums and
+ * weight; 0 and zeros without pairs. Without sampling the weight is the number of pairs. Sums and
  * weights of parts of a corpus add up. */
 double accum_class_sum(const sg_accum *a, size_t state, const sg_classes *k, size_t c, size_t d, double *sum);
 /* The same for G^T G, sum (E,E) symmetric in full; needs moments. */

@@ -22,7 +22,7 @@ typedef struct {
     sg_state_handling handling; /* SG_RESET: zero state, and no pair across, at steps with `first` set */
     size_t window;              /* SG_WINDOW: no pair across multiples of it */
     size_t burn_in; /* pairs with fewer steps than this from the last zero state to t-d: left out */
-    /* Q at one step of so many (engine_moment_due), 0: never; small numbers shorten the blocks of wide
+    /* Q at one step in this many (engine_moment_due), 0: never; small numbers shorten the blocks of wide
      * embeddings (more than 4 strips) */
     size_t second_moment_every;
     int threads;    /* 0: all cores */
@@ -43,7 +43,7 @@ typedef struct {
 } sg_engine_config;
 
 typedef struct sg_engine sg_engine;
-/* Zero state, no origins. The model is borrowed. SG_EINVAL: D is 0, a state that the model has not, window
+/* Zero state, no origins. The model is borrowed. SG_EINVAL: D is 0, a state that the model lacks, window
  * 0. */
 sg_status engine_new(sg_engine **out, const sg_model *m, const sg_engine_config *cfg, sg_error *err);
 /* An empty accumulator that fits. */
@@ -60,7 +60,7 @@ sg_status engine_flush(sg_engine *e, sg_accum *a, sg_error *err);
 /* The next n steps change the state only: no origins, nothing added, old origins dropped. Much cheaper than
  * run. */
 sg_status engine_skip(sg_engine *e, const sg_step *steps, const float *features, size_t n, sg_error *err);
-/* Leaves off and goes on elsewhere in the stream, at a position where the state is `state`
+/* Seeks to another place in the stream, at a position where the state is `state`
  * (forward_get_state) and was last zero before step `zero`: no origins, nothing reaches back before it.
  * Nothing is pending. */
 void engine_start(sg_engine *e, uint64_t position, const float *state, uint64_t zero);

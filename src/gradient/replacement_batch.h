@@ -7,7 +7,7 @@
  *   kl[d] = KL(p_{at+d}(x) || p_{at+d}(x'))        of the distributions of the next word, in nats
  *
  * The columns alive at a step are the rows of one matrix: products of K x H by H x (gates H), one for the states and
- * one for G dx. A row's numbers do not depend on the rows beside it (product_kernel.h): however the stream is cut into
+ * one for G dx. A row's numbers do not depend on the other rows (product_kernel.h): however the stream is cut into
  * segments and columns are shared out, the bytes are the same, and x' = x gives exactly 0. */
 #ifndef SG_GRADIENT_REPLACEMENT_BATCH_H
 #define SG_GRADIENT_REPLACEMENT_BATCH_H

@@ -34,7 +34,7 @@ struct sg_gradient {
     sg_forward *forward;
     layer_window layer[SG_MAX_LAYERS];
     float *product; /* (P H_max, chunk) */
-    float *zeros;   /* H_max: states before the first step, or that the model has not */
+    float *zeros;   /* H_max: states before the first step, or that the model lacks */
 };
 
 static sg_status window_init(layer_window *w, const sg_gradient *g, const sg_model *m, size_t l,

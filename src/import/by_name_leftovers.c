@@ -68,7 +68,7 @@ sg_status names_check_initial_states(const scope *s, sg_error *err)
             return sg_fail(
                 err, SG_EFORMAT,
                 "%s: tensor %s %s has the shape of a first state, and states begin at zero here: a learned one is not "
-                "supported (if it stands behind the recurrence: --map after=%s)",
+                "supported (if it acts after the recurrence: --map after=%s)",
                 s->b->path, t->name, shape_text(t, shape), t->name);
         return sg_fail(
             err, SG_EFORMAT,
@@ -204,7 +204,7 @@ static sg_status refuse_part(const scope *s, const named_layers *all, const stor
         return sg_fail(
             err, SG_EFORMAT,
             "%s: tensor %s %s belongs to the recurrent part by its %s: it seems to be %s, which is not "
-            "supported (if it stands behind the recurrence: --map after=%s)",
+            "supported (if it acts after the recurrence: --map after=%s)",
             s->b->path, t->name, shape_text(t, shape), by, kind, t->name);
     return sg_fail(
         err, SG_EFORMAT,
@@ -283,7 +283,7 @@ sg_status names_judge_recurrent(recipe *p, const scope *s, const named_layers *a
                 "used. Behind the recurrence: --map after=%s",
                 s->b->path, t->name, shape_text(t, shape), t->name);
         if (dtype_is_float(t->dtype) && t->rank == 2 && t->dims[0] == p->layers[0].in)
-            recipe_note(p, "%.150s %s may stand before the recurrence: the features are then what it gives",
+            recipe_note(p, "%.150s %s may act before the recurrence: the features are then what it gives",
                         t->name, shape_text(t, shape));
     }
     return SG_OK;

@@ -43,7 +43,7 @@ static sg_status check_maps(const tensor_file *b, const sg_import_config *cfg, s
                 "--map %s: no such role; expected encoder.weight, rnn.weight_ih_l0, "
                 "rnn.weight_hh_l0, rnn.bias_ih_l0, rnn.bias_hh_l0 (l1, l2 ...), rnn.kernel_l0, rnn.bias_l0, "
                 "decoder.weight, decoder.bias, input.weight and input.bias (a linear map between embedding and "
-                "recurrence), output.weight and output.bias (one between top layer and decoder) or after (stands behind "
+                "recurrence), output.weight and output.bias (one between top layer and decoder) or after (acts after "
                 "the recurrence)",
                 cfg->maps[i]);
         if (!recipe_is_mapped_list(b, equals + 1) && b->format != SG_FILE_ONNX)

@@ -16,7 +16,7 @@ typedef struct {
     char wrapper[64];               /* "TimeDistributed", "Bidirectional" or "" */
     const json_t *config;           /* of the layer (of the wrapped one); NULL without configuration */
     int inbound[KERAS_MAX_INBOUND]; /* layers that feed it */
-    size_t n_inbound;               /* more than KERAS_MAX_INBOUND: so many */
+    size_t n_inbound;               /* may exceed KERAS_MAX_INBOUND */
     size_t first, n;                /* its tensors in the tensor_file */
 } keras_layer;
 

@@ -535,7 +535,7 @@ static sg_status find_stack(int out[SG_MAX_LAYERS], size_t *n, const tensor_file
         if (!*n && below >= 0 && role_of(b, &net->layers[below]) == ROLE_RECURRENT)
             TRY(sg_fail(
                 err, SG_EFORMAT,
-                "%s: layer %s (%s) reads the recurrent layer %s, which does not stand before it: a cycle, or "
+                "%s: layer %s (%s) reads the recurrent layer %s, which does not precede it: a cycle, or "
                 "layers out of order",
                 b->path, net->layers[i].name, tensor_of(b, &net->layers[i]), net->layers[below].name));
         if (*n && below != out[*n - 1])

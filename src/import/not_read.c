@@ -130,12 +130,12 @@ static const char *kind_of_binary(const unsigned char *data, size_t n, const cha
         memmem(data, n < 64 ? n : 64, "Spec", 4))
         return "is a CTranslate2 model, which is not read: import what it was converted from";
     if (strstr(path, ".data-0"))
-        return "is a shard of a TensorFlow checkpoint: give the .index file beside it";
+        return "is a shard of a TensorFlow checkpoint: give its .index file";
     if (ends_in(path, ".meta") || ends_in(path, ".ckpt.meta"))
-        return "is the graph of a TensorFlow checkpoint, without its weights: give the .index file beside it";
+        return "is the graph of a TensorFlow checkpoint, without its weights: give its .index file";
     if (n >= 3 && data[0] == 8 && data[2] == 0x12)
-        return data[1] == 1 ? "is the graph of a TensorFlow SavedModel, without its weights: give "
-                              "variables/variables.index beside it"
+        return data[1] == 1 ? "is the graph of a TensorFlow SavedModel, without its weights: give its "
+                              "variables/variables.index"
                             : core_ml;
     if (ends_in(path, ".mlmodel"))
         return core_ml;

@@ -26,7 +26,7 @@ typedef struct {
     const stored_tensor *part[4];
     const stored_tensor *norm; /* weight norm: row r is norm[r] * v_r / |v_r|, v_r the row read; NULL: none */
     recipe_layout layout;
-    uint64_t columns;       /* the tensor seen as a matrix of so many columns (its last dimension) */
+    uint64_t columns;       /* columns of the tensor as a matrix (its last dimension) */
     uint64_t row0, column0; /* where our block begins, counted in our rows and columns */
     uint8_t gate[4];        /* the file's gate block k is our gate gate[k] */
     unsigned gates;         /* 0: no gates (encoder, decoder) */

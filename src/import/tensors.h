@@ -66,7 +66,7 @@ struct tensor_file {
     void (*close)(tensor_file *b);
 };
 
-/* Opens any file this program knows as a model (sg_file_format_of says which format) and lists its tensors. */
+/* Opens any file this program knows as a model (sg_file_format_of gives the format) and lists its tensors. */
 sg_status tensors_open(tensor_file **out, const char *path, sg_error *err);
 void tensors_free(tensor_file *b);
 /* SG_EFORMAT: what a file is that no reader takes, and what to do (not_read.c). */

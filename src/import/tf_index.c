@@ -273,8 +273,8 @@ static sg_status open_shard(tensor_file *b, unsigned k, sg_error *err)
     if (n < 6 || strcmp(b->path + n - 6, ".index") != 0 || n + 32 > sizeof path)
         return sg_fail(
             err, SG_EFORMAT,
-            "%s: the index of a TensorFlow checkpoint: its name must end in .index, its shards lie "
-            "beside it",
+            "%s: the index of a TensorFlow checkpoint: its name must end in .index, its shards are "
+            "in the same folder",
             b->path);
     snprintf(path, sizeof path, "%.*s.data-%05u-of-%05u", (int)(n - 6), b->path, k, f->n_shards);
     return file_open(&f->fd[k], &f->bytes[k], path, err);

@@ -340,7 +340,7 @@ sg_status vocabulary_file_read(word_list *out, const char *path, size_t V, char 
         memchr(text, 0, size))
         TRY(sg_fail(
             err, SG_EFORMAT,
-            "%s: a SentencePiece model, which is not read: cut the corpus with spm_encode, and give the .vocab beside it",
+            "%s: a SentencePiece model, which is not read: cut the corpus with spm_encode, and give its .vocab file",
             path));
     if (memchr(text, 0, size))
         goto done; /* a binary file: sg_vocab_read_ids says so */

@@ -24,7 +24,7 @@ void la_dgemm(la_trans ta, la_trans tb, size_t m, size_t n, size_t k, double alp
 void la_serial_begin(void);
 void la_serial_end(void);
 
-/* SG_ENOMEM if the address space (ulimit -v) has no room for BLAS on so many threads at once: OpenBLAS takes 128 MiB for
+/* SG_ENOMEM if the address space (ulimit -v) has no room for BLAS on this number of threads: OpenBLAS takes 128 MiB for
  * each and, where it cannot have them, asks for them for ever. To be called before products in BLAS begin. */
 sg_status la_room(int threads, sg_error *err);
 

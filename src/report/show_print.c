@@ -133,7 +133,7 @@ static void path_text(FILE *f, const sg_show *s, const sentence *x)
         const sentence_path *y = &x->paths[i];
         fprintf(
             f,
-            "\nWord %zu, %s, exchanged for %s: change of the %s state after each later word, as the gradient predicts "
+            "\nWord %zu, %s, replaced by %s: change of the %s state after each later word, as the gradient predicts "
             "it, and as its average along the line from one word to the other gives it (%zu nodes%s)\n",
             y->origin + 1, s->path[!y->first], s->path[y->first], show_state_name(s), y->nodes,
             y->reached ? "" : "; too few: the gap is larger than asked for");

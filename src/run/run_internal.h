@@ -2,7 +2,7 @@
 /* run_internal.h - writing the run file, and the one table of what is in it (spec.c).
  *
  * A file is defined first (dimensions, groups, variables, attributes), then filled by hyperslabs in any
- * order, then committed: it appears whole or not at all. */
+ * order, then committed: it appears atomically. */
 #ifndef SG_RUN_INTERNAL_H
 #define SG_RUN_INTERNAL_H
 
@@ -129,7 +129,7 @@ sg_status run_writer_put_f64(run_writer *w, int group, const char *variable, con
                              const size_t *count, const double *x, sg_error *err);
 sg_status run_writer_put_i64(run_writer *w, int group, const char *variable, const size_t *start,
                              const size_t *count, const int64_t *x, sg_error *err);
-/* Texts first .. first+n-1 at once: one by one a million of them take minutes. */
+/* Texts first .. first+n-1 at once: a million single calls take minutes. */
 sg_status run_writer_put_strings(run_writer *w, int group, const char *variable, size_t first, size_t n,
                                  const char *const *texts, sg_error *err);
 sg_status run_writer_put_string(run_writer *w, int group, const char *variable, size_t i, const char *text,

@@ -227,7 +227,7 @@ two_layers = {f"l.{k}.{n}_l0": A(*s) for k in (0, 1) for n, s in (("weight_ih", 
 save({**two_layers, "norms.0.weight": A(H), "out.weight": A(2, H)})  # a net of features
 cmp.refuses(path, "norms.0.weight", "between layers", "--map after=norms.0.weight")
 save({"lin.weight": A(E, 3), **sd, "out.weight": A(2, H)})
-told([], "lin.weight (5, 3) may stand before the recurrence")
+told([], "lin.weight (5, 3) may act before the recurrence")
 for orig, beside, word in (("lstm.weight_hh_l0_orig", "lstm.weight_hh_l0_mask", "pruned"), ("fc.weight_orig", "fc.weight_u", "spectral normalisation")):
     plain_name = orig[:-5]
     save({**{k: v for k, v in {**base, **sd}.items() if k != plain_name}, orig: {**base, **sd}[plain_name], beside: A(4)})

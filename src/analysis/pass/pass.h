@@ -14,7 +14,7 @@ sg_status sampled_run(block_sums **sums, replacement_sums **replaced, analysis *
                       sg_error *err);
 /* an->exponents, by a pass of its own. SG_ENONFINITE. */
 sg_status growth_run(analysis *an, sg_error *err);
-/* After the run file is in place: the checkpoint and its scratch files are of no more use. */
+/* After the run file is in place: removes the checkpoint and its scratch files. */
 void resume_forget(const analysis *an);
 
 #endif

@@ -11,7 +11,7 @@
  * A segment needs the state before it. Two states that are far apart become one when both read the same text:
  * after how many tokens is tried out at places all over the corpus, and a zero state that far before the
  * segment will do. A model (or a corpus) that does not let it gets exact states, from a pass over all tokens
- * before; so does a round of so many segments that such a pass is shorter.
+ * before; so does a round whose segments together cost more than such a pass.
  *
  * (half, block) is a unit of work with an engine and sums of its own: the same bytes for any number of
  * threads. */
