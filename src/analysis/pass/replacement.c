@@ -2,6 +2,7 @@
 #include "analysis/pass/replacement.h"
 
 #include "analysis/pass/shared.h"
+#include "analysis/pass/word_law.h"
 #include "base/base_internal.h"
 #include "base/checkpoint.h"
 #include "cell/cell.h"
@@ -16,13 +17,6 @@
 /* A segment: words that are replaced, at least as many as delays so that what follows them is not the larger part;
  * fewer where there would be too many replacements side by side. */
 enum { SEGMENT = 256, MOST_COLUMNS = 512, EFFECT_BYTES = 16 << 20, JOBS_PER_THREAD = 2 };
-
-/* Words that may replace others, in order of id, and the tokens up to each and with it. */
-typedef struct {
-    size_t n;
-    int32_t *id;
-    uint64_t *up_to;
-} word_law;
 
 /* The rows of the sums that a column goes to. */
 typedef struct {
@@ -66,83 +60,13 @@ struct replacement {
     replacement_sums *sums;
 };
 
-bool replacement_kl_delay(size_t d)
-{
-    return !(d & (d - 1)) || !d;
-}
-
-static size_t kl_delays(size_t D)
-{
-    size_t n = 0;
-    for (size_t d = 0; d < D; d++)
-        n += replacement_kl_delay(d);
-    return n;
-}
-
-/* Columns of a replaced word, on average. */
-static double columns_of_word(const analysis *an)
-{
-    const size_t M = an->n_members;
-    const int64_t *x = an->members; /* words, classes, tokens */
-    double n = 0;
-    for (size_t i = 0, end; i < M; i = end) {
-        double of_class = 0;
-        size_t words = 0;
-        for (end = i; end < M && x[M + end] == x[M + i]; end++)
-            words += x[2 * M + end] > 0, of_class += (double)x[2 * M + end];
-        n += words > 1 ? of_class : 0;
-    }
-    for (size_t p = 0; an->properties && p < an->P; p++)
-        for (size_t i = 0; i < an->properties[p].pairs; i++)
-            for (size_t side = 0; side < 2; side++)
-                n += (double)an->word_count[an->properties[p].pair[i][side]];
-    return 1 + n / (double)an->T;
-}
-
-/* Products of states and of G dx, and what is elementwise: ELEMENT operations' time of each unit; of a KL, of each
- * word. Measured, see doc/analyze.md. */
-void replacement_cost(const analysis *an, double *states, double *kl)
-{
-    enum { ELEMENT = 3400, WORD = 860 };
-    const sg_model_shape *s = an->shape;
-    const cell_type *cell = cell_of(s->cell);
-    const double G = (double)cell->gates, D = (double)an->D;
-    *states = *kl = 0;
-    for (size_t l = 0; l < s->layers; l++) {
-        double H = (double)s->hidden[l], below = l ? (double)s->hidden[l - 1] : 0;
-        *states += D * H * (4 * G * ((cell->recurrence == CELL_DENSE ? H : 0) + below) + ELEMENT);
-    }
-    if (s->has_decoder)
-        *kl =
-            (double)kl_delays(an->D) * (double)s->vocabulary * (2 * (double)s->hidden[s->layers - 1] + WORD);
-    *states *= columns_of_word(an), *kl *= columns_of_word(an);
-}
-
 /* ---- who is replaced, and by what ---- */
 
-/* Room for n words. */
-static sg_status law_new(word_law *l, size_t n, sg_error *err)
+/* A word without tokens, and <unk>, replace none. */
+static void add_word(word_law *l, const analysis *an, size_t id, uint64_t tokens)
 {
-    sg_status st = SG_OK;
-    NEED((l->id = sg_calloc(n, sizeof *l->id)) && (l->up_to = sg_calloc(n, sizeof *l->up_to)), err,
-         "%zu words to replace others", n);
-done:
-    return st;
-}
-
-static void law_free(word_law *l)
-{
-    sg_free(l->id), sg_free(l->up_to);
-}
-
-/* In order of id; without tokens, and <unk>, none. */
-static void law_add(word_law *l, const analysis *an, size_t id, uint64_t tokens)
-{
-    if (!tokens || (int32_t)id == sg_vocab_unk(sg_model_vocab(an->models[0])))
-        return;
-    l->id[l->n] = (int32_t)id;
-    l->up_to[l->n] = tokens + (l->n ? l->up_to[l->n - 1] : 0);
-    l->n++;
+    if (tokens && (int32_t)id != sg_vocab_unk(sg_model_vocab(an->models[0])))
+        word_law_add(l, (int32_t)id, tokens);
 }
 
 static sg_status list_laws(replacement *r, sg_error *err)
@@ -154,9 +78,9 @@ static sg_status list_laws(replacement *r, sg_error *err)
     NEED(r->in = sg_calloc(an->C, sizeof *r->in), err, "%zu classes", an->C);
     if (!an->V)
         goto done;
-    TRY(law_new(&r->any, an->V, err));
+    TRY(word_law_new(&r->any, an->V, err));
     for (size_t i = 0; i < an->V; i++)
-        law_add(&r->any, an, i, an->word_count[i]);
+        add_word(&r->any, an, i, an->word_count[i]);
     if (r->any.n < 2)
         TRY(sg_fail(
             err, SG_EINVAL,
@@ -166,9 +90,9 @@ static sg_status list_laws(replacement *r, sg_error *err)
         for (end = i; end < M && x[M + end] == x[M + i]; end++)
             ;
         word_law *in = &r->in[x[M + i]];
-        TRY(law_new(in, end - i, err));
+        TRY(word_law_new(in, end - i, err));
         for (size_t k = i; k < end; k++)
-            law_add(in, an, (size_t)x[k], (uint64_t)x[2 * M + k]);
+            add_word(in, an, (size_t)x[k], (uint64_t)x[2 * M + k]);
     }
 done:
     return st;
@@ -193,33 +117,6 @@ done:
     return st;
 }
 
-static int compare_ids(const void *a, const void *b)
-{
-    int32_t x = *(const int32_t *)a, y = *(const int32_t *)b;
-    return (x > y) - (x < y);
-}
-
-/* The word whose tokens, counted without those of `excluded`, hold token u (N - its own). Another word is there. */
-static size_t draw_word(const word_law *l, double u, int32_t excluded)
-{
-    const int32_t *found = bsearch(&excluded, l->id, l->n, sizeof *l->id, compare_ids);
-    const size_t k = found ? (size_t)(found - l->id) : 0;
-    const uint64_t before = k ? l->up_to[k - 1] : 0, own = found ? l->up_to[k] - before : 0,
-                   N = l->up_to[l->n - 1] - own;
-    uint64_t at = (uint64_t)(u * (double)N);
-    at = at < N ? at : N - 1;
-    at += at >= before ? own : 0;
-    size_t low = 0, high = l->n - 1;
-    while (low < high) {
-        size_t middle = (low + high) / 2;
-        if (l->up_to[middle] > at)
-            high = middle;
-        else
-            low = middle + 1;
-    }
-    return (size_t)l->id[low];
-}
-
 static const float *embedding_of(const replacement *r, size_t word)
 {
     return sg_model_find(r->an->models[r->model], "encoder.weight")->data + word * r->E;
@@ -231,7 +128,7 @@ static sg_status draw_input(const replacement *r, uint64_t s, int32_t id, double
 {
     const analysis *an = r->an;
     if (!an->features) {
-        *x = embedding_of(r, draw_word(&r->any, u, id));
+        *x = embedding_of(r, word_law_draw(&r->any, u, id));
         return SG_OK;
     }
     uint64_t other = (uint64_t)(u * (double)(an->T - 1));
@@ -381,8 +278,8 @@ void replacement_free(replacement *r)
     replacement_weights_free(r->weights);
     replacement_sums_free(r->sums);
     for (size_t c = 0; r->in && c < r->an->C; c++)
-        law_free(&r->in[c]);
-    law_free(&r->any);
+        word_law_free(&r->in[c]);
+    word_law_free(&r->any);
     sg_free(r->in), sg_free(r->partner), sg_free(r->each);
     sg_free(r->state), sg_free(r->kl_at), sg_free(r->row), sg_free(r->rows);
     sg_free(r->work), sg_free(r->jobs);
@@ -455,7 +352,7 @@ static sg_status draw_column(replacement *r, job *j, size_t i, bool with_kl, sg_
         const word_law *in = &r->in[row[k]];
         const double u = sg_rng_uniform(rng);
         if (in->n > 1)
-            add_to(j, &here, embedding_of(r, draw_word(in, u, step->id)),
+            add_to(j, &here, embedding_of(r, word_law_draw(in, u, step->id)),
                    (row_list){r->each + replacement_row(an->C, REPLACED_IN_CLASS, row[k]), 1});
     }
     for (size_t p = 0; r->partner && p < an->P; p++) {
