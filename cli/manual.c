@@ -269,7 +269,7 @@ static void man_option(FILE *f, const option *o)
 static void man_exit_status(FILE *f)
 {
     fputs(
-        ".SH EXIT STATUS\n0: done. 1: the work failed; one line on standard error states the reason. 2: misuse.\n",
+        ".SH EXIT STATUS\n0: done. 1: the work failed, for the reason on standard error. 2: misuse.\n",
         f);
 }
 
