@@ -268,9 +268,7 @@ static void man_option(FILE *f, const option *o)
 
 static void man_exit_status(FILE *f)
 {
-    fputs(
-        ".SH EXIT STATUS\n0: done. 1: the work failed, for the reason on standard error. 2: misuse.\n",
-        f);
+    fputs(".SH EXIT STATUS\n0: done. 1: the work failed, for the reason on standard error. 2: misuse.\n", f);
 }
 
 static void man_command(FILE *f, const command *c, const option *table)

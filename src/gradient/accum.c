@@ -134,9 +134,9 @@ sg_status accum_need_set(sg_accum *a, size_t set, sg_error *err)
         }
         set_sums *s = new_set(a);
         if (!s)
-            return no_memory(err,
-                             "class set %zu (%zu states of %zu x %zu x %zu numbers): set fewer classes or delays",
-                             a->n_sets, a->n_states, a->D, a->states[0].units, a->E);
+            return no_memory(
+                err, "class set %zu (%zu states of %zu x %zu x %zu numbers): set fewer classes or delays",
+                a->n_sets, a->n_states, a->D, a->states[0].units, a->E);
         a->set[a->n_sets++] = s;
     }
     return SG_OK;
