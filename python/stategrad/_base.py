@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 import threading
+import time
 import warnings
 from typing import Any, Callable, NamedTuple, Sequence, Union
 
@@ -121,20 +122,25 @@ def array_to_c(texts: Sequence[Any], keep: list[Any]) -> Any:
 
 # ---- calls ----
 
+PER_SECOND = 5 # at most, and at the beginning and the end of each phase
+
+
 class Monitor:
     """Progress and warnings of one call. What a progress function raises stops the work and is raised again behind it."""
 
     def __init__(self, progress: ProgressOption = None) -> None:
         self._tell = _print_progress if progress is True else progress or None
         self._error: BaseException | None = None
-        self._drawn = False
+        self._last, self._phase = 0.0, ffi.NULL
         self._handle = ffi.new_handle(self)
         self.c = ffi.new("sg_monitor *", {"tick": lib.python_tick, "warn": lib.python_warn, "ctx": self._handle})
 
     def tick(self, p: Any) -> bool:
         try:
-            if self._error is None and self._tell is not None:
-                self._drawn = self._tell is _print_progress
+            now = time.monotonic()
+            if self._error is None and self._tell is not None and (p.what != self._phase or p.done == p.total
+                                                                   or now > self._last + 1 / PER_SECOND):
+                self._last, self._phase = now, p.what
                 self._tell(Progress(from_c(p.what), p.done, p.total, p.seconds, p.loss, p.epoch, p.epochs))
         except BaseException as error: # also KeyboardInterrupt
             self._error = error
@@ -150,7 +156,8 @@ class Monitor:
             self._error = self._error or error
 
     def finish(self) -> None:
-        if self._drawn:
+        if self._tell is _print_progress and self._phase:
+            self._phase = ffi.NULL
             print(file=sys.stderr)
         error, self._error = self._error, None
         if error is not None:

@@ -152,7 +152,7 @@ def its():
         rounds += 1
 thread = threading.Thread(target=its)
 thread.start()
-for _ in range(20):
+for _ in range(8):
     sg.analyze(model(), sentences(20), **QUICK).close()
     with sg.open(sys.argv[1]) as run: run['layer1.cell'].read('mean_gradient'), run.root.read('word')
 done.set()
