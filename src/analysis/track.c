@@ -477,6 +477,7 @@ static sg_status track_group(track *t, const stored *s, size_t g, size_t P, cons
     const char **missing = sg_calloc(P, sizeof *missing);
     NEED(L && n && folds && weights && missing, err, "the properties");
     TRY(run_writer_group(t->w, t->group, &t->nc, err));
+    TRY(run_writer_coordinates(t->w, t->nc, err));
     if (m && s->n_models < 2) {
         reason_note_plain(&t->property,
                           "tracked property: the run does not hold the embeddings of the untrained copy");

@@ -77,11 +77,16 @@ typedef struct {
     unsigned missing; /* bits 1 << run_reason */
     bool csv;         /* in the tidy table, with NAME_low and NAME_high where they exist, or NAME_error */
     run_report report[2];
+    /* a coordinate of a group: it repeats the variable `labels` of the root; NULL: it counts from `first` */
+    bool coordinate;
+    const char *labels;
+    int first;
 } run_variable;
 
 extern const run_variable run_variables[]; /* ends with a NULL name */
-/* NULL: not in the table. A baseline's own embedding_covariance_factor lives in its group. */
-const run_variable *run_variable_find(const char *name);
+/* NULL: not in the table. A name of both is the row of the root or of the group as asked for; a baseline's own
+ * embedding_covariance_factor lives in its group, by the row of the root. */
+const run_variable *run_variable_find(const char *name, bool in_group);
 
 enum { RUN_ROOT = 0, RUN_MAX_GROUPS = 64, RUN_MAX_CLASSES = 1 << 20, RUN_MAX_DELAYS = 1 << 24 };
 /* "kind" attribute of the root */
@@ -110,6 +115,8 @@ sg_status run_writer_dim(run_writer *w, int group, const char *name, size_t leng
 sg_status run_writer_define(run_writer *w, int group, const char *variable, sg_error *err);
 /* All rows of the root (group 0) or of a group of a state, but for those that exist only sometimes. */
 sg_status run_writer_define_all(run_writer *w, int group, sg_error *err);
+/* Fills the coordinates that are defined in a group, from the root as it is now. */
+sg_status run_writer_coordinates(run_writer *w, int group, sg_error *err);
 bool run_writer_has(run_writer *w, int group, const char *variable);
 /* variable NULL: of the group. */
 sg_status run_writer_text(run_writer *w, int group, const char *variable, const char *name, const char *text,

@@ -160,7 +160,23 @@ const run_variable run_variables[] = {
      "1", .missing = 0},
     {"decay_share", RUN_F64, false, false, "decay_share", "shares of the peak whose delays are given", "1",
      .missing = 0},
-    /* one group per analysed state */
+    /* one group per analysed state: its coordinates */
+    {"delay", RUN_I32, true, false, "delay", "steps between the input word and the state", "tokens",
+     .coordinate = true, .labels = "delay"},
+    {"class", RUN_STRING, true, false, "class", "class of the input word", "1", .coordinate = true,
+     .labels = "class_name"},
+    {"property", RUN_STRING, true, false, "property", "property: a difference of mean embeddings", "1",
+     .coordinate = true, .labels = "property_name"},
+    {"unit", RUN_I32, true, false, "unit", "number of the state's unit, from 0", "1", .coordinate = true},
+    {"rank", RUN_I32, true, false, "rank", "number of the singular value or gain, from 1, the largest first",
+     "1", .coordinate = true, .first = 1},
+    {"decay_quantity", RUN_STRING, true, false, "decay_quantity", "series whose decay was fitted", "1",
+     .coordinate = true, .labels = "decay_quantity"},
+    {"decay_law", RUN_STRING, true, false, "decay_law", "law fitted: y = scale f(d; rate, shape), d >= 1",
+     "1", .coordinate = true, .labels = "decay_law"},
+    {"decay_share", RUN_F64, true, false, "decay_share", "shares of the peak whose delays are given", "1",
+     .coordinate = true, .labels = "decay_share"},
+    /* its values */
     {"pairs", RUN_I64, true, true, "class delay", "pairs (t, t-d) averaged over", "pairs", .csv = true,
      .report = {{"pairs", RUN_WHOLE, 12, true}}},
     {"mean_gradient", RUN_F32, true, true, "class delay unit embedding", "mean " G ", not normalised", "1",
@@ -439,10 +455,11 @@ const run_variable run_variables[] = {
     {.name = NULL},
 };
 
-const run_variable *run_variable_find(const char *name)
+const run_variable *run_variable_find(const char *name, bool in_group)
 {
+    const run_variable *found = NULL;
     for (const run_variable *v = run_variables; v->name; v++)
-        if (!strcmp(v->name, name))
-            return v;
-    return NULL;
+        if (!strcmp(v->name, name) && (!found || v->in_group == in_group))
+            found = v;
+    return found;
 }

@@ -176,7 +176,7 @@ static void choose_chunks(size_t rank, const size_t *shape, size_t size, size_t 
 sg_status run_writer_define(run_writer *w, int group, const char *variable, sg_error *err)
 {
     sg_status st = SG_OK;
-    const run_variable *v = run_variable_find(variable);
+    const run_variable *v = run_variable_find(variable, group != RUN_ROOT);
     size_t rank = 0, shape[SG_RUN_MAX_DIMS], chunk[SG_RUN_MAX_DIMS], bytes;
     int dims[SG_RUN_MAX_DIMS], nc = w->groups[group], id;
     bool grows = false;
@@ -226,6 +226,63 @@ sg_status run_writer_define_all(run_writer *w, int group, sg_error *err)
     for (const run_variable *v = run_variables; v->name; v++)
         if (v->in_group == (group != RUN_ROOT) && !v->sometimes)
             TRY(run_writer_define(w, group, v->name, err));
+done:
+    return st;
+}
+
+/* The n values of the variable of the root that v repeats. */
+static sg_status repeat_root(run_writer *w, int group, const run_variable *v, size_t n, sg_error *err)
+{
+    sg_status st = SG_OK;
+    size_t start[] = {0}, count[] = {n};
+    int from;
+    double *numbers = NULL;
+    char **texts = sg_calloc(n, sizeof *texts);
+    NEED(texts && (numbers = sg_calloc(n, sizeof *numbers)), err, "%s", w->path);
+    NC(w, v->labels, nc_inq_varid(w->nc, v->labels, &from));
+    if (v->type == RUN_STRING) {
+        NC(w, v->labels, nc_get_vara_string(w->nc, from, start, count, texts));
+        TRY(run_writer_put_strings(w, group, v->name, 0, n, (const char *const *)texts, err));
+    } else {
+        NC(w, v->labels, nc_get_vara_double(w->nc, from, start, count, numbers));
+        TRY(run_writer_put_f64(w, group, v->name, start, count, numbers, err));
+    }
+done:
+    if (texts) {
+        sg_hdf5_lock();
+        nc_free_string(n, texts);
+        sg_hdf5_unlock();
+    }
+    sg_free(texts);
+    sg_free(numbers);
+    return st;
+}
+
+static sg_status count_up(run_writer *w, int group, const run_variable *v, size_t n, sg_error *err)
+{
+    int64_t *x = sg_calloc(n, sizeof *x);
+    if (!x)
+        return sg_fail(err, SG_ENOMEM, "%s: no memory", w->path);
+    for (size_t i = 0; i < n; i++)
+        x[i] = (int64_t)i + v->first;
+    sg_status st = run_writer_put_i64(w, group, v->name, NULL, NULL, x, err);
+    sg_free(x);
+    return st;
+}
+
+sg_status run_writer_coordinates(run_writer *w, int group, sg_error *err)
+{
+    sg_status st = SG_OK;
+    for (const run_variable *v = run_variables; v->name; v++) {
+        size_t n;
+        int dim;
+        if (!v->coordinate || !run_writer_has(w, group, v->name))
+            continue;
+        NC(w, v->dims, nc_inq_dimid(w->groups[group], v->dims, &dim));
+        NC(w, v->dims, nc_inq_dimlen(w->groups[group], dim, &n));
+        if (n)
+            TRY((v->labels ? repeat_root : count_up)(w, group, v, n, err));
+    }
 done:
     return st;
 }

@@ -20,7 +20,7 @@ static void note_intervals(group_work *a, size_t c, size_t d, const item *o, con
 {
     size_t at = sp_position(&a->frame, s), n = sp_length(&a->frame, s), each = s->per_rank ? a->frame.R : 1;
     if (a->input->factor_missing[a->group->model] &&
-        run_variable_find(s->name)->missing & 1u << RUN_NO_FACTOR)
+        run_variable_find(s->name, true)->missing & 1u << RUN_NO_FACTOR)
         return;
     for (size_t i = 0; i < n; i++)
         if (!s->per_property || !isnan(a->frame.n[i / each * a->frame.E]))

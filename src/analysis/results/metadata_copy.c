@@ -113,7 +113,7 @@ static sg_status copy_untrained(run_writer *w, sg_run *r, sg_error *err)
             continue;
         TRY(run_writer_group(w, group, &nc, err));
         for (size_t i = 0; i < sizeof names / sizeof *names; i++)
-            TRY(copy_variable(w, nc, r, group, run_variable_find(names[i]), err));
+            TRY(copy_variable(w, nc, r, group, run_variable_find(names[i], false), err));
     }
 done:
     return st;

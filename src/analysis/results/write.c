@@ -17,6 +17,7 @@ sg_status write_define(group_work *a, sg_error *err)
     TRY(run_writer_dim(a->w, a->nc, "embedding_2", p->E, err));
     TRY(run_writer_dim(a->w, a->nc, "block", p->B, err));
     TRY(run_writer_define_all(a->w, a->nc, err));
+    TRY(run_writer_coordinates(a->w, a->nc, err));
     if (p->store_gram) {
         TRY(run_writer_dim(a->w, a->nc, "packed", a->packed, err));
         TRY(run_writer_define(a->w, a->nc, "block_gram", err));
