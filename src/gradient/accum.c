@@ -33,6 +33,39 @@ size_t accum_blocks(size_t E)
     return n * (n + 1) / 2;
 }
 
+size_t accum_moment_floats(size_t E)
+{
+    return accum_blocks(E) * ACCUM_STRIP * ACCUM_STRIP;
+}
+
+void accum_moment_weights(size_t E, const double *matrix, float *out)
+{
+    size_t strips = (E + ACCUM_STRIP - 1) / ACCUM_STRIP;
+    for (size_t p = 0; p < strips; p++)
+        for (size_t q = p; q < strips; q++)
+            for (size_t i = 0; i < ACCUM_STRIP * ACCUM_STRIP; i++, out++) {
+                size_t row = p * ACCUM_STRIP + i / ACCUM_STRIP, col = q * ACCUM_STRIP + i % ACCUM_STRIP;
+                *out = row > col || col >= E ? 0 : (float)((row == col ? 1 : 2) * matrix[row * E + col]);
+            }
+}
+
+double accum_moment_add(size_t E, const float *moment, const float *weights, float *sum)
+{
+    enum { LANES = 16 };
+    double square = 0;
+    for (size_t k = 0, n = accum_moment_floats(E); k < n; k += ACCUM_STRIP * ACCUM_STRIP) {
+        float part[LANES] = {0};
+        for (size_t j = k; j < k + ACCUM_STRIP * ACCUM_STRIP; j += LANES)
+            for (size_t x = 0; x < LANES; x++) {
+                sum[j + x] += moment[j + x];
+                part[x] += moment[j + x] * weights[j + x];
+            }
+        for (size_t x = 0; x < LANES; x++)
+            square += (double)part[x];
+    }
+    return square;
+}
+
 /* Numbers of one sum of a state, filled up to whole cache lines, and of one second moment. */
 static size_t sum_size(const sg_accum *a, size_t state)
 {
@@ -41,7 +74,7 @@ static size_t sum_size(const sg_accum *a, size_t state)
 
 static size_t moment_size(const sg_accum *a)
 {
-    return accum_blocks(a->E) * ACCUM_STRIP * ACCUM_STRIP;
+    return accum_moment_floats(a->E);
 }
 
 sg_status accum_new(sg_accum **out, const sg_accum_state *states, size_t n_states, size_t delays,
@@ -228,7 +261,8 @@ float *accum_moment_partial(sg_accum *a, size_t state, size_t set, size_t d)
     return a->set[set]->state[state].moment_partial + d * moment_size(a);
 }
 
-size_t accum_due(const sg_accum *a, size_t *cursor, size_t max, size_t (*due)[2])
+/* Up to max (set, d) that are due, from *cursor on; returns how many. */
+static size_t list_due(const sg_accum *a, size_t *cursor, size_t max, size_t (*due)[2])
 {
     size_t n = 0;
     for (; *cursor < a->n_sets * a->D && n < max; ++*cursor) {
@@ -240,7 +274,7 @@ size_t accum_due(const sg_accum *a, size_t *cursor, size_t max, size_t (*due)[2]
     return n;
 }
 
-bool accum_flush(sg_accum *a, size_t set, size_t d, bool (*flush)(size_t n, float *x, double *y))
+static bool flush_one(sg_accum *a, size_t set, size_t d, bool (*flush)(size_t n, float *x, double *y))
 {
     set_sums *s = a->set[set];
     bool finite = true;
@@ -254,6 +288,22 @@ bool accum_flush(sg_accum *a, size_t set, size_t d, bool (*flush)(size_t n, floa
     }
     s->since[d] = s->moment_since[d] = 0;
     return finite;
+}
+
+bool accum_flush_due(sg_accum *a, int threads, bool (*flush)(size_t n, float *x, double *y), size_t *set,
+                     size_t *d)
+{
+    enum { BATCH = 256 };
+    size_t due[BATCH][2], n, cursor = 0, first_bad = SIZE_MAX;
+    while (first_bad == SIZE_MAX && (n = list_due(a, &cursor, BATCH, due)) > 0) {
+#pragma omp parallel for num_threads(threads) schedule(dynamic) reduction(min : first_bad)
+        for (size_t i = 0; i < n; i++)
+            if (!flush_one(a, due[i][0], due[i][1], flush))
+                first_bad = i;
+    }
+    if (first_bad != SIZE_MAX)
+        *set = due[first_bad][0], *d = due[first_bad][1];
+    return first_bad == SIZE_MAX;
 }
 
 /* ---- what is asked of it ---- */

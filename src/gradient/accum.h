@@ -6,7 +6,7 @@
  *
  * An origin has exactly one set, so a pair is added once however many classes there are; sums of classes are
  * formed from sums of sets when they are asked for. The engine adds in float32 and flushes into float64 every
- * few dozen terms (one place: accum_flush); memory is 12 H E bytes a set, delay and state, taken when a
+ * few dozen terms (one place: accum_flush_due); memory is 12 H E bytes a set, delay and state, taken when a
  * set first appears.
  *
  * With sampled origins a set has `pairs` that exist and `sampled` ones that were added; class sums then

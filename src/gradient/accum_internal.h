@@ -27,11 +27,16 @@ float *accum_moment_partial(sg_accum *a, size_t state, size_t set, size_t d);
 /* A gradient at delay d lacks so much (norm), by estimate. */
 void accum_miss(sg_accum *a, size_t state, size_t d, double norm);
 size_t accum_blocks(size_t E); /* 32 x 32 blocks of a second moment */
+size_t accum_moment_floats(size_t E);
+/* A symmetric matrix (E,E) as weights of a second moment, out (accum_moment_floats): <Q, matrix> is the sum of products. The
+ * kernels may leave out what lies below the diagonal, so it has no weight and what lies above it counts twice. */
+void accum_moment_weights(size_t E, const double *matrix, float *out);
+/* sum += moment; returns <moment, matrix> by its weights. */
+double accum_moment_add(size_t E, const float *moment, const float *weights, float *sum);
 
-/* Sums with more than ACCUM_FLUSH_AFTER terms since their last flush: writes up to max (set, d) into due, two
- * numbers each, from *cursor on; returns how many. Different entries may be flushed by different threads.
- * flush is the kernels' (gradient_kernel.h). False: a sum is not finite. */
-size_t accum_due(const sg_accum *a, size_t *cursor, size_t max, size_t (*due)[2]);
-bool accum_flush(sg_accum *a, size_t set, size_t d, bool (*flush)(size_t n, float *x, double *y));
+/* Sums with more than ACCUM_FLUSH_AFTER terms since their last flush go to float64; flush is the kernels'
+ * (gradient_kernel.h). False: the sum of (*set, *d) is not finite. */
+bool accum_flush_due(sg_accum *a, int threads, bool (*flush)(size_t n, float *x, double *y), size_t *set,
+                     size_t *d);
 
 #endif

@@ -144,7 +144,7 @@ struct sg_engine {
     size_t first_state;
     const double *origin_weight;
     int32_t *word;     /* of the last D + BLOCK_MAX steps, by position mod that */
-    float *covariance; /* as a second moment lies in memory; off the diagonal blocks twice */
+    float *covariance; /* its weights, see accum_moment_weights */
     float *moment;     /* [thread] one pair's G^T G */
     double *squared;   /* (BLOCK_MAX, n_states, D) <G^T G, covariance> at the tokens of the block */
 

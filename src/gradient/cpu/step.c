@@ -206,16 +206,11 @@ static void step_joined(const worker *w, const group *g, size_t i)
 
 /* ---- second moments: at a token every origin has a delay of its own ---- */
 
-static size_t moment_floats(const sg_engine *e)
-{
-    return accum_blocks(e->E) * SG_STRIP * SG_STRIP;
-}
-
 float *moment_begin(const sg_engine *e, float *sum)
 {
     if (!e->words)
         return sum;
-    size_t n = moment_floats(e);
+    size_t n = accum_moment_floats(e->E);
     float *moment = e->moment + (size_t)omp_get_thread_num() * n;
     memset(moment, 0, n * sizeof *moment);
     return moment;
@@ -223,21 +218,8 @@ float *moment_begin(const sg_engine *e, float *sum)
 
 void moment_end(const sg_engine *e, const float *moment, float *sum, size_t i, size_t state, size_t d)
 {
-    enum { LANES = 16 };
-    if (!e->words)
-        return;
-    double square = 0;
-    for (size_t k = 0, n = moment_floats(e); k < n; k += SG_STRIP * SG_STRIP) {
-        float part[LANES] = {0};
-        for (size_t j = k; j < k + SG_STRIP * SG_STRIP; j += LANES)
-            for (size_t x = 0; x < LANES; x++) {
-                sum[j + x] += moment[j + x];
-                part[x] += moment[j + x] * e->covariance[j + x];
-            }
-        for (size_t x = 0; x < LANES; x++)
-            square += (double)part[x];
-    }
-    e->squared[(i * e->n_states + state) * e->D + d] = square;
+    if (e->words)
+        e->squared[(i * e->n_states + state) * e->D + d] = accum_moment_add(e->E, moment, e->covariance, sum);
 }
 
 void moment_of_word(const sg_engine *e, size_t i, uint64_t position, unsigned set)
@@ -418,22 +400,6 @@ static void count_moments(const sg_engine *e, sg_accum *a)
             }
 }
 
-/* Flushes the sums that are due; false: one is not finite. */
-static bool flush_due(const sg_engine *e, sg_accum *a, size_t *set, size_t *d)
-{
-    enum { BATCH = 256 };
-    size_t due[BATCH][2], n, cursor = 0, first_bad = SIZE_MAX;
-    while (first_bad == SIZE_MAX && (n = accum_due(a, &cursor, BATCH, due)) > 0) {
-#pragma omp parallel for num_threads(e->threads) schedule(dynamic) reduction(min : first_bad)
-        for (size_t i = 0; i < n; i++)
-            if (!accum_flush(a, due[i][0], due[i][1], e->kernels->flush))
-                first_bad = i;
-    }
-    if (first_bad != SIZE_MAX)
-        *set = due[first_bad][0], *d = due[first_bad][1];
-    return first_bad == SIZE_MAX;
-}
-
 bool engine_step(sg_engine *e, sg_accum *a, size_t *set, size_t *d)
 {
     size_t strips = e->full + (e->rest > 0), origins = 0, next = 0;
@@ -473,5 +439,5 @@ bool engine_step(sg_engine *e, sg_accum *a, size_t *set, size_t *d)
         count_moments(e, a);
         basis_count(e, a, moments);
     }
-    return !a || flush_due(e, a, set, d);
+    return !a || accum_flush_due(a, e->threads, e->kernels->flush, set, d);
 }
