@@ -1,20 +1,22 @@
 /* SPDX-License-Identifier: MIT */
 /* stategrad.h - all public headers. Version numbers and SG_API are in base.h.
  *
- *   corpus.h    files to tokens, vocabularies, classes of words, streams
- *   lm.h        language models: shape, tensors, files, perplexity
- *   train.h     training
- *   import.h    models trained elsewhere
- *   gradient.h  state gradients, one step at a time
- *   analysis.h  state gradients averaged over a corpus, written to a run file
- *   run.h       reading run files
- *   stats.h     intervals, tests, laws of decay
- *   check.h     gradients against finite differences
- *   report.h    pages, figures, words along directions
- *   synth.h     synthetic corpora */
+ *   corpus.h       files to tokens, vocabularies, classes of words, streams
+ *   lm.h           language models: shape, tensors, files, perplexity
+ *   train.h        training
+ *   import.h       models trained elsewhere
+ *   gradient.h     state gradients, one step at a time
+ *   analysis.h     state gradients averaged over a corpus, written to a run file
+ *   accumulator.h  the same of gradients that the caller computes, for any recurrent model
+ *   run.h          reading run files
+ *   stats.h        intervals, tests, laws of decay
+ *   check.h        gradients against finite differences
+ *   report.h       pages, figures, words along directions
+ *   synth.h        synthetic corpora */
 #ifndef STATEGRAD_H
 #define STATEGRAD_H
 
+#include "stategrad/accumulator.h"
 #include "stategrad/analysis.h"
 #include "stategrad/base.h"
 #include "stategrad/check.h"

@@ -78,7 +78,7 @@ function gainUnit(run) {
 }
 
 function groupTitle(name) {
-  const m = /^layer(\d+)\.(cell|hidden)$/.exec(name);
+  const m = /^layer(\d+)\.([\w-]+)$/.exec(name);
   return m ? `layer ${m[1]}, ${m[2]} state` : name;
 }
 

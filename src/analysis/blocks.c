@@ -45,7 +45,8 @@ static bool affordable(const analysis *an)
         scratch += SPLIT * items * (H * E + E * E / 2) * (double)sizeof(float);
     }
     sg_engine_config engine = analysis_engine(an);
-    engine_cost(&flops, &bytes, an->shape, &engine);
+    if (an->shape)
+        engine_cost(&flops, &bytes, an->shape, &engine);
     flops *= (double)an->T * (double)an->n_models;
     return scratch <= MOST_SCRATCH && extra <= fmax(FEW_PRODUCTS, SHARE_OF_PASS * flops);
 }

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* Results without a path: the run file is written to a folder of its own in TMPDIR, opened, and unlinked. */
+#include "analysis/in_memory.h"
 #include "stategrad/analysis.h"
 
 #include "base/base_internal.h"
@@ -9,8 +10,7 @@
 #include <string.h>
 #include <unistd.h>
 
-/* A new folder; *path is the run file to be written in it, *folder ends before its name. */
-static sg_status make_folder(char **folder, char **path, sg_error *err)
+sg_status in_memory_folder(char **folder, char **path, sg_error *err)
 {
     const char *tmp = getenv("TMPDIR");
     if (!tmp || !*tmp)
@@ -30,21 +30,26 @@ static sg_status make_folder(char **folder, char **path, sg_error *err)
     return SG_OK;
 }
 
-sg_status sg_analyze_run(sg_run **out, const sg_model *m, const sg_stream *s, const sg_classes *k,
-                         const sg_analysis_config *cfg, const sg_monitor *monitor, sg_error *err)
+void in_memory_remove(char *folder, char *path)
 {
-    sg_status st = SG_OK;
-    char *folder = NULL, *path = NULL;
-    *out = NULL;
-    TRY(make_folder(&folder, &path, err));
-    TRY(sg_analyze(path, m, s, k, cfg, monitor, err));
-    TRY(sg_run_open(out, path, err));
-done:
     if (path && path[0])
         unlink(path);
     if (folder && folder[0])
         rmdir(folder);
     sg_free(folder);
     sg_free(path);
+}
+
+sg_status sg_analyze_run(sg_run **out, const sg_model *m, const sg_stream *s, const sg_classes *k,
+                         const sg_analysis_config *cfg, const sg_monitor *monitor, sg_error *err)
+{
+    sg_status st = SG_OK;
+    char *folder = NULL, *path = NULL;
+    *out = NULL;
+    TRY(in_memory_folder(&folder, &path, err));
+    TRY(sg_analyze(path, m, s, k, cfg, monitor, err));
+    TRY(sg_run_open(out, path, err));
+done:
+    in_memory_remove(folder, path);
     return st;
 }

@@ -13,6 +13,7 @@
 #include "stategrad/stats.h"
 
 #include <math.h>
+#include <stdlib.h>
 #include <string.h>
 
 enum {
@@ -63,11 +64,11 @@ static size_t choose_every(const analysis *an)
         return an->cfg->second_moment_every;
     if (an->T <= EXACT_TOKENS)
         return 1;
-    const cell_type *cell = cell_of(an->shape->cell);
-    double product = 2 * (double)cell_states(cell), ratio = 0;
+    const cell_type *cell = an->shape ? cell_of(an->shape->cell) : NULL; /* given: as if of a dense one */
+    double product = 2 * (cell ? (double)cell_states(cell) : 1), ratio = 0;
     for (size_t i = 0; i < an->n_states; i++)
         ratio += 2 * (double)an->E /
-                 (product * (cell->recurrence == CELL_DENSE ? (double)an->states[i].units : 1));
+                 (product * (!cell || cell->recurrence == CELL_DENSE ? (double)an->states[i].units : 1));
     double every = ceil(10 * ratio);
     return every < 1 ? 1 : every > LARGEST_EVERY ? LARGEST_EVERY : (size_t)every;
 }
@@ -82,26 +83,42 @@ static size_t choose_long(const analysis *an)
     return cfg->delays >= LONG_DELAYS ? LONG_AFTER : 0;
 }
 
+static const float *embeddings_of(const sg_model *m)
+{
+    const sg_tensor *x = sg_model_find(m, "encoder.weight");
+    return x && sg_model_get_shape(m)->vocabulary ? x->data : NULL;
+}
+
+/* Sizes of corpus and settings. */
+static void take_corpus(analysis *an, const sg_stream *s, const sg_classes *k, const sg_analysis_config *cfg)
+{
+    an->cfg = cfg;
+    an->used = *cfg;
+    an->stream = s;
+    an->classes = k;
+    an->T = sg_stream_length(s);
+    an->D = cfg->delays;
+    an->C = k ? sg_classes_count(k) : 1;
+    an->sets = k ? sg_classes_sets(k) : 1;
+    an->P = cfg->n_properties;
+}
+
 sg_status analysis_sizes(analysis *an, const sg_model *m, const sg_stream *s, const sg_classes *k,
                          const sg_analysis_config *cfg, sg_error *err)
 {
     sg_status st = SG_OK;
     TRY(sg_analysis_check(cfg, m, s, err));
-    an->cfg = cfg;
+    take_corpus(an, s, k, cfg);
     an->models[0] = m;
     an->n_models = cfg->untrained_baseline ? 2 : 1;
     an->shape = sg_model_get_shape(m);
-    an->stream = s;
-    an->classes = k;
-    an->T = sg_stream_length(s);
-    an->D = cfg->delays;
+    an->cell = sg_cell_name(an->shape->cell);
+    an->layers = an->shape->layers;
     an->E = an->shape->embedding;
     an->V = an->shape->vocabulary;
-    an->C = k ? sg_classes_count(k) : 1;
-    an->sets = k ? sg_classes_sets(k) : 1;
-    an->P = cfg->n_properties;
+    an->vocab = sg_model_vocab(m);
+    an->embeddings[0] = embeddings_of(m);
     list_states(an);
-    an->used = *cfg;
     an->used.second_moment_every = choose_every(an);
     an->used.long_after = choose_long(an);
     blocks_choose(an);
@@ -166,12 +183,6 @@ done:
     return st;
 }
 
-static const float *embeddings(const analysis *an, size_t m)
-{
-    const sg_tensor *x = an->V ? sg_model_find(an->models[m], "encoder.weight") : NULL;
-    return x ? x->data : NULL;
-}
-
 /* The factor of the covariance; SG_EINVAL: there is none, the rows do not vary. */
 static sg_status factor(analysis *an, size_t m, sg_error *err)
 {
@@ -186,7 +197,7 @@ static sg_status factor(analysis *an, size_t m, sg_error *err)
             TRY(no_memory(err, "the covariance of the embeddings"));
         for (size_t i = 0; weights && i < an->V; i++)
             weights[i] = (double)an->word_count[i];
-        TRY(sp_covariance(Sigma, an->V, E, embeddings(an, m), weights, err));
+        TRY(sp_covariance(Sigma, an->V, E, an->embeddings[m], weights, err));
     }
     TRY(sp_factor(an->L[m], &an->how[m], E, Sigma, an->cfg->ridge, err));
     if (an->how[m].automatic)
@@ -253,7 +264,7 @@ static void choose_replaced(analysis *an)
 static void forbid_replaced(analysis *an)
 {
     enum { LIMIT = 512 << 20 };
-    const int32_t unk = an->V ? sg_vocab_unk(sg_model_vocab(an->models[0])) : -1;
+    const int32_t unk = an->V ? sg_vocab_unk(an->vocab) : -1;
     size_t able = 0, bytes = replacement_sums_bytes(an->n_models, an->B * an->split,
                                                     replacement_rows(an->C, an->P), an->D, an->n_states);
     for (size_t i = 0; i < an->V; i++)
@@ -290,8 +301,7 @@ static void settle_replaced(analysis *an)
 static int32_t find_word(const void *ctx, const char *word, size_t length)
 {
     const analysis *an = ctx;
-    const sg_vocab *v = sg_model_vocab(an->models[0]);
-    return v ? sg_vocab_id(v, word, length) : -1;
+    return an->vocab ? sg_vocab_id(an->vocab, word, length) : -1;
 }
 
 static bool find_class(const void *ctx, const char *name, const sg_class_word **words, size_t *n)
@@ -323,9 +333,7 @@ static sg_status resolve_properties(analysis *an, sg_error *err)
     sg_status st = SG_OK;
     size_t P = an->P, E = an->E;
     property_source source = {an,         E,           find_word,    find_class,
-                              class_name, joined_into, an->n_models, {embeddings(an, 0), NULL}};
-    if (an->n_models > 1)
-        source.embeddings[1] = embeddings(an, 1);
+                              class_name, joined_into, an->n_models, {an->embeddings[0], an->embeddings[1]}};
     an->properties = sg_calloc(P, sizeof *an->properties);
     an->property_missing = sg_calloc(P, sizeof *an->property_missing);
     an->property_names = sg_calloc(P, sizeof *an->property_names);
@@ -401,7 +409,7 @@ done:
 static sg_status list_members(analysis *an, sg_error *err)
 {
     sg_status st = SG_OK;
-    const sg_vocab *v = sg_model_vocab(an->models[0]);
+    const sg_vocab *v = an->vocab;
     const sg_class_word *words;
     NEED((an->holds = sg_calloc(an->C, 2)) && (an->class_tokens = sg_calloc(an->C, sizeof *an->class_tokens)),
          err, "%zu classes", an->C);
@@ -473,16 +481,11 @@ static void warn_small_classes(const analysis *an)
                 small, small == 1 ? "" : "es", (int)FEW_TOKENS, list, listed < small ? ", ..." : "");
 }
 
-sg_status analysis_prepare(analysis *an, const sg_model *m, const sg_stream *s, const sg_classes *k,
-                           const sg_analysis_config *cfg, const sg_monitor *monitor, sg_error *err)
+/* What is known of corpus and embeddings, once the sizes are. */
+static sg_status gather(analysis *an, sg_error *err)
 {
     sg_status st = SG_OK;
-    *an = (analysis){.monitor = monitor};
-    TRY(analysis_sizes(an, m, s, k, cfg, err));
-    if (cfg->untrained_baseline) {
-        TRY(sg_model_new_untrained(&an->untrained, m, cfg->seed, err));
-        an->models[1] = an->untrained;
-    }
+    const sg_classes *k = an->classes;
     NEED(an->class_names = sg_calloc(an->C, sizeof *an->class_names), err, "the analysis");
     for (size_t c = 0; c < an->C; c++)
         an->class_names[c] = k ? sg_classes_name(k, c) : "all";
@@ -494,9 +497,85 @@ sg_status analysis_prepare(analysis *an, const sg_model *m, const sg_stream *s, 
     an->used.ridge = an->how[0].ridge;
     TRY(resolve_properties(an, err));
     TRY(list_members(an, err));
-    settle_replaced(an);
+    if (!an->given)
+        settle_replaced(an);
     TRY(open_words(an, err));
     warn_small_classes(an);
+done:
+    return st;
+}
+
+sg_status analysis_prepare(analysis *an, const sg_model *m, const sg_stream *s, const sg_classes *k,
+                           const sg_analysis_config *cfg, const sg_monitor *monitor, sg_error *err)
+{
+    sg_status st = SG_OK;
+    *an = (analysis){.monitor = monitor};
+    TRY(analysis_sizes(an, m, s, k, cfg, err));
+    NEED(sg_model_sha256(m, an->model_sha256) == SG_OK, err, "the hash of the model");
+    if (cfg->untrained_baseline) {
+        TRY(sg_model_new_untrained(&an->untrained, m, cfg->seed, err));
+        an->models[1] = an->untrained;
+        an->embeddings[1] = embeddings_of(an->untrained);
+    }
+    TRY(gather(an, err));
+done:
+    if (st != SG_OK)
+        analysis_free(an);
+    return st;
+}
+
+/* In place of the model's hash, one of all that is known of it. */
+static sg_status hash_of_given(analysis *an, sg_error *err)
+{
+    sg_status st = SG_OK;
+    sg_sha256 *h = NULL;
+    TRY(sg_sha256_new(&h, err));
+    for (size_t g = 0; g < an->n_groups; g++) {
+        uint64_t units = an->groups[g].units;
+        sg_sha256_add(h, an->groups[g].name, strlen(an->groups[g].name) + 1);
+        sg_sha256_add(h, &units, sizeof units);
+    }
+    for (size_t w = 0; w < an->V; w++)
+        sg_sha256_add(h, sg_vocab_word(an->vocab, w), strlen(sg_vocab_word(an->vocab, w)) + 1);
+    sg_sha256_add(h, an->embeddings[0], an->V * an->E * sizeof(float));
+    if (an->given->model)
+        sg_sha256_add(h, an->given->model, strlen(an->given->model));
+    sg_sha256_hex(h, an->model_sha256);
+done:
+    sg_sha256_free(h);
+    return st;
+}
+
+sg_status analysis_prepare_given(analysis *an, const sg_accumulator_config *given, const sg_stream *s,
+                                 const sg_classes *k, const sg_analysis_config *settings,
+                                 const sg_monitor *monitor, sg_error *err)
+{
+    sg_status st = SG_OK;
+    *an = (analysis){.monitor = monitor, .given = given, .n_models = 1};
+    TRY(analysis_check_given(given, settings, s, err));
+    take_corpus(an, s, k, settings);
+    an->cell = given->model ? given->model : "unknown";
+    an->E = given->embedding;
+    an->vocab = given->vocab;
+    an->V = an->vocab ? sg_vocab_size(an->vocab) : 0;
+    an->embeddings[0] = given->embeddings;
+    for (size_t i = 0; i < given->n_states; i++) {
+        const sg_accumulator_state *x = &given->states[i];
+        state_group *g = &an->groups[an->n_groups++];
+        snprintf(g->name, sizeof g->name, "%s", x->name);
+        g->units = x->units;
+        size_t layer = strtoul(x->name + strlen("layer"), NULL, 10);
+        an->states[an->n_states++] = (sg_accum_state){layer, SG_STATE_HIDDEN, x->units};
+        an->layers = layer > an->layers ? layer : an->layers;
+    }
+    an->used.second_moment_every = choose_every(an);
+    an->used.long_after = an->used.lyapunov = 0;
+    an->used.replace = SG_REPLACE_NONE;
+    snprintf(an->replace.none, sizeof an->replace.none, "%s", ANALYSIS_NO_MODEL);
+    blocks_choose(an);
+    TRY(blocks_of_part(an, err));
+    TRY(hash_of_given(an, err));
+    TRY(gather(an, err));
 done:
     if (st != SG_OK)
         analysis_free(an);
@@ -532,7 +611,7 @@ void analysis_free(analysis *an)
 
 static corpus_words words_of(const analysis *an)
 {
-    const sg_vocab *v = sg_model_vocab(an->models[0]);
+    const sg_vocab *v = an->vocab;
     int32_t eos = v ? sg_vocab_eos(v) : -1, unk = v ? sg_vocab_unk(v) : -1;
     const int64_t *x = an->members;
     bool some = (eos >= 0 && an->word_count && an->word_count[eos]) ||
@@ -584,7 +663,8 @@ void analysis_results_input(const analysis *an, results_input *input)
                            : "not stored: above 512 MiB; setting 'block_gram' yes stores it",
         .threads = analysis_threads(an),
         .seed = an->cfg->seed,
-        .no_kl = an->shape->has_decoder ? NULL : "the model has no decoder: it predicts no next word"};
+        .no_kl = an->shape && an->shape->has_decoder ? NULL
+                                                     : "the model has no decoder: it predicts no next word"};
 }
 
 /* Classes by name and size, and how many tokens each set of them has. */
@@ -610,14 +690,13 @@ sg_status analysis_identity(const analysis *an, bool with_part, char text[IDENTI
 {
     sg_status st = SG_OK;
     sg_sha256 *h = NULL;
-    char model[65], classes[65], properties[65], ends[65];
+    char classes[65], properties[65], ends[65];
     TRY(sg_sha256_new(&h, err));
     for (size_t f = 0; f <= an->B * an->split; f++) {
         uint64_t start = analysis_part_start(an, f);
         sg_sha256_add(h, &start, sizeof start);
     }
     sg_sha256_hex(h, ends);
-    NEED(sg_model_sha256(an->models[0], model) == SG_OK, err, "the hash of the model");
     add_classes(an, h);
     sg_sha256_hex(h, classes);
     add_properties(an, h);
@@ -625,8 +704,8 @@ sg_status analysis_identity(const analysis *an, bool with_part, char text[IDENTI
     snprintf(
         text, IDENTITY_ROOM,
         "work=analysis\nversion=%s\nmodel=%s\ncorpus=%s\nfeatures=%s\ntokens=%ju\nclasses=%s\nproperties=%s\n",
-        sg_version(), model, sg_stream_sha256(an->stream), an->features ? an->features_sha256 : "none",
-        (uintmax_t)an->T, classes, properties);
+        sg_version(), an->model_sha256, sg_stream_sha256(an->stream),
+        an->features ? an->features_sha256 : "none", (uintmax_t)an->T, classes, properties);
     settings_identity(&an->used, with_part, text, IDENTITY_ROOM);
     size_t used = strlen(text);
     snprintf(text + used, IDENTITY_ROOM - used, "block_ends=%s\nreplace_kl=%.17g\n", ends,

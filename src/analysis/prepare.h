@@ -11,9 +11,12 @@
 #include "analysis/property.h"
 #include "analysis/replacement_sums.h"
 #include "spectrum/spectrum.h"
-#include "stategrad/analysis.h"
+#include "stategrad/accumulator.h"
 
 enum { ANALYSIS_MAX_STATES = 2 * SG_MAX_LAYERS };
+
+/* Why what needs the model is missing where gradients are given. */
+#define ANALYSIS_NO_MODEL "the gradients were given by the caller: this needs the model"
 
 /* What --precision has come to: relative standard errors of sigma_1, the largest over states, classes and
  * delays 0 .. 20. */
@@ -36,10 +39,16 @@ typedef struct {
     const sg_analysis_config *cfg; /* as given */
     sg_analysis_config used;       /* what was to be chosen is chosen; long_after 0: every origin is exact */
     const sg_monitor *monitor;
-    const sg_model *models[2]; /* the model, its untrained copy */
-    sg_model *untrained;       /* owned */
+    const sg_accumulator_config *given; /* the caller's gradients, of a model that is not here; or NULL */
+    const sg_model *models[2];          /* the model, its untrained copy; NULL where gradients are given */
+    sg_model *untrained;                /* owned */
     size_t n_models;
-    const sg_model_shape *shape;
+    const sg_model_shape *shape; /* NULL where gradients are given */
+    const char *cell;            /* its name */
+    size_t layers;
+    char model_sha256[65];
+    const sg_vocab *vocab;      /* or NULL: no words */
+    const float *embeddings[2]; /* (V,E) of the model and its untrained copy; NULL: no words */
     const sg_stream *stream;
     const sg_classes *classes; /* or NULL: "all" alone */
     rows_file *features;       /* or NULL */
@@ -83,6 +92,10 @@ typedef struct {
  * monitor. */
 sg_status analysis_prepare(analysis *an, const sg_model *m, const sg_stream *s, const sg_classes *k,
                            const sg_analysis_config *cfg, const sg_monitor *monitor, sg_error *err);
+/* The same for gradients that the caller gives; given, settings and what they point at are borrowed. */
+sg_status analysis_prepare_given(analysis *an, const sg_accumulator_config *given, const sg_stream *s,
+                                 const sg_classes *k, const sg_analysis_config *settings,
+                                 const sg_monitor *monitor, sg_error *err);
 /* The sizes alone: enough for a forecast. */
 sg_status analysis_sizes(analysis *an, const sg_model *m, const sg_stream *s, const sg_classes *k,
                          const sg_analysis_config *cfg, sg_error *err);

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* What was asked against the model and the corpus. */
+#include "analysis/prepare.h"
 #include "analysis/settings.h"
 
 #include "base/base_internal.h"
@@ -7,6 +8,7 @@
 #include "stategrad/stats.h"
 
 #include <math.h>
+#include <string.h>
 
 static sg_status check_sampling(const sg_analysis_config *cfg, sg_error *err)
 {
@@ -31,6 +33,105 @@ static size_t state_size(const sg_model_shape *shape)
     return sum;
 }
 
+/* What corpus and settings show by themselves. */
+static sg_status check_corpus(const sg_analysis_config *cfg, const sg_stream *s, sg_error *err)
+{
+    sg_status st = SG_OK;
+    uint64_t T = sg_stream_length(s);
+    TRY(settings_check_ranges(cfg, err));
+    if (cfg->delays > T)
+        return sg_fail(err, SG_EINVAL, "setting 'delays': %zu delay%s, but the corpus has only %ju token%s",
+                       cfg->delays, cfg->delays == 1 ? "" : "s", (uintmax_t)T, T == 1 ? "" : "s");
+    if (cfg->handling == SG_WINDOW && !cfg->window)
+        return sg_fail(err, SG_EINVAL, "setting 'state_handling': expected window:N with N at least 1");
+    if (cfg->features_path && cfg->features)
+        return sg_fail(err, SG_EINVAL,
+                       "setting 'inputs': given as a file and in memory, expected one of them");
+done:
+    return st;
+}
+
+/* Settings that say how a model is run. */
+static sg_status check_without_model(const sg_analysis_config *cfg, sg_error *err)
+{
+    const struct {
+        const char *name;
+        bool set;
+    } settings[] = {{"layer", cfg->layer != 0},
+                    {"sample", cfg->sample != 0},
+                    {"precision", cfg->precision > 0},
+                    {"part", cfg->parts != 0},
+                    {"baseline", cfg->untrained_baseline},
+                    {"long_after", cfg->long_after && cfg->long_after != SG_LONG_NEVER},
+                    {"checkpoint", cfg->checkpoint != NULL},
+                    {"lyapunov", cfg->lyapunov > 1},
+                    {"replace", cfg->replace != 0 && cfg->replace != SG_REPLACE_NONE}};
+    for (size_t i = 0; i < sizeof settings / sizeof *settings; i++)
+        if (settings[i].set)
+            return sg_fail(err, SG_EINVAL,
+                           "setting '%s': needs the model, but the gradients are given by the caller",
+                           settings[i].name);
+    return SG_OK;
+}
+
+sg_status analysis_check_states(const sg_accumulator_config *given, sg_error *err)
+{
+    enum { MOST = 1 << 24 };
+    if (given->n_states < 1 || given->n_states > ANALYSIS_MAX_STATES)
+        return sg_fail(err, SG_EINVAL, "states: expected 1 to %d, found %zu", (int)ANALYSIS_MAX_STATES,
+                       given->n_states);
+    if (given->embedding < 1 || given->embedding > MOST)
+        return sg_fail(err, SG_EINVAL, "embedding: expected 1 to %d numbers, found %zu", (int)MOST,
+                       given->embedding);
+    for (size_t i = 0; i < given->n_states; i++) {
+        const sg_accumulator_state *x = &given->states[i];
+        if (!x->name || run_is_untrained(x->name) || !run_is_state(x->name))
+            return sg_fail(err, SG_EINVAL, "state %zu: expected a name such as layer1.cell, found '%s'", i,
+                           x->name ? x->name : "NULL");
+        if (x->units < 1 || x->units > MOST)
+            return sg_fail(err, SG_EINVAL, "state %s: expected 1 to %d units, found %zu", x->name, (int)MOST,
+                           x->units);
+        for (size_t j = 0; j < i; j++)
+            if (!strcmp(given->states[j].name, x->name))
+                return sg_fail(err, SG_EINVAL, "state %s: given twice", x->name);
+    }
+    return SG_OK;
+}
+
+static sg_status check_embeddings(const sg_accumulator_config *given, sg_error *err)
+{
+    if (!given->vocab != !given->embeddings)
+        return sg_fail(err, SG_EINVAL, "embeddings: %s, expected both or neither",
+                       given->vocab ? "a vocabulary without embeddings" : "embeddings without a vocabulary");
+    for (size_t w = 0; given->vocab && w < sg_vocab_size(given->vocab); w++)
+        for (size_t e = 0; e < given->embedding; e++)
+            if (!isfinite(given->embeddings[w * given->embedding + e]))
+                return sg_fail(err, SG_EINVAL, "embeddings: number %zu of word %zu ('%.80s') is not finite",
+                               e, w, sg_vocab_word(given->vocab, w));
+    return SG_OK;
+}
+
+sg_status analysis_check_given(const sg_accumulator_config *given, const sg_analysis_config *cfg,
+                               const sg_stream *s, sg_error *err)
+{
+    sg_status st = SG_OK;
+    const bool features = cfg->features_path || cfg->features;
+    TRY(check_corpus(cfg, s, err));
+    TRY(check_without_model(cfg, err));
+    TRY(analysis_check_states(given, err));
+    TRY(check_embeddings(given, err));
+    if (cfg->frequency_weighted && !given->vocab)
+        return sg_fail(err, SG_EINVAL, "setting 'covariance': tokens, but there are no words");
+    if (given->vocab && features)
+        return sg_fail(err, SG_EINVAL, "setting 'inputs': the inputs are words with embeddings already");
+    if (cfg->normalize && !given->vocab && !features)
+        return sg_fail(
+            err, SG_EINVAL,
+            "setting 'normalize': covariance needs embeddings, or setting 'inputs'; expected none");
+done:
+    return st;
+}
+
 sg_status sg_analysis_check(const sg_analysis_config *cfg, const sg_model *m, const sg_stream *s,
                             sg_error *err)
 {
@@ -39,11 +140,7 @@ sg_status sg_analysis_check(const sg_analysis_config *cfg, const sg_model *m, co
     cfg = config_take(&own, sizeof own, cfg);
     sg_status st = SG_OK;
     const sg_model_shape *shape = sg_model_get_shape(m);
-    uint64_t T = sg_stream_length(s);
-    TRY(settings_check_ranges(cfg, err));
-    if (cfg->delays > T)
-        return sg_fail(err, SG_EINVAL, "setting 'delays': %zu delay%s, but the corpus has only %ju token%s",
-                       cfg->delays, cfg->delays == 1 ? "" : "s", (uintmax_t)T, T == 1 ? "" : "s");
+    TRY(check_corpus(cfg, s, err));
     if (!cfg->state || cfg->state > SG_STATE_BOTH)
         return sg_fail(err, SG_EINVAL, "setting 'state': expected cell, hidden or both");
     if (!(cfg->state & sg_cell_states(shape->cell)))
@@ -56,8 +153,6 @@ sg_status sg_analysis_check(const sg_analysis_config *cfg, const sg_model *m, co
         return sg_fail(err, SG_EINVAL,
                        "setting 'lyapunov': expected at most %zu, the size of the state, found %zu",
                        state_size(shape), cfg->lyapunov);
-    if (cfg->handling == SG_WINDOW && !cfg->window)
-        return sg_fail(err, SG_EINVAL, "setting 'state_handling': expected window:N with N at least 1");
     if (cfg->replace > 1 && cfg->replace != floor(cfg->replace))
         return sg_fail(err, SG_EINVAL,
                        "setting 'replace': expected a number of words, or a share below 1, found %.15g",
@@ -67,9 +162,6 @@ sg_status sg_analysis_check(const sg_analysis_config *cfg, const sg_model *m, co
     if (cfg->frequency_weighted && !shape->vocabulary)
         return sg_fail(err, SG_EINVAL, "setting 'covariance': tokens, but the model has no words");
     const bool features = cfg->features_path || cfg->features;
-    if (cfg->features_path && cfg->features)
-        return sg_fail(err, SG_EINVAL,
-                       "setting 'inputs': given as a file and in memory, expected one of them");
     if (!shape->vocabulary && !features)
         return sg_fail(err, SG_EINVAL,
                        "the model reads feature vectors, not words: setting 'inputs' names their file");

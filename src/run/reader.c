@@ -17,7 +17,7 @@ typedef struct {
     int nc;
     size_t units, rank;
     unsigned layer;
-    bool untrained, hidden;
+    bool untrained;
 } run_group;
 
 typedef struct {
@@ -214,27 +214,46 @@ done:
     return st;
 }
 
-/* "layer2.hidden", "untrained.layer1.cell"; false: not the name of a state */
-static bool parse_group_name(run_group *g)
+/* "hidden" of "untrained.layer2.hidden"; NULL: not the name of a state */
+static const char *state_name(const char *group, unsigned *layer)
 {
-    const char *p = g->name;
+    static const char letters[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-";
+    const char *p = run_is_untrained(group) ? group + strlen(RUN_UNTRAINED) : group;
     int used = 0;
-    g->untrained = run_is_untrained(p);
-    if (g->untrained)
-        p += strlen(RUN_UNTRAINED);
-    if (sscanf(p, "layer%4u.%n", &g->layer, &used) < 1 || !used || !g->layer)
-        return false;
-    g->hidden = !strcmp(p + used, "hidden");
-    return g->hidden || !strcmp(p + used, "cell");
+    if (sscanf(p, "layer%4u.%n", layer, &used) < 1 || !used || !*layer)
+        return NULL;
+    size_t n = strlen(p + used);
+    return n && n <= RUN_MAX_STATE_NAME && strspn(p + used, letters) == n ? p + used : NULL;
 }
 
+bool run_is_state(const char *group)
+{
+    return state_name(group, &(unsigned){0});
+}
+
+/* The group of a state. Names other than cell and hidden may be somebody's addition. */
+static bool parse_group(run_group *g)
+{
+    int id;
+    const char *state = state_name(g->name, &g->layer);
+    g->untrained = run_is_untrained(g->name);
+    if (!state || !strcmp(state, "cell") || !strcmp(state, "hidden"))
+        return state;
+    sg_hdf5_lock();
+    bool there = nc_inq_varid(g->nc, "mean_gradient", &id) == NC_NOERR;
+    sg_hdf5_unlock();
+    return there;
+}
+
+/* By layer, then by name: cell before hidden. */
 static bool group_before(const run_group *a, const run_group *b)
 {
+    unsigned layer;
     if (a->untrained != b->untrained)
         return b->untrained;
     if (a->layer != b->layer)
         return a->layer < b->layer;
-    return !a->hidden && b->hidden;
+    return strcmp(state_name(a->name, &layer), state_name(b->name, &layer)) < 0;
 }
 
 static sg_status read_group(sg_run *r, run_group *g, sg_error *err)
@@ -267,7 +286,7 @@ static sg_status read_groups(sg_run *r, sg_error *err)
     for (int i = 0; i < n; i++) {
         run_group g = {.nc = ids[i]};
         NC(r, "", nc_inq_grpname(ids[i], g.name));
-        if (!parse_group_name(&g))
+        if (!parse_group(&g))
             continue; /* somebody's addition */
         TRY(read_group(r, &g, err));
         size_t at = r->n_groups++;

@@ -100,6 +100,10 @@ static inline bool run_is_untrained(const char *group)
     return !strncmp(group, RUN_UNTRAINED, sizeof RUN_UNTRAINED - 1);
 }
 
+/* "layer1.cell", with or without untrained: layer N from 1, then a name of letters, digits, _ and -. */
+enum { RUN_MAX_STATE_NAME = 24 };
+bool run_is_state(const char *group);
+
 typedef struct run_writer run_writer;
 
 /* A new file that will become `path` at commit. */

@@ -40,7 +40,7 @@ def labels(path):
                 "decay_share": root.decay_share.values}
 
 
-def check_group(path, group, expected):
+def check_group(path, group, expected, only):
     compared = 0
     with xarray.open_dataset(path, group=group) as g:
         assert set(g.coords) == COORDINATES, (group, set(g.coords))
@@ -48,21 +48,21 @@ def check_group(path, group, expected):
         for name, values in expected.items():
             assert g[name].dims == (name,) and list(g[name].values) == list(values), (group, name, g[name].values, values)
             assert g[name].attrs["long_name"] and g[name].attrs["units"]
-        for name, x in g.data_vars.items():
+        for name, x in g[only].items() if only else g.data_vars.items():
             whole = x.values
             for axis, dim in enumerate(x.dims):
-                for i in range(0, x.sizes[dim], max(1, x.sizes[dim] // 3)) if dim in COORDINATES else ():
+                for i in {0, 1 % x.sizes[dim], x.sizes[dim] - 1} if dim in COORDINATES else ():
                     got = x.sel({dim: expected[dim][i]}).values
                     assert np.array_equal(got, whole.take(i, axis), equal_nan=whole.dtype.kind == "f"), (group, name, dim, i)
                     compared += 1
-    assert compared > 500, (group, compared)
+    assert compared > (10 if only else 400), (group, compared)
 
 
-def check_file(path, n_groups):
+def check_file(path, n_groups, only=None):
     expected, found = labels(path), groups(path)
     assert len(found) == n_groups, found
     for group in found:
-        check_group(path, group, expected)
+        check_group(path, group, expected, only)
     return expected
 
 
@@ -106,14 +106,14 @@ with tempfile.TemporaryDirectory() as folder:
         assert np.array_equal(x.values, g.singular_value.values[i, 5]) and x.dims == ("rank",)
 
     run("track", path, "--property", "also=singular-plural", "-o", "tracked.nc", cwd=folder)
-    tracked = check_file(os.path.join(folder, "tracked.nc"), 4)
+    tracked = check_file(os.path.join(folder, "tracked.nc"), 4, ["singular_value", "property_gain"])
     assert list(tracked["property"]) == ["number", "use", "also"], tracked["property"]
 
     options = real_run.RECIPES["layers"][2]
-    for i in "123":
-        run("analyze", "model.safetensors", "tagged.txt", *options, "--part", f"{i}/3", "-o", f"part{i}.nc", cwd=made)
-    run("merge", "part1.nc", "part2.nc", "part3.nc", "-o", "merged.nc", cwd=made)
-    merged = check_file(os.path.join(made, "merged.nc"), 4)
+    for i in "12":
+        run("analyze", "model.safetensors", "tagged.txt", *options, "--part", f"{i}/2", "-o", f"part{i}.nc", cwd=made)
+    run("merge", "part1.nc", "part2.nc", "-o", "merged.nc", cwd=made)
+    merged = check_file(os.path.join(made, "merged.nc"), 4, ["singular_value", "property_gain"])
     assert all(list(merged[k]) == list(expected[k]) for k in expected)
 
     old = os.path.join(folder, "old.nc")

@@ -1,9 +1,9 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: MIT
-"""The programs of examples/ do what the program does: the same model to the byte, the same sigma_1, the same norms. The
-README shows examples/sentence.c as it is.
+"""The programs of examples/ do what the program does: the same model to the byte, the same sigma_1, the same norms; a
+cell of one's own has the sigma_1 of central differences. The README shows examples/sentence.c as it is.
 
-usage: examples.py STATEGRAD SOURCE_ROOT SENTENCE ANALYZE TRAIN
+usage: examples.py STATEGRAD SOURCE_ROOT SENTENCE ANALYZE TRAIN OWN_CELL
 """
 import json
 import os
@@ -14,7 +14,7 @@ import subprocess
 import sys
 import tempfile
 
-program, root, sentence, analyze, train = sys.argv[1:6]
+program, root, sentence, analyze, train, own_cell = sys.argv[1:7]
 os.environ.update(OMP_NUM_THREADS="1", SOURCE_DATE_EPOCH="0")
 
 
@@ -73,6 +73,50 @@ def check_sentence(folder):
         near(float(value), expected, f"gain of {word}")
 
 
+def check_own_cell(folder):
+    """The cell of examples/own_cell.c in float64, each origin's word moved by central differences."""
+    try:
+        import numpy as np
+    except ImportError:
+        return
+    printed = run(own_cell, folder / "own.nc")
+    T, V, E, H, D, a, eps = 2000, 10, 3, 4, 6, 0.8, 1e-5
+    wave = lambda n, scale, phase: scale * np.sin(2.3 * np.arange(n) + phase)
+    X, W, U = wave(V * E, 1, 0).reshape(V, E), wave(H * E, 0.9, 1).reshape(H, E), wave(H * H, 0.7, 2).reshape(H, H)
+    ids, r = [], 1
+    for _ in range(T):
+        r = (r * 1103515245 + 12345) % 2 ** 32
+        ids.append((r >> 16) % V)
+    ids = np.array(ids)
+    step = lambda h, x: a * h + (1 - a) * np.tanh(x @ W.T + h @ U.T)
+    before = [np.zeros(H)]
+    for w in ids:
+        before.append(step(before[-1], X[w]))
+    L = np.linalg.cholesky(np.cov(X.T))
+    expected = {}
+    for d in range(D):
+        G = np.zeros((T - d, H, E))
+        for e in range(E):
+            ends = []
+            for sign in (1, -1):
+                x = X[ids[:T - d]].copy()
+                x[:, e] += sign * eps
+                h = step(np.array(before[:T - d]), x)
+                for k in range(1, d + 1):
+                    h = step(h, X[ids[k:T - d + k]])
+                ends.append(h)
+            G[:, :, e] = (ends[0] - ends[1]) / (2 * eps)
+        for name, member in (("all", np.ones(T, bool)), ("vowel", np.isin(ids, [0, 4, 8]))):
+            expected[name, d] = np.linalg.svd(G[member[:T - d]].mean(0) @ L)[1][0]
+    rows = [line.split("\t") for line in printed.splitlines()]
+    assert [name for name, _ in rows] == ["all", "vowel"], printed
+    for name, values in rows:
+        for d, value in enumerate(values.split()):
+            near(float(value), expected[name, d], f"sigma_1 of {name} at delay {d}")
+    assert "layer1.leaky" in run(program, "info", folder / "own.nc")
+    run(program, "report", folder / "own.nc", "-o", folder / "own.html")
+
+
 def find(tree, key):
     """The first value under `key` in a JSON tree."""
     if isinstance(tree, dict):
@@ -100,4 +144,5 @@ with tempfile.TemporaryDirectory() as name:
     check_training(place)
     check_analysis(place)
     check_sentence(place)
+    check_own_cell(place)
 check_readme()

@@ -95,30 +95,34 @@ static inline double *numbers(const sg_run *r, const char *group, const char *va
     return x;
 }
 
-/* Every number of the groups of both runs, but for variables named `skip`: within tol of the largest of the variable, and
- * missing in both or in none. Returns how many variables there were. */
+/* Every number of a variable: within tol of its largest, and missing in both or in none. Returns whether it is there. */
+static inline bool assert_same_variable(const sg_run *a, const sg_run *b, const char *group,
+                                        const char *variable, double tol)
+{
+    size_t n, m;
+    double *x = numbers(a, group, variable, &n), *y = numbers(b, group, variable, &m), largest = 0;
+    bool there = x != NULL;
+    assert_true(!x == !y);
+    assert_true(!x || n == m);
+    for (size_t i = 0; x && i < n; i++)
+        largest = fabs(x[i]) > largest ? fabs(x[i]) : largest;
+    for (size_t i = 0; x && i < n; i++)
+        if (!(isnan(x[i]) && isnan(y[i])) && !(fabs(x[i] - y[i]) <= tol * largest))
+            fail_msg("%s/%s[%zu]: %.9g against %.9g", group ? group : "root", variable, i, x[i], y[i]);
+    sg_free(x);
+    sg_free(y);
+    return there;
+}
+
+/* All numbers of the groups of both runs. Returns how many variables there were. */
 static inline size_t assert_same_groups(const sg_run *a, const sg_run *b, double tol)
 {
     size_t variables = 0;
     assert_int_equal(sg_run_groups(a), sg_run_groups(b));
     for (size_t g = 0; g < sg_run_groups(a); g++)
-        for (const run_variable *v = run_variables; v->name; v++) {
-            size_t n, m;
-            const char *group = sg_run_group_name(a, g);
-            if (!v->in_group || v->type == RUN_STRING)
-                continue;
-            double *x = numbers(a, group, v->name, &n), *y = numbers(b, group, v->name, &m), largest = 0;
-            assert_true(!x == !y);
-            assert_true(!x || n == m);
-            for (size_t i = 0; x && i < n; i++)
-                largest = fabs(x[i]) > largest ? fabs(x[i]) : largest;
-            for (size_t i = 0; x && i < n; i++)
-                if (!(isnan(x[i]) && isnan(y[i])) && !(fabs(x[i] - y[i]) <= tol * largest))
-                    fail_msg("%s/%s[%zu]: %.9g against %.9g", group, v->name, i, x[i], y[i]);
-            variables += x != NULL;
-            sg_free(x);
-            sg_free(y);
-        }
+        for (const run_variable *v = run_variables; v->name; v++)
+            if (v->in_group && v->type != RUN_STRING)
+                variables += assert_same_variable(a, b, sg_run_group_name(a, g), v->name, tol);
     return variables;
 }
 

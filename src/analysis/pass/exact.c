@@ -147,7 +147,7 @@ done:
 /* What the sums by word have gained in part b of the blocks since those before it: all words together, <eos> and <unk>. */
 static void block_squares(const analysis *an, size_t model, block_sums *sums, size_t first, size_t b)
 {
-    const sg_vocab *v = sg_model_vocab(an->models[0]);
+    const sg_vocab *v = an->vocab;
     int32_t id[SUMS_WORDS] = {[SUMS_EOS] = v ? sg_vocab_eos(v) : -1, [SUMS_UNK] = v ? sg_vocab_unk(v) : -1};
     for (size_t g = model * an->n_states; an->words && g < (model + 1) * an->n_states; g++)
         for (size_t d = 0; d < an->D; d++) {

@@ -53,14 +53,13 @@ static sg_status put_attributes(run_writer *w, const analysis *an, sg_error *err
     sg_status st = SG_OK;
     const sg_analysis_config *c = &an->used;
     const sg_stream_counts *n = sg_stream_info(an->stream);
-    char model[65], created[32], identity[65];
-    NEED(sg_model_sha256(an->models[0], model) == SG_OK, err, "the hash of the model");
+    char created[32], identity[65];
     TRY(hash_of_identity(an, identity, err));
     metadata_created(created);
     const fact facts[] = {
         {"kind", c->parts ? RUN_KIND_PART : RUN_KIND, 0},
         {"title", "State gradients averaged over a corpus", 0},
-        {"model_sha256", model, 0},
+        {"model_sha256", an->model_sha256, 0},
         {"corpus_sha256", an->features ? an->features_sha256 : sg_stream_sha256(an->stream), 0},
         {"command", c->command ? c->command : "", 0},
         {"version", sg_version(), 0},
@@ -68,8 +67,8 @@ static sg_status put_attributes(run_writer *w, const analysis *an, sg_error *err
         {"state_handling", THE_SETTING, 0},
         {"normalization", THE_SETTING, 0},
         {"covariance", an->features ? "rows" : THE_SETTING, 0},
-        {"cell", sg_cell_name(an->shape->cell), 0},
-        {"unit", an->shape->unit == SG_UNIT_CHAR ? "char" : "word", 0},
+        {"cell", an->cell, 0},
+        {"unit", an->shape && an->shape->unit == SG_UNIT_CHAR ? "char" : "word", 0},
         {"identity_sha256", identity, 0},
         {"part", THE_SETTING, 0},
         {"seed", THE_SETTING, 0},
@@ -79,7 +78,7 @@ static sg_status put_attributes(run_writer *w, const analysis *an, sg_error *err
         {"sentences", NULL, n->sentences},
         {"burn_in", THE_SETTING, 0},
         {"blocks", THE_SETTING, 0},
-        {"layers", NULL, an->shape->layers},
+        {"layers", NULL, an->layers},
         {"vocabulary", NULL, an->V},
         {"second_moment_every", THE_SETTING, 0},
         {"long_after", THE_SETTING, 0},
@@ -98,10 +97,14 @@ static sg_status put_attributes(run_writer *w, const analysis *an, sg_error *err
         else
             TRY(run_writer_integer(w, RUN_ROOT, NULL, facts[i].name, (int64_t)facts[i].number, err));
     TRY(settings_put(w, c, NULL, err));
-    const sg_vocab *v = sg_model_vocab(an->models[0]);
+    const sg_vocab *v = an->vocab;
     if (v) {
         TRY(run_writer_integer(w, RUN_ROOT, NULL, "eos_word", sg_vocab_eos(v), err));
         TRY(run_writer_integer(w, RUN_ROOT, NULL, "unk_word", sg_vocab_unk(v), err));
+    }
+    if (an->given) {
+        TRY(run_writer_text(w, RUN_ROOT, NULL, "gradients", "given by the caller", err));
+        TRY(run_writer_text(w, RUN_ROOT, NULL, "lyapunov_none", ANALYSIS_NO_MODEL, err));
     }
     if (an->replace.none[0])
         TRY(run_writer_text(w, RUN_ROOT, NULL, "replace_none", an->replace.none, err));
@@ -154,7 +157,7 @@ static void add_word(class_facts *x, uint64_t count, const char *word)
 
 static void facts_of(const analysis *an, size_t c, class_facts *x)
 {
-    const sg_vocab *v = sg_model_vocab(an->models[0]);
+    const sg_vocab *v = an->vocab;
     const sg_class_word *words = NULL;
     uint64_t left = c ? sg_stream_class_tokens(an->stream, an->classes, c) : 0;
     *x = (class_facts){.top = ""};
@@ -174,7 +177,7 @@ static sg_status put_class_words(run_writer *w, const analysis *an, sg_error *er
     static const char *const names[] = {"class_types", "class_effective_types", "class_top_share",
                                         "class_top_word"};
     sg_status st = SG_OK;
-    if (!an->V || !sg_model_vocab(an->models[0]))
+    if (!an->V || !an->vocab)
         return SG_OK;
     for (size_t i = 0; i < sizeof names / sizeof *names; i++)
         TRY(run_writer_define(w, RUN_ROOT, names[i], err));
@@ -220,9 +223,8 @@ static sg_status put_words(run_writer *w, const analysis *an, sg_error *err)
 {
     enum { PORTION = 1 << 12 };
     sg_status st = SG_OK;
-    const sg_vocab *v = sg_model_vocab(an->models[0]);
-    const sg_tensor *x = sg_model_find(an->models[0], "encoder.weight");
-    if (!v || !x)
+    const sg_vocab *v = an->vocab;
+    if (!v || !an->embeddings[0])
         return SG_OK;
     TRY(run_writer_dim(w, RUN_ROOT, "word", an->V, err));
     TRY(run_writer_define(w, RUN_ROOT, "word", err));
@@ -236,11 +238,11 @@ static sg_status put_words(run_writer *w, const analysis *an, sg_error *err)
         TRY(run_writer_put_strings(w, RUN_ROOT, "word", at, n, texts, err));
     }
     TRY(run_writer_put_i64(w, RUN_ROOT, "word_count", NULL, NULL, (const int64_t *)an->word_count, err));
-    TRY(run_writer_put_f32(w, RUN_ROOT, "embedding_matrix", NULL, NULL, x->data, err));
-    if (an->untrained) { /* for later properties */
-        x = sg_model_find(an->untrained, "encoder.weight");
+    TRY(run_writer_put_f32(w, RUN_ROOT, "embedding_matrix", NULL, NULL, an->embeddings[0], err));
+    if (an->embeddings[1]) { /* for later properties */
         TRY(run_writer_define(w, RUN_ROOT, "untrained_embedding_matrix", err));
-        TRY(run_writer_put_f32(w, RUN_ROOT, "untrained_embedding_matrix", NULL, NULL, x->data, err));
+        TRY(run_writer_put_f32(w, RUN_ROOT, "untrained_embedding_matrix", NULL, NULL, an->embeddings[1],
+                               err));
     }
 done:
     return st;
