@@ -99,6 +99,14 @@ sg_status analysis_prepare_given(analysis *an, const sg_accumulator_config *give
 /* The sizes alone: enough for a forecast. */
 sg_status analysis_sizes(analysis *an, const sg_model *m, const sg_stream *s, const sg_classes *k,
                          const sg_analysis_config *cfg, sg_error *err);
+/* The same of gradients that the caller computes. */
+sg_status analysis_sizes_given(analysis *an, const sg_accumulator_config *given, const sg_stream *s,
+                               const sg_classes *k, const sg_analysis_config *settings, sg_error *err);
+/* (V,E) of a model of words, borrowed; NULL: none. */
+const float *analysis_embeddings(const sg_model *m);
+/* How many words are replaced, from the word counts: an->replace, and in used.replace their number, with which another
+ * analysis draws the same words. */
+void analysis_choose_replaced(analysis *an);
 void analysis_free(analysis *an);
 uint64_t analysis_block_start(const analysis *an, size_t b); /* T for b = B */
 uint64_t analysis_part_start(const analysis *an, size_t f);  /* part f % split of block f / split */
