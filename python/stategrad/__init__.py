@@ -8,6 +8,7 @@
 
 doc/python.md is the guide; the functions have the names, settings and defaults of the program's commands.
 """
+from ._accumulator import Accumulator, analyze_function
 from ._analysis import analyze, track
 from ._base import Progress, ffi, lib
 from ._evaluate import Check, CheckRow, Evaluation, check, evaluate
@@ -19,5 +20,5 @@ from ._train import TrainResult, train
 
 __version__ = ffi.string(lib.sg_version()).decode()
 
-__all__ = ["Check", "CheckRow", "Curve", "Evaluation", "Model", "Progress", "Run", "Show", "State", "TrainResult", "analyze",
-           "check", "evaluate", "from_torch", "load", "open", "show", "track", "train"]
+__all__ = ["Accumulator", "Check", "CheckRow", "Curve", "Evaluation", "Model", "Progress", "Run", "Show", "State", "TrainResult",
+           "analyze", "analyze_function", "check", "evaluate", "from_torch", "load", "open", "show", "track", "train"]

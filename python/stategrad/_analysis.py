@@ -30,6 +30,20 @@ def _set(cfg: Any, name: str, value: Any, keep: list[Any]) -> None:
     call(lib.sg_analysis_set, cfg, to_c(name), keep[-1])
 
 
+def config_of(model: Any, given: Mapping[str, Any], command: str, keep: list[Any]) -> Any:
+    """sg_analysis_config of a model (or NULL) with these settings, which lives as long as `keep`."""
+    cfg = ffi.new("sg_analysis_config *")
+    lib.sg_analysis_defaults_sized(cfg, ffi.sizeof("sg_analysis_config"), model)
+    for name, value in given.items():
+        if name in OF_THE_PROGRAM:
+            raise ValueError(f"setting '{name}': {OF_THE_PROGRAM[name]}")
+        if value is not None:
+            _set(cfg, name, value, keep)
+    keep.append(to_c(command, "command"))
+    cfg.command = keep[-1]
+    return cfg
+
+
 def _described(tokens: Any, classes: Any, properties: Any, given: Mapping[str, Any]) -> str:
     """The call, for the run file: what can be said in short."""
     parts = ["model", repr(os.fspath(tokens)) if isinstance(tokens, (str, os.PathLike)) else "tokens"]
@@ -90,16 +104,8 @@ def analyze(model: Model, tokens: Any, classes: Any = None, properties: Any = No
     KeyboardInterrupt
         Ctrl-C; with a checkpoint, the same call continues.
     """
-    given, keep = settings, []
-    cfg = ffi.new("sg_analysis_config *")
-    lib.sg_analysis_defaults_sized(cfg, ffi.sizeof("sg_analysis_config"), model._m)
-    for name, value in given.items():
-        if name in OF_THE_PROGRAM:
-            raise ValueError(f"setting '{name}': {OF_THE_PROGRAM[name]}")
-        if value is not None:
-            _set(cfg, name, value, keep)
-    keep.append(to_c(command or _described(tokens, classes, properties, given), "command"))
-    cfg.command = keep[-1]
+    keep: list[Any] = []
+    cfg = config_of(model._m, settings, command or _described(tokens, classes, properties, settings), keep)
     monitor = Monitor(progress)
     corpus = _corpus.read(model, tokens, classes, format=format, eos=eos, monitor=monitor)
     if corpus.features is not None:

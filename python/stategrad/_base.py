@@ -60,8 +60,9 @@ def threads_will_work() -> None:
 class Handle:
     """An object of the library with a state: one thread at a time, in the process that made it, until it is closed."""
 
-    def __init__(self, pointer: Any, name: str) -> None:
+    def __init__(self, pointer: Any, name: str, keep: Any = None) -> None:
         self._pointer, self._name = pointer, name
+        self._keep = keep # what the object borrows
         self._lock, self._process = threading.RLock(), os.getpid()
 
     def __enter__(self) -> Any:
@@ -131,17 +132,20 @@ class Monitor:
     def __init__(self, progress: ProgressOption = None) -> None:
         self._tell = _print_progress if progress is True else progress or None
         self._error: BaseException | None = None
-        self._last, self._phase = 0.0, ffi.NULL
+        self._last, self._phase = 0.0, ""
         self._handle = ffi.new_handle(self)
         self.c = ffi.new("sg_monitor *", {"tick": lib.python_tick, "warn": lib.python_warn, "ctx": self._handle})
 
+    def tell(self, p: Progress) -> None:
+        now = time.monotonic()
+        if self._tell is not None and (p.what != self._phase or p.done == p.total or now > self._last + 1 / PER_SECOND):
+            self._last, self._phase = now, p.what
+            self._tell(p)
+
     def tick(self, p: Any) -> bool:
         try:
-            now = time.monotonic()
-            if self._error is None and self._tell is not None and (p.what != self._phase or p.done == p.total
-                                                                   or now > self._last + 1 / PER_SECOND):
-                self._last, self._phase = now, p.what
-                self._tell(Progress(from_c(p.what), p.done, p.total, p.seconds, p.loss, p.epoch, p.epochs))
+            if self._error is None:
+                self.tell(Progress(from_c(p.what), p.done, p.total, p.seconds, p.loss, p.epoch, p.epochs))
         except BaseException as error: # also KeyboardInterrupt
             self._error = error
         return self._error is None
@@ -157,7 +161,7 @@ class Monitor:
 
     def finish(self) -> None:
         if self._tell is _print_progress and self._phase:
-            self._phase = ffi.NULL
+            self._phase = ""
             print(file=sys.stderr)
         error, self._error = self._error, None
         if error is not None:

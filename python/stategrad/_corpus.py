@@ -8,8 +8,8 @@ from typing import Any, Iterable, Mapping, Sequence
 
 import numpy as np
 
-from ._base import Monitor, array_to_c, ffi, index_of, lib, new, path_to_c, to_c
-from ._model import UNITS, Model
+from ._base import Monitor, array_to_c, call, ffi, from_c, index_of, lib, new, path_to_c, to_c
+from ._model import UNITS, Model, inputs_of
 
 FORMATS = ("auto", "text", "conllu", "tagged")
 SPECS = ("upos", "xpos", "feats", "tags", "lexicon", "words", "frequency")
@@ -85,6 +85,16 @@ class Corpus:
         self.stream, self.features = stream, features
         self.classes = ffi.NULL if classes is None else classes
 
+    def __len__(self) -> int:
+        return lib.sg_stream_length(self.stream)
+
+    def steps(self) -> np.ndarray:
+        """(tokens) with the fields id and first (of a sentence)."""
+        steps = ffi.new("sg_step[]", len(self))
+        call(lib.sg_stream_read, self.stream, 0, len(self), steps)
+        kind = np.dtype([("id", np.int32), ("set", np.uint16), ("first", np.uint8), ("begins", np.uint8)])
+        return np.frombuffer(ffi.buffer(steps), dtype=kind).copy()
+
 
 def read(model: Model, tokens: Any, classes: Any = None, *, format: str = "auto", eos: bool | None = None,
          monitor: Monitor) -> Corpus:
@@ -95,7 +105,7 @@ def read(model: Model, tokens: Any, classes: Any = None, *, format: str = "auto"
     if not _is_list(tokens) or not len(tokens):
         raise ValueError("tokens: expected a path, words, ids or feature vectors, found "
                          + (f"an empty {type(tokens).__name__}" if _is_list(tokens) else repr(tokens)[:60]))
-    return _read_numbers(model, tokens, classes)
+    return read_numbers(lib.sg_model_vocab(model._m), model.embedding, tokens, classes)
 
 
 def _holds_text(tokens: Any) -> bool:
@@ -194,25 +204,25 @@ def _label_names(labels: Iterable[Any]) -> list[str]:
 
 # ---- numbers ----
 
-def _read_numbers(model: Model, tokens: Any, classes: Any) -> Corpus:
+def read_numbers(vocab: Any, E: int, tokens: Any, classes: Any) -> Corpus:
+    """Ids of a vocabulary, or without one (NULL) feature vectors of E numbers."""
     first = None
-    if _is_list(tokens[0]) and not (isinstance(tokens, np.ndarray) and tokens.ndim > 1) and model.vocabulary:
+    if _is_list(tokens[0]) and not (isinstance(tokens, np.ndarray) and tokens.ndim > 1) and vocab:
         lengths = [len(line) for line in tokens] # sentences of ids
         first = np.zeros(sum(lengths), dtype=bool)
         first[np.cumsum([0, *lengths])[:-1][np.array(lengths) > 0]] = True
         tokens = np.concatenate([np.asarray(line, dtype=np.int64) for line in tokens if len(line)])
-    inputs = model._inputs(tokens)
+    inputs = inputs_of(tokens, vocab, E)
     features = inputs if inputs.ndim == 2 else None
     if features is not None and not np.isfinite(features).all():
         t, e = np.argwhere(~np.isfinite(features))[0]
         raise ValueError(f"features: token {t}, number {e} is {features[t, e]}")
-    return _stream_of(model, inputs, first, features, classes)
+    return _stream_of(vocab, inputs, first, features, classes)
 
 
-def _stream_of(model: Model, inputs: np.ndarray, first: np.ndarray | None, features: np.ndarray | None,
+def _stream_of(vocab: Any, inputs: np.ndarray, first: np.ndarray | None, features: np.ndarray | None,
                classes: Any) -> Corpus:
-    names, member = _membership(classes, inputs, model)
-    vocab = lib.sg_model_vocab(model._m)
+    names, member = _membership(classes, inputs, vocab)
     k = ffi.NULL
     if names:
         keep: list[Any] = []
@@ -223,7 +233,7 @@ def _stream_of(model: Model, inputs: np.ndarray, first: np.ndarray | None, featu
     return Corpus(stream, k, features)
 
 
-def _membership(classes: Any, inputs: np.ndarray, model: Model) -> tuple[list[str], np.ndarray | None]:
+def _membership(classes: Any, inputs: np.ndarray, vocab: Any) -> tuple[list[str], np.ndarray | None]:
     """Names of the classes, and which tokens (n, C) are in them."""
     if classes is None:
         return [], None
@@ -232,7 +242,7 @@ def _membership(classes: Any, inputs: np.ndarray, model: Model) -> tuple[list[st
     if isinstance(classes, Mapping):
         if inputs.ndim == 2:
             raise ValueError("classes: feature vectors are no words: give a label for each token")
-        index = {word: i for i, word in enumerate(model.vocabulary)}
+        index = {from_c(lib.sg_vocab_word(vocab, i)): i for i in range(lib.sg_vocab_size(vocab))}
         columns = [np.isin(inputs, [index.get(w, -1) if isinstance(w, str) else w for w in words]) for words in classes.values()]
         return list(classes), np.ascontiguousarray(np.stack(columns, axis=1))
     labels = [_label(x) for x in (classes if not isinstance(classes, str) else [classes])]

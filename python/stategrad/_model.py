@@ -142,7 +142,7 @@ class Model:
         ValueError
             An unknown word or id, no such layer or state.
         """
-        inputs = self._inputs(tokens)
+        inputs = inputs_of(tokens, lib.sg_model_vocab(self._m), self.embedding)
         layer = layer or self.layers
         kind = STATES.get(state, 0) if state else lib.sg_cell_default_state(self._shape.cell)
         if not 1 <= layer <= self.layers:
@@ -163,36 +163,36 @@ class Model:
             lib.sg_gradient_get(g, layer, kind, d, ffi.from_buffer("float[]", out[d]))
         return out
 
-    def _inputs(self, tokens: Any) -> np.ndarray:
-        """Ids (n), or features (n, E)."""
-        V = self._shape.vocabulary
-        if V == 0:
-            inputs = np.ascontiguousarray(tokens, dtype=np.float32)
-            if inputs.ndim != 2 or inputs.shape[1] != self.embedding:
-                raise ValueError(f"features: expected (tokens, {self.embedding}), found {inputs.shape}")
-            return inputs
-        if isinstance(tokens, str):
-            raise ValueError(f"tokens: expected a list of words or of ids, found the text {tokens[:40]!r}")
-        if len(tokens) and isinstance(tokens[0], str):
-            vocab = lib.sg_model_vocab(self._m)
-            ids = np.array([self._id(vocab, word) for word in tokens], dtype=np.int64)
-        else:
-            ids = np.asarray(tokens)
-        if ids.ndim != 1 or ids.dtype.kind not in "iu" or not len(ids):
-            raise ValueError(f"tokens: expected words or whole numbers, found an array of {ids.dtype} with shape {ids.shape}")
-        bad = np.flatnonzero((ids < 0) | (ids >= V))
-        if len(bad):
-            raise ValueError(f"tokens: token {bad[0]} is {ids[bad[0]]}, expected 0 to {V - 1}")
-        return ids
 
-    @staticmethod
-    def _id(vocab: Any, word: str) -> int:
-        data = word.encode("utf-8")
-        i = lib.sg_vocab_id(vocab, data, len(data))
-        i = lib.sg_vocab_unk(vocab) if i < 0 else i
-        if i < 0:
-            raise ValueError(f"tokens: {word!r} is not in the vocabulary, which has no <unk>")
-        return i
+def inputs_of(tokens: Any, vocab: Any, E: int) -> np.ndarray:
+    """Ids (n) of a vocabulary; without one (NULL) features (n, E)."""
+    V = lib.sg_vocab_size(vocab) if vocab else 0
+    if V == 0:
+        inputs = np.ascontiguousarray(tokens, dtype=np.float32)
+        if inputs.ndim != 2 or inputs.shape[1] != E:
+            raise ValueError(f"features: expected (tokens, {E}), found {inputs.shape}")
+        return inputs
+    if isinstance(tokens, str):
+        raise ValueError(f"tokens: expected a list of words or of ids, found the text {tokens[:40]!r}")
+    if len(tokens) and isinstance(tokens[0], str):
+        ids = np.array([_id(vocab, word) for word in tokens], dtype=np.int64)
+    else:
+        ids = np.asarray(tokens)
+    if ids.ndim != 1 or ids.dtype.kind not in "iu" or not len(ids):
+        raise ValueError(f"tokens: expected words or whole numbers, found an array of {ids.dtype} with shape {ids.shape}")
+    bad = np.flatnonzero((ids < 0) | (ids >= V))
+    if len(bad):
+        raise ValueError(f"tokens: token {bad[0]} is {ids[bad[0]]}, expected 0 to {V - 1}")
+    return ids
+
+
+def _id(vocab: Any, word: str) -> int:
+    data = word.encode("utf-8")
+    i = lib.sg_vocab_id(vocab, data, len(data))
+    i = lib.sg_vocab_unk(vocab) if i < 0 else i
+    if i < 0:
+        raise ValueError(f"tokens: {word!r} is not in the vocabulary, which has no <unk>")
+    return i
 
 
 class _VocabularyFile:

@@ -15,7 +15,7 @@ LINES = ["the dog that the cats saw is here", "the cat sees a house", "the cats 
 class Guide(InFolder):
     def test_examples(self):
         blocks = re.findall(r"```python\n(.*?)```", (SOURCE / "doc/python.md").read_text(encoding="utf-8"), re.S)
-        self.assertEqual(len(blocks), 2)
+        self.assertEqual(len(blocks), 3)
         draw = random.Random(1)
         self.write("train.txt", [draw.choice(LINES).split() for _ in range(80)])
         before = os.getcwd()
@@ -30,6 +30,7 @@ class Guide(InFolder):
         for name in ("report.html", "run.nc", "gain.pdf"):
             self.assertGreater((self.folder / name).stat().st_size, 1000, name)
         self.assertEqual([line.get_label() for line in found[1]["ax"].lines], ["all", "verb"])
+        self.assertEqual(found[2]["run"].groups, ("layer1.ssm",))
         predicted = found[1]["sg"].evaluate(found[1]["model"], found[1]["ids"], state_handling="reset").nats_per_token
         self.assertAlmostEqual(predicted, self.loss(found[1]), places=4)
 

@@ -1,0 +1,249 @@
+# SPDX-License-Identifier: MIT
+"""Any recurrent model: gradients from the caller's own code, and the library's sums, spectra, intervals and run file."""
+from __future__ import annotations
+
+import time
+from typing import Any, Callable, Mapping, Sequence
+
+import numpy as np
+
+from . import _corpus
+from ._analysis import config_of
+from ._base import Handle, Monitor, Path, Progress, ProgressOption, call, ffi, lib, new, path_to_c, threads_will_work, to_c
+from ._model import Vocabulary, vocabulary_of
+from ._run import Run, output_file
+
+PORTION = 64 << 20 # bytes of gradients that analyze_function hands over at once
+
+
+def _array(x: Any) -> np.ndarray:
+    """float32, contiguous: of NumPy, of torch, of whatever has DLPack or a buffer; not copied if it is so already."""
+    if hasattr(x, "detach"):
+        x = x.detach().cpu()
+    elif not isinstance(x, np.ndarray) and hasattr(x, "__dlpack__"):
+        x = np.from_dlpack(x)
+    return np.ascontiguousarray(x, dtype=np.float32)
+
+
+class Accumulator:
+    """Sums gradients that the caller computes, for any recurrent model, into a run.
+
+        G[t,d] = d s_t / d x_{t-d}        H x E
+
+    >>> a = sg.Accumulator(ids, {"layer1.cell": H}, embeddings, vocab, delays=20)
+    >>> a.add(origins, G)                 # (n, D, H, E): G[o, d] = d s_t / d x_o at t = o + d
+    >>> run = a.finish()
+
+    Parameters
+    ----------
+    tokens
+        Ids (n), or a list of such arrays (sentences); without embeddings, the inputs x_t themselves, (n, E).
+    states
+        The states that are examined, a group of the run each, with their units H. Names are "layerN.NAME".
+    embeddings
+        (V, E), the inputs that the ids stand for: for normalisation, properties and sums by word.
+    vocab
+        The V words; default: "#0", "#1", ...
+    classes, properties, output, progress, command
+        As in `analyze`.
+    model
+        What the run file calls the kind of model.
+    **settings
+        Those of `analyze` that do not say how a model is run.
+
+    Raises
+    ------
+    ValueError
+        A setting, a state's name, an id that cannot be; sizes that do not fit.
+    """
+
+    def __init__(self, tokens: Any, states: Mapping[str, int], embeddings: Any = None, vocab: Vocabulary | None = None,
+                 classes: Any = None, properties: Any = None, *, output: Path | None = None, model: str | None = None,
+                 progress: ProgressOption = None, command: str | None = None, **settings: Any) -> None:
+        keep: list[Any] = []
+        table = None if embeddings is None else _array(embeddings)
+        if table is not None and table.ndim != 2:
+            raise ValueError(f"embeddings: expected (V, E), found {table.shape}")
+        if table is None:
+            tokens = _array(tokens)
+            words, E = ffi.NULL, tokens.shape[-1] if tokens.ndim == 2 else 0
+        else:
+            V, E = table.shape
+            words = vocabulary_of([f"#{i}" for i in range(V)] if vocab is None else vocab, V)
+            if lib.sg_vocab_size(words) != V:
+                raise ValueError(f"vocab: {lib.sg_vocab_size(words)} words for {V} embeddings")
+        self._states, self._embedding = dict(states), E
+        self.corpus = _corpus.read_numbers(words, E, tokens, classes)
+        self._cfg = config_of(ffi.NULL, settings, command or "stategrad.Accumulator", keep)
+        self.delays: int = self._cfg.delays
+        if self.corpus.features is not None:
+            keep.append(ffi.from_buffer("float[]", self.corpus.features))
+            self._cfg.features = keep[-1]
+        names = [to_c(name, "states") for name in self._states]
+        rows = ffi.new("sg_accumulator_state[]", [{"name": c, "units": H} for c, H in zip(names, self._states.values())])
+        cfg = ffi.new("sg_accumulator_config *", {"struct_size": ffi.sizeof("sg_accumulator_config"), "states": rows,
+                                                  "n_states": len(names), "embedding": E, "vocab": words})
+        if table is not None:
+            keep.append(ffi.from_buffer("float[]", table))
+            cfg.embeddings = keep[-1]
+        if model is not None:
+            keep.append(to_c(model, "model"))
+            cfg.model = keep[-1]
+        self._monitor = Monitor(progress)
+        self._file = output_file(output)
+        threads_will_work()
+        try:
+            with _corpus.Properties(properties) as p:
+                self._cfg.properties, self._cfg.n_properties = p.array, len(p.names)
+                pointer = new("sg_accumulator", lib.sg_accumulator_new, path_to_c(self._file.path), cfg, self.corpus.stream,
+                              self.corpus.classes, self._cfg, self._monitor.c, monitor=self._monitor)
+        except BaseException:
+            self._file.__exit__()
+            raise
+        self._handle = Handle(pointer, "accumulator", [keep, words, table, self.corpus, self._monitor])
+
+    def add(self, origins: Any, *G: Any) -> None:
+        """All gradients of some inputs.
+
+        Parameters
+        ----------
+        origins
+            (n) positions in the text, ascending within a call and from call to call.
+        *G
+            For each state (n, D, H, E): G[o, d] = d s_t / d x_{origins[o]} at t = origins[o] + d; entries beyond the end of the
+            text are not read. float32 arrays are not copied; torch tensors and what has DLPack are taken.
+
+        Raises
+        ------
+        ValueError
+            A shape that does not fit; an origin out of range, twice or before the last; a number that is not finite. Nothing is
+            added then.
+        """
+        self._add(lib.sg_accumulator_add, origins, G)
+
+    def add_steps(self, steps: Any, *G: Any) -> None:
+        """The same by the steps of the states: G[o, d] = d s_t / d x_{t-d} at t = steps[o]; d > t is not read."""
+        self._add(lib.sg_accumulator_add_steps, steps, G)
+
+    def _add(self, function: Callable[..., int], positions: Any, G: Sequence[Any]) -> None:
+        where = np.atleast_1d(np.asarray(positions))
+        if where.ndim != 1 or where.dtype.kind not in "iu" or (where < 0).any():
+            raise ValueError(f"accumulator: expected positions in the text, found {positions!r}"[:200])
+        arrays = [_array(g) for g in G]
+        if len(G) != len(self._states):
+            raise ValueError(f"accumulator: {len(G)} arrays for {len(self._states)} states")
+        for (name, H), g in zip(self._states.items(), arrays):
+            shape = (len(where), self.delays, H, self._embedding)
+            if g.shape != shape:
+                raise ValueError(f"accumulator: {name}: expected gradients {shape}, found {g.shape}")
+        pointers = [ffi.from_buffer("float[]", g) for g in arrays]
+        with self._handle as a:
+            call(function, a, ffi.from_buffer("uint64_t[]", np.ascontiguousarray(where, dtype=np.uint64)), len(where),
+                 ffi.new("const float *[]", pointers))
+
+    def finish(self) -> Run:
+        """Computes the results, writes the run file and opens it. The accumulator is closed."""
+        try:
+            with self._handle as a:
+                call(lib.sg_accumulator_finish, a, ffi.NULL, monitor=self._monitor)
+            return self._file.open()
+        finally:
+            self.close()
+
+    def close(self) -> None:
+        """Gives up what was added, unless it was finished."""
+        self._handle.close()
+        self._file.__exit__()
+
+    def __enter__(self) -> Accumulator:
+        return self
+
+    def __exit__(self, *_: Any) -> None:
+        self.close()
+
+
+def analyze_function(step: Callable[[Any, Any], Any], state0: Any, tokens: Any, embeddings: Any = None,
+                     vocab: Vocabulary | None = None, classes: Any = None, properties: Any = None, *,
+                     states: Mapping[str, int] | None = None, progress: ProgressOption = None, **settings: Any) -> Run:
+    """State gradients of any recurrence that torch can differentiate.
+
+        s_t = step(x_t, s_{t-1})      A = d s_t / d s_{t-1}, B = d s_t / d x_t by torch.autograd
+        G[t,0] = B                    G[t,d] = A G[t-1,d-1]
+
+    A and B are exact and cost one vectorised backward pass of a step; A has all states, S numbers, squared.
+
+    Parameters
+    ----------
+    step
+        step(x, state) -> state, for one input x (E) and a state like `state0`; it must not change them in place.
+    state0
+        The state before the first input: a tensor, or a tuple of tensors. What it lies on (cpu, cuda) is computed on.
+    tokens, embeddings, vocab, classes, properties
+        As in `Accumulator`: ids of `embeddings` (V, E), or the inputs themselves (n, E).
+    states
+        Names, "layerN.NAME", of the tensors of the state that are examined, by their place: {"layer1.cell": 1}. Default: all,
+        as "layer1.state" or "layer1.state1", "layer1.state2", ...
+    **settings
+        As in `Accumulator`; of `analyze`: delays (50), state_handling, burn_in, blocks, normalize, ...
+
+    Returns
+    -------
+    Run
+
+    Raises
+    ------
+    ValueError
+        As `Accumulator`; a state of another shape than `state0`.
+    """
+    import torch
+    start = [s.detach() for s in (state0 if isinstance(state0, (tuple, list)) else (state0,))]
+    single, sizes = not isinstance(state0, (tuple, list)), [s.numel() for s in start]
+    if states is None:
+        states = {"layer1.state" if single else f"layer1.state{i + 1}": i for i in range(len(start))}
+    if not states or not all(0 <= place < len(start) for place in states.values()):
+        raise ValueError(f"states: {dict(states)!r}: expected places 0 to {len(start) - 1}")
+    offsets = np.cumsum([0, *sizes])
+    table = None if embeddings is None else torch.as_tensor(embeddings).detach().to(start[0])
+
+    def flat(x: Any, s: Any) -> Any:
+        parts = [part.reshape(old.shape) for part, old in zip(torch.split(s, sizes), start)]
+        new_state = step(x, parts[0] if single else tuple(parts))
+        new_parts = [new_state] if single else list(new_state)
+        if [tuple(p.shape) for p in new_parts] != [tuple(p.shape) for p in start]:
+            raise ValueError(f"step: states {[tuple(p.shape) for p in new_parts]}, expected those of state0, "
+                             f"{[tuple(p.shape) for p in start]}")
+        return torch.cat([p.reshape(-1) for p in new_parts])
+
+    with Accumulator(tokens, {name: sizes[place] for name, place in states.items()}, embeddings, vocab, classes, properties,
+                     progress=progress, **{"command": "stategrad.analyze_function", **settings}) as total:
+        inputs = _inputs(total.corpus, table, start[0])
+        resets = total.corpus.steps()["first"] if settings.get("state_handling") == "reset" else np.zeros(len(inputs), dtype=bool)
+        n, D, E, S = len(inputs), total.delays, inputs.shape[1], int(offsets[-1])
+        room = max(1, PORTION // (4 * D * max(sizes) * E))
+        s0 = torch.cat([s.reshape(-1) for s in start])
+        s, G = s0, s0.new_zeros(D, S, E)
+        steps, parts, began = [], [], time.monotonic()
+        for t in range(n):
+            x = inputs[t]
+            if resets[t]:
+                s, G = s0, torch.zeros_like(G)
+            B, A = torch.autograd.functional.jacobian(flat, (x, s), vectorize=True)
+            with torch.no_grad():
+                s = flat(x, s).detach()
+                G = torch.cat([B[None], A @ G[:-1]])
+            steps.append(t)
+            parts.append(G)
+            if len(steps) == room or t == n - 1:
+                stacked = torch.stack(parts)
+                total.add_steps(steps, *(stacked[:, :, offsets[i]:offsets[i + 1]] for i in states.values()))
+                steps, parts = [], []
+            total._monitor.tell(Progress("differentiating", t + 1, n, time.monotonic() - began, float("nan"), 0, 0))
+        return total.finish()
+
+
+def _inputs(corpus: Any, table: Any, like: Any) -> Any:
+    """x_t, (n, E), on the device and of the type of the state."""
+    import torch
+    if corpus.features is not None:
+        return torch.as_tensor(corpus.features).to(like)
+    return table[torch.as_tensor(corpus.steps()["id"].astype(np.int64)).to(table.device)]
