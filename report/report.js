@@ -781,20 +781,21 @@ function summarySection() {
   });
 }
 
-/* A class beside all words: the geometric mean of the ratio of gains over delays 1 and more, at how many of them its kind of word
- * differs from words of like frequency, and of how many that can be said. */
+/* A class beside all words: the geometric mean of the ratio of gains over the delays of 1 and more at which it has an interval (none
+ * where these are fewer than half: too few tokens), at how many of them its kind of word differs from words of like frequency, and of
+ * how many that can be said. */
 function standing(run, g, i) {
-  const ratio = values(g, 'ratio'), q = values(g, 'q_types');
+  const ratio = values(g, 'ratio'), low = values(g, 'ratio_low'), q = values(g, 'q_types');
   let sum = 0, n = 0, significant = 0, tested = 0;
   for (let d = 1; d < run.delays; d++) {
-    if (!ratio || !(ratio[i][d] > 0)) continue;
+    if (!ratio || !(ratio[i][d] > 0) || low[i][d] === null) continue;
     sum += Math.log(ratio[i][d]);
     n++;
     if (q[i][d] === null) continue;
     tested++;
     if (q[i][d] < 0.05) significant++;
   }
-  return { name: run.classes[i].name, factor: n ? Math.exp(sum / n) : null, significant, tested };
+  return { name: run.classes[i].name, factor: n > 0 && 2 * n >= run.delays - 1 ? Math.exp(sum / n) : null, significant, tested };
 }
 
 /* The headline: how fast the rms gain falls from its peak. */
