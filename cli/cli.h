@@ -92,12 +92,17 @@ int fail(sg_status st, const sg_error *err);
 const char *with_options(const char *message);
 int misuse(const char *format, ...) __attribute__((format(printf, 1, 2)));
 
-/* -1: go on. Otherwise 2: "-" for an output that is no text. */
+/* -1: continue. Otherwise 2: "-" for an output that is no text. */
 int refuse_stdout(const char *output);
-/* -1: continue. Otherwise 2, after the message that `output` is the same file (by name or link) as one of the n
- * inputs, or lies in one that is a folder. Call it for every output, with every input and every earlier
+/* -1: continue. Otherwise 1, after the message why the output cannot be written: call it before the work. "-" and NULL
+ * are fine. */
+int refuse_unwritable(const char *output);
+/* -1: continue. Otherwise 2, after the message that `output` is the same file (by name or link, there or not) as one of
+ * the n inputs, or lies in one that is a folder. Call it for every output, with every input and every earlier
  * output. NULLs are fine. */
 int refuse_overwriting(const char *output, const char *const *inputs, size_t n);
+/* The same for the .svg and .pdf files of a folder. folder may be NULL. */
+int refuse_among_figures(const char *folder, const char *const *files, size_t n);
 /* The same for files named within the texts of an option (lexicon:FILE,groups=FILE; NAME=FILE-FILE): every
  * part that follows one of : = , - and ends before one or at the end. */
 int refuse_overwriting_parts(const char *output, const option_list *texts);

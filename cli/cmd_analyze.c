@@ -234,7 +234,9 @@ static int check_outputs(const settings *s, int argc, char **argv)
     const char *files[] = {s->output, s->cfg.features_path, s->cfg.checkpoint};
     const char *outputs[] = {s->output, s->cfg.csv_path, s->cfg.checkpoint};
     for (size_t i = 0; code < 0 && i < 3; i++) {
-        code = refuse_overwriting_parts(outputs[i], &s->classes);
+        code = refuse_unwritable(outputs[i]);
+        if (code < 0)
+            code = refuse_overwriting_parts(outputs[i], &s->classes);
         if (code < 0)
             code = refuse_overwriting_parts(outputs[i], &s->properties);
         if (code < 0)

@@ -50,6 +50,8 @@ static int run(int argc, char **argv)
     }
     code = refuse_stdout(output);
     if (code < 0)
+        code = refuse_unwritable(output);
+    if (code < 0)
         code = refuse_overwriting(output, (const char *const *)argv, 1);
     if (code < 0)
         code = refuse_overwriting(output, &model.vocab, 1);

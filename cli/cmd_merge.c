@@ -29,6 +29,10 @@ static int run(int argc, char **argv)
     if (code < 0)
         code = refuse_stdout(output);
     if (code < 0)
+        code = refuse_unwritable(output);
+    if (code < 0)
+        code = refuse_unwritable(csv);
+    if (code < 0)
         code = refuse_overwriting(output, (const char *const *)argv, (size_t)argc);
     if (code < 0)
         code = refuse_overwriting(csv, (const char *const *)argv, (size_t)argc);

@@ -105,8 +105,14 @@ static int run(int argc, char **argv)
         code = misuse("report: nothing to write: give -o REPORT.html, or --figures DIR");
     if (code < 0)
         code = select_runs(&s, &given, argv, (size_t)argc);
-    if (code < 0 && html)
+    if (code < 0)
+        code = refuse_unwritable(html);
+    if (code < 0)
         code = refuse_overwriting(html, s.paths, s.n);
+    if (code < 0)
+        code = refuse_among_figures(figures, s.paths, s.n);
+    if (code < 0)
+        code = refuse_among_figures(figures, &html, 1);
     if (code < 0) {
         sg_error err = {""};
         sg_status st = SG_OK;

@@ -45,6 +45,10 @@ static int run(int argc, char **argv)
     if (code < 0)
         code = refuse_stdout(output);
     if (code < 0)
+        code = refuse_unwritable(output);
+    if (code < 0)
+        code = refuse_unwritable(csv);
+    if (code < 0)
         code = refuse_overwriting(csv, (const char *const *)argv, 1);
     if (code < 0)
         code = refuse_overwriting(csv, &output, 1);

@@ -275,7 +275,9 @@ static int run(int argc, char **argv)
     const char *inputs[3] = {s.vocab_file, s.train.embeddings, s.output};
     const char *outputs[] = {s.output, s.train.checkpoint, s.train.log_path};
     for (size_t i = 0; code < 0 && i < 3; i++) {
-        code = refuse_overwriting(outputs[i], (const char *const *)argv, (size_t)argc);
+        code = i < 2 ? refuse_unwritable(outputs[i]) : -1; /* the log may go to a pipe or a device */
+        if (code < 0)
+            code = refuse_overwriting(outputs[i], (const char *const *)argv, (size_t)argc);
         if (code < 0 && s.valid.n)
             code = refuse_overwriting(outputs[i], s.valid.items, s.valid.n);
         if (code < 0)

@@ -59,21 +59,55 @@ int refuse_stdout(const char *output)
     return -1;
 }
 
+int refuse_unwritable(const char *output)
+{
+    char target[PATH_MAX];
+    sg_error err = {""};
+    sg_status st =
+        output && strcmp(output, "-") ? sg_output_check(output, target, sizeof target, &err) : SG_OK;
+    return st == SG_OK ? -1 : fail(st, &err);
+}
+
+/* Where links lead in the end, there or not; the name itself where that cannot be said. */
+static const char *end_of_links(const char *path, char target[PATH_MAX])
+{
+    sg_output_check(path, target, PATH_MAX, NULL);
+    return *target ? target : path;
+}
+
 int refuse_overwriting(const char *output, const char *const *inputs, size_t n)
 {
     struct stat out, in;
+    char end[PATH_MAX], other[PATH_MAX];
     if (!output || !strcmp(output, "-")) /* standard output overwrites nothing */
         return -1;
     bool exists = stat(output, &out) == 0;
+    const char *written = end_of_links(output, end);
     for (size_t i = 0; i < n; i++) {
         if (!inputs[i])
             continue;
-        bool same = !strcmp(output, inputs[i]) || same_place(output, inputs[i]);
+        bool same = !strcmp(output, inputs[i]) || same_place(written, end_of_links(inputs[i], other));
         if (exists && stat(inputs[i], &in) == 0)
             same |= same_file(&out, &in) || (S_ISDIR(in.st_mode) && lies_in(output, &in));
         if (same)
             return misuse("%s: this output is also '%s' of the same command; choose another name", output,
                           inputs[i]);
+    }
+    return -1;
+}
+
+int refuse_among_figures(const char *folder, const char *const *files, size_t n)
+{
+    struct stat info;
+    char end[PATH_MAX];
+    if (!folder || stat(folder, &info) != 0) /* one that is made now is empty */
+        return -1;
+    for (size_t i = 0; i < n; i++) {
+        const char *file = files[i] ? end_of_links(files[i], end) : "", *dot = strrchr(file, '.');
+        if (dot && (!strcmp(dot, ".svg") || !strcmp(dot, ".pdf")) && lies_in(file, &info))
+            return misuse(
+                "%s: lies in the folder of --figures, which gets files of such names; choose another",
+                files[i]);
     }
     return -1;
 }
@@ -105,9 +139,10 @@ int refuse_overwriting_parts(const char *output, const option_list *texts)
 int refuse_side_files(const char *checkpoint, const char *const *files, size_t n, const option_list *texts)
 {
     static const char *const suffixes[] = {".previous", ".lock", ".blocks0", ".blocks1"};
-    char path[PATH_MAX];
+    char path[PATH_MAX], end[PATH_MAX];
     for (size_t i = 0; checkpoint && i < sizeof suffixes / sizeof *suffixes; i++) {
-        if (snprintf(path, sizeof path, "%s%s", checkpoint, suffixes[i]) >= (int)sizeof path)
+        if (snprintf(path, sizeof path, "%s%s", end_of_links(checkpoint, end), suffixes[i]) >=
+            (int)sizeof path)
             return misuse("%.100s...: too long a name", checkpoint);
         int code = refuse_overwriting(path, files, n);
         if (code < 0 && texts)

@@ -88,6 +88,11 @@ typedef struct {
  * ends the process: async-signal-safe; no output may be written afterwards. */
 SG_API void sg_remove_temporary_files(void);
 
+/* Whether a file can be made or replaced at `path` as every output is, at the end of its symbolic links; nothing is
+ * made. target[0..size): where that is, there or not; "" where that cannot be said. SG_EIO: a name in /proc, links in
+ * a circle, what is there is no regular file or cannot be written, the folder is missing or cannot be written. */
+SG_API sg_status sg_output_check(const char *path, char *target, size_t size, sg_error *err);
+
 /* Version of the linked library, "MAJOR.MINOR.PATCH"; static. */
 SG_API const char *sg_version(void);
 

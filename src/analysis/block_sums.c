@@ -69,6 +69,18 @@ static bool begins_as_ours(int fd)
     return pread(fd, head, sizeof head, 0) == (ssize_t)sizeof head && !memcmp(head, magic, sizeof magic);
 }
 
+void sums_remove(const char *path)
+{
+    char head[sizeof magic];
+    int fd = open(path, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+    if (fd < 0)
+        return;
+    bool ours = pread(fd, head, sizeof head, 0) == (ssize_t)sizeof head && !memcmp(head, magic, sizeof magic);
+    close(fd);
+    if (ours)
+        unlink(path);
+}
+
 static sg_status open_scratch(block_sums *s, const char *beside, const char *keep, sg_error *err)
 {
     sg_status st = SG_OK;

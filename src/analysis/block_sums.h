@@ -46,6 +46,8 @@ typedef struct block_sums block_sums;
 /* keep NULL: an unnamed file in the folder of `beside`; otherwise the file `keep`, opened if it is there. */
 sg_status sums_new(block_sums **out, const sums_shape *shape, const char *beside, const char *keep,
                    sg_error *err);
+/* Removes the file `path` that sums_new kept; a file of something else stays. */
+void sums_remove(const char *path);
 void sums_free(block_sums *s);
 const sums_shape *sums_get_shape(const block_sums *s);
 sums_weight *sums_weight_at(const block_sums *s, size_t b, size_t c, size_t d);

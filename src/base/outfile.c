@@ -243,6 +243,27 @@ static sg_status check_target(const char *path, const char *target, struct stat 
     return SG_OK;
 }
 
+sg_status sg_output_check(const char *path, char *target, size_t size, sg_error *err)
+{
+    sg_status st = SG_OK;
+    char *end = NULL, *folder = NULL;
+    struct stat old;
+    bool exists;
+    target[0] = 0;
+    TRY(outfile_target(&end, path, err));
+    if (strlen(end) >= size)
+        TRY(sg_fail(err, SG_EIO, "%.100s...: too long a name", path));
+    memcpy(target, end, strlen(end) + 1);
+    TRY(check_target(path, end, &old, &exists, err));
+    NEED(folder = folder_of(end), err, "%s", path);
+    if (access(folder, W_OK | X_OK) != 0)
+        TRY(sg_fail(err, SG_EIO, "%s: cannot be written: %s", path, strerror(errno)));
+done:
+    sg_free(end);
+    sg_free(folder);
+    return st;
+}
+
 void outfile_clear(const char *target)
 {
     char prefix[TEMP_ROOM], *folder = folder_of(target);

@@ -17,6 +17,7 @@
 #include <omp.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 enum { IDENTITY = 4096, MAX_ARRAYS = 4 };
@@ -166,10 +167,13 @@ static sg_status resume(trainer *t, sg_error *err)
 }
 
 /* The log keeps the lines of epochs that the checkpoint knows; later ones will be written again. "-": standard output,
- * which keeps nothing. */
+ * which keeps nothing. It grows line by line, so it may be a pipe or a device, but no name in /proc: what /dev/stdout leads
+ * to is written by others too, from another place in the file. */
 static sg_status open_log(trainer *t, sg_error *err)
 {
     const char *path = t->cfg->log_path;
+    char *target = NULL;
+    struct stat info;
     if (!path)
         return SG_OK;
     if (!strcmp(path, "-")) {
@@ -178,8 +182,15 @@ static sg_status open_log(trainer *t, sg_error *err)
             close(fd);
         return t->log ? SG_OK : sg_fail(err, SG_EIO, "standard output: %s", strerror(errno));
     }
+    sg_status st = outfile_target(&target, path, err);
+    sg_free(target);
+    if (st != SG_OK)
+        return st;
     if (!(t->log = fopen(path, t->now.log_bytes ? "r+b" : "wb")) &&
         !(t->now.log_bytes && errno == ENOENT && (t->log = fopen(path, "wb"))))
+        return sg_fail(err, SG_EIO, "%s: %s", path, strerror(errno));
+    if (fstat(fileno(t->log), &info) == 0 && info.st_mode & (S_ISUID | S_ISGID) &&
+        fchmod(fileno(t->log), info.st_mode & 0777) != 0)
         return sg_fail(err, SG_EIO, "%s: %s", path, strerror(errno));
     if (fseek(t->log, 0, SEEK_END) != 0)
         return sg_fail(err, SG_EIO, "%s: %s", path, strerror(errno));

@@ -116,6 +116,54 @@ def side_files(scene, tally):
                     content(scene.path("k.previous")) == content(scene.path("valid.txt")), f"{args}: {said(done)}")
 
 
+def linked_outputs(scene, tally):
+    """Outputs that are one file in the end, there or not; files beside a checkpoint that is a link."""
+    kind = "links to another output, or to a side file of one"
+    os.makedirs(scene.path("far"))
+    for name, to in (("to-new", "new"), ("to-new-too", "new"), ("far-check", "far/real")):
+        os.symlink(to, scene.path(name))
+    analyze, train = ["analyze", "m.safetensors", "valid.txt", "-q"], ["train", "train.txt", *TRAIN]
+    cases = [[*analyze, "-o", "new", "--checkpoint", "to-new"], [*analyze, "-o", "to-new", "--checkpoint", "to-new-too"],
+             [*analyze, "-o", "new", "--csv", "to-new"], [*train, "-o", "new", "--log", "to-new"],
+             [*train, "-o", "new", "--checkpoint", "to-new"], ["track", "run.nc", "--property", "p=noun1-noun2", "-o", "to-new", "--csv", "new"],
+             [*analyze, "-o", "far/real.previous", "--checkpoint", "far-check"], [*analyze, "-o", "x", "--csv", "far/real.blocks0", "--checkpoint", "far-check"],
+             [*train, "-o", "far/real.lock", "--checkpoint", "far-check"]]
+    for args in cases:
+        done = scene.run(*args)
+        tally.check(kind, done.returncode == 2 and not os.path.exists(scene.path("new")) and not os.listdir(scene.path("far")), f"{args}: {said(done)}")
+    with open(scene.path("far", "real.blocks1"), "w", encoding="utf-8") as f:
+        f.write("thesis")
+    done = scene.run(*analyze, "-o", "x", "--checkpoint", "far-check")
+    tally.check("a foreign file under the name of a scratch file is left", done.returncode == 0 and os.listdir(scene.path("far")) == ["real.blocks1"] and
+                content(scene.path("far", "real.blocks1")) == b"thesis", said(done))
+
+
+def log_of_training(scene, tally):
+    """It grows line by line: devices are fine, names in /proc are not; and nothing is touched for a model that cannot be written."""
+    train = ["train", "train.txt", *TRAIN]
+    with open(scene.path("out"), "w+b") as out:
+        done = subprocess.run([scene.program, *train, "-o", "x", "--log", "/dev/stdout"], cwd=scene.folder, env=ENV, stdout=out, stderr=subprocess.PIPE)
+    tally.check("a log in /proc", done.returncode == 1 and b"/dev/stdout" in done.stderr and not content(scene.path("out")), said(done))
+    done = scene.run(*train, "-o", "x", "--log", "/dev/null")
+    tally.check("a log in a device", done.returncode == 0, said(done))
+    with open(scene.path("log"), "w", encoding="utf-8") as f:
+        f.write("thesis")
+    os.chmod(scene.path("log"), 0o4755)
+    done = scene.run(*train, "-o", "no/such/folder", "--log", "log")
+    tally.check("a model that cannot be written", done.returncode == 1 and b"no/such/folder" in done.stderr and content(scene.path("log")) == b"thesis", said(done))
+    done = scene.run(*train, "-o", "x", "--log", "log")
+    tally.check("set-user-id bits of a log", done.returncode == 0 and stat.S_IMODE(os.stat(scene.path("log")).st_mode) == 0o755, said(done))
+
+
+def figures_over_inputs(scene, tally):
+    os.makedirs(scene.path("fig"))
+    shutil.copy(scene.path("run.nc"), scene.path("fig", "rms-layer1.cell.svg"))
+    for args in (["fig/rms-layer1.cell.svg", "--figures", "fig"], ["run.nc", "-o", "fig/page.svg", "--figures", "./fig/"]):
+        done = scene.run("report", *args)
+        tally.check("figures over inputs and the page", done.returncode == 2 and os.listdir(scene.path("fig")) == ["rms-layer1.cell.svg"] and
+                    content(scene.path("fig", "rms-layer1.cell.svg")) == content(scene.path("run.nc")), f"{args}: {said(done)}")
+
+
 def linked_checkpoint(scene, tally):
     """A checkpoint by way of a link: the files beside it lie beside the file, and it is resumed."""
     os.makedirs(scene.path("store"))
@@ -283,7 +331,7 @@ def threads(scene, tally):
 
 def main():
     tally = Tally()
-    parts = [links, permissions, foreign_checkpoints, side_files, linked_checkpoint, leftover_of_a_checkpoint, one_checkpoint_for_two, closed_descriptors,
+    parts = [links, permissions, foreign_checkpoints, side_files, linked_outputs, log_of_training, figures_over_inputs, linked_checkpoint, leftover_of_a_checkpoint, one_checkpoint_for_two, closed_descriptors,
              signals, address_space, threads]
     with Scene(sys.argv[1]) as scene:
         for part in parts:

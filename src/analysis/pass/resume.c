@@ -8,7 +8,6 @@
 #include "base/checkpoint.h"
 
 #include <string.h>
-#include <unistd.h>
 
 typedef struct {
     uint64_t at[PASS_NUMBERS], rates, engine;
@@ -22,13 +21,19 @@ sg_status resume_stopped(const analysis *an, sg_error *err)
     return sg_fail(err, SG_ECANCELLED, "stopped");
 }
 
-static char *scratch_path(const char *checkpoint, int i)
+/* Beside the checkpoint, or where its link leads. */
+static sg_status scratch_path(char **out, const char *checkpoint, int i, sg_error *err)
 {
-    size_t n = strlen(checkpoint) + 16;
-    char *path = sg_calloc(n, 1);
-    if (path)
-        snprintf(path, n, "%s.blocks%d", checkpoint, i);
-    return path;
+    sg_status st = SG_OK;
+    char *target = NULL;
+    *out = NULL;
+    TRY(outfile_target(&target, checkpoint, err));
+    size_t n = strlen(target) + 16;
+    NEED(*out = sg_calloc(n, 1), err, "the name of %s", checkpoint);
+    snprintf(*out, n, "%s.blocks%d", target, i);
+done:
+    sg_free(target);
+    return st;
 }
 
 void resume_forget(const analysis *an)
@@ -38,9 +43,9 @@ void resume_forget(const analysis *an)
         return;
     checkpoint_remove(file);
     for (int i = 0; i < 2; i++) {
-        char *scratch = scratch_path(file, i);
-        if (scratch)
-            unlink(scratch);
+        char *scratch;
+        if (scratch_path(&scratch, file, i, NULL) == SG_OK)
+            sums_remove(scratch);
         sg_free(scratch);
     }
 }
@@ -56,7 +61,7 @@ sg_status resume_sums(block_sums **out, const analysis *an, size_t n_blocks, int
         units[g] = an->groups[g].units;
     sums_shape shape = {n_blocks, an->n_groups, an->C, an->D, an->E, units, true};
     if (checkpoint && i >= 0)
-        NEED(keep = scratch_path(checkpoint, i), err, "the name of %s", checkpoint);
+        TRY(scratch_path(&keep, checkpoint, i, err));
     TRY(sums_new(out, &shape, run_path, keep, err));
 done:
     sg_free(keep);
