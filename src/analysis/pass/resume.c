@@ -21,7 +21,7 @@ sg_status resume_stopped(const analysis *an, sg_error *err)
     return sg_fail(err, SG_ECANCELLED, "stopped");
 }
 
-/* Beside the checkpoint, or where its link leads. */
+/* Next to the checkpoint, or to the file that it links to. */
 static sg_status scratch_path(char **out, const char *checkpoint, int i, sg_error *err)
 {
     sg_status st = SG_OK;
