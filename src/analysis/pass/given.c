@@ -15,7 +15,7 @@
 
 /* Positions of one STRETCH of a fixed grid are added together; float32 sums are flushed between stretches, so that the same
  * gradients in other calls give the same bytes. */
-enum { STRETCH = ACCUM_FLUSH_AFTER };
+enum { STRETCH = ACCUM_FLUSH_AFTER, WORTH_THREADS = 1 << 15 /* numbers */ };
 
 /* A position of the text. */
 typedef struct {
@@ -264,12 +264,23 @@ static void add_pair(const given_pass *p, given *x, uint64_t position, size_t d,
     }
 }
 
+/* Threads for the gradients of n positions: waking them takes longer than adding few numbers. */
+static int threads_for(const given_pass *p, size_t n)
+{
+    const analysis *an = p->an;
+    size_t numbers = 0;
+    for (size_t i = 0; i < an->n_states; i++)
+        numbers += n * an->D * an->states[i].units * an->E;
+    return numbers < WORTH_THREADS ? 1 : p->threads;
+}
+
 /* Positions of one stretch. A thread has a delay to itself, and adds to its sums in the order of positions. */
 static void add_stretch(given_pass *p, const uint64_t *positions, size_t first, size_t n,
                         const float *const *G)
 {
     const size_t D = p->an->D;
-#pragma omp parallel num_threads(p->threads)
+    const int threads = threads_for(p, n);
+#pragma omp parallel num_threads(threads)
     {
         sg_float_env env = float_env_begin();
 #pragma omp for schedule(dynamic)
@@ -355,10 +366,11 @@ static sg_status check_numbers(const given_pass *p, const uint64_t *positions, s
 {
     const analysis *an = p->an;
     const size_t D = an->D;
+    const int threads = threads_for(p, n);
     size_t first_bad = SIZE_MAX;
     for (size_t i = 0; i < an->n_states && first_bad == SIZE_MAX; i++) {
         size_t HE = an->states[i].units * an->E;
-#pragma omp parallel for num_threads(p->threads) reduction(min : first_bad)
+#pragma omp parallel for num_threads(threads) reduction(min : first_bad)
         for (size_t k = 0; k < n * D; k++) {
             uint64_t s, t;
             if (in_text(p, positions[k / D], k % D, &s, &t) && !all_finite(HE, G[i] + k * HE))
