@@ -20,7 +20,7 @@ def _is_path(x: Any) -> bool:
 
 
 def _is_list(x: Any) -> bool:
-    return isinstance(x, (list, tuple)) or (hasattr(x, "__array__") and hasattr(x, "__len__"))
+    return isinstance(x, (list, tuple)) or (hasattr(x, "__array__") and getattr(x, "ndim", 0) > 0)
 
 
 def _is_spec(text: Any) -> bool:
@@ -207,6 +207,8 @@ def _label_names(labels: Iterable[Any]) -> list[str]:
 def read_numbers(vocab: Any, E: int, tokens: Any, classes: Any) -> Corpus:
     """Ids of a vocabulary, or without one (NULL) feature vectors of E numbers."""
     first = None
+    if not isinstance(tokens, (list, tuple)):
+        tokens = np.asarray(tokens)
     if _is_list(tokens[0]) and not (isinstance(tokens, np.ndarray) and tokens.ndim > 1) and vocab:
         lengths = [len(line) for line in tokens] # sentences of ids
         first = np.zeros(sum(lengths), dtype=bool)

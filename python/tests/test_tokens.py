@@ -3,6 +3,7 @@
 import unittest
 
 import numpy as np
+import torch
 from common import NOUNS, QUICK, VERBS, InFolder, model, sentences
 
 import stategrad as sg
@@ -26,7 +27,7 @@ class Tokens(InFolder):
         expected = sg.analyze(model(), sentences(), self.by_word, **QUICK)
         self.assertEqual(expected.classes, ("all", "noun", "verb"))
         for tokens, classes in ((sentences(), labels), (sentences(), nested), (self.flat, self.kind), (self.flat, self.by_word),
-                                (ids, self.kind), (ids.tolist(), np.array(self.kind, dtype=object)), (ids, self.by_word),
+                                (ids, self.kind), (torch.from_numpy(ids), self.kind), (list(torch.from_numpy(ids)), self.kind), (ids.tolist(), np.array(self.kind, dtype=object)), (ids, self.by_word),
                                 (ids, {"noun": [model().vocabulary.index(w) for w in NOUNS], "verb": VERBS})):
             run = sg.analyze(model(), tokens, classes, **QUICK)
             self.assertEqual(run.classes, expected.classes)
