@@ -173,21 +173,26 @@ static void to_row(double row[ROW], const sg_decay *d)
 }
 
 /* The fits and the delays of the shares of the series without block b. The weights are made without it too: they
- * are estimates like the rest, and held fixed they would hide a quarter of the scatter. */
+ * are estimates like the rest, and held fixed they would hide a quarter of the scatter. They follow the errors `whole` of
+ * the whole series, which may be wider than those of the blocks at some delays and missing at others: every fit uses the
+ * same delays. */
 static sg_status without_block(double row[ROW], series *s, size_t D, const double *y, size_t peak,
-                               const double *spread, size_t B, size_t b, double *error, bool weighted,
+                               const double *spread, size_t B, size_t b, const double *whole, double *error,
                                sg_error *err)
 {
     sg_status st = SG_OK;
     sg_decay one = {0};
     decay_left(one.left, D, y, peak);
     for (size_t d = 0; d < D; d++) {
-        error[d] = 0;
-        for (size_t other = 0; other < B; other++)
-            error[d] += other == b ? 0 : spread[other * D + d] * spread[other * D + d];
-        error[d] = sqrt(error[d]);
+        double all = 0, rest = 0;
+        for (size_t other = 0; other < B; other++) {
+            double square = spread[other * D + d] * spread[other * D + d];
+            all += square;
+            rest += other == b ? 0 : square;
+        }
+        error[d] = whole ? whole[d] * sqrt(rest / all) : NAN;
     }
-    size_t n = collect(s, D, y, weighted ? error : NULL);
+    size_t n = collect(s, D, y, whole ? error : NULL);
     for (int law = 0; law < SG_DECAY_LAWS; law++) {
         one.fit[law] = (sg_decay_fit){.scale = NAN, .rate = NAN, .shape = NAN};
         if (n >= MIN_POINTS && varies(s))
@@ -198,9 +203,10 @@ done:
     return st;
 }
 
-/* Replaces the errors by those of the block jackknife: the same fit of each series without a block. */
-static sg_status block_errors(sg_decay *out, series *s, size_t D, const double *y, bool weighted, size_t B,
-                              const double *pairs, const double *without, sg_error *err)
+/* Replaces the errors by those of the block jackknife: the same fit of each series without a block. whole_error NULL:
+ * without weights. */
+static sg_status block_errors(sg_decay *out, series *s, size_t D, const double *y, const double *whole_error,
+                              size_t B, const double *pairs, const double *without, sg_error *err)
 {
     sg_status st = SG_OK;
     double whole[ROW], *rows = sg_calloc(B, ROW * sizeof *rows), *spread = sg_calloc(B, D * sizeof *spread);
@@ -212,8 +218,8 @@ static sg_status block_errors(sg_decay *out, series *s, size_t D, const double *
     }
     for (size_t b = 0; b < B; b++)
         if (pairs[b] > 0)
-            TRY(without_block(rows + b * ROW, s, D, without + b * D, out->peak, spread, B, b, error, weighted,
-                              err));
+            TRY(without_block(rows + b * ROW, s, D, without + b * D, out->peak, spread, B, b, whole_error,
+                              error, err));
     to_row(whole, out);
     for (size_t i = 0; i < ROW; i++) {
         sg_interval x;
@@ -310,7 +316,7 @@ sg_status sg_stats_decay(sg_decay *out, size_t D, const double *y, const double 
     for (int law = 0; out->missing && law < SG_DECAY_LAWS; law++)
         out->fit[law] = no_fit;
     if (B && pairs && without) {
-        TRY(block_errors(out, &s, D, y, weighted, B, pairs, without, err));
+        TRY(block_errors(out, &s, D, y, weighted ? error : NULL, B, pairs, without, err));
         out->points = collect(&s, D, y, weighted ? error : NULL);
         for (int law = 0; !out->missing && law < SG_DECAY_LAWS; law++)
             TRY(decay_misfit(&out->fit[law].misfit_p, &s, &out->fit[law], (sg_decay_law)law, B, pairs,
