@@ -91,6 +91,10 @@ int fail(sg_status st, const sg_error *err);
 /* The message of the library with the options in it: --burn-in for "setting 'burn_in'". Valid until the next call. */
 const char *with_options(const char *message);
 int misuse(const char *format, ...) __attribute__((format(printf, 1, 2)));
+/* The same where it is a file or the machine that is at fault: 1. */
+int failure(const char *format, ...) __attribute__((format(printf, 1, 2)));
+/* A name from a file or a command as a terminal may have it (sg_printable). Valid until the fourth call after it. */
+const char *shown(const char *name);
 
 /* -1: continue. Otherwise 2: "-" for an output that is no text. */
 int refuse_stdout(const char *output);

@@ -17,7 +17,8 @@ static sg_status try_text(const sg_model *m, const char *text, const sg_monitor 
     if (st == SG_OK)
         st = sg_lm_eval(&result, m, s, false, 0, monitor, err);
     if (st == SG_OK) {
-        printf("%s: perplexity %.2f, %.4f nats per token\n", text, result.perplexity, result.nats_per_token);
+        printf("%s: perplexity %.2f, %.4f nats per token\n", shown(text), result.perplexity,
+               result.nats_per_token);
         remark_on_predictions(m, &result);
     }
     sg_stream_free(s);
@@ -70,9 +71,10 @@ static int run(int argc, char **argv)
     code = st == SG_OK ? EXIT_DONE : fail(st, &err);
     if (st == SG_OK && !quiet) {
         const sg_model_shape *s = sg_model_get_shape(m);
-        printf("%s: %s, %zu layer%s, %zu %s, %s\n", output, sg_cell_name(s->cell), s->layers,
-               s->layers == 1 ? "" : "s", s->vocabulary ? s->vocabulary : s->embedding,
-               s->vocabulary ? "words" : "features", s->has_decoder ? "with its decoder" : "states only");
+        size_t inputs = s->vocabulary ? s->vocabulary : s->embedding;
+        printf("%s: %s, %zu layer%s, %zu %s%s, %s\n", shown(output), sg_cell_name(s->cell), s->layers,
+               PLURAL(s->layers), inputs, s->vocabulary ? "word" : "feature", PLURAL(inputs),
+               s->has_decoder ? "with its decoder" : "states only");
     }
 done:
     sg_model_free(m);

@@ -34,15 +34,16 @@ static void print_run(const sg_run *r)
     printf("state gradients: %zu delay%s, inputs of %zu number%s\n", sg_run_delays(r),
            PLURAL(sg_run_delays(r)), sg_run_embedding(r), PLURAL(sg_run_embedding(r)));
     for (size_t g = 0; g < sg_run_groups(r); g++)
-        printf("  state     %-24s %zu unit%s\n", sg_run_group_name(r, g), sg_run_units(r, g),
+        printf("  state     %-24s %zu unit%s\n", shown(sg_run_group_name(r, g)), sg_run_units(r, g),
                PLURAL(sg_run_units(r, g)));
     for (size_t c = 0; c < sg_run_classes(r); c++)
-        printf("  class     %-24s %ju token%s\n", sg_run_class_name(r, c),
+        printf("  class     %-24s %ju token%s\n", shown(sg_run_class_name(r, c)),
                (uintmax_t)sg_run_class_tokens(r, c), PLURAL(sg_run_class_tokens(r, c)));
     for (size_t p = 0; p < sg_run_properties(r); p++)
-        printf("  property  %s\n", sg_run_property_name(r, p));
+        printf("  property  %s\n", shown(sg_run_property_name(r, p)));
     for (size_t i = 0; i < sg_run_attributes(r); i++)
-        printf("  %-22s %s\n", sg_run_attribute_name(r, i), sg_run_attribute(r, sg_run_attribute_name(r, i)));
+        printf("  %-22s %s\n", shown(sg_run_attribute_name(r, i)),
+               shown(sg_run_attribute(r, sg_run_attribute_name(r, i))));
 }
 
 static sg_status describe_run(const char *path, bool json, sg_error *err)

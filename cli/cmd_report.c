@@ -58,10 +58,8 @@ static int select_runs(selection *s, const option_list *given, char **operands, 
     s->groups = calloc(most + 1, sizeof *s->groups);
     s->runs = calloc(most + 1, sizeof *s->runs);
     s->names = malloc(bytes);
-    if (!s->paths || !s->groups || !s->runs || !s->names) {
-        fprintf(stderr, "stategrad: report: no memory for %zu runs\n", most);
-        return EXIT_FAILED;
-    }
+    if (!s->paths || !s->groups || !s->runs || !s->names)
+        return failure("report: no memory for %zu runs", most);
     for (; s->n < n; s->n++)
         s->paths[s->n] = operands[s->n];
     char *text = s->names;
@@ -84,7 +82,8 @@ static sg_status write_all(const char *html, const char *figures, const selectio
         st = sg_report_write(html, s->runs, s->paths, s->groups, s->n, err);
     if (st == SG_OK && figures &&
         (st = sg_report_figures(figures, s->runs, s->paths, s->n, &written, err)) == SG_OK)
-        printf("%s: %zu file%s\n", figures, written, PLURAL(written));
+        fprintf(html && !strcmp(html, "-") ? stderr : stdout, "%s: %zu file%s\n", shown(figures), written,
+                PLURAL(written));
     return st;
 }
 
@@ -103,6 +102,8 @@ static int run(int argc, char **argv)
     int code = parse_options(&cmd_report, table, &argc, argv, 0, 0);
     if (code < 0 && !html && !figures)
         code = misuse("report: nothing to write: give -o REPORT.html, or --figures DIR");
+    if (code < 0 && figures && !strcmp(figures, "-"))
+        code = misuse("report: --figures: expected a folder, found '-'");
     if (code < 0)
         code = select_runs(&s, &given, argv, (size_t)argc);
     if (code < 0)

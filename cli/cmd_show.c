@@ -41,36 +41,26 @@ static int add_lines(sg_show *s, const char *path)
     ssize_t n;
     int code = EXIT_DONE;
     sg_error err = {""};
-    if (!f) {
-        fprintf(stderr, "stategrad: %s: %s\n", path, strerror(errno));
-        return EXIT_FAILED;
-    }
+    if (!f)
+        return failure("%s: %s", path, strerror(errno));
     for (size_t number = 1; code == EXIT_DONE && (n = getline(&line, &room, f)) >= 0; number++) {
         if (n && line[n - 1] == '\n')
             line[--n] = '\0';
-        if (strlen(line) != (size_t)n) {
-            fprintf(stderr, "stategrad: %s:%zu: a NUL byte: not a text\n", path, number);
-            code = EXIT_FAILED;
-        } else if (!is_blank(line) && sg_show_sentences(s) == MAX_LINES) {
-            fprintf(stderr, "stategrad: %s:%zu: more than %d sentences; use stategrad analyze for a corpus\n",
-                    path, number, MAX_LINES);
-            code = EXIT_FAILED;
-        } else if (!is_blank(line) && sg_show_add(s, line, &err) != SG_OK) {
-            fprintf(stderr, "stategrad: %s:%zu: %s\n", path, number, err.msg);
-            code = EXIT_FAILED;
-        }
+        if (strlen(line) != (size_t)n)
+            code = failure("%s:%zu: a NUL byte: not a text", path, number);
+        else if (!is_blank(line) && sg_show_sentences(s) == MAX_LINES)
+            code = failure("%s:%zu: more than %d sentences; use stategrad analyze for a corpus", path, number,
+                           MAX_LINES);
+        else if (!is_blank(line) && sg_show_add(s, line, &err) != SG_OK)
+            code = failure("%s:%zu: %s", path, number, err.msg);
     }
-    if (code == EXIT_DONE && ferror(f)) {
-        fprintf(stderr, "stategrad: %s: %s\n", path, strerror(errno));
-        code = EXIT_FAILED;
-    }
+    if (code == EXIT_DONE && ferror(f))
+        code = failure("%s: %s", path, strerror(errno));
     free(line);
     if (f != stdin)
         fclose(f);
-    if (code == EXIT_DONE && sg_show_sentences(s) == 0) {
-        fprintf(stderr, "stategrad: %s: contains no sentence\n", path);
-        code = EXIT_FAILED;
-    }
+    if (code == EXIT_DONE && sg_show_sentences(s) == 0)
+        code = failure("%s: contains no sentence", path);
     return code;
 }
 
@@ -171,6 +161,10 @@ static int run(int argc, char **argv)
     code = settle(&cfg, state, contrast, path, words);
     if (code >= 0)
         goto done;
+    if (json && html && !strcmp(html, "-")) {
+        code = misuse("show: --output - and --json both write to standard output; only one of them can");
+        goto done;
+    }
     if (text && argc == 2) {
         code = misuse("show: --text and the file %s exclude each other", argv[1]);
         goto done;

@@ -31,6 +31,8 @@ static int run(int argc, char **argv)
         return misuse("synth: unexpected operand '%s'", argv[0]);
     if (!folder)
         return misuse("synth: the output folder is missing: -o DIR");
+    if (!strcmp(folder, "-"))
+        return misuse("synth: --output: expected a folder, found '-'");
     bool known = false;
     for (sg_synth_kind k = 0; k < SG_SYNTH_KINDS; k++) {
         sg_error err = {0};
@@ -41,7 +43,7 @@ static int run(int argc, char **argv)
         if (st != SG_OK)
             return fail(st, &err);
         if (!quiet)
-            printf("%s/%s: %s\n", folder, sg_synth_name(k), sg_synth_summary(k));
+            printf("%s/%s: %s\n", shown(folder), sg_synth_name(k), sg_synth_summary(k));
     }
     if (!known)
         return misuse(

@@ -149,7 +149,7 @@ static void print_result(const settings *s, const work *w, const sg_train_result
     const sg_stream_counts *n = sg_stream_info(w->train);
     const char *best = sg_model_meta(w->model, "best_epoch");
     printf("%s: %s, %zu layer%s, %zu %s, trained on %" PRIu64 " tokens (%.1f %% of the words <unk>)\n",
-           s->output, sg_cell_name(s->shape.cell), s->shape.layers, s->shape.layers == 1 ? "" : "s",
+           shown(s->output), sg_cell_name(s->shape.cell), s->shape.layers, s->shape.layers == 1 ? "" : "s",
            s->shape.vocabulary, s->shape.unit == SG_UNIT_CHAR ? "characters" : "words", n->tokens,
            unknown_percent(w->train, s->shape.eos));
     if (w->valid)
@@ -186,8 +186,8 @@ static int train(settings *s, const char *const *paths, size_t n_paths)
         if (st == SG_OK && !log_shown && !s->quiet)
             print_result(s, &w, &result);
     } else if (rescue && sg_model_write(w.model, s->output, &second) == SG_OK)
-        fprintf(stderr, "stategrad: the best of the %u completed epochs is in %s\n", result.epochs,
-                s->output);
+        fprintf(stderr, "stategrad: the best of the %u completed epoch%s is in %s\n", result.epochs,
+                PLURAL(result.epochs), shown(s->output));
     int code = st == SG_OK ? EXIT_DONE : fail(st, &err);
     work_free(&w);
     return code;
@@ -248,8 +248,8 @@ static int run(int argc, char **argv)
         {"lr-decay", 0, OPT_REAL, &s.train.lr_decay, "X",
          "factor on the learning rate for every epoch after --decay-after", 1e-6, 1},
         {"decay-after", 0, OPT_SIZE, &s.decay_after, "N", "epochs at the full learning rate", 0, 1e6},
-        {"steps", 0, OPT_SIZE, &s.train.steps, "N", "steps of truncated back-propagation through time", 1,
-         1 << 20},
+        {"steps", 0, OPT_SIZE, &s.train.steps, "N",
+         "steps of truncated back-propagation through time; at most those of a sequence", 1, 1 << 20},
         {"batch", 0, OPT_SIZE, &s.train.batch, "N", "parallel sequences", 1, 1 << 20},
         {"clip", 0, OPT_REAL, &s.train.clip, "X",
          "largest norm of the gradient; 0: no limit (default: 0.25 with the mean, 5 with the sum)", 0, 1e30},

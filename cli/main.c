@@ -20,7 +20,7 @@ static int finish(int code)
     errno = 0;
     if (fflush(stdout) == 0 && !ferror(stdout))
         return code;
-    fprintf(stderr, "stategrad: standard output: %s\n", errno ? strerror(errno) : "cannot be written");
+    failure("standard output: %s", errno ? strerror(errno) : "cannot be written");
     return code == EXIT_DONE ? EXIT_FAILED : code;
 }
 
@@ -47,6 +47,8 @@ static int unknown_command(const char *name)
 /* stategrad help [COMMAND] */
 static int help(int argc, char **argv)
 {
+    if (argc > 1)
+        return misuse("help: expected one command, found also '%s'", argv[1]);
     if (argc < 1 || !strcmp(argv[0], "--help") || !strcmp(argv[0], "-h")) {
         print_usage(stdout);
         return EXIT_DONE;
@@ -58,26 +60,47 @@ static int help(int argc, char **argv)
     return c->run(2, words);
 }
 
+static bool is_set(char **env, const char *name)
+{
+    size_t n = strlen(name);
+    while (*env && (strncmp(*env, name, n) || (*env)[n] != '='))
+        env++;
+    return *env != NULL;
+}
+
 /* Two libraries read the environment when they are loaded, so other values need a second start; a user's own
  * settings are kept.
  *   GNU OpenMP spins for up to 16 ms at each barrier. Where other processes want the cores too, the thread that is
  *   spun for waits for the spinner's time slice: one analysis took 163 s on two threads instead of 3.
  *   OpenBLAS starts a thread per core and takes a buffer for each, before main and whatever the command; every
- *   product here runs on one thread of it. */
-static void settle_libraries(char **argv)
+ *   product here runs on one thread of it.
+ * Called before the constructors of these libraries (.preinit_array): with little address space OpenBLAS's ends the
+ * process. The C library's own have not run either: getenv finds nothing yet. */
+static void settle_libraries(int argc, char **argv, char **env)
 {
-    bool spin = !getenv("GOMP_SPINCOUNT") && !getenv("OMP_WAIT_POLICY"),
-         blas = !getenv("OPENBLAS_NUM_THREADS");
-    if (!spin && !blas)
+    static char spin[] = "GOMP_SPINCOUNT=1000", blas[] = "OPENBLAS_NUM_THREADS=1";
+    bool spins = !is_set(env, "GOMP_SPINCOUNT") && !is_set(env, "OMP_WAIT_POLICY"),
+         threads = !is_set(env, "OPENBLAS_NUM_THREADS");
+    char program[4096], **settled;
+    size_t n = 0;
+    ssize_t length = readlink("/proc/self/exe", program, sizeof program - 1);
+    (void)argc;
+    while (env[n])
+        n++;
+    if (length <= 0 || !(spins || threads) || !(settled = calloc(n + 3, sizeof *settled)))
         return;
-    char program[4096];
-    ssize_t n = readlink("/proc/self/exe", program, sizeof program - 1);
-    if (n <= 0 || (spin && setenv("GOMP_SPINCOUNT", "1000", 1) != 0) ||
-        (blas && setenv("OPENBLAS_NUM_THREADS", "1", 1) != 0))
-        return;
-    program[n] = 0;
-    execv(program, argv); /* where that cannot be, go on as before */
+    program[length] = 0;
+    memcpy(settled, env, n * sizeof *settled);
+    if (spins)
+        settled[n++] = spin;
+    if (threads)
+        settled[n] = blas;
+    execve(program, argv, settled); /* where that cannot be, go on as before */
+    free(settled);
 }
+
+__attribute__((section(".preinit_array"),
+               used)) static void (*const before_libraries)(int, char **, char **) = settle_libraries;
 
 /* A descriptor 0, 1 or 2 that is closed would be given to the next file that is opened, and what is printed would
  * land in it. It becomes one that cannot be read, or not be written: its use fails as it does when it is closed. */
@@ -91,7 +114,6 @@ static void reserve_descriptors(void)
 int main(int argc, char **argv)
 {
     reserve_descriptors();
-    settle_libraries(argv);
     atexit(sg_remove_temporary_files); /* libgomp exits where a thread cannot be made */
     stop_on_signals();
     signal(SIGXFSZ, SIG_IGN); /* a file size limit is a write error like others */
@@ -103,6 +125,8 @@ int main(int argc, char **argv)
     if (!strcmp(word, "--help") || !strcmp(word, "-h") || !strcmp(word, "help"))
         return finish(help(argc - 2, argv + 2));
     if (!strcmp(word, "--version") || !strcmp(word, "-V")) {
+        if (argc > 2)
+            return misuse("%s: expected no operand, found '%s'", word, argv[2]);
         printf("stategrad %s\n", sg_version());
         return finish(EXIT_DONE);
     }

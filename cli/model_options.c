@@ -14,7 +14,7 @@ void remark_on_predictions(const sg_model *m, const sg_eval *e)
     const char *ignored = sg_model_meta(m, "ignored");
     if (ignored)
         fprintf(stderr, "stategrad: warning: computed without what --ignore left out of the net: %s\n",
-                ignored);
+                shown(ignored));
     if (e && V > 1 && !(e->nats_per_token <= log((double)V)))
         fprintf(
             stderr,

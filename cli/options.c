@@ -10,20 +10,46 @@
 #include <stdlib.h>
 #include <string.h>
 
+/* "stategrad: TEXT", one line: what came in from names neither breaks it nor reaches the terminal as a control
+ * character. */
+static void complain(const char *format, va_list args)
+{
+    char text[1200];
+    vsnprintf(text, sizeof text, format, args);
+    sg_printable(text);
+    fprintf(stderr, "stategrad: %s\n", text);
+}
+
 int misuse(const char *format, ...)
 {
     va_list args;
-    char text[1024];
     va_start(args, format);
-    vsnprintf(text, sizeof text, format, args);
+    complain(format, args);
     va_end(args);
-    /* One line: whatever came in from names must not break it, nor reach the terminal as an escape
-     * sequence. */
-    for (char *c = text; *c; c++)
-        if ((unsigned char)*c < 0x20 || *c == 0x7f)
-            *c = '?';
-    fprintf(stderr, "stategrad: %s\n", text);
     return EXIT_MISUSE;
+}
+
+int failure(const char *format, ...)
+{
+    va_list args;
+    va_start(args, format);
+    complain(format, args);
+    va_end(args);
+    return EXIT_FAILED;
+}
+
+const char *shown(const char *name)
+{
+    static char *kept[4];
+    static size_t at;
+    char *copy = strdup(name ? name : "-");
+    if (!copy)
+        return "?";
+    at = (at + 1) % (sizeof kept / sizeof *kept);
+    free(kept[at]);
+    kept[at] = copy;
+    sg_printable(copy);
+    return copy;
 }
 
 const char *with_options(const char *message)
@@ -128,12 +154,14 @@ bool default_text(const option *o, char *text, size_t size)
 }
 
 /* Bounds that are no bounds for anyone: beyond them a number is a slip anyway. */
-static int out_of_range(const option *o, const char *text, double min, double max)
+static int out_of_range(const option *o, const char *text, double min, double max, bool above)
 {
     char low[64], high[64];
     plain_number(low, sizeof low, min);
     plain_number(high, sizeof high, max);
     bool unlimited = max >= 1e15;
+    if (above && unlimited)
+        return misuse("--%s: %s is too large", o->name, text);
     if (min > 0 && min < 1e-6)
         return misuse("--%s: expected a number above 0%s%s, found %s", o->name, unlimited ? "" : ", at most ",
                       unlimited ? "" : high, text);
@@ -153,10 +181,12 @@ static int store_number(const option *o, const char *text)
     double min = o->min, max = o->max;
     if (!(min < max)) {
         min = o->kind == OPT_REAL ? -INFINITY : whole_int ? -2147483648.0 : 0;
-        max = o->kind == OPT_REAL ? INFINITY : whole_int ? 2147483647.0 : 18446744073709549568.0;
+        max = o->kind == OPT_REAL ? INFINITY
+              : whole_int         ? 2147483647.0
+                                  : 18446744073709551616.0; /* 2^64: strtoull tells */
     }
     if (!(real >= min && real <= max))
-        return out_of_range(o, text, min, max);
+        return out_of_range(o, text, min, max, real > max);
     errno = 0;
     if (o->kind == OPT_REAL)
         *(double *)o->value = real;
@@ -201,6 +231,8 @@ static int store_choice(const option *o, const char *text)
 
 static int store(const option *o, const char *text)
 {
+    if (!*text && strcmp(o->arg, "TEXT") != 0)
+        return misuse("--%s: expected %s, found ''", o->name, o->arg);
     if (o->kind == OPT_STRING) {
         *(const char **)o->value = text;
         return -1;

@@ -76,21 +76,14 @@ static size_t pick_delays(size_t D, size_t *picked)
     return n;
 }
 
-/* At most NAME_WIDTH characters of UTF-8, control characters as '?', padded. */
+/* At most NAME_WIDTH characters, padded. */
 static void print_name(const char *name)
 {
-    int shown = 0;
-    for (const unsigned char *p = (const unsigned char *)name; *p && shown < NAME_WIDTH; shown++) {
-        int n = *p < 0x80 ? 1 : *p < 0xe0 ? 2 : *p < 0xf0 ? 3 : 4;
-        if (*p < 0x20 || *p == 0x7f)
-            putchar('?');
-        else
-            for (int i = 0; i < n && p[i]; i++)
-                putchar(p[i]);
-        for (int i = 0; i < n && *p; i++)
-            p++;
-    }
-    printf("%*s", NAME_WIDTH - shown, "");
+    int width = 0;
+    const char *p = name = shown(name);
+    for (; *p && width + ((*p & 0xc0) != 0x80) <= NAME_WIDTH; p++)
+        width += (*p & 0xc0) != 0x80;
+    printf("%.*s%*s", (int)(p - name), name, NAME_WIDTH - width, "");
 }
 
 static double read_one(const sg_run *r, const char *group, const char *variable, size_t c, size_t q, size_t l,
@@ -114,6 +107,7 @@ static const char *why_missing(sg_run *r, const char *group, const char *variabl
     char *count = strstr(text, " (and ");
     if (count)
         *count = 0;
+    sg_printable(text);
     return text;
 }
 
@@ -152,7 +146,7 @@ static void print_decay(sg_run *r, const char *group)
     if (!isfinite(d.left[0].value))
         d.left[0].missing = why_missing(r, group, "half_life", why[2]);
     sg_decay_sentence(text, sizeof text, "the rms gain", &d);
-    printf("  %s: %s.\n", sg_run_class_name(r, 0), text);
+    printf("  %s: %s.\n", shown(sg_run_class_name(r, 0)), text);
 }
 
 /* Class "all" of a (class, delay) variable at delay d; NaN where it is missing. */
@@ -252,7 +246,7 @@ static void print_replaced_classes(const sg_run *r, const char *group)
     printf(
         "\n%s: change of the state when a word is replaced by any word, and by another of its class (mean; 95 %% "
         "interval)\n  %-*s",
-        group, NAME_WIDTH, "class");
+        shown(group), NAME_WIDTH, "class");
     for (size_t k = 0; k < 2 * n; k++) {
         char head[48];
         snprintf(head, sizeof head, "%s, delay %zu", heads[k % 2], at[k / 2]);
@@ -274,8 +268,8 @@ static void print_mean(const sg_run *r, const char *group, double *x)
     size_t D = sg_run_delays(r), last = D - 1;
     if (!read_curve(r, group, "singular_value", 0, x))
         return;
-    printf("  %s, mean gradient: sigma_1 %.3g at delay 0, %.3g at delay %zu", sg_run_class_name(r, 0), x[0],
-           x[last], last);
+    printf("  %s, mean gradient: sigma_1 %.3g at delay 0, %.3g at delay %zu", shown(sg_run_class_name(r, 0)),
+           x[0], x[last], last);
     if (read_curve(r, group, "coherence", 0, x))
         printf(
             "; coherence %.2g and %.2g (1: the same linear map at every position; near 0: contributions cancel)",
@@ -326,7 +320,7 @@ static void print_ratios(const sg_run *r, const char *group, double *x)
         return;
     printf(
         "\n%s: gain of each class over that of all words (root mean square, all directions; 95 %% interval)\n  %-*s",
-        group, NAME_WIDTH, "class");
+        shown(group), NAME_WIDTH, "class");
     for (size_t k = 0; k < columns; k++) {
         char head[32];
         snprintf(head, sizeof head, "delay %zu", at[k]);
@@ -395,7 +389,7 @@ static void print_head(const sg_run *r, const char *group, const char *step, con
     printf(
         "\n%s: rms gain from a %s to the state, along its strongest direction, by delay (state units per %s of the "
         "embedding)\n  %-*s %9s",
-        group, step, whitened ? "standard deviation" : "unit", NAME_WIDTH, "class", "tokens");
+        shown(group), step, whitened ? "standard deviation" : "unit", NAME_WIDTH, "class", "tokens");
     for (size_t i = 0; i < n; i++)
         printf(" %8zu", picked[i]);
     if (!(s->high > 0)) {
@@ -450,7 +444,7 @@ void print_property(sg_run *r, const char *group, size_t p)
     char why[256];
     printf(
         "%s in %s, class %s: gain along the property, and relative to sigma_1 [95 %%] (95 %% of random directions)\n",
-        sg_run_property_name(r, p), group, sg_run_class_name(r, 0));
+        shown(sg_run_property_name(r, p)), shown(group), shown(sg_run_class_name(r, 0)));
     for (size_t i = 0; i < sizeof wanted / sizeof *wanted && wanted[i] < sg_run_delays(r); i++) {
         printf("  delay %3zu", wanted[i]);
         if (isnan(of_property(r, group, "relative_memory", p, wanted[i]))) {
@@ -562,7 +556,7 @@ static void print_precision(const sg_run *r)
            "precision: %.0f of %ju input positions were drawn; sigma_1 at delays 0 to %zu has a standard "
            "error of %.2g %% relative to drawing all (largest for %s at delay %.0f)",
            attribute(r, "precision_origins"), (uintmax_t)sg_run_class_tokens(r, 0), last, 100 * sampling,
-           sg_run_attribute(r, "precision_worst_class"), attribute(r, "precision_worst_delay"));
+           shown(sg_run_attribute(r, "precision_worst_class")), attribute(r, "precision_worst_delay"));
     printf(total > attribute(r, "precision")
                ? "; including the variation between blocks of the corpus, up to %.2g %%\n"
                : "; including the variation between blocks of the corpus, %.2g %%\n",
@@ -622,11 +616,12 @@ static void print_blocks(const sg_run *r)
     if (!by || !scope || !isfinite(documents) || !isfinite(blocks))
         return;
     if (!strcmp(by, "none"))
-        printf("\nintervals: from %.0f blocks of one document; they hold for %s\n", blocks, scope);
+        printf("\nintervals: from %.0f block%s of one document; they hold for %s\n", blocks, PLURAL(blocks),
+               shown(scope));
     else
-        printf("\nintervals: from %.0f blocks%s; %.0f document%s%s; they hold for %s\n", blocks,
-               strcmp(scope, "this text alone") ? " that end where documents end" : "", documents,
-               documents > 1 ? "s" : "", documents_of(by), scope);
+        printf("\nintervals: from %.0f block%s%s; %.0f document%s%s; they hold for %s\n", blocks,
+               PLURAL(blocks), strcmp(scope, "this text alone") ? " that end where documents end" : "",
+               documents, documents > 1 ? "s" : "", documents_of(by), shown(scope));
 }
 
 int print_summary(const char *run_path, bool ascii)
@@ -648,7 +643,7 @@ int print_summary(const char *run_path, bool ascii)
     if (st == SG_OK)
         printf("\n"
                "%s: see also stategrad report, words and track.\n",
-               run_path);
+               shown(run_path));
     free(gain);
     sg_run_close(r);
     if (st != SG_OK)

@@ -49,9 +49,14 @@ function values(group, key) {
   return group && group.values[key] ? group.values[key] : null;
 }
 
-/* Names shown for runs: file names, numbered where they repeat. */
-const runNames = runs.map((run, i) =>
-  runs.some((other, j) => j !== i && other.file === run.file) ? `${run.file} (${i + 1})` : run.file);
+/* Names shown for runs, each once: file names, numbered where they repeat. */
+const runNames = [];
+runs.forEach((run, i) => {
+  const taken = (name) => runNames.includes(name) || runs.some((other, j) => j !== i && other.file === name);
+  let name = run.file;
+  for (let n = i + 1; taken(name); n++) name = `${run.file} (${n})`;
+  runNames.push(name);
+});
 
 const classNames = [];
 for (const run of runs) for (const c of run.classes) if (!classNames.includes(c.name)) classNames.push(c.name);

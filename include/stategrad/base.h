@@ -101,6 +101,11 @@ SG_API const char *sg_version(void);
  * Borrowed from names. */
 SG_API const char *sg_nearest_name(const char *text, const char *const *names, size_t n);
 
+/* Makes text of files and users fit for one line of a terminal, in place: control characters (C0, C1, DEL), line and
+ * paragraph separators, bidirectional overrides and bytes that are no UTF-8 become "?" each. Messages of the library
+ * (sg_error, warnings) have passed it; names that it returns are as they are in the files. */
+SG_API void sg_printable(char *text);
+
 #ifdef __cplusplus
 }
 #endif

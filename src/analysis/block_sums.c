@@ -21,6 +21,7 @@ struct block_sums {
     sums_squares *squares; /* (B,G,D) */
     char *path;
     int fd;
+    bool kept; /* path is the name of the file */
 };
 
 size_t sums_packed(size_t E)
@@ -87,6 +88,7 @@ static sg_status open_scratch(block_sums *s, const char *beside, const char *kee
     char *name = NULL;
     int code;
     if (keep) {
+        s->kept = true;
         s->fd = open(keep, O_RDWR | O_CREAT | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC, 0666);
         code = errno;
         if (!(s->path = sg_strdup(keep)))
@@ -144,6 +146,13 @@ sg_status sums_new(block_sums **out, const sums_shape *shape, const char *beside
 done:
     sums_free(s);
     return st;
+}
+
+void sums_forget_empty(const block_sums *s)
+{
+    struct stat info;
+    if (s->kept && fstat(s->fd, &info) == 0 && info.st_size <= (off_t)sizeof magic)
+        unlink(s->path);
 }
 
 void sums_free(block_sums *s)

@@ -49,6 +49,8 @@ sg_status sums_new(block_sums **out, const sums_shape *shape, const char *beside
 /* Removes the file `path` that sums_new kept; a file of something else stays. */
 void sums_remove(const char *path);
 void sums_free(block_sums *s);
+/* Removes the scratch file `keep` if it holds nothing yet: the work is refused before it began. */
+void sums_forget_empty(const block_sums *s);
 const sums_shape *sums_get_shape(const block_sums *s);
 sums_weight *sums_weight_at(const block_sums *s, size_t b, size_t c, size_t d);
 sums_squares *sums_squares_at(const block_sums *s, size_t b, size_t g, size_t d);

@@ -2,6 +2,7 @@
 #include "analysis/property.h"
 
 #include "base/base_internal.h"
+#include "base/utf8.h"
 #include "io/npy_rows.h"
 
 #include <math.h>
@@ -67,8 +68,28 @@ done:
     return st;
 }
 
+/* The text of a file; it may be one by chance that has the name of a word. */
+static sg_status read_text(char **content, size_t *n, const char *path, const char *name, bool words,
+                           sg_error *err)
+{
+    sg_status st = sg_read_file(content, n, path, FILE_LIMIT, err);
+    if (st != SG_OK || (strlen(*content) == *n && utf8_valid_prefix(*content, *n) == *n))
+        return st;
+    sg_free(*content);
+    *content = NULL;
+    if (words)
+        return sg_fail(
+            err, SG_EFORMAT,
+            "property %s: '%.80s' is a file here, and not a text: expected words in UTF-8; the word itself "
+            "is written '%.80s,'",
+            name, path, path);
+    return sg_fail(err, SG_EFORMAT, "property %s: %s: is not a text: expected pairs of words in UTF-8", name,
+                   path);
+}
+
 /* A class, a file of words, or words. */
-static sg_status read_side(side *s, const property_source *src, const char *text, sg_error *err)
+static sg_status read_side(side *s, const property_source *src, const char *name, const char *text,
+                           sg_error *err)
 {
     sg_status st = SG_OK;
     const sg_class_word *words;
@@ -78,7 +99,7 @@ static sg_status read_side(side *s, const property_source *src, const char *text
         for (size_t i = 0; i < n; i++)
             TRY(side_add(s, words[i].id, words[i].count, err));
     } else if (is_file(text)) {
-        TRY(sg_read_file(&content, &n, text, FILE_LIMIT, err));
+        TRY(read_text(&content, &n, text, name, true, err));
         TRY(add_words(s, src, content, spaces, err));
     } else
         TRY(add_words(s, src, text, " \t\r\n,", err));
@@ -147,7 +168,7 @@ static sg_status unknown_side(const property_source *src, const sg_property *p, 
 /* No '-' parts the text into two things that are known: names the side that is not. */
 static sg_status no_reading(const property_source *src, const sg_property *p, char *text, sg_error *err)
 {
-    sg_status st = SG_EINVAL;
+    sg_status st = SG_OK;
     for (size_t i = 1; text[i] && text[i + 1]; i++) {
         if (text[i] != '-')
             continue;
@@ -159,7 +180,7 @@ static sg_status no_reading(const property_source *src, const sg_property *p, ch
         if (left || right)
             return st;
     }
-    if (strchr(text, '-') && text[1])
+    if (st != SG_OK)
         return st;
     return sg_fail(err, SG_EINVAL, "property %s: '%s' is neither a file nor A-B with a '-' between two sides",
                    p->name, p->a);
@@ -238,8 +259,9 @@ static void warn_sides(const property *out, const side *s, const char *text, con
 {
     if (s->unknown)
         sg_warn(monitor,
-                "property %s: %zu of %zu words of '%.60s' are not in the vocabulary, the first is '%s'",
-                out->name, s->unknown, s->unknown + s->n, text, s->first_unknown);
+                "property %s: %zu of %zu word%s of '%.60s' %s not in the vocabulary, the first is '%s'",
+                out->name, s->unknown, s->unknown + s->n, s->unknown + s->n == 1 ? "" : "s", text,
+                s->unknown == 1 ? "is" : "are", s->first_unknown);
     if (s->n < FEW_WORDS)
         sg_warn(monitor, "property %s: '%.60s' has %zu word%s, fewer than %d", out->name, text, s->n,
                 s->n == 1 ? "" : "s", (int)FEW_WORDS);
@@ -277,8 +299,8 @@ static sg_status from_sides(property *out, const property_source *src, const cha
 {
     sg_status st = SG_OK;
     side left = {0}, right = {0};
-    TRY(read_side(&left, src, a, err));
-    TRY(read_side(&right, src, b, err));
+    TRY(read_side(&left, src, out->name, a, err));
+    TRY(read_side(&right, src, out->name, b, err));
     out->words_a = (int64_t)left.n;
     out->words_b = (int64_t)right.n;
     warn_sides(out, &left, a, monitor);
@@ -340,7 +362,7 @@ static sg_status from_pairs(property *out, const property_source *src, const cha
     sg_status st = SG_OK;
     char *content = NULL, first[64] = "";
     size_t size, line = 0, used = 0, unknown = 0, E = src->E;
-    TRY(sg_read_file(&content, &size, path, FILE_LIMIT, err));
+    TRY(read_text(&content, &size, path, out->name, false, err));
     for (char *p = content, *next; *p; p = next) {
         size_t length = strcspn(p, "\n");
         next = p + length + (p[length] == '\n');

@@ -42,6 +42,9 @@ static sg_status check_corpus(const sg_analysis_config *cfg, const sg_stream *s,
     if (cfg->delays > T)
         return sg_fail(err, SG_EINVAL, "setting 'delays': %zu delay%s, but the corpus has only %ju token%s",
                        cfg->delays, cfg->delays == 1 ? "" : "s", (uintmax_t)T, T == 1 ? "" : "s");
+    if (cfg->burn_in >= T)
+        return sg_fail(err, SG_EINVAL, "setting 'burn_in': %zu word%s, all of the corpus of %ju token%s",
+                       cfg->burn_in, cfg->burn_in == 1 ? "" : "s", (uintmax_t)T, T == 1 ? "" : "s");
     if (cfg->handling == SG_WINDOW && !cfg->window)
         return sg_fail(err, SG_EINVAL, "setting 'state_handling': expected window:N with N at least 1");
     if (cfg->features_path && cfg->features)

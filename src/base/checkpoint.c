@@ -59,7 +59,7 @@ static kind kind_of(const char *path)
         return FOREIGN;
     size_t n = fread(head, 1, sizeof head, f);
     fclose(f);
-    return memcmp(head, magic, n) ? FOREIGN : OURS;
+    return n && (n < sizeof head || memcmp(head, magic, n) != 0) ? FOREIGN : OURS;
 }
 
 static sg_status refuse_foreign(const char *file, const char *previous, sg_error *err)

@@ -21,10 +21,7 @@ void sg_fail_message(sg_error *err, const char *format, ...)
         va_start(args, format);
         vsnprintf(err->msg, sizeof err->msg, format, args);
         va_end(args);
-        /* One line: whatever came in from file names or words must not break it. */
-        for (char *c = err->msg; *c; c++)
-            if ((unsigned char)*c < 0x20 || *c == 0x7f)
-                *c = '?';
+        sg_printable(err->msg);
     }
 }
 
@@ -37,9 +34,7 @@ void sg_warn(const sg_monitor *m, const char *format, ...)
     va_start(args, format);
     vsnprintf(line.msg, sizeof line.msg, format, args);
     va_end(args);
-    for (char *c = line.msg; *c; c++)
-        if ((unsigned char)*c < 0x20 || *c == 0x7f)
-            *c = '?';
+    sg_printable(line.msg);
     m->warn(m->ctx, line.msg);
 }
 

@@ -4,6 +4,7 @@
 #include "import/vocabulary.h"
 
 #include "base/base_internal.h"
+#include "base/text_out.h"
 
 #include <jansson.h>
 #include <string.h>
@@ -40,11 +41,10 @@ static size_t list_roles(const recipe *p, role_entry out[4 * SG_MAX_LAYERS + 3])
 
 /* ---- text ---- */
 
-/* Names come from the file: control characters would play tricks on a terminal. */
+/* Names come from the file. */
 static void print_name(FILE *to, const char *name)
 {
-    for (; *name; name++)
-        fputc((unsigned char)*name < 0x20 || *name == 0x7f ? '?' : *name, to);
+    text_put(to, name, SIZE_MAX, 0);
 }
 
 static void print_reading(FILE *to, const recipe *p, const sg_vocab *vocab, const sg_error *why_no_words)
@@ -54,10 +54,12 @@ static void print_reading(FILE *to, const recipe *p, const sg_vocab *vocab, cons
     fprintf(to, "reading: %s, %zu layer%s of ", sg_cell_name(s->cell), s->layers, s->layers == 1 ? "" : "s");
     for (size_t k = 0; k < s->layers; k++)
         fprintf(to, "%s%zu", k ? ", " : "", s->hidden[k]);
+    fprintf(to, " unit%s, ", s->layers == 1 && s->hidden[0] == 1 ? "" : "s");
     if (s->vocabulary)
-        fprintf(to, " units, %zu words in %zu dimensions\n", s->vocabulary, s->embedding);
+        fprintf(to, "%zu word%s in %zu dimension%s\n", s->vocabulary, s->vocabulary == 1 ? "" : "s",
+                s->embedding, s->embedding == 1 ? "" : "s");
     else
-        fprintf(to, " units, inputs of %zu features\n", s->embedding);
+        fprintf(to, "inputs of %zu feature%s\n", s->embedding, s->embedding == 1 ? "" : "s");
     fprintf(to, "  %s\n", sg_cell_formula(s->cell));
     size_t n = list_roles(p, roles);
     for (size_t i = 0; i < n; i++) {
@@ -76,11 +78,14 @@ static void print_reading(FILE *to, const recipe *p, const sg_vocab *vocab, cons
         print_name(to, p->no_decoder);
         fputc('\n', to);
     }
-    if (vocab)
-        fprintf(to, "  vocabulary: %zu %s%s%s%s\n", sg_vocab_size(vocab),
-                s->unit == SG_UNIT_CHAR ? "characters" : "words", s->eos ? ", lines end in <eos>" : "",
-                p->vocabulary_from[0] ? ", from " : "", p->vocabulary_from);
-    else if (s->vocabulary)
+    if (vocab) {
+        size_t words = sg_vocab_size(vocab);
+        fprintf(to, "  vocabulary: %zu %s%s%s%s", words, s->unit == SG_UNIT_CHAR ? "character" : "word",
+                words == 1 ? "" : "s", s->eos ? ", lines end in <eos>" : "",
+                p->vocabulary_from[0] ? ", from " : "");
+        print_name(to, p->vocabulary_from);
+        fputc('\n', to);
+    } else if (s->vocabulary)
         fprintf(to, "  vocabulary: %s\n", why_no_words->msg);
     for (size_t i = 0; i < p->n_notes; i++) {
         fputs("  note: ", to);
@@ -92,8 +97,9 @@ static void print_reading(FILE *to, const recipe *p, const sg_vocab *vocab, cons
 static void print_text(FILE *to, const tensor_file *b, const recipe *p, const sg_error *why,
                        const sg_vocab *vocab, const sg_error *why_no_words)
 {
-    fprintf(to, "%s: %s, %llu bytes, %zu tensors\n", b->path, sg_file_format_name(b->format),
-            (unsigned long long)b->file_size, b->n);
+    print_name(to, b->path);
+    fprintf(to, ": %s, %llu bytes, %zu tensor%s\n", sg_file_format_name(b->format),
+            (unsigned long long)b->file_size, b->n, b->n == 1 ? "" : "s");
     for (size_t i = 0; i < b->n; i++) {
         char shape[96];
         const stored_tensor *t = &b->tensors[i];

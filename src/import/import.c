@@ -43,6 +43,23 @@ done:
     return st;
 }
 
+/* An option that says something of a file which says it itself; NULL: none was given. */
+static const char *needless(const sg_import_config *cfg)
+{
+    return cfg->vocab                  ? "--vocab"
+           : cfg->gate_order           ? "--gate-order"
+           : cfg->transposed           ? "--transposed"
+           : cfg->recurrent_activation ? "--recurrent-activation"
+           : cfg->one_hot              ? "--one-hot"
+           : cfg->forward_only         ? "--forward-only"
+           : cfg->n_ignore             ? "--ignore"
+           : cfg->unit != SG_AUTO      ? "--unit"
+           : cfg->cell != SG_AUTO      ? "--cell"
+           : cfg->output != SG_AUTO    ? "--output-activation"
+           : cfg->forget_bias != 0     ? "--forget-bias"
+                                       : NULL;
+}
+
 sg_status sg_model_load(sg_model **out, const char *path, const sg_import_config *cfg,
                         const sg_monitor *monitor, sg_error *err)
 {
@@ -54,7 +71,12 @@ sg_status sg_model_load(sg_model **out, const char *path, const sg_import_config
     sg_status st = sg_file_format_of(&format, path, err);
     if (st != SG_OK)
         return st;
-    if (format == SG_FILE_MODEL && !cfg->n_maps)
+    if (format == SG_FILE_MODEL && !cfg->n_maps) {
+        if (needless(cfg))
+            return sg_fail(err, SG_EINVAL,
+                           "%s: %s: a model file of stategrad fixes this, and the option does not apply",
+                           path, needless(cfg));
         return sg_model_read(out, path, err);
+    }
     return load_foreign(out, path, cfg, monitor, err);
 }

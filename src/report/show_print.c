@@ -3,7 +3,7 @@
 #include "report/json_out.h"
 #include "report/report_internal.h"
 #include "behaviour/sentence.h"
-#include "report/text_out.h"
+#include "base/text_out.h"
 
 #include "base/base_internal.h"
 #include "base/text_file.h"

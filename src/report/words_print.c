@@ -2,7 +2,7 @@
 /* words_print.c - the word view as text and as JSON. */
 #include "base/base_internal.h"
 #include "report/json_out.h"
-#include "report/text_out.h"
+#include "base/text_out.h"
 #include "report/words.h"
 #include "stategrad/report.h"
 #include "stategrad/stats.h"

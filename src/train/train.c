@@ -29,6 +29,7 @@ typedef struct {
     const sg_monitor *monitor;
     int threads;
     size_t length;    /* tokens of each of the B sequences */
+    size_t T;         /* steps of a window, at most what a sequence has */
     uint64_t windows; /* of an epoch */
     sg_bptt *bptt;
     sg_stepper *stepper;
@@ -58,7 +59,8 @@ static sg_status cut_into_sequences(trainer *t, sg_error *err)
                        "sequence%s (setting 'batch')",
                        n, n == 1 ? "" : "s", 2 * B, B, B == 1 ? "" : "s");
     t->length = (size_t)(n / B); /* the remainder is dropped, as PyTorch's batchify does */
-    t->windows = (t->length - 1 + t->cfg->steps - 1) / t->cfg->steps;
+    t->T = t->cfg->steps < t->length - 1 ? t->cfg->steps : t->length - 1;
+    t->windows = (t->length - 1 + t->T - 1) / t->T;
     return SG_OK;
 }
 
@@ -97,7 +99,7 @@ static sg_status allocate(trainer *t, sg_error *err)
 {
     const sg_train_config *c = t->cfg;
     size_t size = model_block_size(t->m);
-    sg_status st = bptt_new(&t->bptt, t->m, c->steps, c->batch, t->threads, err);
+    sg_status st = bptt_new(&t->bptt, t->m, t->T, c->batch, t->threads, err);
     if (st == SG_OK)
         st = stepper_new(&t->stepper, t->m, c->optimizer, c->freeze_embeddings, t->threads, err);
     if (st != SG_OK)
@@ -105,8 +107,8 @@ static sg_status allocate(trainer *t, sg_error *err)
     size_t states = bptt_state_size(t->bptt);
     if (!(t->gradient = sg_calloc(size, sizeof(float))) || !(t->best = sg_calloc(size, sizeof(float))) ||
         !(t->state = sg_calloc(states, sizeof(float))) ||
-        !(t->steps = sg_calloc(c->steps + 1, sizeof *t->steps)) ||
-        !(t->ids = sg_calloc((c->steps + 1) * c->batch, sizeof *t->ids)))
+        !(t->steps = sg_calloc(t->T + 1, sizeof *t->steps)) ||
+        !(t->ids = sg_calloc((t->T + 1) * c->batch, sizeof *t->ids)))
         return no_memory(err, "the training of %zu parameters", size);
     t->arrays[t->n_arrays++] = (sg_checkpoint_array){model_block(t->m), size};
     t->arrays[t->n_arrays++] = (sg_checkpoint_array){t->best, size};
@@ -243,7 +245,7 @@ static sg_status save(trainer *t, sg_error *err)
 
 static sg_status load_window(trainer *t, size_t *n, sg_error *err)
 {
-    size_t T = t->cfg->steps, B = t->cfg->batch, at = (size_t)t->now.window * T, left = t->length - 1 - at;
+    size_t T = t->T, B = t->cfg->batch, at = (size_t)t->now.window * T, left = t->length - 1 - at;
     *n = left < T ? left : T;
     for (size_t b = 0; b < B; b++) {
         sg_status st = sg_stream_read(t->train, (uint64_t)b * t->length + at, *n + 1, t->steps, err);

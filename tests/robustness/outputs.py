@@ -299,7 +299,7 @@ def address_space(scene, tally):
                 "track": ["track", "run.nc", "--property", "p=noun1-noun2", "-o", "x", "-q"]}
     least = {}
     for name, args in commands.items():
-        for mib in (100, 150, 200, 250, 300, 400, 600, 1000):
+        for mib in (100, 110, 125, 130, 135, 150, 200, 250, 300, 400, 600, 1000):
             try:
                 done = scene.run(*args, timeout=60, preexec_fn=limit(mib))
             except subprocess.TimeoutExpired:

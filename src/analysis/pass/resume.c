@@ -163,7 +163,12 @@ sg_status resume_load(pass_state *s, FILE **f, sg_error *err)
     *f = NULL;
     if (!s->an->cfg->checkpoint)
         return SG_OK;
-    return checkpoint_load(s->an->cfg->checkpoint, s->identity, get_state, s, f, &found, s->an->monitor, err);
+    sg_status st =
+        checkpoint_load(s->an->cfg->checkpoint, s->identity, get_state, s, f, &found, s->an->monitor, err);
+    for (int i = 0; i < 2; i++)
+        if (st != SG_OK && s->sums[i])
+            sums_forget_empty(s->sums[i]);
+    return st;
 }
 
 sg_status resume_load_engine(const pass_state *s, FILE *f, sg_error *err)

@@ -16,7 +16,11 @@ typedef struct {
     const sg_run *run;
     const char *group;
     double *x, *low, *high; /* (D, R) of one class */
+    char *name, *suffix;    /* room bytes each: the longest name of a property, and the rest of a field */
+    size_t room;
 } table;
+
+enum { BESIDE = 400 }; /* quantity, decay series and law, rank: what is written with the name of a property */
 
 static void put_field(FILE *f, const char *text, sg_csv_style style)
 {
@@ -52,13 +56,12 @@ static void put_number(FILE *f, double x)
 static void put_row(const table *t, size_t c, const char *delay, const char *quantity, const char *suffix,
                     double x, double low, double high)
 {
-    char name[400];
-    snprintf(name, sizeof name, "%s%s", quantity, suffix);
+    snprintf(t->name, t->room, "%s%s", quantity, suffix);
     put_field(t->f, t->group, t->style);
     fputc(',', t->f);
     put_field(t->f, c == NO_CLASS ? "" : sg_run_class_name(t->run, c), t->style);
     fprintf(t->f, ",%s,", delay);
-    put_field(t->f, name, t->style);
+    put_field(t->f, t->name, t->style);
     fputc(',', t->f);
     put_number(t->f, x);
     fputc(',', t->f);
@@ -105,16 +108,17 @@ static sg_status put_quantity(const table *t, const run_variable *q, size_t rank
     TRY(read_class(t, q->name, "_high", lead, p, c, n, t->high, err));
     for (size_t d = 0; d < D; d++)
         for (size_t k = 0; k < n; k++) {
-            char delay[32], suffix[400] = "";
+            char delay[32];
             size_t i = d * n + k;
             snprintf(delay, sizeof delay, "%zu", d);
+            t->suffix[0] = 0;
             if (property && ranked)
-                snprintf(suffix, sizeof suffix, "[%.300s][%zu]", property, k + 1);
+                snprintf(t->suffix, t->room, "[%s][%zu]", property, k + 1);
             else if (property)
-                snprintf(suffix, sizeof suffix, "[%.300s]", property);
+                snprintf(t->suffix, t->room, "[%s]", property);
             else if (ranked)
-                snprintf(suffix, sizeof suffix, "[%zu]", k + 1);
-            put_row(t, c, delay, q->name, suffix, t->x[i], t->low[i], t->high[i]);
+                snprintf(t->suffix, t->room, "[%zu]", k + 1);
+            put_row(t, c, delay, q->name, t->suffix, t->x[i], t->low[i], t->high[i]);
         }
 done:
     return st;
@@ -186,13 +190,12 @@ static sg_status put_of_property(const table *t, const run_variable *q, size_t p
 {
     sg_status st = SG_OK;
     size_t start[] = {p, c}, count[] = {1, 1}, rank, shape[SG_RUN_MAX_DIMS];
-    char suffix[400];
     double x;
     if (!sg_run_shape(t->run, t->group, q->name, &rank, shape))
         return SG_OK;
     TRY(sg_run_read(t->run, t->group, q->name, start, count, &x, err));
-    snprintf(suffix, sizeof suffix, "[%.300s]", sg_run_property_name(t->run, p));
-    put_row(t, c, "", q->name, suffix, x, NAN, NAN);
+    snprintf(t->suffix, t->room, "[%s]", sg_run_property_name(t->run, p));
+    put_row(t, c, "", q->name, t->suffix, x, NAN, NAN);
 done:
     return st;
 }
@@ -241,14 +244,20 @@ sg_status sg_run_write_csv(const char *run_path, const char *csv_path, sg_csv_st
     sg_run *r = NULL;
     sg_outfile *o = NULL;
     table t = {0};
-    size_t n = 0;
+    size_t n = 0, longest = 0;
     TRY(sg_run_open(&r, run_path, err));
     TRY(outfile_open_text(&o, csv_path, err));
     for (size_t g = 0; g < sg_run_groups(r); g++)
         n = sg_run_rank(r, g) > n ? sg_run_rank(r, g) : n;
+    for (size_t p = 0; p < sg_run_properties(r); p++) {
+        size_t length = strlen(sg_run_property_name(r, p));
+        longest = length > longest ? length : longest;
+    }
     n *= sg_run_delays(r);
     t = (table){sg_outfile_stream(o), style, r, NULL, sg_calloc(n, 8), sg_calloc(n, 8), sg_calloc(n, 8)};
-    NEED(t.x && t.low && t.high, err, "%s", csv_path);
+    t.room = longest + BESIDE;
+    NEED(t.x && t.low && t.high && (t.name = sg_calloc(t.room, 1)) && (t.suffix = sg_calloc(t.room, 1)), err,
+         "%s", csv_path);
     fputs("state,class,delay,quantity,value,low,high\n", t.f);
     t.group = "";
     for (size_t c = 0; c < sg_run_classes(r); c++)
@@ -271,5 +280,6 @@ done:
     sg_free(t.x);
     sg_free(t.low);
     sg_free(t.high);
+    sg_free(t.name), sg_free(t.suffix);
     return st;
 }

@@ -5,7 +5,7 @@
 
 #include "report/assets.h"
 #include "report/json_out.h"
-#include "report/text_out.h"
+#include "base/text_out.h"
 
 static char *written(FILE *f, char **text)
 {

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* text_out.h - words of users on a terminal: no control character reaches it, columns are counted in
- * characters. */
-#ifndef SG_REPORT_TEXT_OUT_H
-#define SG_REPORT_TEXT_OUT_H
+/* text_out.h - words of users on a terminal: no control character reaches it (sg_printable in place), columns are
+ * counted in characters. */
+#ifndef SG_BASE_TEXT_OUT_H
+#define SG_BASE_TEXT_OUT_H
 
 #include <stddef.h>
 #include <stdio.h>

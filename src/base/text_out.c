@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-#include "report/text_out.h"
+#include "base/text_out.h"
 
 #include "base/base_internal.h"
 #include "base/utf8.h"
@@ -51,4 +51,17 @@ void text_put(FILE *f, const char *s, size_t width, int pad)
     }
     for (; pad && shown < width; shown++)
         putc(' ', f);
+}
+
+void sg_printable(char *text)
+{
+    size_t left = strlen(text), n;
+    char *to = text;
+    int unsafe;
+    for (const char *s = text; left; s += n, left -= n) {
+        n = next(s, left, &unsafe);
+        memmove(to, unsafe ? "?" : s, unsafe ? 1 : n);
+        to += unsafe ? 1 : n;
+    }
+    *to = 0;
 }
