@@ -225,7 +225,7 @@ static void step(tile_function *const *tiles, size_t P, const sg_step_matrix *m,
     size_t most = K ? RUN_FLOATS / (ROWS * K) : count, run = most ? most : 1;
     for (size_t i0 = 0; i0 < count; i0 += run) {
         size_t i1 = i0 + run < count ? i0 + run : count, i2 = i1 + run < count ? i1 + run : count;
-        const float *coming = m->ahead;
+        const float *coming = m->ahead ? m->ahead : m->packed; /* nothing ahead: no floats of it */
         size_t floats = m->ahead_floats < RUN_FLOATS ? m->ahead_floats : RUN_FLOATS;
         if (i1 < count) {
             coming = m->packed + tile_first(m->H, count, i1) * P * K;

@@ -86,7 +86,12 @@ static bool is_damaged(const char *name)
 }
 
 /* HDF5 takes its time under the address sanitizer: 40,000 cuts of the Keras seeds were six minutes. */
-#ifdef __SANITIZE_ADDRESS__
+#ifdef __has_feature
+#if __has_feature(address_sanitizer)
+#define UNDER_ADDRESS_SANITIZER 1
+#endif
+#endif
+#if defined __SANITIZE_ADDRESS__ || defined UNDER_ADDRESS_SANITIZER
 enum { KERAS_STEP = 17 };
 #else
 enum { KERAS_STEP = 1 };
