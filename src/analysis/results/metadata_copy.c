@@ -66,12 +66,13 @@ static sg_status copy_variable(run_writer *w, int nc, sg_run *r, const char *gro
     }
     NEED((x = sg_calloc(n, sizeof *x)) && (whole = sg_calloc(n, sizeof *whole)), err, "%s", run_path(r));
     TRY(sg_run_read(r, group, v->name, NULL, NULL, x, err));
-    for (size_t i = 0; i < n; i++)
-        whole[i] = (int64_t)x[i];
-    if (v->type == RUN_F32 || v->type == RUN_F64)
+    if (v->type == RUN_F32 || v->type == RUN_F64) {
         TRY(run_writer_put_f64(w, nc, v->name, start, shape, x, err));
-    else
+    } else {
+        for (size_t i = 0; i < n; i++)
+            whole[i] = (int64_t)x[i];
         TRY(run_writer_put_i64(w, nc, v->name, start, shape, whole, err));
+    }
 done:
     sg_free(x);
     sg_free(whole);
