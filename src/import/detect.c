@@ -149,7 +149,7 @@ sg_status tensors_open(tensor_file **out, const char *path, sg_error *err)
         TRY(sg_fail(err, SG_EFORMAT, "%s: is a run file, expected a model", path));
     if ((size_t)format >= sizeof fill / sizeof *fill || !fill[format]) {
         st = file_not_read(path, err);
-        goto done;
+        return st == SG_OK ? SG_EFORMAT : st; /* never SG_OK, which the static analyzer cannot see */
     }
     NEED(b = sg_calloc(1, sizeof *b), err, "%s", path);
     b->fd = -1;

@@ -42,7 +42,8 @@ static inline pickle_node *pickle_node_at(const pickle *p, uint32_t id)
 /* Node 0 ("none there") and an empty stack. data and what are borrowed. */
 sg_status pickle_new(pickle **out, const unsigned char *data, size_t size, const char *what, sg_error *err);
 /* SG_EFORMAT: "WHAT: pickle at byte POS: WHY". */
-sg_status pickle_bad(pickle *p, sg_error *err, const char *why);
+#define pickle_bad(p, err, why)                                                                              \
+    sg_fail(err, SG_EFORMAT, "%s: pickle at byte %zu: %s", (p)->what, (p)->pos, why)
 sg_status pickle_push(pickle *p, uint32_t id, sg_error *err);
 sg_status pickle_pop(pickle *p, uint32_t *id, sg_error *err);
 sg_status pickle_top(pickle *p, uint32_t *id, sg_error *err);

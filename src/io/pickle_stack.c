@@ -43,11 +43,6 @@ done:
     return st;
 }
 
-sg_status pickle_bad(pickle *p, sg_error *err, const char *why)
-{
-    return sg_fail(err, SG_EFORMAT, "%s: pickle at byte %zu: %s", p->what, p->pos, why);
-}
-
 static sg_status reserve(pickle *p, pickle_words *w, size_t n, const char *limit, sg_error *err)
 {
     if (n <= w->room)

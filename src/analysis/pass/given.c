@@ -279,8 +279,7 @@ static void add_stretch(given_pass *p, const uint64_t *positions, size_t first, 
                         const float *const *G)
 {
     const size_t D = p->an->D;
-    const int threads = threads_for(p, n);
-#pragma omp parallel num_threads(threads)
+#pragma omp parallel num_threads(threads_for(p, n))
     {
         sg_float_env env = float_env_begin();
 #pragma omp for schedule(dynamic)
@@ -366,11 +365,10 @@ static sg_status check_numbers(const given_pass *p, const uint64_t *positions, s
 {
     const analysis *an = p->an;
     const size_t D = an->D;
-    const int threads = threads_for(p, n);
     size_t first_bad = SIZE_MAX;
     for (size_t i = 0; i < an->n_states && first_bad == SIZE_MAX; i++) {
         size_t HE = an->states[i].units * an->E;
-#pragma omp parallel for num_threads(threads) reduction(min : first_bad)
+#pragma omp parallel for num_threads(threads_for(p, n)) reduction(min : first_bad)
         for (size_t k = 0; k < n * D; k++) {
             uint64_t s, t;
             if (in_text(p, positions[k / D], k % D, &s, &t) && !all_finite(HE, G[i] + k * HE))
