@@ -90,15 +90,15 @@ SG_API void sg_remove_temporary_files(void);
 
 /* Whether a file can be made or replaced at `path` as every output is, at the end of its symbolic links; nothing is
  * made. target[0..size): where that is, there or not; "" where that cannot be said. SG_EIO: a name in /proc, links in
- * a circle, what is there is no regular file or cannot be written, the folder is missing or cannot be written. */
+ * a circle, what is there is no regular file or cannot be written, the folder is missing or cannot be written. SG_ENOMEM. */
 SG_API sg_status sg_output_check(const char *path, char *target, size_t size, sg_error *err);
 
 /* Version of the linked library, "MAJOR.MINOR.PATCH"; static. */
 SG_API const char *sg_version(void);
 
 /* The name that `text` probably means: a name that begins with it, else the nearest by edit distance (insertions,
- * deletions, substitutions and transpositions; case is ignored), else one that it begins with. NULL: none is close.
- * Borrowed from names. */
+ * deletions, substitutions and transpositions; case is ignored), else one that it begins with, else one whose beginning
+ * is near ("hiden": hidden-size). NULL: none is close. Borrowed from names. */
 SG_API const char *sg_nearest_name(const char *text, const char *const *names, size_t n);
 
 /* Makes text of files and users fit for one line of a terminal, in place: control characters (C0, C1, DEL), line and

@@ -58,25 +58,29 @@ size_t sums_bytes_per_block(const sums_shape *s)
 
 static const char magic[8] = "SGBLOCKS";
 
+static bool has_magic(int fd)
+{
+    char head[sizeof magic];
+    return pread(fd, head, sizeof head, 0) == (ssize_t)sizeof head && !memcmp(head, magic, sizeof magic);
+}
+
 /* A scratch file that outlives its process begins with the magic; a new one is given it. */
 static bool begins_as_ours(int fd)
 {
-    char head[sizeof magic];
     struct stat info;
     if (fstat(fd, &info) != 0 || !S_ISREG(info.st_mode))
         return false;
     if (!info.st_size)
         return pwrite(fd, magic, sizeof magic, 0) == (ssize_t)sizeof magic || errno == ENOSPC || errno == EIO;
-    return pread(fd, head, sizeof head, 0) == (ssize_t)sizeof head && !memcmp(head, magic, sizeof magic);
+    return has_magic(fd);
 }
 
 void sums_remove(const char *path)
 {
-    char head[sizeof magic];
     int fd = open(path, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
     if (fd < 0)
         return;
-    bool ours = pread(fd, head, sizeof head, 0) == (ssize_t)sizeof head && !memcmp(head, magic, sizeof magic);
+    bool ours = has_magic(fd);
     close(fd);
     if (ours)
         unlink(path);

@@ -13,9 +13,9 @@
 #include <omp.h>
 #include <string.h>
 
-/* Positions of one STRETCH of a fixed grid are added together; float32 sums are flushed between stretches, so that the same
+/* Positions of one SEGMENT of a fixed grid are added together; float32 sums are flushed between segments, so that the same
  * gradients in other calls give the same bytes. */
-enum { STRETCH = ACCUM_FLUSH_AFTER, WORTH_THREADS = 1 << 15 /* numbers */ };
+enum { SEGMENT = ACCUM_FLUSH_AFTER, WORTH_THREADS = 1 << 15 /* numbers */ };
 
 /* A position of the text. */
 typedef struct {
@@ -68,7 +68,7 @@ sg_status given_pass_new(given_pass **out, analysis *an, const char *run_path, s
     NEED(p, err, "the gradients");
     p->an = an;
     p->threads = analysis_threads(an);
-    p->ring_size = an->D + STRETCH;
+    p->ring_size = an->D + SEGMENT;
     NEED(p->ring = sg_calloc(p->ring_size, sizeof *p->ring), err, "%zu delays", an->D);
     TRY(open_rooms(p, err));
     TRY(resume_sums(&p->sums, an, an->B * an->split, -1, run_path, err));
@@ -274,8 +274,8 @@ static int threads_for(const given_pass *p, size_t n)
     return numbers < WORTH_THREADS ? 1 : p->threads;
 }
 
-/* Positions of one stretch. A thread has a delay to itself, and adds to its sums in the order of positions. */
-static void add_stretch(given_pass *p, const uint64_t *positions, size_t first, size_t n,
+/* Positions of one segment. A thread has a delay to itself, and adds to its sums in the order of positions. */
+static void add_segment(given_pass *p, const uint64_t *positions, size_t first, size_t n,
                         const float *const *G)
 {
     const size_t D = p->an->D;
@@ -316,16 +316,16 @@ static sg_status add_all(given_pass *p, const uint64_t *positions, size_t n, con
 {
     sg_status st = SG_OK;
     for (size_t first = 0, m; first < n; first += m) {
-        uint64_t stretch = positions[first] / STRETCH;
-        if (p->next && (p->next - 1) / STRETCH != stretch)
+        uint64_t segment = positions[first] / SEGMENT;
+        if (p->next && (p->next - 1) / SEGMENT != segment)
             TRY(flush(p, err));
         TRY(leave_out(p, positions[first], err));
-        for (m = 0; first + m < n && positions[first + m] / STRETCH == stretch; m++) {
+        for (m = 0; first + m < n && positions[first + m] / SEGMENT == segment; m++) {
             while (p->next < positions[first + m])
                 TRY(count(p, p->next, false, err));
             TRY(count(p, positions[first + m], true, err));
         }
-        add_stretch(p, positions, first, m, G);
+        add_segment(p, positions, first, m, G);
         TRY(close_parts(p, p->next, err));
     }
 done:
