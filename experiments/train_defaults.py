@@ -6,7 +6,7 @@ What a newcomer gets: `stategrad train` without options for the recipe, beside t
 word_language_model example (LSTM 2 x 200, embeddings 200, SGD at lr 20, a quarter of it whenever the validation loss does
 not fall, clip 0.25, 35 steps, batch 20, dropout 0.2), on the same words: the vocabulary is that of our model, each line
 ends in <eos>, other words are <unk>. Prints the validation perplexity of every epoch as JSON lines and keeps them in
-FOLDER/ours.jsonl and FOLDER/pytorch.jsonl. Plain text, one sentence a line, or word/tag with --format tagged."""
+FOLDER/ours.jsonl and FOLDER/pytorch.jsonl. A run that was stopped goes on from its last checkpoint. Plain text, one sentence a line, or word/tag with --format tagged."""
 import argparse
 import json
 import math
@@ -94,8 +94,14 @@ def train_theirs():
                 total += loss_of(logits.view(-1, V), y).item() * len(y)
         return math.exp(total / (len(valid) - 1))
 
-    with open(os.path.join(args.work, "pytorch.jsonl"), "w") as log:
-        for epoch in range(1, args.epochs + 1):
+    kept, done = os.path.join(args.work, "pytorch.checkpoint"), 0
+    if os.path.exists(kept):
+        saved = torch.load(kept)
+        lm.load_state_dict(saved["model"])
+        torch.set_rng_state(saved["random"])
+        done, lr, best = saved["epoch"], saved["lr"], saved["best"]
+    with open(os.path.join(args.work, "pytorch.jsonl"), "a" if done else "w") as log:
+        for epoch in range(done + 1, args.epochs + 1):
             lm.train()
             begun, state = time.monotonic(), None
             for at in range(0, len(rows) - 1, steps):
@@ -119,6 +125,9 @@ def train_theirs():
                 best = found
             else:
                 lr /= 4
+            torch.save({"model": lm.state_dict(), "random": torch.get_rng_state(), "epoch": epoch, "lr": lr, "best": best},
+                       kept + ".new")
+            os.replace(kept + ".new", kept)
 
 
 if args.only != "pytorch":
