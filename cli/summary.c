@@ -458,8 +458,12 @@ void print_property(sg_run *r, const char *group, size_t p)
         puts("");
     }
     double half = of_property(r, group, "property_half_life", p, 0);
-    if (isfinite(half))
-        printf("  half of the gain along it is lost %.1f steps after its peak\n", half);
+    if (isfinite(half)) {
+        printf("  half of the gain along it is lost %.1f steps after its peak", half);
+        print_range(of_property(r, group, "property_half_life_low", p, 0),
+                    of_property(r, group, "property_half_life_high", p, 0));
+        putchar('\n');
+    }
     if (isfinite(read_one(r, group, "partner_state_change", p, 0, 0, false))) {
         size_t at[2], n = few_delays(sg_run_delays(r), at);
         fputs("  a word replaced by the other of its pair changes the state by", stdout);
@@ -502,11 +506,13 @@ static void print_exponents(sg_run *r, const char *group)
     printf("  largest Lyapunov exponent: %.3g", x[0]);
     if (isfinite(x[1]))
         printf(" (%.3g to %.3g)", x[1], x[2]);
-    printf(" nats per step: in the long run a small change of the state ");
-    if (x[0] < 0)
+    fputs(" nats per step: in the long run a small change of the state ", stdout);
+    if (x[1] > 0)
+        puts("grows");
+    else if (x[2] < 0)
         printf("halves in %.3g steps\n", log(2) / -x[0]);
     else
-        puts("grows");
+        puts(isfinite(x[1]) ? "may shrink or grow" : "shrinks or grows: there is no interval to tell");
 }
 
 /* gain: room for 7 D */

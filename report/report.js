@@ -838,9 +838,10 @@ const MOST_PROPERTIES = 4; // in the summary
 function propertySentences(run, g) {
   const gain = values(g, 'property_gain'), half = values(g, 'property_half_life'), at = Math.min(10, run.delays - 1);
   const known = gain ? run.properties.map((_, p) => p).filter((p) => gain[p][0][0] !== null && gain[p][0][at] !== null) : [];
+  const bounds = (key, p) => { const low = values(g, `${key}_low`), high = values(g, `${key}_high`); return low && low[p][0] !== null ? ` (95 %: ${number(low[p][0], 3)} to ${number(high[p][0], 3)})` : ''; };
   const both = (key, p) => (at ? [0, at] : [0]).map((d) => besideChance(g, key, p, d)).join(' and ');
   const lines = known.slice(0, MOST_PROPERTIES).map((p) => `Along ${shorten(run.properties[p].name, 60)} the gain is ${both('property_gain', p)}`
-    + (half && half[p][0] !== null ? `; half of it is lost ${number(half[p][0], 3)} ${STEPS} after its peak` : '')
+    + (half && half[p][0] !== null ? `; half of it is lost ${number(half[p][0], 3)}${bounds('property_half_life', p)} ${STEPS} after its peak` : '')
     + `. Relative to σ₁ it is ${both('relative_memory', p)}.`);
   if (known.length > MOST_PROPERTIES) lines.push(`${known.length - MOST_PROPERTIES} more properties are in their section below.`);
   return lines;
@@ -865,9 +866,11 @@ function summaryOf(run) {
   }
   const lyapunov = values(g, 'lyapunov');
   if (lyapunov && lyapunov[0] !== null) {
-    const bound = (key) => (values(g, key) ? values(g, key)[0] : null);
-    lines.push(`The largest Lyapunov exponent, the rate of small changes of the state in the long run, is ${withInterval(lyapunov[0], bound('lyapunov_low'), bound('lyapunov_high'))} per ${STEP}: `
-      + (lyapunov[0] < 0 ? `they halve in ${number(Math.LN2 / -lyapunov[0], 3)} ${STEPS}.` : 'they grow, and the values of this page may depend on rounding.'));
+    const bound = (key) => (values(g, key) ? values(g, key)[0] : null), low = bound('lyapunov_low'), high = bound('lyapunov_high');
+    lines.push(`The largest Lyapunov exponent, the rate of small changes of the state in the long run, is ${withInterval(lyapunov[0], low, high)} per ${STEP}: `
+      + (low === null ? 'without an interval it does not tell whether they shrink or grow.'
+        : low > 0 ? 'they grow, and the values of this page may depend on rounding.'
+          : high < 0 ? `they halve in ${number(Math.LN2 / -lyapunov[0], 3)} ${STEPS}.` : 'they may shrink or grow.'));
   }
   const ranked = run.classes.map((_, i) => i).slice(1).map((i) => standing(run, g, i)).filter((x) => x.factor !== null).sort((a, b) => b.factor - a.factor);
   if (ranked.length > 1) {

@@ -182,6 +182,8 @@ typedef struct {
  * Missing: fewer than 6 usable points; a constant series; one that grows. SG_EINVAL: D is 0. */
 SG_API sg_status sg_stats_decay(sg_decay *out, size_t D, const double *y, const double *error, size_t B,
                                 const double *pairs, const double *without, sg_error *err);
+/* left[0] alone, without an interval: the half-life of any series y (D), no law assumed; D >= 1. */
+SG_API void sg_stats_half_life(sg_interval *out, size_t D, const double *y);
 /* "exponential", "power law", "stretched exponential" */
 SG_API const char *sg_decay_law_name(sg_decay_law law);
 /* The verdict, `best` and `within`, from fits and beta alone: as sg_stats_decay does, for fits read from a run file. */

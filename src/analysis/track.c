@@ -122,19 +122,21 @@ typedef struct {
     run_writer *w;
     const char *group;
     int nc, threads;
-    size_t first, B, packed, K; /* first: number of the first new property; B 0: no Gram matrices */
+    size_t first, B, D, packed, K; /* first: number of the first new property; B 0: no Gram matrices */
     sp_frame frame;
     sp_places at;
     uint64_t seed;
     sg_interval *x; /* (D,K) */
     double *random; /* (D,3) */
     double *sigma;  /* (D) sigma_1 */
+    double *pairs;  /* (B) of delay 0 */
+    double *along, *words; /* (P,B,D) and (P,PROPERTY_FOLDS,D): gains without each block, and each fold of the words */
     random_table *directions;
     property_folds folds;
     bool *empty;           /* (D) */
     const property *found; /* (P) */
     const char *bounds_missing;
-    reason property, relative, cosine, gain, half_life; /* why values and intervals are missing */
+    reason property, relative, cosine, gain, half_life, half_life_error; /* why values and intervals are missing */
 } track;
 
 static sg_status read_blocks(const track *t, size_t c, size_t d, double *weights, float *grams, sg_error *err)
@@ -165,6 +167,12 @@ static sg_status compute(track *t, size_t c, size_t d, sg_error *err)
     TRY(sg_run_read(t->run, t->group, "mean_gradient", start, count, G, err));
     for (size_t k = 0; k < t->K; k++)
         x[k] = (sg_interval){NAN, NAN, NAN, NAN, NAN, NULL};
+    for (size_t b = 0; b < B && d == 0; b++)
+        t->pairs[b] = 0;
+    for (size_t i = 0; i < f->P * B; i++)
+        t->along[i * t->D + d] = NAN;
+    for (size_t i = 0; i < f->P * PROPERTY_FOLDS; i++)
+        t->words[i * t->D + d] = NAN;
     t->empty[d] = isnan(G[0]);
     if (t->empty[d])
         goto done;
@@ -185,7 +193,13 @@ static sg_status compute(track *t, size_t c, size_t d, sg_error *err)
         x[k].value = values[k];
     if (B) {
         results_intervals(x, f, B, weights, weights, values, without, &(results_parts){0});
-        results_property_errors(x, f, &t->folds, B, weights, values + t->at.S, right);
+        results_property_errors(x, f, &t->folds, B, weights, values + t->at.S, right, t->words + d, t->D);
+        for (size_t p = 0; p < f->P; p++)
+            for (size_t b = 0; b < B; b++)
+                t->along[(p * B + b) * t->D + d] =
+                    weights[b] > 0 ? without[b * t->K + t->at.property + p] : values[t->at.property + p];
+        if (d == 0)
+            memcpy(t->pairs, weights, B * sizeof *weights);
     }
     t->sigma[d] = values[t->at.S];
     random_table_gain(t->directions, values + t->at.S, draws, &t->random[3 * d], &t->random[3 * d + 1],
@@ -193,6 +207,27 @@ static sg_status compute(track *t, size_t c, size_t d, sg_error *err)
 done:
     sg_free(G), sg_free(left), sg_free(right), sg_free(work), sg_free(values);
     sg_free(without), sg_free(weights), sg_free(gram), sg_free(draws), sg_free(grams);
+    return st;
+}
+
+static sg_status put_half_life(track *t, size_t p, size_t c, const double *gain, sg_error *err)
+{
+    sg_status st = SG_OK;
+    static const char *const names[] = {"property_half_life", "property_half_life_low", "property_half_life_high"};
+    size_t start[] = {t->first + p, c}, count[] = {1, 1};
+    sg_interval x;
+    TRY(results_property_half_life(&x, &t->folds, p, t->D, gain, t->B, t->pairs, t->along + p * t->B * t->D,
+                                   t->words + p * PROPERTY_FOLDS * t->D, err));
+    if (isnan(x.value) && !isnan(gain[0]))
+        reason_note(&t->half_life, sg_run_class_name(t->run, c), SIZE_MAX, x.missing);
+    if (!isnan(gain[0]))
+        reason_note(&t->half_life_error, sg_run_class_name(t->run, c), SIZE_MAX, x.missing);
+    const double values[] = {x.value, x.low, x.high};
+    for (size_t v = 0; v < 3; v++) {
+        TRY(run_writer_define(t->w, t->nc, names[v], err));
+        TRY(run_writer_put_f64(t->w, t->nc, names[v], start, count, &values[v], err));
+    }
+done:
     return st;
 }
 
@@ -205,7 +240,6 @@ static sg_status put_one(track *t, size_t p, size_t c, sg_error *err)
     size_t start[] = {t->first + p, c, 0, 0}, count[] = {1, 1, D, R};
     double *relative = sg_calloc(D, sizeof *relative), *cosine = sg_calloc(D, R * sizeof *cosine);
     double *gain = sg_calloc(D, sizeof *gain);
-    sg_decay decay;
     NEED(relative && cosine && gain, err, "the properties");
     for (size_t v = 0; v < 6; v++) {
         char name[64];
@@ -234,14 +268,8 @@ static sg_status put_one(track *t, size_t p, size_t c, sg_error *err)
         snprintf(name, sizeof name, "property_gain%s", suffixes[v]);
         TRY(run_writer_define(t->w, t->nc, name, err));
         TRY(run_writer_put_f64(t->w, t->nc, name, start, count, gain, err));
-        if (v == 0) {
-            TRY(sg_stats_decay(&decay, D, gain, NULL, 0, NULL, NULL, err));
-            if (!isnan(gain[0]))
-                reason_note(&t->half_life, sg_run_class_name(t->run, c), SIZE_MAX, decay.left[0].missing);
-            TRY(run_writer_define(t->w, t->nc, "property_half_life", err));
-            TRY(run_writer_put_f64(t->w, t->nc, "property_half_life", start, (size_t[]){1, 1},
-                                   &decay.left[0].value, err));
-        }
+        if (v == 0)
+            TRY(put_half_life(t, p, c, gain, err));
         snprintf(name, sizeof name, "subspace_cosine%s", suffixes[v]);
         TRY(run_writer_define(t->w, t->nc, name, err));
         TRY(run_writer_put_f64(t->w, t->nc, name, start, count, cosine, err));
@@ -292,6 +320,7 @@ static sg_status put_reasons(track *t, sg_error *err)
     reason_note_plain(&t->relative, t->bounds_missing);
     reason_note_plain(&t->cosine, t->bounds_missing);
     reason_note_plain(&t->gain, t->bounds_missing);
+    reason_note_plain(&t->half_life_error, t->bounds_missing);
     TRY(put_reason(t, "relative_memory", NULL, err));
     TRY(put_reason(t, "relative_memory_low", &t->relative, err));
     TRY(put_reason(t, "relative_memory_high", &t->relative, err));
@@ -299,6 +328,8 @@ static sg_status put_reasons(track *t, sg_error *err)
     TRY(put_reason(t, "property_gain_low", &t->gain, err));
     TRY(put_reason(t, "property_gain_high", &t->gain, err));
     TRY(put_reason(t, "property_half_life", &t->half_life, err));
+    TRY(put_reason(t, "property_half_life_low", &t->half_life_error, err));
+    TRY(put_reason(t, "property_half_life_high", &t->half_life_error, err));
     TRY(put_reason(t, "subspace_cosine", NULL, err));
     TRY(put_reason(t, "subspace_cosine_low", &t->cosine, err));
     TRY(put_reason(t, "subspace_cosine_high", &t->cosine, err));
@@ -350,7 +381,11 @@ static sg_status one_group(track *t, const sg_monitor *monitor, double began, sg
     t->random = sg_calloc(D, 3 * sizeof *t->random);
     t->empty = sg_calloc(D, sizeof *t->empty);
     t->sigma = sg_calloc(D, sizeof *t->sigma);
-    NEED(t->x && t->random && t->empty && t->sigma, err, "the properties");
+    t->D = D;
+    t->pairs = sg_calloc(t->B + 1, sizeof *t->pairs);
+    t->along = sg_calloc(t->frame.P * (t->B + 1), D * sizeof *t->along);
+    t->words = sg_calloc(t->frame.P * PROPERTY_FOLDS, D * sizeof *t->words);
+    NEED(t->x && t->random && t->empty && t->sigma && t->pairs && t->along && t->words, err, "the properties");
     TRY(random_table_new(&t->directions, t->frame.R, t->frame.E, t->seed, err));
     TRY(la_room(t->threads, err));
     for (size_t c = 0; c < C; c++) {
@@ -383,8 +418,9 @@ done:
     sg_free(t->random);
     sg_free(t->empty);
     sg_free(t->sigma);
+    sg_free(t->pairs), sg_free(t->along), sg_free(t->words);
     random_table_free(t->directions);
-    t->directions = NULL, t->sigma = NULL;
+    t->directions = NULL, t->sigma = t->pairs = t->along = t->words = NULL;
     t->x = NULL, t->random = NULL, t->empty = NULL;
     return st;
 }

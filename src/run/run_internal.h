@@ -31,6 +31,8 @@ typedef enum {
     RUN_IS_REFERENCE, /* class all, in comparisons with it */
     RUN_NO_SHAPE,     /* a law without a shape */
     RUN_NO_DIRECTION, /* a property without known words */
+    RUN_NO_PROPERTY_HALF_LIFE,
+    RUN_NO_PROPERTY_HALF_LIFE_ERROR,
     RUN_NO_RATIO,     /* nothing to compare a class with */
     RUN_NO_RATIO_INTERVAL,
     RUN_NO_TOKEN_TEST,
@@ -47,6 +49,7 @@ typedef enum {
     RUN_NO_PARTNER_INTERVAL,
     RUN_REASONS
 } run_reason;
+#define RUN_BIT(reason) (UINT64_C(1) << (reason))
 
 /* How a report cuts a variable. */
 typedef enum {
@@ -74,7 +77,7 @@ typedef struct {
     const char *dims; /* "class delay rank" */
     const char *long_name, *units;
     bool sometimes;   /* not in every run: whoever fills it defines it */
-    unsigned missing; /* bits 1 << run_reason */
+    uint64_t missing; /* RUN_BIT of each */
     bool csv;         /* in the tidy table, with NAME_low and NAME_high where they exist, or NAME_error */
     run_report report[2];
     /* a coordinate of a group: it repeats the variable `labels` of the root; NULL: it counts from `first` */

@@ -6,39 +6,39 @@
 #include <string.h>
 
 /* Short for the table. */
-enum {
-    EMPTY = 1 << RUN_NO_PAIRS,
-    SMALL = 1 << RUN_TOO_SMALL,
-    MOMENT = 1 << RUN_NO_MOMENT,
-    GRAM = 1 << RUN_NO_GRAM,
-    INTERVAL = 1 << RUN_NO_INTERVAL,
-    DIFFERENCE = 1 << RUN_NO_DIFFERENCE,
-    TEST = 1 << RUN_NO_TEST,
-    DECAY = 1 << RUN_NO_DECAY,
-    HALF_LIFE = 1 << RUN_NO_HALF_LIFE,
-    DECAY_ERROR = 1 << RUN_NO_DECAY_ERROR,
-    HALF_LIFE_ERROR = 1 << RUN_NO_HALF_LIFE_ERROR,
-    SHARE = 1 << RUN_NO_SHARE,
-    SHARE_ERROR = 1 << RUN_NO_SHARE_ERROR,
-    MISFIT = 1 << RUN_NO_MISFIT,
-    REFERENCE = 1 << RUN_IS_REFERENCE,
-    SHAPE = 1 << RUN_NO_SHAPE,
-    PROPERTY = 1 << RUN_NO_DIRECTION,
-    RATIO = 1 << RUN_NO_RATIO,
-    RATIO_INTERVAL = 1 << RUN_NO_RATIO_INTERVAL,
-    TOKEN_TEST = 1 << RUN_NO_TOKEN_TEST,
-    TYPE_TEST = 1 << RUN_NO_TYPE_TEST,
-    WORD = 1 << RUN_NO_WORD,
-    FACTOR = 1 << RUN_NO_FACTOR,
-    REPLACED = 1 << RUN_NO_REPLACED,
-    REPLACED_INTERVAL = 1 << RUN_NO_REPLACED_INTERVAL,
-    KL = 1 << RUN_NO_KL,
-    KL_INTERVAL = 1 << RUN_NO_KL_INTERVAL,
-    IN_CLASS = 1 << RUN_NO_IN_CLASS,
-    IN_CLASS_INTERVAL = 1 << RUN_NO_IN_CLASS_INTERVAL,
-    PARTNER = 1 << RUN_NO_PARTNER,
-    PARTNER_INTERVAL = 1 << RUN_NO_PARTNER_INTERVAL
-};
+#define EMPTY RUN_BIT(RUN_NO_PAIRS)
+#define SMALL RUN_BIT(RUN_TOO_SMALL)
+#define MOMENT RUN_BIT(RUN_NO_MOMENT)
+#define GRAM RUN_BIT(RUN_NO_GRAM)
+#define INTERVAL RUN_BIT(RUN_NO_INTERVAL)
+#define DIFFERENCE RUN_BIT(RUN_NO_DIFFERENCE)
+#define TEST RUN_BIT(RUN_NO_TEST)
+#define DECAY RUN_BIT(RUN_NO_DECAY)
+#define HALF_LIFE RUN_BIT(RUN_NO_HALF_LIFE)
+#define DECAY_ERROR RUN_BIT(RUN_NO_DECAY_ERROR)
+#define HALF_LIFE_ERROR RUN_BIT(RUN_NO_HALF_LIFE_ERROR)
+#define SHARE RUN_BIT(RUN_NO_SHARE)
+#define SHARE_ERROR RUN_BIT(RUN_NO_SHARE_ERROR)
+#define MISFIT RUN_BIT(RUN_NO_MISFIT)
+#define REFERENCE RUN_BIT(RUN_IS_REFERENCE)
+#define SHAPE RUN_BIT(RUN_NO_SHAPE)
+#define PROPERTY RUN_BIT(RUN_NO_DIRECTION)
+#define PROPERTY_HALF_LIFE RUN_BIT(RUN_NO_PROPERTY_HALF_LIFE)
+#define PROPERTY_HALF_LIFE_ERROR RUN_BIT(RUN_NO_PROPERTY_HALF_LIFE_ERROR)
+#define RATIO RUN_BIT(RUN_NO_RATIO)
+#define RATIO_INTERVAL RUN_BIT(RUN_NO_RATIO_INTERVAL)
+#define TOKEN_TEST RUN_BIT(RUN_NO_TOKEN_TEST)
+#define TYPE_TEST RUN_BIT(RUN_NO_TYPE_TEST)
+#define WORD RUN_BIT(RUN_NO_WORD)
+#define FACTOR RUN_BIT(RUN_NO_FACTOR)
+#define REPLACED RUN_BIT(RUN_NO_REPLACED)
+#define REPLACED_INTERVAL RUN_BIT(RUN_NO_REPLACED_INTERVAL)
+#define KL RUN_BIT(RUN_NO_KL)
+#define KL_INTERVAL RUN_BIT(RUN_NO_KL_INTERVAL)
+#define IN_CLASS RUN_BIT(RUN_NO_IN_CLASS)
+#define IN_CLASS_INTERVAL RUN_BIT(RUN_NO_IN_CLASS_INTERVAL)
+#define PARTNER RUN_BIT(RUN_NO_PARTNER)
+#define PARTNER_INTERVAL RUN_BIT(RUN_NO_PARTNER_INTERVAL)
 
 #define G "gradient of the state by the embedding"
 /* What a replacement shows, with both ends of its interval. KEY: of the report. */
@@ -380,8 +380,18 @@ const run_variable run_variables[] = {
      .report = {{"property_gain_random_high", RUN_WHOLE, 3, false}}},
     {"property_half_life", RUN_F64, true, false, "property class",
      "delays after the peak at which the gain along the property first falls below half of it", "tokens",
-     .missing = EMPTY | SMALL | PROPERTY | HALF_LIFE | FACTOR, .csv = true,
+     .missing = EMPTY | SMALL | PROPERTY | PROPERTY_HALF_LIFE | FACTOR, .csv = true,
      .report = {{"property_half_life", RUN_WHOLE, 4, false}}},
+    {"property_half_life_low", RUN_F64, true, false, "property class",
+     "half-life of the gain along the property, lower end of the 95 % interval over blocks of the corpus and words "
+     "of the sides",
+     "tokens", .missing = PROPERTY | PROPERTY_HALF_LIFE | PROPERTY_HALF_LIFE_ERROR | FACTOR,
+     .report = {{"property_half_life_low", RUN_WHOLE, 4, false}}},
+    {"property_half_life_high", RUN_F64, true, false, "property class",
+     "half-life of the gain along the property, upper end of the 95 % interval over blocks of the corpus and words "
+     "of the sides",
+     "tokens", .missing = PROPERTY | PROPERTY_HALF_LIFE | PROPERTY_HALF_LIFE_ERROR | FACTOR,
+     .report = {{"property_half_life_high", RUN_WHOLE, 4, false}}},
     {"subspace_cosine", RUN_F64, true, false, "property class delay rank",
      "cosine between the property and the span of the first k right singular vectors (entry k-1)", "1",
      .missing = EMPTY | SMALL | PROPERTY | FACTOR, .csv = true,

@@ -48,3 +48,10 @@ void decay_left(sg_interval left[SG_DECAY_SHARES], size_t D, const double *y, si
         left[i].missing = isnan(left[i].value) ? never[i] : NULL;
     }
 }
+
+void sg_stats_half_life(sg_interval *out, size_t D, const double *y)
+{
+    sg_interval left[SG_DECAY_SHARES];
+    decay_left(left, D, y, decay_peak(D, y));
+    *out = left[0];
+}

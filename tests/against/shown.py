@@ -136,7 +136,7 @@ PAGE = {"sigma1": ("singular_value", "first"), "sum": ("singular_sum", None), "r
 for key in ("change", "change_relative", "linear", "linear_cosine", "infidelity", "kl", "kl_pairs", "replaced_pairs"):
     PAGE.update({law + key: (law + PAGE.get(key, (key,))[0], None) for law in ("within_", "partner_")})
 SUFFIXES = ("_low", "_high")
-MUST_SHOW = {"property_half_life", "property_gain", "property_gain_low", "property_gain_high", "property_gain_random_low", "property_gain_random_high", "replaced_pairs", "change", "change_low", "change_high", "change_relative", "linear", "linear_low", "linear_high", "infidelity",
+MUST_SHOW = {"property_half_life", "property_half_life_low", "property_half_life_high", "property_gain", "property_gain_low", "property_gain_high", "property_gain_random_low", "property_gain_random_high", "replaced_pairs", "change", "change_low", "change_high", "change_relative", "linear", "linear_low", "linear_high", "infidelity",
              "infidelity_low", "linear_cosine", "kl", "kl_low", "kl_high", "kl_pairs", "ratio", "ratio_low", "ratio_high", "p_tokens", "q_tokens", "p_types", "q_types", "types_low", "types_high", "pairs", "sigma1", "sigma1_low", "sigma1_high", "sum", "sum_low", "sum_high", "rms", "rms_low", "rms_high", "coherence", "coherence_low",
              "coherence_high", "effective_rank", "effective_rank_low", "effective_rank_high", "spectrum", "p", "q", "null_low", "null_high", "decay_rate",
              "decay_shape", "decay_weight", "decay_rate_error", "decay_scale_error", "decay_shape_low", "decay_shape_high", "decay_misfit_p",
@@ -451,11 +451,16 @@ def check_property(run, group, p, text):
     assert bool(pairs) == (exact is not None and np.isfinite(exact[p, 0])), text
     if pairs:
         spans_of(run, group, "partner_state_change", p, re.findall(r"  (\S+)(?: \((\S+) to (\S+)\))? at delay (\d+)", pairs.group(1)))
-    half = re.search(r"half of the gain along it is lost (\S+) steps after its peak", text)
+    half = re.search(r"half of the gain along it is lost (\S+) steps after its peak(?: \((\S+) to (\S+)\))?\n", text)
     exact = run.get(group, "property_half_life")[p, 0]
     assert bool(half) == bool(np.isfinite(exact)), text
     if half:
         decimals(half.group(1), exact, 1, text)
+        for shown, end in zip(half.groups()[1:], ("_low", "_high")):
+            bound = run.get(group, "property_half_life" + end)[p, 0]
+            assert (shown is None) == bool(np.isnan(bound)), (text, bound)
+            if shown is not None:
+                same(shown, bound, 3, text)
 
 
 def test_summary(run, folder):
@@ -514,7 +519,8 @@ def test_summary(run, folder):
         if np.isfinite(exponent[0]):
             same(m.group(2), exponent[1], 3, line), same(m.group(3), exponent[2], 3, line)
             halves = re.search(r"halves in (\S+) steps$", line)
-            assert bool(halves) == (exponent[0] < 0), line
+            assert bool(halves) == (exponent[2] < 0) and line.endswith("the state grows") == (exponent[1] > 0), line
+            assert line.endswith("may shrink or grow") == (exponent[1] <= 0 <= exponent[2]), line
             if halves:
                 same(halves.group(1), np.log(2) / -exponent[0], 3, line)
         check_replacement(run, group, part)

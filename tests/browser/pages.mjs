@@ -312,11 +312,12 @@ function propertySentences(text, expect, all, g, steps, D) {
     const known = g.property_gain[p][0][0] !== null && g.property_gain[p][0][at] !== null, start = text.indexOf(`Along ${name} the gain is `);
     expect((start >= 0) === (known && names.filter((_, q) => q < p).length < 4), 'the sentence on', name, text);
     if (start < 0) return;
-    const m = new RegExp(`^Along .*? the gain is ${value} and ${value}(?:; half of it is lost (\\S+) ${steps} after its peak)?\\. Relative to σ₁ it is ${value} and ${value}\\.`).exec(text.slice(start));
+    const m = new RegExp(`^Along .*? the gain is ${value} and ${value}(?:; half of it is lost (\\S+)(?: \\(95 %: (\\S+) to (\\S+)\\))? ${steps} after its peak)?\\. Relative to σ₁ it is ${value} and ${value}\\.`).exec(text.slice(start));
     expect(m, 'the form of the sentence on', name, text.slice(start, start + 300));
     if (!m) return;
-    const said = m.slice(1), half = said.splice(14, 1)[0], exact = g.property_half_life[p][0];
-    expect(exact === null ? half === undefined : near(printed(half), exact, 6e-3), 'half-life of', name, half, exact);
+    const said = m.slice(1), [half, halfLow, halfHigh] = said.splice(14, 3), exact = g.property_half_life[p][0];
+    for (const [shown, v] of [[half, exact], [halfLow, g.property_half_life_low[p][0]], [halfHigh, g.property_half_life_high[p][0]]])
+      expect(v === null ? shown === undefined : near(printed(shown), v, 6e-3), 'half-life of', name, shown, v);
     [['property_gain', 0], ['property_gain', at], ['relative_memory', 0], ['relative_memory', at]].forEach(([key, d], i) => {
       const [x, low, high, delay, least, most, verdict] = said.slice(7 * i, 7 * i + 7), of = (suffix, q) => g[key + suffix][q][0][d];
       expect(Number(delay) === d, 'delay of', key, delay, d);
@@ -415,11 +416,13 @@ async function sentences(page, expect, all, g, untrained, names, steps, D) {
     }
   }
   const exponent = ['lyapunov_exponent', 'lyapunov_exponent_low', 'lyapunov_exponent_high'].map((v) => (g[v] ? g[v][0] : null));
-  const rate = new RegExp(`The largest Lyapunov exponent, .*?, is (\\S+)(?: \\((\\S+) to (\\S+)\\))? per ${step}: they (?:halve in (\\S+) ${steps}|grow)`).exec(text);
+  const rate = new RegExp(`The largest Lyapunov exponent, .*?, is (\\S+)(?: \\((\\S+) to (\\S+)\\))? per ${step}: (?:they halve in (\\S+) ${steps}|they (grow)|they (may shrink or grow)|without an interval)`).exec(text);
   expect(Boolean(rate) === (exponent[0] !== null), 'the sentence on the Lyapunov exponent', text);
   if (rate) {
     exponent.forEach((x, i) => expect(x === null ? rate[i + 1] === undefined : near(printed(rate[i + 1]), x, 6e-3), 'Lyapunov exponent', rate[0], x));
-    expect(exponent[0] < 0 ? near(printed(rate[4]), Math.LN2 / -exponent[0], 6e-3) : !rate[4], 'its half-life', rate[0]);
+    const [, low, high] = exponent;
+    expect(low !== null && high < 0 ? near(printed(rate[4]), Math.LN2 / -exponent[0], 6e-3) : !rate[4], 'its half-life', rate[0]);
+    expect(Boolean(rate[5]) === (low > 0) && Boolean(rate[6]) === (low !== null && low <= 0 && high >= 0), 'its verdict', rate[0]);
   }
   expect(/Intervals hold for (this text alone|texts made of such documents)/.test(text), 'what the intervals hold for', text);
   const at = Math.min(10, last), m = /At delay (\d+) the trained model keeps (\S+) % of its gain at delay 0; the same model before training keeps (\S+) %/.exec(text);

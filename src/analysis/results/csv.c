@@ -190,12 +190,18 @@ static sg_status put_of_property(const table *t, const run_variable *q, size_t p
 {
     sg_status st = SG_OK;
     size_t start[] = {p, c}, count[] = {1, 1}, rank, shape[SG_RUN_MAX_DIMS];
-    double x;
-    if (!sg_run_shape(t->run, t->group, q->name, &rank, shape))
-        return SG_OK;
-    TRY(sg_run_read(t->run, t->group, q->name, start, count, &x, err));
+    static const char *const suffixes[] = {"", "_low", "_high"};
+    double x[3] = {NAN, NAN, NAN};
+    char name[128];
+    for (size_t v = 0; v < 3; v++) {
+        snprintf(name, sizeof name, "%s%s", q->name, suffixes[v]);
+        if (sg_run_shape(t->run, t->group, name, &rank, shape))
+            TRY(sg_run_read(t->run, t->group, name, start, count, &x[v], err));
+        else if (v == 0)
+            return SG_OK;
+    }
     snprintf(t->suffix, t->room, "[%s]", sg_run_property_name(t->run, p));
-    put_row(t, c, "", q->name, t->suffix, x, NAN, NAN);
+    put_row(t, c, "", q->name, t->suffix, x[0], x[1], x[2]);
 done:
     return st;
 }

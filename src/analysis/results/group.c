@@ -61,8 +61,14 @@ static void keep(group_work *a, size_t c, size_t d, const item *o)
     }
     if (!c)
         a->s.coherence[d] = o->x[a->at.coherence].value;
-    for (size_t k = 0; k < p->P; k++)
+    for (size_t k = 0; k < p->P; k++) {
+        size_t row = c * p->P + k;
         a->s.property[(k * p->C + c) * p->D + d] = o->x[a->at.property + k].value;
+        for (size_t b = 0; o->empty && b < p->B; b++)
+            a->s.along[(row * p->B + b) * p->D + d] = NAN;
+        for (size_t j = 0; o->empty && j < PROPERTY_FOLDS; j++)
+            a->s.words[(row * PROPERTY_FOLDS + j) * p->D + d] = NAN;
+    }
     a->s.p[i] = o->p.p;
     a->s.excess[i] = o->p.excess;
     a->s.null_low[i] = o->p.null_low;
@@ -140,18 +146,28 @@ static sg_status put_half_lives(group_work *a, sg_error *err)
 {
     sg_status st = SG_OK;
     const results_input *p = a->input;
+    double *pairs = sg_calloc(p->B, sizeof *pairs);
+    NEED(pairs, err, "%s", a->group->name);
     for (size_t k = 0; k < p->P; k++)
         for (size_t c = 0; c < p->C; c++) {
             const double *y = a->s.property + (k * p->C + c) * p->D;
-            size_t start[] = {k, c}, count[] = {1, 1};
-            sg_decay decay;
-            TRY(sg_stats_decay(&decay, p->D, y, NULL, 0, NULL, NULL, err));
+            size_t start[] = {k, c}, count[] = {1, 1}, row = c * p->P + k;
+            sg_interval x;
+            for (size_t b = 0; b < p->B; b++)
+                pairs[b] = block_pairs(a, b, c, 0);
+            TRY(results_property_half_life(&x, &p->folds[a->group->model], k, p->D, y, p->B, pairs,
+                                           a->s.along + row * p->B * p->D,
+                                           a->s.words + row * PROPERTY_FOLDS * p->D, err));
             if (!isnan(y[0]))
-                group_note(a, RUN_NO_HALF_LIFE, c, SIZE_MAX, decay.left[0].missing);
-            TRY(run_writer_put_f64(a->w, a->nc, "property_half_life", start, count, &decay.left[0].value,
-                                   err));
+                group_note(a,
+                           isnan(x.value) ? RUN_NO_PROPERTY_HALF_LIFE : RUN_NO_PROPERTY_HALF_LIFE_ERROR, c,
+                           SIZE_MAX, x.missing);
+            TRY(run_writer_put_f64(a->w, a->nc, "property_half_life", start, count, &x.value, err));
+            TRY(run_writer_put_f64(a->w, a->nc, "property_half_life_low", start, count, &x.low, err));
+            TRY(run_writer_put_f64(a->w, a->nc, "property_half_life_high", start, count, &x.high, err));
         }
 done:
+    sg_free(pairs);
     return st;
 }
 

@@ -39,9 +39,18 @@ typedef struct {
 } property_folds;
 
 /* After results_intervals: adds the error that comes from the words to the intervals of gain, relative memory
- * and cosine, or withholds them. pairs (B): weights of the blocks; S (R), Vt (R,E) of all blocks. */
+ * and cosine, or withholds them. pairs (B): weights of the blocks; S (R), Vt (R,E) of all blocks.
+ * gain_without[(p * PROPERTY_FOLDS + j) * stride]: the gain along property p without fold j of its words; NaN where there
+ * are no folds. */
 void results_property_errors(sg_interval *x, const sp_frame *f, const property_folds *folds, size_t B,
-                             const double *pairs, const double *S, const double *Vt);
+                             const double *pairs, const double *S, const double *Vt, double *gain_without,
+                             size_t stride);
+
+/* The half-life of the gain along property p, with both sources of error. gain (D); blocks (B,D): without each block
+ * of weight pairs (B), B 0: no interval; words (PROPERTY_FOLDS,D): without each fold of the words. */
+sg_status results_property_half_life(sg_interval *out, const property_folds *folds, size_t p, size_t D,
+                                     const double *gain, size_t B, const double *pairs, const double *blocks,
+                                     const double *words, sg_error *err);
 
 /* x (K = sp_count). values (K): from all blocks. without (B,K): from all blocks but b. pairs (B): weights of
  * the blocks; moment_pairs (B): the same for the rms gains. */

@@ -2,6 +2,8 @@
 /* A property's direction is estimated from words: its errors come from the blocks of the corpus and from the words. */
 #include "analysis/results/intervals.h"
 
+#include "base/base_internal.h"
+
 #include <math.h>
 
 /* Of a statistic: what it is without each fold. */
@@ -56,7 +58,8 @@ static void withhold_all(sg_interval *x, const sp_frame *f, size_t p, const char
 }
 
 void results_property_errors(sg_interval *x, const sp_frame *f, const property_folds *folds, size_t B,
-                             const double *pairs, const double *S, const double *Vt)
+                             const double *pairs, const double *S, const double *Vt, double *gain_without,
+                             size_t stride)
 {
     sp_places at = sp_where(f);
     double blocks = effective(B, pairs);
@@ -64,6 +67,8 @@ void results_property_errors(sg_interval *x, const sp_frame *f, const property_f
         const double *n = folds->n + p * PROPERTY_FOLDS * f->E, *weight = folds->weight + p * PROPERTY_FOLDS;
         replicates gain, relative, cosine;
         double inside[PROPERTY_FOLDS] = {0}, square[PROPERTY_FOLDS] = {0};
+        for (size_t j = 0; j < PROPERTY_FOLDS; j++)
+            gain_without[(p * PROPERTY_FOLDS + j) * stride] = NAN;
         if (folds->missing[p])
             withhold_all(x, f, p, folds->missing[p]);
         if (folds->missing[p] || isnan(n[0]) || !(S[0] > 0))
@@ -77,8 +82,50 @@ void results_property_errors(sg_interval *x, const sp_frame *f, const property_f
             add_words(&x[at.cosine + p * f->R + k], &cosine, weight, blocks, 1);
         }
         for (size_t j = 0; j < PROPERTY_FOLDS; j++)
-            gain.without[j] = sqrt(square[j]), relative.without[j] = fmin(1, gain.without[j] / S[0]);
+            gain.without[j] = sqrt(square[j]), relative.without[j] = fmin(1, gain.without[j] / S[0]),
+            gain_without[(p * PROPERTY_FOLDS + j) * stride] = gain.without[j];
         add_words(&x[at.property + p], &gain, weight, blocks, INFINITY);
         add_words(&x[at.relative + p], &relative, weight, blocks, 1);
     }
+}
+
+static const char never_without[] =
+    "without some of its words, the gain never falls below half within the delays analysed";
+
+sg_status results_property_half_life(sg_interval *out, const property_folds *folds, size_t p, size_t D,
+                                     const double *gain, size_t B, const double *pairs, const double *blocks,
+                                     const double *words, sg_error *err)
+{
+    sg_status st = SG_OK;
+    replicates r;
+    double *without = sg_calloc(B + 1, sizeof *without);
+    NEED(without, err, "a half-life over %zu blocks", B);
+    sg_stats_half_life(out, D, gain);
+    if (out->missing || !B)
+        goto done;
+    for (size_t b = 0; b < B; b++) {
+        sg_interval one = {.value = NAN};
+        if (pairs[b] > 0)
+            sg_stats_half_life(&one, D, blocks + b * D);
+        without[b] = one.value;
+    }
+    sg_stats_jackknife(out, B, pairs, out->value, without, 1);
+    sg_stats_clamp(out, 0, INFINITY);
+    if (folds->missing[p])
+        *out = (sg_interval){out->value, NAN, NAN, NAN, NAN, folds->missing[p]};
+    if (out->missing || isnan(folds->n[p * PROPERTY_FOLDS * folds->E]))
+        goto done; /* a vector is given, not estimated */
+    for (size_t j = 0; j < PROPERTY_FOLDS; j++) {
+        sg_interval one;
+        sg_stats_half_life(&one, D, words + j * D);
+        r.without[j] = one.value;
+        if (one.missing) {
+            *out = (sg_interval){out->value, NAN, NAN, NAN, NAN, never_without};
+            goto done;
+        }
+    }
+    add_words(out, &r, folds->weight + p * PROPERTY_FOLDS, effective(B, pairs), INFINITY);
+done:
+    sg_free(without);
+    return st;
 }

@@ -59,6 +59,8 @@ typedef struct {
     double *without;      /* (C,Q,B,D) */
     double *parts;        /* (C,F,D) sigma_1 without a part of a block; NULL: no parts */
     double *property;     /* (P,C,D) gain along each property */
+    double *along;        /* (C,P,B,D) the same without each block */
+    double *words;        /* (C,P,PROPERTY_FOLDS,D) and without each fold of the property's words */
     double *trace;        /* (C,D,F) sum of |G L|^2 in each part of a block */
     double *p, *adjusted; /* (C,D) */
     double *excess, *null_low, *null_high;

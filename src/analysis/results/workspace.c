@@ -70,6 +70,8 @@ static void series_place(group_work *a)
         a->s.parts = sg_arena_take(&a->arena, n * p->B * p->split, sizeof(double));
     a->s.coherence = sg_arena_take(&a->arena, p->D, sizeof(double));
     a->s.property = sg_arena_take(&a->arena, n * p->P, sizeof(double));
+    a->s.along = sg_arena_take(&a->arena, n * p->P * p->B, sizeof(double));
+    a->s.words = sg_arena_take(&a->arena, n * p->P * PROPERTY_FOLDS, sizeof(double));
     a->s.trace = sg_arena_take(&a->arena, n * p->B * p->split, sizeof(double));
     a->covariance = sg_arena_take(&a->arena, p->E * p->E, sizeof(double));
     a->s.norm = sg_arena_take(&a->arena, p->D, sizeof(double));

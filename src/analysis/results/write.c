@@ -186,7 +186,7 @@ sg_status write_missing(group_work *a, sg_error *err)
         if (!v->in_group || !run_writer_has(a->w, a->nc, v->name))
             continue;
         for (size_t k = 0; k < RUN_REASONS; k++)
-            if (v->missing & 1u << k)
+            if (v->missing & RUN_BIT(k))
                 reason_append(text, sizeof text,
                               k == RUN_NO_INTERVAL && s ? &a->intervals[s - sp_statistics] : &a->reasons[k]);
         if (text[0])
