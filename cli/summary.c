@@ -437,6 +437,29 @@ static bool print_beside_chance(const sg_run *r, const char *group, const char *
     return isfinite(x[1]);
 }
 
+/* What exchanging the words of a pair does, and what gradients say of it. */
+static void print_partner(const sg_run *r, const char *group, size_t p)
+{
+    static const struct {
+        const char *text, *variable;
+    } lines[] = {
+        {"a word replaced by the other of its pair changes the state by", "partner_state_change"},
+        {"the gradient at the word predicts", "partner_linear_prediction"},
+        {"averaged along the line from word to word it predicts", "partner_path_average"},
+        {"which misses this share of the change:", "partner_path_gap"},
+    };
+    size_t at[2], n = few_delays(sg_run_delays(r), at);
+    for (size_t i = 0; i < sizeof lines / sizeof *lines; i++) {
+        if (!isfinite(read_one(r, group, lines[i].variable, p, 0, 0, false)))
+            return;
+        printf("  %s", lines[i].text);
+        for (size_t k = 0; k < n; k++) {
+            print_span(r, group, lines[i].variable, p, at[k], 0);
+            printf(" at delay %zu%s", at[k], k + 1 < n ? "," : "\n");
+        }
+    }
+}
+
 void print_property(sg_run *r, const char *group, size_t p)
 {
     static const size_t wanted[] = {0, 1, 5, 10, 20, 49};
@@ -464,14 +487,7 @@ void print_property(sg_run *r, const char *group, size_t p)
                     of_property(r, group, "property_half_life_high", p, 0));
         putchar('\n');
     }
-    if (isfinite(read_one(r, group, "partner_state_change", p, 0, 0, false))) {
-        size_t at[2], n = few_delays(sg_run_delays(r), at);
-        fputs("  a word replaced by the other of its pair changes the state by", stdout);
-        for (size_t k = 0; k < n; k++) {
-            print_span(r, group, "partner_state_change", p, at[k], 0);
-            printf(" at delay %zu%s", at[k], k + 1 < n ? "," : "\n");
-        }
-    }
+    print_partner(r, group, p);
     if (missing)
         printf("  missing: %s\n", why_missing(r, group, "relative_memory", why));
     if (withheld)

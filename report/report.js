@@ -559,6 +559,7 @@ function replacementSection() {
     const tables = () => beside.replaceChildren(
       el('div', { class: 'controls' }, choice('Delay', Array.from({ length: most + 1 }, (_, d) => [d, d]), choose.delay, (v) => { choose.delay = Number(v); tables(); })),
       ...runs.flatMap((run, r) => replacementTable(run, r, choose.delay, state.law)),
+      ...runs.flatMap((run, r) => partnerTable(run, r, choose.delay)),
       el('p', { class: 'mute' }, 'Half-lives: delays after the peak at which half of the mean change (any word in the place), or of the strongest rms gain, is left. Intervals: 95 %, over blocks of the corpus.'));
     const rebuild = () => {
       const what = CHANGES[state.change], key = state.law + state.change, place = state.law ? ' Replaced by another word of its class; of all words: by any.' : '';
@@ -590,6 +591,19 @@ function replacementTable(run, r, delay, law) {
   return [runs.length > 1 ? el('h3', {}, runNames[r]) : null,
     table(['class', `replaced, with delay ${delay}`, 'change of state', '|G dx|', 'cosine', 'infidelity', 'KL (nats)', 'half-life of the change', 'half-life of the gain'], rows,
       { 'aria-label': `replacement by class at delay ${delay}` })].filter(Boolean);
+}
+
+/* Per property at one delay: the exchange within pairs, beside the gradient at the word and averaged along the way. */
+function partnerTable(run, r, delay) {
+  const g = groupOf(run), part = (key, i) => (values(g, key) ? values(g, key)[i][delay] : null);
+  const cell = (key, i) => withInterval(part(key, i), part(`${key}_low`, i), part(`${key}_high`, i));
+  const shown = run.properties.map((_, i) => i).filter((i) => part('partner_change', i) !== null);
+  if (!shown.length) return [];
+  return [el('h3', {}, `By the other word of its pair, at delay ${delay}${runs.length > 1 ? `: ${runNames[r]}` : ''}`),
+    table(['property', 'replaced', 'change of state', '|G dx|', 'infidelity', 'averaged', '|G dx|, G averaged along the line', 'gap'],
+      shown.map((i) => [shorten(run.properties[i].name, 60), count(part('partner_replaced_pairs', i)), ...['partner_change', 'partner_linear', 'partner_infidelity'].map((k) => cell(k, i)),
+        count(part('partner_path_pairs', i)), cell('partner_path_average', i), cell('partner_path_gap', i)]), { 'aria-label': `exchange within pairs at delay ${delay}` }),
+    el('p', { class: 'mute' }, 'The gradient at the word predicts |G dx|. Averaged along the straight line from the word to its partner it must give the whole change: the gap is what it misses, as a share. A change with |G dx| near 0 and a small gap is remembered where the gradient at the word shows nothing. Averages are taken at fewer words than replacements.')];
 }
 
 /* What the group of models has of quantity `key` for the series `name`: {mean: [by delay], low, high, blocks_low, blocks_high}. */

@@ -32,6 +32,8 @@ typedef struct {
 typedef struct {
     double rate;    /* share of the words that is replaced; 0: none */
     double kl_rate; /* share of these whose KL is taken; 0: none */
+    double
+        path_rate; /* share of the words replaced by their partners whose gradient is averaged along the line */
     char none[200]; /* why nothing is replaced by default, or empty */
 } replacement_share;
 

@@ -11,7 +11,13 @@
 #include "analysis/part.h"
 
 /* Of each (model, block, row, delay): these, then REPLACED_PER_STATE of each state. */
-enum { REPLACED_PAIRS, REPLACED_KL, REPLACED_KL_PAIRS, REPLACED_STATES };
+enum {
+    REPLACED_PAIRS,
+    REPLACED_KL,
+    REPLACED_KL_PAIRS,
+    REPLACED_PATHS, /* pairs whose gradient was averaged along the line from word to word (behaviour/path.h) */
+    REPLACED_STATES
+};
 enum {
     REPLACED_CHANGE,  /* sum of |Delta[d]| */
     REPLACED_START,   /* sum of |Delta[0]| over the same origins */
@@ -20,8 +26,14 @@ enum {
     REPLACED_COSINES, /* pairs that have one: neither is 0 */
     REPLACED_MISS,    /* sum of |Delta - G dx|^2 */
     REPLACED_SQUARE,  /* sum of |Delta|^2 */
+    REPLACED_AVERAGE, /* sum of |G~ dx|, over REPLACED_PATHS */
+    REPLACED_GAP,     /* sum of |Delta - G~ dx| / |Delta| */
+    REPLACED_GAPS,    /* pairs that have one: the state changes */
     REPLACED_PER_STATE
 };
+
+/* Delays at most of the averages along lines. */
+enum { REPLACED_PATH_DELAYS = 64 };
 
 typedef enum { REPLACED_BY_ANY, REPLACED_IN_CLASS, REPLACED_BY_PARTNER, REPLACED_LAWS } replacement_law;
 

@@ -146,23 +146,38 @@ done:
     return st;
 }
 
+/* Operations, of the whole corpus. */
+static double tenth_of_gradients(const analysis *an)
+{
+    enum { PRECISION_ORIGINS = 20000 }; /* taken where nobody knows yet how many are drawn */
+    const sg_analysis_config *cfg = an->cfg;
+    sg_engine_config engine = analysis_engine(an);
+    double flops, origins = (double)an->T;
+    if (cfg->sample || cfg->precision > 0)
+        origins = fmin(origins, cfg->sample ? (double)cfg->sample : PRECISION_ORIGINS);
+    engine_cost(&flops, NULL, an->shape, &engine);
+    return flops * origins / 10;
+}
+
+/* Words of `words` replaced whose gradients are averaged along the line to their partner: at most MOST, as many as a
+ * thirtieth of the gradients' operations pays for, but not fewer than LEAST. */
+static void choose_paths(analysis *an, double words)
+{
+    enum { LEAST = 30, MOST = 300 };
+    const double there = replacement_partners(an) * words / (double)an->T;
+    if (there > 0) {
+        double n = fmin(MOST, fmax(LEAST, tenth_of_gradients(an) / 3 / replacement_path_cost(an)));
+        an->replace.path_rate = fmin(1, n / there);
+    }
+}
+
 /* By default: `budget` operations per word, a tenth of the gradients'; half of it for the KL, and what states
  * leave. But not fewer than LEAST words. */
 static void choose_replaced(analysis *an)
 {
-    enum {
-        PRECISION_ORIGINS = 20000, /* taken where nobody knows yet how many are drawn */
-        LEAST = 1000,              /* words, and a third of them for the KL: little in any case */
-        LEAST_KL = 300
-    };
-    const sg_analysis_config *cfg = an->cfg;
-    sg_engine_config engine = analysis_engine(an);
-    double T = (double)an->T, flops, states, kl, origins = T;
-    if (cfg->sample || cfg->precision > 0)
-        origins = fmin(T, cfg->sample ? (double)cfg->sample : PRECISION_ORIGINS);
-    engine_cost(&flops, NULL, an->shape, &engine);
+    enum { LEAST = 1000, LEAST_KL = 300 }; /* words, and a third of them for the KL: little in any case */
+    double T = (double)an->T, budget = tenth_of_gradients(an) / T, states, kl;
     replacement_cost(an, &states, &kl);
-    double budget = flops * origins / T / 10;
     double rate = fmin(1, fmax((kl > 0 ? budget / 2 : budget) / states, LEAST / T));
     an->replace.rate = rate;
     an->replace.kl_rate = kl > 0 ? fmin(1, fmax((budget / rate - states) / kl, LEAST_KL / (rate * T))) : 0;
@@ -203,5 +218,6 @@ void analysis_choose_replaced(analysis *an)
     }
     double words = ceil(an->replace.rate * T - 1e-6);
     an->replace.rate = words / T;
+    choose_paths(an, words);
     an->used.replace = words > 0 ? words : SG_REPLACE_NONE;
 }

@@ -130,13 +130,15 @@ typedef struct {
     double *random; /* (D,3) */
     double *sigma;  /* (D) sigma_1 */
     double *pairs;  /* (B) of delay 0 */
-    double *along, *words; /* (P,B,D) and (P,PROPERTY_FOLDS,D): gains without each block, and each fold of the words */
+    double *along,
+        *words; /* (P,B,D) and (P,PROPERTY_FOLDS,D): gains without each block, and each fold of the words */
     random_table *directions;
     property_folds folds;
     bool *empty;           /* (D) */
     const property *found; /* (P) */
     const char *bounds_missing;
-    reason property, relative, cosine, gain, half_life, half_life_error; /* why values and intervals are missing */
+    reason property, relative, cosine, gain, half_life,
+        half_life_error; /* why values and intervals are missing */
 } track;
 
 static sg_status read_blocks(const track *t, size_t c, size_t d, double *weights, float *grams, sg_error *err)
@@ -213,7 +215,8 @@ done:
 static sg_status put_half_life(track *t, size_t p, size_t c, const double *gain, sg_error *err)
 {
     sg_status st = SG_OK;
-    static const char *const names[] = {"property_half_life", "property_half_life_low", "property_half_life_high"};
+    static const char *const names[] = {"property_half_life", "property_half_life_low",
+                                        "property_half_life_high"};
     size_t start[] = {t->first + p, c}, count[] = {1, 1};
     sg_interval x;
     TRY(results_property_half_life(&x, &t->folds, p, t->D, gain, t->B, t->pairs, t->along + p * t->B * t->D,
@@ -385,7 +388,8 @@ static sg_status one_group(track *t, const sg_monitor *monitor, double began, sg
     t->pairs = sg_calloc(t->B + 1, sizeof *t->pairs);
     t->along = sg_calloc(t->frame.P * (t->B + 1), D * sizeof *t->along);
     t->words = sg_calloc(t->frame.P * PROPERTY_FOLDS, D * sizeof *t->words);
-    NEED(t->x && t->random && t->empty && t->sigma && t->pairs && t->along && t->words, err, "the properties");
+    NEED(t->x && t->random && t->empty && t->sigma && t->pairs && t->along && t->words, err,
+         "the properties");
     TRY(random_table_new(&t->directions, t->frame.R, t->frame.E, t->seed, err));
     TRY(la_room(t->threads, err));
     for (size_t c = 0; c < C; c++) {

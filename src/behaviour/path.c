@@ -18,11 +18,12 @@ static const double node_at[NODES] = {-0.8611363115940526, -0.3399810435848563, 
 static const double node_weight[NODES] = {0.3478548451374538, 0.6521451548625461, 0.6521451548625461,
                                           0.3478548451374538};
 
-struct path {
+struct path_work {
     sg_forward *f;
     tangents *tangent;
     size_t layer, H, E, n;
     sg_state_kind kind;
+    path_limits limits;
     const float *state;          /* before the origin, of the call */
     float *x, *dx;               /* (most, E) inputs, the first to be set; (E) */
     float *from;                 /* (E) x */
@@ -31,14 +32,15 @@ struct path {
     double *piece, *sum, *scale; /* (most, H) integrals times dx, of a piece and so far; (most) |Delta| */
 };
 
-sg_status path_new(path **out, const sg_model *m, size_t layer, sg_state_kind kind, size_t most,
-                   sg_error *err)
+sg_status path_new(path_work **out, const sg_model *m, size_t layer, sg_state_kind kind, size_t most,
+                   path_limits limits, sg_error *err)
 {
     sg_status st = SG_OK;
     const sg_model_shape *shape = sg_model_get_shape(m);
-    path *p = sg_calloc(1, sizeof *p);
+    path_work *p = sg_calloc(1, sizeof *p);
     *out = NULL;
     NEED(p, err, "path averages");
+    p->limits = limits;
     p->layer = layer, p->kind = kind, p->H = shape->hidden[layer], p->E = shape->embedding;
     TRY(forward_new(&p->f, m, most, err));
     TRY(tangents_new(&p->tangent, m, 1, err));
@@ -57,7 +59,7 @@ done:
     return st;
 }
 
-void path_free(path *p)
+void path_free(path_work *p)
 {
     if (!p)
         return;
@@ -70,7 +72,7 @@ void path_free(path *p)
 }
 
 /* The forward pass with x + u dx. */
-static sg_status run_at(path *p, double u, sg_error *err)
+static sg_status run_at(path_work *p, double u, sg_error *err)
 {
     for (size_t e = 0; e < p->E; e++)
         p->x[e] = (float)((double)p->from[e] + u * (double)p->dx[e]);
@@ -78,7 +80,7 @@ static sg_status run_at(path *p, double u, sg_error *err)
     return forward_run(p->f, NULL, p->x, NULL, p->n, err);
 }
 
-static sg_status states_at(path *p, double u, float *states, sg_error *err)
+static sg_status states_at(path_work *p, double u, float *states, sg_error *err)
 {
     sg_status st = run_at(p, u, err);
     if (st == SG_OK)
@@ -87,7 +89,7 @@ static sg_status states_at(path *p, double u, float *states, sg_error *err)
 }
 
 /* out (n, H) += weight G dx of the pass that was run. */
-static void add_tangents(path *p, double weight, double *out)
+static void add_tangents(path_work *p, double weight, double *out)
 {
     tangents_zero(p->tangent);
     for (size_t d = 0; d < p->n; d++, out += p->H) {
@@ -98,7 +100,7 @@ static void add_tangents(path *p, double weight, double *out)
     }
 }
 
-static sg_status integrate(path *p, double a, double b, sg_error *err)
+static sg_status integrate(path_work *p, double a, double b, sg_error *err)
 {
     sg_status st = SG_OK;
     memset(p->piece, 0, p->n * p->H * sizeof *p->piece);
@@ -121,7 +123,7 @@ static double norm_of_difference(size_t n, const float *a, const float *b, const
 }
 
 /* What the rounding of the states may hide at delay d. */
-static double rounding(const path *p, size_t d)
+static double rounding(const path_work *p, size_t d)
 {
     double square = 0;
     for (size_t j = 0; j < p->H; j++)
@@ -130,7 +132,7 @@ static double rounding(const path *p, size_t d)
 }
 
 /* Is integral `x` the change of state from a to b, within `tolerance` of the whole change, at every delay? */
-static bool complete(const path *p, const float *a, const float *b, const double *x, double tolerance)
+static bool complete(const path_work *p, const float *a, const float *b, const double *x, double tolerance)
 {
     bool good = true;
     for (size_t d = 0; d < p->n; d++) {
@@ -142,7 +144,7 @@ static bool complete(const path *p, const float *a, const float *b, const double
 }
 
 /* The line from left to right, piece by piece. */
-static sg_status sweep(path *p, double tolerance, size_t *nodes, sg_error *err)
+static sg_status sweep(path_work *p, double tolerance, size_t *nodes, sg_error *err)
 {
     sg_status st = SG_OK;
     double end[DEPTH + 1] = {1}, at = 0;
@@ -155,7 +157,7 @@ static sg_status sweep(path *p, double tolerance, size_t *nodes, sg_error *err)
         float *right = p->right[waiting - 1];
         TRY(integrate(p, at, b, err));
         *nodes += NODES;
-        if (waiting <= DEPTH && *nodes < PATH_MOST_NODES &&
+        if (waiting <= DEPTH && *nodes < p->limits.nodes &&
             !complete(p, p->left, right, p->piece, tolerance)) {
             end[waiting] = (at + b) / 2;
             TRY(states_at(p, end[waiting], p->right[waiting], err));
@@ -171,7 +173,7 @@ done:
     return st;
 }
 
-sg_status path_average(path *p, const float *state, const float *x, size_t n, const float *other,
+sg_status path_average(path_work *p, const float *state, const float *x, size_t n, const float *other,
                        path_effect *effects, size_t *nodes, bool *reached, sg_error *err)
 {
     sg_status st = SG_OK;
@@ -191,9 +193,9 @@ sg_status path_average(path *p, const float *state, const float *x, size_t n, co
         p->scale[d] = norm_of_difference(p->H, p->right[0] + d * p->H, p->begin + d * p->H, NULL);
         effects[d] = (path_effect){.change = p->scale[d], .linear = sqrt(square)};
     }
-    for (double tolerance = PATH_TOLERANCE; !*reached && *nodes < PATH_MOST_NODES; tolerance /= 8) {
-        TRY(sweep(p, tolerance, nodes, err)); /* errors of pieces add up: then each must be smaller */
-        *reached = complete(p, p->begin, p->left, p->sum, PATH_TOLERANCE);
+    for (double gap = p->limits.gap; !*reached && *nodes < p->limits.nodes; gap /= 8) {
+        TRY(sweep(p, gap, nodes, err)); /* errors of pieces add up: then each must be smaller */
+        *reached = complete(p, p->begin, p->left, p->sum, p->limits.gap);
     }
     for (size_t d = 0; d < n; d++) {
         const size_t at = d * p->H;

@@ -12,8 +12,11 @@
 
 #include "stategrad/gradient.h"
 
-#define PATH_TOLERANCE 1e-4
-enum { PATH_MOST_NODES = 4000 };
+/* Where it stops: every |Delta - G~ dx| at most `gap` |Delta|, or no more nodes. */
+typedef struct {
+    double gap;
+    size_t nodes;
+} path_limits;
 
 typedef struct {
     double change;  /* |Delta| */
@@ -22,15 +25,15 @@ typedef struct {
     double gap;     /* |Delta - G~ dx| / |Delta|; NaN where Delta is 0 */
 } path_effect;
 
-typedef struct path path;
+typedef struct path_work path_work;
 /* Room for n <= most steps. Layer from 0. The model is borrowed. SG_ENOMEM. */
-sg_status path_new(path **out, const sg_model *m, size_t layer, sg_state_kind kind, size_t most,
-                   sg_error *err);
-void path_free(path *p);
+sg_status path_new(path_work **out, const sg_model *m, size_t layer, sg_state_kind kind, size_t most,
+                   path_limits limits, sg_error *err);
+void path_free(path_work *p);
 /* The inputs x (n, E) of steps s .. s+n-1, the state before step s (as forward_get_state gives it), `other` (E) in the
- * place of x_s. effects (n). *nodes: how many there were; *reached: every |Delta - G~ dx| is at most PATH_TOLERANCE |Delta|,
- * but for the rounding of the states. Each node costs one forward pass and the tangents of n steps. */
-sg_status path_average(path *p, const float *state, const float *x, size_t n, const float *other,
+ * place of x_s. effects (n). *nodes: how many there were; *reached: the gap is as small as asked for, but for the rounding of
+ * the states. Each node costs one forward pass and the tangents of n steps. */
+sg_status path_average(path_work *p, const float *state, const float *x, size_t n, const float *other,
                        path_effect *effects, size_t *nodes, bool *reached, sg_error *err);
 
 #endif

@@ -21,6 +21,8 @@ const char *show_state_name(const sg_show *s)
     return s->cfg.state == SG_STATE_CELL ? "cell" : "hidden";
 }
 
+static const path_limits path_exactly = {.gap = 1e-4, .nodes = 4000};
+
 static sg_status find_word(const sg_show *s, const char *word, const char *lacks, int32_t *id, sg_error *err)
 {
     *id = sg_vocab_id(sg_model_vocab(s->model), word, strlen(word));
@@ -434,10 +436,10 @@ static sg_status compute_paths(sentence *x, const sg_show *s, const int32_t *ids
     const size_t T = x->T, E = s->E;
     const float *encoder = sg_model_find(s->model, "encoder.weight")->data;
     sg_forward *f = NULL;
-    path *p = NULL;
+    path_work *p = NULL;
     float *state = NULL, *inputs = NULL;
     TRY(forward_new(&f, s->model, 1, err));
-    TRY(path_new(&p, s->model, s->cfg.layer - 1, s->cfg.state, T, err));
+    TRY(path_new(&p, s->model, s->cfg.layer - 1, s->cfg.state, T, path_exactly, err));
     NEED((state = sg_calloc(forward_state_size(f), sizeof *state)) &&
              (inputs = sg_calloc(T, E * sizeof *inputs)) && (x->paths = sg_calloc(T, sizeof *x->paths)),
          err, "path averages of a sentence of %zu words", T);

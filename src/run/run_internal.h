@@ -33,7 +33,7 @@ typedef enum {
     RUN_NO_DIRECTION, /* a property without known words */
     RUN_NO_PROPERTY_HALF_LIFE,
     RUN_NO_PROPERTY_HALF_LIFE_ERROR,
-    RUN_NO_RATIO,     /* nothing to compare a class with */
+    RUN_NO_RATIO, /* nothing to compare a class with */
     RUN_NO_RATIO_INTERVAL,
     RUN_NO_TOKEN_TEST,
     RUN_NO_TYPE_TEST,
@@ -47,6 +47,8 @@ typedef enum {
     RUN_NO_IN_CLASS_INTERVAL,
     RUN_NO_PARTNER, /* no word was replaced by its partner */
     RUN_NO_PARTNER_INTERVAL,
+    RUN_NO_PATH, /* no gradient was averaged from a word to its partner */
+    RUN_NO_PATH_INTERVAL,
     RUN_REASONS
 } run_reason;
 #define RUN_BIT(reason) (UINT64_C(1) << (reason))

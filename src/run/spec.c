@@ -39,6 +39,8 @@
 #define IN_CLASS_INTERVAL RUN_BIT(RUN_NO_IN_CLASS_INTERVAL)
 #define PARTNER RUN_BIT(RUN_NO_PARTNER)
 #define PARTNER_INTERVAL RUN_BIT(RUN_NO_PARTNER_INTERVAL)
+#define PATH RUN_BIT(RUN_NO_PATH)
+#define PATH_INTERVAL RUN_BIT(RUN_NO_PATH_INTERVAL)
 
 #define G "gradient of the state by the embedding"
 /* What a replacement shows, with both ends of its interval. KEY: of the report. */
@@ -424,6 +426,16 @@ const run_variable run_variables[] = {
                    IN_CLASS_INTERVAL, IN_CLASS | KL, IN_CLASS_INTERVAL | KL),
     BY_REPLACEMENT("partner_", "property delay", "the word is replaced by the other word of its pair",
                    PARTNER, PARTNER_INTERVAL, PARTNER | KL, PARTNER_INTERVAL | KL),
+    {"partner_path_pairs", RUN_I64, true, false, "property delay",
+     "pairs whose gradient was averaged along the line from the word to the other word of its pair", "pairs",
+     .sometimes = true, .csv = true, .report = {{"partner_path_pairs", RUN_WHOLE, 12, true}}},
+    OF_REPLACEMENT(
+        "partner_path_average", "partner_path_average", "property delay",
+        "mean |G~ dx|: change of the state by the gradient averaged along the line from word to word",
+        "dx leads to the other word of its pair", "1", PARTNER | PATH, PARTNER | PATH_INTERVAL),
+    OF_REPLACEMENT("partner_path_gap", "partner_path_gap", "property delay",
+                   "mean |Delta - G~ dx| / |Delta|: error of that average",
+                   "dx leads to the other word of its pair", "1", PARTNER | PATH, PARTNER | PATH_INTERVAL),
     /* a part of a run (analyze --part): sums of its own blocks, for merge */
     {"part_block", RUN_I64, false, false, "part_block", "number of the block in the whole corpus", "1",
      .sometimes = true},

@@ -126,15 +126,18 @@ class Corpus:
         return self.encoder[np.searchsorted(np.cumsum(n), int(u * n.sum()), side="right")]
 
     def others(self, s, u):
-        """What stands at s in its place, and the rows that this goes to: (law, class or property)."""
+        """What stands at s in its place, the rows that this goes to: (law, class or property), and the number that decides
+        whether the gradient is averaged along the line."""
         own = [c for c, inside in enumerate(self.member) if inside[s]]
-        yield self.draw(self.counts, s, u[0]), {("", 0), ("within_", 0)} | {("", c + 1) for c in own}
+        yield self.draw(self.counts, s, u[0]), {("", 0), ("within_", 0)} | {("", c + 1) for c in own}, 1
         for k, c in enumerate(own):
             if (self.within[c] > 0).sum() > 1:
-                yield self.draw(self.within[c], s, u[1 + k]), {("within_", c + 1)}
+                yield self.draw(self.within[c], s, u[1 + k]), {("within_", c + 1)}, 1
+        at = 1 + len(own)
         for p, partner in enumerate(self.partner):
             if self.ids[s] in partner:
-                yield self.encoder[partner[self.ids[s]]], {("partner_", p)}
+                yield self.encoder[partner[self.ids[s]]], {("partner_", p)}, u[at]
+                at += 1
 
 
 class Rows:
@@ -145,14 +148,15 @@ class Rows:
 
     def others(self, s, u):
         other = int(u[0] * (len(self.x) - 1))
-        yield self.x[other + (other >= s)], {("", 0), ("within_", 0)}
+        yield self.x[other + (other >= s)], {("", 0), ("within_", 0)}, 1
 
 
-def expected(model, corpus, D, rate, kl_rate, handling, burn_in, seed=1):
-    """Of every replacement: delays, has a KL, its rows, and by state and delay |Delta|, |G dx|, their product, |Delta - G dx|^2, KL."""
+def expected(model, corpus, D, rate, kl_rate, path_rate, handling, burn_in, seed=1):
+    """Of every replacement: delays, has a KL, is averaged along its line, its rows, and by state and delay |Delta|, |G dx|, their
+    product, |Delta - G dx|^2, |G~ dx| (of those that are averaged: 24 nodes), KL."""
     T, origins, zero = len(corpus.x), [], 0
     for s in range(T):
-        u = uniforms(seed ^ SEED_OF_REPLACEMENT, s, 3 + len(corpus.member))
+        u = uniforms(seed ^ SEED_OF_REPLACEMENT, s, 3 + len(corpus.member) + len(corpus.partner))
         if handling == "reset" and corpus.first[s]:
             zero = s
         if not u[0] < rate or s - zero < burn_in:
@@ -164,7 +168,7 @@ def expected(model, corpus, D, rate, kl_rate, handling, burn_in, seed=1):
         if handling.startswith("window:"):
             n = int(handling[7:])
             life = min(life, n - s % n)
-        origins.extend((s, life, x, u[1] < kl_rate, rows) for x, rows in corpus.others(s, u[2:]))
+        origins.extend((s, life, x, (u[1] < kl_rate, path < path_rate), rows) for x, rows, path in corpus.others(s, u[2:]))
     before, state = [], model.zero(1)
     for t in range(T):
         if handling == "reset" and corpus.first[t]:
@@ -176,6 +180,9 @@ def expected(model, corpus, D, rate, kl_rate, handling, burn_in, seed=1):
     at = np.array([s for s, *_ in origins])
     dx = torch.stack([x for _, _, x, _, _ in origins]) - corpus.x[at]
     eps = 1e-5
+    with_kl, averaged = (np.array([use[i] for *_, use, _ in origins]) for i in (0, 1))
+    paths, nodes = np.flatnonzero(averaged), list(zip(*np.polynomial.legendre.leggauss(24)))
+    lines = [(w / 2, [stack([before[s] for s in at[paths]]) for _ in range(2)], (1 + z) / 2) for z, w in nodes] if len(paths) else []
     runs = [stack([before[s] for s in at]) for _ in range(4)]  # the word itself, another, and a little to both sides
     out = []
     with torch.no_grad():
@@ -190,11 +197,18 @@ def expected(model, corpus, D, rate, kl_rate, handling, burn_in, seed=1):
                     delta, line = other[k][i] - real[k][i], (more[k][i] - less[k][i]) / (2 * eps)
                     row[f"layer{k + 1}.{kind}"] = [z.numpy() for z in (delta.norm(dim=1), line.norm(dim=1), (delta * line).sum(1),
                                                                       ((delta - line) ** 2).sum(1))]
+            for _, both, z in lines:
+                for i, sign in enumerate((1, -1)):
+                    both[i] = model.step(x[paths] + ((z + sign * eps) * dx[paths] if d == 0 else 0), both[i])
+            for k in range(len(model.layers)):
+                for i, kind in enumerate(("hidden", "cell")[:len(real[k])]):
+                    average = sum(w * (both[0][k][i] - both[1][k][i]) / (2 * eps) for w, both, _ in lines)
+                    row[f"layer{k + 1}.{kind}"].append(average.norm(dim=1).numpy() if lines else None)
             if "decoder.weight" in model.tensors:
                 p, q = model.log_p(real), model.log_p(other)
                 row["kl"] = (p.exp() * (p - q)).sum(1).numpy()
             out.append(row)
-    return np.array([life for _, life, *_ in origins]), np.array([k for *_, k, _ in origins]), [rows for *_, rows in origins], out
+    return np.array([life for _, life, *_ in origins]), with_kl, averaged, [rows for *_, rows in origins], out
 
 
 def close(found, wanted, tolerance, *where):
@@ -208,7 +222,9 @@ def compare(path, model, corpus, handling="carry", burn_in=0):
     f.set_auto_mask(False)
     D, T = len(f.dimensions["delay"]), len(corpus.x)
     kl_rate = float(f.getncattr("replace_kl_rate"))
-    life, with_kl, goes_to, rows = expected(model, corpus, D, float(f.getncattr("replace")) / T, kl_rate, handling, burn_in)
+    path_rate = float(f.getncattr("replace_path_rate")) if corpus.partner and any(corpus.partner) else 0
+    life, with_kl, averaged, goes_to, rows = expected(model, corpus, D, float(f.getncattr("replace")) / T, kl_rate, path_rate, handling, burn_in)
+    assert (averaged.sum() > 20) == (path_rate > 0), averaged.sum()
     assert len(life) > 100, len(life)
     laws = [(law, c) for law in ("", "within_") for c in range(len(f["class_name"]))] + [("partner_", p) for p in range(len(corpus.partner))]
     seen = set()
@@ -224,13 +240,19 @@ def compare(path, model, corpus, handling="carry", burn_in=0):
                 if not use.any():
                     assert np.isnan(get("state_change")), where
                     continue
-                change, line, dot, miss = (z[use] for z in row[name])
+                change, line, dot, miss = (z[use] for z in row[name][:4])
                 start = rows[0][name][0][use]
                 close(get("state_change"), change.mean(), 1e-5, *where)
                 close(get("state_change_relative"), change.sum() / start.sum(), 1e-5, *where)
                 close(get("linear_prediction"), line.mean(), 1e-5, *where)
                 close(get("linear_cosine"), (dot / change / line).mean(), 1e-5, *where)
                 close(get("infidelity"), miss.sum() / (change ** 2).sum(), 1e-4, *where)  # a difference of float32 states
+                if law == "partner_":
+                    among = averaged & use
+                    assert get("path_pairs") == among.sum(), where
+                    if among.any():
+                        close(get("path_average"), row[name][4][among[averaged]].mean(), 2e-3, *where)
+                        assert 0 <= get("path_gap") < 1e-3 + 1e-5, (where, get("path_gap"))
                 use &= with_kl
                 if "kl" in row and (d == 0 or not d & (d - 1)) and use.any():
                     assert get("output_kl_pairs") == use.sum()
@@ -256,7 +278,7 @@ def values(folder):
     lstm, gru = train(folder, "lstm", "--layers", "2"), train(folder, "gru", "--cell", "gru")
     analyze = lambda model, out, *options: run("analyze", model, *options, "--blocks", "20", "-q", "-o", out, cwd=folder)
     path = lambda name: os.path.join(folder, name)
-    corpus = [Corpus(path("plain.txt"), m, FEW.values(), p) for m, p in ((lstm, [*PAIRS, []]), (gru, []))]
+    corpus = [Corpus(path("plain.txt"), m, FEW.values(), p) for m, p in ((lstm, [*PAIRS, []]), (gru, []), (gru, PAIRS))]
     words = ("plain.txt", "--classes", "words:few.txt")
     analyze("lstm", "lstm.nc", *words, "--delays", "9", "--replace", "0.4", "--layer", "all", "--state", "both", "--burn-in", "3",
             "--property", "form=pairs.txt", "--property", "use=common-rare")
@@ -275,6 +297,8 @@ def values(folder):
         assert "property later: added by track, which replaces no words" in f["layer2.cell"]["partner_state_change"].missing_reason
     analyze("gru", "gru.nc", *words, "--delays", "6", "--replace", "700", "--state-handling", "reset", "--burn-in", "1")
     compare(path("gru.nc"), gru, corpus[1], "reset", 1)
+    analyze("gru", "first.nc", *words, "--delays", "3", "--replace", "700", "--state-handling", "reset", "--property", "form=pairs.txt")
+    compare(path("first.nc"), gru, corpus[2], "reset")
     analyze("gru", "window.nc", *words, "--delays", "12", "--state-handling", "window:10")  # as many words as it chooses
     compare(path("window.nc"), gru, corpus[1], "window:10")
     real_run.feature_rows(folder, 6)
@@ -303,7 +327,7 @@ def same_bytes(folder):
     f, g = (netCDF4.Dataset(os.path.join(folder, n)) for n in ("one.nc", "merged.nc"))
     for group in f.groups:
         for v in ("state_change", "state_change_high", "infidelity", "output_kl", "replaced_pairs", "half_life", "linear_cosine_low", "within_state_change",
-                  "within_infidelity_high", "within_replaced_pairs", "partner_state_change_low", "partner_output_kl", "partner_replaced_pairs"):
+                  "within_infidelity_high", "within_replaced_pairs", "partner_path_average", "partner_path_gap_high", "partner_path_pairs", "partner_state_change_low", "partner_output_kl", "partner_replaced_pairs"):
             a, b = (np.ma.filled(x[group][v][:], -1)[:, 3 if v == "half_life" else 0:] for x in (f, g))
             assert np.array_equal(a, b, equal_nan=True) and np.isfinite(a).any(), ("merge", group, v)
             assert getattr(f[group][v], "missing_reason", "") == getattr(g[group][v], "missing_reason", ""), (group, v)
@@ -392,13 +416,17 @@ def latch(folder):
     run("synth", "--kind", "latch", "-o", "synth", cwd=folder)
     real_run.write(folder, "switch.txt", "".join(("on" if i % 3 else "off") + " unknown" * 14 + "\n" for i in range(150)))
     real_run.write(folder, "switch-class.txt", "switch: on off\n")
+    real_run.write(folder, "switch-pair.txt", "on off\n")
     run("analyze", "synth/latch/model.safetensors", "switch.txt", "--no-eos", "--classes", "words:switch-class.txt", "--delays", "12",
-        "--state-handling", "reset", "--replace", "3000", "-q", "-o", "switch.nc", cwd=folder)
+        "--property", "bit=switch-pair.txt", "--state-handling", "reset", "--replace", "3000", "-q", "-o", "switch.nc", cwd=folder)
     with netCDF4.Dataset(os.path.join(folder, "switch.nc")) as f:
         read = lambda v: np.ma.filled(f["layer1.cell"][v][1], np.nan).reshape(12, -1)[:, 0]
         assert (abs(read("state_change") - 2) < 1e-3).all(), read("state_change")
         assert (read("linear_prediction") < 1e-4).all() and (read("rms_gain")[1:] < 1e-5).all(), read("linear_prediction")
         assert (abs(read("infidelity") - 1) < 1e-3).all()
+        of_pair = lambda v: np.ma.filled(f["layer1.cell"]["partner_" + v][0], np.nan)
+        assert (of_pair("path_pairs") > 20).all() and (abs(of_pair("path_average") - 2) < 2e-3).all(), of_pair("path_average")
+        assert (of_pair("path_gap") < 1e-3).all() and (of_pair("linear_prediction") < 1e-4).all(), of_pair("path_gap")
     print("latch: 2 at every delay, gradient almost 0")
 
 

@@ -449,9 +449,13 @@ def check_property(run, group, p, text):
     exact = run.get(group, "partner_state_change")
     pairs = re.search(r"the other of its pair changes the state by(.*)", text)
     assert bool(pairs) == (exact is not None and np.isfinite(exact[p, 0])), text
-    if pairs:
-        spans_of(run, group, "partner_state_change", p, re.findall(r"  (\S+)(?: \((\S+) to (\S+)\))? at delay (\d+)", pairs.group(1)))
-    half = re.search(r"half of the gain along it is lost (\S+) steps after its peak(?: \((\S+) to (\S+)\))?\n", text)
+    for lead, name in (("the other of its pair changes the state by", "state_change"), ("the gradient at the word predicts", "linear_prediction"),
+                       ("averaged along the line from word to word it predicts", "path_average"), ("which misses this share of the change:", "path_gap")):
+        line, exact = re.search(lead + "(.*)", text), run.get(group, "partner_" + name)
+        assert bool(line) == (bool(pairs) and np.isfinite(exact[p, 0])), (lead, text)
+        if line:
+            spans_of(run, group, "partner_" + name, p, re.findall(r"  (\S+)(?: \((\S+) to (\S+)\))? at delay (\d+)", line.group(1)))
+    half = re.search(r"half of the gain along it is lost (\S+) steps after its peak(?: \((\S+) to (\S+)\))?$", text, re.M)
     exact = run.get(group, "property_half_life")[p, 0]
     assert bool(half) == bool(np.isfinite(exact)), text
     if half:

@@ -349,7 +349,17 @@ async function replacementNumbers(page, expect, all, g, untrained, names, D) {
     }
     for (const d of [0, D - 1]) {
       await page.selectOption('#replacement select', String(d));
-      const rows = await page.evaluate(() => Array.from(document.querySelectorAll('#replacement tbody tr')).map((tr) => Array.from(tr.cells).map((c) => c.textContent)));
+      const rowsOf = (label) => page.evaluate((start) => Array.from(document.querySelectorAll(`#replacement table[aria-label^="${start}"] tbody tr`)).map((tr) => Array.from(tr.cells).map((c) => c.textContent)), label);
+      const rows = await rowsOf('replacement by class'), exchanged = await rowsOf('exchange within pairs');
+      const inPairs = properties.map((_, p) => p).filter((p) => g.partner_state_change && g.partner_state_change[p][d] !== null);
+      expect(exchanged.map((r) => r[0]).join() === inPairs.map((p) => properties[p]).join(), 'properties exchanged', exchanged.map((r) => r[0]).join());
+      exchanged.forEach((row, i) => {
+        const p = inPairs[i], count = (cell) => Number(cell.replace(/,/g, ''));
+        expect(count(row[1]) === g.partner_replaced_pairs[p][d] && count(row[5]) === g.partner_path_pairs[p][d], 'words exchanged', row.join('|'));
+        [[2, 'state_change'], [3, 'linear_prediction'], [4, 'infidelity'], [6, 'path_average'], [7, 'path_gap']].forEach(([at, v]) =>
+          spanOf(expect, row[at], ...['', '_low', '_high'].map((suffix) => g[`partner_${v}${suffix}`][p][d]), v, row.join('|')));
+        numbers += 7;
+      });
       expect(rows.map((r) => r[0]).join() === names.join(), 'classes of the replacements', rows.map((r) => r[0]).join());
       rows.forEach((row, c) => {
         expect(Number(row[1].replace(/,/g, '')) === g[`${law}replaced_pairs`][c][d], 'words replaced', row.join('|'));

@@ -5,6 +5,7 @@
 #include "analysis/pass/word_law.h"
 #include "base/base_internal.h"
 #include "base/checkpoint.h"
+#include "behaviour/path.h"
 #include "cell/cell.h"
 #include "gradient/replacement_batch.h"
 #include "lm/model_internal.h"
@@ -18,11 +19,15 @@
  * fewer where there would be too many replacements side by side. */
 enum { SEGMENT = 256, MOST_COLUMNS = 512, EFFECT_BYTES = 16 << 20, JOBS_PER_THREAD = 2 };
 
-/* The rows of the sums that a column goes to. */
+/* Few words are averaged along their lines, so they may cost much: of a net with saturated gates, hundreds of nodes. */
+static const path_limits path_to_partner = {.gap = 1e-3, .nodes = 256};
+
+/* The rows of the sums that a column goes to; its place among the job's averages, or NO_PATH. */
 typedef struct {
     const size_t *row;
-    size_t n;
+    size_t n, path;
 } row_list;
+#define NO_PATH SIZE_MAX
 
 /* One segment, all of it in one block of the corpus. */
 typedef struct {
@@ -36,6 +41,9 @@ typedef struct {
     bool *first;                 /* (room) */
     replacement_effect *effects; /* (columns, D, G) */
     double *kl;                  /* (columns, D) */
+    size_t n_paths;
+    path_effect *averages; /* (columns, G, path delays) */
+    float *before;         /* (state size) work */
 } job;
 
 struct replacement {
@@ -56,6 +64,8 @@ struct replacement {
     int threads;
     size_t n_jobs;
     replacement_batch **work; /* (threads) */
+    size_t path_delays;
+    path_work **paths; /* (threads, G); NULL: none is asked for */
     job *jobs;
     replacement_sums *sums;
 };
@@ -147,13 +157,16 @@ static bool job_new(job *j, const replacement *r)
            (j->other = sg_calloc(r->an->features ? r->most : 1, r->E * sizeof *j->other)) &&
            (j->first = sg_calloc(r->room, sizeof *j->first)) &&
            (j->effects = sg_calloc(r->most, r->D * r->G * sizeof *j->effects)) &&
-           (j->kl = sg_calloc(r->most, r->D * sizeof *j->kl));
+           (j->kl = sg_calloc(r->most, r->D * sizeof *j->kl)) &&
+           (!r->paths || ((j->averages = sg_calloc(r->most, r->path_delays * r->G * sizeof *j->averages)) &&
+                          (j->before = sg_calloc(r->state_size, sizeof *j->before))));
 }
 
 static void job_free(job *j)
 {
     sg_free(j->columns), sg_free(j->steps), sg_free(j->to), sg_free(j->state), sg_free(j->x);
     sg_free(j->other), sg_free(j->first), sg_free(j->effects), sg_free(j->kl);
+    sg_free(j->averages), sg_free(j->before);
 }
 
 /* The classes of each set, "all" among them: the rows of the sums. Within "all", any word is drawn. */
@@ -198,6 +211,12 @@ static sg_status use_model(replacement *r, size_t model, sg_error *err)
     TRY(replacement_weights_new(&r->weights, an->models[model], r->kl_at_all, err));
     for (int i = 0; i < r->threads; i++)
         TRY(replacement_batch_new(&r->work[i], r->weights, an->states, r->G, r->D, r->kl_at, r->most, err));
+    for (size_t i = 0; r->paths && i < (size_t)r->threads * r->G; i++) {
+        const sg_accum_state *s = &an->states[i % r->G];
+        path_free(r->paths[i]), r->paths[i] = NULL;
+        TRY(path_new(&r->paths[i], an->models[model], s->layer - 1, s->kind, r->path_delays, path_to_partner,
+                     err));
+    }
 done:
     return st;
 }
@@ -207,6 +226,7 @@ static void sizes(replacement *r, const analysis *an)
     r->an = an, r->D = an->D, r->E = an->E, r->G = an->n_states;
     r->threads = analysis_threads(an), r->n_jobs = JOBS_PER_THREAD * (size_t)r->threads;
     r->kl_at_all = an->shape->has_decoder && an->replace.kl_rate > 0;
+    r->path_delays = an->D < REPLACED_PATH_DELAYS ? an->D : REPLACED_PATH_DELAYS;
     r->segment = an->D > SEGMENT ? an->D : SEGMENT;
     size_t fit = EFFECT_BYTES / (r->D * (r->G * sizeof(replacement_effect) + sizeof(double)));
     r->at_once = 1 + an->P;
@@ -233,6 +253,8 @@ size_t replacement_bytes(const analysis *an)
            column = r.E, H = 0;
     for (size_t l = 0; l < s->layers; l++) /* tape, states and tangents */
         column += (cell_of(s->cell)->tape + 4) * s->hidden[l], H = s->hidden[l] > H ? s->hidden[l] : H;
+    if (an->replace.path_rate > 0)
+        each += r.most * r.path_delays * r.G * sizeof(path_effect);
     each += r.room * (r.E * sizeof(float) + sizeof(sg_step));
     size_t logits = s->vocabulary < (1 << 13) ? 512 * s->vocabulary * sizeof(float) : (size_t)16 << 20;
     return replacement_weights_bytes(s, s->has_decoder) + r.n_jobs * each +
@@ -252,7 +274,9 @@ sg_status replacement_new(replacement **out, const analysis *an, sg_error *err)
     NEED((r->state = sg_calloc(r->state_size, sizeof *r->state)) &&
              (r->kl_at = sg_calloc(r->D, sizeof *r->kl_at)) &&
              (r->work = sg_calloc((size_t)r->threads, sizeof *r->work)) &&
-             (r->jobs = sg_calloc(r->n_jobs, sizeof *r->jobs)) && list_rows(r),
+             (r->jobs = sg_calloc(r->n_jobs, sizeof *r->jobs)) && list_rows(r) &&
+             (!(an->replace.path_rate > 0) ||
+              (r->paths = sg_calloc((size_t)r->threads * r->G, sizeof(path_work *)))),
          err, "replacement");
     for (size_t d = 0; d < r->D; d++)
         r->kl_at[d] = replacement_kl_delay(d);
@@ -273,6 +297,8 @@ void replacement_free(replacement *r)
         return;
     for (int i = 0; r->work && i < r->threads; i++)
         replacement_batch_free(r->work[i]);
+    for (size_t i = 0; r->paths && i < (size_t)r->threads * r->G; i++)
+        path_free(r->paths[i]);
     for (size_t i = 0; r->jobs && i < r->n_jobs; i++)
         job_free(&r->jobs[i]);
     replacement_weights_free(r->weights);
@@ -282,7 +308,7 @@ void replacement_free(replacement *r)
     word_law_free(&r->any);
     sg_free(r->in), sg_free(r->partner), sg_free(r->each);
     sg_free(r->state), sg_free(r->kl_at), sg_free(r->row), sg_free(r->rows);
-    sg_free(r->work), sg_free(r->jobs);
+    sg_free(r->work), sg_free(r->jobs), sg_free(r->paths);
     sg_free(r);
 }
 
@@ -308,7 +334,7 @@ static sg_status read_steps(const replacement *r, job *j, uint64_t begin, size_t
         if (encoder)
             memcpy(j->x + i * r->E, encoder->data + (size_t)j->steps[i].id * r->E, r->E * sizeof *j->x);
     }
-    j->begin = begin, j->n = n, j->n_columns = 0;
+    j->begin = begin, j->n = n, j->n_columns = j->n_paths = 0;
 done:
     return st;
 }
@@ -347,19 +373,22 @@ static sg_status draw_column(replacement *r, job *j, size_t i, bool with_kl, sg_
     const float *x = NULL;
     TRY(draw_input(r, j->begin + i, step->id, sg_rng_uniform(rng),
                    j->other + (an->features ? j->n_columns * r->E : 0), &x, err));
-    add_to(j, &here, x, (row_list){row, n});
+    add_to(j, &here, x, (row_list){row, n, NO_PATH});
     for (size_t k = 2; k < n && an->V; k++) { /* its classes but all */
         const word_law *in = &r->in[row[k]];
         const double u = sg_rng_uniform(rng);
         if (in->n > 1)
             add_to(j, &here, embedding_of(r, word_law_draw(in, u, step->id)),
-                   (row_list){r->each + replacement_row(an->C, REPLACED_IN_CLASS, row[k]), 1});
+                   (row_list){r->each + replacement_row(an->C, REPLACED_IN_CLASS, row[k]), 1, NO_PATH});
     }
     for (size_t p = 0; r->partner && p < an->P; p++) {
         const int32_t partner = r->partner[p * an->V + (size_t)step->id];
-        if (partner >= 0)
-            add_to(j, &here, embedding_of(r, (size_t)partner),
-                   (row_list){r->each + replacement_row(an->C, REPLACED_BY_PARTNER, p), 1});
+        if (partner < 0)
+            continue;
+        const bool averaged = r->paths && sg_rng_uniform(rng) < an->replace.path_rate;
+        add_to(j, &here, embedding_of(r, (size_t)partner),
+               (row_list){r->each + replacement_row(an->C, REPLACED_BY_PARTNER, p), 1,
+                          averaged ? j->n_paths++ : NO_PATH});
     }
 done:
     return st;
@@ -406,6 +435,13 @@ done:
     return st;
 }
 
+static void add_average(double *x, const path_effect *e)
+{
+    x[REPLACED_AVERAGE] += e->average;
+    if (e->change > 0)
+        x[REPLACED_GAP] += e->gap, x[REPLACED_GAPS]++;
+}
+
 /* What a replacement shows, into its rows. */
 static void add_column(replacement *r, const job *j, size_t k)
 {
@@ -417,8 +453,12 @@ static void add_column(replacement *r, const job *j, size_t k)
             x[REPLACED_PAIRS]++;
             if (c->with_kl && r->kl_at[d])
                 x[REPLACED_KL] += j->kl[k * r->D + d], x[REPLACED_KL_PAIRS]++;
+            const bool averaged = j->to[k].path != NO_PATH && d < r->path_delays;
+            x[REPLACED_PATHS] += averaged;
             x += REPLACED_STATES;
             for (size_t g = 0; g < r->G; g++, x += REPLACED_PER_STATE) {
+                if (averaged)
+                    add_average(x, &j->averages[(j->to[k].path * r->G + g) * r->path_delays + d]);
                 const replacement_effect *f = &e[d * r->G + g];
                 const double both = f->change * f->linear;
                 x[REPLACED_CHANGE] += f->change, x[REPLACED_START] += e[g].change,
@@ -430,15 +470,50 @@ static void add_column(replacement *r, const job *j, size_t k)
         }
 }
 
+/* The averages of the job's columns that have one. Columns come in the order of their steps. */
+static sg_status average_paths(replacement *r, int thread, job *j, sg_error *err)
+{
+    sg_status st = SG_OK;
+    size_t at = 0, nodes;
+    bool reached;
+    if (!j->n_paths)
+        return SG_OK;
+    memcpy(j->before, j->state, r->state_size * sizeof *j->before);
+    for (size_t k = 0; k < j->n_columns; k++) {
+        const replacement_column *c = &j->columns[k];
+        if (j->to[k].path == NO_PATH)
+            continue;
+        replacement_batch_advance(r->work[thread], j->before, j->x + at * r->E, j->first + at, c->at - at);
+        at = c->at;
+        if (j->first[at])
+            memset(j->before, 0, r->state_size * sizeof *j->before);
+        for (size_t g = 0; g < r->G; g++)
+            TRY(path_average(r->paths[(size_t)thread * r->G + g], j->before, j->x + at * r->E,
+                             c->life < r->path_delays ? c->life : r->path_delays, c->x,
+                             j->averages + (j->to[k].path * r->G + g) * r->path_delays, &nodes, &reached,
+                             err));
+    }
+done:
+    return st;
+}
+
+static sg_status run_job(replacement *r, int thread, job *j, sg_error *err)
+{
+    sg_status st = SG_OK;
+    TRY(replacement_batch_run(r->work[thread], j->state, j->x, j->first, j->n, j->columns, j->n_columns,
+                              j->effects, j->kl, err));
+    TRY(average_paths(r, thread, j, err));
+done:
+    return st;
+}
+
 static sg_status run_jobs(replacement *r, size_t n, sg_error *err)
 {
     sg_status failed = SG_OK;
 #pragma omp parallel for schedule(dynamic, 1) num_threads(r->threads)
     for (size_t i = 0; i < n; i++) {
-        job *j = &r->jobs[i];
         sg_error inner = {""};
-        sg_status st = replacement_batch_run(r->work[omp_get_thread_num()], j->state, j->x, j->first, j->n,
-                                             j->columns, j->n_columns, j->effects, j->kl, &inner);
+        sg_status st = run_job(r, omp_get_thread_num(), &r->jobs[i], &inner);
         if (st != SG_OK) {
 #pragma omp critical(replacement_failed)
             {

@@ -11,7 +11,8 @@
  *   a row of features: the floor(u3 (T - 1))-th of the others
  *   u4, u5, ...  the same for x' within each class of the word, in their order, n being its tokens in this class; a
  *                class of fewer than two words has none
- *   partner      of each property, the other word of the first pair that has x, where there is one
+ *   partner      of each property, the other word of the first pair that has x, where there is one; then the
+ *                next number u: the gradient is averaged along the line from x to x' if u < path_rate
  *
  * Pairs (s, s + d) are those of the gradients: none across a reset or a multiple of the window, none within the
  * burn-in. Costs as many forward steps as there are replacements and delays. */
@@ -28,6 +29,10 @@
 bool replacement_kl_delay(size_t d);
 /* Floating point operations of one replaced word, under all laws on average: states and G dx; and of the KL. */
 void replacement_cost(const analysis *an, double *states, double *kl);
+/* Operations' time of the average along one line; and how many words of the corpus have a partner, counted once for
+ * each property. */
+double replacement_path_cost(const analysis *an);
+double replacement_partners(const analysis *an);
 
 /* Bytes of memory, from sizes alone. */
 size_t replacement_bytes(const analysis *an);

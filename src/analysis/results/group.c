@@ -159,8 +159,7 @@ static sg_status put_half_lives(group_work *a, sg_error *err)
                                            a->s.along + row * p->B * p->D,
                                            a->s.words + row * PROPERTY_FOLDS * p->D, err));
             if (!isnan(y[0]))
-                group_note(a,
-                           isnan(x.value) ? RUN_NO_PROPERTY_HALF_LIFE : RUN_NO_PROPERTY_HALF_LIFE_ERROR, c,
+                group_note(a, isnan(x.value) ? RUN_NO_PROPERTY_HALF_LIFE : RUN_NO_PROPERTY_HALF_LIFE_ERROR, c,
                            SIZE_MAX, x.missing);
             TRY(run_writer_put_f64(a->w, a->nc, "property_half_life", start, count, &x.value, err));
             TRY(run_writer_put_f64(a->w, a->nc, "property_half_life_low", start, count, &x.low, err));

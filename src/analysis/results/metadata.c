@@ -110,6 +110,8 @@ static sg_status put_attributes(run_writer *w, const analysis *an, sg_error *err
         TRY(run_writer_text(w, RUN_ROOT, NULL, "replace_none", an->replace.none, err));
     if (an->replace.rate > 0)
         TRY(run_writer_real(w, RUN_ROOT, NULL, "replace_kl_rate", an->replace.kl_rate, err));
+    if (an->replace.path_rate > 0)
+        TRY(run_writer_real(w, RUN_ROOT, NULL, "replace_path_rate", an->replace.path_rate, err));
     if (an->how[0].automatic)
         TRY(run_writer_text(w, RUN_ROOT, NULL, "ridge_reason", "the covariance of the inputs is singular",
                             err));

@@ -89,6 +89,14 @@ void results_property_errors(sg_interval *x, const sp_frame *f, const property_f
     }
 }
 
+static bool all_missing(size_t n, const double *x)
+{
+    for (size_t i = 0; i < n; i++)
+        if (!isnan(x[i]))
+            return false;
+    return true;
+}
+
 static const char never_without[] =
     "without some of its words, the gain never falls below half within the delays analysed";
 
@@ -113,7 +121,7 @@ sg_status results_property_half_life(sg_interval *out, const property_folds *fol
     sg_stats_clamp(out, 0, INFINITY);
     if (folds->missing[p])
         *out = (sg_interval){out->value, NAN, NAN, NAN, NAN, folds->missing[p]};
-    if (out->missing || isnan(folds->n[p * PROPERTY_FOLDS * folds->E]))
+    if (out->missing || all_missing(PROPERTY_FOLDS * D, words))
         goto done; /* a vector is given, not estimated */
     for (size_t j = 0; j < PROPERTY_FOLDS; j++) {
         sg_interval one;

@@ -14,6 +14,7 @@ static const struct {
     const char *name;
     size_t above, below, pairs;
     double least, most;
+    bool of_partners; /* of REPLACED_BY_PARTNER alone */
 } ratios[] = {
     {"state_change", OF_STATE + REPLACED_CHANGE, REPLACED_PAIRS, REPLACED_PAIRS, 0, INFINITY},
     {"state_change_relative", OF_STATE + REPLACED_CHANGE, OF_STATE + REPLACED_START, REPLACED_PAIRS, 0,
@@ -23,8 +24,23 @@ static const struct {
      -1, 1},
     {"infidelity", OF_STATE + REPLACED_MISS, OF_STATE + REPLACED_SQUARE, REPLACED_PAIRS, 0, INFINITY},
     {"output_kl", REPLACED_KL, REPLACED_KL_PAIRS, REPLACED_KL_PAIRS, 0, INFINITY},
+    {"path_average", OF_STATE + REPLACED_AVERAGE, REPLACED_PATHS, REPLACED_PATHS, 0, INFINITY, true},
+    {"path_gap", OF_STATE + REPLACED_GAP, OF_STATE + REPLACED_GAPS, OF_STATE + REPLACED_GAPS, 0, INFINITY,
+     true},
 };
 enum { RATIOS = sizeof ratios / sizeof *ratios };
+
+/* NAME = a sum. */
+static const struct {
+    const char *name;
+    size_t field;
+    bool of_partners;
+} counts[] = {
+    {"replaced_pairs", REPLACED_PAIRS},
+    {"output_kl_pairs", REPLACED_KL_PAIRS},
+    {"path_pairs", REPLACED_PATHS, true},
+};
+enum { COUNTS = sizeof counts / sizeof *counts };
 
 /* The variables' prefix, and why values and intervals, and those of the KL, are missing. */
 static const struct {
@@ -105,6 +121,11 @@ static bool is_kl(size_t i)
     return ratios[i].above == REPLACED_KL;
 }
 
+static bool is_path(size_t i)
+{
+    return ratios[i].of_partners;
+}
+
 /* Words of class c that can replace each other. */
 static size_t words_of(const corpus_words *w, size_t c)
 {
@@ -134,6 +155,7 @@ static const char *reason_of(const group_work *a, size_t i, size_t row, size_t d
     for (size_t b = 0; b < a->input->B; b++)
         pairs += block_replaced(a, b, row, d);
     return !(pairs > 0) ? "no word of it was replaced"
+           : is_path(i) ? "no gradient was averaged along the line to the partner"
            : is_kl(i)   ? "no Kullback-Leibler divergence was taken"
                         : "the state does not change";
 }
@@ -159,8 +181,12 @@ static sg_status put_ratio(group_work *a, room *r, replacement_law law, size_t i
 {
     sg_status st = SG_OK;
     const size_t D = a->input->D;
-    const run_reason none = is_kl(i) ? laws[law].no_kl : laws[law].none,
-                     no_interval = is_kl(i) ? laws[law].no_kl_interval : laws[law].no_interval;
+    const run_reason none = is_path(i) ? RUN_NO_PATH
+                            : is_kl(i) ? laws[law].no_kl
+                                       : laws[law].none,
+                     no_interval = is_path(i) ? RUN_NO_PATH_INTERVAL
+                                   : is_kl(i) ? laws[law].no_kl_interval
+                                              : laws[law].no_interval;
     static const char *const suffixes[] = {"", "_low", "_high"};
     const double *const values[] = {r->value, r->low, r->high};
     const char *why = NULL;
@@ -171,6 +197,8 @@ static sg_status put_ratio(group_work *a, room *r, replacement_law law, size_t i
         if (!i && law == REPLACED_BY_ANY)
             keep_change(a, r, &x, c, d);
         r->value[k] = x.value, r->low[k] = x.low, r->high[k] = x.high;
+        if (is_path(i) && !why && d >= REPLACED_PATH_DELAYS)
+            continue; /* at no property: reported once */
         if (is_kl(i) && !why && (a->input->no_kl || (d & (d - 1))))
             continue; /* at no class: reported once */
         if (why && (d || i))
@@ -210,13 +238,14 @@ static sg_status define(group_work *a, replacement_law law, sg_error *err)
 {
     sg_status st = SG_OK;
     static const char *const suffixes[] = {"", "_low", "_high"};
-    static const char *const counts[] = {"replaced_pairs", "output_kl_pairs"};
-    for (size_t i = 0; i < 3 * RATIOS + 2; i++) {
+    for (size_t i = 0; i < 3 * RATIOS + COUNTS; i++) {
+        const bool ratio = i < 3 * RATIOS;
         char name[64];
         snprintf(name, sizeof name, "%s%s%s", laws[law].prefix,
-                 i < 3 * RATIOS ? ratios[i / 3].name : counts[i - 3 * RATIOS],
-                 i < 3 * RATIOS ? suffixes[i % 3] : "");
-        TRY(run_writer_define(a->w, a->nc, name, err));
+                 ratio ? ratios[i / 3].name : counts[i - 3 * RATIOS].name, ratio ? suffixes[i % 3] : "");
+        if (law == REPLACED_BY_PARTNER ||
+            !(ratio ? ratios[i / 3].of_partners : counts[i - 3 * RATIOS].of_partners))
+            TRY(run_writer_define(a->w, a->nc, name, err));
     }
 done:
     return st;
@@ -240,10 +269,14 @@ sg_status replacement_write(group_work *a, sg_error *err)
         if (!rows_of(a, law))
             continue;
         for (size_t i = 0; i < RATIOS; i++)
-            TRY(put_ratio(a, &r, law, i, err));
-        TRY(put_counts(a, &r, law, "replaced_pairs", REPLACED_PAIRS, err));
-        TRY(put_counts(a, &r, law, "output_kl_pairs", REPLACED_KL_PAIRS, err));
+            if (law == REPLACED_BY_PARTNER || !ratios[i].of_partners)
+                TRY(put_ratio(a, &r, law, i, err));
+        for (size_t i = 0; i < COUNTS; i++)
+            if (law == REPLACED_BY_PARTNER || !counts[i].of_partners)
+                TRY(put_counts(a, &r, law, counts[i].name, counts[i].field, err));
     }
+    if (a->input->P && a->input->D > REPLACED_PATH_DELAYS)
+        reason_note_plain(&a->reasons[RUN_NO_PATH], "averaged at delays 0 to 63 only");
     reason_note_plain(&a->reasons[RUN_NO_KL], a->input->no_kl   ? a->input->no_kl
                                               : a->input->D > 3 ? "taken at delays 0, 1, 2, 4, 8, ... only"
                                                                 : NULL);

@@ -12,6 +12,8 @@
 
 enum { E = 3, T = 7, LAYERS = 2 };
 
+static const path_limits limits = {1e-4, 4000};
+
 static sg_model *random_model(sg_cell cell, float scale)
 {
     sg_error err;
@@ -40,7 +42,7 @@ static void one_model(sg_cell cell, float scale)
     fill(x, T * E, 1), fill(other, E, 2);
     const replacer_state top = {LAYERS - 1, SG_STATE_HIDDEN};
     replacer *r = NULL;
-    path *p = NULL;
+    path_work *p = NULL;
     sg_forward *f = NULL;
     replacement_effect exact[T];
     path_effect found[T];
@@ -54,9 +56,9 @@ static void one_model(sg_cell cell, float scale)
     assert_ok(replacer_new(&r, m, &top, 1, T, NULL, &err), err);
     assert_ok(replacer_origin(r, state, x, T, &err), err);
     assert_ok(replacer_run(r, other, exact, NULL, &err), err);
-    assert_ok(path_new(&p, m, top.layer, top.kind, T, &err), err);
+    assert_ok(path_new(&p, m, top.layer, top.kind, T, limits, &err), err);
     assert_ok(path_average(p, state, x, T, other, found, &nodes, &reached, &err), err);
-    assert_true(nodes >= 4 && (reached || (scale > 1 && nodes >= PATH_MOST_NODES)));
+    assert_true(nodes >= 4 && (reached || (scale > 1 && nodes >= limits.nodes)));
     for (size_t d = 0; d < T; d++) {
         assert_close(found[d].change, exact[d].change, 1e-5, 1e-6, "change", d);
         assert_close(found[d].linear, exact[d].linear, 1e-4, 1e-6, "linear", d);
@@ -84,12 +86,12 @@ static void failing_allocations(void **state)
 {
     sg_error err;
     sg_model *m = random_model(SG_CELL_LSTM, 0.8f);
-    path *p = NULL;
+    path_work *p = NULL;
     long before = sg_alloc_live();
     sg_status st = SG_ENOMEM;
     for (long allowed = 0; st != SG_OK; allowed++) {
         sg_alloc_fail_after(allowed);
-        st = path_new(&p, m, LAYERS - 1, SG_STATE_CELL, T, &err);
+        st = path_new(&p, m, LAYERS - 1, SG_STATE_CELL, T, limits, &err);
         sg_alloc_fail_after(-1);
         assert_true(st == SG_OK || (st == SG_ENOMEM && !p && sg_alloc_live() == before));
         assert_true(allowed < 200);
