@@ -9,16 +9,19 @@
 doc/python.md is the guide; the functions have the names, settings and defaults of the program's commands.
 """
 from ._accumulator import Accumulator, analyze_function
-from ._analysis import analyze, track
+from ._analysis import analyze, merge, track
 from ._base import Progress, ffi, lib
 from ._evaluate import Check, CheckRow, Evaluation, check, evaluate
-from ._model import Model, load
+from ._model import Model, info, load
+from ._report import Words, report, words
 from ._run import Curve, Run, State, open
 from ._show import Show, show
+from ._synth import synth
 from ._torch import from_torch
 from ._train import TrainResult, train
 
 __version__ = ffi.string(lib.sg_version()).decode()
 
 __all__ = ["Accumulator", "Check", "CheckRow", "Curve", "Evaluation", "Model", "Progress", "Run", "Show", "State", "TrainResult",
-           "analyze", "analyze_function", "check", "evaluate", "from_torch", "load", "open", "show", "track", "train"]
+           "Words", "analyze", "analyze_function", "check", "evaluate", "from_torch", "info", "load", "merge", "open", "report", "show",
+           "synth", "track", "train", "words"]

@@ -7,11 +7,11 @@ import os
 from typing import Any, Iterator, Mapping, Sequence
 
 from . import _corpus
-from ._base import Monitor, Path, ProgressOption, call, ffi, from_c, lib, path_to_c, threads_will_work, to_c
+from ._base import Monitor, Path, ProgressOption, array_to_c, call, ffi, from_c, lib, path_to_c, threads_will_work, to_c
 from ._model import Model
 from ._run import Run, output_file
 
-OF_THE_PROGRAM = {"part": "parts of a run are made and merged by the program", "inputs": "give the array as tokens"}
+OF_THE_PROGRAM = {"part": "parts of a run are made by the program; stategrad.merge joins them", "inputs": "give the array as tokens"}
 
 
 def settings() -> Iterator[Any]:
@@ -173,4 +173,36 @@ def track(run: Run | Path, properties: Mapping[str, Any] | Sequence[str], *, out
     with _corpus.Properties(properties) as p, output_file(output) as file:
         threads_will_work()
         call(lib.sg_track, path_to_c(path), path_to_c(file.path), p.array, len(p.names), threads, monitor.c, monitor=monitor)
+        return file.open()
+
+
+def merge(parts: Sequence[Path], *, output: Path | None = None, threads: int = 0, progress: ProgressOption = None) -> Run:
+    """Joins the parts of a run into the run of a single analysis of the whole corpus.
+
+    Parameters
+    ----------
+    parts
+        All N files that `stategrad analyze --part I/N` has written, in any order.
+    output
+        The run file to write; default: a temporary file.
+    threads
+        0: all cores.
+
+    Returns
+    -------
+    Run
+
+    Raises
+    ------
+    ValueError
+        A part is missing or there twice, or is of another model, corpus or setting; names the file.
+    """
+    if isinstance(parts, (str, os.PathLike)) or not parts:
+        raise ValueError(f"merge: expected the files of all parts, found {parts!r}")
+    keep: list[Any] = []
+    monitor = Monitor(progress)
+    with output_file(output) as file:
+        threads_will_work()
+        call(lib.sg_merge, path_to_c(file.path), array_to_c([path_to_c(p) for p in parts], keep), len(parts), threads, monitor.c,
+             monitor=monitor)
         return file.open()

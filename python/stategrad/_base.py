@@ -9,7 +9,14 @@ import time
 import warnings
 from typing import Any, Callable, NamedTuple, Sequence, Union
 
-from ._native import ffi, lib
+# GNU OpenMP reads this when it is loaded. Where other processes want the cores too, its threads otherwise spin at each barrier
+# for the time slice of the one that they wait for (cli/main.c). What has loaded it before, such as torch, has decided.
+_spins = not {"GOMP_SPINCOUNT", "OMP_WAIT_POLICY"} & set(os.environ)
+if _spins:
+    os.environ["GOMP_SPINCOUNT"] = "1000"
+from ._native import ffi, lib # noqa: E402
+if _spins:
+    del os.environ["GOMP_SPINCOUNT"]
 
 EXCEPTIONS: dict[int, type[Exception]] = {lib.SG_ENOMEM: MemoryError, lib.SG_EIO: OSError}
 

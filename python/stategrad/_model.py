@@ -10,7 +10,8 @@ from typing import Any, Mapping, Sequence, Union
 
 import numpy as np
 
-from ._base import Monitor, Path, array_to_c, call, ffi, from_c, index_of, lib, new, path_to_c, threads_will_work, to_c
+from ._base import Monitor, Path, array_to_c, call, ffi, from_c, index_of, lib, new, path_to_c, threads_will_work, to_c, written
+from ._run import Run
 
 Vocabulary = Union[Path, Sequence[str], Mapping[str, int]]
 UNITS = ("word", "char")
@@ -250,11 +251,26 @@ def load(path: Path, vocab: Vocabulary | None = None, *, map: Mapping[str, str] 
         It is no model that can be read, or two interpretations fit; a tensor with a NaN or an infinity.
     """
     keep: list[Any] = []
+    cfg = _import_config(keep, map, ignore, unit, cell, output_activation, gate_order, transposed, one_hot, forward_only,
+                         recurrent_activation, forget_bias)
+    monitor = Monitor()
+    with _VocabularyFile(vocab) as words:
+        cfg.vocab = _words_to_c(words, keep)
+        return Model(new("sg_model", lib.sg_model_load, path_to_c(path), cfg, monitor.c, monitor=monitor))
 
+
+def _words_to_c(words: Path | None, keep: list[Any]) -> Any:
+    keep.append(ffi.NULL if words is None else path_to_c(words))
+    return keep[-1]
+
+
+def _import_config(keep: list[Any], map: Mapping[str, str] | None = None, ignore: Sequence[str] = (), unit: str | None = None,
+                   cell: str | None = None, output_activation: str | None = None, gate_order: str | None = None,
+                   transposed: bool = False, one_hot: bool = False, forward_only: bool = False,
+                   recurrent_activation: str | None = None, forget_bias: float = 0.0) -> Any:
+    """sg_import_config, which lives as long as `keep`."""
     def text(value: str | None) -> Any:
-        if value is None:
-            return ffi.NULL
-        keep.append(to_c(value))
+        keep.append(ffi.NULL if value is None else to_c(value))
         return keep[-1]
 
     cfg = ffi.new("sg_import_config *")
@@ -271,12 +287,40 @@ def load(path: Path, vocab: Vocabulary | None = None, *, map: Mapping[str, str] 
         cfg.cell = index_of(cell, [from_c(lib.sg_cell_name(i)) for i in range(lib.sg_cell_count())], "cell")
     cfg.gate_order, cfg.recurrent_activation = text(gate_order), text(recurrent_activation)
     cfg.transposed, cfg.one_hot, cfg.forward_only, cfg.forget_bias = transposed, one_hot, forward_only, forget_bias
-    monitor = Monitor()
+    return cfg
+
+
+def info(path: Path, vocab: Vocabulary | None = None, **options: Any) -> dict[str, Any]:
+    """What a model file or a run file holds, as `stategrad info --json` prints it.
+
+    Parameters
+    ----------
+    path
+        Of a model, native or foreign: its tensors with shapes and types, and how `load` interprets it, or why it cannot be
+        read. Of a run: states, classes, properties and attributes.
+    vocab, **options
+        Of a model file: as in `load`.
+
+    Raises
+    ------
+    OSError
+        The file cannot be read.
+    ValueError
+        It is neither a model nor a run; a run that is damaged.
+    TypeError
+        No such option.
+    """
+    keep: list[Any] = []
+    cfg = _import_config(keep, **options)
+    kind = ffi.new("sg_file_format *")
+    call(lib.sg_file_format_of, kind, path_to_c(path))
+    if kind[0] == lib.SG_FILE_RUN:
+        with Run(path) as run:
+            return run._description()
     with _VocabularyFile(vocab) as words:
-        if words is not None:
-            keep.append(path_to_c(words))
-            cfg.vocab = keep[-1]
-        return Model(new("sg_model", lib.sg_model_load, path_to_c(path), cfg, monitor.c, monitor=monitor))
+        cfg.vocab = _words_to_c(words, keep)
+        text: dict[str, Any] = json.loads(written(lib.sg_import_describe, path_to_c(path), cfg, True))
+        return text
 
 
 def vocabulary_of(vocab: Vocabulary, ids: int = 0) -> Any:

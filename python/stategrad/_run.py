@@ -2,17 +2,22 @@
 """Run files: what an analysis found, by name, with coordinates."""
 from __future__ import annotations
 
+import contextlib
 import functools
 import os
 import shutil
 import tempfile
 import weakref
 from dataclasses import dataclass
-from typing import Any, Iterable, Mapping
+from typing import TYPE_CHECKING, Any, BinaryIO, Iterable, Iterator, Mapping, Sequence
 
 import numpy as np
 
+from . import _figure, _report
 from ._base import Handle, Path, call, ffi, from_c, lib, new, path_to_c, to_c
+
+if TYPE_CHECKING:
+    from ._report import Words
 
 MAX_DIMS = lib.SG_RUN_MAX_DIMS
 
@@ -65,6 +70,14 @@ class Run:
     def attributes(self) -> Mapping[str, str]:
         """Attributes of the file's root, as text."""
         return dict(self._attributes)
+
+    def _description(self) -> dict[str, Any]:
+        """As `stategrad info --json` has it."""
+        with self._handle as r:
+            states = [{"name": g, "units": lib.sg_run_units(r, i)} for i, g in enumerate(self.groups)]
+            classes = [{"name": c, "tokens": lib.sg_run_class_tokens(r, i)} for i, c in enumerate(self.classes)]
+            return {"kind": "run", "delays": self.delays, "embedding": lib.sg_run_embedding(r), "attributes": dict(self.attributes),
+                    "states": states, "classes": classes, "properties": list(self.properties)}
 
     @property
     def root(self) -> State:
@@ -145,31 +158,63 @@ class Run:
         return Curve(name, quantity, np.arange(self.delays), value, row(quantity + "_low"), row(quantity + "_high"),
                      about.get("long_name", quantity), about.get("units", "1"))
 
+    def figure(self, kind: str = "decay", *, classes: str | Sequence[str] | None = None, delays: int | Iterable[int] | None = None,
+               quantity: str | None = None, properties: str | Sequence[str] | None = None, group: str | None = None,
+               columns: int = 1, path: Path | None = None) -> Any:
+        """A figure for a paper, in the style of the report, through Matplotlib.
+
+        >>> run.figure("decay", classes=["all", "noun"], delays=20, path="decay.pdf")
+
+        Parameters
+        ----------
+        kind
+            "decay": a quantity of each class over the delays, 95 % intervals as bands, the untrained copy dashed. "classes": rms
+            gain of each class over that of all words, as colours; a dot where the kind of word differs (q < 0.05). "spectrum":
+            singular values of one class. "properties": gain along each property, of one class, beside random directions.
+        classes
+            A name or names; default: "all" and those with most tokens. "spectrum", "properties": one, default "all".
+        delays
+            A number of delays from 0, or ascending delays; default: all.
+        quantity
+            Of "decay" ("rms_gain") and "properties" ("property_gain"): as in `curve`.
+        properties
+            A name or names, of "properties"; default: all.
+        group
+            Default: the first.
+        columns
+            The width: 1 column (85 mm) or 2 (178 mm).
+        path
+            Where it is written, atomically: .pdf, .svg or .png. The same run gives the same bytes.
+
+        Returns
+        -------
+        matplotlib.figure.Figure
+            To be changed and saved; a notebook shows it.
+
+        Raises
+        ------
+        ImportError
+            Matplotlib is not installed.
+        ValueError
+            No such kind, class, delay, quantity or property.
+        """
+        return _figure.figure(self, kind, classes, delays, quantity, properties, group, columns, path)
+
     def save(self, path: Path) -> None:
         """Writes the run file there, atomically."""
         with self._handle:
-            path = os.path.realpath(path) # a symbolic link stays one
             if os.path.exists(path) and os.path.samefile(path, self.path):
                 return
-            fd, temporary = tempfile.mkstemp(dir=os.path.dirname(path) or ".", prefix=".stategrad.")
-            try:
-                with os.fdopen(fd, "wb") as to, open_binary(self.path) as source:
-                    shutil.copyfileobj(source, to, 1 << 20)
-                    to.flush()
-                    os.fsync(to.fileno())
-                mask = os.umask(0)
-                os.umask(mask)
-                os.chmod(temporary, 0o666 & ~mask)
-                os.replace(temporary, path)
-            except BaseException:
-                os.unlink(temporary)
-                raise
+            with open_binary(self.path) as source, written_atomically(path) as to:
+                shutil.copyfileobj(source, to, 1 << 20)
 
     def report(self, path: Path) -> None:
-        """Writes the report, one self-contained page, atomically."""
-        with self._handle as r:
-            name = path_to_c(self.path if self._temporary is None else "run")
-            call(lib.sg_report_write, path_to_c(path), ffi.new("sg_run *[]", [r]), ffi.new("const char *[]", [name]), ffi.NULL, 1)
+        """Writes the report, one self-contained page, atomically. `stategrad.report` takes several runs."""
+        _report.report(self, path)
+
+    def words(self, class_name: str = "all", delay: int = 0, **more: Any) -> Words:
+        """Words at both ends of the strongest directions: `stategrad.words` of this run."""
+        return _report.words(self, class_name, delay, **more)
 
     def csv(self, path: Path, style: str = "plain") -> None:
         """Writes the tidy table: state, class, delay, quantity, value, low, high. style: "plain" or "spreadsheet"."""
@@ -237,6 +282,14 @@ class State:
                 found.append(from_c(text))
         return tuple(found)
 
+    def shape(self, name: str) -> tuple[int, ...]:
+        """Lengths of a variable's dimensions."""
+        rank, shape = ffi.new("size_t *"), ffi.new(f"size_t[{MAX_DIMS}]")
+        with self._run._handle as r:
+            if not lib.sg_run_shape(r, self._group, to_c(name), rank, shape):
+                raise KeyError(f"{self.name} has no variable {name!r}")
+            return tuple(shape[i] for i in range(rank[0]))
+
     def attributes(self, name: str) -> dict[str, str]:
         """`long_name`, `units` and, where values are missing, `missing_reason`."""
         with self._run._handle as r:
@@ -246,12 +299,10 @@ class State:
 
     def read(self, name: str, start: Iterable[int] | None = None, count: Iterable[int] | None = None) -> np.ndarray:
         """A variable, or `count` entries of each dimension from `start`, as float64 (missing: NaN) or strings."""
-        rank, shape = ffi.new("size_t *"), ffi.new(f"size_t[{MAX_DIMS}]")
         with self._run._handle as r:
-            if not lib.sg_run_shape(r, self._group, to_c(name), rank, shape):
-                raise KeyError(f"{self.name} has no variable {name!r}")
-            sizes = tuple(shape[i] for i in range(rank[0])) if count is None else tuple(count)
-            if start is None and rank[0] == 1 and sizes[0] and self._is_text(r, name):
+            whole = self.shape(name)
+            sizes = whole if count is None else tuple(count)
+            if start is None and len(whole) == 1 and sizes[0] and self._is_text(r, name):
                 return np.array([self._string(r, name, i) for i in range(sizes[0])], dtype=object)
             out = np.empty(sizes, dtype=np.float64)
             where = [ffi.NULL if x is None else ffi.new("size_t[]", list(x)) for x in (start, count)]
@@ -343,6 +394,25 @@ open_binary = lambda path: os.fdopen(os.open(path, os.O_RDONLY), "rb") # noqa: E
 
 
 # ---- files to be written ----
+
+@contextlib.contextmanager
+def written_atomically(path: Path) -> Iterator[BinaryIO]:
+    """A file that takes the place of `path` when all is written."""
+    path = os.path.realpath(path) # a symbolic link stays one
+    fd, temporary = tempfile.mkstemp(dir=os.path.dirname(path) or ".", prefix=".stategrad.")
+    try:
+        with os.fdopen(fd, "wb") as to:
+            yield to
+            to.flush()
+            os.fsync(to.fileno())
+        mask = os.umask(0)
+        os.umask(mask)
+        os.chmod(temporary, 0o666 & ~mask)
+        os.replace(temporary, path)
+    except BaseException:
+        os.unlink(temporary)
+        raise
+
 
 def _remove(folder: str, process: int, handle: Handle | None) -> None:
     if os.getpid() == process: # a child that was forked leaves the file to its parent

@@ -27,7 +27,7 @@ class Guide(InFolder):
             pyplot.close("all")
             found.append({"__name__": "__main__"})
             exec(compile(block, "doc/python.md", "exec"), found[-1])
-        for name in ("report.html", "run.nc", "gain.pdf"):
+        for name in ("report.html", "run.nc", "gain.pdf", "decay.pdf"):
             self.assertGreater((self.folder / name).stat().st_size, 1000, name)
         self.assertEqual([line.get_label() for line in found[1]["ax"].lines], ["all", "verb"])
         self.assertEqual(found[2]["run"].groups, ("layer1.ssm",))

@@ -1,0 +1,119 @@
+# SPDX-License-Identifier: MIT
+"""report and words: what a run says, for readers."""
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+from typing import TYPE_CHECKING, Any, Mapping, Sequence, Union
+
+from ._base import Path, array_to_c, call, ffi, lib, path_to_c, set_fields, to_c, written
+
+if TYPE_CHECKING:
+    from ._run import Run
+
+Runs = Union["Run", Path, Sequence[Union["Run", Path]]]
+
+
+def report(runs: Runs = (), path: Path | None = None, *, groups: Mapping[str, Sequence[Run | Path]] | None = None,
+           figures: Path | None = None) -> None:
+    """Writes one self-contained page about one or several runs, side by side and overlaid, atomically.
+
+    Parameters
+    ----------
+    runs
+        A run, the path of its file, or several of them.
+    path
+        The page to write.
+    groups
+        Several trained models of one architecture, analysed on one text, by the name of the architecture: their means, with
+        intervals over models and over blocks. {"lstm": [run1, run2, run3], "gru": ...}
+    figures
+        A folder: each chart as SVG and PDF, as the program draws them. `Run.figure` draws single figures for papers.
+
+    Raises
+    ------
+    ValueError
+        No run, or nothing to write; a group of one run; runs of a group that have the same model, or other texts.
+    """
+    from ._run import Run
+    shown = [runs] if isinstance(runs, (Run, str, os.PathLike)) else list(runs)
+    names: list[str | None] = [None] * len(shown)
+    for group, members in (groups or {}).items():
+        if isinstance(members, (Run, str, os.PathLike)) or len(members) < 2:
+            raise ValueError(f"report: groups: {group!r}: expected two runs or more")
+        shown += members
+        names += [group] * len(members)
+    if path is None and figures is None:
+        raise ValueError("report: nothing to write: give the page's path, or figures=FOLDER")
+    keep: list[Any] = []
+    with contextlib.ExitStack() as stack:
+        opened = [run if isinstance(run, Run) else stack.enter_context(Run(run)) for run in shown]
+        for run in sorted(opened, key=id): # two threads: in one order
+            stack.enter_context(run._handle)
+        handles = ffi.new("sg_run *[]", [run._handle._pointer for run in opened])
+        paths = array_to_c([path_to_c(run.path if run._temporary is None else "run") for run in opened], keep)
+        of = array_to_c([ffi.NULL if name is None else to_c(name, "groups") for name in names], keep)
+        if path is not None:
+            call(lib.sg_report_write, path_to_c(path), handles, paths, of, len(opened))
+        if figures is not None:
+            call(lib.sg_report_figures, path_to_c(figures), handles, paths, len(opened), ffi.new("size_t *"))
+
+
+class Words:
+    """Words at both ends of the strongest directions. As text: what `stategrad words` prints.
+
+    Attributes
+    ----------
+    data : dict
+        All of it, as `stategrad words --json` prints it.
+    """
+
+    def __init__(self, text: str, data: dict[str, Any]) -> None:
+        self._text, self.data = text, data
+
+    def __str__(self) -> str:
+        return self._text
+
+    __repr__ = __str__
+
+
+def words(run: Run | Path, class_name: str = "all", delay: int = 0, *, state: str | None = None, layer: int = 0,
+          **settings: Any) -> Words:
+    """Words whose (whitened) embeddings lie furthest along the strongest directions of a run.
+
+    Parameters
+    ----------
+    run
+        A run, or the path of its file.
+    class_name, delay
+        The gradients: of this class, at this delay. The words are those of the whole vocabulary.
+    state
+        "cell", "hidden" or the name of another state; default: the first in the file.
+    layer
+        1 .. L; 0: the first in the file.
+    **settings
+        top (10): words at each end. directions (3): the strongest. min_count (0): seen so often in the analysed corpus.
+
+    Raises
+    ------
+    ValueError
+        No such class, delay, layer or state; a run without words.
+    """
+    from ._run import Run, _position
+    if not isinstance(run, Run):
+        with Run(run) as opened:
+            return words(opened, class_name, delay, state=state, layer=layer, **settings)
+    fits = [g for g in run.groups if g.startswith("layer") and (not layer or g.startswith(f"layer{layer}."))
+            and (state is None or g.endswith(f".{state}"))]
+    if not fits:
+        raise ValueError(f"words: the run has {', '.join(run.groups)}; found state {state!r} and layer {layer}")
+    if not 0 <= delay < run.delays:
+        raise ValueError(f"words: delay {delay}: the run has delays 0 to {run.delays - 1}")
+    keep: list[Any] = [to_c(fits[0])]
+    cfg = ffi.new("sg_words_config *")
+    lib.sg_words_defaults_sized(cfg, ffi.sizeof("sg_words_config"))
+    set_fields(cfg, settings, keep, "words")
+    cfg.group, cfg.class_index, cfg.delay = keep[0], _position(class_name, run.classes, "class"), delay
+    with run._handle as r:
+        return Words(written(lib.sg_words_write, r, cfg, False), json.loads(written(lib.sg_words_write, r, cfg, True)))

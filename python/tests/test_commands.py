@@ -1,0 +1,136 @@
+# SPDX-License-Identifier: MIT
+"""Every command of the program has its function, with its options: merge, words, synth, info, report against the program."""
+import inspect
+import json
+import re
+import unittest
+
+from common import NOUNS, QUICK, VERBS, InFolder, model, program, sentences
+
+import stategrad as sg
+from stategrad import _base, _model
+
+FUNCTIONS = {"eval": "evaluate", "import": "load"} # the others have the program's name
+# Of the program alone: where results go, and how they are printed.
+PRINTED = {"output", "quiet", "json", "ascii", "csv", "csv-style", "estimate", "help", "width", "color", "html"} | {"part"} # and parts of a run
+# Options that are arguments of another name.
+ARGUMENTS = {"class": "class_name", "text": "sentence", "property": "properties", "group": "groups", "no-eos": "eos", "log": "log_path",
+             "inputs": "tokens"}
+STRUCTS = {"train": "sg_train_config", "check": "sg_check_config", "words": "sg_words_config", "synth": "sg_synth_config"}
+
+
+class Commands(InFolder):
+    def setUp(self):
+        super().setUp()
+        self.corpus = self.write("corpus.txt", sentences())
+        self.model = self.folder / "m.safetensors"
+        model().save(self.model)
+
+    def run_file(self, name="run.nc", **more):
+        path = self.folder / name
+        sg.analyze(model(), self.corpus, output=path, **{**QUICK, **more}).close()
+        return path
+
+    def test_every_command_has_its_function(self):
+        commands = re.findall(r"^  ([a-z]+) ", program("--help"), re.M)
+        self.assertGreater(len(commands), 10)
+        for command in commands:
+            if command in ("help", "stategrad"): # the latter begins the examples
+                continue
+            name = FUNCTIONS.get(command, command)
+            self.assertIn(name, sg.__all__)
+            parameters = set(inspect.signature(getattr(sg, name)).parameters)
+            if command in STRUCTS:
+                parameters |= {field for field, _ in _base.ffi.typeof(STRUCTS[command]).fields}
+            parameters |= set(inspect.signature(_model._import_config).parameters) | {"vocab"} # of load, which reads the model for all
+            options = set(re.findall(r"^ +(?:-\w, )?--([a-z-]+)", program(command, "--help").split("Options:")[1], re.M)) - PRINTED
+            options -= {"text"} if command == "import" else set() # sg.evaluate
+            self.assertTrue(options or command == "import", command)
+            missing = {o for o in options if ARGUMENTS.get(o, o).replace("-", "_") not in parameters}
+            with self.subTest(command):
+                self.assertEqual(missing, set())
+
+    def test_merge(self):
+        parts = []
+        for i in range(2):
+            parts.append(self.folder / f"part{i}.nc")
+            program("analyze", self.model, self.corpus, "-o", parts[-1], "-q", "--part", f"{i + 1}/2", "--delays", "5")
+        program("merge", *parts, "-o", self.folder / "its.nc", "-q")
+        run = sg.merge(parts[::-1])
+        run.save(self.folder / "mine.nc")
+        self.assertEqual((self.folder / "mine.nc").read_bytes(), (self.folder / "its.nc").read_bytes())
+        for given, text in ((parts[:1], "part"), ([], "expected the files"), ("part.nc", "expected the files"), (parts + parts[:1], "part0.nc")):
+            with self.assertRaisesRegex(ValueError, text):
+                sg.merge(given)
+        with self.assertRaises(OSError):
+            sg.merge(["no", "such"])
+        with self.assertRaisesRegex(ValueError, "stategrad.merge"):
+            sg.analyze(model(), self.corpus, part="1/2")
+
+    def test_words(self):
+        groups = self.write("groups.txt", [["noun:", *NOUNS], ["verb:", *VERBS]])
+        path = self.run_file(classes=f"words:{groups}", properties={"kind": "noun-verb"}, state="both")
+        for options, more in (((), {}), (("--class", "noun", "--delay", "2", "--top", "3", "-k", "2", "--state", "hidden", "--min-count", "5"),
+                                         {"class_name": "noun", "delay": 2, "top": 3, "directions": 2, "state": "hidden", "min_count": 5})):
+            mine = sg.words(path, **more)
+            self.assertEqual(str(mine), program("words", path, *options))
+            self.assertEqual(mine.data, json.loads(program("words", path, *options, "--json")))
+        with sg.open(path) as run:
+            self.assertEqual(run.words("noun", 2, top=3).data, sg.words(run, "noun", 2, top=3).data)
+            for more, text in (({"class_name": "adverb"}, "all, noun, verb"), ({"delay": 5}, "0 to 4"), ({"state": "x"}, "layer1.cell"),
+                               ({"layer": 2}, "layer 2")):
+                with self.assertRaisesRegex(ValueError, text):
+                    sg.words(run, **more)
+            with self.assertRaisesRegex(TypeError, "'tops'"):
+                sg.words(run, tops=3)
+
+    def test_synth(self):
+        program("synth", "-o", self.folder / "its", "--tokens", "500", "--seed", "4", "-q")
+        mine = sg.synth(self.folder / "mine", tokens=500, seed=4)
+        self.assertEqual(set(mine), {p.name for p in (self.folder / "its").iterdir()})
+        for kind, folder in mine.items():
+            for path in (self.folder / "its" / kind).iterdir():
+                self.assertEqual((folder / path.name).read_bytes(), path.read_bytes())
+        self.assertEqual(sg.synth(self.folder / "one", "copy", tokens=500), {"copy": self.folder / "one" / "copy"})
+        with self.assertRaisesRegex(ValueError, "expected copy.agreement"):
+            sg.synth(self.folder, "x")
+        with self.assertRaisesRegex(ValueError, "100"):
+            sg.synth(self.folder, tokens=5)
+        with self.assertRaises(OSError):
+            sg.synth(self.corpus)
+
+    def test_info(self):
+        for path in (self.model, self.run_file(properties={"kind": "cat-dog"})):
+            self.assertEqual(sg.info(path), json.loads(program("info", path, "--json")))
+        with self.assertRaises(OSError):
+            sg.info("no/such")
+        with self.assertRaises(TypeError):
+            sg.info(self.model, colour=1)
+
+    def test_report(self):
+        a, b = self.run_file("a.nc"), self.run_file("b.nc", delays=4)
+        program("report", a, b, "-o", self.folder / "its.html", "--figures", self.folder / "its")
+        with sg.open(a) as run:
+            sg.report([run, b], self.folder / "mine.html", figures=self.folder / "mine")
+            sg.report(run, self.folder / "one.html")
+            run.report(self.folder / "own.html")
+        self.assertEqual((self.folder / "mine.html").read_bytes(), (self.folder / "its.html").read_bytes())
+        self.assertEqual((self.folder / "one.html").read_bytes(), (self.folder / "own.html").read_bytes())
+        files = sorted(p.name for p in (self.folder / "its").iterdir())
+        self.assertGreater(len(files), 10)
+        for name in files:
+            self.assertEqual((self.folder / "mine" / name).read_bytes(), (self.folder / "its" / name).read_bytes(), name)
+        other = sg.train(sentences(), embedding_size=5, hidden_size=6, epochs=1, steps=10, batch=4, seed=5)
+        c = self.folder / "c.nc"
+        sg.analyze(other, self.corpus, output=c, **QUICK).close()
+        program("report", "--group", f"lstm={a},{c}", "-o", self.folder / "its.html")
+        sg.report(path=self.folder / "mine.html", groups={"lstm": [a, c]})
+        self.assertEqual((self.folder / "mine.html").read_bytes(), (self.folder / "its.html").read_bytes())
+        for arguments, more, text in ((["x"], {}, "nothing to write"), (["x"], {"groups": {"g": [a]}, "figures": "f"}, "two runs or more"),
+                                      ([[], self.folder / "x.html"], {}, "report"), ([[], self.folder / "x"], {"groups": {"g": [a, a]}}, "model")):
+            with self.subTest(text), self.assertRaisesRegex(ValueError, text):
+                sg.report(*arguments, **more)
+
+
+if __name__ == "__main__":
+    unittest.main()
