@@ -21,7 +21,10 @@ def _array(x: Any) -> np.ndarray:
     if hasattr(x, "detach"):
         x = x.detach().cpu()
     elif not isinstance(x, np.ndarray) and hasattr(x, "__dlpack__"):
-        x = np.from_dlpack(x)
+        try:
+            x = np.from_dlpack(x)
+        except (BufferError, RuntimeError, TypeError): # on a device, or of a type that NumPy does not have
+            x = np.asarray(x)
     return np.ascontiguousarray(x, dtype=np.float32)
 
 

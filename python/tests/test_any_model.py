@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: MIT
 """Gradients from the caller's own code: the built-in analysis, and central differences, as the truth."""
+import threading
 import unittest
 
 import numpy as np
@@ -8,6 +9,7 @@ from common import QUICK, InFolder
 from torch import nn
 
 import stategrad as sg
+from stategrad import _accumulator
 
 V, E, H, T, D = 9, 4, 5, 60, 6
 WORDS = [f"w{i}" for i in range(V)]
@@ -20,9 +22,48 @@ def selective(seed):
     W, B, U = (torch.randn(H, n, dtype=torch.float64) for n in (E, E, H))
 
     def step(x, h):
-        rate = nn.functional.softplus(W @ x)
-        return torch.exp(-rate) * h + rate * (B @ x) * torch.sigmoid(U @ h)
+        rate = nn.functional.softplus(x @ W.T)
+        return torch.exp(-rate) * h + rate * (x @ B.T) * torch.sigmoid(h @ U.T)
     return step
+
+
+def slstm(seed):
+    """The sLSTM cell of xLSTM (Beck et al. 2024, eq. 8 to 17): exponential input gate, normaliser n, stabiliser m; state (c, n, h, m)."""
+    torch.manual_seed(seed)
+    W, R, b = torch.randn(E, 4 * H, dtype=torch.float64), torch.randn(H, 4 * H, dtype=torch.float64) / 2, torch.randn(4 * H, dtype=torch.float64)
+
+    def step(x, state):
+        c, n, h, m = state
+        z, i, f, o = torch.split(x @ W + h @ R + b, H, dim=-1)
+        forget = nn.functional.logsigmoid(f) + m
+        m = torch.maximum(forget, i)
+        i, f = torch.exp(i - m), torch.exp(forget - m)
+        c, n = f * c + i * torch.tanh(z), f * n + i
+        return c, n, torch.sigmoid(o) * c / n, m
+    return step
+
+
+def mean_differences(step, zero, x, eps=1e-5):
+    """(states, D, H, E): central differences of each state with respect to each input of each step, the mean over the pairs."""
+    both = []
+    moved = torch.eye(T * E, dtype=torch.float64).reshape(T * E, T, E) * eps
+    for sign in (1, -1): # a sequence for each number of each input
+        state, found = tuple(s.expand(T * E, H) for s in zero), []
+        for t in range(T):
+            state = step((x + sign * moved)[:, t], state if len(zero) > 1 else state[0])
+            state = state if len(zero) > 1 else (state,)
+            found.append(torch.stack(state))
+        both.append(torch.stack(found))
+    change = ((both[0] - both[1]) / (2 * eps)).reshape(T, len(zero), T, E, H)
+    return np.stack([torch.stack([change[s + d, :, s] for s in range(T - d)]).mean(0).transpose(1, 2).numpy() for d in range(D)], axis=1)
+
+
+def in_threads(work, n=2):
+    threads = [threading.Thread(target=work) for _ in range(n)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
 
 
 class AnyModel(InFolder):
@@ -60,27 +101,20 @@ class AnyModel(InFolder):
     def test_a_selective_state_space_against_central_differences(self):
         step, x = selective(3), torch.randn(T, E, dtype=torch.float64, generator=torch.Generator().manual_seed(4))
         run = sg.analyze_function(step, torch.zeros(H, dtype=torch.float64), x.float(), states={"layer1.ssm": 0}, normalize="none", **SAME)
-        x = x.float().double() # as the inputs are stored
         self.assertEqual(run.groups, ("layer1.ssm",))
-
-        def states(x):
-            h, found = torch.zeros(H, dtype=torch.float64), []
-            for t in range(T):
-                h = step(x[t], h)
-                found.append(h)
-            return torch.stack(found).numpy()
-        total, eps = np.zeros((D, H, E)), 1e-5
-        for origin in range(T):
-            for e in range(E):
-                up, down = x.clone(), x.clone()
-                up[origin, e] += eps
-                down[origin, e] -= eps
-                change = (states(up) - states(down)) / (2 * eps)
-                for d in range(min(D, T - origin)):
-                    total[d, :, e] += change[origin + d]
-        mean = total / (T - np.arange(D))[:, None, None]
+        mean = mean_differences(step, (torch.zeros(H, dtype=torch.float64),), x.float().double())[0] # as the inputs are stored
         error = np.abs(run["layer1.ssm"].read("mean_gradient")[0] - mean).max() / np.abs(mean).max()
         self.assertTrue(error <= 1e-5, f"{error}")
+
+    def test_the_slstm_of_xlstm_against_central_differences(self):
+        step, zero = slstm(5), tuple(torch.zeros(4, H, dtype=torch.float64))
+        x = torch.randn(T, E, generator=torch.Generator().manual_seed(6))
+        names = ("layer1.cell", "layer1.normaliser", "layer1.hidden", "layer1.stabiliser")
+        run = sg.analyze_function(step, zero, x, states={name: i for i, name in enumerate(names)}, normalize="none", **SAME)
+        for name, mean in zip(names, mean_differences(step, zero, x.double())):
+            self.assertGreater(np.abs(mean).max(), 1e-3)
+            error = np.abs(run[name].read("mean_gradient")[0] - mean).max() / np.abs(mean).max()
+            self.assertTrue(error <= 1e-5, f"{name}: {error}")
 
     def test_origins_and_steps_give_the_same(self):
         model = sg.from_torch(embedding=self.embedding, rnn=self.cell, vocab=WORDS)
@@ -100,6 +134,81 @@ class AnyModel(InFolder):
                 runs.append(a.finish())
         for run in runs:
             np.testing.assert_allclose(run["layer1.cell"].read("mean_gradient")[0], its, rtol=1e-5, atol=1e-7)
+
+    def gradients(self):
+        """(T, D, H, E) by step, and the run of them."""
+        model = sg.from_torch(embedding=self.embedding, rnn=self.cell, vocab=WORDS)
+        G = np.stack([model.gradients(self.ids[:t + 1], D) for t in range(T)])
+        with sg.Accumulator(self.ids, {"layer1.cell": H}, self.embedding.weight, WORDS, **SAME) as a:
+            a.add_steps(np.arange(T), G)
+            return G, a.finish()["layer1.cell"].read("mean_gradient")
+
+    def test_arrays_of_other_libraries(self):
+        """What has DLPack is read where it lies; what cannot be read so is copied by __array__."""
+        class Foreign:
+            def __init__(self, x):
+                self.x, self.asked = x, 0
+
+            def __dlpack__(self, **more):
+                self.asked += 1
+                return self.x.__dlpack__(**more)
+
+            def __dlpack_device__(self):
+                return self.x.__dlpack_device__()
+
+        class OnADevice(Foreign):
+            def __dlpack__(self, **more):
+                raise BufferError("on a device")
+
+            def __array__(self, dtype=None, copy=None):
+                return np.asarray(self.x, dtype)
+        G, expected = self.gradients()
+        for kind, of in ((Foreign, G), (OnADevice, G), (Foreign, G.astype(np.float64)), (Foreign, torch.from_numpy(G))):
+            with sg.Accumulator(self.ids, {"layer1.cell": H}, self.embedding.weight, WORDS, **SAME) as a:
+                given = kind(of)
+                a.add_steps(np.arange(T), given)
+                np.testing.assert_array_equal(a.finish()["layer1.cell"].read("mean_gradient"), expected)
+                self.assertEqual(given.asked, kind is Foreign)
+        kept = _accumulator._array(Foreign(G))
+        self.assertTrue(np.shares_memory(kept, G))
+
+    def test_two_accumulators_in_two_threads(self):
+        G, expected = self.gradients()
+        found, barrier = [], threading.Barrier(2)
+
+        def work():
+            try:
+                for _ in range(5):
+                    barrier.wait()
+                    with sg.Accumulator(self.ids, {"layer1.cell": H}, self.embedding.weight, WORDS, **SAME) as a:
+                        for t in range(T):
+                            a.add_steps([t], G[t:t + 1])
+                        found.append(a.finish()["layer1.cell"].read("mean_gradient"))
+            except BaseException as error:
+                barrier.abort()
+                found.append(error)
+        in_threads(work)
+        self.assertEqual(len(found), 10)
+        for mean in found:
+            np.testing.assert_array_equal(mean, expected)
+
+    def test_two_threads_on_one_accumulator(self):
+        """One of two that add the same step is told so; nothing is added twice, and the sums are right."""
+        G, expected = self.gradients()
+        errors, barrier = [], threading.Barrier(2)
+        with sg.Accumulator(self.ids, {"layer1.cell": H}, self.embedding.weight, WORDS, **SAME) as a:
+            def work():
+                for t in range(T):
+                    barrier.wait(60)
+                    try:
+                        a.add_steps([t], G[t:t + 1])
+                    except ValueError as error:
+                        errors.append(str(error))
+            in_threads(work)
+            self.assertEqual(len(errors), T)
+            for t, error in enumerate(errors):
+                self.assertRegex(error, f"step {t}\\b.*(twice|ascending|after)")
+            np.testing.assert_array_equal(a.finish()["layer1.cell"].read("mean_gradient"), expected)
 
     def test_bad_input(self):
         def refused(pattern, *arguments, **more):

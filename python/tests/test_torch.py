@@ -93,6 +93,38 @@ class FromTorch(InFolder):
         self.assertEqual(sg.load(self.folder / "m.safetensors").sha256, live.sha256)
         np.testing.assert_array_equal(live.tensors["rnn.weight_hh_l1"], lm.rnn.weight_hh_l1.detach().numpy())
 
+    def test_an_imported_model_of_feature_vectors(self):
+        """Without embedding: the mean gradients are those of autograd, and words or vectors of another length are refused."""
+        lstm, D = nn.LSTM(E, 5), 4
+        torch.save(lstm.state_dict(), self.folder / "f.pt")
+        model = sg.load(self.folder / "f.pt")
+        self.assertEqual((model.vocabulary, model.embedding, model.has_decoder), ((), E, False))
+        x = torch.randn(40, E)
+        labels = ["odd" if t % 2 else None for t in range(40)]
+        run = sg.analyze(model, x, labels, delays=D, replace="none", lyapunov="none", threads=1)
+        lstm.double()
+
+        def cells(x):
+            state, found = None, []
+            for row in x:
+                _, state = lstm(row[None, None], state)
+                found.append(state[1].reshape(-1))
+            return torch.stack(found)
+        G = torch.autograd.functional.jacobian(cells, x.double()) # T H T E
+        for c, kept in (("all", range(40)), ("odd", range(1, 40, 2))):
+            for d in range(D):
+                its = torch.stack([G[s + d, :, s] for s in kept if s + d < 40]).mean(0).numpy()
+                mine = run["layer1.cell"].read("mean_gradient")[run.classes.index(c), d]
+                self.assertTrue(np.abs(mine - its).max() <= 1e-5 * np.abs(its).max(), (c, d))
+        for tokens, text in ((["a", "b"], "feature vectors"), (torch.zeros(9, E + 1), f"expected \\(tokens, {E}\\), found \\(9, {E + 1}\\)"),
+                             ([1, 2, 3], "expected"), (torch.full((9, E), float("nan")), "token 0, number 0 is nan")):
+            with self.assertRaisesRegex(ValueError, text):
+                sg.analyze(model, tokens)
+        with self.assertRaisesRegex(ValueError, "feature vectors are no words"):
+            sg.analyze(model, x, {"odd": ["a"]})
+        with self.assertRaisesRegex(ValueError, "decoder"):
+            sg.evaluate(model, x)
+
     def refused(self, lm, *patterns, **more):
         with self.assertRaises(ValueError) as caught:
             sg.from_torch(lm, WORDS, **more)
