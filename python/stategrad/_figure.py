@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
+import io
 import os
 from typing import TYPE_CHECKING, Any, Iterable, NamedTuple, Sequence, Union
 
@@ -58,14 +60,26 @@ def figure(run: Run, kind: str, classes: Names, delays: Delays, quantity: str | 
     for name, given, fits in (("quantity", quantity, ("decay", "properties")), ("properties", properties, ("properties",))):
         if given is not None and kind not in fits:
             raise ValueError(f"figure: {name} is of {' and '.join(fits)}, not of {kind!r}")
-    from matplotlib import pyplot # a notebook then shows figures
-    from matplotlib.figure import Figure
-    with pyplot.style.context(["default", STYLE]):
-        drawn = Figure(figsize=(WIDTHS[columns], 2.5), layout="constrained", facecolor="white")
+    from matplotlib import style
+    with style.context(["default", STYLE]):
+        drawn = _shown_in_notebooks()(figsize=(WIDTHS[columns], 2.5), layout="constrained", facecolor="white")
         draw(drawn, run, group, classes, _positions(run, delays), quantity, properties)
         if path is not None and suffix is not None:
             _save(drawn, path, suffix)
     return drawn
+
+
+@functools.cache
+def _shown_in_notebooks() -> Any:
+    """The class of figures: they are not pyplot's, whose figures a notebook shows."""
+    from matplotlib.figure import Figure
+
+    class PaperFigure(Figure): # type: ignore[misc]
+        def _repr_png_(self) -> bytes:
+            png = io.BytesIO()
+            self.savefig(png, format="png", dpi=self.dpi)
+            return png.getvalue()
+    return PaperFigure
 
 
 def _save(drawn: Any, path: Path, suffix: str) -> None:

@@ -372,7 +372,7 @@ class Curve:
         if self.low is not None and self.high is not None:
             ax.fill_between(self.delay, self.low, self.high, color=drawn.get_color(), alpha=0.2, linewidth=0)
         ax.set_xlabel("delay (tokens)")
-        ax.set_ylabel(self.long_name + (f" ({self.units})" if self.units != "1" else ""))
+        ax.set_ylabel(_figure.LABELS.get(self.quantity, self.long_name + (f" ({self.units})" if self.units != "1" else "")))
         if (self.value[np.isfinite(self.value)] > 0).all():
             ax.set_yscale("log")
         ax.legend()
