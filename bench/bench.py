@@ -57,6 +57,9 @@ with open(long_file) as f:
     long_window = json.load(f)
 os.remove(long_file)
 train = lines(os.path.join(BUILD, "bench/bench_train"), THREADS, SECONDS)
+package = []
+if os.path.exists(os.path.join(BUILD, "python/_native.abi3.so")):
+    package = lines("/usr/bin/python3", os.path.join(HERE, "python_analyze.py"), BUILD, THREADS)
 
 print("%s, %s threads at most; load average before: %.2f" % (processor(), THREADS, load))
 for x in analysis:
@@ -87,10 +90,13 @@ for x in train:
     share = 1e9 * x["gflops"] / peak[x["threads"]] if x["threads"] in peak else 0
     row("training " + x["setting"], x["threads"], rate, "%.1f %%" % (100 * share) if share else "",
         rivals="PyTorch %s" % times(rate, t["tokens_per_second"]) if t else "")
+for x in package:
+    print("%s, %d threads: %+.1f %% (quartiles %+.1f, %+.1f), %.2f and %.2f s" % (
+        x["setting"], x["threads"], *(100 * (x["ratio"][i] - 1) for i in (1, 0, 2)), x["package_seconds"], x["program_seconds"]))
 if not torch:
     print("python3-torch is not installed: no rival")
 with open(OUT, "w") as f:
     json.dump({"processor": processor(), "load_before": load, "load_after": os.getloadavg()[0], "seconds": time.time() - began,
-               "analysis": analysis, "long_window": long_window, "training": train, "pytorch_jacobian": list(torch.values()),
+               "analysis": analysis, "long_window": long_window, "training": train, "package": package, "pytorch_jacobian": list(torch.values()),
                "pytorch_training": list(torch_train.values())}, f, indent=1)
 print("\n%.0f s; all figures: %s" % (time.time() - began, OUT))

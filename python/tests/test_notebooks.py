@@ -2,6 +2,7 @@
 """The notebooks run without an error, and are stored as they ran.
 
 python3 test_notebooks.py --write   runs them and stores their outputs"""
+import asyncio
 import os
 import pathlib
 import re
@@ -24,10 +25,11 @@ def executed(path):
     book = nbformat.read(path, 4)
     with tempfile.TemporaryDirectory() as folder:
         environment = {**os.environ, "PYTHONPATH": str(pathlib.Path(sg.__file__).parent.parent), "IPYTHONDIR": folder, "TMPDIR": folder,
-                       "JUPYTER_RUNTIME_DIR": folder, "PYTHONHASHSEED": "0"}
+                       "JUPYTER_RUNTIME_DIR": folder, "PYTHONHASHSEED": "0",
+                       "PYDEVD_DISABLE_FILE_VALIDATION": "1"}
         environment.pop("MPLBACKEND", None) # the kernel shows figures
         client = nbclient.NotebookClient(book, timeout=240, kernel_name="python3", record_timing=False, resources={"metadata": {"path": folder}})
-        client.execute(env=environment)
+        asyncio.run(client.async_execute(env=environment))
     book.metadata["language_info"] = {"name": "python"}
     return book
 
