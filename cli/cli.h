@@ -184,6 +184,22 @@ void print_property(sg_run *r, const char *group, size_t p);
 int read_properties(const option_list *given, sg_property **out);
 void free_properties(sg_property *p);
 
+/* ---- runs to be reported on or compared ---- */
+/* The operands, then the runs of the groups. */
+typedef struct {
+    const char **paths, **groups; /* n; groups[i]: NULL for an operand */
+    sg_run **runs;
+    size_t n;
+    char *names; /* copies of the texts of --group, cut into names and paths */
+} run_selection;
+/* --group NAME=RUN.nc,RUN.nc,...: -1, or the exit code of a misuse, which names the command, `verb`. Free it in every
+ * case. */
+int select_runs(run_selection *s, const char *verb, const option_list *given, char **operands, size_t n);
+sg_status open_runs(run_selection *s, sg_error *err);
+void run_selection_free(run_selection *s);
+/* "layer2.hidden" from --layer 2 --state hidden: the first group of the run that fits. NULL: none does. */
+const char *choose_state(const sg_run *r, const char *state, size_t layer);
+
 /* ---- the commands ---- */
 extern const command *const commands[]; /* NULL-terminated */
 extern const command cmd_import, cmd_info;
@@ -191,7 +207,7 @@ extern const command cmd_analyze, cmd_merge, cmd_track;
 extern const command cmd_train;
 extern const command cmd_eval;
 extern const command cmd_check;
-extern const command cmd_report;
+extern const command cmd_report, cmd_compare;
 extern const command cmd_words;
 extern const command cmd_synth;
 extern const command cmd_show;

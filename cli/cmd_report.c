@@ -7,74 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* What to report on: the operands, then the runs of the groups. */
-typedef struct {
-    const char **paths, **groups; /* n; groups[i]: NULL for an operand */
-    sg_run **runs;
-    size_t n;
-    char *names; /* copies of the texts of --group, cut into names and paths */
-} selection;
-
-static void selection_free(selection *s)
-{
-    for (size_t i = 0; s->runs && i < s->n && s->runs[i]; i++)
-        sg_run_close(s->runs[i]);
-    free(s->paths), free(s->groups), free(s->runs), free(s->names);
-}
-
-/* NAME=RUN.nc,RUN.nc,... */
-static int add_group(selection *s, char *text, const char *given)
-{
-    char *path = strchr(text, '=');
-    size_t before = s->n;
-    if (!path || path == text || !path[1])
-        return misuse("report: --group: expected NAME=RUN.nc,RUN.nc,..., found '%s'", given);
-    for (*path++ = 0; path; s->n++) {
-        char *comma = strchr(path, ',');
-        if (comma)
-            *comma++ = 0;
-        if (!*path)
-            return misuse("report: --group: a file name is missing in '%s'", given);
-        s->paths[s->n] = path, s->groups[s->n] = text;
-        path = comma;
-    }
-    for (size_t i = 0; i < before; i++)
-        if (s->groups[i] && !strcmp(s->groups[i], text))
-            return misuse("report: --group: '%s' is given twice", text);
-    return s->n - before > 1 ? -1
-                             : misuse("report: --group: expected two runs or more, found one in '%s'", given);
-}
-
-static int select_runs(selection *s, const option_list *given, char **operands, size_t n)
-{
-    size_t most = n, bytes = 1;
-    for (size_t i = 0; i < given->n; i++) {
-        bytes += strlen(given->items[i]) + 1;
-        most++;
-        for (const char *c = given->items[i]; (c = strchr(c, ',')); c++)
-            most++;
-    }
-    s->paths = calloc(most + 1, sizeof *s->paths);
-    s->groups = calloc(most + 1, sizeof *s->groups);
-    s->runs = calloc(most + 1, sizeof *s->runs);
-    s->names = malloc(bytes);
-    if (!s->paths || !s->groups || !s->runs || !s->names)
-        return failure("report: no memory for %zu runs", most);
-    for (; s->n < n; s->n++)
-        s->paths[s->n] = operands[s->n];
-    char *text = s->names;
-    for (size_t i = 0; i < given->n; i++) {
-        size_t length = strlen(given->items[i]) + 1;
-        memcpy(text, given->items[i], length);
-        int code = add_group(s, text, given->items[i]);
-        if (code >= 0)
-            return code;
-        text += length;
-    }
-    return s->n ? -1 : misuse("report: a run is missing: stategrad report RUN.nc -o REPORT.html");
-}
-
-static sg_status write_all(const char *html, const char *figures, const selection *s, sg_error *err)
+static sg_status write_all(const char *html, const char *figures, const run_selection *s, sg_error *err)
 {
     sg_status st = SG_OK;
     size_t written;
@@ -91,7 +24,7 @@ static int run(int argc, char **argv)
 {
     const char *html = NULL, *figures = NULL;
     option_list given = {0};
-    selection s = {0};
+    run_selection s = {0};
     const option table[] = {
         {"output", 'o', OPT_STRING, &html, "FILE", "the page to write; -: standard output", 0, 0},
         {"group", 'g', OPT_LIST, &given, "NAME=RUN.nc,RUN.nc,...",
@@ -105,7 +38,9 @@ static int run(int argc, char **argv)
     if (code < 0 && figures && !strcmp(figures, "-"))
         code = misuse("report: --figures: expected a folder, found '-'");
     if (code < 0)
-        code = select_runs(&s, &given, argv, (size_t)argc);
+        code = select_runs(&s, "report", &given, argv, (size_t)argc);
+    if (code < 0 && !s.n)
+        code = misuse("report: a run is missing: stategrad report RUN.nc -o REPORT.html");
     if (code < 0)
         code = refuse_unwritable(html);
     if (code < 0)
@@ -116,14 +51,12 @@ static int run(int argc, char **argv)
         code = refuse_among_figures(figures, &html, 1);
     if (code < 0) {
         sg_error err = {""};
-        sg_status st = SG_OK;
-        for (size_t i = 0; st == SG_OK && i < s.n; i++)
-            st = sg_run_open(&s.runs[i], s.paths[i], &err);
+        sg_status st = open_runs(&s, &err);
         if (st == SG_OK)
             st = write_all(html, figures, &s, &err);
         code = st == SG_OK ? EXIT_DONE : fail(st, &err);
     }
-    selection_free(&s);
+    run_selection_free(&s);
     option_list_free(&given);
     return code;
 }

@@ -8,19 +8,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* "layer2.hidden" from --layer 2 --state hidden: the first group of the run that fits. NULL: none does. */
-static const char *choose_group(const sg_run *r, const char *state, size_t layer)
-{
-    for (size_t g = 0; g < sg_run_groups(r); g++) {
-        const char *name = sg_run_group_name(r, g), *dot = strchr(name, '.');
-        if (strncmp(name, "layer", 5) || !dot || (state && strcmp(dot + 1, state)) ||
-            (layer && strtoul(name + 5, NULL, 10) != layer))
-            continue;
-        return name;
-    }
-    return NULL;
-}
-
 /* misuse: no such class; the message names one that may be meant, or those there are. */
 static int unknown_class(const sg_run *r, const char *path, const char *class)
 {
@@ -69,7 +56,7 @@ static int run(int argc, char **argv)
     for (cfg.class_index = 0; cfg.class_index < sg_run_classes(r); cfg.class_index++)
         if (!strcmp(sg_run_class_name(r, cfg.class_index), class))
             break;
-    cfg.group = choose_group(r, state, layer);
+    cfg.group = choose_state(r, state, layer);
     if (cfg.class_index == sg_run_classes(r))
         code = unknown_class(r, argv[0], class);
     else if (!cfg.group)

@@ -11,6 +11,7 @@
  *   run.h          reading run files
  *   stats.h        intervals, tests, laws of decay
  *   check.h        gradients against finite differences
+ *   compare.h      A against B: classes, properties, states, models
  *   report.h       pages, figures, words along directions
  *   synth.h        synthetic corpora */
 #ifndef STATEGRAD_H
@@ -20,6 +21,7 @@
 #include "stategrad/analysis.h"
 #include "stategrad/base.h"
 #include "stategrad/check.h"
+#include "stategrad/compare.h"
 #include "stategrad/corpus.h"
 #include "stategrad/gradient.h"
 #include "stategrad/import.h"

@@ -54,6 +54,31 @@ SG_API double sg_stats_t_quantile(double p, double nu);
 /* P(|T| >= |t|), two-sided. */
 SG_API double sg_stats_t_p(double t, double nu);
 
+/* ---- two estimates ---- */
+/* An estimate and its values without each of B blocks, then without each of their parts (parts 0, or more than B). */
+typedef struct {
+    double value;
+    size_t blocks, parts;
+    const double *pairs, *without; /* (blocks + parts) weights of what is left out; the estimate without it */
+} sg_replicates;
+typedef struct {
+    sg_interval x; /* of a - b */
+    double freedom;
+    double p; /* two-sided, of a - b = 0; below 0.05 where the interval excludes 0. NaN without an interval */
+} sg_contrast;
+/* a - b, both of the same blocks (paired), or of independent texts. With w_b = n_b / N, what block b adds to each side:
+ *
+ *   u_b = sqrt(g / (g - 1)) (v_b - mean v),   v_b = (1 - w_b) (theta - theta_(-b)): w_b (theta_b - theta) of a mean
+ *   error^2 = sum_b (u_b^A - u_b^B)^2             paired: the covariance counts; freedom: the smaller n_eff - 1
+ *   error^2 = sum_b (u_b^A)^2 + sum_b (u_b^B)^2   not paired; freedom by Welch and Satterthwaite
+ *
+ * (of blocks of equal size, error^2 is that of sg_stats_jackknife. Its weights for unequal ones do not suit a difference: what
+ * a block does to both sides must enter with the weight that it has in each.) Bias, ends, and what is widened or withheld by the
+ * parts: as in sg_stats_jackknife_parts. Ratios: give logarithms. paired needs as many blocks and parts on both sides. */
+SG_API void sg_stats_contrast(sg_contrast *out, const sg_replicates *a, const sg_replicates *b, bool paired);
+/* The same contrast with another, independent source of error (words beside blocks): errors and biases add. */
+SG_API void sg_stats_contrast_add(sg_contrast *c, const sg_contrast *other);
+
 /* ---- several models ---- */
 /* One quantity of n trained models. Two sources of variation are kept separate: training (the scatter of the models)
  * and the text (the intervals over its blocks). */
@@ -67,6 +92,11 @@ typedef struct {
 /* value[i], low[i], high[i] of model i; n >= 1. */
 SG_API void sg_stats_over_models(sg_over_models *out, size_t n, const double *value, const double *low,
                                  const double *high);
+
+/* Mean of x (n_x) minus mean of y (n_y) over models. paired: x[i] and y[i] are of the same model (n_x = n_y). Otherwise
+ * Welch's t. Missing: fewer than two models on a side. */
+SG_API void sg_stats_models_contrast(sg_contrast *out, size_t n_x, const double *x, size_t n_y,
+                                     const double *y, bool paired);
 
 /* ---- many tests at once ---- */
 /* Benjamini and Hochberg 1995: adjusted[i] = min over j with p_j >= p_i of n p_j / rank_j, at most 1. NaN in

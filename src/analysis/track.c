@@ -132,13 +132,15 @@ typedef struct {
     double *pairs;  /* (B) of delay 0 */
     double *along,
         *words; /* (P,B,D) and (P,PROPERTY_FOLDS,D): gains without each block, and each fold of the words */
+    double *left_out; /* (2, P, D, 1 + B + PROPERTY_FOLDS) weights, gains; NULL: the run has none */
+    size_t n_left_out;
     random_table *directions;
     property_folds folds;
-    bool *empty;           /* (D) */
-    const property *found; /* (P) */
+    bool *empty, *nothing_left; /* (D) no pairs; none without one of the blocks */
+    const property *found;      /* (P) */
     const char *bounds_missing;
-    reason property, relative, cosine, gain, half_life,
-        half_life_error; /* why values and intervals are missing */
+    reason property, relative, cosine, gain, half_life, half_life_error,
+        replicate; /* why values and intervals are missing */
 } track;
 
 static sg_status read_blocks(const track *t, size_t c, size_t d, double *weights, float *grams, sg_error *err)
@@ -149,6 +151,30 @@ static sg_status read_blocks(const track *t, size_t c, size_t d, double *weights
     TRY(run_read_f32(t->run, t->group, "block_gram", start, count, grams, err));
 done:
     return st;
+}
+
+/* What comparisons need: the gains without each block and without each fold of the words. */
+static void keep_left_out(track *t, size_t d, const double *weights, const double *values,
+                          const double *without, const double *right)
+{
+    const size_t P = t->frame.P, D = sg_run_delays(t->run), n = t->n_left_out,
+                 blocks = n ? n - 1 - PROPERTY_FOLDS : 0;
+    for (size_t p = 0; p < P && n; p++) {
+        double *weight = t->left_out + (p * D + d) * n, *gain = t->left_out + ((P + p) * D + d) * n, N = 0;
+        const double value = values[t->at.property + p];
+        for (size_t b = 0; b < blocks; b++) {
+            weight[1 + b] = b < t->B ? weights[b] : (double)NAN;
+            gain[1 + b] = b >= t->B        ? (double)NAN
+                          : weights[b] > 0 ? without[b * t->K + t->at.property + p]
+                                           : value;
+            N += weight[1 + b];
+            t->nothing_left[d] |= t->B && isnan(gain[1 + b]) && !isnan(value);
+        }
+        weight[0] = N, gain[0] = value;
+        results_fold_gains(gain + 1 + blocks, &t->frame, &t->folds, p, values + t->at.S, right);
+        for (size_t k = 0; k < PROPERTY_FOLDS; k++)
+            weight[1 + blocks + k] = t->folds.weight[p * PROPERTY_FOLDS + k];
+    }
 }
 
 /* All statistics of one class and delay with the new properties' directions. */
@@ -175,7 +201,7 @@ static sg_status compute(track *t, size_t c, size_t d, sg_error *err)
         t->along[i * t->D + d] = NAN;
     for (size_t i = 0; i < f->P * PROPERTY_FOLDS; i++)
         t->words[i * t->D + d] = NAN;
-    t->empty[d] = isnan(G[0]);
+    t->empty[d] = isnan(G[0]), t->nothing_left[d] = false;
     if (t->empty[d])
         goto done;
     TRY(sp_from_mean(values, left, right, f, G, NULL, work, err));
@@ -193,6 +219,7 @@ static sg_status compute(track *t, size_t c, size_t d, sg_error *err)
     }
     for (size_t k = 0; k < t->K; k++)
         x[k].value = values[k];
+    keep_left_out(t, d, weights, values, without, right);
     if (B) {
         results_intervals(x, f, B, weights, weights, values, without, &(results_parts){0});
         results_property_errors(x, f, &t->folds, B, weights, values + t->at.S, right, t->words + d, t->D);
@@ -209,6 +236,23 @@ static sg_status compute(track *t, size_t c, size_t d, sg_error *err)
 done:
     sg_free(G), sg_free(left), sg_free(right), sg_free(work), sg_free(values);
     sg_free(without), sg_free(weights), sg_free(gram), sg_free(draws), sg_free(grams);
+    return st;
+}
+
+static sg_status put_left_out(track *t, size_t p, size_t c, sg_error *err)
+{
+    sg_status st = SG_OK;
+    static const char *const names[2] = {"left_out_property_weight", "left_out_property_gain"};
+    const size_t D = sg_run_delays(t->run), n = t->n_left_out;
+    size_t start[] = {t->first + p, c, 0, 0}, count[] = {1, 1, D, n};
+    for (size_t k = 0; n && k < 2; k++) {
+        double *x = t->left_out + (k * t->frame.P + p) * D * n;
+        for (size_t d = 0; d < D; d++)
+            for (size_t i = 0; t->empty[d] && i < n; i++)
+                x[d * n + i] = NAN;
+        TRY(run_writer_put_f64(t->w, t->nc, names[k], start, count, x, err));
+    }
+done:
     return st;
 }
 
@@ -289,6 +333,11 @@ static void note_class(track *t, size_t c)
 {
     size_t D = sg_run_delays(t->run), R = t->frame.R;
     const char *name = sg_run_class_name(t->run, c);
+    for (size_t d = 0; d < D; d++)
+        reason_note(&t->replicate, name, d,
+                    t->empty[d]          ? "no pairs"
+                    : t->nothing_left[d] ? "nothing is left without one of the blocks"
+                                         : NULL);
     for (size_t d = 0; d < D && t->B; d++)
         for (size_t p = 0; p < t->frame.P; p++) {
             const sg_interval *x = t->x + d * t->K;
@@ -315,6 +364,24 @@ static sg_status put_reason(track *t, const char *variable, const reason *r, sg_
     return text[0] ? run_writer_text(t->w, t->nc, variable, "missing_reason", text, err) : SG_OK;
 }
 
+static sg_status put_left_out_reasons(track *t, sg_error *err)
+{
+    sg_status st = SG_OK;
+    size_t rank, shape[SG_RUN_MAX_DIMS];
+    for (size_t p = 0; p < t->frame.P; p++)
+        if (!t->found[p].missing &&
+            (t->folds.missing[p] || isnan(t->folds.n[p * PROPERTY_FOLDS * t->frame.E])))
+            reason_note_of(&t->replicate, "property", t->found[p].name, SIZE_MAX,
+                           t->folds.missing[p] ? t->folds.missing[p] : "a vector has no folds of words");
+    reason_note_plain(&t->replicate, t->bounds_missing);
+    if (!sg_run_shape(t->run, t->group, "left_out_property_gain", &rank, shape))
+        return SG_OK;
+    TRY(put_reason(t, "left_out_property_weight", &t->replicate, err));
+    TRY(put_reason(t, "left_out_property_gain", &t->replicate, err));
+done:
+    return st;
+}
+
 static sg_status put_reasons(track *t, sg_error *err)
 {
     sg_status st = SG_OK;
@@ -329,6 +396,7 @@ static sg_status put_reasons(track *t, sg_error *err)
     TRY(put_reason(t, "relative_memory_high", &t->relative, err));
     TRY(put_reason(t, "property_gain", NULL, err));
     TRY(put_reason(t, "property_gain_low", &t->gain, err));
+    TRY(put_left_out_reasons(t, err));
     TRY(put_reason(t, "property_gain_high", &t->gain, err));
     TRY(put_reason(t, "property_half_life", &t->half_life, err));
     TRY(put_reason(t, "property_half_life_low", &t->half_life_error, err));
@@ -379,10 +447,11 @@ done:
 static sg_status one_group(track *t, const sg_monitor *monitor, double began, sg_error *err)
 {
     sg_status st = SG_OK;
-    size_t D = sg_run_delays(t->run), C = sg_run_classes(t->run);
+    size_t D = sg_run_delays(t->run), C = sg_run_classes(t->run), rank, shape[SG_RUN_MAX_DIMS];
     t->x = sg_calloc(D, t->K * sizeof *t->x);
     t->random = sg_calloc(D, 3 * sizeof *t->random);
-    t->empty = sg_calloc(D, sizeof *t->empty);
+    t->empty = sg_calloc(2 * D, sizeof *t->empty);
+    t->nothing_left = t->empty ? t->empty + D : NULL;
     t->sigma = sg_calloc(D, sizeof *t->sigma);
     t->D = D;
     t->pairs = sg_calloc(t->B + 1, sizeof *t->pairs);
@@ -390,6 +459,11 @@ static sg_status one_group(track *t, const sg_monitor *monitor, double began, sg
     t->words = sg_calloc(t->frame.P * PROPERTY_FOLDS, D * sizeof *t->words);
     NEED(t->x && t->random && t->empty && t->sigma && t->pairs && t->along && t->words, err,
          "the properties");
+    if (sg_run_shape(t->run, t->group, "left_out_property_gain", &rank, shape) && rank == 4 &&
+        shape[3] > PROPERTY_FOLDS)
+        t->n_left_out = shape[3];
+    NEED(!t->n_left_out || (t->left_out = sg_calloc(2 * t->frame.P * D, t->n_left_out * sizeof *t->left_out)),
+         err, "the properties");
     TRY(random_table_new(&t->directions, t->frame.R, t->frame.E, t->seed, err));
     TRY(la_room(t->threads, err));
     for (size_t c = 0; c < C; c++) {
@@ -408,8 +482,10 @@ static sg_status one_group(track *t, const sg_monitor *monitor, double began, sg
             }
         }
         TRY(failed);
-        for (size_t p = 0; p < t->frame.P; p++)
+        for (size_t p = 0; p < t->frame.P; p++) {
             TRY(put_one(t, p, c, err));
+            TRY(put_left_out(t, p, c, err));
+        }
         note_class(t, c);
         sg_progress now = {"tracking", (double)(c + 1), (double)C, sg_clock() - began, NAN, 0, 0};
         if (monitor && monitor->tick && !monitor->tick(monitor->ctx, &now))
@@ -422,9 +498,10 @@ done:
     sg_free(t->random);
     sg_free(t->empty);
     sg_free(t->sigma);
+    sg_free(t->left_out);
     sg_free(t->pairs), sg_free(t->along), sg_free(t->words);
     random_table_free(t->directions);
-    t->directions = NULL, t->sigma = t->pairs = t->along = t->words = NULL;
+    t->directions = NULL, t->sigma = t->left_out = t->pairs = t->along = t->words = NULL;
     t->x = NULL, t->random = NULL, t->empty = NULL;
     return st;
 }

@@ -49,6 +49,8 @@ typedef enum {
     RUN_NO_PARTNER_INTERVAL,
     RUN_NO_PATH, /* no gradient was averaged from a word to its partner */
     RUN_NO_PATH_INTERVAL,
+    RUN_NO_REPLICATE, /* nothing is left without one of the blocks */
+    RUN_NO_FOLD,      /* a property whose words have no folds */
     RUN_REASONS
 } run_reason;
 #define RUN_BIT(reason) (UINT64_C(1) << (reason))

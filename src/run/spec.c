@@ -41,6 +41,8 @@
 #define PARTNER_INTERVAL RUN_BIT(RUN_NO_PARTNER_INTERVAL)
 #define PATH RUN_BIT(RUN_NO_PATH)
 #define PATH_INTERVAL RUN_BIT(RUN_NO_PATH_INTERVAL)
+#define REPLICATE RUN_BIT(RUN_NO_REPLICATE)
+#define FOLD RUN_BIT(RUN_NO_FOLD)
 
 #define G "gradient of the state by the embedding"
 /* What a replacement shows, with both ends of its interval. KEY: of the report. */
@@ -420,6 +422,32 @@ const run_variable run_variables[] = {
     {"block_gram", RUN_F32, true, false, "class delay block packed",
      "Gram matrix of the mean gradient without one block, not normalised: rows of the lower triangle", "1",
      .sometimes = true, .missing = EMPTY | GRAM},
+    /* replicates: entry 0 of all blocks, then without each block, then without each quarter of one */
+    {"left_out_pairs", RUN_F64, true, false, "class delay left_out",
+     "weight of what is left out: its pairs; entry 0: of all", "pairs", .sometimes = true},
+    {"left_out_moment_pairs", RUN_F64, true, false, "class delay left_out",
+     "the same of the pairs in second moments", "pairs", .sometimes = true},
+    {"left_out_sigma_1", RUN_F64, true, false, "class delay left_out",
+     "largest singular value without a block or a quarter of one; entry 0: of all", "1", .sometimes = true,
+     .missing = EMPTY | SMALL | FACTOR | REPLICATE},
+    {"left_out_rms_gain", RUN_F64, true, false, "class delay left_out",
+     "largest rms gain without a block or a quarter of one; entry 0: of all", "1", .sometimes = true,
+     .missing = EMPTY | SMALL | MOMENT | FACTOR | REPLICATE},
+    {"left_out_total_gain", RUN_F64, true, false, "class delay left_out",
+     "rms gain over all directions, root of the mean of |G L|^2, without a block or a quarter of one; entry 0: of all",
+     "1", .sometimes = true, .missing = EMPTY | SMALL | MOMENT | FACTOR | REPLICATE},
+    {"left_out_replaced_pairs", RUN_F64, true, false, "class delay left_out",
+     "weight of what is left out of the replaced words: its pairs; entry 0: of all", "pairs",
+     .sometimes = true},
+    {"left_out_state_change", RUN_F64, true, false, "class delay left_out",
+     "mean change of the state without a block or a quarter of one; entry 0: of all", "1", .sometimes = true,
+     .missing = REPLACED | REPLICATE},
+    {"left_out_property_weight", RUN_F64, true, false, "property class delay left_out_property",
+     "weight of what is left out: pairs of a block, share of a fold of the property's words; entry 0: pairs of all",
+     "1", .sometimes = true, .missing = EMPTY | PROPERTY | FACTOR | FOLD},
+    {"left_out_property_gain", RUN_F64, true, false, "property class delay left_out_property",
+     "gain along the property without a block, then without a fold of its words; entry 0: of all", "1",
+     .sometimes = true, .missing = EMPTY | SMALL | PROPERTY | FACTOR | REPLICATE | FOLD},
     /* words replaced by others (setting replace) */
     BY_REPLACEMENT("", "class delay", "the word is replaced", REPLACED, REPLACED_INTERVAL, KL, KL_INTERVAL),
     BY_REPLACEMENT("within_", "class delay", "the word is replaced by another of its class", IN_CLASS,

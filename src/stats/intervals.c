@@ -109,8 +109,7 @@ double stats_jackknife(size_t B, const double *pairs, double value, const double
 
 enum { MANY_BLOCKS = 20 };
 
-/* N^2 / sum n_b^2, 0 without pairs. */
-static double effective_blocks(size_t B, const double *pairs)
+double stats_effective(size_t B, const double *pairs)
 {
     double N = 0, squares = 0;
     for (size_t b = 0; b < B; b++) {
@@ -132,7 +131,7 @@ void sg_stats_jackknife(sg_interval *out, size_t B, const double *pairs, double 
                         size_t stride)
 {
     *out = (sg_interval){value, NAN, NAN, NAN, NAN, NULL};
-    double effective = effective_blocks(B, pairs);
+    double effective = stats_effective(B, pairs);
     if (!(effective > 0))
         out->missing = "no pairs";
     else if (B < SG_STATS_MIN_BLOCKS)
@@ -162,8 +161,8 @@ void sg_stats_jackknife_parts(sg_interval *out, size_t B, const double *pairs, d
     sg_stats_jackknife(out, B, pairs, value, without, stride);
     if (out->missing || parts <= B)
         return;
-    double square, effective = effective_blocks(B, pairs),
-                   longer = effective_blocks(parts, part_pairs) / effective;
+    double square, effective = stats_effective(B, pairs),
+                   longer = stats_effective(parts, part_pairs) / effective;
     size_t g = 0;
     for (size_t f = 0; f < parts; f++)
         g += part_pairs[f] > 0;

@@ -16,6 +16,14 @@ double stats_beta_quantile(double p, double a, double b);
 double stats_jackknife(size_t B, const double *pairs, double value, const double *without, size_t stride,
                        double *sum_of_squares, double *part, size_t step);
 
+/* N^2 / sum n_b^2: the effective number of blocks; 0 without pairs. */
+double stats_effective(size_t B, const double *pairs);
+
+/* Error, ends and p of a contrast from its bias and variance. */
+void stats_settle(sg_contrast *out, double variance, double freedom);
+/* Degrees of freedom of a sum of two variances (Welch and Satterthwaite). */
+double stats_welch(double v_a, double nu_a, double v_b, double nu_b);
+
 /* Ascending; NaN may not occur. */
 void stats_sort(size_t n, double *x);
 /* Linear interpolation between order statistics of sorted x, n > 0. */

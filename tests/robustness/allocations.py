@@ -25,6 +25,7 @@ def main():
             ["report", "run.nc", "-o", "a.html", "--figures", "figs"],
             ["merge", "part1.nc", "part2.nc", "-o", "merged.nc"],
             ["words", "run.nc"],
+            ["compare", "run.nc", "DT", "NN", "--json"],
             ["show", "m.safetensors", "--text", "the noun1 runs"],
             ["info", "m.safetensors"],
             ["info", "run.nc"],

@@ -296,6 +296,7 @@ def address_space(scene, tally):
     commands = {"--version": ["--version"], "info": ["info", "m.safetensors"], "eval": ["eval", "m.safetensors", "valid.txt", "-q"],
                 "show": ["show", "m.safetensors", "--text", "the noun1"], "train": [*MODEL, "-o", "x"], "analyze": [*RUN, "-o", "x"],
                 "report": ["report", "run.nc", "-o", "x"], "words": ["words", "run.nc"],
+                "compare": ["compare", "run.nc", "DT", "NN"],
                 "track": ["track", "run.nc", "--property", "p=noun1-noun2", "-o", "x", "-q"]}
     least = {}
     for name, args in commands.items():

@@ -88,6 +88,7 @@ class Scene:
             ("track", ["track", run, "--property", "article=DT-NN", "-q", "-o", o("tracked.nc")], ["tracked.nc"]),
             ("track --csv", ["track", run, "--property", "article=DT-NN", "-q", "-o", self.path("other.nc"),
                              "--csv", o("tracked.csv")], ["tracked.csv"]),
+            ("compare --csv", ["compare", run, "DT", "NN", "--csv", o("compared.csv")], ["compared.csv"]),
             ("report", ["report", run, "-o", o("report.html")], ["report.html"]),
             ("report --figures", ["report", run, "--figures", out], self.figures),
             ("show", ["show", m, "--text", "the noun1 runs", "-o", o("show.html")], ["show.html"]),

@@ -30,6 +30,7 @@ static void item_nan(const group_work *a, item *o)
     for (size_t i = 0; i < 3; i++)
         o->random[i] = NAN;
     o->p = (sg_class_p){NAN, NAN, NAN, NAN, "no pairs"};
+    left_out_nothing(a, o);
 }
 
 /* <M, L L^T>, the sum of |G L|^2, of a packed second moment. */
@@ -278,6 +279,7 @@ sg_status class_delay_compute(const group_work *a, worker *w, item *o, size_t c,
                                 a->s.words + c * a->input->P * PROPERTY_FOLDS * a->input->D + d, a->input->D);
     }
     hide_too_small(a, w, o);
+    left_out_keep(a, w, o, c, d);
     const results_input *p = a->input;
     size_t places[DECAY_OF_GRADIENTS] = {a->at.S, a->at.sum, a->at.gain};
     for (size_t q = 0; q < DECAY_OF_GRADIENTS; q++)

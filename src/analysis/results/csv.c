@@ -4,6 +4,7 @@
 #include "stategrad/stats.h"
 
 #include "base/base_internal.h"
+#include "base/csv_out.h"
 #include "base/text_file.h"
 #include "run/run_internal.h"
 
@@ -12,7 +13,7 @@
 
 typedef struct {
     FILE *f;
-    sg_csv_style style;
+    bool spreadsheet;
     const sg_run *run;
     const char *group;
     double *x, *low, *high; /* (D, R) of one class */
@@ -22,52 +23,23 @@ typedef struct {
 
 enum { BESIDE = 400 }; /* quantity, decay series and law, rank: what is written with the name of a property */
 
-static void put_field(FILE *f, const char *text, sg_csv_style style)
-{
-    const char *apostrophe = style == SG_CSV_SPREADSHEET && *text && strchr("=+-@\t\r", *text) ? "'" : "";
-    if (!text[strcspn(text, ",\"\r\n")]) {
-        fprintf(f, "%s%s", apostrophe, text);
-        return;
-    }
-    fprintf(f, "\"%s", apostrophe);
-    for (; *text; text++) {
-        if (*text == '"')
-            fputc('"', f);
-        fputc(*text, f);
-    }
-    fputc('"', f);
-}
-
-/* Always with a point, whatever the locale. */
-static void put_number(FILE *f, double x)
-{
-    char text[40];
-    if (!isfinite(x))
-        return;
-    snprintf(text, sizeof text, "%.9g", x);
-    for (char *c = text; *c; c++)
-        if (*c == ',')
-            *c = '.';
-    fputs(text, f);
-}
-
 /* c NO_CLASS: of no class */
 #define NO_CLASS SIZE_MAX
 static void put_row(const table *t, size_t c, const char *delay, const char *quantity, const char *suffix,
                     double x, double low, double high)
 {
     snprintf(t->name, t->room, "%s%s", quantity, suffix);
-    put_field(t->f, t->group, t->style);
+    csv_field(t->f, t->group, t->spreadsheet);
     fputc(',', t->f);
-    put_field(t->f, c == NO_CLASS ? "" : sg_run_class_name(t->run, c), t->style);
+    csv_field(t->f, c == NO_CLASS ? "" : sg_run_class_name(t->run, c), t->spreadsheet);
     fprintf(t->f, ",%s,", delay);
-    put_field(t->f, t->name, t->style);
+    csv_field(t->f, t->name, t->spreadsheet);
     fputc(',', t->f);
-    put_number(t->f, x);
+    csv_number(t->f, x);
     fputc(',', t->f);
-    put_number(t->f, low);
+    csv_number(t->f, low);
     fputc(',', t->f);
-    put_number(t->f, high);
+    csv_number(t->f, high);
     fputs("\n", t->f);
 }
 
@@ -260,7 +232,8 @@ sg_status sg_run_write_csv(const char *run_path, const char *csv_path, sg_csv_st
         longest = length > longest ? length : longest;
     }
     n *= sg_run_delays(r);
-    t = (table){sg_outfile_stream(o), style, r, NULL, sg_calloc(n, 8), sg_calloc(n, 8), sg_calloc(n, 8)};
+    t = (table){sg_outfile_stream(o), style == SG_CSV_SPREADSHEET, r, NULL, sg_calloc(n, 8), sg_calloc(n, 8),
+                sg_calloc(n, 8)};
     t.room = longest + BESIDE;
     NEED(t.x && t.low && t.high && (t.name = sg_calloc(t.room, 1)) && (t.suffix = sg_calloc(t.room, 1)), err,
          "%s", csv_path);

@@ -20,7 +20,7 @@ static void note_intervals(group_work *a, size_t c, size_t d, const item *o, con
 {
     size_t at = sp_position(&a->frame, s), n = sp_length(&a->frame, s), each = s->per_rank ? a->frame.R : 1;
     if (a->input->factor_missing[a->group->model] &&
-        run_variable_find(s->name, true)->missing & 1u << RUN_NO_FACTOR)
+        run_variable_find(s->name, true)->missing & RUN_BIT(RUN_NO_FACTOR))
         return;
     for (size_t i = 0; i < n; i++)
         if (!s->per_property || !isnan(a->frame.n[i / each * a->frame.E]))
@@ -40,6 +40,12 @@ static void note_item(group_work *a, size_t c, size_t d, const item *o)
     for (size_t b = 0; b < a->input->B; b++)
         blocks += o->block_weight[b] > 0;
     group_note(a, RUN_NO_GRAM, c, d, blocks == 1 ? "no pairs without one of the blocks" : NULL);
+    group_note(a, RUN_NO_REPLICATE, c, d,
+               o->no_replicate ? "nothing is left without one of the blocks" : NULL);
+    if (o->no_fold)
+        reason_note_plain(
+            &a->reasons[RUN_NO_FOLD],
+            "without a fold of its words: the property is a vector, or has fewer than 10 words on a side");
     for (const sp_statistic *s = sp_statistics; s->name; s++)
         note_intervals(a, c, d, o, s);
     if (c && !a->input->factor_missing[a->group->model])

@@ -52,6 +52,10 @@ sg_status results_property_half_life(sg_interval *out, const property_folds *fol
                                      const double *gain, size_t B, const double *pairs, const double *blocks,
                                      const double *words, sg_error *err);
 
+/* Gain along property p without each fold of its words; NaN: the property is a vector, or has no folds. */
+void results_fold_gains(double gains[PROPERTY_FOLDS], const sp_frame *f, const property_folds *folds,
+                        size_t p, const double *S, const double *Vt);
+
 /* x (K = sp_count). values (K): from all blocks. without (B,K): from all blocks but b. pairs (B): weights of
  * the blocks; moment_pairs (B): the same for the rms gains. */
 void results_intervals(sg_interval *x, const sp_frame *f, size_t B, const double *pairs,

@@ -57,6 +57,19 @@ static void withhold_all(sg_interval *x, const sp_frame *f, size_t p, const char
             of[i][k] = (sg_interval){of[i][k].value, NAN, NAN, NAN, NAN, why};
 }
 
+void results_fold_gains(double gains[PROPERTY_FOLDS], const sp_frame *f, const property_folds *folds,
+                        size_t p, const double *S, const double *Vt)
+{
+    for (size_t j = 0; j < PROPERTY_FOLDS; j++) {
+        double square = 0;
+        for (size_t k = 0; k < f->R; k++) {
+            double c = dot(f->E, Vt + k * f->E, folds->n + (p * PROPERTY_FOLDS + j) * f->E);
+            square += S[k] * S[k] * c * c;
+        }
+        gains[j] = sqrt(square);
+    }
+}
+
 void results_property_errors(sg_interval *x, const sp_frame *f, const property_folds *folds, size_t B,
                              const double *pairs, const double *S, const double *Vt, double *gain_without,
                              size_t stride)
@@ -66,7 +79,7 @@ void results_property_errors(sg_interval *x, const sp_frame *f, const property_f
     for (size_t p = 0; p < f->P; p++) {
         const double *n = folds->n + p * PROPERTY_FOLDS * f->E, *weight = folds->weight + p * PROPERTY_FOLDS;
         replicates gain, relative, cosine;
-        double inside[PROPERTY_FOLDS] = {0}, square[PROPERTY_FOLDS] = {0};
+        double inside[PROPERTY_FOLDS] = {0};
         for (size_t j = 0; j < PROPERTY_FOLDS; j++)
             gain_without[(p * PROPERTY_FOLDS + j) * stride] = NAN;
         if (folds->missing[p])
@@ -76,13 +89,14 @@ void results_property_errors(sg_interval *x, const sp_frame *f, const property_f
         for (size_t k = 0; k < f->R; k++) {
             for (size_t j = 0; j < PROPERTY_FOLDS; j++) {
                 double c = dot(f->E, Vt + k * f->E, n + j * f->E);
-                inside[j] += c * c, square[j] += S[k] * S[k] * c * c;
+                inside[j] += c * c;
                 cosine.without[j] = inside[j] > 1 ? 1 : sqrt(inside[j]);
             }
             add_words(&x[at.cosine + p * f->R + k], &cosine, weight, blocks, 1);
         }
+        results_fold_gains(gain.without, f, folds, p, S, Vt);
         for (size_t j = 0; j < PROPERTY_FOLDS; j++)
-            gain.without[j] = sqrt(square[j]), relative.without[j] = fmin(1, gain.without[j] / S[0]),
+            relative.without[j] = fmin(1, gain.without[j] / S[0]),
             gain_without[(p * PROPERTY_FOLDS + j) * stride] = gain.without[j];
         add_words(&x[at.property + p], &gain, weight, blocks, INFINITY);
         add_words(&x[at.relative + p], &relative, weight, blocks, 1);

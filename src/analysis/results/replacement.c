@@ -58,6 +58,7 @@ typedef struct {
     double *pairs, *without;    /* (B + F): without a block, then without a part of one */
     double *value, *low, *high; /* (rows of a law, D) */
     int64_t *count;             /* (rows of a law, D) */
+    double *left_out[2];        /* (D, left_out_length) of one class: pairs, mean change */
 } room;
 
 static size_t rows_of(const group_work *a, replacement_law law)
@@ -177,6 +178,33 @@ static void keep_change(group_work *a, const room *r, const sg_interval *x, size
         a->s.without[(at * B + b) * D + d] = r->pairs[b] > 0 ? r->without[b] : x->value;
 }
 
+/* The same for comparisons: with every block, without each, without each part of one. */
+static void keep_left_out(group_work *a, const room *r, const sg_interval *x, size_t c, size_t d)
+{
+    const size_t n = left_out_length(a->input), B = a->input->B;
+    double *pairs = r->left_out[0] + d * n, *change = r->left_out[1] + d * n;
+    bool none = false;
+    pairs[0] = 0, change[0] = x->value;
+    for (size_t b = 0; b + 1 < n; b++) {
+        pairs[b + 1] = r->pairs[b];
+        pairs[0] += b < B ? r->pairs[b] : 0;
+        change[b + 1] = !(r->pairs[b] > 0) ? x->value : isfinite(r->without[b]) ? r->without[b] : (double)NAN;
+        none |= isnan(change[b + 1]);
+    }
+    if (none && !isnan(x->value))
+        group_note(a, RUN_NO_REPLICATE, c, d, "nothing is left without one of the blocks");
+}
+
+static sg_status put_left_out(group_work *a, const room *r, size_t c, sg_error *err)
+{
+    sg_status st = SG_OK;
+    size_t start[] = {c, 0, 0}, count[] = {1, a->input->D, left_out_length(a->input)};
+    TRY(run_writer_put_f64(a->w, a->nc, "left_out_replaced_pairs", start, count, r->left_out[0], err));
+    TRY(run_writer_put_f64(a->w, a->nc, "left_out_state_change", start, count, r->left_out[1], err));
+done:
+    return st;
+}
+
 static sg_status put_ratio(group_work *a, room *r, replacement_law law, size_t i, sg_error *err)
 {
     sg_status st = SG_OK;
@@ -195,7 +223,9 @@ static sg_status put_ratio(group_work *a, room *r, replacement_law law, size_t i
         why = d ? why : never(a, law, c);
         sg_interval x = ratio(a, r, i, row, d);
         if (!i && law == REPLACED_BY_ANY)
-            keep_change(a, r, &x, c, d);
+            keep_change(a, r, &x, c, d), keep_left_out(a, r, &x, c, d);
+        if (!i && law == REPLACED_BY_ANY && d + 1 == D)
+            TRY(put_left_out(a, r, c, err));
         r->value[k] = x.value, r->low[k] = x.low, r->high[k] = x.high;
         if (is_path(i) && !why && d >= REPLACED_PATH_DELAYS)
             continue; /* at no property: reported once */
@@ -247,6 +277,8 @@ static sg_status define(group_work *a, replacement_law law, sg_error *err)
             !(ratio ? ratios[i / 3].of_partners : counts[i - 3 * RATIOS].of_partners))
             TRY(run_writer_define(a->w, a->nc, name, err));
     }
+    TRY(run_writer_define(a->w, a->nc, "left_out_replaced_pairs", err));
+    TRY(run_writer_define(a->w, a->nc, "left_out_state_change", err));
 done:
     return st;
 }
@@ -256,12 +288,15 @@ sg_status replacement_write(group_work *a, sg_error *err)
     sg_status st = SG_OK;
     const size_t B = a->input->B * (1 + a->input->split), rows = replacement_rows(a->input->C, a->input->P),
                  n = rows * a->input->D;
+    const size_t left_out = a->input->D * left_out_length(a->input);
     room r = {0};
     if (!a->input->replaced)
         return SG_OK;
-    NEED((r.pairs = sg_calloc(2 * B, sizeof *r.pairs)) && (r.value = sg_calloc(3 * n, sizeof *r.value)) &&
-             (r.count = sg_calloc(n, sizeof *r.count)),
+    NEED((r.pairs = sg_calloc(2 * B, sizeof *r.pairs)) &&
+             (r.left_out[0] = sg_calloc(2 * left_out, sizeof *r.left_out[0])) &&
+             (r.value = sg_calloc(3 * n, sizeof *r.value)) && (r.count = sg_calloc(n, sizeof *r.count)),
          err, "what replacing words does in %s", a->group->name);
+    r.left_out[1] = r.left_out[0] + left_out;
     r.without = r.pairs + B, r.low = r.value + n, r.high = r.low + n;
     for (replacement_law law = 0; law < REPLACED_LAWS; law++)
         TRY(define(a, law, err));
@@ -281,6 +316,6 @@ sg_status replacement_write(group_work *a, sg_error *err)
                                               : a->input->D > 3 ? "taken at delays 0, 1, 2, 4, 8, ... only"
                                                                 : NULL);
 done:
-    sg_free(r.pairs), sg_free(r.value), sg_free(r.count);
+    sg_free(r.pairs), sg_free(r.value), sg_free(r.count), sg_free(r.left_out[0]);
     return st;
 }

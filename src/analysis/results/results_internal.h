@@ -3,6 +3,7 @@
  *
  *   group.c        the group as a whole: batches, class differences, decay
  *   class_ratios.c classes relative to all words: ratios of gains, nulls of tokens and of word types
+ *   left_out.c     replicates that are stored
  *   class_delay.c  one class and delay: means, spectra, replicates without each block, class test
  *   replacement.c  what replacing words does
  *   workspace.c    memory for both
@@ -46,8 +47,11 @@ typedef struct {
     float *mean, *moment, *left, *right, *gram; /* (H,E) (E,E) (R,H) (R,E) (B,packed) */
     sg_interval *x;                             /* (K) */
     double *block_weight;                       /* (B) */
-    double *random;                             /* (3) relative memory of random vectors: mean, low, high */
-    double sigma;                               /* sigma_1 */
+    double *left_out;                           /* (LEFT_OUT_KINDS, left_out_length) */
+    double *left_out_property;                  /* (2, P, left_out_words): weights, gains */
+    bool no_replicate, no_fold; /* one of them, or of a property's folds, is NaN; its value is not */
+    double *random;             /* (3) relative memory of random vectors: mean, low, high */
+    double sigma;               /* sigma_1 */
     sg_class_p p;
 } item;
 
@@ -99,6 +103,15 @@ void workspace_free(group_work *a);
  * threads at once, one worker each. */
 sg_status class_delay_compute(const group_work *a, worker *w, item *o, size_t c, size_t d, sg_error *err);
 
+/* left_out.c: what remains without each block, each part of a block and each fold of a property's words, for comparisons. */
+enum { LEFT_OUT_KINDS = 5 };
+size_t left_out_length(const results_input *p); /* 1 + blocks + parts */
+size_t left_out_words(const results_input *p);  /* 1 + blocks + folds */
+/* Into the item, from the worker's replicates of class c, delay d with N pairs. */
+void left_out_keep(const group_work *a, const worker *w, item *o, size_t c, size_t d);
+void left_out_nothing(const group_work *a, item *o); /* of no pairs */
+sg_status left_out_define(group_work *a, sg_error *err);
+sg_status left_out_write(group_work *a, size_t c, size_t d0, size_t n, sg_error *err);
 /* Weight of block b in the mean of class c, delay d. */
 double block_pairs(const group_work *a, size_t b, size_t c, size_t d);
 /* Why a gain below 1e-30 is missing. */

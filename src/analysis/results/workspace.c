@@ -56,6 +56,9 @@ static void item_place(const group_work *a, sg_arena *m, item *o)
         o->gram = sg_arena_take(m, a->input->B * a->packed, sizeof(float));
     o->x = sg_arena_take(m, a->K, sizeof(sg_interval));
     o->block_weight = sg_arena_take(m, a->input->B, sizeof(double));
+    o->left_out = sg_arena_take(m, LEFT_OUT_KINDS * left_out_length(a->input), sizeof(double));
+    if (a->input->P)
+        o->left_out_property = sg_arena_take(m, 2 * a->input->P * left_out_words(a->input), sizeof(double));
     o->random = sg_arena_take(m, 3, sizeof(double));
 }
 
@@ -85,8 +88,10 @@ static void series_place(group_work *a)
 static size_t row_doubles(const group_work *a)
 {
     const results_input *p = a->input;
-    size_t n = a->batch * a->frame.R * (p->P ? p->P : 1), m = a->batch * p->B;
-    return n > m ? n : m;
+    size_t n = a->batch * a->frame.R * (p->P ? p->P : 1), m = a->batch * left_out_length(p),
+           words = a->batch * p->P * left_out_words(p);
+    n = n > m ? n : m;
+    return n > words ? n : words;
 }
 
 /* All of the group's arrays, in the arena; with workers and items NULL they are only counted. */

@@ -18,6 +18,7 @@ sg_status write_define(group_work *a, sg_error *err)
     TRY(run_writer_dim(a->w, a->nc, "block", p->B, err));
     TRY(run_writer_define_all(a->w, a->nc, err));
     TRY(run_writer_coordinates(a->w, a->nc, err));
+    TRY(left_out_define(a, err));
     if (p->store_gram) {
         TRY(run_writer_dim(a->w, a->nc, "packed", a->packed, err));
         TRY(run_writer_define(a->w, a->nc, "block_gram", err));
@@ -131,6 +132,7 @@ sg_status write_batch(group_work *a, size_t c, size_t d0, size_t n, sg_error *er
             TRY(put_statistic(a, v, s, f, c, d0, n, err));
     }
     TRY(put_large(a, c, d0, n, err));
+    TRY(left_out_write(a, c, d0, n, err));
     if (a->input->P)
         TRY(put_random(a, c, d0, n, err));
 done:
