@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 // The pages of `report` and `show` in a real browser: drawn, operated, compared with the run file, photographed.
 //
-// usage: node pages.mjs STATEGRAD SOURCE_ROOT FOLDER_FOR_SCREENSHOTS [numbers|report|look|hostile|several|keys|many|show]   (default: all but numbers)
+// usage: node pages.mjs STATEGRAD SOURCE_ROOT FOLDER_FOR_SCREENSHOTS numbers|report|look|hostile|several|keys|many|show...
+// With STATEGRAD_FIRST in the environment the first failure is the last.
 // Prints one line a check; exit 1 when one failed, 77 when there is no browser or no playwright-core.
 import { execFileSync } from 'node:child_process';
 import { cpSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
@@ -9,7 +10,7 @@ import { createRequire } from 'node:module';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 
-const [, , program, root, artefacts, only] = process.argv;
+const [, , program, root, artefacts, ...wanted] = process.argv;
 const browserPath = ['/usr/bin/chromium', '/usr/bin/chromium-browser'].find(existsSync);
 let chromium;
 try {
@@ -27,6 +28,7 @@ let failures = 0;
 function check(ok, what, detail = '') {
   if (!ok) failures++;
   console.log(`${ok ? 'ok    ' : 'FAILED'} ${what}${ok || detail === '' ? '' : `: ${detail}`}`);
+  if (failures === 1 && !ok && process.env.STATEGRAD_FIRST) throw new Error('stopped at the first failure');
 }
 
 const folder = mkdtempSync(join(tmpdir(), 'stategrad-browser-'));
@@ -244,6 +246,9 @@ async function numbersOf(page, what, all, g, untrained, names, steps) {
       expect(equal(m.value, g.singular_value[c][m.delay][m.direction - 1]), 'spectrum', c, m.delay, m.direction);
       numbers++;
     }
+    const told = /, the first (\d+) of (\d+)/.exec(await page.textContent('#chart-spectrum .caption')), rank = g.singular_value[c][0].length;
+    const last = Math.max(...(await drawn(page, 'spectrum')).marks.map((m) => m.direction || 0));
+    expect(told ? Number(told[1]) >= last && Number(told[1]) < rank && Number(told[2]) === rank : true, 'how many of the values', told && told[0], last, rank);
   }
 
   for (const key of ['coherence', 'effective_rank']) {
@@ -276,9 +281,26 @@ async function numbersOf(page, what, all, g, untrained, names, steps) {
     }
   }
   await sentences(page, expect, all, g, untrained, names, steps, D);
+  numbers += await settingsNumbers(page, expect, all, g, names, D);
   await decayTable(page, expect, all, g, names);
   await wordBars(page, expect);
   check(bad.length === 0, `${what}: ${numbers} numbers of charts, and sentences and tables, are the run file's`, bad.join('\n       '));
+}
+
+// Settings: the share of unknown words; tokens, words and pairs of each class.
+async function settingsNumbers(page, expect, all, g, names, D) {
+  const { facts, rows, head } = await page.evaluate(() => ({
+    facts: Object.fromEntries(Array.from(document.querySelectorAll('#settings dt'), (t) => [t.textContent, t.nextSibling.textContent])),
+    head: Array.from(document.querySelectorAll('#settings thead th'), (h) => h.textContent),
+    rows: Array.from(document.querySelectorAll('#settings tbody tr'), (tr) => Array.from(tr.cells, (c) => c.textContent)),
+  }));
+  const whole = (text) => Number(text.replace(/,/g, '')), { unknown_tokens: n, tokens } = all.attributes, unknown = /^(\S+) \((\S+) %\)$/.exec(facts['unknown tokens'] || '');
+  expect(unknown && whole(unknown[1]) === Number(n) && (Number(n) ? near(printed(unknown[2]), 100 * n / tokens, 6e-2) : unknown[2] === '0'), 'unknown tokens', facts['unknown tokens'], n, tokens);
+  expect(rows.map((r) => r[0]).join() === names.join(), 'classes of the settings', rows.map((r) => r[0]).join());
+  const want = { tokens: (c) => all[''].class_tokens[c], words: (c) => all[''].class_types[c], 'effective words': (c) => all[''].class_effective_types[c],
+    'pairs at delay 0': (c) => g.pairs[c][0], [`pairs at delay ${D - 1}`]: (c) => g.pairs[c][D - 1] };
+  rows.forEach((row, c) => head.forEach((title, i) => expect(!(title in want) || near(whole(row[i]), want[title](c), title.startsWith('effective') ? 6e-3 : 0), title, row.join('|'))));
+  return 5 * rows.length + 2;
 }
 
 // "2.9 (2.7 to 3.1)", "2.9", or a dash where the file has none.
@@ -482,7 +504,11 @@ async function wordBars(page, expect) {
   const chosen = await page.evaluate(() => Array.from(document.querySelectorAll('#words .choice')).map((c) => [c.querySelector('span').textContent, c.querySelector('select').selectedIndex]));
   const at = Object.fromEntries(chosen), group = (await page.$('#tools select')) ? await page.inputValue('#tools select') : null;
   const { words, name } = await page.evaluate((g) => ({ words: data.runs[0].words, name: g || Object.keys(data.runs[0].words.groups)[0] }), group);
-  const [up, upBy, down, downBy] = words.groups[name][at.Class][at.Delay][at.Direction];
+  const [up, upBy, down, downBy, cosines] = words.groups[name][at.Class][at.Delay][at.Direction];
+  const along = cosines.map((c, i) => [words.targets[i], c]).filter(([, c]) => c !== null).sort((a, b) => Math.abs(b[1]) - Math.abs(a[1])).slice(0, 6);
+  const lines = along.length ? `Lines up with ${along.map(([n, c]) => `${n} ${c > 0 ? '+' : '−'}${Math.abs(c).toFixed(2)}`).join(', ')} (` : '';
+  const said = await page.evaluate(() => Array.from(document.querySelectorAll('#words p.mute'), (p) => p.textContent).join(''));
+  expect(lines ? said.startsWith(lines) : said === '', 'what the direction lines up with', said, lines);
   const bars = (await drawn(page, 'words')).marks.filter((m) => m.type === 'rect').sort((a, b) => a.y - b.y);
   const want = [...up.map((id, i) => [words.words[id], upBy[i], words.counts[id]]), ...down.map((id, i) => [words.words[id], downBy[i], words.counts[id]]).reverse()];
   expect(bars.length === want.length, 'bars', bars.length, want.length);
@@ -512,6 +538,9 @@ async function testReport(nc) {
   await page.click('#chart-curves [data-series="noun"]');
   check(await lines(page, 'curves') === before - 1, 'the legend hides a class', `${before} -> ${await lines(page, 'curves')}`);
   check(await page.getAttribute('#chart-curves [data-series="noun"]', 'aria-pressed') === 'false', 'its button says so');
+  const saved = new Set((await table(page, 'curves')).map((r) => r.class));
+  const pressed = await page.evaluate(() => Array.from(document.querySelectorAll('#chart-curves [data-series][aria-pressed="true"]'), (k) => k.dataset.series));
+  check(!saved.has('noun') && pressed.length > 3 && saved.size === pressed.length && pressed.every((n) => saved.has(n)), 'and the CSV has what is shown', Array.from(saved).join());
   await page.click('#chart-curves [data-series="noun"]');
   check(await lines(page, 'curves') === before, 'and shows it again');
 
@@ -601,9 +630,39 @@ async function testHostile() {
   check(await page.evaluate(() => document.querySelectorAll('main script, main img').length) === 0, 'no element came from a name');
   check(await overflow(page) <= 0, 'a name of 10 kB does not widen the page', await overflow(page));
   for (const chart of CHARTS.filter((c) => c !== 'properties' && c !== 'partners')) check(await marks(page, chart) > 5, `${chart} is drawn`);
+  await page.click('#chart-curves button:has-text("show all")');
+  const cells = new Set((await table(page, 'curves')).map((r) => r.class));
+  check(hostile.every((name) => cells.has(/^[=+@-]/.test(name) ? `'${name}` : name)), 'the CSV has every name, none as a formula', Array.from(cells, (c) => c.slice(0, 30)).join(' '));
+  check(await page.evaluate(() => ['=1', '+1', '-1', '@a', '\t1'].every((t) => csvCell(t) === `'${t}`) && csvCell(-1) === '-1'), 'nor a name that begins with another sign');
   await page.click('#chart-curves [data-series="__proto__"]');
   await shot(page, 'hostile-390');
   check(page.complaints.length === 0, 'hostile names: no complaint', page.complaints.join(' | '));
+  await page.context().close();
+}
+
+// Runs of one file name, and one whose name another would get: each has a name of its own wherever runs are named.
+async function testNames() {
+  const files = [['x', 'run.nc', 'small'], ['y', 'run.nc', 'small2'], ['y', 'run.nc (1)', 'small']].map(([inner, name, recipe]) => {
+    mkdirSync(join(folder, inner), { recursive: true });
+    cpSync(make(recipe), join(folder, inner, name));
+    return join(folder, inner, name);
+  });
+  const page = await open(report('names.html', ...files)), runs = files.map(contents), kept = (x) => x.length === 3 && new Set(x).size === 3;
+  await page.click('#chart-curves button:has-text("show all")');
+  const rows = await table(page, 'curves'), names = Array.from(new Set(rows.map((r) => r.run))), classes = runs[0][''].class_name;
+  check(kept(names) && names[2] === 'run.nc (1)' && names.every((n) => /^run\.nc \(\d\)$/.test(n)), 'runs of one name are numbered, apart from a run of such a name', names.join());
+  check(rows.every((r) => equal(r.value, runs[names.indexOf(r.run)]['layer1.cell'].rms_gain[classes.indexOf(r.class)][r.delay][0])), 'and have each its own values');
+  check(await lines(page, 'curves') === 3 * classes.length, 'a line for each', await lines(page, 'curves'));
+  for (const [id, tag] of [['summary', 'h2'], ['settings', 'h3'], ['decay', 'h3']]) {
+    const heads = await page.evaluate(([i, t]) => Array.from(document.querySelectorAll(`#${i} ${t}`), (h) => h.textContent), [id, tag]);
+    check(kept(heads.filter((h) => names.includes(h))), `${id}: a heading for each`, heads.join());
+  }
+  const offered = await page.locator('#words .choice select').first().evaluate((s) => Array.from(s.options, (o) => o.textContent));
+  check(kept(offered) && offered.every((n) => names.includes(n)), 'words: a choice for each', offered.join());
+  await page.click('#tools [data-value="side"]');
+  const panels = await page.evaluate(() => Array.from(document.querySelectorAll('#chart-classes svg .role-column-header text, #chart-classes svg .role-scope text'), (t) => t.textContent));
+  check(names.every((n) => panels.includes(n)), 'a panel for each', panels.join());
+  check((await page.title()).includes(names.join(', ').slice(0, 60)) && page.complaints.length === 0, 'and the title names them', `${await page.title()} ${page.complaints.join(' | ')}`);
   await page.context().close();
 }
 
@@ -620,10 +679,18 @@ async function testSeveralAndPlain(nc) {
   await shot(page, 'several-1600');
   check(page.complaints.length === 0, 'two runs: no complaint', page.complaints.join(' | '));
   await page.context().close();
+  await testNames();
   const groups = await open(report('groups.html', '--group', `constructor=${make('small')},${make('small2')}`, '-g', `a|b=${make('small')},${make('small2')}`));
   check(await lines(groups, 'models') === 2, 'groups of models: a line each', await lines(groups, 'models'));
   const cells = await groups.evaluate(() => Array.from(document.querySelectorAll('#models table'), (t) => t.textContent));
   check(cells.length === 2 && cells.every((t) => t.includes('constructor') && t.includes('a|b') && /\d \(models .* to .*; text .* to .*\)/.test(t)), 'their tables have both intervals', cells.join(' | '));
+  const kinds = await groups.evaluate(() => data.models.map((g) => g.states[0].values.rms[0]));
+  for (const [i, x] of kinds.entries()) {
+    const row = await groups.evaluate((r) => Array.from(document.querySelector('#models table').tBodies[0].rows[r].cells, (c) => c.textContent), i);
+    const ends = row.slice(2).map((t) => /^(\S+) \(models (\S+) to (\S+); text (\S+) to (\S+)\)$/.exec(t));
+    check(ends.length > 1 && ends.every((m, k) => m && [x.mean, x.low, x.high, x.blocks_low, x.blocks_high].every((v, j) => near(printed(m[j + 1]), v[[0, 1, 5][k]], 6e-3))),
+      'each of its kind', row.join(' | '));
+  }
   check((await groups.textContent('#summary')).trim() === '', 'and no summary of a single training');
   await groups.click('#models [data-value="property_gain"]');
   check(await lines(groups, 'models') === 2 && groups.complaints.length === 0, 'properties of groups: no complaint', groups.complaints.join(' | '));
@@ -693,6 +760,9 @@ async function testManyClasses() {
     const styles = () => page.evaluate(() => Array.from(document.querySelectorAll('#chart-curves .key[aria-pressed="true"] svg')).map((s) =>
       [s.firstChild.getAttribute('stroke'), s.lastChild.getAttribute('d')]));
     const first = await styles();
+    const shown = await page.evaluate(() => Array.from(document.querySelectorAll('#chart-curves .key[aria-pressed="true"]'), (k) => k.dataset.series));
+    const { class_name: names, class_tokens: sizes } = contents(made.get('many'))[''], of = (name) => sizes[names.indexOf(name)];
+    check(shown.includes('all') && Math.min(...shown.map(of)) >= Math.max(...names.filter((n) => !shown.includes(n)).map(of)), 'those with the most tokens', shown.join());
     check(first.length === 8 && new Set(first.map(([colour]) => colour)).size === 8, `30 classes, ${colorScheme}: eight are shown at first, in eight colours`, JSON.stringify(first));
     check(new Set(first.map(([, marker]) => marker)).size === 8, 'and with eight markers', JSON.stringify(first));
     await page.click('#chart-curves button:has-text("show all")');
@@ -707,12 +777,38 @@ async function testManyClasses() {
   }
 }
 
+// The triangle: its numbers, and orange for what raises a score, blue for what lowers it; the table of it.
+async function showNumbers(page, shown, width, colorScheme) {
+  const cells = () => page.evaluate(() => Array.from(document.querySelectorAll('.plot g[data-row]'), (g) => [Number(g.dataset.row),
+    Array.from(g.querySelectorAll('text.value'), (t) => t.textContent), Array.from(g.querySelectorAll('rect.cell'), (r) => r.getAttribute('fill').match(/\d+/g).map(Number))]));
+  const T = shown.words.length, most = Math.max(...shown.score_effect.flat().map(Math.abs)), wrong = [];
+  for (const [s, , fills] of await cells()) fills.forEach(([r, , b], i) => {
+    const x = shown.score_effect[s + i][s];
+    if (Math.abs(x) > 0.3 * most && (x > 0) !== (r > b)) wrong.push(`${s} ${i}: ${x} ${r} ${b}`);
+  });
+  check(wrong.length === 0, `${width} px ${colorScheme}: a score that rises is orange, one that falls blue`, wrong.join('; '));
+  await page.click('[data-value="left_frobenius"]');
+  for (const [s, texts] of await cells()) texts.forEach((text, i) => {
+    const x = shown.left_frobenius[s + i][s];
+    if (!(Math.abs(Number(text) - x) < (x < 9.9 ? 0.0051 : 0.051) || x < 0.005)) wrong.push(`${s} ${i}: ${x} ${text}`);
+  });
+  check(wrong.length === 0, 'each cell has its number', wrong.join('; '));
+  const [event] = await Promise.all([page.waitForEvent('download'), page.click('#csv')]);
+  const [head, ...rows] = readFileSync(await event.path(), 'utf8').trim().split('\r\n').map((l) => l.split(','));
+  const at = (row, name) => row[head.indexOf(name)];
+  check(rows.length === T * (T + 1) / 2 && rows.every((r) => {
+    const s = at(r, 'read_position') - 1, t = at(r, 'now_position') - 1;
+    return at(r, 'read') === shown.words[s].text && at(r, 'now') === shown.words[t].text && ['left_frobenius', 'gain_spectral', 'score_effect'].every((key) => near(Number(at(r, key)), shown[key][t][s], 1e-4));
+  }), 'the CSV has each pair of words once', `${head} ${rows[0]}`);
+  await page.click('[data-value="score_effect"]');
+}
+
 async function testShow() {
   const corpus = join(folder, 'c.txt'), model = join(folder, 'm.safetensors'), html = join(folder, 'show.html');
   writeFileSync(corpus, 'the keys to the cabinet are on the table\nthe key to the cabinets is on the table\n'.repeat(40));
   execFileSync(program, ['train', corpus, '--valid', corpus, '--epochs', '3', '--embedding-size', '8', '--hidden-size', '16', '--batch', '4', '--steps', '10', '--init', '0.3', '--quiet', '-o', model]);
   execFileSync(program, ['show', model, '--text', 'the keys to the <img> cabinet', '--contrast', 'are/is', '-o', html]);
-  const shown = JSON.parse(execFileSync(program, ['show', model, '--text', 'the keys to the <img> cabinet', '--json'], { encoding: 'utf8' })).sentences[0];
+  const shown = JSON.parse(execFileSync(program, ['show', model, '--text', 'the keys to the <img> cabinet', '--contrast', 'are/is', '--json'], { encoding: 'utf8' })).sentences[0];
   for (const [width, colorScheme] of [[1600, 'light'], [390, 'dark']]) {
     const page = await open(html, { viewport: { width, height: 844 }, colorScheme });
     const left = (t) => page.textContent(`[data-word="${t}"] small`);
@@ -724,6 +820,7 @@ async function testShow() {
     check(await left(1) === '' && await left(2) === '1.00', 'the arrow key goes to the next word');
     await page.click('[data-value="score_effect"]');
     check((await page.textContent('.caption')).includes('logit(are) - logit(is)'), 'the score\'s view');
+    await showNumbers(page, shown, width, colorScheme);
     check(/part .* in logit\(are\) - logit\(is\)/.test(await page.textContent('#meaning')), 'the introduction tells of the score');
     check(await page.evaluate(() => document.querySelectorAll('.plot rect.cell').length) === 21, 'the triangle is drawn');
     check(await overflow(page) <= 0, `${width} px: no horizontal scrolling`, await overflow(page));
@@ -734,9 +831,8 @@ async function testShow() {
 }
 
 try {
-  const nc = make('full', 'run.nc');
   const tests = { numbers: testNumbers, report: testReport, look: testDarkAndNarrow, hostile: testHostile, several: testSeveralAndPlain, keys: testKeys, many: testManyClasses, show: testShow };
-  for (const [name, test] of Object.entries(tests)) if (only ? only === name : name !== 'numbers') await test(nc);
+  for (const name of wanted) await tests[name](['many', 'hostile', 'keys', 'show'].includes(name) ? null : make('full', 'run.nc'));
 } catch (error) {
   check(false, 'the test itself', error.stack);
 } finally {
