@@ -259,6 +259,21 @@ spread = Net("gru").state_dict()
 spread["rnn.weight_hh_l0"] = torch.zeros(1, 1).expand(3 * H, H)
 torch.save(dict(spread, vocab=[f"w{i}" for i in range(V)]), path)
 cmp.refuses(path, "rnn.weight_hh_l0", "overlap")
+# every byte of a safetensors file belongs to one tensor, and each tensor has the bytes of its shape
+write_safetensors(path, Net("gru").state_dict())
+with open(path, "rb") as f:
+    header = json.loads(f.read(struct.unpack("<Q", f.read(8))[0]))
+    data = f.read()
+order = sorted((n for n in header if n != "__metadata__"), key=lambda n: header[n]["data_offsets"])
+last, second = order[-1], order[1]
+moved = lambda names, begin, end: {n: {**x, "data_offsets": [x["data_offsets"][0] + begin, x["data_offsets"][1] + end]} if n in names else x for n, x in header.items()}
+for changed, numbers, words in ((moved([last], -4, -4), data[:-4], ("overlap", last)), (moved([second], -4, -4), data, ("overlap", second)),
+                                (moved(order[1:], 8, 8), data[:8] + data, ("belong to no tensor",)), (header, data + b"\0" * 8, ("tensors end at byte",)),
+                                (moved([last], 0, -4), data[:-4], ("its shape needs", last)), (moved([last], 0, 4), data + b"\0" * 4, ("its shape needs", last))):
+    text = json.dumps(changed).encode()
+    with open(path, "wb") as f:
+        f.write(struct.pack("<Q", len(text)) + text + numbers)
+    cmp.refuses(path, *words)
 torch.save(net.state_dict(), path)
 cmp.refuses(path, "no vocabulary", "17", "--vocab")
 cmp.refuses(path, "no tensor of this name", args=["--map", "encoder.weight=nothing"])

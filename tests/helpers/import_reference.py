@@ -201,6 +201,8 @@ class Comparison:
     def fail(self, text):
         self.failures += 1
         print("FAIL", text)
+        if "STATEGRAD_FIRST" in os.environ:  # tools/mutate: one is enough
+            self.finish()
 
     def run_program(self, *args):
         return subprocess.run([self.program, *args], capture_output=True, text=True)
