@@ -193,10 +193,12 @@ typedef struct {
 
 typedef struct {
     uint64_t tokens;
-    /* words outside the vocabulary, read as <unk> (an <unk> in the text is a known word) */
+    /* words outside the vocabulary, read as <unk> (an <unk> in the text is a known word; of ids and pieces of words,
+     * every <unk>) */
     uint64_t unknown;
     uint64_t sentences;
     uint64_t unclassed; /* tokens in no class except "all", without <eos>; 0 without classes */
+    uint64_t longest;   /* tokens of the longest sentence */
 } sg_stream_counts;
 
 typedef struct sg_stream sg_stream;
@@ -211,7 +213,7 @@ SG_API sg_status sg_stream_new(sg_stream **out, const sg_corpus_config *cfg, con
  *   first   (n), true where a sentence begins (token 0 always begins one); NULL: at token 0 only
  *   member  (n, C) row-major, C = sg_classes_count(classes) - 1: member[i*C + c] is true if token i is in class
  *           c+1; NULL: in no class. classes: of sg_classes_from_names, or NULL with member NULL.
- * No token counts as unknown. Its SHA-256 is that of, per token, the id (4 bytes, little endian) and a byte 1 or
+ * A token counts as unknown if its id is that of <unk>. Its SHA-256 is that of, per token, the id (4 bytes, little endian) and a byte 1 or
  * 0 for first. SG_EINVAL: n is 0; an id outside the vocabulary (names the token); a class without tokens. On
  * failure classes may have been filled in part. */
 SG_API sg_status sg_stream_from_ids(sg_stream **out, const int32_t *ids, const bool *first, uint64_t n,

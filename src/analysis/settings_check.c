@@ -45,6 +45,13 @@ static sg_status check_corpus(const sg_analysis_config *cfg, const sg_stream *s,
     if (cfg->burn_in >= T)
         return sg_fail(err, SG_EINVAL, "setting 'burn_in': %zu word%s, all of the corpus of %ju token%s",
                        cfg->burn_in, cfg->burn_in == 1 ? "" : "s", (uintmax_t)T, T == 1 ? "" : "s");
+    uint64_t longest = sg_stream_info(s)->longest;
+    if (cfg->handling == SG_RESET && cfg->burn_in >= longest)
+        return sg_fail(
+            err, SG_EINVAL,
+            "setting 'burn_in': %zu word%s, all of the longest sentence of %ju token%s: with setting "
+            "'state_handling' reset nothing is left",
+            cfg->burn_in, cfg->burn_in == 1 ? "" : "s", (uintmax_t)longest, longest == 1 ? "" : "s");
     if (cfg->handling == SG_WINDOW && !cfg->window)
         return sg_fail(err, SG_EINVAL, "setting 'state_handling': expected window:N with N at least 1");
     if (cfg->features_path && cfg->features)

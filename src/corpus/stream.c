@@ -35,7 +35,8 @@ typedef struct {
     int32_t *ids; /* of one word: several with a tokenizer */
     size_t ids_room;
     line_shape line;
-    uint8_t begins; /* of the next step */
+    uint64_t sentence; /* its tokens so far */
+    uint8_t begins;    /* of the next step */
 } encoder;
 
 static sg_status encoder_flush(encoder *e, sg_error *err)
@@ -106,6 +107,8 @@ static sg_status put_step(encoder *e, int32_t id, uint32_t set, bool first, sg_e
     s->set_tokens[set]++;
     s->counts.tokens++;
     s->counts.sentences += first;
+    e->sentence = first ? 1 : e->sentence + 1;
+    s->counts.longest = e->sentence > s->counts.longest ? e->sentence : s->counts.longest;
     const sg_step step = {.id = id, .set = (uint16_t)set, .first = first, .begins = e->begins};
     for (sg_documents by = SG_DOCUMENTS_BLANK; by < SG_DOCUMENTS_NONE; by++)
         s->documents[by] += sg_step_begins(&step, by);
@@ -317,6 +320,7 @@ static sg_status encode_id(encoder *e, sg_sha256 *hash, uint64_t i, int32_t id, 
     if (e->classes)
         TRY(classes_assign_members(e->classes, member, id, i, &set, err));
     TRY(put_step(e, id, set, first, err));
+    e->s->counts.unknown += e->vocab && id == sg_vocab_unk(e->vocab);
     e->s->counts.unclassed += e->classes && set == 0;
 done:
     return st;

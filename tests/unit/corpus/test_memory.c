@@ -162,6 +162,32 @@ static void ids_and_members(void **state)
     sg_vocab_free(v);
 }
 
+/* Of ids, each <unk> is a word outside the vocabulary; without <unk> there is none. */
+static void unknown_words_of_ids(void **state)
+{
+    (void)state;
+    sg_error err = {""};
+    const char *words[] = {"a", "<unk>", "c"};
+    const int32_t ids[] = {1, 0, 1, 2, 1, 0};
+    const bool first[] = {true, false, false, false, true, false};
+    sg_vocab *v, *none = three_words();
+    sg_stream *s;
+    assert_ok(sg_vocab_from_words(&v, words, NULL, 3, &err), err);
+    assert_ok(sg_stream_from_ids(&s, ids, first, 6, NULL, v, NULL, &err), err);
+    assert_int_equal(sg_stream_info(s)->unknown, 3);
+    assert_int_equal(sg_stream_info(s)->longest, 4);
+    sg_stream_free(s);
+    assert_ok(sg_stream_from_ids(&s, ids, NULL, 6, NULL, none, NULL, &err), err);
+    assert_int_equal(sg_stream_info(s)->unknown, 0);
+    assert_int_equal(sg_stream_info(s)->longest, 6);
+    sg_stream_free(s);
+    assert_ok(sg_stream_from_ids(&s, NULL, NULL, 6, NULL, NULL, NULL, &err), err); /* feature vectors */
+    assert_int_equal(sg_stream_info(s)->unknown, 0);
+    sg_stream_free(s);
+    sg_vocab_free(none);
+    sg_vocab_free(v);
+}
+
 static void bad_arrays_are_refused(void **state)
 {
     (void)state;
@@ -227,6 +253,7 @@ int main(void)
         cmocka_unit_test(rows_take_tags_line_by_line),
         cmocka_unit_test(one_origin_only),
         cmocka_unit_test(ids_and_members),
+        cmocka_unit_test(unknown_words_of_ids),
         cmocka_unit_test(bad_arrays_are_refused),
         cmocka_unit_test(every_allocation_may_fail),
     };
