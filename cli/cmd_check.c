@@ -14,7 +14,7 @@ static const char *kind_name(sg_state_kind kind)
 
 static json_t *result_json(const sg_check_result *r, const sg_check_config *cfg, uint64_t tokens)
 {
-    static const char *const verdicts[] = {"dies out", "grows at first", "persists", "grows"};
+    static const char *const verdicts[] = {"decays", "grows at first", "persists", "grows"};
     const sg_check_growth *g = &r->growth;
     json_t *rows = json_array();
     for (size_t i = 0; i < r->n; i++) {
@@ -142,7 +142,7 @@ static int run(int argc, char **argv)
         {"steps", 0, OPT_SIZE, &cfg.steps, "N", "tokens read", 2, 100000},
         {"delays", 'd', OPT_SIZE, &cfg.delays, "D", "delays, at most the number of steps", 1, 100000},
         {"draws", 0, OPT_SIZE, &cfg.draws, "N", "random times, delays and directions per test", 1, 100000},
-        {"seed", 0, OPT_U64, &cfg.seed, "N", "seed of tokens, times and directions", 0, 0},
+        {"seed", 0, OPT_U64, &cfg.seed, "N", "seed of tokens, times and directions", 0, 9e18},
         {"format", 0, OPT_CHOICE, &format, FORMATS, "of the corpus; auto: by extension", 0, 0},
         {"inputs", 0, OPT_STRING, &cfg.inputs, "FILE", "model of features: rows of a NumPy file (.npy)", 0,
          0},

@@ -9,7 +9,7 @@ from . import _corpus
 from ._base import Monitor, ProgressOption, call, ffi, from_c, index_of, lib, set_fields, threads_will_work
 from ._model import Model
 
-GROWTH = ("dies out", "grows at first", "persists", "grows")
+GROWTH = ("decays", "grows at first", "persists", "grows")
 
 
 class Evaluation(NamedTuple):
@@ -73,7 +73,7 @@ class Check:
 
     rows: tuple[CheckRow, ...]
     growth: str
-    """What becomes of a small change of the state: "dies out", "grows at first", "persists", "grows"."""
+    """What becomes of a small change of the state: "decays", "grows at first", "persists", "grows"."""
     sensitive: bool
     """Does rounding every state to float move some state by more than 4e-6 of its size?"""
 
