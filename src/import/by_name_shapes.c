@@ -118,6 +118,22 @@ static void set_source(recipe_source *out, const named_layer *l, size_t which, c
         out->layout = LAYOUT_COLUMNS;
 }
 
+/* Options about mapped tensors, where none is mapped and the file has torch's own. */
+static sg_status refuse_needless(const tensor_file *b, const named_layer *l, const layer_sizes *s,
+                                 const sg_import_config *cfg, sg_error *err)
+{
+    bool mapped = l->mapped || s->turned;
+    for (size_t i = 0; i < cfg->n_maps; i++)
+        mapped |= !strncmp(cfg->maps[i], "rnn.", 4);
+    if (mapped || (!cfg->gate_order && !cfg->transposed))
+        return SG_OK;
+    return sg_fail(
+        err, SG_EINVAL,
+        "%s: %s: tensor %s has PyTorch's name and shape, which fix this, and the option does not apply "
+        "(where they mislead: --map rnn.weight_ih_l0=%s)",
+        b->path, cfg->gate_order ? "--gate-order" : "--transposed", l->W_ih->name, l->W_ih->name);
+}
+
 /* Sizes from W_hh, which is (G H, H), or turned by 90 degrees where another library wrote it. */
 sg_status names_read_shapes(recipe_layer *out, unsigned *gates, recipe *p, const tensor_file *b,
                             const named_layer *l, const sg_import_config *cfg, sg_error *err)
@@ -128,6 +144,7 @@ sg_status names_read_shapes(recipe_layer *out, unsigned *gates, recipe *p, const
     if (!l->W_ih || !l->W_hh)
         TRY(missing(b, l, l->W_ih ? "weight_hh" : "weight_ih", err));
     TRY(find_sizes(&s, b, l, cfg, err));
+    TRY(refuse_needless(b, l, &s, cfg, err));
     TRY(recipe_gate_order(gate, cfg, (unsigned)s.G, s.G == 4 ? "ifgo" : "rzn", err));
     *out = (recipe_layer){.H = (size_t)s.H, .in = (size_t)s.in};
     set_source(&out->W_ih, l, 0, l->W_ih, &s, gate);

@@ -120,6 +120,14 @@ cmp.refuses(path, "x2h.bias", "recurrent part", "--map", args=options(names[:2] 
 cmp.refuses(path, "--gate-order i,f", "r, z, n", args=options(names + ["--gate-order", "i,f"]), code=2)
 cmp.refuses(path, "--transposed", "x2h.weight", args=options(names + ["--transposed"]))
 
+# under torch's own names an order is refused, not applied or passed over, unless a map says that the names mislead
+by_torch = {**base, **{f"rnn.{role}_l0": stack(k, "rzn") for k, role in enumerate(("weight_ih", "weight_hh", "bias_ih", "bias_hh"))}}
+save(by_torch)
+for option in (["--gate-order", "z,r,n"], ["--transposed"]):
+    cmp.refuses(path, option[0], "rnn.weight_ih_l0", "does not apply", args=options(option), code=2)
+cmp.check("torch's names, mapped with an order", path, [torch_layer("gru", *(stack(k, "rzn").reshape(G, H, -1)[[1, 0, 2]].reshape(stack(k, "rzn").shape) for k in range(4)))],
+          False, args=["rnn.weight_ih_l0=rnn.weight_ih_l0", "--gate-order", "z,r,n"], **common)
+
 # square matrices: nothing tells the orientation
 W, U, b = A(H, H), A(H, H), A(H)
 square = {"embedding.weight": A(V, H), "fc.weight": base["fc.weight"], "fc.bias": base["fc.bias"], "Wx": W, "Wh": U, "bias": b}
