@@ -171,7 +171,9 @@ static int run(int argc, char **argv)
     }
     const char *file = text ? NULL : argc == 2 ? argv[1] : "-";
     const char *inputs[] = {argv[0], model.vocab, file};
-    code = refuse_overwriting(html, inputs, 3);
+    code = refuse_unwritable(html);
+    if (code < 0)
+        code = refuse_overwriting(html, inputs, 3);
     if (code < 0)
         code = import_config_from(&import, &model);
     if (code < 0)

@@ -5,6 +5,11 @@
 
 #include <string.h>
 
+static bool is_chosen(const char *kinds, sg_synth_kind k)
+{
+    return !strcmp(kinds, "all") || !strcmp(kinds, sg_synth_name(k));
+}
+
 static int run(int argc, char **argv)
 {
     sg_synth_config cfg;
@@ -33,21 +38,28 @@ static int run(int argc, char **argv)
         return misuse("synth: the output folder is missing: -o DIR");
     if (!strcmp(folder, "-"))
         return misuse("synth: --output: expected a folder, found '-'");
+    sg_error err = {0};
     bool known = false;
     for (sg_synth_kind k = 0; k < SG_SYNTH_KINDS; k++) {
-        sg_error err = {0};
-        if (strcmp(kind, "all") && strcmp(kind, sg_synth_name(k)))
+        if (!is_chosen(kind, k))
             continue;
         known = true;
+        sg_status st = sg_synth_check(folder, k, &cfg, &err); /* of all kinds before the first is made */
+        if (st != SG_OK)
+            return fail(st, &err);
+    }
+    if (!known)
+        return misuse(
+            "synth: --kind: expected copy, agreement, variance, independent, latch or all, found '%s'", kind);
+    for (sg_synth_kind k = 0; k < SG_SYNTH_KINDS; k++) {
+        if (!is_chosen(kind, k))
+            continue;
         sg_status st = sg_synth_write(folder, k, &cfg, &err);
         if (st != SG_OK)
             return fail(st, &err);
         if (!quiet)
             printf("%s/%s: %s\n", shown(folder), sg_synth_name(k), sg_synth_summary(k));
     }
-    if (!known)
-        return misuse(
-            "synth: --kind: expected copy, agreement, variance, independent, latch or all, found '%s'", kind);
     return EXIT_DONE;
 }
 

@@ -75,12 +75,13 @@ static const char *end_of_links(const char *path, char target[PATH_MAX])
     return *target ? target : path;
 }
 
-int refuse_overwriting(const char *output, const char *const *inputs, size_t n)
+/* That of the inputs which is the same file as the output; NULL: none. */
+static const char *overwritten(const char *output, const char *const *inputs, size_t n)
 {
     struct stat out, in;
     char end[PATH_MAX], other[PATH_MAX];
     if (!output || !strcmp(output, "-")) /* standard output overwrites nothing */
-        return -1;
+        return NULL;
     bool exists = stat(output, &out) == 0;
     const char *written = end_of_links(output, end);
     for (size_t i = 0; i < n; i++) {
@@ -90,10 +91,17 @@ int refuse_overwriting(const char *output, const char *const *inputs, size_t n)
         if (exists && stat(inputs[i], &in) == 0)
             same |= same_file(&out, &in) || (S_ISDIR(in.st_mode) && lies_in(output, &in));
         if (same)
-            return misuse("%s: this output is also '%s' of the same command; choose another name", output,
-                          inputs[i]);
+            return inputs[i];
     }
-    return -1;
+    return NULL;
+}
+
+int refuse_overwriting(const char *output, const char *const *inputs, size_t n)
+{
+    const char *same = overwritten(output, inputs, n);
+    if (!same)
+        return -1;
+    return misuse("%s: this output is also '%s' of the same command; choose another name", output, same);
 }
 
 int refuse_among_figures(const char *folder, const char *const *files, size_t n)
@@ -112,43 +120,52 @@ int refuse_among_figures(const char *folder, const char *const *files, size_t n)
     return -1;
 }
 
-int refuse_overwriting_parts(const char *output, const option_list *texts)
+/* That of the files named within the texts which is the same file as the output, copied to part; NULL: none. */
+static const char *overwritten_part(const char *output, const option_list *texts, char part[PATH_MAX])
 {
     static const char separators[] = ":=,-";
-    char part[PATH_MAX];
     if (!output)
-        return -1;
+        return NULL;
     for (size_t i = 0; i < texts->n; i++) {
         const char *text = texts->items[i], *end = text + strlen(text);
         for (const char *a = text; a < end; a++)
             for (const char *b = a + 1; strchr(separators, *a) && b < end; b++) {
                 const char *name = part;
                 size_t n = (size_t)(b - a);
-                if ((b + 1 < end && !strchr(separators, b[1])) || n >= sizeof part)
+                if ((b + 1 < end && !strchr(separators, b[1])) || n >= PATH_MAX)
                     continue;
                 memcpy(part, a + 1, n);
                 part[n] = 0;
-                int code = refuse_overwriting(output, &name, 1);
-                if (code >= 0)
-                    return code;
+                if (overwritten(output, &name, 1))
+                    return part;
             }
     }
-    return -1;
+    return NULL;
+}
+
+int refuse_overwriting_parts(const char *output, const option_list *texts)
+{
+    char part[PATH_MAX];
+    const char *same = overwritten_part(output, texts, part);
+    return same ? refuse_overwriting(output, &same, 1) : -1;
 }
 
 int refuse_side_files(const char *checkpoint, const char *const *files, size_t n, const option_list *texts)
 {
     static const char *const suffixes[] = {".previous", ".lock", ".blocks0", ".blocks1"};
-    char path[PATH_MAX], end[PATH_MAX];
+    char path[PATH_MAX], end[PATH_MAX], part[PATH_MAX];
     for (size_t i = 0; checkpoint && i < sizeof suffixes / sizeof *suffixes; i++) {
         if (snprintf(path, sizeof path, "%s%s", end_of_links(checkpoint, end), suffixes[i]) >=
             (int)sizeof path)
             return misuse("%.100s...: too long a name", checkpoint);
-        int code = refuse_overwriting(path, files, n);
-        if (code < 0 && texts)
-            code = refuse_overwriting_parts(path, texts);
-        if (code >= 0)
-            return code;
+        const char *same = overwritten(path, files, n);
+        if (!same && texts)
+            same = overwritten_part(path, texts, part);
+        if (same)
+            return misuse(
+                "--checkpoint %s: '%s' of the same command is a file that it keeps beside itself; choose another "
+                "name",
+                checkpoint, same);
     }
     return -1;
 }

@@ -137,6 +137,8 @@ sg_status sg_read_file(char **out, size_t *size, const char *path, size_t limit,
 /* One thread at a time in libhdf5 and libnetcdf: round every call into them. Not recursive. */
 void sg_hdf5_lock(void);
 void sg_hdf5_unlock(void);
+/* Is there address space (ulimit -v) for opening a file? Without it these libraries crash. */
+bool sg_hdf5_has_room(void);
 
 /* seconds of a monotonic clock */
 double sg_clock(void);

@@ -40,7 +40,8 @@ static bool is_run_file(const char *path)
     hid_t file = -1;
     htri_t has = 0;
     sg_hdf5_lock();
-    file = H5Fopen(path, H5F_ACC_RDONLY, H5P_DEFAULT);
+    if (sg_hdf5_has_room()) /* without it the reader will say so */
+        file = H5Fopen(path, H5F_ACC_RDONLY, H5P_DEFAULT);
     if (file >= 0) {
         has = H5Lexists(file, "delay", H5P_DEFAULT);
         H5Fclose(file);

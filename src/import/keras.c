@@ -85,6 +85,8 @@ static sg_status fill(tensor_file *b, sg_error *err)
     if (b->format == SG_FILE_KERAS_ZIP)
         TRY(unpack(b, &unpacked, err));
     TRY(keras_check_superblock(b, err));
+    if (!sg_hdf5_has_room())
+        TRY(no_memory(err, "%s", b->path));
     if ((f->file = H5Fopen(unpacked ? unpacked : b->path, H5F_ACC_RDONLY, H5P_DEFAULT)) < 0)
         TRY(sg_fail(err, SG_EFORMAT, "%s: not a whole HDF5 file (truncated or damaged)", b->path));
     f->root = f->file;

@@ -6,6 +6,7 @@
 
 #include <hdf5.h>
 #include <pthread.h>
+#include <sys/mman.h>
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static pthread_once_t once = PTHREAD_ONCE_INIT;
@@ -25,6 +26,13 @@ void sg_hdf5_lock(void)
     pthread_mutex_lock(&lock);
     (void)H5Eget_auto2(H5E_DEFAULT, &printer, &printer_data);
     (void)H5Eset_auto2(H5E_DEFAULT, NULL, NULL);
+}
+
+bool sg_hdf5_has_room(void)
+{
+    enum { ROOM = 48 << 20 };
+    void *p = mmap(NULL, ROOM, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    return p != MAP_FAILED && munmap(p, ROOM) == 0;
 }
 
 void sg_hdf5_unlock(void)

@@ -10,16 +10,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <sys/stat.h>
-
-/* libnetcdf and libhdf5 crash where an allocation of theirs fails as a file is opened. */
-static bool has_room(void)
-{
-    enum { ROOM = 48 << 20 };
-    void *p = mmap(NULL, ROOM, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-    return p != MAP_FAILED && munmap(p, ROOM) == 0;
-}
 
 /* NetCDF takes "http://host/run.nc" for an address. The resolved path begins with "/" and has no "//": a file. */
 static int at_real_path(int (*call)(const char *, int, int *), const char *path, int mode, int *nc)
@@ -27,7 +18,7 @@ static int at_real_path(int (*call)(const char *, int, int *), const char *path,
     char *resolved = realpath(path, NULL);
     if (!resolved)
         return errno == ENOMEM ? NC_ENOMEM : errno;
-    int rc = has_room() ? call(resolved, mode, nc) : NC_ENOMEM;
+    int rc = sg_hdf5_has_room() ? call(resolved, mode, nc) : NC_ENOMEM;
     free(resolved);
     return rc;
 }
@@ -78,7 +69,7 @@ static sg_status open_shared(shared **out, const char *path, const struct stat *
     shared *s = sg_calloc(1, sizeof *s);
     if (!s)
         return no_memory(err, "%s", path);
-    if (!has_room()) /* also before libhdf5 looks at it */
+    if (!sg_hdf5_has_room()) /* also before libhdf5 looks at it */
         TRY(no_memory(err, "%s", path));
     TRY(run_refuse_foreign(path, err));
     int rc = at_real_path(nc_open, path, NC_NOWRITE, &s->nc);

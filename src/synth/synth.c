@@ -3,6 +3,7 @@
 #include "synth/synth_internal.h"
 
 #include <errno.h>
+#include <limits.h>
 #include <math.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -52,6 +53,62 @@ static sg_status open_in(sg_outfile **out, const char *folder, const char *name,
     if (st == SG_OK)
         st = sg_outfile_open(out, path, err);
     sg_free(path);
+    return st;
+}
+
+/* A folder that is there, or can be made: in one that is there. */
+static sg_status check_folder(const char *path, bool *there, sg_error *err)
+{
+    struct stat info;
+    char target[PATH_MAX];
+    *there = stat(path, &info) == 0;
+    if (!*there)
+        return sg_output_check(path, target, sizeof target, err);
+    return S_ISDIR(info.st_mode)
+               ? SG_OK
+               : sg_fail(err, SG_EIO, "%s: the folder cannot be made: a file has its name", path);
+}
+
+static sg_status check_file(const char *folder, const char *name, sg_error *err)
+{
+    char *path = NULL, target[PATH_MAX];
+    sg_status st = join(&path, folder, name, err);
+    if (st == SG_OK)
+        st = sg_output_check(path, target, sizeof target, err);
+    sg_free(path);
+    return st;
+}
+
+sg_status sg_synth_check(const char *folder, sg_synth_kind kind, const sg_synth_config *cfg, sg_error *err)
+{
+    sg_synth_config own;
+    sg_synth_defaults(&own);
+    cfg = config_take(&own, sizeof own, cfg);
+    sg_status st = SG_OK;
+    const synth_kind *k = &synth_kinds[kind];
+    const char *const files[] = {"train.txt",
+                                 "valid.txt",
+                                 "test.txt",
+                                 "words.txt",
+                                 "README",
+                                 k->model ? "model.safetensors" : NULL,
+                                 k->embeddings ? "embeddings.txt" : NULL};
+    char *inner = NULL;
+    bool there;
+    if (cfg->tokens < MIN_TOKENS)
+        return sg_fail(err, SG_EINVAL, "synth: %llu tokens, expected at least %d",
+                       (unsigned long long)cfg->tokens, MIN_TOKENS);
+    if (cfg->distance > MAX_DISTANCE)
+        return sg_fail(err, SG_EINVAL, "synth: distance %zu, expected 1 to %d", cfg->distance, MAX_DISTANCE);
+    TRY(check_folder(folder, &there, err));
+    TRY(join(&inner, folder, k->name, err));
+    if (there)
+        TRY(check_folder(inner, &there, err));
+    for (size_t i = 0; there && i < sizeof files / sizeof *files; i++)
+        if (files[i])
+            TRY(check_file(inner, files[i], err));
+done:
+    sg_free(inner);
     return st;
 }
 
@@ -155,11 +212,7 @@ sg_status sg_synth_write(const char *folder, sg_synth_kind kind, const sg_synth_
     const synth_kind *k = &synth_kinds[kind];
     char *inner = NULL;
     synth_part parts[3];
-    if (cfg->tokens < MIN_TOKENS)
-        return sg_fail(err, SG_EINVAL, "synth: %llu tokens, expected at least %d",
-                       (unsigned long long)cfg->tokens, MIN_TOKENS);
-    if (cfg->distance > MAX_DISTANCE)
-        return sg_fail(err, SG_EINVAL, "synth: distance %zu, expected 1 to %d", cfg->distance, MAX_DISTANCE);
+    TRY(sg_synth_check(folder, kind, cfg, err));
     TRY(make_folder(folder, err));
     TRY(join(&inner, folder, k->name, err));
     TRY(make_folder(inner, err));

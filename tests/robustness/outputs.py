@@ -19,6 +19,7 @@ from scenes import ENV, TRAIN, Scene, Tally, leftovers
 MODEL = ["train", "train.txt", "--valid", "valid.txt", *TRAIN]
 RUN = ["analyze", "m.safetensors", "valid.txt", "--delays", "3", "--quiet"]
 ENV.pop("OPENBLAS_NUM_THREADS")  # as a user starts it
+SEEDS = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..", "fuzz", "seeds")
 ONCE = {"SOURCE_DATE_EPOCH": "1"}
 
 
@@ -112,8 +113,9 @@ def side_files(scene, tally):
              ["analyze", "m.safetensors", "valid.txt", "--classes", "words:k.previous", "-o", "x", "--checkpoint", "k"]]
     for args in cases:
         done = scene.run(*args)
-        tally.check("side files as inputs or outputs", done.returncode == 2 and
-                    content(scene.path("k.previous")) == content(scene.path("valid.txt")), f"{args}: {said(done)}")
+        side = next(x for a in args for x in a.split(":") if x.startswith("k."))
+        tally.check("side files as inputs or outputs", done.returncode == 2 and done.stderr.decode().count(side) == 1 and
+                    f"--checkpoint {args[-1]}".encode() in done.stderr and content(scene.path("k.previous")) == content(scene.path("valid.txt")), f"{args}: {said(done)}")
 
 
 def linked_outputs(scene, tally):
@@ -153,6 +155,25 @@ def log_of_training(scene, tally):
     tally.check("a model that cannot be written", done.returncode == 1 and b"no/such/folder" in done.stderr and content(scene.path("log")) == b"thesis", said(done))
     done = scene.run(*train, "-o", "x", "--log", "log")
     tally.check("set-user-id bits of a log", done.returncode == 0 and stat.S_IMODE(os.stat(scene.path("log")).st_mode) == 0o755, said(done))
+
+
+def before_the_work(scene, tally):
+    """An output that cannot be written is refused before anything is read, drawn or written."""
+    os.makedirs(scene.path("taken", "latch", "README"))
+    os.makedirs(scene.path("barred", "variance"))
+    for out, kinds in (("taken", "all"), ("taken", "latch"), ("barred", "all"), ("barred", "variance"), ("train.txt", "all"), ("no/folder", "copy")):
+        if out == "barred":
+            os.symlink("/dev/null", scene.path("barred", "variance", "embeddings.txt"))
+        names = sorted(os.path.join(d, f) for d, _, files in os.walk(scene.folder) for f in files)
+        done = scene.run("synth", "-o", out, "--kind", kinds, "--tokens", "20000")
+        tally.check("synth: outputs are looked at before the work", done.returncode == 1 and out.encode() in done.stderr and not done.stdout and
+                    names == sorted(os.path.join(d, f) for d, _, files in os.walk(scene.folder) for f in files), f"{out} {kinds}: {said(done)}")
+        if out == "barred":
+            os.remove(scene.path("barred", "variance", "embeddings.txt"))
+    for args in (["absent.safetensors", "--text", "a"], ["m.safetensors", "-"], ["m.safetensors", "absent.txt"]):
+        done = scene.run("show", *args, "-o", "no/such/folder.html")
+        tally.check("show: outputs are looked at before the work", done.returncode == 1 and b"no/such/folder.html" in done.stderr and
+                    done.stderr.count(b"\n") == 1, f"{args}: {said(done)}")
 
 
 def figures_over_inputs(scene, tally):
@@ -287,6 +308,17 @@ def signals(scene, tally):
         os.remove(scene.path(name))
 
 
+def keras_files(scene):
+    """{kind: name} of a Keras file of each kind that is read, from the seeds of the fuzz targets."""
+    files = {}
+    for folder in ("import_keras", "import_keras_zip"):
+        for name in sorted(os.listdir(os.path.join(SEEDS, folder))):
+            shutil.copy(os.path.join(SEEDS, folder, name), scene.path("keras"))
+            if scene.run("info", "keras").returncode == 0 and folder not in files:
+                files[folder] = shutil.copy(scene.path("keras"), scene.path(folder))
+    return files
+
+
 def address_space(scene, tally):
     """With little address space each command ends, done or with a message; nothing is left behind."""
     def limit(mib):
@@ -297,7 +329,8 @@ def address_space(scene, tally):
                 "show": ["show", "m.safetensors", "--text", "the noun1"], "train": [*MODEL, "-o", "x"], "analyze": [*RUN, "-o", "x"],
                 "report": ["report", "run.nc", "-o", "x"], "words": ["words", "run.nc"],
                 "compare": ["compare", "run.nc", "DT", "NN"],
-                "track": ["track", "run.nc", "--property", "p=noun1-noun2", "-o", "x", "-q"]}
+                "track": ["track", "run.nc", "--property", "p=noun1-noun2", "-o", "x", "-q"],
+                **{f"info, Keras {kind}": ["info", name] for kind, name in keras_files(scene).items()}}
     least = {}
     for name, args in commands.items():
         for mib in (100, 110, 125, 130, 135, 150, 200, 250, 300, 400, 600, 1000):
@@ -332,7 +365,7 @@ def threads(scene, tally):
 
 def main():
     tally = Tally()
-    parts = [links, permissions, foreign_checkpoints, side_files, linked_outputs, log_of_training, figures_over_inputs, linked_checkpoint, leftover_of_a_checkpoint, one_checkpoint_for_two, closed_descriptors,
+    parts = [links, permissions, foreign_checkpoints, side_files, linked_outputs, log_of_training, before_the_work, figures_over_inputs, linked_checkpoint, leftover_of_a_checkpoint, one_checkpoint_for_two, closed_descriptors,
              signals, address_space, threads]
     with Scene(sys.argv[1]) as scene:
         for part in parts:
