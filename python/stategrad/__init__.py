@@ -8,6 +8,7 @@
 
 doc/python.md is the guide; the functions have the names, settings and defaults of the program's commands.
 """
+from . import _base # before NumPy: see there # noqa: F401
 from ._accumulator import Accumulator, analyze_function
 from ._analysis import analyze, merge, track
 from ._base import Progress, ffi, lib

@@ -184,7 +184,7 @@ def _labels_as_tags(labels: list[Any], text: Text, folder: str) -> list[str]:
     rest = iter(labels)
     with open(os.path.join(folder, "tags"), "w", encoding="utf-8") as f:
         for line in text.lines:
-            f.write(" ".join(tags.get(_label(next(rest)), "none") for _ in line) + "\n")
+            f.write(" ".join(tags.get(_label(next(rest)) or "", "none") for _ in line) + "\n")
     return [f"tags:{folder}/tags,groups={folder}/names"]
 
 
@@ -271,7 +271,8 @@ class Properties:
             pairs = [text.partition("=") for text in given or ()]
             given = {name: rest for name, _, rest in pairs}
         self.names = list(given)
-        self._given, self._keep, self._folder = given, [], None
+        self._given, self._keep = given, list[Any]()
+        self._folder: tempfile.TemporaryDirectory[str] | None = None
 
     def __enter__(self) -> Any:
         self.array = ffi.new("sg_property[]", max(1, len(self._given)))

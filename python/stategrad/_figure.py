@@ -50,9 +50,10 @@ def figure(run: Run, kind: str, classes: Names, delays: Delays, quantity: str | 
         raise ValueError(f"figure: expected {', '.join(KINDS)}, found {kind!r}")
     if columns not in WIDTHS:
         raise ValueError(f"figure: columns: expected 1 or 2, found {columns!r}")
-    suffix = os.path.splitext(os.fspath(path))[1].lower() if path is not None else None
+    file = None if path is None else os.fspath(path)
+    suffix = None if file is None else os.path.splitext(file)[1].lower()
     if suffix is not None and suffix not in FORMATS:
-        raise ValueError(f"figure: {os.fspath(path)}: expected a name that ends in {', '.join(FORMATS)}")
+        raise ValueError(f"figure: {file}: expected a name that ends in {', '.join(FORMATS)}")
     group = group or run.groups[0]
     if group not in run.groups:
         raise ValueError(f"group {group!r}: the run has {', '.join(run.groups)}")
@@ -74,7 +75,7 @@ def _shown_in_notebooks() -> Any:
     """The class of figures: they are not pyplot's, whose figures a notebook shows."""
     from matplotlib.figure import Figure
 
-    class PaperFigure(Figure): # type: ignore[misc]
+    class PaperFigure(Figure):
         def _repr_png_(self) -> bytes:
             png = io.BytesIO()
             self.savefig(png, format="png", dpi=self.dpi)
@@ -208,7 +209,8 @@ def _properties(drawn: Any, run: Run, group: str, classes: Names, at: np.ndarray
     _lines(ax, curves, [looks[name] for name in names], at)
     if quantity + "_random" in run[group].variables: # once for all properties
         random = run.curve(class_name, quantity + "_random", group=group, property=names[0])
-        ax.fill_between(at, random.low[at], random.high[at], color="#808080", alpha=0.25, linewidth=0, zorder=1, label="random, 95 %")
+        if random.low is not None and random.high is not None:
+            ax.fill_between(at, random.low[at], random.high[at], color="#808080", alpha=0.25, linewidth=0, zorder=1, label="random, 95 %")
         ax.plot(at, random.value[at], color="#808080", linestyle=":", linewidth=0.8, zorder=1)
     ax.set_ylim(0, None)
     _label(drawn, ax, run, LABELS.get(quantity, curves[0].long_name) + ("" if class_name == "all" else f", {_text(class_name)}"))
@@ -253,7 +255,7 @@ def _classes(drawn: Any, run: Run, group: str, classes: Names, at: np.ndarray, _
     chosen = [run.classes.index(name) for name in names]
     ratio, q = (run[group].read(name)[chosen][:, at] for name in ("gain_ratio", "p_types_adjusted"))
     ratio[~(ratio > 0)] = np.nan
-    most = max(1.05, np.nanmax(np.maximum(ratio, 1 / ratio), initial=1))
+    most = max(1.05, float(np.nanmax(np.maximum(ratio, 1 / ratio), initial=1)))
     drawn.set_figheight(min(9, 0.9 + 0.17 * len(names)))
     rows = np.arange(len(names))
     ax, mesh = _cells(drawn, at, rows, ratio, LogNorm(1 / most, most), LinearSegmentedColormap.from_list("stategrad", DIVERGING), run)
@@ -274,7 +276,7 @@ def _spectrum(drawn: Any, run: Run, group: str, classes: Names, at: np.ndarray, 
     sigma[~(sigma > 0)] = np.nan
     if np.isnan(sigma).all():
         raise ValueError(f"figure: class {name!r} has no singular value above 0 at these delays")
-    most = np.nanmax(sigma)
+    most = float(np.nanmax(sigma))
     least = min(max(np.nanmin(sigma), 1e-4 * most), 0.999 * most) # below it noise, and in most runs float32
     ax, mesh = _cells(drawn, at, np.arange(1, rank + 1), sigma, LogNorm(least, most, clip=True), "viridis", run)
     ax.set_ylabel("direction k")

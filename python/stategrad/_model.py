@@ -6,12 +6,15 @@ import json
 import os
 import tempfile
 from types import MappingProxyType
-from typing import Any, Mapping, Sequence, Union
+from typing import TYPE_CHECKING, Any, Mapping, Sequence, Union
 
 import numpy as np
 
 from ._base import Monitor, Path, array_to_c, call, ffi, from_c, index_of, lib, new, path_to_c, threads_will_work, to_c, written
 from ._run import Run
+
+if TYPE_CHECKING:
+    from ._train import TrainResult
 
 Vocabulary = Union[Path, Sequence[str], Mapping[str, int]]
 UNITS = ("word", "char")
@@ -24,6 +27,9 @@ class Model:
 
     A model does not change; several threads may use it at once.
     """
+
+    train_result: TrainResult
+    """Of a model made by `train`."""
 
     def __init__(self, pointer: Any) -> None:
         self._m = pointer
@@ -200,7 +206,8 @@ class _VocabularyFile:
     """A path of a vocabulary that was given as a path, a list or a map; a temporary file goes at the end."""
 
     def __init__(self, vocab: Vocabulary | None) -> None:
-        self._vocab, self._folder = vocab, None
+        self._vocab = vocab
+        self._folder: tempfile.TemporaryDirectory[str] | None = None
 
     def __enter__(self) -> Path | None:
         if self._vocab is None or isinstance(self._vocab, (str, os.PathLike)):
@@ -326,5 +333,6 @@ def info(path: Path, vocab: Vocabulary | None = None, **options: Any) -> dict[st
 def vocabulary_of(vocab: Vocabulary, ids: int = 0) -> Any:
     """sg_vocab of words given as a path, a list or a map; freed with the result. ids: how many there are, 0: any."""
     with _VocabularyFile(vocab) as path:
+        assert path is not None
         read = (lib.sg_vocab_read_ids, path_to_c(path), ids) if ids else (lib.sg_vocab_read, path_to_c(path))
         return new("sg_vocab", *read)

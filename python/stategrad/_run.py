@@ -243,7 +243,8 @@ class State:
     def __init__(self, run: Run, group: str | None) -> None:
         self._run, self.name = run, group or "root"
         self._group = ffi.NULL if group is None else to_c(group)
-        names, text = [], ffi.new(f"char[{lib.SG_RUN_NAME}]")
+        names: list[str] = []
+        text = ffi.new(f"char[{lib.SG_RUN_NAME}]")
         with run._handle as r:
             while lib.sg_run_variable_name(r, self._group, len(names), text):
                 names.append(from_c(text))
@@ -276,7 +277,7 @@ class State:
     def dims(self, name: str) -> tuple[str, ...]:
         """Names of a variable's dimensions."""
         text = ffi.new(f"char[{lib.SG_RUN_NAME}]")
-        found = []
+        found: list[str] = []
         with self._run._handle as r:
             while lib.sg_run_dimension_name(r, self._group, to_c(name), len(found), text):
                 found.append(from_c(text))

@@ -128,4 +128,4 @@ def _two_words(given: str | tuple[str, str], what: str) -> tuple[str, str]:
     words = tuple(given.split("/")) if isinstance(given, str) else tuple(given)
     if len(words) != 2 or not all(words):
         raise ValueError(f"show: {what}: expected two words, such as 'are/is', found {given!r}")
-    return words
+    return words[0], words[1]

@@ -48,7 +48,7 @@ class BadInput(InFolder):
         self.refused("setting 'delays': expected D, found '-1'", sg.analyze, model(), sentences(), delays=-1)
         self.refused("setting 'normalize': expected covariance.none", sg.analyze, model(), sentences(), normalize="x")
         self.refused("layer", sg.analyze, model(), sentences(), layer=2)
-        self.refused("merged by the program", sg.analyze, model(), sentences(), part="1/2")
+        self.refused("made by the program; stategrad.merge", sg.analyze, model(), sentences(), part="1/2")
         self.refused("no setting 'epoch'", sg.train, sentences(), epoch=3, error=TypeError)
         self.refused("'epochs'", sg.train, sentences(), epochs="three", error=TypeError)
         self.refused("expected sgd.adam", sg.train, sentences(), optimizer="x")

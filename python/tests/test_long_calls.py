@@ -2,6 +2,8 @@
 """Progress, exceptions and Ctrl-C out of long calls; the interpreter's lock; threads; memory; another user of libhdf5."""
 import os
 import signal
+import subprocess
+import sys
 import threading
 import time
 import unittest
@@ -122,6 +124,15 @@ gc.collect()
 grown = size() - before
 assert grown < 4 << 20, f'{grown / 2**20:.1f} MiB more after a thousand rounds'
 """)
+
+    def test_threads_spin_as_those_of_the_program(self):
+        """What GNU OpenMP says when it is loaded; the user's own choice is kept, and the environment is as it was."""
+        free = {key: value for key, value in os.environ.items() if key not in ("GOMP_SPINCOUNT", "OMP_WAIT_POLICY")}
+        for given, expected in (({}, "'1000'"), ({"GOMP_SPINCOUNT": "77"}, "'77'"), ({"OMP_WAIT_POLICY": "passive"}, "'0'")):
+            done = subprocess.run([sys.executable, "-c", "import os\nimport stategrad\nprint(os.environ.get('GOMP_SPINCOUNT'))"], text=True,
+                                  capture_output=True, env={**free, "OMP_DISPLAY_ENV": "verbose", **given})
+            self.assertIn(f"GOMP_SPINCOUNT = {expected}", done.stderr)
+            self.assertEqual(done.stdout.strip(), given.get("GOMP_SPINCOUNT", "None"))
 
     def test_beside_netcdf4(self):
         """Either order; nothing on standard error but what netCDF4 says itself."""

@@ -10,6 +10,7 @@ import sys
 import tempfile
 import unittest
 
+os.environ["PYDEVD_DISABLE_FILE_VALIDATION"] = "1" # the kernel's debugger is silent
 import nbclient
 import nbformat
 from common import SOURCE
@@ -25,8 +26,7 @@ def executed(path):
     book = nbformat.read(path, 4)
     with tempfile.TemporaryDirectory() as folder:
         environment = {**os.environ, "PYTHONPATH": str(pathlib.Path(sg.__file__).parent.parent), "IPYTHONDIR": folder, "TMPDIR": folder,
-                       "JUPYTER_RUNTIME_DIR": folder, "PYTHONHASHSEED": "0",
-                       "PYDEVD_DISABLE_FILE_VALIDATION": "1"}
+                       "JUPYTER_RUNTIME_DIR": folder, "PYTHONHASHSEED": "0"}
         environment.pop("MPLBACKEND", None) # the kernel shows figures
         client = nbclient.NotebookClient(book, timeout=240, kernel_name="python3", record_timing=False, resources={"metadata": {"path": folder}})
         asyncio.run(client.async_execute(env=environment))
