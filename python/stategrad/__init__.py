@@ -12,6 +12,7 @@ from . import _base # before NumPy: see there # noqa: F401
 from ._accumulator import Accumulator, analyze_function
 from ._analysis import analyze, merge, track
 from ._base import Progress, ffi, lib
+from ._compare import Comparison, compare
 from ._evaluate import Check, CheckRow, Evaluation, check, evaluate
 from ._model import Model, info, load
 from ._report import Words, report, words
@@ -23,6 +24,6 @@ from ._train import TrainResult, train
 
 __version__ = ffi.string(lib.sg_version()).decode()
 
-__all__ = ["Accumulator", "Check", "CheckRow", "Curve", "Evaluation", "Model", "Progress", "Run", "Show", "State", "TrainResult",
-           "Words", "analyze", "analyze_function", "check", "evaluate", "from_torch", "info", "load", "merge", "open", "report", "show",
+__all__ = ["Accumulator", "Check", "CheckRow", "Comparison", "Curve", "Evaluation", "Model", "Progress", "Run", "Show", "State", "TrainResult",
+           "Words", "analyze", "analyze_function", "check", "compare", "evaluate", "from_torch", "info", "load", "merge", "open", "report", "show",
            "synth", "track", "train", "words"]

@@ -86,8 +86,10 @@ static sg_status read_shape(side *s, size_t i, sg_error *err)
     if (rank[0] != 3 || !sg_run_shape(r, state, "block_pairs", &rank[1], shape[1]) || rank[1] != 3 ||
         !sg_run_shape(r, state, "left_out_property_gain", &rank[2], shape[2]) || rank[2] != 4 ||
         shape[0][2] <= shape[1][2] || shape[2][3] != 1 + shape[1][2] + PROPERTY_FOLDS)
-        return sg_fail(err, SG_EFORMAT, "%s: %s: the shapes of block_pairs and left_out_pairs do not agree",
-                       path, state);
+        return sg_fail(
+            err, SG_EFORMAT,
+            "%s: %s: block_pairs is missing, or its shape does not agree with that of left_out_pairs", path,
+            state);
     if (i && (shape[1][2] != s->blocks || shape[0][2] != s->entries || shape[2][3] != s->words))
         return sg_fail(err, SG_EINVAL, "%s has %zu blocks, %s has %zu, expected the same of all runs of '%s'",
                        s->s->paths[0], s->blocks, path, shape[1][2], s->s->label);

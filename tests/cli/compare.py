@@ -11,6 +11,7 @@ import sys
 import tempfile
 
 try:
+    import h5py  # noqa: F401
     import netCDF4
     import numpy as np
 except ImportError as e:
@@ -431,12 +432,11 @@ def test_damaged():
         with open(os.path.join(folder, "cut.nc"), "wb") as f:
             f.write(whole[:n])
         assert "cut.nc" in compare("cut.nc", "noun", "verb", code=1).stderr, n
-    for change, told in ((lambda g: g.renameVariable("left_out_pairs", "gone"), "analyze again"), (lambda g: g.renameVariable("block_pairs", "gone"), "block_pairs"),
-                         (lambda g: g.renameVariable("left_out_moment_pairs", "gone"), "left_out_moment_pairs")):
+    for name, told in (("left_out_pairs", "analyze again"), ("block_pairs", "block_pairs"), ("left_out_moment_pairs", "left_out_moment_pairs")):
         shutil.copy(path, os.path.join(folder, "old.nc"))
-        with netCDF4.Dataset(os.path.join(folder, "old.nc"), "a") as f:
-            change(f["layer1.cell"])
-        assert told in compare("old.nc", "noun", "verb", code=1).stderr
+        move = f"import h5py; f = h5py.File('old.nc', 'a'); f['layer1.cell'].move('{name}', 'gone'); f.close()"
+        subprocess.run([sys.executable, "-c", move], check=True, cwd=folder)  # netCDF4's renameVariable fails: "HDF error"
+        assert told in compare("old.nc", "noun", "verb", code=1).stderr, name
 
 
 with tempfile.TemporaryDirectory() as folder:
