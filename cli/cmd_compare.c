@@ -497,7 +497,7 @@ const command cmd_compare = {
         "states have no common unit: only shares and half-lives are compared.",
     .examples =
         "stategrad compare run.nc noun verb\n"
-        "stategrad compare lstm.nc gru.nc --class noun --measure rms_gain_left --delay 1,5,10\n"
+        "stategrad compare lstm.nc gru.nc --class noun --measure rms_gain_left --delay 1,5\n"
         "stategrad compare --group lstm=lstm1.nc,lstm2.nc,lstm3.nc --group gru=gru1.nc,gru2.nc,gru3.nc",
     .run = run,
 };

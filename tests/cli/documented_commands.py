@@ -31,6 +31,7 @@ LEFT_OUT = {
     "make check": "runs this test",
     "sudo make install": "installs into the system; tests/robustness/install.py installs into a folder",
 }
+ANALYSIS = ["heldout.txt", "--format", "tagged", "--classes", "tags", "--classes", "tags,groups=brown-groups.txt", "--delays", "7", "--quiet"]
 SMALL = ["--epochs", "1", "--embedding-size", "8", "--hidden-size", "16", "--quiet"]  # models that a command only reads
 
 
@@ -104,11 +105,10 @@ def given_files(folder):
 
 def made_files(folder):
     """What other commands have made before: models and runs."""
-    analysis = ["heldout.txt", "--format", "tagged", "--classes", "tags", "--classes", "tags,groups=brown-groups.txt", "--delays", "7", "--quiet"]
     shutil.copy(os.path.join(folder, "small.safetensors"), os.path.join(folder, "model.safetensors"))
-    stategrad(folder, "analyze", "model.safetensors", *analysis, "-o", "run.nc")
+    stategrad(folder, "analyze", "model.safetensors", *ANALYSIS, "-o", "run.nc")
     for i in (1, 2):
-        stategrad(folder, "analyze", "model.safetensors", *analysis, "--part", f"{i}/2", "-o", f"part{i}.nc")
+        stategrad(folder, "analyze", "model.safetensors", *ANALYSIS, "--part", f"{i}/2", "-o", f"part{i}.nc")
 
 
 def run_files(folder):
@@ -206,12 +206,12 @@ def main():
         given_files(given)
         shutil.copytree(given, made)
         made_files(made)
-        for name in ("lstm", "gru"):
-            shutil.copy(os.path.join(made, "run.nc"), os.path.join(made, f"{name}.nc"))
-        for seed in (1, 2, 3):  # groups of models
-            stategrad(made, "train", "train.txt", "--seed", seed, "-o", "seed.safetensors", *SMALL)
-            stategrad(made, "analyze", "seed.safetensors", "valid.txt", "--delays", "3", "--quiet", "-o", f"lstm{seed}.nc")
-            shutil.copy(os.path.join(made, f"lstm{seed}.nc"), os.path.join(made, f"gru{seed}.nc"))
+        shutil.copy(os.path.join(made, "run.nc"), os.path.join(made, "lstm.nc"))
+        stategrad(made, "train", "train.txt", "--cell", "gru", "-o", "gru.safetensors", *SMALL)
+        stategrad(made, "analyze", "gru.safetensors", *ANALYSIS, "-o", "gru.nc")
+        for cell, seed in ((cell, seed) for cell in ("lstm", "gru") for seed in (1, 2, 3)):  # groups of models
+            stategrad(made, "train", "train.txt", "--cell", cell, "--seed", seed, "-o", "seed.safetensors", *SMALL)
+            stategrad(made, "analyze", "seed.safetensors", "valid.txt", "--delays", "3", "--quiet", "-o", f"{cell}{seed}.nc")
         readme, shown = test_readme(top, given)
         pages, names = test_help(top, given, made)
     pages.append(readme)
