@@ -131,7 +131,8 @@ def compare(*what: Union[Run, Path], class_name: str | Sequence[str] | None = No
         cfg = ffi.new("sg_compare_config *", {"struct_size": ffi.sizeof("sg_compare_config"), "n_measures": len(measures),
                                               "measures": array_to_c(measures, keep), "delays": delays, "n_delays": len(delays)})
         handle = Handle(new("sg_comparison", lib.sg_compare, c_pairs, len(pairs), cfg), "comparison", keep)
-        return Comparison(handle, c_pairs, [(a, b) for a, b in ([_shown(s) for s in pair] for pair in pairs)])
+        result = Comparison(handle, c_pairs, [(a, b) for a, b in ([_shown(s) for s in pair] for pair in pairs)])
+    return result
 
 
 def _pair(opened: list[tuple[str | None, list[Run]]], names: list[str], class_name: str | None, property_name: str | None,
@@ -140,13 +141,13 @@ def _pair(opened: list[tuple[str | None, list[Run]]], names: list[str], class_na
     for i in range(2):
         group, runs = opened[0 if names else i]
         label = names[i] if names else group or (runs[0].path if runs[0]._temporary is None else "run")
-        side = {"runs": runs, "state": _state_of(runs[0], state, layer), "class": class_name, "property": property_name}
+        side: dict[str, Any] = {"runs": runs, "state": _state_of(runs[0], state, layer), "class": class_name, "property": property_name}
         if names: # what A is says what B is
             first = runs[0]
             kind = "class" if names[0] in first.classes else "property" if names[0] in first.properties else "state" if names[0] in first.groups else "class"
             if kind != "state" and (property_name is not None or kind == "class" and class_name is not None):
                 raise ValueError(f"compare: A and B are given already: {names[0]}, {names[1]}")
-            side[kind] = names[i]
+            side = {**side, kind: names[i]}
         extra = [x for x in (property_name, class_name) if x is not None]
         sides.append({**side, "label": ", ".join([label, *extra])})
     return sides
@@ -154,7 +155,7 @@ def _pair(opened: list[tuple[str | None, list[Run]]], names: list[str], class_na
 
 def _side(side: dict[str, Any], keep: list[Any]) -> dict[str, Any]:
     runs = side["runs"]
-    texts = {field: ffi.NULL if side[key] is None else to_c(side[key], key)
+    texts: dict[str, Any] = {field: ffi.NULL if side[key] is None else to_c(side[key], key)
              for field, key in (("label", "label"), ("state", "state"), ("class_name", "class"), ("property", "property"))}
     handles = ffi.new("sg_run *[]", [run._handle._pointer for run in runs])
     keep += [texts, handles]
