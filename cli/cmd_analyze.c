@@ -314,10 +314,12 @@ static int run(int argc, char **argv)
     const option first[] = {
         {"output", 'o', OPT_STRING, &s.output, "RUN.nc", "the run file", 0, 0},
         {"classes", 'c', OPT_LIST, &s.classes, "SPEC",
-         "upos, xpos, feats, tags, tags:FILE, lexicon:FILE, frequency, words:FILE; each with ,groups=FILE (repeatable)",
+         "upos, xpos, feats, tags, tags:FILE, lexicon:FILE, frequency, words:FILE; each with ,groups=FILE; or an "
+         "expression: NAME=NOUN&rank 1-100, A|B, !PUNCT, parentheses, upos*frequency (repeatable)",
          0, 0},
         {"property", 'p', OPT_LIST, &s.properties, "NAME=A-B",
-         "classes, word lists or files of words; or NAME=PAIRS, NAME=VECTOR.npy (repeatable)", 0, 0},
+         "classes, expressions of them, word lists or files of words; or NAME=PAIRS, NAME=VECTOR.npy (repeatable)",
+         0, 0},
         {"format", 0, OPT_CHOICE, &s.format, FORMATS, "of the corpus; auto: by extension", 0, 0},
         {"no-eos", 0, OPT_FLAG, &s.no_eos, NULL, "no <eos> at line ends (default: as the model was trained)",
          0, 0},

@@ -123,7 +123,7 @@ int refuse_among_figures(const char *folder, const char *const *files, size_t n)
 /* That of the files named within the texts which is the same file as the output, copied to part; NULL: none. */
 static const char *overwritten_part(const char *output, const option_list *texts, char part[PATH_MAX])
 {
-    static const char separators[] = ":=,-";
+    static const char separators[] = ":=,-*\"";
     if (!output)
         return NULL;
     for (size_t i = 0; i < texts->n; i++) {

@@ -48,7 +48,8 @@ typedef enum {
     SG_ECANCELLED  /* the progress callback requested a stop; progress was saved where possible */
 } sg_status;
 
-/* One line, no newline at its end: which file, line, tensor or option; what was found; what was expected. */
+/* One line, no newline at its end: which file, line, tensor or option; what was found; what was expected. Where an
+ * expression of classes is wrong: two more lines, its text and a caret. */
 typedef struct {
     char msg[1024];
 } sg_error;

@@ -149,6 +149,13 @@ SG_API void sg_vocab_free(sg_vocab *v);
  * classes, and a tag in no group is in no class. Words are compared as written in the corpus, whether or not
  * they are in the vocabulary. Classes may overlap. <eos> is in "all" and frequency only.
  *
+ * Or it is an expression, which what is no such spec and has an operator, parentheses, quotes or "=" is:
+ *   NOUN&Number=Plur   A|B   !PUNCT   (A|B)&!C     one class, named by its text; NAME=EXPRESSION names it
+ *   upos*frequency     a class for each combination of one member of each side, named "NOUN&rank 1-10"
+ * of classes of the specs and of tags of the corpus (grammar and names: doc/corpora.md). SG_EINVAL: its message has
+ * two more lines, the text and a caret below the character where it goes wrong; names that nothing has are found
+ * when the first stream has been read.
+ *
  * Class 0 is "all". Classes that a file names follow in the order of the specs and files, then those
  * found in the corpus in order of appearance. A name that an earlier spec already has is prefixed with
  * its spec: "xpos:X". A set is a distinct combination of memberships: token streams store the number of

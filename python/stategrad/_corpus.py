@@ -149,7 +149,8 @@ def _specs(classes: Any, text: Text, folder: str) -> list[str]:
             for name, words in classes.items():
                 f.write(f"{_class_name(name)}: {' '.join(_words_of(name, words))}\n")
         return [f"words:{path}"]
-    if isinstance(classes, (list, tuple)) and all(_is_spec(c) for c in classes):
+    files = text.lines is None and all(isinstance(c, str) for c in classes) # which have no labels: specs, expressions
+    if isinstance(classes, (list, tuple)) and (files or all(_is_spec(c) for c in classes)):
         return list(classes)
     return _labels_as_tags(list(classes), text, folder)
 

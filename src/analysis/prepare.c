@@ -149,11 +149,14 @@ static const char *class_name(const void *ctx, size_t i)
     return there ? sg_classes_name(an->classes, i + 1) : NULL;
 }
 
-static const char *joined_into(const void *ctx, const char *tag)
+static sg_status words_where(const void *ctx, const char *text, const char *whose, sg_class_word **words,
+                             size_t *n, sg_error *err)
 {
     const analysis *an = ctx;
-    int32_t c = an->classes ? classes_group_of(an->classes, tag) : -1;
-    return c < 0 ? NULL : sg_classes_name(an->classes, (size_t)c);
+    *words = NULL;
+    *n = 0;
+    return an->classes && an->V ? classes_words_where(an->classes, text, whose, words, n, err)
+                                : sg_fail(err, SG_EINVAL, "%s: there are no classes", whose);
 }
 
 static sg_status resolve_properties(analysis *an, sg_error *err)
@@ -161,7 +164,7 @@ static sg_status resolve_properties(analysis *an, sg_error *err)
     sg_status st = SG_OK;
     size_t P = an->P, E = an->E;
     property_source source = {an,         E,           find_word,    find_class,
-                              class_name, joined_into, an->n_models, {an->embeddings[0], an->embeddings[1]}};
+                              class_name, words_where, an->n_models, {an->embeddings[0], an->embeddings[1]}};
     an->properties = sg_calloc(P, sizeof *an->properties);
     an->property_missing = sg_calloc(P, sizeof *an->property_missing);
     an->property_names = sg_calloc(P, sizeof *an->property_names);

@@ -45,7 +45,7 @@ static bool is_file(const char *path)
     return stat(path, &info) == 0 && S_ISREG(info.st_mode);
 }
 
-static const char *const spaces = " \t\r\n";
+static const char *const spaces = " \t\r\n", *const operators = "&|!()\"";
 
 /* Words separated by any of `separators`; those not in the vocabulary are counted. */
 static sg_status add_words(side *s, const property_source *src, const char *text, const char *separators,
@@ -87,31 +87,20 @@ static sg_status read_text(char **content, size_t *n, const char *path, const ch
                    path);
 }
 
-/* A class, a file of words, or words. */
-static sg_status read_side(side *s, const property_source *src, const char *name, const char *text,
-                           sg_error *err)
-{
-    sg_status st = SG_OK;
-    const sg_class_word *words;
-    char *content = NULL;
-    size_t n;
-    if (src->class_words(src->ctx, text, &words, &n)) {
-        for (size_t i = 0; i < n; i++)
-            TRY(side_add(s, words[i].id, words[i].count, err));
-    } else if (is_file(text)) {
-        TRY(read_text(&content, &n, text, name, true, err));
-        TRY(add_words(s, src, content, spaces, err));
-    } else
-        TRY(add_words(s, src, text, " \t\r\n,", err));
-done:
-    sg_free(content);
-    return st;
-}
-
 /* What the text on a side of '-' may be. A lone name that is nothing known is as likely a misspelt class as a
  * word, or with a dot or slash a misspelt file; several are words. */
-typedef enum { NO_FILE, LONE_NAME, UNKNOWN_WORDS, WORDS, A_FILE, A_CLASS } side_kind;
+typedef enum { NO_FILE, LONE_NAME, UNKNOWN_WORDS, WORDS, A_FILE, AN_EXPRESSION, A_CLASS } side_kind;
 
+static bool holds_expression(const property_source *src, const char *text)
+{
+    sg_class_word *words = NULL;
+    size_t n;
+    bool holds = src->words_where && src->words_where(src->ctx, text, "property", &words, &n, NULL) == SG_OK;
+    sg_free(words);
+    return holds;
+}
+
+/* An expression where no word is unknown is a list of words, which it was before there were expressions. */
 static side_kind kind_of(const property_source *src, const char *text)
 {
     const sg_class_word *words;
@@ -121,9 +110,40 @@ static side_kind kind_of(const property_source *src, const char *text)
         return A_CLASS;
     if (is_file(text))
         return A_FILE;
-    bool known = add_words(&s, src, text, " \t\r\n,", NULL) == SG_OK && s.n > 0, several = s.unknown > 1;
+    bool known = add_words(&s, src, text, " \t\r\n,", NULL) == SG_OK && s.n > 0, several = s.unknown > 1,
+         all = known && !s.unknown;
     side_free(&s);
+    if (!all && holds_expression(src, text))
+        return AN_EXPRESSION;
     return known ? WORDS : several ? UNKNOWN_WORDS : strpbrk(text, "./") ? NO_FILE : LONE_NAME;
+}
+
+/* A class, an expression, a file of words, or words. */
+static sg_status read_side(side *s, const property_source *src, const char *name, const char *text,
+                           sg_error *err)
+{
+    sg_status st = SG_OK;
+    const sg_class_word *words = NULL;
+    sg_class_word *own = NULL;
+    char *content = NULL;
+    size_t n = 0;
+    side_kind kind = kind_of(src, text);
+    if (kind == AN_EXPRESSION) {
+        TRY(src->words_where(src->ctx, text, name, &own, &n, err));
+        words = own;
+    }
+    if (words || src->class_words(src->ctx, text, &words, &n)) {
+        for (size_t i = 0; i < n; i++)
+            TRY(side_add(s, words[i].id, words[i].count, err));
+    } else if (is_file(text)) {
+        TRY(read_text(&content, &n, text, name, true, err));
+        TRY(add_words(s, src, content, spaces, err));
+    } else
+        TRY(add_words(s, src, text, " \t\r\n,", err));
+done:
+    sg_free(content);
+    sg_free(own);
+    return st;
 }
 
 /* How good a reading is: 0 none at all; 1 word lists of which one is unknown throughout (the property will be
@@ -131,7 +151,7 @@ static side_kind kind_of(const property_source *src, const char *text)
 static size_t quality(side_kind a, side_kind b)
 {
     if (a >= WORDS && b >= WORDS)
-        return 2u + (a == A_CLASS) + (b == A_CLASS);
+        return 2u + (a >= AN_EXPRESSION) + (b >= AN_EXPRESSION);
     bool lists = (a == UNKNOWN_WORDS && b != NO_FILE) || (b == UNKNOWN_WORDS && a != NO_FILE);
     return lists || (a == WORDS && b == LONE_NAME) || (a == LONE_NAME && b == WORDS);
 }
@@ -151,17 +171,20 @@ static const char *nearest_class(const property_source *src, const char *text)
 static sg_status unknown_side(const property_source *src, const sg_property *p, const char *text,
                               const char *which, sg_error *err)
 {
-    const char *joined = src->joined_into ? src->joined_into(src->ctx, text) : NULL;
-    const char *near = joined ? NULL : nearest_class(src, text);
+    if (src->words_where && strpbrk(text, operators)) {
+        char whose[80];
+        sg_class_word *words = NULL;
+        size_t n;
+        snprintf(whose, sizeof whose, "property %.60s", p->name);
+        sg_status st = src->words_where(src->ctx, text, whose, &words, &n, err);
+        sg_free(words);
+        if (st != SG_OK)
+            return st;
+    }
+    const char *near = nearest_class(src, text);
     return sg_fail(err, SG_EINVAL,
                    "property %s: '%.80s'%s is neither a class, a file nor a word of the vocabulary%s%s%s",
-                   p->name, text, which,
-                   joined ? "; it is a tag that groups put into class "
-                   : near ? "; did you mean class "
-                          : "",
-                   joined ? joined
-                   : near ? near
-                          : "",
+                   p->name, text, which, near ? "; did you mean class " : "", near ? near : "",
                    near ? "?" : "");
 }
 

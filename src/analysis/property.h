@@ -14,10 +14,10 @@ typedef struct {
     int32_t (*find)(const void *ctx, const char *word, size_t length);
     /* false: no such class. *words borrowed. */
     bool (*class_words)(const void *ctx, const char *name, const sg_class_word **words, size_t *n);
-    /* Names for messages. class_name: NULL after the last; joined_into: the class that a tag was put into by a file
-     * of groups, or NULL (the function may be NULL) */
-    const char *(*class_name)(const void *ctx, size_t i);
-    const char *(*joined_into)(const void *ctx, const char *tag);
+    const char *(*class_name)(const void *ctx, size_t i); /* for messages; NULL after the last */
+    /* Words for which an expression of classes and tags holds, as classes_words_where; NULL: not known */
+    sg_status (*words_where)(const void *ctx, const char *text, const char *whose, sg_class_word **words,
+                             size_t *n, sg_error *err);
     size_t n_models;
     const float *embeddings[2]; /* (V,E) of the model and its untrained copy; NULL: no words, vectors only */
 } property_source;

@@ -10,12 +10,28 @@ const class_kind_row class_kinds[CLASS_KINDS] = {
     {"words", BY_WORDS, true}, {"frequency", BY_FREQUENCY, false},
 };
 
+const char class_groups[] = ",groups=";
+
 const char *class_kind_name(class_kind kind)
 {
     for (size_t i = 0; i < CLASS_KINDS; i++)
         if (class_kinds[i].kind == kind)
             return class_kinds[i].name;
-    return "";
+    return "expression";
+}
+
+const class_kind_row *class_kind_of(const char *spec)
+{
+    const char *end = spec + strlen(spec);
+    for (const char *p = strstr(spec, class_groups); p; p = strstr(p + 1, class_groups))
+        end = p;
+    const char *colon = memchr(spec, ':', (size_t)(end - spec));
+    size_t n = (size_t)((colon ? colon : end) - spec);
+    for (size_t i = 0; i < CLASS_KINDS; i++)
+        if (strlen(class_kinds[i].name) == n && !strncmp(spec, class_kinds[i].name, n) &&
+            class_kinds[i].has_file == (colon != NULL))
+            return &class_kinds[i];
+    return NULL;
 }
 
 sg_status classes_add(sg_classes *k, const class_spec *spec, const char *name, const char *origin, int32_t *c,

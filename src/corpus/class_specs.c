@@ -4,6 +4,7 @@
 
 #include <assert.h>
 #include <string.h>
+#include <unistd.h>
 
 /* ---- lists per key ---- */
 
@@ -174,43 +175,55 @@ done:
 
 /* ---- specs ---- */
 
-/* Cuts ",groups=FILE" and ":FILE" off and finds the kind. */
+static bool names_file(const char *path)
+{
+    return !path || !strchr(path, '*') || access(path, F_OK) == 0;
+}
+
+/* Cuts ",groups=FILE" and ":FILE" off a spec that begins with a kind. */
+static sg_status cut_spec(class_spec *spec, const class_kind_row *row, sg_error *err)
+{
+    sg_status st = SG_OK;
+    const char *text = spec->text, *found = NULL;
+    for (const char *p = strstr(text, class_groups); p; p = strstr(p + 1, class_groups))
+        found = p;
+    size_t n = found ? (size_t)(found - text) : strlen(text);
+    spec->kind = row->kind;
+    spec->grouped = found != NULL;
+    if (found)
+        NEED(spec->groups_path = sg_strdup(found + strlen(class_groups)), err, "the classes");
+    if (row->has_file) {
+        size_t start = strlen(row->name) + 1;
+        NEED(spec->path = sg_strndup(text + start, n - start), err, "the classes");
+    }
+done:
+    return st;
+}
+
+/* Finds the kind: of a spec, or an expression. In front of '*' a spec is a factor, unless a file has that name. */
 static sg_status parse_spec(class_spec *spec, const char *text, sg_error *err)
 {
-    static const char groups[] = ",groups=";
     sg_status st = SG_OK;
-    char *kind = NULL, *found = NULL;
-    bool known = false;
-    NEED((spec->text = sg_strdup(text)) && (kind = sg_strdup(text)), err, "the classes");
-    for (char *p = strstr(kind, groups); p; p = strstr(p + 1, groups))
-        found = p;
-    if (found) {
-        *found = 0;
-        spec->grouped = true;
-        NEED(spec->groups_path = sg_strdup(found + strlen(groups)), err, "the classes");
+    NEED(spec->text = sg_strdup(text), err, "the classes");
+    const class_kind_row *row = class_kind_of(text);
+    if (row)
+        TRY(cut_spec(spec, row, err));
+    if (!row || !names_file(spec->path) || !names_file(spec->groups_path)) {
+        if (!expression_has_operators(text))
+            TRY(sg_fail(
+                err, SG_EINVAL,
+                "classes '%s': expected upos, xpos, feats, tags, tags:FILE, lexicon:FILE, words:FILE or frequency, "
+                "with ,groups=FILE or without, or an expression (NAME=NOUN&rank 1-100)",
+                text));
+        spec->kind = BY_EXPRESSION;
+        spec->grouped = false;
+        return expression_parse(&spec->expression, text, "classes", true, err);
     }
-    char *colon = strchr(kind, ':');
-    if (colon) {
-        *colon = 0;
-        NEED(spec->path = sg_strdup(colon + 1), err, "the classes");
-    }
-    for (size_t i = 0; i < CLASS_KINDS && !known; i++)
-        if (!strcmp(kind, class_kinds[i].name) && class_kinds[i].has_file == (colon != NULL)) {
-            known = true;
-            spec->kind = class_kinds[i].kind;
-        }
-    if (!known)
-        TRY(sg_fail(
-            err, SG_EINVAL,
-            "classes '%s': expected upos, xpos, feats, tags, tags:FILE, lexicon:FILE, words:FILE or frequency, "
-            "with ,groups=FILE or without",
-            text));
     if ((spec->path && !spec->path[0]) || (spec->groups_path && !spec->groups_path[0]))
         TRY(sg_fail(err, SG_EINVAL, "classes '%s': the name of the file is missing", text));
     if (spec->kind == BY_FREQUENCY && spec->grouped)
         TRY(sg_fail(err, SG_EINVAL, "classes '%s': frequency bands have no groups", text));
 done:
-    sg_free(kind);
     return st;
 }
 
@@ -220,6 +233,8 @@ sg_status class_spec_read(sg_classes *k, class_spec *spec, const char *text, sg_
     TRY(parse_spec(spec, text, err));
     TRY(string_table_new(&spec->labels, err));
     TRY(string_table_new(&spec->words, err));
+    if (spec->expression && expression_factors(spec->expression) == 1)
+        TRY(classes_add(k, spec, expression_name(spec->expression), NULL, &spec->class, err));
     if (spec->grouped)
         TRY(read_named_lines(k, spec, spec->groups_path, true, err));
     if (spec->kind == BY_WORDS)
@@ -235,6 +250,7 @@ void class_spec_free(class_spec *spec)
     sg_free(spec->text);
     sg_free(spec->path);
     sg_free(spec->groups_path);
+    expression_free(spec->expression);
     string_table_free(spec->words);
     string_table_free(spec->labels);
     links_free(&spec->word_labels);

@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { MAX_SETS = 65536 };
+enum { MAX_SETS = 65536, SET_BYTES = sizeof(uint32_t) };
 
 static bool vocab_has_counts(const sg_vocab *v)
 {
@@ -40,6 +40,7 @@ static sg_status classes_new(sg_classes **out, size_t n_specs, const sg_vocab *v
     k->unknown_band = -1;
     TRY(string_table_new(&k->names, err));
     TRY(string_table_new(&k->sets, err));
+    TRY(string_table_new(&k->notes, err));
     TRY(array_reserve(&k->origins, &k->origins_cap, 1, sizeof *k->origins, err));
     TRY(string_table_add(k->names, "all", 3, &id, NULL, err));
     TRY(string_table_add(k->sets, "", 0, &id, NULL, err));
@@ -84,8 +85,10 @@ bool classes_have_specs(const sg_classes *k)
     return k->n_specs > 0;
 }
 
-sg_status sg_classes_new(sg_classes **out, const char *const *specs, size_t n_specs, const sg_vocab *vocab,
-                         sg_error *err)
+static sg_status make_families(sg_classes *k, sg_error *err);
+
+static sg_status read_specs(sg_classes **out, const char *const *specs, size_t n_specs, const sg_vocab *vocab,
+                            bool with_families, sg_error *err)
 {
     sg_status st = SG_OK;
     sg_classes *k = NULL;
@@ -101,18 +104,64 @@ sg_status sg_classes_new(sg_classes **out, const char *const *specs, size_t n_sp
         const char *tags = classes_tags_path(k);
         if (spec->kind == BY_TAGS_FILE && strcmp(tags, spec->path))
             TRY(sg_fail(err, SG_EINVAL, "classes '%s': a tags file is given already: %s", specs[i], tags));
-        if (spec->kind != BY_FREQUENCY)
-            continue;
-        if (!vocab)
+        if (spec->kind == BY_FREQUENCY && !vocab)
             TRY(sg_fail(err, SG_EINVAL, "classes 'frequency': the model has no vocabulary"));
-        k->by_frequency = true;
-        if (vocab_has_counts(vocab))
-            TRY(classes_rank_by_vocab(k, err));
+        if (spec->kind == BY_FREQUENCY) {
+            k->by_frequency = true;
+            if (vocab_has_counts(vocab))
+                TRY(classes_rank_by_vocab(k, err));
+        }
+        if (spec->expression && expression_wants_ranks(spec->expression)) {
+            if (!vocab)
+                TRY(expression_no_ranks(spec->expression, "the model has no vocabulary, and no ranks", err));
+            k->wants_ranks = true;
+        }
     }
+    if (with_families)
+        TRY(make_families(k, err));
+    if (!k->ranks && vocab_has_counts(vocab))
+        TRY(classes_rank_by_vocab(k, err));
     *out = k;
     k = NULL;
 done:
     sg_classes_free(k);
+    return st;
+}
+
+sg_status sg_classes_new(sg_classes **out, const char *const *specs, size_t n_specs, const sg_vocab *vocab,
+                         sg_error *err)
+{
+    return read_specs(out, specs, n_specs, vocab, true, err);
+}
+
+/* The families of all crossings, each once, as classes of their own. */
+static sg_status make_families(sg_classes *k, sg_error *err)
+{
+    sg_status st = SG_OK;
+    size_t n = 0;
+    const char **texts = sg_calloc(k->n_specs * EXPRESSION_FACTORS, sizeof *texts);
+    NEED(texts, err, "the classes");
+    for (size_t i = 0; i < k->n_specs; i++) {
+        const expression *x = k->specs[i].expression;
+        for (size_t f = 0; x && f < expression_factors(x); f++) {
+            const char *family = expression_family(x, f);
+            size_t j = 0;
+            while (family && j < n && strcmp(texts[j], family) != 0)
+                j++;
+            if (family && j == n)
+                texts[n++] = family;
+            k->specs[i].families[f] = family ? (int32_t)j : -1;
+        }
+    }
+    if (!n)
+        goto done;
+    NEED(k->family_ends = sg_calloc(n, sizeof *k->family_ends), err, "the classes");
+    TRY(read_specs(&k->families, texts, n, k->vocab, false, err));
+    const char *own = classes_tags_path(k), *theirs = classes_tags_path(k->families);
+    if (own && theirs && strcmp(own, theirs) != 0)
+        TRY(sg_fail(err, SG_EINVAL, "classes 'tags:%s': a tags file is given already: %s", theirs, own));
+done:
+    sg_free(texts);
     return st;
 }
 
@@ -121,14 +170,15 @@ const char *classes_tags_path(const sg_classes *k)
     for (size_t i = 0; i < k->n_specs; i++)
         if (k->specs[i].kind == BY_TAGS_FILE)
             return k->specs[i].path;
-    return NULL;
+    return k->families ? classes_tags_path(k->families) : NULL;
 }
 
 /* ---- frequency ---- */
 
 bool classes_want_counts(const sg_classes *k)
 {
-    return k->by_frequency && !k->bands;
+    bool wanted = k->by_frequency || k->wants_ranks || (k->families && k->families->by_frequency);
+    return wanted && !k->ranks;
 }
 
 typedef struct {
@@ -159,7 +209,8 @@ sg_status classes_rank(sg_classes *k, const uint64_t *counts, sg_error *err)
     size_t n = sg_vocab_size(k->vocab), m = 0, first = 1, last = 10;
     ranked *words = sg_calloc(n, sizeof *words);
     int32_t *bands = sg_calloc(n, sizeof *bands), band = 0;
-    NEED(words && bands, err, "the ranks of %zu words", n);
+    uint64_t *ranks = sg_calloc(n, sizeof *ranks);
+    NEED(words && bands && ranks, err, "the ranks of %zu words", n);
     for (size_t i = 0; i < n; i++)
         if ((int32_t)i != sg_vocab_unk(k->vocab))
             words[m++] = (ranked){counts[i], (int32_t)i};
@@ -170,18 +221,24 @@ sg_status classes_rank(sg_classes *k, const uint64_t *counts, sg_error *err)
             first = last + 1;
             last *= 10;
         }
-        if (rank == first) {
+        if (rank == first && k->by_frequency) {
             char name[64];
             snprintf(name, sizeof name, "rank %zu-%zu", first, last);
             TRY(classes_add(k, frequency_spec(k), name, NULL, &band, err));
         }
         bands[words[rank - 1].id] = band;
+        ranks[words[rank - 1].id] = rank;
     }
+    if (k->families && !k->families->ranks)
+        TRY(classes_rank(k->families, counts, err));
     k->bands = bands;
+    k->ranks = ranks;
     bands = NULL;
+    ranks = NULL;
 done:
     sg_free(words);
     sg_free(bands);
+    sg_free(ranks);
     return st;
 }
 
@@ -192,6 +249,50 @@ static sg_status push_class(sg_classes *k, int32_t c, sg_error *err)
     sg_status st = array_reserve(&k->current, &k->current_cap, k->n_current + 1, sizeof *k->current, err);
     if (st == SG_OK)
         k->current[k->n_current++] = c;
+    return st;
+}
+
+static sg_status add_note(sg_classes *k, label_kind kind, const char *label, size_t n, sg_error *err)
+{
+    sg_status st = array_reserve(&k->note, &k->note_cap, k->n_note + n + 2, 1, err);
+    if (st != SG_OK)
+        return st;
+    k->note[k->n_note++] = (char)kind;
+    memcpy(k->note + k->n_note, label, n);
+    k->note[k->n_note + n] = 0;
+    k->n_note += n + 1;
+    return SG_OK;
+}
+
+/* The next of "Number=Plur|Case=Nom", of n bytes; NULL: no more. */
+static const char *next_feature(const char **rest, size_t *n)
+{
+    const char *f = *rest, *found = NULL;
+    while (f && *f && !found) {
+        *n = strcspn(f, "|");
+        found = *n ? f : NULL;
+        f += *n + (f[*n] == '|');
+    }
+    *rest = f;
+    return found;
+}
+
+/* The columns of a token (NULL: of an array), behind room for its set. */
+static sg_status begin_note(sg_classes *k, const sg_token *t, sg_error *err)
+{
+    sg_status st = SG_OK;
+    size_t n;
+    TRY(array_reserve(&k->note, &k->note_cap, SET_BYTES, 1, err));
+    k->n_note = SET_BYTES;
+    if (t && t->eos)
+        return add_note(k, LABEL_END, "", 0, err);
+    if (t && t->upos)
+        TRY(add_note(k, LABEL_UPOS, t->upos, strlen(t->upos), err));
+    if (t && t->tag)
+        TRY(add_note(k, LABEL_XPOS, t->tag, strlen(t->tag), err));
+    for (const char *rest = t ? t->feats : NULL, *f; (f = next_feature(&rest, &n));)
+        TRY(add_note(k, LABEL_FEATS, f, n, err));
+done:
     return st;
 }
 
@@ -223,18 +324,6 @@ done:
     return st;
 }
 
-int32_t classes_group_of(const sg_classes *k, const char *tag)
-{
-    for (size_t i = 0; i < k->n_specs; i++) {
-        const class_spec *spec = &k->specs[i];
-        int32_t label = spec->grouped ? string_table_find(spec->labels, tag, strlen(tag)) : -1;
-        int32_t link = label < 0 ? -1 : links_first(&spec->label_classes, (size_t)label);
-        if (link >= 0)
-            return spec->label_classes.links[link].value;
-    }
-    return -1;
-}
-
 static sg_status push_tag(sg_classes *k, class_spec *spec, const char *tag, size_t n, sg_error *err)
 {
     int32_t label;
@@ -250,6 +339,7 @@ static sg_status push_spec(sg_classes *k, class_spec *spec, const sg_token *t, s
 {
     sg_status st = SG_OK;
     int32_t key;
+    size_t length;
     const char *tag = spec->kind == BY_UPOS ? t->upos : t->tag;
     switch (spec->kind) {
     case BY_UPOS:
@@ -260,28 +350,124 @@ static sg_status push_spec(sg_classes *k, class_spec *spec, const sg_token *t, s
             TRY(push_tag(k, spec, tag, strlen(tag), err));
         break;
     case BY_FEATS:
-        for (const char *f = t->feats; f && *f;) {
-            size_t n = strcspn(f, "|");
-            if (n)
-                TRY(push_tag(k, spec, f, n, err));
-            f += n + (f[n] == '|');
-        }
+        for (const char *rest = t->feats, *f; (f = next_feature(&rest, &length));)
+            TRY(push_tag(k, spec, f, length, err));
         break;
     case BY_LEXICON:
     case BY_WORDS:
         key = string_table_find(spec->words, t->form, t->length);
         for (int32_t i = key < 0 ? -1 : links_first(&spec->word_labels, (size_t)key); i >= 0;
-             i = spec->word_labels.links[i].next)
-            TRY(push_label(k, spec, spec->word_labels.links[i].value, err));
+             i = spec->word_labels.links[i].next) {
+            int32_t label = spec->word_labels.links[i].value;
+            if (spec->grouped) {
+                tag = string_table_get(spec->labels, (size_t)label, &length);
+                TRY(add_note(k, LABEL_TAG, tag, length, err));
+            }
+            TRY(push_label(k, spec, label, err));
+        }
         break;
     case BY_FREQUENCY:
+    case BY_EXPRESSION:
         break;
     }
 done:
     return st;
 }
 
-static sg_status count_pair(sg_classes *k, uint32_t set, int32_t id, sg_error *err);
+/* ---- expressions ---- */
+
+static expression_word word_at(const sg_classes *k, const char *note, size_t n_note, const int32_t *classes,
+                               size_t n_classes, int32_t id)
+{
+    return (expression_word){.labels = note + SET_BYTES,
+                             .n_labels = n_note - SET_BYTES,
+                             .classes = classes,
+                             .n_classes = n_classes,
+                             .names = k->names,
+                             .rank = id >= 0 && k->ranks ? k->ranks[id] : 0};
+}
+
+static sg_status push_families(sg_classes *f, size_t *ends, const sg_token *t, int32_t id, sg_error *err)
+{
+    sg_status st = SG_OK;
+    f->n_current = 0;
+    TRY(begin_note(f, NULL, err));
+    for (size_t i = 0; i < f->n_specs; i++) {
+        if (f->specs[i].kind == BY_FREQUENCY)
+            TRY(push_frequency(f, id, err));
+        else
+            TRY(push_spec(f, &f->specs[i], t, err));
+        ends[i] = f->n_current;
+    }
+done:
+    return st;
+}
+
+/* The classes of a crossing: a name per combination of one member of each factor, counted through like digits. */
+static sg_status push_crossing(sg_classes *k, class_spec *spec, sg_error *err)
+{
+    sg_status st = SG_OK;
+    const expression *x = spec->expression;
+    size_t n = expression_factors(x), at[EXPRESSION_FACTORS] = {0}, start[EXPRESSION_FACTORS],
+           members[EXPRESSION_FACTORS], f;
+    for (f = 0; f < n; f++) {
+        int32_t family = spec->families[f];
+        start[f] = family > 0 ? k->family_ends[family - 1] : 0;
+        members[f] = family < 0 ? 1 : k->family_ends[family] - start[f];
+        if (!members[f])
+            return SG_OK;
+    }
+    do {
+        k->n_name = 0;
+        for (f = 0; f < n; f++) {
+            const sg_classes *of = k->families;
+            const char *name = !of || spec->families[f] < 0
+                                   ? expression_factor_text(x, f)
+                                   : sg_classes_name(of, (size_t)of->current[start[f] + at[f]]);
+            size_t length = strlen(name);
+            TRY(array_reserve(&k->name, &k->name_cap, k->n_name + length + 1, 1, err));
+            if (f)
+                k->name[k->n_name++] = '&';
+            memcpy(k->name + k->n_name, name, length);
+            k->n_name += length;
+        }
+        TRY(push_tag(k, spec, k->name, k->n_name, err));
+        for (f = 0; f < n && ++at[f] == members[f]; f++)
+            at[f] = 0;
+    } while (f < n);
+done:
+    return st;
+}
+
+/* In the order of the specs: an expression may name those before it. */
+static sg_status push_expressions(sg_classes *k, const sg_token *t, int32_t id, sg_error *err)
+{
+    sg_status st = SG_OK;
+    if (k->families)
+        TRY(push_families(k->families, k->family_ends, t, id, err));
+    for (size_t i = 0; i < k->n_specs; i++) {
+        class_spec *spec = &k->specs[i];
+        if (!spec->expression)
+            continue;
+        const expression_word w = word_at(k, k->note, k->n_note, k->current, k->n_current, id);
+        bool holds = true;
+        for (size_t f = 0; f < expression_factors(spec->expression); f++) {
+            bool family = expression_family(spec->expression, f) != NULL;
+            holds = (family || expression_holds(spec->expression, f, &w)) && holds;
+        }
+        if (!holds)
+            continue;
+        if (spec->class) {
+            TRY(push_class(k, spec->class, err));
+            spec->used = true;
+        } else
+            TRY(push_crossing(k, spec, err));
+    }
+done:
+    return st;
+}
+
+static sg_status count_pair(sg_classes *k, int32_t note, int32_t id, sg_error *err);
 
 /* Sorts what the token is in, drops doubles. Lists are short. */
 static void sort_current(sg_classes *k)
@@ -305,7 +491,7 @@ static sg_status enter_set(sg_classes *k, int32_t id, const char *path, uint64_t
                            sg_error *err)
 {
     sg_status st = SG_OK;
-    int32_t number;
+    int32_t number, note;
     bool added;
     sort_current(k);
     TRY(string_table_add(k->sets, k->n_current ? (const void *)k->current : "",
@@ -318,8 +504,10 @@ static sg_status enter_set(sg_classes *k, int32_t id, const char *path, uint64_t
                           err));
     k->set_tokens[number]++;
     *set = (uint32_t)number;
+    memcpy(k->note, set, SET_BYTES);
+    TRY(string_table_add(k->notes, k->note, k->n_note, &note, NULL, err));
     if (id >= 0 && k->vocab && id != sg_vocab_unk(k->vocab))
-        TRY(count_pair(k, *set, id, err));
+        TRY(count_pair(k, note, id, err));
 done:
     return st;
 }
@@ -328,10 +516,13 @@ sg_status classes_assign(sg_classes *k, const sg_token *t, int32_t id, uint32_t 
 {
     sg_status st = SG_OK;
     k->n_current = 0;
+    TRY(begin_note(k, t, err));
     for (size_t i = 0; i < k->n_specs && !t->eos; i++)
         TRY(push_spec(k, &k->specs[i], t, err));
     if (k->by_frequency)
         TRY(push_frequency(k, id, err));
+    if (!t->eos)
+        TRY(push_expressions(k, t, id, err));
     TRY(enter_set(k, id, t->path, t->line, set, err));
 done:
     return st;
@@ -342,6 +533,7 @@ sg_status classes_assign_members(sg_classes *k, const bool *member, int32_t id, 
 {
     sg_status st = SG_OK;
     k->n_current = 0;
+    TRY(begin_note(k, NULL, err));
     for (size_t c = 1; member && c < sg_classes_count(k); c++)
         if (member[c - 1])
             TRY(push_class(k, (int32_t)c, err));
@@ -384,14 +576,14 @@ static sg_status grow_pairs(sg_classes *k, sg_error *err)
     return SG_OK;
 }
 
-static sg_status count_pair(sg_classes *k, uint32_t set, int32_t id, sg_error *err)
+static sg_status count_pair(sg_classes *k, int32_t note, int32_t id, sg_error *err)
 {
     if (2 * (k->n_pairs + 1) > k->n_slots) {
         sg_status st = grow_pairs(k, err);
         if (st != SG_OK)
             return st;
     }
-    uint64_t key = ((uint64_t)set << 32 | (uint32_t)id) + 1;
+    uint64_t key = ((uint64_t)note << 32 | (uint32_t)id) + 1;
     size_t slot = pair_slot(k->pair_keys, k->n_slots, key);
     k->n_pairs += !k->pair_keys[slot];
     k->pair_keys[slot] = key;
@@ -405,6 +597,14 @@ static const char *set_members(const sg_classes *k, size_t set, size_t *n)
     const char *bytes = string_table_get(k->sets, set, n);
     *n /= sizeof(int32_t);
     return bytes;
+}
+
+/* The set of what a pair's key names, and the rest of its note. */
+static size_t set_of_note(const sg_classes *k, size_t note)
+{
+    uint32_t set;
+    memcpy(&set, string_table_get(k->notes, note, NULL), sizeof set);
+    return set;
 }
 
 static int32_t set_member(const char *bytes, size_t i)
@@ -436,7 +636,7 @@ static sg_status list_words(sg_classes *k, sg_error *err)
     size_t *starts = NULL;
     for (size_t i = 0; i < k->n_slots; i++)
         if (k->pair_keys[i]) {
-            set_members(k, (size_t)((k->pair_keys[i] - 1) >> 32), &members);
+            set_members(k, set_of_note(k, (k->pair_keys[i] - 1) >> 32), &members);
             total += members + 1;
         }
     NEED((entries = sg_calloc(total, sizeof *entries)) && (words = sg_calloc(total, sizeof *words)) &&
@@ -447,7 +647,7 @@ static sg_status list_words(sg_classes *k, sg_error *err)
         if (!k->pair_keys[i])
             continue;
         uint64_t key = k->pair_keys[i] - 1;
-        const char *set = set_members(k, (size_t)(key >> 32), &members);
+        const char *set = set_members(k, set_of_note(k, key >> 32), &members);
         sg_class_word word = {(int32_t)(key & UINT32_MAX), k->pair_counts[i]};
         entries[n++] = (class_entry){0, word};
         for (size_t j = 0; j < members; j++)
@@ -479,6 +679,106 @@ done:
     return st;
 }
 
+/* ---- words of an expression ---- */
+
+static int compare_words(const void *pa, const void *pb)
+{
+    const sg_class_word *a = pa, *b = pb;
+    return a->id < b->id ? -1 : a->id > b->id;
+}
+
+/* Labels and names of classes, for "did you mean". */
+static sg_status check_labels(const sg_classes *k, const expression *x, sg_error *err)
+{
+    sg_status st = SG_OK;
+    string_table *known = NULL;
+    const char **names = NULL;
+    size_t n;
+    int32_t number;
+    if (expression_settled(x))
+        return SG_OK;
+    TRY(string_table_new(&known, err));
+    for (size_t c = 1; c < sg_classes_count(k); c++) {
+        const char *name = sg_classes_name(k, c);
+        if (!strpbrk(name, "&|!*()")) /* a class that is an expression lies near its own first name */
+            TRY(string_table_add(known, name, strlen(name), &number, NULL, err));
+    }
+    for (size_t i = 0; i < string_table_count(k->notes); i++) {
+        const char *note = string_table_get(k->notes, i, &n);
+        for (const char *p = note + SET_BYTES; p < note + n; p += strlen(p) + 1)
+            TRY(string_table_add(known, p + 1, strlen(p + 1), &number, NULL, err));
+    }
+    n = string_table_count(known);
+    NEED(names = sg_calloc(n, sizeof *names), err, "the names of the classes");
+    for (size_t i = 0; i < n; i++)
+        names[i] = string_table_get(known, i, NULL);
+    st = expression_check(x, names, n, err);
+done:
+    string_table_free(known);
+    sg_free(names);
+    return st;
+}
+
+/* Is the word `id` with this note in the expression? members: room for the classes of any set. */
+static bool note_holds(const sg_classes *k, expression *x, size_t note, int32_t id, int32_t *members)
+{
+    size_t n_note, n;
+    const char *bytes = string_table_get(k->notes, note, &n_note),
+               *set = set_members(k, set_of_note(k, note), &n);
+    if (n_note > SET_BYTES && bytes[SET_BYTES] == LABEL_END)
+        return false;
+    memcpy(members, set, n * sizeof *members);
+    const expression_word w = word_at(k, bytes, n_note, members, n, id);
+    return expression_holds(x, 0, &w);
+}
+
+sg_status classes_words_where(const sg_classes *k, const char *text, const char *whose, sg_class_word **words,
+                              size_t *n, sg_error *err)
+{
+    sg_status st = SG_OK;
+    expression *x = NULL;
+    bool *holds = NULL, by_rank;
+    int32_t *members = NULL;
+    size_t m = 0, n_notes = string_table_count(k->notes);
+    *words = NULL;
+    *n = 0;
+    TRY(expression_parse(&x, text, whose, false, err));
+    by_rank = expression_by_rank(x);
+    if (expression_wants_ranks(x) && !k->ranks)
+        TRY(expression_no_ranks(x, "the ranks of words are not known: add classes 'frequency'", err));
+    NEED((holds = sg_calloc(n_notes, 1)) && (members = sg_calloc(sg_classes_count(k), sizeof *members)) &&
+             (*words = sg_calloc(k->n_pairs, sizeof **words)),
+         err, "the words of an expression");
+    for (size_t i = 0; i < n_notes; i++)
+        holds[i] = note_holds(k, x, i, -1, members);
+    TRY(check_labels(k, x, err));
+    for (size_t i = 0; i < k->n_slots; i++) {
+        if (!k->pair_keys[i])
+            continue;
+        size_t note = (k->pair_keys[i] - 1) >> 32;
+        int32_t id = (int32_t)((k->pair_keys[i] - 1) & UINT32_MAX);
+        if (by_rank ? note_holds(k, x, note, id, members) : holds[note])
+            (*words)[m++] = (sg_class_word){id, k->pair_counts[i]};
+    }
+    if (m)
+        qsort(*words, m, sizeof **words, compare_words);
+    for (size_t i = 0; i < m; i++)
+        if (*n && (*words)[*n - 1].id == (*words)[i].id)
+            (*words)[*n - 1].count += (*words)[i].count;
+        else
+            (*words)[(*n)++] = (*words)[i];
+done:
+    if (st != SG_OK) {
+        sg_free(*words);
+        *words = NULL;
+        *n = 0;
+    }
+    expression_free(x);
+    sg_free(holds);
+    sg_free(members);
+    return st;
+}
+
 /* ---- after the last token ---- */
 
 static sg_status check_used(const sg_classes *k, sg_error *err)
@@ -493,6 +793,9 @@ static sg_status check_used(const sg_classes *k, sg_error *err)
         for (size_t j = 0; j < members; j++)
             used[set_member(set, j)] |= k->set_tokens[s] > 0;
     }
+    for (size_t i = 0; i < k->n_specs; i++)
+        if (k->specs[i].expression)
+            TRY(check_labels(k, k->specs[i].expression, err));
     for (size_t i = 0; i < k->n_specs; i++) {
         const class_spec *spec = &k->specs[i];
         bool column = spec->kind == BY_UPOS || spec->kind == BY_XPOS || spec->kind == BY_FEATS;
@@ -588,6 +891,12 @@ void sg_classes_free(sg_classes *k)
     string_table_free(k->sets);
     sg_free(k->set_tokens);
     sg_free(k->bands);
+    sg_free(k->ranks);
+    sg_classes_free(k->families);
+    sg_free(k->family_ends);
+    sg_free(k->name);
+    sg_free(k->note);
+    string_table_free(k->notes);
     sg_free(k->current);
     sg_free(k->pair_keys);
     sg_free(k->pair_counts);

@@ -7,6 +7,7 @@
 #ifndef SG_CLASSES_INTERNAL_H
 #define SG_CLASSES_INTERNAL_H
 
+#include "corpus/class_expression.h"
 #include "corpus/corpus_internal.h"
 
 typedef enum {
@@ -17,7 +18,8 @@ typedef enum {
     BY_TAGS_FILE,
     BY_LEXICON,
     BY_WORDS,
-    BY_FREQUENCY
+    BY_FREQUENCY,
+    BY_EXPRESSION
 } class_kind;
 
 /* A list of lists of small numbers: list i is items[starts[i]] .. ; made in any order by linking. */
@@ -47,6 +49,10 @@ typedef struct {
     link_lists label_classes;
     bool grouped; /* labels not in the table are in no class; else a new label makes a class */
     bool used;    /* a token had a label */
+    /* BY_EXPRESSION, else NULL. Its class; a crossing (0) has a label, and a class, for each combination met. */
+    expression *expression;
+    int32_t class;
+    int32_t families[EXPRESSION_FACTORS]; /* factors that are families: specs of sg_classes.families */
 } class_spec;
 
 struct sg_classes {
@@ -58,7 +64,11 @@ struct sg_classes {
     char **origins;
     size_t origins_cap;
 
-    bool by_frequency;
+    sg_classes *families; /* of crossings, with classes of their own; NULL: there are none */
+    size_t *family_ends;  /* per family: where its classes of the token at hand end in families->current */
+
+    bool by_frequency, wants_ranks;
+    uint64_t *ranks;      /* per vocabulary id, by frequency from 1; <unk>: 0; NULL: not ranked yet */
     int32_t *bands;       /* per vocabulary id: its class; NULL: not ranked yet */
     int32_t unknown_band; /* class of words outside the vocabulary; -1: none seen yet */
 
@@ -68,7 +78,14 @@ struct sg_classes {
     int32_t *current; /* classes of the token at hand */
     size_t n_current, current_cap;
 
-    uint64_t *pair_keys; /* open addressing: set << 32 | id, plus 1; 0: free */
+    /* What expressions may ask of a token: the number of its set, then labels as in expression_word. */
+    char *note; /* of the token at hand */
+    size_t n_note, note_cap;
+    string_table *notes;
+    char *name; /* of a crossing's class, not ended by NUL */
+    size_t n_name, name_cap;
+
+    uint64_t *pair_keys; /* open addressing: note << 32 | id, plus 1; 0: free */
     uint64_t *pair_counts;
     size_t n_pairs, n_slots;
 
@@ -92,6 +109,9 @@ typedef struct {
 } class_kind_row;
 enum { CLASS_KINDS = 8 };
 extern const class_kind_row class_kinds[CLASS_KINDS];
+extern const char class_groups[]; /* ",groups=" */
 const char *class_kind_name(class_kind kind);
+/* The row that a spec, with its file and groups, begins with; NULL: none. */
+const class_kind_row *class_kind_of(const char *spec);
 
 #endif

@@ -93,7 +93,10 @@ bool classes_have_specs(const sg_classes *k);
 /* After the last token: no class may be empty; the lists of words are made. */
 sg_status classes_finish(sg_classes *k, sg_error *err);
 
-/* The class that a tag was put into by a file of groups; -1: none. */
-int32_t classes_group_of(const sg_classes *k, const char *tag);
+/* Words of the tokens, in all streams so far, for which an expression holds: as sg_classes_words, but *words is the
+ * caller's, freed with sg_free. whose: begins messages. SG_EINVAL: the text is no expression of one class, or a label
+ * of it was met nowhere; *words is NULL then. */
+sg_status classes_words_where(const sg_classes *k, const char *text, const char *whose, sg_class_word **words,
+                              size_t *n, sg_error *err);
 
 #endif

@@ -1,0 +1,71 @@
+/* SPDX-License-Identifier: MIT */
+/* class_expression.h - classes made of classes: intersections, unions, complements and crossings.
+ *
+ *   spec   = [name "="] factor { "*" factor }        several factors: a class per combination of their members
+ *   factor = family | union                          family: upos, frequency, words:FILE, ... of many classes
+ *   union  = intersection { "|" intersection }
+ *   intersection = part { "&" part }
+ *   part   = "!" part | "(" union ")" | label
+ *   label  = [column ":"] text                       text: as it is, or in double quotes ("" is one of them)
+ *
+ * A label is met by a word that is in the class of that name, or whose annotation has it: upos, xpos (any tag), feats,
+ * or a tag of a lexicon that groups join. "column:" asks one of them, "class:" the classes. `rank A-B` are the words
+ * of these frequency ranks, `out of vocabulary` those without one, `all` every word. What a bare text is called is
+ * known only after the corpus: expression_settled and expression_check come last. */
+#ifndef SG_CLASS_EXPRESSION_H
+#define SG_CLASS_EXPRESSION_H
+
+#include "base/base_internal.h"
+#include "base/string_table.h"
+
+/* Where a word's labels come from. */
+typedef enum {
+    LABEL_ANY, /* of an expression: wherever it is found */
+    LABEL_CLASS,
+    LABEL_UPOS,
+    LABEL_XPOS,
+    LABEL_FEATS,
+    LABEL_TAG, /* of a lexicon or words file with groups */
+    LABEL_END, /* of <eos>, which no expression holds */
+    LABEL_RANK,
+    LABEL_OUTSIDE,
+    LABEL_ALL
+} label_kind;
+
+/* A word as expressions see it; all borrowed. */
+typedef struct {
+    const char *labels; /* kind (a byte), label, NUL; and so on */
+    size_t n_labels;    /* bytes */
+    const int32_t *classes;
+    size_t n_classes;
+    const string_table *names; /* of the classes, which may become more */
+    uint64_t rank;             /* 0: outside the vocabulary */
+} expression_word;
+
+enum { EXPRESSION_FACTORS = 8 };
+typedef struct expression expression;
+/* whose: begins messages ("classes"). crossing: several factors and families are allowed. SG_EINVAL: the message has
+ * two more lines, the text and a caret below the character where it goes wrong. */
+sg_status expression_parse(expression **out, const char *text, const char *whose, bool crossing,
+                           sg_error *err);
+/* Does text have what only expressions have: an operator, parentheses, quotes, an equals sign? */
+bool expression_has_operators(const char *text);
+/* The name of its class: as given, else the text. */
+const char *expression_name(const expression *x);
+size_t expression_factors(const expression *x);
+/* What factor f is: the spec of a family (else NULL), and its text. */
+const char *expression_family(const expression *x, size_t f);
+const char *expression_factor_text(const expression *x, size_t f);
+bool expression_wants_ranks(const expression *x);
+bool expression_by_rank(const expression *x); /* or asks for words outside the vocabulary */
+/* SG_EINVAL that points at the first rank. */
+sg_status expression_no_ranks(const expression *x, const char *why, sg_error *err);
+/* Is the word in factor f, which is no family? Remembers which labels were met, and where. */
+bool expression_holds(expression *x, size_t f, const expression_word *w);
+/* After the last word: every label was met, in one place or always in the same ones. */
+bool expression_settled(const expression *x);
+/* SG_EINVAL that points at the label that was not, with the nearest of the names. */
+sg_status expression_check(const expression *x, const char *const *names, size_t n, sg_error *err);
+void expression_free(expression *x); /* NULL is fine */
+
+#endif
