@@ -87,9 +87,17 @@ function groupTitle(name) {
   return m ? `layer ${m[1]}, ${m[2]} state` : name;
 }
 
+/* Why values of `key` are missing in the runs shown, each reason once: without the first place where it applies and the
+ * number of others, which count what is not shown too ("class all, delay 0: no pairs (and 3 more)"). */
+function reasonsOf(key) {
+  const texts = runs.map((r) => groupOf(r)).filter(Boolean).map((g) => g.missing[key]).filter(Boolean);
+  const plain = texts.flatMap((t) => t.split('; ')).map((t) => t.replace(/^(?:class|property) (?:.*, delay \d+|[^:]*): /, '').replace(/ \(and \d+ more\)$/, ''));
+  return Array.from(new Set(plain));
+}
+
 function missingNote(key, what) {
-  const reasons = new Set(runs.map((r) => groupOf(r)).filter(Boolean).map((g) => g.missing[key]).filter(Boolean));
-  return el('p', { class: 'note', 'data-missing': key }, `${what} not shown: ${Array.from(reasons).join('; ') || 'not in the run file'}.`);
+  const reasons = reasonsOf(key);
+  return el('p', { class: 'note', 'data-missing': key }, `${what} not shown: ${reasons.join('; ') || 'not in the run file'}.`);
 }
 
 function interval(low, high) {
@@ -101,8 +109,7 @@ const WITHHELD = 'not given'; // in the place of an interval that the run file l
 /* How many of the values have no interval, and why: the run file's reason. */
 function withheldNote(key, rows) {
   const shown = rows.filter((r) => !r.reference && r.value !== null), without = shown.filter((r) => r.interval === WITHHELD).length;
-  const reasons = new Set(runs.map((r) => groupOf(r)).filter(Boolean).map((g) => g.missing[`${key}_low`]).filter(Boolean));
-  return without ? ` No interval is given at ${without} of ${shown.length} values (${Array.from(reasons).join('; ') || 'no reason stored'}).` : '';
+  return without ? ` No interval is given at ${without} of ${shown.length} values (${reasonsOf(`${key}_low`).join('; ') || 'no reason stored'}).` : '';
 }
 
 /* ---- curves by delay ---- */
