@@ -141,17 +141,23 @@ static bool has_class(const sg_run *r, const char *name)
     return false;
 }
 
-/* What A is says what B is: states, else properties (where A is no class), else classes. */
-static void name_side(sg_compare_side *side, const char *first, const char *name)
+/* What both names are: classes, else properties, else states; where they are not of one kind, what A is, for the message. */
+static void name_sides(sg_compare_side *a, sg_compare_side *b, const char *first, const char *second)
 {
-    const sg_run *r = side->runs[0];
-    const bool class = has_class(r, first);
-    if (!class && has_property(r, first))
-        side->property = name;
-    else if (!class && has_state(r, first))
-        side->state = name;
+    static bool (*const has[])(const sg_run *, const char *) = {has_class, has_property, has_state};
+    enum { CLASS, PROPERTY, STATE, KINDS };
+    const sg_run *r = a->runs[0];
+    size_t kind = 0;
+    while (kind < KINDS && !(has[kind](r, first) && has[kind](r, second)))
+        kind++;
+    for (size_t k = 0; k < KINDS && kind == KINDS; k++)
+        kind = has[k](r, first) ? k : kind;
+    if (kind == PROPERTY)
+        a->property = first, b->property = second;
+    else if (kind == STATE)
+        a->state = first, b->state = second;
     else
-        side->class_name = name;
+        a->class_name = first, b->class_name = second;
 }
 
 /* "lstm, number, noun"; NULLs are left out. */
@@ -194,7 +200,7 @@ static int add_names(task *t, const request *q, const char *first, const char *s
     sg_compare_side a = side_of(&t->runs, 0), b;
     int code = set_state(&a, q);
     b = a;
-    name_side(&a, first, first), name_side(&b, first, second);
+    name_sides(&a, &b, first, second);
     if (code < 0 && a.class_name && q->classes.n)
         code = misuse("compare: --class: A and B are classes already: %s, %s", first, second);
     if (code < 0 && (a.property || a.class_name) && q->properties.n)

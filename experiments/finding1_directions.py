@@ -17,15 +17,13 @@ import common
 
 def read_safetensors(path):
     with open(path, "rb") as f:
-        head = f.read(8)
-        size = int.from_bytes(head, "little")
-        text = f.read(size)
-        return head, text, json.loads(text), bytearray(f.read())
+        header = json.loads(f.read(int.from_bytes(f.read(8), "little")))
+        return header, bytearray(f.read())
 
 
 def without_directions(source, target, L, V):
     """The model with encoder.weight's rows x replaced by x - L V'V L^-1 (x - mean)."""
-    head, text, header, data = read_safetensors(source)
+    header, data = read_safetensors(source)
     entry = header["encoder.weight"]
     begin, end = entry["data_offsets"]
     X = np.frombuffer(bytes(data[begin:end]), dtype="<f4").reshape(entry["shape"]).astype(float)
@@ -33,8 +31,11 @@ def without_directions(source, target, L, V):
     Z = np.linalg.solve(L, (X - mean).T)
     X = X - (L @ (V.T @ (V @ Z))).T
     data[begin:end] = X.astype("<f4").tobytes()
+    header["__metadata__"].pop("tensors_sha256", None)  # tensors are changed on purpose
+    text = json.dumps(header).encode()
+    text += b" " * (-len(text) % 8)
     with open(target, "wb") as f:
-        f.write(head + text + bytes(data))
+        f.write(len(text).to_bytes(8, "little") + text + bytes(data))
 
 
 def mean_position(cost):

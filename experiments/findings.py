@@ -107,7 +107,7 @@ def rows_of(args, groups, runs):
         both = {**groups, "other": other}
         yield "3", "depends on the kind of data (both directions count)", {
             k: verdict_of_difference(compare(args, both, "--measure", m + "_left", "--delay", DELAYS)) for k, m in measures.items()}
-    rare = ("rank 1001-10000", "rank 1-10")
+    rare = (args.rare, "rank 1-10")
     yield "4a", "rare words: larger", {k: verdict(compare(args, groups, *rare, "--measure", m, "--delay", DELAYS)) for k, m in measures.items()}
     yield "4b", "rare words: longer", {k: verdict(compare(args, groups, *rare, "--measure", m + "_half_life")) for k, m in measures.items()}
     skip = set(args.skip.split(",")) | {"all", args.noun} | {side for p in args.properties.split(",") for side in p.split("=")[1].split("-")}
@@ -129,6 +129,7 @@ def verdict_of_difference(rows):
 
 def main():
     args = common.options(__doc__, seeds=(int, 5, "trainings"), least=(int, 2000, "tokens a class needs"), noun=(str, "noun", "class of nouns"),
+                          rare=(str, "rank 1001-10000", "class of rare words"),
                           skip=(str, "singular,plural", "classes that nouns are not compared with"),
                           beside=(str, None, "work folder of another corpus, whose analyses are there"))
     runs = []
