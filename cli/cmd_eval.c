@@ -17,7 +17,7 @@ static sg_status print_result(const sg_eval *e, double unknown, bool json, sg_er
                                     json_finite(e->nats_per_token), "perplexity", json_finite(e->perplexity)),
                           17, err);
     printf("perplexity %.2f, %.4f nats per token, over %" PRIu64
-           " predicted token%s (%.2f %% of the words <unk>)\n",
+           " predicted token%s (%.2f %% of the words unknown)\n",
            e->perplexity, e->nats_per_token, e->tokens, PLURAL(e->tokens), unknown);
     return SG_OK;
 }

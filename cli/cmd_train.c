@@ -148,7 +148,7 @@ static void print_result(const settings *s, const work *w, const sg_train_result
 {
     const sg_stream_counts *n = sg_stream_info(w->train);
     const char *best = sg_model_meta(w->model, "best_epoch");
-    printf("%s: %s, %zu layer%s, %zu %s, trained on %" PRIu64 " tokens (%.1f %% of the words <unk>)\n",
+    printf("%s: %s, %zu layer%s, %zu %s, trained on %" PRIu64 " tokens (%.1f %% of the words unknown)\n",
            shown(s->output), sg_cell_name(s->shape.cell), s->shape.layers, s->shape.layers == 1 ? "" : "s",
            s->shape.vocabulary, s->shape.unit == SG_UNIT_CHAR ? "characters" : "words", n->tokens,
            unknown_percent(w->train, s->shape.eos));

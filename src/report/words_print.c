@@ -267,8 +267,11 @@ sg_status sg_words_write(const sg_writer *to, sg_run *r, const sg_words_config *
     else {
         fprintf(f, "%s, class ", x.group);
         text_put(f, sg_run_class_name(r, cfg->class_index), 40, 0);
-        fprintf(f, ", delay %zu: words of the whole vocabulary along the %zu strongest directions\n",
-                cfg->delay, x.n_directions);
+        fprintf(f, ", delay %zu: words of the whole vocabulary along ", cfg->delay);
+        if (x.n_directions == 1)
+            fputs("the strongest direction\n", f);
+        else
+            fprintf(f, "the %zu strongest directions\n", x.n_directions);
     }
     const size_t top = cfg->top < x.w->V ? cfg->top : x.w->V;
     for (size_t k = 0; k < x.n_directions; k++) {
