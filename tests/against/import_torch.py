@@ -236,6 +236,12 @@ between.rnn = nn.LSTM(E, H)
 between.fc = nn.Linear(H, V)
 torch.save(between.state_dict(), path)
 cmp.refuses(path, "attn.weight", "between embedding and recurrence", "--ignore")
+torch.save({**{f"model.{k}": v for k, v in between.state_dict().items()}, "vocab": [f"w{i}" for i in range(V)]}, path)
+p = cmp.run_program("import", path, "-o", cmp.path("ours"), "--ignore", "attn.weight", "--ignore", "attn.bias")  # by the ends of their names
+cmp.count += 1
+if p.returncode:
+    cmp.fail(f"--ignore by the end of a name: {p.stderr}")
+cmp.refuses(path, "no tensor of this name", args=["--ignore", "model.attn"])
 between.emb = nn.Embedding(V, E + 2)
 torch.save(between.state_dict(), path)
 cmp.refuses(path, "emb.weight", "the layer between embedding and recurrence is unknown")
@@ -247,10 +253,11 @@ wide = Net("gru").state_dict()
 wide["rnn.bias_hh_l0"] = torch.zeros(3 * H + 1)
 torch.save(wide, path)
 cmp.refuses(path, "rnn.bias_hh_l0", "(25)", "(24)")
-nan = Net("gru").state_dict()
-nan["rnn.bias_hh_l0"][3] = float("nan")
-torch.save(dict(nan, vocab=[f"w{i}" for i in range(V)]), path)
-cmp.refuses(path, "rnn.bias_hh_l0", "NaN", "index 3")
+for none in (float("nan"), float("inf"), -float("inf")):
+    nan = Net("gru").state_dict()
+    nan["rnn.bias_hh_l0"][3] = none
+    torch.save(dict(nan, vocab=[f"w{i}" for i in range(V)]), path)
+    cmp.refuses(path, "rnn.bias_hh_l0", "a NaN or an infinity", "index 3")
 ints = Net("gru").state_dict()
 ints["rnn.weight_hh_l0"] = torch.zeros(3 * H, H, dtype=torch.int32)
 torch.save(dict(ints, vocab=[f"w{i}" for i in range(V)]), path)
@@ -277,6 +284,11 @@ for changed, numbers, words in ((moved([last], -4, -4), data[:-4], ("overlap", l
 torch.save(net.state_dict(), path)
 cmp.refuses(path, "no vocabulary", "17", "--vocab")
 cmp.refuses(path, "no tensor of this name", args=["--map", "encoder.weight=nothing"])
+torch.save(Net("lstm").state_dict(), path)
+for order in ("i,f,f,o", "i,f,g", "i,f,g,o,o"):
+    cmp.refuses(path, f"--gate-order {order}: expected an order of i, f, g, o", args=["--map", "rnn.weight_ih_l0=rnn.weight_ih_l0", "--gate-order", order], code=2)
+torch.save(net.state_dict(), path)
+cmp.refuses(path, "encoder.weight is given twice", args=["--map", "encoder.weight=encoder.weight", "--map", "encoder.weight=decoder.weight"], code=2)
 
 # ---- vocabularies inside ----
 words = [f"w{i}" for i in range(V)]
