@@ -3,6 +3,7 @@
 import re
 import subprocess
 import unittest
+import unittest.mock
 import warnings
 import xml.etree.ElementTree
 
@@ -71,12 +72,19 @@ class Figures(InFolder):
         self.assertEqual([line.get_color() for line in every.values()][:4], ["#111111", *light[:3]])
 
     def test_classes(self):
-        ax, bar = self.run_.figure("classes").axes
-        state = self.run_["layer1.cell"]
+        read, state = sg.State.read, self.run_["layer1.cell"]
+
+        def with_q(state, name, *more): # the words of this text are too few for a test
+            x = read(state, name, *more)
+            return np.resize([0.01, 0.2, 0.049, 0.051, np.nan, 1, 0.03], x.shape) if name == "p_types_adjusted" else x
+        with unittest.mock.patch.object(sg.State, "read", with_q):
+            ax, bar = self.run_.figure("classes").axes
+            q = state.read("p_types_adjusted")[1:]
         ratio = state.read("gain_ratio")[1:]
         self.same(ax.collections[0].get_array().reshape(3, 9), np.where(ratio > 0, ratio, np.nan))
         dots = {tuple(p) for p in np.transpose(ax.lines[0].get_data())}
-        self.assertEqual(dots, {(d, c) for c, d in np.argwhere(state.read("p_types_adjusted")[1:] < 0.05)})
+        self.assertEqual(dots, {(d, c) for c, d in np.argwhere(q < 0.05)})
+        self.assertGreater(len(dots), 5)
         self.assertEqual([t.get_text().replace("\\", "") for t in ax.get_yticklabels()], list(self.run_.classes[1:]))
         norm = ax.collections[0].norm
         self.assertAlmostEqual(norm.vmin * norm.vmax, 1)
