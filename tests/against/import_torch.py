@@ -222,6 +222,17 @@ square.rnn = nn.GRU(H, H)
 torch.save(square.state_dict(), path)
 cmp.refuses(path, "two interpretations fit", "one.weight", "two.weight", "--map encoder.weight=TENSOR")
 
+# tensors that share one storage, as cuDNN keeps the weights of a layer: each at its own offset
+one = Net("lstm")
+flat = torch.cat([w.detach().reshape(-1) for w in one.rnn.parameters()])
+parts, at = {}, 0
+for name, w in one.rnn.named_parameters():
+    parts[f"rnn.{name}"] = flat[at:at + w.numel()].view(w.shape)
+    at += w.numel()
+for legacy in (False, True):
+    torch.save({**one.state_dict(), **parts}, path, _use_new_zipfile_serialization=not legacy)
+    check("tensors of one storage", path, one, "lstm")
+
 # ---- refusals name the tensor and say why ----
 for module, words in ((nn.LSTM(E, H, bidirectional=True), ("weight_ih_l0_reverse", "bidirectional")),
                       (nn.LSTM(E, H, proj_size=4), ("weight_hr_l0", "projection"))):
