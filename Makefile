@@ -32,7 +32,7 @@ coverage: setup-all
 	@tools/coverage
 
 lint: setup-all
-	@tools/lint
+	@tools/lint whole
 
 fuzz: setup-all
 	@tools/fuzz $(FUZZ_SECONDS)

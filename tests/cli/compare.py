@@ -23,7 +23,7 @@ sys.path.insert(0, os.path.join(root, "tests", "helpers"))
 import real_run  # noqa: E402
 
 ENV = {**os.environ, "OMP_NUM_THREADS": "1"}
-ANALYZE = ["--format", "tagged", "--classes", "tags,groups=groups.txt", "--property", "number=plural-singular", "--property", "use=verb-noun",
+ANALYZE = ["--format", "tagged", "--classes", "tags,groups=groups.txt", "--property", "number=plural-singular", "--property", "verb=verb-noun",
            "--delays", "7", "--lyapunov", "none", "-q"]
 
 
@@ -311,7 +311,7 @@ def test_groups():
 
 def test_properties():
     """Errors of blocks, paired, and of the words of the two properties, independent."""
-    shown = rows("lstm1.nc", "number", "use", "--delay", "1,5")
+    shown = rows("lstm1.nc", "number", "verb", "--delay", "1,5")  # the second is a class too
     checked = 0
     with data("lstm1.nc") as f:
         g = f["layer1.cell"]
@@ -342,6 +342,8 @@ def test_properties():
             close(row["difference_high"], min(most, middle + reach), row["measure"], 1e-3)
             checked += 1
     assert checked >= 2, shown["rows"]
+    other = rows("lstm1.nc", "verb", "number", "--delay", "1,5")["pairs"][0]
+    assert (other["a"]["property"], other["b"]["property"]) == ("verb", "number"), other
     models = rows("lstm1.nc", "lstm2.nc", "--property", "number", "--delay", "1")
     assert [p["a"]["property"] for p in models["pairs"]] == ["number"] and {r["measure"] for r in models["rows"]} == {"property_gain", "property_gain_left", "relative_memory"}
 
@@ -428,7 +430,7 @@ def test_misuse():
 def test_damaged():
     path = os.path.join(folder, "lstm1.nc")
     whole = open(path, "rb").read()
-    for n in range(0, len(whole) - 100, len(whole) // 40):
+    for n in range(0, len(whole) - 100, len(whole) // 16):
         with open(os.path.join(folder, "cut.nc"), "wb") as f:
             f.write(whole[:n])
         assert "cut.nc" in compare("cut.nc", "noun", "verb", code=1).stderr, n

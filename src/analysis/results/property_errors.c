@@ -78,7 +78,7 @@ void results_property_errors(sg_interval *x, const sp_frame *f, const property_f
     double blocks = effective(B, pairs);
     for (size_t p = 0; p < f->P; p++) {
         const double *n = folds->n + p * PROPERTY_FOLDS * f->E, *weight = folds->weight + p * PROPERTY_FOLDS;
-        replicates gain, relative, cosine;
+        replicates gain = {{0}}, relative, cosine;
         double inside[PROPERTY_FOLDS] = {0};
         for (size_t j = 0; j < PROPERTY_FOLDS; j++)
             gain_without[(p * PROPERTY_FOLDS + j) * stride] = NAN;
@@ -95,9 +95,10 @@ void results_property_errors(sg_interval *x, const sp_frame *f, const property_f
             add_words(&x[at.cosine + p * f->R + k], &cosine, weight, blocks, 1);
         }
         results_fold_gains(gain.without, f, folds, p, S, Vt);
-        for (size_t j = 0; j < PROPERTY_FOLDS; j++)
-            relative.without[j] = fmin(1, gain.without[j] / S[0]),
+        for (size_t j = 0; j < PROPERTY_FOLDS; j++) {
+            relative.without[j] = fmin(1, gain.without[j] / S[0]);
             gain_without[(p * PROPERTY_FOLDS + j) * stride] = gain.without[j];
+        }
         add_words(&x[at.property + p], &gain, weight, blocks, INFINITY);
         add_words(&x[at.relative + p], &relative, weight, blocks, 1);
     }
