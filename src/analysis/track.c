@@ -177,6 +177,24 @@ static void keep_left_out(track *t, size_t d, const double *weights, const doubl
     }
 }
 
+/* What half-lives need. */
+static void keep_gains(track *t, size_t d, const double *weights, const double *values, const double *without,
+                       const double *right)
+{
+    const size_t B = t->B;
+    for (size_t p = 0; p < t->frame.P; p++) {
+        double folds[PROPERTY_FOLDS];
+        for (size_t b = 0; b < B; b++)
+            t->along[(p * B + b) * t->D + d] =
+                weights[b] > 0 ? without[b * t->K + t->at.property + p] : values[t->at.property + p];
+        results_fold_gains(folds, &t->frame, &t->folds, p, values + t->at.S, right);
+        for (size_t j = 0; j < PROPERTY_FOLDS; j++)
+            t->words[(p * PROPERTY_FOLDS + j) * t->D + d] = folds[j];
+    }
+    if (d == 0)
+        memcpy(t->pairs, weights, B * sizeof *weights);
+}
+
 /* All statistics of one class and delay with the new properties' directions. */
 static sg_status compute(track *t, size_t c, size_t d, sg_error *err)
 {
@@ -222,13 +240,8 @@ static sg_status compute(track *t, size_t c, size_t d, sg_error *err)
     keep_left_out(t, d, weights, values, without, right);
     if (B) {
         results_intervals(x, f, B, weights, weights, values, without, &(results_parts){0});
-        results_property_errors(x, f, &t->folds, B, weights, values + t->at.S, right, t->words + d, t->D);
-        for (size_t p = 0; p < f->P; p++)
-            for (size_t b = 0; b < B; b++)
-                t->along[(p * B + b) * t->D + d] =
-                    weights[b] > 0 ? without[b * t->K + t->at.property + p] : values[t->at.property + p];
-        if (d == 0)
-            memcpy(t->pairs, weights, B * sizeof *weights);
+        results_property_errors(x, f, &t->folds, B, weights, values + t->at.S, right);
+        keep_gains(t, d, weights, values, without, right);
     }
     t->sigma[d] = values[t->at.S];
     random_table_gain(t->directions, values + t->at.S, draws, &t->random[3 * d], &t->random[3 * d + 1],

@@ -67,3 +67,18 @@ done:
     sg_free(copy);
     return st;
 }
+
+size_t sg_classes_count(const sg_classes *k)
+{
+    return string_table_count(k->names);
+}
+
+const char *sg_classes_name(const sg_classes *k, size_t c)
+{
+    return string_table_get(k->names, c, NULL);
+}
+
+int32_t sg_classes_find(const sg_classes *k, const char *name)
+{
+    return string_table_find(k->names, name, strlen(name));
+}

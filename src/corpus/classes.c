@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { MAX_SETS = 65536, SET_BYTES = sizeof(uint32_t) };
+enum { MAX_SETS = 65536 };
 
 static bool vocab_has_counts(const sg_vocab *v)
 {
@@ -282,8 +282,8 @@ static sg_status begin_note(sg_classes *k, const sg_token *t, sg_error *err)
 {
     sg_status st = SG_OK;
     size_t n;
-    TRY(array_reserve(&k->note, &k->note_cap, SET_BYTES, 1, err));
-    k->n_note = SET_BYTES;
+    TRY(array_reserve(&k->note, &k->note_cap, CLASS_SET_BYTES, 1, err));
+    k->n_note = CLASS_SET_BYTES;
     if (t && t->eos)
         return add_note(k, LABEL_END, "", 0, err);
     if (t && t->upos)
@@ -376,17 +376,6 @@ done:
 
 /* ---- expressions ---- */
 
-static expression_word word_at(const sg_classes *k, const char *note, size_t n_note, const int32_t *classes,
-                               size_t n_classes, int32_t id)
-{
-    return (expression_word){.labels = note + SET_BYTES,
-                             .n_labels = n_note - SET_BYTES,
-                             .classes = classes,
-                             .n_classes = n_classes,
-                             .names = k->names,
-                             .rank = id >= 0 && k->ranks ? k->ranks[id] : 0};
-}
-
 static sg_status push_families(sg_classes *f, size_t *ends, const sg_token *t, int32_t id, sg_error *err)
 {
     sg_status st = SG_OK;
@@ -449,7 +438,7 @@ static sg_status push_expressions(sg_classes *k, const sg_token *t, int32_t id, 
         class_spec *spec = &k->specs[i];
         if (!spec->expression)
             continue;
-        const expression_word w = word_at(k, k->note, k->n_note, k->current, k->n_current, id);
+        const expression_word w = classes_word_at(k, k->note, k->n_note, k->current, k->n_current, id);
         bool holds = true;
         for (size_t f = 0; f < expression_factors(spec->expression); f++) {
             bool family = expression_family(spec->expression, f) != NULL;
@@ -466,8 +455,6 @@ static sg_status push_expressions(sg_classes *k, const sg_token *t, int32_t id, 
 done:
     return st;
 }
-
-static sg_status count_pair(sg_classes *k, int32_t note, int32_t id, sg_error *err);
 
 /* Sorts what the token is in, drops doubles. Lists are short. */
 static void sort_current(sg_classes *k)
@@ -504,10 +491,10 @@ static sg_status enter_set(sg_classes *k, int32_t id, const char *path, uint64_t
                           err));
     k->set_tokens[number]++;
     *set = (uint32_t)number;
-    memcpy(k->note, set, SET_BYTES);
+    memcpy(k->note, set, CLASS_SET_BYTES);
     TRY(string_table_add(k->notes, k->note, k->n_note, &note, NULL, err));
     if (id >= 0 && k->vocab && id != sg_vocab_unk(k->vocab))
-        TRY(count_pair(k, note, id, err));
+        TRY(classes_count_pair(k, note, id, err));
 done:
     return st;
 }
@@ -542,243 +529,6 @@ done:
     return st;
 }
 
-/* ---- words per class ---- */
-
-static size_t pair_slot(const uint64_t *keys, size_t n_slots, uint64_t key)
-{
-    uint64_t h = key * 0x9e3779b97f4a7c15u;
-    size_t i = (h ^ (h >> 29)) & (n_slots - 1);
-    while (keys[i] && keys[i] != key)
-        i = (i + 1) & (n_slots - 1);
-    return i;
-}
-
-static sg_status grow_pairs(sg_classes *k, sg_error *err)
-{
-    size_t n = k->n_slots ? 2 * k->n_slots : 1024;
-    uint64_t *keys = sg_calloc(n, sizeof *keys), *counts = sg_calloc(n, sizeof *counts);
-    if (!keys || !counts) {
-        sg_free(keys);
-        sg_free(counts);
-        return no_memory(err, "the words of each class");
-    }
-    for (size_t i = 0; i < k->n_slots; i++)
-        if (k->pair_keys[i]) {
-            size_t slot = pair_slot(keys, n, k->pair_keys[i]);
-            keys[slot] = k->pair_keys[i];
-            counts[slot] = k->pair_counts[i];
-        }
-    sg_free(k->pair_keys);
-    sg_free(k->pair_counts);
-    k->pair_keys = keys;
-    k->pair_counts = counts;
-    k->n_slots = n;
-    return SG_OK;
-}
-
-static sg_status count_pair(sg_classes *k, int32_t note, int32_t id, sg_error *err)
-{
-    if (2 * (k->n_pairs + 1) > k->n_slots) {
-        sg_status st = grow_pairs(k, err);
-        if (st != SG_OK)
-            return st;
-    }
-    uint64_t key = ((uint64_t)note << 32 | (uint32_t)id) + 1;
-    size_t slot = pair_slot(k->pair_keys, k->n_slots, key);
-    k->n_pairs += !k->pair_keys[slot];
-    k->pair_keys[slot] = key;
-    k->pair_counts[slot]++;
-    return SG_OK;
-}
-
-/* The classes of a set besides "all". */
-static const char *set_members(const sg_classes *k, size_t set, size_t *n)
-{
-    const char *bytes = string_table_get(k->sets, set, n);
-    *n /= sizeof(int32_t);
-    return bytes;
-}
-
-/* The set of what a pair's key names, and the rest of its note. */
-static size_t set_of_note(const sg_classes *k, size_t note)
-{
-    uint32_t set;
-    memcpy(&set, string_table_get(k->notes, note, NULL), sizeof set);
-    return set;
-}
-
-static int32_t set_member(const char *bytes, size_t i)
-{
-    int32_t c; /* the pool of a string table is not aligned */
-    memcpy(&c, bytes + i * sizeof c, sizeof c);
-    return c;
-}
-
-typedef struct {
-    int32_t c;
-    sg_class_word word;
-} class_entry;
-
-static int compare_entries(const void *pa, const void *pb)
-{
-    const class_entry *a = pa, *b = pb;
-    if (a->c != b->c)
-        return a->c < b->c ? -1 : 1;
-    return a->word.id < b->word.id ? -1 : a->word.id > b->word.id;
-}
-
-static sg_status list_words(sg_classes *k, sg_error *err)
-{
-    sg_status st = SG_OK;
-    size_t total = 0, n, m = 0, n_classes = sg_classes_count(k), members;
-    class_entry *entries = NULL;
-    sg_class_word *words = NULL;
-    size_t *starts = NULL;
-    for (size_t i = 0; i < k->n_slots; i++)
-        if (k->pair_keys[i]) {
-            set_members(k, set_of_note(k, (k->pair_keys[i] - 1) >> 32), &members);
-            total += members + 1;
-        }
-    NEED((entries = sg_calloc(total, sizeof *entries)) && (words = sg_calloc(total, sizeof *words)) &&
-             (starts = sg_calloc(n_classes + 1, sizeof *starts)),
-         err, "the words of each class (%zu entries)", total);
-    n = 0;
-    for (size_t i = 0; i < k->n_slots; i++) {
-        if (!k->pair_keys[i])
-            continue;
-        uint64_t key = k->pair_keys[i] - 1;
-        const char *set = set_members(k, set_of_note(k, key >> 32), &members);
-        sg_class_word word = {(int32_t)(key & UINT32_MAX), k->pair_counts[i]};
-        entries[n++] = (class_entry){0, word};
-        for (size_t j = 0; j < members; j++)
-            entries[n++] = (class_entry){set_member(set, j), word};
-    }
-    if (n)
-        qsort(entries, n, sizeof *entries, compare_entries);
-    for (size_t i = 0; i < n; i++) {
-        bool same = i && entries[i].c == entries[i - 1].c && entries[i].word.id == entries[i - 1].word.id;
-        if (same) {
-            words[m - 1].count += entries[i].word.count;
-        } else {
-            words[m++] = entries[i].word;
-            starts[entries[i].c + 1]++;
-        }
-    }
-    for (size_t c = 0; c < n_classes; c++)
-        starts[c + 1] += starts[c];
-    sg_free(k->words);
-    sg_free(k->word_starts);
-    k->words = words;
-    k->word_starts = starts;
-    words = NULL;
-    starts = NULL;
-done:
-    sg_free(entries);
-    sg_free(words);
-    sg_free(starts);
-    return st;
-}
-
-/* ---- words of an expression ---- */
-
-static int compare_words(const void *pa, const void *pb)
-{
-    const sg_class_word *a = pa, *b = pb;
-    return a->id < b->id ? -1 : a->id > b->id;
-}
-
-/* Labels and names of classes, for "did you mean". */
-static sg_status check_labels(const sg_classes *k, const expression *x, sg_error *err)
-{
-    sg_status st = SG_OK;
-    string_table *known = NULL;
-    const char **names = NULL;
-    size_t n;
-    int32_t number;
-    if (expression_settled(x))
-        return SG_OK;
-    TRY(string_table_new(&known, err));
-    for (size_t c = 1; c < sg_classes_count(k); c++) {
-        const char *name = sg_classes_name(k, c);
-        if (!strpbrk(name, "&|!*()")) /* a class that is an expression lies near its own first name */
-            TRY(string_table_add(known, name, strlen(name), &number, NULL, err));
-    }
-    for (size_t i = 0; i < string_table_count(k->notes); i++) {
-        const char *note = string_table_get(k->notes, i, &n);
-        for (const char *p = note + SET_BYTES; p < note + n; p += strlen(p) + 1)
-            TRY(string_table_add(known, p + 1, strlen(p + 1), &number, NULL, err));
-    }
-    n = string_table_count(known);
-    NEED(names = sg_calloc(n, sizeof *names), err, "the names of the classes");
-    for (size_t i = 0; i < n; i++)
-        names[i] = string_table_get(known, i, NULL);
-    st = expression_check(x, names, n, err);
-done:
-    string_table_free(known);
-    sg_free(names);
-    return st;
-}
-
-/* Is the word `id` with this note in the expression? members: room for the classes of any set. */
-static bool note_holds(const sg_classes *k, expression *x, size_t note, int32_t id, int32_t *members)
-{
-    size_t n_note, n;
-    const char *bytes = string_table_get(k->notes, note, &n_note),
-               *set = set_members(k, set_of_note(k, note), &n);
-    if (n_note > SET_BYTES && bytes[SET_BYTES] == LABEL_END)
-        return false;
-    memcpy(members, set, n * sizeof *members);
-    const expression_word w = word_at(k, bytes, n_note, members, n, id);
-    return expression_holds(x, 0, &w);
-}
-
-sg_status classes_words_where(const sg_classes *k, const char *text, const char *whose, sg_class_word **words,
-                              size_t *n, sg_error *err)
-{
-    sg_status st = SG_OK;
-    expression *x = NULL;
-    bool *holds = NULL, by_rank;
-    int32_t *members = NULL;
-    size_t m = 0, n_notes = string_table_count(k->notes);
-    *words = NULL;
-    *n = 0;
-    TRY(expression_parse(&x, text, whose, false, err));
-    by_rank = expression_by_rank(x);
-    if (expression_wants_ranks(x) && !k->ranks)
-        TRY(expression_no_ranks(x, "the ranks of words are not known: add classes 'frequency'", err));
-    NEED((holds = sg_calloc(n_notes, 1)) && (members = sg_calloc(sg_classes_count(k), sizeof *members)) &&
-             (*words = sg_calloc(k->n_pairs, sizeof **words)),
-         err, "the words of an expression");
-    for (size_t i = 0; i < n_notes; i++)
-        holds[i] = note_holds(k, x, i, -1, members);
-    TRY(check_labels(k, x, err));
-    for (size_t i = 0; i < k->n_slots; i++) {
-        if (!k->pair_keys[i])
-            continue;
-        size_t note = (k->pair_keys[i] - 1) >> 32;
-        int32_t id = (int32_t)((k->pair_keys[i] - 1) & UINT32_MAX);
-        if (by_rank ? note_holds(k, x, note, id, members) : holds[note])
-            (*words)[m++] = (sg_class_word){id, k->pair_counts[i]};
-    }
-    if (m)
-        qsort(*words, m, sizeof **words, compare_words);
-    for (size_t i = 0; i < m; i++)
-        if (*n && (*words)[*n - 1].id == (*words)[i].id)
-            (*words)[*n - 1].count += (*words)[i].count;
-        else
-            (*words)[(*n)++] = (*words)[i];
-done:
-    if (st != SG_OK) {
-        sg_free(*words);
-        *words = NULL;
-        *n = 0;
-    }
-    expression_free(x);
-    sg_free(holds);
-    sg_free(members);
-    return st;
-}
-
 /* ---- after the last token ---- */
 
 static sg_status check_used(const sg_classes *k, sg_error *err)
@@ -789,13 +539,13 @@ static sg_status check_used(const sg_classes *k, sg_error *err)
     if (!used)
         return no_memory(err, "the classes");
     for (size_t s = 0; s < sg_classes_sets(k); s++) {
-        const char *set = set_members(k, s, &members);
+        const char *set = classes_set_members(k, s, &members);
         for (size_t j = 0; j < members; j++)
-            used[set_member(set, j)] |= k->set_tokens[s] > 0;
+            used[classes_set_member(set, j)] |= k->set_tokens[s] > 0;
     }
     for (size_t i = 0; i < k->n_specs; i++)
         if (k->specs[i].expression)
-            TRY(check_labels(k, k->specs[i].expression, err));
+            TRY(classes_check_labels(k, k->specs[i].expression, err));
     for (size_t i = 0; i < k->n_specs; i++) {
         const class_spec *spec = &k->specs[i];
         bool column = spec->kind == BY_UPOS || spec->kind == BY_XPOS || spec->kind == BY_FEATS;
@@ -818,22 +568,7 @@ done:
 sg_status classes_finish(sg_classes *k, sg_error *err)
 {
     sg_status st = check_used(k, err);
-    return st == SG_OK ? list_words(k, err) : st;
-}
-
-size_t sg_classes_count(const sg_classes *k)
-{
-    return string_table_count(k->names);
-}
-
-const char *sg_classes_name(const sg_classes *k, size_t c)
-{
-    return string_table_get(k->names, c, NULL);
-}
-
-int32_t sg_classes_find(const sg_classes *k, const char *name)
-{
-    return string_table_find(k->names, name, strlen(name));
+    return st == SG_OK ? classes_list_words(k, err) : st;
 }
 
 size_t sg_classes_sets(const sg_classes *k)
@@ -844,9 +579,9 @@ size_t sg_classes_sets(const sg_classes *k)
 bool sg_classes_contains(const sg_classes *k, size_t set, size_t c)
 {
     size_t n;
-    const char *members = set_members(k, set, &n);
+    const char *members = classes_set_members(k, set, &n);
     for (size_t i = 0; i < n; i++)
-        if (set_member(members, i) == (int32_t)c)
+        if (classes_set_member(members, i) == (int32_t)c)
             return true;
     return c == 0;
 }

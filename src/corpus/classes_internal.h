@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* classes_internal.h - what the parts of the classes share: class_names.c adds classes, class_specs.c reads
- * specs, classes.c uses both.
+ * specs, classes.c uses both; class_words.c counts words.
  *
  *   token --key--> labels (tags; the lines of a words file) --labels--> classes (the label's own, or its
  *   groups) */
@@ -113,5 +113,22 @@ extern const char class_groups[]; /* ",groups=" */
 const char *class_kind_name(class_kind kind);
 /* The row that a spec, with its file and groups, begins with; NULL: none. */
 const class_kind_row *class_kind_of(const char *spec);
+
+/* ---- class_words.c ---- */
+
+/* A note begins with the number of its set, a uint32_t. */
+enum { CLASS_SET_BYTES = sizeof(uint32_t) };
+/* One more token of word `id` with note number `note`. SG_ENOMEM. */
+sg_status classes_count_pair(sg_classes *k, int32_t note, int32_t id, sg_error *err);
+/* The *n classes of a set besides "all", borrowed; number i of them. */
+const char *classes_set_members(const sg_classes *k, size_t set, size_t *n);
+int32_t classes_set_member(const char *members, size_t i);
+/* What an expression may ask of word `id` (-1: none) with a note of n_note bytes and these classes. All is borrowed. */
+expression_word classes_word_at(const sg_classes *k, const char *note, size_t n_note, const int32_t *classes,
+                                size_t n_classes, int32_t id);
+/* SG_EINVAL: a label of the expression was never met; near labels and names of classes are given. */
+sg_status classes_check_labels(const sg_classes *k, const expression *x, sg_error *err);
+/* Fills k->words and k->word_starts from what was counted. SG_ENOMEM. */
+sg_status classes_list_words(sg_classes *k, sg_error *err);
 
 #endif

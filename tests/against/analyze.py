@@ -768,6 +768,12 @@ def check_features(folder):
                 x = np.mean([v for (t, k), v in G.items() if k == d and (c == 0 or labels[t - d] == name)], axis=0)
                 close(g.mean_gradient.values[c, d], x, 1e-5, ("features", c, d))
                 close(g.singular_value.values[c, d], np.linalg.svd(x @ L)[1], 1e-5, ("features S", c, d))
+    for wrong in (np.inf, -np.inf, np.nan):
+        bad = np.load(at("x.npy"))
+        bad[7, 1] = wrong
+        np.save(at("bad.npy"), bad)
+        r = run("analyze", at("m.safetensors"), "--inputs", at("bad.npy"), "--cell", "gru", "-o", at("y.nc"), code=1)
+        assert "bad.npy: row 7, column 1 is not finite" in r.stderr and not os.path.exists(at("y.nc")), r.stderr
     r = run("analyze", at("m.safetensors"), "--inputs", at("labels.txt"), "--cell", "gru", "-o", at("y.nc"), code=1)
     assert "labels.txt" in r.stderr and ".npy" in r.stderr, r.stderr
     print("features ok")

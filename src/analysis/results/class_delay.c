@@ -275,8 +275,7 @@ sg_status class_delay_compute(const group_work *a, worker *w, item *o, size_t c,
         random_table_gain(a->directions, w->values + a->at.S, w->draws, &o->random[0], &o->random[1],
                           &o->random[2]);
         results_property_errors(o->x, &a->frame, &a->input->folds[a->group->model], a->input->B, w->weights,
-                                w->values + a->at.S, w->right,
-                                a->s.words + c * a->input->P * PROPERTY_FOLDS * a->input->D + d, a->input->D);
+                                w->values + a->at.S, w->right);
     }
     hide_too_small(a, w, o);
     left_out_keep(a, w, o, c, d);
@@ -286,10 +285,6 @@ sg_status class_delay_compute(const group_work *a, worker *w, item *o, size_t c,
         for (size_t b = 0; b < p->B; b++)
             a->s.without[((c * DECAY_QUANTITIES + q) * p->B + b) * p->D + d] =
                 w->weights[b] > 0 ? w->without[b * a->K + places[q]] : w->values[places[q]];
-    for (size_t k = 0; k < p->P; k++)
-        for (size_t b = 0; b < p->B; b++)
-            a->s.along[((c * p->P + k) * p->B + b) * p->D + d] =
-                w->weights[b] > 0 ? w->without[b * a->K + a->at.property + k] : w->values[a->at.property + k];
     for (size_t f = 0; f < w->parts.F; f++)
         a->s.parts[(c * w->parts.F + f) * p->D + d] =
             w->parts.pairs[f] > 0 ? w->parts.without[f * a->K + a->at.S] : w->values[a->at.S];

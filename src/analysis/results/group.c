@@ -68,12 +68,13 @@ static void keep(group_work *a, size_t c, size_t d, const item *o)
     if (!c)
         a->s.coherence[d] = o->x[a->at.coherence].value;
     for (size_t k = 0; k < p->P; k++) {
+        const double *without = o->left_out_property + (p->P + k) * left_out_words(p) + 1;
         size_t row = c * p->P + k;
         a->s.property[(k * p->C + c) * p->D + d] = o->x[a->at.property + k].value;
-        for (size_t b = 0; o->empty && b < p->B; b++)
-            a->s.along[(row * p->B + b) * p->D + d] = NAN;
-        for (size_t j = 0; o->empty && j < PROPERTY_FOLDS; j++)
-            a->s.words[(row * PROPERTY_FOLDS + j) * p->D + d] = NAN;
+        for (size_t b = 0; b < p->B; b++)
+            a->s.along[(row * p->B + b) * p->D + d] = without[b];
+        for (size_t j = 0; j < PROPERTY_FOLDS; j++)
+            a->s.words[(row * PROPERTY_FOLDS + j) * p->D + d] = without[p->B + j];
     }
     a->s.p[i] = o->p.p;
     a->s.excess[i] = o->p.excess;

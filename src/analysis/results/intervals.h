@@ -39,12 +39,9 @@ typedef struct {
 } property_folds;
 
 /* After results_intervals: adds the error that comes from the words to the intervals of gain, relative memory
- * and cosine, or withholds them. pairs (B): weights of the blocks; S (R), Vt (R,E) of all blocks.
- * gain_without[(p * PROPERTY_FOLDS + j) * stride]: the gain along property p without fold j of its words; NaN where there
- * are no folds. */
+ * and cosine, or withholds them. pairs (B): weights of the blocks; S (R), Vt (R,E) of all blocks. */
 void results_property_errors(sg_interval *x, const sp_frame *f, const property_folds *folds, size_t B,
-                             const double *pairs, const double *S, const double *Vt, double *gain_without,
-                             size_t stride);
+                             const double *pairs, const double *S, const double *Vt);
 
 /* The half-life of the gain along property p, with both sources of error. gain (D); blocks (B,D): without each block
  * of weight pairs (B), B 0: no interval; words (PROPERTY_FOLDS,D): without each fold of the words. */

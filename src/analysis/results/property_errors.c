@@ -71,8 +71,7 @@ void results_fold_gains(double gains[PROPERTY_FOLDS], const sp_frame *f, const p
 }
 
 void results_property_errors(sg_interval *x, const sp_frame *f, const property_folds *folds, size_t B,
-                             const double *pairs, const double *S, const double *Vt, double *gain_without,
-                             size_t stride)
+                             const double *pairs, const double *S, const double *Vt)
 {
     sp_places at = sp_where(f);
     double blocks = effective(B, pairs);
@@ -80,8 +79,6 @@ void results_property_errors(sg_interval *x, const sp_frame *f, const property_f
         const double *n = folds->n + p * PROPERTY_FOLDS * f->E, *weight = folds->weight + p * PROPERTY_FOLDS;
         replicates gain = {{0}}, relative, cosine;
         double inside[PROPERTY_FOLDS] = {0};
-        for (size_t j = 0; j < PROPERTY_FOLDS; j++)
-            gain_without[(p * PROPERTY_FOLDS + j) * stride] = NAN;
         if (folds->missing[p])
             withhold_all(x, f, p, folds->missing[p]);
         if (folds->missing[p] || isnan(n[0]) || !(S[0] > 0))
@@ -95,10 +92,8 @@ void results_property_errors(sg_interval *x, const sp_frame *f, const property_f
             add_words(&x[at.cosine + p * f->R + k], &cosine, weight, blocks, 1);
         }
         results_fold_gains(gain.without, f, folds, p, S, Vt);
-        for (size_t j = 0; j < PROPERTY_FOLDS; j++) {
+        for (size_t j = 0; j < PROPERTY_FOLDS; j++)
             relative.without[j] = fmin(1, gain.without[j] / S[0]);
-            gain_without[(p * PROPERTY_FOLDS + j) * stride] = gain.without[j];
-        }
         add_words(&x[at.property + p], &gain, weight, blocks, INFINITY);
         add_words(&x[at.relative + p], &relative, weight, blocks, 1);
     }
