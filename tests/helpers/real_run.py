@@ -5,6 +5,8 @@
 usage: real_run.py STATEGRAD NAME OUT.nc     NAME: one of RECIPES below
 The model and the corpora stand beside OUT.nc in OUT.nc.made/, with the analysis's table as run.csv and what it printed as
 summary.txt."""
+import fcntl
+import hashlib
 import json
 import os
 import shutil
@@ -110,14 +112,38 @@ def without_embedding(path):
 
 
 def make(program, name, out):
-    """The run file OUT.nc and, in OUT.nc.made/, all it was made from; returns that folder."""
+    """The run file OUT.nc and, in OUT.nc.made/, all it was made from; returns that folder. With STATEGRAD_REAL_RUNS, a folder,
+    in the environment each run is made there once for a program and copied from then on."""
+    kept = os.environ.get("STATEGRAD_REAL_RUNS")
+    if not kept:
+        return make_anew(program, name, out)
+    place = os.path.join(kept, fingerprint(program))
+    os.makedirs(place, exist_ok=True)
+    with open(os.path.join(place, name + ".lock"), "w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        first = os.path.join(place, name + ".nc")
+        if not os.path.exists(os.path.join(place, name + ".done")):
+            shutil.rmtree(first + ".made", ignore_errors=True)
+            make_anew(program, name, first)
+            write(place, name + ".done", "")
+    shutil.copytree(first + ".made", out + ".made")
+    shutil.copy(first, out)
+    return out + ".made"
+
+
+def fingerprint(program):
+    """What a run depends on: the program and the recipes. STATEGRAD_REAL_RUNS_OF stands in for it: tools/mutate looks
+    at the runs of the program without the fault."""
+    total = hashlib.sha256()
+    for path in (program, __file__, english.__file__):
+        with open(path, "rb") as f:
+            total.update(f.read())
+    return os.environ.get("STATEGRAD_REAL_RUNS_OF") or total.hexdigest()[:16]
+
+
+def make_anew(program, name, out):
     training, corpus, options = RECIPES[name]
     folder = out + ".made"
-    kept = os.path.join(os.environ.get("STATEGRAD_KEPT_RUNS", ""), name + ".nc")
-    if os.environ.get("STATEGRAD_KEPT_RUNS") and os.path.exists(kept):  # for tools/mutate: faults after the analysis
-        shutil.copytree(kept + ".made", folder)
-        shutil.copy(kept, out)
-        return folder
     os.makedirs(folder, exist_ok=True)
     corpora(folder)
     env = {**os.environ, "OMP_NUM_THREADS": "1"}
