@@ -316,8 +316,8 @@ refused("Keras 3, weights of 300 MiB packed to 300 kB", "zip bomb")
 keras_zip(b" " * (300 << 20), h5, zipfile.ZIP_DEFLATED)
 refused("Keras 3, a configuration of 300 MiB packed to 300 kB", "zip bomb")
 
-# ---- what honest large files cost: the same net of 18 million numbers in every format ----
-H = 1024
+# ---- what honest large files cost: the same net of 11 million numbers in every format ----
+H = 704
 shapes = {"encoder.weight": (5000, H), "rnn.weight_ih_l0": (4 * H, H), "rnn.weight_hh_l0": (4 * H, H), "decoder.weight": (5000, H)}
 net = {name: rng.normal(size=size, scale=0.1).astype("f4") for name, size in shapes.items()}
 words = [f"w{i}" for i in range(5000)]
