@@ -132,7 +132,7 @@ SG_API sg_status sg_analyze(const char *run_path, const sg_model *m, const sg_st
 SG_API sg_status sg_analyze_run(sg_run **out, const sg_model *m, const sg_stream *s, const sg_classes *k,
                                 const sg_analysis_config *cfg, const sg_monitor *monitor, sg_error *err);
 
-/* Joins all parts of a run into the run file of a single analysis (equal to rounding), written
+/* Joins all parts of a run into the run file of a single analysis (with the same numbers, to the bit), written
  * atomically. SG_EFORMAT: missing or duplicate parts, or different models, corpora or settings; names the
  * file and the difference. */
 SG_API sg_status sg_merge(const char *run_path, const char *const *parts, size_t n_parts, int threads,

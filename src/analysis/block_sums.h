@@ -40,6 +40,8 @@ typedef struct {
 typedef enum { SUMS_ALL_WORDS, SUMS_EOS, SUMS_UNK, SUMS_WORDS } sums_which;
 typedef struct {
     double square[SUMS_WORDS], pairs[SUMS_WORDS];
+    /* all of them up to the end of this block, exact: what the next one is counted from */
+    double square_until[SUMS_WORDS], low_until[SUMS_WORDS], pairs_until[SUMS_WORDS];
 } sums_squares;
 
 typedef struct block_sums block_sums;

@@ -7,15 +7,22 @@
 
 #include <math.h>
 
-/* One number for each word and delay, over all blocks of the part. */
-static sg_status part_words(part_file *p, const char *variable, const word_sums *words, double *x,
-                            sg_error *err)
+/* Exact sums of state g by word; those of a part are added exactly. */
+static sg_status part_word_squares(part_file *p, word_sums *words, size_t g, sg_error *err)
 {
+    static const char *const names[] = {"part_word_square", "part_word_square_low"};
     sg_status st = SG_OK;
-    const size_t shape[] = {words->V, words->D};
-    TRY(part_variable(p, variable, 2, shape, err));
-    TRY(part_add(p, variable, words->V * words->D, x, err));
+    const size_t n = words->V * words->D, shape[] = {words->V, words->D};
+    double *own[] = {word_sums_square(words, g, 0), word_sums_low(words, g, 0)}, *more = NULL;
+    NEED(p->w || (more = sg_calloc(n, sizeof *more)), err, "the sums by word of %s", p->path);
+    for (size_t v = 0; v < 2; v++) {
+        TRY(part_variable(p, names[v], 2, shape, err));
+        TRY(part_f64(p, names[v], NULL, NULL, p->w ? own[v] : more, err));
+        for (size_t i = 0; more && i < n; i++)
+            exact_add(own[0] + i, own[1] + i, more[i]);
+    }
 done:
+    sg_free(more);
     return st;
 }
 
@@ -31,8 +38,10 @@ sg_status sums_part_weights(part_file *p, block_sums *sums, word_sums *words, sg
     NEED(x, err, "the weights of %s", p->path);
     TRY(part_dim(p, "packed", sums_packed(s->E), err));
     if (words) {
+        const size_t of_words[] = {words->V, words->D};
         TRY(part_dim(p, "part_which", SUMS_WORDS, err));
-        TRY(part_words(p, "part_word_pairs", words, word_sums_pairs(words, 0), err));
+        TRY(part_variable(p, "part_word_pairs", 2, of_words, err));
+        TRY(part_add(p, "part_word_pairs", words->V * words->D, word_sums_pairs(words, 0), err));
     }
     for (size_t v = 0; v < FIELDS; v++)
         TRY(part_variable(p, names[v], 3, shape, err));
@@ -129,7 +138,7 @@ sg_status sums_part(part_file *p, block_sums *sums, word_sums *words, size_t g, 
     TRY(missed(p, sums, g, err));
     if (words) {
         TRY(squares(p, sums, g, err));
-        TRY(part_words(p, "part_word_square", words, word_sums_square(words, g, 0), err));
+        TRY(part_word_squares(p, words, g, err));
     }
     for (size_t i = 0; i < p->rows * s->C * s->D; i++) {
         const size_t c = i / s->D % s->C, d = i % s->D, row = i / (s->C * s->D), b = p->block[row];

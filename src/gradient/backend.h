@@ -34,6 +34,9 @@ typedef struct {
     /* true: this step is an origin. Must depend on its arguments only. NULL: every step is. */
     bool (*sample)(void *ctx, uint64_t position, unsigned set);
     void *sample_ctx;
+    /* expected share of the steps that are origins, 1: all. Where it is set, nothing that sums depend on reaches across
+     * fixed places of the stream (engine_warm_start). 0: bytes also depend on where the engine began */
+    double origin_rate;
     /* at second-moment steps <G^T G, covariance> of each pair is added to the sums of its input word, states
      * from number first_state of the sums on (0: pairs are counted too). Borrowed. NULL: no sums by word. */
     word_sums *words;
@@ -57,6 +60,9 @@ sg_status engine_run(sg_engine *e, const sg_step *steps, const float *features, 
 /* Adds what is pending. Where it is called is part of the result's last bits; calls at the same positions
  * give the same bytes. */
 sg_status engine_flush(sg_engine *e, sg_accum *a, sg_error *err);
+/* The step from which origins are needed so that sums over steps from t on have the bytes of an engine that saw all
+ * steps. Only with cfg.origin_rate. */
+uint64_t engine_warm_start(const sg_engine *e, uint64_t t);
 /* The next n steps change the state only: no origins, nothing added, old origins dropped. Much cheaper than
  * run. */
 sg_status engine_skip(sg_engine *e, const sg_step *steps, const float *features, size_t n, sg_error *err);

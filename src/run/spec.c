@@ -493,6 +493,8 @@ const run_variable run_variables[] = {
      .sometimes = true},
     {"part_word_square", RUN_F64, true, false, "word delay", "sum of |G L|^2 by word", "1",
      .sometimes = true},
+    {"part_word_square_low", RUN_F64, true, false, "word delay", "what rounding took from that sum", "1",
+     .sometimes = true},
     {"part_word_pairs", RUN_F64, false, false, "word delay", "pairs in that sum", "pairs", .sometimes = true},
     {"part_missed", RUN_F64, true, false, "part_block delay",
      "sum of the Frobenius norms of the truncation errors of shared bases", "1", .sometimes = true},

@@ -62,8 +62,7 @@ static sg_status warm_up(pass *p, portion *x, sg_error *err)
 {
     sg_status st = SG_OK;
     const analysis *an = p->an;
-    uint64_t start = analysis_part_start(an, p->part), before = an->D - 1;
-    uint64_t origins = start > before ? start - before : 0;
+    uint64_t start = analysis_part_start(an, p->part), origins = engine_warm_start(p->s.engine, start);
     for (uint64_t t = 0; t < start;) {
         uint64_t end = t < origins ? origins : start;
         size_t n = end - t < PORTION ? (size_t)(end - t) : PORTION;
@@ -127,7 +126,13 @@ static sg_status open_engine(pass *p, sg_error *err)
     sg_status st = SG_OK;
     const analysis *an = p->an;
     sg_engine_config cfg = analysis_engine(an);
-    cfg.sample = p->s.rates ? drawn : NULL, cfg.sample_ctx = p;
+    cfg.sample = p->s.rates ? drawn : NULL, cfg.sample_ctx = p, cfg.origin_rate = 1;
+    if (p->s.rates) {
+        double origins = 0;
+        for (size_t s = 0; s < an->sets; s++)
+            origins += p->s.rates[s] * (double)an->set_count[s];
+        cfg.origin_rate = fmin(1, fmax(1, origins) / (double)an->T);
+    }
     if (an->words) {
         const double *L = an->L[p->model];
         la_dgemm(LA_N, LA_T, an->E, an->E, an->E, 1, L, an->E, L, an->E, 0, p->covariance, an->E);
@@ -144,29 +149,40 @@ done:
     return st;
 }
 
-/* What the sums by word have gained in part b of the blocks since those before it: all words together, <eos> and <unk>. */
+/* Sums by word of one state and delay: word `only`, or all of them (-1), exactly. */
+static void sum_words(const word_sums *words, size_t g, size_t d, int32_t only, double *square, double *low,
+                      double *pairs)
+{
+    size_t first = only < 0 ? 0 : (size_t)only, end = only < 0 ? words->V : first + 1;
+    *square = *low = *pairs = 0;
+    for (size_t w = first; w < end; w++) {
+        exact_add(square, low, word_sums_square(words, g, w)[d]);
+        *low += word_sums_low(words, g, w)[d];
+        *pairs += word_sums_pairs(words, w)[d];
+    }
+}
+
+/* What the sums by word have gained in part b of the blocks: all words together, <eos> and <unk>. */
 static void block_squares(const analysis *an, size_t model, block_sums *sums, size_t first, size_t b)
 {
     const sg_vocab *v = an->vocab;
     int32_t id[SUMS_WORDS] = {[SUMS_EOS] = v ? sg_vocab_eos(v) : -1, [SUMS_UNK] = v ? sg_vocab_unk(v) : -1};
+    id[SUMS_ALL_WORDS] = -1;
     for (size_t g = model * an->n_states; an->words && g < (model + 1) * an->n_states; g++)
         for (size_t d = 0; d < an->D; d++) {
-            sums_squares now = {0}, *out = sums_squares_at(sums, b, g, d);
-            for (size_t w = 0; w < an->V; w++) {
-                now.square[SUMS_ALL_WORDS] += word_sums_square(an->words, g, w)[d];
-                now.pairs[SUMS_ALL_WORDS] += word_sums_pairs(an->words, w)[d];
+            sums_squares *out = sums_squares_at(sums, b, g, d), none = {0};
+            const sums_squares *before = b > first ? sums_squares_at(sums, b - 1, g, d) : &none;
+            *out = none;
+            for (int k = 0; k < SUMS_WORDS; k++) {
+                if (k != SUMS_ALL_WORDS && id[k] < 0)
+                    continue;
+                sum_words(an->words, g, d, id[k], &out->square_until[k], &out->low_until[k],
+                          &out->pairs_until[k]);
+                double high = out->square_until[k], low = out->low_until[k] - before->low_until[k];
+                exact_add(&high, &low, -before->square_until[k]);
+                out->square[k] = high + low;
+                out->pairs[k] = out->pairs_until[k] - before->pairs_until[k];
             }
-            for (int k = SUMS_EOS; k < SUMS_WORDS; k++)
-                if (id[k] >= 0) {
-                    now.square[k] = word_sums_square(an->words, g, (size_t)id[k])[d];
-                    now.pairs[k] = word_sums_pairs(an->words, (size_t)id[k])[d];
-                }
-            *out = now;
-            for (size_t before = first; before < b; before++)
-                for (int k = 0; k < SUMS_WORDS; k++) {
-                    out->square[k] -= sums_squares_at(sums, before, g, d)->square[k];
-                    out->pairs[k] -= sums_squares_at(sums, before, model ? g % an->n_states : g, d)->pairs[k];
-                }
             if (model) /* the untrained copy sees the same pairs, and they were counted once */
                 memcpy(out->pairs, sums_squares_at(sums, b, g % an->n_states, d)->pairs, sizeof out->pairs);
         }
@@ -248,7 +264,7 @@ static sg_status start(pass *p, const char *run_path, FILE **resume, sg_error *e
              (!p->s.rates || (p->origin_weight = sg_calloc(an->sets, sizeof *p->origin_weight))),
          err, "the covariance of %zu inputs", an->E);
     for (size_t s = 0; p->s.rates && s < an->sets; s++)
-        p->origin_weight[s] = p->s.rates[s] > 0 ? 1 / p->s.rates[s] : 0;
+        p->origin_weight[s] = p->s.rates[s] > 0 ? (float)(1 / p->s.rates[s]) : 0; /* their sums are exact */
 done:
     return st;
 }

@@ -259,7 +259,7 @@ static void add_pair(const given_pass *p, given *x, uint64_t position, size_t d,
         double square = given_add_moment(x, sums_of(p, part), i, set, d);
         if (!is_word(p, id))
             continue;
-        word_sums_square(an->words, i, (size_t)id)[d] += square;
+        word_sums_add(an->words, i, (size_t)id, d, square);
         add_square(p, sums_squares_at(p->sums, part, i, d)->square, id, square);
     }
 }

@@ -141,7 +141,8 @@ static double *gains_by_word(const group_work *a)
     const word_sums *x = a->input->words.sums;
     double *square = sg_calloc(x->V, x->D * sizeof *square);
     for (size_t i = 0; square && i < x->V * x->D; i++)
-        square[i] = word_sums_square(x, a->g, 0)[i] / word_sums_pairs(x, 0)[i];
+        square[i] =
+            (word_sums_square(x, a->g, 0)[i] + word_sums_low(x, a->g, 0)[i]) / word_sums_pairs(x, 0)[i];
     return square;
 }
 

@@ -4,6 +4,7 @@
 #include "base/base_internal.h"
 #include "linalg/linalg.h"
 
+#include <math.h>
 #include <omp.h>
 #include <string.h>
 
@@ -137,6 +138,11 @@ static void configure(sg_engine *e, const sg_model *m, const sg_engine_config *c
     e->tolerance = cfg->long_tolerance > 0 ? cfg->long_tolerance : 1e-6;
     e->exact = cfg->start;
     /* few strips fit the cache together; shared bases take second moments at the block's end only */
+    if (cfg->origin_rate > 0) { /* an even number of groups where all steps are origins, else about eight */
+        double groups = cfg->origin_rate >= 1 ? 2 : 8 / fmax(cfg->origin_rate, 1e-6);
+        uint64_t even = 2 * (e->cut_every ? e->cut_every : e->block);
+        e->grid = ((uint64_t)(groups * (double)e->block) + even - 1) / even * even;
+    }
     e->merged = e->moment_every && !e->cut_every && e->full + (e->rest > 0) <= MERGED_STRIPS;
     e->sample = cfg->sample, e->sample_ctx = cfg->sample_ctx;
     e->position = e->boundary = e->zero = cfg->start;
@@ -317,10 +323,18 @@ void engine_drop_groups(sg_engine *e)
     retire_groups(e, UINT64_MAX);
 }
 
+/* A group of its own for the first origin after a place of the grid, with an even number: an empty one goes before it where the last
+ * has that. So the groups, and the order in which they add, are the same wherever the engine began. */
 static sg_status add_origin(sg_engine *e, uint64_t position, unsigned set, bool counts, sg_error *err)
 {
     sg_status st = SG_OK;
-    if (!e->n_groups || e->groups[e->n_groups - 1]->n == e->block)
+    const group *last = e->n_groups ? e->groups[e->n_groups - 1] : NULL;
+    bool begins = e->grid && (!last || position / e->grid != last->position[0] / e->grid);
+    if (begins && !last)
+        e->first_group = 0;
+    if (begins && (e->first_group + e->n_groups) % 2)
+        TRY(engine_open_group(e, err));
+    if (begins || !last || last->n == e->block)
         TRY(engine_open_group(e, err));
     group *g = e->groups[e->n_groups - 1];
     g->position[g->n] = position, g->set[g->n] = set, g->counts[g->n] = counts;
@@ -450,6 +464,12 @@ sg_status engine_run(sg_engine *e, const sg_step *steps, const float *features, 
 sg_status engine_flush(sg_engine *e, sg_accum *a, sg_error *err)
 {
     return e->pending ? run_block(e, a, err) : SG_OK;
+}
+
+uint64_t engine_warm_start(const sg_engine *e, uint64_t t)
+{
+    uint64_t before = e->D - 1 + 2 * e->cut_every;
+    return t > before && e->grid ? (t - before) / e->grid * e->grid : 0;
 }
 
 sg_status engine_skip(sg_engine *e, const sg_step *steps, const float *features, size_t n, sg_error *err)

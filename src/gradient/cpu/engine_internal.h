@@ -100,8 +100,9 @@ struct sg_engine {
     const sg_model *model;
     const sg_gradient_kernels *kernels;
     const cell_type *cell;
-    size_t L, E, D, P, G;      /* P: products of a step, one per state */
-    size_t block;              /* tokens of a block, and origins of a group */
+    size_t L, E, D, P, G; /* P: products of a step, one per state */
+    size_t block;         /* tokens of a block, and origins of a group */
+    uint64_t grid;        /* no group has origins on both sides of a multiple of this position; 0: any has */
     size_t full, rest, joined; /* full strips of an origin; E mod 32; joined strips of a group */
     int threads;
     sg_state_handling handling;

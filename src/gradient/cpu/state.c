@@ -116,8 +116,9 @@ sg_status engine_load(sg_engine *e, FILE *f, sg_error *err)
         TRY(sg_fail(err, SG_EFORMAT, "checkpoint: cut short in the header of the gradients"));
     if (memcmp(h, want, sizeof h))
         TRY(sg_fail(err, SG_EFORMAT, "checkpoint: made with another model or other settings"));
-    if (!get(f, at, sizeof at) || at[3] > e->D + 2 || at[6] > e->D + 2 || !get(f, state, n * sizeof *state) ||
-        !get(f, e->past, e->D * sizeof *e->past) || !get(f, e->word, (e->D + BLOCK_MAX) * sizeof *e->word))
+    if (!get(f, at, sizeof at) || at[3] > 2 * e->D + 4 || at[6] > e->D + 2 ||
+        !get(f, state, n * sizeof *state) || !get(f, e->past, e->D * sizeof *e->past) ||
+        !get(f, e->word, (e->D + BLOCK_MAX) * sizeof *e->word))
         TRY(sg_fail(err, SG_EFORMAT, "checkpoint: cut short in the state"));
     for (uint64_t b = 0; b < at[3]; b++)
         TRY(load_group(e, f, err));

@@ -230,8 +230,8 @@ void moment_of_word(const sg_engine *e, size_t i, uint64_t position, unsigned se
     size_t d = (size_t)(e->token[i].position - position);
     double weight = e->origin_weight ? e->origin_weight[set] : 1;
     for (size_t s = 0; s < e->n_states; s++)
-        word_sums_square(e->words, e->first_state + s, (size_t)word)[d] +=
-            weight * e->squared[(i * e->n_states + s) * e->D + d];
+        word_sums_add(e->words, e->first_state + s, (size_t)word, d,
+                      weight * e->squared[(i * e->n_states + s) * e->D + d]);
     if (!e->first_state)
         word_sums_pairs(e->words, (size_t)word)[d] += weight;
 }
