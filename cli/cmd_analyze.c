@@ -156,6 +156,8 @@ static sg_status open_corpus(settings *s, const sg_model *m, int argc, char **ar
     }
     if (st == SG_OK)
         st = sg_classes_new(k, s->classes.items, s->classes.n, sg_model_vocab(m), err);
+    for (size_t i = 0; i < s->properties.n && st == SG_OK; i++)
+        st = sg_classes_keep(*k, s->properties.items[i], err);
     if (st == SG_OK)
         st = sg_stream_new(stream, &corpus, sg_model_vocab(m), *k, monitor, err);
     return st;
@@ -314,8 +316,9 @@ static int run(int argc, char **argv)
     const option first[] = {
         {"output", 'o', OPT_STRING, &s.output, "RUN.nc", "the run file", 0, 0},
         {"classes", 'c', OPT_LIST, &s.classes, "SPEC",
-         "upos, xpos, feats, tags, tags:FILE, lexicon:FILE, frequency, words:FILE; each with ,groups=FILE; or an "
-         "expression: NAME=NOUN&rank 1-100, A|B, !PUNCT, parentheses, upos*frequency (repeatable)",
+         "upos, xpos, feats, deprel, lemma, column:N, misc:KEY (of CoNLL-U), tags, [NAME=]tags:FILE, lexicon:FILE, "
+         "words:FILE, frequency, position, to-end; each with ,groups=FILE; or an expression: NAME=NOUN&rank 1-100, "
+         "A|B, !PUNCT, deprel:nsubj&position:first, parentheses, upos*frequency (repeatable)",
          0, 0},
         {"property", 'p', OPT_LIST, &s.properties, "NAME=A-B",
          "classes, expressions of them, word lists or files of words; or NAME=PAIRS, NAME=VECTOR.npy (repeatable)",

@@ -43,11 +43,11 @@ static void check_whole(const char *text)
     must(expression_factors(x) <= EXPRESSION_FACTORS);
     for (size_t f = 0; f < expression_factors(x); f++)
         must(expression_factor_text(x, f)[0]);
-    static const char *const names[] = {"NOUN", "Number=Plur"};
+    static const char *const names[] = {"NOUN", "Number=Plur"}, *const layers[] = {"ner", NULL};
     if (!expression_settled(x))
-        must(expression_check(x, names, 2, &err) == SG_EINVAL && lines_of(err.msg) == 3);
+        must(expression_check(x, names, 2, layers, &err) == SG_EINVAL && lines_of(err.msg) == 3);
     else
-        must(expression_check(x, names, 2, &err) == SG_OK);
+        must(expression_check(x, names, 2, layers, &err) == SG_OK);
     expression_free(x);
 }
 
@@ -58,7 +58,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     memcpy(text, data, size);
     text[size] = 0;
     check_whole(text);
-    static const char labels[] = {UPOS, 'N', 'O', 'U', 'N', 0, XPOS, 'N', 'N', 0, FEATS, 'X', '=', 'Y', 0};
+    static const char labels[] = {UPOS, 'N', 'O', 'U', 'N',          0,   XPOS, 'N',         'N', 0,   FEATS,
+                                  'X',  '=', 'Y', 0,   LABEL_TO_END, '3', 0,    LABEL_LAYER, 'n', 'e', 'r',
+                                  ':',  'X', 0};
     string_table *names = NULL;
     int32_t classes[] = {1}, unused;
     must(string_table_new(&names, NULL) == SG_OK &&

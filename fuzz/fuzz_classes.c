@@ -37,8 +37,9 @@ static void check_classes(const sg_classes *k, const sg_stream *s, const sg_voca
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-    static const char *const kinds[] = {"words:", "lexicon:", "tags:", "tags",
-                                        "upos",   "feats",    "xpos",  "frequency"};
+    static const char *const kinds[] = {"words:", "lexicon:",  "tags:",   "tags",     "upos",  "feats",
+                                        "xpos",   "frequency", "x=tags:", "lexicon:", "tags:", "position",
+                                        "misc:X", "deprel",    "to-end",  "column:7"};
     if (!size)
         return 0;
     const uint8_t *parts[3], *p = data + 1, *end = data + size;
@@ -49,22 +50,22 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         sizes[i] = (size_t)((stop ? stop : end) - p);
         p = stop ? stop + 1 : end;
     }
-    unsigned kind = data[0] % 8;
+    unsigned kind = data[0] % 8 + (data[0] & 16 ? 8 : 0);
     bool grouped = data[0] & 8;
     memory_file files[3];
     for (int i = 0; i < 3; i++)
         files[i] = memory_file_of(parts[i], sizes[i]);
     char spec[128];
-    snprintf(spec, sizeof spec, "%s%s%s%s", kinds[kind], kind < 3 ? files[0].path : "",
+    snprintf(spec, sizeof spec, "%s%s%s%s", kinds[kind], kind % 8 < 3 ? files[0].path : "",
              grouped ? ",groups=" : "", grouped ? files[1].path : "");
     const char *specs[] = {spec, "frequency"}, *path = files[2].path;
     static const char *const words[] = {"<unk>", "<eos>", "the", "dog", "dogs", "run"};
     sg_corpus_config cfg = {.paths = &path,
                             .n_paths = 1,
                             .eos = true,
-                            .format = kind == 3  ? SG_FORMAT_TAGGED
-                                      : kind > 3 ? SG_FORMAT_CONLLU
-                                                 : SG_FORMAT_TEXT};
+                            .format = kind == 3               ? SG_FORMAT_TAGGED
+                                      : kind > 3 && kind != 9 ? SG_FORMAT_CONLLU
+                                                              : SG_FORMAT_TEXT};
     sg_vocab *v = NULL;
     sg_classes *k = NULL;
     sg_stream *s = NULL;

@@ -61,7 +61,9 @@ typedef struct {
     size_t length;    /* bytes */
     const char *tag;  /* word/tag or tags file; CoNLL-U: XPOS */
     const char *upos, *feats;
-    bool first;       /* first token of a sentence (line) */
+    const char *const *columns; /* CoNLL-U: the ten columns, NULL where "_"; else NULL */
+    const char *const *layers;  /* its tags in the tags files of the corpus; NULL: none */
+    bool first;                 /* first token of a sentence (line) */
     bool eos;         /* the <eos> added at the end of a line or sentence; never a word of the text */
     uint8_t begins;   /* SG_BEGINS_... a document may begin here */
     const char *path; /* where the token was read */
@@ -139,8 +141,12 @@ SG_API void sg_vocab_free(sg_vocab *v);
 /* ---- classes of words ----
  * A spec is one of
  *   upos, xpos, feats   columns of a CoNLL-U corpus; each Feature=Value is a class; "_" is none
+ *   deprel, lemma       two more; column:N the Nth (1 to 10); misc:KEY the values of KEY in MISC: "SpaceAfter=No"
  *   tags                the tags of a word/tag corpus (of CoNLL-U: xpos)
- *   tags:FILE           tags, line-aligned with a plain corpus
+ *   tags:FILE           tags, line-aligned with a corpus (of CoNLL-U and word/tag: a line per sentence); several files,
+ *                       NAME=tags:FILE: one with a name
+ *   position            "first", "last" of the sentence, "quoted", "bracketed" (doc/corpora.md)
+ *   to-end              words behind it in the sentence: "to end 0", "to end 1", "to end 2-3", "to end 4-7", ...
  *   lexicon:FILE        a line per word: "word tag tag ..."; a word is in the class of each of its tags
  *   words:FILE          a line per class: "name: word word ..."; lines with # are comments
  *   frequency           bands by rank, the most frequent word first: "rank 1-10", "rank 11-100", "rank
@@ -170,6 +176,9 @@ SG_API sg_status sg_classes_new(sg_classes **out, const char *const *specs, size
  * twice, an empty name, the name "all"; more than 9999 names. The vocabulary is borrowed and may be NULL. */
 SG_API sg_status sg_classes_from_names(sg_classes **out, const char *const *names, size_t n,
                                        const sg_vocab *vocab, sg_error *err);
+/* Before a stream is read: what this text (an expression, or the sides of a property) asks with "lemma:", "column:",
+ * "misc:", "position:" or "to end" is kept, for properties that ask it later. The specs' own need no call. */
+SG_API sg_status sg_classes_keep(sg_classes *k, const char *text, sg_error *err);
 /* Including "all"; grows while a stream is encoded. At most 10000. */
 SG_API size_t sg_classes_count(const sg_classes *k);
 SG_API const char *sg_classes_name(const sg_classes *k,

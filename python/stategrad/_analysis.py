@@ -107,7 +107,7 @@ def analyze(model: Model, tokens: Any, classes: Any = None, properties: Any = No
     keep: list[Any] = []
     cfg = config_of(model._m, settings, command or _described(tokens, classes, properties, settings), keep)
     monitor = Monitor(progress)
-    corpus = _corpus.read(model, tokens, classes, format=format, eos=eos, monitor=monitor)
+    corpus = _corpus.read(model, tokens, classes, format=format, eos=eos, monitor=monitor, properties=properties)
     if corpus.features is not None:
         keep.append(ffi.from_buffer("float[]", corpus.features))
         cfg.features = keep[-1]

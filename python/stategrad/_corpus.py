@@ -12,7 +12,7 @@ from ._base import Monitor, array_to_c, call, ffi, from_c, index_of, lib, new, p
 from ._model import UNITS, Model, inputs_of
 
 FORMATS = ("auto", "text", "conllu", "tagged")
-SPECS = ("upos", "xpos", "feats", "tags", "lexicon", "words", "frequency")
+SPECS = ("upos", "xpos", "feats", "deprel", "lemma", "column", "misc", "tags", "lexicon", "words", "frequency", "position", "to-end")
 
 
 def _is_path(x: Any) -> bool:
@@ -97,11 +97,12 @@ class Corpus:
 
 
 def read(model: Model, tokens: Any, classes: Any = None, *, format: str = "auto", eos: bool | None = None,
-         monitor: Monitor) -> Corpus:
-    """Encodes tokens with a model's vocabulary: words from files or lists, ids, or feature vectors."""
+         monitor: Monitor, properties: Any = None) -> Corpus:
+    """Encodes tokens with a model's vocabulary: words from files or lists, ids, or feature vectors. Annotation that the
+    texts of properties ask for is kept."""
     eos = model.eos if eos is None else eos
     if _is_path(tokens) or (_is_list(tokens) and len(tokens) and _holds_text(tokens)):
-        return _read_text(model, Text(tokens, model.unit, eos, format), classes, monitor)
+        return _read_text(model, Text(tokens, model.unit, eos, format), classes, properties, monitor)
     if not _is_list(tokens) or not len(tokens):
         raise ValueError("tokens: expected a path, words, ids or feature vectors, found "
                          + (f"an empty {type(tokens).__name__}" if _is_list(tokens) else repr(tokens)[:60]))
@@ -122,7 +123,7 @@ def _holds_text(tokens: Any) -> bool:
 
 # ---- words ----
 
-def _read_text(model: Model, text: Text, classes: Any, monitor: Monitor) -> Corpus:
+def _read_text(model: Model, text: Text, classes: Any, properties: Any, monitor: Monitor) -> Corpus:
     vocab = lib.sg_model_vocab(model._m)
     if not vocab:
         raise ValueError("tokens: the model reads feature vectors: words do not fit it; give an array (tokens, E)")
@@ -130,8 +131,16 @@ def _read_text(model: Model, text: Text, classes: Any, monitor: Monitor) -> Corp
         specs = _specs(classes, text, folder)
         keep: list[Any] = []
         k = new("sg_classes", lib.sg_classes_new, array_to_c([_spec_to_c(s) for s in specs], keep), len(specs), vocab)
+        for side in _sides(properties):
+            call(lib.sg_classes_keep, k, to_c(side, "properties"))
         stream = new("sg_stream", lib.sg_stream_new, text.config(), vocab, k, monitor.c, monitor=monitor)
         return Corpus(stream, k)
+
+
+def _sides(properties: Any) -> Iterable[str]:
+    """The texts of properties: "A-B", or a text for each side."""
+    for value in properties.values() if isinstance(properties, Mapping) else []:
+        yield from (side for side in (value if isinstance(value, tuple) else (value,)) if isinstance(side, str))
 
 
 def _spec_to_c(spec: str) -> Any:

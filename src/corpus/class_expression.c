@@ -2,6 +2,7 @@
 /* Recursive descent into a program in postfix order, one per factor; a stack of booleans runs it. */
 #include "corpus/class_expression.h"
 #include "corpus/classes_internal.h"
+#include "corpus/places.h"
 
 #include "base/text_out.h"
 #include "base/utf8.h"
@@ -25,8 +26,8 @@ typedef struct {
     uint64_t first, last;
     int32_t class;      /* its number; -1: there is none among the first `names_seen` */
     size_t names_seen;  /* classes there were when it was looked for */
-    unsigned places;    /* bits: the kinds where it was met; 0: never */
-    unsigned elsewhere; /* other kinds where it was met, by a word for which `places` did not hold alike */
+    uint64_t places;    /* bits: the kinds where it was met; 0: never */
+    uint64_t elsewhere; /* other kinds where it was met, by a word for which `places` did not hold alike */
 } label;
 
 typedef struct {
@@ -47,11 +48,10 @@ struct expression {
 static const struct {
     const char *name;
     label_kind kind;
-} columns[] = {{"class", LABEL_CLASS},
-               {"upos", LABEL_UPOS},
-               {"xpos", LABEL_XPOS},
-               {"feats", LABEL_FEATS},
-               {"tag", LABEL_TAG}};
+} columns[] = {{"class", LABEL_CLASS},      {"upos", LABEL_UPOS},     {"xpos", LABEL_XPOS},
+               {"feats", LABEL_FEATS},      {"tag", LABEL_TAG},       {"deprel", LABEL_DEPREL},
+               {"lemma", LABEL_LEMMA},      {"column", LABEL_COLUMN}, {"misc", LABEL_MISC},
+               {"position", LABEL_POSITION}};
 enum { COLUMNS = sizeof columns / sizeof *columns };
 
 /* ---- messages ---- */
@@ -168,23 +168,50 @@ static sg_status read_quoted(parser *s, char **out)
     return FAIL_AT(s->x, start, s->err, "an empty name");
 }
 
-/* rank 11-100: whether it is one; what is wrong with its numbers is reported. */
-static sg_status read_rank(parser *s, label *l)
+/* Numbers of labels: the text in front of them, their kind, the least. */
+static const struct {
+    const char *name;
+    label_kind kind;
+    uint64_t least;
+} ranges[] = {{"rank", LABEL_RANK, 1}, {"to end", LABEL_TO_END, 0}};
+enum { RANGES = sizeof ranges / sizeof *ranges };
+
+/* Digits A, and B of "A-B"; false: it is not that. One number of a distance is A and B. */
+static bool find_range(const char *text, size_t r, const char **first, const char **last)
 {
     static const char digits[] = "0123456789";
-    if (strncmp(l->text, "rank", 4) != 0)
-        return SG_OK;
-    const char *first = l->text + 4 + strspn(l->text + 4, " ");
-    size_t n = strspn(first, digits);
-    const char *last = first + n + (first[n] == '-');
-    size_t m = strspn(last, digits);
-    if (!n || first[n] != '-' || !m || last[m])
-        return SG_OK;
-    l->first = strtoull(first, NULL, 10);
-    l->last = strtoull(last, NULL, 10);
-    if (n > 18 || m > 18 || !l->first || l->first > l->last)
-        return FAIL_AT(s->x, l->at, s->err, "'%.60s', expected rank A-B with 1 <= A <= B", l->text);
-    l->kind = LABEL_RANK;
+    size_t name = strlen(ranges[r].name);
+    if (strncmp(text, ranges[r].name, name) != 0)
+        return false;
+    *first = text + name + strspn(text + name, " ");
+    size_t n = strspn(*first, digits);
+    if (n && !(*first)[n] && ranges[r].kind == LABEL_TO_END) {
+        *last = *first;
+        return true;
+    }
+    if (!n || (*first)[n] != '-')
+        return false;
+    *last = *first + n + 1;
+    size_t m = strspn(*last, digits);
+    return m && !(*last)[m];
+}
+
+/* rank 11-100, to end 0-3: whether it is one; what is wrong with its numbers is reported. */
+static sg_status read_range(parser *s, label *l)
+{
+    enum { MOST_DIGITS = 18 };
+    const char *first, *last;
+    for (size_t r = 0; r < RANGES; r++) {
+        if (!find_range(l->text, r, &first, &last))
+            continue;
+        l->first = strtoull(first, NULL, 10);
+        l->last = strtoull(last, NULL, 10);
+        if (strcspn(first, "-") > MOST_DIGITS || strlen(last) > MOST_DIGITS || l->first < ranges[r].least ||
+            l->first > l->last)
+            return FAIL_AT(s->x, l->at, s->err, "'%.60s', expected %s A-B with %d <= A <= B", l->text,
+                           ranges[r].name, (int)ranges[r].least);
+        l->kind = ranges[r].kind;
+    }
     return SG_OK;
 }
 
@@ -199,17 +226,61 @@ static sg_status add_label(parser *s, label *l)
     return add_op(s, OP_LABEL, x->n_labels - 1);
 }
 
-/* Cuts "column:" off a bare text. */
-static void take_column(label *l)
+/* The row of "column:" at the beginning; COLUMNS: none. */
+static size_t column_of(const char *text)
 {
-    for (size_t i = 0; i < COLUMNS; i++) {
+    size_t i = 0;
+    for (; i < COLUMNS; i++) {
         size_t n = strlen(columns[i].name);
-        if (strncmp(l->text, columns[i].name, n) != 0 || l->text[n] != ':')
-            continue;
-        l->kind = columns[i].kind;
-        memmove(l->text, l->text + n + 1, strlen(l->text + n + 1) + 1);
-        return;
+        if (!strncmp(text, columns[i].name, n) && text[n] == ':')
+            break;
     }
+    return i;
+}
+
+bool expression_has_column(const char *text)
+{
+    const char *first, *last;
+    return column_of(text) < COLUMNS || find_range(text, 1, &first, &last);
+}
+
+/* Is the rest of column:, misc: or position: one that can be? */
+static sg_status check_label(const parser *s, const label *l)
+{
+    if (l->kind == LABEL_COLUMN) {
+        size_t n = strspn(l->text, "0123456789");
+        unsigned long number = strtoul(l->text, NULL, 10);
+        if (!n || l->text[n] != ':' || !l->text[n + 1] || number < 1 || number > CONLLU_COLUMNS)
+            return FAIL_AT(s->x, l->at, s->err, "'column:%.60s', expected column:N:VALUE with N from 1 to %d",
+                           l->text, CONLLU_COLUMNS);
+    }
+    const char *equals = strchr(l->text, '=');
+    if (l->kind == LABEL_MISC && (!equals || equals == l->text))
+        return FAIL_AT(s->x, l->at, s->err, "'misc:%.60s', expected misc:KEY=VALUE", l->text);
+    for (size_t i = 0; l->kind == LABEL_POSITION && i <= PLACES; i++) {
+        const char *near = i < PLACES ? NULL : sg_nearest_name(l->text, place_names, PLACES);
+        if (i == PLACES)
+            return FAIL_AT(s->x, l->at, s->err,
+                           "'position:%.60s', expected first, last, quoted or bracketed%s%s%s", l->text,
+                           near ? "; did you mean position:" : "", near ? near : "", near ? "?" : "");
+        if (!strcmp(l->text, place_names[i]))
+            break;
+    }
+    return SG_OK;
+}
+
+/* Cuts "column:" off a bare text. */
+static sg_status take_column(const parser *s, label *l)
+{
+    size_t i = column_of(l->text);
+    if (i == COLUMNS)
+        return SG_OK;
+    size_t n = strlen(columns[i].name) + 1;
+    l->kind = columns[i].kind;
+    memmove(l->text, l->text + n, strlen(l->text + n) + 1);
+    if (!l->text[0])
+        return FAIL_AT(s->x, l->at, s->err, "expected a label behind the column's name");
+    return check_label(s, l);
 }
 
 /* The text of a label: bare, quoted, or a bare beginning with a quoted rest (column:"text"). *bare: characters of it
@@ -261,11 +332,9 @@ static sg_status read_label(parser *s)
                     "'%.60s' stands for many classes: it is a factor of '*' alone, outside parentheses",
                     l.text));
     if (bare)
-        take_column(&l);
-    if (!l.text[0])
-        TRY(FAIL_AT(s->x, l.at, s->err, "expected a label behind the column's name"));
+        TRY(take_column(s, &l));
     if (bare && l.kind == LABEL_ANY) {
-        TRY(read_rank(s, &l));
+        TRY(read_range(s, &l));
         l.kind = !strcmp(l.text, "all")                 ? LABEL_ALL
                  : !strcmp(l.text, "out of vocabulary") ? LABEL_OUTSIDE
                                                         : l.kind;
@@ -511,12 +580,29 @@ bool expression_by_rank(const expression *x)
     return expression_wants_ranks(x);
 }
 
+size_t expression_labels(const expression *x)
+{
+    return x->n_labels;
+}
+
+label_kind expression_label(const expression *x, size_t i, const char **text)
+{
+    if (text)
+        *text = x->labels[i].text;
+    return x->labels[i].kind;
+}
+
+sg_status expression_refuse(const expression *x, size_t i, const char *why, sg_error *err)
+{
+    return FAIL_AT(x, x->labels[i].at, err, "%s", why);
+}
+
 sg_status expression_no_ranks(const expression *x, const char *why, sg_error *err)
 {
     size_t i = 0;
     while (x->labels[i].kind != LABEL_RANK)
         i++;
-    return FAIL_AT(x, x->labels[i].at, err, "%s", why);
+    return expression_refuse(x, i, why, err);
 }
 
 /* ---- which words are in it ---- */
@@ -534,25 +620,47 @@ static bool in_class(label *l, const expression_word *w)
     return false;
 }
 
-/* Bits: the kinds in which the word has the label. */
-static unsigned places_of(label *l, const expression_word *w)
+/* Does a text ask the label `text` of this kind? A named layer's with its name or without. */
+static bool is_asked(const label *l, label_kind kind, const char *text)
 {
-    unsigned places = 0;
+    if (kind >= LABEL_LAYER)
+        return l->kind == LABEL_ANY && (!strcmp(text, l->text) || !strcmp(strchr(text, ':') + 1, l->text));
+    return (l->kind == kind || (l->kind == LABEL_ANY && kind < LABEL_LEMMA)) && !strcmp(text, l->text);
+}
+
+/* Bits: the kinds in which the word has the label. */
+static uint64_t places_of(label *l, const expression_word *w)
+{
+    uint64_t places = 0;
     if ((l->kind == LABEL_ANY || l->kind == LABEL_CLASS) && in_class(l, w))
         places = 1U << LABEL_CLASS;
     const char *end = w->labels + w->n_labels;
     for (const char *p = w->labels; p < end; p += strlen(p) + 1)
-        if ((l->kind == LABEL_ANY || l->kind == (label_kind)*p) && !strcmp(p + 1, l->text))
-            places |= 1U << (unsigned)*p;
+        if (is_asked(l, (label_kind)*p, p + 1))
+            places |= (uint64_t)1 << (unsigned)*p;
     return places;
+}
+
+/* How far its sentence's end is, where it is known. */
+static bool is_near_end(const label *l, const expression_word *w)
+{
+    const char *end = w->labels + w->n_labels;
+    for (const char *p = w->labels; p < end; p += strlen(p) + 1)
+        if (*p == LABEL_TO_END) {
+            uint64_t distance = strtoull(p + 1, NULL, 10);
+            return distance >= l->first && distance <= l->last;
+        }
+    return false;
 }
 
 static bool label_holds(label *l, const expression_word *w)
 {
+    if (l->kind == LABEL_TO_END)
+        return is_near_end(l, w);
     if (l->kind >= LABEL_RANK)
         return l->kind == LABEL_ALL ||
                (l->kind == LABEL_OUTSIDE ? !w->rank : w->rank >= l->first && w->rank <= l->last);
-    unsigned places = places_of(l, w);
+    uint64_t places = places_of(l, w);
     if (places && !l->places)
         l->places = places;
     l->elsewhere |= places ? places ^ l->places : 0;
@@ -582,7 +690,7 @@ bool expression_holds(expression *x, size_t f, const expression_word *w)
 
 static bool is_settled(const label *l)
 {
-    return l->kind >= LABEL_RANK || (l->places && !l->elsewhere);
+    return l->kind >= LABEL_TO_END || (l->places && !l->elsewhere);
 }
 
 bool expression_settled(const expression *x)
@@ -593,25 +701,30 @@ bool expression_settled(const expression *x)
     return true;
 }
 
-static sg_status ambiguous(const expression *x, const label *l, sg_error *err)
+static sg_status ambiguous(const expression *x, const label *l, const char *const *layers, sg_error *err)
 {
     char list[ROOM] = "";
-    size_t used = 0;
-    for (size_t i = 0; i < COLUMNS; i++)
-        if ((l->places | l->elsewhere) >> columns[i].kind & 1U)
-            used += (size_t)snprintf(list + used, sizeof list - used, "%s%s:%.40s", used ? " or " : "",
-                                     columns[i].name, l->text);
+    size_t used = 0, n = 0;
+    while (layers[n])
+        n++;
+    for (size_t i = 0; i < COLUMNS + n && used < sizeof list; i++) {
+        size_t kind = i < COLUMNS ? columns[i].kind : LABEL_LAYER + i - COLUMNS;
+        if ((l->places | l->elsewhere) >> kind & 1U)
+            used += (size_t)snprintf(list + used, sizeof list - used, "%s%.40s:%.40s", used ? " or " : "",
+                                     i < COLUMNS ? columns[i].name : layers[i - COLUMNS], l->text);
+    }
     return FAIL_AT(x, l->at, err, "'%.60s' has several meanings, which differ: write %s", l->text, list);
 }
 
-sg_status expression_check(const expression *x, const char *const *names, size_t n, sg_error *err)
+sg_status expression_check(const expression *x, const char *const *names, size_t n, const char *const *layers,
+                           sg_error *err)
 {
     for (size_t i = 0; i < x->n_labels; i++) {
         const label *l = &x->labels[i];
         if (is_settled(l))
             continue;
         if (l->places)
-            return ambiguous(x, l, err);
+            return ambiguous(x, l, layers, err);
         const char *near = sg_nearest_name(l->text, names, n), *column = "";
         for (size_t c = 0; c < COLUMNS; c++)
             column = columns[c].kind == l->kind ? columns[c].name : column;

@@ -5,9 +5,20 @@
 #include <string.h>
 
 const class_kind_row class_kinds[CLASS_KINDS] = {
-    {"upos", BY_UPOS, false},  {"xpos", BY_XPOS, false},           {"feats", BY_FEATS, false},
-    {"tags", BY_TAG, false},   {"tags", BY_TAGS_FILE, true},       {"lexicon", BY_LEXICON, true},
-    {"words", BY_WORDS, true}, {"frequency", BY_FREQUENCY, false},
+    {"upos", BY_UPOS, NO_ARGUMENT},
+    {"xpos", BY_XPOS, NO_ARGUMENT},
+    {"feats", BY_FEATS, NO_ARGUMENT},
+    {"tags", BY_TAG, NO_ARGUMENT},
+    {"tags", BY_TAGS_FILE, A_FILE},
+    {"lexicon", BY_LEXICON, A_FILE},
+    {"words", BY_WORDS, A_FILE},
+    {"frequency", BY_FREQUENCY, NO_ARGUMENT},
+    {"deprel", BY_DEPREL, NO_ARGUMENT},
+    {"lemma", BY_LEMMA, NO_ARGUMENT},
+    {"column", BY_COLUMN, A_KEY},
+    {"misc", BY_MISC, A_KEY},
+    {"position", BY_POSITION, NO_ARGUMENT},
+    {"to-end", BY_TO_END, NO_ARGUMENT},
 };
 
 const char class_groups[] = ",groups=";
@@ -20,6 +31,13 @@ const char *class_kind_name(class_kind kind)
     return "expression";
 }
 
+/* What follows the colon: a file may have any name; a number, a key without what makes it a label or an expression. */
+static bool fits(const class_kind_row *row, const char *argument, size_t n)
+{
+    return row->argument == A_FILE || (row->kind == BY_COLUMN ? strspn(argument, "0123456789") >= n
+                                                              : strcspn(argument, "&|*()\"!=") >= n);
+}
+
 const class_kind_row *class_kind_of(const char *spec)
 {
     const char *end = spec + strlen(spec);
@@ -29,7 +47,8 @@ const class_kind_row *class_kind_of(const char *spec)
     size_t n = (size_t)((colon ? colon : end) - spec);
     for (size_t i = 0; i < CLASS_KINDS; i++)
         if (strlen(class_kinds[i].name) == n && !strncmp(spec, class_kinds[i].name, n) &&
-            class_kinds[i].has_file == (colon != NULL))
+            (class_kinds[i].argument != NO_ARGUMENT) == (colon != NULL) &&
+            (!colon || fits(&class_kinds[i], colon + 1, (size_t)(end - colon) - 1)))
             return &class_kinds[i];
     return NULL;
 }
@@ -49,7 +68,7 @@ sg_status classes_add(sg_classes *k, const class_spec *spec, const char *name, c
     if (string_table_find(k->names, name, strlen(name)) >= 0) {
         size = strlen(spec->text) + strlen(name) + 2;
         NEED(longer = sg_calloc(size, 1), err, "the classes");
-        snprintf(longer, size, "%s:%s", class_kind_name(spec->kind), name);
+        snprintf(longer, size, "%s:%s", spec->name ? spec->name : class_kind_name(spec->kind), name);
         if (string_table_find(k->names, longer, strlen(longer)) >= 0)
             snprintf(longer, size, "%s:%s", spec->text, name);
         name = longer;

@@ -3,6 +3,7 @@
 #include "corpus/classes_internal.h"
 
 #include <assert.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -180,11 +181,33 @@ static bool names_file(const char *path)
     return !path || !strchr(path, '*') || access(path, F_OK) == 0;
 }
 
+/* NAME of "NAME=tags:FILE"; *rest: what follows the sign. Not a name: the text as it is. */
+static sg_status cut_layer_name(class_spec *spec, const char **rest, sg_error *err)
+{
+    static const char plain[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_-",
+                      tags[] = "tags:";
+    sg_status st = SG_OK;
+    const char *equals = strchr(spec->text, '=');
+    *rest = spec->text;
+    if (!equals || strncmp(equals + 1, tags, sizeof tags - 1) != 0 || strchr(spec->text, ':') < equals)
+        return SG_OK;
+    size_t n = (size_t)(equals - spec->text);
+    if (!n || strspn(spec->text, plain) < n)
+        return sg_fail(
+            err, SG_EINVAL,
+            "classes '%s': the name before '=' has a character that is no letter, digit, '-' or '_'",
+            spec->text);
+    NEED(spec->name = sg_strndup(spec->text, n), err, "the classes");
+    *rest = equals + 1;
+done:
+    return st;
+}
+
 /* Cuts ",groups=FILE" and ":FILE" off a spec that begins with a kind. */
-static sg_status cut_spec(class_spec *spec, const class_kind_row *row, sg_error *err)
+static sg_status cut_spec(class_spec *spec, const char *text, const class_kind_row *row, sg_error *err)
 {
     sg_status st = SG_OK;
-    const char *text = spec->text, *found = NULL;
+    const char *found = NULL;
     for (const char *p = strstr(text, class_groups); p; p = strstr(p + 1, class_groups))
         found = p;
     size_t n = found ? (size_t)(found - text) : strlen(text);
@@ -192,9 +215,11 @@ static sg_status cut_spec(class_spec *spec, const class_kind_row *row, sg_error 
     spec->grouped = found != NULL;
     if (found)
         NEED(spec->groups_path = sg_strdup(found + strlen(class_groups)), err, "the classes");
-    if (row->has_file) {
+    if (row->argument != NO_ARGUMENT) {
         size_t start = strlen(row->name) + 1;
-        NEED(spec->path = sg_strndup(text + start, n - start), err, "the classes");
+        char *argument = sg_strndup(text + start, n - start);
+        NEED(argument, err, "the classes");
+        *(row->argument == A_FILE ? &spec->path : &spec->key) = argument;
     }
 done:
     return st;
@@ -205,15 +230,18 @@ static sg_status parse_spec(class_spec *spec, const char *text, sg_error *err)
 {
     sg_status st = SG_OK;
     NEED(spec->text = sg_strdup(text), err, "the classes");
-    const class_kind_row *row = class_kind_of(text);
+    const char *rest;
+    TRY(cut_layer_name(spec, &rest, err));
+    const class_kind_row *row = class_kind_of(rest);
     if (row)
-        TRY(cut_spec(spec, row, err));
+        TRY(cut_spec(spec, rest, row, err));
     if (!row || !names_file(spec->path) || !names_file(spec->groups_path)) {
-        if (!expression_has_operators(text))
+        if (!expression_has_operators(text) && !expression_has_column(text))
             TRY(sg_fail(
                 err, SG_EINVAL,
-                "classes '%s': expected upos, xpos, feats, tags, tags:FILE, lexicon:FILE, words:FILE or frequency, "
-                "with ,groups=FILE or without, or an expression (NAME=NOUN&rank 1-100)",
+                "classes '%s': expected upos, xpos, feats, deprel, lemma, column:N, misc:KEY, tags, tags:FILE, "
+                "lexicon:FILE, words:FILE, frequency, position or to-end, with ,groups=FILE or without, or an "
+                "expression (NAME=NOUN&rank 1-100)",
                 text));
         spec->kind = BY_EXPRESSION;
         spec->grouped = false;
@@ -221,6 +249,15 @@ static sg_status parse_spec(class_spec *spec, const char *text, sg_error *err)
     }
     if ((spec->path && !spec->path[0]) || (spec->groups_path && !spec->groups_path[0]))
         TRY(sg_fail(err, SG_EINVAL, "classes '%s': the name of the file is missing", text));
+    if (spec->key && !spec->key[0])
+        TRY(sg_fail(err, SG_EINVAL, "classes '%s': %s is missing", text,
+                    spec->kind == BY_MISC ? "a key of the column MISC" : "the number of a column"));
+    if (spec->kind == BY_COLUMN && spec->key) {
+        spec->number = strtoul(spec->key, NULL, 10);
+        if (spec->number < 1 || spec->number > CONLLU_COLUMNS)
+            TRY(sg_fail(err, SG_EINVAL, "classes '%s': CoNLL-U has the columns 1 to %d", text,
+                        CONLLU_COLUMNS));
+    }
     if (spec->kind == BY_FREQUENCY && spec->grouped)
         TRY(sg_fail(err, SG_EINVAL, "classes '%s': frequency bands have no groups", text));
 done:
@@ -235,6 +272,10 @@ sg_status class_spec_read(sg_classes *k, class_spec *spec, const char *text, sg_
     TRY(string_table_new(&spec->words, err));
     if (spec->expression && expression_factors(spec->expression) == 1)
         TRY(classes_add(k, spec, expression_name(spec->expression), NULL, &spec->class, err));
+    if (spec->expression)
+        TRY(classes_keep_for(k, spec->expression, err));
+    if (spec->kind == BY_TAGS_FILE)
+        TRY(classes_layer(k, spec, &spec->number, err));
     if (spec->grouped)
         TRY(read_named_lines(k, spec, spec->groups_path, true, err));
     if (spec->kind == BY_WORDS)
@@ -249,6 +290,8 @@ void class_spec_free(class_spec *spec)
 {
     sg_free(spec->text);
     sg_free(spec->path);
+    sg_free(spec->key);
+    sg_free(spec->name);
     sg_free(spec->groups_path);
     expression_free(spec->expression);
     string_table_free(spec->words);

@@ -164,7 +164,7 @@ sg_status classes_check_labels(const sg_classes *k, const expression *x, sg_erro
 {
     sg_status st = SG_OK;
     string_table *known = NULL;
-    const char **names = NULL;
+    const char **names = NULL, *layers[MAX_LAYERS + 1] = {NULL};
     size_t n;
     int32_t number;
     if (expression_settled(x))
@@ -180,11 +180,13 @@ sg_status classes_check_labels(const sg_classes *k, const expression *x, sg_erro
         for (const char *p = note + CLASS_SET_BYTES; p < note + n; p += strlen(p) + 1)
             TRY(string_table_add(known, p + 1, strlen(p + 1), &number, NULL, err));
     }
+    for (size_t i = 0; i < k->n_layers; i++)
+        layers[i] = k->layers[i].name ? k->layers[i].name : "";
     n = string_table_count(known);
     NEED(names = sg_calloc(n, sizeof *names), err, "the names of the classes");
     for (size_t i = 0; i < n; i++)
         names[i] = string_table_get(known, i, NULL);
-    st = expression_check(x, names, n, err);
+    st = expression_check(x, names, n, layers, err);
 done:
     string_table_free(known);
     sg_free(names);
@@ -215,6 +217,7 @@ sg_status classes_words_where(const sg_classes *k, const char *text, const char 
     *words = NULL;
     *n = 0;
     TRY(expression_parse(&x, text, whose, false, err));
+    TRY(classes_check_kept(k, x, err));
     by_rank = expression_by_rank(x);
     if (expression_wants_ranks(x) && !k->ranks)
         TRY(expression_no_ranks(x, "the ranks of words are not known: add classes 'frequency'", err));

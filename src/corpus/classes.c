@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /* Which classes a token is in, the sets they make, and the words each class was seen with. */
 #include "corpus/classes_internal.h"
+#include "corpus/places.h"
 
 #include <stdlib.h>
 #include <string.h>
 
-enum { MAX_SETS = 65536 };
+enum { MAX_SETS = 65536, COLUMN_LEMMA = 2, COLUMN_DEPREL = 7, COLUMN_MISC = 9 };
 
 static bool vocab_has_counts(const sg_vocab *v)
 {
@@ -101,9 +102,6 @@ static sg_status read_specs(sg_classes **out, const char *const *specs, size_t n
             if (!strcmp(specs[i], specs[j]))
                 TRY(sg_fail(err, SG_EINVAL, "classes '%s': given twice", specs[i]));
         TRY(class_spec_read(k, spec, specs[i], err));
-        const char *tags = classes_tags_path(k);
-        if (spec->kind == BY_TAGS_FILE && strcmp(tags, spec->path))
-            TRY(sg_fail(err, SG_EINVAL, "classes '%s': a tags file is given already: %s", specs[i], tags));
         if (spec->kind == BY_FREQUENCY && !vocab)
             TRY(sg_fail(err, SG_EINVAL, "classes 'frequency': the model has no vocabulary"));
         if (spec->kind == BY_FREQUENCY) {
@@ -157,20 +155,12 @@ static sg_status make_families(sg_classes *k, sg_error *err)
         goto done;
     NEED(k->family_ends = sg_calloc(n, sizeof *k->family_ends), err, "the classes");
     TRY(read_specs(&k->families, texts, n, k->vocab, false, err));
-    const char *own = classes_tags_path(k), *theirs = classes_tags_path(k->families);
-    if (own && theirs && strcmp(own, theirs) != 0)
-        TRY(sg_fail(err, SG_EINVAL, "classes 'tags:%s': a tags file is given already: %s", theirs, own));
+    for (size_t i = 0; i < n; i++)
+        if (k->families->specs[i].kind == BY_TAGS_FILE)
+            TRY(classes_layer(k, &k->families->specs[i], &k->families->specs[i].number, err));
 done:
     sg_free(texts);
     return st;
-}
-
-const char *classes_tags_path(const sg_classes *k)
-{
-    for (size_t i = 0; i < k->n_specs; i++)
-        if (k->specs[i].kind == BY_TAGS_FILE)
-            return k->specs[i].path;
-    return k->families ? classes_tags_path(k->families) : NULL;
 }
 
 /* ---- frequency ---- */
@@ -264,6 +254,18 @@ static sg_status add_note(sg_classes *k, label_kind kind, const char *label, siz
     return SG_OK;
 }
 
+/* Goes on with the label added last. */
+static sg_status extend_note(sg_classes *k, const char *label, size_t n, sg_error *err)
+{
+    sg_status st = array_reserve(&k->note, &k->note_cap, k->n_note + n, 1, err);
+    if (st != SG_OK)
+        return st;
+    memcpy(k->note + k->n_note - 1, label, n);
+    k->n_note += n;
+    k->note[k->n_note - 1] = 0;
+    return SG_OK;
+}
+
 /* The next of "Number=Plur|Case=Nom", of n bytes; NULL: no more. */
 static const char *next_feature(const char **rest, size_t *n)
 {
@@ -277,8 +279,41 @@ static const char *next_feature(const char **rest, size_t *n)
     return found;
 }
 
+/* The labels that expressions may ask with their column alone. */
+static sg_status note_wanted(sg_classes *k, const sg_token *t, const word_place *place, sg_error *err)
+{
+    sg_status st = SG_OK;
+    const class_wants *w = &k->wants;
+    size_t n;
+    if (t->columns && t->columns[COLUMN_LEMMA] && w->lemma)
+        TRY(add_note(k, LABEL_LEMMA, t->columns[COLUMN_LEMMA], strlen(t->columns[COLUMN_LEMMA]), err));
+    for (size_t i = 0; t->columns && i < CONLLU_COLUMNS; i++)
+        if (w->columns[i] && t->columns[i]) {
+            char number[8];
+            int digits = snprintf(number, sizeof number, "%zu:", i + 1);
+            TRY(add_note(k, LABEL_COLUMN, number, (size_t)digits, err));
+            TRY(extend_note(k, t->columns[i], strlen(t->columns[i]), err));
+        }
+    for (const char *rest = t->columns && w->keys ? t->columns[COLUMN_MISC] : NULL, *f;
+         (f = next_feature(&rest, &n));) {
+        const char *equals = memchr(f, '=', n);
+        if (equals && string_table_find(w->keys, f, (size_t)(equals - f)) >= 0)
+            TRY(add_note(k, LABEL_MISC, f, n, err));
+    }
+    for (size_t i = 0; place && w->position && i < PLACES; i++)
+        if (place->in >> i & 1)
+            TRY(add_note(k, LABEL_POSITION, place_names[i], strlen(place_names[i]), err));
+    if (place && w->to_end) {
+        char number[24];
+        int digits = snprintf(number, sizeof number, "%ju", (uintmax_t)place->to_end);
+        TRY(add_note(k, LABEL_TO_END, number, (size_t)digits, err));
+    }
+done:
+    return st;
+}
+
 /* The columns of a token (NULL: of an array), behind room for its set. */
-static sg_status begin_note(sg_classes *k, const sg_token *t, sg_error *err)
+static sg_status begin_note(sg_classes *k, const sg_token *t, const word_place *place, sg_error *err)
 {
     sg_status st = SG_OK;
     size_t n;
@@ -292,6 +327,17 @@ static sg_status begin_note(sg_classes *k, const sg_token *t, sg_error *err)
         TRY(add_note(k, LABEL_XPOS, t->tag, strlen(t->tag), err));
     for (const char *rest = t ? t->feats : NULL, *f; (f = next_feature(&rest, &n));)
         TRY(add_note(k, LABEL_FEATS, f, n, err));
+    if (t && t->columns && t->columns[COLUMN_DEPREL])
+        TRY(add_note(k, LABEL_DEPREL, t->columns[COLUMN_DEPREL], strlen(t->columns[COLUMN_DEPREL]), err));
+    for (size_t i = 0; t && t->layers && i < k->n_layers; i++)
+        if (k->layers[i].name) {
+            TRY(add_note(k, (label_kind)(LABEL_LAYER + i), k->layers[i].name, strlen(k->layers[i].name),
+                         err));
+            TRY(extend_note(k, ":", 1, err));
+            TRY(extend_note(k, t->layers[i], strlen(t->layers[i]), err));
+        }
+    if (t)
+        TRY(note_wanted(k, t, place, err));
 done:
     return st;
 }
@@ -335,23 +381,76 @@ static sg_status push_tag(sg_classes *k, class_spec *spec, const char *tag, size
     return st == SG_OK ? push_label(k, spec, label, err) : st;
 }
 
-static sg_status push_spec(sg_classes *k, class_spec *spec, const sg_token *t, sg_error *err)
+/* The one tag that the token has of this kind, or NULL. */
+static const char *tag_of(const class_spec *spec, const sg_token *t)
+{
+    const char *const *columns = t->columns;
+    switch (spec->kind) {
+    case BY_UPOS:
+        return t->upos;
+    case BY_TAGS_FILE:
+        return t->layers ? t->layers[spec->number] : NULL;
+    case BY_DEPREL:
+        return columns ? columns[COLUMN_DEPREL] : NULL;
+    case BY_LEMMA:
+        return columns ? columns[COLUMN_LEMMA] : NULL;
+    case BY_COLUMN:
+        return columns ? columns[spec->number - 1] : NULL;
+    default:
+        return t->tag;
+    }
+}
+
+/* Bands of the distance to the sentence's end: "to end 0", "to end 1", "to end 2-3", "to end 4-7", ... */
+static sg_status push_to_end(sg_classes *k, class_spec *spec, uint64_t distance, sg_error *err)
+{
+    char name[64];
+    uint64_t first = 1;
+    while (2 * first <= distance)
+        first *= 2;
+    int n = distance < 2
+                ? snprintf(name, sizeof name, "to end %ju", (uintmax_t)distance)
+                : snprintf(name, sizeof name, "to end %ju-%ju", (uintmax_t)first, (uintmax_t)(2 * first - 1));
+    return push_tag(k, spec, name, (size_t)n, err);
+}
+
+static sg_status push_spec(sg_classes *k, class_spec *spec, const sg_token *t, const word_place *place,
+                           sg_error *err)
 {
     sg_status st = SG_OK;
     int32_t key;
     size_t length;
-    const char *tag = spec->kind == BY_UPOS ? t->upos : t->tag;
+    const char *tag = tag_of(spec, t);
     switch (spec->kind) {
     case BY_UPOS:
     case BY_XPOS:
     case BY_TAG:
     case BY_TAGS_FILE:
+    case BY_DEPREL:
+    case BY_LEMMA:
+    case BY_COLUMN:
         if (tag)
             TRY(push_tag(k, spec, tag, strlen(tag), err));
         break;
     case BY_FEATS:
         for (const char *rest = t->feats, *f; (f = next_feature(&rest, &length));)
             TRY(push_tag(k, spec, f, length, err));
+        break;
+    case BY_MISC:
+        for (const char *rest = t->columns ? t->columns[COLUMN_MISC] : NULL, *f;
+             (f = next_feature(&rest, &length));) {
+            size_t n = strlen(spec->key);
+            if (length > n && f[n] == '=' && !strncmp(f, spec->key, n))
+                TRY(push_tag(k, spec, f, length, err));
+        }
+        break;
+    case BY_POSITION:
+        for (size_t i = 0; i < PLACES; i++)
+            if (place->in >> i & 1)
+                TRY(push_tag(k, spec, place_names[i], strlen(place_names[i]), err));
+        break;
+    case BY_TO_END:
+        TRY(push_to_end(k, spec, place->to_end, err));
         break;
     case BY_LEXICON:
     case BY_WORDS:
@@ -376,16 +475,17 @@ done:
 
 /* ---- expressions ---- */
 
-static sg_status push_families(sg_classes *f, size_t *ends, const sg_token *t, int32_t id, sg_error *err)
+static sg_status push_families(sg_classes *f, size_t *ends, const sg_token *t, const word_place *place,
+                               int32_t id, sg_error *err)
 {
     sg_status st = SG_OK;
     f->n_current = 0;
-    TRY(begin_note(f, NULL, err));
+    TRY(begin_note(f, NULL, NULL, err));
     for (size_t i = 0; i < f->n_specs; i++) {
         if (f->specs[i].kind == BY_FREQUENCY)
             TRY(push_frequency(f, id, err));
         else
-            TRY(push_spec(f, &f->specs[i], t, err));
+            TRY(push_spec(f, &f->specs[i], t, place, err));
         ends[i] = f->n_current;
     }
 done:
@@ -429,11 +529,12 @@ done:
 }
 
 /* In the order of the specs: an expression may name those before it. */
-static sg_status push_expressions(sg_classes *k, const sg_token *t, int32_t id, sg_error *err)
+static sg_status push_expressions(sg_classes *k, const sg_token *t, const word_place *place, int32_t id,
+                                  sg_error *err)
 {
     sg_status st = SG_OK;
     if (k->families)
-        TRY(push_families(k->families, k->family_ends, t, id, err));
+        TRY(push_families(k->families, k->family_ends, t, place, id, err));
     for (size_t i = 0; i < k->n_specs; i++) {
         class_spec *spec = &k->specs[i];
         if (!spec->expression)
@@ -499,17 +600,18 @@ done:
     return st;
 }
 
-sg_status classes_assign(sg_classes *k, const sg_token *t, int32_t id, uint32_t *set, sg_error *err)
+sg_status classes_assign(sg_classes *k, const sg_token *t, const word_place *place, int32_t id, uint32_t *set,
+                         sg_error *err)
 {
     sg_status st = SG_OK;
     k->n_current = 0;
-    TRY(begin_note(k, t, err));
+    TRY(begin_note(k, t, place, err));
     for (size_t i = 0; i < k->n_specs && !t->eos; i++)
-        TRY(push_spec(k, &k->specs[i], t, err));
+        TRY(push_spec(k, &k->specs[i], t, place, err));
     if (k->by_frequency)
         TRY(push_frequency(k, id, err));
     if (!t->eos)
-        TRY(push_expressions(k, t, id, err));
+        TRY(push_expressions(k, t, place, id, err));
     TRY(enter_set(k, id, t->path, t->line, set, err));
 done:
     return st;
@@ -520,7 +622,7 @@ sg_status classes_assign_members(sg_classes *k, const bool *member, int32_t id, 
 {
     sg_status st = SG_OK;
     k->n_current = 0;
-    TRY(begin_note(k, NULL, err));
+    TRY(begin_note(k, NULL, NULL, err));
     for (size_t c = 1; member && c < sg_classes_count(k); c++)
         if (member[c - 1])
             TRY(push_class(k, (int32_t)c, err));
@@ -548,7 +650,7 @@ static sg_status check_used(const sg_classes *k, sg_error *err)
             TRY(classes_check_labels(k, k->specs[i].expression, err));
     for (size_t i = 0; i < k->n_specs; i++) {
         const class_spec *spec = &k->specs[i];
-        bool column = spec->kind == BY_UPOS || spec->kind == BY_XPOS || spec->kind == BY_FEATS;
+        bool column = spec->kind <= BY_FEATS || (spec->kind >= BY_DEPREL && spec->kind <= BY_MISC);
         if (!spec->used && spec->kind != BY_FREQUENCY)
             TRY(sg_fail(err, SG_EINVAL, "classes '%s': contains no word of the corpus%s", spec->text,
                         column ? " (a column of CoNLL-U: files named .conllu, or --format conllu)"
@@ -637,5 +739,10 @@ void sg_classes_free(sg_classes *k)
     sg_free(k->pair_counts);
     sg_free(k->word_starts);
     sg_free(k->words);
+    for (size_t i = 0; i < k->n_layers; i++) {
+        sg_free(k->layers[i].path);
+        sg_free(k->layers[i].name);
+    }
+    string_table_free(k->wants.keys);
     sg_free(k);
 }

@@ -19,6 +19,12 @@ typedef enum {
     BY_LEXICON,
     BY_WORDS,
     BY_FREQUENCY,
+    BY_DEPREL,
+    BY_LEMMA,
+    BY_COLUMN,
+    BY_MISC,
+    BY_POSITION,
+    BY_TO_END,
     BY_EXPRESSION
 } class_kind;
 
@@ -42,6 +48,9 @@ typedef struct {
     class_kind kind;
     char *text;          /* the spec as given: borrowed parts below point into copies */
     char *path;          /* tags, lexicon, words: its file; else NULL */
+    char *key;           /* misc: its key; column: its number; else NULL */
+    char *name;          /* NAME of NAME=tags:FILE, or NULL */
+    size_t number;       /* of its column, or of its layer */
     char *groups_path;   /* or NULL */
     string_table *words; /* lexicon, words: key -> labels */
     link_lists word_labels;
@@ -55,8 +64,23 @@ typedef struct {
     int32_t families[EXPRESSION_FACTORS]; /* factors that are families: specs of sg_classes.families */
 } class_spec;
 
+/* A tags file, and the name by which expressions ask for its tags (or NULL). */
+typedef struct {
+    char *path, *name;
+} class_layer;
+
+/* What expressions ask of the annotation beside what is always kept. */
+typedef struct {
+    bool lemma, position, to_end;
+    bool columns[CONLLU_COLUMNS];
+    string_table *keys; /* of MISC; NULL: none */
+} class_wants;
+
 struct sg_classes {
     const sg_vocab *vocab;
+    class_layer layers[MAX_LAYERS];
+    size_t n_layers;
+    class_wants wants;
     class_spec *specs;
     size_t n_specs;
     string_table *names; /* of the classes */
@@ -101,13 +125,16 @@ sg_status classes_add(sg_classes *k, const class_spec *spec, const char *name, c
 /* Fills spec from its text; makes the classes its files name. */
 sg_status class_spec_read(sg_classes *k, class_spec *spec, const char *text, sg_error *err);
 void class_spec_free(class_spec *spec);
+/* The number of a tags file; name may be NULL. SG_EINVAL: too many, a name twice. */
+sg_status classes_layer(sg_classes *k, const class_spec *spec, size_t *number, sg_error *err);
 /* What a spec may begin with; CLASS_KINDS of them. */
+typedef enum { NO_ARGUMENT, A_FILE, A_KEY } class_argument;
 typedef struct {
     const char *name;
     class_kind kind;
-    bool has_file;
+    class_argument argument; /* behind a colon */
 } class_kind_row;
-enum { CLASS_KINDS = 8 };
+enum { CLASS_KINDS = 14 };
 extern const class_kind_row class_kinds[CLASS_KINDS];
 extern const char class_groups[]; /* ",groups=" */
 const char *class_kind_name(class_kind kind);
@@ -126,6 +153,10 @@ int32_t classes_set_member(const char *members, size_t i);
 /* What an expression may ask of word `id` (-1: none) with a note of n_note bytes and these classes. All is borrowed. */
 expression_word classes_word_at(const sg_classes *k, const char *note, size_t n_note, const int32_t *classes,
                                 size_t n_classes, int32_t id);
+/* What the labels of the expression ask is kept of the tokens that follow. */
+sg_status classes_keep_for(sg_classes *k, const expression *x, sg_error *err);
+/* SG_EINVAL: it asks what was not kept. */
+sg_status classes_check_kept(const sg_classes *k, const expression *x, sg_error *err);
 /* SG_EINVAL: a label of the expression was never met; near labels and names of classes are given. */
 sg_status classes_check_labels(const sg_classes *k, const expression *x, sg_error *err);
 /* Fills k->words and k->word_starts from what was counted. SG_ENOMEM. */

@@ -73,19 +73,29 @@ void scan_close(scanner *s);
 
 /* ---- what the stream needs of reader and classes ---- */
 
+enum { CONLLU_COLUMNS = 10 };
+
 /* hash gets the corpus's decompressed bytes; before the first sg_corpus_next. */
 void corpus_hash_into(sg_corpus *c, sg_sha256 *hash);
 const char *corpus_first_path(const sg_corpus *c);
+/* Reads the tags of these files with the corpus, in place of its tags_path; number tag_layer (or none, n) gives the tags of
+ * plain text. Before the first sg_corpus_next. */
+sg_status corpus_read_layers(sg_corpus *c, const char *const *paths, size_t n, size_t tag_layer,
+                             sg_error *err);
 /* Warnings about what was read so far: byte order marks, carriage returns, a literal <eos>, ranges without parts. */
 void corpus_warn(const sg_corpus *c);
 /* The monitor receives "counting words" in place of "reading". */
 void corpus_is_counted(sg_corpus *c);
 
-const char *classes_tags_path(const sg_classes *k); /* of tags:FILE; NULL: none */
-bool classes_want_counts(const sg_classes *k);      /* frequency, and the vocabulary knows no counts */
+/* The tags files of tags:FILE and NAME=tags:FILE, in the order of the specs; NULL after the last. *named: by NAME. */
+const char *classes_layer_path(const sg_classes *k, size_t i, bool *named);
+bool classes_want_places(const sg_classes *k);
+bool classes_want_counts(const sg_classes *k); /* frequency, and the vocabulary knows no counts */
 sg_status classes_rank(sg_classes *k, const uint64_t *counts, sg_error *err);
-/* The set of a token. id: its vocabulary id, -1: outside the vocabulary. */
-sg_status classes_assign(sg_classes *k, const sg_token *t, int32_t id, uint32_t *set, sg_error *err);
+struct word_place; /* places.h */
+/* The set of a token. id: its vocabulary id, -1: outside the vocabulary. place: NULL unless they are wanted. */
+sg_status classes_assign(sg_classes *k, const sg_token *t, const struct word_place *place, int32_t id,
+                         uint32_t *set, sg_error *err);
 /* The same for a token that is in the classes c+1 with member[c]; where: names the token in an error. */
 sg_status classes_assign_members(sg_classes *k, const bool *member, int32_t id, uint64_t where, uint32_t *set,
                                  sg_error *err);

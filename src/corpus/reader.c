@@ -23,6 +23,12 @@ typedef struct {
     size_t line, times;
 } remark;
 
+/* A tags file, read with the corpus. */
+typedef struct {
+    char *path;
+    scanner *text;
+} tags_file;
+
 struct sg_corpus {
     corpus_file *files;
     size_t n_files, files_cap, next_file;
@@ -31,16 +37,20 @@ struct sg_corpus {
     bool eos;
     sg_format current; /* of the open file */
     const char *path;  /* of the open file, borrowed from files */
-    scanner *text, *tags;
-    char *tags_path;
-    sg_sha256 *hash;  /* borrowed or NULL */
-    bool ends_in_eos; /* the last word was a literal <eos> */
-    bool at_start;    /* the next token is the first of its sentence */
-    uint8_t begins;   /* what the next word begins: SG_BEGINS_... */
+    scanner *text;
+    tags_file *layers;
+    const char **layer_tags;             /* of the token given last */
+    size_t n_layers, tag_layer;          /* tag_layer: its tags are sg_token.tag of plain text */
+    const char *columns[CONLLU_COLUMNS]; /* of the token given last */
+    sg_sha256 *hash;                     /* borrowed or NULL */
+    bool ends_in_eos;                    /* the last word was a literal <eos> */
+    bool at_start;                       /* the next token is the first of its sentence */
+    uint8_t begins;                      /* what the next word begins: SG_BEGINS_... */
     remark inner_bom, lone_cr, literal_eos, lost_range;
     long range_next, range_end; /* ids of words that a CoNLL-U range announced */
     size_t range_line;
     size_t line_words; /* words of this line so far, for messages about tags */
+    bool plain_only;   /* a tags file of the configuration goes with plain text */
     const sg_monitor *monitor;
     const char *doing; /* what the monitor receives */
     uint64_t read;
@@ -168,14 +178,45 @@ sg_status sg_corpus_open(sg_corpus **out, const sg_corpus_config *cfg, sg_error 
         TRY(add_path(c, cfg->paths[i], cfg->spool, 0, err));
     if (!cfg->n_paths)
         TRY(add_memory(c, cfg, err));
-    if (cfg->tags_path) {
-        NEED(c->tags_path = sg_strdup(cfg->tags_path), err, "%s", cfg->tags_path);
-        TRY(scan_open(&c->tags, c->tags_path, -1, (memory_bytes){0}, NULL, err));
-    }
+    if (cfg->tags_path)
+        TRY(corpus_read_layers(c, &cfg->tags_path, 1, 0, err));
+    c->plain_only = cfg->tags_path != NULL;
     *out = c;
     c = NULL;
 done:
     sg_corpus_close(c);
+    return st;
+}
+
+static void close_layers(sg_corpus *c)
+{
+    for (size_t i = 0; i < c->n_layers; i++) {
+        scan_close(c->layers[i].text);
+        sg_free(c->layers[i].path);
+    }
+    sg_free(c->layers);
+    sg_free(c->layer_tags);
+    c->layers = NULL;
+    c->layer_tags = NULL;
+    c->n_layers = 0;
+}
+
+sg_status corpus_read_layers(sg_corpus *c, const char *const *paths, size_t n, size_t tag_layer,
+                             sg_error *err)
+{
+    sg_status st = SG_OK;
+    close_layers(c);
+    NEED((c->layers = sg_calloc(n, sizeof *c->layers)) &&
+             (c->layer_tags = sg_calloc(n, sizeof *c->layer_tags)),
+         err, "%zu tags files", n);
+    c->tag_layer = tag_layer;
+    for (size_t i = 0; i < n; i++) {
+        tags_file *f = &c->layers[c->n_layers];
+        NEED(f->path = sg_strdup(paths[i]), err, "%s", paths[i]);
+        c->n_layers++;
+        TRY(scan_open(&f->text, f->path, -1, (memory_bytes){0}, NULL, err));
+    }
+done:
     return st;
 }
 
@@ -184,11 +225,10 @@ void sg_corpus_close(sg_corpus *c)
     if (!c)
         return;
     scan_close(c->text);
-    scan_close(c->tags);
+    close_layers(c);
     for (size_t i = 0; i < c->n_files; i++)
         sg_free(c->files[i].path);
     sg_free(c->files);
-    sg_free(c->tags_path);
     sg_free(c);
 }
 
@@ -250,9 +290,9 @@ static sg_status open_next(sg_corpus *c, sg_error *err)
     if (c->format == SG_FORMAT_AUTO) {
         bool conllu = ends_with(f->path, ".conllu") || ends_with(f->path, ".conllu.gz");
         c->current = conllu ? SG_FORMAT_CONLLU : SG_FORMAT_TEXT;
-        if (conllu && (c->unit == SG_UNIT_CHAR || c->tags))
+        if (conllu && (c->unit == SG_UNIT_CHAR || c->plain_only))
             return sg_fail(err, SG_EINVAL, "%s: a CoNLL-U file, but %s plain text", f->path,
-                           c->tags ? "a tags file goes with" : "characters are read from");
+                           c->plain_only ? "a tags file goes with" : "characters are read from");
     }
     c->at_start = true;
     c->begins = SG_BEGINS_FILE;
@@ -283,38 +323,59 @@ static void give_line_end(sg_corpus *c, sg_token *t)
     c->at_start = true;
 }
 
-/* ---- plain text, with tags from another file where asked ---- */
+/* ---- tags from other files where asked ---- */
 
-/* The tags file must have a word for each word and a line end for each line end. */
-static sg_status match_tag(sg_corpus *c, scan_kind kind, sg_token *t, sg_error *err)
+/* What is wrong where a tags file has a word or a line end and the corpus has the other. */
+static sg_status tags_differ(sg_corpus *c, const tags_file *f, scan_kind kind, scan_kind tag_kind,
+                             sg_error *err)
 {
     sg_status st = SG_OK;
-    scan_kind tag_kind;
-    char *tag;
-    size_t n, line = c->text ? scan_line_number(c->text) : 0;
-    TRY(scan_word(c->tags, &tag_kind, &tag, &n, err));
-    if (kind == tag_kind) {
-        c->line_words = kind == SCAN_WORD ? c->line_words + 1 : 0;
-        t->tag = kind == SCAN_WORD ? tag : NULL;
-        return SG_OK;
-    }
+    size_t n, line = c->text ? scan_line_number(c->text) : 0, tags_line = scan_line_number(f->text);
     if (tag_kind == SCAN_FILE_END)
-        return sg_fail(err, SG_EFORMAT, "%s: ends after line %zu, expected tags for line %zu of %s",
-                       c->tags_path, scan_line_number(c->tags) - 1, line, c->path);
+        return sg_fail(err, SG_EFORMAT, "%s: ends after line %zu, expected tags for line %zu of %s", f->path,
+                       tags_line - 1, line, c->path);
     if (kind == SCAN_FILE_END)
-        return sg_fail(err, SG_EFORMAT, "%s:%zu: more lines than the corpus, which ends with %s",
-                       c->tags_path, scan_line_number(c->tags), c->path);
-    size_t words = c->line_words, tags = c->line_words, tags_line = scan_line_number(c->tags);
+        return sg_fail(err, SG_EFORMAT, "%s:%zu: more lines than the corpus, which ends with %s", f->path,
+                       tags_line, c->path);
+    if (c->current != SG_FORMAT_TEXT)
+        return sg_fail(err, SG_EFORMAT, "%s:%zu: %s tags than words of the sentence at %s:%zu", f->path,
+                       tags_line, kind == SCAN_WORD ? "fewer" : "more", c->path, line);
+    size_t words = c->line_words, tags = c->line_words;
     char *rest;
     for (; kind == SCAN_WORD; words++)
         TRY(scan_word(c->text, &kind, &rest, &n, err));
     for (; tag_kind == SCAN_WORD; tags++)
-        TRY(scan_word(c->tags, &tag_kind, &rest, &n, err));
-    return sg_fail(err, SG_EFORMAT, "%s:%zu: %zu tags, expected %zu, one for each word of %s:%zu",
-                   c->tags_path, tags_line, tags, words, c->path, line);
+        TRY(scan_word(f->text, &tag_kind, &rest, &n, err));
+    return sg_fail(err, SG_EFORMAT, "%s:%zu: %zu tags, expected %zu, one for each word of %s:%zu", f->path,
+                   tags_line, tags, words, c->path, line);
 done:
     return st;
 }
+
+/* Each tags file must have a word for each word, a line end for each line end (or end of a sentence). */
+static sg_status match_tags(sg_corpus *c, scan_kind kind, sg_token *t, sg_error *err)
+{
+    sg_status st = SG_OK;
+    scan_kind tag_kind;
+    char *tag;
+    size_t n;
+    for (size_t i = 0; i < c->n_layers; i++) {
+        TRY(scan_word(c->layers[i].text, &tag_kind, &tag, &n, err));
+        if (kind != tag_kind)
+            return tags_differ(c, &c->layers[i], kind, tag_kind, err);
+        c->layer_tags[i] = kind == SCAN_WORD ? tag : NULL;
+    }
+    c->line_words = kind == SCAN_WORD ? c->line_words + 1 : 0;
+    if (kind != SCAN_WORD || !c->n_layers)
+        return SG_OK;
+    t->layers = c->layer_tags;
+    if (c->current == SG_FORMAT_TEXT && c->tag_layer < c->n_layers)
+        t->tag = c->layer_tags[c->tag_layer];
+done:
+    return st;
+}
+
+/* ---- plain text ---- */
 
 static sg_status next_text(sg_corpus *c, sg_token *t, bool *file_end, sg_error *err)
 {
@@ -338,8 +399,7 @@ static sg_status next_text(sg_corpus *c, sg_token *t, bool *file_end, sg_error *
             give_line_end(c, t);
         } else
             c->at_start = true;
-        if (c->tags)
-            TRY(match_tag(c, kind, t, err));
+        TRY(match_tags(c, kind, t, err));
         c->ends_in_eos = kind == SCAN_WORD && c->unit == SG_UNIT_WORD && n == 5 && !memcmp(form, "<eos>", 5);
         if (kind == SCAN_WORD || c->eos)
             break;
@@ -388,6 +448,8 @@ static sg_status next_tagged(sg_corpus *c, sg_token *t, bool *file_end, sg_error
         bool blank = c->at_start;
         c->begins |= blank ? SG_BEGINS_BLANK : 0;
         c->at_start = true;
+        if (!blank)
+            TRY(match_tags(c, SCAN_LINE_END, t, err));
         if (c->eos && !blank) {
             c->at_start = false;
             give_line_end(c, t);
@@ -399,13 +461,12 @@ static sg_status next_tagged(sg_corpus *c, sg_token *t, bool *file_end, sg_error
     TRY(split_tag(c, form, &n, &tag, err));
     give(c, t, form, n);
     t->tag = tag;
+    TRY(match_tags(c, SCAN_WORD, t, err));
 done:
     return st;
 }
 
 /* ---- CoNLL-U ---- */
-
-enum { CONLLU_COLUMNS = 10 };
 
 /* 1: a word; 0: a range (1-2) or an empty node (1.1), which are no syntactic words; -1: no id. */
 static int conllu_id(const char *id)
@@ -478,9 +539,13 @@ static sg_status conllu_token(sg_corpus *c, char *line, sg_token *t, bool *word,
         begin_range(c, column[0], number);
     if ((*word = kind > 0)) {
         give(c, t, column[1], strlen(column[1]));
-        t->upos = conllu_value(column[3]);
-        t->tag = conllu_value(column[4]);
-        t->feats = conllu_value(column[5]);
+        for (size_t i = 0; i < CONLLU_COLUMNS; i++)
+            c->columns[i] = conllu_value(column[i]);
+        t->columns = c->columns;
+        t->upos = c->columns[3];
+        t->tag = c->columns[4];
+        t->feats = c->columns[5];
+        return match_tags(c, SCAN_WORD, t, err);
     }
     return SG_OK;
 }
@@ -505,6 +570,7 @@ static sg_status next_conllu(sg_corpus *c, sg_token *t, bool *file_end, sg_error
         if (blank)
             next_in_range(c, -1);
         if (blank && !c->at_start) {
+            TRY(match_tags(c, SCAN_LINE_END, t, err));
             if (c->eos) {
                 give_line_end(c, t);
                 return SG_OK;
@@ -549,8 +615,7 @@ sg_status sg_corpus_next(sg_corpus *c, sg_token *token, bool *end, sg_error *err
             if (c->next_file == c->n_files) {
                 *end = true;
                 /* set on the way: a tags file must end where the corpus does */
-                if (c->tags)
-                    TRY(match_tag(c, SCAN_FILE_END, token, err));
+                TRY(match_tags(c, SCAN_FILE_END, token, err));
                 break;
             }
             TRY(open_next(c, err));

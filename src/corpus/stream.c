@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* Encoded streams: 8 bytes per token in a temporary file without a name, read by position. */
+#include "corpus/class_expression.h"
 #include "corpus/corpus_internal.h"
+#include "corpus/places.h"
 
 #include <errno.h>
 #include <math.h>
@@ -30,6 +32,8 @@ typedef struct {
     sg_stream *s;
     const sg_vocab *vocab;
     sg_classes *classes;
+    place_reader *places; /* NULL: nobody asks them */
+    word_place place;     /* of the token at hand */
     size_t n;
     sg_step *steps;
     int32_t *ids; /* of one word: several with a tokenizer */
@@ -125,7 +129,7 @@ static sg_status push_step(encoder *e, const sg_token *t, int32_t id, bool known
     sg_status st = SG_OK;
     uint32_t set = 0;
     if (e->classes)
-        TRY(classes_assign(e->classes, t, id, &set, err));
+        TRY(classes_assign(e->classes, t, &e->place, id, &set, err));
     TRY(put_step(e, id, set, first, err));
     e->s->counts.unknown += !known;
     e->s->counts.unclassed += e->classes && set == 0 && !t->eos;
@@ -184,6 +188,8 @@ static sg_status encode_token(encoder *e, const sg_token *t, sg_error *err)
         e->line = (line_shape){.start = e->s->counts.tokens};
     }
     see_word(&e->line, t);
+    if (e->places)
+        TRY(places_next(e->places, &e->place, err));
     e->begins |= t->begins;
     TRY(encode_pieces(e->vocab, t, &e->ids, &e->ids_room, &n, &known, err));
     bool pieces = e->vocab && sg_vocab_tokenizer(e->vocab) && !t->eos;
@@ -223,6 +229,16 @@ done:
     return st;
 }
 
+/* The tags files of the classes; the first without a name gives the tags of plain text. */
+static sg_status read_layers(sg_corpus *c, const sg_classes *k, sg_error *err)
+{
+    const char *paths[MAX_LAYERS];
+    size_t n = 0, tags = MAX_LAYERS;
+    for (bool named; k && (paths[n] = classes_layer_path(k, n, &named)); n++)
+        tags = !named && tags == MAX_LAYERS ? n : tags;
+    return n ? corpus_read_layers(c, paths, n, tags, err) : SG_OK;
+}
+
 static sg_status encode_all(encoder *e, const sg_corpus_config *cfg, sg_error *err)
 {
     sg_status st = SG_OK;
@@ -231,6 +247,9 @@ static sg_status encode_all(encoder *e, const sg_corpus_config *cfg, sg_error *e
     sg_token token;
     bool end = false;
     TRY(sg_corpus_open(&c, cfg, err));
+    TRY(read_layers(c, e->classes, err));
+    if (e->classes && classes_want_places(e->classes))
+        TRY(places_open(&e->places, cfg, err));
     TRY(sg_sha256_new(&hash, err));
     corpus_hash_into(c, hash);
     for (;;) {
@@ -266,6 +285,7 @@ static void encoder_free(encoder *e)
 {
     sg_free(e->steps);
     sg_free(e->ids);
+    places_close(e->places);
     sg_stream_free(e->s);
 }
 
@@ -279,19 +299,17 @@ sg_status sg_stream_new(sg_stream **out, const sg_corpus_config *cfg, const sg_v
     cfg = config_take(&c, sizeof c, cfg);
     encoder e = {.vocab = vocab, .classes = classes};
     c.monitor = monitor ? monitor : c.monitor;
-    const char *tags = classes ? classes_tags_path(classes) : NULL;
-    if (tags && cfg->tags_path && strcmp(tags, cfg->tags_path))
+    bool named, counts = classes && classes_want_counts(classes);
+    const char *tags = classes ? classes_layer_path(classes, 0, &named) : NULL;
+    if (tags && cfg->tags_path)
         return sg_fail(err, SG_EINVAL, "%s: a second tags file, %s is given already", tags, cfg->tags_path);
-    if (tags)
-        c.tags_path = tags;
     TRY(encoder_init(&e, err));
-    if (classes && classes_want_counts(classes)) {
-        if (!c.spool) {
-            TRY(sg_spool_new(&spool, c.paths, c.n_paths, err));
-            c.spool = spool;
-        }
-        TRY(rank_by_corpus(classes, vocab, &c, err));
+    if ((counts || (classes && classes_want_places(classes))) && !c.spool) {
+        TRY(sg_spool_new(&spool, c.paths, c.n_paths, err));
+        c.spool = spool;
     }
+    if (counts)
+        TRY(rank_by_corpus(classes, vocab, &c, err));
     TRY(temp_file_open(&e.s->fd, err));
     TRY(encode_all(&e, &c, err));
     if (classes)

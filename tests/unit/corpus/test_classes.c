@@ -134,8 +134,35 @@ static void test_tags_file(void **state)
     EXPECT(corpus, SG_FORMAT_TEXT, NULL, 0,
            "all:5=<eos>*2,the*1,dogs*1,run*1 noun:1=dogs*1 DT:1=the*1 NNS:1=dogs*1 VB:1=run*1",
            "0,2 0,1,3 0 0,4 0", with_groups(spec_of("tags:", tags), groups), spec_of("tags:", tags));
-    EXPECT_ERROR(corpus, SG_FORMAT_TEXT, SG_EINVAL, "a tags file is given already", spec_of("tags:", tags),
-                 "tags:other");
+    /* a second layer, with a name or without; the tags of the first are xpos */
+    const char *more = write_text(&tmp, "t2", "O B\nO\n"),
+               *conllu = write_text(&tmp, "c.conllu",
+                                    "1\tthe\t_\t_\tDT\t_\t_\t_\t_\t_\n2\tdogs\t_\t_\tNNS\t_\t_\t_\t_\t_\n\n"
+                                    "1\trun\t_\t_\tVB\t_\t_\t_\t_\t_\n\n");
+    EXPECT(
+        corpus, SG_FORMAT_TEXT, NULL, 0,
+        "all:5=<eos>*2,the*1,dogs*1,run*1 x:2=the*1,dogs*1 y:1=dogs*1 DT:1=the*1 O:2=the*1,run*1 NNS:1=dogs*1 "
+        "B:1=dogs*1 VB:1=run*1",
+        "0,1,3,4 0,1,2,5,6 0 0,4,7 0", spec_of("tags:", tags), spec_of("ner=tags:", more), "x=xpos:NNS|DT",
+        "y=ner:B");
+    EXPECT(
+        conllu, SG_FORMAT_AUTO, NULL, 0,
+        "all:5=<eos>*2,the*1,dogs*1,run*1 x:1=run*1 DT:1=the*1 O:2=the*1,run*1 NNS:1=dogs*1 B:1=dogs*1 VB:1=run*1",
+        "0,2,3 0,4,5 0 0,1,3,6 0", "xpos", spec_of("ner=tags:", more), "x=VB&ner:O");
+    EXPECT_ERROR(corpus, SG_FORMAT_TEXT, SG_EINVAL, "the name is that of", spec_of("x=tags:", tags),
+                 spec_of("x=tags:", more));
+    EXPECT_ERROR(corpus, SG_FORMAT_TEXT, SG_EINVAL, "has another meaning", spec_of("upos=tags:", tags));
+    EXPECT_ERROR(corpus, SG_FORMAT_TEXT, SG_EINVAL, "a character that is no letter",
+                 spec_of("a b=tags:", tags));
+    EXPECT_ERROR(corpus, SG_FORMAT_TEXT, SG_EIO, "No such file", spec_of("tags:", tags), "tags:other");
+    EXPECT_ERROR(conllu, SG_FORMAT_AUTO, SG_EFORMAT, "t:2: more tags than words of the sentence at",
+                 spec_of("tags:", write_text(&tmp, "t", "DT NNS\nVB VB\n")));
+    EXPECT_ERROR(conllu, SG_FORMAT_AUTO, SG_EFORMAT, "t:1: fewer tags than words of the sentence at",
+                 spec_of("tags:", write_text(&tmp, "t", "DT\nVB\n")));
+    EXPECT_ERROR(conllu, SG_FORMAT_AUTO, SG_EFORMAT, "t: ends after line 1, expected tags",
+                 spec_of("tags:", write_text(&tmp, "t", "DT NNS\n")));
+    EXPECT_ERROR(conllu, SG_FORMAT_AUTO, SG_EFORMAT, "t:3: more lines than the corpus",
+                 spec_of("tags:", write_text(&tmp, "t", "DT NNS\nVB\nX\n")));
     EXPECT_ERROR(corpus, SG_FORMAT_TEXT, SG_EFORMAT, "2 tags, expected 1",
                  spec_of("tags:", write_text(&tmp, "t", "DT NNS\nVB VB\n")));
     EXPECT_ERROR(corpus, SG_FORMAT_TEXT, SG_EIO, "No such file", "tags:/nonexistent/t");
@@ -256,7 +283,20 @@ static void test_errors(void **state)
                *file;
     EXPECT_ERROR(corpus, SG_FORMAT_TEXT, SG_EINVAL, "'nouns': expected upos, xpos", "nouns");
     EXPECT_ERROR(corpus, SG_FORMAT_TEXT, SG_EINVAL, "'': expected upos", "");
-    EXPECT_ERROR(corpus, SG_FORMAT_TEXT, SG_EINVAL, "'upos:x': expected", "upos:x");
+    EXPECT_ERROR(corpus, SG_FORMAT_TEXT, SG_EINVAL,
+                 "'x' is neither a class nor a tag of the corpus, looked for in upos", "upos:x");
+    EXPECT_ERROR(corpus, SG_FORMAT_TEXT, SG_EINVAL, "'column:11': CoNLL-U has the columns 1 to 10",
+                 "column:11");
+    EXPECT_ERROR(corpus, SG_FORMAT_TEXT, SG_EINVAL, "character 3: 'column:0:x', expected column:N:VALUE",
+                 "a=column:0:x");
+    EXPECT_ERROR(corpus, SG_FORMAT_TEXT, SG_EINVAL, "'column:': the number of a column is missing",
+                 "column:");
+    EXPECT_ERROR(corpus, SG_FORMAT_TEXT, SG_EINVAL, "'misc:': a key of the column MISC is missing", "misc:");
+    EXPECT_ERROR(corpus, SG_FORMAT_TEXT, SG_EINVAL, "'misc:=x', expected misc:KEY=VALUE", "a=misc:=x");
+    EXPECT_ERROR(corpus, SG_FORMAT_TEXT, SG_EINVAL, "did you mean position:quoted?", "a=position:quotd");
+    EXPECT_ERROR(corpus, SG_FORMAT_TEXT, SG_EINVAL, "'to end 3-1', expected to end A-B", "a=to end 3-1");
+    EXPECT_ERROR(corpus, SG_FORMAT_TEXT, SG_EINVAL,
+                 "'lemma': contains no word of the corpus (a column of CoNLL-U", "lemma");
     EXPECT_ERROR(corpus, SG_FORMAT_TEXT, SG_EINVAL, "'words': expected", "words");
     EXPECT_ERROR(corpus, SG_FORMAT_TEXT, SG_EINVAL, "'words:': the name of the file is missing", "words:");
     EXPECT_ERROR(corpus, SG_FORMAT_TEXT, SG_EINVAL, "name of the file is missing", "tags,groups=");
