@@ -45,6 +45,38 @@ double *replacement_sums_at(const replacement_sums *s, size_t model, size_t b, s
     return s->x + (((model * s->B + b) * s->rows + row) * s->D + d) * replacement_fields(s->G);
 }
 
+static void add_average(double *sums, const path_effect *e)
+{
+    sums[REPLACED_AVERAGE] += e->average;
+    if (e->change > 0)
+        sums[REPLACED_GAP] += e->gap, sums[REPLACED_GAPS]++;
+}
+
+static void add_effect(double *sums, const replacement_effect *e, double start)
+{
+    const double both = e->change * e->linear;
+    sums[REPLACED_CHANGE] += e->change, sums[REPLACED_START] += start, sums[REPLACED_LINEAR] += e->linear;
+    if (both > 0)
+        sums[REPLACED_COSINE] += e->dot / both, sums[REPLACED_COSINES]++;
+    sums[REPLACED_MISS] += e->miss, sums[REPLACED_SQUARE] += e->change * e->change;
+}
+
+void replacement_sums_add(replacement_sums *s, size_t model, size_t b, size_t row, const replacement_seen *x)
+{
+    for (size_t d = 0; d < x->life; d++) {
+        double *sums = replacement_sums_at(s, model, b, row, d), *of_state = sums + REPLACED_STATES;
+        sums[REPLACED_PAIRS]++;
+        if (x->kl && x->kl_at[d])
+            sums[REPLACED_KL] += x->kl[d], sums[REPLACED_KL_PAIRS]++;
+        sums[REPLACED_PATHS] += d < x->path_delays;
+        for (size_t g = 0; g < s->G; g++, of_state += REPLACED_PER_STATE) {
+            if (d < x->path_delays)
+                add_average(of_state, &x->averages[g * x->path_delays + d]);
+            add_effect(of_state, &x->effects[d * s->G + g], x->effects[g].change);
+        }
+    }
+}
+
 sg_status replacement_sums_of_parts(replacement_sums **out, const part_file *first, size_t B, sg_error *err)
 {
     const sg_run *r = first->r;

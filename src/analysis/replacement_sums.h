@@ -9,6 +9,8 @@
 #define SG_ANALYSIS_REPLACEMENT_SUMS_H
 
 #include "analysis/part.h"
+#include "behaviour/path.h"
+#include "gradient/replacement_batch.h"
 
 /* Of each (model, block, row, delay): these, then REPLACED_PER_STATE of each state. */
 enum {
@@ -50,6 +52,17 @@ size_t replacement_rows(size_t C, size_t P);
 sg_status replacement_sums_new(replacement_sums **out, size_t models, size_t B, size_t rows, size_t D,
                                size_t G, sg_error *err);
 double *replacement_sums_at(const replacement_sums *s, size_t model, size_t b, size_t row, size_t d);
+/* One replacement, at delays 0 .. life-1. */
+typedef struct {
+    size_t life;
+    const replacement_effect *effects; /* (life, G) */
+    const double *kl;                  /* (life), where kl_at (life) is true; NULL: none was taken */
+    const bool *kl_at;
+    const path_effect *averages; /* (G, path_delays) along the line from word to word; NULL: none */
+    size_t path_delays;
+} replacement_seen;
+/* Into one row of a block. */
+void replacement_sums_add(replacement_sums *s, size_t model, size_t b, size_t row, const replacement_seen *x);
 size_t replacement_sums_bytes(size_t models, size_t B, size_t rows, size_t D, size_t G);
 /* Room for what the parts of a run hold, as `first` has it; B: parts of blocks. NULL: nothing was replaced. */
 sg_status replacement_sums_of_parts(replacement_sums **out, const part_file *first, size_t B, sg_error *err);

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 #include "analysis/pass/replacement.h"
 
+#include "analysis/pass/replaced_words.h"
 #include "analysis/pass/shared.h"
-#include "analysis/pass/word_law.h"
 #include "base/base_internal.h"
 #include "base/checkpoint.h"
 #include "behaviour/path.h"
@@ -55,11 +55,8 @@ struct replacement {
     size_t at_once; /* columns of one word at most */
     bool kl_at_all;
     bool *kl_at;       /* (D) */
-    word_law any, *in; /* of the corpus; (C) of each class, that of "all" empty */
-    int32_t *partner;  /* (P, V) or -1; NULL: no properties, no words */
-    size_t *row,
-        *rows; /* rows of a set under REPLACED_BY_ANY, the concatenation of all; (sets + 1) where each begins */
-    size_t *each; /* (rows) 0, 1, 2, ... */
+    replaced_words *words;
+    replaced_word *drawn; /* (at_once) of the word at hand */
     replacement_weights *weights;
     int threads;
     size_t n_jobs;
@@ -70,80 +67,21 @@ struct replacement {
     replacement_sums *sums;
 };
 
-/* ---- who is replaced, and by what ---- */
-
-/* A word without tokens, and <unk>, replace none. */
-static void add_word(word_law *l, const analysis *an, size_t id, uint64_t tokens)
-{
-    if (tokens && (int32_t)id != sg_vocab_unk(sg_model_vocab(an->models[0])))
-        word_law_add(l, (int32_t)id, tokens);
-}
-
-static sg_status list_laws(replacement *r, sg_error *err)
-{
-    sg_status st = SG_OK;
-    const analysis *an = r->an;
-    const size_t M = an->n_members;
-    const int64_t *x = an->members; /* words, classes, tokens */
-    NEED(r->in = sg_calloc(an->C, sizeof *r->in), err, "%zu classes", an->C);
-    if (!an->V)
-        goto done;
-    TRY(word_law_new(&r->any, an->V, err));
-    for (size_t i = 0; i < an->V; i++)
-        add_word(&r->any, an, i, an->word_count[i]);
-    if (r->any.n < 2)
-        TRY(sg_fail(
-            err, SG_EINVAL,
-            "setting 'replace': the corpus has %zu word%s of the vocabulary: none can replace another",
-            r->any.n, r->any.n == 1 ? "" : "s"));
-    for (size_t i = 0, end; i < M; i = end) {
-        for (end = i; end < M && x[M + end] == x[M + i]; end++)
-            ;
-        word_law *in = &r->in[x[M + i]];
-        TRY(word_law_new(in, end - i, err));
-        for (size_t k = i; k < end; k++)
-            add_word(in, an, (size_t)x[k], (uint64_t)x[2 * M + k]);
-    }
-done:
-    return st;
-}
-
-static sg_status list_partners(replacement *r, sg_error *err)
-{
-    sg_status st = SG_OK;
-    const analysis *an = r->an;
-    if (!an->P || !an->V)
-        return SG_OK;
-    NEED(r->partner = sg_calloc(an->P, an->V * sizeof *r->partner), err, "partners of %zu words", an->V);
-    for (size_t i = 0; i < an->P * an->V; i++)
-        r->partner[i] = -1;
-    for (size_t p = 0; p < an->P; p++)
-        for (size_t i = an->properties[p].pairs; i-- > 0;) { /* the first pair of a word has the last say */
-            const int32_t *pair = an->properties[p].pair[i];
-            r->partner[p * an->V + (size_t)pair[0]] = pair[1];
-            r->partner[p * an->V + (size_t)pair[1]] = pair[0];
-        }
-done:
-    return st;
-}
-
 static const float *embedding_of(const replacement *r, size_t word)
 {
     return sg_model_find(r->an->models[r->model], "encoder.weight")->data + word * r->E;
 }
 
-/* x' of the word at position s: borrowed of the model, or a row of features read into `room`. */
-static sg_status draw_input(const replacement *r, uint64_t s, int32_t id, double u, float *room,
-                            const float **x, sg_error *err)
+/* x': borrowed of the model, or a row of features read into `room`. */
+static sg_status input_of(const replacement *r, const replaced_word *w, float *room, const float **x,
+                          sg_error *err)
 {
-    const analysis *an = r->an;
-    if (!an->features) {
-        *x = embedding_of(r, word_law_draw(&r->any, u, id));
+    if (!r->an->features) {
+        *x = embedding_of(r, (size_t)w->other);
         return SG_OK;
     }
-    uint64_t other = (uint64_t)(u * (double)(an->T - 1));
     *x = room;
-    return rows_read(an->features, other + (other >= s), 1, room, err);
+    return rows_read(r->an->features, w->other, 1, room, err);
 }
 
 /* ---- making and freeing ---- */
@@ -167,37 +105,6 @@ static void job_free(job *j)
     sg_free(j->columns), sg_free(j->steps), sg_free(j->to), sg_free(j->state), sg_free(j->x);
     sg_free(j->other), sg_free(j->first), sg_free(j->effects), sg_free(j->kl);
     sg_free(j->averages), sg_free(j->before);
-}
-
-/* The classes of each set, "all" among them: the rows of the sums. Within "all", any word is drawn. */
-static bool list_rows(replacement *r)
-{
-    const analysis *an = r->an;
-    size_t n = 0;
-    if (!(r->rows = sg_calloc(an->sets + 1, sizeof *r->rows)) ||
-        !(r->each = sg_calloc(replacement_rows(an->C, an->P), sizeof *r->each)))
-        return false;
-    for (size_t i = 0; i < replacement_rows(an->C, an->P); i++)
-        r->each[i] = i;
-    for (int fill = 0; fill < 2; fill++) {
-        n = 0;
-        for (size_t s = 0; s < an->sets; s++) {
-            r->rows[s] = n;
-            if (fill)
-                r->row[n] = 0, r->row[n + 1] = replacement_row(an->C, REPLACED_IN_CLASS, 0);
-            n += 2;
-            for (size_t c = 1; c < an->C; c++)
-                if (sg_classes_contains(an->classes, s, c)) {
-                    if (fill)
-                        r->row[n] = c;
-                    n++;
-                }
-        }
-        r->rows[an->sets] = n;
-        if (!fill && !(r->row = sg_calloc(n, sizeof *r->row)))
-            return false;
-    }
-    return true;
 }
 
 /* Of one model: its weights, and the workspaces that use them. */
@@ -229,13 +136,7 @@ static void sizes(replacement *r, const analysis *an)
     r->path_delays = an->D < REPLACED_PATH_DELAYS ? an->D : REPLACED_PATH_DELAYS;
     r->segment = an->D > SEGMENT ? an->D : SEGMENT;
     size_t fit = EFFECT_BYTES / (r->D * (r->G * sizeof(replacement_effect) + sizeof(double)));
-    r->at_once = 1 + an->P;
-    for (size_t s = 0; s < an->sets; s++) {
-        size_t n = 1 + an->P;
-        for (size_t c = 1; c < an->C; c++)
-            n += sg_classes_contains(an->classes, s, c);
-        r->at_once = n > r->at_once ? n : r->at_once;
-    }
+    r->at_once = replaced_words_most(an);
     r->most = fit > MOST_COLUMNS ? MOST_COLUMNS : fit > 8 ? fit : 8;
     r->most = r->most > r->at_once ? r->most : r->at_once;
     r->room = r->segment + r->D - 1;
@@ -269,12 +170,12 @@ sg_status replacement_new(replacement **out, const analysis *an, sg_error *err)
     *out = NULL;
     NEED(r, err, "replacement");
     sizes(r, an);
-    TRY(list_laws(r, err));
-    TRY(list_partners(r, err));
-    NEED((r->state = sg_calloc(r->state_size, sizeof *r->state)) &&
+    TRY(replaced_words_new(&r->words, an, err));
+    NEED((r->drawn = sg_calloc(r->at_once, sizeof *r->drawn)) &&
+             (r->state = sg_calloc(r->state_size, sizeof *r->state)) &&
              (r->kl_at = sg_calloc(r->D, sizeof *r->kl_at)) &&
              (r->work = sg_calloc((size_t)r->threads, sizeof *r->work)) &&
-             (r->jobs = sg_calloc(r->n_jobs, sizeof *r->jobs)) && list_rows(r) &&
+             (r->jobs = sg_calloc(r->n_jobs, sizeof *r->jobs)) &&
              (!(an->replace.path_rate > 0) ||
               (r->paths = sg_calloc((size_t)r->threads * r->G, sizeof(path_work *)))),
          err, "replacement");
@@ -303,11 +204,8 @@ void replacement_free(replacement *r)
         job_free(&r->jobs[i]);
     replacement_weights_free(r->weights);
     replacement_sums_free(r->sums);
-    for (size_t c = 0; r->in && c < r->an->C; c++)
-        word_law_free(&r->in[c]);
-    word_law_free(&r->any);
-    sg_free(r->in), sg_free(r->partner), sg_free(r->each);
-    sg_free(r->state), sg_free(r->kl_at), sg_free(r->row), sg_free(r->rows);
+    replaced_words_free(r->words);
+    sg_free(r->drawn), sg_free(r->state), sg_free(r->kl_at);
     sg_free(r->work), sg_free(r->jobs), sg_free(r->paths);
     sg_free(r);
 }
@@ -354,41 +252,18 @@ static size_t life_of(const replacement *r, const job *j, size_t i)
     return life;
 }
 
-/* One more column: x' at the place of `like`. */
-static void add_to(job *j, const replacement_column *like, const float *x, row_list to)
-{
-    j->columns[j->n_columns] = *like;
-    j->columns[j->n_columns].x = x;
-    j->to[j->n_columns++] = to;
-}
-
-/* The word at step i, under every law. rng: after its first two numbers. */
-static sg_status draw_column(replacement *r, job *j, size_t i, bool with_kl, sg_rng *rng, sg_error *err)
+/* The n replacements drawn for the word at step i, a column each. */
+static sg_status add_columns(replacement *r, job *j, size_t i, size_t n, bool with_kl, sg_error *err)
 {
     sg_status st = SG_OK;
-    const analysis *an = r->an;
-    const sg_step *step = &j->steps[i];
-    const size_t *row = r->row + r->rows[step->set], n = r->rows[step->set + 1] - r->rows[step->set];
-    const replacement_column here = {i, life_of(r, j, i), with_kl, NULL};
-    const float *x = NULL;
-    TRY(draw_input(r, j->begin + i, step->id, sg_rng_uniform(rng),
-                   j->other + (an->features ? j->n_columns * r->E : 0), &x, err));
-    add_to(j, &here, x, (row_list){row, n, NO_PATH});
-    for (size_t k = 2; k < n && an->V; k++) { /* its classes but all */
-        const word_law *in = &r->in[row[k]];
-        const double u = sg_rng_uniform(rng);
-        if (in->n > 1)
-            add_to(j, &here, embedding_of(r, word_law_draw(in, u, step->id)),
-                   (row_list){r->each + replacement_row(an->C, REPLACED_IN_CLASS, row[k]), 1, NO_PATH});
-    }
-    for (size_t p = 0; r->partner && p < an->P; p++) {
-        const int32_t partner = r->partner[p * an->V + (size_t)step->id];
-        if (partner < 0)
-            continue;
-        const bool averaged = r->paths && sg_rng_uniform(rng) < an->replace.path_rate;
-        add_to(j, &here, embedding_of(r, (size_t)partner),
-               (row_list){r->each + replacement_row(an->C, REPLACED_BY_PARTNER, p), 1,
-                          averaged ? j->n_paths++ : NO_PATH});
+    replacement_column here = {i, life_of(r, j, i), with_kl, NULL};
+    for (size_t k = 0; k < n; k++) {
+        const replaced_word *w = &r->drawn[k];
+        row_list to = {.path = w->averaged ? j->n_paths++ : NO_PATH};
+        to.row = replaced_words_rows(r->words, j->steps[i].set, w, &to.n);
+        TRY(input_of(r, w, j->other + (r->an->features ? j->n_columns * r->E : 0), &here.x, err));
+        j->columns[j->n_columns] = here;
+        j->to[j->n_columns++] = to;
     }
 done:
     return st;
@@ -401,14 +276,14 @@ static sg_status draw_columns(replacement *r, job *j, size_t n, size_t *taken, s
     sg_status st = SG_OK;
     const analysis *an = r->an;
     for (*taken = 0; *taken < n && j->n_columns + r->at_once <= r->most; ++*taken) {
-        const size_t i = *taken;
-        const uint64_t s = j->begin + i;
-        sg_rng rng;
-        sg_rng_seed(&rng, an->cfg->seed ^ REPLACEMENT_SEED, s);
-        const double u1 = sg_rng_uniform(&rng), u2 = sg_rng_uniform(&rng);
-        r->zero = j->first[i] ? s : r->zero;
-        if (u1 < an->replace.rate && s - r->zero >= an->cfg->burn_in && j->steps[i].set < an->sets)
-            TRY(draw_column(r, j, i, r->kl_at_all && u2 < an->replace.kl_rate, &rng, err));
+        const sg_step *step = &j->steps[*taken];
+        const uint64_t s = j->begin + *taken;
+        bool with_kl;
+        r->zero = j->first[*taken] ? s : r->zero;
+        if (s - r->zero < an->cfg->burn_in)
+            continue;
+        size_t found = replaced_words_draw(r->words, s, step->id, step->set, r->drawn, &with_kl);
+        TRY(add_columns(r, j, *taken, found, r->kl_at_all && with_kl, err));
     }
 done:
     return st;
@@ -435,39 +310,20 @@ done:
     return st;
 }
 
-static void add_average(double *x, const path_effect *e)
-{
-    x[REPLACED_AVERAGE] += e->average;
-    if (e->change > 0)
-        x[REPLACED_GAP] += e->gap, x[REPLACED_GAPS]++;
-}
-
 /* What a replacement shows, into its rows. */
 static void add_column(replacement *r, const job *j, size_t k)
 {
     const replacement_column *c = &j->columns[k];
-    const replacement_effect *e = j->effects + k * r->D * r->G;
+    const bool averaged = j->to[k].path != NO_PATH;
+    const replacement_seen seen = {
+        .life = c->life,
+        .effects = j->effects + k * r->D * r->G,
+        .kl = c->with_kl ? j->kl + k * r->D : NULL,
+        .kl_at = r->kl_at,
+        .averages = averaged ? j->averages + j->to[k].path * r->G * r->path_delays : NULL,
+        .path_delays = averaged ? r->path_delays : 0};
     for (size_t i = 0; i < j->to[k].n; i++)
-        for (size_t d = 0; d < c->life; d++) {
-            double *x = replacement_sums_at(r->sums, r->model, j->block, j->to[k].row[i], d);
-            x[REPLACED_PAIRS]++;
-            if (c->with_kl && r->kl_at[d])
-                x[REPLACED_KL] += j->kl[k * r->D + d], x[REPLACED_KL_PAIRS]++;
-            const bool averaged = j->to[k].path != NO_PATH && d < r->path_delays;
-            x[REPLACED_PATHS] += averaged;
-            x += REPLACED_STATES;
-            for (size_t g = 0; g < r->G; g++, x += REPLACED_PER_STATE) {
-                if (averaged)
-                    add_average(x, &j->averages[(j->to[k].path * r->G + g) * r->path_delays + d]);
-                const replacement_effect *f = &e[d * r->G + g];
-                const double both = f->change * f->linear;
-                x[REPLACED_CHANGE] += f->change, x[REPLACED_START] += e[g].change,
-                    x[REPLACED_LINEAR] += f->linear;
-                if (both > 0)
-                    x[REPLACED_COSINE] += f->dot / both, x[REPLACED_COSINES]++;
-                x[REPLACED_MISS] += f->miss, x[REPLACED_SQUARE] += f->change * f->change;
-            }
-        }
+        replacement_sums_add(r->sums, r->model, j->block, j->to[k].row[i], &seen);
 }
 
 /* The averages of the job's columns that have one. Columns come in the order of their steps. */

@@ -1,18 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* replacement.h - words of the corpus replaced by others, and what that does to the states that follow: the pass of
  * setting 'replace' (doc/method.md, section 5).
- *
- * Which words are replaced, and by which, depends on seed and position alone. The word at position s:
- *
- *   u1, u2, u3   the first numbers of sg_rng seeded with (seed ^ REPLACEMENT_SEED, s)
- *   replaced     if u1 < rate; its KL is taken if u2 < kl_rate
- *   x'           the word with the floor(u3 (N - n_x))-th token, words in order of id, each with its n tokens in the
- *                corpus, x itself and <unk> left out (N: tokens without <unk>; n_x = 0 where x is <unk>)
- *   a row of features: the floor(u3 (T - 1))-th of the others
- *   u4, u5, ...  the same for x' within each class of the word, in their order, n being its tokens in this class; a
- *                class of fewer than two words has none
- *   partner      of each property, the other word of the first pair that has x, where there is one; then the
- *                next number u: the gradient is averaged along the line from x to x' if u < path_rate
+ * Which words are replaced, and by which: replaced_words.h.
  *
  * Pairs (s, s + d) are those of the gradients: none across a reset or a multiple of the window, none within the
  * burn-in. Costs as many forward steps as there are replacements and delays. */
@@ -22,8 +11,6 @@
 #include "analysis/prepare.h"
 
 #include <stdio.h>
-
-#define REPLACEMENT_SEED 0x7265706c61636564u /* "replaced" */
 
 /* Which delays have a KL: 0, 1, 2, 4, 8, ... */
 bool replacement_kl_delay(size_t d);
