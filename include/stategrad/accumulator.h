@@ -6,8 +6,9 @@
  *   pairs (t, t-d) -> sums per class of the word at t-d, delay and block -> means, spectra, intervals, tests against
  *   random classes, laws of decay -> run file         (doc/method.md, doc/run-file.md; the same code as sg_analyze)
  *
- * Replacement of words, effects on the output and Lyapunov exponents need the model: they are absent, and the attributes
- * replace_none and lyapunov_none of the run file state why.
+ * Words are replaced by the caller, where setting 'replace' asks for it (sg_accumulator_replacements). Averages along the
+ * line from word to word and Lyapunov exponents need the model: they are absent, and the attribute lyapunov_none of the run
+ * file states why.
  *
  * Memory: 12 D E (H + E) bytes for each state and class set and for each block that pairs can still reach (one, and the
  * next while delays cross its start); it does not grow with the text. Sums of finished blocks are in a scratch file beside
@@ -43,7 +44,8 @@ typedef struct {
     const sg_vocab *vocab;
     const float *embeddings;
     const char
-        *model; /* what the run file calls the kind of model (attribute cell), "mamba"; NULL: "unknown" */
+        *model;  /* what the run file calls the kind of model (attribute cell), "mamba"; NULL: "unknown" */
+    bool output; /* replacements come with the change of the distribution of the next word */
 } sg_accumulator_config;
 
 typedef struct sg_accumulator sg_accumulator;
@@ -52,7 +54,7 @@ typedef struct sg_accumulator sg_accumulator;
  * document; k its classes, or NULL. s, k, vocab, embeddings and the features are borrowed until sg_accumulator_free; all
  * else is copied. settings NULL: the defaults, sg_analysis_defaults(&settings, NULL). Settings that say how a model is run
  * do not apply and must have their defaults: layer, sample, precision, part, baseline, long_after, checkpoint; lyapunov
- * and replace may also be none. run_path NULL: the run is handed over by sg_accumulator_finish alone.
+ * may also be none. Setting 'replace' auto is none. run_path NULL: the run is handed over by sg_accumulator_finish alone.
  * SG_EINVAL: names the setting, state or word. SG_EIO: the run file cannot be written. SG_ENOMEM. */
 SG_API sg_status sg_accumulator_new(sg_accumulator **out, const char *run_path,
                                     const sg_accumulator_config *cfg, const sg_stream *s, const sg_classes *k,
@@ -76,9 +78,33 @@ SG_API sg_status sg_accumulator_add(sg_accumulator *a, const uint64_t *origins, 
 SG_API sg_status sg_accumulator_add_steps(sg_accumulator *a, const uint64_t *steps, size_t n,
                                           const float *const *G, sg_error *err);
 
+/* One word of the text replaced by another, the words after it as they are. */
+typedef struct {
+    uint64_t position; /* s: its input x_s becomes x' */
+    uint64_t other;    /* x': the embedding of this id; without a vocabulary, the input of this position */
+    uint32_t law, row; /* 0 by any word, 1 by one of class `row`, 2 by the partner in property `row` */
+    uint32_t delays;   /* how many are compared: states of steps s .. s+delays-1 */
+    uint32_t kl; /* 1: the distributions of the next word are compared too, after delays 0, 1, 2, 4, 8, ... */
+} sg_replacement;
+
+/* With setting 'replace': the next replacements, at most `most`, in order of position; *n 0: there are no more. Seed and
+ * text decide which these are, as in sg_analyze. Any number of calls. SG_EINVAL: 'replace' is none. SG_EIO. */
+SG_API sg_status sg_accumulator_replacements(sg_accumulator *a, size_t most, sg_replacement *list, size_t *n,
+                                             sg_error *err);
+/* What n of them changed, in the order in which they were handed out, in any number of calls:
+ *   change[i] (n, D, H_i): Delta[d] = s_{s+d}(x') - s_{s+d}(x) of state i
+ *   linear[i] (n, D, H_i): its linear prediction G[s+d,d] (x' - x)
+ *   kl (n, D) or NULL: KL(p_{s+d}(x) || p_{s+d}(x')) in nats, read where it is compared
+ * Entries at d >= delays are not read. SG_EINVAL, and nothing is added: another order; a number that is not finite; a
+ * divergence below 0. */
+SG_API sg_status sg_accumulator_add_replaced(sg_accumulator *a, const sg_replacement *list, size_t n,
+                                             const float *const *change, const float *const *linear,
+                                             const double *kl, sg_error *err);
+
 /* Computes the results and writes the run file (and setting 'csv') atomically. run (or NULL) is the run, open, to be closed
  * with sg_run_close; without a run_path it is required, and the run lies in a file without a name. Only
- * sg_accumulator_free may follow, also after a failure. SG_EINVAL: no gradient was added. SG_ECANCELLED: stopped by the
+ * sg_accumulator_free may follow, also after a failure. SG_EINVAL: no gradient was added; before anything is done, and more
+ * may be added: replacements are missing. SG_ECANCELLED: stopped by the
  * monitor, which must still exist. */
 SG_API sg_status sg_accumulator_finish(sg_accumulator *a, sg_run **run, sg_error *err);
 /* Without sg_accumulator_finish nothing is written. NULL is fine. */

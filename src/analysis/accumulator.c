@@ -3,6 +3,7 @@
 #include "stategrad/accumulator.h"
 #include "analysis/in_memory.h"
 #include "analysis/pass/given.h"
+#include "analysis/pass/given_replaced.h"
 #include "analysis/results/metadata.h"
 #include "analysis/settings.h"
 
@@ -23,6 +24,7 @@ struct sg_accumulator {
     analysis an;
     run_writer *w;
     given_pass *pass;
+    given_replaced *replaced; /* NULL: nothing is replaced */
 };
 
 /* *text is a copy that goes with a. */
@@ -82,6 +84,8 @@ sg_status sg_accumulator_new(sg_accumulator **out, const char *run_path, const s
     TRY(run_writer_create(&a->w, a->path, err));
     TRY(metadata_write(a->w, &a->an, err));
     TRY(given_pass_new(&a->pass, &a->an, a->path, err));
+    if (a->an.replace.rate > 0)
+        TRY(given_replaced_new(&a->replaced, &a->an, err));
     *out = a, a = NULL;
 done:
     sg_accumulator_free(a);
@@ -105,6 +109,38 @@ sg_status sg_accumulator_add_steps(sg_accumulator *a, const uint64_t *steps, siz
     return given_pass_add(a->pass, GIVEN_STEPS, steps, n, G, err);
 }
 
+static sg_status takes_replacements(const sg_accumulator *a, sg_error *err)
+{
+    if (a->over)
+        return sg_fail(err, SG_EINVAL, "the accumulator is finished: it takes no more replacements");
+    if (!a->replaced)
+        return sg_fail(err, SG_EINVAL,
+                       "setting 'replace': no word is replaced, expected a number or a share");
+    return SG_OK;
+}
+
+sg_status sg_accumulator_replacements(sg_accumulator *a, size_t most, sg_replacement *list, size_t *n,
+                                      sg_error *err)
+{
+    sg_status st = SG_OK;
+    *n = 0;
+    TRY(takes_replacements(a, err));
+    TRY(given_replaced_list(a->replaced, most, list, n, err));
+done:
+    return st;
+}
+
+sg_status sg_accumulator_add_replaced(sg_accumulator *a, const sg_replacement *list, size_t n,
+                                      const float *const *change, const float *const *linear,
+                                      const double *kl, sg_error *err)
+{
+    sg_status st = SG_OK;
+    TRY(takes_replacements(a, err));
+    TRY(given_replaced_add(a->replaced, list, n, change, linear, kl, err));
+done:
+    return st;
+}
+
 sg_status sg_accumulator_finish(sg_accumulator *a, sg_run **run, sg_error *err)
 {
     sg_status st = SG_OK;
@@ -117,9 +153,12 @@ sg_status sg_accumulator_finish(sg_accumulator *a, sg_run **run, sg_error *err)
         TRY(sg_fail(err, SG_EINVAL, "the accumulator is finished already"));
     if (a->nameless && !run)
         TRY(sg_fail(err, SG_EINVAL, "the run has no path: expected a place to hand it over"));
+    if (a->replaced)
+        TRY(given_replaced_complete(a->replaced, err));
     a->over = true;
     TRY(given_pass_finish(a->pass, &sums, err));
     analysis_results_input(&a->an, &input);
+    input.replaced = a->replaced ? given_replaced_sums(a->replaced) : NULL;
     TRY(results_write(a->w, &input, sums, &a->monitor, err));
     run_writer *ready = a->w;
     a->w = NULL;
@@ -140,6 +179,7 @@ void sg_accumulator_free(sg_accumulator *a)
         return;
     run_writer_abort(a->w);
     given_pass_free(a->pass);
+    given_replaced_free(a->replaced);
     analysis_free(&a->an);
     if (a->nameless)
         in_memory_remove(a->folder, a->path);

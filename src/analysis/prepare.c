@@ -328,8 +328,7 @@ static sg_status gather(analysis *an, sg_error *err)
     an->used.ridge = an->how[0].ridge;
     TRY(resolve_properties(an, err));
     TRY(list_members(an, err));
-    if (!an->given)
-        analysis_choose_replaced(an);
+    analysis_choose_replaced(an);
     TRY(open_words(an, err));
     warn_small_classes(an);
 done:
@@ -473,8 +472,9 @@ void analysis_results_input(const analysis *an, results_input *input)
                            : "not stored: above 512 MiB; setting 'block_gram' yes stores it",
         .threads = analysis_threads(an),
         .seed = an->cfg->seed,
-        .no_kl = an->shape && an->shape->has_decoder ? NULL
-                                                     : "the model has no decoder: it predicts no next word"};
+        .no_kl = an->given ? (an->given->output ? NULL : "the caller gave no predictions of the next word")
+                 : an->shape->has_decoder ? NULL
+                                          : "the model has no decoder: it predicts no next word"};
 }
 
 /* Classes by name and size, and how many tokens each set of them has. */

@@ -74,8 +74,7 @@ static sg_status check_without_model(const sg_analysis_config *cfg, sg_error *er
                     {"baseline", cfg->untrained_baseline},
                     {"long_after", cfg->long_after && cfg->long_after != SG_LONG_NEVER},
                     {"checkpoint", cfg->checkpoint != NULL},
-                    {"lyapunov", cfg->lyapunov > 1},
-                    {"replace", cfg->replace != 0 && cfg->replace != SG_REPLACE_NONE}};
+                    {"lyapunov", cfg->lyapunov > 1}};
     for (size_t i = 0; i < sizeof settings / sizeof *settings; i++)
         if (settings[i].set)
             return sg_fail(err, SG_EINVAL,

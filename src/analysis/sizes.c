@@ -138,8 +138,6 @@ sg_status analysis_sizes_given(analysis *an, const sg_accumulator_config *given,
     }
     an->used.second_moment_every = choose_every(an);
     an->used.long_after = an->used.lyapunov = 0;
-    an->used.replace = SG_REPLACE_NONE;
-    snprintf(an->replace.none, sizeof an->replace.none, "%s", ANALYSIS_NO_MODEL);
     blocks_choose(an);
     TRY(blocks_of_part(an, err));
 done:
@@ -200,13 +198,19 @@ static void forbid_replaced(analysis *an)
                  LIMIT >> 20);
 }
 
+/* Of gradients that the caller gives. */
+#define NOT_ASKED "the caller replaced no words"
+
 /* How many words are replaced: used.replace their number, which asked for again draws the same words. */
 void analysis_choose_replaced(analysis *an)
 {
     double asked = an->cfg->replace, T = (double)an->T;
     an->replace = (replacement_share){0};
-    if (asked == SG_REPLACE_NONE)
+    if (asked == SG_REPLACE_NONE || (an->given && asked == 0)) {
+        an->used.replace = SG_REPLACE_NONE;
+        snprintf(an->replace.none, sizeof an->replace.none, "%s", an->given ? NOT_ASKED : "");
         return;
+    }
     if (asked == 0) {
         forbid_replaced(an);
         choose_replaced(an);
@@ -214,10 +218,11 @@ void analysis_choose_replaced(analysis *an)
             an->replace.rate = an->replace.kl_rate = 0;
     } else {
         an->replace.rate = asked < 1 ? asked : fmin(1, asked / T);
-        an->replace.kl_rate = an->shape->has_decoder;
+        an->replace.kl_rate = an->given ? an->given->output : an->shape->has_decoder;
     }
     double words = ceil(an->replace.rate * T - 1e-6);
     an->replace.rate = words / T;
-    choose_paths(an, words);
+    if (!an->given)
+        choose_paths(an, words);
     an->used.replace = words > 0 ? words : SG_REPLACE_NONE;
 }

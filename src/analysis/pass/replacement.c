@@ -54,7 +54,7 @@ struct replacement {
     size_t D, E, G, segment, room, most, state_size;
     size_t at_once; /* columns of one word at most */
     bool kl_at_all;
-    bool *kl_at;       /* (D) */
+    bool *kl_at; /* (D) */
     replaced_words *words;
     replaced_word *drawn; /* (at_once) of the word at hand */
     replacement_weights *weights;
@@ -315,13 +315,13 @@ static void add_column(replacement *r, const job *j, size_t k)
 {
     const replacement_column *c = &j->columns[k];
     const bool averaged = j->to[k].path != NO_PATH;
-    const replacement_seen seen = {
-        .life = c->life,
-        .effects = j->effects + k * r->D * r->G,
-        .kl = c->with_kl ? j->kl + k * r->D : NULL,
-        .kl_at = r->kl_at,
-        .averages = averaged ? j->averages + j->to[k].path * r->G * r->path_delays : NULL,
-        .path_delays = averaged ? r->path_delays : 0};
+    const replacement_seen seen = {.life = c->life,
+                                   .effects = j->effects + k * r->D * r->G,
+                                   .kl = c->with_kl ? j->kl + k * r->D : NULL,
+                                   .kl_at = r->kl_at,
+                                   .averages =
+                                       averaged ? j->averages + j->to[k].path * r->G * r->path_delays : NULL,
+                                   .path_delays = averaged ? r->path_delays : 0};
     for (size_t i = 0; i < j->to[k].n; i++)
         replacement_sums_add(r->sums, r->model, j->block, j->to[k].row[i], &seen);
 }

@@ -162,6 +162,22 @@ static sg_status new_for(const world *w, sg_accumulator **a, const char *path, s
     return sg_accumulator_new(a, path, &w->given, w->stream, w->classes, &settings, NULL, err);
 }
 
+/* Words that are replaced change nothing. */
+static sg_status replace_without_change(const world *w, sg_accumulator *a, sg_error *err)
+{
+    static const float zero[D * 16];
+    const float *vectors[] = {zero, zero, zero, zero};
+    sg_replacement r;
+    size_t n = 1;
+    sg_status st = SG_OK;
+    while (st == SG_OK && n) {
+        st = sg_accumulator_replacements(a, 1, &r, &n, err);
+        if (st == SG_OK)
+            st = sg_accumulator_add_replaced(a, &r, n, vectors, vectors, NULL, err);
+    }
+    return st;
+}
+
 /* All of it in calls of `portion` positions. */
 static sg_status accumulate(const world *w, const char *path, bool by_steps, size_t portion, sg_run **run,
                             sg_error *err)
@@ -173,6 +189,8 @@ static sg_status accumulate(const world *w, const char *path, bool by_steps, siz
     sg_status st = new_for(w, &a, path, err);
     for (size_t t = 0; st == SG_OK && t < T; t += portion)
         st = add(w, a, by_steps, positions + t, T - t < portion ? T - t : portion, err);
+    if (st == SG_OK && w->cfg.replace != SG_REPLACE_NONE)
+        st = replace_without_change(w, a, err);
     if (st == SG_OK)
         st = sg_accumulator_finish(a, run, err);
     sg_accumulator_free(a);
@@ -223,6 +241,184 @@ static void the_run_of_the_library(void **state)
         sg_run_close(own);
         world_free(&w);
     }
+}
+
+#define refused(call, ...)                                                                                   \
+    do {                                                                                                     \
+        const char *const parts_[] = {__VA_ARGS__};                                                          \
+        assert_int_equal(call, SG_EINVAL);                                                                   \
+        for (size_t i_ = 0; i_ < sizeof parts_ / sizeof *parts_; i_++)                                       \
+            if (!strstr(err.msg, parts_[i_]))                                                                \
+                fail_msg("'%s' lacks '%s'", err.msg, parts_[i_]);                                            \
+    } while (0)
+
+/* States of steps s .. s+n-1 with the word `other` at s, and log probabilities of the next word, from the start of the text. */
+typedef struct {
+    float state[4][D * 16];
+    double log_p[D * V];
+} followed;
+
+static void log_probabilities(const world *w, const float *hidden, double *log_p)
+{
+    const sg_tensor *W = sg_model_find(w->model, "decoder.weight"),
+                    *b = sg_model_find(w->model, "decoder.bias");
+    const size_t H = sg_model_get_shape(w->model)->hidden[sg_model_get_shape(w->model)->layers - 1];
+    double sum = 0;
+    for (size_t v = 0; v < V; v++) {
+        log_p[v] = (double)b->data[v];
+        for (size_t h = 0; h < H; h++)
+            log_p[v] += (double)W->data[v * H + h] * (double)hidden[h];
+        sum += exp(log_p[v]);
+    }
+    for (size_t v = 0; v < V; v++)
+        log_p[v] -= log(sum);
+}
+
+static void follow(const world *w, uint64_t s, int32_t other, size_t n, followed *x)
+{
+    sg_error err = {""};
+    sg_gradient *g;
+    const size_t layers = sg_model_get_shape(w->model)->layers;
+    assert_ok(sg_gradient_new(&g, w->model, 1, &err), err);
+    for (uint64_t t = 0; t < s + n; t++) {
+        sg_step step;
+        assert_ok(sg_stream_read(w->stream, t, 1, &step, &err), err);
+        if (w->cfg.handling == SG_RESET && w->first[t])
+            sg_gradient_reset(g);
+        assert_ok(sg_gradient_step(g, t == s ? other : step.id, NULL, &err), err);
+        for (size_t i = 0; t >= s && i < w->given.n_states; i++) {
+            const size_t H = w->states[i].units;
+            memcpy(x->state[i] + (t - s) * H,
+                   sg_gradient_state(g, (size_t)(w->states[i].name[5] - '0'),
+                                     strstr(w->states[i].name, "cell") ? SG_STATE_CELL : SG_STATE_HIDDEN),
+                   H * sizeof(float));
+        }
+        if (t >= s)
+            log_probabilities(w, sg_gradient_state(g, layers, SG_STATE_HIDDEN), x->log_p + (t - s) * V);
+    }
+    sg_gradient_free(g);
+}
+
+typedef struct {
+    float change[4][D * 16], linear[4][D * 16];
+    double kl[D];
+} measured;
+
+/* What a replacement changes, by running the text twice. */
+static void measure(const world *w, const sg_replacement *r, measured *out)
+{
+    static followed as_it_is, replaced;
+    const size_t E = w->given.embedding;
+    sg_step step;
+    sg_error err = {""};
+    assert_ok(sg_stream_read(w->stream, r->position, 1, &step, &err), err);
+    follow(w, r->position, step.id, r->delays, &as_it_is);
+    follow(w, r->position, (int32_t)r->other, r->delays, &replaced);
+    for (size_t d = 0; d < r->delays; d++) {
+        for (size_t i = 0; i < w->given.n_states; i++)
+            for (size_t h = 0, H = w->states[i].units; h < H; h++) {
+                const float *G = w->origins[i] + ((r->position * D + d) * H + h) * E;
+                const float *from = w->given.embeddings + (size_t)step.id * E,
+                            *to = w->given.embeddings + (size_t)r->other * E;
+                out->change[i][d * H + h] = replaced.state[i][d * H + h] - as_it_is.state[i][d * H + h];
+                out->linear[i][d * H + h] = 0;
+                for (size_t e = 0; e < E; e++)
+                    out->linear[i][d * H + h] += G[e] * (to[e] - from[e]);
+            }
+        out->kl[d] = 0;
+        for (size_t v = 0; v < V; v++)
+            out->kl[d] +=
+                exp(as_it_is.log_p[d * V + v]) * (as_it_is.log_p[d * V + v] - replaced.log_p[d * V + v]);
+        out->kl[d] = fmax(out->kl[d], 0);
+    }
+}
+
+static sg_status add_measured(const world *w, sg_accumulator *a, const sg_replacement *r, const measured *m,
+                              sg_error *err)
+{
+    const float *change[4], *linear[4];
+    for (size_t i = 0; i < w->given.n_states; i++)
+        change[i] = m->change[i], linear[i] = m->linear[i];
+    return sg_accumulator_add_replaced(a, r, 1, change, linear, w->given.output ? m->kl : NULL, err);
+}
+
+/* Words that the caller replaces give what the library's own replacement gives. */
+static void replaced_by_the_caller(void **state)
+{
+    (void)state;
+    sg_error err = {""};
+    for (size_t k = 0; k < 4; k++) {
+        world w;
+        sg_run *own, *run;
+        sg_accumulator *a;
+        sg_replacement list[7];
+        measured m;
+        size_t n, total = 0;
+        world_new(&w, &settings[k]);
+        w.cfg.replace = k % 2 ? 12 : 0.02, w.given.output = true;
+        assert_ok(sg_analyze_run(&own, w.model, w.stream, w.classes, &w.cfg, NULL, &err), err);
+        assert_ok(new_for(&w, &a, NULL, &err), err);
+        for (uint64_t s = 0; s < T; s++)
+            assert_ok(add(&w, a, false, &s, 1, &err), err);
+        refused(sg_accumulator_finish(a, &run, &err), "setting 'replace'", "0 replacements");
+        do {
+            assert_ok(sg_accumulator_replacements(a, 7, list, &n, &err), err);
+            for (size_t i = 0; i < n; i++, total++) {
+                measure(&w, &list[i], &m);
+                assert_ok(add_measured(&w, a, &list[i], &m, &err), err);
+            }
+        } while (n);
+        assert_in_range(total, 8, 100);
+        assert_ok(sg_accumulator_finish(a, &run, &err), err);
+        assert_true(assert_same_runs(own, run) > 12 + 60 * w.given.n_states);
+        size_t rank, shape[SG_RUN_MAX_DIMS];
+        assert_true(sg_run_shape(run, w.states[0].name, "output_kl", &rank, shape));
+        sg_accumulator_free(a);
+        sg_run_close(run);
+        sg_run_close(own);
+        world_free(&w);
+    }
+}
+
+/* Each, in its order, once, with numbers that can be. */
+static void replacements_that_cannot_be(void **state)
+{
+    (void)state;
+    sg_error err = {""};
+    world w;
+    sg_accumulator *a;
+    sg_replacement list[3], other;
+    measured m;
+    size_t n;
+    world_new(&w, &settings[1]);
+    assert_ok(new_for(&w, &a, NULL, &err), err);
+    refused(sg_accumulator_replacements(a, 3, list, &n, &err), "setting 'replace': no word is replaced");
+    sg_accumulator_free(a);
+    w.cfg.replace = 50, w.given.output = true;
+    assert_ok(new_for(&w, &a, NULL, &err), err);
+    assert_ok(sg_accumulator_replacements(a, 3, list, &n, &err), err);
+    assert_int_equal(n, 3);
+    measure(&w, &list[0], &m);
+    refused(add_measured(&w, a, &list[1], &m, &err), "replacement 0", "not the next");
+    for (int field = 0; field < 6; field++) {
+        other = list[0];
+        other.position += field == 0, other.other += field == 1, other.law += field == 2;
+        other.row += field == 3, other.delays += field == 4, other.kl ^= field == 5;
+        refused(add_measured(&w, a, &other, &m, &err), "not the next");
+    }
+    const measured good = m;
+    m.change[0][1] = NAN;
+    refused(add_measured(&w, a, &list[0], &m, &err), "layer1.cell", "delay 0", "the change of unit 1", "nan");
+    m = good, m.linear[1][0] = INFINITY;
+    refused(add_measured(&w, a, &list[0], &m, &err), "layer1.hidden", "the linear prediction of unit 0",
+            "inf");
+    m = good, m.kl[0] = -0.1;
+    refused(add_measured(&w, a, &list[0], &m, &err), "delay 0", "divergence of -0.1");
+    m = good;
+    assert_ok(add_measured(&w, a, &list[0], &m, &err), err);
+    refused(add_measured(&w, a, &list[0], &m, &err), "replacement 1", "not the next");
+    sg_accumulator_free(a);
+    world_free(&w);
 }
 
 static char *bytes_of(const char *path, size_t *n)
@@ -343,7 +539,7 @@ static void inputs_without_words(void **state)
         sg_accumulator_free(a);
         assert_string_equal(sg_run_group_name(run, 0), "layer3.ssm-1");
         assert_string_equal(sg_run_attribute(run, "cell"), "mamba");
-        assert_non_null(strstr(sg_run_attribute(run, "replace_none"), "needs the model"));
+        assert_non_null(strstr(sg_run_attribute(run, "replace_none"), "the caller replaced no words"));
         assert_non_null(strstr(sg_run_attribute(run, "lyapunov_none"), "needs the model"));
         size_t n, rank, shape[SG_RUN_MAX_DIMS];
         assert_false(sg_run_shape(run, "layer3.ssm-1", "lyapunov_exponent", &rank, shape));
@@ -360,15 +556,6 @@ static void inputs_without_words(void **state)
     }
     sg_stream_free(s);
 }
-
-#define refused(call, ...)                                                                                   \
-    do {                                                                                                     \
-        const char *const parts_[] = {__VA_ARGS__};                                                          \
-        assert_int_equal(call, SG_EINVAL);                                                                   \
-        for (size_t i_ = 0; i_ < sizeof parts_ / sizeof *parts_; i_++)                                       \
-            if (!strstr(err.msg, parts_[i_]))                                                                \
-                fail_msg("'%s' lacks '%s'", err.msg, parts_[i_]);                                            \
-    } while (0)
 
 static void gradients_that_cannot_be(void **state)
 {
@@ -437,7 +624,6 @@ static void configurations_that_cannot_be(void **state)
     bad(w.cfg.sample = 10, "setting 'sample'");
     bad(w.cfg.precision = 0.1, "setting 'precision'");
     bad(w.cfg.layer = 1, "setting 'layer'");
-    bad(w.cfg.replace = 10, "setting 'replace'");
     bad(w.cfg.lyapunov = 2, "setting 'lyapunov'");
     bad(w.cfg.part = w.cfg.parts = 1, "setting 'part'");
     bad(w.cfg.untrained_baseline = true, "setting 'baseline'");
@@ -474,7 +660,7 @@ static void memory_that_fails(void **state)
     world w;
     sg_run *run = NULL;
     world_new(&w, &(setting){SG_CELL_GRU, 1, 3, {2}, SG_CARRY, 0, 0, true});
-    w.cfg.threads = 1, w.cfg.blocks = 3;
+    w.cfg.threads = 1, w.cfg.blocks = 3, w.cfg.replace = 5;
     long before = sg_alloc_live(), n = 0;
     for (sg_status st = SG_ENOMEM; st != SG_OK; n += 1 + n / 20) {
         sg_alloc_fail_after(n);
@@ -494,6 +680,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_run_of_the_library),
+        cmocka_unit_test(replaced_by_the_caller),
+        cmocka_unit_test(replacements_that_cannot_be),
         cmocka_unit_test(calls_and_threads_leave_the_bytes),
         cmocka_unit_test(a_sample_is_weighted_as_the_library_does),
         cmocka_unit_test(inputs_without_words),
