@@ -44,8 +44,9 @@ typedef struct {
     const sg_vocab *vocab;
     const float *embeddings;
     const char
-        *model;  /* what the run file calls the kind of model (attribute cell), "mamba"; NULL: "unknown" */
-    bool output; /* replacements come with the change of the distribution of the next word */
+        *model;    /* what the run file calls the kind of model (attribute cell), "mamba"; NULL: "unknown" */
+    bool replaces; /* setting 'replace' auto: one word in 2 D, but 50 at least; else none */
+    bool output;   /* replacements come with the change of the distribution of the next word */
 } sg_accumulator_config;
 
 typedef struct sg_accumulator sg_accumulator;
@@ -54,7 +55,7 @@ typedef struct sg_accumulator sg_accumulator;
  * document; k its classes, or NULL. s, k, vocab, embeddings and the features are borrowed until sg_accumulator_free; all
  * else is copied. settings NULL: the defaults, sg_analysis_defaults(&settings, NULL). Settings that say how a model is run
  * do not apply and must have their defaults: layer, sample, precision, part, baseline, long_after, checkpoint; lyapunov
- * may also be none. Setting 'replace' auto is none. run_path NULL: the run is handed over by sg_accumulator_finish alone.
+ * may also be none. run_path NULL: the run is handed over by sg_accumulator_finish alone.
  * SG_EINVAL: names the setting, state or word. SG_EIO: the run file cannot be written. SG_ENOMEM. */
 SG_API sg_status sg_accumulator_new(sg_accumulator **out, const char *run_path,
                                     const sg_accumulator_config *cfg, const sg_stream *s, const sg_classes *k,
@@ -87,8 +88,10 @@ typedef struct {
     uint32_t kl; /* 1: the distributions of the next word are compared too, after delays 0, 1, 2, 4, 8, ... */
 } sg_replacement;
 
-/* With setting 'replace': the next replacements, at most `most`, in order of position; *n 0: there are no more. Seed and
- * text decide which these are, as in sg_analyze. Any number of calls. SG_EINVAL: 'replace' is none. SG_EIO. */
+/* Words are to be replaced. */
+SG_API bool sg_accumulator_replaces(const sg_accumulator *a);
+/* The next replacements, at most `most`, in order of position; *n 0: there are no more. Seed and
+ * text decide which these are, as in sg_analyze. Any number of calls. SG_EINVAL: no word is replaced. SG_EIO. */
 SG_API sg_status sg_accumulator_replacements(sg_accumulator *a, size_t most, sg_replacement *list, size_t *n,
                                              sg_error *err);
 /* What n of them changed, in the order in which they were handed out, in any number of calls:

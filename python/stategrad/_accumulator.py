@@ -14,6 +14,8 @@ from ._model import Vocabulary, vocabulary_of
 from ._run import Run, output_file
 
 PORTION = 64 << 20 # bytes of gradients that analyze_function hands over at once
+REPLACED = np.dtype([("position", np.uint64), ("other", np.uint64), ("law", np.uint32), ("row", np.uint32), ("delays", np.uint32),
+                     ("kl", np.uint32)]) # sg_replacement
 
 
 def _array(x: Any) -> np.ndarray:
@@ -51,6 +53,11 @@ class Accumulator:
         As in `analyze`.
     model
         What the run file calls the kind of model.
+    replaces
+        Words are replaced (see `replacements`) unless setting replace is "none": by default one in 2 D, but 50 at least.
+        Without it, they are if setting replace is a number or a share.
+    predicts
+        Replacements come with the change of the distribution of the next word.
     **settings
         Those of `analyze` that do not say how a model is run.
 
@@ -62,7 +69,7 @@ class Accumulator:
 
     def __init__(self, tokens: Any, states: Mapping[str, int], embeddings: Any = None, vocab: Vocabulary | None = None,
                  classes: Any = None, properties: Any = None, *, output: Path | None = None, model: str | None = None,
-                 progress: ProgressOption = None, command: str | None = None, **settings: Any) -> None:
+                 replaces: bool = False, predicts: bool = False, progress: ProgressOption = None, command: str | None = None, **settings: Any) -> None:
         keep: list[Any] = []
         table = None if embeddings is None else _array(embeddings)
         if table is not None and table.ndim != 2:
@@ -85,7 +92,8 @@ class Accumulator:
         names = [to_c(name, "states") for name in self._states]
         rows = ffi.new("sg_accumulator_state[]", [{"name": c, "units": H} for c, H in zip(names, self._states.values())])
         cfg = ffi.new("sg_accumulator_config *", {"struct_size": ffi.sizeof("sg_accumulator_config"), "states": rows,
-                                                  "n_states": len(names), "embedding": E, "vocab": words})
+                                                  "n_states": len(names), "embedding": E, "vocab": words,
+                                                  "replaces": replaces, "output": predicts})
         if table is not None:
             keep.append(ffi.from_buffer("float[]", table))
             cfg.embeddings = keep[-1]
@@ -104,6 +112,8 @@ class Accumulator:
             self._file.__exit__()
             raise
         self._handle = Handle(pointer, "accumulator", [keep, words, table, self.corpus, self._monitor])
+        with self._handle as a:
+            self.replacing: bool = lib.sg_accumulator_replaces(a)
 
     def add(self, origins: Any, *G: Any) -> None:
         """All gradients of some inputs.
@@ -144,6 +154,67 @@ class Accumulator:
             call(function, a, ffi.from_buffer("uint64_t[]", np.ascontiguousarray(where, dtype=np.uint64)), len(where),
                  ffi.new("const float *[]", pointers))
 
+    def replacements(self, most: int = 256) -> np.ndarray:
+        """With setting replace: the next words to be replaced, the words after them as they are. Empty: there are no more.
+
+        Which these are seed and text decide, as in `analyze`. All must be handed to `add_replaced`, in their order.
+
+        Returns
+        -------
+        numpy.ndarray
+            A record each: position s; other, the id of the word in its place (without embeddings: the position whose input
+            is taken); law, 0 by any word, 1 by one of class `row`, 2 by the partner in property `row`; delays, how many are
+            compared; kl, 1 where the distributions of the next word are compared, after delays 0, 1, 2, 4, 8, ...
+
+        Raises
+        ------
+        ValueError
+            Setting replace is none.
+        """
+        out, n = np.zeros(most, dtype=REPLACED), ffi.new("size_t *")
+        with self._handle as a:
+            call(lib.sg_accumulator_replacements, a, most, ffi.cast("sg_replacement *", ffi.from_buffer(out)), n)
+        return out[:n[0]]
+
+    def add_replaced(self, which: np.ndarray, change: Sequence[Any], linear: Sequence[Any], kl: Any = None) -> None:
+        """What replacements changed.
+
+        Parameters
+        ----------
+        which
+            (n) records of `replacements`.
+        change
+            For each state (n, D, H): Delta[d] = s_{s+d}(x') - s_{s+d}(x).
+        linear
+            For each state (n, D, H): its linear prediction, G[s+d,d] (x' - x).
+        kl
+            (n, D): KL(p_{s+d}(x) || p_{s+d}(x')) in nats, of the distributions of the next word.
+
+        What is at delays >= which["delays"] is not read.
+
+        Raises
+        ------
+        ValueError
+            A shape that does not fit; another order; a number that is not finite; a divergence below 0. Nothing is added then.
+        """
+        which = np.ascontiguousarray(which)
+        if which.dtype != REPLACED or which.ndim != 1:
+            raise ValueError(f"replacements: expected records of replacements(), found {which.dtype}")
+        pointers: list[list[Any]] = []
+        for what, of_states in (("change", change), ("linear", linear)):
+            arrays = [_array(x) for x in of_states]
+            shapes = [(len(which), self.delays, H) for H in self._states.values()]
+            if [x.shape for x in arrays] != shapes:
+                raise ValueError(f"{what}: expected {shapes}, found {[x.shape for x in arrays]}")
+            pointers.append([ffi.from_buffer("float[]", x) for x in arrays])
+        divergence = None if kl is None else np.ascontiguousarray(kl, dtype=np.float64)
+        if divergence is not None and divergence.shape != (len(which), self.delays):
+            raise ValueError(f"kl: expected {(len(which), self.delays)}, found {divergence.shape}")
+        with self._handle as a:
+            call(lib.sg_accumulator_add_replaced, a, ffi.cast("sg_replacement *", ffi.from_buffer(which)), len(which),
+                 ffi.new("const float *[]", pointers[0]), ffi.new("const float *[]", pointers[1]),
+                 ffi.NULL if divergence is None else ffi.from_buffer("double[]", divergence))
+
     def finish(self) -> Run:
         """Computes the results, writes the run file and opens it. The accumulator is closed."""
         try:
@@ -167,13 +238,15 @@ class Accumulator:
 
 def analyze_function(step: Callable[[Any, Any], Any], state0: Any, tokens: Any, embeddings: Any = None,
                      vocab: Vocabulary | None = None, classes: Any = None, properties: Any = None, *,
-                     states: Mapping[str, int] | None = None, progress: ProgressOption = None, **settings: Any) -> Run:
+                     states: Mapping[str, int] | None = None, predict: Callable[[Any], Any] | None = None,
+                     progress: ProgressOption = None, **settings: Any) -> Run:
     """State gradients of any recurrence that torch can differentiate.
 
         s_t = step(x_t, s_{t-1})      A = d s_t / d s_{t-1}, B = d s_t / d x_t by torch.autograd
         G[t,0] = B                    G[t,d] = A G[t-1,d-1]
 
-    A and B are exact and cost one vectorised backward pass of a step; A has all states, S numbers, squared.
+    A and B are exact and cost one vectorised backward pass of a step; A has all states, S numbers, squared. Words are replaced
+    by calls of step alone, one for each replacement and delay.
 
     Parameters
     ----------
@@ -186,8 +259,11 @@ def analyze_function(step: Callable[[Any, Any], Any], state0: Any, tokens: Any, 
     states
         Names, "layerN.NAME", of the tensors of the state that are examined, by their place: {"layer1.cell": 1}. Default: all,
         as "layer1.state" or "layer1.state1", "layer1.state2", ...
+    predict
+        predict(state) -> logits of the next word (V): what replacing a word changes in the prediction.
     **settings
-        As in `Accumulator`; of `analyze`: delays (50), state_handling, burn_in, blocks, normalize, ...
+        As in `Accumulator`; of `analyze`: delays (50), state_handling, burn_in, blocks, normalize, ... replace: words
+        replaced, a number or a share below 1; "none"; default: one in 2 D, but 50 at least.
 
     Returns
     -------
@@ -208,9 +284,12 @@ def analyze_function(step: Callable[[Any, Any], Any], state0: Any, tokens: Any, 
     offsets = np.cumsum([0, *sizes])
     table = None if embeddings is None else torch.as_tensor(embeddings).detach().to(start[0])
 
-    def flat(x: Any, s: Any) -> Any:
+    def unpack(s: Any) -> Any:
         parts = [part.reshape(old.shape) for part, old in zip(torch.split(s, sizes), start)]
-        new_state = step(x, parts[0] if single else tuple(parts))
+        return parts[0] if single else tuple(parts)
+
+    def flat(x: Any, s: Any) -> Any:
+        new_state = step(x, unpack(s))
         new_parts = [new_state] if single else list(new_state)
         if [tuple(p.shape) for p in new_parts] != [tuple(p.shape) for p in start]:
             raise ValueError(f"step: states {[tuple(p.shape) for p in new_parts]}, expected those of state0, "
@@ -218,13 +297,16 @@ def analyze_function(step: Callable[[Any, Any], Any], state0: Any, tokens: Any, 
         return torch.cat([p.reshape(-1) for p in new_parts])
 
     with Accumulator(tokens, {name: sizes[place] for name, place in states.items()}, embeddings, vocab, classes, properties,
-                     progress=progress, **{"command": "stategrad.analyze_function", **settings}) as total:
+                     replaces=True, predicts=predict is not None, progress=progress,
+                     **{"command": "stategrad.analyze_function", **settings}) as total:
         inputs = _inputs(total.corpus, table, start[0])
         resets = total.corpus.steps()["first"] if settings.get("state_handling") == "reset" else np.zeros(len(inputs), dtype=bool)
         n, D, E, S = len(inputs), total.delays, inputs.shape[1], int(offsets[-1])
         room = max(1, PORTION // (4 * D * max(sizes) * E))
         s0 = torch.cat([s.reshape(-1) for s in start])
         s, G = s0, s0.new_zeros(D, S, E)
+        logits = None if predict is None else lambda s: predict(unpack(s))
+        replaced = _Replaced(total, inputs if table is None else table, [(offsets[i], offsets[i + 1]) for i in states.values()], logits)
         steps, parts, began = [], [], time.monotonic()
         for t in range(n):
             x = inputs[t]
@@ -232,8 +314,9 @@ def analyze_function(step: Callable[[Any, Any], Any], state0: Any, tokens: Any, 
                 s, G = s0, torch.zeros_like(G)
             B, A = torch.autograd.functional.jacobian(flat, (x, s), vectorize=True)
             with torch.no_grad():
-                s = flat(x, s).detach()
+                before, s = s, flat(x, s).detach()
                 G = torch.cat([B[None], A @ G[:-1]])
+                replaced.step(t, x, before, s, A, B, flat)
             steps.append(t)
             parts.append(G)
             if len(steps) == room or t == n - 1:
@@ -242,6 +325,67 @@ def analyze_function(step: Callable[[Any, Any], Any], state0: Any, tokens: Any, 
                 steps, parts = [], []
             total._monitor.tell(Progress("differentiating", t + 1, n, time.monotonic() - began, float("nan"), 0, 0))
         return total.finish()
+
+
+class _Replaced:
+    """Replacements under way: their states beside those of the text, and the linear prediction of the change."""
+
+    def __init__(self, total: Accumulator, inputs: Any, slices: Sequence[tuple[int, int]], logits: Callable[[Any], Any] | None) -> None:
+        self.total, self.inputs, self.slices, self.logits = total, inputs, slices, logits
+        self.waiting: list[Any] = [] # records in order of position
+        self.alive: list[list[Any]] = [] # record, state, linear prediction, what is known of each delay
+        self.more = total.replacing
+
+    def step(self, t: int, x: Any, before: Any, after: Any, A: Any, B: Any, flat: Callable[[Any, Any], Any]) -> None:
+        """Step t of the text takes the state `before` to `after`."""
+        for one in self.alive:
+            one[1], one[2] = flat(x, one[1]), A @ one[2]
+        for record in self._begin(t):
+            other = self.inputs[int(record["other"])]
+            self.alive.append([record, flat(other, before), B @ (other - x), []])
+        for record, state, linear, known in self.alive:
+            d = len(known)
+            asked = self.logits is not None and record["kl"] and d & (d - 1) == 0
+            known.append((state - after, linear, _divergence(self.logits(after), self.logits(state)) if asked and self.logits else 0.0))
+        while self.alive and len(self.alive[0][3]) == self.alive[0][0]["delays"]:
+            self._end(self.alive.pop(0))
+
+    def _begin(self, t: int) -> list[Any]:
+        if self.more and not self.waiting:
+            self.waiting = list(self.total.replacements())
+            self.more = bool(self.waiting)
+        begun: list[Any] = []
+        while self.waiting and self.waiting[0]["position"] == t:
+            begun.append(self.waiting.pop(0))
+            if self.more and not self.waiting:
+                self.waiting = list(self.total.replacements())
+                self.more = bool(self.waiting)
+        return begun
+
+    def _end(self, one: list[Any]) -> None:
+        record, _, _, known = one
+        vectors: list[list[np.ndarray]] = [[], []]
+        kl = np.zeros((1, self.total.delays))
+        kl[0, :len(known)] = [k[2] for k in known]
+        for i in range(2):
+            rows = _array(_stack([k[i] for k in known]))
+            for begin, end in self.slices:
+                padded = np.zeros((1, self.total.delays, end - begin), dtype=np.float32)
+                padded[0, :len(known)] = rows[:, begin:end]
+                vectors[i].append(padded)
+        self.total.add_replaced(np.array([record], dtype=REPLACED), vectors[0], vectors[1], None if self.logits is None else kl)
+
+
+def _stack(rows: Sequence[Any]) -> Any:
+    import torch
+    return torch.stack(list(rows))
+
+
+def _divergence(a: Any, b: Any) -> float:
+    """KL(p || q) of logits: sum of p (e^z - 1 - z), z = log q - log p, of which no term is negative."""
+    import torch
+    p, q = torch.log_softmax(a.double(), -1), torch.log_softmax(b.double(), -1)
+    return float((p.exp() * (torch.expm1(q - p) - (q - p))).sum())
 
 
 def _inputs(corpus: Any, table: Any, like: Any) -> Any:

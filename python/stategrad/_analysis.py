@@ -76,7 +76,8 @@ def analyze(model: Model, tokens: Any, classes: Any = None, properties: Any = No
         A spec ("upos", "tags", "frequency", "words:FILE", ...; doc/corpora.md) or several; a dict {"noun": words}; or one
         label per token (array, column of a DataFrame, list), None for none. A class "all" is always there.
     properties
-        {"number": "NNS-NN"}, {"number": (plural, singular)} with classes, files or lists of words, {"x": vector (E)}.
+        {"number": "NNS-NN"}, {"number": (plural, singular)} with classes, files or lists of words,
+        {"number": [("cats", "cat"), ...]}, pairs that replace each other, {"x": vector (E)}.
     output
         The run file to write; default: a temporary file, which goes with the run (`Run.save` keeps it).
     progress

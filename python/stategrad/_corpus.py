@@ -271,8 +271,14 @@ def _membership(classes: Any, inputs: np.ndarray, vocab: Any) -> tuple[list[str]
 
 # ---- properties ----
 
+def _is_pairs(value: Any) -> bool:
+    return isinstance(value, list) and bool(value) and all(
+        isinstance(pair, (tuple, list)) and len(pair) == 2 and all(isinstance(word, str) for word in pair) for pair in value)
+
+
 class Properties:
-    """sg_property array of {"number": "NNS-NN"}, {"number": (words, words)}, {"x": vector} or ["number=NNS-NN"]."""
+    """sg_property array of {"number": "NNS-NN"}, {"number": (words, words)}, {"number": [("cats", "cat"), ...]}, {"x": vector} or
+    ["number=NNS-NN"]."""
 
     def __init__(self, given: Mapping[str, Any] | Sequence[str] | None) -> None:
         if isinstance(given, str):
@@ -293,6 +299,8 @@ class Properties:
                 p.a = self._text(os.fspath(value))
             elif isinstance(value, tuple) and len(value) == 2:
                 p.a, p.b = (self._text(side if isinstance(side, str) else " ".join(side)) for side in value)
+            elif _is_pairs(value):
+                p.a = self._text(self._pairs_file(i, name, value))
             else:
                 p.a = self._text(self._vector_file(i, name, value))
             if not ffi.string(p.name) or not ffi.string(p.a):
@@ -303,14 +311,24 @@ class Properties:
         self._keep.append(to_c(text, "properties"))
         return self._keep[-1]
 
+    def _place(self, name: str) -> str:
+        self._folder = self._folder or tempfile.TemporaryDirectory(prefix="stategrad.")
+        return os.path.join(self._folder.name, name)
+
+    def _pairs_file(self, i: int, name: str, value: Sequence[Sequence[str]]) -> str:
+        for pair in value:
+            if any(not word or word.split() != [word] for word in pair):
+                raise ValueError(f"properties: {name}: {tuple(pair)!r}: expected two words without spaces")
+        with open(self._place(f"{i}.txt"), "w", encoding="utf-8") as f:
+            f.write("".join(f"{a} {b}\n" for a, b in value))
+        return self._place(f"{i}.txt")
+
     def _vector_file(self, i: int, name: str, value: Any) -> str:
         vector = np.asarray(value, dtype=np.float64)
         if vector.ndim != 1:
-            raise ValueError(f"properties: {name}: expected 'A-B', (A, B) or a vector, found an array {vector.shape}")
-        self._folder = self._folder or tempfile.TemporaryDirectory(prefix="stategrad.")
-        path = os.path.join(self._folder.name, f"{i}.npy")
-        np.save(path, vector)
-        return path
+            raise ValueError(f"properties: {name}: expected 'A-B', (A, B), a list of pairs or a vector, found an array {vector.shape}")
+        np.save(self._place(f"{i}.npy"), vector)
+        return self._place(f"{i}.npy")
 
     def __exit__(self, *_: Any) -> None:
         if self._folder:

@@ -98,6 +98,58 @@ class AnyModel(InFolder):
                         error = np.nanmax(np.abs(a - b)) / np.nanmax(np.abs(b)) if not np.isnan(b).all() else 0
                         self.assertTrue(error <= 1e-5, f"{error}")
 
+    def test_words_that_are_replaced(self):
+        decoder, lines = nn.Linear(H, V), [self.ids[i:i + 7] for i in range(0, T, 7)]
+        model = sg.from_torch(embedding=self.embedding, rnn=self.cell, decoder=decoder, vocab=WORDS)
+        zero, given = torch.zeros(H), ({"odd": WORDS[1::2]}, {"p": [("w1", "w2"), ("w3", "w4"), ("w5", "w6")]})
+        names = ("replaced_pairs", "state_change", "state_change_low", "state_change_relative", "linear_prediction", "linear_cosine", "infidelity",
+                 "output_kl", "within_state_change", "partner_state_change", "partner_output_kl")
+        for tokens, more in ((self.ids, {"replace": 30}), (lines, {"state_handling": "reset", "replace": 0.5}),
+                             (self.ids, {"burn_in": 3, "state_handling": "window:20", "replace": 0.9})):
+            settings = {**SAME, "seed": 5, **more}
+            with torch.no_grad():
+                mine = sg.analyze_function(self.lstm, (zero, zero), tokens, self.embedding.weight, WORDS, *given, predict=lambda s: decoder(s[0]),
+                                           states={"layer1.hidden": 0, "layer1.cell": 1}, **settings)
+            its = sg.analyze(model, tokens, *given, state="both", **settings)
+            for group in ("layer1.cell", "layer1.hidden"):
+                for name in names:
+                    a, b = mine[group].read(name), its[group].read(name)
+                    with self.subTest(group=group, name=name, **more):
+                        np.testing.assert_array_equal(np.isnan(a), np.isnan(b))
+                        self.assertTrue(np.isfinite(b).any())
+                        np.testing.assert_allclose(a, b, rtol=2e-5, atol=2e-5 * np.nanmax(np.abs(b)))
+
+    def test_what_is_replaced_by_default(self):
+        def run(*tokens, **more):
+            return sg.analyze_function(self.lstm, (torch.zeros(H), torch.zeros(H)), *tokens, states={"layer1.cell": 1}, **{**SAME, "replace": None, **more})
+        words = run(self.ids, self.embedding.weight, WORDS)
+        self.assertGreater(words["layer1.cell"].read("replaced_pairs")[0, 0], 40) # 50 of 60 tokens are asked for
+        self.assertTrue(np.isnan(words["layer1.cell"].read("output_kl")).all())
+        rows = run(np.random.default_rng(2).normal(size=(T, E)), normalize="none")
+        self.assertGreater(rows["layer1.cell"].read("state_change")[0, 0], 0)
+        self.assertIn("nothing to replace", run(self.ids * 0, self.embedding.weight, WORDS, normalize="none").attributes["replace_none"])
+        self.assertIn("replaced no words", run(self.ids, self.embedding.weight, WORDS, replace="none", classes={"a": ["w1"]}).attributes["replace_none"])
+
+    def test_replacements_that_cannot_be(self):
+        with sg.Accumulator(self.ids, {"layer1.cell": H}, self.embedding.weight, WORDS, **SAME) as a:
+            self.assertFalse(a.replacing)
+            with self.assertRaisesRegex(ValueError, "setting 'replace'"):
+                a.replacements()
+        with sg.Accumulator(self.ids, {"layer1.cell": H}, self.embedding.weight, WORDS, **{**SAME, "replace": 20}) as a:
+            some = a.replacements(3)
+            self.assertEqual(len(some), 3)
+            zero = np.zeros((3, D, H))
+            for which, change, linear, kl, said in (
+                    (some, [zero[:2]], [zero], None, "change: expected"), (some, [zero], [zero, zero], None, "linear: expected"),
+                    (some, [zero], [zero], zero[0], "kl: expected"), (some[::-1], [zero], [zero], None, "not the next"),
+                    (some["position"], [zero], [zero], None, "expected records"), (some, [zero + np.nan], [zero], None, "not finite")):
+                with self.assertRaisesRegex(ValueError, said):
+                    a.add_replaced(which, change, linear, kl)
+            a.add_replaced(some, [zero], [zero])
+            a.add(np.arange(T), np.zeros((T, D, H, E)))
+            with self.assertRaisesRegex(ValueError, "3 replacements were added"):
+                a._handle and sg._accumulator.call(sg._accumulator.lib.sg_accumulator_finish, a._handle._pointer, sg._accumulator.ffi.NULL)
+
     def test_a_selective_state_space_against_central_differences(self):
         step, x = selective(3), torch.randn(T, E, dtype=torch.float64, generator=torch.Generator().manual_seed(4))
         run = sg.analyze_function(step, torch.zeros(H, dtype=torch.float64), x.float(), states={"layer1.ssm": 0}, normalize="none", **SAME)

@@ -59,6 +59,7 @@ class BadInput(InFolder):
         self.refused("state_handling", sg.evaluate, model(), sentences(), state_handling="window:3")
         self.refused("properties", sg.analyze, model(), sentences(), properties={"x": ""})
         self.refused("expected .*vector", sg.analyze, model(), sentences(), properties={"x": np.zeros((2, 2))})
+        self.refused("two words without spaces", sg.analyze, model(), sentences(), properties={"x": [("cat", "the dog")]})
 
     def test_files(self):
         path = self.folder / "damaged"

@@ -67,10 +67,12 @@ class Tokens(InFolder):
     def test_properties(self):
         vector = model().tensors["encoder.weight"][model().vocabulary.index("cat")].astype(float)
         vector -= model().tensors["encoder.weight"][model().vocabulary.index("dog")]
-        run = sg.analyze(model(), sentences(), properties={"words": (["cat"], ["dog"]), "text": "cat-dog", "vector": vector}, **QUICK)
+        run = sg.analyze(model(), sentences(), properties={"words": (["cat"], ["dog"]), "text": "cat-dog", "vector": vector,
+                                                                "pairs": [("cat", "dog")]}, **QUICK)
         gain = run["layer1.cell"].read("property_gain")
         np.testing.assert_allclose(gain[0], gain[1])
         np.testing.assert_allclose(gain[0], gain[2], rtol=1e-5)
+        np.testing.assert_allclose(gain[0], gain[3], rtol=1e-5)
 
 
 if __name__ == "__main__":

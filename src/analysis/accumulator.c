@@ -109,6 +109,11 @@ sg_status sg_accumulator_add_steps(sg_accumulator *a, const uint64_t *steps, siz
     return given_pass_add(a->pass, GIVEN_STEPS, steps, n, G, err);
 }
 
+bool sg_accumulator_replaces(const sg_accumulator *a)
+{
+    return a->replaced != NULL;
+}
+
 static sg_status takes_replacements(const sg_accumulator *a, sg_error *err)
 {
     if (a->over)

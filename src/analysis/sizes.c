@@ -181,6 +181,14 @@ static void choose_replaced(analysis *an)
     an->replace.kl_rate = kl > 0 ? fmin(1, fmax((budget / rate - states) / kl, LEAST_KL / (rate * T))) : 0;
 }
 
+/* The same where the caller replaces them, at a cost that is not known here. */
+static void choose_for_caller(analysis *an)
+{
+    enum { LEAST = 50 };
+    an->replace.rate = fmin(1, fmax(LEAST / (double)an->T, 0.5 / (double)an->D));
+    an->replace.kl_rate = an->given->output;
+}
+
 /* Why words are not replaced unless it is asked for, into replace.none. */
 static void forbid_replaced(analysis *an)
 {
@@ -206,14 +214,17 @@ void analysis_choose_replaced(analysis *an)
 {
     double asked = an->cfg->replace, T = (double)an->T;
     an->replace = (replacement_share){0};
-    if (asked == SG_REPLACE_NONE || (an->given && asked == 0)) {
+    if (asked == SG_REPLACE_NONE || (asked == 0 && an->given && !an->given->replaces)) {
         an->used.replace = SG_REPLACE_NONE;
         snprintf(an->replace.none, sizeof an->replace.none, "%s", an->given ? NOT_ASKED : "");
         return;
     }
     if (asked == 0) {
         forbid_replaced(an);
-        choose_replaced(an);
+        if (an->given)
+            choose_for_caller(an);
+        else
+            choose_replaced(an);
         if (an->replace.none[0])
             an->replace.rate = an->replace.kl_rate = 0;
     } else {
