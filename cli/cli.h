@@ -208,6 +208,7 @@ extern const command cmd_train;
 extern const command cmd_eval;
 extern const command cmd_check;
 extern const command cmd_report, cmd_compare;
+extern const command cmd_pairs;
 extern const command cmd_words;
 extern const command cmd_synth;
 extern const command cmd_show;

@@ -10,8 +10,8 @@
 #include <unistd.h>
 
 const command *const commands[] = {
-    &cmd_train,   &cmd_eval,  &cmd_check,  &cmd_analyze, &cmd_merge, &cmd_track, &cmd_report,
-    &cmd_compare, &cmd_words, &cmd_import, &cmd_info,    &cmd_synth, &cmd_show,  NULL,
+    &cmd_train, &cmd_eval,  &cmd_check,  &cmd_analyze, &cmd_merge, &cmd_track, &cmd_report, &cmd_compare,
+    &cmd_pairs, &cmd_words, &cmd_import, &cmd_info,    &cmd_synth, &cmd_show,  NULL,
 };
 
 /* Results that did not reach standard output (a full disk behind it) are a failure. */

@@ -12,6 +12,7 @@
  *   stats.h        intervals, tests, laws of decay
  *   check.h        gradients against finite differences
  *   compare.h      A against B: classes, properties, states, models
+ *   pairs.h        minimal pairs: accuracy by condition, attribution to words
  *   report.h       pages, figures, words along directions
  *   synth.h        synthetic corpora */
 #ifndef STATEGRAD_H
@@ -26,6 +27,7 @@
 #include "stategrad/gradient.h"
 #include "stategrad/import.h"
 #include "stategrad/lm.h"
+#include "stategrad/pairs.h"
 #include "stategrad/report.h"
 #include "stategrad/run.h"
 #include "stategrad/stats.h"

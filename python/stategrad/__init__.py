@@ -15,6 +15,7 @@ from ._base import Progress, ffi, lib
 from ._compare import Comparison, compare
 from ._evaluate import Check, CheckRow, Evaluation, check, evaluate
 from ._model import Model, info, load
+from ._pairs import PairItem, Pairs, pairs
 from ._report import Words, report, words
 from ._run import Curve, Run, State, open
 from ._show import Show, show
@@ -24,6 +25,6 @@ from ._train import TrainResult, train
 
 __version__ = ffi.string(lib.sg_version()).decode()
 
-__all__ = ["Accumulator", "Check", "CheckRow", "Comparison", "Curve", "Evaluation", "Model", "Progress", "Run", "Show", "State", "TrainResult",
-           "Words", "analyze", "analyze_function", "check", "compare", "evaluate", "from_torch", "info", "load", "merge", "open", "report", "show",
+__all__ = ["Accumulator", "Check", "CheckRow", "Comparison", "Curve", "Evaluation", "Model", "PairItem", "Pairs", "Progress", "Run", "Show", "State", "TrainResult",
+           "Words", "analyze", "analyze_function", "check", "compare", "evaluate", "from_torch", "info", "load", "merge", "open", "pairs", "report", "show",
            "synth", "track", "train", "words"]

@@ -12,7 +12,7 @@ from stategrad import _base, _model
 
 FUNCTIONS = {"eval": "evaluate", "import": "load"} # the others have the program's name
 # Of the program alone: where results go, and how they are printed.
-PRINTED = {"output", "quiet", "json", "ascii", "csv", "csv-style", "estimate", "help", "width", "color", "html"} | {"part"} # and parts of a run
+PRINTED = {"output", "quiet", "json", "ascii", "csv", "csv-style", "items", "words", "estimate", "help", "width", "color", "html"} | {"part"} # and parts of a run
 # Options that are arguments of another name.
 ARGUMENTS = {"class": "class_name", "text": "sentence", "property": "properties", "group": "groups", "no-eos": "eos", "log": "log_path",
              "inputs": "tokens"}

@@ -10,13 +10,12 @@
 
 /* Pieces are halved at most DEPTH times: below 2^-24 of the line the inputs differ by less than the precision
  * of float32. */
-enum { NODES = 4, DEPTH = 24 };
+enum { DEPTH = 24 };
 
-/* Gauss-Legendre on [-1, 1] */
-static const double node_at[NODES] = {-0.8611363115940526, -0.3399810435848563, 0.3399810435848563,
-                                      0.8611363115940526};
-static const double node_weight[NODES] = {0.3478548451374538, 0.6521451548625461, 0.6521451548625461,
-                                          0.3478548451374538};
+const double path_node_at[PATH_NODES] = {-0.8611363115940526, -0.3399810435848563, 0.3399810435848563,
+                                         0.8611363115940526};
+const double path_node_weight[PATH_NODES] = {0.3478548451374538, 0.6521451548625461, 0.6521451548625461,
+                                             0.3478548451374538};
 
 struct path_work {
     sg_forward *f;
@@ -104,9 +103,9 @@ static sg_status integrate(path_work *p, double a, double b, sg_error *err)
 {
     sg_status st = SG_OK;
     memset(p->piece, 0, p->n * p->H * sizeof *p->piece);
-    for (size_t i = 0; i < NODES; i++) {
-        TRY(run_at(p, (a + b) / 2 + node_at[i] * (b - a) / 2, err));
-        add_tangents(p, node_weight[i] * (b - a) / 2, p->piece);
+    for (size_t i = 0; i < PATH_NODES; i++) {
+        TRY(run_at(p, (a + b) / 2 + path_node_at[i] * (b - a) / 2, err));
+        add_tangents(p, path_node_weight[i] * (b - a) / 2, p->piece);
     }
 done:
     return st;
@@ -156,7 +155,7 @@ static sg_status sweep(path_work *p, double tolerance, size_t *nodes, sg_error *
         const double b = end[waiting - 1];
         float *right = p->right[waiting - 1];
         TRY(integrate(p, at, b, err));
-        *nodes += NODES;
+        *nodes += PATH_NODES;
         if (waiting <= DEPTH && *nodes < p->limits.nodes &&
             !complete(p, p->left, right, p->piece, tolerance)) {
             end[waiting] = (at + b) / 2;

@@ -12,6 +12,10 @@
 
 #include "stategrad/gradient.h"
 
+/* Gauss-Legendre on [-1, 1] */
+enum { PATH_NODES = 4 };
+extern const double path_node_at[PATH_NODES], path_node_weight[PATH_NODES];
+
 /* Where it stops: every |Delta - G~ dx| at most `gap` |Delta|, or no more nodes. */
 typedef struct {
     double gap;

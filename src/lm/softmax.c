@@ -173,10 +173,11 @@ static void slice_back(sg_softmax *s, size_t k, size_t n, const float *W, const 
         float *P = s->logits + (k * s->rows + r0) * s->slice;
         to_gradient(s, P, k, r0, m, targets, scale, bias);
         s->kernels->multiply(m, H, w, P, s->slice, 1, packed, w, dX + r0 * H, H, k >= LANES);
-        s->kernels->multiply(w, H, m, P, 1, s->slice, s->packed_X + packed_size(r0, H), m, gW + at * H, H,
-                             r0 || add);
+        if (gW)
+            s->kernels->multiply(w, H, m, P, 1, s->slice, s->packed_X + packed_size(r0, H), m, gW + at * H, H,
+                                 r0 || add);
     }
-    for (size_t j = 0; j < w; j++)
+    for (size_t j = 0; j < w && gb; j++)
         gb[at + j] = (add ? gb[at + j] : 0) + bias[j];
 }
 
@@ -188,7 +189,7 @@ void softmax_back(sg_softmax *s, size_t n, const float *X, const float *W, const
     {
         sg_float_env env = float_env_begin();
 #pragma omp for schedule(static)
-        for (size_t r0 = 0; r0 < n; r0 += BLOCK)
+        for (size_t r0 = 0; r0 < (gW ? n : 0); r0 += BLOCK)
             s->kernels->pack(n - r0 < BLOCK ? n - r0 : BLOCK, H, X + r0 * H, H, 1,
                              s->packed_X + packed_size(r0, H));
 #pragma omp for schedule(dynamic, 1)

@@ -23,7 +23,7 @@ size_t softmax_rows(const sg_softmax *s);
 void softmax_loss(sg_softmax *s, size_t n, const float *X, const float *W, const float *b,
                   const int32_t *targets, double *loss);
 /* After loss, with the same arguments: dX (n,H) = scale * dL/dX; gW and gb get scale * dL/dW, dL/db, added
- * when add, overwritten otherwise. */
+ * when add, overwritten otherwise; NULL both: they are not wanted. */
 void softmax_back(sg_softmax *s, size_t n, const float *X, const float *W, const int32_t *targets,
                   float scale, float *dX, float *gW, float *gb, bool add);
 void softmax_free(sg_softmax *s);

@@ -291,13 +291,14 @@ void layer_back(sg_layer *l, size_t steps, const sg_layer_parameters *w, const f
 #pragma omp parallel num_threads(crew(l)) private(ld)
     {
         sg_float_env env = float_env_begin();
-        if (l->recurrent) {
+        if (l->recurrent)
             pack_shared(l, l->G * H, H, w->W_hh, H, 1, l->recurrent);
+        if (l->recurrent && g)
             pack_shared(l, rows, H, l->hidden, H, 1, l->packed_H);
-        }
         pack_shared(l, l->G * H, N, w->W_ih, N, 1, l->input);
-        pack_shared(l, rows, N, X, N, 1, l->packed_X);
-        if (l->packed_source) {
+        if (g)
+            pack_shared(l, rows, N, X, N, 1, l->packed_X);
+        if (l->packed_source && g) {
             const float *source = source_of(l, &l->cell->stage[1], 0, &ld);
             pack_shared(l, rows, H, source, ld, 1, l->packed_source);
         }
@@ -305,7 +306,8 @@ void layer_back(sg_layer *l, size_t steps, const sg_layer_parameters *w, const f
         steps_backward(l, steps, dH);
 #pragma omp barrier
         input_gradient(l, rows, dX);
-        weight_gradients(l, rows, g);
+        if (g)
+            weight_gradients(l, rows, g);
         float_env_end(env);
     }
     carry(l, steps);

@@ -17,7 +17,7 @@ void layer_run(sg_layer *l, size_t steps, const sg_layer_parameters *w, const fl
 /* h_t of the last window: (steps*n, H). */
 const float *layer_hidden(const sg_layer *l);
 /* dH (steps*n, H) dL/dh_t from above, destroyed; dX (steps*n, N) is overwritten, so are the gradients g.
- * Consumes the tape; afterwards the state is carried to the next window. */
+ * g NULL: they are not wanted, and X is not read. Consumes the tape; afterwards the state is carried to the next window. */
 void layer_back(sg_layer *l, size_t steps, const sg_layer_parameters *w, const float *X, float *dH, float *dX,
                 const sg_layer_parameters *g);
 /* The carried state: (n, H) each; cell is NULL where there is none. */

@@ -99,6 +99,9 @@ def given_files(folder):
     write(folder, "animate.txt", "user\nauthor\nlicensee\nyou\nwe\n")
     write(folder, "inanimate.txt", "program\nwork\nlicense\nsoftware\n")
     write(folder, "pairs.txt", "work works\nuser users\ncopy copies\n")
+    write(folder, "agreement.tsv", "good\tbad\tcondition\trole:subject\trole:verb\nthe user is here\tthe user are here\tsg\t2\t3\n"
+          "the users are here\tthe users is here\tpl\t2\t3\n")
+    write(folder, "blimp.jsonl", '{"sentence_good": "The work is here.", "sentence_bad": "The work are here.", "UID": "agreement"}\n')
     foreign_models(folder)
     stategrad(folder, "train", "train.txt", "--valid", "valid.txt", "-o", "small.safetensors", *SMALL)
 

@@ -41,6 +41,8 @@ class Scene:
         for name, n, seed in (("train", 260, 1), ("valid", 60, 2)):
             write_corpus(self.path(name + ".txt"), n, seed, False)
             write_corpus(self.path(name + ".tagged"), n, seed, True)
+        with open(self.path("pairs.tsv"), "w", encoding="utf-8") as f:
+            f.write("good\tbad\tcondition\trole:subject\nthe noun1 runs\tthe noun1 run\tsg\t2\nthe noun2s run\tthe noun2s runs\tpl\t2\n")
         self.must("train", "train.tagged", "--format", "tagged", "--valid", "valid.tagged", "-o", "m.safetensors", *TRAIN)
         self.must("analyze", "m.safetensors", "valid.tagged", "--format", "tagged", "-o", "run.nc", *ANALYZE)
         for part in "12":
@@ -89,6 +91,9 @@ class Scene:
             ("track --csv", ["track", run, "--property", "article=DT-NN", "-q", "-o", self.path("other.nc"),
                              "--csv", o("tracked.csv")], ["tracked.csv"]),
             ("compare --csv", ["compare", run, "DT", "NN", "--csv", o("compared.csv")], ["compared.csv"]),
+            ("pairs --csv", ["pairs", "-q", m, self.path("pairs.tsv"), "--csv", o("pairs.csv")], ["pairs.csv"]),
+            ("pairs --items", ["pairs", "-q", m, self.path("pairs.tsv"), "--items", o("items.csv")], ["items.csv"]),
+            ("pairs --words", ["pairs", "-q", m, self.path("pairs.tsv"), "--words", o("words.csv")], ["words.csv"]),
             ("report", ["report", run, "-o", o("report.html")], ["report.html"]),
             ("report --figures", ["report", run, "--figures", out], self.figures),
             ("show", ["show", m, "--text", "the noun1 runs", "-o", o("show.html")], ["show.html"]),

@@ -1,0 +1,50 @@
+# SPDX-License-Identifier: MIT
+"""pairs: what the program's pairs --json and its tables print."""
+import json
+import math
+import unittest
+
+from common import InFolder, model, program
+
+import stategrad as sg
+
+SUITE = ("good\tbad\tcondition\tgroup\trole:subject\n"
+         "the cat sees\tthe cat runs home\ta\tx\t2\nthe dog sees\tthe zip sees\ta\ty\t2\nthe zip runs\tthe zap runs\tb\ty\t2\n")
+
+
+class MinimalPairs(InFolder):
+    def test_against_the_program(self):
+        m, path, file = model(), self.folder / "m.safetensors", self.folder / "pairs.tsv"
+        m.save(path)
+        file.write_text(SUITE, encoding="utf-8")
+        for more, args in (({}, []), ({"score": "word", "condition": "group"}, ["--score", "word", "--condition", "group"]),
+                           ({"eos": False, "path": 8, "lowercase": True, "split": "punctuation"}, ["--no-eos", "--path", "8", "--lowercase", "--split", "punctuation"])):
+            mine = sg.pairs(m, file, **more)
+            with self.subTest(more=more):
+                self.assertEqual(mine.data, json.loads(program("pairs", path, file, *args, "--json", "-q")))
+                for table, option in (("conditions", "--csv"), ("items", "--items"), ("words", "--words")):
+                    mine.csv(self.folder / "mine.csv", table)
+                    self.assertEqual((self.folder / "mine.csv").read_text(), program("pairs", path, file, *args, option, "-", "-q"))
+        items = sg.pairs(m, file).items()
+        self.assertEqual([(i.line, i.condition, i.left_out) for i in items], [(2, "a", False), (3, "a", False), (4, "b", True)])
+        self.assertAlmostEqual(items[0].difference, items[0].log_p_good - items[0].log_p_bad, 5)
+        self.assertTrue(math.isnan(items[2].difference))
+        plain = self.folder / "plain.tsv"
+        plain.write_text("the cat sees\tthe cat runs\n", encoding="utf-8")
+        with self.assertRaisesRegex(ValueError, "attribution"):
+            sg.pairs(m, plain).csv(self.folder / "w.csv", "words")
+        sg.pairs(m, plain, attribution=True).csv(self.folder / "w.csv", "words")
+
+    def test_wrong(self):
+        file = self.folder / "pairs.tsv"
+        file.write_text("one\n", encoding="utf-8")
+        for more, error, text in (({}, ValueError, "pairs.tsv:1: found 1 column"), ({"format": "x"}, ValueError, "auto|tsv"), ({"path": 10000}, ValueError, "path"),
+                                  ({"condition": "a\0"}, ValueError, "NUL")):
+            with self.assertRaisesRegex(error, text):
+                sg.pairs(model(), file, **more)
+        with self.assertRaises(OSError):
+            sg.pairs(model(), self.folder / "none.tsv")
+
+
+if __name__ == "__main__":
+    unittest.main()

@@ -1,0 +1,33 @@
+/* SPDX-License-Identifier: MIT */
+/* pairs_internal.h - a scored suite, for those who write it out. */
+#ifndef SG_BEHAVIOUR_PAIRS_INTERNAL_H
+#define SG_BEHAVIOUR_PAIRS_INTERNAL_H
+
+#include "behaviour/pairs_file.h"
+
+/* attribution: of what is read before the first word; of the good words, each with the bad word that it shares a place
+ * with; of the bad words that have no such place. NaN: not read. */
+typedef struct {
+    size_t same_begin, same_end; /* words that both sentences begin and end with */
+    size_t attribution, n;       /* in sg_pairs.attribution */
+    uint64_t unknown;            /* words, of both sentences */
+    bool left_out, one_unknown;
+    double log_p_good, log_p_bad, difference, origin;
+} pairs_result;
+
+struct sg_pairs {
+    pairs_file file;
+    pairs_result *results;
+    double *attribution; /* NULL: not asked for */
+    size_t n_attribution, n_conditions, n_roles;
+    sg_pairs_condition *conditions; /* n_conditions, the first is all */
+    sg_pairs_role *roles;           /* (n_conditions, n_roles) */
+    sg_pairs_summary summary;
+};
+
+/* Number of the good word that shares its place with bad word i, for i at or beyond same_begin; n_good: none does. */
+size_t pairs_place_of_bad(const pairs_entry *e, const pairs_result *r, size_t i);
+/* Tables of conditions and roles, from the results. */
+sg_status pairs_count(sg_pairs *p, sg_error *err);
+
+#endif
