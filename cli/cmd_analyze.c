@@ -16,7 +16,7 @@ typedef struct {
     int format;
     char option_of[MAX_SETTINGS][32];   /* "burn-in" */
     const char *words_of[MAX_SETTINGS]; /* what was given for settings that are not plain numbers */
-    option_list classes, properties;
+    option_list classes, properties, pairs;
     model_options model;
     bool no_eos, quiet, ascii;
     sg_property *property;
@@ -154,6 +154,7 @@ static sg_status open_corpus(settings *s, const sg_model *m, int argc, char **ar
         st = sg_features_shape(s->cfg.features_path, &rows, &columns, err);
         corpus = (sg_corpus_config){.rows = rows, .format = SG_FORMAT_TEXT, .unit = SG_UNIT_WORD};
     }
+    corpus.pairs = s->pairs.items, corpus.n_pairs = s->pairs.n;
     if (st == SG_OK)
         st = sg_classes_new(k, s->classes.items, s->classes.n, sg_model_vocab(m), err);
     for (size_t i = 0; i < s->properties.n && st == SG_OK; i++)
@@ -242,6 +243,8 @@ static int check_outputs(const settings *s, int argc, char **argv)
         if (code < 0)
             code = refuse_overwriting_parts(outputs[i], &s->properties);
         if (code < 0)
+            code = refuse_overwriting(outputs[i], s->pairs.items, s->pairs.n);
+        if (code < 0)
             code = refuse_overwriting(outputs[i], &s->model.vocab, 1);
     }
     if (code < 0)
@@ -323,6 +326,11 @@ static int run(int argc, char **argv)
         {"property", 'p', OPT_LIST, &s.properties, "NAME=A-B",
          "classes, expressions of them, word lists or files of words; or NAME=PAIRS, NAME=VECTOR.npy (repeatable)",
          0, 0},
+        {"pairs", 0, OPT_LIST, &s.pairs, "SPEC|FILE",
+         "pairs of words, the one read and a later one, beside other words at the same distances: subject-verb, "
+         "[NAME=]deprel:RELATION->head or head->RELATION, with ,attractors or without; or a file of lines READ NOW LABEL, "
+         "token positions from 0 (repeatable)",
+         0, 0},
         {"format", 0, OPT_CHOICE, &s.format, FORMATS, "of the corpus; auto: by extension", 0, 0},
         {"no-eos", 0, OPT_FLAG, &s.no_eos, NULL, "no <eos> at line ends (default: as the model was trained)",
          0, 0},
@@ -355,6 +363,8 @@ static int run(int argc, char **argv)
         code = misuse("analyze: --sample and --precision: only one of them");
     if (code < 0 && c->parts && c->csv_path)
         code = misuse("analyze: --csv: a part of a run has no table; the merged run has");
+    if (code < 0 && c->parts && s.pairs.n)
+        code = misuse("analyze: --pairs: pairs are followed in whole runs only, not with --part");
     if (code < 0)
         code = read_properties(&s.properties, &s.property);
     c->properties = s.property;
@@ -366,6 +376,7 @@ static int run(int argc, char **argv)
     free_properties(s.property);
     option_list_free(&s.classes);
     option_list_free(&s.properties);
+    option_list_free(&s.pairs);
     model_options_free(&s.model);
     free(s.command);
     return code;

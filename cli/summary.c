@@ -13,8 +13,9 @@ enum {
     COLUMNS = 6,
     CURVE = 32,
     MAX_CLASSES = 40,
-    NAME_WIDTH = 20, /* "rank 100001-1000000" */
-    RMS_GAIN = 2     /* among the fitted series */
+    NAME_WIDTH = 20,  /* "rank 100001-1000000" */
+    LABEL_WIDTH = 28, /* "subject-verb, no attractor" */
+    RMS_GAIN = 2      /* among the fitted series */
 };
 static const char HEADLINE[] = "rms_gain";
 
@@ -76,14 +77,19 @@ static size_t pick_delays(size_t D, size_t *picked)
     return n;
 }
 
-/* At most NAME_WIDTH characters, padded. */
-static void print_name(const char *name)
+/* At most `most` characters, padded. */
+static void print_cut(const char *name, int most)
 {
     int width = 0;
     const char *p = name = shown(name);
-    for (; *p && width + ((*p & 0xc0) != 0x80) <= NAME_WIDTH; p++)
+    for (; *p && width + ((*p & 0xc0) != 0x80) <= most; p++)
         width += (*p & 0xc0) != 0x80;
-    printf("%.*s%*s", (int)(p - name), name, NAME_WIDTH - width, "");
+    printf("%.*s%*s", (int)(p - name), name, most - width, "");
+}
+
+static void print_name(const char *name)
+{
+    print_cut(name, NAME_WIDTH);
 }
 
 static double read_one(const sg_run *r, const char *group, const char *variable, size_t c, size_t q, size_t l,
@@ -91,8 +97,9 @@ static double read_one(const sg_run *r, const char *group, const char *variable,
 {
     double x = NAN;
     size_t start[] = {c, q, l}, count[] = {1, 1, 1}, rank, shape[SG_RUN_MAX_DIMS];
-    if (!sg_run_shape(r, group, variable, &rank, shape) || rank != (law ? 3 : 2) || shape[1] <= q ||
-        (law && shape[2] <= l) || sg_run_read(r, group, variable, start, count, &x, NULL) != SG_OK)
+    if (!sg_run_shape(r, group, variable, &rank, shape) || (rank != (law ? 3 : 2) && (rank != 1 || q)) ||
+        (rank > 1 && shape[1] <= q) || (law && shape[2] <= l) ||
+        sg_run_read(r, group, variable, start, count, &x, NULL) != SG_OK)
         return NAN;
     return x;
 }
@@ -532,6 +539,47 @@ static void print_exponents(sg_run *r, const char *group)
 }
 
 /* gain: room for 7 D */
+/* Chosen pairs of words: what is left of the earlier at the later one, against other words at the same distances. */
+static void print_pairs(const sg_run *r, const char *group)
+{
+    static const struct {
+        const char *variable, *of;
+    } ratios[] = {{"pair_gain_ratio_all", "gain"}, {"pair_change_ratio_all", "change of the state"}};
+    size_t rank, shape[SG_RUN_MAX_DIMS], D = sg_run_delays(r);
+    if (!sg_run_shape(r, NULL, "pair_label", &rank, shape) ||
+        !sg_run_shape(r, group, "pair_gain_ratio_all", &rank, shape))
+        return;
+    printf(
+        "\n%s: chosen pairs, the earlier word at the later one, over other words of the same kinds at the same "
+        "distances (95 %% interval)\n  %-*s  %9s  %8s  %-22s  %s\n",
+        shown(group), LABEL_WIDTH, "label", "pairs", "distance", "ratio of gains",
+        "ratio of changes when replaced");
+    for (size_t l = 0; l < shape[0] && l < MAX_CLASSES; l++) {
+        double pairs = 0, distance = 0;
+        char *label = NULL;
+        for (size_t d = 0; d < D; d++) {
+            double n = read_one(r, group, "pair_count", l, d, 0, false);
+            pairs += n, distance += n * (double)d;
+        }
+        if (sg_run_read_string(r, NULL, "pair_label", l, &label, NULL) != SG_OK)
+            return;
+        fputs("  ", stdout);
+        print_cut(label, LABEL_WIDTH);
+        printf("  %9.0f", pairs);
+        if (pairs > 0)
+            printf("  %8.1f", distance / pairs);
+        else
+            printf("  %8s", "-");
+        for (size_t k = 0; k < 2; k++)
+            print_span(r, group, ratios[k].variable, l, 0, k ? 0 : 22);
+        putchar('\n');
+        sg_string_free(label);
+    }
+    fputs(
+        "  Distances are means. 1: the word is left at the later one as others of its kind are; words that no pair reads.\n",
+        stdout);
+}
+
 static void print_group(sg_run *r, const char *group, double *gain, bool ascii)
 {
     size_t D = sg_run_delays(r), C = sg_run_classes(r);
@@ -559,6 +607,7 @@ static void print_group(sg_run *r, const char *group, double *gain, bool ascii)
     print_ratios(r, group, gain);
     print_replaced_classes(r, group);
     print_properties(r, group);
+    print_pairs(r, group);
 }
 
 static double attribute(const sg_run *r, const char *name)

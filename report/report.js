@@ -29,8 +29,17 @@ function changeOf(key) {
   const [, law, what] = /^(within_|partner_|)(.*)$/.exec(key);
   return what in CHANGES ? [law, what] : null;
 }
+/* What is shown of chosen pairs of words. */
+const PAIRS = {
+  pair_gain_ratio: { name: 'ratio of gains', title: 'gain over that of other words', scale: 'linear', long: 'Rms gain over all directions of the earlier word at the later one, over that of words that no pair reads, of the same kinds, at the same distance: 1 = the word is left there as others are.' },
+  pair_gain: { name: 'gain', title: 'rms gain of chosen pairs', scale: 'log', long: 'Root of the mean of |G L|² of the chosen pairs: rms gain over all directions.' },
+  pair_other_gain: { name: 'gain of others', title: 'rms gain of other words', scale: 'log', long: 'The same of words that no pair reads, of the same kinds in the same shares.' },
+  pair_change_ratio: { name: 'ratio of changes', title: 'change of state over that of other words', scale: 'linear', long: 'Mean change of the state at the later word when the earlier one is replaced, over that of words that no pair reads, of the same kinds, at the same distance.' },
+  pair_change: { name: 'change of state', title: 'change of state of chosen pairs', scale: 'log', long: 'Mean change of the state at the later word of chosen pairs when the earlier one is replaced.' },
+};
 /* The pairs behind a quantity. */
 function pairsOf(key) {
+  if (key in PAIRS) return 'pair_count';
   const change = changeOf(key);
   return change ? change[0] + (change[1] === 'kl' ? 'kl_pairs' : 'replaced_pairs') : 'pairs';
 }
@@ -62,6 +71,12 @@ const classNames = [];
 for (const run of runs) for (const c of run.classes) if (!classNames.includes(c.name)) classNames.push(c.name);
 const propertyNames = [];
 for (const run of runs) for (const p of run.properties) if (!propertyNames.includes(p.name)) propertyNames.push(p.name);
+const labelNames = [];
+for (const run of runs) {
+  run.labels = (run.pair_label || []).map((name) => ({ name }));
+  for (const l of run.labels) if (!labelNames.includes(l.name)) labelNames.push(l.name);
+}
+const SERIES = { classes: classNames, properties: propertyNames, labels: labelNames }, SERIES_HEAD = { classes: 'class', properties: 'property', labels: 'label' };
 const groupNames = [];
 for (const run of runs) for (const g of run.groups) if (!g.baseline_of && !groupNames.includes(g.name)) groupNames.push(g.name);
 
@@ -91,7 +106,7 @@ function groupTitle(name) {
  * number of others, which count what is not shown too ("class all, delay 0: no pairs (and 3 more)"). */
 function reasonsOf(key) {
   const texts = runs.map((r) => groupOf(r)).filter(Boolean).map((g) => g.missing[key]).filter(Boolean);
-  const plain = texts.flatMap((t) => t.split('; ')).map((t) => t.replace(/^(?:class|property) (?:.*, delay \d+|[^:]*): /, '').replace(/ \(and \d+ more\)$/, ''));
+  const plain = texts.flatMap((t) => t.split('; ')).map((t) => t.replace(/^(?:class|property|label) (?:.*, delay \d+|[^:]*): /, '').replace(/ \(and \d+ more\)$/, ''));
   return Array.from(new Set(plain));
 }
 
@@ -214,8 +229,8 @@ function setCurves(chart, key, title, caption, scale, height, of = 'classes') {
   const { rows, patch } = scaleCurves(raw, scale);
   const banded = rows.some((r) => r.low !== null), withheld = withheldNote(key, rows);
   chart.set({
-    spec: 'curves', rows, series: of === 'classes' ? classNames : propertyNames, lines: linesOf(rows), cursor: true,
-    columns: CURVE_COLUMNS.map(([field, name]) => [field, name === 'class' && of === 'properties' ? 'property' : name]),
+    spec: 'curves', rows, series: SERIES[of], lines: linesOf(rows), cursor: true,
+    columns: CURVE_COLUMNS.map(([field, name]) => [field, name === 'class' ? SERIES_HEAD[of] : name]),
     hidden: of === 'classes' ? initiallyHidden(8) : [], runs: runNames, facet: runs.length > 1 && state.arrangement === 'side' ? runs.length : 0,
     title: `${title} — ${groupTitle(state.group)}`,
     caption: caption + (banded ? ' Bands: 95 % intervals over blocks of the corpus.' : withheld ? '' : ' The run file has no intervals for it.') + withheld
@@ -585,6 +600,46 @@ function replacementSection() {
   });
 }
 
+function pairsSection() {
+  if (!labelNames.length) return;
+  document.getElementById('pairs').hidden = false;
+  const body = section('pairs', 'Chosen pairs of words',
+    `The earlier ${STEP} of a chosen pair, seen from the later one: what is left of it there, beside other ${STEPS} of the same kind that no pair reads, at the same distances.`);
+  const chart = new Chart({ id: 'chosen-pairs', label: 'Chosen pairs by distance', hint: 'Point at the chart, or focus it and use the arrow keys, to read the values at one distance.' });
+  const holder = el('div'), controls = el('div', { class: 'controls' }), drawing = el('div'), tables = el('div');
+  body.append(holder);
+  const choose = { key: 'pair_gain_ratio' };
+  sections.push(() => {
+    holder.replaceChildren(controls, drawing, tables);
+    const available = Object.keys(PAIRS).filter((k) => runs.some((r) => values(groupOf(r), k)));
+    if (!available.includes(choose.key)) choose.key = available[0] || 'pair_gain_ratio';
+    const rebuild = () => {
+      const what = PAIRS[choose.key], there = hasValues(choose.key);
+      controls.replaceChildren(...(available.length ? [switcher('Quantity', available.map((k) => [k, PAIRS[k].name]), choose.key, (k) => { choose.key = k; rebuild(); })] : []));
+      drawing.replaceChildren(there ? chart.node : missingNote(choose.key, what.title));
+      if (there) setCurves(chart, choose.key, what.title, what.long, what.scale, 240, 'labels');
+    };
+    rebuild();
+    tables.replaceChildren(...runs.flatMap((run, r) => pairsTable(run, r)));
+  });
+}
+
+/* Per label, over all distances. */
+function pairsTable(run, r) {
+  const g = groupOf(run), counts = values(g, 'pair_count');
+  if (!counts) return [];
+  const part = (key, l) => (values(g, key) ? values(g, key)[l] : null);
+  const cell = (key, l) => withInterval(part(`${key}_all`, l), part(`${key}_all_low`, l), part(`${key}_all_high`, l));
+  const attribute = (key) => Number((run.attributes.find(([k]) => k === key) || [])[1] || 0);
+  const left = [['pairs_reversed', 'reversed'], ['pairs_outside', 'with a word outside the corpus or sentence'], ['pairs_beyond_delays', 'further apart than the delays'], ['pairs_unfollowed', 'in the burn-in, or across a reset or window']]
+    .filter(([key]) => attribute(key) > 0).map(([key, why]) => `${count(attribute(key))} ${why}`);
+  return [runs.length > 1 ? el('h3', {}, runNames[r]) : null,
+    table(['label', 'pairs', 'gain', 'gain of others', 'ratio of gains', 'change of state', 'change of others', 'ratio of changes'],
+      run.labels.map((l, i) => [shorten(l.name, 60), count(counts[i].reduce((a, b) => a + b, 0)), ...['pair_gain', 'pair_other_gain', 'pair_gain_ratio', 'pair_change', 'pair_other_change', 'pair_change_ratio'].map((k) => cell(k, i))]),
+      { 'aria-label': 'chosen pairs over all distances' }),
+    el('p', { class: 'mute' }, `Over all distances, others in the same shares of kinds and distances. Intervals: 95 %, over blocks of the corpus.${left.length ? ` Left out: ${left.join('; ')}.` : ''}`)].filter(Boolean);
+}
+
 /* Per class at one delay: the change of state beside what the gradient says, and how long each lasts. */
 function replacementTable(run, r, delay, law) {
   const g = groupOf(run);
@@ -931,6 +986,7 @@ function start() {
   modelsSection();
   curvesSection();
   replacementSection();
+  pairsSection();
   classesSection();
   spectrumSection();
   shapeSection();

@@ -53,6 +53,15 @@ typedef struct {
     size_t text_size;
     uint64_t rows;
     const sg_monitor *monitor; /* receives progress and may stop the reading; or NULL */
+    /* Pairs of words that the stream keeps (sg_stream_pairs), each spec one of
+     *   deprel:RELATION->head   the word and its head in CoNLL-U; a relation stands for its subtypes
+     *   deprel:head->RELATION   the other way round: the head is read first
+     *   subject-verb            subject-verb=deprel:nsubj->head,attractors
+     *   a file                  lines "READ NOW LABEL": two positions in the stream from 0, <eos> included
+     * With NAME= before it a relation has this label, else its text; with ",attractors" behind it two more labels follow:
+     * pairs with a noun of the other number between them, and those without. Any number of them; borrowed. */
+    const char *const *pairs;
+    size_t n_pairs;
 } sg_corpus_config;
 
 /* Borrowed until the next call. A tag is NULL where the format has none (and for <eos>). */
@@ -244,6 +253,24 @@ SG_API sg_status sg_stream_mark_documents(sg_stream *s, const uint64_t *starts, 
 SG_API uint64_t sg_stream_documents(const sg_stream *s, sg_documents separated);
 /* Does a document begin at this step of the stream? false for AUTO and NONE. */
 SG_API bool sg_step_begins(const sg_step *step, sg_documents separated);
+/* Pairs of words: the one is read, d = now - read steps later is the other. Borrowed from the stream. */
+typedef struct {
+    uint64_t read, now; /* positions in the stream, read <= now */
+    uint32_t label;
+} sg_word_pair;
+typedef struct {
+    const sg_word_pair *pairs; /* (n), by read, then now, then label */
+    uint64_t n;
+    const char *const *labels; /* (n_labels) */
+    size_t n_labels;
+    const uint8_t *kind; /* (tokens) kind of each word: its UPOS, else its tag, else "word"; or "<eos>" */
+    const char *const *kinds; /* (n_kinds) */
+    size_t n_kinds;
+    uint64_t reversed; /* left out: the word that is read comes after the other */
+    uint64_t outside;  /* left out: no such token, or no head */
+} sg_word_pairs;
+/* NULL: none were asked for. */
+SG_API const sg_word_pairs *sg_stream_pairs(const sg_stream *s);
 SG_API uint64_t sg_stream_length(const sg_stream *s);
 SG_API const sg_stream_counts *sg_stream_info(const sg_stream *s);
 /* of the decompressed bytes of the corpus, 64 hexadecimal digits */

@@ -56,7 +56,7 @@ def _described(tokens: Any, classes: Any, properties: Any, given: Mapping[str, A
 
 
 def analyze(model: Model, tokens: Any, classes: Any = None, properties: Any = None, *, output: Path | None = None,
-            progress: ProgressOption = None, format: str = "auto", eos: bool | None = None, command: str | None = None,
+            progress: ProgressOption = None, format: str = "auto", eos: bool | None = None, pairs: Any = (), command: str | None = None,
             **settings: Any) -> Run:
     """Average state gradients over a corpus: the main job.
 
@@ -86,6 +86,8 @@ def analyze(model: Model, tokens: Any, classes: Any = None, properties: Any = No
         Of files: "auto", "text", "conllu" or "tagged".
     eos
         <eos> at line ends; default: as the model was trained.
+    pairs
+        Of words read from text: "subject-verb", "deprel:nsubj->head", a file (doc/analyze.md), or several.
     command
         Recorded in the run file; default: this call.
     **settings
@@ -108,7 +110,7 @@ def analyze(model: Model, tokens: Any, classes: Any = None, properties: Any = No
     keep: list[Any] = []
     cfg = config_of(model._m, settings, command or _described(tokens, classes, properties, settings), keep)
     monitor = Monitor(progress)
-    corpus = _corpus.read(model, tokens, classes, format=format, eos=eos, monitor=monitor, properties=properties)
+    corpus = _corpus.read(model, tokens, classes, format=format, eos=eos, monitor=monitor, properties=properties, pairs=pairs)
     if corpus.features is not None:
         keep.append(ffi.from_buffer("float[]", corpus.features))
         cfg.features = keep[-1]

@@ -34,6 +34,7 @@ class Text:
         self.unit, self.eos, self.format = unit, eos, index_of(format, FORMATS, "format")
         self.lines: list[list[str]] | None = None
         self.keep: list[Any] = []
+        self.pairs: list[Any] = []
         if _is_path(tokens):
             self.paths = [tokens]
         elif len(tokens) and all(isinstance(t, os.PathLike) for t in tokens):
@@ -72,6 +73,9 @@ class Text:
         else:
             self.keep.append(ffi.from_buffer("char[]", self.text))
             cfg.text, cfg.text_size = self.keep[-1], len(self.text)
+        if self.pairs:
+            cfg.pairs = array_to_c([path_to_c(p) for p in self.pairs], self.keep)
+            cfg.n_pairs = len(self.pairs)
         if monitor is not None:
             self.keep.append(monitor)
             cfg.monitor = monitor.c
@@ -97,12 +101,16 @@ class Corpus:
 
 
 def read(model: Model, tokens: Any, classes: Any = None, *, format: str = "auto", eos: bool | None = None,
-         monitor: Monitor, properties: Any = None) -> Corpus:
+         monitor: Monitor, properties: Any = None, pairs: Any = ()) -> Corpus:
     """Encodes tokens with a model's vocabulary: words from files or lists, ids, or feature vectors. Annotation that the
     texts of properties ask for is kept."""
     eos = model.eos if eos is None else eos
     if _is_path(tokens) or (_is_list(tokens) and len(tokens) and _holds_text(tokens)):
-        return _read_text(model, Text(tokens, model.unit, eos, format), classes, properties, monitor)
+        text = Text(tokens, model.unit, eos, format)
+        text.pairs = [pairs] if _is_path(pairs) else list(pairs)
+        return _read_text(model, text, classes, properties, monitor)
+    if len(pairs):
+        raise ValueError("pairs: of words that are read from text; found tokens as numbers")
     if not _is_list(tokens) or not len(tokens):
         raise ValueError("tokens: expected a path, words, ids or feature vectors, found "
                          + (f"an empty {type(tokens).__name__}" if _is_list(tokens) else repr(tokens)[:60]))

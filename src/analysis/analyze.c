@@ -49,6 +49,31 @@ done:
     return st;
 }
 
+/* Labels, and how many pairs there were. */
+static sg_status put_pairs(run_writer *w, const analysis *an, const pair_sums *s, sg_error *err)
+{
+    sg_status st = SG_OK;
+    const sg_word_pairs *q = sg_stream_pairs(an->stream);
+    if (!s)
+        return SG_OK;
+    const struct {
+        const char *name;
+        uint64_t n;
+    } counts[] = {{"pairs_followed", q->n - s->beyond - s->unfollowed},
+                  {"pairs_reversed", q->reversed},
+                  {"pairs_outside", q->outside},
+                  {"pairs_beyond_delays", s->beyond},
+                  {"pairs_unfollowed", s->unfollowed}};
+    TRY(run_writer_dim(w, RUN_ROOT, "pair_label", s->L, err));
+    TRY(run_writer_define(w, RUN_ROOT, "pair_label", err));
+    TRY(run_writer_put_strings(w, RUN_ROOT, "pair_label", 0, s->L, q->labels, err));
+    for (size_t i = 0; i < sizeof counts / sizeof *counts; i++)
+        TRY(run_writer_integer(w, RUN_ROOT, NULL, counts[i].name, (int64_t)counts[i].n, err));
+    TRY(run_writer_real(w, RUN_ROOT, NULL, "pairs_other_share", s->rate, err));
+done:
+    return st;
+}
+
 sg_status sg_analyze(const char *run_path, const sg_model *m, const sg_stream *s, const sg_classes *k,
                      const sg_analysis_config *cfg, const sg_monitor *monitor, sg_error *err)
 {
@@ -59,12 +84,15 @@ sg_status sg_analyze(const char *run_path, const sg_model *m, const sg_stream *s
     analysis an = {0};
     block_sums *sums = NULL;
     replacement_sums *replaced = NULL;
+    pair_sums *pairs = NULL;
     run_writer *w = NULL;
     results_input input;
     checkpoint_claim *claim = NULL;
     la_serial_begin();
     if (cfg->checkpoint)
         TRY(checkpoint_claim_new(&claim, cfg->checkpoint, err));
+    if (cfg->parts && sg_stream_pairs(s))
+        TRY(sg_fail(err, SG_EINVAL, "setting 'part': pairs of words are followed in whole runs only"));
     TRY(analysis_prepare(&an, m, s, k, cfg, monitor, err));
     /* first: an output that cannot be written fails now, not in an hour */
     TRY(run_writer_create(&w, run_path, err));
@@ -72,9 +100,13 @@ sg_status sg_analyze(const char *run_path, const sg_model *m, const sg_stream *s
     TRY(put_untrained(w, &an, err));
     TRY((cfg->precision > 0 ? sampled_run : exact_run)(&sums, &replaced, &an, run_path, err));
     TRY(growth_run(&an, err));
+    TRY(pairs_run(&an, &pairs, err));
+    TRY(put_pairs(w, &an, pairs, err));
     TRY(put_reached(w, &an, err));
     analysis_results_input(&an, &input);
     input.replaced = replaced;
+    input.pairs = pairs;
+    input.pair_labels = pairs ? sg_stream_pairs(s)->labels : NULL;
     if (cfg->parts)
         TRY(part_write(w, run_path, &an, sums, replaced, err));
     else
@@ -89,6 +121,7 @@ done:
     run_writer_abort(w);
     sums_free(sums);
     replacement_sums_free(replaced);
+    pair_sums_free(pairs);
     analysis_free(&an);
     checkpoint_claim_free(claim);
     la_serial_end();

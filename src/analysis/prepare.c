@@ -496,6 +496,24 @@ static void add_properties(const analysis *an, sg_sha256 *h)
     }
 }
 
+/* "pairs=..." where some are followed: labels, and each pair. */
+static void add_pairs(const analysis *an, sg_sha256 *h, char text[IDENTITY_ROOM])
+{
+    const sg_word_pairs *q = an->stream ? sg_stream_pairs(an->stream) : NULL;
+    char hex[65];
+    if (!q)
+        return;
+    for (size_t l = 0; l < q->n_labels; l++)
+        sg_sha256_add(h, q->labels[l], strlen(q->labels[l]) + 1);
+    for (uint64_t i = 0; i < q->n; i++) {
+        const uint64_t pair[] = {q->pairs[i].read, q->pairs[i].now, q->pairs[i].label};
+        sg_sha256_add(h, pair, sizeof pair);
+    }
+    sg_sha256_hex(h, hex);
+    size_t used = strlen(text);
+    snprintf(text + used, IDENTITY_ROOM - used, "pairs=%s\n", hex);
+}
+
 sg_status analysis_identity(const analysis *an, bool with_part, char text[IDENTITY_ROOM], sg_error *err)
 {
     sg_status st = SG_OK;
@@ -520,6 +538,7 @@ sg_status analysis_identity(const analysis *an, bool with_part, char text[IDENTI
     size_t used = strlen(text);
     snprintf(text + used, IDENTITY_ROOM - used, "block_ends=%s\nreplace_kl=%.17g\n", ends,
              an->replace.kl_rate);
+    add_pairs(an, h, text);
 done:
     sg_sha256_free(h);
     return st;

@@ -2,6 +2,7 @@
 /* Encoded streams: 8 bytes per token in a temporary file without a name, read by position. */
 #include "corpus/class_expression.h"
 #include "corpus/corpus_internal.h"
+#include "corpus/pairs.h"
 #include "corpus/places.h"
 
 #include <errno.h>
@@ -19,6 +20,7 @@ struct sg_stream {
     uint64_t *set_tokens;
     size_t n_sets, sets_cap;
     uint64_t documents[SG_DOCUMENTS_NONE]; /* by what separates them */
+    pair_collector *pairs;                 /* NULL: none */
 };
 
 /* The line that is being read, blanks aside: is it "= Title ="? */
@@ -196,6 +198,8 @@ static sg_status encode_token(encoder *e, const sg_token *t, sg_error *err)
     for (size_t i = 0; i < n; i++)
         TRY(push_step(e, t, e->ids[i], pieces ? e->ids[i] != sg_vocab_unk(e->vocab) : known,
                       t->first && i == 0, err));
+    if (e->s->pairs && n)
+        TRY(pairs_token(e->s->pairs, t, e->s->counts.tokens - 1, n, err));
 done:
     return st;
 }
@@ -310,8 +314,12 @@ sg_status sg_stream_new(sg_stream **out, const sg_corpus_config *cfg, const sg_v
     }
     if (counts)
         TRY(rank_by_corpus(classes, vocab, &c, err));
+    if (cfg->n_pairs)
+        TRY(pairs_new(&e.s->pairs, cfg->pairs, cfg->n_pairs, err));
     TRY(temp_file_open(&e.s->fd, err));
     TRY(encode_all(&e, &c, err));
+    if (e.s->pairs)
+        TRY(pairs_finish(e.s->pairs, e.s->counts.tokens, err));
     if (classes)
         TRY(classes_finish(classes, err));
     *out = e.s;
@@ -424,6 +432,11 @@ uint64_t sg_stream_documents(const sg_stream *s, sg_documents separated)
     return n ? n : 1;
 }
 
+const sg_word_pairs *sg_stream_pairs(const sg_stream *s)
+{
+    return s->pairs ? pairs_view(s->pairs) : NULL;
+}
+
 uint64_t sg_stream_length(const sg_stream *s)
 {
     return s->counts.tokens;
@@ -480,5 +493,6 @@ void sg_stream_free(sg_stream *s)
     if (s->fd >= 0)
         close(s->fd);
     sg_free(s->set_tokens);
+    pairs_free(s->pairs);
     sg_free(s);
 }

@@ -255,6 +255,7 @@ sg_status run_data_write(json_out *j, sg_run *r, const char *path, sg_error *err
     json_close(j, ']');
     TRY(write_strings(j, r, "decay_quantity", err));
     TRY(write_strings(j, r, "decay_law", err));
+    TRY(write_strings(j, r, "pair_label", err));
     size_t rank, shape[SG_RUN_MAX_DIMS];
     json_key(j, "decay_share"), json_open(j, '[');
     if (sg_run_shape(r, NULL, "decay_share", &rank, shape))

@@ -51,6 +51,8 @@ typedef enum {
     RUN_NO_PATH_INTERVAL,
     RUN_NO_REPLICATE, /* nothing is left without one of the blocks */
     RUN_NO_FOLD,      /* a property whose words have no folds */
+    RUN_NO_CHOSEN,    /* no pair of a label at a distance */
+    RUN_NO_CHOSEN_INTERVAL,
     RUN_REASONS
 } run_reason;
 #define RUN_BIT(reason) (UINT64_C(1) << (reason))

@@ -43,6 +43,8 @@
 #define PATH_INTERVAL RUN_BIT(RUN_NO_PATH_INTERVAL)
 #define REPLICATE RUN_BIT(RUN_NO_REPLICATE)
 #define FOLD RUN_BIT(RUN_NO_FOLD)
+#define CHOSEN RUN_BIT(RUN_NO_CHOSEN)
+#define CHOSEN_INTERVAL RUN_BIT(RUN_NO_CHOSEN_INTERVAL)
 
 #define G "gradient of the state by the embedding"
 /* What a replacement shows, with both ends of its interval. KEY: of the report. */
@@ -112,6 +114,38 @@
             LAW "output_kl", LAW "kl", DIMS,                                                                   \
             "mean Kullback-Leibler divergence of the next word's distributions, without and with replacement", \
             WHEN, "nats", NONE_OF_KL, NO_INTERVAL_OF_KL)
+/* Of chosen pairs of words, by delay and over all of them. */
+#define OF_PAIRS_AT(NAME, DIMS, TEXT)                                                                        \
+    {NAME,                                                                                                   \
+     RUN_F64,                                                                                                \
+     true,                                                                                                   \
+     false,                                                                                                  \
+     DIMS,                                                                                                   \
+     TEXT,                                                                                                   \
+     "1",                                                                                                    \
+     .sometimes = true,                                                                                      \
+     .missing = CHOSEN,                                                                                      \
+     .csv = true,                                                                                            \
+     .report = {{NAME, RUN_WHOLE, 5, false}}},                                                               \
+        {NAME "_low",                                                                                        \
+         RUN_F64,                                                                                            \
+         true,                                                                                               \
+         false,                                                                                              \
+         DIMS,                                                                                               \
+         TEXT LOW,                                                                                           \
+         "1",                                                                                                \
+         .sometimes = true,                                                                                  \
+         .missing = CHOSEN | CHOSEN_INTERVAL,                                                                \
+         .report = {{NAME "_low", RUN_WHOLE, 4, false}}},                                                    \
+    {                                                                                                        \
+        NAME "_high", RUN_F64, true, false, DIMS, TEXT HIGH, "1",                                            \
+            .sometimes = true, .missing = CHOSEN | CHOSEN_INTERVAL, .report = {                              \
+                {NAME "_high", RUN_WHOLE, 4, false}                                                          \
+            }                                                                                                \
+    }
+#define OF_PAIRS(NAME, TEXT)                                                                                 \
+    OF_PAIRS_AT(NAME, "pair_label delay", TEXT),                                                             \
+        OF_PAIRS_AT(NAME "_all", "pair_label", TEXT ", over all distances of the pairs")
 #define LOW ", lower end of the 95 % interval over blocks of the corpus"
 #define HIGH ", upper end of the 95 % interval over blocks of the corpus"
 #define SE ", standard error over blocks of the corpus"
@@ -164,6 +198,8 @@ const run_variable run_variables[] = {
      "1", .missing = 0},
     {"decay_share", RUN_F64, false, false, "decay_share", "shares of the peak whose delays are given", "1",
      .missing = 0},
+    {"pair_label", RUN_STRING, false, false, "pair_label", "label of chosen pairs of words", "1",
+     .sometimes = true},
     /* one group per analysed state: its coordinates */
     {"delay", RUN_I32, true, false, "delay", "steps between the input word and the state", "tokens",
      .coordinate = true, .labels = "delay"},
@@ -180,6 +216,8 @@ const run_variable run_variables[] = {
      "1", .coordinate = true, .labels = "decay_law"},
     {"decay_share", RUN_F64, true, false, "decay_share", "shares of the peak whose delays are given", "1",
      .coordinate = true, .labels = "decay_share"},
+    {"pair_label", RUN_STRING, true, false, "pair_label", "label of chosen pairs of words", "1",
+     .sometimes = true, .coordinate = true, .labels = "pair_label"},
     /* its values */
     {"pairs", RUN_I64, true, true, "class delay", "pairs (t, t-d) averaged over", "pairs", .csv = true,
      .report = {{"pairs", RUN_WHOLE, 12, true}}},
@@ -464,6 +502,21 @@ const run_variable run_variables[] = {
     OF_REPLACEMENT("partner_path_gap", "partner_path_gap", "property delay",
                    "mean |Delta - G~ dx| / |Delta|: error of that average",
                    "dx leads to the other word of its pair", "1", PARTNER | PATH, PARTNER | PATH_INTERVAL),
+    /* chosen pairs of words (analyze --pairs) */
+    {"pair_count", RUN_I64, true, false, "pair_label delay", "chosen pairs, by label and distance", "pairs",
+     .sometimes = true, .csv = true, .report = {{"pair_count", RUN_WHOLE, 12, false}}},
+    OF_PAIRS("pair_gain", "rms gain over all directions, root of the mean of |G L|^2, of chosen pairs"),
+    OF_PAIRS(
+        "pair_other_gain",
+        "the same of words that no pair reads, of the same kinds in the same shares, at the same distances"),
+    OF_PAIRS("pair_gain_ratio", "gain of chosen pairs over that of other words of the same kinds"),
+    OF_PAIRS("pair_change",
+             "mean change of the state at the later word of chosen pairs, where the earlier one is replaced"),
+    OF_PAIRS(
+        "pair_other_change",
+        "the same of words that no pair reads, of the same kinds in the same shares, at the same distances"),
+    OF_PAIRS("pair_change_ratio",
+             "change of the state of chosen pairs over that of other words of the same kinds"),
     /* a part of a run (analyze --part): sums of its own blocks, for merge */
     {"part_block", RUN_I64, false, false, "part_block", "number of the block in the whole corpus", "1",
      .sometimes = true},

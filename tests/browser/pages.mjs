@@ -830,8 +830,45 @@ async function testShow() {
   }
 }
 
+/* Chosen pairs of words: the curves and the table are the run file's; a run without pairs has no such section. */
+async function testPairs(plain) {
+  const corpus = join(folder, 'p.conllu'), model = join(folder, 'p.safetensors'), nc = join(folder, 'pairs.nc');
+  const sentences = Array.from({ length: 120 }, (_, s) => Array.from({ length: 5 }, (_, i) => {
+    const noun = i === 1 || (i === 2 && s % 3 === 0);
+    return [i + 1, `w${(7 * s + 3 * i * i) % 23}`, '_', noun ? 'NOUN' : 'X', '_', noun ? `Number=${(s + i) % 2 ? 'Sing' : 'Plur'}` : '_', i === 1 ? 4 : 0, i === 1 ? 'nsubj' : 'x', '_', '_'].join('\t');
+  }).join('\n'));
+  writeFileSync(corpus, `${sentences.join('\n\n')}\n\n`);
+  writeFileSync(join(folder, 'positions'), '0 2 <b>& mine\n12 10 <b>& mine\n');
+  execFileSync(program, ['train', corpus, '--epochs', '1', '--embedding-size', '4', '--hidden-size', '6', '--batch', '4', '--steps', '10', '--quiet', '-o', model]);
+  execFileSync(program, ['analyze', model, corpus, '-d', '6', '--pairs', 'subject-verb', '--pairs', join(folder, 'positions'), '-q', '-o', nc], { stdio: 'ignore' });
+  const all = contents(nc), g = all['layer1.cell'], labels = all[''].pair_label;
+  const page = await open(report('pairs.html', nc));
+  check(labels.join() === 'subject-verb,subject-verb, attractor,subject-verb, no attractor,<b>& mine', 'labels', labels.join());
+  for (const key of ['pair_gain_ratio', 'pair_gain', 'pair_other_gain', 'pair_change_ratio', 'pair_change']) {
+    await page.click(`#pairs [data-value="${key}"]`);
+    const marks = (await drawn(page, 'chosen-pairs')).marks.filter((m) => m.type === 'symbol' && m.exact !== null && m.exact !== undefined);
+    const wrong = marks.filter((m) => !near(m.exact, g[key][labels.indexOf(m.series)][m.delay], 1e-4));
+    check(marks.length > 0 && wrong.length === 0, `${key}: points are the run file's`, `${marks.length} ${JSON.stringify(wrong[0])}`);
+  }
+  const rows = await page.evaluate(() => Array.from(document.querySelectorAll('#pairs tbody tr')).map((tr) => Array.from(tr.cells).map((c) => c.textContent)));
+  check(rows.length === labels.length, 'a row for each label', rows.length);
+  rows.forEach((row, l) => {
+    check(row[0] === labels[l] && Number(row[1].replace(/,/g, '')) === g.pair_count[l].reduce((a, b) => a + b, 0), 'label and pairs', row.join('|'));
+    ['pair_gain', 'pair_other_gain', 'pair_gain_ratio', 'pair_change', 'pair_other_change', 'pair_change_ratio'].forEach((key, k) =>
+      spanOf((ok, ...what) => check(ok, 'a value of the table', what.join(' ')), row[2 + k], ...['', '_low', '_high'].map((suffix) => g[`${key}_all${suffix}`][l]), key, row.join('|')));
+  });
+  const note = await page.textContent('#pairs p.mute');
+  check(/Left out: 1 reversed\./.test(note), 'what is left out is said', note);
+  check(page.complaints.length === 0, 'pairs: no complaint', page.complaints.join(' | '));
+  await shot(page, 'pairs');
+  await page.context().close();
+  const without = await open(report('report.html', plain));
+  check(!(await without.isVisible('#pairs')) && without.complaints.length === 0, 'a run without pairs has no such section', without.complaints.join(' | '));
+  await without.context().close();
+}
+
 try {
-  const tests = { numbers: testNumbers, report: testReport, look: testDarkAndNarrow, hostile: testHostile, several: testSeveralAndPlain, keys: testKeys, many: testManyClasses, show: testShow };
+  const tests = { pairs: testPairs, numbers: testNumbers, report: testReport, look: testDarkAndNarrow, hostile: testHostile, several: testSeveralAndPlain, keys: testKeys, many: testManyClasses, show: testShow };
   for (const name of wanted) await tests[name](['many', 'hostile', 'keys', 'show'].includes(name) ? null : make('full', 'run.nc'));
 } catch (error) {
   check(false, 'the test itself', error.stack);

@@ -21,6 +21,7 @@ typedef struct {
     size_t room;
 } table;
 
+enum { LONGEST_LABEL = 2000 };
 enum { BESIDE = 400 }; /* quantity, decay series and law, rank: what is written with the name of a property */
 
 /* c NO_CLASS: of no class */
@@ -157,8 +158,9 @@ done:
     return st;
 }
 
-/* One number of a property and class, its delay field empty. */
-static sg_status put_of_property(const table *t, const run_variable *q, size_t p, size_t c, sg_error *err)
+/* One number of a property and class, or (NO_CLASS) of a label of pairs, its delay field empty. */
+static sg_status put_of_property(const table *t, const run_variable *q, const char *of, size_t p, size_t c,
+                                 sg_error *err)
 {
     sg_status st = SG_OK;
     size_t start[] = {p, c}, count[] = {1, 1}, rank, shape[SG_RUN_MAX_DIMS];
@@ -172,7 +174,7 @@ static sg_status put_of_property(const table *t, const run_variable *q, size_t p
         else if (v == 0)
             return SG_OK;
     }
-    snprintf(t->suffix, t->room, "[%s]", sg_run_property_name(t->run, p));
+    snprintf(t->suffix, t->room, "[%s]", of);
     put_row(t, c, "", q->name, t->suffix, x[0], x[1], x[2]);
 done:
     return st;
@@ -192,11 +194,39 @@ static sg_status put_class(const table *t, size_t rank, size_t c, sg_error *err)
     for (size_t p = 0; p < sg_run_properties(t->run); p++)
         for (const run_variable *v = run_variables; v->name; v++)
             if (v->csv && !strcmp(v->dims, "property class"))
-                TRY(put_of_property(t, v, p, c, err));
+                TRY(put_of_property(t, v, sg_run_property_name(t->run, p), p, c, err));
     for (const run_variable *v = run_variables; v->name; v++)
         if (v->csv && !strncmp(v->dims, "class decay", 11))
             TRY(put_decay(t, v, c, err));
 done:
+    return st;
+}
+
+static size_t labels_of(const sg_run *r)
+{
+    size_t rank, shape[SG_RUN_MAX_DIMS];
+    return sg_run_shape(r, NULL, "pair_label", &rank, shape) ? shape[0] : 0;
+}
+
+/* Chosen pairs: rows of no class, by label and delay, and over all distances. */
+static sg_status put_labels(const table *t, sg_error *err)
+{
+    sg_status st = SG_OK;
+    char *label = NULL;
+    for (size_t l = 0; l < labels_of(t->run); l++) {
+        TRY(sg_run_read_string(t->run, NULL, "pair_label", l, &label, err));
+        if (strlen(label) + BESIDE > t->room)
+            label[t->room - BESIDE] = 0;
+        for (const run_variable *v = run_variables; v->name; v++)
+            if (v->csv && !strcmp(v->dims, "pair_label delay"))
+                TRY(put_quantity(t, v, 1, NO_CLASS, label, l, err));
+            else if (v->csv && !strcmp(v->dims, "pair_label"))
+                TRY(put_of_property(t, v, label, l, NO_CLASS, err));
+        sg_string_free(label);
+        label = NULL;
+    }
+done:
+    sg_string_free(label);
     return st;
 }
 
@@ -234,7 +264,7 @@ sg_status sg_run_write_csv(const char *run_path, const char *csv_path, sg_csv_st
     n *= sg_run_delays(r);
     t = (table){sg_outfile_stream(o), style == SG_CSV_SPREADSHEET, r, NULL, sg_calloc(n, 8), sg_calloc(n, 8),
                 sg_calloc(n, 8)};
-    t.room = longest + BESIDE;
+    t.room = (longest > LONGEST_LABEL ? longest : LONGEST_LABEL) + BESIDE;
     NEED(t.x && t.low && t.high && (t.name = sg_calloc(t.room, 1)) && (t.suffix = sg_calloc(t.room, 1)), err,
          "%s", csv_path);
     fputs("state,class,delay,quantity,value,low,high\n", t.f);
@@ -249,6 +279,7 @@ sg_status sg_run_write_csv(const char *run_path, const char *csv_path, sg_csv_st
             for (const run_variable *v = run_variables; v->name; v++)
                 if (v->csv && !strcmp(v->dims, "property delay"))
                     TRY(put_quantity(&t, v, 1, NO_CLASS, sg_run_property_name(r, p), p, err));
+        TRY(put_labels(&t, err));
     }
     sg_outfile *ready = o;
     o = NULL;

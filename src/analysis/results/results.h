@@ -11,6 +11,7 @@
 #include "analysis/block_sums.h"
 #include "analysis/exponents.h"
 #include "gradient/word_sums.h"
+#include "analysis/pair_sums.h"
 #include "analysis/replacement_sums.h"
 
 /* Series whose decay is fitted: sigma_1, sum, rms gain; the change of state, where words were replaced. */
@@ -60,6 +61,8 @@ typedef struct {
     uint64_t seed;
     const replacement_sums *replaced; /* or NULL: no words were replaced */
     const char *no_kl;                /* why there is no KL at all, or NULL */
+    const pair_sums *pairs;           /* or NULL: none were chosen */
+    const char *const *pair_labels;
 } results_input;
 
 /* Dimensions unit, rank, ..., all variables and their contents, for every group of the input; the root's

@@ -17,6 +17,8 @@ sg_status write_define(group_work *a, sg_error *err)
     TRY(run_writer_dim(a->w, a->nc, "embedding_2", p->E, err));
     TRY(run_writer_dim(a->w, a->nc, "block", p->B, err));
     TRY(run_writer_define_all(a->w, a->nc, err));
+    if (p->pairs && !a->group->model)
+        TRY(run_writer_define(a->w, a->nc, "pair_label", err));
     TRY(run_writer_coordinates(a->w, a->nc, err));
     TRY(left_out_define(a, err));
     if (p->store_gram) {
