@@ -82,9 +82,11 @@ const command cmd_track = {
     .name = "track",
     .operands = "RUN.nc",
     .summary = "add properties to a finished run",
-    .about = "A property is a direction in the embedding space, such as plural - singular nouns. Adds its "
-             "relative memory (relative gain) and subspace cosine to the run file, computed from the "
-             "stored mean gradients without another pass over the corpus.",
+    .about =
+        "A property is a direction in the embedding space, such as plural - singular nouns. Adds the "
+        "gain along it with its half-life, the gain relative to sigma_1 (relative memory) and the cosine to "
+        "the leading directions to the run file, computed from the stored mean gradients without another "
+        "pass over the corpus.",
     .examples = "stategrad track run.nc --property number=NNS-NN --property animacy=pairs.txt",
     .run = run,
 };
