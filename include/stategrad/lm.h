@@ -28,7 +28,12 @@ typedef enum {
     SG_CELL_GRU_RESET_FIRST, /* n = tanh(a_n + W_hn (r*h) + b_hn): Keras reset_after=False, ONNX default */
     SG_CELL_LSTM,
     SG_CELL_MINGRU, /* minGRU, minLSTM of Feng et al. 2024: no W_hh, no b_hh */
-    SG_CELL_MINLSTM
+    SG_CELL_MINLSTM,
+    /* Gates by min(max(0.2 a + 0.5, 0), 1), the default of Keras 1 and 2; states by max(a, 0) */
+    SG_CELL_LSTM_HARD,
+    SG_CELL_LSTM_RELU,
+    SG_CELL_LSTM_HARD_RELU,
+    SG_CELL_GRU_RESET_FIRST_HARD
 } sg_cell;
 
 /* The states of a layer: h, which the next layer reads, and the cell state c of an LSTM. */
@@ -52,7 +57,7 @@ typedef struct {
 } sg_model_shape;
 
 /* Cells are numbered 0 .. sg_cell_count() - 1. Names: "rnn" (tanh), "rnn-relu", "gru", "gru-reset-first",
- * "lstm", "mingru", "minlstm"; sg_cell_from_name returns false for an unknown name. */
+ * "lstm", "mingru", "minlstm", "lstm-hard", "lstm-relu", "lstm-hard-relu", "gru-reset-first-hard"; sg_cell_from_name returns false for an unknown name. */
 SG_API size_t sg_cell_count(void);
 SG_API const char *sg_cell_name(sg_cell c);
 SG_API bool sg_cell_from_name(sg_cell *out, const char *name);

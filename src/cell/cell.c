@@ -4,11 +4,20 @@
 #include <string.h>
 
 extern const cell_type cell_tanh, cell_relu, cell_gru, cell_gru_reset_first, cell_lstm, cell_mingru,
-    cell_minlstm;
+    cell_minlstm, cell_lstm_hard, cell_lstm_relu, cell_lstm_hard_relu, cell_gru_reset_first_hard;
 
 /* In the order of sg_cell. */
-static const cell_type *const cells[] = {&cell_tanh, &cell_relu,   &cell_gru,    &cell_gru_reset_first,
-                                         &cell_lstm, &cell_mingru, &cell_minlstm};
+static const cell_type *const cells[] = {&cell_tanh,
+                                         &cell_relu,
+                                         &cell_gru,
+                                         &cell_gru_reset_first,
+                                         &cell_lstm,
+                                         &cell_mingru,
+                                         &cell_minlstm,
+                                         &cell_lstm_hard,
+                                         &cell_lstm_relu,
+                                         &cell_lstm_hard_relu,
+                                         &cell_gru_reset_first_hard};
 enum { N_CELLS = sizeof cells / sizeof *cells };
 
 const cell_type *cell_of(sg_cell c)

@@ -82,6 +82,18 @@ static inline sg_model *new_model(sg_cell cell, size_t layers, bool tied)
     return m;
 }
 
+/* LSTMs whose states are max(., 0) have no bound: at larger steps, and in several layers, they grow until training diverges. */
+static inline bool grows(sg_cell cell)
+{
+    return cell == SG_CELL_LSTM_RELU || cell == SG_CELL_LSTM_HARD_RELU;
+}
+
+/* What a cell learns with. */
+static inline double learning_rate(sg_cell cell, bool adam)
+{
+    return adam ? grows(cell) ? 0.001 : 0.01 : grows(cell) ? 0.05 : 1;
+}
+
 static inline sg_train_config settings(void)
 {
     sg_train_config c;

@@ -16,7 +16,7 @@ static void cut_anywhere_and_resumed_it_ends_the_same(void **state)
         sg_train_config c = settings();
         char whole[65], parts[65], *checkpoint = in_folder("ckpt"), *previous = in_folder("ckpt.previous");
         c.optimizer = k % 2 ? SG_ADAM : SG_SGD;
-        c.lr = k % 2 ? 0.01 : 1;
+        c.lr = learning_rate((sg_cell)k, k % 2);
         sg_model *m = new_model((sg_cell)k, 2, k == 2);
         assert_ok(sg_train(&r, m, stream, stream, &c, NULL, &err), err);
         digest(m, whole);

@@ -12,12 +12,13 @@ static void loss_falls_and_best_epoch_is_kept(void **state)
         sg_eval e;
         c.epochs = 8, c.dropout = 0.1;
         c.optimizer = k % 2 ? SG_ADAM : SG_SGD;
-        c.lr = k % 2 ? 0.01 : 1;
-        sg_model *m = new_model((sg_cell)(k / 2), 1 + (size_t)k % 2, k > 3);
+        const sg_cell cell = (sg_cell)(k / 2);
+        c.lr = learning_rate(cell, k % 2);
+        sg_model *m = new_model(cell, k % 2 && !grows(cell) ? 2 : 1, k > 3);
         assert_ok(sg_train(&r, m, stream, stream, &c, NULL, &err), err);
         assert_int_equal(r.epochs, 8);
         double uniform = log((double)sg_vocab_size(vocab));
-        assert_true(r.best_valid_nats < 0.95 * uniform);
+        assert_true(r.best_valid_nats < (grows(cell) ? 0.98 : 0.95) * uniform);
         assert_true(r.best_valid_nats <= r.valid_nats);
         assert_ok(sg_lm_eval(&e, m, stream, false, 1, NULL, &err), err);
         assert_close(e.nats_per_token, r.best_valid_nats, 1e-12, 0, "best", (size_t)k);
