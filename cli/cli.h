@@ -159,12 +159,12 @@ typedef struct {
     {"gate-order", 0, OPT_STRING, &(m).gate_order, "LIST", "gates of mapped tensors: i,f,o,g or z,r,n", 0, 0}, \
     {"transposed", 0, OPT_FLAG, &(m).transposed, NULL, "mapped tensors are (inputs, gates): x W", 0, 0},      \
     {"recurrent-activation", 0, OPT_STRING, &(m).recurrent_activation, "NAME",                                \
-     "sigmoid for gates whose activation is not in the file", 0, 0},                                          \
+     "sigmoid|hard_sigmoid of gates, where the file does not state it", 0, 0},                                \
     {"one-hot", 0, OPT_FLAG, &(m).one_hot, NULL, "its inputs are one-hot vectors of words", 0, 0},            \
     {"forward-only", 0, OPT_FLAG, &(m).forward_only, NULL, "only the forward direction of the first layer", 0, 0}, \
     {"ignore", 0, OPT_LIST, &(m).ignore, "TENSOR", "leave this tensor out (repeatable)", 0, 0},       \
     {"unit", 0, OPT_STRING, &(m).unit, "word|char", "unit of its tokens (default: by its words)", 0, 0},    \
-    {"cell", 0, OPT_STRING, &(m).cell, "lstm|gru|gru-reset-first|rnn|rnn-relu", "its recurrent cell", 0, 0},   \
+    {"cell", 0, OPT_STRING, &(m).cell, "NAME", "its recurrent cell: lstm, gru, gru-reset-first, rnn, rnn-relu, ...", 0, 0},   \
     {"output-activation", 0, OPT_STRING, &(m).output, "linear|relu|tanh", "before the decoder", 0, 0},        \
     {"forget-bias", 0, OPT_REAL, &(m).forget_bias, "X", "added to the forget gate (raw kernels)", 0, 0}
 /* clang-format on */
@@ -172,6 +172,8 @@ typedef struct {
 /* On stderr: predictions worse than uniform (e NULL: there are none), parts of the net that --ignore left out. */
 void remark_on_predictions(const sg_model *m, const sg_eval *e);
 int import_config_from(sg_import_config *cfg, const model_options *o);
+/* "rnn|rnn-relu|gru": the names of the first n cells. */
+const char *cell_names(char text[200], size_t n);
 void model_options_free(model_options *o);
 
 /* ---- runs (analyze, merge, track) ---- */

@@ -40,15 +40,6 @@ static int apply_preset(settings *s, int argc, char **argv)
     return -1;
 }
 
-/* "lstm|gru|rnn": all kinds that there are. */
-static const char *cell_names(char text[200])
-{
-    size_t at = 0;
-    for (size_t i = 0; i < sg_cell_count() && at < 200; i++)
-        at += (size_t)snprintf(text + at, 200 - at, "%s%s", i ? "|" : "", sg_cell_name((sg_cell)i));
-    return text;
-}
-
 static int choose(settings *s)
 {
     s->shape.cell = (sg_cell)s->cell;
@@ -215,7 +206,7 @@ static int run(int argc, char **argv)
         {"preset", 0, OPT_CHOICE, &s.preset, "paper",
          "the recipe of Verwimp et al.: --optimizer sgd --loss-scale sum --steps 200 --epochs 39 --dropout 0.5",
          0, 0},
-        {"cell", 0, OPT_CHOICE, &s.cell, cell_names(names), "recurrent cell", 0, 0},
+        {"cell", 0, OPT_CHOICE, &s.cell, cell_names(names, SG_CELL_MINLSTM + 1), "recurrent cell", 0, 0},
         {"layers", 0, OPT_SIZE, &s.shape.layers, "N", "recurrent layers", 1, SG_MAX_LAYERS},
         {"embedding-size", 0, OPT_SIZE, &s.shape.embedding, "N", "numbers per word", 1, sizes},
         {"hidden-size", 0, OPT_SIZE, &s.hidden, "N", "units of every layer", 1, sizes},

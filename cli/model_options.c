@@ -60,13 +60,21 @@ int import_config_from(sg_import_config *cfg, const model_options *o)
     if (code < 0)
         code = choose(&cfg->output, "output-activation", o->output, outputs, 3);
     sg_cell cell;
+    char names[200];
     if (code < 0 && o->cell) {
         if (!sg_cell_from_name(&cell, o->cell))
-            return misuse("--cell: expected lstm, gru, gru-reset-first, rnn or rnn-relu, found '%s'",
-                          o->cell);
+            return misuse("--cell: expected %s, found '%s'", cell_names(names, sg_cell_count()), o->cell);
         cfg->cell = (int)cell;
     }
     return code;
+}
+
+const char *cell_names(char text[200], size_t n)
+{
+    size_t at = 0;
+    for (size_t i = 0; i < n && at < 200; i++)
+        at += (size_t)snprintf(text + at, 200 - at, "%s%s", i ? "|" : "", sg_cell_name((sg_cell)i));
+    return text;
 }
 
 void model_options_free(model_options *o)

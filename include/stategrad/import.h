@@ -52,7 +52,7 @@ typedef struct {
     bool one_hot;           /* a net without embedding reads one-hot vectors: words */
     bool forward_only;      /* of a bidirectional net, the forward direction of the first layer */
     const char *
-        recurrent_activation; /* "sigmoid": of gates in files that name another one or none; NULL: as the file states */
+        recurrent_activation; /* "sigmoid", "hard_sigmoid": of gates, whatever the file states; NULL: as it states */
     double forget_bias;       /* added to the LSTM's forget gate (raw TensorFlow kernels: usually 1) */
     bool numbered_vocabulary; /* without a vocabulary, name the words #0, #1, ... instead of failing */
 } sg_import_config;

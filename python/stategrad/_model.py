@@ -43,7 +43,8 @@ class Model:
 
     @property
     def cell(self) -> str:
-        """Kind of recurrence: "lstm", "gru", "gru-reset-first", "rnn", "rnn-relu", "mingru" or "minlstm"."""
+        """Kind of recurrence: "lstm", "gru", "gru-reset-first", "rnn", "rnn-relu", "mingru", "minlstm", "lstm-hard", "lstm-relu", "lstm-hard-relu" or
+        "gru-reset-first-hard"."""
         return from_c(lib.sg_cell_name(self._shape.cell))
 
     @property

@@ -28,6 +28,10 @@ static sg_status load_foreign(sg_model **out, const char *path, const sg_import_
     tensor_file *b = NULL;
     recipe *p = NULL;
     sg_vocab *vocab = NULL;
+    const char *gates = cfg->recurrent_activation;
+    if (gates && strcmp(gates, "sigmoid") != 0 && strcmp(gates, "hard_sigmoid") != 0)
+        return sg_fail(err, SG_EINVAL, "--recurrent-activation: expected sigmoid or hard_sigmoid, found '%s'",
+                       gates);
     if (!(p = sg_calloc(1, sizeof *p)))
         return no_memory(err, "%s", path);
     TRY(tensors_open(&b, path, err));

@@ -35,6 +35,30 @@ static void keras_close(tensor_file *b)
     b->reader = NULL;
 }
 
+/* Keras 3 or later, by the text of its version. */
+static bool is_third(const char *version)
+{
+    return version && strtol(version, NULL, 10) >= 3;
+}
+
+/* The version that metadata.json states; without one it is not known. */
+static sg_status read_metadata(keras *f, archive *zip, sg_error *err)
+{
+    sg_status st = SG_OK;
+    unsigned char *text = NULL;
+    size_t size;
+    const int64_t at = archive_find(zip, "metadata.json");
+    if (at < 0)
+        return SG_OK;
+    TRY(archive_read(zip, (size_t)at, &text, &size, err));
+    json_t *metadata = json_loadb((char *)text, size, 0, NULL);
+    f->net.third = is_third(json_string_value(json_object_get(metadata, "keras_version")));
+    json_decref(metadata);
+done:
+    sg_free(text);
+    return st;
+}
+
 /* config.json and model.weights.h5 out of a .keras file; the latter into a temporary file, as HDF5 wants one. */
 static sg_status unpack(tensor_file *b, char **name, sg_error *err)
 {
@@ -54,6 +78,7 @@ static sg_status unpack(tensor_file *b, char **name, sg_error *err)
     TRY(archive_read(zip, (size_t)config, &text, &size, err));
     if (!(f->net.config = json_loadb((char *)text, size, 0, &why)))
         TRY(sg_fail(err, SG_EFORMAT, "%s: config.json is no JSON: %s", b->path, why.text));
+    TRY(read_metadata(f, zip, err));
     TRY(archive_size(zip, (size_t)weights, &f->size, err));
     if (f->size > b->file_size + GROWTH)
         TRY(sg_fail(err, SG_EFORMAT,
@@ -78,7 +103,7 @@ static sg_status fill(tensor_file *b, sg_error *err)
 {
     keras *f = b->reader;
     sg_status st = SG_OK;
-    keras_names config = {0}, layers = {0};
+    keras_names config = {0}, layers = {0}, version = {0};
     json_error_t why;
     char *unpacked = NULL; /* the name of f->fd's file */
     f->size = b->file_size;
@@ -94,6 +119,8 @@ static sg_status fill(tensor_file *b, sg_error *err)
         (f->root = H5Gopen2(f->file, "model_weights", H5P_DEFAULT)) < 0)
         TRY(sg_fail(err, SG_EFORMAT, "%s: group model_weights cannot be read", b->path));
     TRY(keras_attribute(&config, f->file, "model_config", b, err));
+    TRY(keras_attribute(&version, f->file, "keras_version", b, err));
+    f->net.third |= version.n && is_third(version.at[0]);
     TRY(keras_read_names(&layers, f->root, "layer_names", b, err));
     const char *top = keras_hard_path(f->root, "layers") ? "layers"
                       : keras_hard_path(f->root, "_layer_checkpoint_dependencies")
@@ -127,6 +154,7 @@ done:
     sg_free(unpacked);
     keras_names_free(&config);
     keras_names_free(&layers);
+    keras_names_free(&version);
     return st;
 }
 

@@ -22,6 +22,7 @@ typedef struct {
 
 typedef struct {
     json_t *config; /* model_config; NULL: a file of weights only */
+    bool third;     /* written by Keras 3 or later, whose hard_sigmoid is another function */
     keras_layer *layers;
     size_t n;
 } keras_net;

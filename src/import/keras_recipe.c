@@ -5,6 +5,7 @@
  * Kernels are (inputs, G*H) with gates i,f,c,o (LSTM) or z,r,h (GRU); CuDNN layers have a bias of 2*G*H
  * numbers in one row and kernels in their own layout (recipe.h). GRU with a bias of (2, 3H) multiplies before
  * it resets. */
+#include "import/cell_functions.h"
 #include "import/keras.h"
 #include "import/recipe.h"
 
@@ -100,12 +101,6 @@ static sg_status shape_error(const tensor_file *b, const stored_tensor *t, uint6
 static sg_status check_settings(const tensor_file *b, const keras_layer *l, const stored_tensor *kernel,
                                 const sg_import_config *cfg, sg_error *err)
 {
-    bool simple = !strcmp(l->class_name, "SimpleRNN");
-    const char *activation = setting(l, "activation"), *gates = setting(l, "recurrent_activation");
-    if (!gates)
-        gates = setting(l, "inner_activation"); /* Keras 1 */
-    if (cfg->recurrent_activation)
-        gates = cfg->recurrent_activation;
     if (!strcmp(l->wrapper, "Bidirectional") && !cfg->forward_only)
         return sg_fail(
             err, SG_EFORMAT,
@@ -116,15 +111,31 @@ static sg_status check_settings(const tensor_file *b, const keras_layer *l, cons
     if (is_set(l, "go_backwards"))
         return sg_fail(err, SG_EFORMAT, "%s: layer %s (tensor %s) reads its input backwards", b->path,
                        l->name, kernel->name);
-    if (activation && strcmp(activation, "tanh") != 0 && !(simple && !strcmp(activation, "relu")))
+    return SG_OK;
+}
+
+/* *cell with the functions that the layer or the user names. */
+static sg_status read_functions(sg_cell *cell, const tensor_file *b, const keras_layer *l,
+                                const stored_tensor *kernel, const sg_import_config *cfg, sg_error *err)
+{
+    const char *states = setting(l, "activation"), *gates = setting(l, "recurrent_activation");
+    if (!gates)
+        gates = setting(l, "inner_activation"); /* Keras 1 */
+    if (cfg->recurrent_activation)
+        gates = cfg->recurrent_activation;
+    else if (gates && !strcmp(gates, "hard_sigmoid") && keras_net_of(b)->third)
+        return sg_fail(
+            err, SG_EFORMAT,
+            "%s: layer %s (tensor %s): the hard_sigmoid of Keras 3, a / 6 + 1/2 between 0 and 1, is "
+            "not supported (--recurrent-activation hard_sigmoid reads it as that of Keras 2, 0.2 a + "
+            "1/2, with other states)",
+            b->path, l->name, kernel->name);
+    if (!cell_with_functions(cell, gates, states))
         return sg_fail(err, SG_EFORMAT,
-                       "%s: layer %s (tensor %s): activation %s is not supported, expected tanh", b->path,
-                       l->name, kernel->name, activation);
-    if (gates && strcmp(gates, "sigmoid") != 0)
-        return sg_fail(err, SG_EFORMAT,
-                       "%s: layer %s (tensor %s): recurrent_activation %s is not supported, expected "
-                       "sigmoid (--recurrent-activation sigmoid reads it as one, with other states)",
-                       b->path, l->name, kernel->name, gates);
+                       "%s: layer %s (tensor %s): activation %.40s with recurrent_activation %.40s is not "
+                       "supported in a %s, expected %s",
+                       b->path, l->name, kernel->name, states ? states : "tanh", gates ? gates : "sigmoid",
+                       l->class_name[0] ? l->class_name : "layer of this shape", cell_functions_known(*cell));
     return SG_OK;
 }
 
@@ -190,11 +201,11 @@ static sg_status read_keras1(recipe_layer *out, sg_cell *cell, const tensor_file
         TRY(sg_fail(
             err, SG_EFORMAT,
             "%s: layer %s (tensor %s): a file of Keras 1 without configuration does not record the activation "
-            "of its gates, whose default was hard_sigmoid: use --recurrent-activation sigmoid if it was that",
+            "of its gates, whose default was hard_sigmoid: use --recurrent-activation hard_sigmoid, or sigmoid",
             b->path, l->name, out->W_hh.tensor->name));
     *cell = G == 4 ? SG_CELL_LSTM : G == 3 ? SG_CELL_GRU_RESET_FIRST : SG_CELL_TANH;
-    const char *activation = setting(l, "activation");
-    if (G == 1 && ((activation && !strcmp(activation, "relu")) || (int)SG_CELL_RELU == cfg->cell))
+    TRY(read_functions(cell, b, l, out->W_hh.tensor, cfg, err));
+    if (G == 1 && (int)SG_CELL_RELU == cfg->cell)
         *cell = SG_CELL_RELU;
 done:
     return st;
@@ -249,12 +260,9 @@ static sg_status read_recurrent(recipe_layer *out, sg_cell *cell, recipe *p, con
                     ? SG_CELL_GRU
                     : SG_CELL_GRU_RESET_FIRST;
     }
-    if (G == 1) {
-        const char *activation = setting(l, "activation");
-        if (activation && !strcmp(activation, "relu"))
-            *cell = SG_CELL_RELU;
-    }
-    if (cfg->cell != SG_AUTO) {
+    if (cfg->cell == SG_AUTO)
+        TRY(read_functions(cell, b, l, kernel, cfg, err));
+    else {
         if (sg_cell_gates((sg_cell)cfg->cell) != G)
             TRY(sg_fail(err, SG_EFORMAT, "%s: --cell %s has %zu gates, %s has %llu", b->path,
                         sg_cell_name((sg_cell)cfg->cell), sg_cell_gates((sg_cell)cfg->cell), U->name,

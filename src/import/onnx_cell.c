@@ -5,6 +5,8 @@
  * multiplies before it resets when linear_before_reset is 1. */
 #include "import/onnx_recipe.h"
 
+#include "import/cell_functions.h"
+
 #include "base/base_internal.h"
 
 #include <string.h>
@@ -16,24 +18,59 @@ sg_status onnx_refuse(const tensor_file *b, const onnx_recurrent *r, const char 
                    r->W ? r->W->name : onnx_input(r->node->proto, 1), why);
 }
 
-static sg_status check_activations(const tensor_file *b, onnx_recurrent *r, sg_error *err)
+/* As the table of cells names it; NULL: another function. */
+static const char *function_of(const ProtobufCBinaryData *s)
 {
-    static const char *const usual[] = {"Sigmoid", "Tanh", "Tanh"};
+    static const char *const names[][2] = {
+        {"Sigmoid", "sigmoid"}, {"HardSigmoid", "hard_sigmoid"}, {"Tanh", "tanh"}, {"Relu", "relu"}};
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++)
+        if (s->len == strlen(names[i][0]) && !memcmp(s->data, names[i][0], s->len))
+            return names[i][1];
+    return NULL;
+}
+
+/* All values of an attribute of the activations are this one, or it is not there. */
+static bool all_are(const onnx_recurrent *r, const char *name, float value)
+{
+    const Onnx__AttributeProto *a = onnx_attribute(r->node->proto, name);
+    for (size_t i = 0; a && i < a->n_floats; i++)
+        if (a->floats[i] != value)
+            return false;
+    return true;
+}
+
+/* Activations: of the gates, of the new state, and in an LSTM of the output; a simple cell has the second alone. */
+static sg_status read_functions(const tensor_file *b, onnx_recurrent *r, sg_error *err)
+{
     const Onnx__AttributeProto *a = onnx_attribute(r->node->proto, "activations");
-    for (size_t i = 0; a && i < a->n_strings; i++) {
-        const ProtobufCBinaryData *s = &a->strings[i];
-        const char *want = r->G == 1 ? "Tanh" : i < 3 ? usual[i] : "none";
-        if (r->G == 1 && s->len == 4 && !memcmp(s->data, "Relu", 4)) {
-            r->cell = SG_CELL_RELU;
-            continue;
-        }
-        if (s->len != strlen(want) || memcmp(s->data, want, s->len) != 0)
-            return sg_fail(err, SG_EFORMAT,
-                           "%s: %s node %.150s (tensor %.200s): activation %.*s is not supported, expected "
-                           "%s",
-                           b->path, onnx_text(r->node->proto->op_type), onnx_label(r->node->proto),
-                           r->W->name, (int)(s->len < 40 ? s->len : 40), (const char *)s->data, want);
+    const size_t most = r->G == 4 ? 3 : r->G == 3 ? 2 : 1;
+    const char *f[3] = {r->G == 1 ? "tanh" : "sigmoid", "tanh", "tanh"};
+    const ProtobufCBinaryData *bad = NULL;
+    for (size_t i = 0; a && i < a->n_strings && !bad; i++) {
+        const char *name = i < most ? function_of(&a->strings[i]) : NULL;
+        if (name)
+            f[i] = name;
+        else
+            bad = &a->strings[i];
     }
+    if (bad)
+        return sg_fail(err, SG_EFORMAT,
+                       "%s: %s node %.150s (tensor %.200s): activation %.*s is not supported, expected %s",
+                       b->path, onnx_text(r->node->proto->op_type), onnx_label(r->node->proto), r->W->name,
+                       (int)(bad->len < 40 ? bad->len : 40), (const char *)bad->data,
+                       cell_functions_known(r->cell));
+    const bool hard = !strcmp(f[0], "hard_sigmoid");
+    if (hard && (!all_are(r, "activation_alpha", 0.2F) || !all_are(r, "activation_beta", 0.5F)))
+        return onnx_refuse(
+            b, r, "has a HardSigmoid with another slope than 0.2 a + 0.5, which is not supported", err);
+    if ((r->G == 4 && strcmp(f[1], f[2])) ||
+        !cell_with_functions(&r->cell, r->G == 1 ? NULL : f[0], r->G == 1 ? f[0] : f[1]))
+        return sg_fail(
+            err, SG_EFORMAT,
+            "%s: %s node %.150s (tensor %.200s): activations %s, %s, %s are not supported, expected "
+            "%s",
+            b->path, onnx_text(r->node->proto->op_type), onnx_label(r->node->proto), r->W->name, f[0], f[1],
+            f[2], cell_functions_known(r->cell));
     return SG_OK;
 }
 
@@ -59,7 +96,7 @@ static sg_status check_settings(const tensor_file *b, onnx_recurrent *r, const s
                        onnx_label(n), onnx_input(n, 7));
     if (onnx_attribute_int(n, "input_forget", 0))
         return onnx_refuse(b, r, "couples input and forget gate, which is not supported", err);
-    return check_activations(b, r, err);
+    return read_functions(b, r, err);
 }
 
 static sg_status check_shapes(const tensor_file *b, onnx_recurrent *r, sg_error *err)

@@ -21,7 +21,7 @@ from onnx import TensorProto, helper, numpy_helper
 from torch import nn
 
 sys.path.insert(0, __file__.rsplit("/", 2)[0] + "/helpers")
-from import_reference import Comparison, keras_layer, onnx_layer, t64, torch_layer
+from import_reference import Comparison, hard_sigmoid, keras_layer, onnx_layer, t64, torch_layer
 
 cmp = Comparison(sys.argv[1], sys.argv[2])
 shared = os.environ.get("STATEGRAD_SHARED", "")
@@ -407,8 +407,9 @@ for kind, gates in (("lstm", "icfo"), ("gru", "zrh"), ("rnn", "")):
     cat = lambda n: np.concatenate([tensors[f"layer_1_{n}{f'_{g}' if g else ''}"] for g in (order or [""])], axis=-1)
     if gates:
         cmp.refuses(path, "layer_1", "Keras 1", "--recurrent-activation")
-    cmp.check(f"Keras 1, {kind}", path, [keras_layer(kind, cat("W"), cat("U"), cat("b"), **({"reset_after": False} if kind == "gru" else {}))],
-              kind == "lstm", table, ids, decoder=kout.T, bias=kbias, args=["--recurrent-activation", "sigmoid"] if gates else [])
+    for name, gate in (("sigmoid", torch.sigmoid), ("hard_sigmoid", hard_sigmoid)):
+        cmp.check(f"Keras 1, {kind}, {name}", path, [keras_layer(kind, cat("W"), cat("U"), cat("b"), gate=gate, reset_after=kind != "gru")],
+                  kind == "lstm", table, ids, decoder=kout.T, bias=kbias, args=["--recurrent-activation", name] if gates else [])
 
 # ---- ONNX: shapes of first states, constants, linear maps, one direction ----
 def graph(nodes, weights, inputs=(("ids", TensorProto.INT64, ["T", 1]),), out="Y"):

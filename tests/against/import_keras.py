@@ -8,7 +8,8 @@ import h5py
 import numpy as np
 
 sys.path.insert(0, __file__.rsplit("/", 2)[0] + "/helpers")
-from import_reference import Comparison, keras_layer
+import torch
+from import_reference import Comparison, hard_sigmoid, keras_layer
 
 cmp = Comparison(sys.argv[1], sys.argv[2])
 V, E, H, T = 13, 5, 7, 9
@@ -92,6 +93,23 @@ for cell in GATES:
                 cmp.check(f"Keras, {cell}, float{8 * int(dtype[1])}", path, layers, cell == "lstm", e, ids, decoder=k.T,
                           bias=b, args=args)
 
+# ---- other functions of gates and states, as Keras 1 and 2 default to them or their users name them ----
+FUNCTIONS = (("lstm", "hard_sigmoid", "tanh"), ("lstm", "sigmoid", "relu"), ("lstm", "hard_sigmoid", "relu"),
+             ("gru-reset-first", "hard_sigmoid", "tanh"))
+for cell, gate, state in FUNCTIONS:
+    for n in (1, 2):
+        # states of max(., 0) grow: small weights; else some gates at 0 and 1
+        stack = [{k: a * (.4 if state == "relu" else 1.5) for k, a in weights(cell, E if k == 0 else H).items()} for k in range(n)]
+        net = File().add("Embedding", "e", {"embeddings": emb})
+        for k, w in enumerate(stack):
+            net.add(CLASSES[cell], f"r{k}", w, activation=state, reset_after=False,
+                    recurrent_activation={"class_name": "function", "config": gate} if k else gate)
+        net.add("Dense", "d", {"kernel": out_kernel, "bias": out_bias}, activation="softmax")
+        functions = {"gate": hard_sigmoid if gate == "hard_sigmoid" else torch.sigmoid, "state": getattr(torch, state)}
+        layers = [keras_layer(cell.split("-")[0], *rounded(w, "f4").values(), reset_after=False, **functions) for w in stack]
+        cmp.check(f"Keras, {cell}, {gate}, {state}", net.write(cmp.path("model.h5")), layers, cell == "lstm",
+                  np.asarray(emb).astype("f4"), ids, decoder=out_kernel.astype("f4").T, bias=out_bias.astype("f4"))
+
 # ---- storage: chunked, shuffled, compressed, big-endian ----
 w = weights("lstm", E)
 net = File().add("Embedding", "e", {"embeddings": emb}).add("LSTM", "r", w).add(
@@ -151,8 +169,14 @@ def net_with(*middle, **how):
 
 lstm = weights("lstm", E)
 cmp.refuses(net_with(("Bidirectional", "b", lstm, {"layer": {"class_name": "LSTM", "config": {}}})), "bidirectional", "b/b/kernel:0")
-cmp.refuses(net_with(("LSTM", "r", lstm, {"recurrent_activation": "hard_sigmoid"})), "hard_sigmoid", "r/r/kernel:0")
-cmp.refuses(net_with(("LSTM", "r", lstm, {"activation": "relu"})), "activation relu")
+cmp.refuses(net_with(("LSTM", "r", lstm, {"recurrent_activation": "exponential"})), "recurrent_activation exponential", "r/r/kernel:0",
+            "expected gates sigmoid or hard_sigmoid, states tanh or relu")
+cmp.refuses(net_with(("LSTM", "r", lstm, {"activation": "softsign"})), "activation softsign", "LSTM")
+cmp.refuses(net_with(("GRU", "r", weights("gru", E), {"activation": "relu", "reset_after": True})), "activation relu", "GRU", "state tanh")
+with h5py.File(net_with(("LSTM", "r", lstm, {"recurrent_activation": "hard_sigmoid"})), "r+") as f:
+    f.attrs["keras_version"] = "3.3.3"
+cmp.refuses(cmp.path("model.h5"), "hard_sigmoid of Keras 3", "r/r/kernel:0")
+cmp.refuses(net_with(("LSTM", "r", lstm)), "recurrent-activation", "sigmoid or hard_sigmoid", args=["--recurrent-activation", "tanh"], code=2)
 cmp.refuses(net_with(("LSTM", "r", lstm, {"go_backwards": True})), "backwards")
 cmp.refuses(net_with(("Attention", "att", {"scale": np.ones(3)}), ("LSTM", "r", lstm)), "att", "att/att/scale:0", "between")
 cmp.refuses(net_with(("Dense", "mix", {"kernel": np.ones((E, E))}), ("LSTM", "r", lstm)), "mix", "between")

@@ -13,7 +13,7 @@ from onnx import TensorProto, helper, numpy_helper
 from torch import nn
 
 sys.path.insert(0, __file__.rsplit("/", 2)[0] + "/helpers")
-from import_reference import Comparison, onnx_layer, torch_layer
+from import_reference import Comparison, hard_sigmoid, onnx_layer, torch_layer
 
 cmp = Comparison(sys.argv[1], sys.argv[2])
 V, E, H, T = 13, 5, 7, 9
@@ -235,7 +235,19 @@ cmp.refuses(words_model(attribute(direction="reverse")), "W0", "not forward")
 cmp.refuses(words_model(peepholes, extra=[tensor("P", np.ones((1, 3 * H)))]), "peepholes", "tensor P")
 cmp.refuses(words_model(attribute(clip=1.0)), "W0", "clips")
 cmp.refuses(words_model(attribute(input_forget=1)), "W0", "couples")
-cmp.refuses(words_model(attribute(activations=["HardSigmoid", "Tanh", "Tanh"])), "W0", "HardSigmoid")
+cmp.refuses(words_model(attribute(activations=["HardSigmoid", "Tanh", "Tanh"], activation_alpha=[1 / 6])), "W0", "0.2 a + 0.5")
+cmp.refuses(words_model(attribute(activations=["HardSigmoid", "Tanh", "Tanh"], activation_beta=[0.4])), "W0", "0.2 a + 0.5")
+cmp.refuses(words_model(attribute(activations=["Sigmoid", "Relu", "Tanh"])), "W0", "sigmoid, relu, tanh")
+cmp.refuses(words_model(attribute(activations=["Sigmoid", "Softsign", "Tanh"])), "W0", "Softsign", "states tanh or relu")
+cmp.refuses(words_model(attribute(activations=["Sigmoid", "Tanh", "Tanh", "Tanh"])), "W0", "activation Tanh")
+for cell, names, more in (("lstm", ["HardSigmoid", "Tanh", "Tanh"], {}), ("lstm", ["Sigmoid", "Relu", "Relu"], {}),
+                          ("lstm", ["HardSigmoid", "Relu", "Relu"], {"activation_alpha": [0.2], "activation_beta": [0.5]}),
+                          ("gru-reset-first", ["HardSigmoid", "Tanh"], {})):
+    w = {k: a * (.4 if "Relu" in names else 1.5) for k, a in weights(cell, E).items()}
+    functions = {"gate": hard_sigmoid if names[0][0] == "H" else torch.sigmoid, "state": getattr(torch, names[1].lower())}
+    cmp.check(f"ONNX, {cell}, {names[0]}, {names[1]}",
+              words_model(attribute(activations=names, **more), w=w, cell=cell),
+              [onnx_layer(cell.split("-")[0], *(rounded(w[k][0], "float32") for k in "WRB"), 0, **functions)], cell == "lstm", rounded(emb, "float32"), ids)
 cmp.refuses(words_model(attribute(hidden_size=H + 1)), "W0", "hidden_size")
 cmp.refuses(words_model(between=[helper.make_node("Relu", ["x"], ["y"], "attention")], x="y"), "attention", "lies between", "W0")
 cmp.refuses(words_model(w=dict(weights("lstm", E), B=np.zeros((1, 7)))), "B0", "(1, 7)")

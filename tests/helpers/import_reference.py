@@ -46,8 +46,13 @@ def torch_layer(kind, W, U, b, c):
     return {"lstm": lstm, "gru": gru, "rnn": rnn, "rnn-relu": relu}[kind], H
 
 
+def hard_sigmoid(x):
+    """Keras 1 and 2; ONNX's HardSigmoid by its default values."""
+    return torch.clamp(0.2 * x + 0.5, 0, 1)
+
+
 # ---- Keras: columns i,f,c,o / z,r,h ----
-def keras_layer(kind, kernel, recurrent, bias, reset_after=True):
+def keras_layer(kind, kernel, recurrent, bias, reset_after=True, gate=torch.sigmoid, state=torch.tanh):
     kernel, recurrent = t64(kernel), t64(recurrent)
     H = recurrent.shape[0]
     bias = torch.zeros(kernel.shape[1], dtype=torch.float64) if bias is None else t64(bias)
@@ -55,8 +60,8 @@ def keras_layer(kind, kernel, recurrent, bias, reset_after=True):
     def lstm(x, s):
         h, cell = s
         i, f, c, o = torch.split(x @ kernel + h @ recurrent + bias, H)
-        cell = torch.sigmoid(f) * cell + torch.sigmoid(i) * torch.tanh(c)
-        return torch.sigmoid(o) * torch.tanh(cell), cell
+        cell = gate(f) * cell + gate(i) * state(c)
+        return gate(o) * state(cell), cell
 
     def gru(x, s):
         h, = s
@@ -64,12 +69,12 @@ def keras_layer(kind, kernel, recurrent, bias, reset_after=True):
         xz, xr, xh = torch.split(x @ kernel + b_in, H)
         if reset_after:
             rz, rr, rh = torch.split(h @ recurrent + b_rec, H)
-            z, r = torch.sigmoid(xz + rz), torch.sigmoid(xr + rr)
-            hh = torch.tanh(xh + r * rh)
+            z, r = gate(xz + rz), gate(xr + rr)
+            hh = state(xh + r * rh)
         else:
             Uz, Ur, Uh = torch.split(recurrent, H, dim=1)
-            z, r = torch.sigmoid(xz + h @ Uz), torch.sigmoid(xr + h @ Ur)
-            hh = torch.tanh(xh + (r * h) @ Uh)
+            z, r = gate(xz + h @ Uz), gate(xr + h @ Ur)
+            hh = state(xh + (r * h) @ Uh)
         return (z * h + (1 - z) * hh,)
 
     def rnn(x, s):
@@ -82,7 +87,7 @@ def keras_layer(kind, kernel, recurrent, bias, reset_after=True):
 
 
 # ---- ONNX: rows i,o,f,c / z,r,h ----
-def onnx_layer(kind, W, R, B, linear_before_reset=0):
+def onnx_layer(kind, W, R, B, linear_before_reset=0, gate=torch.sigmoid, state=torch.tanh):
     W, R = t64(W), t64(R)
     H = R.shape[1]
     G = R.shape[0] // H
@@ -92,8 +97,8 @@ def onnx_layer(kind, W, R, B, linear_before_reset=0):
     def lstm(x, s):
         h, cell = s
         i, o, f, c = torch.split(W @ x + R @ h + Wb + Rb, H)
-        cell = torch.sigmoid(f) * cell + torch.sigmoid(i) * torch.tanh(c)
-        return torch.sigmoid(o) * torch.tanh(cell), cell
+        cell = gate(f) * cell + gate(i) * state(c)
+        return gate(o) * state(cell), cell
 
     def gru(x, s):
         h, = s
@@ -101,12 +106,12 @@ def onnx_layer(kind, W, R, B, linear_before_reset=0):
         Rz, Rr, Rh = torch.split(R, H)
         Wbz, Wbr, Wbh = torch.split(Wb, H)
         Rbz, Rbr, Rbh = torch.split(Rb, H)
-        z = torch.sigmoid(Wz @ x + Rz @ h + Wbz + Rbz)
-        r = torch.sigmoid(Wr @ x + Rr @ h + Wbr + Rbr)
+        z = gate(Wz @ x + Rz @ h + Wbz + Rbz)
+        r = gate(Wr @ x + Rr @ h + Wbr + Rbr)
         if linear_before_reset:
-            n = torch.tanh(Wh @ x + r * (Rh @ h + Rbh) + Wbh)
+            n = state(Wh @ x + r * (Rh @ h + Rbh) + Wbh)
         else:
-            n = torch.tanh(Wh @ x + Rh @ (r * h) + Rbh + Wbh)
+            n = state(Wh @ x + Rh @ (r * h) + Rbh + Wbh)
         return ((1 - z) * n + z * h,)
 
     def rnn(x, s):
