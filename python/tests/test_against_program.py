@@ -46,6 +46,16 @@ class AgainstProgram(InFolder):
                          {"kind": (["cat", "dog"], ["sees", "has"])}, command=command)
         self.same(path, run)
 
+    def test_pairs_and_annotation(self):
+        rows = [[(i, w, "nsubj" if i == 1 else "x") for i, w in enumerate(s, 1)] for s in sentences()]
+        corpus, path = self.folder / "corpus.conllu", self.folder / "program.nc"
+        corpus.write_text("".join("".join(f"{i}\t{w}\tl-{w}\tX\tX\t_\t{2 if i == 1 else 0}\t{d}\t_\t_\n" for i, w, d in s) + "\n" for s in rows))
+        kind = "lemma:l-cat|lemma:l-dog-deprel:x&lemma:l-sees"
+        program("analyze", "m.safetensors", "corpus.conllu", "-o", "program.nc", "-q", "--pairs", "subject-verb", "--property", f"kind={kind}", "--delays", "4",
+                cwd=self.folder)
+        run = sg.analyze(model(), corpus, None, {"kind": kind}, pairs="subject-verb", delays=4, command=sg.open(path).attributes["command"])
+        self.same(path, run)
+
     def test_track(self):
         path, command = self.analyze("--delays", "5")
         run = sg.track(sg.analyze(model(), self.corpus, delays=5, command=command), {"kind": (["cat"], ["sees"])})

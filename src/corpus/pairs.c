@@ -229,7 +229,7 @@ static sg_status pair_up(pair_collector *p, const sentence_word *dependent, rela
     }
     const sentence_word *read = s->to_head ? dependent : head, *now = s->to_head ? head : dependent;
     if (read > now) {
-        p->view.reversed++;
+        p->view.reversed += s->attractors && dependent->number ? 2 : 1; /* once for each label */
         return SG_OK;
     }
     TRY(add_pair(p, read->position, now->position, s->label, err));

@@ -92,7 +92,7 @@ static void choose_all(void)
             bool attractor = false;
             for (int i = t + 1; i < head; i++)
                 attractor |= tokens[i].upos < 2 && tokens[i].number != '_' && tokens[i].number != w->number;
-            if (t < head && w->number != '_')
+            if (w->number != '_') /* reversed or not, once for each label */
                 choose(t, head, attractor ? 1 : 2);
         }
         if (w->deprel == 2)
