@@ -71,7 +71,7 @@ def suite(n=60, seed=3):
     for _ in range(n):
         condition = rng.choice(["none", "congruent", "incongruent"])
         words, right, wrong, roles = phrase(rng, condition)
-        out.append((words + [right, "here"], words + [wrong] + rng.choice([["here"], ["here", "now"], []]), condition, roles))
+        out.append((words + [right, "here"], words + [wrong] + rng.choice([["here"], ["here", "now"], ["now", "here"], []]), condition, roles))
     return out
 
 
@@ -250,6 +250,9 @@ def test_scores():
                     extra += 1
                     assert w["bad"] == bad[key[1] - 1] and not w["good"]
                 elif key:
+                    back, same = len(good) - key, len(good) == len(bad)
+                    suffix = bad[len(bad) - back - 1:][:1] if bad[len(bad) - back - 1:] == good[key - 1:] else [""] # where a common end begins
+                    assert w["bad"] == (bad[key - 1] if same or key <= differ else suffix[0]), (w, good, bad)
                     assert w["good"] == good[key - 1] and w["role"] == next((r for r, at in roles.items() if at == key), "")
                 if key in slots:
                     near(w["attribution"], slots[key], 2e-5, 2 * largest)
