@@ -124,10 +124,12 @@ typedef struct {
     double last;
     bool drawn;
 } progress_line;
-/* SIGINT, SIGTERM and SIGHUP: work that saves its state (progress_line.saves, from its first tick after reading) is
+/* SIGINT, SIGTERM, SIGHUP and SIGUSR1 (which mpirun passes on at once): work that saves its state (progress_line.saves, from its first tick after reading) is
  * asked to stop, and interrupted() is the signal's number; all other work is ended at once, exit code 128 + number, its
  * temporary files removed. A second signal always ends the process. */
 void stop_on_signals(void);
+/* From here on a signal that ends the process at once is not mentioned: one that ends many ends each of them. */
+void stop_silently(void);
 /* A bar with rate and ETA on a terminal, a line now and then otherwise, nothing when quiet. */
 sg_monitor progress_monitor(progress_line *p, bool quiet);
 void progress_done(progress_line *p);

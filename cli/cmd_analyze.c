@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* stategrad analyze - state gradients of a corpus, averaged, into a run file. */
-#include "cli.h"
+#include "team.h"
 
 #include "stategrad/analysis.h"
 
@@ -186,6 +186,10 @@ static void print_forecast(const settings *s, const sg_model *m, const sg_stream
     if (s->classes.n)
         fprintf(stderr, ", %.1f %% in no class", 100 * (double)n->unclassed / (double)n->tokens);
     fputs("), ", stderr);
+    if (team()) {
+        e.seconds /= (double)team()->ranks;
+        fprintf(stderr, "%zu processes, ", team()->ranks);
+    }
     if (s->cfg.precision > 0)
         fputs("as many input positions as the precision needs", stderr);
     else if (e.seconds < 90)
@@ -274,6 +278,9 @@ static int work(settings *s, int argc, char **argv)
     progress_line line;
     sg_monitor monitor = progress_monitor(&line, s->quiet);
     line.saves = s->cfg.checkpoint != NULL;
+    s->cfg.team = team();
+    if (team() && team()->rank) /* one process speaks */
+        s->quiet = line.quiet = true, monitor.warn = NULL;
     sg_import_config import;
     int code = import_config_from(&import, &s->model);
     if (code >= 0)
@@ -291,6 +298,7 @@ static int work(settings *s, int argc, char **argv)
         if (!s->quiet)
             st = remark_on_beginning(m, stream, s->cfg.threads, &err);
     }
+    st = sg_team_agree(team(), "", st, &err);
     if (st == SG_OK)
         st = sg_analyze(s->output, m, stream, k, &s->cfg, &monitor, &err);
     progress_done(&line);
@@ -371,6 +379,7 @@ static int run(int argc, char **argv)
     c->n_properties = s.properties.n;
     if (code < 0)
         code = check_outputs(&s, argc, argv);
+    code = team_agree_on(code);
     if (code < 0)
         code = work(&s, argc, argv);
     free_properties(s.property);

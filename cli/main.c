@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* stategrad - the table of commands and nothing else. */
-#include "cli.h"
+#include "team.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -111,12 +111,8 @@ static void reserve_descriptors(void)
             (void)open("/dev/null", fd ? O_RDONLY : O_WRONLY); /* the lowest free number is fd */
 }
 
-int main(int argc, char **argv)
+static int obey(int argc, char **argv)
 {
-    reserve_descriptors();
-    atexit(sg_remove_temporary_files); /* libgomp exits where a thread cannot be made */
-    stop_on_signals();
-    signal(SIGXFSZ, SIG_IGN); /* a file size limit is a write error like others */
     if (argc < 2) {
         print_usage(stderr);
         return EXIT_MISUSE;
@@ -134,4 +130,15 @@ int main(int argc, char **argv)
         return finish(generate(argc - 2, argv + 2));
     const command *c = find_command(word);
     return c ? finish(c->run(argc - 1, argv + 1)) : unknown_command(word);
+}
+
+int main(int argc, char **argv)
+{
+    reserve_descriptors();
+    atexit(sg_remove_temporary_files); /* libgomp exits where a thread cannot be made */
+    stop_on_signals();
+    signal(SIGXFSZ, SIG_IGN); /* a file size limit is a write error like others */
+    int code = team_join(argv);
+    limit_threads(team_here());
+    return team_leave(code < 0 ? obey(argc, argv) : code);
 }

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* One table per command generates parsing; manual.c makes help, manual pages and completion from the same. */
-#include "cli.h"
+#include "team.h"
 
 #include <errno.h>
 #include <limits.h>
@@ -17,7 +17,9 @@ static void complain(const char *format, va_list args)
     char text[1200];
     vsnprintf(text, sizeof text, format, args);
     sg_printable(text);
-    fprintf(stderr, "stategrad: %s\n", text);
+    char line[sizeof text + 16];
+    snprintf(line, sizeof line, "stategrad: %s", text);
+    team_say(line);
 }
 
 int misuse(const char *format, ...)
@@ -74,7 +76,10 @@ const char *with_options(const char *message)
 
 int fail(sg_status st, const sg_error *err)
 {
-    fprintf(stderr, "stategrad: %s\n", err->msg[0] ? with_options(err->msg) : "failed without a message");
+    char line[sizeof err->msg + 400];
+    snprintf(line, sizeof line, "stategrad: %s",
+             err->msg[0] ? with_options(err->msg) : "failed without a message");
+    team_say(line);
     if (st == SG_ECANCELLED && interrupted())
         return 128 + interrupted();
     return st == SG_OK ? EXIT_DONE : st == SG_EINVAL ? EXIT_MISUSE : EXIT_FAILED;

@@ -10,6 +10,8 @@
 static volatile sig_atomic_t caught;
 /* Whether the work under way has something to save, and soon asks whether to stop. */
 static volatile sig_atomic_t saves;
+/* The end that a signal brings is not said. */
+static volatile sig_atomic_t silent;
 
 /* Work that saves its state is asked to stop, and does so after the step that it is in. All else is ended here,
  * wherever it waits or computes; so is all work at a second signal. */
@@ -20,6 +22,8 @@ static void on_signal(int number)
     if (saves && !again)
         return;
     sg_remove_temporary_files();
+    if (silent)
+        _exit(128 + number);
     static const char text[] = "stategrad: stopped by a signal\n";
     if (write(STDERR_FILENO, text, sizeof text - 1) < 0)
         _exit(128 + number);
@@ -28,12 +32,17 @@ static void on_signal(int number)
 
 void stop_on_signals(void)
 {
-    static const int numbers[] = {SIGINT, SIGTERM, SIGHUP};
+    static const int numbers[] = {SIGINT, SIGTERM, SIGHUP, SIGUSR1};
     struct sigaction action = {.sa_handler = on_signal, .sa_flags = SA_RESTART}, before;
     sigfillset(&action.sa_mask);
     for (size_t i = 0; i < sizeof numbers / sizeof *numbers; i++)
         if (numbers[i] != SIGHUP || sigaction(SIGHUP, NULL, &before) != 0 || before.sa_handler != SIG_IGN)
             sigaction(numbers[i], &action, NULL); /* nohup stays nohup */
+}
+
+void stop_silently(void)
+{
+    silent = 1;
 }
 
 int interrupted(void)

@@ -9,6 +9,7 @@
 
 #include "stategrad/gradient.h"
 #include "stategrad/run.h"
+#include "stategrad/team.h"
 
 #ifdef __cplusplus
 extern "C" {
@@ -69,6 +70,8 @@ typedef struct {
     /* words to be replaced: their number (1 and more), their share (below 1), 0: as many as cost about a tenth
      * of the analysis, SG_REPLACE_NONE. See doc/method.md, section 5 */
     double replace;
+    const sg_team
+        *team; /* this process and the others that do the same analysis, see team.h; NULL: it is alone */
 } sg_analysis_config;
 
 #define SG_REPLACE_NONE (-1.0)

@@ -2,6 +2,7 @@
 /* The analysis from end to end. */
 #include "analysis/prepare.h"
 #include "analysis/merge.h"
+#include "analysis/team.h"
 #include "analysis/pass/pass.h"
 #include "analysis/results/metadata.h"
 
@@ -74,56 +75,116 @@ done:
     return st;
 }
 
-sg_status sg_analyze(const char *run_path, const sg_model *m, const sg_stream *s, const sg_classes *k,
+/* One analysis under way. */
+typedef struct {
+    analysis an;
+    sg_analysis_config cfg;
+    const char *path;
+    char *checkpoint; /* of this process among others */
+    checkpoint_claim *claim;
+    run_writer *w; /* NULL: another process writes */
+    block_sums *sums;
+    replacement_sums *replaced;
+    pair_sums *pairs;
+} work;
+
+/* Everything before the pass. An output that cannot be written fails now, not in an hour. */
+static sg_status begin(work *k, const sg_model *m, const sg_stream *s, const sg_classes *classes,
+                       const sg_monitor *monitor, sg_error *err)
+{
+    sg_status st = SG_OK;
+    const sg_team *team = k->cfg.team;
+    if (team) {
+        TRY(team_check(&k->cfg, err));
+        if (k->cfg.checkpoint)
+            TRY(team_checkpoint(&k->checkpoint, team, k->cfg.checkpoint, err));
+        k->cfg.checkpoint = k->checkpoint;
+    }
+    if (k->cfg.checkpoint)
+        TRY(checkpoint_claim_new(&k->claim, k->cfg.checkpoint, err));
+    if (k->cfg.parts && sg_stream_pairs(s))
+        TRY(sg_fail(err, SG_EINVAL, "setting 'part': pairs of words are followed in whole runs only"));
+    if (team && sg_stream_pairs(s))
+        TRY(sg_fail(err, SG_EINVAL,
+                    "setting 'pairs' works in one process only: pairs of words are followed in whole runs"));
+    TRY(analysis_prepare(&k->an, m, s, classes, &k->cfg, monitor, err));
+    if (team)
+        team_share(&k->an, team->rank, team->ranks, &k->an.first_row, &k->an.end_row);
+    if (team && team->rank)
+        return SG_OK;
+    TRY(run_writer_create(&k->w, k->path, err));
+    TRY(metadata_write(k->w, &k->an, err));
+    TRY(put_untrained(k->w, &k->an, err));
+done:
+    return st;
+}
+
+/* What was summed, into the run file. */
+static sg_status finish(work *k, const sg_monitor *monitor, sg_error *err)
+{
+    sg_status st = SG_OK;
+    results_input input;
+    if (!k->w)
+        return SG_OK;
+    TRY(put_pairs(k->w, &k->an, k->pairs, err));
+    TRY(put_reached(k->w, &k->an, err));
+    analysis_results_input(&k->an, &input);
+    input.replaced = k->replaced;
+    input.pairs = k->pairs;
+    input.pair_labels = k->pairs ? sg_stream_pairs(k->an.stream)->labels : NULL;
+    if (k->cfg.parts)
+        TRY(part_write(k->w, k->path, &k->an, k->sums, k->replaced, err));
+    else
+        TRY(results_write(k->w, &input, k->sums, monitor, err));
+    run_writer *ready = k->w;
+    k->w = NULL;
+    TRY(run_writer_commit(ready, err));
+done:
+    return st;
+}
+
+/* All processes go on, of one mind about what they do; or none does. */
+static sg_status begin_together(work *k, sg_status begun, sg_error *err)
+{
+    char facts[IDENTITY_ROOM] = "";
+    if (begun == SG_OK)
+        begun = analysis_identity(&k->an, true, facts, err);
+    return sg_team_agree(k->cfg.team, facts, begun, err);
+}
+
+sg_status sg_analyze(const char *run_path, const sg_model *m, const sg_stream *s, const sg_classes *classes,
                      const sg_analysis_config *cfg, const sg_monitor *monitor, sg_error *err)
 {
-    sg_analysis_config own;
-    sg_analysis_defaults(&own, m);
-    cfg = config_take(&own, sizeof own, cfg);
     sg_status st = SG_OK;
-    analysis an = {0};
-    block_sums *sums = NULL;
-    replacement_sums *replaced = NULL;
-    pair_sums *pairs = NULL;
-    run_writer *w = NULL;
-    results_input input;
-    checkpoint_claim *claim = NULL;
+    work k = {.path = run_path};
+    sg_analysis_defaults(&k.cfg, m);
+    config_take(&k.cfg, sizeof k.cfg, cfg);
+    const sg_team *team = k.cfg.team = k.cfg.team && k.cfg.team->ranks > 1 ? k.cfg.team : NULL;
     la_serial_begin();
-    if (cfg->checkpoint)
-        TRY(checkpoint_claim_new(&claim, cfg->checkpoint, err));
-    if (cfg->parts && sg_stream_pairs(s))
-        TRY(sg_fail(err, SG_EINVAL, "setting 'part': pairs of words are followed in whole runs only"));
-    TRY(analysis_prepare(&an, m, s, k, cfg, monitor, err));
-    /* first: an output that cannot be written fails now, not in an hour */
-    TRY(run_writer_create(&w, run_path, err));
-    TRY(metadata_write(w, &an, err));
-    TRY(put_untrained(w, &an, err));
-    TRY((cfg->precision > 0 ? sampled_run : exact_run)(&sums, &replaced, &an, run_path, err));
-    TRY(growth_run(&an, err));
-    TRY(pairs_run(&an, &pairs, err));
-    TRY(put_pairs(w, &an, pairs, err));
-    TRY(put_reached(w, &an, err));
-    analysis_results_input(&an, &input);
-    input.replaced = replaced;
-    input.pairs = pairs;
-    input.pair_labels = pairs ? sg_stream_pairs(s)->labels : NULL;
-    if (cfg->parts)
-        TRY(part_write(w, run_path, &an, sums, replaced, err));
-    else
-        TRY(results_write(w, &input, sums, monitor, err));
-    run_writer *ready = w;
-    w = NULL;
-    TRY(run_writer_commit(ready, err));
-    resume_forget(&an);
-    if (cfg->csv_path && !cfg->parts)
-        TRY(sg_run_write_csv(run_path, cfg->csv_path, cfg->csv_style, err));
+    st = begin(&k, m, s, classes, monitor, err);
+    if (team)
+        st = begin_together(&k, st, err);
+    TRY(st);
+    TRY((k.cfg.precision > 0 ? sampled_run : exact_run)(&k.sums, &k.replaced, &k.an, run_path, err));
+    TRY(growth_run(&k.an, err));
+    TRY(pairs_run(&k.an, &k.pairs, err));
+    if (team)
+        TRY(team_gather(&k.an, k.sums, k.replaced, err));
+    st = finish(&k, monitor, err);
+    if (team)
+        st = sg_team_agree(team, "", st, err);
+    TRY(st);
+    resume_forget(&k.an);
+    if (k.cfg.csv_path && !k.cfg.parts && !(team && team->rank))
+        TRY(sg_run_write_csv(run_path, k.cfg.csv_path, k.cfg.csv_style, err));
 done:
-    run_writer_abort(w);
-    sums_free(sums);
-    replacement_sums_free(replaced);
-    pair_sums_free(pairs);
-    analysis_free(&an);
-    checkpoint_claim_free(claim);
+    run_writer_abort(k.w);
+    sums_free(k.sums);
+    replacement_sums_free(k.replaced);
+    pair_sums_free(k.pairs);
+    analysis_free(&k.an);
+    checkpoint_claim_free(k.claim);
+    sg_free(k.checkpoint);
     la_serial_end();
     return st;
 }

@@ -7,20 +7,18 @@
 
 #include <math.h>
 
-/* Exact sums of state g by word; those of a part are added exactly. */
-static sg_status part_word_squares(part_file *p, word_sums *words, size_t g, sg_error *err)
+/* A sum by word, written; or that of a part, added. low (or NULL): what rounding takes. */
+static sg_status part_words(part_file *p, const char *variable, const word_sums *words, double *own,
+                            double *high, double *low, sg_error *err)
 {
-    static const char *const names[] = {"part_word_square", "part_word_square_low"};
     sg_status st = SG_OK;
     const size_t n = words->V * words->D, shape[] = {words->V, words->D};
-    double *own[] = {word_sums_square(words, g, 0), word_sums_low(words, g, 0)}, *more = NULL;
-    NEED(p->w || (more = sg_calloc(n, sizeof *more)), err, "the sums by word of %s", p->path);
-    for (size_t v = 0; v < 2; v++) {
-        TRY(part_variable(p, names[v], 2, shape, err));
-        TRY(part_f64(p, names[v], NULL, NULL, p->w ? own[v] : more, err));
-        for (size_t i = 0; more && i < n; i++)
-            exact_add(own[0] + i, own[1] + i, more[i]);
-    }
+    double *more = NULL, none = 0;
+    TRY(part_variable(p, variable, 2, shape, err));
+    NEED(p->out || (more = sg_calloc(n, sizeof *more)), err, "%s of %s", variable, p->path);
+    TRY(part_matrix(p, variable, words->V, words->D, p->out ? own : more, err));
+    for (size_t i = 0; more && i < n; i++)
+        exact_add(high + i, low ? low + i : &none, more[i]);
 done:
     sg_free(more);
     return st;
@@ -38,16 +36,15 @@ sg_status sums_part_weights(part_file *p, block_sums *sums, word_sums *words, sg
     NEED(x, err, "the weights of %s", p->path);
     TRY(part_dim(p, "packed", sums_packed(s->E), err));
     if (words) {
-        const size_t of_words[] = {words->V, words->D};
+        double *pairs = word_sums_pairs(words, 0);
         TRY(part_dim(p, "part_which", SUMS_WORDS, err));
-        TRY(part_variable(p, "part_word_pairs", 2, of_words, err));
-        TRY(part_add(p, "part_word_pairs", words->V * words->D, word_sums_pairs(words, 0), err));
+        TRY(part_words(p, "part_word_pairs", words, pairs, pairs, NULL, err));
     }
     for (size_t v = 0; v < FIELDS; v++)
         TRY(part_variable(p, names[v], 3, shape, err));
     for (size_t i = 0; i < p->rows; i++) {
         const size_t start[] = {i, 0, 0}, count[] = {1, s->C, s->D};
-        for (size_t k = 0; p->w && k < CD; k++) {
+        for (size_t k = 0; p->out && k < CD; k++) {
             const sums_weight *from = sums_weight_at(sums, p->block[i], k / s->D, k % s->D);
             x[k] = from->weight, x[CD + k] = from->moment_weight, x[2 * CD + k] = (double)from->pairs;
             x[3 * CD + k] = (double)from->moment_pairs, x[4 * CD + k] = (double)from->exist;
@@ -58,7 +55,7 @@ sg_status sums_part_weights(part_file *p, block_sums *sums, word_sums *words, sg
             if (!(x[k] >= 0 && x[k] < 1e18))
                 TRY(sg_fail(err, SG_EFORMAT, "%s: %s: %g is not a number of pairs", p->path, names[k / CD],
                             x[k]));
-        for (size_t k = 0; p->r && k < CD; k++)
+        for (size_t k = 0; !p->out && k < CD; k++)
             *sums_weight_at(sums, p->block[i], k / s->D, k % s->D) = (sums_weight){
                 x[k], x[CD + k], (int64_t)x[2 * CD + k], (int64_t)x[3 * CD + k], (int64_t)x[4 * CD + k]};
     }
@@ -112,7 +109,7 @@ static sg_status squares(part_file *p, block_sums *sums, size_t g, sg_error *err
         }
         TRY(part_f64(p, "part_square", start, count, x, err));
         TRY(part_f64(p, "part_square_pairs", start, count, pairs, err));
-        for (size_t k = 0; p->r && k < n; k++) {
+        for (size_t k = 0; !p->out && k < n; k++) {
             sums_squares *to = sums_squares_at(sums, p->block[i], g, k % D);
             if (!(x[k] >= -1e-6 * fabs(x[k % D])) || !(pairs[k] >= 0))
                 TRY(sg_fail(err, SG_EFORMAT, "%s: part_square: %g of %g pairs", p->path, x[k], pairs[k]));
@@ -138,16 +135,18 @@ sg_status sums_part(part_file *p, block_sums *sums, word_sums *words, size_t g, 
     TRY(missed(p, sums, g, err));
     if (words) {
         TRY(squares(p, sums, g, err));
-        TRY(part_word_squares(p, words, g, err));
+        double *square = word_sums_square(words, g, 0), *low = word_sums_low(words, g, 0);
+        TRY(part_words(p, "part_word_square", words, square, square, low, err));
+        TRY(part_words(p, "part_word_square_low", words, low, square, low, err));
     }
     for (size_t i = 0; i < p->rows * s->C * s->D; i++) {
         const size_t c = i / s->D % s->C, d = i % s->D, row = i / (s->C * s->D), b = p->block[row];
         const size_t start[] = {row, c, d, 0, 0}, count[] = {1, 1, 1, H, E}, flat[] = {1, 1, 1, packed};
-        if (p->w)
+        if (p->out)
             TRY(sums_get(sums, b, g, c, d, sum, moment, err));
         TRY(part_f32(p, "part_sum", start, count, sum, err));
         TRY(part_f32(p, "part_moment", start, flat, moment, err));
-        if (p->r)
+        if (!p->out)
             TRY(sums_put(sums, b, g, c, d, sum, moment, err));
     }
 done:

@@ -70,13 +70,13 @@ void blocks_choose(analysis *an)
 sg_status blocks_of_part(analysis *an, sg_error *err)
 {
     const sg_analysis_config *cfg = an->cfg;
-    an->first_block = 0;
-    an->end_block = an->B;
+    an->first_row = 0;
+    an->end_row = an->B * an->split;
     if (!cfg->parts)
         return SG_OK;
-    an->first_block = an->B * (cfg->part - 1) / cfg->parts;
-    an->end_block = an->B * cfg->part / cfg->parts;
-    if (an->first_block == an->end_block)
+    an->first_row = an->B * (cfg->part - 1) / cfg->parts * an->split;
+    an->end_row = an->B * cfg->part / cfg->parts * an->split;
+    if (an->first_row == an->end_row)
         return sg_fail(err, SG_EINVAL, "setting 'part' %zu/%zu: more parts than the %zu blocks", cfg->part,
                        cfg->parts, an->B);
     return SG_OK;

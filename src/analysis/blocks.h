@@ -17,7 +17,7 @@ void blocks_choose(analysis *an);
 /* an->starts, from one reading of the stream, and the blocks of this part of the run. SG_EINVAL: setting
  * 'part' asks for more parts than there are blocks. */
 sg_status blocks_place(analysis *an, sg_error *err);
-/* an->first_block, an->end_block. */
+/* an->first_row, an->end_row, of setting 'part'. */
 sg_status blocks_of_part(analysis *an, sg_error *err);
 
 #endif

@@ -45,8 +45,8 @@ static void forecast(sg_analysis_estimate *out, const analysis *an)
 {
     const sg_analysis_config *cfg = an->cfg;
     sg_engine_config engine = analysis_engine(an);
-    double flops = 0, tokens = (double)(analysis_block_start(an, an->end_block) -
-                                        analysis_block_start(an, an->first_block));
+    double flops = 0,
+           tokens = (double)(analysis_part_start(an, an->end_row) - analysis_part_start(an, an->first_row));
     size_t bytes = 0, units[2 * ANALYSIS_MAX_STATES], spectra, file;
     results_input input;
     analysis_results_input(an, &input);
@@ -66,7 +66,7 @@ static void forecast(sg_analysis_estimate *out, const analysis *an)
     out->memory = (bytes > spectra ? bytes : spectra) + table;
     if (cfg->replace != SG_REPLACE_NONE)
         out->memory += replacement_bytes(an);
-    out->scratch_bytes = sums_bytes_per_block(&shape) * (an->end_block - an->first_block) * an->split;
+    out->scratch_bytes = sums_bytes_per_block(&shape) * (an->end_row - an->first_row);
     out->run_file_bytes = (cfg->parts ? out->scratch_bytes : file) + an->V * an->E * sizeof(float);
 }
 

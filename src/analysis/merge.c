@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Parts of a run: what is summed over blocks into a file, and the files of all parts together as the whole run. */
 #include "analysis/merge.h"
+#include "analysis/team.h"
 #include "analysis/results/metadata.h"
 #include "analysis/results/part_input.h"
 
@@ -41,12 +42,47 @@ sg_status part_write(run_writer *w, const char *path, analysis *an, block_sums *
     part_file p;
     results_input input;
     analysis_results_input(an, &input);
-    TRY(part_begin(&p, w, path, an->first_block * an->split, (an->end_block - an->first_block) * an->split,
-                   err));
+    TRY(part_begin(&p, w, path, an->first_row, an->end_row - an->first_row, err));
     TRY(part_input_write(&p, an, err));
     TRY(transfer(&p, &t, &input, err));
 done:
     part_close(&p);
+    return st;
+}
+
+/* The rows of one rank: to rank 0, or from it. */
+static sg_status exchange(analysis *an, size_t rank, const totals *t, sg_error *err)
+{
+    sg_status st = SG_OK;
+    const sg_team *team = an->cfg->team;
+    part_file p = {0};
+    team_stream *stream = NULL;
+    results_input input;
+    char name[32];
+    size_t first, end;
+    analysis_results_input(an, &input);
+    team_share(an, rank, team->ranks, &first, &end);
+    snprintf(name, sizeof name, "rank %zu", rank);
+    TRY(team_stream_new(&stream, team, team->rank ? 0 : rank, err));
+    TRY(part_of_stream(&p, stream, team->rank > 0, name, first, end - first, err));
+    TRY(transfer(&p, t, &input, err));
+    if (p.out)
+        TRY(team_flush(stream, err));
+done:
+    part_close(&p);
+    team_stream_free(stream);
+    return st;
+}
+
+sg_status team_gather(analysis *an, block_sums *sums, replacement_sums *replaced, sg_error *err)
+{
+    sg_status st = SG_OK;
+    const totals t = {sums, an->words, replaced, &an->exponents};
+    const sg_team *team = an->cfg->team;
+    for (size_t r = 1; r < team->ranks; r++)
+        if (!team->rank || r == team->rank)
+            TRY(exchange(an, r, &t, err));
+done:
     return st;
 }
 

@@ -1,18 +1,32 @@
 /* SPDX-License-Identifier: MIT */
 #include "analysis/part.h"
+#include "analysis/team.h"
 
 #include "base/base_internal.h"
 
 #include <string.h>
 
+sg_status part_of_stream(part_file *p, struct team_stream *stream, bool out, const char *path, size_t first,
+                         size_t rows, sg_error *err)
+{
+    sg_status st = SG_OK;
+    *p = (part_file){.path = path, .out = out, .stream = stream, .rows = rows};
+    NEED(p->block = sg_calloc(rows, sizeof *p->block), err, "%zu blocks", rows);
+    for (size_t i = 0; i < rows; i++)
+        p->block[i] = first + i;
+done:
+    return st;
+}
+
 sg_status part_begin(part_file *p, run_writer *w, const char *path, size_t first, size_t rows, sg_error *err)
 {
     sg_status st = SG_OK;
     double *number = sg_calloc(rows, sizeof *number);
-    *p = (part_file){.path = path, .w = w, .rows = rows};
-    NEED(number && (p->block = sg_calloc(rows, sizeof *p->block)), err, "%zu blocks", rows);
+    TRY(part_of_stream(p, NULL, true, path, first, rows, err));
+    p->w = w;
+    NEED(number, err, "%zu blocks", rows);
     for (size_t i = 0; i < rows; i++)
-        p->block[i] = first + i, number[i] = (double)(first + i);
+        number[i] = (double)p->block[i];
     TRY(part_dim(p, "part_block", rows, err));
     TRY(part_variable(p, "part_block", 1, &rows, err));
     TRY(part_f64(p, "part_block", NULL, NULL, number, err));
@@ -68,6 +82,8 @@ sg_status part_dim(part_file *p, const char *name, size_t length, sg_error *err)
 sg_status part_variable(part_file *p, const char *name, size_t rank, const size_t *shape, sg_error *err)
 {
     size_t found, sizes[SG_RUN_MAX_DIMS];
+    if (p->stream)
+        return SG_OK;
     if (p->w)
         return run_writer_define(p->w, p->nc, name, err);
     if (sg_run_shape(p->r, p->group, name, &found, sizes) && found == rank &&
@@ -76,31 +92,38 @@ sg_status part_variable(part_file *p, const char *name, size_t rank, const size_
     return sg_fail(err, SG_EFORMAT, "%s: variable %s is missing or does not fit the run", p->path, name);
 }
 
+/* n numbers, of the shape `count` that the variable has in the table. */
+static sg_status pass_on(part_file *p, const char *variable, const size_t *count, size_t size, void *x,
+                         sg_error *err)
+{
+    size_t n = size;
+    for (const char *dim = run_variable_find(variable, p->group != NULL)->dims; *dim; count++) {
+        n *= *count;
+        dim += strcspn(dim, " ");
+        dim += strspn(dim, " ");
+    }
+    return p->out ? team_put(p->stream, x, n, err) : team_get(p->stream, x, n, err);
+}
+
 sg_status part_f64(part_file *p, const char *variable, const size_t *start, const size_t *count, double *x,
                    sg_error *err)
 {
-    return p->w ? run_writer_put_f64(p->w, p->nc, variable, start, count, x, err)
-                : sg_run_read(p->r, p->group, variable, start, count, x, err);
+    return p->stream ? pass_on(p, variable, count, sizeof *x, x, err)
+           : p->w    ? run_writer_put_f64(p->w, p->nc, variable, start, count, x, err)
+                     : sg_run_read(p->r, p->group, variable, start, count, x, err);
 }
 
 sg_status part_f32(part_file *p, const char *variable, const size_t *start, const size_t *count, float *x,
                    sg_error *err)
 {
-    return p->w ? run_writer_put_f32(p->w, p->nc, variable, start, count, x, err)
-                : run_read_f32(p->r, p->group, variable, start, count, x, err);
+    return p->stream ? pass_on(p, variable, count, sizeof *x, x, err)
+           : p->w    ? run_writer_put_f32(p->w, p->nc, variable, start, count, x, err)
+                     : run_read_f32(p->r, p->group, variable, start, count, x, err);
 }
 
-sg_status part_add(part_file *p, const char *variable, size_t n, double *x, sg_error *err)
+sg_status part_matrix(part_file *p, const char *variable, size_t rows, size_t columns, double *x,
+                      sg_error *err)
 {
-    sg_status st = SG_OK;
-    double *more = NULL;
-    if (p->w)
-        return part_f64(p, variable, NULL, NULL, x, err);
-    NEED(more = sg_calloc(n, sizeof *more), err, "%s of %s", variable, p->path);
-    TRY(part_f64(p, variable, NULL, NULL, more, err));
-    for (size_t i = 0; i < n; i++)
-        x[i] += more[i];
-done:
-    sg_free(more);
-    return st;
+    const size_t start[] = {0, 0}, count[] = {rows, columns};
+    return part_f64(p, variable, start, count, x, err);
 }

@@ -57,11 +57,11 @@ typedef struct {
     char features_sha256[65];
     uint64_t T; /* tokens */
     size_t D, E, V, C, B, sets;
-    uint64_t documents;                         /* of the stream, by used.documents */
-    bool alone;                                 /* too few of them: intervals are of this text alone */
-    size_t split;                               /* parts of each block, see blocks.h */
-    uint64_t *starts;                           /* (B split + 1) of the parts; NULL: even */
-    size_t first_block, end_block;              /* those of this part */
+    uint64_t documents;        /* of the stream, by used.documents */
+    bool alone;                /* too few of them: intervals are of this text alone */
+    size_t split;              /* parts of each block, see blocks.h */
+    uint64_t *starts;          /* (B split + 1) of the parts; NULL: even */
+    size_t first_row, end_row; /* the parts of blocks that this process does: those of a part or share */
     sg_accum_state states[ANALYSIS_MAX_STATES]; /* of one model */
     size_t n_states;
     state_group groups[2 * ANALYSIS_MAX_STATES]; /* model by model */

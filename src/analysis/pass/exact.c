@@ -29,7 +29,7 @@ static bool tick(const pass *p, uint64_t position)
 {
     const analysis *an = p->an;
     const sg_monitor *m = an->monitor;
-    uint64_t from = analysis_block_start(an, an->first_block), to = analysis_block_start(an, an->end_block);
+    uint64_t from = analysis_part_start(an, an->first_row), to = analysis_part_start(an, an->end_row);
     double total = (double)(to - from), done = (double)(position > from ? position - from : 0);
     sg_progress now = {p->model ? "analysing the untrained copy" : "analysing",
                        done,
@@ -216,7 +216,7 @@ static sg_status run_models(pass *p, portion *x, FILE *resume, sg_error *err)
 {
     sg_status st = SG_OK;
     const analysis *an = p->an;
-    for (; p->model < an->n_models; p->model++, p->part = p->first) {
+    for (; p->model < an->n_models && p->first < p->end; p->model++, p->part = p->first) {
         p->began = sg_clock();
         TRY(open_engine(p, err));
         if (resume) {
@@ -245,7 +245,7 @@ static sg_status start(pass *p, const char *run_path, FILE **resume, sg_error *e
     sg_status st = SG_OK;
     const analysis *an = p->an;
     TRY(analysis_identity(an, true, p->s.identity, err));
-    p->first = an->first_block * an->split, p->end = an->end_block * an->split;
+    p->first = an->first_row, p->end = an->end_row;
     TRY(resume_sums(&p->s.sums[0], an, an->B * an->split, 0, run_path, err));
     p->s.n_rates = an->cfg->sample ? an->sets : 0;
     if (an->replace.rate > 0)

@@ -68,7 +68,7 @@ static sg_status one_portion(follower *x, size_t b, uint64_t t, size_t n, sg_err
         x->ids[i] = x->steps[i].id;
     TRY(forward_run(x->f, words ? x->ids : NULL, words ? NULL : x->features, NULL, n, err));
     for (size_t i = 0; i < n; i++)
-        if (b < an->end_block && is_followed(x, t + i, begin, &start) && (b >= an->first_block || x->all))
+        if (is_followed(x, t + i, begin, &start) && (b * an->split >= an->first_row || x->all))
             TRY(follow(x, b, t + i, i, start, burn_in, err));
 done:
     return st;
@@ -78,9 +78,11 @@ static sg_status one_model(follower *x, double began, sg_error *err)
 {
     sg_status st = SG_OK;
     const analysis *an = x->an;
-    uint64_t end = analysis_block_start(an, an->end_block);
+    const size_t blocks =
+        (an->end_row + an->split - 1) / an->split; /* those whose first quarter is before the end */
+    uint64_t end = analysis_block_start(an, blocks);
     TRY(forward_new(&x->f, an->models[x->m], PORTION, err));
-    for (size_t b = 0; b < an->end_block; b++)
+    for (size_t b = 0; b < blocks && an->first_row < an->end_row; b++)
         for (uint64_t t = analysis_block_start(an, b), stop = analysis_block_start(an, b + 1); t < stop;) {
             size_t n = stop - t < PORTION ? (size_t)(stop - t) : PORTION;
             TRY(one_portion(x, b, t, n, err));

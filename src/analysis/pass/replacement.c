@@ -294,7 +294,7 @@ static sg_status plan_job(replacement *r, job *j, uint64_t until, sg_error *err)
 {
     sg_status st = SG_OK;
     const analysis *an = r->an;
-    size_t b = an->first_block * an->split;
+    size_t b = an->first_row;
     while (analysis_part_start(an, b + 1) <= r->position)
         b++;
     uint64_t end = analysis_part_start(an, b + 1) < until ? analysis_part_start(an, b + 1) : until;
@@ -406,7 +406,7 @@ sg_status replacement_run(replacement *r, size_t model, uint64_t until, bool (*g
                           bool *stopped, sg_error *err)
 {
     sg_status st = SG_OK;
-    const uint64_t begin = analysis_block_start(r->an, r->an->first_block);
+    const uint64_t begin = analysis_part_start(r->an, r->an->first_row);
     *stopped = false;
     if (model != r->model) {
         r->model = model, r->position = r->zero = 0;
