@@ -175,7 +175,7 @@ class Expressions:
 
 def analyse(folder, arguments):
     run = os.path.join(folder, "run.nc")
-    subprocess.run([PROGRAM, "analyze", os.path.join(folder, "m.safetensors"), *arguments, "-d", "1", "-q", "-o", run], check=True, stderr=subprocess.DEVNULL)
+    subprocess.run([PROGRAM, "analyze", os.path.join(folder, "m.safetensors"), *arguments, "-d", "1", "--replace", "none", "--lyapunov", "none", "-q", "-o", run], check=True, stderr=subprocess.DEVNULL)
     with netCDF4.Dataset(run) as f:
         words = list(f["word"][:])
         names = list(f["class_name"][:])
@@ -360,7 +360,7 @@ def one_world(seed, folder, ewt=None):
 def main():
     n = m = 0
     ewt = os.path.join(os.environ.get("STATEGRAD_SHARED", ""), "data", "ud-english-ewt", "dev.conllu")
-    for seed in range(5):
+    for seed in (0, 1, 4):
         if seed == 4 and not os.path.exists(ewt):
             continue
         with tempfile.TemporaryDirectory(prefix="stategrad-expressions-") as folder:
