@@ -21,6 +21,7 @@ done:
 sg_status part_begin(part_file *p, run_writer *w, const char *path, size_t first, size_t rows, sg_error *err)
 {
     sg_status st = SG_OK;
+    const size_t start = 0;
     double *number = sg_calloc(rows, sizeof *number);
     TRY(part_of_stream(p, NULL, true, path, first, rows, err));
     p->w = w;
@@ -29,7 +30,7 @@ sg_status part_begin(part_file *p, run_writer *w, const char *path, size_t first
         number[i] = (double)p->block[i];
     TRY(part_dim(p, "part_block", rows, err));
     TRY(part_variable(p, "part_block", 1, &rows, err));
-    TRY(part_f64(p, "part_block", NULL, NULL, number, err));
+    TRY(part_f64(p, "part_block", &start, &rows, number, err));
 done:
     sg_free(number);
     return st;
@@ -39,6 +40,7 @@ sg_status part_open(part_file *p, const char *path, sg_error *err)
 {
     sg_status st = SG_OK;
     size_t rank, shape[SG_RUN_MAX_DIMS];
+    const size_t start = 0;
     double *number = NULL;
     *p = (part_file){.path = path};
     TRY(run_open_part(&p->r, path, err));
@@ -52,7 +54,7 @@ sg_status part_open(part_file *p, const char *path, sg_error *err)
     p->rows = shape[0];
     NEED((p->block = sg_calloc(p->rows, sizeof *p->block)) && (number = sg_calloc(p->rows, sizeof *number)),
          err, "the blocks of %s", path);
-    TRY(part_f64(p, "part_block", NULL, NULL, number, err));
+    TRY(part_f64(p, "part_block", &start, &p->rows, number, err));
     for (size_t i = 0; i < p->rows; i++)
         p->block[i] = number[i] >= 0 && number[i] < 1e9 ? (size_t)number[i] : SIZE_MAX;
 done:
