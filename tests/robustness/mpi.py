@@ -12,7 +12,7 @@ import sys
 import tempfile
 import time
 
-program, program_mpi = sys.argv[1:3]
+program, program_mpi = map(os.path.abspath, sys.argv[1:3])
 if not shutil.which("mpirun"):
     print("no mpirun: not tested (openmpi-bin)")
     sys.exit(77)
