@@ -18,7 +18,7 @@ typedef struct {
     const char *words_of[MAX_SETTINGS]; /* what was given for settings that are not plain numbers */
     option_list classes, properties, pairs;
     model_options model;
-    bool no_eos, quiet, ascii;
+    bool no_eos, lowercase, quiet, ascii;
     sg_property *property;
     char *command;
 } settings;
@@ -146,7 +146,8 @@ static sg_status open_corpus(settings *s, const sg_model *m, int argc, char **ar
                                .n_paths = (size_t)argc - 1,
                                .format = (sg_format)s->format,
                                .unit = shape->unit,
-                               .eos = shape->eos && !s->no_eos};
+                               .eos = shape->eos && !s->no_eos,
+                               .lowercase = s->lowercase};
     sg_status st = SG_OK;
     if (s->cfg.features_path) {
         uint64_t rows = 0;
@@ -340,6 +341,7 @@ static int run(int argc, char **argv)
          "token positions from 0 (repeatable)",
          0, 0},
         {"format", 0, OPT_CHOICE, &s.format, FORMATS, "of the corpus; auto: by extension", 0, 0},
+        {"lowercase", 0, OPT_FLAG, &s.lowercase, NULL, "read the corpus in lower case", 0, 0},
         {"no-eos", 0, OPT_FLAG, &s.no_eos, NULL, "no <eos> at line ends (default: as the model was trained)",
          0, 0},
     };

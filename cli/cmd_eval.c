@@ -25,13 +25,14 @@ static sg_status print_result(const sg_eval *e, double unknown, bool json, sg_er
 static int run(int argc, char **argv)
 {
     int format = SG_FORMAT_AUTO, handling = 0;
-    bool json = false, quiet = false, no_eos = false;
+    bool json = false, quiet = false, no_eos = false, lowercase = false;
     int threads = 0;
     model_options model = {0};
     sg_import_config import;
     const option table[] = {
         {"json", 0, OPT_FLAG, &json, NULL, "one JSON object", 0, 0},
         {"format", 0, OPT_CHOICE, &format, FORMATS, "of the corpus; auto: by extension", 0, 0},
+        {"lowercase", 0, OPT_FLAG, &lowercase, NULL, "read the corpus in lower case", 0, 0},
         {"no-eos", 0, OPT_FLAG, &no_eos, NULL, "no <eos> at line ends (default: as the model was trained)", 0,
          0},
         {"state-handling", 0, OPT_CHOICE, &handling, "carry|reset", "reset: each sentence alone, from zero",
@@ -61,7 +62,8 @@ static int run(int argc, char **argv)
                                    .n_paths = (size_t)argc - 1,
                                    .format = (sg_format)format,
                                    .unit = shape->unit,
-                                   .eos = shape->eos && !no_eos};
+                                   .eos = shape->eos && !no_eos,
+                                   .lowercase = lowercase};
         st = sg_stream_new(&s, &corpus, sg_model_vocab(m), NULL, &monitor, &err);
     }
     if (st == SG_OK)

@@ -62,6 +62,7 @@ typedef struct {
      * pairs with a noun of the other number between them, and those without. Any number of them; borrowed. */
     const char *const *pairs;
     size_t n_pairs;
+    bool lowercase; /* words and characters are read in lower case; annotation is not */
 } sg_corpus_config;
 
 /* Borrowed until the next call. A tag is NULL where the format has none (and for <eos>). */

@@ -56,7 +56,8 @@ def _described(tokens: Any, classes: Any, properties: Any, given: Mapping[str, A
 
 
 def analyze(model: Model, tokens: Any, classes: Any = None, properties: Any = None, *, output: Path | None = None,
-            progress: ProgressOption = None, format: str = "auto", eos: bool | None = None, pairs: Any = (), command: str | None = None,
+            progress: ProgressOption = None, format: str = "auto", eos: bool | None = None, lowercase: bool = False,
+            pairs: Any = (), command: str | None = None,
             **settings: Any) -> Run:
     """Average state gradients over a corpus: the main job.
 
@@ -86,6 +87,8 @@ def analyze(model: Model, tokens: Any, classes: Any = None, properties: Any = No
         Of files: "auto", "text", "conllu" or "tagged".
     eos
         <eos> at line ends; default: as the model was trained.
+    lowercase
+        Words are read in lower case; tags and other annotation are not.
     pairs
         Of words read from text: "subject-verb", "deprel:nsubj->head", a file (doc/analyze.md), or several.
     command
@@ -110,7 +113,7 @@ def analyze(model: Model, tokens: Any, classes: Any = None, properties: Any = No
     keep: list[Any] = []
     cfg = config_of(model._m, settings, command or _described(tokens, classes, properties, settings), keep)
     monitor = Monitor(progress)
-    corpus = _corpus.read(model, tokens, classes, format=format, eos=eos, monitor=monitor, properties=properties, pairs=pairs)
+    corpus = _corpus.read(model, tokens, classes, format=format, eos=eos, lowercase=lowercase, monitor=monitor, properties=properties, pairs=pairs)
     if corpus.features is not None:
         keep.append(ffi.from_buffer("float[]", corpus.features))
         cfg.features = keep[-1]

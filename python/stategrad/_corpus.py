@@ -30,8 +30,8 @@ def _is_spec(text: Any) -> bool:
 class Text:
     """A corpus of words: files, or tokens in memory. `lines` (of the latter): its sentences."""
 
-    def __init__(self, tokens: Any, unit: str, eos: bool, format: str) -> None:
-        self.unit, self.eos, self.format = unit, eos, index_of(format, FORMATS, "format")
+    def __init__(self, tokens: Any, unit: str, eos: bool, format: str, lowercase: bool = False) -> None:
+        self.unit, self.eos, self.format, self.lowercase = unit, eos, index_of(format, FORMATS, "format"), lowercase
         self.lines: list[list[str]] | None = None
         self.keep: list[Any] = []
         self.pairs: list[Any] = []
@@ -66,7 +66,7 @@ class Text:
     def config(self, monitor: Monitor | None = None) -> Any:
         """sg_corpus_config, which lives as long as this."""
         cfg = ffi.new("sg_corpus_config *", {"struct_size": ffi.sizeof("sg_corpus_config"), "format": self.format,
-                                             "unit": UNITS.index(self.unit), "eos": self.eos})
+                                             "unit": UNITS.index(self.unit), "eos": self.eos, "lowercase": self.lowercase})
         if self.paths:
             cfg.paths = array_to_c([path_to_c(p) for p in self.paths], self.keep)
             cfg.n_paths = len(self.paths)
@@ -101,14 +101,16 @@ class Corpus:
 
 
 def read(model: Model, tokens: Any, classes: Any = None, *, format: str = "auto", eos: bool | None = None,
-         monitor: Monitor, properties: Any = None, pairs: Any = ()) -> Corpus:
+         lowercase: bool = False, monitor: Monitor, properties: Any = None, pairs: Any = ()) -> Corpus:
     """Encodes tokens with a model's vocabulary: words from files or lists, ids, or feature vectors. Annotation that the
     texts of properties ask for is kept."""
     eos = model.eos if eos is None else eos
     if _is_path(tokens) or (_is_list(tokens) and len(tokens) and _holds_text(tokens)):
-        text = Text(tokens, model.unit, eos, format)
+        text = Text(tokens, model.unit, eos, format, lowercase)
         text.pairs = [pairs] if _is_path(pairs) else list(pairs)
         return _read_text(model, text, classes, properties, monitor)
+    if lowercase:
+        raise ValueError("lowercase: of words that are read from text; found tokens as numbers")
     if len(pairs):
         raise ValueError("pairs: of words that are read from text; found tokens as numbers")
     if not _is_list(tokens) or not len(tokens):

@@ -24,14 +24,14 @@ class Evaluation(NamedTuple):
 
 
 def evaluate(model: Model, tokens: Any, *, state_handling: str = "carry", threads: int = 0, format: str = "auto",
-             eos: bool | None = None, progress: ProgressOption = None) -> Evaluation:
+             eos: bool | None = None, lowercase: bool = False, progress: ProgressOption = None) -> Evaluation:
     """Perplexity of a model on a text.
 
         nats per token = -1/N sum_t ln p(w_t | w_1 .. w_{t-1})
 
     Parameters
     ----------
-    tokens, format, eos, progress
+    tokens, format, eos, lowercase, progress
         As in `analyze`.
     state_handling
         "carry": the state is carried along the text from zero, and every token but the first is predicted. "reset": each
@@ -47,7 +47,7 @@ def evaluate(model: Model, tokens: Any, *, state_handling: str = "carry", thread
     reset = index_of(state_handling, ("carry", "reset"), "state_handling") == 1
     monitor = Monitor(progress)
     call(lib.sg_lm_can_eval, model._m)
-    corpus = _corpus.read(model, tokens, format=format, eos=eos, monitor=monitor)
+    corpus = _corpus.read(model, tokens, format=format, eos=eos, lowercase=lowercase, monitor=monitor)
     out = ffi.new("sg_eval *")
     threads_will_work()
     call(lib.sg_lm_eval, out, model._m, corpus.stream, reset, threads, monitor.c, monitor=monitor)

@@ -46,6 +46,21 @@ class AgainstProgram(InFolder):
                          {"kind": (["cat", "dog"], ["sees", "has"])}, command=command)
         self.same(path, run)
 
+    def test_lower_case(self):
+        """A corpus in capitals, read in lower case: the run and the perplexity of the corpus itself."""
+        self.write("capitals.txt", [[word.upper() for word in line] for line in sentences()])
+        path, command = self.analyze("--delays", "4")
+        program("analyze", "m.safetensors", "capitals.txt", "-o", "capitals.nc", "-q", "--delays", "4", "--lowercase", cwd=self.folder)
+        for name in ("singular_value", "mean_gradient", "state_change"):
+            np.testing.assert_array_equal(*(sg.open(self.folder / f)["layer1.cell"].read(name) for f in ("capitals.nc", "program.nc")))
+        mine = sg.analyze(model(), self.folder / "capitals.txt", lowercase=True, delays=4, command=command)
+        self.assertTrue((mine["layer1.cell"].read("mean_gradient") == sg.open(path)["layer1.cell"].read("mean_gradient")).all())
+        want = sg.evaluate(model(), sentences())
+        self.assertEqual(sg.evaluate(model(), [[word.upper() for word in line] for line in sentences()], lowercase=True), want)
+        said = json.loads(program("eval", "m.safetensors", "capitals.txt", "--lowercase", "--json", cwd=self.folder))
+        self.assertAlmostEqual(said["perplexity"], want.perplexity, places=6)
+        self.assertGreater(sg.evaluate(model(), self.folder / "capitals.txt").unknown_tokens, 0)
+
     def test_pairs_and_annotation(self):
         rows = [[(i, w, "nsubj" if i == 1 else "x") for i, w in enumerate(s, 1)] for s in sentences()]
         corpus, path = self.folder / "corpus.conllu", self.folder / "program.nc"

@@ -41,6 +41,22 @@ size_t utf8_space(const unsigned char *s, size_t n)
     return control || separator ? (size_t)length : 0;
 }
 
+size_t utf8_lower(const char *s, size_t n, char *out)
+{
+    size_t used = 0;
+    for (size_t at = 0; at < n;) {
+        utf8proc_int32_t x;
+        utf8proc_ssize_t length =
+            utf8proc_iterate((const utf8proc_uint8_t *)s + at, (utf8proc_ssize_t)(n - at), &x);
+        if (length <= 0)
+            break;
+        used += (size_t)utf8proc_encode_char(utf8proc_tolower(x), (utf8proc_uint8_t *)out + used);
+        at += (size_t)length;
+    }
+    out[used] = 0;
+    return used;
+}
+
 const char *text_excerpt(char buffer[64], const char *s, size_t n)
 {
     size_t keep = 0;

@@ -35,23 +35,12 @@ void pairs_file_free(pairs_file *f)
 
 /* ---- words ---- */
 
-/* The word in lower case, code point by code point; which may need more bytes. */
 static sg_status lower(reader *r, const char **word, size_t *n, sg_error *err)
 {
-    utf8proc_int32_t x;
-    size_t used = 0;
     sg_status st = array_reserve(&r->lower, &r->room, 4 * *n + 1, 1, err);
     if (st != SG_OK)
         return st;
-    for (size_t at = 0; at < *n;) {
-        utf8proc_ssize_t length =
-            utf8proc_iterate((const utf8proc_uint8_t *)*word + at, (utf8proc_ssize_t)(*n - at), &x);
-        if (length <= 0)
-            break;
-        used += (size_t)utf8proc_encode_char(utf8proc_tolower(x), (utf8proc_uint8_t *)r->lower + used);
-        at += (size_t)length;
-    }
-    *word = r->lower, *n = used;
+    *n = utf8_lower(*word, *n, r->lower), *word = r->lower;
     return SG_OK;
 }
 

@@ -34,7 +34,9 @@ struct sg_corpus {
     size_t n_files, files_cap, next_file;
     sg_format format;
     sg_unit unit;
-    bool eos;
+    bool eos, lowercase;
+    char *lower; /* the token given last, in lower case */
+    size_t lower_room;
     sg_format current; /* of the open file */
     const char *path;  /* of the open file, borrowed from files */
     scanner *text;
@@ -171,6 +173,7 @@ sg_status sg_corpus_open(sg_corpus **out, const sg_corpus_config *cfg, sg_error 
     c->format = cfg->format;
     c->unit = cfg->unit;
     c->eos = cfg->eos;
+    c->lowercase = cfg->lowercase;
     c->monitor = cfg->monitor;
     c->doing = "reading";
     c->start = sg_clock();
@@ -229,6 +232,7 @@ void sg_corpus_close(sg_corpus *c)
     for (size_t i = 0; i < c->n_files; i++)
         sg_free(c->files[i].path);
     sg_free(c->files);
+    sg_free(c->lower);
     sg_free(c);
 }
 
@@ -605,6 +609,16 @@ static sg_status tick(sg_corpus *c, sg_error *err)
                : sg_fail(err, SG_ECANCELLED, "stopped while reading the corpus");
 }
 
+static sg_status to_lower(sg_corpus *c, sg_token *t, sg_error *err)
+{
+    sg_status st = array_reserve(&c->lower, &c->lower_room, 4 * t->length + 1, 1, err);
+    if (st != SG_OK)
+        return st;
+    t->length = utf8_lower(t->form, t->length, c->lower);
+    t->form = c->lower;
+    return SG_OK;
+}
+
 sg_status sg_corpus_next(sg_corpus *c, sg_token *token, bool *end, sg_error *err)
 {
     sg_status st = SG_OK;
@@ -623,8 +637,11 @@ sg_status sg_corpus_next(sg_corpus *c, sg_token *token, bool *end, sg_error *err
         TRY(c->current == SG_FORMAT_CONLLU   ? next_conllu(c, token, &file_end, err)
             : c->current == SG_FORMAT_TAGGED ? next_tagged(c, token, &file_end, err)
                                              : next_text(c, token, &file_end, err));
-        if (!file_end)
+        if (!file_end) {
+            if (c->lowercase)
+                TRY(to_lower(c, token, err));
             break;
+        }
         remark_on(&c->inner_bom, c->path, scan_inner_bom(c->text));
         remark_on(&c->lone_cr, c->path, scan_lone_cr(c->text));
         scan_close(c->text);

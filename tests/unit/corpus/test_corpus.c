@@ -79,6 +79,22 @@ static void test_tagged(void **state)
     expect_error(tagged, write_text(&tmp, "a", "x\\/NN\n"), SG_EFORMAT, "a:1: 'x\\/NN'");
 }
 
+static void test_lower_case(void **state)
+{
+    sg_corpus_config cfg = text;
+    cfg.lowercase = true;
+    expect_tokens(
+        cfg,
+        write_text(&tmp, "a",
+                   "The CAT \xc3\x89T\xc3\x89 \xc8\xba\n\xc4\xb0 42\n"), /* É, Ⱥ (longer below), İ */
+        "|the cat \xc3\xa9t\xc3\xa9 \xe2\xb1\xa5 <eos>|i 42 <eos>");
+    cfg.format = SG_FORMAT_TAGGED;
+    expect_tokens(cfg, write_text(&tmp, "a", "The/AT Cat/NN"), "|the~AT cat~NN <eos>");
+    cfg = chars;
+    cfg.lowercase = true;
+    expect_tokens(cfg, write_text(&tmp, "a", "aB\n"), "|a b \\n");
+}
+
 static void test_conllu(void **state)
 {
     const char *good =
@@ -400,11 +416,17 @@ static void test_spool(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_text),      cmocka_unit_test(test_characters),
-        cmocka_unit_test(test_tagged),    cmocka_unit_test(test_conllu),
-        cmocka_unit_test(test_tags_file), cmocka_unit_test(test_hostile),
-        cmocka_unit_test(test_paths),     cmocka_unit_test(test_gzip),
-        cmocka_unit_test(test_spool),     cmocka_unit_test(test_same_stream_whatever_the_source),
+        cmocka_unit_test(test_text),
+        cmocka_unit_test(test_characters),
+        cmocka_unit_test(test_lower_case),
+        cmocka_unit_test(test_tagged),
+        cmocka_unit_test(test_conllu),
+        cmocka_unit_test(test_tags_file),
+        cmocka_unit_test(test_hostile),
+        cmocka_unit_test(test_paths),
+        cmocka_unit_test(test_gzip),
+        cmocka_unit_test(test_spool),
+        cmocka_unit_test(test_same_stream_whatever_the_source),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);
 }
