@@ -49,7 +49,7 @@ static material prepare(const trial *c)
         shape.hidden[l] = c->H[l];
     assert_ok(sg_model_new(&a.m, &shape, NULL, &err), err);
     /* An LSTM whose states have no bound grows, and float's rounding with it: smaller weights. */
-    const bool grows = c->cell == SG_CELL_LSTM_RELU || c->cell == SG_CELL_LSTM_HARD_RELU;
+    const bool grows = (c->cell == SG_CELL_LSTM_RELU || c->cell == SG_CELL_LSTM_HARD_RELU) && !c->long_after;
     sg_model_init_uniform(a.m, (grows ? 0.8f : 1.6f) / sqrtf((float)c->H[0]), 3 + c->seed);
     for (size_t i = 0; c->scale > 0 && i < model_block_size(a.m); i++)
         model_block(a.m)[i] *= c->scale;
