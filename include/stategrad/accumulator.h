@@ -98,8 +98,8 @@ SG_API sg_status sg_accumulator_replacements(sg_accumulator *a, size_t most, sg_
  *   change[i] (n, D, H_i): Delta[d] = s_{s+d}(x') - s_{s+d}(x) of state i
  *   linear[i] (n, D, H_i): its linear prediction G[s+d,d] (x' - x)
  *   kl (n, D) or NULL: KL(p_{s+d}(x) || p_{s+d}(x')) in nats, read where it is compared
- * Entries at d >= delays are not read. SG_EINVAL, and nothing is added: another order; a number that is not finite; a
- * divergence below 0. */
+ * Entries at d >= delays are not read. SG_EINVAL, SG_EIO, SG_ENOMEM, and nothing is added: another order; a number that is
+ * not finite; a divergence below 0; the text cannot be read. */
 SG_API sg_status sg_accumulator_add_replaced(sg_accumulator *a, const sg_replacement *list, size_t n,
                                              const float *const *change, const float *const *linear,
                                              const double *kl, sg_error *err);
