@@ -317,7 +317,7 @@ static void print_text(const task *t, const sg_comparison *c)
            models ? ", over models" : "", tests, PLURAL(tests));
     if (kinds)
         printf(
-            "kind p: the words of A are random words of A and B, of like frequency; adjusted. All else is of these words "
+            "kind p: the words of A are random words of A and B, of similar frequency; adjusted. All else is of these words "
             "as they occur in the text\n");
     print_reasons(rows, n);
     for (size_t i = 0; sg_comparison_note(c, i); i++)
@@ -497,7 +497,7 @@ const command cmd_compare = {
         "A and B are two classes, properties or states of one run (\"layer1.cell\"), two runs, or two groups of runs. For each "
         "measure and delay: both values, their ratio and difference with 95 % intervals, and a p-value, adjusted over all "
         "rows of the table. Where A and B are of the same blocks of one text, intervals are paired: what a block does to "
-        "both is no error of their difference.\n\n"
+        "both is not counted as an error of their difference.\n\n"
         "Measures: rms_gain, total_gain (all directions), sigma_1; state_change (words replaced); property_gain, "
         "relative_memory; NAME_left, the share of the value at delay 0; NAME_half_life. Gains of different kinds of cells or "
         "states have no common unit: only shares and half-lives are compared.",

@@ -85,7 +85,7 @@ static void print_roles(const sg_pairs *p, int width, size_t path)
     put_name("condition", width);
     printf("  %-14s %7s %9s  %-18s", "role", "pairs", "nats", "95 %");
     if (sg_pairs_get_role(p, 0, 1))
-        printf(" %9s  %-18s", "first less", "95 %");
+        printf(" %9s  %-18s", "difference", "95 %");
     printf("\n");
     for (size_t c = 0; sg_pairs_get_condition(p, c); c++)
         for (size_t i = 0; (r = sg_pairs_get_role(p, c, i)); i++) {
@@ -101,7 +101,7 @@ static void print_roles(const sg_pairs *p, int width, size_t path)
             printf("\n");
         }
     if (sg_pairs_get_role(p, 0, 1))
-        printf("first less: %s minus this role, in pairs that have both\n", shown(first->name));
+        printf("difference: %s minus this role, in pairs that have both\n", shown(first->name));
 }
 
 static void print_text(const sg_pairs *p, const request *q)
@@ -129,9 +129,9 @@ static void print_text(const sg_pairs *p, const request *q)
     print_roles(p, width, q->cfg.path);
     if (isfinite(s->gap))
         printf(
-            "path averages: the attributions add up to D less D of zero inputs but for %.2g %% of it; largest gap of a "
+            "path averages: the attributions sum to D minus D of zero inputs, up to %.2g %% of it; largest gap of a "
             "pair %.2g nats%s\n",
-            100 * s->gap, s->largest_gap, s->gap > 0.01 ? "; more points leave less" : "");
+            100 * s->gap, s->largest_gap, s->gap > 0.01 ? "; more points reduce it" : "");
 }
 
 /* ---- JSON ---- */

@@ -305,7 +305,7 @@ static void man_program(FILE *f)
         ".SH DESCRIPTION\n"
         "Trains LSTM, GRU and RNN language models or reads models trained elsewhere,\nand computes over a corpus "
         "the exact gradient of the model's state\nwith respect to every word read some steps earlier: which "
-        "directions of the\nembedding space are kept, for which kinds of words, and for how long.\n"
+        "directions of the\nembedding space reach the state, how strongly, and for which kinds of words.\n"
         ".SH COMMANDS\n",
         f);
     for (const command *const *c = commands; *c; c++) {

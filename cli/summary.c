@@ -353,9 +353,9 @@ static void print_ratios(const sg_run *r, const char *group, double *x)
         putchar('\n');
     }
     puts(
-        "  p and kind of word: beside random words of like frequency (+n -m: delays at which the class lies above and below\n"
-        "  them, adjusted p < 0.05; -: its words are too few, or have no others of like frequency). set of tokens: beside\n"
-        "  random tokens; nearly every set of words differs from those, so it says nothing of a kind of word.");
+        "  p and kind of word: compared with random words of similar frequency (+n -m: delays at which the class lies above and below\n"
+        "  them, adjusted p < 0.05; -: its words are too few, or have no others of similar frequency). set of tokens: beside\n"
+        "  random tokens; nearly every set of words differs from those, so it says nothing about a kind of word.");
 }
 
 /* Over all classes of the group, trained alone: what an untrained net forgets at once must not flatten the
@@ -452,8 +452,8 @@ static void print_partner(const sg_run *r, const char *group, size_t p)
     } lines[] = {
         {"a word replaced by the other of its pair changes the state by", "partner_state_change"},
         {"the gradient at the word predicts", "partner_linear_prediction"},
-        {"averaged along the line from word to word it predicts", "partner_path_average"},
-        {"which misses this share of the change:", "partner_path_gap"},
+        {"averaged along the line between the two embeddings it predicts", "partner_path_average"},
+        {"relative error of that prediction:", "partner_path_gap"},
     };
     size_t at[2], n = few_delays(sg_run_delays(r), at);
     for (size_t i = 0; i < sizeof lines / sizeof *lines; i++) {
@@ -550,7 +550,7 @@ static void print_pairs(const sg_run *r, const char *group)
         !sg_run_shape(r, group, "pair_gain_ratio_all", &rank, shape))
         return;
     printf(
-        "\n%s: chosen pairs, the earlier word at the later one, over other words of the same kinds at the same "
+        "\n%s: chosen pairs: effect of the earlier word on the state at the later one, relative to other words of the same kinds at the same "
         "distances (95 %% interval)\n  %-*s  %9s  %8s  %-22s  %s\n",
         shown(group), LABEL_WIDTH, "label", "pairs", "distance", "ratio of gains",
         "ratio of changes when replaced");
@@ -576,7 +576,7 @@ static void print_pairs(const sg_run *r, const char *group)
         sg_string_free(label);
     }
     fputs(
-        "  Distances are means. 1: the word is left at the later one as others of its kind are; words that no pair reads.\n",
+        "  Distances are means. 1: the same as for other words of its kind, in no pair, at the same distances.\n",
         stdout);
 }
 

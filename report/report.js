@@ -273,7 +273,7 @@ function curvesSection() {
 
 function classesSection() {
   const body = section('classes', 'Gain by class of word',
-    'Each class at each delay beside all words. That a set of words differs from random tokens says nothing of its kind: nearly every set does. The dots compare with random words of like frequency.');
+    'Each class at each delay beside all words. That a set of words differs from random tokens says nothing of its kind: nearly every set does. The dots compare with random words of similar frequency.');
   const chart = new Chart({ id: 'classes', label: 'Classes by delay' });
   const controls = el('div', { class: 'controls' });
   body.append(controls, chart.node);
@@ -319,7 +319,7 @@ function classesSection() {
           ratio: 'σ₁ of the class over σ₁ of all words: orange is more than the average word, blue less. A mean over few pairs has a larger σ₁ by chance alone.',
           chance: 'σ₁ of the class over that of random tokens, as many as the class has (the middle of their 95 % range): orange has a larger gain than chance, blue a smaller one.',
           sigma: 'σ₁ on a logarithmic colour scale.' })[key]
-          + (key === 'gain' ? ' Dots: this kind of word differs from other words of like frequency (labels exchanged among words, Benjamini–Hochberg over classes and delays, q < 0.05). Without p: its words are too few, or have no others of like frequency.'
+          + (key === 'gain' ? ' Dots: this kind of word differs from other words of similar frequency (labels exchanged among words, Benjamini–Hochberg over classes and delays, q < 0.05). Without p: its words are too few, or have no others of similar frequency.'
             : significance ? ' Dots: this set of tokens differs from random tokens (sign-flip test over blocks, Benjamini–Hochberg over classes and delays, q < 0.05); it says nothing of a kind of word.'
             : ' No significance marks: the run file has no test of class differences.'),
         patch(s, width, dark) {
@@ -560,7 +560,7 @@ function hasValues(key) {
 function replacementSection() {
   const body = section('replacement', `When the ${STEP} is replaced`,
     `${STEPS[0].toUpperCase()}${STEPS.slice(1)} are replaced by others, drawn by their frequency: by any of the corpus (rows of features: all alike) or by one of the same class; what follows stays as it is. `
-    + `How far this moves the state d ${STEPS} later is what the state still shows of which ${STEP} was read: memory. The gradient only predicts it, from small changes.`);
+    + `How far this moves the state d ${STEPS} later measures how much the state still depends on which ${STEP} was read: memory. The gradient only predicts this, from small changes.`);
   const hint = 'Point at the chart, or focus it and use the arrow keys, to read the values at one delay.';
   const chart = new Chart({ id: 'replacement', label: 'Effect of replacement by delay', share: 'classes', hint });
   const pairs = new Chart({ id: 'partners', label: 'Effect of exchange within pairs by delay', hint });
@@ -604,7 +604,7 @@ function pairsSection() {
   if (!labelNames.length) return;
   document.getElementById('pairs').hidden = false;
   const body = section('pairs', 'Chosen pairs of words',
-    `The earlier ${STEP} of a chosen pair, seen from the later one: what is left of it there, beside other ${STEPS} of the same kind that no pair reads, at the same distances.`);
+    `The earlier ${STEP} of a chosen pair, and the state at the later one: gain and change of state, compared with other ${STEPS} of the same kind, in no pair, at the same distances.`);
   const chart = new Chart({ id: 'chosen-pairs', label: 'Chosen pairs by distance', hint: 'Point at the chart, or focus it and use the arrow keys, to read the values at one distance.' });
   const holder = el('div'), controls = el('div', { class: 'controls' }), drawing = el('div'), tables = el('div');
   body.append(holder);
@@ -688,7 +688,7 @@ function withBoth(x, d) {
 function modelsSection() {
   if (!data.models.length) return;
   const body = section('models', 'Groups of models',
-    'Several trainings of each kind of model, on one text. The interval over models says what another training would give; the interval of the text, over its blocks, says what another text would give. '
+    'Several trained models of each kind, on one text. The interval over models covers another training run; the interval over blocks of the text covers another text. '
     + 'What is said of a kind of model must hold against the first.');
   const QUANTITIES = [['rms', 'rms gain', 'rms gain, strongest direction'], ['sigma1', 'σ₁', 'largest singular value σ₁'], ['ratio', 'gain ratio', 'rms gain of the class over that of all words'],
     ['change', 'change of state', 'change of the state when the word is replaced'], ['property_gain', 'gain of a property', 'gain along the property'],
@@ -863,7 +863,7 @@ function summarySection() {
 }
 
 /* A class beside all words: the geometric mean of the ratio of gains over the delays of 1 and more at which it has an interval (none
- * where these are fewer than half: too few tokens), at how many of them its kind of word differs from words of like frequency, and of
+ * where these are fewer than half: too few tokens), at how many of them its kind of word differs from words of similar frequency, and of
  * how many that can be said. */
 function standing(run, g, i) {
   const ratio = values(g, 'ratio'), low = values(g, 'ratio_low'), q = values(g, 'q_types');
@@ -897,7 +897,7 @@ function replacedSentence(run, g, band) {
   const at = Math.min(8, last), is = (key) => `${number(of(key, at), 3)}${band(key, at)}`;
   return [`Replacing a ${STEP} by another moves the state by ${number(change[0][0], 3)}${band('change', 0)} at once and by ${number(change[0][last], 3)}${band('change', last)} at delay ${last}`
     + (half === null || half === undefined ? '.' : `; half of the change at delay ${of('peak_delay', q)} is left after ${withInterval(half, of('half_life_low', q), of('half_life_high', q))} ${STEPS}.`)
-    + ` This is what the state shows of which ${STEP} it was; nothing kept would be 0. At delay ${at} the gradient predicts it with cosine ${is('linear_cosine')} and infidelity ${is('infidelity')} (0: exactly; 1: as far off as predicting no change).`];
+    + ` This measures memory: it would be 0 if the state did not depend on which ${STEP} was read. At delay ${at} the gradient predicts it with cosine ${is('linear_cosine')} and infidelity ${is('infidelity')} (0: exactly; 1: as far off as predicting no change).`];
 }
 
 /* "0.81 (95 %: 0.7 to 0.9) at delay 0 (random directions: 0.3 to 1.2: within chance)" of property p, all words */
@@ -943,14 +943,14 @@ function summaryOf(run) {
   const lyapunov = values(g, 'lyapunov');
   if (lyapunov && lyapunov[0] !== null) {
     const bound = (key) => (values(g, key) ? values(g, key)[0] : null), low = bound('lyapunov_low'), high = bound('lyapunov_high');
-    lines.push(`The largest Lyapunov exponent, the rate of small changes of the state in the long run, is ${withInterval(lyapunov[0], low, high)} per ${STEP}: `
+    lines.push(`The largest Lyapunov exponent, the long-run growth rate of small changes of the state, is ${withInterval(lyapunov[0], low, high)} per ${STEP}: `
       + (low === null ? 'without an interval it does not tell whether they shrink or grow.'
         : low > 0 ? 'they grow, and the values of this page may depend on rounding.'
           : high < 0 ? `they halve in ${number(Math.LN2 / -lyapunov[0], 3)} ${STEPS}.` : 'they may shrink or grow.'));
   }
   const ranked = run.classes.map((_, i) => i).slice(1).map((i) => standing(run, g, i)).filter((x) => x.factor !== null).sort((a, b) => b.factor - a.factor);
   if (ranked.length > 1) {
-    const tell = (x) => `${shorten(x.name, 60)} (${number(x.factor, 3)} times all ${STEPS}; ${x.tested ? `as a kind it differs from others of like frequency at ${x.significant} of ${x.tested} delays` : 'no statement about its kind'})`;
+    const tell = (x) => `${shorten(x.name, 60)} (${number(x.factor, 3)} times all ${STEPS}; ${x.tested ? `as a kind of word it differs from words of similar frequency at ${x.significant} of ${x.tested} delays` : 'no statement about its kind'})`;
     lines.push(`Largest gain: ${tell(ranked[0])}; smallest: ${tell(ranked[ranked.length - 1])}.`);
   }
   lines.push(...propertySentences(run, g));

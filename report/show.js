@@ -15,8 +15,8 @@ if (data.score) {
     ['score_gradient', `gradient of ${shorten(data.score, 40)}`, `Norm of the gradient of ${data.score} with respect to each embedding.`]);
 }
 const has = (key) => data.sentences.every((s) => s[key]);
-if (has('replacement_change')) VIEWS.push(['replacement_change', 'replacement', `Change of the ${data.state} state when the word is exchanged for another, drawn ${data.replacement_law}: mean norm over ${data.replacements} draws, in state units.`]);
-if (has('replacement_kl')) VIEWS.push(['replacement_kl', 'replacement, prediction', `Change of the prediction when the word is exchanged for another, drawn ${data.replacement_law}: mean KL divergence of the next word over ${data.replacements} draws, in nats.`]);
+if (has('replacement_change')) VIEWS.push(['replacement_change', 'replacement', `Change of the ${data.state} state when the word is replaced by another, drawn ${data.replacement_law}: mean norm over ${data.replacements} draws, in state units.`]);
+if (has('replacement_kl')) VIEWS.push(['replacement_kl', 'replacement, prediction', `Change of the prediction when the word is replaced by another, drawn ${data.replacement_law}: mean KL divergence of the next word over ${data.replacements} draws, in nats.`]);
 let view = VIEWS[0][0];
 const meaning = document.getElementById('meaning'), MEANING_OF_STATE = meaning.textContent;
 

@@ -7,7 +7,7 @@
  *   random classes, laws of decay -> run file         (doc/method.md, doc/run-file.md; the same code as sg_analyze)
  *
  * Words are replaced by the caller, where setting 'replace' asks for it (sg_accumulator_replacements). Averages along the
- * line from word to word and Lyapunov exponents need the model: they are absent, and the attribute lyapunov_none of the run
+ * line between the two embeddings and Lyapunov exponents need the model: they are absent, and the attribute lyapunov_none of the run
  * file states why.
  *
  * Memory: 12 D E (H + E) bytes for each state and class set and for each block that pairs can still reach (one, and the

@@ -90,8 +90,8 @@ typedef struct {
 SG_API void sg_remove_temporary_files(void);
 
 /* Whether a file can be made or replaced at `path` as every output is, at the end of its symbolic links; nothing is
- * made. target[0..size): where that is, there or not; "" where that cannot be said. SG_EIO: a name in /proc, links in
- * a circle, what is there is no regular file or cannot be written, the folder is missing or cannot be written. SG_ENOMEM. */
+ * created. target[0..size): the resolved path, existing or not; "" if it cannot be determined. SG_EIO: a name in /proc, links in
+ * a cycle, an existing file that is not regular or not writable, a folder that is missing or not writable. SG_ENOMEM. */
 SG_API sg_status sg_output_check(const char *path, char *target, size_t size, sg_error *err);
 
 /* Version of the linked library, "MAJOR.MINOR.PATCH"; static. */
@@ -103,7 +103,7 @@ SG_API const char *sg_version(void);
 SG_API const char *sg_nearest_name(const char *text, const char *const *names, size_t n);
 
 /* Makes text of files and users fit for one line of a terminal, in place: control characters (C0, C1, DEL), line and
- * paragraph separators, bidirectional overrides and bytes that are no UTF-8 become "?" each. Messages of the library
+ * paragraph separators, bidirectional overrides and bytes that are not UTF-8 become "?" each. Messages of the library
  * (sg_error, warnings) have passed it; names that it returns are as they are in the files. */
 SG_API void sg_printable(char *text);
 

@@ -59,11 +59,11 @@ typedef struct {
     double a, b;
     double ratio, ratio_low, ratio_high;                /* a / b, over blocks */
     double difference, difference_low, difference_high; /* a - b, over blocks */
-    /* Interval of the ratio over models: both sides have several, or A and B are of the same several. NaN: not so. Then p
-     * is of it. */
+    /* Interval of the ratio over models, if both sides have several models or A and B are the same models; else NaN. If given, p
+     * tests this ratio. */
     double models_low, models_high;
     double p, p_adjusted;
-    /* total_gain of two classes of one run: are the words of A random words of A and B, of like frequency
+    /* total_gain of two classes of one run: are the words of A random words of A and B, of similar frequency
      * (sg_stats_type_test)? Adjusted among themselves. NaN: not asked, or `no_types` is the reason. */
     double p_types, p_types_adjusted;
     const char *no_types;

@@ -165,7 +165,7 @@ SG_API void sg_vocab_free(sg_vocab *v);
  * classes, and a tag in no group is in no class. Words are compared as written in the corpus, whether or not
  * they are in the vocabulary. Classes may overlap. <eos> is in "all" and frequency only.
  *
- * Or it is an expression, which what is no such spec and has an operator, parentheses, quotes or "=" is:
+ * Anything else that has an operator, parentheses, quotes or "=" is an expression:
  *   NOUN&Number=Plur   A|B   !PUNCT   (A|B)&!C     one class, named by its text; NAME=EXPRESSION names it
  *   upos*frequency     a class for each combination of one member of each side, named "NOUN&rank 1-10"
  * of classes of the specs and of tags of the corpus (grammar and names: doc/corpora.md). SG_EINVAL: its message has
@@ -186,8 +186,8 @@ SG_API sg_status sg_classes_new(sg_classes **out, const char *const *specs, size
  * twice, an empty name, the name "all"; more than 9999 names. The vocabulary is borrowed and may be NULL. */
 SG_API sg_status sg_classes_from_names(sg_classes **out, const char *const *names, size_t n,
                                        const sg_vocab *vocab, sg_error *err);
-/* Before a stream is read: what this text (an expression, or the sides of a property) asks with "lemma:", "column:",
- * "misc:", "position:" or "to end" is kept, for properties that ask it later. The specs' own need no call. */
+/* Before a stream is read: keeps the annotation that `text` (an expression, or the sides of a property) refers to by "lemma:", "column:",
+ * "misc:", "position:" or "to end", for properties given later. What the specs themselves name is kept without a call. */
 SG_API sg_status sg_classes_keep(sg_classes *k, const char *text, sg_error *err);
 /* Including "all"; grows while a stream is encoded. At most 10000. */
 SG_API size_t sg_classes_count(const sg_classes *k);

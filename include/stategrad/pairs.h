@@ -40,9 +40,9 @@ typedef struct {
     sg_pairs_score score;
     sg_pairs_split split;
     bool lowercase;        /* words are read in lower case */
-    bool no_eos;           /* no <eos> before and after a sentence although the model was trained so */
+    bool no_eos;           /* no <eos> before and after a sentence, although the model was trained with it */
     const char *condition; /* column or key that holds the condition; NULL: see above */
-    bool attribution;      /* always; false: where the file gives roles, or with path */
+    bool attribution;      /* true: always; false: only where the file gives roles, or with path */
     size_t path; /* Gauss-Legendre nodes, rounded up to 4 n; 0: the gradient at the sentence itself */
     int threads; /* 0: all cores */
 } sg_pairs_config;
@@ -58,8 +58,8 @@ SG_API void sg_pairs_free(sg_pairs *p);
 typedef struct {
     const char *name;     /* "all" for condition 0 */
     uint64_t pairs;       /* that are scored */
-    uint64_t left_out;    /* all words that differ are unknown, in both: no claim */
-    uint64_t one_unknown; /* scored, though a word that differs is unknown in one of both */
+    uint64_t left_out;    /* all words that differ are unknown in both sentences: not scored */
+    uint64_t one_unknown; /* scored, though a word that differs is unknown in one of the two */
     uint64_t right, ties;
     double accuracy, accuracy_low, accuracy_high;       /* (right + ties / 2) / pairs; Wilson 95 % */
     double difference, difference_low, difference_high; /* mean of D; Student 95 %, pairs are independent */

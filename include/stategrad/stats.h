@@ -73,7 +73,7 @@ typedef struct {
  *   error^2 = sum_b (u_b^A)^2 + sum_b (u_b^B)^2   not paired; freedom by Welch and Satterthwaite
  *
  * (of blocks of equal size, error^2 is that of sg_stats_jackknife. Its weights for unequal ones do not suit a difference: what
- * a block does to both sides must enter with the weight that it has in each.) Bias, ends, and what is widened or withheld by the
+ * an effect of a block on both sides must enter with the block's weight in each.) Bias, ends, and what is widened or withheld by the
  * parts: as in sg_stats_jackknife_parts. Ratios: give logarithms. paired needs as many blocks and parts on both sides. */
 SG_API void sg_stats_contrast(sg_contrast *out, const sg_replicates *a, const sg_replicates *b, bool paired);
 /* The same contrast with another, independent source of error (words beside blocks): errors and biases add. */

@@ -4,7 +4,7 @@
  *
  * Every process opens the same model and corpus and makes the same call. sg_analyze divides the blocks of the corpus
  * among them by cost; the sums go to rank 0, in the order of blocks, and it writes the run file: the bytes are those of
- * one process. Work that one process cannot go on with ends in that process alone: it must end the others. */
+ * one process. If the work fails in one process, only that process returns an error; the caller must end the others. */
 #ifndef STATEGRAD_TEAM_H
 #define STATEGRAD_TEAM_H
 

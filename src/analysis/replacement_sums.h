@@ -17,7 +17,7 @@ enum {
     REPLACED_PAIRS,
     REPLACED_KL,
     REPLACED_KL_PAIRS,
-    REPLACED_PATHS, /* pairs whose gradient was averaged along the line from word to word (behaviour/path.h) */
+    REPLACED_PATHS, /* pairs whose gradient was averaged along the line between the two embeddings (behaviour/path.h) */
     REPLACED_STATES
 };
 enum {
@@ -58,7 +58,7 @@ typedef struct {
     const replacement_effect *effects; /* (life, G) */
     const double *kl;                  /* (life), where kl_at (life) is true; NULL: none was taken */
     const bool *kl_at;
-    const path_effect *averages; /* (G, path_delays) along the line from word to word; NULL: none */
+    const path_effect *averages; /* (G, path_delays) along the line between the two embeddings; NULL: none */
     size_t path_delays;
 } replacement_seen;
 /* Into one row of a block. */

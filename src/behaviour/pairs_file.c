@@ -429,7 +429,7 @@ static sg_status json_line(reader *r, const char *line, sg_error *err)
     json_error_t why;
     json_t *o = json_loads(line, JSON_REJECT_DUPLICATES, &why);
     if (!o)
-        TRY(WRONG("no JSON at character %d: %s", r->path, r->line, why.column, why.text));
+        TRY(WRONG("not JSON at character %d: %s", r->path, r->line, why.column, why.text));
     if (!json_is_object(o))
         TRY(WRONG("expected a JSON object with \"sentence_good\" and \"sentence_bad\"", r->path, r->line));
     TRY(begin_entry(r, &e, err));
@@ -498,7 +498,7 @@ static sg_status read_gold(reader *r, sg_error *err)
         if (!sentence && !line)
             break;
         if (!sentence || !line)
-            TRY(sg_fail(err, SG_EFORMAT, "%s: ends after line %zu, %s goes on", paths[sentence ? 1 : 0],
+            TRY(sg_fail(err, SG_EFORMAT, "%s: ends after line %zu, but %s continues", paths[sentence ? 1 : 0],
                         sentence ? gold.line : text.line, paths[sentence ? 0 : 1]));
         r->line = text.line;
         TRY(gold_line(r, sentence, line, paths[1], err));

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Is A another kind of word than B? The words of both, exchanged among words of like frequency. */
+/* Is A another kind of word than B? The words of both, exchanged among words of similar frequency. */
 #include "compare/compare_internal.h"
 
 #include <math.h>

@@ -105,8 +105,8 @@ static sg_status check_models(const sg_compare_side *s, size_t i, sg_error *err)
     for (size_t k = 0; k < i; k++)
         if (same(sg_run_attribute(s->runs[i], "model_sha256"), sg_run_attribute(s->runs[k], "model_sha256")))
             return sg_fail(err, SG_EINVAL,
-                           "group %s: %s and %s analyse the same model, expected several trainings", s->label,
-                           s->paths[k], s->paths[i]);
+                           "group %s: %s and %s analyse the same model, expected different trained models",
+                           s->label, s->paths[k], s->paths[i]);
     if (!same(text, first))
         return sg_fail(err, SG_EINVAL, "group %s: %s and %s analyse different texts, expected one", s->label,
                        s->paths[0], s->paths[i]);

@@ -279,7 +279,7 @@ static sg_status take_column(const parser *s, label *l)
     l->kind = columns[i].kind;
     memmove(l->text, l->text + n, strlen(l->text + n) + 1);
     if (!l->text[0])
-        return FAIL_AT(s->x, l->at, s->err, "expected a label behind the column's name");
+        return FAIL_AT(s->x, l->at, s->err, "expected a label after the column's name");
     return check_label(s, l);
 }
 
@@ -329,7 +329,7 @@ static sg_status read_label(parser *s)
         TRY(expected_class(s));
     if (bare && class_kind_of(l.text))
         TRY(FAIL_AT(s->x, l.at, s->err,
-                    "'%.60s' stands for many classes: it is a factor of '*' alone, outside parentheses",
+                    "'%.60s' stands for many classes: it may only be a factor of '*', outside parentheses",
                     l.text));
     if (bare)
         TRY(take_column(s, &l));

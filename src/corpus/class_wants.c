@@ -106,7 +106,7 @@ sg_status classes_check_kept(const sg_classes *k, const expression *x, sg_error 
         label_kind kind = expression_label(x, i, &text);
         if (!is_wanted(&k->wants, kind, text))
             return expression_refuse(
-                x, i, "not kept of the corpus: sg_classes_keep asks for it before the corpus is read", err);
+                x, i, "this annotation was not kept: call sg_classes_keep before the corpus is read", err);
     }
     return SG_OK;
 }

@@ -354,7 +354,7 @@ sg_status names_settle_one_hot(recipe *p, const scope *s, sg_error *err)
     }
     if (s->cfg->one_hot || s->cfg->vocab || words_inside) {
         if (in < 2)
-            TRY(sg_fail(err, SG_EFORMAT, "%s: %s reads %zu number: inputs that are no one-hot vectors",
+            TRY(sg_fail(err, SG_EFORMAT, "%s: %s reads %zu number: inputs that are not one-hot vectors",
                         s->b->path, p->layers[0].W_ih.tensor->name, in));
         p->one_hot = true;
         p->shape.vocabulary = in;

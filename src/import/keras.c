@@ -77,7 +77,7 @@ static sg_status unpack(tensor_file *b, char **name, sg_error *err)
                     "expected config.json and model.weights.h5"));
     TRY(archive_read(zip, (size_t)config, &text, &size, err));
     if (!(f->net.config = json_loadb((char *)text, size, 0, &why)))
-        TRY(sg_fail(err, SG_EFORMAT, "%s: config.json is no JSON: %s", b->path, why.text));
+        TRY(sg_fail(err, SG_EFORMAT, "%s: config.json is not JSON: %s", b->path, why.text));
     TRY(read_metadata(f, zip, err));
     TRY(archive_size(zip, (size_t)weights, &f->size, err));
     if (f->size > b->file_size + GROWTH)

@@ -72,7 +72,7 @@ static const signature known[] = {
     {0, "version https://git-lfs", 23,
      "is a pointer of Git large file storage, not the file itself: fetch it with git lfs pull"},
     {4, "TFL3", 4, "is a TensorFlow Lite model, which is not read: import what it was converted from"},
-    {0, "GGUF", 4, "is a GGUF file, which is not read: no recurrent net is kept so"},
+    {0, "GGUF", 4, "is a GGUF file, which is not read: import what it was converted from"},
     {0, "BZh", 3, "is a bzip2 archive: unpack it"},
     {0,
      "\xfd"
@@ -189,7 +189,7 @@ sg_status file_not_read(const char *path, sg_error *err)
     if (cut_safetensors((const unsigned char *)data, (size_t)n, size, &header))
         return sg_fail(
             err, SG_EFORMAT,
-            "%s: is a safetensors file whose header of %llu bytes goes on behind its end at %llu (truncated?)",
+            "%s: is a safetensors file whose header of %llu bytes extends beyond the end of the file at %llu (truncated?)",
             path, (unsigned long long)header, (unsigned long long)size);
     what = kind_of_text(data, (size_t)n, path);
     if (!what)

@@ -27,7 +27,7 @@ static sg_status judge_leftovers(const recipe *p, const tensor_file *b, const sg
             return sg_fail(
                 err, SG_EFORMAT,
                 "%s: tensor %s %s belongs to the recurrent part by its name or size and has no role (a bias: --map "
-                "rnn.bias_l0=%s; peepholes and projections are not supported; behind the recurrence: --map after=%s)",
+                "rnn.bias_l0=%s; peepholes and projections are not supported; after the recurrence: --map after=%s)",
                 b->path, t->name, shape_text(t, shape), t->name, t->name);
     }
     return SG_OK;

@@ -200,7 +200,7 @@ static sg_status pairs_to_list(word_list *out, const char *path, const pair *p, 
     for (size_t i = 0; i < n && ids && numbers; i++)
         ids = place(t, p[i].word, number_of(p[i].number));
     if (ids && numbers && (n == t->V || n + 1 == t->V)) {
-        snprintf(note, note_room, "%s: the number behind each word is taken for its id", path);
+        snprintf(note, note_room, "%s: the number after each word is taken as its id", path);
         return to_list(out, t, path, err);
     }
     size_t front = numbers && n + 4 == t->V ? 4 : 0;

@@ -250,9 +250,10 @@ static sg_status gather(model_group *g, const char *name, sg_run *const *runs, c
             const char *model = sg_run_attribute(runs[i], "model_sha256"),
                        *other = sg_run_attribute(g->runs[k], "model_sha256");
             if (model && other && !strcmp(model, other))
-                return sg_fail(err, SG_EINVAL,
-                               "group %s: %s and %s analyse the same model, expected several trainings", name,
-                               g->paths[k], paths[i]);
+                return sg_fail(
+                    err, SG_EINVAL,
+                    "group %s: %s and %s analyse the same model, expected different trained models", name,
+                    g->paths[k], paths[i]);
         }
         const char *text = sg_run_attribute(runs[i], "corpus_sha256"),
                    *first = g->n ? sg_run_attribute(g->runs[0], "corpus_sha256") : text;

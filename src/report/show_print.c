@@ -103,7 +103,7 @@ static void replacement_table(const triangle *p, const double *m, const char *wh
 {
     double most;
     const int unit = unit_of(m, p->x->T * p->x->T, &most);
-    fprintf(p->f, "\nWhat exchanging a word (row) for another does to %s after each later word (column): %s",
+    fprintf(p->f, "\nEffect of replacing a word (row) by another on %s after each later word (column): %s",
             what, quantity);
     if (unit)
         fprintf(p->f, ", in 1e%d", unit);
@@ -118,7 +118,7 @@ static void replacement_text(const triangle *p, const sg_show *s)
     if (!x->change)
         return;
     snprintf(quantity, sizeof quantity, "|change|, mean over %zu word%s drawn %s", s->cfg.replace,
-             s->cfg.replace == 1 ? "" : "s", s->by_frequency ? "by frequency" : "with equal odds");
+             s->cfg.replace == 1 ? "" : "s", s->by_frequency ? "by frequency" : "with equal probability");
     snprintf(what, sizeof what, "the %s state", show_state_name(s));
     replacement_table(p, x->change, what, quantity);
     if (x->kl)
@@ -295,7 +295,7 @@ static void show_data_write(json_out *j, const sg_show *s, int digits)
     json_key(j, "state"), json_text(j, show_state_name(s));
     json_key(j, "score"), json_text(j, s->score_name);
     json_key(j, "replacements"), json_count(j, s->cfg.replace);
-    json_key(j, "replacement_law"), json_text(j, s->by_frequency ? "by frequency" : "with equal odds");
+    json_key(j, "replacement_law"), json_text(j, s->by_frequency ? "by frequency" : "with equal probability");
     json_key(j, "sentences"), json_open(j, '[');
     for (size_t i = 0; i < s->n; i++)
         json_sentence(j, s, &s->sentences[i], digits);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Is a kind of word different from other words of like frequency? Labels exchanged among word types.
+/* Is a kind of word different from other words of similar frequency? Labels exchanged among word types.
  *
  * The mean squared gain of a class is the mean of its words' own, m = sum_w a_w q_w / sum_w a_w with a_w = f_w n_w: n_w tokens
  * of word w, the share f_w of them in the class. Under the null hypothesis the shares f are exchangeable among words of like
@@ -154,7 +154,7 @@ sg_status sg_stats_type_test(sg_type_p *out, size_t V, size_t D, const uint64_t 
                                  NAN,
                                  NAN,
                                  NAN,
-                                 "fewer than 8 effective word types that have others of like frequency"};
+                                 "fewer than 8 effective word types that have others of similar frequency"};
     }
 done:
     sg_free(t.words);

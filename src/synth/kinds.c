@@ -255,7 +255,7 @@ const synth_kind synth_kinds[SG_SYNTH_KINDS] = {
          "  - SRC words are needed at delays 0 .. k-1, most visibly (hidden state) at delay k-1, and\n"
          "    not at k and later;\n"
          "  - FILL words are never needed, nor is which ECHO it was;\n"
-         "  - the property source_a - source_b is kept up to delay k-1, filler_a - filler_b is not.\n",
+         "  - the property source_a - source_b is needed up to delay k-1, filler_a - filler_b is not.\n",
          "stategrad train train.txt --format tagged --valid valid.txt --embedding-size 16 \\\n"
          "  --hidden-size 48 --optimizer adam --lr 0.01 --dropout 0 --steps 25 --batch 20 --epochs 8 \\\n"
          "  -o model.safetensors\n"
@@ -270,7 +270,7 @@ const synth_kind synth_kinds[SG_SYNTH_KINDS] = {
          "in number, always; nothing else depends on anything. The verb stands 2 .. n+1 tokens after\n"
          "the noun, so the states that need the number are those at delay 0 and 1 (always) and d = 2\n"
          ".. n (in n-d+1 of n sentences); from delay n+1 on none does.\n"
-         "  - the property number = NNS - NN of the classes NN and NNS is kept up to delay n, and\n"
+         "  - the property number = NNS - NN of the classes NN and NNS is needed up to delay n, and\n"
          "    dropped after it (see its gain, relative memory times sigma_1: both fall where all is\n"
          "    forgotten);\n"
          "  - the property life = living - thing of the same nouns is needed nowhere.\n",
@@ -290,7 +290,7 @@ const synth_kind synth_kinds[SG_SYNTH_KINDS] = {
          "there the half is one dimension of its own, +-2 for WIDE, +-0.25 for NARROW and WEAK,\n"
          "uncorrelated with all others.\n"
          "  - the halves of WIDE and NARROW are needed equally, at delays 0 .. k-1 (log odds 2.2 in\n"
-         "    the prediction), that of WEAK half as much (1.1): memory of the properties wide and\n"
+         "    the prediction), that of WEAK half as much (1.1): the gain of the properties wide and\n"
          "    narrow must lie above that of weak;\n"
          "  - with --normalize covariance it does: wide and narrow, both well above weak. (That they\n"
          "    come out as equals can be expected to a factor of two or three only: a mean of slopes is\n"
@@ -324,7 +324,7 @@ const synth_kind synth_kinds[SG_SYNTH_KINDS] = {
     [SG_SYNTH_LATCH] =
         {"latch", "one bit is kept for ever, and no gradient shows it; with the model that does so", 100,
          latch_sentence, latch_words, NULL, latch_model,
-         "A line is \"SWITCH word word ...\". SWITCH is \"on\" or \"off\", with equal odds (tags ON, OFF). Each\n"
+         "A line is \"SWITCH word word ...\". SWITCH is \"on\" or \"off\", with equal probability (tags ON, OFF). Each\n"
          "later word is, 1 in 10, the echo of the SWITCH (echo_on or echo_off, tag ECHO), else one of 8\n"
          "fillers (FILL). The line ends after each word with probability 1/(2k), k = %zu.\n"
          "model.safetensors is an LSTM made by hand that predicts as well as anything can. Its first unit\n"

@@ -266,7 +266,7 @@ def test_scores():
     assert checked > 1000, checked
     for name, nodes in (("lstm", 256), ("gru", 1024)): # what is left is rounding
         assert pairs(name, "suite.tsv", "--path", nodes)["gap"] < 1e-6
-    assert "; more points leave less" in run("pairs", "lstm", "suite.tsv", "--path", "4").stdout
+    assert "; more points reduce it" in run("pairs", "lstm", "suite.tsv", "--path", "4").stdout
 
 
 # ---- conditions and roles ----
@@ -436,15 +436,15 @@ def test_wrong_files():
         ("x.tsv", "good\tbad\trole:s\na b\ta c\t1,", [], "'1,', expected"), ("x.tsv", "good\tbad\trole:s\na b\ta c\t99999999999999999999", [], "expected positions"),
         ("x.tsv", "good\tbad\trole:\na b\ta c\t1", [], "role: without a name"), ("x.tsv", "good\tbad\trole:s\trole:s\na b\ta c\t1\t1", [], "'role:s' twice"),
         ("x.tsv", "good\tbad\tc\x1b[31m\na\tb\tc", ["--condition", "nope"], "no column 'nope'"), ("x.tsv", good, ["--condition", "c"], "no header"),
-        ("x.tsv", good, ["--format", "linzen"], "expected a header with the columns sentence"), ("x.tsv", good, ["--format", "blimp"], ":1: no JSON at character"),
+        ("x.tsv", good, ["--format", "linzen"], "expected a header with the columns sentence"), ("x.tsv", good, ["--format", "blimp"], ":1: not JSON at character"),
         ("x.tsv", "sentence\tposition\tright\twrong\na b\t2\tb\tc", ["--format", "tsv"], "--format linzen"),
         ("x.tsv", "sentence\tposition\tright\twrong\na b\t0\tb\tc", [], "position 0, expected 1 to 2"), ("x.tsv", "sentence\tposition\tright\twrong\na b\tx\tb\tc", [], "'x', expected a whole"),
         ("x.tsv", "sentence\tposition\tright\twrong\na b\t2\tb\t", [], "no wrong form"), ("x.tsv", "sentence\tposition\tright\twrong\na b\t1\tb\tc", [], "word 1 is 'a', expected the right form 'b'"),
-        ("x.jsonl", j, [], r":1: no JSON at character \d+"), ("x.jsonl", j + "}\n[1]", [], ":2: expected a JSON object"), ("x.jsonl", '{"sentence_good": "a"}', [], 'no "sentence_bad"'),
+        ("x.jsonl", j, [], r":1: not JSON at character \d+"), ("x.jsonl", j + "}\n[1]", [], ":2: expected a JSON object"), ("x.jsonl", '{"sentence_good": "a"}', [], 'no "sentence_bad"'),
         ("x.jsonl", '{"sentence_good": "a", "sentence_bad": 3}', [], 'no string in "sentence_bad"'), ("x.jsonl", j + ', "UID": 1.5}', [], '"UID": expected a string'),
         ("x.jsonl", j + ', "roles": 3}', [], '"roles": expected an object'), ("x.jsonl", j + ', "roles": {"s": "2"}}', [], "role 's': expected a position"),
         ("x.jsonl", j + ', "roles": {"s": [1.5]}}', [], "entry 1 is no whole number"), ("x.jsonl", j + ', "roles": {"s": -1}}', [], "position -1"),
-        ("x.jsonl", j + ', "sentence_good": "b"}', [], "no JSON"), ("x.jsonl", "[" * 100000, [], "no JSON"), ("x.jsonl", '{"sentence_good": "a\\u0000", "sentence_bad": "b"}', [], "no JSON"),
+        ("x.jsonl", j + ', "sentence_good": "b"}', [], "not JSON"), ("x.jsonl", "[" * 100000, [], "not JSON"), ("x.jsonl", '{"sentence_good": "a\\u0000", "sentence_bad": "b"}', [], "not JSON"),
         ("x.jsonl", j + "}", ["--condition", "field"], 'no key "field"'),
     ]
     for name, data, args, message in cases:

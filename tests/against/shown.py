@@ -450,7 +450,7 @@ def check_property(run, group, p, text):
     pairs = re.search(r"the other of its pair changes the state by(.*)", text)
     assert bool(pairs) == (exact is not None and np.isfinite(exact[p, 0])), text
     for lead, name in (("the other of its pair changes the state by", "state_change"), ("the gradient at the word predicts", "linear_prediction"),
-                       ("averaged along the line from word to word it predicts", "path_average"), ("which misses this share of the change:", "path_gap")):
+                       ("averaged along the line between the two embeddings it predicts", "path_average"), ("relative error of that prediction:", "path_gap")):
         line, exact = re.search(lead + "(.*)", text), run.get(group, "partner_" + name)
         assert bool(line) == (bool(pairs) and np.isfinite(exact[p, 0])), (lead, text)
         if line:

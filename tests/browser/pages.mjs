@@ -443,7 +443,7 @@ async function sentences(page, expect, all, g, untrained, names, steps, D) {
     }).slice(1).filter((x) => x.n && 2 * x.n >= D - 1).sort((a, b) => b.factor - a.factor);
     expect(text.includes('Largest gain: ') === rank.length > 1, 'the sentence on classes', rank.length);
     for (const [word, x] of rank.length > 1 ? [['Largest gain: ', rank[0]], ['smallest: ', rank.at(-1)]] : []) {
-      const m = new RegExp(`${word}(.+?) \\((\\S+) times all ${steps}; (?:as a kind it differs from others of like frequency at (\\d+) of (\\d+) delays|no statement about its kind)\\)`).exec(text);
+      const m = new RegExp(`${word}(.+?) \\((\\S+) times all ${steps}; (?:as a kind of word it differs from words of similar frequency at (\\d+) of (\\d+) delays|no statement about its kind)\\)`).exec(text);
       expect(m && m[1] === x.name && near(printed(m[2]), x.factor, 6e-3) && (x.tested ? Number(m[3]) === x.significant && Number(m[4]) === x.tested : m[3] === undefined), word, m && m[0], JSON.stringify(x));
     }
   }
