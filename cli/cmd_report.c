@@ -69,8 +69,8 @@ const command cmd_report = {
         "Writes one HTML file that needs neither network nor server. Several runs are shown side by "
         "side and overlaid, on the same axes. --figures writes the charts as SVG and PDF for papers.\n\n"
         "One trained model is a sample of one: statements about an architecture need several, with different seeds. "
-        "--group combines them: the mean over the models with two intervals, over models (what another "
-        "training would give) and over blocks (what another text would give).",
+        "--group combines them: the mean over the models with two intervals, over models (of the mean "
+        "over training runs) and over blocks (of the mean over texts of this kind).",
     .examples =
         "stategrad report run.nc -o report.html\n"
         "stategrad report lstm.nc gru.nc -o both.html --figures figures\n"

@@ -246,7 +246,7 @@ static int run(int argc, char **argv)
          "largest norm of the gradient; 0: no limit (default: 0.25 with the mean, 5 with the sum)", 0, 1e30},
         {"dropout", 0, OPT_REAL, &s.train.dropout, "P", "on embeddings and layer outputs", 0, 0.999},
         {"init", 0, OPT_REAL, &s.train.init, "X", "weights are initialised uniformly in -X .. X", 1e-30, 1e6},
-        {"seed", 0, OPT_U64, &s.train.seed, "N", "of weights, dropout and order", 0, 0},
+        {"seed", 0, OPT_U64, &s.train.seed, "N", "of weights and dropout", 0, 0},
         {"patience", 0, OPT_SIZE, &s.patience, "N",
          "stop after N epochs without a lower validation perplexity (0: never)", 0, 1e6},
         SECTION("Files"),

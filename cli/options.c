@@ -117,7 +117,7 @@ static void plain_number(char *text, size_t size, double x)
     int decimals = 0;
     for (double y = x; decimals < 15 && fabs(y - round(y)) > 1e-9 * fabs(y); decimals++)
         y = x * pow(10, decimals + 1);
-    snprintf(text, size, "%.*f", decimals, x);
+    snprintf(text, size, decimals < 15 ? "%.*f" : "%.*g", decimals, x);
 }
 
 static bool is_number_kind(option_kind k)

@@ -688,7 +688,7 @@ function withBoth(x, d) {
 function modelsSection() {
   if (!data.models.length) return;
   const body = section('models', 'Groups of models',
-    'Several trained models of each kind, on one text. The interval over models covers another training run; the interval over blocks of the text covers another text. '
+    'Several trained models of each kind, on one text. The interval over models is that of the mean over training runs; the interval over blocks, that of the mean over texts of this kind. '
     + 'What is said of a kind of model must hold against the first.');
   const QUANTITIES = [['rms', 'rms gain', 'rms gain, strongest direction'], ['sigma1', 'σ₁', 'largest singular value σ₁'], ['ratio', 'gain ratio', 'rms gain of the class over that of all words'],
     ['change', 'change of state', 'change of the state when the word is replaced'], ['property_gain', 'gain of a property', 'gain along the property'],

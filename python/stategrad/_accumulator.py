@@ -312,6 +312,12 @@ def analyze_function(step: Callable[[Any, Any], Any], state0: Any, tokens: Any, 
             x = inputs[t]
             if resets[t]:
                 s, G = s0, torch.zeros_like(G)
+            if t == 0:
+                with torch.enable_grad():
+                    differentiable = flat(x.clone().requires_grad_(), s.clone().requires_grad_()).requires_grad
+            if not differentiable:
+                raise ValueError("step: torch cannot differentiate the new state: it was computed under no_grad or inference_mode, "
+                                 "detached, or by way of NumPy or Python numbers")
             B, A = torch.autograd.functional.jacobian(flat, (x, s), vectorize=True)
             with torch.no_grad():
                 before, s = s, flat(x, s).detach()

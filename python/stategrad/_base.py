@@ -70,7 +70,7 @@ class Handle:
     def __init__(self, pointer: Any, name: str, keep: Any = None) -> None:
         self._pointer, self._name = pointer, name
         self._keep = keep # what the object borrows
-        self._lock, self._process = threading.RLock(), os.getpid()
+        self._lock, self._process, self._uses = threading.RLock(), os.getpid(), 0
 
     def __enter__(self) -> Any:
         if os.getpid() != self._process:
@@ -79,9 +79,11 @@ class Handle:
         if self._pointer is None:
             self._lock.release()
             raise ValueError(f"{self._name}: is closed")
+        self._uses += 1
         return self._pointer
 
     def __exit__(self, *_: Any) -> None:
+        self._uses -= 1
         self._lock.release()
 
     def close(self) -> None:
@@ -90,6 +92,8 @@ class Handle:
             self._pointer = ffi.gc(pointer, None) if pointer is not None else None
             return
         with self._lock:
+            if self._uses: # by this thread: a progress function of the call that is under way
+                raise ValueError(f"{self._name}: is in use and cannot be closed")
             pointer, self._pointer = self._pointer, None
             if pointer is not None:
                 ffi.release(pointer)

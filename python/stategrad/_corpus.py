@@ -233,7 +233,7 @@ def read_numbers(vocab: Any, E: int, tokens: Any, classes: Any) -> Corpus:
         lengths = [len(line) for line in tokens] # sentences of ids
         first = np.zeros(sum(lengths), dtype=bool)
         first[np.cumsum([0, *lengths])[:-1][np.array(lengths) > 0]] = True
-        tokens = np.concatenate([np.asarray(line, dtype=np.int64) for line in tokens if len(line)])
+        tokens = np.concatenate([np.asarray(line) for line in tokens if len(line)])
     inputs = inputs_of(tokens, vocab, E)
     features = inputs if inputs.ndim == 2 else None
     if features is not None and not np.isfinite(features).all():

@@ -36,7 +36,7 @@ def report(runs: Runs = (), path: Path | None = None, *, groups: Mapping[str, Se
     ValueError
         No run, or nothing to write; a group of one run; runs of a group that have the same model, or other texts.
     """
-    from ._run import Run
+    from ._run import Run, refuse_input
     shown = [runs] if isinstance(runs, (Run, str, os.PathLike)) else list(runs)
     names: list[str | None] = [None] * len(shown)
     for group, members in (groups or {}).items():
@@ -55,6 +55,7 @@ def report(runs: Runs = (), path: Path | None = None, *, groups: Mapping[str, Se
         paths = array_to_c([path_to_c(run.path if run._temporary is None else "run") for run in opened], keep)
         of = array_to_c([ffi.NULL if name is None else to_c(name, "groups") for name in names], keep)
         if path is not None:
+            refuse_input(path, *(run.path for run in opened))
             call(lib.sg_report_write, path_to_c(path), handles, paths, of, len(opened))
         if figures is not None:
             call(lib.sg_report_figures, path_to_c(figures), handles, paths, len(opened), ffi.new("size_t *"))

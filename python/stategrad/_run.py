@@ -222,6 +222,7 @@ class Run:
         if style not in styles:
             raise ValueError(f"csv: style {style!r}, expected plain or spreadsheet")
         with self._handle:
+            refuse_input(path, self.path)
             call(lib.sg_run_write_csv, path_to_c(self.path), path_to_c(path), styles[style])
 
     def close(self) -> None:
@@ -306,7 +307,11 @@ class State:
             if start is None and len(whole) == 1 and sizes[0] and self._is_text(r, name):
                 return np.array([self._string(r, name, i) for i in range(sizes[0])], dtype=object)
             out = np.empty(sizes, dtype=np.float64)
-            where = [ffi.NULL if x is None else ffi.new("size_t[]", list(x)) for x in (start, count)]
+            start = None if start is None else tuple(start)
+            for given in (start, sizes):
+                if given is not None and len(given) != len(whole):
+                    raise ValueError(f"{name} has {len(whole)} dimensions, found start or count of {len(given)}")
+            where = [ffi.NULL if x is None else ffi.new("size_t[]", list(x)) for x in (start, None if count is None else sizes)]
             if out.size:
                 call(lib.sg_run_read, r, self._group, to_c(name), *where, ffi.from_buffer("double[]", out))
             return out
@@ -396,10 +401,19 @@ open_binary = lambda path: os.fdopen(os.open(path, os.O_RDONLY), "rb") # noqa: E
 
 # ---- files to be written ----
 
+def refuse_input(output: Path, *inputs: Path) -> None:
+    """ValueError: the file to be written is one that is read."""
+    for path in inputs:
+        if os.path.exists(output) and os.path.exists(path) and os.path.samefile(output, path):
+            raise ValueError(f"{os.fsdecode(output)}: is read, and cannot be the output too")
+
+
 @contextlib.contextmanager
 def written_atomically(path: Path) -> Iterator[BinaryIO]:
-    """A file that takes the place of `path` when all is written."""
-    path = os.path.realpath(path) # a symbolic link stays one
+    """A file that takes the place of `path` when all is written. OSError: a folder, a device, nothing that can be written."""
+    target = ffi.new("char[4096]")
+    call(lib.sg_output_check, path_to_c(path), target, len(target)) # a symbolic link stays one
+    path = os.fsdecode(ffi.string(target)) or os.path.realpath(path)
     fd, temporary = tempfile.mkstemp(dir=os.path.dirname(path) or ".", prefix=".stategrad.")
     try:
         with os.fdopen(fd, "wb") as to:
@@ -428,7 +442,7 @@ class output_file:
     def __init__(self, output: Path | None) -> None:
         self._folder = None if output is not None else tempfile.mkdtemp(prefix="stategrad.")
         self.path = os.fspath(output) if output is not None else os.path.join(self._folder or "", "run.nc")
-        self._owned = False
+        self._owned, self._process = False, os.getpid()
 
     def open(self) -> Run:
         run = Run(self.path, self._folder)
@@ -440,4 +454,4 @@ class output_file:
 
     def __exit__(self, *_: Any) -> None:
         if self._folder and not self._owned:
-            _remove(self._folder, os.getpid(), None)
+            _remove(self._folder, self._process, None)

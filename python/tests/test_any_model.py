@@ -262,6 +262,31 @@ class AnyModel(InFolder):
                 self.assertRegex(error, f"step {t}\\b.*(twice|ascending|after)")
             np.testing.assert_array_equal(a.finish()["layer1.cell"].read("mean_gradient"), expected)
 
+    def test_a_step_that_torch_cannot_differentiate(self):
+        W = torch.zeros(H, H)
+        steps = {"detached": lambda x, s: torch.tanh(s @ W).detach(), "by NumPy": lambda x, s: torch.as_tensor(np.tanh(s.detach().numpy())),
+                 "constant": lambda x, s: torch.zeros(H)}
+        for name, step in steps.items():
+            with self.subTest(name), self.assertRaisesRegex(ValueError, "step: torch cannot differentiate"):
+                sg.analyze_function(step, torch.zeros(H), self.ids, self.embedding.weight, WORDS, **SAME)
+        with torch.inference_mode(), self.assertRaisesRegex(ValueError, "inference_mode"):
+            sg.analyze_function(lambda x, s: torch.tanh(s @ W), torch.zeros(H), self.ids, self.embedding.weight, WORDS, **SAME)
+
+    def test_closed_while_it_is_used(self):
+        said = []
+
+        def close(_):
+            try:
+                a.close()
+            except ValueError as error:
+                said.append(str(error))
+                raise
+        a = sg.Accumulator(self.ids, {"layer1.cell": H}, self.embedding.weight, WORDS, **{**SAME, "progress": close})
+        a.add([0], np.zeros((1, a.delays, H, E), np.float32))
+        with self.assertRaisesRegex(ValueError, "accumulator: is in use and cannot be closed"):
+            a.finish()
+        self.assertTrue(said)
+
     def test_bad_input(self):
         def refused(pattern, *arguments, **more):
             with self.assertRaisesRegex(ValueError, pattern):

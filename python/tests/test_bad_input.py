@@ -30,7 +30,29 @@ class BadInput(InFolder):
             self.refused("token 1 is 3", function, model(), ["the", 3])
             self.refused("no/such/file", function, model(), "no/such/file", error=OSError)
             self.refused("NUL", function, model(), "no\0file")
+            self.refused("float64", function, model(), [[0.0, 1.5], [2.0]])
         self.refused("expected a list of words", model().gradients, "the cat")
+
+    def test_outputs(self):
+        run, path = sg.analyze(model(), sentences(60), **QUICK), self.folder / "run.nc"
+        for write in (run.save, run.report, run.csv):
+            self.refused("/dev/null", write, "/dev/null", error=OSError) # a device is not replaced
+            self.refused("folder|regular", write, self.folder, error=OSError)
+        self.refused("/dev/null", lambda p: sg.analyze(model(), sentences(60), output=p, **QUICK), "/dev/null", error=OSError)
+        run.save(path)
+        saved = path.read_bytes()
+        (self.folder / "link").symlink_to(path)
+        with sg.open(path) as run:
+            run.save(path)
+            for output in (path, self.folder / "link"):
+                for write in (run.report, run.csv, lambda p: sg.report(str(path), p)):
+                    self.refused("is read, and cannot be the output", write, output)
+            state = run["layer1.cell"]
+            whole = state.read("rms_gain")
+            for start, count in ((None, (1, 1)), ((0, 0), (1, 1)), ((0,), None), ((0, 0, 0, 0), (1, 1, 1, 1))):
+                self.refused("rms_gain has 3 dimensions", state.read, "rms_gain", start, count)
+            self.assertEqual(state.read("rms_gain", (0, 2, 1), (1, 2, 1)).tolist(), whole[:1, 2:4, 1:2].tolist())
+        self.assertEqual(path.read_bytes(), saved)
 
     def test_classes(self):
         n = sum(map(len, sentences()))
