@@ -148,13 +148,16 @@ double unknown_percent(const sg_stream *s, bool eos);
 /* ---- models: ours, or trained elsewhere ---- */
 typedef struct {
     option_list maps, ignore;
-    const char *vocab, *unit, *output, *cell, *gate_order, *recurrent_activation;
+    const char *vocab, *unk, *eos, *unit, *output, *cell, *gate_order, *recurrent_activation;
     bool transposed, one_hot, forward_only;
     double forget_bias;
 } model_options;
 /* The last rows of a command's option table. */
 /* clang-format off */
 #define MODEL_OPTIONS(m)                                                                                      \
+    SECTION("Words"),                                                                                         \
+    {"unk", 0, OPT_STRING, &(m).unk, "WORD", "word of its vocabulary that stands for unknown ones (default: <unk>)", 0, 0}, \
+    {"eos", 0, OPT_STRING, &(m).eos, "WORD|none", "word of its vocabulary that ends a line (default: <eos>); none: no word is added", 0, 0}, \
     SECTION("Models trained elsewhere"),                                                                      \
     {"vocab", 0, OPT_STRING, &(m).vocab, "FILE", "its words, one per line in id order, or JSON", 0, 0},         \
     {"map", 0, OPT_LIST, &(m).maps, "ROLE=TENSOR", "use this tensor in this role (repeatable)", 0, 0},         \

@@ -50,6 +50,8 @@ int import_config_from(sg_import_config *cfg, const model_options *o)
     cfg->ignore = o->ignore.items;
     cfg->n_ignore = o->ignore.n;
     cfg->vocab = o->vocab;
+    cfg->unk = o->unk;
+    cfg->eos = o->eos;
     cfg->forget_bias = o->forget_bias;
     cfg->gate_order = o->gate_order;
     cfg->recurrent_activation = o->recurrent_activation;

@@ -55,6 +55,9 @@ typedef struct {
         recurrent_activation; /* "sigmoid", "hard_sigmoid": of gates, whatever the file states; NULL: as it states */
     double forget_bias;       /* added to the LSTM's forget gate (raw TensorFlow kernels: usually 1) */
     bool numbered_vocabulary; /* without a vocabulary, name the words #0, #1, ... instead of failing */
+    /* word of the vocabulary that stands for unknown ones, word that ends a line ("none": none is added); NULL: <unk> and
+     * <eos> by their usual names (sg_vocab_unk, sg_vocab_eos). Of stategrad's own files too. */
+    const char *unk, *eos;
 } sg_import_config;
 
 /* All automatic. */
@@ -62,7 +65,7 @@ typedef struct {
 SG_API void sg_import_defaults_sized(sg_import_config *cfg, size_t struct_size);
 
 /* Loads stategrad's model file or a foreign one, detected by content. cfg NULL: defaults; for stategrad's own
- * file only `output` is used. SG_EFORMAT: two interpretations fit; names both and the entry of maps that
+ * file only `unk` and `eos` are used. SG_EFORMAT: two interpretations fit; names both and the entry of maps that
  * decides. Assumptions are reported through monitor->warn. */
 SG_API sg_status sg_model_load(sg_model **out, const char *path, const sg_import_config *cfg,
                                const sg_monitor *monitor, sg_error *err);

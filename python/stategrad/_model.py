@@ -228,7 +228,7 @@ class _VocabularyFile:
 def load(path: Path, vocab: Vocabulary | None = None, *, map: Mapping[str, str] | None = None, ignore: Sequence[str] = (),
          unit: str | None = None, cell: str | None = None, output_activation: str | None = None, gate_order: str | None = None,
          transposed: bool = False, one_hot: bool = False, forward_only: bool = False, recurrent_activation: str | None = None,
-         forget_bias: float = 0.0) -> Model:
+         forget_bias: float = 0.0, unk: str | None = None, eos: str | None = None) -> Model:
     """A model from a file: stategrad's own, PyTorch, Keras, ONNX, safetensors, NumPy, TensorFlow (doc/import.md).
 
     The format is detected by content; nothing in a file is executed. What had to be assumed is a warning.
@@ -246,6 +246,9 @@ def load(path: Path, vocab: Vocabulary | None = None, *, map: Mapping[str, str] 
         Tensors that have no part in it.
     unit, cell, output_activation, gate_order, transposed, one_hot, forward_only, recurrent_activation, forget_bias
         As the options of the program; None: from the file.
+    unk, eos
+        Word of the vocabulary that stands for unknown ones, and word that ends a line ("none": none is added); None: by their
+        usual names.
 
     Returns
     -------
@@ -260,7 +263,7 @@ def load(path: Path, vocab: Vocabulary | None = None, *, map: Mapping[str, str] 
     """
     keep: list[Any] = []
     cfg = _import_config(keep, map, ignore, unit, cell, output_activation, gate_order, transposed, one_hot, forward_only,
-                         recurrent_activation, forget_bias)
+                         recurrent_activation, forget_bias, unk, eos)
     monitor = Monitor()
     with _VocabularyFile(vocab) as words:
         cfg.vocab = _words_to_c(words, keep)
@@ -275,7 +278,8 @@ def _words_to_c(words: Path | None, keep: list[Any]) -> Any:
 def _import_config(keep: list[Any], map: Mapping[str, str] | None = None, ignore: Sequence[str] = (), unit: str | None = None,
                    cell: str | None = None, output_activation: str | None = None, gate_order: str | None = None,
                    transposed: bool = False, one_hot: bool = False, forward_only: bool = False,
-                   recurrent_activation: str | None = None, forget_bias: float = 0.0) -> Any:
+                   recurrent_activation: str | None = None, forget_bias: float = 0.0, unk: str | None = None,
+                   eos: str | None = None) -> Any:
     """sg_import_config, which lives as long as `keep`."""
     def text(value: str | None) -> Any:
         keep.append(ffi.NULL if value is None else to_c(value))
@@ -294,6 +298,7 @@ def _import_config(keep: list[Any], map: Mapping[str, str] | None = None, ignore
     if cell is not None:
         cfg.cell = index_of(cell, [from_c(lib.sg_cell_name(i)) for i in range(lib.sg_cell_count())], "cell")
     cfg.gate_order, cfg.recurrent_activation = text(gate_order), text(recurrent_activation)
+    cfg.unk, cfg.eos = text(unk), text(eos)
     cfg.transposed, cfg.one_hot, cfg.forward_only, cfg.forget_bias = transposed, one_hot, forward_only, forget_bias
     return cfg
 

@@ -61,6 +61,27 @@ class AgainstProgram(InFolder):
         self.assertAlmostEqual(said["perplexity"], want.perplexity, places=6)
         self.assertGreater(sg.evaluate(model(), self.folder / "capitals.txt").unknown_tokens, 0)
 
+    def test_words_for_unknown_ones_and_line_ends(self):
+        """Chosen by --unk and --eos: the perplexity of the corpus in which those words are written."""
+        lines = [[*line, "zebra"] for line in sentences(40, 4)]
+        odd = self.write("odd.txt", lines)
+        none = self.write("none.txt", [["dog" if w == "zebra" else w for w in line] for line in lines])
+        ends = self.write("ends.txt", [[w for line in lines for w in [*("dog" if w == "zebra" else w for w in line), "today"]]])
+
+        def perplexity(path, *options):
+            return json.loads(program("eval", "m.safetensors", path, *options, "--json", cwd=self.folder))["perplexity"]
+        self.assertEqual(perplexity(odd, "--unk", "dog"), perplexity(none))
+        self.assertEqual(perplexity(odd, "--unk", "dog", "--eos", "none"), perplexity(none, "--no-eos"))
+        self.assertEqual(perplexity(odd, "--unk", "dog", "--eos", "today"), perplexity(ends, "--no-eos"))
+        self.assertNotEqual(perplexity(none), perplexity(odd))
+        chosen = sg.load(self.model, unk="dog", eos="today")
+        chosen.save(self.folder / "chosen.safetensors")
+        for m in (chosen, sg.load(self.folder / "chosen.safetensors")):
+            self.assertAlmostEqual(sg.evaluate(m, odd).perplexity, perplexity(ends, "--no-eos"), places=6)
+        for name in ("unk", "eos"):
+            with self.assertRaisesRegex(ValueError, f"--{name}: 'todayy' is not among the .* words of the vocabulary; did you mean 'today'"):
+                sg.load(self.model, **{name: "todayy"})
+
     def test_pairs_and_annotation(self):
         rows = [[(i, w, "nsubj" if i == 1 else "x") for i, w in enumerate(s, 1)] for s in sentences()]
         corpus, path = self.folder / "corpus.conllu", self.folder / "program.nc"

@@ -87,6 +87,13 @@ void corpus_warn(const sg_corpus *c);
 /* The monitor receives "counting words" in place of "reading". */
 void corpus_is_counted(sg_corpus *c);
 
+/* unk, eos: words of the vocabulary that stand for unknown ones and end a line; NULL: as they are. eos "none": no word is
+ * added at line ends. *ends_lines is set where eos is given. SG_EINVAL: no such word; names the option. */
+sg_status vocab_choose(sg_vocab *v, const char *unk, const char *eos, sg_unit unit, bool *ends_lines,
+                       sg_error *err);
+/* The same words as in another vocabulary of the same words. */
+void vocab_copy_choice(sg_vocab *v, const sg_vocab *from);
+
 /* The tags files of tags:FILE and NAME=tags:FILE, in the order of the specs; NULL after the last. *named: by NAME. */
 const char *classes_layer_path(const sg_classes *k, size_t i, bool *named);
 bool classes_want_places(const sg_classes *k);

@@ -68,6 +68,54 @@ done:
     return st;
 }
 
+static sg_status choose_word(int32_t *id, const sg_vocab *v, const char *option, const char *word,
+                             sg_error *err)
+{
+    char excerpt[64], other[64];
+    const size_t n = sg_vocab_size(v);
+    const int32_t found = sg_vocab_id(v, word, strlen(word));
+    if (found >= 0) {
+        *id = found;
+        return SG_OK;
+    }
+    const char **words = sg_calloc(n, sizeof *words);
+    if (!words)
+        return no_memory(err, "%zu words", n);
+    for (size_t i = 0; i < n; i++)
+        words[i] = sg_vocab_word(v, i);
+    const char *near = sg_nearest_name(word, words, n);
+    sg_free(words);
+    return sg_fail(err, SG_EINVAL, "%s: '%s' is not among the %zu words of the vocabulary%s%s%s", option,
+                   text_excerpt(excerpt, word, strlen(word)), n, near ? "; did you mean '" : "",
+                   near ? text_excerpt(other, near, strlen(near)) : "", near ? "'?" : "");
+}
+
+sg_status vocab_choose(sg_vocab *v, const char *unk, const char *eos, sg_unit unit, bool *ends_lines,
+                       sg_error *err)
+{
+    sg_status st = SG_OK;
+    if (unk && v->tokenizer)
+        return sg_fail(err, SG_EINVAL, "--unk: the tokenizer says itself which piece is unknown");
+    if (unk)
+        TRY(choose_word(&v->unk, v, "--unk", unk, err));
+    if (!eos)
+        return SG_OK;
+    *ends_lines = strcmp(eos, "none") != 0;
+    if (*ends_lines && unit == SG_UNIT_CHAR)
+        return sg_fail(err, SG_EINVAL,
+                       "--eos: a line of characters ends in the character \\n; expected none, found '%.40s'",
+                       eos);
+    if (*ends_lines)
+        TRY(choose_word(&v->eos, v, "--eos", eos, err));
+done:
+    return st;
+}
+
+void vocab_copy_choice(sg_vocab *v, const sg_vocab *from)
+{
+    v->unk = from->unk, v->eos = from->eos;
+}
+
 /* ---- counting ---- */
 
 typedef struct {

@@ -5,6 +5,8 @@
 
 #include "base/base_internal.h"
 #include "base/text_out.h"
+#include "corpus/corpus_internal.h"
+#include "lm/model_internal.h"
 
 #include <jansson.h>
 #include <string.h>
@@ -80,9 +82,11 @@ static void print_reading(FILE *to, const recipe *p, const sg_vocab *vocab, cons
     }
     if (vocab) {
         size_t words = sg_vocab_size(vocab);
-        fprintf(to, "  vocabulary: %zu %s%s%s%s", words, s->unit == SG_UNIT_CHAR ? "character" : "word",
-                words == 1 ? "" : "s", s->eos ? ", lines end in <eos>" : "",
-                p->vocabulary_from[0] ? ", from " : "");
+        const bool ends = s->eos && sg_vocab_eos(vocab) >= 0;
+        fprintf(to, "  vocabulary: %zu %s%s%s", words, s->unit == SG_UNIT_CHAR ? "character" : "word",
+                words == 1 ? "" : "s", s->eos ? ", lines end in " : "");
+        print_name(to, ends ? sg_vocab_word(vocab, (size_t)sg_vocab_eos(vocab)) : s->eos ? "<eos>" : "");
+        fputs(p->vocabulary_from[0] ? ", from " : "", to);
         print_name(to, p->vocabulary_from);
         fputc('\n', to);
     } else if (s->vocabulary)
@@ -242,6 +246,11 @@ sg_status sg_import_describe(const sg_writer *to, const char *path, const sg_imp
         st = sg_fail(err, found, "%s", why.msg);
         goto done;
     }
+    if (ours) {
+        TRY(model_choose_words(ours, cfg->unk, cfg->eos, err));
+        p->shape.eos = sg_model_get_shape(ours)->eos;
+    } else if (vocab)
+        TRY(vocab_choose(vocab, cfg->unk, cfg->eos, p->shape.unit, &p->shape.eos, err));
     TRY(writer_open(&f, to, err));
     const recipe *reading = found == SG_OK ? p : NULL;
     const sg_vocab *words = ours ? sg_model_vocab(ours) : vocab;

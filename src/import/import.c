@@ -4,6 +4,7 @@
 #include "import/vocabulary.h"
 
 #include "base/base_internal.h"
+#include "lm/model_internal.h"
 
 #include <string.h>
 
@@ -69,6 +70,7 @@ sg_status sg_model_load(sg_model **out, const char *path, const sg_import_config
 {
     sg_import_config automatic;
     sg_file_format format;
+    sg_error why;
     *out = NULL;
     sg_import_defaults(&automatic);
     cfg = cfg ? config_take(&automatic, sizeof automatic, cfg) : &automatic;
@@ -80,7 +82,13 @@ sg_status sg_model_load(sg_model **out, const char *path, const sg_import_config
             return sg_fail(err, SG_EINVAL,
                            "%s: %s: a model file of stategrad fixes this, and the option does not apply",
                            path, needless(cfg));
-        return sg_model_read(out, path, err);
+        st = sg_model_read(out, path, err);
+    } else
+        st = load_foreign(out, path, cfg, monitor, err);
+    if (st == SG_OK && (st = model_choose_words(*out, cfg->unk, cfg->eos, &why)) != SG_OK) {
+        sg_model_free(*out);
+        *out = NULL;
+        return sg_fail(err, st, "%s: %s", path, why.msg);
     }
-    return load_foreign(out, path, cfg, monitor, err);
+    return st;
 }

@@ -5,6 +5,7 @@
 #include "base/base_internal.h"
 #include "cell/cell.h"
 #include "base/utf8.h"
+#include "corpus/corpus_internal.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -124,6 +125,7 @@ static sg_status copy_vocab(sg_vocab **out, const sg_vocab *v, sg_error *err)
     TRY(sg_vocab_from_words(out, words, counts, n, err));
     if (sg_vocab_tokenizer(v))
         TRY(sg_vocab_set_tokenizer(*out, sg_vocab_tokenizer(v), err));
+    vocab_copy_choice(*out, v);
 done:
     sg_free(words);
     sg_free(counts);
@@ -198,6 +200,22 @@ const sg_model_shape *sg_model_get_shape(const sg_model *m)
 const sg_vocab *sg_model_vocab(const sg_model *m)
 {
     return m->vocab;
+}
+
+sg_status model_choose_words(sg_model *m, const char *unk, const char *eos, sg_error *err)
+{
+    sg_status st = SG_OK;
+    if (!unk && !eos)
+        return SG_OK;
+    if (!m->vocab)
+        return sg_fail(err, SG_EINVAL, "%s: the model reads no words", unk ? "--unk" : "--eos");
+    TRY(vocab_choose(m->vocab, unk, eos, m->shape.unit, &m->shape.eos, err));
+    if (unk)
+        TRY(sg_model_set_meta(m, "unk_word", unk, err));
+    if (eos)
+        TRY(sg_model_set_meta(m, "eos_word", eos, err));
+done:
+    return st;
 }
 
 size_t sg_model_tensors(const sg_model *m)
@@ -331,6 +349,10 @@ sg_status sg_model_sha256(const sg_model *m, char hex[65])
              sg_cell_name(s->cell), s->layers, s->embedding, s->vocabulary, s->tied, s->has_decoder,
              (int)s->output, (int)s->unit, s->eos);
     sg_sha256_add(h, text, strlen(text));
+    const char *const chosen[] = {sg_model_meta(m, "unk_word"), sg_model_meta(m, "eos_word")};
+    for (size_t i = 0; i < 2; i++)
+        if (chosen[i])
+            sg_sha256_add(h, chosen[i], strlen(chosen[i]) + 1);
     for (size_t i = 0; i < s->vocabulary; i++) {
         const char *word = sg_vocab_word(m->vocab, i);
         sg_sha256_add(h, word, strlen(word) + 1);

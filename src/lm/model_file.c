@@ -424,6 +424,10 @@ sg_status sg_model_read(sg_model **out, const char *path, sg_error *err)
         if (!is_reserved(key))
             TRY(sg_model_set_meta(m, key, value, err));
     }
+    const char *unk = sg_model_meta(m, "unk_word"), *eos = sg_model_meta(m, "eos_word");
+    sg_error why;
+    if ((st = model_choose_words(m, unk, eos, &why)) != SG_OK)
+        TRY(sg_fail(err, st == SG_EINVAL ? SG_EFORMAT : st, "%s: metadata: %s", path, why.msg));
     *out = m;
     m = NULL;
 done:
