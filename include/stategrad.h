@@ -7,7 +7,8 @@
  *   import.h       models trained elsewhere
  *   gradient.h     state gradients, one step at a time
  *   analysis.h     state gradients averaged over a corpus, written to a run file
- *   accumulator.h  the same of gradients that the caller computes, for any recurrent model
+ *   accumulator.h  the same for gradients that the caller computes, of any recurrent model
+ *   team.h         one analysis by several processes
  *   run.h          reading run files
  *   stats.h        intervals, tests, laws of decay
  *   check.h        gradients against finite differences
