@@ -274,7 +274,7 @@ typedef struct {
 SG_API const sg_word_pairs *sg_stream_pairs(const sg_stream *s);
 SG_API uint64_t sg_stream_length(const sg_stream *s);
 SG_API const sg_stream_counts *sg_stream_info(const sg_stream *s);
-/* of the decompressed bytes of the corpus, 64 hexadecimal digits */
+/* of the decompressed bytes of the corpus, 64 hexadecimal digits; read in lower case: another one */
 SG_API const char *sg_stream_sha256(const sg_stream *s);
 SG_API uint64_t sg_stream_class_tokens(const sg_stream *s, const sg_classes *k, size_t c);
 /* Steps start .. start+n-1. Thread-safe. */

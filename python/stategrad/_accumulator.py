@@ -306,6 +306,10 @@ def analyze_function(step: Callable[[Any, Any], Any], state0: Any, tokens: Any, 
         s0 = torch.cat([s.reshape(-1) for s in start])
         s, G = s0, s0.new_zeros(D, S, E)
         logits = None if predict is None else lambda s: predict(unpack(s))
+        if logits is not None and table is not None:
+            with torch.no_grad():
+                if tuple(shape := logits(s0).shape) != (len(table),):
+                    raise ValueError(f"predict: expected logits of shape ({len(table)},), found {tuple(shape)}")
         replaced = _Replaced(total, inputs if table is None else table, [(offsets[i], offsets[i + 1]) for i in states.values()], logits)
         steps, parts, began = [], [], time.monotonic()
         for t in range(n):
@@ -313,6 +317,7 @@ def analyze_function(step: Callable[[Any, Any], Any], state0: Any, tokens: Any, 
             if resets[t]:
                 s, G = s0, torch.zeros_like(G)
             if t == 0:
+                _deterministic(flat, x, s)
                 with torch.enable_grad():
                     differentiable = flat(x.clone().requires_grad_(), s.clone().requires_grad_()).requires_grad
             if not differentiable:
@@ -331,6 +336,15 @@ def analyze_function(step: Callable[[Any, Any], Any], state0: Any, tokens: Any, 
                 steps, parts = [], []
             total._monitor.tell(Progress("differentiating", t + 1, n, time.monotonic() - began, float("nan"), 0, 0))
         return total.finish()
+
+
+def _deterministic(flat: Callable[[Any, Any], Any], x: Any, s: Any) -> None:
+    """ValueError: two calls of the step differ, so gradients would be those of other states."""
+    import torch
+    with torch.no_grad():
+        if not torch.equal(*(torch.nan_to_num(flat(x.clone(), s.clone())) for _ in range(2))):
+            raise ValueError("step: two calls with the same input and state differ (dropout in training mode, random numbers, a state kept in "
+                             "the object?)")
 
 
 class _Replaced:

@@ -194,6 +194,9 @@ def _labels_as_tags(labels: list[Any], text: Text, folder: str) -> list[str]:
         raise ValueError("classes: labels need tokens in memory, as words or ids; for files of words give 'tags:FILE'")
     n = sum(len(line) for line in text.lines)
     if len(labels) == len(text.lines) and all(_is_list(x) for x in labels):
+        for i, (given, line) in enumerate(zip(labels, text.lines)):
+            if len(given) != len(line):
+                raise ValueError(f"classes: sentence {i}: {len(given)} labels for {len(line)} tokens")
         labels = [x for line in labels for x in line]
     if len(labels) != n:
         raise ValueError(f"classes: {len(labels)} labels for {n} tokens")
@@ -209,10 +212,14 @@ def _labels_as_tags(labels: list[Any], text: Text, folder: str) -> list[str]:
 
 
 def _label(x: Any) -> str | None:
-    """None, NaN and the empty string: no class."""
-    if x is None or (isinstance(x, float) and x != x) or (isinstance(x, str) and not x):
-        return None
-    return str(x)
+    """None, NaN, NaT, pandas' NA and the empty string: no class."""
+    if isinstance(x, bytes):
+        raise ValueError(f"classes: label {x!r}: expected text or a number, found bytes")
+    try:
+        missing = x is None or bool(x != x) or (isinstance(x, str) and not x)
+    except TypeError: # of NA, no comparison is true or false
+        missing = True
+    return None if missing else str(x.item() if hasattr(x, "item") else x)
 
 
 def _label_names(labels: Iterable[Any]) -> list[str]:
@@ -296,6 +303,8 @@ class Properties:
         if not isinstance(given, Mapping):
             pairs = [text.partition("=") for text in given or ()]
             given = {name: rest for name, _, rest in pairs}
+            if len(given) < len(pairs):
+                raise ValueError(f"properties: {[name for name, _, _ in pairs]}: a name is given twice")
         self.names = list(given)
         self._given, self._keep = given, list[Any]()
         self._folder: tempfile.TemporaryDirectory[str] | None = None

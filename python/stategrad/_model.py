@@ -207,6 +207,8 @@ class _VocabularyFile:
     """A path of a vocabulary that was given as a path, a list or a map; a temporary file goes at the end."""
 
     def __init__(self, vocab: Vocabulary | None) -> None:
+        if isinstance(vocab, (set, frozenset)):
+            raise ValueError("vocab: a set of words has no order: expected a list in the order of ids, or a dict of ids")
         self._vocab = vocab
         self._folder: tempfile.TemporaryDirectory[str] | None = None
 

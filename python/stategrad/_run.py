@@ -300,19 +300,20 @@ class State:
             return {key: from_c(text) for key, text in found.items() if text}
 
     def read(self, name: str, start: Iterable[int] | None = None, count: Iterable[int] | None = None) -> np.ndarray:
-        """A variable, or `count` entries of each dimension from `start`, as float64 (missing: NaN) or strings."""
+        """A variable, or `count` entries (to its end) of each dimension from `start` (0), as float64 (missing: NaN) or strings."""
         with self._run._handle as r:
             whole = self.shape(name)
-            sizes = whole if count is None else tuple(count)
+            first = (0,) * len(whole) if start is None else tuple(start)
+            if len(first) != len(whole):
+                raise ValueError(f"{name} has {len(whole)} dimensions, found a start of {len(first)} entries")
+            sizes = tuple(max(0, n - i) for n, i in zip(whole, first)) if count is None else tuple(count)
+            if len(sizes) != len(whole):
+                raise ValueError(f"{name} has {len(whole)} dimensions, found a count of {len(sizes)} entries")
             if start is None and len(whole) == 1 and sizes[0] and self._is_text(r, name):
                 return np.array([self._string(r, name, i) for i in range(sizes[0])], dtype=object)
             out = np.empty(sizes, dtype=np.float64)
-            start = None if start is None else tuple(start)
-            for given in (start, sizes):
-                if given is not None and len(given) != len(whole):
-                    raise ValueError(f"{name} has {len(whole)} dimensions, found start or count of {len(given)}")
-            where = [ffi.NULL if x is None else ffi.new("size_t[]", list(x)) for x in (start, None if count is None else sizes)]
             if out.size:
+                where = [ffi.new("size_t[]", list(x)) for x in (first, sizes)] # of a scalar: not read
                 call(lib.sg_run_read, r, self._group, to_c(name), *where, ffi.from_buffer("double[]", out))
             return out
 
@@ -442,16 +443,17 @@ class output_file:
     def __init__(self, output: Path | None) -> None:
         self._folder = None if output is not None else tempfile.mkdtemp(prefix="stategrad.")
         self.path = os.fspath(output) if output is not None else os.path.join(self._folder or "", "run.nc")
-        self._owned, self._process = False, os.getpid()
+        self._gone = weakref.finalize(self, _remove, self._folder, os.getpid(), None) if self._folder else None
 
     def open(self) -> Run:
         run = Run(self.path, self._folder)
-        self._owned = True
+        if self._gone:
+            self._gone.detach()
         return run
 
     def __enter__(self) -> output_file:
         return self
 
     def __exit__(self, *_: Any) -> None:
-        if self._folder and not self._owned:
-            _remove(self._folder, self._process, None)
+        if self._gone:
+            self._gone()

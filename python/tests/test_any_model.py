@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: MIT
 """Gradients from the caller's own code: the built-in analysis, and central differences, as the truth."""
+import gc
+import os
 import threading
 import unittest
 
@@ -271,6 +273,34 @@ class AnyModel(InFolder):
                 sg.analyze_function(step, torch.zeros(H), self.ids, self.embedding.weight, WORDS, **SAME)
         with torch.inference_mode(), self.assertRaisesRegex(ValueError, "inference_mode"):
             sg.analyze_function(lambda x, s: torch.tanh(s @ W), torch.zeros(H), self.ids, self.embedding.weight, WORDS, **SAME)
+
+        draw = lambda x, s: torch.tanh(s @ W + x.sum() + torch.randn(H))
+        with self.assertRaisesRegex(ValueError, "two calls with the same input and state differ"):
+            sg.analyze_function(draw, torch.zeros(H), self.ids, self.embedding.weight, WORDS, **SAME)
+
+    def test_logits_of_another_size(self):
+        for size in (3, 2 * V):
+            with self.assertRaisesRegex(ValueError, rf"predict: expected logits of shape \({V},\), found \({size},\)"):
+                sg.analyze_function(lambda x, s: torch.tanh(s + x.sum()), torch.zeros(H), self.ids, self.embedding.weight, WORDS,
+                                    predict=lambda s: s.new_zeros(size), **SAME)
+
+    def test_a_vocabulary_without_an_order(self):
+        with self.assertRaisesRegex(ValueError, "a set of words has no order"):
+            sg.Accumulator(self.ids, {"layer1.cell": H}, self.embedding.weight, set(WORDS), **SAME)
+
+    def test_dropped_without_being_closed(self):
+        a = sg.Accumulator(self.ids, {"layer1.cell": H}, self.embedding.weight, WORDS, **SAME)
+        folder = os.path.dirname(a._file.path)
+        self.assertTrue(os.path.isdir(folder))
+        child = os.fork()
+        if child == 0:
+            a.close() # the parent's file stays
+            os._exit(0)
+        os.waitpid(child, 0)
+        self.assertTrue(os.path.isdir(folder))
+        del a
+        gc.collect()
+        self.assertFalse(os.path.exists(folder))
 
     def test_closed_while_it_is_used(self):
         said = []

@@ -11,6 +11,15 @@ from common import QUICK, InFolder, model, python, sentences
 import stategrad as sg
 
 
+class _Undecided:
+    """As pandas' NA: a comparison with it is neither true nor false."""
+    def __ne__(self, other):
+        return self
+
+    def __bool__(self):
+        raise TypeError("boolean value of NA is ambiguous")
+
+
 class BadInput(InFolder):
     def refused(self, pattern, function, *arguments, error=ValueError, **more):
         with self.assertRaisesRegex(error, pattern):
@@ -51,6 +60,10 @@ class BadInput(InFolder):
             whole = state.read("rms_gain")
             for start, count in ((None, (1, 1)), ((0, 0), (1, 1)), ((0,), None), ((0, 0, 0, 0), (1, 1, 1, 1))):
                 self.refused("rms_gain has 3 dimensions", state.read, "rms_gain", start, count)
+            self.refused("1 from 5 asked for", state.read, "rms_gain", (0, 5, 0), (1, 1, 1))
+            self.assertEqual(state.read("rms_gain", (0, 2, 1)).tolist(), whole[:, 2:, 1:].tolist())
+            self.assertEqual(state.read("rms_gain", None, (1, 2, 1)).tolist(), whole[:1, :2, :1].tolist())
+            self.assertEqual(state.read("rms_gain", (1, 0, 0)).size, 0)
             self.assertEqual(state.read("rms_gain", (0, 2, 1), (1, 2, 1)).tolist(), whole[:1, 2:4, 1:2].tolist())
         self.assertEqual(path.read_bytes(), saved)
 
@@ -59,6 +72,11 @@ class BadInput(InFolder):
         self.refused(f"3 labels for {n} tokens", sg.analyze, model(), sentences(), ["x", "y", "x"])
         self.refused("2 labels for 4 tokens", sg.analyze, model(), [1, 2, 1, 2], np.array(["a", "b"]))
         self.refused("about words", sg.analyze, model(), [1, 2, 1, 2], "frequency")
+        self.refused("found bytes", sg.analyze, model(), [1, 2, 1, 2], [b"a"] * 4)
+        self.refused("sentence 0: 1 labels for 2 tokens", sg.analyze, model(), [["the", "cat"], ["a"]], [["x"], ["x", "y"]])
+        ids = [1, 2] * 20
+        for missing in (None, float("nan"), np.float32("nan"), np.datetime64("NaT"), "", _Undecided()):
+            self.assertEqual(sg.analyze(model(), ids, ["x", missing] * 20, **QUICK).classes, ("all", "x"))
         self.refused("expected upos", sg.analyze, model(), sentences(), "nonsense")
         self.refused("without colon", sg.analyze, model(), sentences(), {"a: b": ["cat"]})
         self.refused("'the cat' is not a word", sg.analyze, model(), sentences(), {"a": ["the cat"]})

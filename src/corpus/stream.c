@@ -255,6 +255,8 @@ static sg_status encode_all(encoder *e, const sg_corpus_config *cfg, sg_error *e
     if (e->classes && classes_want_places(e->classes))
         TRY(places_open(&e->places, cfg, err));
     TRY(sg_sha256_new(&hash, err));
+    if (cfg->lowercase) /* another text: it resumes, merges and is compared with its kind alone */
+        sg_sha256_add(hash, "lowercase", sizeof "lowercase");
     corpus_hash_into(c, hash);
     for (;;) {
         TRY(sg_corpus_next(c, &token, &end, err));
