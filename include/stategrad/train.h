@@ -29,10 +29,10 @@ typedef struct {
     sg_optimizer optimizer;   /* Adam */
     sg_loss_scale loss_scale; /* mean */
     double lr;                /* sg_train_default_rates */
-    double lr_decay;          /* 0.8, per epoch ... */
-    unsigned decay_after;     /* ... after this epoch, 6 */
+    double lr_decay;          /* 0.7, per epoch ... */
+    unsigned decay_after;     /* ... after this epoch, 2 */
     double clip;              /* largest norm of the gradient; 0: none. sg_train_default_rates */
-    double dropout;           /* 0.2: on embeddings and layer outputs */
+    double dropout;           /* 0.35: on embeddings and layer outputs */
     double init;              /* U(-init, init), 0.05 */
     uint64_t seed;
     const char *embeddings; /* word2vec file (text or binary), or NULL */

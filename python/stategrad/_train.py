@@ -45,7 +45,7 @@ def train(tokens: Any, valid: Any = None, *, cell: str = "lstm", layers: int = 1
         "paper": the recipe of Verwimp et al.
     **settings
         Those of `stategrad train`: steps (50), batch (20), epochs (10), patience, optimizer ("adam"), loss_scale ("mean"), lr,
-        lr_decay (0.8), decay_after (6), clip, dropout (0.2), init (0.05), seed, embeddings, freeze_embeddings, threads,
+        lr_decay (0.7), decay_after (2), clip, dropout (0.35), init (0.05), seed, embeddings, freeze_embeddings, threads,
         log_path, checkpoint, checkpoint_minutes (10), resume.
 
     Returns

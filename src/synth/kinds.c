@@ -257,7 +257,7 @@ const synth_kind synth_kinds[SG_SYNTH_KINDS] = {
          "  - FILL words are never needed, nor is which ECHO it was;\n"
          "  - the property source_a - source_b is needed up to delay k-1, filler_a - filler_b is not.\n",
          "stategrad train train.txt --format tagged --valid valid.txt --embedding-size 16 \\\n"
-         "  --hidden-size 48 --optimizer adam --lr 0.01 --dropout 0 --steps 25 --batch 20 --epochs 8 \\\n"
+         "  --hidden-size 48 --lr 0.01 --lr-decay 1 --dropout 0 --steps 25 --batch 20 --epochs 8 \\\n"
          "  -o model.safetensors\n"
          "stategrad analyze model.safetensors test.txt --format tagged --classes tags \\\n"
          "  --classes words:words.txt --property source=source_a-source_b \\\n"
@@ -275,7 +275,7 @@ const synth_kind synth_kinds[SG_SYNTH_KINDS] = {
          "    forgotten);\n"
          "  - the property life = living - thing of the same nouns is needed nowhere.\n",
          "stategrad train train.txt --format tagged --valid valid.txt --embedding-size 16 \\\n"
-         "  --hidden-size 32 --optimizer adam --lr 0.01 --dropout 0 --steps 25 --batch 20 --epochs 6 \\\n"
+         "  --hidden-size 32 --lr 0.01 --lr-decay 1 --dropout 0 --steps 25 --batch 20 --epochs 6 \\\n"
          "  -o model.safetensors\n"
          "stategrad analyze model.safetensors test.txt --format tagged --classes tags \\\n"
          "  --classes words:words.txt --property number=NNS-NN --property life=living-thing \\\n"
@@ -300,8 +300,8 @@ const synth_kind synth_kinds[SG_SYNTH_KINDS] = {
          "    smaller: narrow, then weak, then wide. The least used is ranked above one of the most\n"
          "    used: wrong.\n",
          "stategrad train train.txt --format tagged --valid valid.txt --embeddings embeddings.txt \\\n"
-         "  --freeze-embeddings --embedding-size 10 --hidden-size 32 --optimizer adam --lr 0.01 \\\n"
-         "  --dropout 0 --steps 25 --batch 20 --epochs 5 -o model.safetensors\n"
+         "  --freeze-embeddings --embedding-size 10 --hidden-size 32 --lr 0.01 \\\n"
+         "  --lr-decay 1 --dropout 0 --steps 25 --batch 20 --epochs 5 -o model.safetensors\n"
          "for n in covariance none; do stategrad analyze model.safetensors test.txt --format tagged \\\n"
          "  --classes tags --classes words:words.txt --property wide=wide_a-wide_b \\\n"
          "  --property narrow=narrow_a-narrow_b --property weak=weak_a-weak_b --normalize $n \\\n"
@@ -317,7 +317,7 @@ const synth_kind synth_kinds[SG_SYNTH_KINDS] = {
          "  - the classes A and B do not differ: differences and the property ab are null, p-values\n"
          "    are uniform.\n",
          "stategrad train train.txt --format tagged --valid valid.txt --embedding-size 16 \\\n"
-         "  --hidden-size 32 --optimizer adam --lr 0.003 --dropout 0 --steps 25 --batch 20 \\\n"
+         "  --hidden-size 32 --lr 0.003 --dropout 0 --steps 25 --batch 20 \\\n"
          "  --epochs 2 -o model.safetensors\n"
          "stategrad analyze model.safetensors test.txt --format tagged --classes tags \\\n"
          "  --property ab=A-B --state hidden --delays 12 -o run.nc\n"},

@@ -12,9 +12,9 @@ void sg_train_defaults_sized(sg_train_config *cfg, size_t struct_size)
                            .epochs = 10,
                            .optimizer = SG_ADAM,
                            .loss_scale = SG_LOSS_MEAN,
-                           .lr_decay = 0.8,
-                           .decay_after = 6,
-                           .dropout = 0.2,
+                           .lr_decay = 0.7,
+                           .decay_after = 2,
+                           .dropout = 0.35,
                            .init = 0.05,
                            .seed = 1,
                            .checkpoint_minutes = 10};
@@ -36,6 +36,8 @@ void sg_train_preset_paper(sg_train_config *cfg, sg_model_shape *shape)
     cfg->epochs = 39;
     cfg->optimizer = SG_SGD;
     cfg->loss_scale = SG_LOSS_SUM;
+    cfg->lr_decay = 0.8;
+    cfg->decay_after = 6;
     cfg->dropout = 0.5;
     sg_train_default_rates(cfg);
     shape->cell = SG_CELL_LSTM;
