@@ -147,7 +147,7 @@ def full_disk(scene, tally, long):
 
 def failing_calls(scene, tally, long):
     """Each write, sync and rename of a command fails once (strace injects it)."""
-    probe = subprocess.run(["strace", "-f", "-o", "/dev/null", "-e", "inject=fsync:error=EIO", "/bin/true"],
+    probe = subprocess.run(["strace", "--seccomp-bpf", "-f", "-o", "/dev/null", "-e", "inject=fsync:error=EIO", "/bin/true"],
                            capture_output=True) if shutil.which("strace") else None
     if probe is None or probe.returncode != 0:
         tally.skip("failing system calls", "no strace, or it may not trace here")
@@ -161,7 +161,7 @@ def failing_calls(scene, tally, long):
                 log = scene.path("strace.log")
                 for f in os.listdir(out):
                     os.remove(os.path.join(out, f))
-                traced = scene.run(*args, prefix=["strace", "-f", "-o", log, "-e", "trace=" + call])
+                traced = scene.run(*args, prefix=["strace", "--seccomp-bpf", "-f", "-o", log, "-e", "trace=" + call])
                 with open(log, encoding="utf-8", errors="replace") as f:
                     n = sum(call + "(" in line for line in f)
                 # The last pwrite64 of a run file marks it as closed; when that one fails HDF5 itself crashes
@@ -179,7 +179,7 @@ def failing_calls(scene, tally, long):
                     for f in os.listdir(out):
                         os.remove(os.path.join(out, f))
                     place = Place(out, files)
-                    done = scene.run(*args, prefix=["strace", "-f", "-o", "/dev/null", "-e", "trace=" + call, "-e",
+                    done = scene.run(*args, prefix=["strace", "--seccomp-bpf", "-f", "-o", "/dev/null", "-e", "trace=" + call, "-e",
                                                     f"inject={call}:error={error}:when={when}"])
                     # Some calls do not matter (a folder's sync, the search for leftovers).
                     kind = "failing system calls" + (" (survived)" if done.returncode == 0 else "")

@@ -9,9 +9,9 @@ import subprocess
 import sys
 import tempfile
 
-TRAIN = ["--embedding-size", "8", "--hidden-size", "40", "--layers", "1", "--steps", "10", "--batch", "4",
+TRAIN = ["--embedding-size", "8", "--hidden-size", "24", "--layers", "1", "--steps", "10", "--batch", "4",
          "--epochs", "2", "--seed", "3", "--quiet"]
-ANALYZE = ["--delays", "6", "--classes", "tags", "--classes", "frequency", "--seed", "3", "--quiet",
+ANALYZE = ["--delays", "4", "--classes", "tags", "--classes", "frequency", "--seed", "3", "--quiet",
            "--property", "number=NNS-NN"]
 # With OPENBLAS_NUM_THREADS the program need not start itself anew with it: twice as quick. outputs.py takes it away.
 ENV = {"PATH": "/usr/bin:/bin", "LC_ALL": "C.UTF-8", "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
