@@ -22,6 +22,13 @@ typedef struct {
     const char *name;
     /* b NULL: a is "A-B", a file of pairs (a line "cat cats": mean of differences) or a .npy vector */
     const char *a, *b;
+    /* In place of texts, from a program. Words in place of a or b, or of both: these, whatever classes and files there
+     * are. pairs: words_a[i] and words_b[i] are a pair, n_words_a of them. vector: (n_vector), as float. */
+    const char *const *words_a, *const *words_b;
+    size_t n_words_a, n_words_b;
+    bool pairs;
+    const double *vector;
+    size_t n_vector;
 } sg_property;
 
 /* SPREADSHEET: names that begin with = + - @ tab or carriage return, which a spreadsheet would evaluate as formulas,

@@ -2,6 +2,7 @@
 """Any recurrent model: gradients from the caller's own code, and the library's sums, spectra, intervals and run file."""
 from __future__ import annotations
 
+import functools
 import time
 from typing import Any, Callable, Mapping, Sequence
 
@@ -9,25 +10,13 @@ import numpy as np
 
 from . import _corpus
 from ._analysis import config_of
-from ._base import Handle, Monitor, Path, Progress, ProgressOption, call, ffi, lib, new, path_to_c, threads_will_work, to_c
-from ._model import Vocabulary, vocabulary_of
+from ._base import Handle, Monitor, Path, Progress, ProgressOption, call, ffi, lib, new, path_to_c, threads_will_work, to_c, whole
+from ._model import Vocabulary, floats, vocabulary_of
 from ._run import Run, output_file
 
 PORTION = 64 << 20 # bytes of gradients that analyze_function hands over at once
 REPLACED = np.dtype([("position", np.uint64), ("other", np.uint64), ("law", np.uint32), ("row", np.uint32), ("delays", np.uint32),
                      ("kl", np.uint32)]) # sg_replacement
-
-
-def _array(x: Any) -> np.ndarray:
-    """float32, contiguous: of NumPy, of torch, of whatever has DLPack or a buffer; not copied if it is so already."""
-    if hasattr(x, "detach"):
-        x = x.detach().cpu()
-    elif not isinstance(x, np.ndarray) and hasattr(x, "__dlpack__"):
-        try:
-            x = np.from_dlpack(x)
-        except (BufferError, RuntimeError, TypeError): # on a device, or of a type that NumPy does not have
-            x = np.asarray(x)
-    return np.ascontiguousarray(x, dtype=np.float32)
 
 
 class Accumulator:
@@ -71,18 +60,21 @@ class Accumulator:
                  classes: Any = None, properties: Any = None, *, output: Path | None = None, model: str | None = None,
                  replaces: bool = False, predicts: bool = False, progress: ProgressOption = None, command: str | None = None, **settings: Any) -> None:
         keep: list[Any] = []
-        table = None if embeddings is None else _array(embeddings)
+        table = None if embeddings is None else floats(embeddings, "embeddings")
         if table is not None and table.ndim != 2:
             raise ValueError(f"embeddings: expected (V, E), found {table.shape}")
+        if not isinstance(states, Mapping):
+            raise TypeError(f"states: expected a dict {{name: units}}, found {states!r}"[:200])
         if table is None:
-            tokens = _array(tokens)
+            tokens = floats(tokens, "tokens")
             words, E = ffi.NULL, tokens.shape[-1] if tokens.ndim == 2 else 0
         else:
             V, E = table.shape
             words = vocabulary_of([f"#{i}" for i in range(V)] if vocab is None else vocab, V)
             if lib.sg_vocab_size(words) != V:
                 raise ValueError(f"vocab: {lib.sg_vocab_size(words)} words for {V} embeddings")
-        self._states, self._embedding = dict(states), E
+        self._states = {name: whole(units, f"states: {name}", 1) for name, units in states.items()}
+        self._embedding = E
         self.corpus = _corpus.read_numbers(words, E, tokens, classes)
         self._cfg = config_of(ffi.NULL, settings, command or "stategrad.Accumulator", keep)
         self.delays: int = self._cfg.delays
@@ -104,10 +96,10 @@ class Accumulator:
         self._file = output_file(output)
         threads_will_work()
         try:
-            with _corpus.Properties(properties) as p:
-                self._cfg.properties, self._cfg.n_properties = p.array, len(p.names)
-                pointer = new("sg_accumulator", lib.sg_accumulator_new, path_to_c(self._file.path), cfg, self.corpus.stream,
-                              self.corpus.classes, self._cfg, self._monitor.c, monitor=self._monitor)
+            keep.append(p := _corpus.Properties(properties))
+            self._cfg.properties, self._cfg.n_properties = p.array, len(p)
+            pointer = new("sg_accumulator", lib.sg_accumulator_new, path_to_c(self._file.path), cfg, self.corpus.stream,
+                          self.corpus.classes, self._cfg, self._monitor.c, monitor=self._monitor)
         except BaseException:
             self._file.__exit__()
             raise
@@ -142,7 +134,7 @@ class Accumulator:
         where = np.atleast_1d(np.asarray(positions))
         if where.ndim != 1 or where.dtype.kind not in "iu" or (where < 0).any():
             raise ValueError(f"accumulator: expected positions in the text, found {positions!r}"[:200])
-        arrays = [_array(g) for g in G]
+        arrays = [floats(g, f"gradients {i}") for i, g in enumerate(G)]
         if len(G) != len(self._states):
             raise ValueError(f"accumulator: {len(G)} arrays for {len(self._states)} states")
         for (name, H), g in zip(self._states.items(), arrays):
@@ -202,7 +194,7 @@ class Accumulator:
             raise ValueError(f"replacements: expected records of replacements(), found {which.dtype}")
         pointers: list[list[Any]] = []
         for what, of_states in (("change", change), ("linear", linear)):
-            arrays = [_array(x) for x in of_states]
+            arrays = [floats(x, what) for x in of_states]
             shapes = [(len(which), self.delays, H) for H in self._states.values()]
             if [x.shape for x in arrays] != shapes:
                 raise ValueError(f"{what}: expected {shapes}, found {[x.shape for x in arrays]}")
@@ -251,7 +243,7 @@ def analyze_function(step: Callable[[Any, Any], Any], state0: Any, tokens: Any, 
     Parameters
     ----------
     step
-        step(x, state) -> state, for one input x (E) and a state like `state0`; it must not change them in place.
+        step(x, state) -> state, for one input x (E) and a state like `state0`. One that changes them in place is refused.
     state0
         The state before the first input: a tensor, or a tuple of tensors. What it lies on (cpu, cuda) is computed on.
     tokens, embeddings, vocab, classes, properties
@@ -275,12 +267,12 @@ def analyze_function(step: Callable[[Any, Any], Any], state0: Any, tokens: Any, 
         As `Accumulator`; a state of another shape than `state0`.
     """
     import torch
-    start = [s.detach() for s in (state0 if isinstance(state0, (tuple, list)) else (state0,))]
+    start = _state(state0)
     single, sizes = not isinstance(state0, (tuple, list)), [s.numel() for s in start]
     if states is None:
         states = {"layer1.state" if single else f"layer1.state{i + 1}": i for i in range(len(start))}
-    if not states or not all(0 <= place < len(start) for place in states.values()):
-        raise ValueError(f"states: {dict(states)!r}: expected places 0 to {len(start) - 1}")
+    if not isinstance(states, Mapping) or not states or not all(isinstance(place, int) and 0 <= place < len(start) for place in states.values()):
+        raise ValueError(f"states: {states!r}: expected names with places 0 to {len(start) - 1}")
     offsets = np.cumsum([0, *sizes])
     table = None if embeddings is None else torch.as_tensor(embeddings).detach().to(start[0])
 
@@ -290,7 +282,11 @@ def analyze_function(step: Callable[[Any, Any], Any], state0: Any, tokens: Any, 
 
     def flat(x: Any, s: Any) -> Any:
         new_state = step(x, unpack(s))
-        new_parts = [new_state] if single else list(new_state)
+        new_parts = [new_state] if single else list(new_state) if isinstance(new_state, (tuple, list)) else [new_state]
+        for part in new_parts:
+            if not isinstance(part, torch.Tensor) or part.is_complex():
+                raise ValueError("step: expected a state of real tensors like state0, found "
+                                 + (str(part.dtype) if isinstance(part, torch.Tensor) else type(part).__name__))
         if [tuple(p.shape) for p in new_parts] != [tuple(p.shape) for p in start]:
             raise ValueError(f"step: states {[tuple(p.shape) for p in new_parts]}, expected those of state0, "
                              f"{[tuple(p.shape) for p in start]}")
@@ -305,7 +301,7 @@ def analyze_function(step: Callable[[Any, Any], Any], state0: Any, tokens: Any, 
         room = max(1, PORTION // (4 * D * max(sizes) * E))
         s0 = torch.cat([s.reshape(-1) for s in start])
         s, G = s0, s0.new_zeros(D, S, E)
-        logits = None if predict is None else lambda s: predict(unpack(s))
+        logits = None if predict is None else functools.partial(_logits, predict, unpack)
         if logits is not None and table is not None:
             with torch.no_grad():
                 if tuple(shape := logits(s0).shape) != (len(table),):
@@ -323,9 +319,9 @@ def analyze_function(step: Callable[[Any, Any], Any], state0: Any, tokens: Any, 
             if not differentiable:
                 raise ValueError("step: torch cannot differentiate the new state: it was computed under no_grad or inference_mode, "
                                  "detached, or by way of NumPy or Python numbers")
-            B, A = torch.autograd.functional.jacobian(flat, (x, s), vectorize=True)
+            B, A = torch.autograd.functional.jacobian(flat, (x.clone(), s.clone()), vectorize=True)
             with torch.no_grad():
-                before, s = s, flat(x, s).detach()
+                before, s = s, _kept("step", flat, x=x, state=s).detach()
                 G = torch.cat([B[None], A @ G[:-1]])
                 replaced.step(t, x, before, s, A, B, flat)
             steps.append(t)
@@ -338,11 +334,43 @@ def analyze_function(step: Callable[[Any, Any], Any], state0: Any, tokens: Any, 
         return total.finish()
 
 
+def _logits(predict: Callable[[Any], Any], unpack: Callable[[Any], Any], s: Any) -> Any:
+    return _kept("predict", lambda s: predict(unpack(s)), state=s)
+
+
+def _state(state0: Any) -> list[Any]:
+    """Its tensors."""
+    import torch
+    parts = list(state0) if isinstance(state0, (tuple, list)) else [state0]
+    for part in parts:
+        if not isinstance(part, torch.Tensor):
+            raise TypeError(f"state0: expected a tensor of torch or a tuple of them, found {type(part).__name__}")
+        if part.dtype not in (torch.float32, torch.float64):
+            raise ValueError(f"state0: expected float32 or float64, found {part.dtype}")
+        if part.dtype != parts[0].dtype or part.device != parts[0].device:
+            raise ValueError(f"state0: expected tensors of one type on one device, found {parts[0].dtype} on {parts[0].device} and {part.dtype} on "
+                             f"{part.device}")
+    if not parts or not sum(part.numel() for part in parts):
+        raise ValueError("state0: found no numbers")
+    return [part.detach() for part in parts]
+
+
+def _kept(name: str, function: Callable[..., Any], **given: Any) -> Any:
+    """function of what was given, which is the same behind it. Its memory is the pass's own: it would go on with other numbers."""
+    import torch
+    before = {key: x.clone() for key, x in given.items()}
+    result = function(*given.values())
+    for key, x in given.items():
+        if not torch.equal(torch.nan_to_num(x), torch.nan_to_num(before[key])):
+            raise ValueError(f"{name}: changes its argument {key!r} in place: expected a function that returns new tensors")
+    return result
+
+
 def _deterministic(flat: Callable[[Any, Any], Any], x: Any, s: Any) -> None:
     """ValueError: two calls of the step differ, so gradients would be those of other states."""
     import torch
     with torch.no_grad():
-        if not torch.equal(*(torch.nan_to_num(flat(x.clone(), s.clone())) for _ in range(2))):
+        if not torch.equal(*(torch.nan_to_num(_kept("step", flat, x=x.clone(), state=s.clone())) for _ in range(2))):
             raise ValueError("step: two calls with the same input and state differ (dropout in training mode, random numbers, a state kept in "
                              "the object?)")
 
@@ -359,10 +387,10 @@ class _Replaced:
     def step(self, t: int, x: Any, before: Any, after: Any, A: Any, B: Any, flat: Callable[[Any, Any], Any]) -> None:
         """Step t of the text takes the state `before` to `after`."""
         for one in self.alive:
-            one[1], one[2] = flat(x, one[1]), A @ one[2]
+            one[1], one[2] = flat(x.clone(), one[1]), A @ one[2]
         for record in self._begin(t):
             other = self.inputs[int(record["other"])]
-            self.alive.append([record, flat(other, before), B @ (other - x), []])
+            self.alive.append([record, flat(other.clone(), before.clone()), B @ (other - x), []])
         for record, state, linear, known in self.alive:
             d = len(known)
             asked = self.logits is not None and record["kl"] and d & (d - 1) == 0
@@ -388,7 +416,7 @@ class _Replaced:
         kl = np.zeros((1, self.total.delays))
         kl[0, :len(known)] = [k[2] for k in known]
         for i in range(2):
-            rows = _array(_stack([k[i] for k in known]))
+            rows = floats(_stack([k[i] for k in known]), "states")
             for begin, end in self.slices:
                 padded = np.zeros((1, self.total.delays, end - begin), dtype=np.float32)
                 padded[0, :len(known)] = rows[:, begin:end]

@@ -7,8 +7,8 @@ import os
 from typing import Any, Iterator, Mapping, Sequence
 
 from . import _corpus
-from ._base import Monitor, Path, ProgressOption, array_to_c, call, ffi, from_c, lib, path_to_c, threads_will_work, to_c
-from ._model import Model
+from ._base import Monitor, Path, ProgressOption, array_to_c, call, ffi, from_c, lib, path_to_c, threads_will_work, to_c, unknown_setting, whole
+from ._model import Model, handle_of
 from ._run import Run, output_file
 
 OF_THE_PROGRAM = {"part": "parts of a run are made by the program; stategrad.merge joins them", "inputs": "give the array as tokens"}
@@ -34,9 +34,12 @@ def config_of(model: Any, given: Mapping[str, Any], command: str, keep: list[Any
     """sg_analysis_config of a model (or NULL) with these settings, which lives as long as `keep`."""
     cfg = ffi.new("sg_analysis_config *")
     lib.sg_analysis_defaults_sized(cfg, ffi.sizeof("sg_analysis_config"), model)
+    known = [from_c(row.name) for row in settings()]
     for name, value in given.items():
         if name in OF_THE_PROGRAM:
             raise ValueError(f"setting '{name}': {OF_THE_PROGRAM[name]}")
+        if name not in known:
+            raise unknown_setting("analyze", name, known)
         if value is not None:
             _set(cfg, name, value, keep)
     keep.append(to_c(command, "command"))
@@ -111,14 +114,15 @@ def analyze(model: Model, tokens: Any, classes: Any = None, properties: Any = No
         Ctrl-C; with a checkpoint, the same call continues.
     """
     keep: list[Any] = []
-    cfg = config_of(model._m, settings, command or _described(tokens, classes, properties, settings), keep)
+    cfg = config_of(handle_of(model), settings, command or _described(tokens, classes, properties, settings), keep)
     monitor = Monitor(progress)
     corpus = _corpus.read(model, tokens, classes, format=format, eos=eos, lowercase=lowercase, monitor=monitor, properties=properties, pairs=pairs)
     if corpus.features is not None:
         keep.append(ffi.from_buffer("float[]", corpus.features))
         cfg.features = keep[-1]
-    with _corpus.Properties(properties) as p, output_file(output) as file:
-        cfg.properties, cfg.n_properties = p.array, len(p.names)
+    p = _corpus.Properties(properties)
+    with output_file(output) as file:
+        cfg.properties, cfg.n_properties = p.array, len(p)
         call(lib.sg_analysis_check, cfg, model._m, corpus.stream)
         threads_will_work()
         call(lib.sg_analyze, path_to_c(file.path), model._m, corpus.stream, corpus.classes, cfg, monitor.c, monitor=monitor)
@@ -176,9 +180,10 @@ def track(run: Run | Path, properties: Mapping[str, Any] | Sequence[str], *, out
     """
     path = run.path if isinstance(run, Run) else run
     monitor = Monitor(progress)
-    with _corpus.Properties(properties) as p, output_file(output) as file:
+    p = _corpus.Properties(properties)
+    with output_file(output) as file:
         threads_will_work()
-        call(lib.sg_track, path_to_c(path), path_to_c(file.path), p.array, len(p.names), threads, monitor.c, monitor=monitor)
+        call(lib.sg_track, path_to_c(path), path_to_c(file.path), p.array, len(p), whole(threads, "threads"), monitor.c, monitor=monitor)
         return file.open()
 
 
@@ -209,6 +214,6 @@ def merge(parts: Sequence[Path], *, output: Path | None = None, threads: int = 0
     monitor = Monitor(progress)
     with output_file(output) as file:
         threads_will_work()
-        call(lib.sg_merge, path_to_c(file.path), array_to_c([path_to_c(p) for p in parts], keep), len(parts), threads, monitor.c,
+        call(lib.sg_merge, path_to_c(file.path), array_to_c([path_to_c(p) for p in parts], keep), len(parts), whole(threads, "threads"), monitor.c,
              monitor=monitor)
         return file.open()

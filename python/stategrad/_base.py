@@ -2,8 +2,10 @@
 """What every other module uses: calls of the library, its errors as exceptions, progress, text."""
 from __future__ import annotations
 
+import operator
 import os
 import sys
+import tempfile
 import threading
 import time
 import warnings
@@ -110,6 +112,8 @@ def from_c(text: Any) -> str:
 
 def to_c(text: str, what: str = "text") -> Any:
     """A C string, which lives as long as the result."""
+    if not isinstance(text, str):
+        raise TypeError(f"{what}: expected text, found {text!r}"[:200])
     data = text.encode("utf-8")
     if b"\0" in data:
         raise ValueError(f"{what}: a NUL character in {text[:40]!r}")
@@ -119,7 +123,17 @@ def to_c(text: str, what: str = "text") -> Any:
 Path = Union[str, "os.PathLike[str]"]
 
 
+def is_path(x: Any) -> bool:
+    return isinstance(x, (str, os.PathLike))
+
+
+def is_list(x: Any) -> bool:
+    return isinstance(x, (list, tuple)) or (hasattr(x, "__array__") and getattr(x, "ndim", 0) > 0)
+
+
 def path_to_c(path: Path) -> Any:
+    if not isinstance(path, (str, bytes, os.PathLike)):
+        raise TypeError(f"expected the path of a file, found {path!r}"[:200])
     data = os.fsencode(path)
     if b"\0" in data:
         raise ValueError(f"a NUL character in the name of a file: {path!r}")
@@ -130,6 +144,37 @@ def array_to_c(texts: Sequence[Any], keep: list[Any]) -> Any:
     """const char *const * of C strings, which lives as long as `keep`."""
     keep += [texts, ffi.new("const char *[]", list(texts))]
     return keep[-1]
+
+
+# ---- arguments that the library reads from files ----
+
+_arguments: dict[str, str] = {} # of temporary files: the arguments that they hold
+
+
+class TemporaryFiles:
+    """Arguments on their way to the library. Its messages name the argument in place of the file."""
+
+    def __enter__(self) -> TemporaryFiles:
+        self._folder = tempfile.TemporaryDirectory(prefix="stategrad.")
+        self._paths: list[str] = []
+        return self
+
+    def path(self, name: str, argument: str) -> str:
+        self._paths.append(os.path.join(self._folder.name, name))
+        _arguments[self._paths[-1]] = argument
+        return self._paths[-1]
+
+    def __exit__(self, *_: Any) -> None:
+        for path in self._paths:
+            del _arguments[path]
+        self._folder.cleanup()
+
+
+def _message(text: Any) -> str:
+    said = from_c(text)
+    for path, argument in list(_arguments.items()):
+        said = said.replace(path, argument)
+    return said
 
 
 # ---- calls ----
@@ -166,7 +211,7 @@ class Monitor:
             level, frame = 1, sys._getframe()
             while frame.f_back and frame.f_globals.get("__package__") == __package__: # the line of the user's call
                 level, frame = level + 1, frame.f_back
-            warnings.warn(from_c(line), stacklevel=level)
+            warnings.warn(_message(line), stacklevel=level)
         except BaseException as error: # warnings can be errors
             self._error = self._error or error
 
@@ -216,7 +261,7 @@ def call(function: Callable[..., int], *args: Any, monitor: Monitor | None = Non
     if status == lib.SG_ECANCELLED:
         raise KeyboardInterrupt
     if status != lib.SG_OK:
-        raise EXCEPTIONS.get(status, ValueError)(from_c(err.msg))
+        raise EXCEPTIONS.get(status, ValueError)(_message(err.msg))
 
 
 def written(function: Callable[..., int], *args: Any) -> str:
@@ -246,23 +291,43 @@ def new(kind: str, function: Callable[..., int], *args: Any, monitor: Monitor | 
 
 # ---- configurations ----
 
-def set_fields(cfg: Any, values: dict[str, Any], keep: list[Any], what: str) -> None:
-    """Plain fields of a configuration by name. TypeError: no such field, or a value of another type."""
-    fields = dict(ffi.typeof(cfg).item.fields)
+def whole(value: Any, what: str, least: int = 0, most: int | None = None) -> int:
+    """A whole number of Python or NumPy. TypeError: it is none; ValueError: out of range."""
+    try:
+        number = operator.index(value)
+    except TypeError:
+        raise TypeError(f"{what}: expected a whole number, found {value!r}"[:200]) from None
+    most = 2 ** 63 - 1 if most is None else most
+    if not least <= number <= most:
+        raise ValueError(f"{what}: found {number}, expected " + (f"{least} or more" if most == 2 ** 63 - 1 else f"{least} to {most}"))
+    return number
+
+
+def unknown_setting(what: str, name: str, known: Sequence[str]) -> TypeError:
+    return TypeError(f"{what}: no setting '{name}'; there are {', '.join(known)}")
+
+
+def set_fields(cfg: Any, values: dict[str, Any], keep: list[Any], what: str, given: Sequence[str] = ()) -> None:
+    """Plain fields of a configuration by name, but those that have been given otherwise. TypeError: no such field, or a value
+    of another type; ValueError: out of its range."""
+    fields = {name: field for name, field in ffi.typeof(cfg).item.fields if name not in ("struct_size", *given)}
     for name, value in values.items():
-        if name == "struct_size" or name not in fields:
-            known = ", ".join(n for n in fields if n != "struct_size")
-            raise TypeError(f"{what}: no setting '{name}'; there are {known}")
+        if name not in fields:
+            raise unknown_setting(what, name, list(fields))
         if value is None:
             continue
+        if name == "threads":
+            whole(value, f"{what}: setting 'threads'")
         kind = fields[name].type
         try:
             if kind.kind == "pointer":
                 value = path_to_c(value)
                 keep.append(value)
             setattr(cfg, name, value)
-        except (TypeError, OverflowError) as error:
-            raise type(error)(f"{what}: setting '{name}': {error}") from None
+        except TypeError as error:
+            raise TypeError(f"{what}: setting '{name}': {error}") from None
+        except OverflowError:
+            raise ValueError(f"{what}: setting '{name}': {value!r} is out of range") from None
 
 
 def index_of(value: str, names: Sequence[str], what: str) -> int:

@@ -3,24 +3,16 @@
 from __future__ import annotations
 
 import os
-import tempfile
+import re
 from typing import Any, Iterable, Mapping, Sequence
 
 import numpy as np
 
-from ._base import Monitor, array_to_c, call, ffi, from_c, index_of, lib, new, path_to_c, to_c
-from ._model import UNITS, Model, inputs_of
+from ._base import Monitor, TemporaryFiles, array_to_c, call, ffi, from_c, index_of, is_list, is_path, lib, new, path_to_c, to_c, whole
+from ._model import UNITS, Model, floats, handle_of, inputs_of, listed
 
 FORMATS = ("auto", "text", "conllu", "tagged")
 SPECS = ("upos", "xpos", "feats", "deprel", "lemma", "column", "misc", "tags", "lexicon", "words", "frequency", "position", "to-end")
-
-
-def _is_path(x: Any) -> bool:
-    return isinstance(x, (str, os.PathLike))
-
-
-def _is_list(x: Any) -> bool:
-    return isinstance(x, (list, tuple)) or (hasattr(x, "__array__") and getattr(x, "ndim", 0) > 0)
 
 
 def _is_spec(text: Any) -> bool:
@@ -28,20 +20,27 @@ def _is_spec(text: Any) -> bool:
 
 
 class Text:
-    """A corpus of words: files, or tokens in memory. `lines` (of the latter): its sentences."""
+    """A corpus of words: files, or tokens in memory. `lines` (of the latter): its sentences. what: its name in messages."""
 
-    def __init__(self, tokens: Any, unit: str, eos: bool, format: str, lowercase: bool = False) -> None:
+    def __init__(self, tokens: Any, unit: str, eos: bool, format: str, lowercase: bool = False, what: str = "tokens") -> None:
+        self.what = what
         self.unit, self.eos, self.format, self.lowercase = unit, eos, index_of(format, FORMATS, "format"), lowercase
         self.lines: list[list[str]] | None = None
         self.keep: list[Any] = []
         self.pairs: list[Any] = []
-        if _is_path(tokens):
+        if not is_path(tokens) and not (is_list(tokens) and len(tokens)):
+            raise ValueError(f"{what}: expected a path, a list of paths, of words or of sentences, found {_shown(tokens)}")
+        if is_path(tokens):
             self.paths = [tokens]
-        elif len(tokens) and all(isinstance(t, os.PathLike) for t in tokens):
+        elif all(isinstance(t, os.PathLike) for t in tokens):
             self.paths = list(tokens)
         else:
             self.paths = []
-            flat = len(tokens) > 0 and isinstance(tokens[0], str)
+            tokens = listed(tokens)
+            flat = isinstance(tokens[0], str)
+            for i, line in enumerate(() if flat else tokens):
+                if not is_list(line):
+                    raise ValueError(f"{what}: sentence {i} is {line!r}, expected a list of words as the first one"[:300])
             self.lines = [list(tokens)] if flat else [list(line) for line in tokens]
             # A flat list is read as it is; "\n" among characters is the end of a line.
             self.eos = eos and not (flat and unit == "word")
@@ -54,12 +53,12 @@ class Text:
         for line in self.lines or ():
             for token in line:
                 if not isinstance(token, str):
-                    raise ValueError(f"tokens: token {position} is {token!r}, expected a string as the first one")
+                    raise ValueError(f"{self.what}: token {position} is {token!r}, expected a string as the first one")
                 if self.unit == "char" and (len(token) != 1 or (token == "\n" and not self.eos)):
-                    raise ValueError(f"tokens: token {position} is {token!r}: the model reads single characters"
+                    raise ValueError(f"{self.what}: token {position} is {token!r}: the model reads single characters"
                                      + ("" if token != "\n" else " without line ends"))
                 if self.unit == "word" and (token.split() != [token] or "\0" in token):
-                    raise ValueError(f"tokens: token {position} is {token!r}: a token is not empty and has no white space; "
+                    raise ValueError(f"{self.what}: token {position} is {token!r}: a token is not empty and has no white space; "
                                      "sentences are lists of tokens")
                 position += 1
 
@@ -104,27 +103,31 @@ def read(model: Model, tokens: Any, classes: Any = None, *, format: str = "auto"
          lowercase: bool = False, monitor: Monitor, properties: Any = None, pairs: Any = ()) -> Corpus:
     """Encodes tokens with a model's vocabulary: words from files or lists, ids, or feature vectors. Annotation that the
     texts of properties ask for is kept."""
+    handle_of(model)
     eos = model.eos if eos is None else eos
-    if _is_path(tokens) or (_is_list(tokens) and len(tokens) and _holds_text(tokens)):
+    if is_path(tokens) or (is_list(tokens) and len(tokens) and _holds_text(tokens)):
         text = Text(tokens, model.unit, eos, format, lowercase)
-        text.pairs = [pairs] if _is_path(pairs) else list(pairs)
+        text.pairs = [pairs] if is_path(pairs) else list(pairs)
         return _read_text(model, text, classes, properties, monitor)
     if lowercase:
         raise ValueError("lowercase: of words that are read from text; found tokens as numbers")
     if len(pairs):
         raise ValueError("pairs: of words that are read from text; found tokens as numbers")
-    if not _is_list(tokens) or not len(tokens):
-        raise ValueError("tokens: expected a path, words, ids or feature vectors, found "
-                         + (f"an empty {type(tokens).__name__}" if _is_list(tokens) else repr(tokens)[:60]))
+    if not is_list(tokens) or not len(tokens):
+        raise ValueError(f"tokens: expected a path, words, ids or feature vectors, found {_shown(tokens)}")
     return read_numbers(lib.sg_model_vocab(model._m), model.embedding, tokens, classes)
+
+
+def _shown(tokens: Any) -> str:
+    return f"an empty {type(tokens).__name__}" if is_list(tokens) and not len(tokens) else repr(tokens)[:60]
 
 
 def _holds_text(tokens: Any) -> bool:
     """Are the tokens words, or paths? Decided by the first that there is."""
     for x in tokens:
-        if _is_path(x):
+        if is_path(x):
             return True
-        if not _is_list(x):
+        if not is_list(x):
             return False
         if len(x):
             return isinstance(x[0], str)
@@ -137,84 +140,111 @@ def _read_text(model: Model, text: Text, classes: Any, properties: Any, monitor:
     vocab = lib.sg_model_vocab(model._m)
     if not vocab:
         raise ValueError("tokens: the model reads feature vectors: words do not fit it; give an array (tokens, E)")
-    with tempfile.TemporaryDirectory(prefix="stategrad.") as folder:
-        specs = _specs(classes, text, folder)
+    with TemporaryFiles() as files:
+        specs = _specs(_checked(classes), text, files)
         keep: list[Any] = []
-        k = new("sg_classes", lib.sg_classes_new, array_to_c([_spec_to_c(s) for s in specs], keep), len(specs), vocab)
-        for side in _sides(properties):
+        k = new("sg_classes", lib.sg_classes_new, array_to_c([to_c(s, "classes") for s in specs], keep), len(specs), vocab)
+        for side in Properties(properties).texts():
             call(lib.sg_classes_keep, k, to_c(side, "properties"))
         stream = new("sg_stream", lib.sg_stream_new, text.config(), vocab, k, monitor.c, monitor=monitor)
         return Corpus(stream, k)
 
 
-def _sides(properties: Any) -> Iterable[str]:
-    """The texts of properties: "A-B", or a text for each side."""
-    for value in properties.values() if isinstance(properties, Mapping) else []:
-        yield from (side for side in (value if isinstance(value, tuple) else (value,)) if isinstance(side, str))
+# ---- classes ----
+
+def _checked(classes: Any) -> Any:
+    """One rule for all tokens: a spec, a dict of names and lists of members, or a list (of specs or labels)."""
+    if classes is None or isinstance(classes, str):
+        return classes
+    if isinstance(classes, Mapping):
+        if not classes:
+            raise ValueError("classes: found an empty dict, expected {name: words}")
+        return {_class_name(name): _members(name, words) for name, words in classes.items()}
+    if not is_list(classes):
+        raise TypeError(f"classes: expected a spec, a dict {{name: words}} or a label for each token, found {classes!r}"[:200])
+    if getattr(classes, "ndim", 1) != 1:
+        raise ValueError(f"classes: expected a label for each token, found an array {tuple(classes.shape)}")
+    if not len(classes):
+        raise ValueError(f"classes: found an empty {type(classes).__name__}")
+    return listed(classes)
 
 
-def _spec_to_c(spec: str) -> Any:
-    return to_c(spec, "classes")
+def _class_name(name: Any) -> str:
+    """What a line "name: word word ..." can say."""
+    if not isinstance(name, str) or not name or name != name.strip() or min(name) < " " or re.search(r":\s", name) or name[0] == "#" or name == "all":
+        raise ValueError(f"classes: {name!r} cannot be the name of a class: expected text without line ends, without a colon before a space, that "
+                         "does not begin with '#' or a space and is not 'all'")
+    return name
 
 
-def _specs(classes: Any, text: Text, folder: str) -> list[str]:
+def _members(name: str, words: Any) -> list[Any]:
+    try:
+        words = words.split() if isinstance(words, str) else list(words)
+    except TypeError:
+        raise TypeError(f"classes: {name}: expected a list of words or ids, found {words!r}"[:200]) from None
+    if not words:
+        raise ValueError(f"classes: {name}: no words")
+    return words
+
+
+def _are_specs(classes: Sequence[Any]) -> bool:
+    return all(map(_is_spec, classes)) and len(set(classes)) == len(classes)
+
+
+def _specs(classes: Any, text: Text, files: TemporaryFiles) -> list[str]:
     if classes is None:
         return []
     if isinstance(classes, str):
         return [classes]
     if isinstance(classes, Mapping):
-        path = os.path.join(folder, "classes")
+        path = files.path("classes", "classes")
         with open(path, "w", encoding="utf-8") as f:
             for name, words in classes.items():
-                f.write(f"{_class_name(name)}: {' '.join(_words_of(name, words))}\n")
+                f.write(f"{name}: {' '.join(_word(word, f'classes: {name}') for word in words)}\n")
         return [f"words:{path}"]
-    files = text.lines is None and all(isinstance(c, str) for c in classes) # which have no labels: specs, expressions
-    if isinstance(classes, (list, tuple)) and (files or all(_is_spec(c) for c in classes)):
-        return list(classes)
-    return _labels_as_tags(list(classes), text, folder)
+    if isinstance(classes, (list, tuple)) and ((text.lines is None and all(isinstance(c, str) for c in classes)) or _are_specs(classes)):
+        return list(classes) # of files: they have no labels
+    return _labels_as_tags(list(classes), text, files)
 
 
-def _class_name(name: Any) -> str:
-    if not isinstance(name, str) or not name.strip() or name != name.strip() or "\n" in name or ":" in name or name[0] == "#":
-        raise ValueError(f"classes: {name!r} cannot be the name of a class: a text without colon and line ends")
-    return name
+def _word(word: Any, what: str) -> str:
+    if not isinstance(word, str) or word.split() != [word] or "\0" in word:
+        raise ValueError(f"{what}: {word!r} is not a word: expected text without white space"[:200])
+    return word
 
 
-def _words_of(name: str, words: Any) -> list[str]:
-    words = words.split() if isinstance(words, str) else list(words)
-    for word in words:
-        if not isinstance(word, str) or word.split() != [word]:
-            raise ValueError(f"classes: {name}: {word!r} is not a word")
-    return words
-
-
-def _labels_as_tags(labels: list[Any], text: Text, folder: str) -> list[str]:
+def _labels_as_tags(labels: list[Any], text: Text, files: TemporaryFiles) -> list[str]:
     """A tags file, line by line beside the text, and a file that names the tags."""
     if text.lines is None or text.unit != "word":
         raise ValueError("classes: labels need tokens in memory, as words or ids; for files of words give 'tags:FILE'")
-    n = sum(len(line) for line in text.lines)
-    if len(labels) == len(text.lines) and all(_is_list(x) for x in labels):
-        for i, (given, line) in enumerate(zip(labels, text.lines)):
-            if len(given) != len(line):
-                raise ValueError(f"classes: sentence {i}: {len(given)} labels for {len(line)} tokens")
-        labels = [x for line in labels for x in line]
-    if len(labels) != n:
-        raise ValueError(f"classes: {len(labels)} labels for {n} tokens")
-    names = _label_names(labels)
-    tags = {name: f"tag{i}" for i, name in enumerate(names)}
-    with open(os.path.join(folder, "names"), "w", encoding="utf-8") as f:
-        f.writelines(f"{_class_name(name)}: {tag}\n" for name, tag in tags.items())
+    labels = _flat(labels, [len(line) for line in text.lines])
+    tags = {name: f"tag{i}" for i, name in enumerate(_label_names(labels))}
+    names_path, tags_path = files.path("names", "classes"), files.path("tags", "classes")
+    with open(names_path, "w", encoding="utf-8") as f:
+        f.writelines(f"{name}: {tag}\n" for name, tag in tags.items())
     rest = iter(labels)
-    with open(os.path.join(folder, "tags"), "w", encoding="utf-8") as f:
+    with open(tags_path, "w", encoding="utf-8") as f:
         for line in text.lines:
             f.write(" ".join(tags.get(_label(next(rest)) or "", "none") for _ in line) + "\n")
-    return [f"tags:{folder}/tags,groups={folder}/names"]
+    return [f"tags:{tags_path},groups={names_path}"]
+
+
+def _flat(labels: list[Any], lengths: Sequence[int]) -> list[Any]:
+    """A label for each token: given so, or a list for each sentence of `lengths`."""
+    if len(labels) == len(lengths) and all(is_list(x) for x in labels):
+        for i, (given, n) in enumerate(zip(labels, lengths)):
+            if len(given) != n:
+                raise ValueError(f"classes: sentence {i}: {len(given)} labels for {n} tokens")
+        labels = [x for line in labels for x in line]
+    if len(labels) != sum(lengths):
+        raise ValueError(f"classes: {len(labels)} labels for {sum(lengths)} tokens")
+    return labels
 
 
 def _label(x: Any) -> str | None:
     """None, NaN, NaT, pandas' NA and the empty string: no class."""
-    if isinstance(x, bytes):
-        raise ValueError(f"classes: label {x!r}: expected text or a number, found bytes")
+    if isinstance(x, (bytes, Mapping, set)) or is_list(x):
+        raise ValueError(f"classes: label {x!r}: expected text or a number, found {type(x).__name__}"[:200])
     try:
         missing = x is None or bool(x != x) or (isinstance(x, str) and not x)
     except TypeError: # of NA, no comparison is true or false
@@ -223,7 +253,7 @@ def _label(x: Any) -> str | None:
 
 
 def _label_names(labels: Iterable[Any]) -> list[str]:
-    names = list(dict.fromkeys(name for name in map(_label, labels) if name is not None))
+    names = list(dict.fromkeys(_class_name(name) for name in map(_label, labels) if name is not None))
     if not names:
         raise ValueError("classes: no token has a label")
     return names
@@ -233,50 +263,54 @@ def _label_names(labels: Iterable[Any]) -> list[str]:
 
 def read_numbers(vocab: Any, E: int, tokens: Any, classes: Any) -> Corpus:
     """Ids of a vocabulary, or without one (NULL) feature vectors of E numbers."""
-    first = None
-    if not isinstance(tokens, (list, tuple)):
-        tokens = np.asarray(tokens)
-    if _is_list(tokens[0]) and not (isinstance(tokens, np.ndarray) and tokens.ndim > 1) and vocab:
-        lengths = [len(line) for line in tokens] # sentences of ids
-        first = np.zeros(sum(lengths), dtype=bool)
-        first[np.cumsum([0, *lengths])[:-1][np.array(lengths) > 0]] = True
-        tokens = np.concatenate([np.asarray(line) for line in tokens if len(line)])
+    if not is_list(tokens) or not len(tokens):
+        raise ValueError(f"tokens: expected ids or feature vectors, found {_shown(tokens)}")
+    tokens, lengths = listed(tokens), None
+    if is_list(tokens[0]) and not (isinstance(tokens, np.ndarray) and tokens.ndim > 1) and vocab:
+        for i, line in enumerate(tokens): # sentences of ids
+            if not is_list(line):
+                raise ValueError(f"tokens: sentence {i} is {line!r}, expected a list of ids as the first one"[:300])
+        lengths = [len(line) for line in tokens]
+        if not sum(lengths):
+            raise ValueError("tokens: found empty sentences only")
+        tokens = np.concatenate([np.asarray(listed(line)) for line in tokens if len(line)])
     inputs = inputs_of(tokens, vocab, E)
     features = inputs if inputs.ndim == 2 else None
     if features is not None and not np.isfinite(features).all():
         t, e = np.argwhere(~np.isfinite(features))[0]
         raise ValueError(f"features: token {t}, number {e} is {features[t, e]}")
-    return _stream_of(vocab, inputs, first, features, classes)
+    return _stream_of(vocab, inputs, lengths, features, _checked(classes))
 
 
-def _stream_of(vocab: Any, inputs: np.ndarray, first: np.ndarray | None, features: np.ndarray | None,
-               classes: Any) -> Corpus:
-    names, member = _membership(classes, inputs, vocab)
+def _stream_of(vocab: Any, inputs: np.ndarray, lengths: list[int] | None, features: np.ndarray | None, classes: Any) -> Corpus:
+    names, member = _membership(classes, inputs, lengths or [len(inputs)], vocab)
+    first = np.zeros(len(inputs), dtype=bool)
+    first[np.cumsum([0, *(lengths or [1])])[:-1][np.array(lengths or [1]) > 0]] = True
     k = ffi.NULL
     if names:
         keep: list[Any] = []
-        k = new("sg_classes", lib.sg_classes_from_names, array_to_c([to_c(n) for n in names], keep), len(names), vocab)
+        k = new("sg_classes", lib.sg_classes_from_names, array_to_c([to_c(n, "classes") for n in names], keep), len(names), vocab)
     ids = ffi.NULL if features is not None else ffi.from_buffer("int32_t[]", np.ascontiguousarray(inputs, dtype=np.int32))
-    stream = new("sg_stream", lib.sg_stream_from_ids, ids, ffi.NULL if first is None else ffi.from_buffer("bool[]", first),
+    stream = new("sg_stream", lib.sg_stream_from_ids, ids, ffi.from_buffer("bool[]", first),
                  len(inputs), ffi.NULL if member is None else ffi.from_buffer("bool[]", member), vocab, k)
     return Corpus(stream, k, features)
 
 
-def _membership(classes: Any, inputs: np.ndarray, vocab: Any) -> tuple[list[str], np.ndarray | None]:
+def _membership(classes: Any, inputs: np.ndarray, lengths: list[int], vocab: Any) -> tuple[list[str], np.ndarray | None]:
     """Names of the classes, and which tokens (n, C) are in them."""
     if classes is None:
         return [], None
-    if _is_spec(classes) or (isinstance(classes, (list, tuple)) and classes and all(map(_is_spec, classes))):
+    if isinstance(classes, str) or (isinstance(classes, (list, tuple)) and _are_specs(classes)):
         raise ValueError(f"classes: {classes!r} is about words; of ids, give a dict of words or ids, or a label for each token")
     if isinstance(classes, Mapping):
         if inputs.ndim == 2:
             raise ValueError("classes: feature vectors are no words: give a label for each token")
-        index = {from_c(lib.sg_vocab_word(vocab, i)): i for i in range(lib.sg_vocab_size(vocab))}
-        columns = [np.isin(inputs, [index.get(w, -1) if isinstance(w, str) else w for w in words]) for words in classes.values()]
+        V = lib.sg_vocab_size(vocab)
+        index = {from_c(lib.sg_vocab_word(vocab, i)): i for i in range(V)}
+        columns = [np.isin(inputs, [index.get(_word(w, f"classes: {name}"), -1) if isinstance(w, str) else whole(w, f"classes: {name}", 0, V - 1) for w in words])
+                   for name, words in classes.items()]
         return list(classes), np.ascontiguousarray(np.stack(columns, axis=1))
-    labels = [_label(x) for x in (classes if not isinstance(classes, str) else [classes])]
-    if len(labels) != len(inputs):
-        raise ValueError(f"classes: {len(labels)} labels for {len(inputs)} tokens")
+    labels = [_label(x) for x in _flat(list(classes), lengths)]
     names = _label_names(labels)
     number = {name: c for c, name in enumerate(names)}
     member = np.zeros((len(inputs), len(names)), dtype=bool)
@@ -288,69 +322,84 @@ def _membership(classes: Any, inputs: np.ndarray, vocab: Any) -> tuple[list[str]
 
 # ---- properties ----
 
-def _is_pairs(value: Any) -> bool:
-    return isinstance(value, list) and bool(value) and all(
-        isinstance(pair, (tuple, list)) and len(pair) == 2 and all(isinstance(word, str) for word in pair) for pair in value)
-
-
 class Properties:
     """sg_property array of {"number": "NNS-NN"}, {"number": (words, words)}, {"number": [("cats", "cat"), ...]}, {"x": vector} or
-    ["number=NNS-NN"]."""
+    ["number=NNS-NN"]: text as the program reads it; lists of words are these words. It lives as long as this."""
 
     def __init__(self, given: Mapping[str, Any] | Sequence[str] | None) -> None:
-        if isinstance(given, str):
-            given = [given]
-        if not isinstance(given, Mapping):
-            pairs = [text.partition("=") for text in given or ()]
-            given = {name: rest for name, _, rest in pairs}
-            if len(given) < len(pairs):
-                raise ValueError(f"properties: {[name for name, _, _ in pairs]}: a name is given twice")
-        self.names = list(given)
-        self._given, self._keep = given, list[Any]()
-        self._folder: tempfile.TemporaryDirectory[str] | None = None
-
-    def __enter__(self) -> Any:
+        self._keep: list[Any] = []
+        self._given = self._named(given)
         self.array = ffi.new("sg_property[]", max(1, len(self._given)))
         for i, (name, value) in enumerate(self._given.items()):
             p = self.array[i]
             p.name = self._text(name)
-            if isinstance(value, (str, os.PathLike)):
+            if is_path(value):
                 p.a = self._text(os.fspath(value))
-            elif isinstance(value, tuple) and len(value) == 2:
-                p.a, p.b = (self._text(side if isinstance(side, str) else " ".join(side)) for side in value)
-            elif _is_pairs(value):
-                p.a = self._text(self._pairs_file(i, name, value))
+            elif isinstance(value, tuple) and len(value) == 2 and not self._tuples(name, value):
+                p.a, p.words_a, p.n_words_a = self._side(name, value[0])
+                p.b, p.words_b, p.n_words_b = self._side(name, value[1])
+            elif isinstance(value, list) and value and all(isinstance(pair, (tuple, list)) and len(pair) == 2 and isinstance(pair[0], str) for pair in value):
+                p.pairs, (p.words_a, p.words_b) = True, (self._words(name, side) for side in zip(*value))
+                p.n_words_a = p.n_words_b = len(value)
             else:
-                p.a = self._text(self._vector_file(i, name, value))
-            if not ffi.string(p.name) or not ffi.string(p.a):
+                vector = self._vector(name, value)
+                p.vector, p.n_vector = vector, len(vector)
+
+    def __len__(self) -> int:
+        return len(self._given)
+
+    @staticmethod
+    def _named(given: Any) -> dict[str, Any]:
+        if isinstance(given, Mapping):
+            named = dict(given)
+        else:
+            texts = [given] if isinstance(given, str) else [] if given is None else list(given) if is_list(given) else [given]
+            for text in texts:
+                if not isinstance(text, str) or not all(text.partition("=")):
+                    raise ValueError(f"properties: expected a dict, or texts NAME=A-B, found {text!r}"[:200])
+            named = {name: rest for name, _, rest in (text.partition("=") for text in texts)}
+            if len(named) < len(texts):
+                raise ValueError(f"properties: {[text.partition('=')[0] for text in texts]}: a name is given twice")
+        for name, value in named.items():
+            if not isinstance(name, str) or not name or (isinstance(value, str) and not value):
                 raise ValueError(f"properties: {name!r}: expected NAME=A-B, a pair of sides or a vector")
-        return self
+        return named
+
+    def texts(self) -> Iterable[str]:
+        """Those that may ask for annotation: "A-B", or a text for each side."""
+        for value in self._given.values():
+            yield from (side for side in (value if isinstance(value, tuple) else (value,)) if isinstance(side, str))
 
     def _text(self, text: str) -> Any:
         self._keep.append(to_c(text, "properties"))
         return self._keep[-1]
 
-    def _place(self, name: str) -> str:
-        self._folder = self._folder or tempfile.TemporaryDirectory(prefix="stategrad.")
-        return os.path.join(self._folder.name, name)
+    @staticmethod
+    def _tuples(name: str, value: tuple[Any, ...]) -> bool:
+        """(("cats", "cat"), ("dogs", "dog")) may be two sides, or two pairs."""
+        if all(isinstance(side, tuple) and len(side) == 2 for side in value):
+            raise ValueError(f"properties: {name}: {value!r} may be two sides or two pairs: expected a tuple of two lists, or a list of pairs"[:300])
+        return False
 
-    def _pairs_file(self, i: int, name: str, value: Sequence[Sequence[str]]) -> str:
-        for pair in value:
-            if any(not word or word.split() != [word] for word in pair):
-                raise ValueError(f"properties: {name}: {tuple(pair)!r}: expected two words without spaces")
-        with open(self._place(f"{i}.txt"), "w", encoding="utf-8") as f:
-            f.write("".join(f"{a} {b}\n" for a, b in value))
-        return self._place(f"{i}.txt")
+    def _side(self, name: str, side: Any) -> tuple[Any, Any, int]:
+        if isinstance(side, str):
+            if not side:
+                raise ValueError(f"properties: {name}: an empty side")
+            return self._text(side), ffi.NULL, 0
+        if not is_list(side) or not len(side):
+            raise ValueError(f"properties: {name}: expected the name of a class or a list of words as a side, found {side!r}"[:200])
+        return ffi.NULL, self._words(name, side), len(side)
 
-    def _vector_file(self, i: int, name: str, value: Any) -> str:
-        vector = np.asarray(value, dtype=np.float64)
-        if vector.ndim != 1:
-            raise ValueError(f"properties: {name}: expected 'A-B', (A, B), a list of pairs or a vector, found an array {vector.shape}")
-        np.save(self._place(f"{i}.npy"), vector)
-        return self._place(f"{i}.npy")
+    def _words(self, name: str, words: Sequence[Any]) -> Any:
+        return array_to_c([to_c(_word(word, f"properties: {name}")) for word in words], self._keep)
 
-    def __exit__(self, *_: Any) -> None:
-        if self._folder:
-            self._folder.cleanup()
-
-
+    def _vector(self, name: str, value: Any) -> Any:
+        try:
+            vector = np.asarray(value.detach().cpu() if hasattr(value, "detach") else value)
+        except (TypeError, ValueError, RuntimeError):
+            vector = np.empty(())
+        if vector.ndim != 1 or vector.dtype.kind not in "fiu":
+            what = repr(value) if vector.ndim != 1 and vector.ndim < 2 else f"an array {vector.shape} of {vector.dtype}"
+            raise ValueError(f"properties: {name}: expected 'A-B', (A, B), a list of pairs or a vector of numbers, found {what}"[:300])
+        self._keep.append(ffi.from_buffer("double[]", np.ascontiguousarray(vector, dtype=np.float64)))
+        return self._keep[-1]

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from . import _corpus
-from ._base import Monitor, ProgressOption, call, ffi, from_c, index_of, lib, set_fields, threads_will_work
-from ._model import Model
+from ._base import Monitor, ProgressOption, call, ffi, from_c, index_of, lib, set_fields, threads_will_work, whole
+from ._model import Model, handle_of
 
 GROWTH = ("decays", "grows at first", "persists", "grows")
 
@@ -46,11 +46,11 @@ def evaluate(model: Model, tokens: Any, *, state_handling: str = "carry", thread
     """
     reset = index_of(state_handling, ("carry", "reset"), "state_handling") == 1
     monitor = Monitor(progress)
-    call(lib.sg_lm_can_eval, model._m)
+    call(lib.sg_lm_can_eval, handle_of(model))
     corpus = _corpus.read(model, tokens, format=format, eos=eos, lowercase=lowercase, monitor=monitor)
     out = ffi.new("sg_eval *")
     threads_will_work()
-    call(lib.sg_lm_eval, out, model._m, corpus.stream, reset, threads, monitor.c, monitor=monitor)
+    call(lib.sg_lm_eval, out, model._m, corpus.stream, reset, whole(threads, "threads"), monitor.c, monitor=monitor)
     return Evaluation(out.tokens, out.unknown_tokens, out.nats_per_token, out.perplexity)
 
 
@@ -107,9 +107,10 @@ def check(model: Model, tokens: Any = None, *, format: str = "auto", progress: P
         Sizes that cannot be; a text of fewer than 2 tokens. A failed test is no error.
     """
     keep: list[Any] = []
+    handle_of(model)
     cfg = ffi.new("sg_check_config *")
     lib.sg_check_defaults_sized(cfg, ffi.sizeof("sg_check_config"))
-    set_fields(cfg, settings, keep, "check")
+    set_fields(cfg, settings, keep, "check", ("source",))
     monitor = Monitor(progress)
     corpus = None if tokens is None else _corpus.read(model, tokens, format=format, monitor=monitor)
     stream = ffi.NULL if corpus is None else corpus.stream

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import json
 import os
-import tempfile
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Mapping, Sequence, Union
 
 import numpy as np
 
-from ._base import Monitor, Path, array_to_c, call, ffi, from_c, index_of, lib, new, path_to_c, threads_will_work, to_c, written
+from ._base import (Monitor, Path, TemporaryFiles, array_to_c, call, ffi, from_c, index_of, is_list, lib, new, path_to_c, threads_will_work,
+                    to_c, whole, written)
 from ._run import Run
 
 if TYPE_CHECKING:
@@ -151,14 +151,12 @@ class Model:
             An unknown word or id, no such layer or state.
         """
         inputs = inputs_of(tokens, lib.sg_model_vocab(self._m), self.embedding)
-        layer = layer or self.layers
+        layer = whole(layer, "layer", 0, self.layers) or self.layers
         kind = STATES.get(state, 0) if state else lib.sg_cell_default_state(self._shape.cell)
-        if not 1 <= layer <= self.layers:
-            raise ValueError(f"gradients: layer {layer}, expected 1 to {self.layers}")
         if not kind & lib.sg_cell_states(self._shape.cell):
             raise ValueError(f"gradients: state {state!r}: {self.cell} does not have it")
         n = len(inputs)
-        D = n if delays is None else delays
+        D = n if delays is None else whole(delays, "delays", 1)
         threads_will_work()
         g = new("sg_gradient", lib.sg_gradient_new, self._m, D)
         for x in inputs:
@@ -172,20 +170,64 @@ class Model:
         return out
 
 
+def handle_of(model: Any) -> Any:
+    """The library's object of what was given as a model."""
+    if not isinstance(model, Model):
+        raise TypeError(f"model: expected a stategrad.Model (stategrad.load reads a file, from_torch a module), found {model!r}"[:200])
+    return model._m
+
+
+def listed(x: Any) -> Any:
+    """Arrays of other libraries as NumPy has them; lists as they are."""
+    if isinstance(x, (list, tuple, np.ndarray)):
+        return x
+    return np.asarray(floats(x, "tokens") if hasattr(x, "detach") and x.is_floating_point() else x.detach().cpu() if hasattr(x, "detach") else x)
+
+
+def floats(x: Any, what: str) -> np.ndarray:
+    """float32, contiguous: of NumPy, of torch, of whatever has DLPack or a buffer; not copied if it is so already. ValueError: it
+    is not of real numbers."""
+    if hasattr(x, "detach"):
+        x = x.detach().cpu()
+        if x.is_floating_point():
+            x = x.float() # NumPy has no bfloat16
+    elif not isinstance(x, np.ndarray) and hasattr(x, "__dlpack__"):
+        try:
+            x = np.from_dlpack(x)
+        except (BufferError, RuntimeError, TypeError): # on a device, or of a type that NumPy does not have
+            x = np.asarray(x)
+    try:
+        array = np.asarray(x)
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"{what}: expected an array of numbers: {error}") from None
+    if array.dtype.kind == "c":
+        raise ValueError(f"{what}: expected real numbers, found {array.dtype}: the imaginary part would be lost; give real and imaginary "
+                         "part as two states or inputs")
+    if array.dtype.kind not in "fiub":
+        raise ValueError(f"{what}: expected an array of numbers, found {array.dtype}")
+    return np.ascontiguousarray(array, dtype=np.float32)
+
+
 def inputs_of(tokens: Any, vocab: Any, E: int) -> np.ndarray:
     """Ids (n) of a vocabulary; without one (NULL) features (n, E)."""
     V = lib.sg_vocab_size(vocab) if vocab else 0
     if V == 0:
-        inputs = np.ascontiguousarray(tokens, dtype=np.float32)
+        inputs = floats(tokens, "features")
         if inputs.ndim != 2 or inputs.shape[1] != E:
             raise ValueError(f"features: expected (tokens, {E}), found {inputs.shape}")
         return inputs
     if isinstance(tokens, str):
         raise ValueError(f"tokens: expected a list of words or of ids, found the text {tokens[:40]!r}")
+    if not is_list(tokens):
+        raise ValueError(f"tokens: expected a list of words or of ids, found {tokens!r}"[:200])
+    tokens = listed(tokens)
     if len(tokens) and isinstance(tokens[0], str):
-        ids = np.array([_id(vocab, word) for word in tokens], dtype=np.int64)
+        ids = np.array([_id(vocab, word, i) for i, word in enumerate(tokens)], dtype=np.int64)
     else:
-        ids = np.asarray(tokens)
+        try:
+            ids = np.asarray(tokens)
+        except ValueError: # of lists of several lengths
+            raise ValueError("tokens: expected words or whole numbers, found lists") from None
     if ids.ndim != 1 or ids.dtype.kind not in "iu" or not len(ids):
         raise ValueError(f"tokens: expected words or whole numbers, found an array of {ids.dtype} with shape {ids.shape}")
     bad = np.flatnonzero((ids < 0) | (ids >= V))
@@ -194,7 +236,9 @@ def inputs_of(tokens: Any, vocab: Any, E: int) -> np.ndarray:
     return ids
 
 
-def _id(vocab: Any, word: str) -> int:
+def _id(vocab: Any, word: Any, position: int) -> int:
+    if not isinstance(word, str):
+        raise ValueError(f"tokens: token {position} is {word!r}, expected a string as the first one")
     data = word.encode("utf-8")
     i = lib.sg_vocab_id(vocab, data, len(data))
     i = lib.sg_vocab_unk(vocab) if i < 0 else i
@@ -209,22 +253,30 @@ class _VocabularyFile:
     def __init__(self, vocab: Vocabulary | None) -> None:
         if isinstance(vocab, (set, frozenset)):
             raise ValueError("vocab: a set of words has no order: expected a list in the order of ids, or a dict of ids")
+        if vocab is not None and not isinstance(vocab, (str, os.PathLike, Mapping)) and not is_list(vocab):
+            raise TypeError(f"vocab: expected a file, a list of words or a dict of their ids, found {vocab!r}"[:200])
         self._vocab = vocab
-        self._folder: tempfile.TemporaryDirectory[str] | None = None
+        self._files: TemporaryFiles | None = None
 
     def __enter__(self) -> Path | None:
         if self._vocab is None or isinstance(self._vocab, (str, os.PathLike)):
             return self._vocab
-        self._folder = tempfile.TemporaryDirectory(prefix="stategrad.")
-        path = os.path.join(self._folder.name, "vocabulary.json")
-        content = dict(self._vocab) if isinstance(self._vocab, Mapping) else list(self._vocab)
+        is_map = isinstance(self._vocab, Mapping)
+        content: Any = dict(self._vocab) if is_map else list(self._vocab) # type: ignore[arg-type]
+        for word in content:
+            if not isinstance(word, str):
+                raise TypeError(f"vocab: expected words, found {word!r}"[:200])
+        if is_map:
+            content = {word: whole(i, f"vocab: {word!r}") for word, i in content.items()}
+        self._files = TemporaryFiles().__enter__()
+        path = self._files.path("vocabulary.json", "vocab")
         with open(path, "w", encoding="utf-8") as f:
-            json.dump(content, f, ensure_ascii=False, default=int)
+            json.dump(content, f, ensure_ascii=False)
         return path
 
     def __exit__(self, *_: Any) -> None:
-        if self._folder:
-            self._folder.cleanup()
+        if self._files:
+            self._files.__exit__()
 
 
 def load(path: Path, vocab: Vocabulary | None = None, *, map: Mapping[str, str] | None = None, ignore: Sequence[str] = (),

@@ -7,7 +7,7 @@ import json
 import os
 from typing import TYPE_CHECKING, Any, Mapping, Sequence, Union
 
-from ._base import Path, array_to_c, call, ffi, lib, path_to_c, set_fields, to_c, written
+from ._base import Path, array_to_c, call, ffi, lib, path_to_c, set_fields, to_c, whole, written
 
 if TYPE_CHECKING:
     from ._run import Run
@@ -80,7 +80,7 @@ class Words:
 
 
 def words(run: Run | Path, class_name: str = "all", delay: int = 0, *, state: str | None = None, layer: int = 0,
-          **settings: Any) -> Words:
+          group: str | None = None, **settings: Any) -> Words:
     """Words whose (whitened) embeddings lie furthest along the strongest directions of a run.
 
     Parameters
@@ -93,6 +93,8 @@ def words(run: Run | Path, class_name: str = "all", delay: int = 0, *, state: st
         "cell", "hidden" or the name of another state; default: the first in the file.
     layer
         1 .. L; 0: the first in the file.
+    group
+        In place of both: a state of the run by its name, as in `Run.curve`.
     **settings
         top (10): words at each end. directions (3): the strongest. min_count (0): seen so often in the analysed corpus.
 
@@ -104,17 +106,21 @@ def words(run: Run | Path, class_name: str = "all", delay: int = 0, *, state: st
     from ._run import Run, _position
     if not isinstance(run, Run):
         with Run(run) as opened:
-            return words(opened, class_name, delay, state=state, layer=layer, **settings)
+            return words(opened, class_name, delay, state=state, layer=layer, group=group, **settings)
     fits = [g for g in run.groups if g.startswith("layer") and (not layer or g.startswith(f"layer{layer}."))
             and (state is None or g.endswith(f".{state}"))]
+    if group is not None:
+        if state is not None or layer:
+            raise ValueError("words: give a group, or state and layer")
+        fits = [g for g in run.groups if g == group]
     if not fits:
-        raise ValueError(f"words: the run has {', '.join(run.groups)}; found state {state!r} and layer {layer}")
-    if not 0 <= delay < run.delays:
-        raise ValueError(f"words: delay {delay}: the run has delays 0 to {run.delays - 1}")
+        raise ValueError(f"words: the run has {', '.join(run.groups)}; found "
+                         + (f"state {state!r} and layer {layer}" if group is None else f"group {group!r}"))
+    whole(delay, "words: delay", 0, run.delays - 1)
     keep: list[Any] = [to_c(fits[0])]
     cfg = ffi.new("sg_words_config *")
     lib.sg_words_defaults_sized(cfg, ffi.sizeof("sg_words_config"))
-    set_fields(cfg, settings, keep, "words")
+    set_fields(cfg, settings, keep, "words", ("group", "class_index", "delay"))
     cfg.group, cfg.class_index, cfg.delay = keep[0], _position(class_name, run.classes, "class"), delay
     with run._handle as r:
         return Words(written(lib.sg_words_write, r, cfg, False), json.loads(written(lib.sg_words_write, r, cfg, True)))

@@ -2,12 +2,13 @@
 """from_torch: a live torch.nn.Module. torch is imported by whoever holds one."""
 from __future__ import annotations
 
+import itertools
 from typing import Any, Iterator
 
 import numpy as np
 
 from ._base import ffi, index_of, lib, new
-from ._model import OUTPUTS, UNITS, Model, Vocabulary, vocabulary_of
+from ._model import OUTPUTS, UNITS, Model, Vocabulary, floats, vocabulary_of
 
 CELLS = {"LSTM": "lstm", "LSTMCell": "lstm", "GRU": "gru", "GRUCell": "gru", "RNN": "rnn", "RNNCell": "rnn"}
 GATES = {"lstm": 4, "gru": 3, "rnn": 1, "rnn-relu": 1}
@@ -87,10 +88,23 @@ class _Parts:
                 rnn.append(m)
         if self.embedding is None:
             self.embedding = self._only(embeddings, "embedding")
-        self.rnn = self.rnn or rnn
+        self.rnn = self.rnn or self._stacked(rnn, module)
         if self.decoder is None and self.embedding is not None:
             V = getattr(self.embedding, "num_embeddings", None)
             self.decoder = self._only([m for m in linear if m.out_features == V], "decoder")
+
+    def _stacked(self, rnn: list[Any], module: Any) -> list[Any]:
+        """Which reads which is known of the members of one list, and of sizes that fit in one order alone."""
+        if len(rnn) < 2 or any(all(m in set(parent.children()) for m in rnn) for parent in module.modules()
+                               if _torch_kind(parent) in ("ModuleList", "Sequential")):
+            return rnn
+        E = getattr(self.embedding, "embedding_dim", None)
+        orders = [order for order in itertools.permutations(rnn) if len(rnn) <= 5 and [m.input_size for m in order] == [E, *(m.hidden_size for m in order[:-1])]]
+        if len(orders) == 1:
+            return list(orders[0])
+        names = ", ".join(f"'{self.name(m)}'" for m in rnn)
+        raise ValueError(f"submodules {names}: which of them reads what is not known from their sizes: give them in the order of their use, "
+                         f"rnn=[first, ...]; {INSTEAD}")
 
     def _only(self, candidates: list[Any], role: str) -> Any:
         if len(candidates) > 1:
@@ -172,7 +186,7 @@ def _cell_of(m: Any, name: str) -> str:
 
 
 def _array(tensor: Any, name: str) -> np.ndarray:
-    values = np.ascontiguousarray(tensor.detach().cpu().float().numpy())
+    values = floats(tensor, name)
     if not np.isfinite(values).all():
         at = tuple(int(i) for i in np.argwhere(~np.isfinite(values))[0])
         raise ValueError(f"{name}: the weight at {at} is {values[at]}")

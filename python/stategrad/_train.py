@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 from . import _corpus
-from ._base import Monitor, ProgressOption, call, ffi, from_c, index_of, lib, new, set_fields, threads_will_work
+from ._base import Monitor, ProgressOption, call, ffi, from_c, index_of, lib, new, set_fields, threads_will_work, whole
 from ._model import UNITS, Model, Vocabulary, vocabulary_of
 
 OPTIMIZERS, LOSS_SCALES = ("sgd", "adam"), ("mean", "sum")
@@ -61,6 +61,7 @@ def train(tokens: Any, valid: Any = None, *, cell: str = "lstm", layers: int = 1
         Ctrl-C; with a checkpoint, the same call with resume=True continues.
     """
     keep: list[Any] = []
+    whole(layers, "train: layers", 1, lib.SG_MAX_LAYERS)
     cfg, shape = ffi.new("sg_train_config *"), ffi.new("sg_model_shape *")
     shape.layers, shape.embedding, shape.hidden[0] = layers, 64, 256
     lib.sg_train_defaults_sized(cfg, ffi.sizeof("sg_train_config"))
@@ -72,20 +73,18 @@ def train(tokens: Any, valid: Any = None, *, cell: str = "lstm", layers: int = 1
             setattr(cfg, name, index_of(settings.pop(name), words, name))
     lib.sg_train_default_rates(cfg)
     set_fields(cfg, settings, keep, "train")
-    if not 1 <= layers <= lib.SG_MAX_LAYERS:
-        raise ValueError(f"train: layers {layers}, expected 1 to {lib.SG_MAX_LAYERS}")
     cells = [from_c(lib.sg_cell_name(i)) for i in range(lib.sg_cell_count())]
     shape.cell, shape.unit = index_of(cell, cells, "cell"), index_of(unit, UNITS, "unit")
     shape.layers, shape.tied, shape.eos, shape.has_decoder = layers, tied, eos, True
-    shape.embedding = embedding_size or shape.embedding
-    units = hidden_size or shape.hidden[0]
+    shape.embedding = shape.embedding if embedding_size is None else whole(embedding_size, "train: embedding_size", 1)
+    units = shape.hidden[0] if hidden_size is None else whole(hidden_size, "train: hidden_size", 1)
     for k in range(lib.SG_MAX_LAYERS):
         shape.hidden[k] = units
     monitor = Monitor(progress)
     text = _corpus.Text(tokens, unit, eos, format)
     words = _vocabulary(text, vocab, vocab_size, min_count, monitor)
     train_stream = _stream(text, words, monitor)
-    valid_stream = ffi.NULL if valid is None else _stream(_corpus.Text(valid, unit, eos, format), words, monitor)
+    valid_stream = ffi.NULL if valid is None else _stream(_corpus.Text(valid, unit, eos, format, what="valid"), words, monitor)
     shape.vocabulary = lib.sg_vocab_size(words)
     model = Model(new("sg_model", lib.sg_model_new, shape, words))
     result = ffi.new("sg_train_result *")
@@ -105,7 +104,8 @@ def _vocabulary(text: _corpus.Text, vocab: Vocabulary | None, size: int, min_cou
         call(lib.sg_vocab_recount, words, corpus, monitor=monitor)
         return words
     by_words = text.unit == "word"
-    cfg = ffi.new("sg_vocab_config *", {"struct_size": ffi.sizeof("sg_vocab_config"), "size": size, "min_count": min_count,
+    cfg = ffi.new("sg_vocab_config *", {"struct_size": ffi.sizeof("sg_vocab_config"), "size": whole(size, "train: vocab_size"),
+                                        "min_count": whole(min_count, "train: min_count"),
                                         "unk": by_words, "most": DEFAULT_VOCABULARY if by_words else 0})
     return new("sg_vocab", lib.sg_vocab_build, corpus, cfg, monitor=monitor)
 

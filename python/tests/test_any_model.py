@@ -11,7 +11,7 @@ from common import QUICK, InFolder
 from torch import nn
 
 import stategrad as sg
-from stategrad import _accumulator
+from stategrad import _model
 
 V, E, H, T, D = 9, 4, 5, 60, 6
 WORDS = [f"w{i}" for i in range(V)]
@@ -223,7 +223,7 @@ class AnyModel(InFolder):
                 a.add_steps(np.arange(T), given)
                 np.testing.assert_array_equal(a.finish()["layer1.cell"].read("mean_gradient"), expected)
                 self.assertEqual(given.asked, kind is Foreign)
-        kept = _accumulator._array(Foreign(G))
+        kept = _model.floats(Foreign(G), "G")
         self.assertTrue(np.shares_memory(kept, G))
 
     def test_two_accumulators_in_two_threads(self):
@@ -277,6 +277,59 @@ class AnyModel(InFolder):
         draw = lambda x, s: torch.tanh(s @ W + x.sum() + torch.randn(H))
         with self.assertRaisesRegex(ValueError, "two calls with the same input and state differ"):
             sg.analyze_function(draw, torch.zeros(H), self.ids, self.embedding.weight, WORDS, **SAME)
+
+    def test_what_is_changed_in_place(self):
+        W = torch.randn(H, E) / 3
+
+        def moved(x, s): # behind torch's back
+            y = torch.tanh(W @ x + s)
+            x.data.mul_(0.5)
+            return y
+
+        def emptied(x, s):
+            y = torch.tanh(W @ x + s)
+            s.data.zero_()
+            return y
+
+        def added(x, s):
+            s += W @ x
+            return torch.tanh(s)
+
+        def late(x, s): # not at the first input
+            y = torch.tanh(W @ x + s)
+            if s.abs().sum() > 1:
+                s.data.zero_()
+            return y
+
+        def predicts(s):
+            s.clamp_(-0.1, 0.1)
+            return s.new_zeros(V)
+        good = lambda x, s: torch.tanh(W @ x + s)
+        for step, predict, text in ((moved, None, "step: changes its argument 'x' in place"), (emptied, None, "step: changes its argument 'state' in place"),
+                                    (added, None, "step: changes its argument 'state'"), (late, None, "step: changes its argument 'state'"),
+                                    (good, predicts, "predict: changes its argument 'state' in place")):
+            with self.subTest(step.__name__), self.assertRaisesRegex(ValueError, text):
+                sg.analyze_function(step, torch.full((H,), 0.2), self.ids, self.embedding.weight, WORDS, predict=predict, **{**SAME, "replace": 20})
+
+    def test_complex_numbers_and_states_that_are_no_tensors(self):
+        zero, step = torch.zeros(H), lambda x, s: torch.tanh(s + x.sum())
+        table = self.embedding.weight
+        for state, error, text in ((zero + 0j, ValueError, "found torch.complex64"), (zero.bfloat16(), ValueError, "expected float32 or float64, found torch.bfloat16"),
+                                   (zero.long(), ValueError, "found torch.int64"), (zero.numpy(), TypeError, "expected a tensor.*found ndarray"), ((zero, 3), TypeError, "found int"),
+                                   ((zero, zero.double()), ValueError, "tensors of one type"), ((), ValueError, "no numbers"), (None, TypeError, "found NoneType")):
+            with self.subTest(text), self.assertRaisesRegex(error, f"state0: .*{text}"):
+                sg.analyze_function(step, state, self.ids, table, WORDS, **SAME)
+        for wrong, text in ((lambda x, s: torch.tanh(s + 0j), "found torch.complex64"), (lambda x, s: None, "found NoneType")):
+            with self.assertRaisesRegex(ValueError, f"step: expected a state of real tensors like state0, {text}"):
+                sg.analyze_function(wrong, zero, self.ids, table, WORDS, **SAME)
+        with sg.Accumulator(self.ids, {"layer1.cell": H}, table, WORDS, **SAME) as a:
+            for G in (np.zeros((1, D, H, E), complex), torch.zeros(1, D, H, E, dtype=torch.complex64)):
+                with self.assertRaisesRegex(ValueError, "gradients 0: expected real numbers, found complex"):
+                    a.add([0], G)
+            a.add([0], torch.zeros(1, D, H, E, dtype=torch.bfloat16)) # NumPy has no such type
+        for given in ({"embeddings": np.zeros((V, E), complex)}, {"tokens": np.zeros((T, E), complex)}):
+            with self.assertRaisesRegex(ValueError, "expected real numbers, found complex128: the imaginary part would be lost"):
+                sg.Accumulator(**{"tokens": self.ids, "states": {"layer1.cell": H}, **given})
 
     def test_logits_of_another_size(self):
         for size in (3, 2 * V):
@@ -342,7 +395,7 @@ class AnyModel(InFolder):
         zero = torch.zeros(H)
         with self.assertRaisesRegex(ValueError, "expected those of state0"):
             sg.analyze_function(lambda x, s: s[:2], zero, self.ids, table)
-        with self.assertRaisesRegex(ValueError, "expected places 0 to 0"):
+        with self.assertRaisesRegex(ValueError, "expected names with places 0 to 0"):
             sg.analyze_function(lambda x, s: s, zero, self.ids, table, states={"layer1.cell": 1})
 
         def stop(p):

@@ -78,13 +78,13 @@ class BadInput(InFolder):
         for missing in (None, float("nan"), np.float32("nan"), np.datetime64("NaT"), "", _Undecided()):
             self.assertEqual(sg.analyze(model(), ids, ["x", missing] * 20, **QUICK).classes, ("all", "x"))
         self.refused("expected upos", sg.analyze, model(), sentences(), "nonsense")
-        self.refused("without colon", sg.analyze, model(), sentences(), {"a: b": ["cat"]})
+        self.refused("without a colon before a space", sg.analyze, model(), sentences(), {"a: b": ["cat"]})
         self.refused("'the cat' is not a word", sg.analyze, model(), sentences(), {"a": ["the cat"]})
         self.refused("labels need tokens in memory", sg.analyze, model(), self.write("c", sentences()), np.array(["a"]))
         self.refused("no token has a label", sg.analyze, model(), ["the", "cat"], [None, None])
 
     def test_settings(self):
-        self.refused("is no setting", sg.analyze, model(), sentences(), delay=3)
+        self.refused("no setting .delay.; there are delays", sg.analyze, model(), sentences(), delay=3, error=TypeError)
         self.refused("setting 'delays': expected D, found '-1'", sg.analyze, model(), sentences(), delays=-1)
         self.refused("setting 'normalize': expected covariance.none", sg.analyze, model(), sentences(), normalize="x")
         self.refused("layer", sg.analyze, model(), sentences(), layer=2)
@@ -92,6 +92,16 @@ class BadInput(InFolder):
         self.refused("no setting 'epoch'", sg.train, sentences(), epoch=3, error=TypeError)
         self.refused("'epochs'", sg.train, sentences(), epochs="three", error=TypeError)
         self.refused("expected sgd.adam", sg.train, sentences(), optimizer="x")
+        self.refused("no setting 'source'", sg.check, model(), source="x", error=TypeError)
+        for size in (0, -1):
+            for name in ("hidden_size", "embedding_size", "layers"):
+                self.refused(f"train: {name}: found {size}, expected 1", sg.train, sentences(), **{name: size})
+        for name in ("vocab_size", "min_count"):
+            self.refused(f"train: {name}: found -1, expected 0", sg.train, sentences(), **{name: -1})
+        self.refused("train: hidden_size: expected a whole number, found 'x'", sg.train, sentences(), hidden_size="x", error=TypeError)
+        for name in ("steps", "batch", "epochs"):
+            self.refused(name, sg.train, sentences(), **{name: 0})
+            self.refused(f"'{name}': -1 is out of range", sg.train, sentences(), **{name: -1})
         self.refused("check", sg.check, model(), steps=1)
         self.refused("expected two words", sg.show, model(), "the cat", contrast="are")
         self.refused("zebra", sg.show, model(), "the cat", target="zebra")
@@ -99,7 +109,7 @@ class BadInput(InFolder):
         self.refused("state_handling", sg.evaluate, model(), sentences(), state_handling="window:3")
         self.refused("properties", sg.analyze, model(), sentences(), properties={"x": ""})
         self.refused("expected .*vector", sg.analyze, model(), sentences(), properties={"x": np.zeros((2, 2))})
-        self.refused("two words without spaces", sg.analyze, model(), sentences(), properties={"x": [("cat", "the dog")]})
+        self.refused("is not a word", sg.analyze, model(), sentences(), properties={"x": [("cat", "the dog")]})
 
     def test_files(self):
         path = self.folder / "damaged"

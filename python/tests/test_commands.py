@@ -81,6 +81,13 @@ class Commands(InFolder):
                                ({"layer": 2}, "layer 2")):
                 with self.assertRaisesRegex(ValueError, text):
                     sg.words(run, **more)
+            self.assertEqual(run.words(group="layer1.hidden").data, json.loads(program("words", path, "--state", "hidden", "--json")))
+            for more, text in (({"group": "layer2.cell"}, "found group 'layer2.cell'"), ({"group": "layer1.cell", "layer": 1}, "a group, or state and layer")):
+                with self.assertRaisesRegex(ValueError, text):
+                    run.words(**more)
+            for name in ("class_index", "struct_size"):
+                with self.assertRaisesRegex(TypeError, f"no setting '{name}'"):
+                    run.words(**{name: 1})
             with self.assertRaisesRegex(TypeError, "'tops'"):
                 sg.words(run, tops=3)
 

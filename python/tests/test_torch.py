@@ -161,6 +161,25 @@ class FromTorch(InFolder):
         lm = LM(nn.LSTM(E, 5), 5)
         self.refused(lm, "'Own'", "class of its own", rnn=Own(E, 5))
 
+    def test_the_order_of_layers_is_known_from_sizes_or_told(self):
+        def two(first, second):
+            lm = LM(first, 5) # as `rnn`
+            lm.other = second
+            return lm
+        for lm in (two(nn.LSTM(E, E), nn.LSTM(E, E)), two(nn.GRU(E, 5), nn.GRU(E, 5)), two(nn.LSTM(E, 5), nn.LSTM(3, 5))):
+            self.refused(lm, "submodules 'rnn', 'other'", "which of them reads what is not known", "rnn=[first, ...]", "analyze_function")
+        upper, lower = nn.LSTM(7, 5), nn.LSTM(E, 7)
+        lm = two(upper, lower) # registered from the top
+        self.assertEqual(sg.from_torch(lm, WORDS).sha256, sg.from_torch(lm, WORDS, rnn=[lower, upper]).sha256)
+        self.assertEqual(sg.from_torch(lm, WORDS).hidden, (7, 5))
+        a, b = nn.LSTM(E, E), nn.LSTM(E, E)
+        lm = two(a, b)
+        lm.decoder = nn.Linear(E, V)
+        by_list = sg.from_torch(LM(nn.ModuleList([b, a]), E), WORDS)
+        mine = sg.from_torch(lm, WORDS, rnn=[b, a])
+        np.testing.assert_array_equal(mine.tensors["rnn.weight_hh_l0"], b.weight_hh_l0.detach().numpy())
+        np.testing.assert_array_equal(mine.tensors["rnn.weight_hh_l1"], by_list.tensors["rnn.weight_hh_l1"])
+
     def test_weights_that_are_not_finite(self):
         lm = LM(nn.LSTM(E, 5), 5)
         lm.rnn.weight_hh_l0.data[2, 3] = float("nan")

@@ -47,7 +47,18 @@ static bool is_file(const char *path)
 
 static const char *const spaces = " \t\r\n", *const operators = "&|!()\"";
 
-/* Words separated by any of `separators`; those not in the vocabulary are counted. */
+/* A word that is not in the vocabulary is counted. */
+static sg_status add_word(side *s, const property_source *src, const char *word, size_t n, sg_error *err)
+{
+    int32_t id = src->find(src->ctx, word, n);
+    if (id >= 0)
+        return side_add(s, id, 1, err);
+    if (!s->unknown++)
+        snprintf(s->first_unknown, sizeof s->first_unknown, "%.*s", (int)(n < 60 ? n : 60), word);
+    return SG_OK;
+}
+
+/* Words separated by any of `separators`. */
 static sg_status add_words(side *s, const property_source *src, const char *text, const char *separators,
                            sg_error *err)
 {
@@ -57,11 +68,7 @@ static sg_status add_words(side *s, const property_source *src, const char *text
         size_t n = strcspn(p, separators);
         if (!n)
             break;
-        int32_t id = src->find(src->ctx, p, n);
-        if (id >= 0)
-            TRY(side_add(s, id, 1, err));
-        else if (!s->unknown++)
-            snprintf(s->first_unknown, sizeof s->first_unknown, "%.*s", (int)(n < 60 ? n : 60), p);
+        TRY(add_word(s, src, p, n, err));
         p += n;
     }
 done:
@@ -118,8 +125,15 @@ static side_kind kind_of(const property_source *src, const char *text)
     return known ? WORDS : several ? UNKNOWN_WORDS : strpbrk(text, "./") ? NO_FILE : LONE_NAME;
 }
 
-/* A class, an expression, a file of words, or words. */
-static sg_status read_side(side *s, const property_source *src, const char *name, const char *text,
+/* A side as it was given: a text, or words. */
+typedef struct {
+    const char *text; /* or NULL */
+    const char *const *words;
+    size_t n;
+} given_side;
+
+/* Words as they are, or a class, an expression, a file of words, or words in a text. */
+static sg_status read_side(side *s, const property_source *src, const char *name, const given_side *given,
                            sg_error *err)
 {
     sg_status st = SG_OK;
@@ -127,6 +141,11 @@ static sg_status read_side(side *s, const property_source *src, const char *name
     sg_class_word *own = NULL;
     char *content = NULL;
     size_t n = 0;
+    const char *text = given->text;
+    for (size_t i = 0; !text && i < given->n; i++)
+        TRY(add_word(s, src, given->words[i], strlen(given->words[i]), err));
+    if (!text)
+        return SG_OK;
     side_kind kind = kind_of(src, text);
     if (kind == AN_EXPRESSION) {
         TRY(src->words_where(src->ctx, text, name, &own, &n, err));
@@ -278,15 +297,20 @@ static sg_status set_missing(property *out, const sg_monitor *monitor, const cha
     return SG_OK;
 }
 
-static void warn_sides(const property *out, const side *s, const char *text, const sg_monitor *monitor)
+static void warn_side(const property *out, const side *s, const given_side *given, const char *which,
+                      const sg_monitor *monitor)
 {
+    char text[80];
+    if (given->text)
+        snprintf(text, sizeof text, "'%.60s'", given->text);
+    else
+        snprintf(text, sizeof text, "the %s side", which);
     if (s->unknown)
-        sg_warn(monitor,
-                "property %s: %zu of %zu word%s of '%.60s' %s not in the vocabulary, the first is '%s'",
+        sg_warn(monitor, "property %s: %zu of %zu word%s of %s %s not in the vocabulary, the first is '%s'",
                 out->name, s->unknown, s->unknown + s->n, s->unknown + s->n == 1 ? "" : "s", text,
                 s->unknown == 1 ? "is" : "are", s->first_unknown);
     if (s->n < FEW_WORDS)
-        sg_warn(monitor, "property %s: '%.60s' has %zu word%s, fewer than %d", out->name, text, s->n,
+        sg_warn(monitor, "property %s: %s has %zu word%s, fewer than %d", out->name, text, s->n,
                 s->n == 1 ? "" : "s", (int)FEW_WORDS);
 }
 
@@ -317,8 +341,8 @@ static void folds_of_sides(property *out, const property_source *src, const side
     }
 }
 
-static sg_status from_sides(property *out, const property_source *src, const char *a, const char *b,
-                            const sg_monitor *monitor, sg_error *err)
+static sg_status from_sides(property *out, const property_source *src, const given_side *a,
+                            const given_side *b, const sg_monitor *monitor, sg_error *err)
 {
     sg_status st = SG_OK;
     side left = {0}, right = {0};
@@ -326,8 +350,8 @@ static sg_status from_sides(property *out, const property_source *src, const cha
     TRY(read_side(&right, src, out->name, b, err));
     out->words_a = (int64_t)left.n;
     out->words_b = (int64_t)right.n;
-    warn_sides(out, &left, a, monitor);
-    warn_sides(out, &right, b, monitor);
+    warn_side(out, &left, a, "first", monitor);
+    warn_side(out, &right, b, "second", monitor);
     if (!left.n || !right.n) {
         no_vector(out, src);
         TRY(set_missing(out, monitor, "a side without a known word", err));
@@ -378,13 +402,45 @@ static sg_status keep_pair(property *out, int32_t a, int32_t b, sg_error *err)
     return SG_OK;
 }
 
-/* A line "cat cats" each: the mean of the differences of pairs of which both words are known. */
-static sg_status from_pairs(property *out, const property_source *src, const char *path,
-                            const sg_monitor *monitor, sg_error *err)
+/* Pairs of words, as they are read. */
+typedef struct {
+    size_t used, unknown;
+    char first[64]; /* unknown word */
+} pair_count;
+
+/* n, m: lengths */
+static sg_status add_pair(property *out, pair_count *k, const property_source *src, const char *a, size_t n,
+                          const char *b, size_t m, sg_error *err)
+{
+    size_t E = src->E;
+    int32_t i = src->find(src->ctx, a, n), j = src->find(src->ctx, b, m);
+    if (i < 0 || j < 0) {
+        if (!k->unknown++)
+            snprintf(k->first, sizeof k->first, "%.*s", (int)(i < 0 ? n : m), i < 0 ? a : b);
+        return SG_OK;
+    }
+    sg_status st = keep_pair(out, i, j, err);
+    if (st != SG_OK)
+        return st;
+    size_t fold = k->used++ % PROPERTY_FOLDS;
+    out->fold_weight[fold]++;
+    for (size_t model = 0; model < src->n_models; model++)
+        for (size_t e = 0; e < E; e++) {
+            double x = (double)src->embeddings[model][(size_t)i * E + e] -
+                       (double)src->embeddings[model][(size_t)j * E + e];
+            out->delta[model][e] += x;
+            out->fold[model][fold * E + e] += x; /* of the fold, for now */
+        }
+    return SG_OK;
+}
+
+/* A line "cat cats" each. */
+static sg_status read_pairs(property *out, pair_count *k, const property_source *src, const char *path,
+                            sg_error *err)
 {
     sg_status st = SG_OK;
-    char *content = NULL, first[64] = "";
-    size_t size, line = 0, used = 0, unknown = 0, E = src->E;
+    char *content = NULL;
+    size_t size, line = 0;
     TRY(read_text(&content, &size, path, out->name, false, err));
     for (char *p = content, *next; *p; p = next) {
         size_t length = strcspn(p, "\n");
@@ -399,42 +455,58 @@ static sg_status from_pairs(property *out, const property_source *src, const cha
             continue;
         if (!m || b[m + strspn(b + m, spaces)])
             TRY(sg_fail(err, SG_EFORMAT, "%s, line %zu: expected two words, found '%.60s'", path, line, p));
-        int32_t i = src->find(src->ctx, a, n), j = src->find(src->ctx, b, m);
-        if (i < 0 || j < 0) {
-            if (!unknown++)
-                snprintf(first, sizeof first, "%.*s", (int)(i < 0 ? n : m), i < 0 ? a : b);
-            continue;
-        }
-        TRY(keep_pair(out, i, j, err));
-        size_t fold = used++ % PROPERTY_FOLDS;
-        out->fold_weight[fold]++;
-        for (size_t k = 0; k < src->n_models; k++)
-            for (size_t e = 0; e < E; e++) {
-                double x = (double)src->embeddings[k][(size_t)i * E + e] -
-                           (double)src->embeddings[k][(size_t)j * E + e];
-                out->delta[k][e] += x;
-                out->fold[k][fold * E + e] += x; /* of the fold, for now */
-            }
+        TRY(add_pair(out, k, src, a, n, b, m, err));
     }
-    out->words_a = out->words_b = (int64_t)used;
-    if (unknown)
-        sg_warn(
-            monitor,
-            "property %s: %zu of %zu pairs of %s are ignored because a word is unknown, the first is '%s'",
-            out->name, unknown, unknown + used, path, first);
-    if (!used) {
-        no_vector(out, src);
-        TRY(set_missing(out, monitor, "no pair of known words", err));
-    } else if (used < FEW_WORDS)
-        sg_warn(monitor, "property %s: %zu pair%s, fewer than %d", out->name, used, used == 1 ? "" : "s",
-                (int)FEW_WORDS);
-    folds_of_pairs(out, src, used);
-    for (size_t k = 0; used && k < src->n_models; k++)
-        for (size_t e = 0; e < E; e++)
-            out->delta[k][e] /= (double)used;
 done:
     sg_free(content);
     return st;
+}
+
+/* The mean of the differences of pairs of which both words are known. */
+static sg_status from_pairs(property *out, const property_source *src, const sg_property *p,
+                            const sg_monitor *monitor, sg_error *err)
+{
+    sg_status st = SG_OK;
+    pair_count k = {0};
+    if (!p->pairs)
+        TRY(read_pairs(out, &k, src, p->a, err));
+    for (size_t i = 0; p->pairs && i < p->n_words_a; i++)
+        TRY(add_pair(out, &k, src, p->words_a[i], strlen(p->words_a[i]), p->words_b[i], strlen(p->words_b[i]),
+                     err));
+    out->words_a = out->words_b = (int64_t)k.used;
+    if (k.unknown)
+        sg_warn(monitor,
+                "property %s: %zu of %zu pairs%s%s are ignored because a word is unknown, the first is '%s'",
+                out->name, k.unknown, k.unknown + k.used, p->pairs ? "" : " of ", p->pairs ? "" : p->a,
+                k.first);
+    if (!k.used) {
+        no_vector(out, src);
+        TRY(set_missing(out, monitor, "no pair of known words", err));
+    } else if (k.used < FEW_WORDS)
+        sg_warn(monitor, "property %s: %zu pair%s, fewer than %d", out->name, k.used, k.used == 1 ? "" : "s",
+                (int)FEW_WORDS);
+    folds_of_pairs(out, src, k.used);
+    for (size_t m = 0; k.used && m < src->n_models; m++)
+        for (size_t e = 0; e < src->E; e++)
+            out->delta[m][e] /= (double)k.used;
+done:
+    return st;
+}
+
+static sg_status from_given_vector(property *out, const property_source *src, const double *x, size_t n,
+                                   sg_error *err)
+{
+    if (n != src->E)
+        return sg_fail(err, SG_EINVAL, "property %s: expected a vector of %zu numbers, found %zu", out->name,
+                       src->E, n);
+    for (size_t e = 0; e < n; e++) {
+        float value = (float)x[e];
+        if (!isfinite(value))
+            return sg_fail(err, SG_EINVAL, "property %s: number %zu of the vector is %g", out->name, e, x[e]);
+        for (size_t m = 0; m < src->n_models; m++)
+            out->delta[m][e] = (double)value;
+    }
+    return SG_OK;
 }
 
 static sg_status from_vector(property *out, const property_source *src, const char *path, sg_error *err)
@@ -469,10 +541,12 @@ sg_status property_resolve(property *out, const property_source *src, const sg_p
     sg_status st = SG_OK;
     char *left = NULL, *right = NULL;
     *out = (property){0};
-    if (!p->name || !p->name[0] || !p->a || !p->a[0])
+    bool whole = !p->b && !p->words_a && !p->words_b && !p->vector;
+    if (!p->name || !p->name[0] || (!p->words_a && !p->vector && (!p->a || !p->a[0])))
         return sg_fail(err, SG_EINVAL, "property: expected NAME=A-B, NAME=PAIRS or NAME=VECTOR.npy");
     out->name = sg_strdup(p->name);
-    bool pairs = !p->b && !ends_with(p->a, ".npy") && is_file(p->a), room = true;
+    bool vector_file = whole && ends_with(p->a, ".npy"), vector = p->vector || vector_file,
+         pairs = p->pairs || (whole && !vector_file && is_file(p->a)), room = true;
     for (size_t m = 0; m < src->n_models; m++) {
         out->delta[m] = sg_calloc(src->E, sizeof(double));
         out->fold[m] = sg_calloc(PROPERTY_FOLDS * src->E, sizeof(double));
@@ -481,18 +555,20 @@ sg_status property_resolve(property *out, const property_source *src, const sg_p
             out->fold[m][i] = NAN;
     }
     NEED(out->name && room, err, "a property");
-    bool vector = !p->b && ends_with(p->a, ".npy");
     if (!vector && !src->embeddings[0])
-        TRY(sg_fail(err, SG_EINVAL, "property %s: the model has no words; expected a vector file .npy",
-                    p->name));
-    if (vector)
+        TRY(sg_fail(err, SG_EINVAL, "property %s: the model has no words; expected a vector", p->name));
+    if (p->vector)
+        TRY(from_given_vector(out, src, p->vector, p->n_vector, err));
+    else if (vector_file)
         TRY(from_vector(out, src, p->a, err));
-    else if (!p->b && is_file(p->a))
-        TRY(from_pairs(out, src, p->a, monitor, err));
+    else if (pairs)
+        TRY(from_pairs(out, src, p, monitor, err));
     else {
-        if (!p->b)
+        if (whole)
             TRY(split(src, p, &left, &right, err));
-        TRY(from_sides(out, src, p->b ? p->a : left, p->b ? p->b : right, monitor, err));
+        given_side a = {whole ? left : p->a, p->words_a, p->n_words_a},
+                   b = {whole ? right : p->b, p->words_b, p->n_words_b};
+        TRY(from_sides(out, src, &a, &b, monitor, err));
     }
     if (!out->missing && !(largest_entry(out->delta[0], src->E) > 0))
         TRY(set_missing(out, monitor,

@@ -97,12 +97,53 @@ static void what_cannot_be_resolved(void **state)
     property_free(&p);
 }
 
+/* Words that a program gives are these, although there is a class of that name; so are pairs and a vector. */
+static void what_a_program_gives(void **state)
+{
+    (void)state;
+    sg_error err = {""};
+    const char *const a[] = {"nouns", "red"}, *const b[] = {"#x", "cat"}, *const one[] = {"dogs"};
+    const double x[E] = {0.5, -2};
+    const struct {
+        sg_property given;
+        double delta[E];
+        int64_t n_a, n_b;
+    } cases[] = {
+        {{.name = "words", .words_a = a, .n_words_a = 2, .words_b = one, .n_words_b = 1}, {6, 6}, 1, 1},
+        {{.name = "mixed", .a = "nouns", .words_b = one, .n_words_b = 1}, {2.5 - 13, 4.25 - 17}, 2, 1},
+        {{.name = "mixed", .words_a = one, .n_words_a = 1, .b = "nouns"}, {13 - 2.5, 17 - 4.25}, 1, 2},
+        {{.name = "pairs", .words_a = a, .n_words_a = 2, .words_b = b, .n_words_b = 2, .pairs = true},
+         {18, 21},
+         1,
+         1},
+        {{.name = "vector", .vector = x, .n_vector = E}, {0.5, -2}, 0, 0},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        property p = {0};
+        assert_ok(property_resolve(&p, &source, &cases[i].given, NULL, &err), err);
+        for (size_t e = 0; e < E; e++)
+            assert_close(p.delta[0][e], cases[i].delta[e], 1e-12, 0, cases[i].given.name, e);
+        assert_int_equal(p.words_a, cases[i].n_a);
+        assert_int_equal(p.words_b, cases[i].n_b);
+        property_free(&p);
+    }
+    const double wrong[] = {1, NAN};
+    for (size_t n = 1; n <= 2; n++) {
+        property p = {0};
+        const sg_property given = {.name = "v", .vector = wrong, .n_vector = n};
+        assert_int_equal(property_resolve(&p, &source, &given, NULL, &err), SG_EINVAL);
+        assert_non_null(strstr(err.msg, n == 1 ? "expected a vector of 2 numbers, found 1"
+                                               : "number 1 of the vector is nan"));
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(sides_are_means),
         cmocka_unit_test(pairs_are_means_of_differences),
         cmocka_unit_test(what_cannot_be_resolved),
+        cmocka_unit_test(what_a_program_gives),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);
 }
