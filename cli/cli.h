@@ -159,7 +159,7 @@ typedef struct {
     {"unk", 0, OPT_STRING, &(m).unk, "WORD", "word of its vocabulary that stands for unknown ones (default: <unk>)", 0, 0}, \
     {"eos", 0, OPT_STRING, &(m).eos, "WORD|none", "word of its vocabulary that ends a line (default: <eos>); none: no word is added", 0, 0}, \
     SECTION("Models trained elsewhere"),                                                                      \
-    {"vocab", 0, OPT_STRING, &(m).vocab, "FILE", "its words, one per line in id order, or JSON", 0, 0},         \
+    {"vocab", 0, OPT_STRING, &(m).vocab, "FILE", "its words: one per line in id order, JSON, a pickle, ... (doc/import.md)", 0, 0},         \
     {"map", 0, OPT_LIST, &(m).maps, "ROLE=TENSOR", "use this tensor in this role (repeatable)", 0, 0},         \
     {"gate-order", 0, OPT_STRING, &(m).gate_order, "LIST", "gates of mapped tensors: i,f,o,g or z,r,n", 0, 0}, \
     {"transposed", 0, OPT_FLAG, &(m).transposed, NULL, "mapped tensors are (inputs, gates): x W", 0, 0},      \
@@ -173,9 +173,11 @@ typedef struct {
     {"output-activation", 0, OPT_STRING, &(m).output, "linear|relu|tanh", "before the decoder", 0, 0},        \
     {"forget-bias", 0, OPT_REAL, &(m).forget_bias, "X", "added to the forget gate (raw kernels)", 0, 0}
 /* clang-format on */
-/* -1, or the exit code of a misuse. Then sg_model_load(&m, path, cfg, ...). Borrows from o. */
+/* On stderr: a model trained elsewhere whose vocabulary has no word for the end of a line, unless no_eos says so. */
+void remark_on_line_ends(const sg_model *m, bool no_eos);
 /* On stderr: predictions worse than uniform (e NULL: there are none), parts of the net that --ignore left out. */
 void remark_on_predictions(const sg_model *m, const sg_eval *e);
+/* -1, or the exit code of a misuse. Then sg_model_load(&m, path, cfg, ...). Borrows from o. */
 int import_config_from(sg_import_config *cfg, const model_options *o);
 /* "rnn|rnn-relu|gru": the names of the first n cells. */
 const char *cell_names(char text[200], size_t n);

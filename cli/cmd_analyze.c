@@ -297,6 +297,8 @@ static int work(settings *s, int argc, char **argv)
         progress_done(&line);
         print_forecast(s, m, stream, k);
         if (!s->quiet)
+            remark_on_line_ends(m, s->no_eos);
+        if (!s->quiet)
             st = remark_on_beginning(m, stream, s->cfg.threads, &err);
     }
     st = sg_team_agree(team(), "", st, &err);

@@ -72,7 +72,7 @@ static int run(int argc, char **argv)
     if (st == SG_OK)
         st = print_result(&result, unknown_percent(s, sg_model_get_shape(m)->eos && !no_eos), json, &err);
     if (st == SG_OK && !quiet)
-        remark_on_predictions(m, &result);
+        remark_on_predictions(m, &result), remark_on_line_ends(m, no_eos);
     code = st == SG_OK ? EXIT_DONE : fail(st, &err);
     sg_stream_free(s);
     sg_model_free(m);

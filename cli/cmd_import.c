@@ -19,7 +19,7 @@ static sg_status try_text(const sg_model *m, const char *text, const sg_monitor 
     if (st == SG_OK) {
         printf("%s: perplexity %.2f, %.4f nats per token\n", shown(text), result.perplexity,
                result.nats_per_token);
-        remark_on_predictions(m, &result);
+        remark_on_predictions(m, &result), remark_on_line_ends(m, false);
     }
     sg_stream_free(s);
     return st;

@@ -2,6 +2,7 @@
 /* stategrad train - a language model from a corpus. */
 #include "cli.h"
 
+#include "stategrad/import.h"
 #include "stategrad/train.h"
 
 #include <inttypes.h>
@@ -76,7 +77,8 @@ static int choose(settings *s)
     return -1;
 }
 
-static sg_status make_vocab(sg_vocab **out, const settings *s, const sg_corpus_config *corpus, sg_error *err)
+static sg_status make_vocab(sg_vocab **out, const settings *s, const sg_corpus_config *corpus,
+                            const sg_monitor *monitor, sg_error *err)
 {
     bool words = corpus->unit == SG_UNIT_WORD;
     sg_vocab_config cfg = {.size = s->vocab_size,
@@ -84,7 +86,7 @@ static sg_status make_vocab(sg_vocab **out, const settings *s, const sg_corpus_c
                            .unk = words,
                            .most = words ? DEFAULT_VOCABULARY : 0};
     sg_corpus *c = NULL;
-    sg_status st = s->vocab_file ? sg_vocab_read(out, s->vocab_file, err) : SG_OK;
+    sg_status st = s->vocab_file ? sg_vocab_load(out, s->vocab_file, 0, monitor, err) : SG_OK;
     if (st == SG_OK)
         st = sg_corpus_open(&c, corpus, err);
     if (st == SG_OK)
@@ -121,7 +123,7 @@ static sg_status prepare(work *w, settings *s, const char *const *paths, size_t 
                                .eos = s->shape.eos,
                                .spool = w->spool,
                                .monitor = monitor};
-    if (st != SG_OK || (st = make_vocab(&w->vocab, s, &corpus, err)) != SG_OK ||
+    if (st != SG_OK || (st = make_vocab(&w->vocab, s, &corpus, monitor, err)) != SG_OK ||
         (st = sg_stream_new(&w->train, &corpus, w->vocab, NULL, monitor, err)) != SG_OK)
         return st;
     if (s->valid.n) {
@@ -224,7 +226,8 @@ static int run(int argc, char **argv)
         {"vocab-size", 0, OPT_SIZE, &s.vocab_size, "N",
          "words, <unk> and <eos> included (default: at most 10000)", 2, 1 << 27},
         {"min-count", 0, OPT_SIZE, &s.min_count, "N", "replace words seen less often with <unk>", 1, 1e15},
-        {"vocab", 0, OPT_STRING, &s.vocab_file, "FILE", "one word per line in id order, or JSON", 0, 0},
+        {"vocab", 0, OPT_STRING, &s.vocab_file, "FILE",
+         "one word per line in id order, JSON, a pickle, ... (doc/import.md)", 0, 0},
         {"embeddings", 0, OPT_STRING, &s.train.embeddings, "FILE",
          "initialise with word2vec vectors (text or binary)", 0, 0},
         {"freeze-embeddings", 0, OPT_FLAG, &s.train.freeze_embeddings, NULL, "do not train the embeddings", 0,

@@ -24,6 +24,19 @@ void remark_on_predictions(const sg_model *m, const sg_eval *e)
             e->nats_per_token, e->tokens, PLURAL(e->tokens), V, log((double)V));
 }
 
+void remark_on_line_ends(const sg_model *m, bool no_eos)
+{
+    const sg_model_shape *s = sg_model_get_shape(m);
+    const sg_vocab *v = sg_model_vocab(m);
+    if (v && !no_eos && s->unit == SG_UNIT_WORD && sg_vocab_eos(v) < 0 && sg_model_meta(m, "imported_from") &&
+        !sg_model_meta(m, "eos_word"))
+        fprintf(
+            stderr,
+            "stategrad: warning: no word of the vocabulary is known to end a line: lines are read as one text, "
+            "and the perplexity differs if the model was trained with such a word; --eos WORD names it, --eos none "
+            "states that there is none\n");
+}
+
 /* -1, or the exit code of a misuse. */
 static int choose(int *out, const char *option_name, const char *text, const char *const *names, int n)
 {

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Vocabulary files of every kind: five words, or an error of one line. */
+/* Vocabulary files of every kind: five words, or as many as there are, or an error of one line. */
 #include "memory_file.h"
 
 #include "import/vocabulary_file.h"
@@ -10,14 +10,17 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     char note[400];
-    sg_error err = {""};
-    word_list words = {0};
     memory_file file = memory_file_of(data, size);
-    sg_status st = vocabulary_file_read(&words, file.path, 5, note, sizeof note, &err);
-    must(st == SG_OK ? !words.n || words.n == 5 : !words.text && err.msg[0] && !strchr(err.msg, '\n'));
-    for (size_t i = 0; i < words.n; i++)
-        must(strlen(words.text + words.at[i]) < size + 64);
-    word_list_free(&words);
+    for (size_t V = 0; V <= 5; V += 5) {
+        sg_error err = {""};
+        word_list words = {0};
+        sg_status st = vocabulary_file_read(&words, file.path, V, note, sizeof note, &err);
+        must(st == SG_OK ? !V || !words.n || words.n == V
+                         : !words.text && err.msg[0] && !strchr(err.msg, '\n'));
+        for (size_t i = 0; i < words.n; i++)
+            must(strlen(words.text + words.at[i]) < size + 64);
+        word_list_free(&words);
+    }
     memory_file_close(&file);
     return 0;
 }

@@ -70,6 +70,12 @@ SG_API void sg_import_defaults_sized(sg_import_config *cfg, size_t struct_size);
 SG_API sg_status sg_model_load(sg_model **out, const char *path, const sg_import_config *cfg,
                                const sg_monitor *monitor, sg_error *err);
 
+/* The words of a vocabulary file of any kind that a model may come with (doc/import.md): lines, JSON, pickles (nothing is
+ * executed), tokenizer.json, lines of a word and a number. ids: how many the model has; 0: as many as the file has, of
+ * several lists the longest. What was assumed is told to monitor->warn. SG_EFORMAT: none of these, another number. */
+SG_API sg_status sg_vocab_load(sg_vocab **out, const char *path, size_t ids, const sg_monitor *monitor,
+                               sg_error *err);
+
 /* Writes a description of a model file to `to`, as text or as one JSON object: kind, tensors with shape and
  * dtype, and how sg_model_load would interpret it, or why it cannot be loaded; this is not an error. */
 SG_API sg_status sg_import_describe(const sg_writer *to, const char *path, const sg_import_config *cfg,

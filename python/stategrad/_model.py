@@ -394,5 +394,5 @@ def vocabulary_of(vocab: Vocabulary, ids: int = 0) -> Any:
     """sg_vocab of words given as a path, a list or a map; freed with the result. ids: how many there are, 0: any."""
     with _VocabularyFile(vocab) as path:
         assert path is not None
-        read = (lib.sg_vocab_read_ids, path_to_c(path), ids) if ids else (lib.sg_vocab_read, path_to_c(path))
-        return new("sg_vocab", *read)
+        monitor = Monitor()
+        return new("sg_vocab", lib.sg_vocab_load, path_to_c(path), ids, monitor.c, monitor=monitor)

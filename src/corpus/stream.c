@@ -11,7 +11,12 @@
 #include <string.h>
 #include <unistd.h>
 
-enum { BUFFERED = 1 << 13 };
+enum {
+    BUFFERED = 1 << 13,
+    MANY_UNKNOWN = 20,       /* per cent of the words: a warning */
+    UNKNOWN_TYPES = 1 << 16, /* different unknown words that are counted */
+    UNKNOWN_NAMED = 5
+};
 
 struct sg_stream {
     int fd;
@@ -43,6 +48,10 @@ typedef struct {
     line_shape line;
     uint64_t sentence; /* its tokens so far */
     uint8_t begins;    /* of the next step */
+    uint64_t line_ends;
+    string_table *unknown; /* words outside the vocabulary, the first UNKNOWN_TYPES different ones */
+    uint64_t *unknown_count;
+    size_t unknown_room;
 } encoder;
 
 static sg_status encoder_flush(encoder *e, sg_error *err)
@@ -133,10 +142,70 @@ static sg_status push_step(encoder *e, const sg_token *t, int32_t id, bool known
     if (e->classes)
         TRY(classes_assign(e->classes, t, &e->place, id, &set, err));
     TRY(put_step(e, id, set, first, err));
-    e->s->counts.unknown += !known;
+    e->s->counts.unknown += !known && !t->eos;
     e->s->counts.unclassed += e->classes && set == 0 && !t->eos;
 done:
     return st;
+}
+
+/* ---- words outside the vocabulary ---- */
+
+static sg_status count_unknown(encoder *e, const sg_token *t, sg_error *err)
+{
+    sg_status st = SG_OK;
+    int32_t id;
+    if (!e->unknown)
+        TRY(string_table_new(&e->unknown, err));
+    id = string_table_find(e->unknown, t->form, t->length);
+    if (id < 0 && string_table_count(e->unknown) >= UNKNOWN_TYPES)
+        return SG_OK;
+    TRY(string_table_add(e->unknown, t->form, t->length, &id, NULL, err));
+    TRY(array_reserve(&e->unknown_count, &e->unknown_room, (size_t)id + 1, sizeof *e->unknown_count, err));
+    e->unknown_count[id]++;
+done:
+    return st;
+}
+
+/* "'foo' (12), 'bar' (7)": the most frequent ones, the earlier first where equal. */
+static void name_unknown(const encoder *e, char *text, size_t size)
+{
+    int32_t named[UNKNOWN_NAMED] = {0};
+    size_t at = 0, n = e->unknown ? string_table_count(e->unknown) : 0;
+    text[0] = 0;
+    for (size_t k = 0; k < UNKNOWN_NAMED; k++) {
+        int32_t best = -1;
+        for (size_t i = 0; i < n; i++) {
+            bool taken = false;
+            for (size_t j = 0; j < k; j++)
+                taken |= named[j] == (int32_t)i;
+            if (!taken && (best < 0 || e->unknown_count[i] > e->unknown_count[best]))
+                best = (int32_t)i;
+        }
+        if (best < 0)
+            return;
+        named[k] = best;
+        char excerpt[64];
+        size_t length;
+        const char *word = string_table_get(e->unknown, (size_t)best, &length);
+        at += (size_t)snprintf(text + at, size - at, "%s'%s' (%ju)", k ? ", " : "",
+                               *word == '\n' ? "\\n" : text_excerpt(excerpt, word, length),
+                               (uintmax_t)e->unknown_count[best]);
+    }
+}
+
+static void warn_of_unknown(const encoder *e, const sg_monitor *monitor)
+{
+    char named[UNKNOWN_NAMED * 96];
+    const sg_stream_counts *n = &e->s->counts;
+    const uint64_t words = n->tokens - e->line_ends;
+    if (!words || n->unknown * 100 <= words * MANY_UNKNOWN)
+        return;
+    name_unknown(e, named, sizeof named);
+    sg_warn(
+        monitor,
+        "%.1f %% of the words (%ju of %ju) are not in the vocabulary and are read as one unknown word%s%s",
+        100 * (double)n->unknown / (double)words, (uintmax_t)n->unknown, (uintmax_t)words,
+        named[0] ? "; most frequent: " : "", named);
 }
 
 /* Sets a bit of a step that has been given already. */
@@ -198,6 +267,9 @@ static sg_status encode_token(encoder *e, const sg_token *t, sg_error *err)
     for (size_t i = 0; i < n; i++)
         TRY(push_step(e, t, e->ids[i], pieces ? e->ids[i] != sg_vocab_unk(e->vocab) : known,
                       t->first && i == 0, err));
+    e->line_ends += t->eos;
+    if (!known && !t->eos)
+        TRY(count_unknown(e, t, err));
     if (e->s->pairs && n)
         TRY(pairs_token(e->s->pairs, t, e->s->counts.tokens - 1, n, err));
 done:
@@ -269,6 +341,7 @@ static sg_status encode_all(encoder *e, const sg_corpus_config *cfg, sg_error *e
         TRY(sg_fail(err, SG_EFORMAT, "%s: an empty corpus: no words", corpus_first_path(c)));
     TRY(encoder_flush(e, err));
     corpus_warn(c);
+    warn_of_unknown(e, cfg->monitor);
     sg_sha256_hex(hash, e->s->sha256);
 done:
     sg_corpus_close(c);
@@ -292,6 +365,8 @@ static void encoder_free(encoder *e)
     sg_free(e->steps);
     sg_free(e->ids);
     places_close(e->places);
+    string_table_free(e->unknown);
+    sg_free(e->unknown_count);
     sg_stream_free(e->s);
 }
 

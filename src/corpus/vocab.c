@@ -251,7 +251,8 @@ sg_status sg_vocab_recount(sg_vocab *v, sg_corpus *c, sg_error *err)
     sg_status st = SG_OK;
     sg_token token;
     bool end = false;
-    size_t n = sg_vocab_size(v);
+    int32_t *pieces = NULL;
+    size_t n = sg_vocab_size(v), room = 0, m;
     uint64_t *counts = sg_calloc(n, sizeof *counts);
     if (!counts)
         return no_memory(err, "%zu counts of words", n);
@@ -260,6 +261,13 @@ sg_status sg_vocab_recount(sg_vocab *v, sg_corpus *c, sg_error *err)
         TRY(sg_corpus_next(c, &token, &end, err));
         if (end)
             break;
+        if (v->tokenizer && !token.eos) {
+            TRY(sg_vocab_split(v, token.form, token.length, &pieces, &room, &m, err));
+            for (size_t i = 0; i < m; i++)
+                if (pieces[i] >= 0)
+                    counts[pieces[i]]++;
+            continue;
+        }
         int32_t id = token.eos ? v->eos : sg_vocab_id(v, token.form, token.length);
         if (id < 0)
             id = v->unk;
@@ -271,6 +279,7 @@ sg_status sg_vocab_recount(sg_vocab *v, sg_corpus *c, sg_error *err)
     counts = NULL;
 done:
     sg_free(counts);
+    sg_ids_free(pieces);
     return st;
 }
 

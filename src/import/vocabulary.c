@@ -98,7 +98,24 @@ static sg_status name_unused(const char **words, size_t V, char **names, const c
 
 enum { MAX_TOKENIZER = 1 << 28 };
 
-/* *out stays NULL when the file is no tokenizer.json. */
+/* One more than the largest id. */
+static size_t tokenizer_ids(const json_t *root)
+{
+    const char *word;
+    json_t *item;
+    size_t i;
+    json_int_t most = -1;
+    json_object_foreach(json_object_get(json_object_get(root, "model"), "vocab"), word, item) most =
+        json_integer_value(item) > most ? json_integer_value(item) : most;
+    json_array_foreach(json_object_get(root, "added_tokens"), i, item)
+    {
+        json_int_t id = json_integer_value(json_object_get(item, "id"));
+        most = id > most ? id : most;
+    }
+    return most < INT32_MAX ? (size_t)(most + 1) : INT32_MAX;
+}
+
+/* *out stays NULL when the file is no tokenizer.json. V 0: as many words as it has. */
 static sg_status read_tokenizer(sg_vocab **out, const char *path, size_t V, sg_error *err)
 {
     sg_status st = SG_OK;
@@ -114,6 +131,7 @@ static sg_status read_tokenizer(sg_vocab **out, const char *path, size_t V, sg_e
         !(root = json_loadb(text, size, JSON_REJECT_DUPLICATES, NULL)) ||
         !json_is_object(json_object_get(root, "model")))
         goto done;
+    V = V ? V : tokenizer_ids(root);
     NEED(words = sg_calloc(V, sizeof *words), err, "%zu words (%s)", V, path);
     TRY(tokenizer_words(words, V, root, path, err));
     TRY(name_unused(words, V, &names, path, err));
@@ -182,6 +200,36 @@ static const char *piece_mark(const sg_vocab *v)
     return NULL;
 }
 
+/* The words of a file of any kind; V 0: as many as it has. */
+static sg_status read_file(sg_vocab **out, const char *path, size_t V, char note[RECIPE_NOTE], sg_error *err)
+{
+    sg_status st;
+    word_list words = {0};
+    note[0] = 0;
+    TRY(read_tokenizer(out, path, V, err));
+    if (*out)
+        return SG_OK;
+    TRY(vocabulary_file_read(&words, path, V, note, RECIPE_NOTE, err));
+    if (words.n)
+        TRY(from_words(out, &words, path, "words", err));
+    else
+        TRY(sg_vocab_read_ids(out, path, V, err));
+done:
+    word_list_free(&words);
+    return st;
+}
+
+sg_status sg_vocab_load(sg_vocab **out, const char *path, size_t ids, const sg_monitor *monitor,
+                        sg_error *err)
+{
+    char note[RECIPE_NOTE];
+    *out = NULL;
+    sg_status st = read_file(out, path, ids, note, err);
+    if (st == SG_OK && note[0])
+        sg_warn(monitor, "%s", note);
+    return st;
+}
+
 /* What the inputs of the net are, for a message. */
 static const char *inputs_of(const recipe *p)
 {
@@ -206,17 +254,10 @@ sg_status vocabulary_find(sg_vocab **out, recipe *p, tensor_file *b, const sg_im
         return SG_OK;
     }
     if (cfg->vocab) {
-        TRY(read_tokenizer(&v, cfg->vocab, V, err));
         char note[RECIPE_NOTE];
-        if (!v)
-            TRY(vocabulary_file_read(&words, cfg->vocab, V, note, sizeof note, err));
-        if (words.n) {
-            TRY(from_words(&v, &words, cfg->vocab, "words", err));
-            if (note[0])
-                recipe_note(p, "%s", note);
-        }
-        if (!v)
-            TRY(sg_vocab_read_ids(&v, cfg->vocab, V, err));
+        TRY(read_file(&v, cfg->vocab, V, note, err));
+        if (note[0])
+            recipe_note(p, "%s", note);
         if (sg_vocab_size(v) != V)
             TRY(sg_fail(err, SG_EFORMAT, "%s: has %zu words, %s has %zu", cfg->vocab, sg_vocab_size(v),
                         inputs_of(p), V));

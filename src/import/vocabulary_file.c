@@ -15,8 +15,9 @@ enum { MAX_FILE = 1 << 28, MAX_DEPTH = 8 };
 /* ---- a list of words that grows by id ---- */
 
 typedef struct {
-    const char **word; /* V, borrowed; NULL: no word has the id */
-    size_t V, n;
+    const char **word; /* room, borrowed; NULL: no word has the id */
+    size_t V, n, room;
+    bool any; /* V follows from the file */
 } id_table;
 
 /* false: an id out of range, or one that another word has */
@@ -33,6 +34,13 @@ static void clear(id_table *t)
 {
     memset(t->word, 0, t->V * sizeof *t->word);
     t->n = 0;
+}
+
+/* Where V follows from the file: n, unless there is no room for them. */
+static void set_size(id_table *t, size_t n)
+{
+    if (t->any)
+        t->V = n < t->room ? n : t->room;
 }
 
 static sg_status to_list(word_list *out, const id_table *t, const char *path, sg_error *err)
@@ -64,12 +72,26 @@ static json_int_t number_of(const char *text)
     return n && n < 10 && !text[n] ? strtoll(text, NULL, 10) : -1;
 }
 
+/* Has a map of n words, either way round, the id n? */
+static bool counts_from_one(const json_t *v, size_t n)
+{
+    const char *key;
+    json_t *item;
+    json_object_foreach((json_t *)(uintptr_t)v, key,
+                        item) if ((json_is_integer(item) ? json_integer_value(item) : number_of(key)) ==
+                                  (json_int_t)n) return true;
+    return false;
+}
+
 /* A list of V words, a map word -> id or id -> word; true: it fills the table (one id may be left out, as Keras's 0). */
 static bool take_json(id_table *t, const json_t *v)
 {
     const char *key;
     json_t *item;
     size_t i, n = json_is_array(v) ? json_array_size(v) : json_object_size(v);
+    set_size(t, n);
+    if (t->any && n && json_is_object(v) && counts_from_one(v, n))
+        set_size(t, n + 1);
     clear(t);
     if (n != t->V && !(json_is_object(v) && n + 1 == t->V))
         return false;
@@ -103,8 +125,9 @@ static bool take_first(id_table *t, const json_t *v)
 
 typedef struct {
     id_table *t;
-    json_t *kept[16]; /* parsed texts, which hold the words */
+    json_t *kept[32]; /* parsed texts, which hold the words */
     size_t n_kept;
+    size_t longest;   /* where any number of words will do: that of the longest list or map; none is taken */
     char name[256];   /* the entry that was taken */
     bool longest_map; /* take the first V words of word_index */
 } json_search;
@@ -116,11 +139,15 @@ static bool search(json_search *s, json_t *v, const char *name, unsigned depth)
     json_t *item;
     if (depth > MAX_DEPTH)
         return false;
-    if (json_is_string(v) && json_string_value(v)[0] == '{' && s->n_kept < 16) {
+    if (json_is_string(v) && json_string_value(v)[0] == '{' && s->n_kept < 32) {
         json_t *inner = json_loads(json_string_value(v), 0, NULL);
         if (inner)
             s->kept[s->n_kept++] = inner;
         return inner && search(s, inner, name, depth + 1);
+    }
+    if (s->t->any && take_json(s->t, v)) {
+        s->longest = s->t->V > s->longest ? s->t->V : s->longest;
+        return false;
     }
     if (take_json(s->t, v) || (s->longest_map && !strcmp(name, "word_index") && take_first(s->t, v))) {
         snprintf(s->name, sizeof s->name, "%s", name);
@@ -136,11 +163,15 @@ static sg_status from_json(word_list *out, const char *path, const char *text, s
 {
     sg_status st = SG_OK;
     json_search s = {.t = t};
-    json_t *root = json_loadb(text, size, 0, NULL);
+    json_t *root = json_loadb(text, size, JSON_REJECT_DUPLICATES, NULL);
     if (!json_is_object(root) || json_is_object(json_object_get(root, "model")))
         goto done; /* lists and tokenizer.json are read elsewhere; what is no JSON is named there */
     bool found = search(&s, root, "the whole", 0);
-    if (!found) {
+    if (t->any) {
+        t->any = false;
+        t->V = s.longest;
+        found = s.longest && search(&s, root, "the whole", 0);
+    } else if (!found) {
         s.longest_map = true;
         found = search(&s, root, "the whole", 0);
     }
@@ -196,6 +227,10 @@ static sg_status pairs_to_list(word_list *out, const char *path, const pair *p, 
     bool numbers = true, ids = true;
     for (size_t i = 0; i < n; i++)
         numbers &= whole(p[i].number);
+    set_size(t, n);
+    for (size_t i = 0; i < n && numbers; i++)
+        if (number_of(p[i].number) == (json_int_t)n)
+            set_size(t, n + 1);
     clear(t);
     for (size_t i = 0; i < n && ids && numbers; i++)
         ids = place(t, p[i].word, number_of(p[i].number));
@@ -203,7 +238,8 @@ static sg_status pairs_to_list(word_list *out, const char *path, const pair *p, 
         snprintf(note, note_room, "%s: the number after each word is taken as its id", path);
         return to_list(out, t, path, err);
     }
-    size_t front = numbers && n + 4 == t->V ? 4 : 0;
+    size_t front = numbers && !t->any && n + 4 == t->V ? 4 : 0;
+    set_size(t, n);
     clear(t);
     if (n + front != t->V)
         return sg_fail(
@@ -233,6 +269,7 @@ static sg_status from_lines(word_list *out, const char *path, char *text, size_t
     for (size_t i = 0; i < size; i++)
         lines += text[i] == '\n';
     lines += size && text[size - 1] != '\n';
+    set_size(t, lines + 1);
     if (lines + 1 == t->V &&
         (!strncmp(first, "@@UNKNOWN@@\n", 12) || !strncmp(first, "@@UNKNOWN@@\r\n", 13))) {
         clear(t);
@@ -303,6 +340,26 @@ done:
     return st;
 }
 
+/* The longest list or map below `below` words that is a vocabulary: one word for each id, or all but id 0. */
+static sg_status longest_of_pickle(word_list *out, tensor_file *b, char name[TENSORS_MAX_NAME], sg_error *err)
+{
+    sg_status st = SG_OK;
+    const torch *f = b->reader;
+    for (size_t below = SIZE_MAX, n = 0; !out->n; below = n) {
+        n = 0;
+        for (size_t i = 0; i < f->n_vocabularies; i++)
+            if (f->vocabularies[i].n < below && f->vocabularies[i].n > n)
+                n = f->vocabularies[i].n;
+        if (!n)
+            break;
+        TRY(b->vocabulary(b, n, out, name, err));
+        if (!out->n)
+            TRY(torch_vocabulary_with_gap(b, n + 1, out, name, err));
+    }
+done:
+    return st;
+}
+
 static sg_status from_pickle(word_list *out, const char *path, size_t V, char *note, size_t note_room,
                              sg_error *err)
 {
@@ -310,9 +367,14 @@ static sg_status from_pickle(word_list *out, const char *path, size_t V, char *n
     char name[TENSORS_MAX_NAME] = "";
     tensor_file *b = NULL;
     TRY(open_values(&b, path, err));
-    TRY(b->vocabulary(b, V, out, name, err));
-    if (!out->n)
+    if (!V)
+        TRY(longest_of_pickle(out, b, name, err));
+    else
+        TRY(b->vocabulary(b, V, out, name, err));
+    if (V && !out->n)
         TRY(torch_vocabulary_with_gap(b, V, out, name, err));
+    if (!out->n && !V)
+        TRY(sg_fail(err, SG_EFORMAT, "%s: a pickle without a list or map of words", path));
     if (!out->n)
         TRY(sg_fail(err, SG_EFORMAT, "%s: a pickle without a list or map of %zu words", path, V));
     snprintf(note, note_room, "%s: the words are taken from %s", path, name[0] ? name : "its one value");
@@ -327,7 +389,7 @@ sg_status vocabulary_file_read(word_list *out, const char *path, size_t V, char 
     sg_status st;
     char *text = NULL;
     size_t size = 0;
-    id_table t = {.V = V};
+    id_table t = {.V = V, .any = !V};
     *out = (word_list){0};
     note[0] = 0;
     TRY(sg_read_file(&text, &size, path, MAX_FILE, err));
@@ -343,8 +405,9 @@ sg_status vocabulary_file_read(word_list *out, const char *path, size_t V, char 
             "%s: a SentencePiece model, which is not read: cut the corpus with spm_encode, and give its .vocab file",
             path));
     if (memchr(text, 0, size))
-        goto done; /* a binary file: sg_vocab_read_ids says so */
-    NEED(t.word = sg_calloc(V, sizeof *t.word), err, "%zu words (%s)", V, path);
+        goto done;                 /* a binary file: sg_vocab_read_ids says so */
+    t.room = V ? V : size / 4 + 8; /* an entry takes at least four bytes: "a", or a line "a 1" */
+    NEED(t.word = sg_calloc(t.room, sizeof *t.word), err, "%zu words (%s)", t.room, path);
     const char *start = text + strspn(text, " \t\r\n");
     if (*start == '{')
         TRY(from_json(out, path, text, size, &t, note, note_room, err));

@@ -8,6 +8,7 @@ import struct
 import subprocess
 import sys
 import tempfile
+import time
 import unicodedata
 
 import numpy as np
@@ -78,6 +79,28 @@ def refused(what, vocabulary, V, *words, text="a b"):
         print(f"FAIL {what}: exit {p.returncode}, {p.stderr.strip()}, expected a refusal with {words}")
 
 
+def train_with(vocabulary):
+    write_vocabulary(vocabulary)
+    with open(path("text"), "w") as f:
+        f.write("the cat sat the\n" * 40)
+    return subprocess.run([program, "train", path("text"), "--vocab", path("vocab"), "--no-eos", "--embedding-size", "1", "--hidden-size", "1", "--epochs", "1",
+                           "--batch", "1", "--steps", "2", "-q", "-o", path("trained")], capture_output=True, text=True)
+
+
+def trained_with(what, vocabulary, words):
+    """train, which knows no number of words, takes the same words from the file."""
+    global failures, checks
+    checks += 1
+    p = train_with(vocabulary)
+    got = p.stderr
+    if p.returncode == 0:
+        with open(path("trained"), "rb") as f:
+            got = json.loads(json.loads(f.read(struct.unpack("<Q", f.read(8))[0]))["__metadata__"]["vocabulary"])
+    if got != words:
+        failures += 1
+        print(f"FAIL train --vocab, {what}: {got}, expected {words}")
+
+
 # ---- plain vocabularies ----
 tokens_are("lines", "the\ncat\nsat\n", 3, "the cat sat the", [0, 1, 2, 0])
 tokens_are("a JSON list", ["the", "cat", "sat"], 3, "the cat sat the", [0, 1, 2, 0])
@@ -131,6 +154,28 @@ for what, content, V, shift in (
         ("fairseq", lines(*(f"{w} {120 - i}" for i, w in enumerate(w5))), 9, 4), ("scores", lines(*(f"{w}\t{-i - .5}" for i, w in enumerate(w5))), 5, 0),
         ("AllenNLP", lines("@@UNKNOWN@@", *w5), 7, 2)):
     tokens_are(what, content, V, "the cat sat the", [shift + i for i in (0, 2, 4, 0)])
+    front = {"fairseq": [], "AllenNLP": ["@@PADDING@@", "<unk>"]}.get(what, [f"<unused {i}>" for i in range(shift)])
+    trained_with(what, content, [*front, *w5, *(["rare", "rarer"] if "num_words" in what else [])])
+counted = {"freqs": {**{w: 9 - i for i, w in enumerate(w5)}, "rare": 1}, "itos": w5, "specials": w5[:2]}
+trained_with("the longest list of words, not the counts", json.dumps(counted), w5)
+trained_with("the longest list of words in a pickle", as_pickle(counted), w5)
+trained_with("lines", "the\ncat\nsat\n", ["the", "cat", "sat"])
+trained_with("a JSON list", ["the", "cat", "sat"], ["the", "cat", "sat"])
+pieces = {"model": {"type": "WordPiece", "vocab": {"[UNK]": 0, "##t": 1, "ca": 2, "the": 3, "sa": 4}, "unk_token": "[UNK]", "continuing_subword_prefix": "##"},
+          "normalizer": None, "pre_tokenizer": {"type": "WhitespaceSplit"}, "added_tokens": [], "post_processor": None, "decoder": None}
+trained_with("tokenizer.json", pieces, ["[UNK]", "##t", "ca", "the", "sa"])
+checks += 1
+cost = json.loads(subprocess.run([program, "eval", path("trained"), path("text"), "--json"], capture_output=True, text=True).stdout)
+if cost["tokens"] != 6 * 40 - 1 or cost["unknown_tokens"]: # the ca ##t sa ##t the
+    failures += 1
+    print(f"FAIL a model trained with a tokenizer reads {cost}")
+for what, content, *said in (("a map with a word twice", '{"the": 0, "the": 1}', "duplicate"), ("a pickle without words", as_pickle({"a": 1.5}), "a pickle without a list or map of words"),
+                             ("a map of counts", {"the": 7, "cat": 3}, "out of range")):
+    checks += 1
+    p = train_with(content)
+    if p.returncode != 1 or p.stderr.count("\n") != 1 or any(s not in p.stderr for s in (path("vocab"), *said)):
+        failures += 1
+        print(f"FAIL train --vocab, {what}: exit {p.returncode}, {p.stderr}")
 refused("word count lines of another number", lines(*(f"{w} {120 - i}" for i, w in enumerate(w5))), 8, "5 lines of a word and a number", "8 words")
 refused("a pickle without words", as_pickle({"a": 1.5}), 5, "a pickle without a list or map of 5 words")
 refused("a pickled counter", as_pickle(collections.Counter({w: 9 for w in w5})), 5, "a pickle without")
@@ -225,6 +270,71 @@ for what, json_text, words in (
         ("a word of too high an id", tokenizer("WordLevel", dict(v, z=8)), ("'z'",)),
         ("a piece without id", tokenizer("BPE", v, merges=[]), ("'x'", "piece"))):
     refused(f"tokenizer.json, {what}", json_text, 8, *words, text="ab x")
+
+# ---- words outside the vocabulary, and line ends, against a count of our own ----
+def warnings_of(*args, text=None):
+    if text is not None:
+        with open(path("text"), "w") as f:
+            f.write(text)
+    p = subprocess.run([program, *(path(a[1:]) if a[0] == "@" else a for a in args)], capture_output=True, text=True)
+    return [l for l in p.stderr.split("\n") if p.returncode or "not in the vocabulary" in l or "end a line" in l]
+
+
+def said(what, got, *want):
+    """Exactly these warnings of this kind, by what is in them."""
+    global failures, checks
+    checks += 1
+    if len(got) != len(want) or any(w not in l for l, w in zip(got, want)):
+        failures += 1
+        print(f"FAIL {what}: {got}, expected {want}")
+
+
+unigram_model(4)
+write_vocabulary(["<unk>", "the", "cat", "<eos>"])
+random = np.random.default_rng(3)
+words = [["the", "cat", "dog", "Ärger", "x" * 60, "emu", "fox", "gnu"][i] for i in random.choice(8, 3000, p=[.4, .35, .08, .06, .05, .03, .02, .01])]
+text = "".join(" ".join(words[i:i + 10]) + "\n" for i in range(0, 3000, 10))
+outside = collections.Counter(w for w in words if w not in ("the", "cat"))
+assert len({*outside.values()}) == 6 # no ties
+top = ", ".join(f"'{w if len(w) < 41 else w[:40] + '...'}' ({n})" for w, n in outside.most_common(5))
+n = sum(outside.values())
+warning = f"{100 * n / 3000:.1f} % of the words ({n} of 3000) are not in the vocabulary and are read as one unknown word; most frequent: {top}"
+analysis = ("--delays", "3", "-o", path("run.nc"))
+for command in (("eval", "@model", "@text"), ("analyze", "@model", "@text", *analysis), ("import", "@model", "--text", path("text"), "-o", path("ours"))):
+    said("many unknown words, " + command[0], warnings_of(*command, "--vocab", path("vocab"), text=text), warning)
+said("many unknown words, again", warnings_of("eval", "@ours", "@text"), warning)
+said("a fifth of unknown words", warnings_of("eval", "@model", "@text", "--vocab", path("vocab"), text="the cat the cat dog\n" * 20))
+said("above a fifth", warnings_of("eval", "@model", "@text", "--vocab", path("vocab"), text="the cat the cat dog\n" * 20 + "dog\n"), "20.8 % of the words (21 of 101)")
+write_vocabulary(["<unk>", "the", "cat", "<end>"])
+ends = "no word of the vocabulary is known to end a line"
+for command in (("eval", "@model", "@text"), ("analyze", "@model", "@text", *analysis), ("import", "@model", "--text", path("text"), "-o", path("ours"))):
+    given = "--vocab", path("vocab")
+    said("no line ends, " + command[0], warnings_of(*command, *given, text="the cat\n" * 30), ends)
+    said("--eos WORD, " + command[0], warnings_of(*command, *given, "--eos", "<end>"))
+    said("--eos none, " + command[0], warnings_of(*command, *given, "--eos", "none"))
+said("--eos none is kept", warnings_of("eval", "@ours", "@text"))
+said("--no-eos", warnings_of("eval", "@model", "@text", *given, "--no-eos"))
+
+# ---- an analysis of the text in lower case is another one ----
+with open(path("text"), "w") as f:
+    f.write("the cat\n" * 100000)
+resumed = [program, "analyze", path("model"), path("text"), *given, "--eos", "none", "-o", path("saved.nc"), "--checkpoint", path("check"), "--checkpoint-minutes", "0.001", "-q"]
+running = subprocess.Popen(resumed, stderr=subprocess.DEVNULL)
+while running.poll() is None and not os.path.exists(path("check")):
+    time.sleep(.05)
+running.terminate()
+codes = [running.wait()]
+for option, want in (("--lowercase", "the checkpoint belongs to another run"), ("--quiet", "")):
+    p = subprocess.run([*resumed, option], capture_output=True, text=True)
+    codes.append(p.returncode)
+    checks += 1
+    if want not in p.stderr:
+        failures += 1
+        print(f"FAIL resumed with {option}: {p.stderr}")
+checks += 1
+if codes != [143, 2, 0]:
+    failures += 1
+    print(f"FAIL stopped, resumed in lower case, resumed as it was: exit codes {codes}, expected 143, 2, 0")
 
 subprocess.run(["rm", "-r", folder])
 print(f"{checks} checks, {failures} failed")
