@@ -179,8 +179,8 @@ void remark_on_line_ends(const sg_model *m, bool no_eos);
 void remark_on_predictions(const sg_model *m, const sg_eval *e);
 /* -1, or the exit code of a misuse. Then sg_model_load(&m, path, cfg, ...). Borrows from o. */
 int import_config_from(sg_import_config *cfg, const model_options *o);
-/* "rnn|rnn-relu|gru": the names of the first n cells. */
-const char *cell_names(char text[200], size_t n);
+/* "rnn|rnn-relu|gru|...": the names of the cells that `train` offers, or of all. */
+const char *cell_names(char text[200], bool all);
 void model_options_free(model_options *o);
 
 /* ---- runs (analyze, merge, track) ---- */

@@ -208,7 +208,7 @@ static int run(int argc, char **argv)
         {"preset", 0, OPT_CHOICE, &s.preset, "paper",
          "the recipe of Verwimp et al.: --optimizer sgd --loss-scale sum --steps 200 --epochs 39 --dropout 0.5",
          0, 0},
-        {"cell", 0, OPT_CHOICE, &s.cell, cell_names(names, SG_CELL_MINLSTM + 1), "recurrent cell", 0, 0},
+        {"cell", 0, OPT_CHOICE, &s.cell, cell_names(names, false), "recurrent cell", 0, 0},
         {"layers", 0, OPT_SIZE, &s.shape.layers, "N", "recurrent layers", 1, SG_MAX_LAYERS},
         {"embedding-size", 0, OPT_SIZE, &s.shape.embedding, "N", "numbers per word", 1, sizes},
         {"hidden-size", 0, OPT_SIZE, &s.hidden, "N", "units of every layer", 1, sizes},

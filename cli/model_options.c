@@ -78,17 +78,18 @@ int import_config_from(sg_import_config *cfg, const model_options *o)
     char names[200];
     if (code < 0 && o->cell) {
         if (!sg_cell_from_name(&cell, o->cell))
-            return misuse("--cell: expected %s, found '%s'", cell_names(names, sg_cell_count()), o->cell);
+            return misuse("--cell: expected %s, found '%s'", cell_names(names, true), o->cell);
         cfg->cell = (int)cell;
     }
     return code;
 }
 
-const char *cell_names(char text[200], size_t n)
+const char *cell_names(char text[200], bool all)
 {
     size_t at = 0;
-    for (size_t i = 0; i < n && at < 200; i++)
-        at += (size_t)snprintf(text + at, 200 - at, "%s%s", i ? "|" : "", sg_cell_name((sg_cell)i));
+    for (size_t i = 0; i < sg_cell_count() && at < 200; i++)
+        if (all || !sg_cell_is_imported((sg_cell)i))
+            at += (size_t)snprintf(text + at, 200 - at, "%s%s", at ? "|" : "", sg_cell_name((sg_cell)i));
     return text;
 }
 

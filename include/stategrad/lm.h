@@ -56,12 +56,15 @@ typedef struct {
     bool eos; /* lines ended with <eos> in training */
 } sg_model_shape;
 
-/* Cells are numbered 0 .. sg_cell_count() - 1. Names: "rnn" (tanh), "rnn-relu", "gru", "gru-reset-first",
- * "lstm", "mingru", "minlstm", "lstm-hard", "lstm-relu", "lstm-hard-relu", "gru-reset-first-hard"; sg_cell_from_name returns false for an unknown name. */
+/* Cells are numbered 0 .. sg_cell_count() - 1; equations: doc/method.md. Names: "rnn" (tanh), "rnn-relu", "gru",
+ * "gru-reset-first", "lstm", "mingru", "minlstm", "lstm-hard", ... sg_cell_from_name returns false for an
+ * unknown name. */
 SG_API size_t sg_cell_count(void);
 SG_API const char *sg_cell_name(sg_cell c);
 SG_API bool sg_cell_from_name(sg_cell *out, const char *name);
 SG_API const char *sg_cell_formula(sg_cell c); /* one line, human-readable */
+/* A variant that occurs in files of other frameworks; `stategrad train` does not offer it. */
+SG_API bool sg_cell_is_imported(sg_cell c);
 SG_API size_t sg_cell_gates(sg_cell c);
 SG_API sg_state_kind sg_cell_states(sg_cell c);        /* HIDDEN or BOTH */
 SG_API sg_state_kind sg_cell_default_state(sg_cell c); /* the state analysed by default: CELL or HIDDEN */

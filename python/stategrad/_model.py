@@ -43,8 +43,7 @@ class Model:
 
     @property
     def cell(self) -> str:
-        """Kind of recurrence: "lstm", "gru", "gru-reset-first", "rnn", "rnn-relu", "mingru", "minlstm", "lstm-hard", "lstm-relu", "lstm-hard-relu" or
-        "gru-reset-first-hard"."""
+        """Kind of recurrence: "lstm", "gru", "rnn", "mingru", ..."""
         return from_c(lib.sg_cell_name(self._shape.cell))
 
     @property

@@ -36,7 +36,7 @@ def train(tokens: Any, valid: Any = None, *, cell: str = "lstm", layers: int = 1
     valid
         A validation text: the epoch with the lowest perplexity on it is kept.
     cell
-        "lstm", "gru", "rnn", "rnn-relu", "gru-reset-first", "mingru" or "minlstm".
+        A name that `stategrad train --help` lists: "lstm", "gru", "rnn", "mingru", ...
     embedding_size, hidden_size
         E (64) and the units of every layer (256).
     vocab, vocab_size, min_count

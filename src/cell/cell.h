@@ -3,7 +3,7 @@
  *
  * One file per kind: its tuned parts (step, backward pass, Jacobian) in float, and a plain twin in double, written from
  * the equations alone, with which `stategrad check` and the tests compare. No other file asks which cell it has;
- * a new kind is a file, a row in cell.c, and a number in stategrad/lm.h.
+ * a new kind is a file, a row in cell.c, and its file's name in meson.build.
  *
  *   H hidden size   N inputs   G gates   x input   h hidden state   c cell state (where there is one)
  *   a = W_ih x + b_ih (+ W_hh h_{t-1} + b_hh)   G H preactivations, gate by gate
@@ -63,8 +63,9 @@ typedef struct {
     sg_state_kind states;        /* which it has; the next layer reads HIDDEN */
     sg_state_kind default_state; /* what is analysed unless asked otherwise */
     cell_recurrence recurrence;
-    bool bounded; /* every h is in [-1, 1] */
-    bool kinked;  /* a piecewise linear function of its preactivations: finite differences need small steps */
+    bool bounded;  /* every h is in [-1, 1] */
+    bool imported; /* occurs in files of other frameworks; `train` does not offer it */
+    bool kinked; /* a piecewise linear function of its preactivations: finite differences need small steps */
     size_t gates;
     size_t summed; /* gates whose weighted rows the first product of the Jacobian sums, see below */
     size_t tape;   /* slots */

@@ -194,5 +194,6 @@ const cell_type cell_gru_reset_first = {
 const cell_type cell_gru_reset_first_hard = {
     .name = "gru-reset-first-hard",
     .formula = "r, z = min(max(0.2 a + 0.5, 0), 1), n = tanh(a_n + W_hn (r*h) + b_hn); h = (1-z)*n + z*h",
+    .imported = true,
     .kinked = true,
     GRU_ROW(hard)};

@@ -127,8 +127,8 @@ static inline void plain_reverse(cell_function gate, cell_function state, const 
     }
 
 #define LSTM_ROW(function)                                                                                   \
-    .states = SG_STATE_BOTH, .default_state = SG_STATE_CELL, .recurrence = CELL_DENSE, .kinked = true,       \
-    .gates = 4, .summed = 3, .tape = 6, .slot = {0, 1, 2, 3}, .n_stages = 1,                                 \
+    .states = SG_STATE_BOTH, .default_state = SG_STATE_CELL, .recurrence = CELL_DENSE, .imported = true,     \
+    .kinked = true, .gates = 4, .summed = 3, .tape = 6, .slot = {0, 1, 2, 3}, .n_stages = 1,                 \
     .stage = {{4, CELL_FROM_H, function##_forward, function##_backward}}, .jacobian = function##_jacobian,   \
     .plain_step = function##_plain_step, .plain_reverse = function##_plain_reverse
 

@@ -382,12 +382,8 @@ static sg_status test_engine(checker *k, const sg_accum_state *states, size_t n_
     sg_status st = SG_OK;
     size_t window = window_of(k, carry);
     const double *sums = k->sums + (carry ? n_states * k->D * k->H * k->E : 0);
-    sg_engine_config cfg = {.delays = k->D,
-                            .states = states,
-                            .n_states = n_states,
-                            .window = window,
-                            .handling = carry ? SG_CARRY : SG_WINDOW,
-                            .threads = k->cfg->threads};
+    const sg_engine_config cfg =
+        engine_config(k->D, states, n_states, carry ? SG_CARRY : SG_WINDOW, window, k->cfg->threads);
     sg_engine *engine = NULL;
     sg_accum *accum = NULL;
     double *sum = sg_calloc(k->H, k->E * sizeof *sum);

@@ -45,6 +45,18 @@ typedef struct {
     const double *origin_weight; /* [set] 1 / the rate at which its origins are drawn, borrowed; NULL: 1 */
 } sg_engine_config;
 
+/* What every caller decides. The rest is 0: every step is an origin and exact, all pairs count, no second moments. */
+static inline sg_engine_config engine_config(size_t delays, const sg_accum_state *states, size_t n_states,
+                                             sg_state_handling handling, size_t window, int threads)
+{
+    return (sg_engine_config){.delays = delays,
+                              .states = states,
+                              .n_states = n_states,
+                              .handling = handling,
+                              .window = window,
+                              .threads = threads};
+}
+
 typedef struct sg_engine sg_engine;
 /* Zero state, no origins. The model is borrowed. SG_EINVAL: D is 0, a state that the model lacks, window
  * 0. */

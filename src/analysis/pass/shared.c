@@ -53,14 +53,10 @@ int analysis_threads(const analysis *an)
 sg_engine_config analysis_engine(const analysis *an)
 {
     const sg_analysis_config *c = &an->used;
-    return (sg_engine_config){.delays = an->D,
-                              .states = an->states,
-                              .n_states = an->n_states,
-                              .handling = c->handling,
-                              .window = c->window,
-                              .burn_in = c->burn_in,
-                              .second_moment_every = c->second_moment_every,
-                              .threads = c->threads,
-                              .long_after = c->long_after,
-                              .long_tolerance = c->long_tolerance};
+    sg_engine_config cfg = engine_config(an->D, an->states, an->n_states, c->handling, c->window, c->threads);
+    cfg.burn_in = c->burn_in;
+    cfg.second_moment_every = c->second_moment_every;
+    cfg.long_after = c->long_after;
+    cfg.long_tolerance = c->long_tolerance;
+    return cfg;
 }
