@@ -71,6 +71,8 @@ typedef struct {
     uint64_t seed;       /* of those draws */
     const char *path_a;  /* two words of the vocabulary: path averages between them; or NULL */
     const char *path_b;
+    const sg_monitor
+        *monitor; /* of sg_show_add, borrowed: progress in words, and it may stop the work; or NULL */
 } sg_show_config;
 
 typedef struct sg_show sg_show;
@@ -79,7 +81,7 @@ typedef struct sg_show sg_show;
 SG_API sg_status sg_show_new(sg_show **out, const sg_model *m, const sg_show_config *cfg, sg_error *err);
 /* Adds one sentence, split into words or characters as the model reads. Unknown words become <unk> and are
  * marked. SG_EINVAL: no word; more than 500; a word missing from a vocabulary without <unk>. Cost: T/2
- * gradients of all delays. */
+ * gradients of all delays. SG_ECANCELLED: stopped by the monitor; nothing is added. */
 SG_API sg_status sg_show_add(sg_show *s, const char *text, sg_error *err);
 SG_API size_t sg_show_sentences(const sg_show *s);
 /* How all words but the first of each sentence are predicted; tokens 0: there are none, or no decoder. */

@@ -10,7 +10,7 @@ import numpy as np
 
 from . import _corpus
 from ._analysis import config_of
-from ._base import Handle, Monitor, Path, Progress, ProgressOption, call, ffi, lib, new, path_to_c, threads_will_work, to_c, whole
+from ._base import Handle, Monitor, Path, Progress, ProgressOption, Uncopied, call, ffi, lib, new, path_to_c, threads_will_work, to_c, whole
 from ._model import Vocabulary, floats, vocabulary_of
 from ._run import Run, output_file
 
@@ -19,7 +19,7 @@ REPLACED = np.dtype([("position", np.uint64), ("other", np.uint64), ("law", np.u
                      ("kl", np.uint32)]) # sg_replacement
 
 
-class Accumulator:
+class Accumulator(Uncopied):
     """Sums gradients that the caller computes, for any recurrent model, into a run.
 
         G[t,d] = d s_t / d x_{t-d}        H x E
@@ -67,6 +67,8 @@ class Accumulator:
             raise TypeError(f"states: expected a dict {{name: units}}, found {states!r}"[:200])
         if table is None:
             tokens = floats(tokens, "tokens")
+            if tokens.ndim != 2 or not tokens.size:
+                raise ValueError(f"tokens: expected the inputs of the model, (n, E), or ids and embeddings; found an array {tokens.shape}")
             words, E = ffi.NULL, tokens.shape[-1] if tokens.ndim == 2 else 0
         else:
             V, E = table.shape

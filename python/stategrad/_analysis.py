@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import inspect
 import os
-from typing import Any, Iterator, Mapping, Sequence
+import pathlib
+from typing import Any, Iterator, Mapping, Sequence, overload
 
 from . import _corpus
-from ._base import Monitor, Path, ProgressOption, array_to_c, call, ffi, from_c, lib, path_to_c, threads_will_work, to_c, unknown_setting, whole
+from ._base import Monitor, Path, ProgressOption, array_to_c, call, ffi, from_c, is_list, lib, path_to_c, threads_will_work, to_c, unknown_setting, whole
 from ._model import Model, handle_of
 from ._run import Run, output_file
 
-OF_THE_PROGRAM = {"part": "parts of a run are made by the program; stategrad.merge joins them", "inputs": "give the array as tokens"}
+OF_THE_PROGRAM = ("inputs",) # in Python: an array as tokens
 
 
 def settings() -> Iterator[Any]:
@@ -36,10 +37,8 @@ def config_of(model: Any, given: Mapping[str, Any], command: str, keep: list[Any
     lib.sg_analysis_defaults_sized(cfg, ffi.sizeof("sg_analysis_config"), model)
     known = [from_c(row.name) for row in settings()]
     for name, value in given.items():
-        if name in OF_THE_PROGRAM:
-            raise ValueError(f"setting '{name}': {OF_THE_PROGRAM[name]}")
         if name not in known:
-            raise unknown_setting("analyze", name, known)
+            raise unknown_setting(command.split("(")[0], name, known)
         if value is not None:
             _set(cfg, name, value, keep)
     keep.append(to_c(command, "command"))
@@ -58,10 +57,15 @@ def _described(tokens: Any, classes: Any, properties: Any, given: Mapping[str, A
     return f"stategrad.analyze({', '.join(parts)})"
 
 
+@overload
+def analyze(model: Model, tokens: Any, classes: Any = None, properties: Any = None, *, output: Path, part: str | tuple[int, int],
+            **more: Any) -> pathlib.Path: ...
+@overload
+def analyze(model: Model, tokens: Any, classes: Any = None, properties: Any = None, *, part: None = None, **more: Any) -> Run: ...
 def analyze(model: Model, tokens: Any, classes: Any = None, properties: Any = None, *, output: Path | None = None,
             progress: ProgressOption = None, format: str = "auto", eos: bool | None = None, lowercase: bool = False,
-            pairs: Any = (), command: str | None = None,
-            **settings: Any) -> Run:
+            pairs: Any = (), command: str | None = None, part: str | tuple[int, int] | None = None,
+            **settings: Any) -> Run | pathlib.Path:
     """Average state gradients over a corpus: the main job.
 
         G[t,d] = d s_t / d x_{t-d}        mean over t, for each delay d and class of the word at t-d
@@ -96,6 +100,8 @@ def analyze(model: Model, tokens: Any, classes: Any = None, properties: Any = No
         Of words read from text: "subject-verb", "deprel:nsubj->head", a file (doc/analyze.md), or several.
     command
         Recorded in the run file; default: this call.
+    part
+        "I/N" or (I, N): the I-th of N parts of the run. `output` is then the file of the part, for `merge`.
     **settings
         Those of `stategrad analyze`, with the same defaults:
 
@@ -104,16 +110,23 @@ def analyze(model: Model, tokens: Any, classes: Any = None, properties: Any = No
     Returns
     -------
     Run
+        With `part`, the path of its file.
 
     Raises
     ------
     ValueError
-        A setting, an id or a class that cannot be; a label too many; a state that is not finite.
+        A value of a setting, an id or a class that cannot be; a label too many; a state that is not finite.
+    TypeError
+        No such setting.
     MemoryError, OSError
     KeyboardInterrupt
         Ctrl-C; with a checkpoint, the same call continues.
     """
     keep: list[Any] = []
+    if part is not None:
+        if output is None:
+            raise ValueError("analyze: a part needs output, the file that merge reads")
+        settings["part"] = part if isinstance(part, str) else "/".join(map(str, part)) if isinstance(part, tuple) else repr(part)
     cfg = config_of(handle_of(model), settings, command or _described(tokens, classes, properties, settings), keep)
     monitor = Monitor(progress)
     corpus = _corpus.read(model, tokens, classes, format=format, eos=eos, lowercase=lowercase, monitor=monitor, properties=properties, pairs=pairs)
@@ -126,16 +139,19 @@ def analyze(model: Model, tokens: Any, classes: Any = None, properties: Any = No
         call(lib.sg_analysis_check, cfg, model._m, corpus.stream)
         threads_will_work()
         call(lib.sg_analyze, path_to_c(file.path), model._m, corpus.stream, corpus.classes, cfg, monitor.c, monitor=monitor)
-        return file.open()
+        return file.open() if part is None else pathlib.Path(file.path)
 
 
 def _document(function: Any) -> None:
     """The table of settings, in the docstring and the signature."""
     lines, parameters = [], []
+    signature = inspect.signature(function)
     for row in settings():
         fallback = from_c(row.fallback) if row.fallback else None
         lines.append(f"        {from_c(row.name)}: {from_c(row.values)}\n            {from_c(row.help)}"
                      + (f" (default {fallback})" if fallback and "default" not in from_c(row.help) else ""))
+        if from_c(row.name) in signature.parameters:
+            continue
         default = fallback
         for kind in (int, float):
             try:
@@ -145,7 +161,6 @@ def _document(function: Any) -> None:
                 pass
         parameters.append(inspect.Parameter(from_c(row.name), inspect.Parameter.KEYWORD_ONLY, default=default))
     function.__doc__ = (function.__doc__ or "").replace("{settings}", "\n".join(lines))
-    signature = inspect.signature(function)
     plain = [p for p in signature.parameters.values() if p.kind is not inspect.Parameter.VAR_KEYWORD]
     function.__signature__ = signature.replace(parameters=plain + parameters)
 
@@ -193,7 +208,7 @@ def merge(parts: Sequence[Path], *, output: Path | None = None, threads: int = 0
     Parameters
     ----------
     parts
-        All N files that `stategrad analyze --part I/N` has written, in any order.
+        All N files that `stategrad analyze --part I/N` or `analyze(part="I/N")` has written, in any order.
     output
         The run file to write; default: a temporary file.
     threads
@@ -208,8 +223,8 @@ def merge(parts: Sequence[Path], *, output: Path | None = None, threads: int = 0
     ValueError
         A part is missing or there twice, or is of another model, corpus or setting; names the file.
     """
-    if isinstance(parts, (str, os.PathLike)) or not parts:
-        raise ValueError(f"merge: expected the files of all parts, found {parts!r}")
+    if not is_list(parts) or not len(parts):
+        raise ValueError(f"merge: expected the files of all parts, found {parts!r}"[:200])
     keep: list[Any] = []
     monitor = Monitor(progress)
     with output_file(output) as file:

@@ -9,7 +9,7 @@ import tempfile
 import threading
 import time
 import warnings
-from typing import Any, Callable, NamedTuple, Sequence, Union
+from typing import Any, Callable, Mapping, NamedTuple, Sequence, Union
 
 # GNU OpenMP reads this when it is loaded. Where other processes want the cores too, its threads otherwise spin at each barrier
 # for the time slice of the one that they wait for (cli/main.c). What has loaded it before, such as torch, has decided.
@@ -66,7 +66,16 @@ def threads_will_work() -> None:
     _worked_in_threads = True
 
 
-class Handle:
+class Uncopied:
+    """What holds an object of the library: copies would share it."""
+
+    _instead = ""
+
+    def __reduce_ex__(self, protocol: Any) -> Any:
+        raise TypeError(f"stategrad.{type(self).__name__}: holds an object of the library, and cannot be copied or pickled{self._instead}")
+
+
+class Handle(Uncopied):
     """An object of the library with a state: one thread at a time, in the process that made it, until it is closed."""
 
     def __init__(self, pointer: Any, name: str, keep: Any = None) -> None:
@@ -307,10 +316,12 @@ def unknown_setting(what: str, name: str, known: Sequence[str]) -> TypeError:
     return TypeError(f"{what}: no setting '{name}'; there are {', '.join(known)}")
 
 
-def set_fields(cfg: Any, values: dict[str, Any], keep: list[Any], what: str, given: Sequence[str] = ()) -> None:
-    """Plain fields of a configuration by name, but those that have been given otherwise. TypeError: no such field, or a value
-    of another type; ValueError: out of its range."""
-    fields = {name: field for name, field in ffi.typeof(cfg).item.fields if name not in ("struct_size", *given)}
+def set_fields(cfg: Any, values: dict[str, Any], keep: list[Any], what: str, given: Sequence[str] = (),
+               names: Mapping[str, str] = {}) -> None:
+    """Plain fields of a configuration by name, but those that have been given otherwise; `names` have another one. TypeError: no such
+    field, or a value of another type; ValueError: out of its range."""
+    here = {field: name for name, field in names.items()}
+    fields = {here.get(field, field): kind for field, kind in ffi.typeof(cfg).item.fields if field not in ("struct_size", *given)}
     for name, value in values.items():
         if name not in fields:
             raise unknown_setting(what, name, list(fields))
@@ -323,7 +334,7 @@ def set_fields(cfg: Any, values: dict[str, Any], keep: list[Any], what: str, giv
             if kind.kind == "pointer":
                 value = path_to_c(value)
                 keep.append(value)
-            setattr(cfg, name, value)
+            setattr(cfg, names.get(name, name), value)
         except TypeError as error:
             raise TypeError(f"{what}: setting '{name}': {error}") from None
         except OverflowError:

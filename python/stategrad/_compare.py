@@ -6,7 +6,7 @@ import contextlib
 import os
 from typing import TYPE_CHECKING, Any, Mapping, Sequence, Union
 
-from ._base import Handle, Path, array_to_c, call, ffi, from_c, lib, new, path_to_c, to_c
+from ._base import Handle, Path, Uncopied, array_to_c, call, ffi, from_c, lib, new, path_to_c, to_c, whole
 
 if TYPE_CHECKING:
     from ._run import Run
@@ -18,7 +18,7 @@ NUMBERS = {"a": "a", "b": "b", "ratio": "ratio", "ratio_low": "ratio_low", "rati
            "p_types_adjusted": "p_types_adjusted"}
 
 
-class Comparison:
+class Comparison(Uncopied):
     """What `stategrad compare --json` prints.
 
     Attributes
@@ -127,7 +127,7 @@ def compare(*what: Union[Run, Path], class_name: str | Sequence[str] | None = No
         c_pairs = ffi.new("sg_compare_pair[]", [tuple(_side(side, keep) for side in pair) for pair in pairs])
         keep.append(c_pairs)
         measures = [to_c(m, "measure") for m in _several(measure) if m is not None]
-        delays = ffi.new("size_t[]", [d for d in _several(delay) if d is not None])
+        delays = ffi.new("size_t[]", [whole(d, "compare: delay") for d in _several(delay) if d is not None])
         cfg = ffi.new("sg_compare_config *", {"struct_size": ffi.sizeof("sg_compare_config"), "n_measures": len(measures),
                                               "measures": array_to_c(measures, keep), "delays": delays, "n_delays": len(delays)})
         handle = Handle(new("sg_comparison", lib.sg_compare, c_pairs, len(pairs), cfg), "comparison", keep)

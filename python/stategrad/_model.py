@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING, Any, Mapping, Sequence, Union
 
 import numpy as np
 
-from ._base import (Monitor, Path, TemporaryFiles, array_to_c, call, ffi, from_c, index_of, is_list, lib, new, path_to_c, threads_will_work,
+from ._base import (Monitor, Path, TemporaryFiles, Uncopied, array_to_c, call, ffi, from_c, index_of, is_list, lib, new, path_to_c, threads_will_work,
                     to_c, whole, written)
 from ._run import Run
 
 if TYPE_CHECKING:
+    from ._evaluate import Evaluation
     from ._train import TrainResult
 
 Vocabulary = Union[Path, Sequence[str], Mapping[str, int]]
@@ -22,19 +23,29 @@ OUTPUTS = ("linear", "relu", "tanh")
 STATES = {"cell": lib.SG_STATE_CELL, "hidden": lib.SG_STATE_HIDDEN}
 
 
-class Model:
+class Model(Uncopied):
     """A recurrent language model: embedding, stacked cells, softmax. Made by `load`, `from_torch` and `train`.
 
-    A model does not change; several threads may use it at once.
+    A model does not change; several threads may use it at once. A copy is the model itself.
     """
+
+    _instead = ": Model.save writes it, and stategrad.load reads it again"
 
     train_result: TrainResult
     """Of a model made by `train`."""
+    evaluation: Evaluation
+    """Of a model made by `load` with a text."""
 
     def __init__(self, pointer: Any) -> None:
         self._m = pointer
         self._shape = lib.sg_model_get_shape(self._m)
         self._words: tuple[str, ...] | None = None
+
+    def __copy__(self) -> Model:
+        return self
+
+    def __deepcopy__(self, _: Any) -> Model:
+        return self
 
     def __repr__(self) -> str:
         sizes = ", ".join(map(str, self.hidden))
@@ -281,7 +292,7 @@ class _VocabularyFile:
 def load(path: Path, vocab: Vocabulary | None = None, *, map: Mapping[str, str] | None = None, ignore: Sequence[str] = (),
          unit: str | None = None, cell: str | None = None, output_activation: str | None = None, gate_order: str | None = None,
          transposed: bool = False, one_hot: bool = False, forward_only: bool = False, recurrent_activation: str | None = None,
-         forget_bias: float = 0.0, unk: str | None = None, eos: str | None = None) -> Model:
+         forget_bias: float = 0.0, unk: str | None = None, eos: str | None = None, text: Any = None) -> Model:
     """A model from a file: stategrad's own, PyTorch, Keras, ONNX, safetensors, NumPy, TensorFlow (doc/import.md).
 
     The format is detected by content; nothing in a file is executed. What had to be assumed is a warning.
@@ -302,6 +313,8 @@ def load(path: Path, vocab: Vocabulary | None = None, *, map: Mapping[str, str] 
     unk, eos
         Word of the vocabulary that stands for unknown ones, and word that ends a line ("none": none is added); None: by their
         usual names.
+    text
+        To verify the conversion: `model.evaluation` is that of `stategrad.evaluate` on this text.
 
     Returns
     -------
@@ -320,7 +333,11 @@ def load(path: Path, vocab: Vocabulary | None = None, *, map: Mapping[str, str] 
     monitor = Monitor()
     with _VocabularyFile(vocab) as words:
         cfg.vocab = _words_to_c(words, keep)
-        return Model(new("sg_model", lib.sg_model_load, path_to_c(path), cfg, monitor.c, monitor=monitor))
+        model = Model(new("sg_model", lib.sg_model_load, path_to_c(path), cfg, monitor.c, monitor=monitor))
+    if text is not None:
+        from ._evaluate import evaluate
+        model.evaluation = evaluate(model, text)
+    return model
 
 
 def _words_to_c(words: Path | None, keep: list[Any]) -> Any:

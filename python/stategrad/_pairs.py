@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
-from ._base import Handle, Monitor, Path, ProgressOption, call, ffi, from_c, index_of, lib, new, path_to_c, threads_will_work, to_c
-from ._model import Model
+from ._base import Handle, Monitor, Path, ProgressOption, Uncopied, call, ffi, from_c, index_of, lib, new, path_to_c, threads_will_work, to_c, whole
+from ._model import Model, handle_of
 
 TABLES = ("conditions", "items", "words")
 COUNTS = ("pairs", "right", "ties", "left_out", "one_unknown")
@@ -25,7 +25,7 @@ class PairItem(NamedTuple):
     unknown_words: int
 
 
-class Pairs:
+class Pairs(Uncopied):
     """What `stategrad pairs --json` prints.
 
     Attributes
@@ -127,7 +127,7 @@ def pairs(model: Model, file: Path, *, format: str = "auto", score: str = "auto"
         "struct_size": ffi.sizeof("sg_pairs_config"), "format": index_of(format, ("auto", "tsv", "blimp", "linzen"), "format"),
         "score": index_of(score, ("auto", "sentence", "word"), "score"), "split": index_of(split, ("auto", "spaces", "punctuation"), "split"),
         "lowercase": lowercase, "no_eos": eos is False, "condition": ffi.NULL if keep is None else keep,
-        "attribution": attribution, "path": path, "threads": threads})
+        "attribution": attribution, "path": whole(path, "pairs: path"), "threads": whole(threads, "threads")})
     monitor = Monitor(progress)
     threads_will_work()
-    return Pairs(Handle(new("sg_pairs", lib.sg_pairs_new, model._m, path_to_c(file), cfg, monitor.c, monitor=monitor), "pairs"))
+    return Pairs(Handle(new("sg_pairs", lib.sg_pairs_new, handle_of(model), path_to_c(file), cfg, monitor.c, monitor=monitor), "pairs"))

@@ -7,7 +7,7 @@ import json
 import os
 from typing import TYPE_CHECKING, Any, Mapping, Sequence, Union
 
-from ._base import Path, array_to_c, call, ffi, lib, path_to_c, set_fields, to_c, whole, written
+from ._base import Path, array_to_c, call, ffi, is_list, is_path, lib, path_to_c, set_fields, to_c, whole, written
 
 if TYPE_CHECKING:
     from ._run import Run
@@ -37,7 +37,9 @@ def report(runs: Runs = (), path: Path | None = None, *, groups: Mapping[str, Se
         No run, or nothing to write; a group of one run; runs of a group that have the same model, or other texts.
     """
     from ._run import Run, refuse_input
-    shown = [runs] if isinstance(runs, (Run, str, os.PathLike)) else list(runs)
+    if not isinstance(runs, Run) and not is_path(runs) and not is_list(runs):
+        raise TypeError(f"report: runs: expected a run, a path or several, found {runs!r}"[:200])
+    shown: list[Any] = [runs] if isinstance(runs, Run) or is_path(runs) else list(runs) # type: ignore[arg-type]
     names: list[str | None] = [None] * len(shown)
     for group, members in (groups or {}).items():
         if isinstance(members, (Run, str, os.PathLike)) or len(members) < 2:

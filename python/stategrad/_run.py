@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO, Iterable, Iterator, Mapping, Se
 import numpy as np
 
 from . import _figure, _report
-from ._base import Handle, Path, call, ffi, from_c, lib, new, path_to_c, to_c
+from ._base import Handle, Path, Uncopied, call, ffi, from_c, lib, new, path_to_c, to_c
 
 if TYPE_CHECKING:
     from ._report import Words
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 MAX_DIMS = lib.SG_RUN_MAX_DIMS
 
 
-class Run:
+class Run(Uncopied):
     """A run file. Made by `analyze`, `track` and `open`; doc/run-file.md says what is in it.
 
     >>> run["layer1.cell"].singular_value.sel({"class": "noun"})
@@ -30,9 +30,12 @@ class Run:
     A run without a file name of its own lies in a temporary file, which goes with the run.
     """
 
+    _instead = ": Run.save writes its file, and stategrad.open opens it again"
+
     def __init__(self, path: Path, folder: str | None = None) -> None:
+        pointer = new("sg_run", lib.sg_run_open, path_to_c(path))
         self.path = os.fspath(path)
-        self._handle = Handle(new("sg_run", lib.sg_run_open, path_to_c(path)), f"run {self.path}")
+        self._handle = Handle(pointer, f"run {self.path}")
         # Behind the handle: what is removed is closed before.
         self._temporary = weakref.finalize(self, _remove, folder, os.getpid(), self._handle) if folder else None
         with self._handle as r:
@@ -441,6 +444,8 @@ class output_file:
     """Where a run is written: the path that was asked for, or a temporary file that the run then owns."""
 
     def __init__(self, output: Path | None) -> None:
+        if output is not None:
+            path_to_c(output)
         self._folder = None if output is not None else tempfile.mkdtemp(prefix="stategrad.")
         self.path = os.fspath(output) if output is not None else os.path.join(self._folder or "", "run.nc")
         self._gone = weakref.finalize(self, _remove, self._folder, os.getpid(), None) if self._folder else None

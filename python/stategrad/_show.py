@@ -10,11 +10,11 @@ from typing import Any, Sequence
 
 import numpy as np
 
-from ._base import Handle, Path, call, ffi, lib, new, path_to_c, threads_will_work, to_c, written
-from ._model import STATES, Model
+from ._base import Handle, Monitor, Path, ProgressOption, Uncopied, call, ffi, index_of, is_list, lib, new, path_to_c, threads_will_work, to_c, whole, written
+from ._model import STATES, Model, handle_of
 
 
-class Show:
+class Show(Uncopied):
     """The gain from each word to each later state. Text in a terminal, an interactive page in a notebook.
 
     Attributes
@@ -66,7 +66,7 @@ class Show:
 
 def show(model: Model, sentence: str | Sequence[str], *, target: str | None = None, contrast: str | tuple[str, str] | None = None,
          replace: int = 0, path: str | tuple[str, str] | None = None, seed: int = 1, state: str | None = None,
-         layer: int = 0) -> Show:
+         layer: int = 0, progress: ProgressOption = None) -> Show:
     """One sentence: what of each word is still there at each later word.
 
         |G[t,s]|_F        G[t,s] = d state_t / d x_s, exact, from a zero state before the first word
@@ -89,6 +89,8 @@ def show(model: Model, sentence: str | Sequence[str], *, target: str | None = No
         "cell" or "hidden"; default: cell of an LSTM, hidden of others.
     layer
         1 .. L; 0: the top one.
+    progress
+        As in `analyze`.
 
     Raises
     ------
@@ -105,27 +107,30 @@ def show(model: Model, sentence: str | Sequence[str], *, target: str | None = No
         keep.append(to_c(text))
         return keep[-1]
 
-    cfg = ffi.new("sg_show_config *", {"struct_size": ffi.sizeof("sg_show_config"), "layer": layer, "replace": replace,
-                                       "seed": seed})
+    sentences = [sentence] if isinstance(sentence, str) else list(sentence) if is_list(sentence) else []
+    if not sentences:
+        raise ValueError(f"show: sentence: expected a text or several, found {sentence!r}"[:200])
+    monitor = Monitor(progress)
+    keep.append(monitor)
+    cfg = ffi.new("sg_show_config *", {"struct_size": ffi.sizeof("sg_show_config"), "layer": whole(layer, "show: layer"),
+                                       "replace": whole(replace, "show: replace"), "seed": whole(seed, "show: seed"), "monitor": monitor.c})
     if state is not None:
-        if state not in STATES:
-            raise ValueError(f"show: state {state!r}, expected cell or hidden")
-        cfg.state = STATES[state]
+        cfg.state = list(STATES.values())[index_of(state, list(STATES), "state")]
     cfg.target = word(target)
     if contrast is not None:
         cfg.target, cfg.against = map(word, _two_words(contrast, "contrast"))
     if path is not None:
         cfg.path_a, cfg.path_b = map(word, _two_words(path, "path"))
     threads_will_work()
-    handle = Handle(new("sg_show", lib.sg_show_new, model._m, cfg), "show")
+    handle = Handle(new("sg_show", lib.sg_show_new, handle_of(model), cfg), "show")
     with handle as s:
-        for text in [sentence] if isinstance(sentence, str) else sentence:
-            call(lib.sg_show_add, s, to_c(text, "sentence"))
+        for text in sentences:
+            call(lib.sg_show_add, s, to_c(text, "sentence"), monitor=monitor)
     return Show(handle, model, keep)
 
 
 def _two_words(given: str | tuple[str, str], what: str) -> tuple[str, str]:
-    words = tuple(given.split("/")) if isinstance(given, str) else tuple(given)
+    words = tuple(given.split("/")) if isinstance(given, str) else tuple(given) if is_list(given) else ()
     if len(words) != 2 or not all(words):
         raise ValueError(f"show: {what}: expected two words, such as 'are/is', found {given!r}")
     return words[0], words[1]

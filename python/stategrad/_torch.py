@@ -54,10 +54,13 @@ def from_torch(module: Any = None, vocab: Vocabulary | None = None, *, embedding
     ValueError
         A submodule that cannot be read: which one, and why; a weight that is not finite; sizes that do not fit.
     """
+    for what, given in (("module", module), ("embedding", embedding), ("decoder", decoder)):
+        if given is not None and not hasattr(given, "named_modules"):
+            raise TypeError(f"{what}: expected a torch.nn.Module, found {given!r}"[:200])
     found = _Parts(module, embedding, rnn, decoder)
     if module is not None:
         found.search(module)
-    found.need()
+    found.need(module)
     found.check(module, output_activation)
     return _build(found, vocab, output_activation or "linear", unit, eos)
 
@@ -112,11 +115,15 @@ class _Parts:
             raise ValueError(f"{names}: more than one can be the {role}: name it, {role}=...; {INSTEAD}")
         return candidates[0] if candidates else None
 
-    def need(self) -> None:
-        if self.embedding is None:
-            raise ValueError(f"no nn.Embedding: give embedding=...; {INSTEAD}")
-        if not self.rnn:
-            raise ValueError(f"no nn.LSTM, nn.GRU, nn.RNN or cells of these: give rnn=...; {INSTEAD}")
+    def need(self, module: Any) -> None:
+        for there, what, kinds, role in ((self.embedding, "nn.Embedding", ("Embedding",), "embedding"),
+                                         (self.rnn, "nn.LSTM, nn.GRU, nn.RNN or cells of these", tuple(CELLS), "rnn")):
+            if there is None or there == []:
+                for name, m in module.named_modules() if module is not None else ():
+                    like = _like(m)
+                    if like in kinds and not _torch_kind(m):
+                        raise _Unsupported(name or "(the module)", _why_own(m, like))
+                raise ValueError(f"no {what}: give {role}=...; {INSTEAD}")
 
     def used(self) -> list[Any]:
         return [self.embedding, *self.rnn, *([self.decoder] if self.decoder is not None else [])]
@@ -129,9 +136,14 @@ class _Parts:
             return
         mine = {id(m) for m in self.used()}
         for name, m in module.named_modules():
+            if id(m) not in mine and _has_hooks(m):
+                raise _Unsupported(name or "(the module)", HOOKS)
+        for name, m in module.named_modules():
             kind = type(m).__name__
             if id(m) in mine or (_torch_kind(m) and kind.startswith(IGNORED)):
                 continue
+            if _like(m) and not _torch_kind(m):
+                raise _Unsupported(name, _why_own(m, _like(m)))
             if kind in ("Tanh", "ReLU") and _torch_kind(m):
                 if output_activation is None:
                     raise _Unsupported(name, f"where {kind} is applied is not known: give output_activation={kind.lower()!r} if "
@@ -144,17 +156,41 @@ class _Parts:
 
 
 def _torch_kind(m: Any) -> str | None:
-    """Name of a class of torch.nn; None: the user's own."""
-    return type(m).__name__ if type(m).__module__.startswith("torch.nn.") else None
+    """Name of a class of torch.nn; None: another one, such as the user's own."""
+    return type(m).__name__ if type(m).__module__.startswith("torch.nn.modules.") else None
+
+
+def _like(m: Any) -> str | None:
+    """The class of torch.nn that it is a kind of: a subclass, or its copy in TorchScript or with quantized weights."""
+    kinds = (*CELLS, "Embedding", "Linear")
+    bases = [c.__name__ for c in type(m).__mro__ if c.__module__.startswith("torch.nn.modules.")]
+    return next((name for name in (*bases, getattr(m, "original_name", None), type(m).__name__) if name in kinds), None)
+
+
+def _why_own(m: Any, like: str | None) -> str:
+    where = type(m).__module__
+    if hasattr(m, "original_name"):
+        return f"is nn.{like} in TorchScript: give the module that it was made from"
+    if "quantized" in where:
+        return f"is nn.{like} with quantized weights ({where}): give the module that it was made from"
+    return f"{type(m).__name__} is a class of its own" + (f" (a subclass of nn.{like})" if like else "") + ": what it computes is not known"
+
+
+HOOKS = "has hooks or parametrizations, which may change what it computes"
+
+
+def _has_hooks(m: Any) -> bool:
+    return any(getattr(m, hooks, None) for hooks in ("_forward_hooks", "_forward_pre_hooks")) or "parametrizations" in m._modules
 
 
 def _check_part(m: Any, name: str) -> None:
     kind = _torch_kind(m)
     if kind is None:
-        raise _Unsupported(name, f"{type(m).__name__} is a class of its own: what it computes is not known")
-    hooks = ("_forward_hooks", "_forward_pre_hooks")
-    if any(getattr(m, h, None) for h in hooks) or "parametrizations" in m._modules:
-        raise _Unsupported(name, "has hooks or parametrizations, which may change what it computes")
+        if not hasattr(m, "named_modules"):
+            raise TypeError(f"expected a torch.nn.Module, found {m!r}"[:200])
+        raise _Unsupported(name, HOOKS if _has_hooks(m) else _why_own(m, _like(m)))
+    if _has_hooks(m):
+        raise _Unsupported(name, HOOKS)
     if kind == "Embedding":
         if m.max_norm is not None:
             raise _Unsupported(name, "max_norm changes the embeddings as they are read")

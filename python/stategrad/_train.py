@@ -46,7 +46,7 @@ def train(tokens: Any, valid: Any = None, *, cell: str = "lstm", layers: int = 1
     **settings
         Those of `stategrad train`: steps (50), batch (20), epochs (10), patience, optimizer ("adam"), loss_scale ("mean"), lr,
         lr_decay (0.7), decay_after (2), clip, dropout (0.35), init (0.05), seed, embeddings, freeze_embeddings, threads,
-        log_path, checkpoint, checkpoint_minutes (10), resume.
+        log (a file, a line of JSON per epoch), checkpoint, checkpoint_minutes (10), resume.
 
     Returns
     -------
@@ -72,7 +72,7 @@ def train(tokens: Any, valid: Any = None, *, cell: str = "lstm", layers: int = 1
         if settings.get(name) is not None:
             setattr(cfg, name, index_of(settings.pop(name), words, name))
     lib.sg_train_default_rates(cfg)
-    set_fields(cfg, settings, keep, "train")
+    set_fields(cfg, settings, keep, "train", names={"log": "log_path"})
     cells = [from_c(lib.sg_cell_name(i)) for i in range(lib.sg_cell_count())]
     shape.cell, shape.unit = index_of(cell, cells, "cell"), index_of(unit, UNITS, "unit")
     shape.layers, shape.tied, shape.eos, shape.has_decoder = layers, tied, eos, True

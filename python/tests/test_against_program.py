@@ -46,6 +46,23 @@ class AgainstProgram(InFolder):
                          {"kind": (["cat", "dog"], ["sees", "has"])}, command=command)
         self.same(path, run)
 
+    def test_which_attributes_differ(self):
+        """Of tokens that are given as they are; every variable is the same."""
+        words = self.write("groups.txt", [["noun:", *NOUNS]])
+        quick = {"delays": 4, "replace": "none", "lyapunov": "none"}
+        its = sg.open(self.analyze("--classes", f"words:{words}", "--delays", "4", "--replace", "none", "--lyapunov", "none")[0])
+        flat = [word for line in sentences() for word in [*line, "<eos>"]]
+        lines = [[model().vocabulary.index(word) for word in [*line, "<eos>"]] for line in sentences()]
+        labels = ["noun" if word in NOUNS else None for line in sentences() for word in line]
+        ours = {"corpus_sha256", "identity_sha256", "unclassed_tokens"}
+        for tokens, classes, differ in ((sentences(), {"noun": NOUNS}, set()), (sentences(), labels, set()), (flat, {"noun": NOUNS}, ours | {"sentences"}), (lines, {"noun": NOUNS}, ours)):
+            mine = sg.analyze(sg.load(self.model), tokens, classes, **quick)
+            self.assertEqual({name for name in {*its.attributes, *mine.attributes} if its.attributes.get(name) != mine.attributes.get(name)}, differ | {"command"})
+            for a, b in ((its.root, mine.root), *((its[g], mine[g]) for g in its.groups)):
+                self.assertEqual(a.variables, b.variables)
+                for name in a.variables:
+                    np.testing.assert_array_equal(a.read(name), b.read(name), name)
+
     def test_lower_case(self):
         """A corpus in capitals, read in lower case: the run and the perplexity of the corpus itself."""
         self.write("capitals.txt", [[word.upper() for word in line] for line in sentences()])

@@ -1,7 +1,9 @@
 # SPDX-License-Identifier: MIT
 """Bad input: a clear exception, and the process goes on."""
+import copy
 import math
 import os
+import pickle
 import unittest
 import warnings
 
@@ -88,8 +90,13 @@ class BadInput(InFolder):
         self.refused("setting 'delays': expected D, found '-1'", sg.analyze, model(), sentences(), delays=-1)
         self.refused("setting 'normalize': expected covariance.none", sg.analyze, model(), sentences(), normalize="x")
         self.refused("layer", sg.analyze, model(), sentences(), layer=2)
-        self.refused("made by the program; stategrad.merge", sg.analyze, model(), sentences(), part="1/2")
-        self.refused("no setting 'epoch'", sg.train, sentences(), epoch=3, error=TypeError)
+        run = sg.analyze(model(), sentences(60), **QUICK)
+        for function in (lambda **x: sg.train(sentences(), **x), lambda **x: sg.check(model(), **x), lambda **x: sg.analyze(model(), sentences(), **x),
+                         lambda **x: run.words(**x), lambda **x: sg.synth(self.folder, **x), lambda **x: sg.evaluate(model(), sentences(), **x), lambda **x: sg.info("x", **x),
+                         lambda **x: sg.Accumulator([0, 1], {"layer1.cell": 2}, [[1, 2], [3, 4]], **x)):
+            for name in ("nonsense", "struct_size"):
+                self.refused(f"'{name}'", function, error=TypeError, **{name: 3})
+        self.refused("no setting 'inputs'", sg.analyze, model(), sentences(), inputs="x.npy", error=TypeError)
         self.refused("'epochs'", sg.train, sentences(), epochs="three", error=TypeError)
         self.refused("expected sgd.adam", sg.train, sentences(), optimizer="x")
         self.refused("no setting 'source'", sg.check, model(), source="x", error=TypeError)
@@ -105,11 +112,83 @@ class BadInput(InFolder):
         self.refused("check", sg.check, model(), steps=1)
         self.refused("expected two words", sg.show, model(), "the cat", contrast="are")
         self.refused("zebra", sg.show, model(), "the cat", target="zebra")
-        self.refused("state 'both'", sg.show, model(), "the cat", state="both")
+        self.refused("'state': expected cell.hidden, found 'both'", sg.show, model(), "the cat", state="both")
         self.refused("state_handling", sg.evaluate, model(), sentences(), state_handling="window:3")
         self.refused("properties", sg.analyze, model(), sentences(), properties={"x": ""})
         self.refused("expected .*vector", sg.analyze, model(), sentences(), properties={"x": np.zeros((2, 2))})
         self.refused("is not a word", sg.analyze, model(), sentences(), properties={"x": [("cat", "the dog")]})
+
+    def test_copies(self):
+        """Two objects on one handle would close it for one another."""
+        run, shown = sg.analyze(model(), sentences(60), **QUICK), sg.show(model(), "the cat")
+        accumulator = sg.Accumulator([0, 1], {"layer1.cell": 2}, [[1, 2], [3, 4]], delays=2)
+        for whole in (run, shown, accumulator):
+            for copied in (copy.copy, copy.deepcopy, pickle.dumps):
+                self.refused(f"stategrad.{type(whole).__name__}: .*cannot be copied or pickled", copied, whole, error=TypeError)
+        self.refused("Run.save", copy.copy, run, error=TypeError)
+        self.refused("cannot be copied or pickled", copy.deepcopy, run["layer1.cell"], error=TypeError)
+        for copied in (copy.copy, copy.deepcopy):
+            self.assertIs(copied(model()), model())
+        self.refused("Model.save", pickle.dumps, model(), error=TypeError)
+        accumulator.close()
+
+    def test_messages_name_the_argument(self):
+        """In place of the temporary file in which it goes to the library."""
+        accumulate = lambda vocab: sg.Accumulator([0, 1], {"layer1.cell": 2}, [[1, 2], [3, 4]], vocab)
+        with warnings.catch_warnings(record=True) as found:
+            warnings.simplefilter("always")
+            for function in (lambda: accumulate(["a", "a"]), lambda: accumulate({"a": 0, "b": 7}), lambda: sg.train(sentences(), vocab=["a", ""]),
+                             lambda: sg.analyze(model(), sentences(), {"none": ["zebra"]}), lambda: sg.analyze(model(), [["the"]] * 30, ["x"] * 30, **QUICK),
+                             lambda: sg.analyze(model(), sentences(), properties={"p": (["zebra"], ["cat"]), "q": [("zebra", "cat")]}, **QUICK)):
+                try:
+                    function()
+                except ValueError as error:
+                    self.assertNotIn("/", str(error))
+                    self.assertRegex(str(error), "^(vocab|classes|properties)")
+        self.assertGreater(len(found), 2)
+        for line in found:
+            self.assertNotIn("stategrad.", str(line.message))
+
+    def test_arguments_of_other_types(self):
+        """Every one by its name, as ValueError or TypeError of the package."""
+        m, run = model(), sg.analyze(model(), sentences(60), **QUICK)
+        accumulate = lambda **x: sg.Accumulator(**{"tokens": [0, 1], "states": {"layer1.cell": 2}, "embeddings": [[1, 2], [3, 4]], **x})
+        for function, text in (
+                (lambda: sg.analyze("m.pt", sentences()), "model: expected a stategrad.Model"), (lambda: sg.evaluate(None, sentences()), "model: expected"),
+                (lambda: sg.check(3), "model: expected"), (lambda: sg.show("m", "x"), "model: expected"), (lambda: sg.pairs(3, "x"), "model: expected"),
+                (lambda: sg.analyze(m, 3), "tokens: expected"), (lambda: sg.analyze(m, (w for w in ["a"])), "tokens: expected"), (lambda: sg.analyze(m, [["the"], "cat"]), "tokens: sentence 1"),
+                (lambda: sg.analyze(m, [[]] * 3), "tokens|corpus|empty"), (lambda: sg.analyze(m, [["the"], 3]), "tokens: sentence 1"), (lambda: sg.analyze(m, [[1], 3]), "tokens: sentence 1"),
+                (lambda: sg.analyze(m, None), "tokens: expected"), (lambda: sg.analyze(m, {}), "tokens: expected"), (lambda: sg.train([]), "tokens: expected"), (lambda: sg.train(3), "tokens: expected"),
+                (lambda: sg.train([1, 2]), "tokens: sentence 0"), (lambda: sg.train(sentences(), []), "valid: expected"), (lambda: sg.train(sentences(), vocab=3), "vocab: expected"),
+                (lambda: sg.train(sentences(), vocab=[1, 2]), "vocab: expected words"), (lambda: sg.load("x", vocab={"a": "b"}), "vocab: 'a': expected a whole number"),
+                (lambda: m.gradients([]), "tokens: expected"), (lambda: m.gradients(5), "tokens: expected"), (lambda: m.gradients(["the", 3]), "token 1 is 3"),
+                (lambda: m.gradients([1, 2], 0), "delays: found 0, expected 1"), (lambda: m.gradients([1, 2], -1), "delays: found -1"), (lambda: m.gradients([1], layer=-1), "layer: found -1"),
+                (lambda: m.gradients([1], layer=2), "layer: found 2, expected 0 to 1"), (lambda: m.gradients([1], 1.5), "delays: expected a whole number"),
+                (lambda: sg.show(m, []), "sentence: expected"), (lambda: sg.show(m, 3), "sentence: expected"), (lambda: sg.show(m, [3]), "sentence: expected text"),
+                (lambda: sg.show(m, "the", layer=-1), "layer: found -1"), (lambda: sg.show(m, "the", replace=-1), "replace: found -1"), (lambda: sg.show(m, "the", seed=-1), "seed: found -1"),
+                (lambda: sg.show(m, "the", contrast=3), "contrast: expected two words"), (lambda: sg.show(m, "the", target=3), "expected text"),
+                (lambda: sg.evaluate(m, sentences(), threads=-1), "threads: found -1"), (lambda: sg.evaluate(m, sentences(), state_handling=3), "state_handling"),
+                (lambda: sg.check(m, steps=-1), "'steps': -1 is out of range"), (lambda: sg.check(m, threads=-1), "'threads': found -1"), (lambda: sg.check(m, inputs=3), "'inputs': expected the path"),
+                (lambda: sg.analyze(m, sentences(), threads=-1), "'threads'"), (lambda: sg.analyze(m, sentences(), output=3), "path"), (lambda: sg.track(run, {"a": "b-c"}, threads=-1), "threads: found -1"),
+                (lambda: sg.track(3, {"a": "b-c"}), "path"), (lambda: sg.merge(3), "merge: expected"), (lambda: sg.merge([3, 4]), "path of a file"), (lambda: sg.open(3), "path"),
+                (lambda: sg.words(3), "path"), (lambda: run.words(delay=-1), "delay: found -1"), (lambda: run.words(delay="x"), "delay: expected a whole number"),
+                (lambda: run.words(top=-1), "'top': -1"), (lambda: run.words(3), "class 3"), (lambda: run.curve(3), "class 3"), (lambda: run.words(layer=9), "layer 9"),
+                (lambda: sg.compare(run, "all", "all", delay=-1), "delay: found -1"), (lambda: sg.compare(3, 4), "path|expected"), (lambda: sg.compare(), "expected a run"),
+                (lambda: sg.pairs(m, 3), "path"), (lambda: sg.pairs(m, "x", path=-1), "path: found -1"), (lambda: sg.synth(3), "path"), (lambda: sg.report(3, "x"), "runs"),
+                (lambda: run.figure(columns=3), "columns"), (lambda: run.figure(delays=-1), "delays"), (lambda: run.figure(3), "figure"), (lambda: run.csv("x", 3), "style"),
+                (lambda: accumulate(tokens=[]), "tokens: expected"), (lambda: accumulate(tokens=3), "tokens: expected"), (lambda: accumulate(states={"layer1.cell": -1}), "states: layer1.cell: found -1"),
+                (lambda: accumulate(states={"layer1.cell": 0}), "states: layer1.cell: found 0"), (lambda: accumulate(states={"layer1.cell": "x"}), "states: layer1.cell: expected a whole number"),
+                (lambda: accumulate(states={3: 2}), "states: expected text"), (lambda: accumulate(states=[2]), "states: expected a dict"), (lambda: accumulate(states={}), "states|state"),
+                (lambda: accumulate(embeddings="x"), "embeddings: expected"), (lambda: accumulate(embeddings=[["a", "b"]]), "embeddings: expected"), (lambda: accumulate(embeddings=[[1, 2], [3]]), "embeddings"),
+                (lambda: accumulate(embeddings=None, tokens=[[]]), "tokens"), (lambda: accumulate(classes={}), "classes: found an empty dict"), (lambda: accumulate(vocab=3), "vocab: expected"),
+                (lambda: accumulate(delays=-1), "'delays'"), (lambda: accumulate(model=3), "model: expected text")):
+            with self.subTest(text):
+                try:
+                    function()
+                except (ValueError, TypeError) as error:
+                    self.assertRegex(str(error), text)
+                else:
+                    self.fail("not refused")
 
     def test_files(self):
         path = self.folder / "damaged"

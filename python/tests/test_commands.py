@@ -12,10 +12,9 @@ from stategrad import _base, _model
 
 FUNCTIONS = {"eval": "evaluate", "import": "load"} # the others have the program's name
 # Of the program alone: where results go, and how they are printed.
-PRINTED = {"output", "quiet", "json", "ascii", "csv", "csv-style", "items", "words", "estimate", "help", "width", "color", "html"} | {"part"} # and parts of a run
+PRINTED = {"output", "quiet", "json", "ascii", "csv", "csv-style", "items", "words", "estimate", "help", "width", "color", "html"}
 # Options that are arguments of another name.
-ARGUMENTS = {"class": "class_name", "text": "sentence", "property": "properties", "group": "groups", "no-eos": "eos", "log": "log_path",
-             "inputs": "tokens"}
+ARGUMENTS = {"class": "class_name", "property": "properties", "group": "groups", "no-eos": "eos", "inputs": "tokens"}
 STRUCTS = {"train": "sg_train_config", "check": "sg_check_config", "words": "sg_words_config", "synth": "sg_synth_config"}
 
 
@@ -44,9 +43,9 @@ class Commands(InFolder):
                 parameters |= {field for field, _ in _base.ffi.typeof(STRUCTS[command]).fields}
             parameters |= set(inspect.signature(_model._import_config).parameters) | {"vocab"} # of load, which reads the model for all
             options = set(re.findall(r"^ +(?:-\w, )?--([a-z-]+)", program(command, "--help").split("Options:")[1], re.M)) - PRINTED
-            options -= {"text"} if command == "import" else set() # sg.evaluate
-            self.assertTrue(options or command == "import", command)
-            missing = {o for o in options if ARGUMENTS.get(o, o).replace("-", "_") not in parameters}
+            arguments = {**ARGUMENTS, **({"text": "sentence"} if command == "show" else {"log": "log_path"})}
+            self.assertTrue(options, command)
+            missing = {o for o in options if arguments.get(o, o).replace("-", "_") not in parameters}
             with self.subTest(command):
                 self.assertEqual(missing, set())
 
@@ -64,8 +63,16 @@ class Commands(InFolder):
                 sg.merge(given)
         with self.assertRaises(OSError):
             sg.merge(["no", "such"])
-        with self.assertRaisesRegex(ValueError, "stategrad.merge"):
-            sg.analyze(model(), self.corpus, part="1/2")
+        for i, part in enumerate(("1/2", (2, 2))):
+            path = self.folder / f"own{i}.nc"
+            command = run.attributes["command"]
+            self.assertEqual(sg.analyze(sg.load(self.model), self.corpus, part=part, output=path, delays=5, command=command), path)
+            self.assertEqual(path.read_bytes(), parts[i].read_bytes())
+        for part, more, text in (("1/2", {}, "a part needs output"), ("3/2", {"output": path}, "setting 'part'"), (7, {"output": path}, "setting 'part'")):
+            with self.assertRaisesRegex(ValueError, text):
+                sg.analyze(model(), self.corpus, part=part, **more)
+        with self.assertRaisesRegex(ValueError, "setting 'part'"):
+            sg.Accumulator([0, 1], {"layer1.cell": 2}, [[1, 2], [3, 4]], part="1/2", delays=2)
 
     def test_words(self):
         groups = self.write("groups.txt", [["noun:", *NOUNS], ["verb:", *VERBS]])
@@ -90,6 +97,20 @@ class Commands(InFolder):
                     run.words(**{name: 1})
             with self.assertRaisesRegex(TypeError, "'tops'"):
                 sg.words(run, tops=3)
+
+    def test_import_with_a_text(self):
+        said = program("import", self.model, "-o", self.folder / "own", "--text", self.corpus)
+        for text in (self.corpus, sentences()):
+            its = sg.load(self.model, text=text).evaluation
+            self.assertIn(f"perplexity {its.perplexity:.2f}, {its.nats_per_token:.4f} nats per token", said)
+
+    def test_log_of_training(self):
+        more = {"embedding_size": 3, "hidden_size": 4, "epochs": 2, "steps": 10, "batch": 4}
+        sg.train(sentences(), log=self.folder / "log", **more)
+        lines = [json.loads(line) for line in (self.folder / "log").read_text().splitlines()]
+        self.assertEqual([line["epoch"] for line in lines], [1, 2])
+        with self.assertRaisesRegex(TypeError, "no setting 'log_path'.*log,"):
+            sg.train(sentences(), log_path=self.folder / "log", **more)
 
     def test_synth(self):
         program("synth", "-o", self.folder / "its", "--tokens", "500", "--seed", "4", "-q")

@@ -26,7 +26,9 @@ class LongCalls(InFolder):
             self.assertTrue(p.what and p.done >= 0)
             raise Stop(p.what)
         jobs = {"analyze": lambda: sg.analyze(model(), LONG, delays=200, progress=stop),
-                "train": lambda: sg.train(LONG, epochs=50, progress=stop), "evaluate": lambda: sg.evaluate(model(), LONG * 20, progress=stop)}
+                "train": lambda: sg.train(LONG, epochs=50, progress=stop), "evaluate": lambda: sg.evaluate(model(), LONG * 20, progress=stop),
+                "check": lambda: sg.check(model(), draws=10**6, progress=stop), "show": lambda: sg.show(model(), "the cat " * 250, replace=3000, progress=stop),
+                "track": lambda: sg.track(sg.analyze(model(), sentences(), **QUICK), {"kind": "cat-dog"}, progress=stop)}
         for name, job in jobs.items():
             with self.subTest(name):
                 start = time.monotonic()
@@ -41,6 +43,24 @@ class LongCalls(InFolder):
         with self.assertRaises(KeyboardInterrupt):
             sg.analyze(model(), LONG, delays=400, progress=None)
         self.assertLess(time.monotonic() - start, 20)
+
+    def test_ctrl_c_in_calls_of_one_object(self):
+        """Each of them would take minutes."""
+        for job in (lambda: sg.check(model(), draws=10**6), lambda: sg.show(model(), "the cat " * 250, replace=3000),
+                    lambda: sg.show(model(), "the cat " * 250, replace=3000, progress=lambda p: None)):
+            threading.Timer(0.5, os.kill, (os.getpid(), signal.SIGINT)).start()
+            start = time.monotonic()
+            with self.assertRaises(KeyboardInterrupt):
+                job()
+            self.assertLess(time.monotonic() - start, 5)
+
+    def test_progress_of_check_and_show(self):
+        for job, phases in ((lambda p: sg.check(model(), progress=p), {"reading", "comparing gradients", "comparing sums", "following small changes"}),
+                            (lambda p: sg.show(model(), "the cat sees", replace=2, progress=p), {"differentiating", "replacing words"}),
+                            (lambda p: sg.track(sg.analyze(model(), sentences(), **QUICK), {"kind": "cat-dog"}, progress=p), {"tracking"})):
+            found = []
+            job(found.append)
+            self.assertEqual({p.what for p in found if p.done == p.total}, phases)
 
     def test_the_lock_is_released(self):
         count, done = 0, threading.Event()

@@ -157,9 +157,43 @@ class FromTorch(InFolder):
         class Own(nn.LSTM):
             def forward(self, *inputs):
                 return super().forward(*inputs)
-        self.refused(LM(Own(E, 5), 5), "no nn.LSTM")
+        self.refused(LM(Own(E, 5), 5), "submodule 'rnn'", "Own is a class of its own (a subclass of nn.LSTM)", "analyze_function")
         lm = LM(nn.LSTM(E, 5), 5)
         self.refused(lm, "'Own'", "class of its own", rnn=Own(E, 5))
+
+    def test_kinds_of_modules_that_are_not_torchs_own(self):
+        lm = LM(nn.LSTM(E, 5), 5)
+        lm.drop = nn.Identity()
+        lm.forward = lambda x: x
+
+        class Called(LM):
+            def forward(self, x):
+                return self.decoder(self.rnn(self.encoder(x)[:, None])[0])
+        scripted = torch.jit.script(Called(nn.LSTM(E, 5), 5))
+        self.refused(scripted, "submodule 'encoder'", "nn.Embedding in TorchScript", "analyze_function")
+        self.refused(lm, "nn.LSTM in TorchScript", "analyze_function", rnn=torch.jit.script(nn.LSTM(E, 5)))
+        for kind, name in ((nn.LSTM, "rnn"), (nn.Linear, "decoder")):
+            self.refused(torch.quantization.quantize_dynamic(Called(nn.LSTM(E, 5), 5), {kind}), f"submodule '{name}'", f"nn.{kind.__name__} with quantized weights",
+                         "analyze_function")
+
+        class Table(nn.Embedding):
+            pass
+        lm.encoder = Table(V, E)
+        self.refused(lm, "submodule 'encoder'", "a subclass of nn.Embedding", "analyze_function")
+        for wrong in ({"module": 3}, {"module": None, "embedding": 3}, {"module": None, "embedding": nn.Embedding(V, E), "rnn": [3]}):
+            with self.assertRaisesRegex(TypeError, "expected a torch.nn.Module, found 3"):
+                sg.from_torch(**wrong)
+
+    def test_hooks_of_containers(self):
+        """They may change what their module computes, wherever they are."""
+        for at in ("", "drop", "stack"):
+            for kind in ("register_forward_hook", "register_forward_pre_hook"):
+                lm = LM(nn.LSTM(E, 5), 5)
+                lm.stack = nn.Sequential(nn.Dropout())
+                handle = getattr(lm.get_submodule(at), kind)(lambda *_: None)
+                self.refused(lm, f"submodule '{at or '(the module)'}'", "has hooks", "analyze_function")
+                handle.remove()
+                sg.from_torch(lm, WORDS)
 
     def test_the_order_of_layers_is_known_from_sizes_or_told(self):
         def two(first, second):

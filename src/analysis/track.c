@@ -457,7 +457,7 @@ done:
     return st;
 }
 
-static sg_status one_group(track *t, const sg_monitor *monitor, double began, sg_error *err)
+static sg_status one_group(track *t, ticker *watch, sg_error *err)
 {
     sg_status st = SG_OK;
     size_t D = sg_run_delays(t->run), C = sg_run_classes(t->run), rank, shape[SG_RUN_MAX_DIMS];
@@ -481,11 +481,25 @@ static sg_status one_group(track *t, const sg_monitor *monitor, double began, sg
     TRY(la_room(t->threads, err));
     for (size_t c = 0; c < C; c++) {
         sg_status failed = SG_OK;
+        size_t done = c * D;
+        bool stop = false;
 #pragma omp parallel for schedule(dynamic, 1) num_threads(t->threads)
         for (size_t d = 0; d < D; d++) {
             sg_error inner = {""};
+            bool stopped;
+            size_t now;
+#pragma omp atomic read
+            stopped = stop;
+            if (stopped)
+                continue;
             sg_status one = compute(t, c, d, &inner);
+#pragma omp atomic capture
+            now = ++done;
+            if (one == SG_OK && omp_get_thread_num() == 0)
+                one = ticker_tell(watch, (double)now, &inner);
             if (one != SG_OK) {
+#pragma omp atomic write
+                stop = true;
 #pragma omp critical
                 {
                     failed = one;
@@ -495,14 +509,12 @@ static sg_status one_group(track *t, const sg_monitor *monitor, double began, sg
             }
         }
         TRY(failed);
+        TRY(ticker_tell(watch, (double)((c + 1) * D), err));
         for (size_t p = 0; p < t->frame.P; p++) {
             TRY(put_one(t, p, c, err));
             TRY(put_left_out(t, p, c, err));
         }
         note_class(t, c);
-        sg_progress now = {"tracking", (double)(c + 1), (double)C, sg_clock() - began, NAN, 0, 0};
-        if (monitor && monitor->tick && !monitor->tick(monitor->ctx, &now))
-            TRY(sg_fail(err, SG_ECANCELLED, "stopped"));
     }
     TRY(put_reasons(t, err));
     TRY(put_partners(t, err));
@@ -595,7 +607,7 @@ done:
 }
 
 static sg_status track_group(track *t, const stored *s, size_t g, size_t P, const sg_monitor *monitor,
-                             double began, sg_error *err)
+                             sg_error *err)
 {
     sg_status st = SG_OK;
     const char *seed = sg_run_attribute(t->run, "seed");
@@ -625,7 +637,9 @@ static sg_status track_group(track *t, const stored *s, size_t g, size_t P, cons
         t->B = shape[2];
     else
         t->bounds_missing = "the run has no block_gram (analyze with setting 'block_gram' yes stores it)";
-    TRY(one_group(t, monitor, began, err));
+    ticker watch =
+        ticker_begin(monitor, "tracking", (double)(sg_run_classes(t->run) * sg_run_delays(t->run)));
+    TRY(one_group(t, &watch, err));
 done:
     sg_free(folds);
     sg_free(weights);
@@ -643,7 +657,6 @@ sg_status sg_track(const char *path, const char *out_path, const sg_property *pr
     run_writer *w = NULL;
     stored s = {0};
     property *found = sg_calloc(n, sizeof *found);
-    double began = sg_clock();
     la_serial_begin();
     if (!n || !found)
         TRY(sg_fail(err, n ? SG_ENOMEM : SG_EINVAL, n ? "track: no memory" : "track: no property given"));
@@ -666,7 +679,7 @@ sg_status sg_track(const char *path, const char *out_path, const sg_property *pr
                    .threads = threads > 0 ? threads : omp_get_max_threads(),
                    .found = found,
                    .seed = 1};
-        TRY(track_group(&t, &s, g, n, monitor, began, err));
+        TRY(track_group(&t, &s, g, n, monitor, err));
     }
     run_writer *ready = w;
     w = NULL;

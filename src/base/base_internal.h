@@ -143,4 +143,14 @@ bool sg_hdf5_has_room(void);
 /* seconds of a monotonic clock */
 double sg_clock(void);
 
+/* Progress of one phase to a monitor (or NULL), ten times per second at most and at its end, done == total. In the calling thread of the
+ * library only. SG_ECANCELLED: the monitor stops the work. */
+typedef struct {
+    const sg_monitor *monitor;
+    const char *what;
+    double total, began, told;
+} ticker;
+ticker ticker_begin(const sg_monitor *monitor, const char *what, double total);
+sg_status ticker_tell(ticker *t, double done, sg_error *err);
+
 #endif

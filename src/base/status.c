@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "base/base_internal.h"
 
+#include <math.h>
 #include <stdarg.h>
 #include <string.h>
 #include <time.h>
@@ -43,6 +44,24 @@ double sg_clock(void)
     struct timespec t;
     clock_gettime(CLOCK_MONOTONIC, &t);
     return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
+}
+
+ticker ticker_begin(const sg_monitor *monitor, const char *what, double total)
+{
+    const double now = sg_clock();
+    return (ticker){monitor, what, total, now, now};
+}
+
+sg_status ticker_tell(ticker *t, double done, sg_error *err)
+{
+    if (!t->monitor || !t->monitor->tick)
+        return SG_OK;
+    const double now = sg_clock();
+    if (done < t->total && now < t->told + 0.1)
+        return SG_OK;
+    t->told = now;
+    const sg_progress p = {t->what, done, t->total, now - t->began, (double)NAN, 0, 0};
+    return t->monitor->tick(t->monitor->ctx, &p) ? SG_OK : sg_fail(err, SG_ECANCELLED, "stopped");
 }
 
 /* The first field of every configuration. */

@@ -23,6 +23,8 @@ struct path_work {
     size_t layer, H, E, n;
     sg_state_kind kind;
     path_limits limits;
+    ticker *watch; /* or NULL */
+    double done;
     const float *state;          /* before the origin, of the call */
     float *x, *dx;               /* (most, E) inputs, the first to be set; (E) */
     float *from;                 /* (E) x */
@@ -68,6 +70,12 @@ void path_free(path_work *p)
     for (size_t i = 0; i <= DEPTH; i++)
         sg_free(p->right[i]);
     sg_free(p);
+}
+
+void path_watch(path_work *p, ticker *watch, double done)
+{
+    p->watch = watch;
+    p->done = done;
 }
 
 /* The forward pass with x + u dx. */
@@ -156,6 +164,8 @@ static sg_status sweep(path_work *p, double tolerance, size_t *nodes, sg_error *
         float *right = p->right[waiting - 1];
         TRY(integrate(p, at, b, err));
         *nodes += PATH_NODES;
+        if (p->watch)
+            TRY(ticker_tell(p->watch, p->done, err));
         if (waiting <= DEPTH && *nodes < p->limits.nodes &&
             !complete(p, p->left, right, p->piece, tolerance)) {
             end[waiting] = (at + b) / 2;

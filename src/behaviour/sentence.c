@@ -306,6 +306,7 @@ static sg_status compute(sentence *x, const sg_show *s, const int32_t *ids, work
     sg_status st = SG_OK;
     sg_gradient *g = NULL;
     const size_t T = x->T;
+    ticker watch = ticker_begin(s->cfg.monitor, "differentiating", (double)T);
     TRY(sg_gradient_new(&g, s->model, T, err));
     for (size_t t = 0; t < T; t++) {
         TRY(sg_gradient_step(g, ids[t], NULL, err));
@@ -317,9 +318,11 @@ static sg_status compute(sentence *x, const sg_show *s, const int32_t *ids, work
                             i + 1, t + 1));
             x->frobenius[t * T + i] = norm;
             TRY(spectral(&x->spectral[t * T + i], s, k, norm, err));
+            TRY(ticker_tell(&watch, (double)t, err));
         }
         if (s->target)
             score_row(x, s, g, ids, t, k);
+        TRY(ticker_tell(&watch, (double)(t + 1), err));
     }
 done:
     sg_gradient_free(g);
@@ -372,7 +375,7 @@ static size_t unigram_draw(const unigram *u, sg_rng *rng, int32_t not )
 /* One origin: column s of the matrices. */
 static sg_status replace_word(sentence *x, const sg_show *s, replacer *r, const unigram *u, sg_rng *rng,
                               const int32_t *ids, size_t origin, replacement_effect *effect, double *kl,
-                              sg_error *err)
+                              ticker *watch, sg_error *err)
 {
     sg_status st = SG_OK;
     const float *encoder = sg_model_find(s->model, "encoder.weight")->data;
@@ -380,6 +383,7 @@ static sg_status replace_word(sentence *x, const sg_show *s, replacer *r, const 
     for (size_t k = 0; k < K; k++) {
         size_t other = unigram_draw(u, rng, ids[origin]);
         TRY(replacer_run(r, encoder + other * s->E, effect, kl, err));
+        TRY(ticker_tell(watch, (double)origin, err));
         for (size_t d = 0; d < n; d++) {
             x->change[(origin + d) * x->T + origin] += effect[d].change / (double)K;
             if (x->kl)
@@ -405,6 +409,7 @@ static sg_status compute_replacement(sentence *x, const sg_show *s, const int32_
     bool *everywhere = NULL;
     replacement_effect *effect = NULL;
     double *kl = NULL;
+    ticker watch = ticker_begin(s->cfg.monitor, "replacing words", (double)T);
     TRY(forward_new(&f, s->model, 1, err));
     TRY(unigram_init(&u, sg_model_vocab(s->model), s->by_frequency, err));
     NEED((state = sg_calloc(forward_state_size(f), sizeof *state)) &&
@@ -420,7 +425,8 @@ static sg_status compute_replacement(sentence *x, const sg_show *s, const int32_
     for (size_t t = 0; t < T; t++) {
         forward_get_state(f, state);
         TRY(replacer_origin(r, state, inputs + t * E, T - t, err));
-        TRY(replace_word(x, s, r, &u, &rng, ids, t, effect, kl, err));
+        TRY(replace_word(x, s, r, &u, &rng, ids, t, effect, kl, &watch, err));
+        TRY(ticker_tell(&watch, (double)(t + 1), err));
         TRY(forward_run(f, ids + t, NULL, NULL, 1, err));
     }
 done:
@@ -438,6 +444,7 @@ static sg_status compute_paths(sentence *x, const sg_show *s, const int32_t *ids
     sg_forward *f = NULL;
     path_work *p = NULL;
     float *state = NULL, *inputs = NULL;
+    ticker watch = ticker_begin(s->cfg.monitor, "averaging along paths", (double)T);
     TRY(forward_new(&f, s->model, 1, err));
     TRY(path_new(&p, s->model, s->cfg.layer - 1, s->cfg.state, T, path_exactly, err));
     NEED((state = sg_calloc(forward_state_size(f), sizeof *state)) &&
@@ -453,6 +460,7 @@ static sg_status compute_paths(sentence *x, const sg_show *s, const int32_t *ids
             NEED(y->effects = sg_calloc(T - t, sizeof *y->effects), err, "path averages of %zu words", T);
             x->n_paths++;
             forward_get_state(f, state);
+            path_watch(p, &watch, (double)t);
             TRY(path_average(p, state, inputs + t * E, T - t, encoder + (size_t)s->path_id[first] * E,
                              y->effects, &y->nodes, &y->reached, err));
         }

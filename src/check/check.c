@@ -42,6 +42,7 @@ typedef struct {
     double *u, *v, *Gv, *Gtu, *Gtu_rounded, *wide, *fd; /* u (H), v (E), G v (H), G'u (E), differences (H) */
     double *sums;                                       /* (states, D, H, E) of one window setting */
     sg_check_result *result;
+    const sg_monitor *monitor;
 } checker;
 
 void sg_check_defaults_sized(sg_check_config *cfg, size_t struct_size)
@@ -99,8 +100,10 @@ static sg_status read_tokens(checker *k, const sg_stream *tokens, sg_error *err)
     return SG_OK;
 }
 
-static void feed_network(checker *k)
+static sg_status feed_network(checker *k, sg_error *err)
 {
+    sg_status st = SG_OK;
+    ticker watch = ticker_begin(k->monitor, "reading", (double)k->T);
     const sg_tensor *embedding = sg_model_find(k->m, "encoder.weight");
     for (size_t t = 0; t < k->T; t++) {
         k->ids[t] = k->steps[t].id;
@@ -108,12 +111,18 @@ static void feed_network(checker *k)
         for (size_t j = 0; j < k->E; j++)
             network_input(k->plain, t)[j] = (double)x[j];
     }
-    network_run(k->plain, 0, k->T - 1);
+    for (size_t t = 0; t < k->T; t++) {
+        network_run(k->plain, t, t);
+        TRY(ticker_tell(&watch, (double)t / 2, err));
+    }
     network_copy(k->rounded, k->plain);
     for (size_t t = 0; t < k->T; t++) {
         network_run(k->rounded, t, t);
         network_round(k->rounded, t, FLOAT_ROUNDING, &k->rounding);
+        TRY(ticker_tell(&watch, (double)(k->T + t + 1) / 2, err));
     }
+done:
+    return st;
 }
 
 /* ---- comparing ---- */
@@ -312,6 +321,7 @@ static sg_status test_gradients(checker *k, const sg_accum_state *states, size_t
 {
     enum { KINDS = 3 };
     sg_status st = SG_OK;
+    ticker watch = ticker_begin(k->monitor, "comparing gradients", (double)k->T);
     size_t draws = k->cfg->draws, (*at)[2] = sg_calloc(draws * n_states, sizeof *at);
     sg_check_row *rows = sg_calloc(n_states, KINDS * sizeof *rows);
     NEED(at && rows, err, "%zu draws", draws);
@@ -335,10 +345,13 @@ static sg_status test_gradients(checker *k, const sg_accum_state *states, size_t
         for (size_t i = 0; i < n_states; i++) {
             test_state(k, &states[i], t, &rows[i * KINDS]);
             for (size_t draw = 0; draw < draws; draw++)
-                if (at[i * draws + draw][0] == t)
+                if (at[i * draws + draw][0] == t) {
                     test_draw(k, &states[i], t, at[i * draws + draw][1], &rows[i * KINDS + 1],
                               &rows[i * KINDS + 2]);
+                    TRY(ticker_tell(&watch, (double)t, err));
+                }
         }
+        TRY(ticker_tell(&watch, (double)(t + 1), err));
         for (int carry = 0; carry < 2; carry++)
             sum_gradients(k, k->sums + (size_t)carry * per_setting, states, n_states, t, window_of(k, carry));
     }
@@ -386,6 +399,7 @@ static sg_status test_engine(checker *k, const sg_accum_state *states, size_t n_
         engine_config(k->D, states, n_states, carry ? SG_CARRY : SG_WINDOW, window, k->cfg->threads);
     sg_engine *engine = NULL;
     sg_accum *accum = NULL;
+    ticker watch = ticker_begin(k->monitor, "comparing sums", (double)(n_states * k->D));
     double *sum = sg_calloc(k->H, k->E * sizeof *sum);
     NEED(sum, err, "%zu x %zu", k->H, k->E);
     for (size_t t = 0; t < k->T; t++)
@@ -412,6 +426,7 @@ static sg_status test_engine(checker *k, const sg_accum_state *states, size_t n_
                     k->T - 1, d);
             if (weight != (double)pairs_in_windows(k->T, window, d))
                 row.worst = INFINITY, row.limit = SUM_LIMIT, row.d = d;
+            TRY(ticker_tell(&watch, (double)(i * k->D + d + 1), err));
         }
         add_row(k, row);
     }
@@ -457,7 +472,7 @@ static sg_status follow_growth(checker *k, const sg_stream *tokens, sg_error *er
     double *x = sg_calloc(T, k->E * sizeof *x);
     NEED(x, err, "%zu inputs of %zu numbers", T, k->E);
     TRY(growth_inputs(k, tokens, x, T, err));
-    TRY(growth_follow(&k->result->growth, k->m, x, T, k->cfg->seed, err));
+    TRY(growth_follow(&k->result->growth, k->m, x, T, k->cfg->seed, k->monitor, err));
     k->result->sensitive = k->sensitive;
 done:
     sg_free(x);
@@ -500,13 +515,17 @@ sg_status sg_check(sg_check_result *result, const sg_model *m, const sg_stream *
     sg_check_config own;
     sg_check_defaults(&own);
     cfg = config_take(&own, sizeof own, cfg);
-    (void)monitor;
     sg_status st = SG_OK;
     const sg_model_shape *shape = sg_model_get_shape(m);
     sg_accum_state states[2 * SG_MAX_LAYERS];
     size_t n_states = list_states(shape, states);
-    checker k = {
-        .m = m, .cfg = cfg, .T = cfg->steps, .D = cfg->delays, .E = shape->embedding, .result = result};
+    checker k = {.m = m,
+                 .cfg = cfg,
+                 .T = cfg->steps,
+                 .D = cfg->delays,
+                 .E = shape->embedding,
+                 .result = result,
+                 .monitor = monitor};
     *result = (sg_check_result){0};
     if (tokens && sg_stream_length(tokens) < k.T)
         k.T = (size_t)sg_stream_length(tokens);
@@ -521,7 +540,7 @@ sg_status sg_check(sg_check_result *result, const sg_model *m, const sg_stream *
     TRY(network_new(&k.shaken, m, k.T, err));
     TRY(network_new(&k.rounded, m, k.T, err));
     TRY(read_tokens(&k, tokens, err));
-    feed_network(&k);
+    TRY(feed_network(&k, err));
     for (size_t i = 0; i < n_states; i++)
         for (size_t t = 0; t < k.T; t++)
             k.sensitive |= state_slack(&k, &states[i], t) > STATE_LIMIT / 4;
