@@ -44,6 +44,15 @@ def kinds(cell):
     return [kind for i, kind in enumerate(shown) if kind != ("stream",) or kind not in shown[:i]] # a stream may come in pieces
 
 
+def words(book):
+    """Of all texts that are shown, but for those of the data and for verdicts, which hang on numbers."""
+    with tempfile.TemporaryDirectory() as folder:
+        corpora = [path.read_text(encoding="utf-8") for kind in sg.synth(folder, tokens=500).values() for path in kind.glob("*.txt")]
+    shown = [o.get("text", "") + o.get("data", {}).get("text/plain", "") for cell in code(book) for o in cell.outputs]
+    of = lambda texts: set(re.findall(r"[A-Za-z]+", " ".join(texts)))
+    return of(shown) - of(corpora) - {"higher", "lower", "undecided", "e", "nan"}
+
+
 class Notebooks(unittest.TestCase):
     def test_they_run_and_are_stored_as_they_ran(self):
         self.assertEqual([path.stem for path in NOTEBOOKS], ["first_five_minutes", "own_pytorch_model"])
@@ -57,6 +66,7 @@ class Notebooks(unittest.TestCase):
                     self.assertEqual(kinds(a), kinds(b), a.source)
                     self.assertNotIn("error", [o.output_type for o in a.outputs])
                     self.assertNotIn("stderr", [o.get("name") for o in b.outputs], a.source)
+                self.assertEqual(words(stored), words(now)) # what the program says today
                 self.assertGreater(sum("image/png" in o.get("data", ()) for cell in code(now) for o in cell.outputs), 1)
 
 
