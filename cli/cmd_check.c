@@ -79,10 +79,11 @@ static void print_table(const sg_check_result *r)
     }
     print_growth(&r->growth);
     if (r->failed)
-        printf("FAIL: %zu of %zu test%s: %s\n", r->failed, r->n, PLURAL(r->n),
-               r->sensitive
-                   ? "the model is sensitive to rounding, but differs by more than that explains: a fault"
-                   : "the model is not sensitive to rounding: a fault");
+        printf(
+            "FAIL: %zu of %zu test%s: %s\n", r->failed, r->n, PLURAL(r->n),
+            r->sensitive
+                ? "the model is sensitive to rounding, but the difference exceeds what that explains: a fault"
+                : "the model is not sensitive to rounding: a fault");
     else
         printf("PASS: %zu test%s%s\n", r->n, PLURAL(r->n),
                r->growth.verdict == SG_GROWTH_GROWS ? "; the model is sensitive, see the warning"

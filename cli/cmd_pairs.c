@@ -321,7 +321,7 @@ const command cmd_pairs = {
     .operands = "MODEL FILE",
     .summary = "minimal pairs: accuracy by condition, and which words decide",
     .about =
-        "For each pair of a good and a bad sentence: D = log p(good) - log p(bad), in nats. By condition: the share of "
+        "For each pair of an acceptable (good) and an unacceptable (bad) sentence: D = log p(good) - log p(bad), in nats. By condition: the share of "
         "pairs with D > 0 (ties count half) and the mean of D, with 95 % intervals. Where the file gives words their "
         "roles (subject, attractor, verb), D is attributed to them: the gradient of D with respect to the word's "
         "embedding, times the embedding. Pairs whose words that differ are all unknown to the model are left out.\n\n"

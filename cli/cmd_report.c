@@ -68,7 +68,7 @@ const command cmd_report = {
     .about =
         "Writes one HTML file that needs neither network nor server. Several runs are shown side by "
         "side and overlaid, on the same axes. --figures writes the charts as SVG and PDF for papers.\n\n"
-        "One trained model is a sample of one: statements about an architecture need several, with different seeds. "
+        "One trained model is a sample of size one: statements about an architecture need several, with different seeds. "
         "--group combines them: the mean over the models with two intervals, over models (of the mean "
         "over training runs) and over blocks (of the mean over texts of this kind).",
     .examples =

@@ -82,7 +82,7 @@ const command cmd_synth = {
         "               only --normalize covariance ranks wide and narrow above weak\n"
         "  independent  words are drawn independently: no memory is needed,\n"
         "               classes A and B do not differ\n"
-        "  latch        saturated gates keep one bit for ever, in a model written\n"
+        "  latch        saturated gates store one bit indefinitely, in a model written\n"
         "               with the corpus: replacing the word moves the cell by 2\n"
         "               at every delay, while the gradient is almost 0\n"
         "Each has train.txt, valid.txt and test.txt (word/tag: --format tagged), words.txt (--classes words:FILE), "

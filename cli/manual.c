@@ -171,7 +171,7 @@ void print_usage(FILE *f)
         fprintf(f, "  %-9s ", (*c)->name);
         put_filled(f, (*c)->summary, strlen((*c)->summary), 12, 12);
     }
-    fputs("  help      how to use a command\n\nQuickstart:\n", f);
+    fputs("  help      show the help of a command\n\nQuickstart:\n", f);
     help_examples(f, first_steps);
     fputs("\nOptions: --help, -h    --version, -V\n", f);
 }
@@ -527,7 +527,7 @@ static int generate_zsh(void)
         put_quoted(stdout, (*c)->summary, false);
         fputs("'\n", stdout);
     }
-    fputs("        'help:how to use a command'\n    )\n"
+    fputs("        'help:show the help of a command'\n    )\n"
           "    if (( CURRENT == 2 )) || [[ $words[2] == help ]]; then\n"
           "        _describe -t commands command commands\n        return\n    fi\n"
           "    shift words\n    (( CURRENT-- ))\n    case $words[1] in\n",
@@ -540,7 +540,7 @@ static int generate_zsh(void)
 static int generate_fish(void)
 {
     fputs("# stategrad: completion for fish\n"
-          "complete -c stategrad -f -n __fish_use_subcommand -a help -d 'how to use a command'\n"
+          "complete -c stategrad -f -n __fish_use_subcommand -a help -d 'show the help of a command'\n"
           "complete -c stategrad -x -n '__fish_seen_subcommand_from help' -a '",
           stdout);
     put_command_names(stdout);

@@ -13,7 +13,7 @@ void remark_on_predictions(const sg_model *m, const sg_eval *e)
     size_t V = sg_model_get_shape(m)->vocabulary;
     const char *ignored = sg_model_meta(m, "ignored");
     if (ignored)
-        fprintf(stderr, "stategrad: warning: computed without what --ignore left out of the net: %s\n",
+        fprintf(stderr, "stategrad: warning: computed without the tensors that --ignore left out: %s\n",
                 shown(ignored));
     if (e && V > 1 && !(e->nats_per_token <= log((double)V)))
         fprintf(

@@ -354,8 +354,8 @@ static void print_ratios(const sg_run *r, const char *group, double *x)
     }
     puts(
         "  p and kind of word: compared with random words of similar frequency (+n -m: delays at which the class lies above and below\n"
-        "  them, adjusted p < 0.05; -: its words are too few, or have no others of similar frequency). set of tokens: beside\n"
-        "  random tokens; nearly every set of words differs from those, so it says nothing about a kind of word.");
+        "  them, adjusted p < 0.05; -: too few words, or no others of similar frequency). set of tokens: compared with\n"
+        "  random tokens; nearly every set of words differs from those, so that test does not support claims about a kind of word.");
 }
 
 /* Over all classes of the group, trained alone: what an untrained net forgets at once must not flatten the

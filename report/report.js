@@ -20,7 +20,7 @@ const CHANGES = {
   change_relative: { name: 'relative change', title: 'change relative to delay 0', scale: 'log', long: 'Change of the state over that of the same words at delay 0.' },
   linear: { name: '|G dx|', title: 'linear prediction |G dx|', scale: 'log', long: 'Change of the state that the gradient predicts for the same replacements.' },
   linear_cosine: { name: 'cosine', title: 'cosine of Δ and G dx', scale: 'linear', long: 'Mean cosine between the change of state and its linear prediction: 1 = the gradient points where the state goes, 0 = at a right angle.' },
-  infidelity: { name: 'infidelity', title: 'infidelity of the gradient', scale: 'linear', long: 'Σ|Δ − G dx|² / Σ|Δ|²: 0 = the gradient predicts the change exactly, 1 = as far off as predicting no change.' },
+  infidelity: { name: 'infidelity', title: 'infidelity of the gradient', scale: 'linear', long: 'Σ|Δ − G dx|² / Σ|Δ|²: 0 = the gradient predicts the change exactly, 1 = no better than predicting no change.' },
   kl: { name: 'KL', title: 'KL of the next-word distributions (nats)', scale: 'log', long: 'Mean Kullback–Leibler divergence of the next-word distributions without and with the replacement, at delays 0, 1, 2, 4, 8, …' },
 };
 const LAWS = [['', 'any word'], ['within_', 'a word of its class']];
@@ -396,7 +396,7 @@ function shapeSection() {
   body.append(pair);
   for (const [key, title, caption] of [
     ['coherence', 'coherence', 'Squared norm of the mean gradient over the mean squared norm: 1 = always the same map, 0 = contributions cancel.'],
-    ['effective_rank', 'effective rank', 'exp(entropy) of the normalised singular values: the number of directions that matter.']]) {
+    ['effective_rank', 'effective rank', 'exp(entropy) of the normalised singular values: the effective number of directions.']]) {
     const cell = el('div'), chart = new Chart({ id: key, share: 'classes', compact: true, label: title[0].toUpperCase() + title.slice(1) + ' by delay' });
     cell.append(el('h3', {}, title[0].toUpperCase() + title.slice(1)));
     pair.append(cell);
@@ -492,7 +492,7 @@ function legible(word) {
 
 function wordsSection() {
   const body = section('words', 'Words along the strongest directions',
-    'The words whose normalised embeddings lie furthest along a direction, at both ends: what the state can tell apart d words later.');
+    'The words whose normalised embeddings lie furthest along a direction, at both ends: the directions along which the state differs most d words later.');
   const holder = el('div');
   body.append(holder);
   const chart = new Chart({ id: 'words', label: 'Words along a direction' });
@@ -582,7 +582,7 @@ function replacementSection() {
       el('div', { class: 'controls' }, choice('Delay', Array.from({ length: most + 1 }, (_, d) => [d, d]), choose.delay, (v) => { choose.delay = Number(v); tables(); })),
       ...runs.flatMap((run, r) => replacementTable(run, r, choose.delay, state.law)),
       ...runs.flatMap((run, r) => partnerTable(run, r, choose.delay)),
-      el('p', { class: 'mute' }, 'Half-lives: delays after the peak at which half of the mean change (any word in the place), or of the strongest rms gain, is left. Intervals: 95 %, over blocks of the corpus.'));
+      el('p', { class: 'mute' }, 'Half-lives: delays after the peak at which half of the mean change (replacement by any word), or of the strongest rms gain, is left. Intervals: 95 %, over blocks of the corpus.'));
     const rebuild = () => {
       const what = CHANGES[state.change], key = state.law + state.change, place = state.law ? ' Replaced by another word of its class; of all words: by any.' : '';
       controls.replaceChildren(switcher('Quantity', available.map((m) => [m, CHANGES[m].name]), state.change, (m) => { state.change = m; rebuild(); }),
@@ -665,7 +665,7 @@ function partnerTable(run, r, delay) {
     table(['property', 'replaced', 'change of state', '|G dx|', 'infidelity', 'averaged', '|G dx|, G averaged along the line', 'gap'],
       shown.map((i) => [shorten(run.properties[i].name, 60), count(part('partner_replaced_pairs', i)), ...['partner_change', 'partner_linear', 'partner_infidelity'].map((k) => cell(k, i)),
         count(part('partner_path_pairs', i)), cell('partner_path_average', i), cell('partner_path_gap', i)]), { 'aria-label': `exchange within pairs at delay ${delay}` }),
-    el('p', { class: 'mute' }, 'The gradient at the word predicts |G dx|. Averaged along the straight line from the word to its partner it must give the whole change: the gap is what it misses, as a share. A change with |G dx| near 0 and a small gap is remembered where the gradient at the word shows nothing. Averages are taken at fewer words than replacements.')];
+    el('p', { class: 'mute' }, 'The gradient at the word predicts |G dx|. Averaged along the straight line from the word to its partner it must give the whole change: the gap is what it misses, as a share. Where |G dx| is near 0, the change is large and the gap is small, the state depends on the word although the gradient at the word does not show it. Averages are taken at fewer words than replacements.')];
 }
 
 /* What the group of models has of quantity `key` for the series `name`: {mean: [by delay], low, high, blocks_low, blocks_high}. */
@@ -689,7 +689,7 @@ function modelsSection() {
   if (!data.models.length) return;
   const body = section('models', 'Groups of models',
     'Several trained models of each kind, on one text. The interval over models is that of the mean over training runs; the interval over blocks, that of the mean over texts of this kind. '
-    + 'What is said of a kind of model must hold against the first.');
+    + 'A statement about a kind of model must rest on the interval over models.');
   const QUANTITIES = [['rms', 'rms gain', 'rms gain, strongest direction'], ['sigma1', 'σ₁', 'largest singular value σ₁'], ['ratio', 'gain ratio', 'rms gain of the class over that of all words'],
     ['change', 'change of state', 'change of the state when the word is replaced'], ['property_gain', 'gain of a property', 'gain along the property'],
     ['relative_memory', 'relative gain of a property', 'gain along the property over σ₁']];
@@ -781,7 +781,7 @@ function decayOf(run, g, i, q) {
 function decaySection() {
   const body = section('decay', 'The law of decay',
     `How many ${STEPS} after its peak a curve has fallen to a half, a fifth and a tenth, with 95 % intervals; and which law it follows at delays of 1 and more. `
-    + 'A law is named only where it is the only one within the errors of the blocks; otherwise the verdict is “undecided”, or “none of the laws” and the formula is the nearest. '
+    + 'A law is named only if it is the only one compatible with the data, given the errors over blocks; otherwise the verdict is “undecided”, or “none of the laws” and the formula is the nearest. '
     + 'β is the exponent of the stretched exponential: an exponential has 1, slower decays less.');
   const holder = el('div');
   body.append(holder);
@@ -897,7 +897,7 @@ function replacedSentence(run, g, band) {
   const at = Math.min(8, last), is = (key) => `${number(of(key, at), 3)}${band(key, at)}`;
   return [`Replacing a ${STEP} by another moves the state by ${number(change[0][0], 3)}${band('change', 0)} at once and by ${number(change[0][last], 3)}${band('change', last)} at delay ${last}`
     + (half === null || half === undefined ? '.' : `; half of the change at delay ${of('peak_delay', q)} is left after ${withInterval(half, of('half_life_low', q), of('half_life_high', q))} ${STEPS}.`)
-    + ` This measures memory: it would be 0 if the state did not depend on which ${STEP} was read. At delay ${at} the gradient predicts it with cosine ${is('linear_cosine')} and infidelity ${is('infidelity')} (0: exactly; 1: as far off as predicting no change).`];
+    + ` This measures memory: it would be 0 if the state did not depend on which ${STEP} was read. At delay ${at} the gradient predicts it with cosine ${is('linear_cosine')} and infidelity ${is('infidelity')} (0: exactly; 1: no better than predicting no change).`];
 }
 
 /* "0.81 (95 %: 0.7 to 0.9) at delay 0 (random directions: 0.3 to 1.2: within chance)" of property p, all words */
@@ -929,13 +929,13 @@ function summaryOf(run) {
   if (!rms || !rms.length) return [`No analysis of the ${groupTitle(state.group)} in this run.`];
   const all = rms[0], fits = values(g, 'decay_weight');
   const band = (key, d) => (values(g, `${key}_low`) && values(g, `${key}_low`)[0][d] !== null ? ` (95 %: ${number(values(g, `${key}_low`)[0][d], 3)} to ${number(values(g, `${key}_high`)[0][d], 3)})` : '');
-  lines.push(all[0] === null ? 'The gains are missing; the settings below tell why.' : headline(all, last));
+  lines.push(all[0] === null ? 'The gains are missing; the settings below state why.' : headline(all, last));
   lines.push(`The rms gain, in ${gainUnit(run)}, is ${number(all[0], 3)}${band('rms', 0)} for the ${STEP} just read and ${number(all[last], 3)}${band('rms', last)} for the ${STEP} ${last} steps before, averaged over ${count(run.classes[0].tokens)} tokens.`);
   lines.push(...replacedSentence(run, g, band));
   const q = run.decay_quantity.indexOf('largest rms gain');
   if (fits && q >= 0 && fits[0][q].some((w) => w !== null)) {
     const d = decayOf(run, g, 0, q), [halfLeft, fifthLeft, tenthLeft] = d.left;
-    const law = d.verdict === 'none of the laws' ? ['None of the laws of decay fits it within the errors of the blocks', ...(d.formula ? [' (the nearest: ', d.formula, ')'] : [])]
+    const law = d.verdict === 'none of the laws' ? ['No decay law fits it within the error bars over blocks', ...(d.formula ? [' (the nearest: ', d.formula, ')'] : [])]
       : d.verdict === 'undecided' || !d.formula ? ['Its law of decay is undecided'] : [`It falls as ${/^[aeiou]/.test(d.verdict) ? 'an' : 'a'} ${d.verdict}, `, d.formula];
     const fallen = [['half', halfLeft], ['a fifth', fifthLeft], ['a tenth', tenthLeft]].filter(([, x]) => x !== '–').map(([name, x]) => `${name} after ${x}`);
     lines.push([...law, `; β ${d.beta}.` + (fallen.length ? ` Of its value at delay ${d.peak}, ${fallen.join(', ')} ${STEPS} is left.` : '')]);
@@ -944,7 +944,7 @@ function summaryOf(run) {
   if (lyapunov && lyapunov[0] !== null) {
     const bound = (key) => (values(g, key) ? values(g, key)[0] : null), low = bound('lyapunov_low'), high = bound('lyapunov_high');
     lines.push(`The largest Lyapunov exponent, the long-run growth rate of small changes of the state, is ${withInterval(lyapunov[0], low, high)} per ${STEP}: `
-      + (low === null ? 'without an interval it does not tell whether they shrink or grow.'
+      + (low === null ? 'it has no interval, so growth is undecided.'
         : low > 0 ? 'they grow, and the values of this page may depend on rounding.'
           : high < 0 ? `they halve in ${number(Math.LN2 / -lyapunov[0], 3)} ${STEPS}.` : 'they may shrink or grow.'));
   }

@@ -53,7 +53,7 @@ typedef struct sg_accumulator sg_accumulator;
 
 /* Nothing added yet. s is the text that the gradients belong to: token i is step i, with its class set, sentence and
  * document; k its classes, or NULL. s, k, vocab, embeddings and the features are borrowed until sg_accumulator_free; all
- * else is copied. settings NULL: the defaults, sg_analysis_defaults(&settings, NULL). Settings that say how a model is run
+ * else is copied. settings NULL: the defaults, sg_analysis_defaults(&settings, NULL). Settings that control how a model is run
  * do not apply and must have their defaults: layer, sample, precision, part, baseline, long_after, checkpoint; lyapunov
  * may also be none. run_path NULL: the run is handed over by sg_accumulator_finish alone.
  * SG_EINVAL: names the setting, state or word. SG_EIO: the run file cannot be written. SG_ENOMEM. */
@@ -106,8 +106,8 @@ SG_API sg_status sg_accumulator_add_replaced(sg_accumulator *a, const sg_replace
 
 /* Computes the results and writes the run file (and setting 'csv') atomically. run (or NULL) is the run, open, to be closed
  * with sg_run_close; without a run_path it is required, and the run lies in a file without a name. Only
- * sg_accumulator_free may follow, also after a failure. SG_EINVAL: no gradient was added; before anything is done, and more
- * may be added: replacements are missing. SG_ECANCELLED: stopped by the
+ * sg_accumulator_free may follow, also after a failure. SG_EINVAL: no gradient was added. SG_EINVAL, and the accumulator
+ * can still be used: replacements are missing. SG_ECANCELLED: stopped by the
  * monitor, which must still exist. */
 SG_API sg_status sg_accumulator_finish(sg_accumulator *a, sg_run **run, sg_error *err);
 /* Without sg_accumulator_finish nothing is written. NULL is fine. */

@@ -60,7 +60,7 @@ typedef struct {
     int threads;                /* 0: all cores */
     size_t part, parts;         /* part I of N, counted from 1; parts 0: the whole corpus */
     size_t second_moment_every; /* 0: automatic, at most a tenth of the cost; 1: every token */
-    /* age in tokens from which (up to twice which) inputs share bases, doc/long-windows.md. 0: automatic (64
+    /* inputs older than this (at most twice this) many tokens share bases, doc/long-windows.md. 0: automatic (64
      * from 256 delays on, else never); SG_LONG_NEVER: all exact */
     size_t long_after;
     double long_tolerance; /* truncation tolerance of a basis, relative to the Frobenius norm; 1e-6 */
@@ -74,8 +74,8 @@ typedef struct {
     const char *csv_path;      /* or NULL */
     const char *command;       /* recorded in the run file */
     sg_csv_style csv_style;    /* plain */
-    /* words to be replaced: their number (1 and more), their share (below 1), 0: as many as cost about a tenth
-     * of the analysis, SG_REPLACE_NONE. See doc/method.md, section 5 */
+    /* words to replace: a number (1 or more) or a share (below 1); 0: as many as cost about a tenth of the
+     * analysis; SG_REPLACE_NONE. See doc/method.md, section 5 */
     double replace;
     const sg_team
         *team; /* this process and the others that do the same analysis, see team.h; NULL: it is alone */

@@ -97,14 +97,13 @@ SG_API sg_status sg_output_check(const char *path, char *target, size_t size, sg
 /* Version of the linked library, "MAJOR.MINOR.PATCH"; static. */
 SG_API const char *sg_version(void);
 
-/* The name that `text` probably means: a name that begins with it, else the nearest by edit distance (insertions,
- * deletions, substitutions and transpositions; case is ignored), else one that it begins with, else one whose beginning
- * is near ("hiden": hidden-size). NULL: none is close. Borrowed from names. */
+/* Spelling suggestion: a name that begins with `text`, else the nearest by Damerau-Levenshtein distance (case is
+ * ignored), else a name that is a prefix of `text`, else one with a similar prefix ("hiden": hidden-size). NULL: none is close. Borrowed from names. */
 SG_API const char *sg_nearest_name(const char *text, const char *const *names, size_t n);
 
-/* Makes text of files and users fit for one line of a terminal, in place: control characters (C0, C1, DEL), line and
+/* Sanitises text from files or users for one line of a terminal, in place: control characters (C0, C1, DEL), line and
  * paragraph separators, bidirectional overrides and bytes that are not UTF-8 become "?" each. Messages of the library
- * (sg_error, warnings) have passed it; names that it returns are as they are in the files. */
+ * (sg_error, warnings) are sanitised; names that it returns are not. */
 SG_API void sg_printable(char *text);
 
 #ifdef __cplusplus

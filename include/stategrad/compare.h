@@ -33,7 +33,7 @@ typedef struct {
 typedef struct {
     size_t struct_size; /* see base.h */
     const char *const
-        *measures; /* names, or NULL: all that suit, but for ..._left of total_gain and sigma_1 */
+        *measures; /* names, or NULL: all that apply, except ..._left of total_gain and sigma_1 */
     size_t n_measures;
     const size_t *delays; /* or NULL: 0, 1, 5, 10, 20 and the last */
     size_t n_delays;

@@ -54,7 +54,7 @@ typedef struct {
     uint64_t rows;
     const sg_monitor *monitor; /* receives progress and may stop the reading; or NULL */
     /* Pairs of words that the stream keeps (sg_stream_pairs), each spec one of
-     *   deprel:RELATION->head   the word and its head in CoNLL-U; a relation stands for its subtypes
+     *   deprel:RELATION->head   the word and its head in CoNLL-U; a relation includes its subtypes
      *   deprel:head->RELATION   the other way round: the head is read first
      *   subject-verb            subject-verb=deprel:nsubj->head,attractors
      *   a file                  lines "READ NOW LABEL": two positions in the stream from 0, <eos> included
@@ -252,9 +252,9 @@ SG_API sg_status sg_stream_mark_documents(sg_stream *s, const uint64_t *starts, 
 /* Number of documents with this separator; 1 for AUTO and NONE. Text before the first heading belongs to the
  * first document. */
 SG_API uint64_t sg_stream_documents(const sg_stream *s, sg_documents separated);
-/* Does a document begin at this step of the stream? false for AUTO and NONE. */
+/* Whether a document begins at this step of the stream; false for AUTO and NONE. */
 SG_API bool sg_step_begins(const sg_step *step, sg_documents separated);
-/* Pairs of words: the one is read, d = now - read steps later is the other. Borrowed from the stream. */
+/* Pairs of positions: the word that is read, and the one d = now - read steps later. Borrowed from the stream. */
 typedef struct {
     uint64_t read, now; /* positions in the stream, read <= now */
     uint32_t label;

@@ -119,7 +119,7 @@ typedef struct {
 SG_API sg_status sg_lm_can_eval(const sg_model *m, sg_error *err);
 /* The state is carried along the stream from zero, and every token but the first is predicted. reset: the state
  * is zero at each sentence start, and the first token of a sentence, which has no context, is not
- * counted: the summed loss is that of the single sentences, in any order. */
+ * counted: the loss is the sum over sentences scored independently, in any order. */
 SG_API sg_status sg_lm_eval(sg_eval *out, const sg_model *m, const sg_stream *s, bool reset, int threads,
                             const sg_monitor *monitor, sg_error *err);
 

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: MIT */
-/* pairs.h - minimal pairs: does a model prefer the good sentence, and which words decide?
+/* pairs.h - minimal pairs: does a model prefer the acceptable (good) sentence, and which words decide?
  *
  *   D = log p(good) - log p(bad)       nats; right: D > 0, tie: D = 0 (half right)
- *   attribution of word i              (dD / dx_i) . x_i, summed over its tokens; where a word is in both sentences,
- *                                      over both; none of words that are not read before what is scored. With path:
- *                                      averaged over u x, u in [0, 1], all inputs together; the sum over all words is
- *                                      then D(x) - D(0)
+ *   attribution of word i              gradient times input, (dD / dx_i) . x_i, summed over its tokens, and over both
+ *                                      sentences for a word of both; none for words that are not read before what is
+ *                                      scored. With path: integrated gradients, dD / dx averaged over u x, u in [0, 1];
+ *                                      the sum over all words is then D(x) - D(0) (completeness)
  *
  * Each sentence is read from a zero state; where the model's lines end with <eos>, <eos> is read before the first word
  * and predicted after the last. Score by sentence: all words that are predicted. By word: the first token in which the
@@ -30,7 +30,7 @@ extern "C" {
 typedef enum { SG_PAIRS_AUTO, SG_PAIRS_TSV, SG_PAIRS_BLIMP, SG_PAIRS_LINZEN } sg_pairs_format;
 /* AUTO: word for Linzen, else sentence */
 typedef enum { SG_PAIRS_SCORE_AUTO, SG_PAIRS_SENTENCE, SG_PAIRS_WORD } sg_pairs_score;
-/* What is a word: between spaces, or with punctuation marks and n't, 's, ... apart. AUTO: apart for BLiMP, unless the
+/* What is a word: separated by spaces, or also punctuation marks and clitics (n't, 's, ...). AUTO: also these for BLiMP, unless the
  * model has a tokenizer or reads characters. */
 typedef enum { SG_PAIRS_SPLIT_AUTO, SG_PAIRS_SPACES, SG_PAIRS_PUNCTUATION } sg_pairs_split;
 
@@ -84,7 +84,8 @@ typedef struct {
     bool by_word;                  /* what was scored */
     bool begins;                   /* <eos> was read before the first word: it is predicted too */
     bool attribution;
-    double gap; /* with path: sum of |sum of attributions - (D(x) - D(0))| over sum of |D(x) - D(0)| */
+    double
+        gap; /* with path, relative completeness error: sum of |sum of attributions - (D(x) - D(0))| / sum of |D(x) - D(0)| */
     double largest_gap; /* the largest |...| of a pair, nats; NaN both without path */
 } sg_pairs_summary;
 SG_API const sg_pairs_summary *sg_pairs_get_summary(const sg_pairs *p);

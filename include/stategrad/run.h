@@ -30,7 +30,7 @@ SG_API const char *sg_run_group_name(const sg_run *r, size_t g);
 SG_API size_t sg_run_units(const sg_run *r, size_t g); /* H */
 SG_API size_t sg_run_rank(const sg_run *r, size_t g);  /* min(H, E) */
 
-/* Attributes of the root as text (numbers printed); NULL: none. Borrowed. */
+/* Attributes of the root as text (numbers are formatted); NULL: none. Borrowed. */
 SG_API size_t sg_run_attributes(const sg_run *r);
 SG_API const char *sg_run_attribute_name(const sg_run *r, size_t i);
 SG_API const char *sg_run_attribute(const sg_run *r, const char *name);

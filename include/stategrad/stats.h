@@ -35,7 +35,7 @@ enum { SG_STATS_MIN_BLOCKS = 5 };
  * (the bias is itself an estimate: without that term the interval of a singular value near its noise covers
  * 89 %.) n_eff = N^2 / sum n_b^2, the effective number of blocks. without[b*stride]: theta computed from all
  * blocks but b (not read where pairs[b] is 0). Missing: B < 5; n_eff < 3, or < 8 of 20 or more blocks; a
- * theta that is not finite. Then value stays, the rest is NaN. */
+ * theta that is not finite. Then value is kept and the rest is NaN. */
 SG_API void sg_stats_jackknife(sg_interval *out, size_t B, const double *pairs, double value,
                                const double *without, size_t stride);
 /* The same, with the variance compared between blocks and their parts, `parts` of them (consecutive, some may
@@ -76,7 +76,7 @@ typedef struct {
  * an effect of a block on both sides must enter with the block's weight in each.) Bias, ends, and what is widened or withheld by the
  * parts: as in sg_stats_jackknife_parts. Ratios: give logarithms. paired needs as many blocks and parts on both sides. */
 SG_API void sg_stats_contrast(sg_contrast *out, const sg_replicates *a, const sg_replicates *b, bool paired);
-/* The same contrast with another, independent source of error (words beside blocks): errors and biases add. */
+/* The same contrast with another, independent source of error (words in addition to blocks): errors and biases add. */
 SG_API void sg_stats_contrast_add(sg_contrast *c, const sg_contrast *other);
 
 /* ---- several models ---- */
@@ -107,7 +107,7 @@ SG_API sg_status sg_stats_adjust(size_t n, const double *p, double *adjusted, sg
 /* Does sigma_1 of a class differ from that of a random class of its size? Null hypothesis: class labels are
  * exchangeable among the pairs of each block. The deviation of a class's sum from its block's mean then has a
  * random sign: `flips` seeded draws of all signs give the null distribution of sigma_1 with the same noise,
- * and so the same upward bias. Exact up to the symmetry of those parts. Sums are of normalised gradients if
+ * and so the same upward bias. Exact if these deviations are distributed symmetrically. Sums are of normalised gradients if
  * the analysis normalises. */
 typedef struct sg_class_test sg_class_test; /* workspace; one per thread, reused for every class and delay */
 typedef struct {
@@ -165,7 +165,7 @@ typedef enum { SG_DECAY_EXPONENTIAL, SG_DECAY_POWER, SG_DECAY_STRETCHED, SG_DECA
 typedef enum {
     SG_DECAY_UNDECIDED, /* several laws are within the errors, or there are no errors */
     SG_DECAY_ONE_LAW,   /* `best` is within the errors, the others are not */
-    SG_DECAY_NO_LAW     /* none of the laws is within the errors; `best` is the nearest */
+    SG_DECAY_NO_LAW     /* no law is compatible with the data; `best` is the nearest */
 } sg_decay_verdict;
 enum { SG_DECAY_SHARES = 3 };
 /* 0.5, 0.2, 0.1: the shares of the peak whose delays are estimated. */
@@ -185,11 +185,10 @@ typedef struct {
 
 typedef struct {
     sg_decay_fit fit[SG_DECAY_LAWS];
-    sg_interval
-        beta; /* of the stretched exponential; if it contains 1, the exponential is within the errors */
+    sg_interval beta; /* of the stretched exponential; if it contains 1, the exponential is compatible */
     sg_decay_verdict verdict;
     sg_decay_law best;
-    bool within[SG_DECAY_LAWS]; /* laws within the errors */
+    bool within[SG_DECAY_LAWS]; /* laws that are compatible */
     size_t points;              /* delays used: d >= 1, y > 0 and finite, error finite */
     const char *missing;        /* reason for a missing fit, or NULL */
     size_t peak;                /* delay of the largest value */
@@ -202,11 +201,11 @@ typedef struct {
  * NULL, or nowhere above 0: equal weights. Errors come from the jackknife over blocks when `without` (B, D)
  * row-major, the series from all blocks but b, and pairs (B) are given, otherwise from the fit's covariance.
  *
- * Verdict, from the blocks alone (neighbouring delays correlate at 0.99, so delays are not independent). Lack of fit:
+ * Verdict, from the blocks alone (neighbouring delays have correlation 0.99, so delays are not independent). Lack of fit:
  * three smooth contrasts c of ln y that the law cannot move, with their jackknife covariance S; Hotelling's
- * T^2 = c' S^-1 c. A law is within the errors while p >= 0.01. The exponential is called the law if beta's 95 %
- * interval contains 1 and it is within the errors. Another law is called so only if that interval excludes 1,
- * the exponential has p < 0.05, and the law is the only one within the errors and determined (each error below
+ * T^2 = c' S^-1 c. A law is compatible while p >= 0.01. The exponential is called the law if beta's 95 %
+ * interval contains 1 and it is compatible. Another law is called so only if that interval excludes 1,
+ * the exponential has p < 0.05, and the law is the only compatible one and determined (each error below
  * half of the value).
  *
  * Missing: fewer than 6 usable points; a constant series; one that grows. SG_EINVAL: D is 0. */

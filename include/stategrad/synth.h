@@ -6,7 +6,7 @@
  *   variance     binary features of equal use, but of unequal variance in the embeddings (a file of them is
  *                written)
  *   independent  words are drawn independently: no memory is needed
- *   latch        saturated gates keep one bit for ever: memory without sensitivity
+ *   latch        saturated gates store one bit indefinitely: memory without sensitivity
  *
  * Each goes to a folder of its name: train.txt, valid.txt, test.txt (word/tag, one sentence per line; a
  * tenth of the tokens in each of the latter two), words.txt (word lists for words:FILE), README (what is
@@ -42,8 +42,8 @@ typedef struct {
 SG_API void sg_synth_defaults_sized(sg_synth_config *cfg, size_t struct_size);
 SG_API const char *sg_synth_name(sg_synth_kind kind);    /* "copy", ... */
 SG_API const char *sg_synth_summary(sg_synth_kind kind); /* one line */
-/* Makes folder/NAME (folder too) and writes the files there; files of these names are replaced. On failure what
- * sg_synth_check could not foresee (a full disk) leaves the files that were finished. */
+/* Makes folder/NAME (folder too) and writes the files there; files of these names are replaced. After a failure
+ * that sg_synth_check could not foresee (a full disk), the files that were finished remain. */
 SG_API sg_status sg_synth_write(const char *folder, sg_synth_kind kind, const sg_synth_config *cfg,
                                 sg_error *err);
 

@@ -31,7 +31,7 @@ typedef struct {
     double lr;                /* sg_train_default_rates */
     double lr_decay;          /* 0.7, per epoch ... */
     unsigned decay_after;     /* ... after this epoch, 2 */
-    double clip;              /* largest norm of the gradient; 0: none. sg_train_default_rates */
+    double clip;              /* gradient clipping, largest norm; 0: none. sg_train_default_rates */
     double dropout;           /* 0.35: on embeddings and layer outputs */
     double init;              /* U(-init, init), 0.05 */
     uint64_t seed;
@@ -68,7 +68,7 @@ typedef struct {
  * SG_ECANCELLED: stopped by the monitor, checkpoint written. In these cases result is filled too, and if
  * result->epochs > 0 the best weights so far are in m. SG_EFORMAT, SG_EINVAL on resume: the checkpoint and
  * its predecessor are damaged, or of another run. If there is no checkpoint file, resume starts from the beginning. A
- * checkpoint with more epochs than asked for is reported (warn), and the model is the best of them. */
+ * checkpoint with more epochs than asked for gives a warning, and the model is the best of its epochs. */
 SG_API sg_status sg_train(sg_train_result *result, sg_model *m, const sg_stream *train,
                           const sg_stream *valid, const sg_train_config *cfg, const sg_monitor *monitor,
                           sg_error *err);

@@ -73,7 +73,7 @@ class Check:
 
     rows: tuple[CheckRow, ...]
     growth: str
-    """What becomes of a small change of the state: "decays", "grows at first", "persists", "grows"."""
+    """How a small change of the state develops: "decays", "grows at first", "persists", "grows"."""
     sensitive: bool
     """Does rounding every state to float move some state by more than 4e-6 of its size?"""
 

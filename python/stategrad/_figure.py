@@ -202,7 +202,7 @@ def _properties(drawn: Any, run: Run, group: str, classes: Names, at: np.ndarray
     quantity, class_name = quantity or "property_gain", _one_class(classes, run, "properties")
     names = _named(properties, run.properties, "property") or list(run.properties)[:SHOWN]
     if not names:
-        raise ValueError("figure: the run has no properties; stategrad.track adds some")
+        raise ValueError("figure: the run has no properties; use stategrad.track to add some")
     curves = [run.curve(class_name, quantity, group=group, property=name) for name in names]
     ax, looks = drawn.subplots(), _looks(run.properties, run.properties)
     curves = [dataclasses.replace(curve, name=name) for curve, name in zip(curves, names)]

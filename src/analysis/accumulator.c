@@ -157,7 +157,7 @@ sg_status sg_accumulator_finish(sg_accumulator *a, sg_run **run, sg_error *err)
     if (a->over)
         TRY(sg_fail(err, SG_EINVAL, "the accumulator is finished already"));
     if (a->nameless && !run)
-        TRY(sg_fail(err, SG_EINVAL, "the run has no path: expected a place to hand it over"));
+        TRY(sg_fail(err, SG_EINVAL, "run_path is NULL: expected a place for the result (run)"));
     if (a->replaced)
         TRY(given_replaced_complete(a->replaced, err));
     a->over = true;

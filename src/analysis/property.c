@@ -87,7 +87,7 @@ static sg_status read_text(char **content, size_t *n, const char *path, const ch
     if (words)
         return sg_fail(
             err, SG_EFORMAT,
-            "property %s: '%.80s' is a file here, and not a text: expected words in UTF-8; the word itself "
+            "property %s: '%.80s' is an existing file that is not text: expected words in UTF-8; the word itself "
             "is written '%.80s,'",
             name, path, path);
     return sg_fail(err, SG_EFORMAT, "property %s: %s: is not a text: expected pairs of words in UTF-8", name,

@@ -43,7 +43,7 @@ static const row rows[] = {
            "delays 0 .. D-1"},
      FIELD(delays), .identity = YES, .attribute = "delays"},
     {.s = {"state", 's', SG_SETTING_WORD, "cell|hidden|both", NULL, 0, 0,
-           "which state (default: cell of an LSTM, hidden of others)"},
+           "which state (default: cell for LSTMs, hidden otherwise)"},
      FIELD(state), .identity = YES,
      WORDS({"cell", SG_STATE_CELL}, {"hidden", SG_STATE_HIDDEN}, {"both", SG_STATE_BOTH})},
     {.s = {"layer", 'l', SG_SETTING_SIZE, "N|all", "0", 1, 1e9,
@@ -79,7 +79,7 @@ static const row rows[] = {
            "blocks of the corpus for the intervals, fewer where documents are fewer"},
      .s.advanced = true, FIELD(blocks), .identity = YES, .attribute = "blocks"},
     {.s = {"documents", 0, SG_SETTING_WORD, "auto|blank|heading|file|line|none", "auto", 0, 0,
-           "where documents end, and with them blocks: at blank lines, headings (\"= Title =\", \"# newdoc\"), files, "
+           "where documents end (blocks end there too): at blank lines, headings (\"= Title =\", \"# newdoc\"), files, "
            "line ends or nowhere; auto: the first of heading, file, blank that occurs"},
      .s.advanced = true, FIELD(documents), .identity = YES, .attribute = "documents",
      WORDS({"auto", SG_DOCUMENTS_AUTO}, {"blank", SG_DOCUMENTS_BLANK}, {"heading", SG_DOCUMENTS_HEADING},
@@ -109,7 +109,7 @@ static const row rows[] = {
      .s.advanced = true, FIELD(block_gram), .identity = YES,
      WORDS({"auto", SG_GRAM_AUTO}, {"yes", SG_GRAM_YES}, {"no", SG_GRAM_NO})},
     {.s = {"replace", 0, SG_SETTING_REAL, "N|RATE|auto|none", "auto", 1e-9, 1e15,
-           "words replaced by others to see what it changes: their number, or their share below 1; auto: about a "
+           "words to replace by others, to see what that changes: a number, or a share below 1; auto: about a "
            "tenth of the cost (default: auto)"},
      FIELD(replace), .identity = YES, .attribute = "replace", WORDS({"auto", 0}, {"none", (size_t)-1})},
     {.s = {"inputs", 0, SG_SETTING_TEXT, "FILE.npy", NULL, 0, 0,
@@ -262,7 +262,7 @@ sg_status sg_analysis_set(sg_analysis_config *cfg, const char *name, const char 
 {
     const row *r = find(name);
     if (!r)
-        return sg_fail(err, SG_EINVAL, "%s: is no setting of the analysis", name);
+        return sg_fail(err, SG_EINVAL, "%s is not a setting of the analysis", name);
     if (cfg->struct_size && r->s.offset + r->size > cfg->struct_size)
         return sg_fail(err, SG_EINVAL,
                        "setting '%s': the program was compiled with headers that do not have it", name);

@@ -349,7 +349,7 @@ static void note_class(track *t, size_t c)
     for (size_t d = 0; d < D; d++)
         reason_note(&t->replicate, name, d,
                     t->empty[d]          ? "no pairs"
-                    : t->nothing_left[d] ? "nothing is left without one of the blocks"
+                    : t->nothing_left[d] ? "no pairs are left when one of the blocks is left out"
                                          : NULL);
     for (size_t d = 0; d < D && t->B; d++)
         for (size_t p = 0; p < t->frame.P; p++) {

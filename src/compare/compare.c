@@ -136,7 +136,7 @@ static sg_status check_property(const char **why, bool *ratio, const contest *t,
         if (t->m->form == MEASURE_LEFT)
             TRY(own_interval(why, &first, t, sides[k], 0, err));
         if (!*why && !first)
-            *why = "a gain at delay 0 whose interval reaches 0: no share of it can be given";
+            *why = "the interval of the gain at delay 0 reaches 0: no share of it can be given";
     }
     if (!*why && !*ratio)
         TRY(note_add(
@@ -260,8 +260,8 @@ static sg_status compare_pair(sg_comparison *c, size_t pair, const side *a, cons
             continue;
         if (m->of_property != of_property) {
             if (cfg->n_measures)
-                TRY(sg_fail(err, SG_EINVAL, "measure %s is of %s, and %s is none", m->name,
-                            m->of_property ? "a property" : "classes, without a property", a->s->label));
+                TRY(sg_fail(err, SG_EINVAL, "measure %s applies to %s; %s is not one", m->name,
+                            m->of_property ? "a property" : "a class without a property", a->s->label));
             continue;
         }
         if (m->absolute && units) {

@@ -16,7 +16,7 @@
 typedef struct {
     size_t S, V, D;
     double *square; /* (S, V, D) */
-    double *low;    /* the same: what rounding took from square */
+    double *low;    /* the same shape: rounding error of square (compensation term) */
     double *pairs;  /* (V, D) */
 } word_sums;
 

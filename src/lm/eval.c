@@ -139,7 +139,7 @@ sg_status sg_lm_eval(sg_eval *out, const sg_model *m, const sg_stream *s, bool r
     }
     if (!predicted)
         TRY(sg_fail(err, SG_EFORMAT,
-                    "perplexity: every sentence has one token, and none to predict it from"));
+                    "perplexity: every sentence has one token, so nothing can be predicted"));
     out->tokens = predicted;
     out->unknown_tokens = sg_stream_info(s)->unknown;
     out->nats_per_token = sum / (double)predicted;

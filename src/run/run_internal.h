@@ -49,7 +49,7 @@ typedef enum {
     RUN_NO_PARTNER_INTERVAL,
     RUN_NO_PATH, /* no gradient was averaged from a word to its partner */
     RUN_NO_PATH_INTERVAL,
-    RUN_NO_REPLICATE, /* nothing is left without one of the blocks */
+    RUN_NO_REPLICATE, /* no pairs are left when one of the blocks is left out */
     RUN_NO_FOLD,      /* a property whose words have no folds */
     RUN_NO_CHOSEN,    /* no pair of a label at a distance */
     RUN_NO_CHOSEN_INTERVAL,
@@ -163,9 +163,9 @@ sg_status run_open_part(sg_run **out, const char *path, sg_error *err);
 bool run_is_part(const sg_run *r);
 const char *run_path(const sg_run *r);
 int run_nc(const sg_run *r); /* NetCDF's handle */
-/* float32 without a detour through double */
 /* All n texts of a variable of the root, each freed with sg_free; out (n) must be NULLs, which those not read stay. */
 sg_status run_read_strings(const sg_run *r, const char *variable, size_t n, char **out, sg_error *err);
+/* float32, read as float32 */
 sg_status run_read_f32(const sg_run *r, const char *group, const char *variable, const size_t *start,
                        const size_t *count, float *out, sg_error *err);
 

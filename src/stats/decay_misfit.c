@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Is a curve within its errors of a law? The errors of neighbouring delays are nearly the same, so residuals of
+/* Is a curve compatible with a law, given its errors? The errors of neighbouring delays are nearly the same, so residuals of
  * single delays say nothing. Three smooth contrasts of the logs are looked at instead,
  *
  *   c_j = sum_d w_d a_jd ln y_d,      a_j: polynomials in ln d, orthogonal (weights w) to what the law can reach,

@@ -39,10 +39,11 @@ static void law_part(char *text, size_t size, const char *quantity, const sg_dec
         snprintf(text, size, "%s falls as %s %s, %s%s", quantity,
                  d->best == SG_DECAY_EXPONENTIAL ? "an" : "a", sg_decay_law_name(d->best), law, beta);
     else if (d->verdict == SG_DECAY_ONE_LAW)
-        snprintf(text, size, "%s is within its errors of %s %s whose parameters are not determined%s",
-                 quantity, d->best == SG_DECAY_EXPONENTIAL ? "an" : "a", sg_decay_law_name(d->best), beta);
+        snprintf(text, size, "%s is compatible with %s %s whose parameters are not determined%s", quantity,
+                 d->best == SG_DECAY_EXPONENTIAL ? "an" : "a", sg_decay_law_name(d->best), beta);
     else if (d->verdict == SG_DECAY_NO_LAW)
-        snprintf(text, size, "none of the laws fits %s within its errors (nearest: %s, off by %.1f %%%s)",
+        snprintf(text, size,
+                 "none of the decay laws fits %s within its error bars (closest: %s, off by %.1f %%%s)",
                  quantity, law, 100 * f->residual, beta);
     else if (*among)
         snprintf(text, size, "the law of %s is undecided (%s%s)", quantity, among, beta);

@@ -175,7 +175,7 @@ p = program("import", path, "--ignore", "ln.weight", "--ignore", "ln.bias", "-o"
 open(cmp.path("voc"), "w").write("".join(f"w{i}\n" for i in range(V)))
 open(cmp.path("text"), "w").write(" ".join(f"w{i}" for i in ids) + "\n")
 program("import", path, "--ignore", "ln.weight", "--ignore", "ln.bias", "-o", cmp.path("ours"), "--vocab", cmp.path("voc"))
-program("eval", cmp.path("ours"), cmp.path("text"), "--no-eos", says=["--ignore left out of the net: ln.weight, ln.bias"])
+program("eval", cmp.path("ours"), cmp.path("text"), "--no-eos", says=["the tensors that --ignore left out: ln.weight, ln.bias"])
 O, r = A(9, H), A(9)
 D, d = A(V, 9), A(V)
 save({"embedding.weight": base["embedding.weight"], **sd, "between.weight": O, "between.bias": r, "fc.weight": D, "fc.bias": d})

@@ -285,7 +285,7 @@ def check_law(run, group, sentence):
     aic = np.where(np.isfinite(of["decay_aic"]), of["decay_aic"], np.inf)
     best = laws[verdict] if verdict >= 0 else laws[int(np.argmin(aic))]
     i = laws.index(best)
-    names = {"falls as": verdict >= 0, "whose parameters are not determined": verdict >= 0, "none of the laws fits": verdict == -1,
+    names = {"falls as": verdict >= 0, "whose parameters are not determined": verdict >= 0, "none of the decay laws fits": verdict == -1,
              "undecided": verdict == -2, "no decay law": verdict == -2}
     assert any(n in sentence and holds for n, holds in names.items()), (sentence, verdict)
     form = {"power law": r"(\S+) d\^-(\S+)", "exponential": r"(\S+) exp\(-d/([^)]+)\)",

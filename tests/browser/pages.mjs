@@ -419,7 +419,7 @@ async function sentences(page, expect, all, g, untrained, names, steps, D) {
   propertySentences(text, expect, all, g, steps, D);
   if (g.decay_weight && g.decay_weight[0][2].some((w) => w !== null)) {
     const d = decayOf(all, g, 0, 2);
-    const said = d.verdict === 'none of the laws' ? 'None of the laws of decay fits it within the errors of the blocks'
+    const said = d.verdict === 'none of the laws' ? 'No decay law fits it within the error bars over blocks'
       : d.verdict === 'undecided' || !d.determined ? 'Its law of decay is undecided' : `It falls as ${/^[aeiou]/.test(d.verdict) ? 'an' : 'a'} ${d.verdict}, `;
     expect(text.includes(said), 'the verdict on the law', said, text);
     const left = /Of its value at delay (\d+), (.*?) (words|characters) is left\./.exec(text), known = d.share.filter((x) => x !== null);

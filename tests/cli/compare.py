@@ -408,7 +408,7 @@ def test_misuse():
             (["lstm1.nc", "noun", "noun"], 2, "A and B are the same: noun"), (["lstm1.nc", "lstm1.nc"], 2, "A and B are the same"),
             (["lstm1.nc", "number", "nubmer"], 2, "no property 'nubmer'; did you mean number?"), (["lstm1.nc", "layer1.cell", "layer1.hiden"], 2, "did you mean layer1.hidden?"),
             (["lstm1.nc", "noun", "verb", "--measure", "rms_gian"], 2, "--measure", "did you mean rms_gain?"),
-            (["lstm1.nc", "noun", "verb", "--measure", "relative_memory"], 2, "relative_memory is of a property"),
+            (["lstm1.nc", "noun", "verb", "--measure", "relative_memory"], 2, "relative_memory applies to a property; noun is not one"),
             (["lstm1.nc", "gru1.nc", "--measure", "rms_gain"], 2, "no common unit", "compare rms_gain_left"),
             (["bare.nc", "noun", "verb", "--measure", "state_change"], 2, "noun has no left_out_state_change", "--replace"),
             (["lstm1.nc", "noun", "verb", "--delay", "7"], 2, "--delay: 7", "0 .. 6"), (["lstm1.nc", "noun", "verb", "--delay", "1,x"], 2, "--delay", "'1,x'"),

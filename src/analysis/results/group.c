@@ -41,7 +41,7 @@ static void note_item(group_work *a, size_t c, size_t d, const item *o)
         blocks += o->block_weight[b] > 0;
     group_note(a, RUN_NO_GRAM, c, d, blocks == 1 ? "no pairs without one of the blocks" : NULL);
     group_note(a, RUN_NO_REPLICATE, c, d,
-               o->no_replicate ? "nothing is left without one of the blocks" : NULL);
+               o->no_replicate ? "no pairs are left when one of the blocks is left out" : NULL);
     if (o->no_fold)
         reason_note_plain(
             &a->reasons[RUN_NO_FOLD],

@@ -192,7 +192,7 @@ static void keep_left_out(group_work *a, const room *r, const sg_interval *x, si
         none |= isnan(change[b + 1]);
     }
     if (none && !isnan(x->value))
-        group_note(a, RUN_NO_REPLICATE, c, d, "nothing is left without one of the blocks");
+        group_note(a, RUN_NO_REPLICATE, c, d, "no pairs are left when one of the blocks is left out");
 }
 
 static sg_status put_left_out(group_work *a, const room *r, size_t c, sg_error *err)
