@@ -88,7 +88,9 @@ const char *did_you_mean(char *room, size_t size, const char *dashes, const char
 
 /* "stategrad: message" on stderr; the exit code for st: 1, or 128 + the signal that cancelled the work. */
 int fail(sg_status st, const sg_error *err);
-/* The message of the library with the options in it: --burn-in for "setting 'burn_in'". Valid until the next call. */
+/* A text of the library with the options in it: --burn-in for "setting 'burn_in'", in place. */
+void name_options(char *text);
+/* The same of a copy, valid until the next call. */
 const char *with_options(const char *message);
 int misuse(const char *format, ...) __attribute__((format(printf, 1, 2)));
 /* The same where it is a file or the machine that is at fault: 1. */

@@ -5,6 +5,8 @@
 #include "stategrad/import.h"
 #include "stategrad/run.h"
 
+#include <stdlib.h>
+
 static json_t *named(const char *name, const char *key, uint64_t n)
 {
     return json_pack("{s:o, s:I}", "name", json_utf8(name), key, (json_int_t)n);
@@ -46,6 +48,11 @@ static void print_run(const sg_run *r)
                shown(sg_run_attribute(r, sg_run_attribute_name(r, i))));
 }
 
+static bool collect(void *ctx, const char *text, size_t n)
+{
+    return fwrite(text, 1, n, ctx) == n;
+}
+
 static sg_status describe_run(const char *path, bool json, sg_error *err)
 {
     sg_run *r;
@@ -57,6 +64,25 @@ static sg_status describe_run(const char *path, bool json, sg_error *err)
     else
         print_run(r);
     sg_run_close(r);
+    return st;
+}
+
+/* A model file to standard output, with the program's options in place of the settings. */
+static sg_status describe_model(const char *path, const sg_import_config *cfg, bool json, sg_error *err)
+{
+    char *text = NULL;
+    size_t size = 0;
+    FILE *f = open_memstream(&text, &size);
+    sg_writer to = {collect, f};
+    sg_status st = f ? sg_import_describe(&to, path, cfg, json, err) : SG_ENOMEM;
+    if (f && fclose(f) && st == SG_OK)
+        st = SG_ENOMEM;
+    if (st == SG_OK) {
+        name_options(text);
+        fputs(text, stdout);
+    } else if (st == SG_ENOMEM && !err->msg[0])
+        snprintf(err->msg, sizeof err->msg, "no memory for the description of %s", path);
+    free(text);
     return st;
 }
 
@@ -80,7 +106,7 @@ static int run(int argc, char **argv)
         if (st == SG_OK && kind == SG_FILE_RUN)
             st = describe_run(argv[0], json, &err);
         else if (st == SG_OK)
-            st = sg_import_describe(&standard_output, argv[0], &cfg, json, &err);
+            st = describe_model(argv[0], &cfg, json, &err);
         code = st == SG_OK ? EXIT_DONE : fail(st, &err);
     }
     model_options_free(&model);

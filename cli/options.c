@@ -54,23 +54,34 @@ const char *shown(const char *name)
     return copy;
 }
 
-const char *with_options(const char *message)
+/* --no-NAME, which the library calls setting 'NAME' false */
+static const char set_to_false[] = "' false";
+
+void name_options(char *text)
 {
     static const char mark[] = "setting '";
-    static char text[1200];
-    char *to = text, *end = text + sizeof text - 3;
-    for (const char *p = message; *p && to < end;) {
-        const char *name = strncmp(p, mark, sizeof mark - 1) ? NULL : p + sizeof mark - 1;
-        if (!name) {
+    char *to = text;
+    for (const char *p = text; *p;) {
+        if (strncmp(p, mark, sizeof mark - 1) != 0) {
             *to++ = *p++;
             continue;
         }
-        *to++ = '-', *to++ = '-';
-        for (p = name; *p && *p != '\'' && to < end; p++)
+        p += sizeof mark - 1;
+        size_t n = strcspn(p, "'");
+        bool off = !strncmp(p + n, set_to_false, sizeof set_to_false - 1);
+        to = stpcpy(to, off ? "--no-" : "--");
+        for (size_t i = 0; i < n; i++, p++)
             *to++ = *p == '_' ? '-' : *p;
-        p += *p == '\'';
+        p += off ? sizeof set_to_false - 1 : *p == '\'';
     }
     *to = 0;
+}
+
+const char *with_options(const char *message)
+{
+    static char text[1200];
+    snprintf(text, sizeof text, "%s", message);
+    name_options(text);
     return text;
 }
 

@@ -277,7 +277,8 @@ static sg_status compare_pair(sg_comparison *c, size_t pair, const side *a, cons
         }
         if (!side_has(a, m->source) || !side_has(b, m->source)) {
             if (cfg->n_measures)
-                TRY(sg_fail(err, SG_EINVAL, "measure %s: %s has no %s (analyze --replace adds it)", m->name,
+                TRY(sg_fail(err, SG_EINVAL,
+                            "measure %s: %s has no %s (analyze with setting 'replace' adds it)", m->name,
                             (side_has(a, m->source) ? b : a)->s->label, m->source));
             continue;
         }

@@ -54,7 +54,7 @@ sg_status notes_of_pair(sg_comparison *c, const side *a, const side *b, bool pai
         TRY(note_add(
             c, err,
             "one trained model on a side: intervals cover the choice of text; another training run may differ by more "
-            "(--group compares groups of trained models)"));
+            "(compare groups of trained models)"));
     if (of_this_text(a) || of_this_text(b))
         TRY(note_add(c, err, "the corpus is one document: intervals are of this text alone"));
     for (int k = 0; k < 2; k++) {

@@ -653,8 +653,8 @@ static sg_status check_used(const sg_classes *k, sg_error *err)
         bool column = spec->kind <= BY_FEATS || (spec->kind >= BY_DEPREL && spec->kind <= BY_MISC);
         if (!spec->used && spec->kind != BY_FREQUENCY)
             TRY(sg_fail(err, SG_EINVAL, "classes '%s': contains no word of the corpus%s", spec->text,
-                        column ? " (a column of CoNLL-U: files named .conllu, or --format conllu)"
-                        : spec->kind == BY_TAG ? " (word/tag is read with --format tagged)"
+                        column ? " (a column of CoNLL-U: files named .conllu, or setting 'format' conllu)"
+                        : spec->kind == BY_TAG ? " (word/tag is read with setting 'format' tagged)"
                                                : ""));
     }
     for (size_t c = 1; c < n_classes; c++)

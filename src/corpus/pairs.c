@@ -339,7 +339,7 @@ static sg_status check_met(const pair_collector *p, const relation_spec *s, sg_e
                  s->relation,
                  near ? "; did you mean "
                  : n  ? ""
-                      : " (a column of CoNLL-U: files named .conllu, or --format conllu)",
+                      : " (a column of CoNLL-U: files named .conllu, or setting 'format' conllu)",
                  near ? near : "", near ? "?" : "");
 done:
     sg_free(names);

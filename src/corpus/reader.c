@@ -261,7 +261,7 @@ void corpus_warn(const sg_corpus *c)
         sg_warn(
             monitor,
             "%s:%zu: the line ends in a literal <eos>, and one is added at every line end: two each (%zu lines); "
-            "--no-eos adds none",
+            "setting 'eos' false adds none",
             c->literal_eos.path, c->literal_eos.line, c->literal_eos.times);
     if (c->lost_range.path)
         sg_warn(

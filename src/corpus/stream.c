@@ -79,7 +79,7 @@ static sg_status encode_word(const sg_vocab *v, const sg_token *t, int32_t *id, 
     if (t->eos)
         return sg_fail(
             err, SG_EINVAL,
-            "%s:%zu: the model's vocabulary has neither <eos> nor <unk> for the end of the line; use --no-eos",
+            "%s:%zu: the model's vocabulary has neither <eos> nor <unk> for the end of the line; use setting 'eos' false",
             t->path, t->line);
     return sg_fail(err, SG_EFORMAT, "%s:%zu: '%s' is not in the vocabulary, which has no <unk>", t->path,
                    t->line, strcmp(t->form, "\n") ? text_excerpt(excerpt, t->form, t->length) : "\\n");

@@ -95,18 +95,19 @@ sg_status vocab_choose(sg_vocab *v, const char *unk, const char *eos, sg_unit un
 {
     sg_status st = SG_OK;
     if (unk && v->tokenizer)
-        return sg_fail(err, SG_EINVAL, "--unk: the tokenizer says itself which piece is unknown");
+        return sg_fail(err, SG_EINVAL, "setting 'unk': the tokenizer says itself which piece is unknown");
     if (unk)
-        TRY(choose_word(&v->unk, v, "--unk", unk, err));
+        TRY(choose_word(&v->unk, v, "setting 'unk'", unk, err));
     if (!eos)
         return SG_OK;
     *ends_lines = strcmp(eos, "none") != 0;
     if (*ends_lines && unit == SG_UNIT_CHAR)
-        return sg_fail(err, SG_EINVAL,
-                       "--eos: a line of characters ends in the character \\n; expected none, found '%.40s'",
-                       eos);
+        return sg_fail(
+            err, SG_EINVAL,
+            "setting 'eos': a line of characters ends in the character \\n; expected none, found '%.40s'",
+            eos);
     if (*ends_lines)
-        TRY(choose_word(&v->eos, v, "--eos", eos, err));
+        TRY(choose_word(&v->eos, v, "setting 'eos'", eos, err));
 done:
     return st;
 }
@@ -205,19 +206,21 @@ sg_status sg_vocab_build(sg_vocab **out, sg_corpus *c, const sg_vocab_config *cf
     int32_t eos = string_table_find(t.types, "<eos>", 5);
     size_t n = string_table_count(t.types), least = 1 + (size_t)(unk >= 0) + (size_t)(eos >= 0);
     if (cfg->size > n)
-        TRY(sg_fail(err, SG_EINVAL, "--vocab-size: %zu requested, the corpus has only %zu distinct words",
-                    cfg->size, n));
+        TRY(sg_fail(err, SG_EINVAL,
+                    "setting 'vocab_size': %zu requested, the corpus has only %zu distinct words", cfg->size,
+                    n));
     if (cfg->size && cfg->size < least)
         TRY(sg_fail(err, SG_EINVAL,
-                    "--vocab-size: %zu requested, expected at least %zu (<unk> and <eos> count)", cfg->size,
-                    least));
+                    "setting 'vocab_size': %zu requested, expected at least %zu (<unk> and <eos> count)",
+                    cfg->size, least));
     NEED((types = sg_calloc(n, sizeof *types)) && (keep = sg_calloc(n, sizeof *keep)), err, "%zu words", n);
     for (size_t i = 0; i < n; i++)
         types[i] = (ranked){t.counts[i], (int32_t)i};
     qsort(types, n, sizeof *types, compare_ranked);
     size_t kept = choose_words(keep, types, n, cfg, unk, eos, &left_out);
     if (cfg->min_count > 1 && kept < least)
-        TRY(sg_fail(err, SG_EINVAL, "--min-count: no word occurs %zu times in the corpus", cfg->min_count));
+        TRY(sg_fail(err, SG_EINVAL, "setting 'min_count': no word occurs %zu times in the corpus",
+                    cfg->min_count));
     size_t m = 0;
     for (size_t i = 0; i < n; i++)
         if (keep[i])

@@ -62,9 +62,9 @@ static sg_status none_found(const tensor_file *b, sg_error *err)
     if (b->format == SG_FILE_TF_INDEX)
         return sg_fail(
             err, SG_EFORMAT,
-            "%s: a TensorFlow checkpoint of %zu tensors without a graph: name its cells with --map "
-            "rnn.kernel_l0=TENSOR --map rnn.bias_l0=TENSOR (kernels [inputs + H, 4H]; --forget-bias 1), or "
-            "rnn.weight_ih_l0, rnn.weight_hh_l0, rnn.bias_ih_l0 with --gate-order",
+            "%s: a TensorFlow checkpoint of %zu tensors without a graph: name its cells with setting 'map' "
+            "rnn.kernel_l0=TENSOR setting 'map' rnn.bias_l0=TENSOR (kernels [inputs + H, 4H]; setting 'forget_bias' 1), or "
+            "rnn.weight_ih_l0, rnn.weight_hh_l0, rnn.bias_ih_l0 with setting 'gate_order'",
             b->path, b->n);
     for (size_t i = 0; i < b->n; i++)
         if (strstr(b->tensors[i].name, "attn") || strstr(b->tensors[i].name, "attention"))
@@ -73,10 +73,11 @@ static sg_status none_found(const tensor_file *b, sg_error *err)
                 "%s: none of its %zu tensors is named weight_ih_l0 or weight_ih, but %s is there: attention in "
                 "place of a recurrence? Only recurrent nets are read",
                 b->path, b->n, b->tensors[i].name);
-    return sg_fail(err, SG_EFORMAT,
-                   "%s: none of its %zu tensors is named weight_ih_l0 or weight_ih: no recurrent layer "
-                   "found; name them with --map rnn.weight_ih_l0=TENSOR --map rnn.weight_hh_l0=TENSOR ...",
-                   b->path, b->n);
+    return sg_fail(
+        err, SG_EFORMAT,
+        "%s: none of its %zu tensors is named weight_ih_l0 or weight_ih: no recurrent layer "
+        "found; name them with setting 'map' rnn.weight_ih_l0=TENSOR setting 'map' rnn.weight_hh_l0=TENSOR ...",
+        b->path, b->n);
 }
 
 sg_status find_by_name(recipe *p, const tensor_file *b, const sg_import_config *cfg, sg_error *err)

@@ -185,7 +185,7 @@ sg_status names_collect_layers(named_layers *all, const tensor_file *b, const sg
             return sg_fail(
                 err, SG_EFORMAT,
                 "%s: tensor %s %s belongs to a bidirectional layer: its state reads words that come later, so a gradient with "
-                "respect to past words does not describe it (--forward-only reads the forward direction of the first layer)",
+                "respect to past words does not describe it (setting 'forward_only' reads the forward direction of the first layer)",
                 b->path, t->name, shape_text(t, shape));
         if (!strcmp(r.side, "hr"))
             return sg_fail(err, SG_EFORMAT,
@@ -272,7 +272,7 @@ static sg_status ask_whether_stacked(recipe *p, const named_layers *all, const t
             return sg_fail(
                 err, SG_EFORMAT,
                 "%s: %s and %s read inputs of one size: two layers of a stack, or nets side by side? For one of "
-                "them say --map rnn.weight_ih_l0=%.120s, for two layers also --map rnn.weight_ih_l1=%.120s",
+                "them say setting 'map' rnn.weight_ih_l0=%.120s, for two layers also setting 'map' rnn.weight_ih_l1=%.120s",
                 b->path, low->W_ih->name, high->W_ih->name, low->W_ih->name, high->W_ih->name);
         recipe_note(p, "%.120s is taken for the layer above %.120s, by their sizes", high->W_ih->name,
                     low->W_ih->name);
@@ -368,7 +368,7 @@ sg_status names_choose_stack(recipe *p, named_layers *all, const tensor_file *b,
     }
     return sg_fail(
         err, SG_EFORMAT,
-        "%s: %zu recurrent stacks could be the model; choose with --map rnn.weight_ih_l0=TENSOR, one of %s",
+        "%s: %zu recurrent stacks could be the model; choose with setting 'map' rnn.weight_ih_l0=TENSOR, one of %s",
         b->path, stacks, text);
 }
 
@@ -397,7 +397,7 @@ sg_status names_apply_maps(named_layers *all, const tensor_file *b, const sg_imp
             if (!n)
                 continue;
             if (k > all->n || (k == all->n && all->n == MAX_CELLS))
-                TRY(sg_fail(err, SG_EINVAL, "--map %s: there is no layer %zu below it", role, k - 1));
+                TRY(sg_fail(err, SG_EINVAL, "setting 'map' %s: there is no layer %zu below it", role, k - 1));
             if (k == all->n)
                 all->at[all->n++] = (named_layer){.container = parts[0]->container};
             const stored_tensor **slot[] = {&all->at[k].W_ih, &all->at[k].W_hh, &all->at[k].b_ih,

@@ -68,7 +68,7 @@ sg_status names_check_initial_states(const scope *s, sg_error *err)
             return sg_fail(
                 err, SG_EFORMAT,
                 "%s: tensor %s %s has the shape of a first state, and states begin at zero here: a learned one is not "
-                "supported (if it acts after the recurrence: --map after=%s)",
+                "supported (if it acts after the recurrence: setting 'map' after=%s)",
                 s->b->path, t->name, shape_text(t, shape), t->name);
         return sg_fail(
             err, SG_EFORMAT,
@@ -204,12 +204,12 @@ static sg_status refuse_part(const scope *s, const named_layers *all, const stor
         return sg_fail(
             err, SG_EFORMAT,
             "%s: tensor %s %s belongs to the recurrent part by its %s: it seems to be %s, which is not "
-            "supported (if it acts after the recurrence: --map after=%s)",
+            "supported (if it acts after the recurrence: setting 'map' after=%s)",
             s->b->path, t->name, shape_text(t, shape), by, kind, t->name);
     return sg_fail(
         err, SG_EFORMAT,
-        "%s: tensor %s %s belongs to the recurrent part by its %s and has no role: give it one, as in --map "
-        "%s=%s (after the recurrence: --map after=%s)",
+        "%s: tensor %s %s belongs to the recurrent part by its %s and has no role: give it one, as in setting 'map' "
+        "%s=%s (after the recurrence: setting 'map' after=%s)",
         s->b->path, t->name, shape_text(t, shape), by, role, t->name, t->name);
 }
 
@@ -236,8 +236,8 @@ static sg_status judge_one(recipe *p, const scope *s, const named_layers *all, c
         return sg_fail(
             err, SG_EFORMAT,
             "%s: tensor %s %s has no role, and its size fits between embedding and recurrence or between "
-            "layers; the file does not record where it is used. After the recurrence: --map after=%s; a "
-            "linear map: --map input.weight=%s before it, --map output.weight=%s behind it; not used: --ignore %s",
+            "layers; the file does not record where it is used. After the recurrence: setting 'map' after=%s; a "
+            "linear map: setting 'map' input.weight=%s before it, setting 'map' output.weight=%s behind it; not used: setting 'ignore' %s",
             s->b->path, t->name, shape_text(t, shape), t->name, t->name, t->name, t->name);
     if (!decoder_mapped && !p->no_decoder[0])
         snprintf(
@@ -280,7 +280,7 @@ sg_status names_judge_recurrent(recipe *p, const scope *s, const named_layers *a
             return sg_fail(
                 err, SG_EFORMAT,
                 "%s: tensor %s %s has no role, and its size fits between layers; the file does not record where it is "
-                "used. After the recurrence: --map after=%s",
+                "used. After the recurrence: setting 'map' after=%s",
                 s->b->path, t->name, shape_text(t, shape), t->name);
         if (dtype_is_float(t->dtype) && t->rank == 2 && t->dims[0] == p->layers[0].in)
             recipe_note(p, "%.150s %s may act before the recurrence: the features are then what it gives",

@@ -94,8 +94,8 @@ static sg_status find_sizes(layer_sizes *s, const tensor_file *b, const named_la
             s->turned = cfg->transposed;
     }
     if (l->mapped && cfg->transposed && !s->turned)
-        TRY(sg_fail(err, SG_EFORMAT, "%s: --transposed: expected %s of (inputs, %llu), file has %s", b->path,
-                    l->W_ih->name, (unsigned long long)wide, shape_text(l->W_ih, shape)));
+        TRY(sg_fail(err, SG_EFORMAT, "%s: setting 'transposed': expected %s of (inputs, %llu), file has %s",
+                    b->path, l->W_ih->name, (unsigned long long)wide, shape_text(l->W_ih, shape)));
     if ((s->turned ? in_columns : in_rows) != wide || in_parts != parts)
         TRY(sg_fail(err, SG_EFORMAT, "%s: %s: expected (%llu, inputs) to match %s, file has %s", b->path,
                     l->W_ih->name, (unsigned long long)wide, l->W_hh->name, shape_text(l->W_ih, shape)));
@@ -130,8 +130,9 @@ static sg_status refuse_needless(const tensor_file *b, const named_layer *l, con
     return sg_fail(
         err, SG_EINVAL,
         "%s: %s: tensor %s has PyTorch's name and shape, which fix this, and the option does not apply "
-        "(where they mislead: --map rnn.weight_ih_l0=%s)",
-        b->path, cfg->gate_order ? "--gate-order" : "--transposed", l->W_ih->name, l->W_ih->name);
+        "(where they mislead: setting 'map' rnn.weight_ih_l0=%s)",
+        b->path, cfg->gate_order ? "setting 'gate_order'" : "setting 'transposed'", l->W_ih->name,
+        l->W_ih->name);
 }
 
 /* Sizes from W_hh, which is (G H, H), or turned by 90 degrees where another library wrote it. */
@@ -170,13 +171,13 @@ sg_status names_read_shapes(recipe_layer *out, unsigned *gates, recipe *p, const
     if (l->mapped || s.turned) /* torch's own are W x */
         recipe_note(p, "%.150s: assumed: %s%s%s%s%s", l->W_ih->name,
                     s.turned ? "x W, its columns are units" : "W x, its rows are units",
-                    s.guessed ? " (it is square: --transposed for the other)" : "",
+                    s.guessed ? " (it is square: setting 'transposed' for the other)" : "",
                     s.G > 1 ? ", gates in the order " : "",
                     s.G == 1          ? ""
                     : cfg->gate_order ? cfg->gate_order
                     : s.G == 4        ? "i,f,g,o"
                                       : "r,z,n",
-                    s.G > 1 && !cfg->gate_order ? " (--gate-order for another)" : "");
+                    s.G > 1 && !cfg->gate_order ? " (setting 'gate_order' for another)" : "");
     *gates = (unsigned)s.G;
 done:
     return st;
@@ -196,12 +197,13 @@ sg_status names_choose_cell(recipe *p, unsigned gates, const tensor_file *b, con
         c = SG_CELL_RELU;
     else if (gates == 1 && cfg->cell == SG_AUTO && !mode && !how)
         recipe_note(
-            p, "the file does not record the RNN's nonlinearity: tanh is assumed (--cell rnn-relu for relu)");
+            p,
+            "the file does not record the RNN's nonlinearity: tanh is assumed (setting 'cell' rnn-relu for relu)");
     if (cfg->cell != SG_AUTO) {
         c = (sg_cell)cfg->cell;
         if (sg_cell_gates(c) != gates)
-            return sg_fail(err, SG_EFORMAT, "%s: --cell %s has %zu gates, %s has rows for %u", b->path,
-                           sg_cell_name(c), sg_cell_gates(c), first->W_hh->name, gates);
+            return sg_fail(err, SG_EFORMAT, "%s: setting 'cell' %s has %zu gates, %s has rows for %u",
+                           b->path, sg_cell_name(c), sg_cell_gates(c), first->W_hh->name, gates);
     }
     p->shape.cell = c;
     return SG_OK;

@@ -120,10 +120,11 @@ static choice matrices(const scope *s, uint64_t rows, uint64_t columns, looks wa
 static sg_status ambiguous(const tensor_file *b, const char *role, const choice *c, sg_error *err)
 {
     char one[96], two[96];
-    return sg_fail(err, SG_EFORMAT,
-                   "%s: two interpretations fit: %s could be %s %s or %s %s; choose with --map %s=TENSOR",
-                   b->path, role, c->best->name, shape_text(c->best, one), c->rival->name,
-                   shape_text(c->rival, two), role);
+    return sg_fail(
+        err, SG_EFORMAT,
+        "%s: two interpretations fit: %s could be %s %s or %s %s; choose with setting 'map' %s=TENSOR",
+        b->path, role, c->best->name, shape_text(c->best, one), c->rival->name, shape_text(c->rival, two),
+        role);
 }
 
 /* ---- linear maps around the recurrence ---- */
@@ -231,7 +232,7 @@ static sg_status find_distant_embedding(recipe *p, const scope *s, const stored_
                 "%s: tensor %s %s looks like the embedding, but %s reads %zu numbers: the layer between embedding "
                 "and recurrence is unknown%s",
                 s->b->path, t->name, shape_text(t, shape), p->layers[0].W_ih.tensor->name, p->layers[0].in,
-                maps ? " (two linear maps fit: --map input.weight=TENSOR)" : "");
+                maps ? " (two linear maps fit: setting 'map' input.weight=TENSOR)" : "");
         const stored_tensor *bias = bias_beside(s, map);
         sg_status st = names_check_bias(s->b, bias, in, err);
         if (st != SG_OK)
@@ -366,7 +367,8 @@ sg_status names_settle_one_hot(recipe *p, const scope *s, sg_error *err)
         recipe_note(p, "no embedding: inputs are feature vectors of %zu numbers", in);
         if (decoder)
             recipe_note(
-                p, "they are as many as %.150s has rows: if they are one-hot vectors of words say --one-hot",
+                p,
+                "they are as many as %.150s has rows: if they are one-hot vectors of words say setting 'one_hot'",
                 decoder->name);
     }
 done:
@@ -408,8 +410,9 @@ sg_status names_find_decoder(recipe *p, const scope *s, bool *mapped, sg_error *
                         (unsigned long long)V, (unsigned long long)H, t->name, shape_text(t, shape)));
         if (turned || H == V)
             recipe_note(p, "%.150s: assumed: %s", t->name,
-                        turned ? "h W, its columns are words"
-                               : "W h, its rows are words (it is square: --transposed for the other)");
+                        turned
+                            ? "h W, its columns are words"
+                            : "W h, its rows are words (it is square: setting 'transposed' for the other)");
     } else {
         choice c = matrices(s, V, H, LOOKS_DECODER, NULL);
         if (!c.n)

@@ -36,11 +36,11 @@ static sg_status check_maps(const tensor_file *b, const sg_import_config *cfg, s
     for (size_t i = 0; i < cfg->n_maps; i++) {
         const char *equals = strchr(cfg->maps[i], '=');
         if (!equals || !equals[1])
-            return sg_fail(err, SG_EINVAL, "--map %s: expected ROLE=TENSOR", cfg->maps[i]);
+            return sg_fail(err, SG_EINVAL, "setting 'map' %s: expected ROLE=TENSOR", cfg->maps[i]);
         if (!role_is_known(cfg->maps[i], (size_t)(equals - cfg->maps[i])))
             return sg_fail(
                 err, SG_EINVAL,
-                "--map %s: no such role; expected encoder.weight, rnn.weight_ih_l0, "
+                "setting 'map' %s: no such role; expected encoder.weight, rnn.weight_ih_l0, "
                 "rnn.weight_hh_l0, rnn.bias_ih_l0, rnn.bias_hh_l0 (l1, l2 ...), rnn.kernel_l0, rnn.bias_l0, "
                 "decoder.weight, decoder.bias, input.weight and input.bias (a linear map between embedding and "
                 "recurrence), output.weight and output.bias (one between top layer and decoder) or after (acts after "
@@ -48,18 +48,19 @@ static sg_status check_maps(const tensor_file *b, const sg_import_config *cfg, s
                 cfg->maps[i]);
         if (!recipe_is_mapped_list(b, equals + 1) && b->format != SG_FILE_ONNX)
             return sg_fail(err, SG_EFORMAT,
-                           "%s: --map %s: no tensor of this name (or several; give its whole name)", b->path,
-                           cfg->maps[i]);
+                           "%s: setting 'map' %s: no tensor of this name (or several; give its whole name)",
+                           b->path, cfg->maps[i]);
     }
     bool tells = b->format == SG_FILE_ONNX || b->format == SG_FILE_KERAS || b->format == SG_FILE_KERAS_ZIP;
     if (tells && (cfg->gate_order || cfg->transposed))
         return sg_fail(err, SG_EINVAL, "%s: %s: the format fixes this, and the option does not apply",
-                       b->path, cfg->gate_order ? "--gate-order" : "--transposed");
+                       b->path, cfg->gate_order ? "setting 'gate_order'" : "setting 'transposed'");
     for (size_t i = 0; i < cfg->n_ignore; i++)
         if (!tensors_find(b, cfg->ignore[i]))
-            return sg_fail(err, SG_EFORMAT,
-                           "%s: --ignore %s: no tensor of this name (or several; give its whole name)",
-                           b->path, cfg->ignore[i]);
+            return sg_fail(
+                err, SG_EFORMAT,
+                "%s: setting 'ignore' %s: no tensor of this name (or several; give its whole name)", b->path,
+                cfg->ignore[i]);
     return SG_OK;
 }
 
@@ -69,7 +70,8 @@ sg_status recipe_find(recipe *out, const tensor_file *b, const sg_import_config 
     bool kernels = false;
     *out = (recipe){0};
     if (cfg->cell != SG_AUTO && cell_of((sg_cell)cfg->cell)->recurrence != CELL_DENSE)
-        TRY(sg_fail(err, SG_EINVAL, "--cell %s: models of this kind are read from stategrad's own files only",
+        TRY(sg_fail(err, SG_EINVAL,
+                    "setting 'cell' %s: models of this kind are read from stategrad's own files only",
                     sg_cell_name((sg_cell)cfg->cell)));
     TRY(check_maps(b, cfg, err));
     for (size_t i = 0; i < cfg->n_maps; i++)
@@ -90,7 +92,7 @@ sg_status recipe_find(recipe *out, const tensor_file *b, const sg_import_config 
         out->shape.output = (sg_output_activation)cfg->output;
     if (cfg->forget_bias != 0) {
         if (out->shape.cell != SG_CELL_LSTM)
-            TRY(sg_fail(err, SG_EINVAL, "--forget-bias: %s has no forget gate",
+            TRY(sg_fail(err, SG_EINVAL, "setting 'forget_bias': %s has no forget gate",
                         sg_cell_name(out->shape.cell)));
         out->forget_bias = cfg->forget_bias;
     }

@@ -31,8 +31,8 @@ static sg_status load_foreign(sg_model **out, const char *path, const sg_import_
     sg_vocab *vocab = NULL;
     const char *gates = cfg->recurrent_activation;
     if (gates && strcmp(gates, "sigmoid") != 0 && strcmp(gates, "hard_sigmoid") != 0)
-        return sg_fail(err, SG_EINVAL, "--recurrent-activation: expected sigmoid or hard_sigmoid, found '%s'",
-                       gates);
+        return sg_fail(err, SG_EINVAL,
+                       "setting 'recurrent_activation': expected sigmoid or hard_sigmoid, found '%s'", gates);
     if (!(p = sg_calloc(1, sizeof *p)))
         return no_memory(err, "%s", path);
     TRY(tensors_open(&b, path, err));
@@ -51,17 +51,17 @@ done:
 /* An option that says something of a file which says it itself; NULL: none was given. */
 static const char *needless(const sg_import_config *cfg)
 {
-    return cfg->vocab                  ? "--vocab"
-           : cfg->gate_order           ? "--gate-order"
-           : cfg->transposed           ? "--transposed"
-           : cfg->recurrent_activation ? "--recurrent-activation"
-           : cfg->one_hot              ? "--one-hot"
-           : cfg->forward_only         ? "--forward-only"
-           : cfg->n_ignore             ? "--ignore"
-           : cfg->unit != SG_AUTO      ? "--unit"
-           : cfg->cell != SG_AUTO      ? "--cell"
-           : cfg->output != SG_AUTO    ? "--output-activation"
-           : cfg->forget_bias != 0     ? "--forget-bias"
+    return cfg->vocab                  ? "setting 'vocab'"
+           : cfg->gate_order           ? "setting 'gate_order'"
+           : cfg->transposed           ? "setting 'transposed'"
+           : cfg->recurrent_activation ? "setting 'recurrent_activation'"
+           : cfg->one_hot              ? "setting 'one_hot'"
+           : cfg->forward_only         ? "setting 'forward_only'"
+           : cfg->n_ignore             ? "setting 'ignore'"
+           : cfg->unit != SG_AUTO      ? "setting 'unit'"
+           : cfg->cell != SG_AUTO      ? "setting 'cell'"
+           : cfg->output != SG_AUTO    ? "setting 'output_activation'"
+           : cfg->forget_bias != 0     ? "setting 'forget_bias'"
                                        : NULL;
 }
 

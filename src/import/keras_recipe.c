@@ -105,7 +105,7 @@ static sg_status check_settings(const tensor_file *b, const keras_layer *l, cons
         return sg_fail(
             err, SG_EFORMAT,
             "%s: layer %s (tensor %s) is bidirectional: its state reads words that come later, so "
-            "a gradient with respect to past words does not describe it (--forward-only reads the forward "
+            "a gradient with respect to past words does not describe it (setting 'forward_only' reads the forward "
             "direction of the first layer)",
             b->path, l->name, kernel->name);
     if (is_set(l, "go_backwards"))
@@ -127,7 +127,7 @@ static sg_status read_functions(sg_cell *cell, const tensor_file *b, const keras
         return sg_fail(
             err, SG_EFORMAT,
             "%s: layer %s (tensor %s): the hard_sigmoid of Keras 3, a / 6 + 1/2 between 0 and 1, is "
-            "not supported (--recurrent-activation hard_sigmoid reads it as that of Keras 2, 0.2 a + "
+            "not supported (setting 'recurrent_activation' hard_sigmoid reads it as that of Keras 2, 0.2 a + "
             "1/2, with other states)",
             b->path, l->name, kernel->name);
     if (!cell_with_functions(cell, gates, states))
@@ -201,7 +201,7 @@ static sg_status read_keras1(recipe_layer *out, sg_cell *cell, const tensor_file
         TRY(sg_fail(
             err, SG_EFORMAT,
             "%s: layer %s (tensor %s): a file of Keras 1 without configuration does not record the activation "
-            "of its gates, whose default was hard_sigmoid: use --recurrent-activation hard_sigmoid, or sigmoid",
+            "of its gates, whose default was hard_sigmoid: use setting 'recurrent_activation' hard_sigmoid, or sigmoid",
             b->path, l->name, out->W_hh.tensor->name));
     *cell = G == 4 ? SG_CELL_LSTM : G == 3 ? SG_CELL_GRU_RESET_FIRST : SG_CELL_TANH;
     TRY(read_functions(cell, b, l, out->W_hh.tensor, cfg, err));
@@ -251,10 +251,11 @@ static sg_status read_recurrent(recipe_layer *out, sg_cell *cell, recipe *p, con
         const json_t *after = json_object_get(l->config, "reset_after");
         bool known = two || cudnn || json_is_boolean(after) || keras_weight(b, l, "bias");
         if (!known && cfg->cell == SG_AUTO)
-            recipe_note(p,
-                        "layer %s has neither bias nor configuration: reset_after=True is assumed "
-                        "(--cell gru-reset-first for the other)",
-                        l->name);
+            recipe_note(
+                p,
+                "layer %s has neither bias nor configuration: reset_after=True is assumed "
+                "(setting 'cell' gru-reset-first for the other)",
+                l->name);
         *cell = two || cudnn || (json_is_boolean(after) ? json_is_true(after) : !keras_weight(b, l, "bias"))
                     ? SG_CELL_GRU
                     : SG_CELL_GRU_RESET_FIRST;
@@ -263,7 +264,7 @@ static sg_status read_recurrent(recipe_layer *out, sg_cell *cell, recipe *p, con
         TRY(read_functions(cell, b, l, kernel, cfg, err));
     else {
         if (sg_cell_gates((sg_cell)cfg->cell) != G)
-            TRY(sg_fail(err, SG_EFORMAT, "%s: --cell %s has %zu gates, %s has %llu", b->path,
+            TRY(sg_fail(err, SG_EFORMAT, "%s: setting 'cell' %s has %zu gates, %s has %llu", b->path,
                         sg_cell_name((sg_cell)cfg->cell), sg_cell_gates((sg_cell)cfg->cell), U->name,
                         (unsigned long long)G));
         *cell = (sg_cell)cfg->cell;
@@ -567,7 +568,8 @@ sg_status find_keras(recipe *p, const tensor_file *b, const sg_import_config *cf
     int stack[SG_MAX_LAYERS] = {0};
     size_t n;
     if (cfg->n_maps)
-        TRY(sg_fail(err, SG_EINVAL, "%s: a Keras file is read by its layers; --map does not apply", b->path));
+        TRY(sg_fail(err, SG_EINVAL, "%s: a Keras file is read by its layers; setting 'map' does not apply",
+                    b->path));
     TRY(find_stack(stack, &n, b, net, err));
     bool both = cfg->forward_only && !strcmp(net->layers[stack[0]].wrapper, "Bidirectional");
     if (both)
@@ -584,7 +586,7 @@ sg_status find_keras(recipe *p, const tensor_file *b, const sg_import_config *cf
     if (!net->config && strncmp(sg_cell_name(p->shape.cell), "rnn", 3))
         recipe_note(p, "weights without a configuration: the usual activations (tanh, sigmoid) are assumed");
     else if (!net->config && cfg->cell == SG_AUTO)
-        recipe_note(p, "weights without a configuration: tanh is assumed (--cell rnn-relu for relu)");
+        recipe_note(p, "weights without a configuration: tanh is assumed (setting 'cell' rnn-relu for relu)");
     if (!net->config && n > 1)
         recipe_note(p,
                     "weights without a configuration: that %.100s reads %.100s is assumed from their order",

@@ -119,7 +119,7 @@ static const char *kind_of_text(const char *data, size_t n, const char *path)
     if (ends_in(path, ".pbtxt"))
         return "is the graph of a TensorFlow model as text, without its weights: give the .index of its checkpoint";
     if (at < n && (data[at] == '{' || data[at] == '['))
-        return "is a JSON text, not a model (a vocabulary is given by --vocab)";
+        return "is a JSON text, not a model (a vocabulary is given by setting 'vocab')";
     return "is a text, not a model";
 }
 

@@ -85,7 +85,7 @@ static sg_status check_settings(const tensor_file *b, onnx_recurrent *r, const s
         return onnx_refuse(
             b, r,
             "is not forward (bidirectional or reverse): its state reads words that come later, so a "
-            "gradient with respect to past words does not describe it (--forward-only reads the forward direction of a "
+            "gradient with respect to past words does not describe it (setting 'forward_only' reads the forward direction of a "
             "bidirectional first layer)",
             err);
     if (onnx_attribute(n, "clip"))

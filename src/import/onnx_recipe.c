@@ -160,7 +160,7 @@ static sg_status order(const recurrents *all, int out[SG_MAX_LAYERS], size_t *n,
     if (bottoms != 1)
         return sg_fail(
             err, SG_EFORMAT,
-            "%s: %zu recurrent stacks could be the model; choose with --map rnn.weight_ih_l0=TENSOR, one of %s",
+            "%s: %zu recurrent stacks could be the model; choose with setting 'map' rnn.weight_ih_l0=TENSOR, one of %s",
             all->b->path, bottoms, text);
     *n = 0;
     for (int at = bottom; at >= 0;) {
@@ -352,10 +352,11 @@ sg_status find_onnx(recipe *p, const tensor_file *b, const sg_import_config *cfg
     all->b = b;
     for (size_t i = 0; i < cfg->n_maps; i++)
         if (strncmp(cfg->maps[i], "rnn.weight_ih_l0=", 17) != 0)
-            TRY(sg_fail(err, SG_EINVAL,
-                        "%s: --map %s: an ONNX file is read by its graph; only rnn.weight_ih_l0 chooses "
-                        "between its stacks",
-                        b->path, cfg->maps[i]));
+            TRY(sg_fail(
+                err, SG_EINVAL,
+                "%s: setting 'map' %s: an ONNX file is read by its graph; only rnn.weight_ih_l0 chooses "
+                "between its stacks",
+                b->path, cfg->maps[i]));
     TRY(collect(all, cfg, err));
     TRY(link_layers(all, p, err));
     TRY(order(all, stack, &n, cfg, err));
@@ -372,7 +373,7 @@ sg_status find_onnx(recipe *p, const tensor_file *b, const sg_import_config *cfg
         p->layers[k] = onnx_layer(r);
     }
     if (cfg->cell != SG_AUTO && (sg_cell)cfg->cell != p->shape.cell)
-        TRY(sg_fail(err, SG_EFORMAT, "%s: --cell %s, but the graph says %s", b->path,
+        TRY(sg_fail(err, SG_EFORMAT, "%s: setting 'cell' %s, but the graph says %s", b->path,
                     sg_cell_name((sg_cell)cfg->cell), sg_cell_name(p->shape.cell)));
     TRY(recipe_chain(p, b, n, err));
     TRY(find_bottom(p, b, &all->at[stack[0]], cfg, err));

@@ -67,7 +67,7 @@ sg_status recipe_mapped_parts(const stored_tensor *out[4], size_t *n, const tens
     for (size_t i = 0; i < cfg->n_maps; i++) {
         const char *text = map_value(cfg, i, role);
         if (text && given)
-            return sg_fail(err, SG_EINVAL, "--map %s is given twice", role);
+            return sg_fail(err, SG_EINVAL, "setting 'map' %s is given twice", role);
         if (!text)
             continue;
         given = true;
@@ -75,8 +75,8 @@ sg_status recipe_mapped_parts(const stored_tensor *out[4], size_t *n, const tens
         for (size_t k = 0; k < *n; k++)
             if (!dtype_is_float(out[k]->dtype))
                 return sg_fail(err, SG_EFORMAT,
-                               "%s: --map %s: tensor %s holds %s, expected floating-point numbers", b->path,
-                               role, out[k]->name, tensor_type_name(out[k]));
+                               "%s: setting 'map' %s: tensor %s holds %s, expected floating-point numbers",
+                               b->path, role, out[k]->name, tensor_type_name(out[k]));
     }
     return SG_OK;
 }
@@ -89,7 +89,7 @@ sg_status recipe_mapped(const stored_tensor **out, const tensor_file *b, const s
     *out = NULL;
     sg_status st = recipe_mapped_parts(parts, &n, b, cfg, role, err);
     if (st == SG_OK && n > 1)
-        st = sg_fail(err, SG_EINVAL, "--map %s: expected one tensor, found %zu", role, n);
+        st = sg_fail(err, SG_EINVAL, "setting 'map' %s: expected one tensor, found %zu", role, n);
     if (st == SG_OK && n)
         *out = parts[0];
     return st;
@@ -127,7 +127,7 @@ sg_status recipe_gate_order(uint8_t gate[4], const sg_import_config *cfg, unsign
     unsigned n = 0, seen = 0;
     if (gates != 3 && gates != 4) {
         if (cfg->gate_order)
-            return sg_fail(err, SG_EINVAL, "--gate-order %s: the cell has no gates", cfg->gate_order);
+            return sg_fail(err, SG_EINVAL, "setting 'gate_order' %s: the cell has no gates", cfg->gate_order);
         memset(gate, 0, 4);
         return SG_OK;
     }
@@ -144,7 +144,7 @@ sg_status recipe_gate_order(uint8_t gate[4], const sg_import_config *cfg, unsign
     }
     if (n == gates)
         return SG_OK;
-    return sg_fail(err, SG_EINVAL, "--gate-order %s: expected an order of %s", text,
+    return sg_fail(err, SG_EINVAL, "setting 'gate_order' %s: expected an order of %s", text,
                    gates == 4 ? "i, f, g, o (g also written c or j), as in i,f,o,g"
                               : "r, z, n (n also written h), as in z,r,n");
 }

@@ -58,7 +58,7 @@ typedef struct {
     recipe_map after[RECIPE_MAPS];  /* between the top layer and the decoder */
     size_t n_before, n_after;
     char vocabulary_from[TENSORS_MAX_NAME];    /* the entry of the file that holds the words; "": none did */
-    char ignored[RECIPE_NOTE];                 /* names of the tensors left out by --ignore */
+    char ignored[RECIPE_NOTE];                 /* names of the tensors left out by setting 'ignore' */
     double forget_bias;                        /* to add to the forget gate's bias_ih */
     char no_decoder[RECIPE_NOTE];              /* why has_decoder is false; "" when there simply is none */
     char notes[RECIPE_MAX_NOTES][RECIPE_NOTE]; /* assumptions made, one line each */

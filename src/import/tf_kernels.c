@@ -26,8 +26,8 @@ static sg_status judge_leftovers(const recipe *p, const tensor_file *b, const sg
             !recipe_is_mapped(b, cfg, t, NULL) && !names_optimizer_state(t->name))
             return sg_fail(
                 err, SG_EFORMAT,
-                "%s: tensor %s %s belongs to the recurrent part by its name or size and has no role (a bias: --map "
-                "rnn.bias_l0=%s; peepholes and projections are not supported; after the recurrence: --map after=%s)",
+                "%s: tensor %s %s belongs to the recurrent part by its name or size and has no role (a bias: setting 'map' "
+                "rnn.bias_l0=%s; peepholes and projections are not supported; after the recurrence: setting 'map' after=%s)",
                 b->path, t->name, shape_text(t, shape), t->name, t->name);
     }
     return SG_OK;
@@ -45,9 +45,10 @@ sg_status find_tf_kernels(recipe *p, const tensor_file *b, const sg_import_confi
     TRY(recipe_gate_order(gate, cfg, G, "ijfo", err));
     if (cfg->transposed)
         TRY(sg_fail(err, SG_EINVAL,
-                    "--transposed: TensorFlow's kernels are (inputs + H, gates * H) already"));
+                    "setting 'transposed': TensorFlow's kernels are (inputs + H, gates * H) already"));
     if (G == 3)
-        TRY(sg_fail(err, SG_EINVAL, "--cell %s: TensorFlow keeps a GRU in two kernels, which are not read",
+        TRY(sg_fail(err, SG_EINVAL,
+                    "setting 'cell' %s: TensorFlow keeps a GRU in two kernels, which are not read",
                     sg_cell_name(c)));
     for (; n < SG_MAX_LAYERS; n++) {
         snprintf(role, sizeof role, "rnn.kernel_l%zu", n);
@@ -75,14 +76,14 @@ sg_status find_tf_kernels(recipe *p, const tensor_file *b, const sg_import_confi
         }
     }
     if (!n)
-        TRY(sg_fail(err, SG_EINVAL, "--map rnn.kernel_l0 is missing: layers are counted from 0"));
+        TRY(sg_fail(err, SG_EINVAL, "setting 'map' rnn.kernel_l0 is missing: layers are counted from 0"));
     if (G == 4)
         recipe_note(p, "%.150s: assumed: gates in the order %s%s, a forget bias of %g%s",
                     p->layers[0].W_ih.tensor->name, cfg->gate_order ? cfg->gate_order : "i,j,f,o",
-                    cfg->gate_order ? "" : " (--gate-order for another)", cfg->forget_bias,
+                    cfg->gate_order ? "" : " (setting 'gate_order' for another)", cfg->forget_bias,
                     cfg->forget_bias != 0
                         ? ""
-                        : " (TensorFlow's cells add 1 outside their weights: --forget-bias 1)");
+                        : " (TensorFlow's cells add 1 outside their weights: setting 'forget_bias' 1)");
     p->shape.cell = c;
     TRY(recipe_chain(p, b, n, err));
     TRY(recipe_mapped(&t, b, cfg, "encoder.weight", err));

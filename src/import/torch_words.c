@@ -107,7 +107,7 @@ sg_status torch_vocabulary(tensor_file *b, size_t V, word_list *out, char name[T
             if (!same_words(out, &other))
                 TRY(sg_fail(err, SG_EFORMAT,
                             "%s: both %s and %s could be the vocabulary of %zu words; give it with "
-                            "--vocab",
+                            "setting 'vocab'",
                             b->path, name, f->vocabularies[i].name, V));
             word_list_free(&other);
         }

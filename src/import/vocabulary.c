@@ -249,8 +249,8 @@ sg_status vocabulary_find(sg_vocab **out, recipe *p, tensor_file *b, const sg_im
     if (!V) {
         if (cfg->vocab)
             return sg_fail(err, SG_EINVAL,
-                           "%s: has no embedding that reads words, so --vocab %s does not apply", b->path,
-                           cfg->vocab);
+                           "%s: has no embedding that reads words, so setting 'vocab' %s does not apply",
+                           b->path, cfg->vocab);
         return SG_OK;
     }
     if (cfg->vocab) {
@@ -272,7 +272,7 @@ sg_status vocabulary_find(sg_vocab **out, recipe *p, tensor_file *b, const sg_im
         else
             TRY(sg_fail(
                 err, SG_EFORMAT,
-                "%s: holds no vocabulary for its %zu words (%s): give one with --vocab FILE, one token per line in "
+                "%s: holds no vocabulary for its %zu words (%s): give one with setting 'vocab' FILE, one token per line in "
                 "id order, or JSON",
                 b->path, V, inputs_of(p)));
     }
@@ -281,14 +281,14 @@ sg_status vocabulary_find(sg_vocab **out, recipe *p, tensor_file *b, const sg_im
         recipe_note(
             p,
             "%.150s: its entries are pieces of words, as \"%s\" in them tells: a text must be cut into such pieces "
-            "already (a tokenizer.json as --vocab cuts it, where its rules are supported)",
+            "already (a tokenizer.json as setting 'vocab' cuts it, where its rules are supported)",
             cfg->vocab ? cfg->vocab : name, mark);
     if (cfg->unit == SG_AUTO && !sg_vocab_tokenizer(v) && all_characters(v)) {
         p->shape.unit = SG_UNIT_CHAR;
         if (sg_vocab_eos(v) >= 0 && sg_vocab_id(v, "\n", 1) < 0)
             recipe_note(
                 p, "every word is one character, and there is <eos>: read as characters, without line ends "
-                   "(--unit word for words)");
+                   "(setting 'unit' word for words)");
     }
     p->shape.eos = p->shape.unit == SG_UNIT_CHAR ? sg_vocab_id(v, "\n", 1) >= 0 : sg_vocab_eos(v) >= 0;
     *out = v;

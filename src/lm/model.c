@@ -208,7 +208,8 @@ sg_status model_choose_words(sg_model *m, const char *unk, const char *eos, sg_e
     if (!unk && !eos)
         return SG_OK;
     if (!m->vocab)
-        return sg_fail(err, SG_EINVAL, "%s: the model reads no words", unk ? "--unk" : "--eos");
+        return sg_fail(err, SG_EINVAL, "%s: the model reads no words",
+                       unk ? "setting 'unk'" : "setting 'eos'");
     TRY(vocab_choose(m->vocab, unk, eos, m->shape.unit, &m->shape.eos, err));
     if (unk)
         TRY(sg_model_set_meta(m, "unk_word", unk, err));

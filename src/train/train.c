@@ -211,11 +211,12 @@ static sg_status diverged(const trainer *t, uint64_t step, const char *what, sg_
     sg_error tensor = {""};
     if (model_check_finite(t->m, model_block(t->m), "weight", &tensor) == SG_OK)
         model_check_finite(t->m, t->gradient, "gradient", &tensor);
-    return sg_fail(
-        err, SG_ENONFINITE,
-        "training diverged in epoch %" PRIu64 ", step %" PRIu64 ": %s%s%s; a smaller --lr (now %g) or --clip "
-        "(now %g) may help",
-        t->now.epoch + 1, step, what, tensor.msg[0] ? ", " : "", tensor.msg, t->cfg->lr, t->cfg->clip);
+    return sg_fail(err, SG_ENONFINITE,
+                   "training diverged in epoch %" PRIu64 ", step %" PRIu64
+                   ": %s%s%s; a smaller setting 'lr' (now %g) or setting 'clip' "
+                   "(now %g) may help",
+                   t->now.epoch + 1, step, what, tensor.msg[0] ? ", " : "", tensor.msg, t->cfg->lr,
+                   t->cfg->clip);
 }
 
 /* Weights that overflowed are neither written over a good checkpoint nor validated. */
@@ -287,7 +288,7 @@ static sg_status step(trainer *t, sg_error *err)
         return sg_fail(
             err, SG_ENOCONV,
             "training diverges in epoch %" PRIu64 ", step %" PRIu64
-            ": loss %.1f nats per token, random guessing has %.1f; a smaller --lr (now %g) or --clip (now %g) "
+            ": loss %.1f nats per token, random guessing has %.1f; a smaller setting 'lr' (now %g) or setting 'clip' (now %g) "
             "may help",
             t->now.epoch + 1, t->now.window + 1, loss, chance, c->lr, c->clip);
     double scale = c->clip > 0 && norm > c->clip ? c->clip / (norm + 1e-6) : 1;
@@ -322,7 +323,8 @@ static sg_status cancel(trainer *t, sg_error *err)
     if (st != SG_OK)
         return st;
     return sg_fail(err, SG_ECANCELLED, "training stopped in epoch %" PRIu64 ", step %" PRIu64 "%s%s",
-                   t->now.epoch + 1, t->now.window, t->cfg->checkpoint ? "; --resume continues from " : "",
+                   t->now.epoch + 1, t->now.window,
+                   t->cfg->checkpoint ? "; setting 'resume' continues from " : "",
                    t->cfg->checkpoint ? t->cfg->checkpoint : "");
 }
 

@@ -72,10 +72,11 @@ static void test_limits(void **state)
 {
     const char *text = "b a b c\nd a b\n";
     expect_build_error(text, (sg_vocab_config){.unk = true, .size = 7}, true,
-                       "--vocab-size: 7 requested, the corpus has only 6 distinct words");
+                       "setting 'vocab_size': 7 requested, the corpus has only 6 distinct words");
     expect_build_error(text, (sg_vocab_config){.unk = true, .size = 2}, true,
-                       "--vocab-size: 2 requested, expected at least 3");
-    expect_build_error(text, (sg_vocab_config){.unk = true, .min_count = 4}, true, "--min-count: no word");
+                       "setting 'vocab_size': 2 requested, expected at least 3");
+    expect_build_error(text, (sg_vocab_config){.unk = true, .min_count = 4}, true,
+                       "setting 'min_count': no word");
     expect_build_error("", (sg_vocab_config){.unk = true}, true, "an empty corpus");
     expect_build_error(" \n\n", (sg_vocab_config){.unk = true}, false, "an empty corpus");
 }
@@ -201,7 +202,7 @@ static void test_encoding(void **state)
     sg_vocab_free(bare);
     assert_ok(sg_vocab_from_words(&bare, (const char *[]){"the", "dog"}, NULL, 2, &err), err);
     assert_int_equal(sg_stream_new(&s, &cfg, bare, NULL, NULL, &err), SG_EINVAL);
-    assert_non_null(strstr(err.msg, "--no-eos"));
+    assert_non_null(strstr(err.msg, "setting 'eos' false"));
     sg_vocab_free(bare);
 }
 
