@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #include "gradient/accum_internal.h"
+#include "gradient/backend.h"
 
 #include "base/base_internal.h"
 
@@ -20,62 +21,13 @@ typedef struct {
 struct sg_accum {
     sg_accum_state *states;
     size_t n_states, D, E;
+    size_t *sum_size, moment_size; /* numbers of one sum of each state, of one second moment */
     bool moments;
     set_sums **set;      /* a pointer each, so that growing moves nothing */
     double *missed;      /* (n_states, D) */
     uint64_t *missed_of; /* (n_states, D) */
     size_t n_sets, room;
 };
-
-size_t accum_blocks(size_t E)
-{
-    size_t n = (E + ACCUM_STRIP - 1) / ACCUM_STRIP;
-    return n * (n + 1) / 2;
-}
-
-size_t accum_moment_floats(size_t E)
-{
-    return accum_blocks(E) * ACCUM_STRIP * ACCUM_STRIP;
-}
-
-void accum_moment_weights(size_t E, const double *matrix, float *out)
-{
-    size_t strips = (E + ACCUM_STRIP - 1) / ACCUM_STRIP;
-    for (size_t p = 0; p < strips; p++)
-        for (size_t q = p; q < strips; q++)
-            for (size_t i = 0; i < ACCUM_STRIP * ACCUM_STRIP; i++, out++) {
-                size_t row = p * ACCUM_STRIP + i / ACCUM_STRIP, col = q * ACCUM_STRIP + i % ACCUM_STRIP;
-                *out = row > col || col >= E ? 0 : (float)((row == col ? 1 : 2) * matrix[row * E + col]);
-            }
-}
-
-double accum_moment_add(size_t E, const float *moment, const float *weights, float *sum)
-{
-    enum { LANES = 16 };
-    double square = 0;
-    for (size_t k = 0, n = accum_moment_floats(E); k < n; k += ACCUM_STRIP * ACCUM_STRIP) {
-        float part[LANES] = {0};
-        for (size_t j = k; j < k + ACCUM_STRIP * ACCUM_STRIP; j += LANES)
-            for (size_t x = 0; x < LANES; x++) {
-                sum[j + x] += moment[j + x];
-                part[x] += moment[j + x] * weights[j + x];
-            }
-        for (size_t x = 0; x < LANES; x++)
-            square += (double)part[x];
-    }
-    return square;
-}
-
-/* Numbers of one sum of a state, filled up to whole cache lines, and of one second moment. */
-static size_t sum_size(const sg_accum *a, size_t state)
-{
-    return (a->states[state].units * a->E + 15) / 16 * 16;
-}
-
-static size_t moment_size(const sg_accum *a)
-{
-    return accum_moment_floats(a->E);
-}
 
 sg_status accum_new(sg_accum **out, const sg_accum_state *states, size_t n_states, size_t delays,
                     size_t embedding, bool moments, sg_error *err)
@@ -88,10 +40,14 @@ sg_status accum_new(sg_accum **out, const sg_accum_state *states, size_t n_state
                        "sums: %zu states, %zu delays, %zu inputs, expected at least 1 of each", n_states,
                        delays, embedding);
     NEED((a = sg_calloc(1, sizeof *a)) && (a->states = sg_calloc(n_states, sizeof *a->states)) &&
+             (a->sum_size = sg_calloc(n_states, sizeof *a->sum_size)) &&
              (a->missed = sg_calloc(n_states, delays * sizeof *a->missed)) &&
              (a->missed_of = sg_calloc(n_states, delays * sizeof *a->missed_of)),
          err, "sums");
     memcpy(a->states, states, n_states * sizeof *states);
+    for (size_t i = 0; i < n_states; i++)
+        a->sum_size[i] = sum_floats(states[i].units, embedding);
+    a->moment_size = sum_moment_floats(embedding);
     a->n_states = n_states, a->D = delays, a->E = embedding, a->moments = moments;
     *out = a, a = NULL;
 done:
@@ -128,6 +84,7 @@ void accum_free(sg_accum *a)
     sg_free(a->missed);
     sg_free(a->missed_of);
     sg_free(a->states);
+    sg_free(a->sum_size);
     sg_free(a);
 }
 
@@ -142,11 +99,11 @@ static set_sums *new_set(const sg_accum *a)
               (s->moment_since = sg_calloc(a->D, sizeof *s->moment_since));
     for (size_t i = 0; ok && i < a->n_states; i++) {
         state_sums *p = &s->state[i];
-        ok = (p->partial = sg_calloc(a->D, sum_size(a, i) * sizeof *p->partial)) &&
-             (p->total = sg_calloc(a->D, sum_size(a, i) * sizeof *p->total));
+        ok = (p->partial = sg_calloc(a->D, a->sum_size[i] * sizeof *p->partial)) &&
+             (p->total = sg_calloc(a->D, a->sum_size[i] * sizeof *p->total));
         if (ok && a->moments)
-            ok = (p->moment_partial = sg_calloc(a->D, moment_size(a) * sizeof *p->moment_partial)) &&
-                 (p->moment_total = sg_calloc(a->D, moment_size(a) * sizeof *p->moment_total));
+            ok = (p->moment_partial = sg_calloc(a->D, a->moment_size * sizeof *p->moment_partial)) &&
+                 (p->moment_total = sg_calloc(a->D, a->moment_size * sizeof *p->moment_total));
     }
     if (!ok) {
         free_set(a, s);
@@ -184,7 +141,7 @@ void accum_clear(sg_accum *a)
         for (size_t k = 0; k < a->n_states; k++) {
             state_sums *p = &s->state[k];
             for (size_t d = 0; d < a->D; d++) { /* most sets have few pairs: touch only what was used */
-                size_t n = sum_size(a, k), q = moment_size(a);
+                size_t n = a->sum_size[k], q = a->moment_size;
                 if (s->sampled[d]) {
                     memset(p->partial + d * n, 0, n * sizeof *p->partial);
                     memset(p->total + d * n, 0, n * sizeof *p->total);
@@ -213,9 +170,9 @@ size_t accum_bytes_per_set(const sg_accum_state *states, size_t n_states, size_t
 {
     size_t n = 0, one = sizeof(float) + sizeof(double);
     for (size_t i = 0; i < n_states; i++)
-        n += delays * one * ((states[i].units * embedding + 15) / 16 * 16);
+        n += delays * one * sum_floats(states[i].units, embedding);
     if (moments)
-        n += n_states * delays * one * accum_blocks(embedding) * ACCUM_STRIP * ACCUM_STRIP;
+        n += n_states * delays * one * sum_moment_floats(embedding);
     return n + delays * (3 * sizeof(uint64_t) + 2 * sizeof(uint32_t));
 }
 
@@ -253,12 +210,12 @@ void accum_set_pairs(sg_accum *a, size_t set, size_t d, uint64_t pairs)
 
 float *accum_partial(sg_accum *a, size_t state, size_t set, size_t d)
 {
-    return a->set[set]->state[state].partial + d * sum_size(a, state);
+    return a->set[set]->state[state].partial + d * a->sum_size[state];
 }
 
 float *accum_moment_partial(sg_accum *a, size_t state, size_t set, size_t d)
 {
-    return a->set[set]->state[state].moment_partial + d * moment_size(a);
+    return a->set[set]->state[state].moment_partial + d * a->moment_size;
 }
 
 /* Up to max (set, d) that are due, from *cursor on; returns how many. */
@@ -279,7 +236,7 @@ static bool flush_one(sg_accum *a, size_t set, size_t d, bool (*flush)(size_t n,
     set_sums *s = a->set[set];
     bool finite = true;
     for (size_t k = 0; k < a->n_states; k++) {
-        size_t n = sum_size(a, k), q = moment_size(a);
+        size_t n = a->sum_size[k], q = a->moment_size;
         state_sums *p = &s->state[k];
         if (s->since[d])
             finite = flush(n, p->partial + d * n, p->total + d * n) && finite;
@@ -339,23 +296,9 @@ uint64_t accum_class_sampled(const sg_accum *a, const sg_classes *k, size_t c, s
     return n;
 }
 
-/* sum (H,E) row-major += w (total + partial), see accum_internal.h for their layout */
-static void add_sum(size_t H, size_t E, double w, const double *total, const float *partial, double *sum)
-{
-    size_t full = E / ACCUM_STRIP, rest = E % ACCUM_STRIP;
-    for (size_t c = 0; c <= full; c++) {
-        size_t width = c < full ? ACCUM_STRIP : rest, at = c * H * ACCUM_STRIP;
-        for (size_t j = 0; j < H; j++)
-            for (size_t e = 0; e < width; e++) {
-                size_t i = at + j * width + e;
-                sum[j * E + c * ACCUM_STRIP + e] += w * (total[i] + (double)partial[i]);
-            }
-    }
-}
-
 double accum_class_sum(const sg_accum *a, size_t state, const sg_classes *k, size_t c, size_t d, double *sum)
 {
-    size_t n = sum_size(a, state);
+    size_t n = a->sum_size[state];
     double weight = 0;
     memset(sum, 0, a->states[state].units * a->E * sizeof *sum);
     for (size_t i = 0; i < a->n_sets; i++) {
@@ -363,35 +306,17 @@ double accum_class_sum(const sg_accum *a, size_t state, const sg_classes *k, siz
         if (!s->sampled[d] || !member(k, i, c))
             continue;
         const state_sums *p = &s->state[state];
-        add_sum(a->states[state].units, a->E, (double)s->pairs[d] / (double)s->sampled[d], p->total + d * n,
-                p->partial + d * n, sum);
+        sum_read(a->states[state].units, a->E, (double)s->pairs[d] / (double)s->sampled[d], p->total + d * n,
+                 p->partial + d * n, sum);
         weight += (double)s->pairs[d];
     }
     return weight;
 }
 
-/* sum (E,E) row-major += w (total + partial), both halves */
-static void add_moment(size_t E, double w, const double *total, const float *partial, double *sum)
-{
-    size_t n = (E + ACCUM_STRIP - 1) / ACCUM_STRIP, block = 0;
-    for (size_t p = 0; p < n; p++)
-        for (size_t q = p; q < n; q++, block++)
-            for (size_t i = 0; i < ACCUM_STRIP * ACCUM_STRIP; i++) {
-                size_t row = p * ACCUM_STRIP + i / ACCUM_STRIP, col = q * ACCUM_STRIP + i % ACCUM_STRIP;
-                size_t at = block * ACCUM_STRIP * ACCUM_STRIP + i;
-                if (row >= E || col >= E || col < row)
-                    continue;
-                double x = w * (total[at] + (double)partial[at]);
-                sum[row * E + col] += x;
-                if (row != col)
-                    sum[col * E + row] += x;
-            }
-}
-
 double accum_class_moment(const sg_accum *a, size_t state, const sg_classes *k, size_t c, size_t d,
                           double *sum)
 {
-    size_t n = moment_size(a);
+    size_t n = a->moment_size;
     double weight = 0;
     memset(sum, 0, a->E * a->E * sizeof *sum);
     for (size_t i = 0; a->moments && i < a->n_sets; i++) {
@@ -399,8 +324,8 @@ double accum_class_moment(const sg_accum *a, size_t state, const sg_classes *k, 
         if (!s->moment[d] || !member(k, i, c))
             continue;
         const state_sums *p = &s->state[state];
-        add_moment(a->E, (double)s->pairs[d] / (double)s->moment[d], p->moment_total + d * n,
-                   p->moment_partial + d * n, sum);
+        sum_read_moment(a->E, (double)s->pairs[d] / (double)s->moment[d], p->moment_total + d * n,
+                        p->moment_partial + d * n, sum);
         weight += (double)s->pairs[d];
     }
     return weight;
@@ -423,7 +348,7 @@ static bool transfer_set(const sg_accum *a, set_sums *s, FILE *f,
               move(f, s->moment, a->D * sizeof *s->moment) && move(f, s->since, a->D * sizeof *s->since) &&
               move(f, s->moment_since, a->D * sizeof *s->moment_since);
     for (size_t k = 0; ok && k < a->n_states; k++) {
-        size_t n = a->D * sum_size(a, k), q = a->D * moment_size(a);
+        size_t n = a->D * a->sum_size[k], q = a->D * a->moment_size;
         state_sums *p = &s->state[k];
         ok = move(f, p->partial, n * sizeof *p->partial) && move(f, p->total, n * sizeof *p->total);
         if (ok && a->moments)

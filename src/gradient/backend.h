@@ -104,7 +104,19 @@ size_t engine_bytes(const sg_engine *e);
 /* Origins in the window that share bases now, and the directions of all these bases. */
 size_t engine_shared(const sg_engine *e, size_t *directions);
 
-/* For checkpoints; nothing may be pending. Load into an engine made with the same model and configuration
+/* ---- how a back end stores sums: accum.c keeps their numbers without knowing which is where ---- */
+
+/* Numbers of a sum (H,E), filled up to whole cache lines, and of a second moment (E,E). */
+size_t sum_floats(size_t H, size_t E);
+size_t sum_moment_floats(size_t E);
+/* sum (H,E) row-major += w (total + partial) */
+void sum_read(size_t H, size_t E, double w, const double *total, const float *partial, double *sum);
+/* sum (E,E) row-major += w (total + partial), both halves */
+void sum_read_moment(size_t E, double w, const double *total, const float *partial, double *sum);
+
+/* ---- checkpoints ---- */
+
+/* Nothing may be pending. Load into an engine made with the same model and configuration
  * goes on to the byte. SG_EFORMAT: made for other shapes, or cut short. */
 sg_status engine_save(const sg_engine *e, FILE *f, sg_error *err);
 sg_status engine_load(sg_engine *e, FILE *f, sg_error *err);

@@ -159,7 +159,7 @@ static void configure(sg_engine *e, const sg_model *m, const sg_engine_config *c
 /* What sums by word need: the covariance as second moments lie in memory, room for one of each thread. */
 static sg_status open_words(sg_engine *e, const sg_engine_config *cfg, sg_error *err)
 {
-    size_t n = accum_moment_floats(e->E);
+    size_t n = sum_moment_floats(e->E);
     if (!(e->word = sg_calloc(e->D + BLOCK_MAX, sizeof *e->word)))
         return no_memory(err, "the gradients");
     if (!cfg->words || !e->moment_every)
@@ -168,7 +168,7 @@ static sg_status open_words(sg_engine *e, const sg_engine_config *cfg, sg_error 
         !(e->moment = sg_calloc((size_t)e->threads * n, sizeof *e->moment)) ||
         !(e->squared = sg_calloc(BLOCK_MAX * e->n_states, e->D * sizeof *e->squared)))
         return no_memory(err, "sums by word");
-    accum_moment_weights(e->E, cfg->covariance, e->covariance);
+    sum_moment_weights(e->E, cfg->covariance, e->covariance);
     e->words = cfg->words, e->first_state = cfg->first_state, e->origin_weight = cfg->origin_weight;
     return SG_OK;
 }

@@ -11,8 +11,7 @@
 #define SG_GRADIENT_CPU_ENGINE_INTERNAL_H
 
 #include "gradient/accum_internal.h"
-#include "gradient/backend.h"
-#include "kernel/kernel.h"
+#include "gradient/cpu/sum_layout.h"
 #include "lm/forward.h"
 #include "gradient/step_matrix.h"
 
@@ -145,7 +144,7 @@ struct sg_engine {
     size_t first_state;
     const double *origin_weight;
     int32_t *word;     /* of the last D + BLOCK_MAX steps, by position mod that */
-    float *covariance; /* its weights, see accum_moment_weights */
+    float *covariance; /* its weights, see sum_moment_weights */
     float *moment;     /* [thread] one pair's G^T G */
     double *squared;   /* (BLOCK_MAX, n_states, D) <G^T G, covariance> at the tokens of the block */
 

@@ -210,7 +210,7 @@ float *moment_begin(const sg_engine *e, float *sum)
 {
     if (!e->words)
         return sum;
-    size_t n = accum_moment_floats(e->E);
+    size_t n = sum_moment_floats(e->E);
     float *moment = e->moment + (size_t)omp_get_thread_num() * n;
     memset(moment, 0, n * sizeof *moment);
     return moment;
@@ -219,7 +219,7 @@ float *moment_begin(const sg_engine *e, float *sum)
 void moment_end(const sg_engine *e, const float *moment, float *sum, size_t i, size_t state, size_t d)
 {
     if (e->words)
-        e->squared[(i * e->n_states + state) * e->D + d] = accum_moment_add(e->E, moment, e->covariance, sum);
+        e->squared[(i * e->n_states + state) * e->D + d] = sum_moment_add(e->E, moment, e->covariance, sum);
 }
 
 void moment_of_word(const sg_engine *e, size_t i, uint64_t position, unsigned set)

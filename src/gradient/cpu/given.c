@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 #include "gradient/given.h"
+
 #include "gradient/accum_internal.h"
+#include "gradient/cpu/sum_layout.h"
 
 #include "base/base_internal.h"
-#include "kernel/kernel.h"
 
 #include <string.h>
 
@@ -16,7 +17,7 @@ struct given {
 
 static size_t strips_of(size_t E)
 {
-    return (E + ACCUM_STRIP - 1) / ACCUM_STRIP;
+    return (E + SG_STRIP - 1) / SG_STRIP;
 }
 
 sg_status given_new(given **out, size_t H, size_t E, const double *covariance, sg_error *err)
@@ -24,13 +25,13 @@ sg_status given_new(given **out, size_t H, size_t E, const double *covariance, s
     sg_status st = SG_OK;
     given *x = sg_calloc(1, sizeof *x);
     *out = NULL;
-    NEED(x && (x->strips = sg_calloc(strips_of(E) * ACCUM_STRIP, H * sizeof *x->strips)) &&
-             (x->moment = sg_calloc(accum_moment_floats(E), sizeof *x->moment)) &&
-             (!covariance || (x->weights = sg_calloc(accum_moment_floats(E), sizeof *x->weights))),
+    NEED(x && (x->strips = sg_calloc(strips_of(E) * SG_STRIP, H * sizeof *x->strips)) &&
+             (x->moment = sg_calloc(sum_moment_floats(E), sizeof *x->moment)) &&
+             (!covariance || (x->weights = sg_calloc(sum_moment_floats(E), sizeof *x->weights))),
          err, "a gradient of %zu x %zu", H, E);
     x->E = E;
     if (covariance)
-        accum_moment_weights(E, covariance, x->weights);
+        sum_moment_weights(E, covariance, x->weights);
     *out = x, x = NULL;
 done:
     given_free(x);
@@ -52,27 +53,27 @@ void given_add(given *x, sg_accum *a, size_t state, size_t H, size_t set, size_t
     float *sum = accum_partial(a, state, set, d);
     x->H = H;
     for (size_t c = 0; c < strips_of(x->E); c++) {
-        size_t width = x->E - c * ACCUM_STRIP < ACCUM_STRIP ? x->E - c * ACCUM_STRIP : ACCUM_STRIP;
-        float *strip = x->strips + c * H * ACCUM_STRIP;
+        size_t width = x->E - c * SG_STRIP < SG_STRIP ? x->E - c * SG_STRIP : SG_STRIP;
+        float *strip = x->strips + c * H * SG_STRIP;
         for (size_t r = 0; r < H; r++, sum += width)
             for (size_t e = 0; e < width; e++)
-                sum[e] += strip[r * ACCUM_STRIP + e] = G[r * x->E + c * ACCUM_STRIP + e];
-        for (size_t r = 0; width < ACCUM_STRIP && r < H; r++)
-            memset(strip + r * ACCUM_STRIP + width, 0, (ACCUM_STRIP - width) * sizeof *strip);
+                sum[e] += strip[r * SG_STRIP + e] = G[r * x->E + c * SG_STRIP + e];
+        for (size_t r = 0; width < SG_STRIP && r < H; r++)
+            memset(strip + r * SG_STRIP + width, 0, (SG_STRIP - width) * sizeof *strip);
     }
 }
 
 double given_add_moment(given *x, sg_accum *a, size_t state, size_t set, size_t d)
 {
-    size_t strips = strips_of(x->E), column = x->H * ACCUM_STRIP;
+    size_t strips = strips_of(x->E), column = x->H * SG_STRIP;
     float *R = x->moment, *sum = accum_moment_partial(a, state, set, d);
-    memset(R, 0, accum_moment_floats(x->E) * sizeof *R);
+    memset(R, 0, sum_moment_floats(x->E) * sizeof *R);
     for (size_t p = 0; p < strips; p++)
-        for (size_t q = p; q < strips; q++, R += ACCUM_STRIP * ACCUM_STRIP)
+        for (size_t q = p; q < strips; q++, R += SG_STRIP * SG_STRIP)
             kernels_best()->gradient->moment(x->H, x->strips + p * column, x->strips + q * column, R);
     if (x->weights)
-        return accum_moment_add(x->E, x->moment, x->weights, sum);
-    for (size_t i = 0; i < accum_moment_floats(x->E); i++)
+        return sum_moment_add(x->E, x->moment, x->weights, sum);
+    for (size_t i = 0; i < sum_moment_floats(x->E); i++)
         sum[i] += x->moment[i];
     return 0;
 }
