@@ -47,7 +47,7 @@ typedef struct {
     double epsilon, factor; /* factor: times y; 0 means 1 */
 } recipe_map;
 
-enum { RECIPE_MAX_NOTES = 16, RECIPE_NOTE = 400, RECIPE_MAPS = 8 };
+enum { RECIPE_MAX_NOTES = 16, RECIPE_NOTE = 512, RECIPE_MAPS = 8 };
 
 typedef struct {
     sg_model_shape shape;
