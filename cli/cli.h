@@ -64,7 +64,7 @@ typedef struct {
  * Operands are left in argv[0..*n_operands). The table ends with END_OF_OPTIONS; --quiet and --json are
  * the caller's to list if it has them (--help is always known). Returns -1 to go on, otherwise the exit code
  * to leave with (help printed: 0; misuse reported on stderr: 2). min/max operands are checked; max 0: any
- * number. */
+ * number; max -1: any, and all after the first is left as it is. */
 int parse_options(const command *c, const option *table, int *argc, char **argv, int min_operands,
                   int max_operands);
 void option_list_free(option_list *l);
@@ -211,6 +211,25 @@ void run_selection_free(run_selection *s);
 /* "layer2.hidden" from --layer 2 --state hidden: the first group of the run that fits. NULL: none does. */
 const char *choose_state(const sg_run *r, const char *state, size_t layer);
 
+/* ---- jobs of a cluster: cmd_cluster.c ---- */
+/* What a command would do, without doing it. */
+typedef struct {
+    /* given */
+    size_t parts, ranks, first_seed, last_seed; /* 0: none */
+    int cpus;                                   /* of each process */
+    /* found: names within argv, or NULL; train has no model and no forecast */
+    const char *model, *output, *table, *log;
+    double seconds, merge_seconds; /* of the longest job, and of the merge of parts */
+    size_t memory;                 /* bytes of a process */
+} job_plan;
+/* -1, or the exit code: argv is checked as if the command were to run, and belongs to it as in command.run. */
+int plan_analysis(int argc, char **argv, job_plan *plan);
+int plan_training(int argc, char **argv, job_plan *plan);
+/* A job's own file: "run.nc", "-seed" and 3 make "run-seed3.nc"; to be freed, or NULL. */
+char *job_file(const char *name, const char *word, size_t number);
+/* Bytes of name before its extension, or of all of it. */
+size_t name_stem(const char *name);
+
 /* ---- the commands ---- */
 extern const command *const commands[]; /* NULL-terminated */
 extern const command cmd_import, cmd_info;
@@ -223,5 +242,6 @@ extern const command cmd_pairs;
 extern const command cmd_words;
 extern const command cmd_synth;
 extern const command cmd_show;
+extern const command cmd_cluster;
 
 #endif

@@ -21,6 +21,7 @@ typedef struct {
     bool no_eos, lowercase, quiet, ascii;
     sg_property *property;
     char *command;
+    job_plan *plan; /* only this is wanted; or NULL */
 } settings;
 
 /* Options that change what is printed or how fast, not what is found: two runs that differ in them alone are
@@ -187,10 +188,8 @@ static void print_forecast(const settings *s, const sg_model *m, const sg_stream
     if (s->classes.n)
         fprintf(stderr, ", %.1f %% in no class", 100 * (double)n->unclassed / (double)n->tokens);
     fputs("), ", stderr);
-    if (team()) {
-        e.seconds /= (double)team()->ranks;
+    if (team())
         fprintf(stderr, "%zu processes, ", team()->ranks);
-    }
     if (s->cfg.precision > 0)
         fputs("as many input positions as the precision needs", stderr);
     else if (e.seconds < 90)
@@ -204,6 +203,28 @@ static void print_forecast(const settings *s, const sg_model *m, const sg_stream
     fputs(", run file below ", stderr);
     print_bytes(stderr, e.run_file_bytes);
     fputc('\n', stderr);
+}
+
+/* Time and memory of the jobs of a plan. */
+static sg_status forecast_jobs(const settings *s, const sg_model *m, const sg_stream *stream,
+                               const sg_classes *k, sg_error *err)
+{
+    job_plan *p = s->plan;
+    sg_team several = {.ranks = p->ranks};
+    sg_analysis_config cfg = s->cfg;
+    sg_analysis_estimate e;
+    cfg.team = p->ranks ? &several : NULL;
+    cfg.threads = p->cpus;
+    for (size_t i = 0; i < p->parts || i == 0; i++) {
+        cfg.part = p->parts ? i + 1 : 0;
+        sg_status st = sg_analysis_forecast(&e, &cfg, m, stream, k, err);
+        if (st != SG_OK)
+            return st;
+        p->seconds = fmax(p->seconds, e.seconds);
+        p->memory = e.memory > p->memory ? e.memory : p->memory;
+    }
+    p->merge_seconds = e.spectra_seconds;
+    return SG_OK;
 }
 
 /* Are the first words of the corpus predicted at all? */
@@ -286,7 +307,8 @@ static int work(settings *s, int argc, char **argv)
     int code = import_config_from(&import, &s->model);
     if (code >= 0)
         return code;
-    sg_status st = sg_model_load(&m, argv[0], &import, &monitor, &err);
+    char *of_job = s->plan && s->plan->first_seed ? job_file(argv[0], "-seed", s->plan->first_seed) : NULL;
+    sg_status st = sg_model_load(&m, of_job ? of_job : argv[0], &import, &monitor, &err);
     if (st == SG_OK && !s->cfg.state)
         s->cfg.state = sg_cell_default_state(sg_model_get_shape(m)->cell);
     if (st == SG_OK)
@@ -295,17 +317,22 @@ static int work(settings *s, int argc, char **argv)
         st = sg_analysis_check(&s->cfg, m, stream, &err);
     if (st == SG_OK) {
         progress_done(&line);
-        print_forecast(s, m, stream, k);
+        if (s->plan)
+            st = forecast_jobs(s, m, stream, k, &err);
+        else
+            print_forecast(s, m, stream, k);
         if (!s->quiet)
             remark_on_line_ends(m, s->no_eos);
-        if (!s->quiet)
+        if (st == SG_OK && !s->quiet)
             st = remark_on_beginning(m, stream, s->cfg.threads, &err);
     }
     st = sg_team_agree(team(), "", st, &err);
-    if (st == SG_OK)
+    if (st == SG_OK && !s->plan)
         st = sg_analyze(s->output, m, stream, k, &s->cfg, &monitor, &err);
     progress_done(&line);
-    if (st == SG_OK)
+    if (st == SG_OK && s->plan)
+        code = -1;
+    else if (st == SG_OK)
         code = s->quiet || s->cfg.parts || (s->cfg.csv_path && !strcmp(s->cfg.csv_path, "-"))
                    ? EXIT_DONE
                    : print_summary(s->output, s->ascii);
@@ -316,12 +343,34 @@ static int work(settings *s, int argc, char **argv)
     sg_stream_free(stream);
     sg_classes_free(k);
     sg_model_free(m);
+    free(of_job);
     return code;
 }
 
-static int run(int argc, char **argv)
+/* What cannot be one of several jobs, or is theirs to say; notes the files of the command. */
+static int check_plan(settings *s, int argc, char **argv)
 {
-    settings s = {0};
+    job_plan *p = s->plan;
+    *p = (job_plan){p->parts, p->ranks,         p->first_seed,       p->last_seed,
+                    p->cpus,  .model = argv[0], .output = s->output, .table = s->cfg.csv_path};
+    for (int i = 1; i < argc; i++)
+        if (!strcmp(argv[i], "-"))
+            return misuse("analyze: -: a job has no standard input; name a file");
+    if (s->cfg.parts || s->cfg.checkpoint || s->cfg.threads)
+        return misuse("analyze: --%s: cluster writes it into the script; leave it out", s->cfg.parts ? "part"
+                                                                                        : s->cfg.checkpoint
+                                                                                            ? "checkpoint"
+                                                                                            : "threads");
+    if (p->ranks && (s->cfg.precision > 0 || s->pairs.n))
+        return misuse("analyze: --%s works in one process only, not with --ranks",
+                      s->pairs.n ? "pairs" : "precision");
+    s->cfg.part = p->parts > 0, s->cfg.parts = p->parts;
+    return -1;
+}
+
+static int analyze(int argc, char **argv, job_plan *plan)
+{
+    settings s = {.plan = plan};
     sg_analysis_defaults(&s.cfg, NULL);
     s.cfg.state = 0; /* not given: follows from the model */
     s.command = command_text(argc, argv);
@@ -365,6 +414,8 @@ static int run(int argc, char **argv)
     int code = parse_options(&cmd_analyze, table, &argc, argv, 1, 0);
     if (code < 0)
         code = interpret_words(&s);
+    if (code < 0 && plan)
+        code = check_plan(&s, argc, argv);
     if (code < 0 && !s.output)
         code = misuse("analyze: the run file's name is missing: -o RUN.nc");
     if (code < 0 && argc < 2 && !c->features_path)
@@ -393,6 +444,16 @@ static int run(int argc, char **argv)
     model_options_free(&s.model);
     free(s.command);
     return code;
+}
+
+static int run(int argc, char **argv)
+{
+    return analyze(argc, argv, NULL);
+}
+
+int plan_analysis(int argc, char **argv, job_plan *plan)
+{
+    return analyze(argc, argv, plan);
 }
 
 const command cmd_analyze = {

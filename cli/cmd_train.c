@@ -186,7 +186,22 @@ static int train(settings *s, const char *const *paths, size_t n_paths)
     return code;
 }
 
-static int run(int argc, char **argv)
+/* What is for the script of the jobs to say; notes the files of the command. */
+static int check_plan(const settings *s, int argc, char **argv, job_plan *p)
+{
+    p->output = s->output, p->log = s->train.log_path;
+    for (int i = 0; i < argc; i++)
+        if (!strcmp(argv[i], "-"))
+            return misuse("train: -: a job has no standard input; name a file");
+    if (s->train.checkpoint || s->train.resume || s->train.threads)
+        return misuse("train: --%s: cluster writes it into the script; leave it out",
+                      s->train.checkpoint ? "checkpoint"
+                      : s->train.resume   ? "resume"
+                                          : "threads");
+    return -1;
+}
+
+static int train_or_plan(int argc, char **argv, job_plan *plan)
 {
     settings s = {
         .preset = -1, .cell = SG_CELL_LSTM, .shape = {.layers = 1, .embedding = 64, .hidden = {256}}};
@@ -287,10 +302,22 @@ static int run(int argc, char **argv)
         code = refuse_side_files(s.train.checkpoint, (const char *const *)argv, (size_t)argc, NULL);
     if (code < 0)
         code = refuse_side_files(s.train.checkpoint, s.valid.items, s.valid.n, NULL);
-    if (code < 0)
+    if (code < 0 && plan)
+        code = check_plan(&s, argc, argv, plan);
+    else if (code < 0)
         code = train(&s, (const char *const *)argv, (size_t)argc);
     option_list_free(&s.valid);
     return code;
+}
+
+static int run(int argc, char **argv)
+{
+    return train_or_plan(argc, argv, NULL);
+}
+
+int plan_training(int argc, char **argv, job_plan *plan)
+{
+    return train_or_plan(argc, argv, plan);
 }
 
 const command cmd_train = {

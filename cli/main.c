@@ -10,8 +10,8 @@
 #include <unistd.h>
 
 const command *const commands[] = {
-    &cmd_train, &cmd_eval,  &cmd_check,  &cmd_analyze, &cmd_merge, &cmd_track, &cmd_report, &cmd_compare,
-    &cmd_pairs, &cmd_words, &cmd_import, &cmd_info,    &cmd_synth, &cmd_show,  NULL,
+    &cmd_train, &cmd_eval,  &cmd_check,  &cmd_analyze, &cmd_merge, &cmd_track, &cmd_report,  &cmd_compare,
+    &cmd_pairs, &cmd_words, &cmd_import, &cmd_info,    &cmd_synth, &cmd_show,  &cmd_cluster, NULL,
 };
 
 /* Results that did not reach standard output (a full disk behind it) are a failure. */
@@ -139,6 +139,6 @@ int main(int argc, char **argv)
     stop_on_signals();
     signal(SIGXFSZ, SIG_IGN); /* a file size limit is a write error like others */
     int code = team_join(argv);
-    limit_threads(team_here());
+    limit_threads(team_here(), "");
     return team_leave(code < 0 ? obey(argc, argv) : code);
 }

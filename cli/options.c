@@ -334,9 +334,11 @@ int parse_options(const command *c, const option *table, int *argc, char **argv,
         return generate_part(argv[2], c, table);
     for (int i = 1; i < *argc; i++) {
         char *a = argv[i];
-        if (!options || a[0] != '-' || !a[1])
+        if (!options || a[0] != '-' || !a[1]) {
             argv[n++] = a;
-        else if (!strcmp(a, "--"))
+            while (max_operands < 0 && ++i < *argc)
+                argv[n++] = argv[i];
+        } else if (!strcmp(a, "--"))
             options = false;
         else if (!strcmp(a, "--help") || !strcmp(a, "-h")) {
             print_help(stdout, c, table);
@@ -348,7 +350,7 @@ int parse_options(const command *c, const option *table, int *argc, char **argv,
     if (n < min_operands)
         return misuse("%s: expected %s, found %d operand%s; see stategrad %s --help", c->name, c->operands, n,
                       n == 1 ? "" : "s", c->name);
-    if (max_operands && n > max_operands)
+    if (max_operands > 0 && n > max_operands)
         return misuse("%s: one operand too many: '%s'", c->name, argv[max_operands]);
     return -1;
 }

@@ -24,11 +24,11 @@ long team_launched(void)
 }
 
 /* CPUs that cpu.max of a folder of the cgroup tree allows; no limit: INFINITY. */
-static double allowed_in(const char *folder)
+static double allowed_in(const char *root, const char *folder)
 {
-    char path[4300], quota[32];
+    char path[8600], quota[32];
     double period, allowed = INFINITY;
-    snprintf(path, sizeof path, "/sys/fs/cgroup%s/cpu.max", folder);
+    snprintf(path, sizeof path, "%.4000s/sys/fs/cgroup%s/cpu.max", root, folder);
     FILE *f = fopen(path, "r");
     if (!f)
         return INFINITY;
@@ -39,11 +39,12 @@ static double allowed_in(const char *folder)
 }
 
 /* The least of this process's cgroup (version 2) and those above it. */
-static double allowed_by_cgroups(void)
+static double allowed_by_cgroups(const char *root)
 {
-    char line[4200], *at = NULL;
-    double allowed = allowed_in("");
-    FILE *f = fopen("/proc/self/cgroup", "r");
+    char path[4200], line[4200], *at = NULL;
+    double allowed = allowed_in(root, "");
+    snprintf(path, sizeof path, "%.4000s/proc/self/cgroup", root);
+    FILE *f = fopen(path, "r");
     while (f && !at && fgets(line, sizeof line, f))
         at = strncmp(line, "0::", 3) ? NULL : line + 3;
     if (f)
@@ -51,13 +52,13 @@ static double allowed_by_cgroups(void)
     if (at)
         at[strcspn(at, "\n")] = 0;
     while (at && *at) {
-        allowed = fmin(allowed, allowed_in(at));
+        allowed = fmin(allowed, allowed_in(root, at));
         *(strrchr(at, '/') ? strrchr(at, '/') : at) = 0;
     }
     return allowed;
 }
 
-void limit_threads(int processes_here)
+void limit_threads(int processes_here, const char *root)
 {
     double n = omp_get_num_procs(), slurm = (double)number_in("SLURM_CPUS_PER_TASK");
     if (getenv("OMP_NUM_THREADS"))
@@ -66,6 +67,6 @@ void limit_threads(int processes_here)
         n = floor(n / processes_here);
     if (slurm > 0)
         n = fmin(n, slurm);
-    n = fmax(1, fmin(n, ceil(allowed_by_cgroups())));
+    n = fmax(1, fmin(n, ceil(allowed_by_cgroups(root))));
     omp_set_num_threads((int)n);
 }

@@ -121,11 +121,12 @@ SG_API const sg_setting *sg_analysis_setting(size_t i);
  * invalid value. Messages write "setting 'burn_in'" where they name one. */
 SG_API sg_status sg_analysis_set(sg_analysis_config *cfg, const char *name, const char *value, sg_error *err);
 
-/* Estimated cost: floating-point operations, bytes of memory, seconds on this machine
- * (from a short benchmark). */
+/* Estimated cost: floating-point operations, bytes of memory of a process, seconds on this machine
+ * (from a short benchmark), of a team those of the process that takes longest. */
 typedef struct {
     double flops, seconds;
     size_t memory, run_file_bytes, scratch_bytes;
+    double spectra_seconds; /* of one process; a part leaves them to sg_merge */
 } sg_analysis_estimate;
 SG_API sg_status sg_analysis_forecast(sg_analysis_estimate *out, const sg_analysis_config *cfg,
                                       const sg_model *m, const sg_stream *s, const sg_classes *k,

@@ -94,6 +94,9 @@ SG_API void sg_remove_temporary_files(void);
  * a cycle, an existing file that is not regular or not writable, a folder that is missing or not writable. SG_ENOMEM. */
 SG_API sg_status sg_output_check(const char *path, char *target, size_t size, sg_error *err);
 
+/* Writes the text to the file, atomically; "-": to standard output. SG_EIO, SG_ENOMEM. */
+SG_API sg_status sg_text_write(const char *path, const char *text, sg_error *err);
+
 /* Version of the linked library, "MAJOR.MINOR.PATCH"; static. */
 SG_API const char *sg_version(void);
 

@@ -3,9 +3,12 @@
 #include "analysis/pass/replacement.h"
 #include "analysis/pass/shared.h"
 #include "analysis/prepare.h"
+#include "analysis/team.h"
 
 #include "base/base_internal.h"
 #include "linalg/linalg.h"
+
+#include <math.h>
 
 /* Float32 products a second, one thread, from a few milliseconds of them. */
 static double measure_rate(void)
@@ -41,6 +44,30 @@ static double spectra_flops(const analysis *an)
     return flops * (double)(an->C * an->D);
 }
 
+/* Seconds of rows first .. end-1: `flops` for the gradients of each token, and the states from the start of the corpus.
+ * The class sums come on top. */
+static double share_seconds(const analysis *an, double flops, double rate, size_t first, size_t end)
+{
+    const double from = (double)analysis_part_start(an, first), to = (double)analysis_part_start(an, end);
+    return to > from ? (flops * (to - from) / analysis_threads(an) + team_state_cost(an->shape) * to) *
+                           (double)an->n_models / rate
+                     : 0;
+}
+
+/* Of the process that takes longest. */
+static double longest_share(const analysis *an, double flops, double rate)
+{
+    const sg_team *team = an->cfg->team;
+    double longest = 0;
+    if (!team || team->ranks < 2)
+        return share_seconds(an, flops, rate, an->first_row, an->end_row);
+    for (size_t r = 0, first, end; r < team->ranks; r++) {
+        team_share(an, r, team->ranks, &first, &end);
+        longest = fmax(longest, share_seconds(an, flops, rate, first, end));
+    }
+    return longest;
+}
+
 static void forecast(sg_analysis_estimate *out, const analysis *an)
 {
     const sg_analysis_config *cfg = an->cfg;
@@ -59,10 +86,11 @@ static void forecast(sg_analysis_estimate *out, const analysis *an)
     results_cost(&input, &spectra, &file);
     bytes += an->sets * accum_bytes_per_set(an->states, an->n_states, an->D, an->E, true);
     out->flops = flops * tokens * share * (double)an->n_models;
-    double rate = measure_rate() * analysis_threads(an);
-    out->seconds = out->flops / rate; /* the forward pass and the class sums come on top */
+    const double rate = measure_rate();
+    out->seconds = longest_share(an, flops * share, rate);
+    out->spectra_seconds = spectra_flops(an) / (rate * analysis_threads(an));
     if (!cfg->parts)
-        out->seconds += spectra_flops(an) / rate;
+        out->seconds += out->spectra_seconds;
     out->memory = (bytes > spectra ? bytes : spectra) + table;
     if (cfg->replace != SG_REPLACE_NONE)
         out->memory += replacement_bytes(an);

@@ -93,27 +93,27 @@ static size_t fill(const analysis *an, size_t first, double limit, double per_st
     return end;
 }
 
-/* Products of one token's states. */
-static double state_cost(const sg_model_shape *s)
-{
-    double products = 0;
-    for (size_t l = 0; l < s->layers; l++)
-        products += 2.0 * (double)sg_cell_gates(s->cell) * (double)s->hidden[l] *
-                    (double)((l ? s->hidden[l - 1] : s->embedding) + s->hidden[l]);
-    return products;
-}
-
-void team_share(const analysis *an, size_t rank, size_t ranks, size_t *first, size_t *end)
+double team_state_cost(const sg_model_shape *s)
 {
     enum {
         SLOWER = 8,
         PASSES = 3
-    }; /* states: products of a vector, on one thread; gradients, replacement, exponents */
+    }; /* products of a vector, on one thread; gradients, replacement, exponents */
+    double products = 0;
+    for (size_t l = 0; l < s->layers; l++)
+        products += 2.0 * (double)sg_cell_gates(s->cell) * (double)s->hidden[l] *
+                    (double)((l ? s->hidden[l - 1] : s->embedding) + s->hidden[l]);
+    return SLOWER * PASSES * products;
+}
+
+void team_share(const analysis *an, size_t rank, size_t ranks, size_t *first, size_t *end)
+{
     const sg_engine_config engine = analysis_engine(an);
     const size_t rows = an->B * an->split;
-    double gradient = 1, low = 0, high = (double)an->T * (1 + PASSES * SLOWER), per_state;
+    double gradient = 1, low = 0, high, per_state;
     engine_cost(&gradient, NULL, an->shape, &engine);
-    per_state = SLOWER * PASSES * state_cost(an->shape) / fmax(gradient, 1);
+    per_state = team_state_cost(an->shape) / fmax(gradient, 1);
+    high = (double)an->T * (1 + per_state);
     for (int i = 0; i < 60; i++) {
         double limit = (low + high) / 2;
         size_t at = 0;

@@ -431,6 +431,16 @@ void sg_outfile_abort(sg_outfile *o)
     outfile_free(o);
 }
 
+sg_status sg_text_write(const char *path, const char *text, sg_error *err)
+{
+    sg_outfile *o;
+    sg_status st = outfile_open_text(&o, path, err);
+    if (st != SG_OK)
+        return st;
+    fputs(text, o->stream);
+    return sg_outfile_commit(o, err);
+}
+
 sg_status sg_read_file(char **out, size_t *size, const char *path, size_t limit, sg_error *err)
 {
     sg_status st = SG_OK;

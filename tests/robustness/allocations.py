@@ -32,6 +32,7 @@ def main():
             ["info", "run.nc"],
             ["track", "run.nc", "--property", "article=DT-NN", "-o", "tracked.nc", "--csv", "tracked.csv"],
             ["check", "m.safetensors"],
+            ["cluster", "--parts", "2", "analyze", "m.safetensors", "valid.tagged", *tagged, "-o", "c.nc", *ANALYZE],
         ]
         for args in commands:
             what = " ".join(args[:2]) if args[0] == "info" else args[0]

@@ -96,6 +96,7 @@ class Scene:
             ("pairs --words", ["pairs", "-q", m, self.path("pairs.tsv"), "--words", o("words.csv")], ["words.csv"]),
             ("report", ["report", run, "-o", o("report.html")], ["report.html"]),
             ("report --figures", ["report", run, "--figures", out], self.figures),
+            ("cluster", ["cluster", "--script", o("run.sh"), *analyze, "-o", self.path("other.nc")], ["run.sh"]),
             ("show", ["show", m, "--text", "the noun1 runs", "-o", o("show.html")], ["show.html"]),
         ]
 

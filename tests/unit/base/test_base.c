@@ -135,6 +135,11 @@ static void output_appears_whole_or_not_at_all(void **state)
     assert_int_equal(sg_outfile_open(&o, folder, &err), SG_EIO);
     assert_non_null(strstr(err.msg, folder));
     assert_int_equal(sg_outfile_open(&o, "/nonexistent/x", &err), SG_EIO);
+    assert_int_equal(sg_text_write("/nonexistent/x", "text", &err), SG_EIO);
+    assert_ok(sg_text_write(path, "a %s\n", &err), err);
+    assert_ok(sg_read_file(&text, &size, path, 100, &err), err);
+    assert_string_equal(text, "a %s\n");
+    sg_free(text);
     unlink(path);
     assert_int_equal(rmdir(folder), 0);
 }
