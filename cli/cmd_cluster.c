@@ -227,7 +227,7 @@ static void put_script(FILE *f, const job *j)
     }
     fputs(
         "# Slurm sends USR1 to this shell two minutes before the time limit, and TERM to every process at a requeue.\n"
-        "# Both let the program save its checkpoint; the job that is queued again goes on from it.\n"
+        "# Both let the program save its checkpoint; the job that is queued again continues from it.\n"
         "trap 'hit=1 again=1; kill -USR1 \"$work\"' USR1\ntrap 'hit=1' TERM\n",
         f);
     if (j->plan.ranks && j->launcher == BY_SRUN)
@@ -453,7 +453,7 @@ const command cmd_cluster = {
     .about =
         "Checks the command as if it were run, writes a script for it and prints what to type. Nothing is submitted. "
         "Time and memory of an analysis are those of its forecast. A job that is stopped by its time limit or "
-        "preempted saves a checkpoint, is queued again and goes on from it. The options of cluster come before the "
+        "preempted saves a checkpoint, is queued again and continues from it. The options of cluster come before the "
         "command; its --checkpoint, --resume, --part and --threads are written into the script.",
     .examples = "stategrad cluster --parts 2 analyze model.safetensors valid.txt -o run.nc",
     .run = run,

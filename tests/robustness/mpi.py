@@ -49,6 +49,7 @@ random.seed(5)
 words = [f"w{i}" for i in range(40)]
 text = "\n".join(" ".join(random.choices(words, weights=range(1, 41), k=random.randint(4, 20))) for _ in range(160)) + "\n"
 (here / "text").write_text(text)
+(here / "pairs").write_text("1 3 near\n2 9 far\n")
 (here / "other").write_text(text.replace("w7 ", "w8 ", 1))
 for cell in ("lstm", "gru"):
     made = run(program, "train", "text", "--valid", "text", "--cell", cell, "--hidden-size", "9", "--embedding-size", "5", "--layers", "2",
@@ -88,6 +89,8 @@ alone = run("mpirun", "--oversubscribe", "-n", "2", str(link / "stategrad"), "an
 check(alone.returncode == 2 and all("stategrad-mpi" in x for x in ours(alone)), "without stategrad-mpi", alone.stderr)
 for what, said, command in [
         ("precision", "setting --precision works in one process only", [program_mpi, "analyze", *full[:2], "--precision", "0.1", "-o", "x.nc"]),
+        ("part", "setting --part works in one process only", [program_mpi, "analyze", *full[:2], "--part", "1/2", "-o", "x.nc"]),
+        ("pairs", "setting --pairs works in one process only", [program_mpi, "analyze", *full[:2], "--pairs", "pairs", "-o", "x.nc"]),
         ("train", "only analyze works in several processes, found 'train'", [program_mpi, "train", "text", "-o", "x.nc"]),
         ("option", "unknown option '--what'", [program_mpi, "analyze", "--what"]),
         ("corpus", "the processes differ: corpus is ", ["sh", "-c", f"[ $OMPI_COMM_WORLD_RANK = 1 ] && c=other || c=text; "
