@@ -92,14 +92,18 @@ static size_t add_settings(settings *s, option *table, size_t n, bool advanced)
                            : x->type == SG_SETTING_INT  ? (strcmp(x->name, "threads") ? OPT_INT : OPT_THREADS)
                            : x->type == SG_SETTING_U64  ? OPT_U64
                                                         : OPT_SIZE;
-        if (!number)
+        const bool flag = !strcmp(x->values, "yes|no");
+        if (flag)
+            kind = OPT_FLAG; /* its field is a bool */
+        else if (!number)
             place = &s->words_of[i];
         if (x->type == SG_SETTING_WORD)
             s->words_of[i] = x->fallback;
         snprintf(s->option_of[i], sizeof s->option_of[i], "%s", x->name);
         for (char *c = s->option_of[i]; *c; c++)
             *c = *c == '_' ? '-' : *c;
-        table[n++] = (option){s->option_of[i], x->letter, kind, place, x->values, x->help, x->least, x->most};
+        table[n++] = (option){s->option_of[i],         x->letter, kind,     place,
+                              flag ? NULL : x->values, x->help,   x->least, x->most};
     }
     return n;
 }
@@ -109,7 +113,8 @@ static int interpret_words(settings *s)
     const sg_setting *x;
     sg_error err;
     for (size_t i = 0; (x = sg_analysis_setting(i)) && i < MAX_SETTINGS; i++)
-        if (s->words_of[i] && sg_analysis_set(&s->cfg, x->name, s->words_of[i], &err) != SG_OK)
+        if (s->words_of[i] && strcmp(x->values, "yes|no") &&
+            sg_analysis_set(&s->cfg, x->name, s->words_of[i], &err) != SG_OK)
             return misuse("analyze: %s", with_options(err.msg));
     return -1;
 }

@@ -78,7 +78,8 @@ typedef struct {
      * analysis; SG_REPLACE_NONE. See doc/method.md, section 5 */
     double replace;
     const sg_team
-        *team; /* this process and the others that do the same analysis, see team.h; NULL: it is alone */
+        *team;  /* this process and the others that do the same analysis, see team.h; NULL: it is alone */
+    bool units; /* gains of single units of the state, false */
 } sg_analysis_config;
 
 #define SG_REPLACE_NONE (-1.0)

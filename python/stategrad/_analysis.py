@@ -25,6 +25,8 @@ def settings() -> Iterator[Any]:
 
 
 def _set(cfg: Any, name: str, value: Any, keep: list[Any]) -> None:
+    if isinstance(value, bool):
+        value = "yes" if value else "no"
     if isinstance(value, float):
         value = repr(float(value))
     keep.append(to_c(os.fspath(value) if isinstance(value, os.PathLike) else str(value), name))

@@ -472,6 +472,7 @@ void analysis_results_input(const analysis *an, results_input *input)
                            : "not stored: above 512 MiB; setting 'block_gram' yes stores it",
         .threads = analysis_threads(an),
         .seed = an->cfg->seed,
+        .units = an->cfg->units,
         .no_kl = an->given ? (an->given->output ? NULL : "the caller gave no predictions of the next word")
                  : an->shape->has_decoder ? NULL
                                           : "the model has no decoder: it predicts no next word"};

@@ -112,6 +112,9 @@ static const row rows[] = {
            "words to replace by others, to see what that changes: a number, or a share below 1; auto: about a "
            "tenth of the cost (default: auto)"},
      FIELD(replace), .identity = YES, .attribute = "replace", WORDS({"auto", 0}, {"none", (size_t)-1})},
+    {.s = {"units", 0, SG_SETTING_WORD, "yes|no", "no", 0, 0,
+           "gain of each single unit of the state, over all directions and along the properties"},
+     FIELD(units), .identity = YES, .attribute = "unit_gains", .needs = "units", WORDS({"no", false}, {"yes", true})},
     {.s = {"inputs", 0, SG_SETTING_TEXT, "FILE.npy", NULL, 0, 0,
            "rows of features instead of words, for models without embedding; classes by tags:FILE, one label "
            "per line"},

@@ -421,6 +421,35 @@ done:
     return st;
 }
 
+/* A finished run has no sums by block of single units: rows of nothing for a new property, with the reason. */
+static sg_status put_units(track *t, sg_error *err)
+{
+    sg_status st = SG_OK;
+    static const char *const names[] = {"unit_property_gain", "unit_property_gain_low",
+                                        "unit_property_gain_high"};
+    size_t rank, shape[SG_RUN_MAX_DIMS];
+    reason why = {"", 0};
+    double *none = NULL;
+    if (!sg_run_shape(t->run, t->group, names[0], &rank, shape))
+        return SG_OK;
+    const size_t each = shape[1] * shape[2] * shape[3];
+    NEED(none = sg_calloc(each, sizeof *none), err, "the gains of units");
+    for (size_t i = 0; i < each; i++)
+        none[i] = NAN;
+    for (size_t p = 0; p < t->frame.P; p++)
+        reason_note_of(&why, "property", t->found[p].name, SIZE_MAX,
+                       "added by track, which knows no single units");
+    for (size_t k = 0; k < 3; k++) {
+        for (size_t p = 0; p < t->frame.P; p++)
+            TRY(run_writer_put_f64(t->w, t->nc, names[k], (size_t[]){t->first + p, 0, 0, 0},
+                                   (size_t[]){1, shape[1], shape[2], shape[3]}, none, err));
+        TRY(put_reason(t, names[k], &why, err));
+    }
+done:
+    sg_free(none);
+    return st;
+}
+
 /* A finished run has no word replaced by its partner for a new property: rows of nothing, with the reason. */
 static sg_status put_partners(track *t, sg_error *err)
 {
@@ -518,6 +547,7 @@ static sg_status one_group(track *t, ticker *watch, sg_error *err)
     }
     TRY(put_reasons(t, err));
     TRY(put_partners(t, err));
+    TRY(put_units(t, err));
 done:
     sg_free(t->x);
     sg_free(t->random);

@@ -53,6 +53,7 @@ typedef enum {
     RUN_NO_FOLD,      /* a property whose words have no folds */
     RUN_NO_CHOSEN,    /* no pair of a label at a distance */
     RUN_NO_CHOSEN_INTERVAL,
+    RUN_NO_UNIT_INTERVAL, /* of a unit of the state */
     RUN_REASONS
 } run_reason;
 #define RUN_BIT(reason) (UINT64_C(1) << (reason))

@@ -45,6 +45,7 @@
 #define FOLD RUN_BIT(RUN_NO_FOLD)
 #define CHOSEN RUN_BIT(RUN_NO_CHOSEN)
 #define CHOSEN_INTERVAL RUN_BIT(RUN_NO_CHOSEN_INTERVAL)
+#define UNIT_INTERVAL RUN_BIT(RUN_NO_UNIT_INTERVAL)
 
 #define G "gradient of the state by the embedding"
 /* What a replacement shows, with both ends of its interval. KEY: of the report. */
@@ -402,6 +403,22 @@ const run_variable run_variables[] = {
     {"relative_memory_random_high", RUN_F64, true, false, "property class delay",
      "relative memory of random unit vectors: 97.5 % quantile", "1", .missing = EMPTY | FACTOR,
      .report = {{"relative_memory_random_high", RUN_WHOLE, 3, false}}},
+    {"unit_gain", RUN_F64, true, false, "class delay unit",
+     "length of the unit's row of the normalised mean gradient: its gain along its own best direction", "1",
+     .sometimes = true, .missing = EMPTY | SMALL | FACTOR, .csv = true},
+    {"unit_gain_low", RUN_F64, true, false, "class delay unit", "gain of a unit" LOW, "1", .sometimes = true,
+     .missing = EMPTY | SMALL | FACTOR | UNIT_INTERVAL},
+    {"unit_gain_high", RUN_F64, true, false, "class delay unit", "gain of a unit" HIGH, "1",
+     .sometimes = true, .missing = EMPTY | SMALL | FACTOR | UNIT_INTERVAL},
+    {"unit_property_gain", RUN_F64, true, false, "property class delay unit",
+     "the unit's row of the normalised mean gradient times the property's direction, with its sign", "1",
+     .sometimes = true, .missing = EMPTY | SMALL | PROPERTY | FACTOR, .csv = true},
+    {"unit_property_gain_low", RUN_F64, true, false, "property class delay unit",
+     "gain of a unit along the property" LOW, "1", .sometimes = true,
+     .missing = EMPTY | SMALL | PROPERTY | FACTOR | UNIT_INTERVAL},
+    {"unit_property_gain_high", RUN_F64, true, false, "property class delay unit",
+     "gain of a unit along the property" HIGH, "1", .sometimes = true,
+     .missing = EMPTY | SMALL | PROPERTY | FACTOR | UNIT_INTERVAL},
     {"property_gain", RUN_F64, true, false, "property class delay",
      "gain along the property's direction, |Ghat n|", "1", .missing = EMPTY | SMALL | PROPERTY | FACTOR,
      .csv = true, .report = {{"property_gain", RUN_WHOLE, 6, false}}},

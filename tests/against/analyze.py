@@ -5,6 +5,8 @@
 The model is written here with the safetensors layout (a JSON header and float32 data), the gradients come from one backward
 pass per state component in float64, everything after them from numpy.
 """
+import csv
+import functools
 import json
 import os
 import struct
@@ -165,6 +167,7 @@ def statistics(G, M, L, n):
             "relative": np.linalg.norm(G @ L @ n) / S[0], "cosine": c}
 
 
+@functools.lru_cache(maxsize=None)
 def t_quantile(nu):
     """97.5 % of Student's t by bisection on its distribution, by numerical integration."""
     from math import gamma, pi, sqrt
@@ -258,12 +261,49 @@ def check_ratio(g, ids, G, N, M, L, words, member, B, D):
     assert np.isnan(g.p_types.values[3]).all(), "a class of one word"
 
 
+def check_units(g, N, S, L, deltas, fold_deltas, fold_weight, table):
+    """Gains of single units, over all directions and along each property, with intervals: from sums of autograd's gradients.
+    Those along the property of classes have the error from its words too; the pairs are too few for an interval."""
+    names, path = table
+    direction = lambda x: np.linalg.solve(L, x) / np.linalg.norm(np.linalg.solve(L, x))
+    sides, folds = [direction(x) for x in deltas], [direction(x) for x in fold_deltas]
+    rows = {(r[1], r[2], r[3]): r[4:] for r in csv.reader(open(path)) if r[3].startswith("unit_")}
+    compared = 0
+    for c, name in enumerate(g["class"].values):
+        for d in range(N.shape[2]):
+            n, total, at = N[:, c, d], S[:, c, d].sum(0), (c, d)
+            if not n.sum():
+                assert np.isnan(g.unit_gain.values[at]).all() and np.isnan(g.unit_property_gain.values[:, c, d]).all()
+                continue
+            whole = total / n.sum() @ L
+            close(g.unit_gain.values[at], np.linalg.norm(whole, axis=1), 1e-5, ("unit gain", at))
+            for p in range(2):
+                close(g.unit_property_gain.values[p, c, d], whole @ sides[p], 2e-5, ("unit gain along a property", p, at))
+            assert np.isnan(g.unit_property_gain_low.values[1, c, d]).all() and g.unit_property_gain_low.attrs["missing_reason"]
+            for u in (0, len(whole) - 1):
+                for key, value in ((f"unit_gain[{u}]", g.unit_gain.values[c, d, u]), (f"unit_property_gain[{names[0]}][{u}]", g.unit_property_gain.values[0, c, d, u])):
+                    assert float(rows[name, str(d), key][0]) == float(f"{value:.9g}") or abs(float(rows[name, str(d), key][0]) - value) <= 1e-8 * abs(value), (key, at)
+            if (n > 0).sum() < len(n) or effective(n) < 8:
+                continue
+            without = [(total - S[b, c, d]) / (n.sum() - n[b]) @ L for b in range(len(n))]
+            for u in range(0, len(whole), 3):
+                _, _, low, high = jackknife(np.linalg.norm(whole[u]), np.array([np.linalg.norm(x[u]) for x in without]), n)
+                got = [float(g["unit_gain" + s].values[c, d, u]) for s in ("_low", "_high")]
+                assert np.abs(np.subtract(got, (max(low, 0), high))).max() < 2e-3 * np.linalg.norm(whole[u]), ("unit gain", at, u, got, low, high)
+                error, bias, _, _ = jackknife(whole[u] @ sides[0], np.array([x[u] @ sides[0] for x in without]), n)
+                want = with_words(whole[u] @ sides[0], error, bias, n, np.array([whole[u] @ x for x in folds]), fold_weight)
+                got = [float(g["unit_property_gain" + s].values[0, c, d, u]) for s in ("_low", "_high")]
+                assert np.abs(np.subtract(got, want)).max() < 2e-3 * (abs(whole[u] @ sides[0]) + want[1] - want[0]), ("unit gain along a property", at, u, got, want)
+                compared += 1
+    assert compared or N.shape[2] < 6 or len(whole) < 5, "no interval of a unit to compare"
+
+
 def check_case(folder, cell, layers, handling, kind, layer, burn_in=0, H=7, E=5, D=6, B=20):
     words = ["<unk>", "<eos>"] + ["w%d" % i for i in range(24)]
     m = Model(cell, layers, E, H, words)
     text, ids, first = corpus(words, 22, 9)
     T = len(ids)
-    paths = {k: os.path.join(folder, k) for k in ("m.safetensors", "c.txt", "w.txt", "run.nc", "pairs.txt")}
+    paths = {k: os.path.join(folder, k) for k in ("m.safetensors", "c.txt", "w.txt", "run.nc", "run.csv", "pairs.txt")}
     m.write(paths["m.safetensors"])
     classes = {"low": words[2:14], "odd": words[3::2], "rare": [words[2]]}
     with open(paths["c.txt"], "w") as f:
@@ -275,7 +315,8 @@ def check_case(folder, cell, layers, handling, kind, layer, burn_in=0, H=7, E=5,
     name = {"carry": "carry", "reset": "reset", "window": f"window:{handling[1]}"}[handling[0]]
     r = run("analyze", paths["m.safetensors"], paths["c.txt"], "-o", paths["run.nc"], "--delays", D, "--state", kind,
             "--layer", layer, "--classes", "words:" + paths["w.txt"], "--state-handling", name, "--burn-in", burn_in,
-            "--property", "side=low-odd", "--property", "pair=" + paths["pairs.txt"], "--blocks", B, "--documents", "none", "--threads", 2)
+            "--property", "side=low-odd", "--property", "pair=" + paths["pairs.txt"], "--blocks", B, "--documents", "none", "--threads", 2,
+            "--units", "--csv", paths["run.csv"])
     assert "fewer than 10" in r.stderr, r.stderr
     G = m.gradients(ids, first, D, handling, burn_in, layer, kind)
     member = [[True] * len(words)] + [[w in v for w in words] for v in classes.values()]
@@ -305,6 +346,7 @@ def check_case(folder, cell, layers, handling, kind, layer, burn_in=0, H=7, E=5,
     known = np.isfinite(apart[1:])
     assert known.sum() >= np.isfinite(sigma[1:]).sum() / 2 or len(member) == 1, apart
     close(apart[1:][known], (sigma[1:] - sigma[0])[known], 1e-5, "class difference")
+    check_units(g, N, S, L, deltas, fold_deltas, fold_weight, (g.property.values, paths["run.csv"]))
     given = 0
     for c in range(len(member)):
         for d in range(D):
@@ -440,7 +482,7 @@ def check_runs(folder):
     (m, c, w), T = small_setting(folder)
     at = lambda name: os.path.join(folder, name)
     env = {"SOURCE_DATE_EPOCH": "1000000000"}
-    base = ("analyze", m, c, "--delays", 7, "--classes", "words:" + w, "--classes", "frequency", "--state", "both", "-q")
+    base = ("analyze", m, c, "--delays", 7, "--classes", "words:" + w, "--classes", "frequency", "--state", "both", "--units", "-q")
     for n in (1, 2, 3):
         run(*base, "--property", "p=low-odd", "-o", at(f"t{n}.nc"), "--threads", n, env=env)
         assert open(at("t1.nc"), "rb").read() == open(at(f"t{n}.nc"), "rb").read(), f"{n} threads: other bytes"

@@ -74,7 +74,10 @@ static sg_status put_quantity(const table *t, const run_variable *q, size_t rank
     size_t found, shape[SG_RUN_MAX_DIMS];
     if (q->sometimes && !sg_run_shape(t->run, t->group, q->name, &found, shape))
         return SG_OK;
-    bool ranked = strstr(q->dims, "rank");
+    const bool units = strstr(q->dims, "unit"), ranked = units || strstr(q->dims, "rank");
+    const size_t first = units ? 0 : 1; /* units count from 0, as in the run file */
+    if (units)
+        rank = shape[found - 1];
     size_t D = sg_run_delays(t->run), n = ranked ? rank : 1, lead = property ? 1 : 0;
     TRY(read_class(t, q->name, "", lead, p, c, n, t->x, err));
     TRY(read_class(t, q->name, "_low", lead, p, c, n, t->low, err));
@@ -86,11 +89,11 @@ static sg_status put_quantity(const table *t, const run_variable *q, size_t rank
             snprintf(delay, sizeof delay, "%zu", d);
             t->suffix[0] = 0;
             if (property && ranked)
-                snprintf(t->suffix, t->room, "[%s][%zu]", property, k + 1);
+                snprintf(t->suffix, t->room, "[%s][%zu]", property, k + first);
             else if (property)
                 snprintf(t->suffix, t->room, "[%s]", property);
             else if (ranked)
-                snprintf(t->suffix, t->room, "[%zu]", k + 1);
+                snprintf(t->suffix, t->room, "[%zu]", k + first);
             put_row(t, c, delay, q->name, t->suffix, t->x[i], t->low[i], t->high[i]);
         }
 done:
@@ -256,7 +259,7 @@ sg_status sg_run_write_csv(const char *run_path, const char *csv_path, sg_csv_st
     TRY(sg_run_open(&r, run_path, err));
     TRY(outfile_open_text(&o, csv_path, err));
     for (size_t g = 0; g < sg_run_groups(r); g++)
-        n = sg_run_rank(r, g) > n ? sg_run_rank(r, g) : n;
+        n = sg_run_units(r, g) > n ? sg_run_units(r, g) : n; /* at least the rank */
     for (size_t p = 0; p < sg_run_properties(r); p++) {
         size_t length = strlen(sg_run_property_name(r, p));
         longest = length > longest ? length : longest;

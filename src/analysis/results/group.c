@@ -272,6 +272,7 @@ static sg_status one_group(group_work *a, const sg_monitor *monitor, double bega
     TRY(class_ratios_write(a, err));
     TRY(replacement_write(a, err));
     TRY(pairs_write(a, err));
+    TRY(units_write(a, err));
     TRY(put_half_lives(a, err));
     TRY(decay_write(a, err));
     TRY(exponents_write(a->w, a->nc, p->exponents, a->group->model, err));

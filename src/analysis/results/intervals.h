@@ -49,6 +49,13 @@ sg_status results_property_half_life(sg_interval *out, const property_folds *fol
                                      const double *gain, size_t B, const double *pairs, const double *blocks,
                                      const double *words, sg_error *err);
 
+/* x: by blocks (their effective number); now with the error from the words of a property too: `without` is the value without
+ * each fold of them, of this weight. */
+void results_add_words(sg_interval *x, const double without[PROPERTY_FOLDS], const double *weight,
+                       double blocks, double least, double most);
+/* (sum w)^2 / sum w^2 */
+double results_effective(size_t n, const double *weight);
+
 /* Gain along property p without each fold of its words; NaN: the property is a vector, or has no folds. */
 void results_fold_gains(double gains[PROPERTY_FOLDS], const sp_frame *f, const property_folds *folds,
                         size_t p, const double *S, const double *Vt);

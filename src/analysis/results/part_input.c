@@ -239,6 +239,7 @@ static sg_status read_sizes(part_input *x, const part_file *first, size_t B, siz
                                .gram_reason = gram ? gram : "not stored",
                                .threads = threads,
                                .seed = (uint64_t)number,
+                               .units = sg_run_attribute(r, "unit_gains") != NULL,
                                .no_kl = no_kl && *no_kl ? no_kl : NULL};
 done:
     sg_free(delta);

@@ -6,11 +6,6 @@
 
 #include <math.h>
 
-/* Of a statistic: what it is without each fold. */
-typedef struct {
-    double without[PROPERTY_FOLDS];
-} replicates;
-
 static double dot(size_t n, const double *a, const double *b)
 {
     double sum = 0;
@@ -19,7 +14,7 @@ static double dot(size_t n, const double *a, const double *b)
     return sum;
 }
 
-static double effective(size_t n, const double *weight)
+double results_effective(size_t n, const double *weight)
 {
     double sum = 0, squares = 0;
     for (size_t i = 0; i < n; i++)
@@ -27,25 +22,27 @@ static double effective(size_t n, const double *weight)
     return squares > 0 ? sum * sum / squares : 0;
 }
 
-/* x: by blocks; both sources of error together, Student's t with Welch's degrees of freedom. */
-static void add_words(sg_interval *x, const replicates *r, const double *weight, double blocks, double most)
+/* Student's t with Welch's degrees of freedom. */
+void results_add_words(sg_interval *x, const double without[PROPERTY_FOLDS], const double *weight,
+                       double blocks, double least, double most)
 {
     sg_interval w;
     if (x->missing)
         return;
-    sg_stats_jackknife(&w, PROPERTY_FOLDS, weight, x->value, r->without, 1);
+    sg_stats_jackknife(&w, PROPERTY_FOLDS, weight, x->value, without, 1);
     if (w.missing) {
         *x = (sg_interval){x->value, NAN, NAN, NAN, NAN, "a few words make up most of a side"};
         return;
     }
-    double b2 = x->error * x->error, w2 = w.error * w.error, folds = effective(PROPERTY_FOLDS, weight);
+    double b2 = x->error * x->error, w2 = w.error * w.error,
+           folds = results_effective(PROPERTY_FOLDS, weight);
     double nu = (b2 + w2) * (b2 + w2) / (b2 * b2 / (blocks - 1) + w2 * w2 / (folds - 1));
     x->bias += w.bias;
     x->error = sqrt(b2 + w2);
     double reach = sg_stats_t_quantile(0.975, nu > 1 ? nu : 1) * sqrt(b2 + w2 + 0.1 * x->bias * x->bias);
     x->low = x->value - x->bias - reach;
     x->high = x->value - x->bias + reach;
-    sg_stats_clamp(x, 0, most);
+    sg_stats_clamp(x, least, most);
 }
 
 static void withhold_all(sg_interval *x, const sp_frame *f, size_t p, const char *why)
@@ -74,10 +71,10 @@ void results_property_errors(sg_interval *x, const sp_frame *f, const property_f
                              const double *pairs, const double *S, const double *Vt)
 {
     sp_places at = sp_where(f);
-    double blocks = effective(B, pairs);
+    double blocks = results_effective(B, pairs);
     for (size_t p = 0; p < f->P; p++) {
         const double *n = folds->n + p * PROPERTY_FOLDS * f->E, *weight = folds->weight + p * PROPERTY_FOLDS;
-        replicates gain = {{0}}, relative, cosine;
+        double gain[PROPERTY_FOLDS], relative[PROPERTY_FOLDS], cosine[PROPERTY_FOLDS];
         double inside[PROPERTY_FOLDS] = {0};
         if (folds->missing[p])
             withhold_all(x, f, p, folds->missing[p]);
@@ -87,15 +84,15 @@ void results_property_errors(sg_interval *x, const sp_frame *f, const property_f
             for (size_t j = 0; j < PROPERTY_FOLDS; j++) {
                 double c = dot(f->E, Vt + k * f->E, n + j * f->E);
                 inside[j] += c * c;
-                cosine.without[j] = inside[j] > 1 ? 1 : sqrt(inside[j]);
+                cosine[j] = inside[j] > 1 ? 1 : sqrt(inside[j]);
             }
-            add_words(&x[at.cosine + p * f->R + k], &cosine, weight, blocks, 1);
+            results_add_words(&x[at.cosine + p * f->R + k], cosine, weight, blocks, 0, 1);
         }
-        results_fold_gains(gain.without, f, folds, p, S, Vt);
+        results_fold_gains(gain, f, folds, p, S, Vt);
         for (size_t j = 0; j < PROPERTY_FOLDS; j++)
-            relative.without[j] = fmin(1, gain.without[j] / S[0]);
-        add_words(&x[at.property + p], &gain, weight, blocks, INFINITY);
-        add_words(&x[at.relative + p], &relative, weight, blocks, 1);
+            relative[j] = fmin(1, gain[j] / S[0]);
+        results_add_words(&x[at.property + p], gain, weight, blocks, 0, INFINITY);
+        results_add_words(&x[at.relative + p], relative, weight, blocks, 0, 1);
     }
 }
 
@@ -115,7 +112,7 @@ sg_status results_property_half_life(sg_interval *out, const property_folds *fol
                                      const double *words, sg_error *err)
 {
     sg_status st = SG_OK;
-    replicates r;
+    double of_words[PROPERTY_FOLDS];
     double *without = sg_calloc(B + 1, sizeof *without);
     NEED(without, err, "a half-life over %zu blocks", B);
     sg_stats_half_life(out, D, gain);
@@ -136,13 +133,14 @@ sg_status results_property_half_life(sg_interval *out, const property_folds *fol
     for (size_t j = 0; j < PROPERTY_FOLDS; j++) {
         sg_interval one;
         sg_stats_half_life(&one, D, words + j * D);
-        r.without[j] = one.value;
+        of_words[j] = one.value;
         if (one.missing) {
             *out = (sg_interval){out->value, NAN, NAN, NAN, NAN, never_without};
             goto done;
         }
     }
-    add_words(out, &r, folds->weight + p * PROPERTY_FOLDS, effective(B, pairs), INFINITY);
+    results_add_words(out, of_words, folds->weight + p * PROPERTY_FOLDS, results_effective(B, pairs), 0,
+                      INFINITY);
 done:
     sg_free(without);
     return st;

@@ -61,6 +61,7 @@ typedef struct {
     uint64_t seed;
     const replacement_sums *replaced; /* or NULL: no words were replaced */
     const char *no_kl;                /* why there is no KL at all, or NULL */
+    bool units;                       /* gains of single units are asked for */
     const pair_sums *pairs;           /* or NULL: none were chosen */
     const char *const *pair_labels;
 } results_input;

@@ -7,6 +7,7 @@
  *   class_delay.c  one class and delay: means, spectra, replicates without each block, class test
  *   replacement.c  what replacing words does
  *   pairs.c        chosen pairs of words, beside others
+ *   units.c        single units of the state
  *   workspace.c    memory for both
  *   write.c        into the run file, with a reason for whatever is missing */
 #ifndef SG_ANALYSIS_RESULTS_RESULTS_INTERNAL_H
@@ -124,6 +125,8 @@ sg_status replacement_write(group_work *a, sg_error *err);
 size_t group_quantities(const group_work *a);
 /* pairs.c: chosen pairs of words. */
 sg_status pairs_write(group_work *a, sg_error *err);
+/* units.c: gains of single units of the state. */
+sg_status units_write(group_work *a, sg_error *err);
 /* Words of block b, class c that were replaced and have delay d. */
 double block_replaced(const group_work *a, size_t b, size_t c, size_t d);
 /* decay.c: laws of decay, half-lives and the delays of the shares. */

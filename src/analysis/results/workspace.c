@@ -177,6 +177,17 @@ void workspace_free(group_work *a)
     sg_arena_free(&a->arena);
 }
 
+/* What units.c needs, and writes. */
+static void add_units(const group_work *a, size_t *memory, size_t *file)
+{
+    const results_input *p = a->input;
+    const size_t H = a->frame.H, values = (1 + p->P) * H, written = 3 * values * p->D * sizeof(double);
+    if (!p->units)
+        return;
+    *memory += (5 * H * a->frame.E + (values + 1) * p->B * (1 + p->split)) * sizeof(double) + written;
+    *file += p->C * written;
+}
+
 void results_cost(const results_input *input, size_t *memory, size_t *file)
 {
     *memory = *file = 0;
@@ -188,8 +199,9 @@ void results_cost(const results_input *input, size_t *memory, size_t *file)
                           : 0;
         size_t directions = input->P ? RANDOM_DRAWS * a.frame.R * sizeof(float) : 0;
         size_t bytes = directions + arena_bytes(&a) + (size_t)a.threads * test;
-        *memory = bytes > *memory ? bytes : *memory;
         *file += input->C * input->D * item_bytes(&a);
+        add_units(&a, &bytes, file);
+        *memory = bytes > *memory ? bytes : *memory;
     }
 }
 
