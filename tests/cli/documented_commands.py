@@ -5,7 +5,7 @@ names. usage: documented_commands.py STATEGRAD SOURCE_ROOT
 
 README: each line of a code block is a command, or follows one that begins with "$" and is what it prints. --help: each
 line that begins with "stategrad". A line of neither kind, a command without an example, or a command whose files this
-test does not know, fails. Commands run in the order of the page: what one writes, the next ones read; only the model
+test does not know, fails. doc/questions.md likewise, on the first sentences of its corpus. Commands run in the order of the page: what one writes, the next ones read; only the model
 that `train` has written is changed for a smaller one of the same words, since analyses of it would take minutes."""
 import os
 import re
@@ -139,7 +139,7 @@ class Page:
         os.symlink(PROGRAM, os.path.join(self.folder, "stategrad"))  # where `make` leaves it
         os.mkdir(os.path.join(self.folder, "demo"))
         shutil.copy(os.path.join(given, "small.safetensors"), os.path.join(self.folder, "demo", "model.safetensors"))
-        self.failures, self.ran = 0, 0
+        self.failures, self.ran, self.keeps_models = 0, 0, False
 
     def run(self, command):
         for name in outputs(command):  # what is written must not have been there
@@ -149,7 +149,7 @@ class Page:
         r = subprocess.run(["bash", "-ec", command], cwd=self.folder, env=env, capture_output=True, text=True, stdin=subprocess.DEVNULL)
         missing = [name for name in outputs(command) if name != "-" and not os.path.exists(os.path.join(self.folder, name))]
         self.ran += 1
-        if command.startswith("stategrad train ") and not missing:
+        if command.startswith("stategrad train ") and not missing and not self.keeps_models:
             shutil.copy(os.path.join(self.folder, "small.safetensors"), os.path.join(self.folder, outputs(command)[0]))
         if r.returncode != 0 or missing or not r.stdout and not outputs(command):
             self.failures += 1
@@ -176,6 +176,28 @@ def test_readme(top, given):
             print(f"FAILED README: {expression}: {r.stderr[-300:]}")
     shown = {c.split()[1] for c in commands if c.startswith("stategrad ")}
     return page, shown
+
+
+def test_questions(top, given):
+    """doc/questions.md, on the first sentences of its corpus, beside the folder as in a clone."""
+    page = Page(top, "questions", given)
+    page.keeps_models = True  # the words of the classes are those of its own corpus
+    source = os.path.join(ROOT, "..", "shared", "data", "ud-english-ewt")
+    if not os.path.isdir(source):
+        print("left out: doc/questions.md (no", source + ")")
+        return page
+    os.makedirs(os.path.join(top, "shared", "data", "ud-english-ewt"))
+    for name, n in (("train.conllu", 400), ("dev.conllu", 150), ("test.conllu", 150)):
+        with open(os.path.join(source, name), encoding="utf-8") as f:
+            write(os.path.join(top, "shared", "data", "ud-english-ewt"), name, "\n\n".join(f.read().split("\n\n", n)[:n]) + "\n\n")
+    with open(os.path.join(ROOT, "doc", "questions.md"), encoding="utf-8") as f:
+        commands = [c for c in readme_commands(f.read()) if c.startswith("stategrad ")]  # the rest is what they print
+    for command in commands:
+        page.run(command)
+    if sum(c.startswith("stategrad compare ") for c in commands) < 7:
+        page.failures += 1
+        print("FAILED questions.md: fewer than seven comparisons")
+    return page
 
 
 def test_help(top, given, made):
@@ -219,6 +241,7 @@ def main():
             stategrad(made, "analyze", "seed.safetensors", "valid.txt", "--delays", "3", "--quiet", "-o", f"{cell}{seed}.nc")
         readme, shown = test_readme(top, given)
         pages, names = test_help(top, given, made)
+        pages.append(test_questions(top, given))
     pages.append(readme)
     if names - shown:
         readme.failures += 1
