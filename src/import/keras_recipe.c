@@ -251,11 +251,10 @@ static sg_status read_recurrent(recipe_layer *out, sg_cell *cell, recipe *p, con
         const json_t *after = json_object_get(l->config, "reset_after");
         bool known = two || cudnn || json_is_boolean(after) || keras_weight(b, l, "bias");
         if (!known && cfg->cell == SG_AUTO)
-            recipe_note(
-                p,
-                "layer %s has neither bias nor configuration: reset_after=True is assumed "
-                "(setting 'cell' gru-reset-first for the other)",
-                l->name);
+            recipe_note(p,
+                        "layer %s has neither bias nor configuration: reset_after=True is assumed "
+                        "(setting 'cell' gru-reset-first for the other)",
+                        l->name);
         *cell = two || cudnn || (json_is_boolean(after) ? json_is_true(after) : !keras_weight(b, l, "bias"))
                     ? SG_CELL_GRU
                     : SG_CELL_GRU_RESET_FIRST;
