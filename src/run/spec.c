@@ -99,13 +99,13 @@
          .sometimes = true,                                                                                    \
          .report = {{LAW "kl_pairs", RUN_WHOLE, 12, true}}},                                                   \
         OF_REPLACEMENT(LAW "state_change", LAW "change", DIMS, "mean |Delta|: change of the state", WHEN,      \
-                       "1", NONE, NO_INTERVAL),                                                                \
+                       "state units", NONE, NO_INTERVAL),                                                      \
         OF_REPLACEMENT(LAW "state_change_relative", LAW "change_relative", DIMS,                               \
                        "change of the state over that of the same words at delay 0", WHEN, "1", NONE,          \
                        NO_INTERVAL),                                                                           \
         OF_REPLACEMENT(LAW "linear_prediction", LAW "linear", DIMS,                                            \
-                       "mean |G dx|: change of the state that the gradient predicts", WHEN, "1", NONE,         \
-                       NO_INTERVAL),                                                                           \
+                       "mean |G dx|: change of the state that the gradient predicts", WHEN, "state units",     \
+                       NONE, NO_INTERVAL),                                                                     \
         OF_REPLACEMENT(LAW "linear_cosine", LAW "linear_cosine", DIMS,                                         \
                        "mean cosine of the change of state and its linear prediction", WHEN, "1", NONE,        \
                        NO_INTERVAL),                                                                           \
@@ -116,14 +116,14 @@
             "mean Kullback-Leibler divergence of the next word's distributions, without and with replacement", \
             WHEN, "nats", NONE_OF_KL, NO_INTERVAL_OF_KL)
 /* Of chosen pairs of words, by delay and over all of them. */
-#define OF_PAIRS_AT(NAME, DIMS, TEXT)                                                                        \
+#define OF_PAIRS_AT(NAME, DIMS, TEXT, UNITS)                                                                 \
     {NAME,                                                                                                   \
      RUN_F64,                                                                                                \
      true,                                                                                                   \
      false,                                                                                                  \
      DIMS,                                                                                                   \
      TEXT,                                                                                                   \
-     "1",                                                                                                    \
+     UNITS,                                                                                                  \
      .sometimes = true,                                                                                      \
      .missing = CHOSEN,                                                                                      \
      .csv = true,                                                                                            \
@@ -134,19 +134,22 @@
          false,                                                                                              \
          DIMS,                                                                                               \
          TEXT LOW,                                                                                           \
-         "1",                                                                                                \
+         UNITS,                                                                                              \
          .sometimes = true,                                                                                  \
          .missing = CHOSEN | CHOSEN_INTERVAL,                                                                \
          .report = {{NAME "_low", RUN_WHOLE, 4, false}}},                                                    \
     {                                                                                                        \
-        NAME "_high", RUN_F64, true, false, DIMS, TEXT HIGH, "1",                                            \
+        NAME "_high", RUN_F64, true, false, DIMS, TEXT HIGH, UNITS,                                          \
             .sometimes = true, .missing = CHOSEN | CHOSEN_INTERVAL, .report = {                              \
                 {NAME "_high", RUN_WHOLE, 4, false}                                                          \
             }                                                                                                \
     }
-#define OF_PAIRS(NAME, TEXT)                                                                                 \
-    OF_PAIRS_AT(NAME, "pair_label delay", TEXT),                                                             \
-        OF_PAIRS_AT(NAME "_all", "pair_label", TEXT ", over all distances of the pairs")
+#define OF_PAIRS(NAME, TEXT, UNITS)                                                                          \
+    OF_PAIRS_AT(NAME, "pair_label delay", TEXT, UNITS),                                                      \
+        OF_PAIRS_AT(NAME "_all", "pair_label", TEXT ", over all distances of the pairs", UNITS)
+/* Of normalised gradients; without normalisation the writer says "unit" for "standard deviation". */
+#define GAIN_UNITS "state units per standard deviation of the embedding"
+#define RAW_UNITS "state units per unit of the embedding"
 #define LOW ", lower end of the 95 % interval over blocks of the corpus"
 #define HIGH ", upper end of the 95 % interval over blocks of the corpus"
 #define SE ", standard error over blocks of the corpus"
@@ -176,17 +179,17 @@ const run_variable run_variables[] = {
     {"property_pairs", RUN_I64, false, false, "property",
      "pairs of words, of which each is the other's partner; 0: the property has none", "pairs", .missing = 0},
     {"property_vector", RUN_F64, false, false, "property embedding",
-     "mean embedding of the first side minus that of the second", "1", .missing = 0},
+     "mean embedding of the first side minus that of the second", "units of the embedding", .missing = 0},
     {"embedding_covariance_factor", RUN_F64, false, false, "embedding embedding",
-     "L, lower triangular: covariance of the embeddings = L L^T (identity without normalisation)", "1",
-     .missing = 0},
+     "L, lower triangular: covariance of the embeddings = L L^T (identity without normalisation)",
+     "units of the embedding", .missing = 0},
     {"word", RUN_STRING, false, false, "word", "vocabulary in id order", "1", .sometimes = true},
     {"word_count", RUN_I64, false, false, "word", "tokens of the word in the analysed corpus", "tokens",
      .sometimes = true},
-    {"embedding_matrix", RUN_F32, false, false, "word embedding", "embeddings of the words", "1",
-     .sometimes = true},
+    {"embedding_matrix", RUN_F32, false, false, "word embedding", "embeddings of the words",
+     "units of the embedding", .sometimes = true},
     {"untrained_embedding_matrix", RUN_F32, false, false, "word embedding",
-     "embeddings of the words in the untrained copy", "1", .sometimes = true},
+     "embeddings of the words in the untrained copy", "units of the embedding", .sometimes = true},
     {"member_word", RUN_I32, false, false, "member", "word type of a (word, class) pair seen in the corpus",
      "1", .sometimes = true},
     {"member_class", RUN_I32, false, false, "member", "class of a (word, class) pair seen in the corpus", "1",
@@ -222,31 +225,31 @@ const run_variable run_variables[] = {
     /* its values */
     {"pairs", RUN_I64, true, true, "class delay", "pairs (t, t-d) averaged over", "pairs", .csv = true,
      .report = {{"pairs", RUN_WHOLE, 12, true}}},
-    {"mean_gradient", RUN_F32, true, true, "class delay unit embedding", "mean " G ", not normalised", "1",
-     .missing = EMPTY},
+    {"mean_gradient", RUN_F32, true, true, "class delay unit embedding", "mean " G ", not normalised",
+     RAW_UNITS, .missing = EMPTY},
     {"singular_value", RUN_F64, true, true, "class delay rank",
-     "singular values of the normalised mean gradient", "1", .missing = EMPTY | SMALL | FACTOR, .csv = true,
-     .report = {{"sigma1", RUN_FIRST, 6, true}, {"spectrum", RUN_LEADING, 6, false}}},
-    {"singular_value_low", RUN_F64, true, false, "class delay rank", "singular value" LOW, "1",
+     "singular values of the normalised mean gradient", GAIN_UNITS, .missing = EMPTY | SMALL | FACTOR,
+     .csv = true, .report = {{"sigma1", RUN_FIRST, 6, true}, {"spectrum", RUN_LEADING, 6, false}}},
+    {"singular_value_low", RUN_F64, true, false, "class delay rank", "singular value" LOW, GAIN_UNITS,
      .missing = INTERVAL | FACTOR, .report = {{"sigma1_low", RUN_FIRST, 4, false}}},
-    {"singular_value_high", RUN_F64, true, false, "class delay rank", "singular value" HIGH, "1",
+    {"singular_value_high", RUN_F64, true, false, "class delay rank", "singular value" HIGH, GAIN_UNITS,
      .missing = INTERVAL | FACTOR, .report = {{"sigma1_high", RUN_FIRST, 4, false}}},
-    {"singular_value_se", RUN_F64, true, false, "class delay rank", "singular value" SE, "1",
+    {"singular_value_se", RUN_F64, true, false, "class delay rank", "singular value" SE, GAIN_UNITS,
      .missing = INTERVAL | FACTOR},
     {"singular_value_bias", RUN_F64, true, false, "class delay rank",
-     "bias of the singular value, estimated by the jackknife (not subtracted)", "1",
+     "bias of the singular value, estimated by the jackknife (not subtracted)", GAIN_UNITS,
      .missing = INTERVAL | FACTOR},
     {"right_singular_vector", RUN_F32, true, false, "class delay rank embedding",
      "right singular vectors: directions in the whitened embedding space", "1", .missing = EMPTY | FACTOR},
     {"left_singular_vector", RUN_F32, true, false, "class delay rank unit",
      "left singular vectors: directions in the state space", "1", .missing = EMPTY | FACTOR},
-    {"singular_sum", RUN_F64, true, false, "class delay", "sum of the singular values", "1",
+    {"singular_sum", RUN_F64, true, false, "class delay", "sum of the singular values", GAIN_UNITS,
      .missing = EMPTY | SMALL | FACTOR, .csv = true, .report = {{"sum", RUN_WHOLE, 6, true}}},
-    {"singular_sum_low", RUN_F64, true, false, "class delay", "sum of the singular values" LOW, "1",
+    {"singular_sum_low", RUN_F64, true, false, "class delay", "sum of the singular values" LOW, GAIN_UNITS,
      .missing = INTERVAL | FACTOR, .report = {{"sum_low", RUN_WHOLE, 4, false}}},
-    {"singular_sum_high", RUN_F64, true, false, "class delay", "sum of the singular values" HIGH, "1",
+    {"singular_sum_high", RUN_F64, true, false, "class delay", "sum of the singular values" HIGH, GAIN_UNITS,
      .missing = INTERVAL | FACTOR, .report = {{"sum_high", RUN_WHOLE, 4, false}}},
-    {"singular_sum_se", RUN_F64, true, false, "class delay", "sum of the singular values" SE, "1",
+    {"singular_sum_se", RUN_F64, true, false, "class delay", "sum of the singular values" SE, GAIN_UNITS,
      .missing = INTERVAL | FACTOR},
     {"effective_rank", RUN_F64, true, false, "class delay", "exp(entropy) of the normalised singular values",
      "1", .missing = EMPTY | SMALL | FACTOR, .csv = true, .report = {{"effective_rank", RUN_WHOLE, 6, true}}},
@@ -255,11 +258,11 @@ const run_variable run_variables[] = {
     {"effective_rank_high", RUN_F64, true, false, "class delay", "effective rank" HIGH, "1",
      .missing = INTERVAL | FACTOR, .report = {{"effective_rank_high", RUN_WHOLE, 4, false}}},
     {"rms_gain", RUN_F64, true, false, "class delay rank",
-     "root-mean-square gains: square roots of the eigenvalues of L^T (mean of G^T G) L", "1",
+     "root-mean-square gains: square roots of the eigenvalues of L^T (mean of G^T G) L", GAIN_UNITS,
      .missing = EMPTY | SMALL | MOMENT | FACTOR, .csv = true, .report = {{"rms", RUN_FIRST, 6, true}}},
-    {"rms_gain_low", RUN_F64, true, false, "class delay rank", "root-mean-square gain" LOW, "1",
+    {"rms_gain_low", RUN_F64, true, false, "class delay rank", "root-mean-square gain" LOW, GAIN_UNITS,
      .missing = INTERVAL | FACTOR, .report = {{"rms_low", RUN_FIRST, 4, false}}},
-    {"rms_gain_high", RUN_F64, true, false, "class delay rank", "root-mean-square gain" HIGH, "1",
+    {"rms_gain_high", RUN_F64, true, false, "class delay rank", "root-mean-square gain" HIGH, GAIN_UNITS,
      .missing = INTERVAL | FACTOR, .report = {{"rms_high", RUN_FIRST, 4, false}}},
     {"coherence", RUN_F64, true, false, "class delay",
      "squared norm of the mean gradient over the mean squared norm: 1 = the same linear map at every "
@@ -270,7 +273,7 @@ const run_variable run_variables[] = {
     {"coherence_high", RUN_F64, true, false, "class delay", "coherence" HIGH, "1", .missing = INTERVAL,
      .report = {{"coherence_high", RUN_WHOLE, 4, false}}},
     {"second_moment", RUN_F32, true, false, "class delay embedding embedding_2",
-     "mean of G^T G, not normalised", "1", .missing = EMPTY | MOMENT},
+     "mean of G^T G, not normalised", "(" RAW_UNITS ")^2", .missing = EMPTY | MOMENT},
     {"second_moment_pairs", RUN_I64, true, false, "class delay", "pairs the second moment was averaged over",
      "pairs", .missing = 0},
     {"existing_pairs", RUN_I64, true, false, "class delay", "pairs in the corpus (`pairs` of them were used)",
@@ -306,13 +309,13 @@ const run_variable run_variables[] = {
      "ratio of gains of random words of similar frequency: 97.5 % quantile", "1",
      .missing = RATIO | TYPE_TEST | REFERENCE | FACTOR, .report = {{"types_high", RUN_WHOLE, 5, false}}},
     {"word_gain", RUN_F32, true, false, "word delay",
-     "rms gain over all directions of the word's own pairs, at the steps of second moments", "1",
+     "rms gain over all directions of the word's own pairs, at the steps of second moments", GAIN_UNITS,
      .sometimes = true, .missing = WORD},
     {"class_difference", RUN_F64, true, false, "class delay", "sigma_1 of the class minus sigma_1 of all",
-     "1", .missing = DIFFERENCE | REFERENCE | FACTOR, .csv = true},
-    {"class_difference_low", RUN_F64, true, false, "class delay", "difference from all" LOW, "1",
+     GAIN_UNITS, .missing = DIFFERENCE | REFERENCE | FACTOR, .csv = true},
+    {"class_difference_low", RUN_F64, true, false, "class delay", "difference from all" LOW, GAIN_UNITS,
      .missing = DIFFERENCE | REFERENCE | FACTOR},
-    {"class_difference_high", RUN_F64, true, false, "class delay", "difference from all" HIGH, "1",
+    {"class_difference_high", RUN_F64, true, false, "class delay", "difference from all" HIGH, GAIN_UNITS,
      .missing = DIFFERENCE | REFERENCE | FACTOR},
     {"class_difference_p", RUN_F64, true, false, "class delay",
      "two-sided p-value: sigma_1 of the class against random classes of its size", "1",
@@ -321,21 +324,22 @@ const run_variable run_variables[] = {
      "p-value adjusted over all classes and delays of this state (Benjamini-Hochberg)", "1",
      .missing = TEST | REFERENCE | FACTOR, .csv = true, .report = {{"q", RUN_WHOLE, 4, false}}},
     {"class_null_low", RUN_F64, true, false, "class delay",
-     "sigma_1 of random classes of this size: 2.5 % quantile", "1", .missing = TEST | REFERENCE | FACTOR,
-     .report = {{"null_low", RUN_WHOLE, 4, false}}},
+     "sigma_1 of random classes of this size: 2.5 % quantile", GAIN_UNITS,
+     .missing = TEST | REFERENCE | FACTOR, .report = {{"null_low", RUN_WHOLE, 4, false}}},
     {"class_null_high", RUN_F64, true, false, "class delay",
-     "sigma_1 of random classes of this size: 97.5 % quantile", "1", .missing = TEST | REFERENCE | FACTOR,
-     .report = {{"null_high", RUN_WHOLE, 4, false}}},
-    {"decay_scale", RUN_F64, true, false, "class decay_quantity decay_law", "scale of the law", "1",
-     .missing = DECAY | FACTOR, .csv = true, .report = {{"decay_scale", RUN_WHOLE, 5, false}}},
+     "sigma_1 of random classes of this size: 97.5 % quantile", GAIN_UNITS,
+     .missing = TEST | REFERENCE | FACTOR, .report = {{"null_high", RUN_WHOLE, 4, false}}},
+    {"decay_scale", RUN_F64, true, false, "class decay_quantity decay_law", "scale of the law",
+     "units of the fitted series", .missing = DECAY | FACTOR, .csv = true,
+     .report = {{"decay_scale", RUN_WHOLE, 5, false}}},
     {"decay_scale_error", RUN_F64, true, false, "class decay_quantity decay_law",
-     "scale of the law: standard error", "1", .missing = DECAY | DECAY_ERROR | FACTOR,
-     .report = {{"decay_scale_error", RUN_WHOLE, 3, false}}},
+     "scale of the law: standard error", "units of the fitted series",
+     .missing = DECAY | DECAY_ERROR | FACTOR, .report = {{"decay_scale_error", RUN_WHOLE, 3, false}}},
     {"decay_rate", RUN_F64, true, false, "class decay_quantity decay_law",
-     "tau in delays (exponential, stretched exponential); alpha (power law)", "1", .missing = DECAY | FACTOR,
-     .csv = true, .report = {{"decay_rate", RUN_WHOLE, 5, false}}},
+     "tau in delays (exponential, stretched exponential); alpha (power law)", "tokens (tau), 1 (alpha)",
+     .missing = DECAY | FACTOR, .csv = true, .report = {{"decay_rate", RUN_WHOLE, 5, false}}},
     {"decay_rate_error", RUN_F64, true, false, "class decay_quantity decay_law",
-     "rate of the law: standard error", "1", .missing = DECAY | DECAY_ERROR | FACTOR,
+     "rate of the law: standard error", "tokens (tau), 1 (alpha)", .missing = DECAY | DECAY_ERROR | FACTOR,
      .report = {{"decay_rate_error", RUN_WHOLE, 3, false}}},
     {"decay_shape", RUN_F64, true, false, "class decay_quantity decay_law",
      "beta of the stretched exponential", "1", .missing = DECAY | SHAPE | FACTOR, .csv = true,
@@ -404,38 +408,41 @@ const run_variable run_variables[] = {
      "relative memory of random unit vectors: 97.5 % quantile", "1", .missing = EMPTY | FACTOR,
      .report = {{"relative_memory_random_high", RUN_WHOLE, 3, false}}},
     {"unit_gain", RUN_F64, true, false, "class delay unit",
-     "length of the unit's row of the normalised mean gradient: its gain along its own best direction", "1",
-     .sometimes = true, .missing = EMPTY | SMALL | FACTOR, .csv = true},
-    {"unit_gain_low", RUN_F64, true, false, "class delay unit", "gain of a unit" LOW, "1", .sometimes = true,
-     .missing = EMPTY | SMALL | FACTOR | UNIT_INTERVAL},
-    {"unit_gain_high", RUN_F64, true, false, "class delay unit", "gain of a unit" HIGH, "1",
+     "length of the unit's row of the normalised mean gradient: its gain along its own best direction",
+     GAIN_UNITS, .sometimes = true, .missing = EMPTY | SMALL | FACTOR, .csv = true},
+    {"unit_gain_low", RUN_F64, true, false, "class delay unit", "gain of a unit" LOW, GAIN_UNITS,
+     .sometimes = true, .missing = EMPTY | SMALL | FACTOR | UNIT_INTERVAL},
+    {"unit_gain_high", RUN_F64, true, false, "class delay unit", "gain of a unit" HIGH, GAIN_UNITS,
      .sometimes = true, .missing = EMPTY | SMALL | FACTOR | UNIT_INTERVAL},
     {"unit_property_gain", RUN_F64, true, false, "property class delay unit",
-     "the unit's row of the normalised mean gradient times the property's direction, with its sign", "1",
-     .sometimes = true, .missing = EMPTY | SMALL | PROPERTY | FACTOR, .csv = true},
+     "the unit's row of the normalised mean gradient times the property's direction, with its sign",
+     GAIN_UNITS, .sometimes = true, .missing = EMPTY | SMALL | PROPERTY | FACTOR, .csv = true},
     {"unit_property_gain_low", RUN_F64, true, false, "property class delay unit",
-     "gain of a unit along the property" LOW, "1", .sometimes = true,
+     "gain of a unit along the property" LOW, GAIN_UNITS, .sometimes = true,
      .missing = EMPTY | SMALL | PROPERTY | FACTOR | UNIT_INTERVAL},
     {"unit_property_gain_high", RUN_F64, true, false, "property class delay unit",
-     "gain of a unit along the property" HIGH, "1", .sometimes = true,
+     "gain of a unit along the property" HIGH, GAIN_UNITS, .sometimes = true,
      .missing = EMPTY | SMALL | PROPERTY | FACTOR | UNIT_INTERVAL},
     {"property_gain", RUN_F64, true, false, "property class delay",
-     "gain along the property's direction, |Ghat n|", "1", .missing = EMPTY | SMALL | PROPERTY | FACTOR,
-     .csv = true, .report = {{"property_gain", RUN_WHOLE, 6, false}}},
+     "gain along the property's direction, |Ghat n|", GAIN_UNITS,
+     .missing = EMPTY | SMALL | PROPERTY | FACTOR, .csv = true,
+     .report = {{"property_gain", RUN_WHOLE, 6, false}}},
     {"property_gain_low", RUN_F64, true, false, "property class delay",
      "gain along the property, lower end of the 95 % interval over blocks of the corpus and words of the sides",
-     "1", .missing = INTERVAL | PROPERTY | FACTOR, .report = {{"property_gain_low", RUN_WHOLE, 4, false}}},
+     GAIN_UNITS, .missing = INTERVAL | PROPERTY | FACTOR,
+     .report = {{"property_gain_low", RUN_WHOLE, 4, false}}},
     {"property_gain_high", RUN_F64, true, false, "property class delay",
      "gain along the property, upper end of the 95 % interval over blocks of the corpus and words of the sides",
-     "1", .missing = INTERVAL | PROPERTY | FACTOR, .report = {{"property_gain_high", RUN_WHOLE, 4, false}}},
+     GAIN_UNITS, .missing = INTERVAL | PROPERTY | FACTOR,
+     .report = {{"property_gain_high", RUN_WHOLE, 4, false}}},
     {"property_gain_random", RUN_F64, true, false, "property class delay",
-     "gain along random unit vectors: mean", "1", .missing = EMPTY | SMALL | FACTOR, .csv = true,
+     "gain along random unit vectors: mean", GAIN_UNITS, .missing = EMPTY | SMALL | FACTOR, .csv = true,
      .report = {{"property_gain_random", RUN_WHOLE, 3, false}}},
     {"property_gain_random_low", RUN_F64, true, false, "property class delay",
-     "gain along random unit vectors: 2.5 % quantile", "1", .missing = EMPTY | SMALL | FACTOR,
+     "gain along random unit vectors: 2.5 % quantile", GAIN_UNITS, .missing = EMPTY | SMALL | FACTOR,
      .report = {{"property_gain_random_low", RUN_WHOLE, 3, false}}},
     {"property_gain_random_high", RUN_F64, true, false, "property class delay",
-     "gain along random unit vectors: 97.5 % quantile", "1", .missing = EMPTY | SMALL | FACTOR,
+     "gain along random unit vectors: 97.5 % quantile", GAIN_UNITS, .missing = EMPTY | SMALL | FACTOR,
      .report = {{"property_gain_random_high", RUN_WHOLE, 3, false}}},
     {"property_half_life", RUN_F64, true, false, "property class",
      "delays after the peak at which the gain along the property first falls below half of it", "tokens",
@@ -473,35 +480,35 @@ const run_variable run_variables[] = {
     {"mean_gradient_error", RUN_F64, true, false, "delay",
      "mean Frobenius norm of the truncation error of shared bases, estimated by random probes: bounds "
      "the error of mean_gradient",
-     "1", .sometimes = true},
+     RAW_UNITS, .sometimes = true},
     {"block_gram", RUN_F32, true, false, "class delay block packed",
-     "Gram matrix of the mean gradient without one block, not normalised: rows of the lower triangle", "1",
-     .sometimes = true, .missing = EMPTY | GRAM},
+     "Gram matrix of the mean gradient without one block, not normalised: rows of the lower triangle",
+     "(" RAW_UNITS ")^2", .sometimes = true, .missing = EMPTY | GRAM},
     /* replicates: entry 0 of all blocks, then without each block, then without each quarter of one */
     {"left_out_pairs", RUN_F64, true, false, "class delay left_out",
      "weight of what is left out: its pairs; entry 0: of all", "pairs", .sometimes = true},
     {"left_out_moment_pairs", RUN_F64, true, false, "class delay left_out",
      "the same of the pairs in second moments", "pairs", .sometimes = true},
     {"left_out_sigma_1", RUN_F64, true, false, "class delay left_out",
-     "largest singular value without a block or a quarter of one; entry 0: of all", "1", .sometimes = true,
-     .missing = EMPTY | SMALL | FACTOR | REPLICATE},
+     "largest singular value without a block or a quarter of one; entry 0: of all", GAIN_UNITS,
+     .sometimes = true, .missing = EMPTY | SMALL | FACTOR | REPLICATE},
     {"left_out_rms_gain", RUN_F64, true, false, "class delay left_out",
-     "largest rms gain without a block or a quarter of one; entry 0: of all", "1", .sometimes = true,
+     "largest rms gain without a block or a quarter of one; entry 0: of all", GAIN_UNITS, .sometimes = true,
      .missing = EMPTY | SMALL | MOMENT | FACTOR | REPLICATE},
     {"left_out_total_gain", RUN_F64, true, false, "class delay left_out",
      "rms gain over all directions, root of the mean of |G L|^2, without a block or a quarter of one; entry 0: of all",
-     "1", .sometimes = true, .missing = EMPTY | SMALL | MOMENT | FACTOR | REPLICATE},
+     GAIN_UNITS, .sometimes = true, .missing = EMPTY | SMALL | MOMENT | FACTOR | REPLICATE},
     {"left_out_replaced_pairs", RUN_F64, true, false, "class delay left_out",
      "weight of what is left out of the replaced words: its pairs; entry 0: of all", "pairs",
      .sometimes = true},
     {"left_out_state_change", RUN_F64, true, false, "class delay left_out",
-     "mean change of the state without a block or a quarter of one; entry 0: of all", "1", .sometimes = true,
-     .missing = REPLACED | REPLICATE},
+     "mean change of the state without a block or a quarter of one; entry 0: of all", "state units",
+     .sometimes = true, .missing = REPLACED | REPLICATE},
     {"left_out_property_weight", RUN_F64, true, false, "property class delay left_out_property",
      "weight of what is left out: pairs of a block, share of a fold of the property's words; entry 0: pairs of all",
      "1", .sometimes = true, .missing = EMPTY | PROPERTY | FACTOR | FOLD},
     {"left_out_property_gain", RUN_F64, true, false, "property class delay left_out_property",
-     "gain along the property without a block, then without a fold of its words; entry 0: of all", "1",
+     "gain along the property without a block, then without a fold of its words; entry 0: of all", GAIN_UNITS,
      .sometimes = true, .missing = EMPTY | SMALL | PROPERTY | FACTOR | REPLICATE | FOLD},
     /* words replaced by others (setting replace) */
     BY_REPLACEMENT("", "class delay", "the word is replaced", REPLACED, REPLACED_INTERVAL, KL, KL_INTERVAL),
@@ -515,25 +522,29 @@ const run_variable run_variables[] = {
     OF_REPLACEMENT(
         "partner_path_average", "partner_path_average", "property delay",
         "mean |G~ dx|: change of the state by the gradient averaged along the line between the two embeddings",
-        "dx leads to the other word of its pair", "1", PARTNER | PATH, PARTNER | PATH_INTERVAL),
+        "dx leads to the other word of its pair", "state units", PARTNER | PATH, PARTNER | PATH_INTERVAL),
     OF_REPLACEMENT("partner_path_gap", "partner_path_gap", "property delay",
                    "mean |Delta - G~ dx| / |Delta|: error of that average",
                    "dx leads to the other word of its pair", "1", PARTNER | PATH, PARTNER | PATH_INTERVAL),
     /* chosen pairs of words (analyze --pairs) */
     {"pair_count", RUN_I64, true, false, "pair_label delay", "chosen pairs, by label and distance", "pairs",
      .sometimes = true, .csv = true, .report = {{"pair_count", RUN_WHOLE, 12, false}}},
-    OF_PAIRS("pair_gain", "rms gain over all directions, root of the mean of |G L|^2, of chosen pairs"),
+    OF_PAIRS("pair_gain", "rms gain over all directions, root of the mean of |G L|^2, of chosen pairs",
+             GAIN_UNITS),
     OF_PAIRS(
         "pair_other_gain",
-        "the same of words that no pair reads, of the same kinds in the same shares, at the same distances"),
-    OF_PAIRS("pair_gain_ratio", "gain of chosen pairs over that of other words of the same kinds"),
+        "the same of words that no pair reads, of the same kinds in the same shares, at the same distances",
+        GAIN_UNITS),
+    OF_PAIRS("pair_gain_ratio", "gain of chosen pairs over that of other words of the same kinds", "1"),
     OF_PAIRS("pair_change",
-             "mean change of the state at the later word of chosen pairs, where the earlier one is replaced"),
+             "mean change of the state at the later word of chosen pairs, where the earlier one is replaced",
+             "state units"),
     OF_PAIRS(
         "pair_other_change",
-        "the same of words that no pair reads, of the same kinds in the same shares, at the same distances"),
+        "the same of words that no pair reads, of the same kinds in the same shares, at the same distances",
+        "state units"),
     OF_PAIRS("pair_change_ratio",
-             "change of the state of chosen pairs over that of other words of the same kinds"),
+             "change of the state of chosen pairs over that of other words of the same kinds", "1"),
     /* a part of a run (analyze --part): sums of its own blocks, for merge */
     {"part_block", RUN_I64, false, false, "part_block", "number of the block in the whole corpus", "1",
      .sometimes = true},
@@ -548,30 +559,31 @@ const run_variable run_variables[] = {
     {"part_existing", RUN_I64, false, false, "part_block class delay", "pairs in the corpus within the block",
      "pairs", .sometimes = true},
     {"part_sum", RUN_F32, true, false, "part_block class delay unit embedding",
-     "sum of the gradients in the block", "1", .sometimes = true},
+     "sum of the gradients in the block", RAW_UNITS, .sometimes = true},
     {"part_growth", RUN_F64, true, false, "part_block exponent",
      "sum of the logarithmic growth of small changes in the block", "nats", .sometimes = true},
     {"part_growth_steps", RUN_F64, true, false, "part_block", "steps in that sum", "tokens",
      .sometimes = true},
     {"part_fold_vector", RUN_F64, false, false, "property part_fold embedding",
-     "property's direction without each fold of its words, not normalised", "1", .sometimes = true},
+     "property's direction without each fold of its words, not normalised", "units of the embedding",
+     .sometimes = true},
     {"part_fold_weight", RUN_F64, false, false, "property part_fold", "share of the fold in the sides", "1",
      .sometimes = true},
     {"part_square", RUN_F64, true, false, "part_block part_which delay",
-     "sum of |G L|^2 in the block: all words, <eos>, <unk>", "1", .sometimes = true},
+     "sum of |G L|^2 in the block: all words, <eos>, <unk>", "(" GAIN_UNITS ")^2", .sometimes = true},
     {"part_square_pairs", RUN_F64, true, false, "part_block part_which delay", "pairs in that sum", "pairs",
      .sometimes = true},
-    {"part_word_square", RUN_F64, true, false, "word delay", "sum of |G L|^2 by word", "1",
+    {"part_word_square", RUN_F64, true, false, "word delay", "sum of |G L|^2 by word", "(" GAIN_UNITS ")^2",
      .sometimes = true},
     {"part_word_square_low", RUN_F64, true, false, "word delay",
-     "rounding error of that sum (compensation term)", "1", .sometimes = true},
+     "rounding error of that sum (compensation term)", "(" GAIN_UNITS ")^2", .sometimes = true},
     {"part_word_pairs", RUN_F64, false, false, "word delay", "pairs in that sum", "pairs", .sometimes = true},
     {"part_missed", RUN_F64, true, false, "part_block delay",
-     "sum of the Frobenius norms of the truncation errors of shared bases", "1", .sometimes = true},
+     "sum of the Frobenius norms of the truncation errors of shared bases", RAW_UNITS, .sometimes = true},
     {"part_missed_of", RUN_F64, true, false, "part_block delay", "gradients in that sum", "1",
      .sometimes = true},
     {"part_moment", RUN_F32, true, false, "part_block class delay packed",
-     "sum of G^T G in the block: rows of the lower triangle", "1", .sometimes = true},
+     "sum of G^T G in the block: rows of the lower triangle", "(" RAW_UNITS ")^2", .sometimes = true},
     {"part_replaced", RUN_F64, false, false, "part_block replaced_model replaced_row delay replaced_sum",
      "what replacing words does, summed over the words of the block", "1", .sometimes = true},
     {.name = NULL},

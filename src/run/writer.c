@@ -173,6 +173,29 @@ static void choose_chunks(size_t rank, const size_t *shape, size_t size, size_t 
     }
 }
 
+/* Units of the table are those of normalised gradients; a file whose attribute `normalization` is not covariance has
+ * "unit" for "standard deviation". */
+static sg_status put_units(run_writer *w, int group, const run_variable *v, sg_error *err)
+{
+    static const char per[] = "standard deviation";
+    sg_status st = SG_OK;
+    char normalization[16] = "", text[80];
+    const char *at = strstr(v->units, per);
+    size_t n = sizeof normalization;
+    sg_hdf5_lock();
+    bool named = at && nc_inq_attlen(w->nc, NC_GLOBAL, "normalization", &n) == NC_NOERR;
+    sg_hdf5_unlock();
+    if (named && n < sizeof normalization)
+        NC(w, v->name, nc_get_att_text(w->nc, NC_GLOBAL, "normalization", normalization));
+    if (at && strcmp(normalization, "covariance") != 0)
+        snprintf(text, sizeof text, "%.*sunit%s", (int)(at - v->units), v->units, at + sizeof per - 1);
+    else
+        snprintf(text, sizeof text, "%s", v->units);
+    TRY(run_writer_text(w, group, v->name, "units", text, err));
+done:
+    return st;
+}
+
 sg_status run_writer_define(run_writer *w, int group, const char *variable, sg_error *err)
 {
     sg_status st = SG_OK;
@@ -215,7 +238,7 @@ sg_status run_writer_define(run_writer *w, int group, const char *variable, sg_e
             NC(w, variable, nc_def_var_fill(nc, id, NC_FILL, &nan_d));
     }
     TRY(run_writer_text(w, group, variable, "long_name", v->long_name, err));
-    TRY(run_writer_text(w, group, variable, "units", v->units, err));
+    TRY(put_units(w, group, v, err));
 done:
     return st;
 }

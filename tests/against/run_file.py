@@ -32,6 +32,7 @@ with tempfile.TemporaryDirectory() as folder:
         assert g.mean_gradient.values[1, 2, 3, 1] == 1231
         assert np.isnan(g.singular_value.values[:, 2]).all()
         assert g.singular_value.values[1, 1, 2] == 1102 / 3
+        assert g.singular_value.attrs["units"] == "state units per standard deviation of the embedding", g.singular_value.attrs
         for name in g.variables:
             assert g[name].attrs.get("long_name") and g[name].attrs.get("units"), name
     with netCDF4.Dataset(path) as f:

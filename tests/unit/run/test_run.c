@@ -17,6 +17,8 @@ static double value(size_t c, size_t d, size_t i, size_t j)
     return (double)(c * 1000 + d * 100 + i * 10 + j);
 }
 
+static const char *normalization = "covariance";
+
 static sg_status fill_root(run_writer *w, sg_error *err)
 {
     sg_status st = SG_OK;
@@ -32,6 +34,8 @@ static sg_status fill_root(run_writer *w, sg_error *err)
         TRY(run_writer_define(w, RUN_ROOT, root[i], err));
     TRY(run_writer_text(w, RUN_ROOT, NULL, "kind", RUN_KIND, err));
     TRY(run_writer_text(w, RUN_ROOT, NULL, "state_handling", "carry", err));
+    if (normalization)
+        TRY(run_writer_text(w, RUN_ROOT, NULL, "normalization", normalization, err));
     TRY(run_writer_integer(w, RUN_ROOT, NULL, "tokens", 70, err));
     TRY(run_writer_real(w, RUN_ROOT, NULL, "ridge", 0.25, err));
     for (size_t i = 0; i < E; i++)
@@ -114,6 +118,27 @@ static int remove_place(void **state)
     place *p = *state;
     unlink(p->path);
     return rmdir(p->folder); /* fails when something was left behind */
+}
+
+/* Gains of normalised gradients are per standard deviation, others per unit; what is never normalised is per unit. */
+static void units_follow_the_normalisation(void **state)
+{
+    place *p = *state;
+    static const char *const of[][2] = {{"covariance", "state units per standard deviation of the embedding"},
+                                        {"none", "state units per unit of the embedding"},
+                                        {NULL, "state units per unit of the embedding"}};
+    for (size_t i = 0; i < 3; i++) {
+        sg_run *r;
+        sg_error err;
+        normalization = of[i][0];
+        assert_ok(write_small(p->path, &err), err);
+        assert_ok(sg_run_open(&r, p->path, &err), err);
+        assert_string_equal(sg_run_variable_attribute(r, "layer1.cell", "singular_value", "units"), of[i][1]);
+        assert_string_equal(sg_run_variable_attribute(r, "layer1.cell", "mean_gradient", "units"), of[1][1]);
+        assert_string_equal(sg_run_variable_attribute(r, "layer1.cell", "relative_memory", "units"), "1");
+        sg_run_close(r);
+    }
+    normalization = "covariance";
 }
 
 static void what_was_written_is_read(void **state)
@@ -362,6 +387,7 @@ int main(int argc, char **argv)
     }
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(what_was_written_is_read, make_place, remove_place),
+        cmocka_unit_test_setup_teardown(units_follow_the_normalisation, make_place, remove_place),
         cmocka_unit_test_setup_teardown(the_same_content_is_the_same_bytes, make_place, remove_place),
         cmocka_unit_test_setup_teardown(properties_can_be_added, make_place, remove_place),
         cmocka_unit_test_setup_teardown(damage_is_refused, make_place, remove_place),
