@@ -134,12 +134,6 @@ sg_status writer_close(FILE *f, sg_error *err);
 /* The whole of a regular file, NUL added behind it. SG_EFORMAT: larger than limit bytes. */
 sg_status sg_read_file(char **out, size_t *size, const char *path, size_t limit, sg_error *err);
 
-/* One thread at a time in libhdf5 and libnetcdf: round every call into them. Not recursive. */
-void sg_hdf5_lock(void);
-void sg_hdf5_unlock(void);
-/* Is there address space (ulimit -v) for opening a file? Without it these libraries crash. */
-bool sg_hdf5_has_room(void);
-
 /* seconds of a monotonic clock */
 double sg_clock(void);
 

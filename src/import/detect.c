@@ -3,6 +3,7 @@
 #include "import/tensors.h"
 
 #include "base/base_internal.h"
+#include "io/hdf5.h"
 #include "io/file.h"
 #include "corpus/corpus_internal.h"
 
@@ -39,14 +40,14 @@ static bool is_run_file(const char *path)
 {
     hid_t file = -1;
     htri_t has = 0;
-    sg_hdf5_lock();
-    if (sg_hdf5_has_room()) /* without it the reader will say so */
+    hdf5_lock();
+    if (hdf5_has_room()) /* without it the reader will say so */
         file = H5Fopen(path, H5F_ACC_RDONLY, H5P_DEFAULT);
     if (file >= 0) {
         has = H5Lexists(file, "delay", H5P_DEFAULT);
         H5Fclose(file);
     }
-    sg_hdf5_unlock();
+    hdf5_unlock();
     return has > 0;
 }
 

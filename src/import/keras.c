@@ -4,6 +4,7 @@
 #include "import/keras_internal.h"
 
 #include "base/base_internal.h"
+#include "io/hdf5.h"
 #include "corpus/corpus_internal.h"
 #include "io/zip.h"
 
@@ -21,12 +22,12 @@ static void keras_close(tensor_file *b)
     keras *f = b->reader;
     if (!f)
         return;
-    sg_hdf5_lock();
+    hdf5_lock();
     if (f->root > 0 && f->root != f->file)
         H5Gclose(f->root);
     if (f->file > 0)
         H5Fclose(f->file);
-    sg_hdf5_unlock();
+    hdf5_unlock();
     if (f->fd >= 0)
         close(f->fd);
     json_decref(f->net.config);
@@ -110,7 +111,7 @@ static sg_status fill(tensor_file *b, sg_error *err)
     if (b->format == SG_FILE_KERAS_ZIP)
         TRY(unpack(b, &unpacked, err));
     TRY(keras_check_superblock(b, err));
-    if (!sg_hdf5_has_room())
+    if (!hdf5_has_room())
         TRY(no_memory(err, "%s", b->path));
     if ((f->file = H5Fopen(unpacked ? unpacked : b->path, H5F_ACC_RDONLY, H5P_DEFAULT)) < 0)
         TRY(sg_fail(err, SG_EFORMAT, "%s: not a whole HDF5 file (truncated or damaged)", b->path));
@@ -167,8 +168,8 @@ sg_status tensors_from_keras(tensor_file *b, sg_error *err)
     b->read = keras_read_dataset;
     b->close = keras_close;
     b->in_order = true;
-    sg_hdf5_lock();
+    hdf5_lock();
     st = fill(b, err);
-    sg_hdf5_unlock();
+    hdf5_unlock();
     return st;
 }

@@ -6,6 +6,7 @@
 #include "import/keras_internal.h"
 
 #include "base/base_internal.h"
+#include "io/hdf5.h"
 #include "io/file.h"
 
 #include <string.h>
@@ -293,7 +294,7 @@ sg_status keras_read_dataset(tensor_file *b, const stored_tensor *t, tensor_sink
                        t->name, dtype_name(t->dtype));
     if (!(buffer = sg_calloc(BLOCK, sizeof *buffer)))
         return no_memory(err, "tensor %s (%s)", t->name, b->path);
-    sg_hdf5_lock();
+    hdf5_lock();
     if ((dataset = H5Dopen2(f->root, t->name, H5P_DEFAULT)) < 0 || (space = H5Dget_space(dataset)) < 0)
         st = sg_fail(err, SG_EFORMAT, "%s: dataset %s cannot be read", b->path, t->name);
     else
@@ -302,7 +303,7 @@ sg_status keras_read_dataset(tensor_file *b, const stored_tensor *t, tensor_sink
         H5Sclose(space);
     if (dataset >= 0)
         H5Dclose(dataset);
-    sg_hdf5_unlock();
+    hdf5_unlock();
     sg_free(buffer);
     return st;
 }

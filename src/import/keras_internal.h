@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* keras_internal.h - what the three parts of the Keras reader share: keras_hdf5.c reads attributes and datasets,
- * keras_layers.c lists the layers, keras.c opens the file. The caller holds sg_hdf5_lock, except for keras_read_dataset. */
+ * keras_layers.c lists the layers, keras.c opens the file. The caller holds hdf5_lock, except for keras_read_dataset. */
 #ifndef SG_IMPORT_KERAS_INTERNAL_H
 #define SG_IMPORT_KERAS_INTERNAL_H
 

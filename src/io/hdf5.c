@@ -2,7 +2,7 @@
 /* libnetcdf keeps tables for the whole process and is not safe in several threads at once, and neither is
  * libhdf5 unless it was built for that: every call of ours into them, from any module, is between these two.
  * Between them libhdf5 prints nothing of its own. (NetCDF quietens it in the thread that came first only.) */
-#include "base/base_internal.h"
+#include "io/hdf5.h"
 
 #include <hdf5.h>
 #include <pthread.h>
@@ -20,7 +20,7 @@ static void start(void)
     (void)H5dont_atexit();
 }
 
-void sg_hdf5_lock(void)
+void hdf5_lock(void)
 {
     pthread_once(&once, start);
     pthread_mutex_lock(&lock);
@@ -28,14 +28,14 @@ void sg_hdf5_lock(void)
     (void)H5Eset_auto2(H5E_DEFAULT, NULL, NULL);
 }
 
-bool sg_hdf5_has_room(void)
+bool hdf5_has_room(void)
 {
     enum { ROOM = 48 << 20 };
     void *p = mmap(NULL, ROOM, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
     return p != MAP_FAILED && munmap(p, ROOM) == 0;
 }
 
-void sg_hdf5_unlock(void)
+void hdf5_unlock(void)
 {
     (void)H5Eset_auto2(H5E_DEFAULT, printer, printer_data);
     pthread_mutex_unlock(&lock);

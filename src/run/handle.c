@@ -4,6 +4,7 @@
 #include "run/run_internal.h"
 
 #include "base/base_internal.h"
+#include "io/hdf5.h"
 
 #include <errno.h>
 #include <netcdf.h>
@@ -18,7 +19,7 @@ static int at_real_path(int (*call)(const char *, int, int *), const char *path,
     char *resolved = realpath(path, NULL);
     if (!resolved)
         return errno == ENOMEM ? NC_ENOMEM : errno;
-    int rc = sg_hdf5_has_room() ? call(resolved, mode, nc) : NC_ENOMEM;
+    int rc = hdf5_has_room() ? call(resolved, mode, nc) : NC_ENOMEM;
     free(resolved);
     return rc;
 }
@@ -41,7 +42,7 @@ typedef struct shared {
     size_t readers;
 } shared;
 
-static shared *open_files; /* under sg_hdf5_lock */
+static shared *open_files; /* under hdf5_lock */
 
 static shared *find_shared(const struct stat *info)
 {
@@ -69,7 +70,7 @@ static sg_status open_shared(shared **out, const char *path, const struct stat *
     shared *s = sg_calloc(1, sizeof *s);
     if (!s)
         return no_memory(err, "%s", path);
-    if (!sg_hdf5_has_room()) /* also before libhdf5 looks at it */
+    if (!hdf5_has_room()) /* also before libhdf5 looks at it */
         TRY(no_memory(err, "%s", path));
     TRY(run_refuse_foreign(path, err));
     int rc = at_real_path(nc_open, path, NC_NOWRITE, &s->nc);
@@ -93,7 +94,7 @@ sg_status run_nc_read(const char *path, int *nc, sg_error *err)
     struct stat info;
     if (stat(path, &info) != 0)
         return sg_fail(err, SG_EIO, "%s: %s", path, strerror(errno));
-    sg_hdf5_lock();
+    hdf5_lock();
     shared *s = find_shared(&info);
     if (!s)
         st = open_shared(&s, path, &info, err);
@@ -101,13 +102,13 @@ sg_status run_nc_read(const char *path, int *nc, sg_error *err)
         s->readers++;
         *nc = s->nc;
     }
-    sg_hdf5_unlock();
+    hdf5_unlock();
     return st;
 }
 
 void run_nc_close(int nc)
 {
-    sg_hdf5_lock();
+    hdf5_lock();
     shared **at = &open_files;
     while ((*at)->nc != nc)
         at = &(*at)->next;
@@ -117,5 +118,5 @@ void run_nc_close(int nc)
         nc_close(nc);
         sg_free(s);
     }
-    sg_hdf5_unlock();
+    hdf5_unlock();
 }

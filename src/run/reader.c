@@ -4,6 +4,7 @@
 
 #include "base/base_internal.h"
 #include "base/checksum.h"
+#include "io/hdf5.h"
 
 #include <errno.h>
 #include <math.h>
@@ -34,9 +35,9 @@ static bool dim_length(int nc, const char *name, size_t *n)
 {
     int id;
     *n = 0;
-    sg_hdf5_lock();
+    hdf5_lock();
     bool there = nc_inq_dimid(nc, name, &id) == NC_NOERR && nc_inq_dimlen(nc, id, n) == NC_NOERR;
-    sg_hdf5_unlock();
+    hdf5_unlock();
     return there;
 }
 
@@ -60,9 +61,9 @@ static sg_status check_variable(const sg_run *r, int nc, const char *where, cons
     int id, rank = 0, dims[SG_RUN_MAX_DIMS] = {0};
     nc_type type = NC_NAT;
     char name[NC_MAX_NAME + 1];
-    sg_hdf5_lock();
+    hdf5_lock();
     int rc = nc_inq_varid(nc, v->name, &id);
-    sg_hdf5_unlock();
+    hdf5_unlock();
     if (rc != NC_NOERR)
         return required ? sg_fail(err, SG_EFORMAT, "%s: %s: variable %s is missing", r->path, where, v->name)
                         : SG_OK;
@@ -134,9 +135,9 @@ static bool parse_group(run_group *g)
     g->untrained = run_is_untrained(g->name);
     if (!state || !strcmp(state, "cell") || !strcmp(state, "hidden"))
         return state;
-    sg_hdf5_lock();
+    hdf5_lock();
     bool there = nc_inq_varid(g->nc, "mean_gradient", &id) == NC_NOERR;
-    sg_hdf5_unlock();
+    hdf5_unlock();
     return there;
 }
 

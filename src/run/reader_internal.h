@@ -3,6 +3,7 @@
 #ifndef SG_RUN_READER_INTERNAL_H
 #define SG_RUN_READER_INTERNAL_H
 
+#include "io/hdf5.h"
 #include "run/run_internal.h"
 
 #include <netcdf.h>
@@ -39,9 +40,9 @@ sg_status run_nc_status(const sg_run *r, int rc, const char *what, sg_error *err
 /* TRY of a call into NetCDF, under its lock. Needs `st`, `err` and a label `done`. */
 #define RUN_NC(r, what, call)                                                                                \
     do {                                                                                                     \
-        sg_hdf5_lock();                                                                                      \
+        hdf5_lock();                                                                                         \
         int rc_ = (call);                                                                                    \
-        sg_hdf5_unlock();                                                                                    \
+        hdf5_unlock();                                                                                       \
         TRY(run_nc_status(r, rc_, what, err));                                                               \
     } while (0)
 

@@ -171,11 +171,11 @@ sg_status run_read_f32(const sg_run *r, const char *group, const char *variable,
                        const size_t *count, float *out, sg_error *err);
 
 /* SG_EFORMAT: an HDF5 file that refers to other files (links, external or virtual data) or needs foreign
- * filters. What is no HDF5 file passes. Under sg_hdf5_lock. */
+ * filters. What is no HDF5 file passes. Under hdf5_lock. */
 sg_status run_refuse_foreign(const char *path, sg_error *err);
 
 /* NetCDF's handle of a file (handle.c). create: over the file that is there; change: to read and write; both
- * give NetCDF's status, under sg_hdf5_lock. read: refuses what run_refuse_foreign refuses; a file that another
+ * give NetCDF's status, under hdf5_lock. read: refuses what run_refuse_foreign refuses; a file that another
  * sg_run has open gives the same handle; each is given back by run_nc_close. These two take the lock. */
 int run_nc_create(const char *path, int *nc);
 int run_nc_change(const char *path, int *nc);

@@ -3,6 +3,7 @@
 #include "run/reader_internal.h"
 
 #include "base/base_internal.h"
+#include "io/hdf5.h"
 
 #include <string.h>
 
@@ -50,9 +51,9 @@ sg_status run_read_attribute(const sg_run *r, int nc, int variable, const char *
         char *found = NULL;
         RUN_NC(r, name, nc_get_att_string(nc, variable, name, &found));
         s = sg_strdup(found ? found : "");
-        sg_hdf5_lock();
+        hdf5_lock();
         nc_free_string(1, &found);
-        sg_hdf5_unlock();
+        hdf5_unlock();
     } else if (type < NC_STRING && n == 1) {
         char number[40];
         long long whole = 0;
@@ -81,12 +82,12 @@ bool sg_run_shape(const sg_run *r, const char *group, const char *variable, size
     *rank = 0;
     if (nc < 0)
         return false;
-    sg_hdf5_lock();
+    hdf5_lock();
     bool there = nc_inq_varid(nc, variable, &id) == NC_NOERR && nc_inq_varndims(nc, id, &n) == NC_NOERR &&
                  n <= SG_RUN_MAX_DIMS && nc_inq_vardimid(nc, id, dims) == NC_NOERR;
     for (int i = 0; there && i < n; i++)
         there = nc_inq_dimlen(nc, dims[i], &shape[i]) == NC_NOERR;
-    sg_hdf5_unlock();
+    hdf5_unlock();
     if (there)
         *rank = (size_t)n;
     return there;
@@ -98,11 +99,11 @@ bool sg_run_variable_name(const sg_run *r, const char *group, size_t i, char nam
     int nc = run_group_nc(r, group), n = 0;
     if (nc < 0)
         return false;
-    sg_hdf5_lock();
+    hdf5_lock();
     /* variables of a file are numbered 0 .. n-1 */
     bool there = nc_inq_nvars(nc, &n) == NC_NOERR && n > 0 && i < (size_t)n &&
                  nc_inq_varname(nc, (int)i, name) == NC_NOERR;
-    sg_hdf5_unlock();
+    hdf5_unlock();
     return there;
 }
 
@@ -113,10 +114,10 @@ bool sg_run_dimension_name(const sg_run *r, const char *group, const char *varia
     size_t rank, shape[SG_RUN_MAX_DIMS];
     if (!sg_run_shape(r, group, variable, &rank, shape) || k >= rank)
         return false;
-    sg_hdf5_lock();
+    hdf5_lock();
     bool there = nc_inq_varid(nc, variable, &id) == NC_NOERR && nc_inq_vardimid(nc, id, dims) == NC_NOERR &&
                  nc_inq_dimname(nc, dims[k], name) == NC_NOERR;
-    sg_hdf5_unlock();
+    hdf5_unlock();
     return there;
 }
 
@@ -182,9 +183,9 @@ sg_status sg_run_read_string(const sg_run *r, const char *group, const char *var
         TRY(sg_fail(err, SG_EFORMAT, "%s: variable %s: expected strings", r->path, variable));
     RUN_NC(r, variable, nc_get_vara_string(nc, id, from, length, &found));
     *out = sg_strdup(found ? found : "");
-    sg_hdf5_lock();
+    hdf5_lock();
     nc_free_string(1, &found);
-    sg_hdf5_unlock();
+    hdf5_unlock();
     if (!*out)
         st = no_memory(err, "%s", r->path);
 done:
@@ -213,9 +214,9 @@ sg_status run_read_strings(const sg_run *r, const char *variable, size_t n, char
         for (size_t i = 0; i < count[0]; i++)
             if (!(out[at + i] = sg_strdup(found[i] ? found[i] : "")))
                 st = SG_ENOMEM;
-        sg_hdf5_lock();
+        hdf5_lock();
         nc_free_string(count[0], found);
-        sg_hdf5_unlock();
+        hdf5_unlock();
         if (st != SG_OK)
             TRY(sg_fail(err, st, "%s: no memory for %zu strings", r->path, n));
     }
@@ -235,10 +236,10 @@ static const char *cached(sg_run *r, int nc, const char *group, const char *vari
             return r->cache[i].text;
     if (nc < 0)
         return NULL;
-    sg_hdf5_lock();
+    hdf5_lock();
     bool there = (!variable || nc_inq_varid(nc, variable, &id) == NC_NOERR) &&
                  nc_inq_attid(nc, id, name, &(int){0}) == NC_NOERR;
-    sg_hdf5_unlock();
+    hdf5_unlock();
     cached_text *grown = there ? sg_regrow(r->cache, r->n_cache, r->n_cache + 1, sizeof *grown) : NULL;
     if (!grown)
         return NULL;

@@ -4,6 +4,7 @@
 
 #include "base/base_internal.h"
 #include "base/checksum.h"
+#include "io/hdf5.h"
 
 #include <errno.h>
 #include <math.h>
@@ -36,11 +37,11 @@ static sg_status nc_status(const run_writer *w, int rc, const char *what, sg_err
 /* st = status of a NetCDF call made under the lock */
 #define NC(w, what, call)                                                                                    \
     do {                                                                                                     \
-        sg_hdf5_lock();                                                                                      \
+        hdf5_lock();                                                                                         \
         errno = 0;                                                                                           \
         int rc_ = (call);                                                                                    \
         (w)->broken |= rc_ != NC_NOERR;                                                                      \
-        sg_hdf5_unlock();                                                                                    \
+        hdf5_unlock();                                                                                       \
         TRY(nc_status(w, rc_, what, err));                                                                   \
     } while (0)
 
@@ -182,9 +183,9 @@ static sg_status put_units(run_writer *w, int group, const run_variable *v, sg_e
     char normalization[16] = "", text[80];
     const char *at = strstr(v->units, per);
     size_t n = sizeof normalization;
-    sg_hdf5_lock();
+    hdf5_lock();
     bool named = at && nc_inq_attlen(w->nc, NC_GLOBAL, "normalization", &n) == NC_NOERR;
-    sg_hdf5_unlock();
+    hdf5_unlock();
     if (named && n < sizeof normalization)
         NC(w, v->name, nc_get_att_text(w->nc, NC_GLOBAL, "normalization", normalization));
     if (at && strcmp(normalization, "covariance") != 0)
@@ -272,9 +273,9 @@ static sg_status repeat_root(run_writer *w, int group, const run_variable *v, si
     }
 done:
     if (texts) {
-        sg_hdf5_lock();
+        hdf5_lock();
         nc_free_string(n, texts);
-        sg_hdf5_unlock();
+        hdf5_unlock();
     }
     sg_free(texts);
     sg_free(numbers);
@@ -313,9 +314,9 @@ done:
 bool run_writer_has(run_writer *w, int group, const char *variable)
 {
     int id;
-    sg_hdf5_lock();
+    hdf5_lock();
     int rc = nc_inq_varid(w->groups[group], variable, &id);
-    sg_hdf5_unlock();
+    hdf5_unlock();
     return rc == NC_NOERR;
 }
 
@@ -366,9 +367,9 @@ done:
 bool run_writer_has_attribute(run_writer *w, const char *name)
 {
     int id;
-    sg_hdf5_lock();
+    hdf5_lock();
     int rc = nc_inq_attid(w->nc, NC_GLOBAL, name, &id);
-    sg_hdf5_unlock();
+    hdf5_unlock();
     return rc == NC_NOERR;
 }
 
@@ -451,10 +452,10 @@ void run_writer_abort(run_writer *w)
     /* HDF5 crashes when it closes a file, or ends the process, with data that a full disk did not take: such
      * a file is left open. Its handle and its removed temporary file go with the process. */
     if (w->is_open && !w->broken) {
-        sg_hdf5_lock();
+        hdf5_lock();
         if (nc_sync(w->nc) == NC_NOERR)
             nc_close(w->nc);
-        sg_hdf5_unlock();
+        hdf5_unlock();
     }
     sg_outfile_abort(w->file);
     sg_free(w->path);
