@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* team.h - the processes that do one analysis: alone.c in stategrad, mpi/team.c in stategrad-mpi. */
+/* team.h - the processes that do one analysis: launcher.c in stategrad, mpi/team.c in stategrad-mpi. */
 #ifndef STATEGRAD_CLI_TEAM_H
 #define STATEGRAD_CLI_TEAM_H
 

@@ -2,8 +2,8 @@
 /* The analysis of given gradients from end to end: analyze.c without a model. */
 #include "stategrad/accumulator.h"
 #include "analysis/in_memory.h"
-#include "analysis/pass/given.h"
-#include "analysis/pass/given_replaced.h"
+#include "analysis/pass/external_gradients.h"
+#include "analysis/pass/external_replacements.h"
 #include "analysis/results/metadata.h"
 #include "analysis/settings.h"
 
@@ -23,8 +23,8 @@ struct sg_accumulator {
     bool nameless, over;
     analysis an;
     run_writer *w;
-    given_pass *pass;
-    given_replaced *replaced; /* NULL: nothing is replaced */
+    external_pass *pass;
+    external_replacements *replaced; /* NULL: nothing is replaced */
 };
 
 /* *text is a copy that goes with a. */
@@ -83,9 +83,9 @@ sg_status sg_accumulator_new(sg_accumulator **out, const char *run_path, const s
         TRY(in_memory_folder(&a->folder, &a->path, err));
     TRY(run_writer_create(&a->w, a->path, err));
     TRY(metadata_write(a->w, &a->an, err));
-    TRY(given_pass_new(&a->pass, &a->an, a->path, err));
+    TRY(external_pass_new(&a->pass, &a->an, a->path, err));
     if (a->an.replace.rate > 0)
-        TRY(given_replaced_new(&a->replaced, &a->an, err));
+        TRY(external_replacements_new(&a->replaced, &a->an, err));
     *out = a, a = NULL;
 done:
     sg_accumulator_free(a);
@@ -98,7 +98,7 @@ sg_status sg_accumulator_add(sg_accumulator *a, const uint64_t *origins, size_t 
 {
     if (a->over)
         return sg_fail(err, SG_EINVAL, "the accumulator is finished: it takes no more gradients");
-    return given_pass_add(a->pass, GIVEN_ORIGINS, origins, n, G, err);
+    return external_pass_add(a->pass, GIVEN_ORIGINS, origins, n, G, err);
 }
 
 sg_status sg_accumulator_add_steps(sg_accumulator *a, const uint64_t *steps, size_t n, const float *const *G,
@@ -106,7 +106,7 @@ sg_status sg_accumulator_add_steps(sg_accumulator *a, const uint64_t *steps, siz
 {
     if (a->over)
         return sg_fail(err, SG_EINVAL, "the accumulator is finished: it takes no more gradients");
-    return given_pass_add(a->pass, GIVEN_STEPS, steps, n, G, err);
+    return external_pass_add(a->pass, GIVEN_STEPS, steps, n, G, err);
 }
 
 bool sg_accumulator_replaces(const sg_accumulator *a)
@@ -130,7 +130,7 @@ sg_status sg_accumulator_replacements(sg_accumulator *a, size_t most, sg_replace
     sg_status st = SG_OK;
     *n = 0;
     TRY(takes_replacements(a, err));
-    TRY(given_replaced_list(a->replaced, most, list, n, err));
+    TRY(external_replacements_list(a->replaced, most, list, n, err));
 done:
     return st;
 }
@@ -141,7 +141,7 @@ sg_status sg_accumulator_add_replaced(sg_accumulator *a, const sg_replacement *l
 {
     sg_status st = SG_OK;
     TRY(takes_replacements(a, err));
-    TRY(given_replaced_add(a->replaced, list, n, change, linear, kl, err));
+    TRY(external_replacements_add(a->replaced, list, n, change, linear, kl, err));
 done:
     return st;
 }
@@ -159,11 +159,11 @@ sg_status sg_accumulator_finish(sg_accumulator *a, sg_run **run, sg_error *err)
     if (a->nameless && !run)
         TRY(sg_fail(err, SG_EINVAL, "run_path is NULL: expected a place for the result (run)"));
     if (a->replaced)
-        TRY(given_replaced_complete(a->replaced, err));
+        TRY(external_replacements_complete(a->replaced, err));
     a->over = true;
-    TRY(given_pass_finish(a->pass, &sums, err));
+    TRY(external_pass_finish(a->pass, &sums, err));
     analysis_results_input(&a->an, &input);
-    input.replaced = a->replaced ? given_replaced_sums(a->replaced) : NULL;
+    input.replaced = a->replaced ? external_replacements_sums(a->replaced) : NULL;
     TRY(results_write(a->w, &input, sums, &a->monitor, err));
     run_writer *ready = a->w;
     a->w = NULL;
@@ -183,8 +183,8 @@ void sg_accumulator_free(sg_accumulator *a)
     if (!a)
         return;
     run_writer_abort(a->w);
-    given_pass_free(a->pass);
-    given_replaced_free(a->replaced);
+    external_pass_free(a->pass);
+    external_replacements_free(a->replaced);
     analysis_free(&a->an);
     if (a->nameless)
         in_memory_remove(a->folder, a->path);

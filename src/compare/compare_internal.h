@@ -3,7 +3,7 @@
  *
  *   measures.c        the table of measures; their values and replicates, read from the run files of one side
  *   sides.c           are both sides there, do they have a common unit, do they share their blocks
- *   kinds.c           A and B as kinds of word
+ *   type_permutation.c           A and B as kinds of word
  *   notes.c           what to know when reading a comparison
  *   compare.c         contrasts, p-values, verdicts */
 #ifndef SG_COMPARE_INTERNAL_H
@@ -20,7 +20,7 @@ typedef struct {
     const char *interval;        /* whose own interval must be there; NULL: none */
     measure_form form;
     bool of_property, absolute,
-        of_kinds;   /* absolute: in units of the state; of_kinds: of the squares that kinds.c has */
+        of_kinds; /* absolute: in units of the state; of_kinds: of the squares that type_permutation.c has */
     bool on_demand; /* not among the defaults */
 } measure;
 extern const measure compare_measures[]; /* ends with a NULL name */

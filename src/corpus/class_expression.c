@@ -2,7 +2,7 @@
 /* Recursive descent into a program in postfix order, one per factor; a stack of booleans runs it. */
 #include "corpus/class_expression.h"
 #include "corpus/classes_internal.h"
-#include "corpus/places.h"
+#include "corpus/sentence_position.h"
 
 #include "base/text_out.h"
 #include "base/utf8.h"

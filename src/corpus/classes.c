@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Which classes a token is in, the sets they make, and the words each class was seen with. */
 #include "corpus/classes_internal.h"
-#include "corpus/places.h"
+#include "corpus/sentence_position.h"
 
 #include <stdlib.h>
 #include <string.h>

@@ -99,7 +99,7 @@ const char *classes_layer_path(const sg_classes *k, size_t i, bool *named);
 bool classes_want_places(const sg_classes *k);
 bool classes_want_counts(const sg_classes *k); /* frequency, and the vocabulary knows no counts */
 sg_status classes_rank(sg_classes *k, const uint64_t *counts, sg_error *err);
-struct word_place; /* places.h */
+struct word_place; /* sentence_position.h */
 /* The set of a token. id: its vocabulary id, -1: outside the vocabulary. place: NULL unless they are wanted. */
 sg_status classes_assign(sg_classes *k, const sg_token *t, const struct word_place *place, int32_t id,
                          uint32_t *set, sg_error *err);

@@ -2,8 +2,8 @@
 /* Encoded streams: 8 bytes per token in a temporary file without a name, read by position. */
 #include "corpus/class_expression.h"
 #include "corpus/corpus_internal.h"
-#include "corpus/pairs.h"
-#include "corpus/places.h"
+#include "corpus/word_pairs.h"
+#include "corpus/sentence_position.h"
 
 #include <errno.h>
 #include <math.h>

@@ -69,7 +69,7 @@ struct tensor_file {
 /* Opens any file this program knows as a model (sg_file_format_of gives the format) and lists its tensors. */
 sg_status tensors_open(tensor_file **out, const char *path, sg_error *err);
 void tensors_free(tensor_file *b);
-/* SG_EFORMAT: what a file is that no reader takes, and what to do (not_read.c). */
+/* SG_EFORMAT: what a file is that no reader takes, and what to do (unsupported_formats.c). */
 sg_status file_not_read(const char *path, sg_error *err);
 /* Does the name end like that of a file of weights? */
 bool file_is_weights(const char *name);

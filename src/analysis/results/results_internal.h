@@ -6,7 +6,7 @@
  *   left_out.c     replicates that are stored
  *   class_delay.c  one class and delay: means, spectra, replicates without each block, class test
  *   replacement.c  what replacing words does
- *   pairs.c        chosen pairs of words, beside others
+ *   word_pairs.c   chosen pairs of words, beside others
  *   units.c        single units of the state
  *   workspace.c    memory for both
  *   write.c        into the run file, with a reason for whatever is missing */
@@ -123,7 +123,7 @@ void group_note(group_work *a, run_reason of, size_t c, size_t d, const char *wh
 /* replacement.c: what replacing words does; the change of state into a->s. */
 sg_status replacement_write(group_work *a, sg_error *err);
 size_t group_quantities(const group_work *a);
-/* pairs.c: chosen pairs of words. */
+/* word_pairs.c: chosen pairs of words. */
 sg_status pairs_write(group_work *a, sg_error *err);
 /* units.c: gains of single units of the state. */
 sg_status units_write(group_work *a, sg_error *err);

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT */
-#include "analysis/pass/given.h"
+#include "analysis/pass/external_gradients.h"
 #include "analysis/pass/shared.h"
 
 #include "base/base_internal.h"
 #include "gradient/accum_internal.h"
-#include "gradient/given.h"
+#include "gradient/external_gradient.h"
 #include "kernel/float_env.h"
 #include "linalg/linalg.h"
 
@@ -25,23 +25,23 @@ typedef struct {
     bool moment; /* second moments are taken of pairs with t here */
 } place;
 
-struct given_pass {
+struct external_pass {
     analysis *an;
     block_sums *sums;
-    given **rooms; /* (threads) */
+    external_gradient **rooms; /* (threads) */
     int threads;
     place *ring; /* positions read - ring_size .. read - 1 */
     size_t ring_size;
     uint64_t read, zero;
-    given_order order; /* 0: nothing was added yet */
-    uint64_t next;     /* positions before it are done */
+    external_order order; /* 0: nothing was added yet */
+    uint64_t next;        /* positions before it are done */
     /* sums of the parts first_part .. first_part + n_open - 1, then cleared ones for later parts */
     sg_accum **open;
     size_t first_part, n_open, room;
     bool failed;
 };
 
-static sg_status open_rooms(given_pass *p, sg_error *err)
+static sg_status open_rooms(external_pass *p, sg_error *err)
 {
     sg_status st = SG_OK;
     const analysis *an = p->an;
@@ -54,16 +54,16 @@ static sg_status open_rooms(given_pass *p, sg_error *err)
     for (size_t i = 0; i < an->n_states; i++)
         H = an->states[i].units > H ? an->states[i].units : H;
     for (int i = 0; i < p->threads; i++)
-        TRY(given_new(&p->rooms[i], H, E, covariance, err));
+        TRY(external_gradient_new(&p->rooms[i], H, E, covariance, err));
 done:
     sg_free(covariance);
     return st;
 }
 
-sg_status given_pass_new(given_pass **out, analysis *an, const char *run_path, sg_error *err)
+sg_status external_pass_new(external_pass **out, analysis *an, const char *run_path, sg_error *err)
 {
     sg_status st = SG_OK;
-    given_pass *p = sg_calloc(1, sizeof *p);
+    external_pass *p = sg_calloc(1, sizeof *p);
     *out = NULL;
     NEED(p, err, "the gradients");
     p->an = an;
@@ -74,16 +74,16 @@ sg_status given_pass_new(given_pass **out, analysis *an, const char *run_path, s
     TRY(resume_sums(&p->sums, an, an->B * an->split, -1, run_path, err));
     *out = p, p = NULL;
 done:
-    given_pass_free(p);
+    external_pass_free(p);
     return st;
 }
 
-void given_pass_free(given_pass *p)
+void external_pass_free(external_pass *p)
 {
     if (!p)
         return;
     for (int i = 0; p->rooms && i < p->threads; i++)
-        given_free(p->rooms[i]);
+        external_gradient_free(p->rooms[i]);
     for (size_t i = 0; i < p->room; i++)
         accum_free(p->open[i]);
     sums_free(p->sums);
@@ -95,13 +95,13 @@ void given_pass_free(given_pass *p)
 
 /* ---- pairs ---- */
 
-static place *at(const given_pass *p, uint64_t t)
+static place *at(const external_pass *p, uint64_t t)
 {
     return &p->ring[t % p->ring_size];
 }
 
 /* Everything that pairs of this position touch is in the ring. */
-static sg_status read_for(given_pass *p, uint64_t position, sg_error *err)
+static sg_status read_for(external_pass *p, uint64_t position, sg_error *err)
 {
     sg_status st = SG_OK;
     const analysis *an = p->an;
@@ -128,7 +128,7 @@ done:
 }
 
 /* Entry d of a position: the pair (t, s); false: the text has no such pair. */
-static bool in_text(const given_pass *p, uint64_t position, size_t d, uint64_t *s, uint64_t *t)
+static bool in_text(const external_pass *p, uint64_t position, size_t d, uint64_t *s, uint64_t *t)
 {
     if (p->order == GIVEN_STEPS && d > position)
         return false;
@@ -138,7 +138,7 @@ static bool in_text(const given_pass *p, uint64_t position, size_t d, uint64_t *
 }
 
 /* The same for the pairs that count. */
-static bool counts(const given_pass *p, uint64_t position, size_t d, uint64_t *s, uint64_t *t)
+static bool counts(const external_pass *p, uint64_t position, size_t d, uint64_t *s, uint64_t *t)
 {
     return in_text(p, position, d, s, t) && at(p, *t)->first <= *s &&
            *s - at(p, *s)->zero >= p->an->used.burn_in;
@@ -146,7 +146,7 @@ static bool counts(const given_pass *p, uint64_t position, size_t d, uint64_t *s
 
 /* ---- parts of blocks ---- */
 
-static size_t part_of(const given_pass *p, uint64_t t)
+static size_t part_of(const external_pass *p, uint64_t t)
 {
     size_t f = p->first_part;
     while (analysis_part_start(p->an, f + 1) <= t)
@@ -154,12 +154,12 @@ static size_t part_of(const given_pass *p, uint64_t t)
     return f;
 }
 
-static sg_accum *sums_of(const given_pass *p, size_t part)
+static sg_accum *sums_of(const external_pass *p, size_t part)
 {
     return p->open[part - p->first_part];
 }
 
-static sg_status open_part(given_pass *p, size_t part, sg_error *err)
+static sg_status open_part(external_pass *p, size_t part, sg_error *err)
 {
     sg_status st = SG_OK;
     const analysis *an = p->an;
@@ -177,7 +177,7 @@ done:
 }
 
 /* Parts that no pair of a position from `position` on can reach. */
-static sg_status close_parts(given_pass *p, uint64_t position, sg_error *err)
+static sg_status close_parts(external_pass *p, uint64_t position, sg_error *err)
 {
     sg_status st = SG_OK;
     const size_t parts = p->an->B * p->an->split;
@@ -197,13 +197,13 @@ done:
 /* ---- what is added ---- */
 
 /* The sums of word `id`, where there are sums by word. */
-static bool is_word(const given_pass *p, int32_t id)
+static bool is_word(const external_pass *p, int32_t id)
 {
     return p->an->words && id >= 0 && (size_t)id < p->an->V;
 }
 
 /* x of all words, and of <eos> or <unk>, of a pair whose input is word id. */
-static void add_square(const given_pass *p, double x[SUMS_WORDS], int32_t id, double value)
+static void add_square(const external_pass *p, double x[SUMS_WORDS], int32_t id, double value)
 {
     x[SUMS_ALL_WORDS] += value;
     if (id == sg_vocab_eos(p->an->vocab))
@@ -213,7 +213,7 @@ static void add_square(const given_pass *p, double x[SUMS_WORDS], int32_t id, do
 }
 
 /* The pairs of a position exist; drawn: their gradients are added as well. */
-static sg_status count(given_pass *p, uint64_t position, bool drawn, sg_error *err)
+static sg_status count(external_pass *p, uint64_t position, bool drawn, sg_error *err)
 {
     sg_status st = SG_OK;
     const analysis *an = p->an;
@@ -242,8 +242,8 @@ done:
 }
 
 /* Entry d of a position; gradient[i] is its gradient of state i. */
-static void add_pair(const given_pass *p, given *x, uint64_t position, size_t d, const float *const *gradient,
-                     size_t offset)
+static void add_pair(const external_pass *p, external_gradient *x, uint64_t position, size_t d,
+                     const float *const *gradient, size_t offset)
 {
     const analysis *an = p->an;
     uint64_t s, t;
@@ -253,10 +253,10 @@ static void add_pair(const given_pass *p, given *x, uint64_t position, size_t d,
     int32_t id = at(p, s)->id;
     for (size_t i = 0; i < an->n_states; i++) {
         size_t H = an->states[i].units;
-        given_add(x, sums_of(p, part), i, H, set, d, gradient[i] + offset * H * an->E);
+        external_gradient_add(x, sums_of(p, part), i, H, set, d, gradient[i] + offset * H * an->E);
         if (!at(p, t)->moment)
             continue;
-        double square = given_add_moment(x, sums_of(p, part), i, set, d);
+        double square = external_gradient_add_moment(x, sums_of(p, part), i, set, d);
         if (!is_word(p, id))
             continue;
         word_sums_add(an->words, i, (size_t)id, d, square);
@@ -265,7 +265,7 @@ static void add_pair(const given_pass *p, given *x, uint64_t position, size_t d,
 }
 
 /* Threads for the gradients of n positions: waking them takes longer than adding few numbers. */
-static int threads_for(const given_pass *p, size_t n)
+static int threads_for(const external_pass *p, size_t n)
 {
     const analysis *an = p->an;
     size_t numbers = 0;
@@ -275,7 +275,7 @@ static int threads_for(const given_pass *p, size_t n)
 }
 
 /* Positions of one segment. A thread has a delay to itself, and adds to its sums in the order of positions. */
-static void add_segment(given_pass *p, const uint64_t *positions, size_t first, size_t n,
+static void add_segment(external_pass *p, const uint64_t *positions, size_t first, size_t n,
                         const float *const *G)
 {
     const size_t D = p->an->D;
@@ -290,17 +290,17 @@ static void add_segment(given_pass *p, const uint64_t *positions, size_t first, 
     }
 }
 
-static sg_status flush(given_pass *p, sg_error *err)
+static sg_status flush(external_pass *p, sg_error *err)
 {
     size_t set, d;
     for (size_t i = 0; i < p->n_open; i++)
-        if (!given_flush(p->open[i], p->threads, &set, &d))
+        if (!external_gradient_flush(p->open[i], p->threads, &set, &d))
             return sg_fail(err, SG_ENONFINITE, "the sums of gradients at delay %zu are not finite", d);
     return SG_OK;
 }
 
 /* Positions before `until` that have no gradient. */
-static sg_status leave_out(given_pass *p, uint64_t until, sg_error *err)
+static sg_status leave_out(external_pass *p, uint64_t until, sg_error *err)
 {
     sg_status st = SG_OK;
     while (p->next < until) {
@@ -311,7 +311,7 @@ done:
     return st;
 }
 
-static sg_status add_all(given_pass *p, const uint64_t *positions, size_t n, const float *const *G,
+static sg_status add_all(external_pass *p, const uint64_t *positions, size_t n, const float *const *G,
                          sg_error *err)
 {
     sg_status st = SG_OK;
@@ -334,7 +334,7 @@ done:
 
 /* ---- what is asked of the caller ---- */
 
-static sg_status check_positions(const given_pass *p, const uint64_t *positions, size_t n, sg_error *err)
+static sg_status check_positions(const external_pass *p, const uint64_t *positions, size_t n, sg_error *err)
 {
     const char *what = p->order == GIVEN_ORIGINS ? "origin" : "step";
     uint64_t next = p->next;
@@ -360,7 +360,7 @@ static bool all_finite(size_t n, const float *x)
 }
 
 /* Every number that is read is finite. */
-static sg_status check_numbers(const given_pass *p, const uint64_t *positions, size_t n,
+static sg_status check_numbers(const external_pass *p, const uint64_t *positions, size_t n,
                                const float *const *G, sg_error *err)
 {
     const analysis *an = p->an;
@@ -388,11 +388,11 @@ static sg_status check_numbers(const given_pass *p, const uint64_t *positions, s
     return SG_OK;
 }
 
-sg_status given_pass_add(given_pass *p, given_order order, const uint64_t *positions, size_t n,
-                         const float *const *G, sg_error *err)
+sg_status external_pass_add(external_pass *p, external_order order, const uint64_t *positions, size_t n,
+                            const float *const *G, sg_error *err)
 {
     sg_status st = SG_OK;
-    const given_order before = p->order;
+    const external_order before = p->order;
     if (p->failed)
         return sg_fail(err, SG_EINVAL, "the accumulator failed before: it takes no more gradients");
     if (before && before != order)
@@ -416,7 +416,7 @@ done:
     return st;
 }
 
-sg_status given_pass_finish(given_pass *p, block_sums **sums, sg_error *err)
+sg_status external_pass_finish(external_pass *p, block_sums **sums, sg_error *err)
 {
     sg_status st = SG_OK;
     *sums = NULL;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* pairs.h - pairs of words that annotation, or a file, chooses: collected while a stream is encoded. */
-#ifndef SG_CORPUS_PAIRS_H
-#define SG_CORPUS_PAIRS_H
+/* word_pairs.h - pairs of words that annotation, or a file, chooses: collected while a stream is encoded. */
+#ifndef SG_CORPUS_WORD_PAIRS_H
+#define SG_CORPUS_WORD_PAIRS_H
 
 #include "corpus/corpus_internal.h"
 

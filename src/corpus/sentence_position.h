@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: MIT */
-/* places.h - where a word is in its sentence, which takes the rest of the sentence to tell.
+/* sentence_position.h - where a word is in its sentence, which takes the rest of the sentence to tell.
  *
  *   quoted      between the first and second quote mark of the sentence, the third and fourth, ...: " `` '' “ ” „ « »
  *   bracketed   between a bracket and the one that closes it, in the same sentence: ( [ { -LRB- -LSB- -LCB-
  *
  * Marks are words of their own. A sentence is what sg_token.first begins: of plain text, a line. */
-#ifndef SG_CORPUS_PLACES_H
-#define SG_CORPUS_PLACES_H
+#ifndef SG_CORPUS_SENTENCE_POSITION_H
+#define SG_CORPUS_SENTENCE_POSITION_H
 
 #include "corpus/corpus_internal.h"
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* Relations of CoNLL-U, sentence by sentence, and pairs of positions from files. */
-#include "corpus/pairs.h"
+#include "corpus/word_pairs.h"
 
 #include <stdlib.h>
 #include <string.h>

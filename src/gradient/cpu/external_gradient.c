@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-#include "gradient/given.h"
+#include "gradient/external_gradient.h"
 
 #include "gradient/accum_internal.h"
 #include "gradient/cpu/sum_layout.h"
@@ -8,7 +8,7 @@
 
 #include <string.h>
 
-struct given {
+struct external_gradient {
     size_t E, H;    /* H: rows of what was added last */
     float *strips;  /* G in strips of 32 columns, the last filled up with zeros */
     float *moment;  /* of one gradient */
@@ -20,10 +20,11 @@ static size_t strips_of(size_t E)
     return (E + SG_STRIP - 1) / SG_STRIP;
 }
 
-sg_status given_new(given **out, size_t H, size_t E, const double *covariance, sg_error *err)
+sg_status external_gradient_new(external_gradient **out, size_t H, size_t E, const double *covariance,
+                                sg_error *err)
 {
     sg_status st = SG_OK;
-    given *x = sg_calloc(1, sizeof *x);
+    external_gradient *x = sg_calloc(1, sizeof *x);
     *out = NULL;
     NEED(x && (x->strips = sg_calloc(strips_of(E) * SG_STRIP, H * sizeof *x->strips)) &&
              (x->moment = sg_calloc(sum_moment_floats(E), sizeof *x->moment)) &&
@@ -34,11 +35,11 @@ sg_status given_new(given **out, size_t H, size_t E, const double *covariance, s
         sum_moment_weights(E, covariance, x->weights);
     *out = x, x = NULL;
 done:
-    given_free(x);
+    external_gradient_free(x);
     return st;
 }
 
-void given_free(given *x)
+void external_gradient_free(external_gradient *x)
 {
     if (!x)
         return;
@@ -48,7 +49,8 @@ void given_free(given *x)
     sg_free(x);
 }
 
-void given_add(given *x, sg_accum *a, size_t state, size_t H, size_t set, size_t d, const float *G)
+void external_gradient_add(external_gradient *x, sg_accum *a, size_t state, size_t H, size_t set, size_t d,
+                           const float *G)
 {
     float *sum = accum_partial(a, state, set, d);
     x->H = H;
@@ -63,7 +65,7 @@ void given_add(given *x, sg_accum *a, size_t state, size_t H, size_t set, size_t
     }
 }
 
-double given_add_moment(given *x, sg_accum *a, size_t state, size_t set, size_t d)
+double external_gradient_add_moment(external_gradient *x, sg_accum *a, size_t state, size_t set, size_t d)
 {
     size_t strips = strips_of(x->E), column = x->H * SG_STRIP;
     float *R = x->moment, *sum = accum_moment_partial(a, state, set, d);
@@ -78,7 +80,7 @@ double given_add_moment(given *x, sg_accum *a, size_t state, size_t set, size_t 
     return 0;
 }
 
-bool given_flush(sg_accum *a, int threads, size_t *set, size_t *d)
+bool external_gradient_flush(sg_accum *a, int threads, size_t *set, size_t *d)
 {
     return accum_flush_due(a, threads, kernels_best()->gradient->flush, set, d);
 }

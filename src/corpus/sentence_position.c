@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* Places of words: a reader of its own goes a sentence ahead and keeps a byte per token. */
-#include "corpus/places.h"
+#include "corpus/sentence_position.h"
 
 #include <string.h>
 

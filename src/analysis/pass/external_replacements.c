@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-#include "analysis/pass/given_replaced.h"
+#include "analysis/pass/external_replacements.h"
 
 #include "analysis/pass/replaced_words.h"
 #include "analysis/pass/replacement.h"
@@ -18,7 +18,7 @@ typedef struct {
     uint64_t count;
 } walk;
 
-struct given_replaced {
+struct external_replacements {
     const analysis *an;
     replaced_words *words;
     walk listed, added;
@@ -27,10 +27,10 @@ struct given_replaced {
     replacement_effect *effects; /* (D, states) work */
 };
 
-sg_status given_replaced_new(given_replaced **out, const analysis *an, sg_error *err)
+sg_status external_replacements_new(external_replacements **out, const analysis *an, sg_error *err)
 {
     sg_status st = SG_OK;
-    given_replaced *p = sg_calloc(1, sizeof *p);
+    external_replacements *p = sg_calloc(1, sizeof *p);
     const size_t most = replaced_words_most(an);
     *out = NULL;
     NEED(p, err, "words to replace");
@@ -47,11 +47,11 @@ sg_status given_replaced_new(given_replaced **out, const analysis *an, sg_error 
                              an->n_states, err));
     *out = p, p = NULL;
 done:
-    given_replaced_free(p);
+    external_replacements_free(p);
     return st;
 }
 
-void given_replaced_free(given_replaced *p)
+void external_replacements_free(external_replacements *p)
 {
     if (!p)
         return;
@@ -61,7 +61,7 @@ void given_replaced_free(given_replaced *p)
     sg_free(p);
 }
 
-const replacement_sums *given_replaced_sums(const given_replaced *p)
+const replacement_sums *external_replacements_sums(const external_replacements *p)
 {
     return p->sums;
 }
@@ -88,7 +88,7 @@ done:
 }
 
 /* Draws of the next positions, until one has some. */
-static sg_status draw(const given_replaced *p, walk *w, sg_error *err)
+static sg_status draw(const external_replacements *p, walk *w, sg_error *err)
 {
     sg_status st = SG_OK;
     const analysis *an = p->an;
@@ -117,7 +117,7 @@ done:
 }
 
 /* *found: the next replacement is *x, drawn as *word; false: there is none. */
-static sg_status step_on(const given_replaced *p, walk *w, sg_replacement *x, replaced_word *word,
+static sg_status step_on(const external_replacements *p, walk *w, sg_replacement *x, replaced_word *word,
                          bool *found, sg_error *err)
 {
     sg_status st = SG_OK;
@@ -133,7 +133,8 @@ done:
     return st;
 }
 
-sg_status given_replaced_list(given_replaced *p, size_t most, sg_replacement *list, size_t *n, sg_error *err)
+sg_status external_replacements_list(external_replacements *p, size_t most, sg_replacement *list, size_t *n,
+                                     sg_error *err)
 {
     sg_status st = SG_OK;
     bool found = true;
@@ -156,7 +157,8 @@ static bool same(const sg_replacement *a, const sg_replacement *b)
 }
 
 /* All n are the next ones. The walk stays where it was. */
-static sg_status check_order(const given_replaced *p, const sg_replacement *list, size_t n, sg_error *err)
+static sg_status check_order(const external_replacements *p, const sg_replacement *list, size_t n,
+                             sg_error *err)
 {
     sg_status st = SG_OK;
     walk ahead = p->added;
@@ -181,7 +183,7 @@ done:
     return st;
 }
 
-static sg_status check_vectors(const given_replaced *p, const char *what, const sg_replacement *list,
+static sg_status check_vectors(const external_replacements *p, const char *what, const sg_replacement *list,
                                size_t n, const float *const *x, sg_error *err)
 {
     const analysis *an = p->an;
@@ -199,8 +201,8 @@ static sg_status check_vectors(const given_replaced *p, const char *what, const 
     return SG_OK;
 }
 
-static sg_status check_kl(const given_replaced *p, const sg_replacement *list, size_t n, const double *kl,
-                          sg_error *err)
+static sg_status check_kl(const external_replacements *p, const sg_replacement *list, size_t n,
+                          const double *kl, sg_error *err)
 {
     const size_t D = p->an->D;
     for (size_t i = 0; kl && i < n; i++)
@@ -224,7 +226,7 @@ static replacement_effect effect_of(size_t H, const float *change, const float *
 }
 
 /* Replacement i of a call, drawn as *word. */
-static void add_one(given_replaced *p, const sg_replacement *x, const replaced_word *word, size_t i,
+static void add_one(external_replacements *p, const sg_replacement *x, const replaced_word *word, size_t i,
                     const float *const *change, const float *const *linear, const double *kl)
 {
     const analysis *an = p->an;
@@ -244,9 +246,9 @@ static void add_one(given_replaced *p, const sg_replacement *x, const replaced_w
         replacement_sums_add(p->sums, 0, part, row[k], &seen);
 }
 
-sg_status given_replaced_add(given_replaced *p, const sg_replacement *list, size_t n,
-                             const float *const *change, const float *const *linear, const double *kl,
-                             sg_error *err)
+sg_status external_replacements_add(external_replacements *p, const sg_replacement *list, size_t n,
+                                    const float *const *change, const float *const *linear, const double *kl,
+                                    sg_error *err)
 {
     sg_status st = SG_OK;
     TRY(check_order(p, list, n, err));
@@ -264,7 +266,7 @@ done:
     return st;
 }
 
-sg_status given_replaced_complete(given_replaced *p, sg_error *err)
+sg_status external_replacements_complete(external_replacements *p, sg_error *err)
 {
     sg_status st = SG_OK;
     TRY(draw(p, &p->added, err));

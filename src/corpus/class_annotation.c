@@ -2,7 +2,7 @@
 /* What is asked of the annotation: tags files of the corpus, and labels that are kept where an expression needs
  * them. */
 #include "corpus/classes_internal.h"
-#include "corpus/places.h"
+#include "corpus/sentence_position.h"
 
 #include <stdlib.h>
 #include <string.h>
