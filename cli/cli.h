@@ -51,8 +51,8 @@ typedef struct {
 #define END_OF_OPTIONS {NULL, 0, OPT_FLAG, NULL, NULL, NULL, 0, 0}
 /* clang-format on */
 
-/* about: paragraphs separated by a blank line, refilled to the width of the page; a line that begins with a space
- * stays as it is. examples: one command per line. */
+/* about: paragraphs separated by a blank line, refilled to the width of the page; a line that begins with a
+ * space stays as it is. examples: one command per line. */
 typedef struct {
     const char *name, *operands; /* "analyze", "MODEL CORPUS..." */
     const char *summary;         /* one line */
@@ -95,25 +95,26 @@ const char *with_options(const char *message);
 int misuse(const char *format, ...) __attribute__((format(printf, 1, 2)));
 /* The same where it is a file or the machine that is at fault: 1. */
 int failure(const char *format, ...) __attribute__((format(printf, 1, 2)));
-/* A name from a file or a command as a terminal may have it (sg_printable). Valid until the fourth call after it. */
+/* A name from a file or a command as a terminal may have it (sg_printable). Valid until the fourth call after
+ * it. */
 const char *shown(const char *name);
 
 /* -1: continue. Otherwise 2: "-" for an output that is no text. */
 int refuse_stdout(const char *output);
-/* -1: continue. Otherwise 1, after the message why the output cannot be written: call it before the work. "-" and NULL
- * are fine. */
+/* -1: continue. Otherwise 1, after the message why the output cannot be written: call it before the work. "-"
+ * and NULL are fine. */
 int refuse_unwritable(const char *output);
-/* -1: continue. Otherwise 2, after the message that `output` is the same file (by name or link, there or not) as one of
- * the n inputs, or lies in one that is a folder. Call it for every output, with every input and every earlier
- * output. NULLs are fine. */
+/* -1: continue. Otherwise 2, after the message that `output` is the same file (by name or link, there or not)
+ * as one of the n inputs, or lies in one that is a folder. Call it for every output, with every input and
+ * every earlier output. NULLs are fine. */
 int refuse_overwriting(const char *output, const char *const *inputs, size_t n);
 /* The same for the .svg and .pdf files of a folder. folder may be NULL. */
 int refuse_among_figures(const char *folder, const char *const *files, size_t n);
 /* The same for files named within the texts of an option (lexicon:FILE,groups=FILE; NAME=FILE-FILE): every
  * part that follows one of : = , - and ends before one or at the end. */
 int refuse_overwriting_parts(const char *output, const option_list *texts);
-/* Both, for the companion files of a checkpoint (FILE.previous, .lock, .blocks0, .blocks1). Call it with every input
- * and every other output. checkpoint and texts may be NULL. */
+/* Both, for the companion files of a checkpoint (FILE.previous, .lock, .blocks0, .blocks1). Call it with
+ * every input and every other output. checkpoint and texts may be NULL. */
 int refuse_side_files(const char *checkpoint, const char *const *files, size_t n, const option_list *texts);
 
 /* Puts text on stdout. What stdout refuses is reported when the program ends. */
@@ -126,11 +127,13 @@ typedef struct {
     double last;
     bool drawn;
 } progress_line;
-/* SIGINT, SIGTERM, SIGHUP and SIGUSR1 (which mpirun passes on at once): work that saves its state (progress_line.saves, from its first tick after reading) is
- * asked to stop, and interrupted() is the signal's number; all other work is ended at once, exit code 128 + number, its
- * temporary files removed. A second signal always ends the process. */
+/* SIGINT, SIGTERM, SIGHUP and SIGUSR1 (which mpirun passes on at once): work that saves its state
+ * (progress_line.saves, from its first tick after reading) is asked to stop, and interrupted() is the
+ * signal's number; all other work is ended at once, exit code 128 + number, its temporary files removed. A
+ * second signal always ends the process. */
 void stop_on_signals(void);
-/* From here on a signal that ends the process at once is not mentioned: one that ends many ends each of them. */
+/* From here on a signal that ends the process at once is not mentioned: one that ends many ends each of
+ * them. */
 void stop_silently(void);
 /* A bar with rate and ETA on a terminal, a line now and then otherwise, nothing when quiet. */
 sg_monitor progress_monitor(progress_line *p, bool quiet);
@@ -140,11 +143,12 @@ int interrupted(void);
 /* ---- JSON ---- */
 json_t *json_finite(double x); /* null for NaN and infinities: JSON has none */
 json_t *json_utf8(const char *text);
-/* One line on standard output; reals with `digits` significant digits. Frees the object; NULL: memory ran out. */
+/* One line on standard output; reals with `digits` significant digits. Frees the object; NULL: memory ran
+ * out. */
 sg_status print_json(json_t *object, int digits, sg_error *err);
 
-/* Words outside the vocabulary as a reader counts them: per cent of the words, the <eos> that was added at line ends
- * (eos) not among them. */
+/* Words outside the vocabulary as a reader counts them: per cent of the words, the <eos> that was added at
+ * line ends (eos) not among them. */
 double unknown_percent(const sg_stream *s, bool eos);
 
 /* ---- models: ours, or trained elsewhere ---- */
@@ -175,9 +179,11 @@ typedef struct {
     {"output-activation", 0, OPT_STRING, &(m).output, "linear|relu|tanh", "before the decoder", 0, 0},        \
     {"forget-bias", 0, OPT_REAL, &(m).forget_bias, "X", "added to the forget gate (raw kernels)", 0, 0}
 /* clang-format on */
-/* On stderr: a model trained elsewhere whose vocabulary has no word for the end of a line, unless no_eos says so. */
+/* On stderr: a model trained elsewhere whose vocabulary has no word for the end of a line, unless no_eos says
+ * so. */
 void remark_on_line_ends(const sg_model *m, bool no_eos);
-/* On stderr: predictions worse than uniform (e NULL: there are none), parts of the net that --ignore left out. */
+/* On stderr: predictions worse than uniform (e NULL: there are none), parts of the net that --ignore left
+ * out. */
 void remark_on_predictions(const sg_model *m, const sg_eval *e);
 /* -1, or the exit code of a misuse. Then sg_model_load(&m, path, cfg, ...). Borrows from o. */
 int import_config_from(sg_import_config *cfg, const model_options *o);
@@ -188,7 +194,8 @@ void model_options_free(model_options *o);
 /* ---- runs (analyze, merge, track) ---- */
 /* Table, curves and law of decay of a run file on stdout; the exit code. */
 int print_summary(const char *run_path, bool ascii);
-/* Gain and relative memory of property p, class "all", at a few delays, with random directions for comparison. */
+/* Gain and relative memory of property p, class "all", at a few delays, with random directions for
+ * comparison. */
 void print_property(sg_run *r, const char *group, size_t p);
 /* --property NAME=...: -1 and an array that ends with a NULL name (free_properties frees it), or the exit
  * code. */
@@ -203,8 +210,8 @@ typedef struct {
     size_t n;
     char *names; /* copies of the texts of --group, cut into names and paths */
 } run_selection;
-/* --group NAME=RUN.nc,RUN.nc,...: -1, or the exit code of a misuse, which names the command, `verb`. Free it in every
- * case. */
+/* --group NAME=RUN.nc,RUN.nc,...: -1, or the exit code of a misuse, which names the command, `verb`. Free it
+ * in every case. */
 int select_runs(run_selection *s, const char *verb, const option_list *given, char **operands, size_t n);
 sg_status open_runs(run_selection *s, sg_error *err);
 void run_selection_free(run_selection *s);
@@ -222,7 +229,8 @@ typedef struct {
     double seconds, merge_seconds; /* of the longest job, and of the merge of parts */
     size_t memory;                 /* bytes of a process */
 } job_plan;
-/* -1, or the exit code: argv is checked as if the command were to run, and belongs to it as in command.run. */
+/* -1, or the exit code: argv is checked as if the command were to run, and belongs to it as in
+ * command.run. */
 int plan_analysis(int argc, char **argv, job_plan *plan);
 int plan_training(int argc, char **argv, job_plan *plan);
 /* A job's own file: "run.nc", "-seed" and 3 make "run-seed3.nc"; to be freed, or NULL. */

@@ -141,7 +141,8 @@ static bool has_class(const sg_run *r, const char *name)
     return false;
 }
 
-/* What both names are: classes, else properties, else states; where they are not of one kind, what A is, for the message. */
+/* What both names are: classes, else properties, else states; where they are not of one kind, what A is, for
+ * the message. */
 static void name_sides(sg_compare_side *a, sg_compare_side *b, const char *first, const char *second)
 {
     static bool (*const has[])(const sg_run *, const char *) = {has_class, has_property, has_state};

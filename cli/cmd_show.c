@@ -107,8 +107,8 @@ static int show(const char *model_path, const sg_import_config *import, const ch
     return st == SG_OK ? code : fail(st, &err);
 }
 
-/* --state, --target, --contrast and --path into cfg; -1, or the exit code to leave with. words[2] are the caller's to
- * free. */
+/* --state, --target, --contrast and --path into cfg; -1, or the exit code to leave with. words[2] are the
+ * caller's to free. */
 static int settle(sg_show_config *cfg, int state, const char *contrast, const char *path, char **words)
 {
     if (state >= 0)

@@ -120,7 +120,8 @@ int refuse_among_figures(const char *folder, const char *const *files, size_t n)
     return -1;
 }
 
-/* That of the files named within the texts which is the same file as the output, copied to part; NULL: none. */
+/* That of the files named within the texts which is the same file as the output, copied to part; NULL:
+ * none. */
 static const char *overwritten_part(const char *output, const option_list *texts, char part[PATH_MAX])
 {
     static const char separators[] = ":=,-*\"";

@@ -70,12 +70,12 @@ static bool is_set(char **env, const char *name)
 
 /* Two libraries read the environment when they are loaded, so other values need a second start; a user's own
  * settings are kept.
- *   GNU OpenMP spins for up to 16 ms at each barrier. Where other processes want the cores too, the thread that is
- *   spun for waits for the spinner's time slice: one analysis took 163 s on two threads instead of 3.
- *   OpenBLAS starts a thread per core and takes a buffer for each, before main and whatever the command; every
- *   product here runs on one thread of it.
- * Called before the constructors of these libraries (.preinit_array): with little address space OpenBLAS's ends the
- * process. The C library's own have not run either: getenv finds nothing yet. */
+ *   GNU OpenMP spins for up to 16 ms at each barrier. Where other processes want the cores too, the thread
+ *   that is spun for waits for the spinner's time slice: one analysis took 163 s on two threads instead of 3.
+ *   OpenBLAS starts a thread per core and takes a buffer for each, before main and whatever the command;
+ *   every product here runs on one thread of it.
+ * Called before the constructors of these libraries (.preinit_array): with little address space OpenBLAS's
+ * ends the process. The C library's own have not run either: getenv finds nothing yet. */
 static void settle_libraries(int argc, char **argv, char **env)
 {
     static char spin[] = "GOMP_SPINCOUNT=1000", blas[] = "OPENBLAS_NUM_THREADS=1";
@@ -102,8 +102,9 @@ static void settle_libraries(int argc, char **argv, char **env)
 __attribute__((section(".preinit_array"),
                used)) static void (*const before_libraries)(int, char **, char **) = settle_libraries;
 
-/* A descriptor 0, 1 or 2 that is closed would be given to the next file that is opened, and what is printed would
- * land in it. It becomes one that cannot be read, or not be written: its use fails as it does when it is closed. */
+/* A descriptor 0, 1 or 2 that is closed would be given to the next file that is opened, and what is printed
+ * would land in it. It becomes one that cannot be read, or not be written: its use fails as it does when it
+ * is closed. */
 static void reserve_descriptors(void)
 {
     for (int fd = 0; fd < 3; fd++)

@@ -22,8 +22,8 @@ static int columns(const char *text, size_t n)
     return count;
 }
 
-/* Fills lines of WIDTH with the words of text[0..n), from `column` on; further lines begin at `indent`. Ends the
- * line. */
+/* Fills lines of WIDTH with the words of text[0..n), from `column` on; further lines begin at `indent`. Ends
+ * the line. */
 static void put_filled(FILE *f, const char *text, size_t n, int column, int indent)
 {
     const char *end = text + n;
@@ -54,7 +54,8 @@ static size_t line_length(const char *text)
 
 typedef enum { FILLED, KEPT, BLANK } block;
 
-/* Calls put for each block of an `about`: lines to be filled, lines that stay as they are, or a blank line. */
+/* Calls put for each block of an `about`: lines to be filled, lines that stay as they are, or a blank
+ * line. */
 static void each_block(FILE *f, const char *about,
                        void (*put)(FILE *f, block kind, const char *text, size_t n))
 {
@@ -378,7 +379,8 @@ static void bash_options(FILE *f, const command *c, const option *table)
     fputs("--help' -- \"$cur\")) ;;\n", f);
 }
 
-/* In single quotes for a shell; zsh: brackets and colons, which _arguments gives a meaning, behind a backslash. */
+/* In single quotes for a shell; zsh: brackets and colons, which _arguments gives a meaning, behind a
+ * backslash. */
 static void put_quoted(FILE *f, const char *text, bool zsh)
 {
     for (; text && *text; text++)

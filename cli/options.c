@@ -10,8 +10,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* "stategrad: TEXT", one line: what came in from names neither breaks it nor reaches the terminal as a control
- * character. */
+/* "stategrad: TEXT", one line: what came in from names neither breaks it nor reaches the terminal as a
+ * control character. */
 static void complain(const char *format, va_list args)
 {
     char text[1200];

@@ -104,8 +104,8 @@ static double read_one(const sg_run *r, const char *group, const char *variable,
     return x;
 }
 
-/* Why class "all" has no value of this variable: the first reason of the run file, "class all, delay 0: REASON (and 3
- * more)", without its place and its count. */
+/* Why class "all" has no value of this variable: the first reason of the run file, "class all, delay 0:
+ * REASON (and 3 more)", without its place and its count. */
 static const char *why_missing(sg_run *r, const char *group, const char *variable, char text[256])
 {
     const char *why = sg_run_variable_attribute(r, group, variable, "missing_reason");
@@ -539,7 +539,8 @@ static void print_exponents(sg_run *r, const char *group)
 }
 
 /* gain: room for 7 D */
-/* Chosen pairs of words: what is left of the earlier at the later one, against other words at the same distances. */
+/* Chosen pairs of words: what is left of the earlier at the later one, against other words at the same
+ * distances. */
 static void print_pairs(const sg_run *r, const char *group)
 {
     static const struct {

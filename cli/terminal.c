@@ -13,8 +13,8 @@ static volatile sig_atomic_t saves;
 /* The end that a signal brings is not said. */
 static volatile sig_atomic_t silent;
 
-/* Work that saves its state is asked to stop, and does so after the step that it is in. All else is ended here,
- * wherever it waits or computes; so is all work at a second signal. */
+/* Work that saves its state is asked to stop, and does so after the step that it is in. All else is ended
+ * here, wherever it waits or computes; so is all work at a second signal. */
 static void on_signal(int number)
 {
     bool again = caught != 0;

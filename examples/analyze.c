@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* analyze MODEL CORPUS RUN.nc - analyses a corpus with classes by frequency; prints sigma_1 by class and delay. */
+/* analyze MODEL CORPUS RUN.nc - analyses a corpus with classes by frequency; prints sigma_1 by class and
+ * delay. */
 #include <stategrad/analysis.h>
 #include <stategrad/import.h>
 #include <stategrad/run.h>

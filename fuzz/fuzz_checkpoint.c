@@ -14,7 +14,8 @@ static void write_bytes(const char *path, const void *data, size_t size)
     must(f && (!size || fwrite(data, size, 1, f) == 1) && fclose(f) == 0);
 }
 
-/* path: a file of `size` bytes, data. A descriptor's name in /proc would be refused: no output may stand there. */
+/* path: a file of `size` bytes, data. A descriptor's name in /proc would be refused: no output may stand
+ * there. */
 static void read_one(const char *path, const void *data, size_t size)
 {
     float weights[5], states[3];

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Expressions of classes. Whatever the text is, reading ends in an expression or in three lines of error with a caret;
- * a word is in a class, in parentheses and complemented twice alike, and not in its complement. */
+/* Expressions of classes. Whatever the text is, reading ends in an expression or in three lines of error with
+ * a caret; a word is in a class, in parentheses and complemented twice alike, and not in its complement. */
 #include "corpus/class_expression.h"
 #include "memory_file.h"
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Files of sentence pairs, read as each format: what is accepted has words in every sentence, roles within them and
- * sentences that differ; what is not is named in one line. The first byte is the setting. */
+/* Files of sentence pairs, read as each format: what is accepted has words in every sentence, roles within
+ * them and sentences that differ; what is not is named in one line. The first byte is the setting. */
 #include "behaviour/pairs_file.h"
 #include "memory_file.h"
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* What every target of a model format does with its input: look at it, describe it, load it, and hold the
- * result to what was promised: an error, or a model whose numbers are all finite and which, written as a model
- * file and read again, has the same shape, words and tensors to the bit. */
+ * result to what was promised: an error, or a model whose numbers are all finite and which, written as a
+ * model file and read again, has the same shape, words and tensors to the bit. */
 #ifndef FUZZ_IMPORT_TARGET_H
 #define FUZZ_IMPORT_TARGET_H
 

@@ -22,8 +22,9 @@ typedef struct {
     const char *name;
     /* b NULL: a is "A-B", a file of pairs (a line "cat cats": mean of differences) or a .npy vector */
     const char *a, *b;
-    /* In place of texts, from a program. Words in place of a or b, or of both: these, whatever classes and files there
-     * are. pairs: words_a[i] and words_b[i] are a pair, n_words_a of them. vector: (n_vector), as float. */
+    /* In place of texts, from a program. Words in place of a or b, or of both: these, whatever classes and
+     * files there are. pairs: words_a[i] and words_b[i] are a pair, n_words_a of them. vector: (n_vector), as
+     * float. */
     const char *const *words_a, *const *words_b;
     size_t n_words_a, n_words_b;
     bool pairs;
@@ -31,8 +32,8 @@ typedef struct {
     size_t n_vector;
 } sg_property;
 
-/* SPREADSHEET: names that begin with = + - @ tab or carriage return, which a spreadsheet would evaluate as formulas,
- * are prefixed with an apostrophe. */
+/* SPREADSHEET: names that begin with = + - @ tab or carriage return, which a spreadsheet would evaluate as
+ * formulas, are prefixed with an apostrophe. */
 typedef enum { SG_CSV_PLAIN, SG_CSV_SPREADSHEET } sg_csv_style;
 
 typedef enum { SG_GRAM_AUTO, SG_GRAM_YES, SG_GRAM_NO } sg_gram_policy;
@@ -53,15 +54,16 @@ typedef struct {
     uint64_t sample;  /* number of input positions drawn at random; 0: all */
     double precision; /* stop at this relative standard error; 0: never. See doc/analyze.md */
     size_t blocks;    /* at most; 20 */
-    /* blocks end where documents end. AUTO: at headings, files or blank lines, the first of these that occurs */
+    /* blocks end where documents end. AUTO: at headings, files or blank lines, the first of these that
+     * occurs */
     sg_documents documents;
     size_t lyapunov;            /* the first K Lyapunov exponents; 1; 0: none */
     uint64_t seed;              /* 1 */
     int threads;                /* 0: all cores */
     size_t part, parts;         /* part I of N, counted from 1; parts 0: the whole corpus */
     size_t second_moment_every; /* 0: automatic, at most a tenth of the cost; 1: every token */
-    /* inputs older than this (at most twice this) many tokens share bases, doc/long-windows.md. 0: automatic (64
-     * from 256 delays on, else never); SG_LONG_NEVER: all exact */
+    /* inputs older than this (at most twice this) many tokens share bases, doc/long-windows.md. 0: automatic
+     * (64 from 256 delays on, else never); SG_LONG_NEVER: all exact */
     size_t long_after;
     double long_tolerance; /* truncation tolerance of a basis, relative to the Frobenius norm; 1e-6 */
     /* store the Gram matrices that intervals of later properties need (sg_track); AUTO: if below 512 MiB */
@@ -139,14 +141,14 @@ SG_API sg_status sg_analysis_forecast(sg_analysis_estimate *out, const sg_analys
 SG_API sg_status sg_analyze(const char *run_path, const sg_model *m, const sg_stream *s, const sg_classes *k,
                             const sg_analysis_config *cfg, const sg_monitor *monitor, sg_error *err);
 
-/* The same, but *out is the open run instead of a file at a path. It is stored in an unnamed file in TMPDIR, which
- * sg_run_close deletes. On failure *out is NULL. */
+/* The same, but *out is the open run instead of a file at a path. It is stored in an unnamed file in TMPDIR,
+ * which sg_run_close deletes. On failure *out is NULL. */
 SG_API sg_status sg_analyze_run(sg_run **out, const sg_model *m, const sg_stream *s, const sg_classes *k,
                                 const sg_analysis_config *cfg, const sg_monitor *monitor, sg_error *err);
 
-/* Joins all parts of a run into the run file of a single analysis (with the same numbers, to the bit), written
- * atomically. SG_EFORMAT: missing or duplicate parts, or different models, corpora or settings; names the
- * file and the difference. */
+/* Joins all parts of a run into the run file of a single analysis (with the same numbers, to the bit),
+ * written atomically. SG_EFORMAT: missing or duplicate parts, or different models, corpora or settings; names
+ * the file and the difference. */
 SG_API sg_status sg_merge(const char *run_path, const char *const *parts, size_t n_parts, int threads,
                           const sg_monitor *monitor, sg_error *err);
 

@@ -48,8 +48,8 @@ typedef enum {
     SG_ECANCELLED  /* the progress callback requested a stop; progress was saved where possible */
 } sg_status;
 
-/* One line, no newline at its end: which file, line, tensor or option; what was found; what was expected. Where an
- * expression of classes is wrong: two more lines, its text and a caret. */
+/* One line, no newline at its end: which file, line, tensor or option; what was found; what was expected.
+ * Where an expression of classes is wrong: two more lines, its text and a caret. */
 typedef struct {
     char msg[1024];
 } sg_error;
@@ -72,8 +72,8 @@ typedef struct {
     void *ctx;
 } sg_monitor;
 
-/* Destination of text: write receives the next n bytes of UTF-8 (not NUL-terminated) in the calling thread. It
- * returns false on failure; the function then stops and returns SG_EIO. */
+/* Destination of text: write receives the next n bytes of UTF-8 (not NUL-terminated) in the calling thread.
+ * It returns false on failure; the function then stops and returns SG_EIO. */
 typedef struct {
     bool (*write)(void *ctx, const char *text, size_t n);
     void *ctx;
@@ -85,13 +85,14 @@ typedef struct {
  * {.struct_size = sizeof cfg, ...}. 0 means the size in this version. Fields beyond struct_size take
  * their defaults. Bindings call sg_..._defaults_sized. */
 
-/* Removes the temporary files of all outputs under way, as if each had been aborted. For a signal or exit handler that
- * ends the process: async-signal-safe; no output may be written afterwards. */
+/* Removes the temporary files of all outputs under way, as if each had been aborted. For a signal or exit
+ * handler that ends the process: async-signal-safe; no output may be written afterwards. */
 SG_API void sg_remove_temporary_files(void);
 
-/* Whether a file can be made or replaced at `path` as every output is, at the end of its symbolic links; nothing is
- * created. target[0..size): the resolved path, existing or not; "" if it cannot be determined. SG_EIO: a name in /proc, links in
- * a cycle, an existing file that is not regular or not writable, a folder that is missing or not writable. SG_ENOMEM. */
+/* Whether a file can be made or replaced at `path` as every output is, at the end of its symbolic links;
+ * nothing is created. target[0..size): the resolved path, existing or not; "" if it cannot be determined.
+ * SG_EIO: a name in /proc, links in a cycle, an existing file that is not regular or not writable, a folder
+ * that is missing or not writable. SG_ENOMEM. */
 SG_API sg_status sg_output_check(const char *path, char *target, size_t size, sg_error *err);
 
 /* Writes the text to the file, atomically; "-": to standard output. SG_EIO, SG_ENOMEM. */
@@ -100,13 +101,14 @@ SG_API sg_status sg_text_write(const char *path, const char *text, sg_error *err
 /* Version of the linked library, "MAJOR.MINOR.PATCH"; static. */
 SG_API const char *sg_version(void);
 
-/* Spelling suggestion: a name that begins with `text`, else the nearest by Damerau-Levenshtein distance (case is
- * ignored), else a name that is a prefix of `text`, else one with a similar prefix ("hiden": hidden-size). NULL: none is close. Borrowed from names. */
+/* Spelling suggestion: a name that begins with `text`, else the nearest by Damerau-Levenshtein distance (case
+ * is ignored), else a name that is a prefix of `text`, else one with a similar prefix ("hiden": hidden-size).
+ * NULL: none is close. Borrowed from names. */
 SG_API const char *sg_nearest_name(const char *text, const char *const *names, size_t n);
 
-/* Sanitises text from files or users for one line of a terminal, in place: control characters (C0, C1, DEL), line and
- * paragraph separators, bidirectional overrides and bytes that are not UTF-8 become "?" each. Messages of the library
- * (sg_error, warnings) are sanitised; names that it returns are not. */
+/* Sanitises text from files or users for one line of a terminal, in place: control characters (C0, C1, DEL),
+ * line and paragraph separators, bidirectional overrides and bytes that are not UTF-8 become "?" each.
+ * Messages of the library (sg_error, warnings) are sanitised; names that it returns are not. */
 SG_API void sg_printable(char *text);
 
 #ifdef __cplusplus

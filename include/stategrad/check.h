@@ -7,8 +7,8 @@
  *   carry      the sums of the corpus engine against sums of the single G[t,d], the whole stream one window
  *   window     the same with windows: no pair across a boundary, the state carried over it, the counts exact
  *
- *   growth     4 small changes of the state, followed over 500 tokens. Not a test: how far float32 and float64
- *              can agree
+ *   growth     4 small changes of the state, followed over 500 tokens. Not a test: how far float32 and
+ *              float64 can agree
  *
  * at random t, d, u, v, for every layer and both states. The reference passes share no
  * code with the cells. */
@@ -55,13 +55,15 @@ typedef struct {
     double base_limit;
 } sg_check_row;
 
-/* Growth of a small perturbation of the state under fixed inputs, in double, from states reached on the text. Not a
- * test: it limits how reproducible the numbers of the model are. */
+/* Growth of a small perturbation of the state under fixed inputs, in double, from states reached on the text.
+ * Not a test: it limits how reproducible the numbers of the model are. */
 typedef enum {
-    SG_GROWTH_NONE,     /* it decays */
-    SG_GROWTH_AT_FIRST, /* it at least doubles before it decays: gains may rise with the delay before they fall */
+    SG_GROWTH_NONE, /* it decays */
+    /* it at least doubles before it decays: gains may rise with the delay before they fall */
+    SG_GROWTH_AT_FIRST,
     SG_GROWTH_PERSISTS, /* a tenth of it or more is left at the end: gains do not vanish at long delays */
-    /* it grows tenfold or more, or is no smaller at the end: float32 and float64 may follow other trajectories */
+    /* it grows tenfold or more, or is no smaller at the end: float32 and float64 may follow other
+     * trajectories */
     SG_GROWTH_GROWS
 } sg_growth;
 enum { SG_GROWTH_CHANGES = 4, SG_GROWTH_STEPS = 500 };

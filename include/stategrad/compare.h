@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /* compare.h - A against B, from run files: classes, properties, states, models, groups of models.
  *
- * For every measure x and delay: x_A, x_B, their ratio and difference, each with a 95 % interval from the blocks of the text.
- * Where A and B are of the same blocks, the intervals are paired: what the blocks do to both is not counted as error
- * (sg_stats_contrast). p-values are of ln(x_A / x_B) = 0, adjusted over all rows of one call (Benjamini-Hochberg). */
+ * For every measure x and delay: x_A, x_B, their ratio and difference, each with a 95 % interval from the
+ * blocks of the text. Where A and B are of the same blocks, the intervals are paired: what the blocks do to
+ * both is not counted as error (sg_stats_contrast). p-values are of ln(x_A / x_B) = 0, adjusted over all rows
+ * of one call (Benjamini-Hochberg). */
 #ifndef STATEGRAD_COMPARE_H
 #define STATEGRAD_COMPARE_H
 
@@ -14,8 +15,8 @@
 extern "C" {
 #endif
 
-/* One side: n models of one kind, analysed on one text; x is their geometric mean in ratios, their mean in differences. All
- * borrowed for the call. */
+/* One side: n models of one kind, analysed on one text; x is their geometric mean in ratios, their mean in
+ * differences. All borrowed for the call. */
 typedef struct {
     const char *label;        /* as shown */
     sg_run *const *runs;      /* n >= 1 */
@@ -41,7 +42,8 @@ typedef struct {
 
 /* Names of measures i = 0, 1, ...; NULL after the last.
  *
- *   rms_gain, total_gain, sigma_1   gain of the strongest direction, over all directions, of the mean gradient
+ *   rms_gain, total_gain, sigma_1   gain of the strongest direction, over all directions, of the mean
+ *                                   gradient
  *   state_change                    mean change of the state when the word is replaced
  *   property_gain                   gain along a property
  *   relative_memory                 the same over sigma_1
@@ -59,8 +61,8 @@ typedef struct {
     double a, b;
     double ratio, ratio_low, ratio_high;                /* a / b, over blocks */
     double difference, difference_low, difference_high; /* a - b, over blocks */
-    /* Interval of the ratio over models, if both sides have several models or A and B are the same models; else NaN. If given, p
-     * tests this ratio. */
+    /* Interval of the ratio over models, if both sides have several models or A and B are the same models;
+     * else NaN. If given, p tests this ratio. */
     double models_low, models_high;
     double p, p_adjusted;
     /* total_gain of two classes of one run: are the words of A random words of A and B, of similar frequency
@@ -74,9 +76,9 @@ typedef struct {
 } sg_compare_row;
 
 typedef struct sg_comparison sg_comparison;
-/* SG_EINVAL: an unknown measure, state, class or property (near names are given); a delay beyond the runs; A equals B;
- * measures without a common unit that were asked for; runs of a side that have the same model or other texts. SG_EFORMAT: a
- * run file without replicates (of an earlier version). SG_ENOMEM. */
+/* SG_EINVAL: an unknown measure, state, class or property (near names are given); a delay beyond the runs; A
+ * equals B; measures without a common unit that were asked for; runs of a side that have the same model or
+ * other texts. SG_EFORMAT: a run file without replicates (of an earlier version). SG_ENOMEM. */
 SG_API sg_status sg_compare(sg_comparison **out, const sg_compare_pair *pairs, size_t n,
                             const sg_compare_config *cfg, sg_error *err);
 SG_API const sg_compare_row *sg_comparison_rows(const sg_comparison *c, size_t *n);
@@ -87,7 +89,8 @@ SG_API size_t sg_comparison_paired(const sg_comparison *c, size_t i);
 /* What to know when reading it: sentences i = 0, 1, ...; NULL after the last. */
 SG_API const char *sg_comparison_note(const sg_comparison *c, size_t i);
 SG_API void sg_comparison_free(sg_comparison *c);
-/* The rows as CSV (RFC 4180), missing numbers as empty fields; "-": standard output. pairs: those of sg_compare. */
+/* The rows as CSV (RFC 4180), missing numbers as empty fields; "-": standard output. pairs: those of
+ * sg_compare. */
 SG_API sg_status sg_comparison_write_csv(const sg_comparison *c, const sg_compare_pair *pairs,
                                          const char *path, sg_csv_style style, sg_error *err);
 

@@ -22,8 +22,8 @@ typedef enum { SG_FORMAT_AUTO, SG_FORMAT_TEXT, SG_FORMAT_CONLLU, SG_FORMAT_TAGGE
  * Text is UTF-8; a byte-order mark is skipped; gzip is detected by content. What a token is:
  *   text        whitespace-separated words (Unicode, as Python's str.split()); with eos, <eos> at
  *               the end of every line, blank lines and a last line without newline included
- *   word/tag    the same, the last slash separates word and tag, "\\/" is a slash of the word; blank lines are
- *               ignored
+ *   word/tag    the same, the last slash separates word and tag, "\\/" is a slash of the word; blank lines
+ *               are ignored
  *   CoNLL-U     the syntactic words (ranges "1-2" and empty nodes "1.1" are skipped); <eos> after each
  *               sentence
  *   characters  code points; a line end ("\n" or "\r\n") is one character "\n" (none with eos false) */
@@ -58,8 +58,9 @@ typedef struct {
      *   deprel:head->RELATION   the other way round: the head is read first
      *   subject-verb            subject-verb=deprel:nsubj->head,attractors
      *   a file                  lines "READ NOW LABEL": two positions in the stream from 0, <eos> included
-     * With NAME= before it a relation has this label, else its text; with ",attractors" behind it two more labels follow:
-     * pairs with a noun of the other number between them, and those without. Any number of them; borrowed. */
+     * With NAME= before it a relation has this label, else its text; with ",attractors" behind it two more
+     * labels follow: pairs with a noun of the other number between them, and those without. Any number of
+     * them; borrowed. */
     const char *const *pairs;
     size_t n_pairs;
     bool lowercase; /* words and characters are read in lower case; annotation is not */
@@ -80,9 +81,9 @@ typedef struct {
     size_t line;
 } sg_token;
 
-/* Where documents may begin: bits of a token. A file's bit is at its first word, that of a blank line at the first word
- * after it, that of a heading at its own first word: a line "= Title =" (not "= = Part = ="), as WikiText has it, or in
- * CoNLL-U the first word after "# newdoc". */
+/* Where documents may begin: bits of a token. A file's bit is at its first word, that of a blank line at the
+ * first word after it, that of a heading at its own first word: a line "= Title =" (not "= = Part = ="), as
+ * WikiText has it, or in CoNLL-U the first word after "# newdoc". */
 enum { SG_BEGINS_BLANK = 1, SG_BEGINS_HEADING = 2, SG_BEGINS_FILE = 4 };
 /* What separates documents: see setting 'documents' of the analysis. */
 typedef enum {
@@ -151,12 +152,14 @@ SG_API void sg_vocab_free(sg_vocab *v);
 /* ---- classes of words ----
  * A spec is one of
  *   upos, xpos, feats   columns of a CoNLL-U corpus; each Feature=Value is a class; "_" is none
- *   deprel, lemma       two more; column:N the Nth (1 to 10); misc:KEY the values of KEY in MISC: "SpaceAfter=No"
+ *   deprel, lemma       two more; column:N the Nth (1 to 10); misc:KEY the values of KEY in MISC:
+ *                       "SpaceAfter=No"
  *   tags                the tags of a word/tag corpus (of CoNLL-U: xpos)
- *   tags:FILE           tags, line-aligned with a corpus (of CoNLL-U and word/tag: a line per sentence); several files,
- *                       NAME=tags:FILE: one with a name
+ *   tags:FILE           tags, line-aligned with a corpus (of CoNLL-U and word/tag: a line per sentence);
+ *                       several files, NAME=tags:FILE: one with a name
  *   position            "first", "last" of the sentence, "quoted", "bracketed" (doc/corpora.md)
- *   to-end              words behind it in the sentence: "to end 0", "to end 1", "to end 2-3", "to end 4-7", ...
+ *   to-end              words behind it in the sentence: "to end 0", "to end 1", "to end 2-3", "to end 4-7",
+ *                       ...
  *   lexicon:FILE        a line per word: "word tag tag ..."; a word is in the class of each of its tags
  *   words:FILE          a line per class: "name: word word ..."; lines with # are comments
  *   frequency           bands by rank, the most frequent word first: "rank 1-10", "rank 11-100", "rank
@@ -168,9 +171,9 @@ SG_API void sg_vocab_free(sg_vocab *v);
  * Anything else that has an operator, parentheses, quotes or "=" is an expression:
  *   NOUN&Number=Plur   A|B   !PUNCT   (A|B)&!C     one class, named by its text; NAME=EXPRESSION names it
  *   upos*frequency     a class for each combination of one member of each side, named "NOUN&rank 1-10"
- * of classes of the specs and of tags of the corpus (grammar and names: doc/corpora.md). SG_EINVAL: its message has
- * two more lines, the text and a caret below the character where it goes wrong; names that nothing has are found
- * when the first stream has been read.
+ * of classes of the specs and of tags of the corpus (grammar and names: doc/corpora.md). SG_EINVAL: its
+ * message has two more lines, the text and a caret below the character where it goes wrong; names that
+ * nothing has are found when the first stream has been read.
  *
  * Class 0 is "all". Classes that a file names follow in the order of the specs and files, then those
  * found in the corpus in order of appearance. A name that an earlier spec already has is prefixed with
@@ -186,8 +189,9 @@ SG_API sg_status sg_classes_new(sg_classes **out, const char *const *specs, size
  * twice, an empty name, the name "all"; more than 9999 names. The vocabulary is borrowed and may be NULL. */
 SG_API sg_status sg_classes_from_names(sg_classes **out, const char *const *names, size_t n,
                                        const sg_vocab *vocab, sg_error *err);
-/* Before a stream is read: keeps the annotation that `text` (an expression, or the sides of a property) refers to by "lemma:", "column:",
- * "misc:", "position:" or "to end", for properties given later. What the specs themselves name is kept without a call. */
+/* Before a stream is read: keeps the annotation that `text` (an expression, or the sides of a property)
+ * refers to by "lemma:", "column:", "misc:", "position:" or "to end", for properties given later. What the
+ * specs themselves name is kept without a call. */
 SG_API sg_status sg_classes_keep(sg_classes *k, const char *text, sg_error *err);
 /* Including "all"; grows while a stream is encoded. At most 10000. */
 SG_API size_t sg_classes_count(const sg_classes *k);
@@ -219,8 +223,8 @@ typedef struct {
 
 typedef struct {
     uint64_t tokens;
-    /* words outside the vocabulary, read as <unk> (an <unk> in the text is a known word; of ids and pieces of words,
-     * every <unk>) */
+    /* words outside the vocabulary, read as <unk> (an <unk> in the text is a known word; of ids and pieces of
+     * words, every <unk>) */
     uint64_t unknown;
     uint64_t sentences;
     uint64_t unclassed; /* tokens in no class except "all", without <eos>; 0 without classes */
@@ -237,11 +241,11 @@ SG_API sg_status sg_stream_new(sg_stream **out, const sg_corpus_config *cfg, con
 /* A stream of n tokens from arrays, which are copied (8 bytes per token in a temporary file).
  *   ids     (n), each from 0 to V-1; NULL: all -1, for models that read feature vectors
  *   first   (n), true where a sentence begins (token 0 always begins one); NULL: at token 0 only
- *   member  (n, C) row-major, C = sg_classes_count(classes) - 1: member[i*C + c] is true if token i is in class
- *           c+1; NULL: in no class. classes: of sg_classes_from_names, or NULL with member NULL.
- * A token counts as unknown if its id is that of <unk>. Its SHA-256 is that of, per token, the id (4 bytes, little endian) and a byte 1 or
- * 0 for first. SG_EINVAL: n is 0; an id outside the vocabulary (names the token); a class without tokens. On
- * failure classes may have been filled in part. */
+ *   member  (n, C) row-major, C = sg_classes_count(classes) - 1: member[i*C + c] is true if token i is in
+ *           class c+1; NULL: in no class. classes: of sg_classes_from_names, or NULL with member NULL.
+ * A token counts as unknown if its id is that of <unk>. Its SHA-256 is that of, per token, the id (4 bytes,
+ * little endian) and a byte 1 or 0 for first. SG_EINVAL: n is 0; an id outside the vocabulary (names the
+ * token); a class without tokens. On failure classes may have been filled in part. */
 SG_API sg_status sg_stream_from_ids(sg_stream **out, const int32_t *ids, const bool *first, uint64_t n,
                                     const bool *member, const sg_vocab *vocab, sg_classes *classes,
                                     sg_error *err);
@@ -254,7 +258,8 @@ SG_API sg_status sg_stream_mark_documents(sg_stream *s, const uint64_t *starts, 
 SG_API uint64_t sg_stream_documents(const sg_stream *s, sg_documents separated);
 /* Whether a document begins at this step of the stream; false for AUTO and NONE. */
 SG_API bool sg_step_begins(const sg_step *step, sg_documents separated);
-/* Pairs of positions: the word that is read, and the one d = now - read steps later. Borrowed from the stream. */
+/* Pairs of positions: the word that is read, and the one d = now - read steps later. Borrowed from the
+ * stream. */
 typedef struct {
     uint64_t read, now; /* positions in the stream, read <= now */
     uint32_t label;

@@ -51,12 +51,13 @@ typedef struct {
     bool transposed;        /* recurrent tensors named by maps are (inputs, gates*H): x W in place of W x */
     bool one_hot;           /* a net without embedding reads one-hot vectors: words */
     bool forward_only;      /* of a bidirectional net, the forward direction of the first layer */
-    const char *
-        recurrent_activation; /* "sigmoid", "hard_sigmoid": of gates, whatever the file states; NULL: as it states */
+    /* "sigmoid", "hard_sigmoid": of gates, whatever the file states; NULL: as it states */
+    const char *recurrent_activation;
     double forget_bias;       /* added to the LSTM's forget gate (raw TensorFlow kernels: usually 1) */
     bool numbered_vocabulary; /* without a vocabulary, name the words #0, #1, ... instead of failing */
-    /* word of the vocabulary that stands for unknown ones, word that ends a line ("none": none is added); NULL: <unk> and
-     * <eos> by their usual names (sg_vocab_unk, sg_vocab_eos). Of stategrad's own files too. */
+    /* word of the vocabulary that stands for unknown ones, word that ends a line ("none": none is added);
+     * NULL: <unk> and <eos> by their usual names (sg_vocab_unk, sg_vocab_eos). Of stategrad's own files
+     * too. */
     const char *unk, *eos;
 } sg_import_config;
 
@@ -65,14 +66,15 @@ typedef struct {
 SG_API void sg_import_defaults_sized(sg_import_config *cfg, size_t struct_size);
 
 /* Loads stategrad's model file or a foreign one, detected by content. cfg NULL: defaults; for stategrad's own
- * file only `unk` and `eos` are used. SG_EFORMAT: two interpretations fit; names both and the entry of maps that
- * decides. Assumptions are reported through monitor->warn. */
+ * file only `unk` and `eos` are used. SG_EFORMAT: two interpretations fit; names both and the entry of maps
+ * that decides. Assumptions are reported through monitor->warn. */
 SG_API sg_status sg_model_load(sg_model **out, const char *path, const sg_import_config *cfg,
                                const sg_monitor *monitor, sg_error *err);
 
-/* The words of a vocabulary file of any kind that a model may come with (doc/import.md): lines, JSON, pickles (nothing is
- * executed), tokenizer.json, lines of a word and a number. ids: how many the model has; 0: as many as the file has, of
- * several lists the longest. What was assumed is told to monitor->warn. SG_EFORMAT: none of these, another number. */
+/* The words of a vocabulary file of any kind that a model may come with (doc/import.md): lines, JSON, pickles
+ * (nothing is executed), tokenizer.json, lines of a word and a number. ids: how many the model has; 0: as
+ * many as the file has, of several lists the longest. What was assumed is told to monitor->warn. SG_EFORMAT:
+ * none of these, another number. */
 SG_API sg_status sg_vocab_load(sg_vocab **out, const char *path, size_t ids, const sg_monitor *monitor,
                                sg_error *err);
 

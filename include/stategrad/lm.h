@@ -56,9 +56,9 @@ typedef struct {
     bool eos; /* lines ended with <eos> in training */
 } sg_model_shape;
 
-/* Cells are numbered 0 .. sg_cell_count() - 1; equations: doc/method.md. Names: "rnn" (tanh), "rnn-relu", "gru",
- * "gru-reset-first", "lstm", "mingru", "minlstm", "lstm-hard", ... sg_cell_from_name returns false for an
- * unknown name. */
+/* Cells are numbered 0 .. sg_cell_count() - 1; equations: doc/method.md. Names: "rnn" (tanh), "rnn-relu",
+ * "gru", "gru-reset-first", "lstm", "mingru", "minlstm", "lstm-hard", ... sg_cell_from_name returns false for
+ * an unknown name. */
 SG_API size_t sg_cell_count(void);
 SG_API const char *sg_cell_name(sg_cell c);
 SG_API bool sg_cell_from_name(sg_cell *out, const char *name);
@@ -117,8 +117,8 @@ typedef struct {
 } sg_eval;
 /* SG_EFORMAT: the model has no decoder; for an imported model, the message states why. */
 SG_API sg_status sg_lm_can_eval(const sg_model *m, sg_error *err);
-/* The state is carried along the stream from zero, and every token but the first is predicted. reset: the state
- * is zero at each sentence start, and the first token of a sentence, which has no context, is not
+/* The state is carried along the stream from zero, and every token but the first is predicted. reset: the
+ * state is zero at each sentence start, and the first token of a sentence, which has no context, is not
  * counted: the loss is the sum over sentences scored independently, in any order. */
 SG_API sg_status sg_lm_eval(sg_eval *out, const sg_model *m, const sg_stream *s, bool reset, int threads,
                             const sg_monitor *monitor, sg_error *err);

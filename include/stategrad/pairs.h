@@ -2,21 +2,25 @@
 /* pairs.h - minimal pairs: does a model prefer the acceptable (good) sentence, and which words decide?
  *
  *   D = log p(good) - log p(bad)       nats; right: D > 0, tie: D = 0 (half right)
- *   attribution of word i              gradient times input, (dD / dx_i) . x_i, summed over its tokens, and over both
- *                                      sentences for a word of both; none for words that are not read before what is
- *                                      scored. With path: integrated gradients, dD / dx averaged over u x, u in [0, 1];
- *                                      the sum over all words is then D(x) - D(0) (completeness)
+ *   attribution of word i              gradient times input, (dD / dx_i) . x_i, summed over its tokens, and
+ *                                      over both sentences for a word of both; none for words that are not
+ *                                      read before what is scored. With path: integrated gradients, dD / dx
+ *                                      averaged over u x, u in [0, 1]; the sum over all words is then D(x) -
+ *                                      D(0) (completeness)
  *
- * Each sentence is read from a zero state; where the model's lines end with <eos>, <eos> is read before the first word
- * and predicted after the last. Score by sentence: all words that are predicted. By word: the first token in which the
- * sentences differ, after what they share.
+ * Each sentence is read from a zero state; where the model's lines end with <eos>, <eos> is read before the
+ * first word and predicted after the last. Score by sentence: all words that are predicted. By word: the
+ * first token in which the sentences differ, after what they share.
  *
  * Files: one pair per line.
- *   TSV      good TAB bad [TAB condition]; or a header with the columns good and bad (or sentence_good, sentence_bad),
- *            condition (or UID), and role:NAME, positions in the good sentence (1 is the first word; "2,5": two; none)
- *   BLiMP    JSON lines with sentence_good, sentence_bad, UID (or condition), "roles": {"subject": 2, "attractor": [5, 7]}
- *   Linzen   FILE.text (sentences) and FILE.gold (position from 0, right form, wrong form, number of attractors); or a TSV
- *            with the columns sentence, position (from 1), right, wrong and, if there, attractors and role:NAME */
+ *   TSV      good TAB bad [TAB condition]; or a header with the columns good and bad (or sentence_good,
+ *            sentence_bad), condition (or UID), and role:NAME, positions in the good sentence (1 is the first
+ *            word; "2,5": two; none)
+ *   BLiMP    JSON lines with sentence_good, sentence_bad, UID (or condition), "roles": {"subject": 2,
+ *            "attractor": [5, 7]}
+ *   Linzen   FILE.text (sentences) and FILE.gold (position from 0, right form, wrong form, number of
+ *            attractors); or a TSV with the columns sentence, position (from 1), right, wrong and, if there,
+ *            attractors and role:NAME */
 #ifndef STATEGRAD_PAIRS_H
 #define STATEGRAD_PAIRS_H
 
@@ -30,8 +34,8 @@ extern "C" {
 typedef enum { SG_PAIRS_AUTO, SG_PAIRS_TSV, SG_PAIRS_BLIMP, SG_PAIRS_LINZEN } sg_pairs_format;
 /* AUTO: word for Linzen, else sentence */
 typedef enum { SG_PAIRS_SCORE_AUTO, SG_PAIRS_SENTENCE, SG_PAIRS_WORD } sg_pairs_score;
-/* What is a word: separated by spaces, or also punctuation marks and clitics (n't, 's, ...). AUTO: also these for BLiMP, unless the
- * model has a tokenizer or reads characters. */
+/* What is a word: separated by spaces, or also punctuation marks and clitics (n't, 's, ...). AUTO: also these
+ * for BLiMP, unless the model has a tokenizer or reads characters. */
 typedef enum { SG_PAIRS_SPLIT_AUTO, SG_PAIRS_SPACES, SG_PAIRS_PUNCTUATION } sg_pairs_split;
 
 typedef struct {
@@ -48,9 +52,10 @@ typedef struct {
 } sg_pairs_config;
 
 typedef struct sg_pairs sg_pairs;
-/* Reads and scores a whole file. The model is borrowed. SG_EFORMAT: names file and line, what was found and expected; a word
- * that a vocabulary without <unk> lacks; a model without decoder. SG_EINVAL: a setting. SG_ENONFINITE; SG_ENOMEM. Cost: a
- * forward pass per sentence; with attribution a backward pass too, with path one for each node. */
+/* Reads and scores a whole file. The model is borrowed. SG_EFORMAT: names file and line, what was found and
+ * expected; a word that a vocabulary without <unk> lacks; a model without decoder. SG_EINVAL: a setting.
+ * SG_ENONFINITE; SG_ENOMEM. Cost: a forward pass per sentence; with attribution a backward pass too, with
+ * path one for each node. */
 SG_API sg_status sg_pairs_new(sg_pairs **out, const sg_model *m, const char *path, const sg_pairs_config *cfg,
                               const sg_monitor *monitor, sg_error *err);
 SG_API void sg_pairs_free(sg_pairs *p);
@@ -72,7 +77,8 @@ typedef struct {
     uint64_t pairs; /* with a word of this role that is read */
     double attribution, low,
         high; /* mean over these pairs, of the sum over the words of the role; Student 95 % */
-    /* That of the first role minus that of this one, in pairs that have both. NaN for the first role itself. */
+    /* That of the first role minus that of this one, in pairs that have both. NaN for the first role
+     * itself. */
     uint64_t both;
     double first_minus, first_minus_low, first_minus_high;
 } sg_pairs_role;
@@ -84,8 +90,9 @@ typedef struct {
     bool by_word;                  /* what was scored */
     bool begins;                   /* <eos> was read before the first word: it is predicted too */
     bool attribution;
-    double
-        gap; /* with path, relative completeness error: sum of |sum of attributions - (D(x) - D(0))| / sum of |D(x) - D(0)| */
+    /* with path, relative completeness error: sum of |sum of attributions - (D(x) - D(0))| / sum of |D(x) -
+     * D(0)| */
+    double gap;
     double largest_gap; /* the largest |...| of a pair, nats; NaN both without path */
 } sg_pairs_summary;
 SG_API const sg_pairs_summary *sg_pairs_get_summary(const sg_pairs *p);

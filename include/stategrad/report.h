@@ -15,9 +15,9 @@ extern "C" {
 
 /* One self-contained HTML page about n >= 1 runs, side by side and overlaid; paths[i] is the file name shown
  * for runs[i]. groups[i]: name of the group of models that runs[i] belongs to, or NULL; groups may be NULL. A
- * group holds several trained models analysed on one text: its means have a section of their own, with intervals
- * over models and over blocks (sg_stats_over_models). Written atomically. SG_EINVAL: n is 0; runs of a group
- * that have the same model, or other texts; SG_EIO, SG_ENOMEM. */
+ * group holds several trained models analysed on one text: its means have a section of their own, with
+ * intervals over models and over blocks (sg_stats_over_models). Written atomically. SG_EINVAL: n is 0; runs
+ * of a group that have the same model, or other texts; SG_EIO, SG_ENOMEM. */
 SG_API sg_status sg_report_write(const char *html_path, sg_run *const *runs, const char *const *paths,
                                  const char *const *groups, size_t n, sg_error *err);
 
@@ -59,8 +59,9 @@ SG_API sg_status sg_words_write(const sg_writer *to, sg_run *r, const sg_words_c
  *   change       |state_t(x') - state_t(x)|: effect on the state of replacing word s, the mean
  *                over words x' drawn by frequency; gradients measure sensitivity, this measures memory
  *   kl           KL(p_t(x) || p_t(x')) of the next word, in nats, the same mean
- *   path         each word a (or b) replaced by b (or a): |G~ dx|, G~ the gradient averaged along the line from one
- *                embedding to the other. G~ dx equals the change of state; gap is the relative quadrature error */
+ *   path         each word a (or b) replaced by b (or a): |G~ dx|, G~ the gradient averaged along the line
+ *                from one embedding to the other. G~ dx equals the change of state; gap is the relative
+ *                quadrature error */
 typedef struct {
     size_t struct_size;  /* see base.h */
     size_t layer;        /* 1 .. L; 0: the top one */

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* run.h - the run file (NetCDF-4): what an analysis found, readable by xarray. Names and shapes: doc/run-file.md.
+/* run.h - the run file (NetCDF-4): what an analysis found, readable by xarray. Names and shapes:
+ * doc/run-file.md.
  *
  * Variables are read by name and hyperslab, so that memory stays small. The file is checked at open;
  * SG_EFORMAT: inconsistent dimensions, missing variables, invalid sizes, a wrong checksum. */
@@ -40,7 +41,8 @@ SG_API const char *sg_run_attribute(const sg_run *r, const char *name);
 enum { SG_RUN_MAX_DIMS = 6 };
 SG_API bool sg_run_shape(const sg_run *r, const char *group, const char *variable, size_t *rank,
                          size_t shape[SG_RUN_MAX_DIMS]);
-/* Variables of a group (NULL: the root) are i = 0, 1, ... in the order of the file; dimension k of a variable counts from
+/* Variables of a group (NULL: the root) are i = 0, 1, ... in the order of the file; dimension k of a variable
+ * counts from
  * 0. The name goes into `name`. false: no such variable, no such dimension. */
 enum { SG_RUN_NAME = 257 };
 SG_API bool sg_run_variable_name(const sg_run *r, const char *group, size_t i, char name[SG_RUN_NAME]);

@@ -55,7 +55,8 @@ SG_API double sg_stats_t_quantile(double p, double nu);
 SG_API double sg_stats_t_p(double t, double nu);
 
 /* ---- two estimates ---- */
-/* An estimate and its values without each of B blocks, then without each of their parts (parts 0, or more than B). */
+/* An estimate and its values without each of B blocks, then without each of their parts (parts 0, or more
+ * than B). */
 typedef struct {
     double value;
     size_t blocks, parts;
@@ -66,22 +67,27 @@ typedef struct {
     double freedom;
     double p; /* two-sided, of a - b = 0; below 0.05 where the interval excludes 0. NaN without an interval */
 } sg_contrast;
-/* a - b, both of the same blocks (paired), or of independent texts. With w_b = n_b / N, what block b adds to each side:
+/* a - b, both of the same blocks (paired), or of independent texts. With w_b = n_b / N, what block b adds to
+ * each side:
  *
- *   u_b = sqrt(g / (g - 1)) (v_b - mean v),   v_b = (1 - w_b) (theta - theta_(-b)): w_b (theta_b - theta) of a mean
- *   error^2 = sum_b (u_b^A - u_b^B)^2             paired: the covariance counts; freedom: the smaller n_eff - 1
+ *   u_b = sqrt(g / (g - 1)) (v_b - mean v),   v_b = (1 - w_b) (theta - theta_(-b)): w_b (theta_b - theta) of
+ *                                             a mean
+ *   error^2 = sum_b (u_b^A - u_b^B)^2             paired: the covariance counts; freedom: the smaller n_eff -
+ *                                                 1
  *   error^2 = sum_b (u_b^A)^2 + sum_b (u_b^B)^2   not paired; freedom by Welch and Satterthwaite
  *
- * (of blocks of equal size, error^2 is that of sg_stats_jackknife. Its weights for unequal ones do not suit a difference: what
- * an effect of a block on both sides must enter with the block's weight in each.) Bias, ends, and what is widened or withheld by the
- * parts: as in sg_stats_jackknife_parts. Ratios: give logarithms. paired needs as many blocks and parts on both sides. */
+ * (of blocks of equal size, error^2 is that of sg_stats_jackknife. Its weights for unequal ones do not suit a
+ * difference: what an effect of a block on both sides must enter with the block's weight in each.) Bias,
+ * ends, and what is widened or withheld by the parts: as in sg_stats_jackknife_parts. Ratios: give
+ * logarithms. paired needs as many blocks and parts on both sides. */
 SG_API void sg_stats_contrast(sg_contrast *out, const sg_replicates *a, const sg_replicates *b, bool paired);
-/* The same contrast with another, independent source of error (words in addition to blocks): errors and biases add. */
+/* The same contrast with another, independent source of error (words in addition to blocks): errors and
+ * biases add. */
 SG_API void sg_stats_contrast_add(sg_contrast *c, const sg_contrast *other);
 
 /* ---- several models ---- */
-/* One quantity of n trained models. Two sources of variation are kept separate: training (the scatter of the models)
- * and the text (the intervals over its blocks). */
+/* One quantity of n trained models. Two sources of variation are kept separate: training (the scatter of the
+ * models) and the text (the intervals over its blocks). */
 typedef struct {
     double mean;      /* over the models; NaN where one of them has no value */
     double low, high; /* 95 % interval over models: mean +- t_{.975, n-1} s / sqrt(n); NaN for one model */
@@ -93,8 +99,8 @@ typedef struct {
 SG_API void sg_stats_over_models(sg_over_models *out, size_t n, const double *value, const double *low,
                                  const double *high);
 
-/* Mean of x (n_x) minus mean of y (n_y) over models. paired: x[i] and y[i] are of the same model (n_x = n_y). Otherwise
- * Welch's t. Missing: fewer than two models on a side. */
+/* Mean of x (n_x) minus mean of y (n_y) over models. paired: x[i] and y[i] are of the same model (n_x = n_y).
+ * Otherwise Welch's t. Missing: fewer than two models on a side. */
 SG_API void sg_stats_models_contrast(sg_contrast *out, size_t n_x, const double *x, size_t n_y,
                                      const double *y, bool paired);
 
@@ -107,8 +113,8 @@ SG_API sg_status sg_stats_adjust(size_t n, const double *p, double *adjusted, sg
 /* Does sigma_1 of a class differ from that of a random class of its size? Null hypothesis: class labels are
  * exchangeable among the pairs of each block. The deviation of a class's sum from its block's mean then has a
  * random sign: `flips` seeded draws of all signs give the null distribution of sigma_1 with the same noise,
- * and so the same upward bias. Exact if these deviations are distributed symmetrically. Sums are of normalised gradients if
- * the analysis normalises. */
+ * and so the same upward bias. Exact if these deviations are distributed symmetrically. Sums are of
+ * normalised gradients if the analysis normalises. */
 typedef struct sg_class_test sg_class_test; /* workspace; one per thread, reused for every class and delay */
 typedef struct {
     double p;                   /* two-sided, at least 2 / (1 + flips) */
@@ -201,12 +207,12 @@ typedef struct {
  * NULL, or nowhere above 0: equal weights. Errors come from the jackknife over blocks when `without` (B, D)
  * row-major, the series from all blocks but b, and pairs (B) are given, otherwise from the fit's covariance.
  *
- * Verdict, from the blocks alone (neighbouring delays have correlation 0.99, so delays are not independent). Lack of fit:
- * three smooth contrasts c of ln y that the law cannot move, with their jackknife covariance S; Hotelling's
- * T^2 = c' S^-1 c. A law is compatible while p >= 0.01. The exponential is called the law if beta's 95 %
- * interval contains 1 and it is compatible. Another law is called so only if that interval excludes 1,
- * the exponential has p < 0.05, and the law is the only compatible one and determined (each error below
- * half of the value).
+ * Verdict, from the blocks alone (neighbouring delays have correlation 0.99, so delays are not independent).
+ * Lack of fit: three smooth contrasts c of ln y that the law cannot move, with their jackknife covariance S;
+ * Hotelling's T^2 = c' S^-1 c. A law is compatible while p >= 0.01. The exponential is called the law if
+ * beta's 95 % interval contains 1 and it is compatible. Another law is called so only if that interval
+ * excludes 1, the exponential has p < 0.05, and the law is the only compatible one and determined (each error
+ * below half of the value).
  *
  * Missing: fewer than 6 usable points; a constant series; one that grows. SG_EINVAL: D is 0. */
 SG_API sg_status sg_stats_decay(sg_decay *out, size_t D, const double *y, const double *error, size_t B,
@@ -215,12 +221,13 @@ SG_API sg_status sg_stats_decay(sg_decay *out, size_t D, const double *y, const 
 SG_API void sg_stats_half_life(sg_interval *out, size_t D, const double *y);
 /* "exponential", "power law", "stretched exponential" */
 SG_API const char *sg_decay_law_name(sg_decay_law law);
-/* The verdict, `best` and `within`, from fits and beta alone: as sg_stats_decay does, for fits read from a run file. */
+/* The verdict, `best` and `within`, from fits and beta alone: as sg_stats_decay does, for fits read from a
+ * run file. */
 SG_API void sg_decay_decide(sg_decay *d);
 /* Scale, rate and shape each have an error below half of the value. */
 SG_API bool sg_decay_determined(const sg_decay_fit *f);
-/* One sentence, as snprintf: "sigma_1 falls as a stretched exponential, 1.9 exp(-(d/0.96)^0.34) (beta 0.3 to 0.39);
- * half of its value at delay 0 is left at delay 2.9 (2.7 to 3.1), ..." */
+/* One sentence, as snprintf: "sigma_1 falls as a stretched exponential, 1.9 exp(-(d/0.96)^0.34) (beta 0.3 to
+ * 0.39); half of its value at delay 0 is left at delay 2.9 (2.7 to 3.1), ..." */
 SG_API int sg_decay_sentence(char *text, size_t size, const char *quantity, const sg_decay *d);
 
 #ifdef __cplusplus

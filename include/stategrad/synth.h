@@ -42,13 +42,13 @@ typedef struct {
 SG_API void sg_synth_defaults_sized(sg_synth_config *cfg, size_t struct_size);
 SG_API const char *sg_synth_name(sg_synth_kind kind);    /* "copy", ... */
 SG_API const char *sg_synth_summary(sg_synth_kind kind); /* one line */
-/* Makes folder/NAME (folder too) and writes the files there; files of these names are replaced. After a failure
- * that sg_synth_check could not foresee (a full disk), the files that were finished remain. */
+/* Makes folder/NAME (folder too) and writes the files there; files of these names are replaced. After a
+ * failure that sg_synth_check could not foresee (a full disk), the files that were finished remain. */
 SG_API sg_status sg_synth_write(const char *folder, sg_synth_kind kind, const sg_synth_config *cfg,
                                 sg_error *err);
 
-/* What sg_synth_write looks at first, writing nothing. SG_EINVAL: a size out of range; SG_EIO names a folder that cannot
- * be made or a file that cannot be written. */
+/* What sg_synth_write looks at first, writing nothing. SG_EINVAL: a size out of range; SG_EIO names a folder
+ * that cannot be made or a file that cannot be written. */
 SG_API sg_status sg_synth_check(const char *folder, sg_synth_kind kind, const sg_synth_config *cfg,
                                 sg_error *err);
 

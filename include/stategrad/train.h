@@ -11,12 +11,12 @@ extern "C" {
 
 typedef enum { SG_SGD, SG_ADAM } sg_optimizer;
 
-/* Loss of a window of `steps` steps of `batch` sequences. It sets the scale of the gradient, hence of the learning
- * rate of SGD and of the clipping norm:
+/* Loss of a window of `steps` steps of `batch` sequences. It sets the scale of the gradient, hence of the
+ * learning rate of SGD and of the clipping norm:
  *   SG_LOSS_MEAN   mean over steps and batch (PyTorch's word_language_model)
  *   SG_LOSS_SUM    sum over the steps, mean over the batch (TensorFlow's PTB tutorial, the papers)
- * The gradient of the second is `steps` times that of the first: lr 1 and clip 5 with the sum over 200 steps are
- * lr 200 and clip 0.025 with the mean. Reported losses are nats per token in both cases. */
+ * The gradient of the second is `steps` times that of the first: lr 1 and clip 5 with the sum over 200 steps
+ * are lr 200 and clip 0.025 with the mean. Reported losses are nats per token in both cases. */
 typedef enum { SG_LOSS_MEAN, SG_LOSS_SUM } sg_loss_scale;
 
 typedef struct {
@@ -49,9 +49,9 @@ SG_API void sg_train_defaults_sized(sg_train_config *cfg, size_t struct_size);
 /* Sets lr and clip for cfg->optimizer and cfg->loss_scale.
  *   lr:    Adam 0.004; SGD 20 (mean) or 1 (sum)        clip: 0.25 (mean) or 5 (sum) */
 SG_API void sg_train_default_rates(sg_train_config *cfg);
-/* The recipe of Verwimp et al. 2018 and 2020: 1 LSTM layer, E=64, H=256, 39 epochs, windows of 200 steps, batch 20,
- * SGD with the loss summed over the steps, lr 1, times 0.8 for every epoch after the 6th, clip 5, dropout 0.5,
- * weights from U(-0.05, 0.05). Sets the shape too. */
+/* The recipe of Verwimp et al. 2018 and 2020: 1 LSTM layer, E=64, H=256, 39 epochs, windows of 200 steps,
+ * batch 20, SGD with the loss summed over the steps, lr 1, times 0.8 for every epoch after the 6th, clip 5,
+ * dropout 0.5, weights from U(-0.05, 0.05). Sets the shape too. */
 SG_API void sg_train_preset_paper(sg_train_config *cfg, sg_model_shape *shape);
 SG_API sg_status sg_train_check(const sg_train_config *cfg, const sg_model_shape *shape, sg_error *err);
 
@@ -67,8 +67,9 @@ typedef struct {
  * and resumed. SG_ENONFINITE: divergence, with epoch, step and tensor; SG_ENOCONV: the loss diverges;
  * SG_ECANCELLED: stopped by the monitor, checkpoint written. In these cases result is filled too, and if
  * result->epochs > 0 the best weights so far are in m. SG_EFORMAT, SG_EINVAL on resume: the checkpoint and
- * its predecessor are damaged, or of another run. If there is no checkpoint file, resume starts from the beginning. A
- * checkpoint with more epochs than asked for gives a warning, and the model is the best of its epochs. */
+ * its predecessor are damaged, or of another run. If there is no checkpoint file, resume starts from the
+ * beginning. A checkpoint with more epochs than asked for gives a warning, and the model is the best of its
+ * epochs. */
 SG_API sg_status sg_train(sg_train_result *result, sg_model *m, const sg_stream *train,
                           const sg_stream *valid, const sg_train_config *cfg, const sg_monitor *monitor,
                           sg_error *err);

@@ -35,8 +35,9 @@ typedef struct {
     double norms, of;
 } sums_missed;
 
-/* Squared gains |G L|^2 of one (block, state, delay), summed over the pairs at second-moment steps: of all input words, and of
- * <eos> and <unk> among them; the number of pairs (weighted as the origins are drawn). Zero without sums by word. */
+/* Squared gains |G L|^2 of one (block, state, delay), summed over the pairs at second-moment steps: of all
+ * input words, and of <eos> and <unk> among them; the number of pairs (weighted as the origins are drawn).
+ * Zero without sums by word. */
 typedef enum { SUMS_ALL_WORDS, SUMS_EOS, SUMS_UNK, SUMS_WORDS } sums_which;
 typedef struct {
     double square[SUMS_WORDS], pairs[SUMS_WORDS];
@@ -74,7 +75,8 @@ sg_status sums_sync(block_sums *s, sg_error *err);
 sg_status sums_crc(const block_sums *s, size_t b, uint32_t *crc, sg_error *err);
 size_t sums_bytes_per_block(const sums_shape *shape);
 
-/* In a part (part.h): the weights, in the root; all of state g, in its group. words NULL: without sums by word. */
+/* In a part (part.h): the weights, in the root; all of state g, in its group. words NULL: without sums by
+ * word. */
 sg_status sums_part_weights(part_file *p, block_sums *sums, word_sums *words, sg_error *err);
 sg_status sums_part(part_file *p, block_sums *sums, word_sums *words, size_t g, sg_error *err);
 

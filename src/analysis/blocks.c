@@ -20,8 +20,8 @@ static const double SHARE_OF_PASS = 0.1, FEW_PRODUCTS = 2e11, MOST_SCRATCH = 429
 
 /* ---- documents ---- */
 
-/* Headings, then files, then blank lines: the first that there are, however few. Where texts have headings, blank lines
- * separate their paragraphs; so they do where there are few lines between them. */
+/* Headings, then files, then blank lines: the first that there are, however few. Where texts have headings,
+ * blank lines separate their paragraphs; so they do where there are few lines between them. */
 static sg_documents find_documents(const sg_stream *s)
 {
     if (sg_stream_documents(s, SG_DOCUMENTS_HEADING) > 1)

@@ -14,7 +14,8 @@ typedef struct {
     const char *missing; /* why there are none */
 } exponent_sums;
 
-/* Exponent k of model m, nats per token: sum growth / sum steps, jackknife over blocks by steps. work (2 B). */
+/* Exponent k of model m, nats per token: sum growth / sum steps, jackknife over blocks by steps. work (2
+ * B). */
 void exponents_interval(sg_interval *out, const exponent_sums *x, size_t m, size_t k, double *work);
 /* lyapunov_exponent with its bounds, into a group of model m. */
 sg_status exponents_write(run_writer *w, int group, const exponent_sums *x, size_t m, sg_error *err);

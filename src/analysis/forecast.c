@@ -44,8 +44,8 @@ static double spectra_flops(const analysis *an)
     return flops * (double)(an->C * an->D);
 }
 
-/* Seconds of rows first .. end-1: `flops` for the gradients of each token, and the states from the start of the corpus.
- * The class sums come on top. */
+/* Seconds of rows first .. end-1: `flops` for the gradients of each token, and the states from the start of
+ * the corpus. The class sums come on top. */
 static double share_seconds(const analysis *an, double flops, double rate, size_t first, size_t end)
 {
     const double from = (double)analysis_part_start(an, first), to = (double)analysis_part_start(an, end);

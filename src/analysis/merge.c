@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Parts of a run: what is summed over blocks into a file, and the files of all parts together as the whole run. */
+/* Parts of a run: what is summed over blocks into a file, and the files of all parts together as the whole
+ * run. */
 #include "analysis/merge.h"
 #include "analysis/team.h"
 #include "analysis/results/metadata.h"
@@ -95,8 +96,8 @@ static sg_status same(const part_file *first, const part_file *p, const char *at
                    first->path, attribute, a ? a : "missing", b ? b : "missing");
 }
 
-/* All that the files record of model, corpus and settings is the same in all parts; identity_sha256 last, others say
- * more. */
+/* All that the files record of model, corpus and settings is the same in all parts; identity_sha256 last,
+ * others say more. */
 static sg_status check_attributes(const part_file *first, const part_file *p, sg_error *err)
 {
     sg_status st = SG_OK;
@@ -116,8 +117,8 @@ done:
     return st;
 }
 
-/* A total that the first part lacks is made for none: no other part may have it. (One that the first part has, and another
- * lacks, is noticed when it is read.) */
+/* A total that the first part lacks is made for none: no other part may have it. (One that the first part
+ * has, and another lacks, is noticed when it is read.) */
 static sg_status check_variables(const part_file *first, const part_file *p, sg_error *err)
 {
     size_t rank, shape[SG_RUN_MAX_DIMS];

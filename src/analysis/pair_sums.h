@@ -1,16 +1,17 @@
 /* SPDX-License-Identifier: MIT */
-/* pair_sums.h - gradients of chosen pairs of words (sg_word_pairs), and of other words of the same kind, summed per part of a
- * block of the corpus (blocks.h): that of the word read.
+/* pair_sums.h - gradients of chosen pairs of words (sg_word_pairs), and of other words of the same kind,
+ * summed per part of a block of the corpus (blocks.h): that of the word read.
  *
  *   chosen (field, part, label, kind, delay)   pairs of a label whose word read is of this kind
- *   other  (field, part, kind, delay)          words of the kind that no pair reads, all of them or a drawn share */
+ *   other  (field, part, kind, delay)          words of the kind that no pair reads, all of them or a drawn
+ *          share */
 #ifndef SG_ANALYSIS_PAIR_SUMS_H
 #define SG_ANALYSIS_PAIR_SUMS_H
 
 #include "stategrad/corpus.h"
 
-/* Fields: the number of pairs, then of each state sum |G L|^2, then of each state sum |Delta| (the word replaced by any
- * word of the corpus; without replacement they stay 0). */
+/* Fields: the number of pairs, then of each state sum |G L|^2, then of each state sum |Delta| (the word
+ * replaced by any word of the corpus; without replacement they stay 0). */
 enum { PAIRS_COUNT, PAIRS_FIRST_STATE };
 typedef struct {
     size_t G, F, L, K,

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* part.h - the file of a part of a run (setting 'part'), written or read; or the same numbers on their way from one
- * process to another (team.h).
+/* part.h - the file of a part of a run (setting 'part'), written or read; or the same numbers on their way
+ * from one process to another (team.h).
  *
  * A quantity that is summed over blocks has one function that names its variables, in the file of the
  * quantity: sums_part, word_squares_part, exponents_part, replacement_sums_part. The same function writes it

@@ -32,8 +32,8 @@ typedef struct {
 typedef struct {
     double rate;    /* share of the words that is replaced; 0: none */
     double kl_rate; /* share of these whose KL is taken; 0: none */
-    double
-        path_rate; /* share of the words replaced by their partners whose gradient is averaged along the line */
+    /* share of the words replaced by their partners whose gradient is averaged along the line */
+    double path_rate;
     char none[200]; /* why nothing is replaced by default, or empty */
 } replacement_share;
 
@@ -106,15 +106,15 @@ sg_status analysis_sizes_given(analysis *an, const sg_accumulator_config *given,
                                const sg_classes *k, const sg_analysis_config *settings, sg_error *err);
 /* (V,E) of a model of words, borrowed; NULL: none. */
 const float *analysis_embeddings(const sg_model *m);
-/* How many words are replaced, from the word counts: an->replace, and in used.replace their number, with which another
- * analysis draws the same words. */
+/* How many words are replaced, from the word counts: an->replace, and in used.replace their number, with
+ * which another analysis draws the same words. */
 void analysis_choose_replaced(analysis *an);
 void analysis_free(analysis *an);
 uint64_t analysis_block_start(const analysis *an, size_t b); /* T for b = B */
 uint64_t analysis_part_start(const analysis *an, size_t f);  /* part f % split of block f / split */
 void analysis_results_input(const analysis *an, results_input *input);
-/* All that decides what the run file holds, in "name=value\n" lines: two analyses with the same text give the same
- * file. with_part: the part too. */
+/* All that decides what the run file holds, in "name=value\n" lines: two analyses with the same text give the
+ * same file. with_part: the part too. */
 enum { IDENTITY_ROOM = 4096 };
 sg_status analysis_identity(const analysis *an, bool with_part, char text[IDENTITY_ROOM], sg_error *err);
 

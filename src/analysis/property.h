@@ -42,7 +42,8 @@ typedef struct {
 } property;
 
 /* SG_EINVAL: nothing of that name, or two readings. Equal sides, word lists and pairs without a known word
- * are no failure: the property is missing, with the reason and a warning. Fewer than 10 words on a side warn. */
+ * are no failure: the property is missing, with the reason and a warning. Fewer than 10 words on a side
+ * warn. */
 sg_status property_resolve(property *out, const property_source *src, const sg_property *p,
                            const sg_monitor *monitor, sg_error *err);
 void property_free(property *p); /* its fields */

@@ -17,7 +17,8 @@ enum {
     REPLACED_PAIRS,
     REPLACED_KL,
     REPLACED_KL_PAIRS,
-    REPLACED_PATHS, /* pairs whose gradient was averaged along the line between the two embeddings (behaviour/path.h) */
+    /* pairs whose gradient was averaged along the line between the two embeddings (behaviour/path.h) */
+    REPLACED_PATHS,
     REPLACED_STATES
 };
 enum {
@@ -64,7 +65,8 @@ typedef struct {
 /* Into one row of a block. */
 void replacement_sums_add(replacement_sums *s, size_t model, size_t b, size_t row, const replacement_seen *x);
 size_t replacement_sums_bytes(size_t models, size_t B, size_t rows, size_t D, size_t G);
-/* Room for what the parts of a run hold, as `first` has it; B: parts of blocks. NULL: nothing was replaced. */
+/* Room for what the parts of a run hold, as `first` has it; B: parts of blocks. NULL: nothing was
+ * replaced. */
 sg_status replacement_sums_of_parts(replacement_sums **out, const part_file *first, size_t B, sg_error *err);
 sg_status replacement_sums_part(part_file *p, replacement_sums *s,
                                 sg_error *err); /* s NULL is fine; see part.h */

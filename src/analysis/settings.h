@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* settings.h - what the analysis makes of the table of settings (settings.c): checks, identity, attributes. */
+/* settings.h - what the analysis makes of the table of settings (settings.c): checks, identity,
+ * attributes. */
 #ifndef SG_ANALYSIS_SETTINGS_H
 #define SG_ANALYSIS_SETTINGS_H
 

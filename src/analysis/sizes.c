@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* What follows from settings, shapes and counts: the states, the blocks, and every setting whose default is chosen. */
+/* What follows from settings, shapes and counts: the states, the blocks, and every setting whose default is
+ * chosen. */
 #include "analysis/prepare.h"
 #include "analysis/blocks.h"
 #include "analysis/pass/replacement.h"
@@ -157,8 +158,8 @@ static double tenth_of_gradients(const analysis *an)
     return flops * origins / 10;
 }
 
-/* Words of `words` replaced whose gradients are averaged along the line to their partner: at most MOST, as many as a
- * thirtieth of the gradients' operations pays for, but not fewer than LEAST. */
+/* Words of `words` replaced whose gradients are averaged along the line to their partner: at most MOST, as
+ * many as a thirtieth of the gradients' operations pays for, but not fewer than LEAST. */
 static void choose_paths(analysis *an, double words)
 {
     enum { LEAST = 30, MOST = 300 };

@@ -6,10 +6,11 @@
 #include "analysis/prepare.h"
 #include "stategrad/team.h"
 
-/* Rows first .. end-1 of the sums are those of the rank; some ranks may have none. The most costly share is as cheap as
- * it can be: a token costs its gradients, and every token before the share the states. */
+/* Rows first .. end-1 of the sums are those of the rank; some ranks may have none. The most costly share is
+ * as cheap as it can be: a token costs its gradients, and every token before the share the states. */
 void team_share(const analysis *an, size_t rank, size_t ranks, size_t *first, size_t *end);
-/* The states of one token, which are computed on one thread, in floating-point operations at the rate of gradients. */
+/* The states of one token, which are computed on one thread, in floating-point operations at the rate of
+ * gradients. */
 double team_state_cost(const sg_model_shape *s);
 /* SG_EINVAL: names a setting that works in one process only. */
 sg_status team_check(const sg_analysis_config *cfg, sg_error *err);

@@ -421,7 +421,8 @@ done:
     return st;
 }
 
-/* A finished run has no sums by block of single units: rows of nothing for a new property, with the reason. */
+/* A finished run has no sums by block of single units: rows of nothing for a new property, with the
+ * reason. */
 static sg_status put_units(track *t, sg_error *err)
 {
     sg_status st = SG_OK;

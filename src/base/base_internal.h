@@ -33,8 +33,8 @@ void sg_fail_message(sg_error *err, const char *format, ...);
 /* no_memory(err, "%zu counts", n): "no memory for 5 counts", is SG_ENOMEM. */
 #define no_memory(err, ...) sg_fail(err, SG_ENOMEM, "no memory for " __VA_ARGS__)
 
-/* NEED(p = sg_calloc(n, size), err, "%zu counts", n): goes to done with no_memory unless the first argument holds.
- * Several at once: NEED((a = ...) && (b = ...), err, ...). */
+/* NEED(p = sg_calloc(n, size), err, "%zu counts", n): goes to done with no_memory unless the first argument
+ * holds. Several at once: NEED((a = ...) && (b = ...), err, ...). */
 #define NEED(got, err, ...)                                                                                  \
     do {                                                                                                     \
         if (!(got))                                                                                          \
@@ -103,12 +103,13 @@ sg_status sg_sha256_file(const char *path, char hex[65], sg_error *err);
 
 /* ---- output files, written atomically ---- */
 
-/* A `path` that is a symbolic link stays one: its target is replaced (or made), with the temporary file in the target's
- * folder. Refused are devices, pipes, folders and names in /proc. Set-user-id and set-group-id bits are dropped.
- * A temporary file in the same folder, with the permissions of the umask (or of the replaced file); one that a killed
- * writer of the same output left behind is removed. commit flushes, fsyncs, renames it over `path` and fsyncs
- * the folder; abort (or free without commit) removes it. For writers that need a path of their own (NetCDF)
- * use sg_outfile_temp_path and close that writer before commit. An error names `path`. */
+/* A `path` that is a symbolic link stays one: its target is replaced (or made), with the temporary file in
+ * the target's folder. Refused are devices, pipes, folders and names in /proc. Set-user-id and set-group-id
+ * bits are dropped. A temporary file in the same folder, with the permissions of the umask (or of the
+ * replaced file); one that a killed writer of the same output left behind is removed. commit flushes, fsyncs,
+ * renames it over `path` and fsyncs the folder; abort (or free without commit) removes it. For writers that
+ * need a path of their own (NetCDF) use sg_outfile_temp_path and close that writer before commit. An error
+ * names `path`. */
 typedef struct sg_outfile sg_outfile;
 /* *out, freed with sg_free: path, or the file, there or not, that the symbolic link of that name leads to.
  * SG_EIO: names in /proc, links in a circle. */
@@ -126,8 +127,8 @@ bool sg_outfile_sync(const sg_outfile *o);
 sg_status sg_outfile_commit(sg_outfile *o, sg_error *err); /* frees o in every case */
 void sg_outfile_abort(sg_outfile *o);                      /* frees o; NULL is fine */
 
-/* A stream into a caller's writer; has no fileno. writer_close flushes and frees it: SG_EIO if anything could not be
- * written. f NULL is fine. */
+/* A stream into a caller's writer; has no fileno. writer_close flushes and frees it: SG_EIO if anything could
+ * not be written. f NULL is fine. */
 sg_status writer_open(FILE **f, const sg_writer *to, sg_error *err);
 sg_status writer_close(FILE *f, sg_error *err);
 
@@ -137,8 +138,8 @@ sg_status sg_read_file(char **out, size_t *size, const char *path, size_t limit,
 /* seconds of a monotonic clock */
 double sg_clock(void);
 
-/* Progress of one phase to a monitor (or NULL), ten times per second at most and at its end, done == total. In the calling thread of the
- * library only. SG_ECANCELLED: the monitor stops the work. */
+/* Progress of one phase to a monitor (or NULL), ten times per second at most and at its end, done == total.
+ * In the calling thread of the library only. SG_ECANCELLED: the monitor stops the work. */
 typedef struct {
     const sg_monitor *monitor;
     const char *what;

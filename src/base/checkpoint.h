@@ -14,9 +14,10 @@
 
 #include <stdio.h>
 
-/* While it is held, no other process, and no other work of this one, has this checkpoint: FILE.lock is locked, which
- * is removed in the end. SG_EINVAL: another has it. SG_EFORMAT: FILE, FILE.previous or FILE.lock is there and is no
- * checkpoint of this program (or its first bytes are damaged): it is neither overwritten nor removed. */
+/* While it is held, no other process, and no other work of this one, has this checkpoint: FILE.lock is
+ * locked, which is removed in the end. SG_EINVAL: another has it. SG_EFORMAT: FILE, FILE.previous or
+ * FILE.lock is there and is no checkpoint of this program (or its first bytes are damaged): it is neither
+ * overwritten nor removed. */
 typedef struct checkpoint_claim checkpoint_claim;
 sg_status checkpoint_claim_new(checkpoint_claim **out, const char *path, sg_error *err);
 void checkpoint_claim_free(checkpoint_claim *c); /* NULL is fine */
@@ -27,10 +28,10 @@ typedef sg_status checkpoint_body(void *ctx, FILE *f, const char *path, sg_error
 sg_status checkpoint_save(const char *path, const char *identity, checkpoint_body *put, void *ctx,
                           sg_error *err);
 /* get reads the body; it may be called a second time, for FILE.previous.
- * *found false: there is no checkpoint, or only a damaged one of which get has read nothing (warned): the work
- * begins anew. SG_EFORMAT: damaged, or no checkpoint; SG_EINVAL: of other work, the difference is named.
- * rest: *rest is the file after what get has read, the caller's to close, NULL if there is none; rest NULL: get
- * must have read the whole body. */
+ * *found false: there is no checkpoint, or only a damaged one of which get has read nothing (warned): the
+ * work begins anew. SG_EFORMAT: damaged, or no checkpoint; SG_EINVAL: of other work, the difference is named.
+ * rest: *rest is the file after what get has read, the caller's to close, NULL if there is none; rest NULL:
+ * get must have read the whole body. */
 sg_status checkpoint_load(const char *path, const char *identity, checkpoint_body *get, void *ctx,
                           FILE **rest, bool *found, const sg_monitor *monitor, sg_error *err);
 /* Removes FILE and FILE.previous. */

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* checksum.h - 24 bytes at the end of run files and checkpoints: "SGRUNSUM", the length of what is before them,
- * its CRC-32; little-endian. */
+/* checksum.h - 24 bytes at the end of run files and checkpoints: "SGRUNSUM", the length of what is before
+ * them, its CRC-32; little-endian. */
 #ifndef SG_BASE_CHECKSUM_H
 #define SG_BASE_CHECKSUM_H
 

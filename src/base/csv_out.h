@@ -6,7 +6,8 @@
 #include <stdbool.h>
 #include <stdio.h>
 
-/* Quoted where it must be. spreadsheet: an apostrophe before what a spreadsheet would evaluate as a formula. */
+/* Quoted where it must be. spreadsheet: an apostrophe before what a spreadsheet would evaluate as a
+ * formula. */
 void csv_field(FILE *f, const char *text, bool spreadsheet);
 /* Nine significant digits, always with a point; nothing for what is not finite. */
 void csv_number(FILE *f, double x);

@@ -351,8 +351,8 @@ sg_status sg_outfile_open(sg_outfile **out, const char *path, sg_error *err)
     if (!temporary_remember(o->temp))
         TRY(sg_fail(err, SG_EIO, "%s: more than %d output files at once", path, (int)MAX_OPEN));
     if (exists)
-        /* A replaced file keeps its permissions where that is allowed; bits that lend them to others (set-user-id,
-         * set-group-id) were given to the old content. */
+        /* A replaced file keeps its permissions where that is allowed; bits that lend them to others
+         * (set-user-id, set-group-id) were given to the old content. */
         (void)fchmod(o->fd, old.st_mode & 0777);
     if (!(o->stream = fopencookie(o, "w+b", functions)))
         TRY(sg_fail(err, SG_EIO, "%s: cannot be written: %s", path, strerror(errno)));

@@ -17,7 +17,8 @@ static size_t least(size_t a, size_t b)
     return a < b ? a : b;
 }
 
-/* Optimal string alignment of two names of at most LONGEST bytes; *start: of a and the nearest beginning of b. */
+/* Optimal string alignment of two names of at most LONGEST bytes; *start: of a and the nearest beginning of
+ * b. */
 static size_t edit_distance(const char *a, size_t m, const char *b, size_t n, size_t *start)
 {
     size_t rows[3][LONGEST + 1], *before = rows[0], *above = rows[1], *row = rows[2];
@@ -40,8 +41,9 @@ static size_t edit_distance(const char *a, size_t m, const char *b, size_t n, si
     return above[n];
 }
 
-/* What comes first is meant more likely: a name that begins with the text, one that differs from it by little, one
- * that the text begins with, one whose beginning differs by little ("hiden": hidden-size). SIZE_MAX: not near. */
+/* What comes first is meant more likely: a name that begins with the text, one that differs from it by
+ * little, one that the text begins with, one whose beginning differs by little ("hiden": hidden-size).
+ * SIZE_MAX: not near. */
 static size_t rank(const char *text, size_t length, const char *name, size_t other, size_t allowed)
 {
     size_t shorter = least(length, other);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* text_out.h - words of users on a terminal: no control character reaches it (sg_printable in place), columns are
- * counted in characters. */
+/* text_out.h - words of users on a terminal: no control character reaches it (sg_printable in place), columns
+ * are counted in characters. */
 #ifndef SG_BASE_TEXT_OUT_H
 #define SG_BASE_TEXT_OUT_H
 

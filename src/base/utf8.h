@@ -12,8 +12,8 @@ size_t utf8_length(const unsigned char *s, size_t n);
 size_t utf8_valid_prefix(const char *s, size_t n);
 /* Bytes of the white space character at s (as Python's str.split() sees it), 0: none. */
 size_t utf8_space(const unsigned char *s, size_t n);
-/* The n bytes of valid UTF-8 in lower case, code point by code point, NUL-terminated; out has room for 4 n + 1. Returns its
- * length. */
+/* The n bytes of valid UTF-8 in lower case, code point by code point, NUL-terminated; out has room for 4 n +
+ * 1. Returns its length. */
 size_t utf8_lower(const char *s, size_t n, char *out);
 /* A word for an error message: cut to 40 bytes or so at a character, "..." added. Returns buffer. */
 const char *text_excerpt(char buffer[64], const char *s, size_t n);

@@ -16,8 +16,9 @@ struct lyapunov {
     uint64_t steps;
 };
 
-/* Modified Gram-Schmidt, twice for columns that are nearly dependent; ln R_kk is added to sum. A column of which
- * nothing is left (the map is singular) starts anew along the axis least used, and counts as e^-LOST. */
+/* Modified Gram-Schmidt, twice for columns that are nearly dependent; ln R_kk is added to sum. A column of
+ * which nothing is left (the map is singular) starts anew along the axis least used, and counts as
+ * e^-LOST. */
 static const double LOST = 80;
 
 static void orthonormalise(lyapunov *y)

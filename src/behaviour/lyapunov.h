@@ -3,9 +3,9 @@
  *
  *   lambda_k = lim 1/T sum_t ln R_kk(t),   (d s_t / d s_{t-1}) Q_{t-1} = Q_t R_t      nats per token
  *
- * the first K Lyapunov exponents by QR along the text (Benettin et al. 1980), s the states of all layers, inputs held
- * fixed. lambda_1 > 0: neighbouring trajectories diverge, so float32 and float64 do as well (chaos). lambda_1 < 0: the
- * gain at long delays falls as exp(lambda_1 d). */
+ * the first K Lyapunov exponents by QR along the text (Benettin et al. 1980), s the states of all layers,
+ * inputs held fixed. lambda_1 > 0: neighbouring trajectories diverge, so float32 and float64 do as well
+ * (chaos). lambda_1 < 0: the gain at long delays falls as exp(lambda_1 d). */
 #ifndef SG_BEHAVIOUR_LYAPUNOV_H
 #define SG_BEHAVIOUR_LYAPUNOV_H
 

@@ -212,7 +212,8 @@ typedef struct {
     size_t n_roles;
 } columns;
 
-/* Cuts a line at its tabs; how many fields it has, which may be more than are kept. Those beyond the last are empty. */
+/* Cuts a line at its tabs; how many fields it has, which may be more than are kept. Those beyond the last are
+ * empty. */
 static size_t cut(char *line, char *fields[MAX_COLUMNS])
 {
     size_t n = 0;

@@ -30,8 +30,8 @@ typedef struct {
 /* One sentence may have this number of words. */
 enum { PAIRS_MAX_WORDS = 1000 };
 
-/* cfg: format, split (AUTO here: by the format), lowercase, condition. On failure *f is empty. SG_EFORMAT: file and line,
- * what was found and expected. */
+/* cfg: format, split (AUTO here: by the format), lowercase, condition. On failure *f is empty. SG_EFORMAT:
+ * file and line, what was found and expected. */
 sg_status pairs_file_read(pairs_file *f, const char *path, const sg_pairs_config *cfg, sg_error *err);
 void pairs_file_free(pairs_file *f);
 

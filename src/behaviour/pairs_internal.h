@@ -5,8 +5,8 @@
 
 #include "behaviour/pairs_file.h"
 
-/* attribution: of what is read before the first word; of the good words, each with the bad word that it shares a place
- * with; of the bad words that have no such place. NaN: not read. */
+/* attribution: of what is read before the first word; of the good words, each with the bad word that it
+ * shares a place with; of the bad words that have no such place. NaN: not read. */
 typedef struct {
     size_t same_begin, same_end; /* words that both sentences begin and end with */
     size_t attribution, n;       /* in sg_pairs.attribution */
@@ -25,7 +25,8 @@ struct sg_pairs {
     sg_pairs_summary summary;
 };
 
-/* Number of the good word that shares its place with bad word i, for i at or beyond same_begin; n_good: none does. */
+/* Number of the good word that shares its place with bad word i, for i at or beyond same_begin; n_good: none
+ * does. */
 size_t pairs_place_of_bad(const pairs_entry *e, const pairs_result *r, size_t i);
 /* Tables of conditions and roles, from the results. */
 sg_status pairs_count(sg_pairs *p, sg_error *err);

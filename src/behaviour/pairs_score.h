@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: MIT */
-/* pairs_score.h - log probabilities of many pairs of sequences and the gradient of their difference, in batches of like
- * length.
+/* pairs_score.h - log probabilities of many pairs of sequences and the gradient of their difference, in
+ * batches of like length.
  *
- *   good, bad (n ids): the first is only read, the others are read and predicted; D = log p(good) - log p(bad)
- *   attribution of token i of a sequence: sum over e of dD/dx[i][e] x[i][e], by u x at the nodes u of a path */
+ *   good, bad (n ids): the first is only read, the others are read and predicted; D = log p(good) - log
+ *   p(bad) attribution of token i of a sequence: sum over e of dD/dx[i][e] x[i][e], by u x at the nodes u of
+ *   a path */
 #ifndef SG_BEHAVIOUR_PAIRS_SCORE_H
 #define SG_BEHAVIOUR_PAIRS_SCORE_H
 

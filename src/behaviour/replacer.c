@@ -122,8 +122,8 @@ static replacement_effect compare(size_t H, const float *real, const float *othe
     return (replacement_effect){sqrt(change), sqrt(straight), dot, miss};
 }
 
-/* sum p (log p - log q) = sum p (e^z - 1 - z), z = log q - log p, since both sum to 1: no term is negative, and
- * the rounding of the logs matters in second order only. */
+/* sum p (log p - log q) = sum p (e^z - 1 - z), z = log q - log p, since both sum to 1: no term is negative,
+ * and the rounding of the logs matters in second order only. */
 static double divergence(size_t V, const float *log_p, const float *log_q)
 {
     double kl = 0;

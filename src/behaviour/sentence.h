@@ -33,8 +33,8 @@ struct sg_show {
     char *target, *against, *score_name, *path[2];
     int32_t target_id, against_id, path_id[2];
     size_t H, E;
-    bool
-        by_frequency; /* replacements are drawn by the counts of the training corpus; else with equal probability */
+    /* replacements are drawn by the counts of the training corpus; else with equal probability */
+    bool by_frequency;
     sentence *sentences;
     size_t n;
     double nats; /* summed over the predicted words of all sentences */

@@ -1,15 +1,16 @@
 /* SPDX-License-Identifier: MIT */
 /* cell.h - the table of cells: everything the program knows of a kind of recurrence.
  *
- * One file per kind: its tuned parts (step, backward pass, Jacobian) in float, and a plain twin in double, written from
- * the equations alone, with which `stategrad check` and the tests compare. No other file asks which cell it has;
- * a new kind is a file, a row in cell.c, and its file's name in meson.build.
+ * One file per kind: its tuned parts (step, backward pass, Jacobian) in float, and a plain twin in double,
+ * written from the equations alone, with which `stategrad check` and the tests compare. No other file asks
+ * which cell it has; a new kind is a file, a row in cell.c, and its file's name in meson.build.
  *
  *   H hidden size   N inputs   G gates   x input   h hidden state   c cell state (where there is one)
  *   a = W_ih x + b_ih (+ W_hh h_{t-1} + b_hh)   G H preactivations, gate by gate
  *
- * A step leaves a tape for the backward pass and the Jacobian: slots of H floats, which the cell's file names. Slots
- * 0 .. G-1 are the gates: preactivations before the step, values after it, dL/da after the backward pass. */
+ * A step leaves a tape for the backward pass and the Jacobian: slots of H floats, which the cell's file
+ * names. Slots 0 .. G-1 are the gates: preactivations before the step, values after it, dL/da after the
+ * backward pass. */
 #ifndef SG_CELL_H
 #define SG_CELL_H
 
@@ -18,8 +19,8 @@
 
 enum { CELL_MAX_GATES = 4, CELL_MAX_STAGES = 2, CELL_KEPT = 6, CELL_FROM_H = -1 };
 
-/* CELL_DENSE: a matrix W_hh acts on h_{t-1}. CELL_DIAGONAL: gates depend on the input alone, h_t on h_{t-1} unit by
- * unit; the model has no W_hh and no b_hh. */
+/* CELL_DENSE: a matrix W_hh acts on h_{t-1}. CELL_DIAGONAL: gates depend on the input alone, h_t on h_{t-1}
+ * unit by unit; the model has no W_hh and no b_hh. */
 typedef enum { CELL_DIAGONAL, CELL_DENSE } cell_recurrence;
 
 /* n units of one sequence at one step; every pointer is at the first of them, slots are H apart. */
@@ -43,8 +44,9 @@ typedef struct {
     const sg_kernels *kernels;
 } cell_adjoints;
 
-/* A step has one stage: recurrent products of all gates with h_{t-1}, then `forward`. Where a gate's product needs
- * another gate's value there is a second one, whose products take a slot of the tape as their source. */
+/* A step has one stage: recurrent products of all gates with h_{t-1}, then `forward`. Where a gate's product
+ * needs another gate's value there is a second one, whose products take a slot of the tape as their
+ * source. */
 typedef struct {
     size_t gates; /* of this stage, following those of the one before; 0: no products */
     int source;   /* CELL_FROM_H, or a slot */
@@ -74,19 +76,19 @@ typedef struct {
     size_t n_stages;
     cell_stage stage[CELL_MAX_STAGES];
 
-    /* The Jacobian of a step, folded into weight rows (wh, wx: (G,H)) and a diagonal, from tape and preactivations:
-     * slopes are taken of the latter, for where a gate saturates its value rounds to 0 or 1.
+    /* The Jacobian of a step, folded into weight rows (wh, wx: (G,H)) and a diagonal, from tape and
+     * preactivations: slopes are taken of the latter, for where a gate saturates its value rounds to 0 or 1.
      *
      *   one state    dh = diag(d0) dh + A dh + Ax dx     A = sum of wh[g] W_hh[g] over all gates
-     *   two states   dc = diag(d0) dc + M dh + Mx dx     M = sum of wh[g] W_hh[g] over the first `summed` gates
-     *                dh = diag(d1) dc + O dh + Ox dx     O the same over the others, dc the new one
+     *   two states   dc = diag(d0) dc + M dh + Mx dx     M = sum of wh[g] W_hh[g] over the first `summed`
+     *                gates dh = diag(d1) dc + O dh + Ox dx     O the same over the others, dc the new one
      *
-     * Mx, Ox, Ax: the same from wx and W_ih. diagonal: (1,H), with two states (2,H). A diagonal recurrence leaves wh
-     * alone. */
+     * Mx, Ox, Ax: the same from wx and W_ih. diagonal: (1,H), with two states (2,H). A diagonal recurrence
+     * leaves wh alone. */
     void (*jacobian)(size_t H, const float *tape, const float *preactivations, float *wh, float *wx,
                      float *diagonal);
-    /* What of A and Ax is no sum of weighted rows, added to them; NULL: nothing. Rows of A (H, H) are lda apart, of Ax
-     * (H, N) ldx; Ax may be NULL. work: (H+1, H). */
+    /* What of A and Ax is no sum of weighted rows, added to them; NULL: nothing. Rows of A (H, H) are lda
+     * apart, of Ax (H, N) ldx; Ax may be NULL. work: (H+1, H). */
     void (*jacobian_rest)(size_t H, size_t N, const float *W_ih, const float *W_hh, const float *tape,
                           const float *preactivations, const float *wh, float *work, float *A, size_t lda,
                           float *Ax, size_t ldx);
@@ -94,7 +96,8 @@ typedef struct {
     /* The plain twin. kept (CELL_KEPT, H): for plain_reverse. */
     void (*plain_step)(const cell_plain *l, const double *x, const double *h, const double *c, double *kept,
                        double *h_new, double *c_new);
-    /* dh, dc (H): in dL/dh_t, dL/dc_t; out dL/dh_{t-1}, dL/dc_{t-1}. da (G,H): dL/d(W_ih x). h, c: of step t-1. */
+    /* dh, dc (H): in dL/dh_t, dL/dc_t; out dL/dh_{t-1}, dL/dc_{t-1}. da (G,H): dL/d(W_ih x). h, c: of step
+     * t-1. */
     void (*plain_reverse)(const cell_plain *l, const double *kept, const double *h, const double *c,
                           double *dh, double *dc, double *da);
 } cell_type;

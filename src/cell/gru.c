@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* The GRU of PyTorch (Keras reset_after, ONNX linear_before_reset = 1). Gates r z n; tape: r z n u h_{t-1}.
  *
- *   r, z = sigmoid(a_r, a_z)   u = W_hn h_{t-1} + b_hn   n = tanh(W_in x + b_in + r*u)   h_t = (1-z)*n + z*h_{t-1} */
+ *   r, z = sigmoid(a_r, a_z)   u = W_hn h_{t-1} + b_hn   n = tanh(W_in x + b_in + r*u)   h_t = (1-z)*n +
+ *                              z*h_{t-1} */
 #include "cell/plain.h"
 #include "cell/slope.h"
 

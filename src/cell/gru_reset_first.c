@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT */
-/* The GRU that resets before the product (Keras reset_after = False, ONNX's default), its gates by sigmoid or hard sigmoid.
- * Gates r z n; tape: r z n u h_{t-1} r*h_{t-1}.
+/* The GRU that resets before the product (Keras reset_after = False, ONNX's default), its gates by sigmoid or
+ * hard sigmoid. Gates r z n; tape: r z n u h_{t-1} r*h_{t-1}.
  *
- *   r, z = gate(a_r, a_z)   u = W_hn (r*h_{t-1}) + b_hn   n = tanh(W_in x + b_in + u)   h_t = (1-z)*n + z*h_{t-1} */
+ *   r, z = gate(a_r, a_z)   u = W_hn (r*h_{t-1}) + b_hn   n = tanh(W_in x + b_in + u)   h_t = (1-z)*n +
+ *                           z*h_{t-1} */
 #include "cell/functions.h"
 #include "linalg/linalg.h"
 

@@ -40,7 +40,8 @@ static void backward(const cell_adjoints *u)
                                        u->dc);
 }
 
-/* p_i = g i (1-i), p_f = c_{t-1} f (1-f), p_g = i (1-g^2), p_o = tanh(c_t) o (1-o); f and q = o (1-tanh(c_t)^2) */
+/* p_i = g i (1-i), p_f = c_{t-1} f (1-f), p_g = i (1-g^2), p_o = tanh(c_t) o (1-o); f and q = o
+ * (1-tanh(c_t)^2) */
 static void jacobian(size_t H, const float *tape, const float *a, float *wh, float *wx, float *diagonal)
 {
     const float *i = tape, *f = i + H, *g = f + H, *o = g + H, *th = o + H, *c = th + H;

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* LSTMs with other functions than sigmoid and tanh: gates f, state s. Gates and tape as in lstm.c, with s(c_t) for tanh(c_t).
+/* LSTMs with other functions than sigmoid and tanh: gates f, state s. Gates and tape as in lstm.c, with
+ * s(c_t) for tanh(c_t).
  *
  *   i, f, o = f(a_i, a_f, a_o)   g = s(a_g)   c_t = f*c_{t-1} + i*g   h_t = o*s(c_t) */
 #include "cell/functions.h"

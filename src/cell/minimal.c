@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: MIT */
-/* minGRU and minLSTM: Feng, Tung, Ahmed, Bengio, Hajimirsadeghi, "Were RNNs All We Needed?", arXiv 2410.01201, the vanilla
- * (not log-space) form of its sections 3.1 and 3.2. Gates depend on the input alone and the candidate is linear, so h_t
- * depends on h_{t-1} unit by unit, and states have no bound of their own.
+/* minGRU and minLSTM: Feng, Tung, Ahmed, Bengio, Hajimirsadeghi, "Were RNNs All We Needed?", arXiv
+ * 2410.01201, the vanilla (not log-space) form of its sections 3.1 and 3.2. Gates depend on the input alone
+ * and the candidate is linear, so h_t depends on h_{t-1} unit by unit, and states have no bound of their own.
  *
  *   minGRU   gates z h   z = sigmoid(a_z)               h_t = (1-z)*h_{t-1} + z*a_h
  *   minLSTM  gates f i h   f, i = sigmoid(a_f, a_i)       h_t = (f*h_{t-1} + i*a_h) / (f + i)
  *
- * Tensors of layer k: rnn.weight_ih_l{k} (G H, N) and rnn.bias_ih_l{k} (G H), rows gate by gate in the order above, the
- * weights and biases of the paper's linear maps. There is no weight_hh and no bias_hh.
+ * Tensors of layer k: rnn.weight_ih_l{k} (G H, N) and rnn.bias_ih_l{k} (G H), rows gate by gate in the order
+ * above, the weights and biases of the paper's linear maps. There is no weight_hh and no bias_hh.
  *
  * Tape: minGRU z h~ h_{t-1}; minLSTM f/(f+i) i/(f+i) h~ h_{t-1} sigmoid(-a_f) sigmoid(-a_i). */
 #include "cell/plain.h"
@@ -84,7 +84,8 @@ static float softplus(float x)
     return (x > 0 ? x : 0) + log1pf(expf(-fabsf(x)));
 }
 
-/* f/(f+i) = sigmoid(log f - log i), log sigmoid(a) = -softplus(-a): f and i may both be too small for a float. */
+/* f/(f+i) = sigmoid(log f - log i), log sigmoid(a) = -softplus(-a): f and i may both be too small for a
+ * float. */
 static void lstm_forward(const cell_units *u)
 {
     size_t H = u->H;

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* plain.h - what the cells' plain twins are written with: sums in double, libm's functions, one unit at a time. */
+/* plain.h - what the cells' plain twins are written with: sums in double, libm's functions, one unit at a
+ * time. */
 #ifndef SG_CELL_PLAIN_H
 #define SG_CELL_PLAIN_H
 

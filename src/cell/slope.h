@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* slope.h - slopes of the gates' functions from their preactivations: 1 - g^2 and i (1 - i) are 0 in float where g or
- * i rounds to 1, and with them all of a saturated unit's gradient would be lost. */
+/* slope.h - slopes of the gates' functions from their preactivations: 1 - g^2 and i (1 - i) are 0 in float
+ * where g or i rounds to 1, and with them all of a saturated unit's gradient would be lost. */
 #ifndef SG_CELL_SLOPE_H
 #define SG_CELL_SLOPE_H
 

@@ -21,8 +21,9 @@
 
 /* float32 through T steps keeps 1e-5 or better; a fault of any kind is above a hundredth */
 static const double STATE_LIMIT = 1e-3, GRADIENT_LIMIT = 2e-3, SUM_LIMIT = 1e-3;
-/* A net may amplify rounding by itself. Its sensitivity is measured: a second plain pass in double whose states are
- * rounded at every step as float rounds them. SAFETY times its distance from the first is allowed. */
+/* A net may amplify rounding by itself. Its sensitivity is measured: a second plain pass in double whose
+ * states are rounded at every step as float rounds them. SAFETY times its distance from the first is
+ * allowed. */
 static const double FLOAT_ROUNDING = 0x1p-24, SAFETY = 64;
 
 typedef struct {
@@ -226,7 +227,8 @@ static double differences(checker *k, const sg_accum_state *s, size_t t, size_t 
                           double *between)
 {
     bool cell = s->kind == SG_STATE_CELL;
-    /* what is straight but for kinks: a small step crosses fewer; what is wild is straight for a small step only */
+    /* what is straight but for kinks: a small step crosses fewer; what is wild is straight for a small step
+     * only */
     double share_of_x = k->sensitive || cell_of(sg_model_get_shape(k->m)->cell)->kinked ? 1e-6 : 1e-3;
     double eps = share_of_x * fmax(largest(k->E, network_input(k->plain, t - d)), 1e-3);
     static const double reach[] = {1, 2}, share[] = {4. / 3, -1. / 3};

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* plain_network.h - a plain network in double, forward and backward through time, of the cells' plain twins: written from
- * the equations, sharing nothing with the tuned code. Slow and obvious on purpose. */
+/* plain_network.h - a plain network in double, forward and backward through time, of the cells' plain twins:
+ * written from the equations, sharing nothing with the tuned code. Slow and obvious on purpose. */
 #ifndef SG_CHECK_PLAIN_NETWORK_H
 #define SG_CHECK_PLAIN_NETWORK_H
 
@@ -23,8 +23,8 @@ void network_copy(plain_network *r, const plain_network *from);
 const double *network_state(const plain_network *r, size_t layer, bool cell, size_t t);
 /* The states of step t, each times 1 +- share at random: rounding that a coarser number would make. */
 void network_round(plain_network *r, size_t t, double share, sg_rng *rng);
-/* The states of step t, all layers, plus share times x for x of random normal numbers whose Euclidean norm over all of
- * them is 1. */
+/* The states of step t, all layers, plus share times x for x of random normal numbers whose Euclidean norm
+ * over all of them is 1. */
 void network_push(plain_network *r, size_t t, double share, sg_rng *rng);
 /* Euclidean distance of the states of step t, over all layers. */
 double network_distance(const plain_network *r, const plain_network *other, size_t t);

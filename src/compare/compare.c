@@ -43,8 +43,8 @@ static sg_replicates replicates(const series *s, size_t d, bool logs, bool by_wo
     return (sg_replicates){room[0], s->B, by_words ? 0 : s->L - 1 - s->B, s->weight + d * s->L + 1, room + 1};
 }
 
-/* A property's direction is estimated: the error that comes from its words. Those of one property are the same words on
- * both sides. */
+/* A property's direction is estimated: the error that comes from its words. Those of one property are the
+ * same words on both sides. */
 static void add_words(sg_contrast *out, const contest *t, const sg_replicates *a, const sg_replicates *b)
 {
     sg_contrast words;
@@ -100,7 +100,8 @@ static void over_models(const contest *t, size_t d, sg_compare_row *row)
     row->models_low = exp(c.x.low), row->models_high = exp(c.x.high), row->p = c.p;
 }
 
-/* What the run files say of a side's own interval at delay d: why it has none (or NULL), and whether it lies above 0. */
+/* What the run files say of a side's own interval at delay d: why it has none (or NULL), and whether it lies
+ * above 0. */
 static sg_status own_interval(const char **why, bool *above, const contest *t, const side *s, size_t d,
                               sg_error *err)
 {
@@ -124,8 +125,8 @@ static sg_status own_interval(const char **why, bool *above, const contest *t, c
     return SG_OK;
 }
 
-/* A gain along a property may be near 0, where its logarithm says nothing: a ratio needs intervals of both sides above 0, a
- * share one of the gain at delay 0. */
+/* A gain along a property may be near 0, where its logarithm says nothing: a ratio needs intervals of both
+ * sides above 0, a share one of the gain at delay 0. */
 static sg_status check_property(const char **why, bool *ratio, const contest *t, size_t d, sg_error *err)
 {
     sg_status st = SG_OK;

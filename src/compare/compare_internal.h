@@ -33,7 +33,8 @@ typedef struct {
     double effective_types;        /* the least of the runs; NaN: unknown */
 } side;
 
-/* A measure of one side: (n, D, L) values, entry 0 of all blocks, then without each; weights (D, L) of the first run. */
+/* A measure of one side: (n, D, L) values, entry 0 of all blocks, then without each; weights (D, L) of the
+ * first run. */
 typedef struct {
     size_t n, D, L, B;
     double *x, *weight;
@@ -49,7 +50,8 @@ sg_status sides_paired(bool *paired, const side *a, const side *b, sg_error *err
 sg_status sides_differ(const side *a, const side *b, sg_error *err);
 bool side_has(const side *s, const char *variable);
 
-/* p (D), missing (D): the words of class A are a random half of those of A and B (sg_stats_type_test), by delay. */
+/* p (D), missing (D): the words of class A are a random half of those of A and B (sg_stats_type_test), by
+ * delay. */
 sg_status kinds_test(double *p, const char **missing, const side *a, const side *b, size_t D, sg_error *err);
 
 sg_status series_read(series *out, const side *s, const measure *m, size_t D, sg_error *err);

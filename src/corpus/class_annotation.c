@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* What is asked of the annotation: tags files of the corpus, and labels that are kept where an expression needs
- * them. */
+/* What is asked of the annotation: tags files of the corpus, and labels that are kept where an expression
+ * needs them. */
 #include "corpus/classes_internal.h"
 #include "corpus/sentence_position.h"
 

@@ -84,8 +84,8 @@ static const char *excerpt(char room[ROOM], const char *text, size_t n)
     return room;
 }
 
-/* Makes of the message "classes 'NOUN&(VERB', character 11: message" and, below it, the text with a caret under byte
- * `at`. */
+/* Makes of the message "classes 'NOUN&(VERB', character 11: message" and, below it, the text with a caret
+ * under byte `at`. */
 static sg_status point_at(const expression *x, size_t at, sg_status st, sg_error *err)
 {
     if (!err)
@@ -283,8 +283,8 @@ static sg_status take_column(const parser *s, label *l)
     return check_label(s, l);
 }
 
-/* The text of a label: bare, quoted, or a bare beginning with a quoted rest (column:"text"). *bare: characters of it
- * that are not in quotes. */
+/* The text of a label: bare, quoted, or a bare beginning with a quoted rest (column:"text"). *bare:
+ * characters of it that are not in quotes. */
 static sg_status read_text(parser *s, char **out, size_t *bare)
 {
     sg_status st = SG_OK;

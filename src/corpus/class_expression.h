@@ -1,19 +1,20 @@
 /* SPDX-License-Identifier: MIT */
 /* class_expression.h - classes made of classes: intersections, unions, complements and crossings.
  *
- *   spec   = [name "="] factor { "*" factor }        several factors: a class per combination of their members
+ *   spec   = [name "="] factor { "*" factor }        several factors: a class per combination of their
+ *          members
  *   factor = family | union                          family: upos, frequency, words:FILE, ... of many classes
  *   union  = intersection { "|" intersection }
  *   intersection = part { "&" part }
  *   part   = "!" part | "(" union ")" | label
  *   label  = [column ":"] text                       text: as it is, or in double quotes ("" is one of them)
  *
- * A label is met by a word that is in the class of that name, or whose annotation has it: upos, xpos (any tag), feats,
- * deprel, a tag of a named tags file, or of a lexicon that groups join. "column:" asks one of them, "class:" the
- * classes. Only with their column are asked lemma:be, column:8:nsubj, misc:SpaceAfter=No and position:first. `rank A-B`
- * are the words of these frequency ranks, `out of vocabulary` those without one, `to end A-B` those A to B words before
- * the last of their sentence, `all` every word. What a bare text is called is known only after the corpus:
- * expression_settled and expression_check come last. */
+ * A label is met by a word that is in the class of that name, or whose annotation has it: upos, xpos (any
+ * tag), feats, deprel, a tag of a named tags file, or of a lexicon that groups join. "column:" asks one of
+ * them, "class:" the classes. Only with their column are asked lemma:be, column:8:nsubj, misc:SpaceAfter=No
+ * and position:first. `rank A-B` are the words of these frequency ranks, `out of vocabulary` those without
+ * one, `to end A-B` those A to B words before the last of their sentence, `all` every word. What a bare text
+ * is called is known only after the corpus: expression_settled and expression_check come last. */
 #ifndef SG_CLASS_EXPRESSION_H
 #define SG_CLASS_EXPRESSION_H
 
@@ -54,8 +55,8 @@ typedef struct {
 
 enum { EXPRESSION_FACTORS = 8 };
 typedef struct expression expression;
-/* whose: begins messages ("classes"). crossing: several factors and families are allowed. SG_EINVAL: the message has
- * two more lines, the text and a caret below the character where it goes wrong. */
+/* whose: begins messages ("classes"). crossing: several factors and families are allowed. SG_EINVAL: the
+ * message has two more lines, the text and a caret below the character where it goes wrong. */
 sg_status expression_parse(expression **out, const char *text, const char *whose, bool crossing,
                            sg_error *err);
 /* Does text have what only expressions have: an operator, parentheses, quotes, an equals sign? */
@@ -80,8 +81,8 @@ sg_status expression_no_ranks(const expression *x, const char *why, sg_error *er
 bool expression_holds(expression *x, size_t f, const expression_word *w);
 /* After the last word: every label was met, in one place or always in the same ones. */
 bool expression_settled(const expression *x);
-/* SG_EINVAL that points at the label that was not, with the nearest of the names. layers: names of LABEL_LAYER and the
- * following, NULL at its end. */
+/* SG_EINVAL that points at the label that was not, with the nearest of the names. layers: names of
+ * LABEL_LAYER and the following, NULL at its end. */
 sg_status expression_check(const expression *x, const char *const *names, size_t n, const char *const *layers,
                            sg_error *err);
 void expression_free(expression *x); /* NULL is fine */

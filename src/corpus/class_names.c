@@ -31,7 +31,8 @@ const char *class_kind_name(class_kind kind)
     return "expression";
 }
 
-/* What follows the colon: a file may have any name; a number, a key without what makes it a label or an expression. */
+/* What follows the colon: a file may have any name; a number, a key without what makes it a label or an
+ * expression. */
 static bool fits(const class_kind_row *row, const char *argument, size_t n)
 {
     return row->argument == A_FILE || (row->kind == BY_COLUMN ? strspn(argument, "0123456789") >= n

@@ -225,7 +225,8 @@ done:
     return st;
 }
 
-/* Finds the kind: of a spec, or an expression. In front of '*' a spec is a factor, unless a file has that name. */
+/* Finds the kind: of a spec, or an expression. In front of '*' a spec is a factor, unless a file has that
+ * name. */
 static sg_status parse_spec(class_spec *spec, const char *text, sg_error *err)
 {
     sg_status st = SG_OK;

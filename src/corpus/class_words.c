@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* The words of each class, and those for which an expression holds: how often each word was met with each note. */
+/* The words of each class, and those for which an expression holds: how often each word was met with each
+ * note. */
 #include "corpus/classes_internal.h"
 
 #include <stdlib.h>

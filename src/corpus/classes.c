@@ -492,7 +492,8 @@ done:
     return st;
 }
 
-/* The classes of a crossing: a name per combination of one member of each factor, counted through like digits. */
+/* The classes of a crossing: a name per combination of one member of each factor, counted through like
+ * digits. */
 static sg_status push_crossing(sg_classes *k, class_spec *spec, sg_error *err)
 {
     sg_status st = SG_OK;

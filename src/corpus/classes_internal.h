@@ -58,7 +58,8 @@ typedef struct {
     link_lists label_classes;
     bool grouped; /* labels not in the table are in no class; else a new label makes a class */
     bool used;    /* a token had a label */
-    /* BY_EXPRESSION, else NULL. Its class; a crossing (0) has a label, and a class, for each combination met. */
+    /* BY_EXPRESSION, else NULL. Its class; a crossing (0) has a label, and a class, for each combination
+     * met. */
     expression *expression;
     int32_t class;
     int32_t families[EXPRESSION_FACTORS]; /* factors that are families: specs of sg_classes.families */
@@ -150,7 +151,8 @@ sg_status classes_count_pair(sg_classes *k, int32_t note, int32_t id, sg_error *
 /* The *n classes of a set besides "all", borrowed; number i of them. */
 const char *classes_set_members(const sg_classes *k, size_t set, size_t *n);
 int32_t classes_set_member(const char *members, size_t i);
-/* What an expression may ask of word `id` (-1: none) with a note of n_note bytes and these classes. All is borrowed. */
+/* What an expression may ask of word `id` (-1: none) with a note of n_note bytes and these classes. All is
+ * borrowed. */
 expression_word classes_word_at(const sg_classes *k, const char *note, size_t n_note, const int32_t *classes,
                                 size_t n_classes, int32_t id);
 /* What the labels of the expression ask is kept of the tokens that follow. */

@@ -29,7 +29,8 @@ void text_lines_close(text_lines *l);
 
 /* An unlinked file in TMPDIR (or /tmp): gone when closed. */
 sg_status temp_file_open(int *fd, sg_error *err);
-/* The same with its name, for a library that opens files by name: unlink it as soon as that is done, then free it. */
+/* The same with its name, for a library that opens files by name: unlink it as soon as that is done, then
+ * free it. */
 sg_status temp_file_named(int *fd, char **name, sg_error *err);
 sg_status temp_file_write(int fd, const void *data, size_t n, sg_error *err);
 /* The file descriptor that holds a copy of path, to be read with pread; -1: not spooled. s may be NULL. */
@@ -66,7 +67,8 @@ sg_status scan_char(scanner *s, scan_kind *kind, char **c, size_t *n, sg_error *
 /* The next whole line without its end (SCAN_WORD). */
 sg_status scan_line(scanner *s, scan_kind *kind, char **line, size_t *n, sg_error *err);
 size_t scan_line_number(const scanner *s); /* of what was returned last */
-/* Lines of the first U+FEFF inside the file (dropped) and of the first carriage return without a line feed; 0: none. */
+/* Lines of the first U+FEFF inside the file (dropped) and of the first carriage return without a line feed;
+ * 0: none. */
 size_t scan_inner_bom(const scanner *s);
 size_t scan_lone_cr(const scanner *s);
 void scan_close(scanner *s);
@@ -78,29 +80,33 @@ enum { CONLLU_COLUMNS = 10 };
 /* hash gets the corpus's decompressed bytes; before the first sg_corpus_next. */
 void corpus_hash_into(sg_corpus *c, sg_sha256 *hash);
 const char *corpus_first_path(const sg_corpus *c);
-/* Reads the tags of these files with the corpus, in place of its tags_path; number tag_layer (or none, n) gives the tags of
- * plain text. Before the first sg_corpus_next. */
+/* Reads the tags of these files with the corpus, in place of its tags_path; number tag_layer (or none, n)
+ * gives the tags of plain text. Before the first sg_corpus_next. */
 sg_status corpus_read_layers(sg_corpus *c, const char *const *paths, size_t n, size_t tag_layer,
                              sg_error *err);
-/* Warnings about what was read so far: byte order marks, carriage returns, a literal <eos>, ranges without parts. */
+/* Warnings about what was read so far: byte order marks, carriage returns, a literal <eos>, ranges without
+ * parts. */
 void corpus_warn(const sg_corpus *c);
 /* The monitor receives "counting words" in place of "reading". */
 void corpus_is_counted(sg_corpus *c);
 
-/* unk, eos: words of the vocabulary that stand for unknown ones and end a line; NULL: as they are. eos "none": no word is
- * added at line ends. *ends_lines is set where eos is given. SG_EINVAL: no such word; names the option. */
+/* unk, eos: words of the vocabulary that stand for unknown ones and end a line; NULL: as they are. eos
+ * "none": no word is added at line ends. *ends_lines is set where eos is given. SG_EINVAL: no such word;
+ * names the option. */
 sg_status vocab_choose(sg_vocab *v, const char *unk, const char *eos, sg_unit unit, bool *ends_lines,
                        sg_error *err);
 /* The same words as in another vocabulary of the same words. */
 void vocab_copy_choice(sg_vocab *v, const sg_vocab *from);
 
-/* The tags files of tags:FILE and NAME=tags:FILE, in the order of the specs; NULL after the last. *named: by NAME. */
+/* The tags files of tags:FILE and NAME=tags:FILE, in the order of the specs; NULL after the last. *named: by
+ * NAME. */
 const char *classes_layer_path(const sg_classes *k, size_t i, bool *named);
 bool classes_want_places(const sg_classes *k);
 bool classes_want_counts(const sg_classes *k); /* frequency, and the vocabulary knows no counts */
 sg_status classes_rank(sg_classes *k, const uint64_t *counts, sg_error *err);
 struct word_place; /* sentence_position.h */
-/* The set of a token. id: its vocabulary id, -1: outside the vocabulary. place: NULL unless they are wanted. */
+/* The set of a token. id: its vocabulary id, -1: outside the vocabulary. place: NULL unless they are
+ * wanted. */
 sg_status classes_assign(sg_classes *k, const sg_token *t, const struct word_place *place, int32_t id,
                          uint32_t *set, sg_error *err);
 /* The same for a token that is in the classes c+1 with member[c]; where: names the token in an error. */
@@ -110,9 +116,9 @@ bool classes_have_specs(const sg_classes *k);
 /* After the last token: no class may be empty; the lists of words are made. */
 sg_status classes_finish(sg_classes *k, sg_error *err);
 
-/* Words of the tokens, in all streams so far, for which an expression holds: as sg_classes_words, but *words is the
- * caller's, freed with sg_free. whose: begins messages. SG_EINVAL: the text is no expression of one class, or a label
- * of it was met nowhere; *words is NULL then. */
+/* Words of the tokens, in all streams so far, for which an expression holds: as sg_classes_words, but *words
+ * is the caller's, freed with sg_free. whose: begins messages. SG_EINVAL: the text is no expression of one
+ * class, or a label of it was met nowhere; *words is NULL then. */
 sg_status classes_words_where(const sg_classes *k, const char *text, const char *whose, sg_class_word **words,
                               size_t *n, sg_error *err);
 

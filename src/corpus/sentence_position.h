@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* sentence_position.h - where a word is in its sentence, which takes the rest of the sentence to tell.
  *
- *   quoted      between the first and second quote mark of the sentence, the third and fourth, ...: " `` '' “ ” „ « »
+ *   quoted      between the first and second quote mark of the sentence, the third and fourth, ...: " `` '' “
+ *               ” „ « »
  *   bracketed   between a bracket and the one that closes it, in the same sentence: ( [ { -LRB- -LSB- -LCB-
  *
  * Marks are words of their own. A sentence is what sg_token.first begins: of plain text, a line. */

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* accum_internal.h - for those who add to the sums. Numbers of a sum lie as the back end wants them (backend.h). */
+/* accum_internal.h - for those who add to the sums. Numbers of a sum lie as the back end wants them
+ * (backend.h). */
 #ifndef SG_GRADIENT_ACCUM_INTERNAL_H
 #define SG_GRADIENT_ACCUM_INTERNAL_H
 

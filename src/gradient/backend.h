@@ -27,15 +27,16 @@ typedef struct {
     size_t second_moment_every;
     int threads;    /* 0: all cores */
     uint64_t start; /* position of the first step in the stream: window and second moment count from 0 */
-    /* origins older than this to twice this share a basis, see doc/long-windows.md; what they lack is measured
-     * (accum_missed). 0: every origin is exact */
+    /* origins older than this to twice this share a basis, see doc/long-windows.md; what they lack is
+     * measured (accum_missed). 0: every origin is exact */
     size_t long_after;
     double long_tolerance; /* the share of an origin's norm that may be dropped at a cut; 0: 1e-6 */
     /* true: this step is an origin. Must depend on its arguments only. NULL: every step is. */
     bool (*sample)(void *ctx, uint64_t position, unsigned set);
     void *sample_ctx;
-    /* expected share of the steps that are origins, 1: all. Where it is set, nothing that sums depend on reaches across
-     * fixed places of the stream (engine_warm_start). 0: bytes also depend on where the engine began */
+    /* expected share of the steps that are origins, 1: all. Where it is set, nothing that sums depend on
+     * reaches across fixed places of the stream (engine_warm_start). 0: bytes also depend on where the engine
+     * began */
     double origin_rate;
     /* at second-moment steps <G^T G, covariance> of each pair is added to the sums of its input word, states
      * from number first_state of the sums on (0: pairs are counted too). Borrowed. NULL: no sums by word. */
@@ -45,7 +46,8 @@ typedef struct {
     const double *origin_weight; /* [set] 1 / the rate at which its origins are drawn, borrowed; NULL: 1 */
 } sg_engine_config;
 
-/* What every caller decides. The rest is 0: every step is an origin and exact, all pairs count, no second moments. */
+/* What every caller decides. The rest is 0: every step is an origin and exact, all pairs count, no second
+ * moments. */
 static inline sg_engine_config engine_config(size_t delays, const sg_accum_state *states, size_t n_states,
                                              sg_state_handling handling, size_t window, int threads)
 {
@@ -72,8 +74,8 @@ sg_status engine_run(sg_engine *e, const sg_step *steps, const float *features, 
 /* Adds what is pending. Where it is called is part of the result's last bits; calls at the same positions
  * give the same bytes. */
 sg_status engine_flush(sg_engine *e, sg_accum *a, sg_error *err);
-/* The step from which origins are needed so that sums over steps from t on have the bytes of an engine that saw all
- * steps. Only with cfg.origin_rate. */
+/* The step from which origins are needed so that sums over steps from t on have the bytes of an engine that
+ * saw all steps. Only with cfg.origin_rate. */
 uint64_t engine_warm_start(const sg_engine *e, uint64_t t);
 /* The next n steps change the state only: no origins, nothing added, old origins dropped. Much cheaper than
  * run. */

@@ -16,7 +16,8 @@ void external_gradient_free(external_gradient *x);
 /* G (H,E) row-major, of a pair that accum_count has counted. Different delays from different threads. */
 void external_gradient_add(external_gradient *x, sg_accum *a, size_t state, size_t H, size_t set, size_t d,
                            const float *G);
-/* G^T G of the gradient added last, of a pair that accum_count_moment has counted; returns |G L|^2, 0 without covariance. */
+/* G^T G of the gradient added last, of a pair that accum_count_moment has counted; returns |G L|^2, 0 without
+ * covariance. */
 double external_gradient_add_moment(external_gradient *x, sg_accum *a, size_t state, size_t set, size_t d);
 /* Sums that have taken many terms go to float64; false: (*set, *d) is not finite. */
 bool external_gradient_flush(sg_accum *a, int threads, size_t *set, size_t *d);

@@ -223,7 +223,8 @@ static void begin_rows(const replacement_weights *w, const packed_layer *p, size
                                       true);
 }
 
-/* One step of m rows whose tapes are begun, in place. pre: of the rows, `stride` apart (0: of none in particular). */
+/* One step of m rows whose tapes are begun, in place. pre: of the rows, `stride` apart (0: of none in
+ * particular). */
 static void step_rows(const replacement_weights *w, const packed_layer *p, size_t m, float *h, float *c,
                       float *tape, float *pre, size_t stride)
 {
@@ -282,7 +283,8 @@ void replacement_batch_advance(replacement_batch *r, float *state, const float *
     float_env_end(env);
 }
 
-/* Columns lo .. hi-1, of which those from `fresh` on begin here. shared: the real step's tape of the lowest layer. */
+/* Columns lo .. hi-1, of which those from `fresh` on begin here. shared: the real step's tape of the lowest
+ * layer. */
 static void changed_step(replacement_batch *r, const replacement_column *columns, size_t lo, size_t fresh,
                          size_t hi, const float *shared)
 {

@@ -41,7 +41,8 @@ static void add_scaled(size_t n, bool keep, float w, const float *restrict W, fl
             row[k] += w * W[k];
 }
 
-/* A (P H, n): the gates' rows of W (G H, n) weighted by w; gates that the first product does not sum go to the second. */
+/* A (P H, n): the gates' rows of W (G H, n) weighted by w; gates that the first product does not sum go to
+ * the second. */
 static void fold_rows(const step_layer *s, size_t n, const float *W, const float *w, float *A, size_t ld)
 {
     size_t H = s->H, summed = s->cell->summed;

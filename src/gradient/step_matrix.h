@@ -19,8 +19,8 @@ typedef struct {
 sg_status step_layer_init(step_layer *s, const sg_model *m, size_t l, sg_error *err);
 void step_layer_free(step_layer *s);
 
-/* Ah (P H, H) rows ldh apart (not touched in a diagonal recurrence), Ax (P H, N) rows ldx apart (NULL: not wanted),
- * diagonal (P,H). */
+/* Ah (P H, H) rows ldh apart (not touched in a diagonal recurrence), Ax (P H, N) rows ldx apart (NULL: not
+ * wanted), diagonal (P,H). */
 void step_matrix_build(step_layer *s, const float *tape, const float *preactivations, float *Ah, size_t ldh,
                        float *Ax, size_t ldx, float *diagonal);
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* tangent.h - K small changes carried along a forward pass: products of the Jacobians with K vectors, without the
- * Jacobians.
+/* tangent.h - K small changes carried along a forward pass: products of the Jacobians with K vectors, without
+ * the Jacobians.
  *
  *   ds_t = (d s_t / d s_{t-1}) ds_{t-1} + (d s_t / d x_t) dx_t        s: the states of all layers
  *

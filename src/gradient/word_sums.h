@@ -3,9 +3,10 @@
  *
  *   square[s][w][d] = sum of |G[t,d] L|^2 = <G^T G, L L^T>     pairs[w][d] = their number
  *
- * over the counted pairs (t, t-d) at second-moment steps whose input is word w, for states s of one or two models (which see
- * the same pairs). Sampled origins weigh 1 / their rate. Squares are kept as square + low, the exact sum: any order of terms and
- * any division of the corpus gives the same bytes. Memory: 8 (2 S + 1) V D bytes. */
+ * over the counted pairs (t, t-d) at second-moment steps whose input is word w, for states s of one or two
+ * models (which see the same pairs). Sampled origins weigh 1 / their rate. Squares are kept as square + low,
+ * the exact sum: any order of terms and any division of the corpus gives the same bytes. Memory: 8 (2 S + 1)
+ * V D bytes. */
 #ifndef SG_GRADIENT_WORD_SUMS_H
 #define SG_GRADIENT_WORD_SUMS_H
 
@@ -23,7 +24,8 @@ typedef struct {
 sg_status word_sums_new(word_sums **out, size_t S, size_t V, size_t D, sg_error *err);
 void word_sums_free(word_sums *w);
 size_t word_sums_bytes(size_t S, size_t V, size_t D);
-/* Adds x to *high + *low, and loses nothing while the terms are within 2^50 of each other (Knuth's TwoSum). */
+/* Adds x to *high + *low, and loses nothing while the terms are within 2^50 of each other (Knuth's
+ * TwoSum). */
 static inline void exact_add(double *high, double *low, double x)
 {
     double sum = *high + x, part = sum - *high;

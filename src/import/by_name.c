@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Roles by name and shape: tensor files whose tensors have PyTorch's names (state_dicts, modules, safetensors).
+/* Roles by name and shape: tensor files whose tensors have PyTorch's names (state_dicts, modules,
+ * safetensors).
  *
  * The recurrent layers carry fixed names (weight_ih_l0, ...; weight_ih in a cell). What lies before them is
  * the stack. The embedding must have as many columns as the lowest layer reads, the decoder as many as the

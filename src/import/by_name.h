@@ -38,7 +38,8 @@ typedef struct {
     int level;
 } recurrent_name;
 
-/* The search's view of the tensor file: what is used, and which tensors belong to the network that is read. */
+/* The search's view of the tensor file: what is used, and which tensors belong to the network that is
+ * read. */
 typedef struct {
     const tensor_file *b;
     const sg_import_config *cfg;

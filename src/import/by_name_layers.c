@@ -244,8 +244,8 @@ static int by_stack_order(const void *a, const void *b)
     return m != n ? (m < n ? -1 : 1) : strcmp(x->prefix, y->prefix);
 }
 
-/* Prefixes whose numbers are not path components of their own ("lstm1.", not "rnns.1."): attributes that somebody
- * numbered by hand, which may be layers of one stack or side by side. */
+/* Prefixes whose numbers are not path components of their own ("lstm1.", not "rnns.1."): attributes that
+ * somebody numbered by hand, which may be layers of one stack or side by side. */
 static bool numbered_by_hand(const char *prefix)
 {
     for (const char *c = prefix; *c; c++)
@@ -303,8 +303,9 @@ static named_layer *find_layer(named_layers *all, const stored_tensor *t)
     return NULL;
 }
 
-/* --map rnn.weight_ih_l0=T picks T's stack out of several, or the layers one by one when there is a map for each.
- * *chosen: some. A mapped tensor whose name is none of torch's begins a stack of its own: all others go. */
+/* --map rnn.weight_ih_l0=T picks T's stack out of several, or the layers one by one when there is a map for
+ * each. *chosen: some. A mapped tensor whose name is none of torch's begins a stack of its own: all others
+ * go. */
 static sg_status keep_mapped(named_layers *all, const tensor_file *b, const sg_import_config *cfg,
                              bool *chosen, sg_error *err)
 {

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Tensors without a role: first states, parts of the recurrence, what may lie before it and what lies after it. */
+/* Tensors without a role: first states, parts of the recurrence, what may lie before it and what lies after
+ * it. */
 #include "import/by_name.h"
 
 #include "base/base_internal.h"

@@ -87,7 +87,8 @@ typedef struct {
     size_t n;
 } choice;
 
-/* --map gave it to a role: it is not offered again. (One tensor may be embedding and decoder: then both are mapped.) */
+/* --map gave it to a role: it is not offered again. (One tensor may be embedding and decoder: then both are
+ * mapped.) */
 static bool is_placed(const scope *s, const stored_tensor *t)
 {
     const stored_tensor *encoder = s->p->encoder.tensor;
@@ -151,8 +152,8 @@ static const stored_tensor *bias_beside(const scope *s, const stored_tensor *wei
     return beside(s, weight, path, "bias");
 }
 
-/* The weight of an embedding or a linear layer, with g of torch's weight norm. SG_EFORMAT: g is not there, one for each
- * row. */
+/* The weight of an embedding or a linear layer, with g of torch's weight norm. SG_EFORMAT: g is not there,
+ * one for each row. */
 static sg_status weight_source(recipe_source *out, const scope *s, const stored_tensor *t, sg_error *err)
 {
     size_t path;
@@ -206,8 +207,8 @@ bool names_looks_embedding(const stored_tensor *t)
     return named && looks_like(t) == LOOKS_EMBEDDING;
 }
 
-/* An embedding of another size than the lowest layer reads: with one matrix from the one size to the other it is read
- * through that. */
+/* An embedding of another size than the lowest layer reads: with one matrix from the one size to the other it
+ * is read through that. */
 static sg_status find_distant_embedding(recipe *p, const scope *s, const stored_tensor **out, sg_error *err)
 {
     char shape[96], other[96];

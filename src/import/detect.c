@@ -94,7 +94,8 @@ static sg_file_format format_of_bytes(const unsigned char *data, size_t n, uint6
     if (n >= 2 && data[0] == 0x80 && data[1] >= 1 && data[1] <= 5)
         return SG_FILE_TORCH_LEGACY;
     /* ONNX has no signature: ModelProto opens with ir_version (field 1, a small number), then another of its
-     * fields. TensorFlow's SavedModel and Core ML begin so too, but their field 2 is a message, not a name. */
+     * fields. TensorFlow's SavedModel and Core ML begin so too, but their field 2 is a message, not a
+     * name. */
     if (n >= 4 && data[0] == 0x08 && data[1] < 0x80 && (data[2] & 7) == 2 &&
         !message_follows(data + 2, n - 2))
         return SG_FILE_ONNX;

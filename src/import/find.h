@@ -5,8 +5,8 @@
 
 #include "import/recipe.h"
 
-/* The reading of the tensor file, or SG_EFORMAT with the reason why there is none: tensor, what is wrong, what would
- * help. */
+/* The reading of the tensor file, or SG_EFORMAT with the reason why there is none: tensor, what is wrong,
+ * what would help. */
 sg_status recipe_find(recipe *out, const tensor_file *b, const sg_import_config *cfg, sg_error *err);
 
 #endif

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Keras files: .h5 (groups named by the attribute layer_names, datasets by weight_names, the network by model_config),
- * .keras (a zip of config.json and model.weights.h5) and .weights.h5. */
+/* Keras files: .h5 (groups named by the attribute layer_names, datasets by weight_names, the network by
+ * model_config), .keras (a zip of config.json and model.weights.h5) and .weights.h5. */
 #include "import/keras_internal.h"
 
 #include "base/base_internal.h"
@@ -60,7 +60,8 @@ done:
     return st;
 }
 
-/* config.json and model.weights.h5 out of a .keras file; the latter into a temporary file, as HDF5 wants one. */
+/* config.json and model.weights.h5 out of a .keras file; the latter into a temporary file, as HDF5 wants
+ * one. */
 static sg_status unpack(tensor_file *b, char **name, sg_error *err)
 {
     enum { COPY = 1 << 16, GROWTH = 1 << 23 };

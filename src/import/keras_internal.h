@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* keras_internal.h - what the three parts of the Keras reader share: keras_hdf5.c reads attributes and datasets,
- * keras_layers.c lists the layers, keras.c opens the file. The caller holds hdf5_lock, except for keras_read_dataset. */
+/* keras_internal.h - what the three parts of the Keras reader share: keras_hdf5.c reads attributes and
+ * datasets, keras_layers.c lists the layers, keras.c opens the file. The caller holds hdf5_lock, except for
+ * keras_read_dataset. */
 #ifndef SG_IMPORT_KERAS_INTERNAL_H
 #define SG_IMPORT_KERAS_INTERNAL_H
 
@@ -8,7 +9,8 @@
 
 #include <hdf5.h>
 
-/* reader of a Keras file. Ids of HDF5 are valid above 0; fd and size: of the HDF5 file itself, which may come from a zip. */
+/* reader of a Keras file. Ids of HDF5 are valid above 0; fd and size: of the HDF5 file itself, which may come
+ * from a zip. */
 typedef struct {
     keras_net net;
     int fd; /* a temporary file of model.weights.h5; -1: b->fd is the HDF5 file */
@@ -39,7 +41,8 @@ sg_status keras_read_dataset(tensor_file *b, const stored_tensor *t, tensor_sink
 /* SG_EFORMAT: offsets of another width than 8 bytes, or a heap on which libhdf5 would not return. */
 sg_status keras_check_superblock(tensor_file *b, sg_error *err);
 
-/* The layers, in the order of the file: from net.config, from the attribute layer_names, or from the groups below top. */
+/* The layers, in the order of the file: from net.config, from the attribute layer_names, or from the groups
+ * below top. */
 sg_status keras_layers_from_config(tensor_file *b, sg_error *err);
 sg_status keras_layers_from_names(tensor_file *b, const keras_names *list, sg_error *err);
 sg_status keras_layers_from_groups(tensor_file *b, const char *top, sg_error *err);

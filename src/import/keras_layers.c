@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* The layers of a Keras file and the tensors of each: from the configuration, or from the names of groups where a
- * file has none. */
+/* The layers of a Keras file and the tensors of each: from the configuration, or from the names of groups
+ * where a file has none. */
 #include "import/keras_internal.h"
 
 #include "base/base_internal.h"
@@ -334,8 +334,8 @@ static int by_use(const void *a, const void *b)
     return m != n ? (m < n ? -1 : 1) : (i > j) - (i < j);
 }
 
-/* Weights without a configuration: the groups say the classes, not who feeds whom. Read is what can only be one chain:
- * embedding, recurrent layers by their numbers, dense layers. */
+/* Weights without a configuration: the groups say the classes, not who feeds whom. Read is what can only be
+ * one chain: embedding, recurrent layers by their numbers, dense layers. */
 sg_status keras_layers_from_groups(tensor_file *b, const char *top, sg_error *err)
 {
     keras *f = b->reader;

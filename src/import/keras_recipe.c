@@ -350,8 +350,8 @@ static bool normalisation(recipe_map *m, const tensor_file *b, const keras_layer
     return true;
 }
 
-/* Down from the lowest layer through linear maps to the embedding; p->n_before 0: there are none. *below is where the
- * walk ends. */
+/* Down from the lowest layer through linear maps to the embedding; p->n_before 0: there are none. *below is
+ * where the walk ends. */
 static sg_status walk_maps_down(recipe *p, const tensor_file *b, const keras_net *net, int *below,
                                 sg_error *err)
 {

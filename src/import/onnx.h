@@ -43,9 +43,9 @@ const char *onnx_graph_output(const tensor_file *b, uint32_t graph, size_t k); /
 /* The node that holds a graph; false: it is the outermost. */
 bool onnx_graph_owner(const tensor_file *b, uint32_t graph, uint32_t *node);
 
-/* The constant float tensor behind a name, as a tensor that the tensor file can read; NULL and SG_OK: it is no
- * constant. `what` names it in messages. SG_EFORMAT: it passes through an operator that is not understood, or
- * reaches outside. */
+/* The constant float tensor behind a name, as a tensor that the tensor file can read; NULL and SG_OK: it is
+ * no constant. `what` names it in messages. SG_EFORMAT: it passes through an operator that is not understood,
+ * or reaches outside. */
 sg_status onnx_constant(const stored_tensor **out, const tensor_file *b, const char *name, uint32_t graph,
                         const char *what, sg_error *err);
 /* Are two constants the same boxes of the same initializers? */

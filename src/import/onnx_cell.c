@@ -39,7 +39,8 @@ static bool all_are(const onnx_recurrent *r, const char *name, float value)
     return true;
 }
 
-/* Activations: of the gates, of the new state, and in an LSTM of the output; a simple cell has the second alone. */
+/* Activations: of the gates, of the new state, and in an LSTM of the output; a simple cell has the second
+ * alone. */
 static sg_status read_functions(const tensor_file *b, onnx_recurrent *r, sg_error *err)
 {
     const Onnx__AttributeProto *a = onnx_attribute(r->node->proto, "activations");

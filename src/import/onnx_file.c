@@ -3,8 +3,8 @@
  *
  * Before protobuf-c may build anything, the wire format is walked once. That bounds how deep messages nest
  * (protobuf-c recurses) and leaves the numbers of large tensors in the file: the walk moves the bytes
- * together in place, a raw_data field becoming a segment with its place in the file. What is left unpacks from
- * a budget: small files can ask for much. */
+ * together in place, a raw_data field becoming a segment with its place in the file. What is left unpacks
+ * from a budget: small files can ask for much. */
 #include "import/onnx_internal.h"
 
 #include "base/base_internal.h"

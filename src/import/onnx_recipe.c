@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* The recipe of an ONNX graph: its LSTM, GRU and RNN nodes, followed down to the embedding (Gather) and up to the
- * decoder (MatMul and Add, or Gemm). */
+/* The recipe of an ONNX graph: its LSTM, GRU and RNN nodes, followed down to the embedding (Gather) and up to
+ * the decoder (MatMul and Add, or Gemm). */
 #include "import/onnx_recipe.h"
 
 #include "base/base_internal.h"

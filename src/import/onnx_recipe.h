@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* onnx_recipe.h - what the parts of the reading of an ONNX graph share: onnx_walk.c follows values, onnx_cell.c reads one
- * recurrent node, onnx_state.c its initial state, onnx_recipe.c puts the recipe together. */
+/* onnx_recipe.h - what the parts of the reading of an ONNX graph share: onnx_walk.c follows values,
+ * onnx_cell.c reads one recurrent node, onnx_state.c its initial state, onnx_recipe.c puts the recipe
+ * together. */
 #ifndef SG_IMPORT_ONNX_RECIPE_H
 #define SG_IMPORT_ONNX_RECIPE_H
 
@@ -34,8 +35,8 @@ sg_status onnx_constant_operand(const stored_tensor **out, size_t *which, const 
 /* MatMul or Gemm with a constant second operand, as a map of `columns` inputs (0: any). */
 sg_status onnx_read_map(recipe_map *m, bool *fine, const tensor_file *b, const onnx_node *n, uint64_t columns,
                         sg_error *err);
-/* Down from what the lowest layer reads through linear maps to an embedding: those maps in p->before, in the order of
- * their use. *end is where the walk stops; p->n_before 0: not a chain of maps. */
+/* Down from what the lowest layer reads through linear maps to an embedding: those maps in p->before, in the
+ * order of their use. *end is where the walk stops; p->n_before 0: not a chain of maps. */
 sg_status onnx_walk_maps_down(recipe *p, onnx_value *end, const tensor_file *b, onnx_value v, uint64_t width,
                               sg_error *err);
 

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Where the initial state of a recurrent node of an ONNX graph comes from. It must be zero, or an input of the graph. */
+/* Where the initial state of a recurrent node of an ONNX graph comes from. It must be zero, or an input of
+ * the graph. */
 #include "import/onnx_recipe.h"
 
 #include "base/base_internal.h"

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Steps through an ONNX graph that several parts of its reading take: down to an embedding, through operators that pass
- * a value on, and products with constants as linear maps. */
+/* Steps through an ONNX graph that several parts of its reading take: down to an embedding, through operators
+ * that pass a value on, and products with constants as linear maps. */
 #include "import/onnx_recipe.h"
 
 #include "base/base_internal.h"
@@ -135,8 +135,8 @@ done:
     return st;
 }
 
-/* Down from what the lowest layer reads through linear maps to an embedding: those maps, in the order of their use. *end
- * is where the walk stops; p->n_before 0: it is no chain of maps. */
+/* Down from what the lowest layer reads through linear maps to an embedding: those maps, in the order of
+ * their use. *end is where the walk stops; p->n_before 0: it is no chain of maps. */
 sg_status onnx_walk_maps_down(recipe *p, onnx_value *end, const tensor_file *b, onnx_value v, uint64_t width,
                               sg_error *err)
 {

@@ -327,7 +327,8 @@ static sg_status affine_new(affine *a, size_t rows, size_t columns, const tensor
     return no_memory(err, "a map of %zu x %zu (%s)", rows, columns, b->path);
 }
 
-/* out += W a, where W is (rows, a->rows) in float; offset += W a->c. Any of out and offset is float or double. */
+/* out += W a, where W is (rows, a->rows) in float; offset += W a->c. Any of out and offset is float or
+ * double. */
 static void multiply_row(double *out, double *offset, const float *w, const affine *a)
 {
     for (size_t k = 0; k < a->rows; k++) {
@@ -412,7 +413,8 @@ done:
     return st;
 }
 
-/* A matrix of the model that follows the maps: to = from (rows, a.rows) times a; its bias gets from times a's offset. */
+/* A matrix of the model that follows the maps: to = from (rows, a.rows) times a; its bias gets from times a's
+ * offset. */
 static sg_status fill_behind(sg_model *m, const char *name, const char *bias_name, tensor_file *b,
                              const recipe_source *s, size_t H, const recipe_map *maps, size_t n,
                              sg_error *err)

@@ -3,8 +3,9 @@
  *
  *   tensor file --recipe_find (by format)--> recipe --recipe_build--> sg_model
  *
- * Formats that carry a graph or a configuration (ONNX, Keras) are read from it; tensor files of names (PyTorch,
- * safetensors) by name and shape (by_name.c). A recipe owns nothing of the tensor file and lives no longer. */
+ * Formats that carry a graph or a configuration (ONNX, Keras) are read from it; tensor files of names
+ * (PyTorch, safetensors) by name and shape (by_name.c). A recipe owns nothing of the tensor file and lives no
+ * longer. */
 #ifndef SG_IMPORT_RECIPE_H
 #define SG_IMPORT_RECIPE_H
 
@@ -22,7 +23,8 @@ typedef enum {
 /* Where the numbers of one role come from. */
 typedef struct {
     const stored_tensor *tensor; /* NULL: zeros */
-    /* One tensor per gate, each (H, columns): part[k] is our gate gate[k], tensor is part[0]. None: part[0] NULL. */
+    /* One tensor per gate, each (H, columns): part[k] is our gate gate[k], tensor is part[0]. None: part[0]
+     * NULL. */
     const stored_tensor *part[4];
     const stored_tensor *norm; /* weight norm: row r is norm[r] * v_r / |v_r|, v_r the row read; NULL: none */
     recipe_layout layout;
@@ -87,7 +89,8 @@ bool recipe_is_mapped_list(const tensor_file *b, const char *text);
 /* Does --map give this tensor to a role? role: to another one than this; NULL: to any. */
 bool recipe_is_mapped(const tensor_file *b, const sg_import_config *cfg, const stored_tensor *t,
                       const char *role);
-/* The gates of the file in its order, as in --gate-order or `usual` ("ifgo", "rzn"): gate[k] is our place of block k.
+/* The gates of the file in its order, as in --gate-order or `usual` ("ifgo", "rzn"): gate[k] is our place of
+ * block k.
  * SG_EINVAL: letters that do not name the cell's gates. */
 sg_status recipe_gate_order(uint8_t gate[4], const sg_import_config *cfg, unsigned gates, const char *usual,
                             sg_error *err);

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Safetensors as a tensor file: the container is read by io/safetensors.h, the numbers in chunks from the file. */
+/* Safetensors as a tensor file: the container is read by io/safetensors.h, the numbers in chunks from the
+ * file. */
 #include "import/tensors.h"
 
 #include "base/base_internal.h"

@@ -2,7 +2,8 @@
 /* tensors.h - what every format yields: named tensors whose numbers stay in the file until asked for, a few
  * attributes, and where the format has them, vocabularies.
  *
- *   file --tensors_open--> tensor file (tensors, attributes) --recipe_find--> recipe --recipe_build--> sg_model
+ *   file --tensors_open--> tensor file (tensors, attributes) --recipe_find--> recipe --recipe_build-->
+ *   sg_model
  *
  * Each format has its source file: torch_zip.c, torch_legacy.c, safetensors_tensors.c, keras.c,
  * onnx_tensors.c, npy_tensors.c. Names are unique. */
@@ -112,9 +113,11 @@ sg_status tensors_from_tf_index(tensor_file *b, sg_error *err);
 sg_status tensors_from_onnx(tensor_file *b, sg_error *err);
 sg_status tensors_from_npy(tensor_file *b, sg_error *err);
 sg_status tensors_from_npz(tensor_file *b, sg_error *err);
-/* The array of another .npy file joins b, a file of NumPy arrays, under this name. b owns `file` from then on. */
+/* The array of another .npy file joins b, a file of NumPy arrays, under this name. b owns `file` from then
+ * on. */
 sg_status npy_tensors_add(tensor_file *b, tensor_file *file, const char *name, sg_error *err);
-/* --map ROLE=OTHER.npy of a NumPy file: the other array joins the tensor file under the name it was given by. */
+/* --map ROLE=OTHER.npy of a NumPy file: the other array joins the tensor file under the name it was given
+ * by. */
 sg_status tensors_add_named_arrays(tensor_file *b, const sg_import_config *cfg, sg_error *err);
 
 #endif

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* TensorFlow checkpoints ("bundles"): NAME.index is a sorted table of name -> place, NAME.data-0000k-of-0000n hold the
- * numbers.
+/* TensorFlow checkpoints ("bundles"): NAME.index is a sorted table of name -> place, NAME.data-0000k-of-0000n
+ * hold the numbers.
  *
  * The table is LevelDB's: a footer of 48 bytes points to a block of blocks; a block is entries (shared,
  * unshared and value length as varints, the rest of the key, the value) followed by restart points. A value

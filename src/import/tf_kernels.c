@@ -7,7 +7,8 @@
 
 /* ---- raw TensorFlow kernels: [in+h, 4h] in the order i, j, f, o; [in+h, h] for a basic RNN ---- */
 
-/* Peepholes (w_f_diag), projections, a bias that nobody mapped: in the scope of a kernel, or of the size of its gates. */
+/* Peepholes (w_f_diag), projections, a bias that nobody mapped: in the scope of a kernel, or of the size of
+ * its gates. */
 static sg_status judge_leftovers(const recipe *p, const tensor_file *b, const sg_import_config *cfg,
                                  sg_error *err)
 {

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* torch_internal.h - what the two kinds of PyTorch files share: tensors found in a pickle (torch.c) and
- * words (torch_words.c); the bytes of storages come from a zip (torch_zip.c) or from behind the pickles (torch_legacy.c). */
+ * words (torch_words.c); the bytes of storages come from a zip (torch_zip.c) or from behind the pickles
+ * (torch_legacy.c). */
 #ifndef SG_TORCH_INTERNAL_H
 #define SG_TORCH_INTERNAL_H
 
@@ -38,14 +39,15 @@ typedef struct {
 
 /* A tensor file's close: frees b->reader, a torch or NULL. */
 void torch_close(tensor_file *b);
-/* From the values that torch.save pickled: the tensor file's tensors, in order, and their storages (at still 0). SG_EFORMAT,
- * SG_ENOMEM. */
+/* From the values that torch.save pickled: the tensor file's tensors, in order, and their storages (at still
+ * 0). SG_EFORMAT, SG_ENOMEM. */
 sg_status torch_fill_from_pickle(tensor_file *b, sg_error *err);
 
 /* A tensor file's vocabulary. */
 sg_status torch_vocabulary(tensor_file *b, size_t V, word_list *out, char name[TENSORS_MAX_NAME],
                            sg_error *err);
-/* As b->vocabulary, of a map of V - 1 words whose ids leave out one of 0 .. V-1 (Keras's tokenizers begin at 1). */
+/* As b->vocabulary, of a map of V - 1 words whose ids leave out one of 0 .. V-1 (Keras's tokenizers begin at
+ * 1). */
 sg_status torch_vocabulary_with_gap(tensor_file *b, size_t V, word_list *out, char name[TENSORS_MAX_NAME],
                                     sg_error *err);
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* PyTorch before 1.6: magic number, protocol, machine, the pickle, a pickled list of storage keys, then for each
- * key its number of elements (8 bytes) and its bytes. */
+/* PyTorch before 1.6: magic number, protocol, machine, the pickle, a pickled list of storage keys, then for
+ * each key its number of elements (8 bytes) and its bytes. */
 #include "import/torch_internal.h"
 
 #include "base/base_internal.h"

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* The vocabulary among the values that a PyTorch file pickled: a list or a map of as many words as the model has. */
+/* The vocabulary among the values that a PyTorch file pickled: a list or a map of as many words as the model
+ * has. */
 #include "import/torch_internal.h"
 
 #include "base/base_internal.h"

@@ -30,8 +30,8 @@ bool file_is_weights(const char *name)
     return false;
 }
 
-/* Names of a tar archive that look like weights, the first few. Read through gzip or plain. *torch: the members of
- * PyTorch's own tar of 2016. */
+/* Names of a tar archive that look like weights, the first few. Read through gzip or plain. *torch: the
+ * members of PyTorch's own tar of 2016. */
 static void weights_in_archive(char text[400], bool *torch, const char *path)
 {
     enum { MAX_MEMBERS = 2000 };

@@ -178,8 +178,8 @@ static bool all_characters(const sg_vocab *v)
     return characters > 0;
 }
 
-/* Tokenizers of pieces mark where words begin or go on: in these, at least a tenth of the entries do so. The mark, or
- * NULL. */
+/* Tokenizers of pieces mark where words begin or go on: in these, at least a tenth of the entries do so. The
+ * mark, or NULL. */
 static const char *piece_mark(const sg_vocab *v)
 {
     static const struct {

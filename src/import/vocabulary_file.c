@@ -83,7 +83,8 @@ static bool counts_from_one(const json_t *v, size_t n)
     return false;
 }
 
-/* A list of V words, a map word -> id or id -> word; true: it fills the table (one id may be left out, as Keras's 0). */
+/* A list of V words, a map word -> id or id -> word; true: it fills the table (one id may be left out, as
+ * Keras's 0). */
 static bool take_json(id_table *t, const json_t *v)
 {
     const char *key;
@@ -107,7 +108,8 @@ static bool take_json(id_table *t, const json_t *v)
     return t->n == n;
 }
 
-/* Keras keeps all words it saw in word_index, and uses those with ids below num_words: the first V of a longer map. */
+/* Keras keeps all words it saw in word_index, and uses those with ids below num_words: the first V of a
+ * longer map. */
 static bool take_first(id_table *t, const json_t *v)
 {
     const char *key;
@@ -219,7 +221,8 @@ static bool whole(const char *s)
     return s[0] && !s[strspn(s, "0123456789")];
 }
 
-/* What the pairs are: ids, or counts and scores behind words in id order, with fairseq's four words in front. */
+/* What the pairs are: ids, or counts and scores behind words in id order, with fairseq's four words in
+ * front. */
 static sg_status pairs_to_list(word_list *out, const char *path, const pair *p, size_t n, id_table *t,
                                char *note, size_t note_room, sg_error *err)
 {

@@ -13,8 +13,8 @@ static pthread_once_t once = PTHREAD_ONCE_INIT;
 static H5E_auto2_t printer; /* the caller's, and what it prints to; under the lock */
 static void *printer_data;
 
-/* Its clean-up at the end of the process crashes over a file that a full disk did not take (run_writer_abort),
- * and complains on standard error after a damaged one; nothing needs it. */
+/* Its clean-up at the end of the process crashes over a file that a full disk did not take
+ * (run_writer_abort), and complains on standard error after a damaged one; nothing needs it. */
 static void start(void)
 {
     (void)H5dont_atexit();

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* pickle_internal.h - the machine that builds the values of a pickle: pickle.c interprets the opcodes, pickle_stack.c
- * keeps stack, memo and nodes within their limits, pickle_values.c reads the values. */
+/* pickle_internal.h - the machine that builds the values of a pickle: pickle.c interprets the opcodes,
+ * pickle_stack.c keeps stack, memo and nodes within their limits, pickle_values.c reads the values. */
 #ifndef SG_IO_PICKLE_INTERNAL_H
 #define SG_IO_PICKLE_INTERNAL_H
 

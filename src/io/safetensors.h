@@ -33,7 +33,8 @@ void safetensors_meta_get(const sg_safetensors *s, size_t i, const char **key, c
 /* The tensor's elements as float32; F64, F16 and BF16 are converted. SG_EFORMAT: another dtype; SG_EIO.
  * Infinities and NaN pass: the caller knows what they mean. */
 sg_status safetensors_read(const sg_safetensors *s, const sg_safetensor *t, float *values, sg_error *err);
-/* Hex SHA-256 of the bytes of all tensors, in the byte order of their names, wherever they lie in the file. */
+/* Hex SHA-256 of the bytes of all tensors, in the byte order of their names, wherever they lie in the
+ * file. */
 sg_status safetensors_sha256(const sg_safetensors *s, char hex[65], sg_error *err);
 void safetensors_close(sg_safetensors *s);
 

@@ -6,8 +6,8 @@
 #include <math.h>
 #include <string.h>
 
-/* A tile is ROWS x 2 vectors: as many accumulators as the register file holds besides two vectors of the strip
- * and one broadcast factor. */
+/* A tile is ROWS x 2 vectors: as many accumulators as the register file holds besides two vectors of the
+ * strip and one broadcast factor. */
 #if defined(__AVX512F__)
 enum { LANES = 16, ROWS = 14 };
 #elif defined(__AVX2__)
@@ -45,8 +45,8 @@ INLINE void store(float *p, vec v)
 }
 
 /* Lines that are asked for while the product runs, a few at a time: of the matrix that is needed next, and of
- * the tile's own rows, which the update will touch. All rows at once would wait for each other: they come from
- * the third-level cache. */
+ * the tile's own rows, which the update will touch. All rows at once would wait for each other: they come
+ * from the third-level cache. */
 typedef struct {
     const float *at, *end;
     const float *row[3]; /* of C and sums, each once or more; none NULL */
@@ -214,8 +214,8 @@ static tile_function *const pair_tiles[] = {0, pair_1, pair_2, pair_3};
 static tile_function *const single_tiles[] = {0, single_1, single_2, single_3, single_4, single_5, single_6};
 #endif
 
-/* Tiles in runs that fit the second-level cache together with the strips: a run is read from memory once, for all
- * jobs, and the next one is asked for meanwhile, a part of it with each job. */
+/* Tiles in runs that fit the second-level cache together with the strips: a run is read from memory once, for
+ * all jobs, and the next one is asked for meanwhile, a part of it with each job. */
 enum { RUN_FLOATS = 32 * 1024 };
 
 static void step(tile_function *const *tiles, size_t P, const sg_step_matrix *m, size_t n,

@@ -42,9 +42,9 @@ typedef struct {
     void (*step_pair)(const sg_step_matrix *m, size_t n, const sg_strip_job *jobs);
     /* one: next <- d0 U + A U + Ax X; C and sum_C are not touched */
     void (*step_single)(const sg_step_matrix *m, size_t n, const sg_strip_job *jobs);
-    /* n_planes is 1, 2 or 3. out[k W + j] = sum_p coef[16 p + j] plane_p[k width_p + j], j < W <= 16, k < K; coef is 0 from width_p
-     * on. Planes may be read SG_PACK_SLACK floats beyond the end; out is written in its K W floats only.
-     * coef: 64-byte aligned. */
+    /* n_planes is 1, 2 or 3. out[k W + j] = sum_p coef[16 p + j] plane_p[k width_p + j], j < W <= 16, k < K;
+     * coef is 0 from width_p on. Planes may be read SG_PACK_SLACK floats beyond the end; out is written in
+     * its K W floats only. coef: 64-byte aligned. */
     void (*fold)(size_t K, size_t W, size_t n_planes, const float *const *planes, const size_t *widths,
                  const float *coef, float *out);
     /* R (32,32) += P^T Q for strips P, Q of H rows; where P is Q itself, entries below the diagonal may be

@@ -26,9 +26,9 @@ static CBLAS_TRANSPOSE cblas_trans(la_trans t)
     return t == LA_T ? CblasTrans : CblasNoTrans;
 }
 
-/* OpenBLAS has one number of threads for the whole process, hence this one count for the whole process: with a
- * plain set and restore, one of two analyses at once would hand the other a BLAS of several threads. OpenBLAS
- * built on OpenMP sets the caller's number of OpenMP threads too, which is put back. */
+/* OpenBLAS has one number of threads for the whole process, hence this one count for the whole process: with
+ * a plain set and restore, one of two analyses at once would hand the other a BLAS of several threads.
+ * OpenBLAS built on OpenMP sets the caller's number of OpenMP threads too, which is put back. */
 static pthread_mutex_t serial_lock = PTHREAD_MUTEX_INITIALIZER;
 static int serial_regions, threads_before;
 

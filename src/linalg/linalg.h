@@ -19,13 +19,15 @@ void la_dgemm(la_trans ta, la_trans tb, size_t m, size_t n, size_t k, double alp
               size_t lda, const double *B, size_t ldb, double beta, double *C, size_t ldc);
 
 /* Serial regions: BLAS computes on the calling thread alone, so results have the same bytes for any number of
- * threads. Every call below is one; a region around many calls only spares the switching to and fro. Regions may
- * nest and overlap between threads: the first in sets BLAS to 1 thread, the last out restores what was there. */
+ * threads. Every call below is one; a region around many calls only spares the switching to and fro. Regions
+ * may nest and overlap between threads: the first in sets BLAS to 1 thread, the last out restores what was
+ * there. */
 void la_serial_begin(void);
 void la_serial_end(void);
 
-/* SG_ENOMEM if the address space (ulimit -v) has no room for BLAS on this number of threads: OpenBLAS takes 128 MiB for
- * each and, where it cannot have them, asks for them for ever. To be called before products in BLAS begin. */
+/* SG_ENOMEM if the address space (ulimit -v) has no room for BLAS on this number of threads: OpenBLAS takes
+ * 128 MiB for each and, where it cannot have them, asks for them for ever. To be called before products in
+ * BLAS begin. */
 sg_status la_room(int threads, sg_error *err);
 
 /* A (m,n) = P diag(S) V^T, r = min(m,n): S (r) descending, P (m,r) and Vt (r,n) with orthonormal columns /

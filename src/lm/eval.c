@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Perplexity of a stream: the loss in nats of each next token. The state is carried from token to token, or (reset)
- * begins at zero with each sentence; then the first token of a sentence has no context, and is not
+/* Perplexity of a stream: the loss in nats of each next token. The state is carried from token to token, or
+ * (reset) begins at zero with each sentence; then the first token of a sentence has no context, and is not
  * counted. */
 #include "lm/forward.h"
 #include "lm/model_internal.h"
@@ -65,7 +65,8 @@ static sg_status workspace_init(workspace *w, const sg_model *m, int threads, sg
     return SG_OK;
 }
 
-/* n inputs from start; adds the losses of their n next tokens, without those that begin a sentence when reset. */
+/* n inputs from start; adds the losses of their n next tokens, without those that begin a sentence when
+ * reset. */
 static sg_status chunk(workspace *w, const sg_model *m, const sg_stream *s, uint64_t start, size_t n,
                        bool reset, double *sum, uint64_t *predicted, sg_error *err)
 {

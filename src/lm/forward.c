@@ -50,8 +50,8 @@ static double total(const float *x, size_t n)
 }
 
 /* The largest input of layer k with which each row of weights times inputs and states stays a finite float. A
- * sum that overflowed on the way would saturate a gate on the side of its first term, unseen. States without a
- * bound of their own can make it overflow whatever the inputs: there the preactivations are checked. */
+ * sum that overflowed on the way would saturate a gate on the side of its first term, unseen. States without
+ * a bound of their own can make it overflow whatever the inputs: there the preactivations are checked. */
 static double room_for_inputs(const sg_forward *f, size_t k)
 {
     const sg_layer_parameters *p = &f->p.layer[k];

@@ -14,7 +14,8 @@ sg_status forward_new(sg_forward **out, const sg_model *m, size_t max_steps, sg_
 sg_status forward_run(sg_forward *f, const int32_t *ids, const float *features, const bool *first, size_t n,
                       sg_error *err);
 /* Of step t of the last chunk, borrowed until the next run; layer counts from 0. Tape and preactivations: see
- * cell.h. State: H_l numbers, rows of neighbouring steps follow one another; kind must be one that the cell has. */
+ * cell.h. State: H_l numbers, rows of neighbouring steps follow one another; kind must be one that the cell
+ * has. */
 const float *forward_tape(const sg_forward *f, size_t layer, size_t t);
 const float *sg_forward_preactivations(const sg_forward *f, size_t layer, size_t t);
 const float *sg_forward_state(const sg_forward *f, size_t layer, sg_state_kind kind, size_t t);

@@ -78,7 +78,8 @@ static int compare_tensor_names(const void *a, const void *b)
     return strcmp((*x)->name, (*y)->name);
 }
 
-/* As safetensors_sha256 of the file. A tied decoder, which the file holds too, is another name of the encoder. */
+/* As safetensors_sha256 of the file. A tied decoder, which the file holds too, is another name of the
+ * encoder. */
 static bool put_checksum(json_t *meta, const sg_model *m)
 {
     size_t n = sg_model_tensors(m);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* model_groups.c - several trainings of one kind of model as one: means over models of what the run files hold, by class or
- * property and delay. What the runs of a group do not share (a class, a state, later delays) is left out. */
+/* model_groups.c - several trainings of one kind of model as one: means over models of what the run files
+ * hold, by class or property and delay. What the runs of a group do not share (a class, a state, later
+ * delays) is left out. */
 #include "base/base_internal.h"
 #include "report/report_internal.h"
 #include "stategrad/stats.h"
@@ -96,7 +97,8 @@ static bool shared_variable(const model_group *g, const char *state, const char 
     return true;
 }
 
-/* x (n, D): one class or property of each run; a variable that is not there gives NaN. decay: for half-lives. */
+/* x (n, D): one class or property of each run; a variable that is not there gives NaN. decay: for
+ * half-lives. */
 static sg_status read_series(double *x, const model_group *g, const char *state, const char *variable,
                              const averaged *q, const size_t *place, size_t decay, size_t D, sg_error *err)
 {

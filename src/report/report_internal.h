@@ -16,8 +16,8 @@ sg_status page_write(FILE *f, const char *template,
  * missing}]}. */
 sg_status run_data_write(json_out *j, sg_run *r, const char *path, sg_error *err);
 
-/* Groups of models as a JSON array: [{name, runs: [index], classes, properties, delays, states: [{name, series: {key: {of, values}}}]}]:
- * sg_report_write's groups. */
+/* Groups of models as a JSON array: [{name, runs: [index], classes, properties, delays, states: [{name,
+ * series: {key: {of, values}}}]}]: sg_report_write's groups. */
 sg_status model_groups_write(json_out *j, sg_run *const *runs, const char *const *paths,
                              const char *const *groups, size_t n, sg_error *err);
 

@@ -113,8 +113,8 @@ static const char *baseline_of(const char *group)
     return run_is_untrained(group) ? group + strlen(RUN_UNTRAINED) : NULL;
 }
 
-/* Field i of the table of variables; false: after the last. A reference curve (of_baseline) needs no intervals,
- * tests, properties and spectra of its own. */
+/* Field i of the table of variables; false: after the last. A reference curve (of_baseline) needs no
+ * intervals, tests, properties and spectra of its own. */
 static bool field_at(size_t i, field *f)
 {
     for (const run_variable *v = run_variables; v->name; v++)

@@ -13,7 +13,8 @@
 #include <string.h>
 #include <sys/stat.h>
 
-/* NetCDF takes "http://host/run.nc" for an address. The resolved path begins with "/" and has no "//": a file. */
+/* NetCDF takes "http://host/run.nc" for an address. The resolved path begins with "/" and has no "//": a
+ * file. */
 static int at_real_path(int (*call)(const char *, int, int *), const char *path, int mode, int *nc)
 {
     char *resolved = realpath(path, NULL);

@@ -73,9 +73,9 @@ typedef struct {
     bool of_baseline; /* shown for the untrained copy too */
 } run_report;
 
-/* The table of variables. A row decides where a variable lives, what xarray shows of it, why it can be missing,
- * and whether tables and reports have it. Variables NAME, NAME_low, NAME_high, NAME_se and NAME_bias of a
- * statistic called NAME in the table of spectrum.h are filled from it. */
+/* The table of variables. A row decides where a variable lives, what xarray shows of it, why it can be
+ * missing, and whether tables and reports have it. Variables NAME, NAME_low, NAME_high, NAME_se and NAME_bias
+ * of a statistic called NAME in the table of spectrum.h are filled from it. */
 typedef struct {
     const char *name;
     run_type type;
@@ -94,8 +94,8 @@ typedef struct {
 } run_variable;
 
 extern const run_variable run_variables[]; /* ends with a NULL name */
-/* NULL: not in the table. A name of both is the row of the root or of the group as asked for; a baseline's own
- * embedding_covariance_factor lives in its group, by the row of the root. */
+/* NULL: not in the table. A name of both is the row of the root or of the group as asked for; a baseline's
+ * own embedding_covariance_factor lives in its group, by the row of the root. */
 const run_variable *run_variable_find(const char *name, bool in_group);
 
 enum { RUN_ROOT = 0, RUN_MAX_GROUPS = 64, RUN_MAX_CLASSES = 1 << 20, RUN_MAX_DELAYS = 1 << 24 };
@@ -164,7 +164,8 @@ sg_status run_open_part(sg_run **out, const char *path, sg_error *err);
 bool run_is_part(const sg_run *r);
 const char *run_path(const sg_run *r);
 int run_nc(const sg_run *r); /* NetCDF's handle */
-/* All n texts of a variable of the root, each freed with sg_free; out (n) must be NULLs, which those not read stay. */
+/* All n texts of a variable of the root, each freed with sg_free; out (n) must be NULLs, which those not read
+ * stay. */
 sg_status run_read_strings(const sg_run *r, const char *variable, size_t n, char **out, sg_error *err);
 /* float32, read as float32 */
 sg_status run_read_f32(const sg_run *r, const char *group, const char *variable, const size_t *start,

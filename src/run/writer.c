@@ -174,8 +174,8 @@ static void choose_chunks(size_t rank, const size_t *shape, size_t size, size_t 
     }
 }
 
-/* Units of the table are those of normalised gradients; a file whose attribute `normalization` is not covariance has
- * "unit" for "standard deviation". */
+/* Units of the table are those of normalised gradients; a file whose attribute `normalization` is not
+ * covariance has "unit" for "standard deviation". */
 static sg_status put_units(run_writer *w, int group, const run_variable *v, sg_error *err)
 {
     static const char per[] = "standard deviation";

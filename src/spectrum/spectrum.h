@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: MIT */
-/* spectrum.h - from a mean gradient to memory: covariance, singular values, directions (doc/method.md, section 3).
+/* spectrum.h - from a mean gradient to memory: covariance, singular values, directions (doc/method.md,
+ * section 3).
  *
  *   X (V,E) embeddings     Sigma = cov(X) = L L^T     G (H,E) mean gradient     Ghat = G L = P diag(S) V^T
- *   n = L^-1 delta / |L^-1 delta|     property gain |Ghat n|, relative memory |Ghat n| / S_1     cosine of order k |V_k^T n|
+ *   n = L^-1 delta / |L^-1 delta|     property gain |Ghat n|, relative memory |Ghat n| / S_1     cosine of
+ *                                     order k |V_k^T n|
  *   M (E,E) mean of G^T G     rms gains: roots of the eigenvalues of L^T M L     coherence |G|_F^2 / tr M
  *
  * Everything that depends on Ghat through its singular values and right vectors alone follows from the Gram
@@ -51,7 +53,8 @@ extern const sp_statistic sp_statistics[]; /* ends with a NULL name */
 enum { SP_MAX_STATISTICS = 16 };
 const sp_statistic *sp_find(const char *name); /* NULL: none of that name */
 
-/* All of them are one vector of sp_count numbers in the order of the table, so that replicates are plain rows. */
+/* All of them are one vector of sp_count numbers in the order of the table, so that replicates are plain
+ * rows. */
 size_t sp_count(const sp_frame *f);
 size_t sp_length(const sp_frame *f, const sp_statistic *s);   /* its numbers */
 size_t sp_position(const sp_frame *f, const sp_statistic *s); /* of the first of them */

@@ -157,7 +157,8 @@ static void weigh(sg_decay *out)
         out->fit[law].weight /= sum;
 }
 
-/* Everything with an error of its own, in one row: per law scale, rate, shape; ln beta; the delays of the shares. */
+/* Everything with an error of its own, in one row: per law scale, rate, shape; ln beta; the delays of the
+ * shares. */
 enum { LOG_BETA = 3 * SG_DECAY_LAWS, LEFT, ROW = LEFT + SG_DECAY_SHARES };
 
 static void to_row(double row[ROW], const sg_decay *d)
@@ -172,10 +173,10 @@ static void to_row(double row[ROW], const sg_decay *d)
         row[LEFT + i] = d->left[i].value;
 }
 
-/* The fits and the delays of the shares of the series without block b. The weights are made without it too: they
- * are estimates like the rest, and held fixed they would hide a quarter of the scatter. They follow the errors `whole` of
- * the whole series, which may be wider than those of the blocks at some delays and missing at others: every fit uses the
- * same delays. */
+/* The fits and the delays of the shares of the series without block b. The weights are made without it too:
+ * they are estimates like the rest, and held fixed they would hide a quarter of the scatter. They follow the
+ * errors `whole` of the whole series, which may be wider than those of the blocks at some delays and missing
+ * at others: every fit uses the same delays. */
 static sg_status without_block(double row[ROW], series *s, size_t D, const double *y, size_t peak,
                                const double *spread, size_t B, size_t b, const double *whole, double *error,
                                sg_error *err)
@@ -203,8 +204,8 @@ done:
     return st;
 }
 
-/* Replaces the errors by those of the block jackknife: the same fit of each series without a block. whole_error NULL:
- * without weights. */
+/* Replaces the errors by those of the block jackknife: the same fit of each series without a block.
+ * whole_error NULL: without weights. */
 static sg_status block_errors(sg_decay *out, series *s, size_t D, const double *y, const double *whole_error,
                               size_t B, const double *pairs, const double *without, sg_error *err)
 {

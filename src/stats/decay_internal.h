@@ -20,8 +20,8 @@ double decay_abscissa(sg_decay_law law, double d, double beta);
 size_t decay_peak(size_t D, const double *y);
 void decay_left(sg_interval left[SG_DECAY_SHARES], size_t D, const double *y, size_t peak);
 
-/* decay_misfit.c: *p is P of a lack of fit as large as that of f if the law were true; NaN where it cannot be known.
- * SG_ENOMEM. */
+/* decay_misfit.c: *p is P of a lack of fit as large as that of f if the law were true; NaN where it cannot be
+ * known. SG_ENOMEM. */
 sg_status decay_misfit(double *p, const decay_series *s, const sg_decay_fit *f, sg_decay_law law, size_t B,
                        const double *pairs, const double *without, size_t D, sg_error *err);
 

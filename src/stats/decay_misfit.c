@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT */
-/* Is a curve compatible with a law, given its errors? The errors of neighbouring delays are nearly the same, so residuals of
- * single delays say nothing. Three smooth contrasts of the logs are looked at instead,
+/* Is a curve compatible with a law, given its errors? The errors of neighbouring delays are nearly the same,
+ * so residuals of single delays say nothing. Three smooth contrasts of the logs are looked at instead,
  *
- *   c_j = sum_d w_d a_jd ln y_d,      a_j: polynomials in ln d, orthogonal (weights w) to what the law can reach,
+ *   c_j = sum_d w_d a_jd ln y_d,      a_j: polynomials in ln d, orthogonal (weights w) to what the law can
+ *                                     reach,
  *
  * which are 0 under the law, up to noise. Their covariance S comes from the jackknife over blocks, and
  * T^2 = c' S^-1 c with (g-q) / (q (g-1)) T^2 ~ F(q, g-q) for g blocks (Hotelling 1931). */
@@ -83,8 +84,8 @@ static void evaluate(double c[CONTRASTS], const decay_series *s, const double *a
     }
 }
 
-/* c: the contrasts, corrected for bias; S (CONTRASTS, CONTRASTS): their covariance. Returns the effective number of
- * blocks. work: (2 B, CONTRASTS). */
+/* c: the contrasts, corrected for bias; S (CONTRASTS, CONTRASTS): their covariance. Returns the effective
+ * number of blocks. work: (2 B, CONTRASTS). */
 static double jackknife(double c[CONTRASTS], double *S, const decay_series *s, const double *a, size_t B,
                         const double *pairs, const double *without, size_t D, double *work)
 {

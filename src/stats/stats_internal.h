@@ -10,9 +10,9 @@ double stats_beta(double x, double a, double b);
 double stats_beta_quantile(double p, double a, double b);
 
 /* The loop over blocks of every jackknife. N = sum pairs > 0; the return value is corrected - value of
- * sg_stats_jackknife; each block's part in the error is (pseudo_b - corrected) / sqrt(h_b - 1), 0 for an empty one:
- * part (B) `step` apart, or NULL. error^2 is the sum of their squares over the number g of blocks that are not empty;
- * the covariance of two quantities is the sum of the products of their parts over g. */
+ * sg_stats_jackknife; each block's part in the error is (pseudo_b - corrected) / sqrt(h_b - 1), 0 for an
+ * empty one: part (B) `step` apart, or NULL. error^2 is the sum of their squares over the number g of blocks
+ * that are not empty; the covariance of two quantities is the sum of the products of their parts over g. */
 double stats_jackknife(size_t B, const double *pairs, double value, const double *without, size_t stride,
                        double *sum_of_squares, double *part, size_t step);
 

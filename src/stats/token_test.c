@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /* Is a set of tokens different from a random draw of tokens? Signs flipped by block, for a mean of numbers.
  *
- * F_b = S_b - n_b R_b is what block b adds to the difference of the class's sum from the expected one: S_b the sum of its n_b
- * values, R_b the mean of the reference in the block. With labels exchangeable within blocks its sign is a coin's. */
+ * F_b = S_b - n_b R_b is what block b adds to the difference of the class's sum from the expected one: S_b
+ * the sum of its n_b values, R_b the mean of the reference in the block. With labels exchangeable within
+ * blocks its sign is a coin's. */
 #include "stats/stats_internal.h"
 
 #include "base/base_internal.h"

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /* Is a kind of word different from other words of similar frequency? Labels exchanged among word types.
  *
- * The mean squared gain of a class is the mean of its words' own, m = sum_w a_w q_w / sum_w a_w with a_w = f_w n_w: n_w tokens
- * of word w, the share f_w of them in the class. Under the null hypothesis the shares f are exchangeable among words of like
- * frequency: a draw gives every share of a band to another word of it. Bands: 2^k <= n_w < 2^(k+1). All delays share a draw. */
+ * The mean squared gain of a class is the mean of its words' own, m = sum_w a_w q_w / sum_w a_w with a_w =
+ * f_w n_w: n_w tokens of word w, the share f_w of them in the class. Under the null hypothesis the shares f
+ * are exchangeable among words of like frequency: a draw gives every share of a band to another word of it.
+ * Bands: 2^k <= n_w < 2^(k+1). All delays share a draw. */
 #include "stats/stats_internal.h"
 
 #include "base/base_internal.h"
@@ -48,8 +49,8 @@ static void fill_bands(test *t)
     t->start[BANDS] = at, t->share_start[BANDS] = shares;
 }
 
-/* Effective number of the class's words that could be exchanged: at least a quarter of the words of their band are not, or
- * less than by half, in the class. */
+/* Effective number of the class's words that could be exchanged: at least a quarter of the words of their
+ * band are not, or less than by half, in the class. */
 static double exchangeable(const test *t)
 {
     double sum = 0, squares = 0;

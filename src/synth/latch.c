@@ -2,14 +2,16 @@
 /* A corpus and the LSTM that is its best predictor, both made by hand: one bit is remembered for ever, and no
  * gradient shows it.
  *
- *   corpus   a line is "SWITCH word word ...". SWITCH is "on" or "off". Later words are "echo_on" or "echo_off",
- *            whichever agrees with the last SWITCH (1 in 10), else fillers. The line ends after each word with
- *            probability 1/(2k).
- *   input    x = (sign, switch, eos, a, b)   sign +1 "on", -1 "off", else 0;  switch, eos: 1 or 0;  a, b: noise
+ *   corpus   a line is "SWITCH word word ...". SWITCH is "on" or "off". Later words are "echo_on" or
+ *            "echo_off", whichever agrees with the last SWITCH (1 in 10), else fillers. The line ends after
+ *            each word with probability 1/(2k).
+ *   input    x = (sign, switch, eos, a, b)   sign +1 "on", -1 "off", else 0;  switch, eos: 1 or 0;  a, b:
+ *            noise
  *   unit 0   i = sigmoid(40 switch - 20)   f = 1 - i   g = tanh(9 sign):   c = +-1 until the next SWITCH
  *   unit 1   i = 1, f = 0, g = tanh(20 eos):   c = 1 right after a line's end, else 0
  *
- * g is saturated: d c_t / d x_s = 9 (1 - tanh(9)^2) = 5e-7 at every delay, while "off" for "on" moves c_t by 2. */
+ * g is saturated: d c_t / d x_s = 9 (1 - tanh(9)^2) = 5e-7 at every delay, while "off" for "on" moves c_t by
+ * 2. */
 #include "synth/synth_internal.h"
 
 #include "stategrad/lm.h"
@@ -80,8 +82,8 @@ static void set_cell(float *W_ih, float *b_ih)
     o[0] = o[1] = open;
 }
 
-/* logits = log p of the next word, which depends on h_0 = +-tanh(1) (the last SWITCH) and on h_1 = tanh(1) after
- * a line's end, else 0: bias + u h_0 + v h_1. */
+/* logits = log p of the next word, which depends on h_0 = +-tanh(1) (the last SWITCH) and on h_1 = tanh(1)
+ * after a line's end, else 0: bias + u h_0 + v h_1. */
 static void set_decoder(float *W, float *b, size_t k)
 {
     const double h = tanh(1), never = -20, p_end = line_end(k), goes_on = 1 - p_end;

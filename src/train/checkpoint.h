@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* checkpoint.h - everything an interrupted training needs to go on as if nothing had happened: numbers, then arrays,
- * in the frame of base/checkpoint.h. */
+/* checkpoint.h - everything an interrupted training needs to go on as if nothing had happened: numbers, then
+ * arrays, in the frame of base/checkpoint.h. */
 #ifndef SG_CHECKPOINT_H
 #define SG_CHECKPOINT_H
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* layer.h - a recurrent layer over a window of steps and its back-propagation, on several threads: packed weights, units
- * shared among threads, a barrier per stage of a step. Results do not depend on the number of threads. */
+/* layer.h - a recurrent layer over a window of steps and its back-propagation, on several threads: packed
+ * weights, units shared among threads, a barrier per stage of a step. Results do not depend on the number of
+ * threads. */
 #ifndef SG_LAYER_H
 #define SG_LAYER_H
 
@@ -17,7 +18,8 @@ void layer_run(sg_layer *l, size_t steps, const sg_layer_parameters *w, const fl
 /* h_t of the last window: (steps*n, H). */
 const float *layer_hidden(const sg_layer *l);
 /* dH (steps*n, H) dL/dh_t from above, destroyed; dX (steps*n, N) is overwritten, so are the gradients g.
- * g NULL: they are not wanted, and X is not read. Consumes the tape; afterwards the state is carried to the next window. */
+ * g NULL: they are not wanted, and X is not read. Consumes the tape; afterwards the state is carried to the
+ * next window. */
 void layer_back(sg_layer *l, size_t steps, const sg_layer_parameters *w, const float *X, float *dH, float *dX,
                 const sg_layer_parameters *g);
 /* The carried state: (n, H) each; cell is NULL where there is none. */

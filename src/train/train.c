@@ -168,9 +168,9 @@ static sg_status resume(trainer *t, sg_error *err)
     return SG_OK;
 }
 
-/* The log keeps the lines of epochs that the checkpoint knows; later ones will be written again. "-": standard output,
- * which keeps nothing. It grows line by line, so it may be a pipe or a device, but no name in /proc: what /dev/stdout leads
- * to is written by others too, from another place in the file. */
+/* The log keeps the lines of epochs that the checkpoint knows; later ones will be written again. "-":
+ * standard output, which keeps nothing. It grows line by line, so it may be a pipe or a device, but no name
+ * in /proc: what /dev/stdout leads to is written by others too, from another place in the file. */
 static sg_status open_log(trainer *t, sg_error *err)
 {
     const char *path = t->cfg->log_path;

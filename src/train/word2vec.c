@@ -268,7 +268,8 @@ static bool parse_header(const char *line, uint64_t *words, uint64_t *size)
     return !errno && !*end;
 }
 
-/* Is what follows the header text: no control bytes, UTF-8? Floats have such bytes in the first rows already. */
+/* Is what follows the header text: no control bytes, UTF-8? Floats have such bytes in the first rows
+ * already. */
 static bool text_follows(reader *r)
 {
     z_off_t at = gztell(r->f);

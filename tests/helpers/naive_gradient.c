@@ -80,7 +80,8 @@ static void step(const naive *n, layer *y, const double *x)
     }
 }
 
-/* Column e of an origin's U, C <- J (U, C, X); X: the layer below's U, or (NULL) the unit vector `one`, N: none. */
+/* Column e of an origin's U, C <- J (U, C, X); X: the layer below's U, or (NULL) the unit vector `one`, N:
+ * none. */
 static void carry(const naive *n, layer *y, double *U, double *C, const double *X, size_t one)
 {
     size_t H = y->w.H, N = y->w.N, states = cell_states(n->cell), E = n->E;

@@ -3,8 +3,8 @@
  *
  *   x_s input of step s   per layer, for each origin s <= t:  U[s] = d h_t/d x_s, C[s] = d c_t/d x_s    (H,E)
  *
- * The Jacobian of a step is that of the cell's plain twin, row by row from its reverse pass: any cell of the table, and
- * none of the tuned code. */
+ * The Jacobian of a step is that of the cell's plain twin, row by row from its reverse pass: any cell of the
+ * table, and none of the tuned code. */
 #ifndef NAIVE_GRADIENT_H
 #define NAIVE_GRADIENT_H
 

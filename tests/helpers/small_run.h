@@ -95,7 +95,8 @@ static inline double *numbers(const sg_run *r, const char *group, const char *va
     return x;
 }
 
-/* Every number of a variable: within tol of its largest, and missing in both or in none. Returns whether it is there. */
+/* Every number of a variable: within tol of its largest, and missing in both or in none. Returns whether it
+ * is there. */
 static inline bool assert_same_variable(const sg_run *a, const sg_run *b, const char *group,
                                         const char *variable, double tol)
 {

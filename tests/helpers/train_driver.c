@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* What tests/against/pytorch_lm.py compares with PyTorch: models, loss and gradient of a window, curves of SGD.
+/* What tests/against/pytorch_lm.py compares with PyTorch: models, loss and gradient of a window, curves of
+ * SGD.
  *
  *   train_driver new CELL LAYERS V E H TIED OUT     a random model
  *   train_driver gradient MODEL IDS T B OUT         loss on stdout, the gradient as a model file

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* train_util.h - a small corpus for tests of training, models and settings for it, and a monitor that stops. */
+/* train_util.h - a small corpus for tests of training, models and settings for it, and a monitor that
+ * stops. */
 #ifndef TRAIN_UTIL_H
 #define TRAIN_UTIL_H
 
@@ -82,7 +83,8 @@ static inline sg_model *new_model(sg_cell cell, size_t layers, bool tied)
     return m;
 }
 
-/* LSTMs whose states are max(., 0) have no bound: at larger steps, and in several layers, they grow until training diverges. */
+/* LSTMs whose states are max(., 0) have no bound: at larger steps, and in several layers, they grow until
+ * training diverges. */
 static inline bool grows(sg_cell cell)
 {
     return cell == SG_CELL_LSTM_RELU || cell == SG_CELL_LSTM_HARD_RELU;

@@ -13,8 +13,8 @@
 #include <omp.h>
 #include <string.h>
 
-/* Positions of one SEGMENT of a fixed grid are added together; float32 sums are flushed between segments, so that the same
- * gradients in other calls give the same bytes. */
+/* Positions of one SEGMENT of a fixed grid are added together; float32 sums are flushed between segments, so
+ * that the same gradients in other calls give the same bytes. */
 enum { SEGMENT = ACCUM_FLUSH_AFTER, WORTH_THREADS = 1 << 15 /* numbers */ };
 
 /* A position of the text. */
@@ -274,7 +274,8 @@ static int threads_for(const external_pass *p, size_t n)
     return numbers < WORTH_THREADS ? 1 : p->threads;
 }
 
-/* Positions of one segment. A thread has a delay to itself, and adds to its sums in the order of positions. */
+/* Positions of one segment. A thread has a delay to itself, and adds to its sums in the order of
+ * positions. */
 static void add_segment(external_pass *p, const uint64_t *positions, size_t first, size_t n,
                         const float *const *G)
 {

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: MIT */
-/* external_gradients.h - the pass over gradients that the caller gives (accumulator.h): which pairs there are, and the class sums of each
- * part of a block, as exact.c has them.
+/* external_gradients.h - the pass over gradients that the caller gives (accumulator.h): which pairs there
+ * are, and the class sums of each part of a block, as exact.c has them.
  *
- * Positions are gone through in order, those without a gradient too: their pairs exist and were not drawn. A part is open
- * while a later position can still have a pair in it: with origins s its pairs are at s .. s+D-1, with steps t at t alone. */
+ * Positions are gone through in order, those without a gradient too: their pairs exist and were not drawn. A
+ * part is open while a later position can still have a pair in it: with origins s its pairs are at s ..
+ * s+D-1, with steps t at t alone. */
 #ifndef SG_ANALYSIS_PASS_EXTERNAL_GRADIENTS_H
 #define SG_ANALYSIS_PASS_EXTERNAL_GRADIENTS_H
 

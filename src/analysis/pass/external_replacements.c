@@ -8,7 +8,8 @@
 
 #include <math.h>
 
-/* A walk through all replacements: in order of position, those of one position in the order in which they are drawn. */
+/* A walk through all replacements: in order of position, those of one position in the order in which they are
+ * drawn. */
 typedef struct {
     uint64_t read, zero; /* positions before `read` are done with; the last zero state before it */
     size_t k, n;         /* the next of the n drawn of position read - 1 */

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* external_replacements.h - words replaced by the caller of an accumulator (accumulator.h): which these are, and the sums of what that
- * changed, as replacement.c has them. */
+/* external_replacements.h - words replaced by the caller of an accumulator (accumulator.h): which these are,
+ * and the sums of what that changed, as replacement.c has them. */
 #ifndef SG_ANALYSIS_PASS_EXTERNAL_REPLACEMENTS_H
 #define SG_ANALYSIS_PASS_EXTERNAL_REPLACEMENTS_H
 

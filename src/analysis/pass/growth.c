@@ -7,8 +7,9 @@
 
 #include <math.h>
 
-/* Columns are carried through FOLLOWED tokens at most, evenly over the blocks; the states through all of them. The first
- * BURN_IN steps after a start turn the random initial directions into those of the text's growth and are not counted. */
+/* Columns are carried through FOLLOWED tokens at most, evenly over the blocks; the states through all of
+ * them. The first BURN_IN steps after a start turn the random initial directions into those of the text's
+ * growth and are not counted. */
 enum { FOLLOWED = 50000, BURN_IN = 100 };
 
 typedef struct {

@@ -8,9 +8,9 @@ struct replaced_words {
     const analysis *an;
     word_law any, *in; /* of the corpus; (C) of each class, that of "all" empty */
     int32_t *partner;  /* (P, V) or -1; NULL: no properties, no words */
-    size_t *row,
-        *rows; /* rows of a set under REPLACED_BY_ANY, the concatenation of all; (sets + 1) where each begins */
-    size_t *each; /* (rows) 0, 1, 2, ... */
+    size_t *row;       /* rows of a set under REPLACED_BY_ANY, the concatenation of all */
+    size_t *rows;      /* (sets + 1) where each begins */
+    size_t *each;      /* (rows) 0, 1, 2, ... */
 };
 
 /* A word without tokens, and <unk>, replace none. */

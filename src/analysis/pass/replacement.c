@@ -15,11 +15,12 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* A segment: words that are replaced, at least as many as delays so that what follows them is not the larger part;
- * fewer where there would be too many replacements side by side. */
+/* A segment: words that are replaced, at least as many as delays so that what follows them is not the larger
+ * part; fewer where there would be too many replacements side by side. */
 enum { SEGMENT = 256, MOST_COLUMNS = 512, EFFECT_BYTES = 16 << 20, JOBS_PER_THREAD = 2 };
 
-/* Few words are averaged along their lines, so they may cost much: of a net with saturated gates, hundreds of nodes. */
+/* Few words are averaged along their lines, so they may cost much: of a net with saturated gates, hundreds of
+ * nodes. */
 static const path_limits path_to_partner = {.gap = 1e-3, .nodes = 256};
 
 /* The rows of the sums that a column goes to; its place among the job's averages, or NO_PATH. */

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT */
-/* replacement.h - words of the corpus replaced by others, and what that does to the states that follow: the pass of
- * setting 'replace' (doc/method.md, section 5).
- * Which words are replaced, and by which: replaced_words.h.
+/* replacement.h - words of the corpus replaced by others, and what that does to the states that follow: the
+ * pass of setting 'replace' (doc/method.md, section 5). Which words are replaced, and by which:
+ * replaced_words.h.
  *
- * Pairs (s, s + d) are those of the gradients: none across a reset or a multiple of the window, none within the
- * burn-in. Costs as many forward steps as there are replacements and delays. */
+ * Pairs (s, s + d) are those of the gradients: none across a reset or a multiple of the window, none within
+ * the burn-in. Costs as many forward steps as there are replacements and delays. */
 #ifndef SG_ANALYSIS_PASS_REPLACEMENT_H
 #define SG_ANALYSIS_PASS_REPLACEMENT_H
 
@@ -14,10 +14,11 @@
 
 /* Which delays have a KL: 0, 1, 2, 4, 8, ... */
 bool replacement_kl_delay(size_t d);
-/* Floating point operations of one replaced word, under all laws on average: states and G dx; and of the KL. */
+/* Floating point operations of one replaced word, under all laws on average: states and G dx; and of the
+ * KL. */
 void replacement_cost(const analysis *an, double *states, double *kl);
-/* Operations' time of the average along one line; and how many words of the corpus have a partner, counted once for
- * each property. */
+/* Operations' time of the average along one line; and how many words of the corpus have a partner, counted
+ * once for each property. */
 double replacement_path_cost(const analysis *an);
 double replacement_partners(const analysis *an);
 

@@ -43,8 +43,8 @@ static double columns_of_word(const analysis *an)
     return 1 + (n + replacement_partners(an)) / (double)an->T;
 }
 
-/* One column of replacements, D delays of it. Products of states and of G dx, and what is elementwise: ELEMENT
- * operations' time of each unit. Measured, see doc/analyze.md. */
+/* One column of replacements, D delays of it. Products of states and of G dx, and what is elementwise:
+ * ELEMENT operations' time of each unit. Measured, see doc/analyze.md. */
 static double column_cost(const analysis *an, size_t D)
 {
     enum { ELEMENT = 3400 };
@@ -71,7 +71,8 @@ void replacement_cost(const analysis *an, double *states, double *kl)
     *states *= columns_of_word(an), *kl *= columns_of_word(an);
 }
 
-/* One vector at a time, so products wait for memory: ALONE times as slow. NODES on average, each state by itself. */
+/* One vector at a time, so products wait for memory: ALONE times as slow. NODES on average, each state by
+ * itself. */
 double replacement_path_cost(const analysis *an)
 {
     enum { NODES = 16, ALONE = 8 };

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* shared.h - what the two kinds of pass share: exact.c (every token, one after another) and sampled.c (segments drawn
- * at random, until they are enough). */
+/* shared.h - what the two kinds of pass share: exact.c (every token, one after another) and sampled.c
+ * (segments drawn at random, until they are enough). */
 #ifndef SG_ANALYSIS_PASS_SHARED_H
 #define SG_ANALYSIS_PASS_SHARED_H
 
@@ -56,9 +56,9 @@ typedef struct {
 
 /* Nothing is pending in the engine. */
 sg_status resume_save(pass_state *s, sg_error *err);
-/* Fills numbers, rates, flags and weights from the checkpoint, see checkpoint_load; all stays as before if there
- * is none. engine and accum are loaded by resume_load_engine once they exist. *f: the caller's to close, NULL:
- * begin at the beginning. */
+/* Fills numbers, rates, flags and weights from the checkpoint, see checkpoint_load; all stays as before if
+ * there is none. engine and accum are loaded by resume_load_engine once they exist. *f: the caller's to
+ * close, NULL: begin at the beginning. */
 sg_status resume_load(pass_state *s, FILE **f, sg_error *err);
 sg_status resume_load_engine(const pass_state *s, FILE *f, sg_error *err);
 /* New sums of n_blocks records: with a checkpoint in "FILE.blocks0" (i = 0, 1), else (or i -1) in a nameless

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* Pairs of words: E small changes, the columns of L, are carried from each word that is read to the words that follow, so
- * that there is G[t,d] L at every delay; and the word is replaced. A part of the corpus at a time, parts in parallel. */
+/* Pairs of words: E small changes, the columns of L, are carried from each word that is read to the words
+ * that follow, so that there is G[t,d] L at every delay; and the word is replaced. A part of the corpus at a
+ * time, parts in parallel. */
 #include "analysis/pass/shared.h"
 #include "analysis/pass/word_law.h"
 

@@ -110,8 +110,8 @@ done:
     return st;
 }
 
-/* The statistics without the sums in w (of a block or part with these weights), into its row; the Gram matrix into gram
- * (or NULL). */
+/* The statistics without the sums in w (of a block or part with these weights), into its row; the Gram matrix
+ * into gram (or NULL). */
 static sg_status leave_out(const group_work *a, worker *w, double *row, float *gram, double weight,
                            double moment_weight, double N, double Nm, sg_error *err)
 {

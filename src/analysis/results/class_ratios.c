@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: MIT */
-/* How a class of words differs from the others: the ratio of rms gains with its interval, and two null hypotheses, that the
- * class is a random draw of tokens and that its words are random words of their frequencies.
+/* How a class of words differs from the others: the ratio of rms gains with its interval, and two null
+ * hypotheses, that the class is a random draw of tokens and that its words are random words of their
+ * frequencies.
  *
- * The rms gain here is over all directions, sqrt(mean of |G L|^2): a number per pair, so that it can be summed by word. */
+ * The rms gain here is over all directions, sqrt(mean of |G L|^2): a number per pair, so that it can be
+ * summed by word. */
 #include "analysis/results/results_internal.h"
 
 #include "base/base_internal.h"

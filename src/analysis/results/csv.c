@@ -135,7 +135,8 @@ done:
     return st;
 }
 
-/* Decay: one row per class and entry, its delay field empty; low and high as stored, or from the standard error. */
+/* Decay: one row per class and entry, its delay field empty; low and high as stored, or from the standard
+ * error. */
 static sg_status put_decay(const table *t, const run_variable *q, size_t c, sg_error *err)
 {
     sg_status st = SG_OK;

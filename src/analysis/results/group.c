@@ -14,8 +14,8 @@ static const double LEAST_COHERENCE = 1e-2, LEAST_GAIN = 1e-4, /* of that at del
 const char *const decay_quantity_names[DECAY_QUANTITIES] = {"sigma_1", "sum of singular values",
                                                             "largest rms gain", "change of state"};
 
-/* Why intervals of a statistic are missing. Where nothing can be normalised, or a property has no direction, that
- * is the reason for what depends on it. */
+/* Why intervals of a statistic are missing. Where nothing can be normalised, or a property has no direction,
+ * that is the reason for what depends on it. */
 static void note_intervals(group_work *a, size_t c, size_t d, const item *o, const sp_statistic *s)
 {
     size_t at = sp_position(&a->frame, s), n = sp_length(&a->frame, s), each = s->per_rank ? a->frame.R : 1;

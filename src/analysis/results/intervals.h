@@ -24,8 +24,8 @@
 #include "spectrum/spectrum.h"
 #include "stategrad/stats.h"
 
-/* Parts of the blocks: F of them, their weights (F) and replicates without each (F,K). F 0: blocks have no parts.
- * Properties have none: sg_track knows whole blocks only. */
+/* Parts of the blocks: F of them, their weights (F) and replicates without each (F,K). F 0: blocks have no
+ * parts. Properties have none: sg_track knows whole blocks only. */
 typedef struct {
     size_t F;
     double *pairs, *moment_pairs, *without;
@@ -43,14 +43,15 @@ typedef struct {
 void results_property_errors(sg_interval *x, const sp_frame *f, const property_folds *folds, size_t B,
                              const double *pairs, const double *S, const double *Vt);
 
-/* The half-life of the gain along property p, with both sources of error. gain (D); blocks (B,D): without each block
- * of weight pairs (B), B 0: no interval; words (PROPERTY_FOLDS,D): without each fold of the words. */
+/* The half-life of the gain along property p, with both sources of error. gain (D); blocks (B,D): without
+ * each block of weight pairs (B), B 0: no interval; words (PROPERTY_FOLDS,D): without each fold of the
+ * words. */
 sg_status results_property_half_life(sg_interval *out, const property_folds *folds, size_t p, size_t D,
                                      const double *gain, size_t B, const double *pairs, const double *blocks,
                                      const double *words, sg_error *err);
 
-/* x: by blocks (their effective number); now with the error from the words of a property too: `without` is the value without
- * each fold of them, of this weight. */
+/* x: by blocks (their effective number); now with the error from the words of a property too: `without` is
+ * the value without each fold of them, of this weight. */
 void results_add_words(sg_interval *x, const double without[PROPERTY_FOLDS], const double *weight,
                        double blocks, double least, double most);
 /* (sum w)^2 / sum w^2 */

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* Replicates in the run file: the strongest gains without each block and without each part of one, the gains along
- * properties without each block and without each fold of their words. Two classes, properties, states or models of one text
- * are compared by them with the covariance that they share (sg_stats_contrast). */
+/* Replicates in the run file: the strongest gains without each block and without each part of one, the gains
+ * along properties without each block and without each fold of their words. Two classes, properties, states
+ * or models of one text are compared by them with the covariance that they share (sg_stats_contrast). */
 #include "analysis/results/results_internal.h"
 
 #include <math.h>

@@ -41,7 +41,8 @@ done:
     return st;
 }
 
-/* A fact of the run; text NULL: the number. THE_SETTING: of the table of settings, in the order of old files. */
+/* A fact of the run; text NULL: the number. THE_SETTING: of the table of settings, in the order of old
+ * files. */
 typedef struct {
     const char *name, *text;
     uint64_t number;

@@ -66,7 +66,8 @@ bool part_input_attribute(const char *name)
     return false;
 }
 
-/* Unit vectors without each fold of words, as the first part has them. A property without them that is not a vector has too few words. */
+/* Unit vectors without each fold of words, as the first part has them. A property without them that is not a
+ * vector has too few words. */
 static sg_status read_folds(part_input *x, const part_file *first, sg_error *err)
 {
     sg_status st = SG_OK;

@@ -6,7 +6,8 @@
 #include "analysis/part.h"
 #include "analysis/prepare.h"
 
-/* `input` borrows from the rest, and from the run. words: zeros, to be added to; NULL: the parts have none. */
+/* `input` borrows from the rest, and from the run. words: zeros, to be added to; NULL: the parts have
+ * none. */
 typedef struct {
     results_input input;
     state_group *groups;
@@ -27,7 +28,8 @@ typedef struct {
 sg_status part_input_write(part_file *p, const analysis *an, sg_error *err);
 /* An attribute of the root that parts alone have. */
 bool part_input_attribute(const char *name);
-/* From the first part of a run of B blocks, each of them `split` rows of parts. part_input_free: in any case. */
+/* From the first part of a run of B blocks, each of them `split` rows of parts. part_input_free: in any
+ * case. */
 sg_status part_input_read(part_input *x, const part_file *first, size_t B, size_t split, int threads,
                           sg_error *err);
 void part_input_free(part_input *x);

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* A property's direction is estimated from words: its errors come from the blocks of the corpus and from the words. */
+/* A property's direction is estimated from words: its errors come from the blocks of the corpus and from the
+ * words. */
 #include "analysis/results/intervals.h"
 
 #include "base/base_internal.h"

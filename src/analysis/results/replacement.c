@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* What replacing words does, per law, class or property, and delay: ratios of sums over pairs, their intervals by the
- * block jackknife; the mean change of state, any word in the place, as one more series whose decay is fitted. */
+/* What replacing words does, per law, class or property, and delay: ratios of sums over pairs, their
+ * intervals by the block jackknife; the mean change of state, any word in the place, as one more series whose
+ * decay is fitted. */
 #include "analysis/results/results_internal.h"
 
 #include "base/base_internal.h"

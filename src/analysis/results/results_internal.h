@@ -105,7 +105,8 @@ void workspace_free(group_work *a);
  * threads at once, one worker each. */
 sg_status class_delay_compute(const group_work *a, worker *w, item *o, size_t c, size_t d, sg_error *err);
 
-/* left_out.c: what remains without each block, each part of a block and each fold of a property's words, for comparisons. */
+/* left_out.c: what remains without each block, each part of a block and each fold of a property's words, for
+ * comparisons. */
 enum { LEFT_OUT_KINDS = 5 };
 size_t left_out_length(const results_input *p); /* 1 + blocks + parts */
 size_t left_out_words(const results_input *p);  /* 1 + blocks + folds */
@@ -118,7 +119,8 @@ sg_status left_out_write(group_work *a, size_t c, size_t d0, size_t n, sg_error 
 double block_pairs(const group_work *a, size_t b, size_t c, size_t d);
 /* Why a gain below 1e-30 is missing. */
 extern const char results_too_small[];
-/* A reason for a missing value of class c, delay d (SIZE_MAX: of no single one); why NULL: nothing happens. */
+/* A reason for a missing value of class c, delay d (SIZE_MAX: of no single one); why NULL: nothing
+ * happens. */
 void group_note(group_work *a, run_reason of, size_t c, size_t d, const char *why);
 /* replacement.c: what replacing words does; the change of state into a->s. */
 sg_status replacement_write(group_work *a, sg_error *err);

@@ -2,7 +2,8 @@
 /* Units of the state, by class and delay, from the normalised mean gradient Ghat = Gbar L:
  *
  *   unit_gain            |row u of Ghat|   how far the unit moves along its own best direction
- *   unit_property_gain   (Ghat n)_u        what one step along property n adds to the unit, with its sign; the length of this
+ *   unit_property_gain   (Ghat n)_u        what one step along property n adds to the unit, with its sign;
+ *                        the length of this
  *                                          vector over the units is property_gain
  *
  * Intervals by the block jackknife: Ghat without a block is (sum - its sum) / (weight - its weight). */

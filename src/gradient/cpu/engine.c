@@ -57,7 +57,8 @@ void engine_cost(double *flops, size_t *bytes, const sg_model_shape *s, const sg
         columns = step_columns(s, l);
         if (shared > 0)
             bases = shared / (double)cfg->long_after * DIRECTIONS;
-        /* a multiplication and an addition for the diagonal, K1 of each for the recurrent part, if there is one */
+        /* a multiplication and an addition for the diagonal, K1 of each for the recurrent part, if there is
+         * one */
         double recurrent = (double)columns - below;
         f += 2 * P * H *
              (E * ((recurrent > 0 ? recurrent : 1) * (D - 1) + below * D) + bases * (double)columns);
@@ -323,8 +324,9 @@ void engine_drop_groups(sg_engine *e)
     retire_groups(e, UINT64_MAX);
 }
 
-/* A group of its own for the first origin after a place of the grid, with an even number: an empty one goes before it where the last
- * has that. So the groups, and the order in which they add, are the same wherever the engine began. */
+/* A group of its own for the first origin after a place of the grid, with an even number: an empty one goes
+ * before it where the last has that. So the groups, and the order in which they add, are the same wherever
+ * the engine began. */
 static sg_status add_origin(sg_engine *e, uint64_t position, unsigned set, bool counts, sg_error *err)
 {
     sg_status st = SG_OK;

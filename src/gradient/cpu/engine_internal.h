@@ -19,8 +19,8 @@ enum { BLOCK_MAX = 16, TAIL_STRIPS = 64, PROBES = 4 };
 
 /* One layer's weights, laid out for folding, and the step matrices of the block's tokens. */
 typedef struct {
-    /* N inputs; columns of a step matrix: K1 recurrent ones (H; 0 in a diagonal recurrence), then K2 from the layer
-     * below (N; 0 in the first layer) */
+    /* N inputs; columns of a step matrix: K1 recurrent ones (H; 0 in a diagonal recurrence), then K2 from the
+     * layer below (N; 0 in the first layer) */
     size_t H, N, K1, K2;
     const float *W_ih, *W_hh; /* the model's */
     size_t tiles;             /* see gradient_kernel.h */
@@ -180,8 +180,8 @@ void basis_sum(const sg_engine *e, sg_accum *a, size_t state, size_t block, size
 void basis_moments(const sg_engine *e, sg_accum *a, const shared_basis *g);
 void basis_count(const sg_engine *e, sg_accum *a, bool moments);
 void basis_free(shared_basis *g);
-/* A zero second moment of this thread's own, and then: it goes to sum, and <., covariance> to the pair of token i and
- * delay d. Without sums by word the sum itself. */
+/* A zero second moment of this thread's own, and then: it goes to sum, and <., covariance> to the pair of
+ * token i and delay d. Without sums by word the sum itself. */
 float *moment_begin(const sg_engine *e, float *sum);
 void moment_end(const sg_engine *e, const float *moment, float *sum, size_t i, size_t state, size_t d);
 /* The pair of token i and the origin at `position` goes to the sums of its word. */

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /* Step matrices of a block of tokens, packed: built once, used by all origins and threads.
  *
- * A cell's matrix is a sum of at most three weight matrices with rows scaled ("planes"), with two states the rows of M
- * and O side by side: LSTM [p_i W_i | p_o W_o] + [p_f W_f | 0] + [p_g W_g | 0]; GRU r, z, n; RNN one. The planes are cut
- * into the kernel's tiles when the engine is made, so folding is one pass over memory. */
+ * A cell's matrix is a sum of at most three weight matrices with rows scaled ("planes"), with two states the
+ * rows of M and O side by side: LSTM [p_i W_i | p_o W_o] + [p_f W_f | 0] + [p_g W_g | 0]; GRU r, z, n; RNN
+ * one. The planes are cut into the kernel's tiles when the engine is made, so folding is one pass over
+ * memory. */
 #include "gradient/cpu/engine_internal.h"
 
 #include "base/base_internal.h"

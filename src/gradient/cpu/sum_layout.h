@@ -10,8 +10,9 @@
 #include "gradient/backend.h"
 #include "kernel/kernel.h"
 
-/* A symmetric matrix (E,E) as weights of a second moment, out (sum_moment_floats): <Q, matrix> is the sum of products. The
- * kernels may leave out what lies below the diagonal, so it has no weight and what lies above it counts twice. */
+/* A symmetric matrix (E,E) as weights of a second moment, out (sum_moment_floats): <Q, matrix> is the sum of
+ * products. The kernels may leave out what lies below the diagonal, so it has no weight and what lies above
+ * it counts twice. */
 void sum_moment_weights(size_t E, const double *matrix, float *out);
 /* sum += moment; returns <moment, matrix> by its weights. */
 double sum_moment_add(size_t E, const float *moment, const float *weights, float *sum);

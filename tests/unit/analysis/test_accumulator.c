@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Gradients that the caller gives: from those of sg_gradient the same run as sg_analyze's own, for every cell, state handling
- * and order; bad input; memory that fails. */
+/* Gradients that the caller gives: from those of sg_gradient the same run as sg_analyze's own, for every
+ * cell, state handling and order; bad input; memory that fails. */
 #include "helpers/small_run.h"
 
 #include "analysis/pass/shared.h"
@@ -197,8 +197,8 @@ static sg_status accumulate(const world *w, const char *path, bool by_steps, siz
     return st;
 }
 
-/* Returns how many variables there are. Vectors of singular values that lie near each other turn with the last digits of the
- * gradients. */
+/* Returns how many variables there are. Vectors of singular values that lie near each other turn with the
+ * last digits of the gradients. */
 static size_t assert_same_runs(const sg_run *a, const sg_run *b)
 {
     size_t variables = 0;
@@ -252,7 +252,8 @@ static void the_run_of_the_library(void **state)
                 fail_msg("'%s' lacks '%s'", err.msg, parts_[i_]);                                            \
     } while (0)
 
-/* States of steps s .. s+n-1 with the word `other` at s, and log probabilities of the next word, from the start of the text. */
+/* States of steps s .. s+n-1 with the word `other` at s, and log probabilities of the next word, from the
+ * start of the text. */
 typedef struct {
     float state[4][D * 16];
     double log_p[D * V];

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Sums per block on disk: every record is its own, whatever the order of writing; the file's checksum, its end, its
- * copy in memory against a plain array. */
+/* Sums per block on disk: every record is its own, whatever the order of writing; the file's checksum, its
+ * end, its copy in memory against a plain array. */
 #include "helpers/corpus_util.h"
 
 #include "analysis/block_sums.h"

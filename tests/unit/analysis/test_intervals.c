@@ -39,8 +39,8 @@ static void fill(data *d, const double value[E], const double spread[E])
     results_intervals(d->x, &frame, B, d->pairs, d->pairs, d->values, d->without, &(results_parts){0});
 }
 
-/* Blocks of equal size, replicates without bias: the textbook's delete-one jackknife, error^2 = (B-1)/B sum (x_b - mean)^2,
- * and Student's t with B - 1 degrees of freedom (2.0639 for 24). */
+/* Blocks of equal size, replicates without bias: the textbook's delete-one jackknife, error^2 = (B-1)/B sum
+ * (x_b - mean)^2, and Student's t with B - 1 degrees of freedom (2.0639 for 24). */
 static void the_jackknife_of_the_textbook(void **state)
 {
     static data d;
@@ -74,7 +74,8 @@ static double withheld(const data *d, size_t k)
     return x->missing != NULL;
 }
 
-/* sigma_2 and sigma_3 less than two standard errors of their difference apart: neither has an interval; sigma_1 has. */
+/* sigma_2 and sigma_3 less than two standard errors of their difference apart: neither has an interval;
+ * sigma_1 has. */
 static void neighbours_that_cannot_be_distinguished(void **state)
 {
     static data d;

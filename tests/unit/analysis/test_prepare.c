@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* What is known before the pass, of arrays small enough to compute it by hand: covariance factor, counts, the forecast. */
+/* What is known before the pass, of arrays small enough to compute it by hand: covariance factor, counts, the
+ * forecast. */
 #include "helpers/test_util.h"
 
 #include "analysis/prepare.h"

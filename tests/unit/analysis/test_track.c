@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Properties of a finished run: against products of the run's own matrices made here, and against the same properties
- * given to the analysis. */
+/* Properties of a finished run: against products of the run's own matrices made here, and against the same
+ * properties given to the analysis. */
 #include "helpers/small_run.h"
 
 enum { C = 3, CD = C * SMALL_D, E = SMALL_E, H = SMALL_H };

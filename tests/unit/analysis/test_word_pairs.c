@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Pairs of words: which ones a spec or a file chooses, and their gains and changes of state against single steps of
- * sg_gradient and plain states, summed here. */
+/* Pairs of words: which ones a spec or a file chooses, and their gains and changes of state against single
+ * steps of sg_gradient and plain states, summed here. */
 #include "helpers/corpus_util.h"
 
 #include "stategrad/analysis.h"

@@ -49,8 +49,8 @@ static sg_model *network(sg_cell cell)
     return m;
 }
 
-/* h = relu(W h + x + b), resting at 10, never reaches the kink: a linear system, lambda_k = ln |eigenvalue_k|.
- * W = R diag(e) R' for a rotation R. */
+/* h = relu(W h + x + b), resting at 10, never reaches the kink: a linear system, lambda_k = ln
+ * |eigenvalue_k|. W = R diag(e) R' for a rotation R. */
 static void a_linear_system(void **state)
 {
     static const double e[H] = {0.9, -0.6, 0.35, 0.1};

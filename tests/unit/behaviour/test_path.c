@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Path averages of every cell: completeness, against the replacement of the same word (behaviour/replacer.h, which is
- * tested against the definition); a gate that saturates; a word that is its own other. */
+/* Path averages of every cell: completeness, against the replacement of the same word (behaviour/replacer.h,
+ * which is tested against the definition); a gate that saturates; a word that is its own other. */
 #include "helpers/test_util.h"
 
 #include "base/base_internal.h"
@@ -32,8 +32,8 @@ static void fill(float *x, size_t n, uint64_t seed)
         x[i] = (float)sg_rng_normal(&rng);
 }
 
-/* scale: of the weights. With large ones gates saturate along the line, and small changes may grow: what is not reached is
- * then said, and the gap stands for it. */
+/* scale: of the weights. With large ones gates saturate along the line, and small changes may grow: what is
+ * not reached is then said, and the gap stands for it. */
 static void one_model(sg_cell cell, float scale)
 {
     sg_error err;

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* Every cell of the table: the plain twin's reverse pass against central differences of its step, the training layer
- * against central differences of the twin over a window, the Jacobian where gates saturate. (The twins' steps themselves
- * are compared with PyTorch in pytorch_lm.py, the forward pass and the Jacobians with the twins in test_check.c,
- * test_gradient.c and test_engine.c.) */
+/* Every cell of the table: the plain twin's reverse pass against central differences of its step, the
+ * training layer against central differences of the twin over a window, the Jacobian where gates saturate.
+ * (The twins' steps themselves are compared with PyTorch in pytorch_lm.py, the forward pass and the Jacobians
+ * with the twins in test_check.c, test_gradient.c and test_engine.c.) */
 #include "helpers/test_util.h"
 
 #include "base/base_internal.h"

@@ -97,7 +97,8 @@ static void passes_on_saturated_models(void **state)
     assert_int_equal(failed, 0);
 }
 
-/* A fault must be seen by the differences and by the reverse pass, each on its own, and by the engine's sums. */
+/* A fault must be seen by the differences and by the reverse pass, each on its own, and by the engine's
+ * sums. */
 static void fails_on_each_planted_fault(void **state)
 {
     static const sg_cell cells[] = {SG_CELL_LSTM, SG_CELL_GRU, SG_CELL_GRU_RESET_FIRST, SG_CELL_TANH,
@@ -223,8 +224,8 @@ static sg_check_growth growth_of(sg_model *m, size_t *failed)
     return g;
 }
 
-/* An LSTM with weights ten times as large, and four layers with five times as large ones: both pass every test of
- * gradients. */
+/* An LSTM with weights ten times as large, and four layers with five times as large ones: both pass every
+ * test of gradients. */
 static void growing_changes_are_told(void **state)
 {
     size_t failed;

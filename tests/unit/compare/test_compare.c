@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Contrasts between two classes of one run, against the run's own numbers and against the same contrast turned round. */
+/* Contrasts between two classes of one run, against the run's own numbers and against the same contrast
+ * turned round. */
 #include "helpers/corpus_util.h"
 
 #include "stategrad/analysis.h"
@@ -67,7 +68,8 @@ static sg_comparison *compared(const char *a, const char *b, const char *measure
     return c;
 }
 
-/* rms gains of class c at delay d: their squares add up to that of the gain over all directions, |G L|_F^2. */
+/* rms gains of class c at delay d: their squares add up to that of the gain over all directions, |G
+ * L|_F^2. */
 static double total_gain(size_t c, size_t d)
 {
     double x[STATE_RANKS], sum = 0;

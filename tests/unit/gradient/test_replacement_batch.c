@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Many replacements side by side against one at a time (behaviour/replacer.h, which is tested against the definition):
- * every cell, columns that overlap, live for different times, and are cut into stretches. */
+/* Many replacements side by side against one at a time (behaviour/replacer.h, which is tested against the
+ * definition): every cell, columns that overlap, live for different times, and are cut into stretches. */
 #include "helpers/test_util.h"
 
 #include "base/base_internal.h"

@@ -77,8 +77,8 @@ static sg_status load_bytes(const char *data, size_t size, sg_error *err)
     return st;
 }
 
-/* Found by a fuzzer: an error as a whole too (an endless heap; a zip whose decoder bias cannot be unpacked; a bias under
- * a damaged name, which has no role). */
+/* Found by a fuzzer: an error as a whole too (an endless heap; a zip whose decoder bias cannot be unpacked; a
+ * bias under a damaged name, which has no role). */
 static bool is_damaged(const char *name)
 {
     return strstr(name, "/endless-") || strstr(name, "import_torch_zip/name-not-utf8") ||

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Words along directions: whitening, projections and directions against their definitions, written out here. */
+/* Words along directions: whitening, projections and directions against their definitions, written out
+ * here. */
 #include "helpers/small_run.h"
 
 #include "report/words.h"

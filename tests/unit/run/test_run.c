@@ -120,7 +120,8 @@ static int remove_place(void **state)
     return rmdir(p->folder); /* fails when something was left behind */
 }
 
-/* Gains of normalised gradients are per standard deviation, others per unit; what is never normalised is per unit. */
+/* Gains of normalised gradients are per standard deviation, others per unit; what is never normalised is per
+ * unit. */
 static void units_follow_the_normalisation(void **state)
 {
     place *p = *state;

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Contrasts of two estimates: exact numbers against a direct computation, error rates where A and B have the same law. */
+/* Contrasts of two estimates: exact numbers against a direct computation, error rates where A and B have the
+ * same law. */
 #include "helpers/test_util.h"
 
 #include "base/base_internal.h"

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Is a law of decay named when it holds, and not when it does not? Curves of known laws whose blocks differ by noise
- * that is nearly the same at neighbouring delays (correlation 0.99), as in real runs. */
+/* Is a law of decay named when it holds, and not when it does not? Curves of known laws whose blocks differ
+ * by noise that is nearly the same at neighbouring delays (correlation 0.99), as in real runs. */
 #include "helpers/test_util.h"
 
 #include "base/base_internal.h"
@@ -121,9 +121,9 @@ static void other_laws_are_not_called_exponential(void **state)
     }
 }
 
-/* Errors that are missing at some delays and widened at others, as of runs whose blocks are correlated, of a curve that
- * falls otherwise there: the fits without
- * a block use the delays and weights of the whole fit, so the interval of beta holds the fitted value. */
+/* Errors that are missing at some delays and widened at others, as of runs whose blocks are correlated, of a
+ * curve that falls otherwise there: the fits without a block use the delays and weights of the whole fit, so
+ * the interval of beta holds the fitted value. */
 static void errors_that_are_missing_or_widened(void **state)
 {
     (void)state;

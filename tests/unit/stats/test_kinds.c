@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Nulls of sets of tokens and of kinds of words: error rates, power, what cannot be said. experiments/kinds_of_words.py is the
- * long form, on the words of real runs. */
+/* Nulls of sets of tokens and of kinds of words: error rates, power, what cannot be said.
+ * experiments/kinds_of_words.py is the long form, on the words of real runs. */
 #include "helpers/test_util.h"
 
 #include "base/base_internal.h"
@@ -11,7 +11,8 @@ enum { V = 600, D = 2, CLASSES = 300, DRAWS = 300, B = 20 };
 static uint64_t count[V];
 static double square[V * D], in_class[V];
 
-/* Zipf's law; rare words have the larger gains, by a factor of 8 from end to end, and each word one of its own. */
+/* Zipf's law; rare words have the larger gains, by a factor of 8 from end to end, and each word one of its
+ * own. */
 static void words(sg_rng *rng)
 {
     for (size_t w = 0; w < V; w++) {
@@ -21,7 +22,8 @@ static void words(sg_rng *rng)
     }
 }
 
-/* `size` words from `from` on, drawn without replacement; gain multiplies theirs. Share of p <= 0.05 at the first delay. */
+/* `size` words from `from` on, drawn without replacement; gain multiplies theirs. Share of p <= 0.05 at the
+ * first delay. */
 static double rejected(size_t size, size_t from, double gain, size_t *given)
 {
     size_t found = 0;

@@ -5,8 +5,9 @@
 #include "stategrad/stats.h"
 #include "stats/stats_internal.h"
 
-/* The square of a mean over n blocks of equal size has a bias; the jackknife takes it off, to the letter: theta_J =
- * n theta - (n-1) mean(theta_-b), pseudo_b = n theta - (n-1) theta_-b, and a tenth of the bias counts as error. */
+/* The square of a mean over n blocks of equal size has a bias; the jackknife takes it off, to the letter:
+ * theta_J = n theta - (n-1) mean(theta_-b), pseudo_b = n theta - (n-1) theta_-b, and a tenth of the bias
+ * counts as error. */
 static void a_biased_statistic_is_moved(void **state)
 {
     enum { BLOCKS = 20 };
@@ -115,8 +116,8 @@ static void jackknife_removes_the_bias_of_the_plug_in_variance(void **state)
     assert_true(got.low >= 0 && got.high <= 0.01);
 }
 
-/* The mean of 800 numbers that follow their predecessors by phi, over 20 blocks and over 80 parts of them: how many of 600
- * intervals are given, and hold 0. */
+/* The mean of 800 numbers that follow their predecessors by phi, over 20 blocks and over 80 parts of them:
+ * how many of 600 intervals are given, and hold 0. */
 static void mean_of_dependent(double phi, bool with_parts, double *given, double *covered)
 {
     enum { B = 20, F = 80, LENGTH = 10, RUNS = 600 };
@@ -322,8 +323,9 @@ static void each_law_is_found_with_its_parameters(void **state)
     }
 }
 
-/* AICc by its textbook formula (Burnham and Anderson 2002, 2.2.3 and 2.4): the variance is a parameter too; the
- * residual is the root of the weighted mean square, weights of mean 1; few points, so that each term counts. */
+/* AICc by its textbook formula (Burnham and Anderson 2002, 2.2.3 and 2.4): the variance is a parameter too;
+ * the residual is the root of the weighted mean square, weights of mean 1; few points, so that each term
+ * counts. */
 static void the_criterion_is_aicc(void **state)
 {
     enum { POINTS = 8 };

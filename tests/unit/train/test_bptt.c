@@ -44,8 +44,8 @@ static void dropout_has_the_same_mask_both_ways(void **state)
     sg_model_free(m);
 }
 
-/* The norm that is clipped is that of all parameters that learn, for every optimizer and kind of model: the sum of
- * squares of a gradient that is as large in the encoder's rows as elsewhere. */
+/* The norm that is clipped is that of all parameters that learn, for every optimizer and kind of model: the
+ * sum of squares of a gradient that is as large in the encoder's rows as elsewhere. */
 static void the_clipped_norm_is_that_of_all_that_learns(void **state)
 {
     (void)state;
@@ -85,7 +85,8 @@ static void the_clipped_norm_is_that_of_all_that_learns(void **state)
     }
 }
 
-/* Weights after steps of SGD and of Adam (beta 0.9 and 0.999, epsilon 1e-8, corrected for bias), in double. */
+/* Weights after steps of SGD and of Adam (beta 0.9 and 0.999, epsilon 1e-8, corrected for bias), in
+ * double. */
 static void steps_are_those_of_their_definition(void **state)
 {
     (void)state;
@@ -154,7 +155,8 @@ static float *weights_after(double lr, double clip)
     return w;
 }
 
-/* A step is as long as lr times the norm to which the gradient is clipped, and no longer where it is below. */
+/* A step is as long as lr times the norm to which the gradient is clipped, and no longer where it is
+ * below. */
 static void a_clipped_step_has_the_length_of_the_clip(void **state)
 {
     (void)state;

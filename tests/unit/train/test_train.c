@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Training: the loss falls, threads do not change a byte, settings are checked, extreme models, failing allocations. */
+/* Training: the loss falls, threads do not change a byte, settings are checked, extreme models, failing
+ * allocations. */
 #include "helpers/train_util.h"
 
 static void loss_falls_and_best_epoch_is_kept(void **state)
