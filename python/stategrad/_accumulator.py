@@ -10,8 +10,8 @@ import numpy as np
 
 from . import _corpus
 from ._analysis import config_of
-from ._base import Handle, Monitor, Path, Progress, ProgressOption, Uncopied, call, ffi, lib, new, path_to_c, threads_will_work, to_c, whole
-from ._model import Vocabulary, floats, vocabulary_of
+from ._base import Handle, Monitor, Path, Progress, ProgressOption, Uncopied, call, ffi, flag, lib, new, path_to_c, threads_will_work, to_c, whole
+from ._model import Vocabulary, floats, real, vocabulary_of
 from ._run import Run, output_file
 
 PORTION = 64 << 20 # bytes of gradients that analyze_function hands over at once
@@ -65,6 +65,8 @@ class Accumulator(Uncopied):
             raise ValueError(f"embeddings: expected (V, E), found {table.shape}")
         if not isinstance(states, Mapping):
             raise TypeError(f"states: expected a dict {{name: units}}, found {states!r}"[:200])
+        if table is None and vocab is not None:
+            raise ValueError("vocab: words of embeddings; there are none")
         if table is None:
             tokens = floats(tokens, "tokens")
             if tokens.ndim != 2 or not tokens.size:
@@ -78,7 +80,7 @@ class Accumulator(Uncopied):
         self._states = {name: whole(units, f"states: {name}", 1) for name, units in states.items()}
         self._embedding = E
         self.corpus = _corpus.read_numbers(words, E, tokens, classes)
-        self._cfg = config_of(ffi.NULL, settings, command or "stategrad.Accumulator", keep)
+        self._cfg = config_of(ffi.NULL, settings, "stategrad.Accumulator" if command is None else command, keep)
         self.delays: int = self._cfg.delays
         if self.corpus.features is not None:
             keep.append(ffi.from_buffer("float[]", self.corpus.features))
@@ -87,7 +89,7 @@ class Accumulator(Uncopied):
         rows = ffi.new("sg_accumulator_state[]", [{"name": c, "units": H} for c, H in zip(names, self._states.values())])
         cfg = ffi.new("sg_accumulator_config *", {"struct_size": ffi.sizeof("sg_accumulator_config"), "states": rows,
                                                   "n_states": len(names), "embedding": E, "vocab": words,
-                                                  "replaces": replaces, "output": predicts})
+                                                  "replaces": flag(replaces, "replaces"), "output": flag(predicts, "predicts")})
         if table is not None:
             keep.append(ffi.from_buffer("float[]", table))
             cfg.embeddings = keep[-1]
@@ -165,7 +167,7 @@ class Accumulator(Uncopied):
         ValueError
             Setting replace is none.
         """
-        out, n = np.zeros(most, dtype=REPLACED), ffi.new("size_t *")
+        out, n = np.zeros(whole(most, "most", 1), dtype=REPLACED), ffi.new("size_t *")
         with self._handle as a:
             call(lib.sg_accumulator_replacements, a, most, ffi.cast("sg_replacement *", ffi.from_buffer(out)), n)
         return out[:n[0]]
@@ -201,7 +203,7 @@ class Accumulator(Uncopied):
             if [x.shape for x in arrays] != shapes:
                 raise ValueError(f"{what}: expected {shapes}, found {[x.shape for x in arrays]}")
             pointers.append([ffi.from_buffer("float[]", x) for x in arrays])
-        divergence = None if kl is None else np.ascontiguousarray(kl, dtype=np.float64)
+        divergence = None if kl is None else np.ascontiguousarray(real(kl, "kl"), dtype=np.float64)
         if divergence is not None and divergence.shape != (len(which), self.delays):
             raise ValueError(f"kl: expected {(len(which), self.delays)}, found {divergence.shape}")
         with self._handle as a:
@@ -269,6 +271,9 @@ def analyze_function(step: Callable[[Any, Any], Any], state0: Any, tokens: Any, 
         As `Accumulator`; a state of another shape than `state0`.
     """
     import torch
+    for name, function in (("step", step), ("predict", predict)):
+        if not callable(function) and not (function is None and name == "predict"):
+            raise TypeError(f"{name}: expected a function, found {function!r}"[:200])
     start = _state(state0)
     single, sizes = not isinstance(state0, (tuple, list)), [s.numel() for s in start]
     if states is None:
@@ -276,7 +281,7 @@ def analyze_function(step: Callable[[Any, Any], Any], state0: Any, tokens: Any, 
     if not isinstance(states, Mapping) or not states or not all(isinstance(place, int) and 0 <= place < len(start) for place in states.values()):
         raise ValueError(f"states: {states!r}: expected names with places 0 to {len(start) - 1}")
     offsets = np.cumsum([0, *sizes])
-    table = None if embeddings is None else torch.as_tensor(embeddings).detach().to(start[0])
+    table = None if embeddings is None else torch.as_tensor(embeddings if hasattr(embeddings, "detach") else real(embeddings, "embeddings")).detach().to(start[0])
 
     def unpack(s: Any) -> Any:
         parts = [part.reshape(old.shape) for part, old in zip(torch.split(s, sizes), start)]
@@ -337,7 +342,10 @@ def analyze_function(step: Callable[[Any, Any], Any], state0: Any, tokens: Any, 
 
 
 def _logits(predict: Callable[[Any], Any], unpack: Callable[[Any], Any], s: Any) -> Any:
-    return _kept("predict", lambda s: predict(unpack(s)), state=s)
+    found = _kept("predict", lambda s: predict(unpack(s)), state=s)
+    if not hasattr(found, "is_complex") or found.is_complex():
+        raise ValueError(f"predict: expected a tensor of real logits, found {found.dtype if hasattr(found, 'is_complex') else type(found).__name__}")
+    return found
 
 
 def _state(state0: Any) -> list[Any]:

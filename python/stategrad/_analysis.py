@@ -129,7 +129,7 @@ def analyze(model: Model, tokens: Any, classes: Any = None, properties: Any = No
         if output is None:
             raise ValueError("analyze: a part needs output, the file that merge reads")
         settings["part"] = part if isinstance(part, str) else "/".join(map(str, part)) if isinstance(part, tuple) else repr(part)
-    cfg = config_of(handle_of(model), settings, command or _described(tokens, classes, properties, settings), keep)
+    cfg = config_of(handle_of(model), settings, _described(tokens, classes, properties, settings) if command is None else command, keep)
     monitor = Monitor(progress)
     corpus = _corpus.read(model, tokens, classes, format=format, eos=eos, lowercase=lowercase, monitor=monitor, properties=properties, pairs=pairs)
     if corpus.features is not None:

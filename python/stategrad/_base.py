@@ -195,6 +195,8 @@ class Monitor:
     """Progress and warnings of one call. What a progress function raises stops the work and is raised again behind it."""
 
     def __init__(self, progress: ProgressOption = None) -> None:
+        if progress is not None and not isinstance(progress, bool) and not callable(progress):
+            raise TypeError(f"progress: expected True or a function, found {progress!r}"[:200])
         self._tell = _print_progress if progress is True else progress or None
         self._error: BaseException | None = None
         self._last, self._phase = 0.0, ""
@@ -312,6 +314,12 @@ def whole(value: Any, what: str, least: int = 0, most: int | None = None) -> int
     return number
 
 
+def flag(value: Any, what: str) -> bool:
+    if type(value).__name__ not in ("bool", "bool_"): # of Python, of NumPy
+        raise TypeError(f"{what}: expected True or False, found {value!r}"[:200])
+    return bool(value)
+
+
 def unknown_setting(what: str, name: str, known: Sequence[str]) -> TypeError:
     return TypeError(f"{what}: no setting '{name}'; there are {', '.join(known)}")
 
@@ -343,6 +351,6 @@ def set_fields(cfg: Any, values: dict[str, Any], keep: list[Any], what: str, giv
 
 def index_of(value: str, names: Sequence[str], what: str) -> int:
     """A word of an enumeration as its number."""
-    if value not in names:
+    if not isinstance(value, str) or value not in names:
         raise ValueError(f"setting '{what}': expected {'|'.join(names)}, found {value!r}")
     return list(names).index(value)

@@ -6,7 +6,7 @@ import contextlib
 import os
 from typing import TYPE_CHECKING, Any, Mapping, Sequence, Union
 
-from ._base import Handle, Path, Uncopied, array_to_c, call, ffi, from_c, lib, new, path_to_c, to_c, whole
+from ._base import Handle, Path, Uncopied, array_to_c, call, ffi, from_c, index_of, is_list, is_path, lib, new, path_to_c, to_c, whole
 
 if TYPE_CHECKING:
     from ._run import Run
@@ -48,11 +48,9 @@ class Comparison(Uncopied):
 
     def csv(self, path: Path, style: str = "plain") -> None:
         """Writes the rows as a table. style: "plain" or "spreadsheet"."""
-        styles = {"plain": lib.SG_CSV_PLAIN, "spreadsheet": lib.SG_CSV_SPREADSHEET}
-        if style not in styles:
-            raise ValueError(f"csv: style {style!r}, expected plain or spreadsheet")
+        from ._run import CSV_STYLES
         with self._handle as c:
-            call(lib.sg_comparison_write_csv, c, self._pairs, path_to_c(path), styles[style])
+            call(lib.sg_comparison_write_csv, c, self._pairs, path_to_c(path), index_of(style, CSV_STYLES, "style"))
 
     def __repr__(self) -> str:
         return f"<stategrad.Comparison: {len(self.rows)} rows, {', '.join(p['a']['label'] + ' against ' + p['b']['label'] for p in self.pairs)}>"
@@ -69,7 +67,9 @@ def _row(r: Any) -> dict[str, Any]:
             "verdict": _text(r.verdict), "reason": _text(r.no_verdict)}
 
 
-def _several(given: Any) -> list[Any]:
+def _several(given: Any, what: str) -> list[Any]:
+    if given is not None and not isinstance(given, (str, int)) and not is_list(given):
+        raise TypeError(f"compare: {what}: expected one or a list, found {given!r}"[:200])
     return [None] if given is None else [given] if isinstance(given, (str, int)) else list(given)
 
 
@@ -110,29 +110,43 @@ def compare(*what: Union[Run, Path], class_name: str | Sequence[str] | None = No
         A name or delay that the runs do not have; A equals B; measures without a common unit; runs of an earlier version.
     """
     from ._run import Run
-    given = list((groups or {}).items())
+    given = _groups(groups, "compare")
+    for x in what:
+        if not isinstance(x, Run) and not is_path(x):
+            raise TypeError(f"compare: expected runs, paths and names, found {x!r}"[:200])
+    layer = whole(layer, "compare: layer")
     names = [os.fspath(x) for x in what[-2:] if not isinstance(x, Run)] if len(what) == 3 or (len(what) == 2 and len(given) == 1) else []
     runs = list(what[:len(what) - len(names)])
     if len(runs) + len(given) != (1 if names else 2) or len(names) not in (0, 2):
         raise ValueError("compare: expected a run and two names, two runs, two groups, or a group and two names")
-    models: list[tuple[str | None, list[Any]]] = [(name, list(members)) for name, members in given] + [(None, [run]) for run in runs]
-    if any(name is not None and len(members) < 2 for name, members in models):
-        raise ValueError("compare: groups: expected two runs or more in each")
+    models: list[tuple[str | None, list[Any]]] = [*given] + [(None, [run]) for run in runs]
     keep: list[Any] = []
     with contextlib.ExitStack() as stack:
         opened = [(name, [run if isinstance(run, Run) else stack.enter_context(Run(run)) for run in members]) for name, members in models]
         for run in sorted((run for _, members in opened for run in members), key=id): # two threads: in one order
             stack.enter_context(run._handle)
-        pairs = [_pair(opened, names, c, p, state, layer) for c in _several(class_name) for p in _several(properties)]
+        pairs = [_pair(opened, names, c, p, state, layer) for c in _several(class_name, "class_name") for p in _several(properties, "properties")]
         c_pairs = ffi.new("sg_compare_pair[]", [tuple(_side(side, keep) for side in pair) for pair in pairs])
         keep.append(c_pairs)
-        measures = [to_c(m, "measure") for m in _several(measure) if m is not None]
-        delays = ffi.new("size_t[]", [whole(d, "compare: delay") for d in _several(delay) if d is not None])
+        measures = [to_c(m, "measure") for m in _several(measure, "measure") if m is not None]
+        delays = ffi.new("size_t[]", [whole(d, "compare: delay") for d in _several(delay, "delay") if d is not None])
         cfg = ffi.new("sg_compare_config *", {"struct_size": ffi.sizeof("sg_compare_config"), "n_measures": len(measures),
                                               "measures": array_to_c(measures, keep), "delays": delays, "n_delays": len(delays)})
         handle = Handle(new("sg_comparison", lib.sg_compare, c_pairs, len(pairs), cfg), "comparison", keep)
         result = Comparison(handle, c_pairs, [(a, b) for a, b in ([_shown(s) for s in pair] for pair in pairs)])
     return result
+
+
+def _groups(groups: Any, what: str) -> list[tuple[str, list[Any]]]:
+    """Groups of models, for compare and report."""
+    if groups is None:
+        return []
+    if not isinstance(groups, Mapping):
+        raise TypeError(f"{what}: groups: expected a dict {{name: runs}}, found {groups!r}"[:200])
+    for name, members in groups.items():
+        if not is_list(members) or len(members) < 2:
+            raise ValueError(f"{what}: groups: {name!r}: expected two runs or more, found {members!r}"[:200])
+    return [(name, list(members)) for name, members in groups.items()]
 
 
 def _pair(opened: list[tuple[str | None, list[Run]]], names: list[str], class_name: str | None, property_name: str | None,
@@ -147,6 +161,8 @@ def _pair(opened: list[tuple[str | None, list[Run]]], names: list[str], class_na
             kind = "class" if names[0] in first.classes else "property" if names[0] in first.properties else "state" if names[0] in first.groups else "class"
             if kind != "state" and (property_name is not None or kind == "class" and class_name is not None):
                 raise ValueError(f"compare: A and B are given already: {names[0]}, {names[1]}")
+            if kind == "state" and (state is not None or layer):
+                raise ValueError(f"compare: A and B are states already: {names[0]}, {names[1]}; found state {state!r} and layer {layer}")
             side = {**side, kind: names[i]}
         extra = [x for x in (property_name, class_name) if x is not None]
         sides.append({**side, "label": ", ".join([label, *extra])})

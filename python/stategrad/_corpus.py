@@ -8,7 +8,7 @@ from typing import Any, Iterable, Mapping, Sequence
 
 import numpy as np
 
-from ._base import Monitor, TemporaryFiles, array_to_c, call, ffi, from_c, index_of, is_list, is_path, lib, new, path_to_c, to_c, whole
+from ._base import Monitor, TemporaryFiles, array_to_c, call, ffi, flag, from_c, index_of, is_list, is_path, lib, new, path_to_c, to_c, whole
 from ._model import UNITS, Model, floats, handle_of, inputs_of, listed
 
 FORMATS = ("auto", "text", "conllu", "tagged")
@@ -24,7 +24,7 @@ class Text:
 
     def __init__(self, tokens: Any, unit: str, eos: bool, format: str, lowercase: bool = False, what: str = "tokens") -> None:
         self.what = what
-        self.unit, self.eos, self.format, self.lowercase = unit, eos, index_of(format, FORMATS, "format"), lowercase
+        self.unit, self.eos, self.format, self.lowercase = unit, flag(eos, "eos"), index_of(format, FORMATS, "format"), flag(lowercase, "lowercase")
         self.lines: list[list[str]] | None = None
         self.keep: list[Any] = []
         self.pairs: list[Any] = []
@@ -104,15 +104,19 @@ def read(model: Model, tokens: Any, classes: Any = None, *, format: str = "auto"
     """Encodes tokens with a model's vocabulary: words from files or lists, ids, or feature vectors. Annotation that the
     texts of properties ask for is kept."""
     handle_of(model)
-    eos = model.eos if eos is None else eos
+    if not is_path(pairs) and not is_list(pairs):
+        raise TypeError(f"pairs: expected a text or several, found {pairs!r}"[:200])
     if is_path(tokens) or (is_list(tokens) and len(tokens) and _holds_text(tokens)):
-        text = Text(tokens, model.unit, eos, format, lowercase)
+        text = Text(tokens, model.unit, model.eos if eos is None else eos, format, lowercase)
+        if text.lines is not None and (format != "auto" or (eos and not text.eos)):
+            raise ValueError(f"{'format' if format != 'auto' else 'eos'}: of files{'' if format != 'auto' else ' and sentences'}; found tokens in memory, which are read as they are")
         text.pairs = [pairs] if is_path(pairs) else list(pairs)
         return _read_text(model, text, classes, properties, monitor)
     if lowercase:
         raise ValueError("lowercase: of words that are read from text; found tokens as numbers")
-    if len(pairs):
-        raise ValueError("pairs: of words that are read from text; found tokens as numbers")
+    for name, given in (("pairs", len(pairs) > 0), ("eos", eos is not None), ("format", format != "auto")):
+        if given and is_list(tokens):
+            raise ValueError(f"{name}: of words that are read from text; found tokens as numbers")
     if not is_list(tokens) or not len(tokens):
         raise ValueError(f"tokens: expected a path, words, ids or feature vectors, found {_shown(tokens)}")
     return read_numbers(lib.sg_model_vocab(model._m), model.embedding, tokens, classes)

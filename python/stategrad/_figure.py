@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Iterable, NamedTuple, Sequence, Union
 
 import numpy as np
 
-from ._base import Path
+from ._base import Path, is_list, path_to_c
 
 if TYPE_CHECKING:
     from ._run import Curve, Run
@@ -48,16 +48,18 @@ def figure(run: Run, kind: str, classes: Names, delays: Delays, quantity: str | 
     """Run.figure."""
     if kind not in KINDS:
         raise ValueError(f"figure: expected {', '.join(KINDS)}, found {kind!r}")
-    if columns not in WIDTHS:
+    if not isinstance(columns, int) or columns not in WIDTHS:
         raise ValueError(f"figure: columns: expected 1 or 2, found {columns!r}")
-    file = None if path is None else os.fspath(path)
+    if path is not None:
+        path_to_c(path)
+    file = None if path is None else os.fsdecode(path)
     suffix = None if file is None else os.path.splitext(file)[1].lower()
     if suffix is not None and suffix not in FORMATS:
         raise ValueError(f"figure: {file}: expected a name that ends in {', '.join(FORMATS)}")
-    group = group or run.groups[0]
-    if group not in run.groups:
-        raise ValueError(f"group {group!r}: the run has {', '.join(run.groups)}")
+    group = run._state(group).name
     draw = {"decay": _decay, "classes": _classes, "spectrum": _spectrum, "properties": _properties}[kind]
+    if quantity is not None and not isinstance(quantity, str):
+        raise TypeError(f"figure: quantity: expected a name, found {quantity!r}"[:200])
     for name, given, fits in (("quantity", quantity, ("decay", "properties")), ("properties", properties, ("properties",))):
         if given is not None and kind not in fits:
             raise ValueError(f"figure: {name} is of {' and '.join(fits)}, not of {kind!r}")
@@ -94,14 +96,19 @@ def _save(drawn: Any, path: Path, suffix: str) -> None:
 # ---- what is shown ----
 
 def _positions(run: Run, delays: Delays) -> np.ndarray:
-    chosen = np.arange(run.delays) if delays is None else np.arange(delays) if isinstance(delays, int) else np.array([*delays])
+    try:
+        chosen = np.arange(run.delays) if delays is None else np.arange(min(delays, run.delays + 1)) if isinstance(delays, int) else np.array([*delays])
+    except TypeError:
+        chosen = np.empty(0)
     if not len(chosen) or chosen.dtype.kind not in "iu" or (chosen < 0).any() or (chosen >= run.delays).any() or (np.diff(chosen) <= 0).any():
         raise ValueError(f"figure: delays: expected 1 to {run.delays}, or ascending delays of 0 to {run.delays - 1}, found {delays!r}"[:300])
     return chosen
 
 
 def _named(given: Names, there: Sequence[str], what: str) -> list[str]:
-    names = [given] if isinstance(given, str) else list(given or ())
+    if given is not None and not isinstance(given, str) and not is_list(given):
+        raise TypeError(f"figure: {what}: expected a name or several, found {given!r}"[:200])
+    names = [given] if isinstance(given, str) else [] if given is None else list(given)
     for i, name in enumerate(names):
         if name not in there:
             raise ValueError(f"{what} {name!r}: the run has {', '.join(there) or 'none'}")

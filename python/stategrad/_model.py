@@ -162,7 +162,7 @@ class Model(Uncopied):
         """
         inputs = inputs_of(tokens, lib.sg_model_vocab(self._m), self.embedding)
         layer = whole(layer, "layer", 0, self.layers) or self.layers
-        kind = STATES.get(state, 0) if state else lib.sg_cell_default_state(self._shape.cell)
+        kind = lib.sg_cell_default_state(self._shape.cell) if state is None else list(STATES.values())[index_of(state, list(STATES), "state")]
         if not kind & lib.sg_cell_states(self._shape.cell):
             raise ValueError(f"gradients: state {state!r}: {self.cell} does not have it")
         n = len(inputs)
@@ -195,12 +195,16 @@ def listed(x: Any) -> Any:
 
 
 def floats(x: Any, what: str) -> np.ndarray:
-    """float32, contiguous: of NumPy, of torch, of whatever has DLPack or a buffer; not copied if it is so already. ValueError: it
-    is not of real numbers."""
+    """float32, contiguous; not copied if it is so already. ValueError: it is not of real numbers."""
+    return np.ascontiguousarray(real(x, what), dtype=np.float32)
+
+
+def real(x: Any, what: str) -> np.ndarray:
+    """Numbers of NumPy, of torch, of whatever has DLPack or a buffer. ValueError: they are not real."""
     if hasattr(x, "detach"):
         x = x.detach().cpu()
         if x.is_floating_point():
-            x = x.float() # NumPy has no bfloat16
+            x = x if str(x.dtype) == "torch.float64" else x.float() # NumPy has no bfloat16
     elif not isinstance(x, np.ndarray) and hasattr(x, "__dlpack__"):
         try:
             x = np.from_dlpack(x)
@@ -215,7 +219,7 @@ def floats(x: Any, what: str) -> np.ndarray:
                          "part as two states or inputs")
     if array.dtype.kind not in "fiub":
         raise ValueError(f"{what}: expected an array of numbers, found {array.dtype}")
-    return np.ascontiguousarray(array, dtype=np.float32)
+    return array
 
 
 def inputs_of(tokens: Any, vocab: Any, E: int) -> np.ndarray:
@@ -355,6 +359,14 @@ def _import_config(keep: list[Any], map: Mapping[str, str] | None = None, ignore
         keep.append(ffi.NULL if value is None else to_c(value))
         return keep[-1]
 
+    if map is not None and not isinstance(map, Mapping):
+        raise TypeError(f"map: expected a dict {{role: tensor}}, found {map!r}"[:200])
+    ignore = [ignore] if isinstance(ignore, str) else ignore
+    kinds: list[tuple[str, Any, Any]] = [("ignore", ignore, (list, tuple)), ("transposed", transposed, bool), ("one_hot", one_hot, bool),
+                                         ("forward_only", forward_only, bool), ("forget_bias", forget_bias, (int, float))]
+    for name, value, kind in kinds:
+        if not isinstance(value, kind):
+            raise TypeError(f"{name}: expected {'names' if name == 'ignore' else 'a number' if name == 'forget_bias' else 'True or False'}, found {value!r}"[:200])
     cfg = ffi.new("sg_import_config *")
     lib.sg_import_defaults_sized(cfg, ffi.sizeof("sg_import_config"))
     maps = [to_c(f"{role}={tensor}") for role, tensor in (map or {}).items()]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
-from ._base import Handle, Monitor, Path, ProgressOption, Uncopied, call, ffi, from_c, index_of, lib, new, path_to_c, threads_will_work, to_c, whole
+from ._base import Handle, Monitor, Path, ProgressOption, Uncopied, call, ffi, flag, from_c, index_of, lib, new, path_to_c, threads_will_work, to_c, whole
 from ._model import Model, handle_of
 
 TABLES = ("conditions", "items", "words")
@@ -60,9 +60,9 @@ class Pairs(Uncopied):
 
     def csv(self, path: Path, table: str = "conditions", style: str = "plain") -> None:
         """Writes a table. table: "conditions", "items" (a row per pair) or "words" (their attributions). style: "plain" or "spreadsheet"."""
-        styles = ("plain", "spreadsheet")
+        from ._run import CSV_STYLES
         with self._handle as p:
-            call(lib.sg_pairs_write_csv, p, index_of(table, TABLES, "table"), path_to_c(path), index_of(style, styles, "style"))
+            call(lib.sg_pairs_write_csv, p, index_of(table, TABLES, "table"), path_to_c(path), index_of(style, CSV_STYLES, "style"))
 
     def __repr__(self) -> str:
         c = self.conditions[0]
@@ -126,8 +126,8 @@ def pairs(model: Model, file: Path, *, format: str = "auto", score: str = "auto"
     cfg = ffi.new("sg_pairs_config *", {
         "struct_size": ffi.sizeof("sg_pairs_config"), "format": index_of(format, ("auto", "tsv", "blimp", "linzen"), "format"),
         "score": index_of(score, ("auto", "sentence", "word"), "score"), "split": index_of(split, ("auto", "spaces", "punctuation"), "split"),
-        "lowercase": lowercase, "no_eos": eos is False, "condition": ffi.NULL if keep is None else keep,
-        "attribution": attribution, "path": whole(path, "pairs: path"), "threads": whole(threads, "threads")})
+        "lowercase": flag(lowercase, "lowercase"), "no_eos": eos is not None and not flag(eos, "eos"), "condition": ffi.NULL if keep is None else keep,
+        "attribution": flag(attribution, "attribution"), "path": whole(path, "pairs: path"), "threads": whole(threads, "threads")})
     monitor = Monitor(progress)
     threads_will_work()
     return Pairs(Handle(new("sg_pairs", lib.sg_pairs_new, handle_of(model), path_to_c(file), cfg, monitor.c, monitor=monitor), "pairs"))

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import json
-import os
 from typing import TYPE_CHECKING, Any, Mapping, Sequence, Union
 
 from ._base import Path, array_to_c, call, ffi, is_list, is_path, lib, path_to_c, set_fields, to_c, whole, written
+from ._compare import _groups
 
 if TYPE_CHECKING:
     from ._run import Run
@@ -41,9 +41,7 @@ def report(runs: Runs = (), path: Path | None = None, *, groups: Mapping[str, Se
         raise TypeError(f"report: runs: expected a run, a path or several, found {runs!r}"[:200])
     shown: list[Any] = [runs] if isinstance(runs, Run) or is_path(runs) else list(runs) # type: ignore[arg-type]
     names: list[str | None] = [None] * len(shown)
-    for group, members in (groups or {}).items():
-        if isinstance(members, (Run, str, os.PathLike)) or len(members) < 2:
-            raise ValueError(f"report: groups: {group!r}: expected two runs or more")
+    for group, members in _groups(groups, "report"):
         shown += members
         names += [group] * len(members)
     if path is None and figures is None:
@@ -109,6 +107,7 @@ def words(run: Run | Path, class_name: str = "all", delay: int = 0, *, state: st
     if not isinstance(run, Run):
         with Run(run) as opened:
             return words(opened, class_name, delay, state=state, layer=layer, group=group, **settings)
+    layer = whole(layer, "words: layer")
     fits = [g for g in run.groups if g.startswith("layer") and (not layer or g.startswith(f"layer{layer}."))
             and (state is None or g.endswith(f".{state}"))]
     if group is not None:
@@ -118,7 +117,7 @@ def words(run: Run | Path, class_name: str = "all", delay: int = 0, *, state: st
     if not fits:
         raise ValueError(f"words: the run has {', '.join(run.groups)}; found "
                          + (f"state {state!r} and layer {layer}" if group is None else f"group {group!r}"))
-    whole(delay, "words: delay", 0, run.delays - 1)
+    delay = whole(delay, "words: delay", 0, run.delays - 1)
     keep: list[Any] = [to_c(fits[0])]
     cfg = ffi.new("sg_words_config *")
     lib.sg_words_defaults_sized(cfg, ffi.sizeof("sg_words_config"))

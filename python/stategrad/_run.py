@@ -13,13 +13,14 @@ from typing import TYPE_CHECKING, Any, BinaryIO, Iterable, Iterator, Mapping, Se
 
 import numpy as np
 
-from . import _figure, _report
-from ._base import Handle, Path, Uncopied, call, ffi, from_c, lib, new, path_to_c, to_c
+from . import _base, _figure, _report
+from ._base import Handle, Path, Uncopied, call, ffi, from_c, index_of, is_list, lib, new, path_to_c, to_c
 
 if TYPE_CHECKING:
     from ._report import Words
 
 MAX_DIMS = lib.SG_RUN_MAX_DIMS
+CSV_STYLES = ("plain", "spreadsheet") # as sg_csv_style
 
 
 class Run(Uncopied):
@@ -92,6 +93,9 @@ class Run(Uncopied):
             raise KeyError(f"{group}: the run has {', '.join(self.groups)}")
         return State(self, group)
 
+    def _state(self, group: str | None) -> State:
+        return State(self, self.groups[_position(group, self.groups, "group")] if group is not None else self.groups[0])
+
     def to_xarray(self, group: str | None = None, variables: Iterable[str] | None = None) -> Any:
         """A state as an xarray.Dataset in memory, with coordinates and the attributes of the run.
 
@@ -108,8 +112,13 @@ class Run(Uncopied):
             xarray is not installed.
         """
         import xarray
-        state = self[group or self.groups[0]]
+        state = self._state(group)
+        if variables is not None and not is_list(variables):
+            raise TypeError(f"to_xarray: variables: expected a list of names, found {variables!r}"[:200])
         names = state.variables if variables is None else tuple(variables)
+        for name in names:
+            if not isinstance(name, str) or name not in state.variables:
+                raise ValueError(f"to_xarray: {state.name} has no variable {name!r}"[:200])
         arrays = {name: state._xarray(name) for name in names if name not in state._coordinates}
         return xarray.Dataset(arrays, attrs={**self.attributes, "group": state.name})
 
@@ -132,7 +141,7 @@ class Run(Uncopied):
         ValueError
             No such class, property or quantity.
         """
-        state = self[group or self.groups[0]]
+        state = self._state(group)
         dims = state.dims(quantity) if quantity in state.variables else ()
         index: list[int] = []
         for dim in dims:
@@ -146,6 +155,9 @@ class Run(Uncopied):
                 dims = ()
         if "delay" not in dims or tuple(dims[len(index) + 1:]) not in ((), ("rank",)):
             raise ValueError(f"curve: {quantity!r} is not a quantity over the delays of {state.name}")
+        for dim, given in (("class", class_name if class_name != "all" else None), ("property", property)):
+            if given is not None and dim not in dims:
+                raise ValueError(f"curve: {quantity!r} has no {dim}, found {given!r}")
         last = (0,) * (len(dims) - len(index) - 1)
 
         def row(name: str) -> np.ndarray | None:
@@ -205,6 +217,7 @@ class Run(Uncopied):
 
     def save(self, path: Path) -> None:
         """Writes the run file there, atomically."""
+        path_to_c(path)
         with self._handle:
             if os.path.exists(path) and os.path.samefile(path, self.path):
                 return
@@ -221,12 +234,9 @@ class Run(Uncopied):
 
     def csv(self, path: Path, style: str = "plain") -> None:
         """Writes the tidy table: state, class, delay, quantity, value, low, high. style: "plain" or "spreadsheet"."""
-        styles = {"plain": lib.SG_CSV_PLAIN, "spreadsheet": lib.SG_CSV_SPREADSHEET}
-        if style not in styles:
-            raise ValueError(f"csv: style {style!r}, expected plain or spreadsheet")
         with self._handle:
             refuse_input(path, self.path)
-            call(lib.sg_run_write_csv, path_to_c(self.path), path_to_c(path), styles[style])
+            call(lib.sg_run_write_csv, path_to_c(self.path), path_to_c(path), index_of(style, CSV_STYLES, "style"))
 
     def close(self) -> None:
         """Closes the file; a temporary one goes. Using the run afterwards is a ValueError."""
@@ -306,10 +316,13 @@ class State:
         """A variable, or `count` entries (to its end) of each dimension from `start` (0), as float64 (missing: NaN) or strings."""
         with self._run._handle as r:
             whole = self.shape(name)
-            first = (0,) * len(whole) if start is None else tuple(start)
+            for what, given in (("start", start), ("count", count)):
+                if given is not None and not is_list(given):
+                    raise TypeError(f"{name}: {what}: expected a number for each dimension, found {given!r}"[:200])
+            first = (0,) * len(whole) if start is None else tuple(_base.whole(i, f"{name}: start") for i in start)
             if len(first) != len(whole):
                 raise ValueError(f"{name} has {len(whole)} dimensions, found a start of {len(first)} entries")
-            sizes = tuple(max(0, n - i) for n, i in zip(whole, first)) if count is None else tuple(count)
+            sizes = tuple(max(0, n - i) for n, i in zip(whole, first)) if count is None else tuple(_base.whole(n, f"{name}: count") for n in count)
             if len(sizes) != len(whole):
                 raise ValueError(f"{name} has {len(whole)} dimensions, found a count of {len(sizes)} entries")
             if start is None and len(whole) == 1 and sizes[0] and self._is_text(r, name):
@@ -390,7 +403,7 @@ class Curve:
 
 
 def _position(name: str | None, names: tuple[str, ...], what: str) -> int:
-    if name not in names:
+    if not isinstance(name, str) or name not in names:
         raise ValueError(f"{what} {name!r}: the run has {', '.join(names) or 'none'}")
     return names.index(name)
 
@@ -407,6 +420,7 @@ open_binary = lambda path: os.fdopen(os.open(path, os.O_RDONLY), "rb") # noqa: E
 
 def refuse_input(output: Path, *inputs: Path) -> None:
     """ValueError: the file to be written is one that is read."""
+    path_to_c(output)
     for path in inputs:
         if os.path.exists(output) and os.path.exists(path) and os.path.samefile(output, path):
             raise ValueError(f"{os.fsdecode(output)}: is read, and cannot be the output too")

@@ -131,6 +131,6 @@ def show(model: Model, sentence: str | Sequence[str], *, target: str | None = No
 
 def _two_words(given: str | tuple[str, str], what: str) -> tuple[str, str]:
     words = tuple(given.split("/")) if isinstance(given, str) else tuple(given) if is_list(given) else ()
-    if len(words) != 2 or not all(words):
+    if len(words) != 2 or not all(isinstance(word, str) and word for word in words):
         raise ValueError(f"show: {what}: expected two words, such as 'are/is', found {given!r}")
     return words[0], words[1]

@@ -7,7 +7,7 @@ from typing import Any, Iterator
 
 import numpy as np
 
-from ._base import ffi, index_of, lib, new
+from ._base import ffi, flag, index_of, lib, new
 from ._model import OUTPUTS, UNITS, Model, Vocabulary, floats, vocabulary_of
 
 CELLS = {"LSTM": "lstm", "LSTMCell": "lstm", "GRU": "gru", "GRUCell": "gru", "RNN": "rnn", "RNNCell": "rnn"}
@@ -62,7 +62,7 @@ def from_torch(module: Any = None, vocab: Vocabulary | None = None, *, embedding
         found.search(module)
     found.need(module)
     found.check(module, output_activation)
-    return _build(found, vocab, output_activation or "linear", unit, eos)
+    return _build(found, vocab, "linear" if output_activation is None else output_activation, unit, None if eos is None else flag(eos, "eos"))
 
 
 class _Parts:

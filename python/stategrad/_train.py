@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 from . import _corpus
-from ._base import Monitor, ProgressOption, call, ffi, from_c, index_of, lib, new, set_fields, threads_will_work, whole
+from ._base import Monitor, ProgressOption, call, ffi, flag, from_c, index_of, lib, new, set_fields, threads_will_work, whole
 from ._model import UNITS, Model, Vocabulary, vocabulary_of
 
 OPTIMIZERS, LOSS_SCALES = ("sgd", "adam"), ("mean", "sum")
@@ -75,7 +75,7 @@ def train(tokens: Any, valid: Any = None, *, cell: str = "lstm", layers: int = 1
     set_fields(cfg, settings, keep, "train", names={"log": "log_path"})
     cells = [from_c(lib.sg_cell_name(i)) for i in range(lib.sg_cell_count())]
     shape.cell, shape.unit = index_of(cell, cells, "cell"), index_of(unit, UNITS, "unit")
-    shape.layers, shape.tied, shape.eos, shape.has_decoder = layers, tied, eos, True
+    shape.layers, shape.tied, shape.eos, shape.has_decoder = layers, flag(tied, "tied"), flag(eos, "eos"), True
     shape.embedding = shape.embedding if embedding_size is None else whole(embedding_size, "train: embedding_size", 1)
     units = shape.hidden[0] if hidden_size is None else whole(hidden_size, "train: hidden_size", 1)
     for k in range(lib.SG_MAX_LAYERS):

@@ -143,7 +143,7 @@ class AnyModel(InFolder):
             zero = np.zeros((3, D, H))
             for which, change, linear, kl, said in (
                     (some, [zero[:2]], [zero], None, "change: expected"), (some, [zero], [zero, zero], None, "linear: expected"),
-                    (some, [zero], [zero], zero[0], "kl: expected"), (some[::-1], [zero], [zero], None, "not the next"),
+                    (some, [zero], [zero], zero[0], "kl: expected"), (some, [zero], [zero], zero[:, :, 0] + 0j, "kl: expected real numbers"), (some[::-1], [zero], [zero], None, "not the next"),
                     (some["position"], [zero], [zero], None, "expected records"), (some, [zero + np.nan], [zero], None, "not finite")):
                 with self.assertRaisesRegex(ValueError, said):
                     a.add_replaced(which, change, linear, kl)
@@ -327,6 +327,11 @@ class AnyModel(InFolder):
                 with self.assertRaisesRegex(ValueError, "gradients 0: expected real numbers, found complex"):
                     a.add([0], G)
             a.add([0], torch.zeros(1, D, H, E, dtype=torch.bfloat16)) # NumPy has no such type
+        for logits, text in ((lambda s: s.new_zeros(V) + 0j, "found torch.complex64"), (lambda s: [0.0] * V, "found list")):
+            with self.assertRaisesRegex(ValueError, f"predict: expected a tensor of real logits, {text}"):
+                sg.analyze_function(step, zero, self.ids, table, WORDS, predict=logits, **{**SAME, "replace": 20})
+        with self.assertRaisesRegex(ValueError, "vocab: words of embeddings"):
+            sg.Accumulator(np.zeros((T, E)), {"layer1.cell": H}, vocab=WORDS)
         for given in ({"embeddings": np.zeros((V, E), complex)}, {"tokens": np.zeros((T, E), complex)}):
             with self.assertRaisesRegex(ValueError, "expected real numbers, found complex128: the imaginary part would be lost"):
                 sg.Accumulator(**{"tokens": self.ids, "states": {"layer1.cell": H}, **given})
