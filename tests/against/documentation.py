@@ -65,8 +65,20 @@ def commands():
     check(re.findall(r"stategrad (\w+)", readme), names, "command", "README.md")
 
 
+def projection():
+    """The table of doc/cluster.md is that of bench/projection.py."""
+    said = subprocess.run([sys.executable, root / "bench/projection.py"], check=True, capture_output=True, text=True).stdout
+    page = (root / "doc/cluster.md").read_text(encoding="utf-8")
+    failures.extend(f"doc/cluster.md: the row of bench/projection.py is missing: {row}" for row in said.splitlines()
+                    if row.startswith("|") and row not in page)
+    for number, place in re.findall(r"(\d+) cores are busy before the (states) take longer", said):
+        if f"{number} cores" not in page:
+            failures.append(f"doc/cluster.md: {number} cores, from which the {place} take longer")
+
+
 run_file()
 model_file()
 commands()
+projection()
 print("\n".join(failures))
 sys.exit(bool(failures))

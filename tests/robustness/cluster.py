@@ -148,9 +148,10 @@ def wait(condition, seconds=60):
 
 
 # ---- commands as they are printed, and the jobs that they submit ----
-def cluster(*args):
-    """Types what `stategrad cluster ARGS` prints; the numbers of the jobs, and the command for afterwards."""
+def cluster(*args, before=lambda: None):
+    """Types what `stategrad cluster ARGS` prints; the numbers of the jobs (the merge before its array), and the command for afterwards."""
     said = must(stategrad, "cluster", *args)
+    before()
     typed, after = said.split("When the jobs are done:")
     typed = "\n".join(line for line in typed.splitlines() if line.startswith("  "))
     submitted = run("bash", "-ec", typed + '\n[ -z "$job" ] || echo "Submitted batch job $job"')
@@ -222,6 +223,8 @@ say("stopped and queued again")
 
 several = {"parts": cluster("--parts", "3", "--cpus", "2", "analyze", *quick, "-o", "parts.nc"),
            "seeds": cluster("--seeds", "2-3", "--time", "0:10:00", "train", "text", *small, "-o", "lstm.safetensors")}
+shutil.copy("model", "lost")
+(merge, array), _ = cluster("--parts", "2", "analyze", "lost", *quick[1:], "-o", "lost.nc", before=lambda: os.unlink("lost"))
 if mpi:
     several["mpirun"] = cluster("--ranks", "2", "analyze", *quick, "-o", "mpirun.nc")
     if "pmix" in run("srun", "--mpi=list").stdout:
@@ -241,6 +244,8 @@ for name in ("parts", "mpirun", "srun"):
     else:
         print(f"not tested: {name} (openmpi-bin, PMIx in Slurm)")
 done(analyses, "two analyses")
+check(wait(lambda: states(merge) == ["CANCELLED"]), "parts that fail have no merge", states(array), states(merge), logs())
+check(set(states(array)) == {"FAILED"} and not pathlib.Path("lost.nc").exists(), "parts that fail", states(array))
 check(must("bash", "-ec", report) == "" and pathlib.Path("lstm.html").stat().st_size > 100000, report)
 done([limited, preempted], "went on after they were stopped")
 for name in ("limited", "preempted"):
