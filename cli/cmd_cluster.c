@@ -140,6 +140,14 @@ static void put_job_file(FILE *f, const job *j, const char *name, const char *nu
     put_quoted(f, name + stem, SIZE_MAX);
 }
 
+static const char job_number[] = "\"$i\"";
+
+static void put_checkpoint(FILE *f, const job *j)
+{
+    put_job_file(f, j, j->plan.output, job_number);
+    fputs(".checkpoint", f);
+}
+
 /* A name of letters alone: of the job, of a group. */
 static void put_plain(FILE *f, const char *name)
 {
@@ -179,22 +187,20 @@ static void put_directives(FILE *f, const job *j)
 /* The command, with the files of the job. */
 static void put_command(FILE *f, const job *j)
 {
-    static const char number[] = "\"$i\"";
     fprintf(f, "set -- %s", j->args[0]);
     if (j->plan.parts)
         fprintf(f, " --part \"$i/%zu\"", j->plan.parts);
     if (j->trains)
         fputs(j->seeds ? " --seed \"$i\" --resume" : " --resume", f);
     fputs(" --checkpoint ", f);
-    put_job_file(f, j, j->plan.output, number);
-    fputs(".checkpoint", f);
+    put_checkpoint(f, j);
     for (char **a = j->args + 1; *a; a++) {
         const char *own = own_file(j, *a);
         fputc(' ', f);
         if (!own || own > *a)
             put_quoted(f, *a, own ? strlen(*a) - strlen(own) : SIZE_MAX);
         if (own)
-            put_job_file(f, j, own, number);
+            put_job_file(f, j, own, job_number);
     }
     fputc('\n', f);
 }
@@ -235,9 +241,14 @@ static void put_script(FILE *f, const job *j)
     else if (j->plan.ranks)
         fprintf(f, "mpirun -n %zu --bind-to none ", j->plan.ranks);
     fputs("\"$program\" \"$@\" &\nwork=$!\n"
-          "while hit=; wait \"$work\"; code=$?; [ \"$hit\" ]; do :; done\n"
-          "[ ! \"$again\" ] || [ \"$code\" = 0 ] || scontrol requeue \"$SLURM_JOB_ID\"\nexit \"$code\"\n",
+          "while hit=; wait \"$work\"; code=$?; [ \"$hit\" ]; do :; done\n",
           f);
+    if (j->plan.ranks) {
+        fputs("# The mpirun of MPICH returns 0 where its processes were stopped.\n[ ! -e ", f);
+        put_checkpoint(f, j);
+        fprintf(f, ".1of%zu ] || [ \"$code\" != 0 ] || code=1\n", j->plan.ranks);
+    }
+    fputs("[ ! \"$again\" ] || [ \"$code\" = 0 ] || scontrol requeue \"$SLURM_JOB_ID\"\nexit \"$code\"\n", f);
 }
 
 /* ---- what is printed ---- */
