@@ -121,6 +121,8 @@ function groupByNumbers(node) {
 const SPECS = {};
 for (const script of document.querySelectorAll('script[data-spec]')) SPECS[script.dataset.spec] = JSON.parse(script.textContent);
 
+const MANY_SERIES = 12; // more: the legend has a filter
+
 /* Charts that share a name hide and show the same series together. */
 const SHARED = new Map();
 
@@ -251,8 +253,26 @@ class Chart {
       svg('svg', { width: 30, height: 8, viewBox: '0 -4 30 8', 'aria-hidden': 'true' },
         svg('path', { d: 'M0,0H30', stroke: 'currentColor', 'stroke-width': 1.8,
           'stroke-dasharray': i === 0 ? 'none' : DASHES[i % DASHES.length].join(' ') })), shorten(name, 40)));
-    this.legend.replaceChildren(...buttons, ...dashes);
+    this.legend.replaceChildren(...this.filterBox(series), ...buttons, ...dashes);
+    this.applyFilter();
     if (focused) for (const b of this.legend.children) if (b.dataset.series === focused && document.activeElement === document.body) b.focus();
+  }
+
+  /* Of many series: a box that leaves in the legend those whose names have its text, and a button that draws these alone. */
+  filterBox(series) {
+    if (series.length <= MANY_SERIES || this.options.compact) return [];
+    const box = el('input', { type: 'search', class: 'filter', placeholder: 'filter', 'aria-label': 'Filter by name', value: this.group.filter || '' });
+    box.oninput = () => { this.group.filter = box.value; this.applyFilter(); };
+    const only = el('button', { type: 'button', class: 'key plain', onclick: () => this.showOnly(series.filter((n) => this.matches(n))) }, 'only these');
+    return [box, only];
+  }
+
+  matches(name) {
+    return name.toLowerCase().includes((this.group.filter || '').toLowerCase());
+  }
+
+  applyFilter() {
+    for (const b of this.legend.querySelectorAll('[data-series]')) b.hidden = !this.matches(b.dataset.series);
   }
 
   toggle(name) {

@@ -135,6 +135,26 @@ function markScrolling(holder) {
   holder.toggleAttribute('data-more', holder.scrollWidth > holder.clientWidth + 1);
 }
 
+/* A table of cells [text, number] that a click on a heading sorts: by size, the largest first, then the other way. Numbers that are
+ * missing come last. At first `by` sorts it, and `most` rows are shown. */
+function sortableTable(head, rows, by, most, attributes) {
+  const holder = el('div');
+  let down = true, all = rows.length <= most;
+  const size = (row) => (Number.isFinite(row[by][1]) ? Math.abs(row[by][1]) : null);
+  const draw = (focused) => {
+    const known = rows.filter((r) => size(r) !== null).sort((a, b) => (down ? size(b) - size(a) : size(a) - size(b)));
+    const sorted = [...known, ...rows.filter((r) => size(r) === null)].slice(0, all ? rows.length : most);
+    const buttons = head.map((text, i) => el('button', { type: 'button', class: 'sort', onclick: () => { down = i !== by || !down; by = i; draw(i); } },
+      text, i === by ? (down ? ' ↓' : ' ↑') : ''));
+    const t = table(buttons, sorted.map((r) => r.map(([text]) => text)), attributes);
+    t.querySelectorAll('thead th')[by].setAttribute('aria-sort', down ? 'descending' : 'ascending');
+    holder.replaceChildren(t, ...(all ? [] : [el('button', { type: 'button', class: 'tool', onclick: () => { all = true; draw(); } }, `Show all ${rows.length}`)]));
+    if (focused !== undefined) buttons[focused].focus();
+  };
+  draw();
+  return holder;
+}
+
 function table(head, rows, attributes) {
   const body = el('tbody');
   for (const row of rows) {

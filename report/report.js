@@ -6,7 +6,7 @@
 const data = readJson('data');
 const runs = data.runs;
 const state = {
-  group: null, measure: 'rms', scale: 'log', arrangement: 'overlay', classMeasure: 'gain',
+  group: null, measure: 'rms', scale: 'log', arrangement: 'overlay', classMeasure: 'gain', classOrder: 'run',
   spectrumClass: 0, propertyClass: 0, propertyMeasure: 'property_gain', subspace: 0, change: 'change', law: '',
 };
 const MEASURES = {
@@ -307,6 +307,11 @@ function classesSection() {
     const draw = () => {
       const key = state.classMeasure, ratio = key !== 'sigma';
       const shown = rows.filter((r) => r[key] > 0 && !(ratio && r.series === 'all')).map((r) => ({ ...r, value: r[key], significant: key === 'gain' ? r.q_types !== null && r.q_types < 0.05 : r.significant }));
+      if (state.classOrder === 'effect') {
+        const of = (name) => { const x = shown.filter((r) => r.series === name); return x.reduce((sum, r) => sum + Math.abs(ratio ? Math.log(r.value) : r.value), 0) / x.length; };
+        const effects = new Map(Array.from(new Set(shown.map((r) => r.series)), (name) => [name, of(name)]));
+        shown.sort((a, b) => effects.get(b.series) - effects.get(a.series));
+      }
       const most = Math.max(1.05, ...shown.map((r) => (ratio ? Math.max(r.value, 1 / r.value) : 1)));
       chart.set({
         spec: 'classes', rows: shown, runs: runNames, facet: runs.length > 1 ? Math.min(runs.length, 2) : 0,
@@ -336,7 +341,8 @@ function classesSection() {
         },
       });
     };
-    controls.replaceChildren(switcher('Value', CHOICES, state.classMeasure, (m) => { state.classMeasure = m; draw(); }));
+    controls.replaceChildren(switcher('Value', CHOICES, state.classMeasure, (m) => { state.classMeasure = m; draw(); }),
+      switcher('Order of the classes', [['run', 'as in the run'], ['effect', 'by effect']], state.classOrder, (m) => { state.classOrder = m; draw(); }));
     draw();
   });
 }
@@ -482,6 +488,28 @@ function propertiesSection() {
       `${p.name}: ${count(p.words_a)} and ${count(p.words_b)} words${Math.min(p.words_a, p.words_b) < 10 ? ' (few: read with care)' : ''}`));
     sizes.replaceChildren(withSizes.length ? el('p', { class: 'mute' }, `Words on the two sides — ${Array.from(new Set(withSizes)).join('; ')}.`) : '');
     rebuild();
+  });
+}
+
+/* Single units of the state, where the run has them (--units). */
+function unitsSection() {
+  const node = document.getElementById('units');
+  if (!runs.some((run) => run.groups.some((g) => g.unit_gains))) return;
+  node.hidden = false;
+  const body = section('units', 'Units of the state',
+    'How far each single unit moves: along its own best direction of embedding space, and along each property, with its sign. From the mean gradient of all words: what cancels is not in it. A click on a heading sorts by size.');
+  sections.push(() => {
+    body.replaceChildren(...runs.map((run, r) => {
+      const g = groupOf(run);
+      if (!g || !g.unit_gains) return null;
+      const { last, at, rows } = g.unit_gains, cell = (x, low, high) => [withInterval(x, low, high), x];
+      const head = ['unit', 'gain at delay 0', `gain at delay ${last}`, `share left at delay ${last}`, ...run.properties.map((p) => `along ${shorten(p.name, 40)}, delay ${at}`)];
+      const cells = rows.map((x, u) => [[u, u], [number(x[0], 3), x[0]], cell(x[1], x[2], x[3]), [x[0] > 0 ? percent(x[1] / x[0]) : '–', x[0] > 0 ? x[1] / x[0] : null],
+        ...run.properties.map((_, p) => cell(x[4 + 3 * p], x[5 + 3 * p], x[6 + 3 * p]))]);
+      return el('div', {}, runs.length > 1 ? el('h3', {}, runNames[r]) : null,
+        sortableTable(head, cells, 2, 20, { 'aria-label': `units of the ${groupTitle(state.group)}, ${runNames[r]}` }));
+    }).filter(Boolean));
+    body.append(el('p', { class: 'mute' }, 'Intervals: 95 %, over blocks of the corpus and, along a property given by words, over these; not adjusted for the number of units.'));
   });
 }
 
@@ -973,8 +1001,19 @@ function redraw() {
   document.querySelectorAll('.scroll').forEach(markScrolling);
 }
 
+/* What a run is of: files as the command names them, the model, the text, the settings. */
+function factsOf(run) {
+  const attribute = (name) => (run.attributes.find(([k]) => k === name) || [])[1], layers = Number(attribute('layers'));
+  const files = /^stategrad analyze ((?:(?!-)[^ ']+ ?)+)/.exec(attribute('command') || '');
+  const names = files ? files[1].trim().split(' ').map((f) => f.replace(/.*\//, '')) : [];
+  return [names.length > 1 ? `${shorten(names[0], 40)} on ${shorten(names.slice(1).join(', '), 40)}` : null,
+    attribute('cell') && `${attribute('cell')}, ${count(layers)} layer${layers === 1 ? '' : 's'}`,
+    `${count(run.classes[0].tokens)} tokens`, `delays 0 to ${run.delays - 1}`, attribute('state_handling')].filter(Boolean).join('; ');
+}
+
 function start() {
   document.getElementById('subject').textContent = shorten(runNames.join(', '), 80);
+  if (runs.length === 1) document.getElementById('facts').textContent = factsOf(runs[0]);
   document.title = `State gradients: ${shorten(runNames.join(', '), 100)}`;
   document.getElementById('version').textContent = data.version;
   const tools = document.getElementById('tools');
@@ -991,6 +1030,7 @@ function start() {
   spectrumSection();
   shapeSection();
   propertiesSection();
+  unitsSection();
   wordsSection();
   decaySection();
   settingsSection();

@@ -126,6 +126,52 @@ static bool field_at(size_t i, field *f)
     return false;
 }
 
+/* One kind of gain of all H units, of class all: NAMEsuffix at delay d, of property p (SIZE_MAX: of none). */
+static sg_status read_units(const sg_run *r, const char *group, const char *name, const char *suffix,
+                            size_t p, size_t d, size_t H, double *x, sg_error *err)
+{
+    char variable[64];
+    size_t start[] = {p, 0, d, 0}, count[] = {1, 1, 1, H}, skip = p == SIZE_MAX;
+    snprintf(variable, sizeof variable, "%s%s", name, suffix);
+    return sg_run_read(r, group, variable, start + skip, count + skip, x, err);
+}
+
+/* Where the run has them: a row for each unit, [gain at delay 0, at the last with both ends, along each property at `at` with
+ * both ends, ...]. */
+static sg_status write_units(json_out *j, const sg_run *r, const char *group, sg_error *err)
+{
+    sg_status st = SG_OK;
+    static const char *const suffixes[] = {"", "_low", "_high"};
+    size_t rank, shape[SG_RUN_MAX_DIMS];
+    const size_t P = sg_run_properties(r), last = sg_run_delays(r) - 1, at = last > 0, columns = 4 + 3 * P;
+    double *x = NULL;
+    if (!sg_run_shape(r, group, "unit_gain", &rank, shape) || rank != 3)
+        return SG_OK;
+    const size_t H = shape[2];
+    NEED(x = sg_calloc(columns * H, sizeof *x), err, "%zu units", H);
+    TRY(read_units(r, group, "unit_gain", "", SIZE_MAX, 0, H, x, err));
+    for (size_t k = 0; k < 3; k++) {
+        TRY(read_units(r, group, "unit_gain", suffixes[k], SIZE_MAX, last, H, x + (1 + k) * H, err));
+        for (size_t p = 0; p < P; p++)
+            TRY(read_units(r, group, "unit_property_gain", suffixes[k], p, at, H, x + (4 + 3 * p + k) * H,
+                           err));
+    }
+    json_key(j, "unit_gains"), json_open(j, '{');
+    json_key(j, "last"), json_count(j, last);
+    json_key(j, "at"), json_count(j, at);
+    json_key(j, "rows"), json_open(j, '[');
+    for (size_t u = 0; u < H; u++) {
+        json_open(j, '[');
+        for (size_t k = 0; k < columns; k++)
+            json_number(j, x[k * H + u], 4);
+        json_close(j, ']');
+    }
+    json_close(j, ']'), json_close(j, '}');
+done:
+    sg_free(x);
+    return st;
+}
+
 static sg_status write_group(json_out *j, sg_run *r, size_t g, sg_error *err)
 {
     sg_status st;
@@ -135,6 +181,8 @@ static sg_status write_group(json_out *j, sg_run *r, size_t g, sg_error *err)
     json_key(j, "baseline_of"), json_text(j, baseline_of(name));
     json_key(j, "units"), json_count(j, sg_run_units(r, g));
     json_key(j, "rank"), json_count(j, sg_run_rank(r, g));
+    if (!baseline_of(name) && (st = write_units(j, r, name, err)) != SG_OK)
+        return st;
     json_key(j, "values"), json_open(j, '{');
     field f;
     for (size_t i = 0; field_at(i, &f); i++) {

@@ -771,6 +771,16 @@ async function testManyClasses() {
     const drawn = await page.evaluate(() => new Set(Array.from(document.querySelectorAll('#chart-curves svg .mark-symbol path')).map((p) => p.__data__)
       .filter((i) => i.fill && i.opacity > 0).map((i) => `${i.fill} ${i.shape}`)).size);
     check(drawn === 30, 'and in the chart itself', drawn);
+    await page.fill('#chart-curves .filter', names[3].toUpperCase());
+    const left = () => page.evaluate(() => Array.from(document.querySelectorAll('#chart-curves .key[data-series]')).filter((k) => k.offsetParent).map((k) => k.dataset.series).join());
+    const wanted = names.filter((n) => n.toLowerCase().includes(names[3].toLowerCase())).join();
+    check(await left() === wanted && wanted.split(',').length < 30, 'the filter leaves the names that have its text', `${await left()}; ${wanted}`);
+    await page.click('#chart-curves button:has-text("only these")');
+    check((await page.evaluate(() => Array.from(document.querySelectorAll('#chart-curves .key[aria-pressed="true"]'), (k) => k.dataset.series).join())) === wanted, 'only these are drawn', wanted);
+    await page.click('#classes [data-value="effect"]');
+    const g = contents(made.get('many'))['layer1.cell'], order = await page.evaluate(() => Array.from(document.querySelectorAll('#chart-classes svg .role-axis-label text'), (t) => t.textContent).filter((t) => !/^\d+$/.test(t)));
+    const effect = (name) => { const x = g.gain_ratio[names.indexOf(name)].filter((v) => v > 0); return x.reduce((sum, v) => sum + Math.abs(Math.log(v)), 0) / x.length; };
+    check(order.length === 29 && order.every((n, i) => !i || effect(order[i - 1]) >= effect(n) - 1e-9), 'classes sorted by effect', order.map((n) => [n, effect(n)]).join(' '));
     if (colorScheme === 'light') await shot(page, 'many-1600-light');
     check(page.complaints.length === 0, 'no complaint', page.complaints.join(' | '));
     await page.context().close();
@@ -830,6 +840,31 @@ async function testShow() {
   }
 }
 
+/* The table of single units: the run file's numbers, whatever it is sorted by. */
+async function testUnits(page, g) {
+  const H = g.unit_gain[0][0].length, D = g.unit_gain[0].length;
+  const read = () => page.evaluate(() => Array.from(document.querySelectorAll('#units tbody tr')).map((tr) => Array.from(tr.cells).map((c) => c.textContent)));
+  const sizes = [(u) => u, (u) => g.unit_gain[0][0][u], (u) => g.unit_gain[0][D - 1][u], (u) => g.unit_gain[0][D - 1][u] / g.unit_gain[0][0][u], (u) => g.unit_property_gain[0][0][1][u]];
+  const wanted = (k, down) => Array.from({ length: H }, (_, u) => u).sort((a, b) => (down ? -1 : 1) * (Math.abs(sizes[k](a)) - Math.abs(sizes[k](b))));
+  const order = async (k, down) => {
+    const rows = await read();
+    check(rows.map((r) => r[0]).join() === wanted(k, down).join(), `units by column ${k}`, rows.map((r) => r[0]).join());
+    for (const row of rows) {
+      const u = Number(row[0]);
+      spanOf((ok, ...what) => check(ok, 'a gain of a unit', what.join(' ')), row[2], ...['', '_low', '_high'].map((suffix) => g[`unit_gain${suffix}`][0][D - 1][u]), 'unit_gain', row.join('|'));
+      spanOf((ok, ...what) => check(ok, 'a gain of a unit along a property', what.join(' ')), row[4], ...['', '_low', '_high'].map((suffix) => g[`unit_property_gain${suffix}`][0][0][1][u]), 'unit_property_gain', row.join('|'));
+    }
+  };
+  await order(2, true);
+  for (const k of [4, 0, 3]) {
+    await page.click(`#units thead th:nth-child(${k + 1}) button`);
+    await order(k, true);
+  }
+  await page.click('#units thead th:nth-child(4) button');
+  await order(3, false);
+  check(await page.getAttribute('#units thead th:nth-child(4)', 'aria-sort') === 'ascending', 'the sorted column is said');
+}
+
 /* Chosen pairs of words: the curves and the table are the run file's; a run without pairs has no such section. */
 async function testPairs(plain) {
   const corpus = join(folder, 'p.conllu'), model = join(folder, 'p.safetensors'), nc = join(folder, 'pairs.nc');
@@ -840,7 +875,8 @@ async function testPairs(plain) {
   writeFileSync(corpus, `${sentences.join('\n\n')}\n\n`);
   writeFileSync(join(folder, 'positions'), '0 2 <b>& mine\n12 10 <b>& mine\n');
   execFileSync(program, ['train', corpus, '--epochs', '1', '--embedding-size', '4', '--hidden-size', '6', '--batch', '4', '--steps', '10', '--quiet', '-o', model]);
-  execFileSync(program, ['analyze', model, corpus, '-d', '6', '--pairs', 'subject-verb', '--pairs', join(folder, 'positions'), '-q', '-o', nc], { stdio: 'ignore' });
+  execFileSync(program, ['analyze', model, corpus, '-d', '6', '--pairs', 'subject-verb', '--pairs', join(folder, 'positions'), '--units', '--property', 'number=Number=Plur-Number=Sing',
+    '-q', '-o', nc], { stdio: 'ignore' });
   const all = contents(nc), g = all['layer1.cell'], labels = all[''].pair_label;
   const page = await open(report('pairs.html', nc));
   check(labels.join() === 'subject-verb,subject-verb, attractor,subject-verb, no attractor,<b>& mine', 'labels', labels.join());
@@ -859,6 +895,9 @@ async function testPairs(plain) {
   });
   const note = await page.textContent('#pairs p.mute');
   check(/Left out: 1 reversed\./.test(note), 'what is left out is said', note);
+  await testUnits(page, g);
+  const facts = await page.textContent('#facts');
+  check(facts === `p.safetensors on p.conllu; lstm, 1 layer; ${all[''].class_tokens[0]} tokens; delays 0 to 5; carry`, 'what the run is of', facts);
   check(page.complaints.length === 0, 'pairs: no complaint', page.complaints.join(' | '));
   await shot(page, 'pairs');
   await page.context().close();
