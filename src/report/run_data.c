@@ -136,8 +136,8 @@ static sg_status read_units(const sg_run *r, const char *group, const char *name
     return sg_run_read(r, group, variable, start + skip, count + skip, x, err);
 }
 
-/* Where the run has them: a row for each unit, [gain at delay 0, at the last with both ends, along each property at `at` with
- * both ends, ...]. */
+/* Where the run has them: a row for each unit, [gain at delay 0, at the last delay with both limits, along
+ * each property at `at` with both limits, ...]. */
 static sg_status write_units(json_out *j, const sg_run *r, const char *group, sg_error *err)
 {
     sg_status st = SG_OK;
