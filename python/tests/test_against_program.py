@@ -96,7 +96,7 @@ class AgainstProgram(InFolder):
         for m in (chosen, sg.load(self.folder / "chosen.safetensors")):
             self.assertAlmostEqual(sg.evaluate(m, odd).perplexity, perplexity(ends, "--no-eos"), places=6)
         for name in ("unk", "eos"):
-            with self.assertRaisesRegex(ValueError, f"--{name}: 'todayy' is not among the .* words of the vocabulary; did you mean 'today'"):
+            with self.assertRaisesRegex(ValueError, f"setting '{name}': 'todayy' is not among the .* words of the vocabulary; did you mean 'today'"):
                 sg.load(self.model, **{name: "todayy"})
 
     def test_pairs_and_annotation(self):
