@@ -567,7 +567,7 @@ static void gradients_that_cannot_be(void **state)
     sg_run *run;
     world_new(&w, &settings[0]);
     assert_ok(new_for(&w, &a, NULL, &err), err);
-    refused(sg_accumulator_finish(a, NULL, &err), "no path");
+    refused(sg_accumulator_finish(a, NULL, &err), "run_path");
     uint64_t ten = 10, beyond = T, twice[] = {20, 20}, back[] = {30, 29}, three[] = {11, 12, 13}, end = T - 1;
     assert_ok(add(&w, a, false, &ten, 1, &err), err);
     refused(add(&w, a, true, &ten, 1, &err), "gradients by steps after gradients by origins");
