@@ -12,6 +12,9 @@ enum { BY_MPIRUN, BY_SRUN };
 
 #define LETTERS "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"
 
+#define FIRST_LINES                                                                                          \
+    "#!/bin/bash\n# Written by stategrad cluster. Options of sbatch on its command line take precedence.\n"
+
 typedef struct {
     const char *seeds, *time, *memory, *partition, *script;
     int launcher;
@@ -52,6 +55,11 @@ static int read_time(job *j)
         minutes > 59 || seconds > 59 || hours + minutes + seconds == 0)
         return misuse("--time: expected H:M:S, as in 12:00:00; found '%s'", j->time);
     j->minutes = hours * 60.0 + minutes + ceil(seconds / 60.0);
+    if (j->minutes < 5)
+        return misuse(
+            "--time: expected 5 minutes or more, since a job saves its state 2 minutes before its end; "
+            "found '%s'",
+            j->time);
     return -1;
 }
 
@@ -209,9 +217,7 @@ static void put_script(FILE *f, const job *j)
 {
     char all[64];
     snprintf(all, sizeof all, "{1..%zu}", j->plan.parts);
-    fputs(
-        "#!/bin/bash\n# Written by stategrad cluster. Options of sbatch on its command line take precedence.\n",
-        f);
+    fputs(FIRST_LINES, f);
     put_directives(f, j);
     fputs("cd ", f);
     put_quoted(f, j->folder, SIZE_MAX);
@@ -338,6 +344,18 @@ static void put_advice(FILE *f, const job *j)
 
 /* ---- all of it ---- */
 
+/* Is there another file by the name that follows from the output? */
+static bool is_taken(const char *name)
+{
+    char found[sizeof FIRST_LINES] = "";
+    FILE *f = fopen(name, "r");
+    if (!f)
+        return false;
+    const size_t n = fread(found, 1, sizeof found - 1, f);
+    fclose(f);
+    return n != sizeof found - 1 || memcmp(found, FIRST_LINES, n) != 0;
+}
+
 /* Where the job will run what: this program, in this folder. */
 static int find_places(job *j)
 {
@@ -352,11 +370,17 @@ static int find_places(job *j)
         return failure("cluster: --ranks needs %s, which is not there; build with MPI installed", beside);
     if (strcmp(shown(j->plan.output), j->plan.output) != 0)
         return misuse("%s: expected a name without control characters", j->plan.output);
+    if (j->seeds && !j->trains && strchr(j->plan.output, ','))
+        return misuse("%s: expected a name without commas: report --group separates names by them",
+                      j->plan.output);
     if (!j->script) {
         if (!(j->default_script = malloc(stem + 16)))
             return failure("cluster: no memory");
         sprintf(j->default_script, "%.*s%s", (int)stem, j->plan.output, j->trains ? "-train.sh" : ".sh");
         j->script = j->default_script;
+        if (is_taken(j->script))
+            return misuse("cluster: %s exists, and cluster did not write it; --script FILE names another",
+                          j->script);
     }
     return -1;
 }
@@ -462,7 +486,8 @@ const command cmd_cluster = {
     .operands = "analyze|train ARGUMENTS...",
     .summary = "a Slurm script for an analysis or a training",
     .about =
-        "Checks the command as if it were run, writes a script for it and prints what to type. Nothing is submitted. "
+        "Checks the options of the command and, of an analysis, that it can read its model (with --seeds the first one) and its "
+        "corpus; writes a script for it and prints what to type. Nothing is submitted. "
         "Time and memory of an analysis are those of its forecast. A job that is stopped by its time limit or "
         "preempted saves a checkpoint, is queued again and continues from it. The options of cluster come before the "
         "command; its --checkpoint, --resume, --part and --threads are written into the script.",
