@@ -10,7 +10,7 @@ from typing import Any, Iterator, Mapping, Sequence, overload
 from . import _corpus
 from ._base import Monitor, Path, ProgressOption, array_to_c, call, ffi, from_c, is_list, lib, path_to_c, threads_will_work, to_c, unknown_setting, whole
 from ._model import Model, handle_of
-from ._run import Run, output_file
+from ._run import Run, output_file, refuse_input
 
 OF_THE_PROGRAM = ("inputs",) # in Python: an array as tokens
 
@@ -72,7 +72,7 @@ def analyze(model: Model, tokens: Any, classes: Any = None, properties: Any = No
 
         G[t,d] = d s_t / d x_{t-d}        mean over t, for each delay d and class of the word at t-d
 
-    The result is that of the program, byte by byte, on the same text with the same settings.
+    The result is that of the program on the same text with the same settings, byte by byte except for `command` and `created`.
 
     Parameters
     ----------
@@ -125,6 +125,9 @@ def analyze(model: Model, tokens: Any, classes: Any = None, properties: Any = No
         Ctrl-C; with a checkpoint, the same call continues.
     """
     keep: list[Any] = []
+    for written in (output, settings.get("csv"), settings.get("checkpoint")):
+        if written is not None:
+            refuse_input(written, *_files_read(tokens, classes, properties, pairs))
     if part is not None:
         if output is None:
             raise ValueError("analyze: a part needs output, the file that merge reads")
@@ -142,6 +145,24 @@ def analyze(model: Model, tokens: Any, classes: Any = None, properties: Any = No
         threads_will_work()
         call(lib.sg_analyze, path_to_c(file.path), model._m, corpus.stream, corpus.classes, cfg, monitor.c, monitor=monitor)
         return file.open() if part is None else pathlib.Path(file.path)
+
+
+def _files_read(tokens: Any, *specs: Any) -> list[Any]:
+    """What may be the name of a file that is read: the corpus, and pieces of specs ("words:FILE", "NAME=FILE", "FILE-FILE")."""
+    found = [t for t in (tokens if isinstance(tokens, list) else [tokens]) if isinstance(t, os.PathLike) or t is tokens and isinstance(t, str)]
+    todo = list(specs)
+    while todo:
+        spec = todo.pop()
+        if isinstance(spec, os.PathLike):
+            found.append(spec)
+        elif isinstance(spec, str):
+            cuts = [i for i, c in enumerate(spec) if c in ":=-"]
+            found += [spec, *(spec[:i] for i in cuts), *(spec[i + 1:] for i in cuts)]
+        elif isinstance(spec, Mapping):
+            todo += spec.values()
+        elif isinstance(spec, (list, tuple)) and len(spec) < 1000:
+            todo += spec
+    return found
 
 
 def _document(function: Any) -> None:

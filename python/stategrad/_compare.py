@@ -36,6 +36,7 @@ class Comparison(Uncopied):
 
     def __init__(self, handle: Handle, c_pairs: Any, sides: list[tuple[dict[str, Any], dict[str, Any]]]) -> None:
         self._handle, self._pairs = handle, c_pairs
+        self._read: list[Path] = []  # the run files
         n = ffi.new("size_t *")
         with handle as c:
             rows = lib.sg_comparison_rows(c, n)
@@ -48,7 +49,8 @@ class Comparison(Uncopied):
 
     def csv(self, path: Path, style: str = "plain") -> None:
         """Writes the rows as a table. style: "plain" or "spreadsheet"."""
-        from ._run import CSV_STYLES
+        from ._run import CSV_STYLES, refuse_input
+        refuse_input(path, *self._read)
         with self._handle as c:
             call(lib.sg_comparison_write_csv, c, self._pairs, path_to_c(path), index_of(style, CSV_STYLES, "style"))
 
@@ -134,6 +136,7 @@ def compare(*what: Union[Run, Path], class_name: str | Sequence[str] | None = No
                                               "measures": array_to_c(measures, keep), "delays": delays, "n_delays": len(delays)})
         handle = Handle(new("sg_comparison", lib.sg_compare, c_pairs, len(pairs), cfg), "comparison", keep)
         result = Comparison(handle, c_pairs, [(a, b) for a, b in ([_shown(s) for s in pair] for pair in pairs)])
+        result._read = [run.path for _, members in opened for run in members]
     return result
 
 

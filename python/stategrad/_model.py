@@ -190,8 +190,15 @@ def handle_of(model: Any) -> Any:
 def listed(x: Any) -> Any:
     """Arrays of other libraries as NumPy has them; lists as they are."""
     if isinstance(x, (list, tuple, np.ndarray)):
-        return x
+        return unmasked(x, "tokens")
     return np.asarray(floats(x, "tokens") if hasattr(x, "detach") and x.is_floating_point() else x.detach().cpu() if hasattr(x, "detach") else x)
+
+
+def unmasked(x: Any, what: str) -> Any:
+    """ValueError: some of it is masked."""
+    if isinstance(x, np.ma.MaskedArray) and np.ma.is_masked(x):
+        raise ValueError(f"{what}: {int(np.ma.count_masked(x))} values are masked: expected an array without masked values")
+    return x
 
 
 def floats(x: Any, what: str) -> np.ndarray:
@@ -214,6 +221,7 @@ def real(x: Any, what: str) -> np.ndarray:
         array = np.asarray(x)
     except (TypeError, ValueError) as error:
         raise ValueError(f"{what}: expected an array of numbers: {error}") from None
+    unmasked(x, what)
     if array.dtype.kind == "c":
         raise ValueError(f"{what}: expected real numbers, found {array.dtype}: the imaginary part would be lost; give real and imaginary "
                          "part as two states or inputs")

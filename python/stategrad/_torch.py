@@ -14,7 +14,7 @@ CELLS = {"LSTM": "lstm", "LSTMCell": "lstm", "GRU": "gru", "GRUCell": "gru", "RN
 GATES = {"lstm": 4, "gru": 3, "rnn": 1, "rnn-relu": 1}
 # Without effect on the states, or on which word is likelier.
 IGNORED = ("Dropout", "AlphaDropout", "LogSoftmax", "Softmax", "CrossEntropyLoss", "NLLLoss", "Identity", "ModuleList",
-           "ModuleDict", "Sequential", "ParameterList")
+           "ModuleDict", "Sequential")
 INSTEAD = "stategrad.analyze_function takes gradients of any model"
 
 
@@ -98,8 +98,12 @@ class _Parts:
 
     def _stacked(self, rnn: list[Any], module: Any) -> list[Any]:
         """Which reads which is known of the members of one list, and of sizes that fit in one order alone."""
-        if len(rnn) < 2 or any(all(m in set(parent.children()) for m in rnn) for parent in module.modules()
-                               if _torch_kind(parent) in ("ModuleList", "Sequential")):
+        lists = [[m for m in parent._modules.values() if m in rnn] for parent in module.modules()
+                 if _torch_kind(parent) in ("ModuleList", "Sequential")]
+        lists = [members for members in lists if set(members) == set(rnn)]
+        if lists and all(members == lists[0] for members in lists):
+            return lists[0]  # in their order; a member that stands there twice is two layers
+        if len(rnn) < 2 and not lists:
             return rnn
         E = getattr(self.embedding, "embedding_dim", None)
         orders = [order for order in itertools.permutations(rnn) if len(rnn) <= 5 and [m.input_size for m in order] == [E, *(m.hidden_size for m in order[:-1])]]
@@ -144,8 +148,10 @@ class _Parts:
                 continue
             if _like(m) and not _torch_kind(m):
                 raise _Unsupported(name, _why_own(m, _like(m)))
+            if kind == "ParameterList" and _torch_kind(m) and next(m.parameters(recurse=False), None) is None:
+                continue
             if kind in ("Tanh", "ReLU") and _torch_kind(m):
-                if output_activation is None:
+                if output_activation != kind.lower():
                     raise _Unsupported(name, f"where {kind} is applied is not known: give output_activation={kind.lower()!r} if "
                                              "it is between the last layer and the decoder")
                 continue
@@ -176,11 +182,15 @@ def _why_own(m: Any, like: str | None) -> str:
     return f"{type(m).__name__} is a class of its own" + (f" (a subclass of nn.{like})" if like else "") + ": what it computes is not known"
 
 
-HOOKS = "has hooks or parametrizations, which may change what it computes"
+HOOKS = "has hooks, parametrizations or a forward of its own, which may change what it computes"
+
+
+def _same_tensor(a: Any, b: Any) -> bool:
+    return a.data_ptr() == b.data_ptr() and a.shape == b.shape and a.stride() == b.stride()
 
 
 def _has_hooks(m: Any) -> bool:
-    return any(getattr(m, hooks, None) for hooks in ("_forward_hooks", "_forward_pre_hooks")) or "parametrizations" in m._modules
+    return "forward" in vars(m) or any(getattr(m, hooks, None) for hooks in ("_forward_hooks", "_forward_pre_hooks")) or "parametrizations" in m._modules
 
 
 def _check_part(m: Any, name: str) -> None:
@@ -262,7 +272,7 @@ def _build(found: _Parts, vocab: Vocabulary | None, output: str, unit: str | Non
         raise ValueError(f"{len(stack)} layers, expected 1 to {lib.SG_MAX_LAYERS}")
     for k in range(len(stack)):
         shape.hidden[k] = weights[f"rnn.weight_hh_l{k}"].shape[1]
-    shape.tied = decoder is not None and decoder.weight.data_ptr() == found.embedding.weight.data_ptr()
+    shape.tied = decoder is not None and _same_tensor(decoder.weight, found.embedding.weight)
     shape.unit = _unit_of(words, V) if unit is None else index_of(unit, UNITS, "unit")
     shape.eos = _lines_end(words, shape.unit) if eos is None else eos
     model = new("sg_model", lib.sg_model_new, shape, words)

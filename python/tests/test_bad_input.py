@@ -44,6 +44,23 @@ class BadInput(InFolder):
             self.refused("float64", function, model(), [[0.0, 1.5], [2.0]])
         self.refused("expected a list of words", model().gradients, "the cat")
 
+    def test_masked_arrays(self):
+        ids = np.arange(60) % len(model().vocabulary)
+        self.refused("tokens: 10 values are masked", sg.analyze, model(), np.ma.masked_array(ids, mask=np.arange(60) < 10), **QUICK)
+        sg.analyze(model(), np.ma.masked_array(ids, mask=False), **QUICK)
+
+    def test_what_is_read_is_not_overwritten(self):
+        corpus, words = self.folder / "corpus.txt", self.folder / "words.txt"
+        corpus.write_text("".join(" ".join(line) + "\n" for line in sentences(20)))
+        words.write_text("cat\n")
+        before = corpus.read_bytes(), words.read_bytes()
+        analyze = lambda tokens, spec, **more: sg.analyze(model(), tokens, delays=2, classes=spec, **more)
+        for more in ({"output": corpus}, {"csv": str(corpus)}, {"output": words}, {"csv": str(words)}):
+            for tokens in (corpus, str(corpus), [corpus]):
+                self.refused("is read, and cannot be the output", analyze, tokens, f"words:{words}", **more)
+        self.refused("is read, and cannot be the output", analyze, corpus, None, properties={"p": f"{words}-the"}, output=words)
+        self.assertEqual((corpus.read_bytes(), words.read_bytes()), before)
+
     def test_outputs(self):
         run, path = sg.analyze(model(), sentences(60), **QUICK), self.folder / "run.nc"
         for write in (run.save, run.report, run.csv):

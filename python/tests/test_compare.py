@@ -43,6 +43,8 @@ class Comparisons(InFolder):
             with self.subTest(what=what[1:]):
                 self.same(mine, json.loads(program("compare", *args, "--json")))
                 mine.csv(self.folder / "mine.csv")
+                with self.assertRaisesRegex(ValueError, "is read, and cannot be the output"):
+                    mine.csv(one)
                 self.assertEqual((self.folder / "mine.csv").read_text(), program("compare", *args, "--csv", "-"))
         with sg.open(one) as a, sg.open(two) as b:
             self.same(sg.compare(a, b), json.loads(program("compare", one, two, "--json")))

@@ -191,7 +191,7 @@ class FromTorch(InFolder):
                 lm = LM(nn.LSTM(E, 5), 5)
                 lm.stack = nn.Sequential(nn.Dropout())
                 handle = getattr(lm.get_submodule(at), kind)(lambda *_: None)
-                self.refused(lm, f"submodule '{at or '(the module)'}'", "has hooks", "analyze_function")
+                self.refused(lm, f"submodule '{at or '(the module)'}'", "hooks", "analyze_function")
                 handle.remove()
                 sg.from_torch(lm, WORDS)
 
@@ -213,6 +213,42 @@ class FromTorch(InFolder):
         mine = sg.from_torch(lm, WORDS, rnn=[b, a])
         np.testing.assert_array_equal(mine.tensors["rnn.weight_hh_l0"], b.weight_hh_l0.detach().numpy())
         np.testing.assert_array_equal(mine.tensors["rnn.weight_hh_l1"], by_list.tensors["rnn.weight_hh_l1"])
+
+    def test_the_order_is_that_of_the_list_not_of_registration(self):
+        for kind in (nn.ModuleList, lambda members: nn.Sequential(*members)):
+            lm = LM(nn.LSTM(E, E), E)
+            lm.rnn, lm.top, lm.bottom = None, nn.LSTM(E, E), nn.LSTM(E, E)
+            lm.layers = kind([lm.bottom, lm.top])
+            m = sg.from_torch(lm, WORDS)
+            self.assertEqual(m.sha256, sg.from_torch(lm, WORDS, rnn=[lm.bottom, lm.top]).sha256)
+            np.testing.assert_array_equal(m.tensors["rnn.weight_hh_l0"], lm.bottom.weight_hh_l0.detach().numpy())
+        cell = nn.LSTMCell(E, E)
+        lm = LM(nn.ModuleList([cell, cell]), E) # used twice: two layers of the same weights
+        self.assertEqual(sg.from_torch(lm, WORDS).hidden, (E, E))
+        lm.layers, lm.reversed = nn.ModuleList([nn.GRU(E, E), nn.GRU(E, E)]), None
+        lm.rnn, lm.reversed = None, nn.ModuleList([*lm.layers][::-1])
+        self.refused(lm, "which of them reads what is not known")
+
+    def test_weights_left_out_and_contradictions(self):
+        lm = LM(nn.LSTM(E, 5), 5)
+        lm.start = nn.ParameterList([nn.Parameter(torch.ones(1, 5))])
+        self.refused(lm, "start", "has weights and is not embedding, recurrent layer or decoder")
+        lm.start = nn.ParameterList()
+        sg.from_torch(lm, WORDS)
+        lm.act = nn.ReLU()
+        with self.assertRaisesRegex(ValueError, "act.*where ReLU is applied"):
+            sg.from_torch(lm, WORDS, output_activation="tanh")
+        lm = LM(nn.LSTM(E, 5), 5)
+        lm.rnn.forward = lambda *x: None
+        self.refused(lm, "rnn", "a forward of its own")
+
+    def test_a_transposed_embedding_is_not_tied(self):
+        lm = LM(nn.LSTM(V, V), V)
+        lm.encoder = nn.Embedding(V, V)
+        lm.decoder.weight = nn.Parameter(lm.encoder.weight.detach().t())
+        self.assertFalse(sg.from_torch(lm, WORDS).tied)
+        lm.decoder.weight = lm.encoder.weight
+        self.assertTrue(sg.from_torch(lm, WORDS).tied)
 
     def test_weights_that_are_not_finite(self):
         lm = LM(nn.LSTM(E, 5), 5)
