@@ -319,8 +319,9 @@ def analyze_function(step: Callable[[Any, Any], Any], state0: Any, tokens: Any, 
             x = inputs[t]
             if resets[t]:
                 s, G = s0, torch.zeros_like(G)
-            if t == 0:
+            if t < 3: # dropout of a first state of zeros changes nothing
                 _deterministic(flat, x, s)
+            if t == 0:
                 with torch.enable_grad():
                     differentiable = flat(x.clone().requires_grad_(), s.clone().requires_grad_()).requires_grad
             if not differentiable:

@@ -274,6 +274,10 @@ class AnyModel(InFolder):
         with torch.inference_mode(), self.assertRaisesRegex(ValueError, "inference_mode"):
             sg.analyze_function(lambda x, s: torch.tanh(s @ W), torch.zeros(H), self.ids, self.embedding.weight, WORDS, **SAME)
 
+        torch.manual_seed(1)
+        dropout = torch.nn.Dropout(0.5) # in training mode: nothing to see at a first state of zeros
+        with self.assertRaisesRegex(ValueError, "two calls with the same input and state differ"):
+            sg.analyze_function(lambda x, s: torch.tanh(dropout(s) + x.sum()), torch.zeros(H), self.ids, self.embedding.weight, WORDS, **SAME)
         draw = lambda x, s: torch.tanh(s @ W + x.sum() + torch.randn(H))
         with self.assertRaisesRegex(ValueError, "two calls with the same input and state differ"):
             sg.analyze_function(draw, torch.zeros(H), self.ids, self.embedding.weight, WORDS, **SAME)
