@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* What a run found, on the terminal: a small table, curves in one line each, the law of decay. */
-#include "cli.h"
+#include "summary.h"
 
-#include "stategrad/run.h"
 #include "stategrad/stats.h"
 
 #include <math.h>
@@ -179,7 +178,7 @@ static size_t series_of(sg_run *r, const char *name)
     return shape[0];
 }
 
-static void print_range(double low, double high)
+void print_range(double low, double high)
 {
     if (isfinite(low) && isfinite(high))
         printf(" (%.3g to %.3g)", low, high);
@@ -538,7 +537,6 @@ static void print_exponents(sg_run *r, const char *group)
         puts(isfinite(x[1]) ? "may shrink or grow" : "shrinks or grows: there is no interval to tell");
 }
 
-/* gain: room for 7 D */
 /* Chosen pairs of words: what is left of the earlier at the later one, against other words at the same
  * distances. */
 static void print_pairs(const sg_run *r, const char *group)
@@ -581,82 +579,7 @@ static void print_pairs(const sg_run *r, const char *group)
         stdout);
 }
 
-/* The n of H numbers that are furthest from 0, the largest first; fewer where there are no more. */
-static size_t largest(const double *x, size_t H, size_t *at, size_t n)
-{
-    size_t found = 0;
-    for (; found < n; found++) {
-        size_t best = H;
-        for (size_t u = 0; u < H; u++) {
-            bool taken = !isfinite(x[u]);
-            for (size_t k = 0; k < found; k++)
-                taken |= at[k] == u;
-            if (!taken && (best == H || fabs(x[u]) > fabs(x[best])))
-                best = u;
-        }
-        if (best == H)
-            break;
-        at[found] = best;
-    }
-    return found;
-}
-
-/* VARIABLEsuffix of class all at delay d, of property p (SIZE_MAX: of none): (H). */
-static bool read_units(const sg_run *r, const char *group, const char *variable, const char *suffix, size_t p,
-                       size_t d, size_t H, double *x)
-{
-    char name[64];
-    size_t start[] = {p, 0, d, 0}, count[] = {1, 1, 1, H}, skip = p == SIZE_MAX;
-    snprintf(name, sizeof name, "%s%s", variable, suffix);
-    return sg_run_read(r, group, name, start + skip, count + skip, x, NULL) == SG_OK;
-}
-
-static void print_unit(size_t u, double x, double low, double high, const char *sign)
-{
-    printf("    unit %4zu  ", u);
-    printf(sign, x);
-    print_range(low, high);
-}
-
-/* Single units: those that still move furthest at the last delay, and those that each property moves most. */
-static void print_units(sg_run *r, const char *group)
-{
-    enum { SHOWN = 5 };
-    size_t rank, shape[SG_RUN_MAX_DIMS], at[SHOWN], D = sg_run_delays(r);
-    if (!sg_run_shape(r, group, "unit_gain", &rank, shape))
-        return;
-    const size_t H = shape[2], d = D > 1;
-    double *x = calloc(4 * H, sizeof *x), *low = x + H, *high = low + H, *first = high + H;
-    if (x && read_units(r, group, "unit_gain", "", SIZE_MAX, D - 1, H, x) &&
-        read_units(r, group, "unit_gain", "_low", SIZE_MAX, D - 1, H, low) &&
-        read_units(r, group, "unit_gain", "_high", SIZE_MAX, D - 1, H, high) &&
-        read_units(r, group, "unit_gain", "", SIZE_MAX, 0, H, first)) {
-        const size_t n = largest(x, H, at, SHOWN);
-        printf(
-            "\n%s: units with the largest gain at delay %zu, each along its own best direction (95 %% interval)\n",
-            shown(group), D - 1);
-        for (size_t k = 0; k < n; k++) {
-            print_unit(at[k], x[at[k]], low[at[k]], high[at[k]], "%.3g");
-            printf(", %.3g %% of that at delay 0\n", 100 * x[at[k]] / first[at[k]]);
-        }
-    }
-    for (size_t p = 0; x && p < sg_run_properties(r); p++) {
-        if (!read_units(r, group, "unit_property_gain", "", p, d, H, x) ||
-            !read_units(r, group, "unit_property_gain", "_low", p, d, H, low) ||
-            !read_units(r, group, "unit_property_gain", "_high", p, d, H, high))
-            break;
-        const size_t n = largest(x, H, at, SHOWN);
-        printf("  units that a step along %s moves most, delay %zu\n", shown(sg_run_property_name(r, p)), d);
-        for (size_t k = 0; k < n; k++) {
-            print_unit(at[k], x[at[k]], low[at[k]], high[at[k]], "%+.3g");
-            putchar('\n');
-        }
-        if (!n)
-            puts("    none has a value");
-    }
-    free(x);
-}
-
+/* gain: room for 7 D */
 static void print_group(sg_run *r, const char *group, double *gain, bool ascii)
 {
     size_t D = sg_run_delays(r), C = sg_run_classes(r);
