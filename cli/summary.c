@@ -696,6 +696,16 @@ static void print_blocks(const sg_run *r)
                documents, documents > 1 ? "s" : "", documents_of(by), shown(scope));
 }
 
+static void print_warm_up(const sg_run *r)
+{
+    double tokens = attribute(r, "warm_up"), difference = attribute(r, "warm_up_difference");
+    if (isfinite(tokens) && isfinite(difference))
+        printf(
+            "\nstates: begun from zero %.0f token%s before each quarter of a block; there they differ from those "
+            "carried along by at most %.2g of their largest entry\n",
+            tokens, PLURAL(tokens), difference);
+}
+
 int print_summary(const char *run_path, bool ascii)
 {
     sg_error err = {""};
@@ -711,6 +721,7 @@ int print_summary(const char *run_path, bool ascii)
     if (st == SG_OK) {
         print_precision(r);
         print_blocks(r);
+        print_warm_up(r);
     }
     if (st == SG_OK)
         printf("\n"

@@ -82,6 +82,10 @@ typedef struct {
     const sg_team
         *team;  /* this process and the others that do the same analysis, see team.h; NULL: it is alone */
     bool units; /* gains of single units of the state, false */
+    /* 0: every state follows from the whole corpus before it. N: the states of each quarter of a block
+     * begin from zero, at least N tokens before it, so that a share of the corpus needs nothing of what
+     * lies before. Root attribute warm_up_difference: the largest difference of a state that this makes */
+    uint64_t warm_up;
 } sg_analysis_config;
 
 #define SG_REPLACE_NONE (-1.0)

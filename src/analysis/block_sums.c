@@ -5,6 +5,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -19,6 +20,7 @@ struct block_sums {
     sums_weight *weights;  /* (B,C,D) */
     sums_missed *missed;   /* (B,G,D) */
     sums_squares *squares; /* (B,G,D) */
+    double *difference;    /* (B) */
     char *path;
     int fd;
     bool kept; /* path is the name of the file */
@@ -136,7 +138,8 @@ sg_status sums_new(block_sums **out, const sums_shape *shape, const char *beside
     NEED((s->units = sg_calloc(shape->G, sizeof *s->units)) && (s->at = sg_calloc(shape->G, sizeof *s->at)) &&
              (s->weights = sg_calloc(shape->B * shape->C, shape->D * sizeof *s->weights)) &&
              (s->missed = sg_calloc(shape->B * shape->G, shape->D * sizeof *s->missed)) &&
-             (s->squares = sg_calloc(shape->B * shape->G, shape->D * sizeof *s->squares)),
+             (s->squares = sg_calloc(shape->B * shape->G, shape->D * sizeof *s->squares)) &&
+             (s->difference = sg_calloc(shape->B, sizeof *s->difference)),
          err, "%zu blocks of %zu classes and %zu delays", shape->B, shape->C, shape->D);
     memcpy(s->units, shape->units, shape->G * sizeof *s->units);
     s->shape.units = s->units;
@@ -169,6 +172,7 @@ void sums_free(block_sums *s)
     sg_free(s->at);
     sg_free(s->weights);
     sg_free(s->missed);
+    sg_free(s->difference);
     sg_free(s->squares);
     sg_free(s->path);
     sg_free(s);
@@ -187,6 +191,19 @@ sums_weight *sums_weight_at(const block_sums *s, size_t b, size_t c, size_t d)
 sums_squares *sums_squares_at(const block_sums *s, size_t b, size_t g, size_t d)
 {
     return &s->squares[(b * s->shape.G + g) * s->shape.D + d];
+}
+
+double *sums_difference_at(const block_sums *s, size_t b)
+{
+    return &s->difference[b];
+}
+
+double sums_largest_difference(const block_sums *s)
+{
+    double most = 0;
+    for (size_t b = 0; b < s->shape.B; b++)
+        most = fmax(most, s->difference[b]);
+    return most;
 }
 
 sums_missed *sums_missed_at(const block_sums *s, size_t b, size_t g, size_t d)

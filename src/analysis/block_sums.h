@@ -58,6 +58,10 @@ const sums_shape *sums_get_shape(const block_sums *s);
 sums_weight *sums_weight_at(const block_sums *s, size_t b, size_t c, size_t d);
 sums_squares *sums_squares_at(const block_sums *s, size_t b, size_t g, size_t d);
 sums_missed *sums_missed_at(const block_sums *s, size_t b, size_t g, size_t d);
+/* Setting 'warm_up': the state with which the block ends and the one begun from zero before the next block,
+ * their largest difference relative to the largest entry; 0 without the setting. */
+double *sums_difference_at(const block_sums *s, size_t b);
+double sums_largest_difference(const block_sums *s);
 /* Numbers of M that are kept: the lower triangle, E (E+1) / 2. */
 size_t sums_packed(size_t E);
 void sums_pack(size_t E, const double *full, float *packed);

@@ -24,6 +24,22 @@ done:
     return st;
 }
 
+/* What setting 'warm_up' changes at the ends of blocks. */
+static sg_status differences(part_file *p, block_sums *sums, sg_error *err)
+{
+    sg_status st = SG_OK;
+    const size_t one = 1;
+    TRY(part_variable(p, "part_warm_up_difference", 1, &p->rows, err));
+    for (size_t i = 0; i < p->rows; i++) {
+        double *x = sums_difference_at(sums, p->block[i]);
+        TRY(part_f64(p, "part_warm_up_difference", &i, &one, x, err));
+        if (!(*x >= 0))
+            TRY(sg_fail(err, SG_EFORMAT, "%s: part_warm_up_difference: %g", p->path, *x));
+    }
+done:
+    return st;
+}
+
 sg_status sums_part_weights(part_file *p, block_sums *sums, word_sums *words, sg_error *err)
 {
     enum { FIELDS = 5 };
@@ -34,6 +50,7 @@ sg_status sums_part_weights(part_file *p, block_sums *sums, word_sums *words, sg
     const size_t CD = s->C * s->D, shape[] = {p->rows, s->C, s->D};
     double *x = sg_calloc(FIELDS * CD, sizeof *x);
     NEED(x, err, "the weights of %s", p->path);
+    TRY(differences(p, sums, err));
     TRY(part_dim(p, "packed", sums_packed(s->E), err));
     if (words) {
         double *pairs = word_sums_pairs(words, 0);

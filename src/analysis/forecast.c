@@ -44,12 +44,13 @@ static double spectra_flops(const analysis *an)
     return flops * (double)(an->C * an->D);
 }
 
-/* Seconds of rows first .. end-1: `flops` for the gradients of each token, and the states from the start of
- * the corpus. The class sums come on top. */
+/* Seconds of rows first .. end-1: `flops` for the gradients of each token, and the states from where
+ * they begin. The class sums come on top. */
 static double share_seconds(const analysis *an, double flops, double rate, size_t first, size_t end)
 {
     const double from = (double)analysis_part_start(an, first), to = (double)analysis_part_start(an, end);
-    return to > from ? (flops * (to - from) / analysis_threads(an) + team_state_cost(an->shape) * to) *
+    const double states = states_need_all(an) ? to : to - from + (double)an->cfg->warm_up;
+    return to > from ? (flops * (to - from) / analysis_threads(an) + team_state_cost(an->shape) * states) *
                            (double)an->n_models / rate
                      : 0;
 }

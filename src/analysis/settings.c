@@ -53,6 +53,10 @@ static const row rows[] = {
            "reset: zero at sentence starts; window:N: no pair across a multiple of N"},
      .s.advanced = true, FIELD(handling), SECOND(window), .identity = YES, .attribute = "state_handling",
      WORDS({"carry", SG_CARRY}, {"reset", SG_RESET}, {"window:N", SG_WINDOW})},
+    {.s = {"warm_up", 0, SG_SETTING_U64, "N|all", "0", 1, 1e15,
+           "begin the states of each quarter of a block from zero, N tokens before it, so that parts and processes need not "
+           "read all text before their share; the run file has the resulting warm_up_difference (default: all, exact)"},
+     .s.advanced = true, FIELD(warm_up), .identity = YES, .attribute = "warm_up", .needs = "warm_up", WORDS({"all", 0})},
     {.s = {"burn_in", 0, SG_SETTING_SIZE, "B", "0", 0, 1e15,
            "exclude words read fewer than B steps after a zero state"},
      .s.advanced = true, FIELD(burn_in), .identity = YES, .attribute = "burn_in"},

@@ -33,6 +33,24 @@ static size_t state_size(const sg_model_shape *shape)
     return sum;
 }
 
+static sg_status check_warm_up(const sg_analysis_config *cfg, sg_error *err)
+{
+    if (!cfg->warm_up)
+        return SG_OK;
+    if (cfg->handling == SG_RESET)
+        return sg_fail(
+            err, SG_EINVAL,
+            "setting 'warm_up': with setting 'state_handling' reset states begin at sentence starts");
+    if (cfg->precision > 0)
+        return sg_fail(err, SG_EINVAL,
+                       "setting 'warm_up': setting 'precision' measures by itself where states may begin");
+    if (cfg->warm_up < cfg->burn_in)
+        return sg_fail(err, SG_EINVAL,
+                       "setting 'warm_up': expected at least setting 'burn_in', %zu, found %ju", cfg->burn_in,
+                       (uintmax_t)cfg->warm_up);
+    return SG_OK;
+}
+
 /* What corpus and settings show by themselves. */
 static sg_status check_corpus(const sg_analysis_config *cfg, const sg_stream *s, sg_error *err)
 {
@@ -54,6 +72,7 @@ static sg_status check_corpus(const sg_analysis_config *cfg, const sg_stream *s,
             cfg->burn_in, cfg->burn_in == 1 ? "" : "s", (uintmax_t)longest, longest == 1 ? "" : "s");
     if (cfg->handling == SG_WINDOW && !cfg->window)
         return sg_fail(err, SG_EINVAL, "setting 'state_handling': expected window:N with N at least 1");
+    TRY(check_warm_up(cfg, err));
     if (cfg->features_path && cfg->features)
         return sg_fail(err, SG_EINVAL,
                        "setting 'inputs': given as a file and in memory, expected one of them");
@@ -74,6 +93,7 @@ static sg_status check_without_model(const sg_analysis_config *cfg, sg_error *er
                     {"baseline", cfg->untrained_baseline},
                     {"long_after", cfg->long_after && cfg->long_after != SG_LONG_NEVER},
                     {"checkpoint", cfg->checkpoint != NULL},
+                    {"warm_up", cfg->warm_up != 0},
                     {"lyapunov", cfg->lyapunov > 1}};
     for (size_t i = 0; i < sizeof settings / sizeof *settings; i++)
         if (settings[i].set)

@@ -96,7 +96,7 @@ static size_t fill(const analysis *an, size_t first, double limit, double per_st
 double team_state_cost(const sg_model_shape *s)
 {
     enum {
-        SLOWER = 8,
+        SLOWER = 20,
         PASSES = 3
     }; /* products of a vector, on one thread; gradients, replacement, exponents */
     double products = 0;
@@ -112,7 +112,7 @@ void team_share(const analysis *an, size_t rank, size_t ranks, size_t *first, si
     const size_t rows = an->B * an->split;
     double gradient = 1, low = 0, high, per_state;
     engine_cost(&gradient, NULL, an->shape, &engine);
-    per_state = team_state_cost(an->shape) / fmax(gradient, 1);
+    per_state = states_need_all(an) ? team_state_cost(an->shape) / fmax(gradient, 1) : 0;
     high = (double)an->T * (1 + per_state);
     for (int i = 0; i < 60; i++) {
         double limit = (low + high) / 2;

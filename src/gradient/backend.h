@@ -85,6 +85,9 @@ sg_status engine_skip(sg_engine *e, const sg_step *steps, const float *features,
  * Nothing is pending. */
 void engine_start(sg_engine *e, uint64_t position, const float *state, uint64_t zero);
 uint64_t engine_position(const sg_engine *e); /* of the next step */
+/* The state before the next step, all layers; nothing may be pending. state: (engine_state_size). */
+size_t engine_state_size(const sg_engine *e);
+void engine_get_state(const sg_engine *e, float *state);
 void engine_free(sg_engine *e);
 
 /* true with probability rate, decided by a hash of seed and position: what cfg.sample is made of. */

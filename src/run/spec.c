@@ -558,6 +558,10 @@ const run_variable run_variables[] = {
      "pairs in the block's second moment", "pairs", .sometimes = true},
     {"part_existing", RUN_I64, false, false, "part_block class delay", "pairs in the corpus within the block",
      "pairs", .sometimes = true},
+    {"part_warm_up_difference", RUN_F64, false, false, "part_block",
+     "largest difference of the state at the end of the block from one begun from zero, relative to the largest "
+     "entry",
+     "1", .sometimes = true},
     {"part_sum", RUN_F32, true, false, "part_block class delay unit embedding",
      "sum of the gradients in the block", RAW_UNITS, .sometimes = true},
     {"part_growth", RUN_F64, true, false, "part_block exponent",

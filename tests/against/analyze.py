@@ -413,7 +413,7 @@ def check_case(folder, cell, layers, handling, kind, layer, burn_in=0, H=7, E=5,
 
 def read_all(path):
     out = {}
-    for group in (None, "layer1.cell", "layer1.hidden", "untrained.layer1.cell"):
+    for group in (None, "layer1.cell", "layer2.cell", "layer1.hidden", "untrained.layer1.cell"):
         try:
             with xarray.open_dataset(path, group=group) as d:
                 out.update({(group, v): (d[v].dims, d[v].values) for v in d.variables})
@@ -900,8 +900,76 @@ def check_long(folder):
     assert "truncation error of shared bases" in r.stderr, r.stderr
 
 
+def check_warm_up(folder):
+    """States begun from zero W tokens before each block: its means and warm_up_difference are those of autograd and of a
+    forward pass begun there; where that is (a place of the engine's grid, W and D before the block) must fit all blocks.
+    Parts and one run are the same, and with W as long as the corpus the run is that without."""
+    at = lambda name: os.path.join(folder, name)
+    words = ["<unk>", "<eos>"] + ["w%d" % i for i in range(24)]
+    m = Model("lstm", 2, 5, 7, words, scale=1.2)
+    text, ids, first = corpus(words, 40, 9)
+    T, D, W, B = len(ids), 4, 9, 10
+    m.write(at("m"))
+    with open(at("c.txt"), "w") as f:
+        f.write(text)
+    base = ("analyze", at("m"), at("c.txt"), "--delays", D, "--blocks", B, "--documents", "none", "--replace", 0.5, "--threads", 2)
+    env = {"SOURCE_DATE_EPOCH": "1000000000"}
+    r = run(*base, "--warm-up", W, "-o", at("w.nc"), env=env)
+    starts = [T // B * b + T % B * b // B for b in range(B + 1)]
+    with xarray.open_dataset(at("w.nc")) as root, xarray.open_dataset(at("w.nc"), group="layer2.cell") as g:
+        assert root.attrs["warm_up"] == W and root.attrs["block_parts"] == 1, root.attrs
+        found, mean = root.attrs["warm_up_difference"], g.mean_gradient.values[0]
+    said = f"{found:.2g}"
+    assert found > 1e-3 and f"by up to {said} of their" in r.stderr and f"at most {said} of their" in r.stdout, (found, r.stderr)
+    zero = torch.zeros(7, dtype=torch.float64)
+
+    @functools.lru_cache(maxsize=None)
+    def state(begin, end):
+        s = [(zero, zero)] * 2
+        for w in ids[begin:end]:
+            s = m.step(m.t["encoder.weight"][w], s)
+        return torch.cat([x for pair in s for x in pair])
+
+    def begins(b, grid):
+        return max(0, max(0, starts[b] - (D - 1)) // grid * grid - W)
+
+    def difference(grid):
+        most = 0
+        for b in range(1, B):
+            carried, begun = state(begins(b - 1, grid), starts[b]), state(begins(b, grid), starts[b])
+            most = max(most, float((carried - begun).abs().max() / torch.cat([carried, begun]).abs().max()))
+        return most
+
+    fits = [grid for grid in range(1, T) if abs(difference(grid) - found) < 1e-4 * found]
+    assert fits, (found, [difference(grid) for grid in (1, 2, 4, 8, 16, 32)])
+    off = {}
+    for places in {tuple(begins(b, grid) for b in range(B)) for grid in fits}:
+        total, n = np.zeros_like(mean), np.zeros(D)
+        for b, z in enumerate(places):
+            for (t, d), x in m.gradients(ids[z:starts[b + 1]], first, D, ("carry", 0), 0, 2, "cell").items():
+                if z + t >= starts[b]:
+                    total[d] += x
+                    n[d] += 1
+        assert list(n) == [T - d for d in range(D)], n
+        off[places] = np.abs(mean - total / n[:, None, None]).max() / np.abs(mean).max()
+    assert min(off.values()) < 1e-5, off
+    for i in (1, 2, 3):
+        run(*base, "--warm-up", W, "-q", "--part", f"{i}/3", "-o", at(f"p{i}.nc"), env=env)
+    run("merge", at("p3.nc"), at("p1.nc"), at("p2.nc"), "-q", "-o", at("merged.nc"), env=env)
+    same_runs(at("w.nc"), at("merged.nc"), 0, least=20)
+    with xarray.open_dataset(at("merged.nc")) as root:
+        assert root.attrs["warm_up_difference"] == found
+    run(*base, "-q", "-o", at("whole.nc"), env=env)
+    run(*base, "-q", "--warm-up", T, "-o", at("all.nc"), env=env)
+    same_runs(at("whole.nc"), at("all.nc"), 0, least=20)
+    with xarray.open_dataset(at("all.nc")) as root:
+        assert root.attrs["warm_up_difference"] == 0, root.attrs
+    print("warm-up", W, "of", T, "tokens: largest difference %.2e" % found, "places", min(off, key=off.get))
+
+
 CASES = {
     "long": check_long,
+    "warm_up": check_warm_up,
     "runs": check_runs,
     "exponents": check_exponents,
     "kinds": check_kinds,

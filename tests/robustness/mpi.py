@@ -61,8 +61,9 @@ full = ["lstm", "text", "--delays", "5", "--classes", "frequency", "--baseline",
         "--property", "side=w1,w2,w3,w4,w5,w6,w7,w8,w9,w10-w11,w12,w13,w14,w15,w16,w17,w18,w19,w20", "--lyapunov", "2"]
 drawn = ["gru", "text", "--delays", "20", "--sample", "300", "--blocks", "3", "--documents", "none", "--state-handling", "window:30",
          "--second-moment-every", "3"]
+begun = ["lstm", "text", "--delays", "5", "--baseline", "untrained", "--replace", "0.5", "--warm-up", "12"]
 long = ["lstm", "text", "--delays", "70", "--long-after", "16", "--state-handling", "reset", "--replace", "none"]
-for name, settings, counts in (("full", full, (2, 3)), ("drawn", drawn, (4,)), ("long", long, (3,))):
+for name, settings, counts in (("full", full, (2, 3)), ("drawn", drawn, (4,)), ("begun", begun, (3,)), ("long", long, (3,))):
     alone = run(program, "analyze", *settings, "-q", "-o", name + ".nc")
     check(alone.returncode == 0, "one process", alone.stderr)
     for n in counts:
@@ -104,7 +105,7 @@ check(not (here / "x.nc").exists(), "nothing is written")
 
 # ---- killed, stopped, continued ----
 work = ["analyze", "lstm", "big", "--delays", "40", "--replace", "none", "--lyapunov", "none", "--blocks", "40", "--documents", "none", "-q",
-        "-t", "1"]
+        "-t", "1", "--warm-up", "50"]
 (here / "big").write_text(text * 60)
 saved = ["--checkpoint", "c", "--checkpoint-minutes", "0.001", "-o", "run.nc"]
 

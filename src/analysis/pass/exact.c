@@ -23,6 +23,7 @@ typedef struct {
     double began, last_saved;
     double *covariance;    /* (E,E) L L^T of the model in work */
     double *origin_weight; /* (sets) 1 / rate, or NULL */
+    float *state[2];       /* (engine_state_size) work */
 } pass;
 
 static bool tick(const pass *p, uint64_t position)
@@ -56,14 +57,17 @@ typedef struct {
     float *features;
 } portion;
 
-/* States without gradients up to where the first counted pair needs origins; then origins without
- * counting. */
-static sg_status warm_up(pass *p, portion *x, sg_error *err)
+/* States without gradients, from where they begin up to where the first counted pair needs origins; then
+ * origins without counting. */
+static sg_status warm_up(pass *p, portion *x, bool may_stop, sg_error *err)
 {
     sg_status st = SG_OK;
     const analysis *an = p->an;
-    uint64_t start = analysis_part_start(an, p->part), origins = engine_warm_start(p->s.engine, start);
-    for (uint64_t t = 0; t < start;) {
+    uint64_t start = analysis_part_start(an, p->part), origins = engine_warm_start(p->s.engine, start), zero;
+    TRY(states_begin(an, origins, x->steps, &zero, err));
+    memset(p->state[0], 0, engine_state_size(p->s.engine) * sizeof *p->state[0]);
+    engine_start(p->s.engine, zero, p->state[0], zero);
+    for (uint64_t t = zero; t < start;) {
         uint64_t end = t < origins ? origins : start;
         size_t n = end - t < PORTION ? (size_t)(end - t) : PORTION;
         TRY(read_portion(p->an, t, n, x->steps, x->features, err));
@@ -72,10 +76,39 @@ static sg_status warm_up(pass *p, portion *x, sg_error *err)
         else
             TRY(engine_run(p->s.engine, x->steps, x->features, n, false, p->s.accum, err));
         t += n;
-        if (!tick(p, t))
+        if (!tick(p, start) && may_stop)
             TRY(resume_stopped(p->an, err));
     }
     TRY(engine_flush(p->s.engine, p->s.accum, err));
+done:
+    return st;
+}
+
+/* Largest difference, relative to the largest entry. */
+static double difference(size_t n, const float *carried, const float *begun)
+{
+    double most = 0, apart = 0;
+    for (size_t i = 0; i < n; i++) {
+        most = fmax(most, fmax(fabs((double)carried[i]), fabs((double)begun[i])));
+        apart = fmax(apart, fabs((double)carried[i] - (double)begun[i]));
+    }
+    return apart > 0 ? apart / most : 0;
+}
+
+/* Setting 'warm_up': a part begins as it would in another process, and what that changes is kept. */
+static sg_status begin_anew(pass *p, portion *x, sg_error *err)
+{
+    sg_status st = SG_OK;
+    const analysis *an = p->an;
+    const size_t n = engine_state_size(p->s.engine);
+    const uint64_t start = analysis_part_start(an, p->part);
+    if (!an->cfg->warm_up || start == an->T || start == analysis_part_start(an, p->part - 1))
+        return SG_OK;
+    engine_get_state(p->s.engine, p->state[1]);
+    TRY(warm_up(p, x, !an->cfg->checkpoint, err)); /* with one: on to where it can be saved */
+    engine_get_state(p->s.engine, p->state[0]);
+    double *kept = sums_difference_at(p->s.sums[0], p->part - 1);
+    *kept = fmax(*kept, difference(n, p->state[1], p->state[0]));
 done:
     return st;
 }
@@ -145,6 +178,10 @@ static sg_status open_engine(pass *p, sg_error *err)
     p->s.accum = NULL;
     TRY(engine_new(&p->s.engine, an->models[p->model], &cfg, err));
     TRY(engine_new_accum(p->s.engine, &p->s.accum, err));
+    const size_t n = engine_state_size(p->s.engine);
+    for (size_t i = 0; i < 2; i++)
+        NEED(p->state[i] || (p->state[i] = sg_calloc(n, sizeof *p->state[i])), err, "a state of %zu units",
+             n);
 done:
     return st;
 }
@@ -223,7 +260,7 @@ static sg_status run_models(pass *p, portion *x, FILE *resume, sg_error *err)
             TRY(resume_load_engine(&p->s, resume, err));
             resume = NULL;
         } else
-            TRY(warm_up(p, x, err));
+            TRY(warm_up(p, x, true, err));
         TRY(replace_words(p, err)); /* what was left of the last block when the checkpoint was written */
         while (p->part < p->end) {
             TRY(run_block(p, x, err));
@@ -232,6 +269,7 @@ static sg_status run_models(pass *p, portion *x, FILE *resume, sg_error *err)
             accum_clear(p->s.accum);
             p->s.done[0][p->part] = p->model + 1 == an->n_models;
             p->part++;
+            TRY(begin_anew(p, x, err));
             TRY(replace_words(p, err));
             TRY(maybe_save(p, false, err));
         }
@@ -296,6 +334,7 @@ done:
     sg_free(p.s.rates);
     sg_free(p.covariance);
     sg_free(p.origin_weight);
+    sg_free(p.state[0]), sg_free(p.state[1]);
     sg_free(x.steps);
     sg_free(x.features);
     return st;

@@ -75,6 +75,22 @@ done:
     return st;
 }
 
+/* The states of block b run through tokens t .. stop-1: all of them go through the whole corpus, or, with
+ * setting 'warm_up', begin before each block that is followed. */
+static sg_status tokens_of_block(follower *x, size_t b, uint64_t *t, uint64_t *stop, sg_error *err)
+{
+    const analysis *an = x->an;
+    const uint64_t begin = analysis_block_start(an, b);
+    *t = begin, *stop = analysis_block_start(an, b + 1);
+    if (x->all || !an->cfg->warm_up)
+        return SG_OK;
+    *stop = begin + x->head < *stop ? begin + x->head : *stop;
+    if (b * an->split < an->first_row) /* of another process */
+        return *stop = begin, SG_OK;
+    forward_reset(x->f);
+    return states_begin(an, begin, x->steps, t, err);
+}
+
 static sg_status one_model(follower *x, double began, sg_error *err)
 {
     sg_status st = SG_OK;
@@ -83,8 +99,10 @@ static sg_status one_model(follower *x, double began, sg_error *err)
         (an->end_row + an->split - 1) / an->split; /* those whose first quarter is before the end */
     uint64_t end = analysis_block_start(an, blocks);
     TRY(forward_new(&x->f, an->models[x->m], PORTION, err));
-    for (size_t b = 0; b < blocks && an->first_row < an->end_row; b++)
-        for (uint64_t t = analysis_block_start(an, b), stop = analysis_block_start(an, b + 1); t < stop;) {
+    for (size_t b = 0; b < blocks && an->first_row < an->end_row; b++) {
+        uint64_t t, stop;
+        TRY(tokens_of_block(x, b, &t, &stop, err));
+        while (t < stop) {
             size_t n = stop - t < PORTION ? (size_t)(stop - t) : PORTION;
             TRY(one_portion(x, b, t, n, err));
             t += n;
@@ -93,6 +111,7 @@ static sg_status one_model(follower *x, double began, sg_error *err)
             if (an->monitor && an->monitor->tick && !an->monitor->tick(an->monitor->ctx, &now))
                 TRY(sg_fail(err, SG_ECANCELLED, "stopped"));
         }
+    }
 done:
     forward_free(x->f);
     lyapunov_free(x->y);

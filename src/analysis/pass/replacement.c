@@ -290,6 +290,35 @@ done:
     return st;
 }
 
+/* States alone, up to `until`. j is work. */
+static sg_status skip(replacement *r, job *j, uint64_t until, sg_error *err)
+{
+    sg_status st = SG_OK;
+    while (r->position < until) {
+        size_t n = until - r->position < PORTION ? (size_t)(until - r->position) : PORTION;
+        n = n < r->room ? n : r->room;
+        TRY(read_steps(r, j, r->position, n, err));
+        for (size_t i = 0; i < n; i++)
+            r->zero = j->first[i] ? r->position + i : r->zero;
+        replacement_batch_advance(r->work[0], r->state, j->x, j->first, n);
+        r->position += n;
+    }
+done:
+    return st;
+}
+
+/* The state before token t, from where states begin. j is work. */
+static sg_status begin_states(replacement *r, job *j, uint64_t t, sg_error *err)
+{
+    sg_status st = SG_OK;
+    TRY(states_begin(r->an, t, j->steps, &r->position, err));
+    r->zero = r->position;
+    memset(r->state, 0, r->state_size * sizeof *r->state);
+    TRY(skip(r, j, t, err));
+done:
+    return st;
+}
+
 /* The next segment, up to `until` and within a block; the state goes on to its end. */
 static sg_status plan_job(replacement *r, job *j, uint64_t until, sg_error *err)
 {
@@ -298,6 +327,8 @@ static sg_status plan_job(replacement *r, job *j, uint64_t until, sg_error *err)
     size_t b = an->first_row;
     while (analysis_part_start(an, b + 1) <= r->position)
         b++;
+    if (an->cfg->warm_up && b > an->first_row && r->position == analysis_part_start(an, b))
+        TRY(begin_states(r, j, r->position, err));
     uint64_t end = analysis_part_start(an, b + 1) < until ? analysis_part_start(an, b + 1) : until;
     size_t n = end - r->position < r->segment ? (size_t)(end - r->position) : r->segment;
     uint64_t left = an->T - r->position;
@@ -386,23 +417,6 @@ static sg_status run_jobs(replacement *r, size_t n, sg_error *err)
     return failed;
 }
 
-/* States alone, up to this part's first word. */
-static sg_status skip(replacement *r, uint64_t until, sg_error *err)
-{
-    sg_status st = SG_OK;
-    while (r->position < until) {
-        size_t n = until - r->position < PORTION ? (size_t)(until - r->position) : PORTION;
-        n = n < r->room ? n : r->room;
-        TRY(read_steps(r, &r->jobs[0], r->position, n, err));
-        for (size_t i = 0; i < n; i++)
-            r->zero = r->jobs[0].first[i] ? r->position + i : r->zero;
-        replacement_batch_advance(r->work[0], r->state, r->jobs[0].x, r->jobs[0].first, n);
-        r->position += n;
-    }
-done:
-    return st;
-}
-
 sg_status replacement_run(replacement *r, size_t model, uint64_t until, bool (*go_on)(void *ctx), void *ctx,
                           bool *stopped, sg_error *err)
 {
@@ -414,7 +428,8 @@ sg_status replacement_run(replacement *r, size_t model, uint64_t until, bool (*g
         memset(r->state, 0, r->state_size * sizeof *r->state);
         TRY(use_model(r, model, err));
     }
-    TRY(skip(r, begin < until ? begin : until, err));
+    if (r->position < begin)
+        TRY(begin_states(r, &r->jobs[0], begin, err));
     while (r->position < until) {
         size_t n = 0;
         while (n < r->n_jobs && r->position < until)

@@ -91,6 +91,7 @@ static sg_status move_sums(const pass_state *s, FILE *f, transfer *move, const c
                      path, err));
             TRY(move(f, sums_squares_at(s->sums[i], b, 0, 0),
                      s->an->n_groups * s->an->D * sizeof(sums_squares), path, err));
+            TRY(move(f, sums_difference_at(s->sums[i], b), sizeof(double), path, err));
             if (move == put)
                 continue;
             s->done[i][b] = note[0] != 0;

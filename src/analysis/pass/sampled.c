@@ -126,25 +126,6 @@ done:
     return st;
 }
 
-/* Where the state was last zero, at or before token t. */
-static sg_status last_zero(const rounds *r, worker *w, uint64_t t, uint64_t *zero, sg_error *err)
-{
-    sg_status st = SG_OK;
-    *zero = 0;
-    for (uint64_t end = t + 1; r->an->cfg->handling == SG_RESET && end > 0;) {
-        size_t n = end < PORTION ? (size_t)end : PORTION;
-        TRY(sg_stream_read(r->an->stream, end - n, n, w->steps, err));
-        for (size_t i = n; i > 0; i--)
-            if (w->steps[i - 1].first) {
-                *zero = end - n + i - 1;
-                goto done;
-            }
-        end -= n;
-    }
-done:
-    return st;
-}
-
 /* Tokens after which two states of the model are the same to FORGOTTEN at each of some places, twice that to
  * be safe; 0: they do not become so. */
 static sg_status measure_memory(const rounds *r, worker *w, size_t model, size_t *memory, sg_error *err)
@@ -275,7 +256,7 @@ static sg_status run_segment(rounds *r, worker *w, size_t model, size_t b, size_
             any = drawn(w, s + i, w->steps[i].set);
     }
     if (any) {
-        TRY(last_zero(r, w, t, &zero, err));
+        TRY(last_sentence(r->an, t, w->steps, &zero, err));
         TRY(state_before(r, w, model, b, j, t, zero, &state, err));
         engine_start(w->engine[model], t, state, zero);
     }
@@ -301,7 +282,7 @@ static sg_status count_pairs(const rounds *r, worker *w, size_t b, sg_error *err
     assert(D > 0); /* sg_analysis_check */
     memset(w->pairs, 0, an->sets * an->D * sizeof *w->pairs);
     memset(w->existing, 0, an->C * an->D * sizeof *w->existing);
-    TRY(last_zero(r, w, start, &zero, err));
+    TRY(last_sentence(r->an, start, w->steps, &zero, err));
     for (uint64_t t = start; t < last; t++) {
         size_t i = (size_t)(t - start) % PORTION;
         if (!i)

@@ -16,6 +16,38 @@ done:
     return st;
 }
 
+sg_status last_sentence(const analysis *an, uint64_t t, sg_step *steps, uint64_t *zero, sg_error *err)
+{
+    sg_status st = SG_OK;
+    *zero = 0;
+    for (uint64_t end = t + 1; an->cfg->handling == SG_RESET && end > 0;) {
+        size_t n = end < PORTION ? (size_t)end : PORTION;
+        TRY(sg_stream_read(an->stream, end - n, n, steps, err));
+        for (size_t i = n; i > 0; i--)
+            if (steps[i - 1].first) {
+                *zero = end - n + i - 1;
+                goto done;
+            }
+        end -= n;
+    }
+done:
+    return st;
+}
+
+sg_status states_begin(const analysis *an, uint64_t t, sg_step *steps, uint64_t *zero, sg_error *err)
+{
+    const uint64_t warm_up = an->cfg->warm_up;
+    if (!warm_up)
+        return last_sentence(an, t, steps, zero, err);
+    *zero = t > warm_up ? t - warm_up : 0;
+    return SG_OK;
+}
+
+bool states_need_all(const analysis *an)
+{
+    return !an->cfg->warm_up && an->cfg->handling != SG_RESET;
+}
+
 static bool contains(const analysis *an, size_t set, size_t c)
 {
     return c == 0 || sg_classes_contains(an->classes, set, c);

@@ -18,6 +18,15 @@ enum { PORTION = 64 }; /* tokens that are read at once */
 sg_status read_portion(const analysis *an, uint64_t t, size_t n, sg_step *steps, float *features,
                        sg_error *err);
 
+/* Where the state was last zero, at or before token t: the start of the sentence with setting
+ * 'state_handling' reset, else 0. steps (PORTION) is work. */
+sg_status last_sentence(const analysis *an, uint64_t t, sg_step *steps, uint64_t *zero, sg_error *err);
+/* The token from which states run to reach t, from zero: setting 'warm_up' before t; otherwise as far back as
+ * exact states need. steps (PORTION) is work. */
+sg_status states_begin(const analysis *an, uint64_t t, sg_step *steps, uint64_t *zero, sg_error *err);
+/* Exact states of a share need all tokens before it. */
+bool states_need_all(const analysis *an);
+
 /* rate (sets): for `origins` in all, half of them at the same rate everywhere, half divided evenly between
  * the classes, so that a rare class gets its share; a set has the largest rate that one of its classes asks
  * for. */

@@ -284,12 +284,29 @@ done:
     return st;
 }
 
+/* What setting 'warm_up' changes. */
+static sg_status put_difference(run_writer *w, const block_sums *sums, const sg_monitor *monitor,
+                                sg_error *err)
+{
+    static const double LARGE = 1e-3;
+    const double x = sums_largest_difference(sums);
+    if (!run_writer_has_attribute(w, "warm_up"))
+        return SG_OK;
+    if (x > LARGE)
+        sg_warn(monitor,
+                "setting 'warm_up': states begun from zero differ from those carried along by up to %.2g of "
+                "their largest entry; a larger number brings them closer",
+                x);
+    return run_writer_real(w, RUN_ROOT, NULL, "warm_up_difference", x, err);
+}
+
 sg_status results_write(run_writer *w, const results_input *input, const block_sums *sums,
                         const sg_monitor *monitor, sg_error *err)
 {
     sg_status st = SG_OK;
     double began = sg_clock(), done_items = 0, total = (double)(input->n_groups * input->C * input->D);
     TRY(la_room(1, err));
+    TRY(put_difference(w, sums, monitor, err));
     for (size_t g = 0; g < input->n_groups; g++) {
         group_work a = {.g = g, .w = w, .sums = sums};
         workspace_shape(&a, input, &input->groups[g], sums_get_shape(sums)->moments);

@@ -497,6 +497,16 @@ void engine_start(sg_engine *e, uint64_t position, const float *state, uint64_t 
     forward_set_state(e->forward, state);
 }
 
+size_t engine_state_size(const sg_engine *e)
+{
+    return forward_state_size(e->forward);
+}
+
+void engine_get_state(const sg_engine *e, float *state)
+{
+    forward_get_state(e->forward, state);
+}
+
 uint64_t engine_position(const sg_engine *e)
 {
     return e->position + e->pending;
