@@ -41,9 +41,19 @@ static int apply_preset(settings *s, int argc, char **argv)
     return -1;
 }
 
+/* By its place among the cells that `train` offers. */
+static sg_cell offered_cell(int choice)
+{
+    size_t c = 0;
+    while (sg_cell_is_imported((sg_cell)c) || choice--)
+        c++;
+    return (sg_cell)c;
+}
+
 static int choose(settings *s)
 {
-    s->shape.cell = (sg_cell)s->cell;
+    if (s->cell >= 0)
+        s->shape.cell = offered_cell(s->cell);
     s->shape.unit = (sg_unit)s->unit;
     s->train.optimizer = (sg_optimizer)s->optimizer;
     s->train.loss_scale = (sg_loss_scale)s->loss_scale;
@@ -203,8 +213,9 @@ static int check_plan(const settings *s, int argc, char **argv, job_plan *p)
 
 static int train_or_plan(int argc, char **argv, job_plan *plan)
 {
-    settings s = {
-        .preset = -1, .cell = SG_CELL_LSTM, .shape = {.layers = 1, .embedding = 64, .hidden = {256}}};
+    settings s = {.preset = -1,
+                  .cell = -1,
+                  .shape = {.cell = SG_CELL_LSTM, .layers = 1, .embedding = 64, .hidden = {256}}};
     int code = apply_preset(&s, argc, argv);
     if (code >= 0)
         return code;
@@ -223,7 +234,7 @@ static int train_or_plan(int argc, char **argv, job_plan *plan)
         {"preset", 0, OPT_CHOICE, &s.preset, "paper",
          "the recipe of Verwimp et al.: --optimizer sgd --loss-scale sum --steps 200 --epochs 39 --dropout 0.5",
          0, 0},
-        {"cell", 0, OPT_CHOICE, &s.cell, cell_names(names, false), "recurrent cell", 0, 0},
+        {"cell", 0, OPT_CHOICE, &s.cell, cell_names(names, false), "recurrent cell (default: lstm)", 0, 0},
         {"layers", 0, OPT_SIZE, &s.shape.layers, "N", "recurrent layers", 1, SG_MAX_LAYERS},
         {"embedding-size", 0, OPT_SIZE, &s.shape.embedding, "N", "numbers per word", 1, sizes},
         {"hidden-size", 0, OPT_SIZE, &s.hidden, "N", "units of every layer", 1, sizes},
