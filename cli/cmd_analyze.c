@@ -392,11 +392,11 @@ static int analyze(int argc, char **argv, job_plan *plan)
          "classes, expressions of them, word lists or files of words; or NAME=PAIRS, NAME=VECTOR.npy (repeatable)",
          0, 0},
         {"pairs", 0, OPT_LIST, &s.pairs, "SPEC|FILE",
-         "pairs of words, the one read and a later one, beside other words at the same distances: subject-verb, "
+         "pairs of words, the one read and a later one, compared with other words at the same distances: subject-verb, "
          "[NAME=]deprel:RELATION->head or head->RELATION, with ,attractors or without; or a file of lines READ NOW LABEL, "
          "token positions from 0 (repeatable)",
          0, 0},
-        {"format", 0, OPT_CHOICE, &s.format, FORMATS, "of the corpus; auto: by extension", 0, 0},
+        {"format", 0, OPT_CHOICE, &s.format, FORMATS, "format of the corpus; auto: by extension", 0, 0},
         {"lowercase", 0, OPT_FLAG, &s.lowercase, NULL, "read the corpus in lower case", 0, 0},
         {"no-eos", 0, OPT_FLAG, &s.no_eos, NULL, "no <eos> at line ends (default: as the model was trained)",
          0, 0},

@@ -367,7 +367,7 @@ static int find_places(job *j)
     j->program[n] = 0;
     snprintf(beside, sizeof beside, "%s-mpi", j->program);
     if (j->plan.ranks && access(beside, X_OK) != 0)
-        return failure("cluster: --ranks needs %s, which is not there; build with MPI installed", beside);
+        return failure("cluster: --ranks needs %s, which is missing; build with MPI installed", beside);
     if (strcmp(shown(j->plan.output), j->plan.output) != 0)
         return misuse("%s: expected a name without control characters", j->plan.output);
     if (j->seeds && !j->trains && strchr(j->plan.output, ','))
@@ -453,14 +453,14 @@ static int run(int argc, char **argv)
         {"time", 0, OPT_STRING, &j.time, "H:M:S",
          "time limit of a job (default: twice the forecast and 10 minutes; train has no forecast)", 0, 0},
         {"memory", 0, OPT_STRING, &j.memory, "SIZE",
-         "of each process, as in 4G (default: by the forecast; for train the cluster's own)", 0, 0},
+         "memory of each process, as in 4G (default: by the forecast; for train the cluster's own)", 0, 0},
         {"partition", 0, OPT_STRING, &j.partition, "NAME", "partition of the cluster (default: its own)", 0,
          0},
         {"launcher", 0, OPT_CHOICE, &j.launcher, "mpirun|srun", "what starts the processes of --ranks", 0, 0},
         {"script", 0, OPT_STRING, &j.script, "FILE",
          "the script to write (default: run.sh for -o run.nc, model-train.sh for -o model); -: standard output",
          0, 0},
-        {"slurm", 0, OPT_FLAG, &j.slurm, NULL, "for Slurm, the only scheduler that is known", 0, 0},
+        {"slurm", 0, OPT_FLAG, &j.slurm, NULL, "for Slurm, the only supported scheduler", 0, 0},
         END_OF_OPTIONS,
     };
     int code = parse_options(&cmd_cluster, table, &argc, argv, 1, -1);
@@ -488,7 +488,7 @@ const command cmd_cluster = {
     .about =
         "Checks the options of the command and, of an analysis, that it can read its model (with --seeds the first one) and its "
         "corpus; writes a script for it and prints what to type. Nothing is submitted. "
-        "Time and memory of an analysis are those of its forecast. A job that is stopped by its time limit or "
+        "The time and memory that the script of an analysis asks for follow from its forecast. A job that is stopped by its time limit or "
         "preempted saves a checkpoint, is queued again and continues from it. The options of cluster come before the "
         "command; its --checkpoint, --resume, --part and --threads are written into the script.",
     .examples = "stategrad cluster --parts 2 analyze model.safetensors valid.txt -o run.nc",

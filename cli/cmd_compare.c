@@ -318,8 +318,8 @@ static void print_text(const task *t, const sg_comparison *c)
            models ? ", over models" : "", tests, PLURAL(tests));
     if (kinds)
         printf(
-            "kind p: the words of A are random words of A and B, of similar frequency; adjusted. All else is of these words "
-            "as they occur in the text\n");
+            "kind p: the words of A are random words of A and B, of similar frequency; adjusted. All other values "
+            "refer to these words as they occur in the text\n");
     print_reasons(rows, n);
     for (size_t i = 0; sg_comparison_note(c, i); i++)
         printf("%s\n", shown(sg_comparison_note(c, i)));
@@ -458,11 +458,11 @@ static int run(int argc, char **argv)
     task t = {0};
     const option table[] = {
         {"class", 0, OPT_LIST, &q.classes, "NAME",
-         "of models or states: compare them on this class (repeatable; default: all)", 0, 0},
-        {"property", 'p', OPT_LIST, &q.properties, "NAME", "of models: compare this property (repeatable)", 0,
-         0},
+         "class on which models or states are compared (repeatable; default: all)", 0, 0},
+        {"property", 'p', OPT_LIST, &q.properties, "NAME",
+         "property on which models are compared (repeatable)", 0, 0},
         {"measure", 'm', OPT_LIST, &q.measures, "NAME,NAME,...",
-         "what to compare (default: all but total_gain_left and sigma_1_left)", 0, 0},
+         "measures to compare (default: all but total_gain_left and sigma_1_left)", 0, 0},
         {"delay", 0, OPT_LIST, &q.delays, "D,D,...",
          "delays to compare at (default: 0, 1, 5, 10, 20 and the last)", 0, 0},
         {"group", 'g', OPT_LIST, &q.groups, "NAME=RUN.nc,RUN.nc,...",
@@ -497,8 +497,8 @@ const command cmd_compare = {
     .about =
         "A and B are two classes, properties or states of one run (\"layer1.cell\"), two runs, or two groups of runs. For each "
         "measure and delay: both values, their ratio and difference with 95 % intervals, and a p-value, adjusted over all "
-        "rows of the table. Where A and B are of the same blocks of one text, intervals are paired: what a block does to "
-        "both is not counted as an error of their difference.\n\n"
+        "rows of the table. Where A and B are of the same blocks of one text, intervals are paired: effects of a block "
+        "on both cancel in their difference.\n\n"
         "Measures: rms_gain, total_gain (all directions), sigma_1; state_change (words replaced); property_gain, "
         "relative_memory; NAME_left, the share of the value at delay 0; NAME_half_life. Gains of different kinds of cells or "
         "states have no common unit: only shares and half-lives are compared.",

@@ -31,7 +31,7 @@ static int run(int argc, char **argv)
     sg_import_config import;
     const option table[] = {
         {"json", 0, OPT_FLAG, &json, NULL, "one JSON object", 0, 0},
-        {"format", 0, OPT_CHOICE, &format, FORMATS, "of the corpus; auto: by extension", 0, 0},
+        {"format", 0, OPT_CHOICE, &format, FORMATS, "format of the corpus; auto: by extension", 0, 0},
         {"lowercase", 0, OPT_FLAG, &lowercase, NULL, "read the corpus in lower case", 0, 0},
         {"no-eos", 0, OPT_FLAG, &no_eos, NULL, "no <eos> at line ends (default: as the model was trained)", 0,
          0},
@@ -87,7 +87,7 @@ const command cmd_eval = {
     .about = "Mean loss in nats over the predicted tokens and its exponential. The state is carried along "
              "the corpus from zero, and every token but the first is predicted. With --state-handling "
              "reset it is zero at the start of each sentence; the first token of a sentence then has "
-             "no context and is not counted: the sum of the losses is that of the single sentences, in any "
+             "no context and is not counted: the loss is the sum over sentences scored independently, in any "
              "order.",
     .examples = "stategrad eval model.safetensors test.txt --json",
     .run = run,

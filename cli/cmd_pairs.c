@@ -276,11 +276,12 @@ static int run(int argc, char **argv)
     sg_import_config import;
     const option table[] = {
         {"format", 0, OPT_CHOICE, &q.format, "auto|tsv|blimp|linzen",
-         "of the pairs; auto: by extension, first character and header", 0, 0},
+         "format of the file; auto: by extension, first character and header", 0, 0},
         {"score", 0, OPT_CHOICE, &q.score, "auto|sentence|word",
          "sentence: all words; word: the first that differs; auto: word for linzen", 0, 0},
         {"split", 0, OPT_CHOICE, &q.split, "auto|spaces|punctuation",
-         "punctuation: marks, n't, 's are words of their own; auto: so for blimp", 0, 0},
+         "punctuation: punctuation marks, n't and 's are words of their own; auto: punctuation for blimp, else spaces",
+         0, 0},
         {"lowercase", 0, OPT_FLAG, &q.cfg.lowercase, NULL, "read words in lower case", 0, 0},
         {"no-eos", 0, OPT_FLAG, &q.cfg.no_eos, NULL,
          "no <eos> before and after a sentence (default: as the model was trained)", 0, 0},

@@ -164,7 +164,7 @@ int refuse_side_files(const char *checkpoint, const char *const *files, size_t n
             same = overwritten_part(path, texts, part);
         if (same)
             return misuse(
-                "--checkpoint %s: '%s' of the same command is a file that it keeps beside itself; choose another "
+                "--checkpoint %s: '%s' of the same command is one of the files that accompany it; choose another "
                 "name",
                 checkpoint, same);
     }

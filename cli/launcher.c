@@ -29,7 +29,7 @@ int team_join(char **argv)
     }
     return misuse(
         "analyze: started as %ld processes, which would all write the same file; stategrad-mpi divides the "
-        "work among them, but it is not here (%s); build it with MPI installed",
+        "work among them, but it is missing (%s); build it with MPI installed",
         n, strerror(errno));
 }
 

@@ -211,8 +211,8 @@ static void print_replacement(sg_run *r, const char *group, const char *step)
     printf(".\n       The gradient predicts a change of %.3g", linear);
     print_range(read_at(r, group, "linear_prediction_low", 0),
                 read_at(r, group, "linear_prediction_high", 0));
-    printf(" at delay 0; its squared error is %.3g of the squared change\n       (0: exact; 1: as far off as "
-           "predicting no change).\n",
+    printf(" at delay 0; its squared error is %.3g of the squared change\n       (0: exact; 1: no better "
+           "than predicting no change).\n",
            read_at(r, group, "infidelity", 0));
 }
 
@@ -534,7 +534,8 @@ static void print_exponents(sg_run *r, const char *group)
     else if (x[2] < 0)
         printf("halves in %.3g steps\n", log(2) / -x[0]);
     else
-        puts(isfinite(x[1]) ? "may shrink or grow" : "shrinks or grows: there is no interval to tell");
+        puts(isfinite(x[1]) ? "may shrink or grow"
+                            : "shrinks or grows: without an interval this is undecided");
 }
 
 /* Chosen pairs of words: what is left of the earlier at the later one, against other words at the same

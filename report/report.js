@@ -31,9 +31,9 @@ function changeOf(key) {
 }
 /* What is shown of chosen pairs of words. */
 const PAIRS = {
-  pair_gain_ratio: { name: 'ratio of gains', title: 'gain over that of other words', scale: 'linear', long: 'Rms gain over all directions of the earlier word at the later one, over that of words that no pair reads, of the same kinds, at the same distance: 1 = the word is left there as others are.' },
+  pair_gain_ratio: { name: 'ratio of gains', title: 'gain over that of other words', scale: 'linear', long: 'Rms gain over all directions of the earlier word at the later one, over that of words that no pair reads, of the same kinds, at the same distance: 1 = the same as for other words.' },
   pair_gain: { name: 'gain', title: 'rms gain of chosen pairs', scale: 'log', long: 'Root of the mean of |G L|² of the chosen pairs: rms gain over all directions.' },
-  pair_other_gain: { name: 'gain of others', title: 'rms gain of other words', scale: 'log', long: 'The same of words that no pair reads, of the same kinds in the same shares.' },
+  pair_other_gain: { name: 'gain of others', title: 'rms gain of other words', scale: 'log', long: 'The same for words that no pair reads, with the same proportions of kinds.' },
   pair_change_ratio: { name: 'ratio of changes', title: 'change of state over that of other words', scale: 'linear', long: 'Mean change of the state at the later word when the earlier one is replaced, over that of words that no pair reads, of the same kinds, at the same distance.' },
   pair_change: { name: 'change of state', title: 'change of state of chosen pairs', scale: 'log', long: 'Mean change of the state at the later word of chosen pairs when the earlier one is replaced.' },
 };
@@ -254,7 +254,7 @@ function section(id, title, intro) {
 
 function curvesSection() {
   const body = section('curves', 'Gain by delay',
-    'How strongly the state still depends on the word read d steps ago, by the class of that word. On the log scale an exponential decay is a straight line; on the log–log scale a power law is.');
+    'How sensitive the state is to the word read d steps ago, by the class of that word. On the log scale an exponential decay is a straight line; on the log–log scale a power law is.');
   const chart = new Chart({ id: 'curves', label: 'Gain by delay', share: 'classes', hint: 'Point at the chart, or focus it and use the arrow keys, to read the values at one delay.' });
   const controls = el('div', { class: 'controls' });
   const note = el('div');
@@ -273,7 +273,7 @@ function curvesSection() {
 
 function classesSection() {
   const body = section('classes', 'Gain by class of word',
-    'Each class at each delay beside all words. That a set of words differs from random tokens says nothing of its kind: nearly every set does. The dots compare with random words of similar frequency.');
+    'Each class at each delay, compared with all words. A difference from random tokens does not support a statement about a kind of word: nearly every set of words differs from them. The dots compare with random words of similar frequency.');
   const chart = new Chart({ id: 'classes', label: 'Classes by delay' });
   const controls = el('div', { class: 'controls' });
   body.append(controls, chart.node);
@@ -301,7 +301,7 @@ function classesSection() {
     });
     const significance = rows.some((r) => r.q !== null), withChance = rows.some((r) => r.chance !== null);
     const withGain = rows.some((r) => r.gain !== null);
-    const CHOICES = [['gain', 'rms gain beside all words'], ['chance', 'σ₁ beside random tokens'], ['ratio', 'σ₁ beside all words'], ['sigma', 'σ₁ itself']]
+    const CHOICES = [['gain', 'rms gain over that of all words'], ['chance', 'σ₁ over that of random tokens'], ['ratio', 'σ₁ over that of all words'], ['sigma', 'σ₁ itself']]
       .filter(([key]) => (key !== 'chance' || withChance) && (key !== 'gain' || withGain));
     if (!CHOICES.some(([key]) => key === state.classMeasure)) [[state.classMeasure]] = CHOICES;
     const draw = () => {
@@ -321,11 +321,11 @@ function classesSection() {
           ['null_low', 'random_class_low'], ['null_high', 'random_class_high'], ['p', 'p'], ['q', 'q'], ['pairs', 'pairs']],
         title: `${key === 'gain' ? 'Gain' : 'σ₁'} by class — ${groupTitle(state.group)}`,
         caption: ({ gain: 'rms gain of the class over that of all words, in all directions (without <eos> and <unk> where the class holds none): orange moves the state more, blue less.',
-          ratio: 'σ₁ of the class over σ₁ of all words: orange is more than the average word, blue less. A mean over few pairs has a larger σ₁ by chance alone.',
+          ratio: 'σ₁ of the class over σ₁ of all words: orange is more than the average word, blue less. σ₁ of a mean over few pairs is biased upwards.',
           chance: 'σ₁ of the class over that of random tokens, as many as the class has (the middle of their 95 % range): orange has a larger gain than chance, blue a smaller one.',
           sigma: 'σ₁ on a logarithmic colour scale.' })[key]
           + (key === 'gain' ? ' Dots: this kind of word differs from other words of similar frequency (labels exchanged among words, Benjamini–Hochberg over classes and delays, q < 0.05). Without p: its words are too few, or have no others of similar frequency.'
-            : significance ? ' Dots: this set of tokens differs from random tokens (sign-flip test over blocks, Benjamini–Hochberg over classes and delays, q < 0.05); it says nothing of a kind of word.'
+            : significance ? ' Dots: this set of tokens differs from random tokens (sign-flip test over blocks, Benjamini–Hochberg over classes and delays, q < 0.05); it does not support a statement about a kind of word.'
             : ' No significance marks: the run file has no test of class differences.'),
         patch(s, width, dark) {
           s.encoding.x.title = `delay d (${STEPS})`;
@@ -357,7 +357,7 @@ function classIndex(run, key) {
 
 function spectrumSection() {
   const body = section('spectrum', 'Along how many directions',
-    'Each column is one delay: the gains along the directions of (whitened) embedding space, strongest first. A column that fades quickly downwards is selective.');
+    'Each column is one delay: the gains along the directions of (whitened) embedding space, strongest first. Where a column falls quickly downwards, few directions reach the state.');
   const chart = new Chart({ id: 'spectrum', label: 'Singular values by delay' });
   const controls = el('div', { class: 'controls' });
   body.append(controls, chart.node);
@@ -397,7 +397,7 @@ function spectrumSection() {
 
 function shapeSection() {
   const body = section('shape', 'The same map every time? How selective?',
-    'Coherence says how much of the gain is one and the same linear map at every position; effective rank, along how many directions the mean gradient acts. The classes shown are those of the first chart.');
+    'Coherence: how much of the squared gain belongs to one linear map, the same at every position. Effective rank: along how many directions the mean gradient acts. The classes shown are those of the first chart.');
   const pair = el('div', { class: 'pair' });
   body.append(pair);
   for (const [key, title, caption] of [
@@ -416,7 +416,7 @@ function shapeSection() {
 
 function propertiesSection() {
   const body = section('properties', 'Gain along properties',
-    'A property is the difference between the mean embeddings of two groups of words (plural − singular: number). Without a random direction beside it nobody can tell whether a value is high: the grey band holds 95 % of them.');
+    'A property is the difference between the mean embeddings of two groups of words (plural − singular: number). A value is informative only in comparison with random directions: the grey band contains 95 % of them.');
   const holder = el('div');
   body.append(holder);
   const chart = new Chart({ id: 'properties', label: 'Properties by delay' });
@@ -485,7 +485,7 @@ function propertiesSection() {
       draw();
     };
     const withSizes = runs.flatMap((run) => run.properties.filter((p) => p.words_a !== null).map((p) =>
-      `${p.name}: ${count(p.words_a)} and ${count(p.words_b)} words${Math.min(p.words_a, p.words_b) < 10 ? ' (few: read with care)' : ''}`));
+      `${p.name}: ${count(p.words_a)} and ${count(p.words_b)} words${Math.min(p.words_a, p.words_b) < 10 ? ' (few: the estimate is imprecise)' : ''}`));
     sizes.replaceChildren(withSizes.length ? el('p', { class: 'mute' }, `Words on the two sides — ${Array.from(new Set(withSizes)).join('; ')}.`) : '');
     rebuild();
   });
@@ -587,11 +587,11 @@ function hasValues(key) {
 
 function replacementSection() {
   const body = section('replacement', `When the ${STEP} is replaced`,
-    `${STEPS[0].toUpperCase()}${STEPS.slice(1)} are replaced by others, drawn by their frequency: by any of the corpus (rows of features: all alike) or by one of the same class; what follows stays as it is. `
+    `${STEPS[0].toUpperCase()}${STEPS.slice(1)} are replaced by others, drawn by their frequency: by any of the corpus (rows of features: all alike) or by one of the same class; what follows is unchanged. `
     + `How far this moves the state d ${STEPS} later measures how much the state still depends on which ${STEP} was read: memory. The gradient only predicts this, from small changes.`);
   const hint = 'Point at the chart, or focus it and use the arrow keys, to read the values at one delay.';
   const chart = new Chart({ id: 'replacement', label: 'Effect of replacement by delay', share: 'classes', hint });
-  const pairs = new Chart({ id: 'partners', label: 'Effect of exchange within pairs by delay', hint });
+  const pairs = new Chart({ id: 'partners', label: 'Effect of replacement within pairs by delay', hint });
   const holder = el('div'), controls = el('div', { class: 'controls' }), drawing = el('div'), partners = el('div'), beside = el('div');
   body.append(holder);
   const choose = { delay: null };
@@ -620,7 +620,7 @@ function replacementSection() {
       if (there) setCurves(chart, key, what.title, what.long + place, what.scale);
       const paired = hasValues(`partner_${state.change}`);
       partners.replaceChildren(...(paired ? [el('h3', {}, 'By the other word of its pair'), pairs.node]
-        : propertyNames.length && runs.some((r) => values(groupOf(r), 'partner_change')) ? [missingNote(`partner_${state.change}`, 'Exchange within pairs')] : []));
+        : propertyNames.length && runs.some((r) => values(groupOf(r), 'partner_change')) ? [missingNote(`partner_${state.change}`, 'Replacement within pairs')] : []));
       if (paired) setCurves(pairs, `partner_${state.change}`, what.title, `${what.long} Each word of a property's pairs is replaced by its partner.`, what.scale, 240, 'properties');
       tables();
     };
@@ -692,8 +692,8 @@ function partnerTable(run, r, delay) {
   return [el('h3', {}, `By the other word of its pair, at delay ${delay}${runs.length > 1 ? `: ${runNames[r]}` : ''}`),
     table(['property', 'replaced', 'change of state', '|G dx|', 'infidelity', 'averaged', '|G dx|, G averaged along the line', 'gap'],
       shown.map((i) => [shorten(run.properties[i].name, 60), count(part('partner_replaced_pairs', i)), ...['partner_change', 'partner_linear', 'partner_infidelity'].map((k) => cell(k, i)),
-        count(part('partner_path_pairs', i)), cell('partner_path_average', i), cell('partner_path_gap', i)]), { 'aria-label': `exchange within pairs at delay ${delay}` }),
-    el('p', { class: 'mute' }, 'The gradient at the word predicts |G dx|. Averaged along the straight line from the word to its partner it must give the whole change: the gap is what it misses, as a share. Where |G dx| is near 0, the change is large and the gap is small, the state depends on the word although the gradient at the word does not show it. Averages are taken at fewer words than replacements.')];
+        count(part('partner_path_pairs', i)), cell('partner_path_average', i), cell('partner_path_gap', i)]), { 'aria-label': `replacement within pairs at delay ${delay}` }),
+    el('p', { class: 'mute' }, 'The gradient at the word predicts |G dx|. Averaged along the straight line from the word to its partner, it gives the whole change up to the quadrature error, the gap. Where |G dx| is near 0, the change is large and the gap is small, the state depends on the word although the gradient at the word does not show it. Averages are taken at fewer words than replacements.')];
 }
 
 /* What the group of models has of quantity `key` for the series `name`: {mean: [by delay], low, high, blocks_low, blocks_high}. */
@@ -716,8 +716,8 @@ function withBoth(x, d) {
 function modelsSection() {
   if (!data.models.length) return;
   const body = section('models', 'Groups of models',
-    'Several trained models of each kind, on one text. The interval over models is that of the mean over training runs; the interval over blocks, that of the mean over texts of this kind. '
-    + 'A statement about a kind of model must rest on the interval over models.');
+    'Several trained models of each architecture, analysed on one text. The interval over models is that of the mean over training runs; the interval over blocks, that of the mean over texts of this kind. '
+    + 'A statement about an architecture must rest on the interval over models.');
   const QUANTITIES = [['rms', 'rms gain', 'rms gain, strongest direction'], ['sigma1', 'σ₁', 'largest singular value σ₁'], ['ratio', 'gain ratio', 'rms gain of the class over that of all words'],
     ['change', 'change of state', 'change of the state when the word is replaced'], ['property_gain', 'gain of a property', 'gain along the property'],
     ['relative_memory', 'relative gain of a property', 'gain along the property over σ₁']];
@@ -807,10 +807,10 @@ function decayOf(run, g, i, q) {
 }
 
 function decaySection() {
-  const body = section('decay', 'The law of decay',
-    `How many ${STEPS} after its peak a curve has fallen to a half, a fifth and a tenth, with 95 % intervals; and which law it follows at delays of 1 and more. `
+  const body = section('decay', 'The decay law',
+    `How many ${STEPS} after its peak a curve has fallen to a half, a fifth and a tenth, with 95 % intervals; and which decay law it follows at delays of 1 and more. `
     + 'A law is named only if it is the only one compatible with the data, given the errors over blocks; otherwise the verdict is “undecided”, or “none of the laws” and the formula is the nearest. '
-    + 'β is the exponent of the stretched exponential: an exponential has 1, slower decays less.');
+    + 'β is the exponent of the stretched exponential: 1 for an exponential, below 1 for decays that slow down.');
   const holder = el('div');
   body.append(holder);
   const choose = { quantity: 0 };
@@ -871,7 +871,7 @@ function settingsSection() {
         ...(facts ? [count(c.types), number(c.effective_types, 3), `${shorten(c.top_word, 24)} (${percent(c.top_share)})`] : []),
         pairs ? count(pairs[i][0]) : '–', pairs ? count(pairs[i][run.delays - 1]) : '–']),
       { 'aria-label': 'tokens, words and pairs by class' }));
-    if (facts) body.append(el('p', { class: 'mute' }, 'Effective words: N² / Σ n², n tokens of each word. Below 8, a class says little about its kind of word: a few words decide its values.'));
+    if (facts) body.append(el('p', { class: 'mute' }, 'Effective words: N² / Σ n², n tokens of each word. Below 8, the values of a class are those of a few words and say little about a kind of word.'));
   });
 }
 
@@ -913,7 +913,7 @@ function headline(all, last) {
   const peak = all.reduce((best, v, d) => (v > all[best] ? d : best), 0), from = peak ? `, counted from its peak at delay ${peak}` : '';
   const below = (part) => all.findIndex((v, d) => d > peak && v !== null && v <= all[peak] * part);
   const half = below(0.5), tenth = below(0.1), left = percent(all[last] / all[peak]);
-  if (half < 0) return `After ${words(last)}, ${left} of ${where} is left: half of it is not lost within the window${from}.`;
+  if (half < 0) return `After ${words(last)}, ${left} of ${where} is left: it does not fall to half within the window${from}.`;
   return `Half of ${where} is lost ${words(half - peak)} later; ${tenth > 0 ? `nine tenths, ${words(tenth - peak)} later` : `after ${words(last)} ${left} is left`}${from}.`;
 }
 
@@ -964,7 +964,7 @@ function summaryOf(run) {
   if (fits && q >= 0 && fits[0][q].some((w) => w !== null)) {
     const d = decayOf(run, g, 0, q), [halfLeft, fifthLeft, tenthLeft] = d.left;
     const law = d.verdict === 'none of the laws' ? ['No decay law fits it within the error bars over blocks', ...(d.formula ? [' (the nearest: ', d.formula, ')'] : [])]
-      : d.verdict === 'undecided' || !d.formula ? ['Its law of decay is undecided'] : [`It falls as ${/^[aeiou]/.test(d.verdict) ? 'an' : 'a'} ${d.verdict}, `, d.formula];
+      : d.verdict === 'undecided' || !d.formula ? ['Its decay law is undecided'] : [`It falls as ${/^[aeiou]/.test(d.verdict) ? 'an' : 'a'} ${d.verdict}, `, d.formula];
     const fallen = [['half', halfLeft], ['a fifth', fifthLeft], ['a tenth', tenthLeft]].filter(([, x]) => x !== '–').map(([name, x]) => `${name} after ${x}`);
     lines.push([...law, `; β ${d.beta}.` + (fallen.length ? ` Of its value at delay ${d.peak}, ${fallen.join(', ')} ${STEPS} is left.` : '')]);
   }
@@ -984,7 +984,7 @@ function summaryOf(run) {
   lines.push(...propertySentences(run, g));
   const untrained = values(baselineOf(run), 'rms');
   if (untrained && untrained[0][at] > 0)
-    lines.push(`At delay ${at} the trained model keeps ${percent(all[at] / all[0])} of its gain at delay 0; the same model before training keeps ${percent(untrained[0][at] / untrained[0][0])}.`);
+    lines.push(`At delay ${at} the gain of the trained model is ${percent(all[at] / all[0])} of that at delay 0; before training it is ${percent(untrained[0][at] / untrained[0][0])}.`);
   const sigma = values(g, 'sigma1'), coherence = values(g, 'coherence');
   if (sigma && coherence && coherence[0][0] !== null)
     lines.push(`In the mean gradient contributions of opposite sign cancel: σ₁ is ${number(sigma[0][0], 3)}${band('sigma1', 0)} at delay 0 and ${number(sigma[0][at], 3)}${band('sigma1', at)} at delay ${at}, coherence ${number(coherence[0][0], 2)} and ${number(coherence[0][at], 2)} (1: the same linear map at every position).`);

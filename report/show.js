@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* show.js - sentences whose words can be asked what is left of them. Rows of the triangle are words read, columns words now;
+/* show.js - sentences; a chosen word shows its gain at each later word. Rows of the triangle are words read, columns words now;
  * the data hold row t with entries s = 0 .. t. */
 'use strict';
 
@@ -90,7 +90,7 @@ class Sentence {
     const last = words.length - 1, [, , text] = VIEWS.find(([key]) => key === view);
     const name = shorten(words[this.chosen].text, 40);
     this.caption.textContent = view.startsWith('left')
-      ? `Of “${name}” ${short(m[last][this.chosen])} of its own gain remains at the last word. ${text} Above 1: the network has amplified it. Colour is logarithmic.`
+      ? `Of “${name}” ${short(m[last][this.chosen])} of its own gain is left at the last word. ${text} Above 1: the network has amplified it. Colour is logarithmic.`
       : `${text} At the last word, “${name}”: ${number(m[last][this.chosen], 3)}${view.startsWith('score') ? `; the score there is ${number(words[last].score, 4)}` : ''}.`;
     for (const row of this.plot.querySelectorAll('g[data-row]'))
       row.setAttribute('class', Number(row.dataset.row) === this.chosen ? 'row-on' : '');
@@ -132,8 +132,8 @@ class Sentence {
 const sentences = data.sentences.map((s, i) => new Sentence(s, i));
 function redraw() {
   meaning.textContent = view.startsWith('left') ? MEANING_OF_STATE
-    : view.startsWith('score') ? `Each later word then shows the part that the chosen one has in ${data.score} there; 0 is none.`
-    : 'Each later word then shows how much would be different there if the chosen one were exchanged; 0 is nothing.';
+    : view.startsWith('score') ? `Each later word then shows what the chosen one contributes to ${data.score} there, to first order; 0 is nothing.`
+    : 'Each later word then shows how much changes there when the chosen one is replaced; 0 is nothing.';
   for (const s of sentences) s.draw();
 }
 

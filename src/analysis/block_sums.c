@@ -102,7 +102,7 @@ static sg_status open_scratch(block_sums *s, const char *beside, const char *kee
         if (s->fd >= 0 && !begins_as_ours(s->fd))
             return sg_fail(
                 err, SG_EFORMAT,
-                "%s: is not the scratch file of an analysis, which goes by this name; it is left as it is",
+                "%s: exists and is not the scratch file of an analysis, which needs this name; it is not changed",
                 keep);
     } else {
         const char *slash = strrchr(beside, '/');

@@ -22,7 +22,7 @@ sg_status in_memory_folder(char **folder, char **path, sg_error *err)
         return no_memory(err, "the analysis");
     snprintf(*folder, size, "%s/stategrad.XXXXXX", tmp);
     if (!mkdtemp(*folder)) {
-        sg_status st = sg_fail(err, SG_EIO, "%s: no folder can be made there: %s", tmp, strerror(errno));
+        sg_status st = sg_fail(err, SG_EIO, "%s: cannot make a folder there: %s", tmp, strerror(errno));
         (*folder)[0] = 0;
         return st;
     }

@@ -113,7 +113,7 @@ static const row rows[] = {
      .s.advanced = true, FIELD(block_gram), .identity = YES,
      WORDS({"auto", SG_GRAM_AUTO}, {"yes", SG_GRAM_YES}, {"no", SG_GRAM_NO})},
     {.s = {"replace", 0, SG_SETTING_REAL, "N|RATE|auto|none", "auto", 1e-9, 1e15,
-           "words to replace by others, to see what that changes: a number, or a share below 1; auto: about a "
+           "words to replace by others, to measure the effect: a number, or a share below 1; auto: about a "
            "tenth of the cost (default: auto)"},
      FIELD(replace), .identity = YES, .attribute = "replace", WORDS({"auto", 0}, {"none", (size_t)-1})},
     {.s = {"units", 0, SG_SETTING_WORD, "yes|no", "no", 0, 0,

@@ -161,11 +161,10 @@ sg_status team_checkpoint(char **out, const sg_team *t, const char *checkpoint, 
         size_t a, b;
         int length = 0;
         if (sscanf(number, "%zuof%zu%n", &a, &b, &length) == 2 && !number[length] && b != t->ranks)
-            TRY(sg_fail(
-                err, SG_EINVAL,
-                "%s: holds what one of %zu processes has done, and there are %zu now: start as many, or "
-                "remove %s.*of%zu*",
-                found.gl_pathv[i], b, t->ranks, checkpoint, b));
+            TRY(sg_fail(err, SG_EINVAL,
+                        "%s: was written by one of %zu processes, and there are %zu now: start as many, or "
+                        "remove %s.*of%zu*",
+                        found.gl_pathv[i], b, t->ranks, checkpoint, b));
     }
 done:
     globfree(&found);

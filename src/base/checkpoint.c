@@ -70,7 +70,7 @@ static sg_status refuse_foreign(const char *file, const char *previous, sg_error
     if (!foreign && before != FOREIGN)
         return SG_OK;
     return sg_fail(err, SG_EFORMAT,
-                   "%s: is not a checkpoint of this program, or a damaged one; it is left as it is",
+                   "%s: is not a checkpoint of this program, or a damaged one; it is not changed",
                    foreign ? file : previous);
 }
 
@@ -83,8 +83,7 @@ static sg_status take_lock(checkpoint_claim *c, const char *path, sg_error *err)
         if (c->fd < 0 || fstat(c->fd, &mine) != 0)
             return sg_fail(err, SG_EIO, "%s: cannot be written: %s", c->lock, strerror(errno));
         if (!S_ISREG(mine.st_mode) || mine.st_size)
-            return sg_fail(err, SG_EFORMAT, "%s: is not a lock of this program; it is left as it is",
-                           c->lock);
+            return sg_fail(err, SG_EFORMAT, "%s: is not a lock of this program; it is not changed", c->lock);
         struct flock lock = {.l_type = F_WRLCK, .l_whence = SEEK_SET};
         if (fcntl(c->fd, F_OFD_SETLK, &lock) != 0)
             return sg_fail(err, SG_EIO, "%s: another run of stategrad is using this checkpoint", path);

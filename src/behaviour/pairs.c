@@ -188,7 +188,7 @@ static sg_status put_sentence(sequences *s, const tokens *t, const pairs_file *f
         TRY(put_token(s, t->eos_id, 0, err));
     if (s->n - begin < 2)
         TRY(sg_fail(err, SG_EFORMAT,
-                    "a sentence of one token, and without <eos> none before it to predict it from"));
+                    "a sentence of one token: without <eos> there is nothing to predict it from"));
 done:
     return st;
 }

@@ -159,7 +159,8 @@ static sg_status read_pieces(sentence *x, const sg_vocab *vocab, const char *wor
     TRY(sg_vocab_split(vocab, word, length, &pieces, &room, &n, err));
     for (size_t i = 0; i < n; i++) {
         if (x->T == MAX_WORDS)
-            TRY(sg_fail(err, SG_EINVAL, "show: a sentence of more than %d words: cut it", (int)MAX_WORDS));
+            TRY(sg_fail(err, SG_EINVAL, "show: a sentence of more than %d words: shorten it",
+                        (int)MAX_WORDS));
         if (pieces[i] < 0)
             TRY(sg_fail(err, SG_EINVAL, "show: '%.*s' has a piece that is not in the model's vocabulary",
                         (int)length, word));
@@ -183,7 +184,8 @@ static sg_status read_words(sentence *x, const sg_show *s, const char *text, int
                        utf8_valid_prefix(text, size));
     for (size_t at = 0; (n = next_word(text, size, &at, unit)); at += n) {
         if (x->T == MAX_WORDS)
-            return sg_fail(err, SG_EINVAL, "show: a sentence of more than %d words: cut it", (int)MAX_WORDS);
+            return sg_fail(err, SG_EINVAL, "show: a sentence of more than %d words: shorten it",
+                           (int)MAX_WORDS);
         if (sg_vocab_tokenizer(vocab)) {
             sg_status st = read_pieces(x, vocab, text + at, n, ids, err);
             if (st != SG_OK)

@@ -296,7 +296,7 @@ static sg_status open_next(sg_corpus *c, sg_error *err)
         c->current = conllu ? SG_FORMAT_CONLLU : SG_FORMAT_TEXT;
         if (conllu && (c->unit == SG_UNIT_CHAR || c->plain_only))
             return sg_fail(err, SG_EINVAL, "%s: a CoNLL-U file, but %s plain text", f->path,
-                           c->plain_only ? "a tags file goes with" : "characters are read from");
+                           c->plain_only ? "a tags file belongs to" : "characters are read from");
     }
     c->at_start = true;
     c->begins = SG_BEGINS_FILE;

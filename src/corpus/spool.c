@@ -29,7 +29,7 @@ sg_status temp_file_named(int *fd, char **name_out, sg_error *err)
     if (*fd < 0) {
         sg_free(name);
         return sg_fail(err, SG_EIO,
-                       "%s: no temporary file can be made there: %s (TMPDIR names another folder)", folder,
+                       "%s: cannot make a temporary file there: %s (TMPDIR names another folder)", folder,
                        strerror(e));
     }
     *name_out = name;

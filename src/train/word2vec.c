@@ -246,7 +246,7 @@ static sg_status read_binary(reader *r, uint64_t words, sg_error *err)
     while ((c = gzgetc(r->f)) == '\n')
         ;
     if (c != -1)
-        TRY(sg_fail(err, SG_EFORMAT, "%s: goes on behind the %" PRIu64 " words that its first line promises",
+        TRY(sg_fail(err, SG_EFORMAT, "%s: continues after the %" PRIu64 " words that its first line promises",
                     r->path, words));
     TRY(read_failed(r, err));
 done:

@@ -569,7 +569,7 @@ embeddings("2 4\n" + "the 0.1 0.2 0.3\n" + "cat 1 2 3 4\n", True, says=[":2:", "
 embeddings(struct.pack("<ii", 793712314, 12) + bytes(200), True, says=["fastText", ".vec"])
 binary = lambda *w: b"".join(x.encode() + b" " + np.arange(4, dtype="<f4").tobytes() + b"\n" for x in w)
 embeddings(b"2 4\n" + binary("the", "cat"), says=found)
-embeddings(b"1 4\n" + binary("the", "cat"), True, says=["goes on behind"])
+embeddings(b"1 4\n" + binary("the", "cat"), True, says=["continues after the"])
 
 voc = text("v1", "the\ncat\nsat\n<unk>\n<eos>\n")
 tiny = {"encoder.weight": A(5, E), **{"rnn." + k[5:]: v for k, v in sd.items()}, "decoder.weight": A(5, H), "decoder.bias": A(5)}

@@ -372,7 +372,7 @@ async function replacementNumbers(page, expect, all, g, untrained, names, D) {
     for (const d of [0, D - 1]) {
       await page.selectOption('#replacement select', String(d));
       const rowsOf = (label) => page.evaluate((start) => Array.from(document.querySelectorAll(`#replacement table[aria-label^="${start}"] tbody tr`)).map((tr) => Array.from(tr.cells).map((c) => c.textContent)), label);
-      const rows = await rowsOf('replacement by class'), exchanged = await rowsOf('exchange within pairs');
+      const rows = await rowsOf('replacement by class'), exchanged = await rowsOf('replacement within pairs');
       const inPairs = properties.map((_, p) => p).filter((p) => g.partner_state_change && g.partner_state_change[p][d] !== null);
       expect(exchanged.map((r) => r[0]).join() === inPairs.map((p) => properties[p]).join(), 'properties exchanged', exchanged.map((r) => r[0]).join());
       exchanged.forEach((row, i) => {
@@ -420,7 +420,7 @@ async function sentences(page, expect, all, g, untrained, names, steps, D) {
   if (g.decay_weight && g.decay_weight[0][2].some((w) => w !== null)) {
     const d = decayOf(all, g, 0, 2);
     const said = d.verdict === 'none of the laws' ? 'No decay law fits it within the error bars over blocks'
-      : d.verdict === 'undecided' || !d.determined ? 'Its law of decay is undecided' : `It falls as ${/^[aeiou]/.test(d.verdict) ? 'an' : 'a'} ${d.verdict}, `;
+      : d.verdict === 'undecided' || !d.determined ? 'Its decay law is undecided' : `It falls as ${/^[aeiou]/.test(d.verdict) ? 'an' : 'a'} ${d.verdict}, `;
     expect(text.includes(said), 'the verdict on the law', said, text);
     const left = /Of its value at delay (\d+), (.*?) (words|characters) is left\./.exec(text), known = d.share.filter((x) => x !== null);
     expect(Boolean(left) === known.length > 0, 'the shares that are left', text);
@@ -448,7 +448,7 @@ async function sentences(page, expect, all, g, untrained, names, steps, D) {
     }
   }
   const exponent = ['lyapunov_exponent', 'lyapunov_exponent_low', 'lyapunov_exponent_high'].map((v) => (g[v] ? g[v][0] : null));
-  const rate = new RegExp(`The largest Lyapunov exponent, .*?, is (\\S+)(?: \\((\\S+) to (\\S+)\\))? per ${step}: (?:they halve in (\\S+) ${steps}|they (grow)|they (may shrink or grow)|without an interval)`).exec(text);
+  const rate = new RegExp(`The largest Lyapunov exponent, .*?, is (\\S+)(?: \\((\\S+) to (\\S+)\\))? per ${step}: (?:they halve in (\\S+) ${steps}|they (grow)|they (may shrink or grow)|it has no interval)`).exec(text);
   expect(Boolean(rate) === (exponent[0] !== null), 'the sentence on the Lyapunov exponent', text);
   if (rate) {
     exponent.forEach((x, i) => expect(x === null ? rate[i + 1] === undefined : near(printed(rate[i + 1]), x, 6e-3), 'Lyapunov exponent', rate[0], x));
@@ -457,7 +457,7 @@ async function sentences(page, expect, all, g, untrained, names, steps, D) {
     expect(Boolean(rate[5]) === (low > 0) && Boolean(rate[6]) === (low !== null && low <= 0 && high >= 0), 'its verdict', rate[0]);
   }
   expect(/Intervals hold for (this text alone|texts made of such documents)/.test(text), 'what the intervals hold for', text);
-  const at = Math.min(10, last), m = /At delay (\d+) the trained model keeps (\S+) % of its gain at delay 0; the same model before training keeps (\S+) %/.exec(text);
+  const at = Math.min(10, last), m = /At delay (\d+) the gain of the trained model is (\S+) % of that at delay 0; before training it is (\S+) %/.exec(text);
   expect(Boolean(m) === Boolean(untrained), 'the sentence on the untrained model', text);
   if (m && untrained) expect(Number(m[1]) === at && near(printed(m[2]), 100 * own[at] / own[0], 6e-2) && near(printed(m[3]), 100 * untrained.rms_gain[0][at][0] / untrained.rms_gain[0][0][0], 6e-2), m[0]);
   const co = /σ₁ is (\S+)(?: \(95 %: \S+ to \S+\))? at delay 0 and (\S+)(?: \(95 %: \S+ to \S+\))? at delay (\d+), coherence (\S+) and (\S+) \(/.exec(text);
@@ -831,7 +831,7 @@ async function testShow() {
     await page.click('[data-value="score_effect"]');
     check((await page.textContent('.caption')).includes('logit(are) - logit(is)'), 'the score\'s view');
     await showNumbers(page, shown, width, colorScheme);
-    check(/part .* in logit\(are\) - logit\(is\)/.test(await page.textContent('#meaning')), 'the introduction tells of the score');
+    check(/contributes to logit\(are\) - logit\(is\)/.test(await page.textContent('#meaning')), 'the introduction tells of the score');
     check(await page.evaluate(() => document.querySelectorAll('.plot rect.cell').length) === 21, 'the triangle is drawn');
     check(await overflow(page) <= 0, `${width} px: no horizontal scrolling`, await overflow(page));
     await shot(page, `show-${width}-${colorScheme}`);

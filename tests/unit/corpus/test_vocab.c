@@ -281,7 +281,7 @@ static void test_no_room(void **state)
     setenv("TMPDIR", "/nonexistent", 1);
     assert_int_equal(sg_stream_new(&s, &cfg, v, NULL, NULL, &err), SG_EIO);
     assert_null(s);
-    assert_non_null(strstr(err.msg, "/nonexistent: no temporary file can be made there: No such file"));
+    assert_non_null(strstr(err.msg, "/nonexistent: cannot make a temporary file there: No such file"));
     if (saved)
         setenv("TMPDIR", saved, 1);
     else
