@@ -109,7 +109,7 @@ static int show(const char *model_path, const sg_import_config *import, const ch
 
 /* --state, --target, --contrast and --path into cfg; -1, or the exit code to leave with. words[2] are the
  * caller's to free. */
-static int settle(sg_show_config *cfg, int state, const char *contrast, const char *path, char **words)
+static int check_options(sg_show_config *cfg, int state, const char *contrast, const char *path, char **words)
 {
     if (state >= 0)
         cfg->state = state ? SG_STATE_HIDDEN : SG_STATE_CELL;
@@ -159,7 +159,7 @@ static int run(int argc, char **argv)
     int code = parse_options(&cmd_show, table, &argc, argv, 1, 2);
     if (code >= 0)
         goto done;
-    code = settle(&cfg, state, contrast, path, words);
+    code = check_options(&cfg, state, contrast, path, words);
     if (code >= 0)
         goto done;
     if (json && html && !strcmp(html, "-")) {

@@ -35,7 +35,7 @@ static sg_documents find_documents(const sg_stream *s)
 
 /* ---- parts of blocks ---- */
 
-static bool affordable(const analysis *an)
+static bool parts_are_affordable(const analysis *an)
 {
     double E = (double)an->E, extra = 0, scratch = 0, flops = 0;
     size_t bytes = 0;
@@ -64,7 +64,7 @@ void blocks_choose(analysis *an)
     an->used.blocks = an->B;
     bool enough = an->alone ? an->T / (SPLIT * an->B) > 0 : an->documents >= 2 * an->B;
     bool wanted = cfg->documents != SG_DOCUMENTS_NONE && an->B >= COMPARED_BLOCKS && !(cfg->precision > 0);
-    an->split = wanted && enough && affordable(an) ? SPLIT : 1;
+    an->split = wanted && enough && parts_are_affordable(an) ? SPLIT : 1;
 }
 
 sg_status blocks_of_part(analysis *an, sg_error *err)
@@ -84,7 +84,7 @@ sg_status blocks_of_part(analysis *an, sg_error *err)
 
 /* ---- places ---- */
 
-static uint64_t even(uint64_t T, size_t i, size_t n) /* T i / n without overflow */
+static uint64_t even_cut(uint64_t T, size_t i, size_t n) /* T i / n without overflow */
 {
     uint64_t whole = T / n, rest = T % n;
     return whole * i + rest * i / n;
@@ -92,7 +92,7 @@ static uint64_t even(uint64_t T, size_t i, size_t n) /* T i / n without overflow
 
 uint64_t analysis_part_start(const analysis *an, size_t f)
 {
-    return an->starts ? an->starts[f] : even(an->T, f, an->B * an->split);
+    return an->starts ? an->starts[f] : even_cut(an->T, f, an->B * an->split);
 }
 
 uint64_t analysis_block_start(const analysis *an, size_t b)
@@ -115,8 +115,8 @@ static void place(places *p, uint64_t t, uint64_t T)
 {
     if (p->all && p->filled < p->n && t < T)
         p->starts[p->filled++] = t;
-    while (!p->all && p->filled < p->n && even(T, p->filled, p->n) <= t) {
-        uint64_t target = even(T, p->filled, p->n);
+    while (!p->all && p->filled < p->n && even_cut(T, p->filled, p->n) <= t) {
+        uint64_t target = even_cut(T, p->filled, p->n);
         p->starts[p->filled++] = target - p->before < t - target ? p->before : t;
     }
     p->before = t;

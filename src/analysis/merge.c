@@ -87,7 +87,8 @@ done:
     return st;
 }
 
-static sg_status same(const part_file *first, const part_file *p, const char *attribute, sg_error *err)
+static sg_status check_same_attribute(const part_file *first, const part_file *p, const char *attribute,
+                                      sg_error *err)
 {
     const char *a = sg_run_attribute(first->r, attribute), *b = sg_run_attribute(p->r, attribute);
     if (a && b && !strcmp(a, b))
@@ -110,9 +111,9 @@ static sg_status check_attributes(const part_file *first, const part_file *p, sg
             for (size_t k = 0; k < sizeof of_part / sizeof *of_part; k++)
                 differs |= !strcmp(name, of_part[k]);
             if (!differs)
-                TRY(same(first, p, name, err));
+                TRY(check_same_attribute(first, p, name, err));
         }
-    TRY(same(first, p, "identity_sha256", err));
+    TRY(check_same_attribute(first, p, "identity_sha256", err));
 done:
     return st;
 }

@@ -167,7 +167,7 @@ done:
 
 /* How good a reading is: 0 none at all; 1 word lists of which one is unknown throughout (the property will be
  * missing); 2 and more: something known on both sides, classes before the rest. */
-static size_t quality(side_kind a, side_kind b)
+static size_t rate_reading(side_kind a, side_kind b)
 {
     if (a >= WORDS && b >= WORDS)
         return 2u + (a >= AN_EXPRESSION) + (b >= AN_EXPRESSION);
@@ -241,7 +241,7 @@ static sg_status split(const property_source *src, const sg_property *p, char **
         if (text[i] != '-')
             continue;
         text[i] = 0;
-        size_t found = quality(kind_of(src, text), kind_of(src, text + i + 1));
+        size_t found = rate_reading(kind_of(src, text), kind_of(src, text + i + 1));
         if (found > best_quality)
             best = i, best_quality = found, readings = 1;
         else if (found && found == best_quality)

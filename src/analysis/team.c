@@ -39,7 +39,7 @@ static void name_difference(report *verdict, size_t rank, const char *a, const c
     snprintf(verdict->msg, sizeof verdict->msg, "the processes differ: ranks 0 and %zu", rank);
 }
 
-static sg_status judge(const sg_team *t, report *own, sg_error *err)
+static sg_status agree_on_reports(const sg_team *t, report *own, sg_error *err)
 {
     sg_status st = SG_OK;
     report verdict = *own, other;
@@ -71,7 +71,7 @@ sg_status sg_team_agree(const sg_team *t, const char *facts, sg_status st, sg_er
     if (st != SG_OK && err)
         snprintf(r.msg, sizeof r.msg, "%s", err->msg);
     if (!t->rank) {
-        sg_status judged = judge(t, &r, err);
+        sg_status judged = agree_on_reports(t, &r, err);
         if (judged != SG_OK)
             return judged;
     } else if (!t->send(t->ctx, 0, &r, sizeof r) || !t->receive(t->ctx, 0, &r, sizeof r))

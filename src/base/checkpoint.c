@@ -13,7 +13,7 @@
 static const char magic[8] = "SGCHECKP";
 enum { MAX_IDENTITY = 1 << 20 };
 
-static char *beside(const char *path, const char *suffix)
+static char *companion_path(const char *path, const char *suffix)
 {
     size_t n = strlen(path) + strlen(suffix) + 1;
     char *p = sg_calloc(n, 1);
@@ -24,7 +24,7 @@ static char *beside(const char *path, const char *suffix)
 
 static char *previous_of(const char *path)
 {
-    return beside(path, ".previous");
+    return companion_path(path, ".previous");
 }
 
 void checkpoint_remove(const char *path)
@@ -106,7 +106,7 @@ sg_status checkpoint_claim_new(checkpoint_claim **out, const char *path, sg_erro
     c->fd = -1;
     TRY(outfile_target(&file, path, err));
     NEED(previous = previous_of(file), err, "the name of %s", path);
-    NEED(c->lock = beside(file, ".lock"), err, "the name of %s", path);
+    NEED(c->lock = companion_path(file, ".lock"), err, "the name of %s", path);
     TRY(take_lock(c, path, err));
     if (!temporary_remember(c->lock))
         TRY(sg_fail(err, SG_EIO, "%s: too many output files at once", path));

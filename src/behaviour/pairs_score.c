@@ -219,7 +219,7 @@ static void run_back(batch *b, pairs_sequences *pairs, double weight)
 }
 
 /* D of each pair, into `difference` or `origin`. */
-static void sum_up(const batch *b, size_t n, pairs_sequences *pairs, bool origin)
+static void add_differences(const batch *b, size_t n, pairs_sequences *pairs, bool origin)
 {
     for (size_t i = 0; i < n; i++) {
         pairs_sequences *x = &pairs[b->predicted[i].pair];
@@ -238,7 +238,7 @@ static void integrate(batch *b, pairs_sequences *pairs, size_t nodes)
     const size_t pieces = nodes / PATH_NODES;
     run_forward(b, 0);
     predict_tokens(b, b->n_signed, false);
-    sum_up(b, b->n_signed, pairs, true);
+    add_differences(b, b->n_signed, pairs, true);
     for (size_t i = 0; i < pieces * PATH_NODES; i++) {
         const double half = 0.5 / (double)pieces, middle = (2 * (double)(i / PATH_NODES) + 1) * half;
         run_forward(b, middle + path_node_at[i % PATH_NODES] * half);
@@ -258,7 +258,7 @@ static void run_batch(batch *b, const pairs_scoring *how, pairs_sequences *pairs
     }
     run_forward(b, 1);
     predict_tokens(b, b->n_predicted, gradients);
-    sum_up(b, b->n_predicted, pairs, false);
+    add_differences(b, b->n_predicted, pairs, false);
     if (gradients)
         run_back(b, pairs, 1);
     if (how->path)

@@ -7,7 +7,7 @@
 #include <math.h>
 #include <string.h>
 
-static bool same(const char *a, const char *b)
+static bool same_name(const char *a, const char *b)
 {
     return a == b || (a && b && !strcmp(a, b));
 }
@@ -103,11 +103,12 @@ static sg_status check_models(const sg_compare_side *s, size_t i, sg_error *err)
     const char *text = sg_run_attribute(s->runs[i], "corpus_sha256"),
                *first = sg_run_attribute(s->runs[0], "corpus_sha256");
     for (size_t k = 0; k < i; k++)
-        if (same(sg_run_attribute(s->runs[i], "model_sha256"), sg_run_attribute(s->runs[k], "model_sha256")))
+        if (same_name(sg_run_attribute(s->runs[i], "model_sha256"),
+                      sg_run_attribute(s->runs[k], "model_sha256")))
             return sg_fail(err, SG_EINVAL,
                            "group %s: %s and %s analyse the same model, expected different trained models",
                            s->label, s->paths[k], s->paths[i]);
-    if (!same(text, first))
+    if (!same_name(text, first))
         return sg_fail(err, SG_EINVAL, "group %s: %s and %s analyse different texts, expected one", s->label,
                        s->paths[0], s->paths[i]);
     return SG_OK;
@@ -152,7 +153,7 @@ static bool same_analysis(const sg_run *a, const sg_run *b)
 sg_status sides_differ(const side *a, const side *b, sg_error *err)
 {
     const sg_compare_side *x = a->s, *y = b->s;
-    bool equal = x->n == y->n && same(x->state, y->state) && same(x->property, y->property) &&
+    bool equal = x->n == y->n && same_name(x->state, y->state) && same_name(x->property, y->property) &&
                  a->class[0] == b->class[0];
     for (size_t i = 0; equal && i < x->n; i++)
         equal = x->runs[i] == y->runs[i] || same_analysis(x->runs[i], y->runs[i]);
@@ -163,12 +164,12 @@ const char *sides_without_unit(const side *a, const side *b)
 {
     const sg_run *x = a->s->runs[0], *y = b->s->runs[0];
     const char *dot = strrchr(a->s->state, '.'), *other = strrchr(b->s->state, '.');
-    if (!same(sg_run_attribute(x, "cell"), sg_run_attribute(y, "cell")))
+    if (!same_name(sg_run_attribute(x, "cell"), sg_run_attribute(y, "cell")))
         return "their models have cells of different kinds";
-    if (!same(dot ? dot : a->s->state, other ? other : b->s->state))
+    if (!same_name(dot ? dot : a->s->state, other ? other : b->s->state))
         return "their states are of different kinds";
-    if (!same(sg_run_attribute(x, "normalization"), sg_run_attribute(y, "normalization")) ||
-        !same(sg_run_attribute(x, "covariance"), sg_run_attribute(y, "covariance")))
+    if (!same_name(sg_run_attribute(x, "normalization"), sg_run_attribute(y, "normalization")) ||
+        !same_name(sg_run_attribute(x, "covariance"), sg_run_attribute(y, "covariance")))
         return "they are normalised differently";
     return NULL;
 }
@@ -194,8 +195,8 @@ sg_status sides_paired(bool *paired, const side *a, const side *b, sg_error *err
     *paired = a->blocks == b->blocks && a->entries == b->entries && a->words == b->words;
     if (a->s->runs[0] == b->s->runs[0] || !*paired)
         return SG_OK;
-    *paired = same(sg_run_attribute(a->s->runs[0], "corpus_sha256"),
-                   sg_run_attribute(b->s->runs[0], "corpus_sha256"));
+    *paired = same_name(sg_run_attribute(a->s->runs[0], "corpus_sha256"),
+                        sg_run_attribute(b->s->runs[0], "corpus_sha256"));
     if (!*paired)
         return SG_OK;
     NEED((x = weights(a, err)) && (y = weights(b, err)), err, "%zu weights", a->entries);

@@ -119,7 +119,7 @@ typedef struct {
     sg_error *err;
 } parser;
 
-static size_t here(const parser *s)
+static size_t current_offset(const parser *s)
 {
     return (size_t)(s->p - s->x->text);
 }
@@ -148,7 +148,7 @@ static sg_status add_op(parser *s, op_kind kind, size_t number)
 /* "..." with "" for one quote. *out is owned. */
 static sg_status read_quoted(parser *s, char **out)
 {
-    size_t start = here(s), n = 0;
+    size_t start = current_offset(s), n = 0;
     char *text = sg_calloc(strlen(s->p), 1);
     if (!text)
         return no_memory(s->err, "an expression of classes");
@@ -294,7 +294,8 @@ static sg_status read_text(parser *s, char **out, size_t *bare)
     s->p += n;
     if (*s->p == '"') {
         if (n && !strchr(":=", start[n - 1]))
-            TRY(FAIL_AT(s->x, here(s), s->err, "a quote inside a name: put the whole name into quotes"));
+            TRY(FAIL_AT(s->x, current_offset(s), s->err,
+                        "a quote inside a name: put the whole name into quotes"));
         TRY(read_quoted(s, &quoted));
         skip_blanks(s);
     } else
@@ -315,14 +316,14 @@ done:
 static sg_status expected_class(parser *s)
 {
     if (!*s->p)
-        return FAIL_AT(s->x, here(s), s->err, "expected a class, found the end");
-    return FAIL_AT(s->x, here(s), s->err, "expected a class, found '%c'", *s->p);
+        return FAIL_AT(s->x, current_offset(s), s->err, "expected a class, found the end");
+    return FAIL_AT(s->x, current_offset(s), s->err, "expected a class, found '%c'", *s->p);
 }
 
 static sg_status read_label(parser *s)
 {
     sg_status st = SG_OK;
-    label l = {.kind = LABEL_ANY, .at = here(s), .class = -1};
+    label l = {.kind = LABEL_ANY, .at = current_offset(s), .class = -1};
     size_t bare;
     TRY(read_text(s, &l.text, &bare));
     if (!l.text[0])
@@ -353,23 +354,23 @@ static sg_status read_part(parser *s)
     size_t nots = 0, open = 0;
     for (skip_blanks(s); *s->p == '!'; skip_blanks(s)) {
         if (s->depth + ++nots > MAX_DEPTH)
-            TRY(FAIL_AT(s->x, here(s), s->err, "more than %d levels of '!' and '('", MAX_DEPTH));
+            TRY(FAIL_AT(s->x, current_offset(s), s->err, "more than %d levels of '!' and '('", MAX_DEPTH));
         s->p++;
     }
     if (*s->p != '(')
         TRY(read_label(s));
     else {
-        open = here(s);
+        open = current_offset(s);
         if (++s->depth > MAX_DEPTH)
             TRY(FAIL_AT(s->x, open, s->err, "more than %d levels of '!' and '('", MAX_DEPTH));
         s->p++;
         TRY(read_union(s));
         if (*s->p == '*')
-            TRY(FAIL_AT(s->x, here(s), s->err, "'*' inside parentheses, expected ')' before it"));
+            TRY(FAIL_AT(s->x, current_offset(s), s->err, "'*' inside parentheses, expected ')' before it"));
         if (!*s->p)
             TRY(FAIL_AT(s->x, open, s->err, "this '(' is not closed"));
         if (*s->p != ')')
-            TRY(FAIL_AT(s->x, here(s), s->err, "expected an operator or ')', found '%c'", *s->p));
+            TRY(FAIL_AT(s->x, current_offset(s), s->err, "expected an operator or ')', found '%c'", *s->p));
         s->p++;
         s->depth--;
     }
@@ -432,10 +433,10 @@ static sg_status read_factor(parser *s)
     expression *x = s->x;
     skip_blanks(s);
     if (x->n_factors == EXPRESSION_FACTORS)
-        return FAIL_AT(x, here(s), s->err, "more than %d factors", EXPRESSION_FACTORS);
+        return FAIL_AT(x, current_offset(s), s->err, "more than %d factors", EXPRESSION_FACTORS);
     factor *f = &x->factors[x->n_factors++];
     const char *start = s->p;
-    f->at = here(s);
+    f->at = current_offset(s);
     f->start = x->n_ops;
     if (s->crossing)
         TRY(read_family(s, &f->family));
@@ -489,7 +490,7 @@ static sg_status read_name(parser *s)
     if (start[n] != '=' || memchr(start, ':', n) || memchr(start, ',', n) || is_feature(start, length))
         return SG_OK;
     if (!length)
-        TRY(FAIL_AT(x, here(s), s->err, "the name before '=' is empty"));
+        TRY(FAIL_AT(x, current_offset(s), s->err, "the name before '=' is empty"));
     NEED(x->name = sg_strndup(start, length), s->err, "an expression of classes");
     s->p = start + n + 1;
 done:
@@ -510,12 +511,12 @@ static sg_status read_all(parser *s)
         if (*s->p != '*')
             break;
         if (!s->crossing)
-            TRY(FAIL_AT(x, here(s), s->err, "'*' makes many classes, expected one"));
+            TRY(FAIL_AT(x, current_offset(s), s->err, "'*' makes many classes, expected one"));
     }
     if (*s->p == ')')
-        TRY(FAIL_AT(x, here(s), s->err, "a ')' without '('"));
+        TRY(FAIL_AT(x, current_offset(s), s->err, "a ')' without '('"));
     if (*s->p)
-        TRY(FAIL_AT(x, here(s), s->err, "expected an operator, found '%c'", *s->p));
+        TRY(FAIL_AT(x, current_offset(s), s->err, "expected an operator, found '%c'", *s->p));
     if (x->n_factors == 1 && x->factors[0].family)
         TRY(FAIL_AT(x, x->factors[0].at, s->err,
                     "'%.60s' stands for many classes: it takes no name, '*' crosses it",
@@ -701,7 +702,8 @@ bool expression_settled(const expression *x)
     return true;
 }
 
-static sg_status ambiguous(const expression *x, const label *l, const char *const *layers, sg_error *err)
+static sg_status refuse_ambiguous(const expression *x, const label *l, const char *const *layers,
+                                  sg_error *err)
 {
     char list[ROOM] = "";
     size_t used = 0, n = 0;
@@ -724,7 +726,7 @@ sg_status expression_check(const expression *x, const char *const *names, size_t
         if (is_settled(l))
             continue;
         if (l->places)
-            return ambiguous(x, l, layers, err);
+            return refuse_ambiguous(x, l, layers, err);
         const char *near = sg_nearest_name(l->text, names, n), *column = "";
         for (size_t c = 0; c < COLUMNS; c++)
             column = columns[c].kind == l->kind ? columns[c].name : column;

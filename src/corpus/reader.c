@@ -304,7 +304,7 @@ static sg_status open_next(sg_corpus *c, sg_error *err)
     return scan_open(&c->text, f->path, f->spool_fd, f->memory, c->hash, err);
 }
 
-static void give(sg_corpus *c, sg_token *t, const char *form, size_t length)
+static void fill_token(sg_corpus *c, sg_token *t, const char *form, size_t length)
 {
     *t = (sg_token){.form = form,
                     .length = length,
@@ -320,7 +320,7 @@ static void give_line_end(sg_corpus *c, sg_token *t)
 {
     bool chars = c->unit == SG_UNIT_CHAR;
     uint8_t begins = c->begins; /* the next word's, not this line end's */
-    give(c, t, chars ? "\n" : "<eos>", chars ? 1 : 5);
+    fill_token(c, t, chars ? "\n" : "<eos>", chars ? 1 : 5);
     t->begins = 0;
     c->begins = begins;
     t->eos = !chars;
@@ -396,7 +396,7 @@ static sg_status next_text(sg_corpus *c, sg_token *t, bool *file_end, sg_error *
         if (kind == SCAN_LINE_END && c->at_start)
             c->begins |= SG_BEGINS_BLANK;
         if (kind == SCAN_WORD)
-            give(c, t, form, n);
+            fill_token(c, t, form, n);
         else if (c->eos) {
             if (c->ends_in_eos)
                 remark_on(&c->literal_eos, c->path, scan_line_number(c->text));
@@ -463,7 +463,7 @@ static sg_status next_tagged(sg_corpus *c, sg_token *t, bool *file_end, sg_error
     if (*file_end)
         return SG_OK;
     TRY(split_tag(c, form, &n, &tag, err));
-    give(c, t, form, n);
+    fill_token(c, t, form, n);
     t->tag = tag;
     TRY(match_tags(c, SCAN_WORD, t, err));
 done:
@@ -542,7 +542,7 @@ static sg_status conllu_token(sg_corpus *c, char *line, sg_token *t, bool *word,
     else if (strchr(column[0], '-'))
         begin_range(c, column[0], number);
     if ((*word = kind > 0)) {
-        give(c, t, column[1], strlen(column[1]));
+        fill_token(c, t, column[1], strlen(column[1]));
         for (size_t i = 0; i < CONLLU_COLUMNS; i++)
             c->columns[i] = conllu_value(column[i]);
         t->columns = c->columns;

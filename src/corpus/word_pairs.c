@@ -253,7 +253,7 @@ done:
 }
 
 /* A relation fits its subtypes: nsubj fits nsubj:pass. */
-static bool fits(const char *deprel, const char *relation)
+static bool relation_includes(const char *deprel, const char *relation)
 {
     size_t n = strlen(relation);
     return !strncmp(deprel, relation, n) && (!deprel[n] || deprel[n] == ':');
@@ -281,7 +281,7 @@ static sg_status add_word(pair_collector *p, const sg_token *t, uint64_t positio
                        .noun = t->upos && (!strcmp(t->upos, "NOUN") || !strcmp(t->upos, "PROPN")),
                        .number = number_of(t->feats)};
     for (size_t s = 0; deprel && s < p->n_specs; s++)
-        w.specs |= fits(deprel, p->specs[s].relation) ? (uint32_t)1 << s : 0;
+        w.specs |= relation_includes(deprel, p->specs[s].relation) ? (uint32_t)1 << s : 0;
     int32_t unused;
     if (deprel)
         TRY(string_table_add(p->relations, deprel, strlen(deprel), &unused, NULL, err));

@@ -305,8 +305,8 @@ static void changed_step(replacement_batch *r, const replacement_column *columns
 /* ---- G dx ---- */
 
 /* product (m, P H) += sum over gates of diag(weight[g]) W[g] in, gate g into its product; in (m, n). */
-static void weigh(const replacement_batch *r, size_t m, size_t n, size_t H, const float *in, float *const *W,
-                  const float *weight, float *product)
+static void add_weighted_gates(const replacement_batch *r, size_t m, size_t n, size_t H, const float *in,
+                               float *const *W, const float *weight, float *product)
 {
     const cell_type *cell = r->w->cell;
     for (size_t g = 0; g < cell->gates; g++) {
@@ -340,8 +340,8 @@ static void tangent_step(replacement_batch *r, size_t l, size_t lo, size_t fresh
     cell->jacobian(H, y->tape, y->preactivations, y->wh, y->wx, y->diagonal);
     memset(product, 0, (hi - lo) * P * H * sizeof *product);
     if (cell->recurrence == CELL_DENSE)
-        weigh(r, fresh - lo, H, H, dh + lo * H, p->W_hh, y->wh, product);
-    weigh(r, hi - from, N, H, dx + from * N, p->W_ih, y->wx, product + (from - lo) * P * H);
+        add_weighted_gates(r, fresh - lo, H, H, dh + lo * H, p->W_hh, y->wh, product);
+    add_weighted_gates(r, hi - from, N, H, dx + from * N, p->W_ih, y->wx, product + (from - lo) * P * H);
     if (cell->jacobian_rest) {
         memset(y->A, 0, H * H * sizeof(float)), memset(y->Ax, 0, H * N * sizeof(float));
         cell->jacobian_rest(H, N, p->plain_W_ih, p->plain_W_hh, y->tape, y->preactivations, y->wh, y->work,

@@ -118,7 +118,7 @@ static choice matrices(const scope *s, uint64_t rows, uint64_t columns, looks wa
     return c;
 }
 
-static sg_status ambiguous(const tensor_file *b, const char *role, const choice *c, sg_error *err)
+static sg_status refuse_ambiguous(const tensor_file *b, const char *role, const choice *c, sg_error *err)
 {
     char one[96], two[96];
     return sg_fail(
@@ -131,7 +131,8 @@ static sg_status ambiguous(const tensor_file *b, const char *role, const choice 
 /* ---- linear maps around the recurrence ---- */
 
 /* The tensor of the weight's own layer with this name behind its path; NULL: none. */
-static const stored_tensor *beside(const scope *s, const stored_tensor *weight, size_t path, const char *name)
+static const stored_tensor *find_in_layer(const scope *s, const stored_tensor *weight, size_t path,
+                                          const char *name)
 {
     for (size_t i = 0; i < s->b->n; i++) {
         const stored_tensor *t = &s->b->tensors[i];
@@ -149,7 +150,7 @@ static const stored_tensor *bias_beside(const scope *s, const stored_tensor *wei
     bool normed;
     if (!names_weight_path(weight->name, &path, &normed))
         path = (size_t)(names_leaf(weight->name) - weight->name);
-    return beside(s, weight, path, "bias");
+    return find_in_layer(s, weight, path, "bias");
 }
 
 /* The weight of an embedding or a linear layer, with g of torch's weight norm. SG_EFORMAT: g is not there,
@@ -161,7 +162,7 @@ static sg_status weight_source(recipe_source *out, const scope *s, const stored_
     *out = names_source(t, 0);
     if (!names_weight_path(t->name, &path, &normed) || !normed)
         return SG_OK;
-    const stored_tensor *g = beside(
+    const stored_tensor *g = find_in_layer(
         s, t, path, strstr(t->name + path, "original1") ? "parametrizations.weight.original0" : "weight_g");
     if (!g || !dtype_is_float(g->dtype) || !names_is_vector(g, t->dims[0]))
         return sg_fail(
@@ -307,7 +308,7 @@ sg_status names_find_encoder(recipe *p, const scope *s, sg_error *err)
                             shape_text(c.best, shape));
         }
         if (c.n > 1)
-            TRY(ambiguous(s->b, "encoder.weight", &c, err));
+            TRY(refuse_ambiguous(s->b, "encoder.weight", &c, err));
         t = c.best;
         if (!t && !p->n_before)
             TRY(find_distant_embedding(p, s, &t, err));
@@ -419,7 +420,7 @@ sg_status names_find_decoder(recipe *p, const scope *s, bool *mapped, sg_error *
         if (!c.n)
             c = matrices(s, V, H, LOOKS_PLAIN, p->encoder.tensor);
         if (c.n > 1)
-            TRY(ambiguous(s->b, "decoder.weight", &c, err));
+            TRY(refuse_ambiguous(s->b, "decoder.weight", &c, err));
         t = c.best;
     }
     if (!t && p->encoder.tensor && looks_like(p->encoder.tensor) == LOOKS_DECODER && H == p->shape.embedding)

@@ -49,7 +49,7 @@ done:
 }
 
 /* An option that says something of a file which says it itself; NULL: none was given. */
-static const char *needless(const sg_import_config *cfg)
+static const char *name_superfluous_option(const sg_import_config *cfg)
 {
     return cfg->vocab                  ? "setting 'vocab'"
            : cfg->gate_order           ? "setting 'gate_order'"
@@ -78,10 +78,10 @@ sg_status sg_model_load(sg_model **out, const char *path, const sg_import_config
     if (st != SG_OK)
         return st;
     if (format == SG_FILE_MODEL && !cfg->n_maps) {
-        if (needless(cfg))
+        if (name_superfluous_option(cfg))
             return sg_fail(err, SG_EINVAL,
                            "%s: %s: a model file of stategrad fixes this, and the option does not apply",
-                           path, needless(cfg));
+                           path, name_superfluous_option(cfg));
         st = sg_model_read(out, path, err);
     } else
         st = load_foreign(out, path, cfg, monitor, err);

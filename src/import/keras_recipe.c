@@ -13,7 +13,7 @@
 
 #include <string.h>
 
-static bool one_of(const char *name, const char *const *list)
+static bool is_listed(const char *name, const char *const *list)
 {
     for (; *list; list++)
         if (!strcmp(name, *list))
@@ -45,9 +45,9 @@ static role role_of(const tensor_file *b, const keras_layer *l)
                                        NULL};
     static const char *const recurrent[] = {"LSTM", "GRU", "SimpleRNN", "CuDNNLSTM", "CuDNNGRU", NULL};
     if (l->class_name[0]) {
-        if (one_of(l->class_name, recurrent))
+        if (is_listed(l->class_name, recurrent))
             return ROLE_RECURRENT;
-        if (one_of(l->class_name, pass))
+        if (is_listed(l->class_name, pass))
             return ROLE_PASS;
         if (!strcmp(l->class_name, "Embedding"))
             return ROLE_EMBEDDING;

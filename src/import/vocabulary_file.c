@@ -216,7 +216,7 @@ static bool cut_pair(char *line, pair *p)
     return line[0] && !strpbrk(line, " \t");
 }
 
-static bool whole(const char *s)
+static bool is_whole_number(const char *s)
 {
     return s[0] && !s[strspn(s, "0123456789")];
 }
@@ -229,7 +229,7 @@ static sg_status pairs_to_list(word_list *out, const char *path, const pair *p, 
     static const char *const fairseq[] = {"<s>", "<pad>", "</s>", "<unk>"};
     bool numbers = true, ids = true;
     for (size_t i = 0; i < n; i++)
-        numbers &= whole(p[i].number);
+        numbers &= is_whole_number(p[i].number);
     set_size(t, n);
     for (size_t i = 0; i < n && numbers; i++)
         if (number_of(p[i].number) == (json_int_t)n)

@@ -19,7 +19,7 @@ static sg_status need(pickle *p, size_t n, const unsigned char **at, sg_error *e
     return SG_OK;
 }
 
-static uint64_t little(const unsigned char *b, size_t n)
+static uint64_t read_little_endian(const unsigned char *b, size_t n)
 {
     uint64_t x = 0;
     for (size_t i = 0; i < n; i++)
@@ -34,7 +34,7 @@ static sg_status number(pickle *p, size_t bytes, uint64_t *x, sg_error *err)
     *x = 0;
     sg_status st = need(p, bytes, &b, err);
     if (st == SG_OK)
-        *x = little(b, bytes);
+        *x = read_little_endian(b, bytes);
     return st;
 }
 
@@ -76,7 +76,7 @@ static sg_status long_integer(pickle *p, size_t bytes, sg_error *err)
     if (length > 8)
         TRY(pickle_make_text(p, PICKLE_LONG, at, (size_t)length, err));
     else {
-        uint64_t x = little(at, (size_t)length);
+        uint64_t x = read_little_endian(at, (size_t)length);
         if (length && length < 8 && at[length - 1] & 0x80)
             x |= UINT64_MAX << (8 * length);
         TRY(pickle_make_int(p, PICKLE_INT, (int64_t)x, err));

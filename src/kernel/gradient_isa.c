@@ -358,7 +358,7 @@ static bool flush(size_t n, float *x, double *y)
     return !bad;
 }
 
-static double peak(size_t loops, float *sink)
+static double measure_peak(size_t loops, float *sink)
 {
     enum { CHAINS = 12 };
     vec acc[CHAINS], a = (vec){0} + 0.999f + *sink, b = (vec){0} + 1e-3f;
@@ -387,5 +387,5 @@ const sg_gradient_kernels JOIN(gradient_kernels_, KERNEL_ISA) = {
     .fold = fold,
     .moment = moment,
     .flush = flush,
-    .peak = peak,
+    .peak = measure_peak,
 };

@@ -91,7 +91,7 @@ static float *my_packed(const sg_softmax *s)
 }
 
 /* Threads are worth their barriers only above some work. */
-static int crew(const sg_softmax *s, size_t n)
+static int thread_count(const sg_softmax *s, size_t n)
 {
     return n * s->V > (1u << 22) / s->H ? s->threads : 1;
 }
@@ -132,7 +132,7 @@ static double row_loss(sg_softmax *s, size_t i)
 void softmax_loss(sg_softmax *s, size_t n, const float *X, const float *W, const float *b,
                   const int32_t *targets, double *loss)
 {
-#pragma omp parallel num_threads(crew(s, n))
+#pragma omp parallel num_threads(thread_count(s, n))
     {
         sg_float_env env = float_env_begin();
 #pragma omp for schedule(dynamic, 1)
@@ -185,7 +185,7 @@ void softmax_back(sg_softmax *s, size_t n, const float *X, const float *W, const
                   float scale, float *dX, float *gW, float *gb, bool add)
 {
     size_t lanes = s->n_slices < LANES ? s->n_slices : LANES, H = s->H;
-#pragma omp parallel num_threads(crew(s, n))
+#pragma omp parallel num_threads(thread_count(s, n))
     {
         sg_float_env env = float_env_begin();
 #pragma omp for schedule(static)

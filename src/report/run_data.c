@@ -101,7 +101,7 @@ done:
     return st;
 }
 
-static bool present(const sg_run *r, const char *group, const char *variable)
+static bool has_variable(const sg_run *r, const char *group, const char *variable)
 {
     size_t rank, shape[SG_RUN_MAX_DIMS];
     return sg_run_shape(r, group, variable, &rank, shape);
@@ -186,7 +186,7 @@ static sg_status write_group(json_out *j, sg_run *r, size_t g, sg_error *err)
     json_key(j, "values"), json_open(j, '{');
     field f;
     for (size_t i = 0; field_at(i, &f); i++) {
-        if (!present(r, name, f.variable) || (baseline_of(name) && !f.of.of_baseline))
+        if (!has_variable(r, name, f.variable) || (baseline_of(name) && !f.of.of_baseline))
             continue;
         json_key(j, f.of.key);
         if ((st = write_field(j, r, name, &f, err)) != SG_OK)
@@ -196,7 +196,7 @@ static sg_status write_group(json_out *j, sg_run *r, size_t g, sg_error *err)
     json_key(j, "missing"), json_open(j, '{');
     for (size_t i = 0; field_at(i, &f); i++) {
         const char *why = "the run file has no such variable";
-        if (present(r, name, f.variable))
+        if (has_variable(r, name, f.variable))
             why = sg_run_variable_attribute(r, name, f.variable, "missing_reason");
         if (why)
             json_key(j, f.of.key), json_text(j, why);
@@ -223,13 +223,13 @@ static sg_status write_class(json_out *j, const sg_run *r, size_t c, sg_error *e
     json_open(j, '{');
     json_key(j, "name"), json_text(j, sg_run_class_name(r, c));
     json_key(j, "tokens"), json_count(j, sg_run_class_tokens(r, c));
-    for (size_t i = 0; i < sizeof names / sizeof *names && present(r, NULL, names[i]); i++) {
+    for (size_t i = 0; i < sizeof names / sizeof *names && has_variable(r, NULL, names[i]); i++) {
         double x;
         if ((st = sg_run_read(r, NULL, names[i], &c, &one, &x, err)) != SG_OK)
             return st;
         json_key(j, keys[i]), json_number(j, x, 6);
     }
-    if (present(r, NULL, "class_top_word")) {
+    if (has_variable(r, NULL, "class_top_word")) {
         if ((st = sg_run_read_string(r, NULL, "class_top_word", c, &word, err)) != SG_OK)
             return st;
         json_key(j, "top_word"), json_text(j, word);
@@ -248,7 +248,7 @@ static sg_status write_property(json_out *j, const sg_run *r, size_t p, sg_error
     json_key(j, "name"), json_text(j, sg_run_property_name(r, p));
     for (int side = 0; side < 2; side++) {
         double n = NAN;
-        if (present(r, NULL, sides[side])) {
+        if (has_variable(r, NULL, sides[side])) {
             sg_status st = sg_run_read(r, NULL, sides[side], &p, &one, &n, err);
             if (st != SG_OK)
                 return st;

@@ -21,7 +21,7 @@ static loop loop_over(size_t n, const double *pairs, const double *without, doub
 }
 
 /* u_b of the header */
-static double part(const loop *l, size_t b)
+static double block_deviation(const loop *l, size_t b)
 {
     double away = (1 - l->pairs[b] / l->N) * (l->value - l->without[b]) - l->shift / l->filled;
     return l->pairs[b] > 0 ? sqrt(l->filled / (l->filled - 1)) * away : 0;
@@ -31,7 +31,7 @@ static double square_sum(const loop *l, size_t n)
 {
     double sum = 0;
     for (size_t b = 0; b < n; b++)
-        sum += part(l, b) * part(l, b);
+        sum += block_deviation(l, b) * block_deviation(l, b);
     return sum;
 }
 
@@ -41,7 +41,7 @@ static double variance(const loop *a, const loop *b, size_t n_a, size_t n_b, boo
     if (!paired)
         return square_sum(a, n_a) + square_sum(b, n_b);
     for (size_t i = 0; i < n_a; i++) {
-        double x = part(a, i) - part(b, i);
+        double x = block_deviation(a, i) - block_deviation(b, i);
         sum += x * x;
     }
     return sum;

@@ -144,7 +144,7 @@ static bool varies(const series *s)
     return most - least > 1e-6; /* less is the rounding of float32 sums */
 }
 
-static void weigh(sg_decay *out)
+static void set_akaike_weights(sg_decay *out)
 {
     double least = INFINITY, sum = 0;
     for (int law = 0; law < SG_DECAY_LAWS; law++)
@@ -310,7 +310,7 @@ sg_status sg_stats_decay(sg_decay *out, size_t D, const double *y, const double 
     for (int law = 0; !out->missing && law < SG_DECAY_LAWS; law++)
         TRY(fit_law(&out->fit[law], &s, (sg_decay_law)law, err));
     if (!out->missing) {
-        weigh(out);
+        set_akaike_weights(out);
         if (isnan(out->fit[0].weight))
             out->missing = "the series does not fall with the delay";
     }

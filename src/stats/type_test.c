@@ -101,7 +101,7 @@ static void draw(test *t, size_t r, sg_rng *rng)
 }
 
 /* What the draws say of the class itself at one delay. */
-static void judge(sg_type_p *out, const test *t, size_t d)
+static void summarise_draws(sg_type_p *out, const test *t, size_t d)
 {
     double *x = t->drawn + d * t->draws, value = t->sum[d] / t->weight[d];
     size_t below = 0, above = 0;
@@ -148,7 +148,7 @@ sg_status sg_stats_type_test(sg_type_p *out, size_t V, size_t D, const uint64_t 
             add(&t, w, in_class[w]);
     for (size_t d = 0; d < D; d++) {
         if (!few)
-            judge(&out[d], &t, d);
+            summarise_draws(&out[d], &t, d);
         else
             out[d] = (sg_type_p){t.sum[d] / t.weight[d],
                                  NAN,

@@ -89,7 +89,7 @@ float *layer_last_state(sg_layer *l, float **cell)
 }
 
 /* Barriers cost about a microsecond: threads are worth it where a step of all sequences is longer. */
-static int crew(const sg_layer *l)
+static int thread_count(const sg_layer *l)
 {
     size_t columns = l->cell->recurrence == CELL_DENSE ? l->H : l->N;
     return l->n * l->G * l->H * columns > 1u << 18 ? l->threads : 1;
@@ -177,7 +177,7 @@ void layer_run(sg_layer *l, size_t steps, const sg_layer_parameters *w, const fl
 {
     size_t H = l->H;
     bool dense = l->cell->recurrence == CELL_DENSE;
-#pragma omp parallel num_threads(crew(l))
+#pragma omp parallel num_threads(thread_count(l))
     {
         sg_float_env env = float_env_begin();
         pack_shared(l, l->N, l->G * H, w->W_ih, 1, l->N, l->input);
@@ -288,7 +288,7 @@ void layer_back(sg_layer *l, size_t steps, const sg_layer_parameters *w, const f
                 const sg_layer_parameters *g)
 {
     size_t H = l->H, N = l->N, rows = steps * l->n, ld;
-#pragma omp parallel num_threads(crew(l)) private(ld)
+#pragma omp parallel num_threads(thread_count(l)) private(ld)
     {
         sg_float_env env = float_env_begin();
         if (l->recurrent)

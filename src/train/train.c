@@ -304,7 +304,7 @@ static sg_status step(trainer *t, sg_error *err)
 }
 
 /* False: stop soon. */
-static bool tell(trainer *t, const char *what)
+static bool report_progress(trainer *t, const char *what)
 {
     double clock = sg_clock(), epoch_tokens = (double)(t->length - 1) * (double)t->cfg->batch;
     if (!t->monitor || !t->monitor->tick || clock - t->told < 0.1)
@@ -338,7 +338,7 @@ static bool relay_tick(void *ctx, const sg_progress *p)
 {
     trainer *t = ((relay *)ctx)->t;
     (void)p;
-    return tell(t, "validating");
+    return report_progress(t, "validating");
 }
 
 static sg_status write_log(trainer *t, double lr, sg_error *err)
@@ -415,7 +415,7 @@ static sg_status run(trainer *t, sg_error *err)
             sg_status st = step(t, err);
             if (st != SG_OK)
                 return st;
-            if (!tell(t, "training"))
+            if (!report_progress(t, "training"))
                 return cancel(t, err);
             if (t->cfg->checkpoint && sg_clock() - t->saved >= 60 * t->cfg->checkpoint_minutes &&
                 (st = save(t, err)) != SG_OK)

@@ -52,7 +52,7 @@ static void combine(size_t n, float *x, double weight_x, double n_x, const float
 }
 
 /* The record of two draws from the same pairs. */
-static sums_weight together(const sums_weight *x, const sums_weight *y)
+static sums_weight add_weights(const sums_weight *x, const sums_weight *y)
 {
     sums_weight w = {fmax(x->weight, y->weight), fmax(x->moment_weight, y->moment_weight),
                      x->pairs + y->pairs, 0, x->exist > y->exist ? x->exist : y->exist};
@@ -91,7 +91,7 @@ static sg_status put_record(const analysis *an, size_t model, const sg_accum *a,
             r->moment[j] *= wanted_moment / seen_moment;
         sums_pack(E, r->moment, r->packed);
         if (old) {
-            both = together(&now, old);
+            both = add_weights(&now, old);
             TRY(sums_get(earlier, b, g, c, d, r->before, r->packed_before, err));
             combine(HE, r->rounded, now.weight, (double)now.pairs, r->before, old->weight, (double)old->pairs,
                     both.weight);
@@ -151,7 +151,7 @@ sg_status class_sums_join(const analysis *an, block_sums *to, size_t b, const bl
     for (size_t n = 0; n < an->C * an->D; n++) {
         size_t c = n / an->D, d = n % an->D;
         const sums_weight *x = sums_weight_at(from, i, c, d), *y = sums_weight_at(from, j, c, d);
-        sums_weight both = together(x, y);
+        sums_weight both = add_weights(x, y);
         for (size_t g = 0; g < an->n_groups; g++) {
             TRY(sums_get(from, i, g, c, d, r.rounded, r.packed, err));
             TRY(sums_get(from, j, g, c, d, r.before, r.packed_before, err));

@@ -151,7 +151,7 @@ done:
 
 /* ---- what it changed ---- */
 
-static bool same(const sg_replacement *a, const sg_replacement *b)
+static bool same_replacement(const sg_replacement *a, const sg_replacement *b)
 {
     return a->position == b->position && a->other == b->other && a->law == b->law && a->row == b->row &&
            a->delays == b->delays && a->kl == b->kl;
@@ -172,7 +172,7 @@ static sg_status check_order(const external_replacements *p, const sg_replacemen
         replaced_word word;
         bool found = false;
         TRY(step_on(p, &ahead, &next, &word, &found, err));
-        if (!found || !same(&next, &list[i]))
+        if (!found || !same_replacement(&next, &list[i]))
             TRY(sg_fail(
                 err, SG_EINVAL,
                 "replacement %ju (position %ju): not the next of those that were handed out, which are "

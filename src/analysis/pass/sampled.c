@@ -164,7 +164,7 @@ done:
 }
 
 /* The caller's thread reports the progress of all, and asks whether to continue. */
-static sg_status tell(rounds *r, const char *what, double done, double total, sg_error *err)
+static sg_status report_progress(rounds *r, const char *what, double done, double total, sg_error *err)
 {
     const sg_monitor *m = r->an->monitor;
     if (omp_get_thread_num() == 0 && m && m->tick) {
@@ -201,7 +201,8 @@ static sg_status states_before_segments(rounds *r, worker *w, sg_error *err)
                     continue;
                 TRY(go_through(r, w, w->forward[m], NULL, t, start, err));
                 t = start;
-                TRY(tell(r, "reading", (double)(m * an->T + t), (double)(an->n_models * an->T), err));
+                TRY(report_progress(r, "reading", (double)(m * an->T + t), (double)(an->n_models * an->T),
+                                    err));
                 forward_get_state(w->forward[m],
                                   r->states + ((m * an->B + b) * count + place[segment] - r->from) * n);
             }
@@ -238,7 +239,8 @@ done:
 static sg_status advance(rounds *r, uint64_t tokens, sg_error *err)
 {
     double done = (double)(atomic_fetch_add(&r->done, tokens) + tokens);
-    return tell(r, r->round ? "analysing further origins" : "analysing", done, (double)r->total, err);
+    return report_progress(r, r->round ? "analysing further origins" : "analysing", done, (double)r->total,
+                           err);
 }
 
 static sg_status run_segment(rounds *r, worker *w, size_t model, size_t b, size_t j, sg_error *err)

@@ -84,7 +84,7 @@ done:
 }
 
 /* u' A L v for a sum A (H,E) */
-static double along(const item *x, const float *A)
+static double project_sum(const item *x, const float *A)
 {
     double total = 0;
     size_t R = x->frame.R;
@@ -128,7 +128,8 @@ static sg_status errors_of(item *x, double *sampling, double *total, sg_error *e
                left = N - x->weights[b];
         TRY(read_block(x, b, err));
         if (n[0] > 0 && n[1] > 0) {
-            double apart = along(x, x->half[0]) / w[0]->weight - along(x, x->half[1]) / w[1]->weight;
+            double apart =
+                project_sum(x, x->half[0]) / w[0]->weight - project_sum(x, x->half[1]) / w[1]->weight;
             double share = x->weights[b] / N, rest = fmax(0, 1 - pairs / (double)w[0]->exist);
             variance += share * share * apart * apart * n[0] * n[1] / (pairs * pairs) * rest;
             known += share;

@@ -449,7 +449,7 @@ static void count_unfollowed(const pair_pass *p)
     s->unfollowed = p->pairs->n - s->beyond - (uint64_t)n;
 }
 
-static void tell(const analysis *an, const sg_word_pairs *q, const pair_sums *s)
+static void warn_of_left_out(const analysis *an, const sg_word_pairs *q, const pair_sums *s)
 {
     const struct {
         uint64_t n;
@@ -485,7 +485,7 @@ sg_status pairs_run(analysis *an, pair_sums **out, sg_error *err)
     TRY(walk(&p, &rooms[0], err));
     TRY(run_all(&p, rooms, threads, err));
     count_unfollowed(&p);
-    tell(an, p.pairs, p.sums);
+    warn_of_left_out(an, p.pairs, p.sums);
 done:
     for (int i = 0; rooms && i < threads; i++)
         room_free(&rooms[i]);

@@ -31,7 +31,7 @@ static double noise_share(size_t B, size_t K, const double *pairs, const double 
 }
 
 /* sigma_k and sigma_{k+1} are distinct: their difference is at least `times` its standard error. */
-static bool apart(const sp_frame *f, const sg_interval *S, size_t k, double times)
+static bool are_separated(const sp_frame *f, const sg_interval *S, size_t k, double times)
 {
     if (k == f->R) /* the last: in a wider space there is none below it */
         return f->R == f->E || S[k - 1].value >= times * S[k - 1].error;
@@ -50,10 +50,10 @@ static void property_intervals(sg_interval *x, const sp_frame *f, size_t B, cons
         if (!(noise_share(B, K, pairs, values, without, at.property + p, SIZE_MAX) <= MEMORY_NOISE))
             withhold(&x[at.property + p],
                      "more than a tenth of its square is noise: too few pairs for an interval");
-        if (R > 1 && !apart(f, x + at.S, 1, MEMORY_APART))
+        if (R > 1 && !are_separated(f, x + at.S, 1, MEMORY_APART))
             withhold(&x[i], "sigma_1 and sigma_2 cannot be distinguished");
         for (size_t k = 1; k <= R; k++)
-            if (!apart(f, x + at.S, k, FAR_APART))
+            if (!are_separated(f, x + at.S, k, FAR_APART))
                 withhold(&x[at.cosine + p * R + k - 1],
                          "the singular values at the end of the subspace cannot be distinguished");
     }
@@ -64,9 +64,9 @@ static void sigma_intervals(sg_interval *x, const sp_frame *f, size_t B, const d
                             const double *values, const double *without)
 {
     sg_interval *S = x + sp_where(f).S;
-    bool below = apart(f, S, f->R, APART);
+    bool below = are_separated(f, S, f->R, APART);
     for (size_t k = f->R; k > 1; k--) {
-        bool above = apart(f, S, k - 1, APART);
+        bool above = are_separated(f, S, k - 1, APART);
         if (!(noise_share(B, sp_count(f), pairs, values, without, k - 1, SIZE_MAX) <= SIGMA_NOISE))
             withhold(&S[k - 1], "a twentieth of its square or more is noise: too few pairs for an interval");
         if (!above || !below)

@@ -138,7 +138,7 @@ static size_t words_of(const corpus_words *w, size_t c)
 }
 
 /* Why row i of a law has no values at all, whatever the delay; NULL: it may have. */
-static const char *never(const group_work *a, replacement_law law, size_t i)
+static const char *reason_for_no_pairs(const group_work *a, replacement_law law, size_t i)
 {
     const results_input *x = a->input;
     if (law == REPLACED_BY_PARTNER && !x->property_pairs[i])
@@ -221,7 +221,7 @@ static sg_status put_ratio(group_work *a, room *r, replacement_law law, size_t i
     const char *why = NULL;
     for (size_t k = 0; k < rows_of(a, law) * D; k++) {
         const size_t c = k / D, d = k % D, row = replacement_row(a->input->C, law, c);
-        why = d ? why : never(a, law, c);
+        why = d ? why : reason_for_no_pairs(a, law, c);
         sg_interval x = ratio(a, r, i, row, d);
         if (!i && law == REPLACED_BY_ANY)
             keep_change(a, r, &x, c, d), keep_left_out(a, r, &x, c, d);

@@ -33,7 +33,7 @@ typedef struct {
 } room;
 
 /* Row u of the sums `total` - `left_out` (NULL: nothing) times n; n NULL: its length. */
-static double along(const room *r, size_t u, const double *left_out, const double *n)
+static double row_gain(const room *r, size_t u, const double *left_out, const double *n)
 {
     const double *x = r->total + u * r->E, *y = left_out ? left_out + u * r->E : NULL;
     double sum = 0;
@@ -51,7 +51,7 @@ static void evaluate(const room *r, const double *n, const double *left_out, dou
     for (size_t k = 0; k <= r->P; k++)
         for (size_t u = 0; u < r->H; u++)
             out[(k * r->H + u) * stride] =
-                weight > 0.5 ? along(r, u, left_out, k ? n + (k - 1) * r->E : NULL) / weight : (double)NAN;
+                weight > 0.5 ? row_gain(r, u, left_out, k ? n + (k - 1) * r->E : NULL) / weight : (double)NAN;
 }
 
 /* Sums of part f, normalised. */
@@ -118,7 +118,7 @@ static void add_words(const group_work *a, const room *r, sg_interval *x, size_t
     if (folds->missing[p] || isnan(n[0]))
         return; /* a vector is given, not estimated */
     for (size_t j = 0; j < PROPERTY_FOLDS; j++)
-        without[j] = along(r, u, NULL, n + j * r->E) / N;
+        without[j] = row_gain(r, u, NULL, n + j * r->E) / N;
     results_add_words(x, without, folds->weight + p * PROPERTY_FOLDS, blocks, -INFINITY, INFINITY);
 }
 

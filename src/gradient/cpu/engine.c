@@ -348,7 +348,7 @@ done:
 /* ---- a block of tokens ---- */
 
 /* Token i enters: limits of its window, whether it is an origin, the pairs it closes. */
-static sg_status enter(sg_engine *e, size_t i, sg_accum *a, sg_error *err)
+static sg_status enter_token(sg_engine *e, size_t i, sg_accum *a, sg_error *err)
 {
     sg_status st = SG_OK;
     uint64_t t = e->position + i;
@@ -395,7 +395,7 @@ static sg_status run_block(sg_engine *e, sg_accum *a, sg_error *err)
     e->pending = 0;
     TRY(forward_run(e->forward, words ? ids : NULL, words ? NULL : e->features, first, n, err));
     for (size_t i = 0; i < n; i++) {
-        TRY(enter(e, i, a, err));
+        TRY(enter_token(e, i, a, err));
         live = live || e->token[i].live;
     }
     e->n_tokens = n;

@@ -309,7 +309,7 @@ done:
 }
 
 /* Each layer's U and C count alike, however small they are. Then the origins' sizes, and the probes. */
-static void weigh(const sg_engine *e, shared_basis *g, double *G, reduced *x)
+static void scale_layers(const sg_engine *e, shared_basis *g, double *G, reduced *x)
 {
     size_t N = x->N, row = 0;
     sg_rng rng;
@@ -401,7 +401,7 @@ static sg_status make_basis(sg_engine *e, uint64_t from, uint64_t until, bool *f
              (x.probes = sg_calloc(PROBES, x.S * sizeof *x.probes)),
          err, "the long window");
     list_origins(e, from, until, g, x.N, G);
-    weigh(e, g, G, &x);
+    scale_layers(e, g, G, &x);
     TRY(find_basis(e, g, G, &x, fits, err));
     if (!*fits)
         goto done;

@@ -25,7 +25,7 @@ typedef struct {
 } worker;
 
 /* Is origin j of g in the window at token t, and not in a shared basis? */
-static bool alive(const block_token *t, const group *g, size_t j)
+static bool in_window(const block_token *t, const group *g, size_t j)
 {
     return g->position[j] >= t->oldest && g->position[j] >= t->exact && g->position[j] <= t->position;
 }
@@ -45,7 +45,7 @@ static float *sum_for(const worker *w, const block_token *t, const group *g, siz
 }
 
 /* The first layer's U and C of an origin that enters at token i: n columns from col0 of the inputs. */
-static void birth(const sg_engine *e, size_t i, size_t col0, size_t n, float *C, float *U)
+static void start_origin(const sg_engine *e, size_t i, size_t col0, size_t n, float *C, float *U)
 {
     const engine_layer *y = &e->layer[0];
     size_t H = y->H, N = y->N, summed = e->cell->summed;
@@ -76,7 +76,7 @@ static void add(size_t n, const float *x, float *sum)
 }
 
 /* The packed matrix that a unit needs after that of token i, layer l. */
-static size_t coming(const sg_engine *e, size_t i, size_t l, const float **packed)
+static size_t next_packed(const sg_engine *e, size_t i, size_t l, const float **packed)
 {
     *packed = NULL;
     if (++l == e->L)
@@ -95,7 +95,7 @@ static void run_jobs(const worker *w, size_t i, size_t l, size_t n, sg_strip_job
     const engine_layer *y = &e->layer[l];
     sg_step_matrix m = {y->packed[i], y->diagonal[i], y->H, y->K1, y->K2, NULL, 0};
     float **spare = e->spare + ((size_t)w->thread * e->L + l) * e->spares;
-    m.ahead_floats = coming(e, i, l, &m.ahead);
+    m.ahead_floats = next_packed(e, i, l, &m.ahead);
     for (size_t k = 0; k < n; k++)
         jobs[k].next = spare[k];
     (e->P == 2 ? e->kernels->step_pair : e->kernels->step_single)(&m, n, jobs);
@@ -114,7 +114,7 @@ static void step_full(const worker *w, const group *g, size_t c, size_t i)
         sg_strip_job jobs[BLOCK_MAX];
         float **where[BLOCK_MAX];
         for (size_t j = 0; j < g->n; j++) {
-            if (!alive(t, g, j))
+            if (!in_window(t, g, j))
                 continue;
             size_t s = j * e->full + c;
             bool enters = g->position[j] == t->position;
@@ -122,7 +122,7 @@ static void step_full(const worker *w, const group *g, size_t c, size_t i)
             sum_C = sum_C ? sum_C + offset : NULL, sum_U = sum_U ? sum_U + offset : NULL;
             float *C = g->C[l] ? g->C[l][s] : NULL;
             if (enters && !l) {
-                birth(e, i, c * SG_STRIP, SG_STRIP, C, g->U[l][s]);
+                start_origin(e, i, c * SG_STRIP, SG_STRIP, C, g->U[l][s]);
                 add(y->H * SG_STRIP, C, sum_C);
                 add(y->H * SG_STRIP, g->U[l][s], sum_U);
                 continue;
@@ -153,11 +153,11 @@ static void add_rest(const sg_engine *e, size_t H, float *const *strips, size_t 
 }
 
 /* Does joined strip s hold a column of a live origin? */
-static bool strip_alive(const sg_engine *e, const block_token *t, const group *g, size_t s)
+static bool strip_in_window(const sg_engine *e, const block_token *t, const group *g, size_t s)
 {
     assert(e->rest); /* else there are no joined strips */
     for (size_t j = s * SG_STRIP / e->rest; j < g->n && j * e->rest < (s + 1) * SG_STRIP; j++)
-        if (alive(t, g, j))
+        if (in_window(t, g, j))
             return true;
     return false;
 }
@@ -176,7 +176,7 @@ static void step_joined(const worker *w, const group *g, size_t i)
         float **where[BLOCK_MAX];
         size_t stepped = 0;
         for (size_t s = 0; s < e->joined; s++) { /* at most `block` of them */
-            if (!strip_alive(e, t, g, s))
+            if (!strip_in_window(e, t, g, s))
                 continue;
             where[stepped] = &U[s];
             jobs[stepped++] = (sg_strip_job){
@@ -185,14 +185,14 @@ static void step_joined(const worker *w, const group *g, size_t i)
         if (stepped)
             run_jobs(w, i, l, stepped, jobs, where);
         for (size_t j = 0; j < g->n; j++) {
-            if (!alive(t, g, j))
+            if (!in_window(t, g, j))
                 continue;
             size_t x0 = j * e->rest, offset = e->full * y->H * SG_STRIP;
             for (size_t x = x0; !l && g->position[j] == t->position && x < x0 + e->rest;) {
                 size_t lane = x % SG_STRIP, n = SG_STRIP - lane;
                 n = n < x0 + e->rest - x ? n : x0 + e->rest - x;
-                birth(e, i, e->full * SG_STRIP + x - x0, n, C ? C[x / SG_STRIP] + lane : NULL,
-                      U[x / SG_STRIP] + lane);
+                start_origin(e, i, e->full * SG_STRIP + x - x0, n, C ? C[x / SG_STRIP] + lane : NULL,
+                             U[x / SG_STRIP] + lane);
                 x += n;
             }
             float *sum_C = sum_for(w, t, g, j, l, 0), *sum_U = sum_for(w, t, g, j, l, 1);
@@ -257,7 +257,7 @@ static void moments_of(const worker *w, const group *g, size_t j, size_t i)
     enum { ROWS = 128 }; /* of two strips fit the first-level cache for all blocks */
     sg_engine *e = w->e;
     const block_token *t = &e->token[i];
-    if (!alive(t, g, j) || !g->counts[j])
+    if (!in_window(t, g, j) || !g->counts[j])
         return;
     size_t strips = e->full + (e->rest > 0);
     for (size_t l = 0; l < e->L; l++)
@@ -393,7 +393,7 @@ static void count_moments(const sg_engine *e, sg_accum *a)
         for (size_t b = 0; e->token[i].moment && b < e->n_groups; b++)
             for (size_t j = 0; j < e->groups[b]->n; j++) {
                 const group *g = e->groups[b];
-                if (!alive(&e->token[i], g, j) || !g->counts[j])
+                if (!in_window(&e->token[i], g, j) || !g->counts[j])
                     continue;
                 accum_count_moment(a, g->set[j], delay(&e->token[i], g, j));
                 moment_of_word(e, i, g->position[j], g->set[j]);
