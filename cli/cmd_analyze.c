@@ -14,7 +14,7 @@ typedef struct {
     sg_analysis_config cfg;
     const char *output;
     int format;
-    char option_of[MAX_SETTINGS][32];   /* "burn-in" */
+    char option_of[MAX_SETTINGS][32];   /* "--burn-in" */
     const char *words_of[MAX_SETTINGS]; /* what was given for settings that are not plain numbers */
     option_list classes, properties, pairs;
     model_options model;
@@ -24,24 +24,42 @@ typedef struct {
     job_plan *plan; /* only this is wanted; or NULL */
 } settings;
 
+/* "burn_in" as an option, "--burn-in". */
+static void spell_option(char *text, size_t size, const char *setting)
+{
+    snprintf(text, size, "--%s", setting);
+    for (char *c = text; *c; c++)
+        *c = *c == '_' ? '-' : *c;
+}
+
+/* Is arg this option, alone or with its value behind it? */
+static bool is_option(const char *arg, const char *name, bool *takes_value)
+{
+    size_t n = strlen(name);
+    if (strncmp(arg, name, n))
+        return false;
+    *takes_value = !arg[n];
+    return !arg[n] || arg[n] == '=' || n == 2;
+}
+
 /* Options that change what is printed or how fast, not what is found: two runs that differ in them alone are
  * the same. */
 static bool is_neutral(const char *arg, bool *takes_value)
 {
-    static const char *const valued[] = {"--output", "-o",           "--threads",
-                                         "-t",       "--checkpoint", "--checkpoint-minutes",
-                                         "--csv",    "--csv-style",  "--part"};
     static const char *const flags[] = {"--quiet", "-q", "--ascii"};
+    const sg_setting *x;
     *takes_value = false;
     for (size_t i = 0; i < sizeof flags / sizeof *flags; i++)
         if (!strcmp(arg, flags[i]))
             return true;
-    for (size_t i = 0; i < sizeof valued / sizeof *valued; i++) {
-        size_t n = strlen(valued[i]);
-        if (strncmp(arg, valued[i], n))
-            continue;
-        *takes_value = !arg[n];
-        if (!arg[n] || arg[n] == '=' || n == 2)
+    if (is_option(arg, "--output", takes_value) || is_option(arg, "-o", takes_value))
+        return true;
+    for (size_t i = 0; (x = sg_analysis_setting(i)); i++) {
+        char name[40];
+        const char letter[3] = {'-', x->letter};
+        spell_option(name, sizeof name, x->name);
+        if (x->neutral &&
+            (is_option(arg, name, takes_value) || (x->letter && is_option(arg, letter, takes_value))))
             return true;
     }
     return false;
@@ -99,10 +117,8 @@ static size_t add_settings(settings *s, option *table, size_t n, bool advanced)
             place = &s->words_of[i];
         if (x->type == SG_SETTING_WORD)
             s->words_of[i] = x->fallback;
-        snprintf(s->option_of[i], sizeof s->option_of[i], "%s", x->name);
-        for (char *c = s->option_of[i]; *c; c++)
-            *c = *c == '_' ? '-' : *c;
-        table[n++] = (option){s->option_of[i],         x->letter, kind,     place,
+        spell_option(s->option_of[i], sizeof s->option_of[i], x->name);
+        table[n++] = (option){s->option_of[i] + 2,     x->letter, kind,     place,
                               flag ? NULL : x->values, x->help,   x->least, x->most};
     }
     return n;

@@ -120,6 +120,7 @@ typedef struct {
     const char *help;     /* a phrase, without the default */
     bool advanced;        /* listed after the others */
     size_t offset;        /* of the field in sg_analysis_config */
+    bool neutral;         /* changes no value of a finished run; the program stores its command without it */
 } sg_setting;
 
 /* Settings i = 0, 1, ...; NULL after the last. Classes, properties and `command` are not settings. */

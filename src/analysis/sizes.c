@@ -40,7 +40,7 @@ static void list_states(analysis *an)
             state_group *g = &an->groups[an->n_groups++];
             const sg_accum_state *s = &an->states[i];
             snprintf(g->name, sizeof g->name, "%slayer%zu.%s", m ? RUN_UNTRAINED : "", s->layer,
-                     s->kind == SG_STATE_CELL ? "cell" : "hidden");
+                     cell_state_name(s->kind));
             g->units = s->units;
             g->model = m;
         }

@@ -4,6 +4,7 @@
 
 #include "base/base_internal.h"
 #include "behaviour/replacer.h"
+#include "cell/cell.h"
 #include "lm/forward.h"
 #include "lm/model_internal.h"
 #include "lm/output_activation.h"
@@ -18,7 +19,7 @@ enum { MAX_WORDS = 500 };
 
 const char *show_state_name(const sg_show *s)
 {
-    return s->cfg.state == SG_STATE_CELL ? "cell" : "hidden";
+    return cell_state_name(s->cfg.state);
 }
 
 static const path_limits path_exactly = {.gap = 1e-4, .nodes = 4000};

@@ -70,6 +70,11 @@ sg_state_kind sg_cell_default_state(sg_cell c)
     return cells[c]->default_state;
 }
 
+const char *cell_state_name(sg_state_kind kind)
+{
+    return kind == SG_STATE_CELL ? "cell" : "hidden";
+}
+
 size_t cell_states(const cell_type *t)
 {
     return t->states == SG_STATE_BOTH ? 2 : 1;

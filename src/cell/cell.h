@@ -67,7 +67,8 @@ typedef struct {
     cell_recurrence recurrence;
     bool bounded;  /* every h is in [-1, 1] */
     bool imported; /* occurs in files of other frameworks; `train` does not offer it */
-    bool kinked; /* a piecewise linear function of its preactivations: finite differences need small steps */
+    /* not a smooth function of its preactivations, as max(a, 0): finite differences need small steps */
+    bool kinked;
     size_t gates;
     size_t summed; /* gates whose weighted rows the first product of the Jacobian sums, see below */
     size_t tape;   /* slots */
@@ -103,6 +104,7 @@ typedef struct {
 } cell_type;
 
 const cell_type *cell_of(sg_cell cell);
+const char *cell_state_name(sg_state_kind kind); /* "cell", "hidden" */
 /* 1, or 2 with a cell state: also the number of products of the Jacobian. */
 size_t cell_states(const cell_type *t);
 /* Parameters of a layer, as a double that cannot overflow. */

@@ -117,8 +117,7 @@ static sg_status check(const sg_model_shape *s, const sg_engine_config *cfg, sg_
         if (q->layer < 1 || q->layer > s->layers || !kind || q->units != s->hidden[q->layer - 1])
             return sg_fail(err, SG_EINVAL,
                            "gradient: no %s state of %zu units in layer %zu of a %s of %zu layers",
-                           q->kind == SG_STATE_CELL ? "cell" : "hidden", q->units, q->layer,
-                           sg_cell_name(s->cell), s->layers);
+                           cell_state_name(q->kind), q->units, q->layer, sg_cell_name(s->cell), s->layers);
     }
     return cfg->n_states ? SG_OK : sg_fail(err, SG_EINVAL, "gradient: no state asked for");
 }
