@@ -10,7 +10,7 @@
  *   accumulator.h  the same for gradients that the caller computes, of any recurrent model
  *   team.h         one analysis by several processes
  *   run.h          reading run files
- *   stats.h        intervals, tests, laws of decay
+ *   stats.h        intervals, tests, decay laws
  *   check.h        gradients against finite differences
  *   compare.h      A against B: classes, properties, states, models
  *   pairs.h        minimal pairs: accuracy by condition, attribution to words

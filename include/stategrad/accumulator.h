@@ -4,9 +4,8 @@
  *   s_t: state of the caller's model, H numbers      x_s: input of step s, E numbers
  *   G[t,d] = d s_t / d x_{t-d}     H x E, row-major float, delays d = 0 .. D-1
  *   pairs (t, t-d) -> sums per class of the word at t-d, delay and block -> means, spectra, intervals, tests
- *   against
- *   random classes, laws of decay -> run file         (doc/method.md, doc/run-file.md; the same code as
- *                                                     sg_analyze)
+ *   against random classes, decay laws -> run file
+ *                                   (doc/method.md, doc/run-file.md; the same code as sg_analyze)
  *
  * Words are replaced by the caller, where setting 'replace' asks for it (sg_accumulator_replacements).
  * Averages along the line between the two embeddings and Lyapunov exponents need the model: they are absent,
@@ -86,7 +85,7 @@ SG_API sg_status sg_accumulator_add(sg_accumulator *a, const uint64_t *origins, 
 SG_API sg_status sg_accumulator_add_steps(sg_accumulator *a, const uint64_t *steps, size_t n,
                                           const float *const *G, sg_error *err);
 
-/* One word of the text replaced by another, the words after it as they are. */
+/* One word of the text replaced by another, the words after it unchanged. */
 typedef struct {
     uint64_t position; /* s: its input x_s becomes x' */
     uint64_t other;    /* x': the embedding of this id; without a vocabulary, the input of this position */
@@ -95,7 +94,7 @@ typedef struct {
     uint32_t kl; /* 1: the distributions of the next word are compared too, after delays 0, 1, 2, 4, 8, ... */
 } sg_replacement;
 
-/* Words are to be replaced. */
+/* Whether words are to be replaced. */
 SG_API bool sg_accumulator_replaces(const sg_accumulator *a);
 /* The next replacements, at most `most`, in order of position; *n 0: there are no more. Seed and
  * text decide which these are, as in sg_analyze. Any number of calls. SG_EINVAL: no word is replaced.
@@ -113,12 +112,12 @@ SG_API sg_status sg_accumulator_add_replaced(sg_accumulator *a, const sg_replace
                                              const double *kl, sg_error *err);
 
 /* Computes the results and writes the run file (and setting 'csv') atomically. run (or NULL) is the run,
- * open, to be closed with sg_run_close; without a run_path it is required, and the run lies in a file without
- * a name. Only sg_accumulator_free may follow, also after a failure. SG_EINVAL: no gradient was added.
+ * open, to be closed with sg_run_close; without a run_path it is required, and the run is stored in an
+ * unnamed file. Only sg_accumulator_free may follow, also after a failure. SG_EINVAL: no gradient was added.
  * SG_EINVAL, and the accumulator can still be used: replacements are missing. SG_ECANCELLED: stopped by the
  * monitor, which must still exist. */
 SG_API sg_status sg_accumulator_finish(sg_accumulator *a, sg_run **run, sg_error *err);
-/* Without sg_accumulator_finish nothing is written. NULL is fine. */
+/* Without sg_accumulator_finish nothing is written. NULL is allowed. */
 SG_API void sg_accumulator_free(sg_accumulator *a);
 
 #ifdef __cplusplus

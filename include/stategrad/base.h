@@ -89,8 +89,8 @@ typedef struct {
  * handler that ends the process: async-signal-safe; no output may be written afterwards. */
 SG_API void sg_remove_temporary_files(void);
 
-/* Whether a file can be made or replaced at `path` as every output is, at the end of its symbolic links;
- * nothing is created. target[0..size): the resolved path, existing or not; "" if it cannot be determined.
+/* Checks, without creating anything, whether an output can be written to `path`, symbolic links followed.
+ * target[0..size): the resolved path, existing or not; "" if it cannot be determined.
  * SG_EIO: a name in /proc, links in a cycle, an existing file that is not regular or not writable, a folder
  * that is missing or not writable. SG_ENOMEM. */
 SG_API sg_status sg_output_check(const char *path, char *target, size_t size, sg_error *err);

@@ -2,8 +2,8 @@
 /* compare.h - A against B, from run files: classes, properties, states, models, groups of models.
  *
  * For every measure x and delay: x_A, x_B, their ratio and difference, each with a 95 % interval from the
- * blocks of the text. Where A and B are of the same blocks, the intervals are paired: what the blocks do to
- * both is not counted as error (sg_stats_contrast). p-values are of ln(x_A / x_B) = 0, adjusted over all rows
+ * blocks of the text. Where A and B are of the same blocks, the intervals are paired: effects of a block
+ * on both cancel (sg_stats_contrast). p-values are of ln(x_A / x_B) = 0, adjusted over all rows
  * of one call (Benjamini-Hochberg). */
 #ifndef STATEGRAD_COMPARE_H
 #define STATEGRAD_COMPARE_H
@@ -70,7 +70,7 @@ typedef struct {
     double p_types, p_types_adjusted;
     const char *no_types;
     const char
-        *verdict; /* "higher", "lower": A, at 5 % of p_adjusted; "undecided"; NULL: none can be given */
+        *verdict; /* "higher", "lower": A, where p_adjusted < 0.05; "undecided"; NULL: none can be given */
     const char *no_verdict; /* why */
     const char *missing;    /* why intervals and p are NaN */
 } sg_compare_row;

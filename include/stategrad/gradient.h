@@ -2,8 +2,8 @@
 /* gradient.h - exact derivatives of the current state with respect to all earlier inputs.
  *
  *   s_t: state of layer l (cell or hidden), H_l numbers      x_s: input of step s, E numbers
- *   G[t,d] = d s_t / d x_{t-d}     H_l x E, row-major, delays d = 0 .. D-1          (doc/method.md, section
- *                                  2)
+ *   G[t,d] = d s_t / d x_{t-d}     H_l x E, row-major, delays d = 0 .. D-1
+ *                                                                               (doc/method.md, section 2)
  *
  * Forward accumulation: all delays of step t follow from those of step t-1 by one product per layer
  * with the gates folded into the recurrent matrix; 4 H^2 E D flops per token and layer (LSTM), 2 H^2

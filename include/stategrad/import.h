@@ -73,8 +73,8 @@ SG_API sg_status sg_model_load(sg_model **out, const char *path, const sg_import
 
 /* The words of a vocabulary file of any kind that a model may come with (doc/import.md): lines, JSON, pickles
  * (nothing is executed), tokenizer.json, lines of a word and a number. ids: how many the model has; 0: as
- * many as the file has, of several lists the longest. What was assumed is told to monitor->warn. SG_EFORMAT:
- * none of these, another number. */
+ * many as the file has, of several lists the longest. Assumptions are reported through monitor->warn.
+ * SG_EFORMAT: none of these, another number. */
 SG_API sg_status sg_vocab_load(sg_vocab **out, const char *path, size_t ids, const sg_monitor *monitor,
                                sg_error *err);
 

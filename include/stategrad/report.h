@@ -55,7 +55,7 @@ SG_API sg_status sg_words_write(const sg_writer *to, sg_run *r, const sg_words_c
  *   left         gain[t,s] / gain[s,s]         relative gain; 1 at t = s
  *   score y_t    of the words read up to t: log p(target | w_1..w_t) in nats, or logit(target) -
  *                logit(against)
- *   use          |d y_t / d x_s|, and (d y_t / d x_s) . x_s: effect of word s on the score, to first order
+ *   effect       (d y_t / d x_s) . x_s: of word s on the score, to first order; also |d y_t / d x_s|
  *   change       |state_t(x') - state_t(x)|: effect on the state of replacing word s, the mean
  *                over words x' drawn by frequency; gradients measure sensitivity, this measures memory
  *   kl           KL(p_t(x) || p_t(x')) of the next word, in nats, the same mean

@@ -41,9 +41,8 @@ SG_API const char *sg_run_attribute(const sg_run *r, const char *name);
 enum { SG_RUN_MAX_DIMS = 6 };
 SG_API bool sg_run_shape(const sg_run *r, const char *group, const char *variable, size_t *rank,
                          size_t shape[SG_RUN_MAX_DIMS]);
-/* Variables of a group (NULL: the root) are i = 0, 1, ... in the order of the file; dimension k of a variable
- * counts from
- * 0. The name goes into `name`. false: no such variable, no such dimension. */
+/* Variables of a group (NULL: the root) are i = 0, 1, ... in the order of the file, and so are the dimensions
+ * k = 0, 1, ... of a variable. The name goes into `name`. false: no such variable, no such dimension. */
 enum { SG_RUN_NAME = 257 };
 SG_API bool sg_run_variable_name(const sg_run *r, const char *group, size_t i, char name[SG_RUN_NAME]);
 SG_API bool sg_run_dimension_name(const sg_run *r, const char *group, const char *variable, size_t k,

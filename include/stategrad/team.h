@@ -26,8 +26,8 @@ typedef struct {
 
 /* Collective: every process calls it. SG_OK everywhere if st is SG_OK and the facts (lines "name=value", at
  * most 4 KiB) are the same everywhere. Otherwise, everywhere, the status and message of the lowest rank that
- * failed ("rank 2: ..."), or
- * SG_EINVAL: which fact differs, and where. SG_ECANCELLED: stopped while waiting. */
+ * failed ("rank 2: ..."), or SG_EINVAL: which fact differs, and where. SG_ECANCELLED: stopped while
+ * waiting. */
 SG_API sg_status sg_team_agree(const sg_team *t, const char *facts, sg_status st, sg_error *err);
 
 #ifdef __cplusplus
