@@ -169,8 +169,8 @@ SG_API sg_status sg_stats_random_gain(size_t r, const double *S, size_t E, uint6
 /* ---- decay ---- */
 typedef enum { SG_DECAY_EXPONENTIAL, SG_DECAY_POWER, SG_DECAY_STRETCHED, SG_DECAY_LAWS } sg_decay_law;
 typedef enum {
-    SG_DECAY_UNDECIDED, /* several laws are within the errors, or there are no errors */
-    SG_DECAY_ONE_LAW,   /* `best` is within the errors, the others are not */
+    SG_DECAY_UNDECIDED, /* several laws are compatible with the data, or there are no errors */
+    SG_DECAY_ONE_LAW,   /* `best` alone is compatible */
     SG_DECAY_NO_LAW     /* no law is compatible with the data; `best` is the nearest */
 } sg_decay_verdict;
 enum { SG_DECAY_SHARES = 3 };
