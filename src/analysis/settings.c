@@ -265,8 +265,23 @@ static bool read_number(const row *r, sg_analysis_config *cfg, const char *text)
     return true;
 }
 
+/* What the letter in `values` stands for. */
+static const char *meaning(const row *r, char *text, size_t size)
+{
+    const bool whole = r->s.type != SG_SETTING_REAL;
+    text[0] = 0;
+    if (r->s.type == SG_SETTING_WORD || r->s.type == SG_SETTING_TEXT || !(r->s.least < r->s.most))
+        return text;
+    if (whole && r->s.most >= 1e6)
+        snprintf(text, size, " (a whole number from %g on)", r->s.least);
+    else
+        snprintf(text, size, " (a %snumber from %g to %g)", whole ? "whole " : "", r->s.least, r->s.most);
+    return text;
+}
+
 sg_status sg_analysis_set(sg_analysis_config *cfg, const char *name, const char *value, sg_error *err)
 {
+    char text[80];
     const row *r = find(name);
     if (!r)
         return sg_fail(err, SG_EINVAL, "%s is not a setting of the analysis", name);
@@ -278,7 +293,8 @@ sg_status sg_analysis_set(sg_analysis_config *cfg, const char *name, const char 
     else if (!read_word(r, cfg, value) &&
              !(r->s.type == SG_SETTING_WORD ? !r->words && read_part(r, cfg, value)
                                             : read_number(r, cfg, value)))
-        return sg_fail(err, SG_EINVAL, "setting '%s': expected %s, found '%s'", name, r->s.values, value);
+        return sg_fail(err, SG_EINVAL, "setting '%s': expected %s%s, found '%s'", name, r->s.values,
+                       meaning(r, text, sizeof text), value);
     return SG_OK;
 }
 

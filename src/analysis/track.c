@@ -697,7 +697,7 @@ sg_status sg_track(const char *path, const char *out_path, const sg_property *pr
     TRY(read_words(&s, err));
     TRY(read_members(&s, err));
     TRY(resolve(found, &s, properties, n, monitor, err));
-    TRY(run_writer_modify(&w, path, out_path, err));
+    TRY(run_writer_modify(&w, path, out_path, monitor, err));
     for (size_t p = 0; p < n; p++)
         TRY(put_root(w, &found[p], sg_run_properties(r) + p, s.E, err));
     TRY(put_vector_reason(w, r, found, n, err));

@@ -5,6 +5,7 @@
 #include "base/base_internal.h"
 #include "behaviour/replacer.h"
 #include "cell/cell.h"
+#include "gradient/single.h"
 #include "lm/forward.h"
 #include "lm/model_internal.h"
 #include "lm/output_activation.h"
@@ -312,7 +313,7 @@ static sg_status compute(sentence *x, const sg_show *s, const int32_t *ids, work
     ticker watch = ticker_begin(s->cfg.monitor, "differentiating", (double)T);
     TRY(sg_gradient_new(&g, s->model, T, err));
     for (size_t t = 0; t < T; t++) {
-        TRY(sg_gradient_step(g, ids[t], NULL, err));
+        TRY(gradient_step_watched(g, ids[t], NULL, &watch, (double)t, err));
         for (size_t i = 0; i <= t; i++) {
             sg_gradient_get(g, s->cfg.layer, s->cfg.state, t - i, k->G);
             double norm = frobenius(s->H * s->E, k->G);

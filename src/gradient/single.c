@@ -10,6 +10,7 @@
 #include "kernel/float_env.h"
 #include "linalg/linalg.h"
 #include "lm/forward.h"
+#include "gradient/single.h"
 #include "gradient/step_matrix.h"
 
 #include <float.h>
@@ -174,6 +175,13 @@ static size_t step_columns(sg_gradient *g, size_t c0, size_t n, bool enters)
 
 sg_status sg_gradient_step(sg_gradient *g, int32_t id, const float *features, sg_error *err)
 {
+    ticker nobody = ticker_begin(NULL, "", 0);
+    return gradient_step_watched(g, id, features, &nobody, 0, err);
+}
+
+sg_status gradient_step_watched(sg_gradient *g, int32_t id, const float *features, ticker *watch, double done,
+                                sg_error *err)
+{
     sg_status st = SG_OK;
     sg_float_env env = float_env_begin();
     size_t bad = 0, slot = (size_t)(g->steps % g->D), live = g->steps < g->D ? (size_t)g->steps : g->D;
@@ -195,6 +203,7 @@ sg_status sg_gradient_step(sg_gradient *g, int32_t id, const float *features, sg
             n = own - c;
         bad = step_columns(g, c, n, false);
         c += n;
+        TRY(ticker_tell(watch, done, err));
     }
     if (!bad)
         bad = step_columns(g, slot * g->E, g->E, true);

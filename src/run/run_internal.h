@@ -118,8 +118,10 @@ typedef struct run_writer run_writer;
 
 /* A new file that will become `path` at commit. */
 sg_status run_writer_create(run_writer **out, const char *path, sg_error *err);
-/* The file at `path` opened for changes: works on a copy that replaces `target` (may be `path`) at commit. */
-sg_status run_writer_modify(run_writer **out, const char *path, const char *target, sg_error *err);
+/* The file at `path` opened for changes: works on a copy that replaces `target` (may be `path`) at commit.
+ * monitor: progress of copying, in bytes; or NULL. */
+sg_status run_writer_modify(run_writer **out, const char *path, const char *target, const sg_monitor *monitor,
+                            sg_error *err);
 /* Groups are numbered from 1; RUN_ROOT is the root. */
 sg_status run_writer_group(run_writer *w, const char *name, int *group, sg_error *err);
 /* length 0: grows with what is written (only "property"). */

@@ -75,11 +75,14 @@ done:
     return st;
 }
 
-static sg_status copy_without_checksum(run_writer *w, const char *path, uint64_t length, sg_error *err)
+static sg_status copy_without_checksum(run_writer *w, const char *path, uint64_t length,
+                                       const sg_monitor *monitor, sg_error *err)
 {
     sg_status st = SG_OK;
     char buffer[16384];
     FILE *to = sg_outfile_stream(w->file), *from = fopen(path, "rb");
+    const double total = (double)length;
+    ticker watch = ticker_begin(monitor, "copying", total);
     if (!from)
         return sg_fail(err, SG_EIO, "%s: %s", path, strerror(errno));
     while (length) {
@@ -89,6 +92,7 @@ static sg_status copy_without_checksum(run_writer *w, const char *path, uint64_t
         if (fwrite(buffer, 1, n, to) != n)
             TRY(sg_fail(err, SG_EIO, "%s: cannot be written: %s", w->path, strerror(errno)));
         length -= n;
+        TRY(ticker_tell(&watch, total - (double)length, err));
     }
     if (fflush(to) != 0)
         TRY(sg_fail(err, SG_EIO, "%s: cannot be written: %s", w->path, strerror(errno)));
@@ -97,7 +101,8 @@ done:
     return st;
 }
 
-sg_status run_writer_modify(run_writer **out, const char *path, const char *target, sg_error *err)
+sg_status run_writer_modify(run_writer **out, const char *path, const char *target, const sg_monitor *monitor,
+                            sg_error *err)
 {
     sg_status st = SG_OK;
     run_writer *w = NULL;
@@ -106,7 +111,7 @@ sg_status run_writer_modify(run_writer **out, const char *path, const char *targ
     *out = NULL;
     TRY(checksum_verify(path, &length, &(bool){false}, err));
     TRY(writer_new(&w, target, err));
-    TRY(copy_without_checksum(w, path, length, err));
+    TRY(copy_without_checksum(w, path, length, monitor, err));
     NC(w, "", run_nc_change(sg_outfile_temp_path(w->file), &w->nc));
     w->is_open = true;
     w->groups[RUN_ROOT] = w->nc;

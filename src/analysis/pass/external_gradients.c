@@ -352,15 +352,17 @@ static sg_status check_positions(const external_pass *p, const uint64_t *positio
     return SG_OK;
 }
 
-static bool all_finite(size_t n, const float *x)
+#define LARGEST 1e15F /* of a gradient: sums of squares over a text are finite in float32 */
+
+static bool all_can_be_summed(size_t n, const float *x)
 {
     int bad = 0;
     for (size_t i = 0; i < n; i++)
-        bad |= !(fabsf(x[i]) <= FLT_MAX);
+        bad |= !(fabsf(x[i]) <= LARGEST);
     return !bad;
 }
 
-/* Every number that is read is finite. */
+/* Every number that is read is finite, and none is too large. */
 static sg_status check_numbers(const external_pass *p, const uint64_t *positions, size_t n,
                                const float *const *G, sg_error *err)
 {
@@ -372,19 +374,22 @@ static sg_status check_numbers(const external_pass *p, const uint64_t *positions
 #pragma omp parallel for num_threads(threads_for(p, n)) reduction(min : first_bad)
         for (size_t k = 0; k < n * D; k++) {
             uint64_t s, t;
-            if (in_text(p, positions[k / D], k % D, &s, &t) && !all_finite(HE, G[i] + k * HE))
+            if (in_text(p, positions[k / D], k % D, &s, &t) && !all_can_be_summed(HE, G[i] + k * HE))
                 first_bad = k < first_bad ? k : first_bad;
         }
         if (first_bad == SIZE_MAX)
             continue;
         const float *x = G[i] + first_bad * HE;
         size_t bad = 0;
-        while (isfinite(x[bad]))
+        while (fabsf(x[bad]) <= LARGEST)
             bad++;
-        return sg_fail(err, SG_EINVAL, "state %s: %s %ju, delay %zu: unit %zu, input %zu is not finite (%g)",
+        char why[48] = "";
+        if (isfinite(x[bad]))
+            snprintf(why, sizeof why, "too large, at most %g expected", (double)LARGEST);
+        return sg_fail(err, SG_EINVAL, "state %s: %s %ju, delay %zu: unit %zu, input %zu is %s (%g)",
                        an->groups[i].name, p->order == GIVEN_ORIGINS ? "origin" : "step",
                        (uintmax_t)positions[first_bad / D], first_bad % D, bad / an->E, bad % an->E,
-                       (double)x[bad]);
+                       why[0] ? why : "not finite", (double)x[bad]);
     }
     return SG_OK;
 }

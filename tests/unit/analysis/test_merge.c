@@ -109,7 +109,7 @@ static const char *damaged(const char *part, const char *group, const char *vari
     run_writer *w;
     int nc = RUN_ROOT;
     snprintf(path, sizeof path, "%s/damaged.nc", tmp.folder);
-    assert_ok(run_writer_modify(&w, part, path, &err), err);
+    assert_ok(run_writer_modify(&w, part, path, NULL, &err), err);
     if (group)
         assert_ok(run_writer_group(w, group, &nc, &err), err);
     assert_ok(run_writer_put_f64(w, nc, variable, zero, one, &x, &err), err);
@@ -124,7 +124,7 @@ static const char *with_attribute(const char *part, const char *name, const char
     sg_error err = {""};
     run_writer *w;
     snprintf(path, sizeof path, "%s/attribute.nc", tmp.folder);
-    assert_ok(run_writer_modify(&w, part, path, &err), err);
+    assert_ok(run_writer_modify(&w, part, path, NULL, &err), err);
     assert_ok(run_writer_text(w, RUN_ROOT, NULL, name, text, &err), err);
     assert_ok(run_writer_commit(w, &err), err);
     return path;
@@ -144,7 +144,7 @@ static const char *with_replaced(const char *part, size_t delays)
     run_writer *w;
     size_t rank, shape[SG_RUN_MAX_DIMS];
     snprintf(path, sizeof path, "%s/more.nc", tmp.folder);
-    assert_ok(run_writer_modify(&w, part, path, &err), err);
+    assert_ok(run_writer_modify(&w, part, path, NULL, &err), err);
     for (size_t i = 0; i < sizeof dims / sizeof *dims; i++)
         assert_ok(run_writer_dim(w, RUN_ROOT, dims[i].name, dims[i].length, &err), err);
     assert_ok(run_writer_define(w, RUN_ROOT, "part_replaced", &err), err);

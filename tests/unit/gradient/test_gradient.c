@@ -3,6 +3,9 @@
 #include "helpers/test_util.h"
 
 #include "base/base_internal.h"
+#include "gradient/single.h"
+
+#include <time.h>
 
 #define N_CELLS sg_cell_count()
 
@@ -148,11 +151,46 @@ static void constructors_survive_lack_of_memory(void **state)
     sg_model_free(m);
 }
 
+static bool stop(void *calls, const sg_progress *p)
+{
+    ++*(int *)calls;
+    assert_true(p->done == 3 && p->total == 9);
+    return false;
+}
+
+/* Within a step, whose cost grows with the delays; after a reset all goes on. */
+static void a_step_can_be_stopped(void **state)
+{
+    (void)state;
+    const size_t H[] = {3};
+    int calls = 0;
+    const sg_monitor monitor = {.tick = stop, .ctx = &calls};
+    const float x[2] = {0.5f, -1};
+    sg_model *m = random_model(SG_CELL_LSTM, 1, 2, H, 1);
+    sg_gradient *g = NULL;
+    sg_error err;
+    float before[6], after[6];
+    assert_ok(sg_gradient_new(&g, m, 3, &err), err);
+    assert_ok(sg_gradient_step(g, 0, x, &err), err);
+    sg_gradient_get(g, 1, SG_STATE_CELL, 0, before);
+    ticker watch = ticker_begin(&monitor, "differentiating", 9);
+    nanosleep(&(struct timespec){.tv_nsec = 150000000}, NULL); /* it is told at most ten times per second */
+    assert_int_equal(gradient_step_watched(g, 0, x, &watch, 3, &err), SG_ECANCELLED);
+    assert_int_equal(calls, 1);
+    sg_gradient_reset(g);
+    assert_ok(sg_gradient_step(g, 0, x, &err), err);
+    sg_gradient_get(g, 1, SG_STATE_CELL, 0, after);
+    assert_memory_equal(before, after, sizeof before);
+    sg_gradient_free(g);
+    sg_model_free(m);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(reference_agrees_with_differences),
         cmocka_unit_test(one_step_at_a_time),
+        cmocka_unit_test(a_step_can_be_stopped),
         cmocka_unit_test(constructors_survive_lack_of_memory),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

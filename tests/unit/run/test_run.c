@@ -228,7 +228,7 @@ static void properties_can_be_added(void **state)
     run_writer *w;
     sg_run *r;
     int g;
-    assert_ok(run_writer_modify(&w, p->path, other, &err), err);
+    assert_ok(run_writer_modify(&w, p->path, other, NULL, &err), err);
     assert_ok(run_writer_group(w, "layer1.cell", &g, &err), err);
     assert_ok(run_writer_put_string(w, RUN_ROOT, "property_name", 0, "number", &err), err);
     double memory[C * D] = {1, 0.5, 0.25, 0.9, 0.8, 0.7};
@@ -315,7 +315,7 @@ static void wrong_shapes_are_named(void **state)
     assert_ok(run_writer_commit(w, &err), err);
     assert_int_equal(sg_run_open(&r, other, &err), SG_EFORMAT);
     /* a part is no run */
-    assert_ok(run_writer_modify(&w, p->path, other, &err), err);
+    assert_ok(run_writer_modify(&w, p->path, other, NULL, &err), err);
     assert_ok(run_writer_text(w, RUN_ROOT, NULL, "kind", RUN_KIND_PART, &err), err);
     assert_ok(run_writer_text(w, RUN_ROOT, NULL, "part", "2/4", &err), err);
     assert_ok(run_writer_commit(w, &err), err);
