@@ -9,10 +9,10 @@ from typing import Any, Callable, Mapping, Sequence
 import numpy as np
 
 from . import _corpus
-from ._analysis import config_of
-from ._base import Handle, Monitor, Path, Progress, ProgressOption, Uncopied, call, ffi, flag, lib, new, path_to_c, threads_will_work, to_c, whole
+from ._analysis import _files_read, config_of
+from ._base import Handle, Monitor, Path, Progress, ProgressOption, Uncopied, call, ffi, flag, is_path, lib, new, path_to_c, threads_will_work, to_c, whole, warn
 from ._model import Vocabulary, floats, real, vocabulary_of
-from ._run import Run, output_file
+from ._run import Run, files_of, output_file, refuse_outputs
 
 PORTION = 64 << 20 # bytes of gradients that analyze_function hands over at once
 REPLACED = np.dtype([("position", np.uint64), ("other", np.uint64), ("law", np.uint32), ("row", np.uint32), ("delays", np.uint32),
@@ -80,7 +80,7 @@ class Accumulator(Uncopied):
         self._states = {name: whole(units, f"states: {name}", 1) for name, units in states.items()}
         self._embedding = E
         self.corpus = _corpus.read_numbers(words, E, tokens, classes)
-        self._cfg = config_of(ffi.NULL, settings, "stategrad.Accumulator" if command is None else command, keep)
+        self._cfg = config_of(ffi.NULL, settings, "stategrad.Accumulator" if command is None else command, keep, type(self))
         self.delays: int = self._cfg.delays
         if self.corpus.features is not None:
             keep.append(ffi.from_buffer("float[]", self.corpus.features))
@@ -97,6 +97,8 @@ class Accumulator(Uncopied):
             keep.append(to_c(model, "model"))
             cfg.model = keep[-1]
         self._monitor = Monitor(progress)
+        self._read = files_of(*_files_read(None, classes, properties, vocab if is_path(vocab) else None))
+        refuse_outputs((output, settings.get("csv"), settings.get("checkpoint")), *self._read)
         self._file = output_file(output)
         threads_will_work()
         try:
@@ -216,7 +218,7 @@ class Accumulator(Uncopied):
         try:
             with self._handle as a:
                 call(lib.sg_accumulator_finish, a, ffi.NULL, monitor=self._monitor)
-            return self._file.open()
+            return self._file.open(*self._read)
         finally:
             self.close()
 
@@ -235,7 +237,7 @@ class Accumulator(Uncopied):
 def analyze_function(step: Callable[[Any, Any], Any], state0: Any, tokens: Any, embeddings: Any = None,
                      vocab: Vocabulary | None = None, classes: Any = None, properties: Any = None, *,
                      states: Mapping[str, int] | None = None, predict: Callable[[Any], Any] | None = None,
-                     progress: ProgressOption = None, **settings: Any) -> Run:
+                     check: bool = True, progress: ProgressOption = None, **settings: Any) -> Run:
     """State gradients of any recurrence that torch can differentiate.
 
         s_t = step(x_t, s_{t-1})      A = d s_t / d s_{t-1}, B = d s_t / d x_t by torch.autograd
@@ -257,6 +259,9 @@ def analyze_function(step: Callable[[Any, Any], Any], state0: Any, tokens: Any, 
         as "layer1.state" or "layer1.state1", "layer1.state2", ...
     predict
         predict(state) -> logits of the next word (V): what replacing a word changes in the prediction.
+    check
+        At the first three inputs, torch's derivatives are compared with finite differences of the step, each part of the state by
+        each. False: they are not, as for gradients that are meant to be others (surrogate gradients, straight-through estimators).
     **settings
         As in `Accumulator`; of `analyze`: delays (50), state_handling, burn_in, blocks, normalize, ... replace: words
         replaced, a number or a share below 1; "none"; default: one in 2 D, but 50 at least.
@@ -268,7 +273,7 @@ def analyze_function(step: Callable[[Any, Any], Any], state0: Any, tokens: Any, 
     Raises
     ------
     ValueError
-        As `Accumulator`; a state of another shape than `state0`.
+        As `Accumulator`; a state of another shape or type than `state0`; a part of the state that is detached within `step`.
     """
     import torch
     for name, function in (("step", step), ("predict", predict)):
@@ -278,8 +283,11 @@ def analyze_function(step: Callable[[Any, Any], Any], state0: Any, tokens: Any, 
     single, sizes = not isinstance(state0, (tuple, list)), [s.numel() for s in start]
     if states is None:
         states = {"layer1.state" if single else f"layer1.state{i + 1}": i for i in range(len(start))}
-    if not isinstance(states, Mapping) or not states or not all(isinstance(place, int) and 0 <= place < len(start) for place in states.values()):
-        raise ValueError(f"states: {states!r}: expected names with places 0 to {len(start) - 1}")
+    if not isinstance(states, Mapping) or not states:
+        raise ValueError(f"states: {states!r}: expected names with places 0 to {len(start) - 1}"[:300])
+    states = {name: whole(place, f"states: {name}: place of a tensor of the state", 0, len(start) - 1) for name, place in states.items()}
+    check = flag(check, "check")
+    names = [next((f"'{name}'" for name, place in states.items() if place == i), f"tensor {i} of the state") for i in range(len(start))]
     offsets = np.cumsum([0, *sizes])
     table = None if embeddings is None else torch.as_tensor(embeddings if hasattr(embeddings, "detach") else real(embeddings, "embeddings")).detach().to(start[0])
 
@@ -297,6 +305,10 @@ def analyze_function(step: Callable[[Any, Any], Any], state0: Any, tokens: Any, 
         if [tuple(p.shape) for p in new_parts] != [tuple(p.shape) for p in start]:
             raise ValueError(f"step: states {[tuple(p.shape) for p in new_parts]}, expected those of state0, "
                              f"{[tuple(p.shape) for p in start]}")
+        for name, part, old in zip(names, new_parts, start):
+            if part.dtype != old.dtype or part.device != old.device:
+                raise ValueError(f"step: {name} is {part.dtype} on {part.device}, expected {old.dtype} on {old.device} as in state0: where types are mixed, the "
+                                 "larger one wins (weights or constants of another type?)")
         return torch.cat([p.reshape(-1) for p in new_parts])
 
     with Accumulator(tokens, {name: sizes[place] for name, place in states.items()}, embeddings, vocab, classes, properties,
@@ -315,6 +327,7 @@ def analyze_function(step: Callable[[Any, Any], Any], state0: Any, tokens: Any, 
                     raise ValueError(f"predict: expected logits of shape ({len(table)},), found {tuple(shape)}")
         replaced = _Replaced(total, inputs if table is None else table, [(offsets[i], offsets[i + 1]) for i in states.values()], logits)
         steps, parts, began = [], [], time.monotonic()
+        jacobian = _Jacobian(flat)
         for t in range(n):
             x = inputs[t]
             if resets[t]:
@@ -327,7 +340,9 @@ def analyze_function(step: Callable[[Any, Any], Any], state0: Any, tokens: Any, 
             if not differentiable:
                 raise ValueError("step: torch cannot differentiate the new state: it was computed under no_grad or inference_mode, "
                                  "detached, or by way of NumPy or Python numbers")
-            B, A = torch.autograd.functional.jacobian(flat, (x.clone(), s.clone()), vectorize=True)
+            B, A = jacobian(x.clone(), s.clone())
+            if check and t < 3:
+                _compare_with_differences(flat, x, s, B, A, sizes, names, t)
             with torch.no_grad():
                 before, s = s, _kept("step", flat, x=x, state=s).detach()
                 G = torch.cat([B[None], A @ G[:-1]])
@@ -356,6 +371,8 @@ def _state(state0: Any) -> list[Any]:
     for part in parts:
         if not isinstance(part, torch.Tensor):
             raise TypeError(f"state0: expected a tensor of torch or a tuple of them, found {type(part).__name__}")
+        if part.is_meta:
+            raise ValueError("state0: is on torch's meta device: it has a shape and no numbers")
         if part.dtype not in (torch.float32, torch.float64):
             raise ValueError(f"state0: expected float32 or float64, found {part.dtype}")
         if part.dtype != parts[0].dtype or part.device != parts[0].device:
@@ -384,6 +401,82 @@ def _deterministic(flat: Callable[[Any, Any], Any], x: Any, s: Any) -> None:
         if not torch.equal(*(torch.nan_to_num(_kept("step", flat, x=x.clone(), state=s.clone())) for _ in range(2))):
             raise ValueError("step: two calls with the same input and state differ (dropout in training mode, random numbers, a state kept in "
                              "the object?)")
+
+
+class _Jacobian:
+    """d flat / d x and d flat / d s, of all numbers at once where torch can, else one after the other."""
+
+    def __init__(self, flat: Callable[[Any, Any], Any]) -> None:
+        self.flat, self.at_once = flat, True
+
+    def __call__(self, x: Any, s: Any) -> Any:
+        from torch.autograd.functional import jacobian
+        if self.at_once:
+            try:
+                return jacobian(self.flat, (x, s), vectorize=True)
+            except (RuntimeError, TypeError) as error: # an autograd.Function of NumPy, an operation without a rule for batches
+                first = error
+        try:
+            found = jacobian(self.flat, (x, s))
+        except (RuntimeError, TypeError) as error:
+            raise ValueError(f"step: torch cannot differentiate it: {_first_line(error)}") from error
+        if self.at_once:
+            warn(f"step: torch differentiates one number of the state after the other, which is slow ({_first_line(first)})")
+            self.at_once = False
+        return found
+
+
+def _first_line(error: BaseException) -> str:
+    return f"{type(error).__name__}: {error}".strip().split("\n")[0][:200]
+
+
+DIFFERENCE = 5e-3 # step of differences, relative to the size of what is moved: of the order of the cube root of float32's precision
+DIRECTIONS = 3
+ROUNDING = 1e-6 # of a state, relative to its largest number: 8 units of float32
+
+
+def _compare_with_differences(flat: Callable[[Any, Any], Any], x: Any, s: Any, B: Any, A: Any, sizes: Sequence[int], names: Sequence[str], t: int) -> None:
+    """ValueError: a block of the derivatives of step t is not that of the function, in each of some random directions.
+
+        | (f(u + h v) - f(u - h v)) / 2h - J v |        for J = d (a part of f) / d (a part of u)
+
+    beyond what curvature and corners (the two one-sided differences) and rounding (a smaller h) can explain."""
+    import torch
+    draw = torch.Generator().manual_seed(1)
+    with torch.no_grad():
+        f0 = flat(x.clone(), s.clone()).double()
+        floor = [ROUNDING * float(p.abs().max()) for p in torch.split(f0, list(sizes))]
+        wrong: dict[str, str] = {}
+        offset = 0
+        for place, size in ((None, x.numel()), *enumerate(sizes)):
+            u, J = (x, B) if place is None else (s[offset:offset + size], A[:, offset:offset + size])
+            scale = float(u.double().square().mean().sqrt()) or 1.0
+            h, found = DIFFERENCE * (scale if scale > 1e-3 else 1.0), []
+            for _ in range(DIRECTIONS):
+                v = ((2 * torch.randint(2, (size,), generator=draw) - 1) * (0.5 + torch.rand(size, generator=draw))).to(u)
+                try:
+                    ends = []
+                    for step in (h, -h, h / 4, -h / 4):
+                        moved_x, moved_s = x.clone(), s.clone()
+                        (moved_x if place is None else moved_s[offset:offset + size]).add_(v, alpha=step)
+                        ends.append(flat(moved_x, moved_s).double())
+                except Exception: # not defined there: nothing is known
+                    break
+                mean, near, J_v = (ends[0] - ends[1]) / (2 * h), (ends[2] - ends[3]) / (h / 2), (J @ v).double()
+                unsure = 2 * ((ends[0] - 2 * f0 + ends[1]).abs() / h + (mean - near).abs())
+                known = (mean != 0) & ((mean - near).abs() <= 0.1 * mean.abs()) # the differences have a limit
+                excess = torch.where(known, ((mean - J_v).abs() - unsure).clamp(min=0), torch.zeros_like(mean))
+                parts = [torch.split(p.nan_to_num(0, 0, 0), list(sizes)) for p in (excess, mean, J_v, mean - near)]
+                found.append([(float(e.norm()) > 0.01 * float(m.norm()) + float(r.norm()) + f / h * e.numel() ** 0.5, f"{float(m.norm()):.3g} by differences, "
+                               f"{float(j.norm()):.3g} by torch, {float((m - j).norm()):.3g} apart") for e, m, j, r, f in zip(*parts, floor)])
+            for i, name in enumerate(names):
+                if len(found) == DIRECTIONS and all(direction[i][0] for direction in found):
+                    wrong[f"{name} by {'the input' if place is None else names[place]}"] = found[0][i][1]
+            offset += 0 if place is None else size
+    if wrong:
+        raise ValueError(f"step: torch's derivatives are not those of the function at input {t}: " + "; ".join(f"{which}: {what}" for which, what in [*wrong.items()][:4])
+                         + (", ..." if len(wrong) > 4 else "") + " (norms along a random direction). Something is detached within step (.detach(), .data, "
+                         "no_grad, NumPy), or a gradient is meant to be another one: check=False takes torch's")
 
 
 class _Replaced:

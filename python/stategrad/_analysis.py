@@ -5,12 +5,12 @@ from __future__ import annotations
 import inspect
 import os
 import pathlib
-from typing import Any, Iterator, Mapping, Sequence, overload
+from typing import Any, Callable, Iterator, Mapping, Sequence, overload
 
 from . import _corpus
 from ._base import Monitor, Path, ProgressOption, array_to_c, call, ffi, from_c, is_list, lib, path_to_c, threads_will_work, to_c, unknown_setting, whole
 from ._model import Model, handle_of
-from ._run import Run, output_file, refuse_input
+from ._run import Run, files_of, output_file, refuse_outputs
 
 OF_THE_PROGRAM = ("inputs",) # in Python: an array as tokens
 
@@ -33,14 +33,14 @@ def _set(cfg: Any, name: str, value: Any, keep: list[Any]) -> None:
     call(lib.sg_analysis_set, cfg, to_c(name), keep[-1])
 
 
-def config_of(model: Any, given: Mapping[str, Any], command: str, keep: list[Any]) -> Any:
-    """sg_analysis_config of a model (or NULL) with these settings, which lives as long as `keep`."""
+def config_of(model: Any, given: Mapping[str, Any], command: str, keep: list[Any], of: Callable[..., Any]) -> Any:
+    """sg_analysis_config of a model (or NULL) with these settings of a function, which lives as long as `keep`."""
     cfg = ffi.new("sg_analysis_config *")
     lib.sg_analysis_defaults_sized(cfg, ffi.sizeof("sg_analysis_config"), model)
     known = [from_c(row.name) for row in settings()]
     for name, value in given.items():
         if name not in known:
-            raise unknown_setting(command.split("(")[0], name, known)
+            raise unknown_setting(of.__name__, name, known, of)
         if value is not None:
             _set(cfg, name, value, keep)
     keep.append(to_c(command, "command"))
@@ -125,14 +125,14 @@ def analyze(model: Model, tokens: Any, classes: Any = None, properties: Any = No
         Ctrl-C; with a checkpoint, the same call continues.
     """
     keep: list[Any] = []
-    for written in (output, settings.get("csv"), settings.get("checkpoint")):
-        if written is not None:
-            refuse_input(written, *_files_read(tokens, classes, properties, pairs))
+    handle_of(model)
+    read = [*model._read, *files_of(*_files_read(tokens, classes, properties, pairs))]
+    refuse_outputs((output, settings.get("csv"), settings.get("checkpoint")), *read)
     if part is not None:
         if output is None:
             raise ValueError("analyze: a part needs output, the file that merge reads")
         settings["part"] = part if isinstance(part, str) else "/".join(map(str, part)) if isinstance(part, tuple) else repr(part)
-    cfg = config_of(handle_of(model), settings, _described(tokens, classes, properties, settings) if command is None else command, keep)
+    cfg = config_of(handle_of(model), settings, _described(tokens, classes, properties, settings) if command is None else command, keep, analyze)
     monitor = Monitor(progress)
     corpus = _corpus.read(model, tokens, classes, format=format, eos=eos, lowercase=lowercase, monitor=monitor, properties=properties, pairs=pairs)
     if corpus.features is not None:
@@ -144,7 +144,7 @@ def analyze(model: Model, tokens: Any, classes: Any = None, properties: Any = No
         call(lib.sg_analysis_check, cfg, model._m, corpus.stream)
         threads_will_work()
         call(lib.sg_analyze, path_to_c(file.path), model._m, corpus.stream, corpus.classes, cfg, monitor.c, monitor=monitor)
-        return file.open() if part is None else pathlib.Path(file.path)
+        return file.open(*read) if part is None else pathlib.Path(file.path)
 
 
 def _files_read(tokens: Any, *specs: Any) -> list[Any]:
@@ -219,10 +219,12 @@ def track(run: Run | Path, properties: Mapping[str, Any] | Sequence[str], *, out
     path = run.path if isinstance(run, Run) else run
     monitor = Monitor(progress)
     p = _corpus.Properties(properties)
+    read = [*(run._read if isinstance(run, Run) else ()), *files_of(*_files_read(None, properties))]
+    refuse_outputs([output], *read)
     with output_file(output) as file:
         threads_will_work()
         call(lib.sg_track, path_to_c(path), path_to_c(file.path), p.array, len(p), whole(threads, "threads"), monitor.c, monitor=monitor)
-        return file.open()
+        return file.open(path, *read)
 
 
 def merge(parts: Sequence[Path], *, output: Path | None = None, threads: int = 0, progress: ProgressOption = None) -> Run:
@@ -250,8 +252,9 @@ def merge(parts: Sequence[Path], *, output: Path | None = None, threads: int = 0
         raise ValueError(f"merge: expected the files of all parts, found {parts!r}"[:200])
     keep: list[Any] = []
     monitor = Monitor(progress)
+    refuse_outputs([output], *files_of(*parts))
     with output_file(output) as file:
         threads_will_work()
         call(lib.sg_merge, path_to_c(file.path), array_to_c([path_to_c(p) for p in parts], keep), len(parts), whole(threads, "threads"), monitor.c,
              monitor=monitor)
-        return file.open()
+        return file.open(*parts)

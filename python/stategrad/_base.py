@@ -2,6 +2,8 @@
 """What every other module uses: calls of the library, its errors as exceptions, progress, text."""
 from __future__ import annotations
 
+import difflib
+import inspect
 import operator
 import os
 import sys
@@ -9,7 +11,7 @@ import tempfile
 import threading
 import time
 import warnings
-from typing import Any, Callable, Mapping, NamedTuple, Sequence, Union
+from typing import Any, Callable, Iterable, Mapping, NamedTuple, Sequence, Union
 
 # GNU OpenMP reads this when it is loaded. Where other processes want the cores too, its threads otherwise spin at each barrier
 # for the time slice of the one that they wait for (cli/main.c). What has loaded it before, such as torch, has decided.
@@ -29,9 +31,9 @@ class Progress(NamedTuple):
     what: str
     """"reading", "training", "analysing" ..."""
     done: float
-    """In tokens."""
+    """In tokens; of a file that is copied, in bytes."""
     total: float
-    """In tokens; 0: unknown."""
+    """As done; 0: unknown."""
     seconds: float
     """Since this phase began."""
     loss: float
@@ -137,7 +139,7 @@ def is_path(x: Any) -> bool:
 
 
 def is_list(x: Any) -> bool:
-    return isinstance(x, (list, tuple)) or (hasattr(x, "__array__") and getattr(x, "ndim", 0) > 0)
+    return isinstance(x, (list, tuple, range)) or (hasattr(x, "__array__") and getattr(x, "ndim", 0) > 0)
 
 
 def path_to_c(path: Path) -> Any:
@@ -188,6 +190,14 @@ def _message(text: Any) -> str:
 
 # ---- calls ----
 
+def warn(text: str) -> None:
+    """A UserWarning at the line of the user's call."""
+    level, frame = 1, sys._getframe()
+    while frame.f_back and frame.f_globals.get("__package__") == __package__:
+        level, frame = level + 1, frame.f_back
+    warnings.warn(text, stacklevel=level)
+
+
 PER_SECOND = 5 # at most, and at the beginning and the end of each phase
 
 
@@ -219,10 +229,7 @@ class Monitor:
 
     def warn(self, line: Any) -> None:
         try:
-            level, frame = 1, sys._getframe()
-            while frame.f_back and frame.f_globals.get("__package__") == __package__: # the line of the user's call
-                level, frame = level + 1, frame.f_back
-            warnings.warn(_message(line), stacklevel=level)
+            warn(_message(line))
         except BaseException as error: # warnings can be errors
             self._error = self._error or error
 
@@ -305,6 +312,8 @@ def new(kind: str, function: Callable[..., int], *args: Any, monitor: Monitor | 
 def whole(value: Any, what: str, least: int = 0, most: int | None = None) -> int:
     """A whole number of Python or NumPy. TypeError: it is none; ValueError: out of range."""
     try:
+        if isinstance(value, bool): # Python counts with them
+            raise TypeError
         number = operator.index(value)
     except TypeError:
         raise TypeError(f"{what}: expected a whole number, found {value!r}"[:200]) from None
@@ -320,24 +329,36 @@ def flag(value: Any, what: str) -> bool:
     return bool(value)
 
 
-def unknown_setting(what: str, name: str, known: Sequence[str]) -> TypeError:
-    return TypeError(f"{what}: no setting '{name}'; there are {', '.join(known)}")
+def near(name: str, known: Iterable[str]) -> str:
+    """" (did you mean 'delays'?)", if something is like it."""
+    like = difflib.get_close_matches(name, known, 1)
+    return f" (did you mean {like[0]!r}?)" if like else ""
 
 
-def set_fields(cfg: Any, values: dict[str, Any], keep: list[Any], what: str, given: Sequence[str] = (),
+def unknown_setting(what: str, name: str, known: Sequence[str], of: Callable[..., Any]) -> TypeError:
+    """of: the function, whose arguments are no settings."""
+    arguments = [p.name for p in inspect.signature(of).parameters.values() if p.name not in known and p.kind is not p.VAR_KEYWORD]
+    return TypeError(f"{what}: no setting '{name}'{near(name, [*known, *arguments])}; there are {', '.join(known)}"
+                     f"; and the arguments {', '.join(arguments)}")
+
+
+def set_fields(cfg: Any, values: dict[str, Any], keep: list[Any], of: Callable[..., Any], given: Sequence[str] = (),
                names: Mapping[str, str] = {}) -> None:
-    """Plain fields of a configuration by name, but those that have been given otherwise; `names` have another one. TypeError: no such
-    field, or a value of another type; ValueError: out of its range."""
+    """Plain fields of a configuration by name, settings of a function, but those that have been given otherwise; `names` have another one.
+    TypeError: no such field, or a value of another type; ValueError: out of its range."""
+    what = of.__name__
     here = {field: name for name, field in names.items()}
     fields = {here.get(field, field): kind for field, kind in ffi.typeof(cfg).item.fields if field not in ("struct_size", *given)}
     for name, value in values.items():
         if name not in fields:
-            raise unknown_setting(what, name, list(fields))
+            raise unknown_setting(what, name, list(fields), of)
         if value is None:
             continue
         if name == "threads":
             whole(value, f"{what}: setting 'threads'")
         kind = fields[name].type
+        if isinstance(value, bool) and kind.cname != "_Bool":
+            raise TypeError(f"{what}: setting '{name}': expected a number, found {value!r}")
         try:
             if kind.kind == "pointer":
                 value = path_to_c(value)

@@ -70,9 +70,11 @@ def _row(r: Any) -> dict[str, Any]:
 
 
 def _several(given: Any, what: str) -> list[Any]:
-    if given is not None and not isinstance(given, (str, int)) and not is_list(given):
+    if given is None or isinstance(given, str) or hasattr(given, "__index__") and not is_list(given): # a whole number of Python or NumPy
+        return [given]
+    if not is_list(given):
         raise TypeError(f"compare: {what}: expected one or a list, found {given!r}"[:200])
-    return [None] if given is None else [given] if isinstance(given, (str, int)) else list(given)
+    return list(given)
 
 
 def _state_of(run: Run, state: str | None, layer: int) -> str:
@@ -117,6 +119,9 @@ def compare(*what: Union[Run, Path], class_name: str | Sequence[str] | None = No
         if not isinstance(x, Run) and not is_path(x):
             raise TypeError(f"compare: expected runs, paths and names, found {x!r}"[:200])
     layer = whole(layer, "compare: layer")
+    if len(what) == 2 and not given and isinstance(what[0], Run) and isinstance(what[1], str) and what[1] in (*what[0].classes, *what[0].properties, *what[0].groups):
+        raise ValueError(f"compare: {what[1]!r} is a name of the run: expected two, such as compare(run, {what[1]!r}, "
+                         f"{next((x for x in what[0].classes if x != what[1]), 'noun')!r}), or a run and another run")
     names = [os.fspath(x) for x in what[-2:] if not isinstance(x, Run)] if len(what) == 3 or (len(what) == 2 and len(given) == 1) else []
     runs = list(what[:len(what) - len(names)])
     if len(runs) + len(given) != (1 if names else 2) or len(names) not in (0, 2):
@@ -136,7 +141,7 @@ def compare(*what: Union[Run, Path], class_name: str | Sequence[str] | None = No
                                               "measures": array_to_c(measures, keep), "delays": delays, "n_delays": len(delays)})
         handle = Handle(new("sg_comparison", lib.sg_compare, c_pairs, len(pairs), cfg), "comparison", keep)
         result = Comparison(handle, c_pairs, [(a, b) for a, b in ([_shown(s) for s in pair] for pair in pairs)])
-        result._read = [run.path for _, members in opened for run in members]
+        result._read = [file for _, members in opened for run in members for file in (run.path, *run._read)]
     return result
 
 

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import os
 import re
-from typing import Any, Iterable, Mapping, Sequence
+from typing import Any, Collection, Iterable, Mapping, Sequence
 
 import numpy as np
 
-from ._base import Monitor, TemporaryFiles, array_to_c, call, ffi, flag, from_c, index_of, is_list, is_path, lib, new, path_to_c, to_c, whole
+from ._base import (Monitor, TemporaryFiles, array_to_c, call, ffi, flag, from_c, index_of, is_list, is_path, lib, near, new, path_to_c, to_c, warn,
+                    whole)
 from ._model import UNITS, Model, floats, handle_of, inputs_of, listed
 
+MOST_FILES = 100 # of a list that is looked at: are its texts names of files?
+MOST_NAMED = 5 # words of a message
 FORMATS = ("auto", "text", "conllu", "tagged")
 SPECS = ("upos", "xpos", "feats", "deprel", "lemma", "column", "misc", "tags", "lexicon", "words", "frequency", "position", "to-end")
 
@@ -38,6 +41,9 @@ class Text:
             self.paths = []
             tokens = listed(tokens)
             flat = isinstance(tokens[0], str)
+            if flat and len(tokens) <= MOST_FILES and all(isinstance(t, str) and os.path.isfile(t.partition("\0")[0]) for t in tokens):
+                raise ValueError(f"{what}: a list of texts holds words, and {tokens[0]!r} is a file: give its name alone, or a list of pathlib.Path; as words, a "
+                                 "list of such lists")
             for i, line in enumerate(() if flat else tokens):
                 if not is_list(line):
                     raise ValueError(f"{what}: sentence {i} is {line!r}, expected a list of words as the first one"[:300])
@@ -119,7 +125,24 @@ def read(model: Model, tokens: Any, classes: Any = None, *, format: str = "auto"
             raise ValueError(f"{name}: of words that are read from text; found tokens as numbers")
     if not is_list(tokens) or not len(tokens):
         raise ValueError(f"tokens: expected a path, words, ids or feature vectors, found {_shown(tokens)}")
+    vocab = lib.sg_model_vocab(model._m)
+    if _of_words(classes) and vocab and not lib.sg_vocab_tokenizer(vocab): # whose ids are pieces of words
+        words = _in_words(model, tokens)
+        return read(model, words, classes, eos=model.eos and model.unit == "char" and isinstance(words[0], str), monitor=monitor, properties=properties)
     return read_numbers(lib.sg_model_vocab(model._m), model.embedding, tokens, classes)
+
+
+def _of_words(classes: Any) -> bool:
+    """Specs, which say what words are in a class."""
+    return isinstance(classes, str) or (isinstance(classes, (list, tuple)) and len(classes) > 0 and _are_specs(classes))
+
+
+def _in_words(model: Model, tokens: Any) -> Any:
+    """Ids as the words that they stand for: a list, or a list for each sentence."""
+    vocab, tokens = lib.sg_model_vocab(model._m), listed(tokens)
+    lines: Iterable[Any] = tokens if is_list(tokens[0]) else [tokens]
+    words = [[model.vocabulary[i] for i in inputs_of(line, vocab, model.embedding)] if len(line) else [] for line in lines]
+    return words if is_list(tokens[0]) else words[0]
 
 
 def _shown(tokens: Any) -> str:
@@ -145,7 +168,14 @@ def _read_text(model: Model, text: Text, classes: Any, properties: Any, monitor:
     if not vocab:
         raise ValueError("tokens: the model reads feature vectors: words do not fit it; give an array (tokens, E)")
     with TemporaryFiles() as files:
-        specs = _specs(_checked(classes), text, files)
+        classes = _checked(classes)
+        if isinstance(classes, Mapping):
+            known = {*model.vocabulary, *(w for line in text.lines or () for w in line)} # a class may have words that are read as <unk>
+            for name, members in classes.items():
+                words = [_word(w, f"classes: {name}") for w in members]
+                if not lib.sg_vocab_tokenizer(vocab): # whose words are pieces
+                    _known(name, words, known, len(members), text.lines is not None)
+        specs = _specs(classes, text, files)
         keep: list[Any] = []
         k = new("sg_classes", lib.sg_classes_new, array_to_c([to_c(s, "classes") for s in specs], keep), len(specs), vocab)
         for side in Properties(properties).texts():
@@ -189,6 +219,17 @@ def _members(name: str, words: Any) -> list[Any]:
     if not words:
         raise ValueError(f"classes: {name}: no words")
     return words
+
+
+def _known(name: str, words: Sequence[str], vocabulary: Collection[str], members: int, all_known: bool = True) -> None:
+    """Warns of members of a class that the vocabulary does not have. ValueError: it has none of them, and they can come from nowhere else."""
+    unknown = [w for w in words if w not in vocabulary]
+    if not unknown:
+        return
+    text = ", ".join(f"{w!r}{near(w, vocabulary)}" for w in unknown[:MOST_NAMED]) + (", ..." if len(unknown) > MOST_NAMED else "")
+    if len(unknown) == members and all_known:
+        raise ValueError(f"classes: {name}: the vocabulary has none of the {members} word{'s' * (members > 1)}: {text}")
+    warn(f"classes: {name}: {len(unknown)} of {members} words {'is' if len(unknown) == 1 else 'are'} not in the vocabulary: {text}")
 
 
 def _are_specs(classes: Sequence[Any]) -> bool:
@@ -305,13 +346,16 @@ def _membership(classes: Any, inputs: np.ndarray, lengths: list[int], vocab: Any
     if classes is None:
         return [], None
     if isinstance(classes, str) or (isinstance(classes, (list, tuple)) and _are_specs(classes)):
-        raise ValueError(f"classes: {classes!r} is about words; of ids, give a dict of words or ids, or a label for each token")
+        raise ValueError(f"classes: {classes!r} is about words; of {'ids without a model, or of pieces of words' if inputs.ndim == 1 else 'feature vectors'}, give "
+                         + ("a dict of words or ids, or " if inputs.ndim == 1 else "") + "a label for each token")
     if isinstance(classes, Mapping):
         if inputs.ndim == 2:
             raise ValueError("classes: feature vectors are no words: give a label for each token")
         V = lib.sg_vocab_size(vocab)
         index = {from_c(lib.sg_vocab_word(vocab, i)): i for i in range(V)}
-        columns = [np.isin(inputs, [index.get(_word(w, f"classes: {name}"), -1) if isinstance(w, str) else whole(w, f"classes: {name}", 0, V - 1) for w in words])
+        for name, words in classes.items():
+            _known(name, [_word(w, f"classes: {name}") for w in words if isinstance(w, str)], index, len(words))
+        columns = [np.isin(inputs, [index.get(w, -1) if isinstance(w, str) else whole(w, f"classes: {name}", 0, V - 1) for w in words])
                    for name, words in classes.items()]
         return list(classes), np.ascontiguousarray(np.stack(columns, axis=1))
     labels = [_label(x) for x in _flat(list(classes), lengths)]

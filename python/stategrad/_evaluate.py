@@ -110,7 +110,7 @@ def check(model: Model, tokens: Any = None, *, format: str = "auto", progress: P
     handle_of(model)
     cfg = ffi.new("sg_check_config *")
     lib.sg_check_defaults_sized(cfg, ffi.sizeof("sg_check_config"))
-    set_fields(cfg, settings, keep, "check", ("source",))
+    set_fields(cfg, settings, keep, check, ("source",))
     monitor = Monitor(progress)
     corpus = None if tokens is None else _corpus.read(model, tokens, format=format, monitor=monitor)
     stream = ffi.NULL if corpus is None else corpus.stream

@@ -5,12 +5,13 @@ from __future__ import annotations
 import dataclasses
 import functools
 import io
+import operator
 import os
 from typing import TYPE_CHECKING, Any, Iterable, NamedTuple, Sequence, Union
 
 import numpy as np
 
-from ._base import Path, is_list, path_to_c
+from ._base import Path, is_list, path_to_c, whole
 
 if TYPE_CHECKING:
     from ._run import Curve, Run
@@ -48,8 +49,7 @@ def figure(run: Run, kind: str, classes: Names, delays: Delays, quantity: str | 
     """Run.figure."""
     if kind not in KINDS:
         raise ValueError(f"figure: expected {', '.join(KINDS)}, found {kind!r}")
-    if not isinstance(columns, int) or columns not in WIDTHS:
-        raise ValueError(f"figure: columns: expected 1 or 2, found {columns!r}")
+    columns = whole(columns, "figure: columns", 1, 2)
     if path is not None:
         path_to_c(path)
     file = None if path is None else os.fsdecode(path)
@@ -97,7 +97,8 @@ def _save(drawn: Any, path: Path, suffix: str) -> None:
 
 def _positions(run: Run, delays: Delays) -> np.ndarray:
     try:
-        chosen = np.arange(run.delays) if delays is None else np.arange(min(delays, run.delays + 1)) if isinstance(delays, int) else np.array([*delays])
+        is_number = hasattr(delays, "__index__") and not isinstance(delays, bool) and not is_list(delays) # of Python or of NumPy
+        chosen = np.arange(run.delays if delays is None else min(operator.index(delays), run.delays + 1)) if delays is None or is_number else np.array([*delays]) # type: ignore[misc, arg-type]
     except TypeError:
         chosen = np.empty(0)
     if not len(chosen) or chosen.dtype.kind not in "iu" or (chosen < 0).any() or (chosen >= run.delays).any() or (np.diff(chosen) <= 0).any():

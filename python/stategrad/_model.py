@@ -11,7 +11,7 @@ import numpy as np
 
 from ._base import (Monitor, Path, TemporaryFiles, Uncopied, array_to_c, call, ffi, from_c, index_of, is_list, lib, new, path_to_c, threads_will_work,
                     to_c, whole, written)
-from ._run import Run
+from ._run import Run, files_of, refuse_input
 
 if TYPE_CHECKING:
     from ._evaluate import Evaluation
@@ -36,8 +36,9 @@ class Model(Uncopied):
     evaluation: Evaluation
     """Of a model made by `load` with a text."""
 
-    def __init__(self, pointer: Any) -> None:
+    def __init__(self, pointer: Any, *read: Any) -> None:
         self._m = pointer
+        self._read = files_of(*read) # these are not written to
         self._shape = lib.sg_model_get_shape(self._m)
         self._words: tuple[str, ...] | None = None
 
@@ -131,7 +132,16 @@ class Model(Uncopied):
         return from_c(text) if text else None
 
     def save(self, path: Path) -> None:
-        """Writes the model file (safetensors, doc/model-file.md), atomically. OSError: the file cannot be written."""
+        """Writes the model file (safetensors, doc/model-file.md), atomically.
+
+        Raises
+        ------
+        OSError
+            The file cannot be written.
+        ValueError
+            It is one that the model was made from: its file, its vocabulary, the text that it was trained on.
+        """
+        refuse_input(path, *self._read)
         call(lib.sg_model_write, self._m, path_to_c(path))
 
     def gradients(self, tokens: Any, delays: int | None = None, *, layer: int = 0, state: str | None = None) -> np.ndarray:
@@ -191,7 +201,20 @@ def listed(x: Any) -> Any:
     """Arrays of other libraries as NumPy has them; lists as they are."""
     if isinstance(x, (list, tuple, np.ndarray)):
         return unmasked(x, "tokens")
-    return np.asarray(floats(x, "tokens") if hasattr(x, "detach") and x.is_floating_point() else x.detach().cpu() if hasattr(x, "detach") else x)
+    if hasattr(x, "detach"):
+        x = in_memory(x, "tokens")
+        return floats(x, "tokens") if x.is_floating_point() else np.asarray(x)
+    return np.asarray(x)
+
+
+def in_memory(x: Any, what: str) -> Any:
+    """A tensor of torch on the CPU. ValueError: it has no numbers, or is of a kind that NumPy does not have."""
+    if getattr(x, "is_meta", False):
+        raise ValueError(f"{what}: is on torch's meta device: it has a shape and no numbers")
+    if getattr(x, "is_quantized", False) or "strided" not in str(getattr(x, "layout", "strided")):
+        raise ValueError(f"{what}: expected a dense tensor of numbers, found {'a quantized one' if x.is_quantized else str(x.layout)}; its to_dense() or "
+                         "dequantize() is one")
+    return x.detach().cpu()
 
 
 def unmasked(x: Any, what: str) -> Any:
@@ -202,14 +225,22 @@ def unmasked(x: Any, what: str) -> Any:
 
 
 def floats(x: Any, what: str) -> np.ndarray:
-    """float32, contiguous; not copied if it is so already. ValueError: it is not of real numbers."""
-    return np.ascontiguousarray(real(x, what), dtype=np.float32)
+    """float32, contiguous; not copied if it is so already. ValueError: it is not of real numbers, or one is too large for float32."""
+    array = real(x, what)
+    with np.errstate(over="ignore"):
+        found = np.ascontiguousarray(array, dtype=np.float32)
+    if array.dtype.kind == "f" and array.dtype.itemsize > 4 and not np.isfinite(found).all():
+        large = np.argwhere(np.isinf(found) & np.isfinite(array.reshape(found.shape)))
+        if len(large):
+            at = tuple(int(i) for i in large[0])
+            raise ValueError(f"{what}: the number at {at}, {array.reshape(found.shape)[at]:g}, is too large for float32 (at most 3.4e38)")
+    return found
 
 
 def real(x: Any, what: str) -> np.ndarray:
     """Numbers of NumPy, of torch, of whatever has DLPack or a buffer. ValueError: they are not real."""
     if hasattr(x, "detach"):
-        x = x.detach().cpu()
+        x = in_memory(x, what)
         if x.is_floating_point():
             x = x if str(x.dtype) == "torch.float64" else x.float() # NumPy has no bfloat16
     elif not isinstance(x, np.ndarray) and hasattr(x, "__dlpack__"):
@@ -345,7 +376,7 @@ def load(path: Path, vocab: Vocabulary | None = None, *, map: Mapping[str, str] 
     monitor = Monitor()
     with _VocabularyFile(vocab) as words:
         cfg.vocab = _words_to_c(words, keep)
-        model = Model(new("sg_model", lib.sg_model_load, path_to_c(path), cfg, monitor.c, monitor=monitor))
+        model = Model(new("sg_model", lib.sg_model_load, path_to_c(path), cfg, monitor.c, monitor=monitor), path, vocab, text)
     if text is not None:
         from ._evaluate import evaluate
         model.evaluation = evaluate(model, text)

@@ -2,10 +2,13 @@
 """pairs: minimal pairs and agreement suites."""
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+import os
+from typing import Any, NamedTuple, Sequence
 
-from ._base import Handle, Monitor, Path, ProgressOption, Uncopied, call, ffi, flag, from_c, index_of, lib, new, path_to_c, threads_will_work, to_c, whole
+from ._base import (Handle, Monitor, Path, ProgressOption, TemporaryFiles, Uncopied, call, ffi, flag, from_c, index_of, is_list, is_path, lib, new, path_to_c,
+                    threads_will_work, to_c, whole)
 from ._model import Model, handle_of
+from ._run import files_of, refuse_input
 
 TABLES = ("conditions", "items", "words")
 COUNTS = ("pairs", "right", "ties", "left_out", "one_unknown")
@@ -15,6 +18,7 @@ class PairItem(NamedTuple):
     """One pair."""
 
     line: int
+    """Of the file, or its place in the list; the first is 1."""
     condition: str
     log_p_good: float
     log_p_bad: float
@@ -37,8 +41,9 @@ class Pairs(Uncopied):
         Those of data.
     """
 
-    def __init__(self, handle: Handle) -> None:
-        self._handle = handle
+    def __init__(self, handle: Handle, read: Sequence[Path] = (), skipped: int = 0) -> None:
+        self._handle, self._skipped = handle, skipped # lines before the first pair
+        self._read = list(read) # not written to
         with handle as p:
             s = lib.sg_pairs_get_summary(p)
             self.conditions: list[dict[str, Any]] = []
@@ -55,12 +60,13 @@ class Pairs(Uncopied):
         with self._handle as p:
             for i in range(lib.sg_pairs_count(p)):
                 lib.sg_pairs_get_item(p, i, x)
-                out.append(PairItem(x.line, from_c(x.condition), x.log_p_good, x.log_p_bad, x.difference, x.left_out, x.unknown_words))
+                out.append(PairItem(x.line - self._skipped, from_c(x.condition), x.log_p_good, x.log_p_bad, x.difference, x.left_out, x.unknown_words))
         return out
 
     def csv(self, path: Path, table: str = "conditions", style: str = "plain") -> None:
         """Writes a table. table: "conditions", "items" (a row per pair) or "words" (their attributions). style: "plain" or "spreadsheet"."""
         from ._run import CSV_STYLES
+        refuse_input(path, *self._read)
         with self._handle as p:
             call(lib.sg_pairs_write_csv, p, index_of(table, TABLES, "table"), path_to_c(path), index_of(style, CSV_STYLES, "style"))
 
@@ -87,7 +93,7 @@ def _condition(p: Any, c: Any, number: int) -> dict[str, Any]:
             "difference": _interval(c.difference, c.difference_low, c.difference_high), "roles": roles}
 
 
-def pairs(model: Model, file: Path, *, format: str = "auto", score: str = "auto", split: str = "auto", lowercase: bool = False,
+def pairs(model: Model, file: Path | Sequence[Any], *, format: str = "auto", score: str = "auto", split: str = "auto", lowercase: bool = False,
           eos: bool | None = None, condition: str | None = None, attribution: bool = False, path: int = 0, threads: int = 0,
           progress: ProgressOption = None) -> Pairs:
     """Minimal pairs: does the model prefer the good sentence, and which words decide?
@@ -97,7 +103,8 @@ def pairs(model: Model, file: Path, *, format: str = "auto", score: str = "auto"
     Parameters
     ----------
     file
-        A pair per line: TSV, JSON lines as BLiMP has them, or FILE.text with FILE.gold in the same folder (doc/pairs.md).
+        A pair per line: TSV, JSON lines as BLiMP has them, or FILE.text with FILE.gold in the same folder (doc/pairs.md). Or a list of
+        (good, bad) or (good, bad, condition): sentences as text or as lists of words.
     format
         "auto", "tsv", "blimp" or "linzen".
     score
@@ -120,8 +127,43 @@ def pairs(model: Model, file: Path, *, format: str = "auto", score: str = "auto"
     Raises
     ------
     ValueError
-        A line that is wrong, a model without decoder, a word that a vocabulary without <unk> lacks.
+        A line or a pair that is wrong, a model without decoder, a word that a vocabulary without <unk> lacks.
     """
+    handle_of(model)
+    if not is_path(file) and not is_list(file):
+        raise TypeError(f"pairs: file: expected the path of a file or a list of (good, bad), found {file!r}"[:200])
+    with TemporaryFiles() as files:
+        read, skipped = [*model._read], 0
+        if not is_path(file):
+            if format not in ("auto", "tsv") or condition is not None:
+                raise ValueError("pairs: format and condition are of files; found a list, of (good, bad) or (good, bad, condition)")
+            lines = [_line(i, pair) for i, pair in enumerate(file)] # type: ignore[arg-type]
+            if not lines or len({len(line) for line in lines}) > 1:
+                raise ValueError("pairs: file: found an empty list" if not lines else "pairs: file: some pairs have a condition and some have none")
+            named = {"good", "sentence_good"} & {*lines[0]} and {"bad", "sentence_bad"} & {*lines[0]}
+            skipped, format = bool(named), "tsv"
+            lines = [["good", "bad", "condition"][:len(lines[0])]] * skipped + lines # or the words of the first pair were read as the names of columns
+            file = files.path("pairs", "pairs: file")
+            with open(file, "w", encoding="utf-8", newline="\n") as f:
+                f.writelines("\t".join(line) + "\n" for line in lines)
+        else:
+            read += files_of(file, *(os.fsdecode(file) + end for end in (".text", ".gold"))) # type: ignore[arg-type]
+        return Pairs(_handle(model, file, format, score, split, lowercase, eos, condition, attribution, path, threads, progress), read, skipped) # type: ignore[arg-type]
+
+
+def _line(i: int, pair: Any) -> list[str]:
+    """A pair of a list as columns."""
+    if not is_list(pair) or len(pair) not in (2, 3):
+        raise ValueError(f"pairs: file: pair {i} is {pair!r}: expected (good, bad) or (good, bad, condition)"[:300])
+    line = [" ".join(x) if is_list(x) and len(x) and all(isinstance(w, str) for w in x) else x for x in pair[:2]] + [*pair[2:]]
+    for what, x in zip(("good sentence", "bad sentence", "condition"), line):
+        if not isinstance(x, str) or not x.split() or any(c in x for c in "\t\n\r\0"):
+            raise ValueError(f"pairs: file: pair {i}: the {what} is {x!r}: expected text or a list of words, without tabs and line ends"[:300])
+    return line
+
+
+def _handle(model: Model, file: Path, format: str, score: str, split: str, lowercase: bool, eos: bool | None, condition: str | None, attribution: bool,
+            path: int, threads: int, progress: ProgressOption) -> Handle:
     keep = None if condition is None else to_c(condition, "condition")
     cfg = ffi.new("sg_pairs_config *", {
         "struct_size": ffi.sizeof("sg_pairs_config"), "format": index_of(format, ("auto", "tsv", "blimp", "linzen"), "format"),
@@ -130,4 +172,4 @@ def pairs(model: Model, file: Path, *, format: str = "auto", score: str = "auto"
         "attribution": flag(attribution, "attribution"), "path": whole(path, "pairs: path"), "threads": whole(threads, "threads")})
     monitor = Monitor(progress)
     threads_will_work()
-    return Pairs(Handle(new("sg_pairs", lib.sg_pairs_new, handle_of(model), path_to_c(file), cfg, monitor.c, monitor=monitor), "pairs"))
+    return Handle(new("sg_pairs", lib.sg_pairs_new, handle_of(model), path_to_c(file), cfg, monitor.c, monitor=monitor), "pairs")

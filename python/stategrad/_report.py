@@ -55,7 +55,7 @@ def report(runs: Runs = (), path: Path | None = None, *, groups: Mapping[str, Se
         paths = array_to_c([path_to_c(run.path if run._temporary is None else "run") for run in opened], keep)
         of = array_to_c([ffi.NULL if name is None else to_c(name, "groups") for name in names], keep)
         if path is not None:
-            refuse_input(path, *(run.path for run in opened))
+            refuse_input(path, *(file for run in opened for file in (run.path, *run._read)))
             call(lib.sg_report_write, path_to_c(path), handles, paths, of, len(opened))
         if figures is not None:
             call(lib.sg_report_figures, path_to_c(figures), handles, paths, len(opened), ffi.new("size_t *"))
@@ -121,7 +121,7 @@ def words(run: Run | Path, class_name: str = "all", delay: int = 0, *, state: st
     keep: list[Any] = [to_c(fits[0])]
     cfg = ffi.new("sg_words_config *")
     lib.sg_words_defaults_sized(cfg, ffi.sizeof("sg_words_config"))
-    set_fields(cfg, settings, keep, "words", ("group", "class_index", "delay"))
+    set_fields(cfg, settings, keep, words, ("group", "class_index", "delay"))
     cfg.group, cfg.class_index, cfg.delay = keep[0], _position(class_name, run.classes, "class"), delay
     with run._handle as r:
         return Words(written(lib.sg_words_write, r, cfg, False), json.loads(written(lib.sg_words_write, r, cfg, True)))

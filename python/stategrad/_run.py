@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO, Iterable, Iterator, Mapping, Se
 import numpy as np
 
 from . import _base, _figure, _report
-from ._base import Handle, Path, Uncopied, call, ffi, from_c, index_of, is_list, lib, new, path_to_c, to_c
+from ._base import Handle, Path, Uncopied, call, ffi, from_c, index_of, is_list, is_path, lib, near, new, path_to_c, to_c
 
 if TYPE_CHECKING:
     from ._report import Words
@@ -36,6 +36,7 @@ class Run(Uncopied):
     def __init__(self, path: Path, folder: str | None = None) -> None:
         pointer = new("sg_run", lib.sg_run_open, path_to_c(path))
         self.path = os.fspath(path)
+        self._read: list[str] = [] # what it was made from: not written to
         self._handle = Handle(pointer, f"run {self.path}")
         # Behind the handle: what is removed is closed before.
         self._temporary = weakref.finalize(self, _remove, folder, os.getpid(), self._handle) if folder else None
@@ -144,6 +145,8 @@ class Run(Uncopied):
         state = self._state(group)
         dims = state.dims(quantity) if quantity in state.variables else ()
         index: list[int] = []
+        if "property" in dims and property is None:
+            raise ValueError(f"curve: {quantity!r} is of a property: give property=; the run has {', '.join(self.properties) or 'none'}")
         for dim in dims:
             if dim == "class":
                 index.append(_position(class_name, self.classes, "class"))
@@ -154,7 +157,8 @@ class Run(Uncopied):
             else:
                 dims = ()
         if "delay" not in dims or tuple(dims[len(index) + 1:]) not in ((), ("rank",)):
-            raise ValueError(f"curve: {quantity!r} is not a quantity over the delays of {state.name}")
+            over = [name for name in state.variables if "delay" in state.dims(name)]
+            raise ValueError(f"curve: {quantity!r} is not a quantity over the delays of {state.name}{near(str(quantity), over)}")
         for dim, given in (("class", class_name if class_name != "all" else None), ("property", property)):
             if given is not None and dim not in dims:
                 raise ValueError(f"curve: {quantity!r} has no {dim}, found {given!r}")
@@ -221,6 +225,7 @@ class Run(Uncopied):
         with self._handle:
             if os.path.exists(path) and os.path.samefile(path, self.path):
                 return
+            refuse_input(path, *self._read)
             with open_binary(self.path) as source, written_atomically(path) as to:
                 shutil.copyfileobj(source, to, 1 << 20)
 
@@ -235,7 +240,7 @@ class Run(Uncopied):
     def csv(self, path: Path, style: str = "plain") -> None:
         """Writes the tidy table: state, class, delay, quantity, value, low, high. style: "plain" or "spreadsheet"."""
         with self._handle:
-            refuse_input(path, self.path)
+            refuse_input(path, self.path, *self._read)
             call(lib.sg_run_write_csv, path_to_c(self.path), path_to_c(path), index_of(style, CSV_STYLES, "style"))
 
     def close(self) -> None:
@@ -404,7 +409,7 @@ class Curve:
 
 def _position(name: str | None, names: tuple[str, ...], what: str) -> int:
     if not isinstance(name, str) or name not in names:
-        raise ValueError(f"{what} {name!r}: the run has {', '.join(names) or 'none'}")
+        raise ValueError(f"{what} {name!r}: the run has {', '.join(names) or 'none'}{near(str(name), names)}")
     return names.index(name)
 
 
@@ -418,11 +423,40 @@ open_binary = lambda path: os.fdopen(os.open(path, os.O_RDONLY), "rb") # noqa: E
 
 # ---- files to be written ----
 
+def files_of(*given: Any) -> list[str]:
+    """The existing files and folders among arguments and in lists of them, by their full names; a text names one, a list of texts does not."""
+    found = []
+    for x in given:
+        paths = [p for p in x if isinstance(p, os.PathLike)] if isinstance(x, (list, tuple)) and len(x) < 1000 else [x] if is_path(x) else []
+        found += [os.path.abspath(os.fsdecode(p)) for p in paths if _exists(p)]
+    return found
+
+
+def _exists(path: Any) -> bool:
+    try:
+        return os.path.exists(path)
+    except ValueError: # a NUL character
+        return False
+
+
+def refuse_outputs(outputs: Iterable[Any], *inputs: Path) -> None:
+    """ValueError: a file to be written is read, or is written twice. None: no file."""
+    names = [x for x in outputs if x is not None]
+    for i, x in enumerate(names):
+        refuse_input(x, *inputs)
+        for other in names[:i]:
+            if os.path.realpath(os.fsdecode(x)) == os.path.realpath(os.fsdecode(other)):
+                raise ValueError(f"{os.fsdecode(x)}: is the output twice: expected files of different names")
+
+
 def refuse_input(output: Path, *inputs: Path) -> None:
-    """ValueError: the file to be written is one that is read."""
+    """ValueError: the file to be written is one that is read, or lies in a folder that is."""
     path_to_c(output)
+    if not _exists(output):
+        return
     for path in inputs:
-        if os.path.exists(output) and os.path.exists(path) and os.path.samefile(output, path):
+        lies_in = os.path.isdir(path) and not os.path.isdir(output) and os.path.dirname(os.path.realpath(output)) == os.path.realpath(path)
+        if lies_in or (_exists(path) and os.path.samefile(output, path)):
             raise ValueError(f"{os.fsdecode(output)}: is read, and cannot be the output too")
 
 
@@ -464,8 +498,10 @@ class output_file:
         self.path = os.fspath(output) if output is not None else os.path.join(self._folder or "", "run.nc")
         self._gone = weakref.finalize(self, _remove, self._folder, os.getpid(), None) if self._folder else None
 
-    def open(self) -> Run:
+    def open(self, *read: Any) -> Run:
+        """The run that was written there. read: what it was made from."""
         run = Run(self.path, self._folder)
+        run._read = files_of(*read)
         if self._gone:
             self._gone.detach()
         return run

@@ -11,7 +11,8 @@ from typing import Any, Sequence
 import numpy as np
 
 from ._base import Handle, Monitor, Path, ProgressOption, Uncopied, call, ffi, index_of, is_list, lib, new, path_to_c, threads_will_work, to_c, whole, written
-from ._model import STATES, Model, handle_of
+from ._model import STATES, Model, handle_of, inputs_of, listed
+from ._run import refuse_input
 
 
 class Show(Uncopied):
@@ -51,7 +52,8 @@ class Show(Uncopied):
         return f"<stategrad.Show: {' '.join(self.words)}>"
 
     def save(self, path: Path) -> None:
-        """Writes the interactive page, atomically."""
+        """Writes the interactive page, atomically. ValueError: the file is one that the model was made from."""
+        refuse_input(path, *self._model._read)
         with self._handle as s:
             call(lib.sg_show_page, path_to_c(path), s)
 
@@ -64,7 +66,7 @@ class Show(Uncopied):
         return f'<iframe srcdoc="{html.escape(page)}" style="width: 100%; height: 32em; border: 0"></iframe>'
 
 
-def show(model: Model, sentence: str | Sequence[str], *, target: str | None = None, contrast: str | tuple[str, str] | None = None,
+def show(model: Model, sentence: str | Sequence[Any], *, target: str | None = None, contrast: str | tuple[str, str] | None = None,
          replace: int = 0, path: str | tuple[str, str] | None = None, seed: int = 1, state: str | None = None,
          layer: int = 0, progress: ProgressOption = None) -> Show:
     """One sentence: what of each word is still there at each later word.
@@ -74,7 +76,8 @@ def show(model: Model, sentence: str | Sequence[str], *, target: str | None = No
     Parameters
     ----------
     sentence
-        A text, or several; unknown words become <unk>. At most 500 words each.
+        A text, of words between spaces; or, as in `analyze`, a list of words, a list of such lists (several sentences), or ids. Unknown
+        words become <unk>. At most 500 words each.
     target
         A word: also the effect of each word on log p(target).
     contrast
@@ -107,9 +110,7 @@ def show(model: Model, sentence: str | Sequence[str], *, target: str | None = No
         keep.append(to_c(text))
         return keep[-1]
 
-    sentences = [sentence] if isinstance(sentence, str) else list(sentence) if is_list(sentence) else []
-    if not sentences:
-        raise ValueError(f"show: sentence: expected a text or several, found {sentence!r}"[:200])
+    sentences = _sentences(model, sentence)
     monitor = Monitor(progress)
     keep.append(monitor)
     cfg = ffi.new("sg_show_config *", {"struct_size": ffi.sizeof("sg_show_config"), "layer": whole(layer, "show: layer"),
@@ -127,6 +128,32 @@ def show(model: Model, sentence: str | Sequence[str], *, target: str | None = No
         for text in sentences:
             call(lib.sg_show_add, s, to_c(text, "sentence"), monitor=monitor)
     return Show(handle, model, keep)
+
+
+def _sentences(model: Model, given: Any) -> list[str]:
+    """Each as text. Lists are read as analyze reads them."""
+    handle_of(model)
+    if isinstance(given, str):
+        return [given]
+    if not is_list(given) or not len(given):
+        raise ValueError(f"show: sentence: expected a text, a list of words or a list of such lists, found {given!r}"[:200])
+    if not model.vocabulary:
+        raise ValueError("show: the model reads feature vectors: there are no words to show")
+    nested = listed(given)
+    lines = [*nested] if is_list(nested[0]) else [nested]
+    for i, line in enumerate(lines):
+        if not is_list(line) or not len(line):
+            raise ValueError(f"show: sentence {i} is {line!r}, expected a list of words as the first one"[:200])
+    if not isinstance(lines[0][0], str):
+        if lib.sg_vocab_tokenizer(lib.sg_model_vocab(model._m)):
+            raise ValueError("show: ids are pieces of words of the model's tokenizer: give words")
+        lines = [[model.vocabulary[i] for i in inputs_of(line, lib.sg_model_vocab(model._m), model.embedding)] for line in lines]
+    for line in lines:
+        for i, word in enumerate(line):
+            if not isinstance(word, str) or (word.split() != [word] if model.unit == "word" else len(word) != 1) or "\0" in word:
+                raise ValueError(f"show: sentence: word {i} is {word!r}: expected {'a word without white space' if model.unit == 'word' else 'a single character'}; a "
+                                 "text is one sentence, and several are lists of their words")
+    return [("" if model.unit == "char" else " ").join(line) for line in lines]
 
 
 def _two_words(given: str | tuple[str, str], what: str) -> tuple[str, str]:

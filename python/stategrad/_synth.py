@@ -35,7 +35,7 @@ def synth(folder: Path, kind: str = "all", **settings: Any) -> dict[str, pathlib
     keep: list[Any] = []
     cfg = ffi.new("sg_synth_config *")
     lib.sg_synth_defaults_sized(cfg, ffi.sizeof("sg_synth_config"))
-    set_fields(cfg, settings, keep, "synth")
+    set_fields(cfg, settings, keep, synth)
     names = [from_c(lib.sg_synth_name(i)) for i in range(lib.SG_SYNTH_KINDS)]
     chosen = range(len(names)) if kind == "all" else [index_of(kind, names, "kind")]
     for i in chosen:

@@ -7,7 +7,7 @@ from typing import Any, Iterator
 
 import numpy as np
 
-from ._base import ffi, flag, index_of, lib, new
+from ._base import ffi, flag, index_of, lib, new, warn
 from ._model import OUTPUTS, UNITS, Model, Vocabulary, floats, vocabulary_of
 
 CELLS = {"LSTM": "lstm", "LSTMCell": "lstm", "GRU": "gru", "GRUCell": "gru", "RNN": "rnn", "RNNCell": "rnn"}
@@ -25,9 +25,10 @@ class _Unsupported(ValueError):
 
 def from_torch(module: Any = None, vocab: Vocabulary | None = None, *, embedding: Any = None, rnn: Any = None, decoder: Any = None,
                output_activation: str | None = None, unit: str | None = None, eos: bool | None = None) -> Model:
-    """A model from a live torch.nn.Module: the weights are copied, the module is not changed and its forward not called.
+    """A model from a live torch.nn.Module: the weights are copied, and the module is not changed.
 
-    Reads h_t = rnn(embedding[w_t], h_{t-1}), logits = decoder(h_t). Dropout is off.
+    Reads h_t = rnn(embedding[w_t], h_{t-1}), logits = decoder(h_t). Dropout is off. The forward of a copy of the module reads a few ids;
+    where its predictions are others, a warning says so. A list of layers that could as well be read side by side is refused then.
 
     Parameters
     ----------
@@ -54,6 +55,9 @@ def from_torch(module: Any = None, vocab: Vocabulary | None = None, *, embedding
     ValueError
         A submodule that cannot be read: which one, and why; a weight that is not finite; sizes that do not fit.
     """
+    for m in rnn if isinstance(rnn, (list, tuple)) else [] if rnn is None else [rnn]:
+        if not hasattr(m, "named_modules"):
+            raise TypeError(f"rnn: expected a torch.nn.Module or a list of them, found {m!r}"[:200])
     for what, given in (("module", module), ("embedding", embedding), ("decoder", decoder)):
         if given is not None and not hasattr(given, "named_modules"):
             raise TypeError(f"{what}: expected a torch.nn.Module, found {given!r}"[:200])
@@ -62,7 +66,10 @@ def from_torch(module: Any = None, vocab: Vocabulary | None = None, *, embedding
         found.search(module)
     found.need(module)
     found.check(module, output_activation)
-    return _build(found, vocab, "linear" if output_activation is None else output_activation, unit, None if eos is None else flag(eos, "eos"))
+    model = _build(found, vocab, "linear" if output_activation is None else output_activation, unit, None if eos is None else flag(eos, "eos"))
+    if module is not None:
+        _compare_with_forward(found, module, output_activation)
+    return model
 
 
 class _Parts:
@@ -74,7 +81,7 @@ class _Parts:
         self.embedding, self.decoder = embedding, decoder
         rnn = [] if rnn is None else rnn
         self.rnn = list(rnn) if isinstance(rnn, (list, tuple)) or type(rnn).__name__ == "ModuleList" else [rnn]
-        self._linear: list[Any] = []
+        self.assumed: list[Any] = [] # layers, whose order or use is not known from their sizes alone
 
     def name(self, m: Any) -> str:
         return self._names.get(id(m), type(m).__name__)
@@ -102,6 +109,9 @@ class _Parts:
                  if _torch_kind(parent) in ("ModuleList", "Sequential")]
         lists = [members for members in lists if set(members) == set(rnn)]
         if lists and all(members == lists[0] for members in lists):
+            E = getattr(self.embedding, "embedding_dim", None)
+            if any(m.input_size == E for m in lists[0][1:]): # it could read the embedding as well
+                self.assumed = lists[0]
             return lists[0]  # in their order; a member that stands there twice is two layers
         if len(rnn) < 2 and not lists:
             return rnn
@@ -214,6 +224,97 @@ def _check_part(m: Any, name: str) -> None:
         raise _Unsupported(name, f"has a projection (proj_size={m.proj_size})")
 
 
+# ---- the module's own predictions ----
+
+IDS = 12
+
+
+def _compare_with_forward(found: _Parts, module: Any, output_activation: str | None) -> None:
+    """Warns if the module predicts other words than its parts as they are read. ValueError: and what its layers read is an assumption."""
+    import copy
+    import torch
+    layers = ", ".join(f"'{found.name(m)}'" for m in found.assumed)
+    assumed = f"submodules {layers}: read as layers, each on top of the one before it in their list"
+    told = f"give rnn=[first, ...] where they are; {INSTEAD}"
+    try:
+        with torch.no_grad(), torch.random.fork_rng(devices=[]):
+            memo: dict[int, Any] = {}
+            twin = copy.deepcopy(module, memo).eval()
+            ids = torch.arange(IDS, device=found.embedding.weight.device) % found.embedding.num_embeddings
+            mine = _predictions([memo.get(id(m)) or copy.deepcopy(m).eval() for m in found.used()], found.decoder is not None, ids, output_activation)
+            others = [_difference(twin, mine, *given) for given in _calls(twin, ids)] if mine is not None else []
+    except Exception as error: # of the copy, or of another kind of number: the module's own matter
+        mine, others = None, [error]
+    differences = [x for x in others if isinstance(x, float)]
+    limit = 1e-3 if found.embedding.weight.element_size() > 2 else 0.1 # nats
+    if any(d <= limit for d in differences):
+        return
+    if differences and found.assumed:
+        raise ValueError(f"{assumed}, they do not predict what the module's forward does (log probabilities differ by {min(differences):.2g}): {told}")
+    if differences:
+        warn(f"the module's forward predicts other words than embedding, recurrent layers and decoder alone (log probabilities differ by {min(differences):.2g}): "
+             f"what else it does is not in the model; {INSTEAD}")
+    elif found.assumed:
+        why = next((f"; its forward could not be called with ids ({type(x).__name__}: {x})"[:200] for x in others), "; it has no decoder whose predictions could be compared")
+        warn(f"{assumed}{why}")
+
+
+def _calls(twin: Any, ids: Any) -> Iterator[tuple[Any, ...]]:
+    """Arguments that a language model's forward may take: ids (T), (T, 1) or (1, T), perhaps with a first state."""
+    states: list[tuple[Any, ...]] = [(), (None,)]
+    if callable(getattr(twin, "init_hidden", None)):
+        try:
+            states.append((twin.init_hidden(1),))
+        except Exception:
+            pass
+    for state in states:
+        for x in (ids, ids[:, None], ids[None]):
+            yield (x, *state)
+
+
+def _difference(twin: Any, mine: Any, x: Any, *state: Any) -> float | Exception:
+    """The largest between log probabilities, of all words or of the last, and those of the module; or why there is none."""
+    import torch
+
+    def predict(x: Any) -> Any:
+        out = twin(x, *state)
+        out = out[0] if isinstance(out, (tuple, list)) else out
+        if out.shape[-1] != mine.shape[-1] or out.numel() not in (mine.numel(), mine.shape[-1]):
+            raise ValueError(f"its result has shape {tuple(out.shape)}, expected logits of {tuple(mine.shape)}")
+        return torch.log_softmax(out.reshape(-1, mine.shape[-1]).float(), -1)
+    try:
+        its, other = predict(x), x.clone()
+        at = 1 if len(its) > 1 else len(mine) - 1
+        other.view(-1)[at - 1] = x.view(-1)[at] # another word before it
+        if torch.equal(predict(other)[at if len(its) > 1 else 0], its[at if len(its) > 1 else 0]):
+            raise ValueError("its predictions do not depend on the word before the last one: the ids were read as several texts")
+        return float((its - mine[-len(its):]).abs().max())
+    except Exception as error:
+        return error
+
+
+def _predictions(parts: list[Any], has_decoder: bool, ids: Any, output_activation: str | None) -> Any:
+    """Log probabilities (T, V) of the parts, as they are read; None: no decoder."""
+    import torch
+    if not has_decoder:
+        return None
+    embedding, *rnn, decoder = parts
+    x = embedding(ids)
+    for m in rnn:
+        if type(m).__name__.endswith("Cell"):
+            state, below = None, x
+            x = []
+            for row in below:
+                state = m(row[None], state)
+                x.append((state[0] if isinstance(state, tuple) else state)[0])
+            x = torch.stack(x)
+        else:
+            x = m(x)[0]
+    if output_activation in ("relu", "tanh"):
+        x = getattr(torch, output_activation)(x)
+    return torch.log_softmax(decoder(x).float(), -1)
+
+
 # ---- weights ----
 
 def _layers(m: Any) -> Iterator[tuple[str, dict[str, Any]]]:
@@ -276,7 +377,7 @@ def _build(found: _Parts, vocab: Vocabulary | None, output: str, unit: str | Non
     shape.unit = _unit_of(words, V) if unit is None else index_of(unit, UNITS, "unit")
     shape.eos = _lines_end(words, shape.unit) if eos is None else eos
     model = new("sg_model", lib.sg_model_new, shape, words)
-    result = Model(model)
+    result = Model(model, vocab)
     for i in range(lib.sg_model_tensors(model)):
         t = lib.sg_model_tensor(model, i)
         values = weights[ffi.string(t.name).decode()]

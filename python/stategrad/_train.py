@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 from . import _corpus
 from ._base import Monitor, ProgressOption, call, ffi, flag, from_c, index_of, lib, new, set_fields, threads_will_work, whole
 from ._model import UNITS, Model, Vocabulary, vocabulary_of
+from ._run import files_of, refuse_outputs
 
 OPTIMIZERS, LOSS_SCALES = ("sgd", "adam"), ("mean", "sum")
 DEFAULT_VOCABULARY = 10000 # as the program
@@ -72,7 +73,7 @@ def train(tokens: Any, valid: Any = None, *, cell: str = "lstm", layers: int = 1
         if settings.get(name) is not None:
             setattr(cfg, name, index_of(settings.pop(name), words, name))
     lib.sg_train_default_rates(cfg)
-    set_fields(cfg, settings, keep, "train", names={"log": "log_path"})
+    set_fields(cfg, settings, keep, train, names={"log": "log_path"})
     cells = [from_c(lib.sg_cell_name(i)) for i in range(lib.sg_cell_count())]
     shape.cell, shape.unit = index_of(cell, cells, "cell"), index_of(unit, UNITS, "unit")
     shape.layers, shape.tied, shape.eos, shape.has_decoder = layers, flag(tied, "tied"), flag(eos, "eos"), True
@@ -81,12 +82,14 @@ def train(tokens: Any, valid: Any = None, *, cell: str = "lstm", layers: int = 1
     for k in range(lib.SG_MAX_LAYERS):
         shape.hidden[k] = units
     monitor = Monitor(progress)
+    read = (tokens, valid, vocab, settings.get("embeddings"))
+    refuse_outputs((settings.get("checkpoint"), settings.get("log")), *files_of(*read))
     text = _corpus.Text(tokens, unit, eos, format)
     words = _vocabulary(text, vocab, vocab_size, min_count, monitor)
     train_stream = _stream(text, words, monitor)
     valid_stream = ffi.NULL if valid is None else _stream(_corpus.Text(valid, unit, eos, format, what="valid"), words, monitor)
     shape.vocabulary = lib.sg_vocab_size(words)
-    model = Model(new("sg_model", lib.sg_model_new, shape, words))
+    model = Model(new("sg_model", lib.sg_model_new, shape, words), *read)
     result = ffi.new("sg_train_result *")
     threads_will_work()
     call(lib.sg_train, result, model._m, train_stream, valid_stream, cfg, monitor.c, monitor=monitor)

@@ -282,6 +282,110 @@ class AnyModel(InFolder):
         with self.assertRaisesRegex(ValueError, "two calls with the same input and state differ"):
             sg.analyze_function(draw, torch.zeros(H), self.ids, self.embedding.weight, WORDS, **SAME)
 
+    def coupled(self, dtype=torch.float32):
+        """Two states that read each other, and the arguments of a run of them."""
+        torch.manual_seed(3)
+        W, U, W2, U2 = (torch.randn(H, n, dtype=dtype) / 2 for n in (E, H, E, H))
+        zero = torch.zeros(H, dtype=dtype)
+        return (lambda x, a, b: torch.tanh(W @ x + U @ b)), (lambda x, a, b: torch.tanh(W2 @ x + U2 @ a)), (zero, zero), U2
+
+    def differentiated(self, step, state, **more):
+        return sg.analyze_function(step, state, self.ids[:30], self.embedding.weight, WORDS, **{**SAME, **more})
+
+    def test_a_part_of_the_state_that_is_detached(self):
+        for dtype in (torch.float32, torch.float64):
+            A, B, zero, U = self.coupled(dtype)
+            gate = lambda x, s: torch.sigmoid(U @ s.detach()) * s + torch.sigmoid(-U @ s.detach()) * torch.tanh(x.sum() + U[0])
+            by_numpy = lambda b: torch.as_tensor(np.asarray(b.detach().numpy()))
+            for name, step, state, said in (
+                    ("result", lambda x, s: (A(x, *s), B(x, *s).detach()), zero, "'layer1.b' by the input.*'layer1.b' by 'layer1.a': .* 0 by torch"),
+                    ("argument", lambda x, s: (A(x, s[0], s[1].detach()), B(x, *s)), zero, "'layer1.a' by 'layer1.b'"),
+                    (".data", lambda x, s: (A(x, *s), B(x, s[0].data, s[1])), zero, "'layer1.b' by 'layer1.a'"),
+                    ("NumPy", lambda x, s: (A(x, s[0], by_numpy(s[1])), B(x, *s)), zero, "'layer1.a' by 'layer1.b'"),
+                    ("input", lambda x, s: (A(x, *s), B(x.detach(), *s)), zero, "'layer1.b' by the input"),
+                    ("one gate", gate, zero[0] + 0.3, "'layer1.a' by 'layer1.a'")):
+                names = {"layer1.a": 0, "layer1.b": 1} if isinstance(state, tuple) else {"layer1.a": 0}
+                with self.subTest(name, dtype=dtype):
+                    with self.assertRaisesRegex(ValueError, f"step: torch's derivatives are not those of the function at input .: .*{said}"):
+                        self.differentiated(step, state, states=names)
+                    self.differentiated(step, state, states=names, check=False)
+            with self.assertRaisesRegex(ValueError, "by tensor 1 of the state"): # one that is not examined
+                self.differentiated(lambda x, s: (A(x, s[0], s[1].detach()), B(x, *s)), zero, states={"layer1.a": 0})
+
+    def test_no_false_alarm_of_a_detached_part(self):
+        """Saturated, with corners (at the state itself too), steep, small, of a normaliser near zero."""
+        for seed in range(2):
+            torch.manual_seed(seed)
+            for dtype in (torch.float32, torch.float64):
+                W, U = torch.randn(H, E, dtype=dtype), torch.randn(H, H, dtype=dtype) / H ** 0.5
+                norm = nn.LayerNorm(H).to(dtype)
+                zero = torch.zeros(H, dtype=dtype)
+                heads = [torch.randn(H, n, dtype=dtype) / 2 for n in (E, H) for _ in range(4)]
+
+                def sl(x, state):
+                    c, n, h, m = state
+                    z, i, f, o = (heads[k] @ x + heads[4 + k] @ h for k in range(4))
+                    forget = nn.functional.logsigmoid(f) + m
+                    m = torch.maximum(forget, i)
+                    i, f = torch.exp(i - m), torch.exp(forget - m)
+                    c, n = f * c + i * torch.tanh(z), f * n + i
+                    return c, n, torch.sigmoid(o) * c / n, m
+                steps = {"saturated": lambda x, s: torch.tanh(100 * (W @ x + U @ s)), "steep": lambda x, s: torch.tanh(1e4 * (W @ x) + 1e4 * (U @ s)),
+                         "corner": lambda x, s: torch.relu(s) + s.abs() / 3 + torch.relu(W @ x), "clamped": lambda x, s: torch.clamp(W @ x + U @ s, -0.1, 0.1),
+                         "small": lambda x, s: 1e-6 * torch.tanh(W @ x + 1e6 * (U @ s)), "norm": lambda x, s: norm(W @ x + U @ s),
+                         "cancelled": lambda x, s: (1e3 + W @ x) - 1e3 + torch.tanh(U @ s), "gate": lambda x, s: torch.sigmoid(1e3 * (W @ x)) * s + torch.tanh(300 * (W @ x)),
+                         "softmax": lambda x, s: torch.softmax(5 * (W @ x + U @ s), 0), "oscillating": lambda x, s: torch.sin(20 * (W @ x + U @ s))}
+                for name, step in steps.items():
+                    with self.subTest(name, seed=seed, dtype=dtype):
+                        self.differentiated(step, zero, delays=2, normalize="none")
+                with self.subTest("sLSTM", seed=seed, dtype=dtype):
+                    self.differentiated(sl, (zero,) * 4, delays=2, normalize="none")
+
+    def test_a_function_that_torch_differentiates_number_by_number(self):
+        W, U = torch.randn(H, E) / 2, torch.randn(H, H) / 2
+
+        class Tanh(torch.autograd.Function):
+            @staticmethod
+            def forward(ctx, a):
+                ctx.save_for_backward(y := torch.as_tensor(np.tanh(a.detach().numpy())))
+                return y
+
+            @staticmethod
+            def backward(ctx, g):
+                return torch.as_tensor(g.numpy() * (1 - ctx.saved_tensors[0].numpy() ** 2))
+
+        class Broken(Tanh):
+            @staticmethod
+            def backward(ctx, g):
+                raise RuntimeError("no derivative")
+        with self.assertWarnsRegex(UserWarning, "torch differentiates one number of the state after the other"):
+            mine = self.differentiated(lambda x, s: Tanh.apply(W @ x + U @ s), torch.zeros(H))
+        its = self.differentiated(lambda x, s: torch.tanh(W @ x + U @ s), torch.zeros(H))
+        np.testing.assert_allclose(*(run["layer1.state"].read("mean_gradient") for run in (mine, its)), rtol=1e-5, atol=1e-7)
+        with self.assertRaisesRegex(ValueError, "step: torch cannot differentiate it: RuntimeError: no derivative"):
+            self.differentiated(lambda x, s: Broken.apply(W @ x + U @ s), torch.zeros(H))
+
+    def test_types_and_places(self):
+        W, zero = torch.randn(H, E, dtype=torch.float64), torch.zeros(H)
+        with self.assertRaisesRegex(ValueError, "step: 'layer1.state' is torch.float64 on cpu, expected torch.float32 on cpu as in state0"):
+            self.differentiated(lambda x, s: torch.tanh(W @ x.double() + s), zero)
+        step = lambda x, s: (torch.tanh(s[0] + x.sum()), s[1] / 2)
+        for wrong in (True, 1.0, "1", None):
+            with self.assertRaisesRegex(TypeError, "states: layer1.a: .*expected a whole number, found"):
+                self.differentiated(step, (zero, zero), states={"layer1.a": wrong})
+        self.assertEqual(self.differentiated(step, (zero, zero), states={"layer1.a": np.int64(1)}).groups, ("layer1.a",))
+        with self.assertRaisesRegex(TypeError, "check: expected True or False"):
+            self.differentiated(step, (zero, zero), check=1)
+        with self.assertRaisesRegex(ValueError, "state0: .*meta device"):
+            self.differentiated(step, tuple(zero.to("meta") for _ in range(2)))
+
+    def test_numbers_that_are_too_large(self):
+        with sg.Accumulator(self.ids, {"layer1.cell": H}, self.embedding.weight, WORDS, **SAME) as a:
+            for size, said in ((1e300, "gradients 0: the number at .*1e.300, is too large for float32"), (1e30, "origin 0, delay 0: unit 0, input 0 is too large, at most 1e.15")):
+                with self.assertRaisesRegex(ValueError, said):
+                    a.add([0], np.full((1, D, H, E), size))
+            a.add([0], np.full((1, D, H, E), 1e14))
+
     def test_what_is_changed_in_place(self):
         W = torch.randn(H, E) / 3
 
@@ -404,7 +508,7 @@ class AnyModel(InFolder):
         zero = torch.zeros(H)
         with self.assertRaisesRegex(ValueError, "expected those of state0"):
             sg.analyze_function(lambda x, s: s[:2], zero, self.ids, table)
-        with self.assertRaisesRegex(ValueError, "expected names with places 0 to 0"):
+        with self.assertRaisesRegex(ValueError, "layer1.cell: place of a tensor of the state: found 1, expected 0 to 0"):
             sg.analyze_function(lambda x, s: s, zero, self.ids, table, states={"layer1.cell": 1})
 
         def stop(p):

@@ -61,6 +61,50 @@ class BadInput(InFolder):
         self.refused("is read, and cannot be the output", analyze, corpus, None, properties={"p": f"{words}-the"}, output=words)
         self.assertEqual((corpus.read_bytes(), words.read_bytes()), before)
 
+    def test_models_and_runs_do_not_overwrite_what_they_were_made_from(self):
+        corpus, words, file = self.write("corpus.txt", sentences(20)), self.write("words.txt", [[w] for w in model().vocabulary]), self.folder / "m.safetensors"
+        suite, named = self.folder / "pairs.tsv", self.write("classes.txt", [["noun:", "cat", "dog"]])
+        suite.write_text("the cat sees\tthe cat has\n")
+        model().save(file)
+        files = (corpus, words, file, suite, named)
+        before = [f.read_bytes() for f in files]
+        (self.folder / "link").symlink_to(file)
+        loaded = sg.load(str(file), text=corpus)
+        trained = sg.train(str(corpus), valid=[corpus], vocab=words, epochs=1, embedding_size=2, hidden_size=2)
+        run = sg.analyze(loaded, str(corpus), f"words:{named}", delays=2, replace="none")
+        tracked = sg.track(run, {"p": "cat-dog"})
+        for function, files_ in ((loaded.save, (file, corpus, self.folder / "link")), (trained.save, (corpus, words)), (sg.show(loaded, "the cat").save, (file,)),
+                                 (sg.pairs(loaded, suite).csv, (file, suite)), (run.save, (file, corpus, named)), (run.csv, (file, corpus, named)),
+                                 (run.report, (file, corpus, named)), (sg.compare(run, "all", "noun").csv, (file, corpus)), (tracked.save, (file, corpus)),
+                                 (lambda p: sg.analyze(loaded, sentences(20), output=p, delays=2), (file,)), (lambda p: sg.train(corpus, log=p), (corpus,)),
+                                 (lambda p: sg.train(corpus, vocab=words, checkpoint=p), (corpus, words)), (lambda p: sg.track(run, {"p": (f"{words}", "dog")}, output=p), (words,))):
+            for f in files_:
+                self.refused("is read, and cannot be the output too", function, f)
+        self.refused("is the output twice", sg.analyze, loaded, sentences(20), output=self.folder / "x", csv=str(self.folder / "x"), delays=2)
+        self.assertEqual([f.read_bytes() for f in files], before)
+        loaded.save(self.folder / "other.safetensors")
+
+    def test_members_that_the_vocabulary_does_not_have(self):
+        ids = [model().vocabulary.index(w) for line in sentences() for w in line]
+        for tokens in (sentences(), self.write("c.txt", sentences()), ids):
+            with self.assertWarnsRegex(UserWarning, r"classes: noun: 2 of 3 words are not in the vocabulary: 'dgo' .did you mean 'dog'.., 'zzzzz'$"):
+                run = sg.analyze(model(), tokens, {"noun": ["dog", "dgo", "zzzzz"]}, **QUICK)
+            self.assertEqual(run.classes, ("all", "noun"))
+            with warnings.catch_warnings():
+                warnings.simplefilter("error")
+                self.refused("classes: noun: the vocabulary has none of the 1 word: 'dgo' .did you mean 'dog'" if tokens is not tokens or not hasattr(tokens, "name") else "1 of 1 word",
+                             sg.analyze, model(), tokens, {"noun": "dgo"}, error=ValueError if not hasattr(tokens, "name") else UserWarning, **QUICK)
+        with warnings.catch_warnings(record=True) as found: # read as <unk>, and in the class
+            warnings.simplefilter("always")
+            run = sg.analyze(model(), [["the", "zebra", "sees"]] * 100, {"animal": ["zebra"]}, **QUICK)
+        self.assertFalse([w for w in found if "classes: animal" in str(w.message)])
+        self.assertEqual(run.root.read("class_tokens")[1], 100)
+
+    def test_names_of_files_as_words(self):
+        file = str(self.write("train.txt", sentences()))
+        for function in (lambda t: sg.analyze(model(), t, **QUICK), lambda t: sg.evaluate(model(), t), lambda t: sg.train(t), lambda t: sg.train(sentences(), t)):
+            self.refused("(tokens|valid): a list of texts holds words, and '.*train.txt' is a file: give its name alone, or a list of pathlib.Path", function, [file])
+
     def test_outputs(self):
         run, path = sg.analyze(model(), sentences(60), **QUICK), self.folder / "run.nc"
         for write in (run.save, run.report, run.csv):
@@ -90,7 +134,7 @@ class BadInput(InFolder):
         n = sum(map(len, sentences()))
         self.refused(f"3 labels for {n} tokens", sg.analyze, model(), sentences(), ["x", "y", "x"])
         self.refused("2 labels for 4 tokens", sg.analyze, model(), [1, 2, 1, 2], np.array(["a", "b"]))
-        self.refused("about words", sg.analyze, model(), [1, 2, 1, 2], "frequency")
+        self.refused("about words; of ids without a model", sg.Accumulator, [0, 1] * 9, {"layer1.cell": 2}, [[1, 2], [3, 4]], classes="frequency")
         self.refused("found bytes", sg.analyze, model(), [1, 2, 1, 2], [b"a"] * 4)
         self.refused("sentence 0: 1 labels for 2 tokens", sg.analyze, model(), [["the", "cat"], ["a"]], [["x"], ["x", "y"]])
         ids = [1, 2] * 20
@@ -103,8 +147,8 @@ class BadInput(InFolder):
         self.refused("no token has a label", sg.analyze, model(), ["the", "cat"], [None, None])
 
     def test_settings(self):
-        self.refused("no setting .delay.; there are delays", sg.analyze, model(), sentences(), delay=3, error=TypeError)
-        self.refused("setting 'delays': expected D, found '-1'", sg.analyze, model(), sentences(), delays=-1)
+        self.refused("no setting .delay. .did you mean 'delays'..; there are delays, .*; and the arguments model, tokens", sg.analyze, model(), sentences(), delay=3, error=TypeError)
+        self.refused("setting 'delays': expected D .a whole number from 1 on., found '-1'", sg.analyze, model(), sentences(), delays=-1)
         self.refused("setting 'normalize': expected covariance.none", sg.analyze, model(), sentences(), normalize="x")
         self.refused("layer", sg.analyze, model(), sentences(), layer=2)
         run = sg.analyze(model(), sentences(60), **QUICK)
@@ -114,6 +158,9 @@ class BadInput(InFolder):
             for name in ("nonsense", "struct_size"):
                 self.refused(f"'{name}'", function, error=TypeError, **{name: 3})
         self.refused("no setting 'inputs'", sg.analyze, model(), sentences(), inputs="x.npy", error=TypeError)
+        self.refused("no setting 'hiden_size' .did you mean 'hidden_size'.*and the arguments tokens, valid", sg.train, sentences(), hiden_size=3, error=TypeError)
+        for name in ("epochs", "lr", "layers", "hidden_size"):
+            self.refused(f"{name}'?: expected a .*number, found True", sg.train, sentences(), **{name: True}, error=TypeError)
         self.refused("'epochs'", sg.train, sentences(), epochs="three", error=TypeError)
         self.refused("expected sgd.adam", sg.train, sentences(), optimizer="x")
         self.refused("no setting 'source'", sg.check, model(), source="x", error=TypeError)
@@ -181,7 +228,7 @@ class BadInput(InFolder):
                 (lambda: m.gradients([]), "tokens: expected"), (lambda: m.gradients(5), "tokens: expected"), (lambda: m.gradients(["the", 3]), "token 1 is 3"),
                 (lambda: m.gradients([1, 2], 0), "delays: found 0, expected 1"), (lambda: m.gradients([1, 2], -1), "delays: found -1"), (lambda: m.gradients([1], layer=-1), "layer: found -1"),
                 (lambda: m.gradients([1], layer=2), "layer: found 2, expected 0 to 1"), (lambda: m.gradients([1], 1.5), "delays: expected a whole number"),
-                (lambda: sg.show(m, []), "sentence: expected"), (lambda: sg.show(m, 3), "sentence: expected"), (lambda: sg.show(m, [3]), "sentence: expected text"),
+                (lambda: sg.show(m, []), "sentence: expected"), (lambda: sg.show(m, 3), "sentence: expected"), (lambda: sg.show(m, [99]), "token 0 is 99"), (lambda: sg.show(m, [["the"], "cat"]), "sentence 1 is 'cat'"), (lambda: sg.show(m, ["the cat"]), "word 0 is 'the cat'.*several are lists"),
                 (lambda: sg.show(m, "the", layer=-1), "layer: found -1"), (lambda: sg.show(m, "the", replace=-1), "replace: found -1"), (lambda: sg.show(m, "the", seed=-1), "seed: found -1"),
                 (lambda: sg.show(m, "the", contrast=3), "contrast: expected two words"), (lambda: sg.show(m, "the", target=3), "expected text"),
                 (lambda: sg.evaluate(m, sentences(), threads=-1), "threads: found -1"), (lambda: sg.evaluate(m, sentences(), state_handling=3), "state_handling"),

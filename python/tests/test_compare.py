@@ -3,6 +3,7 @@
 import json
 import unittest
 
+import numpy as np
 from common import NOUNS, QUICK, VERBS, InFolder, program, sentences
 
 import stategrad as sg
@@ -48,7 +49,10 @@ class Comparisons(InFolder):
                 self.assertEqual((self.folder / "mine.csv").read_text(), program("compare", *args, "--csv", "-"))
         with sg.open(one) as a, sg.open(two) as b:
             self.same(sg.compare(a, b), json.loads(program("compare", one, two, "--json")))
-            for what, more, text in (((a, "nuon", "verb"), {}, "did you mean noun"), ((a,), {}, "expected a run and two names"), ((a, a), {}, "the same"),
+            for delay in (np.int64(2), [2], range(2, 3), np.array([2])):
+                self.assertEqual({row["delay"] for row in sg.compare(a, b, delay=delay).rows} - {None}, {2})
+            for what, more, text in (((a, "nuon", "verb"), {}, "did you mean noun"), ((a,), {}, "expected a run and two names"), ((a, "noun"), {}, "'noun' is a name of the run: expected two, such as compare.run, 'noun', 'all'"),
+                                     ((a, "layer1.cell"), {}, "is a name of the run"), ((a, a), {}, "the same"),
                                      ((a, b), {"delay": 9}, "delay"), ((a, b), {"measure": "rms_gian"}, "did you mean rms_gain"), ((a, b), {"layer": 2}, "layer 2"),
                                      ((), {"groups": {"g": [a], "h": [a, b]}}, "two runs or more"), ((a, "noun", "verb"), {"class_name": "all"}, "given already")):
                 with self.assertRaisesRegex(ValueError, text):

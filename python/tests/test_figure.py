@@ -58,6 +58,13 @@ class Figures(InFolder):
             self.assertTrue(low <= np.nanmin(shown) and np.nanmax(shown) <= high)
             self.assertAlmostEqual(figure.get_figwidth(), {1: 3.35, 2: 7.0}[columns])
 
+    def test_numbers_of_numpy_and_ranges(self):
+        for delays, shown in ((np.int64(3), 3), (np.int32(3), 3), (range(3), 3), (np.arange(3), 3), (range(1, 9, 4), 2)):
+            self.assertEqual(len(self.lines(self.run_.figure(delays=delays, columns=np.int64(2)).axes[0])["all"].get_xdata()), shown)
+        for delays in (np.int64(0), True, np.float64(3), range(0), range(3, 12)):
+            with self.assertRaisesRegex(ValueError, "figure: delays: expected 1 to 9"):
+                self.run_.figure(delays=delays)
+
     def test_chosen_classes_and_delays_keep_their_colours(self):
         every = self.lines(self.run_.figure().axes[0])
         some = self.lines(self.run_.figure("decay", classes=["verb", "noun"], delays=[1, 2, 5]).axes[0])
@@ -128,7 +135,7 @@ class Figures(InFolder):
         self.assertFalse(list(self.folder.glob(".stategrad*")))
 
     def test_bad_input(self):
-        for arguments, more, text in ((["bar"], {}, "expected decay, classes"), ([], {"columns": 3}, "expected 1 or 2"), ([], {"delays": 10}, "1 to 9"),
+        for arguments, more, text in ((["bar"], {}, "expected decay, classes"), ([], {"columns": 3}, "columns: found 3, expected 1 to 2"), ([], {"delays": 10}, "1 to 9"),
                                       ([], {"delays": [3, 2]}, "ascending"), ([], {"delays": [9]}, "0 to 8"), ([], {"delays": 0}, "found 0"),
                                       ([], {"classes": "x"}, "the run has all, noun"), ([], {"classes": ["noun", "noun"]}, "twice"),
                                       (["spectrum"], {"classes": ["noun", "verb"]}, "one class"), (["spectrum"], {"quantity": "rms_gain"}, "of decay"),

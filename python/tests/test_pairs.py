@@ -35,6 +35,25 @@ class MinimalPairs(InFolder):
             sg.pairs(m, plain).csv(self.folder / "w.csv", "words")
         sg.pairs(m, plain, attribution=True).csv(self.folder / "w.csv", "words")
 
+    def test_pairs_in_memory(self):
+        listed = [line.split("\t")[:3] for line in SUITE.splitlines()[1:]]
+        file = self.folder / "pairs.tsv"
+        for n in (2, 3):
+            file.write_text("".join("\t".join(line[:n]) + "\n" for line in listed), encoding="utf-8")
+            expected = sg.pairs(model(), file)
+            for form in (lambda line: tuple(line[:n]), lambda line: [line[0].split(), tuple(line[1].split()), *line[2:n]]):
+                mine = sg.pairs(model(), [form(line) for line in listed])
+                self.assertEqual(mine.data, expected.data)
+                self.assertEqual(str(mine.items()), str(expected.items()))
+        self.assertEqual([i.line for i in sg.pairs(model(), [("good", "bad"), ("the cat", "the dog")]).items()], [1, 2]) # no header
+        for wrong, text in (([], "empty list"), ([("a", "b"), ("a", "b", "c")], "some pairs have a condition"), ([("a",)], "pair 0 is"), (["ab"], "pair 0 is 'ab'"), ([("a", 3)], "bad sentence is 3"),
+                            ([("a", "b\tc")], "tabs"), ([("a", [])], "bad sentence is"), ([("a", "b", None)], "condition is None"), ([(" ", "b")], "good sentence is")):
+            with self.assertRaisesRegex(ValueError, f"pairs: file: .*{text}"):
+                sg.pairs(model(), wrong)
+        for more in ({"format": "blimp"}, {"condition": "x"}):
+            with self.assertRaisesRegex(ValueError, "format and condition are of files"):
+                sg.pairs(model(), [("a", "b")], **more)
+
     def test_wrong(self):
         file = self.folder / "pairs.tsv"
         file.write_text("one\n", encoding="utf-8")

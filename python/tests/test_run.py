@@ -16,6 +16,13 @@ class Runs(InFolder):
         cls.run_ = sg.analyze(model(), sentences(), {"noun": NOUNS, "verb": VERBS}, {"kind": "noun-verb"}, delays=6, state="both",
                               baseline="untrained")
 
+    def test_a_curve_that_needs_more(self):
+        for given, text in ((("noun", "relative_memory"), "is of a property: give property=; the run has kind"), (("noun", "rms_gian"), "did you mean 'rms_gain'"),
+                            (("nuon",), "class 'nuon': the run has all, noun, verb .did you mean 'noun'")):
+            with self.assertRaisesRegex(ValueError, text):
+                self.run_.curve(*given)
+        self.assertEqual(len(self.run_.curve("noun", "relative_memory", property="kind").value), 6)
+
     def test_values_are_those_of_the_file(self):
         path = self.folder / "run.nc"
         self.run_.save(path)

@@ -35,6 +35,31 @@ class Tokens(InFolder):
             self.assertEqual(run.classes, expected.classes)
             np.testing.assert_array_equal(means(run), means(expected))
 
+    def test_specs_of_ids(self):
+        """The words that the ids stand for."""
+        ids = [[model().vocabulary.index(w) for w in line] for line in sentences()]
+        flat = np.array([i for line in ids for i in line])
+        for spec in ("frequency", ["frequency", "position"]):
+            pairs = [(sg.analyze(model(), a, spec, eos=eos, **QUICK), sg.analyze(model(), b, spec, **QUICK)) for a, b, eos in (
+                (sentences(), ids, False), ([w for line in sentences() for w in line], flat, None), (sentences(), [torch.tensor(line) for line in ids], False))]
+            for expected, run in pairs:
+                self.assertEqual(run.classes, expected.classes)
+                self.assertGreater(len(run.classes), 2)
+                np.testing.assert_array_equal(means(run), means(expected))
+
+    def test_sentences_of_show(self):
+        """A list of words is one sentence, as in analyze."""
+        words = ["the", "cat", "sees"]
+        ids = [model().vocabulary.index(w) for w in words]
+        expected = sg.show(model(), " ".join(words))
+        for given in (words, tuple(words), [words], ids, np.array(ids), torch.tensor(ids), [ids], np.array([words])):
+            mine = sg.show(model(), given)
+            self.assertEqual(mine.words, tuple(words))
+            np.testing.assert_array_equal(mine.gain, expected.gain)
+        several = sg.show(model(), [words, words[:2]])
+        self.assertEqual([len(s["words"]) for s in several.data["sentences"]], [3, 2])
+        self.assertEqual(sg.evaluate(model(), words, eos=None).tokens, 2)
+
     def test_sentences_of_ids_reset_the_state(self):
         by_line = [[model().vocabulary.index(w) for w in [*line, "<eos>"]] for line in sentences()]
         a = sg.analyze(model(), by_line, state_handling="reset", **QUICK)

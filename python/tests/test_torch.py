@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 """from_torch: the same gradients as torch's autograd, and what cannot be read is named."""
 import unittest
+import warnings
 
 import numpy as np
 import torch
@@ -181,7 +182,7 @@ class FromTorch(InFolder):
         lm.encoder = Table(V, E)
         self.refused(lm, "submodule 'encoder'", "a subclass of nn.Embedding", "analyze_function")
         for wrong in ({"module": 3}, {"module": None, "embedding": 3}, {"module": None, "embedding": nn.Embedding(V, E), "rnn": [3]}):
-            with self.assertRaisesRegex(TypeError, "expected a torch.nn.Module, found 3"):
+            with self.assertRaisesRegex(TypeError, "expected a torch.nn.Module.*, found 3"):
                 sg.from_torch(**wrong)
 
     def test_hooks_of_containers(self):
@@ -228,6 +229,83 @@ class FromTorch(InFolder):
         lm.layers, lm.reversed = nn.ModuleList([nn.GRU(E, E), nn.GRU(E, E)]), None
         lm.rnn, lm.reversed = None, nn.ModuleList([*lm.layers][::-1])
         self.refused(lm, "which of them reads what is not known")
+
+    def test_layers_of_a_list_that_read_something_else(self):
+        class Two(nn.Module):
+            def __init__(self, kind=nn.LSTM, layers=2):
+                super().__init__()
+                self.encoder, self.layers, self.decoder = nn.Embedding(V, E), nn.ModuleList([kind(E, E) for _ in range(layers)]), nn.Linear(E, V)
+
+        class Stacked(Two):
+            def forward(self, x):
+                x = self.encoder(x)
+                for layer in self.layers:
+                    x = nn.functional.dropout(layer(x)[0], 0.5, self.training)
+                return self.decoder(x)
+
+        class Parallel(Two):
+            def forward(self, x):
+                x = self.encoder(x)
+                return self.decoder(sum(layer(x)[0] for layer in self.layers))
+
+        class Reversed(Stacked):
+            def __init__(self):
+                super().__init__()
+                self.twin = self.layers
+
+            def forward(self, x):
+                x = self.encoder(x)
+                for layer in list(self.layers)[::-1]:
+                    x = layer(x)[0]
+                return self.decoder(x)
+
+        class Batches(Stacked): # of a first state that is needed, ids (1, T), log probabilities
+            def __init__(self):
+                super().__init__(lambda i, o: nn.LSTM(i, o, batch_first=True))
+
+            def init_hidden(self, n):
+                return None
+
+            def forward(self, x, state):
+                assert x.ndim == 2
+                return torch.log_softmax(super().forward(x), -1), state
+
+        class Last(Stacked):
+            def forward(self, x):
+                return super().forward(x)[-1]
+        for kind in (Parallel, Reversed):
+            self.refused(kind(), "submodules 'layers.0', 'layers.1': read as layers", "do not predict what the module's forward does", "rnn=[first, ...]")
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")
+            for lm in (Stacked(), Batches(), Last(), Stacked().double(), Stacked(nn.GRU, 3), Parallel(layers=1)):
+                training = lm.training
+                self.assertEqual(len(sg.from_torch(lm, WORDS).hidden), len(lm.layers))
+                self.assertEqual(lm.training, training)
+        with self.assertWarnsRegex(UserWarning, "'layers.0', 'layers.1': read as layers.*its forward could not be called with ids .NotImplementedError"):
+            sg.from_torch(Two(), WORDS)
+        lm = Parallel()
+        with self.assertWarnsRegex(UserWarning, "forward predicts other words than embedding, recurrent layers and decoder alone"):
+            sg.from_torch(lm, WORDS, rnn=list(lm.layers))
+
+        class Residual(Stacked):
+            def forward(self, x):
+                return self.decoder(self.layers[0](self.encoder(x))[0] + self.encoder(x))
+        with self.assertWarnsRegex(UserWarning, "forward predicts other words"):
+            sg.from_torch(Residual(layers=1), WORDS)
+
+    def test_weights_without_numbers_or_too_large(self):
+        parts = {"embedding": nn.Embedding(V, E), "rnn": nn.LSTM(E, 5), "decoder": nn.Linear(5, V)}
+        for name in parts:
+            with self.assertRaisesRegex(ValueError, "meta device: it has a shape and no numbers"):
+                sg.from_torch(vocab=WORDS, **{**parts, name: parts[name].to("meta") if name == "meta" else type(parts[name])(*((V, E) if name == "embedding" else (E, 5) if name == "rnn" else (5, V)), device="meta")})
+        parts["rnn"].double().weight_hh_l0.data[2, 3] = 1e200
+        with self.assertRaisesRegex(ValueError, r"weight_hh_l0: the number at \(2, 3\), 1e\+200, is too large for float32"):
+            sg.from_torch(vocab=WORDS, **parts)
+        with self.assertRaisesRegex(ValueError, "tokens: is on torch's meta device"):
+            sg.analyze(sg.from_torch(LM(nn.LSTM(E, 5), 5), WORDS), torch.zeros(9, dtype=torch.long, device="meta"))
+        for wrong in (5, [5], "lstm"):
+            with self.assertRaisesRegex(TypeError, "rnn: expected a torch.nn.Module or a list of them, found"):
+                sg.from_torch(LM(nn.LSTM(E, 5), 5), WORDS, rnn=wrong)
 
     def test_weights_left_out_and_contradictions(self):
         lm = LM(nn.LSTM(E, 5), 5)
