@@ -45,7 +45,7 @@ class Arguments(InFolder):
         yield sg.from_torch, {"embedding": nn.Embedding(5, 2), "rnn": nn.LSTM(2, 3)}, "module vocab embedding rnn decoder output_activation unit eos"
         yield sg.Accumulator, accumulate, "tokens states embeddings vocab classes properties model replaces predicts progress command delays"
         yield sg.analyze_function, {"step": lambda x, s: torch.tanh(s + x.sum()), "state0": torch.zeros(2), **{k: x for k, x in accumulate.items() if k != "states"}}, (
-            "step state0 tokens embeddings vocab classes properties states predict progress delays replace")
+            "step state0 tokens embeddings vocab classes properties states predict check progress delays replace")
         yield run.curve, {}, "class_name quantity group property"
         yield run.figure, {}, "kind classes delays quantity properties group columns path"
         yield run.csv, {"path": self.folder / "x.csv"}, "path style"
