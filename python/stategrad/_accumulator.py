@@ -11,7 +11,7 @@ import numpy as np
 from . import _corpus
 from ._analysis import _files_read, config_of
 from ._base import Handle, Monitor, Path, Progress, ProgressOption, Uncopied, call, ffi, flag, is_path, lib, new, path_to_c, threads_will_work, to_c, whole, warn
-from ._model import Vocabulary, floats, real, vocabulary_of
+from ._model import Vocabulary, dense, floats, real, vocabulary_of
 from ._run import Run, files_of, output_file, refuse_outputs
 
 PORTION = 64 << 20 # bytes of gradients that analyze_function hands over at once
@@ -289,7 +289,7 @@ def analyze_function(step: Callable[[Any, Any], Any], state0: Any, tokens: Any, 
     check = flag(check, "check")
     names = [next((f"'{name}'" for name, place in states.items() if place == i), f"tensor {i} of the state") for i in range(len(start))]
     offsets = np.cumsum([0, *sizes])
-    table = None if embeddings is None else torch.as_tensor(embeddings if hasattr(embeddings, "detach") else real(embeddings, "embeddings")).detach().to(start[0])
+    table = None if embeddings is None else _tensor(embeddings, "embeddings").to(start[0])
 
     def unpack(s: Any) -> Any:
         parts = [part.reshape(old.shape) for part, old in zip(torch.split(s, sizes), start)]
@@ -371,8 +371,7 @@ def _state(state0: Any) -> list[Any]:
     for part in parts:
         if not isinstance(part, torch.Tensor):
             raise TypeError(f"state0: expected a tensor of torch or a tuple of them, found {type(part).__name__}")
-        if part.is_meta:
-            raise ValueError("state0: is on torch's meta device: it has a shape and no numbers")
+        dense(part, "state0")
         if part.dtype not in (torch.float32, torch.float64):
             raise ValueError(f"state0: expected float32 or float64, found {part.dtype}")
         if part.dtype != parts[0].dtype or part.device != parts[0].device:
@@ -381,6 +380,14 @@ def _state(state0: Any) -> list[Any]:
     if not parts or not sum(part.numel() for part in parts):
         raise ValueError("state0: found no numbers")
     return [part.detach() for part in parts]
+
+
+def _tensor(x: Any, what: str) -> Any:
+    import torch
+    if isinstance(x, torch.Tensor):
+        return dense(x, what).detach()
+    array = real(x, what)
+    return torch.as_tensor(array if array.dtype in (np.float32, np.float64) else array.astype(np.float64)) # others torch may not have
 
 
 def _kept(name: str, function: Callable[..., Any], **given: Any) -> Any:

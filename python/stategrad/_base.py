@@ -125,10 +125,18 @@ def to_c(text: str, what: str = "text") -> Any:
     """A C string, which lives as long as the result."""
     if not isinstance(text, str):
         raise TypeError(f"{what}: expected text, found {text!r}"[:200])
-    data = text.encode("utf-8")
+    data = encoded(text, what)
     if b"\0" in data:
         raise ValueError(f"{what}: a NUL character in {text[:40]!r}")
     return ffi.new("char[]", data)
+
+
+def encoded(text: str, what: str) -> bytes:
+    """UTF-8. ValueError: it cannot hold the text."""
+    try:
+        return text.encode("utf-8")
+    except UnicodeEncodeError as error:
+        raise ValueError(f"{what}: {text[error.start:error.start + 20]!r} at character {error.start} cannot be written as UTF-8 (half of a surrogate pair)") from None
 
 
 Path = Union[str, "os.PathLike[str]"]
@@ -145,7 +153,10 @@ def is_list(x: Any) -> bool:
 def path_to_c(path: Path) -> Any:
     if not isinstance(path, (str, bytes, os.PathLike)):
         raise TypeError(f"expected the path of a file, found {path!r}"[:200])
-    data = os.fsencode(path)
+    try:
+        data = os.fsencode(path)
+    except UnicodeEncodeError:
+        raise ValueError(f"{path!r}: cannot be the name of a file: it cannot be written as UTF-8"[:200]) from None
     if b"\0" in data:
         raise ValueError(f"a NUL character in the name of a file: {path!r}")
     return ffi.new("char[]", data)
@@ -364,8 +375,9 @@ def set_fields(cfg: Any, values: dict[str, Any], keep: list[Any], of: Callable[.
                 value = path_to_c(value)
                 keep.append(value)
             setattr(cfg, names.get(name, name), value)
-        except TypeError as error:
-            raise TypeError(f"{what}: setting '{name}': {error}") from None
+        except (TypeError, ValueError, RuntimeError) as error:
+            kind_of_error = ValueError if kind.kind == "pointer" and isinstance(error, ValueError) else TypeError
+            raise kind_of_error(f"{what}: setting '{name}': {error}"[:300]) from None
         except OverflowError:
             raise ValueError(f"{what}: setting '{name}': {value!r} is out of range") from None
 

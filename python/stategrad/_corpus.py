@@ -8,7 +8,7 @@ from typing import Any, Collection, Iterable, Mapping, Sequence
 
 import numpy as np
 
-from ._base import (Monitor, TemporaryFiles, array_to_c, call, ffi, flag, from_c, index_of, is_list, is_path, lib, near, new, path_to_c, to_c, warn,
+from ._base import (Monitor, TemporaryFiles, array_to_c, call, encoded, ffi, flag, from_c, index_of, is_list, is_path, lib, near, new, path_to_c, to_c, warn,
                     whole)
 from ._model import UNITS, Model, floats, handle_of, inputs_of, listed
 
@@ -52,7 +52,7 @@ class Text:
             self.eos = eos and not (flat and unit == "word")
             self._check()
             text = "\n".join(("" if unit == "char" else " ").join(line) for line in self.lines)
-            self.text = (text if flat else text + "\n").encode("utf-8")
+            self.text = encoded(text if flat else text + "\n", what)
 
     def _check(self) -> None:
         position = 0
@@ -208,6 +208,7 @@ def _class_name(name: Any) -> str:
     if not isinstance(name, str) or not name or name != name.strip() or min(name) < " " or re.search(r":\s", name) or name[0] == "#" or name == "all":
         raise ValueError(f"classes: {name!r} cannot be the name of a class: expected text without line ends, without a colon before a space, that "
                          "does not begin with '#' or a space and is not 'all'")
+    encoded(name, "classes")
     return name
 
 
@@ -255,6 +256,7 @@ def _specs(classes: Any, text: Text, files: TemporaryFiles) -> list[str]:
 def _word(word: Any, what: str) -> str:
     if not isinstance(word, str) or word.split() != [word] or "\0" in word:
         raise ValueError(f"{what}: {word!r} is not a word: expected text without white space"[:200])
+    encoded(word, what)
     return word
 
 

@@ -108,6 +108,7 @@ def check(model: Model, tokens: Any = None, *, format: str = "auto", progress: P
     """
     keep: list[Any] = []
     handle_of(model)
+    index_of(format, _corpus.FORMATS, "format")
     cfg = ffi.new("sg_check_config *")
     lib.sg_check_defaults_sized(cfg, ffi.sizeof("sg_check_config"))
     set_fields(cfg, settings, keep, check, ("source",))

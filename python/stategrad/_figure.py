@@ -47,7 +47,7 @@ class _Look(NamedTuple):
 def figure(run: Run, kind: str, classes: Names, delays: Delays, quantity: str | None, properties: Names, group: str | None,
            columns: int, path: Path | None) -> Any:
     """Run.figure."""
-    if kind not in KINDS:
+    if not isinstance(kind, str) or kind not in KINDS:
         raise ValueError(f"figure: expected {', '.join(KINDS)}, found {kind!r}")
     columns = whole(columns, "figure: columns", 1, 2)
     if path is not None:
@@ -99,9 +99,9 @@ def _positions(run: Run, delays: Delays) -> np.ndarray:
     try:
         is_number = hasattr(delays, "__index__") and not isinstance(delays, bool) and not is_list(delays) # of Python or of NumPy
         chosen = np.arange(run.delays if delays is None else min(operator.index(delays), run.delays + 1)) if delays is None or is_number else np.array([*delays]) # type: ignore[misc, arg-type]
-    except TypeError:
+    except Exception: # whatever iterating over it, or NumPy, raises
         chosen = np.empty(0)
-    if not len(chosen) or chosen.dtype.kind not in "iu" or (chosen < 0).any() or (chosen >= run.delays).any() or (np.diff(chosen) <= 0).any():
+    if chosen.ndim != 1 or not len(chosen) or chosen.dtype.kind not in "iu" or (chosen < 0).any() or (chosen >= run.delays).any() or (np.diff(chosen) <= 0).any():
         raise ValueError(f"figure: delays: expected 1 to {run.delays}, or ascending delays of 0 to {run.delays - 1}, found {delays!r}"[:300])
     return chosen
 
@@ -111,7 +111,7 @@ def _named(given: Names, there: Sequence[str], what: str) -> list[str]:
         raise TypeError(f"figure: {what}: expected a name or several, found {given!r}"[:200])
     names = [given] if isinstance(given, str) else [] if given is None else list(given)
     for i, name in enumerate(names):
-        if name not in there:
+        if not isinstance(name, str) or name not in there:
             raise ValueError(f"{what} {name!r}: the run has {', '.join(there) or 'none'}")
         if name in names[:i]:
             raise ValueError(f"figure: {what} {name!r} is given twice")

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Mapping, Sequence, Union
 
 import numpy as np
 
-from ._base import (Monitor, Path, TemporaryFiles, Uncopied, array_to_c, call, ffi, from_c, index_of, is_list, lib, new, path_to_c, threads_will_work,
+from ._base import (Monitor, Path, TemporaryFiles, Uncopied, array_to_c, call, encoded, ffi, from_c, index_of, is_list, lib, new, path_to_c, threads_will_work,
                     to_c, whole, written)
 from ._run import Run, files_of, refuse_input
 
@@ -208,13 +208,18 @@ def listed(x: Any) -> Any:
 
 
 def in_memory(x: Any, what: str) -> Any:
-    """A tensor of torch on the CPU. ValueError: it has no numbers, or is of a kind that NumPy does not have."""
+    """A tensor of torch on the CPU."""
+    return dense(x, what).detach().cpu()
+
+
+def dense(x: Any, what: str) -> Any:
+    """A tensor of torch. ValueError: it has no numbers, or is of a kind that NumPy does not have."""
     if getattr(x, "is_meta", False):
         raise ValueError(f"{what}: is on torch's meta device: it has a shape and no numbers")
     if getattr(x, "is_quantized", False) or "strided" not in str(getattr(x, "layout", "strided")):
         raise ValueError(f"{what}: expected a dense tensor of numbers, found {'a quantized one' if x.is_quantized else str(x.layout)}; its to_dense() or "
                          "dequantize() is one")
-    return x.detach().cpu()
+    return x
 
 
 def unmasked(x: Any, what: str) -> Any:
@@ -292,7 +297,7 @@ def inputs_of(tokens: Any, vocab: Any, E: int) -> np.ndarray:
 def _id(vocab: Any, word: Any, position: int) -> int:
     if not isinstance(word, str):
         raise ValueError(f"tokens: token {position} is {word!r}, expected a string as the first one")
-    data = word.encode("utf-8")
+    data = encoded(word, "tokens")
     i = lib.sg_vocab_id(vocab, data, len(data))
     i = lib.sg_vocab_unk(vocab) if i < 0 else i
     if i < 0:
@@ -319,6 +324,7 @@ class _VocabularyFile:
         for word in content:
             if not isinstance(word, str):
                 raise TypeError(f"vocab: expected words, found {word!r}"[:200])
+            encoded(word, "vocab")
         if is_map:
             content = {word: whole(i, f"vocab: {word!r}") for word, i in content.items()}
         self._files = TemporaryFiles().__enter__()

@@ -5,7 +5,9 @@ from __future__ import annotations
 import os
 from typing import Any, NamedTuple, Sequence
 
-from ._base import (Handle, Monitor, Path, ProgressOption, TemporaryFiles, Uncopied, call, ffi, flag, from_c, index_of, is_list, is_path, lib, new, path_to_c,
+import numpy as np
+
+from ._base import (Handle, Monitor, Path, ProgressOption, TemporaryFiles, Uncopied, call, encoded, ffi, flag, from_c, index_of, is_list, is_path, lib, new, path_to_c,
                     threads_will_work, to_c, whole)
 from ._model import Model, handle_of
 from ._run import files_of, refuse_input
@@ -130,7 +132,7 @@ def pairs(model: Model, file: Path | Sequence[Any], *, format: str = "auto", sco
         A line or a pair that is wrong, a model without decoder, a word that a vocabulary without <unk> lacks.
     """
     handle_of(model)
-    if not is_path(file) and not is_list(file):
+    if not is_path(file) and not isinstance(file, (list, tuple, np.ndarray)):
         raise TypeError(f"pairs: file: expected the path of a file or a list of (good, bad), found {file!r}"[:200])
     with TemporaryFiles() as files:
         read, skipped = [*model._read], 0
@@ -159,6 +161,7 @@ def _line(i: int, pair: Any) -> list[str]:
     for what, x in zip(("good sentence", "bad sentence", "condition"), line):
         if not isinstance(x, str) or not x.split() or any(c in x for c in "\t\n\r\0"):
             raise ValueError(f"pairs: file: pair {i}: the {what} is {x!r}: expected text or a list of words, without tabs and line ends"[:300])
+        encoded(x, f"pairs: file: pair {i}: the {what}")
     return line
 
 

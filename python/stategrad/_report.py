@@ -113,7 +113,7 @@ def words(run: Run | Path, class_name: str = "all", delay: int = 0, *, state: st
     if group is not None:
         if state is not None or layer:
             raise ValueError("words: give a group, or state and layer")
-        fits = [g for g in run.groups if g == group]
+        fits = [g for g in run.groups if isinstance(group, str) and g == group]
     if not fits:
         raise ValueError(f"words: the run has {', '.join(run.groups)}; found "
                          + (f"state {state!r} and layer {layer}" if group is None else f"group {group!r}"))

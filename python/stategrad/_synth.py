@@ -37,7 +37,7 @@ def synth(folder: Path, kind: str = "all", **settings: Any) -> dict[str, pathlib
     lib.sg_synth_defaults_sized(cfg, ffi.sizeof("sg_synth_config"))
     set_fields(cfg, settings, keep, synth)
     names = [from_c(lib.sg_synth_name(i)) for i in range(lib.SG_SYNTH_KINDS)]
-    chosen = range(len(names)) if kind == "all" else [index_of(kind, names, "kind")]
+    chosen = range(len(names)) if isinstance(kind, str) and kind == "all" else [index_of(kind, names, "kind")]
     for i in chosen:
         call(lib.sg_synth_write, path_to_c(folder), i, cfg)
     return {names[i]: pathlib.Path(folder) / names[i] for i in chosen}

@@ -8,6 +8,7 @@ import unittest
 import warnings
 
 import numpy as np
+import torch
 from common import QUICK, InFolder, model, python, sentences
 
 import stategrad as sg
@@ -220,7 +221,18 @@ class BadInput(InFolder):
         for function, text in (
                 (lambda: sg.analyze("m.pt", sentences()), "model: expected a stategrad.Model"), (lambda: sg.evaluate(None, sentences()), "model: expected"),
                 (lambda: sg.check(3), "model: expected"), (lambda: sg.show("m", "x"), "model: expected"), (lambda: sg.pairs(3, "x"), "model: expected"),
-                (lambda: sg.analyze(m, 3), "tokens: expected"), (lambda: sg.analyze(m, (w for w in ["a"])), "tokens: expected"), (lambda: sg.analyze(m, [["the"], "cat"]), "tokens: sentence 1"),
+                (lambda: sg.analyze(m, 3), "tokens: expected"), (lambda: sg.analyze(m, "\ud800"), "cannot be the name of a file"), (lambda: sg.analyze(m, ["the", "\ud800x"]), "tokens: .*UTF-8"),
+                (lambda: sg.analyze(m, sentences(), {"a": ["\ud800"]}), "classes: a: .*UTF-8"), (lambda: sg.analyze(m, sentences(), {"\ud800": ["cat"]}), "classes: .*UTF-8"),
+                (lambda: sg.analyze(m, sentences(), "\ud800"), "classes: .*UTF-8"), (lambda: sg.analyze(m, sentences(), normalize="\ud800"), "normalize: .*UTF-8"),
+                (lambda: sg.show(m, "\ud800"), "sentence: .*UTF-8"), (lambda: m.gradients(["\ud800"]), "tokens: .*UTF-8"), (lambda: sg.train(sentences(), vocab=["\ud800"]), "vocab: .*UTF-8"),
+                (lambda: sg.pairs(m, [("the", "\ud800")]), "pair 0: the bad sentence: .*UTF-8"), (lambda: m.save("\ud800"), "cannot be the name of a file"), (lambda: sg.pairs(m, {}), "pairs: file: expected"),
+                (lambda: sg.train(sentences(), lr=torch.zeros(3)), "setting 'lr'"), (lambda: sg.train(sentences(), epochs=torch.zeros(3, device="meta")), "setting 'epochs'"),
+                (lambda: sg.check(m, format="x"), "'format': expected auto"), (lambda: run.words(group=np.array(["a", "b"])), "group array"), (lambda: sg.synth(self.folder, np.array(["a", "b"])), "'kind': expected"),
+                (lambda: run.figure(np.array(["a", "b"])), "figure: expected decay"), (lambda: run.figure(classes=np.array([["a", "b"]])), "class array"), (lambda: run.figure(delays=run), "delays"),
+                (lambda: run.figure(delays=torch.zeros(3, requires_grad=True)), "delays"), (lambda: run.figure(delays=[[[1]]]), "delays"),
+                (lambda: sg.analyze_function(lambda x, s: s, torch.eye(3).to_sparse(), [0, 1], np.eye(2)), "state0: expected a dense"),
+                (lambda: sg.analyze_function(lambda x, s: s, torch.zeros(3), [0, 1], torch.zeros(2, 2, device="meta")), "embeddings: is on torch's meta"),
+                (lambda: accumulate(embeddings=torch.eye(2).to_sparse()), "embeddings: expected a dense tensor"), (lambda: sg.analyze(m, torch.zeros(3, device="meta")), "tokens: is on torch's meta"), (lambda: sg.analyze(m, (w for w in ["a"])), "tokens: expected"), (lambda: sg.analyze(m, [["the"], "cat"]), "tokens: sentence 1"),
                 (lambda: sg.analyze(m, [[]] * 3), "tokens|corpus|empty"), (lambda: sg.analyze(m, [["the"], 3]), "tokens: sentence 1"), (lambda: sg.analyze(m, [[1], 3]), "tokens: sentence 1"),
                 (lambda: sg.analyze(m, None), "tokens: expected"), (lambda: sg.analyze(m, {}), "tokens: expected"), (lambda: sg.train([]), "tokens: expected"), (lambda: sg.train(3), "tokens: expected"),
                 (lambda: sg.train([1, 2]), "tokens: sentence 0"), (lambda: sg.train(sentences(), []), "valid: expected"), (lambda: sg.train(sentences(), vocab=3), "vocab: expected"),
