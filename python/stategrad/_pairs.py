@@ -132,7 +132,7 @@ def pairs(model: Model, file: Path | Sequence[Any], *, format: str = "auto", sco
         A line or a pair that is wrong, a model without decoder, a word that a vocabulary without <unk> lacks.
     """
     handle_of(model)
-    if not is_path(file) and not isinstance(file, (list, tuple, np.ndarray)):
+    if not is_path(file) and not (is_list(file) and isinstance(file, (list, tuple, np.ndarray))):
         raise TypeError(f"pairs: file: expected the path of a file or a list of (good, bad), found {file!r}"[:200])
     with TemporaryFiles() as files:
         read, skipped = [*model._read], 0

@@ -225,7 +225,7 @@ class BadInput(InFolder):
                 (lambda: sg.analyze(m, sentences(), {"a": ["\ud800"]}), "classes: a: .*UTF-8"), (lambda: sg.analyze(m, sentences(), {"\ud800": ["cat"]}), "classes: .*UTF-8"),
                 (lambda: sg.analyze(m, sentences(), "\ud800"), "classes: .*UTF-8"), (lambda: sg.analyze(m, sentences(), normalize="\ud800"), "normalize: .*UTF-8"),
                 (lambda: sg.show(m, "\ud800"), "sentence: .*UTF-8"), (lambda: m.gradients(["\ud800"]), "tokens: .*UTF-8"), (lambda: sg.train(sentences(), vocab=["\ud800"]), "vocab: .*UTF-8"),
-                (lambda: sg.pairs(m, [("the", "\ud800")]), "pair 0: the bad sentence: .*UTF-8"), (lambda: m.save("\ud800"), "cannot be the name of a file"), (lambda: sg.pairs(m, {}), "pairs: file: expected"),
+                (lambda: sg.pairs(m, [("the", "\ud800")]), "pair 0: the bad sentence: .*UTF-8"), (lambda: m.save("\ud800"), "cannot be the name of a file"), (lambda: sg.pairs(m, {}), "pairs: file: expected"), (lambda: sg.pairs(m, np.array(3)), "pairs: file: expected"),
                 (lambda: sg.train(sentences(), lr=torch.zeros(3)), "setting 'lr'"), (lambda: sg.train(sentences(), epochs=torch.zeros(3, device="meta")), "setting 'epochs'"),
                 (lambda: sg.check(m, format="x"), "'format': expected auto"), (lambda: run.words(group=np.array(["a", "b"])), "group array"), (lambda: sg.synth(self.folder, np.array(["a", "b"])), "'kind': expected"),
                 (lambda: run.figure(np.array(["a", "b"])), "figure: expected decay"), (lambda: run.figure(classes=np.array([["a", "b"]])), "class array"), (lambda: run.figure(delays=run), "delays"),
