@@ -476,6 +476,8 @@ def _compare_with_differences(flat: Callable[[Any, Any], Any], x: Any, s: Any, B
                 parts = [torch.split(p.nan_to_num(0, 0, 0), list(sizes)) for p in (excess, mean, J_v, mean - near)]
                 found.append([(float(e.norm()) > 0.01 * float(m.norm()) + float(r.norm()) + f / h * e.numel() ** 0.5, f"{float(m.norm()):.3g} by differences, "
                                f"{float(j.norm()):.3g} by torch, {float((m - j).norm()):.3g} apart") for e, m, j, r, f in zip(*parts, floor)])
+                if not any(apart for apart, _ in found[-1]): # one direction is enough for a good step
+                    break
             for i, name in enumerate(names):
                 if len(found) == DIRECTIONS and all(direction[i][0] for direction in found):
                     wrong[f"{name} by {'the input' if place is None else names[place]}"] = found[0][i][1]

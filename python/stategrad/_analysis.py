@@ -224,7 +224,7 @@ def track(run: Run | Path, properties: Mapping[str, Any] | Sequence[str], *, out
     with output_file(output) as file:
         threads_will_work()
         call(lib.sg_track, path_to_c(path), path_to_c(file.path), p.array, len(p), whole(threads, "threads"), monitor.c, monitor=monitor)
-        return file.open(path, *read)
+        return file.open(*read)
 
 
 def merge(parts: Sequence[Path], *, output: Path | None = None, threads: int = 0, progress: ProgressOption = None) -> Run:

@@ -170,11 +170,8 @@ def _read_text(model: Model, text: Text, classes: Any, properties: Any, monitor:
     with TemporaryFiles() as files:
         classes = _checked(classes)
         if isinstance(classes, Mapping):
-            known = {*model.vocabulary, *(w for line in text.lines or () for w in line)} # a class may have words that are read as <unk>
-            for name, members in classes.items():
-                words = [_word(w, f"classes: {name}") for w in members]
-                if not lib.sg_vocab_tokenizer(vocab): # whose words are pieces
-                    _known(name, words, known, len(members), text.lines is not None)
+            if not lib.sg_vocab_tokenizer(vocab): # whose words are pieces
+                _known(classes, set(model.vocabulary), text.lines or (), text.lines is not None)
         specs = _specs(classes, text, files)
         keep: list[Any] = []
         k = new("sg_classes", lib.sg_classes_new, array_to_c([to_c(s, "classes") for s in specs], keep), len(specs), vocab)
@@ -222,15 +219,25 @@ def _members(name: str, words: Any) -> list[Any]:
     return words
 
 
-def _known(name: str, words: Sequence[str], vocabulary: Collection[str], members: int, all_known: bool = True) -> None:
-    """Warns of members of a class that the vocabulary does not have. ValueError: it has none of them, and they can come from nowhere else."""
-    unknown = [w for w in words if w not in vocabulary]
-    if not unknown:
-        return
-    text = ", ".join(f"{w!r}{near(w, vocabulary)}" for w in unknown[:MOST_NAMED]) + (", ..." if len(unknown) > MOST_NAMED else "")
-    if len(unknown) == members and all_known:
-        raise ValueError(f"classes: {name}: the vocabulary has none of the {members} word{'s' * (members > 1)}: {text}")
-    warn(f"classes: {name}: {len(unknown)} of {members} words {'is' if len(unknown) == 1 else 'are'} not in the vocabulary: {text}")
+def _known(classes: Mapping[str, Sequence[Any]], vocabulary: Collection[str], lines: Sequence[Sequence[str]] = (), all_known: bool = True) -> None:
+    """Warns of members of classes that neither the vocabulary nor the text has (it is read as <unk> there). ValueError: a class has no
+    other members, and they can come from nowhere else."""
+    of_text: set[str] | None = None
+    searched = 0 # a search through a large vocabulary takes a while
+    for name, members in classes.items():
+        unknown = [w for w in members if isinstance(w, str) and _word(w, f"classes: {name}") not in vocabulary]
+        if unknown and lines:
+            of_text = {w for line in lines for w in line} if of_text is None else of_text
+            unknown = [w for w in unknown if w not in of_text]
+        if not unknown:
+            continue
+        shown = [repr(w) + (near(w, vocabulary) if searched + i < MOST_NAMED else "") for i, w in enumerate(unknown[:MOST_NAMED])]
+        searched += len(shown)
+        text = ", ".join(shown) + (", ..." if len(unknown) > MOST_NAMED else "")
+        n, s = len(members), "s" * (len(members) > 1)
+        if len(unknown) == n and all_known:
+            raise ValueError(f"classes: {name}: the vocabulary has none of the {n} word{s}: {text}")
+        warn(f"classes: {name}: {len(unknown)} of {n} word{s} {'is' if len(unknown) == 1 else 'are'} not in the vocabulary: {text}")
 
 
 def _are_specs(classes: Sequence[Any]) -> bool:
@@ -355,8 +362,7 @@ def _membership(classes: Any, inputs: np.ndarray, lengths: list[int], vocab: Any
             raise ValueError("classes: feature vectors are no words: give a label for each token")
         V = lib.sg_vocab_size(vocab)
         index = {from_c(lib.sg_vocab_word(vocab, i)): i for i in range(V)}
-        for name, words in classes.items():
-            _known(name, [_word(w, f"classes: {name}") for w in words if isinstance(w, str)], index, len(words))
+        _known(classes, index)
         columns = [np.isin(inputs, [index.get(w, -1) if isinstance(w, str) else whole(w, f"classes: {name}", 0, V - 1) for w in words])
                    for name, words in classes.items()]
         return list(classes), np.ascontiguousarray(np.stack(columns, axis=1))

@@ -84,6 +84,10 @@ class BadInput(InFolder):
         self.refused("is the output twice", sg.analyze, loaded, sentences(20), output=self.folder / "x", csv=str(self.folder / "x"), delays=2)
         self.assertEqual([f.read_bytes() for f in files], before)
         loaded.save(self.folder / "other.safetensors")
+        run.save(self.folder / "r.nc")
+        with sg.track(self.folder / "r.nc", {"p": "cat-dog"}) as more: # as the program can
+            more.save(self.folder / "r.nc")
+        self.assertEqual(sg.open(self.folder / "r.nc").properties, ("p",))
 
     def test_members_that_the_vocabulary_does_not_have(self):
         ids = [model().vocabulary.index(w) for line in sentences() for w in line]

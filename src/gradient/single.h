@@ -6,7 +6,8 @@
 #include "base/base_internal.h"
 #include "stategrad/gradient.h"
 
-/* As sg_gradient_step; `done` is reported to watch from time to time. SG_ECANCELLED: g is to be freed or reset. */
+/* As sg_gradient_step; `done` is reported to watch from time to time. SG_ECANCELLED: g is to be freed or
+ * reset. */
 sg_status gradient_step_watched(sg_gradient *g, int32_t id, const float *features, ticker *watch, double done,
                                 sg_error *err);
 
