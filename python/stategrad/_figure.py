@@ -52,6 +52,8 @@ def figure(run: Run, kind: str, classes: Names, delays: Delays, quantity: str | 
     columns = whole(columns, "figure: columns", 1, 2)
     if path is not None:
         path_to_c(path)
+        from ._run import refuse_input
+        refuse_input(path, run.path, *run._read)
     file = None if path is None else os.fsdecode(path)
     suffix = None if file is None else os.path.splitext(file)[1].lower()
     if suffix is not None and suffix not in FORMATS:

@@ -58,6 +58,11 @@ class Figures(InFolder):
             self.assertTrue(low <= np.nanmin(shown) and np.nanmax(shown) <= high)
             self.assertAlmostEqual(figure.get_figwidth(), {1: 3.35, 2: 7.0}[columns])
 
+    def test_the_run_is_not_overwritten(self):
+        self.run_.save(self.folder / "run.pdf")
+        with sg.open(self.folder / "run.pdf") as run, self.assertRaisesRegex(ValueError, "is read, and cannot be the output too"):
+            run.figure(path=run.path)
+
     def test_numbers_of_numpy_and_ranges(self):
         for delays, shown in ((np.int64(3), 3), (np.int32(3), 3), (range(3), 3), (np.arange(3), 3), (range(1, 9, 4), 2)):
             self.assertEqual(len(self.lines(self.run_.figure(delays=delays, columns=np.int64(2)).axes[0])["all"].get_xdata()), shown)
