@@ -109,7 +109,10 @@ def main():
     # The cases' helpers (make-model ...) lie beside this file.
     env = {"PATH": os.path.dirname(program) + ":" + os.path.dirname(os.path.abspath(__file__)) + ":/usr/bin:/bin",
            "LC_ALL": "C.UTF-8", "OMP_NUM_THREADS": "2"}
-    env.update({k: v for k, v in os.environ.items() if k.endswith("SAN_OPTIONS") or k in ("STATEGRAD_SHARED", "GCOV_ERROR_FILE")})
+    kept = ("STATEGRAD_SHARED", "GCOV_ERROR_FILE")
+    if not path.endswith("program.cli"):  # those commands start as a user's do; others need not start anew with these (cli/main.c)
+        kept += ("GOMP_SPINCOUNT", "OPENBLAS_NUM_THREADS")
+    env.update({k: v for k, v in os.environ.items() if k.endswith("SAN_OPTIONS") or k in kept})
     cases = read_cases(path)
     failed = 0
     with tempfile.TemporaryDirectory(prefix="stategrad-cli-") as top:

@@ -6,6 +6,7 @@ After each failure: exit code 1, one line that names the file, the old file as i
 import ctypes
 import os
 import pwd
+import re
 import resource
 import shutil
 import subprocess
@@ -157,13 +158,15 @@ def failing_calls(scene, tally, long):
         calls += [("write", "EIO"), ("ftruncate", "EIO"), ("openat", "EMFILE")]
     with tempfile.TemporaryDirectory(dir=scene.folder) as out:
         for name, args, files in scene.outputs(out):
+            log = scene.path("strace.log")
+            for f in os.listdir(out):
+                os.remove(os.path.join(out, f))
+            traced = scene.run(*args, prefix=["strace", "--seccomp-bpf", "-f", "-o", log, "-e", "trace=" + ",".join(c for c, _ in calls)])
+            assert traced.returncode == 0, traced.stderr
+            with open(log, encoding="utf-8", errors="replace") as f:
+                made = [re.search(r"(\w+)\(", line) for line in f]
             for call, error in calls:
-                log = scene.path("strace.log")
-                for f in os.listdir(out):
-                    os.remove(os.path.join(out, f))
-                traced = scene.run(*args, prefix=["strace", "--seccomp-bpf", "-f", "-o", log, "-e", "trace=" + call])
-                with open(log, encoding="utf-8", errors="replace") as f:
-                    n = sum(call + "(" in line for line in f)
+                n = sum(m is not None and m[1] == call for m in made)
                 # The last pwrite64 of a run file marks it as closed; when that one fails HDF5 itself crashes
                 # (doc/reliability.md), so the one before stands for the end of the file.
                 last = n - 1 if call == "pwrite64" else n
@@ -174,7 +177,6 @@ def failing_calls(scene, tally, long):
                     some = set(opened)
                 elif long:
                     some |= set(range(1, last + 1, max(last // 20, 1)))
-                assert traced.returncode == 0, traced.stderr
                 for when in sorted(k for k in some if k >= 1):
                     for f in os.listdir(out):
                         os.remove(os.path.join(out, f))

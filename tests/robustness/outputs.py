@@ -14,11 +14,10 @@ import subprocess
 import sys
 import time
 
-from scenes import ENV, TRAIN, Scene, Tally, leftovers
+from scenes import ENV, SETTLED, TRAIN, Scene, Tally, leftovers
 
 MODEL = ["train", "train.txt", "--valid", "valid.txt", *TRAIN]
 RUN = ["analyze", "m.safetensors", "valid.txt", "--delays", "3", "--quiet"]
-ENV.pop("OPENBLAS_NUM_THREADS")  # as a user starts it
 SEEDS = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..", "fuzz", "seeds")
 ONCE = {"SOURCE_DATE_EPOCH": "1"}
 
@@ -369,6 +368,9 @@ def main():
              signals, address_space, threads]
     with Scene(sys.argv[1]) as scene:
         for part in parts:
+            if part is signals:  # from here on as a user starts it
+                for name in SETTLED:
+                    del ENV[name]
             if len(sys.argv) < 3 or part.__name__ in sys.argv[2:]:
                 part(scene, tally)
     tally.finish()
