@@ -27,18 +27,23 @@ failures = checks = 0
 rng = np.random.default_rng(1)
 
 
-# A process's peak memory begins with that of the process it was forked from: a small one does the forking.
-LAUNCHER = """import os, sys
-pid = os.spawnv(os.P_NOWAIT, sys.argv[1], sys.argv[1:])
-_, status, usage = os.wait4(pid, 0)
-print(os.waitstatus_to_exitcode(status), usage.ru_maxrss * 1024, usage.ru_utime + usage.ru_stime)"""
+# A process's peak memory begins with that of the process it was forked from: a small one does the forking, of all of them.
+LAUNCHER = """import json, os, sys
+for line in sys.stdin:
+    arguments, said = json.loads(line)
+    output = [(os.POSIX_SPAWN_OPEN, 1, os.devnull, os.O_WRONLY, 0), (os.POSIX_SPAWN_OPEN, 2, said, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)]
+    _, status, usage = os.wait4(os.posix_spawn(arguments[0], arguments, os.environ, file_actions=output), 0)
+    print(os.waitstatus_to_exitcode(status), usage.ru_maxrss * 1024, usage.ru_utime + usage.ru_stime, flush=True)"""
+launcher = subprocess.Popen([sys.executable, "-S", "-E", "-c", LAUNCHER], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
 
 
 def run(*args):
     """Exit status, standard error, peak memory in bytes, seconds of processor time."""
-    p = subprocess.run([sys.executable, "-S", "-E", "-c", LAUNCHER, program, *args], capture_output=True, text=True)
-    code, memory, seconds = p.stdout.split("\n")[-2].split()
-    return int(code), p.stderr, int(memory), float(seconds)
+    said = os.path.join(folder, "said")
+    print(json.dumps([[program, *args], said]), file=launcher.stdin, flush=True)
+    code, memory, seconds = launcher.stdout.readline().split()
+    with open(said, encoding="utf-8") as f:
+        return int(code), f.read(), int(memory), float(seconds)
 
 
 start = run("--version")[2]
@@ -402,6 +407,8 @@ for dtype in ("f4", "f2"):
     except ImportError:
         print("skipped: no onnx, what ONNX files cost is not measured")
 
+launcher.stdin.close()
+launcher.wait()
 subprocess.run(["rm", "-r", folder])
 print(f"{checks} checks, {failures} failed")
 sys.exit(1 if failures or not checks else 0)
