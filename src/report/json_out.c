@@ -99,10 +99,15 @@ void json_bool(json_out *j, bool b)
     fputs(b ? "true" : "false", j->f);
 }
 
-void json_values(json_out *j, const double *x, size_t rank, const size_t *shape, int digits)
+void json_value(json_out *j, double x)
+{
+    json_number(j, x, x == floor(x) ? 15 : JSON_PAGE_DIGITS);
+}
+
+void json_values(json_out *j, const double *x, size_t rank, const size_t *shape)
 {
     if (rank == 0) {
-        json_number(j, *x, digits);
+        json_value(j, *x);
         return;
     }
     size_t stride = 1;
@@ -110,6 +115,6 @@ void json_values(json_out *j, const double *x, size_t rank, const size_t *shape,
         stride *= shape[i];
     json_open(j, '[');
     for (size_t i = 0; i < shape[0]; i++)
-        json_values(j, x + i * stride, rank - 1, shape + 1, digits);
+        json_values(j, x + i * stride, rank - 1, shape + 1);
     json_close(j, ']');
 }

@@ -22,7 +22,11 @@ void json_text(json_out *j, const char *text);       /* NULL: null */
 void json_number(json_out *j, double x, int digits); /* significant digits; null for NaN and infinities */
 void json_count(json_out *j, uint64_t n);
 void json_bool(json_out *j, bool b);
-/* An array of arrays in row-major order; rank 0 is one number. */
-void json_values(json_out *j, const double *x, size_t rank, const size_t *shape, int digits);
+/* Of a page, which rounds it for display: a whole number as it is, another with digits enough that the page's
+ * rounding is the only one that is seen. */
+enum { JSON_PAGE_DIGITS = 7 };
+void json_value(json_out *j, double x);
+/* An array of arrays of these in row-major order; rank 0 is one number. */
+void json_values(json_out *j, const double *x, size_t rank, const size_t *shape);
 
 #endif

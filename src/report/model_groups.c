@@ -32,7 +32,7 @@ static const averaged quantities[] = {
     {"relative_memory", "relative_memory", OF_PROPERTY, 3},
     {"half_life", "half_life", OF_HALF_LIFE, 2},
 };
-enum { DIGITS = 6, MAX_DECAY_QUANTITIES = 16 };
+enum { MAX_DECAY_QUANTITIES = 16 };
 
 /* The runs of one group. */
 typedef struct {
@@ -139,7 +139,7 @@ static void write_row(json_out *j, const model_group *g, size_t D)
         json_key(j, keys[k]), json_open(j, '[');
         for (size_t d = 0; d < D; d++) {
             const sg_over_models *m = &g->row[d];
-            json_number(j, (double[]){m->mean, m->low, m->high, m->blocks_low, m->blocks_high}[k], DIGITS);
+            json_value(j, (double[]){m->mean, m->low, m->high, m->blocks_low, m->blocks_high}[k]);
         }
         json_close(j, ']');
     }

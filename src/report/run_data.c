@@ -23,7 +23,7 @@ static bool first_entry_only(const field *f)
 static const size_t subspaces[] = {0, 1, 2, 4, 9, 19};
 enum { N_SUBSPACES = sizeof subspaces / sizeof *subspaces, SPECTRUM_NUMBERS = 24000 };
 
-/* Singular values a cell of the spectrum shows: all, or as many as keep the page of 3 MB small. */
+/* Singular values a cell of the spectrum shows: all, or as many as leave the page at 3.4 MB. */
 static size_t spectrum_depth(const sg_run *r, size_t rank)
 {
     size_t groups = 0;
@@ -41,14 +41,14 @@ static void write_cut(json_out *j, const field *f, const double *x, size_t n, si
     case RUN_SUBSPACE:
         json_open(j, '[');
         for (size_t i = 0; i < N_SUBSPACES && subspaces[i] < n; i++)
-            json_number(j, x[subspaces[i]], f->of.digits);
+            json_value(j, x[subspaces[i]]);
         json_close(j, ']');
         break;
     case RUN_LEADING:
-        json_values(j, x, 1, &depth, f->of.digits);
+        json_values(j, x, 1, &depth);
         break;
     default:
-        json_number(j, *x, f->of.digits);
+        json_value(j, *x);
     }
 }
 
@@ -80,7 +80,7 @@ static sg_status write_field(json_out *j, const sg_run *r, const char *group, co
         if (rank - 1 - (f->of.cut != RUN_WHOLE) == 0) {
             write_cut(j, f, x, last, depth);
         } else if (f->of.cut == RUN_WHOLE) {
-            json_values(j, x, rank - 1, shape + 1, f->of.digits);
+            json_values(j, x, rank - 1, shape + 1);
         } else {
             size_t rows = shape[rank - 2], blocks = each / last / rows;
             for (size_t b = 0; b < blocks; b++) {
@@ -163,7 +163,7 @@ static sg_status write_units(json_out *j, const sg_run *r, const char *group, sg
     for (size_t u = 0; u < H; u++) {
         json_open(j, '[');
         for (size_t k = 0; k < columns; k++)
-            json_number(j, x[k * H + u], 4);
+            json_value(j, x[k * H + u]);
         json_close(j, ']');
     }
     json_close(j, ']'), json_close(j, '}');
@@ -227,7 +227,7 @@ static sg_status write_class(json_out *j, const sg_run *r, size_t c, sg_error *e
         double x;
         if ((st = sg_run_read(r, NULL, names[i], &c, &one, &x, err)) != SG_OK)
             return st;
-        json_key(j, keys[i]), json_number(j, x, 6);
+        json_key(j, keys[i]), json_value(j, x);
     }
     if (has_variable(r, NULL, "class_top_word")) {
         if ((st = sg_run_read_string(r, NULL, "class_top_word", c, &word, err)) != SG_OK)
@@ -253,7 +253,7 @@ static sg_status write_property(json_out *j, const sg_run *r, size_t p, sg_error
             if (st != SG_OK)
                 return st;
         }
-        json_key(j, keys[side]), json_number(j, n, 15);
+        json_key(j, keys[side]), json_value(j, n);
     }
     json_close(j, '}');
     return SG_OK;
@@ -308,7 +308,7 @@ sg_status run_data_write(json_out *j, sg_run *r, const char *path, sg_error *err
     json_key(j, "decay_share"), json_open(j, '[');
     if (sg_run_shape(r, NULL, "decay_share", &rank, shape))
         for (size_t i = 0; i < SG_DECAY_SHARES && i < shape[0]; i++)
-            json_number(j, sg_decay_share(i), 3);
+            json_value(j, sg_decay_share(i));
     json_close(j, ']');
     json_key(j, "words");
     TRY(words_data_write(j, r, err));

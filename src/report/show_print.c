@@ -317,7 +317,7 @@ sg_status sg_show_json(const sg_writer *to, const sg_show *s, sg_error *err)
 static sg_status page_data(json_out *j, const void *ctx, sg_error *err)
 {
     (void)err;
-    show_data_write(j, ctx, 5);
+    show_data_write(j, ctx, JSON_PAGE_DIGITS);
     return SG_OK;
 }
 

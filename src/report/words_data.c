@@ -39,7 +39,7 @@ static void write_end(writer *x, const double *p, double sign)
     json_close(x->j, ']');
     json_open(x->j, '[');
     for (size_t i = 0; i < n; i++)
-        json_number(x->j, p[ids[i]], 3);
+        json_value(x->j, p[ids[i]]);
     json_close(x->j, ']');
 }
 
@@ -59,7 +59,7 @@ static sg_status write_cell(writer *x, const char *group, size_t c, size_t d, si
             double cosine = 0;
             for (size_t e = 0; e < x->w->E; e++)
                 cosine += x->targets[i * x->w->E + e] * x->v[k * x->w->E + e];
-            json_number(x->j, cosine, 2);
+            json_value(x->j, cosine);
         }
         json_close(x->j, ']');
         json_close(x->j, ']');
@@ -144,7 +144,7 @@ sg_status words_data_write(json_out *j, sg_run *r, sg_error *err)
         json_count(j, x.delays[i]);
     json_close(j, ']');
     json_key(j, "classes"), json_count(j, x.classes);
-    json_key(j, "random_cosine_high"), json_number(j, high, 4);
+    json_key(j, "random_cosine_high"), json_value(j, high);
     TRY(find_targets(&x, err));
     TRY(write_groups(&x, err));
     json_key(j, "words"), json_open(j, '[');
@@ -153,7 +153,7 @@ sg_status words_data_write(json_out *j, sg_run *r, sg_error *err)
     json_close(j, ']');
     json_key(j, "counts"), json_open(j, '[');
     for (size_t i = 0; i < x.n_listed; i++)
-        json_number(j, x.w->counts[x.listed[i]], 15);
+        json_value(j, x.w->counts[x.listed[i]]);
     json_close(j, ']'), json_close(j, '}');
 done:
     words_free(x.w);

@@ -69,7 +69,6 @@ typedef enum {
 typedef struct {
     const char *key; /* in the page's data; NULL: none */
     run_cut cut;
-    int digits;
     bool of_baseline; /* shown for the untrained copy too */
 } run_report;
 

@@ -60,7 +60,7 @@
      .sometimes = true,                                                                                      \
      .missing = NONE,                                                                                        \
      .csv = true,                                                                                            \
-     .report = {{KEY, RUN_WHOLE, 6, true}}},                                                                 \
+     .report = {{KEY, RUN_WHOLE, true}}},                                                                    \
         {NAME "_low",                                                                                        \
          RUN_F64,                                                                                            \
          true,                                                                                               \
@@ -70,11 +70,11 @@
          UNITS,                                                                                              \
          .sometimes = true,                                                                                  \
          .missing = (NONE) | (NO_INTERVAL),                                                                  \
-         .report = {{KEY "_low", RUN_WHOLE, 4, false}}},                                                     \
+         .report = {{KEY "_low", RUN_WHOLE, false}}},                                                        \
     {                                                                                                        \
         NAME "_high", RUN_F64, true, false, DIMS, TEXT HIGH, UNITS,                                          \
             .sometimes = true, .missing = (NONE) | (NO_INTERVAL), .report = {                                \
-                {KEY "_high", RUN_WHOLE, 4, false}                                                           \
+                {KEY "_high", RUN_WHOLE, false}                                                              \
             }                                                                                                \
     }
 /* All of one law. */
@@ -88,7 +88,7 @@
      "pairs",                                                                                                  \
      .sometimes = true,                                                                                        \
      .csv = true,                                                                                              \
-     .report = {{LAW "replaced_pairs", RUN_WHOLE, 12, true}}},                                                 \
+     .report = {{LAW "replaced_pairs", RUN_WHOLE, true}}},                                                     \
         {LAW "output_kl_pairs",                                                                                \
          RUN_I64,                                                                                              \
          true,                                                                                                 \
@@ -97,7 +97,7 @@
          "pairs whose Kullback-Leibler divergence was taken, where " WHEN,                                     \
          "pairs",                                                                                              \
          .sometimes = true,                                                                                    \
-         .report = {{LAW "kl_pairs", RUN_WHOLE, 12, true}}},                                                   \
+         .report = {{LAW "kl_pairs", RUN_WHOLE, true}}},                                                       \
         OF_REPLACEMENT(LAW "state_change", LAW "change", DIMS, "mean |Delta|: change of the state", WHEN,      \
                        "state units", NONE, NO_INTERVAL),                                                      \
         OF_REPLACEMENT(LAW "state_change_relative", LAW "change_relative", DIMS,                               \
@@ -127,7 +127,7 @@
      .sometimes = true,                                                                                      \
      .missing = CHOSEN,                                                                                      \
      .csv = true,                                                                                            \
-     .report = {{NAME, RUN_WHOLE, 5, false}}},                                                               \
+     .report = {{NAME, RUN_WHOLE, false}}},                                                                  \
         {NAME "_low",                                                                                        \
          RUN_F64,                                                                                            \
          true,                                                                                               \
@@ -137,11 +137,11 @@
          UNITS,                                                                                              \
          .sometimes = true,                                                                                  \
          .missing = CHOSEN | CHOSEN_INTERVAL,                                                                \
-         .report = {{NAME "_low", RUN_WHOLE, 4, false}}},                                                    \
+         .report = {{NAME "_low", RUN_WHOLE, false}}},                                                       \
     {                                                                                                        \
         NAME "_high", RUN_F64, true, false, DIMS, TEXT HIGH, UNITS,                                          \
             .sometimes = true, .missing = CHOSEN | CHOSEN_INTERVAL, .report = {                              \
-                {NAME "_high", RUN_WHOLE, 4, false}                                                          \
+                {NAME "_high", RUN_WHOLE, false}                                                             \
             }                                                                                                \
     }
 #define OF_PAIRS(NAME, TEXT, UNITS)                                                                          \
@@ -224,16 +224,16 @@ const run_variable run_variables[] = {
      .sometimes = true, .coordinate = true, .labels = "pair_label"},
     /* its values */
     {"pairs", RUN_I64, true, true, "class delay", "pairs (t, t-d) averaged over", "pairs", .csv = true,
-     .report = {{"pairs", RUN_WHOLE, 12, true}}},
+     .report = {{"pairs", RUN_WHOLE, true}}},
     {"mean_gradient", RUN_F32, true, true, "class delay unit embedding", "mean " G ", not normalised",
      RAW_UNITS, .missing = EMPTY},
     {"singular_value", RUN_F64, true, true, "class delay rank",
      "singular values of the normalised mean gradient", GAIN_UNITS, .missing = EMPTY | SMALL | FACTOR,
-     .csv = true, .report = {{"sigma1", RUN_FIRST, 6, true}, {"spectrum", RUN_LEADING, 6, false}}},
+     .csv = true, .report = {{"sigma1", RUN_FIRST, true}, {"spectrum", RUN_LEADING, false}}},
     {"singular_value_low", RUN_F64, true, false, "class delay rank", "singular value" LOW, GAIN_UNITS,
-     .missing = INTERVAL | FACTOR, .report = {{"sigma1_low", RUN_FIRST, 4, false}}},
+     .missing = INTERVAL | FACTOR, .report = {{"sigma1_low", RUN_FIRST, false}}},
     {"singular_value_high", RUN_F64, true, false, "class delay rank", "singular value" HIGH, GAIN_UNITS,
-     .missing = INTERVAL | FACTOR, .report = {{"sigma1_high", RUN_FIRST, 4, false}}},
+     .missing = INTERVAL | FACTOR, .report = {{"sigma1_high", RUN_FIRST, false}}},
     {"singular_value_se", RUN_F64, true, false, "class delay rank", "singular value" SE, GAIN_UNITS,
      .missing = INTERVAL | FACTOR},
     {"singular_value_bias", RUN_F64, true, false, "class delay rank",
@@ -244,70 +244,70 @@ const run_variable run_variables[] = {
     {"left_singular_vector", RUN_F32, true, false, "class delay rank unit",
      "left singular vectors: directions in the state space", "1", .missing = EMPTY | FACTOR},
     {"singular_sum", RUN_F64, true, false, "class delay", "sum of the singular values", GAIN_UNITS,
-     .missing = EMPTY | SMALL | FACTOR, .csv = true, .report = {{"sum", RUN_WHOLE, 6, true}}},
+     .missing = EMPTY | SMALL | FACTOR, .csv = true, .report = {{"sum", RUN_WHOLE, true}}},
     {"singular_sum_low", RUN_F64, true, false, "class delay", "sum of the singular values" LOW, GAIN_UNITS,
-     .missing = INTERVAL | FACTOR, .report = {{"sum_low", RUN_WHOLE, 4, false}}},
+     .missing = INTERVAL | FACTOR, .report = {{"sum_low", RUN_WHOLE, false}}},
     {"singular_sum_high", RUN_F64, true, false, "class delay", "sum of the singular values" HIGH, GAIN_UNITS,
-     .missing = INTERVAL | FACTOR, .report = {{"sum_high", RUN_WHOLE, 4, false}}},
+     .missing = INTERVAL | FACTOR, .report = {{"sum_high", RUN_WHOLE, false}}},
     {"singular_sum_se", RUN_F64, true, false, "class delay", "sum of the singular values" SE, GAIN_UNITS,
      .missing = INTERVAL | FACTOR},
     {"effective_rank", RUN_F64, true, false, "class delay", "exp(entropy) of the normalised singular values",
-     "1", .missing = EMPTY | SMALL | FACTOR, .csv = true, .report = {{"effective_rank", RUN_WHOLE, 6, true}}},
+     "1", .missing = EMPTY | SMALL | FACTOR, .csv = true, .report = {{"effective_rank", RUN_WHOLE, true}}},
     {"effective_rank_low", RUN_F64, true, false, "class delay", "effective rank" LOW, "1",
-     .missing = INTERVAL | FACTOR, .report = {{"effective_rank_low", RUN_WHOLE, 4, false}}},
+     .missing = INTERVAL | FACTOR, .report = {{"effective_rank_low", RUN_WHOLE, false}}},
     {"effective_rank_high", RUN_F64, true, false, "class delay", "effective rank" HIGH, "1",
-     .missing = INTERVAL | FACTOR, .report = {{"effective_rank_high", RUN_WHOLE, 4, false}}},
+     .missing = INTERVAL | FACTOR, .report = {{"effective_rank_high", RUN_WHOLE, false}}},
     {"rms_gain", RUN_F64, true, false, "class delay rank",
      "root-mean-square gains: square roots of the eigenvalues of L^T (mean of G^T G) L", GAIN_UNITS,
-     .missing = EMPTY | SMALL | MOMENT | FACTOR, .csv = true, .report = {{"rms", RUN_FIRST, 6, true}}},
+     .missing = EMPTY | SMALL | MOMENT | FACTOR, .csv = true, .report = {{"rms", RUN_FIRST, true}}},
     {"rms_gain_low", RUN_F64, true, false, "class delay rank", "root-mean-square gain" LOW, GAIN_UNITS,
-     .missing = INTERVAL | FACTOR, .report = {{"rms_low", RUN_FIRST, 4, false}}},
+     .missing = INTERVAL | FACTOR, .report = {{"rms_low", RUN_FIRST, false}}},
     {"rms_gain_high", RUN_F64, true, false, "class delay rank", "root-mean-square gain" HIGH, GAIN_UNITS,
-     .missing = INTERVAL | FACTOR, .report = {{"rms_high", RUN_FIRST, 4, false}}},
+     .missing = INTERVAL | FACTOR, .report = {{"rms_high", RUN_FIRST, false}}},
     {"coherence", RUN_F64, true, false, "class delay",
      "squared norm of the mean gradient over the mean squared norm: 1 = the same linear map at every "
      "position",
-     "1", .missing = EMPTY | SMALL | MOMENT, .csv = true, .report = {{"coherence", RUN_WHOLE, 6, true}}},
+     "1", .missing = EMPTY | SMALL | MOMENT, .csv = true, .report = {{"coherence", RUN_WHOLE, true}}},
     {"coherence_low", RUN_F64, true, false, "class delay", "coherence" LOW, "1", .missing = INTERVAL,
-     .report = {{"coherence_low", RUN_WHOLE, 4, false}}},
+     .report = {{"coherence_low", RUN_WHOLE, false}}},
     {"coherence_high", RUN_F64, true, false, "class delay", "coherence" HIGH, "1", .missing = INTERVAL,
-     .report = {{"coherence_high", RUN_WHOLE, 4, false}}},
+     .report = {{"coherence_high", RUN_WHOLE, false}}},
     {"second_moment", RUN_F32, true, false, "class delay embedding embedding_2",
      "mean of G^T G, not normalised", "(" RAW_UNITS ")^2", .missing = EMPTY | MOMENT},
     {"second_moment_pairs", RUN_I64, true, false, "class delay", "pairs the second moment was averaged over",
      "pairs", .missing = 0},
     {"existing_pairs", RUN_I64, true, false, "class delay", "pairs in the corpus (`pairs` of them were used)",
-     "pairs", .report = {{"existing_pairs", RUN_WHOLE, 12, false}}},
+     "pairs", .report = {{"existing_pairs", RUN_WHOLE, false}}},
     {"gain_ratio", RUN_F64, true, false, "class delay",
      "rms gain over all directions, root of the mean of |G L|^2, over that of all words (without <eos> and <unk> where the "
      "class holds none)",
-     "1", .missing = RATIO | REFERENCE | FACTOR, .csv = true, .report = {{"ratio", RUN_WHOLE, 5, false}}},
+     "1", .missing = RATIO | REFERENCE | FACTOR, .csv = true, .report = {{"ratio", RUN_WHOLE, false}}},
     {"gain_ratio_low", RUN_F64, true, false, "class delay", "ratio of gains" LOW, "1",
-     .missing = RATIO | RATIO_INTERVAL | REFERENCE | FACTOR, .report = {{"ratio_low", RUN_WHOLE, 5, false}}},
+     .missing = RATIO | RATIO_INTERVAL | REFERENCE | FACTOR, .report = {{"ratio_low", RUN_WHOLE, false}}},
     {"gain_ratio_high", RUN_F64, true, false, "class delay", "ratio of gains" HIGH, "1",
-     .missing = RATIO | RATIO_INTERVAL | REFERENCE | FACTOR, .report = {{"ratio_high", RUN_WHOLE, 5, false}}},
+     .missing = RATIO | RATIO_INTERVAL | REFERENCE | FACTOR, .report = {{"ratio_high", RUN_WHOLE, false}}},
     {"p_tokens", RUN_F64, true, false, "class delay",
      "two-sided p-value of the ratio: this set of tokens is a random draw of tokens", "1",
      .missing = RATIO | TOKEN_TEST | REFERENCE | FACTOR, .csv = true,
-     .report = {{"p_tokens", RUN_WHOLE, 4, false}}},
+     .report = {{"p_tokens", RUN_WHOLE, false}}},
     {"p_tokens_adjusted", RUN_F64, true, false, "class delay",
      "p_tokens adjusted over all classes and delays of this state (Benjamini-Hochberg)", "1",
      .missing = RATIO | TOKEN_TEST | REFERENCE | FACTOR, .csv = true,
-     .report = {{"q_tokens", RUN_WHOLE, 4, false}}},
+     .report = {{"q_tokens", RUN_WHOLE, false}}},
     {"p_types", RUN_F64, true, false, "class delay",
      "two-sided p-value of the ratio: the words of the class are random words of similar frequency", "1",
      .missing = RATIO | TYPE_TEST | REFERENCE | FACTOR, .csv = true,
-     .report = {{"p_types", RUN_WHOLE, 4, false}}},
+     .report = {{"p_types", RUN_WHOLE, false}}},
     {"p_types_adjusted", RUN_F64, true, false, "class delay",
      "p_types adjusted over all classes and delays of this state (Benjamini-Hochberg)", "1",
      .missing = RATIO | TYPE_TEST | REFERENCE | FACTOR, .csv = true,
-     .report = {{"q_types", RUN_WHOLE, 4, false}}},
+     .report = {{"q_types", RUN_WHOLE, false}}},
     {"types_null_low", RUN_F64, true, false, "class delay",
      "ratio of gains of random words of similar frequency: 2.5 % quantile", "1",
-     .missing = RATIO | TYPE_TEST | REFERENCE | FACTOR, .report = {{"types_low", RUN_WHOLE, 5, false}}},
+     .missing = RATIO | TYPE_TEST | REFERENCE | FACTOR, .report = {{"types_low", RUN_WHOLE, false}}},
     {"types_null_high", RUN_F64, true, false, "class delay",
      "ratio of gains of random words of similar frequency: 97.5 % quantile", "1",
-     .missing = RATIO | TYPE_TEST | REFERENCE | FACTOR, .report = {{"types_high", RUN_WHOLE, 5, false}}},
+     .missing = RATIO | TYPE_TEST | REFERENCE | FACTOR, .report = {{"types_high", RUN_WHOLE, false}}},
     {"word_gain", RUN_F32, true, false, "word delay",
      "rms gain over all directions of the word's own pairs, at the steps of second moments", GAIN_UNITS,
      .sometimes = true, .missing = WORD},
@@ -319,94 +319,94 @@ const run_variable run_variables[] = {
      .missing = DIFFERENCE | REFERENCE | FACTOR},
     {"class_difference_p", RUN_F64, true, false, "class delay",
      "two-sided p-value: sigma_1 of the class against random classes of its size", "1",
-     .missing = TEST | REFERENCE | FACTOR, .csv = true, .report = {{"p", RUN_WHOLE, 4, false}}},
+     .missing = TEST | REFERENCE | FACTOR, .csv = true, .report = {{"p", RUN_WHOLE, false}}},
     {"class_difference_p_adjusted", RUN_F64, true, false, "class delay",
      "p-value adjusted over all classes and delays of this state (Benjamini-Hochberg)", "1",
-     .missing = TEST | REFERENCE | FACTOR, .csv = true, .report = {{"q", RUN_WHOLE, 4, false}}},
+     .missing = TEST | REFERENCE | FACTOR, .csv = true, .report = {{"q", RUN_WHOLE, false}}},
     {"class_null_low", RUN_F64, true, false, "class delay",
      "sigma_1 of random classes of this size: 2.5 % quantile", GAIN_UNITS,
-     .missing = TEST | REFERENCE | FACTOR, .report = {{"null_low", RUN_WHOLE, 4, false}}},
+     .missing = TEST | REFERENCE | FACTOR, .report = {{"null_low", RUN_WHOLE, false}}},
     {"class_null_high", RUN_F64, true, false, "class delay",
      "sigma_1 of random classes of this size: 97.5 % quantile", GAIN_UNITS,
-     .missing = TEST | REFERENCE | FACTOR, .report = {{"null_high", RUN_WHOLE, 4, false}}},
+     .missing = TEST | REFERENCE | FACTOR, .report = {{"null_high", RUN_WHOLE, false}}},
     {"decay_scale", RUN_F64, true, false, "class decay_quantity decay_law", "scale of the law",
      "units of the fitted series", .missing = DECAY | FACTOR, .csv = true,
-     .report = {{"decay_scale", RUN_WHOLE, 5, false}}},
+     .report = {{"decay_scale", RUN_WHOLE, false}}},
     {"decay_scale_error", RUN_F64, true, false, "class decay_quantity decay_law",
      "scale of the law: standard error", "units of the fitted series",
-     .missing = DECAY | DECAY_ERROR | FACTOR, .report = {{"decay_scale_error", RUN_WHOLE, 3, false}}},
+     .missing = DECAY | DECAY_ERROR | FACTOR, .report = {{"decay_scale_error", RUN_WHOLE, false}}},
     {"decay_rate", RUN_F64, true, false, "class decay_quantity decay_law",
      "tau in delays (exponential, stretched exponential); alpha (power law)", "tokens (tau), 1 (alpha)",
-     .missing = DECAY | FACTOR, .csv = true, .report = {{"decay_rate", RUN_WHOLE, 5, false}}},
+     .missing = DECAY | FACTOR, .csv = true, .report = {{"decay_rate", RUN_WHOLE, false}}},
     {"decay_rate_error", RUN_F64, true, false, "class decay_quantity decay_law",
      "rate of the law: standard error", "tokens (tau), 1 (alpha)", .missing = DECAY | DECAY_ERROR | FACTOR,
-     .report = {{"decay_rate_error", RUN_WHOLE, 3, false}}},
+     .report = {{"decay_rate_error", RUN_WHOLE, false}}},
     {"decay_shape", RUN_F64, true, false, "class decay_quantity decay_law",
      "beta of the stretched exponential", "1", .missing = DECAY | SHAPE | FACTOR, .csv = true,
-     .report = {{"decay_shape", RUN_WHOLE, 5, false}}},
+     .report = {{"decay_shape", RUN_WHOLE, false}}},
     {"decay_shape_error", RUN_F64, true, false, "class decay_quantity decay_law", "beta: standard error", "1",
-     .missing = DECAY | DECAY_ERROR | SHAPE | FACTOR, .report = {{"decay_shape_error", RUN_WHOLE, 3, false}}},
+     .missing = DECAY | DECAY_ERROR | SHAPE | FACTOR, .report = {{"decay_shape_error", RUN_WHOLE, false}}},
     {"decay_residual", RUN_F64, true, false, "class decay_quantity decay_law",
      "weighted root mean square of ln y - ln fit", "1", .missing = DECAY | FACTOR},
     {"decay_aic", RUN_F64, true, false, "class decay_quantity decay_law",
      "Akaike's information criterion, small-sample corrected", "1", .missing = DECAY | FACTOR},
     {"decay_weight", RUN_F64, true, false, "class decay_quantity decay_law", "Akaike weight of the law", "1",
-     .missing = DECAY | FACTOR, .csv = true, .report = {{"decay_weight", RUN_WHOLE, 4, false}}},
+     .missing = DECAY | FACTOR, .csv = true, .report = {{"decay_weight", RUN_WHOLE, false}}},
     {"decay_shape_low", RUN_F64, true, false, "class decay_quantity decay_law", "beta" LOW, "1",
-     .missing = DECAY | DECAY_ERROR | SHAPE | FACTOR, .report = {{"decay_shape_low", RUN_WHOLE, 3, false}}},
+     .missing = DECAY | DECAY_ERROR | SHAPE | FACTOR, .report = {{"decay_shape_low", RUN_WHOLE, false}}},
     {"decay_shape_high", RUN_F64, true, false, "class decay_quantity decay_law", "beta" HIGH, "1",
-     .missing = DECAY | DECAY_ERROR | SHAPE | FACTOR, .report = {{"decay_shape_high", RUN_WHOLE, 3, false}}},
+     .missing = DECAY | DECAY_ERROR | SHAPE | FACTOR, .report = {{"decay_shape_high", RUN_WHOLE, false}}},
     {"decay_misfit_p", RUN_F64, true, false, "class decay_quantity decay_law",
      "p-value of the law's lack of fit, by the block errors", "1",
      .missing = DECAY | DECAY_ERROR | MISFIT | FACTOR, .csv = true,
-     .report = {{"decay_misfit_p", RUN_WHOLE, 3, false}}},
+     .report = {{"decay_misfit_p", RUN_WHOLE, false}}},
     {"decay_verdict", RUN_I32, true, false, "class decay_quantity",
      "the one law compatible with the data, an index into decay_law; -1: no law fits; -2: undecided", "1",
-     .missing = 0, .csv = true, .report = {{"decay_verdict", RUN_WHOLE, 3, false}}},
+     .missing = 0, .csv = true, .report = {{"decay_verdict", RUN_WHOLE, false}}},
     {"peak_delay", RUN_F64, true, false, "class decay_quantity", "delay of the largest value", "tokens",
-     .missing = EMPTY | HALF_LIFE | FACTOR, .csv = true, .report = {{"peak_delay", RUN_WHOLE, 5, false}}},
+     .missing = EMPTY | HALF_LIFE | FACTOR, .csv = true, .report = {{"peak_delay", RUN_WHOLE, false}}},
     {"half_life", RUN_F64, true, false, "class decay_quantity",
      "delays after the peak at which the series first falls below half of it", "tokens",
-     .missing = HALF_LIFE | FACTOR, .csv = true, .report = {{"half_life", RUN_WHOLE, 5, false}}},
+     .missing = HALF_LIFE | FACTOR, .csv = true, .report = {{"half_life", RUN_WHOLE, false}}},
     {"half_life_low", RUN_F64, true, false, "class decay_quantity", "half-life" LOW, "tokens",
-     .missing = HALF_LIFE | HALF_LIFE_ERROR | FACTOR, .report = {{"half_life_low", RUN_WHOLE, 4, false}}},
+     .missing = HALF_LIFE | HALF_LIFE_ERROR | FACTOR, .report = {{"half_life_low", RUN_WHOLE, false}}},
     {"half_life_high", RUN_F64, true, false, "class decay_quantity", "half-life" HIGH, "tokens",
-     .missing = HALF_LIFE | HALF_LIFE_ERROR | FACTOR, .report = {{"half_life_high", RUN_WHOLE, 4, false}}},
+     .missing = HALF_LIFE | HALF_LIFE_ERROR | FACTOR, .report = {{"half_life_high", RUN_WHOLE, false}}},
     {"half_life_error", RUN_F64, true, false, "class decay_quantity", "half-life" SE, "tokens",
      .missing = HALF_LIFE | HALF_LIFE_ERROR | FACTOR},
     {"share_delay", RUN_F64, true, false, "class decay_quantity decay_share",
      "delays after the peak at which the series first falls below a share of it", "tokens",
-     .missing = SHARE | FACTOR, .csv = true, .report = {{"share_delay", RUN_WHOLE, 5, false}}},
+     .missing = SHARE | FACTOR, .csv = true, .report = {{"share_delay", RUN_WHOLE, false}}},
     {"share_delay_low", RUN_F64, true, false, "class decay_quantity decay_share",
      "delays after the peak at a share of it" LOW, "tokens", .missing = SHARE | SHARE_ERROR | FACTOR,
-     .report = {{"share_delay_low", RUN_WHOLE, 4, false}}},
+     .report = {{"share_delay_low", RUN_WHOLE, false}}},
     {"share_delay_high", RUN_F64, true, false, "class decay_quantity decay_share",
      "delays after the peak at a share of it" HIGH, "tokens", .missing = SHARE | SHARE_ERROR | FACTOR,
-     .report = {{"share_delay_high", RUN_WHOLE, 4, false}}},
+     .report = {{"share_delay_high", RUN_WHOLE, false}}},
     {"lyapunov_exponent", RUN_F64, true, false, "exponent",
      "Lyapunov exponents of the whole state along the corpus, the largest first", "nats per token",
-     .sometimes = true, .report = {{"lyapunov", RUN_WHOLE, 4, true}}},
+     .sometimes = true, .report = {{"lyapunov", RUN_WHOLE, true}}},
     {"lyapunov_exponent_low", RUN_F64, true, false, "exponent", "Lyapunov exponent" LOW, "nats per token",
-     .sometimes = true, .report = {{"lyapunov_low", RUN_WHOLE, 3, true}}},
+     .sometimes = true, .report = {{"lyapunov_low", RUN_WHOLE, true}}},
     {"lyapunov_exponent_high", RUN_F64, true, false, "exponent", "Lyapunov exponent" HIGH, "nats per token",
-     .sometimes = true, .report = {{"lyapunov_high", RUN_WHOLE, 3, true}}},
+     .sometimes = true, .report = {{"lyapunov_high", RUN_WHOLE, true}}},
     {"relative_memory", RUN_F64, true, false, "property class delay",
      "gain along the property's direction over the largest singular value", "1",
      .missing = EMPTY | SMALL | PROPERTY | FACTOR, .csv = true,
-     .report = {{"relative_memory", RUN_WHOLE, 6, false}}},
+     .report = {{"relative_memory", RUN_WHOLE, false}}},
     {"relative_memory_low", RUN_F64, true, false, "property class delay", "relative memory" LOW, "1",
-     .missing = INTERVAL | PROPERTY | FACTOR, .report = {{"relative_memory_low", RUN_WHOLE, 4, false}}},
+     .missing = INTERVAL | PROPERTY | FACTOR, .report = {{"relative_memory_low", RUN_WHOLE, false}}},
     {"relative_memory_high", RUN_F64, true, false, "property class delay", "relative memory" HIGH, "1",
-     .missing = INTERVAL | PROPERTY | FACTOR, .report = {{"relative_memory_high", RUN_WHOLE, 4, false}}},
+     .missing = INTERVAL | PROPERTY | FACTOR, .report = {{"relative_memory_high", RUN_WHOLE, false}}},
     {"relative_memory_random", RUN_F64, true, false, "property class delay",
      "relative memory of random unit vectors: mean", "1", .missing = EMPTY | FACTOR, .csv = true,
-     .report = {{"relative_memory_random", RUN_WHOLE, 3, false}}},
+     .report = {{"relative_memory_random", RUN_WHOLE, false}}},
     {"relative_memory_random_low", RUN_F64, true, false, "property class delay",
      "relative memory of random unit vectors: 2.5 % quantile", "1", .missing = EMPTY | FACTOR,
-     .report = {{"relative_memory_random_low", RUN_WHOLE, 3, false}}},
+     .report = {{"relative_memory_random_low", RUN_WHOLE, false}}},
     {"relative_memory_random_high", RUN_F64, true, false, "property class delay",
      "relative memory of random unit vectors: 97.5 % quantile", "1", .missing = EMPTY | FACTOR,
-     .report = {{"relative_memory_random_high", RUN_WHOLE, 3, false}}},
+     .report = {{"relative_memory_random_high", RUN_WHOLE, false}}},
     {"unit_gain", RUN_F64, true, false, "class delay unit",
      "length of the unit's row of the normalised mean gradient: its gain along its own best direction",
      GAIN_UNITS, .sometimes = true, .missing = EMPTY | SMALL | FACTOR, .csv = true},
@@ -426,55 +426,54 @@ const run_variable run_variables[] = {
     {"property_gain", RUN_F64, true, false, "property class delay",
      "gain along the property's direction, |Ghat n|", GAIN_UNITS,
      .missing = EMPTY | SMALL | PROPERTY | FACTOR, .csv = true,
-     .report = {{"property_gain", RUN_WHOLE, 6, false}}},
+     .report = {{"property_gain", RUN_WHOLE, false}}},
     {"property_gain_low", RUN_F64, true, false, "property class delay",
      "gain along the property, lower end of the 95 % interval over blocks of the corpus and words of the sides",
      GAIN_UNITS, .missing = INTERVAL | PROPERTY | FACTOR,
-     .report = {{"property_gain_low", RUN_WHOLE, 4, false}}},
+     .report = {{"property_gain_low", RUN_WHOLE, false}}},
     {"property_gain_high", RUN_F64, true, false, "property class delay",
      "gain along the property, upper end of the 95 % interval over blocks of the corpus and words of the sides",
      GAIN_UNITS, .missing = INTERVAL | PROPERTY | FACTOR,
-     .report = {{"property_gain_high", RUN_WHOLE, 4, false}}},
+     .report = {{"property_gain_high", RUN_WHOLE, false}}},
     {"property_gain_random", RUN_F64, true, false, "property class delay",
      "gain along random unit vectors: mean", GAIN_UNITS, .missing = EMPTY | SMALL | FACTOR, .csv = true,
-     .report = {{"property_gain_random", RUN_WHOLE, 3, false}}},
+     .report = {{"property_gain_random", RUN_WHOLE, false}}},
     {"property_gain_random_low", RUN_F64, true, false, "property class delay",
      "gain along random unit vectors: 2.5 % quantile", GAIN_UNITS, .missing = EMPTY | SMALL | FACTOR,
-     .report = {{"property_gain_random_low", RUN_WHOLE, 3, false}}},
+     .report = {{"property_gain_random_low", RUN_WHOLE, false}}},
     {"property_gain_random_high", RUN_F64, true, false, "property class delay",
      "gain along random unit vectors: 97.5 % quantile", GAIN_UNITS, .missing = EMPTY | SMALL | FACTOR,
-     .report = {{"property_gain_random_high", RUN_WHOLE, 3, false}}},
+     .report = {{"property_gain_random_high", RUN_WHOLE, false}}},
     {"property_half_life", RUN_F64, true, false, "property class",
      "delays after the peak at which the gain along the property first falls below half of it", "tokens",
      .missing = EMPTY | SMALL | PROPERTY | PROPERTY_HALF_LIFE | FACTOR, .csv = true,
-     .report = {{"property_half_life", RUN_WHOLE, 4, false}}},
+     .report = {{"property_half_life", RUN_WHOLE, false}}},
     {"property_half_life_low", RUN_F64, true, false, "property class",
      "half-life of the gain along the property, lower end of the 95 % interval over blocks of the corpus and words "
      "of the sides",
      "tokens", .missing = PROPERTY | PROPERTY_HALF_LIFE | PROPERTY_HALF_LIFE_ERROR | FACTOR,
-     .report = {{"property_half_life_low", RUN_WHOLE, 4, false}}},
+     .report = {{"property_half_life_low", RUN_WHOLE, false}}},
     {"property_half_life_high", RUN_F64, true, false, "property class",
      "half-life of the gain along the property, upper end of the 95 % interval over blocks of the corpus and words "
      "of the sides",
      "tokens", .missing = PROPERTY | PROPERTY_HALF_LIFE | PROPERTY_HALF_LIFE_ERROR | FACTOR,
-     .report = {{"property_half_life_high", RUN_WHOLE, 4, false}}},
+     .report = {{"property_half_life_high", RUN_WHOLE, false}}},
     {"subspace_cosine", RUN_F64, true, false, "property class delay rank",
      "cosine between the property and the span of the first k right singular vectors (entry k-1)", "1",
-     .missing = EMPTY | SMALL | PROPERTY | FACTOR, .csv = true,
-     .report = {{"cosine", RUN_SUBSPACE, 6, false}}},
+     .missing = EMPTY | SMALL | PROPERTY | FACTOR, .csv = true, .report = {{"cosine", RUN_SUBSPACE, false}}},
     {"subspace_cosine_low", RUN_F64, true, false, "property class delay rank", "subspace cosine" LOW, "1",
-     .missing = INTERVAL | PROPERTY | FACTOR, .report = {{"cosine_low", RUN_SUBSPACE, 3, false}}},
+     .missing = INTERVAL | PROPERTY | FACTOR, .report = {{"cosine_low", RUN_SUBSPACE, false}}},
     {"subspace_cosine_high", RUN_F64, true, false, "property class delay rank", "subspace cosine" HIGH, "1",
-     .missing = INTERVAL | PROPERTY | FACTOR, .report = {{"cosine_high", RUN_SUBSPACE, 3, false}}},
+     .missing = INTERVAL | PROPERTY | FACTOR, .report = {{"cosine_high", RUN_SUBSPACE, false}}},
     {"subspace_cosine_random", RUN_F64, true, false, "property class delay rank",
      "subspace cosine of random unit vectors: mean", "1", .missing = EMPTY,
-     .report = {{"cosine_random", RUN_SUBSPACE, 3, false}}},
+     .report = {{"cosine_random", RUN_SUBSPACE, false}}},
     {"subspace_cosine_random_low", RUN_F64, true, false, "property class delay rank",
      "subspace cosine of random unit vectors: 2.5 % quantile", "1", .missing = EMPTY,
-     .report = {{"cosine_random_low", RUN_SUBSPACE, 3, false}}},
+     .report = {{"cosine_random_low", RUN_SUBSPACE, false}}},
     {"subspace_cosine_random_high", RUN_F64, true, false, "property class delay rank",
      "subspace cosine of random unit vectors: 97.5 % quantile", "1", .missing = EMPTY,
-     .report = {{"cosine_random_high", RUN_SUBSPACE, 3, false}}},
+     .report = {{"cosine_random_high", RUN_SUBSPACE, false}}},
     {"block_pairs", RUN_F64, true, false, "class delay block",
      "weight of each block of the corpus in the mean: its pairs", "pairs", .missing = 0},
     {"mean_gradient_error", RUN_F64, true, false, "delay",
@@ -518,7 +517,7 @@ const run_variable run_variables[] = {
                    PARTNER, PARTNER_INTERVAL, PARTNER | KL, PARTNER_INTERVAL | KL),
     {"partner_path_pairs", RUN_I64, true, false, "property delay",
      "pairs whose gradient was averaged along the line from the word to the other word of its pair", "pairs",
-     .sometimes = true, .csv = true, .report = {{"partner_path_pairs", RUN_WHOLE, 12, true}}},
+     .sometimes = true, .csv = true, .report = {{"partner_path_pairs", RUN_WHOLE, true}}},
     OF_REPLACEMENT(
         "partner_path_average", "partner_path_average", "property delay",
         "mean |G~ dx|: change of the state by the gradient averaged along the line between the two embeddings",
@@ -528,7 +527,7 @@ const run_variable run_variables[] = {
                    "dx leads to the other word of its pair", "1", PARTNER | PATH, PARTNER | PATH_INTERVAL),
     /* chosen pairs of words (analyze --pairs) */
     {"pair_count", RUN_I64, true, false, "pair_label delay", "chosen pairs, by label and distance", "pairs",
-     .sometimes = true, .csv = true, .report = {{"pair_count", RUN_WHOLE, 12, false}}},
+     .sometimes = true, .csv = true, .report = {{"pair_count", RUN_WHOLE, false}}},
     OF_PAIRS("pair_gain", "rms gain over all directions, root of the mean of |G L|^2, of chosen pairs",
              GAIN_UNITS),
     OF_PAIRS(

@@ -144,6 +144,8 @@ const drawn = (page, chart) => page.evaluate((id) => {
 
 const digits = (x, n) => Number(Number(x).toPrecision(n));
 const printed = (text) => Number(String(text).replace('−', '-').replace(/·10(.+)$/, (_, e) => `e${Array.from(e).map((c) => '⁰¹²³⁴⁵⁶⁷⁸⁹⁻'.indexOf(c)).map((i) => (i === 10 ? '-' : i)).join('')}`));
+// A number of the page: the run file's, rounded once, to n significant digits or more.
+const shows = (text, x, n = 3) => Math.abs(printed(text) - x) <= (x && 0.501 * 10 ** (Math.floor(Math.log10(Math.abs(x))) - n + 1));
 
 async function testNumbers(full) {
   for (const [recipe, steps] of [['full', 'words'], ['chars', 'characters'], ['plain', 'words'], ['keys', 'words']]) {
@@ -166,7 +168,7 @@ async function table(page, chart) {
   return lines.slice(1).map((cells) => Object.fromEntries(cells.map((c, i) => [lines[0][i], c])));
 }
 
-const equal = (shown, exact, tolerance = 6e-4) => (exact === null || exact === undefined ? shown === '' || shown === null || shown === undefined : shown !== '' && shown !== null && near(Number(shown), exact, tolerance));
+const equal = (shown, exact, tolerance = 2e-6) => (exact === null || exact === undefined ? shown === '' || shown === null || shown === undefined : shown !== '' && shown !== null && near(Number(shown), exact, tolerance));
 
 async function numbersOf(page, what, all, g, untrained, names, steps) {
   const bad = [], expect = (ok, ...detail) => { if (!ok && bad.length < 5) bad.push(detail.join(' ')); };
@@ -209,7 +211,7 @@ async function numbersOf(page, what, all, g, untrained, names, steps) {
     for (const m of cells.filter((x) => x.type === 'rect')) {
       const c = names.indexOf(m.series), of = (key) => g[key][c][m.delay];
       expect(equal(m.value, of('gain_ratio')) && equal(m.gain_low, of('gain_ratio_low')) && equal(m.gain_high, of('gain_ratio_high')), 'gain of', m.series, m.delay);
-      expect(equal(m.p_types, of('p_types'), 2e-3) && equal(m.q_types, of('p_types_adjusted'), 2e-3) && equal(m.p_tokens, of('p_tokens'), 2e-3), 'nulls of', m.series, m.delay);
+      expect(equal(m.p_types, of('p_types')) && equal(m.q_types, of('p_types_adjusted')) && equal(m.p_tokens, of('p_tokens')), 'nulls of', m.series, m.delay);
       const dot = dots.some((o) => Math.abs(o.x - m.x) < 3 && Math.abs(o.y - m.y) < 3);
       expect(dot === (of('p_types_adjusted') !== null && of('p_types_adjusted') < 0.05), 'dot of the kind at', m.series, m.delay);
       numbers += 6;
@@ -231,8 +233,8 @@ async function numbersOf(page, what, all, g, untrained, names, steps) {
       const low = g.class_null_low && g.class_null_low[c][m.delay], high = g.class_null_high && g.class_null_high[c][m.delay];
       expect(label && Math.abs(label.y - m.y) < 6, 'row of', m.series);
       expect(equal(m.sigma, sigma) && equal(m.ratio, sigma / g.singular_value[0][m.delay][0]), 'cell', m.series, m.delay);
-      expect(!chance || equal(m.value, sigma / Math.sqrt(low * high), 2e-3), 'beside chance', m.series, m.delay, m.value);
-      expect(equal(m.q, g.class_difference_p_adjusted[c][m.delay], 2e-3) && equal(m.p, g.class_difference_p[c][m.delay], 2e-3), 'p of', m.series, m.delay);
+      expect(!chance || equal(m.value, sigma / Math.sqrt(low * high)), 'beside chance', m.series, m.delay, m.value);
+      expect(equal(m.q, g.class_difference_p_adjusted[c][m.delay]) && equal(m.p, g.class_difference_p[c][m.delay]), 'p of', m.series, m.delay);
       const dot = dots.some((o) => Math.abs(o.x - m.x) < 3 && Math.abs(o.y - m.y) < 3), significant = g.class_difference_p_adjusted[c][m.delay] < 0.05;
       expect(dot === significant, 'dot at', m.series, m.delay, g.class_difference_p_adjusted[c][m.delay]);
       numbers += 6;
@@ -273,7 +275,7 @@ async function numbersOf(page, what, all, g, untrained, names, steps) {
           const p = all[''].property_name.indexOf(r.property), d = Number(r.delay);
           const at = (suffix, q) => { const x = g[variable + suffix][q][c][d]; return key === 'cosine' ? x[k - 1] : x; };
           for (const [column, suffix, q] of [['value', '', p], ['low', '_low', p], ['high', '_high', p], ['random', '_random', 0], ['random_low', '_random_low', 0], ['random_high', '_random_high', 0]]) {
-            expect(equal(r[column], at(suffix, q), 6e-3), key, column, k, JSON.stringify(r), at(suffix, q));
+            expect(equal(r[column], at(suffix, q)), key, column, k, JSON.stringify(r), at(suffix, q));
             numbers++;
           }
         }
@@ -295,11 +297,11 @@ async function settingsNumbers(page, expect, all, g, names, D) {
     rows: Array.from(document.querySelectorAll('#settings tbody tr'), (tr) => Array.from(tr.cells, (c) => c.textContent)),
   }));
   const whole = (text) => Number(text.replace(/,/g, '')), { unknown_tokens: n, tokens } = all.attributes, unknown = /^(\S+) \((\S+) %\)$/.exec(facts['unknown tokens'] || '');
-  expect(unknown && whole(unknown[1]) === Number(n) && (Number(n) ? near(printed(unknown[2]), 100 * n / tokens, 6e-2) : unknown[2] === '0'), 'unknown tokens', facts['unknown tokens'], n, tokens);
+  expect(unknown && whole(unknown[1]) === Number(n) && (Number(n) ? shows(unknown[2], 100 * n / tokens, 2) : unknown[2] === '0'), 'unknown tokens', facts['unknown tokens'], n, tokens);
   expect(rows.map((r) => r[0]).join() === names.join(), 'classes of the settings', rows.map((r) => r[0]).join());
   const want = { tokens: (c) => all[''].class_tokens[c], words: (c) => all[''].class_types[c], 'effective words': (c) => all[''].class_effective_types[c],
     'pairs at delay 0': (c) => g.pairs[c][0], [`pairs at delay ${D - 1}`]: (c) => g.pairs[c][D - 1] };
-  rows.forEach((row, c) => head.forEach((title, i) => expect(!(title in want) || near(whole(row[i]), want[title](c), title.startsWith('effective') ? 6e-3 : 0), title, row.join('|'))));
+  rows.forEach((row, c) => head.forEach((title, i) => expect(!(title in want) || (title.startsWith('effective') ? shows(row[i], want[title](c)) : whole(row[i]) === want[title](c)), title, row.join('|'))));
   return 5 * rows.length + 2;
 }
 
@@ -307,8 +309,8 @@ async function settingsNumbers(page, expect, all, g, names, D) {
 function spanOf(expect, cell, x, low, high, ...what) {
   const m = /^(\S+?)(?: \((\S+) to (\S+)\))?$/.exec(cell);
   if (x === null || x === undefined) return expect(cell === '–', ...what, cell);
-  expect(m && near(printed(m[1]), x, 6e-3) && Boolean(m[2]) === (low !== null), ...what, cell, x, low);
-  if (m && m[2]) expect(near(printed(m[2]), low, 6e-3) && near(printed(m[3]), high, 6e-3), ...what, cell, low, high);
+  expect(m && shows(m[1], x) && Boolean(m[2]) === (low !== null), ...what, cell, x, low);
+  if (m && m[2]) expect(shows(m[2], low) && shows(m[3], high), ...what, cell, low, high);
 }
 
 const CHANGES = { change: 'state_change', change_relative: 'state_change_relative', linear: 'linear_prediction', linear_cosine: 'linear_cosine', infidelity: 'infidelity', kl: 'output_kl' };
@@ -339,12 +341,12 @@ function propertySentences(text, expect, all, g, steps, D) {
     if (!m) return;
     const said = m.slice(1), [half, halfLow, halfHigh] = said.splice(14, 3), exact = g.property_half_life[p][0];
     for (const [shown, v] of [[half, exact], [halfLow, g.property_half_life_low[p][0]], [halfHigh, g.property_half_life_high[p][0]]])
-      expect(v === null ? shown === undefined : near(printed(shown), v, 6e-3), 'half-life of', name, shown, v);
+      expect(v === null ? shown === undefined : shows(shown, v), 'half-life of', name, shown, v);
     [['property_gain', 0], ['property_gain', at], ['relative_memory', 0], ['relative_memory', at]].forEach(([key, d], i) => {
       const [x, low, high, delay, least, most, verdict] = said.slice(7 * i, 7 * i + 7), of = (suffix, q) => g[key + suffix][q][0][d];
       expect(Number(delay) === d, 'delay of', key, delay, d);
       for (const [shown, v] of [[x, of('', p)], [low, of('_low', p)], [high, of('_high', p)], [least, of('_random_low', 0)], [most, of('_random_high', 0)]])
-        expect(v === null ? shown === undefined : near(printed(shown), v, 6e-3), 'property sentence', key, d, shown, v);
+        expect(v === null ? shown === undefined : shows(shown, v), 'property sentence', key, d, shown, v);
       const [b, t, v] = [of('_random_low', 0), of('_random_high', 0), of('', p)];
       expect(verdict === (b === null ? undefined : v > t ? 'above' : v < b ? 'below' : 'within'), 'verdict', key, d, verdict, v, b, t);
     });
@@ -398,7 +400,7 @@ async function replacementNumbers(page, expect, all, g, untrained, names, D) {
   if (moved) {
     const of = (v, d) => [g[v][0][d], g[`${v}_low`][0][d], g[`${v}_high`][0][d]], half = g.half_life[0][q];
     const want = [...of('state_change', 0), ...of('state_change', last), last, half === null ? null : g.peak_delay[0][q], half, half && g.half_life_low[0][q], half && g.half_life_high[0][q], at, ...of('linear_cosine', at), ...of('infidelity', at)];
-    want.forEach((x, i) => expect(x === null ? moved[i + 1] === undefined : x === 0 ? printed(moved[i + 1]) === 0 : near(printed(moved[i + 1]), x, 6e-3), 'sentence on replacement', i, moved[i + 1], x));
+    want.forEach((x, i) => expect(x === null ? moved[i + 1] === undefined : x === 0 ? printed(moved[i + 1]) === 0 : shows(moved[i + 1], x), 'sentence on replacement', i, moved[i + 1], x));
   }
   return numbers;
 }
@@ -415,7 +417,7 @@ async function sentences(page, expect, all, g, untrained, names, steps, D) {
   const low = g.rms_gain_low, high = g.rms_gain_high;
   const want = gain && [own[0], low[0][0][0], high[0][0][0], own[last], low[0][last][0], high[0][last][0], last, all[''].class_tokens[0]];
   expect(gain, 'the sentence on the rms gain', text);
-  if (gain) want.forEach((x, i) => expect(x === null ? gain[i + 1] === undefined : near(printed(gain[i + 1].replace(/,/g, '')), x, 6e-3), 'rms gain sentence', i, gain[i + 1], x));
+  if (gain) want.forEach((x, i) => expect(x === null ? gain[i + 1] === undefined : shows(gain[i + 1].replace(/,/g, ''), x), 'rms gain sentence', i, gain[i + 1], x));
   propertySentences(text, expect, all, g, steps, D);
   if (g.decay_weight && g.decay_weight[0][2].some((w) => w !== null)) {
     const d = decayOf(all, g, 0, 2);
@@ -427,8 +429,8 @@ async function sentences(page, expect, all, g, untrained, names, steps, D) {
     if (left) {
       expect(Number(left[1]) === d.peak && left[3] === steps, 'peak and unit', left[0]);
       const values = [...left[2].matchAll(/after (\S+?)(?: \((\S+) to (\S+)\))?(?:,|$)/g)];
-      expect(values.length === known.length && values.every((m, k) => near(printed(m[1]), known[k], 6e-3)), 'delays of the shares', left[0], known);
-      values.forEach((m, k) => m[2] && expect(near(printed(m[2]), d.low[k], 6e-3) && near(printed(m[3]), d.high[k], 6e-3), 'their intervals', left[0]));
+      expect(values.length === known.length && values.every((m, k) => shows(m[1], known[k])), 'delays of the shares', left[0], known);
+      values.forEach((m, k) => m[2] && expect(shows(m[2], d.low[k]) && shows(m[3], d.high[k]), 'their intervals', left[0]));
     }
   }
   if (names.length > 2 && g.gain_ratio) {
@@ -444,25 +446,25 @@ async function sentences(page, expect, all, g, untrained, names, steps, D) {
     expect(text.includes('Largest gain: ') === rank.length > 1, 'the sentence on classes', rank.length);
     for (const [word, x] of rank.length > 1 ? [['Largest gain: ', rank[0]], ['smallest: ', rank.at(-1)]] : []) {
       const m = new RegExp(`${word}(.+?) \\((\\S+) times all ${steps}; (?:as a kind of word it differs from words of similar frequency at (\\d+) of (\\d+) delays|no statement about its kind)\\)`).exec(text);
-      expect(m && m[1] === x.name && near(printed(m[2]), x.factor, 6e-3) && (x.tested ? Number(m[3]) === x.significant && Number(m[4]) === x.tested : m[3] === undefined), word, m && m[0], JSON.stringify(x));
+      expect(m && m[1] === x.name && shows(m[2], x.factor) && (x.tested ? Number(m[3]) === x.significant && Number(m[4]) === x.tested : m[3] === undefined), word, m && m[0], JSON.stringify(x));
     }
   }
   const exponent = ['lyapunov_exponent', 'lyapunov_exponent_low', 'lyapunov_exponent_high'].map((v) => (g[v] ? g[v][0] : null));
   const rate = new RegExp(`The largest Lyapunov exponent, .*?, is (\\S+)(?: \\((\\S+) to (\\S+)\\))? per ${step}: (?:they halve in (\\S+) ${steps}|they (grow)|they (may shrink or grow)|it has no interval)`).exec(text);
   expect(Boolean(rate) === (exponent[0] !== null), 'the sentence on the Lyapunov exponent', text);
   if (rate) {
-    exponent.forEach((x, i) => expect(x === null ? rate[i + 1] === undefined : near(printed(rate[i + 1]), x, 6e-3), 'Lyapunov exponent', rate[0], x));
+    exponent.forEach((x, i) => expect(x === null ? rate[i + 1] === undefined : shows(rate[i + 1], x), 'Lyapunov exponent', rate[0], x));
     const [, low, high] = exponent;
-    expect(low !== null && high < 0 ? near(printed(rate[4]), Math.LN2 / -exponent[0], 6e-3) : !rate[4], 'its half-life', rate[0]);
+    expect(low !== null && high < 0 ? shows(rate[4], Math.LN2 / -exponent[0]) : !rate[4], 'its half-life', rate[0]);
     expect(Boolean(rate[5]) === (low > 0) && Boolean(rate[6]) === (low !== null && low <= 0 && high >= 0), 'its verdict', rate[0]);
   }
   expect(/Intervals hold for (this text alone|texts made of such documents)/.test(text), 'what the intervals hold for', text);
   const at = Math.min(10, last), m = /At delay (\d+) the gain of the trained model is (\S+) % of that at delay 0; before training it is (\S+) %/.exec(text);
   expect(Boolean(m) === Boolean(untrained), 'the sentence on the untrained model', text);
-  if (m && untrained) expect(Number(m[1]) === at && near(printed(m[2]), 100 * own[at] / own[0], 6e-2) && near(printed(m[3]), 100 * untrained.rms_gain[0][at][0] / untrained.rms_gain[0][0][0], 6e-2), m[0]);
+  if (m && untrained) expect(Number(m[1]) === at && shows(m[2], 100 * own[at] / own[0], 2) && shows(m[3], 100 * untrained.rms_gain[0][at][0] / untrained.rms_gain[0][0][0], 2), m[0]);
   const co = /σ₁ is (\S+)(?: \(95 %: \S+ to \S+\))? at delay 0 and (\S+)(?: \(95 %: \S+ to \S+\))? at delay (\d+), coherence (\S+) and (\S+) \(/.exec(text);
-  expect(co && near(printed(co[1]), g.singular_value[0][0][0], 6e-3) && near(printed(co[2]), g.singular_value[0][at][0], 6e-3) && Number(co[3]) === at
-    && near(printed(co[4]), g.coherence[0][0], 6e-2) && near(printed(co[5]), g.coherence[0][at], 6e-2), 'sigma_1 and coherence', co && co[0]);
+  expect(co && shows(co[1], g.singular_value[0][0][0]) && shows(co[2], g.singular_value[0][at][0]) && Number(co[3]) === at
+    && shows(co[4], g.coherence[0][0], 2) && shows(co[5], g.coherence[0][at], 2), 'sigma_1 and coherence', co && co[0]);
 }
 
 // What the run file says of the decay of class c, series q.
@@ -492,7 +494,7 @@ async function decayTable(page, expect, all, g, names) {
       d.share.forEach((x, k) => interval(row[2 + k], x, d.low[k], d.high[k], 'share', k, row.join('|')));
       expect(row[5] === d.verdict, 'verdict', row.join('|'), d.verdict);
       expect((row[6] === '–') === !d.determined, 'a formula only where its parameters are determined', row.join('|'));
-      if (d.determined) expect(near(printed(row[6].split(' ')[0]), d.at('decay_scale'), 6e-2), 'amplitude', row.join('|'));
+      if (d.determined) expect(shows(row[6].split(' ')[0], d.at('decay_scale'), 2), 'amplitude', row.join('|'));
       interval(row[7], g.decay_shape[c][q][stretched], g.decay_shape_low[c][q][stretched], g.decay_shape_high[c][q][stretched], 'beta', row.join('|'));
     });
   }
@@ -688,7 +690,7 @@ async function testSeveralAndPlain(nc) {
   for (const [i, x] of kinds.entries()) {
     const row = await groups.evaluate((r) => Array.from(document.querySelector('#models table').tBodies[0].rows[r].cells, (c) => c.textContent), i);
     const ends = row.slice(2).map((t) => /^(\S+) \(models (\S+) to (\S+); text (\S+) to (\S+)\)$/.exec(t));
-    check(ends.length > 1 && ends.every((m, k) => m && [x.mean, x.low, x.high, x.blocks_low, x.blocks_high].every((v, j) => near(printed(m[j + 1]), v[[0, 1, 5][k]], 6e-3))),
+    check(ends.length > 1 && ends.every((m, k) => m && [x.mean, x.low, x.high, x.blocks_low, x.blocks_high].every((v, j) => shows(m[j + 1], v[[0, 1, 5][k]]))),
       'each of its kind', row.join(' | '));
   }
   check((await groups.textContent('#summary')).trim() === '', 'and no summary of a single training');

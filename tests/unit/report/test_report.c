@@ -64,7 +64,7 @@ static void test_json_numbers(void **state)
     const double x[6] = {1, 2, 3, 4, 5, NAN};
     const size_t shape[2] = {2, 3};
     json_open(&j, '{');
-    json_key(&j, "a"), json_values(&j, x, 2, shape, 6);
+    json_key(&j, "a"), json_values(&j, x, 2, shape);
     json_key(&j, "b"), json_bool(&j, true);
     json_close(&j, '}');
     assert_string_equal(written(f, &text), "{\"a\":[[1,2,3],[4,5,null]],\"b\":true}");
