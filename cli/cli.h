@@ -101,6 +101,9 @@ const char *shown(const char *name);
 
 /* -1: continue. Otherwise 2: "-" for an output that is no text. */
 int refuse_stdout(const char *output);
+/* -1: continue. Otherwise 1, after the message, which names `what` (a command, an option), why the input
+ * cannot be read. NULL is fine; a folder only if `folders`. */
+int refuse_unreadable(const char *what, const char *input, bool folders);
 /* -1: continue. Otherwise 1, after the message why the output cannot be written: call it before the work. "-"
  * and NULL are fine. */
 int refuse_unwritable(const char *output);

@@ -339,8 +339,10 @@ static int work(settings *s, int argc, char **argv)
     if (st == SG_OK) {
         progress_done(&line);
         if (s->plan)
+            st = sg_analysis_check_properties(&s->cfg, m, stream, k, &err);
+        if (s->plan && st == SG_OK)
             st = forecast_jobs(s, m, stream, k, &err);
-        else
+        else if (!s->plan)
             print_forecast(s, m, stream, k);
         if (!s->quiet)
             remark_on_line_ends(m, s->no_eos);
@@ -386,7 +388,13 @@ static int check_plan(settings *s, int argc, char **argv)
         return misuse("analyze: --%s works in one process only, not with --ranks",
                       s->pairs.n ? "pairs" : "precision");
     s->cfg.part = p->parts > 0, s->cfg.parts = p->parts;
-    return -1;
+    int code = -1;
+    for (size_t seed = p->first_seed; code < 0 && seed && seed <= p->last_seed; seed++) {
+        char *model = job_file(argv[0], "-seed", seed);
+        code = refuse_unreadable("analyze", model, false);
+        free(model);
+    }
+    return code;
 }
 
 static int analyze(int argc, char **argv, job_plan *plan)

@@ -65,6 +65,7 @@ static int read_time(job *j)
 
 static int read_memory(job *j)
 {
+    enum { LEAST_MEMORY = 64, MOST_MEMORY = 64 << 20 };
     static const char units[] = "MGT";
     const char *unit = NULL;
     double number = 0;
@@ -77,6 +78,8 @@ static int read_memory(job *j)
     if (!unit || j->memory[0] > '9')
         return misuse("--memory: expected a number and M, G or T, as in 4G; found '%s'", j->memory);
     j->megabytes = number * pow(1024, (double)(unit - units));
+    if (j->megabytes < LEAST_MEMORY || j->megabytes > MOST_MEMORY)
+        return misuse("--memory: expected 64M to 64T; found '%s'", j->memory);
     return -1;
 }
 
@@ -88,6 +91,8 @@ static int check_options(const job *j)
     if (j->trains && (p->parts || p->ranks))
         return misuse("cluster: --%s: only analyze is divided; train takes --seeds",
                       p->parts ? "parts" : "ranks");
+    if (j->launcher >= 0 && !p->ranks)
+        return misuse("cluster: --launcher: it starts the processes of --ranks, which is missing");
     if (j->trains && !j->time)
         return misuse("cluster: train has no forecast; give its time limit: --time H:M:S");
     if (j->partition && j->partition[strspn(j->partition, LETTERS "_-.,")])
@@ -419,6 +424,9 @@ static int make_jobs(job *j, int argc, char **argv)
     int code = check_options(j);
     if (code < 0)
         code = (j->trains ? plan_training : plan_analysis)(argc, argv, &j->plan);
+    if (code < 0 && j->megabytes > 0 && j->megabytes < (double)j->plan.memory / 1048576)
+        code = misuse("--memory: %s is less than the %.0fM that each process needs by the forecast",
+                      j->memory, ceil((double)j->plan.memory / 1048576));
     if (code < 0)
         code = find_places(j);
     if (code < 0)
@@ -440,7 +448,7 @@ static int make_jobs(job *j, int argc, char **argv)
 
 static int run(int argc, char **argv)
 {
-    job j = {.plan = {.cpus = 1}};
+    job j = {.plan = {.cpus = 1}, .launcher = -1};
     const option table[] = {
         {"parts", 0, OPT_SIZE, &j.plan.parts, "N", "analyze: an array of N jobs, and one that merges them", 2,
          10000},
@@ -456,7 +464,8 @@ static int run(int argc, char **argv)
          "memory of each process, as in 4G (default: by the forecast; for train the cluster's own)", 0, 0},
         {"partition", 0, OPT_STRING, &j.partition, "NAME", "partition of the cluster (default: its own)", 0,
          0},
-        {"launcher", 0, OPT_CHOICE, &j.launcher, "mpirun|srun", "what starts the processes of --ranks", 0, 0},
+        {"launcher", 0, OPT_CHOICE, &j.launcher, "mpirun|srun",
+         "what starts the processes of --ranks (default: mpirun)", 0, 0},
         {"script", 0, OPT_STRING, &j.script, "FILE",
          "the script to write (default: run.sh for -o run.nc, model-train.sh for -o model); -: standard output",
          0, 0},
@@ -486,9 +495,9 @@ const command cmd_cluster = {
     .operands = "analyze|train ARGUMENTS...",
     .summary = "a Slurm script for an analysis or a training",
     .about =
-        "Checks the options of the command and, of an analysis, that it can read its model (with --seeds the first one) and its "
-        "corpus; writes a script for it and prints what to type. Nothing is submitted. "
-        "The time and memory that the script of an analysis asks for follow from its forecast. A job that is stopped by its time limit or "
+         "Checks the options of the command and that the files it reads are there (of an analysis it reads them all; with --seeds "
+         "the first model); writes a script for it and prints what to type. Nothing is submitted. "
+         "The time and memory that the script of an analysis asks for follow from its forecast. A job that is stopped by its time limit or "
         "preempted saves a checkpoint, is queued again and continues from it. The options of cluster come before the "
         "command; its --checkpoint, --resume, --part and --threads are written into the script.",
     .examples = "stategrad cluster --parts 2 analyze model.safetensors valid.txt -o run.nc",

@@ -208,7 +208,16 @@ static int check_plan(const settings *s, int argc, char **argv, job_plan *p)
                       s->train.checkpoint ? "checkpoint"
                       : s->train.resume   ? "resume"
                                           : "threads");
-    return -1;
+    int code = -1;
+    for (int i = 0; code < 0 && i < argc; i++)
+        code = refuse_unreadable("train", argv[i], true);
+    for (size_t i = 0; code < 0 && i < s->valid.n; i++)
+        code = refuse_unreadable("train: --valid", s->valid.items[i], true);
+    if (code < 0)
+        code = refuse_unreadable("train: --vocab", s->vocab_file, false);
+    if (code < 0)
+        code = refuse_unreadable("train: --embeddings", s->train.embeddings, false);
+    return code;
 }
 
 static int train_or_plan(int argc, char **argv, job_plan *plan)

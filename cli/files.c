@@ -2,10 +2,12 @@
 /* What is read is never written to. */
 #include "cli.h"
 
+#include <errno.h>
 #include <limits.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 static bool put(void *ctx, const char *text, size_t n)
 {
@@ -57,6 +59,17 @@ int refuse_stdout(const char *output)
         return misuse(
             "-: standard output takes text (JSON, CSV, pages); this output needs the name of a file");
     return -1;
+}
+
+int refuse_unreadable(const char *what, const char *input, bool folders)
+{
+    struct stat info;
+    if (!input)
+        return -1;
+    const int why = stat(input, &info) != 0 || access(input, R_OK) != 0 ? errno
+                    : S_ISDIR(info.st_mode) && !folders                 ? EISDIR
+                                                                        : 0;
+    return why ? failure("%s: %s: %s", what, shown(input), strerror(why)) : -1;
 }
 
 int refuse_unwritable(const char *output)

@@ -145,7 +145,7 @@ static void help_row(FILE *f, const char *left, const char *help)
 void print_help(FILE *f, const command *c, const option *table)
 {
     char left[128], help[640];
-    fprintf(f, "usage: stategrad %s %s [options]\n\n", c->name, c->operands);
+    fprintf(f, "usage: stategrad %s [options] %s\n\n", c->name, c->operands);
     each_block(f, c->about, help_block);
     fprintf(f, "\nExample%s:\n", strchr(c->examples, '\n') ? "s" : "");
     help_examples(f, c->examples);

@@ -98,6 +98,9 @@ SG_API void sg_analysis_defaults_sized(sg_analysis_config *cfg, size_t struct_si
 /* SG_EINVAL: names the setting, what was found and what was expected. */
 SG_API sg_status sg_analysis_check(const sg_analysis_config *cfg, const sg_model *m, const sg_stream *s,
                                    sg_error *err);
+/* Reads the files of its properties and finds their words, as the analysis does. */
+SG_API sg_status sg_analysis_check_properties(const sg_analysis_config *cfg, const sg_model *m,
+                                              const sg_stream *s, const sg_classes *k, sg_error *err);
 
 /* ---- the table of settings: options of the program, keywords of other languages ---- */
 

@@ -159,12 +159,46 @@ static sg_status words_where(const void *ctx, const char *text, const char *whos
                                 : sg_fail(err, SG_EINVAL, "%s: there are no classes", whose);
 }
 
+static property_source source_of(const analysis *an)
+{
+    return (property_source){an,         an->E,       find_word,    find_class,
+                             class_name, words_where, an->n_models, {an->embeddings[0], an->embeddings[1]}};
+}
+
+static sg_status check_names(const sg_analysis_config *cfg, sg_error *err)
+{
+    for (size_t p = 0; p < cfg->n_properties; p++)
+        for (size_t q = 0; q < p; q++)
+            if (!strcmp(cfg->properties[q].name, cfg->properties[p].name))
+                return sg_fail(err, SG_EINVAL, "property %s: given twice", cfg->properties[p].name);
+    return SG_OK;
+}
+
+sg_status sg_analysis_check_properties(const sg_analysis_config *cfg, const sg_model *m, const sg_stream *s,
+                                       const sg_classes *k, sg_error *err)
+{
+    sg_analysis_config own;
+    analysis an = {0};
+    sg_analysis_defaults(&own, m);
+    cfg = config_take(&own, sizeof own, cfg);
+    sg_status st = analysis_sizes(&an, m, s, k, cfg, err);
+    if (st == SG_OK)
+        st = check_names(cfg, err);
+    an.n_models = 1; /* the untrained copy has the same words */
+    const property_source source = source_of(&an);
+    for (size_t p = 0; p < cfg->n_properties && st == SG_OK; p++) {
+        property found = {0};
+        st = property_resolve(&found, &source, &cfg->properties[p], NULL, err);
+        property_free(&found);
+    }
+    return st;
+}
+
 static sg_status resolve_properties(analysis *an, sg_error *err)
 {
     sg_status st = SG_OK;
     size_t P = an->P, E = an->E;
-    property_source source = {an,         E,           find_word,    find_class,
-                              class_name, words_where, an->n_models, {an->embeddings[0], an->embeddings[1]}};
+    const property_source source = source_of(an);
     an->properties = sg_calloc(P, sizeof *an->properties);
     an->property_missing = sg_calloc(P, sizeof *an->property_missing);
     an->property_names = sg_calloc(P, sizeof *an->property_names);
@@ -179,10 +213,7 @@ static sg_status resolve_properties(analysis *an, sg_error *err)
     if (!an->properties || !an->property_missing || !an->property_names || !an->property_pairs || !an->n[0] ||
         (an->n_models > 1 && !an->n[1]))
         TRY(no_memory(err, "the properties"));
-    for (size_t p = 0; p < P; p++)
-        for (size_t q = 0; q < p; q++)
-            if (!strcmp(an->cfg->properties[q].name, an->cfg->properties[p].name))
-                TRY(sg_fail(err, SG_EINVAL, "property %s: given twice", an->cfg->properties[p].name));
+    TRY(check_names(an->cfg, err));
     for (size_t p = 0; p < P; p++) {
         TRY(property_resolve(&an->properties[p], &source, &an->cfg->properties[p], an->monitor, err));
         an->property_missing[p] = an->properties[p].missing;
