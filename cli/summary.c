@@ -103,9 +103,8 @@ static double read_one(const sg_run *r, const char *group, const char *variable,
     return x;
 }
 
-/* Why class "all" has no value of this variable: the first reason of the run file, "class all, delay 0:
- * REASON (and 3 more)", without its place and its count. */
-static const char *why_missing(sg_run *r, const char *group, const char *variable, char text[256])
+/* "class all, delay 0: REASON (and 3 more)" without its place and its count. */
+const char *why_missing(sg_run *r, const char *group, const char *variable, char text[256])
 {
     const char *why = sg_run_variable_attribute(r, group, variable, "missing_reason");
     const char *colon = why ? strstr(why, ": ") : NULL;
@@ -422,7 +421,7 @@ static double of_property(const sg_run *r, const char *group, const char *variab
 
 /* "gain 0.81 [0.7, 0.9] (random 0.3 to 1.2: within chance)"; false: no interval */
 static bool print_beside_chance(const sg_run *r, const char *group, const char *what, const char *name,
-                                size_t p, size_t d)
+                                size_t p, size_t d, bool *outside)
 {
     static const char *const suffixes[] = {"", "_low", "_high", "_random_low", "_random_high"};
     double x[5];
@@ -440,6 +439,7 @@ static bool print_beside_chance(const sg_run *r, const char *group, const char *
            x[0] > x[4]   ? "above"
            : x[0] < x[3] ? "below"
                          : "within");
+    *outside |= x[0] < x[1] || x[0] > x[2];
     return isfinite(x[1]);
 }
 
@@ -469,7 +469,7 @@ static void print_partner(const sg_run *r, const char *group, size_t p)
 void print_property(sg_run *r, const char *group, size_t p)
 {
     static const size_t wanted[] = {0, 1, 5, 10, 20, 49};
-    bool withheld = false, missing = false;
+    bool withheld = false, missing = false, outside = false;
     char why[256];
     printf(
         "%s in %s, class %s: gain along the property, and relative to sigma_1 [95 %%] (95 %% of random directions)\n",
@@ -481,9 +481,9 @@ void print_property(sg_run *r, const char *group, size_t p)
             puts("  missing");
             continue;
         }
-        bool gain = print_beside_chance(r, group, "gain", "property_gain", p, wanted[i]);
-        withheld =
-            !print_beside_chance(r, group, "relative", "relative_memory", p, wanted[i]) || !gain || withheld;
+        bool gain = print_beside_chance(r, group, "gain", "property_gain", p, wanted[i], &outside);
+        withheld = !print_beside_chance(r, group, "relative", "relative_memory", p, wanted[i], &outside) ||
+                   !gain || withheld;
         puts("");
     }
     double half = of_property(r, group, "property_half_life", p, 0);
@@ -498,6 +498,8 @@ void print_property(sg_run *r, const char *group, size_t p)
         printf("  missing: %s\n", why_missing(r, group, "relative_memory", why));
     if (withheld)
         printf("  no interval: %s\n", why_missing(r, group, "relative_memory_low", why));
+    if (outside)
+        fputs(OUTSIDE_INTERVAL, stdout);
 }
 
 /* The requested properties, with random directions for comparison. */

@@ -10,6 +10,13 @@
 /* " (low to high)", the 95 % interval; nothing where it is missing. */
 void print_range(double low, double high);
 
+/* The first reason of the run file why class "all" has no value of this variable, in `text`. */
+const char *why_missing(sg_run *r, const char *group, const char *variable, char text[256]);
+
+/* Below values of which one lies outside its interval. */
+#define OUTSIDE_INTERVAL                                                                                     \
+    "  a value outside its interval: the interval is corrected for bias, the value is not\n"
+
 /* Units that still move furthest at the last delay, and units that each property moves most; nothing where
  * the run has no gains of units. */
 void print_units(sg_run *r, const char *group);

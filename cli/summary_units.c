@@ -36,11 +36,30 @@ static bool read_units(const sg_run *r, const char *group, const char *variable,
     return sg_run_read(r, group, name, start + skip, count + skip, x, NULL) == SG_OK;
 }
 
-static void print_unit(size_t u, double x, double low, double high, const char *sign)
+/* The units at[0..n) with what they move, and why one has no interval, or one that does not hold its value.
+ * first: (H) at delay 0, of which a share is left; x: that is what is shown; NULL: x has signs. */
+static void print_list(sg_run *r, const char *group, const char *variable, size_t n, const size_t *at,
+                       const double *x, const double *low, const double *high, const double *first)
 {
-    printf("    unit %4zu  ", u);
-    printf(sign, x);
-    print_range(low, high);
+    char name[64], why[256];
+    bool withheld = false, outside = false;
+    for (size_t k = 0; k < n; k++) {
+        const size_t u = at[k];
+        printf(first ? "    unit %4zu  %.3g" : "    unit %4zu  %+.3g", u, x[u]);
+        print_range(low[u], high[u]);
+        if (first && first != x)
+            printf(", %.3g %% of that at delay 0", 100 * x[u] / first[u]);
+        putchar('\n');
+        withheld |= !isfinite(low[u]);
+        outside |= x[u] < low[u] || x[u] > high[u];
+    }
+    snprintf(name, sizeof name, "%s_low", variable);
+    if (!n)
+        puts("    none has a value");
+    if (withheld)
+        printf("  no interval: %s\n", why_missing(r, group, name, why));
+    if (outside)
+        fputs(OUTSIDE_INTERVAL, stdout);
 }
 
 void print_units(sg_run *r, const char *group)
@@ -55,28 +74,18 @@ void print_units(sg_run *r, const char *group)
         read_units(r, group, "unit_gain", "_low", SIZE_MAX, D - 1, H, low) &&
         read_units(r, group, "unit_gain", "_high", SIZE_MAX, D - 1, H, high) &&
         read_units(r, group, "unit_gain", "", SIZE_MAX, 0, H, first)) {
-        const size_t n = largest(x, H, at, SHOWN);
         printf(
             "\n%s: units with the largest gain at delay %zu, each along its own best direction (95 %% interval)\n",
             shown(group), D - 1);
-        for (size_t k = 0; k < n; k++) {
-            print_unit(at[k], x[at[k]], low[at[k]], high[at[k]], "%.3g");
-            printf(", %.3g %% of that at delay 0\n", 100 * x[at[k]] / first[at[k]]);
-        }
+        print_list(r, group, "unit_gain", largest(x, H, at, SHOWN), at, x, low, high, D > 1 ? first : x);
     }
     for (size_t p = 0; x && p < sg_run_properties(r); p++) {
         if (!read_units(r, group, "unit_property_gain", "", p, d, H, x) ||
             !read_units(r, group, "unit_property_gain", "_low", p, d, H, low) ||
             !read_units(r, group, "unit_property_gain", "_high", p, d, H, high))
             break;
-        const size_t n = largest(x, H, at, SHOWN);
         printf("  units that a step along %s moves most, delay %zu\n", shown(sg_run_property_name(r, p)), d);
-        for (size_t k = 0; k < n; k++) {
-            print_unit(at[k], x[at[k]], low[at[k]], high[at[k]], "%+.3g");
-            putchar('\n');
-        }
-        if (!n)
-            puts("    none has a value");
+        print_list(r, group, "unit_property_gain", largest(x, H, at, SHOWN), at, x, low, high, NULL);
     }
     free(x);
 }

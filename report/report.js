@@ -105,8 +105,11 @@ function groupTitle(name) {
 /* Why values of `key` are missing in the runs shown, each reason once: without the first place where it applies and the
  * number of others, which count what is not shown too ("class all, delay 0: no pairs (and 3 more)"). */
 function reasonsOf(key) {
-  const texts = runs.map((r) => groupOf(r)).filter(Boolean).map((g) => g.missing[key]).filter(Boolean);
-  const plain = texts.flatMap((t) => t.split('; ')).map((t) => t.replace(/^(?:class|property|label) (?:.*, delay \d+|[^:]*): /, '').replace(/ \(and \d+ more\)$/, ''));
+  return plainReasons(runs.map((r) => groupOf(r)).filter(Boolean).map((g) => g.missing[key]));
+}
+
+function plainReasons(given) {
+  const texts = given.filter(Boolean), plain = texts.flatMap((t) => t.split('; ')).map((t) => t.replace(/^(?:class|property|label) (?:.*, delay \d+|[^:]*): /, '').replace(/ \(and \d+ more\)$/, ''));
   return Array.from(new Set(plain));
 }
 
@@ -121,10 +124,15 @@ function interval(low, high) {
 
 const WITHHELD = 'not given'; // in the place of an interval that the run file leaves out
 
-/* How many of the values have no interval, and why: the run file's reason. */
 function withheldNote(key, rows) {
-  const shown = rows.filter((r) => !r.reference && r.value !== null), without = shown.filter((r) => r.interval === WITHHELD).length;
-  return without ? ` No interval is given at ${without} of ${shown.length} values (${reasonsOf(`${key}_low`).join('; ') || 'no reason stored'}).` : '';
+  return intervalsNote(rows.filter((r) => !r.reference && r.interval).map((r) => ({ ...r, value: r.exact === undefined ? r.value : r.exact })), reasonsOf(`${key}_low`));
+}
+
+/* Of values that could have intervals: how many have none, and how many lie outside theirs. */
+function intervalsNote(rows, reasons) {
+  const shown = rows.filter((r) => r.value !== null), without = shown.filter((r) => r.low === null).length, outside = shown.filter((r) => r.low !== null && (r.value < r.low || r.value > r.high)).length;
+  return (without ? ` No interval is given at ${without} of ${shown.length} values (${reasons.join('; ') || 'no reason stored'}).` : '')
+    + (outside ? ` ${outside} of ${shown.length} values lie outside their intervals, which are corrected for bias; the values are not.` : '');
 }
 
 /* ---- curves by delay ---- */
@@ -335,7 +343,7 @@ function classesSection() {
           color.scale = ratio
             ? { type: 'log', domain: [1 / most, 1, most], range: dark ? ['#5BB0E8', '#2a2f36', '#F08A4B'] : ['#0072B2', '#f4f4f2', '#D55E00'], interpolate: 'rgb' }
             : { type: 'log', scheme: 'viridis' };
-          color.legend = { orient: 'top', direction: 'horizontal', format: '.2~g', ...(ratio ? { values: [1 / most, 1, most] } : { tickCount: 4 }) };
+          color.legend = { orient: 'top', direction: 'horizontal', format: '.2~r', ...(ratio ? { values: [1 / most, 1, most] } : { tickCount: 4 }) };
           if (dark) s.layer[1].mark.color = '#f5f5f5';
           if (width < 500) s.encoding.y.axis.labelLimit = 84;
         },
@@ -386,7 +394,7 @@ function spectrumSection() {
           s.encoding.x.axis.values = delayTicks(rows, false);
           s.encoding.y.axis.values = shown <= 12 ? undefined : [1, ...Array.from({ length: Math.floor(shown / 10) }, (_, i) => 10 * (i + 1))];
           if (rows.length && most > least) s.encoding.color.scale = { type: 'log', scheme: 'viridis', domain: [least, most], clamp: true };
-          s.encoding.color.legend = { orient: 'top', direction: 'horizontal', format: '.1~g' };
+          s.encoding.color.legend = { orient: 'top', direction: 'horizontal', format: '.1~r' };
         },
       });
     };
@@ -502,12 +510,14 @@ function unitsSection() {
     body.replaceChildren(...runs.map((run, r) => {
       const g = groupOf(run);
       if (!g || !g.unit_gains) return null;
-      const { last, at, rows } = g.unit_gains, cell = (x, low, high) => [withInterval(x, low, high), x];
-      const head = ['unit', 'gain at delay 0', `gain at delay ${last}`, `share left at delay ${last}`, ...run.properties.map((p) => `along ${shorten(p.name, 40)}, delay ${at}`)];
-      const cells = rows.map((x, u) => [[u, u], [number(x[0], 3), x[0]], cell(x[1], x[2], x[3]), [x[0] > 0 ? percent(x[1] / x[0]) : '–', x[0] > 0 ? x[1] / x[0] : null],
+      const { last, at, missing, rows } = g.unit_gains, cell = (x, low, high) => [withInterval(x, low, high), x], later = (x) => (last ? [x] : []);
+      const head = ['unit', ...later('gain at delay 0'), `gain at delay ${last}`, ...later(`share left at delay ${last}`), ...run.properties.map((p) => `along ${shorten(p.name, 40)}, delay ${at}`)];
+      const cells = rows.map((x, u) => [[u, u], ...later([number(x[0], 3), x[0]]), cell(x[1], x[2], x[3]), ...later([x[0] > 0 ? percent(x[1] / x[0]) : '–', x[0] > 0 ? x[1] / x[0] : null]),
         ...run.properties.map((_, p) => cell(x[4 + 3 * p], x[5 + 3 * p], x[6 + 3 * p]))]);
+      const bounded = (k) => rows.flatMap((x) => Array.from({ length: k ? run.properties.length : 1 }, (_, p) => ({ value: x[k + 3 * p], low: x[k + 1 + 3 * p], high: x[k + 2 + 3 * p] })));
       return el('div', {}, runs.length > 1 ? el('h3', {}, runNames[r]) : null,
-        sortableTable(head, cells, 2, 20, { 'aria-label': `units of the ${groupTitle(state.group)}, ${runNames[r]}` }));
+        el('p', { class: 'mute' }, ...[1, 4].map((k, i) => intervalsNote(bounded(k), plainReasons([missing[i]])))),
+        sortableTable(head, cells, last ? 2 : 1, 20, { 'aria-label': `units of the ${groupTitle(state.group)}, ${runNames[r]}` }));
     }).filter(Boolean));
     body.append(el('p', { class: 'mute' }, 'Intervals: 95 %, over blocks of the corpus and, along a property given by words, over these; not adjusted for the number of units.'));
   });

@@ -66,8 +66,8 @@ typedef struct {
 SG_API void sg_import_defaults_sized(sg_import_config *cfg, size_t struct_size);
 
 /* Loads stategrad's model file or a foreign one, detected by content. cfg NULL: defaults; for stategrad's own
- * file only `unk` and `eos` are used. SG_EFORMAT: two interpretations fit; names both and the entry of maps
- * that decides. Assumptions are reported through monitor->warn. */
+ * file only `unk` and `eos` may be set, SG_EINVAL names another. SG_EFORMAT: two interpretations fit; names
+ * both and the entry of maps that decides. Assumptions are reported through monitor->warn. */
 SG_API sg_status sg_model_load(sg_model **out, const char *path, const sg_import_config *cfg,
                                const sg_monitor *monitor, sg_error *err);
 

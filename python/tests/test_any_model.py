@@ -505,6 +505,11 @@ class AnyModel(InFolder):
             a.add([0], G)
         with self.assertRaisesRegex(ValueError, "no gradient"):
             sg.Accumulator(self.ids, {"layer1.cell": H}, table).finish()
+        large = sg.Accumulator(self.ids, {"layer1.cell": H}, table, delays=2)
+        for o in range(0, T - 2):
+            large.add([o], np.full((1, 2, H, E), 1e30, np.float32))
+        with self.assertRaisesRegex(ValueError, "delay 0: the .*squared? .*is not finite: gradients of 1e18 and more"):
+            large.finish()
         zero = torch.zeros(H)
         with self.assertRaisesRegex(ValueError, "expected those of state0"):
             sg.analyze_function(lambda x, s: s[:2], zero, self.ids, table)

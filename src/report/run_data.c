@@ -137,8 +137,8 @@ static sg_status read_units(const sg_run *r, const char *group, const char *name
 }
 
 /* Where the run has them: a row for each unit, [gain at delay 0, at the last delay with both limits, along
- * each property at `at` with both limits, ...]. */
-static sg_status write_units(json_out *j, const sg_run *r, const char *group, sg_error *err)
+ * each property at `at` with both limits, ...]; why limits are missing: of the gains, along properties. */
+static sg_status write_units(json_out *j, sg_run *r, const char *group, sg_error *err)
 {
     sg_status st = SG_OK;
     static const char *const suffixes[] = {"", "_low", "_high"};
@@ -159,6 +159,11 @@ static sg_status write_units(json_out *j, const sg_run *r, const char *group, sg
     json_key(j, "unit_gains"), json_open(j, '{');
     json_key(j, "last"), json_count(j, last);
     json_key(j, "at"), json_count(j, at);
+    json_key(j, "missing"), json_open(j, '[');
+    for (size_t k = 0; k < 2; k++)
+        json_text(j, sg_run_variable_attribute(r, group, k ? "unit_property_gain_low" : "unit_gain_low",
+                                               "missing_reason"));
+    json_close(j, ']');
     json_key(j, "rows"), json_open(j, '[');
     for (size_t u = 0; u < H; u++) {
         json_open(j, '[');

@@ -126,6 +126,18 @@ static void sandwich(size_t E, const double *L, const double *B, double *T, doub
     la_dgemm(LA_T, LA_N, E, E, E, 1, L, E, T, E, 0, A, E);
 }
 
+static sg_status check_finite(size_t n, const double *x, const char *what, sg_error *err)
+{
+    for (size_t i = 0; i < n; i++)
+        if (!isfinite(x[i]))
+            return sg_fail(
+                err, SG_ENONFINITE,
+                "the %s is not finite: gradients of 1e18 and more, or their squares, exceed float32; "
+                "divide the state by a constant",
+                what);
+    return SG_OK;
+}
+
 /* Coherence and root-mean-square gains. frobenius = |G|_F^2. work: 2 E^2 + E. */
 static sg_status second_moment(double *values, const sp_frame *f, double frobenius, const double *M,
                                double *work, sg_error *err)
@@ -144,18 +156,12 @@ static sg_status second_moment(double *values, const sp_frame *f, double frobeni
     if (isnan(f->L[0]))
         return SG_OK;
     sandwich(E, f->L, M, T, A);
-    sg_status st = la_eigh(E, A, w, false, err);
+    sg_status st = check_finite(E * E, A, "sum of squared gradients", err);
+    if (st == SG_OK)
+        st = la_eigh(E, A, w, false, err);
     for (size_t k = 0; st == SG_OK && k < f->R; k++)
         values[at.gain + k] = w[E - 1 - k] > 0 ? sqrt(w[E - 1 - k]) : 0;
     return st;
-}
-
-static sg_status check_finite(size_t n, const double *x, const char *what, sg_error *err)
-{
-    for (size_t i = 0; i < n; i++)
-        if (!isfinite(x[i]))
-            return sg_fail(err, SG_ENONFINITE, "%s: entry %zu is not finite", what, i);
-    return SG_OK;
 }
 
 sg_status sp_from_mean(double *values, double *P_out, double *Vt_out, const sp_frame *f, const double *G,
@@ -186,7 +192,6 @@ sg_status sp_from_gram(double *values, const sp_frame *f, const double *gram, co
     sg_status st = SG_OK;
     size_t E = f->E;
     double *A = work, *T = A + E * E, *w = T + E * E, *S = w + E, frobenius = 0;
-    TRY(check_finite(E * E, gram, "Gram matrix", err));
     for (size_t i = 0; i < E; i++)
         frobenius += gram[i * E + i];
     if (isnan(f->L[0])) {
@@ -195,6 +200,7 @@ sg_status sp_from_gram(double *values, const sp_frame *f, const double *gram, co
         goto done;
     }
     sandwich(E, f->L, gram, T, A);
+    TRY(check_finite(E * E, A, "square of the mean gradient", err));
     TRY(la_eigh(E, A, w, f->P > 0, err));
     for (size_t k = 0; k < f->R; k++)
         S[k] = w[E - 1 - k] > 0 ? sqrt(w[E - 1 - k]) : 0;

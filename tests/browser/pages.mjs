@@ -608,6 +608,8 @@ async function testDarkAndNarrow(nc) {
     check((await ground() < 200) === (colorScheme === 'dark'), `${width} px: ${colorScheme} as the system asks`);
     check(await overflow(page) <= 0, `${width} px ${colorScheme}: no horizontal scrolling`, await overflow(page));
     for (const chart of CHARTS) check(await marks(page, chart) > 5, `${width} px ${colorScheme}: ${chart} is drawn`);
+    const texts = await page.evaluate(() => Array.from(document.querySelectorAll('.chart svg .role-axis-label text, .chart svg .role-legend-label text'), (t) => t.textContent));
+    check(texts.length > 50 && !texts.some((t) => /^[\d.]+e[+\d]/.test(t)), `${width} px: axes and legends have plain numbers`, texts.filter((t) => /e[+\d]/.test(t)).join(' '));
     await shot(page, `report-${width}-${colorScheme}`);
     const tables = await page.evaluate(() => Array.from(document.querySelectorAll('.scroll')).map((s) => [s.scrollWidth > s.clientWidth + 1,
       getComputedStyle(s, '::before').content.includes('goes on'), getComputedStyle(s).backgroundImage.includes('gradient')]));
@@ -857,6 +859,9 @@ async function testUnits(page, g) {
       spanOf((ok, ...what) => check(ok, 'a gain of a unit along a property', what.join(' ')), row[4], ...['', '_low', '_high'].map((suffix) => g[`unit_property_gain${suffix}`][0][0][1][u]), 'unit_property_gain', row.join('|'));
     }
   };
+  const missing = ['unit_gain', 'unit_property_gain'].map((key) => { const low = (key === 'unit_gain' ? g.unit_gain_low[0][D - 1] : g.unit_property_gain_low.flatMap((p) => p[0][1])); return [low.filter((x) => x === null).length, low.length]; });
+  const note = await page.textContent('#units p.mute');
+  check(missing.every(([n, all]) => !n || (note.includes(`No interval is given at ${n} of ${all} values (`) && !note.includes('no reason stored'))) && (missing.some(([n]) => n) || !note.includes('No interval')), 'why units have no interval', `${note} ${missing}`);
   await order(2, true);
   for (const k of [4, 0, 3]) {
     await page.click(`#units thead th:nth-child(${k + 1}) button`);
@@ -903,6 +908,11 @@ async function testPairs(plain) {
   check(page.complaints.length === 0, 'pairs: no complaint', page.complaints.join(' | '));
   await shot(page, 'pairs');
   await page.context().close();
+  execFileSync(program, ['analyze', model, corpus, '-d', '1', '--units', '--property', 'number=Number=Plur-Number=Sing', '-q', '-o', nc.replace('pairs', 'one')], { stdio: 'ignore' });
+  const one = await open(report('one-delay.html', nc.replace('pairs', 'one')));
+  const heads = await one.evaluate(() => Array.from(document.querySelectorAll('#units thead th'), (t) => t.textContent));
+  check(heads.filter((t) => /delay 0/.test(t)).length === 2 && /^gain at delay 0/.test(heads[1]) && /^along number/.test(heads[2]) && heads.length === 3, 'one delay: one column of its gain', heads.join('|'));
+  await one.context().close();
   const without = await open(report('report.html', plain));
   check(!(await without.isVisible('#pairs')) && without.complaints.length === 0, 'a run without pairs has no such section', without.complaints.join(' | '));
   await without.context().close();
