@@ -82,7 +82,7 @@ static void same_run(sg_run *a, sg_run *b)
 static sg_status rewrite(const char *from, const char *to, sg_error *err)
 {
     run_writer *w = NULL;
-    sg_status st = run_writer_modify(&w, from, to, err);
+    sg_status st = run_writer_modify(&w, from, to, NULL, err);
     if (st == SG_OK)
         st = run_writer_text(w, RUN_ROOT, NULL, "rewritten by the fuzz target", "yes", err);
     if (st == SG_OK)
