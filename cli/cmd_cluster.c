@@ -495,9 +495,9 @@ const command cmd_cluster = {
     .operands = "analyze|train ARGUMENTS...",
     .summary = "a Slurm script for an analysis or a training",
     .about =
-         "Checks the options of the command and that the files it reads are there (of an analysis it reads them all; with --seeds "
-         "the first model); writes a script for it and prints what to type. Nothing is submitted. "
-         "The time and memory that the script of an analysis asks for follow from its forecast. A job that is stopped by its time limit or "
+        "Checks the options of the command and that the files it reads are there (of an analysis it reads them all; with --seeds "
+        "the first model); writes a script for it and prints what to type. Nothing is submitted. "
+        "The time and memory that the script of an analysis asks for follow from its forecast. A job that is stopped by its time limit or "
         "preempted saves a checkpoint, is queued again and continues from it. The options of cluster come before the "
         "command; its --checkpoint, --resume, --part and --threads are written into the script.",
     .examples = "stategrad cluster --parts 2 analyze model.safetensors valid.txt -o run.nc",
