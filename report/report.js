@@ -918,13 +918,13 @@ function standing(run, g, i) {
 }
 
 /* The headline: how fast the rms gain falls from its peak. */
-function headline(all, last) {
+function headline(run, g, all, last) {
   const where = `the gain from a ${STEP} to the state (${groupTitle(state.group)})`, words = (n) => (n === 1 ? `one ${STEP}` : `${n} ${STEPS}`);
   const peak = all.reduce((best, v, d) => (v > all[best] ? d : best), 0), from = peak ? `, counted from its peak at delay ${peak}` : '';
-  const below = (part) => all.findIndex((v, d) => d > peak && v !== null && v <= all[peak] * part);
-  const half = below(0.5), tenth = below(0.1), left = percent(all[last] / all[peak]);
-  if (half < 0) return `After ${words(last)}, ${left} of ${where} is left: it does not fall to half within the window${from}.`;
-  return `Half of ${where} is lost ${words(half - peak)} later; ${tenth > 0 ? `nine tenths, ${words(tenth - peak)} later` : `after ${words(last)} ${left} is left`}${from}.`;
+  const left = `${percent(all[last] / all[peak])} of ${where} is left`, q = run.decay_quantity.indexOf('largest rms gain');
+  const [half, , tenth] = q < 0 ? [] : decayOf(run, g, 0, q).left, known = (x) => x && x !== '–';
+  if (!known(half)) return `After ${words(last)}, ${left}${all.some((v, d) => d > peak && v !== null && v <= all[peak] / 2) ? '' : ': it does not fall to half within the window'}${from}.`;
+  return `Half of ${where} is lost ${half} ${STEPS} later; ${known(tenth) ? `nine tenths, ${tenth} ${STEPS} later` : `after ${words(last)} ${percent(all[last] / all[peak])} is left`}${from}.`;
 }
 
 /* What replacing a word does to the state, and what the gradient makes of it: none, or one sentence. */
@@ -967,7 +967,7 @@ function summaryOf(run) {
   if (!rms || !rms.length) return [`No analysis of the ${groupTitle(state.group)} in this run.`];
   const all = rms[0], fits = values(g, 'decay_weight');
   const band = (key, d) => (values(g, `${key}_low`) && values(g, `${key}_low`)[0][d] !== null ? ` (95 %: ${number(values(g, `${key}_low`)[0][d], 3)} to ${number(values(g, `${key}_high`)[0][d], 3)})` : '');
-  lines.push(all[0] === null ? 'The gains are missing; the settings below state why.' : headline(all, last));
+  lines.push(all[0] === null ? 'The gains are missing; the settings below state why.' : headline(run, g, all, last));
   lines.push(`The rms gain, in ${gainUnit(run)}, is ${number(all[0], 3)}${band('rms', 0)} for the ${STEP} just read and ${number(all[last], 3)}${band('rms', last)} for the ${STEP} ${last} steps before, averaged over ${count(run.classes[0].tokens)} tokens.`);
   lines.push(...replacedSentence(run, g, band));
   const q = run.decay_quantity.indexOf('largest rms gain');

@@ -62,14 +62,13 @@ static void left_part(char *text, size_t size, const sg_decay *d)
     }
     for (size_t i = 0; i < SG_DECAY_SHARES && !isnan(d->left[i].value) && n < size; i++) {
         const sg_interval *x = &d->left[i];
-        const double peak = (double)d->peak;
         if (i == 0)
-            n += (size_t)snprintf(text, size, "half of its value at delay %zu is left at delay %.1f", d->peak,
-                                  peak + x->value);
+            n += (size_t)snprintf(text, size, "half of its value at delay %zu is left %.1f delays later",
+                                  d->peak, x->value);
         else
-            n += (size_t)snprintf(text + n, size - n, ", %s at %.1f", words[i], peak + x->value);
+            n += (size_t)snprintf(text + n, size - n, ", %s after %.1f", words[i], x->value);
         if (isfinite(x->low) && n < size)
-            n += (size_t)snprintf(text + n, size - n, " (%.1f to %.1f)", peak + x->low, peak + x->high);
+            n += (size_t)snprintf(text + n, size - n, " (%.1f to %.1f)", x->low, x->high);
     }
 }
 

@@ -408,11 +408,15 @@ async function replacementNumbers(page, expect, all, g, untrained, names, D) {
 // The headline and its list.
 async function sentences(page, expect, all, g, untrained, names, steps, D) {
   const text = await page.textContent('#summary'), own = g.rms_gain[0].map((d) => d[0]), last = D - 1, step = steps.slice(0, -1);
-  const peak = own.indexOf(Math.max(...own)), below = (part) => own.findIndex((v, d) => d > peak && v <= own[peak] * part), other = step === 'word' ? 'character' : 'word';
-  const half = below(0.5), tenth = below(0.1), times = (n) => (n === 1 ? `one ${step}` : `${n} ${steps}`);
+  const other = step === 'word' ? 'character' : 'word', q = (all[''].decay_quantity || []).indexOf('largest rms gain');
   expect(!new RegExp(`\\b${other}s?\\b`).test(text), 'the summary speaks of', other);
-  if (half > 0) expect(text.includes(`is lost ${times(half - peak)} later`), 'half', half, text.slice(0, 200));
-  if (tenth > 0) expect(text.includes(`nine tenths, ${times(tenth - peak)} later`), 'nine tenths', tenth, text.slice(0, 200));
+  const fall = (k, before) => { // "is lost 3.6 (3.5 to 3.7) words later", counted from the peak
+    const share = q < 0 ? null : g.share_delay[0][q][k], said = new RegExp(`${before} (\\S+)(?: \\((\\S+) to (\\S+)\\))? ${steps} later`).exec(text);
+    expect((share === null || share === undefined) === !said, before, share, text.slice(0, 200));
+    if (said) [share, g.share_delay_low[0][q][k], g.share_delay_high[0][q][k]].forEach((x, i) => expect(x === null ? said[i + 1] === undefined : shows(said[i + 1], x), before, i, said[i + 1], x));
+  };
+  fall(0, 'is lost');
+  if (/is lost/.test(text.slice(0, 200))) fall(2, 'nine tenths,');
   const gain = new RegExp(`The rms gain, in state units per ${all.attributes.normalization === 'none' ? 'unit' : 'standard deviation'} of the embedding, is (\\S+)(?: \\(95 %: (\\S+) to (\\S+)\\))? for the ${step} just read and (\\S+)(?: \\(95 %: (\\S+) to (\\S+)\\))? for the ${step} (\\d+) steps before, averaged over (\\S+) tokens`).exec(text);
   const low = g.rms_gain_low, high = g.rms_gain_high;
   const want = gain && [own[0], low[0][0][0], high[0][0][0], own[last], low[0][last][0], high[0][last][0], last, all[''].class_tokens[0]];

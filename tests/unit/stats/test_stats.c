@@ -414,12 +414,12 @@ static void half_life_and_bad_series(void **state)
     assert_close(got.left[0].value, 10 * log(2), 1e-12, 0, "half-life", 0);
     sg_decay_sentence(text, sizeof text, "sigma_1", &got);
     assert_non_null(strstr(text, "the law of sigma_1 is undecided (no blocks, so no errors)"));
-    assert_non_null(
-        strstr(text, "half of its value at delay 0 is left at delay 6.9, 20 % at 16.1, 10 % at 23.0"));
+    assert_non_null(strstr(
+        text, "half of its value at delay 0 is left 6.9 delays later, 20 % after 16.1, 10 % after 23.0"));
     curve(y, SG_DECAY_POWER, 1, 1.3, 1);
     assert_ok(sg_stats_decay(&got, D, y, NULL, 0, NULL, NULL, &err), err);
     sg_decay_sentence(text, sizeof text, "sigma_1", &got);
-    assert_non_null(strstr(text, "half of its value at delay 0 is left at delay 1.3, "));
+    assert_non_null(strstr(text, "half of its value at delay 0 is left 1.3 delays later, "));
 
     assert_ok(sg_stats_decay(&got, 6, y, NULL, 0, NULL, NULL, &err), err);
     assert_non_null(strstr(got.missing, "fewer than 6"));
