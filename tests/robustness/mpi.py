@@ -138,7 +138,7 @@ def interrupt(how):
 said = interrupt(lambda p: os.kill(children(p.pid)[1], signal.SIGKILL))
 check("rank 1" in said and "signal 9" in said, "the rank that died is named", said)
 other = ranks(3, *work, *saved)
-check(other.returncode == 2 and len(ours(other)) == 1 and "holds what one of 2 processes has done" in ours(other)[0],
+check(other.returncode == 2 and len(ours(other)) == 1 and "was written by one of 2 processes" in ours(other)[0],
       "another number of ranks", other.stderr)
 for c in shards: # from the beginning: what is left would be done too soon
     c.unlink()
