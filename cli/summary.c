@@ -704,9 +704,10 @@ static void print_warm_up(const sg_run *r)
     double tokens = attribute(r, "warm_up"), difference = attribute(r, "warm_up_difference");
     if (isfinite(tokens) && isfinite(difference))
         printf(
-            "\nstates: begun from zero %.0f token%s before each quarter of a block; there they differ from those "
-            "carried along by at most %.2g of their largest entry\n",
-            tokens, PLURAL(tokens), difference);
+            "\nstates: begun from zero %.0f token%s before each %s; there they differ from those carried along by at "
+            "most %.2g of their largest entry\n",
+            tokens, PLURAL(tokens), attribute(r, "block_parts") > 1 ? "quarter of a block" : "block",
+            difference);
 }
 
 int print_summary(const char *run_path, bool ascii)

@@ -83,8 +83,9 @@ typedef struct {
         *team;  /* this process and the others that do the same analysis, see team.h; NULL: it is alone */
     bool units; /* gains of single units of the state, false */
     /* 0: every state follows from the whole corpus before it. N: the states of each quarter of a block
-     * begin from zero, at least N tokens before it, so that a share of the corpus needs nothing of what
-     * lies before. Root attribute warm_up_difference: the largest difference of a state that this makes */
+     * (of each block, where attribute block_parts is 1) begin from zero, at least N tokens before it, so
+     * that a share of the corpus needs nothing of what lies before. Root attribute warm_up_difference: the
+     * largest difference of a state that this makes, relative to its largest entry */
     uint64_t warm_up;
 } sg_analysis_config;
 
@@ -98,7 +99,9 @@ SG_API void sg_analysis_defaults_sized(sg_analysis_config *cfg, size_t struct_si
 /* SG_EINVAL: names the setting, what was found and what was expected. */
 SG_API sg_status sg_analysis_check(const sg_analysis_config *cfg, const sg_model *m, const sg_stream *s,
                                    sg_error *err);
-/* Reads the files of its properties and finds their words, as the analysis does. */
+/* Reads the files of cfg's properties and finds their words, as the analysis does. s and k as in sg_analyze.
+ * SG_EINVAL: also what sg_analysis_check refuses, and a name given twice. SG_EIO, SG_EFORMAT:
+ * names the file. */
 SG_API sg_status sg_analysis_check_properties(const sg_analysis_config *cfg, const sg_model *m,
                                               const sg_stream *s, const sg_classes *k, sg_error *err);
 
