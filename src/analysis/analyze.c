@@ -10,46 +10,6 @@
 #include "base/checkpoint.h"
 #include "linalg/linalg.h"
 
-/* A baseline's own factor and property vectors are in its groups. */
-static sg_status put_untrained(run_writer *w, const analysis *an, sg_error *err)
-{
-    sg_status st = SG_OK;
-    for (size_t g = 0; g < an->n_groups; g++) {
-        int nc;
-        if (!an->groups[g].model)
-            continue;
-        TRY(run_writer_group(w, an->groups[g].name, &nc, err));
-        TRY(run_writer_define(w, nc, "embedding_covariance_factor", err));
-        TRY(run_writer_put_f64(w, nc, "embedding_covariance_factor", NULL, NULL, an->L[1], err));
-        if (an->factor_missing[1][0])
-            TRY(run_writer_text(w, nc, "embedding_covariance_factor", "missing_reason", an->factor_missing[1],
-                                err));
-        TRY(run_writer_define(w, nc, "property_vector", err));
-        for (size_t p = 0; p < an->P; p++) {
-            size_t start[] = {p, 0}, count[] = {1, an->E};
-            TRY(run_writer_put_f64(w, nc, "property_vector", start, count, an->properties[p].delta[1], err));
-        }
-    }
-done:
-    return st;
-}
-
-static sg_status put_reached(run_writer *w, const analysis *an, sg_error *err)
-{
-    sg_status st = SG_OK;
-    const precision_reached *x = &an->reached;
-    if (!(an->cfg->precision > 0))
-        return SG_OK;
-    TRY(run_writer_real(w, RUN_ROOT, NULL, "precision_sampling_error", x->sampling, err));
-    TRY(run_writer_real(w, RUN_ROOT, NULL, "precision_total_error", x->total, err));
-    TRY(run_writer_text(w, RUN_ROOT, NULL, "precision_worst_class", an->class_names[x->class], err));
-    TRY(run_writer_integer(w, RUN_ROOT, NULL, "precision_worst_delay", (int64_t)x->delay, err));
-    TRY(run_writer_integer(w, RUN_ROOT, NULL, "precision_origins", (int64_t)x->origins, err));
-    TRY(run_writer_integer(w, RUN_ROOT, NULL, "precision_rounds", (int64_t)x->rounds, err));
-done:
-    return st;
-}
-
 /* Labels, and how many pairs there were. */
 static sg_status put_pairs(run_writer *w, const analysis *an, const pair_sums *s, sg_error *err)
 {
@@ -113,8 +73,6 @@ static sg_status begin(work *k, const sg_model *m, const sg_stream *s, const sg_
     if (team && team->rank)
         return SG_OK;
     TRY(run_writer_create(&k->w, k->path, err));
-    TRY(metadata_write(k->w, &k->an, err));
-    TRY(put_untrained(k->w, &k->an, err));
 done:
     return st;
 }
@@ -126,8 +84,8 @@ static sg_status finish(work *k, const sg_monitor *monitor, sg_error *err)
     results_input input;
     if (!k->w)
         return SG_OK;
+    TRY(metadata_write(k->w, &k->an, err));
     TRY(put_pairs(k->w, &k->an, k->pairs, err));
-    TRY(put_reached(k->w, &k->an, err));
     analysis_results_input(&k->an, &input);
     input.replaced = k->replaced;
     input.pairs = k->pairs;

@@ -202,7 +202,7 @@ sg_status sg_merge(const char *run_path, const char *const *parts, size_t n_part
         units[g] = x.groups[g].units;
     sums_shape shape = {B * split, x.input.n_groups, x.input.C, x.input.D, x.input.E, units, true};
     TRY(run_writer_create(&w, run_path, err));
-    TRY(metadata_copy(w, files[0].r, n_parts, err));
+    TRY(metadata_copy(w, files[0].r, err));
     TRY(sums_new(&t.sums, &shape, run_path, NULL, err));
     TRY(replacement_sums_of_parts(&t.replaced, &files[0], B * split, err));
     TRY(exponents_of_parts(&exponents, files[0].r, B, err));

@@ -97,7 +97,13 @@ extern const run_variable run_variables[]; /* ends with a NULL name */
  * own embedding_covariance_factor lives in its group, by the row of the root. */
 const run_variable *run_variable_find(const char *name, bool in_group);
 
-enum { RUN_ROOT = 0, RUN_MAX_GROUPS = 64, RUN_MAX_CLASSES = 1 << 20, RUN_MAX_DELAYS = 1 << 24 };
+enum {
+    RUN_ROOT = 0,
+    RUN_MAX_GROUPS = 64,
+    RUN_MAX_CLASSES = 1 << 20,
+    RUN_MAX_DELAYS = 1 << 24,
+    RUN_STRINGS = 1 << 12
+};
 /* "kind" attribute of the root */
 #define RUN_KIND "stategrad-run"
 #define RUN_KIND_PART "stategrad-run-part"
@@ -151,7 +157,8 @@ sg_status run_writer_put_f64(run_writer *w, int group, const char *variable, con
                              const size_t *count, const double *x, sg_error *err);
 sg_status run_writer_put_i64(run_writer *w, int group, const char *variable, const size_t *start,
                              const size_t *count, const int64_t *x, sg_error *err);
-/* Texts first .. first+n-1 at once: a million single calls take minutes. */
+/* Texts first .. first+n-1, RUN_STRINGS at once: a million single calls take minutes, and the number of texts
+ * in a call affects the bytes of the file. */
 sg_status run_writer_put_strings(run_writer *w, int group, const char *variable, size_t first, size_t n,
                                  const char *const *texts, sg_error *err);
 sg_status run_writer_put_string(run_writer *w, int group, const char *variable, size_t i, const char *text,

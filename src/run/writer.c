@@ -423,9 +423,11 @@ sg_status run_writer_put_strings(run_writer *w, int group, const char *variable,
 {
     sg_status st = SG_OK;
     int id;
-    size_t start[1] = {first}, count[1] = {n};
     TRY(variable_id(w, group, variable, &id, err));
-    NC(w, variable, nc_put_vara_string(w->groups[group], id, start, count, (const char **)texts));
+    for (size_t at = 0; at < n; at += RUN_STRINGS) {
+        size_t start[1] = {first + at}, count[1] = {n - at < RUN_STRINGS ? n - at : RUN_STRINGS};
+        NC(w, variable, nc_put_vara_string(w->groups[group], id, start, count, (const char **)texts + at));
+    }
 done:
     return st;
 }

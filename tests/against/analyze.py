@@ -448,6 +448,10 @@ def small_setting(folder, lines=60, E=6, H=9):
     return paths, len(ids)
 
 
+def same_bytes(one, other):
+    assert open(one, "rb").read() == open(other, "rb").read(), f"{other}: other bytes than {one}"
+
+
 def check_documents(folder, m, c, w):
     """Documents of 1 to 7 lines: blocks in four parts, merged and resumed as in one go; its means are those of other blocks."""
     at = lambda name: os.path.join(folder, name)
@@ -468,8 +472,8 @@ def check_documents(folder, m, c, w):
         assert np.isfinite(g.singular_value_low.values[0, :, 0]).any()
     for i in (1, 2, 3):
         run(*base, "-o", at(f"d{i}.nc"), "--part", f"{i}/3", env=env)
-    run("merge", at("d2.nc"), at("d3.nc"), at("d1.nc"), "-o", at("d-merged.nc"), "-q")
-    same_runs(at("d.nc"), at("d-merged.nc"), 2e-5, least=40)
+    run("merge", at("d2.nc"), at("d3.nc"), at("d1.nc"), "-o", at("d-merged.nc"), "-q", env=env)
+    same_bytes(at("d.nc"), at("d-merged.nc"))
     run(*base, "-o", at("d-checkpoint.nc"), "--checkpoint", at("d-ck"), "--checkpoint-minutes", 0, "--threads", 2, env=env)
     assert open(at("d.nc"), "rb").read() == open(at("d-checkpoint.nc"), "rb").read(), "checkpoint: other bytes"
     run(*base, "-o", at("d-none.nc"), "--documents", "none", env=env)
@@ -489,16 +493,16 @@ def check_runs(folder):
     check_documents(folder, m, c, w)
     for i in (1, 2, 3):
         run(*base, "--property", "p=low-odd", "-o", at(f"p{i}.nc"), "--part", f"{i}/3", env=env)
-    run("merge", at("p3.nc"), at("p1.nc"), at("p2.nc"), "-o", at("merged.nc"), "-q", "--csv", at("merged.csv"))
-    same_runs(at("t1.nc"), at("merged.nc"), 2e-5)
+    run("merge", at("p3.nc"), at("p1.nc"), at("p2.nc"), "-o", at("merged.nc"), "-q", "--csv", at("merged.csv"), env=env)
+    same_bytes(at("t1.nc"), at("merged.nc"))
     assert open(at("merged.csv")).readline() == "state,class,delay,quantity,value,low,high\n"
     # pairs drawn, pairs there are and pairs of the second moment all differ: each must come from its own
     sparse = ("--second-moment-every", 3, "--sample", 250)
     run(*base, *sparse, "-o", at("sparse.nc"), env=env)
     for i in (1, 2, 3):
         run(*base, *sparse, "-o", at(f"s{i}.nc"), "--part", f"{i}/3", env=env)
-    run("merge", at("s2.nc"), at("s1.nc"), at("s3.nc"), "-o", at("sparse-merged.nc"), "-q")
-    same_runs(at("sparse.nc"), at("sparse-merged.nc"), 2e-5)
+    run("merge", at("s2.nc"), at("s1.nc"), at("s3.nc"), "-o", at("sparse-merged.nc"), "-q", env=env)
+    same_bytes(at("sparse.nc"), at("sparse-merged.nc"))
     with xarray.open_dataset(at("sparse.nc"), group="layer1.cell") as g:
         assert (g.pairs != g.existing_pairs).any() and (g.pairs != g.second_moment_pairs).any()
         assert (g.existing_pairs != g.second_moment_pairs).any()
@@ -956,9 +960,7 @@ def check_warm_up(folder):
     for i in (1, 2, 3):
         run(*base, "--warm-up", W, "-q", "--part", f"{i}/3", "-o", at(f"p{i}.nc"), env=env)
     run("merge", at("p3.nc"), at("p1.nc"), at("p2.nc"), "-q", "-o", at("merged.nc"), env=env)
-    same_runs(at("w.nc"), at("merged.nc"), 0, least=20)
-    with xarray.open_dataset(at("merged.nc")) as root:
-        assert root.attrs["warm_up_difference"] == found
+    same_bytes(at("w.nc"), at("merged.nc"))
     run(*base, "-q", "-o", at("whole.nc"), env=env)
     run(*base, "-q", "--warm-up", T, "-o", at("all.nc"), env=env)
     same_runs(at("whole.nc"), at("all.nc"), 0, least=20)
@@ -975,7 +977,7 @@ def check_warm_up(folder):
     for name, more in (("whole", ()), ("w", ("--warm-up", 300)), *((f"p{i}", ("--warm-up", 300, "--part", f"{i}/3")) for i in (1, 2, 3))):
         run(*base, *more, "-o", at(f"{name}.nc"), env=env)
     run("merge", *(at(f"p{i}.nc") for i in (1, 2, 3)), "-q", "-o", at("merged.nc"), env=env)
-    same_runs(at("w.nc"), at("merged.nc"), 0, least=20)
+    same_bytes(at("w.nc"), at("merged.nc"))
     with xarray.open_dataset(at("whole.nc"), group="layer1.cell") as g, xarray.open_dataset(at("w.nc"), group="layer1.cell") as h:
         close(h.lyapunov_exponent.values, g.lyapunov_exponent.values, 1e-6, "exponents of states begun at the blocks")
     print("warm-up", W, "of", T, "tokens: largest difference %.2e" % found, "places", min(off, key=off.get))

@@ -11,9 +11,17 @@
 #include <string.h>
 #include <unistd.h>
 
-/* The engine is flushed every FLUSH tokens, where it may be saved or asked to stop: the same places in every
- * run, so that an interrupted run gives the same bytes. */
+/* The engine is flushed every FLUSH tokens, where it may be saved or asked to stop, and where a part of a
+ * block ends. The number of tokens that it works on together affects the last bits of states and gradients.
+ * The places are therefore the same in every run, also before its first block. */
 enum { FLUSH = 512 };
+
+/* The first of them after token t, which is not past the end of `row`, a part of a block. */
+static uint64_t flush_after(const analysis *an, uint64_t t, size_t row)
+{
+    uint64_t end = analysis_part_start(an, row + 1), stop = (t / FLUSH + 1) * FLUSH;
+    return stop < end ? stop : end;
+}
 
 typedef struct {
     const analysis *an;
@@ -67,8 +75,11 @@ static sg_status warm_up(pass *p, portion *x, bool may_stop, sg_error *err)
     TRY(states_begin(an, origins, x->steps, &zero, err));
     memset(p->state[0], 0, engine_state_size(p->s.engine) * sizeof *p->state[0]);
     engine_start(p->s.engine, zero, p->state[0], zero);
+    size_t row = 0;
     for (uint64_t t = zero; t < start;) {
-        uint64_t end = t < origins ? origins : start;
+        while (analysis_part_start(an, row + 1) <= t)
+            row++;
+        uint64_t flush = flush_after(an, t, row), end = t < origins && origins < flush ? origins : flush;
         size_t n = end - t < PORTION ? (size_t)(end - t) : PORTION;
         TRY(read_portion(p->an, t, n, x->steps, x->features, err));
         if (t < origins)
@@ -76,10 +87,11 @@ static sg_status warm_up(pass *p, portion *x, bool may_stop, sg_error *err)
         else
             TRY(engine_run(p->s.engine, x->steps, x->features, n, false, p->s.accum, err));
         t += n;
+        if (t == flush)
+            TRY(engine_flush(p->s.engine, p->s.accum, err));
         if (!tick(p, start) && may_stop)
             TRY(resume_stopped(p->an, err));
     }
-    TRY(engine_flush(p->s.engine, p->s.accum, err));
 done:
     return st;
 }
@@ -132,9 +144,7 @@ static sg_status run_block(pass *p, portion *x, sg_error *err)
     sg_status st = SG_OK;
     uint64_t end = analysis_part_start(p->an, p->part + 1);
     for (uint64_t t = engine_position(p->s.engine); t < end;) {
-        uint64_t stop = (t / FLUSH + 1) * FLUSH;
-        if (stop > end)
-            stop = end;
+        uint64_t stop = flush_after(p->an, t, p->part);
         size_t n = stop - t < PORTION ? (size_t)(stop - t) : PORTION;
         TRY(read_portion(p->an, t, n, x->steps, x->features, err));
         TRY(engine_run(p->s.engine, x->steps, x->features, n, true, p->s.accum, err));

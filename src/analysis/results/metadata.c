@@ -120,6 +120,89 @@ done:
     return st;
 }
 
+/* What setting 'precision' came to. */
+static sg_status put_reached(run_writer *w, const analysis *an, sg_error *err)
+{
+    sg_status st = SG_OK;
+    const precision_reached *x = &an->reached;
+    if (!(an->cfg->precision > 0))
+        return SG_OK;
+    TRY(run_writer_real(w, RUN_ROOT, NULL, "precision_sampling_error", x->sampling, err));
+    TRY(run_writer_real(w, RUN_ROOT, NULL, "precision_total_error", x->total, err));
+    TRY(run_writer_text(w, RUN_ROOT, NULL, "precision_worst_class", an->class_names[x->class], err));
+    TRY(run_writer_integer(w, RUN_ROOT, NULL, "precision_worst_delay", (int64_t)x->delay, err));
+    TRY(run_writer_integer(w, RUN_ROOT, NULL, "precision_origins", (int64_t)x->origins, err));
+    TRY(run_writer_integer(w, RUN_ROOT, NULL, "precision_rounds", (int64_t)x->rounds, err));
+done:
+    return st;
+}
+
+/* ---- definitions ---- */
+
+static bool has_words(const analysis *an)
+{
+    return an->V && an->vocab;
+}
+
+static size_t quantities(const analysis *an)
+{
+    return an->replace.rate > 0 ? DECAY_QUANTITIES : DECAY_OF_GRADIENTS;
+}
+
+static sg_status define(run_writer *w, const char *const *names, sg_error *err)
+{
+    sg_status st = SG_OK;
+    for (; *names; names++)
+        TRY(run_writer_define(w, RUN_ROOT, *names, err));
+done:
+    return st;
+}
+
+static sg_status define_root(run_writer *w, const analysis *an, sg_error *err)
+{
+    static const char *const of_classes[] = {"class_types", "class_effective_types", "class_top_share",
+                                             "class_top_word", NULL},
+                             *const of_words[] = {"word", "word_count", "embedding_matrix", NULL},
+                             *const of_members[] = {"member_word", "member_class", "member_count", NULL};
+    sg_status st = SG_OK;
+    reason why = {"", 0};
+    char text[1000] = "";
+    TRY(run_writer_dim(w, RUN_ROOT, "delay", an->D, err));
+    TRY(run_writer_dim(w, RUN_ROOT, "class", an->C, err));
+    TRY(run_writer_dim(w, RUN_ROOT, "embedding", an->E, err));
+    TRY(run_writer_dim(w, RUN_ROOT, "property", 0, err));
+    TRY(run_writer_dim(w, RUN_ROOT, "decay_quantity", quantities(an), err));
+    TRY(run_writer_dim(w, RUN_ROOT, "decay_law", DECAY_LAWS, err));
+    TRY(run_writer_dim(w, RUN_ROOT, "decay_share", SG_DECAY_SHARES, err));
+    TRY(run_writer_define_all(w, RUN_ROOT, err));
+    if (has_words(an))
+        TRY(define(w, of_classes, err));
+    if (an->vocab && an->embeddings[0]) {
+        TRY(run_writer_dim(w, RUN_ROOT, "word", an->V, err));
+        TRY(define(w, of_words, err));
+        if (an->embeddings[1]) /* for later properties */
+            TRY(run_writer_define(w, RUN_ROOT, "untrained_embedding_matrix", err));
+    }
+    if (an->n_members) {
+        TRY(run_writer_dim(w, RUN_ROOT, "member", an->n_members, err));
+        TRY(define(w, of_members, err));
+    }
+    for (size_t p = 0; p < an->P; p++)
+        reason_note_plain(&why, an->properties[p].missing);
+    reason_append(text, sizeof text, &why);
+    if (text[0])
+        TRY(run_writer_text(w, RUN_ROOT, "property_vector", "missing_reason", text, err));
+    if (an->factor_missing[0][0])
+        TRY(run_writer_text(w, RUN_ROOT, "embedding_covariance_factor", "missing_reason",
+                            an->factor_missing[0], err));
+    TRY(put_attributes(w, an, err));
+    TRY(put_reached(w, an, err));
+done:
+    return st;
+}
+
+/* ---- contents, in the order of the definitions ---- */
+
 static sg_status put_classes(run_writer *w, const analysis *an, sg_error *err)
 {
     sg_status st = SG_OK;
@@ -129,10 +212,9 @@ static sg_status put_classes(run_writer *w, const analysis *an, sg_error *err)
     for (size_t d = 0; d < an->D; d++)
         x[d] = (int64_t)d;
     TRY(run_writer_put_i64(w, RUN_ROOT, "delay", NULL, NULL, x, err));
-    for (size_t c = 0; c < an->C; c++) {
+    TRY(run_writer_put_strings(w, RUN_ROOT, "class_name", 0, an->C, an->class_names, err));
+    for (size_t c = 0; c < an->C; c++)
         x[c] = (int64_t)(c ? sg_stream_class_tokens(an->stream, an->classes, c) : an->T);
-        TRY(run_writer_put_string(w, RUN_ROOT, "class_name", c, an->class_names[c], err));
-    }
     TRY(run_writer_put_i64(w, RUN_ROOT, "class_tokens", NULL, NULL, x, err));
 done:
     sg_free(x);
@@ -175,93 +257,168 @@ static void facts_of(const analysis *an, size_t c, class_facts *x)
         add_word(x, left, sg_vocab_word(v, (size_t)sg_vocab_unk(v)));
 }
 
-static sg_status put_class_words(run_writer *w, const analysis *an, sg_error *err)
+/* Of the properties, in the embedding space of model m. */
+static sg_status put_vectors(run_writer *w, const analysis *an, int nc, size_t m, sg_error *err)
 {
-    static const char *const names[] = {"class_types", "class_effective_types", "class_top_share",
-                                        "class_top_word"};
     sg_status st = SG_OK;
-    if (!an->V || !an->vocab)
-        return SG_OK;
-    for (size_t i = 0; i < sizeof names / sizeof *names; i++)
-        TRY(run_writer_define(w, RUN_ROOT, names[i], err));
-    for (size_t c = 0; c < an->C; c++) {
-        class_facts x;
-        facts_of(an, c, &x);
-        size_t start[] = {c}, one[] = {1};
-        double effective = x.squares > 0 ? x.tokens * x.tokens / x.squares : 0;
-        double share = x.tokens > 0 ? (double)x.most / x.tokens : 0;
-        TRY(run_writer_put_i64(w, RUN_ROOT, names[0], start, one, &x.types, err));
-        TRY(run_writer_put_f64(w, RUN_ROOT, names[1], start, one, &effective, err));
-        TRY(run_writer_put_f64(w, RUN_ROOT, names[2], start, one, &share, err));
-        TRY(run_writer_put_string(w, RUN_ROOT, names[3], c, x.top, err));
-    }
+    const size_t E = an->E, start[] = {0, 0}, count[] = {an->P, E};
+    double *x = sg_calloc(an->P, E * sizeof *x);
+    if (!an->P)
+        goto done;
+    NEED(x, err, "the run file");
+    for (size_t p = 0; p < an->P; p++)
+        memcpy(x + p * E, an->properties[p].delta[m], E * sizeof *x);
+    TRY(run_writer_put_f64(w, nc, "property_vector", start, count, x, err));
 done:
+    sg_free(x);
     return st;
 }
 
 static sg_status put_properties(run_writer *w, const analysis *an, sg_error *err)
 {
     sg_status st = SG_OK;
-    reason why = {"", 0};
-    char text[1000] = "";
-    for (size_t p = 0; p < an->P; p++) {
+    const size_t P = an->P, start[] = {0}, count[] = {P};
+    const char **names = sg_calloc(P, sizeof *names);
+    int64_t *words = sg_calloc(P, 3 * sizeof *words);
+    if (!P)
+        goto done;
+    NEED(names && words, err, "the run file");
+    for (size_t p = 0; p < P; p++) {
         const property *x = &an->properties[p];
-        const int64_t pairs = (int64_t)x->pairs;
-        reason_note_plain(&why, x->missing);
-        size_t start[] = {p, 0}, count[] = {1, an->E}, one[] = {1};
-        TRY(run_writer_put_string(w, RUN_ROOT, "property_name", p, x->name, err));
-        TRY(run_writer_put_i64(w, RUN_ROOT, "property_words_a", start, one, &x->words_a, err));
-        TRY(run_writer_put_i64(w, RUN_ROOT, "property_words_b", start, one, &x->words_b, err));
-        TRY(run_writer_put_i64(w, RUN_ROOT, "property_pairs", start, one, &pairs, err));
-        TRY(run_writer_put_f64(w, RUN_ROOT, "property_vector", start, count, x->delta[0], err));
+        names[p] = x->name;
+        words[p] = x->words_a, words[P + p] = x->words_b, words[2 * P + p] = (int64_t)x->pairs;
     }
-    reason_append(text, sizeof text, &why);
-    if (text[0])
-        TRY(run_writer_text(w, RUN_ROOT, "property_vector", "missing_reason", text, err));
+    TRY(run_writer_put_strings(w, RUN_ROOT, "property_name", 0, P, names, err));
+    TRY(run_writer_put_i64(w, RUN_ROOT, "property_words_a", start, count, words, err));
+    TRY(run_writer_put_i64(w, RUN_ROOT, "property_words_b", start, count, words + P, err));
+    TRY(run_writer_put_i64(w, RUN_ROOT, "property_pairs", start, count, words + 2 * P, err));
+    TRY(put_vectors(w, an, RUN_ROOT, 0, err));
+done:
+    sg_free(names);
+    sg_free(words);
+    return st;
+}
+
+static sg_status put_class_words(run_writer *w, const analysis *an, sg_error *err)
+{
+    sg_status st = SG_OK;
+    class_facts *x = NULL;
+    int64_t *types = NULL;
+    double *effective = NULL, *share = NULL;
+    const char **top = NULL;
+    if (!has_words(an))
+        return SG_OK;
+    NEED((x = sg_calloc(an->C, sizeof *x)) && (types = sg_calloc(an->C, sizeof *types)) &&
+             (effective = sg_calloc(an->C, sizeof *effective)) && (share = sg_calloc(an->C, sizeof *share)) &&
+             (top = sg_calloc(an->C, sizeof *top)),
+         err, "the run file");
+    for (size_t c = 0; c < an->C; c++) {
+        facts_of(an, c, &x[c]);
+        types[c] = x[c].types;
+        effective[c] = x[c].squares > 0 ? x[c].tokens * x[c].tokens / x[c].squares : 0;
+        share[c] = x[c].tokens > 0 ? (double)x[c].most / x[c].tokens : 0;
+        top[c] = x[c].top;
+    }
+    TRY(run_writer_put_i64(w, RUN_ROOT, "class_types", NULL, NULL, types, err));
+    TRY(run_writer_put_f64(w, RUN_ROOT, "class_effective_types", NULL, NULL, effective, err));
+    TRY(run_writer_put_f64(w, RUN_ROOT, "class_top_share", NULL, NULL, share, err));
+    TRY(run_writer_put_strings(w, RUN_ROOT, "class_top_word", 0, an->C, top, err));
+done:
+    sg_free(x);
+    sg_free(types);
+    sg_free(effective);
+    sg_free(share);
+    sg_free(top);
+    return st;
+}
+
+static sg_status put_decay(run_writer *w, const analysis *an, sg_error *err)
+{
+    sg_status st = SG_OK;
+    const char *laws[DECAY_LAWS];
+    double shares[SG_DECAY_SHARES];
+    for (size_t l = 0; l < DECAY_LAWS; l++)
+        laws[l] = sg_decay_law_name((sg_decay_law)l);
+    for (size_t s = 0; s < SG_DECAY_SHARES; s++)
+        shares[s] = sg_decay_share(s);
+    TRY(run_writer_put_strings(w, RUN_ROOT, "decay_quantity", 0, quantities(an), decay_quantity_names, err));
+    TRY(run_writer_put_strings(w, RUN_ROOT, "decay_law", 0, DECAY_LAWS, laws, err));
+    TRY(run_writer_put_f64(w, RUN_ROOT, "decay_share", NULL, NULL, shares, err));
 done:
     return st;
 }
 
 static sg_status put_words(run_writer *w, const analysis *an, sg_error *err)
 {
-    enum { PORTION = 1 << 12 };
     sg_status st = SG_OK;
     const sg_vocab *v = an->vocab;
     if (!v || !an->embeddings[0])
         return SG_OK;
-    TRY(run_writer_dim(w, RUN_ROOT, "word", an->V, err));
-    TRY(run_writer_define(w, RUN_ROOT, "word", err));
-    TRY(run_writer_define(w, RUN_ROOT, "word_count", err));
-    TRY(run_writer_define(w, RUN_ROOT, "embedding_matrix", err));
-    for (size_t at = 0; at < an->V; at += PORTION) {
-        const char *texts[PORTION];
-        size_t n = an->V - at < PORTION ? an->V - at : PORTION;
+    for (size_t at = 0; at < an->V; at += RUN_STRINGS) {
+        const char *texts[RUN_STRINGS];
+        size_t n = an->V - at < RUN_STRINGS ? an->V - at : RUN_STRINGS;
         for (size_t i = 0; i < n; i++)
             texts[i] = sg_vocab_word(v, at + i);
         TRY(run_writer_put_strings(w, RUN_ROOT, "word", at, n, texts, err));
     }
     TRY(run_writer_put_i64(w, RUN_ROOT, "word_count", NULL, NULL, (const int64_t *)an->word_count, err));
     TRY(run_writer_put_f32(w, RUN_ROOT, "embedding_matrix", NULL, NULL, an->embeddings[0], err));
-    if (an->embeddings[1]) { /* for later properties */
-        TRY(run_writer_define(w, RUN_ROOT, "untrained_embedding_matrix", err));
+    if (an->embeddings[1])
         TRY(run_writer_put_f32(w, RUN_ROOT, "untrained_embedding_matrix", NULL, NULL, an->embeddings[1],
                                err));
-    }
 done:
     return st;
 }
 
 static sg_status put_members(run_writer *w, const analysis *an, sg_error *err)
 {
-    static const char *const names[] = {"member_word", "member_class", "member_count"};
     sg_status st = SG_OK;
-    if (!an->n_members)
+    const int64_t *x = an->members;
+    const size_t n = an->n_members;
+    if (!n)
         return SG_OK;
-    TRY(run_writer_dim(w, RUN_ROOT, "member", an->n_members, err));
-    for (size_t i = 0; i < 3; i++) {
-        TRY(run_writer_define(w, RUN_ROOT, names[i], err));
-        TRY(run_writer_put_i64(w, RUN_ROOT, names[i], NULL, NULL, an->members + i * an->n_members, err));
-    }
+    TRY(run_writer_put_i64(w, RUN_ROOT, "member_word", NULL, NULL, x, err));
+    TRY(run_writer_put_i64(w, RUN_ROOT, "member_class", NULL, NULL, x + n, err));
+    TRY(run_writer_put_i64(w, RUN_ROOT, "member_count", NULL, NULL, x + 2 * n, err));
+done:
+    return st;
+}
+
+static sg_status fill_root(run_writer *w, const analysis *an, sg_error *err)
+{
+    sg_status st = SG_OK;
+    TRY(put_classes(w, an, err));
+    TRY(put_properties(w, an, err));
+    TRY(run_writer_put_f64(w, RUN_ROOT, "embedding_covariance_factor", NULL, NULL, an->L[0], err));
+    TRY(put_decay(w, an, err));
+    TRY(put_class_words(w, an, err));
+    TRY(put_words(w, an, err));
+    TRY(put_members(w, an, err));
+done:
+    return st;
+}
+
+/* ---- the groups of an untrained copy: its own factor and property vectors ---- */
+
+static sg_status define_untrained(run_writer *w, const analysis *an, const char *group, int *nc,
+                                  sg_error *err)
+{
+    sg_status st = SG_OK;
+    TRY(run_writer_group(w, group, nc, err));
+    TRY(run_writer_define(w, *nc, "embedding_covariance_factor", err));
+    if (an->factor_missing[1][0])
+        TRY(run_writer_text(w, *nc, "embedding_covariance_factor", "missing_reason", an->factor_missing[1],
+                            err));
+    TRY(run_writer_define(w, *nc, "property_vector", err));
+done:
+    return st;
+}
+
+static sg_status fill_untrained(run_writer *w, const analysis *an, int nc, sg_error *err)
+{
+    sg_status st = SG_OK;
+    TRY(run_writer_put_f64(w, nc, "embedding_covariance_factor", NULL, NULL, an->L[1], err));
+    TRY(put_vectors(w, an, nc, 1, err));
 done:
     return st;
 }
@@ -269,33 +426,15 @@ done:
 sg_status metadata_write(run_writer *w, const analysis *an, sg_error *err)
 {
     sg_status st = SG_OK;
-    const size_t quantities = an->replace.rate > 0 ? DECAY_QUANTITIES : DECAY_OF_GRADIENTS;
-    TRY(run_writer_dim(w, RUN_ROOT, "delay", an->D, err));
-    TRY(run_writer_dim(w, RUN_ROOT, "class", an->C, err));
-    TRY(run_writer_dim(w, RUN_ROOT, "embedding", an->E, err));
-    TRY(run_writer_dim(w, RUN_ROOT, "property", 0, err));
-    TRY(run_writer_dim(w, RUN_ROOT, "decay_quantity", quantities, err));
-    TRY(run_writer_dim(w, RUN_ROOT, "decay_law", DECAY_LAWS, err));
-    TRY(run_writer_dim(w, RUN_ROOT, "decay_share", SG_DECAY_SHARES, err));
-    TRY(run_writer_define_all(w, RUN_ROOT, err));
-    TRY(put_attributes(w, an, err));
-    TRY(put_classes(w, an, err));
-    TRY(put_class_words(w, an, err));
-    TRY(put_properties(w, an, err));
-    TRY(run_writer_put_f64(w, RUN_ROOT, "embedding_covariance_factor", NULL, NULL, an->L[0], err));
-    if (an->factor_missing[0][0])
-        TRY(run_writer_text(w, RUN_ROOT, "embedding_covariance_factor", "missing_reason",
-                            an->factor_missing[0], err));
-    for (size_t q = 0; q < quantities; q++)
-        TRY(run_writer_put_string(w, RUN_ROOT, "decay_quantity", q, decay_quantity_names[q], err));
-    for (size_t l = 0; l < DECAY_LAWS; l++)
-        TRY(run_writer_put_string(w, RUN_ROOT, "decay_law", l, sg_decay_law_name((sg_decay_law)l), err));
-    double shares[SG_DECAY_SHARES];
-    for (size_t s = 0; s < SG_DECAY_SHARES; s++)
-        shares[s] = sg_decay_share(s);
-    TRY(run_writer_put_f64(w, RUN_ROOT, "decay_share", NULL, NULL, shares, err));
-    TRY(put_words(w, an, err));
-    TRY(put_members(w, an, err));
+    int nc[RUN_MAX_GROUPS];
+    TRY(define_root(w, an, err));
+    for (size_t g = 0; g < an->n_groups; g++)
+        if (an->groups[g].model)
+            TRY(define_untrained(w, an, an->groups[g].name, &nc[g], err));
+    TRY(fill_root(w, an, err));
+    for (size_t g = 0; g < an->n_groups; g++)
+        if (an->groups[g].model)
+            TRY(fill_untrained(w, an, nc[g], err));
 done:
     return st;
 }

@@ -38,32 +38,57 @@ done:
     return st;
 }
 
-static sg_status copy_variable(run_writer *w, int nc, sg_run *r, const char *group, const run_variable *v,
+/* The row of variable `name` of the part, if the whole run has it too; otherwise NULL. */
+static const run_variable *kept(const char *group, const char *name)
+{
+    bool is_kept = group ? !strcmp(name, "embedding_covariance_factor") || !strcmp(name, "property_vector")
+                         : strncmp(name, "part_", 5) != 0;
+    return is_kept ? run_variable_find(name, group != NULL) : NULL;
+}
+
+static sg_status define_variable(run_writer *w, int nc, sg_run *r, const char *group, const run_variable *v,
+                                 sg_error *err)
+{
+    sg_status st = SG_OK;
+    const char *why = sg_run_variable_attribute(r, group, v->name, "missing_reason");
+    TRY(run_writer_define(w, nc, v->name, err));
+    if (why)
+        TRY(run_writer_text(w, nc, v->name, "missing_reason", why, err));
+done:
+    return st;
+}
+
+static sg_status copy_texts(run_writer *w, int nc, sg_run *r, const char *group, const run_variable *v,
+                            size_t n, sg_error *err)
+{
+    sg_status st = SG_OK;
+    char *texts[RUN_STRINGS] = {NULL};
+    for (size_t at = 0, k = 0; at < n; at += k) {
+        for (k = 0; k < RUN_STRINGS && at + k < n; k++) {
+            sg_string_free(texts[k]);
+            texts[k] = NULL;
+            TRY(sg_run_read_string(r, group, v->name, at + k, &texts[k], err));
+        }
+        TRY(run_writer_put_strings(w, nc, v->name, at, k, (const char *const *)texts, err));
+    }
+done:
+    for (size_t k = 0; k < RUN_STRINGS; k++)
+        sg_string_free(texts[k]);
+    return st;
+}
+
+static sg_status fill_variable(run_writer *w, int nc, sg_run *r, const char *group, const run_variable *v,
                                sg_error *err)
 {
     sg_status st = SG_OK;
-    size_t rank, shape[SG_RUN_MAX_DIMS], start[SG_RUN_MAX_DIMS] = {0};
+    size_t rank = 0, shape[SG_RUN_MAX_DIMS], start[SG_RUN_MAX_DIMS] = {0};
     double *x = NULL;
     int64_t *whole = NULL;
-    char *text = NULL;
-    if (!sg_run_shape(r, group, v->name, &rank, shape))
-        return SG_OK;
-    TRY(run_writer_define(w, nc, v->name, err));
-    const char *why = sg_run_variable_attribute(r, group, v->name, "missing_reason");
-    if (why)
-        TRY(run_writer_text(w, nc, v->name, "missing_reason", why, err));
-    size_t n = product(rank, shape);
+    size_t n = sg_run_shape(r, group, v->name, &rank, shape) ? product(rank, shape) : 0;
     if (!n)
         return SG_OK;
-    if (v->type == RUN_STRING) {
-        for (size_t i = 0; i < n; i++) {
-            TRY(sg_run_read_string(r, group, v->name, i, &text, err));
-            TRY(run_writer_put_string(w, nc, v->name, i, text, err));
-            sg_string_free(text);
-            text = NULL;
-        }
-        goto done;
-    }
+    if (v->type == RUN_STRING)
+        return copy_texts(w, nc, r, group, v, n, err);
     NEED((x = sg_calloc(n, sizeof *x)) && (whole = sg_calloc(n, sizeof *whole)), err, "%s", run_path(r));
     TRY(sg_run_read(r, group, v->name, NULL, NULL, x, err));
     if (v->type == RUN_F32 || v->type == RUN_F64) {
@@ -76,19 +101,30 @@ static sg_status copy_variable(run_writer *w, int nc, sg_run *r, const char *gro
 done:
     sg_free(x);
     sg_free(whole);
-    sg_string_free(text);
     return st;
 }
 
-static sg_status copy_root(run_writer *w, sg_run *r, size_t n, sg_error *err)
+/* `each` for what is kept of the root, or of a group, in the order of the part. */
+static sg_status for_each(sg_status (*each)(run_writer *, int, sg_run *, const char *, const run_variable *,
+                                            sg_error *),
+                          run_writer *w, int nc, sg_run *r, const char *group, sg_error *err)
+{
+    sg_status st = SG_OK;
+    char name[SG_RUN_NAME];
+    for (size_t i = 0; sg_run_variable_name(r, group, i, name); i++) {
+        const run_variable *v = kept(group, name);
+        if (v)
+            TRY(each(w, nc, r, group, v, err));
+    }
+done:
+    return st;
+}
+
+static sg_status copy_attributes(run_writer *w, const sg_run *r, sg_error *err)
 {
     sg_status st = SG_OK;
     char created[32];
     metadata_created(created);
-    TRY(copy_dims(w, r, err));
-    for (const run_variable *v = run_variables; v->name; v++)
-        if (!v->in_group && strncmp(v->name, "part_", 5))
-            TRY(copy_variable(w, RUN_ROOT, r, NULL, v, err));
     for (size_t i = 0; i < sg_run_attributes(r); i++) {
         const char *name = sg_run_attribute_name(r, i);
         if (!strcmp(name, "kind"))
@@ -98,33 +134,27 @@ static sg_status copy_root(run_writer *w, sg_run *r, size_t n, sg_error *err)
         else if (!part_input_attribute(name) && name[0] != '_')
             TRY(run_writer_copy_attribute(w, r, name, err));
     }
-    TRY(run_writer_integer(w, RUN_ROOT, NULL, "merged_parts", (int64_t)n, err));
 done:
     return st;
 }
 
-static sg_status copy_untrained(run_writer *w, sg_run *r, sg_error *err)
-{
-    static const char *const names[] = {"embedding_covariance_factor", "property_vector"};
-    sg_status st = SG_OK;
-    for (size_t g = 0; g < sg_run_groups(r); g++) {
-        const char *group = sg_run_group_name(r, g);
-        int nc;
-        if (!run_is_untrained(group))
-            continue;
-        TRY(run_writer_group(w, group, &nc, err));
-        for (size_t i = 0; i < sizeof names / sizeof *names; i++)
-            TRY(copy_variable(w, nc, r, group, run_variable_find(names[i], false), err));
-    }
-done:
-    return st;
-}
-
-sg_status metadata_copy(run_writer *w, sg_run *part, size_t parts, sg_error *err)
+sg_status metadata_copy(run_writer *w, sg_run *part, sg_error *err)
 {
     sg_status st = SG_OK;
-    TRY(copy_root(w, part, parts, err));
-    TRY(copy_untrained(w, part, err));
+    int nc[RUN_MAX_GROUPS + 1] = {RUN_ROOT};
+    const char *group[RUN_MAX_GROUPS + 1] = {NULL};
+    size_t n = 1;
+    TRY(copy_dims(w, part, err));
+    TRY(for_each(define_variable, w, RUN_ROOT, part, NULL, err));
+    TRY(copy_attributes(w, part, err));
+    for (size_t g = 0; g < sg_run_groups(part); g++)
+        if (run_is_untrained(group[n] = sg_run_group_name(part, g))) {
+            TRY(run_writer_group(w, group[n], &nc[n], err));
+            TRY(for_each(define_variable, w, nc[n], part, group[n], err));
+            n++;
+        }
+    for (size_t k = 0; k < n; k++)
+        TRY(for_each(fill_variable, w, nc[k], part, k ? group[k] : NULL, err));
 done:
     return st;
 }
