@@ -111,8 +111,6 @@ int refuse_unwritable(const char *output);
  * as one of the n inputs, or lies in one that is a folder. Call it for every output, with every input and
  * every earlier output. NULLs are fine. */
 int refuse_overwriting(const char *output, const char *const *inputs, size_t n);
-/* The same for the .svg and .pdf files of a folder. folder may be NULL. */
-int refuse_among_figures(const char *folder, const char *const *files, size_t n);
 /* The same for files named within the texts of an option (lexicon:FILE,groups=FILE; NAME=FILE-FILE): every
  * part that follows one of : = , - and ends before one or at the end. */
 int refuse_overwriting_parts(const char *output, const option_list *texts);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* stategrad report - runs as a page to read, or as figures for papers. */
+/* stategrad report - runs as a page to read. */
 #include "cli.h"
 
 #include "stategrad/report.h"
@@ -7,36 +7,20 @@
 #include <stdlib.h>
 #include <string.h>
 
-static sg_status write_all(const char *html, const char *figures, const run_selection *s, sg_error *err)
-{
-    sg_status st = SG_OK;
-    size_t written;
-    if (html)
-        st = sg_report_write(html, s->runs, s->paths, s->groups, s->n, err);
-    if (st == SG_OK && figures &&
-        (st = sg_report_figures(figures, s->runs, s->paths, s->n, &written, err)) == SG_OK)
-        fprintf(html && !strcmp(html, "-") ? stderr : stdout, "%s: %zu file%s\n", shown(figures), written,
-                PLURAL(written));
-    return st;
-}
-
 static int run(int argc, char **argv)
 {
-    const char *html = NULL, *figures = NULL;
+    const char *html = NULL;
     option_list given = {0};
     run_selection s = {0};
     const option table[] = {
         {"output", 'o', OPT_STRING, &html, "FILE", "the page to write; -: standard output", 0, 0},
         {"group", 'g', OPT_LIST, &given, "NAME=RUN.nc,RUN.nc,...",
          "several trained models of one architecture: means, and intervals over models (repeatable)", 0, 0},
-        {"figures", 0, OPT_STRING, &figures, "DIR", "write each chart as SVG and PDF into this folder", 0, 0},
         END_OF_OPTIONS,
     };
     int code = parse_options(&cmd_report, table, &argc, argv, 0, 0);
-    if (code < 0 && !html && !figures)
-        code = misuse("report: nothing to write: give -o REPORT.html, or --figures DIR");
-    if (code < 0 && figures && !strcmp(figures, "-"))
-        code = misuse("report: --figures: expected a folder, found '-'");
+    if (code < 0 && !html)
+        code = misuse("report: nothing to write: give -o REPORT.html");
     if (code < 0)
         code = select_runs(&s, "report", &given, argv, (size_t)argc);
     if (code < 0 && !s.n)
@@ -45,15 +29,11 @@ static int run(int argc, char **argv)
         code = refuse_unwritable(html);
     if (code < 0)
         code = refuse_overwriting(html, s.paths, s.n);
-    if (code < 0)
-        code = refuse_among_figures(figures, s.paths, s.n);
-    if (code < 0)
-        code = refuse_among_figures(figures, &html, 1);
     if (code < 0) {
         sg_error err = {""};
         sg_status st = open_runs(&s, &err);
         if (st == SG_OK)
-            st = write_all(html, figures, &s, &err);
+            st = sg_report_write(html, s.runs, s.paths, s.groups, s.n, &err);
         code = st == SG_OK ? EXIT_DONE : fail(st, &err);
     }
     run_selection_free(&s);
@@ -67,13 +47,13 @@ const command cmd_report = {
     .summary = "one self-contained page with charts and tables of one or several runs",
     .about =
         "Writes one HTML file that needs neither network nor server. Several runs are shown side by "
-        "side and overlaid, on the same axes. --figures writes the charts as SVG and PDF for papers.\n\n"
+        "side and overlaid, on the same axes. Each chart has buttons that save it as SVG, PNG or CSV.\n\n"
         "One trained model is a sample of size one: statements about an architecture need several, with different seeds. "
         "--group combines them: the mean over the models with two intervals, over models (of the mean "
         "over training runs) and over blocks (of the mean over texts of this kind).",
     .examples =
         "stategrad report run.nc -o report.html\n"
-        "stategrad report lstm.nc gru.nc -o both.html --figures figures\n"
+        "stategrad report lstm.nc gru.nc -o both.html\n"
         "stategrad report --group lstm=lstm1.nc,lstm2.nc,lstm3.nc --group gru=gru1.nc,gru2.nc,gru3.nc -o groups.html",
     .run = run,
 };

@@ -117,22 +117,6 @@ int refuse_overwriting(const char *output, const char *const *inputs, size_t n)
     return misuse("%s: this output is also '%s' of the same command; choose another name", output, same);
 }
 
-int refuse_among_figures(const char *folder, const char *const *files, size_t n)
-{
-    struct stat info;
-    char end[PATH_MAX];
-    if (!folder || stat(folder, &info) != 0) /* one that is made now is empty */
-        return -1;
-    for (size_t i = 0; i < n; i++) {
-        const char *file = files[i] ? end_of_links(files[i], end) : "", *dot = strrchr(file, '.');
-        if (dot && (!strcmp(dot, ".svg") || !strcmp(dot, ".pdf")) && lies_in(file, &info))
-            return misuse(
-                "%s: lies in the folder of --figures, which gets files of such names; choose another",
-                files[i]);
-    }
-    return -1;
-}
-
 /* That of the files named within the texts which is the same file as the output, copied to part; NULL:
  * none. */
 static const char *overwritten_part(const char *output, const option_list *texts, char part[PATH_MAX])

@@ -14,7 +14,7 @@
  *   check.h        gradients against finite differences
  *   compare.h      A against B: classes, properties, states, models
  *   pairs.h        minimal pairs: accuracy by condition, attribution to words
- *   report.h       pages, figures, words along directions
+ *   report.h       pages, words along directions
  *   synth.h        synthetic corpora */
 #ifndef STATEGRAD_H
 #define STATEGRAD_H

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* report.h - output for readers: a page for runs, figures for papers, words along the strongest directions.
+/* report.h - output for readers: a page for runs, words along the strongest directions.
  *
  * Nothing is computed beyond formatting: every number shown is in the run file. Missing values are reported
  * with the reason stored in the file. */
@@ -20,12 +20,6 @@ extern "C" {
  * of a group that have the same model, or other texts; SG_EIO, SG_ENOMEM. */
 SG_API sg_status sg_report_write(const char *html_path, sg_run *const *runs, const char *const *paths,
                                  const char *const *groups, size_t n, sg_error *err);
-
-/* Each chart of the page as FOLDER/NAME-STATE.svg and .pdf, for papers; the folder is created if missing. For
- * several runs, NAME begins with run1-, run2-, ..., and runs-sigma1 overlays them. *written: number of files,
- * each written atomically. */
-SG_API sg_status sg_report_figures(const char *folder, sg_run *const *runs, const char *const *paths,
-                                   size_t n, size_t *written, sg_error *err);
 
 /* ---- words along the strongest directions ---- */
 typedef struct {

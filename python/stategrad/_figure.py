@@ -16,14 +16,14 @@ from ._base import Path, is_list, path_to_c, whole
 if TYPE_CHECKING:
     from ._run import Curve, Run
 
-KINDS = ("decay", "classes", "spectrum", "properties")
+KINDS = ("decay", "classes", "spectrum", "properties", "words")
 FORMATS = (".pdf", ".svg", ".png")
 # As report/charts.js has them: "all" is nearly black, with a circle; the first eight classes differ in colour and in marker.
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#882255", "#999933")
 MARKERS = ("s", "^", "D", "P", "v", ">", "*", "<")
 BLACK, GREY = "#111111", "#57606a"
 DIVERGING = ("#0072B2", "#f4f4f2", "#D55E00")
-SHOWN = 8 # classes, if none are named
+SHOWN = 8 # classes, if none are named; words at each end
 WIDTHS = {1: 3.35, 2: 7.0} # inches of one and two columns
 STYLE = {"font.size": 8, "font.family": "sans-serif", "axes.labelsize": 8, "axes.linewidth": 0.6, "axes.spines.top": False,
          "axes.spines.right": False, "axes.edgecolor": GREY, "axes.grid": False, "xtick.color": GREY, "ytick.color": GREY,
@@ -32,7 +32,8 @@ STYLE = {"font.size": 8, "font.family": "sans-serif", "axes.labelsize": 8, "axes
          "grid.linewidth": 0.5, "pdf.fonttype": 42, "svg.fonttype": "none", "svg.hashsalt": "stategrad", "figure.dpi": 160, "savefig.dpi": 300}
 LABELS = {"rms_gain": "rms gain", "singular_value": "largest singular value", "singular_sum": "sum of singular values",
           "coherence": "coherence", "effective_rank": "effective rank (directions)", "relative_memory": "relative memory",
-          "property_gain": "gain along the property", "state_change": "mean change of state", "output_kl": "KL of the next word (nats)"}
+          "property_gain": "gain along the property", "subspace_cosine": "cosine with the first direction",
+          "state_change": "mean change of state", "output_kl": "KL of the next word (nats)"}
 LOGARITHMIC = ("rms_gain", "singular_value", "singular_sum", "state_change", "state_change_relative", "linear_prediction", "output_kl")
 
 Names = Union[str, Sequence[str], None]
@@ -59,7 +60,9 @@ def figure(run: Run, kind: str, classes: Names, delays: Delays, quantity: str | 
     if suffix is not None and suffix not in FORMATS:
         raise ValueError(f"figure: {file}: expected a name that ends in {', '.join(FORMATS)}")
     group = run._state(group).name
-    draw = {"decay": _decay, "classes": _classes, "spectrum": _spectrum, "properties": _properties}[kind]
+    draw = {"decay": _decay, "classes": _classes, "spectrum": _spectrum, "properties": _properties, "words": _words}[kind]
+    if kind == "words" and delays is None:
+        delays = [min(1, run.delays - 1)]
     if quantity is not None and not isinstance(quantity, str):
         raise TypeError(f"figure: quantity: expected a name, found {quantity!r}"[:200])
     for name, given, fits in (("quantity", quantity, ("decay", "properties")), ("properties", properties, ("properties",))):
@@ -292,3 +295,22 @@ def _spectrum(drawn: Any, run: Run, group: str, classes: Names, at: np.ndarray, 
     ax.set_ylabel("direction k")
     ax.yaxis.get_major_locator().set_params(integer=True)
     drawn.colorbar(mesh, ax=ax).set_label("singular value" + ("" if name == "all" else f", {_text(name)}"))
+
+
+# ---- words ----
+
+def _words(drawn: Any, run: Run, group: str, classes: Names, at: np.ndarray, _: str | None, __: Names) -> None:
+    name = _one_class(classes, run, "words")
+    if len(at) != 1:
+        raise ValueError(f"figure: 'words' shows one delay, such as delays=[1]; found {len(at)} of them")
+    (direction,) = run.words(name, int(at[0]), group=group, directions=1, top=SHOWN).data["directions"]
+    ends = direction["positive"], direction["negative"][::-1]
+    words, along = ([word[key] for end in ends for word in end] for key in ("word", "projection"))
+    drawn.set_figheight(0.6 + 0.14 * len(words))
+    ax, rows = drawn.subplots(), np.arange(len(words))
+    ax.barh(rows, along, height=0.75, color=[COLOURS[0]] * len(ends[0]) + [COLOURS[1]] * len(ends[1]))
+    ax.set_yticks(rows, [_text(word) for word in words])
+    ax.tick_params(axis="y", length=0)
+    ax.invert_yaxis()
+    ax.axvline(0, color=GREY, linewidth=0.6)
+    ax.set_xlabel(f"projection (standard deviations), delay {at[0]}" + ("" if name == "all" else f", {_text(name)}"))

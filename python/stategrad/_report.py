@@ -15,8 +15,7 @@ if TYPE_CHECKING:
 Runs = Union["Run", Path, Sequence[Union["Run", Path]]]
 
 
-def report(runs: Runs = (), path: Path | None = None, *, groups: Mapping[str, Sequence[Run | Path]] | None = None,
-           figures: Path | None = None) -> None:
+def report(runs: Runs = (), path: Path | None = None, *, groups: Mapping[str, Sequence[Run | Path]] | None = None) -> None:
     """Writes one self-contained page about one or several runs, side by side and overlaid, atomically.
 
     Parameters
@@ -28,8 +27,6 @@ def report(runs: Runs = (), path: Path | None = None, *, groups: Mapping[str, Se
     groups
         Several trained models of one architecture, analysed on one text, by the name of the architecture: their means, with
         intervals over models and over blocks. {"lstm": [run1, run2, run3], "gru": ...}
-    figures
-        A folder: each chart as SVG and PDF, as the program draws them. `Run.figure` draws single figures for papers.
 
     Raises
     ------
@@ -44,8 +41,8 @@ def report(runs: Runs = (), path: Path | None = None, *, groups: Mapping[str, Se
     for group, members in _groups(groups, "report"):
         shown += members
         names += [group] * len(members)
-    if path is None and figures is None:
-        raise ValueError("report: nothing to write: give the page's path, or figures=FOLDER")
+    if path is None:
+        raise ValueError("report: nothing to write: give the page's path")
     keep: list[Any] = []
     with contextlib.ExitStack() as stack:
         opened = [run if isinstance(run, Run) else stack.enter_context(Run(run)) for run in shown]
@@ -54,11 +51,8 @@ def report(runs: Runs = (), path: Path | None = None, *, groups: Mapping[str, Se
         handles = ffi.new("sg_run *[]", [run._handle._pointer for run in opened])
         paths = array_to_c([path_to_c(run.path if run._temporary is None else "run") for run in opened], keep)
         of = array_to_c([ffi.NULL if name is None else to_c(name, "groups") for name in names], keep)
-        if path is not None:
-            refuse_input(path, *(file for run in opened for file in (run.path, *run._read)))
-            call(lib.sg_report_write, path_to_c(path), handles, paths, of, len(opened))
-        if figures is not None:
-            call(lib.sg_report_figures, path_to_c(figures), handles, paths, len(opened), ffi.new("size_t *"))
+        refuse_input(path, *(file for run in opened for file in (run.path, *run._read)))
+        call(lib.sg_report_write, path_to_c(path), handles, paths, of, len(opened))
 
 
 class Words:

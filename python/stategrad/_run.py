@@ -189,11 +189,12 @@ class Run(Uncopied):
         kind
             "decay": a quantity of each class over the delays, 95 % intervals as bands, the untrained copy dashed. "classes": rms
             gain of each class over that of all words, as colours; a dot where the kind of word differs (q < 0.05). "spectrum":
-            singular values of one class. "properties": gain along each property, of one class, beside random directions.
+            singular values of one class. "properties": gain along each property, of one class, beside random directions. "words":
+            words at both ends of the strongest direction of one class at one delay.
         classes
-            A name or names; default: "all" and those with most tokens. "spectrum", "properties": one, default "all".
+            A name or names; default: "all" and those with most tokens. "spectrum", "properties", "words": one, default "all".
         delays
-            A number of delays from 0, or ascending delays; default: all.
+            A number of delays from 0, or ascending delays; default: all. "words": one, default [1].
         quantity
             Of "decay" ("rms_gain") and "properties" ("property_gain"): as in `curve`.
         properties
@@ -390,6 +391,7 @@ class Curve:
 
     def plot(self, ax: Any = None, **line: Any) -> Any:
         """Draws the curve, with its interval as a band, into Matplotlib's axes (default: the current ones); returns them.
+        Labels, scale and the look of the legend that the axes already have are kept, as those of a `Run.figure`.
 
         `line` goes to `Axes.plot`. ImportError: Matplotlib is not installed.
         """
@@ -399,11 +401,12 @@ class Curve:
         (drawn,) = ax.plot(self.delay, self.value, **{"label": self.name, **line})
         if self.low is not None and self.high is not None:
             ax.fill_between(self.delay, self.low, self.high, color=drawn.get_color(), alpha=0.2, linewidth=0)
-        ax.set_xlabel("delay (tokens)")
-        ax.set_ylabel(_figure.LABELS.get(self.quantity, self.long_name + (f" ({self.units})" if self.units != "1" else "")))
-        if (self.value[np.isfinite(self.value)] > 0).all():
+        ax.set_xlabel(ax.get_xlabel() or "delay (tokens)")
+        ax.set_ylabel(ax.get_ylabel() or _figure.LABELS.get(self.quantity, self.long_name + (f" ({self.units})" if self.units != "1" else "")))
+        legend = ax.get_legend()
+        if legend is None and (self.value[np.isfinite(self.value)] > 0).all():
             ax.set_yscale("log")
-        ax.legend()
+        ax.legend(**{} if legend is None else {"prop": legend.get_texts()[0].get_fontproperties(), "frameon": legend.get_frame_on()})
         return ax
 
 

@@ -117,6 +117,35 @@ class Figures(InFolder):
         grey = ax.collections[-1].get_paths()[0].vertices[:, 1]
         self.assertTrue(set(state.read("property_gain_random_high")[1, 1]) <= set(grey))
 
+    def test_words(self):
+        for given, name, delay in (({}, "all", 1), ({"classes": "noun", "delays": [4]}, "noun", 4)):
+            ax = self.run_.figure("words", **given).axes[0]
+            (direction,) = self.run_.words(name, delay, directions=1, top=8).data["directions"]
+            expected = direction["positive"] + direction["negative"][::-1]
+            self.assertEqual([t.get_text() for t in ax.get_yticklabels()], [word["word"] for word in expected])
+            self.assertEqual([bar.get_width() for bar in ax.patches], [word["projection"] for word in expected])
+            of_end = [0] * len(direction["positive"]) + [1] * len(direction["negative"])
+            self.assertEqual([colors.to_hex(bar.get_facecolor()).upper() for bar in ax.patches], [_figure.COLOURS[end] for end in of_end])
+            self.assertIn(f"delay {delay}", ax.get_xlabel())
+        self.assertGreater(ax.get_ylim()[0], ax.get_ylim()[1]) # the first above
+
+    def test_a_second_run_is_drawn_into_a_figure(self):
+        ax = self.run_.figure("decay", classes="all").axes[0]
+        before = ax.get_xlabel(), ax.get_ylabel(), ax.get_ylim(), [t.get_text() for t in ax.get_yticklabels()]
+        size = ax.get_legend().get_texts()[0].get_fontsize()
+        self.run_.curve("noun").plot(ax, label="second")
+        self.assertEqual((ax.get_xlabel(), ax.get_ylabel(), ax.get_ylim(), [t.get_text() for t in ax.get_yticklabels()]), before)
+        said = ax.get_legend().get_texts()
+        self.assertEqual(said[-1].get_text(), "second")
+        self.assertEqual({t.get_fontsize() for t in said}, {size})
+
+    def test_the_label_of_each_property_quantity_fits(self):
+        for quantity in ("property_gain", "relative_memory", "subspace_cosine"):
+            figure = self.run_.figure("properties", quantity=quantity)
+            figure.canvas.draw()
+            box = figure.axes[0].yaxis.label.get_window_extent()
+            self.assertTrue(box.y0 >= 0 and box.y1 <= figure.bbox.y1, quantity)
+
     def test_files(self):
         for kind in _figure.KINDS:
             for suffix in ("pdf", "svg", "png"):
@@ -130,8 +159,9 @@ class Figures(InFolder):
             text = subprocess.run(["pdftotext", self.folder / f"{kind}.pdf", "-"], capture_output=True, text=True, check=True).stdout
             drawing = "".join(xml.etree.ElementTree.parse(self.folder / f"{kind}.svg").getroot().itertext())
             for said in (text, drawing):
-                self.assertIn("delay d (words)", said)
-                for name in {"decay": ("noun", "a$b$"), "classes": ("verb", "a$b$"), "spectrum": ("direction",), "properties": ("kind",)}[kind]:
+                self.assertIn("delay 1" if kind == "words" else "delay d (words)", said)
+                for name in {"decay": ("noun", "a$b$"), "classes": ("verb", "a$b$"), "spectrum": ("direction",), "properties": ("kind",),
+                             "words": ("standard deviations",)}[kind]:
                     self.assertIn(name, said)
             pixels = image.imread(self.folder / f"{kind}.png")
             self.assertEqual(pixels.shape[1], int(3.35 * 300))
@@ -144,6 +174,7 @@ class Figures(InFolder):
                                       ([], {"delays": [3, 2]}, "ascending"), ([], {"delays": [9]}, "0 to 8"), ([], {"delays": 0}, "found 0"),
                                       ([], {"classes": "x"}, "the run has all, noun"), ([], {"classes": ["noun", "noun"]}, "twice"),
                                       (["spectrum"], {"classes": ["noun", "verb"]}, "one class"), (["spectrum"], {"quantity": "rms_gain"}, "of decay"),
+                                      (["words"], {"delays": 3}, "one delay, such as"), (["words"], {"classes": ["noun", "verb"]}, "one class"),
                                       (["decay"], {"properties": "x"}, "of properties"), ([], {"quantity": "pairz"}, "not a quantity"),
                                       ([], {"group": "layer2.cell"}, "the run has layer1"), ([], {"path": "x.gif"}, "ends in .pdf"),
                                       (["properties"], {"properties": "z"}, "the run has kind, x")):

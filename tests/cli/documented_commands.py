@@ -127,7 +127,7 @@ def outputs(command):
     """Files and folders that a command says it writes; cluster writes the script alone."""
     if command.startswith("stategrad cluster "):
         return [os.path.splitext(name)[0] + ("-train.sh" if " train " in command else ".sh") for name in re.findall(r" -o (\S+)", command)]
-    return re.findall(r"(?: -o| --output| --figures| --csv)[ =](\S+)", command)
+    return re.findall(r"(?: -o| --output| --csv)[ =](\S+)", command)
 
 
 class Page:

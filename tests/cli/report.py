@@ -1,7 +1,7 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: MIT
 """The report as a file: nothing a user named becomes markup, what is absent is said, errors name the thing. (Its numbers are
-compared with the run file's in shown.py and figures.py.) usage: report.py STATEGRAD SOURCE_ROOT [size]
+compared with the run file's in shown.py.) usage: report.py STATEGRAD SOURCE_ROOT [size]
 size: that of a large page, alone"""
 import json
 import os
@@ -85,32 +85,6 @@ def test_size(folder):
     assert C >= 17 and D == 50 and size < 3_500_000, (C, D, size)
 
 
-def test_figures(folder):
-    nc, other, one, out = (os.path.join(folder, n) for n in ("hostile.nc", "withheld.nc", "one.nc", "figures"))
-    told = run("report", nc, "--figures", out).stdout
-    files = sorted(os.listdir(out))
-    charts = ["classes", "coherence", "effective-rank", "rms", "sigma1", "spectrum", "sum", "words"]
-    assert files == sorted(f"{c}-layer1.cell.{e}" for c in charts for e in ("pdf", "svg")), files
-    assert "16 files" in told, told
-    for name in files:
-        raw = open(os.path.join(out, name), "rb").read()
-        if name.endswith("svg"):
-            assert len(ElementTree.fromstring(raw).findall(".//{http://www.w3.org/2000/svg}path")) > 10, name
-        else:
-            assert raw.startswith(b"%PDF") and b"%%EOF" in raw[-64:] and b"/FontFile" in raw, name
-    again = os.path.join(folder, "again")
-    run("report", nc, "--figures", again)
-    for name in files:
-        assert open(os.path.join(out, name), "rb").read() == open(os.path.join(again, name), "rb").read(), name
-    run("report", nc, other, "--figures", out)
-    assert {"run1-sigma1-layer1.cell.svg", "run2-sum-layer1.cell.pdf", "runs-sigma1-layer1.cell.pdf"} <= set(os.listdir(out))
-    run("report", one, "--figures", os.path.join(folder, "of-one"))
-    assert sorted(os.listdir(os.path.join(folder, "of-one"))) == sorted(
-        f"{c}-layer1.cell.{e}" for c in ("coherence", "effective-rank", "rms", "sigma1", "spectrum", "sum", "words") for e in ("pdf", "svg"))
-    assert "hostile.nc" in run("report", nc, "--figures", nc, code=1).stderr
-    assert "nowhere/x" in run("report", nc, "--figures", os.path.join(folder, "nowhere/x"), code=1).stderr
-
-
 def test_errors(folder):
     nc, html = os.path.join(folder, "plain.nc"), os.path.join(folder, "e.html")
     open(html, "w").write("kept")
@@ -124,7 +98,7 @@ def test_errors(folder):
 
 
 with tempfile.TemporaryDirectory() as folder:
-    tests = [test_size] if sys.argv[3:] == ["size"] else [test_withheld, test_hostile, test_plain_and_several, test_figures, test_errors]
+    tests = [test_size] if sys.argv[3:] == ["size"] else [test_withheld, test_hostile, test_plain_and_several, test_errors]
     for name in ("plain", "withheld", "hostile", "one") if test_size not in tests else ():
         make(program, name, os.path.join(folder, name + ".nc"))
     for test in tests:

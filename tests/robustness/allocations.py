@@ -22,7 +22,7 @@ def main():
             ["analyze", "m.safetensors", "valid.tagged", *tagged, "-o", "a.nc", "--csv", "a.csv", "--checkpoint", "c2",
              "--baseline", "untrained", *ANALYZE],
             ["import", "m.safetensors", "-o", "b"],
-            ["report", "run.nc", "-o", "a.html", "--figures", "figs"],
+            ["report", "run.nc", "-o", "a.html"],
             ["merge", "part1.nc", "part2.nc", "-o", "merged.nc"],
             ["words", "run.nc"],
             ["compare", "run.nc", "DT", "NN", "--json"],

@@ -32,15 +32,14 @@ class Place:
 
     def intact(self, other=()):
         """Old contents, and nothing else but the files named in other. Checkpoints come one after the other: there
-        is none, or a whole one and the one before it. So do figures: each is old or whole."""
+        is none, or a whole one and the one before it."""
         found = set(os.listdir(self.folder)) - set(other)
         if "check" in self.files:
             return found <= {"check", "check.previous", "check.lock", "check.blocks0", "check.blocks1"}
         for name in self.files:
             with open(os.path.join(self.folder, name), "rb") as f:
                 found_bytes = f.read()
-            whole_figure = len(self.files) > 1 and found_bytes.rstrip().endswith((b"</svg>", b"%%EOF"))
-            if found_bytes != OLD and not whole_figure:
+            if found_bytes != OLD:
                 return False
         return found == set(self.files)
 
@@ -89,8 +88,7 @@ def unwritable_places(scene, tally):
     for name, args, files in scene.outputs(scene.path("no", "such", "folder")):
         done = scene.run(*args)
         err = complaint(done)
-        name_told = files[0] if len(files) == 1 else "no/such/folder"  # figures: the folder itself cannot be made
-        tally.check("missing folder", done.returncode == 1 and err.count("\n") == 1 and name_told in err,
+        tally.check("missing folder", done.returncode == 1 and err.count("\n") == 1 and files[0] in err,
                     f"{name}: exit {done.returncode}, said {err!r}")
     with tempfile.TemporaryDirectory(dir=scene.folder) as out:
         outputs = scene.outputs(out)

@@ -175,15 +175,6 @@ def before_the_work(scene, tally):
                     done.stderr.count(b"\n") == 1, f"{args}: {said(done)}")
 
 
-def figures_over_inputs(scene, tally):
-    os.makedirs(scene.path("fig"))
-    shutil.copy(scene.path("run.nc"), scene.path("fig", "rms-layer1.cell.svg"))
-    for args in (["fig/rms-layer1.cell.svg", "--figures", "fig"], ["run.nc", "-o", "fig/page.svg", "--figures", "./fig/"]):
-        done = scene.run("report", *args)
-        tally.check("figures over inputs and the page", done.returncode == 2 and os.listdir(scene.path("fig")) == ["rms-layer1.cell.svg"] and
-                    content(scene.path("fig", "rms-layer1.cell.svg")) == content(scene.path("run.nc")), f"{args}: {said(done)}")
-
-
 def linked_checkpoint(scene, tally):
     """A checkpoint by way of a link: the files beside it lie beside the file, and it is resumed."""
     os.makedirs(scene.path("store"))
@@ -364,7 +355,7 @@ def threads(scene, tally):
 
 def main():
     tally = Tally()
-    parts = [links, permissions, foreign_checkpoints, side_files, linked_outputs, log_of_training, before_the_work, figures_over_inputs, linked_checkpoint, leftover_of_a_checkpoint, one_checkpoint_for_two, closed_descriptors,
+    parts = [links, permissions, foreign_checkpoints, side_files, linked_outputs, log_of_training, before_the_work, linked_checkpoint, leftover_of_a_checkpoint, one_checkpoint_for_two, closed_descriptors,
              signals, address_space, threads]
     with Scene(sys.argv[1]) as scene:
         for part in parts:

@@ -49,8 +49,6 @@ class Scene:
         for part in "12":
             self.must("analyze", "m.safetensors", "valid.tagged", "--format", "tagged", "-o", f"part{part}.nc",
                       "--part", part + "/2", *ANALYZE)
-        self.must("report", "run.nc", "--figures", "figures")
-        self.figures = sorted(os.listdir(self.path("figures")))
 
     def __enter__(self):
         return self
@@ -96,7 +94,6 @@ class Scene:
             ("pairs --items", ["pairs", "-q", m, self.path("pairs.tsv"), "--items", o("items.csv")], ["items.csv"]),
             ("pairs --words", ["pairs", "-q", m, self.path("pairs.tsv"), "--words", o("words.csv")], ["words.csv"]),
             ("report", ["report", run, "-o", o("report.html")], ["report.html"]),
-            ("report --figures", ["report", run, "--figures", out], self.figures),
             ("cluster", ["cluster", "--script", o("run.sh"), *analyze, "-o", self.path("other.nc")], ["run.sh"]),
             ("show", ["show", m, "--text", "the noun1 runs", "-o", o("show.html")], ["show.html"]),
         ]
