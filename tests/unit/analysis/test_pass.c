@@ -346,8 +346,8 @@ static block_sums *run_of(analysis *an, bool sampled)
     return sums;
 }
 
-/* Over all records: the sum (H,E), its weight, the pairs there are and those averaged over. (A pair belongs to
- * the block of its later word in one pass, to that of its input word in the other.) */
+/* Over all records: the sum (H,E), its weight, the pairs there are and those averaged over. (A pair belongs
+ * to the block of its later word in one pass, to that of its input word in the other.) */
 static double whole_of(const block_sums *s, size_t c, size_t d, double *sum, int64_t *exist, int64_t *pairs)
 {
     float part[H * E];
