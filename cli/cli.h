@@ -45,6 +45,10 @@ typedef struct {
 #define CSV_STYLE_HELP                                                                                       \
     "spreadsheet: an apostrophe before names that begin with = + - or @, so that none is evaluated as a formula"
 #define FORMATS "auto|text|conllu|tagged" /* sg_format */
+/* One rule for all commands: what a warning says holds for the results, so it is printed all the same. */
+#define QUIET_OPTION(variable)                                                                               \
+    {"quiet", 'q', OPT_FLAG, &(variable), NULL,                                                              \
+     "no progress, no summary of what was written; warnings are printed", 0, 0}
 
 /* clang-format off */
 #define SECTION(heading) {heading, 0, OPT_SECTION, NULL, NULL, NULL, 0, 0}
@@ -136,7 +140,8 @@ void stop_on_signals(void);
 /* From here on a signal that ends the process at once is not mentioned: one that ends many ends each of
  * them. */
 void stop_silently(void);
-/* A bar with rate and ETA on a terminal, a line now and then otherwise, nothing when quiet. */
+/* A bar with rate and ETA on a terminal, a line now and then otherwise, no progress when quiet; warnings in
+ * any case. */
 sg_monitor progress_monitor(progress_line *p, bool quiet);
 void progress_done(progress_line *p);
 int interrupted(void);

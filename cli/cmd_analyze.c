@@ -322,7 +322,8 @@ static int work(settings *s, int argc, char **argv)
     sg_monitor monitor = progress_monitor(&line, s->quiet);
     line.saves = s->cfg.checkpoint != NULL;
     s->cfg.team = team();
-    if (team() && team()->rank) /* one process speaks */
+    bool speaks = !team() || !team()->rank; /* one process does */
+    if (!speaks)
         s->quiet = line.quiet = true, monitor.warn = NULL;
     sg_import_config import;
     int code = import_config_from(&import, &s->model);
@@ -344,9 +345,9 @@ static int work(settings *s, int argc, char **argv)
             st = forecast_jobs(s, m, stream, k, &err);
         else if (!s->plan)
             print_forecast(s, m, stream, k);
-        if (!s->quiet)
+        if (speaks)
             remark_on_line_ends(m, s->no_eos);
-        if (st == SG_OK && !s->quiet)
+        if (st == SG_OK && speaks)
             st = remark_on_beginning(m, stream, s->cfg.threads, &err);
     }
     st = sg_team_agree(team(), "", st, &err);
@@ -427,7 +428,7 @@ static int analyze(int argc, char **argv, job_plan *plan)
     };
     const option more[] = {
         {"ascii", 0, OPT_FLAG, &s.ascii, NULL, "no Unicode in the summary", 0, 0},
-        {"quiet", 'q', OPT_FLAG, &s.quiet, NULL, "no progress, no summary", 0, 0},
+        QUIET_OPTION(s.quiet),
         SECTION("Advanced"),
     };
     const option last[] = {

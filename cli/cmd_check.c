@@ -149,7 +149,7 @@ static int run(int argc, char **argv)
          "inputs of a model of feature vectors: rows of a NumPy file (.npy)", 0, 0},
         {"threads", 't', OPT_THREADS, &cfg.threads, "N", "number of threads (default: all cores)", 0, 1024},
         {"json", 0, OPT_FLAG, &json, NULL, "one JSON object", 0, 0},
-        {"quiet", 'q', OPT_FLAG, &quiet, NULL, "no progress", 0, 0},
+        QUIET_OPTION(quiet),
         MODEL_OPTIONS(foreign),
         END_OF_OPTIONS,
     };

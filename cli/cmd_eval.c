@@ -38,7 +38,7 @@ static int run(int argc, char **argv)
         {"state-handling", 0, OPT_CHOICE, &handling, "carry|reset", "reset: each sentence alone, from zero",
          0, 0},
         {"threads", 't', OPT_THREADS, &threads, "N", "number of threads (default: all cores)", 0, 1024},
-        {"quiet", 'q', OPT_FLAG, &quiet, NULL, "no progress", 0, 0},
+        QUIET_OPTION(quiet),
         MODEL_OPTIONS(model),
         END_OF_OPTIONS,
     };
@@ -71,7 +71,7 @@ static int run(int argc, char **argv)
     progress_done(&line);
     if (st == SG_OK)
         st = print_result(&result, unknown_percent(s, sg_model_get_shape(m)->eos && !no_eos), json, &err);
-    if (st == SG_OK && !quiet)
+    if (st == SG_OK)
         remark_on_predictions(m, &result), remark_on_line_ends(m, no_eos);
     code = st == SG_OK ? EXIT_DONE : fail(st, &err);
     sg_stream_free(s);

@@ -34,7 +34,7 @@ static int run(int argc, char **argv)
         {"output", 'o', OPT_STRING, &output, "MODEL", "the model file to write", 0, 0},
         {"text", 0, OPT_STRING, &text, "FILE",
          "also report its perplexity on this text, to verify the conversion", 0, 0},
-        {"quiet", 'q', OPT_FLAG, &quiet, NULL, "no report and no warnings", 0, 0},
+        QUIET_OPTION(quiet),
         MODEL_OPTIONS(model),
         END_OF_OPTIONS,
     };
@@ -61,8 +61,6 @@ static int run(int argc, char **argv)
     if (code >= 0)
         goto done;
     sg_monitor monitor = progress_monitor(&line, quiet);
-    if (quiet)
-        monitor.warn = NULL;
     sg_status st = sg_model_load(&m, argv[0], &cfg, &monitor, &err);
     if (st == SG_OK)
         st = sg_model_write(m, output, &err);

@@ -20,7 +20,7 @@ static int run(int argc, char **argv)
         {"threads", 't', OPT_THREADS, &threads, "N",
          "number of threads (default: all cores); the result does not depend on it", 0, 1024},
         {"ascii", 0, OPT_FLAG, &ascii, NULL, "no Unicode in the summary", 0, 0},
-        {"quiet", 'q', OPT_FLAG, &quiet, NULL, "no progress, no summary", 0, 0},
+        QUIET_OPTION(quiet),
         END_OF_OPTIONS,
     };
     int code = parse_options(&cmd_merge, table, &argc, argv, 1, 0);

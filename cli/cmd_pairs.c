@@ -262,7 +262,7 @@ static int score(const request *q, const sg_import_config *import, const char *m
         st = print_json(to_json(p), 17, &err);
     else if (st == SG_OK && !to_stdout(q->csv) && !to_stdout(q->items) && !to_stdout(q->words))
         print_text(p, q);
-    if (st == SG_OK && !q->quiet)
+    if (st == SG_OK)
         remark_on_predictions(m, NULL);
     sg_pairs_free(p);
     sg_model_free(m);
@@ -299,7 +299,7 @@ static int run(int argc, char **argv)
         {"csv-style", 0, OPT_CHOICE, &q.style, CSV_STYLES, CSV_STYLE_HELP, 0, 0},
         {"json", 0, OPT_FLAG, &q.json, NULL, "one JSON object on standard output", 0, 0},
         {"threads", 't', OPT_THREADS, &q.cfg.threads, "N", "number of threads (default: all cores)", 0, 1024},
-        {"quiet", 'q', OPT_FLAG, &q.quiet, NULL, "no progress", 0, 0},
+        QUIET_OPTION(q.quiet),
         MODEL_OPTIONS(model),
         END_OF_OPTIONS,
     };

@@ -26,7 +26,7 @@ static int run(int argc, char **argv)
         {"distance", 0, OPT_SIZE, &cfg.distance, "K",
          "tokens to remember (default: 4; variance: 3; latch: half a line, 100)", 1, 100},
         {"seed", 0, OPT_U64, &cfg.seed, "N", "seed of the random numbers", 0, 0},
-        {"quiet", 'q', OPT_FLAG, &quiet, NULL, "no output on success", 0, 0},
+        QUIET_OPTION(quiet),
         END_OF_OPTIONS,
     };
     int stop = parse_options(&cmd_synth, table, &argc, argv, 0, 0);

@@ -36,7 +36,7 @@ static int run(int argc, char **argv)
          "also write the run as a tidy table; -: on standard output, in place of the summary", 0, 0},
         {"csv-style", 0, OPT_CHOICE, &style, CSV_STYLES, CSV_STYLE_HELP, 0, 0},
         {"threads", 't', OPT_THREADS, &threads, "N", "number of threads (default: all cores)", 0, 1024},
-        {"quiet", 'q', OPT_FLAG, &quiet, NULL, "print nothing", 0, 0},
+        QUIET_OPTION(quiet),
         END_OF_OPTIONS,
     };
     int code = parse_options(&cmd_track, table, &argc, argv, 1, 1);

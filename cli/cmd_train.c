@@ -253,7 +253,7 @@ static int train_or_plan(int argc, char **argv, job_plan *plan)
         {"resume", 0, OPT_FLAG, &s.train.resume, NULL, "continue from the checkpoint", 0, 0},
         {"threads", 't', OPT_THREADS, &s.train.threads, "N", "number of threads (default: all cores)", 0,
          1024},
-        {"quiet", 'q', OPT_FLAG, &s.quiet, NULL, "no progress, no summary", 0, 0},
+        QUIET_OPTION(s.quiet),
         SECTION("Corpus and vocabulary"),
         {"format", 0, OPT_CHOICE, &s.format, FORMATS, "format of the corpus; auto: by extension", 0, 0},
         {"unit", 0, OPT_CHOICE, &s.unit, "word|char", "what a token is", 0, 0},

@@ -183,6 +183,13 @@ void sg_stats_clamp(sg_interval *x, double least, double most)
 {
     if (isnan(x->low))
         return;
+    const double rounding = 1e-9 * fabs(x->value);
+    if (x->high < least - rounding || x->low > most + rounding) {
+        *x = (sg_interval){
+            x->value, NAN, NAN,
+            NAN,      NAN, "the corrected interval lies outside the possible values: too much noise"};
+        return;
+    }
     x->low = fmin(fmax(x->low, least), most);
     x->high = fmin(fmax(x->high, least), most);
 }

@@ -8,6 +8,7 @@ program's tables; a shown name that leads to no variable fails, and so does a va
 import csv
 import json
 import os
+import random
 import re
 import shutil
 import subprocess
@@ -433,7 +434,9 @@ def check_replaced_classes(run, part):
 
 
 def check_property(run, group, p, text):
-    """Gain and relative memory at a few delays: value, interval, band of random directions and the verdict."""
+    """Gain and relative memory at a few delays: value, interval, band of random directions and the verdict. Whether one of
+    the values lies outside its interval, which is said then and only then."""
+    outside = False
     lines = re.findall(r"^  delay +(\d+)(.*)$", text, re.M)
     assert [int(d) for d, _ in lines] == [d for d in (0, 1, 5, 10, 20, 49) if d < run.D], text
     for d, line in lines:
@@ -449,6 +452,9 @@ def check_property(run, group, p, text):
                 same(shown, exact, 3, line)
             assert m.group(6) == ("above" if x > most else "below" if x < least else "within"), line
             assert np.isfinite(low) or "  no interval: " in text, text
+            assert not low == high < x, (line, "an interval of one point, which is not the value")
+            outside |= bool(x < low or x > high)
+    assert outside == ("  a value outside its interval: the interval is corrected for bias, the value is not\n" in text + "\n"), text
     exact = run.get(group, "partner_state_change")
     pairs = re.search(r"the other of its pair changes the state by(.*)", text)
     assert bool(pairs) == (exact is not None and np.isfinite(exact[p, 0])), text
@@ -468,6 +474,7 @@ def check_property(run, group, p, text):
             assert (shown is None) == bool(np.isnan(bound)), (text, bound)
             if shown is not None:
                 same(shown, bound, 3, text)
+    return outside
 
 
 def test_summary(run, folder):
@@ -547,15 +554,21 @@ def test_track(run, folder):
         return
     copy = os.path.join(folder, "tracked.nc")
     shutil.copy(run.path, copy)
-    text = subprocess.run([program, "track", copy, "--property", "extra=plural-verb"], check=True, capture_output=True, text=True).stdout
+    added = {"extra": "plural-verb"}
+    if os.path.basename(run.path) == "sampled.nc":  # directions without a meaning: gains that are mostly bias
+        words = [w for w, n in zip(run.get(None, "word"), run.get(None, "word_count")) if n > 2 and w.isalpha()]
+        for seed in (0, 1, 8, 17, 30):
+            some = random.Random(seed).sample(words, 20)
+            added[f"split{seed}"] = f"{' '.join(some[:10])}-{' '.join(some[10:])}"
+    options = [x for name, direction in added.items() for x in ("--property", f"{name}={direction}")]
+    text = subprocess.run([program, "track", copy, *options], check=True, capture_output=True, text=True).stdout
     new = Run(copy)
-    assert new.properties == run.properties + ["extra"]
-    p = len(new.properties) - 1
-    parts = re.split(r"^(?=extra in )", text, flags=re.M)[1:]
-    assert [re.match(r"extra in ([\w.]+)", x).group(1) for x in parts] == new.trained(), text
-    for part in parts:
-        group = re.match(r"extra in ([\w.]+)", part).group(1)
-        check_property(new, group, p, part)
+    assert new.properties == run.properties + list(added)
+    parts = re.split(r"^(?=(?:extra|split\d+) in )", text, flags=re.M)[1:]
+    names = [re.match(r"(\w+) in ([\w.]+)", x).groups() for x in parts]
+    assert sorted(names) == sorted((name, group) for name in added for group in new.trained()), text
+    outside = {check_property(new, group, new.properties.index(name), part) for part, (name, group) in zip(parts, names)}
+    assert len(added) == 1 or outside == {False, True}, "a value outside its interval, and none"
     for group in new.file.groups:  # the properties that were there stay as they were
         for name in ("relative_memory", "subspace_cosine", "relative_memory_low", "relative_memory_random"):
             a, b = run.get(group, name), new.get(group, name)

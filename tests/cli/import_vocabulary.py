@@ -309,7 +309,8 @@ write_vocabulary(["<unk>", "the", "cat", "<end>"])
 ends = "no word of the vocabulary is known to end a line"
 for command in (("eval", "@model", "@text"), ("analyze", "@model", "@text", *analysis), ("import", "@model", "--text", path("text"), "-o", path("ours"))):
     given = "--vocab", path("vocab")
-    said("no line ends, " + command[0], warnings_of(*command, *given, text="the cat\n" * 30), ends)
+    for quiet in ((), ("-q",)):
+        said("no line ends, " + command[0], warnings_of(*command, *given, *quiet, text="the cat\n" * 30), ends)
     said("--eos WORD, " + command[0], warnings_of(*command, *given, "--eos", "<end>"))
     said("--eos none, " + command[0], warnings_of(*command, *given, "--eos", "none"))
 said("--eos none is kept", warnings_of("eval", "@ours", "@text"))

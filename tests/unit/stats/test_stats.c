@@ -112,8 +112,16 @@ static void jackknife_removes_the_bias_of_the_plug_in_variance(void **state)
     sg_interval got;
     sg_stats_jackknife(&got, B, n, plug_in, without, 1);
     assert_close(got.value - got.bias, plug_in * B / (B - 1), 1e-12, 0, "unbiased variance", 0);
-    sg_stats_clamp(&got, 0, 0.01);
-    assert_true(got.low >= 0 && got.high <= 0.01);
+    sg_stats_clamp(&got, 0, plug_in);
+    assert_true(got.low >= 0 && got.high == plug_in);
+    /* corrected to below what is possible: no interval, never one of a single point */
+    got = (sg_interval){.value = 0.002, .bias = 0.01, .error = 0.001, .low = -0.012, .high = -0.004};
+    sg_stats_clamp(&got, 0, INFINITY);
+    assert_true(isnan(got.low) && isnan(got.high) && isnan(got.bias) && got.value == 0.002);
+    assert_non_null(strstr(got.missing, "outside the possible values"));
+    got = (sg_interval){.value = 1, .low = 1 + 1e-15, .high = 1 + 2e-15};
+    sg_stats_clamp(&got, 0, 1);
+    assert_true(got.low == 1 && got.high == 1 && !got.missing);
 }
 
 /* The mean of 800 numbers that follow their predecessors by phi, over 20 blocks and over 80 parts of them:
