@@ -64,7 +64,11 @@ static const char *counted(const char *what)
 {
     static const struct {
         const char *what, *unit;
-    } units[] = {{"decomposing", "matrices"}, {"tracking", "classes"}};
+    } units[] = {{"decomposing", "matrices"},
+                 {"tracking", "matrices"},
+                 {"comparing sums", "matrices"},
+                 {"following pairs", "parts of blocks"},
+                 {"copying", "bytes"}};
     for (size_t i = 0; i < sizeof units / sizeof *units; i++)
         if (!strcmp(what, units[i].what))
             return units[i].unit;

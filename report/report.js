@@ -860,7 +860,7 @@ function settingsSection() {
     if (runs.length > 1) body.append(el('h3', {}, runNames[r]));
     const list = el('dl');
     const add = (key, value) => list.append(el('dt', {}, key), el('dd', {}, value));
-    const NONE = { sample: 'all origins', precision: 'none asked for', window: 'none', part: 'the whole corpus' }; // what 0 means
+    const NONE = { sample: 'all origins', precision: 'none asked for', window: 'none', part: 'the whole corpus', long_after: 'never', ridge: 'none', burn_in: 'none', lyapunov: 'none' }; // what 0 means
     const attributes = run.attributes.filter(([k]) => !['kind', 'title', 'delays'].includes(k) && !k.startsWith('_'));
     const tokens = Number((attributes.find(([k]) => k === 'tokens') || [])[1]);
     add('run file', run.file);
