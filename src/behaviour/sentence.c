@@ -210,10 +210,10 @@ static sg_status read_words(sentence *x, const sg_show *s, const char *text, int
 
 /* Workspace of one sentence. */
 typedef struct {
-    float *G;             /* (H,E) of the state shown, or of the top layer's hidden state */
-    double *A, *gram, *w; /* (H,E) or its transpose; (r,r); (r), r = min(H,E) */
-    double *z, *dh;       /* (V) logits, then d y / d logits; (H_L) d y_t / d h_t */
-    double *g;            /* (E) d y_t / d x_s */
+    float *G;            /* (H,E) of the state shown, or of the top layer's hidden state */
+    double *A, *largest; /* (H,E); la_largest_work(H, E) */
+    double *z, *dh;      /* (V) logits, then d y / d logits; (H_L) d y_t / d h_t */
+    double *g;           /* (E) d y_t / d x_s */
 } work;
 
 static double frobenius(size_t n, const float *G)
@@ -224,21 +224,17 @@ static double frobenius(size_t n, const float *G)
     return sqrt(sum);
 }
 
-/* The root of the largest eigenvalue of G G^T or G^T G, whichever is smaller. */
-static sg_status spectral(double *sigma, const sg_show *s, work *k, double scale, sg_error *err)
+/* The largest singular value of G; scale: its Frobenius norm. */
+static sg_status spectral(double *sigma, const sg_show *s, work *k, double scale, ticker *watch, double done,
+                          sg_error *err)
 {
-    const size_t H = s->H, E = s->E, r = H < E ? H : E;
     *sigma = 0;
     if (!(scale > 0))
         return SG_OK;
-    for (size_t i = 0; i < H * E; i++)
+    for (size_t i = 0; i < s->H * s->E; i++)
         k->A[i] = k->G[i] / scale; /* squares of tiny gradients would underflow */
-    if (H < E)
-        la_dgemm(LA_N, LA_T, r, r, E, 1, k->A, E, k->A, E, 0, k->gram, r);
-    else
-        la_dgemm(LA_T, LA_N, r, r, H, 1, k->A, E, k->A, E, 0, k->gram, r);
-    sg_status st = la_eigh(r, k->gram, k->w, false, err);
-    *sigma = st == SG_OK ? scale * sqrt(k->w[r - 1] > 0 ? k->w[r - 1] : 0) : 0;
+    sg_status st = la_largest(sigma, s->H, s->E, k->A, k->largest, watch, done, err);
+    *sigma *= scale;
     return st;
 }
 
@@ -321,7 +317,7 @@ static sg_status compute(sentence *x, const sg_show *s, const int32_t *ids, work
                 TRY(sg_fail(err, SG_ENONFINITE, "show: the gradient from word %zu to word %zu is not finite",
                             i + 1, t + 1));
             x->frobenius[t * T + i] = norm;
-            TRY(spectral(&x->spectral[t * T + i], s, k, norm, err));
+            TRY(spectral(&x->spectral[t * T + i], s, k, norm, &watch, (double)t, err));
             TRY(ticker_tell(&watch, (double)t, err));
         }
         if (s->target)
@@ -479,10 +475,10 @@ done:
 static sg_status take_room(sentence *x, work *k, const sg_show *s, sg_error *err)
 {
     const sg_model_shape *shape = sg_model_get_shape(s->model);
-    const size_t H = s->H, E = s->E, top = shape->hidden[shape->layers - 1], T = x->T, r = H < E ? H : E;
+    const size_t H = s->H, E = s->E, top = shape->hidden[shape->layers - 1], T = x->T;
     bool ok = (k->G = sg_calloc(H > top ? H : top, E * sizeof *k->G)) &&
-              (k->A = sg_calloc(H, E * sizeof *k->A)) && (k->gram = sg_calloc(r, r * sizeof *k->gram)) &&
-              (k->w = sg_calloc(r, sizeof *k->w)) &&
+              (k->A = sg_calloc(H, E * sizeof *k->A)) &&
+              (k->largest = sg_calloc(la_largest_work(H, E), sizeof *k->largest)) &&
               (x->frobenius = sg_calloc(T, T * sizeof *x->frobenius)) &&
               (x->spectral = sg_calloc(T, T * sizeof *x->spectral));
     if (ok && s->target)
@@ -562,7 +558,6 @@ sg_status sg_show_add(sg_show *s, const char *text, sg_error *err)
     x = (sentence){0};
 done:
     sentence_clear(&x);
-    sg_free(ids), sg_free(k.G), sg_free(k.A), sg_free(k.gram), sg_free(k.w), sg_free(k.z), sg_free(k.dh),
-        sg_free(k.g);
+    sg_free(ids), sg_free(k.G), sg_free(k.A), sg_free(k.largest), sg_free(k.z), sg_free(k.dh), sg_free(k.g);
     return st;
 }

@@ -8,7 +8,7 @@
 #ifndef SG_LINALG_H
 #define SG_LINALG_H
 
-#include "stategrad/base.h"
+#include "base/base_internal.h"
 
 typedef enum { LA_N, LA_T } la_trans;
 
@@ -38,6 +38,13 @@ sg_status la_svd(size_t m, size_t n, double *A, double *S, double *P, double *Vt
 /* Symmetric A (n,n): eigenvalues ascending in w; eigenvectors in the rows of A if vectors, else A is
  * destroyed. */
 sg_status la_eigh(size_t n, double *A, double *w, bool vectors, sg_error *err);
+
+/* The largest singular value of A (m,n), which is kept, to 1e-10 of it: with min(m,n) <= 128 from la_eigh,
+ * else by Lanczos' method, which tells `watch` of `done` after each step: SG_ECANCELLED. work:
+ * la_largest_work(m, n) doubles. The squares of A's values must be neither 0 nor infinite. */
+size_t la_largest_work(size_t m, size_t n);
+sg_status la_largest(double *sigma, size_t m, size_t n, const double *A, double *work, ticker *watch,
+                     double done, sg_error *err);
 
 /* A = L L^T in place: lower triangle L, strict upper triangle zeroed. SG_ENOCONV: not positive definite. */
 sg_status la_cholesky(size_t n, double *A, sg_error *err);

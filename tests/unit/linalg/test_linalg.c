@@ -86,6 +86,107 @@ static void eigh_cholesky_and_solve_agree(void **state)
     assert_int_equal(la_cholesky(2, bad, &err), SG_ENOCONV);
 }
 
+/* Columns of X (m,r) made orthonormal, by Gram and Schmidt twice. */
+static void orthonormal(sg_rng *rng, double *X, size_t m, size_t r)
+{
+    fill(rng, X, m * r);
+    for (size_t j = 0; j < r; j++)
+        for (int twice = 0; twice < 3; twice++) {
+            double square = 0;
+            for (size_t k = 0; k < j && twice < 2; k++) {
+                double part = 0;
+                for (size_t i = 0; i < m; i++)
+                    part += X[i * r + k] * X[i * r + j];
+                for (size_t i = 0; i < m; i++)
+                    X[i * r + j] -= part * X[i * r + k];
+            }
+            for (size_t i = 0; i < m; i++)
+                square += X[i * r + j] * X[i * r + j];
+            for (size_t i = 0; i < m; i++)
+                X[i * r + j] /= sqrt(square);
+        }
+}
+
+typedef struct {
+    int asked, stop;
+} stopping;
+
+static bool until(void *ctx, const sg_progress *p)
+{
+    (void)p;
+    stopping *s = ctx;
+    return ++s->asked != s->stop;
+}
+
+/* Spectra of all kinds: of random numbers (0), of equal values (1), of two that nearly agree (2), falling
+ * fast (3), of few directions (4), of one that is alone (5), of nothing (6). */
+static double singular(size_t kind, size_t j, size_t r)
+{
+    const double at = (double)j / (double)r;
+    return kind == 1   ? 1
+           : kind == 2 ? j == 0   ? 1
+                         : j == 1 ? 1 - 1e-6
+                                  : 0.9 * (1 - at)
+           : kind == 3 ? exp(-20 * at)
+           : kind == 4 ? (j < 3) / (1 + at)
+           : kind == 5 ? (j == r / 2 ? 1 : 1e-3 * at)
+                       : 0;
+}
+
+static void largest_is_that_of_the_svd(void **state)
+{
+    (void)state;
+    static const size_t shape[][2] = {{5, 9}, {140, 200}, {200, 140}, {150, 150}};
+    sg_rng rng;
+    sg_error err;
+    sg_rng_seed(&rng, 4, 0);
+    for (size_t c = 0; c < 4; c++)
+        for (size_t kind = 0; kind < 7; kind++) {
+            const size_t m = shape[c][0], n = shape[c][1], r = m < n ? m : n;
+            double *A = sg_calloc(m * n, sizeof *A), *copy = sg_calloc(m * n, sizeof *A),
+                   *S = sg_calloc(r, sizeof *S), *P = sg_calloc(m * r, sizeof *P),
+                   *Q = sg_calloc(n * r, sizeof *Q), *work = sg_calloc(la_largest_work(m, n), sizeof *work),
+                   mine = -1;
+            ticker watch = ticker_begin(NULL, "", 1);
+            if (kind == 0)
+                fill(&rng, A, m * n);
+            else {
+                orthonormal(&rng, P, m, r), orthonormal(&rng, Q, n, r);
+                for (size_t i = 0; i < m; i++)
+                    for (size_t j = 0; j < r; j++)
+                        P[i * r + j] *= singular(kind, j, r);
+                la_dgemm(LA_N, LA_T, m, n, r, 1, P, r, Q, r, 0, A, n);
+            }
+            memcpy(copy, A, m * n * sizeof *A);
+            assert_ok(la_largest(&mine, m, n, A, work, &watch, 0, &err), err);
+            assert_memory_equal(A, copy, m * n * sizeof *A);
+            assert_ok(la_svd(m, n, copy, S, NULL, NULL, &err), err);
+            assert_close(mine, S[0], 1e-10, 0, "largest singular value", 7 * c + kind);
+            sg_free(A), sg_free(copy), sg_free(S), sg_free(P), sg_free(Q), sg_free(work);
+        }
+}
+
+/* Within one decomposition: the monitor is asked again and again, and what it says is heard at once. */
+static void largest_can_be_stopped(void **state)
+{
+    (void)state;
+    enum { N = 300 };
+    sg_rng rng;
+    sg_error err;
+    double *A = sg_calloc((size_t)N * N, sizeof *A), *work = sg_calloc(la_largest_work(N, N), sizeof *work),
+           sigma;
+    sg_rng_seed(&rng, 5, 0);
+    fill(&rng, A, (size_t)N * N);
+    for (int stop = 1; stop < 4; stop++) {
+        stopping s = {.stop = stop};
+        const sg_monitor monitor = {.tick = until, .ctx = &s};
+        ticker watch = ticker_begin(&monitor, "", 0); /* 0 of 0: at each step */
+        assert_int_equal(la_largest(&sigma, N, N, A, work, &watch, 0, &err), SG_ECANCELLED);
+        assert_int_equal(s.asked, stop);
+    }
+    sg_free(A), sg_free(work);
+}
+
 static void beta_zero_overwrites_nan(void **state)
 {
     (void)state;
@@ -146,6 +247,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(svd_reconstructs_with_orthonormal_vectors),
         cmocka_unit_test(eigh_cholesky_and_solve_agree),
+        cmocka_unit_test(largest_is_that_of_the_svd),
+        cmocka_unit_test(largest_can_be_stopped),
         cmocka_unit_test(beta_zero_overwrites_nan),
         cmocka_unit_test(serial_regions_overlap),
     };
