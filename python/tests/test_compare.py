@@ -43,6 +43,8 @@ class Comparisons(InFolder):
             mine = sg.compare(*what, **more)
             with self.subTest(what=what[1:]):
                 self.same(mine, json.loads(program("compare", *args, "--json")))
+                if "groups" not in more and what[1:] != ("noun", "verb"): # of runs and of names
+                    continue
                 mine.csv(self.folder / "mine.csv")
                 with self.assertRaisesRegex(ValueError, "is read, and cannot be the output"):
                     mine.csv(one)

@@ -1,9 +1,11 @@
 # SPDX-License-Identifier: MIT
 """Examples in Python: models that the library does not know, trained in the example, against central differences."""
+import contextlib
 import importlib.util
-import subprocess
+import io
 import sys
 import unittest
+import unittest.mock
 
 import numpy as np
 import torch
@@ -42,7 +44,7 @@ class Examples(InFolder):
         for kind, untrained in ((own.Mamba, 6.0), (own.SLSTM, 6.0)):
             torch.manual_seed(1)
             model = kind()
-            self.assertLess(own.train(model, rounds=40), untrained) # of 9 words
+            self.assertLess(own.train(model, rounds=30), untrained) # of 9 words
             run = own.analyse(model, sentences=12, **{**QUICK, "delays": D, "replace": 20, "normalize": "none"})
             ids = own.text(12, 2)
             model = model.double()
@@ -55,9 +57,11 @@ class Examples(InFolder):
                 self.assertTrue((run[name].read("output_kl")[0, 1] > 0).all())
 
     def test_it_runs_as_written(self):
-        report = self.folder / "r.html"
-        said = subprocess.run([sys.executable, PATH, "slstm", report], text=True, capture_output=True, check=True).stdout
-        self.assertIn("layer1.normaliser, of nouns", said)
+        own, report, said = example(), self.folder / "r.html", io.StringIO()
+        with unittest.mock.patch.object(own.train, "__defaults__", (5, 16)), unittest.mock.patch.object(sys, "argv", [PATH, "slstm", str(report)]):
+            with contextlib.redirect_stdout(said):
+                own.main()
+        self.assertIn("layer1.normaliser, of nouns", said.getvalue())
         self.assertIn("<html", report.read_text(encoding="utf-8")[:400])
 
 

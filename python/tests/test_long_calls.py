@@ -7,11 +7,13 @@ import sys
 import threading
 import time
 import unittest
+import unittest.mock
 
 import numpy as np
 from common import QUICK, InFolder, model, python, sentences
 
 import stategrad as sg
+from stategrad import _base
 
 LONG = sentences(20000, 5)
 
@@ -38,21 +40,30 @@ class LongCalls(InFolder):
         self.assertEqual(sg.evaluate(model(), sentences()).unknown_tokens, 0) # and all goes on
 
     def test_ctrl_c(self):
-        threading.Timer(1, os.kill, (os.getpid(), signal.SIGINT)).start()
-        start = time.monotonic()
-        with self.assertRaises(KeyboardInterrupt):
-            sg.analyze(model(), LONG, delays=400, progress=None)
-        self.assertLess(time.monotonic() - start, 20)
+        """Each of them would take minutes. The signal is sent when the library is at work, and only then: a moment earlier or later Python may be
+        freeing something, where it drops what a signal raises."""
+        for phase, job in (("analysing", lambda: sg.analyze(model(), LONG, delays=400)), ("comparing gradients", lambda: sg.check(model(), draws=10**6)),
+                           ("replacing words", lambda: sg.show(model(), "the cat " * 250, replace=3000)),
+                           ("replacing words", lambda: sg.show(model(), "the cat " * 250, replace=3000, progress=lambda p: None))):
+            begun, tell, sent = threading.Event(), _base.Monitor.tell, []
 
-    def test_ctrl_c_in_calls_of_one_object(self):
-        """Each of them would take minutes."""
-        for job in (lambda: sg.check(model(), draws=10**6), lambda: sg.show(model(), "the cat " * 250, replace=3000),
-                    lambda: sg.show(model(), "the cat " * 250, replace=3000, progress=lambda p: None)):
-            threading.Timer(0.5, os.kill, (os.getpid(), signal.SIGINT)).start()
-            start = time.monotonic()
-            with self.assertRaises(KeyboardInterrupt):
-                job()
-            self.assertLess(time.monotonic() - start, 5)
+            def heard(monitor, p):
+                if p.what == phase:
+                    begun.set()
+                tell(monitor, p)
+
+            def send():
+                if begun.wait(60):
+                    time.sleep(0.2) # within the work, not within heard()
+                    sent.append(time.monotonic())
+                    os.kill(os.getpid(), signal.SIGINT)
+            thread = threading.Thread(target=send)
+            with self.subTest(phase), unittest.mock.patch.object(_base.Monitor, "tell", heard):
+                thread.start()
+                with self.assertRaises(KeyboardInterrupt):
+                    job()
+                self.assertLess(time.monotonic() - sent[0], 10)
+            thread.join()
 
     def test_progress_of_check_and_show(self):
         for job, phases in ((lambda p: sg.check(model(), progress=p), {"reading", "comparing gradients", "comparing sums", "following small changes"}),
@@ -66,7 +77,7 @@ class LongCalls(InFolder):
         count, done = 0, threading.Event()
 
         def work():
-            sg.analyze(model(), LONG[:2000], delays=100, threads=1, replace="none")
+            sg.analyze(model(), LONG[:1000], delays=100, threads=1, replace="none")
             done.set()
         thread = threading.Thread(target=work)
         thread.start()
@@ -82,7 +93,7 @@ class LongCalls(InFolder):
 
         def work():
             try:
-                for _ in range(8):
+                for _ in range(4):
                     np.testing.assert_array_equal(run["layer1.cell"].read("mean_gradient"), expected)
                     self.assertEqual(str(shown), text)
                     np.testing.assert_array_equal(sg.analyze(model(), sentences(), **QUICK)["layer1.cell"].read("mean_gradient"), expected)
@@ -134,12 +145,12 @@ def all_of_it():
     m.tensors['encoder.weight'].sum()
 def size():
     return int(open('/proc/self/statm').read().split()[1]) * 4096
-for i in range(100): all_of_it() or (i < 10 and with_files())
+for i in range(100): all_of_it() or (i < 6 and with_files())
 gc.collect()
 before = size()
 room = int(open('/proc/self/statm').read().split()[0]) * 4096 + (256 << 20)
 resource.setrlimit(resource.RLIMIT_AS, (room, room))
-for i in range(1000): all_of_it() or (i % 20 == 0 and with_files())
+for i in range(1000): all_of_it() or (i % 50 == 0 and with_files())
 gc.collect()
 grown = size() - before
 assert grown < 4 << 20, f'{grown / 2**20:.1f} MiB more after a thousand rounds'
@@ -183,7 +194,7 @@ def its():
         rounds += 1
 thread = threading.Thread(target=its)
 thread.start()
-for _ in range(8):
+for _ in range(5):
     sg.analyze(model(), sentences(20), **QUICK).close()
     with sg.open(sys.argv[1]) as run: run['layer1.cell'].read('mean_gradient'), run.root.read('word')
 done.set()
