@@ -44,7 +44,7 @@ class Examples(InFolder):
         for kind, untrained in ((own.Mamba, 6.0), (own.SLSTM, 6.0)):
             torch.manual_seed(1)
             model = kind()
-            self.assertLess(own.train(model, rounds=30), untrained) # of 9 words
+            self.assertLess(own.train(model, rounds=20), untrained) # of 9 words
             run = own.analyse(model, sentences=12, **{**QUICK, "delays": D, "replace": 20, "normalize": "none"})
             ids = own.text(12, 2)
             model = model.double()
@@ -58,8 +58,9 @@ class Examples(InFolder):
 
     def test_it_runs_as_written(self):
         own, report, said = example(), self.folder / "r.html", io.StringIO()
-        with unittest.mock.patch.object(own.train, "__defaults__", (5, 16)), unittest.mock.patch.object(sys, "argv", [PATH, "slstm", str(report)]):
-            with contextlib.redirect_stdout(said):
+        patch = unittest.mock.patch.object
+        with patch(own.train, "__defaults__", (5, 16)), patch(own.analyse, "__defaults__", (12,)), patch(sys, "argv", [PATH, "slstm", str(report)]):
+            with contextlib.redirect_stdout(said): # fewer rounds and sentences
                 own.main()
         self.assertIn("layer1.normaliser, of nouns", said.getvalue())
         self.assertIn("<html", report.read_text(encoding="utf-8")[:400])
