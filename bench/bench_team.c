@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* usage: mpirun -n 2 bench_team - what the processes of an analysis exchange: the time of one message as
- * latency + bytes / bandwidth, fitted to messages of 8 bytes to 2 MiB, and with it the time of the sums that an
- * analysis in the setting of the papers sends to rank 0, beside the time that it took. */
+/* usage: mpirun -n 2 bench_team - what the processes of an analysis exchange. The time of one message is
+ * latency + bytes / bandwidth, fitted to messages of 8 bytes to 2 MiB. Printed with it: the time of the sums
+ * that an analysis in the setting of the papers sends to rank 0, by this line and as measured. */
 #include <stategrad/analysis.h>
 
 #include <math.h>

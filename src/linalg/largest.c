@@ -1,13 +1,15 @@
 /* SPDX-License-Identifier: MIT */
-/* The largest singular value alone: Lanczos' method on C = A A^T or A^T A, whichever is smaller (Golub and Van
- * Loan, Matrix Computations, section 10.1).
+/* The largest singular value alone: Lanczos' method on C = A A^T or A^T A, whichever is smaller (Golub and
+ * Van Loan, Matrix Computations, section 10.1).
  *
- *   V_k = [v_1 .. v_k] orthonormal     T_k = V_k^T C V_k tridiagonal, with alpha on and beta beside the diagonal
- *   theta, s: largest eigenvalue of T_k and its vector    |theta - lambda| <= beta_k |s_k| for an eigenvalue
- *   lambda of C; theta rises with k, and is never above the largest one
+ *   V_k = [v_1 .. v_k] orthonormal
+ *   T_k = V_k^T C V_k     tridiagonal: alpha on the diagonal, beta next to it
+ *   theta, s              largest eigenvalue of T_k and its vector
+ *   |theta - lambda| <= beta_k |s_k| for an eigenvalue lambda of C; theta rises with k, and is never above
+ *   the largest one
  *
- * A step costs two products of A with a vector, where the decomposition of C costs n^3: for n = 2048, 50 steps
- * against 20 seconds that nobody can interrupt. */
+ * A step costs two products of A with a vector; the decomposition of C costs n^3. For n = 2048 these are 50
+ * steps against 20 seconds that nobody can interrupt. */
 #include "linalg/linalg.h"
 
 #include "base/base_internal.h"
