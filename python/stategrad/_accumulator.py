@@ -63,6 +63,8 @@ class Accumulator(Uncopied):
         table = None if embeddings is None else floats(embeddings, "embeddings")
         if table is not None and table.ndim != 2:
             raise ValueError(f"embeddings: expected (V, E), found {table.shape}")
+        if settings.get("state") is not None:
+            raise ValueError(f"setting 'state': of the library's own cells, found {settings['state']!r}; `states` names those that are examined")
         if not isinstance(states, Mapping):
             raise TypeError(f"states: expected a dict {{name: units}}, found {states!r}"[:200])
         if table is None and vocab is not None:
@@ -251,7 +253,7 @@ def analyze_function(step: Callable[[Any, Any], Any], state0: Any, tokens: Any, 
     step
         step(x, state) -> state, for one input x (E) and a state like `state0`. One that changes them in place is refused.
     state0
-        The state before the first input: a tensor, or a tuple of tensors. What it lies on (cpu, cuda) is computed on.
+        The state before the first input: a tensor, or a tuple (or NamedTuple) of tensors. What it lies on (cpu, cuda) is computed on.
     tokens, embeddings, vocab, classes, properties
         As in `Accumulator`: ids of `embeddings` (V, E), or the inputs themselves (n, E).
     states
@@ -293,7 +295,7 @@ def analyze_function(step: Callable[[Any, Any], Any], state0: Any, tokens: Any, 
 
     def unpack(s: Any) -> Any:
         parts = [part.reshape(old.shape) for part, old in zip(torch.split(s, sizes), start)]
-        return parts[0] if single else tuple(parts)
+        return parts[0] if single else type(state0)._make(parts) if hasattr(state0, "_make") else tuple(parts)
 
     def flat(x: Any, s: Any) -> Any:
         new_state = step(x, unpack(s))

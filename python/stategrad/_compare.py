@@ -74,6 +74,8 @@ def _several(given: Any, what: str) -> list[Any]:
         return [given]
     if not is_list(given):
         raise TypeError(f"compare: {what}: expected one or a list, found {given!r}"[:200])
+    if not len(given):
+        raise ValueError(f"compare: {what}: expected one or a list, found {given!r}"[:200])
     return list(given)
 
 

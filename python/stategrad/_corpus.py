@@ -324,6 +324,8 @@ def read_numbers(vocab: Any, E: int, tokens: Any, classes: Any) -> Corpus:
         for i, line in enumerate(tokens): # sentences of ids
             if not is_list(line):
                 raise ValueError(f"tokens: sentence {i} is {line!r}, expected a list of ids as the first one"[:300])
+            if len(line) and is_list(line[0]):
+                raise ValueError(f"tokens: sentence {i} is {line!r}, expected a list of ids, found a list of lists"[:300])
         lengths = [len(line) for line in tokens]
         if not sum(lengths):
             raise ValueError("tokens: found empty sentences only")

@@ -115,6 +115,8 @@ def _named(given: Names, there: Sequence[str], what: str) -> list[str]:
     if given is not None and not isinstance(given, str) and not is_list(given):
         raise TypeError(f"figure: {what}: expected a name or several, found {given!r}"[:200])
     names = [given] if isinstance(given, str) else [] if given is None else list(given)
+    if given is not None and not names:
+        raise ValueError(f"figure: {what}: expected a name or several, found {given!r}"[:200])
     for i, name in enumerate(names):
         if not isinstance(name, str) or name not in there:
             raise ValueError(f"{what} {name!r}: the run has {', '.join(there) or 'none'}")

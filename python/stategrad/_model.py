@@ -262,7 +262,7 @@ def real(x: Any, what: str) -> np.ndarray:
         raise ValueError(f"{what}: expected real numbers, found {array.dtype}: the imaginary part would be lost; give real and imaginary "
                          "part as two states or inputs")
     if array.dtype.kind not in "fiub":
-        raise ValueError(f"{what}: expected an array of numbers, found {array.dtype}")
+        raise ValueError(f"{what}: expected an array of numbers, found {array.dtype if array.ndim else type(x).__name__}")
     return array
 
 
@@ -324,7 +324,8 @@ class _VocabularyFile:
         for word in content:
             if not isinstance(word, str):
                 raise TypeError(f"vocab: expected words, found {word!r}"[:200])
-            encoded(word, "vocab")
+            if b"\0" in encoded(word, "vocab"):
+                raise ValueError(f"vocab: a NUL character in {word[:40]!r}")
         if is_map:
             content = {word: whole(i, f"vocab: {word!r}") for word, i in content.items()}
         self._files = TemporaryFiles().__enter__()

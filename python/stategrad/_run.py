@@ -90,9 +90,15 @@ class Run(Uncopied):
         return State(self, None)
 
     def __getitem__(self, group: str) -> State:
-        if group not in self.groups:
-            raise KeyError(f"{group}: the run has {', '.join(self.groups)}")
+        if group not in self:
+            raise KeyError(f"{group}: the run has {', '.join(self.groups)}"[:300])
         return State(self, group)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.groups)
+
+    def __contains__(self, group: Any) -> bool:
+        return isinstance(group, str) and group in self.groups
 
     def _state(self, group: str | None) -> State:
         return State(self, self.groups[_position(group, self.groups, "group")] if group is not None else self.groups[0])
@@ -143,7 +149,7 @@ class Run(Uncopied):
             No such class, property or quantity.
         """
         state = self._state(group)
-        dims = state.dims(quantity) if quantity in state.variables else ()
+        dims = state.dims(quantity) if quantity in state else ()
         index: list[int] = []
         if "property" in dims and property is None:
             raise ValueError(f"curve: {quantity!r} is of a property: give property=; the run has {', '.join(self.properties) or 'none'}")
@@ -157,7 +163,7 @@ class Run(Uncopied):
             else:
                 dims = ()
         if "delay" not in dims or tuple(dims[len(index) + 1:]) not in ((), ("rank",)):
-            over = [name for name in state.variables if "delay" in state.dims(name)]
+            over = [name for name in state.variables if name != str(quantity) and "delay" in state.dims(name)]
             raise ValueError(f"curve: {quantity!r} is not a quantity over the delays of {state.name}{near(str(quantity), over)}")
         for dim, given in (("class", class_name if class_name != "all" else None), ("property", property)):
             if given is not None and dim not in dims:
@@ -165,7 +171,7 @@ class Run(Uncopied):
         last = (0,) * (len(dims) - len(index) - 1)
 
         def row(name: str) -> np.ndarray | None:
-            if name not in state.variables:
+            if name not in state:
                 return None
             start, count = (*index, 0, *last), (*(1,) * len(index), self.delays, *(1,) * len(last))
             return state.read(name, start, count).reshape(self.delays)
@@ -285,9 +291,18 @@ class State:
             raise AttributeError(f"{self.name} has no variable {name!r}")
         return self[name]
 
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.variables)
+
+    def __contains__(self, name: Any) -> bool:
+        return isinstance(name, str) and name in self.variables
+
+    def _need(self, name: Any) -> None:
+        if name not in self:
+            raise KeyError(f"{self.name} has no variable {name!r}{near(str(name), self.variables)}"[:300])
+
     def __getitem__(self, name: str) -> Any:
-        if name not in self.variables:
-            raise KeyError(f"{self.name} has no variable {name!r}")
+        self._need(name)
         try:
             import xarray # noqa: F401
         except ImportError:
@@ -296,6 +311,7 @@ class State:
 
     def dims(self, name: str) -> tuple[str, ...]:
         """Names of a variable's dimensions."""
+        self._need(name)
         text = ffi.new(f"char[{lib.SG_RUN_NAME}]")
         found: list[str] = []
         with self._run._handle as r:
@@ -307,12 +323,13 @@ class State:
         """Lengths of a variable's dimensions."""
         rank, shape = ffi.new("size_t *"), ffi.new(f"size_t[{MAX_DIMS}]")
         with self._run._handle as r:
-            if not lib.sg_run_shape(r, self._group, to_c(name), rank, shape):
-                raise KeyError(f"{self.name} has no variable {name!r}")
+            self._need(name)
+            lib.sg_run_shape(r, self._group, to_c(name), rank, shape)
             return tuple(shape[i] for i in range(rank[0]))
 
     def attributes(self, name: str) -> dict[str, str]:
         """`long_name`, `units` and, where values are missing, `missing_reason`."""
+        self._need(name)
         with self._run._handle as r:
             found = {key: lib.sg_run_variable_attribute(r, self._group, to_c(name), to_c(key))
                      for key in ("long_name", "units", "missing_reason")}

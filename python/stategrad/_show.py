@@ -38,7 +38,12 @@ class Show(Uncopied):
 
     def matrix(self, key: str, sentence: int = 0) -> np.ndarray:
         """A triangle of `data` as (T, T): "gain_frobenius", "gain_spectral", "score_effect", "replacement_kl", ..."""
-        rows = self.data["sentences"][sentence][key]
+        sentences = self.data["sentences"]
+        of = sentences[whole(sentence, "sentence", 0, len(sentences) - 1)]
+        there = [name for name, rows in of.items() if isinstance(rows, list) and len(rows) == len(of["words"]) and all(isinstance(row, list) for row in rows)]
+        if key not in there:
+            raise KeyError(f"{key!r}: the sentence has {', '.join(there)}{'; scores need target or contrast, replacements need replace' * (key not in of)}")
+        rows = of[key]
         out = np.full((len(rows), len(rows)), np.nan)
         for t, row in enumerate(rows):
             out[t, :len(row)] = [np.nan if x is None else x for x in row]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from typing import Any, Iterator
+from typing import Any, Iterator, Mapping
 
 import numpy as np
 
@@ -55,12 +55,12 @@ def from_torch(module: Any = None, vocab: Vocabulary | None = None, *, embedding
     ValueError
         A submodule that cannot be read: which one, and why; a weight that is not finite; sizes that do not fit.
     """
-    for m in rnn if isinstance(rnn, (list, tuple)) else [] if rnn is None else [rnn]:
-        if not hasattr(m, "named_modules"):
-            raise TypeError(f"rnn: expected a torch.nn.Module or a list of them, found {m!r}"[:200])
-    for what, given in (("module", module), ("embedding", embedding), ("decoder", decoder)):
+    layers = rnn if isinstance(rnn, (list, tuple)) else [rnn]
+    for what, kind, given in (("module", "", module), ("embedding", "", embedding), *(("rnn", " or a list of them", m) for m in layers), ("decoder", "", decoder)):
+        if isinstance(given, type):
+            raise TypeError(f"{what}: expected a torch.nn.Module{kind}, found the class {given.__name__}: give an object of it")
         if given is not None and not hasattr(given, "named_modules"):
-            raise TypeError(f"{what}: expected a torch.nn.Module, found {given!r}"[:200])
+            raise TypeError(f"{what}: expected a torch.nn.Module{kind}, found {given!r}"[:200])
     found = _Parts(module, embedding, rnn, decoder)
     if module is not None:
         found.search(module)
@@ -144,8 +144,8 @@ class _Parts:
 
     def check(self, module: Any, output_activation: str | None) -> None:
         """What cannot be read, or would be left out, is refused."""
-        for m in self.used():
-            _check_part(m, self.name(m))
+        for m, kinds in [(self.embedding, ("Embedding",)), *((m, tuple(CELLS)) for m in self.rnn), *([] if self.decoder is None else [(self.decoder, ("Linear",))])]:
+            _check_part(m, self.name(m), kinds)
         if module is None:
             return
         mine = {id(m) for m in self.used()}
@@ -203,7 +203,7 @@ def _has_hooks(m: Any) -> bool:
     return "forward" in vars(m) or any(getattr(m, hooks, None) for hooks in ("_forward_hooks", "_forward_pre_hooks")) or "parametrizations" in m._modules
 
 
-def _check_part(m: Any, name: str) -> None:
+def _check_part(m: Any, name: str, kinds: tuple[str, ...]) -> None:
     kind = _torch_kind(m)
     if kind is None:
         if not hasattr(m, "named_modules"):
@@ -211,13 +211,13 @@ def _check_part(m: Any, name: str) -> None:
         raise _Unsupported(name, HOOKS if _has_hooks(m) else _why_own(m, _like(m)))
     if _has_hooks(m):
         raise _Unsupported(name, HOOKS)
+    if kind not in kinds:
+        raise _Unsupported(name, f"{kind} is not " + (f"an nn.{kinds[0]}" if len(kinds) == 1 else "an LSTM, a GRU or an RNN"))
     if kind == "Embedding":
         if m.max_norm is not None:
             raise _Unsupported(name, "max_norm changes the embeddings as they are read")
     elif kind == "Linear":
         pass
-    elif kind not in CELLS:
-        raise _Unsupported(name, f"{kind} is not an LSTM, a GRU or an RNN")
     elif getattr(m, "bidirectional", False):
         raise _Unsupported(name, "is bidirectional: its states depend on later words")
     elif getattr(m, "proj_size", 0):
@@ -226,7 +226,7 @@ def _check_part(m: Any, name: str) -> None:
 
 # ---- the module's own predictions ----
 
-IDS = 12
+IDS = 12 # one more for as many words: the shape of logits says which of their dimensions has the words
 
 
 def _compare_with_forward(found: _Parts, module: Any, output_activation: str | None) -> None:
@@ -240,7 +240,7 @@ def _compare_with_forward(found: _Parts, module: Any, output_activation: str | N
         with torch.no_grad(), torch.random.fork_rng(devices=[]):
             memo: dict[int, Any] = {}
             twin = copy.deepcopy(module, memo).eval()
-            ids = torch.arange(IDS, device=found.embedding.weight.device) % found.embedding.num_embeddings
+            ids = torch.arange(IDS + (found.embedding.num_embeddings == IDS), device=found.embedding.weight.device) % found.embedding.num_embeddings
             mine = _predictions([memo.get(id(m)) or copy.deepcopy(m).eval() for m in found.used()], found.decoder is not None, ids, output_activation)
             others = [_difference(twin, mine, *given) for given in _calls(twin, ids)] if mine is not None else []
     except Exception as error: # of the copy, or of another kind of number: the module's own matter
@@ -278,6 +278,7 @@ def _difference(twin: Any, mine: Any, x: Any, *state: Any) -> float | Exception:
 
     def predict(x: Any) -> Any:
         out = twin(x, *state)
+        out = out.get("logits", out) if isinstance(out, Mapping) else getattr(out, "logits", out) # as Hugging Face's models have it
         out = out[0] if isinstance(out, (tuple, list)) else out
         if out.shape[-1] != mine.shape[-1] or out.numel() not in (mine.numel(), mine.shape[-1]):
             raise ValueError(f"its result has shape {tuple(out.shape)}, expected logits of {tuple(mine.shape)}")

@@ -141,6 +141,8 @@ class AgainstProgram(InFolder):
         self.assertEqual(mine.gain[3, 1], its["sentences"][0]["gain_frobenius"][3][1])
         self.assertTrue(np.isnan(mine.gain[1, 3]))
         self.assertIn("<iframe srcdoc=", mine._repr_html_())
+        with self.assertRaisesRegex(KeyError, "'score_effect': the sentence has gain_frobenius, .*need target or contrast"):
+            sg.show(model(), text).matrix("score_effect")
 
     def test_check(self):
         its = json.loads(program("check", self.model, "--steps", "12", "--delays", "6", "--json"))

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: MIT
 """Gradients from the caller's own code: the built-in analysis, and central differences, as the truth."""
+import collections
 import gc
 import os
 import threading
@@ -364,6 +365,13 @@ class AnyModel(InFolder):
         np.testing.assert_allclose(*(run["layer1.state"].read("mean_gradient") for run in (mine, its)), rtol=1e-5, atol=1e-7)
         with self.assertRaisesRegex(ValueError, "step: torch cannot differentiate it: RuntimeError: no derivative"):
             self.differentiated(lambda x, s: Broken.apply(W @ x + U @ s), torch.zeros(H))
+
+    def test_a_state_with_names(self):
+        A, B, zero, _ = self.coupled()
+        State = collections.namedtuple("State", "a b")
+        mine = self.differentiated(lambda x, s: State(A(x, s.a, s.b), B(x, s.a, s.b)), State(*zero))
+        its = self.differentiated(lambda x, s: (A(x, *s), B(x, *s)), zero)
+        np.testing.assert_array_equal(*(run["layer1.state2"].read("mean_gradient") for run in (mine, its)))
 
     def test_types_and_places(self):
         W, zero = torch.randn(H, E, dtype=torch.float64), torch.zeros(H)

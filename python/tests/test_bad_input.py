@@ -271,7 +271,10 @@ class BadInput(InFolder):
                 (lambda: accumulate(states={3: 2}), "states: expected text"), (lambda: accumulate(states=[2]), "states: expected a dict"), (lambda: accumulate(states={}), "states|state"),
                 (lambda: accumulate(embeddings="x"), "embeddings: expected"), (lambda: accumulate(embeddings=[["a", "b"]]), "embeddings: expected"), (lambda: accumulate(embeddings=[[1, 2], [3]]), "embeddings"),
                 (lambda: accumulate(embeddings=None, tokens=[[]]), "tokens"), (lambda: accumulate(classes={}), "classes: found an empty dict"), (lambda: accumulate(vocab=3), "vocab: expected"),
-                (lambda: accumulate(delays=-1), "'delays'"), (lambda: accumulate(model=3), "model: expected text")):
+                (lambda: run.figure(classes=[]), "class: expected a name or several, found \\[\\]"), (lambda: sg.compare(run, "all", "all", delay=[]), "delay: expected one or a list, found"),
+                (lambda: sg.analyze(m, [[[1, 2]], [[3]]]), "sentence 0 is .*found a list of lists"), (lambda: sg.load("x", vocab=["a\0"]), "vocab: a NUL"), (lambda: accumulate(state="cell"), "'state': .*`states` names"),
+                (lambda: accumulate(embeddings=torch.nn.Embedding(2, 2)), "embeddings: expected an array of numbers, found Embedding"),
+                (lambda: sg.show(m, "the").matrix("gain_frobenius", 1), "sentence: found 1, expected 0 to 0"), (lambda: accumulate(delays=-1), "'delays'"), (lambda: accumulate(model=3), "model: expected text")):
             with self.subTest(text):
                 try:
                     function()
@@ -313,7 +316,7 @@ class BadInput(InFolder):
         state = run["layer1.cell"]
         run.close()
         run.close()
-        for function in (lambda: run["layer1.cell"], lambda: state.read("pairs"), run.curve, lambda: run.report("x"),
+        for function in (lambda: run["layer1.cell"], lambda: state.read("pairs"), run.curve, lambda: sg.track(run, {"x": "cat-dog"}), lambda: run.report("x"),
                          lambda: run.save("x"), lambda: state.dims("pairs")):
             self.refused("is closed", function)
 

@@ -2,6 +2,7 @@
 """Runs: what is read is what another reader of the file finds."""
 import pathlib
 import unittest
+import warnings
 
 import netCDF4
 import numpy as np
@@ -60,6 +61,23 @@ class Runs(InFolder):
         self.assertEqual(set(self.run_.to_xarray("layer1.hidden", ["pairs"]).data_vars), {"pairs"})
         np.testing.assert_array_equal(self.run_["layer1.cell"].read("singular_value", (1, 2, 0), (1, 3, 1))[0, :, 0], whole[1, 2:5, 0])
         self.assertIn("singular_value", dir(self.run_["layer1.cell"]))
+
+    def test_names(self):
+        """A run is iterated as a dict of its states, a state as one of its variables."""
+        state = self.run_["layer1.cell"]
+        self.assertEqual((tuple(self.run_), tuple(state)), (self.run_.groups, state.variables))
+        for there, name, expected in ((self.run_, "layer1.cell", True), (self.run_, "layer2.cell", False), (self.run_, 0, False), (state, "rms_gain", True),
+                                      (state, "rms_gian", False), (state, np.zeros(2), False)):
+            self.assertEqual(name in there, expected)
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")
+            for read in (state.__getitem__, state.read, state.dims, state.shape, state.attributes, self.run_.__getitem__):
+                for name in ("rms_gian", np.zeros((2, 2)), 0):
+                    with self.assertRaisesRegex(KeyError, "did you mean 'rms_gain'" if str(name) == "rms_gian" and read != self.run_.__getitem__ else "has"):
+                        read(name)
+            for quantity in (np.zeros((2, 2)), None, "mean_gradient"):
+                with self.assertRaisesRegex(ValueError, "not a quantity over the delays of layer1.cell$"):
+                    self.run_.curve(quantity=quantity)
 
     def test_curve(self):
         curve = self.run_.curve("noun", "singular_value")

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: MIT
 """from_torch: the same gradients as torch's autograd, and what cannot be read is named."""
+import types
 import unittest
 import warnings
 
@@ -181,6 +182,12 @@ class FromTorch(InFolder):
             pass
         lm.encoder = Table(V, E)
         self.refused(lm, "submodule 'encoder'", "a subclass of nn.Embedding", "analyze_function")
+        parts = {"embedding": nn.Embedding(V, E), "rnn": nn.LSTM(E, 5), "decoder": nn.Linear(5, V)}
+        for role, other, expected in (("embedding", "decoder", "Linear is not an nn.Embedding"), ("rnn", "decoder", "Linear is not an LSTM"), ("decoder", "rnn", "LSTM is not an nn.Linear")):
+            with self.assertRaisesRegex(ValueError, expected):
+                sg.from_torch(vocab=WORDS, **{**parts, role: parts[other]})
+            with self.assertRaisesRegex(TypeError, f"{role}: expected a torch.nn.Module.*, found the class {type(parts[role]).__name__}"):
+                sg.from_torch(vocab=WORDS, **{**parts, role: type(parts[role])})
         for wrong in ({"module": 3}, {"module": None, "embedding": 3}, {"module": None, "embedding": nn.Embedding(V, E), "rnn": [3]}):
             with self.assertRaisesRegex(TypeError, "expected a torch.nn.Module.*, found 3"):
                 sg.from_torch(**wrong)
@@ -292,6 +299,20 @@ class FromTorch(InFolder):
                 return self.decoder(self.layers[0](self.encoder(x))[0] + self.encoder(x))
         with self.assertWarnsRegex(UserWarning, "forward predicts other words"):
             sg.from_torch(Residual(layers=1), WORDS)
+
+        class Labelled(Stacked): # as Hugging Face's models: a dict, or an object
+            def __init__(self, kind, scale):
+                super().__init__()
+                self.kind, self.scale = kind, scale
+
+            def forward(self, x):
+                return self.kind(logits=self.scale * super().forward(x))
+        for kind in (dict, types.SimpleNamespace):
+            with warnings.catch_warnings():
+                warnings.simplefilter("error")
+                sg.from_torch(Labelled(kind, 1), WORDS)
+            with self.assertRaisesRegex(ValueError, "do not predict what the module's forward does"):
+                sg.from_torch(Labelled(kind, 2), WORDS)
 
     def test_weights_without_numbers_or_too_large(self):
         parts = {"embedding": nn.Embedding(V, E), "rnn": nn.LSTM(E, 5), "decoder": nn.Linear(5, V)}
