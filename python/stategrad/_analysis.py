@@ -216,10 +216,7 @@ def track(run: Run | Path, properties: Mapping[str, Any] | Sequence[str], *, out
     ValueError
         A name that the run already has, a class or words that it does not have.
     """
-    path = run.path if isinstance(run, Run) else run
-    if isinstance(run, Run):
-        with run._handle: # ValueError: closed
-            pass
+    path = run._same_file() if isinstance(run, Run) else run
     monitor = Monitor(progress)
     p = _corpus.Properties(properties)
     read = [*(run._read if isinstance(run, Run) else ()), *files_of(*_files_read(None, properties))]

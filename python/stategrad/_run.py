@@ -38,6 +38,7 @@ class Run(Uncopied):
         self.path = os.fspath(path)
         self._read: list[str] = [] # what it was made from: not written to
         self._handle = Handle(pointer, f"run {self.path}")
+        self._stamp = _stamp(self.path)
         # Behind the handle: what is removed is closed before.
         self._temporary = weakref.finalize(self, _remove, folder, os.getpid(), self._handle) if folder else None
         with self._handle as r:
@@ -226,10 +227,18 @@ class Run(Uncopied):
         """
         return _figure.figure(self, kind, classes, delays, quantity, properties, group, columns, path)
 
+    def _same_file(self) -> str:
+        """Its path. ValueError: by now another file is there."""
+        with self._handle:
+            if _stamp(self.path) != self._stamp:
+                raise ValueError(f"run {self.path}: the file was changed or replaced after the run was opened")
+            return self.path
+
     def save(self, path: Path) -> None:
         """Writes the run file there, atomically."""
         path_to_c(path)
         with self._handle:
+            self._same_file()
             if os.path.exists(path) and os.path.samefile(path, self.path):
                 return
             refuse_input(path, *self._read)
@@ -248,7 +257,7 @@ class Run(Uncopied):
         """Writes the tidy table: state, class, delay, quantity, value, low, high. style: "plain" or "spreadsheet"."""
         with self._handle:
             refuse_input(path, self.path, *self._read)
-            call(lib.sg_run_write_csv, path_to_c(self.path), path_to_c(path), index_of(style, CSV_STYLES, "style"))
+            call(lib.sg_run_write_csv, path_to_c(self._same_file()), path_to_c(path), index_of(style, CSV_STYLES, "style"))
 
     def close(self) -> None:
         """Closes the file; a temporary one goes. Using the run afterwards is a ValueError."""
@@ -431,6 +440,12 @@ def _position(name: str | None, names: tuple[str, ...], what: str) -> int:
     if not isinstance(name, str) or name not in names:
         raise ValueError(f"{what} {name!r}: the run has {', '.join(names) or 'none'}{near(str(name), names)}")
     return names.index(name)
+
+
+def _stamp(path: str) -> tuple[int, ...]:
+    """What tells a file from another one at its place."""
+    about = os.stat(path)
+    return about.st_dev, about.st_ino, about.st_size, about.st_mtime_ns
 
 
 def open(path: Path) -> Run:

@@ -113,6 +113,18 @@ class Runs(InFolder):
             np.testing.assert_array_equal(run["layer1.cell"].read("singular_value"), first)
         self.assertTrue((self.folder / "o.nc").exists())
 
+    def test_another_file_in_its_place(self):
+        """A run that is written to the same path does not pass for the one that was opened."""
+        path, other = self.folder / "r.nc", self.folder / "other.nc"
+        with sg.analyze(model(), sentences(60), output=path, **QUICK) as run:
+            before = run["layer1.cell"].read("mean_gradient")
+            sg.analyze(model(), sentences(40), output=path, **QUICK).close()
+            np.testing.assert_array_equal(run["layer1.cell"].read("mean_gradient"), before) # still its own
+            for function in (run.save, run.csv, lambda p: sg.track(run, {"x": "cat-dog"}, output=p)):
+                with self.assertRaisesRegex(ValueError, "r.nc: the file was changed or replaced after the run was opened"):
+                    function(other)
+            self.assertFalse(other.exists())
+
     def test_a_temporary_file_goes_with_its_run(self):
         run = sg.analyze(model(), sentences(), **QUICK)
         state, path = run["layer1.cell"], pathlib.Path(run.path)
