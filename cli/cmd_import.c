@@ -84,10 +84,12 @@ const command cmd_import = {
     .name = "import",
     .operands = "FILE",
     .summary = "convert a model trained elsewhere to a model file",
-    .about = "Reads safetensors, PyTorch .pt/.pth (zip and legacy; nothing in them is executed), Keras "
-             ".h5, ONNX and raw TensorFlow kernels (.npy, .npz), by content. Finds the recurrent layers, "
-             "the embedding and the decoder by name and shape. Where two interpretations fit, it lists "
-             "them, and --map chooses one. `stategrad info FILE` shows the interpretation.",
+    .about =
+        "Reads safetensors, PyTorch .pt/.pth (zip and legacy; nothing in them is executed), Keras "
+        ".h5 and .keras, ONNX, TensorFlow checkpoints (.index), TensorFlow.js (model.json) and raw "
+        "TensorFlow kernels (.npy, .npz), by content. Finds the recurrent layers, the embedding and the "
+        "decoder by name and shape. Where two interpretations fit, it lists them, and --map chooses one. "
+        "`stategrad info FILE` shows the interpretation.",
     .examples =
         "stategrad import lm.pt -o lm.safetensors\n"
         "stategrad import chars.pt --vocab chars.json -o chars.safetensors\n"

@@ -26,8 +26,9 @@ typedef enum {
     SG_FILE_ONNX,
     SG_FILE_NPY,
     SG_FILE_NPZ,
-    SG_FILE_TF_INDEX, /* TensorFlow checkpoint: the index; its shards are in the same folder */
-    SG_FILE_KERAS_ZIP /* Keras 3: a zip of config.json and model.weights.h5 */
+    SG_FILE_TF_INDEX,  /* TensorFlow checkpoint: the index; its shards are in the same folder */
+    SG_FILE_KERAS_ZIP, /* Keras 3: a zip of config.json and model.weights.h5 */
+    SG_FILE_TFJS       /* TensorFlow.js: model.json; its shards are in the same folder */
 } sg_file_format;
 
 /* Detected by content, not by extension. SG_EIO: cannot be read. */

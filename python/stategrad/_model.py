@@ -343,7 +343,7 @@ def load(path: Path, vocab: Vocabulary | None = None, *, map: Mapping[str, str] 
          unit: str | None = None, cell: str | None = None, output_activation: str | None = None, gate_order: str | None = None,
          transposed: bool = False, one_hot: bool = False, forward_only: bool = False, recurrent_activation: str | None = None,
          forget_bias: float = 0.0, unk: str | None = None, eos: str | None = None, text: Any = None) -> Model:
-    """A model from a file: stategrad's own, PyTorch, Keras, ONNX, safetensors, NumPy, TensorFlow (doc/import.md).
+    """A model from a file: stategrad's own, PyTorch, Keras, ONNX, safetensors, NumPy, TensorFlow and TensorFlow.js (doc/import.md).
 
     The format is detected by content; nothing in a file is executed. What had to be assumed is a warning.
 

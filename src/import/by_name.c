@@ -13,7 +13,7 @@
 
 #include <string.h>
 
-static sg_status find_words(recipe *p, scope *s, const named_layers *all, sg_error *err)
+sg_status names_find_words(recipe *p, scope *s, const named_layers *all, sg_error *err)
 {
     sg_status st;
     bool decoder_mapped = false;
@@ -77,7 +77,8 @@ static sg_status none_found(const tensor_file *b, sg_error *err)
     return sg_fail(
         err, SG_EFORMAT,
         "%s: none of its %zu tensors is named weight_ih_l0 or weight_ih: no recurrent layer "
-        "found; name them with setting 'map' rnn.weight_ih_l0=TENSOR setting 'map' rnn.weight_hh_l0=TENSOR ...",
+        "found; name them with setting 'map' rnn.weight_ih_l0=TENSOR setting 'map' rnn.weight_hh_l0=TENSOR ... (a layer over "
+        "inputs and states side by side: setting 'map' rnn.kernel_l0=TENSOR)",
         b->path, b->n);
 }
 
@@ -109,7 +110,7 @@ sg_status find_by_name(recipe *p, const tensor_file *b, const sg_import_config *
     TRY(names_choose_cell(p, gates, b, &all->at[0], cfg, err));
     TRY(recipe_chain(p, b, all->n, err));
     scope s = {b, cfg, p, all->at[0].container};
-    TRY(find_words(p, &s, all, err));
+    TRY(names_find_words(p, &s, all, err));
 done:
     sg_free(all);
     return st;

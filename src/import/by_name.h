@@ -47,6 +47,9 @@ typedef struct {
     unsigned container; /* 0: all */
 } scope;
 
+/* Embedding or one-hot inputs, decoder, and tensors without a role, once the layers are known (by_name.c). */
+sg_status names_find_words(recipe *p, scope *s, const named_layers *all, sg_error *err);
+
 /* ---- names (by_name_layers.c) ---- */
 /* What follows the last dot or slash. */
 const char *names_leaf(const char *name);
@@ -57,6 +60,8 @@ bool names_optimizer_state(const char *name);
 /* A linear layer's weight: the path before "weight", "weight_v" (weight norm) or
  * "parametrizations.weight.original1" (the newer form of it, both *normed); false: it has another name. */
 bool names_weight_path(const char *name, size_t *length, bool *normed);
+/* Names that differ only in their numbers are of layers of one stack: "rnns.0.", "rnns.1.". */
+bool names_same_but_numbers(const char *a, const char *b);
 /* All layers by their names, in the order of the file. */
 sg_status names_collect_layers(named_layers *all, const tensor_file *b, const sg_import_config *cfg,
                                sg_error *err);
@@ -85,6 +90,7 @@ bool names_is_used(const recipe *p, const stored_tensor *t);
 bool names_part_of_net(const scope *s, const stored_tensor *t);
 bool names_in_scope(const scope *s, const stored_tensor *t);
 bool names_looks_embedding(const stored_tensor *t);
+bool names_looks_decoder(const stored_tensor *t);
 sg_status names_find_encoder(recipe *p, const scope *s, sg_error *err);
 sg_status names_settle_one_hot(recipe *p, const scope *s, sg_error *err);
 /* *mapped: --map names it. */

@@ -96,6 +96,13 @@ bool names_weight_path(const char *name, size_t *length, bool *normed)
     return false;
 }
 
+/* torch's optimizers keep "state.7.exp_avg": behind "state." a number, then what is no layer's parameter. */
+static bool is_state_of_parameter(const char *number, const char *leaf)
+{
+    size_t n = strspn(number, "0123456789");
+    return n && number + n + 1 == leaf && strncmp(leaf, "weight", 6) != 0 && strncmp(leaf, "bias", 4) != 0;
+}
+
 bool names_optimizer_state(const char *name)
 {
     static const char *const paths[] = {"optimizer",   "optimizer_state",      "optimizer_states",  "optim",
@@ -113,6 +120,8 @@ bool names_optimizer_state(const char *name)
             return true;
     for (const char *c = name; c < leaf;) {
         size_t n = strcspn(c, "./");
+        if (n == 5 && !strncmp(c, "state", 5) && is_state_of_parameter(c + 6, leaf))
+            return true;
         for (size_t i = 0; paths[i]; i++)
             if (strlen(paths[i]) == n && !strncmp(c, paths[i], n))
                 return true;
@@ -207,9 +216,7 @@ sg_status names_collect_layers(named_layers *all, const tensor_file *b, const sg
     return SG_OK;
 }
 
-/* Prefixes that differ only in their numbers are layers of one stack: "rnns.0.", "rnns.1."; *number is the
- * last one. */
-static bool same_but_numbers(const char *a, const char *b)
+bool names_same_but_numbers(const char *a, const char *b)
 {
     while (*a && *b) {
         if (*a >= '0' && *a <= '9' && *b >= '0' && *b <= '9') {
@@ -285,7 +292,7 @@ static bool one_stack(const named_layers *all)
     for (size_t i = 1; i < all->n; i++)
         if (all->at[i].container != all->at[0].container ||
             (strcmp(all->at[i].prefix, all->at[0].prefix) != 0 &&
-             (!same_but_numbers(all->at[i].prefix, all->at[0].prefix) ||
+             (!names_same_but_numbers(all->at[i].prefix, all->at[0].prefix) ||
               all->at[i].level != all->at[0].level)))
             return false;
     return true;

@@ -18,38 +18,62 @@ static bool is_after(const scope *s, const stored_tensor *t)
 
 /* ---- first states ---- */
 
-/* Does the name say that states begin with it? */
-static bool named_initial(const char *leaf)
+/* Is the word of n letters in this list, digits behind it aside ("h0", "hx1")? */
+static bool is_word(const char *word, size_t n, const char *const *list)
 {
-    static const char *const whole[] = {"hx",          "cx",           "h_init",     "c_init",    "hidden0",
-                                        "cell0",       "state0",       "hidden",     "state",     "initial",
-                                        "hidden_init", "hidden_state", "cell_state", "cell_init", NULL};
-    static const char *const begin[] = {"h0",        "c0",        "h_0",        "c_0",
-                                        "init_h",    "init_c",    "init_state", "initial_",
-                                        "learned_h", "learned_c", NULL};
-    for (size_t k = 0; whole[k]; k++)
-        if (!strcasecmp(leaf, whole[k]))
-            return true;
-    for (size_t k = 0; begin[k]; k++)
-        if (!strncasecmp(leaf, begin[k], strlen(begin[k])))
+    for (; *list; list++)
+        if (strlen(*list) <= n && !strncasecmp(word, *list, strlen(*list)) &&
+            strspn(word + strlen(*list), "0123456789") >= n - strlen(*list))
             return true;
     return false;
 }
 
-/* (n, 1, H): n layers of a batch of one. */
+/* Does the name say that states begin with it? A word of its path tells (hidden_init.weight, h0), two of them
+ * (start_state), or its last part alone (hidden_0), if it is made of nothing else. */
+static bool named_initial(const char *name)
+{
+    static const char *const telling[] = {"init",  "initial", "inith", "initc", "h0", "c0",
+                                          "hinit", "cinit",   "hx",    "cx",    NULL};
+    static const char *const beginning[] = {"start", "begin", "learned", "learnt", "trainable", NULL};
+    static const char *const states[] = {"hidden", "state", "states", "cell", "h", "c", NULL};
+    const char *leaf = names_leaf(name);
+    bool begins = false, holds = false, nothing_else = true, numbered = false;
+    for (const char *c = name; *c; c += *c != 0) {
+        size_t n = strcspn(c, "._/:");
+        bool digits = n && strspn(c, "0123456789") >= n, state = is_word(c, n, states);
+        if (is_word(c, n, telling))
+            return true;
+        begins |= is_word(c, n, beginning);
+        holds |= state;
+        if (c >= leaf) {
+            nothing_else &= state || digits;
+            numbered |= digits || n > 1;
+        }
+        c += n;
+    }
+    return holds && (begins || (nothing_else && numbered));
+}
+
+/* (n, 1, H): n layers of a batch of one; (n, H) of a parameter that is no layer's weight. */
 static bool shaped_initial(const scope *s, const stored_tensor *t)
 {
-    for (size_t k = 0; k < s->p->shape.layers; k++)
-        if (t->rank == 3 && t->dims[1] == 1 && t->dims[2] == s->p->layers[k].H)
+    const char *leaf = names_leaf(t->name);
+    bool weight = !strncmp(leaf, "weight", 6) || !strncmp(leaf, "bias", 4) || !strncmp(leaf, "kernel", 6);
+    for (size_t k = 0; k < s->p->shape.layers; k++) {
+        uint64_t H = s->p->layers[k].H;
+        if (t->rank == 3 && t->dims[1] == 1 && t->dims[2] == H)
             return true;
+        if (t->rank == 2 && !weight && t->dims[0] == s->p->shape.layers && t->dims[1] == H)
+            return true;
+    }
     return false;
 }
 
 static bool is_initial_state(const scope *s, const stored_tensor *t)
 {
     uint64_t H = s->p->layers[0].H;
-    bool named = named_initial(names_leaf(t->name)) && H && t->elements % H == 0;
-    return (named || shaped_initial(s, t)) && !is_after(s, t);
+    bool named = named_initial(t->name) && H && t->elements % H == 0;
+    return (named || shaped_initial(s, t)) && !is_after(s, t) && !names_looks_embedding(t);
 }
 
 sg_status names_check_initial_states(const scope *s, sg_error *err)
@@ -65,7 +89,7 @@ sg_status names_check_initial_states(const scope *s, sg_error *err)
             return st;
         if (zero)
             continue;
-        if (!named_initial(names_leaf(t->name)))
+        if (!named_initial(t->name))
             return sg_fail(
                 err, SG_EFORMAT,
                 "%s: tensor %s %s has the shape of a first state, and states begin at zero here: a learned one is not "
@@ -73,9 +97,9 @@ sg_status names_check_initial_states(const scope *s, sg_error *err)
                 s->b->path, t->name, shape_text(t, shape), t->name);
         return sg_fail(
             err, SG_EFORMAT,
-            "%s: tensor %s %s: the net starts from a learned state, which is not supported: states begin "
-            "at zero",
-            s->b->path, t->name, shape_text(t, shape));
+            "%s: tensor %s %s: by its name the net starts from a learned state, which is not supported: states begin "
+            "at zero (if it acts after the recurrence: setting 'map' after=%s)",
+            s->b->path, t->name, shape_text(t, shape), t->name);
     }
     return SG_OK;
 }
@@ -140,6 +164,19 @@ static bool lies_in_layer(const named_layer *l, const stored_tensor *t)
     return n ? !strncmp(l->prefix, t->name, n) : !strpbrk(t->name, "./");
 }
 
+/* One of the layer's mapped tensors has this name but for its numbers: the same part of another layer. */
+static bool is_of_another_layer(const named_layer *l, const stored_tensor *t)
+{
+    const stored_tensor *const whole[] = {l->W_ih, l->W_hh, l->b_ih, l->b_hh};
+    for (size_t r = 0; r < 4; r++)
+        for (size_t k = 0; k < 4; k++) {
+            const stored_tensor *m = l->part[r][0] ? l->part[r][k] : k ? NULL : whole[r];
+            if (m && m->rank == t->rank && names_same_but_numbers(m->name, t->name))
+                return true;
+        }
+    return false;
+}
+
 /* The part of the recurrence that a left-over tensor seems to be, as a role; *by: why. NULL: none. */
 static const char *part_of_recurrence(const scope *s, const named_layers *all, const stored_tensor *t,
                                       char role[32], const char **by)
@@ -153,6 +190,11 @@ static const char *part_of_recurrence(const scope *s, const named_layers *all, c
         if (!l->mapped && (sized || lies_in_layer(l, t))) {
             snprintf(role, 32, "rnn.bias_%s_l%zu", l->b_ih ? "hh" : "ih", k);
             *by = lies_in_layer(l, t) ? "name" : "size";
+            return role;
+        }
+        if (l->mapped && is_of_another_layer(l, t)) {
+            snprintf(role, 32, "rnn.weight_ih_l%zu", s->p->shape.layers);
+            *by = "name, which differs from a mapped one in its number alone,";
             return role;
         }
         for (size_t side = 0; side < 2 && l->mapped; side++) {
@@ -214,6 +256,48 @@ static sg_status refuse_part(const scope *s, const named_layers *all, const stor
         s->b->path, t->name, shape_text(t, shape), by, role, t->name, t->name);
 }
 
+/* A tensor that the file's names and sizes cannot place: what it may be, and how to say so. */
+static sg_status refuse_unplaced(const scope *s, const stored_tensor *t, sg_error *err)
+{
+    char shape[96], roles[3 * TENSORS_MAX_NAME + 96] = "";
+    const char *kind = kind_of_part(t->name);
+    if (names_is_vector(t, s->p->shape.vocabulary) && !s->p->decoder_bias.tensor)
+        snprintf(roles, sizeof roles, "; the decoder's bias: setting 'map' decoder.bias=%s", t->name);
+    else if (t->rank == 2)
+        snprintf(
+            roles, sizeof roles,
+            "; a linear map: setting 'map' input.weight=%s before it, setting 'map' output.weight=%s behind it",
+            t->name, t->name);
+    else if (kind)
+        snprintf(roles, sizeof roles, "; before it or between layers a normalisation is not supported");
+    return sg_fail(
+        err, SG_EFORMAT,
+        "%s: tensor %s %s has no role, and its size fits between embedding and recurrence or between "
+        "layers; the file does not record where it is used. After the recurrence: setting 'map' after=%s%s; not used: "
+        "setting 'ignore' %s",
+        s->b->path, t->name, shape_text(t, shape), t->name, roles, t->name);
+}
+
+/* Why a tensor above the recurrence leaves the net without a decoder. */
+static void explain_no_decoder(recipe *p, const stored_tensor *t)
+{
+    char shape[96], hint[TENSORS_MAX_NAME + 160] = "";
+    size_t V = p->shape.vocabulary, H = p->layers[p->shape.layers - 1].H;
+    if (t->rank == 2 && t->dims[0] == H && t->dims[1] == V && !p->shape.has_decoder)
+        snprintf(hint, sizeof hint, "; if it is the decoder, h W: setting 'map' decoder.weight=%.180s",
+                 t->name);
+    else if (t->rank == 2 && names_looks_decoder(t) && !p->shape.has_decoder && t->dims[1] != H)
+        snprintf(hint, sizeof hint, "; a decoder of these words and units would be (%zu, %zu)", V, H);
+    else if (t->rank == 2 && t->dims[1] == H && !p->n_after)
+        snprintf(hint, sizeof hint,
+                 "; if it is a linear map without an activation: setting 'map' output.weight=%.180s",
+                 t->name);
+    snprintf(
+        p->no_decoder, sizeof p->no_decoder,
+        "tensor %.180s %s lies between the recurrent layers and the output, and its function is unknown%.140s",
+        t->name, shape_text(t, shape), hint);
+}
+
 static sg_status judge_one(recipe *p, const scope *s, const named_layers *all, const stored_tensor *t,
                            bool decoder_mapped, sg_error *err)
 {
@@ -234,17 +318,9 @@ static sg_status judge_one(recipe *p, const scope *s, const named_layers *all, c
     if (st != SG_OK)
         return st;
     if (!is_after(s, t) && may_stand_before(s, t))
-        return sg_fail(
-            err, SG_EFORMAT,
-            "%s: tensor %s %s has no role, and its size fits between embedding and recurrence or between "
-            "layers; the file does not record where it is used. After the recurrence: setting 'map' after=%s; a "
-            "linear map: setting 'map' input.weight=%s before it, setting 'map' output.weight=%s behind it; not used: setting 'ignore' %s",
-            s->b->path, t->name, shape_text(t, shape), t->name, t->name, t->name, t->name);
+        return refuse_unplaced(s, t, err);
     if (!decoder_mapped && !p->no_decoder[0])
-        snprintf(
-            p->no_decoder, sizeof p->no_decoder,
-            "tensor %.200s %s lies between the recurrent layers and the output, and its function is unknown",
-            t->name, shape_text(t, shape));
+        explain_no_decoder(p, t);
     return SG_OK;
 }
 

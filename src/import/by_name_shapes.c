@@ -148,15 +148,21 @@ sg_status names_read_shapes(recipe_layer *out, unsigned *gates, recipe *p, const
     TRY(refuse_needless(b, l, &s, cfg, err));
     TRY(recipe_gate_order(gate, cfg, (unsigned)s.G, s.G == 4 ? "ifgo" : "rzn", err));
     *out = (recipe_layer){.H = (size_t)s.H, .in = (size_t)s.in};
+    bool two = l->b_ih && !l->b_hh && l->b_ih->rank == 2 && l->b_ih->dims[0] == 2 &&
+               l->b_ih->dims[1] == s.G * s.H && dtype_is_float(l->b_ih->dtype);
     set_source(&out->W_ih, l, 0, l->W_ih, &s, gate);
     set_source(&out->W_hh, l, 1, l->W_hh, &s, gate);
     set_source(&out->b_ih, l, 2, l->b_ih, &s, gate);
     set_source(&out->b_hh, l, 3, l->b_hh, &s, gate);
+    if (two) { /* Keras: (2, 3H), the second row for the states */
+        out->b_hh = out->b_ih;
+        out->b_hh.row0 = s.G * s.H;
+    }
     out->W_ih.norm = l->norm_ih;
     out->W_hh.norm = l->norm_hh;
     TRY(names_check_bias(b, l->norm_ih, s.G * s.H, err));
     TRY(names_check_bias(b, l->norm_hh, s.G * s.H, err));
-    for (size_t k = 0; k < 4; k++) {
+    for (size_t k = 0; k < 4 && !two; k++) {
         TRY(names_check_bias(b,
                              l->part[2][0] ? l->part[2][k]
                              : k           ? NULL
@@ -199,6 +205,12 @@ sg_status names_choose_cell(recipe *p, unsigned gates, const tensor_file *b, con
         recipe_note(
             p,
             "the file does not record the RNN's nonlinearity: tanh is assumed (setting 'cell' rnn-relu for relu)");
+    else if (gates == 3 && cfg->cell == SG_AUTO &&
+             (first->mapped || p->layers[0].W_ih.layout == LAYOUT_COLUMNS))
+        recipe_note(p,
+                    "%.150s: assumed: the GRU multiplies before it resets, r*(W h) (setting 'cell' "
+                    "gru-reset-first for W (r*h))",
+                    first->W_hh->name);
     if (cfg->cell != SG_AUTO) {
         c = (sg_cell)cfg->cell;
         if (sg_cell_gates(c) != gates)

@@ -41,6 +41,17 @@ static bool is_same(const stored_tensor *t, const stored_tensor *other)
     return other && tensors_same_data(t, other);
 }
 
+static bool is_in_maps(const recipe_map *maps, size_t n, const stored_tensor *t)
+{
+    for (size_t k = 0; k < n; k++) {
+        const recipe_map *m = &maps[k];
+        if (t == m->weight.tensor || t == m->weight.norm || t == m->bias.tensor || t == m->mean.tensor ||
+            t == m->variance.tensor)
+            return true;
+    }
+    return false;
+}
+
 bool names_is_used(const recipe *p, const stored_tensor *t)
 {
     for (size_t k = 0; k < p->shape.layers; k++) {
@@ -54,14 +65,8 @@ bool names_is_used(const recipe *p, const stored_tensor *t)
                     return true;
         }
     }
-    const recipe_map *const maps[] = {p->before, p->after};
-    for (size_t side = 0; side < 2; side++)
-        for (size_t k = 0; k < (side ? p->n_after : p->n_before); k++) {
-            const recipe_map *m = &maps[side][k];
-            if (t == m->weight.tensor || t == m->weight.norm || t == m->bias.tensor || t == m->mean.tensor ||
-                t == m->variance.tensor)
-                return true;
-        }
+    if (is_in_maps(p->layers[0].before, p->layers[0].n_before, t) || is_in_maps(p->after, p->n_after, t))
+        return true;
     if (t == p->encoder.norm || t == p->decoder.norm)
         return true;
     return (p->encoder.tensor && tensors_same_data(t, p->encoder.tensor)) ||
@@ -208,6 +213,11 @@ bool names_looks_embedding(const stored_tensor *t)
     return named && looks_like(t) == LOOKS_EMBEDDING;
 }
 
+bool names_looks_decoder(const stored_tensor *t)
+{
+    return looks_like(t) == LOOKS_DECODER;
+}
+
 /* An embedding of another size than the lowest layer reads: with one matrix from the one size to the other it
  * is read through that. */
 static sg_status find_distant_embedding(recipe *p, const scope *s, const stored_tensor **out, sg_error *err)
@@ -244,18 +254,19 @@ static sg_status find_distant_embedding(recipe *p, const scope *s, const stored_
             "%.120s %s is taken for a linear map between embedding and recurrence, without an activation, by its "
             "shape",
             map->name, shape_text(map, other));
-        p->before[p->n_before] = (recipe_map){
+        p->layers[0].before[p->layers[0].n_before] = (recipe_map){
             .rows = (size_t)in, .columns = (size_t)t->dims[1], .bias = {.tensor = bias, .columns = 1}};
         *out = t;
-        return weight_source(&p->before[p->n_before++].weight, s, map, err);
+        return weight_source(&p->layers[0].before[p->layers[0].n_before++].weight, s, map, err);
     }
     return SG_OK;
 }
 
-/* Safetensors keep one of two shared tensors. Of a tied net they may have kept the decoder. */
+/* A file may have kept one of two shared tensors, and of a tied net the decoder: safetensors do, other files
+ * where the user gives words. */
 static const stored_tensor *lone_decoder(const scope *s, uint64_t in)
 {
-    if (s->b->format != SG_FILE_SAFETENSORS)
+    if (s->b->format != SG_FILE_SAFETENSORS && !s->cfg->vocab)
         return NULL;
     choice c = matrices(s, 0, in, LOOKS_DECODER, NULL);
     uint64_t H = s->p->layers[s->p->shape.layers - 1].H;
@@ -275,8 +286,9 @@ static sg_status mapped_encoder(recipe *p, const scope *s, const stored_tensor *
         return st;
     if (map) {
         uint64_t columns = t && t->rank == 2 ? t->dims[1] : map->rank == 2 ? map->dims[1] : 0;
-        TRY(take_map(p->before, &p->n_before, s, "input.weight", "input.bias", columns, err));
-        if (p->before[0].rows != in)
+        TRY(take_map(p->layers[0].before, &p->layers[0].n_before, s, "input.weight", "input.bias", columns,
+                     err));
+        if (p->layers[0].before[0].rows != in)
             TRY(sg_fail(err, SG_EFORMAT,
                         "%s: input.weight: expected (%llu, inputs) as %s reads it, %s has %s", s->b->path,
                         (unsigned long long)in, p->layers[0].W_ih.tensor->name, map->name,
@@ -296,9 +308,9 @@ sg_status names_find_encoder(recipe *p, const scope *s, sg_error *err)
     sg_status st;
     const stored_tensor *t, *decoder;
     char shape[96];
-    p->n_before = 0;
+    p->layers[0].n_before = 0;
     TRY(mapped_encoder(p, s, &t, err));
-    uint64_t in = p->n_before ? p->before[0].columns : p->layers[0].in;
+    uint64_t in = recipe_reads(&p->layers[0]);
     if (!t && !s->cfg->one_hot) {
         choice c = matrices(s, 0, in, LOOKS_EMBEDDING, NULL);
         if (!c.n) {
@@ -310,7 +322,7 @@ sg_status names_find_encoder(recipe *p, const scope *s, sg_error *err)
         if (c.n > 1)
             TRY(refuse_ambiguous(s->b, "encoder.weight", &c, err));
         t = c.best;
-        if (!t && !p->n_before)
+        if (!t && !p->layers[0].n_before)
             TRY(find_distant_embedding(p, s, &t, err));
         if (t)
             in = t->dims[1];
@@ -367,6 +379,12 @@ sg_status names_settle_one_hot(recipe *p, const scope *s, sg_error *err)
             in);
     } else {
         recipe_note(p, "no embedding: inputs are feature vectors of %zu numbers", in);
+        choice tied = matrices(s, 0, in, LOOKS_DECODER, NULL);
+        if (!decoder && tied.n == 1 && tied.best->dims[0] > in &&
+            in == s->p->layers[s->p->shape.layers - 1].H)
+            recipe_note(
+                p, "if its embedding was tied to %.150s and left out: setting 'map' encoder.weight=%.150s",
+                tied.best->name, tied.best->name);
         if (decoder)
             recipe_note(
                 p,
@@ -437,7 +455,7 @@ sg_status names_find_decoder(recipe *p, const scope *s, bool *mapped, sg_error *
     TRY(names_check_bias(s->b, bias, V, err));
     p->shape.has_decoder = true;
     p->shape.tied =
-        p->encoder.tensor && tensors_same_data(t, p->encoder.tensor) && !p->n_after && !p->n_before;
+        p->encoder.tensor && tensors_same_data(t, p->encoder.tensor) && !p->n_after && !p->layers[0].n_before;
     TRY(weight_source(&p->decoder, s, t, err));
     if (turned)
         p->decoder.layout = LAYOUT_COLUMNS;

@@ -26,6 +26,7 @@ static const char *const format_names[] = {
     [SG_FILE_ONNX] = "ONNX",
     [SG_FILE_TF_INDEX] = "TensorFlow checkpoint",
     [SG_FILE_KERAS_ZIP] = "Keras 3 (zip)",
+    [SG_FILE_TFJS] = "TensorFlow.js",
     [SG_FILE_NPY] = "NumPy array",
     [SG_FILE_NPZ] = "NumPy arrays (npz)",
 };
@@ -99,6 +100,12 @@ static sg_file_format format_of_bytes(const unsigned char *data, size_t n, uint6
     if (n >= 4 && data[0] == 0x08 && data[1] < 0x80 && (data[2] & 7) == 2 &&
         !message_follows(data + 2, n - 2))
         return SG_FILE_ONNX;
+    size_t space = 0;
+    while (space < n && strchr(" \t\r\n", data[space]))
+        space++;
+    if (space < n && data[space] == '{' &&
+        (memmem(data, n, "\"weightsManifest\"", 17) || memmem(data, n, "\"modelTopology\"", 15)))
+        return SG_FILE_TFJS;
     return SG_FILE_UNKNOWN;
 }
 
@@ -139,6 +146,7 @@ sg_status tensors_open(tensor_file **out, const char *path, sg_error *err)
         [SG_FILE_KERAS] = tensors_from_keras,
         [SG_FILE_KERAS_ZIP] = tensors_from_keras,
         [SG_FILE_TF_INDEX] = tensors_from_tf_index,
+        [SG_FILE_TFJS] = tensors_from_tfjs,
         [SG_FILE_ONNX] = tensors_from_onnx,
         [SG_FILE_NPY] = tensors_from_npy,
         [SG_FILE_NPZ] = tensors_from_npz,

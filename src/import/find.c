@@ -21,7 +21,8 @@ static bool role_is_known(const char *role, size_t length)
     static const char *const whole[] = {"encoder.weight", "decoder.weight", "decoder.bias", "input.weight",
                                         "input.bias",     "output.weight",  "output.bias",  "after"};
     static const char *const numbered[] = {"rnn.weight_ih_l", "rnn.weight_hh_l", "rnn.bias_ih_l",
-                                           "rnn.bias_hh_l",   "rnn.kernel_l",    "rnn.bias_l"};
+                                           "rnn.bias_hh_l",   "rnn.kernel_l",    "rnn.kernel_hx_l",
+                                           "rnn.bias_l"};
     for (size_t i = 0; i < sizeof whole / sizeof *whole; i++)
         if (strlen(whole[i]) == length && !strncmp(role, whole[i], length))
             return true;
@@ -51,7 +52,8 @@ static sg_status check_maps(const tensor_file *b, const sg_import_config *cfg, s
                            "%s: setting 'map' %s: no tensor of this name (or several; give its whole name)",
                            b->path, cfg->maps[i]);
     }
-    bool tells = b->format == SG_FILE_ONNX || b->format == SG_FILE_KERAS || b->format == SG_FILE_KERAS_ZIP;
+    bool keras = b->format == SG_FILE_KERAS || b->format == SG_FILE_KERAS_ZIP || b->format == SG_FILE_TFJS;
+    bool tells = b->format == SG_FILE_ONNX || keras;
     if (tells && (cfg->gate_order || cfg->transposed))
         return sg_fail(err, SG_EINVAL, "%s: %s: the format fixes this, and the option does not apply",
                        b->path, cfg->gate_order ? "setting 'gate_order'" : "setting 'transposed'");
@@ -75,10 +77,10 @@ sg_status recipe_find(recipe *out, const tensor_file *b, const sg_import_config 
                     sg_cell_name((sg_cell)cfg->cell)));
     TRY(check_maps(b, cfg, err));
     for (size_t i = 0; i < cfg->n_maps; i++)
-        kernels |= !strncmp(cfg->maps[i], "rnn.kernel_l", 12);
+        kernels |= !strncmp(cfg->maps[i], "rnn.kernel_", 11);
     if (kernels)
         TRY(find_tf_kernels(out, b, cfg, err));
-    else if (b->format == SG_FILE_KERAS || b->format == SG_FILE_KERAS_ZIP)
+    else if (b->format == SG_FILE_KERAS || b->format == SG_FILE_KERAS_ZIP || b->format == SG_FILE_TFJS)
         TRY(find_keras(out, b, cfg, err));
     else if (b->format == SG_FILE_ONNX)
         TRY(find_onnx(out, b, cfg, err));

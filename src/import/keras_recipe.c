@@ -329,60 +329,99 @@ static bool linear_map(recipe_map *m, const tensor_file *b, const keras_layer *l
     return true;
 }
 
-/* BatchNormalization as it acts in evaluation. */
+/* BatchNormalization as it acts in evaluation: gamma, beta, moving mean and variance, in this order. */
 static bool normalisation(recipe_map *m, const tensor_file *b, const keras_layer *l, size_t width)
 {
-    static const char *const names[] = {"gamma", "beta", "moving_mean", "moving_variance"};
     recipe_source *const sources[] = {&m->weight, &m->bias, &m->mean, &m->variance};
     const json_t *epsilon = json_object_get(l->config, "epsilon");
     *m = (recipe_map){.rows = width,
                       .columns = width,
                       .normalisation = true,
                       .epsilon = json_is_number(epsilon) ? json_number_value(epsilon) : 1e-3};
-    if (l->n != 4)
-        return false;
+    bool there[4] = {!json_is_false(json_object_get(l->config, "scale")),
+                     !json_is_false(json_object_get(l->config, "center")), true, true};
+    size_t at = l->first;
     for (size_t k = 0; k < 4; k++) {
-        const stored_tensor *t = keras_weight(b, l, names[k]);
+        if (!there[k])
+            continue;
+        const stored_tensor *t = at < l->first + l->n ? &b->tensors[at++] : NULL;
         if (!t || t->rank != 1 || t->dims[0] != width)
             return false;
         *sources[k] = (recipe_source){.tensor = t, .columns = 1};
     }
-    return true;
+    return at == l->first + l->n;
 }
 
-/* Down from the lowest layer through linear maps to the embedding; p->n_before 0: there are none. *below is
- * where the walk ends. */
-static sg_status walk_maps_down(recipe *p, const tensor_file *b, const keras_net *net, int *below,
-                                sg_error *err)
+static bool is_map(const tensor_file *b, const keras_layer *l)
 {
-    sg_status st = SG_OK;
+    recipe_map unused;
+    return role_of(b, l) == ROLE_NORM || (role_of(b, l) == ROLE_DENSE && linear_map(&unused, b, l, 0));
+}
+
+/* Down from a recurrent layer through layers that pass their input on, and through linear maps; *end: as
+ * walk_down. */
+static sg_status walk_below_maps(const tensor_file *b, const keras_net *net, int from, int *end,
+                                 sg_error *err)
+{
+    sg_status st;
+    TRY(walk_down(b, net, from, end, err));
+    for (size_t n = 0; n < RECIPE_MAPS && *end >= 0 && is_map(b, &net->layers[*end]); n++)
+        TRY(walk_down(b, net, *end, end, err));
+done:
+    return st;
+}
+
+/* The linear maps between a recurrent layer and the embedding or recurrent layer below it, in the order of
+ * their use. n_before 0: there are none. *below is where the walk ends. */
+static sg_status read_maps_before(recipe_layer *l, const tensor_file *b, const keras_net *net, int from,
+                                  int *below, sg_error *err)
+{
+    sg_status st;
     recipe_map maps[RECIPE_MAPS];
-    size_t n = 0, width = p->layers[0].in;
-    int at = *below;
-    while (at >= 0 && n < RECIPE_MAPS && role_of(b, &net->layers[at]) == ROLE_DENSE &&
-           linear_map(&maps[n], b, &net->layers[at], 0) && maps[n].rows == width) {
-        width = maps[n++].columns;
+    size_t n = 0, width = l->in;
+    int at;
+    TRY(walk_down(b, net, from, below, err));
+    for (at = *below; at >= 0 && n < RECIPE_MAPS && is_map(b, &net->layers[at]); n++) {
+        const keras_layer *map = &net->layers[at];
+        if (role_of(b, map) == ROLE_NORM ? !normalisation(&maps[n], b, map, width)
+                                         : !linear_map(&maps[n], b, map, 0) || maps[n].rows != width)
+            return SG_OK;
+        width = maps[n].columns;
         TRY(walk_down(b, net, at, &at, err));
     }
-    if (!n || at < 0 || role_of(b, &net->layers[at]) != ROLE_EMBEDDING)
+    role end = at < 0 ? ROLE_OTHER : role_of(b, &net->layers[at]);
+    if (!n || (end != ROLE_EMBEDDING && end != ROLE_RECURRENT))
         return SG_OK;
     for (size_t k = 0; k < n; k++)
-        p->before[k] = maps[n - 1 - k];
-    p->n_before = n;
-    p->shape.embedding = width;
+        l->before[k] = maps[n - 1 - k];
+    l->n_before = n;
     *below = at;
 done:
     return st;
 }
 
-static sg_status find_bottom(recipe *p, const tensor_file *b, const keras_net *net, int first,
+/* Maps that find_stack passed through must fit in their sizes. */
+static sg_status read_maps_between(recipe_layer *l, const tensor_file *b, const keras_net *net, int from,
+                                   int expected, sg_error *err)
+{
+    int below;
+    sg_status st = read_maps_before(l, b, net, from, &below, err);
+    if (st == SG_OK && below != expected)
+        return sg_fail(err, SG_EFORMAT,
+                       "%s: layer %s %s (%s) does not fit between the recurrent layers %s and %s", b->path,
+                       net->layers[below].name, net->layers[below].class_name,
+                       tensor_of(b, &net->layers[below]), net->layers[expected].name, net->layers[from].name);
+    return st;
+}
+
+static sg_status find_bottom(recipe *p, const tensor_file *b, const keras_net *net, int first, size_t n,
                              const sg_import_config *cfg, sg_error *err)
 {
     sg_status st;
     int below;
     char shape[96];
-    TRY(walk_down(b, net, first, &below, err));
-    TRY(walk_maps_down(p, b, net, &below, err));
+    TRY(read_maps_before(&p->layers[0], b, net, first, &below, err));
+    TRY(recipe_chain(p, b, n, err));
     size_t in = p->shape.embedding;
     const keras_layer *l = below >= 0 ? &net->layers[below] : NULL, *embedding;
     if (l && role_of(b, l) == ROLE_EMBEDDING) {
@@ -436,9 +475,10 @@ static int reader_of(const keras_net *net, int from)
 static void read_activation(recipe *p, const tensor_file *b, const keras_layer *l)
 {
     const char *name = !strcmp(l->class_name, "ReLU") ? "relu" : setting(l, "activation");
-    if (name && !strcmp(name, "relu"))
+    bool first = p->shape.output == SG_OUTPUT_LINEAR;
+    if (name && !strcmp(name, "relu") && first)
         p->shape.output = SG_OUTPUT_RELU;
-    else if (name && !strcmp(name, "tanh"))
+    else if (name && !strcmp(name, "tanh") && first)
         p->shape.output = SG_OUTPUT_TANH;
     else if (!name || strcmp(name, "linear") != 0)
         no_decoder(p, b, l, "lies between the recurrent layers and the output");
@@ -538,7 +578,7 @@ static sg_status find_stack(int out[SG_MAX_LAYERS], size_t *n, const tensor_file
             continue;
         if (*n == SG_MAX_LAYERS)
             TRY(sg_fail(err, SG_EFORMAT, "%s: more than %d recurrent layers", b->path, SG_MAX_LAYERS));
-        TRY(walk_down(b, net, (int)i, &below, err));
+        TRY(walk_below_maps(b, net, (int)i, &below, err));
         if (!*n && below >= 0 && role_of(b, &net->layers[below]) == ROLE_RECURRENT)
             TRY(sg_fail(
                 err, SG_EFORMAT,
@@ -548,9 +588,11 @@ static sg_status find_stack(int out[SG_MAX_LAYERS], size_t *n, const tensor_file
         if (*n && below != out[*n - 1])
             TRY(sg_fail(
                 err, SG_EFORMAT,
-                "%s: layer %s (%s) reads %s, not the recurrent layer %s (%s) before it: they do not form one stack",
+                "%s: layer %s (%s) reads %s%s%s (%s), not the recurrent layer %s (%s) alone: they do not form one stack",
                 b->path, net->layers[i].name, tensor_of(b, &net->layers[i]),
-                below >= 0 ? net->layers[below].name : "the input", net->layers[out[*n - 1]].name,
+                below >= 0 ? net->layers[below].name : "the input", below >= 0 ? " " : "",
+                below >= 0 ? net->layers[below].class_name : "",
+                below >= 0 ? tensor_of(b, &net->layers[below]) : "no tensor", net->layers[out[*n - 1]].name,
                 tensor_of(b, &net->layers[out[*n - 1]])));
         out[(*n)++] = (int)i;
     }
@@ -590,8 +632,9 @@ sg_status find_keras(recipe *p, const tensor_file *b, const sg_import_config *cf
         recipe_note(p,
                     "weights without a configuration: that %.100s reads %.100s is assumed from their order",
                     net->layers[stack[1]].name, net->layers[stack[0]].name);
-    TRY(recipe_chain(p, b, n, err));
-    TRY(find_bottom(p, b, net, stack[0], cfg, err));
+    for (size_t k = 1; k < n; k++)
+        TRY(read_maps_between(&p->layers[k], b, net, stack[k], stack[k - 1], err));
+    TRY(find_bottom(p, b, net, stack[0], n, cfg, err));
     if (both)
         no_decoder(p, b, &net->layers[stack[0]], "is bidirectional: only its forward direction was read");
     else

@@ -151,7 +151,8 @@ recipe_layer onnx_layer(const onnx_recurrent *r)
     static const uint8_t gates[5][4] = {{0}, {0, 1, 2, 3}, {0}, {1, 0, 2, 3}, {0, 3, 1, 2}};
     recipe_source s = {.tensor = r->W, .columns = r->in, .gates = (unsigned)r->G};
     memcpy(s.gate, gates[r->G], sizeof s.gate);
-    recipe_layer l = {.H = (size_t)r->H, .in = (size_t)r->in, .W_ih = s, .W_hh = s};
+    recipe_layer l = {.H = (size_t)r->H, .in = (size_t)r->in, .W_ih = s, .W_hh = s, .n_before = r->n_before};
+    memcpy(l.before, r->before, sizeof l.before);
     l.W_hh.tensor = r->R;
     l.W_hh.columns = r->H;
     if (r->B) {

@@ -94,7 +94,7 @@ static int recurrent_of(const recurrents *all, const onnx_node *node)
     return -1;
 }
 
-static sg_status link_layers(recurrents *all, recipe *p, sg_error *err)
+static sg_status link_layers(recurrents *all, sg_error *err)
 {
     sg_status st = SG_OK;
     const tensor_file *b = all->b;
@@ -102,19 +102,19 @@ static sg_status link_layers(recurrents *all, recipe *p, sg_error *err)
         onnx_recurrent *r = &all->at[i];
         const onnx_node *found;
         r->source = onnx_walk_down(b, onnx_lookup(b, onnx_input(r->node->proto, 0), r->node->graph), 0);
+        TRY(onnx_walk_maps_down(r, b, err));
         if (r->source.what == ONNX_NODE && onnx_is_recurrent(onnx_node_at(b, r->source.node)->proto)) {
             r->below = recurrent_of(all, onnx_node_at(b, r->source.node));
             if (r->below < 0 || (size_t)r->below == i)
                 TRY(onnx_refuse(b, r, "reads a recurrent node in another branch", err));
+            if (r->source.output)
+                TRY(onnx_refuse(
+                    b, r,
+                    "reads the last state alone of the layer below it, not its states: they do not "
+                    "form a stack",
+                    err));
         } else if (r->source.what == ONNX_NODE && !onnx_is_embedding(b, onnx_node_at(b, r->source.node))) {
             const onnx_node *between = onnx_node_at(b, r->source.node);
-            onnx_value end;
-            TRY(onnx_walk_maps_down(p, &end, b, r->source, r->in, err));
-            if (p->n_before) {
-                r->source = end;
-                TRY(onnx_check_initial_state(b, r, err));
-                continue;
-            }
             TRY(onnx_words_below(&found, b, r->source, err));
             if (found)
                 TRY(sg_fail(err, SG_EFORMAT,
@@ -206,7 +206,7 @@ static sg_status find_bottom(recipe *p, const tensor_file *b, const onnx_recurre
         return st;
     }
     const stored_tensor *table;
-    uint64_t in = p->n_before ? p->before[0].columns : r->in;
+    uint64_t in = recipe_reads(&p->layers[0]);
     p->shape.embedding = (size_t)in;
     TRY(onnx_constant(&table, b, n->proto->input[0], n->graph, "the embedding", err));
     if (!table || table->rank != 2 || table->dims[1] != in || table->dims[0] < 2 ||
@@ -217,6 +217,14 @@ static sg_status find_bottom(recipe *p, const tensor_file *b, const onnx_recurre
                     table ? shape_text(table, shape) : ""));
     p->encoder = (recipe_source){.tensor = table, .columns = table->dims[1]};
     p->shape.vocabulary = (size_t)table->dims[0];
+    onnx_value ids = onnx_walk_down(b, onnx_lookup(b, onnx_input(n->proto, 1), n->graph), 0);
+    if (ids.what == ONNX_NODE)
+        recipe_note(
+            p,
+            "node %.100s (%.40s) computes the numbers of the words before the embedding: here a word's "
+            "number is its row",
+            onnx_label(onnx_node_at(b, ids.node)->proto),
+            onnx_text(onnx_node_at(b, ids.node)->proto->op_type));
 done:
     return st;
 }
@@ -270,20 +278,100 @@ done:
     return st;
 }
 
+/* BatchNormalization between the layers and the decoder. */
+static sg_status read_normalisation(recipe *p, const tensor_file *b, const onnx_node *n, sg_error *err)
+{
+    bool fine = false;
+    sg_status st = SG_OK;
+    size_t H = p->n_after ? p->after[p->n_after - 1].rows : p->layers[p->shape.layers - 1].H;
+    if (p->n_after < RECIPE_MAPS && p->shape.output == SG_OUTPUT_LINEAR)
+        TRY(onnx_read_normalisation(&p->after[p->n_after], &fine, b, n, H, err));
+    if (fine)
+        p->n_after++;
+    else
+        no_decoder(p, n->proto, "lies between the recurrent layers and the output");
+done:
+    return st;
+}
+
+/* The bias of the decoder or of the last linear map. */
+static sg_status read_bias(recipe *p, const tensor_file *b, const onnx_node *n, sg_error *err)
+{
+    sg_status st;
+    size_t which;
+    const stored_tensor *constant;
+    recipe_source *bias = p->shape.has_decoder ? &p->decoder_bias : &p->after[p->n_after - 1].bias;
+    uint64_t width = p->shape.has_decoder ? p->shape.vocabulary : p->after[p->n_after - 1].rows;
+    TRY(onnx_constant_operand(&constant, &which, b, n, err));
+    if (constant && constant->elements == width && !bias->tensor)
+        *bias = (recipe_source){.tensor = constant, .columns = 1};
+    else
+        no_decoder(p, n->proto,
+                   p->shape.has_decoder ? "changes the scores of the words"
+                                        : "lies between the recurrent layers and the output");
+done:
+    return st;
+}
+
+/* What leaves the order of the scores and their softmax as they are, or only uses them. */
+static bool uses_scores(const Onnx__NodeProto *n)
+{
+    static const char *const ends[] = {"Softmax", "LogSoftmax",  "ArgMax", "TopK",
+                                       "Hardmax", "Multinomial", "Loss",   "SoftmaxCrossEntropyLoss"};
+    for (size_t i = 0; i < sizeof ends / sizeof *ends; i++)
+        if (onnx_is(n, ends[i]))
+            return true;
+    return false;
+}
+
+/* One node above the top layer. *end: the decoder is known. */
+static sg_status read_above(recipe *p, const tensor_file *b, const onnx_node *n, size_t readers, bool *end,
+                            sg_error *err)
+{
+    sg_status st = SG_OK;
+    const Onnx__NodeProto *node = n->proto;
+    bool passes = onnx_passes_on(node) || onnx_takes_last(b, n), has = p->shape.has_decoder;
+    sg_output_activation kind = onnx_is(node, "Relu")   ? SG_OUTPUT_RELU
+                                : onnx_is(node, "Tanh") ? SG_OUTPUT_TANH
+                                                        : SG_OUTPUT_LINEAR;
+    *end = has && (readers > 1 || uses_scores(node));
+    if (*end || passes)
+        return st;
+    if (readers > 1)
+        no_decoder(p, node, "and other nodes read the top layer's output, not a decoder alone");
+    else if (onnx_is(node, "Add") && (has || p->n_after))
+        TRY(read_bias(p, b, n, err));
+    else if (has)
+        no_decoder(p, node, "changes the scores of the words");
+    else if (onnx_is(node, "MatMul") || onnx_is(node, "Gemm"))
+        TRY(read_product(p, b, n, err));
+    else if (onnx_is(node, "BatchNormalization"))
+        TRY(read_normalisation(p, b, n, err));
+    else if (p->n_after)
+        no_decoder(p, node, "lies between two linear maps after the recurrent layers");
+    else if (kind != SG_OUTPUT_LINEAR && p->shape.output == SG_OUTPUT_LINEAR)
+        p->shape.output = kind;
+    else
+        no_decoder(p, node, "lies between the recurrent layers and the output");
+done:
+    return st;
+}
+
 /* From the top layer's output up: activation, product, bias. */
 static sg_status find_top(recipe *p, const tensor_file *b, const onnx_recurrent *top, sg_error *err)
 {
     sg_status st = SG_OK;
     const Onnx__NodeProto *from = top->node->proto;
-    uint32_t graph = top->node->graph;
+    uint32_t graph = top->node->graph, owner;
     const char *name = from->n_output ? onnx_text(from->output[0]) : "";
-    if (!name[0] && from->n_output > 1)
+    size_t readers;
+    bool end = false;
+    if (from->n_output > 1 && (!name[0] || (!reader_of(b, onnx_lookup(b, name, graph), name, &readers) &&
+                                            !onnx_graph_owner(b, graph, &owner))))
         name = onnx_text(from->output[1]); /* only the last state is used */
-    for (size_t steps = 0; steps < 64 && name[0]; steps++) {
-        size_t readers, which;
+    for (size_t steps = 0; steps < 64 && name[0] && !end; steps++) {
         onnx_value v = onnx_lookup(b, name, graph);
         const onnx_node *n = reader_of(b, v, name, &readers);
-        uint32_t owner;
         if (!n && onnx_graph_owner(b, v.graph, &owner)) { /* the output of a branch is that of its If */
             const onnx_node *holder = onnx_node_at(b, owner);
             size_t k = 0;
@@ -296,35 +384,7 @@ static sg_status find_top(recipe *p, const tensor_file *b, const onnx_recurrent 
         }
         if (!n)
             break;
-        const stored_tensor *constant = NULL;
-        if (readers > 1)
-            no_decoder(p, n->proto, "and other nodes read the top layer's output, not a decoder alone");
-        else if (onnx_is(n->proto, "MatMul") || onnx_is(n->proto, "Gemm")) {
-            if (p->shape.has_decoder)
-                break;
-            TRY(read_product(p, b, n, err));
-        } else if (onnx_is(n->proto, "Add") && p->n_after && !p->shape.has_decoder &&
-                   !p->after[p->n_after - 1].bias.tensor) {
-            TRY(onnx_constant_operand(&constant, &which, b, n, err));
-            if (constant && constant->elements == p->after[p->n_after - 1].rows)
-                p->after[p->n_after - 1].bias = (recipe_source){.tensor = constant, .columns = 1};
-            else
-                no_decoder(p, n->proto, "lies between the recurrent layers and the output");
-        } else if (onnx_is(n->proto, "Add") && p->shape.has_decoder) {
-            TRY(onnx_constant_operand(&constant, &which, b, n, err));
-            if (constant && constant->elements == p->shape.vocabulary && !p->decoder_bias.tensor)
-                p->decoder_bias = (recipe_source){.tensor = constant, .columns = 1};
-            break;
-        } else if (p->shape.has_decoder && !onnx_passes_on(n->proto))
-            break; /* a softmax, or whatever is done with the scores */
-        else if (p->n_after && !onnx_passes_on(n->proto))
-            no_decoder(p, n->proto, "lies between two linear maps after the recurrent layers");
-        else if (onnx_is(n->proto, "Relu"))
-            p->shape.output = SG_OUTPUT_RELU;
-        else if (onnx_is(n->proto, "Tanh"))
-            p->shape.output = SG_OUTPUT_TANH;
-        else if (!onnx_passes_on(n->proto))
-            no_decoder(p, n->proto, "lies between the recurrent layers and the output");
+        TRY(read_above(p, b, n, readers, &end, err));
         if (p->no_decoder[0])
             break;
         name = n->proto->n_output ? onnx_text(n->proto->output[0]) : "";
@@ -358,7 +418,7 @@ sg_status find_onnx(recipe *p, const tensor_file *b, const sg_import_config *cfg
                 "between its stacks",
                 b->path, cfg->maps[i]));
     TRY(collect(all, cfg, err));
-    TRY(link_layers(all, p, err));
+    TRY(link_layers(all, err));
     TRY(order(all, stack, &n, cfg, err));
     bool both = all->at[stack[0]].both;
     if (both)

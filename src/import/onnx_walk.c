@@ -19,6 +19,34 @@ bool onnx_passes_on(const Onnx__NodeProto *n)
            onnx_is(n, "Identity") || onnx_is(n, "Dropout") || onnx_is(n, "Cast") || onnx_is(n, "Reshape");
 }
 
+/* The one whole number of a constant; false: it is none. */
+static bool constant_integer(int64_t *out, const tensor_file *b, const char *name, uint32_t graph)
+{
+    onnx_value v = onnx_lookup(b, name, graph);
+    const Onnx__TensorProto *t = v.what == ONNX_TENSOR ? v.tensor : NULL;
+    if (v.what == ONNX_NODE && onnx_is(onnx_node_at(b, v.node)->proto, "Constant")) {
+        const Onnx__AttributeProto *a = onnx_attribute(onnx_node_at(b, v.node)->proto, "value");
+        t = a ? a->t : NULL;
+    }
+    if (!t || t->data_type != 7) /* INT64 */
+        return false;
+    if (t->n_int64_data == 1) {
+        *out = t->int64_data[0];
+        return true;
+    }
+    if (!t->has_raw_data || t->raw_data.len != sizeof *out)
+        return false;
+    memcpy(out, t->raw_data.data, sizeof *out);
+    return true;
+}
+
+bool onnx_takes_last(const tensor_file *b, const onnx_node *n)
+{
+    int64_t index;
+    bool takes = onnx_is(n->proto, "Gather") || (onnx_is(n->proto, "Slice") && n->proto->n_input >= 3);
+    return takes && constant_integer(&index, b, onnx_input(n->proto, 1), n->graph) && index == -1;
+}
+
 const char *onnx_input(const Onnx__NodeProto *n, size_t k)
 {
     return k < n->n_input ? onnx_text(n->input[k]) : "";
@@ -135,23 +163,42 @@ done:
     return st;
 }
 
-/* Down from what the lowest layer reads through linear maps to an embedding: those maps, in the order of
- * their use. *end is where the walk stops; p->n_before 0: it is no chain of maps. */
-sg_status onnx_walk_maps_down(recipe *p, onnx_value *end, const tensor_file *b, onnx_value v, uint64_t width,
-                              sg_error *err)
+sg_status onnx_read_normalisation(recipe_map *m, bool *fine, const tensor_file *b, const onnx_node *n,
+                                  uint64_t width, sg_error *err)
+{
+    sg_status st = SG_OK;
+    const Onnx__AttributeProto *epsilon = onnx_attribute(n->proto, "epsilon");
+    recipe_source *const sources[] = {&m->weight, &m->bias, &m->mean, &m->variance};
+    *m = (recipe_map){.rows = (size_t)width,
+                      .columns = (size_t)width,
+                      .normalisation = true,
+                      .epsilon = epsilon ? (double)epsilon->f : 1e-5};
+    *fine = !onnx_attribute_int(n->proto, "training_mode", 0);
+    for (size_t k = 0; k < 4 && *fine; k++) {
+        const stored_tensor *t;
+        TRY(onnx_constant(&t, b, onnx_input(n->proto, k + 1), n->graph, "a normalisation", err));
+        *fine = t && t->elements == width;
+        *sources[k] = (recipe_source){.tensor = t, .columns = 1};
+    }
+done:
+    return st;
+}
+
+sg_status onnx_walk_maps_down(onnx_recurrent *r, const tensor_file *b, sg_error *err)
 {
     sg_status st = SG_OK;
     recipe_map maps[RECIPE_MAPS];
     size_t n = 0;
+    uint64_t width = r->in;
+    onnx_value v = r->source;
     recipe_source bias = {0};
-    p->n_before = 0;
-    *end = v;
+    r->n_before = 0;
     while (v.what == ONNX_NODE && n < RECIPE_MAPS) {
         const onnx_node *node = onnx_node_at(b, v.node);
         const stored_tensor *constant = NULL;
         size_t which = 0;
         bool fine;
-        if (onnx_is_embedding(b, node))
+        if (onnx_is_embedding(b, node) || onnx_is_recurrent(node->proto))
             break;
         if (onnx_is(node->proto, "Add") && !bias.tensor) {
             TRY(onnx_constant_operand(&constant, &which, b, node, err));
@@ -159,6 +206,14 @@ sg_status onnx_walk_maps_down(recipe *p, onnx_value *end, const tensor_file *b, 
                 goto done;
             bias = (recipe_source){.tensor = constant, .columns = 1};
             v = onnx_walk_down(b, onnx_lookup(b, node->proto->input[1 - which], node->graph), 0);
+            continue;
+        }
+        if (onnx_is(node->proto, "BatchNormalization") && !bias.tensor) {
+            TRY(onnx_read_normalisation(&maps[n], &fine, b, node, width, err));
+            if (!fine)
+                goto done;
+            n++;
+            v = onnx_walk_down(b, onnx_lookup(b, node->proto->input[0], node->graph), 0);
             continue;
         }
         if (!onnx_is(node->proto, "MatMul") && !onnx_is(node->proto, "Gemm"))
@@ -172,12 +227,15 @@ sg_status onnx_walk_maps_down(recipe *p, onnx_value *end, const tensor_file *b, 
         width = maps[n++].columns;
         v = onnx_walk_down(b, onnx_lookup(b, node->proto->input[0], node->graph), 0);
     }
-    if (!n || bias.tensor || v.what != ONNX_NODE || !onnx_is_embedding(b, onnx_node_at(b, v.node)))
+    if (!n || bias.tensor || v.what != ONNX_NODE)
+        goto done;
+    const onnx_node *below = onnx_node_at(b, v.node);
+    if (!onnx_is_embedding(b, below) && !onnx_is_recurrent(below->proto))
         goto done;
     for (size_t k = 0; k < n; k++)
-        p->before[k] = maps[n - 1 - k];
-    p->n_before = n;
-    *end = v;
+        r->before[k] = maps[n - 1 - k];
+    r->n_before = n;
+    r->source = v;
 done:
     return st;
 }

@@ -175,19 +175,25 @@ bool recipe_ignored(const sg_import_config *cfg, const stored_tensor *t)
     return false;
 }
 
+size_t recipe_reads(const recipe_layer *l)
+{
+    return l->n_before ? l->before[0].columns : l->in;
+}
+
 sg_status recipe_chain(recipe *p, const tensor_file *b, size_t n, sg_error *err)
 {
     for (size_t k = 0; k < n; k++) {
         const recipe_layer *l = &p->layers[k];
-        if (k && l->in != p->layers[k - 1].H)
+        if (k && recipe_reads(l) != p->layers[k - 1].H)
             return sg_fail(
                 err, SG_EFORMAT,
                 "%s: %s reads %zu numbers, the layer below (%s) has %zu outputs: they do not form a stack",
-                b->path, l->W_ih.tensor->name, l->in, p->layers[k - 1].W_ih.tensor->name, p->layers[k - 1].H);
+                b->path, l->W_ih.tensor->name, recipe_reads(l), p->layers[k - 1].W_ih.tensor->name,
+                p->layers[k - 1].H);
         p->shape.hidden[k] = l->H;
     }
     p->shape.layers = n;
-    p->shape.embedding = p->layers[0].in;
+    p->shape.embedding = recipe_reads(&p->layers[0]);
     return SG_OK;
 }
 
@@ -262,6 +268,9 @@ static sg_status read_matrix(float *out, uint64_t rows, uint64_t columns, tensor
                 break;
             one.tensor = s->part[k];
             one.gates = 0;
+            if (s->part[k]->rank == 2 && s->columns > 1)
+                one.columns = s->part[k]->dims[1];
+            one.row0 = s->part_block[k] * (uint64_t)H;
             p.out = out + s->gate[k] * H * columns;
             p.rows = H;
         } else if (k)
@@ -454,8 +463,8 @@ static sg_status check_size(const tensor_file *b, const recipe *p, sg_error *err
     double bytes = 0, file = (double)b->file_size;
     const sg_model_shape *s = &p->shape;
     for (size_t k = 0; k < s->layers; k++)
-        bytes += 4.0 * cell_parameters(cell_of(s->cell), (double)(k ? p->layers[k].in : s->embedding),
-                                       (double)s->hidden[k]);
+        bytes += 4.0 *
+                 cell_parameters(cell_of(s->cell), (double)recipe_reads(&p->layers[k]), (double)s->hidden[k]);
     bytes += 4.0 * (double)s->vocabulary * (double)s->embedding;
     if (s->has_decoder && !s->tied)
         bytes += 4.0 * (double)s->vocabulary * (double)(s->hidden[s->layers - 1] + 1);
@@ -497,17 +506,17 @@ sg_status recipe_build(sg_model **out, tensor_file *b, const recipe *p, const sg
     for (size_t k = 0; k < p->shape.layers; k++) {
         const recipe_layer *l = &p->layers[k];
         const recipe_source *const sources[] = {&l->W_ih, &l->W_hh, &l->b_ih, &l->b_hh};
-        char name[32];
+        char name[32], weight[32];
         for (size_t r = 0; r < 4; r++) {
             snprintf(name, sizeof name, "rnn.%s_l%zu", names[r], k);
-            if (!k && !r && p->n_before)
+            if (!r && l->n_before)
                 continue; /* below, when its bias is there */
             TRY(fill(m, name, b, sources[r], l->H, err));
         }
-        if (!k && p->n_before)
-            TRY(fill_behind(m, "rnn.weight_ih_l0", "rnn.bias_ih_l0", b, &l->W_ih, l->H, p->before,
-                            p->n_before, err));
         snprintf(name, sizeof name, "rnn.bias_ih_l%zu", k);
+        snprintf(weight, sizeof weight, "rnn.weight_ih_l%zu", k);
+        if (l->n_before)
+            TRY(fill_behind(m, weight, name, b, &l->W_ih, l->H, l->before, l->n_before, err));
         const sg_tensor *bias = sg_model_find(m, name);
         for (size_t i = 0; bias && p->forget_bias != 0 && i < l->H; i++)
             if (!isfinite(bias->data[l->H + i] += (float)p->forget_bias))

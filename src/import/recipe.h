@@ -26,6 +26,7 @@ typedef struct {
     /* One tensor per gate, each (H, columns): part[k] is our gate gate[k], tensor is part[0]. None: part[0]
      * NULL. */
     const stored_tensor *part[4];
+    uint8_t part_block[4];     /* which block of H rows of part[k] it is */
     const stored_tensor *norm; /* weight norm: row r is norm[r] * v_r / |v_r|, v_r the row read; NULL: none */
     recipe_layout layout;
     uint64_t columns;       /* columns of the tensor as a matrix (its last dimension) */
@@ -33,11 +34,6 @@ typedef struct {
     uint8_t gate[4];        /* the file's gate block k is our gate gate[k] */
     unsigned gates;         /* 0: no gates (encoder, decoder) */
 } recipe_source;
-
-typedef struct {
-    size_t H, in;
-    recipe_source W_ih, W_hh, b_ih, b_hh;
-} recipe_layer;
 
 /* An affine map that the model multiplies into its weights: y = weight x + bias (rows of the output), or a
  * normalisation with fixed statistics, y = (x - mean) / sqrt(variance + epsilon) * weight + bias. */
@@ -52,13 +48,20 @@ typedef struct {
 enum { RECIPE_MAX_NOTES = 16, RECIPE_NOTE = 512, RECIPE_MAPS = 8 };
 
 typedef struct {
+    size_t H, in;
+    recipe_source W_ih, W_hh, b_ih, b_hh;
+    /* between the embedding or the layer below and this one, in the order of their use */
+    recipe_map before[RECIPE_MAPS];
+    size_t n_before;
+} recipe_layer;
+
+typedef struct {
     sg_model_shape shape;
     recipe_layer layers[SG_MAX_LAYERS];
     recipe_source encoder, decoder, decoder_bias;
-    bool one_hot;                   /* the embedding is the identity: inputs are one-hot vectors */
-    recipe_map before[RECIPE_MAPS]; /* between embedding and recurrence, in the order of their use */
-    recipe_map after[RECIPE_MAPS];  /* between the top layer and the decoder */
-    size_t n_before, n_after;
+    bool one_hot;                  /* the embedding is the identity: inputs are one-hot vectors */
+    recipe_map after[RECIPE_MAPS]; /* between the top layer and the decoder */
+    size_t n_after;
     char vocabulary_from[TENSORS_MAX_NAME];    /* the entry of the file that holds the words; "": none did */
     char ignored[RECIPE_NOTE];                 /* names of the tensors left out by setting 'ignore' */
     double forget_bias;                        /* to add to the forget gate's bias_ih */
@@ -97,6 +100,8 @@ sg_status recipe_gate_order(uint8_t gate[4], const sg_import_config *cfg, unsign
 /* Are all numbers of the tensor 0? */
 sg_status recipe_is_zero(bool *out, const tensor_file *b, const stored_tensor *t, sg_error *err);
 bool recipe_ignored(const sg_import_config *cfg, const stored_tensor *t);
+/* The width of what a layer and its maps read. */
+size_t recipe_reads(const recipe_layer *l);
 /* Shapes of consecutive layers fit; fills the shape's sizes from layers[0..n). */
 sg_status recipe_chain(recipe *p, const tensor_file *b, size_t n, sg_error *err);
 

@@ -110,6 +110,7 @@ sg_status tensors_from_torch_legacy(tensor_file *b, sg_error *err);
 sg_status tensors_from_safetensors(tensor_file *b, sg_error *err);
 sg_status tensors_from_keras(tensor_file *b, sg_error *err);
 sg_status tensors_from_tf_index(tensor_file *b, sg_error *err);
+sg_status tensors_from_tfjs(tensor_file *b, sg_error *err);
 sg_status tensors_from_onnx(tensor_file *b, sg_error *err);
 sg_status tensors_from_npy(tensor_file *b, sg_error *err);
 sg_status tensors_from_npz(tensor_file *b, sg_error *err);

@@ -111,9 +111,6 @@ static const char *kind_of_text(const char *data, size_t n, const char *path)
     for (size_t i = 0; i < sizeof pages / sizeof *pages; i++)
         if (n - at >= strlen(pages[i]) && !strncasecmp(data + at, pages[i], strlen(pages[i])))
             return web_page;
-    if (memmem(data, n, "weightsManifest", 15) || memmem(data, n, "modelTopology", 13))
-        return "is a TensorFlow.js model (JSON), whose shards are not read: convert it to Keras HDF5 with "
-               "tensorflowjs_converter";
     if (at < n && data[at] == '{' && memmem(data, n, "\"class_name\"", 12))
         return "is the configuration of a Keras model without its weights: give the .h5 or .keras file";
     if (ends_in(path, ".pbtxt"))
@@ -196,6 +193,6 @@ sg_status file_not_read(const char *path, sg_error *err)
         what = kind_of_binary((const unsigned char *)data, (size_t)n, path);
     return sg_fail(err, SG_EFORMAT,
                    "%s: %s%sexpected safetensors, PyTorch, Keras (HDF5 or .keras), ONNX, TensorFlow "
-                   "checkpoint (.index) or NumPy arrays",
+                   "checkpoint (.index), TensorFlow.js (model.json) or NumPy arrays",
                    path, what ? what : "is not a model file", what ? "; " : ": ");
 }

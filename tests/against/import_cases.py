@@ -114,6 +114,48 @@ for kind, usual, orders in (("lstm", "ifgo", ("ifgo", "ifog", "ogfi", "gifo")), 
         per_gate = [f"rnn.{role}_l0=" + ",".join(f"cell.{n}_{g}" for g in order)
                     for role, n in (("weight_ih", "W"), ("weight_hh", "U"), ("bias_ih", "b"), ("bias_hh", "c"))]
         cmp.check(f"mapped gate by gate, {kind}", path, want, kind == "lstm", args=per_gate + ["--gate-order", comma], **common)
+told(["rnn.weight_ih_l0=cell.W_r,cell.W_z,cell.W_n", "rnn.weight_hh_l0=cell.U_r,cell.U_z,cell.U_n", "rnn.bias_ih_l0=cell.b_r,cell.b_z,cell.b_n",
+      "rnn.bias_hh_l0=cell.c_r,cell.c_z,cell.c_n"], "the GRU multiplies before it resets", "--cell gru-reset-first")
+higher = {f"layers.{k}.{n}_{g}": A(*shape) for k in (0, 1) for g in "rzn" for n, shape in (("W", (H, H if k else E)), ("U", (H, H)))}
+save({**base, **higher})  # a layer that nobody mapped
+cmp.refuses(path, "layers.1.W_r", "differs from a mapped one in its number alone", "--map rnn.weight_ih_l1=layers.1.W_r",
+            args=options(["rnn.weight_ih_l0=" + ",".join(f"layers.0.W_{g}" for g in "rzn"), "rnn.weight_hh_l0=" + ",".join(f"layers.0.U_{g}" for g in "rzn")]))
+both = A(2, 3 * H)  # Keras keeps both biases of a GRU in one tensor
+save({**base, "kernel": A(E, 3 * H), "recurrent": A(H, 3 * H), "biases": both})
+kept = torch.load(path)
+cmp.check("mapped, two biases in one", path, [keras_layer("gru", kept["kernel"], kept["recurrent"], both)], False,
+          args=["rnn.weight_ih_l0=kernel", "rnn.weight_hh_l0=recurrent", "rnn.bias_ih_l0=biases", "--gate-order", "z,r,h"], **common)
+
+# ---- a linear layer over cat(x, h), for all gates or for each; TensorFlow's GRU ----
+for states_first in (False, True):
+    for kind, order, end in (("lstm", "ifog", []), ("rnn", "h", ["--cell", "rnn"]), ("rnn-relu", "h", ["--cell", "rnn-relu"])):
+        gates = {g: (A(H, E), A(H, H), A(H)) for g in order}
+        usual = "ifgo" if kind == "lstm" else order
+        rows = lambda part, o: np.concatenate([gates[g][part] for g in o])
+        side = lambda o: np.concatenate([rows(1, o), rows(0, o)] if states_first else [rows(0, o), rows(1, o)], axis=1)
+        role = "rnn.kernel_hx_l0=" if states_first else "rnn.kernel_l0="
+        said = end + (["--gate-order", ",".join(order)] if kind == "lstm" else [])
+        want = [torch_layer(kind, rows(0, usual), rows(1, usual), rows(2, usual), 0 * rows(2, usual))]
+        save({**base, "cell.weight": side(order), "cell.bias": rows(2, order)})
+        cmp.check(f"cat of inputs and states, {kind}", path, want, kind == "lstm", args=[role + "cell.weight", "rnn.bias_l0=cell.bias"] + said, **common)
+        told([role + "cell.weight", "rnn.bias_l0=cell.bias"] + end, "W x, its rows are units", "states before inputs" if states_first else "inputs before states")
+        save({**base, **{f"cell.{g}.weight": side(g) for g in order}, **{f"cell.{g}.bias": gates[g][2] for g in order}})
+        cmp.check(f"cat of inputs and states, {kind}", path, want, kind == "lstm",
+                  args=[role + ",".join(f"cell.{g}.weight" for g in order), "rnn.bias_l0=" + ",".join(f"cell.{g}.bias" for g in order)] + said, **common)
+        if kind == "lstm":
+            cmp.refuses(path, "cell.i.bias", "recurrent part", args=options([role + ",".join(f"cell.{g}.weight" for g in order)]))
+            cmp.refuses(path, "3 tensors", "4 gates", args=options([role + "cell.i.weight,cell.f.weight,cell.o.weight", "--cell", "lstm"]), code=2)
+ru, rub, candidate, cb = A(E + H, 2 * H), A(2 * H), A(E + H, H), A(H)
+save({**base, "gates/kernel": ru, "gates/bias": rub, "candidate/kernel": candidate, "candidate/bias": cb})
+whole = np.concatenate([ru[:, H:], ru[:, :H], candidate], axis=1)  # Keras: z, r, h
+want = [keras_layer("gru", whole[:E], whole[E:], np.concatenate([rub[H:], rub[:H], cb]), reset_after=False)]
+names = ["rnn.kernel_l0=gates/kernel,candidate/kernel", "rnn.bias_l0=gates/bias,candidate/bias"]
+cmp.check("TensorFlow's GRU of two kernels", path, want, False, args=names, **common)
+cmp.refuses(path, "--cell gru", "r*h", "gru-reset-first", args=options(names + ["--cell", "gru"]), code=2)
+cmp.refuses(path, "GATES,CANDIDATE", args=options(["rnn.kernel_l0=gates/kernel", "--cell", "gru-reset-first"]), code=2)
+cmp.refuses(path, "candidate/kernel", "(inputs + H, 4 H) or (4 H, inputs + H)", args=options(["rnn.kernel_l0=candidate/kernel"]))
+names = maps(rnn__weight_ih_l0="x2h.weight", rnn__weight_hh_l0="h2h.weight", rnn__bias_ih_l0="x2h.bias", rnn__bias_hh_l0="h2h.bias")
+
 save(hand)
 cmp.refuses(path, "h2h.bias", "recurrent part", "--map rnn.bias_hh_l0=h2h.bias", args=options(names[:3]))
 cmp.refuses(path, "x2h.bias", "recurrent part", "--map", args=options(names[:2] + names[3:]))
@@ -170,6 +212,7 @@ for tensors in (["lin.weight"],):
 cmp.check("Linear of equal sizes, --map input.weight", path, through(layer, P2, q2), True, args=["input.weight=lin.weight"], **common)
 save({**sd, **base, "ln.weight": A(E), "ln.bias": A(E)})  # behind everything in the order of the file, and of the size of the inputs
 cmp.refuses(path, "ln.weight", "file does not record where it is used", "--map after=ln.weight", "--ignore ln.weight")
+program("info", path, says=["--map after=ln.weight"], lacks=["input.weight"])  # no linear map
 told(["after=ln.weight", "after=ln.bias"], "states only", "ln.weight")
 p = program("import", path, "--ignore", "ln.weight", "--ignore", "ln.bias", "-o", cmp.path("ours"), "--vocab", cmp.path("voc"), fails=True)
 open(cmp.path("voc"), "w").write("".join(f"w{i}\n" for i in range(V)))
@@ -181,12 +224,15 @@ O, r = A(9, H), A(9)
 D, d = A(V, 9), A(V)
 save({"embedding.weight": base["embedding.weight"], **sd, "between.weight": O, "between.bias": r, "fc.weight": D, "fc.bias": d})
 told([], "states only", "between.weight")
+told([], "--map output.weight=between.weight")
 cmp.check("Linear behind the recurrence, --map output.weight", path, layer, True, base["embedding.weight"], ids,
           decoder=D.astype("f8") @ O, bias=D.astype("f8") @ r + d, args=["output.weight=between.weight"])
 
 # ---- initial states, types and lengths that are not read, tied weights of which one was kept, optimizer state ----
-for name, zero in (("h0", False), ("init_h", False), ("h0", True)):
-    save({**base, **sd, name: np.zeros((1, 1, H), "f4") if zero else A(1, 1, H)})
+for name, zero, *size in (("h0", False), ("init_h", False), ("h0", True), ("hidden_0", False, 1, H), ("start_state", False, H), ("init.weight", False, 1, 2 * H),
+                          ("hidden_init.weight", False, H, 9), ("cell_init.0", False, 1, H), ("states.0", False, 1, H)):
+    size = size or (1, 1, H)
+    save({**base, **sd, name: np.zeros(size, "f4") if zero else A(*size)})
     if zero:
         cmp.check("a learned state that is zero", path, layer, True, **common)
     else:
@@ -203,10 +249,15 @@ for kept in ("decoder.weight", "encoder.weight"):
     cmp.check(f"tied, {kept} kept", path, [torch_layer("gru", *(tied[f"rnn.{n}_l0"] for n in ("weight_ih", "weight_hh", "bias_ih", "bias_hh")))],
               False, square["embedding.weight"], ids, decoder=square["embedding.weight"], bias=base["fc.bias"])
     told([], "(tied)")
+    save({kept: square["embedding.weight"], **tied, "decoder.bias": base["fc.bias"]})  # another format, which keeps both unless one was removed
+    program("info", path, *(["--vocab", cmp.path("voc")] if kept[0] == "d" else []), says=["(tied)"])
+told([], "if its embedding was tied to decoder.weight", "--map encoder.weight=decoder.weight") if kept[0] == "d" else None
 parts = {"emb": {"weight": torch.tensor(base["embedding.weight"])}, "rnn": {k[5:]: torch.tensor(v) for k, v in sd.items()},
          "fc": {"weight": torch.tensor(base["fc.weight"]), "bias": torch.tensor(base["fc.bias"])}}
 moments = {0: {"step": 3, "exp_avg": torch.tensor(A(V, E)), "exp_avg_sq": torch.tensor(A(V, E))}, 1: {"momentum_buffer": torch.tensor(A(V, H))}}
-for held in ("optimizer", "optimizer_states", "optim"):
+for held in ("optimizer", "optimizer_states", "optim", "en_opt"):
+    if held == "en_opt":  # parts of a seq2seq net; Adagrad, Adamax and others have names of their own
+        moments[2] = {"sum": torch.tensor(A(4 * H)), "exp_inf": torch.tensor(A(E)), "d": torch.tensor(A(V))}
     state = {"state": moments, "param_groups": [{"lr": .1, "params": [0, 1]}]}
     torch.save({**parts, held: [state] if held.endswith("s") else state}, path)
     cmp.check("optimizer state beside it", path, layer, True, **common)
@@ -372,6 +423,16 @@ v3([("layers/embedding/vars", [table]), ("layers/lstm/cell/vars", k3), ("layers/
 chain = last.T.astype("f8") @ M.T
 cmp.check("Keras 3, BatchNormalization and Dense behind it", path, [keras_layer("lstm", *k3)], True, table, ids, decoder=chain * s,
           bias=chain @ (beta - mean * s) + last.T.astype("f8") @ mb + lastb)
+affine = lambda mean, var, gamma, beta: (np.diag(gamma / np.sqrt(var.astype("f8") + 1e-3)), beta - mean * gamma / np.sqrt(var.astype("f8") + 1e-3))
+low, second = (A(E), A(E), A(E), np.abs(A(E)) + .1), [A(7, 4 * H), A(H, 4 * H), A(4 * H)]
+v3([("layers/embedding/vars", [table]), ("layers/batch_normalization/vars", [*low]), ("layers/lstm/cell/vars", k3), ("layers/batch_normalization_1/vars", [beta, mean, var]),
+    ("layers/dense/vars", [M, mb]), ("layers/lstm_1/cell/vars", second), ("layers/dense_1/vars", [kout, kbias])],
+   sequential(emb3, layer3("bn", "BatchNormalization", epsilon=1e-3), lstm3, layer3("bn1", "BatchNormalization", epsilon=1e-3, scale=False),
+              layer3("lin", "Dense", units=7, activation="linear"), {**lstm3, "config": {**lstm3["config"], "name": "r2"}}, dense3))
+P1, q1 = affine(mean, var, np.ones(H), beta)
+cmp.check("Keras 3, BatchNormalization and Dense before and between layers", path,
+          through([keras_layer("lstm", *k3)], *affine(low[2], low[3], low[0], low[1])) + through([keras_layer("lstm", *second)], M.T @ P1, M.T @ q1 + mb), True,
+          table, ids, decoder=kout.T, bias=kbias)
 v3([("layers/embedding/vars", [table]), ("layers/lstm/cell/vars", k3), ("layers/dense/vars", [M, mb]), ("layers/dense_1/vars", [last, lastb])],
    sequential(emb3, lstm3, layer3("act", "Dense", units=7, activation="relu"), dense3))
 told([], "no decoder", "layers/dense/vars/0")
@@ -389,6 +450,39 @@ v3([("layers/lstm/cell/vars", hot3), ("layers/dense/vars", [kout, kbias])], sequ
 cmp.check("Keras 3, one-hot inputs", path, [keras_layer("lstm", *hot3)], True, np.eye(V), ids, decoder=kout.T, bias=kbias, args=["--one-hot"])
 open(path, "wb").write(b"PK\3\4" + bytes(22) + struct.pack("<HH", 13, 0) + b"metadata.json")
 cmp.refuses(path, "model")
+
+# ---- TensorFlow.js: model.json and shards; of JavaScript's own nets the gates are hard_sigmoid, and a GRU resets first ----
+def javascript(layers, weights, shards, half=False, converted=True, groups=1):
+    folder = cmp.path(f"js{shards}")
+    os.makedirs(folder, exist_ok=True)
+    config = {"class_name": "Sequential", "config": {"name": "s", "layers": [{k: l[k] for k in ("class_name", "config")} for l in layers]}}
+    manifest, size = [], -(-len(weights) // groups)
+    for g in range(groups):
+        part = weights[g * size:(g + 1) * size]
+        body = b"".join(np.ascontiguousarray(x, "<f2" if half else "<f4").tobytes() for _, x in part)
+        names, step = [f"group{g + 1}-shard{k + 1}of{shards}.bin" for k in range(shards)], -(-len(body) // shards)
+        for k, name in enumerate(names):
+            open(os.path.join(folder, name), "wb").write(body[k * step:(k + 1) * step])
+        manifest.append({"paths": names, "weights": [{"name": n, "shape": list(x.shape), "dtype": "float32", **({"quantization": {"dtype": "float16"}} if half else {})} for n, x in part]})
+    where = os.path.join(folder, "model.json")
+    with open(where, "w") as f:
+        json.dump({"format": "layers-model", "modelTopology": {"keras_version": "2.4.0", "model_config": config} if converted else config, "weightsManifest": manifest}, f)
+    return where
+
+
+for kind, class_name, G in (("lstm", "LSTM", 4), ("gru", "GRU", 3), ("rnn", "SimpleRNN", 1)):
+    for converted, half, shards, groups in ((True, False, 1, 1), (True, False, 3, 2), (False, False, 2, 1), (False, True, 2, 3)):
+        round16 = lambda x: x.astype("f2").astype("f8") if half else x
+        cells = [[A(n, G * H), A(H, G * H), A(2, 3 * H) if kind == "gru" and converted else A(G * H)] for n in (E, H)]
+        settings = dict(units=H, activation="tanh", **({} if G == 1 else {"recurrent_activation": "sigmoid" if converted else "hard_sigmoid"}), **({"reset_after": True} if converted else {}))
+        names = [("e1/embeddings", table)] + [(f"r{k}/{f'r{k}_cell/' if converted else ''}{n}", x) for k, c in enumerate(cells) for n, x in zip(("kernel", "recurrent_kernel", "bias"), c)]
+        where = javascript([layer3("e1", "Embedding"), layer3("r0", class_name, **settings), layer3("drop", "Dropout"), layer3("r1", class_name, **settings),
+                            layer3("d1", "Dense", activation="softmax")], names + [("d1/kernel", kout), ("d1/bias", kbias)], shards, half, converted, groups)
+        want = [keras_layer(kind, *map(round16, c), gate=torch.sigmoid if converted else hard_sigmoid, reset_after=converted) for c in cells]
+        cmp.check(f"TensorFlow.js, {kind}", where, want, kind == "lstm", round16(table), ids, decoder=round16(kout).T, bias=round16(kbias))
+program("info", where, says=["TensorFlow.js", "r0/recurrent_kernel"])
+where = javascript([lstm3, dense3], [("r/kernel", hot3[0]), ("r/recurrent_kernel", hot3[1]), ("r/bias", hot3[2]), ("d/kernel", kout), ("d/bias", kbias)], 2)
+cmp.check("TensorFlow.js, one-hot inputs", where, [keras_layer("lstm", *hot3)], True, np.eye(V), ids, decoder=kout.T, bias=kbias, args=["--one-hot"])
 for kind, gates in (("lstm", "icfo"), ("gru", "zrh"), ("rnn", "")):
     with h5py.File(path, "w") as f:
         f.attrs["layer_names"] = [b"embedding_1", b"layer_1", b"dense_1"]
@@ -452,6 +546,49 @@ graph([N("Gather", ["narrow", "ids"], ["x0"]), N("MatMul", ["x0", "K"], ["x1"]),
        N("Squeeze", ["y1", "axis"], ["s1"]), N("MatMul", ["s1", "M"], ["m0"]), N("Add", ["m0", "mb"], ["m1"]), N("MatMul", ["m1", "last"], ["m2"]), N("Add", ["m2", "lastb"], ["Y"])],
       {**weights, "narrow": narrow, "K": K, "kb": kb, "M": M, "mb": mb, "last": last, "lastb": lastb})
 cmp.check("ONNX, linear maps on both sides", path, through(want[:1], K.T, kb), True, narrow, ids, decoder=chain, bias=last.T.astype("f8") @ mb + lastb)
+def above(*nodes, **more):
+    graph([N("Gather", ["table", "ids"], ["x"]), N("LSTM", ["x", "W1", "R1", "B1"], ["y1"], hidden_size=H), N("Squeeze", ["y1", "axis"], ["s1"]), *nodes],
+          {**weights, **more}, out=nodes[-1].output[0])
+
+
+def two_sides(lower, upper):
+    """Two LSTMs of one size beside each other, each behind its own nodes."""
+    graph([N("Gather", ["table", "ids"], ["x"]), *lower, N("LSTM", [lower[-1].output[0] if lower else "x", "W1", "R1", "B1"], ["y1"], hidden_size=H),
+           *upper, N("LSTM", [upper[-1].output[0] if upper else "x", "W3", "R1", "B1"], ["y2"], hidden_size=H), N("Concat", ["y1", "y2"], ["Y"], axis=3)],
+          {**weights, "W3": A(1, 4 * H, E), "P": P2, "Q": A(E, E), "q": q2})
+
+
+product = lambda x, m, y: [N("MatMul", [x, m], [y + "m"]), N("Add", [y + "m", "q"], [y])]
+for lower, upper in ((product("x", "P", "u"), product("x", "Q", "v")), (product("x", "P", "u"), [])):
+    two_sides(lower, upper)
+    cmp.check("ONNX, a linear map before one of two stacks", path, through(want[:1], P2.T, q2), True, table, ids, args=["rnn.weight_ih_l0=W1"])
+cmp.check("ONNX, a linear map before one of two stacks", path, [onnx_layer("lstm", numpy_helper.to_array(next(i for i in onnx.load(path).graph.initializer if i.name == "W3"))[0], w1[1][0], w1[2][0])],
+          True, table, ids, args=["rnn.weight_ih_l0=W3"])
+score = [N("MatMul", ["l", "out"], ["m"]), N("Add", ["m", "bias"], ["Y"])]
+decoded = dict(decoder=kout.T, bias=kbias)
+for index, has in ((-1, True), (0, False)):
+    above(N("Gather", ["s1", "at"], ["l"], axis=0), *score, at=np.array(index, "i8"))
+    cmp.check("ONNX, the last step alone", path, want[:1], True, table, ids, **(decoded if has else {}))
+above(N("Slice", ["s1", "at", "end", "a0"], ["l"]), *score, at=np.array([-1], "i8"), end=np.array([9999], "i8"))
+cmp.check("ONNX, the last step alone", path, want[:1], True, table, ids, **decoded)
+norm = {"g": gamma, "be": beta, "mu": mean, "va": var}
+above(N("BatchNormalization", ["s1", "g", "be", "mu", "va"], ["l"], epsilon=1e-3), *score, **norm)
+P1, q1 = affine(mean, var, gamma, beta)
+cmp.check("ONNX, BatchNormalization behind it", path, want[:1], True, table, ids, decoder=kout.T.astype("f8") @ P1, bias=kout.T.astype("f8") @ q1 + kbias)
+for nodes, word in (([N("Identity", ["s1"], ["l"]), *score, N("Div", ["Y", "t"], ["Z"])], "changes the scores"),
+                    ([N("Relu", ["s1"], ["r"]), N("Tanh", ["r"], ["l"]), *score], "Tanh"), ([N("Mul", ["s1", "t"], ["l"]), *score], "Mul")):
+    above(*nodes, t=np.array(.7, "f4"))
+    told([], "states only", word)
+above(N("Identity", ["s1"], ["l"]), *score, N("Softmax", ["Y"], ["a"]), N("ArgMax", ["Y"], ["Z"]))
+told([], "decoder: linear")
+graph([N("Gather", ["table", "ids"], ["x"]), N("LSTM", ["x", "W1", "R1", "B1"], ["y1"], hidden_size=H), N("Squeeze", ["y1", "axis"], ["s1"]), N("MatMul", ["s1", "sq"], ["u"]),
+       N("BatchNormalization", ["u", "g", "be", "mu", "va"], ["v"], epsilon=1e-3), N("LSTM", ["v", "W2", "R2", "B2"], ["y2"], hidden_size=H), N("Squeeze", ["y2", "axis"], ["l"]), *score],
+      {**weights, **norm, "sq": W})
+cmp.check("ONNX, linear map and BatchNormalization between layers", path, want[:1] + through(want[1:], P1 @ W.T, q1), True, table, ids, **decoded)
+graph([N("Gather", ["table", "ids"], ["x"]), N("LSTM", ["x", "W1", "R1", "B1"], ["y1", "last"], hidden_size=H), N("LSTM", ["last", "W2", "R2", "B2"], ["Y"], hidden_size=H)], weights)
+cmp.refuses(path, "reads the last state alone of the layer below")
+graph([N("Add", ["ids", "one"], ["next"]), N("Gather", ["table", "next"], ["x"]), N("LSTM", ["x", "W1", "R1", "B1"], ["Y"], hidden_size=H)], weights)
+told([], "computes the numbers of the words", "Add")
 w3 = [A(2, 4 * H, E), A(2, 4 * H, H), A(2, 8 * H)]
 graph([N("Gather", ["table", "ids"], ["x"]), N("LSTM", ["x", "W1", "R1", "B1"], ["Y"], hidden_size=H, direction="bidirectional")],
       {"table": table, "W1": w3[0], "R1": w3[1], "B1": w3[2]})
@@ -508,7 +645,8 @@ with tarfile.open(fileobj=tar, mode="w:gz") as t:
         t.addfile(tarfile.TarInfo(name), io.BytesIO())
 for content, words in ((b"", ["empty"]), (b"version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 5\n", ["large file storage", "git lfs pull"]),
                        (b"<!DOCTYPE html><html>", ["web page"]), (b"\x1c\0\0\0TFL3" + bytes(60), ["TensorFlow Lite"]), (tar.getvalue(), ["gzip", "m/model.pt"]),
-                       (b"\x06\0\0\0\x10\0TransformerSpec\0" + bytes(40), ["CTranslate2"]), (b'{"format": "layers-model", "modelTopology": {}, "weightsManifest": []}', ["TensorFlow.js"]),
+                       (b"\x06\0\0\0\x10\0TransformerSpec\0" + bytes(40), ["CTranslate2"]), (b'{"format": "layers-model", "modelTopology": {}, "weightsManifest": []}', ["TensorFlow.js", "without layers"]),
+                       (b'{"format": "graph-model", "modelTopology": {"node": []}, "weightsManifest": []}', ["TensorFlow.js graph model"]),
                        (b'{"class_name": "Sequential", "config": []}', ["configuration of a Keras model"]), (b"rnnoise-nu model file version 1\n", ["RNNoise"]),
                        (b"nothing in particular", ["is a text, not a model"]), (bytes(range(200, 256)) * 4, ["is not a model file"]),
                        (b"\n <!-- saved --><html></html>", ["web page"]), (b'<?xml version="1.0"?><Error></Error>', ["download went wrong"]),

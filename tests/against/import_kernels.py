@@ -24,9 +24,10 @@ for dtype in ("f4", "f8", "f2"):
         arrays = {f"cell_{k}/kernel": kernels[k].astype(dtype) for k in range(n)}
         arrays.update({f"cell_{k}/bias": biases[k].astype(dtype) for k in range(n)})
         for save in (np.savez, np.savez_compressed):
+            save(cmp.path("features.npz"), **arrays)
             save(cmp.path("model.npz"), **arrays, emb=emb.astype(dtype), dec=np.asfortranarray(dec.astype(dtype)),
                  out=out.astype(dtype))
-            cmp.check(f"TensorFlow kernels (.npz), lstm, float{8 * int(dtype[1])}", cmp.path("model.npz"), layers, True, None,
+            cmp.check(f"TensorFlow kernels (.npz), lstm, float{8 * int(dtype[1])}", cmp.path("features.npz"), layers, True, None,
                       features, args=[*maps, "--forget-bias", "1"])
             cmp.check(f"TensorFlow kernels (.npz), lstm, float{8 * int(dtype[1])}", cmp.path("model.npz"), layers, True,
                       r(emb), ids, decoder=r(dec).T, bias=r(out),

@@ -321,6 +321,49 @@ refused("Keras 3, weights of 300 MiB packed to 300 kB", "zip bomb")
 keras_zip(b" " * (300 << 20), h5, zipfile.ZIP_DEFLATED)
 refused("Keras 3, a configuration of 300 MiB packed to 300 kB", "zip bomb")
 
+# ---- TensorFlow.js: a list of weights that lies, and shards by name ----
+def js(weights, paths=("s.bin",), layers=1, **more):
+    config = {"class_name": "Sequential", "config": {"layers": [{"class_name": "LSTM", "config": {"name": f"l{k}"}} for k in range(layers)]}}
+    write(json.dumps({"modelTopology": config, "weightsManifest": [{"paths": list(paths), "weights": weights}], **more}).encode())
+
+
+weight = lambda name="l0/kernel", shape=(4, 16), dtype="float32", **more: {"name": name, "shape": list(shape), "dtype": dtype, **more}
+cell = [weight(), weight("l0/recurrent_kernel"), weight("l0/bias", (16,))]
+with open(os.path.join(folder, "s.bin"), "wb") as f:
+    f.write(bytes(4 * (64 + 64 + 16)))
+secret = os.path.join(folder, "secret")
+os.mkdir(secret)
+with open(os.path.join(secret, "s.bin"), "wb") as f:
+    f.write(bytes(4 * (64 + 64 + 16)))
+js(cell)
+refused("TensorFlow.js, an honest one", fine=True)
+for what, weights, paths, words in (
+        ("a shape of 2^120", [weight(shape=(2 ** 60, 2 ** 60))], ["s.bin"], ["overflow"]), ("a size below 0", [weight(shape=(-4, 16))], ["s.bin"], ["overflow"]),
+        ("sizes that are no numbers", [weight(shape=("a", None))], ["s.bin"], []), ("9 dimensions", [weight(shape=(1,) * 9)], ["s.bin"], ["9 dimensions"]),
+        ("a type of its own", [weight(dtype="string")], ["s.bin"], ["string"]), ("a name twice", [weight(), weight()], ["s.bin"], []),
+        ("weights of 8 bits", [weight(quantization={"dtype": "uint8", "scale": 1, "min": 0}), *cell[1:]], ["s.bin"], ["l0/kernel", "quantized uint8"]),
+        ("weights beyond the shard", [weight("x", (9,)), *cell], ["s.bin"], ["l0/bias", "truncated"]), ("no shard", cell, [], ["truncated"]),
+        ("a shard that there is not", cell, ["t.bin"], ["t.bin"]), ("a shard in another folder", cell, ["secret/s.bin"], ["no path in a file is followed"]),
+        ("a shard above", cell, [f"../{os.path.basename(folder)}/s.bin"], ["no path"]), ("a shard by its whole path", cell, [os.path.join(folder, "s.bin")], ["no path"]),
+        ("a folder as a shard", cell, ["secret"], []), ("a shard without a name", cell, [None], ["plain file name"]), ("10^4 shards", cell, ["s.bin"] * 10000, ["256 shards"]),
+        ("10^4 weights", [weight(f"l0/w{i}") for i in range(10000)], ["s.bin"], ["8192 weights"])):
+    js(weights, paths)
+    refused(f"TensorFlow.js, {what}", *words)
+js([weight(f"a/b/c/d{i}") for i in range(8000)], layers=500)
+refused("TensorFlow.js, 8000 weights of 500 layers")
+js(cell, weightsManifest=7)
+refused("TensorFlow.js, a manifest that is a number", "weightsManifest")
+js(cell, weightsManifest=[{"paths": [], "weights": []}] * 100)
+refused("TensorFlow.js, 100 groups", "64 groups")
+js(cell, modelTopology={"node": []})
+refused("TensorFlow.js, a graph", "graph model")
+write(b'{"weightsManifest": [' + b"[" * 100000)
+refused("TensorFlow.js, JSON nested 10^5 deep", "JSON")
+write(b'{"weightsManifest": [' + b"0," * (1 << 19) + b"0]}")
+refused("TensorFlow.js, a million numbers", "TensorFlow.js")
+write(b'{"weightsManifest": [' + b"0," * (1 << 21) + b"0]}")
+refused("TensorFlow.js, JSON of 4 MiB")
+
 # ---- what honest large files cost: the same net of 11 million numbers in every format ----
 H = 704
 shapes = {"encoder.weight": (5000, H), "rnn.weight_ih_l0": (4 * H, H), "rnn.weight_hh_l0": (4 * H, H), "decoder.weight": (5000, H)}

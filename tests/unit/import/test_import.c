@@ -9,11 +9,12 @@
 #include "io/pickle.h"
 
 #include <dirent.h>
+#include <fcntl.h>
 #include <unistd.h>
 
 static const char *const targets[] = {"import_torch_zip", "import_torch_legacy", "import_safetensors",
                                       "import_keras",     "import_onnx",         "import_npz",
-                                      "import_keras_zip"};
+                                      "import_keras_zip", "import_tfjs"};
 enum { N_TARGETS = sizeof targets / sizeof *targets };
 
 typedef void (*seed_test)(const char *name, const char *data, size_t size);
@@ -50,8 +51,9 @@ static void for_each_seed(seed_test run)
 static sg_status load_bytes(const char *data, size_t size, sg_error *err)
 {
     static const char *const maps[] = {"rnn.kernel_l0=kernel", "rnn.bias_l0=bias"};
-    static char path
-        [64]; /* a real file: HDF5 wants one; in memory: a busy disk made thousands of them take minutes */
+    /* a real file: HDF5 wants one; in memory: a busy disk made thousands of them take minutes. Its folder has
+     * the shard that seeds of TensorFlow.js name. */
+    static char folder[64], path[80], shard[96];
     static int fd = -1;
     sg_model *m = NULL;
     sg_import_config cfg;
@@ -59,11 +61,20 @@ static sg_status load_bytes(const char *data, size_t size, sg_error *err)
     cfg.numbered_vocabulary = true;
     if (!data) {
         unlink(path);
+        unlink(shard);
+        rmdir(folder);
         return SG_OK;
     }
     if (fd < 0) {
-        snprintf(path, sizeof path, "%s/sg_import_XXXXXX", access("/dev/shm", W_OK) ? "/tmp" : "/dev/shm");
-        fd = mkstemp(path);
+        static const char zeros[1024];
+        snprintf(folder, sizeof folder, "%s/sg_import_XXXXXX",
+                 access("/dev/shm", W_OK) ? "/tmp" : "/dev/shm");
+        assert_non_null(mkdtemp(folder));
+        snprintf(path, sizeof path, "%s/model", folder);
+        snprintf(shard, sizeof shard, "%s/group1-shard1of1.bin", folder);
+        fd = open(shard, O_RDWR | O_CREAT | O_EXCL, 0600);
+        assert_true(fd >= 0 && write(fd, zeros, sizeof zeros) == sizeof zeros && close(fd) == 0);
+        fd = open(path, O_RDWR | O_CREAT | O_EXCL, 0600);
     }
     assert_true(fd >= 0 && ftruncate(fd, 0) == 0 && pwrite(fd, data, size, 0) == (ssize_t)size);
     cfg.maps = maps;
