@@ -32,7 +32,7 @@ static void spell_option(char *text, size_t size, const char *setting)
         *c = *c == '_' ? '-' : *c;
 }
 
-/* Is arg this option, alone or with its value behind it? */
+/* Is arg this option, alone or with its value after it? */
 static bool is_option(const char *arg, const char *name, bool *takes_value)
 {
     size_t n = strlen(name);

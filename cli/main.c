@@ -14,7 +14,7 @@ const command *const commands[] = {
     &cmd_pairs, &cmd_words, &cmd_import, &cmd_info,    &cmd_synth, &cmd_show,  &cmd_cluster, NULL,
 };
 
-/* Results that did not reach standard output (a full disk behind it) are a failure. */
+/* Results that did not reach standard output (a full disk) are a failure. */
 static int finish(int code)
 {
     errno = 0;

@@ -120,7 +120,7 @@ static void help_examples(FILE *f, const char *examples)
     }
 }
 
-/* The phrase with the default behind it. */
+/* The phrase with the default after it. */
 static const char *full_help(const option *o, char *room, size_t size)
 {
     char value[128];
@@ -379,7 +379,7 @@ static void bash_options(FILE *f, const command *c, const option *table)
     fputs("--help' -- \"$cur\")) ;;\n", f);
 }
 
-/* In single quotes for a shell; zsh: brackets and colons, which _arguments gives a meaning, behind a
+/* In single quotes for a shell; zsh: brackets and colons, which _arguments gives a meaning, after a
  * backslash. */
 static void put_quoted(FILE *f, const char *text, bool zsh)
 {

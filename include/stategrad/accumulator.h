@@ -56,9 +56,9 @@ typedef struct sg_accumulator sg_accumulator;
 /* Nothing added yet. s is the text that the gradients belong to: token i is step i, with its class set,
  * sentence and document; k its classes, or NULL. s, k, vocab, embeddings and the features are borrowed until
  * sg_accumulator_free; all else is copied. settings NULL: the defaults, sg_analysis_defaults(&settings,
- * NULL). Settings that control how a model is run do not apply and must have their defaults: layer, sample,
- * precision, part, baseline, long_after, checkpoint; lyapunov may also be none. run_path NULL: the run is
- * handed over by sg_accumulator_finish alone.
+ * NULL). Settings that control how a model is run do not apply and must have their defaults (layer, sample,
+ * checkpoint, ...: sg_setting.without_model). run_path NULL: the run is only returned, by
+ * sg_accumulator_finish.
  * SG_EINVAL: names the setting, state or word. SG_EIO: the run file cannot be written. SG_ENOMEM. */
 SG_API sg_status sg_accumulator_new(sg_accumulator **out, const char *run_path,
                                     const sg_accumulator_config *cfg, const sg_stream *s, const sg_classes *k,

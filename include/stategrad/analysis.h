@@ -84,8 +84,8 @@ typedef struct {
     bool units; /* gains of single units of the state, false */
     /* 0: every state follows from the whole corpus before it. N: the states of each quarter of a block
      * (of each block, where attribute block_parts is 1) begin from zero, at least N tokens before it, so
-     * that a share of the corpus needs nothing of what lies before. Root attribute warm_up_difference: the
-     * largest difference of a state that this makes, relative to its largest entry */
+     * that a share of the corpus does not depend on the text before it. Root attribute warm_up_difference:
+     * the largest difference of a state that this makes, relative to its largest entry */
     uint64_t warm_up;
 } sg_analysis_config;
 
@@ -127,6 +127,9 @@ typedef struct {
     bool advanced;        /* listed after the others */
     size_t offset;        /* of the field in sg_analysis_config */
     bool neutral;         /* changes no value of a finished run; the program stores its command without it */
+    /* it controls how a model is run: where gradients are given (accumulator.h), it must have its default or
+     * this value; NULL: it applies there too */
+    const char *without_model;
 } sg_setting;
 
 /* Settings i = 0, 1, ...; NULL after the last. Classes, properties and `command` are not settings. */

@@ -58,9 +58,9 @@ typedef struct {
      *   deprel:head->RELATION   the other way round: the head is read first
      *   subject-verb            subject-verb=deprel:nsubj->head,attractors
      *   a file                  lines "READ NOW LABEL": two positions in the stream from 0, <eos> included
-     * With NAME= before it a relation has this label, else its text; with ",attractors" behind it two more
-     * labels follow: pairs with a noun of the other number between them, and those without. Any number of
-     * them; borrowed. */
+     * NAME= before a relation sets its label (default: its text); ",attractors" after it adds two labels:
+     * pairs with a noun of the other number between them, and pairs without. Any number of specs;
+     * borrowed. */
     const char *const *pairs;
     size_t n_pairs;
     bool lowercase; /* words and characters are read in lower case; annotation is not */
@@ -158,7 +158,7 @@ SG_API void sg_vocab_free(sg_vocab *v);
  *   tags:FILE           tags, line-aligned with a corpus (of CoNLL-U and word/tag: a line per sentence);
  *                       several files, NAME=tags:FILE: one with a name
  *   position            "first", "last" of the sentence, "quoted", "bracketed" (doc/corpora.md)
- *   to-end              words behind it in the sentence: "to end 0", "to end 1", "to end 2-3", "to end 4-7",
+ *   to-end              words after it in the sentence: "to end 0", "to end 1", "to end 2-3", "to end 4-7",
  *                       ...
  *   lexicon:FILE        a line per word: "word tag tag ..."; a word is in the class of each of its tags
  *   words:FILE          a line per class: "name: word word ..."; lines with # are comments
@@ -171,9 +171,9 @@ SG_API void sg_vocab_free(sg_vocab *v);
  * Anything else that has an operator, parentheses, quotes or "=" is an expression:
  *   NOUN&Number=Plur   A|B   !PUNCT   (A|B)&!C     one class, named by its text; NAME=EXPRESSION names it
  *   upos*frequency     a class for each combination of one member of each side, named "NOUN&rank 1-10"
- * of classes of the specs and of tags of the corpus (grammar and names: doc/corpora.md). SG_EINVAL: its
- * message has two more lines, the text and a caret below the character where it goes wrong; names that
- * nothing has are found when the first stream has been read.
+ * of classes of the specs and of tags of the corpus (grammar and names: doc/corpora.md). SG_EINVAL: the
+ * message has two more lines, the text and a caret below the first wrong character. Names without any token
+ * are reported when the first stream has been read.
  *
  * Class 0 is "all". Classes that a file names follow in the order of the specs and files, then those
  * found in the corpus in order of appearance. A name that an earlier spec already has is prefixed with
@@ -279,7 +279,8 @@ typedef struct {
 SG_API const sg_word_pairs *sg_stream_pairs(const sg_stream *s);
 SG_API uint64_t sg_stream_length(const sg_stream *s);
 SG_API const sg_stream_counts *sg_stream_info(const sg_stream *s);
-/* of the decompressed bytes of the corpus, 64 hexadecimal digits; read in lower case: another one */
+/* SHA-256 of the decompressed bytes of the corpus, 64 hexadecimal digits; another one if it is read in lower
+ * case */
 SG_API const char *sg_stream_sha256(const sg_stream *s);
 SG_API uint64_t sg_stream_class_tokens(const sg_stream *s, const sg_classes *k, size_t c);
 /* Steps start .. start+n-1. Thread-safe. */

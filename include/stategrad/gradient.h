@@ -17,8 +17,8 @@
 extern "C" {
 #endif
 
-/* carry: one stream; reset: zero state and no pairs across, at sentence starts; window N: the state is
- * carried, no pair crosses a multiple of N tokens (doc/method.md, section 1) */
+/* carry: one stream; reset: the state is zero at each sentence start, and no pair crosses one; window N: the
+ * state is carried, and no pair crosses a multiple of N tokens (doc/method.md, section 1) */
 typedef enum { SG_CARRY, SG_RESET, SG_WINDOW } sg_state_handling;
 
 /* One step at a time; gives access to every G[t,d]. For sentences, checks and users of the library.

@@ -67,7 +67,7 @@ typedef struct {
     const char *path_a;  /* two words of the vocabulary: path averages between them; or NULL */
     const char *path_b;
     const sg_monitor
-        *monitor; /* of sg_show_add, borrowed: progress in words, and it may stop the work; or NULL */
+        *monitor; /* of sg_show_add, borrowed: receives progress in words and may stop the work; or NULL */
 } sg_show_config;
 
 typedef struct sg_show sg_show;

@@ -77,10 +77,10 @@ typedef struct {
  *                                                 1
  *   error^2 = sum_b (u_b^A)^2 + sum_b (u_b^B)^2   not paired; freedom by Welch and Satterthwaite
  *
- * (of blocks of equal size, error^2 is that of sg_stats_jackknife. Its weights for unequal ones do not suit a
- * difference: what an effect of a block on both sides must enter with the block's weight in each.) Bias,
- * ends, and what is widened or withheld by the parts: as in sg_stats_jackknife_parts. Ratios: give
- * logarithms. paired needs as many blocks and parts on both sides. */
+ * (For blocks of equal size, error^2 is that of sg_stats_jackknife. For unequal blocks its weights do not
+ * suit a difference: a block's effect must enter each side with the weight that the block has there.) Bias,
+ * ends, and intervals widened or withheld because of the parts: as in sg_stats_jackknife_parts. For ratios,
+ * give logarithms. paired needs the same number of blocks and parts on both sides. */
 SG_API void sg_stats_contrast(sg_contrast *out, const sg_replicates *a, const sg_replicates *b, bool paired);
 /* The same contrast with another, independent source of error (words in addition to blocks): errors and
  * biases add. */
@@ -107,7 +107,7 @@ SG_API void sg_stats_models_contrast(sg_contrast *out, size_t n_x, const double 
 
 /* ---- many tests at once ---- */
 /* Benjamini and Hochberg 1995: adjusted[i] = min over j with p_j >= p_i of n p_j / rank_j, at most 1. NaN in
- * p: not a test, NaN stays and is not counted in n. p and adjusted may be the same. */
+ * p: not a test; it remains NaN and is not counted in n. p and adjusted may be the same. */
 SG_API sg_status sg_stats_adjust(size_t n, const double *p, double *adjusted, sg_error *err);
 
 /* ---- differences between classes ---- */

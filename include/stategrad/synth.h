@@ -8,11 +8,11 @@
  *   independent  words are drawn independently: no memory is needed
  *   latch        saturated gates store one bit indefinitely: memory without sensitivity
  *
- * Each goes to a folder of its name: train.txt, valid.txt, test.txt (word/tag, one sentence per line; a
+ * Each is written to a folder of its name: train.txt, valid.txt, test.txt (word/tag, one sentence per line; a
  * tenth of the tokens in each of the latter two), words.txt (word lists for words:FILE), README (what is
- * true, commands to run); variance also embeddings.txt (word2vec text), latch model.safetensors (the LSTM
- * that does so). README also gives the entropy of the test file, the lowest possible loss. The same settings
- * give the same bytes. */
+ * true, commands to run); in addition, variance has embeddings.txt (word2vec text), latch has
+ * model.safetensors (the LSTM). README also gives the entropy of the test file, the lowest possible loss. The
+ * same settings give the same bytes. */
 #ifndef STATEGRAD_SYNTH_H
 #define STATEGRAD_SYNTH_H
 
@@ -47,8 +47,8 @@ SG_API const char *sg_synth_summary(sg_synth_kind kind); /* one line */
 SG_API sg_status sg_synth_write(const char *folder, sg_synth_kind kind, const sg_synth_config *cfg,
                                 sg_error *err);
 
-/* What sg_synth_write looks at first, writing nothing. SG_EINVAL: a size out of range; SG_EIO names a folder
- * that cannot be made or a file that cannot be written. */
+/* The checks that sg_synth_write begins with; nothing is written. SG_EINVAL: a size out of range; SG_EIO
+ * names a folder that cannot be made or a file that cannot be written. */
 SG_API sg_status sg_synth_check(const char *folder, sg_synth_kind kind, const sg_synth_config *cfg,
                                 sg_error *err);
 

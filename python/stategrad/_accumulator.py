@@ -155,9 +155,9 @@ class Accumulator(Uncopied):
                  ffi.new("const float *[]", pointers))
 
     def replacements(self, most: int = 256) -> np.ndarray:
-        """With setting replace: the next words to be replaced, the words after them as they are. Empty: there are no more.
+        """With setting replace: the next words to be replaced; the words after them stay the same. Empty: there are no more.
 
-        Which these are seed and text decide, as in `analyze`. All must be handed to `add_replaced`, in their order.
+        They follow from seed and text, as in `analyze`. All of them must be passed to `add_replaced`, in this order.
 
         Returns
         -------
@@ -225,7 +225,7 @@ class Accumulator(Uncopied):
             self.close()
 
     def close(self) -> None:
-        """Gives up what was added, unless it was finished."""
+        """Discards what was added, unless `finish` was called."""
         self._handle.close()
         self._file.__exit__()
 
@@ -253,7 +253,7 @@ def analyze_function(step: Callable[[Any, Any], Any], state0: Any, tokens: Any, 
     step
         step(x, state) -> state, for one input x (E) and a state like `state0`. One that changes them in place is refused.
     state0
-        The state before the first input: a tensor, or a tuple (or NamedTuple) of tensors. What it lies on (cpu, cuda) is computed on.
+        The state before the first input: a tensor, or a tuple (or NamedTuple) of tensors. Its device (cpu, cuda) is the one used.
     tokens, embeddings, vocab, classes, properties
         As in `Accumulator`: ids of `embeddings` (V, E), or the inputs themselves (n, E).
     states
@@ -393,7 +393,7 @@ def _tensor(x: Any, what: str) -> Any:
 
 
 def _kept(name: str, function: Callable[..., Any], **given: Any) -> Any:
-    """function of what was given, which is the same behind it. Its memory is the pass's own: it would go on with other numbers."""
+    """Calls function on copies of its arguments, and checks that they are unchanged afterwards: their memory belongs to the pass, which would continue with other numbers."""
     import torch
     before = {key: x.clone() for key, x in given.items()}
     result = function(*given.values())
@@ -404,7 +404,7 @@ def _kept(name: str, function: Callable[..., Any], **given: Any) -> Any:
 
 
 def _deterministic(flat: Callable[[Any, Any], Any], x: Any, s: Any) -> None:
-    """ValueError: two calls of the step differ, so gradients would be those of other states."""
+    """ValueError: two calls of the step give different results, so the gradients would belong to other states."""
     import torch
     with torch.no_grad():
         if not torch.equal(*(torch.nan_to_num(_kept("step", flat, x=x.clone(), state=s.clone())) for _ in range(2))):
@@ -491,7 +491,7 @@ def _compare_with_differences(flat: Callable[[Any, Any], Any], x: Any, s: Any, B
 
 
 class _Replaced:
-    """Replacements under way: their states beside those of the text, and the linear prediction of the change."""
+    """Replacements in progress: their states next to those of the text, and the linear prediction of the change."""
 
     def __init__(self, total: Accumulator, inputs: Any, slices: Sequence[tuple[int, int]], logits: Callable[[Any], Any] | None) -> None:
         self.total, self.inputs, self.slices, self.logits = total, inputs, slices, logits

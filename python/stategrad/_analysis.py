@@ -34,7 +34,7 @@ def _set(cfg: Any, name: str, value: Any, keep: list[Any]) -> None:
 
 
 def config_of(model: Any, given: Mapping[str, Any], command: str, keep: list[Any], of: Callable[..., Any]) -> Any:
-    """sg_analysis_config of a model (or NULL) with these settings of a function, which lives as long as `keep`."""
+    """sg_analysis_config of a model (or NULL) with these settings; valid as long as `keep` exists."""
     cfg = ffi.new("sg_analysis_config *")
     lib.sg_analysis_defaults_sized(cfg, ffi.sizeof("sg_analysis_config"), model)
     known = [from_c(row.name) for row in settings()]
@@ -49,7 +49,7 @@ def config_of(model: Any, given: Mapping[str, Any], command: str, keep: list[Any
 
 
 def _described(tokens: Any, classes: Any, properties: Any, given: Mapping[str, Any]) -> str:
-    """The call, for the run file: what can be said in short."""
+    """A short form of the call, for the run file."""
     parts = ["model", repr(os.fspath(tokens)) if isinstance(tokens, (str, os.PathLike)) else "tokens"]
     for name, value in (("classes", classes), ("properties", properties)):
         if value is not None:
@@ -89,7 +89,7 @@ def analyze(model: Model, tokens: Any, classes: Any = None, properties: Any = No
         {"number": "NNS-NN"}, {"number": (plural, singular)} with classes, files or lists of words,
         {"number": [("cats", "cat"), ...]}, pairs that replace each other, {"x": vector (E)}.
     output
-        The run file to write; default: a temporary file, which goes with the run (`Run.save` keeps it).
+        The run file to write; default: a temporary file, which is deleted with the run (`Run.save` keeps it).
     progress
         True: a line on standard error. A function gets a `Progress` a few times per second; what it raises stops the work.
     format
@@ -148,7 +148,7 @@ def analyze(model: Model, tokens: Any, classes: Any = None, properties: Any = No
 
 
 def _files_read(tokens: Any, *specs: Any) -> list[Any]:
-    """What may be the name of a file that is read: the corpus, and pieces of specs ("words:FILE", "NAME=FILE", "FILE-FILE")."""
+    """Whatever may name an input file: the corpus, and parts of specs ("words:FILE", "NAME=FILE", "FILE-FILE")."""
     found = [t for t in (tokens if isinstance(tokens, list) else [tokens]) if isinstance(t, os.PathLike) or t is tokens and isinstance(t, str)]
     todo = list(specs)
     while todo:
@@ -209,7 +209,7 @@ def track(run: Run | Path, properties: Mapping[str, Any] | Sequence[str], *, out
     Returns
     -------
     Run
-        With the new properties behind the old ones.
+        With the new properties after the old ones.
 
     Raises
     ------

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""What every other module uses: calls of the library, its errors as exceptions, progress, text."""
+"""Used by every other module: calls of the library, its errors as exceptions, progress, text."""
 from __future__ import annotations
 
 import difflib
@@ -69,7 +69,7 @@ def threads_will_work() -> None:
 
 
 class Uncopied:
-    """What holds an object of the library: copies would share it."""
+    """Base of classes that own an object of the library: a copy would share it."""
 
     _instead = ""
 
@@ -122,7 +122,7 @@ def from_c(text: Any) -> str:
 
 
 def to_c(text: str, what: str = "text") -> Any:
-    """A C string, which lives as long as the result."""
+    """A C string, valid as long as the result exists."""
     if not isinstance(text, str):
         raise TypeError(f"{what}: expected text, found {text!r}"[:200])
     data = encoded(text, what)
@@ -132,7 +132,7 @@ def to_c(text: str, what: str = "text") -> Any:
 
 
 def encoded(text: str, what: str) -> bytes:
-    """UTF-8. ValueError: it cannot hold the text."""
+    """The text as UTF-8. ValueError: it cannot be encoded."""
     try:
         return text.encode("utf-8")
     except UnicodeEncodeError as error:
@@ -163,7 +163,7 @@ def path_to_c(path: Path) -> Any:
 
 
 def array_to_c(texts: Sequence[Any], keep: list[Any]) -> Any:
-    """const char *const * of C strings, which lives as long as `keep`."""
+    """const char *const * of C strings, valid as long as `keep` exists."""
     keep += [texts, ffi.new("const char *[]", list(texts))]
     return keep[-1]
 
@@ -213,7 +213,7 @@ PER_SECOND = 5 # at most, and at the beginning and the end of each phase
 
 
 class Monitor:
-    """Progress and warnings of one call. What a progress function raises stops the work and is raised again behind it."""
+    """Progress and warnings of one call. An exception of the progress function stops the work and is raised again afterwards."""
 
     def __init__(self, progress: ProgressOption = None) -> None:
         if progress is not None and not isinstance(progress, bool) and not callable(progress):
@@ -261,7 +261,7 @@ def _print_progress(p: Progress) -> None:
 
 
 def _interrupted(kind: Any, error: BaseException, trace: Any) -> None:
-    """A signal came before the first line of a callback."""
+    """Whether a signal arrived before the first line of a callback."""
     ffi.from_handle(trace.tb_frame.f_locals["ctx"])._error = error
 
 
@@ -282,7 +282,7 @@ def python_write(ctx: Any, text: Any, n: int) -> bool:
 
 
 def call(function: Callable[..., int], *args: Any, monitor: Monitor | None = None) -> None:
-    """function(*args, err) without the lock of the interpreter; raises what its status says."""
+    """Calls function(*args, err) without the interpreter's lock; raises the exception that corresponds to its status."""
     err = ffi.new("sg_error *")
     status = function(*args, err)
     if monitor is not None:
@@ -307,7 +307,7 @@ class _Parts:
 
 
 def new(kind: str, function: Callable[..., int], *args: Any, monitor: Monitor | None = None) -> Any:
-    """The object that function(&object, *args, err) makes; freed with the result."""
+    """The object that function(&object, *args, err) creates; freed with the result."""
     free = getattr(lib, kind + "_free", None) or getattr(lib, kind + "_close")
     out = ffi.new(f"{kind} **")
     try:
@@ -321,7 +321,7 @@ def new(kind: str, function: Callable[..., int], *args: Any, monitor: Monitor | 
 # ---- configurations ----
 
 def whole(value: Any, what: str, least: int = 0, most: int | None = None) -> int:
-    """A whole number of Python or NumPy. TypeError: it is none; ValueError: out of range."""
+    """An integer of Python or NumPy. TypeError: not an integer; ValueError: out of range."""
     try:
         if isinstance(value, bool): # Python counts with them
             raise TypeError
@@ -341,13 +341,13 @@ def flag(value: Any, what: str) -> bool:
 
 
 def near(name: str, known: Iterable[str]) -> str:
-    """" (did you mean 'delays'?)", if something is like it."""
+    """" (did you mean 'delays'?)", if a name is close to it."""
     like = difflib.get_close_matches(name, known, 1)
     return f" (did you mean {like[0]!r}?)" if like else ""
 
 
 def unknown_setting(what: str, name: str, known: Sequence[str], of: Callable[..., Any]) -> TypeError:
-    """of: the function, whose arguments are no settings."""
+    """of: the function, whose own arguments are not settings."""
     arguments = [p.name for p in inspect.signature(of).parameters.values() if p.name not in known and p.kind is not p.VAR_KEYWORD]
     return TypeError(f"{what}: no setting '{name}'{near(name, [*known, *arguments])}; there are {', '.join(known)}"
                      f"; and the arguments {', '.join(arguments)}")
@@ -355,7 +355,7 @@ def unknown_setting(what: str, name: str, known: Sequence[str], of: Callable[...
 
 def set_fields(cfg: Any, values: dict[str, Any], keep: list[Any], of: Callable[..., Any], given: Sequence[str] = (),
                names: Mapping[str, str] = {}) -> None:
-    """Plain fields of a configuration by name, settings of a function, but those that have been given otherwise; `names` have another one.
+    """Sets the fields of a configuration from a function's settings, except those given by other arguments; `names` maps settings with another name.
     TypeError: no such field, or a value of another type; ValueError: out of its range."""
     what = of.__name__
     here = {field: name for name, field in names.items()}
@@ -383,7 +383,7 @@ def set_fields(cfg: Any, values: dict[str, Any], keep: list[Any], of: Callable[.
 
 
 def index_of(value: str, names: Sequence[str], what: str) -> int:
-    """A word of an enumeration as its number."""
+    """The number of a word of an enumeration."""
     if not isinstance(value, str) or value not in names:
         raise ValueError(f"setting '{what}': expected {'|'.join(names)}, found {value!r}")
     return list(names).index(value)

@@ -166,7 +166,7 @@ def _pair(opened: list[tuple[str | None, list[Run]]], names: list[str], class_na
         group, runs = opened[0 if names else i]
         label = names[i] if names else group or (runs[0].path if runs[0]._temporary is None else "run")
         side: dict[str, Any] = {"runs": runs, "state": _state_of(runs[0], state, layer), "class": class_name, "property": property_name}
-        if names: # what A is says what B is
+        if names: # A determines what B is
             first = runs[0]
             kind = "class" if names[0] in first.classes else "property" if names[0] in first.properties else "state" if names[0] in first.groups else "class"
             if kind != "state" and (property_name is not None or kind == "class" and class_name is not None):

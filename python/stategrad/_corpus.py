@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Tokens, classes and properties as Python has them, for the library."""
+"""Tokens, classes and properties of Python, converted for the library."""
 from __future__ import annotations
 
 import os
@@ -69,7 +69,7 @@ class Text:
                 position += 1
 
     def config(self, monitor: Monitor | None = None) -> Any:
-        """sg_corpus_config, which lives as long as this."""
+        """sg_corpus_config, valid as long as this object."""
         cfg = ffi.new("sg_corpus_config *", {"struct_size": ffi.sizeof("sg_corpus_config"), "format": self.format,
                                              "unit": UNITS.index(self.unit), "eos": self.eos, "lowercase": self.lowercase})
         if self.paths:
@@ -108,7 +108,7 @@ class Corpus:
 def read(model: Model, tokens: Any, classes: Any = None, *, format: str = "auto", eos: bool | None = None,
          lowercase: bool = False, monitor: Monitor, properties: Any = None, pairs: Any = ()) -> Corpus:
     """Encodes tokens with a model's vocabulary: words from files or lists, ids, or feature vectors. Annotation that the
-    texts of properties ask for is kept."""
+    properties need is kept."""
     handle_of(model)
     if not is_path(pairs) and not is_list(pairs):
         raise TypeError(f"pairs: expected a text or several, found {pairs!r}"[:200])
@@ -133,12 +133,12 @@ def read(model: Model, tokens: Any, classes: Any = None, *, format: str = "auto"
 
 
 def _of_words(classes: Any) -> bool:
-    """Specs, which say what words are in a class."""
+    """Specs that list the words of a class."""
     return isinstance(classes, str) or (isinstance(classes, (list, tuple)) and len(classes) > 0 and _are_specs(classes))
 
 
 def _in_words(model: Model, tokens: Any) -> Any:
-    """Ids as the words that they stand for: a list, or a list for each sentence."""
+    """Ids as their words: a list, or a list for each sentence."""
     vocab, tokens = lib.sg_model_vocab(model._m), listed(tokens)
     lines: Iterable[Any] = tokens if is_list(tokens[0]) else [tokens]
     words = [[model.vocabulary[i] for i in inputs_of(line, vocab, model.embedding)] if len(line) else [] for line in lines]
@@ -150,7 +150,7 @@ def _shown(tokens: Any) -> str:
 
 
 def _holds_text(tokens: Any) -> bool:
-    """Are the tokens words, or paths? Decided by the first that there is."""
+    """Are the tokens words, or paths? The first one decides."""
     for x in tokens:
         if is_path(x):
             return True
@@ -201,7 +201,7 @@ def _checked(classes: Any) -> Any:
 
 
 def _class_name(name: Any) -> str:
-    """What a line "name: word word ..." can say."""
+    """A name that a line "name: word word ..." can have."""
     if not isinstance(name, str) or not name or name != name.strip() or min(name) < " " or re.search(r":\s", name) or name[0] == "#" or name == "all":
         raise ValueError(f"classes: {name!r} cannot be the name of a class: expected text without line ends, without a colon before a space, that "
                          "does not begin with '#' or a space and is not 'all'")
@@ -220,7 +220,7 @@ def _members(name: str, words: Any) -> list[Any]:
 
 
 def _known(classes: Mapping[str, Sequence[Any]], vocabulary: Collection[str], lines: Sequence[Sequence[str]] = (), all_known: bool = True) -> None:
-    """Warns of members of classes that neither the vocabulary nor the text has (it is read as <unk> there). ValueError: a class has no
+    """Warns of members of classes that neither the vocabulary nor the text has (where they are read as <unk>). ValueError: a class has no
     other members, and they can come from nowhere else."""
     of_text: set[str] | None = None
     searched = 0 # a search through a large vocabulary takes a while
@@ -268,7 +268,7 @@ def _word(word: Any, what: str) -> str:
 
 
 def _labels_as_tags(labels: list[Any], text: Text, files: TemporaryFiles) -> list[str]:
-    """A tags file, line by line beside the text, and a file that names the tags."""
+    """A tags file, aligned line by line with the text, and a file that names the tags."""
     if text.lines is None or text.unit != "word":
         raise ValueError("classes: labels need tokens in memory, as words or ids; for files of words give 'tags:FILE'")
     labels = _flat(labels, [len(line) for line in text.lines])
@@ -284,7 +284,7 @@ def _labels_as_tags(labels: list[Any], text: Text, files: TemporaryFiles) -> lis
 
 
 def _flat(labels: list[Any], lengths: Sequence[int]) -> list[Any]:
-    """A label for each token: given so, or a list for each sentence of `lengths`."""
+    """One label per token, given as one list, or as a list for each sentence of `lengths`."""
     if len(labels) == len(lengths) and all(is_list(x) for x in labels):
         for i, (given, n) in enumerate(zip(labels, lengths)):
             if len(given) != n:
@@ -382,7 +382,7 @@ def _membership(classes: Any, inputs: np.ndarray, lengths: list[int], vocab: Any
 
 class Properties:
     """sg_property array of {"number": "NNS-NN"}, {"number": (words, words)}, {"number": [("cats", "cat"), ...]}, {"x": vector} or
-    ["number=NNS-NN"]: text as the program reads it; lists of words are these words. It lives as long as this."""
+    ["number=NNS-NN"]: text as the program reads it; lists of words are these words. Valid as long as this object."""
 
     def __init__(self, given: Mapping[str, Any] | Sequence[str] | None) -> None:
         self._keep: list[Any] = []
@@ -424,7 +424,7 @@ class Properties:
         return named
 
     def texts(self) -> Iterable[str]:
-        """Those that may ask for annotation: "A-B", or a text for each side."""
+        """Texts that may need annotation: "A-B", or one for each side."""
         for value in self._given.values():
             yield from (side for side in (value if isinstance(value, tuple) else (value,)) if isinstance(side, str))
 

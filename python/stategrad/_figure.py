@@ -79,7 +79,7 @@ def figure(run: Run, kind: str, classes: Names, delays: Delays, quantity: str | 
 
 @functools.cache
 def _shown_in_notebooks() -> Any:
-    """The class of figures: they are not pyplot's, whose figures a notebook shows."""
+    """The class of the figures. They do not belong to pyplot, so a notebook shows them through this class."""
     from matplotlib.figure import Figure
 
     class PaperFigure(Figure):
@@ -147,7 +147,7 @@ def _looks(names: Sequence[str], first: Sequence[str]) -> dict[str, _Look]:
 
 
 def _text(name: str) -> str:
-    """A name, shortened; its dollars begin no formula."""
+    """A name, shortened, with dollar signs escaped."""
     return (name if len(name) <= 24 else name[:23] + "…").replace("$", "\\$")
 
 
@@ -185,7 +185,7 @@ def _lines(ax: Any, curves: Sequence[Curve], looks: Sequence[_Look], at: np.ndar
 
 
 def _untrained(ax: Any, curve: Curve, trained: Curve, at: np.ndarray, logarithmic: bool) -> None:
-    """Dashed; far below, as many times larger as makes both begin at one point."""
+    """Dashed; where far below, scaled so that both curves begin at one point."""
     a, b = trained.value[at[0]], curve.value[at[0]]
     factor = a / b if logarithmic and b > 0 and a > 10 * b else 1.0
     ax.plot(at, factor * curve.value[at], color=BLACK, linestyle=(0, (4, 2)), linewidth=0.8, zorder=3,
@@ -202,7 +202,7 @@ def _log_axis(ax: Any, low: float, high: float) -> None:
 
 
 def _log_range(ax: Any, curves: Sequence[Curve], at: np.ndarray) -> tuple[float, float]:
-    """Neither a band that nearly reaches 0 nor an untrained net may make the axis all its own."""
+    """Limits of the axis: neither a band that nearly reaches 0 nor an untrained net may dominate them."""
     def positive(arrays: Iterable[Any]) -> np.ndarray:
         x = np.concatenate([np.ravel(a) for a in arrays if a is not None])
         return x[np.isfinite(x) & (x > 0)]

@@ -112,7 +112,7 @@ class Model(Uncopied):
         return MappingProxyType(found)
 
     def _view(self, data: Any, shape: tuple[int, ...]) -> np.ndarray:
-        model = self._m # lives as long as the view
+        model = self._m # valid as long as the view
         memory = ffi.buffer(ffi.gc(data, lambda _, model=model: None), 4 * int(np.prod(shape)))
         view = np.frombuffer(memory, dtype=np.float32).reshape(shape)
         view.flags.writeable = False
@@ -127,7 +127,7 @@ class Model(Uncopied):
         return from_c(text)
 
     def metadata(self, key: str) -> str | None:
-        """What the model file says of `key` ("trained_epochs", "valid_perplexity", ...); None: nothing."""
+        """The value that the model file records for `key` ("trained_epochs", "valid_perplexity", ...); None: no such key."""
         text = lib.sg_model_meta(self._m, to_c(key))
         return from_c(text) if text else None
 
@@ -191,14 +191,14 @@ class Model(Uncopied):
 
 
 def handle_of(model: Any) -> Any:
-    """The library's object of what was given as a model."""
+    """The library's object of a model argument."""
     if not isinstance(model, Model):
         raise TypeError(f"model: expected a stategrad.Model (stategrad.load reads a file, from_torch a module), found {model!r}"[:200])
     return model._m
 
 
 def listed(x: Any) -> Any:
-    """Arrays of other libraries as NumPy has them; lists as they are."""
+    """Arrays of other libraries as NumPy arrays; lists unchanged."""
     if isinstance(x, (list, tuple, np.ndarray)):
         return unmasked(x, "tokens")
     if hasattr(x, "detach"):
@@ -213,7 +213,7 @@ def in_memory(x: Any, what: str) -> Any:
 
 
 def dense(x: Any, what: str) -> Any:
-    """A tensor of torch. ValueError: it has no numbers, or is of a kind that NumPy does not have."""
+    """A tensor of torch. ValueError: it has no data, or a dtype that NumPy does not have."""
     if getattr(x, "is_meta", False):
         raise ValueError(f"{what}: is on torch's meta device: it has a shape and no numbers")
     if getattr(x, "is_quantized", False) or "strided" not in str(getattr(x, "layout", "strided")):
@@ -223,14 +223,14 @@ def dense(x: Any, what: str) -> Any:
 
 
 def unmasked(x: Any, what: str) -> Any:
-    """ValueError: some of it is masked."""
+    """ValueError: some entries are masked."""
     if isinstance(x, np.ma.MaskedArray) and np.ma.is_masked(x):
         raise ValueError(f"{what}: {int(np.ma.count_masked(x))} values are masked: expected an array without masked values")
     return x
 
 
 def floats(x: Any, what: str) -> np.ndarray:
-    """float32, contiguous; not copied if it is so already. ValueError: it is not of real numbers, or one is too large for float32."""
+    """As contiguous float32; not copied if it is already. ValueError: not real numbers, or one is too large for float32."""
     array = real(x, what)
     with np.errstate(over="ignore"):
         found = np.ascontiguousarray(array, dtype=np.float32)
@@ -243,7 +243,7 @@ def floats(x: Any, what: str) -> np.ndarray:
 
 
 def real(x: Any, what: str) -> np.ndarray:
-    """Numbers of NumPy, of torch, of whatever has DLPack or a buffer. ValueError: they are not real."""
+    """Numbers from NumPy, torch, or any object with DLPack or a buffer. ValueError: they are not real."""
     if hasattr(x, "detach"):
         x = in_memory(x, what)
         if x.is_floating_point():
@@ -306,7 +306,7 @@ def _id(vocab: Any, word: Any, position: int) -> int:
 
 
 class _VocabularyFile:
-    """A path of a vocabulary that was given as a path, a list or a map; a temporary file goes at the end."""
+    """The path of a vocabulary given as a path, a list or a map; a temporary file is deleted at the end."""
 
     def __init__(self, vocab: Vocabulary | None) -> None:
         if isinstance(vocab, (set, frozenset)):
@@ -375,7 +375,7 @@ def load(path: Path, vocab: Vocabulary | None = None, *, map: Mapping[str, str] 
     OSError
         The file cannot be read.
     ValueError
-        It is no model that can be read, or two interpretations fit; a tensor with a NaN or an infinity.
+        It cannot be read as a model, or two interpretations fit; a tensor with a NaN or an infinity.
     """
     keep: list[Any] = []
     cfg = _import_config(keep, map, ignore, unit, cell, output_activation, gate_order, transposed, one_hot, forward_only,
@@ -400,7 +400,7 @@ def _import_config(keep: list[Any], map: Mapping[str, str] | None = None, ignore
                    transposed: bool = False, one_hot: bool = False, forward_only: bool = False,
                    recurrent_activation: str | None = None, forget_bias: float = 0.0, unk: str | None = None,
                    eos: str | None = None) -> Any:
-    """sg_import_config, which lives as long as `keep`."""
+    """sg_import_config, valid as long as `keep` exists."""
     def text(value: str | None) -> Any:
         keep.append(ffi.NULL if value is None else to_c(value))
         return keep[-1]
@@ -432,7 +432,7 @@ def _import_config(keep: list[Any], map: Mapping[str, str] | None = None, ignore
 
 
 def info(path: Path, vocab: Vocabulary | None = None, **options: Any) -> dict[str, Any]:
-    """What a model file or a run file holds, as `stategrad info --json` prints it.
+    """The contents of a model file or run file, as `stategrad info --json` prints them.
 
     Parameters
     ----------

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""report and words: what a run says, for readers."""
+"""report and words: a run as a page and as text."""
 from __future__ import annotations
 
 import contextlib
@@ -75,7 +75,7 @@ class Words:
 
 def words(run: Run | Path, class_name: str = "all", delay: int = 0, *, state: str | None = None, layer: int = 0,
           group: str | None = None, **settings: Any) -> Words:
-    """Words whose (whitened) embeddings lie furthest along the strongest directions of a run.
+    """Words whose (whitened) embeddings have the largest projections on the strongest directions of a run.
 
     Parameters
     ----------

@@ -24,11 +24,11 @@ CSV_STYLES = ("plain", "spreadsheet") # as sg_csv_style
 
 
 class Run(Uncopied):
-    """A run file. Made by `analyze`, `track` and `open`; doc/run-file.md says what is in it.
+    """A run file. Made by `analyze`, `track` and `open`; doc/run-file.md describes its contents.
 
     >>> run["layer1.cell"].singular_value.sel({"class": "noun"})
 
-    A run without a file name of its own lies in a temporary file, which goes with the run.
+    A run that was not given a file name is stored in a temporary file, which is deleted with the run.
     """
 
     _instead = ": Run.save writes its file, and stategrad.open opens it again"
@@ -39,7 +39,7 @@ class Run(Uncopied):
         self._read: list[str] = [] # what it was made from: not written to
         self._handle = Handle(pointer, f"run {self.path}")
         self._stamp = _stamp(self.path)
-        # Behind the handle: what is removed is closed before.
+        # After the handle: the file is closed before it is removed.
         self._temporary = weakref.finalize(self, _remove, folder, os.getpid(), self._handle) if folder else None
         with self._handle as r:
             self._groups = tuple(from_c(lib.sg_run_group_name(r, g)) for g in range(lib.sg_run_groups(r)))
@@ -78,7 +78,7 @@ class Run(Uncopied):
         return dict(self._attributes)
 
     def _description(self) -> dict[str, Any]:
-        """As `stategrad info --json` has it."""
+        """As `stategrad info --json` prints it."""
         with self._handle as r:
             states = [{"name": g, "units": lib.sg_run_units(r, i)} for i, g in enumerate(self.groups)]
             classes = [{"name": c, "tokens": lib.sg_run_class_tokens(r, i)} for i, c in enumerate(self.classes)]
@@ -196,7 +196,7 @@ class Run(Uncopied):
         kind
             "decay": a quantity of each class over the delays, 95 % intervals as bands, the untrained copy dashed. "classes": rms
             gain of each class over that of all words, as colours; a dot where the kind of word differs (q < 0.05). "spectrum":
-            singular values of one class. "properties": gain along each property, of one class, beside random directions. "words":
+            singular values of one class. "properties": gain along each property, of one class, compared with random directions. "words":
             words at both ends of the strongest direction of one class at one delay.
         classes
             A name or names; default: "all" and those with most tokens. "spectrum", "properties", "words": one, default "all".
@@ -260,7 +260,7 @@ class Run(Uncopied):
             call(lib.sg_run_write_csv, path_to_c(self._same_file()), path_to_c(path), index_of(style, CSV_STYLES, "style"))
 
     def close(self) -> None:
-        """Closes the file; a temporary one goes. Using the run afterwards is a ValueError."""
+        """Closes the file, and deletes it if it is temporary. Using the run afterwards raises ValueError."""
         self._handle.close()
         if self._temporary:
             self._temporary()
@@ -381,7 +381,7 @@ class State:
 
     @functools.cached_property
     def _coordinates(self) -> dict[str, Any]:
-        """Of each dimension that has some: the file's own, else names and numbers from the root."""
+        """Coordinates of each dimension that has some: those of the file, otherwise names and numbers from the root."""
         found: dict[str, Any] = {"delay": np.arange(self._run.delays), "class": list(self._run.classes)}
         if self._run.properties:
             found["property"] = list(self._run.properties)
@@ -416,8 +416,8 @@ class Curve:
     units: str
 
     def plot(self, ax: Any = None, **line: Any) -> Any:
-        """Draws the curve, with its interval as a band, into Matplotlib's axes (default: the current ones); returns them.
-        Labels, scale and the look of the legend that the axes already have are kept, as those of a `Run.figure`.
+        """Draws the curve into Matplotlib's axes (default: the current ones), with its interval as a band; returns the axes.
+        Axes that already have labels, a scale and a legend, such as those of `Run.figure`, keep their style.
 
         `line` goes to `Axes.plot`. ImportError: Matplotlib is not installed.
         """
@@ -459,7 +459,7 @@ open_binary = lambda path: os.fdopen(os.open(path, os.O_RDONLY), "rb") # noqa: E
 # ---- files to be written ----
 
 def files_of(*given: Any) -> list[str]:
-    """The existing files and folders among arguments and in lists of them, by their full names; a text names one, a list of texts does not."""
+    """The existing files and folders among the arguments, by their absolute paths. A str is a path; a list of str is not a list of paths."""
     found = []
     for x in given:
         paths = [p for p in x if isinstance(p, os.PathLike)] if isinstance(x, (list, tuple)) and len(x) < 1000 else [x] if is_path(x) else []
@@ -475,7 +475,7 @@ def _exists(path: Any) -> bool:
 
 
 def refuse_outputs(outputs: Iterable[Any], *inputs: Path) -> None:
-    """ValueError: a file to be written is read, or is written twice. None: no file."""
+    """ValueError: an output is also an input, or is given twice. None: no file."""
     names = [x for x in outputs if x is not None]
     for i, x in enumerate(names):
         refuse_input(x, *inputs)
@@ -485,7 +485,7 @@ def refuse_outputs(outputs: Iterable[Any], *inputs: Path) -> None:
 
 
 def refuse_input(output: Path, *inputs: Path) -> None:
-    """ValueError: the file to be written is one that is read, or lies in a folder that is."""
+    """ValueError: the output is also an input, or is in an input folder."""
     path_to_c(output)
     if not _exists(output):
         return
@@ -497,7 +497,7 @@ def refuse_input(output: Path, *inputs: Path) -> None:
 
 @contextlib.contextmanager
 def written_atomically(path: Path) -> Iterator[BinaryIO]:
-    """A file that takes the place of `path` when all is written. OSError: a folder, a device, nothing that can be written."""
+    """A temporary file that replaces `path` when it is complete. OSError: `path` is a folder or a device, or cannot be written."""
     target = ffi.new("char[4096]")
     call(lib.sg_output_check, path_to_c(path), target, len(target)) # a symbolic link stays one
     path = os.fsdecode(ffi.string(target)) or os.path.realpath(path)
@@ -534,7 +534,7 @@ class output_file:
         self._gone = weakref.finalize(self, _remove, self._folder, os.getpid(), None) if self._folder else None
 
     def open(self, *read: Any) -> Run:
-        """The run that was written there. read: what it was made from."""
+        """Opens the run that was just written. read: the files that it was made from."""
         run = Run(self.path, self._folder)
         run._read = files_of(*read)
         if self._gone:

@@ -74,7 +74,7 @@ class Show(Uncopied):
 def show(model: Model, sentence: str | Sequence[Any], *, target: str | None = None, contrast: str | tuple[str, str] | None = None,
          replace: int = 0, path: str | tuple[str, str] | None = None, seed: int = 1, state: str | None = None,
          layer: int = 0, progress: ProgressOption = None) -> Show:
-    """One sentence: what of each word is still there at each later word.
+    """One sentence: the gain from each word to each later state.
 
         |G[t,s]|_F        G[t,s] = d state_t / d x_s, exact, from a zero state before the first word
 

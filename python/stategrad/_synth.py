@@ -14,7 +14,7 @@ def synth(folder: Path, kind: str = "all", **settings: Any) -> dict[str, pathlib
     Parameters
     ----------
     folder
-        Each kind gets a subfolder of its name: train.txt, valid.txt, test.txt, words.txt and a README that says what is true.
+        Each kind gets a subfolder of its name: train.txt, valid.txt, test.txt, words.txt and a README that states what is true.
     kind
         "copy", "agreement", "variance", "independent", "latch" or "all"; `stategrad synth --help` describes them.
     **settings

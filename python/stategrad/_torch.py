@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""from_torch: a live torch.nn.Module. torch is imported by whoever holds one."""
+"""from_torch: a live torch.nn.Module. torch is imported by the caller."""
 from __future__ import annotations
 
 import itertools
@@ -28,7 +28,7 @@ def from_torch(module: Any = None, vocab: Vocabulary | None = None, *, embedding
     """A model from a live torch.nn.Module: the weights are copied, and the module is not changed.
 
     Reads h_t = rnn(embedding[w_t], h_{t-1}), logits = decoder(h_t). Dropout is off. The forward of a copy of the module reads a few ids;
-    where its predictions are others, a warning says so. A list of layers that could as well be read side by side is refused then.
+    where its predictions differ, there is a warning; a list of layers that could also be parallel is then refused.
 
     Parameters
     ----------
@@ -104,7 +104,7 @@ class _Parts:
             self.decoder = self._only([m for m in linear if m.out_features == V], "decoder")
 
     def _stacked(self, rnn: list[Any], module: Any) -> list[Any]:
-        """Which reads which is known of the members of one list, and of sizes that fit in one order alone."""
+        """The order of layers is known for the members of one list, and where sizes fit in only one order."""
         lists = [[m for m in parent._modules.values() if m in rnn] for parent in module.modules()
                  if _torch_kind(parent) in ("ModuleList", "Sequential")]
         lists = [members for members in lists if set(members) == set(rnn)]
@@ -112,7 +112,7 @@ class _Parts:
             E = getattr(self.embedding, "embedding_dim", None)
             if any(m.input_size == E for m in lists[0][1:]): # it could read the embedding as well
                 self.assumed = lists[0]
-            return lists[0]  # in their order; a member that stands there twice is two layers
+            return lists[0]  # in their order; a member that occurs twice is two layers
         if len(rnn) < 2 and not lists:
             return rnn
         E = getattr(self.embedding, "embedding_dim", None)
@@ -143,7 +143,7 @@ class _Parts:
         return [self.embedding, *self.rnn, *([self.decoder] if self.decoder is not None else [])]
 
     def check(self, module: Any, output_activation: str | None) -> None:
-        """What cannot be read, or would be left out, is refused."""
+        """Refuses what cannot be read or would be left out."""
         for m, kinds in [(self.embedding, ("Embedding",)), *((m, tuple(CELLS)) for m in self.rnn), *([] if self.decoder is None else [(self.decoder, ("Linear",))])]:
             _check_part(m, self.name(m), kinds)
         if module is None:
@@ -230,7 +230,7 @@ IDS = 12 # one more for as many words: the shape of logits says which of their d
 
 
 def _compare_with_forward(found: _Parts, module: Any, output_activation: str | None) -> None:
-    """Warns if the module predicts other words than its parts as they are read. ValueError: and what its layers read is an assumption."""
+    """Warns if the module's predictions differ from those of the imported parts. ValueError: they differ, and the order of the layers was an assumption."""
     import copy
     import torch
     layers = ", ".join(f"'{found.name(m)}'" for m in found.assumed)
@@ -273,7 +273,7 @@ def _calls(twin: Any, ids: Any) -> Iterator[tuple[Any, ...]]:
 
 
 def _difference(twin: Any, mine: Any, x: Any, *state: Any) -> float | Exception:
-    """The largest between log probabilities, of all words or of the last, and those of the module; or why there is none."""
+    """The largest difference from the module's log probabilities, of all words or of the last; or the reason why there is none."""
     import torch
 
     def predict(x: Any) -> Any:
@@ -295,7 +295,7 @@ def _difference(twin: Any, mine: Any, x: Any, *state: Any) -> float | Exception:
 
 
 def _predictions(parts: list[Any], has_decoder: bool, ids: Any, output_activation: str | None) -> Any:
-    """Log probabilities (T, V) of the parts, as they are read; None: no decoder."""
+    """Log probabilities (T, V) of the imported parts; None: no decoder."""
     import torch
     if not has_decoder:
         return None
@@ -393,5 +393,5 @@ def _unit_of(words: Any, V: int) -> int:
 
 
 def _lines_end(words: Any, unit: int) -> bool:
-    """Does the vocabulary have what ends a line? (import.h)"""
+    """Does the vocabulary have a word that ends a line? (import.h)"""
     return lib.sg_vocab_id(words, b"\n", 1) >= 0 if UNITS[unit] == "char" else lib.sg_vocab_eos(words) >= 0

@@ -27,7 +27,7 @@ struct sg_accumulator {
     external_replacements *replaced; /* NULL: nothing is replaced */
 };
 
-/* *text is a copy that goes with a. */
+/* *text becomes a copy that is freed with a. */
 static sg_status keep(sg_accumulator *a, const char **text, sg_error *err)
 {
     if (!*text)

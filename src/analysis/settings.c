@@ -48,7 +48,7 @@ static const row rows[] = {
      WORDS({"cell", SG_STATE_CELL}, {"hidden", SG_STATE_HIDDEN}, {"both", SG_STATE_BOTH})},
     {.s = {"layer", 'l', SG_SETTING_SIZE, "N|all", "0", 1, 1e9,
            "1 is the lowest (default: the top one)"},
-     FIELD(layer), .identity = YES, WORDS({"all", SG_ALL_LAYERS})},
+     .s.without_model = "", FIELD(layer), .identity = YES, WORDS({"all", SG_ALL_LAYERS})},
     {.s = {"state_handling", 0, SG_SETTING_WORD, "carry|reset|window:N", "carry", 1, 1e15,
            "reset: zero at sentence starts; window:N: no pair across a multiple of N"},
      .s.advanced = true, FIELD(handling), SECOND(window), .identity = YES, .attribute = "state_handling",
@@ -56,7 +56,7 @@ static const row rows[] = {
     {.s = {"warm_up", 0, SG_SETTING_U64, "N|all", "0", 1, 1e15,
            "begin the states of each quarter of a block from zero, N tokens before it, so that parts and processes need not "
            "read all text before their share; the run file has the resulting warm_up_difference (default: all, exact)"},
-     .s.advanced = true, FIELD(warm_up), .identity = YES, .attribute = "warm_up", .needs = "warm_up", WORDS({"all", 0})},
+     .s.advanced = true, .s.without_model = "", FIELD(warm_up), .identity = YES, .attribute = "warm_up", .needs = "warm_up", WORDS({"all", 0})},
     {.s = {"burn_in", 0, SG_SETTING_SIZE, "B", "0", 0, 1e15,
            "exclude words read fewer than B steps after a zero state"},
      .s.advanced = true, FIELD(burn_in), .identity = YES, .attribute = "burn_in"},
@@ -73,12 +73,12 @@ static const row rows[] = {
      .s.advanced = true, FIELD(ridge), .identity = YES, .attribute = "ridge"},
     {.s = {"sample", 0, SG_SETTING_U64, "N", "0", 1, 1e15,
            "draw N input positions at random, stratified by class, instead of using all"},
-     .s.advanced = true, FIELD(sample), .identity = YES, .attribute = "sample"},
+     .s.advanced = true, .s.without_model = "", FIELD(sample), .identity = YES, .attribute = "sample"},
     {.s = {"precision", 0, SG_SETTING_REAL, "P", "0", 1e-6, 0.999,
            "draw input positions until sigma_1 of each class at delays 0 .. 20 has a relative standard error "
            "of at most P; where blocks of the corpus differ by more, until sampling contributes at most P and "
            "half of the error"},
-     FIELD(precision), .identity = YES, .attribute = "precision"},
+     .s.without_model = "", FIELD(precision), .identity = YES, .attribute = "precision"},
     {.s = {"blocks", 'b', SG_SETTING_SIZE, "B", "20", 1, 10000,
            "blocks of the corpus for the intervals, fewer where documents are fewer"},
      .s.advanced = true, FIELD(blocks), .identity = YES, .attribute = "blocks"},
@@ -90,11 +90,11 @@ static const row rows[] = {
            {"file", SG_DOCUMENTS_FILE}, {"line", SG_DOCUMENTS_LINE}, {"none", SG_DOCUMENTS_NONE})},
     {.s = {"baseline", 0, SG_SETTING_WORD, "untrained", NULL, 0, 0,
            "also analyse an untrained copy of the model"},
-     FIELD(untrained_baseline), .identity = YES, WORDS({"none", false}, {"untrained", true})},
+     .s.without_model = "", FIELD(untrained_baseline), .identity = YES, WORDS({"none", false}, {"untrained", true})},
     {.s = {"lyapunov", 0, SG_SETTING_SIZE, "K|none", "1", 1, 1e6,
            "the K largest Lyapunov exponents: how fast small changes of the state grow or decay "
            "(default: 1)"},
-     FIELD(lyapunov), .identity = YES, .attribute = "lyapunov", WORDS({"none", 0})},
+     .s.without_model = "none", FIELD(lyapunov), .identity = YES, .attribute = "lyapunov", WORDS({"none", 0})},
     {.s = {"second_moment_every", 0, SG_SETTING_SIZE, "K", "0", 1, 1e9,
            "second moment at one step in K (default: every step on small corpora, else at most a tenth of the "
            "cost)"},
@@ -102,7 +102,7 @@ static const row rows[] = {
     {.s = {"long_after", 0, SG_SETTING_SIZE, "N|auto|never", "auto", 1, 1e15,
            "for hundreds of delays: words read more than N to 2N steps ago share a basis; auto: 64 from 256 "
            "delays on (default: auto)"},
-     .s.advanced = true, FIELD(long_after), .identity = YES, .attribute = "long_after",
+     .s.advanced = true, .s.without_model = "never", FIELD(long_after), .identity = YES, .attribute = "long_after",
      WORDS({"auto", 0}, {"never", SG_LONG_NEVER})},
     {.s = {"long_tolerance", 0, SG_SETTING_REAL, "X", "1e-6", 1e-12, 0.1,
            "truncation tolerance of a shared basis, relative to the Frobenius norm of a gradient; the "
@@ -125,10 +125,10 @@ static const row rows[] = {
      .s.advanced = true, FIELD(features_path)},
     {.s = {"part", 0, SG_SETTING_WORD, "I/N", NULL, 0, 0,
            "only part I of N of the corpus; stategrad merge joins the parts"},
-     .s.advanced = true, .s.neutral = true, FIELD(part), SECOND(parts), .identity = PART, .attribute = "part", .needs = "part"},
+     .s.advanced = true, .s.neutral = true, .s.without_model = "", FIELD(part), SECOND(parts), .identity = PART, .attribute = "part", .needs = "part"},
     {.s = {"checkpoint", 0, SG_SETTING_TEXT, "FILE", NULL, 0, 0,
            "save progress there; the same command continues from it"},
-     .s.neutral = true, FIELD(checkpoint)},
+     .s.neutral = true, .s.without_model = "", FIELD(checkpoint)},
     {.s = {"checkpoint_minutes", 0, SG_SETTING_REAL, "M", "5", 0, 1e6,
            "minutes between checkpoints"},
      .s.advanced = true, .s.neutral = true, FIELD(checkpoint_minutes)},
@@ -343,6 +343,26 @@ sg_status settings_check_ranges(const sg_analysis_config *cfg, sg_error *err)
         if (!off && !word_of_it && !in_range(s, x))
             return sg_fail(err, SG_EINVAL, "setting '%s': expected %.15g to %.15g, found %.15g", s->name,
                            s->least, s->most, x);
+    }
+    return SG_OK;
+}
+
+sg_status settings_check_given(const sg_analysis_config *cfg, sg_error *err)
+{
+    sg_analysis_config usual;
+    char text[40], expected[40];
+    sg_analysis_defaults(&usual, NULL);
+    for (size_t i = 0; i < ROWS; i++) {
+        const row *r = &rows[i];
+        if (!r->s.without_model)
+            continue;
+        if (r->s.type != SG_SETTING_TEXT)
+            print(r, cfg, text, sizeof text), print(r, &usual, expected, sizeof expected);
+        if (r->s.type == SG_SETTING_TEXT ? *(const char *const *)((const char *)cfg + r->s.offset) != NULL
+                                         : strcmp(text, expected) && strcmp(text, r->s.without_model))
+            return sg_fail(err, SG_EINVAL,
+                           "setting '%s': needs the model, but the gradients are given by the caller",
+                           r->s.name);
     }
     return SG_OK;
 }

@@ -9,6 +9,8 @@
 
 /* Every number lies in its range, or has the default that means "chosen" or "off". */
 sg_status settings_check_ranges(const sg_analysis_config *cfg, sg_error *err);
+/* Settings that control how a model is run have their defaults (sg_setting.without_model). */
+sg_status settings_check_given(const sg_analysis_config *cfg, sg_error *err);
 /* Number, names and sizes of the states, and of the input. */
 sg_status analysis_check_states(const sg_accumulator_config *given, sg_error *err);
 /* As sg_analysis_check, for gradients that the caller gives. */

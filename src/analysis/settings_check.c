@@ -80,29 +80,6 @@ done:
     return st;
 }
 
-/* Settings that say how a model is run. */
-static sg_status check_without_model(const sg_analysis_config *cfg, sg_error *err)
-{
-    const struct {
-        const char *name;
-        bool set;
-    } settings[] = {{"layer", cfg->layer != 0},
-                    {"sample", cfg->sample != 0},
-                    {"precision", cfg->precision > 0},
-                    {"part", cfg->parts != 0},
-                    {"baseline", cfg->untrained_baseline},
-                    {"long_after", cfg->long_after && cfg->long_after != SG_LONG_NEVER},
-                    {"checkpoint", cfg->checkpoint != NULL},
-                    {"warm_up", cfg->warm_up != 0},
-                    {"lyapunov", cfg->lyapunov > 1}};
-    for (size_t i = 0; i < sizeof settings / sizeof *settings; i++)
-        if (settings[i].set)
-            return sg_fail(err, SG_EINVAL,
-                           "setting '%s': needs the model, but the gradients are given by the caller",
-                           settings[i].name);
-    return SG_OK;
-}
-
 sg_status analysis_check_states(const sg_accumulator_config *given, sg_error *err)
 {
     enum { MOST = 1 << 24 };
@@ -146,7 +123,7 @@ sg_status analysis_check_given(const sg_accumulator_config *given, const sg_anal
     sg_status st = SG_OK;
     const bool features = cfg->features_path || cfg->features;
     TRY(check_corpus(cfg, s, err));
-    TRY(check_without_model(cfg, err));
+    TRY(settings_check_given(cfg, err));
     TRY(analysis_check_states(given, err));
     TRY(check_embeddings(given, err));
     if (cfg->frequency_weighted && !given->vocab)

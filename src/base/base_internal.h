@@ -93,7 +93,7 @@ double sg_rng_uniform(sg_rng *r);                 /* [0,1), 53 bits */
 uint64_t sg_rng_below(sg_rng *r, uint64_t bound); /* 0 .. bound-1 without bias; bound > 0 */
 double sg_rng_normal(sg_rng *r);                  /* mean 0, variance 1 */
 
-/* ---- SHA-256 (nettle behind it) ---- */
+/* ---- SHA-256 (by nettle) ---- */
 typedef struct sg_sha256 sg_sha256;
 sg_status sg_sha256_new(sg_sha256 **out, sg_error *err);
 void sg_sha256_add(sg_sha256 *h, const void *data, size_t n);
@@ -132,7 +132,7 @@ void sg_outfile_abort(sg_outfile *o);                      /* frees o; NULL is f
 sg_status writer_open(FILE **f, const sg_writer *to, sg_error *err);
 sg_status writer_close(FILE *f, sg_error *err);
 
-/* The whole of a regular file, NUL added behind it. SG_EFORMAT: larger than limit bytes. */
+/* The whole of a regular file, NUL added at the end. SG_EFORMAT: larger than limit bytes. */
 sg_status sg_read_file(char **out, size_t *size, const char *path, size_t limit, sg_error *err);
 
 /* seconds of a monotonic clock */

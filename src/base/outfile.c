@@ -110,7 +110,7 @@ static uint64_t name_hash(const char *name)
     return h;
 }
 
-/* A lock that goes with the open file: nobody holds it once its process is dead. HDF5's own flock() is
+/* A lock that belongs to the open file: nobody holds it once its process is dead. HDF5's own flock() is
  * another kind. Waits when wait is true. */
 static bool lock_file(int fd, bool wait)
 {

@@ -9,7 +9,7 @@
 struct string_table {
     uint32_t *slots; /* number + 1; 0: free */
     size_t n_slots;  /* a power of two, at least twice the entries */
-    size_t *starts;  /* entry i: pool[starts[i] .. starts[i+1]-1), a NUL behind it */
+    size_t *starts;  /* entry i: pool[starts[i] .. starts[i+1]-1), a NUL after it */
     size_t starts_cap;
     uint32_t *hashes;
     size_t hashes_cap;

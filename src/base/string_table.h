@@ -16,7 +16,7 @@ const char *string_table_get(const string_table *t, size_t id, size_t *n);
 size_t string_table_count(const string_table *t);
 void string_table_free(string_table *t);
 
-/* Room for n elements in an array of *cap, grown by doubling, zeros behind. */
+/* Room for n elements in an array of *cap, grown by doubling, zeros after. */
 sg_status array_reserve(void *array_pointer, size_t *cap, size_t n, size_t size, sg_error *err);
 
 #endif

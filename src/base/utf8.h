@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* utf8.h - UTF-8 by the letter of RFC 3629 (utf8proc behind it). */
+/* utf8.h - UTF-8 by the letter of RFC 3629 (by utf8proc). */
 #ifndef SG_BASE_UTF8_H
 #define SG_BASE_UTF8_H
 

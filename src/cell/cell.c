@@ -6,7 +6,7 @@
 extern const cell_type cell_tanh, cell_relu, cell_gru, cell_gru_reset_first, cell_lstm, cell_mingru,
     cell_minlstm, cell_lstm_hard, cell_lstm_relu, cell_lstm_hard_relu, cell_gru_reset_first_hard;
 
-/* In the order of sg_cell; those behind its last number are known by their names only. */
+/* In the order of sg_cell; those after its last number are known by their names only. */
 static const cell_type *const cells[] = {&cell_tanh,
                                          &cell_relu,
                                          &cell_gru,

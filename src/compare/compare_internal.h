@@ -67,7 +67,7 @@ struct sg_comparison {
 /* Adds a sentence, unless it is there. */
 sg_status note_add(sg_comparison *c, sg_error *err, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
-/* A text that lives as long as c; the same text twice is kept once. NULL: no memory. */
+/* A text that is freed with c; the same text twice is kept once. NULL: no memory. */
 const char *text_keep(sg_comparison *c, const char *text);
 sg_status notes_of_pair(sg_comparison *c, const side *a, const side *b, bool paired, sg_error *err);
 

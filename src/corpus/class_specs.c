@@ -43,7 +43,7 @@ void links_free(link_lists *l)
 
 /* ---- "name: word word ..." ---- */
 
-/* Cuts a line at the first colon with white space (or nothing) behind it; a colon at the end of a name
+/* Cuts a line at the first colon with white space (or nothing) after it; a colon at the end of a name
  * without any such is taken too. NULL: there is none, or no name before it. */
 static char *cut_name(char *line, char **rest)
 {

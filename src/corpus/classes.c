@@ -312,7 +312,7 @@ done:
     return st;
 }
 
-/* The columns of a token (NULL: of an array), behind room for its set. */
+/* The columns of a token (NULL: of an array), after room for its set. */
 static sg_status begin_note(sg_classes *k, const sg_token *t, const word_place *place, sg_error *err)
 {
     sg_status st = SG_OK;

@@ -133,7 +133,7 @@ typedef enum { NO_ARGUMENT, A_FILE, A_KEY } class_argument;
 typedef struct {
     const char *name;
     class_kind kind;
-    class_argument argument; /* behind a colon */
+    class_argument argument; /* after a colon */
 } class_kind_row;
 enum { CLASS_KINDS = 14 };
 extern const class_kind_row class_kinds[CLASS_KINDS];

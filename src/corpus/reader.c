@@ -52,7 +52,7 @@ struct sg_corpus {
     long range_next, range_end; /* ids of words that a CoNLL-U range announced */
     size_t range_line;
     size_t line_words; /* words of this line so far, for messages about tags */
-    bool plain_only;   /* a tags file of the configuration goes with plain text */
+    bool plain_only;   /* a tags file of the configuration needs plain text */
     const sg_monitor *monitor;
     const char *doing; /* what the monitor receives */
     uint64_t read;
@@ -414,7 +414,7 @@ done:
 
 /* ---- word/tag ---- */
 
-/* "Atlanta's/np$": the last slash parts word and tag; a slash behind a backslash is part of the word. */
+/* "Atlanta's/np$": the last slash separates word and tag; a slash after a backslash is part of the word. */
 static sg_status split_tag(const sg_corpus *c, char *form, size_t *n, const char **tag, sg_error *err)
 {
     size_t slash = *n, kept = 0;

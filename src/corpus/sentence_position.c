@@ -44,7 +44,7 @@ static void mark_between(uint8_t *in, size_t from, size_t to, uint8_t bit)
         in[i] |= bit;
 }
 
-/* A bracket closes the last open one of its kind; those opened behind that one are never closed. Marks lie in
+/* A bracket closes the last open one of its kind; those opened after that one are never closed. Marks lie in
  * the high bits until what the tokens are is no longer needed. */
 static sg_status resolve(place_reader *p, sg_error *err)
 {

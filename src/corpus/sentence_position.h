@@ -17,7 +17,7 @@ extern const char *const place_names[PLACES]; /* by bit: "first", ... */
 
 typedef struct word_place {
     uint8_t in;      /* PLACE_... */
-    uint64_t to_end; /* words behind it; <eos> is none */
+    uint64_t to_end; /* words after it; <eos> is none */
 } word_place;
 
 typedef struct place_reader place_reader;

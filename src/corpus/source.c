@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* The bytes of one file: plain or gzip (also several members, one behind the other), a pipe, or a spooled
+/* The bytes of one file: plain or gzip (also several members, one after the other), a pipe, or a spooled
  * copy. */
 #include "corpus/corpus_internal.h"
 

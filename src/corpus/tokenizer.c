@@ -317,7 +317,7 @@ static int32_t merge_rank(const tokenizer *t, const char *text, symbol a, symbol
 }
 
 /* Byte-pair encoding: merge the pair of the lowest rank, the leftmost first, until none is left. Symbols lie
- * one behind the other in text, so that a merge only lengthens the left one (a prefix of the right one is
+ * one after the other in text, so that a merge only lengthens the left one (a prefix of the right one is
  * dropped). */
 static bool byte_pairs(pieces *p, const char *s, size_t n)
 {

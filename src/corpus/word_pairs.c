@@ -111,7 +111,7 @@ static sg_status add_pair(pair_collector *p, uint64_t read, uint64_t now, int32_
     return st;
 }
 
-/* A token's number at *text, which moves behind it. */
+/* A token's number at *text, which is moved past it. */
 static bool read_position(char **text, uint64_t *x)
 {
     char *end;

@@ -73,7 +73,7 @@ sg_status names_apply_maps(named_layers *all, const tensor_file *b, const sg_imp
                            sg_error *err);
 
 /* ---- shapes (by_name_shapes.c) ---- */
-/* The tensor as it lies in the file; gates 0: none. */
+/* The tensor as it is stored in the file; gates 0: none. */
 recipe_source names_source(const stored_tensor *t, unsigned gates);
 /* A row or a column of n numbers is a vector. */
 bool names_is_vector(const stored_tensor *t, uint64_t n);

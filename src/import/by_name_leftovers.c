@@ -104,7 +104,7 @@ sg_status names_check_initial_states(const scope *s, sg_error *err)
     return SG_OK;
 }
 
-/* ---- before, within and behind the recurrence ---- */
+/* ---- before, within and after the recurrence ---- */
 
 static bool is_between_shaped(const stored_tensor *t, uint64_t n)
 {

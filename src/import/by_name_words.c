@@ -135,7 +135,7 @@ static sg_status refuse_ambiguous(const tensor_file *b, const char *role, const 
 
 /* ---- linear maps around the recurrence ---- */
 
-/* The tensor of the weight's own layer with this name behind its path; NULL: none. */
+/* The tensor of the weight's own layer with this name after its path; NULL: none. */
 static const stored_tensor *find_in_layer(const scope *s, const stored_tensor *weight, size_t path,
                                           const char *name)
 {

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* What is read of HDF5 for Keras files: texts of attributes, and datasets as tensors.
  *
- * Only hard links within the file are followed, only datasets whose bytes lie in the file itself (no external
+ * Only hard links within the file are followed, only datasets whose bytes are in the file itself (no external
  * files, no virtual datasets) and pass through no filter but deflate, shuffle and the checksum are read. */
 #include "import/keras_internal.h"
 

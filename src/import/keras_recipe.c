@@ -150,7 +150,7 @@ static sg_status read_bias(recipe_layer *out, const tensor_file *b, const stored
     out->b_ih = out->W_ih;
     out->b_ih.tensor = bias;
     out->b_ih.layout = LAYOUT_ROWS;
-    out->b_ih.columns = 1; /* the biases of a (2, G H) table lie one behind the other */
+    out->b_ih.columns = 1; /* the biases of a (2, G H) table lie one after the other */
     if (bias->rank == 1 && bias->dims[0] == rows)
         return SG_OK;
     *cudnn = bias->rank == 1 && bias->dims[0] == 2 * rows;

@@ -60,7 +60,7 @@ typedef struct {
  * (begin and end in the file) instead of raw_data. Sets b->held. */
 sg_status onnx_unpack(tensor_file *b, sg_error *err);
 void onnx_unpacked_free(onnx *f);
-/* Do the tensor's numbers lie in the file, as many as its dims say? */
+/* Does the file hold the tensor's numbers, as many as its dims need? */
 bool onnx_has_data(const Onnx__TensorProto *t, tensor_dtype d, uint64_t elements);
 /* A tensor_fetch; t->storage is the tensor's number in f->tensors. */
 sg_status onnx_fetch(tensor_file *b, const stored_tensor *t, uint64_t at, void *bytes, size_t n,

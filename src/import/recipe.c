@@ -23,7 +23,7 @@ void recipe_note(recipe *p, const char *format, ...)
 
 /* ---- maps ---- */
 
-/* The text behind "role=" of entry i, or NULL when it maps another role. */
+/* The text after "role=" of entry i, or NULL when it maps another role. */
 static const char *map_value(const sg_import_config *cfg, size_t i, const char *role)
 {
     size_t n = strlen(role);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* torch_internal.h - what the two kinds of PyTorch files share: tensors found in a pickle (torch.c) and
- * words (torch_words.c); the bytes of storages come from a zip (torch_zip.c) or from behind the pickles
+ * words (torch_words.c); the bytes of storages come from a zip (torch_zip.c) or from after the pickles
  * (torch_legacy.c). */
 #ifndef SG_TORCH_INTERNAL_H
 #define SG_TORCH_INTERNAL_H

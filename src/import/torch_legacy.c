@@ -79,7 +79,7 @@ static sg_status check_head(tensor_file *b, const legacy_pickles *l, sg_error *e
     return SG_OK;
 }
 
-/* Behind the pickles: for each key its number of elements and its bytes. */
+/* After the pickles: for each key its number of elements and its bytes. */
 static sg_status place_storages(tensor_file *b, const pickle *keys, uint64_t at, sg_error *err)
 {
     torch *f = b->reader;

@@ -95,7 +95,7 @@ static const signature known[] = {
     {0, "ccopy_reg\n", 10, a_pickle},
 };
 
-/* What a text looks like behind white space; NULL: no text. */
+/* What a text looks like after white space; NULL: no text. */
 static const char *kind_of_text(const char *data, size_t n, const char *path)
 {
     static const char *const pages[] = {"<!doctype", "<html", "<head",   "<body",

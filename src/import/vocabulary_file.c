@@ -221,7 +221,7 @@ static bool is_whole_number(const char *s)
     return s[0] && !s[strspn(s, "0123456789")];
 }
 
-/* What the pairs are: ids, or counts and scores behind words in id order, with fairseq's four words in
+/* What the pairs are: ids, or counts and scores after words in id order, with fairseq's four words in
  * front. */
 static sg_status pairs_to_list(word_list *out, const char *path, const pair *p, size_t n, id_table *t,
                                char *note, size_t note_room, sg_error *err)
@@ -258,7 +258,7 @@ static sg_status pairs_to_list(word_list *out, const char *path, const pair *p, 
         note, note_room,
         "%s: every line is a word and a number: the numbers are taken for %s, the words for ids in order%s",
         path, numbers ? "counts" : "scores (pieces of words; a text must be cut into them already)",
-        front ? " behind <s> <pad> </s> <unk>, as fairseq does" : "");
+        front ? " after <s> <pad> </s> <unk>, as fairseq does" : "");
     return to_list(out, t, path, err);
 }
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* libzip behind a door that checks what a file may make it do. */
+/* libzip, with checks on what a file may make it do. */
 #include "io/zip.h"
 
 #include "base/base_internal.h"

@@ -282,7 +282,7 @@ INLINE void fold_rows(size_t V, size_t K, size_t W, size_t n_planes, const float
     size_t k = 0;
     for (; k * W + V * LANES <= K * W; k++) /* what runs over is written again by the next row */
         fold_row(V, k, n_planes, p, w, c, out + k * W);
-    for (; k < K; k++) { /* nothing may run over: behind the end another thread is at work */
+    for (; k < K; k++) { /* nothing may run over: past the end another thread is at work */
         _Alignas(64) float row[16];
         fold_row(V, k, n_planes, p, w, c, row);
         memcpy(out + k * W, row, W * sizeof *row);

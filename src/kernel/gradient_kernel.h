@@ -14,7 +14,7 @@
 
 #include "stategrad/base.h"
 
-enum { SG_STRIP = 32, SG_PACK_SLACK = 16 }; /* floats that kernels may read behind the end */
+enum { SG_STRIP = 32, SG_PACK_SLACK = 16 }; /* floats that kernels may read past the end */
 
 /* One layer and token. */
 typedef struct {

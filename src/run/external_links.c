@@ -13,7 +13,7 @@ typedef struct {
     sg_error *err;
 } visit;
 
-/* NULL: the dataset's bytes lie in the file and pass through known filters only. */
+/* NULL: the dataset's bytes are in the file and pass through known filters only. */
 static const char *what_is_foreign(hid_t dataset)
 {
     const char *what = NULL;

@@ -163,7 +163,7 @@ sg_status run_writer_put_strings(run_writer *w, int group, const char *variable,
                                  const char *const *texts, sg_error *err);
 sg_status run_writer_put_string(run_writer *w, int group, const char *variable, size_t i, const char *text,
                                 sg_error *err);
-/* Frees w in every case. Commit adds a checksum behind the NetCDF data (readers of NetCDF do not see it). */
+/* Frees w in every case. Commit adds a checksum after the NetCDF data (readers of NetCDF do not see it). */
 sg_status run_writer_commit(run_writer *w, sg_error *err);
 void run_writer_abort(run_writer *w);
 

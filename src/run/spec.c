@@ -47,7 +47,7 @@
 #define CHOSEN_INTERVAL RUN_BIT(RUN_NO_CHOSEN_INTERVAL)
 #define UNIT_INTERVAL RUN_BIT(RUN_NO_UNIT_INTERVAL)
 
-#define G "gradient of the state by the embedding"
+#define G "gradient of the state with respect to the embedding"
 /* What a replacement shows, with both ends of its interval. KEY: of the report. */
 #define OF_REPLACEMENT(NAME, KEY, DIMS, TEXT, WHEN, UNITS, NONE, NO_INTERVAL)                                \
     {NAME,                                                                                                   \

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Writing run files: NetCDF-4 on a temporary path, a checksum behind the data, then rename. */
+/* Writing run files: NetCDF-4 on a temporary path, a checksum after the data, then rename. */
 #include "run/run_internal.h"
 
 #include "base/base_internal.h"
@@ -457,7 +457,7 @@ void run_writer_abort(run_writer *w)
     if (!w)
         return;
     /* HDF5 crashes when it closes a file, or ends the process, with data that a full disk did not take: such
-     * a file is left open. Its handle and its removed temporary file go with the process. */
+     * a file is left open. Its handle and its removed temporary file are released with the process. */
     if (w->is_open && !w->broken) {
         hdf5_lock();
         if (nc_sync(w->nc) == NC_NOERR)

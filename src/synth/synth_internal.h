@@ -19,7 +19,7 @@ typedef struct {
 void synth_put(synth_writer *w, double p, const char *word, const char *tag);
 void synth_end(synth_writer *w, double p);
 
-/* A kind: how one sentence is made, what goes with the corpus, what is true of it. */
+/* A kind: how one sentence is made, what is written with the corpus, what is true of it. */
 typedef struct {
     const char *name, *summary;
     size_t distance; /* default */

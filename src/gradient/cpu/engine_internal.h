@@ -51,7 +51,7 @@ typedef struct group {
 
 /* Origins that share a basis, see shared_basis.c. */
 typedef struct {
-    size_t n, r, strips; /* origins; directions, and strips that hold them and behind them the probes */
+    size_t n, r, strips; /* origins; directions, and strips that hold them and after them the probes */
     uint64_t *position;
     unsigned *set;
     bool *counts;
@@ -163,7 +163,7 @@ enum { NONE = 99 };
 sg_status engine_layer_init(engine_layer *y, const sg_engine *e, size_t l, sg_error *err);
 void engine_layer_free(engine_layer *y);
 /* Inside a parallel region, by all its threads: factors, then packed matrices of the live tokens; a barrier
- * behind each. */
+ * after each. */
 void engine_fold(sg_engine *e);
 
 /* A group without origins at the end of the list; strips that origins share are zero. */

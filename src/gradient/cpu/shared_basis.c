@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Long windows: origins that are old enough share a basis.
  *
- * The product of many steps' Jacobians has few singular values that matter: behind a few dozen steps the
+ * The product of many steps' Jacobians has few singular values that matter: after a few dozen steps the
  * gradients of all origins of a segment lie, to within the tolerance, in a space of few dimensions. At each
  * cut (every `cut_every` tokens) the origins of the last segment but one are given a shared basis:
  *

@@ -626,6 +626,7 @@ static void configurations_that_cannot_be(void **state)
     bad(w.cfg.precision = 0.1, "setting 'precision'");
     bad(w.cfg.layer = 1, "setting 'layer'");
     bad(w.cfg.lyapunov = 2, "setting 'lyapunov'");
+    bad(w.cfg.warm_up = 9, "setting 'warm_up'");
     bad(w.cfg.part = w.cfg.parts = 1, "setting 'part'");
     bad(w.cfg.untrained_baseline = true, "setting 'baseline'");
     bad(w.cfg.checkpoint = "c", "setting 'checkpoint'");
