@@ -226,7 +226,7 @@ def _check_part(m: Any, name: str, kinds: tuple[str, ...]) -> None:
 
 # ---- the module's own predictions ----
 
-IDS = 12 # one more for as many words: the shape of logits says which of their dimensions has the words
+IDS = 12 # one more for as many words: the shape of the logits then shows which dimension is that of the words
 
 
 def _compare_with_forward(found: _Parts, module: Any, output_activation: str | None) -> None:

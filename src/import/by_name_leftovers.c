@@ -18,7 +18,7 @@ static bool is_after(const scope *s, const stored_tensor *t)
 
 /* ---- first states ---- */
 
-/* Is the word of n letters in this list, digits behind it aside ("h0", "hx1")? */
+/* Is the word of n letters in this list, without digits after it ("h0", "hx1")? */
 static bool is_word(const char *word, size_t n, const char *const *list)
 {
     for (; *list; list++)
@@ -266,7 +266,7 @@ static sg_status refuse_unplaced(const scope *s, const stored_tensor *t, sg_erro
     else if (t->rank == 2)
         snprintf(
             roles, sizeof roles,
-            "; a linear map: setting 'map' input.weight=%s before it, setting 'map' output.weight=%s behind it",
+            "; a linear map: setting 'map' input.weight=%s before it, setting 'map' output.weight=%s after it",
             t->name, t->name);
     else if (kind)
         snprintf(roles, sizeof roles, "; before it or between layers a normalisation is not supported");

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* TensorFlow.js: model.json holds the configuration of a Keras network (modelTopology) and a list of weights
- * (weightsManifest), whose numbers lie one behind the other in shards beside it.
+ * (weightsManifest). Their numbers follow one another in shards, files of the same folder.
  *
  * A shard is opened only by a plain name (letters, digits, '.', '_', '-') in the folder of model.json: no path
  * in the file is followed. */
@@ -132,8 +132,8 @@ static const char *text_of(const json_t *o, const char *key)
     return s ? s : "";
 }
 
-/* Bytes of a number as it is stored; 0: a type without a fixed width. Quantized ones have a type of their own,
- * except for float16, which is read. */
+/* Bytes of a number as it is stored; 0: a type without a fixed width. Quantized numbers have a type of their
+ * own; of these float16 is read. */
 static size_t type_of(tensor_dtype *type, char other[16], const json_t *weight)
 {
     static const struct {
