@@ -2,8 +2,8 @@
 /* TensorFlow.js: model.json holds the configuration of a Keras network (modelTopology) and a list of weights
  * (weightsManifest). Their numbers follow one another in shards, files of the same folder.
  *
- * A shard is opened only by a plain name (letters, digits, '.', '_', '-') in the folder of model.json: no path
- * in the file is followed. */
+ * A shard is opened only by a plain name (letters, digits, '.', '_', '-') in the folder of model.json: no
+ * path in the file is followed. */
 #include "import/keras_internal.h"
 
 #include "base/base_internal.h"
