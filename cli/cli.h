@@ -103,6 +103,8 @@ int failure(const char *format, ...) __attribute__((format(printf, 1, 2)));
  * it. */
 const char *shown(const char *name);
 
+/* "-"; NULL is none. */
+bool to_stdout(const char *output);
 /* -1: continue. Otherwise 2: "-" for an output that is no text. */
 int refuse_stdout(const char *output);
 /* -1: continue. Otherwise 1, after the message, which names `what` (a command, an option), why the input

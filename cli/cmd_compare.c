@@ -2,7 +2,7 @@
 /* stategrad compare - A against B: classes, properties, states, models, groups of models. */
 #include "cli.h"
 
-#include "stategrad/compare.h"
+#include "stategrad/report.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -10,7 +10,7 @@
 
 typedef struct {
     option_list groups, classes, properties, delays, measures;
-    const char *state, *csv;
+    const char *state, *csv, *page;
     size_t layer;
     int style;
     bool json;
@@ -403,9 +403,12 @@ static int compare_and_show(task *t, const request *q)
     sg_status st = sg_compare(&c, t->pairs, t->n_pairs, &cfg, &err);
     if (st == SG_OK && q->csv)
         st = sg_comparison_write_csv(c, t->pairs, q->csv, (sg_csv_style)q->style, &err);
+    if (st == SG_OK && q->page)
+        st = sg_report_write_comparison(q->page, t->runs.runs, t->runs.paths, t->runs.groups, t->runs.n, c,
+                                        t->pairs, t->n_pairs, &err);
     if (st == SG_OK && q->json)
         st = print_json(to_json(t, c), 12, &err);
-    else if (st == SG_OK && !(q->csv && !strcmp(q->csv, "-")))
+    else if (st == SG_OK && !to_stdout(q->csv) && !to_stdout(q->page))
         print_text(t, c);
     sg_comparison_free(c);
     return st == SG_OK ? EXIT_DONE : fail(st, &err);
@@ -436,10 +439,14 @@ static int prepare(task *t, const request *q, int argc, char **argv)
         code = read_measures(t, &q->measures);
     if (code < 0)
         code = select_runs(&t->runs, "compare", &q->groups, argv, runs);
-    if (code < 0)
-        code = refuse_unwritable(q->csv);
-    if (code < 0)
-        code = refuse_overwriting(q->csv, t->runs.paths, t->runs.n);
+    const char *const outputs[] = {q->csv, q->page};
+    for (size_t i = 0; code < 0 && i < 2; i++) {
+        code = refuse_unwritable(outputs[i]);
+        if (code < 0)
+            code = refuse_overwriting(outputs[i], t->runs.paths, t->runs.n);
+        if (code < 0)
+            code = refuse_overwriting(outputs[i], outputs, i);
+    }
     if (code >= 0)
         return code;
     t->pairs = calloc(most, sizeof *t->pairs);
@@ -470,6 +477,9 @@ static int run(int argc, char **argv)
          0, 0},
         {"state", 's', OPT_STRING, &q.state, "cell|hidden", "default: the first in the file", 0, 0},
         {"layer", 'l', OPT_SIZE, &q.layer, "N", "1 is the lowest; default: the first in the file", 1, 1e6},
+        {"output", 'o', OPT_STRING, &q.page, "FILE",
+         "also write the report of these runs, with the comparison as a section; -: on standard output, in place of the text",
+         0, 0},
         {"csv", 0, OPT_STRING, &q.csv, "FILE",
          "also write the table; -: on standard output, in place of the text", 0, 0},
         {"csv-style", 0, OPT_CHOICE, &q.style, CSV_STYLES, CSV_STYLE_HELP, 0, 0},
@@ -477,8 +487,8 @@ static int run(int argc, char **argv)
         END_OF_OPTIONS,
     };
     int code = parse_options(&cmd_compare, table, &argc, argv, 0, 0);
-    if (code < 0 && q.json && q.csv && !strcmp(q.csv, "-"))
-        code = misuse("compare: --json and --csv -: one of them only on standard output");
+    if (code < 0 && q.json + to_stdout(q.csv) + to_stdout(q.page) > 1)
+        code = misuse("compare: --json, --csv - and -o -: one of them only on standard output");
     if (code < 0)
         code = prepare(&t, &q, argc, argv);
     if (code < 0)
@@ -503,7 +513,7 @@ const command cmd_compare = {
         "relative_memory; NAME_left, the share of the value at delay 0; NAME_half_life. Gains of different kinds of cells or "
         "states have no common unit: only shares and half-lives are compared.",
     .examples =
-        "stategrad compare run.nc noun verb\n"
+        "stategrad compare run.nc noun verb -o report.html\n"
         "stategrad compare lstm.nc gru.nc --class noun --measure rms_gain_left --delay 1,5\n"
         "stategrad compare --group lstm=lstm1.nc,lstm2.nc,lstm3.nc --group gru=gru1.nc,gru2.nc,gru3.nc",
     .run = run,

@@ -202,11 +202,6 @@ static json_t *to_json(const sg_pairs *p)
 
 /* ---- the command ---- */
 
-static bool to_stdout(const char *path)
-{
-    return path && !strcmp(path, "-");
-}
-
 /* The other one of FILE.text and FILE.gold; NULL: it is neither. */
 static const char *companion(const char *file, char *path, size_t size)
 {

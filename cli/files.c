@@ -53,9 +53,14 @@ static bool same_place(const char *a, const char *b)
            folder_of(b, &folder_b) && same_file(&folder_a, &folder_b);
 }
 
+bool to_stdout(const char *output)
+{
+    return output && !strcmp(output, "-");
+}
+
 int refuse_stdout(const char *output)
 {
-    if (output && !strcmp(output, "-"))
+    if (to_stdout(output))
         return misuse(
             "-: standard output takes text (JSON, CSV, pages); this output needs the name of a file");
     return -1;

@@ -303,7 +303,7 @@ function classesSection() {
           types_low: of('types_low', i, d), types_high: of('types_high', i, d), p_types: of('p_types', i, d), q_types: of('q_types', i, d),
           p_tokens: of('p_tokens', i, d), q_tokens: of('q_tokens', i, d),
           chance, null_low, null_high, interval: interval(null_low, null_high),
-          p: p ? p[i][d] : null, q: q ? q[i][d] : null, significant: Boolean(q && q[i][d] !== null && q[i][d] < 0.05),
+          p: p ? p[i][d] : null, q: q ? q[i][d] : null,
           pairs: pairs ? pairs[i][d] : null });
       }));
     });
@@ -312,9 +312,10 @@ function classesSection() {
     const CHOICES = [['gain', 'rms gain over that of all words'], ['chance', 'σ₁ over that of random tokens'], ['ratio', 'σ₁ over that of all words'], ['sigma', 'σ₁ itself']]
       .filter(([key]) => (key !== 'chance' || withChance) && (key !== 'gain' || withGain));
     if (!CHOICES.some(([key]) => key === state.classMeasure)) [[state.classMeasure]] = CHOICES;
+    const marked = (q) => ({ significant: q !== null && q < 0.05, unproven: q !== null && q >= 0.05 }); // without q: neither
     const draw = () => {
       const key = state.classMeasure, ratio = key !== 'sigma';
-      const shown = rows.filter((r) => r[key] > 0 && !(ratio && r.series === 'all')).map((r) => ({ ...r, value: r[key], significant: key === 'gain' ? r.q_types !== null && r.q_types < 0.05 : r.significant }));
+      const shown = rows.filter((r) => r[key] > 0 && !(ratio && r.series === 'all')).map((r) => ({ ...r, value: r[key], ...marked(key === 'gain' ? r.q_types : r.q) }));
       if (state.classOrder === 'effect') {
         const of = (name) => { const x = shown.filter((r) => r.series === name); return x.reduce((sum, r) => sum + Math.abs(ratio ? Math.log(r.value) : r.value), 0) / x.length; };
         const effects = new Map(Array.from(new Set(shown.map((r) => r.series)), (name) => [name, of(name)]));
@@ -332,8 +333,8 @@ function classesSection() {
           ratio: 'σ₁ of the class over σ₁ of all words: orange is more than the average word, blue less. σ₁ of a mean over few pairs is biased upwards.',
           chance: 'σ₁ of the class over that of random tokens, as many as the class has (the middle of their 95 % range): orange has a larger gain than chance, blue a smaller one.',
           sigma: 'σ₁ on a logarithmic colour scale.' })[key]
-          + (key === 'gain' ? ' Dots: this kind of word differs from other words of similar frequency (labels exchanged among words, Benjamini–Hochberg over classes and delays, q < 0.05). Without p: its words are too few, or have no others of similar frequency.'
-            : significance ? ' Dots: this set of tokens differs from random tokens (sign-flip test over blocks, Benjamini–Hochberg over classes and delays, q < 0.05); it does not support a statement about a kind of word.'
+          + (key === 'gain' ? ' Dots: this kind of word differs from other words of similar frequency (labels exchanged among words, Benjamini–Hochberg over classes and delays, q < 0.05). Crosses: tested, and no difference found. No mark: its words are too few, or have no others of similar frequency.'
+            : significance ? ' Dots: this set of tokens differs from random tokens (sign-flip test over blocks, Benjamini–Hochberg over classes and delays, q < 0.05); it does not support a statement about a kind of word. Crosses: no difference found.'
             : ' No significance marks: the run file has no test of class differences.'),
         patch(s, width, dark) {
           s.encoding.x.title = `delay d (${STEPS})`;
@@ -344,7 +345,7 @@ function classesSection() {
             ? { type: 'log', domain: [1 / most, 1, most], range: dark ? ['#5BB0E8', '#2a2f36', '#F08A4B'] : ['#0072B2', '#f4f4f2', '#D55E00'], interpolate: 'rgb' }
             : { type: 'log', scheme: 'viridis' };
           color.legend = { orient: 'top', direction: 'horizontal', format: '.2~r', ...(ratio ? { values: [1 / most, 1, most] } : { tickCount: 4 }) };
-          if (dark) s.layer[1].mark.color = '#f5f5f5';
+          if (dark) s.layer[1].mark.color = '#f5f5f5', s.layer[2].mark.color = '#b5b5b5';
           if (width < 500) s.encoding.y.axis.labelLimit = 84;
         },
       });
@@ -885,6 +886,29 @@ function settingsSection() {
   });
 }
 
+/* A against B, where the page was made by `compare`. */
+function comparisonSection() {
+  const all = data.comparison;
+  if (!all) return;
+  document.getElementById('comparison').hidden = false;
+  const models = all.rows.some((r) => r.models_low !== null), kinds = all.rows.some((r) => r.p_types_adjusted !== null), kind = (head) => (kinds ? [head] : []), over = (head) => (models ? [head] : []);
+  const body = section('comparison', 'A against B', 'Both values, their ratio and their difference, with 95 % intervals. p tests that A/B is 1. A is called higher or lower where the adjusted p is below 0.05.');
+  const head = ['measure', 'delay', 'A', 'B', 'A/B', ...over('A/B, over models'), 'A − B', 'p', 'adjusted p', ...kind('p of the kind of word'), 'A is'];
+  const side = (s) => `${s.label} (${groupTitle(s.state)})`;
+  for (const [i, pair] of all.pairs.entries()) {
+    const rows = all.rows.filter((r) => r.pair === i);
+    body.append(el('h3', {}, `A: ${side(pair.a)}. B: ${side(pair.b)}`),
+      el('p', { class: 'mute' }, pair.blocks ? `Intervals over ${count(pair.blocks)} blocks of the text, the same for A and B: effects of a block on both cancel.` : 'Intervals over the blocks of each text; A and B are not paired.'),
+      table(head, rows.map((r) => [r.measure, r.delay === undefined ? '' : r.delay, number(r.a, 3), number(r.b, 3), withInterval(r.ratio, r.ratio_low, r.ratio_high),
+        ...over(withInterval(r.ratio, r.models_low, r.models_high)), withInterval(r.difference, r.difference_low, r.difference_high), number(r.p, 3), number(r.p_adjusted, 3),
+        ...kind(number(r.p_types_adjusted, 3)), r.verdict || '–']), { 'aria-label': `${pair.a.label} against ${pair.b.label}` }));
+  }
+  const notes = [`Adjusted over the ${count(all.tests)} comparison${all.tests === 1 ? '' : 's'} of this section (Benjamini–Hochberg).`,
+    ...(kinds ? ['p of the kind of word: the words of A are random words of A and B, of similar frequency; adjusted. All other values refer to these words as they occur in the text.'] : []),
+    ...Array.from(new Set(all.rows.map((r) => r.no_verdict).filter(Boolean)), (why) => `–: ${why}.`), ...all.notes];
+  body.append(...notes.map((text) => el('p', { class: 'mute' }, text)));
+}
+
 /* Runs that belong to a group of models have their section there. */
 function summarySection() {
   const node = document.getElementById('summary');
@@ -1032,6 +1056,7 @@ function start() {
   if (runs.length > 1) tools.append(switcher('Runs', [['overlay', 'overlaid'], ['side', 'side by side']], state.arrangement, (v) => { state.arrangement = v; redraw(); }));
   tools.append(themeButton(redraw));
   summarySection();
+  comparisonSection();
   modelsSection();
   curvesSection();
   replacementSection();

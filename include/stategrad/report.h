@@ -6,6 +6,7 @@
 #ifndef STATEGRAD_REPORT_H
 #define STATEGRAD_REPORT_H
 
+#include "stategrad/compare.h"
 #include "stategrad/gradient.h"
 #include "stategrad/run.h"
 
@@ -20,6 +21,12 @@ extern "C" {
  * of a group that have the same model, or other texts; SG_EIO, SG_ENOMEM. */
 SG_API sg_status sg_report_write(const char *html_path, sg_run *const *runs, const char *const *paths,
                                  const char *const *groups, size_t n, sg_error *err);
+/* The same page, with a section for the comparison c that sg_compare made of pairs[0..n_pairs), of these
+ * runs. */
+SG_API sg_status sg_report_write_comparison(const char *html_path, sg_run *const *runs,
+                                            const char *const *paths, const char *const *groups, size_t n,
+                                            const sg_comparison *c, const sg_compare_pair *pairs,
+                                            size_t n_pairs, sg_error *err);
 
 /* ---- words along the strongest directions ---- */
 typedef struct {

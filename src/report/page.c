@@ -41,6 +41,9 @@ typedef struct {
     sg_run *const *runs;
     const char *const *paths, *const *groups;
     size_t n;
+    const sg_comparison *comparison; /* or NULL */
+    const sg_compare_pair *pairs;
+    size_t n_pairs;
 } report_input;
 
 static sg_status report_data(json_out *j, const void *ctx, sg_error *err)
@@ -57,22 +60,35 @@ static sg_status report_data(json_out *j, const void *ctx, sg_error *err)
     json_key(j, "models");
     if ((st = model_groups_write(j, in->runs, in->paths, in->groups, in->n, err)) != SG_OK)
         return st;
+    json_key(j, "comparison"), comparison_write(j, in->comparison, in->pairs, in->n_pairs);
     json_close(j, '}');
     return SG_OK;
+}
+
+static sg_status write_page(const char *html_path, const report_input *in, sg_error *err)
+{
+    sg_status st = SG_OK;
+    sg_outfile *out = NULL;
+    if (in->n == 0)
+        return sg_fail(err, SG_EINVAL, "report: no run given");
+    TRY(outfile_open_text(&out, html_path, err));
+    TRY(page_write(sg_outfile_stream(out), "report.html", report_data, in, err));
+    st = sg_outfile_commit(out, err), out = NULL;
+done:
+    sg_outfile_abort(out);
+    return st;
 }
 
 sg_status sg_report_write(const char *html_path, sg_run *const *runs, const char *const *paths,
                           const char *const *groups, size_t n, sg_error *err)
 {
-    sg_status st = SG_OK;
-    sg_outfile *out = NULL;
-    report_input in = {runs, paths, groups, n};
-    if (n == 0)
-        return sg_fail(err, SG_EINVAL, "report: no run given");
-    TRY(outfile_open_text(&out, html_path, err));
-    TRY(page_write(sg_outfile_stream(out), "report.html", report_data, &in, err));
-    st = sg_outfile_commit(out, err), out = NULL;
-done:
-    sg_outfile_abort(out);
-    return st;
+    return write_page(html_path, &(report_input){.runs = runs, .paths = paths, .groups = groups, .n = n},
+                      err);
+}
+
+sg_status sg_report_write_comparison(const char *html_path, sg_run *const *runs, const char *const *paths,
+                                     const char *const *groups, size_t n, const sg_comparison *c,
+                                     const sg_compare_pair *pairs, size_t n_pairs, sg_error *err)
+{
+    return write_page(html_path, &(report_input){runs, paths, groups, n, c, pairs, n_pairs}, err);
 }

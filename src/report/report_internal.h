@@ -21,6 +21,10 @@ sg_status run_data_write(json_out *j, sg_run *r, const char *path, sg_error *err
 sg_status model_groups_write(json_out *j, sg_run *const *runs, const char *const *paths,
                              const char *const *groups, size_t n, sg_error *err);
 
+/* A comparison as a JSON object: {tests, pairs: [{a: {label, state}, b, blocks}], rows: [sg_compare_row],
+ * notes: [text]}; null where c is NULL. */
+void comparison_write(json_out *j, const sg_comparison *c, const sg_compare_pair *pairs, size_t n_pairs);
+
 /* The words along the best directions of a run as a JSON object; {missing: why} where the run holds none. */
 sg_status words_data_write(json_out *j, sg_run *r, sg_error *err);
 

@@ -129,7 +129,7 @@ const drawn = (page, chart) => page.evaluate((id) => {
     if (!item || !item.datum) continue;
     const { datum, mark } = item, box = path.getBoundingClientRect();
     marks.push({ ...datum, layer: mark.name || '', type: mark.marktype, x: box.x + box.width / 2, y: box.y + box.height / 2, left: box.x, right: box.x + box.width,
-      fill: path.getAttribute('fill'), opacity: item.opacity });
+      fill: path.getAttribute('fill'), opacity: item.opacity, shape: item.shape });
   }
   for (const axis of document.querySelectorAll(`#chart-${id} svg .role-axis`)) {
     const of = axis.querySelector('[aria-roledescription="axis"]') || axis, which = /^X|X-axis/.test(of.getAttribute('aria-label') || axis.textContent) ? 'x' : 'y';
@@ -207,13 +207,13 @@ async function numbersOf(page, what, all, g, untrained, names, steps) {
   if (names.length > 1 && g.gain_ratio && await page.$('#classes [data-value="gain"]')) {
     await page.click('#classes [data-value="gain"]');
     const { marks: cells } = await drawn(page, 'classes');
-    const dots = cells.filter((m) => m.type === 'symbol');
+    const of = (kind) => cells.filter((m) => m.type === 'symbol' && (m.shape === 'circle') === (kind === 'dot')), [dots, crosses] = [of('dot'), of('cross')];
     for (const m of cells.filter((x) => x.type === 'rect')) {
-      const c = names.indexOf(m.series), of = (key) => g[key][c][m.delay];
+      const c = names.indexOf(m.series), of = (key) => g[key][c][m.delay], q = of('p_types_adjusted'), over = (o) => Math.abs(o.x - m.x) < 3 && Math.abs(o.y - m.y) < 3;
       expect(equal(m.value, of('gain_ratio')) && equal(m.gain_low, of('gain_ratio_low')) && equal(m.gain_high, of('gain_ratio_high')), 'gain of', m.series, m.delay);
       expect(equal(m.p_types, of('p_types')) && equal(m.q_types, of('p_types_adjusted')) && equal(m.p_tokens, of('p_tokens')), 'nulls of', m.series, m.delay);
-      const dot = dots.some((o) => Math.abs(o.x - m.x) < 3 && Math.abs(o.y - m.y) < 3);
-      expect(dot === (of('p_types_adjusted') !== null && of('p_types_adjusted') < 0.05), 'dot of the kind at', m.series, m.delay);
+      expect(dots.some(over) === (q !== null && q < 0.05), 'dot of the kind at', m.series, m.delay);
+      expect(crosses.some(over) === (q !== null && q >= 0.05), 'cross of the kind at', m.series, m.delay);
       numbers += 6;
     }
   }
@@ -224,7 +224,7 @@ async function numbersOf(page, what, all, g, untrained, names, steps) {
   if (names.length > 1) {
     const { marks: cells, labels, titles } = await drawn(page, 'classes');
     expect(titles.includes(`delay d (${steps})`), 'title of the delays, classes', titles.join('|'));
-    const squares = cells.filter((m) => m.type === 'rect'), dots = cells.filter((m) => m.type === 'symbol');
+    const squares = cells.filter((m) => m.type === 'rect'), of = (kind) => cells.filter((m) => m.type === 'symbol' && (m.shape === 'circle') === (kind === 'dot')), [dots, crosses] = [of('dot'), of('cross')];
     expect(squares.length === (names.length - 1) * D, 'cells', squares.length);
     const order = labels.y.filter((l) => names.includes(l.text)).sort((x, y) => x.y - y.y).map((l) => l.text);
     expect(order.join() === names.slice(1).join(), 'order of classes', order.join());
@@ -235,8 +235,8 @@ async function numbersOf(page, what, all, g, untrained, names, steps) {
       expect(equal(m.sigma, sigma) && equal(m.ratio, sigma / g.singular_value[0][m.delay][0]), 'cell', m.series, m.delay);
       expect(!chance || equal(m.value, sigma / Math.sqrt(low * high)), 'beside chance', m.series, m.delay, m.value);
       expect(equal(m.q, g.class_difference_p_adjusted[c][m.delay]) && equal(m.p, g.class_difference_p[c][m.delay]), 'p of', m.series, m.delay);
-      const dot = dots.some((o) => Math.abs(o.x - m.x) < 3 && Math.abs(o.y - m.y) < 3), significant = g.class_difference_p_adjusted[c][m.delay] < 0.05;
-      expect(dot === significant, 'dot at', m.series, m.delay, g.class_difference_p_adjusted[c][m.delay]);
+      const over = (o) => Math.abs(o.x - m.x) < 3 && Math.abs(o.y - m.y) < 3, q = g.class_difference_p_adjusted[c][m.delay];
+      expect(dots.some(over) === (q !== null && q < 0.05) && crosses.some(over) === (q !== null && q >= 0.05), 'dot or cross at', m.series, m.delay, q);
       numbers += 6;
     }
   }
@@ -536,6 +536,8 @@ async function testReport(nc) {
   check(CHARTS.every((c) => new RegExp(`id="chart-${c}"><div class="plot"[^>]*><svg`).test(dump)), 'a plain headless browser sees every chart');
   const settings = await page.textContent('#settings');
   check(['sampleall origins', 'long afternever', 'ridgenone', 'burn innone'].every((x) => settings.includes(x)) && !/after0|ridge0|burn in0/.test(settings), 'settings say what 0 means', settings.slice(0, 600));
+  for (const name of ['words', 'classes', 'curves', 'property', 'spectrum']) // "~g" alone writes 10 as 1e+1
+    check(!/"format": *"~g"/.test(readFileSync(join(root, 'report', 'specs', `${name}.vl.json`), 'utf8')), `${name}: numbers have their digits`);
   const labels = await page.evaluate(() => Array.from(document.querySelectorAll('#chart-words svg .role-axis-label text')).map((t) => [t.textContent, t.getAttribute('opacity') !== '0']));
   check(labels.length > 15 && labels.every(([, shown]) => shown), 'every word of a direction has its label', JSON.stringify(labels));
   check(await page.evaluate(() => [legible(','), legible("'s"), legible('word')].join(' ')) === "“,” 's word", 'punctuation is quoted');
@@ -674,6 +676,24 @@ async function testNames() {
   await page.context().close();
 }
 
+// The section of `compare`: every cell is the number of its JSON.
+async function testComparison(nc) {
+  const path = join(folder, 'compared.html'), args = ['compare', nc, 'noun', 'verb'];
+  execFileSync(program, [...args, '-o', path], { stdio: 'pipe' });
+  const want = JSON.parse(execFileSync(program, [...args, '--json'], { encoding: 'utf8' })), page = await open(path);
+  const got = await page.evaluate(() => Array.from(document.querySelector('#comparison table').tBodies[0].rows, (r) => Array.from(r.cells, (c) => c.textContent)));
+  const ends = (text, x, low, high) => { const m = /^(\S+)(?: \((\S+) to (\S+)\))?$/.exec(text); return m && shows(m[1], x) && (low === null ? !m[2] : shows(m[2], low) && shows(m[3], high)); };
+  const one = (text, x) => (x === null ? text === '–' : shows(text, x));
+  const kinds = want.rows.some((r) => r.p_types_adjusted !== null), wrong = want.rows.filter((r, i) => {
+    const [measure, delay, a, b, ratio, difference, p, q, kind, verdict] = kinds ? got[i] : got[i].toSpliced(8, 0, '–');
+    return got[i].length === 9 + kinds &&  !(measure === r.measure && delay === (r.delay === null ? '' : String(r.delay)) && one(a, r.a) && one(b, r.b) && ends(ratio, r.ratio, r.ratio_low, r.ratio_high)
+      && ends(difference, r.difference, r.difference_low, r.difference_high) && one(p, r.p) && one(q, r.p_adjusted) && one(kind, r.p_types_adjusted) && verdict === (r.verdict || '–'));
+  });
+  check(got.length === want.rows.length && want.rows.length > 9 && wrong.length === 0, 'A against B: the numbers of compare', JSON.stringify(wrong[0]));
+  check(/^A: noun \(.*B: verb \(/.test(await page.textContent('#comparison h3')) && page.complaints.length === 0, 'and what they are of', page.complaints.join(' | '));
+  await page.context().close();
+}
+
 async function testSeveralAndPlain(nc) {
   const page = await open(report('several.html', nc, make('other')));
   const expected = [nc, made.get('other')].map((run) => contents(run)[''].class_name).flatMap((names, r, [first]) => r ? names : names).length;
@@ -704,6 +724,7 @@ async function testSeveralAndPlain(nc) {
   check(await lines(groups, 'models') === 2 && groups.complaints.length === 0, 'properties of groups: no complaint', groups.complaints.join(' | '));
   await shot(groups, 'groups-1600');
   await groups.context().close();
+  await testComparison(nc);
   const plain = await open(report('plain.html', make('plain')));
   const missing = await plain.evaluate(() => Array.from(document.querySelectorAll('[data-missing]')).map((e) => e.dataset.missing));
   for (const key of ['properties', 'replacement']) check(missing.includes(key), `what is absent is said: ${key}`, missing);

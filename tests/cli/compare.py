@@ -5,6 +5,7 @@ the replicates; its JSON, CSV and text; misuse and bad files. usage: compare.py 
 import csv
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -402,6 +403,32 @@ def test_text_and_csv():
     assert all(note in text for note in shown["notes"])
 
 
+def test_page():
+    """The report's section holds the rows of --json, with seven digits, and the text stays what it is."""
+    keys = {"models_low": "ratio_models_low", "models_high": "ratio_models_high"}
+    for options in (["lstm1.nc", "noun", "verb"], ["lstm1.nc", "gru1.nc", "--class", "noun", "--class", "verb"],
+                    ["--group", "l=lstm1.nc,lstm2.nc,lstm3.nc", "--group", "g=gru1.nc,gru2.nc", "--delay", "0,3"]):
+        shown = rows(*options)
+        text = compare(*options).stdout
+        assert compare(*options, "-o", "page.html").stdout == text
+        blocks = [int(n or 0) for n in re.findall(r"95 % intervals over (?:(\d+) blocks of the text, the same|blocks of each text)", text)]
+        page = open(os.path.join(folder, "page.html"), encoding="utf-8").read()
+        assert compare(*options, "-o", "-").stdout == page
+        data = json.loads(re.search(r'<script type="application/json" id="data">(.*?)</script>', page, re.S).group(1))
+        got = data["comparison"]
+        assert got["tests"] == shown["comparisons"] and got["notes"] == shown["notes"] and len(got["rows"]) == len(shown["rows"])
+        assert len(data["runs"]) == len({p for pair in shown["pairs"] for s in ("a", "b") for p in pair[s]["runs"]})
+        for pair, want, n in zip(got["pairs"], shown["pairs"], blocks, strict=True):
+            assert pair["blocks"] == n and (n > 0) == want["paired"] and all(pair[s][k] == want[s][k] for s in ("a", "b") for k in ("label", "state")), (pair, want)
+        for row, want in zip(got["rows"], shown["rows"]):
+            assert row["pair"] == want["pair"] and row["measure"] == want["measure"] and row.get("delay") == want["delay"] and row["verdict"] == want["verdict"]
+            for key in set(row) - {"pair", "measure", "delay", "verdict", "no_verdict"}:
+                x = want[keys.get(key, key)]
+                assert (row[key] is None) == (x is None) and (x is None or abs(row[key] - x) <= 1e-6 * abs(x)), (key, row, want)
+    assert any(r["models_low"] is not None for r in got["rows"]), "intervals over models"
+    assert '"comparison":null' in run("report", "lstm1.nc", "-o", "-").stdout, "no comparison, no section"
+
+
 def test_misuse():
     for args, code, *told in (
             (["lstm1.nc", "nuon", "verb"], 2, "lstm1.nc has no class 'nuon'; did you mean noun?"), (["lstm1.nc", "noun", "zzz"], 2, "no class 'zzz'; it has all, noun"),
@@ -418,7 +445,9 @@ def test_misuse():
             (["--group", "x=lstm1.nc,lstm1.nc", "noun", "verb"], 2, "analyse the same model"),
             (["--group", "x=lstm2.nc,other-text.nc", "noun", "verb"], 2, "different texts"),
             (["no.nc", "noun", "verb"], 1, "no.nc"), (["lstm1.nc", "lstm1.safetensors"], 1, "lstm1.safetensors", "looks like a model"),
-            (["lstm1.nc", "noun", "verb", "--csv", "lstm1.nc"], 2, "lstm1.nc"), (["lstm1.nc", "noun", "verb", "--csv", "-", "--json"], 2, "--json")):
+            (["lstm1.nc", "noun", "verb", "--csv", "lstm1.nc"], 2, "lstm1.nc"), (["lstm1.nc", "noun", "verb", "--csv", "-", "--json"], 2, "--json"),
+            (["lstm1.nc", "noun", "verb", "-o", "lstm1.nc"], 2, "lstm1.nc"), (["lstm1.nc", "noun", "verb", "-o", "-", "--json"], 2, "-o -"),
+            (["lstm1.nc", "noun", "verb", "--csv", "same", "-o", "same"], 2, "same"), (["lstm1.nc", "noun", "verb", "-o", "no/such"], 1, "no/such")):
         p = compare(*args, code=code)
         assert all(t in p.stderr for t in told) and p.stderr.count("\n") == 1 and not p.stdout, (args, p.stderr)
     shown = rows("bare.nc", "noun", "verb")
@@ -443,6 +472,6 @@ def test_damaged():
 
 with tempfile.TemporaryDirectory() as folder:
     make_runs()
-    for test in (test_replicates, test_classes, test_states_and_models, test_groups, test_properties, test_kinds, test_text_and_csv, test_misuse, test_damaged):
+    for test in (test_replicates, test_classes, test_states_and_models, test_groups, test_properties, test_kinds, test_text_and_csv, test_page, test_misuse, test_damaged):
         test()
         print("ok", test.__name__)

@@ -58,7 +58,7 @@ for cell in ("lstm", "gru"):
 
 # ---- the same bytes ----
 full = ["lstm", "text", "--delays", "5", "--classes", "frequency", "--baseline", "untrained", "--state", "both", "--layer", "all",
-        "--property", "side=w1,w2,w3,w4,w5,w6,w7,w8,w9,w10-w11,w12,w13,w14,w15,w16,w17,w18,w19,w20", "--lyapunov", "2"]
+        "--property", "side=w1,w2,w3,w4,w5,w6,w7,w8,w9,w10-w11,w12,w13,w14,w15,w16,w17,w18,w19,w20", "--lyapunov", "2", "--units"]
 drawn = ["gru", "text", "--delays", "20", "--sample", "300", "--blocks", "3", "--documents", "none", "--state-handling", "window:30",
          "--second-moment-every", "3"]
 begun = ["lstm", "text", "--delays", "5", "--baseline", "untrained", "--replace", "0.5", "--warm-up", "12"]

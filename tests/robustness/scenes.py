@@ -90,6 +90,7 @@ class Scene:
             ("track --csv", ["track", run, "--property", "article=DT-NN", "-q", "-o", self.path("other.nc"),
                              "--csv", o("tracked.csv")], ["tracked.csv"]),
             ("compare --csv", ["compare", run, "DT", "NN", "--csv", o("compared.csv")], ["compared.csv"]),
+            ("compare -o", ["compare", run, "DT", "NN", "-o", o("compared.html")], ["compared.html"]),
             ("pairs --csv", ["pairs", "-q", m, self.path("pairs.tsv"), "--csv", o("pairs.csv")], ["pairs.csv"]),
             ("pairs --items", ["pairs", "-q", m, self.path("pairs.tsv"), "--items", o("items.csv")], ["items.csv"]),
             ("pairs --words", ["pairs", "-q", m, self.path("pairs.tsv"), "--words", o("words.csv")], ["words.csv"]),

@@ -20,7 +20,7 @@ TRAIN = ["train", "../train.tagged", "--valid", "../valid.tagged", "--format", "
          "check", "--checkpoint-minutes", "0.0005", "--resume", "--embedding-size", "16", "--hidden-size", "48",
          "--steps", "10", "--batch", "4", "--dropout", "0.3", "--seed", "5", "--quiet", "--threads", "2"]
 RUN = ["analyze", "../m.safetensors", "../train.tagged", "--format", "tagged", "-o", "out", "--checkpoint", "check",
-       "--checkpoint-minutes", "0.0005", "--threads", "2", *ANALYZE]
+       "--checkpoint-minutes", "0.0005", "--threads", "2", "--units", *ANALYZE]
 
 
 def made(path):
