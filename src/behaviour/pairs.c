@@ -150,7 +150,9 @@ static sg_status put_token(sequences *s, int32_t id, size_t slot, sg_error *err)
     return st;
 }
 
-size_t pairs_place_of_bad(const pairs_entry *e, const pairs_result *r, size_t i)
+/* Number of the good word that shares its place with bad word i, for i at or beyond same_begin; n_good: none
+ * does. */
+static size_t place_of_bad(const pairs_entry *e, const pairs_result *r, size_t i)
 {
     if (i + r->same_end >= e->n_bad)
         return i + e->n_good - e->n_bad;
@@ -162,7 +164,7 @@ static size_t slot_of(const pairs_entry *e, const pairs_result *r, bool bad, siz
 {
     if (!bad || i < r->same_begin)
         return i + 1;
-    const size_t place = pairs_place_of_bad(e, r, i);
+    const size_t place = place_of_bad(e, r, i);
     return place < e->n_good ? place + 1 : 1 + e->n_good + i - r->same_begin;
 }
 

@@ -25,9 +25,6 @@ struct sg_pairs {
     sg_pairs_summary summary;
 };
 
-/* Number of the good word that shares its place with bad word i, for i at or beyond same_begin; n_good: none
- * does. */
-size_t pairs_place_of_bad(const pairs_entry *e, const pairs_result *r, size_t i);
 /* Tables of conditions and roles, from the results. */
 sg_status pairs_count(sg_pairs *p, sg_error *err);
 

@@ -4,7 +4,7 @@
 
 #include <string.h>
 
-const class_kind_row class_kinds[CLASS_KINDS] = {
+static const class_kind_row class_kinds[] = {
     {"upos", BY_UPOS, NO_ARGUMENT},
     {"xpos", BY_XPOS, NO_ARGUMENT},
     {"feats", BY_FEATS, NO_ARGUMENT},
@@ -20,12 +20,13 @@ const class_kind_row class_kinds[CLASS_KINDS] = {
     {"position", BY_POSITION, NO_ARGUMENT},
     {"to-end", BY_TO_END, NO_ARGUMENT},
 };
+enum { KINDS = sizeof class_kinds / sizeof *class_kinds };
 
 const char class_groups[] = ",groups=";
 
-const char *class_kind_name(class_kind kind)
+static const char *kind_name(class_kind kind)
 {
-    for (size_t i = 0; i < CLASS_KINDS; i++)
+    for (size_t i = 0; i < KINDS; i++)
         if (class_kinds[i].kind == kind)
             return class_kinds[i].name;
     return "expression";
@@ -46,7 +47,7 @@ const class_kind_row *class_kind_of(const char *spec)
         end = p;
     const char *colon = memchr(spec, ':', (size_t)(end - spec));
     size_t n = (size_t)((colon ? colon : end) - spec);
-    for (size_t i = 0; i < CLASS_KINDS; i++)
+    for (size_t i = 0; i < KINDS; i++)
         if (strlen(class_kinds[i].name) == n && !strncmp(spec, class_kinds[i].name, n) &&
             (class_kinds[i].argument != NO_ARGUMENT) == (colon != NULL) &&
             (!colon || fits(&class_kinds[i], colon + 1, (size_t)(end - colon) - 1)))
@@ -69,7 +70,7 @@ sg_status classes_add(sg_classes *k, const class_spec *spec, const char *name, c
     if (string_table_find(k->names, name, strlen(name)) >= 0) {
         size = strlen(spec->text) + strlen(name) + 2;
         NEED(longer = sg_calloc(size, 1), err, "the classes");
-        snprintf(longer, size, "%s:%s", spec->name ? spec->name : class_kind_name(spec->kind), name);
+        snprintf(longer, size, "%s:%s", spec->name ? spec->name : kind_name(spec->kind), name);
         if (string_table_find(k->names, longer, strlen(longer)) >= 0)
             snprintf(longer, size, "%s:%s", spec->text, name);
         name = longer;

@@ -128,17 +128,14 @@ sg_status class_spec_read(sg_classes *k, class_spec *spec, const char *text, sg_
 void class_spec_free(class_spec *spec);
 /* The number of a tags file; name may be NULL. SG_EINVAL: too many, a name twice. */
 sg_status classes_layer(sg_classes *k, const class_spec *spec, size_t *number, sg_error *err);
-/* What a spec may begin with; CLASS_KINDS of them. */
+/* What a spec may begin with. */
 typedef enum { NO_ARGUMENT, A_FILE, A_KEY } class_argument;
 typedef struct {
     const char *name;
     class_kind kind;
     class_argument argument; /* after a colon */
 } class_kind_row;
-enum { CLASS_KINDS = 14 };
-extern const class_kind_row class_kinds[CLASS_KINDS];
 extern const char class_groups[]; /* ",groups=" */
-const char *class_kind_name(class_kind kind);
 /* The row that a spec, with its file and groups, begins with; NULL: none. */
 const class_kind_row *class_kind_of(const char *spec);
 

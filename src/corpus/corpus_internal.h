@@ -35,8 +35,6 @@ sg_status temp_file_named(int *fd, char **name, sg_error *err);
 sg_status temp_file_write(int fd, const void *data, size_t n, sg_error *err);
 /* The file descriptor that holds a copy of path, to be read with pread; -1: not spooled. s may be NULL. */
 int spool_find(const sg_spool *s, const char *path);
-/* True for "-" and whatever else gives its bytes once only. */
-bool path_is_once_only(const char *path);
 
 typedef struct corpus_source corpus_source;
 /* Bytes in memory: data (size of them) over and over, total in all. */

@@ -73,7 +73,8 @@ struct sg_spool {
     size_t n;
 };
 
-bool path_is_once_only(const char *path)
+/* True for "-" and any other path whose bytes can be read only once. */
+static bool is_once_only(const char *path)
 {
     struct stat info;
     if (!strcmp(path, "-"))
@@ -114,7 +115,7 @@ sg_status sg_spool_new(sg_spool **out, const char *const *paths, size_t n_paths,
     sg_spool *s = sg_calloc(1, sizeof *s);
     NEED(s && (s->items = sg_calloc(n_paths, sizeof *s->items)), err, "a copy of %zu files", n_paths);
     for (size_t i = 0; i < n_paths; i++) {
-        if (!path_is_once_only(paths[i]))
+        if (!is_once_only(paths[i]))
             continue;
         if (spool_find(s, paths[i]) >= 0)
             TRY(sg_fail(err, SG_EINVAL, "%s: cannot be read twice, but is given twice", paths[i]));

@@ -413,7 +413,9 @@ static void log_softmax(const sg_kernels *kernels, size_t n, const float *b, flo
         x[i] -= total;
 }
 
-double replacement_divergence(size_t n, const float *log_p, const float *p, const float *log_q, float *work)
+/* KL(p || q) of rows log p, p and log q (n): sum p (e^z - 1 - z), z = log q - log p, since both sum to 1. No
+ * term is negative, and the rounding of the logs matters in second order only. work: (2 n). */
+static double divergence(size_t n, const float *log_p, const float *p, const float *log_q, float *work)
 {
     float *z = work, *e = work + n;
     double kl = 0;
@@ -440,7 +442,7 @@ static void kl_flush(replacement_batch *r)
         if (k->real[i] == i)
             r->w->kernels->exp(V, x, k->p);
         else
-            *k->place[i] = replacement_divergence(V, k->logits + k->real[i] * V, k->p, x, k->work);
+            *k->place[i] = divergence(V, k->logits + k->real[i] * V, k->p, x, k->work);
     }
     k->used = 0;
 }

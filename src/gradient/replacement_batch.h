@@ -57,8 +57,4 @@ sg_status replacement_batch_run(replacement_batch *r, const float *state, const 
                                 size_t n, const replacement_column *columns, size_t n_columns,
                                 replacement_effect *effects, double *kl, sg_error *err);
 
-/* KL(p || q) of rows log p, p and log q (n): sum p (e^z - 1 - z), z = log q - log p, since both sum to 1. No
- * term is negative, and the rounding of the logs matters in second order only. work: (2 n). */
-double replacement_divergence(size_t n, const float *log_p, const float *p, const float *log_q, float *work);
-
 #endif

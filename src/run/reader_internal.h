@@ -46,7 +46,6 @@ sg_status run_nc_status(const sg_run *r, int rc, const char *what, sg_error *err
         TRY(run_nc_status(r, rc_, what, err));                                                               \
     } while (0)
 
-int run_group_nc(const sg_run *r, const char *group); /* NULL: the root; -1: no such group */
 /* The text of an attribute (numbers printed), the caller's; variable NC_GLOBAL: of the group. */
 sg_status run_read_attribute(const sg_run *r, int nc, int variable, const char *name, char **text,
                              sg_error *err);

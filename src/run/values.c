@@ -23,8 +23,8 @@ static const run_group *find_group(const sg_run *r, const char *name)
     return NULL;
 }
 
-/* -1: no such group */
-int run_group_nc(const sg_run *r, const char *group)
+/* NULL: the root. -1: no such group */
+static int group_nc(const sg_run *r, const char *group)
 {
     if (!group)
         return r->nc;
@@ -78,7 +78,7 @@ done:
 bool sg_run_shape(const sg_run *r, const char *group, const char *variable, size_t *rank,
                   size_t shape[SG_RUN_MAX_DIMS])
 {
-    int nc = run_group_nc(r, group), id, n = 0, dims[SG_RUN_MAX_DIMS];
+    int nc = group_nc(r, group), id, n = 0, dims[SG_RUN_MAX_DIMS];
     *rank = 0;
     if (nc < 0)
         return false;
@@ -96,7 +96,7 @@ bool sg_run_shape(const sg_run *r, const char *group, const char *variable, size
 bool sg_run_variable_name(const sg_run *r, const char *group, size_t i, char name[SG_RUN_NAME])
 {
     _Static_assert(SG_RUN_NAME == NC_MAX_NAME + 1, "a name of NetCDF, and the NUL");
-    int nc = run_group_nc(r, group), n = 0;
+    int nc = group_nc(r, group), n = 0;
     if (nc < 0)
         return false;
     hdf5_lock();
@@ -110,7 +110,7 @@ bool sg_run_variable_name(const sg_run *r, const char *group, size_t i, char nam
 bool sg_run_dimension_name(const sg_run *r, const char *group, const char *variable, size_t k,
                            char name[SG_RUN_NAME])
 {
-    int nc = run_group_nc(r, group), id, dims[SG_RUN_MAX_DIMS];
+    int nc = group_nc(r, group), id, dims[SG_RUN_MAX_DIMS];
     size_t rank, shape[SG_RUN_MAX_DIMS];
     if (!sg_run_shape(r, group, variable, &rank, shape) || k >= rank)
         return false;
@@ -153,7 +153,7 @@ static sg_status check_slab(const sg_run *r, const char *group, const char *vari
     {                                                                                                        \
         sg_status st = SG_OK;                                                                                \
         size_t from[SG_RUN_MAX_DIMS], length[SG_RUN_MAX_DIMS], n;                                            \
-        int id, nc = run_group_nc(r, group);                                                                 \
+        int id, nc = group_nc(r, group);                                                                     \
         TRY(check_slab(r, group, variable, start, count, from, length, &n, err));                            \
         if (!n)                                                                                              \
             return SG_OK;                                                                                    \
@@ -170,7 +170,7 @@ sg_status sg_run_read_string(const sg_run *r, const char *group, const char *var
                              sg_error *err)
 {
     sg_status st = SG_OK;
-    int nc = run_group_nc(r, group), id;
+    int nc = group_nc(r, group), id;
     nc_type type = NC_NAT;
     size_t from[SG_RUN_MAX_DIMS], length[SG_RUN_MAX_DIMS], n, start[] = {i, 0, 0, 0, 0, 0},
                                                               count[] = {1, 1, 1, 1, 1, 1};
@@ -258,7 +258,7 @@ static const char *cached(sg_run *r, int nc, const char *group, const char *vari
 
 const char *sg_run_variable_attribute(sg_run *r, const char *group, const char *variable, const char *name)
 {
-    return cached(r, run_group_nc(r, group), group, variable, name);
+    return cached(r, group_nc(r, group), group, variable, name);
 }
 
 void sg_string_free(char *s)

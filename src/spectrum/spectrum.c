@@ -21,7 +21,7 @@ const sp_statistic sp_statistics[] = {
 };
 _Static_assert(sizeof sp_statistics / sizeof *sp_statistics <= SP_MAX_STATISTICS, "room for each in arrays");
 
-const sp_statistic *sp_find(const char *name)
+static const sp_statistic *find(const char *name)
 {
     const sp_statistic *s = sp_statistics;
     while (s->name && strcmp(s->name, name))
@@ -49,7 +49,7 @@ size_t sp_count(const sp_frame *f)
 
 static size_t at(const sp_frame *f, const char *name)
 {
-    return sp_position(f, sp_find(name));
+    return sp_position(f, find(name));
 }
 
 sp_places sp_where(const sp_frame *f)

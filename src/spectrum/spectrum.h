@@ -51,7 +51,6 @@ typedef struct {
 } sp_statistic;
 extern const sp_statistic sp_statistics[]; /* ends with a NULL name */
 enum { SP_MAX_STATISTICS = 16 };
-const sp_statistic *sp_find(const char *name); /* NULL: none of that name */
 
 /* All of them are one vector of sp_count numbers in the order of the table, so that replicates are plain
  * rows. */
