@@ -69,6 +69,12 @@ sg_status la_room(int threads, sg_error *err)
             "linear algebra: no memory: OpenBLAS on %d thread%s needs %zu MiB of address space (ulimit -v)",
             threads > 0 ? threads : 1, threads > 1 ? "s" : "", bytes >> 20);
     munmap(p, bytes);
+    /* OpenBLAS takes the first buffer now and keeps it. Later the caller's own memory could have left no room
+     * for it, and OpenBLAS would try for ever. */
+    double one = 1;
+    la_serial_begin();
+    cblas_dtrsm(CblasRowMajor, CblasLeft, CblasLower, CblasNoTrans, CblasNonUnit, 1, 1, 1, &one, 1, &one, 1);
+    la_serial_end();
     return SG_OK;
 }
 
