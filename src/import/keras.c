@@ -124,23 +124,23 @@ static sg_status fill(tensor_file *b, sg_error *err)
     TRY(keras_attribute(&version, f->file, "keras_version", b, err));
     f->net.third |= version.n && is_third(version.at[0]);
     TRY(keras_read_names(&layers, f->root, "layer_names", b, err));
-    const char *top = keras_hard_path(f->root, "layers") ? "layers"
-                      : keras_hard_path(f->root, "_layer_checkpoint_dependencies")
-                          ? "_layer_checkpoint_dependencies"
-                          : NULL;
+    const char *top = keras_group_of_layers(f);
     if (!layers.n && !top)
         TRY(sg_fail(
             err, SG_EFORMAT,
-            "%s: an HDF5 file without the attribute layer_names or the group layers, not one of Keras",
+            "%s: an HDF5 file without the attribute layer_names (Keras 2) or groups of variables (Keras 3): not one "
+            "of Keras, or of Keras before 1.0",
             b->path));
     NEED(f->net.layers = sg_calloc(KERAS_MAX_LAYERS, sizeof *f->net.layers), err, "%s", b->path);
+    if (!layers.n && f->net.config && (top[0] || keras_config_lists_layers(f))) {
+        TRY(keras_layers_from_config(b, err));
+        TRY(keras_add_v3_weights(b, top, err));
+        goto done;
+    }
     if (!layers.n) {
-        if (f->net.config)
-            TRY(keras_layers_from_config(b, err));
-        if (f->net.config)
-            TRY(keras_add_v3_weights(b, top, err));
-        else
-            TRY(keras_layers_from_groups(b, top, err));
+        json_decref(f->net.config); /* of a class of the user's own: it says nothing of layers */
+        f->net.config = NULL;
+        TRY(keras_layers_from_groups(b, top, err));
         goto done;
     }
     if (config.n) {

@@ -41,6 +41,11 @@ sg_status keras_read_dataset(tensor_file *b, const stored_tensor *t, tensor_sink
 /* SG_EFORMAT: offsets of another width than 8 bytes, or a heap on which libhdf5 would not return. */
 sg_status keras_check_superblock(tensor_file *b, sg_error *err);
 
+/* The group that holds those of Keras 3's layers; "": the file itself does, as attributes of a model's own
+ * class are named; NULL: none. */
+const char *keras_group_of_layers(const keras *f);
+/* Does the configuration list layers? A class of the user's own does not. */
+bool keras_config_lists_layers(const keras *f);
 /* The layers, in the order of the file: from net.config, from the attribute layer_names, or from the groups
  * below top. */
 sg_status keras_layers_from_config(tensor_file *b, sg_error *err);

@@ -295,6 +295,12 @@ done:
     return st;
 }
 
+bool keras_config_lists_layers(const keras *f)
+{
+    const json_t *model = json_object_get(f->net.config, "config");
+    return json_is_array(model) || json_is_array(json_object_get(model, "layers"));
+}
+
 static const char *class_of_group(const char *group, size_t *order)
 {
     static const struct {
@@ -316,20 +322,74 @@ static const char *class_of_group(const char *group, size_t *order)
     return NULL;
 }
 
+/* What a layer under a name of the user's own is, by its variables; NULL: not known. */
+static const char *class_of_variables(const tensor_file *b, const keras_layer *l)
+{
+    const stored_tensor *t = l->n ? &b->tensors[l->first] : NULL;
+    uint64_t H = l->n > 1 ? t[1].dims[0] : 0;
+    if (l->n >= 2 && l->n <= 3 && strstr(t->name, "/cell/vars/") && t[0].rank == 2 && t[1].rank == 2 && H)
+        return t[1].dims[1] == 4 * H   ? "LSTM"
+               : t[1].dims[1] == 3 * H ? "GRU"
+               : t[1].dims[1] == H     ? "SimpleRNN"
+                                       : NULL;
+    if (l->n == 1 && t->rank == 2)
+        return "Embedding";
+    return l->n == 2 && t[0].rank == 2 && t[1].rank == 1 && t[1].dims[0] == t[0].dims[1] ? "Dense" : NULL;
+}
+
+/* Groups of a model's own that are no layers. */
+static bool is_no_layer(const char *name)
+{
+    static const char *const names[] = {"optimizer", "compile_metrics", "loss_tracker",
+                                        "metrics",   "seed_generator",  "vars"};
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++)
+        if (!strcmp(name, names[i]))
+            return true;
+    return false;
+}
+
+const char *keras_group_of_layers(const keras *f)
+{
+    H5G_info_t info;
+    if (keras_hard_path(f->root, "layers"))
+        return "layers";
+    if (keras_hard_path(f->root, "_layer_checkpoint_dependencies"))
+        return "_layer_checkpoint_dependencies";
+    if (H5Gget_info(f->root, &info) < 0)
+        return NULL;
+    for (hsize_t i = 0; i < info.nlinks && i < KERAS_MAX_LAYERS; i++) {
+        char name[KERAS_NAME], path[KERAS_NAME + 16];
+        ssize_t n =
+            H5Lget_name_by_idx(f->root, ".", H5_INDEX_NAME, H5_ITER_INC, i, name, sizeof name, H5P_DEFAULT);
+        if (n <= 0 || (size_t)n >= sizeof name)
+            continue;
+        snprintf(path, sizeof path, "%s/cell/vars", name);
+        if (keras_hard_path(f->root, path))
+            return "";
+    }
+    return NULL;
+}
+
 static long group_number(const char *group)
 {
     const char *last = strrchr(group, '_');
     return last && last[1] >= '0' && last[1] <= '9' ? strtol(last + 1, NULL, 10) : 0;
 }
 
+/* Where a class is used: embeddings first, recurrent layers, normalisations, dense layers. */
+static int place_of_class(const char *name)
+{
+    static const char order[5][20] = {"Embedding", "LSTM", "GRU", "SimpleRNN", "BatchNormalization"};
+    for (int i = 0; i < 5; i++)
+        if (!strcmp(order[i], name))
+            return i >= 1 && i <= 3 ? 1 : i;
+    return 5;
+}
+
 static int by_use(const void *a, const void *b)
 {
     const keras_layer *x = a, *y = b;
-    size_t m, n;
-    (void)class_of_group(x->name, &m);
-    (void)class_of_group(y->name, &n);
-    m = m >= 1 && m <= 3 ? 1 : m;
-    n = n >= 1 && n <= 3 ? 1 : n;
+    int m = place_of_class(x->class_name), n = place_of_class(y->class_name);
     long i = group_number(x->name), j = group_number(y->name);
     return m != n ? (m < n ? -1 : 1) : (i > j) - (i < j);
 }
@@ -341,12 +401,13 @@ sg_status keras_layers_from_groups(tensor_file *b, const char *top, sg_error *er
     keras *f = b->reader;
     sg_status st = SG_OK;
     H5G_info_t info;
-    hid_t group = H5Gopen2(f->root, top, H5P_DEFAULT);
+    hid_t group = H5Gopen2(f->root, top[0] ? top : ".", H5P_DEFAULT);
+    const keras_layer *named[6] = {NULL}; /* of each place, under names of the user's own */
     if (group < 0 || H5Gget_info(group, &info) < 0 || info.nlinks > KERAS_MAX_LAYERS)
         TRY(sg_fail(err, SG_EFORMAT, "%s: group %s cannot be read, or holds more than %d layers", b->path,
                     top, KERAS_MAX_LAYERS));
     for (hsize_t i = 0; i < info.nlinks; i++) {
-        char name[KERAS_NAME], path[2 * KERAS_NAME];
+        char name[KERAS_NAME], path[2 * KERAS_NAME], inner[2 * KERAS_NAME + 16];
         size_t order;
         keras_layer *l;
         ssize_t n =
@@ -354,12 +415,32 @@ sg_status keras_layers_from_groups(tensor_file *b, const char *top, sg_error *er
         if (n <= 0 || (size_t)n >= sizeof name)
             TRY(sg_fail(err, SG_EFORMAT, "%s: a layer's name of more than %d bytes", b->path,
                         KERAS_NAME - 1));
-        snprintf(path, sizeof path, "%s/%s", top, name);
+        if (!top[0] && is_no_layer(name))
+            continue;
+        snprintf(path, sizeof path, "%s%s%s", top, top[0] ? "/" : "", name);
         const char *class_name = class_of_group(name, &order);
+        snprintf(inner, sizeof inner, "%s/layers", path);
+        if (keras_hard_path(f->root, inner))
+            TRY(sg_fail(
+                err, SG_EFORMAT,
+                "%s: layer %s is a model of its own within the model, whose layers are not read: save that "
+                "model alone",
+                b->path, name));
         TRY(new_layer(f, name, &l, b, err));
         if (class_name)
             snprintf(l->class_name, sizeof l->class_name, "%s", class_name);
         TRY(add_variables(b, l, path, err));
+        if (!class_name && !top[0] && (class_name = class_of_variables(b, l))) {
+            snprintf(l->class_name, sizeof l->class_name, "%s", class_name);
+            const keras_layer **of_place = &named[place_of_class(l->class_name)];
+            if (*of_place)
+                TRY(sg_fail(
+                    err, SG_EFORMAT,
+                    "%s: layers %s and %s (tensor %s) are both %s, and a weights file does not record their "
+                    "order",
+                    b->path, (*of_place)->name, name, b->tensors[l->first].name, class_name));
+            *of_place = l;
+        }
         if (!l->n)
             f->net.n--; /* dropout, masks: nothing that is known of them matters */
         else if (!class_name)

@@ -566,6 +566,33 @@ static void find_top(recipe *p, const tensor_file *b, const keras_net *net, int 
     }
 }
 
+/* No layer is recurrent: what there is instead. */
+static sg_status none_recurrent(const tensor_file *b, const keras_net *net, sg_error *err)
+{
+    static const char *const models[] = {"Sequential", "Functional", "Model", NULL};
+    char text[300] = "";
+    for (size_t i = 0; i < net->n; i++) {
+        const keras_layer *l = &net->layers[i];
+        size_t used = strlen(text);
+        if (is_listed(l->class_name, models))
+            return sg_fail(
+                err, SG_EFORMAT,
+                "%s: layer %s is a model of its own (%s) within the model, whose layers are not read: "
+                "save that model alone, or build one of its layers",
+                b->path, l->name, l->class_name);
+        if (!strcmp(l->class_name, "StackedRNN"))
+            return sg_fail(
+                err, SG_EFORMAT,
+                "%s: layer %s is an RNN of StackedRNNCells: several cells in one layer are not read "
+                "(one layer for each cell is)",
+                b->path, l->name);
+        snprintf(text + used, sizeof text - used, "%s%.60s", used ? ", " : "",
+                 l->class_name[0] ? l->class_name : l->name);
+    }
+    return sg_fail(err, SG_EFORMAT, "%s: no layer is an LSTM, GRU or SimpleRNN; its layers are %s", b->path,
+                   text[0] ? text : "none");
+}
+
 /* The recurrent layers from the lowest up: each reads the one before. */
 static sg_status find_stack(int out[SG_MAX_LAYERS], size_t *n, const tensor_file *b, const keras_net *net,
                             sg_error *err)
@@ -597,7 +624,7 @@ static sg_status find_stack(int out[SG_MAX_LAYERS], size_t *n, const tensor_file
         out[(*n)++] = (int)i;
     }
     if (!*n)
-        TRY(sg_fail(err, SG_EFORMAT, "%s: no layer is an LSTM, GRU or SimpleRNN", b->path));
+        TRY(none_recurrent(b, net, err));
 done:
     return st;
 }

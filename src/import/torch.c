@@ -207,7 +207,8 @@ static bool is_tensor_like(const pickle *p, uint32_t id)
 static size_t vocabulary_size(torch *f, uint32_t id, const char *name)
 {
     const pickle *p = f->values;
-    pickle_kind k = pickle_kind_of(p, id), word = PICKLE_STRING, number = PICKLE_INT;
+    pickle_kind k = pickle_kind_of(p, id);
+    bool numbers_first = false;
     size_t n = pickle_items(p, id), step = k == PICKLE_DICT ? 2 : 1, words = 0;
     if (k == PICKLE_STRING && (strstr(name, "char") || strstr(name, "vocab") || strstr(name, "alphabet"))) {
         size_t length;
@@ -218,14 +219,15 @@ static size_t vocabulary_size(torch *f, uint32_t id, const char *name)
     }
     if ((k != PICKLE_LIST && k != PICKLE_TUPLE && k != PICKLE_DICT) || n < 2 * step)
         return 0;
-    if (step == 2 && pickle_kind_of(p, pickle_item(p, id, 0)) == PICKLE_INT) {
-        word = PICKLE_INT;
-        number = PICKLE_STRING;
-    }
-    for (size_t i = 0; i < n; i += step, f->visits++)
-        if (pickle_kind_of(p, pickle_item(p, id, i)) != word ||
-            (step == 2 && pickle_kind_of(p, pickle_item(p, id, i + 1)) != number))
+    int64_t unused;
+    numbers_first = step == 2 && torch_whole_number(p, pickle_item(p, id, 0), &unused);
+    for (size_t i = 0; i < n; i += step, f->visits++) {
+        uint32_t word = pickle_item(p, id, i + numbers_first),
+                 number = pickle_item(p, id, i + !numbers_first);
+        if (pickle_kind_of(p, word) != PICKLE_STRING ||
+            (step == 2 && !torch_whole_number(p, number, &unused)))
             return 0;
+    }
     return n / step;
 }
 
@@ -296,8 +298,12 @@ static sg_status walk_contents(tensor_file *b, uint32_t object, walk_path *path,
     const pickle *p = f->values;
     uint32_t entries = pickle_item(p, object, PICKLE_ENTRIES);
     uint32_t pairs = pickle_item(p, pickle_item(p, object, PICKLE_ARGUMENTS), 0);
-    if (entries)
-        return walk_dict(b, entries, path, depth, err);
+    if (entries) { /* of an OrderedDict, a defaultdict */
+        sg_status st = note_vocabulary(b, entries, path->name, err);
+        return st != SG_OK || vocabulary_size(f, entries, path->name)
+                   ? st
+                   : walk_dict(b, entries, path, depth, err);
+    }
     if (pickle_kind_of(p, pairs) == PICKLE_LIST)
         return walk_pairs(b, pairs, path, depth, err);
     return SG_OK;

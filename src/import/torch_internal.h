@@ -44,6 +44,7 @@ void torch_close(tensor_file *b);
 sg_status torch_fill_from_pickle(tensor_file *b, sg_error *err);
 
 /* A tensor file's vocabulary. */
+bool torch_whole_number(const pickle *p, uint32_t id, int64_t *out);
 sg_status torch_vocabulary(tensor_file *b, size_t V, word_list *out, char name[TENSORS_MAX_NAME],
                            sg_error *err);
 /* As b->vocabulary, of a map of V - 1 words whose ids leave out one of 0 .. V-1 (Keras's tokenizers begin at

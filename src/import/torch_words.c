@@ -8,6 +8,29 @@
 #include <stdlib.h>
 #include <string.h>
 
+bool torch_whole_number(const pickle *p, uint32_t id, int64_t *out)
+{
+    uint32_t callee = pickle_item(p, id, PICKLE_CALLEE), arguments = pickle_item(p, id, PICKLE_ARGUMENTS);
+    uint32_t type = pickle_item(p, pickle_item(p, arguments, 0), PICKLE_ARGUMENTS);
+    size_t n, k;
+    *out = pickle_int(p, id);
+    if (pickle_kind_of(p, id) != PICKLE_OBJECT)
+        return pickle_kind_of(p, id) == PICKLE_INT;
+    if (!pickle_is_global(p, callee, "numpy.core.multiarray", "scalar") &&
+        !pickle_is_global(p, callee, "numpy._core.multiarray", "scalar"))
+        return false;
+    const char *kind = pickle_text(p, pickle_item(p, type, 0), &k);
+    const unsigned char *bytes = (const unsigned char *)pickle_text(p, pickle_item(p, arguments, 1), &n);
+    if (!kind || !bytes || k != 2 || (kind[0] != 'i' && kind[0] != 'u') || !n ||
+        n != (size_t)(kind[1] - '0') || n > 8)
+        return false;
+    uint64_t x = kind[0] == 'i' && bytes[n - 1] & 0x80 ? UINT64_MAX : 0;
+    for (size_t i = n; i > 0; i--)
+        x = x << 8 | bytes[i - 1];
+    *out = (int64_t)x;
+    return true;
+}
+
 /* Word i of a torch_words of V words, or NULL where it does not hold one of each id. index: word node of each
  * id. */
 static bool order_words(const pickle *p, const torch_words *c, size_t V, uint32_t *index)
@@ -19,8 +42,8 @@ static bool order_words(const pickle *p, const torch_words *c, size_t V, uint32_
                  value = dict ? pickle_item(p, c->node, 2 * i + 1) : 0;
         uint32_t word = pickle_kind_of(p, key) == PICKLE_STRING ? key : value,
                  number = word == key ? value : key;
-        int64_t id = dict ? pickle_int(p, number) : (int64_t)i;
-        if (pickle_kind_of(p, word) != PICKLE_STRING || (dict && pickle_kind_of(p, number) != PICKLE_INT) ||
+        int64_t id = (int64_t)i;
+        if (pickle_kind_of(p, word) != PICKLE_STRING || (dict && !torch_whole_number(p, number, &id)) ||
             id < 0 || (uint64_t)id >= V || index[id])
             return false;
         index[id] = word;

@@ -262,6 +262,59 @@ static sg_status pairs_to_list(word_list *out, const char *path, const pair *p, 
     return to_list(out, t, path, err);
 }
 
+/* Whether every line has a blank within it; numbered: a whole number before that, and not only behind it. */
+static bool all_lines_are_columns(const char *text, bool numbered)
+{
+    size_t lines = 0;
+    bool words = !numbered;
+    for (const char *line = text; *line; lines++) {
+        size_t n = strcspn(line, "\r\n"), first = strcspn(line, " \t\r\n"), digits = strspn(line, "0123456789");
+        if (!first || first + 1 >= n || (numbered && digits != first))
+            return false;
+        words |= first + 1 + strspn(line + first + 1, "0123456789") < n;
+        line += strcspn(line, "\n");
+        line += *line != 0;
+    }
+    return lines > 1 && words;
+}
+
+/* Lines "12 word", in any order; true: they fill the table. */
+static bool take_numbered(id_table *t, char *text, size_t lines)
+{
+    set_size(t, lines);
+    clear(t);
+    if (t->V != lines)
+        return false;
+    for (char *line = text; *line;) {
+        char *end = line + strcspn(line, "\n");
+        bool last = !*end;
+        *end = 0;
+        if (end > line && end[-1] == '\r')
+            end[-1] = 0;
+        size_t n = strcspn(line, " \t");
+        line[n] = 0;
+        if (!place(t, line + n + 1, number_of(line)))
+            return false;
+        line = last ? end : end + 1;
+    }
+    return t->n == lines;
+}
+
+/* Lines of several columns: a number and a word are read; others are no words alone. */
+static sg_status from_columns(word_list *out, const char *path, char *text, id_table *t, size_t lines,
+                              char *note, size_t note_room, sg_error *err)
+{
+    if (all_lines_are_columns(text, true) && take_numbered(t, text, lines)) {
+        snprintf(note, note_room, "%s: the number before each word is taken as its id", path);
+        return to_list(out, t, path, err);
+    }
+    return sg_fail(
+        err, SG_EFORMAT,
+        "%s: each of its %zu lines holds several columns, expected a word alone, a word and a number, or "
+        "numbers from 0 with their words",
+        path, lines);
+}
+
 static sg_status from_lines(word_list *out, const char *path, char *text, size_t size, id_table *t,
                             char *note, size_t note_room, sg_error *err)
 {
@@ -290,20 +343,25 @@ static sg_status from_lines(word_list *out, const char *path, char *text, size_t
                  "%s: AllenNLP's list without its padding: id 0 is @@PADDING@@, @@UNKNOWN@@ is <unk>", path);
         return to_list(out, t, path, err);
     }
-    for (char *line = text; *line;) {
+    bool columns = all_lines_are_columns(text, false), numbered = all_lines_are_columns(text, true);
+    for (char *line = text; *line && !numbered;) {
         char *end = line + strcspn(line, "\n");
         bool last = !*end;
         pair p;
         *end = 0;
         if (end > line && end[-1] == '\r')
             end[-1] = 0;
-        if (!cut_pair(line, &p))
+        if (!cut_pair(line, &p)) { /* phrases in some lines are words */
+            st = columns ? from_columns(out, path, line, t, lines, note, note_room, err) : SG_OK;
             goto done;
+        }
         TRY(array_reserve(&pairs, &cap, n + 1, sizeof *pairs, err));
         pairs[n++] = p;
         line = last ? end : end + 1;
     }
-    if (n >= 2)
+    if (numbered)
+        TRY(from_columns(out, path, text, t, lines, note, note_room, err));
+    else if (n >= 2)
         TRY(pairs_to_list(out, path, pairs, n, t, note, note_room, err));
 done:
     sg_free(pairs);
@@ -379,11 +437,49 @@ static sg_status from_pickle(word_list *out, const char *path, size_t V, char *n
     if (!out->n && !V)
         TRY(sg_fail(err, SG_EFORMAT, "%s: a pickle without a list or map of words", path));
     if (!out->n)
-        TRY(sg_fail(err, SG_EFORMAT, "%s: a pickle without a list or map of %zu words", path, V));
+        TRY(sg_fail(
+            err, SG_EFORMAT,
+            "%s: a pickle without a list or map of %zu words (arrays and texts of NumPy are not read)", path,
+            V));
     snprintf(note, note_room, "%s: the words are taken from %s", path, name[0] ? name : "its one value");
 done:
     tensors_free(b);
     return st;
+}
+
+/* What is no vocabulary, by its first bytes. */
+static sg_status refuse_other_kinds(const char *path, const char *text, size_t size, sg_error *err)
+{
+    static const struct {
+        const char *bytes;
+        size_t n;
+        const char *what;
+    } kinds[] = {
+        {"\x93NUMPY", 6, "is an array of NumPy, which is not read as words: write them as a JSON list"},
+        {"\x1f\x8b", 2, "is compressed with gzip: unpack it"},
+        {"\xff\xfe", 2, "is UTF-16, expected UTF-8"},
+        {"\xfe\xff", 2, "is UTF-16, expected UTF-8"},
+        {"<!", 2, "is a web page, not a vocabulary: the download went wrong"},
+        {"<html", 5, "is a web page, not a vocabulary: the download went wrong"},
+        {"#version: ", 10,
+         "is a list of merges, not of words: give the vocab.json of its folder, or a tokenizer.json"},
+        {"[[", 2, "is a JSON list of lists, expected a list of words or a map of words and ids"},
+        {"[{", 2, "is a JSON list of objects, expected a list of words or a map of words and ids"}};
+    for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++)
+        if (size >= kinds[i].n && !memcmp(text, kinds[i].bytes, kinds[i].n))
+            return sg_fail(err, SG_EFORMAT, "%s: %s", path, kinds[i].what);
+    return SG_OK;
+}
+
+/* A pickle of protocol 0 or 1 has no signature: it begins with what it makes and ends in its stop. */
+static bool is_old_pickle(const char *text, size_t size)
+{
+    static const char *const begins[] = {"(dp",        "(lp", "}q", "]q", "(d.", "(l.", "ccollections\n",
+                                         "ccopy_reg\n"};
+    for (size_t i = 0; i < sizeof begins / sizeof *begins; i++)
+        if (size > 14 && text[size - 1] == '.' && !strncmp(text, begins[i], strlen(begins[i])))
+            return true;
+    return false;
 }
 
 sg_status vocabulary_file_read(word_list *out, const char *path, size_t V, char *note, size_t note_room,
@@ -396,11 +492,12 @@ sg_status vocabulary_file_read(word_list *out, const char *path, size_t V, char 
     *out = (word_list){0};
     note[0] = 0;
     TRY(sg_read_file(&text, &size, path, MAX_FILE, err));
-    if (size >= 2 &&
-        (((unsigned char)text[0] == 0x80 && text[1] >= 1 && text[1] <= 5) || !memcmp(text, "PK", 2))) {
+    if (size >= 2 && (((unsigned char)text[0] == 0x80 && text[1] >= 1 && text[1] <= 5) ||
+                      !memcmp(text, "PK", 2) || is_old_pickle(text, size))) {
         TRY(from_pickle(out, path, V, note, note_room, err));
         goto done;
     }
+    TRY(refuse_other_kinds(path, text, size, err));
     if (size > 16 && text[0] == '\n' && memmem(text, size < 4096 ? size : 4096, "<unk>", 5) &&
         memchr(text, 0, size))
         TRY(sg_fail(

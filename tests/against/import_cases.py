@@ -450,6 +450,25 @@ v3([("layers/lstm/cell/vars", hot3), ("layers/dense/vars", [kout, kbias])], sequ
 cmp.check("Keras 3, one-hot inputs", path, [keras_layer("lstm", *hot3)], True, np.eye(V), ids, decoder=kout.T, bias=kbias, args=["--one-hot"])
 open(path, "wb").write(b"PK\3\4" + bytes(22) + struct.pack("<HH", 13, 0) + b"metadata.json")
 cmp.refuses(path, "model")
+# classes of the user's own: attributes are groups of the file itself, and a .keras holds no list of layers
+own = {"module": "m", "class_name": "Own", "config": {"units": H}, "registered_name": "Own"}
+for names, config in ((("embedding", "lstm", "dense"), None), (("z_table", "rnn", "head"), None), (("z_table", "rnn", "head"), own)):
+    v3([(f"{names[0]}/vars", [table]), (f"{names[1]}/cell/vars", k3), (f"{names[2]}/vars", [kout, kbias]), ("drop/seed_generator/vars", [np.zeros(2, "u4")]),
+        ("optimizer/vars", [np.int64(3), A(V, E)])], config)
+    cmp.check("Keras 3, a class of the user's own", path, [keras_layer("lstm", *k3)], True, table, ids, decoder=kout.T, bias=kbias)
+stacked_cells = {"module": "keras.layers", "class_name": "StackedRNNCells", "config": {"cells": []}}
+for weights, config, words in (
+        ([("table/vars", [table]), ("one/cell/vars", k3), ("two/cell/vars", k3)], None, ["one and two", "two/cell/vars/0", "both LSTM"]),
+        ([("table/vars", [table]), ("one/cell/vars", k3), ("norm/vars", [gamma, beta])], None, ["layer norm", "norm/vars/0"]),
+        ([("layers/sequential/layers/lstm/cell/vars", k3)], sequential({**sequential(lstm3), "config": {"name": "inner", "layers": [lstm3]}}), ["layer inner is a model of its own"]),
+        ([("layers/sequential/layers/lstm/cell/vars", k3), ("layers/gru/cell/vars", k3)], None, ["layer sequential is a model of its own"]),
+        ([("layers/rnn/cell/vars", k3)], sequential({**layer3("r", "RNN"), "config": {"name": "r", "cell": stacked_cells}}), ["layer r is an RNN of StackedRNNCells"]),
+        ([("layers/embedding/vars", [table])], sequential(emb3, layer3("c", "Conv1D")), ["its layers are InputLayer, Embedding, Conv1D"])):
+    v3(weights, config)
+    cmp.refuses(path, *words)
+with h5py.File(path, "w") as f:
+    f.create_group("layer_0").create_dataset("param_0", data=table)
+cmp.refuses(path, "not one of Keras, or of Keras before 1.0")
 
 # ---- TensorFlow.js: model.json and shards; of JavaScript's own nets the gates are hard_sigmoid, and a GRU resets first ----
 def javascript(layers, weights, shards, half=False, converted=True, groups=1):

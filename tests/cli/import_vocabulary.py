@@ -152,6 +152,11 @@ for what, content, V, shift in (
         ("deeper JSON", {"a": {"char2idx": index}}, 5, 0), ("Keras Tokenizer", keras, 6, 1), ("Keras Tokenizer with num_words", longer, 6, 1),
         ("word count lines", lines(*(f"{w} {120 - i}" for i, w in enumerate(w5))), 5, 0), ("word id lines", lines(*(f"{w}\t{i}" for w, i in reversed(index.items()))), 5, 0),
         ("fairseq", lines(*(f"{w} {120 - i}" for i, w in enumerate(w5))), 9, 4), ("scores", lines(*(f"{w}\t{-i - .5}" for i, w in enumerate(w5))), 5, 0),
+        ("id word lines", lines(*(f"{i}\t{w}" for w, i in reversed(index.items()))), 5, 0), ("pickled map, protocol 0", as_pickle(index, 0), 5, 0),
+        ("pickled list, protocol 1", as_pickle(w5, 1), 5, 0), ("pickled OrderedDict", as_pickle(collections.OrderedDict(index)), 5, 0),
+        ("pickled defaultdict", as_pickle(collections.defaultdict(int, index)), 5, 0),
+        ("pickled map with NumPy's numbers", as_pickle({w: np.int64(i) for w, i in index.items()}, 4), 5, 0),
+        ("pickled inverse map with NumPy's numbers", as_pickle({np.int32(i): w for w, i in index.items()}, 3), 5, 0),
         ("AllenNLP", lines("@@UNKNOWN@@", *w5), 7, 2)):
     tokens_are(what, content, V, "the cat sat the", [shift + i for i in (0, 2, 4, 0)])
     front = {"fairseq": [], "AllenNLP": ["@@PADDING@@", "<unk>"]}.get(what, [f"<unused {i}>" for i in range(shift)])
@@ -179,6 +184,14 @@ for what, content, *said in (("a map with a word twice", '{"the": 0, "the": 1}',
 refused("word count lines of another number", lines(*(f"{w} {120 - i}" for i, w in enumerate(w5))), 8, "5 lines of a word and a number", "8 words")
 refused("a pickle without words", as_pickle({"a": 1.5}), 5, "a pickle without a list or map of 5 words")
 refused("a pickled counter", as_pickle(collections.Counter({w: 9 for w in w5})), 5, "a pickle without")
+three = lines(*(f"{w} {9 - i} {i}" for i, w in enumerate(w5)))
+for what, content, *said in (("three columns", three, "each of its 5 lines holds several columns"), ("ids with a gap", lines(*(f"{2 * i} {w}" for w, i in index.items())), "several columns"),
+                             ("gzip", b"\x1f\x8b" + bytes(20), "gzip"), ("UTF-16", "\n".join(w5).encode("utf-16"), "UTF-16"), ("a web page", "<!DOCTYPE html><html></html>", "web page"),
+                             ("NumPy's array", b"\x93NUMPY\x01\0" + bytes(40), "JSON list"), ("merges", "#version: 0.2\nt h\nth e\n", "vocab.json"),
+                             ("pairs", [[w, i] for w, i in index.items()], "list of lists"), ("objects", [{"word": w} for w in w5], "list of objects"),
+                             ("a pickled array", as_pickle(np.array(w5)), "arrays and texts of NumPy")):
+    refused(what, content, 5, *said)
+tokens_are("phrases in some lines", lines("the", "a", "cat", "New York", "sat"), 5, "the cat sat the", [0, 2, 4, 0])
 refused("a SentencePiece model", b"\n\x0e\n\x05<unk>\x15\x00\x00\x00\x00\x18\x02" + bytes(40), 5, "SentencePiece")
 
 
