@@ -268,7 +268,8 @@ static bool all_lines_are_columns(const char *text, bool numbered)
     size_t lines = 0;
     bool words = !numbered;
     for (const char *line = text; *line; lines++) {
-        size_t n = strcspn(line, "\r\n"), first = strcspn(line, " \t\r\n"), digits = strspn(line, "0123456789");
+        size_t n = strcspn(line, "\r\n"), first = strcspn(line, " \t\r\n"),
+               digits = strspn(line, "0123456789");
         if (!first || first + 1 >= n || (numbered && digits != first))
             return false;
         words |= first + 1 + strspn(line + first + 1, "0123456789") < n;
