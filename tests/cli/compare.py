@@ -406,7 +406,7 @@ def test_text_and_csv():
 def test_page():
     """The report's section holds the rows of --json, with seven digits, and the text stays what it is."""
     keys = {"models_low": "ratio_models_low", "models_high": "ratio_models_high"}
-    for options in (["lstm1.nc", "noun", "verb"], ["lstm1.nc", "gru1.nc", "--class", "noun", "--class", "verb"],
+    for options in (["one-block.nc", "noun", "verb"], ["lstm1.nc", "noun", "verb"], ["lstm1.nc", "gru1.nc", "--class", "noun", "--class", "verb"],
                     ["--group", "l=lstm1.nc,lstm2.nc,lstm3.nc", "--group", "g=gru1.nc,gru2.nc", "--delay", "0,3"]):
         shown = rows(*options)
         text = compare(*options).stdout
@@ -416,6 +416,7 @@ def test_page():
         assert compare(*options, "-o", "-").stdout == page
         data = json.loads(re.search(r'<script type="application/json" id="data">(.*?)</script>', page, re.S).group(1))
         got = data["comparison"]
+        assert (got["tests"] == 0) == (options[0] == "one-block.nc"), "comparisons without a p-value are not counted"
         assert got["tests"] == shown["comparisons"] and got["notes"] == shown["notes"] and len(got["rows"]) == len(shown["rows"])
         assert len(data["runs"]) == len({p for pair in shown["pairs"] for s in ("a", "b") for p in pair[s]["runs"]})
         for pair, want, n in zip(got["pairs"], shown["pairs"], blocks, strict=True):
