@@ -19,7 +19,7 @@ static void start(void)
 {
     (void)H5dont_atexit();
     /* Its defaults but for the last, 1 MiB. Each write or read of text takes a little more than that, set to
-     * 0: to have it from the system each time took half of the time of a small analysis. */
+     * 0: to have it from the system each time took up to half of the time of a small analysis. */
     (void)H5set_free_list_limits(1 << 20, 1 << 16, 1 << 22, 1 << 18, 1 << 24, 1 << 22);
 }
 
