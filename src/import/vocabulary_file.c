@@ -262,7 +262,7 @@ static sg_status pairs_to_list(word_list *out, const char *path, const pair *p, 
     return to_list(out, t, path, err);
 }
 
-/* Whether every line has a blank within it; numbered: a whole number before that, and not only behind it. */
+/* Whether every line has a blank within it; numbered: a whole number before that, and not only after it. */
 static bool all_lines_are_columns(const char *text, bool numbered)
 {
     size_t lines = 0;
