@@ -325,7 +325,9 @@ static const char *class_of_group(const char *group, size_t *order)
 /* What a layer under a name of the user's own is, by its variables; NULL: not known. */
 static const char *class_of_variables(const tensor_file *b, const keras_layer *l)
 {
-    const stored_tensor *t = l->n ? &b->tensors[l->first] : NULL;
+    if (!l->n)
+        return NULL;
+    const stored_tensor *t = &b->tensors[l->first];
     uint64_t H = l->n > 1 ? t[1].dims[0] : 0;
     if (l->n >= 2 && l->n <= 3 && strstr(t->name, "/cell/vars/") && t[0].rank == 2 && t[1].rank == 2 && H)
         return t[1].dims[1] == 4 * H   ? "LSTM"
