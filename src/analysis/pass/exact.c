@@ -75,7 +75,9 @@ static sg_status warm_up(pass *p, portion *x, bool may_stop, sg_error *err)
     TRY(states_begin(an, origins, x->steps, &zero, err));
     memset(p->state[0], 0, engine_state_size(p->s.engine) * sizeof *p->state[0]);
     engine_start(p->s.engine, zero, p->state[0], zero);
-    size_t row = 0;
+    size_t row = p->part;
+    while (row && analysis_part_start(an, row) > zero)
+        row--;
     for (uint64_t t = zero; t < start;) {
         while (analysis_part_start(an, row + 1) <= t)
             row++;

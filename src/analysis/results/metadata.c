@@ -302,29 +302,27 @@ done:
 static sg_status put_class_words(run_writer *w, const analysis *an, sg_error *err)
 {
     sg_status st = SG_OK;
-    class_facts *x = NULL;
     int64_t *types = NULL;
     double *effective = NULL, *share = NULL;
     const char **top = NULL;
     if (!has_words(an))
         return SG_OK;
-    NEED((x = sg_calloc(an->C, sizeof *x)) && (types = sg_calloc(an->C, sizeof *types)) &&
-             (effective = sg_calloc(an->C, sizeof *effective)) && (share = sg_calloc(an->C, sizeof *share)) &&
-             (top = sg_calloc(an->C, sizeof *top)),
+    NEED((types = sg_calloc(an->C, sizeof *types)) && (effective = sg_calloc(an->C, sizeof *effective)) &&
+             (share = sg_calloc(an->C, sizeof *share)) && (top = sg_calloc(an->C, sizeof *top)),
          err, "the run file");
     for (size_t c = 0; c < an->C; c++) {
-        facts_of(an, c, &x[c]);
-        types[c] = x[c].types;
-        effective[c] = x[c].squares > 0 ? x[c].tokens * x[c].tokens / x[c].squares : 0;
-        share[c] = x[c].tokens > 0 ? (double)x[c].most / x[c].tokens : 0;
-        top[c] = x[c].top;
+        class_facts x;
+        facts_of(an, c, &x);
+        types[c] = x.types;
+        effective[c] = x.squares > 0 ? x.tokens * x.tokens / x.squares : 0;
+        share[c] = x.tokens > 0 ? (double)x.most / x.tokens : 0;
+        top[c] = x.top;
     }
     TRY(run_writer_put_i64(w, RUN_ROOT, "class_types", NULL, NULL, types, err));
     TRY(run_writer_put_f64(w, RUN_ROOT, "class_effective_types", NULL, NULL, effective, err));
     TRY(run_writer_put_f64(w, RUN_ROOT, "class_top_share", NULL, NULL, share, err));
     TRY(run_writer_put_strings(w, RUN_ROOT, "class_top_word", 0, an->C, top, err));
 done:
-    sg_free(x);
     sg_free(types);
     sg_free(effective);
     sg_free(share);
