@@ -47,8 +47,10 @@ typedef struct {
 #define FORMATS "auto|text|conllu|tagged" /* sg_format */
 /* One rule for all commands: what a warning says holds for the results, so it is printed all the same. */
 #define QUIET_OPTION(variable)                                                                               \
-    {"quiet", 'q', OPT_FLAG, &(variable), NULL,                                                              \
-     "no progress, no summary of what was written; warnings are printed", 0, 0}
+    {                                                                                                        \
+        "quiet", 'q', OPT_FLAG, &(variable), NULL,                                                           \
+            "no progress, no summary of what was written; warnings are printed", 0, 0                        \
+    }
 
 /* clang-format off */
 #define SECTION(heading) {heading, 0, OPT_SECTION, NULL, NULL, NULL, 0, 0}
@@ -76,6 +78,24 @@ void option_list_free(option_list *l);
 int find_choice(const char *choices, const char *text);
 /* The default as the help shows it; false: none is shown. */
 bool default_text(const option *o, char *text, size_t size);
+
+/* ---- options from a table of settings (stategrad/settings.h): setting_options.c ---- */
+enum { MAX_SETTINGS = 64 };
+typedef struct {
+    const sg_setting *(*row)(size_t i); /* the table */
+    sg_status (*set)(void *cfg, const char *name, const char *value, sg_error *err);
+    void *cfg;                         /* with its defaults */
+    char option_of[MAX_SETTINGS][32];  /* "--burn-in" */
+    const char *text_of[MAX_SETTINGS]; /* what was given for settings that are not plain numbers */
+} setting_options;
+
+/* "burn_in" as an option, "--burn-in". */
+void spell_option(char *text, size_t size, const char *setting);
+/* Adds the rows of the table that are, or are not, advanced to n options; the number of options then. Plain
+ * numbers and flags go into cfg when the options are parsed, the others by read_setting_options. */
+size_t add_setting_options(setting_options *o, option *table, size_t n, bool advanced);
+/* -1: continue. Otherwise 2, after the message, which begins with the name of the command. */
+int read_setting_options(const setting_options *o, const char *name);
 
 /* ---- help, manual pages, completion: manual.c ---- */
 void print_usage(FILE *f);

@@ -8,14 +8,13 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { MAX_SETTINGS = 64, MAX_OPTIONS = MAX_SETTINGS + 32 };
+enum { MAX_OPTIONS = MAX_SETTINGS + 32 };
 
 typedef struct {
     sg_analysis_config cfg;
     const char *output;
     int format;
-    char option_of[MAX_SETTINGS][32];   /* "--burn-in" */
-    const char *words_of[MAX_SETTINGS]; /* what was given for settings that are not plain numbers */
+    setting_options options;
     option_list classes, properties, pairs;
     model_options model;
     bool no_eos, lowercase, quiet, ascii;
@@ -23,14 +22,6 @@ typedef struct {
     char *command;
     job_plan *plan; /* only this is wanted; or NULL */
 } settings;
-
-/* "burn_in" as an option, "--burn-in". */
-static void spell_option(char *text, size_t size, const char *setting)
-{
-    snprintf(text, size, "--%s", setting);
-    for (char *c = text; *c; c++)
-        *c = *c == '_' ? '-' : *c;
-}
 
 /* Is arg this option, alone or with its value after it? */
 static bool is_option(const char *arg, const char *name, bool *takes_value)
@@ -95,44 +86,9 @@ static char *command_text(int argc, char **argv)
     return text;
 }
 
-/* A row of options for each row of the table of settings. Plain numbers go into cfg at once, the others by
- * interpret_words. */
-static size_t add_settings(settings *s, option *table, size_t n, bool advanced)
+static sg_status set(void *cfg, const char *name, const char *value, sg_error *err)
 {
-    const sg_setting *x;
-    for (size_t i = 0; (x = sg_analysis_setting(i)) && i < MAX_SETTINGS; i++) {
-        if (x->advanced != advanced)
-            continue;
-        bool number = x->type != SG_SETTING_WORD && x->type != SG_SETTING_TEXT && !strchr(x->values, '|');
-        void *place = (char *)&s->cfg + x->offset;
-        option_kind kind = !number                      ? OPT_STRING
-                           : x->type == SG_SETTING_REAL ? OPT_REAL
-                           : x->type == SG_SETTING_INT  ? (strcmp(x->name, "threads") ? OPT_INT : OPT_THREADS)
-                           : x->type == SG_SETTING_U64  ? OPT_U64
-                                                        : OPT_SIZE;
-        const bool flag = !strcmp(x->values, "yes|no");
-        if (flag)
-            kind = OPT_FLAG; /* its field is a bool */
-        else if (!number)
-            place = &s->words_of[i];
-        if (x->type == SG_SETTING_WORD)
-            s->words_of[i] = x->fallback;
-        spell_option(s->option_of[i], sizeof s->option_of[i], x->name);
-        table[n++] = (option){s->option_of[i] + 2,     x->letter, kind,     place,
-                              flag ? NULL : x->values, x->help,   x->least, x->most};
-    }
-    return n;
-}
-
-static int interpret_words(settings *s)
-{
-    const sg_setting *x;
-    sg_error err;
-    for (size_t i = 0; (x = sg_analysis_setting(i)) && i < MAX_SETTINGS; i++)
-        if (s->words_of[i] && strcmp(x->values, "yes|no") &&
-            sg_analysis_set(&s->cfg, x->name, s->words_of[i], &err) != SG_OK)
-            return misuse("analyze: %s", with_options(err.msg));
-    return -1;
+    return sg_analysis_set(cfg, name, value, err);
 }
 
 int read_properties(const option_list *given, sg_property **out)
@@ -400,7 +356,8 @@ static int check_plan(settings *s, int argc, char **argv)
 
 static int analyze(int argc, char **argv, job_plan *plan)
 {
-    settings s = {.plan = plan};
+    settings s = {.plan = plan, .options = {.row = sg_analysis_setting, .set = set}};
+    s.options.cfg = &s.cfg;
     sg_analysis_defaults(&s.cfg, NULL);
     s.cfg.state = 0; /* not given: follows from the model */
     s.command = command_text(argc, argv);
@@ -437,13 +394,13 @@ static int analyze(int argc, char **argv, job_plan *plan)
     };
     option table[MAX_OPTIONS];
     memcpy(table, first, sizeof first);
-    size_t n = add_settings(&s, table, sizeof first / sizeof *first, false);
+    size_t n = add_setting_options(&s.options, table, sizeof first / sizeof *first, false);
     memcpy(table + n, more, sizeof more);
-    n = add_settings(&s, table, n + sizeof more / sizeof *more, true);
+    n = add_setting_options(&s.options, table, n + sizeof more / sizeof *more, true);
     memcpy(table + n, last, sizeof last);
     int code = parse_options(&cmd_analyze, table, &argc, argv, 1, 0);
     if (code < 0)
-        code = interpret_words(&s);
+        code = read_setting_options(&s.options, "analyze");
     if (code < 0 && plan)
         code = check_plan(&s, argc, argv);
     if (code < 0 && !s.output)

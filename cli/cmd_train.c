@@ -15,13 +15,16 @@ enum { DEFAULT_VOCABULARY = 10000 };
 
 typedef struct {
     const char *output, *vocab_file;
-    int preset, cell, unit, format, optimizer, loss_scale;
+    int preset, cell, unit, format;
     option_list valid;
-    size_t vocab_size, min_count, hidden, patience, epochs, decay_after;
+    size_t vocab_size, min_count, hidden;
     bool no_eos, quiet;
     sg_model_shape shape;
     sg_train_config train;
+    setting_options options;
 } settings;
+
+enum { MAX_OPTIONS = MAX_SETTINGS + 24 };
 
 /* Every other option overrides the preset, wherever it is written. */
 static int apply_preset(settings *s, int argc, char **argv)
@@ -55,8 +58,6 @@ static int choose(settings *s)
     if (s->cell >= 0)
         s->shape.cell = offered_cell(s->cell);
     s->shape.unit = (sg_unit)s->unit;
-    s->train.optimizer = (sg_optimizer)s->optimizer;
-    s->train.loss_scale = (sg_loss_scale)s->loss_scale;
     sg_train_config rates = s->train;
     sg_train_default_rates(&rates);
     s->train.lr = isnan(s->train.lr) ? rates.lr : s->train.lr;
@@ -65,9 +66,6 @@ static int choose(settings *s)
         s->shape.hidden[k] = s->hidden;
     s->shape.eos = !s->no_eos;
     s->shape.has_decoder = true;
-    s->train.epochs = (unsigned)s->epochs;
-    s->train.patience = (unsigned)s->patience;
-    s->train.decay_after = (unsigned)s->decay_after;
     if (s->shape.tied && s->hidden != s->shape.embedding)
         return misuse("train: --tied: needs --hidden-size = --embedding-size, found %zu and %zu", s->hidden,
                       s->shape.embedding);
@@ -80,7 +78,7 @@ static int choose(settings *s)
         return misuse("train: --resume needs --checkpoint FILE");
     if (s->vocab_file && (s->vocab_size || s->min_count))
         return misuse("train: --vocab cannot be combined with --vocab-size or --min-count");
-    if (s->patience && !s->valid.n)
+    if (s->train.patience && !s->valid.n)
         return misuse("train: --patience needs --valid FILE");
     if (!s->output)
         return misuse("train: nowhere to write the model: give -o MODEL");
@@ -220,23 +218,26 @@ static int check_plan(const settings *s, int argc, char **argv, job_plan *p)
     return code;
 }
 
+static sg_status set(void *cfg, const char *name, const char *value, sg_error *err)
+{
+    return sg_train_set(cfg, name, value, err);
+}
+
 static int train_or_plan(int argc, char **argv, job_plan *plan)
 {
     settings s = {.preset = -1,
                   .cell = -1,
-                  .shape = {.cell = SG_CELL_LSTM, .layers = 1, .embedding = 64, .hidden = {256}}};
+                  .shape = {.cell = SG_CELL_LSTM, .layers = 1, .embedding = 64, .hidden = {256}},
+                  .options = {.row = sg_train_setting, .set = set}};
+    s.options.cfg = &s.train;
     int code = apply_preset(&s, argc, argv);
     if (code >= 0)
         return code;
     s.hidden = s.shape.hidden[0];
-    s.epochs = s.train.epochs;
-    s.decay_after = s.train.decay_after;
-    s.optimizer = (int)s.train.optimizer;
-    s.loss_scale = (int)s.train.loss_scale;
     s.train.lr = s.train.clip = NAN; /* not given: follow from optimizer and loss scale */
     const double sizes = 1 << 24;
     char names[200] = "";
-    const option table[] = {
+    const option first[] = {
         {"output", 'o', OPT_STRING, &s.output, "MODEL", "the model file to write", 0, 0},
         {"valid", 0, OPT_LIST, &s.valid, "FILE",
          "validation corpus: the epoch with the lowest perplexity on it is kept", 0, 0},
@@ -247,12 +248,9 @@ static int train_or_plan(int argc, char **argv, job_plan *plan)
         {"layers", 0, OPT_SIZE, &s.shape.layers, "N", "recurrent layers", 1, SG_MAX_LAYERS},
         {"embedding-size", 0, OPT_SIZE, &s.shape.embedding, "N", "numbers per word", 1, sizes},
         {"hidden-size", 0, OPT_SIZE, &s.hidden, "N", "units of every layer", 1, sizes},
-        {"epochs", 0, OPT_SIZE, &s.epochs, "N", "passes over the corpus", 1, 1e6},
-        {"checkpoint", 0, OPT_STRING, &s.train.checkpoint, "FILE",
-         "save progress there after every epoch and every 10 minutes", 0, 0},
-        {"resume", 0, OPT_FLAG, &s.train.resume, NULL, "continue from the checkpoint", 0, 0},
-        {"threads", 't', OPT_THREADS, &s.train.threads, "N", "number of threads (default: all cores)", 0,
-         1024},
+        {"tied", 0, OPT_FLAG, &s.shape.tied, NULL, "tie the weights of the decoder to the embeddings", 0, 0},
+    };
+    const option more[] = {
         QUIET_OPTION(s.quiet),
         SECTION("Corpus and vocabulary"),
         {"format", 0, OPT_CHOICE, &s.format, FORMATS, "format of the corpus; auto: by extension", 0, 0},
@@ -263,40 +261,18 @@ static int train_or_plan(int argc, char **argv, job_plan *plan)
         {"min-count", 0, OPT_SIZE, &s.min_count, "N", "replace words seen less often with <unk>", 1, 1e15},
         {"vocab", 0, OPT_STRING, &s.vocab_file, "FILE",
          "one word per line in id order, JSON, a pickle, ... (doc/import.md)", 0, 0},
-        {"embeddings", 0, OPT_STRING, &s.train.embeddings, "FILE",
-         "initialise with word2vec vectors (text or binary)", 0, 0},
-        {"freeze-embeddings", 0, OPT_FLAG, &s.train.freeze_embeddings, NULL, "do not train the embeddings", 0,
-         0},
-        SECTION("Optimisation"),
-        {"tied", 0, OPT_FLAG, &s.shape.tied, NULL, "tie the weights of the decoder to the embeddings", 0, 0},
-        {"optimizer", 0, OPT_CHOICE, &s.optimizer, "sgd|adam", "update rule", 0, 0},
-        {"loss-scale", 0, OPT_CHOICE, &s.loss_scale, "mean|sum",
-         "loss of a window: mean or sum over its steps", 0, 0},
-        {"lr", 0, OPT_REAL, &s.train.lr, "X",
-         "learning rate (default: 0.004 for adam; for sgd 20 with the mean, 1 with the sum)", 1e-12, 1e6},
-        {"lr-decay", 0, OPT_REAL, &s.train.lr_decay, "X",
-         "factor on the learning rate for every epoch after --decay-after", 1e-6, 1},
-        {"decay-after", 0, OPT_SIZE, &s.decay_after, "N", "epochs at the full learning rate", 0, 1e6},
-        {"steps", 0, OPT_SIZE, &s.train.steps, "N",
-         "steps of truncated back-propagation through time; at most those of a sequence", 1, 1 << 20},
-        {"batch", 0, OPT_SIZE, &s.train.batch, "N", "parallel sequences", 1, 1 << 20},
-        {"clip", 0, OPT_REAL, &s.train.clip, "X",
-         "clip the norm of the gradient to this; 0: no clipping (default: 0.25 with the mean, 5 with the sum)",
-         0, 1e30},
-        {"dropout", 0, OPT_REAL, &s.train.dropout, "P", "dropout rate on embeddings and layer outputs", 0,
-         0.999},
-        {"init", 0, OPT_REAL, &s.train.init, "X", "weights are initialised uniformly in -X .. X", 1e-30, 1e6},
-        {"seed", 0, OPT_U64, &s.train.seed, "N", "seed of weight initialisation and dropout", 0, 0},
-        {"patience", 0, OPT_SIZE, &s.patience, "N",
-         "stop after N epochs without a lower validation perplexity (0: never)", 0, 1e6},
-        SECTION("Files"),
-        {"checkpoint-minutes", 0, OPT_REAL, &s.train.checkpoint_minutes, "X",
-         "minutes between checkpoints within an epoch", 0, 1e6},
-        {"log", 0, OPT_STRING, &s.train.log_path, "FILE",
-         "JSON lines, one per epoch; -: on standard output, in place of the summary", 0, 0},
-        END_OF_OPTIONS,
+        SECTION("Training"),
     };
+    const option last = END_OF_OPTIONS;
+    option table[MAX_OPTIONS];
+    memcpy(table, first, sizeof first);
+    size_t n = add_setting_options(&s.options, table, sizeof first / sizeof *first, false);
+    memcpy(table + n, more, sizeof more);
+    n = add_setting_options(&s.options, table, n + sizeof more / sizeof *more, true);
+    table[n] = last;
     code = parse_options(&cmd_train, table, &argc, argv, 1, 0);
+    if (code < 0)
+        code = read_setting_options(&s.options, "train");
     if (code < 0)
         code = choose(&s);
     if (code < 0)

@@ -33,6 +33,7 @@
 #include "stategrad/run.h"
 #include "stategrad/stats.h"
 #include "stategrad/synth.h"
+#include "stategrad/settings.h"
 #include "stategrad/team.h"
 #include "stategrad/train.h"
 

@@ -9,6 +9,7 @@
 
 #include "stategrad/gradient.h"
 #include "stategrad/run.h"
+#include "stategrad/settings.h"
 #include "stategrad/team.h"
 
 #ifdef __cplusplus
@@ -106,31 +107,6 @@ SG_API sg_status sg_analysis_check_properties(const sg_analysis_config *cfg, con
                                               const sg_stream *s, const sg_classes *k, sg_error *err);
 
 /* ---- the table of settings: options of the program, keywords of other languages ---- */
-
-typedef enum {
-    SG_SETTING_SIZE, /* size_t */
-    SG_SETTING_U64,  /* uint64_t */
-    SG_SETTING_INT,  /* int */
-    SG_SETTING_REAL, /* double */
-    SG_SETTING_TEXT, /* const char *, borrowed */
-    SG_SETTING_WORD  /* an enum or a bool; set it by sg_analysis_set */
-} sg_setting_type;
-
-typedef struct {
-    const char *name; /* "burn_in"; the option is --burn-in */
-    char letter;      /* of the short option, or 0 */
-    sg_setting_type type;
-    const char *values;   /* "N", "types|tokens", "N|auto|never" */
-    const char *fallback; /* the default, as sg_analysis_set takes it; NULL: depends on the model, or none */
-    double least, most;   /* of numbers, inclusive; any where they are equal */
-    const char *help;     /* a phrase, without the default */
-    bool advanced;        /* listed after the others */
-    size_t offset;        /* of the field in sg_analysis_config */
-    bool neutral;         /* changes no value of a finished run; the program stores its command without it */
-    /* it controls how a model is run: where gradients are given (accumulator.h), it must have its default or
-     * this value; NULL: it applies there too */
-    const char *without_model;
-} sg_setting;
 
 /* Settings i = 0, 1, ...; NULL after the last. Classes, properties and `command` are not settings. */
 SG_API const sg_setting *sg_analysis_setting(size_t i);

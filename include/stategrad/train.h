@@ -4,6 +4,7 @@
 #define STATEGRAD_TRAIN_H
 
 #include "stategrad/lm.h"
+#include "stategrad/settings.h"
 
 #ifdef __cplusplus
 extern "C" {
@@ -23,14 +24,14 @@ typedef struct {
     size_t struct_size; /* see base.h */
     size_t steps;       /* BPTT window, 50 */
     size_t batch;       /* parallel streams, 20 */
-    unsigned epochs;    /* 10 */
+    size_t epochs;      /* 10 */
     /* stop after this number of epochs without a lower validation perplexity; 0: never */
-    unsigned patience;
+    size_t patience;
     sg_optimizer optimizer;   /* Adam */
     sg_loss_scale loss_scale; /* mean */
     double lr;                /* sg_train_default_rates */
     double lr_decay;          /* 0.7, per epoch ... */
-    unsigned decay_after;     /* ... after this epoch, 2 */
+    size_t decay_after;       /* ... after this epoch, 2 */
     double clip;              /* gradient clipping, largest norm; 0: none. sg_train_default_rates */
     double dropout;           /* 0.35: on embeddings and layer outputs */
     double init;              /* U(-init, init), 0.05 */
@@ -53,7 +54,14 @@ SG_API void sg_train_default_rates(sg_train_config *cfg);
  * batch 20, SGD with the loss summed over the steps, lr 1, times 0.8 for every epoch after the 6th, clip 5,
  * dropout 0.5, weights from U(-0.05, 0.05). Sets the shape too. */
 SG_API void sg_train_preset_paper(sg_train_config *cfg, sg_model_shape *shape);
+/* SG_EINVAL: names the setting, what was found and what was expected. */
 SG_API sg_status sg_train_check(const sg_train_config *cfg, const sg_model_shape *shape, sg_error *err);
+
+/* The table of settings: i = 0, 1, ...; NULL after the last. */
+SG_API const sg_setting *sg_train_setting(size_t i);
+/* From text: "50", "sgd", "yes". A SG_SETTING_TEXT borrows value. SG_EINVAL: an unknown setting or an invalid
+ * value. lr and clip do not follow when optimizer or loss_scale change: see sg_train_default_rates. */
+SG_API sg_status sg_train_set(sg_train_config *cfg, const char *name, const char *value, sg_error *err);
 
 typedef struct {
     unsigned epochs; /* done */

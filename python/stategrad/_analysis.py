@@ -2,47 +2,21 @@
 """analyze and track: runs from models."""
 from __future__ import annotations
 
-import inspect
 import os
 import pathlib
-from typing import Any, Callable, Iterator, Mapping, Sequence, overload
+from typing import Any, Callable, Mapping, Sequence, overload
 
 from . import _corpus
-from ._base import Monitor, Path, ProgressOption, array_to_c, call, ffi, from_c, is_list, lib, path_to_c, threads_will_work, to_c, unknown_setting, whole
+from ._base import Monitor, Path, ProgressOption, array_to_c, call, ffi, is_list, lib, path_to_c, threads_will_work, to_c, whole
 from ._model import Model, handle_of
 from ._run import Run, files_of, output_file, refuse_outputs
-
-OF_THE_PROGRAM = ("inputs",) # in Python: an array as tokens
-
-
-def settings() -> Iterator[Any]:
-    """The rows of the table of settings (analysis.h)."""
-    i = 0
-    while row := lib.sg_analysis_setting(i):
-        if from_c(row.name) not in OF_THE_PROGRAM:
-            yield row
-        i += 1
-
-
-def _set(cfg: Any, name: str, value: Any, keep: list[Any]) -> None:
-    if isinstance(value, bool):
-        value = "yes" if value else "no"
-    if isinstance(value, float):
-        value = repr(float(value))
-    keep.append(to_c(os.fspath(value) if isinstance(value, os.PathLike) else str(value), name))
-    call(lib.sg_analysis_set, cfg, to_c(name), keep[-1])
-
+from ._settings import OF_ANALYSIS
 
 def config_of(model: Any, given: Mapping[str, Any], command: str, keep: list[Any], of: Callable[..., Any]) -> Any:
     """sg_analysis_config of a model (or NULL) with these settings; valid as long as `keep` exists."""
     cfg = ffi.new("sg_analysis_config *")
     lib.sg_analysis_defaults_sized(cfg, ffi.sizeof("sg_analysis_config"), model)
-    known = [from_c(row.name) for row in settings()]
-    for name, value in given.items():
-        if name not in known:
-            raise unknown_setting(of.__name__, name, known, of)
-        if value is not None:
-            _set(cfg, name, value, keep)
+    OF_ANALYSIS.apply(cfg, given, keep, of)
     keep.append(to_c(command, "command"))
     cfg.command = keep[-1]
     return cfg
@@ -165,30 +139,7 @@ def _files_read(tokens: Any, *specs: Any) -> list[Any]:
     return found
 
 
-def _document(function: Any) -> None:
-    """The table of settings, in the docstring and the signature."""
-    lines, parameters = [], []
-    signature = inspect.signature(function)
-    for row in settings():
-        fallback = from_c(row.fallback) if row.fallback else None
-        lines.append(f"        {from_c(row.name)}: {from_c(row.values)}\n            {from_c(row.help)}"
-                     + (f" (default {fallback})" if fallback and "default" not in from_c(row.help) else ""))
-        if from_c(row.name) in signature.parameters:
-            continue
-        default = fallback
-        for kind in (int, float):
-            try:
-                default = kind(fallback)
-                break
-            except (TypeError, ValueError):
-                pass
-        parameters.append(inspect.Parameter(from_c(row.name), inspect.Parameter.KEYWORD_ONLY, default=default))
-    function.__doc__ = (function.__doc__ or "").replace("{settings}", "\n".join(lines))
-    plain = [p for p in signature.parameters.values() if p.kind is not inspect.Parameter.VAR_KEYWORD]
-    function.__signature__ = signature.replace(parameters=plain + parameters)
-
-
-_document(analyze)
+OF_ANALYSIS.document(analyze)
 
 
 def track(run: Run | Path, properties: Mapping[str, Any] | Sequence[str], *, output: Path | None = None, threads: int = 0,

@@ -353,13 +353,11 @@ def unknown_setting(what: str, name: str, known: Sequence[str], of: Callable[...
                      f"; and the arguments {', '.join(arguments)}")
 
 
-def set_fields(cfg: Any, values: dict[str, Any], keep: list[Any], of: Callable[..., Any], given: Sequence[str] = (),
-               names: Mapping[str, str] = {}) -> None:
-    """Sets the fields of a configuration from a function's settings, except those given by other arguments; `names` maps settings with another name.
+def set_fields(cfg: Any, values: dict[str, Any], keep: list[Any], of: Callable[..., Any], given: Sequence[str] = ()) -> None:
+    """Sets the fields of a configuration from a function's settings, except those given by other arguments.
     TypeError: no such field, or a value of another type; ValueError: out of its range."""
     what = of.__name__
-    here = {field: name for name, field in names.items()}
-    fields = {here.get(field, field): kind for field, kind in ffi.typeof(cfg).item.fields if field not in ("struct_size", *given)}
+    fields = {field: kind for field, kind in ffi.typeof(cfg).item.fields if field not in ("struct_size", *given)}
     for name, value in values.items():
         if name not in fields:
             raise unknown_setting(what, name, list(fields), of)
@@ -374,7 +372,7 @@ def set_fields(cfg: Any, values: dict[str, Any], keep: list[Any], of: Callable[.
             if kind.kind == "pointer":
                 value = path_to_c(value)
                 keep.append(value)
-            setattr(cfg, names.get(name, name), value)
+            setattr(cfg, name, value)
         except (TypeError, ValueError, RuntimeError) as error:
             kind_of_error = ValueError if kind.kind == "pointer" and isinstance(error, ValueError) else TypeError
             raise kind_of_error(f"{what}: setting '{name}': {error}"[:300]) from None
@@ -385,5 +383,5 @@ def set_fields(cfg: Any, values: dict[str, Any], keep: list[Any], of: Callable[.
 def index_of(value: str, names: Sequence[str], what: str) -> int:
     """The number of a word of an enumeration."""
     if not isinstance(value, str) or value not in names:
-        raise ValueError(f"setting '{what}': expected {'|'.join(names)}, found {value!r}")
+        raise ValueError(f"setting '{what}': expected {' or '.join(filter(None, (', '.join(names[:-1]), names[-1])))}, found {value!r}")
     return list(names).index(value)

@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 from . import _corpus
-from ._base import Monitor, ProgressOption, call, ffi, flag, from_c, index_of, lib, new, set_fields, threads_will_work, whole
+from ._base import Monitor, ProgressOption, call, ffi, flag, from_c, index_of, lib, new, threads_will_work, whole
 from ._model import UNITS, Model, Vocabulary, vocabulary_of
 from ._run import files_of, refuse_outputs
+from ._settings import OF_TRAINING
 
-OPTIMIZERS, LOSS_SCALES = ("sgd", "adam"), ("mean", "sum")
 DEFAULT_VOCABULARY = 10000 # as the program
 
 
@@ -45,9 +45,9 @@ def train(tokens: Any, valid: Any = None, *, cell: str = "lstm", layers: int = 1
     preset
         "paper": the recipe of Verwimp et al.
     **settings
-        Those of `stategrad train`: steps (50), batch (20), epochs (10), patience, optimizer ("adam"), loss_scale ("mean"), lr,
-        lr_decay (0.7), decay_after (2), clip, dropout (0.35), init (0.05), seed, embeddings, freeze_embeddings, threads,
-        log (a file, a line of JSON per epoch), checkpoint, checkpoint_minutes (10), resume.
+        Those of `stategrad train`, with the same defaults:
+
+{settings}
 
     Returns
     -------
@@ -69,11 +69,9 @@ def train(tokens: Any, valid: Any = None, *, cell: str = "lstm", layers: int = 1
     if preset is not None:
         index_of(preset, ("paper",), "preset")
         lib.sg_train_preset_paper(cfg, shape)
-    for name, words in (("optimizer", OPTIMIZERS), ("loss_scale", LOSS_SCALES)):
-        if settings.get(name) is not None:
-            setattr(cfg, name, index_of(settings.pop(name), words, name))
+    OF_TRAINING.apply(cfg, {name: settings.pop(name, None) for name in ("optimizer", "loss_scale")}, keep, train)
     lib.sg_train_default_rates(cfg)
-    set_fields(cfg, settings, keep, train, names={"log": "log_path"})
+    OF_TRAINING.apply(cfg, settings, keep, train)
     cells = [from_c(lib.sg_cell_name(i)) for i in range(lib.sg_cell_count())]
     shape.cell, shape.unit = index_of(cell, cells, "cell"), index_of(unit, UNITS, "unit")
     shape.layers, shape.tied, shape.eos, shape.has_decoder = layers, flag(tied, "tied"), flag(eos, "eos"), True
@@ -96,6 +94,9 @@ def train(tokens: Any, valid: Any = None, *, cell: str = "lstm", layers: int = 1
     model.train_result = TrainResult(result.epochs, result.train_nats, result.valid_nats, result.best_valid_nats,
                                      result.tokens_per_second)
     return model
+
+
+OF_TRAINING.document(train)
 
 
 def _vocabulary(text: _corpus.Text, vocab: Vocabulary | None, size: int, min_count: int, monitor: Monitor) -> Any:

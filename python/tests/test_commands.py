@@ -109,7 +109,7 @@ class Commands(InFolder):
         sg.train(sentences(), log=self.folder / "log", **more)
         lines = [json.loads(line) for line in (self.folder / "log").read_text().splitlines()]
         self.assertEqual([line["epoch"] for line in lines], [1, 2])
-        with self.assertRaisesRegex(TypeError, "no setting 'log_path'.*log,"):
+        with self.assertRaisesRegex(TypeError, "no setting 'log_path'.* log;"):
             sg.train(sentences(), log_path=self.folder / "log", **more)
 
     def test_synth(self):
@@ -120,7 +120,7 @@ class Commands(InFolder):
             for path in (self.folder / "its" / kind).iterdir():
                 self.assertEqual((folder / path.name).read_bytes(), path.read_bytes())
         self.assertEqual(sg.synth(self.folder / "one", "copy", tokens=500), {"copy": self.folder / "one" / "copy"})
-        with self.assertRaisesRegex(ValueError, "expected copy.agreement"):
+        with self.assertRaisesRegex(ValueError, "expected copy, .*or "):
             sg.synth(self.folder, "x")
         with self.assertRaisesRegex(ValueError, "100"):
             sg.synth(self.folder, tokens=5)

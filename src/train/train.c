@@ -5,6 +5,7 @@
 #include "train/bptt.h"
 #include "train/checkpoint.h"
 #include "train/optimizer.h"
+#include "train/settings.h"
 #include "train/word2vec.h"
 
 #include "base/base_internal.h"
@@ -64,11 +65,6 @@ static sg_status cut_into_sequences(trainer *t, sg_error *err)
     return SG_OK;
 }
 
-static const char *loss_scale_name(const sg_train_config *c)
-{
-    return c->loss_scale == SG_LOSS_SUM ? "sum" : "mean";
-}
-
 static sg_status describe(trainer *t, sg_error *err)
 {
     const sg_train_config *c = t->cfg;
@@ -81,17 +77,14 @@ static sg_status describe(trainer *t, sg_error *err)
         if (st != SG_OK)
             return st;
     }
-    snprintf(
+    size_t used = (size_t)snprintf(
         t->identity, sizeof t->identity,
-        "work=training\nversion=%s\ncell=%s\nlayers=%zu\nembedding size=%zu\nhidden size=%s\nvocabulary=%zu\ntied=%d\nunit=%s\n"
-        "eos=%d\nsteps=%zu\nbatch=%zu\npatience=%u\noptimizer=%s\nloss scale=%s\nlr=%.17g\nlr decay=%.17g\ndecay after=%u\n"
-        "clip=%.17g\ndropout=%.17g\ninit=%.17g\nseed=%" PRIu64 "\nfrozen embeddings=%d\nembeddings=%s\n"
-        "corpus tokens=%" PRIu64 "\ncorpus=%s\nvalidation=%s\n",
+        "work=training\nversion=%s\ncell=%s\nlayers=%zu\nembedding size=%zu\nhidden size=%s\nvocabulary=%zu\ntied=%d\n"
+        "unit=%s\neos=%d\nembeddings=%s\ncorpus tokens=%" PRIu64 "\ncorpus=%s\nvalidation=%s\n",
         sg_version(), sg_cell_name(s->cell), s->layers, s->embedding, hidden, s->vocabulary, s->tied,
-        s->unit == SG_UNIT_CHAR ? "char" : "word", s->eos, c->steps, c->batch, c->patience,
-        c->optimizer == SG_ADAM ? "adam" : "sgd", loss_scale_name(c), c->lr, c->lr_decay, c->decay_after,
-        c->clip, c->dropout, c->init, c->seed, c->freeze_embeddings, file, sg_stream_length(t->train),
+        s->unit == SG_UNIT_CHAR ? "char" : "word", s->eos, file, sg_stream_length(t->train),
         sg_stream_sha256(t->train), t->valid ? sg_stream_sha256(t->valid) : "none");
+    train_settings_describe(c, t->identity + used, sizeof t->identity - used);
     return SG_OK;
 }
 
@@ -161,7 +154,7 @@ static sg_status resume(trainer *t, sg_error *err)
         sg_warn(
             t->monitor,
             "%s: %" PRIu64
-            " epochs are done, more than the %u asked for: nothing is trained, the model is the best of all %" PRIu64,
+            " epochs are done, more than the %zu asked for: nothing is trained, the model is the best of all %" PRIu64,
             t->cfg->checkpoint, t->now.epoch, t->cfg->epochs, t->now.epoch);
     *stepper_count(t->stepper) = t->now.optimizer_steps;
     bptt_set_state(t->bptt, t->state);
@@ -310,8 +303,13 @@ static bool report_progress(trainer *t, const char *what)
     if (!t->monitor || !t->monitor->tick || clock - t->told < 0.1)
         return true;
     t->told = clock;
-    sg_progress p = {
-        what, (double)t->trained, 0, clock - t->begun, t->recent, (unsigned)t->now.epoch + 1, t->cfg->epochs};
+    sg_progress p = {what,
+                     (double)t->trained,
+                     0,
+                     clock - t->begun,
+                     t->recent,
+                     (unsigned)t->now.epoch + 1,
+                     (unsigned)t->cfg->epochs};
     double left = (double)(t->cfg->epochs - t->now.epoch) * epoch_tokens - (double)t->now.loss_tokens;
     p.total = p.done + (left > 0 ? left : 0);
     return t->monitor->tick(t->monitor->ctx, &p);
@@ -431,22 +429,10 @@ static sg_status run(trainer *t, sg_error *err)
 /* How it was trained, for the model file: nothing that differs from run to run. */
 static sg_status record(trainer *t, sg_error *err)
 {
-    sg_status st = SG_OK;
-    const sg_train_config *c = t->cfg;
+    sg_status st = train_settings_record(t->cfg, t->m, err);
     char text[256];
 #define PUT(key, ...) (snprintf(text, sizeof text, __VA_ARGS__), TRY_PUT(key))
 #define TRY_PUT(key) (st == SG_OK ? (st = sg_model_set_meta(t->m, key, text, err)) : st)
-    PUT("init_range", "%.9g", c->init);
-    PUT("seed", "%" PRIu64, c->seed);
-    PUT("optimizer", "%s", c->optimizer == SG_ADAM ? "adam" : "sgd");
-    PUT("loss_scale", "%s", loss_scale_name(c));
-    PUT("lr", "%.9g", c->lr);
-    PUT("lr_decay", "%.9g", c->lr_decay);
-    PUT("decay_after", "%u", c->decay_after);
-    PUT("clip", "%.9g", c->clip);
-    PUT("dropout", "%.9g", c->dropout);
-    PUT("steps", "%zu", c->steps);
-    PUT("batch", "%zu", c->batch);
     PUT("trained_epochs", "%" PRIu64, t->now.epoch);
     PUT("best_epoch", "%" PRIu64, t->now.best_epoch);
     PUT("train_nats", "%.9g", t->now.train_nats);
