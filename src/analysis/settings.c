@@ -158,8 +158,8 @@ sg_status settings_check_given(const sg_analysis_config *cfg, sg_error *err)
         if (!r->s.without_model)
             continue;
         if (r->s.type != SG_SETTING_TEXT)
-            setting_print(r, cfg, 17, text, sizeof text),
-                setting_print(r, &usual, 17, expected, sizeof expected);
+            setting_print(r, cfg, 0, text, sizeof text),
+                setting_print(r, &usual, 0, expected, sizeof expected);
         if (r->s.type == SG_SETTING_TEXT ? *(const char *const *)((const char *)cfg + r->s.offset) != NULL
                                          : strcmp(text, expected) && strcmp(text, r->s.without_model))
             return sg_fail(err, SG_EINVAL,
@@ -184,7 +184,7 @@ static sg_status put(run_writer *w, const sg_analysis_config *cfg, const setting
         return run_writer_real(w, RUN_ROOT, NULL, r->attribute, setting_number(r, cfg), err);
     if (r->s.type != SG_SETTING_WORD && r->s.type != SG_SETTING_REAL)
         return run_writer_integer(w, RUN_ROOT, NULL, r->attribute, (int64_t)setting_whole(r, cfg), err);
-    setting_print(r, cfg, 17, text, sizeof text);
+    setting_print(r, cfg, 0, text, sizeof text);
     return run_writer_text(w, RUN_ROOT, NULL, r->attribute, text, err);
 }
 

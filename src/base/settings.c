@@ -170,6 +170,16 @@ sg_status setting_set(const settings_table *t, void *cfg, const char *name, cons
     return SG_OK;
 }
 
+/* digits 0: as few as give the same number when they are read. */
+static void print_real(double x, int digits, char *text, size_t size)
+{
+    for (int n = digits ? digits : 6; n <= 17; n++) {
+        snprintf(text, size, "%.*g", n, x);
+        if (digits || strtod(text, NULL) == x)
+            return;
+    }
+}
+
 void setting_print(const setting_row *r, const void *cfg, int digits, char *text, size_t size)
 {
     size_t whole = r->s.type == SG_SETTING_REAL ? 0 : setting_whole(r, cfg);
@@ -182,7 +192,7 @@ void setting_print(const setting_row *r, const void *cfg, int digits, char *text
             return;
         }
     if (r->s.type == SG_SETTING_REAL)
-        snprintf(text, size, "%.*g", digits, setting_number(r, cfg));
+        print_real(setting_number(r, cfg), digits, text, size);
     else
         snprintf(text, size, r->second ? "%zu/%zu" : "%zu", whole, second);
 }
@@ -227,7 +237,7 @@ void settings_describe(const settings_table *t, const void *cfg, bool with_part,
         const setting_row *r = &t->rows[i];
         if (r->decides == NOTHING || (r->decides == WHICH_PART && !with_part))
             continue;
-        setting_print(r, cfg, 17, value, sizeof value);
+        setting_print(r, cfg, 0, value, sizeof value);
         used += (size_t)snprintf(text + used, size - used, "%s=%s\n", r->s.name, value);
     }
 }
