@@ -3,6 +3,7 @@
 
 #include "base/base_internal.h"
 
+#include <malloc.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -35,6 +36,32 @@ static void allocation_checks_overflow_and_can_fail(void **state)
     assert_int_equal(((uint64_t *)p)[4], 0);
     sg_free(p);
     assert_int_equal(sg_alloc_live(), live);
+}
+
+/* Large blocks, on memory that was used before, at sizes that are no whole number of pages. */
+static void large_blocks_are_zeros(void **state)
+{
+    (void)state;
+    const size_t sizes[] = {((size_t)1 << 26) - 64, (size_t)1 << 26, ((size_t)1 << 26) + 64,
+                            ((size_t)70 << 20) + 8128};
+    mallopt(M_MMAP_MAX, 0); /* from the heap, which keeps what is freed */
+    mallopt(M_TRIM_THRESHOLD, 1 << 30);
+    for (size_t k = 0; k < sizeof sizes / sizeof *sizes; k++) {
+        void *before = sg_calloc(3 + k, 64); /* moves the next block against the pages */
+        for (int turn = 0; turn < 2; turn++) {
+            unsigned char *p = sg_calloc(sizes[k], 1);
+            size_t used = 0;
+            assert_non_null(p);
+            assert_int_equal((uintptr_t)p % 64, 0);
+            for (size_t i = 0; i < sizes[k]; i++)
+                used += p[i] != 0;
+            assert_int_equal(used, 0);
+            memset(p, 0xff, sizes[k]);
+            sg_free(p);
+        }
+        sg_free(before);
+    }
+    mallopt(M_MMAP_MAX, 65536);
 }
 
 static void arena_is_bounded(void **state)
@@ -191,6 +218,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(error_is_one_line_and_cut),
         cmocka_unit_test(allocation_checks_overflow_and_can_fail),
+        cmocka_unit_test(large_blocks_are_zeros),
         cmocka_unit_test(arena_is_bounded),
         cmocka_unit_test(rng_repeats_and_is_fair),
         cmocka_unit_test(sha256_of_abc),
