@@ -89,7 +89,8 @@ def _state_of(run: Run, state: str | None, layer: int) -> str:
 
 def compare(*what: Union[Run, Path], class_name: str | Sequence[str] | None = None, properties: str | Sequence[str] | None = None,
             measure: str | Sequence[str] | None = None, delay: int | Sequence[int] | None = None,
-            groups: Mapping[str, Sequence[Run | Path]] | None = None, state: str | None = None, layer: int = 0) -> Comparison:
+            groups: Mapping[str, Sequence[Run | Path]] | None = None, state: str | None = None, layer: int = 0,
+            report: Path | None = None) -> Comparison:
     """A against B: ratio and difference with paired 95 % intervals, p-values adjusted over all rows.
 
     Parameters
@@ -109,13 +110,15 @@ def compare(*what: Union[Run, Path], class_name: str | Sequence[str] | None = No
         "cell", "hidden" or the name of another state; default: the first in the file.
     layer
         1 .. L; 0: the first in the file.
+    report
+        A page to write as well: the report of these runs, with the comparison as a section.
 
     Raises
     ------
     ValueError
         A name or delay that the runs do not have; A equals B; measures without a common unit; runs of an earlier version.
     """
-    from ._run import Run
+    from ._run import Run, refuse_input
     given = _groups(groups, "compare")
     for x in what:
         if not isinstance(x, Run) and not is_path(x):
@@ -144,7 +147,19 @@ def compare(*what: Union[Run, Path], class_name: str | Sequence[str] | None = No
         handle = Handle(new("sg_comparison", lib.sg_compare, c_pairs, len(pairs), cfg), "comparison", keep)
         result = Comparison(handle, c_pairs, [(a, b) for a, b in ([_shown(s) for s in pair] for pair in pairs)])
         result._read = [file for _, members in opened for run in members for file in (run.path, *run._read)]
+        if report is not None:
+            refuse_input(report, *result._read)
+            shown = [(name, run) for name, members in opened for run in members]
+            with handle as c:
+                call(lib.sg_report_write_comparison, path_to_c(report), ffi.new("sg_run *[]", [run._handle._pointer for _, run in shown]),
+                     array_to_c([path_to_c(_file_of(run)) for _, run in shown], keep),
+                     array_to_c([ffi.NULL if name is None else to_c(name, "groups") for name, _ in shown], keep), len(shown), c, c_pairs, len(pairs))
     return result
+
+
+def _file_of(run: Run) -> str:
+    """As the page and the labels name it."""
+    return run.path if run._temporary is None else "run"
 
 
 def _groups(groups: Any, what: str) -> list[tuple[str, list[Any]]]:
@@ -164,7 +179,7 @@ def _pair(opened: list[tuple[str | None, list[Run]]], names: list[str], class_na
     sides = []
     for i in range(2):
         group, runs = opened[0 if names else i]
-        label = names[i] if names else group or (runs[0].path if runs[0]._temporary is None else "run")
+        label = names[i] if names else group or _file_of(runs[0])
         side: dict[str, Any] = {"runs": runs, "state": _state_of(runs[0], state, layer), "class": class_name, "property": property_name}
         if names: # A determines what B is
             first = runs[0]
@@ -186,9 +201,9 @@ def _side(side: dict[str, Any], keep: list[Any]) -> dict[str, Any]:
     handles = ffi.new("sg_run *[]", [run._handle._pointer for run in runs])
     keep += [texts, handles]
     return {**texts, "runs": handles, "n": len(runs),
-            "paths": array_to_c([path_to_c(run.path if run._temporary is None else "run") for run in runs], keep)}
+            "paths": array_to_c([path_to_c(_file_of(run)) for run in runs], keep)}
 
 
 def _shown(side: dict[str, Any]) -> dict[str, Any]:
-    return {"label": side["label"], "runs": [run.path if run._temporary is None else "run" for run in side["runs"]], "state": side["state"],
+    return {"label": side["label"], "runs": [_file_of(run) for run in side["runs"]], "state": side["state"],
             "class": side["class"] or "all", "property": side["property"]}

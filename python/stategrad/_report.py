@@ -7,7 +7,7 @@ import json
 from typing import TYPE_CHECKING, Any, Mapping, Sequence, Union
 
 from ._base import Path, array_to_c, call, ffi, is_list, is_path, lib, path_to_c, set_fields, to_c, whole, written
-from ._compare import _groups
+from ._compare import _file_of, _groups
 
 if TYPE_CHECKING:
     from ._run import Run
@@ -49,7 +49,7 @@ def report(runs: Runs = (), path: Path | None = None, *, groups: Mapping[str, Se
         for run in sorted(opened, key=id): # two threads: in one order
             stack.enter_context(run._handle)
         handles = ffi.new("sg_run *[]", [run._handle._pointer for run in opened])
-        paths = array_to_c([path_to_c(run.path if run._temporary is None else "run") for run in opened], keep)
+        paths = array_to_c([path_to_c(_file_of(run)) for run in opened], keep)
         of = array_to_c([ffi.NULL if name is None else to_c(name, "groups") for name in names], keep)
         refuse_input(path, *(file for run in opened for file in (run.path, *run._read)))
         call(lib.sg_report_write, path_to_c(path), handles, paths, of, len(opened))

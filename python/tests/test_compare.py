@@ -40,14 +40,18 @@ class Comparisons(InFolder):
                 ((one, two), {"properties": "kind", "state": "hidden"}, [one, two, "--property", "kind", "--state", "hidden"]),
                 ((one, "kind", "back"), {"class_name": "noun"}, [one, "kind", "back", "--class", "noun"]),
                 (("noun", "verb"), {"groups": {"g": [one, two]}, "measure": ["rms_gain", "sigma_1"]}, ["--group", group, "noun", "verb", "--measure", "rms_gain,sigma_1"])):
-            mine = sg.compare(*what, **more)
+            page, its_page = self.folder / "mine.html", self.folder / "its.html"
+            mine = sg.compare(*what, **more, report=page)
             with self.subTest(what=what[1:]):
-                self.same(mine, json.loads(program("compare", *args, "--json")))
+                self.same(mine, json.loads(program("compare", *args, "--json", "-o", its_page)))
+                self.assertEqual(page.read_bytes(), its_page.read_bytes())
                 if "groups" not in more and what[1:] != ("noun", "verb"): # of runs and of names
                     continue
                 mine.csv(self.folder / "mine.csv")
                 with self.assertRaisesRegex(ValueError, "is read, and cannot be the output"):
                     mine.csv(one)
+                with self.assertRaisesRegex(ValueError, "is read, and cannot be the output"):
+                    sg.compare(*what, **more, report=one)
                 self.assertEqual((self.folder / "mine.csv").read_text(), program("compare", *args, "--csv", "-"))
         with sg.open(one) as a, sg.open(two) as b:
             self.same(sg.compare(a, b), json.loads(program("compare", one, two, "--json")))

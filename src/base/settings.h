@@ -52,9 +52,10 @@ void setting_print(const setting_row *r, const void *cfg, int digits, char *text
 
 /* Sets every field that has a default other than 0. */
 void settings_give_defaults(const settings_table *t, void *cfg);
-/* Every number is in its range, or is the 0 that means "chosen" or "off"; every word is one of its words. */
+/* Every number is in its range, or is the 0 that means "chosen" or "off"; every word is one of the row's. */
 sg_status settings_in_range(const settings_table *t, const void *cfg, sg_error *err);
-/* Appends the settings that decide the contents of the result as "name=value\n" lines; with_part: the part too. */
+/* Appends the settings that decide the contents of the result as "name=value\n" lines; with_part: also which
+ * part of it. */
 void settings_describe(const settings_table *t, const void *cfg, bool with_part, char *text, size_t size);
 
 #endif

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* The table of settings of training: every field has its row, defaults, ranges, texts, and which settings decide
- * the weights. */
+/* The table of settings of training: every field has its row; defaults, ranges, texts, and which settings
+ * decide the weights. */
 #include "helpers/test_util.h"
 
 #include "train/settings.h"
