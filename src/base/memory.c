@@ -36,8 +36,9 @@ static bool may_allocate(void)
 
 enum { ALIGN = 64, LARGE = 1 << 26 };
 
-/* Zeros. The whole pages of a large block are given back to the system, which fills each with zeros when it is
- * first touched, by the thread that touches it: a gigabyte is ready at once, and on the node that uses it. */
+/* Zeros. The whole pages of a large block are given back to the system, which fills each with zeros when it
+ * is first touched, by the thread that touches it: a gigabyte is ready at once, and on the node that uses
+ * it. */
 static void clear(char *p, size_t bytes)
 {
     const size_t page = (size_t)sysconf(_SC_PAGESIZE);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* settings.h - a table of settings: a row for each field of a configuration that users set (stategrad/settings.h),
- * read and printed here, whatever the configuration. Its first field is struct_size (base.h). */
+/* settings.h - a table of settings: a row for each field of a configuration that users set
+ * (stategrad/settings.h), read and printed here, whatever the configuration. Its first field is struct_size
+ * (base.h). */
 #ifndef SG_BASE_SETTINGS_H
 #define SG_BASE_SETTINGS_H
 
@@ -47,7 +48,8 @@ double setting_number(const setting_row *r, const void *cfg);
 /* From text: "50", "window:20", "2/8". A SG_SETTING_TEXT borrows value. SG_EINVAL: an unknown setting, an
  * invalid value, or a setting that the caller's configuration is too short for. */
 sg_status setting_set(const settings_table *t, void *cfg, const char *name, const char *value, sg_error *err);
-/* As setting_set reads it; reals with `digits` digits, or with as many as they need (0). Not of SG_SETTING_TEXT. */
+/* As setting_set reads it; reals with `digits` digits, or with as many as they need (0). Not of
+ * SG_SETTING_TEXT. */
 void setting_print(const setting_row *r, const void *cfg, int digits, char *text, size_t size);
 
 /* Sets every field that has a default other than 0. */
