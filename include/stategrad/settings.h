@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* settings.h - what a row of a table of settings says. Each table (sg_analysis_setting, sg_train_setting) gives
- * the options of the program and the keywords of other languages. */
+/* settings.h - what a row of a table of settings says. Each table (sg_analysis_setting, sg_train_setting)
+ * gives the options of the program and the keywords of other languages. */
 #ifndef STATEGRAD_SETTINGS_H
 #define STATEGRAD_SETTINGS_H
 
