@@ -236,14 +236,17 @@ class Chart {
     const style = seriesStyle(series, this.input.hidden, isDark());
     const focused = document.activeElement && document.activeElement.dataset ? document.activeElement.dataset.series : null;
     const listed = this.options.compact ? series.filter((n) => !this.hidden.has(n)) : series;
-    const buttons = listed.map((name) => {
+    const sections = this.options.compact ? [] : this.input.sections || [];
+    const buttons = listed.flatMap((name) => {
       const { colour, shape } = style.get(name);
       const swatch = svg('svg', { width: 26, height: 12, viewBox: '-13 -6 26 12', 'aria-hidden': 'true' },
         svg('path', { d: 'M-13,0H13', stroke: colour, 'stroke-width': 2 }),
         svg('path', { d: SHAPE_PATHS[shape], fill: colour }));
-      return el('button', { type: 'button', class: 'key', 'data-series': name, title: shorten(name, 200),
+      const button = el('button', { type: 'button', class: 'key', 'data-series': name, title: shorten(name, 200),
         'aria-pressed': String(!this.hidden.has(name)), onclick: () => this.toggle(name) },
         swatch, el('span', {}, shorten(name, 28)));
+      const [section] = sections.filter(([, names]) => names[0] === name);
+      return section ? [this.sectionButton(...section), button] : [button];
     });
     if (series.length > 3 && !this.options.compact) {
       buttons.push(el('button', { type: 'button', class: 'key plain', onclick: () => this.showOnly(series) }, 'show all'),
@@ -256,6 +259,12 @@ class Chart {
     this.legend.replaceChildren(...this.filterBox(series), ...buttons, ...dashes);
     this.applyFilter();
     if (focused) for (const b of this.legend.children) if (b.dataset.series === focused && document.activeElement === document.body) b.focus();
+  }
+
+  /* Heads the series of one section; draws them alone, with the first of all. */
+  sectionButton(name, names) {
+    return el('button', { type: 'button', class: 'key plain section', title: `only ${shorten(name, 200)}`, onclick: () => this.showOnly([this.input.series[0], ...names]) },
+      `${shorten(name, 28)}:`);
   }
 
   /* Of many series: a box that leaves in the legend those whose names have its text, and a button that draws these alone. */

@@ -67,8 +67,14 @@ runs.forEach((run, i) => {
   runNames.push(name);
 });
 
-const classNames = [];
-for (const run of runs) for (const c of run.classes) if (!classNames.includes(c.name)) classNames.push(c.name);
+/* Classes in order: "all", those that are alone in their spec (a --classes option), then the others by spec, each in the order of the run. */
+const specOf = new Map();
+for (const run of runs) for (const c of run.classes) if (!specOf.has(c.name)) specOf.set(c.name, c.spec || '');
+const ofSpec = (spec) => [...specOf.keys()].filter((n) => specOf.get(n) === spec);
+const specs = ['', ...new Set(specOf.values())].filter((s) => s && ofSpec(s).length > 1);
+const classNames = [...specOf.keys()].filter((n) => !specs.includes(specOf.get(n))).concat(...specs.map(ofSpec));
+/* The headings of the legend: [spec, names]. One spec alone needs none. */
+const CLASS_SECTIONS = specs.length > 1 ? specs.map((s) => [s, ofSpec(s)]) : [];
 const propertyNames = [];
 for (const run of runs) for (const p of run.properties) if (!propertyNames.includes(p.name)) propertyNames.push(p.name);
 const labelNames = [];
@@ -237,7 +243,7 @@ function setCurves(chart, key, title, caption, scale, height, of = 'classes') {
   const { rows, patch } = scaleCurves(raw, scale);
   const banded = rows.some((r) => r.low !== null), withheld = withheldNote(key, rows);
   chart.set({
-    spec: 'curves', rows, series: SERIES[of], lines: linesOf(rows), cursor: true,
+    spec: 'curves', rows, series: SERIES[of], sections: of === 'classes' ? CLASS_SECTIONS : [], lines: linesOf(rows), cursor: true,
     columns: CURVE_COLUMNS.map(([field, name]) => [field, name === 'class' ? SERIES_HEAD[of] : name]),
     hidden: of === 'classes' ? initiallyHidden(8) : [], runs: runNames, facet: runs.length > 1 && state.arrangement === 'side' ? runs.length : 0,
     title: `${title} — ${groupTitle(state.group)}`,

@@ -197,6 +197,9 @@ SG_API sg_status sg_classes_keep(sg_classes *k, const char *text, sg_error *err)
 SG_API size_t sg_classes_count(const sg_classes *k);
 SG_API const char *sg_classes_name(const sg_classes *k,
                                    size_t c); /* borrowed until the next stream is encoded */
+/* The text of the spec that class c is of, "upos" or "rare=rank 1001-10000"; NULL: class "all", or classes
+ * without specs. Borrowed. */
+SG_API const char *sg_classes_spec(const sg_classes *k, size_t c);
 SG_API int32_t sg_classes_find(const sg_classes *k, const char *name); /* -1: no such class */
 SG_API size_t sg_classes_sets(const sg_classes *k);                    /* distinct sets seen; at most 65536 */
 SG_API bool sg_classes_contains(const sg_classes *k, size_t set, size_t c);

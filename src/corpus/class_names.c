@@ -78,9 +78,11 @@ sg_status classes_add(sg_classes *k, const class_spec *spec, const char *name, c
     if (origin && !(copy = sg_strdup(origin)))
         TRY(no_memory(err, "the classes"));
     TRY(array_reserve(&k->origins, &k->origins_cap, n + 1, sizeof *k->origins, err));
+    TRY(array_reserve(&k->spec_of, &k->spec_of_cap, n + 1, sizeof *k->spec_of, err));
     TRY(string_table_add(k->names, name, strlen(name), c, &added, err));
     if (!added)
         TRY(sg_fail(err, SG_EINVAL, "classes '%s': class '%s' exists already", spec->text, excerpt));
+    k->spec_of[n] = spec->text;
     k->origins[n] = copy;
     copy = NULL;
 done:
@@ -97,6 +99,11 @@ size_t sg_classes_count(const sg_classes *k)
 const char *sg_classes_name(const sg_classes *k, size_t c)
 {
     return string_table_get(k->names, c, NULL);
+}
+
+const char *sg_classes_spec(const sg_classes *k, size_t c)
+{
+    return c < k->spec_of_cap ? k->spec_of[c] : NULL;
 }
 
 int32_t sg_classes_find(const sg_classes *k, const char *name)

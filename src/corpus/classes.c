@@ -725,6 +725,7 @@ void sg_classes_free(sg_classes *k)
         sg_free(k->origins[c]);
     sg_free(k->specs);
     sg_free(k->origins);
+    sg_free(k->spec_of);
     string_table_free(k->names);
     string_table_free(k->sets);
     sg_free(k->set_tokens);

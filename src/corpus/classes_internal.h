@@ -88,6 +88,8 @@ struct sg_classes {
     /* per class: "groups.txt:3", reported when it stays empty; NULL: found in the corpus */
     char **origins;
     size_t origins_cap;
+    const char **spec_of; /* per class: the text of its spec, as long as origins; NULL: none */
+    size_t spec_of_cap;
 
     sg_classes *families; /* of crossings, with classes of their own; NULL: there are none */
     size_t *family_ends;  /* per family: where its classes of the token at hand end in families->current */

@@ -234,10 +234,13 @@ static sg_status write_class(json_out *j, const sg_run *r, size_t c, sg_error *e
             return st;
         json_key(j, keys[i]), json_value(j, x);
     }
-    if (has_variable(r, NULL, "class_top_word")) {
-        if ((st = sg_run_read_string(r, NULL, "class_top_word", c, &word, err)) != SG_OK)
+    static const char *const texts[][2] = {{"class_top_word", "top_word"}, {"class_spec", "spec"}};
+    for (size_t i = 0; i < sizeof texts / sizeof *texts; i++) {
+        if (!has_variable(r, NULL, texts[i][0]))
+            continue;
+        if ((st = sg_run_read_string(r, NULL, texts[i][0], c, &word, err)) != SG_OK)
             return st;
-        json_key(j, "top_word"), json_text(j, word);
+        json_key(j, texts[i][1]), json_text(j, word);
         sg_string_free(word);
     }
     json_close(j, '}');

@@ -159,6 +159,8 @@ const run_variable run_variables[] = {
     {"delay", RUN_I32, false, true, "delay", "steps between the input word and the state", "tokens",
      .missing = 0},
     {"class_name", RUN_STRING, false, true, "class", "class of the input word", "1", .missing = 0},
+    {"class_spec", RUN_STRING, false, false, "class", "the spec of classes that the class is of", "1",
+     .sometimes = true},
     {"class_tokens", RUN_I64, false, true, "class", "tokens of the class in the analysed corpus", "tokens",
      .missing = 0},
     {"class_types", RUN_I64, false, false, "class",

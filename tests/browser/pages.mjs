@@ -227,7 +227,12 @@ async function numbersOf(page, what, all, g, untrained, names, steps) {
     const squares = cells.filter((m) => m.type === 'rect'), of = (kind) => cells.filter((m) => m.type === 'symbol' && (m.shape === 'circle') === (kind === 'dot')), [dots, crosses] = [of('dot'), of('cross')];
     expect(squares.length === (names.length - 1) * D, 'cells', squares.length);
     const order = labels.y.filter((l) => names.includes(l.text)).sort((x, y) => x.y - y.y).map((l) => l.text);
-    expect(order.join() === names.slice(1).join(), 'order of classes', order.join());
+    const specs = all[''].class_spec || [], several = (spec) => spec && specs.filter((s) => s === spec).length > 1;
+    const sections = [...new Set(specs.filter(several))].map((spec) => [spec, names.filter((_, i) => specs[i] === spec)]);
+    const wanted = [...names.slice(1).filter((n) => !sections.some(([, own]) => own.includes(n))), ...sections.flatMap(([, own]) => own)];
+    expect(order.join() === wanted.join(), 'order of classes: alone in their spec, then by spec', order.join());
+    const headings = await page.evaluate(() => Array.from(document.querySelectorAll('#chart-curves .key.section'), (k) => [k.textContent, k.nextSibling.dataset.series]));
+    expect(String(headings) === String(sections.length > 1 ? sections.map(([spec, own]) => [`${spec}:`, own[0]]) : []), 'headings of the legend', headings.join(' | '));
     for (const m of squares) {
       const c = names.indexOf(m.series), label = labels.y.find((l) => l.text === m.series), sigma = g.singular_value[c][m.delay][0];
       const low = g.class_null_low && g.class_null_low[c][m.delay], high = g.class_null_high && g.class_null_high[c][m.delay];

@@ -158,6 +158,12 @@ done:
     return st;
 }
 
+/* Classes from memory have none. */
+static bool has_specs(const analysis *an)
+{
+    return an->classes && an->C > 1 && sg_classes_spec(an->classes, 1);
+}
+
 static sg_status define_root(run_writer *w, const analysis *an, sg_error *err)
 {
     static const char *const of_classes[] = {"class_types", "class_effective_types", "class_top_share",
@@ -175,6 +181,8 @@ static sg_status define_root(run_writer *w, const analysis *an, sg_error *err)
     TRY(run_writer_dim(w, RUN_ROOT, "decay_law", DECAY_LAWS, err));
     TRY(run_writer_dim(w, RUN_ROOT, "decay_share", SG_DECAY_SHARES, err));
     TRY(run_writer_define_all(w, RUN_ROOT, err));
+    if (has_specs(an))
+        TRY(run_writer_define(w, RUN_ROOT, "class_spec", err));
     if (has_words(an))
         TRY(define(w, of_classes, err));
     if (an->vocab && an->embeddings[0]) {
@@ -213,6 +221,11 @@ static sg_status put_classes(run_writer *w, const analysis *an, sg_error *err)
         x[d] = (int64_t)d;
     TRY(run_writer_put_i64(w, RUN_ROOT, "delay", NULL, NULL, x, err));
     TRY(run_writer_put_strings(w, RUN_ROOT, "class_name", 0, an->C, an->class_names, err));
+    for (size_t c = 0; has_specs(an) && c < an->C; c++) {
+        const char *spec = sg_classes_spec(an->classes, c);
+        spec = spec ? spec : "";
+        TRY(run_writer_put_strings(w, RUN_ROOT, "class_spec", c, 1, &spec, err));
+    }
     for (size_t c = 0; c < an->C; c++)
         x[c] = (int64_t)(c ? sg_stream_class_tokens(an->stream, an->classes, c) : an->T);
     TRY(run_writer_put_i64(w, RUN_ROOT, "class_tokens", NULL, NULL, x, err));

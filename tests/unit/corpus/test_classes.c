@@ -230,6 +230,8 @@ static void test_frequency(void **state)
     assert_int_equal(analyse(&a, corpus, SG_FORMAT_TEXT, &spec, 1, NULL, 0), SG_OK);
     assert_int_equal(sg_classes_count(a.classes), 3);
     assert_string_equal(sg_classes_name(a.classes, 1), "rank 1-10");
+    assert_string_equal(sg_classes_spec(a.classes, 1), "frequency");
+    assert_null(sg_classes_spec(a.classes, 0)); /* all */
     assert_string_equal(sg_classes_name(a.classes, 2), "rank 11-100");
     assert_int_equal(sg_stream_class_tokens(a.stream, a.classes, 1), 75);
     assert_int_equal(sg_stream_class_tokens(a.stream, a.classes, 2), 4);
