@@ -340,32 +340,15 @@ static json_t *side_json(const sg_compare_side *s)
 
 static json_t *row_json(const sg_compare_row *r)
 {
-    const struct {
-        const char *key;
-        double x;
-    } numbers[] = {
-        {"a", r->a},
-        {"b", r->b},
-        {"ratio", r->ratio},
-        {"ratio_low", r->ratio_low},
-        {"ratio_high", r->ratio_high},
-        {"difference", r->difference},
-        {"difference_low", r->difference_low},
-        {"difference_high", r->difference_high},
-        {"ratio_models_low", r->models_low},
-        {"ratio_models_high", r->models_high},
-        {"p", r->p},
-        {"p_adjusted", r->p_adjusted},
-        {"p_types", r->p_types},
-        {"p_types_adjusted", r->p_types_adjusted},
-    };
+    const char *name;
+    double number;
     json_t *x = json_object();
     json_object_set_new(x, "pair", json_integer((json_int_t)r->pair));
     json_object_set_new(x, "measure", json_utf8(r->measure));
     json_object_set_new(x, "delay",
                         r->delay == SG_COMPARE_NO_DELAY ? json_null() : json_integer((json_int_t)r->delay));
-    for (size_t k = 0; k < sizeof numbers / sizeof *numbers; k++)
-        json_object_set_new(x, numbers[k].key, json_finite(numbers[k].x));
+    for (size_t i = 0; (name = sg_compare_number(r, i, &number)); i++)
+        json_object_set_new(x, name, json_finite(number));
     json_object_set_new(x, "verdict", r->verdict ? json_utf8(r->verdict) : json_null());
     json_object_set_new(x, "reason", r->no_verdict ? json_utf8(r->no_verdict) : json_null());
     return x;

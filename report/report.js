@@ -897,7 +897,7 @@ function comparisonSection() {
   const all = data.comparison;
   if (!all) return;
   document.getElementById('comparison').hidden = false;
-  const models = all.rows.some((r) => r.models_low !== null), kinds = all.rows.some((r) => r.p_types_adjusted !== null), kind = (head) => (kinds ? [head] : []), over = (head) => (models ? [head] : []);
+  const models = all.rows.some((r) => r.ratio_models_low !== null), kinds = all.rows.some((r) => r.p_types_adjusted !== null), kind = (head) => (kinds ? [head] : []), over = (head) => (models ? [head] : []);
   const body = section('comparison', 'A against B', 'Both values, their ratio and their difference, with 95 % intervals. p tests that A/B is 1. A is called higher or lower where the adjusted p is below 0.05.');
   const head = ['measure', 'delay', 'A', 'B', 'A/B', ...over('A/B, over models'), 'A − B', 'p', 'adjusted p', ...kind('p of the kind of word'), 'A is'];
   const side = (s) => `${s.label} (${groupTitle(s.state)})`;
@@ -906,7 +906,7 @@ function comparisonSection() {
     body.append(el('h3', {}, `A: ${side(pair.a)}. B: ${side(pair.b)}`),
       el('p', { class: 'mute' }, pair.blocks ? `Intervals over ${count(pair.blocks)} blocks of the text, the same for A and B: effects of a block on both cancel.` : 'Intervals over the blocks of each text; A and B are not paired.'),
       table(head, rows.map((r) => [r.measure, r.delay === undefined ? '' : r.delay, number(r.a, 3), number(r.b, 3), withInterval(r.ratio, r.ratio_low, r.ratio_high),
-        ...over(withInterval(r.ratio, r.models_low, r.models_high)), withInterval(r.difference, r.difference_low, r.difference_high), number(r.p, 3), number(r.p_adjusted, 3),
+        ...over(withInterval(r.ratio, r.ratio_models_low, r.ratio_models_high)), withInterval(r.difference, r.difference_low, r.difference_high), number(r.p, 3), number(r.p_adjusted, 3),
         ...kind(number(r.p_types_adjusted, 3)), r.verdict || '–']), { 'aria-label': `${pair.a.label} against ${pair.b.label}` }));
   }
   const notes = [`Adjusted over the ${count(all.tests)} comparison${all.tests === 1 ? '' : 's'} of this section (Benjamini–Hochberg).`,

@@ -12,10 +12,6 @@ if TYPE_CHECKING:
     from ._run import Run
 
 NO_DELAY = 2 ** (8 * ffi.sizeof("size_t")) - 1
-NUMBERS = {"a": "a", "b": "b", "ratio": "ratio", "ratio_low": "ratio_low", "ratio_high": "ratio_high", "difference": "difference",
-           "difference_low": "difference_low", "difference_high": "difference_high", "ratio_models_low": "models_low",
-           "ratio_models_high": "models_high", "p": "p", "p_adjusted": "p_adjusted", "p_types": "p_types",
-           "p_types_adjusted": "p_types_adjusted"}
 
 
 class Comparison(Uncopied):
@@ -63,7 +59,10 @@ def _text(text: Any) -> str | None:
 
 
 def _row(r: Any) -> dict[str, Any]:
-    numbers = {key: getattr(r, field) for key, field in NUMBERS.items()}
+    numbers: dict[str, float] = {}
+    x = ffi.new("double *")
+    while (name := lib.sg_compare_number(ffi.addressof(r), len(numbers), x)) != ffi.NULL:
+        numbers[from_c(name)] = x[0]
     finite = {key: x if abs(x) < float("inf") else None for key, x in numbers.items()} # a NaN is below nothing
     return {"pair": int(r.pair), "measure": from_c(r.measure), "delay": None if r.delay == NO_DELAY else int(r.delay), **finite,
             "verdict": _text(r.verdict), "reason": _text(r.no_verdict)}

@@ -100,7 +100,7 @@ static void over_models(const contest *t, size_t d, sg_compare_row *row)
     row->models_low = exp(c.x.low), row->models_high = exp(c.x.high), row->p = c.p;
 }
 
-/* What the run files say of a side's own interval at delay d: why it has none (or NULL), and whether it lies
+/* A side's own interval at delay d, as the run files have it: why it has none (or NULL), and whether it lies
  * above 0. */
 static sg_status own_interval(const char **why, bool *above, const contest *t, const side *s, size_t d,
                               sg_error *err)
@@ -125,7 +125,7 @@ static sg_status own_interval(const char **why, bool *above, const contest *t, c
     return SG_OK;
 }
 
-/* A gain along a property may be near 0, where its logarithm says nothing: a ratio needs intervals of both
+/* A gain along a property may be near 0, where its logarithm is meaningless: a ratio needs intervals of both
  * sides above 0, a share one of the gain at delay 0. */
 static sg_status check_property(const char **why, bool *ratio, const contest *t, size_t d, sg_error *err)
 {
@@ -315,7 +315,7 @@ done:
     return st;
 }
 
-/* A class of few word types is no kind of word: no verdict beside another class. */
+/* A class of few word types is no kind of word: no verdict against another class. */
 static void withhold_verdicts(sg_comparison *c, size_t pair, const side *a, const side *b)
 {
     const char *x = a->s->class_name ? a->s->class_name : "all",

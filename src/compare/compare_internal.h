@@ -3,9 +3,10 @@
  *
  *   measures.c        the table of measures; their values and replicates, read from the run files of one side
  *   sides.c           are both sides there, do they have a common unit, do they share their blocks
- *   type_permutation.c           A and B as kinds of word
+ *   type_permutation.c  A and B as kinds of word
  *   notes.c           what to know when reading a comparison
- *   compare.c         contrasts, p-values, verdicts */
+ *   compare.c         contrasts, p-values, verdicts
+ *   comparison_csv.c  the numbers of a row by name, and as a table */
 #ifndef SG_COMPARE_INTERNAL_H
 #define SG_COMPARE_INTERNAL_H
 
@@ -15,7 +16,7 @@
 
 typedef enum { MEASURE_VALUE, MEASURE_LEFT, MEASURE_OVER_SIGMA, MEASURE_HALF_LIFE } measure_form;
 typedef struct {
-    const char *name, *help;
+    const char *name;
     const char *source, *weight; /* variables of the run file */
     const char *interval;        /* whose own interval must be there; NULL: none */
     measure_form form;

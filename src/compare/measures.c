@@ -9,43 +9,24 @@
 #define REPLACED "left_out_replaced_pairs"
 #define WORDS "left_out_property_weight"
 const measure compare_measures[] = {
-    {"rms_gain", "rms gain, strongest direction", "left_out_rms_gain", MOMENT, .form = MEASURE_VALUE,
-     .absolute = true},
-    {"rms_gain_left", "its share of that at delay 0", "left_out_rms_gain", MOMENT, .form = MEASURE_LEFT},
-    {"rms_gain_half_life", "its half-life, in tokens", "left_out_rms_gain", MOMENT,
-     .form = MEASURE_HALF_LIFE},
-    {"total_gain", "rms gain, all directions", "left_out_total_gain", MOMENT, .form = MEASURE_VALUE,
-     .absolute = true, .of_kinds = true},
-    {"total_gain_left", "its share of that at delay 0", "left_out_total_gain", MOMENT, .form = MEASURE_LEFT,
-     .on_demand = true},
-    {"sigma_1", "largest singular value of the mean gradient", "left_out_sigma_1", "left_out_pairs",
-     .form = MEASURE_VALUE, .absolute = true},
-    {"sigma_1_left", "its share of that at delay 0", "left_out_sigma_1", "left_out_pairs",
-     .form = MEASURE_LEFT, .on_demand = true},
-    {"state_change", "mean change of the state when the word is replaced", "left_out_state_change", REPLACED,
-     .form = MEASURE_VALUE, .absolute = true},
-    {"state_change_left", "its share of that at delay 0", "left_out_state_change", REPLACED,
-     .form = MEASURE_LEFT},
-    {"state_change_half_life", "its half-life, in tokens", "left_out_state_change", REPLACED,
-     .form = MEASURE_HALF_LIFE},
-    {"property_gain", "gain along the property", "left_out_property_gain", WORDS, "property_gain_low",
-     .form = MEASURE_VALUE, .of_property = true, .absolute = true},
-    {"property_gain_left", "its share of that at delay 0", "left_out_property_gain", WORDS,
-     "property_gain_low", .form = MEASURE_LEFT, .of_property = true},
-    {"relative_memory", "gain along the property over sigma_1", "left_out_property_gain", WORDS,
-     "relative_memory_low", .form = MEASURE_OVER_SIGMA, .of_property = true},
+    {"rms_gain", "left_out_rms_gain", MOMENT, .form = MEASURE_VALUE, .absolute = true},
+    {"rms_gain_left", "left_out_rms_gain", MOMENT, .form = MEASURE_LEFT},
+    {"rms_gain_half_life", "left_out_rms_gain", MOMENT, .form = MEASURE_HALF_LIFE},
+    {"total_gain", "left_out_total_gain", MOMENT, .form = MEASURE_VALUE, .absolute = true, .of_kinds = true},
+    {"total_gain_left", "left_out_total_gain", MOMENT, .form = MEASURE_LEFT, .on_demand = true},
+    {"sigma_1", "left_out_sigma_1", "left_out_pairs", .form = MEASURE_VALUE, .absolute = true},
+    {"sigma_1_left", "left_out_sigma_1", "left_out_pairs", .form = MEASURE_LEFT, .on_demand = true},
+    {"state_change", "left_out_state_change", REPLACED, .form = MEASURE_VALUE, .absolute = true},
+    {"state_change_left", "left_out_state_change", REPLACED, .form = MEASURE_LEFT},
+    {"state_change_half_life", "left_out_state_change", REPLACED, .form = MEASURE_HALF_LIFE},
+    {"property_gain", "left_out_property_gain", WORDS, "property_gain_low", .form = MEASURE_VALUE,
+     .of_property = true, .absolute = true},
+    {"property_gain_left", "left_out_property_gain", WORDS, "property_gain_low", .form = MEASURE_LEFT,
+     .of_property = true},
+    {"relative_memory", "left_out_property_gain", WORDS, "relative_memory_low", .form = MEASURE_OVER_SIGMA,
+     .of_property = true},
     {.name = NULL},
 };
-
-const char *sg_compare_measure(size_t i, const char **help)
-{
-    const size_t n = sizeof compare_measures / sizeof *compare_measures - 1;
-    if (i >= n)
-        return NULL;
-    if (help)
-        *help = compare_measures[i].help;
-    return compare_measures[i].name;
-}
 
 /* ([property,] class, delay, entries) of run i: (D, L) */
 static sg_status read_one(double *x, const side *s, size_t i, const char *variable, bool property, size_t D,

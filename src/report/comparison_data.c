@@ -12,31 +12,15 @@ static void side_write(json_out *j, const sg_compare_side *s)
 
 static void row_write(json_out *j, const sg_compare_row *r)
 {
-    const struct {
-        const char *key;
-        double x;
-    } numbers[] = {
-        {"a", r->a},
-        {"b", r->b},
-        {"ratio", r->ratio},
-        {"ratio_low", r->ratio_low},
-        {"ratio_high", r->ratio_high},
-        {"models_low", r->models_low},
-        {"models_high", r->models_high},
-        {"difference", r->difference},
-        {"difference_low", r->difference_low},
-        {"difference_high", r->difference_high},
-        {"p", r->p},
-        {"p_adjusted", r->p_adjusted},
-        {"p_types_adjusted", r->p_types_adjusted},
-    };
+    const char *name;
+    double x;
     json_open(j, '{');
     json_key(j, "pair"), json_count(j, r->pair);
     json_key(j, "measure"), json_text(j, r->measure);
     if (r->delay != SG_COMPARE_NO_DELAY)
         json_key(j, "delay"), json_count(j, r->delay);
-    for (size_t i = 0; i < sizeof numbers / sizeof *numbers; i++)
-        json_key(j, numbers[i].key), json_value(j, numbers[i].x);
+    for (size_t i = 0; (name = sg_compare_number(r, i, &x)); i++)
+        json_key(j, name), json_value(j, x);
     json_key(j, "verdict"), json_text(j, r->verdict);
     json_key(j, "no_verdict"), json_text(j, r->no_verdict);
     json_close(j, '}');

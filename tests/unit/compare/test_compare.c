@@ -123,6 +123,48 @@ static void turned_round(void **state)
     sg_comparison_free(back);
 }
 
+/* Every number of a row under its own name: the JSON object, the table and the page have no other names. */
+static void numbers_have_their_names(void **state)
+{
+    (void)state;
+    const sg_compare_row row = {.a = 1,
+                                .b = 2,
+                                .ratio = 3,
+                                .ratio_low = 4,
+                                .ratio_high = 5,
+                                .difference = 6,
+                                .difference_low = 7,
+                                .difference_high = 8,
+                                .models_low = 9,
+                                .models_high = 10,
+                                .p = 11,
+                                .p_adjusted = 12,
+                                .p_types = 13,
+                                .p_types_adjusted = 14};
+    static const char *const names[] = {"a",
+                                        "b",
+                                        "ratio",
+                                        "ratio_low",
+                                        "ratio_high",
+                                        "difference",
+                                        "difference_low",
+                                        "difference_high",
+                                        "ratio_models_low",
+                                        "ratio_models_high",
+                                        "p",
+                                        "p_adjusted",
+                                        "p_types",
+                                        "p_types_adjusted"};
+    const size_t n = sizeof names / sizeof *names;
+    double x = 0;
+    for (size_t i = 0; i < n; i++) {
+        assert_string_equal(sg_compare_number(&row, i, &x), names[i]);
+        assert_close(x, (double)i + 1, 0, 0, names[i], i);
+        assert_string_equal(sg_compare_number(NULL, i, NULL), names[i]);
+    }
+    assert_null(sg_compare_number(&row, n, &x));
+}
+
 static void misuse(void **state)
 {
     const char *wrong = "totalgain", *right = "total_gain";
@@ -154,6 +196,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(gains_are_those_of_the_run),
         cmocka_unit_test(turned_round),
+        cmocka_unit_test(numbers_have_their_names),
         cmocka_unit_test(misuse),
     };
     return cmocka_run_group_tests(tests, make_run, drop_run);
