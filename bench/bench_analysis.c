@@ -14,6 +14,7 @@
 #include "kernel/kernel.h"
 
 #include <cblas.h>
+#include <malloc.h>
 #include <math.h>
 #include <omp.h>
 #include <stdlib.h>
@@ -163,14 +164,23 @@ typedef struct {
     sg_engine *e;
     sg_accum *a;
     sg_rng r;
+    size_t bytes; /* of e and a */
 } rig;
+
+static size_t allocated(void)
+{
+    const struct mallinfo2 heap = mallinfo2();
+    return heap.uordblks + heap.hblkhd;
+}
 
 static void rig_up(rig *x, const setting *s, int threads)
 {
     x->s = s, x->m = model_for(s), x->a = NULL;
+    const size_t before = allocated();
     x->e = engine_for(s, x->m, threads, &x->a);
     sg_rng_seed(&x->r, 1, 1);
     feed(x->e, x->a, s, (s->D + 15) / 16 * 16 + (s->sets ? 128 : 0), &x->r);
+    x->bytes = allocated() - before;
 }
 
 static void rig_down(rig *x)
@@ -224,7 +234,7 @@ static result measure(const setting *s, const setting *base, int threads, double
     }
     size_t P = sg_cell_states(s->cell) == SG_STATE_BOTH ? 2 : 1, states = s->both ? 2 : 1,
            sets = accum_sets(x.a);
-    out.megabytes = (double)(engine_bytes(x.e) + accum_bytes(x.a)) / 1e6;
+    out.megabytes = (double)x.bytes / 1e6;
     out.minimum =
         ((double)(P * s->L * s->D * s->H * s->E) * 4 + (double)(states * sets * s->D * s->H * s->E) * 8 +
          (s->moments ? (double)(states * sets * s->D * s->E * s->E) * 4 : 0)) /

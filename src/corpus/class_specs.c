@@ -34,7 +34,7 @@ int32_t links_first(const link_lists *l, size_t key)
     return l->heads && key < l->n_heads ? l->heads[key] : -1;
 }
 
-void links_free(link_lists *l)
+static void links_free(link_lists *l)
 {
     sg_free(l->heads);
     sg_free(l->links);

@@ -42,7 +42,6 @@ typedef struct {
 /* Appends value to the list of key unless it is there. */
 sg_status links_add(link_lists *l, size_t key, int32_t value, sg_error *err);
 int32_t links_first(const link_lists *l, size_t key); /* index of a link or -1 */
-void links_free(link_lists *l);
 
 typedef struct {
     class_kind kind;
@@ -70,7 +69,7 @@ typedef struct {
     char *path, *name;
 } class_layer;
 
-/* What expressions ask of the annotation beside what is always kept. */
+/* What expressions ask of the annotation in addition to what is always kept. */
 typedef struct {
     bool lemma, position, to_end;
     bool columns[CONLLU_COLUMNS];

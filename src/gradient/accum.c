@@ -176,11 +176,6 @@ size_t accum_bytes_per_set(const sg_accum_state *states, size_t n_states, size_t
     return n + delays * (3 * sizeof(uint64_t) + 2 * sizeof(uint32_t));
 }
 
-size_t accum_bytes(const sg_accum *a)
-{
-    return a->n_sets * accum_bytes_per_set(a->states, a->n_states, a->D, a->E, a->moments);
-}
-
 /* ---- what the engine adds ---- */
 
 void accum_count(sg_accum *a, size_t set, size_t d, bool sampled)

@@ -35,7 +35,6 @@ void accum_clear(sg_accum *a);
 void accum_free(sg_accum *a);
 
 size_t accum_sets(const sg_accum *a); /* 1 + the largest set seen */
-size_t accum_bytes(const sg_accum *a);
 /* Bytes that a set more takes. */
 size_t accum_bytes_per_set(const sg_accum_state *states, size_t n_states, size_t delays, size_t embedding,
                            bool moments);

@@ -104,8 +104,6 @@ bool engine_shares_bases(const sg_model_shape *shape);
 /* Before engine_new: floating point operations per token (useful ones, all origins) and bytes (without
  * sg_accum). */
 void engine_cost(double *flops, size_t *bytes, const sg_model_shape *shape, const sg_engine_config *cfg);
-/* Bytes held now. */
-size_t engine_bytes(const sg_engine *e);
 /* Origins in the window that share bases now, and the directions of all these bases. */
 size_t engine_shared(const sg_engine *e, size_t *directions);
 

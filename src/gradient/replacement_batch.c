@@ -23,7 +23,7 @@ struct replacement_weights {
     const sg_model_shape *shape;
     const cell_type *cell;
     const sg_kernels *kernels;
-    size_t L, E, V, P, state_size;
+    size_t L, E, V, P;
     packed_layer layer[SG_MAX_LAYERS];
     float *decoder; /* packed (H_top, V), or NULL */
     const float *decoder_bias;
@@ -92,7 +92,6 @@ sg_status replacement_weights_new(replacement_weights **out, const sg_model *m, 
     w->P = cell_states(w->cell);
     for (size_t l = 0; l < w->L; l++) {
         NEED(pack_layer(&w->layer[l], w, l), err, "the weights of a replacement");
-        w->state_size += w->P * w->layer[l].H;
     }
     if (with_kl) {
         const size_t H = w->shape->hidden[w->L - 1];
@@ -116,11 +115,6 @@ void replacement_weights_free(replacement_weights *w)
             sg_free(w->layer[l].W_ih[g]), sg_free(w->layer[l].W_hh[g]);
     sg_free(w->decoder);
     sg_free(w);
-}
-
-size_t replacement_weights_state_size(const replacement_weights *w)
-{
-    return w->state_size;
 }
 
 size_t replacement_weights_bytes(const sg_model_shape *s, bool with_kl)

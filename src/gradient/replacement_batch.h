@@ -22,7 +22,6 @@ typedef struct replacement_weights replacement_weights;
 /* The model is borrowed. with_kl: the decoder too, which the model must have. SG_ENOMEM. */
 sg_status replacement_weights_new(replacement_weights **out, const sg_model *m, bool with_kl, sg_error *err);
 void replacement_weights_free(replacement_weights *w);
-size_t replacement_weights_state_size(const replacement_weights *w); /* as forward_state_size */
 size_t replacement_weights_bytes(const sg_model_shape *s, bool with_kl);
 
 typedef struct {

@@ -7,7 +7,7 @@
 
 #include <string.h>
 
-enum { MAX_RECURRENT = 64, MAX_WALK = 1 << 14 };
+enum { MAX_RECURRENT = 64 };
 
 typedef struct {
     const tensor_file *b;
@@ -433,7 +433,7 @@ sg_status find_onnx(recipe *p, const tensor_file *b, const sg_import_config *cfg
         p->layers[k] = onnx_layer(r);
     }
     if (cfg->cell != SG_AUTO && (sg_cell)cfg->cell != p->shape.cell)
-        TRY(sg_fail(err, SG_EFORMAT, "%s: setting 'cell' %s, but the graph says %s", b->path,
+        TRY(sg_fail(err, SG_EFORMAT, "%s: setting 'cell' %s, but the graph has %s", b->path,
                     sg_cell_name((sg_cell)cfg->cell), sg_cell_name(p->shape.cell)));
     TRY(recipe_chain(p, b, n, err));
     TRY(find_bottom(p, b, &all->at[stack[0]], cfg, err));

@@ -49,7 +49,6 @@ sg_status torch_vocabulary(tensor_file *b, size_t V, word_list *out, char name[T
                            sg_error *err);
 /* As b->vocabulary, of a map of V - 1 words whose ids leave out one of 0 .. V-1 (Keras's tokenizers begin at
  * 1). */
-sg_status torch_vocabulary_with_gap(tensor_file *b, size_t V, word_list *out, char name[TENSORS_MAX_NAME],
-                                    sg_error *err);
+void torch_vocabulary_with_gap(tensor_file *b, size_t V, word_list *out, char name[TENSORS_MAX_NAME]);
 
 #endif

@@ -143,11 +143,9 @@ done:
     return st;
 }
 
-sg_status torch_vocabulary_with_gap(tensor_file *b, size_t V, word_list *out, char name[TENSORS_MAX_NAME],
-                                    sg_error *err)
+void torch_vocabulary_with_gap(tensor_file *b, size_t V, word_list *out, char name[TENSORS_MAX_NAME])
 {
     torch *f = b->reader;
-    (void)err;
     *out = (word_list){0};
     for (size_t i = 0; i < f->n_vocabularies && !out->n; i++) {
         const torch_words *c = &f->vocabularies[i];
@@ -155,5 +153,4 @@ sg_status torch_vocabulary_with_gap(tensor_file *b, size_t V, word_list *out, ch
             copy_words(f->values, c, V, out))
             snprintf(name, TENSORS_MAX_NAME, "%s", c->name);
     }
-    return SG_OK;
 }

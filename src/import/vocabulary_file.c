@@ -416,7 +416,7 @@ static sg_status longest_of_pickle(word_list *out, tensor_file *b, char name[TEN
             break;
         TRY(b->vocabulary(b, n, out, name, err));
         if (!out->n)
-            TRY(torch_vocabulary_with_gap(b, n + 1, out, name, err));
+            torch_vocabulary_with_gap(b, n + 1, out, name);
     }
 done:
     return st;
@@ -434,7 +434,7 @@ static sg_status from_pickle(word_list *out, const char *path, size_t V, char *n
     else
         TRY(b->vocabulary(b, V, out, name, err));
     if (V && !out->n)
-        TRY(torch_vocabulary_with_gap(b, V, out, name, err));
+        torch_vocabulary_with_gap(b, V, out, name);
     if (!out->n && !V)
         TRY(sg_fail(err, SG_EFORMAT, "%s: a pickle without a list or map of words", path));
     if (!out->n)
@@ -506,7 +506,7 @@ sg_status vocabulary_file_read(word_list *out, const char *path, size_t V, char 
             "%s: a SentencePiece model, which is not read: cut the corpus with spm_encode, and give its .vocab file",
             path));
     if (memchr(text, 0, size))
-        goto done;                 /* a binary file: sg_vocab_read_ids says so */
+        goto done;                 /* a binary file: sg_vocab_read_ids reports it */
     t.room = V ? V : size / 4 + 8; /* an entry takes at least four bytes: "a", or a line "a 1" */
     NEED(t.word = sg_calloc(t.room, sizeof *t.word), err, "%zu words (%s)", t.room, path);
     const char *start = text + strspn(text, " \t\r\n");

@@ -42,9 +42,9 @@ typedef struct {
     sg_checkpoint_array arrays[MAX_ARRAYS];
     size_t n_arrays;
     FILE *log;
-    double begun, told, saved; /* clock */
-    double recent;             /* of the last windows: loss, for the progress line only */
-    uint64_t trained;          /* tokens in this process */
+    double begun, reported, saved; /* clock */
+    double recent;                 /* of the last windows: loss, for the progress line only */
+    uint64_t trained;              /* tokens in this process */
     double train_seconds;
 } trainer;
 
@@ -300,9 +300,9 @@ static sg_status step(trainer *t, sg_error *err)
 static bool report_progress(trainer *t, const char *what)
 {
     double clock = sg_clock(), epoch_tokens = (double)(t->length - 1) * (double)t->cfg->batch;
-    if (!t->monitor || !t->monitor->tick || clock - t->told < 0.1)
+    if (!t->monitor || !t->monitor->tick || clock - t->reported < 0.1)
         return true;
-    t->told = clock;
+    t->reported = clock;
     sg_progress p = {what,
                      (double)t->trained,
                      0,
@@ -328,15 +328,10 @@ static sg_status cancel(trainer *t, sg_error *err)
 
 /* ---- one epoch ---- */
 
-typedef struct {
-    trainer *t;
-} relay;
-
 static bool relay_tick(void *ctx, const sg_progress *p)
 {
-    trainer *t = ((relay *)ctx)->t;
     (void)p;
-    return report_progress(t, "validating");
+    return report_progress(ctx, "validating");
 }
 
 static sg_status write_log(trainer *t, double lr, sg_error *err)
@@ -374,8 +369,7 @@ static sg_status end_epoch(trainer *t, sg_error *err)
     if (st != SG_OK)
         return st;
     if (t->valid) {
-        relay r = {t};
-        sg_monitor monitor = {relay_tick, NULL, &r};
+        sg_monitor monitor = {relay_tick, NULL, t};
         st = sg_lm_eval(&eval, t->m, t->valid, false, t->threads, &monitor, err);
         if (st == SG_ECANCELLED)
             return cancel(t, err);

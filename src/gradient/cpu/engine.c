@@ -73,25 +73,6 @@ void engine_cost(double *flops, size_t *bytes, const sg_model_shape *s, const sg
         *bytes = (floats + (size_t)(shared * DIRECTIONS * E)) * sizeof(float);
 }
 
-size_t engine_bytes(const sg_engine *e)
-{
-    size_t floats = e->groups_made * group_floats(e) + (size_t)e->threads * e->strip_max;
-    for (size_t l = 0; l < e->L; l++) {
-        const engine_layer *y = &e->layer[l];
-        size_t K = y->K1 + y->K2;
-        floats += e->block * (e->P * y->H * K + (2 * e->G + e->P) * y->H) +
-                  (size_t)e->threads * e->spares * y->strip;
-        for (size_t p = 0; p < y->n_planes; p++)
-            floats += y->mult[p] * y->H * K;
-        if (e->cell->jacobian_rest)
-            floats += e->P * y->H * K + y->H * y->H + (l ? 0 : e->block * e->P * y->H * y->N);
-    }
-    size_t bytes = floats * sizeof(float) + e->D * (sizeof *e->past + sizeof *e->word);
-    for (size_t i = 0; i < e->n_bases; i++)
-        bytes += e->bases[i]->bytes;
-    return bytes;
-}
-
 size_t engine_shared(const sg_engine *e, size_t *directions)
 {
     size_t n = 0;
@@ -270,7 +251,6 @@ static group *new_group(sg_engine *e)
             for (size_t s = 0; s < strips; s++, memory += e->layer[l].strip)
                 *p++ = memory;
         }
-    e->groups_made++;
     return g;
 }
 

@@ -65,7 +65,6 @@ typedef struct {
     double *h; /* (r, PROBES) the probes by the basis */
     /* (token of the block, n_states) root mean square of what origins lack, of their size */
     double *missed;
-    size_t bytes;
 } shared_basis;
 
 static inline size_t basis_padded(size_t n)
@@ -123,7 +122,7 @@ struct sg_engine {
     engine_layer layer[SG_MAX_LAYERS];
 
     group **groups; /* alive, oldest first */
-    size_t n_groups, room, groups_made;
+    size_t n_groups, room;
     uint64_t first_group; /* number of groups[0]: its parity decides when it is worked on */
     group *free_groups;
     float *spare_memory;

@@ -106,8 +106,6 @@ static sg_status make_room(const sg_engine *e, shared_basis *g, size_t r, sg_err
     }
     sg_free(g->h);
     g->h = NULL;
-    size_t moments = e->moment_every ? e->n_states * square + g->strips * SG_STRIP * wide : 0;
-    g->bytes = (floats + g->n * wide * r + rows * r + moments) * sizeof(float) + r * PROBES * sizeof *g->h;
     if (!(g->memory = sg_calloc(floats, sizeof *g->memory)) ||
         !(g->R = sg_calloc(g->n * wide, r * sizeof *g->R)) || !(g->F = sg_calloc(rows, r * sizeof *g->F)) ||
         !(g->h = sg_calloc(r, PROBES * sizeof *g->h)) ||

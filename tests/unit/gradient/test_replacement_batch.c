@@ -92,6 +92,16 @@ static void check_column(const sg_model *m, const replacer_state *states, size_t
     free(state);
 }
 
+static size_t state_size(const sg_model *m)
+{
+    sg_error err;
+    sg_forward *f = NULL;
+    assert_ok(forward_new(&f, m, 1, &err), err);
+    const size_t size = forward_state_size(f);
+    forward_free(f);
+    return size;
+}
+
 static void one_cell(sg_cell cell)
 {
     sg_error err;
@@ -112,7 +122,8 @@ static void one_cell(sg_cell cell)
         kl[i] = kl_again[i] = -1;
     assert_ok(replacement_weights_new(&w, m, true, &err), err);
     assert_ok(replacement_batch_new(&r, w, many, n, D, kl_at, COLUMNS, &err), err);
-    float *state = calloc(replacement_weights_state_size(w), sizeof *state);
+    const size_t size = state_size(m);
+    float *state = calloc(size, sizeof *state);
     /* no reset: all columns; then columns 3 and 4 in a stretch of their own, to the byte */
     assert_ok(replacement_batch_run(r, state, x, NULL, T, columns, COLUMNS, effects, kl, &err), err);
     replacement_batch_advance(r, state, x, NULL, 3);
@@ -127,7 +138,7 @@ static void one_cell(sg_cell cell)
             assert_true(kl[k * D + d] == kl_again[(k - 3) * D + d]);
         }
     /* with a reset before step 3: columns from there on start from zero */
-    memset(state, 0, replacement_weights_state_size(w) * sizeof *state);
+    memset(state, 0, size * sizeof *state);
     columns[0].life = 3;
     for (size_t k = 3; k < COLUMNS; k++)
         columns[k].at += 3;
