@@ -13,15 +13,13 @@
 #include "io/file.h"
 
 #include <string.h>
-#include <unistd.h>
 
 enum { FOOTER = 48, MAX_INDEX = 1 << 26, MAX_SHARDS = 64 };
 
 typedef struct {
     unsigned char *index; /* the whole .index file */
     size_t size;
-    int fd[MAX_SHARDS]; /* -1: not open */
-    uint64_t bytes[MAX_SHARDS];
+    file_shard shards[MAX_SHARDS];
     unsigned shard[TENSORS_MAX_TENSORS]; /* of tensor i */
     uint64_t offset[TENSORS_MAX_TENSORS];
     unsigned n_shards;
@@ -33,8 +31,7 @@ static void bundle_close(tensor_file *b)
     if (!f)
         return;
     for (size_t i = 0; i < MAX_SHARDS; i++)
-        if (f->fd[i] >= 0)
-            close(f->fd[i]);
+        file_shard_close(&f->shards[i]);
     sg_free(f->index);
     sg_free(f);
     b->reader = NULL;
@@ -266,18 +263,16 @@ done:
 static sg_status open_shard(tensor_file *b, unsigned k, sg_error *err)
 {
     tf_bundle *f = b->reader;
-    char path[4096];
+    char name[40];
     size_t n = strlen(b->path);
-    if (f->fd[k] >= 0)
-        return SG_OK;
-    if (n < 6 || strcmp(b->path + n - 6, ".index") != 0 || n + 32 > sizeof path)
+    if (n < 6 || strcmp(b->path + n - 6, ".index") != 0)
         return sg_fail(
             err, SG_EFORMAT,
             "%s: the index of a TensorFlow checkpoint: its name must end in .index, its shards are "
             "in the same folder",
             b->path);
-    snprintf(path, sizeof path, "%.*s.data-%05u-of-%05u", (int)(n - 6), b->path, k, f->n_shards);
-    return file_open(&f->fd[k], &f->bytes[k], path, err);
+    snprintf(name, sizeof name, ".data-%05u-of-%05u", k, f->n_shards);
+    return file_shard_open(&f->shards[k], b->path, n - 6, name, err);
 }
 
 static sg_status fetch(tensor_file *b, const stored_tensor *t, uint64_t at, void *bytes, size_t n,
@@ -288,9 +283,10 @@ static sg_status fetch(tensor_file *b, const stored_tensor *t, uint64_t at, void
     sg_status st = open_shard(b, k, err);
     if (st != SG_OK)
         return st;
-    if (f->offset[t->storage] > f->bytes[k])
+    const file_shard *s = &f->shards[k];
+    if (f->offset[t->storage] > s->bytes)
         return sg_fail(err, SG_EFORMAT, "%s: tensor %s lies beyond its shard (truncated?)", b->path, t->name);
-    return file_pread(f->fd[k], f->bytes[k], f->offset[t->storage] + at, bytes, n, b->path, err);
+    return file_pread(s->fd, s->bytes, f->offset[t->storage] + at, bytes, n, b->path, err);
 }
 
 static sg_status read_tensor(tensor_file *b, const stored_tensor *t, tensor_sink sink, void *ctx,
@@ -305,7 +301,7 @@ static void add_shards(tensor_file *b)
     tf_bundle *f = b->reader;
     for (unsigned k = 0; k < f->n_shards; k++)
         if (open_shard(b, k, NULL) == SG_OK)
-            b->file_size += f->bytes[k];
+            b->file_size += f->shards[k].bytes;
 }
 
 sg_status tensors_from_tf_index(tensor_file *b, sg_error *err)
@@ -315,7 +311,7 @@ sg_status tensors_from_tf_index(tensor_file *b, sg_error *err)
     if (!f)
         return no_memory(err, "%s", b->path);
     for (size_t i = 0; i < MAX_SHARDS; i++)
-        f->fd[i] = -1;
+        f->shards[i].fd = -1;
     f->n_shards = 1;
     b->reader = f;
     b->read = read_tensor;

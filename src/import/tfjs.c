@@ -12,14 +12,12 @@
 
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 enum { MAX_JSON = 1 << 21, MAX_SHARDS = 256, MAX_GROUPS = 64, SHARD_NAME = 128 };
 
 typedef struct {
     char name[SHARD_NAME];
-    int fd; /* -1: not open */
-    uint64_t bytes;
+    file_shard file;
 } shard;
 
 /* Weights of a group lie in its shards as if these were one file. */
@@ -45,8 +43,7 @@ static void tfjs_close(tensor_file *b)
     if (!f)
         return;
     for (size_t i = 0; i < f->n_shards; i++)
-        if (f->shards[i].fd >= 0)
-            close(f->shards[i].fd);
+        file_shard_close(&f->shards[i].file);
     json_decref(f->root);
     sg_free(f->k.net.layers);
     sg_free(f);
@@ -64,15 +61,8 @@ static bool is_plain_name(const char *s)
 
 static sg_status open_shard(const tensor_file *b, shard *s, sg_error *err)
 {
-    char path[4096];
     const char *slash = strrchr(b->path, '/');
-    int folder = slash ? (int)(slash - b->path) + 1 : 0;
-    if (s->fd >= 0)
-        return SG_OK;
-    if ((size_t)folder + SHARD_NAME >= sizeof path)
-        return sg_fail(err, SG_EFORMAT, "%s: too long a path", b->path);
-    snprintf(path, sizeof path, "%.*s%s", folder, b->path, s->name);
-    return file_open(&s->fd, &s->bytes, path, err);
+    return file_shard_open(&s->file, b->path, slash ? (size_t)(slash - b->path) + 1 : 0, s->name, err);
 }
 
 /* n bytes at offset `at` of a group, which may lie in several shards. */
@@ -84,12 +74,12 @@ static sg_status read_group(const tensor_file *b, const group *g, uint64_t at, u
     for (size_t i = g->first; i < g->first + g->n && n; i++) {
         shard *s = &f->shards[i];
         TRY(open_shard(b, s, err));
-        if (at >= s->bytes) {
-            at -= s->bytes;
+        if (at >= s->file.bytes) {
+            at -= s->file.bytes;
             continue;
         }
-        size_t part = s->bytes - at < n ? (size_t)(s->bytes - at) : n;
-        TRY(file_pread(s->fd, s->bytes, at, bytes, part, s->name, err));
+        size_t part = s->file.bytes - at < n ? (size_t)(s->file.bytes - at) : n;
+        TRY(file_pread(s->file.fd, s->file.bytes, at, bytes, part, s->name, err));
         bytes += part;
         n -= part;
         at = 0;
@@ -121,7 +111,7 @@ static void add_shards(tensor_file *b)
     tfjs *f = b->reader;
     for (size_t i = 0; i < f->n_shards; i++)
         if (open_shard(b, &f->shards[i], NULL) == SG_OK)
-            b->file_size += f->shards[i].bytes;
+            b->file_size += f->shards[i].file.bytes;
 }
 
 /* ---- weights ---- */
@@ -273,7 +263,7 @@ static sg_status read_manifest(tensor_file *b, sg_error *err)
                 return sg_fail(err, SG_EFORMAT, "%s: a TensorFlow.js model of more than %d shards", b->path,
                                MAX_SHARDS);
             shard *s = &f->shards[f->n_shards++];
-            s->fd = -1;
+            s->file.fd = -1;
             snprintf(s->name, sizeof s->name, "%s", name);
             f->groups[f->n_groups - 1].n++;
         }

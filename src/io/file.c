@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: MIT */
-/* Regular files: opening, reading at an offset. */
+/* Regular files: opening, reading at an offset, shards. */
 #include "io/file.h"
 
 #include "base/base_internal.h"
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -43,4 +44,25 @@ sg_status file_pread(int fd, uint64_t size, uint64_t at, void *bytes, size_t n, 
         n -= (size_t)got;
     }
     return SG_OK;
+}
+
+sg_status file_shard_open(file_shard *s, const char *path, size_t kept, const char *name, sg_error *err)
+{
+    char full[4096];
+    if (s->fd >= 0)
+        return SG_OK;
+    if (kept + strlen(name) >= sizeof full)
+        return sg_fail(err, SG_EFORMAT, "%s: too long a path", path);
+    snprintf(full, sizeof full, "%.*s%s", (int)kept, path, name);
+    sg_status st = file_open(&s->fd, &s->bytes, full, err);
+    if (st != SG_OK)
+        file_shard_close(s); /* a folder is open, but not to be read */
+    return st;
+}
+
+void file_shard_close(file_shard *s)
+{
+    if (s->fd >= 0)
+        close(s->fd);
+    s->fd = -1;
 }
