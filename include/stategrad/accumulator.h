@@ -29,8 +29,8 @@ extern "C" {
 
 /* A state of the model: a group of the run file. */
 typedef struct {
-    const char
-        *name;    /* "layerN.NAME", N from 1, NAME of letters, digits, _ and -: "layer1.cell", "layer2.ssm" */
+    /* "layerN.NAME", N from 1, NAME of letters, digits, _ and -: "layer1.cell", "layer2.ssm" */
+    const char *name;
     size_t units; /* H */
 } sg_accumulator_state;
 
@@ -39,16 +39,15 @@ typedef struct {
     const sg_accumulator_state *states;
     size_t n_states;
     size_t embedding; /* E */
-    /* Words that the ids of the stream stand for, with their embeddings (V,E) row-major: for the
-     * normalisation, properties and sums by word. Both or neither. Without them the normalisation is by the
-     * covariance of setting 'inputs' (or sg_analysis_config.features), or setting 'normalize' is none; the
-     * ids are not used. */
+    /* Words of the ids in the stream and their embeddings (V,E), row-major, for the normalisation, properties
+     * and sums by word. Both or neither. Without them the ids are not used, and gradients are normalised by
+     * the covariance of setting 'inputs' (or sg_analysis_config.features) or, with setting 'normalize' none,
+     * not at all. */
     const sg_vocab *vocab;
     const float *embeddings;
-    const char
-        *model;    /* what the run file calls the kind of model (attribute cell), "mamba"; NULL: "unknown" */
-    bool replaces; /* setting 'replace' auto: one word in 2 D, but 50 at least; else none */
-    bool output;   /* replacements come with the change of the distribution of the next word */
+    const char *model; /* attribute cell of the run file: "mamba"; NULL: "unknown" */
+    bool replaces;     /* setting 'replace' auto: one word in 2 D, at least 50; false: none */
+    bool output;       /* replacements come with the change of the distribution of the next word */
 } sg_accumulator_config;
 
 typedef struct sg_accumulator sg_accumulator;
@@ -73,15 +72,15 @@ SG_API sg_status sg_accumulator_new(sg_accumulator **out, const char *run_path,
  * exclude are checked but not added. Inputs that are left out count as not drawn, as with setting 'sample':
  * each class set is weighted by its pairs in the text, so a sample must be drawn at random (at any rate per
  * class set).
- * SG_EINVAL, and nothing is added: an origin out of range, twice or before the last; a number that is not
- * finite (names state, origin, delay, unit and input); by steps were added before. SG_EIO, SG_ENOMEM,
+ * SG_EINVAL, and nothing is added: an origin out of range, twice or before the previous one; a number that is
+ * not finite (names state, origin, delay, unit and input); by steps were added before. SG_EIO, SG_ENOMEM,
  * SG_ENONFINITE (a sum overflows): only sg_accumulator_free may follow. */
 SG_API sg_status sg_accumulator_add(sg_accumulator *a, const uint64_t *origins, size_t n,
                                     const float *const *G, sg_error *err);
 
-/* The same by steps, for gradients that come backwards from a state: steps (n) ascending, G[i] (n, D, H_i, E)
- * with G[i][o][d] = d s_t / d x_{t-d} at t = steps[o]. Entries before the start of the text (d > t) are not
- * read. An accumulator takes origins or steps, not both. */
+/* The same by steps, for gradients obtained by back-propagation from a state: steps (n) ascending, G[i] (n,
+ * D, H_i, E) with G[i][o][d] = d s_t / d x_{t-d} at t = steps[o]. Entries before the start of the text (d >
+ * t) are not read. An accumulator takes origins or steps, not both. */
 SG_API sg_status sg_accumulator_add_steps(sg_accumulator *a, const uint64_t *steps, size_t n,
                                           const float *const *G, sg_error *err);
 
@@ -97,7 +96,7 @@ typedef struct {
 /* Whether words are to be replaced. */
 SG_API bool sg_accumulator_replaces(const sg_accumulator *a);
 /* The next replacements, at most `most`, in order of position; *n 0: there are no more. Seed and
- * text decide which these are, as in sg_analyze. Any number of calls. SG_EINVAL: no word is replaced.
+ * text determine them, as in sg_analyze. Any number of calls. SG_EINVAL: no word is replaced.
  * SG_EIO. */
 SG_API sg_status sg_accumulator_replacements(sg_accumulator *a, size_t most, sg_replacement *list, size_t *n,
                                              sg_error *err);

@@ -24,8 +24,8 @@ typedef struct {
     /* b NULL: a is "A-B", a file of pairs (a line "cat cats": mean of differences) or a .npy vector */
     const char *a, *b;
     /* In place of texts, from a program. Words in place of a or b, or of both: these, whatever classes and
-     * files there are. pairs: words_a[i] and words_b[i] are a pair, n_words_a of them. vector: (n_vector), as
-     * float. */
+     * files there are. pairs: words_a[i] and words_b[i] are a pair, n_words_a pairs. vector: (n_vector),
+     * rounded to float. */
     const char *const *words_a, *const *words_b;
     size_t n_words_a, n_words_b;
     bool pairs;
@@ -58,7 +58,7 @@ typedef struct {
     /* blocks end where documents end. AUTO: at headings, files or blank lines, the first of these that
      * occurs */
     sg_documents documents;
-    size_t lyapunov;            /* the first K Lyapunov exponents; 1; 0: none */
+    size_t lyapunov;            /* the K largest Lyapunov exponents; 1; 0: none */
     uint64_t seed;              /* 1 */
     int threads;                /* 0: all cores */
     size_t part, parts;         /* part I of N, counted from 1; parts 0: the whole corpus */
@@ -77,16 +77,15 @@ typedef struct {
     const char *csv_path;      /* or NULL */
     const char *command;       /* recorded in the run file */
     sg_csv_style csv_style;    /* plain */
-    /* words to replace: a number (1 or more) or a share (below 1); 0: as many as cost about a tenth of the
+    /* words to replace: a number (1 or more) or a share (below 1); 0: chosen to cost about a tenth of the
      * analysis; SG_REPLACE_NONE. See doc/method.md, section 5 */
     double replace;
-    const sg_team
-        *team;  /* this process and the others that do the same analysis, see team.h; NULL: it is alone */
-    bool units; /* gains of single units of the state, false */
-    /* 0: every state follows from the whole corpus before it. N: the states of each quarter of a block
-     * (of each block, where attribute block_parts is 1) begin from zero, at least N tokens before it, so
-     * that a share of the corpus does not depend on the text before it. Root attribute warm_up_difference:
-     * the largest difference of a state that this makes, relative to its largest entry */
+    const sg_team *team; /* the processes that share this analysis, see team.h; NULL: only this one */
+    bool units;          /* gains of single units of the state, false */
+    /* 0: every state depends on all text before it. N: the states of each quarter of a block (of each block,
+     * where attribute block_parts is 1) begin from zero, at least N tokens before it, so that a share of the
+     * corpus does not depend on the text before that. Root attribute warm_up_difference: the largest
+     * resulting difference of a state, relative to its largest entry */
     uint64_t warm_up;
 } sg_analysis_config;
 

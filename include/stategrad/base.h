@@ -5,11 +5,11 @@
  * failure, outputs are NULL or unchanged unless the declaration says otherwise. The library never prints,
  * exits or aborts because of data, files or memory.
  *
- * Threads: two threads may each do their own work at the same time, also on one model, stream or set of
- * classes as long as nobody changes it. An object with a state (sg_corpus, sg_gradient, sg_run, a vocabulary
- * or classes that are being filled) belongs to one thread at a time. Calls into libhdf5 and libnetcdf take
- * turns; a program that calls these libraries itself must not do so while another thread is in this one.
- * A call suppresses libhdf5's own error messages and restores its error handler.
+ * Threads: two threads may each do their own work at the same time, including on one model, stream or set
+ * of classes, as long as neither changes it. An object with a state (sg_corpus, sg_gradient, sg_run, a
+ * vocabulary or classes that are being filled) belongs to one thread at a time. Calls into libhdf5 and
+ * libnetcdf take turns; a program that calls these libraries itself must not do so while another thread is in
+ * this one. A call suppresses libhdf5's own error messages and restores its error handler.
  *
  * fork: a child may use the library if the parent has not used it with more than one thread before; otherwise
  * it must exec first, since the threads of OpenMP are not copied into the child. */
@@ -85,7 +85,7 @@ typedef struct {
  * {.struct_size = sizeof cfg, ...}. 0 means the size in this version. Fields beyond struct_size take
  * their defaults. Bindings call sg_..._defaults_sized. */
 
-/* Removes the temporary files of all outputs under way, as if each had been aborted. For a signal or exit
+/* Removes the temporary files of all outputs in progress, as if each had been aborted. For a signal or exit
  * handler that ends the process: async-signal-safe; no output may be written afterwards. */
 SG_API void sg_remove_temporary_files(void);
 

@@ -4,8 +4,8 @@
  *   states     float states of the program against a plain forward pass in double
  *   differences  G[t,d] v against (s_t(x_{t-d} + eps v) - s_t(x_{t-d} - eps v)) / 2 eps in double
  *   reverse    u'(G[t,d] v) against (G' u)'v, G' u by back-propagation through time in double
- *   carry      the sums of the corpus engine against sums of the single G[t,d], the whole stream one window
- *   window     the same with windows: no pair across a boundary, the state carried over it, the counts exact
+ *   carry      sums of the corpus engine against sums of single G[t,d], over the whole stream
+ *   window     the same with windows: no pair crosses a boundary, the state does; the counts are exact
  *
  *   growth     4 small changes of the state, followed over 500 tokens. Not a test: how far float32 and
  *              float64 can agree
@@ -49,7 +49,7 @@ typedef struct {
     /* largest relative difference; infinite if one is NaN or a count is wrong */
     double worst;
     double limit;
-    size_t t, d; /* where; t: step (carry, window: the last) */
+    size_t t, d; /* where it occurs; t: step (carry, window: the last) */
     bool pass;   /* worst <= limit */
     /* limit without the net's own sensitivity to rounding; limit is larger where the net amplifies that */
     double base_limit;
@@ -71,7 +71,7 @@ typedef struct {
     size_t steps;   /* tokens followed, 500; fewer if the stream is shorter */
     double size;    /* of each of 4 random changes at first, Euclidean over all states: 1e-6 */
     double largest; /* the largest size of any of them, relative to the first; infinite if not finite */
-    size_t at;      /* steps after the change, where that is */
+    size_t at;      /* steps after the change at which it occurs */
     double left;    /* geometric mean of the sizes at the end, relative to the first */
     sg_growth verdict;
 } sg_check_growth;

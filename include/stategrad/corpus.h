@@ -39,7 +39,7 @@ typedef struct {
     size_t struct_size; /* see base.h */
     /* files (.gz: decompressed), folders (their files by name), "-": standard input */
     const char *const *paths;
-    size_t n_paths;   /* a folder's subfolders are entered, hidden files left out */
+    size_t n_paths;   /* subfolders are included, hidden files are not */
     sg_format format; /* AUTO: .conllu (or .conllu.gz) is CoNLL-U, all else text */
     sg_unit unit;
     bool eos;              /* true: <eos> after each line (words), the line end itself (characters) */
@@ -55,7 +55,7 @@ typedef struct {
     const sg_monitor *monitor; /* receives progress and may stop the reading; or NULL */
     /* Pairs of words that the stream keeps (sg_stream_pairs), each spec one of
      *   deprel:RELATION->head   the word and its head in CoNLL-U; a relation includes its subtypes
-     *   deprel:head->RELATION   the other way round: the head is read first
+     *   deprel:head->RELATION   the reverse: the head is read first
      *   subject-verb            subject-verb=deprel:nsubj->head,attractors
      *   a file                  lines "READ NOW LABEL": two positions in the stream from 0, <eos> included
      * NAME= before a relation sets its label (default: its text); ",attractors" after it adds two labels:
@@ -195,8 +195,8 @@ SG_API sg_status sg_classes_from_names(sg_classes **out, const char *const *name
 SG_API sg_status sg_classes_keep(sg_classes *k, const char *text, sg_error *err);
 /* Including "all"; grows while a stream is encoded. At most 10000. */
 SG_API size_t sg_classes_count(const sg_classes *k);
-SG_API const char *sg_classes_name(const sg_classes *k,
-                                   size_t c); /* borrowed until the next stream is encoded */
+/* Borrowed until the next stream is encoded. */
+SG_API const char *sg_classes_name(const sg_classes *k, size_t c);
 /* The text of the spec that class c is of, "upos" or "rare=rank 1001-10000"; NULL: class "all", or classes
  * without specs. Borrowed. */
 SG_API const char *sg_classes_spec(const sg_classes *k, size_t c);
@@ -212,8 +212,8 @@ typedef struct {
     uint64_t count;
 } sg_class_word;
 SG_API size_t sg_classes_words(const sg_classes *k, size_t c, const sg_class_word **words);
-SG_API uint64_t sg_classes_word_count(const sg_classes *k, size_t c,
-                                      int32_t id); /* 0: not seen in the class */
+/* 0: not seen in the class. */
+SG_API uint64_t sg_classes_word_count(const sg_classes *k, size_t c, int32_t id);
 SG_API void sg_classes_free(sg_classes *k);
 
 /* ---- encoded streams ---- */
@@ -282,8 +282,8 @@ typedef struct {
 SG_API const sg_word_pairs *sg_stream_pairs(const sg_stream *s);
 SG_API uint64_t sg_stream_length(const sg_stream *s);
 SG_API const sg_stream_counts *sg_stream_info(const sg_stream *s);
-/* SHA-256 of the decompressed bytes of the corpus, 64 hexadecimal digits; another one if it is read in lower
- * case */
+/* SHA-256 of the decompressed bytes of the corpus, 64 hexadecimal digits; a different one if it is read in
+ * lower case. */
 SG_API const char *sg_stream_sha256(const sg_stream *s);
 SG_API uint64_t sg_stream_class_tokens(const sg_stream *s, const sg_classes *k, size_t c);
 /* Steps start .. start+n-1. Thread-safe. */

@@ -56,7 +56,7 @@ typedef struct {
     const char *recurrent_activation;
     double forget_bias;       /* added to the LSTM's forget gate (raw TensorFlow kernels: usually 1) */
     bool numbered_vocabulary; /* without a vocabulary, name the words #0, #1, ... instead of failing */
-    /* word of the vocabulary that stands for unknown ones, word that ends a line ("none": none is added);
+    /* word of the vocabulary that replaces unknown ones, word that ends a line ("none": none is added);
      * NULL: <unk> and <eos> by their usual names (sg_vocab_unk, sg_vocab_eos). Of stategrad's own files
      * too. */
     const char *unk, *eos;

@@ -10,7 +10,7 @@
  *
  * Each sentence is read from a zero state; where the model's lines end with <eos>, <eos> is read before the
  * first word and predicted after the last. Score by sentence: all words that are predicted. By word: the
- * first token in which the sentences differ, after what they share.
+ * first token in which the sentences differ, after their common prefix.
  *
  * Files: one pair per line.
  *   TSV      good TAB bad [TAB condition]; or a header with the columns good and bad (or sentence_good,
@@ -75,8 +75,8 @@ SG_API const sg_pairs_condition *sg_pairs_get_condition(const sg_pairs *p, size_
 typedef struct {
     const char *name;
     uint64_t pairs; /* with a word of this role that is read */
-    double attribution, low,
-        high; /* mean over these pairs, of the sum over the words of the role; Student 95 % */
+    /* mean over these pairs of the sum over the words of the role; Student 95 % */
+    double attribution, low, high;
     /* That of the first role minus that of this one, in pairs that have both. NaN for the first role
      * itself. */
     uint64_t both;

@@ -73,8 +73,8 @@ typedef struct {
     uint64_t seed;       /* of those draws */
     const char *path_a;  /* two words of the vocabulary: path averages between them; or NULL */
     const char *path_b;
-    const sg_monitor
-        *monitor; /* of sg_show_add, borrowed: receives progress in words and may stop the work; or NULL */
+    /* of sg_show_add, borrowed: receives progress in words and may stop the work; or NULL */
+    const sg_monitor *monitor;
 } sg_show_config;
 
 typedef struct sg_show sg_show;

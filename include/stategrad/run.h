@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* run.h - the run file (NetCDF-4): what an analysis found, readable by xarray. Names and shapes:
+/* run.h - the run file (NetCDF-4): the results of an analysis, readable by xarray. Names and shapes:
  * doc/run-file.md.
  *
  * Variables are read by name and hyperslab, so that memory stays small. The file is checked at open;
@@ -51,7 +51,7 @@ SG_API bool sg_run_dimension_name(const sg_run *r, const char *group, const char
  * dimension; both NULL: the whole variable. */
 SG_API sg_status sg_run_read(const sg_run *r, const char *group, const char *variable, const size_t *start,
                              const size_t *count, double *out, sg_error *err);
-/* Entry i of a string variable; *out is the caller's, free with sg_string_free. */
+/* Entry i of a string variable; *out is owned by the caller, free with sg_string_free. */
 SG_API sg_status sg_run_read_string(const sg_run *r, const char *group, const char *variable, size_t i,
                                     char **out, sg_error *err);
 /* A text attribute of a variable ("long_name", "units", "missing_reason"); NULL: none. Borrowed. */

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* settings.h - what a row of a table of settings says. Each table (sg_analysis_setting, sg_train_setting)
- * gives the options of the program and the keywords of other languages. */
+/* settings.h - one row of a table of settings. Each table (sg_analysis_setting, sg_train_setting) gives the
+ * options of the program and the keywords of other languages. */
 #ifndef STATEGRAD_SETTINGS_H
 #define STATEGRAD_SETTINGS_H
 
@@ -21,18 +21,18 @@ typedef enum {
 
 typedef struct {
     const char *name; /* "burn_in"; the option is --burn-in */
-    char letter;      /* of the short option, or 0 */
+    char letter;      /* short option, or 0 */
     sg_setting_type type;
     const char *values; /* "N", "types|tokens", "N|auto|never" */
-    const char
-        *fallback;      /* the default as text; NULL: none, or it follows from the model or other settings */
-    double least, most; /* of numbers, inclusive; any where they are equal */
+    /* the default as text; NULL: none, or it depends on the model or on other settings */
+    const char *fallback;
+    double least, most; /* range of a number, inclusive; equal: no limits */
     const char *help;   /* a phrase, without the default */
     bool advanced;      /* listed after the others */
     size_t offset;      /* of the field in the configuration */
-    bool neutral;       /* changes no value of a finished run; the program stores its command without it */
-    /* it controls how a model is run: where gradients are given (accumulator.h), it must have its default or
-     * this value; NULL: it applies there too */
+    bool neutral;       /* changes no value of a finished run; the stored command omits it */
+    /* not NULL: it controls how a model is run. An accumulator (accumulator.h) accepts only its default or
+     * this value */
     const char *without_model;
 } sg_setting;
 

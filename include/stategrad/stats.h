@@ -47,8 +47,8 @@ SG_API void sg_stats_jackknife_parts(sg_interval *out, size_t B, const double *p
                                      const double *without, size_t stride, size_t parts,
                                      const double *part_pairs, const double *part_without,
                                      size_t part_stride);
-/* Restricts the interval to [least, most], the domain of the quantity (singular values, cosines). Where bias
- * has been corrected by so much that the whole interval lies outside, it is missing. */
+/* Restricts the interval to [least, most], the domain of the quantity (singular values, cosines). Where the
+ * correction of the bias moves the whole interval outside, it is missing. */
 SG_API void sg_stats_clamp(sg_interval *x, double least, double most);
 /* x with P(T <= x) = p for Student's t with nu > 0 degrees of freedom (not only whole ones); 0 < p < 1. */
 SG_API double sg_stats_t_quantile(double p, double nu);

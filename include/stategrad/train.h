@@ -74,7 +74,7 @@ typedef struct {
  * seed, build and machine give the same bytes, for any number of threads, whether or not it was interrupted
  * and resumed. SG_ENONFINITE: divergence, with epoch, step and tensor; SG_ENOCONV: the loss diverges;
  * SG_ECANCELLED: stopped by the monitor, checkpoint written. In these cases result is filled too, and if
- * result->epochs > 0 the best weights so far are in m. SG_EFORMAT, SG_EINVAL on resume: the checkpoint and
+ * result->epochs > 0, m has the best weights so far. SG_EFORMAT, SG_EINVAL on resume: the checkpoint and
  * its predecessor are damaged, or of another run. If there is no checkpoint file, resume starts from the
  * beginning. A checkpoint with more epochs than asked for gives a warning, and the model is the best of its
  * epochs. */
