@@ -15,7 +15,7 @@
 #include <stdio.h>
 
 /* While it is held, no other process, and no other work of this one, has this checkpoint: FILE.lock is
- * locked, which is removed in the end. SG_EINVAL: another has it. SG_EFORMAT: FILE, FILE.previous or
+ * locked, which is removed in the end. SG_EIO: another has it. SG_EFORMAT: FILE, FILE.previous or
  * FILE.lock is there and is no checkpoint of this program (or its first bytes are damaged): it is neither
  * overwritten nor removed. */
 typedef struct checkpoint_claim checkpoint_claim;
