@@ -45,7 +45,7 @@ typedef struct {
 #define CSV_STYLE_HELP                                                                                       \
     "spreadsheet: an apostrophe before names that begin with = + - or @, so that none is evaluated as a formula"
 #define FORMATS "auto|text|conllu|tagged" /* sg_format */
-/* One rule for all commands: what a warning says holds for the results, so it is printed all the same. */
+/* One rule for all commands: a warning concerns the results, so it is always printed. */
 #define QUIET_OPTION(variable)                                                                               \
     {                                                                                                        \
         "quiet", 'q', OPT_FLAG, &(variable), NULL,                                                           \
@@ -190,7 +190,7 @@ typedef struct {
 /* clang-format off */
 #define MODEL_OPTIONS(m)                                                                                      \
     SECTION("Words"),                                                                                         \
-    {"unk", 0, OPT_STRING, &(m).unk, "WORD", "word of its vocabulary that stands for unknown ones (default: <unk>)", 0, 0}, \
+    {"unk", 0, OPT_STRING, &(m).unk, "WORD", "word of its vocabulary that replaces unknown ones (default: <unk>)", 0, 0}, \
     {"eos", 0, OPT_STRING, &(m).eos, "WORD|none", "word of its vocabulary that ends a line (default: <eos>); none: no word is added", 0, 0}, \
     SECTION("Models trained elsewhere"),                                                                      \
     {"vocab", 0, OPT_STRING, &(m).vocab, "FILE", "its words: one per line in id order, JSON, a pickle, ... (doc/import.md)", 0, 0},         \

@@ -227,7 +227,7 @@ static sg_status remark_on_beginning(const sg_model *m, const sg_stream *stream,
     if (st == SG_OK)
         remark_on_predictions(m, &e);
     sg_stream_free(beginning);
-    return st == SG_ENONFINITE ? SG_OK : st; /* the analysis itself says where */
+    return st == SG_ENONFINITE ? SG_OK : st; /* the analysis itself reports where */
 }
 
 static int check_outputs(const settings *s, int argc, char **argv)
@@ -327,7 +327,7 @@ static int work(settings *s, int argc, char **argv)
     return code;
 }
 
-/* What cannot be one of several jobs, or is theirs to say; notes the files of the command. */
+/* Refuses what cannot be one of several jobs and what the script sets; notes the files of the command. */
 static int check_plan(settings *s, int argc, char **argv)
 {
     job_plan *p = s->plan;

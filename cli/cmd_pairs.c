@@ -36,7 +36,7 @@ static int name_width(const sg_pairs *p)
     return widest > 60 ? 60 : (int)widest;
 }
 
-/* "0.51 to 1.2"; nothing to say: "-" */
+/* "0.51 to 1.2"; without an interval: "-" */
 static void put_interval(double scale, int digits, double low, double high, int width)
 {
     char text[64] = "-";

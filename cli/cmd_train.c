@@ -194,7 +194,7 @@ static int train(settings *s, const char *const *paths, size_t n_paths)
     return code;
 }
 
-/* What is for the script of the jobs to say; notes the files of the command. */
+/* Refuses what the script of the jobs sets; notes the files of the command. */
 static int check_plan(const settings *s, int argc, char **argv, job_plan *p)
 {
     p->output = s->output, p->log = s->train.log_path;

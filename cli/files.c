@@ -86,7 +86,7 @@ int refuse_unwritable(const char *output)
     return st == SG_OK ? -1 : fail(st, &err);
 }
 
-/* Where links lead in the end, there or not; the name itself where that cannot be said. */
+/* Where links lead in the end, there or not; the name itself where that cannot be determined. */
 static const char *end_of_links(const char *path, char target[PATH_MAX])
 {
     sg_output_check(path, target, PATH_MAX, NULL);

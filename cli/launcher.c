@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* stategrad is one process. Started as several, it gives way to stategrad-mpi, or says that they would do the
- * same work side by side. */
+/* stategrad is one process. Started as several, it gives way to stategrad-mpi, or reports that they would do
+ * the same work side by side. */
 #include "team.h"
 
 #include <errno.h>

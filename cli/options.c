@@ -199,7 +199,7 @@ static int store_number(const option *o, const char *text)
         min = o->kind == OPT_REAL ? -INFINITY : whole_int ? -2147483648.0 : 0;
         max = o->kind == OPT_REAL ? INFINITY
               : whole_int         ? 2147483647.0
-                                  : 18446744073709551616.0; /* 2^64: strtoull tells */
+                                  : 18446744073709551616.0; /* 2^64: strtoull reports overflow */
     }
     if (!(real >= min && real <= max))
         return out_of_range(o, text, min, max, real > max);

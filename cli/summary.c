@@ -443,7 +443,7 @@ static bool print_beside_chance(const sg_run *r, const char *group, const char *
     return isfinite(x[1]);
 }
 
-/* What exchanging the words of a pair does, and what gradients say of it. */
+/* The effect of exchanging the words of a pair, and its prediction by gradients. */
 static void print_partner(const sg_run *r, const char *group, size_t p)
 {
     static const struct {
@@ -649,7 +649,7 @@ static double of_class(const sg_run *r, const char *variable, size_t c)
     return x;
 }
 
-/* The words that each class consists of: whether its values can say anything of a kind of word. */
+/* The words that each class consists of: whether its values can support a statement about a kind of word. */
 static void print_classes(const sg_run *r)
 {
     size_t C = sg_run_classes(r);

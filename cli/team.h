@@ -22,7 +22,7 @@ int team_leave(int code);
 
 /* Processes that mpirun or srun started together with this one, by the environment; 1: alone. */
 long team_launched(void);
-/* Where OMP_NUM_THREADS does not say how many threads: no more than the cores this process may use,
+/* Where OMP_NUM_THREADS does not set the number of threads: no more than the cores this process may use,
  * SLURM_CPUS_PER_TASK and the limit of its cgroup, and the team's share of a machine where processes are not
  * bound to cores. root: what precedes /proc and /sys, "" but in tests. */
 void limit_threads(int processes_here, const char *root);

@@ -10,7 +10,7 @@
 static volatile sig_atomic_t caught;
 /* Whether the work under way has something to save, and soon asks whether to stop. */
 static volatile sig_atomic_t saves;
-/* The end that a signal brings is not said. */
+/* An end by a signal is not reported. */
 static volatile sig_atomic_t silent;
 
 /* Work that saves its state is asked to stop, and does so after the step that it is in. All else is ended

@@ -361,7 +361,7 @@ def load(path: Path, vocab: Vocabulary | None = None, *, map: Mapping[str, str] 
     unit, cell, output_activation, gate_order, transposed, one_hot, forward_only, recurrent_activation, forget_bias
         As the options of the program; None: from the file.
     unk, eos
-        Word of the vocabulary that stands for unknown ones, and word that ends a line ("none": none is added); None: by their
+        Word of the vocabulary that replaces unknown ones, and word that ends a line ("none": none is added); None: by their
         usual names.
     text
         To verify the conversion: `model.evaluation` is that of `stategrad.evaluate` on this text.

@@ -88,7 +88,7 @@ void sums_remove(const char *path)
         unlink(path);
 }
 
-static sg_status open_scratch(block_sums *s, const char *beside, const char *keep, sg_error *err)
+static sg_status open_scratch(block_sums *s, const char *near, const char *keep, sg_error *err)
 {
     sg_status st = SG_OK;
     char *name = NULL;
@@ -105,27 +105,27 @@ static sg_status open_scratch(block_sums *s, const char *beside, const char *kee
                 "%s: exists and is not the scratch file of an analysis, which needs this name; it is not changed",
                 keep);
     } else {
-        const char *slash = strrchr(beside, '/');
-        size_t n = slash ? (size_t)(slash - beside) : 0;
+        const char *slash = strrchr(near, '/');
+        size_t n = slash ? (size_t)(slash - near) : 0;
         if (!(name = sg_calloc(n + 32, 1)))
-            return no_memory(err, "%s", beside);
-        snprintf(name, n + 32, "%.*s.stategrad.XXXXXX", (int)(slash ? n + 1 : 0), beside);
+            return no_memory(err, "%s", near);
+        snprintf(name, n + 32, "%.*s.stategrad.XXXXXX", (int)(slash ? n + 1 : 0), near);
         s->fd = mkostemp(name, O_CLOEXEC);
         code = errno;
         if (s->fd >= 0)
             unlink(name); /* gone with the process, however it ends */
         sg_free(name);
-        n = strlen(beside) + 32;
+        n = strlen(near) + 32;
         if (!(s->path = sg_calloc(n, 1)))
-            return no_memory(err, "%s", beside);
-        snprintf(s->path, n, "%s: its scratch file", beside); /* what errors name */
+            return no_memory(err, "%s", near);
+        snprintf(s->path, n, "%s: its scratch file", near); /* what errors name */
     }
     if (s->fd < 0)
         st = sg_fail(err, SG_EIO, "%s: cannot be written: %s", s->path, strerror(code));
     return st;
 }
 
-sg_status sums_new(block_sums **out, const sums_shape *shape, const char *beside, const char *keep,
+sg_status sums_new(block_sums **out, const sums_shape *shape, const char *near, const char *keep,
                    sg_error *err)
 {
     sg_status st = SG_OK;
@@ -147,7 +147,7 @@ sg_status sums_new(block_sums **out, const sums_shape *shape, const char *beside
         s->at[g] = s->block_floats;
         s->block_floats += shape->C * shape->D * (shape->units[g] * shape->E + moment_floats(shape));
     }
-    TRY(open_scratch(s, beside, keep, err));
+    TRY(open_scratch(s, near, keep, err));
     *out = s;
     s = NULL;
 done:

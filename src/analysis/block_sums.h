@@ -46,8 +46,8 @@ typedef struct {
 } sums_squares;
 
 typedef struct block_sums block_sums;
-/* keep NULL: an unnamed file in the folder of `beside`; otherwise the file `keep`, opened if it is there. */
-sg_status sums_new(block_sums **out, const sums_shape *shape, const char *beside, const char *keep,
+/* keep NULL: an unnamed file in the folder of `near`; otherwise the file `keep`, opened if it is there. */
+sg_status sums_new(block_sums **out, const sums_shape *shape, const char *near, const char *keep,
                    sg_error *err);
 /* Removes the file `path` that sums_new kept; a file of something else stays. */
 void sums_remove(const char *path);

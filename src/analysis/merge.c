@@ -98,7 +98,7 @@ static sg_status check_same_attribute(const part_file *first, const part_file *p
 }
 
 /* All that the files record of model, corpus and settings is the same in all parts; identity_sha256 last,
- * others say more. */
+ * others are more specific. */
 static sg_status check_attributes(const part_file *first, const part_file *p, sg_error *err)
 {
     sg_status st = SG_OK;

@@ -119,7 +119,7 @@ static bool read_number(const setting_row *r, void *cfg, const char *text)
     return true;
 }
 
-/* What the letter in `values` stands for. */
+/* The meaning of the letter in `values`. */
 static const char *meaning(const setting_row *r, char *text, size_t size)
 {
     const bool whole = r->s.type != SG_SETTING_REAL;

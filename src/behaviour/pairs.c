@@ -221,7 +221,7 @@ static void look_at(pairs_result *r, const tokens *t, const pairs_file *f, const
     r->n = 1 + e->n_good + (differ[0] == differ[1] ? 0 : differ[1]);
 }
 
-/* The tokens of pair i, at begin[0] and begin[1] of s; whether the model can tell the sentences apart. */
+/* The tokens of pair i, at begin[0] and begin[1] of s; whether the sentences differ for the model. */
 static sg_status put_pair(sg_pairs *p, sequences *s, const tokens *t, size_t i, size_t begin[2],
                           pairs_sequences *x, sg_error *err)
 {

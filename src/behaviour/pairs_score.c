@@ -327,7 +327,7 @@ sg_status pairs_score(const sg_model *m, const pairs_scoring *how, pairs_sequenc
     sg_status st = SG_OK;
     size_t *order = NULL, *lengths = NULL, each = how->by_word ? 1 : 2;
     batch b = {0};
-    double done = 0, total = 0, begun = sg_clock(), told = begun;
+    double done = 0, total = 0, begun = sg_clock(), reported = begun;
     const int threads = how->threads > 0 ? how->threads : omp_get_max_threads();
     *at = n;
     TRY(check_range(m, err));
@@ -350,9 +350,9 @@ sg_status pairs_score(const sg_model *m, const pairs_scoring *how, pairs_sequenc
         run_batch(&b, how, pairs, order + i, k);
         TRY(check_results(pairs, order + i, k, at, err));
         double now = sg_clock();
-        if (now - told < 0.2)
+        if (now - reported < 0.2)
             continue;
-        told = now;
+        reported = now;
         sg_progress p = {"scoring", done, total, now - begun, (double)NAN, 0, 0};
         if (monitor && monitor->tick && !monitor->tick(monitor->ctx, &p))
             TRY(sg_fail(err, SG_ECANCELLED, "pairs: stopped"));

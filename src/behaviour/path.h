@@ -35,7 +35,7 @@ typedef struct path_work path_work;
 sg_status path_new(path_work **out, const sg_model *m, size_t layer, sg_state_kind kind, size_t most,
                    path_limits limits, sg_error *err);
 void path_free(path_work *p);
-/* What path_average tells that it is at work, `done` of it; borrowed. SG_ECANCELLED then, if it stops the
+/* Receives progress of path_average, `done` of it; borrowed. SG_ECANCELLED then, if it stops the
  * work. */
 void path_watch(path_work *p, ticker *watch, double done);
 /* The inputs x (n, E) of steps s .. s+n-1, the state before step s (as forward_get_state gives it), `other`

@@ -330,8 +330,7 @@ static sg_status read_label(parser *s)
         TRY(expected_class(s));
     if (bare && class_kind_of(l.text))
         TRY(FAIL_AT(s->x, l.at, s->err,
-                    "'%.60s' stands for many classes: it may only be a factor of '*', outside parentheses",
-                    l.text));
+                    "'%.60s' is many classes: it may only be a factor of '*', outside parentheses", l.text));
     if (bare)
         TRY(take_column(s, &l));
     if (bare && l.kind == LABEL_ANY) {
@@ -518,8 +517,7 @@ static sg_status read_all(parser *s)
     if (*s->p)
         TRY(FAIL_AT(x, current_offset(s), s->err, "expected an operator, found '%c'", *s->p));
     if (x->n_factors == 1 && x->factors[0].family)
-        TRY(FAIL_AT(x, x->factors[0].at, s->err,
-                    "'%.60s' stands for many classes: it takes no name, '*' crosses it",
+        TRY(FAIL_AT(x, x->factors[0].at, s->err, "'%.60s' is many classes: it takes no name, '*' crosses it",
                     x->factors[0].family));
     if (x->name && x->n_factors > 1)
         TRY(FAIL_AT(x, 0, s->err, "'*' makes many classes, which take no name"));

@@ -88,7 +88,7 @@ void corpus_warn(const sg_corpus *c);
 /* The monitor receives "counting words" in place of "reading". */
 void corpus_is_counted(sg_corpus *c);
 
-/* unk, eos: words of the vocabulary that stand for unknown ones and end a line; NULL: as they are. eos
+/* unk, eos: words of the vocabulary that replace unknown ones and end a line; NULL: as they are. eos
  * "none": no word is added at line ends. *ends_lines is set where eos is given. SG_EINVAL: no such word;
  * names the option. */
 sg_status vocab_choose(sg_vocab *v, const char *unk, const char *eos, sg_unit unit, bool *ends_lines,

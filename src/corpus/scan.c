@@ -12,8 +12,8 @@ struct scanner {
     const char *path; /* borrowed */
     const unsigned char *p, *end;
     bool eof, started;
-    size_t line; /* line of what comes next, from 1 */
-    size_t told; /* line of what was returned last */
+    size_t line;     /* line of what comes next, from 1 */
+    size_t reported; /* line of what was returned last */
     size_t inner_bom, lone_cr;
     bool at_line_start; /* the run begins its line */
     bool line_open;     /* this line has text already */
@@ -155,7 +155,7 @@ static bool run_word(scanner *s, char **word, size_t *n)
 static void end_line(scanner *s, scan_kind *kind)
 {
     *kind = SCAN_LINE_END;
-    s->told = s->line++;
+    s->reported = s->line++;
     s->line_open = false;
 }
 
@@ -163,7 +163,7 @@ sg_status scan_word(scanner *s, scan_kind *kind, char **word, size_t *n, sg_erro
 {
     sg_status st = SG_OK;
     for (;;) {
-        s->told = s->line;
+        s->reported = s->line;
         if (s->position < s->length && run_word(s, word, n)) {
             *kind = SCAN_WORD;
             break;
@@ -211,7 +211,7 @@ sg_status scan_char(scanner *s, scan_kind *kind, char **c, size_t *n, sg_error *
     sg_status st = SG_OK;
     bool got;
     s->length = s->position = 0;
-    s->told = s->line;
+    s->reported = s->line;
     *kind = SCAN_FILE_END;
     TRY(take_byte(s, &got, err));
     if (!got)
@@ -253,7 +253,7 @@ sg_status scan_line(scanner *s, scan_kind *kind, char **line, size_t *n, sg_erro
 {
     sg_status st = SG_OK;
     s->length = 0;
-    s->told = s->line;
+    s->reported = s->line;
     *kind = SCAN_FILE_END;
     for (bool open = false;;) {
         if (s->p == s->end)
@@ -298,7 +298,7 @@ size_t scan_lone_cr(const scanner *s)
 
 size_t scan_line_number(const scanner *s)
 {
-    return s->told;
+    return s->reported;
 }
 
 void scan_close(scanner *s)

@@ -125,7 +125,7 @@ sg_status places_open(place_reader **out, const sg_corpus_config *cfg, sg_error 
     sg_corpus_config own = *cfg;
     place_reader *p = sg_calloc(1, sizeof *p);
     NEED(p, err, "the places of words");
-    own.monitor = NULL; /* whoever reads at the same time tells */
+    own.monitor = NULL; /* the parallel reader reports progress */
     own.tags_path = NULL;
     TRY(sg_corpus_open(&p->corpus, &own, err));
     *out = p;

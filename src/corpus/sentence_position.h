@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* sentence_position.h - where a word is in its sentence, which takes the rest of the sentence to tell.
+/* sentence_position.h - where a word is in its sentence, which is known only at its end.
  *
  *   quoted      between the first and second quote mark of the sentence, the third and fourth, ...: " `` '' “
  *               ” „ « »

@@ -95,7 +95,8 @@ sg_status vocab_choose(sg_vocab *v, const char *unk, const char *eos, sg_unit un
 {
     sg_status st = SG_OK;
     if (unk && v->tokenizer)
-        return sg_fail(err, SG_EINVAL, "setting 'unk': the tokenizer says itself which piece is unknown");
+        return sg_fail(err, SG_EINVAL,
+                       "setting 'unk': the tokenizer itself determines which piece is unknown");
     if (unk)
         TRY(choose_word(&v->unk, v, "setting 'unk'", unk, err));
     if (!eos)

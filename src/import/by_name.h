@@ -22,7 +22,7 @@ typedef struct {
     const stored_tensor *W_ih, *W_hh, *b_ih, *b_hh;
     const stored_tensor *norm_ih, *norm_hh; /* weight norm: g of v in W_ih, W_hh */
     const stored_tensor *part[4][4];        /* of --map: one tensor per gate of each of the four */
-    bool mapped; /* some of them by --map, under names that say nothing of the gates */
+    bool mapped; /* some of them by --map, under names that do not determine the gates */
     bool raw;    /* W_hh is AWD-LSTM's weight_hh_l0_raw */
 } named_layer;
 

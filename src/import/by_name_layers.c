@@ -150,7 +150,7 @@ static sg_status layer_for(named_layers *all, const tensor_file *b, const stored
     return SG_OK;
 }
 
-/* PREFIX_orig beside PREFIX_mask or PREFIX_u: the weight is computed from them in each run. */
+/* PREFIX_orig together with PREFIX_mask or PREFIX_u: the weight is computed from them in each run. */
 static sg_status refuse_computed_weights(const tensor_file *b, const sg_import_config *cfg, sg_error *err)
 {
     static const char *const kinds[][2] = {
@@ -279,7 +279,7 @@ static sg_status ask_whether_stacked(recipe *p, const named_layers *all, const t
             return sg_fail(
                 err, SG_EFORMAT,
                 "%s: %s and %s read inputs of one size: two layers of a stack, or nets side by side? For one of "
-                "them say setting 'map' rnn.weight_ih_l0=%.120s, for two layers also setting 'map' rnn.weight_ih_l1=%.120s",
+                "them use setting 'map' rnn.weight_ih_l0=%.120s, for two layers also setting 'map' rnn.weight_ih_l1=%.120s",
                 b->path, low->W_ih->name, high->W_ih->name, low->W_ih->name, high->W_ih->name);
         recipe_note(p, "%.120s is taken for the layer above %.120s, by their sizes", high->W_ih->name,
                     low->W_ih->name);

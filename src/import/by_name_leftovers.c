@@ -28,7 +28,7 @@ static bool is_word(const char *word, size_t n, const char *const *list)
     return false;
 }
 
-/* Does the name say that states begin with it? A word of its path tells (hidden_init.weight, h0), two of them
+/* Is it an initial state, by its name? A word of its path decides (hidden_init.weight, h0), two of them
  * (start_state), or its last part alone (hidden_0), if it is made of nothing else. */
 static bool named_initial(const char *name)
 {
@@ -256,7 +256,7 @@ static sg_status refuse_part(const scope *s, const named_layers *all, const stor
         s->b->path, t->name, shape_text(t, shape), by, role, t->name, t->name);
 }
 
-/* A tensor that the file's names and sizes cannot place: what it may be, and how to say so. */
+/* A tensor that the file's names and sizes cannot place: what it may be, and the setting that names it. */
 static sg_status refuse_unplaced(const scope *s, const stored_tensor *t, sg_error *err)
 {
     char shape[96], roles[3 * TENSORS_MAX_NAME + 96] = "";

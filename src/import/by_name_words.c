@@ -16,7 +16,7 @@ static bool contains_any(const char *name, const char *const *words)
     return false;
 }
 
-/* What name and module class say a matrix is. */
+/* The role of a matrix by its name and module class. */
 static looks looks_like(const stored_tensor *t)
 {
     static const char *const other[] = {"attn",  "attention", "norm", "conv",
@@ -388,7 +388,7 @@ sg_status names_settle_one_hot(recipe *p, const scope *s, sg_error *err)
         if (decoder)
             recipe_note(
                 p,
-                "they are as many as %.150s has rows: if they are one-hot vectors of words say setting 'one_hot'",
+                "they are as many as %.150s has rows: if they are one-hot vectors of words, use setting 'one_hot'",
                 decoder->name);
     }
 done:

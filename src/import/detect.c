@@ -42,7 +42,7 @@ static bool is_run_file(const char *path)
     hid_t file = -1;
     htri_t has = 0;
     hdf5_lock();
-    if (hdf5_has_room()) /* without it the reader will say so */
+    if (hdf5_has_room()) /* without it the reader will fail with a message */
         file = H5Fopen(path, H5F_ACC_RDONLY, H5P_DEFAULT);
     if (file >= 0) {
         has = H5Lexists(file, "delay", H5P_DEFAULT);

@@ -53,8 +53,8 @@ static sg_status check_maps(const tensor_file *b, const sg_import_config *cfg, s
                            b->path, cfg->maps[i]);
     }
     bool keras = b->format == SG_FILE_KERAS || b->format == SG_FILE_KERAS_ZIP || b->format == SG_FILE_TFJS;
-    bool tells = b->format == SG_FILE_ONNX || keras;
-    if (tells && (cfg->gate_order || cfg->transposed))
+    bool states_it = b->format == SG_FILE_ONNX || keras;
+    if (states_it && (cfg->gate_order || cfg->transposed))
         return sg_fail(err, SG_EINVAL, "%s: %s: the format fixes this, and the option does not apply",
                        b->path, cfg->gate_order ? "setting 'gate_order'" : "setting 'transposed'");
     for (size_t i = 0; i < cfg->n_ignore; i++)

@@ -48,7 +48,7 @@ done:
     return st;
 }
 
-/* An option that says something of a file which says it itself; NULL: none was given. */
+/* A setting for what the file itself states; NULL: none was given. */
 static const char *name_superfluous_option(const sg_import_config *cfg)
 {
     return cfg->vocab                  ? "setting 'vocab'"

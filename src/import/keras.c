@@ -138,7 +138,7 @@ static sg_status fill(tensor_file *b, sg_error *err)
         goto done;
     }
     if (!layers.n) {
-        json_decref(f->net.config); /* of a class of the user's own: it says nothing of layers */
+        json_decref(f->net.config); /* of a class of the user's own: it does not describe layers */
         f->net.config = NULL;
         TRY(keras_layers_from_groups(b, top, err));
         goto done;

@@ -396,8 +396,8 @@ static int by_use(const void *a, const void *b)
     return m != n ? (m < n ? -1 : 1) : (i > j) - (i < j);
 }
 
-/* Weights without a configuration: the groups say the classes, not who feeds whom. Read is what can only be
- * one chain: embedding, recurrent layers by their numbers, dense layers. */
+/* Weights without a configuration: the groups give the classes, not their connections. Read is what can only
+ * be one chain: embedding, recurrent layers by their numbers, dense layers. */
 sg_status keras_layers_from_groups(tensor_file *b, const char *top, sg_error *err)
 {
     keras *f = b->reader;

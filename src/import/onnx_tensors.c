@@ -79,7 +79,7 @@ static sg_status add_tensor(tensor_file *b, const Onnx__TensorProto *proto, cons
         TRY(sg_fail(err, SG_EFORMAT,
                     proto->n_external_data || proto->data_location
                         ? "%s: tensor %.200s stores its data in another file, which is not read"
-                        : "%s: tensor %.200s has more or fewer numbers than its shape says",
+                        : "%s: tensor %.200s has a number of values other than its shape requires",
                     b->path, name));
 done:
     return st;

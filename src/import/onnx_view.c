@@ -387,11 +387,11 @@ static void view_name(char out[TENSORS_MAX_NAME], const tensor_file *b, const on
     size_t n = 0;
     out[0] = 0;
     for (size_t i = 0; i < v->n; i++) {
-        bool told = false;
+        bool named = false;
         for (size_t k = 0; k < i; k++)
-            told |= v->pieces[k].tensor == v->pieces[i].tensor;
+            named |= v->pieces[k].tensor == v->pieces[i].tensor;
         const char *name = b->tensors[v->pieces[i].tensor].name;
-        if (!told && n + strlen(name) + 4 < TENSORS_MAX_NAME)
+        if (!named && n + strlen(name) + 4 < TENSORS_MAX_NAME)
             n += (size_t)snprintf(out + n, TENSORS_MAX_NAME - n, "%s%s", n ? " + " : "", name);
     }
 }

@@ -144,7 +144,7 @@ const stored_tensor *tensors_find(const tensor_file *b, const char *name)
         if (n <= length || strcmp(whole + n - length, name) != 0 || !strchr("./", whole[n - length - 1]))
             continue;
         if (tail)
-            return NULL; /* two tails: the caller must say which */
+            return NULL; /* two tails: the caller must choose one */
         tail = &b->tensors[i];
     }
     return tail;

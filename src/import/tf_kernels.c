@@ -96,7 +96,7 @@ static sg_status choose_cell(sg_cell *c, const kernel_layer *l, const sg_import_
     return SG_OK;
 }
 
-/* Is the kernel's first tensor of `gates` gates of this orientation, as its bias says? */
+/* Is the kernel's first tensor of `gates` gates of this orientation, by its bias? */
 static bool fits(const kernel_layer *l, unsigned gates, bool rows)
 {
     uint64_t high = l->kernel[0]->dims[rows ? 0 : 1], wide = l->kernel[0]->dims[rows ? 1 : 0];
@@ -132,7 +132,7 @@ static sg_status find_sizes(kernel_layer *l, const tensor_file *b, const sg_impo
         const stored_tensor *other = l->kernel[k];
         if (other->rank != 2 || other->dims[l->rows ? 0 : 1] != l->H ||
             other->dims[l->rows ? 1 : 0] != l->in + l->H)
-            return sg_fail(err, SG_EFORMAT, "%s: %s: expected (%llu, %llu) beside %s, file has %s", b->path,
+            return sg_fail(err, SG_EFORMAT, "%s: %s: expected (%llu, %llu) to match %s, file has %s", b->path,
                            other->name, (unsigned long long)(l->rows ? l->H : l->in + l->H),
                            (unsigned long long)(l->rows ? l->in + l->H : l->H), t->name,
                            shape_text(other, shape));

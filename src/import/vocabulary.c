@@ -280,7 +280,7 @@ sg_status vocabulary_find(sg_vocab **out, recipe *p, tensor_file *b, const sg_im
     if (mark)
         recipe_note(
             p,
-            "%.150s: its entries are pieces of words, as \"%s\" in them tells: a text must be cut into such pieces "
+            "%.150s: its entries are pieces of words, as \"%s\" in them indicates: a text must be cut into such pieces "
             "already (a tokenizer.json as setting 'vocab' cuts it, where its rules are supported)",
             cfg->vocab ? cfg->vocab : name, mark);
     if (cfg->unit == SG_AUTO && !sg_vocab_tokenizer(v) && all_characters(v)) {

@@ -137,7 +137,7 @@ sg_status archive_fetch(archive *a, size_t entry, uint64_t at, void *bytes, size
         zip_int64_t got = zip_fread(a->open, skip ? scratch : (char *)bytes + (a->open_at - at), want);
         if (got <= 0)
             return sg_fail(err, SG_EFORMAT, "%s: %s: %s", a->path, what,
-                           got < 0 ? zip_file_strerror(a->open) : "is shorter than the zip says");
+                           got < 0 ? zip_file_strerror(a->open) : "is shorter than its size in the zip");
         a->open_at += (uint64_t)got;
     }
     return SG_OK;

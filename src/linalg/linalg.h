@@ -40,7 +40,7 @@ sg_status la_svd(size_t m, size_t n, double *A, double *S, double *P, double *Vt
 sg_status la_eigh(size_t n, double *A, double *w, bool vectors, sg_error *err);
 
 /* The largest singular value of A (m,n), which is kept, to 1e-10 of it: with min(m,n) <= 128 from la_eigh,
- * else by Lanczos' method, which tells `watch` of `done` after each step: SG_ECANCELLED. work:
+ * else by Lanczos' method, which reports `done` to `watch` after each step: SG_ECANCELLED. work:
  * la_largest_work(m, n) doubles. The squares of A's values must be neither 0 nor infinite. */
 size_t la_largest_work(size_t m, size_t n);
 sg_status la_largest(double *sigma, size_t m, size_t n, const double *A, double *work, ticker *watch,

@@ -117,7 +117,7 @@ sg_status sg_lm_eval(sg_eval *out, const sg_model *m, const sg_stream *s, bool r
 {
     sg_status st = SG_OK;
     workspace w = {0};
-    double sum = 0, begun = sg_clock(), told = begun;
+    double sum = 0, begun = sg_clock(), reported = begun;
     uint64_t length = sg_stream_length(s), predicted = 0;
     la_serial_begin();
     TRY(sg_lm_can_eval(m, err));
@@ -130,9 +130,9 @@ sg_status sg_lm_eval(sg_eval *out, const sg_model *m, const sg_stream *s, bool r
         TRY(chunk(&w, m, s, at, n, reset, &sum, &predicted, err));
         at += n;
         double now = sg_clock();
-        if (now - told < 0.2)
+        if (now - reported < 0.2)
             continue;
-        told = now;
+        reported = now;
         sg_progress p = {
             "evaluating", (double)at, (double)(length - 1), now - begun, sum / (double)predicted, 0, 0};
         if (monitor && monitor->tick && !monitor->tick(monitor->ctx, &p))

@@ -27,7 +27,7 @@ size_t model_inputs(const sg_model *m, size_t layer);
  * the model's layout. */
 sg_status model_check_finite(const sg_model *m, const float *block, const char *where, sg_error *err);
 
-/* Which words of the vocabulary stand for unknown ones and end a line (vocab_choose), kept in the metadata as
+/* Which words of the vocabulary replace unknown ones and end a line (vocab_choose), kept in the metadata as
  * unk_word and eos_word. SG_EINVAL: no such word, or the model reads no words. */
 sg_status model_choose_words(sg_model *m, const char *unk, const char *eos, sg_error *err);
 

@@ -57,7 +57,7 @@ sg_status run_refuse_foreign(const char *path, sg_error *err)
 {
     visit v = {path, SG_OK, err};
     hid_t file = H5Fopen(path, H5F_ACC_RDONLY, H5P_DEFAULT);
-    if (file >= 0) { /* else NetCDF will say what it is */
+    if (file >= 0) { /* else NetCDF reports the error */
         if (H5Lvisit(file, H5_INDEX_NAME, H5_ITER_NATIVE, look_at, &v) < 0 && v.st == SG_OK)
             v.st = sg_fail(err, SG_EFORMAT, "%s: is damaged: its groups cannot be listed", path);
         H5Fclose(file);

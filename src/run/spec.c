@@ -147,7 +147,7 @@
 #define OF_PAIRS(NAME, TEXT, UNITS)                                                                          \
     OF_PAIRS_AT(NAME, "pair_label delay", TEXT, UNITS),                                                      \
         OF_PAIRS_AT(NAME "_all", "pair_label", TEXT ", over all distances of the pairs", UNITS)
-/* Of normalised gradients; without normalisation the writer says "unit" for "standard deviation". */
+/* Of normalised gradients; without normalisation the writer has "unit" in place of "standard deviation". */
 #define GAIN_UNITS "state units per standard deviation of the embedding"
 #define RAW_UNITS "state units per unit of the embedding"
 #define LOW ", lower end of the 95 % interval over blocks of the corpus"

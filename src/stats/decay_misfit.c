@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* Is a curve compatible with a law, given its errors? The errors of neighbouring delays are nearly the same,
- * so residuals of single delays say nothing. Three smooth contrasts of the logs are looked at instead,
+ * so residuals of single delays are no evidence. Three smooth contrasts of the logs are used instead,
  *
  *   c_j = sum_d w_d a_jd ln y_d,      a_j: polynomials in ln d, orthogonal (weights w) to what the law can
  *                                     reach,

@@ -100,7 +100,7 @@ static void draw(test *t, size_t r, sg_rng *rng)
         t->drawn[d * t->draws + r] = t->sum[d] / t->weight[d];
 }
 
-/* What the draws say of the class itself at one delay. */
+/* Results of the draws for the class itself, at one delay. */
 static void summarise_draws(sg_type_p *out, const test *t, size_t d)
 {
     double *x = t->drawn + d * t->draws, value = t->sum[d] / t->weight[d];

@@ -299,7 +299,7 @@ sd2 = {f"rnn.{k}": v.numpy() for k, v in hot.state_dict().items()}
 layers2 = [torch_layer("gru", *(sd2[f"rnn.{n}_l{k}"] for n in ("weight_ih", "weight_hh", "bias_ih", "bias_hh"))) for k in (0, 1)]
 save({**sd2, "fc.weight": base["fc.weight"], "fc.bias": base["fc.bias"]})
 cmp.check("one-hot inputs", path, layers2, False, np.eye(V), ids, decoder=base["fc.weight"], bias=base["fc.bias"], args=["--one-hot"])
-told([], "if they are one-hot vectors of words say --one-hot")
+told([], "if they are one-hot vectors of words, use --one-hot")
 program("import", path, "--one-hot", "-o", cmp.path("x"), fails=True, says=["holds no vocabulary for its 13 words"])
 program("import", path, "--vocab", text("v12", "".join(f"w{i}\n" for i in range(12))), "-o", cmp.path("x"), fails=True, says=["12 words", "13"])
 program("info", path, "--vocab", cmp.path("voc"), says=["one-hot vectors of 13 words", "13 words in 13 dimensions"])

@@ -16,7 +16,7 @@ sg_status sampled_run(block_sums **sums, replacement_sums **replaced, analysis *
                       sg_error *err);
 /* an->exponents, by a pass of its own. SG_ENONFINITE. */
 sg_status growth_run(analysis *an, sg_error *err);
-/* What chosen pairs of words show beside others (pair_sums.h), by a pass of its own; *out NULL: none were
+/* Chosen pairs of words compared with others (pair_sums.h), by a pass of its own; *out NULL: none were
  * asked for, or nothing can be normalised. */
 sg_status pairs_run(analysis *an, pair_sums **out, sg_error *err);
 /* After the run file is in place: removes the checkpoint and its scratch files. */

@@ -59,7 +59,8 @@ static sg_status list_partners(replaced_words *w, sg_error *err)
     for (size_t i = 0; i < an->P * an->V; i++)
         w->partner[i] = -1;
     for (size_t p = 0; p < an->P; p++)
-        for (size_t i = an->properties[p].pairs; i-- > 0;) { /* the first pair of a word has the last say */
+        for (size_t i = an->properties[p].pairs;
+             i-- > 0;) { /* the first pair of a word is set last and remains */
             const int32_t *pair = an->properties[p].pair[i];
             w->partner[p * an->V + (size_t)pair[0]] = pair[1];
             w->partner[p * an->V + (size_t)pair[1]] = pair[0];

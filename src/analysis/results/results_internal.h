@@ -6,7 +6,7 @@
  *   left_out.c     replicates that are stored
  *   class_delay.c  one class and delay: means, spectra, replicates without each block, class test
  *   replacement.c  what replacing words does
- *   word_pairs.c   chosen pairs of words, beside others
+ *   word_pairs.c   chosen pairs of words, compared with others
  *   units.c        single units of the state
  *   workspace.c    memory for both
  *   write.c        into the run file, with a reason for whatever is missing */

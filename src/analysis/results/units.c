@@ -71,7 +71,8 @@ done:
     return st;
 }
 
-/* Of class c and delay d: the total, the weights; then the replicates. */
+/* Of class c and delay d: the total, the weights; then the replicates. Parts are read twice: all of them at
+ * once may not fit in memory. */
 static sg_status replicates(const group_work *a, room *r, size_t c, size_t d, double *N, sg_error *err)
 {
     sg_status st = SG_OK;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Chosen pairs of words beside other words of the same kind at the same distances, of each label and delay,
- * and over all distances of a label. With n_k pairs whose word read is of kind k, at delay d:
+/* Chosen pairs of words compared with other words of the same kind at the same distances, of each label and
+ * delay, and over all distances of a label. With n_k pairs whose word read is of kind k, at delay d:
  *
  *   gain  = sqrt(sum of |G L|^2 / n)       other = sqrt(sum over k of n_k (mean |G L|^2 of the others of kind
  *         k) / n)
