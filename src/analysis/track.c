@@ -126,10 +126,11 @@ typedef struct {
     sp_frame frame;
     sp_places at;
     uint64_t seed;
-    sg_interval *x; /* (D,K) */
-    double *random; /* (D,3) */
-    double *sigma;  /* (D) sigma_1 */
-    double *pairs;  /* (B) of delay 0 */
+    sg_interval *x;        /* (D,K) */
+    double *random;        /* (D,3) */
+    double *random_cosine; /* (R,3) */
+    double *sigma;         /* (D) sigma_1 */
+    double *pairs;         /* (B) of delay 0 */
     double *along,
         *words; /* (P,B,D) and (P,PROPERTY_FOLDS,D): gains without each block, and each fold of the words */
     double *left_out; /* (2, P, D, 1 + B + PROPERTY_FOLDS) weights, gains; NULL: the run has none */
@@ -314,10 +315,10 @@ static sg_status put_one(track *t, size_t p, size_t c, sg_error *err)
             relative[d] = v == 0 ? r->value : v == 1 ? r->low : v == 2 ? r->high : t->random[3 * d + v - 3];
             for (size_t k = 0; k < R; k++) {
                 const sg_interval *i = x + t->at.cosine + p * R + k;
-                double band[3];
-                if (v > 2)
-                    sg_stats_random_cosine(k + 1, t->frame.E, &band[0], &band[1], &band[2]);
-                cosine[d * R + k] = v == 0 ? i->value : v == 1 ? i->low : v == 2 ? i->high : band[v - 3];
+                cosine[d * R + k] = v == 0   ? i->value
+                                    : v == 1 ? i->low
+                                    : v == 2 ? i->high
+                                             : t->random_cosine[3 * k + v - 3];
             }
             for (size_t k = 0; t->empty[d] && k < R; k++)
                 relative[d] = gain[d] = cosine[d * R + k] = NAN;
@@ -500,8 +501,10 @@ static sg_status one_group(track *t, ticker *watch, sg_error *err)
     t->pairs = sg_calloc(t->B + 1, sizeof *t->pairs);
     t->along = sg_calloc(t->frame.P * (t->B + 1), D * sizeof *t->along);
     t->words = sg_calloc(t->frame.P * PROPERTY_FOLDS, D * sizeof *t->words);
-    NEED(t->x && t->random && t->empty && t->sigma && t->pairs && t->along && t->words, err,
-         "the properties");
+    t->random_cosine = sg_calloc(t->frame.R, 3 * sizeof *t->random_cosine);
+    NEED(t->x && t->random && t->empty && t->sigma && t->pairs && t->along && t->words && t->random_cosine,
+         err, "the properties");
+    random_cosines(t->frame.R, t->frame.E, t->random_cosine);
     if (sg_run_shape(t->run, t->group, "left_out_property_gain", &rank, shape) && rank == 4 &&
         shape[3] > PROPERTY_FOLDS)
         t->n_left_out = shape[3];
@@ -552,6 +555,8 @@ static sg_status one_group(track *t, ticker *watch, sg_error *err)
 done:
     sg_free(t->x);
     sg_free(t->random);
+    sg_free(t->random_cosine);
+    t->random_cosine = NULL;
     sg_free(t->empty);
     sg_free(t->sigma);
     sg_free(t->left_out);

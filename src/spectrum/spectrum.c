@@ -61,7 +61,7 @@ sp_places sp_where(const sp_frame *f)
 
 size_t sp_work(const sp_frame *f)
 {
-    size_t E = f->E, small = 3 * E * E + 2 * E, svd = f->H * E + f->R;
+    size_t E = f->E, small = 3 * E * E + (4 + f->P) * E, svd = f->H * E + f->R + f->P * E;
     return small > svd ? small : svd;
 }
 
@@ -92,11 +92,20 @@ static double dot(size_t n, const double *a, const double *b)
     return sum;
 }
 
-/* All that follows from S and the right vectors: v(k) = Vt + k*step. */
-static void read_off(double *values, const sp_frame *f, const double *S, const double *Vt, ptrdiff_t step)
+static void reverse(size_t n, double *x)
+{
+    for (size_t i = 0; i < n / 2; i++) {
+        double other = x[i];
+        x[i] = x[n - 1 - i], x[n - 1 - i] = other;
+    }
+}
+
+/* All that follows from S and the components of the properties' directions along the right vectors: that of
+ * property p and vector k is at p E + k. */
+static void read_off(double *values, const sp_frame *f, const double *S, const double *along)
 {
     sp_places at = sp_where(f);
-    size_t R = f->R, E = f->E;
+    size_t R = f->R;
     double sum = 0;
     for (size_t k = 0; k < R; k++) {
         values[at.S + k] = S[k];
@@ -105,10 +114,9 @@ static void read_off(double *values, const sp_frame *f, const double *S, const d
     values[at.sum] = sum;
     values[at.rank] = sp_effective_rank(R, S);
     for (size_t p = 0; p < f->P; p++) {
-        const double *n = f->n + p * E;
         double cosine = 0, gain = 0; /* both squared; |Ghat n|^2 = sum_k S_k^2 (v_k . n)^2 */
         for (size_t k = 0; k < R; k++) {
-            double c = dot(E, Vt + (ptrdiff_t)k * step, n);
+            const double c = along[p * f->E + k];
             cosine += c * c;
             gain += S[k] * S[k] * c * c;
             values[at.cosine + p * R + k] = cosine > 1 ? 1 : sqrt(cosine);
@@ -169,7 +177,7 @@ sg_status sp_from_mean(double *values, double *P_out, double *Vt_out, const sp_f
 {
     sg_status st = SG_OK;
     size_t H = f->H, E = f->E;
-    double *Ghat = work, *S = work + H * E;
+    double *Ghat = work, *S = work + H * E, *along = S + f->R;
     TRY(check_finite(H * E, G, "mean gradient", err));
     if (isnan(f->L[0])) {
         fill(values, sp_count(f), NAN);
@@ -180,7 +188,10 @@ sg_status sp_from_mean(double *values, double *P_out, double *Vt_out, const sp_f
     }
     la_dgemm(LA_N, LA_N, H, E, E, 1, G, E, f->L, E, 0, Ghat, E);
     TRY(la_svd(H, E, Ghat, S, P_out, Vt_out, err));
-    read_off(values, f, S, Vt_out, (ptrdiff_t)E);
+    for (size_t p = 0; p < f->P; p++)
+        for (size_t k = 0; k < f->R; k++)
+            along[p * E + k] = dot(E, Vt_out + k * E, f->n + p * E);
+    read_off(values, f, S, along);
     TRY(second_moment(values, f, dot(H * E, G, G), M, work, err));
 done:
     return st;
@@ -191,7 +202,8 @@ sg_status sp_from_gram(double *values, const sp_frame *f, const double *gram, co
 {
     sg_status st = SG_OK;
     size_t E = f->E;
-    double *A = work, *T = A + E * E, *w = T + E * E, *S = w + E, frobenius = 0;
+    double *A = work, *T = A + E * E, *w = T + E * E, *S = w + E, *along = S + E, *room = along + f->P * E,
+           frobenius = 0;
     for (size_t i = 0; i < E; i++)
         frobenius += gram[i * E + i];
     if (isnan(f->L[0])) {
@@ -201,10 +213,16 @@ sg_status sp_from_gram(double *values, const sp_frame *f, const double *gram, co
     }
     sandwich(E, f->L, gram, T, A);
     TRY(check_finite(E * E, A, "square of the mean gradient", err));
-    TRY(la_eigh(E, A, w, f->P > 0, err));
+    if (f->P) {
+        memcpy(along, f->n, f->P * E * sizeof *along);
+        TRY(la_eigh_along(E, A, w, f->P, along, room, err));
+    } else
+        TRY(la_eigh(E, A, w, false, err));
     for (size_t k = 0; k < f->R; k++)
         S[k] = w[E - 1 - k] > 0 ? sqrt(w[E - 1 - k]) : 0;
-    read_off(values, f, S, A + (E - 1) * E, -(ptrdiff_t)E); /* eigenvalues ascend */
+    for (size_t p = 0; p < f->P; p++) /* eigenvalues ascend, singular values descend */
+        reverse(E, along + p * E);
+    read_off(values, f, S, along);
     TRY(second_moment(values, f, frobenius, M, work, err));
 done:
     return st;

@@ -21,10 +21,24 @@ void sg_stats_random_cosine(size_t k, size_t E, double *mean, double *low, doubl
     *high = sqrt(stats_beta_quantile(0.975, a, b));
 }
 
+void random_cosines(size_t r, size_t E, double *out)
+{
+    for (size_t k = 0; k < r; k++)
+        sg_stats_random_cosine(k + 1, E, &out[3 * k], &out[3 * k + 1], &out[3 * k + 2]);
+}
+
+enum { TOGETHER = 400 }; /* draws whose sums stay in the first-level cache */
+_Static_assert(RANDOM_DRAWS % TOGETHER == 0, "whole groups of draws");
+
 struct random_table {
     size_t r;
-    float *square; /* (RANDOM_DRAWS, r) squared components */
+    float *square; /* (RANDOM_DRAWS / TOGETHER, r, TOGETHER) squared components */
 };
+
+static float *component(const random_table *t, size_t draw, size_t j)
+{
+    return t->square + (draw / TOGETHER * t->r + j) * TOGETHER + draw % TOGETHER;
+}
 
 sg_status random_table_new(random_table **out, size_t r, size_t E, uint64_t seed, sg_error *err)
 {
@@ -45,10 +59,10 @@ sg_status random_table_new(random_table **out, size_t r, size_t E, uint64_t seed
             double z = sg_rng_normal(&rng);
             length += z * z;
             if (j < r)
-                t->square[i * r + j] = (float)(z * z);
+                *component(t, i, j) = (float)(z * z);
         }
         for (size_t j = 0; j < r; j++)
-            t->square[i * r + j] = (float)((double)t->square[i * r + j] / length);
+            *component(t, i, j) = (float)((double)*component(t, i, j) / length);
     }
     *out = t;
     return SG_OK;
@@ -69,18 +83,20 @@ void random_table_gain(const random_table *t, const double *S, double *room, dou
     *mean = *low = *high = NAN;
     if (!(S[0] > 0) || !isfinite(S[0]))
         return;
-    for (size_t i = 0; i < RANDOM_DRAWS; i++) {
-        double kept = 0;
+    for (size_t first = 0; first < RANDOM_DRAWS; first += TOGETHER) {
+        double kept[TOGETHER] = {0};
         for (size_t j = 0; j < t->r; j++) {
-            double s = S[j] / S[0];
-            kept += s * s * (double)t->square[i * t->r + j];
+            const double s = S[j] / S[0], square = s * s;
+            const float *of_draw = component(t, first, j);
+            for (size_t i = 0; i < TOGETHER; i++)
+                kept[i] += square * (double)of_draw[i];
         }
-        sum += room[i] = sqrt(kept);
+        for (size_t i = 0; i < TOGETHER; i++)
+            sum += room[first + i] = sqrt(kept[i]);
     }
-    stats_sort(RANDOM_DRAWS, room);
     *mean = sum / RANDOM_DRAWS;
-    *low = stats_quantile(RANDOM_DRAWS, room, 0.025);
-    *high = stats_quantile(RANDOM_DRAWS, room, 0.975);
+    *low = stats_quantile_of(RANDOM_DRAWS, room, 0.025);
+    *high = stats_quantile_of(RANDOM_DRAWS, room, 0.975);
 }
 
 sg_status sg_stats_random_gain(size_t r, const double *S, size_t E, uint64_t seed, double *mean, double *low,

@@ -16,4 +16,7 @@ void random_table_free(random_table *t);
 void random_table_gain(const random_table *t, const double *S, double *room, double *mean, double *low,
                        double *high);
 
+/* sg_stats_random_cosine of the orders 1 .. r into out (r,3). */
+void random_cosines(size_t r, size_t E, double *out);
+
 #endif

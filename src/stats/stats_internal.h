@@ -28,5 +28,7 @@ double stats_welch(double v_a, double nu_a, double v_b, double nu_b);
 void stats_sort(size_t n, double *x);
 /* Linear interpolation between order statistics of sorted x, n > 0. */
 double stats_quantile(size_t n, const double *x, double p);
+/* The same of x in any order, which is changed; without sorting. NaN may not occur. */
+double stats_quantile_of(size_t n, double *x, double p);
 
 #endif

@@ -112,8 +112,8 @@ done:
 
 /* The statistics without the sums in w (of a block or part with these weights), into its row; the Gram matrix
  * into gram (or NULL). */
-static sg_status leave_out(const group_work *a, worker *w, double *row, float *gram, double weight,
-                           double moment_weight, double N, double Nm, sg_error *err)
+static sg_status leave_out(const group_work *a, const sp_frame *frame, worker *w, double *row, float *gram,
+                           double weight, double moment_weight, double N, double Nm, sg_error *err)
 {
     sg_status st = SG_OK;
     size_t H = a->frame.H, E = a->frame.E;
@@ -133,7 +133,7 @@ static sg_status leave_out(const group_work *a, worker *w, double *row, float *g
         for (size_t i = 0; i < E * E; i++)
             w->M[i] = (w->MT[i] - w->M[i]) / left_m;
     }
-    TRY(sp_from_gram(row, &a->frame, w->gram, with_moment ? w->M : NULL, w->work, err));
+    TRY(sp_from_gram(row, frame, w->gram, with_moment ? w->M : NULL, w->work, err));
 done:
     return st;
 }
@@ -157,7 +157,8 @@ static sg_status leave_out_block(const group_work *a, worker *w, item *o, size_t
         TRY(read_block(a, w, b, c, d, moments, NULL, err));
     else
         memset(w->sum, 0, a->frame.H * a->frame.E * sizeof *w->sum);
-    TRY(leave_out(a, w, w->without + b * a->K, gram, w->weights[b], w->moment_weights[b], N, Nm, err));
+    TRY(leave_out(a, &a->frame, w, w->without + b * a->K, gram, w->weights[b], w->moment_weights[b], N, Nm,
+                  err));
 done:
     return st;
 }
@@ -175,7 +176,9 @@ static sg_status leave_out_part(const group_work *a, worker *w, size_t c, size_t
     if (!(x->weight > 0))
         return SG_OK;
     TRY(sums_get(a->sums, f, a->g, c, d, w->sum, moments ? w->packed : NULL, err));
-    TRY(leave_out(a, w, row, NULL, x->weight, x->moment_weight, N, Nm, err));
+    sp_frame spectra = a->frame; /* properties, which are last in a row, have intervals from blocks alone */
+    spectra.P = 0;
+    TRY(leave_out(a, &spectra, w, row, NULL, x->weight, x->moment_weight, N, Nm, err));
 done:
     return st;
 }

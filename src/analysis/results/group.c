@@ -83,24 +83,80 @@ static void keep(group_work *a, size_t c, size_t d, const item *o)
     note_item(a, c, d, o);
 }
 
-static sg_status run_batch(group_work *a, size_t c, size_t d0, size_t n, sg_error *err)
+/* Numbers first .. first+n-1 of the group's classes and delays: i is delay i mod D of class i / D. */
+typedef struct {
+    size_t first, n;
+    item *items;
+} batch;
+
+static sg_status write_items(group_work *a, const batch *b, sg_error *err)
 {
-    sg_status st = la_room(a->threads, err);
+    sg_status st = SG_OK;
+    for (size_t done = 0, n; done < b->n; done += n) {
+        const size_t D = a->input->D, d0 = (b->first + done) % D, rest = b->n - done;
+        n = rest < D - d0 ? rest : D - d0;
+        a->items = b->items + done;
+        TRY(write_batch(a, (b->first + done) / D, d0, n, err));
+    }
+done:
+    return st;
+}
+
+/* All threads compute `now`; the caller's first writes the batch before it. One thread compresses for as long
+ * as a few compute. */
+static sg_status run_batch(group_work *a, const batch *now, const batch *before, sg_error *err)
+{
+    const size_t D = a->input->D;
+    sg_status st = la_room(a->threads, err), written = SG_OK;
     if (st != SG_OK)
         return st;
-#pragma omp parallel for schedule(dynamic, 1) num_threads(a->threads)
-    for (size_t i = 0; i < n; i++)
-        a->items[i].st = class_delay_compute(a, &a->workers[omp_get_thread_num()], &a->items[i], c, d0 + i,
-                                             &a->items[i].err);
-    for (size_t i = 0; i < n; i++) {
-        if (a->items[i].st != SG_OK) {
-            if (err)
-                *err = a->items[i].err;
-            return a->items[i].st;
+#pragma omp parallel num_threads(a->threads)
+    {
+#pragma omp master
+        written = write_items(a, before, err);
+#pragma omp for schedule(dynamic, 1)
+        for (size_t i = 0; i < now->n; i++) {
+            item *o = &now->items[i];
+            o->st = class_delay_compute(a, &a->workers[omp_get_thread_num()], o, (now->first + i) / D,
+                                        (now->first + i) % D, &o->err);
         }
-        keep(a, c, d0 + i, &a->items[i]);
     }
-    TRY(write_batch(a, c, d0, n, err));
+    TRY(written);
+    for (size_t i = 0; i < now->n; i++) {
+        const item *o = &now->items[i];
+        if (o->st != SG_OK && err)
+            *err = o->err;
+        TRY(o->st);
+        keep(a, (now->first + i) / D, (now->first + i) % D, o);
+    }
+done:
+    return st;
+}
+
+/* Whole classes, or delays of one where its items fill the memory. */
+static batch next_batch(const group_work *a, const batch *before)
+{
+    const size_t D = a->input->D, first = before->first + before->n,
+                 end = a->at_once < D ? first - first % D + D : a->input->C * D;
+    return (batch){first, end - first < a->at_once ? end - first : a->at_once,
+                   before->items == a->pool ? a->pool + a->at_once : a->pool};
+}
+
+static sg_status run_batches(group_work *a, const sg_monitor *monitor, double began, double *done_items,
+                             double total, sg_error *err)
+{
+    sg_status st = SG_OK;
+    batch before = {0, 0, NULL};
+    while (before.first + before.n < a->input->C * a->input->D) {
+        const batch now = next_batch(a, &before);
+        TRY(run_batch(a, &now, &before, err));
+        before = now;
+        *done_items += (double)now.n;
+        sg_progress progress = {"decomposing", *done_items, total, sg_clock() - began, NAN, 0, 0};
+        if (monitor && monitor->tick && !monitor->tick(monitor->ctx, &progress))
+            TRY(sg_fail(err, SG_ECANCELLED, "stopped"));
+    }
+    TRY(write_items(a, &before, err));
 done:
     return st;
 }
@@ -255,18 +311,9 @@ static sg_status one_group(group_work *a, const sg_monitor *monitor, double bega
                            double total, sg_error *err)
 {
     sg_status st = SG_OK;
-    const results_input *p = a->input;
     TRY(workspace_new(a, err));
     TRY(write_define(a, err));
-    for (size_t c = 0; c < p->C; c++)
-        for (size_t d0 = 0; d0 < p->D; d0 += a->batch) {
-            size_t n = p->D - d0 < a->batch ? p->D - d0 : a->batch;
-            TRY(run_batch(a, c, d0, n, err));
-            *done_items += (double)n;
-            sg_progress now = {"decomposing", *done_items, total, sg_clock() - began, NAN, 0, 0};
-            if (monitor && monitor->tick && !monitor->tick(monitor->ctx, &now))
-                TRY(sg_fail(err, SG_ECANCELLED, "stopped"));
-        }
+    TRY(run_batches(a, monitor, began, done_items, total, err));
     TRY(write_pairs(a, err));
     TRY(put_differences(a, err));
     TRY(class_ratios_write(a, err));
@@ -275,7 +322,7 @@ static sg_status one_group(group_work *a, const sg_monitor *monitor, double bega
     TRY(units_write(a, err));
     TRY(put_half_lives(a, err));
     TRY(decay_write(a, err));
-    TRY(exponents_write(a->w, a->nc, p->exponents, a->group->model, err));
+    TRY(exponents_write(a->w, a->nc, a->input->exponents, a->group->model, err));
     TRY(put_chaos(a, monitor, err));
     TRY(put_missed(a, monitor, err));
     TRY(write_missing(a, err));

@@ -85,13 +85,15 @@ typedef struct {
     bool moments;
     int threads;
     worker *workers;
-    item *items;
-    size_t batch;
+    item *pool;            /* (2, at_once) one batch is written while the next is computed */
+    size_t at_once, batch; /* items of a batch; delays of a class in it */
+    const item *items;     /* (batch) being written */
     series s;
     sg_arena arena;
     reason reasons[RUN_REASONS];
     reason intervals[SP_MAX_STATISTICS]; /* RUN_NO_INTERVAL, of each statistic */
     random_table *directions;            /* or NULL: no properties */
+    double *random_cosine;               /* (R,3) of random vectors: mean, low, high */
     double *row;                         /* (max(P,1), batch, R) for writing */
     double *covariance;                  /* (E,E) L L^T */
 } group_work;

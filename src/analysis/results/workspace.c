@@ -94,17 +94,18 @@ static size_t row_doubles(const group_work *a)
     return n > words ? n : words;
 }
 
-/* All of the group's arrays, in the arena; with workers and items NULL they are only counted. */
+/* All of the group's arrays, in the arena; with workers and pool NULL they are only counted. */
 static void place(group_work *a)
 {
     worker nobody;
     item nothing;
     for (int t = 0; t < a->threads; t++)
         worker_place(a, a->workers ? &a->workers[t] : &nobody);
-    for (size_t i = 0; i < a->batch; i++)
-        item_place(a, &a->arena, a->items ? &a->items[i] : &nothing);
+    for (size_t i = 0; i < 2 * a->at_once; i++)
+        item_place(a, &a->arena, a->pool ? &a->pool[i] : &nothing);
     series_place(a);
     a->row = sg_arena_take(&a->arena, row_doubles(a), sizeof(double));
+    a->random_cosine = sg_arena_take(&a->arena, 3 * a->frame.R, sizeof(double));
 }
 
 static size_t item_bytes(const group_work *a)
@@ -115,13 +116,13 @@ static size_t item_bytes(const group_work *a)
     return counted.used;
 }
 
-/* Delays that are computed and written together. */
+/* Items that are computed together: delays of one class, or whole classes. */
 static size_t choose_batch(const group_work *a)
 {
-    size_t n = BATCH_BYTES / item_bytes(a);
-    if (n < 4)
-        n = 4;
-    return n < a->input->D ? n : a->input->D;
+    const size_t D = a->input->D, n = BATCH_BYTES / 2 / item_bytes(a), classes = n / D;
+    if (classes)
+        return (classes < a->input->C ? classes : a->input->C) * D;
+    return n > 4 ? n : D > 4 ? 4 : D;
 }
 
 void workspace_shape(group_work *a, const results_input *input, const state_group *group, bool moments)
@@ -134,17 +135,18 @@ void workspace_shape(group_work *a, const results_input *input, const state_grou
     a->at = sp_where(&a->frame);
     a->K = sp_count(&a->frame);
     a->packed = sums_packed(input->E);
-    a->batch = choose_batch(a);
+    a->at_once = choose_batch(a);
+    a->batch = a->at_once < input->D ? a->at_once : input->D;
     a->threads = input->threads > 0 ? input->threads : omp_get_max_threads();
-    if ((size_t)a->threads > input->D)
-        a->threads = (int)input->D;
+    if ((size_t)a->threads > a->at_once)
+        a->threads = (int)a->at_once;
 }
 
 static size_t arena_bytes(const group_work *a)
 {
     group_work counted = *a;
     counted.arena = (sg_arena){0};
-    counted.workers = NULL, counted.items = NULL;
+    counted.workers = NULL, counted.pool = NULL;
     place(&counted);
     return counted.arena.used;
 }
@@ -155,12 +157,14 @@ sg_status workspace_new(group_work *a, sg_error *err)
     const results_input *p = a->input;
     TRY(sg_arena_init(&a->arena, arena_bytes(a), err));
     NEED((a->workers = sg_calloc((size_t)a->threads, sizeof *a->workers)) &&
-             (a->items = sg_calloc(a->batch, sizeof *a->items)),
+             (a->pool = sg_calloc(2 * a->at_once, sizeof *a->pool)),
          err, "the spectra of %s", a->group->name);
     place(a);
     la_dgemm(LA_N, LA_T, p->E, p->E, p->E, 1, a->frame.L, p->E, a->frame.L, p->E, 0, a->covariance, p->E);
-    if (p->P)
+    if (p->P) {
         TRY(random_table_new(&a->directions, a->frame.R, p->E, p->seed, err));
+        random_cosines(a->frame.R, p->E, a->random_cosine);
+    }
     for (int t = 0; p->C > 1 && p->B >= 2 && t < a->threads; t++)
         TRY(sg_class_test_new(&a->workers[t].test, p->B, a->frame.H, p->E, NULL_DRAWS, p->seed, err));
 done:
@@ -173,7 +177,7 @@ void workspace_free(group_work *a)
         sg_class_test_free(a->workers[t].test);
     random_table_free(a->directions);
     sg_free(a->workers);
-    sg_free(a->items);
+    sg_free(a->pool);
     sg_arena_free(&a->arena);
 }
 

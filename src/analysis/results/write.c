@@ -90,12 +90,9 @@ static sg_status put_random(group_work *a, size_t c, size_t d0, size_t n_items, 
         for (size_t i = 0; i < P * n_items; i++)
             a->row[i] *= a->items[i % n_items].sigma;
         TRY(run_writer_put_f64(a->w, a->nc, gain[v], start, count, a->row, err));
-        for (size_t k = 0; k < R; k++) {
-            double band[3];
-            sg_stats_random_cosine(k + 1, a->frame.E, &band[0], &band[1], &band[2]);
+        for (size_t k = 0; k < R; k++)
             for (size_t i = 0; i < P * n_items; i++)
-                a->row[i * R + k] = a->items[i % n_items].empty ? (double)NAN : band[v];
-        }
+                a->row[i * R + k] = a->items[i % n_items].empty ? (double)NAN : a->random_cosine[3 * k + v];
         TRY(run_writer_put_f64(a->w, a->nc, cosine[v], start, count, a->row, err));
     }
 done:

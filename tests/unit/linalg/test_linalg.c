@@ -86,6 +86,47 @@ static void eigh_cholesky_and_solve_agree(void **state)
     assert_int_equal(la_cholesky(2, bad, &err), SG_ENOCONV);
 }
 
+/* Against all eigenvectors: full rank, low rank (the rest is rounding), graded, diagonal, huge. */
+static void components_along_eigenvectors_are_those_of_the_vectors(void **state)
+{
+    (void)state;
+    enum { N = 24, P = 3, KINDS = 5 };
+    sg_rng rng;
+    sg_error err;
+    sg_rng_seed(&rng, 5, 0);
+    for (int kind = 0; kind < KINDS; kind++) {
+        double B[N * N], A[N * N], V[N * N], w[N], got[N], Y[P * N], along[P * N], work[2 * N];
+        fill(&rng, B, N * N);
+        for (size_t i = 0; i < N * N; i++)
+            B[i] *= kind == 1   ? i / N < 3
+                    : kind == 2 ? exp2(-2.0 * (double)(i / N))
+                    : kind == 3 ? i / N == i % N
+                    : kind == 4 ? 1e120
+                                : 1;
+        la_dgemm(LA_T, LA_N, N, N, N, 1, B, N, B, N, 0, A, N);
+        memcpy(V, A, sizeof A);
+        fill(&rng, Y, P * N);
+        for (size_t j = 0; j < N; j++)
+            Y[N + j] = NAN; /* a property without a direction, between two that have one */
+        memcpy(along, Y, sizeof Y);
+        assert_ok(la_eigh(N, V, w, true, &err), err);
+        assert_ok(la_eigh_along(N, A, got, P, along, work, &err), err);
+        for (size_t k = 0; k < N; k++) {
+            assert_close(got[k], w[k], 1e-13, w[N - 1], "eigenvalue", k);
+            assert_true(isnan(along[N + k]));
+            const double gap = fmin(k ? w[k] - w[k - 1] : INFINITY, k + 1 < N ? w[k + 1] - w[k] : INFINITY);
+            for (size_t p = 0; p < P && gap > 1e-6 * w[N - 1]; p += 2) {
+                double want = 0;
+                for (size_t j = 0; j < N; j++)
+                    want += Y[p * N + j] * V[k * N + j];
+                assert_close(fabs(along[p * N + k]), fabs(want), 1e-9, 1, "component", p * N + k);
+            }
+        }
+    }
+    double bad[4] = {1, NAN, NAN, 1}, w[2], Y[2] = {1, 0}, work[4];
+    assert_int_equal(la_eigh_along(2, bad, w, 1, Y, work, &err), SG_ENONFINITE);
+}
+
 /* Columns of X (m,r) made orthonormal, by Gram and Schmidt twice. */
 static void orthonormal(sg_rng *rng, double *X, size_t m, size_t r)
 {
@@ -247,6 +288,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(svd_reconstructs_with_orthonormal_vectors),
         cmocka_unit_test(eigh_cholesky_and_solve_agree),
+        cmocka_unit_test(components_along_eigenvectors_are_those_of_the_vectors),
         cmocka_unit_test(largest_is_that_of_the_svd),
         cmocka_unit_test(largest_can_be_stopped),
         cmocka_unit_test(beta_zero_overwrites_nan),

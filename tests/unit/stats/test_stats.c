@@ -40,6 +40,24 @@ static void quantiles_lie_between_their_neighbours(void **state)
         assert_close(stats_quantile(5, x, p[i]), want[i], 1e-12, 1e-12, "quantile", i);
 }
 
+/* The same double: no tolerance. Values that repeat, one value, and one alone. */
+static void quantiles_without_sorting_are_those_of_sorted_values(void **state)
+{
+    sg_rng rng;
+    sg_rng_seed(&rng, 3, 0);
+    for (size_t n = 1; n < 400; n += 1 + n / 9)
+        for (uint64_t different = 1; different < 2000; different *= 12) {
+            double x[400], y[400];
+            for (size_t i = 0; i < n; i++)
+                x[i] = y[i] = (double)sg_rng_below(&rng, different);
+            stats_sort(n, y);
+            for (size_t k = 0; k <= 40; k++)
+                assert_true(stats_quantile_of(n, x, (double)k / 40) == stats_quantile(n, y, (double)k / 40));
+            stats_sort(n, x);
+            assert_memory_equal(x, y, n * sizeof *x);
+        }
+}
+
 static void t_quantiles_match_the_tables(void **state)
 {
     /* two-sided 95 % points from printed tables of Student's t */
@@ -491,6 +509,7 @@ int main(void)
         cmocka_unit_test(t_quantiles_match_the_tables),
         cmocka_unit_test(a_biased_statistic_is_moved),
         cmocka_unit_test(quantiles_lie_between_their_neighbours),
+        cmocka_unit_test(quantiles_without_sorting_are_those_of_sorted_values),
         cmocka_unit_test(jackknife_of_a_mean),
         cmocka_unit_test(jackknife_removes_the_bias_of_the_plug_in_variance),
         cmocka_unit_test(growing_variance_widens_or_withholds),
