@@ -9,6 +9,8 @@
 #include "linalg/linalg.h"
 
 #include <math.h>
+#include <string.h>
+#include <zlib.h>
 
 /* Float32 products a second, one thread, from a few milliseconds of them. */
 static double measure_rate(void)
@@ -30,18 +32,53 @@ static double measure_rate(void)
     return best;
 }
 
-/* What the spectra cost, in float32 products: decompositions run at a tenth of that rate, so they count ten
- * times. */
-static double spectra_flops(const analysis *an)
+/* Seconds of one multiply-add of a product, one unit of a decomposition, one step of a loop and one byte
+ * compressed, on one thread, from a few milliseconds of each. A step waits for the one before it and works on
+ * one value: it takes as long as STEP multiply-adds of a product. */
+static results_work measure_units(size_t E)
 {
-    double E = (double)an->E, B = (double)(an->B * (an->split > 1 ? an->split + 1 : 1)), flops = 0,
-           blocks_of_classes = an->C > 1 ? 3 : 1;
-    for (size_t g = 0; g < an->n_groups; g++) {
-        double H = (double)an->groups[g].units;
-        flops += 2 * blocks_of_classes * (B + 1) * 2 * H * E * E +
-                 10 * (B + 1) * (an->P ? 30 : 12) * E * E * E + 10 * 20 * H * E * E;
+    enum { N = 64, TIMES = 6, BYTES = 1 << 16, STEP = 10 };
+    const size_t n = E < N ? E : N, compressed = compressBound(BYTES);
+    results_work least = {INFINITY, INFINITY, 0, INFINITY};
+    double *x = sg_calloc(4 * N, N * sizeof *x), *product = x ? x + N * N : NULL,
+           *w = x ? x + 3 * N * N : NULL;
+    unsigned char *bytes = sg_calloc(BYTES + compressed, 1);
+    sg_rng rng;
+    sg_rng_seed(&rng, 1, 0);
+    for (size_t i = 0; x && i < N * N; i++)
+        x[i] = sg_rng_normal(&rng);
+    for (size_t i = 0; bytes && i < BYTES; i++) /* of four bytes of a shuffled float, one repeats */
+        bytes[i] = i < BYTES / 4 ? 63 : (unsigned char)(sg_rng_next(&rng) >> 56);
+    for (int i = 0; i < TIMES && x && bytes; i++) {
+        uLongf size = compressed;
+        const double start = sg_clock();
+        la_dgemm(LA_T, LA_N, N, N, N, 1, x, N, x, N, 0, product, N);
+        const double multiplied = sg_clock();
+        la_dgemm(LA_T, LA_N, n, n, n, 1, x, n, x, n, 0, product, n);
+        const double prepared = sg_clock();
+        la_eigh(n, product, w, false, NULL);
+        const double decomposed = sg_clock();
+        compress2(bytes + BYTES, &size, bytes, BYTES, 1);
+        const double compressing = sg_clock() - decomposed;
+        least.products = fmin(least.products, (multiplied - start) / (N * N * N));
+        least.decompositions = fmin(least.decompositions, (decomposed - prepared) / (double)(n * n * n));
+        least.bytes = fmin(least.bytes, compressing / BYTES);
     }
-    return flops * (double)(an->C * an->D);
+    least.steps = STEP * least.products;
+    sg_free(x), sg_free(bytes);
+    return isfinite(least.products) ? least : (results_work){5e-11, 5e-10, 5e-10, 2e-8};
+}
+
+/* One thread compresses while the others compute. */
+static double spectra_seconds(const analysis *an, const results_input *input)
+{
+    results_work n;
+    results_count(input, &n);
+    const results_work each = measure_units(an->E);
+    const double compute = n.products * each.products + n.decompositions * each.decompositions +
+                           n.steps * each.steps,
+                 compress = n.bytes * each.bytes;
+    return fmax(compress, (compute + compress) / analysis_threads(an));
 }
 
 /* Seconds of rows first .. end-1: `flops` for the gradients of each token, and the states from where
@@ -89,7 +126,7 @@ static void forecast(sg_analysis_estimate *out, const analysis *an)
     out->flops = flops * tokens * share * (double)an->n_models;
     const double rate = measure_rate();
     out->seconds = longest_share(an, flops * share, rate);
-    out->spectra_seconds = spectra_flops(an) / (rate * analysis_threads(an));
+    out->spectra_seconds = spectra_seconds(an, &input);
     if (!cfg->parts)
         out->seconds += out->spectra_seconds;
     out->memory = (bytes > spectra ? bytes : spectra) + table;

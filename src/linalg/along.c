@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* Eigenvalues of a symmetric matrix, and the components of a few vectors along its eigenvectors, without these
- * (as Golub and Welsch do for quadrature).
+/* Eigenvalues of a symmetric matrix, and the components of a few vectors along its eigenvectors, without
+ * these (as Golub and Welsch do for quadrature).
  *
- *   A = Q T Q^T     T tridiagonal: d on the diagonal, e below it; Q a product of reflections (LAPACK's dsytrd)
+ *   A = Q T Q^T     T tridiagonal: d on the diagonal, e below it; Q product of reflections (LAPACK's dsytrd)
  *   T = Z W Z^T     implicit QL steps (Golub and Van Loan, Matrix Computations, section 8.3)
  *   Y Q Z           each reflection and rotation is applied to the rows of Y alone
  *
@@ -43,8 +43,8 @@ static void rotate(size_t n, size_t p, double *Y, size_t i, double c, double s)
     }
 }
 
-/* The first m >= l whose off-diagonal entry is nothing beside the largest entries, which are near 1: each step
- * rounds by that much, so that smaller ones, of a matrix of low rank, would never be reached. */
+/* The first m >= l whose off-diagonal entry is nothing relative to the largest entries, which are near 1:
+ * each step rounds by that much, so that smaller ones, of a matrix of low rank, would never be reached. */
 static size_t end_of_block(size_t n, size_t l, const double *e)
 {
     size_t m = l;
@@ -113,6 +113,7 @@ sg_status la_eigh_along(size_t n, double *A, double *w, size_t p, double *Y, dou
     if (n > INT_MAX / n)
         return sg_fail(err, SG_EINVAL, "eigenvalues: a matrix of %zu x %zu does not fit a BLAS int", n, n);
     double *e = work, *tau = work + n;
+    la_decomposed(n, n);
     la_serial_begin();
     lapack_int info = LAPACKE_dsytrd(LAPACK_COL_MAJOR, 'L', (int)n, A, (int)n, w, e, tau);
     la_serial_end();

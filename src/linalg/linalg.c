@@ -58,6 +58,25 @@ void la_serial_end(void)
     pthread_mutex_unlock(&serial_lock);
 }
 
+static la_work done;
+
+la_work la_work_done(void)
+{
+    la_work now;
+#pragma omp atomic read
+    now.products = done.products;
+#pragma omp atomic read
+    now.decompositions = done.decompositions;
+    return now;
+}
+
+void la_decomposed(size_t m, size_t n)
+{
+    const double cubes = (double)(m > n ? m : n) * (double)(m < n ? m : n) * (double)(m < n ? m : n);
+#pragma omp atomic
+    done.decompositions += cubes;
+}
+
 sg_status la_room(int threads, sg_error *err)
 {
     size_t bytes =
@@ -94,6 +113,9 @@ void la_dgemm(la_trans ta, la_trans tb, size_t m, size_t n, size_t k, double alp
 {
     if (!m || !n)
         return;
+    const double multiply_adds = (double)m * (double)n * (double)k;
+#pragma omp atomic
+    done.products += multiply_adds;
     la_serial_begin();
     cblas_dgemm(CblasRowMajor, cblas_trans(ta), cblas_trans(tb), narrow(m), narrow(n), narrow(k), alpha, A,
                 narrow(lda), B, narrow(ldb), beta, C, narrow(ldc));
@@ -140,6 +162,7 @@ sg_status la_svd(size_t m, size_t n, double *A, double *S, double *P, double *Vt
     size_t r = m < n ? m : n;
     if (st != SG_OK || !r)
         return st;
+    la_decomposed(m, n);
     la_serial_begin();
     lapack_int info = LAPACKE_dgesdd(LAPACK_ROW_MAJOR, P ? 'S' : 'N', narrow(m), narrow(n), A, narrow(n), S,
                                      P, narrow(P ? r : 1), Vt, narrow(n));
@@ -155,6 +178,7 @@ sg_status la_eigh(size_t n, double *A, double *w, bool vectors, sg_error *err)
     sg_status st = fits_int(n, n, "eigenvalues", err);
     if (st != SG_OK || !n)
         return st;
+    la_decomposed(n, n);
     /* Column-major on a symmetric matrix: no transposition, and eigenvectors come out in the rows of A. */
     la_serial_begin();
     lapack_int info = LAPACKE_dsyevd(LAPACK_COL_MAJOR, vectors ? 'V' : 'N', 'L', narrow(n), A, narrow(n), w);

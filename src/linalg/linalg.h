@@ -18,6 +18,14 @@ void la_sgemm(la_trans ta, la_trans tb, size_t m, size_t n, size_t k, float alph
 void la_dgemm(la_trans ta, la_trans tb, size_t m, size_t n, size_t k, double alpha, const double *A,
               size_t lda, const double *B, size_t ldb, double beta, double *C, size_t ldc);
 
+/* Work of this process so far in float64, for tests of what a forecast counts: multiply-adds of la_dgemm; n^3
+ * of each eigenvalue decomposition (n,n) and m n^2 of each SVD (m,n), m >= n. */
+typedef struct {
+    double products, decompositions;
+} la_work;
+la_work la_work_done(void);
+void la_decomposed(size_t m, size_t n); /* along.c notes its own */
+
 /* Serial regions: BLAS computes on the calling thread alone, so results have the same bytes for any number of
  * threads. Every call below is one; a region around many calls only spares the switching to and fro. Regions
  * may nest and overlap between threads: the first in sets BLAS to 1 thread, the last out restores what was

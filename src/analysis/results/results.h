@@ -72,5 +72,11 @@ sg_status results_write(run_writer *w, const results_input *input, const block_s
                         const sg_monitor *monitor, sg_error *err);
 /* Bytes of memory that results_write takes, and of the groups in the file before compression. */
 void results_cost(const results_input *input, size_t *memory, size_t *file);
+/* What its time goes to, where every class has pairs in every block: multiply-adds of products; n^3 of each
+ * decomposition (n,n), m n^2 of one (m,n); steps of plain loops over values; bytes that are compressed. */
+typedef struct {
+    double products, decompositions, steps, bytes;
+} results_work;
+void results_count(const results_input *input, results_work *work);
 
 #endif

@@ -2,7 +2,9 @@
 /* Parts of a run together are the run: against the analysis of the whole, and against sums made here. */
 #include "helpers/small_run.h"
 
+#include "analysis/prepare.h"
 #include "analysis/replacement_sums.h"
+#include "linalg/linalg.h"
 
 enum { PARTS = 3 };
 
@@ -44,6 +46,43 @@ static void parts_are_the_whole(void **state)
     sg_run_close(whole);
     sg_run_close(merged);
     small_run_free(&s);
+}
+
+/* What the forecast counts for the decomposition is what a merge, which does nothing else, does. Every class
+ * has pairs in every block. */
+static void the_forecast_of_the_decomposition_counts_what_is_done(void **state)
+{
+    (void)state;
+    const sg_property side = {"side", "w00,w02,w04,w06,w08,w10,w12,w14,w16,w18",
+                              "w01,w03,w05,w07,w09,w11,w13,w15,w17,w19"};
+    for (int kind = 0; kind < 3; kind++) { /* a property; parts of blocks; two models and all states */
+        small_run s;
+        analysis an = {0};
+        results_input input;
+        results_work count;
+        char out[300];
+        sg_error err = {""};
+        small_run_new(&s, "even", "three");
+        s.cfg.blocks = kind == 1 ? 20 : 9, s.cfg.replace = SG_REPLACE_NONE;
+        if (kind == 0)
+            s.cfg.properties = &side, s.cfg.n_properties = 1;
+        if (kind == 2)
+            s.cfg.untrained_baseline = true, s.cfg.state = SG_STATE_BOTH;
+        const char *part = write_part(&s, 1, 1);
+        const la_work before = la_work_done();
+        assert_ok(merge(&part, 1, out, &err), err);
+        const la_work after = la_work_done();
+        assert_ok(analysis_sizes(&an, s.model, s.stream, s.classes, &s.cfg, &err), err);
+        assert_int_equal(an.split, kind == 1 ? 4 : 1);
+        analysis_results_input(&an, &input);
+        results_count(&input, &count);
+        assert_close(after.products - before.products, count.products, 0.05, 0, "multiply-adds",
+                     (size_t)kind);
+        assert_close(after.decompositions - before.decompositions, count.decompositions, 0.05, 0,
+                     "decompositions", (size_t)kind);
+        analysis_free(&an);
+        small_run_free(&s);
+    }
 }
 
 /* mean_gradient = sum over the rows of all parts / sum of their weights; pairs are added. */
@@ -206,6 +245,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(parts_are_the_whole),
+        cmocka_unit_test(the_forecast_of_the_decomposition_counts_what_is_done),
         cmocka_unit_test(means_are_of_sums),
         cmocka_unit_test(what_does_not_fit),
         cmocka_unit_test(totals_of_one_part),
