@@ -37,8 +37,8 @@ static double measure_rate(void)
  * one value: it takes as long as STEP multiply-adds of a product. */
 static results_work measure_units(size_t E)
 {
-    enum { N = 64, TIMES = 6, BYTES = 1 << 16, STEP = 10 };
-    const size_t n = E < N ? E : N, compressed = compressBound(BYTES);
+    enum { LEAST = 64, N = 160, TIMES = 4, BYTES = 1 << 16, STEP = 10 };
+    const size_t n = E < N ? E : N, m = n < LEAST ? LEAST : n, compressed = compressBound(BYTES);
     results_work least = {INFINITY, INFINITY, 0, INFINITY};
     double *x = sg_calloc(4 * N, N * sizeof *x), *product = x ? x + N * N : NULL,
            *w = x ? x + 3 * N * N : NULL;
@@ -52,7 +52,7 @@ static results_work measure_units(size_t E)
     for (int i = 0; i < TIMES && x && bytes; i++) {
         uLongf size = compressed;
         const double start = sg_clock();
-        la_dgemm(LA_T, LA_N, N, N, N, 1, x, N, x, N, 0, product, N);
+        la_dgemm(LA_T, LA_N, m, m, m, 1, x, m, x, m, 0, product, m);
         const double multiplied = sg_clock();
         la_dgemm(LA_T, LA_N, n, n, n, 1, x, n, x, n, 0, product, n);
         const double prepared = sg_clock();
@@ -60,7 +60,7 @@ static results_work measure_units(size_t E)
         const double decomposed = sg_clock();
         compress2(bytes + BYTES, &size, bytes, BYTES, 1);
         const double compressing = sg_clock() - decomposed;
-        least.products = fmin(least.products, (multiplied - start) / (N * N * N));
+        least.products = fmin(least.products, (multiplied - start) / (double)(m * m * m));
         least.decompositions = fmin(least.decompositions, (decomposed - prepared) / (double)(n * n * n));
         least.bytes = fmin(least.bytes, compressing / BYTES);
     }
