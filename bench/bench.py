@@ -96,7 +96,7 @@ for x in package:
 if not torch:
     print("python3-torch is not installed: no rival")
 with open(OUT, "w") as f:
-    json.dump({"processor": processor(), "load_before": load, "load_after": os.getloadavg()[0], "seconds": time.time() - began,
+    json.dump({"processor": processor(), "date": time.strftime("%Y-%m-%d"), "load_before": load, "load_after": os.getloadavg()[0], "seconds": time.time() - began,
                "analysis": analysis, "long_window": long_window, "training": train, "package": package, "pytorch_jacobian": list(torch.values()),
                "pytorch_training": list(torch_train.values())}, f, indent=1)
 print("\n%.0f s; all figures: %s" % (time.time() - began, OUT))
