@@ -416,7 +416,7 @@ static int prepare(task *t, const request *q, int argc, char **argv)
     sg_error err = {""};
     if (runs == SIZE_MAX)
         return misuse(
-            "compare: expected RUN.nc A B, RUN.nc RUN.nc, two --group, or one --group and A B; stategrad compare --help");
+            "compare: expected RUN.nc A B, RUN.nc RUN.nc, two --group, or one --group and A B; see stategrad compare --help");
     int code = read_delays(t, &q->delays);
     if (code < 0)
         code = read_measures(t, &q->measures);

@@ -31,8 +31,9 @@ static json_t *run_json(const sg_run *r)
                      attributes, "states", states, "classes", classes, "properties", properties);
 }
 
-static void print_run(const sg_run *r)
+static sg_status print_run(const sg_run *r, sg_error *err)
 {
+    sg_status st = SG_OK;
     printf("state gradients: %zu delay%s, inputs of %zu number%s\n", sg_run_delays(r),
            PLURAL(sg_run_delays(r)), sg_run_embedding(r), PLURAL(sg_run_embedding(r)));
     for (size_t g = 0; g < sg_run_groups(r); g++)
@@ -43,9 +44,14 @@ static void print_run(const sg_run *r)
                (uintmax_t)sg_run_class_tokens(r, c), PLURAL(sg_run_class_tokens(r, c)));
     for (size_t p = 0; p < sg_run_properties(r); p++)
         printf("  property  %s\n", shown(sg_run_property_name(r, p)));
-    for (size_t i = 0; i < sg_run_attributes(r); i++)
-        printf("  %-22s %s\n", shown(sg_run_attribute_name(r, i)),
-               shown(sg_run_attribute(r, sg_run_attribute_name(r, i))));
+    for (size_t i = 0; i < sg_run_attributes(r) && st == SG_OK; i++) {
+        char *text = NULL;
+        st = sg_run_attribute_shown(r, sg_run_attribute_name(r, i), &text, err);
+        if (st == SG_OK)
+            printf("  %-22s %s\n", shown(sg_run_attribute_name(r, i)), text ? shown(text) : "-");
+        sg_string_free(text);
+    }
+    return st;
 }
 
 static bool collect(void *ctx, const char *text, size_t n)
@@ -62,7 +68,7 @@ static sg_status describe_run(const char *path, bool json, sg_error *err)
     if (json)
         st = print_json(run_json(r), 17, err);
     else
-        print_run(r);
+        st = print_run(r, err);
     sg_run_close(r);
     return st;
 }

@@ -859,23 +859,50 @@ function decaySection() {
   });
 }
 
+/* Attributes of a run file (doc/run-file.md) as they are shown: the name, and what a value means where it does not say so itself. */
+const zero = (text) => ({ 0: text, '0.0': text });
+const SETTINGS = {
+  command: ['command'], version: ['stategrad version'], created: ['created'], seed: ['seed'],
+  model_sha256: ['model (SHA-256)'], corpus_sha256: ['corpus (SHA-256)'], identity_sha256: ['model, corpus and settings (SHA-256)'],
+  cell: ['cell'], layers: ['layers'], vocabulary: ['words in the vocabulary'], unit: ['a token is', { word: 'a word', char: 'a character' }],
+  eos_word: ['word that ends a line'], unk_word: ['word that stands for unknown ones'],
+  tokens: ['tokens'], unknown_tokens: ['unknown tokens'], unclassed_tokens: ['tokens in no class'], sentences: ['lines (sentences)'],
+  documents: ['documents end at', { heading: 'headings', file: 'files', blank: 'blank lines', line: 'line ends', none: 'the end of the corpus only' }], document_count: ['documents'],
+  blocks: ['blocks'], block_parts: ['variances of blocks and of their quarters', { 1: 'not compared', 4: 'compared' }], intervals_hold_for: ['intervals hold for'],
+  state_handling: ['state handling', { carry: 'carried over sentences', reset: 'zero at sentence starts' }], burn_in: ['steps left out after a zero state (burn-in)', zero('none')],
+  warm_up: ['tokens read before a share of the corpus (warm-up)'], warm_up_difference: ['largest relative difference of states by the warm-up'],
+  normalization: ['embeddings normalised by', { covariance: 'their covariance', none: 'nothing' }],
+  covariance: ['covariance over', { types: 'words, each once', tokens: 'words by frequency', rows: 'rows of features' }],
+  ridge: ['ridge, times the mean variance', zero('none')], ridge_reason: ['why there is a ridge'],
+  sample: ['input positions used', zero('all origins')], precision: ['precision asked for', zero('none')],
+  precision_sampling_error: ['relative error of the worst class, by sampling'], precision_total_error: ['its whole relative error'],
+  precision_worst_class: ['the worst class'], precision_worst_delay: ['its worst delay'], precision_origins: ['input positions drawn for the precision'], precision_rounds: ['rounds of drawing'],
+  second_moment_every: ['second moment at one step in', { 1: '1 (every step)' }],
+  long_after: ['words share a basis after steps', zero('never')], long_tolerance: ['truncation tolerance of shared bases'],
+  part: ['part of the corpus', zero('the whole corpus')], gradients: ['gradients'],
+  lyapunov: ['Lyapunov exponents', zero('none')], lyapunov_none: ['why there are no Lyapunov exponents'],
+  replace: ['words replaced (expected)'], replace_none: ['why no word was replaced'],
+  replace_kl_rate: ['share of them whose effect on the next word was computed'], replace_path_rate: ['share of those by the partner whose gradient was averaged along the path'],
+  pairs_followed: ['pairs of words averaged'], pairs_reversed: ['pairs left out: read after the other word'], pairs_outside: ['pairs left out: no such word, or no head'],
+  pairs_beyond_delays: ['pairs left out: further apart than the delays'], pairs_unfollowed: ['pairs left out: in the burn-in, or a zero state between them'], pairs_other_share: ['share of other words drawn, for comparison'],
+  unit_gains: ['gains of single units'],
+};
+const UNLISTED = ['kind', 'title', 'delays']; // said elsewhere on the page
+
 function settingsSection() {
   const body = section('settings', 'Settings and counts', 'Inputs and settings of this page.');
-  const LONG = { model_sha256: 'model (SHA-256)', corpus_sha256: 'corpus (SHA-256)', command: 'command', version: 'stategrad version',
-    created: 'created', seed: 'seed', state_handling: 'state handling', normalization: 'normalisation', tokens: 'tokens', unknown_tokens: 'unknown tokens' };
   runs.forEach((run, r) => {
     if (runs.length > 1) body.append(el('h3', {}, runNames[r]));
     const list = el('dl');
     const add = (key, value) => list.append(el('dt', {}, key), el('dd', {}, value));
-    const NONE = { sample: 'all origins', precision: 'none asked for', window: 'none', part: 'the whole corpus', long_after: 'never', ridge: 'none', burn_in: 'none', lyapunov: 'none' }; // what 0 means
-    const attributes = run.attributes.filter(([k]) => !['kind', 'title', 'delays'].includes(k) && !k.startsWith('_'));
+    const attributes = run.attributes.filter(([k]) => !UNLISTED.includes(k) && !k.startsWith('_'));
     const tokens = Number((attributes.find(([k]) => k === 'tokens') || [])[1]);
     add('run file', run.file);
     for (const [key, text] of attributes) {
-      let value = text === null ? '–' : /^-?\d{4,}$/.test(text) && key !== 'seed' ? count(text) : text;
-      if (Object.hasOwn(NONE, key) && Number(text) === 0) value = NONE[key];
-      if (key === 'unknown_tokens' && tokens > 0) value = `${value} (${percent(Number(text) / tokens)})`;
-      add(Object.hasOwn(LONG, key) ? LONG[key] : key.replace(/_/g, ' '), value);
+      const [name, meant = {}] = Object.hasOwn(SETTINGS, key) ? SETTINGS[key] : [key.replace(/_/g, ' ')];
+      const known = text !== null && Object.hasOwn(meant, text), whole = /^-?\d{4,}$/.test(text) && !['seed', 'eos_word', 'unk_word'].includes(key);
+      const value = text === null ? '–' : known ? meant[text] : whole ? count(text) : text;
+      add(name, key === 'unknown_tokens' && tokens > 0 ? `${value} (${percent(Number(text) / tokens)})` : value);
     }
     add('delays', `0 … ${run.delays - 1}`);
     add('embedding size', count(run.embedding));

@@ -85,8 +85,9 @@ typedef struct {
  * {.struct_size = sizeof cfg, ...}. 0 means the size in this version. Fields beyond struct_size take
  * their defaults. Bindings call sg_..._defaults_sized. */
 
-/* Removes the temporary files of all outputs in progress, as if each had been aborted. For a signal or exit
- * handler that ends the process: async-signal-safe; no output may be written afterwards. */
+/* Removes the temporary files of all outputs in progress, as if each had been aborted, and the empty folders
+ * made for them. For a signal or exit handler that ends the process: async-signal-safe; no output may be
+ * written afterwards. */
 SG_API void sg_remove_temporary_files(void);
 
 /* Checks, without creating anything, whether an output can be written to `path`, symbolic links followed.

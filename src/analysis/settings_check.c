@@ -153,8 +153,8 @@ sg_status sg_analysis_check(const sg_analysis_config *cfg, const sg_model *m, co
         return sg_fail(err, SG_EINVAL, "setting 'state': a %s has no cell state; expected hidden",
                        sg_cell_name(shape->cell));
     if (cfg->layer != SG_ALL_LAYERS && cfg->layer > shape->layers)
-        return sg_fail(err, SG_EINVAL, "setting 'layer': expected 1 to %zu, found %zu", shape->layers,
-                       cfg->layer);
+        return sg_fail(err, SG_EINVAL, "setting 'layer': %zu, but the model has %zu layer%s", cfg->layer,
+                       shape->layers, shape->layers == 1 ? "" : "s");
     if (cfg->lyapunov > state_size(shape))
         return sg_fail(err, SG_EINVAL,
                        "setting 'lyapunov': expected at most %zu, the size of the state, found %zu",

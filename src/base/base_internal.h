@@ -116,7 +116,8 @@ typedef struct sg_outfile sg_outfile;
 sg_status outfile_target(char **out, const char *path, sg_error *err);
 /* Removes the temporary files that killed writers of this file left. Opening it does so too. */
 void outfile_clear(const char *target);
-/* Paths that sg_remove_temporary_files removes too (borrowed). remember: false if there are too many. */
+/* Paths that sg_remove_temporary_files removes too: files, empty folders (borrowed). remember: false if there
+ * are too many. */
 bool temporary_remember(char *path);
 void temporary_forget(char *path);
 sg_status sg_outfile_open(sg_outfile **out, const char *path, sg_error *err);

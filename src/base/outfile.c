@@ -27,7 +27,7 @@ struct sg_outfile {
     int error; /* errno of the first failed write; 0: none */
 };
 
-/* ---- temporary files that a signal handler can remove ---- */
+/* ---- temporary files, and new folders, that a signal handler can remove ---- */
 
 enum { MAX_OPEN = 64 };
 static _Atomic(char *) open_temps[MAX_OPEN];
@@ -57,6 +57,12 @@ void sg_remove_temporary_files(void)
         const char *temp = atomic_load(&open_temps[i]);
         if (temp)
             unlink(temp);
+    }
+    for (size_t i = MAX_OPEN;
+         i-- > 0;) { /* folders that were made for them, inner ones first; only empty ones go */
+        const char *folder = atomic_load(&open_temps[i]);
+        if (folder)
+            rmdir(folder);
     }
 }
 

@@ -76,7 +76,8 @@ sg_status sg_show_new(sg_show **out, const sg_model *m, const sg_show_config *cf
     if (!shape->vocabulary)
         return sg_fail(err, SG_EINVAL, "show: the model reads feature vectors, not words");
     if (cfg->layer > shape->layers)
-        return sg_fail(err, SG_EINVAL, "show: layer %zu, the model has %zu", cfg->layer, shape->layers);
+        return sg_fail(err, SG_EINVAL, "show: layer %zu: the model has %zu layer%s", cfg->layer,
+                       shape->layers, shape->layers == 1 ? "" : "s");
     if (cfg->state && !(cfg->state & sg_cell_states(shape->cell)))
         return sg_fail(err, SG_EINVAL, "show: a %s has no cell state, only a hidden one",
                        sg_cell_name(shape->cell));

@@ -55,6 +55,21 @@ const class_kind_row *class_kind_of(const char *spec)
     return NULL;
 }
 
+const char *class_kind_near(const char *spec)
+{
+    char word[32];
+    const char *names[KINDS];
+    size_t n = strcspn(spec, ":,");
+    if (n >= sizeof word)
+        return NULL;
+    memcpy(word, spec, n), word[n] = 0;
+    if (!strcmp(word, "pos")) /* parts of speech, rather than positions */
+        return "upos";
+    for (size_t i = 0; i < KINDS; i++)
+        names[i] = class_kinds[i].name;
+    return sg_nearest_name(word, names, KINDS);
+}
+
 sg_status classes_add(sg_classes *k, const class_spec *spec, const char *name, const char *origin, int32_t *c,
                       sg_error *err)
 {

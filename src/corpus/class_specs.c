@@ -237,13 +237,15 @@ static sg_status parse_spec(class_spec *spec, const char *text, sg_error *err)
     if (row)
         TRY(cut_spec(spec, rest, row, err));
     if (!row || !names_file(spec->path) || !names_file(spec->groups_path)) {
-        if (!expression_has_operators(text) && !expression_has_column(text))
+        if (!expression_has_operators(text) && !expression_has_column(text)) {
+            const char *near = row ? NULL : class_kind_near(rest);
             TRY(sg_fail(
                 err, SG_EINVAL,
                 "classes '%s': expected upos, xpos, feats, deprel, lemma, column:N, misc:KEY, tags, tags:FILE, "
                 "lexicon:FILE, words:FILE, frequency, position or to-end, with ,groups=FILE or without, or an "
-                "expression (NAME=NOUN&rank 1-100)",
-                text));
+                "expression (NAME=NOUN&rank 1-100)%s%s%s",
+                text, near ? "; did you mean " : "", near ? near : "", near ? "?" : ""));
+        }
         spec->kind = BY_EXPRESSION;
         spec->grouped = false;
         return expression_parse(&spec->expression, text, "classes", true, err);

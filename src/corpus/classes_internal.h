@@ -139,6 +139,7 @@ typedef struct {
 extern const char class_groups[]; /* ",groups=" */
 /* The row that a spec, with its file and groups, begins with; NULL: none. */
 const class_kind_row *class_kind_of(const char *spec);
+const char *class_kind_near(const char *spec); /* the kind that was meant; NULL: none is near */
 
 /* ---- class_words.c ---- */
 

@@ -294,9 +294,12 @@ sg_status run_data_write(json_out *j, sg_run *r, const char *path, sg_error *err
     json_key(j, "attributes"), json_open(j, '[');
     for (size_t i = 0; i < sg_run_attributes(r); i++) {
         const char *name = sg_run_attribute_name(r, i);
+        char *text = NULL;
+        TRY(sg_run_attribute_shown(r, name, &text, err));
         json_open(j, '[');
-        json_text(j, name), json_text(j, sg_run_attribute(r, name));
+        json_text(j, name), json_text(j, text);
         json_close(j, ']');
+        sg_string_free(text);
     }
     json_close(j, ']');
     json_key(j, "delays"), json_count(j, sg_run_delays(r));

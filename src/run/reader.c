@@ -8,6 +8,7 @@
 
 #include <errno.h>
 #include <math.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 
@@ -378,4 +379,26 @@ const char *sg_run_attribute(const sg_run *r, const char *name)
         if (!strcmp(r->attributes[i].key, name))
             return r->attributes[i].text;
     return NULL;
+}
+
+sg_status sg_run_attribute_shown(const sg_run *r, const char *name, char **out, sg_error *err)
+{
+    sg_status st = SG_OK;
+    const char *text = sg_run_attribute(r, name);
+    size_t rank, shape[SG_RUN_MAX_DIMS];
+    char *end = NULL;
+    *out = NULL;
+    if (!text)
+        return SG_OK;
+    if (!strcmp(name, "eos_word") || !strcmp(name, "unk_word")) {
+        long long id = strtoll(text, &end, 10);
+        if (end > text && !*end && id < 0)
+            text = "none";
+        else if (end > text && !*end && sg_run_shape(r, NULL, "word", &rank, shape) && rank == 1 &&
+                 (unsigned long long)id < shape[0])
+            return sg_run_read_string(r, NULL, "word", (size_t)id, out, err);
+    }
+    NEED(*out = sg_strdup(text), err, "attribute %s", name);
+done:
+    return st;
 }

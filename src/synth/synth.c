@@ -7,6 +7,7 @@
 #include <math.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 enum { MIN_TOKENS = 100, MAX_DISTANCE = 100 };
 
@@ -26,15 +27,28 @@ const char *sg_synth_summary(sg_synth_kind kind)
     return synth_kinds[kind].summary;
 }
 
-static sg_status make_folder(const char *path, sg_error *err)
+/* A new folder goes again, unless something is in it, when the work fails or a signal ends it. */
+static sg_status make_folder(char *path, bool *made, sg_error *err)
 {
     struct stat info;
-    if (mkdir(path, 0777) == 0)
+    *made = mkdir(path, 0777) == 0;
+    if (*made) {
+        temporary_remember(path);
         return SG_OK;
+    }
     int e = errno;
     if (e == EEXIST && stat(path, &info) == 0 && S_ISDIR(info.st_mode))
         return SG_OK;
     return sg_fail(err, SG_EIO, "%s: the folder cannot be made: %s", path, strerror(e));
+}
+
+static void end_folder(char *path, bool made, bool keep)
+{
+    if (!made)
+        return;
+    temporary_forget(path);
+    if (!keep)
+        rmdir(path);
 }
 
 static sg_status join(char **out, const char *folder, const char *name, sg_error *err)
@@ -210,18 +224,23 @@ sg_status sg_synth_write(const char *folder, sg_synth_kind kind, const sg_synth_
     cfg = config_take(&own, sizeof own, cfg);
     sg_status st = SG_OK;
     const synth_kind *k = &synth_kinds[kind];
-    char *inner = NULL;
+    char *outer = NULL, *inner = NULL;
+    bool made_outer = false, made_inner = false;
     synth_part parts[3];
     TRY(sg_synth_check(folder, kind, cfg, err));
-    TRY(make_folder(folder, err));
+    NEED(outer = sg_strdup(folder), err, "%s", folder);
+    TRY(make_folder(outer, &made_outer, err));
     TRY(join(&inner, folder, k->name, err));
-    TRY(make_folder(inner, err));
+    TRY(make_folder(inner, &made_inner, err));
     TRY(write_part(&parts[0], inner, "train.txt", k, cfg, cfg->tokens, 1, err));
     TRY(write_part(&parts[1], inner, "valid.txt", k, cfg, cfg->tokens / 10, 2, err));
     TRY(write_part(&parts[2], inner, "test.txt", k, cfg, cfg->tokens / 10, 3, err));
     TRY(write_extras(inner, k, cfg, err));
     TRY(write_readme(inner, k, cfg, parts, err));
 done:
+    end_folder(inner, made_inner, st == SG_OK);
+    end_folder(outer, made_outer, st == SG_OK);
     sg_free(inner);
+    sg_free(outer);
     return st;
 }

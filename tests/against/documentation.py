@@ -45,6 +45,19 @@ def run_file():
     failures.extend(f"doc/run-file.md: {name} is not a variable of the run file" for name in sorted(unknown))
 
 
+def settings_of_the_page():
+    """Every attribute of a run file has a name that a reader understands (report.js)."""
+    text = (root / "doc/run-file.md").read_text(encoding="utf-8").split("## Root attributes")[1].split("\n## ")[0]
+    names = {n for row in re.findall(r"^\|([^|]+)\|", text, re.M) for n in re.findall(r"`(\w+)`", row)}
+    names |= {f"precision_{x}" for x in ("sampling_error", "total_error", "worst_class", "worst_delay", "origins", "rounds")}
+    script = (root / "report/report.js").read_text(encoding="utf-8")
+    table = script.split("const SETTINGS = {")[1].split("\n};")[0]
+    elsewhere = script.split("const UNLISTED = [")[1].split("]")[0]
+    check(set(re.findall(r"(\w+): \['", table)) | set(re.findall(r"'(\w+)'", elsewhere)), sorted(names - {"words_missing", "no_kl", "block_gram"}), "attribute", "report/report.js")  # parts have no page
+    written = "".join(path.read_text(encoding="utf-8") for path in (root / "src/analysis").rglob("*.c"))
+    check(names, re.findall(r'RUN_ROOT, NULL, "(\w+)"', written), "attribute", "doc/run-file.md")
+
+
 def model_file():
     with tempfile.TemporaryDirectory() as folder:
         corpus, model = os.path.join(folder, "t.txt"), os.path.join(folder, "m.safetensors")
@@ -77,6 +90,7 @@ def projection():
 
 
 run_file()
+settings_of_the_page()
 model_file()
 commands()
 projection()

@@ -540,7 +540,9 @@ async function testReport(nc) {
   const dump = execFileSync(browserPath, ['--headless', '--no-sandbox', '--disable-gpu', '--dump-dom', `file://${join(folder, 'report.html')}`], { encoding: 'utf8', stdio: ['ignore', 'pipe', 'ignore'], maxBuffer: 1 << 28 });
   check(CHARTS.every((c) => new RegExp(`id="chart-${c}"><div class="plot"[^>]*><svg`).test(dump)), 'a plain headless browser sees every chart');
   const settings = await page.textContent('#settings');
-  check(['sampleall origins', 'long afternever', 'ridgenone', 'burn innone'].every((x) => settings.includes(x)) && !/after0|ridge0|burn in0/.test(settings), 'settings say what 0 means', settings.slice(0, 600));
+  const { '': { word }, attributes: { eos_word: eos, unk_word: unk } } = contents(nc);
+  check(['usedall origins', 'stepsnever', 'variancenone', '(burn-in)none', `ends a line${word[eos]}`, `unknown ones${word[unk]}`].every((x) => settings.includes(x)),
+    'settings say what 0 and the numbers of words mean', settings.slice(0, 1200));
   for (const name of ['words', 'classes', 'curves', 'property', 'spectrum']) // "~g" alone writes 10 as 1e+1
     check(!/"format": *"~g"/.test(readFileSync(join(root, 'report', 'specs', `${name}.vl.json`), 'utf8')), `${name}: numbers have their digits`);
   const labels = await page.evaluate(() => Array.from(document.querySelectorAll('#chart-words svg .role-axis-label text')).map((t) => [t.textContent, t.getAttribute('opacity') !== '0']));

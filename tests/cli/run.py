@@ -38,6 +38,8 @@ def read_cases(path):
                 case = {"name": line.strip("[]"), "line": number, "commands": [], "checks": []}
                 cases.append(case)
             elif line.startswith("$ "):
+                if case["checks"]:
+                    sys.exit(f"{path}:{number}: a check before it is of no command: only the last one is checked")
                 case["commands"].append(line[2:])
             else:
                 kind, _, rest = line.partition(" ")

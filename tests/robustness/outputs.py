@@ -270,6 +270,7 @@ def signals(scene, tally):
              "a word list that is a FIFO": ["train", "train.txt", "--vocab", "fifo", *TRAIN, "-o", "x"],
              "standard input": ["eval", "m.safetensors", "-"],
              "show, standard input": ["show", "m.safetensors", "-"],
+             "synth": ["synth", "-o", "x", "--tokens", "100000000"],
              "counting words": ["train", "large.txt", *TRAIN, "-o", "x"],
              "word vectors": ["train", "train.txt", *TRAIN, "--embedding-size", "64", "--embeddings", "vectors.txt", "-o", "x"],
              "the checksum of a checkpoint": ["train", "train.txt", *TRAIN, "-o", "x", "--checkpoint", "long.ckpt", "--resume"]}
