@@ -60,6 +60,12 @@ static sg_status none_found(const tensor_file *b, sg_error *err)
             "%s: %s: a dynamically quantized model: its weights are packed in 8-bit integers, which are not "
             "read; save the model before quantize_dynamic",
             b->path, tensors_attribute(b, "quantized"));
+    if (!b->n)
+        return sg_fail(
+            err, SG_EFORMAT,
+            "%s: holds no tensors (torch.jit.freeze turns weights into constants of the code: save the model "
+            "before it)",
+            b->path);
     if (b->format == SG_FILE_TF_INDEX)
         return sg_fail(
             err, SG_EFORMAT,

@@ -97,6 +97,8 @@ sg_status names_settle_one_hot(recipe *p, const scope *s, sg_error *err);
 sg_status names_find_decoder(recipe *p, const scope *s, bool *mapped, sg_error *err);
 
 /* ---- what is left over (by_name_leftovers.c) ---- */
+/* What a tensor of a cell beside its weights is, by its name ("a peephole"); NULL: unknown. */
+const char *names_kind_of_part(const char *name);
 /* States begin at zero here: a net with other first states is refused. */
 sg_status names_check_initial_states(const scope *s, sg_error *err);
 /* Of a net of words: a tensor that may lie before the recurrence is an error. After it tensors affect the

@@ -108,7 +108,8 @@ sg_status names_check_initial_states(const scope *s, sg_error *err)
 
 static bool is_between_shaped(const stored_tensor *t, uint64_t n)
 {
-    if (names_is_vector(t, n))
+    bool one_output = t->rank == 2 && t->dims[0] == 1 && !strcmp(names_leaf(t->name), "weight");
+    if (names_is_vector(t, n) && !one_output)
         return true;
     return t->rank == 2 && t->dims[0] == n && t->dims[1] == n;
 }
@@ -177,6 +178,14 @@ static bool is_of_another_layer(const named_layer *l, const stored_tensor *t)
     return false;
 }
 
+/* The weights of a layer that nobody mapped, beside mapped ones, by their size (G H, H) or (H, G H). */
+static bool is_layer_sized(const named_layer *l, uint64_t rows, uint64_t gate, const stored_tensor *t)
+{
+    bool sized = t->rank == 2 &&
+                 ((t->dims[0] == rows && t->dims[1] == gate) || (t->dims[0] == gate && t->dims[1] == rows));
+    return l->mapped && rows > gate && sized && !names_looks_decoder(t);
+}
+
 /* The part of the recurrence that a left-over tensor seems to be, as a role; *by: why. NULL: none. */
 static const char *part_of_recurrence(const scope *s, const named_layers *all, const stored_tensor *t,
                                       char role[32], const char **by)
@@ -192,9 +201,10 @@ static const char *part_of_recurrence(const scope *s, const named_layers *all, c
             *by = lies_in_layer(l, t) ? "name" : "size";
             return role;
         }
-        if (l->mapped && is_of_another_layer(l, t)) {
+        bool numbered = l->mapped && is_of_another_layer(l, t);
+        if (numbered || is_layer_sized(l, rows, gate, t)) {
             snprintf(role, 32, "rnn.weight_ih_l%zu", s->p->shape.layers);
-            *by = "name, which differs from a mapped one in its number alone,";
+            *by = numbered ? "name, which differs from a mapped one in its number alone," : "size";
             return role;
         }
         for (size_t side = 0; side < 2 && l->mapped; side++) {
@@ -212,8 +222,7 @@ static const char *part_of_recurrence(const scope *s, const named_layers *all, c
     return NULL;
 }
 
-/* What lies within a cell, by its name; NULL: unknown. */
-static const char *kind_of_part(const char *name)
+const char *names_kind_of_part(const char *name)
 {
     static const struct {
         const char *word, *kind;
@@ -229,20 +238,62 @@ static const char *kind_of_part(const char *name)
                  {"weight_co", "a peephole"},
                  {"w_ci", "a peephole"},
                  {"w_cf", "a peephole"},
-                 {"w_co", "a peephole"}};
+                 {"w_co", "a peephole"},
+                 {"_diag", "a peephole"},
+                 {"projection", "a projection of the hidden state"},
+                 {"/gamma", "a normalisation within the cell"},
+                 {"/beta", "a normalisation within the cell"}};
     for (size_t k = 0; k < sizeof kinds / sizeof *kinds; k++)
         if (strcasestr(name, kinds[k].word))
             return kinds[k].kind;
     return NULL;
 }
 
+/* Vectors of layers that are no first state: of normalisations and attention. */
+static bool named_otherwise(const char *name)
+{
+    static const char *const leaves[] = {"weight", "bias",    "kernel", "gamma", "beta",  "running", "moving",
+                                         "mean",   "var",     "std",    "scale", "shift", "alpha",   "a_2",
+                                         "b_2",    "_packed", "g",      "b",     NULL};
+    static const char *const words[] = {"attn", "attention", "norm", "context", "query", "loss", NULL};
+    const char *leaf = names_leaf(name);
+    for (size_t i = 0; leaves[i]; i++) {
+        size_t n = strlen(leaves[i]);
+        if (!strncmp(leaf, leaves[i], n) && (n > 1 || !leaf[n]))
+            return true;
+    }
+    for (size_t i = 0; words[i]; i++)
+        if (strcasestr(name, words[i]))
+            return true;
+    return false;
+}
+
+/* A vector of H numbers that is not called a weight or bias: each first state of a batch may be it. */
+static sg_status refuse_vector(const scope *s, const stored_tensor *t, sg_error *err)
+{
+    char shape[96];
+    bool sized = false, zero;
+    for (size_t k = 0; k < s->p->shape.layers; k++)
+        sized |= t->rank == 1 && t->dims[0] == s->p->layers[k].H;
+    if (!sized || named_otherwise(t->name) || is_after(s, t) || !dtype_is_float(t->dtype))
+        return SG_OK;
+    sg_status st = recipe_is_zero(&zero, s->b, t, err);
+    if (st != SG_OK || zero)
+        return st;
+    return sg_fail(
+        err, SG_EFORMAT,
+        "%s: tensor %s %s has no role, and may be a first state by its size: states begin at zero here, a learned one "
+        "is not supported (if it acts after the recurrence: setting 'map' after=%s)",
+        s->b->path, t->name, shape_text(t, shape), t->name);
+}
+
 /* A part of the recurrence without a role would change the states. */
 static sg_status refuse_part(const scope *s, const named_layers *all, const stored_tensor *t, sg_error *err)
 {
     char shape[96], role[32];
-    const char *by = "", *kind = kind_of_part(t->name);
+    const char *by = "", *kind = names_kind_of_part(t->name);
     if (!part_of_recurrence(s, all, t, role, &by))
-        return SG_OK;
+        return refuse_vector(s, t, err);
     if (kind)
         return sg_fail(
             err, SG_EFORMAT,
@@ -260,7 +311,7 @@ static sg_status refuse_part(const scope *s, const named_layers *all, const stor
 static sg_status refuse_unplaced(const scope *s, const stored_tensor *t, sg_error *err)
 {
     char shape[96], roles[3 * TENSORS_MAX_NAME + 96] = "";
-    const char *kind = kind_of_part(t->name);
+    const char *kind = names_kind_of_part(t->name);
     if (names_is_vector(t, s->p->shape.vocabulary) && !s->p->decoder_bias.tensor)
         snprintf(roles, sizeof roles, "; the decoder's bias: setting 'map' decoder.bias=%s", t->name);
     else if (t->rank == 2)
@@ -268,7 +319,7 @@ static sg_status refuse_unplaced(const scope *s, const stored_tensor *t, sg_erro
             roles, sizeof roles,
             "; a linear map: setting 'map' input.weight=%s before it, setting 'map' output.weight=%s after it",
             t->name, t->name);
-    else if (kind)
+    else if (kind && strstr(kind, "normalisation"))
         snprintf(roles, sizeof roles, "; before it or between layers a normalisation is not supported");
     return sg_fail(
         err, SG_EFORMAT,
@@ -278,12 +329,49 @@ static sg_status refuse_unplaced(const scope *s, const stored_tensor *t, sg_erro
         s->b->path, t->name, shape_text(t, shape), t->name, roles, t->name);
 }
 
+/* Of torch's AdaptiveLogSoftmaxWithLoss: PREFIXhead.weight, PREFIXtail.0.0.weight. */
+static bool is_adaptive_softmax(const scope *s, const stored_tensor *t)
+{
+    const char *at = strstr(t->name, "head.");
+    char name[TENSORS_MAX_NAME + 16];
+    if (!at)
+        at = strstr(t->name, "tail.");
+    if (!at)
+        return false;
+    snprintf(name, sizeof name, "%.*stail.0.1.weight", (int)(at - t->name), t->name);
+    return tensors_find(s->b, name) != NULL;
+}
+
+/* Does no other tensor have one of its sizes? Then it is no part of the net: losses, counts. */
+static bool fits_nothing(const scope *s, const stored_tensor *t)
+{
+    for (size_t i = 0; i < s->b->n; i++) {
+        const stored_tensor *other = &s->b->tensors[i];
+        for (unsigned k = 0; k < other->rank && other != t; k++)
+            for (unsigned m = 0; m < t->rank; m++)
+                if (t->dims[m] == 1 || other->dims[k] == t->dims[m])
+                    return false;
+    }
+    return t->rank > 0;
+}
+
 /* Why a tensor above the recurrence leaves the net without a decoder. */
-static void explain_no_decoder(recipe *p, const stored_tensor *t)
+static void explain_no_decoder(recipe *p, const scope *s, const stored_tensor *t)
 {
     char shape[96], hint[TENSORS_MAX_NAME + 160] = "";
+    const char *why = "has no known role and may act between the recurrent layers and the output";
     size_t V = p->shape.vocabulary, H = p->layers[p->shape.layers - 1].H;
-    if (t->rank == 2 && t->dims[0] == H && t->dims[1] == V && !p->shape.has_decoder)
+    if (is_adaptive_softmax(s, t))
+        why = "belongs to an adaptive softmax, which is not supported";
+    else if (strstr(t->name, "_packed_params"))
+        why = "belongs to a quantized layer, whose packed weights are not read: save the model before "
+              "quantize_dynamic";
+    else if (s->cfg->forward_only && t->rank == 2 && t->dims[1] == 2 * H)
+        why = "reads both directions, of which one is left out";
+    else if (t->rank == 2 && t->dims[0] % H == 0 && t->dims[1] % H && t->dims[1] != V)
+        why = "has no known role: it may act between the recurrent layers and the output, or compute a first "
+              "state, which is zero here";
+    else if (t->rank == 2 && t->dims[0] == H && t->dims[1] == V && !p->shape.has_decoder)
         snprintf(hint, sizeof hint, "; if it is the decoder, h W: setting 'map' decoder.weight=%.180s",
                  t->name);
     else if (t->rank == 2 && names_looks_decoder(t) && !p->shape.has_decoder && t->dims[1] != H)
@@ -292,10 +380,8 @@ static void explain_no_decoder(recipe *p, const stored_tensor *t)
         snprintf(hint, sizeof hint,
                  "; if it is a linear map without an activation: setting 'map' output.weight=%.180s",
                  t->name);
-    snprintf(
-        p->no_decoder, sizeof p->no_decoder,
-        "tensor %.180s %s lies between the recurrent layers and the output, and its function is unknown%.140s",
-        t->name, shape_text(t, shape), hint);
+    snprintf(p->no_decoder, sizeof p->no_decoder, "tensor %.180s %s %s%.140s", t->name, shape_text(t, shape),
+             why, hint);
 }
 
 static sg_status judge_one(recipe *p, const scope *s, const named_layers *all, const stored_tensor *t,
@@ -317,10 +403,13 @@ static sg_status judge_one(recipe *p, const scope *s, const named_layers *all, c
     sg_status st = refuse_part(s, all, t, err);
     if (st != SG_OK)
         return st;
-    if (!is_after(s, t) && may_stand_before(s, t))
+    if (!is_after(s, t) && may_stand_before(s, t) && !is_adaptive_softmax(s, t))
         return refuse_unplaced(s, t, err);
-    if (!decoder_mapped && !p->no_decoder[0])
-        explain_no_decoder(p, t);
+    if (!is_after(s, t) && fits_nothing(s, t))
+        recipe_note(p, "%.150s %s is taken for no part of the net: no other tensor has its size", t->name,
+                    shape_text(t, shape));
+    else if (!decoder_mapped && !p->no_decoder[0])
+        explain_no_decoder(p, s, t);
     return SG_OK;
 }
 

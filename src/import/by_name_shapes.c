@@ -38,6 +38,18 @@ sg_status names_check_bias(const tensor_file *b, const stored_tensor *t, uint64_
     return SG_OK;
 }
 
+/* The g of torch's weight norm. */
+static sg_status check_norm(const tensor_file *b, const stored_tensor *t, uint64_t rows, sg_error *err)
+{
+    char shape[96];
+    if (t && !names_is_vector(t, rows))
+        return sg_fail(
+            err, SG_EFORMAT,
+            "%s: %s: a weight norm with %s norms: only one for each row, (%llu, 1), is read (dim=0)", b->path,
+            t->name, shape_text(t, shape), (unsigned long long)rows);
+    return names_check_bias(b, t, rows, err);
+}
+
 /* One layer's sizes. */
 typedef struct {
     uint64_t H, in, G; /* G gates */
@@ -160,8 +172,8 @@ sg_status names_read_shapes(recipe_layer *out, unsigned *gates, recipe *p, const
     }
     out->W_ih.norm = l->norm_ih;
     out->W_hh.norm = l->norm_hh;
-    TRY(names_check_bias(b, l->norm_ih, s.G * s.H, err));
-    TRY(names_check_bias(b, l->norm_hh, s.G * s.H, err));
+    TRY(check_norm(b, l->norm_ih, s.G * s.H, err));
+    TRY(check_norm(b, l->norm_hh, s.G * s.H, err));
     for (size_t k = 0; k < 4 && !two; k++) {
         TRY(names_check_bias(b,
                              l->part[2][0] ? l->part[2][k]

@@ -123,6 +123,8 @@ static sg_status fill(tensor_file *b, sg_error *err)
     TRY(keras_attribute(&config, f->file, "model_config", b, err));
     TRY(keras_attribute(&version, f->file, "keras_version", b, err));
     f->net.third |= version.n && is_third(version.at[0]);
+    f->net.hard_gates = version.n && (!strncmp(version.at[0], "2.0", 3) ||
+                                      !strncmp(version.at[0], "2.1", 3) || !strncmp(version.at[0], "2.2", 3));
     TRY(keras_read_names(&layers, f->root, "layer_names", b, err));
     const char *top = keras_group_of_layers(f);
     if (!layers.n && !top)

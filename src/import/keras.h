@@ -17,12 +17,14 @@ typedef struct {
     const json_t *config;           /* of the layer (of the wrapped one); NULL without configuration */
     int inbound[KERAS_MAX_INBOUND]; /* layers that feed it */
     size_t n_inbound;               /* may exceed KERAS_MAX_INBOUND */
+    bool masked;                    /* a mask of its inputs is computed by another layer (Keras 3) */
     size_t first, n;                /* its tensors in the tensor_file */
 } keras_layer;
 
 typedef struct {
-    json_t *config; /* model_config; NULL: a file of weights only */
-    bool third;     /* written by Keras 3 or later, whose hard_sigmoid is another function */
+    json_t *config;  /* model_config; NULL: a file of weights only */
+    bool third;      /* written by Keras 3 or later, whose hard_sigmoid is another function */
+    bool hard_gates; /* by Keras 2 before 2.3, whose gates are hard_sigmoid by default */
     keras_layer *layers;
     size_t n;
 } keras_net;

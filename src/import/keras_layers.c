@@ -112,7 +112,13 @@ static void find_inbound(const keras *f, keras_layer *l, const json_t *nodes, un
         }
         json_array_foreach(nodes, i, item) find_inbound(f, l, item, depth + 1);
     } else if (json_is_object(nodes))
-        json_object_foreach((json_t *)(uintptr_t)nodes, key, item) find_inbound(f, l, item, depth + 1);
+        json_object_foreach((json_t *)(uintptr_t)nodes, key, item)
+        {
+            if (strcmp(key, "mask") != 0)
+                find_inbound(f, l, item, depth + 1);
+            else
+                l->masked |= json_is_object(item);
+        }
 }
 
 static void set_class(keras_layer *l, const json_t *layer)
@@ -432,6 +438,10 @@ sg_status keras_layers_from_groups(tensor_file *b, const char *top, sg_error *er
         if (class_name)
             snprintf(l->class_name, sizeof l->class_name, "%s", class_name);
         TRY(add_variables(b, l, path, err));
+        if (!class_name && !strncmp(name, "bidirectional", 13) && (class_name = class_of_variables(b, l))) {
+            snprintf(l->class_name, sizeof l->class_name, "%s", class_name);
+            snprintf(l->wrapper, sizeof l->wrapper, "Bidirectional");
+        }
         if (!class_name && !top[0] && (class_name = class_of_variables(b, l))) {
             snprintf(l->class_name, sizeof l->class_name, "%s", class_name);
             const keras_layer **of_place = &named[place_of_class(l->class_name)];

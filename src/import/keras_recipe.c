@@ -74,13 +74,16 @@ static role role_of(const tensor_file *b, const keras_layer *l)
     return l->n ? ROLE_OTHER : ROLE_PASS;
 }
 
-/* A setting that is a name ("tanh"), or in newer files an object that holds one. */
+/* A setting that is a name ("tanh"), or in newer files an object: a function's name is its config, else it is
+ * a layer of a class. NULL: the setting is not there; null is no function. */
 static const char *setting(const keras_layer *l, const char *key)
 {
-    const json_t *v = json_object_get(l->config, key);
+    const json_t *v = json_object_get(l->config, key), *name = json_object_get(v, "config");
     if (json_is_object(v))
-        v = json_object_get(v, "config");
-    return json_is_string(v) ? json_string_value(v) : NULL;
+        v = json_is_string(name) ? name : json_object_get(v, "class_name");
+    else if (json_is_null(v))
+        return "linear";
+    return json_is_string(v) ? json_string_value(v) : v ? "of an unknown kind" : NULL;
 }
 
 static bool is_set(const keras_layer *l, const char *key)
@@ -114,11 +117,42 @@ static sg_status check_settings(const tensor_file *b, const keras_layer *l, cons
     return SG_OK;
 }
 
+/* A variable of the layer that the cell does not have would change its states; so would a bias that is not
+ * there. */
+static sg_status check_variables(const tensor_file *b, const keras_layer *l, const stored_tensor *kernel,
+                                 sg_error *err)
+{
+    static const char *const known[] = {"kernel", "recurrent_kernel", "bias"};
+    char shape[96];
+    if (is_set(l, "use_bias") && !keras_weight(b, l, "bias"))
+        return sg_fail(err, SG_EFORMAT,
+                       "%s: layer %s (tensor %s) has no bias, but its configuration has use_bias", b->path,
+                       l->name, kernel->name);
+    for (size_t i = l->first; i < l->first + l->n && strcmp(l->wrapper, "Bidirectional") != 0; i++) {
+        bool used = false;
+        for (size_t k = 0; k < 3; k++)
+            used |= keras_weight(b, l, known[k]) == &b->tensors[i];
+        if (!used)
+            return sg_fail(
+                err, SG_EFORMAT,
+                "%s: layer %s: tensor %s %s is a further variable of its cell, which is not that of an "
+                "LSTM, GRU or SimpleRNN",
+                b->path, l->name, b->tensors[i].name, shape_text(&b->tensors[i], shape));
+    }
+    return SG_OK;
+}
+
 /* *cell with the functions that the layer or the user names. */
 static sg_status read_functions(sg_cell *cell, const tensor_file *b, const keras_layer *l,
                                 const stored_tensor *kernel, const sg_import_config *cfg, sg_error *err)
 {
     const char *states = setting(l, "activation"), *gates = setting(l, "recurrent_activation");
+    if (keras_net_of(b)->hard_gates && !l->config && !cfg->recurrent_activation && sg_cell_gates(*cell) > 1)
+        return sg_fail(
+            err, SG_EFORMAT,
+            "%s: layer %s (tensor %s): weights of Keras before 2.3 without configuration do not record the activation "
+            "of the gates, whose default was hard_sigmoid: use setting 'recurrent_activation' hard_sigmoid, or sigmoid",
+            b->path, l->name, kernel->name);
     if (!gates)
         gates = setting(l, "inner_activation"); /* Keras 1 */
     if (cfg->recurrent_activation)
@@ -225,6 +259,7 @@ static sg_status read_recurrent(recipe_layer *out, sg_cell *cell, recipe *p, con
         return sg_fail(err, SG_EFORMAT, "%s: layer %s has no %s", b->path, l->name,
                        kernel ? "recurrent_kernel" : "kernel");
     TRY(check_settings(b, l, kernel, cfg, err));
+    TRY(check_variables(b, l, kernel, err));
     if (U->rank != 2 || !U->elements || U->dims[1] % U->dims[0])
         TRY(sg_fail(err, SG_EFORMAT, "%s: %s: expected (H, G*H), file has %s", b->path, U->name,
                     shape_text(U, shape)));
@@ -259,9 +294,9 @@ static sg_status read_recurrent(recipe_layer *out, sg_cell *cell, recipe *p, con
                     ? SG_CELL_GRU
                     : SG_CELL_GRU_RESET_FIRST;
     }
-    if (cfg->cell == SG_AUTO)
+    if (cfg->cell == SG_AUTO && !(cudnn && !l->config)) /* CuDNN has no other functions */
         TRY(read_functions(cell, b, l, kernel, cfg, err));
-    else {
+    else if (cfg->cell != SG_AUTO) {
         if (sg_cell_gates((sg_cell)cfg->cell) != G)
             TRY(sg_fail(err, SG_EFORMAT, "%s: setting 'cell' %s has %zu gates, %s has %llu", b->path,
                         sg_cell_name((sg_cell)cfg->cell), sg_cell_gates((sg_cell)cfg->cell), U->name,
@@ -276,7 +311,7 @@ done:
 
 static const char *tensor_of(const tensor_file *b, const keras_layer *l)
 {
-    return l->n ? b->tensors[l->first].name : "no tensor";
+    return l->n ? b->tensors[l->first].name : "no tensors";
 }
 
 /* Down from a layer through layers that pass their input on; *end is the first that does not, -1: the
@@ -439,8 +474,9 @@ static sg_status find_bottom(recipe *p, const tensor_file *b, const keras_net *n
         p->encoder = (recipe_source){.tensor = t, .columns = t->dims[1]};
         p->shape.vocabulary = (size_t)t->dims[0];
     } else if (l && (embedding = embedding_below(b, net, below, 0)))
-        TRY(sg_fail(err, SG_EFORMAT, "%s: layer %s %s (%s) lies between embedding %s and recurrence", b->path,
-                    l->name, l->class_name, tensor_of(b, l), embedding->name));
+        TRY(sg_fail(err, SG_EFORMAT, "%s: layer %s%s%s (%s) lies between embedding %s and recurrence",
+                    b->path, l->name, l->class_name[0] ? " " : "", l->class_name, tensor_of(b, l),
+                    embedding->name));
     else if ((cfg->one_hot || cfg->vocab) && in >= 2) {
         recipe_note(
             p,
@@ -457,8 +493,8 @@ done:
 
 static void no_decoder(recipe *p, const tensor_file *b, const keras_layer *l, const char *why)
 {
-    snprintf(p->no_decoder, sizeof p->no_decoder, "layer %.90s%s%.40s (tensor %.120s) %.100s", l->name,
-             l->class_name[0] ? " " : "", l->class_name, tensor_of(b, l), why);
+    snprintf(p->no_decoder, sizeof p->no_decoder, "layer %.90s%s%.40s (%s%.120s) %.100s", l->name,
+             l->class_name[0] ? " " : "", l->class_name, l->n ? "tensor " : "", tensor_of(b, l), why);
 }
 
 /* The one layer that reads `from`; -1: none, -2: several. */
@@ -629,21 +665,45 @@ done:
     return st;
 }
 
+/* Layers above a bidirectional one read both directions: of the forward one it is the top. *both: there is
+ * one. */
+static sg_status cut_at_bidirectional(bool *both, const int stack[], size_t *n, const tensor_file *b,
+                                      const keras_net *net, const sg_import_config *cfg, sg_error *err)
+{
+    size_t first = 0;
+    while (first < *n && strcmp(net->layers[stack[first]].wrapper, "Bidirectional") != 0)
+        first++;
+    *both = cfg->forward_only && first < *n;
+    for (size_t k = 0; k < *n && *both && !net->config; k++)
+        if (strcmp(net->layers[stack[k]].wrapper, "Bidirectional") != 0)
+            return sg_fail(
+                err, SG_EFORMAT,
+                "%s: a weights file does not record which of the layers %s and %s (%s) is the first: import "
+                "the whole model (.keras)",
+                b->path, net->layers[stack[first]].name, net->layers[stack[k]].name,
+                tensor_of(b, &net->layers[stack[k]]));
+    if (*both)
+        *n = first + 1;
+    return SG_OK;
+}
+
 sg_status find_keras(recipe *p, const tensor_file *b, const sg_import_config *cfg, sg_error *err)
 {
     sg_status st;
     const keras_net *net = keras_net_of(b);
     int stack[SG_MAX_LAYERS] = {0};
     size_t n;
+    bool both;
     if (cfg->n_maps)
         TRY(sg_fail(err, SG_EINVAL, "%s: a Keras file is read by its layers; setting 'map' does not apply",
                     b->path));
     TRY(find_stack(stack, &n, b, net, err));
-    bool both = cfg->forward_only && !strcmp(net->layers[stack[0]].wrapper, "Bidirectional");
-    if (both)
-        n = 1; /* the layers above read both directions */
+    TRY(cut_at_bidirectional(&both, stack, &n, b, net, cfg, err));
     for (size_t k = 0; k < n; k++) {
         sg_cell cell = SG_CELL_LSTM;
+        if (net->layers[stack[k]].masked)
+            recipe_note(p, "layer %s leaves out the words that a mask names; here it reads every word",
+                        net->layers[stack[k]].name);
         TRY(read_recurrent(&p->layers[k], &cell, p, b, &net->layers[stack[k]], cfg, err));
         if (k && cell != p->shape.cell)
             TRY(sg_fail(err, SG_EFORMAT,
@@ -652,7 +712,9 @@ sg_status find_keras(recipe *p, const tensor_file *b, const sg_import_config *cf
         p->shape.cell = cell;
     }
     if (!net->config && strncmp(sg_cell_name(p->shape.cell), "rnn", 3))
-        recipe_note(p, "weights without a configuration: the usual activations (tanh, sigmoid) are assumed");
+        recipe_note(p, "weights without a configuration: assumed: states by tanh, gates by %s%s",
+                    cfg->recurrent_activation ? cfg->recurrent_activation : "sigmoid",
+                    cfg->recurrent_activation ? "" : " (setting 'recurrent_activation' for the other)");
     else if (!net->config && cfg->cell == SG_AUTO)
         recipe_note(p, "weights without a configuration: tanh is assumed (setting 'cell' rnn-relu for relu)");
     if (!net->config && n > 1)
@@ -663,7 +725,7 @@ sg_status find_keras(recipe *p, const tensor_file *b, const sg_import_config *cf
         TRY(read_maps_between(&p->layers[k], b, net, stack[k], stack[k - 1], err));
     TRY(find_bottom(p, b, net, stack[0], n, cfg, err));
     if (both)
-        no_decoder(p, b, &net->layers[stack[0]], "is bidirectional: only its forward direction was read");
+        no_decoder(p, b, &net->layers[stack[n - 1]], "is bidirectional: only its forward direction was read");
     else
         find_top(p, b, net, stack[n - 1]);
     if (!p->shape.has_decoder)

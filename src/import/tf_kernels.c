@@ -22,12 +22,28 @@ typedef struct {
 
 /* ---- tensors without a role ---- */
 
+static sg_status refuse_tensor(const tensor_file *b, const stored_tensor *t, sg_error *err)
+{
+    char shape[96];
+    const char *kind = names_kind_of_part(t->name);
+    if (kind)
+        return sg_fail(
+            err, SG_EFORMAT,
+            "%s: tensor %s %s belongs to the recurrent part: it seems to be %s, which is not supported "
+            "(if it acts after the recurrence: setting 'map' after=%s)",
+            b->path, t->name, shape_text(t, shape), kind, t->name);
+    return sg_fail(
+        err, SG_EFORMAT,
+        "%s: tensor %s %s belongs to the recurrent part by its name or size and has no role (a bias: setting 'map' "
+        "rnn.bias_l0=%s; after the recurrence: setting 'map' after=%s)",
+        b->path, t->name, shape_text(t, shape), t->name, t->name);
+}
+
 /* Peepholes (w_f_diag), projections, a bias that nobody mapped: in the scope of a kernel, or (by_size) of the
  * size of its gates. */
 static sg_status judge_parts(const recipe *p, const tensor_file *b, const sg_import_config *cfg, bool by_size,
                              sg_error *err)
 {
-    char shape[96];
     for (size_t i = 0; i < b->n; i++) {
         const stored_tensor *t = &b->tensors[i];
         bool part = false;
@@ -40,11 +56,7 @@ static sg_status judge_parts(const recipe *p, const tensor_file *b, const sg_imp
         }
         if (part && t->elements > 1 && !names_is_used(p, t) && !recipe_ignored(cfg, t) &&
             !recipe_is_mapped(b, cfg, t, NULL) && !names_optimizer_state(t->name))
-            return sg_fail(
-                err, SG_EFORMAT,
-                "%s: tensor %s %s belongs to the recurrent part by its name or size and has no role (a bias: setting 'map' "
-                "rnn.bias_l0=%s; peepholes and projections are not supported; after the recurrence: setting 'map' after=%s)",
-                b->path, t->name, shape_text(t, shape), t->name, t->name);
+            return refuse_tensor(b, t, err);
     }
     return SG_OK;
 }

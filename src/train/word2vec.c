@@ -2,7 +2,6 @@
 #include "train/word2vec.h"
 
 #include "base/base_internal.h"
-#include "base/utf8.h"
 
 #include <ctype.h>
 #include <errno.h>
@@ -14,13 +13,35 @@
 #include <sys/stat.h>
 #include <zlib.h>
 
-enum { MAX_WORD = 1 << 16, MAX_VALUE = 64, FASTTEXT_MAGIC = 793712314 };
+enum { MAX_WORD = 1 << 16, MAX_VALUE = 64, FIRST = 6 };
+
+/* Files of other kinds, by their first bytes. */
+static const struct {
+    char bytes[FIRST + 1];
+    size_t n;
+    const char *what;
+} other_kinds[] = {
+    {"\xba\x16\x4f\x2f", 4, "a fastText model (.bin): give its word vectors, the file .vec"},
+    {"PK\3\4", 4, "is a zip archive: unpack it"},
+    {"BZh91A", 6, "is a bzip2 archive: unpack it"},
+    {"\x93NUMPY", 6,
+     "is an array of NumPy, without words: expected a line of a word and its values for each"},
+    {"\x80\x02", 2, "is a pickle, expected word vectors: save them with save_word2vec_format"},
+    {"\x80\x03", 2, "is a pickle, expected word vectors: save them with save_word2vec_format"},
+    {"\x80\x04", 2, "is a pickle, expected word vectors: save them with save_word2vec_format"},
+    {"\xff\xfe", 2, "is UTF-16, expected UTF-8"},
+    {"\xfe\xff", 2, "is UTF-16, expected UTF-8"},
+    {"<!DOC", 5, "is a web page: the download went wrong"},
+    {"<!doc", 5, "is a web page: the download went wrong"},
+    {"<html", 5, "is a web page: the download went wrong"},
+};
 
 typedef struct {
     gzFile f; /* plain or gzip */
     const char *path;
     const sg_vocab *vocab;
     size_t E, found, spaced; /* spaced: rows whose word holds a space */
+    uint64_t marked;         /* the first line with a byte order mark inside the file; 0: none */
     float *encoder, *row;    /* row: E */
     char *line;              /* room + 1 */
     size_t room;
@@ -49,6 +70,9 @@ static sg_status read_failed(reader *r, sg_error *err)
     const char *why = gzerror(r->f, &code);
     if (code == Z_OK || code == Z_STREAM_END)
         return SG_OK;
+    size_t n = strlen(r->path);
+    if (!strncmp(why, r->path, n) && why[n] == ':') /* zlib says the path too */
+        why += n + 1 + strspn(why + n + 1, " ");
     return sg_fail(err, code == Z_ERRNO ? SG_EIO : SG_EFORMAT, "%s: %s", r->path,
                    code == Z_ERRNO ? strerror(errno) : why);
 }
@@ -68,6 +92,11 @@ static sg_status read_line(reader *r, uint64_t number, size_t *length, bool *mor
     *more = c != -1 || n > 0;
     while (n && (r->line[n - 1] == '\r' || r->line[n - 1] == ' ' || r->line[n - 1] == '\t'))
         n--;
+    if (n >= 3 && !memcmp(r->line, "\xef\xbb\xbf", 3)) {
+        r->marked = r->marked ? r->marked : number;
+        n -= 3;
+        memmove(r->line, r->line + 3, n);
+    }
     r->line[n] = 0;
     *length = n;
     return c == -1 ? read_failed(r, err) : SG_OK;
@@ -207,6 +236,24 @@ static bool looks_like_text(const float *x, size_t n)
     return n >= 2;
 }
 
+/* Word vectors are neither huge nor tiny in most of their values; float64 or another byte order is. */
+static sg_status check_plausible(const reader *r, uint64_t entry, sg_error *err)
+{
+    size_t odd = 0, first = 0;
+    for (size_t j = 0; j < r->E; j++) {
+        float size = fabsf(r->row[j]);
+        if (size != 0 && isfinite(size) && (size < 1e-20f || size > 1e10f))
+            first = odd++ ? first : j;
+    }
+    if (2 * odd <= r->E)
+        return SG_OK;
+    return sg_fail(err, SG_EFORMAT,
+                   "%s: entry %" PRIu64
+                   " ('%.40s'): most of its values are implausible, as value %zu, %g: not float32 "
+                   "in little-endian byte order?",
+                   r->path, entry, r->line, first + 1, (double)r->row[first]);
+}
+
 static sg_status read_binary(reader *r, uint64_t words, sg_error *err)
 {
     sg_status st = SG_OK;
@@ -241,6 +288,7 @@ static sg_status read_binary(reader *r, uint64_t words, sg_error *err)
                         " ('%.40s'): its vector is text: neither rows of text as the first line "
                         "promises, nor binary",
                         r->path, i + 1, r->line));
+        TRY(check_plausible(r, i + 1, err));
         TRY(take(r, r->line, n, i + 1, err));
     }
     while ((c = gzgetc(r->f)) == '\n')
@@ -268,8 +316,8 @@ static bool parse_header(const char *line, uint64_t *words, uint64_t *size)
     return !errno && !*end;
 }
 
-/* Is what follows the header text: no control bytes, UTF-8? Floats have such bytes in the first rows
- * already. */
+/* Is what follows the header text, in UTF-8 or another encoding: no control bytes? Floats have such bytes in
+ * the first rows already. */
 static bool text_follows(reader *r)
 {
     z_off_t at = gztell(r->f);
@@ -277,14 +325,13 @@ static bool text_follows(reader *r)
     bool text = n > 0;
     for (int i = 0; i < n && text; i++)
         text = (unsigned char)r->line[i] >= 0x20 || strchr("\t\r\n", r->line[i] ? r->line[i] : 1);
-    text = text && utf8_valid_prefix(r->line, (size_t)n) + (n == 4096 ? 3 : 0) >= (size_t)n;
     return gzseek(r->f, at, SEEK_SET) == at && text;
 }
 
 static sg_status read_all(reader *r, sg_error *err)
 {
     sg_status st;
-    unsigned char first[4];
+    char first[FIRST];
     uint64_t words = 0, size = 0;
     size_t n;
     bool more;
@@ -293,9 +340,9 @@ static sg_status read_all(reader *r, sg_error *err)
         TRY(read_failed(r, err));
         return sg_fail(err, SG_EFORMAT, "%s: is empty, expected word vectors", r->path);
     }
-    if (got == 4 && (first[0] | first[1] << 8 | first[2] << 16 | first[3] << 24) == FASTTEXT_MAGIC)
-        return sg_fail(err, SG_EFORMAT, "%s: a fastText model (.bin): give its word vectors, the file .vec",
-                       r->path);
+    for (size_t i = 0; i < sizeof other_kinds / sizeof *other_kinds; i++)
+        if (other_kinds[i].n <= (size_t)got && !memcmp(first, other_kinds[i].bytes, other_kinds[i].n))
+            return sg_fail(err, SG_EFORMAT, "%s: %s", r->path, other_kinds[i].what);
     bool mark = got >= 3 && !memcmp(first, "\xef\xbb\xbf", 3);
     if (gzseek(r->f, mark ? 3 : 0, SEEK_SET) < 0)
         return sg_fail(err, SG_EFORMAT, "%s: cannot be read", r->path);
@@ -332,6 +379,8 @@ sg_status word2vec_read(const char *path, const sg_vocab *vocab, size_t E, float
              (r.seen = sg_calloc(sg_vocab_size(vocab), sizeof *r.seen)),
          err, "%s", path);
     TRY(read_all(&r, err));
+    if (r.marked)
+        sg_warn(monitor, "%s:%" PRIu64 ": a byte order mark inside the file: dropped", path, r.marked);
     if (r.spaced)
         sg_warn(monitor, "%s: %zu rows whose word holds a space are left out: no word of a corpus has one",
                 path, r.spaced);

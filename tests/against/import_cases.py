@@ -293,6 +293,34 @@ for orig, beside, word in (("lstm.weight_hh_l0_orig", "lstm.weight_hh_l0_mask", 
     save({**{k: v for k, v in {**base, **sd}.items() if k != plain_name}, orig: {**base, **sd}[plain_name], beside: A(4)})
     cmp.refuses(path, orig, word)
 
+# what fits no known role: the reason says what it may be, and only that
+save({**base, **sd, "losses": A(100)})
+cmp.check("a tensor that is no part of the net", path, layer, True, **common)
+told([], "losses (100) is taken for no part of the net")
+for name, shape, reason in (("z2h.weight", (H, 9), "compute a first state, which is zero here"), ("z2h.weight", (9, H), "may act between the recurrent layers and the output"),
+                            ("fc2._packed_params.scale", (H, 9), "belongs to a quantized layer")):
+    save({**base, **sd, name: A(*shape)})
+    told([], "states only", name, reason)
+wide = nn.AdaptiveLogSoftmaxWithLoss(H, V, [5, 9], div_value=6.)  # tails of one dimension: of the size of H
+torch.save({**{k: torch.tensor(v) for k, v in {"embedding.weight": base["embedding.weight"], **sd}.items()}, **{f"crit.{k}": v for k, v in wide.state_dict().items()}}, path)
+told([], "states only", "crit.head.weight", "adaptive softmax")
+for name in ("memory", "prev_h", "rnn_s"):  # H numbers that are called neither weight nor bias
+    for zero in (True, False):
+        save({**base, **sd, name: np.zeros(H, "f4") if zero else A(H)})
+        if zero:
+            told([], "1 layer")
+        else:
+            cmp.refuses(path, name, "may be a first state", f"--map after={name}")
+            told([f"after={name}"], "states only", name)
+save({**base, **sd, "attn.v": A(H)})
+told([], "states only", "attn.v")
+cells = {f"lstm{k}.{n}": v.numpy() for k, i in ((1, 1), (2, H)) for n, v in nn.LSTMCell(i, H).state_dict().items()}
+save({**cells, "linear.weight": A(1, H), "linear.bias": A(1)})  # one output: no normalisation between the two
+told([], "2 layers of 6, 6 units", "lstm2.weight_ih is taken for the layer above")
+apart = {f"{side}_{n}": A(4 * H, H) for side in ("lower", "upper") for n in "xh"}
+save({"embedding.weight": A(V, H), **apart, "fc.weight": base["fc.weight"]})
+cmp.refuses(path, "upper_x", "recurrent part by its size", "--map rnn.weight_ih_l1=upper_x", args=options(["rnn.weight_ih_l0=lower_x", "rnn.weight_hh_l0=lower_h"]))
+
 # ---- one-hot inputs ----
 hot = nn.GRU(V, H, num_layers=2)
 sd2 = {f"rnn.{k}": v.numpy() for k, v in hot.state_dict().items()}
@@ -344,11 +372,15 @@ for old in (True, False):
     cmp.check("weight norm of embedding and decoder", path, layer, True, unit(ge, ve), ids, decoder=unit(gd, vd), bias=base["fc.bias"])
 save({"embedding.weight_v": ve, **sd, **{k: v for k, v in base.items() if k[0] == "f"}})
 cmp.refuses(path, "embedding.weight_v", "weight norm", "its g")
+for shape in ((), (1, H)):
+    save({**base, **sd3, "lstm.weight_hh_l0_g": A(*shape) if shape else np.float32(2), "lstm.weight_hh_l0_v": v})
+    cmp.refuses(path, "lstm.weight_hh_l0_g", "only one for each row")
 both = {f"lstm.{k}": v.numpy() for k, v in nn.LSTM(E, H, num_layers=2, bidirectional=True).state_dict().items()}
 save({"embedding.weight": base["embedding.weight"], **both, "fc.weight": A(V, 2 * H), "fc.bias": A(V)})
 cmp.refuses(path, "weight_ih_l0_reverse", "bidirectional", "--forward-only")
 cmp.check("forward direction of a bidirectional net", path, [torch_layer("lstm", *(both[f"lstm.{n}_l0"] for n in ("weight_ih", "weight_hh", "bias_ih", "bias_hh")))],
           True, base["embedding.weight"], ids, args=["--forward-only"])
+told(["--forward-only"], "fc.weight", "reads both directions, of which one is left out")
 one, two = nn.LSTM(E, E), nn.LSTM(E, E)
 side = {**{f"lstm1.{k}": v.numpy() for k, v in one.state_dict().items()}, **{f"lstm2.{k}": v.numpy() for k, v in two.state_dict().items()}}
 save({"embedding.weight": base["embedding.weight"], **side, "fc.weight": A(V, E), "fc.bias": A(V)})
@@ -445,6 +477,33 @@ cmp.refuses(path, "layers/layer_normalization/vars/0", "place", ".keras")
 v3([("layers/embedding/vars", [A(V, H)]), ("layers/lstm/cell/vars", [A(H, 4 * H), A(H, 4 * H), A(4 * H)]), ("layers/lstm_1/cell/vars", [A(H, 4 * H), A(H, 4 * H), A(4 * H)])])
 told([], "that lstm_1 reads lstm is assumed from their order")
 program("info", path, "--gate-order", "i,f,o,g", fails=True, says=["--gate-order", "does not apply"])
+# functions that are layers, or none; states and masks from other layers; variables that the cell does not have
+plain3 = [("layers/embedding/vars", [table]), ("layers/lstm/cell/vars", k3), ("layers/dense/vars", [kout, kbias])]
+leaky = {"module": "keras.layers", "class_name": "LeakyReLU", "config": {"negative_slope": .1}}
+for setting, words in (({"activation": leaky}, ["activation LeakyReLU"]), ({"activation": None}, ["activation linear"]), ({"recurrent_activation": None}, ["recurrent_activation linear"]),
+                       ({"recurrent_activation": ["a"]}, ["of an unknown kind"])):
+    v3(plain3, sequential(emb3, {**lstm3, "config": {**lstm3["config"], **setting}}, dense3))
+    cmp.refuses(path, "layer r", "layers/lstm/cell/vars/0", *words)
+history = lambda name: {"class_name": "__keras_tensor__", "config": {"keras_history": [name, 0, 0]}}
+reads = lambda layer, *names, **more: {**layer, "name": layer["config"]["name"], "inbound_nodes": [{"args": [history(n) for n in names], "kwargs": more}]}
+functional = lambda **more: {"module": "keras", "class_name": "Functional", "config": {"name": "f", "layers": [
+    *({**layer3(n, "InputLayer"), "name": n, "inbound_nodes": []} for n in ("in", "h", "c")), reads(layer3("not", "NotEqual"), "in"), reads(emb3, "in"), reads(lstm3, "e", **more), reads(dense3, "r")]}}
+for more, words in (({}, []), ({"mask": history("not"), "initial_state": None}, ["layer r leaves out the words that a mask names"])):
+    v3(plain3, functional(**more))
+    cmp.check("Keras 3, functional", path, [keras_layer("lstm", *k3)], True, table, ids, decoder=kout.T, bias=kbias)
+    told([], *words)
+v3(plain3, functional(initial_state=[history("h"), history("c")]))
+cmp.refuses(path, "layer r", "3 input layers")
+v3([plain3[0], ("layers/lstm/cell/vars", [*k3, A(3 * H)]), plain3[2]])
+cmp.refuses(path, "layers/lstm/cell/vars/3", "further variable of its cell")
+v3([plain3[0], ("layers/lstm/cell/vars", k3[:2]), plain3[2]], sequential(emb3, lstm3, dense3))
+cmp.refuses(path, "layer r", "has no bias, but its configuration has use_bias")
+sides3 = [(f"layers/bidirectional/{d}_layer/cell/vars", k3) for d in ("forward", "backward")]
+v3([plain3[0], *sides3])
+cmp.refuses(path, "layer bidirectional", "later", "--forward-only")
+cmp.check("Keras 3 weights, forward direction", path, [keras_layer("lstm", *k3)], True, table, ids, args=["--forward-only"])
+v3([*plain3[:2], *sides3])
+cmp.refuses(path, "bidirectional and lstm", "first", ".keras", args=["--forward-only"])
 hot3 = [A(V, 4 * H), A(H, 4 * H), A(4 * H)]
 v3([("layers/lstm/cell/vars", hot3), ("layers/dense/vars", [kout, kbias])], sequential(lstm3, dense3))
 cmp.check("Keras 3, one-hot inputs", path, [keras_layer("lstm", *hot3)], True, np.eye(V), ids, decoder=kout.T, bias=kbias, args=["--one-hot"])
@@ -524,6 +583,31 @@ for kind, gates in (("lstm", "icfo"), ("gru", "zrh"), ("rnn", "")):
     for name, gate in (("sigmoid", torch.sigmoid), ("hard_sigmoid", hard_sigmoid)):
         cmp.check(f"Keras 1, {kind}, {name}", path, [keras_layer(kind, cat("W"), cat("U"), cat("b"), gate=gate, reset_after=kind != "gru")],
                   kind == "lstm", table, ids, decoder=kout.T, bias=kbias, args=["--recurrent-activation", name] if gates else [])
+
+# ---- Keras 2: weights alone; the default of the gates changed with 2.3 ----
+def v2(layers, version):
+    with h5py.File(path, "w") as f:
+        f.attrs["layer_names"] = [n.encode() for n, _ in layers]
+        f.attrs["keras_version"] = version
+        for layer, weights in layers:
+            g = f.create_group(layer)
+            g.attrs["weight_names"] = [n.encode() for n, _ in weights]
+            for n, x in weights:
+                g.create_dataset(n, data=x)
+
+
+weights2 = lambda bias, *more: [("embedding", [("embedding/embeddings:0", table)]),
+                                ("lstm", [*zip(("lstm/kernel:0", "lstm/recurrent_kernel:0", "lstm/bias:0"), [*k3[:2], bias]), *more]), ("dense", [("dense/kernel:0", kout), ("dense/bias:0", kbias)])]
+v2(weights2(k3[2]), "2.2.4")
+cmp.refuses(path, "layer lstm", "before 2.3", "--recurrent-activation hard_sigmoid")
+for version, gate, args in (("2.2.4", hard_sigmoid, ["--recurrent-activation", "hard_sigmoid"]), ("2.4.0", torch.sigmoid, [])):
+    v2(weights2(k3[2]), version)
+    cmp.check("Keras 2 weights, lstm", path, [keras_layer("lstm", *k3, gate=gate)], True, table, ids, decoder=kout.T, bias=kbias, args=args)
+    told(args, "weights without a configuration: assumed: states by tanh, gates by " + ("hard_sigmoid" if args else "sigmoid (--recurrent-activation"))
+v2(weights2(A(8 * H)), "2.2.4")  # CuDNN: always sigmoid
+told([], "reading: lstm, 1 layer")
+v2(weights2(k3[2], ("lstm/peephole:0", A(3 * H))), "2.4.0")
+cmp.refuses(path, "lstm/peephole:0", "further variable of its cell")
 
 # ---- ONNX: shapes of first states, constants, linear maps, one direction ----
 def graph(nodes, weights, inputs=(("ids", TensorProto.INT64, ["T", 1]),), out="Y"):
@@ -635,7 +719,7 @@ for shards in (1, 2):
               + ["encoder.weight=Model/embedding", "decoder.weight=Model/softmax_w", "decoder.bias=Model/softmax_b", "--forget-bias", "1"])
 first = [f"rnn.{r}_l0={scope.format(0)}{r}" for r in ("kernel", "bias")]
 checkpoint(prefix, {k: v for k, v in variables.items() if "cell_1" not in k} | {scope.format(0) + "w_f_diag": A(H)})
-cmp.refuses(prefix + ".index", "w_f_diag", "peepholes", args=options(first))
+cmp.refuses(prefix + ".index", "w_f_diag", "it seems to be a peephole", args=options(first))
 cmp.refuses(prefix + ".index", "basic_lstm_cell/bias", "--map rnn.bias_l0=", args=options(first[:1]) + ["--ignore", scope.format(0) + "w_f_diag"])
 checkpoint(prefix, {k: v for k, v in variables.items() if "cell_1" not in k})
 program("info", prefix + ".index", *options(first), says=["gates in the order i,j,f,o (--gate-order", "a forget bias of 0 (TensorFlow's cells add 1"])
@@ -697,6 +781,17 @@ m = nn.Module()
 m.emb, m.lstm, m.fc = nn.Embedding(V, E), nn.LSTM(E, H), nn.Linear(H, V)
 torch.save(torch.quantization.quantize_dynamic(m, {nn.LSTM, nn.Linear}, dtype=torch.qint8), path)
 cmp.refuses(path, "dynamically quantized")
+class Frozen(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.lstm = nn.LSTM(E, H)
+
+    def forward(self, x):
+        return self.lstm(x)[0]
+
+
+torch.jit.freeze(torch.jit.script(Frozen()).eval()).save(path)
+cmp.refuses(path, "holds no tensors", "torch.jit.freeze")
 torch.save({"layers.0.self_attn.weight": torch.zeros(3, 3)}, path)
 cmp.refuses(path, "self_attn", "Only recurrent nets")
 
@@ -728,13 +823,24 @@ embeddings(struct.pack("<ii", 793712314, 12) + bytes(200), True, says=["fastText
 binary = lambda *w: b"".join(x.encode() + b" " + np.arange(4, dtype="<f4").tobytes() + b"\n" for x in w)
 embeddings(b"2 4\n" + binary("the", "cat"), says=found)
 embeddings(b"1 4\n" + binary("the", "cat"), True, says=["continues after the"])
+for values in (np.arange(4, dtype=">f4"), np.array([1e30, -3e25, 2e20, 1], "f4")):
+    embeddings(b"2 4\n" + b"".join(w + b" " + values.tobytes() + b"\n" for w in (b"the", b"cat")), True, says=["'the'", "most of its values are implausible"])
+embeddings(b"2 4\n" + b"".join(w + b" " + np.array([1e-30, -3, 0, 1], "f4").tobytes() + b"\n" for w in (b"the", b"cat")), says=found)
+embeddings(b"3 4\nthe 1 2 3 4\ncaf\xe9 1 2 3 4\ncat 1 2 3 4\n", says=found)  # Latin-1 in one word: text all the same
+embeddings("2 4\nthe 1 2 3 4\n\ufeffcat 1 2 3 4\n", says=found + [":3: a byte order mark inside the file"])
+embeddings(gzip.compress(rows(["the", "cat"]).encode())[:-9], True, says=["vectors: unexpected end of file"])
+for content, words in ((b"PK\3\4" + bytes(60), "zip archive: unpack"), (b"BZh91AY" + bytes(60), "bzip2"), (pickle.dumps({"a": 1}), "is a pickle"), (b"\x93NUMPY\1\0" + bytes(60), "array of NumPy"),
+                       ("2 4\n".encode("utf-16"), "UTF-16"), (b"<!DOCTYPE html><html>", "web page")):
+    embeddings(content, True, says=[words])
 
 voc = text("v1", "the\ncat\nsat\n<unk>\n<eos>\n")
 tiny = {"encoder.weight": A(5, E), **{"rnn." + k[5:]: v for k, v in sd.items()}, "decoder.weight": A(5, H), "decoder.bias": A(5)}
 safetensors(path, tiny)
 program("import", path, "--vocab", voc, "-o", cmp.path("lm"), "-q")
 for content, words in ((b"the cat <eos>\nsat <eos>\n", [":1:", "literal <eos>", "2 lines", "--no-eos"]),
-                       (b"the cat\rsat\rthe", [":1:", "carriage return"]), (b"\xef\xbb\xbfthe\n\xef\xbb\xbfthe cat\n", [":2:", "byte order mark"])):
+                       (b"the cat\rsat\rthe", [":1:", "carriage return"]), (b"\xef\xbb\xbfthe\n\xef\xbb\xbfthe cat\n", [":2:", "byte order mark"]),
+                       (b"the\nthe \xef\xbb\xbfcat sat\n", [":2:", "byte order mark", "over 5 predicted tokens (0.00 %"]),
+                       (b"the cat\xef\xbb\xbfsat\n", [":1:", "byte order mark", "over 3 predicted tokens (0.00 %"])):  # joined without a line end
     program("eval", cmp.path("lm"), text("corpus.txt", content), says=words)
 program("eval", cmp.path("lm"), text("corpus.txt", b"the cat\r\nsat\r\n"), lacks=["carriage", "byte order", "literal"])
 row = lambda i, w: f"{i}\t{w}\t_\t_\t_\t_\t_\t_\t_\t_\n"
