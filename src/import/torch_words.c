@@ -129,10 +129,11 @@ sg_status torch_vocabulary(tensor_file *b, size_t V, word_list *out, char name[T
                 snprintf(name, TENSORS_MAX_NAME, "%s", f->vocabularies[i].name);
         } else if (copy_words(f->values, &f->vocabularies[i], V, &other)) {
             if (!same_words(out, &other))
-                TRY(sg_fail(err, SG_EFORMAT,
-                            "%s: both %s and %s could be the vocabulary of %zu words; give it with "
-                            "setting 'vocab'",
-                            b->path, name, f->vocabularies[i].name, V));
+                TRY(sg_fail(
+                    err, SG_EFORMAT,
+                    "%s: both %s and %s could be the vocabulary of %zu words; write the right one as a "
+                    "JSON list and give it with setting 'vocab'",
+                    b->path, name, f->vocabularies[i].name, V));
             word_list_free(&other);
         }
     }

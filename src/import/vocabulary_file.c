@@ -221,6 +221,27 @@ static bool is_whole_number(const char *s)
     return s[0] && !s[strspn(s, "0123456789")];
 }
 
+/* Each of 1 to n once, for n words: neither ids of these nor counts. */
+static sg_status are_from_one(const pair *p, size_t n, id_table *t, const char *path, sg_error *err)
+{
+    bool all = n > 2;
+    set_size(t, n + 1);
+    if (t->V < n)
+        return SG_OK;
+    clear(t);
+    for (size_t i = 0; i < n && all; i++) {
+        json_int_t number = is_whole_number(p[i].number) ? number_of(p[i].number) : 0;
+        all = number > 0 && place(t, p[i].word, number - 1);
+    }
+    if (!all || t->n != n)
+        return SG_OK;
+    return sg_fail(
+        err, SG_EFORMAT,
+        "%s: the numbers after its words are 1 to %zu, each once: ids from 1 are not those of %zu words; "
+        "expected ids from 0, or words alone in the order of their ids",
+        path, n, t->V);
+}
+
 /* What the pairs are: ids, or counts and scores after words in id order, with fairseq's four words in
  * front. */
 static sg_status pairs_to_list(word_list *out, const char *path, const pair *p, size_t n, id_table *t,
@@ -241,6 +262,8 @@ static sg_status pairs_to_list(word_list *out, const char *path, const pair *p, 
         snprintf(note, note_room, "%s: the number after each word is taken as its id", path);
         return to_list(out, t, path, err);
     }
+    if (are_from_one(p, n, t, path, err) != SG_OK)
+        return SG_EFORMAT;
     size_t front = numbers && !t->any && n + 4 == t->V ? 4 : 0;
     set_size(t, n);
     clear(t);
@@ -277,6 +300,21 @@ static bool all_lines_are_columns(const char *text, bool numbered)
         line += *line != 0;
     }
     return lines > 1 && words;
+}
+
+/* Does every line, the first aside, end in a comma and a whole number? */
+static bool is_csv(const char *text)
+{
+    size_t lines = 0, numbered = 0;
+    for (const char *line = text; *line; lines++) {
+        size_t n = strcspn(line, "\r\n"), digits = n;
+        while (digits && line[digits - 1] >= '0' && line[digits - 1] <= '9')
+            digits--;
+        numbered += digits > 1 && digits < n && line[digits - 1] == ',';
+        line += strcspn(line, "\n");
+        line += *line != 0;
+    }
+    return numbered > 1 && numbered + 1 >= lines;
 }
 
 /* Lines "12 word", in any order; true: they fill the table. */
@@ -344,6 +382,12 @@ static sg_status from_lines(word_list *out, const char *path, char *text, size_t
                  "%s: AllenNLP's list without its padding: id 0 is @@PADDING@@, @@UNKNOWN@@ is <unk>", path);
         return to_list(out, t, path, err);
     }
+    if (is_csv(text))
+        return sg_fail(
+            err, SG_EFORMAT,
+            "%s: its lines end in a comma and a number (CSV): expected a word alone, or a word and a number "
+            "with a tab or blank between",
+            path);
     bool columns = all_lines_are_columns(text, false), numbered = all_lines_are_columns(text, true);
     for (char *line = text; *line && !numbered;) {
         char *end = line + strcspn(line, "\n");

@@ -186,6 +186,8 @@ refused("a pickle without words", as_pickle({"a": 1.5}), 5, "a pickle without a 
 refused("a pickled counter", as_pickle(collections.Counter({w: 9 for w in w5})), 5, "a pickle without")
 three = lines(*(f"{w} {9 - i} {i}" for i, w in enumerate(w5)))
 for what, content, *said in (("three columns", three, "each of its 5 lines holds several columns"), ("ids with a gap", lines(*(f"{2 * i} {w}" for w, i in index.items())), "several columns"),
+                             ("ids from 1", lines(*(f"{w} {i + 1}" for w, i in reversed(index.items()))), "1 to 5, each once"), ("CSV", lines("word,id", *(f"{w},{i}" for w, i in index.items())), "CSV"),
+                             ("two maps", as_pickle({"src": index, "tgt": {w: 4 - i for w, i in index.items()}}), "both src and tgt", "JSON list"),
                              ("gzip", b"\x1f\x8b" + bytes(20), "gzip"), ("UTF-16", "\n".join(w5).encode("utf-16"), "UTF-16"), ("a web page", "<!DOCTYPE html><html></html>", "web page"),
                              ("NumPy's array", b"\x93NUMPY\x01\0" + bytes(40), "JSON list"), ("merges", "#version: 0.2\nt h\nth e\n", "vocab.json"),
                              ("pairs", [[w, i] for w, i in index.items()], "list of lists"), ("objects", [{"word": w} for w in w5], "list of objects"),
