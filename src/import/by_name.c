@@ -63,8 +63,8 @@ static sg_status none_found(const tensor_file *b, sg_error *err)
     if (!b->n)
         return sg_fail(
             err, SG_EFORMAT,
-            "%s: holds no tensors (torch.jit.freeze turns weights into constants of the code: save the model "
-            "before it)",
+            "%s: holds no tensors (arrays of NumPy within a .pt are not read; torch.jit.freeze turns weights into "
+            "constants of the code: save the model before it)",
             b->path);
     if (b->format == SG_FILE_TF_INDEX)
         return sg_fail(

@@ -384,23 +384,30 @@ static void explain_no_decoder(recipe *p, const scope *s, const stored_tensor *t
              why, hint);
 }
 
-static sg_status judge_one(recipe *p, const scope *s, const named_layers *all, const stored_tensor *t,
-                           bool decoder_mapped, sg_error *err)
+/* Weights of a type that is not read are never passed over; counts, ids and masks are. */
+static sg_status check_type(const scope *s, const stored_tensor *t, sg_error *err)
 {
     char shape[96];
     const char *leaf = names_leaf(t->name);
     bool weight_like =
         !strncmp(leaf, "weight", 6) || !strncmp(leaf, "bias", 4) || !strncmp(leaf, "kernel", 6);
-    if (!dtype_is_float(t->dtype)) {
-        if (t->dtype != DTYPE_OTHER && !weight_like)
-            return SG_OK; /* counts, ids, masks */
-        return sg_fail(err, SG_EFORMAT,
-                       "%s: tensor %s %s holds %s, expected float16, bfloat16, float32 or float64",
-                       s->b->path, t->name, shape_text(t, shape), tensor_type_name(t));
-    }
+    if (dtype_is_float(t->dtype) || (t->dtype != DTYPE_OTHER && !weight_like))
+        return SG_OK;
+    return sg_fail(err, SG_EFORMAT,
+                   "%s: tensor %s %s holds %s, expected float16, bfloat16, float32 or float64", s->b->path,
+                   t->name, shape_text(t, shape), tensor_type_name(t));
+}
+
+static sg_status judge_one(recipe *p, const scope *s, const named_layers *all, const stored_tensor *t,
+                           bool decoder_mapped, sg_error *err)
+{
+    char shape[96];
+    sg_status st = check_type(s, t, err);
+    if (st != SG_OK || !dtype_is_float(t->dtype))
+        return st;
     if (is_initial_state(s, t))
         return SG_OK; /* zero, or it would have been refused */
-    sg_status st = refuse_part(s, all, t, err);
+    st = refuse_part(s, all, t, err);
     if (st != SG_OK)
         return st;
     if (!is_after(s, t) && may_stand_before(s, t) && !is_adaptive_softmax(s, t))
@@ -439,7 +446,9 @@ sg_status names_judge_recurrent(recipe *p, const scope *s, const named_layers *a
         const stored_tensor *t = &s->b->tensors[i];
         if (!names_part_of_net(s, t) || names_is_used(p, t) || is_after(s, t))
             continue;
-        sg_status st = refuse_part(s, all, t, err);
+        sg_status st = check_type(s, t, err);
+        if (st == SG_OK)
+            st = refuse_part(s, all, t, err);
         if (st != SG_OK)
             return st;
         if (dtype_is_float(t->dtype) && !is_initial_state(s, t) && may_stand_between(s, t))

@@ -135,6 +135,13 @@ static sg_status add_tensor(tensor_file *b, uint32_t arguments, const char *name
     TRY(tensors_add(b, name, dtype, (unsigned)rank, dims, strides, &t, err));
     t->storage = storage_index;
     t->container = f->container;
+    if (dtype == DTYPE_OTHER) { /* ('storage', class, key, ...) */
+        size_t n;
+        uint32_t named = pickle_item(p, pickle_item(p, pickle_item(p, arguments, 0), 0), 1);
+        const char *type = pickle_global_name(p, named, &n);
+        if (type)
+            snprintf(t->other_type, sizeof t->other_type, "%.*s", (int)(n < 15 ? n : 15), type);
+    }
     if (__builtin_add_overflow((uint64_t)offset, extra, &t->offset) ||
         !tensor_view_fits(t, f->storages[storage_index].elements))
         TRY(sg_fail(err, SG_EFORMAT, "%s: tensor %s reaches beyond its storage of %llu elements", b->path,
@@ -197,6 +204,7 @@ static bool is_tensor_like(const pickle *p, uint32_t id)
            (pickle_is_global(p, callee, "torch._utils", "_rebuild_tensor_v2") ||
             pickle_is_global(p, callee, "torch._utils", "_rebuild_tensor_v3") ||
             pickle_is_global(p, callee, "torch._utils", "_rebuild_tensor") ||
+            pickle_is_global(p, callee, "torch._utils", "_rebuild_qtensor") ||
             pickle_is_global(p, callee, "torch._utils", "_rebuild_parameter") ||
             pickle_is_global(p, callee, "torch._utils", "_rebuild_parameter_with_state") ||
             is_parameter(p, callee));
@@ -396,8 +404,13 @@ static sg_status walk_object(tensor_file *b, uint32_t id, walk_path *path, unsig
     }
     if (pickle_is_global(p, callee, "torch._utils", "_rebuild_tensor_v2") ||
         pickle_is_global(p, callee, "torch._utils", "_rebuild_tensor_v3") ||
+        pickle_is_global(p, callee, "torch._utils", "_rebuild_qtensor") || /* named, its type is not read */
         pickle_is_global(p, callee, "torch._utils", "_rebuild_tensor"))
         return add_tensor(b, arguments, path->length ? path->name : "tensor", layer_class, err);
+    if (pickle_is_global(p, callee, "torch._utils", "_rebuild_sparse_tensor") ||
+        pickle_is_global(p, callee, "torch._utils", "_rebuild_sparse_csr_tensor"))
+        return sg_fail(err, SG_EFORMAT, "%s: tensor %s is sparse, expected a dense one (to_dense())", b->path,
+                       path->length ? path->name : "tensor");
     if (pickle_is_global(p, callee, "torch._utils", "_rebuild_parameter") ||
         pickle_is_global(p, callee, "torch._utils", "_rebuild_parameter_with_state") ||
         is_parameter(p, callee))

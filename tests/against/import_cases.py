@@ -244,6 +244,14 @@ cmp.refuses(path, "decoder.bias", "F8_E4M3", "float32")
 safetensors(path, {**ours, "decoder.bias": A(V + 1)})
 cmp.refuses(path, "decoder.bias", f"({V})", f"({V + 1})")
 tied = {f"rnn.{k}": v.numpy() for k, v in nn.GRU(H, H).state_dict().items()}
+whole = {k: torch.tensor(v) for k, v in {**base, **sd}.items()}  # kinds of tensors: the net is not read as one of features without its embedding
+for name, tensor, *words in (("embedding.weight", torch.quantize_per_tensor(whole["embedding.weight"], .1, 0, torch.qint8), "holds QInt8Storage", "float32"),
+                             ("embedding.weight", whole["embedding.weight"].to(torch.int8), "holds int8", "float32"), ("embedding.weight", whole["embedding.weight"].to_sparse(), "is sparse"),
+                             ("fc.bias", torch.complex(whole["fc.bias"], whole["fc.bias"]), "holds ComplexFloat", "float32")):
+    torch.save({**whole, name: tensor}, path)
+    cmp.refuses(path, name, *words)
+torch.save({**base, **sd}, path)
+cmp.refuses(path, "holds no tensors", "arrays of NumPy")
 for kept in ("decoder.weight", "encoder.weight"):
     safetensors(path, {kept: square["embedding.weight"] if kept[0] == "e" else square["embedding.weight"], **tied, "decoder.bias": base["fc.bias"]})
     cmp.check(f"tied, {kept} kept", path, [torch_layer("gru", *(tied[f"rnn.{n}_l0"] for n in ("weight_ih", "weight_hh", "bias_ih", "bias_hh")))],
