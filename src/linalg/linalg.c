@@ -58,15 +58,15 @@ void la_serial_end(void)
     pthread_mutex_unlock(&serial_lock);
 }
 
-static la_work done;
+static la_work work_done;
 
 la_work la_work_done(void)
 {
     la_work now;
 #pragma omp atomic read
-    now.products = done.products;
+    now.products = work_done.products;
 #pragma omp atomic read
-    now.decompositions = done.decompositions;
+    now.decompositions = work_done.decompositions;
     return now;
 }
 
@@ -74,7 +74,7 @@ void la_decomposed(size_t m, size_t n)
 {
     const double cubes = (double)(m > n ? m : n) * (double)(m < n ? m : n) * (double)(m < n ? m : n);
 #pragma omp atomic
-    done.decompositions += cubes;
+    work_done.decompositions += cubes;
 }
 
 sg_status la_room(int threads, sg_error *err)
@@ -115,7 +115,7 @@ void la_dgemm(la_trans ta, la_trans tb, size_t m, size_t n, size_t k, double alp
         return;
     const double multiply_adds = (double)m * (double)n * (double)k;
 #pragma omp atomic
-    done.products += multiply_adds;
+    work_done.products += multiply_adds;
     la_serial_begin();
     cblas_dgemm(CblasRowMajor, cblas_trans(ta), cblas_trans(tb), narrow(m), narrow(n), narrow(k), alpha, A,
                 narrow(lda), B, narrow(ldb), beta, C, narrow(ldc));

@@ -119,13 +119,16 @@ double stats_effective(size_t B, const double *pairs)
     return N > 0 ? N * N / squares : 0;
 }
 
+static _Thread_local struct {
+    double nu, quantile;
+} last_quantile = {NAN, NAN};
+
 /* The statistics of a class and delay share their blocks and so the quantile, which takes 10 us to solve. */
 static double upper_quantile(double nu)
 {
-    static _Thread_local double last = NAN, quantile;
-    if (nu != last)
-        quantile = sg_stats_t_quantile(0.975, nu), last = nu;
-    return quantile;
+    if (nu != last_quantile.nu)
+        last_quantile.quantile = sg_stats_t_quantile(0.975, nu), last_quantile.nu = nu;
+    return last_quantile.quantile;
 }
 
 static void set_ends(sg_interval *out, double variance, double effective)
