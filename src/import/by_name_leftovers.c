@@ -186,6 +186,12 @@ static bool is_layer_sized(const named_layer *l, uint64_t rows, uint64_t gate, c
     return l->mapped && rows > gate && sized && !names_looks_decoder(t);
 }
 
+/* A number for each word, and the decoder has no bias yet. */
+static bool may_be_decoder_bias(const scope *s, const stored_tensor *t)
+{
+    return names_is_vector(t, s->p->shape.vocabulary) && !s->p->decoder_bias.tensor;
+}
+
 /* The part of the recurrence that a left-over tensor seems to be, as a role; *by: why. NULL: none. */
 static const char *part_of_recurrence(const scope *s, const named_layers *all, const stored_tensor *t,
                                       char role[32], const char **by)
@@ -196,9 +202,10 @@ static const char *part_of_recurrence(const scope *s, const named_layers *all, c
         uint64_t rows = s->p->layers[k].W_ih.gates * s->p->layers[k].H, gate = s->p->layers[k].H;
         bool sized = names_is_vector(t, rows) && (l->mapped || rows > gate);
         bool bias = sized || (l->part[0][0] && names_is_vector(t, gate));
-        if (!l->mapped && (sized || lies_in_layer(l, t))) {
+        const bool in_layer = lies_in_layer(l, t) && (l->prefix[0] || !may_be_decoder_bias(s, t));
+        if (!l->mapped && (sized || in_layer)) {
             snprintf(role, 32, "rnn.bias_%s_l%zu", l->b_ih ? "hh" : "ih", k);
-            *by = lies_in_layer(l, t) ? "name" : "size";
+            *by = in_layer ? "name" : "size";
             return role;
         }
         bool numbered = l->mapped && is_of_another_layer(l, t);
@@ -312,7 +319,7 @@ static sg_status refuse_unplaced(const scope *s, const stored_tensor *t, sg_erro
 {
     char shape[96], roles[3 * TENSORS_MAX_NAME + 96] = "";
     const char *kind = names_kind_of_part(t->name);
-    if (names_is_vector(t, s->p->shape.vocabulary) && !s->p->decoder_bias.tensor)
+    if (may_be_decoder_bias(s, t))
         snprintf(roles, sizeof roles, "; the decoder's bias: setting 'map' decoder.bias=%s", t->name);
     else if (t->rank == 2)
         snprintf(
@@ -371,6 +378,9 @@ static void explain_no_decoder(recipe *p, const scope *s, const stored_tensor *t
     else if (t->rank == 2 && t->dims[0] % H == 0 && t->dims[1] % H && t->dims[1] != V)
         why = "has no known role: it may act between the recurrent layers and the output, or compute a first "
               "state, which is zero here";
+    else if (may_be_decoder_bias(s, t))
+        snprintf(hint, sizeof hint, "; if it is the decoder's bias: setting 'map' decoder.bias=%.180s",
+                 t->name);
     else if (t->rank == 2 && t->dims[0] == H && t->dims[1] == V && !p->shape.has_decoder)
         snprintf(hint, sizeof hint, "; if it is the decoder, h W: setting 'map' decoder.weight=%.180s",
                  t->name);
