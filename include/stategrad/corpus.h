@@ -197,8 +197,8 @@ SG_API sg_status sg_classes_keep(sg_classes *k, const char *text, sg_error *err)
 SG_API size_t sg_classes_count(const sg_classes *k);
 /* Borrowed until the next stream is encoded. */
 SG_API const char *sg_classes_name(const sg_classes *k, size_t c);
-/* The text of the spec that class c is of, "upos" or "rare=rank 1001-10000"; NULL: class "all", or classes
- * without specs. Borrowed. */
+/* The spec that class c is of, without files: its name, else "upos", "words", "frequency", ... or the text of
+ * an expression; NULL: class "all", or classes without specs. Borrowed. */
 SG_API const char *sg_classes_spec(const sg_classes *k, size_t c);
 SG_API int32_t sg_classes_find(const sg_classes *k, const char *name); /* -1: no such class */
 SG_API size_t sg_classes_sets(const sg_classes *k);                    /* distinct sets seen; at most 65536 */

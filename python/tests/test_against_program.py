@@ -8,7 +8,7 @@ import numpy as np
 from common import NOUNS, SOURCE, VERBS, InFolder, model, program, sentences
 
 import stategrad as sg
-from stategrad import _analysis, _base
+from stategrad import _base, _settings
 
 
 class AgainstProgram(InFolder):
@@ -156,12 +156,14 @@ class AgainstProgram(InFolder):
         self.assertEqual(mine.growth, its["growth"]["verdict"])
 
     def test_every_setting_of_the_program_is_a_keyword(self):
-        options = set(re.findall(r"--([a-z-]+)", program("analyze", "--help")))
-        names = {_base.from_c(row.name) for row in _analysis.settings()}
-        self.assertGreater(len(names), 20)
-        self.assertEqual({n.replace("_", "-") for n in names} - options, set())
-        self.assertLess(names, set(sg.analyze.__signature__.parameters))
-        self.assertIn("exclude words read fewer than B steps after a zero state", sg.analyze.__doc__)
+        for command, function, table, least, text in (("analyze", sg.analyze, _settings.OF_ANALYSIS, 20, "exclude words read fewer than B steps after a zero state"),
+                                                      ("train", sg.train, _settings.OF_TRAINING, 15, "dropout rate on embeddings and layer outputs")):
+            options = set(re.findall(r"--([a-z-]+)", program(command, "--help")))
+            names = {_base.from_c(row.name) for row in table}
+            self.assertGreater(len(names), least)
+            self.assertEqual({n.replace("_", "-") for n in names} - options, set())
+            self.assertLess(names, set(function.__signature__.parameters))
+            self.assertIn(text, function.__doc__)
 
     def test_every_public_function_is_bound(self):
         headers = "".join(h.read_text() for h in (SOURCE / "include/stategrad").glob("*.h"))

@@ -97,7 +97,9 @@ sg_status classes_add(sg_classes *k, const class_spec *spec, const char *name, c
     TRY(string_table_add(k->names, name, strlen(name), c, &added, err));
     if (!added)
         TRY(sg_fail(err, SG_EINVAL, "classes '%s': class '%s' exists already", spec->text, excerpt));
-    k->spec_of[n] = spec->text;
+    k->spec_of[n] = spec->name                    ? spec->name
+                    : spec->kind == BY_EXPRESSION ? spec->text
+                                                  : kind_name(spec->kind);
     k->origins[n] = copy;
     copy = NULL;
 done:

@@ -87,7 +87,7 @@ struct sg_classes {
     /* per class: "groups.txt:3", reported when it stays empty; NULL: found in the corpus */
     char **origins;
     size_t origins_cap;
-    const char **spec_of; /* per class: the text of its spec, as long as origins; NULL: none */
+    const char **spec_of; /* per class: sg_classes_spec, as long as origins; NULL: none */
     size_t spec_of_cap;
 
     sg_classes *families; /* of crossings, with classes of their own; NULL: there are none */

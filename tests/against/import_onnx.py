@@ -278,7 +278,7 @@ del huge.dims[:]
 huge.dims.extend([2 ** 40, 2 ** 40])
 cmp.refuses(words_model(extra=[huge]), "huge", "overflows")
 huge.dims[:] = [10 ** 9]
-cmp.refuses(words_model(extra=[huge]), "huge", "numbers")
+cmp.refuses(words_model(extra=[huge]), "huge", "number of values")
 huge.dims[:] = [-4]
 cmp.refuses(words_model(extra=[huge]), "huge", "negative")
 cmp.refuses(words_model(extra=[tensor("emb", emb)]), "emb", "twice")

@@ -178,9 +178,9 @@ def test_page(run, folder):
     subprocess.run([program, "report", run.path, "-o", html], check=True)
     (shown,) = page_data(html)["runs"]
     assert [c["name"] for c in shown["classes"]] == run.classes and [c["tokens"] for c in shown["classes"]] == list(run.file["class_tokens"][:])
-    for key in ("types", "effective_types", "top_share", "top_word"):
+    for key in ("types", "effective_types", "top_share", "top_word", "spec"):
         facts, exact = [c.get(key) for c in shown["classes"]], run.get(None, "class_" + key)
-        if exact is None or key == "top_word":
+        if exact is None or key in ("top_word", "spec"):
             assert facts == ([None] * len(facts) if exact is None else list(exact)), (key, facts, exact)
         else:
             compare_nested(facts, exact, PAGE_DIGITS, key)
@@ -191,6 +191,8 @@ def test_page(run, folder):
     assert {k for k, _ in shown["attributes"]} == set(run.file.ncattrs())
     for key, text in shown["attributes"]:
         exact = run.file.getncattr(key)
+        if key in ("eos_word", "unk_word"): # the word of this id
+            exact = "none" if exact < 0 else run.file["word"][int(exact)]
         if isinstance(exact, str):
             assert text == exact, (key, text, exact)
         else:

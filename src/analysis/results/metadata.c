@@ -221,11 +221,6 @@ static sg_status put_classes(run_writer *w, const analysis *an, sg_error *err)
         x[d] = (int64_t)d;
     TRY(run_writer_put_i64(w, RUN_ROOT, "delay", NULL, NULL, x, err));
     TRY(run_writer_put_strings(w, RUN_ROOT, "class_name", 0, an->C, an->class_names, err));
-    for (size_t c = 0; has_specs(an) && c < an->C; c++) {
-        const char *spec = sg_classes_spec(an->classes, c);
-        spec = spec ? spec : "";
-        TRY(run_writer_put_strings(w, RUN_ROOT, "class_spec", c, 1, &spec, err));
-    }
     for (size_t c = 0; c < an->C; c++)
         x[c] = (int64_t)(c ? sg_stream_class_tokens(an->stream, an->classes, c) : an->T);
     TRY(run_writer_put_i64(w, RUN_ROOT, "class_tokens", NULL, NULL, x, err));
@@ -309,6 +304,21 @@ static sg_status put_properties(run_writer *w, const analysis *an, sg_error *err
 done:
     sg_free(names);
     sg_free(words);
+    return st;
+}
+
+static sg_status put_specs(run_writer *w, const analysis *an, sg_error *err)
+{
+    sg_status st = SG_OK;
+    const char **specs = NULL;
+    if (!has_specs(an))
+        return SG_OK;
+    NEED(specs = sg_calloc(an->C, sizeof *specs), err, "the run file");
+    for (size_t c = 0; c < an->C; c++)
+        specs[c] = c ? sg_classes_spec(an->classes, c) : "";
+    TRY(run_writer_put_strings(w, RUN_ROOT, "class_spec", 0, an->C, specs, err));
+done:
+    sg_free(specs);
     return st;
 }
 
@@ -402,6 +412,7 @@ static sg_status fill_root(run_writer *w, const analysis *an, sg_error *err)
     TRY(put_properties(w, an, err));
     TRY(run_writer_put_f64(w, RUN_ROOT, "embedding_covariance_factor", NULL, NULL, an->L[0], err));
     TRY(put_decay(w, an, err));
+    TRY(put_specs(w, an, err));
     TRY(put_class_words(w, an, err));
     TRY(put_words(w, an, err));
     TRY(put_members(w, an, err));
