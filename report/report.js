@@ -865,11 +865,11 @@ const SETTINGS = {
   command: ['command'], version: ['stategrad version'], created: ['created'], seed: ['seed'],
   model_sha256: ['model (SHA-256)'], corpus_sha256: ['corpus (SHA-256)'], identity_sha256: ['model, corpus and settings (SHA-256)'],
   cell: ['cell'], layers: ['layers'], vocabulary: ['words in the vocabulary'], unit: ['a token is', { word: 'a word', char: 'a character' }],
-  eos_word: ['word that ends a line'], unk_word: ['word that stands for unknown ones'],
+  eos_word: ['word that ends a line'], unk_word: ['word for unknown words'],
   tokens: ['tokens'], unknown_tokens: ['unknown tokens'], unclassed_tokens: ['tokens in no class'], sentences: ['lines (sentences)'],
   documents: ['documents end at', { heading: 'headings', file: 'files', blank: 'blank lines', line: 'line ends', none: 'the end of the corpus only' }], document_count: ['documents'],
   blocks: ['blocks'], block_parts: ['variances of blocks and of their quarters', { 1: 'not compared', 4: 'compared' }], intervals_hold_for: ['intervals hold for'],
-  state_handling: ['state handling', { carry: 'carried over sentences', reset: 'zero at sentence starts' }], burn_in: ['steps left out after a zero state (burn-in)', zero('none')],
+  state_handling: ['state handling', { carry: plainHandling('carry'), reset: plainHandling('reset') }], burn_in: ['steps left out after a zero state (burn-in)', zero('none')],
   warm_up: ['tokens read before a share of the corpus (warm-up)'], warm_up_difference: ['largest relative difference of states by the warm-up'],
   normalization: ['embeddings normalised by', { covariance: 'their covariance', none: 'nothing' }],
   covariance: ['covariance over', { types: 'words, each once', tokens: 'words by frequency', rows: 'rows of features' }],
@@ -882,7 +882,7 @@ const SETTINGS = {
   part: ['part of the corpus', zero('the whole corpus')], gradients: ['gradients'],
   lyapunov: ['Lyapunov exponents', zero('none')], lyapunov_none: ['why there are no Lyapunov exponents'],
   replace: ['words replaced (expected)'], replace_none: ['why no word was replaced'],
-  replace_kl_rate: ['share of them whose effect on the next word was computed'], replace_path_rate: ['share of those by the partner whose gradient was averaged along the path'],
+  replace_kl_rate: ['share of replaced words whose effect on the next word was computed'], replace_path_rate: ['share of words replaced by their partner whose gradient was averaged along the path'],
   pairs_followed: ['pairs of words averaged'], pairs_reversed: ['pairs left out: read after the other word'], pairs_outside: ['pairs left out: no such word, or no head'],
   pairs_beyond_delays: ['pairs left out: further apart than the delays'], pairs_unfollowed: ['pairs left out: in the burn-in, or a zero state between them'], pairs_other_share: ['share of other words drawn, for comparison'],
   unit_gains: ['gains of single units'],
@@ -1068,6 +1068,10 @@ function redraw() {
   document.querySelectorAll('.scroll').forEach(markScrolling);
 }
 
+function plainHandling(handling) {
+  return { carry: 'state carried over sentences', reset: 'state zero at sentence starts' }[handling] || handling;
+}
+
 /* What a run is of: files as the command names them, the model, the text, the settings. */
 function factsOf(run) {
   const attribute = (name) => (run.attributes.find(([k]) => k === name) || [])[1], layers = Number(attribute('layers'));
@@ -1075,7 +1079,7 @@ function factsOf(run) {
   const names = files ? files[1].trim().split(' ').map((f) => f.replace(/.*\//, '')) : [];
   return [names.length > 1 ? `${shorten(names[0], 40)} on ${shorten(names.slice(1).join(', '), 40)}` : null,
     attribute('cell') && `${attribute('cell')}, ${count(layers)} layer${layers === 1 ? '' : 's'}`,
-    `${count(run.classes[0].tokens)} tokens`, `delays 0 to ${run.delays - 1}`, attribute('state_handling')].filter(Boolean).join('; ');
+    `${count(run.classes[0].tokens)} tokens`, `delays 0 to ${run.delays - 1}`, plainHandling(attribute('state_handling'))].filter(Boolean).join('; ');
 }
 
 function start() {

@@ -61,6 +61,9 @@ class AgainstProgram(InFolder):
             for a, b in ((its.root, mine.root), *((its[g], mine[g]) for g in its.groups)):
                 self.assertEqual(a.variables, b.variables)
                 for name in a.variables:
+                    if name == "class_spec" and classes is labels:
+                        self.assertEqual(list(b.read(name)), ["", "tags"])
+                        continue
                     np.testing.assert_array_equal(a.read(name), b.read(name), name)
 
     def test_lower_case(self):

@@ -15,8 +15,8 @@ struct scanner {
     size_t line;     /* line of what comes next, from 1 */
     size_t reported; /* line of what was returned last */
     size_t inner_bom, lone_cr;
-    bool at_line_start; /* the run begins its line */
-    bool line_open;     /* this line has text already */
+    bool mark_alone; /* the run is a byte order mark within its line: a word, as WikiText-2 has it */
+    bool line_open;  /* this line has text already */
     char *buffer;
     size_t cap, length, position; /* a run without ASCII white space, and how much of it was given out */
 };
@@ -93,6 +93,11 @@ static bool ascii_space(unsigned char c)
     return c == ' ' || (c >= '\t' && c <= '\r') || (c >= 0x1c && c <= 0x1f);
 }
 
+static bool is_mark(const unsigned char *b, size_t n)
+{
+    return n >= 3 && !memcmp(b, "\xef\xbb\xbf", 3);
+}
+
 /* Collects bytes up to ASCII white space (which stays); length 0 when white space or the end comes first. */
 static sg_status scan_run(scanner *s, sg_error *err)
 {
@@ -112,7 +117,7 @@ static sg_status scan_run(scanner *s, sg_error *err)
     }
     if (s->length) {
         TRY(scan_check(s, err));
-        s->at_line_start = !s->line_open;
+        s->mark_alone = s->line_open && s->length == 3 && is_mark((unsigned char *)s->buffer, 3);
         s->line_open = true;
     }
     s->buffer[s->length] = 0;
@@ -120,10 +125,10 @@ done:
     return st;
 }
 
-/* White space, or a byte order mark at the start of a line, as files joined to one leave them. */
+/* White space, or a byte order mark, as files joined to one leave them. */
 static size_t space_or_mark(scanner *s, const unsigned char *b, size_t n)
 {
-    if (!s->at_line_start || b != (unsigned char *)s->buffer || n < 3 || memcmp(b, "\xef\xbb\xbf", 3) != 0)
+    if (s->mark_alone || !is_mark(b, n))
         return utf8_space(b, n);
     if (!s->inner_bom)
         s->inner_bom = s->line;
@@ -138,8 +143,8 @@ static bool run_word(scanner *s, char **word, size_t *n)
     while (i < s->length && (space = space_or_mark(s, b + i, s->length - i)))
         i += space;
     size_t start = i;
-    for (space = 0;
-         i < s->length && !(b[i] >= 0xc2 && b[i] <= 0xe3 && (space = utf8_space(b + i, s->length - i)));)
+    for (space = 0; i < s->length &&
+                    !(b[i] >= 0xc2 && b[i] <= 0xef && (space = space_or_mark(s, b + i, s->length - i)));)
         i++;
     if (i == start) {
         s->position = s->length;

@@ -849,7 +849,9 @@ tiny = {"encoder.weight": A(5, E), **{"rnn." + k[5:]: v for k, v in sd.items()},
 safetensors(path, tiny)
 program("import", path, "--vocab", voc, "-o", cmp.path("lm"), "-q")
 for content, words in ((b"the cat <eos>\nsat <eos>\n", [":1:", "literal <eos>", "2 lines", "--no-eos"]),
-                       (b"the cat\rsat\rthe", [":1:", "carriage return"]), (b"\xef\xbb\xbfthe\n\xef\xbb\xbfthe cat\n", [":2:", "byte order mark"])):
+                       (b"the cat\rsat\rthe", [":1:", "carriage return"]), (b"\xef\xbb\xbfthe\n\xef\xbb\xbfthe cat\n", [":2:", "byte order mark"]),
+                       (b"the\nthe \xef\xbb\xbfcat sat\n", [":2:", "byte order mark", "over 5 predicted tokens (0.00 %"]),
+                       (b"the cat\xef\xbb\xbfsat\n", [":1:", "byte order mark", "over 3 predicted tokens (0.00 %"])):  # joined without a line end
     program("eval", cmp.path("lm"), text("corpus.txt", content), says=words)
 program("eval", cmp.path("lm"), text("corpus.txt", b"the cat\r\nsat\r\n"), lacks=["carriage", "byte order", "literal"])
 row = lambda i, w: f"{i}\t{w}\t_\t_\t_\t_\t_\t_\t_\t_\n"

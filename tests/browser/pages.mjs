@@ -936,7 +936,7 @@ async function testPairs(plain) {
   check(/Left out: 1 reversed\./.test(note), 'what is left out is said', note);
   await testUnits(page, g);
   const facts = await page.textContent('#facts');
-  check(facts === `p.safetensors on p.conllu; lstm, 1 layer; ${all[''].class_tokens[0]} tokens; delays 0 to 5; carry`, 'what the run is of', facts);
+  check(facts === `p.safetensors on p.conllu; lstm, 1 layer; ${all[''].class_tokens[0]} tokens; delays 0 to 5; state carried over sentences`, 'what the run is of', facts);
   check(page.complaints.length === 0, 'pairs: no complaint', page.complaints.join(' | '));
   await shot(page, 'pairs');
   await page.context().close();
