@@ -47,6 +47,7 @@ int read_setting_options(const setting_options *o, const char *name)
 {
     const sg_setting *s;
     sg_error err;
+    /* cfg has the defaults, or a preset: a text that is still the table's own was not given */
     for (size_t i = 0; (s = o->row(i)) && i < MAX_SETTINGS; i++)
         if (o->text_of[i] && o->text_of[i] != s->fallback &&
             o->set(o->cfg, s->name, o->text_of[i], &err) != SG_OK)

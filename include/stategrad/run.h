@@ -35,8 +35,9 @@ SG_API size_t sg_run_rank(const sg_run *r, size_t g);  /* min(H, E) */
 SG_API size_t sg_run_attributes(const sg_run *r);
 SG_API const char *sg_run_attribute_name(const sg_run *r, size_t i);
 SG_API const char *sg_run_attribute(const sg_run *r, const char *name);
-/* The same for a reader: eos_word and unk_word are ids in the file, and here the word, or "none". NULL: no
- * such attribute. *out is the caller's, free with sg_string_free. */
+/* One of them for readers: eos_word and unk_word are ids in the file; here they are the word, or "none".
+ * *out: NULL if there is no such attribute; free with sg_string_free. SG_EIO, SG_EFORMAT: the words cannot be
+ * read; SG_ENOMEM. */
 SG_API sg_status sg_run_attribute_shown(const sg_run *r, const char *name, char **out, sg_error *err);
 
 /* A variable's number of dimensions and their lengths; group NULL: the root. *rank 0 and

@@ -58,8 +58,8 @@ void sg_remove_temporary_files(void)
         if (temp)
             unlink(temp);
     }
-    for (size_t i = MAX_OPEN;
-         i-- > 0;) { /* folders that were made for them, inner ones first; only empty ones go */
+    /* The folders that were made for them, inner ones first; only empty ones go. */
+    for (size_t i = MAX_OPEN; i-- > 0;) {
         const char *folder = atomic_load(&open_temps[i]);
         if (folder)
             rmdir(folder);

@@ -23,8 +23,6 @@
 #include <math.h>
 #include <string.h>
 
-enum { DIRECTIONS = 8, LEAST_BLOCKS = 8 };
-
 struct sg_class_test {
     size_t B, H, E, k, flips, terms;
     double *signs;        /* (flips + 1, terms): 1, e_b, e_b e_b' for b < b'; row 0 is the data: all ones */
@@ -64,7 +62,7 @@ sg_status sg_class_test_new(sg_class_test **out, size_t B, size_t H, size_t E, s
     sg_class_test *t = sg_calloc(1, sizeof *t);
     if (!t)
         return no_memory(err, "a class test");
-    size_t k = E < DIRECTIONS ? E : DIRECTIONS, terms = 1 + B + B * (B - 1) / 2;
+    size_t k = E < TEST_DIRECTIONS ? E : TEST_DIRECTIONS, terms = 1 + B + B * (B - 1) / 2;
     *t = (sg_class_test){.B = B, .H = H, .E = E, .k = k, .flips = flips, .terms = terms};
     NEED((t->signs = sg_calloc(flips + 1, terms * sizeof(double))) &&
              (t->means = sg_calloc((1 + B) * H, E * sizeof(double))) &&
@@ -166,12 +164,13 @@ static void gram_of_each_draw(sg_class_test *t)
              kk);
 }
 
-/* The largest eigenvalue of a symmetric positive semidefinite G (k,k), k <= DIRECTIONS: P = G^256 / trace by
- * squaring is nearly the projector on the leading eigenvector, trace(G P) the eigenvalue; never above it, and
- * at worst, for two nearly equal ones, below it by a 500th. */
+/* The largest eigenvalue of a symmetric positive semidefinite G (k,k), k <= TEST_DIRECTIONS: P = G^256 /
+ * trace by squaring is nearly the projector on the leading eigenvector, trace(G P) the eigenvalue; never
+ * above it, and at worst, for two nearly equal ones, below it by a 500th. */
 static double leading_eigenvalue(size_t k, const double *G)
 {
-    double P[DIRECTIONS * DIRECTIONS], square[DIRECTIONS * DIRECTIONS], trace = 0, value = 0;
+    double P[TEST_DIRECTIONS * TEST_DIRECTIONS], square[TEST_DIRECTIONS * TEST_DIRECTIONS], trace = 0,
+                                                                                            value = 0;
     for (size_t i = 0; i < k; i++)
         trace += G[i * k + i];
     if (!(trace > 0))
@@ -212,7 +211,7 @@ static const char *why_not(const sg_class_test *t, const double *class_pairs, co
         return "no pairs in the class";
     if (!(*N < all))
         return "no pairs outside the class";
-    if (present < LEAST_BLOCKS)
+    if (present < TEST_LEAST_BLOCKS)
         return "class and others occur together in fewer than 8 blocks";
     return NULL;
 }

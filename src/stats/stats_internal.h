@@ -5,6 +5,10 @@
 
 #include "stategrad/stats.h"
 
+/* Of the tests of classes: blocks with both the class and other words that they need; directions in which
+ * sg_class_test looks for the largest singular value. */
+enum { TEST_LEAST_BLOCKS = 8, TEST_DIRECTIONS = 8 };
+
 /* I_x(a, b), the regularised incomplete beta function, and its inverse in x. */
 double stats_beta(double x, double a, double b);
 double stats_beta_quantile(double p, double a, double b);

@@ -10,8 +10,6 @@
 
 #include <math.h>
 
-enum { LEAST_BLOCKS = 8 };
-
 /* F_b; 0 where the class has no tokens, or nothing but the class has. */
 static double part_of(const double *sums, const double *pairs, const double *reference, size_t b)
 {
@@ -28,7 +26,7 @@ void sg_stats_token_test(double *p, const char **missing, size_t B, const double
     *p = NAN, *missing = NULL;
     for (size_t b = 0; b < B; b++)
         blocks += part_of(sums, pairs, reference, b) != 0;
-    if (blocks < LEAST_BLOCKS) {
+    if (blocks < TEST_LEAST_BLOCKS) {
         *missing = "fewer than 8 blocks with pairs of the class and others";
         return;
     }

@@ -58,9 +58,8 @@ static sg_status list_partners(replaced_words *w, sg_error *err)
     NEED(w->partner = sg_calloc(an->P, an->V * sizeof *w->partner), err, "partners of %zu words", an->V);
     for (size_t i = 0; i < an->P * an->V; i++)
         w->partner[i] = -1;
-    for (size_t p = 0; p < an->P; p++)
-        for (size_t i = an->properties[p].pairs;
-             i-- > 0;) { /* the first pair of a word is set last and remains */
+    for (size_t p = 0; p < an->P; p++) /* from the last pair on: the first one of a word remains */
+        for (size_t i = an->properties[p].pairs; i-- > 0;) {
             const int32_t *pair = an->properties[p].pair[i];
             w->partner[p * an->V + (size_t)pair[0]] = pair[1];
             w->partner[p * an->V + (size_t)pair[1]] = pair[0];

@@ -1,10 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /* Operations of results_write, counted from its sizes. */
 #include "analysis/results/results_internal.h"
+#include "stats/stats_internal.h"
 
 #include <math.h>
-
-enum { LEAST_BLOCKS = 8 }; /* of the class test */
 
 /* Of sp_from_gram, or sp_from_mean without its own decomposition. */
 static void add_spectrum(results_work *x, double n, double E)
@@ -16,7 +15,7 @@ static void add_spectrum(results_work *x, double n, double E)
 /* sg_class_test_run with the products by L before it. */
 static void add_test(results_work *x, double n, double B, double H, double E)
 {
-    const double k = fmin(E, 8), means = 1 + B, pairs = 1 + B + B * (B - 1) / 2;
+    const double k = fmin(E, TEST_DIRECTIONS), means = 1 + B, pairs = 1 + B + B * (B - 1) / 2;
     x->products += n * (2 * B * H * E * E + means * (H * E * E + H * E * k) + means * k * means * k * H +
                         (NULL_DRAWS + 1) * k * k * pairs);
     x->decompositions += n * E * E * E;
@@ -36,7 +35,7 @@ void results_count(const results_input *p, results_work *x)
         x->decompositions += n * (fmax(H, E) * smaller * smaller + E * E * E);
         add_spectrum(x, n * (B + parts), E);
         x->steps += n * (3 * (B + parts) * (H * E + E * E) + (p->P ? RANDOM_DRAWS * smaller : 0));
-        if (p->C > 1 && p->B >= LEAST_BLOCKS)
+        if (p->C > 1 && p->B >= TEST_LEAST_BLOCKS)
             add_test(x, n - (double)p->D, B, H, E);
     }
     x->bytes = (double)file;
