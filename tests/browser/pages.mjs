@@ -24,11 +24,11 @@ if (!browserPath) {
   process.exit(77);
 }
 
-let failures = 0;
+const failed = [];
 function check(ok, what, detail = '') {
-  if (!ok) failures++;
+  if (!ok) failed.push(what);
   console.log(`${ok ? 'ok    ' : 'FAILED'} ${what}${ok || detail === '' ? '' : `: ${detail}`}`);
-  if (failures === 1 && !ok && process.env.STATEGRAD_FIRST) throw new Error('stopped at the first failure');
+  if (failed.length === 1 && !ok && process.env.STATEGRAD_FIRST) throw new Error('stopped at the first failure');
 }
 
 const folder = mkdtempSync(join(tmpdir(), 'stategrad-browser-'));
@@ -541,7 +541,7 @@ async function testReport(nc) {
   check(CHARTS.every((c) => new RegExp(`id="chart-${c}"><div class="plot"[^>]*><svg`).test(dump)), 'a plain headless browser sees every chart');
   const settings = await page.textContent('#settings');
   const { '': { word }, attributes: { eos_word: eos, unk_word: unk } } = contents(nc);
-  check(['usedall origins', 'stepsnever', 'variancenone', '(burn-in)none', `ends a line${word[eos]}`, `unknown ones${word[unk]}`].every((x) => settings.includes(x)),
+  check(['usedall origins', 'stepsnever', 'variancenone', '(burn-in)none', `ends a line${word[eos]}`, `unknown words${word[unk]}`].every((x) => settings.includes(x)),
     'settings say what 0 and the numbers of words mean', settings.slice(0, 1200));
   for (const name of ['words', 'classes', 'curves', 'property', 'spectrum']) // "~g" alone writes 10 as 1e+1
     check(!/"format": *"~g"/.test(readFileSync(join(root, 'report', 'specs', `${name}.vl.json`), 'utf8')), `${name}: numbers have their digits`);
@@ -959,5 +959,6 @@ try {
   await browser.close();
   rmSync(folder, { recursive: true, force: true });
 }
-console.log(failures ? `${failures} failed` : 'all passed');
-process.exit(failures ? 1 : 0);
+// The names again at the end: a log that is cut keeps its end.
+console.log(failed.length ? `${failed.length} failed:\n  ${failed.join('\n  ')}` : 'all passed');
+process.exit(failed.length ? 1 : 0);
