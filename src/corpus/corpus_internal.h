@@ -21,6 +21,8 @@ typedef struct {
     size_t line; /* number of the line last returned */
     const char *path;
 } text_lines;
+/* SG_EFORMAT where the first n bytes are those of a file that is no text: an archive, a model, UTF-16. */
+sg_status text_refuse_other_kinds(const char *path, const void *bytes, size_t n, sg_error *err);
 sg_status text_lines_open(text_lines *l, const char *path, sg_error *err); /* path is borrowed */
 char *text_lines_next(text_lines *l);                                      /* NULL: no more */
 void text_lines_close(text_lines *l);

@@ -51,9 +51,10 @@ static sg_status scan_fill(scanner *s, sg_error *err)
     if (s->eof)
         s->p = NULL;
     s->end = s->p ? s->p + n : NULL;
-    if (!s->started && s->p && n >= 2) {
-        if ((s->p[0] == 0xff && s->p[1] == 0xfe) || (s->p[0] == 0xfe && s->p[1] == 0xff))
-            return sg_fail(err, SG_EFORMAT, "%s: UTF-16 text, expected UTF-8", s->path);
+    if (!s->started && s->p) {
+        st = text_refuse_other_kinds(s->path, s->p, n, err);
+        if (st != SG_OK)
+            return st;
         if (n >= 3 && !memcmp(s->p, "\xef\xbb\xbf", 3))
             s->p += 3; /* the byte-order mark is no part of the text */
     }

@@ -2,6 +2,8 @@
 /* Small text files cut into lines and words. */
 #include "corpus/corpus_internal.h"
 
+#include "io/file_kind.h"
+
 #include <string.h>
 
 char *text_next_word(char **cursor)
@@ -27,6 +29,14 @@ char *text_next_word(char **cursor)
 
 enum { MAX_SMALL_FILE = 1 << 28 };
 
+sg_status text_refuse_other_kinds(const char *path, const void *bytes, size_t n, sg_error *err)
+{
+    const file_kind *kind = file_kind_of(bytes, n < FILE_KIND_BYTES ? n : FILE_KIND_BYTES);
+    if (!kind || kind->may_be_text)
+        return SG_OK;
+    return file_kind_refuse(kind, path, "UTF-8 text", "give a text", err);
+}
+
 sg_status text_lines_open(text_lines *l, const char *path, sg_error *err)
 {
     size_t n = 0;
@@ -36,6 +46,11 @@ sg_status text_lines_open(text_lines *l, const char *path, sg_error *err)
         return st;
     l->next = l->text;
     l->end = l->text + n;
+    st = text_refuse_other_kinds(path, l->text, n, err);
+    if (st != SG_OK) {
+        text_lines_close(l);
+        return st;
+    }
     size_t good = utf8_valid_prefix(l->text, n);
     char *nul = memchr(l->text, 0, n);
     if (nul && (size_t)(nul - l->text) < good)

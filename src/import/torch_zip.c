@@ -59,8 +59,7 @@ static sg_status no_pickle(const tensor_file *b, sg_error *err)
                        "%s: is a zip archive without data.pkl, not one of PyTorch: unpack it and import "
                        "one of %s",
                        b->path, inside);
-    return sg_fail(err, SG_EFORMAT, "%s: a zip of %zu entries without data.pkl, not a PyTorch file", b->path,
-                   n);
+    return sg_fail(err, SG_EFORMAT, "%s: is a zip archive without data.pkl, not one of PyTorch", b->path);
 }
 
 /* The entry NAME/data.pkl; f->prefix becomes "NAME/". */

@@ -5,6 +5,7 @@
 #include "base/base_internal.h"
 #include "base/utf8.h"
 #include "io/file.h"
+#include "io/file_kind.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -57,43 +58,8 @@ static void weights_in_archive(char text[400], bool *torch, const char *path)
         gzclose(f);
 }
 
-typedef struct {
-    size_t at;
-    const char *bytes;
-    size_t n;
-    const char *what;
-} signature;
-
 static const char web_page[] = "is a web page or an answer of a server, not a model: the download went wrong";
-static const char a_pickle[] =
-    "is a pickle, but not one of torch.save: save its arrays with numpy.savez, or the state_dict with torch.save";
 static const char core_ml[] = "is a Core ML model, which is not read: import what it was converted from";
-static const signature known[] = {
-    {0, "version https://git-lfs", 23,
-     "is a pointer of Git large file storage, not the file itself: fetch it with git lfs pull"},
-    {4, "TFL3", 4, "is a TensorFlow Lite model, which is not read: import what it was converted from"},
-    {0, "GGUF", 4, "is a GGUF file, which is not read: import what it was converted from"},
-    {0, "BZh", 3, "is a bzip2 archive: unpack it"},
-    {0,
-     "\xfd"
-     "7zXZ",
-     5, "is an xz archive: unpack it"},
-    {0, "7z\xbc\xaf", 4, "is a 7-Zip archive: unpack it"},
-    {0, "\x28\xb5\x2f\xfd", 4, "is compressed with zstd: unpack it"},
-    {0, "Rar!", 4, "is a RAR archive: unpack it"},
-    {0, "%PDF", 4, "is a PDF document"},
-    {0, "rnnoise-nu model file", 21, "is a text model of RNNoise (8-bit integers), which is not read"},
-    {0, "model_checkpoint_path:", 22,
-     "is the list of a folder's TensorFlow checkpoints: give the .index file that it names"},
-    {0, "\x12\x01\0\0\0\0\0\0", 8,
-     "holds parameters of MXNet, which are not read: save them with numpy.savez"},
-    {0, "\x04\0\0\0\x01\0\0\0\x03\0\0\0V 1", 15,
-     "is a file of Torch7 (Lua), which is not read: convert it to PyTorch"},
-    {0, "\x03\0\0\0\x01\0\0\0", 8, "is a file of Torch7 (Lua), which is not read: convert it to PyTorch"},
-    {0, "(dp", 3, a_pickle},
-    {0, "(lp", 3, a_pickle},
-    {0, "ccopy_reg\n", 10, a_pickle},
-};
 
 /* What a text looks like after white space; NULL: no text. */
 static const char *kind_of_text(const char *data, size_t n, const char *path)
@@ -165,13 +131,8 @@ sg_status file_not_read(const char *path, sg_error *err)
         return st;
     if (n <= 0)
         return sg_fail(err, SG_EFORMAT, "%s: is empty", path);
-    for (size_t i = 0; i < sizeof known / sizeof *known && !what; i++)
-        if ((size_t)n >= known[i].at + known[i].n && !memcmp(data + known[i].at, known[i].bytes, known[i].n))
-            what = known[i].what;
-    if (what)
-        return sg_fail(err, SG_EFORMAT, "%s: %s", path, what);
-    bool gzip = n >= 2 && !memcmp(data, "\x1f\x8b", 2), tar = n >= 262 && !memcmp(data + 257, "ustar", 5);
-    if (gzip || tar) {
+    const file_kind *kind = file_kind_of(data, (size_t)n);
+    if (kind && kind->archive) {
         weights_in_archive(inside, &torch, path);
         if (torch)
             return sg_fail(
@@ -179,8 +140,7 @@ sg_status file_not_read(const char *path, sg_error *err)
                 "%s: is PyTorch's tar format of 2016, which is not read: load it with torch.load and save it "
                 "again",
                 path);
-        return sg_fail(err, SG_EFORMAT, "%s: is %s: unpack it%s%s", path,
-                       gzip ? "compressed with gzip" : "a tar archive",
+        return sg_fail(err, SG_EFORMAT, "%s: is %s: %s%s%s", path, kind->name, kind->advice,
                        inside[0] ? " and import one of " : "", inside);
     }
     if (cut_safetensors((const unsigned char *)data, (size_t)n, size, &header))
@@ -188,6 +148,9 @@ sg_status file_not_read(const char *path, sg_error *err)
             err, SG_EFORMAT,
             "%s: is a safetensors file whose header of %llu bytes extends beyond the end of the file at %llu (truncated?)",
             path, (unsigned long long)header, (unsigned long long)size);
+    if (kind)
+        return file_kind_refuse(kind, path, "a model",
+                                "save its arrays with numpy.savez, or the state_dict with torch.save", err);
     what = kind_of_text(data, (size_t)n, path);
     if (!what)
         what = kind_of_binary((const unsigned char *)data, (size_t)n, path);

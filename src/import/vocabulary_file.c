@@ -5,6 +5,7 @@
 
 #include "base/base_internal.h"
 #include "corpus/corpus_internal.h"
+#include "io/file_kind.h"
 
 #include <jansson.h>
 #include <stdlib.h>
@@ -436,6 +437,9 @@ static sg_status open_values(tensor_file **out, const char *path, sg_error *err)
     torch *f = b->reader = sg_calloc(1, sizeof *f);
     NEED(f && (b->path = sg_strdup(path)), err, "%s", path);
     TRY(sg_read_file(&data, &size, path, MAX_PICKLE, err));
+    const file_kind *kind = file_kind_of(data, size < FILE_KIND_BYTES ? size : FILE_KIND_BYTES);
+    if (kind && kind->archive)
+        TRY(file_kind_refuse(kind, path, "a vocabulary", NULL, err));
     f->data = (unsigned char *)data;
     TRY(pickle_read(&f->values, f->data, size, &used, NULL, path, err));
     TRY(torch_fill_from_pickle(b, err));
@@ -500,16 +504,13 @@ static sg_status refuse_other_kinds(const char *path, const char *text, size_t s
         size_t n;
         const char *what;
     } kinds[] = {
-        {"\x93NUMPY", 6, "is an array of NumPy, which is not read as words: write them as a JSON list"},
-        {"\x1f\x8b", 2, "is compressed with gzip: unpack it"},
-        {"\xff\xfe", 2, "is UTF-16, expected UTF-8"},
-        {"\xfe\xff", 2, "is UTF-16, expected UTF-8"},
-        {"<!", 2, "is a web page, not a vocabulary: the download went wrong"},
-        {"<html", 5, "is a web page, not a vocabulary: the download went wrong"},
         {"#version: ", 10,
          "is a list of merges, not of words: give the vocab.json of its folder, or a tokenizer.json"},
         {"[[", 2, "is a JSON list of lists, expected a list of words or a map of words and ids"},
         {"[{", 2, "is a JSON list of objects, expected a list of words or a map of words and ids"}};
+    const file_kind *kind = file_kind_of(text, size < FILE_KIND_BYTES ? size : FILE_KIND_BYTES);
+    if (kind)
+        return file_kind_refuse(kind, path, "a vocabulary", "write its words as a JSON list", err);
     for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++)
         if (size >= kinds[i].n && !memcmp(text, kinds[i].bytes, kinds[i].n))
             return sg_fail(err, SG_EFORMAT, "%s: %s", path, kinds[i].what);

@@ -4,6 +4,7 @@
 #include "run/run_internal.h"
 
 #include "base/base_internal.h"
+#include "io/file_kind.h"
 #include "io/hdf5.h"
 
 #include <errno.h>
@@ -53,16 +54,17 @@ static shared *find_shared(const struct stat *info)
     return s;
 }
 
-/* A model given where a run was expected: a safetensors file is a length of 8 bytes, then JSON. */
-static const char *what_it_seems(const char *path)
+/* Says what the file is, where its first bytes tell; else what NetCDF says. */
+static sg_status not_a_run(const char *path, int rc, sg_error *err)
 {
-    unsigned char start[9] = {0};
+    unsigned char start[FILE_KIND_BYTES];
     FILE *f = fopen(path, "rb");
     size_t n = f ? fread(start, 1, sizeof start, f) : 0;
     if (f)
         fclose(f);
-    bool model = n == sizeof start && !start[6] && !start[7] && start[8] == '{';
-    return model ? " but looks like a model; 'analyze' makes the run file of a model" : "";
+    const file_kind *kind = file_kind_of(start, n);
+    return kind ? file_kind_refuse(kind, path, "a run file", "'analyze' makes the run file of a model", err)
+                : sg_fail(err, SG_EFORMAT, "%s: is not a run file: %s", path, nc_strerror(rc));
 }
 
 static sg_status open_shared(shared **out, const char *path, const struct stat *info, sg_error *err)
@@ -78,8 +80,7 @@ static sg_status open_shared(shared **out, const char *path, const struct stat *
     if (rc == NC_ENOMEM)
         TRY(no_memory(err, "%s", path));
     if (rc != NC_NOERR)
-        TRY(sg_fail(err, SG_EFORMAT, "%s: is not a run file%s: %s", path, what_it_seems(path),
-                    nc_strerror(rc)));
+        TRY(not_a_run(path, rc, err));
     s->device = info->st_dev, s->inode = info->st_ino;
     s->next = open_files;
     *out = open_files = s;

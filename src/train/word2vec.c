@@ -2,6 +2,7 @@
 #include "train/word2vec.h"
 
 #include "base/base_internal.h"
+#include "io/file_kind.h"
 
 #include <ctype.h>
 #include <errno.h>
@@ -13,28 +14,7 @@
 #include <sys/stat.h>
 #include <zlib.h>
 
-enum { MAX_WORD = 1 << 16, MAX_VALUE = 64, FIRST = 6 };
-
-/* Files of other kinds, by their first bytes. */
-static const struct {
-    char bytes[FIRST + 1];
-    size_t n;
-    const char *what;
-} other_kinds[] = {
-    {"\xba\x16\x4f\x2f", 4, "a fastText model (.bin): give its word vectors, the file .vec"},
-    {"PK\3\4", 4, "is a zip archive: unpack it"},
-    {"BZh91A", 6, "is a bzip2 archive: unpack it"},
-    {"\x93NUMPY", 6,
-     "is an array of NumPy, without words: expected a line of a word and its values for each"},
-    {"\x80\x02", 2, "is a pickle, expected word vectors: save them with save_word2vec_format"},
-    {"\x80\x03", 2, "is a pickle, expected word vectors: save them with save_word2vec_format"},
-    {"\x80\x04", 2, "is a pickle, expected word vectors: save them with save_word2vec_format"},
-    {"\xff\xfe", 2, "is UTF-16, expected UTF-8"},
-    {"\xfe\xff", 2, "is UTF-16, expected UTF-8"},
-    {"<!DOC", 5, "is a web page: the download went wrong"},
-    {"<!doc", 5, "is a web page: the download went wrong"},
-    {"<html", 5, "is a web page: the download went wrong"},
-};
+enum { MAX_WORD = 1 << 16, MAX_VALUE = 64 };
 
 typedef struct {
     gzFile f; /* plain or gzip */
@@ -331,7 +311,7 @@ static bool text_follows(reader *r)
 static sg_status read_all(reader *r, sg_error *err)
 {
     sg_status st;
-    char first[FIRST];
+    char first[FILE_KIND_BYTES];
     uint64_t words = 0, size = 0;
     size_t n;
     bool more;
@@ -340,9 +320,9 @@ static sg_status read_all(reader *r, sg_error *err)
         TRY(read_failed(r, err));
         return sg_fail(err, SG_EFORMAT, "%s: is empty, expected word vectors", r->path);
     }
-    for (size_t i = 0; i < sizeof other_kinds / sizeof *other_kinds; i++)
-        if (other_kinds[i].n <= (size_t)got && !memcmp(first, other_kinds[i].bytes, other_kinds[i].n))
-            return sg_fail(err, SG_EFORMAT, "%s: %s", r->path, other_kinds[i].what);
+    const file_kind *kind = file_kind_of(first, (size_t)got);
+    if (kind)
+        return file_kind_refuse(kind, r->path, "word vectors", "save them with save_word2vec_format", err);
     bool mark = got >= 3 && !memcmp(first, "\xef\xbb\xbf", 3);
     if (gzseek(r->f, mark ? 3 : 0, SEEK_SET) < 0)
         return sg_fail(err, SG_EFORMAT, "%s: cannot be read", r->path);

@@ -765,7 +765,7 @@ for content, words in ((b"", ["empty"]), (b"version https://git-lfs.github.com/s
                        (b"nothing in particular", ["is a text, not a model"]), (bytes(range(200, 256)) * 4, ["is not a model file"]),
                        (b"\n <!-- saved --><html></html>", ["web page"]), (b'<?xml version="1.0"?><Error></Error>', ["download went wrong"]),
                        (b'{"message": "Not Found"}', ["JSON text"]), (b'model_checkpoint_path: "model.ckpt-7"\n', [".index"]),
-                       (pickle.dumps({"W": A(3, 3)}), ["pickle", "not one of torch.save", "numpy.savez"]), (pickle.dumps([1], protocol=0), ["pickle", "not one of torch.save"]),
+                       (pickle.dumps({"W": A(3, 3)}), ["is a pickle", "torch.save", "numpy.savez"]), (pickle.dumps([1], protocol=0), ["is a pickle", "torch.save"]),
                        (b"\x28\xb5\x2f\xfd" + bytes(40), ["zstd"]), (struct.pack("<iii", 4, 1, 3) + b"V 1" + bytes(40), ["Torch7"]),
                        (struct.pack("<QQ", 0x112, 0) + bytes(40), ["MXNet"]),
                        (field(1, 1) + field(2, field(1, field(4, b"serve"))), ["SavedModel", "variables/variables.index"]),
@@ -820,6 +820,7 @@ def rows(words):
     return "".join(f"{w} {vector(i)}\n" for i, w in enumerate(words))
 
 
+import bz2
 import gzip
 found = ["vectors for 2 of"]
 embeddings("2 4\n" + rows(["the", "cat"]), says=found)
@@ -840,7 +841,7 @@ embeddings(b"2 4\n" + b"".join(w + b" " + np.array([1e-30, -3, 0, 1], "f4").toby
 embeddings(b"3 4\nthe 1 2 3 4\ncaf\xe9 1 2 3 4\ncat 1 2 3 4\n", says=found)  # Latin-1 in one word: text all the same
 embeddings("2 4\nthe 1 2 3 4\n\ufeffcat 1 2 3 4\n", says=found + [":3: a byte order mark inside the file"])
 embeddings(gzip.compress(rows(["the", "cat"]).encode())[:-9], True, says=["vectors: unexpected end of file"])
-for content, words in ((b"PK\3\4" + bytes(60), "zip archive: unpack"), (b"BZh91AY" + bytes(60), "bzip2"), (pickle.dumps({"a": 1}), "is a pickle"), (b"\x93NUMPY\1\0" + bytes(60), "array of NumPy"),
+for content, words in ((b"PK\3\4" + bytes(60), "zip archive, expected word vectors: unpack"), (bz2.compress(b"a 1 2"), "bzip2"), (pickle.dumps({"a": 1}), "is a pickle"), (b"\x93NUMPY\1\0" + bytes(60), "array of NumPy"),
                        ("2 4\n".encode("utf-16"), "UTF-16"), (b"<!DOCTYPE html><html>", "web page")):
     embeddings(content, True, says=[words])
 
