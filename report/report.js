@@ -830,7 +830,7 @@ function decaySection() {
     + 'β is the exponent of the stretched exponential: 1 for an exponential, below 1 for decays that slow down.');
   const holder = el('div');
   body.append(holder);
-  const choose = { quantity: 0 };
+  const choose = { quantity: Math.max(0, runs[0].decay_quantity.indexOf('largest rms gain')) };
   sections.push(() => {
     if (!runs.some((r) => values(groupOf(r), 'decay_weight'))) {
       holder.replaceChildren(missingNote('decay_weight', 'Decay fits'));
@@ -850,7 +850,7 @@ function decaySection() {
           return [shorten(c.name, 60), d.peak === null ? '–' : String(d.peak), ...d.left, d.verdict, d.formula || '–', d.beta];
         });
         parts.push(table(['class', 'peak at delay', ...run.decay_share.map((s) => `${percent(s)} left after`), 'law', 'formula', 'β'], rows, { 'aria-label': 'laws of decay by class' }));
-        const why = [...new Set(['decay_scale', 'decay_shape_low', 'share_delay', 'share_delay_low'].map((k) => g.missing[k]).filter((x) => x && !/^the run file has no/.test(x)))];
+        const why = plainReasons(['decay_scale', 'decay_shape_low', 'share_delay', 'share_delay_low'].map((k) => g.missing[k]).filter((x) => x && !/^the run file has no/.test(x)));
         if (why.length) parts.push(el('p', { class: 'mute' }, `Missing entries: ${why.join('; ')}.`));
       });
       holder.replaceChildren(...parts);

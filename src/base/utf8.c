@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #include "base/utf8.h"
 
-#include <stdbool.h>
 #include <string.h>
 #include <utf8proc.h>
 
@@ -12,6 +11,14 @@ size_t utf8_length(const unsigned char *s, size_t n)
         return 1;
     utf8proc_ssize_t length = utf8proc_iterate(s, n < 4 ? (utf8proc_ssize_t)n : 4, &unused);
     return length > 0 ? (size_t)length : 0;
+}
+
+size_t utf8_count(const char *s, size_t n)
+{
+    size_t count = 0;
+    for (size_t i = 0; i < n; i++)
+        count += !utf8_continues(s[i]);
+    return count;
 }
 
 size_t utf8_valid_prefix(const char *s, size_t n)

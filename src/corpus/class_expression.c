@@ -61,7 +61,7 @@ static size_t characters_before(const char *text, size_t at, size_t n)
 {
     size_t start = at;
     for (; start && n; n--)
-        for (start--; start && ((unsigned char)text[start] & 0xC0) == 0x80;)
+        for (start--; start && utf8_continues(text[start]);)
             start--;
     return at - start;
 }
@@ -70,7 +70,7 @@ static size_t characters_behind(const char *text, size_t n)
 {
     size_t end = 0;
     for (; text[end] && n; n--)
-        for (end++; ((unsigned char)text[end] & 0xC0) == 0x80;)
+        for (end++; utf8_continues(text[end]);)
             end++;
     return end;
 }

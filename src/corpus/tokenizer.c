@@ -11,6 +11,7 @@
 #include "corpus/tokenizer.h"
 
 #include "base/base_internal.h"
+#include "base/utf8.h"
 #include "base/string_table.h"
 
 #include <jansson.h>
@@ -273,15 +274,13 @@ static bool emit(pieces *p, int32_t id)
 static bool word_pieces(pieces *p, const char *s, size_t n)
 {
     char piece[1024];
-    size_t at = 0, first = p->n, prefix = strlen(p->t->prefix), characters = 0;
-    for (size_t i = 0; i < n; i++)
-        characters += (s[i] & 0xc0) != 0x80;
+    size_t at = 0, first = p->n, prefix = strlen(p->t->prefix), characters = utf8_count(s, n);
     while (at < n && characters <= p->t->longest) {
         size_t end = n;
         int32_t id = -1;
         for (; end > at; end--) {
             size_t lead = at ? prefix : 0, length = lead + end - at;
-            if ((end < n && (s[end] & 0xc0) == 0x80) || length >= sizeof piece)
+            if ((end < n && utf8_continues(s[end])) || length >= sizeof piece)
                 continue;
             memcpy(piece, p->t->prefix, lead);
             memcpy(piece + lead, s + at, end - at);

@@ -8,6 +8,7 @@
 #include "import/torch_internal.h"
 
 #include "base/base_internal.h"
+#include "base/utf8.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -221,9 +222,7 @@ static size_t vocabulary_size(torch *f, uint32_t id, const char *name)
     if (k == PICKLE_STRING && (strstr(name, "char") || strstr(name, "vocab") || strstr(name, "alphabet"))) {
         size_t length;
         const char *text = pickle_text(p, id, &length);
-        for (size_t i = 0; i < length; i++)
-            words += (text[i] & 0xc0) != 0x80;
-        return words;
+        return utf8_count(text, length);
     }
     if ((k != PICKLE_LIST && k != PICKLE_TUPLE && k != PICKLE_DICT) || n < 2 * step)
         return 0;

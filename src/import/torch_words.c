@@ -4,6 +4,7 @@
 #include "import/torch_internal.h"
 
 #include "base/base_internal.h"
+#include "base/utf8.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -54,7 +55,7 @@ static bool order_words(const pickle *p, const torch_words *c, size_t V, uint32_
 static size_t character(const char *s, size_t left)
 {
     size_t n = 1;
-    while (n < left && (s[n] & 0xc0) == 0x80)
+    while (n < left && utf8_continues(s[n]))
         n++;
     return n;
 }

@@ -4,6 +4,7 @@
 #include "import/vocabulary_file.h"
 
 #include "base/base_internal.h"
+#include "base/utf8.h"
 
 #include <jansson.h>
 #include <stdlib.h>
@@ -167,10 +168,7 @@ static bool all_characters(const sg_vocab *v)
     size_t characters = 0;
     for (size_t i = 0; i < sg_vocab_size(v); i++) {
         const char *word = sg_vocab_word(v, i);
-        size_t n = 0;
-        for (const char *c = word; *c; c++)
-            n += (*c & 0xc0) != 0x80;
-        if (n == 1)
+        if (utf8_count(word, strlen(word)) == 1)
             characters++;
         else if (!is_special(word))
             return false;

@@ -142,7 +142,7 @@ static const char *reason_for_no_pairs(const group_work *a, replacement_law law,
 {
     const results_input *x = a->input;
     if (law == REPLACED_BY_PARTNER && !x->property_pairs[i])
-        return "it has no pairs of words: no word has a partner";
+        return "none of its words has a partner";
     if (law == REPLACED_IN_CLASS && i && !x->words.V)
         return "rows of features are not drawn within a class";
     if (law == REPLACED_IN_CLASS && i && words_of(&x->words, i) < 2)
