@@ -218,7 +218,7 @@ static size_t vocabulary_size(torch *f, uint32_t id, const char *name)
     const pickle *p = f->values;
     pickle_kind k = pickle_kind_of(p, id);
     bool numbers_first = false;
-    size_t n = pickle_items(p, id), step = k == PICKLE_DICT ? 2 : 1, words = 0;
+    size_t n = pickle_items(p, id), step = k == PICKLE_DICT ? 2 : 1;
     if (k == PICKLE_STRING && (strstr(name, "char") || strstr(name, "vocab") || strstr(name, "alphabet"))) {
         size_t length;
         const char *text = pickle_text(p, id, &length);
