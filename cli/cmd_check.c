@@ -38,8 +38,8 @@ static json_t *result_json(const sg_check_result *r, const sg_check_config *cfg,
 static void print_growth(const sg_check_growth *g)
 {
     printf("growth: small changes of the state, followed over %zu tokens in double\n"
-           "  largest on the way %.3g times the change (after %zu), at the end %.2g times: ",
-           g->steps, g->largest, g->at, g->left);
+           "  largest on the way %.3g times the change (after %zu), at the end %s%.2g times: ",
+           g->steps, g->largest, g->at, g->left > SG_GROWTH_LEAST ? "" : "less than ", g->left);
     if (g->verdict == SG_GROWTH_NONE)
         puts("they decay");
     else if (g->verdict == SG_GROWTH_AT_FIRST)

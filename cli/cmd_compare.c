@@ -314,7 +314,7 @@ static void print_text(const task *t, const sg_comparison *c)
     const bool models = any_models(rows, n), kinds = any_kinds(rows, n);
     for (size_t i = 0; i < t->n_pairs; i++)
         print_pair(t, i, c, models, kinds);
-    printf("\np: A/B = 1%s; adjusted over the %zu comparison%s of this table (Benjamini-Hochberg)\n",
+    printf("\np: of the hypothesis that A/B is 1%s; adjusted over the %zu comparison%s of this table (Benjamini-Hochberg)\n",
            models ? ", over models" : "", tests, PLURAL(tests));
     if (kinds)
         printf(

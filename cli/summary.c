@@ -203,14 +203,15 @@ static void print_replacement(sg_run *r, const char *group, const char *step)
     } else
         printf("at delay %zu it is %.3g", D - 1, read_at(r, group, "state_change", D - 1));
     if (isfinite(kl)) {
-        printf("; the next %s's distribution by %.3g nats", step, kl);
+        printf("; the prediction of the next %s at delay 0 by %.3g nats of Kullback-Leibler divergence", step,
+               kl);
         print_range(read_at(r, group, "output_kl_low", 0), read_at(r, group, "output_kl_high", 0));
     }
     double linear = read_at(r, group, "linear_prediction", 0);
     printf(".\n       The gradient predicts a change of %.3g", linear);
     print_range(read_at(r, group, "linear_prediction_low", 0),
                 read_at(r, group, "linear_prediction_high", 0));
-    printf(" at delay 0; its squared error is %.3g of the squared change\n       (0: exact; 1: no better "
+    printf(" at delay 0; its squared error is %.3g times the squared change\n       (0: exact; 1: no better "
            "than predicting no change).\n",
            read_at(r, group, "infidelity", 0));
 }
@@ -307,7 +308,7 @@ static void print_ratio(double ratio, double low, double high, double p)
     else if (isfinite(ratio))
         snprintf(text, sizeof text, "%.3g", ratio);
     if (isfinite(p))
-        snprintf(chance, sizeof chance, "%.3f", p);
+        snprintf(chance, sizeof chance, p < 0.0005 ? "<.001" : "%.3f", p);
     printf("  %-22s %5s", text, chance);
 }
 
@@ -351,8 +352,9 @@ static void print_ratios(const sg_run *r, const char *group, double *x)
         putchar('\n');
     }
     puts(
-        "  p and kind of word: compared with random words of similar frequency (+n -m: delays at which the class lies above and below\n"
-        "  them, adjusted p < 0.05; -: too few words, or no others of similar frequency). set of tokens: compared with\n"
+        "  p and kind of word: compared with random words of similar frequency. p: of this class and delay alone. +n -m: delays at which\n"
+        "  the class lies above and below them, p < 0.05 after adjustment for all classes and delays (-: too few words, or no\n"
+        "  others of similar frequency). A ratio without an interval: its variance is not known (the report states why). set of tokens: compared with\n"
         "  random tokens; nearly every set of words differs from those, so that test does not support claims about a kind of word.");
 }
 
@@ -466,6 +468,27 @@ static void print_partner(const sg_run *r, const char *group, size_t p)
     }
 }
 
+/* How fast the gain along property p falls, if it is above chance where it is largest. */
+static void print_half_life(const sg_run *r, const char *group, size_t p)
+{
+    const double half = of_property(r, group, "property_half_life", p, 0);
+    size_t peak = 0;
+    double largest = 0;
+    for (size_t d = 0; d < sg_run_delays(r); d++) {
+        double x = of_property(r, group, "property_gain", p, d);
+        if (x > largest)
+            largest = x, peak = d;
+    }
+    if (isfinite(half) && !(largest > of_property(r, group, "property_gain_random_high", p, peak))) {
+        printf("  no half-life: the gain along it is not above chance at its peak, delay %zu\n", peak);
+    } else if (isfinite(half)) {
+        printf("  half of the gain along it is lost %.1f steps after its peak", half);
+        print_range(of_property(r, group, "property_half_life_low", p, 0),
+                    of_property(r, group, "property_half_life_high", p, 0));
+        putchar('\n');
+    }
+}
+
 void print_property(sg_run *r, const char *group, size_t p)
 {
     static const size_t wanted[] = {0, 1, 5, 10, 20, 49};
@@ -486,13 +509,7 @@ void print_property(sg_run *r, const char *group, size_t p)
                    !gain || withheld;
         puts("");
     }
-    double half = of_property(r, group, "property_half_life", p, 0);
-    if (isfinite(half)) {
-        printf("  half of the gain along it is lost %.1f steps after its peak", half);
-        print_range(of_property(r, group, "property_half_life_low", p, 0),
-                    of_property(r, group, "property_half_life_high", p, 0));
-        putchar('\n');
-    }
+    print_half_life(r, group, p);
     print_partner(r, group, p);
     if (missing)
         printf("  missing: %s\n", why_missing(r, group, "relative_memory", why));

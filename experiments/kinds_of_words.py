@@ -26,7 +26,7 @@ def type_test(lib, count, in_class, square, seed):
     out, message = (Outcome * D)(), ctypes.create_string_buffer(1024)
     double = lambda x: np.ascontiguousarray(x, float).ctypes.data_as(ctypes.c_void_p)
     status = lib.sg_stats_type_test(out, ctypes.c_size_t(V), ctypes.c_size_t(D), np.ascontiguousarray(count, np.uint64).ctypes.data_as(ctypes.c_void_p),
-                                    double(in_class), double(square), ctypes.c_size_t(DRAWS), ctypes.c_uint64(seed), message)
+                                    double(in_class), double(square), ctypes.c_size_t(DRAWS), ctypes.c_size_t(DRAWS), ctypes.c_uint64(seed), message)
     assert status == 0, message.value
     return np.array([o.p for o in out])
 

@@ -604,7 +604,7 @@ function hasValues(key) {
 
 function replacementSection() {
   const body = section('replacement', `When the ${STEP} is replaced`,
-    `${STEPS[0].toUpperCase()}${STEPS.slice(1)} are replaced by others, drawn by their frequency: by any of the corpus (rows of features: all alike) or by one of the same class; what follows is unchanged. `
+    `${STEPS[0].toUpperCase()}${STEPS.slice(1)} are replaced by others, drawn by their frequency: by any of the corpus (rows of features: each equally likely) or by one of the same class; what follows is unchanged. `
     + `How far this moves the state d ${STEPS} later measures how much the state still depends on which ${STEP} was read: memory. The gradient only predicts this, from small changes.`);
   const hint = 'Point at the chart, or focus it and use the arrow keys, to read the values at one delay.';
   const chart = new Chart({ id: 'replacement', label: 'Effect of replacement by delay', share: 'classes', hint });
@@ -960,18 +960,10 @@ function summarySection() {
 /* A class beside all words: the geometric mean of the ratio of gains over the delays of 1 and more at which it has an interval (none
  * where these are fewer than half: too few tokens), at how many of them its kind of word differs from words of similar frequency, and of
  * how many that can be said. */
-function standing(run, g, i) {
-  const ratio = values(g, 'ratio'), low = values(g, 'ratio_low'), q = values(g, 'q_types');
-  let sum = 0, n = 0, significant = 0, tested = 0;
-  for (let d = 1; d < run.delays; d++) {
-    if (!ratio || !(ratio[i][d] > 0) || low[i][d] === null) continue;
-    sum += Math.log(ratio[i][d]);
-    n++;
-    if (q[i][d] === null) continue;
-    tested++;
-    if (q[i][d] < 0.05) significant++;
-  }
-  return { name: run.classes[i].name, factor: n > 0 && 2 * n >= run.delays - 1 ? Math.exp(sum / n) : null, significant, tested };
+function standing(run, g, i, at) {
+  const of = (key) => (values(g, key) ? values(g, key)[i] : []), kinds = of('q_types').filter((p) => p !== null), ratio = of('ratio')[at];
+  return { name: run.classes[i].name, factor: ratio > 0 ? ratio : null, low: of('ratio_low')[at], high: of('ratio_high')[at],
+    significant: kinds.filter((p) => p < 0.05).length, tested: kinds.length };
 }
 
 /* The headline: how fast the rms gain falls from its peak. */
@@ -1030,8 +1022,8 @@ function summaryOf(run) {
   const q = run.decay_quantity.indexOf('largest rms gain');
   if (fits && q >= 0 && fits[0][q].some((w) => w !== null)) {
     const d = decayOf(run, g, 0, q), [halfLeft, fifthLeft, tenthLeft] = d.left;
-    const law = d.verdict === 'none of the laws' ? ['No decay law fits it within the error bars over blocks', ...(d.formula ? [' (the nearest: ', d.formula, ')'] : [])]
-      : d.verdict === 'undecided' || !d.formula ? ['Its decay law is undecided'] : [`It falls as ${/^[aeiou]/.test(d.verdict) ? 'an' : 'a'} ${d.verdict}, `, d.formula];
+    const law = d.verdict === 'none of the laws' ? ['No decay law fits the rms gain within the error bars over blocks', ...(d.formula ? [' (the nearest: ', d.formula, ')'] : [])]
+      : d.verdict === 'undecided' || !d.formula ? ['The decay law of the rms gain is undecided'] : [`The rms gain falls as ${/^[aeiou]/.test(d.verdict) ? 'an' : 'a'} ${d.verdict}, `, d.formula];
     const fallen = [['half', halfLeft], ['a fifth', fifthLeft], ['a tenth', tenthLeft]].filter(([, x]) => x !== '–').map(([name, x]) => `${name} after ${x}`);
     lines.push([...law, `; β ${d.beta}.` + (fallen.length ? ` Of its value at delay ${d.peak}, ${fallen.join(', ')} ${STEPS} is left.` : '')]);
   }
@@ -1043,10 +1035,10 @@ function summaryOf(run) {
         : low > 0 ? 'they grow, and the values of this page may depend on rounding.'
           : high < 0 ? `they halve in ${number(Math.LN2 / -lyapunov[0], 3)} ${STEPS}.` : 'they may shrink or grow.'));
   }
-  const ranked = run.classes.map((_, i) => i).slice(1).map((i) => standing(run, g, i)).filter((x) => x.factor !== null).sort((a, b) => b.factor - a.factor);
+  const soon = Math.min(1, last), ranked = run.classes.map((_, i) => i).slice(1).map((i) => standing(run, g, i, soon)).filter((x) => x.factor !== null).sort((a, b) => b.factor - a.factor);
   if (ranked.length > 1) {
-    const tell = (x) => `${shorten(x.name, 60)} (${number(x.factor, 3)} times all ${STEPS}; ${x.tested ? `as a kind of word it differs from words of similar frequency at ${x.significant} of ${x.tested} delays` : 'no statement about its kind'})`;
-    lines.push(`Largest gain: ${tell(ranked[0])}; smallest: ${tell(ranked[ranked.length - 1])}.`);
+    const tell = (x) => `${shorten(x.name, 60)}, ${withInterval(x.factor, x.low, x.high)} times all ${STEPS} (${x.tested ? `as a kind of word it differs from words of similar frequency at ${x.significant} of ${x.tested} delays` : 'no statement about its kind'})`;
+    lines.push(`At delay ${soon} the gain over all directions is largest for ${tell(ranked[0])}; smallest for ${tell(ranked[ranked.length - 1])}.`);
   }
   lines.push(...propertySentences(run, g));
   const untrained = values(baselineOf(run), 'rms');

@@ -67,12 +67,13 @@ typedef enum {
     SG_GROWTH_GROWS
 } sg_growth;
 enum { SG_GROWTH_CHANGES = 4, SG_GROWTH_STEPS = 500 };
+#define SG_GROWTH_LEAST 1e-10 /* of `left`: what double resolves of a change of 1e-6 */
 typedef struct {
     size_t steps;   /* tokens followed, 500; fewer if the stream is shorter */
     double size;    /* of each of 4 random changes at first, Euclidean over all states: 1e-6 */
     double largest; /* the largest size of any of them, relative to the first; infinite if not finite */
     size_t at;      /* steps after the change at which it occurs */
-    double left;    /* geometric mean of the sizes at the end, relative to the first */
+    double left; /* geometric mean of the sizes at the end, relative to the first; SG_GROWTH_LEAST or more */
     sg_growth verdict;
 } sg_check_growth;
 

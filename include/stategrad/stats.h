@@ -144,19 +144,23 @@ SG_API void sg_stats_token_test(double *p, const char **missing, size_t B, const
 enum { SG_STATS_MIN_TYPES = 8 };
 typedef struct {
     double value; /* mean squared gain of the words of the class, weighted by their tokens in it */
-    double p;     /* two-sided, at least 2 / (1 + draws) */
+    double p;     /* two-sided, at least 2 / (1 + the draws made) */
     double null_low, null_middle, null_high; /* of value for random words: 2.5, 50 and 97.5 % */
     const char *missing;                     /* why all but value is NaN */
 } sg_type_p;
 /* Does a class of word types differ from other words of similar frequency? Of V word types: count, tokens of
  * the word (0: excluded); in_class, those of them in the class; square (V,D), its mean squared gain at each
  * delay, NaN: unknown. Null hypothesis: the shares in_class/count are exchangeable among the words of a band,
- * 2^k <= count < 2^(k+1). `draws` seeded permutations, the same for all delays; out (D). Missing: fewer than
+ * 2^k <= count < 2^(k+1). `draws` seeded permutations, the same for all delays, and up to `most` where fewer
+ * than 20 of them are beyond the class at some delay (most <= draws: no more); out (D). Missing: fewer than
  * SG_STATS_MIN_TYPES effective types, (sum n)^2 / sum n^2 with n = in_class, in bands that have other words
  * too (a quarter of them). SG_EINVAL: a size is 0. Cost: draws x D x words of the class. */
 SG_API sg_status sg_stats_type_test(sg_type_p *out, size_t V, size_t D, const uint64_t *count,
-                                    const double *in_class, const double *square, size_t draws, uint64_t seed,
-                                    sg_error *err);
+                                    const double *in_class, const double *square, size_t draws, size_t most,
+                                    uint64_t seed, sg_error *err);
+/* Draws that a permutation test needs among `tests` tests that are adjusted together: with this many a single
+ * p-value at its lower limit is significant at 5 % (40 draws a test), between 1,000 and 10,000. */
+SG_API size_t sg_stats_draws(size_t tests);
 
 /* ---- random directions ---- */
 /* |V_k^T n| for a uniformly random unit vector n in R^E, k orthonormal columns: mean and 2.5 % and 97.5 %

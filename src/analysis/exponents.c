@@ -6,7 +6,7 @@
 #include <math.h>
 #include <string.h>
 
-const char exponents_reset[] = "the state is zeroed at sentence starts: a change of it ends there";
+const char exponents_reset[] = "the state is zeroed at sentence starts, so that no change is followed for long";
 
 void exponents_interval(sg_interval *out, const exponent_sums *x, size_t m, size_t k, double *work)
 {

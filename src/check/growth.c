@@ -34,7 +34,7 @@ static sg_status follow(sg_check_growth *out, plain_network *changed, const plai
         if (!(grown <= out->largest))
             out->largest = isnan(grown) ? INFINITY : grown, out->at = t - first;
     }
-    out->left += log(fmax(network_distance(changed, plain, T - 1) / SIZE, 1e-300)) / SG_GROWTH_CHANGES;
+    out->left += log(fmax(network_distance(changed, plain, T - 1) / SIZE, SG_GROWTH_LEAST)) / SG_GROWTH_CHANGES;
     return SG_OK;
 }
 

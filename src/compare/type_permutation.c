@@ -86,8 +86,8 @@ sg_status kinds_test(double *p, const char **missing, const side *a, const side 
     TRY(sg_run_read(r, a->s->state, "word_gain", (size_t[]){0, 0}, (size_t[]){w.V, D}, w.square, err));
     for (size_t i = 0; i < w.V * D; i++)
         w.square[i] *= w.square[i];
-    TRY(sg_stats_type_test(w.p, w.V, D, w.count, w.in_a, w.square, DRAWS, seed ? strtoull(seed, NULL, 10) : 1,
-                           err));
+    TRY(sg_stats_type_test(w.p, w.V, D, w.count, w.in_a, w.square, DRAWS, sg_stats_draws(D),
+                           seed ? strtoull(seed, NULL, 10) : 1, err));
     for (size_t d = 0; d < D; d++)
         p[d] = w.p[d].p, missing[d] = w.p[d].missing;
 done:

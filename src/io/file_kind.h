@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* file_kind.h - what a file is by its first bytes, for messages about a file of another kind than expected. */
+/* file_kind.h - what a file is by its first bytes, for messages about a file of an unexpected kind. */
 #ifndef SG_IO_FILE_KIND_H
 #define SG_IO_FILE_KIND_H
 
@@ -14,10 +14,10 @@ typedef struct {
     bool may_be_text;   /* a text could begin like this, too */
 } file_kind;
 
-/* bytes: the first n of a file, FILE_KIND_BYTES or all. NULL: none of the kinds listed (a text, most often). */
+/* bytes: the first n of a file, FILE_KIND_BYTES or all. NULL: none of the kinds listed, as most texts. */
 const file_kind *file_kind_of(const void *bytes, size_t n);
 
-/* SG_EFORMAT "path: is NAME, expected EXPECTED: ADVICE". expected NULL: not said. advice: of kinds that have
+/* SG_EFORMAT "path: is NAME, expected EXPECTED: ADVICE". expected NULL: left out. advice: of kinds with
  * none of their own; NULL: none. */
 sg_status file_kind_refuse(const file_kind *kind, const char *path, const char *expected, const char *advice,
                            sg_error *err);

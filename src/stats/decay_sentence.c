@@ -36,15 +36,16 @@ static void law_part(char *text, size_t size, const char *quantity, const sg_dec
     if (d->missing)
         snprintf(text, size, "%s has no decay law (%s)", quantity, d->missing);
     else if (d->verdict == SG_DECAY_ONE_LAW && sg_decay_determined(f))
-        snprintf(text, size, "%s falls as %s %s, %s%s", quantity,
+        snprintf(text, size, "%s falls as %s %s, %s at delays d of 1 and more%s", quantity,
                  d->best == SG_DECAY_EXPONENTIAL ? "an" : "a", sg_decay_law_name(d->best), law, beta);
     else if (d->verdict == SG_DECAY_ONE_LAW)
         snprintf(text, size, "%s is compatible with %s %s whose parameters are not determined%s", quantity,
                  d->best == SG_DECAY_EXPONENTIAL ? "an" : "a", sg_decay_law_name(d->best), beta);
     else if (d->verdict == SG_DECAY_NO_LAW)
         snprintf(text, size,
-                 "none of the decay laws fits %s within its error bars (closest: %s, off by %.1f %%%s)",
-                 quantity, law, 100 * f->residual, beta);
+                 "none of the decay laws fits %s within its error bars (closest: %s%s, off by %.1f %%%s)",
+                 quantity, sg_decay_determined(f) ? "" : "a ",
+                 sg_decay_determined(f) ? law : sg_decay_law_name(d->best), 100 * f->residual, beta);
     else if (*among)
         snprintf(text, size, "the law of %s is undecided (%s%s)", quantity, among, beta);
     else

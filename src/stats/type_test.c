@@ -12,7 +12,13 @@
 #include <math.h>
 #include <string.h>
 
-enum { BANDS = 64 };
+enum { BANDS = 64, FEW_BEYOND = 20 };
+
+size_t sg_stats_draws(size_t tests)
+{
+    enum { LEAST = 1000, MOST = 10000, PER_TEST = 40 }; /* 2 / (1 + 40 n) < 0.05 / n */
+    return tests > MOST / PER_TEST ? MOST : tests < LEAST / PER_TEST ? LEAST : PER_TEST * tests;
+}
 
 static size_t band_of(uint64_t n)
 {
@@ -30,8 +36,11 @@ typedef struct {
     size_t start[BANDS + 1]; /* of each band in words */
     double *share;           /* shares above 0, band by band */
     size_t share_start[BANDS + 1];
-    double *drawn;        /* (D, draws) */
+    double *drawn;        /* (D, room) */
+    size_t room;          /* at least draws */
     double *sum, *weight; /* (D) */
+    double *known;        /* (V, D) square, 0 where it is unknown */
+    bool *whole;          /* (V) known at every delay */
 } test;
 
 static void fill_bands(test *t)
@@ -68,12 +77,28 @@ static double exchangeable(const test *t)
     return squares > 0 ? sum * sum / squares : 0;
 }
 
-static void add(const test *t, size_t w, double a)
+static void fill_known(test *t)
 {
-    const double *q = t->square + w * t->D;
+    for (size_t w = 0; w < t->V; w++) {
+        t->whole[w] = true;
+        for (size_t d = 0; d < t->D; d++) {
+            const double q = t->square[w * t->D + d];
+            t->whole[w] = t->whole[w] && q >= 0; /* not NaN: the word was seen at this delay */
+            t->known[w * t->D + d] = q >= 0 ? q : 0;
+        }
+    }
+}
+
+/* *all: the weight of words known at every delay. */
+static void add(const test *t, size_t w, double a, double *all)
+{
+    const double *q = t->known + w * t->D;
     for (size_t d = 0; d < t->D; d++)
-        if (q[d] >= 0) /* not NaN: the word was seen at this delay */
-            t->sum[d] += a * q[d], t->weight[d] += a;
+        t->sum[d] += a * q[d];
+    if (t->whole[w])
+        *all += a;
+    for (size_t d = 0; d < t->D && !t->whole[w]; d++)
+        t->weight[d] += t->square[w * t->D + d] >= 0 ? a : 0;
 }
 
 static void begin(const test *t)
@@ -82,9 +107,15 @@ static void begin(const test *t)
     memset(t->weight, 0, t->D * sizeof *t->weight);
 }
 
+static double mean_at(const test *t, size_t d, double all)
+{
+    return t->sum[d] / (t->weight[d] + all);
+}
+
 /* The shares of every band go to words of it, drawn without replacement. */
 static void draw(test *t, size_t r, sg_rng *rng)
 {
+    double all = 0;
     begin(t);
     for (size_t k = 0; k < BANDS; k++) {
         uint32_t *word = t->words + t->start[k];
@@ -93,29 +124,38 @@ static void draw(test *t, size_t r, sg_rng *rng)
             size_t j = i + (size_t)sg_rng_below(rng, n - i);
             uint32_t w = word[j];
             word[j] = word[i], word[i] = w;
-            add(t, w, t->share[t->share_start[k] + i] * (double)t->count[w]);
+            add(t, w, t->share[t->share_start[k] + i] * (double)t->count[w], &all);
         }
     }
     for (size_t d = 0; d < t->D; d++)
-        t->drawn[d * t->draws + r] = t->sum[d] / t->weight[d];
+        t->drawn[d * t->room + r] = mean_at(t, d, all);
+}
+
+/* Draws at delay d that lie as far from their middle as the value, on its side; *finite: all are. */
+static size_t beyond(const test *t, size_t d, double value, bool *finite)
+{
+    const double *x = t->drawn + d * t->room;
+    size_t below = 0, above = 0;
+    *finite = true;
+    for (size_t r = 0; r < t->draws; r++) {
+        *finite = *finite && isfinite(x[r]);
+        below += x[r] <= value * (1 + 1e-12), above += x[r] >= value * (1 - 1e-12);
+    }
+    return below < above ? below : above;
 }
 
 /* Results of the draws for the class itself, at one delay. */
 static void summarise_draws(sg_type_p *out, const test *t, size_t d)
 {
-    double *x = t->drawn + d * t->draws, value = t->sum[d] / t->weight[d];
-    size_t below = 0, above = 0;
-    *out = (sg_type_p){value, NAN, NAN, NAN, NAN, NULL};
-    if (!isfinite(value))
+    double *x = t->drawn + d * t->room;
+    bool finite;
+    size_t least = beyond(t, d, out->value, &finite);
+    if (!isfinite(out->value))
         out->missing = "no word of the class has a pair";
-    for (size_t r = 0; r < t->draws && !out->missing; r++) {
-        if (!isfinite(x[r]))
-            out->missing = "no pairs of the words drawn";
-        below += x[r] <= value * (1 + 1e-12), above += x[r] >= value * (1 - 1e-12);
-    }
+    else if (!finite)
+        out->missing = "no pairs of the words drawn";
     if (out->missing)
         return;
-    size_t least = below < above ? below : above;
     out->p = fmin(1, 2 * (double)(1 + least) / (double)(1 + t->draws));
     stats_sort(t->draws, x);
     out->null_low = stats_quantile(t->draws, x, 0.025);
@@ -123,43 +163,83 @@ static void summarise_draws(sg_type_p *out, const test *t, size_t d)
     out->null_high = stats_quantile(t->draws, x, 0.975);
 }
 
-sg_status sg_stats_type_test(sg_type_p *out, size_t V, size_t D, const uint64_t *count,
-                             const double *in_class, const double *square, size_t draws, uint64_t seed,
-                             sg_error *err)
+/* Are there too few draws beyond the class at some delay to know a small p-value? */
+static bool wants_more(const test *t, const sg_type_p *out)
+{
+    bool finite;
+    for (size_t d = 0; d < t->D; d++)
+        if (isfinite(out[d].value) && beyond(t, d, out[d].value, &finite) < FEW_BEYOND && finite)
+            return true;
+    return false;
+}
+
+static sg_status make_room(test *t, size_t draws, sg_error *err)
+{
+    double *larger = sg_calloc(t->D, draws * sizeof *larger);
+    if (!larger)
+        return no_memory(err, "%zu permutations at %zu delays", draws, t->D);
+    for (size_t d = 0; d < t->D && t->drawn; d++)
+        memcpy(larger + d * draws, t->drawn + d * t->room, t->draws * sizeof *larger);
+    sg_free(t->drawn);
+    t->drawn = larger, t->room = draws;
+    return SG_OK;
+}
+
+static sg_status draw_up_to(test *t, size_t draws, sg_rng *rng, sg_error *err)
 {
     sg_status st = SG_OK;
-    test t = {.V = V, .D = D, .draws = draws, .count = count, .in_class = in_class, .square = square};
+    TRY(make_room(t, draws, err));
+    for (; t->draws < draws; t->draws++)
+        draw(t, t->draws, rng);
+done:
+    return st;
+}
+
+static void values_of_class(const test *t, sg_type_p *out)
+{
+    double all = 0;
+    begin(t);
+    for (size_t w = 0; w < t->V; w++)
+        if (t->count[w] && t->in_class[w] > 0)
+            add(t, w, t->in_class[w], &all);
+    for (size_t d = 0; d < t->D; d++)
+        out[d] = (sg_type_p){mean_at(t, d, all), NAN, NAN, NAN, NAN, NULL};
+}
+
+sg_status sg_stats_type_test(sg_type_p *out, size_t V, size_t D, const uint64_t *count,
+                             const double *in_class, const double *square, size_t draws, size_t most,
+                             uint64_t seed, sg_error *err)
+{
+    sg_status st = SG_OK;
+    test t = {.V = V, .D = D, .count = count, .in_class = in_class, .square = square};
     sg_rng rng;
-    if (!V || !D || !draws || V > UINT32_MAX || draws > 10000000)
+    if (!V || !D || !draws || V > UINT32_MAX || draws > 10000000 || most > 10000000)
         return sg_fail(err, SG_EINVAL, "statistics: a test of %zu words, %zu delays, %zu permutations", V, D,
-                       draws);
+                       draws > most ? draws : most);
     NEED((t.words = sg_calloc(V, sizeof *t.words)) && (t.share = sg_calloc(V, sizeof *t.share)) &&
-             (t.drawn = sg_calloc(D, draws * sizeof *t.drawn)) && (t.sum = sg_calloc(2 * D, sizeof *t.sum)),
+             (t.known = sg_calloc(V, D * sizeof *t.known)) && (t.whole = sg_calloc(V, sizeof *t.whole)) &&
+             (t.sum = sg_calloc(2 * D, sizeof *t.sum)),
          err, "a test of %zu words, %zu permutations", V, draws);
     t.weight = t.sum + D;
     fill_bands(&t);
-    bool few = exchangeable(&t) < SG_STATS_MIN_TYPES;
-    sg_rng_seed(&rng, seed, 0);
-    for (size_t r = 0; r < draws && !few; r++)
-        draw(&t, r, &rng);
-    begin(&t);
-    for (size_t w = 0; w < V; w++)
-        if (count[w] && in_class[w] > 0)
-            add(&t, w, in_class[w]);
-    for (size_t d = 0; d < D; d++) {
-        if (!few)
-            summarise_draws(&out[d], &t, d);
-        else
-            out[d] = (sg_type_p){t.sum[d] / t.weight[d],
-                                 NAN,
-                                 NAN,
-                                 NAN,
-                                 NAN,
-                                 "fewer than 8 effective word types that have others of similar frequency"};
+    fill_known(&t);
+    values_of_class(&t, out);
+    if (exchangeable(&t) < SG_STATS_MIN_TYPES) {
+        for (size_t d = 0; d < D; d++)
+            out[d].missing = "fewer than 8 effective word types that have others of similar frequency";
+        goto done;
     }
+    sg_rng_seed(&rng, seed, 0);
+    TRY(draw_up_to(&t, draws, &rng, err));
+    if (most > draws && wants_more(&t, out))
+        TRY(draw_up_to(&t, most, &rng, err));
+    for (size_t d = 0; d < D; d++)
+        summarise_draws(&out[d], &t, d);
 done:
     sg_free(t.words);
     sg_free(t.share);
+    sg_free(t.known);
+    sg_free(t.whole);
     sg_free(t.drawn);
     sg_free(t.sum);
     return st;

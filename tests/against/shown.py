@@ -351,9 +351,9 @@ def check_replacement(run, group, text):
     kl = run.get(group, "output_kl")[0, 0]
     assert ("nats" in text) == np.isfinite(kl), text
     if np.isfinite(kl):
-        value("output_kl", rf"distribution by {number} nats", (0, 0))
+        value("output_kl", rf"at delay 0 by {number} nats of Kullback-Leibler divergence", (0, 0))
     value("linear_prediction", rf"predicts a change of {number}", (0, 0))
-    same(re.search(rf"its squared error is {number} of the squared change", text).group(1), run.get(group, "infidelity")[0, 0], 3, text)
+    same(re.search(rf"its squared error is {number} times the squared change", text).group(1), run.get(group, "infidelity")[0, 0], 3, text)
 
 
 def blocks_of(sigma, low, high):
@@ -399,7 +399,7 @@ def check_ratios(run, part):
     of = {k: run.get(group, k) for k in ("gain_ratio", "gain_ratio_low", "gain_ratio_high", "p_types", "p_types_adjusted", "p_tokens_adjusted",
                                          "types_null_high")}
     for c, line in list(enumerate(lines[1:]))[1:min(len(run.classes), 40)]:
-        cell = r"  (-|[\d.e+-]+)(?: \((\S+) to (\S+)\))? +(-|\d\.\d{3})"
+        cell = r"  (-|[\d.e+-]+)(?: \((\S+) to (\S+)\))? +(-|\d\.\d{3}|<\.001)"
         m = re.match(r"  (.{20})" + cell * len(delays) + r"  (\S+(?: -\d+)?) *  (\S+(?: -\d+)?) *$", line)
         assert m and m.group(1).strip() == run.classes[c][:20].strip(), (line, run.classes[c])
         for k, d in enumerate(delays):
@@ -407,7 +407,8 @@ def check_ratios(run, part):
             same(ratio, of["gain_ratio"][c, d], 3, line)
             same(low, of["gain_ratio_low"][c, d], 3, line), same(high, of["gain_ratio_high"][c, d], 3, line)
             assert (p == "-") == bool(np.isnan(of["p_types"][c, d])), line
-            if p != "-":
+            assert (p == "<.001") == bool(of["p_types"][c, d] < 0.0005), line
+            if p not in ("-", "<.001"):
                 decimals(p, of["p_types"][c, d], 3, line)
         for shown, q, beyond in ((m.groups()[-2], of["p_types_adjusted"][c], of["types_null_high"][c]), (m.groups()[-1], of["p_tokens_adjusted"][c], 1)):
             above, found = of["gain_ratio"][c] > beyond, q < 0.05
@@ -468,7 +469,12 @@ def check_property(run, group, p, text):
             spans_of(run, group, "partner_" + name, p, re.findall(r"  (\S+)(?: \((\S+) to (\S+)\))? at delay (\d+)", line.group(1)))
     half = re.search(r"half of the gain along it is lost (\S+) steps after its peak(?: \((\S+) to (\S+)\))?$", text, re.M)
     exact = run.get(group, "property_half_life")[p, 0]
-    assert bool(half) == bool(np.isfinite(exact)), text
+    gain, most = (run.get(group, name)[p, 0] for name in ("property_gain", "property_gain_random_high"))
+    peak = int(np.nanargmax(gain)) if np.isfinite(gain).any() else 0
+    by_chance = re.search(r"no half-life: the gain along it is not above chance at its peak, delay (\d+)$", text, re.M)
+    assert bool(by_chance) == bool(np.isfinite(exact) and not gain[peak] > most[peak]), text
+    assert not by_chance or int(by_chance.group(1)) == peak, text
+    assert bool(half) == bool(np.isfinite(exact) and gain[peak] > most[peak]), text
     if half:
         decimals(half.group(1), exact, 1, text)
         for shown, end in zip(half.groups()[1:], ("_low", "_high")):

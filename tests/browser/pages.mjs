@@ -430,8 +430,8 @@ async function sentences(page, expect, all, g, untrained, names, steps, D) {
   propertySentences(text, expect, all, g, steps, D);
   if (g.decay_weight && g.decay_weight[0][2].some((w) => w !== null)) {
     const d = decayOf(all, g, 0, 2);
-    const said = d.verdict === 'none of the laws' ? 'No decay law fits it within the error bars over blocks'
-      : d.verdict === 'undecided' || !d.determined ? 'Its decay law is undecided' : `It falls as ${/^[aeiou]/.test(d.verdict) ? 'an' : 'a'} ${d.verdict}, `;
+    const said = d.verdict === 'none of the laws' ? 'No decay law fits the rms gain within the error bars over blocks'
+      : d.verdict === 'undecided' || !d.determined ? 'The decay law of the rms gain is undecided' : `The rms gain falls as ${/^[aeiou]/.test(d.verdict) ? 'an' : 'a'} ${d.verdict}, `;
     expect(text.includes(said), 'the verdict on the law', said, text);
     const left = /Of its value at delay (\d+), (.*?) (words|characters) is left\./.exec(text), known = d.share.filter((x) => x !== null);
     expect(Boolean(left) === known.length > 0, 'the shares that are left', text);
@@ -443,19 +443,15 @@ async function sentences(page, expect, all, g, untrained, names, steps, D) {
     }
   }
   if (names.length > 2 && g.gain_ratio) {
-    const rank = names.map((name, c) => {
-      let sum = 0, n = 0, significant = 0, tested = 0;
-      for (let d = 1; d < D && c; d++) {
-        if (!(g.gain_ratio[c][d] > 0) || g.gain_ratio_low[c][d] === null) continue;
-        sum += Math.log(g.gain_ratio[c][d]), n++;
-        tested += g.p_types_adjusted[c][d] !== null, significant += g.p_types_adjusted[c][d] !== null && g.p_types_adjusted[c][d] < 0.05;
-      }
-      return { name, factor: Math.exp(sum / n), significant, tested, n };
-    }).slice(1).filter((x) => x.n && 2 * x.n >= D - 1).sort((a, b) => b.factor - a.factor);
-    expect(text.includes('Largest gain: ') === rank.length > 1, 'the sentence on classes', rank.length);
-    for (const [word, x] of rank.length > 1 ? [['Largest gain: ', rank[0]], ['smallest: ', rank.at(-1)]] : []) {
-      const m = new RegExp(`${word}(.+?) \\((\\S+) times all ${steps}; (?:as a kind of word it differs from words of similar frequency at (\\d+) of (\\d+) delays|no statement about its kind)\\)`).exec(text);
-      expect(m && m[1] === x.name && shows(m[2], x.factor) && (x.tested ? Number(m[3]) === x.significant && Number(m[4]) === x.tested : m[3] === undefined), word, m && m[0], JSON.stringify(x));
+    const soon = Math.min(1, last), rank = names.map((name, c) => {
+      const q = g.p_types_adjusted[c].filter((p) => p !== null);
+      return { name, factor: g.gain_ratio[c][soon], low: g.gain_ratio_low[c][soon], high: g.gain_ratio_high[c][soon], significant: q.filter((p) => p < 0.05).length, tested: q.length };
+    }).slice(1).filter((x) => x.factor > 0).sort((a, b) => b.factor - a.factor);
+    expect(text.includes(' the gain over all directions is largest for ') === rank.length > 1, 'the sentence on classes', rank.length);
+    for (const [word, x] of rank.length > 1 ? [[`At delay ${soon} the gain over all directions is largest for `, rank[0]], ['; smallest for ', rank.at(-1)]] : []) {
+      const m = new RegExp(`${word}(.+?), (\\S+)(?: \\((\\S+) to (\\S+)\\))? times all ${steps} \\((?:as a kind of word it differs from words of similar frequency at (\\d+) of (\\d+) delays|no statement about its kind)\\)`).exec(text);
+      expect(m && m[1] === x.name && shows(m[2], x.factor) && (x.low === null ? m[3] === undefined : shows(m[3], x.low) && shows(m[4], x.high))
+        && (x.tested ? Number(m[5]) === x.significant && Number(m[6]) === x.tested : m[5] === undefined), word, m && m[0], JSON.stringify(x));
     }
   }
   const exponent = ['lyapunov_exponent', 'lyapunov_exponent_low', 'lyapunov_exponent_high'].map((v) => (g[v] ? g[v][0] : null));
@@ -534,7 +530,7 @@ async function testReport(nc) {
   for (const chart of CHARTS) check(await marks(page, chart) > 5, `${chart} is drawn`, `${await marks(page, chart)} marks`);
   check(await overflow(page) <= 0, '1600 px: nothing sticks out', await overflow(page));
   const summary = await page.textContent('#summary');
-  check(/Half of the gain from a word/.test(summary) && / law/.test(summary) && /Largest gain/.test(summary), 'the summary has its sentences', summary);
+  check(/Half of the gain from a word/.test(summary) && / law/.test(summary) && /is largest for/.test(summary), 'the summary has its sentences', summary);
   await shot(page, 'report-1600-light');
   check(await page.evaluate(() => window.drawnAtLoad) === CHARTS.length, 'all charts are drawn when the page says it is loaded', await page.evaluate(() => window.drawnAtLoad));
   const dump = execFileSync(browserPath, ['--headless', '--no-sandbox', '--disable-gpu', '--dump-dom', `file://${join(folder, 'report.html')}`], { encoding: 'utf8', stdio: ['ignore', 'pipe', 'ignore'], maxBuffer: 1 << 28 });

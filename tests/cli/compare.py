@@ -390,7 +390,7 @@ def test_text_and_csv():
     table = list(csv.DictReader(open(os.path.join(folder, "table.csv"), encoding="utf-8", newline="")))
     assert compare(*options, "--csv", "-").stdout == open(os.path.join(folder, "table.csv"), encoding="utf-8").read()
     assert len(table) == len(shown["rows"])
-    lines = text[text.index("A is\n") + 5:text.index("\np: A/B = 1")].split("\n")
+    lines = text[text.index("A is\n") + 5:text.index("\np: of the hypothesis that A/B is 1")].split("\n")
     for line, cell, row in zip(lines, table, shown["rows"]):
         for key in ("ratio", "ratio_low", "ratio_high", "difference", "difference_low", "difference_high", "p", "p_adjusted", "p_types"):
             assert (cell[key] == "") == (row[key] is None) and (row[key] is None or abs(float(cell[key]) / row[key] - 1) < 1e-8), (key, cell, row)
@@ -444,7 +444,7 @@ def test_misuse():
             (["--group", "x=lstm1.nc", "noun", "verb"], 2, "compare: --group", "two runs or more"),
             (["--group", "x=lstm1.nc,lstm1.nc", "noun", "verb"], 2, "analyse the same model"),
             (["--group", "x=lstm2.nc,other-text.nc", "noun", "verb"], 2, "different texts"),
-            (["no.nc", "noun", "verb"], 1, "no.nc"), (["lstm1.nc", "lstm1.safetensors"], 1, "lstm1.safetensors", "looks like a model"),
+            (["no.nc", "noun", "verb"], 1, "no.nc"), (["lstm1.nc", "lstm1.safetensors"], 1, "lstm1.safetensors", "a safetensors file"),
             (["lstm1.nc", "noun", "verb", "--csv", "lstm1.nc"], 2, "lstm1.nc"), (["lstm1.nc", "noun", "verb", "--csv", "-", "--json"], 2, "--json"),
             (["lstm1.nc", "noun", "verb", "-o", "lstm1.nc"], 2, "lstm1.nc"), (["lstm1.nc", "noun", "verb", "-o", "-", "--json"], 2, "-o -"),
             (["lstm1.nc", "noun", "verb", "--csv", "same", "-o", "same"], 2, "same"), (["lstm1.nc", "noun", "verb", "-o", "no/such"], 1, "no/such")):

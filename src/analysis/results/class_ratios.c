@@ -131,7 +131,8 @@ static void compare(group_work *a, const kinds *k, size_t c, size_t d)
     for (size_t b = 0; b < p->B; b++)
         k->sums[b] = k->block[b].square, k->pairs[b] = k->block[b].pairs,
         k->means[b] = k->block[b].other / k->block[b].other_pairs;
-    sg_stats_token_test(&k->tokens[i], &why, p->B, k->sums, k->pairs, k->means, NULL_DRAWS, p->seed);
+    sg_stats_token_test(&k->tokens[i], &why, p->B, k->sums, k->pairs, k->means,
+                        sg_stats_draws((p->C - 1) * p->D), p->seed);
     group_note(a, RUN_NO_TOKEN_TEST, c, d, why);
 }
 
@@ -177,7 +178,8 @@ static sg_status type_test(group_work *a, const kinds *k, const double *square, 
     for (size_t i = 0; i < words->n; i++)
         if ((size_t)words->class[i] == c && count[words->word[i]])
             in_class[words->word[i]] = (double)words->tokens[i];
-    TRY(sg_stats_type_test(out, words->V, p->D, count, in_class, square, NULL_DRAWS, p->seed, err));
+    TRY(sg_stats_type_test(out, words->V, p->D, count, in_class, square, NULL_DRAWS,
+                           sg_stats_draws((p->C - 1) * p->D), p->seed, err));
     for (size_t d = 0; d < p->D; d++) {
         size_t i = c * p->D + d;
         k->types[i] = out[d].p;

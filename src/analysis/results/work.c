@@ -37,6 +37,8 @@ void results_count(const results_input *p, results_work *x)
         x->steps += n * (3 * (B + parts) * (H * E + E * E) + (p->P ? RANDOM_DRAWS * smaller : 0));
         if (p->C > 1 && p->B >= TEST_LEAST_BLOCKS)
             add_test(x, n - (double)p->D, B, H, E);
+        if (p->words.sums) /* the words of all classes, at most as often as there are draws */
+            x->steps += (double)p->words.n * (double)p->D * (double)sg_stats_draws((p->C - 1) * p->D);
     }
     x->bytes = (double)file;
 }

@@ -43,7 +43,7 @@ static double rejected(size_t size, size_t from, double gain, size_t *given)
             for (size_t d = 0; d < D; d++)
                 square[w * D + d] *= gain * gain;
         }
-        assert_ok(sg_stats_type_test(out, V, D, count, in_class, square, DRAWS, k, &err), err);
+        assert_ok(sg_stats_type_test(out, V, D, count, in_class, square, DRAWS, DRAWS, k, &err), err);
         *given += !isnan(out[0].p);
         found += out[0].p <= 0.05;
         assert_true(isnan(out[0].p) ? out[0].missing != NULL : out[0].null_low <= out[0].null_high);
