@@ -245,6 +245,8 @@ sg_status open_runs(run_selection *s, sg_error *err);
 void run_selection_free(run_selection *s);
 /* "layer2.hidden" from --layer 2 --state hidden: the first group of the run that fits. NULL: none does. */
 const char *choose_state(const sg_run *r, const char *state, size_t layer);
+/* The misuse that it found none; the message names those there are. */
+int no_such_state(const char *verb, const sg_run *r, const char *path, const char *state, size_t layer);
 
 /* ---- jobs of a cluster: cmd_cluster.c ---- */
 /* What a command would do, without doing it. */

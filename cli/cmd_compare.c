@@ -112,9 +112,7 @@ static sg_compare_side side_of(const run_selection *s, size_t i)
 static int set_state(sg_compare_side *side, const request *q)
 {
     side->state = choose_state(side->runs[0], q->state, q->layer);
-    return side->state ? -1
-                       : misuse("compare: %s has no such state or layer; stategrad info lists what it holds",
-                                side->paths[0]);
+    return side->state ? -1 : no_such_state("compare", side->runs[0], side->paths[0], q->state, q->layer);
 }
 
 static bool has_state(const sg_run *r, const char *name)

@@ -60,7 +60,7 @@ static int run(int argc, char **argv)
     if (cfg.class_index == sg_run_classes(r))
         code = unknown_class(r, argv[0], class);
     else if (!cfg.group)
-        code = misuse("words: %s has no such state or layer; stategrad info lists what it holds", argv[0]);
+        code = no_such_state("words", r, argv[0], state, layer);
     else if (cfg.delay >= sg_run_delays(r))
         code = misuse("words: --delay %zu: %s has delays 0 .. %zu", cfg.delay, argv[0], sg_run_delays(r) - 1);
     else

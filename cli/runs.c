@@ -2,6 +2,7 @@
 /* Runs given as operands and as groups of models. */
 #include "cli.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -83,4 +84,18 @@ const char *choose_state(const sg_run *r, const char *state, size_t layer)
         return name;
     }
     return NULL;
+}
+
+int no_such_state(const char *verb, const sg_run *r, const char *path, const char *state, size_t layer)
+{
+    char names[400] = "", level[32] = "";
+    size_t used = 0;
+    for (size_t g = 0; g < sg_run_groups(r) && used < sizeof names; g++)
+        if (!strncmp(sg_run_group_name(r, g), "layer", 5))
+            used += (size_t)snprintf(names + used, sizeof names - used, "%s%s", used ? ", " : "",
+                                     sg_run_group_name(r, g));
+    if (layer)
+        snprintf(level, sizeof level, " --layer %zu", layer);
+    return misuse("%s:%s%s%s: %s has %s%s", verb, level, state ? " --state " : "", state ? state : "", path,
+                  used ? names : "no states", used < sizeof names ? "" : "...");
 }

@@ -56,6 +56,9 @@ class Figures(InFolder):
             low, high = ax.get_ylim()
             shown = np.concatenate([line.get_ydata() for name, line in lines.items() if "untrained" not in name])
             self.assertTrue(low <= np.nanmin(shown) and np.nanmax(shown) <= high)
+            bands = np.concatenate([path.vertices[:, 1] for band in ax.collections for path in band.get_paths()])
+            self.assertLessEqual(np.max(bands), high)
+            self.assertTrue(low <= 0 or low <= max(np.min(bands[bands > 0]), np.nanmin(shown) / 10)) # only near 0 is a band cut
             self.assertAlmostEqual(figure.get_figwidth(), {1: 3.35, 2: 7.0}[columns])
 
     def test_the_run_is_not_overwritten(self):
@@ -115,7 +118,17 @@ class Figures(InFolder):
         for name, p in (("kind", 0), ("x", 1)):
             self.same(lines[name].get_ydata(), state.read("property_gain")[p, 1])
         grey = ax.collections[-1].get_paths()[0].vertices[:, 1]
-        self.assertTrue(set(state.read("property_gain_random_high")[1, 1]) <= set(grey))
+        for end in ("low", "high"):
+            self.assertTrue(set(state.read(f"property_gain_random_{end}")[1, 1]) <= set(grey), end)
+
+    def test_delays_are_counted_in_the_units_of_the_model(self):
+        text = self.folder / "text"
+        text.write_text("abba\n" * 40)
+        of_characters = sg.train(text, unit="char", embedding_size=3, hidden_size=4, epochs=1, steps=10, batch=2)
+        with sg.analyze(of_characters, text, {"a": ["a"]}, {"x": "a-b"}, **QUICK) as run:
+            for kind in set(_figure.KINDS) - {"words"}:
+                self.assertEqual(run.figure(kind).axes[0].get_xlabel(), "delay d (characters)", kind)
+                self.assertEqual(self.run_.figure(kind).axes[0].get_xlabel(), "delay d (words)", kind)
 
     def test_words(self):
         for given, name, delay in (({}, "all", 1), ({"classes": "noun", "delays": [4]}, "noun", 4)):

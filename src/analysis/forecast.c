@@ -146,6 +146,8 @@ sg_status sg_analysis_forecast(sg_analysis_estimate *out, const sg_analysis_conf
     sg_status st = analysis_sizes(&an, m, s, k, cfg, err);
     *out = (sg_analysis_estimate){0};
     if (st == SG_OK)
+        st = la_room(1, err);
+    if (st == SG_OK)
         forecast(out, &an);
     return st;
 }

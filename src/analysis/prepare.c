@@ -351,6 +351,7 @@ static sg_status gather(analysis *an, sg_error *err)
     NEED(an->class_names = sg_calloc(an->C, sizeof *an->class_names), err, "the analysis");
     for (size_t c = 0; c < an->C; c++)
         an->class_names[c] = k ? sg_classes_name(k, c) : "all";
+    TRY(la_room(1, err));
     TRY(open_features(an, err));
     TRY(count_tokens(an, err));
     TRY(blocks_place(an, err));

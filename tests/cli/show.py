@@ -194,13 +194,14 @@ def test_misuse(folder):
     gru = os.path.join(folder, "gru2.safetensors")
     for args, code, told in ((["--text", "  "], 2, "no word"), (["--text", "the", "--target", "zebra"], 2, "zebra"),
                              (["--text", "the", "--contrast", "are"], 2, "are"), (["--text", "the", "--contrast", "are/zebra"], 2, "zebra"),
-                             (["--text", "the", "--layer", "9"], 2, "layer"), (["--text", "the", "--state", "mood"], 2, "mood"),
+                             (["--text", "the", "--layer", "9"], 2, "show: layer 9: the model has 1 layer\n"), (["--text", "the", "--state", "mood"], 2, "mood"),
                              (["--text", "the", "--target", "is", "--contrast", "are/is"], 2, "exclude"), (["--text", "the", "--replace", "0"], 2, "--replace"),
                              (["--text", "the " * 501], 2, "500"), ([os.path.join(folder, "none.txt")], 1, "none.txt"),
                              (["--text", "the", "-o", model], 2, ""), (["--text", "the", "-o", os.path.join(folder, "no/x.html")], 1, "x.html")):
         p = run("show", model, *args, code=code)
         assert told in p.stderr and p.stderr.count("\n") == 1, (args, p.stderr)
-    assert "cell" in run("show", gru, "--text", "the", "--state", "cell", code=2).stderr
+    assert "a gru has no cell state, only a hidden one" in run("show", gru, "--text", "the", "--state", "cell", code=2).stderr
+    assert "layer 3: the model has 2 layers\n" in run("show", gru, "--text", "the", "--layer", "3", code=2).stderr
     assert run("show", model, code=1, text="").stderr.count("\n") == 1
 
 

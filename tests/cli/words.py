@@ -94,7 +94,7 @@ def test_text(nc):
 
 
 def test_misuse(nc, without):
-    for args, code, told in ((["--class", "nothing"], 2, "nothing"), (["--delay", "99"], 2, "99"), (["--layer", "7"], 2, "layer"),
+    for args, code, told in ((["--class", "nothing"], 2, "nothing"), (["--delay", "99"], 2, "99"), (["--layer", "7", "--state", "cell"], 2, "words: --layer 7 --state cell: "),
                              (["--top", "0"], 2, "top")):
         p = run(nc, *args, code=code)
         assert told in p.stderr and p.stderr.count("\n") == 1, p.stderr

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
 """What `make install` puts in place is enough: each public header compiles alone in C and C++, a client is built with
-nothing but pkg-config's answer and uses the library, the program runs without the source tree. Program and library are
+nothing but pkg-config's answer and uses the library, shared or static, the program runs without the source tree. Program and library are
 hardened as SECURITY.md says.
 
 usage: install.py SOURCE BUILD"""
@@ -94,11 +94,14 @@ def main():
                     run(compiler, "-x", language, "-Wall", "-Wextra", "-Werror", "-fsyntax-only", f"-I{there}/include", "-",
                         input=f"#include <{name}>\n")
 
-        env = {**os.environ, "PKG_CONFIG_PATH": str(pc.parent), "PKG_CONFIG_SYSROOT_DIR": str(root)}
-        flags = run("pkg-config", "--cflags", "--libs", "stategrad", env=env).split()
+        env = {**os.environ, "PKG_CONFIG_LIBDIR": str(pc.parent)} # no other package's file is there
+        asked = ["pkg-config", f"--define-variable=prefix={there}", "--cflags", "--libs", "stategrad"]
         client = root / "client.c"
         client.write_text(CLIENT)
-        run("cc", client, "-o", root / "client", *flags)
+        static = run(*asked, "--static", env=env).replace("-lstategrad", "-l:libstategrad.a").split()
+        run("cc", client, "-o", root / "static", *static)
+        assert run(root / "static").startswith("1 1 "), "a client with the static library"
+        run("cc", client, "-o", root / "client", *run(*asked, env=env).split())
         said = run(root / "client", env={**env, "LD_LIBRARY_PATH": str(pc.parent.parent)})
         assert said.startswith("1 1 "), f"the client says: {said}"
 

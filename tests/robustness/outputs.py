@@ -14,7 +14,7 @@ import subprocess
 import sys
 import time
 
-from scenes import ENV, SETTLED, TRAIN, Scene, Tally, leftovers
+from scenes import ANALYZE, ENV, SETTLED, TRAIN, Scene, Tally, leftovers
 
 MODEL = ["train", "train.txt", "--valid", "valid.txt", *TRAIN]
 RUN = ["analyze", "m.safetensors", "valid.txt", "--delays", "3", "--quiet"]
@@ -25,6 +25,13 @@ ONCE = {"SOURCE_DATE_EPOCH": "1"}
 def content(path):
     with open(path, "rb") as f:
         return f.read()
+
+
+def clear(path):
+    if os.path.isdir(path):
+        shutil.rmtree(path)
+    elif os.path.lexists(path):
+        os.remove(path)
 
 
 def said(done):
@@ -316,15 +323,22 @@ def address_space(scene, tally):
         def apply():
             resource.setrlimit(resource.RLIMIT_AS, (mib << 20, mib << 20))
         return apply
+    tagged = ["analyze", "m.safetensors", "valid.tagged", "--format", "tagged", *ANALYZE, "-o"]
     commands = {"--version": ["--version"], "info": ["info", "m.safetensors"], "eval": ["eval", "m.safetensors", "valid.txt", "-q"],
                 "show": ["show", "m.safetensors", "--text", "the noun1"], "train": [*MODEL, "-o", "x"], "analyze": [*RUN, "-o", "x"],
                 "report": ["report", "run.nc", "-o", "x"], "words": ["words", "run.nc"],
                 "compare": ["compare", "run.nc", "DT", "NN"],
                 "track": ["track", "run.nc", "--property", "p=noun1-noun2", "-o", "x", "-q"],
                 **{f"info, Keras {kind}": ["info", name] for kind, name in keras_files(scene).items()}}
-    least = {}
-    for name, args in commands.items():
-        for mib in (100, 110, 125, 130, 135, 150, 200, 250, 300, 400, 600, 1000):
+    more = {"merge": ["merge", "part1.nc", "part2.nc", "-o", "x", "-q"], "check": ["check", "m.safetensors"],
+            "cluster": ["cluster", "--script", "x", *tagged, "other.nc"], "analyze, properties": [*tagged, "x", "--normalize", "none"],
+            "pairs": ["pairs", "-q", "m.safetensors", "pairs.tsv", "--csv", "x"],
+            "synth": ["synth", "-o", "x", "--kind", "copy", "--tokens", "2000"],
+            "import, PyTorch": ["import", os.path.join(SEEDS, "import_torch_zip", "words"), "-o", "x"]}
+    least, few = {}, (100, 125, 150, 200, 250, 400, 600)
+    for name, args in {**commands, **more}.items():
+        for mib in few if name in more else (100, 110, 125, 130, 135, 150, 200, 250, 300, 400, 600, 1000):
+            clear(scene.path("x"))
             try:
                 done = scene.run(*args, timeout=60, preexec_fn=limit(mib))
             except subprocess.TimeoutExpired:
@@ -332,8 +346,11 @@ def address_space(scene, tally):
                 continue
             if done.returncode == 0:
                 least.setdefault(name, mib)
-            tally.check("little address space", (done.returncode == 0 or (done.returncode in (1, 127) and done.stderr)) and
+            tally.check("little address space", (done.returncode == 0 or (done.returncode in (1, 127) and done.stderr and
+                                                                         not os.path.lexists(scene.path("x")))) and
                         not leftovers(scene.folder), f"{name} with {mib} MiB: {said(done)}")
+    clear(scene.path("x"))
+    tally.check("each command is done with enough address space", sorted(least) == sorted({**commands, **more}), str(least))
     print("least address space, MiB:", least)
     tally.check("commands without linear algebra do not start it", least.get("--version", 999) <= 250 and
                 least.get("info", 999) <= 250 and least.get("eval", 999) >= least.get("info", 999), str(least))

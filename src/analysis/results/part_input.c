@@ -2,6 +2,7 @@
 #include "analysis/results/part_input.h"
 
 #include "base/base_internal.h"
+#include "linalg/linalg.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -251,6 +252,7 @@ sg_status part_input_read(part_input *x, const part_file *first, size_t B, size_
                           sg_error *err)
 {
     sg_status st = SG_OK;
+    TRY(la_room(1, err));
     TRY(read_sizes(x, first, B, split, threads, err));
     TRY(read_words(x, first, err));
     TRY(read_folds(x, first, err));
