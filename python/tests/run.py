@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: MIT
 """The Python package as users get it: built by pip into a new virtual environment, then all tests of this folder in there.
 
-usage: run.py SOURCE BUILD STATEGRAD     BUILD: Meson's folder, whose library is taken; STATEGRAD: the program"""
+usage: run.py SOURCE BUILD STATEGRAD     BUILD: Meson's folder, whose library is taken; STATEGRAD: the program
+STATEGRAD_PYTHON_TESTS: only these files, such as test_figure.py"""
 import os
 import pathlib
 import subprocess
@@ -34,7 +35,7 @@ def main():
             env={**os.environ, "STATEGRAD_BUILD": str(BUILD)})
         failed_build_names_the_package(python, folder)
         tests = [python, "-W", "error::ResourceWarning", "-W", "ignore::UserWarning", "-m", "unittest", "discover", "-s", SOURCE / "python/tests", "-t",
-                 SOURCE / "python/tests"]
+                 SOURCE / "python/tests", "-p", os.environ.get("STATEGRAD_PYTHON_TESTS", "test*.py")]
         sys.exit(subprocess.run(tests, cwd=folder, env={**os.environ, "STATEGRAD": str(PROGRAM), "STATEGRAD_SOURCE": str(SOURCE),
                                                         "PYTHONDONTWRITEBYTECODE": "1", "MPLBACKEND": "Agg"}).returncode)
 

@@ -605,6 +605,9 @@ async function testReport(nc) {
   check(await page.evaluate(() => Array.from(document.querySelectorAll('section')).filter((s) => s.querySelector('.chart'))
     .every((s) => getComputedStyle(s).breakInside === 'avoid')), 'printed: a chart stays with its heading');
   check(!(await page.isVisible('.downloads')) && await page.isVisible('#chart-curves svg'), 'printed: charts without buttons');
+  await page.setViewportSize({ width: 640, height: 900 }); // about A4
+  const [names, values] = await page.evaluate(() => ['dt', 'dd'].map((e) => document.querySelector(`#settings ${e}`).getBoundingClientRect().width));
+  check(values > names, 'printed: settings have more room for values than for names', `${values} ${names}`);
   check(page.complaints.length === 0, 'no console error, no request', page.complaints.join(' | '));
   await page.context().close();
 }
@@ -814,6 +817,8 @@ async function testManyClasses() {
     const effect = (name) => { const x = g.gain_ratio[names.indexOf(name)].filter((v) => v > 0); return x.reduce((sum, v) => sum + Math.abs(Math.log(v)), 0) / x.length; };
     check(order.length === 29 && order.every((n, i) => !i || effect(order[i - 1]) >= effect(n) - 1e-9), 'classes sorted by effect', order.map((n) => [n, effect(n)]).join(' '));
     if (colorScheme === 'light') await shot(page, 'many-1600-light');
+    await page.emulateMedia({ media: 'print' });
+    check(!(await page.isVisible('#chart-curves .filter')) && await page.isVisible('#chart-curves .key'), 'printed: a legend without its filter');
     check(page.complaints.length === 0, 'no complaint', page.complaints.join(' | '));
     await page.context().close();
   }
