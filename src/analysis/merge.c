@@ -11,12 +11,13 @@
 
 #include <string.h>
 
-/* All that is summed over blocks. words and replaced may be NULL. */
+/* All that is summed over blocks. words, replaced and self_gains may be NULL. */
 typedef struct {
     block_sums *sums;
     word_sums *words;
     replacement_sums *replaced;
     exponent_sums *exponents;
+    self_gain_sums *self_gains;
 } totals;
 
 /* Every total into a part, or the rows of a part into the totals: see part.h. */
@@ -26,10 +27,12 @@ static sg_status transfer(part_file *p, const totals *t, const results_input *x,
     TRY(part_group(p, NULL, err));
     TRY(sums_part_weights(p, t->sums, t->words, err));
     TRY(replacement_sums_part(p, t->replaced, err));
+    TRY(self_gain_sums_part_pairs(p, t->self_gains, err));
     for (size_t g = 0; g < x->n_groups; g++) {
         TRY(part_group(p, x->groups[g].name, err));
         TRY(sums_part(p, t->sums, t->words, g, err));
         TRY(exponents_part(p, t->exponents, x->groups[g].model, x->split, err));
+        TRY(self_gain_sums_part(p, t->self_gains, g, err));
     }
 done:
     return st;
@@ -39,7 +42,7 @@ sg_status part_write(run_writer *w, const char *path, analysis *an, block_sums *
                      replacement_sums *replaced, sg_error *err)
 {
     sg_status st = SG_OK;
-    const totals t = {sums, an->words, replaced, &an->exponents};
+    const totals t = {sums, an->words, replaced, &an->exponents, an->self_gains};
     part_file p;
     results_input input;
     analysis_results_input(an, &input);
@@ -78,7 +81,7 @@ done:
 sg_status team_gather(analysis *an, block_sums *sums, replacement_sums *replaced, sg_error *err)
 {
     sg_status st = SG_OK;
-    const totals t = {sums, an->words, replaced, &an->exponents};
+    const totals t = {sums, an->words, replaced, &an->exponents, an->self_gains};
     const sg_team *team = an->cfg->team;
     for (size_t r = 1; r < team->ranks; r++)
         if (!team->rank || r == team->rank)
@@ -206,11 +209,13 @@ sg_status sg_merge(const char *run_path, const char *const *parts, size_t n_part
     TRY(sums_new(&t.sums, &shape, run_path, NULL, err));
     TRY(replacement_sums_of_parts(&t.replaced, &files[0], B * split, err));
     TRY(exponents_of_parts(&exponents, files[0].r, B, err));
+    TRY(self_gain_sums_of_parts(&t.self_gains, &files[0], B * split, err));
     t.words = x.words;
     for (size_t i = 0; i < n_parts; i++)
         TRY(transfer(&files[i], &t, &x.input, err));
     x.input.exponents = &exponents;
     x.input.replaced = t.replaced;
+    x.input.self_gains = t.self_gains;
     TRY(results_write(w, &x.input, t.sums, monitor, err));
     run_writer *ready = w;
     w = NULL;
@@ -220,6 +225,7 @@ done:
     sums_free(t.sums);
     replacement_sums_free(t.replaced);
     exponents_free(&exponents);
+    self_gain_sums_free(t.self_gains);
     part_input_free(&x);
     for (size_t i = 0; files && i < n_parts; i++)
         part_close(&files[i]);

@@ -440,6 +440,7 @@ void analysis_free(analysis *an)
     sg_free(an->word_count);
     sg_free(an->starts);
     exponents_free(&an->exponents);
+    self_gain_sums_free(an->self_gains);
     sg_free(an->set_count);
     word_sums_free(an->words);
     sg_free(an->members);
@@ -505,6 +506,7 @@ void analysis_results_input(const analysis *an, results_input *input)
         .threads = analysis_threads(an),
         .seed = an->cfg->seed,
         .units = an->cfg->units,
+        .self_gains = an->self_gains,
         .no_kl = an->given ? (an->given->output ? NULL : "the caller gave no predictions of the next word")
                  : an->shape->has_decoder ? NULL
                                           : "the model has no decoder: it predicts no next word"};

@@ -87,6 +87,7 @@ typedef struct {
     size_t P;
     precision_reached reached;
     exponent_sums exponents;
+    self_gain_sums *self_gains; /* filled by the pass; NULL without setting 'units' */
     replacement_share replace;
 } analysis;
 

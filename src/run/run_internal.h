@@ -54,6 +54,10 @@ typedef enum {
     RUN_NO_CHOSEN,    /* no pair of a label at a distance */
     RUN_NO_CHOSEN_INTERVAL,
     RUN_NO_UNIT_INTERVAL, /* of a unit of the state */
+    RUN_NO_SELF_GAIN,     /* no origin at a delay */
+    RUN_NO_SELF_GAIN_INTERVAL,
+    RUN_NO_SELF_HALF_LIFE,
+    RUN_NO_SELF_HALF_LIFE_INTERVAL,
     RUN_REASONS
 } run_reason;
 #define RUN_BIT(reason) (UINT64_C(1) << (reason))

@@ -46,6 +46,10 @@
 #define CHOSEN RUN_BIT(RUN_NO_CHOSEN)
 #define CHOSEN_INTERVAL RUN_BIT(RUN_NO_CHOSEN_INTERVAL)
 #define UNIT_INTERVAL RUN_BIT(RUN_NO_UNIT_INTERVAL)
+#define SELF_GAIN RUN_BIT(RUN_NO_SELF_GAIN)
+#define SELF_GAIN_INTERVAL RUN_BIT(RUN_NO_SELF_GAIN_INTERVAL)
+#define SELF_HALF_LIFE RUN_BIT(RUN_NO_SELF_HALF_LIFE)
+#define SELF_HALF_LIFE_INTERVAL RUN_BIT(RUN_NO_SELF_HALF_LIFE_INTERVAL)
 
 #define G "gradient of the state with respect to the embedding"
 /* What a replacement shows, with both ends of its interval. KEY: of the report. */
@@ -425,6 +429,22 @@ const run_variable run_variables[] = {
     {"unit_property_gain_high", RUN_F64, true, false, "property class delay unit",
      "gain of a unit along the property" HIGH, GAIN_UNITS, .sometimes = true,
      .missing = EMPTY | SMALL | PROPERTY | FACTOR | UNIT_INTERVAL},
+    {"unit_self_gain_pairs", RUN_I64, true, false, "delay",
+     "pairs (t, t + d) whose self gains were estimated", "pairs", .sometimes = true},
+    {"unit_self_gain", RUN_F64, true, false, "delay unit",
+     "mean self gain of a unit, d s_u(t + d) / d s_u(t) (with a cell state: of that), inputs held fixed", "1",
+     .sometimes = true, .missing = SELF_GAIN, .csv = true},
+    {"unit_self_gain_low", RUN_F64, true, false, "delay unit", "self gain of a unit" LOW, "1",
+     .sometimes = true, .missing = SELF_GAIN | SELF_GAIN_INTERVAL},
+    {"unit_self_gain_high", RUN_F64, true, false, "delay unit", "self gain of a unit" HIGH, "1",
+     .sometimes = true, .missing = SELF_GAIN | SELF_GAIN_INTERVAL},
+    {"unit_self_half_life", RUN_F64, true, false, "unit",
+     "delay at which the unit's mean self gain first falls below one half", "tokens", .sometimes = true,
+     .missing = SELF_GAIN | SELF_HALF_LIFE, .csv = true},
+    {"unit_self_half_life_low", RUN_F64, true, false, "unit", "half-life of a unit's self gain" LOW, "tokens",
+     .sometimes = true, .missing = SELF_GAIN | SELF_HALF_LIFE | SELF_HALF_LIFE_INTERVAL},
+    {"unit_self_half_life_high", RUN_F64, true, false, "unit", "half-life of a unit's self gain" HIGH,
+     "tokens", .sometimes = true, .missing = SELF_GAIN | SELF_HALF_LIFE | SELF_HALF_LIFE_INTERVAL},
     {"property_gain", RUN_F64, true, false, "property class delay",
      "gain along the property's direction, |Ghat n|", GAIN_UNITS,
      .missing = EMPTY | SMALL | PROPERTY | FACTOR, .csv = true,
@@ -589,6 +609,10 @@ const run_variable run_variables[] = {
      .sometimes = true},
     {"part_moment", RUN_F32, true, false, "part_block class delay packed",
      "sum of G^T G in the block: rows of the lower triangle", "(" RAW_UNITS ")^2", .sometimes = true},
+    {"part_self_gain_pairs", RUN_F64, false, false, "part_block delay",
+     "pairs (t, t + d) whose self gains were estimated, t in the block", "pairs", .sometimes = true},
+    {"part_self_gain", RUN_F64, true, false, "part_block delay unit",
+     "sum of the estimates of self gains in the block", "1", .sometimes = true},
     {"part_replaced", RUN_F64, false, false, "part_block replaced_model replaced_row delay replaced_sum",
      "what replacing words does, summed over the words of the block", "1", .sometimes = true},
     {.name = NULL},

@@ -260,6 +260,26 @@ done:
     return st;
 }
 
+/* After the last block: self gains of single units, with the engine as it is at its end. */
+static sg_status follow_units(pass *p, sg_error *err)
+{
+    sg_status st = SG_OK;
+    const sg_monitor *m = p->an->monitor;
+    bool more = p->s.self_gain && p->first < p->end;
+    p->model = p->an->n_models - 1, p->part = p->end, p->began = sg_clock();
+    while (more) {
+        TRY(self_gain_round(p->s.self_gain, &more, err));
+        sg_progress now = self_gain_progress(p->s.self_gain);
+        now.seconds = sg_clock() - p->began;
+        const bool go_on = !m || !m->tick || m->tick(m->ctx, &now);
+        TRY(maybe_save(p, !go_on, err));
+        if (!go_on)
+            TRY(resume_stopped(p->an, err));
+    }
+done:
+    return st;
+}
+
 /* The rest of the blocks: of this model, then of the ones after it. */
 static sg_status run_models(pass *p, portion *x, FILE *resume, sg_error *err)
 {
@@ -300,6 +320,8 @@ static sg_status start(pass *p, const char *run_path, FILE **resume, sg_error *e
     p->s.n_rates = an->cfg->sample ? an->sets : 0;
     if (an->replace.rate > 0)
         TRY(replacement_new(&p->s.replace, an, err));
+    if (an->cfg->units)
+        TRY(self_gain_new(&p->s.self_gain, an, err));
     if (!(p->s.done[0] = sg_calloc(an->B * an->split, sizeof(bool))) ||
         (an->cfg->sample && !(p->s.rates = sg_calloc(an->sets, sizeof *p->s.rates))))
         TRY(no_memory(err, "the analysis"));
@@ -332,11 +354,14 @@ sg_status exact_run(block_sums **sums, replacement_sums **replaced, analysis *an
         (an->features && !(x.features = sg_calloc(PORTION, an->E * sizeof *x.features))))
         TRY(no_memory(err, "the analysis"));
     TRY(run_models(&p, &x, resume, err));
+    TRY(follow_units(&p, err));
     *sums = p.s.sums[0];
     p.s.sums[0] = NULL;
     *replaced = p.s.replace ? replacement_take(p.s.replace) : NULL;
+    an->self_gains = p.s.self_gain ? self_gain_take(p.s.self_gain) : NULL;
 done:
     replacement_free(p.s.replace);
+    self_gain_free(p.s.self_gain);
     if (resume)
         fclose(resume);
     engine_free(p.s.engine);

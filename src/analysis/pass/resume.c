@@ -117,6 +117,8 @@ static sg_status put_state(void *ctx, FILE *f, const char *path, sg_error *err)
         TRY(word_sums_save(s->an->words, f, err));
     if (s->replace)
         TRY(replacement_save(s->replace, f, path, err));
+    if (s->self_gain)
+        TRY(self_gain_save(s->self_gain, f, path, err));
     if (s->engine) {
         TRY(engine_save(s->engine, f, err));
         TRY(accum_save(s->accum, f, err));
@@ -143,6 +145,8 @@ static sg_status get_state(void *ctx, FILE *f, const char *path, sg_error *err)
         TRY(word_sums_load(s->an->words, f, err));
     if (s->replace)
         TRY(replacement_load(s->replace, f, path, err));
+    if (s->self_gain)
+        TRY(self_gain_load(s->self_gain, f, path, err));
 done:
     return st;
 }

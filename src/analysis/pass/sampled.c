@@ -590,6 +590,26 @@ done:
     return st;
 }
 
+/* After the last round: self gains of single units. */
+static sg_status follow_units(rounds *r, sg_error *err)
+{
+    sg_status st = SG_OK;
+    const sg_monitor *m = r->an->monitor;
+    bool more = r->an->cfg->units;
+    r->began = sg_clock();
+    if (more)
+        TRY(self_gain_new(&r->s.self_gain, r->an, err));
+    while (more) {
+        TRY(self_gain_round(r->s.self_gain, &more, err));
+        sg_progress now = self_gain_progress(r->s.self_gain);
+        now.seconds = sg_clock() - r->began;
+        if (m && m->tick && !m->tick(m->ctx, &now))
+            TRY(resume_stopped(r->an, err));
+    }
+done:
+    return st;
+}
+
 sg_status sampled_run(block_sums **sums, replacement_sums **replaced, analysis *an, const char *run_path,
                       sg_error *err)
 {
@@ -614,11 +634,14 @@ sg_status sampled_run(block_sums **sums, replacement_sums **replaced, analysis *
     if (an->replace.rate > 0)
         TRY(replacement_new(&r.s.replace, an, err));
     TRY(replace_words(&r, err));
+    TRY(follow_units(&r, err));
     *replaced = r.s.replace ? replacement_take(r.s.replace) : NULL;
+    an->self_gains = r.s.self_gain ? self_gain_take(r.s.self_gain) : NULL;
     *sums = whole;
     whole = NULL;
 done:
     replacement_free(r.s.replace);
+    self_gain_free(r.s.self_gain);
     for (int i = 0; workers && i < r.workers; i++)
         worker_free(workers[i]);
     sg_free(workers);

@@ -6,6 +6,7 @@
 
 #include "analysis/pass/pass.h"
 #include "analysis/pass/replacement.h"
+#include "analysis/pass/self_gain.h"
 
 /* ---- tokens and rates of origins (shared.c) ---- */
 
@@ -60,7 +61,8 @@ typedef struct {
     bool *done[2];       /* done[i][b]: the records of block b of sums[i] are whole */
     sg_engine *engine;   /* with its sums; NULL: nothing is under way between saves */
     sg_accum *accum;
-    replacement *replace; /* NULL: nothing is replaced */
+    replacement *replace;      /* NULL: nothing is replaced */
+    self_gain_pass *self_gain; /* NULL: not asked for */
 } pass_state;
 
 /* Nothing is pending in the engine. */

@@ -320,6 +320,7 @@ static sg_status one_group(group_work *a, const sg_monitor *monitor, double bega
     TRY(replacement_write(a, err));
     TRY(pairs_write(a, err));
     TRY(units_write(a, err));
+    TRY(self_gain_write(a, err));
     TRY(put_half_lives(a, err));
     TRY(decay_write(a, err));
     TRY(exponents_write(a->w, a->nc, a->input->exponents, a->group->model, err));

@@ -13,6 +13,7 @@
 #include "gradient/word_sums.h"
 #include "analysis/pair_sums.h"
 #include "analysis/replacement_sums.h"
+#include "analysis/self_gain_sums.h"
 
 /* Series whose decay is fitted: sigma_1, sum, rms gain; the change of state, where words were replaced. */
 enum { DECAY_QUANTITIES = 4, DECAY_OF_GRADIENTS = 3, DECAY_LAWS = 3 };
@@ -62,6 +63,7 @@ typedef struct {
     const replacement_sums *replaced; /* or NULL: no words were replaced */
     const char *no_kl;                /* why there is no KL at all, or NULL */
     bool units;                       /* gains of single units are asked for */
+    const self_gain_sums *self_gains; /* or NULL: not asked for, or no model */
     const pair_sums *pairs;           /* or NULL: none were chosen */
     const char *const *pair_labels;
 } results_input;

@@ -8,6 +8,7 @@
  *   replacement.c  what replacing words does
  *   word_pairs.c   chosen pairs of words, compared with others
  *   units.c        single units of the state
+ *   self_gain.c    how much of a change of a unit is left in it
  *   workspace.c    memory for both
  *   write.c        into the run file, with a reason for whatever is missing */
 #ifndef SG_ANALYSIS_RESULTS_RESULTS_INTERNAL_H
@@ -131,6 +132,8 @@ size_t group_quantities(const group_work *a);
 sg_status pairs_write(group_work *a, sg_error *err);
 /* units.c: gains of single units of the state. */
 sg_status units_write(group_work *a, sg_error *err);
+/* self_gain.c: self gains of single units, and their half-lives. */
+sg_status self_gain_write(group_work *a, sg_error *err);
 /* Words of block b, class c that were replaced and have delay d. */
 double block_replaced(const group_work *a, size_t b, size_t c, size_t d);
 /* decay.c: laws of decay, half-lives and the delays of the shares. */
