@@ -62,6 +62,64 @@ static void print_list(sg_run *r, const char *group, const char *variable, size_
         fputs(OUTSIDE_INTERVAL, stdout);
 }
 
+/* Half-lives of which NaN is beyond all delays, the longest first; then by what is left. */
+typedef struct {
+    double half, left;
+    size_t unit;
+} kept_unit;
+
+static int by_length(const void *a, const void *b)
+{
+    const kept_unit *x = a, *y = b;
+    const double p = isnan(x->half) ? INFINITY : x->half, q = isnan(y->half) ? INFINITY : y->half;
+    if (p != q)
+        return p > q ? -1 : 1;
+    if (x->left != y->left)
+        return x->left > y->left ? -1 : 1;
+    return (x->unit > y->unit) - (x->unit < y->unit);
+}
+
+static void print_half_life(double x, size_t last)
+{
+    if (isnan(x))
+        printf("above %zu", last);
+    else
+        printf("%.3g", x);
+}
+
+/* The units in which a change of them is left longest. */
+static void print_self_gains(sg_run *r, const char *group)
+{
+    enum { SHOWN = 5 };
+    size_t rank, shape[SG_RUN_MAX_DIMS], last = sg_run_delays(r) - 1, row[] = {last, 0};
+    if (!last || !sg_run_shape(r, group, "unit_self_gain", &rank, shape))
+        return;
+    size_t H = shape[1], one_row[] = {1, H}, found = 0;
+    double *half = calloc(2 * H, sizeof *half), *left = half + H;
+    kept_unit *units = calloc(H, sizeof *units);
+    if (half && units && sg_run_read(r, group, "unit_self_half_life", NULL, NULL, half, NULL) == SG_OK &&
+        sg_run_read(r, group, "unit_self_gain", row, one_row, left, NULL) == SG_OK)
+        for (size_t u = 0; u < H; u++)
+            if (isfinite(left[u]))
+                units[found++] = (kept_unit){half[u], left[u], u};
+    if (found) {
+        qsort(units, found, sizeof *units, by_length);
+        printf(
+            "  self gain, what is left in a unit of a small change of it: half-life in tokens (share left at "
+            "delay %zu)\n   ",
+            last);
+        for (size_t k = 0; k < SHOWN && k < found; k++) {
+            printf("%s unit %zu ", k ? "," : "", units[k].unit);
+            print_half_life(units[k].half, last);
+            printf(" (%.2g)", units[k].left);
+        }
+        printf("; the middle one of %zu units ", found);
+        print_half_life(units[found / 2].half, last);
+        putchar('\n');
+    }
+    free(half), free(units);
+}
+
 void print_units(sg_run *r, const char *group)
 {
     enum { SHOWN = 5 };
@@ -88,4 +146,5 @@ void print_units(sg_run *r, const char *group)
         print_list(r, group, "unit_property_gain", largest(x, H, at, SHOWN), at, x, low, high, NULL);
     }
     free(x);
+    print_self_gains(r, group);
 }

@@ -512,18 +512,20 @@ function unitsSection() {
   if (!runs.some((run) => run.groups.some((g) => g.unit_gains))) return;
   node.hidden = false;
   const body = section('units', 'Units of the state',
-    'How far each single unit moves: along its own best direction of embedding space, and along each property, with its sign. From the mean gradient of all words: what cancels is not in it. A click on a heading sorts by size.');
+    'How far each single unit moves: along its own best direction of embedding space, and along each property, with its sign. From the mean gradient of all words: what cancels is not in it. The self gain is what is left in the unit of a small change of it, whatever the word. A click on a heading sorts by size.');
   sections.push(() => {
     body.replaceChildren(...runs.map((run, r) => {
       const g = groupOf(run);
       if (!g || !g.unit_gains) return null;
-      const { last, at, missing, rows } = g.unit_gains, cell = (x, low, high) => [withInterval(x, low, high), x], later = (x) => (last ? [x] : []);
-      const head = ['unit', ...later('gain at delay 0'), `gain at delay ${last}`, ...later(`share left at delay ${last}`), ...run.properties.map((p) => `along ${shorten(p.name, 40)}, delay ${at}`)];
+      const { last, at, missing, rows, self_missing: selfMissing, self_rows: selfRows } = g.unit_gains, cell = (x, low, high) => [withInterval(x, low, high), x], later = (x) => (last ? [x] : []);
+      const head = ['unit', ...later('gain at delay 0'), `gain at delay ${last}`, ...later(`share left at delay ${last}`), ...run.properties.map((p) => `along ${shorten(p.name, 40)}, delay ${at}`), ...(selfRows ? [`self gain at delay ${last}`, 'half-life of the self gain'] : [])];
+      const half = (x) => (x[3] === null && x[0] !== null ? [`above ${last}`, 1e9 + x[0]] : cell(x[3], x[4], x[5]));
       const cells = rows.map((x, u) => [[u, u], ...later([number(x[0], 3), x[0]]), cell(x[1], x[2], x[3]), ...later([x[0] > 0 ? percent(x[1] / x[0]) : '–', x[0] > 0 ? x[1] / x[0] : null]),
-        ...run.properties.map((_, p) => cell(x[4 + 3 * p], x[5 + 3 * p], x[6 + 3 * p]))]);
+        ...run.properties.map((_, p) => cell(x[4 + 3 * p], x[5 + 3 * p], x[6 + 3 * p])), ...(selfRows ? [cell(...selfRows[u].slice(0, 3)), half(selfRows[u])] : [])]);
       const bounded = (k) => rows.flatMap((x) => Array.from({ length: k ? run.properties.length : 1 }, (_, p) => ({ value: x[k + 3 * p], low: x[k + 1 + 3 * p], high: x[k + 2 + 3 * p] })));
       return el('div', {}, runs.length > 1 ? el('h3', {}, runNames[r]) : null,
         el('p', { class: 'mute' }, ...[1, 4].map((k, i) => intervalsNote(bounded(k), plainReasons([missing[i]])))),
+        selfRows ? el('p', { class: 'mute' }, ...[0, 3].map((k, i) => intervalsNote(selfRows.map((x) => ({ value: x[k], low: x[k + 1], high: x[k + 2] })), plainReasons([selfMissing[i]])).replace('No interval', `${i ? 'Half-lives' : 'Self gains'}: no interval`))) : null,
         sortableTable(head, cells, last ? 2 : 1, 20, { 'aria-label': `units of the ${groupTitle(state.group)}, ${runNames[r]}` }));
     }).filter(Boolean));
     body.append(el('p', { class: 'mute' }, 'Intervals: 95 %, over blocks of the corpus and, along a property given by words, over these; not adjusted for the number of units.'));

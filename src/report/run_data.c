@@ -136,6 +136,48 @@ static sg_status read_units(const sg_run *r, const char *group, const char *name
     return sg_run_read(r, group, variable, start + skip, count + skip, x, err);
 }
 
+/* H numbers of k columns each, (k, H), as rows of units. */
+static void write_unit_rows(json_out *j, const double *x, size_t columns, size_t H)
+{
+    json_open(j, '[');
+    for (size_t u = 0; u < H; u++) {
+        json_open(j, '[');
+        for (size_t k = 0; k < columns; k++)
+            json_value(j, x[k * H + u]);
+        json_close(j, ']');
+    }
+    json_close(j, ']');
+}
+
+/* Where there are any: [self gain at the last delay with both limits, its half-life with both limits]; why
+ * limits are missing, of the gains and of half-lives. */
+static sg_status write_self_gains(json_out *j, sg_run *r, const char *group, size_t H, size_t last,
+                                  sg_error *err)
+{
+    sg_status st = SG_OK;
+    static const char *const names[] = {"unit_self_gain",          "unit_self_gain_low",
+                                        "unit_self_gain_high",     "unit_self_half_life",
+                                        "unit_self_half_life_low", "unit_self_half_life_high"};
+    enum { COLUMNS = sizeof names / sizeof *names };
+    size_t rank, shape[SG_RUN_MAX_DIMS], start[] = {last, 0}, count[] = {1, H};
+    double *x = NULL;
+    if (!last || !sg_run_shape(r, group, names[0], &rank, shape))
+        return SG_OK;
+    NEED(x = sg_calloc(COLUMNS * H, sizeof *x), err, "%zu units", H);
+    for (size_t k = 0; k < COLUMNS; k++) {
+        const size_t skip = k < COLUMNS / 2 ? 0 : 1;
+        TRY(sg_run_read(r, group, names[k], skip ? (size_t[]){0} : start, count + skip, x + k * H, err));
+    }
+    json_key(j, "self_missing"), json_open(j, '[');
+    for (size_t k = 1; k < COLUMNS; k += COLUMNS / 2)
+        json_text(j, sg_run_variable_attribute(r, group, names[k], "missing_reason"));
+    json_close(j, ']');
+    json_key(j, "self_rows"), write_unit_rows(j, x, COLUMNS, H);
+done:
+    sg_free(x);
+    return st;
+}
+
 /* Where the run has them: a row for each unit, [gain at delay 0, at the last delay with both limits, along
  * each property at `at` with both limits, ...]; why limits are missing: of the gains, along properties. */
 static sg_status write_units(json_out *j, sg_run *r, const char *group, sg_error *err)
@@ -164,14 +206,9 @@ static sg_status write_units(json_out *j, sg_run *r, const char *group, sg_error
         json_text(j, sg_run_variable_attribute(r, group, k ? "unit_property_gain_low" : "unit_gain_low",
                                                "missing_reason"));
     json_close(j, ']');
-    json_key(j, "rows"), json_open(j, '[');
-    for (size_t u = 0; u < H; u++) {
-        json_open(j, '[');
-        for (size_t k = 0; k < columns; k++)
-            json_value(j, x[k * H + u]);
-        json_close(j, ']');
-    }
-    json_close(j, ']'), json_close(j, '}');
+    json_key(j, "rows"), write_unit_rows(j, x, columns, H);
+    TRY(write_self_gains(j, r, group, H, last, err));
+    json_close(j, '}');
 done:
     sg_free(x);
     return st;

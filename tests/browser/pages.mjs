@@ -881,7 +881,8 @@ async function testShow() {
 async function testUnits(page, g) {
   const H = g.unit_gain[0][0].length, D = g.unit_gain[0].length;
   const read = () => page.evaluate(() => Array.from(document.querySelectorAll('#units tbody tr')).map((tr) => Array.from(tr.cells).map((c) => c.textContent)));
-  const sizes = [(u) => u, (u) => g.unit_gain[0][0][u], (u) => g.unit_gain[0][D - 1][u], (u) => g.unit_gain[0][D - 1][u] / g.unit_gain[0][0][u], (u) => g.unit_property_gain[0][0][1][u]];
+  const sizes = [(u) => u, (u) => g.unit_gain[0][0][u], (u) => g.unit_gain[0][D - 1][u], (u) => g.unit_gain[0][D - 1][u] / g.unit_gain[0][0][u], (u) => g.unit_property_gain[0][0][1][u],
+    (u) => g.unit_self_gain[D - 1][u], (u) => (g.unit_self_half_life[u] === null ? 1e9 + g.unit_self_gain[D - 1][u] : g.unit_self_half_life[u])];
   const wanted = (k, down) => Array.from({ length: H }, (_, u) => u).sort((a, b) => (down ? -1 : 1) * (Math.abs(sizes[k](a)) - Math.abs(sizes[k](b))));
   const order = async (k, down) => {
     const rows = await read();
@@ -890,13 +891,16 @@ async function testUnits(page, g) {
       const u = Number(row[0]);
       spanOf((ok, ...what) => check(ok, 'a gain of a unit', what.join(' ')), row[2], ...['', '_low', '_high'].map((suffix) => g[`unit_gain${suffix}`][0][D - 1][u]), 'unit_gain', row.join('|'));
       spanOf((ok, ...what) => check(ok, 'a gain of a unit along a property', what.join(' ')), row[4], ...['', '_low', '_high'].map((suffix) => g[`unit_property_gain${suffix}`][0][0][1][u]), 'unit_property_gain', row.join('|'));
+      spanOf((ok, ...what) => check(ok, 'a self gain of a unit', what.join(' ')), row[5], ...['', '_low', '_high'].map((suffix) => g[`unit_self_gain${suffix}`][D - 1][u]), 'unit_self_gain', row.join('|'));
+      if (g.unit_self_half_life[u] === null) check(row[6] === `above ${D - 1}`, 'a self gain that is never half', row.join('|'));
+      else spanOf((ok, ...what) => check(ok, 'the half-life of a self gain', what.join(' ')), row[6], ...['', '_low', '_high'].map((suffix) => g[`unit_self_half_life${suffix}`][u]), 'unit_self_half_life', row.join('|'));
     }
   };
   const missing = ['unit_gain', 'unit_property_gain'].map((key) => { const low = (key === 'unit_gain' ? g.unit_gain_low[0][D - 1] : g.unit_property_gain_low.flatMap((p) => p[0][1])); return [low.filter((x) => x === null).length, low.length]; });
   const note = await page.textContent('#units p.mute');
   check(missing.every(([n, all]) => !n || (note.includes(`No interval is given at ${n} of ${all} values (`) && !note.includes('no reason stored'))) && (missing.some(([n]) => n) || !note.includes('No interval')), 'why units have no interval', `${note} ${missing}`);
   await order(2, true);
-  for (const k of [4, 0, 3]) {
+  for (const k of [4, 0, 5, 6, 3]) {
     await page.click(`#units thead th:nth-child(${k + 1}) button`);
     await order(k, true);
   }

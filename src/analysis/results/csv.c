@@ -234,6 +234,40 @@ done:
     return st;
 }
 
+/* One number of each unit, of no class and delay. */
+static sg_status put_unit_numbers(const table *t, const run_variable *q, sg_error *err)
+{
+    sg_status st = SG_OK;
+    size_t rank, shape[SG_RUN_MAX_DIMS];
+    static const char *const suffixes[] = {"", "_low", "_high"};
+    double *const x[] = {t->x, t->low, t->high};
+    if (!sg_run_shape(t->run, t->group, q->name, &rank, shape))
+        return SG_OK;
+    for (size_t v = 0; v < 3; v++) {
+        snprintf(t->name, t->room, "%s%s", q->name, suffixes[v]);
+        TRY(sg_run_read(t->run, t->group, t->name, NULL, NULL, x[v], err));
+    }
+    for (size_t u = 0; u < shape[0]; u++) {
+        snprintf(t->suffix, t->room, "[%zu]", u);
+        put_row(t, NO_CLASS, "", q->name, t->suffix, t->x[u], t->low[u], t->high[u]);
+    }
+done:
+    return st;
+}
+
+/* Single units: rows of no class, by unit and delay, and by unit. */
+static sg_status put_units(const table *t, sg_error *err)
+{
+    sg_status st = SG_OK;
+    for (const run_variable *v = run_variables; v->name; v++)
+        if (v->csv && !strcmp(v->dims, "delay unit"))
+            TRY(put_quantity(t, v, 1, NO_CLASS, NULL, 0, err));
+        else if (v->csv && !strcmp(v->dims, "unit"))
+            TRY(put_unit_numbers(t, v, err));
+done:
+    return st;
+}
+
 /* What a class consists of: rows of no state and delay. */
 static sg_status put_words(const table *t, size_t c, sg_error *err)
 {
@@ -284,6 +318,7 @@ sg_status sg_run_write_csv(const char *run_path, const char *csv_path, sg_csv_st
                 if (v->csv && !strcmp(v->dims, "property delay"))
                     TRY(put_quantity(&t, v, 1, NO_CLASS, sg_run_property_name(r, p), p, err));
         TRY(put_labels(&t, err));
+        TRY(put_units(&t, err));
     }
     sg_outfile *ready = o;
     o = NULL;

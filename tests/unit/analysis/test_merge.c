@@ -35,6 +35,7 @@ static void parts_are_the_whole(void **state)
     small_run_new(&s, "even", "three");
     s.cfg.properties = &side, s.cfg.n_properties = 1;
     s.cfg.untrained_baseline = true, s.cfg.state = SG_STATE_BOTH, s.cfg.lyapunov = 2, s.cfg.replace = 0.5;
+    s.cfg.units = true;
     sg_run *whole = opened(small_run_write(&s, "whole.nc"));
     const char *parts[PARTS];
     for (size_t i = 0; i < PARTS; i++) /* in another order */
