@@ -123,6 +123,7 @@ static void forecast(sg_analysis_estimate *out, const analysis *an)
     size_t table = an->B * an->split * an->C * an->D * sizeof(sums_weight);
     results_cost(&input, &spectra, &file);
     bytes += an->sets * accum_bytes_per_set(an->states, an->n_states, an->D, an->E, true);
+    flops += cfg->units ? self_gain_cost(an) : 0;
     out->flops = flops * tokens * share * (double)an->n_models;
     const double rate = measure_rate();
     out->seconds = longest_share(an, flops * share, rate);
@@ -132,6 +133,8 @@ static void forecast(sg_analysis_estimate *out, const analysis *an)
     out->memory = (bytes > spectra ? bytes : spectra) + table;
     if (cfg->replace != SG_REPLACE_NONE)
         out->memory += replacement_bytes(an);
+    if (cfg->units)
+        out->memory += self_gain_bytes(an);
     out->scratch_bytes = sums_bytes_per_block(&shape) * (an->end_row - an->first_row);
     out->run_file_bytes = (cfg->parts ? out->scratch_bytes : file) + an->V * an->E * sizeof(float);
 }

@@ -44,13 +44,14 @@ void self_gain_sums_free(self_gain_sums *s)
 sg_status self_gain_sums_of_parts(self_gain_sums **out, const part_file *first, size_t F, sg_error *err)
 {
     const sg_run *r = first->r;
-    size_t rank, shape[SG_RUN_MAX_DIMS], units[RUN_MAX_GROUPS];
+    const size_t G = sg_run_groups(r);
+    size_t rank, shape[SG_RUN_MAX_DIMS], units[RUN_MAX_GROUPS] = {0};
     *out = NULL;
     if (!sg_run_shape(r, NULL, "part_self_gain_pairs", &rank, shape))
         return SG_OK;
-    for (size_t g = 0; g < sg_run_groups(r); g++)
+    for (size_t g = 0; g < G; g++)
         units[g] = sg_run_units(r, g);
-    return self_gain_sums_new(out, F, sg_run_groups(r), sg_run_delays(r), units, err);
+    return self_gain_sums_new(out, F, G, sg_run_delays(r), units, err);
 }
 
 sg_status self_gain_sums_part_pairs(part_file *p, self_gain_sums *s, sg_error *err)

@@ -91,7 +91,7 @@ static const setting_row rows[] = {
            "tenth of the cost (default: auto)"},
      FIELD(replace), .decides = CONTENTS, .attribute = "replace", WORDS({"auto", 0}, {"none", (size_t)-1})},
     {.s = {"units", 0, SG_SETTING_WORD, "yes|no", "no", 0, 0,
-           "gain of each single unit of the state, over all directions and along the properties"},
+           "gain of each single unit of the state, over all directions and along the properties; its self gain"},
      FIELD(units), .decides = CONTENTS, .attribute = "unit_gains", .needs = "units", WORDS({"no", false}, {"yes", true})},
     {.s = {"inputs", 0, SG_SETTING_TEXT, "FILE.npy", NULL, 0, 0,
            "rows of features instead of words, for models without embedding; classes by tags:FILE, one label "

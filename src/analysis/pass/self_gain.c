@@ -87,7 +87,7 @@ double self_gain_cost(const analysis *an)
 size_t self_gain_bytes(const analysis *an)
 {
     self_gain_pass x = {0};
-    size_t units[2 * ANALYSIS_MAX_STATES], bytes = 0;
+    size_t units[2 * ANALYSIS_MAX_STATES] = {0}, bytes = 0;
     sizes(&x, an);
     for (size_t g = 0; g < an->n_groups; g++)
         units[g] = an->groups[g].units;
@@ -139,7 +139,7 @@ static double share_of_origins(const analysis *an)
 sg_status self_gain_new(self_gain_pass **out, const analysis *an, sg_error *err)
 {
     sg_status st = SG_OK;
-    size_t units[2 * ANALYSIS_MAX_STATES];
+    size_t units[2 * ANALYSIS_MAX_STATES] = {0};
     self_gain_pass *x = sg_calloc(1, sizeof *x);
     *out = NULL;
     NEED(x, err, "the self gains");

@@ -181,7 +181,7 @@ void workspace_free(group_work *a)
     sg_arena_free(&a->arena);
 }
 
-/* What units.c needs, and writes. */
+/* What units.c and self_gain.c need, and write. */
 static void add_units(const group_work *a, size_t *memory, size_t *file)
 {
     const results_input *p = a->input;
@@ -190,6 +190,9 @@ static void add_units(const group_work *a, size_t *memory, size_t *file)
         return;
     *memory += (5 * H * a->frame.E + (values + 1) * p->B * (1 + p->split)) * sizeof(double) + written;
     *file += p->C * written;
+    /* self_gain.c */
+    *memory += (p->D * p->B * (1 + p->split) + 3 * p->D * H) * sizeof(double);
+    *file += 3 * p->D * H * sizeof(double);
 }
 
 void results_cost(const results_input *input, size_t *memory, size_t *file)
