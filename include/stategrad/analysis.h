@@ -81,7 +81,7 @@ typedef struct {
      * analysis; SG_REPLACE_NONE. See doc/method.md, section 5 */
     double replace;
     const sg_team *team; /* the processes that share this analysis, see team.h; NULL: only this one */
-    bool units;          /* gains of single units of the state, false */
+    bool units;          /* gains and self gains of single units of the state, false */
     /* 0: every state depends on all text before it. N: the states of each quarter of a block (of each block,
      * where attribute block_parts is 1) begin from zero, at least N tokens before it, so that a share of the
      * corpus does not depend on the text before that. Root attribute warm_up_difference: the largest
