@@ -92,7 +92,7 @@ static void print_self_gains(sg_run *r, const char *group)
 {
     enum { SHOWN = 5 };
     size_t rank, shape[SG_RUN_MAX_DIMS], last = sg_run_delays(r) - 1, row[] = {last, 0};
-    if (!last || !sg_run_shape(r, group, "unit_self_gain", &rank, shape))
+    if (!last || !sg_run_shape(r, group, "unit_self_gain", &rank, shape) || rank != 2)
         return;
     size_t H = shape[1], one_row[] = {1, H}, found = 0;
     double *half = calloc(2 * H, sizeof *half), *left = half + H;

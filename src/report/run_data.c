@@ -161,7 +161,7 @@ static sg_status write_self_gains(json_out *j, sg_run *r, const char *group, siz
     enum { COLUMNS = sizeof names / sizeof *names };
     size_t rank, shape[SG_RUN_MAX_DIMS], start[] = {last, 0}, count[] = {1, H};
     double *x = NULL;
-    if (!last || !sg_run_shape(r, group, names[0], &rank, shape))
+    if (!last || !sg_run_shape(r, group, names[0], &rank, shape) || rank != 2 || shape[1] != H)
         return SG_OK;
     NEED(x = sg_calloc(COLUMNS * H, sizeof *x), err, "%zu units", H);
     for (size_t k = 0; k < COLUMNS; k++) {

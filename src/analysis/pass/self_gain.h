@@ -4,7 +4,7 @@
  * as the gradients had.
  *
  * Pairs (t, t + d) are those of the gradients: none across a reset or a multiple of the window, none within
- * the burn-in. Costs about 1/E of the gradients, and the states once more. */
+ * the burn-in. Costs about 1/E of the gradients' operations, and the states twice more. */
 #ifndef SG_ANALYSIS_PASS_SELF_GAIN_H
 #define SG_ANALYSIS_PASS_SELF_GAIN_H
 
