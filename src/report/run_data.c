@@ -159,14 +159,15 @@ static sg_status write_self_gains(json_out *j, sg_run *r, const char *group, siz
                                         "unit_self_gain_high",     "unit_self_half_life",
                                         "unit_self_half_life_low", "unit_self_half_life_high"};
     enum { COLUMNS = sizeof names / sizeof *names };
-    size_t rank, shape[SG_RUN_MAX_DIMS], start[] = {last, 0}, count[] = {1, H};
+    const size_t start[] = {last, 0}, count[] = {1, H}, first = 0;
+    size_t rank, shape[SG_RUN_MAX_DIMS];
     double *x = NULL;
     if (!last || !sg_run_shape(r, group, names[0], &rank, shape) || rank != 2 || shape[1] != H)
         return SG_OK;
     NEED(x = sg_calloc(COLUMNS * H, sizeof *x), err, "%zu units", H);
     for (size_t k = 0; k < COLUMNS; k++) {
         const size_t skip = k < COLUMNS / 2 ? 0 : 1;
-        TRY(sg_run_read(r, group, names[k], skip ? (size_t[]){0} : start, count + skip, x + k * H, err));
+        TRY(sg_run_read(r, group, names[k], skip ? &first : start, count + skip, x + k * H, err));
     }
     json_key(j, "self_missing"), json_open(j, '[');
     for (size_t k = 1; k < COLUMNS; k += COLUMNS / 2)
