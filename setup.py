@@ -4,6 +4,7 @@
 STATEGRAD_BUILD names a Meson build folder to be used in place of build-python/meson."""
 import os
 import pathlib
+import platform
 import re
 import shutil
 import subprocess
@@ -15,6 +16,9 @@ from setuptools.command.build_ext import build_ext
 
 ROOT = pathlib.Path(__file__).resolve().parent
 MODULE = "python/_native.abi3.so"
+# Libraries of the C library, and those of gcc and zlib, which the manylinux tags allow: not in the wheel.
+EVERYWHERE = tuple(f"lib{name}.so." for name in ("c", "m", "dl", "pthread", "rt", "resolv", "util", "gcc_s", "stdc++", "z"))
+GLIBC = re.fullmatch(r"glibc (\d+)\.(\d+)", os.confstr("CS_GNU_LIBC_VERSION") or "") # that it was built with, and so the oldest that it runs with
 
 
 def needed_packages():
@@ -54,16 +58,20 @@ def run(*command):
 
 
 def own_copies(module):
-    """Copies of NetCDF and HDF5 beside the module, under names of their own. They have a state, and are not safe for threads: what
-    netCDF4-python or h5py do in another thread would otherwise meet ours in the same library."""
+    """Copies of all libraries that not every Linux has, beside the module, under names of their own. The wheel then needs only the C
+    library, and what other packages do in the process meets other copies: NetCDF and HDF5 have a state, and are not safe for threads."""
     found = dict(re.findall(r"^\s*(\S+) => (/\S+)", subprocess.check_output(["ldd", module], text=True), re.M))
-    names = {name: name.replace("lib", "libstategrad-", 1) for name in found if name.startswith(("libnetcdf", "libhdf5"))}
+    names = {name: name.replace("lib", "libstategrad-", 1) for name in found if not name.startswith(EVERYWHERE)}
     folder = module.parent / "_libs"
-    folder.mkdir(exist_ok=True)
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir()
 
-    def patch(file, rpath, *more): # one change per call: patchelf 0.14 mixes up several
-        for change in [("--replace-needed", *name) for name in names.items()] + [("--set-rpath", rpath), *more]:
-            run("patchelf", *change, str(file))
+    def patch(file, rpath, *more): # one kind of change per call: patchelf 0.14 mixes them up
+        needed = subprocess.check_output(["patchelf", "--print-needed", file], text=True).split()
+        renamed = [word for name in needed if name in names for word in ("--replace-needed", name, names[name])]
+        for change in (renamed, ["--set-rpath", rpath], more):
+            if change:
+                run("patchelf", *change, str(file))
 
     for name, own in names.items():
         shutil.copyfile(found[name], folder / own)
@@ -96,4 +104,5 @@ class BuildWithMeson(build_ext):
 setup(version=re.search(r"version: '([\d.]+)'", (ROOT / "meson.build").read_text(encoding="utf-8"))[1],
       ext_modules=[Extension("stategrad._native", [], py_limited_api=True)],
       cmdclass={"build_ext": BuildWithMeson},
-      options={"build": {"build_base": "build-python"}, "bdist_wheel": {"py_limited_api": "cp311"}})
+      options={"build": {"build_base": "build-python"}, "bdist_wheel": {"py_limited_api": "cp311",
+                                                                                **({"plat_name": f"manylinux_{GLIBC[1]}_{GLIBC[2]}_{platform.machine()}"} if GLIBC else {})}})

@@ -115,6 +115,9 @@ class Accumulator(Uncopied):
         with self._handle as a:
             self.replacing: bool = lib.sg_accumulator_replaces(a)
 
+    def __repr__(self) -> str:
+        return f"<stategrad.Accumulator: {', '.join(self._states)}; {len(self.corpus)} tokens, {self.delays} delays>"
+
     def add(self, origins: Any, *G: Any) -> None:
         """All gradients of some inputs.
 

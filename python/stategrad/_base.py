@@ -170,7 +170,7 @@ def array_to_c(texts: Sequence[Any], keep: list[Any]) -> Any:
 
 # ---- arguments that the library reads from files ----
 
-_arguments: dict[str, str] = {} # of temporary files: the arguments that they hold
+_arguments: dict[str, str] = {} # of temporary files, and of texts that name them: the arguments that they hold
 
 
 class TemporaryFiles:
@@ -178,24 +178,29 @@ class TemporaryFiles:
 
     def __enter__(self) -> TemporaryFiles:
         self._folder = tempfile.TemporaryDirectory(prefix="stategrad.")
-        self._paths: list[str] = []
+        self._texts: list[str] = []
         return self
 
     def path(self, name: str, argument: str) -> str:
-        self._paths.append(os.path.join(self._folder.name, name))
-        _arguments[self._paths[-1]] = argument
-        return self._paths[-1]
+        path = os.path.join(self._folder.name, name)
+        self.named(path, argument)
+        return path
+
+    def named(self, text: str, argument: str) -> None:
+        """Messages have the argument in place of this text, which holds a path."""
+        _arguments[text] = argument
+        self._texts.insert(0, text)
 
     def __exit__(self, *_: Any) -> None:
-        for path in self._paths:
-            del _arguments[path]
+        for text in self._texts:
+            del _arguments[text]
         self._folder.cleanup()
 
 
 def _message(text: Any) -> str:
     said = from_c(text)
-    for path, argument in list(_arguments.items()):
-        said = said.replace(path, argument)
+    for text, argument in list(_arguments.items())[::-1]: # the texts around a path before it
+        said = said.replace(text, argument)
     return said
 
 

@@ -34,6 +34,8 @@ class Text:
         if not is_path(tokens) and not (is_list(tokens) and len(tokens)):
             raise ValueError(f"{what}: expected a path, a list of paths, of words or of sentences, found {_shown(tokens)}")
         if is_path(tokens):
+            if isinstance(tokens, str) and (not tokens or len(tokens.split()) > 1) and not os.path.exists(tokens.partition("\0")[0]):
+                raise FileNotFoundError(f"{what}: no file has the name {tokens[:60]!r}{'...' * (len(tokens) > 60)}; words are a list: text.split()")
             self.paths = [tokens]
         elif all(isinstance(t, os.PathLike) for t in tokens):
             self.paths = list(tokens)
@@ -254,6 +256,7 @@ def _specs(classes: Any, text: Text, files: TemporaryFiles) -> list[str]:
         with open(path, "w", encoding="utf-8") as f:
             for name, words in classes.items():
                 f.write(f"{name}: {' '.join(_word(word, f'classes: {name}') for word in words)}\n")
+        files.named(f"classes 'words:{path}'", "classes")
         return [f"words:{path}"]
     if isinstance(classes, (list, tuple)) and ((text.lines is None and all(isinstance(c, str) for c in classes)) or _are_specs(classes)):
         return list(classes) # of files: they have no labels
@@ -280,7 +283,9 @@ def _labels_as_tags(labels: list[Any], text: Text, files: TemporaryFiles) -> lis
     with open(tags_path, "w", encoding="utf-8") as f:
         for line in text.lines:
             f.write(" ".join(tags.get(_label(next(rest)) or "", "none") for _ in line) + "\n")
-    return [f"tags:{tags_path},groups={names_path}"]
+    spec = f"tags:{tags_path},groups={names_path}"
+    files.named(f"classes '{spec}'", "classes")
+    return [spec]
 
 
 def _flat(labels: list[Any], lengths: Sequence[int]) -> list[Any]:
@@ -329,7 +334,11 @@ def read_numbers(vocab: Any, E: int, tokens: Any, classes: Any) -> Corpus:
         lengths = [len(line) for line in tokens]
         if not sum(lengths):
             raise ValueError("tokens: found empty sentences only")
-        tokens = np.concatenate([np.asarray(listed(line)) for line in tokens if len(line)])
+        rows = [(i, np.asarray(listed(line))) for i, line in enumerate(tokens) if len(line)]
+        for i, row in rows: # together they would become numbers, or texts
+            if row.dtype.kind not in "iu":
+                raise ValueError(f"tokens: sentence {i} is {tokens[i]!r}: expected whole numbers as in the first one, found an array of {row.dtype}"[:300])
+        tokens = np.concatenate([row for _, row in rows])
     inputs = inputs_of(tokens, vocab, E)
     features = inputs if inputs.ndim == 2 else None
     if features is not None and not np.isfinite(features).all():

@@ -79,6 +79,7 @@ class Check:
 
     @property
     def passed(self) -> bool:
+        """Did every test pass?"""
         return all(row.passed for row in self.rows)
 
     def __bool__(self) -> bool:

@@ -90,6 +90,7 @@ class Model(Uncopied):
 
     @property
     def has_decoder(self) -> bool:
+        """Does it predict words?"""
         return self._shape.has_decoder
 
     @property
@@ -114,9 +115,7 @@ class Model(Uncopied):
     def _view(self, data: Any, shape: tuple[int, ...]) -> np.ndarray:
         model = self._m # valid as long as the view
         memory = ffi.buffer(ffi.gc(data, lambda _, model=model: None), 4 * int(np.prod(shape)))
-        view = np.frombuffer(memory, dtype=np.float32).reshape(shape)
-        view.flags.writeable = False
-        return view
+        return np.frombuffer(memoryview(memory).toreadonly(), dtype=np.float32).reshape(shape) # no flag makes it writable
 
     @property
     def sha256(self) -> str:

@@ -74,7 +74,7 @@ class Pairs(Uncopied):
 
     def __repr__(self) -> str:
         c = self.conditions[0]
-        return f"<stategrad.Pairs: {c['pairs']} pairs, accuracy {c['accuracy']['value']}>"
+        return f"<stategrad.Pairs: {c['pairs']} pair{'s' * (c['pairs'] != 1)}, accuracy {c['accuracy']['value']}>"
 
 
 def _finite(x: float) -> float | None:

@@ -65,6 +65,7 @@ class Run(Uncopied):
 
     @property
     def properties(self) -> tuple[str, ...]:
+        """Names of the properties, in the order in which they were given."""
         return self._properties
 
     @property
@@ -287,6 +288,7 @@ class State:
 
     @property
     def variables(self) -> tuple[str, ...]:
+        """Names of its variables (doc/run-file.md)."""
         return self._names
 
     def __repr__(self) -> str:

@@ -136,7 +136,7 @@ class _Parts:
                 for name, m in module.named_modules() if module is not None else ():
                     like = _like(m)
                     if like in kinds and not _torch_kind(m):
-                        raise _Unsupported(name or "(the module)", _why_own(m, like))
+                        raise _Unsupported(name or "(the module)", HOOKS if "parametrizations" in m._modules else _why_own(m, like))
                 raise ValueError(f"no {what}: give {role}=...; {INSTEAD}")
 
     def used(self) -> list[Any]:
@@ -166,9 +166,11 @@ class _Parts:
                                              "it is between the last layer and the decoder")
                 continue
             if next(m.parameters(recurse=False), None) is not None or next(m.buffers(recurse=False), None) is not None:
-                raise _Unsupported(name or "(the module)", f"{kind} has weights and is not embedding, recurrent layer or decoder")
+                sizes = f" (it has {m.out_features} outputs, for {getattr(self.embedding, 'num_embeddings', '?')} words)" if _torch_kind(m) == "Linear" else ""
+                raise _Unsupported(name or "(the module)", f"{kind} has weights and is not embedding, recurrent layer or decoder{sizes}")
             if m is not module and not any(True for _ in m.children()):
-                raise _Unsupported(name, f"what {kind} computes is not known")
+                raise _Unsupported(name, f"what {kind} computes is not known; if it is nothing in evaluation mode, give embedding=, rnn= and decoder= in place of "
+                                         "the module")
 
 
 def _torch_kind(m: Any) -> str | None:
@@ -230,33 +232,42 @@ IDS = 12 # one more for as many words: the shape of the logits then shows which 
 
 
 def _compare_with_forward(found: _Parts, module: Any, output_activation: str | None) -> None:
-    """Warns if the module's predictions differ from those of the imported parts. ValueError: they differ, and the order of the layers was an assumption."""
+    """Warns if the module's predictions (without a decoder: its states) differ from those of the imported parts, or cannot be compared. ValueError: they
+    differ, and the order of the layers was an assumption."""
     import copy
     import torch
     layers = ", ".join(f"'{found.name(m)}'" for m in found.assumed)
     assumed = f"submodules {layers}: read as layers, each on top of the one before it in their list"
     told = f"give rnn=[first, ...] where they are; {INSTEAD}"
+    parts = "embedding, recurrent layers and decoder" if found.decoder is not None else "embedding and recurrent layers"
     try:
         with torch.no_grad(), torch.random.fork_rng(devices=[]):
             memo: dict[int, Any] = {}
-            twin = copy.deepcopy(module, memo).eval()
+            whole = lambda m: m.eval().float() if found.embedding.weight.element_size() < 4 else m.eval() # processors may not have halves
+            twin = whole(copy.deepcopy(module, memo))
             ids = torch.arange(IDS + (found.embedding.num_embeddings == IDS), device=found.embedding.weight.device) % found.embedding.num_embeddings
-            mine = _predictions([memo.get(id(m)) or copy.deepcopy(m).eval() for m in found.used()], found.decoder is not None, ids, output_activation)
-            others = [_difference(twin, mine, *given) for given in _calls(twin, ids)] if mine is not None else []
+            mine = _predictions([memo.get(id(m)) or whole(copy.deepcopy(m)) for m in found.used()], found.decoder is not None, ids, output_activation)
+            others = [_difference(twin, mine, found.decoder is not None, *given) for given in _calls(twin, ids)]
     except Exception as error: # of the copy, or of another kind of number: the module's own matter
-        mine, others = None, [error]
+        others = [error]
     differences = [x for x in others if isinstance(x, float)]
-    limit = 1e-3 if found.embedding.weight.element_size() > 2 else 0.1 # nats
-    if any(d <= limit for d in differences):
+    if any(d <= 1e-3 for d in differences): # nats, or of the largest state
         return
-    if differences and found.assumed:
-        raise ValueError(f"{assumed}, they do not predict what the module's forward does (log probabilities differ by {min(differences):.2g}): {told}")
     if differences:
-        warn(f"the module's forward predicts other words than embedding, recurrent layers and decoder alone (log probabilities differ by {min(differences):.2g}): "
-             f"what else it does is not in the model; {INSTEAD}")
-    elif found.assumed:
-        why = next((f"; its forward could not be called with ids ({type(x).__name__}: {x})"[:200] for x in others), "; it has no decoder whose predictions could be compared")
-        warn(f"{assumed}{why}")
+        apart = f"log probabilities differ by {min(differences):.2g}" if found.decoder is not None else f"by {min(differences):.2g} of the largest"
+        if found.assumed:
+            raise ValueError(f"{assumed}, they do not predict what the module's forward does ({apart}): {told}")
+        warn(f"the module's forward predicts other words than {parts} alone ({apart}): what else it does is not in the model; {INSTEAD}"
+             if found.decoder is not None else
+             f"the module's forward computes other states than {parts} alone (they differ {apart}): what else it does is not in the model; {INSTEAD}")
+        return
+    alone = next((x for x in others if isinstance(x, _Alone)), None)
+    why = alone or others[0]
+    said = str(alone) if alone else f"its forward could not be called with ids ({type(why).__name__}: {why})"[:200]
+    if found.assumed:
+        warn(f"{assumed}; {said}")
+    elif _has_forward(module):
+        warn(f"the module was not compared with {parts} alone: {said}; what else it does is not in the model")
 
 
 def _calls(twin: Any, ids: Any) -> Iterator[tuple[Any, ...]]:
@@ -272,8 +283,18 @@ def _calls(twin: Any, ids: Any) -> Iterator[tuple[Any, ...]]:
             yield (x, *state)
 
 
-def _difference(twin: Any, mine: Any, x: Any, *state: Any) -> float | Exception:
-    """The largest difference from the module's log probabilities, of all words or of the last; or the reason why there is none."""
+class _Alone(ValueError):
+    """A prediction does not depend on the word before."""
+
+
+def _has_forward(module: Any) -> bool:
+    """Does it compute something? Containers of parts do not."""
+    import torch
+    return type(module).forward is not torch.nn.Module.forward and _torch_kind(module) not in ("ModuleDict", "ModuleList", "Sequential")
+
+
+def _difference(twin: Any, mine: Any, scores: bool, x: Any, *state: Any) -> float | Exception:
+    """The largest difference from the module's log probabilities (scores) or states, of all words or of the last; or the reason why there is none."""
     import torch
 
     def predict(x: Any) -> Any:
@@ -281,25 +302,24 @@ def _difference(twin: Any, mine: Any, x: Any, *state: Any) -> float | Exception:
         out = out.get("logits", out) if isinstance(out, Mapping) else getattr(out, "logits", out) # as Hugging Face's models have it
         out = out[0] if isinstance(out, (tuple, list)) else out
         if out.shape[-1] != mine.shape[-1] or out.numel() not in (mine.numel(), mine.shape[-1]):
-            raise ValueError(f"its result has shape {tuple(out.shape)}, expected logits of {tuple(mine.shape)}")
-        return torch.log_softmax(out.reshape(-1, mine.shape[-1]).float(), -1)
+            raise ValueError(f"its result has shape {tuple(out.shape)}, expected {'logits' if scores else 'states'} of {tuple(mine.shape)}")
+        out = out.reshape(-1, mine.shape[-1]).float()
+        return torch.log_softmax(out, -1) if scores else out / mine.abs().max()
     try:
         its, other = predict(x), x.clone()
         at = 1 if len(its) > 1 else len(mine) - 1
         other.view(-1)[at - 1] = x.view(-1)[at] # another word before it
         if torch.equal(predict(other)[at if len(its) > 1 else 0], its[at if len(its) > 1 else 0]):
-            raise ValueError("its predictions do not depend on the word before the last one: the ids were read as several texts")
-        return float((its - mine[-len(its):]).abs().max())
+            raise _Alone("the results of its forward do not depend on the words before: it reads other words, or the ids as several texts")
+        return float((its - (mine if scores else mine / mine.abs().max())[-len(its):]).abs().max())
     except Exception as error:
         return error
 
 
 def _predictions(parts: list[Any], has_decoder: bool, ids: Any, output_activation: str | None) -> Any:
-    """Log probabilities (T, V) of the imported parts; None: no decoder."""
+    """Log probabilities (T, V) of the imported parts; without a decoder, states (T, H)."""
     import torch
-    if not has_decoder:
-        return None
-    embedding, *rnn, decoder = parts
+    embedding, *rnn = parts[:len(parts) - has_decoder]
     x = embedding(ids)
     for m in rnn:
         if type(m).__name__.endswith("Cell"):
@@ -313,7 +333,7 @@ def _predictions(parts: list[Any], has_decoder: bool, ids: Any, output_activatio
             x = m(x)[0]
     if output_activation in ("relu", "tanh"):
         x = getattr(torch, output_activation)(x)
-    return torch.log_softmax(decoder(x).float(), -1)
+    return torch.log_softmax(parts[-1](x).float(), -1) if has_decoder else x.float()
 
 
 # ---- weights ----

@@ -43,6 +43,9 @@ class BadInput(InFolder):
             self.refused("no/such/file", function, model(), "no/such/file", error=OSError)
             self.refused("NUL", function, model(), "no\0file")
             self.refused("float64", function, model(), [[0.0, 1.5], [2.0]])
+            for line in (["the"], [True, False], [1.5]): # with ids they would be an array of texts or numbers
+                self.refused("sentence 1 is .*expected whole numbers as in the first one", function, model(), [[1, 2], line])
+            self.refused("no file has the name 'the cat sees'; words are a list: text.split", function, model(), "the cat sees", error=OSError)
         self.refused("expected a list of words", model().gradients, "the cat")
 
     def test_masked_arrays(self):
@@ -149,6 +152,7 @@ class BadInput(InFolder):
         self.refused("without a colon before a space", sg.analyze, model(), sentences(), {"a: b": ["cat"]})
         self.refused("'the cat' is not a word", sg.analyze, model(), sentences(), {"a": ["the cat"]})
         self.refused("labels need tokens in memory", sg.analyze, model(), self.write("c", sentences()), np.array(["a"]))
+        self.refused("^classes: contains no word of the corpus", sg.analyze, model(), [["the", "dog"]], {"a": ["cat"]})
         self.refused("no token has a label", sg.analyze, model(), ["the", "cat"], [None, None])
 
     def test_settings(self):
@@ -327,6 +331,8 @@ class BadInput(InFolder):
         self.assertEqual(address, m.tensors["encoder.weight"].__array_interface__["data"][0]) # no copy
         with self.assertRaises(ValueError):
             view[0, 0] = 1
+        with self.assertRaises(ValueError):
+            view.flags.writeable = True
         del m
         junk = [np.full_like(before, np.nan) for _ in range(1000)]
         np.testing.assert_array_equal(view, before)

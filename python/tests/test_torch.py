@@ -314,6 +314,56 @@ class FromTorch(InFolder):
             with self.assertRaisesRegex(ValueError, "do not predict what the module's forward does"):
                 sg.from_torch(Labelled(kind, 2), WORDS)
 
+    def test_what_forward_does_is_compared_or_there_is_a_warning(self):
+        class Whole(LM):
+            def __init__(self):
+                super().__init__(nn.LSTM(E, 5), 5)
+
+            def states(self, x):
+                return self.rnn(self.encoder(x)[:, None])[0][:, 0]
+
+            def forward(self, x):
+                return self.decoder(self.states(x))
+
+        class Alone(Whole): # no state is kept
+            def states(self, x):
+                return torch.cat([super(Alone, self).states(x[i:i + 1]) for i in range(len(x))])
+
+        class Backwards(Whole):
+            def states(self, x):
+                return super().states(x.flip(0)).flip(0)
+
+        class Lengths(Whole):
+            def forward(self, x, lengths, mask):
+                return super().forward(x)
+
+        class States(Whole):
+            def __init__(self):
+                super().__init__()
+                self.decoder = None
+
+            def forward(self, x):
+                return self.states(x)
+
+        class Doubled(States):
+            def forward(self, x):
+                return 2 * self.states(x)
+        for kind, text in ((Alone, "do not depend on the words before"), (Backwards, "do not depend on the words before"),
+                           (Lengths, "was not compared with embedding, recurrent layers and decoder alone: its forward could not be called with ids .TypeError"),
+                           (Doubled, "computes other states than embedding and recurrent layers alone")):
+            with self.subTest(kind.__name__), self.assertWarnsRegex(UserWarning, text):
+                sg.from_torch(kind(), WORDS)
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")
+            for lm in (Whole(), States(), Whole().half(), Whole().bfloat16(), nn.DataParallel(Whole())):
+                sg.from_torch(lm, WORDS)
+        lm = Whole()
+        torch.nn.utils.parametrizations.orthogonal(lm.rnn, "weight_hh_l0")
+        self.refused(lm, "'rnn'", "parametrizations")
+        lm = Whole()
+        lm.decoder = nn.Linear(5, V + 1)
+        self.refused(lm, "'decoder'", f"{V + 1} outputs, for {V} words")
+
     def test_weights_without_numbers_or_too_large(self):
         parts = {"embedding": nn.Embedding(V, E), "rnn": nn.LSTM(E, 5), "decoder": nn.Linear(5, V)}
         for name in parts:
