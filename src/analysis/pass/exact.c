@@ -28,14 +28,15 @@ typedef struct {
     size_t model, part; /* of a block, see blocks.h */
     size_t first, end;  /* parts of this part of the run */
     pass_state s;
-    double began, last_saved;
+    double began, last_saved, last_told;
     double *covariance;    /* (E,E) L L^T of the model in work */
     double *origin_weight; /* (sets) 1 / rate, or NULL */
     float *state[2];       /* (engine_state_size) work */
 } pass;
 
-static bool tick(const pass *p, uint64_t position)
+static bool tick(pass *p, uint64_t position)
 {
+    p->last_told = sg_clock();
     const analysis *an = p->an;
     const sg_monitor *m = an->monitor;
     uint64_t from = analysis_part_start(an, an->first_row), to = analysis_part_start(an, an->end_row);
@@ -48,6 +49,16 @@ static bool tick(const pass *p, uint64_t position)
                        0,
                        0};
     return !m || !m->tick || m->tick(m->ctx, &now);
+}
+
+/* Within a block of the engine, which takes minutes where layers have thousands of units. With a checkpoint
+ * the work goes on to where it can be saved. */
+static bool go_on(void *ctx)
+{
+    enum { PER_SECOND = 10 };
+    pass *p = ctx;
+    return sg_clock() - p->last_told < 1.0 / PER_SECOND || tick(p, engine_position(p->s.engine)) ||
+           p->an->cfg->checkpoint;
 }
 
 /* ---- sampling ---- */
@@ -184,6 +195,7 @@ static sg_status open_engine(pass *p, sg_error *err)
         cfg.words = an->words, cfg.first_state = p->model * an->n_states;
         cfg.covariance = p->covariance, cfg.origin_weight = p->origin_weight;
     }
+    cfg.go_on = go_on, cfg.go_on_ctx = p;
     engine_free(p->s.engine);
     accum_free(p->s.accum);
     p->s.engine = NULL;
@@ -240,7 +252,7 @@ static void block_squares(const analysis *an, size_t model, block_sums *sums, si
 /* Words replaced, as far as the blocks are done. */
 static bool replacing_tick(void *ctx)
 {
-    const pass *p = ctx;
+    pass *p = ctx;
     return tick(p, analysis_part_start(p->an, p->part));
 }
 

@@ -113,6 +113,7 @@ static void configure(sg_engine *e, const sg_model *m, const sg_engine_config *c
     e->full = e->E / SG_STRIP, e->rest = e->E % SG_STRIP;
     e->joined = (e->block * e->rest + SG_STRIP - 1) / SG_STRIP;
     e->threads = cfg->threads > 0 ? cfg->threads : omp_get_max_threads();
+    e->go_on = cfg->go_on, e->go_on_ctx = cfg->go_on_ctx;
     e->handling = cfg->handling, e->window = cfg->window, e->burn_in = cfg->burn_in;
     e->moment_every = cfg->second_moment_every;
     e->cut_every = engine_shares_bases(s) ? (cfg->long_after + e->block - 1) / e->block * e->block : 0;
@@ -378,7 +379,10 @@ static sg_status run_block(sg_engine *e, sg_accum *a, sg_error *err)
         live = live || e->token[i].live;
     }
     e->n_tokens = n;
-    if (live && !engine_step(e, a, &set, &d))
+    bool finite = !live || engine_step(e, a, &set, &d);
+    if (e->stopped)
+        TRY(sg_fail(err, SG_ECANCELLED, "stopped"));
+    if (!finite)
         TRY(sg_fail(err, SG_ENONFINITE,
                     "gradient: the state gradients at delay %zu are not finite near token %llu", d,
                     (unsigned long long)e->position));

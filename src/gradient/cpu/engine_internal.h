@@ -103,6 +103,9 @@ struct sg_engine {
     uint64_t grid;        /* no group has origins on both sides of a multiple of this position; 0: any has */
     size_t full, rest, joined; /* full strips of an origin; E mod 32; joined strips of a group */
     int threads;
+    bool (*go_on)(void *ctx);
+    void *go_on_ctx;
+    int stopped; /* go_on has said no. Atomic */
     sg_state_handling handling;
     size_t window, burn_in, moment_every;
     /* all strips of a group are one unit of work, for second moments at any token; else they are taken at a
@@ -189,7 +192,7 @@ bool basis_save(const sg_engine *e, const shared_basis *g, FILE *f);
 sg_status basis_load(sg_engine *e, FILE *f, sg_error *err);
 
 /* The block's tokens, all origins; a NULL: nothing counts. False: a sum is not finite, at delay *d of class
- * set *set. */
+ * set *set. Where e->stopped is set, some of it was left out. */
 bool engine_step(sg_engine *e, sg_accum *a, size_t *set, size_t *d);
 
 #endif

@@ -22,7 +22,22 @@ typedef struct {
     sg_engine *e;
     sg_accum *a;
     int thread;
+    sg_float_env env; /* the caller's */
 } worker;
+
+/* Between pieces of work, which are left out from then on. Only the caller's thread asks, in its own
+ * floating-point environment. */
+static bool stopped(const worker *w)
+{
+    sg_engine *e = w->e;
+    if (w->thread == 0 && e->go_on && !__atomic_load_n(&e->stopped, __ATOMIC_RELAXED)) {
+        float_env_end(w->env);
+        if (!e->go_on(e->go_on_ctx))
+            __atomic_store_n(&e->stopped, 1, __ATOMIC_RELAXED);
+        float_env_begin();
+    }
+    return __atomic_load_n(&e->stopped, __ATOMIC_RELAXED);
+}
 
 /* Is origin j of g in the window at token t, and not in a shared basis? */
 static bool in_window(const block_token *t, const group *g, size_t j)
@@ -321,12 +336,12 @@ static void step_tokens(const worker *w)
             continue;
 #pragma omp for schedule(dynamic)
         for (size_t c = 0; c < strips; c++)
-            for (size_t b = 0; b < e->n_groups; b++)
+            for (size_t b = 0; b < e->n_groups && !stopped(w); b++)
                 step_strip(w, e->groups[b], c, i);
         if (e->token[i].moment) {
 #pragma omp for schedule(dynamic)
             for (size_t k = 0; k < e->n_groups * e->block; k++)
-                if (k % e->block < e->groups[k / e->block]->n)
+                if (k % e->block < e->groups[k / e->block]->n && !stopped(w))
                     moments_of(w, e->groups[k / e->block], k % e->block, i);
         }
     }
@@ -357,7 +372,7 @@ static void work(const worker *w, bool whole, size_t *next)
         if (u >= units)
             return;
         if (whole) { /* few origins: a unit is a strip of all groups */
-            for (size_t b = 0; b < e->n_groups; b++)
+            for (size_t b = 0; b < e->n_groups && !stopped(w); b++)
                 step_unit(w, e->groups[b], u);
             continue;
         }
@@ -368,7 +383,9 @@ static void work(const worker *w, bool whole, size_t *next)
             if (b + 1 < e->n_groups)
                 wait_for(&e->done[(b + 1) * strips + c]);
         }
-        if (e->merged)
+        if (stopped(w))
+            ; /* but neighbours wait for it */
+        else if (e->merged)
             step_merged(w, e->groups[b]);
         else
             step_unit(w, e->groups[b], c);
@@ -383,7 +400,7 @@ static void last_moments(const worker *w)
 #pragma omp barrier
 #pragma omp for schedule(dynamic)
     for (size_t k = 0; k < e->n_groups * e->block; k++)
-        if (k % e->block < e->groups[k / e->block]->n)
+        if (k % e->block < e->groups[k / e->block]->n && !stopped(w))
             moments_of(w, e->groups[k / e->block], k % e->block, e->n_tokens - 1);
 }
 
@@ -410,7 +427,7 @@ bool engine_step(sg_engine *e, sg_accum *a, size_t *set, size_t *d)
 #pragma omp parallel num_threads(e->threads)
     {
         sg_float_env env = float_env_begin();
-        worker w = {e, a, omp_get_thread_num()};
+        worker w = {e, a, omp_get_thread_num(), env};
         engine_fold(e);
         if (whole && e->merged)
             step_tokens(&w);
