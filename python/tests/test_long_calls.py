@@ -73,6 +73,12 @@ class LongCalls(InFolder):
             job(found.append)
             self.assertEqual({p.what for p in found if p.done == p.total}, phases)
 
+    def test_progress_within_a_portion(self):
+        """Of 64 tokens, which take minutes where layers have thousands of units."""
+        found = []
+        sg.analyze(model(), sentences(), progress=found.append, **QUICK)
+        self.assertLess(next(p for p in found if p.what == "analysing").done, 64)
+
     def test_the_lock_is_released(self):
         count, done = 0, threading.Event()
 

@@ -233,8 +233,10 @@ static void add_differences(const batch *b, size_t n, pairs_sequences *pairs, bo
     }
 }
 
-static void integrate(batch *b, pairs_sequences *pairs, size_t nodes)
+static sg_status integrate(batch *b, pairs_sequences *pairs, size_t nodes, ticker *watch, double done,
+                           sg_error *err)
 {
+    sg_status st = SG_OK;
     const size_t pieces = nodes / PATH_NODES;
     run_forward(b, 0);
     predict_tokens(b, b->n_signed, false);
@@ -244,11 +246,15 @@ static void integrate(batch *b, pairs_sequences *pairs, size_t nodes)
         run_forward(b, middle + path_node_at[i % PATH_NODES] * half);
         predict_tokens(b, b->n_signed, true);
         run_back(b, pairs, path_node_weight[i % PATH_NODES] * half);
+        TRY(ticker_tell(watch, done, err));
     }
+done:
+    return st;
 }
 
-static void run_batch(batch *b, const pairs_scoring *how, pairs_sequences *pairs, const size_t *order,
-                      size_t n)
+/* done: tokens before the batch, for the ticker. */
+static sg_status run_batch(batch *b, const pairs_scoring *how, pairs_sequences *pairs, const size_t *order,
+                           size_t n, ticker *watch, double done, sg_error *err)
 {
     const bool gradients = pairs[order[0]].attribution && !how->path;
     fill(b, how, pairs, order, n);
@@ -261,8 +267,7 @@ static void run_batch(batch *b, const pairs_scoring *how, pairs_sequences *pairs
     add_differences(b, b->n_predicted, pairs, false);
     if (gradients)
         run_back(b, pairs, 1);
-    if (how->path)
-        integrate(b, pairs, how->path);
+    return how->path ? integrate(b, pairs, how->path, watch, done, err) : SG_OK;
 }
 
 /* ---- the order ---- */
@@ -327,7 +332,7 @@ sg_status pairs_score(const sg_model *m, const pairs_scoring *how, pairs_sequenc
     sg_status st = SG_OK;
     size_t *order = NULL, *lengths = NULL, each = how->by_word ? 1 : 2;
     batch b = {0};
-    double done = 0, total = 0, begun = sg_clock(), reported = begun;
+    double done = 0, total = 0;
     const int threads = how->threads > 0 ? how->threads : omp_get_max_threads();
     *at = n;
     TRY(check_range(m, err));
@@ -335,6 +340,7 @@ sg_status pairs_score(const sg_model *m, const pairs_scoring *how, pairs_sequenc
     TRY(sort_pairs(&order, lengths, how, pairs, n, err));
     for (size_t i = 0; i < n; i++)
         total += (double)(each * lengths[i]);
+    ticker watch = ticker_begin(monitor, "scoring", total);
     for (size_t i = 0, k; i < n; i += k) {
         if (!b.X || lengths[i] > b.T) { /* room for all up to the next power of two */
             size_t T = b.T ? b.T : 8;
@@ -345,17 +351,12 @@ sg_status pairs_score(const sg_model *m, const pairs_scoring *how, pairs_sequenc
             TRY(batch_init(&b, m, T, fit < each * (n - i) ? fit : each * (n - i),
                            pairs[order[i]].attribution != NULL, threads, err));
         }
+        double before = done;
         for (k = 0; i + k < n && (k + 1) * each <= b.B && lengths[i + k] <= b.T; k++)
             done += (double)(each * lengths[i + k]);
-        run_batch(&b, how, pairs, order + i, k);
+        TRY(run_batch(&b, how, pairs, order + i, k, &watch, before, err));
         TRY(check_results(pairs, order + i, k, at, err));
-        double now = sg_clock();
-        if (now - reported < 0.2)
-            continue;
-        reported = now;
-        sg_progress p = {"scoring", done, total, now - begun, (double)NAN, 0, 0};
-        if (monitor && monitor->tick && !monitor->tick(monitor->ctx, &p))
-            TRY(sg_fail(err, SG_ECANCELLED, "pairs: stopped"));
+        TRY(ticker_tell(&watch, done, err));
     }
 done:
     batch_free(&b);

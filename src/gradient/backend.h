@@ -72,7 +72,8 @@ sg_status engine_new_accum(const sg_engine *e, sg_accum **out, sg_error *err);
 /* The next n steps; features: n rows of E floats for models without embedding, else NULL. counted false:
  * propagated as origins and states but pairs with t among these steps are not added (what a part reads before
  * its start). Up to one block may stay pending: flush before a is read, replaced or cleared, and before save.
- * SG_ENONFINITE: names step and layer; a then holds an unspecified part of the steps. SG_ECANCELLED: see go_on. */
+ * SG_ENONFINITE: names step and layer; a then holds an unspecified part of the steps. SG_ECANCELLED: see
+ * go_on. */
 sg_status engine_run(sg_engine *e, const sg_step *steps, const float *features, size_t n, bool counted,
                      sg_accum *a, sg_error *err);
 /* Adds what is pending. Where it is called is part of the result's last bits; calls at the same positions

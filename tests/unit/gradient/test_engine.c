@@ -10,6 +10,8 @@
 #include "lm/model_internal.h"
 
 #include <float.h>
+#include <limits.h>
+#include <pthread.h>
 
 #define N_CELLS sg_cell_count()
 enum { SETS = 3 };
@@ -25,6 +27,8 @@ typedef struct {
     float scale;       /* of all weights; 0: as they come */
     double tolerance;  /* of the long window */
     unsigned seed;
+    bool (*go_on)(void *ctx);
+    void *go_on_ctx;
 } trial;
 
 typedef struct {
@@ -92,7 +96,9 @@ static sg_engine *new_engine(const trial *c, const material *a, int threads)
                             .long_tolerance = c->tolerance,
                             .threads = threads,
                             .sample = c->rate > 0 ? sampled : NULL,
-                            .sample_ctx = (void *)&c->rate};
+                            .sample_ctx = (void *)&c->rate,
+                            .go_on = c->go_on,
+                            .go_on_ctx = c->go_on_ctx};
     assert_ok(engine_new(&e, a->m, &cfg, &err), err);
     return e;
 }
@@ -641,6 +647,55 @@ static void explosions_are_reported(void **state)
     release(&a);
 }
 
+typedef struct {
+    int asked, most;
+    pthread_t caller;
+} patience;
+
+static bool lasts(void *ctx)
+{
+    patience *p = ctx;
+    assert_true(pthread_equal(pthread_self(), p->caller));
+    return p->asked++ < p->most;
+}
+
+/* Wherever go_on says no, the step ends there, with other threads at work or not. */
+static void stops_between_pieces_of_work(void **state)
+{
+    (void)state;
+    const trial trials[] = {
+        {SG_CELL_LSTM, 1, 40, {24}, 9, 60, SG_CARRY, .seed = 9},
+        {SG_CELL_GRU, 2, 40, {8, 5}, 9, 60, SG_CARRY, .moments = 1, .seed = 9},
+        {SG_CELL_LSTM, 1, 40, {8}, 9, 60, SG_CARRY, .moments = 12, .seed = 9},
+        {SG_CELL_LSTM, 1, 40, {8}, 9, 60, SG_CARRY, .moments = 1, .rate = 0.01, .seed = 9}};
+    for (size_t i = 0; i < sizeof trials / sizeof *trials; i++)
+        for (int threads = 1; threads <= 3; threads += 2) {
+            material a = prepare(&trials[i]);
+            int all = 0;
+            for (int most = INT_MAX;; most = most == INT_MAX ? 0 : 1 + 3 * most) {
+                sg_error err;
+                sg_accum *sums = NULL;
+                patience p = {0, most, pthread_self()};
+                trial c = trials[i];
+                c.go_on = lasts, c.go_on_ctx = &p;
+                sg_engine *e = new_engine(&c, &a, threads);
+                assert_ok(engine_new_accum(e, &sums, &err), err);
+                sg_status st = engine_run(e, a.steps, a.x, trials[i].T, true, sums, &err);
+                st = st == SG_OK ? engine_flush(e, sums, &err) : st;
+                engine_free(e);
+                accum_free(sums);
+                if (most == INT_MAX)
+                    all = p.asked;
+                assert_int_equal(st, p.asked > most ? SG_ECANCELLED : SG_OK);
+                assert_true(p.asked <= most || p.asked == most + 1); /* not asked again */
+                if (most != INT_MAX && most > all)
+                    break;
+            }
+            assert_true(threads > 1 || all > 20); /* of several threads, the others may do most */
+            release(&a);
+        }
+}
+
 /* One position of each window; and no delay meets its own choice of origins: at every delay the phases of the
  * origins are those of a fair die, to five standard deviations. A fixed stride has one phase a delay. */
 static void second_moments_mix_the_origins_of_all_delays(void **state)
@@ -682,6 +737,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(faults_are_seen),
         cmocka_unit_test(bad_configurations),
         cmocka_unit_test(explosions_are_reported),
+        cmocka_unit_test(stops_between_pieces_of_work),
         cmocka_unit_test(second_moments_mix_the_origins_of_all_delays),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
