@@ -75,7 +75,7 @@ def own_copies(module):
 
     for name, own in names.items():
         shutil.copyfile(found[name], folder / own)
-        patch(folder / own, "$ORIGIN", ("--set-soname", own))
+        patch(folder / own, "$ORIGIN", "--set-soname", own)
     patch(module, "$ORIGIN/_libs")
 
 
