@@ -3,6 +3,7 @@
 #include "cli.h"
 
 #include "stategrad/pairs.h"
+#include "stategrad/report.h"
 
 #include <inttypes.h>
 #include <limits.h>
@@ -10,7 +11,7 @@
 #include <string.h>
 
 typedef struct {
-    const char *csv, *items, *words;
+    const char *csv, *items, *words, *page;
     int format, score, split, style;
     bool json, quiet;
     sg_pairs_config cfg;
@@ -134,72 +135,6 @@ static void print_text(const sg_pairs *p, const request *q)
             100 * s->gap, s->largest_gap, s->gap > 0.01 ? "; more points reduce it" : "");
 }
 
-/* ---- JSON ---- */
-
-static json_t *interval_json(double value, double low, double high)
-{
-    json_t *x = json_object();
-    json_object_set_new(x, "value", json_finite(value));
-    json_object_set_new(x, "low", json_finite(low));
-    json_object_set_new(x, "high", json_finite(high));
-    return x;
-}
-
-static json_t *roles_json(const sg_pairs *p, size_t condition)
-{
-    json_t *roles = json_array();
-    const sg_pairs_role *r;
-    for (size_t i = 0; (r = sg_pairs_get_role(p, condition, i)); i++) {
-        json_t *x = json_object();
-        json_object_set_new(x, "role", json_utf8(r->name));
-        json_object_set_new(x, "pairs", json_integer((json_int_t)r->pairs));
-        json_object_set_new(x, "attribution", interval_json(r->attribution, r->low, r->high));
-        json_object_set_new(x, "both", json_integer((json_int_t)r->both));
-        json_object_set_new(x, "first_minus",
-                            interval_json(r->first_minus, r->first_minus_low, r->first_minus_high));
-        json_array_append_new(roles, x);
-    }
-    return roles;
-}
-
-static json_t *condition_json(const sg_pairs *p, size_t i)
-{
-    const sg_pairs_condition *c = sg_pairs_get_condition(p, i);
-    json_t *x = json_object();
-    const struct {
-        const char *key;
-        uint64_t n;
-    } counts[] = {{"pairs", c->pairs},
-                  {"right", c->right},
-                  {"ties", c->ties},
-                  {"left_out", c->left_out},
-                  {"one_unknown", c->one_unknown}};
-    json_object_set_new(x, "condition", json_utf8(c->name));
-    for (size_t k = 0; k < sizeof counts / sizeof *counts; k++)
-        json_object_set_new(x, counts[k].key, json_integer((json_int_t)counts[k].n));
-    json_object_set_new(x, "accuracy", interval_json(c->accuracy, c->accuracy_low, c->accuracy_high));
-    json_object_set_new(x, "difference", interval_json(c->difference, c->difference_low, c->difference_high));
-    json_object_set_new(x, "roles", roles_json(p, i));
-    return x;
-}
-
-static json_t *to_json(const sg_pairs *p)
-{
-    const sg_pairs_summary *s = sg_pairs_get_summary(p);
-    json_t *all = json_object(), *conditions = json_array();
-    for (size_t i = 0; sg_pairs_get_condition(p, i); i++)
-        json_array_append_new(conditions, condition_json(p, i));
-    json_object_set_new(all, "pairs", json_integer((json_int_t)sg_pairs_count(p)));
-    json_object_set_new(all, "words", json_integer((json_int_t)s->words));
-    json_object_set_new(all, "unknown_words", json_integer((json_int_t)s->unknown_words));
-    json_object_set_new(all, "score", json_string(s->by_word ? "word" : "sentence"));
-    json_object_set_new(all, "eos", json_boolean(s->begins));
-    json_object_set_new(all, "conditions", conditions);
-    json_object_set_new(all, "gap", json_finite(s->gap));
-    json_object_set_new(all, "largest_gap", json_finite(s->largest_gap));
-    return all;
-}
-
 /* ---- the command ---- */
 
 /* The other one of FILE.text and FILE.gold; NULL: it is neither. */
@@ -213,15 +148,22 @@ static const char *companion(const char *file, char *path, size_t size)
     return path;
 }
 
+static int tables_on_stdout(const request *q)
+{
+    return to_stdout(q->csv) + to_stdout(q->items) + to_stdout(q->words);
+}
+
 /* Every output can be written, overwrites nothing, and one at most is standard output. */
 static int check_outputs(const request *q, const char *model, const char *file)
 {
     char path[PATH_MAX];
-    const char *const all[] = {model, file, companion(file, path, sizeof path), q->csv, q->items, q->words};
+    const char *const all[] = {model,    file,   companion(file, path, sizeof path), q->csv, q->items,
+                               q->words, q->page};
     const size_t first = 3;
     int code = -1;
-    if (q->json + to_stdout(q->csv) + to_stdout(q->items) + to_stdout(q->words) > 1)
-        return misuse("pairs: --json, --csv -, --items - and --words -: one of them only on standard output");
+    if (q->json + tables_on_stdout(q) + to_stdout(q->page) > 1)
+        return misuse(
+            "pairs: --json, --csv -, --items -, --words - and -o -: one of them only on standard output");
     for (size_t i = first; code < 0 && i < sizeof all / sizeof *all; i++) {
         code = refuse_unwritable(all[i]);
         if (code < 0)
@@ -253,9 +195,11 @@ static int score(const request *q, const sg_import_config *import, const char *m
     progress_done(&line);
     if (st == SG_OK)
         st = write_tables(p, q, &err);
+    if (st == SG_OK && q->page)
+        st = sg_pairs_page(q->page, p, model, file, &err);
     if (st == SG_OK && q->json)
-        st = print_json(to_json(p), 17, &err);
-    else if (st == SG_OK && !to_stdout(q->csv) && !to_stdout(q->items) && !to_stdout(q->words))
+        st = sg_pairs_json(&standard_output, p, &err);
+    else if (st == SG_OK && !tables_on_stdout(q) && !to_stdout(q->page))
         print_text(p, q);
     if (st == SG_OK)
         remark_on_predictions(m, NULL);
@@ -286,6 +230,9 @@ static int run(int argc, char **argv)
          "attribute D to words although no roles are given (implied by --words and --path)", 0, 0},
         {"path", 0, OPT_SIZE, &q.cfg.path, "N",
          "average the gradient over N points between zero inputs and the sentence", 1, 4096},
+        {"output", 'o', OPT_STRING, &q.page, "FILE",
+         "also write a page: charts, tables, single pairs with the attribution of each word; -: on standard output, in place of the text",
+         0, 0},
         {"csv", 0, OPT_STRING, &q.csv, "FILE",
          "also write the table of conditions; -: on standard output, in place of the text", 0, 0},
         {"items", 0, OPT_STRING, &q.items, "FILE", "also write a table with a row per pair", 0, 0},
@@ -328,6 +275,7 @@ const command cmd_pairs = {
         "wrong, attractors.",
     .examples = "stategrad pairs model.safetensors agreement.tsv\n"
                 "stategrad pairs model.safetensors blimp.jsonl --lowercase --items items.csv\n"
-                "stategrad pairs model.safetensors agreement.tsv --path 32 --words words.csv",
+                "stategrad pairs model.safetensors agreement.tsv --path 32 --words words.csv\n"
+                "stategrad pairs model.safetensors agreement.tsv --attribution -o pairs.html",
     .run = run,
 };

@@ -107,6 +107,27 @@ static int show(const char *model_path, const sg_import_config *import, const ch
     return st == SG_OK ? code : fail(st, &err);
 }
 
+/* "3,37" into numbers, which are the caller's to free; -1, or the exit code to leave with. */
+static int read_units(size_t **units, sg_show_config *cfg, const char *text)
+{
+    size_t n = 1;
+    for (const char *c = text; *c; c++)
+        n += *c == ',';
+    if (!(*units = calloc(n, sizeof **units)))
+        return failure("show: no memory for the units");
+    for (size_t i = 0; i < n; i++) {
+        char *end = NULL;
+        errno = 0;
+        const unsigned long long unit = strtoull(text, &end, 10);
+        if (*text < '0' || *text > '9' || errno || (*end != ',' && *end))
+            return misuse("show: --units: expected numbers of units, such as 3,37, found '%s'", text);
+        (*units)[i] = (size_t)unit;
+        text = end + 1;
+    }
+    cfg->units = *units, cfg->n_units = n;
+    return -1;
+}
+
 /* --state, --target, --contrast and --path into cfg; -1, or the exit code to leave with. words[2] are the
  * caller's to free. */
 static int check_options(sg_show_config *cfg, int state, const char *contrast, const char *path, char **words)
@@ -128,7 +149,8 @@ static int check_options(sg_show_config *cfg, int state, const char *contrast, c
 static int run(int argc, char **argv)
 {
     sg_show_config cfg = {.seed = 1};
-    const char *text = NULL, *html = NULL, *contrast = NULL, *path = NULL;
+    const char *text = NULL, *html = NULL, *contrast = NULL, *path = NULL, *units = NULL;
+    size_t *numbers = NULL;
     int state = -1;
     bool json = false;
     model_options model = {0};
@@ -146,6 +168,9 @@ static int run(int argc, char **argv)
         {"path", 0, OPT_STRING, &path, "A/B",
          "also each A (or B) of the sentence replaced by B (or A): change of state, and the gradient averaged along the path",
          0, 0},
+        {"units", 0, OPT_STRING, &units, "LIST",
+         "also single units of the state, such as 3,37: value after each word, and gain from each word", 0,
+         0},
         {"seed", 0, OPT_U64, &cfg.seed, "N", "seed of the draws", 0, 0},
         {"state", 's', OPT_CHOICE, &state, "cell|hidden",
          "which state (default: cell for LSTMs, hidden otherwise)", 0, 0},
@@ -160,6 +185,8 @@ static int run(int argc, char **argv)
     if (code >= 0)
         goto done;
     code = check_options(&cfg, state, contrast, path, words);
+    if (code < 0 && units)
+        code = read_units(&numbers, &cfg, units);
     if (code >= 0)
         goto done;
     if (json && html && !strcmp(html, "-")) {
@@ -181,7 +208,7 @@ static int run(int argc, char **argv)
         code = show(argv[0], &import, text, file, &cfg, html, json);
 done:
     model_options_free(&model);
-    free(words[0]), free(words[1]);
+    free(words[0]), free(words[1]), free(numbers);
     return code;
 }
 

@@ -101,6 +101,16 @@ function numberNames(rows, first) {
     [field, new Map(Array.from(new Set([...(first[field] || []), ...rows.map((r) => r[field])]), (name, i) => [name, i]))]));
 }
 
+/* Labels of an axis: equal ones, after cutting, must stay apart. */
+function distinct(labels) {
+  const seen = new Map();
+  return labels.map((label) => {
+    const n = (seen.get(label) || 0) + 1;
+    seen.set(label, n);
+    return n > 1 ? `${label} (${n})` : label;
+  });
+}
+
 /* What labels an axis, a legend or a panel. */
 function nameOf(field) {
   return `names.${field}[datum.value]`;

@@ -47,6 +47,12 @@ function percent(x) {
   return x === null || x === undefined || !Number.isFinite(x) ? '–' : `${number(100 * x, 2)} %`;
 }
 
+/* "2.9 (2.7 to 3.1)"; a value without an interval as it is. */
+function withInterval(value, low, high) {
+  if (value === null || value === undefined) return '–';
+  return `${number(value, 3)}${low !== null && low !== undefined ? ` (${number(low, 3)} to ${number(high, 3)})` : ''}`;
+}
+
 /* A long name is cut in the middle of a chart, never in a table. */
 function shorten(text, limit) {
   const letters = Array.from(text);
@@ -81,6 +87,18 @@ function themeButton(changed) {
   window.addEventListener('afterprint', () => { printing = false; changed(); });
   label();
   return button;
+}
+
+function mix(a, b, x) {
+  return a.map((v, i) => Math.round(v + (b[i] - v) * x));
+}
+
+/* Colours of a value between 0 and 1 (or -1 and 1): background and a text colour that reads on it. */
+function paint(x, signed) {
+  const paper = isDark() ? [33, 38, 44] : [244, 245, 247], blue = isDark() ? [91, 176, 232] : [0, 90, 160], orange = isDark() ? [240, 138, 75] : [200, 85, 0];
+  const rgb = mix(paper, signed ? (x > 0 ? orange : blue) : blue, Math.min(1, Math.abs(x)));
+  const light = 0.299 * rgb[0] + 0.587 * rgb[1] + 0.114 * rgb[2];
+  return { background: `rgb(${rgb.join(',')})`, ink: light > 140 ? '#111' : '#fff' };
 }
 
 /* ---- downloads ---- */
@@ -130,24 +148,32 @@ function switcher(label, options, value, changed) {
   return group;
 }
 
+function section(id, title, intro) {
+  const node = document.getElementById(id);
+  node.setAttribute('aria-labelledby', `${id}-title`);
+  const body = el('div');
+  node.append(el('h2', { id: `${id}-title` }, title), el('p', {}, intro), body);
+  return body;
+}
+
 /* Says of a table that is wider than its place that it goes on. */
 function markScrolling(holder) {
   holder.toggleAttribute('data-more', holder.scrollWidth > holder.clientWidth + 1);
 }
 
-/* A table of cells [text, number] that a click on a heading sorts: by size, the largest first, then the other way. Numbers that are
- * missing come last. At first `by` sorts it, and `most` rows are shown. */
-function sortableTable(head, rows, by, most, attributes) {
+/* A table of cells [text, number] that a click on a heading sorts: by size (of the number, sizeOf), the largest first, then the other
+ * way. Numbers that are missing come last. At first `by` sorts it (null: the rows as they are), and `most` rows are shown. */
+function sortableTable(head, rows, by, most, attributes, sizeOf = Math.abs) {
   const holder = el('div');
   let down = true, all = rows.length <= most;
-  const size = (row) => (Number.isFinite(row[by][1]) ? Math.abs(row[by][1]) : null);
+  const size = (row) => (Number.isFinite(row[by][1]) ? sizeOf(row[by][1]) : null);
   const draw = (focused) => {
-    const known = rows.filter((r) => size(r) !== null).sort((a, b) => (down ? size(b) - size(a) : size(a) - size(b)));
-    const sorted = [...known, ...rows.filter((r) => size(r) === null)].slice(0, all ? rows.length : most);
+    const known = by === null ? rows : rows.filter((r) => size(r) !== null).sort((a, b) => (down ? size(b) - size(a) : size(a) - size(b)));
+    const sorted = [...known, ...rows.filter((r) => by !== null && size(r) === null)].slice(0, all ? rows.length : most);
     const buttons = head.map((text, i) => el('button', { type: 'button', class: 'sort', onclick: () => { down = i !== by || !down; by = i; draw(i); } },
       text, i === by ? (down ? ' ↓' : ' ↑') : ''));
     const t = table(buttons, sorted.map((r) => r.map(([text]) => text)), attributes);
-    t.querySelectorAll('thead th')[by].setAttribute('aria-sort', down ? 'descending' : 'ascending');
+    if (by !== null) t.querySelectorAll('thead th')[by].setAttribute('aria-sort', down ? 'descending' : 'ascending');
     holder.replaceChildren(t, ...(all ? [] : [el('button', { type: 'button', class: 'tool', onclick: () => { all = true; draw(); } }, `Show all ${rows.length}`)]));
     if (focused !== undefined) buttons[focused].focus();
   };

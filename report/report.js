@@ -258,14 +258,6 @@ function setCurves(chart, key, title, caption, scale, height, of = 'classes') {
 
 const sections = [];
 
-function section(id, title, intro) {
-  const node = document.getElementById(id);
-  node.setAttribute('aria-labelledby', `${id}-title`);
-  const body = el('div');
-  node.append(el('h2', { id: `${id}-title` }, title), el('p', {}, intro), body);
-  return body;
-}
-
 function curvesSection() {
   const body = section('curves', 'Gain by delay',
     'How sensitive the state is to the word read d steps ago, by the class of that word. On the log scale an exponential decay is a straight line; on the log–log scale a power law is.');
@@ -574,12 +566,7 @@ function wordsSection() {
       const [up, upBy, down, downBy, cosines] = direction;
       const row = (ids, by, end) => ids.map((id, i) => ({ word: w.words[id], value: by[i], count: w.counts[id], end }));
       const rows = [...row(up, upBy, '+'), ...row(down, downBy, '−').reverse()];
-      const seen = new Map();
-      for (const r of rows) { // labels are the axis: equal ones, after cutting, must stay apart
-        const short = legible(shorten(r.word, 24)), n = (seen.get(short) || 0) + 1;
-        seen.set(short, n);
-        r.label = n > 1 ? `${short} (${n})` : short;
-      }
+      distinct(rows.map((r) => legible(shorten(r.word, 24)))).forEach((label, i) => { rows[i].label = label; });
       chart.set({
         spec: 'words', rows, columns: [['word', 'word'], ['value', 'projection'], ['count', 'count']],
         title: `Direction ${choose.direction + 1}, class ${run.classes[choose.class].name}, delay ${w.delays[choose.delay]} — ${groupTitle(state.group)}`,
@@ -800,12 +787,6 @@ function lawText(law, scale, rate, shape) {
   if (law === 'power law') return el('span', { class: 'formula' }, `${factor} d`, el('sup', {}, `−${number(rate, 3)}`));
   if (law === 'exponential') return el('span', { class: 'formula' }, `${factor} exp(−d/${number(rate, 3)})`);
   return el('span', { class: 'formula' }, `${factor} exp(−(d/${number(rate, 3)})`, el('sup', {}, number(shape, 2)), ')');
-}
-
-/* "2.9 (2.7 to 3.1)"; a value without an interval as it is. */
-function withInterval(value, low, high) {
-  if (value === null || value === undefined) return '–';
-  return `${number(value, 3)}${low !== null && low !== undefined ? ` (${number(low, 3)} to ${number(high, 3)})` : ''}`;
 }
 
 /* What the run file says of the decay of class i, series q. law: the verdict's, else the nearest by its Akaike weight. */

@@ -17,20 +17,13 @@ if (data.score) {
 const has = (key) => data.sentences.every((s) => s[key]);
 if (has('replacement_change')) VIEWS.push(['replacement_change', 'replacement', `Change of the ${data.state} state when the word is replaced by another, drawn ${data.replacement_law}: mean norm over ${data.replacements} draws, in state units.`]);
 if (has('replacement_kl')) VIEWS.push(['replacement_kl', 'replacement, prediction', `Change of the prediction when the word is replaced by another, drawn ${data.replacement_law}: mean KL divergence of the next word over ${data.replacements} draws, in nats.`]);
+const units = (data.sentences[0].units || []).map((u) => u.unit);
+units.forEach((u, i) => {
+  for (const s of data.sentences) s[`unit_${u}`] = s.units[i].gain;
+  VIEWS.push([`unit_${u}`, `unit ${u}`, `Gain from each word to unit ${u} of the ${data.state} state, along its own best direction, in state units. The row below the triangle is the value of the unit after each word.`]);
+});
 let view = VIEWS[0][0];
 const meaning = document.getElementById('meaning'), MEANING_OF_STATE = meaning.textContent;
-
-function mix(a, b, x) {
-  return a.map((v, i) => Math.round(v + (b[i] - v) * x));
-}
-
-/* Colours of a value between 0 and 1 (or -1 and 1): background and a text colour that reads on it. */
-function paint(x, signed) {
-  const paper = isDark() ? [33, 38, 44] : [244, 245, 247], blue = isDark() ? [91, 176, 232] : [0, 90, 160], orange = isDark() ? [240, 138, 75] : [200, 85, 0];
-  const rgb = mix(paper, signed ? (x > 0 ? orange : blue) : blue, Math.min(1, Math.abs(x)));
-  const light = 0.299 * rgb[0] + 0.587 * rgb[1] + 0.114 * rgb[2];
-  return { background: `rgb(${rgb.join(',')})`, ink: light > 140 ? '#111' : '#fff' };
-}
 
 /* How strongly a value is painted: what is left on a log scale over three powers of ten, up to 1 or what lies above it;
  * scores by the sentence's largest. */
@@ -113,9 +106,25 @@ class Sentence {
       }
       picture.append(row);
     });
+    this.traces(picture, label, head + T * high + 14, size, high);
     this.plot.replaceChildren(picture);
     this.plot.onmouseleave = () => { tip.hidden = true; };
     this.mark();
+  }
+
+  /* The value of each single unit after each word: orange above 0, blue below. */
+  traces(picture, label, top, size, high) {
+    const traces = this.sentence.units || [], most = Math.max(...traces.flatMap((u) => u.value.map(Math.abs)));
+    traces.forEach(({ unit, value }, i) => {
+      const y = top + i * high, row = svg('g', { 'data-unit': unit }, svg('text', { x: label - 8, y: y + high / 2 + 4, 'text-anchor': 'end' }, `unit ${unit}, value`));
+      value.forEach((v, t) => {
+        const { background, ink } = paint(most > 0 ? v / most : 0, true);
+        row.append(svg('rect', { class: 'cell', x: label + t * size, y, width: size, height: high, fill: background }, svg('title', {}, `unit ${unit} after ${shorten(this.sentence.words[t].text, 60)}: ${number(v, 4)}`)));
+        if (size >= 34) row.append(svg('text', { class: 'value', x: label + (t + 0.5) * size, y: y + high / 2 + 4, style: `fill:${ink};pointer-events:none` }, short(v)));
+      });
+      picture.append(row);
+    });
+    if (traces.length) picture.setAttribute('height', top + traces.length * high + 6);
   }
 
   tell(event, s, t) {
@@ -133,6 +142,7 @@ const sentences = data.sentences.map((s, i) => new Sentence(s, i));
 function redraw() {
   meaning.textContent = view.startsWith('left') ? MEANING_OF_STATE
     : view.startsWith('score') ? `Each later word then shows what the chosen one contributes to ${data.score} there, to first order; 0 is nothing.`
+    : view.startsWith('unit') ? `Each later word then shows how sensitive ${view.replace('_', ' ')} is there to a small change of the chosen one, in state units.`
     : 'Each later word then shows how much changes there when the chosen one is replaced; 0 is nothing.';
   for (const s of sentences) s.draw();
 }
@@ -145,6 +155,7 @@ document.getElementById('tools').append(
     const rows = data.sentences.flatMap((s, i) => s.words.flatMap((now, t) => s.words.slice(0, t + 1).map((read, r) => {
       const row = { sentence: i + 1, read: read.text, read_position: r + 1, now: now.text, now_position: t + 1 };
       for (const key of ['gain_frobenius', 'gain_spectral', ...VIEWS.map(([k]) => k)]) row[key] = s[key][t][r];
+      for (const u of s.units || []) row[`unit_${u.unit}_value`] = u.value[t];
       return row;
     })));
     download('show.csv', new Blob([csvText(Object.keys(rows[0]).map((k) => [k, k]), rows)], { type: 'text/csv;charset=utf-8' }));

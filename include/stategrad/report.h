@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* report.h - output for readers: a page for runs, words along the strongest directions.
+/* report.h - output for readers: pages for runs, sentences and minimal pairs; words along the strongest
+ * directions.
  *
  * Nothing is computed beyond formatting: every number shown is in the run file. Missing values are reported
  * with the reason stored in the file. */
@@ -8,6 +9,7 @@
 
 #include "stategrad/compare.h"
 #include "stategrad/gradient.h"
+#include "stategrad/pairs.h"
 #include "stategrad/run.h"
 
 #ifdef __cplusplus
@@ -62,7 +64,9 @@ SG_API sg_status sg_words_write(const sg_writer *to, sg_run *r, const sg_words_c
  *   kl           KL(p_t(x) || p_t(x')) of the next word, in nats, the same mean
  *   path         each word a (or b) replaced by b (or a): |G~ dx|, G~ the gradient averaged along the line
  *                from one embedding to the other. G~ dx equals the change of state; gap is the relative
- *                quadrature error */
+ *                quadrature error
+ *   unit u       its value after word t, and |row u of G[t,s]|, its gain from word s along its own best
+ *                direction */
 typedef struct {
     size_t struct_size;  /* see base.h */
     size_t layer;        /* 1 .. L; 0: the top one */
@@ -75,6 +79,9 @@ typedef struct {
     const char *path_b;
     /* of sg_show_add, borrowed: receives progress in words and may stop the work; or NULL */
     const sg_monitor *monitor;
+    const size_t
+        *units;     /* (n_units) single units of the state, 0 .. H-1: their values and gains too; or NULL */
+    size_t n_units; /* 64 at most */
 } sg_show_config;
 
 typedef struct sg_show sg_show;
@@ -99,6 +106,17 @@ SG_API sg_status sg_show_text(const sg_writer *to, const sg_show *s, size_t widt
 SG_API sg_status sg_show_json(const sg_writer *to, const sg_show *s, sg_error *err);
 /* Writes a self-contained page, atomically: a click on a word shows its gain at each later word. */
 SG_API sg_status sg_show_page(const char *html_path, const sg_show *s, sg_error *err);
+
+/* ---- minimal pairs ---- */
+
+/* One JSON object: what was scored, and conditions with their roles; null for missing numbers. */
+SG_API sg_status sg_pairs_json(const sg_writer *to, const sg_pairs *p, sg_error *err);
+/* Writes a self-contained page, atomically: accuracy, D and attributions by condition, and single pairs with
+ * the attribution of each word. model, file: the names shown, or NULL. It holds at most 500 conditions, 20
+ * roles, 1000 pairs and 60,000 words, and says how many it leaves out; of each condition, pairs at evenly
+ * spaced ranks of D. */
+SG_API sg_status sg_pairs_page(const char *html_path, const sg_pairs *p, const char *model, const char *file,
+                               sg_error *err);
 
 #ifdef __cplusplus
 }

@@ -35,6 +35,7 @@ class Model(Uncopied):
     """Of a model made by `train`."""
     evaluation: Evaluation
     """Of a model made by `load` with a text."""
+    _file: Path | None = None # of a model made by `load`
 
     def __init__(self, pointer: Any, *read: Any) -> None:
         self._m = pointer
@@ -383,6 +384,7 @@ def load(path: Path, vocab: Vocabulary | None = None, *, map: Mapping[str, str] 
     with _VocabularyFile(vocab) as words:
         cfg.vocab = _words_to_c(words, keep)
         model = Model(new("sg_model", lib.sg_model_load, path_to_c(path), cfg, monitor.c, monitor=monitor), path, vocab, text)
+        model._file = path
     if text is not None:
         from ._evaluate import evaluate
         model.evaluation = evaluate(model, text)

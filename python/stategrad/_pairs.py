@@ -2,18 +2,18 @@
 """pairs: minimal pairs and agreement suites."""
 from __future__ import annotations
 
+import json
 import os
 from typing import Any, NamedTuple, Sequence
 
 import numpy as np
 
 from ._base import (Handle, Monitor, Path, ProgressOption, TemporaryFiles, Uncopied, call, encoded, ffi, flag, from_c, index_of, is_list, is_path, lib, new, path_to_c,
-                    threads_will_work, to_c, whole)
+                    threads_will_work, to_c, whole, written)
 from ._model import Model, handle_of
 from ._run import files_of, refuse_input
 
 TABLES = ("conditions", "items", "words")
-COUNTS = ("pairs", "right", "ties", "left_out", "one_unknown")
 
 
 class PairItem(NamedTuple):
@@ -43,18 +43,13 @@ class Pairs(Uncopied):
         Those of data.
     """
 
-    def __init__(self, handle: Handle, read: Sequence[Path] = (), skipped: int = 0) -> None:
+    def __init__(self, handle: Handle, read: Sequence[Path] = (), skipped: int = 0, names: tuple[Path | None, Path | None] = (None, None)) -> None:
         self._handle, self._skipped = handle, skipped # lines before the first pair
         self._read = list(read) # not written to
+        self._names = names # of model and file
         with handle as p:
-            s = lib.sg_pairs_get_summary(p)
-            self.conditions: list[dict[str, Any]] = []
-            while (c := lib.sg_pairs_get_condition(p, len(self.conditions))) != ffi.NULL:
-                self.conditions.append(_condition(p, c, len(self.conditions)))
-            self.data: dict[str, Any] = {
-                "pairs": int(lib.sg_pairs_count(p)), "words": int(s.words), "unknown_words": int(s.unknown_words),
-                "score": "word" if s.by_word else "sentence", "eos": bool(s.begins), "conditions": self.conditions, "gap": _finite(s.gap),
-                "largest_gap": _finite(s.largest_gap)}
+            self.data: dict[str, Any] = json.loads(written(lib.sg_pairs_json, p))
+        self.conditions: list[dict[str, Any]] = self.data["conditions"]
 
     def items(self) -> list[PairItem]:
         """Each pair, in the order of the file."""
@@ -72,27 +67,15 @@ class Pairs(Uncopied):
         with self._handle as p:
             call(lib.sg_pairs_write_csv, p, index_of(table, TABLES, "table"), path_to_c(path), index_of(style, CSV_STYLES, "style"))
 
+    def report(self, path: Path) -> None:
+        """Writes a page, atomically: accuracy, D and attributions by condition, and single pairs with the attribution of each word."""
+        refuse_input(path, *self._read)
+        with self._handle as p:
+            call(lib.sg_pairs_page, path_to_c(path), p, *(ffi.NULL if name is None else path_to_c(name) for name in self._names))
+
     def __repr__(self) -> str:
         c = self.conditions[0]
         return f"<stategrad.Pairs: {c['pairs']} pair{'s' * (c['pairs'] != 1)}, accuracy {c['accuracy']['value']}>"
-
-
-def _finite(x: float) -> float | None:
-    return x if abs(x) < float("inf") else None # a NaN is below nothing
-
-
-def _interval(value: float, low: float, high: float) -> dict[str, float | None]:
-    return {"value": _finite(value), "low": _finite(low), "high": _finite(high)}
-
-
-def _condition(p: Any, c: Any, number: int) -> dict[str, Any]:
-    roles: list[dict[str, Any]] = []
-    while (r := lib.sg_pairs_get_role(p, number, len(roles))) != ffi.NULL:
-        roles.append({"role": from_c(r.name), "pairs": int(r.pairs), "attribution": _interval(r.attribution, r.low, r.high),
-                      "both": int(r.both), "first_minus": _interval(r.first_minus, r.first_minus_low, r.first_minus_high)})
-    return {"condition": from_c(c.name), **{key: int(getattr(c, key)) for key in COUNTS},
-            "accuracy": _interval(c.accuracy, c.accuracy_low, c.accuracy_high),
-            "difference": _interval(c.difference, c.difference_low, c.difference_high), "roles": roles}
 
 
 def pairs(model: Model, file: Path | Sequence[Any], *, format: str = "auto", score: str = "auto", split: str = "auto", lowercase: bool = False,
@@ -136,6 +119,7 @@ def pairs(model: Model, file: Path | Sequence[Any], *, format: str = "auto", sco
         raise TypeError(f"pairs: file: expected the path of a file or a list of (good, bad), found {file!r}"[:200])
     with TemporaryFiles() as files:
         read, skipped = [*model._read], 0
+        names = (model._file, file if is_path(file) else None)
         if not is_path(file):
             if format not in ("auto", "tsv") or condition is not None:
                 raise ValueError("pairs: format and condition are of files; found a list, of (good, bad) or (good, bad, condition)")
@@ -150,7 +134,7 @@ def pairs(model: Model, file: Path | Sequence[Any], *, format: str = "auto", sco
                 f.writelines("\t".join(line) + "\n" for line in lines)
         else:
             read += files_of(file, *(os.fsdecode(file) + end for end in (".text", ".gold"))) # type: ignore[arg-type]
-        return Pairs(_handle(model, file, format, score, split, lowercase, eos, condition, attribution, path, threads, progress), read, skipped) # type: ignore[arg-type]
+        return Pairs(_handle(model, file, format, score, split, lowercase, eos, condition, attribution, path, threads, progress), read, skipped, names) # type: ignore[arg-type]
 
 
 def _line(i: int, pair: Any) -> list[str]:

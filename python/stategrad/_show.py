@@ -73,7 +73,7 @@ class Show(Uncopied):
 
 def show(model: Model, sentence: str | Sequence[Any], *, target: str | None = None, contrast: str | tuple[str, str] | None = None,
          replace: int = 0, path: str | tuple[str, str] | None = None, seed: int = 1, state: str | None = None,
-         layer: int = 0, progress: ProgressOption = None) -> Show:
+         layer: int = 0, units: Sequence[int] = (), progress: ProgressOption = None) -> Show:
     """One sentence: the gain from each word to each later state.
 
         |G[t,s]|_F        G[t,s] = d state_t / d x_s, exact, from a zero state before the first word
@@ -97,6 +97,8 @@ def show(model: Model, sentence: str | Sequence[Any], *, target: str | None = No
         "cell" or "hidden"; default: cell of an LSTM, hidden of others.
     layer
         1 .. L; 0: the top one.
+    units
+        Single units of the state, from 0: their values after each word, and the gain from each word, in `data`.
     progress
         As in `analyze`.
 
@@ -127,6 +129,10 @@ def show(model: Model, sentence: str | Sequence[Any], *, target: str | None = No
         cfg.target, cfg.against = map(word, _two_words(contrast, "contrast"))
     if path is not None:
         cfg.path_a, cfg.path_b = map(word, _two_words(path, "path"))
+    if not is_list(units):
+        raise TypeError(f"show: units: expected a list of whole numbers, found {units!r}"[:200])
+    keep.append(ffi.new("size_t[]", [whole(u, "show: units") for u in units]))
+    cfg.units, cfg.n_units = keep[-1], len(units)
     threads_will_work()
     handle = Handle(new("sg_show", lib.sg_show_new, handle_of(model), cfg), "show")
     with handle as s:

@@ -137,10 +137,10 @@ class AgainstProgram(InFolder):
 
     def test_show(self):
         text = "the keys has a fish"
-        its = json.loads(program("show", self.model, "--text", text, "--contrast", "cat/dog", "--replace", "3", "--json"))
-        mine = sg.show(model(), text, contrast="cat/dog", replace=3)
+        its = json.loads(program("show", self.model, "--text", text, "--contrast", "cat/dog", "--replace", "3", "--units", "2,0", "--json"))
+        mine = sg.show(model(), text, contrast="cat/dog", replace=3, units=np.array([2, 0]))
         self.assertEqual(mine.data, its)
-        self.assertEqual(str(mine), program("show", self.model, "--text", text, "--contrast", "cat/dog", "--replace", "3"))
+        self.assertEqual(str(mine), program("show", self.model, "--text", text, "--contrast", "cat/dog", "--replace", "3", "--units", "2,0"))
         self.assertEqual(mine.gain[3, 1], its["sentences"][0]["gain_frobenius"][3][1])
         self.assertTrue(np.isnan(mine.gain[1, 3]))
         self.assertIn("<iframe srcdoc=", mine._repr_html_())

@@ -249,7 +249,7 @@ class BadInput(InFolder):
                 (lambda: m.gradients([1, 2], 0), "delays: found 0, expected 1"), (lambda: m.gradients([1, 2], -1), "delays: found -1"), (lambda: m.gradients([1], layer=-1), "layer: found -1"),
                 (lambda: m.gradients([1], layer=2), "layer: found 2, expected 0 to 1"), (lambda: m.gradients([1], 1.5), "delays: expected a whole number"),
                 (lambda: sg.show(m, []), "sentence: expected"), (lambda: sg.show(m, 3), "sentence: expected"), (lambda: sg.show(m, [99]), "token 0 is 99"), (lambda: sg.show(m, [["the"], "cat"]), "sentence 1 is 'cat'"), (lambda: sg.show(m, ["the cat"]), "word 0 is 'the cat'.*several are lists"),
-                (lambda: sg.show(m, "the", layer=-1), "layer: found -1"), (lambda: sg.show(m, "the", replace=-1), "replace: found -1"), (lambda: sg.show(m, "the", seed=-1), "seed: found -1"),
+                (lambda: sg.show(m, "the", layer=-1), "layer: found -1"), (lambda: sg.show(m, "the", replace=-1), "replace: found -1"), (lambda: sg.show(m, "the", seed=-1), "seed: found -1"), (lambda: sg.show(m, "the", units=[-1]), "units: found -1"), (lambda: sg.show(m, "the", units=3), "units: expected a list"), (lambda: sg.show(m, "the", units=[1, 1]), "unit 1 twice"),
                 (lambda: sg.show(m, "the", contrast=3), "contrast: expected two words"), (lambda: sg.show(m, "the", target=3), "expected text"),
                 (lambda: sg.evaluate(m, sentences(), threads=-1), "threads: found -1"), (lambda: sg.evaluate(m, sentences(), state_handling=3), "state_handling"),
                 (lambda: sg.check(m, steps=-1), "'steps': -1 is out of range"), (lambda: sg.check(m, threads=-1), "'threads': found -1"), (lambda: sg.check(m, inputs=3), "'inputs': expected the path"),

@@ -25,6 +25,15 @@ class MinimalPairs(InFolder):
                 for table, option in (("conditions", "--csv"), ("items", "--items"), ("words", "--words")):
                     mine.csv(self.folder / "mine.csv", table)
                     self.assertEqual((self.folder / "mine.csv").read_text(), program("pairs", path, file, *args, option, "-", "-q"))
+        loaded, options = sg.load(path), {"attribution": True}
+        sg.pairs(loaded, str(file), **options).report(self.folder / "mine.html")
+        program("pairs", path, file, "--attribution", "-o", self.folder / "its.html", "-q")
+        self.assertEqual((self.folder / "mine.html").read_bytes(), (self.folder / "its.html").read_bytes())
+        for output in (path, file):
+            with self.assertRaisesRegex(ValueError, "cannot be the output too"):
+                sg.pairs(loaded, file).report(output)
+        sg.pairs(m, [("the cat sees", "the cat runs")]).report(self.folder / "mine.html") # no names: neither has a file
+        self.assertIn('"model":null,"file":null', (self.folder / "mine.html").read_text(encoding="utf-8"))
         items = sg.pairs(m, file).items()
         self.assertEqual([(i.line, i.condition, i.left_out) for i in items], [(2, "a", False), (3, "a", False), (4, "b", True)])
         self.assertAlmostEqual(items[0].difference, items[0].log_p_good - items[0].log_p_bad, 5)

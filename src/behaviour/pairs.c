@@ -279,13 +279,17 @@ static void point(sg_pairs *p, work *w, const sequences *s, const size_t (*begin
     }
 }
 
+static size_t nodes_of(const sg_pairs_config *cfg)
+{
+    return (cfg->path + PATH_NODES - 1) / PATH_NODES * PATH_NODES;
+}
+
 static sg_status score(sg_pairs *p, work *w, const sg_model *m, const sg_pairs_config *cfg, const char *path,
                        const sg_monitor *monitor, sg_error *err)
 {
     size_t at = 0;
     sg_error why = {""};
-    const pairs_scoring how = {p->summary.by_word, (cfg->path + PATH_NODES - 1) / PATH_NODES * PATH_NODES,
-                               cfg->threads};
+    const pairs_scoring how = {p->summary.by_word, nodes_of(cfg), cfg->threads};
     sg_status st = w->n ? pairs_score(m, &how, w->pairs, w->n, &at, monitor, &why) : SG_OK;
     if (st != SG_OK && at < w->n)
         return sg_fail(err, st, "%s:%zu: %s", path, p->file.entries[w->number[at]].line, why.msg);
@@ -368,6 +372,11 @@ sg_status sg_pairs_new(sg_pairs **out, const sg_model *m, const char *path, cons
         (sg_vocab_tokenizer(sg_model_vocab(m)) || sg_model_get_shape(m)->unit == SG_UNIT_CHAR))
         own.split = SG_PAIRS_SPACES;
     TRY(pairs_file_read(&p->file, path, &own, err));
+    p->shape = *sg_model_get_shape(m);
+    p->cfg = own, p->cfg.condition = NULL;
+    p->cfg.path = nodes_of(&own);
+    if (own.condition)
+        NEED(p->cfg.condition = p->condition = sg_strdup(own.condition), err, "the pairs");
     p->summary.by_word = own.score == SG_PAIRS_WORD || (own.score == SG_PAIRS_SCORE_AUTO && p->file.forms);
     p->summary.attribution = own.attribution || own.path || string_table_count(p->file.role);
     TRY(encode_and_score(p, m, &own, path, monitor, err));
@@ -384,7 +393,31 @@ void sg_pairs_free(sg_pairs *p)
         return;
     pairs_file_free(&p->file);
     sg_free(p->results), sg_free(p->attribution), sg_free(p->conditions), sg_free(p->roles);
+    sg_free(p->condition);
     sg_free(p);
+}
+
+/* Number of the bad word in the place of good word i; n_bad: there is none. */
+static size_t bad_in_place(const pairs_entry *e, const pairs_result *r, size_t i)
+{
+    if (i < r->same_begin || e->n_good == e->n_bad)
+        return i;
+    return i + r->same_end >= e->n_good ? i + e->n_bad - e->n_good : e->n_bad;
+}
+
+void pairs_get_slot(const sg_pairs *p, size_t i, size_t k, pairs_slot *out)
+{
+    const pairs_entry *e = &p->file.entries[i];
+    const pairs_result *r = &p->results[i];
+    const int32_t *good = p->file.words + e->good, *bad = p->file.words + e->bad;
+    *out = (pairs_slot){-1, -1, p->attribution ? p->attribution[r->attribution + k] : (double)NAN};
+    if (k > e->n_good) {
+        out->bad = bad[r->same_begin + k - e->n_good - 1];
+    } else if (k) {
+        const size_t place = bad_in_place(e, r, k - 1);
+        out->good = good[k - 1];
+        out->bad = place < e->n_bad ? bad[place] : -1;
+    }
 }
 
 const sg_pairs_summary *sg_pairs_get_summary(const sg_pairs *p)

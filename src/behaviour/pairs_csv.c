@@ -52,9 +52,9 @@ static void put_conditions(FILE *f, const sg_pairs *p, bool spreadsheet)
     }
 }
 
-static const char *word_of(const sg_pairs *p, size_t at)
+static const char *text_of(const sg_pairs *p, int32_t word)
 {
-    return string_table_get(p->file.word, (size_t)p->file.words[at], NULL);
+    return word < 0 ? "" : string_table_get(p->file.word, (size_t)word, NULL);
 }
 
 /* A sentence is a field in quotes: what it is made of may hold anything. */
@@ -64,7 +64,7 @@ static void put_sentence(FILE *f, const sg_pairs *p, size_t begin, size_t n)
     for (size_t i = 0; i < n; i++) {
         if (i)
             fputc(' ', f);
-        for (const char *c = word_of(p, begin + i); *c; c++) {
+        for (const char *c = text_of(p, p->file.words[begin + i]); *c; c++) {
             if (*c == '"')
                 fputc('"', f);
             fputc(*c, f);
@@ -86,14 +86,6 @@ static void put_items(FILE *f, const sg_pairs *p, bool spreadsheet)
         put_numbers(f, (const double[]){x.log_p_good, x.log_p_bad, x.difference}, 3);
         fprintf(f, ",%" PRIu64 ",%d\n", x.unknown_words, x.left_out);
     }
-}
-
-/* Number of the bad word in the place of good word i; n_bad: there is none. */
-static size_t bad_in_place(const pairs_entry *e, const pairs_result *r, size_t i)
-{
-    if (i < r->same_begin || e->n_good == e->n_bad)
-        return i;
-    return i + r->same_end >= e->n_good ? i + e->n_bad - e->n_good : e->n_bad;
 }
 
 static void put_word(FILE *f, const sg_pairs *p, const pairs_entry *e, const char *condition, size_t position,
@@ -128,17 +120,10 @@ static void put_words(FILE *f, const sg_pairs *p, bool spreadsheet)
         sg_pairs_item x;
         sg_pairs_get_item(p, i, &x);
         for (size_t k = p->summary.begins ? 0 : 1; k < r->n && !r->left_out; k++) {
-            const size_t extra = k > e->n_good ? k - e->n_good - 1 : 0,
-                         bad = !k || k > e->n_good ? e->n_bad : bad_in_place(e, r, k - 1);
-            put_word(f, p, e, x.condition, k,
-                     !k               ? "<eos>"
-                     : k <= e->n_good ? word_of(p, e->good + k - 1)
-                                      : "",
-                     !k               ? "<eos>"
-                     : k > e->n_good  ? word_of(p, e->bad + r->same_begin + extra)
-                     : bad < e->n_bad ? word_of(p, e->bad + bad)
-                                      : "",
-                     p->attribution[r->attribution + k], spreadsheet);
+            pairs_slot s;
+            pairs_get_slot(p, i, k, &s);
+            put_word(f, p, e, x.condition, k, k ? text_of(p, s.good) : "<eos>",
+                     k ? text_of(p, s.bad) : "<eos>", s.attribution, spreadsheet);
         }
     }
 }

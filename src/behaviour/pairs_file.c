@@ -549,6 +549,7 @@ sg_status pairs_file_read(pairs_file *f, const char *path, const sg_pairs_config
         TRY(sg_fail(err, SG_EFORMAT, "%s: no pair of sentences", path));
     if (cfg->format == SG_PAIRS_TSV && f->forms)
         TRY(sg_fail(err, SG_EFORMAT, "%s: has the columns of setting 'format' linzen", path));
+    f->apart = r.apart;
 done:
     sg_free(r.lower);
     if (st != SG_OK)

@@ -25,6 +25,7 @@ typedef struct {
     pairs_entry *entries;
     size_t n_words, n_places, n, room_words, room_places, room;
     bool forms; /* two forms of one word in one sentence */
+    bool apart; /* punctuation marks and clitics are words */
 } pairs_file;
 
 /* One sentence may have this number of words. */

@@ -23,7 +23,18 @@ struct sg_pairs {
     sg_pairs_condition *conditions; /* n_conditions, the first is all */
     sg_pairs_role *roles;           /* (n_conditions, n_roles) */
     sg_pairs_summary summary;
+    sg_model_shape shape;
+    sg_pairs_config cfg; /* as applied; its condition is owned */
+    char *condition;
 };
+
+/* A place in both sentences: a word of each, the same word where they agree, and their attribution. */
+typedef struct {
+    int32_t good, bad; /* numbers in file.word; -1: this sentence has no word there */
+    double attribution;
+} pairs_slot;
+/* Slot k of pair i, 0 <= k < results[i].n; slot 0 has no words: it is what is read before the first one. */
+void pairs_get_slot(const sg_pairs *p, size_t i, size_t k, pairs_slot *out);
 
 /* Tables of conditions and roles, from the results. */
 sg_status pairs_count(sg_pairs *p, sg_error *err);

@@ -16,7 +16,7 @@
 #include <math.h>
 #include <string.h>
 
-enum { MAX_WORDS = 500 };
+enum { MAX_WORDS = 500, MAX_UNITS = 64 };
 
 const char *show_state_name(const sg_show *s)
 {
@@ -50,6 +50,33 @@ static sg_status find_path(sg_show *s, sg_error *err)
 done:
     s->cfg.path_a = s->path[0], s->cfg.path_b = s->path[1];
     return st;
+}
+
+/* The single units that are asked for, copied. */
+static sg_status take_units(sg_show *s, sg_error *err)
+{
+    const sg_show_config *cfg = &s->cfg;
+    if (cfg->n_units > MAX_UNITS)
+        return sg_fail(err, SG_EINVAL, "show: setting 'units': %zu units, expected %d at most", cfg->n_units,
+                       (int)MAX_UNITS);
+    if (!cfg->units || !cfg->n_units) {
+        s->cfg.units = NULL, s->cfg.n_units = 0;
+        return SG_OK;
+    }
+    for (size_t i = 0; i < cfg->n_units; i++) {
+        if (cfg->units[i] >= s->H)
+            return sg_fail(err, SG_EINVAL,
+                           "show: setting 'units': unit %zu: the %s state of layer %zu has units 0 to %zu",
+                           cfg->units[i], show_state_name(s), cfg->layer, s->H - 1);
+        for (size_t j = 0; j < i; j++)
+            if (cfg->units[j] == cfg->units[i])
+                return sg_fail(err, SG_EINVAL, "show: setting 'units': unit %zu twice", cfg->units[i]);
+    }
+    if (!(s->units = sg_calloc(cfg->n_units, sizeof *s->units)))
+        return no_memory(err, "%zu units", cfg->n_units);
+    memcpy(s->units, cfg->units, cfg->n_units * sizeof *s->units);
+    s->cfg.units = s->units;
+    return SG_OK;
 }
 
 /* "log p(are)", "logit(are) - logit(is)" */
@@ -101,6 +128,7 @@ sg_status sg_show_new(sg_show **out, const sg_model *m, const sg_show_config *cf
         TRY(name_score(s, err));
     }
     s->cfg.target = s->target, s->cfg.against = s->against;
+    TRY(take_units(s, err));
     if (cfg->path_a || cfg->path_b)
         TRY(find_path(s, err));
     *out = s, s = NULL;
@@ -116,6 +144,7 @@ static void sentence_clear(sentence *x)
             sg_free(x->text[t]);
     sg_free(x->text), sg_free(x->unknown), sg_free(x->frobenius), sg_free(x->spectral);
     sg_free(x->score), sg_free(x->use), sg_free(x->effect), sg_free(x->change), sg_free(x->kl);
+    sg_free(x->unit_value), sg_free(x->unit_gain);
     for (size_t i = 0; i < x->n_paths; i++)
         sg_free(x->paths[i].effects);
     sg_free(x->paths);
@@ -129,7 +158,7 @@ void sg_show_free(sg_show *s)
     for (size_t i = 0; i < s->n; i++)
         sentence_clear(&s->sentences[i]);
     sg_free(s->sentences), sg_free(s->target), sg_free(s->against), sg_free(s->score_name);
-    sg_free(s->path[0]), sg_free(s->path[1]);
+    sg_free(s->path[0]), sg_free(s->path[1]), sg_free(s->units);
     sg_free(s);
 }
 
@@ -318,9 +347,13 @@ static sg_status compute(sentence *x, const sg_show *s, const int32_t *ids, work
                 TRY(sg_fail(err, SG_ENONFINITE, "show: the gradient from word %zu to word %zu is not finite",
                             i + 1, t + 1));
             x->frobenius[t * T + i] = norm;
+            for (size_t u = 0; u < s->cfg.n_units; u++)
+                x->unit_gain[(u * T + t) * T + i] = frobenius(s->E, k->G + s->units[u] * s->E);
             TRY(spectral(&x->spectral[t * T + i], s, k, norm, &watch, (double)t, err));
             TRY(ticker_tell(&watch, (double)t, err));
         }
+        for (size_t u = 0; u < s->cfg.n_units; u++)
+            x->unit_value[u * T + t] = sg_gradient_state(g, s->cfg.layer, s->cfg.state)[s->units[u]];
         if (s->target)
             score_row(x, s, g, ids, t, k);
         TRY(ticker_tell(&watch, (double)(t + 1), err));
@@ -486,6 +519,9 @@ static sg_status take_room(sentence *x, work *k, const sg_show *s, sg_error *err
         ok = (k->z = sg_calloc(shape->vocabulary, sizeof *k->z)) && (k->dh = sg_calloc(top, sizeof *k->dh)) &&
              (k->g = sg_calloc(E, sizeof *k->g)) && (x->score = sg_calloc(T, sizeof *x->score)) &&
              (x->use = sg_calloc(T, T * sizeof *x->use)) && (x->effect = sg_calloc(T, T * sizeof *x->effect));
+    if (ok && s->cfg.n_units)
+        ok = (x->unit_value = sg_calloc(s->cfg.n_units, T * sizeof *x->unit_value)) &&
+             (x->unit_gain = sg_calloc(s->cfg.n_units * T, T * sizeof *x->unit_gain));
     if (ok && s->cfg.replace)
         ok = (x->change = sg_calloc(T, T * sizeof *x->change)) &&
              (!shape->has_decoder || (x->kl = sg_calloc(T, T * sizeof *x->kl)));

@@ -23,6 +23,8 @@ typedef struct {
     double *score;                /* (T) y_t; NULL without a score */
     double *use, *effect;         /* |d y_t / d x_s|, (d y_t / d x_s) . x_s; NULL without a score */
     double *change, *kl;          /* means over replacements; NULL without; kl also NULL without a decoder */
+    double *unit_value;           /* (n_units,T) state of single units */
+    double *unit_gain;            /* (n_units,T,T) norms of their rows of the gradient; NULL without units */
     sentence_path *paths;         /* (n_paths) */
     size_t n_paths;
 } sentence;
@@ -30,6 +32,7 @@ typedef struct {
 struct sg_show {
     const sg_model *model;
     sg_show_config cfg; /* layer and state settled, words copied */
+    size_t *units;      /* cfg.units */
     char *target, *against, *score_name, *path[2];
     int32_t target_id, against_id, path_id[2];
     size_t H, E;

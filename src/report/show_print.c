@@ -72,17 +72,22 @@ static int unit_of(const double *m, size_t n, double *most)
     return *most > 0 && *most < 0.1 ? (int)floor(log10(*most)) : 0;
 }
 
+static void words_line(const triangle *p)
+{
+    for (size_t t = 0; t < p->x->T; t++) {
+        text_put(p->f, p->x->text[t], (size_t)p->cell - 1, 1);
+        putc(' ', p->f);
+    }
+    putc('\n', p->f);
+}
+
 /* Rows: words read; columns: words now. left: values are divided by the diagonal; else by 10^unit, and
  * strength is by the largest. */
 static void draw(const triangle *p, const double *m, bool left, int unit, double most)
 {
     const size_t T = p->x->T;
     fprintf(p->f, "%*s", LABEL + 1, "");
-    for (size_t t = 0; t < T; t++) {
-        text_put(p->f, p->x->text[t], (size_t)p->cell - 1, 1);
-        putc(' ', p->f);
-    }
-    putc('\n', p->f);
+    words_line(p);
     for (size_t s = 0; s < T; s++) {
         text_put(p->f, p->x->text[s], LABEL, 1);
         putc(' ', p->f);
@@ -150,6 +155,42 @@ static void path_text(FILE *f, const sg_show *s, const sentence *x)
     }
 }
 
+/* What single units hold after each word, and what moves them. */
+static void units_text(const triangle *p, const sg_show *s)
+{
+    const size_t T = p->x->T, n = s->cfg.n_units;
+    double most;
+    if (!n)
+        return;
+    int unit = unit_of(p->x->unit_value, n * T, &most);
+    fprintf(p->f, "\nSingle units of the %s state (row) after each word (column): value", show_state_name(s));
+    if (unit)
+        fprintf(p->f, ", in 1e%d", unit);
+    fprintf(p->f, "\n%*s", LABEL + 1, "");
+    words_line(p);
+    for (size_t u = 0; u < n; u++) {
+        char label[32];
+        snprintf(label, sizeof label, "unit %zu", s->units[u]);
+        fprintf(p->f, "%-*s", LABEL + 1, label);
+        for (size_t t = 0; t < T; t++) {
+            const double v = p->x->unit_value[u * T + t];
+            cell(p, v * pow(10, -unit), most > 0 ? fabs(v) / most : 0);
+        }
+        putc('\n', p->f);
+    }
+    for (size_t u = 0; u < n; u++) {
+        const double *m = p->x->unit_gain + u * T * T;
+        unit = unit_of(m, T * T, &most);
+        fprintf(p->f,
+                "\nGain from each word (row) to unit %zu after each word (column): |d unit / d embedding|",
+                s->units[u]);
+        if (unit)
+            fprintf(p->f, ", in 1e%d", unit);
+        putc('\n', p->f);
+        draw(p, m, false, unit, most);
+    }
+}
+
 static void sentence_text(FILE *f, const sg_show *s, const sentence *x, size_t width, bool colour)
 {
     const size_t room = width > LABEL + 1 ? width - LABEL - 1 : 0;
@@ -167,6 +208,7 @@ static void sentence_text(FILE *f, const sg_show *s, const sentence *x, size_t w
     draw(&p, x->frobenius, true, 0, most);
     replacement_text(&p, s);
     path_text(f, s, x);
+    units_text(&p, s);
     if (!s->target)
         return;
     const int unit = unit_of(x->effect, x->T * x->T, &most);
@@ -257,6 +299,22 @@ static void json_paths(json_out *j, const sg_show *s, const sentence *x, int dig
     json_close(j, ']');
 }
 
+static void json_units(json_out *j, const sg_show *s, const sentence *x, int digits)
+{
+    json_key(j, "units"), json_open(j, '[');
+    for (size_t u = 0; u < s->cfg.n_units; u++) {
+        json_open(j, '{');
+        json_key(j, "unit"), json_count(j, s->units[u]);
+        json_key(j, "value"), json_open(j, '[');
+        for (size_t t = 0; t < x->T; t++)
+            json_number(j, x->unit_value[u * x->T + t], digits);
+        json_close(j, ']');
+        json_triangle(j, "gain", x->T, x->unit_gain + u * x->T * x->T, false, digits);
+        json_close(j, '}');
+    }
+    json_close(j, ']');
+}
+
 static void json_sentence(json_out *j, const sg_show *s, const sentence *x, int digits)
 {
     json_open(j, '{');
@@ -280,6 +338,8 @@ static void json_sentence(json_out *j, const sg_show *s, const sentence *x, int 
         json_triangle(j, "replacement_kl", x->T, x->kl, false, digits);
     if (s->path[0])
         json_paths(j, s, x, digits);
+    if (s->cfg.n_units)
+        json_units(j, s, x, digits);
     if (s->target) {
         json_triangle(j, "score_gradient", x->T, x->use, false, digits);
         json_triangle(j, "score_effect", x->T, x->effect, false, digits);

@@ -317,6 +317,90 @@ def test_conditions():
     near(few[0]["accuracy"]["low" if few[0]["right"] else "high"], scipy.stats.binomtest(few[0]["right"], 1).proportion_ci(0.95, "wilson")[not few[0]["right"]], 1e-9)
 
 
+# ---- the page ----
+
+def page(model, file, *args):
+    """The data in the page, and its size."""
+    run("pairs", model, file, "-q", "-o", "page.html", *args)
+    with open(os.path.join(folder, "page.html"), encoding="utf-8") as f:
+        text = f.read()
+    assert text.count("</script>") == 7 and text.count('id="data"') == 1, text.count("</script>")
+    return json.loads(re.search(r'id="data">(.*?)</script>', text, re.S)[1]), len(text)
+
+
+def same(a, b, at=""):
+    """Of the page, to 7 digits."""
+    if isinstance(a, dict):
+        assert a.keys() == b.keys(), (at, a.keys(), b.keys())
+        for key in a:
+            same(a[key], b[key], f"{at}.{key}")
+    elif isinstance(a, list):
+        assert len(a) == len(b), at
+        for i, (x, y) in enumerate(zip(a, b)):
+            same(x, y, f"{at}[{i}]")
+    else:
+        assert a == b or (isinstance(a, float) and abs(a - b) <= 1e-6 * abs(b)), (at, a, b)
+
+
+def number(text):
+    return None if text == "" else float(text)
+
+
+def test_page():
+    entries = suite()
+    for args in (["--path", "8"], ["--score", "word"], ["--no-eos"]):
+        data, _ = page("lstm", "suite.tsv", *args)
+        got = pairs("lstm", "suite.tsv", *args)
+        same(data["suite"], got)
+        assert (data["model"], data["file"], data["cell"], data["hidden"], data["path"]) == ("lstm", "suite.tsv", "lstm", [9], 8 if "--path" in args else 0)
+        items, of_line, bounds = table("items", "lstm", "suite.tsv", *args), {}, [c["condition"] for c in got["conditions"]]
+        for w in table("words", "lstm", "suite.tsv", *args):
+            of_line.setdefault(w["line"], []).append(w)
+        assert len(data["pairs"]) == len(items) == 60
+        for x, row, (good, bad, condition, roles) in zip(data["pairs"], items, entries):
+            same([x["line"], x["log_p_good"], x["log_p_bad"], x["difference"], x["unknown_words"], x["left_out"], bounds[x["condition"]]],
+                 [int(row["line"]), *(number(row[k]) for k in ("log_p_good", "log_p_bad", "difference")), int(row["unknown_words"]), row["left_out"] == "1", condition])
+            for words, ids in ((good, x["good"]), (bad, x["bad"])): # the slots are in the order in which the words are read
+                assert [data["words"][i] for i in ids if i >= 0] == words
+            want = {}
+            for w in of_line[row["line"]]:
+                slot = int(w["position"]) if w["position"] else max(len(good), *want) + 1
+                want[slot] = (w["good"].replace("<eos>", ""), w["bad"].replace("<eos>", ""), number(w["attribution"]))
+            assert sorted(x["slots"]) == sorted(want)
+            for slot, g, b, a in zip(x["slots"], x["good"], x["bad"], x["attribution"]):
+                same([("" if g < 0 else data["words"][g]), ("" if b < 0 else data["words"][b]), a], list(want[slot]))
+            assert x["roles"] == [n for r, at in roles.items() for n in (at, ["subject", "attractor", "verb"].index(r))]
+
+
+def test_large_page():
+    """What a page leaves out is counted; of each condition it has pairs at evenly spaced ranks of D."""
+    rng = random.Random(5)
+    lines = [f"{' '.join(rng.choices(Net('lstm').words[2:], k=5))}\tthe dog runs\t{c}" for c in ["a"] * 2900 + ["b"] * 90 + ["c"] * 10 + ["d"] * 2]
+    rng.shuffle(lines)
+    lines[17] = lines[17].replace("the dog runs", "the dog zip").split("\t", 1)[0].rsplit(" ", 1)[0] + " zop\tthe dog zip\ta"
+    write("large.tsv", "good\tbad\tcondition\n" + "\n".join(lines) + "\n")
+    data, size = page("lstm", "large.tsv")
+    items, of = table("items", "lstm", "large.tsv"), {}
+    for i in items:
+        of.setdefault(i["condition"], []).append((number(i["difference"]) if i["difference"] else float("inf"), int(i["line"])))
+    wanted = []
+    for mine in of.values():
+        n, m = len(mine), min(len(mine), 898)
+        wanted += [sorted(mine)[k * (n - 1) // (m - 1)][1] for k in range(m)]
+    assert [x["line"] for x in data["pairs"]] == sorted(wanted) and len(wanted) == 1000, len(data["pairs"])
+    assert data["suite"]["pairs"] == 3002 and size < 2e6 and "attribution" not in data["pairs"][0]
+    own = [f"the dog runs\tthe dog {'wört' * 500} {'x ' * 90}\tcondition {i} {'é' * 80}" for i in range(1200)]
+    write("large.tsv", "\n".join(own))
+    data, size = page("lstm", "large.tsv")
+    assert len(data["suite"]["conditions"]) == 500 and data["conditions_left"] == 701 and size < 3e6
+    assert data["words"][3] == ("wört" * 500).encode()[:120].decode() + "…" and data["suite"]["conditions"][1]["condition"] == f"condition 0 {'é' * 54}…"
+    assert sum(len(x["good"]) + len(x["bad"]) for x in data["pairs"]) <= 2 * 60000 and 500 > len(data["pairs"]) == len({x["condition"] for x in data["pairs"]}) > 300
+    roles = [json.dumps({"sentence_good": "the dog runs", "sentence_bad": "the dog run", "UID": "</script>", "roles": {f"role {i}": 2, "__proto__": 3}}) for i in range(30)]
+    data, _ = page("lstm", write("large.jsonl", "\n".join(roles)))
+    assert len(data["suite"]["conditions"][1]["roles"]) == 20 and data["roles_left"] == 11 and data["suite"]["conditions"][1]["condition"] == "</script>"
+    assert max(n for x in data["pairs"] for n in x["roles"][1::2]) == 19
+
+
 # ---- the other formats ----
 
 def test_blimp():
@@ -472,7 +556,7 @@ def test_wrong_files():
 
 def test_misuse():
     for args, message in ((["--json", "--csv", "-"], "one of them only"), (["--items", "suite.tsv"], "also 'suite.tsv'"), (["--words", "lstm"], "also 'lstm'"),
-                          (["--csv", "o", "--items", "o"], "also 'o'"), (["--path", "0"], "path"), (["--path", "5000"], "path"), (["--score", "x"], "score")):
+                          (["--csv", "o", "--items", "o"], "also 'o'"), (["-o", "suite.tsv"], "also 'suite.tsv'"), (["-o", "-", "--csv", "-"], "one of them only"), (["--path", "0"], "path"), (["--path", "5000"], "path"), (["--score", "x"], "score")):
         assert re.search(message, run("pairs", "lstm", "suite.tsv", *args, code=2).stderr), args
     assert "also" in run("pairs", "lstm", "l.text", "--csv", "l.gold", code=2).stderr
     assert "no/such" in run("pairs", "lstm", "suite.tsv", "--csv", "no/such", code=1).stderr
@@ -481,7 +565,7 @@ def test_misuse():
 
 with tempfile.TemporaryDirectory() as folder:
     train_models()
-    tests = [test_scores, test_conditions, test_blimp, test_linzen, test_unknown, test_ties, test_characters, test_wrong_files, test_misuse]
+    tests = [test_scores, test_conditions, test_page, test_large_page, test_blimp, test_linzen, test_unknown, test_ties, test_characters, test_wrong_files, test_misuse]
     for test in tests:
         test()
 print(f"{len(tests)} tests passed")

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-// The pages of `report` and `show` in a real browser: drawn, operated, compared with the run file, photographed.
+// The pages of `report`, `show` and `pairs` in a real browser: drawn, operated, compared with the run file, photographed.
 //
-// usage: node pages.mjs STATEGRAD SOURCE_ROOT FOLDER_FOR_SCREENSHOTS numbers|report|look|hostile|several|keys|many|show...
+// usage: node pages.mjs STATEGRAD SOURCE_ROOT FOLDER_FOR_SCREENSHOTS numbers|report|look|hostile|several|keys|many|show|suite...
 // With STATEGRAD_FIRST in the environment the first failure is the last.
 // Prints one line a check; exit 1 when one failed, 77 when there is no browser or no playwright-core.
 import { execFileSync } from 'node:child_process';
@@ -124,7 +124,7 @@ async function download(page, chart, kind) {
 // What a chart draws: each mark's row of data, where it stands, how it is filled; labels of the axes with their places.
 const drawn = (page, chart) => page.evaluate((id) => {
   const marks = [], labels = { x: [], y: [] };
-  for (const path of document.querySelectorAll(`#chart-${id} svg [class*="role-mark"] path`)) {
+  for (const path of document.querySelectorAll(`#chart-${id} svg [class*="role-mark"] :is(path, line)`)) {
     const item = path.__data__;
     if (!item || !item.datum) continue;
     const { datum, mark } = item, box = path.getBoundingClientRect();
@@ -845,8 +845,28 @@ async function showNumbers(page, shown, width, colorScheme) {
   const at = (row, name) => row[head.indexOf(name)];
   check(rows.length === T * (T + 1) / 2 && rows.every((r) => {
     const s = at(r, 'read_position') - 1, t = at(r, 'now_position') - 1;
-    return at(r, 'read') === shown.words[s].text && at(r, 'now') === shown.words[t].text && ['left_frobenius', 'gain_spectral', 'score_effect'].every((key) => near(Number(at(r, key)), shown[key][t][s], 1e-4));
+    return at(r, 'read') === shown.words[s].text && at(r, 'now') === shown.words[t].text && ['left_frobenius', 'gain_spectral', 'score_effect'].every((key) => near(Number(at(r, key)), shown[key][t][s], 1e-4))
+      && shown.units.every((u) => near(Number(at(r, `unit_${u.unit}`)), u.gain[t][s], 1e-4) && near(Number(at(r, `unit_${u.unit}_value`)), u.value[t], 1e-4));
   }), 'the CSV has each pair of words once', `${head} ${rows[0]}`);
+  await page.click('[data-value="score_effect"]');
+}
+
+/* Single units: their values below the triangle, in colour by sign; their gains as views. */
+async function showUnits(page, shown, width) {
+  const wrong = [], traces = await page.evaluate(() => Array.from(document.querySelectorAll('.plot [data-unit]'), (g) => ({ unit: Number(g.dataset.unit), label: g.querySelector('text').textContent,
+    titles: Array.from(g.querySelectorAll('title'), (t) => t.textContent), texts: Array.from(g.querySelectorAll('text.value'), (t) => t.textContent),
+    signs: Array.from(g.querySelectorAll('rect'), (r) => r.getAttribute('fill').match(/\d+/g).map(Number)).map(([r, , b]) => r - b) })));
+  const most = Math.max(...shown.units.flatMap((u) => u.value.map(Math.abs)));
+  shown.units.forEach(({ unit, value }, i) => value.forEach((v, t) => {
+    const of = traces[i];
+    if (of.unit !== unit || of.label !== `unit ${unit}, value` || !shows(of.titles[t].split(': ').at(-1), v) || (Math.abs(v) > 0.3 * most && (v > 0) !== (of.signs[t] > 0))
+      || (width > 1000 && Math.abs(v) > 0.005 && Math.abs(printed(of.texts[t]) - v) > 0.0051)) wrong.push(`${unit} ${t}: ${v} ${JSON.stringify(of)}`);
+  }));
+  check(traces.length === 2 && wrong.length === 0, `${width} px: the values of single units`, wrong[0]);
+  await page.click('[data-value="unit_2"]');
+  const [, { gain }] = shown.units, last = await page.textContent('.caption'), said = /At the last word, “.*”: (\S+)\.$/.exec(last), chosen = await page.evaluate(() => Number(document.querySelector('.word[aria-pressed="true"]').dataset.word));
+  check(said && shows(said[1], gain[5][chosen]), 'the gain of a unit is a view', `${last} ${gain[5][chosen]}`);
+  check(/how sensitive unit 2 is there/.test(await page.textContent('#meaning')), 'the introduction tells of the unit');
   await page.click('[data-value="score_effect"]');
 }
 
@@ -854,8 +874,8 @@ async function testShow() {
   const corpus = join(folder, 'c.txt'), model = join(folder, 'm.safetensors'), html = join(folder, 'show.html');
   writeFileSync(corpus, 'the keys to the cabinet are on the table\nthe key to the cabinets is on the table\n'.repeat(40));
   execFileSync(program, ['train', corpus, '--valid', corpus, '--epochs', '3', '--embedding-size', '8', '--hidden-size', '16', '--batch', '4', '--steps', '10', '--init', '0.3', '--quiet', '-o', model]);
-  execFileSync(program, ['show', model, '--text', 'the keys to the <img> cabinet', '--contrast', 'are/is', '-o', html]);
-  const shown = JSON.parse(execFileSync(program, ['show', model, '--text', 'the keys to the <img> cabinet', '--contrast', 'are/is', '--json'], { encoding: 'utf8' })).sentences[0];
+  execFileSync(program, ['show', model, '--text', 'the keys to the <img> cabinet', '--contrast', 'are/is', '--units', '9,2', '-o', html]);
+  const shown = JSON.parse(execFileSync(program, ['show', model, '--text', 'the keys to the <img> cabinet', '--contrast', 'are/is', '--units', '9,2', '--json'], { encoding: 'utf8' })).sentences[0];
   for (const [width, colorScheme] of [[1600, 'light'], [390, 'dark']]) {
     const page = await open(html, { viewport: { width, height: 844 }, colorScheme });
     const left = (t) => page.textContent(`[data-word="${t}"] small`);
@@ -869,7 +889,8 @@ async function testShow() {
     check((await page.textContent('.caption')).includes('logit(are) - logit(is)'), 'the score\'s view');
     await showNumbers(page, shown, width, colorScheme);
     check(/contributes to logit\(are\) - logit\(is\)/.test(await page.textContent('#meaning')), 'the introduction tells of the score');
-    check(await page.evaluate(() => document.querySelectorAll('.plot rect.cell').length) === 21, 'the triangle is drawn');
+    check(await page.evaluate(() => document.querySelectorAll('.plot [data-row] rect.cell').length) === 21, 'the triangle is drawn');
+    await showUnits(page, shown, width);
     check(await overflow(page) <= 0, `${width} px: no horizontal scrolling`, await overflow(page));
     await shot(page, `show-${width}-${colorScheme}`);
     check(page.complaints.length === 0, 'show: no complaint', page.complaints.join(' | '));
@@ -955,9 +976,164 @@ async function testPairs(plain) {
   await without.context().close();
 }
 
+// ---- the page of minimal pairs ----
+
+const HOSTILE = ['__proto__', 'constructor', '<img src=x onerror=alert(1)>', 'a|b'];
+
+/* A model and a suite of its words: conditions and roles with names that are no names; what the program writes of it. */
+function makeSuite() {
+  const corpus = join(folder, 's.txt'), model = join(folder, 's.safetensors'), file = join(folder, 'suite.tsv'), html = join(folder, 'suite.html');
+  writeFileSync(corpus, 'the keys to the cabinet are here\nthe key to the cabinets is here\n'.repeat(30));
+  execFileSync(program, ['train', corpus, '--epochs', '2', '--embedding-size', '6', '--hidden-size', '8', '--batch', '4', '--steps', '10', '--init', '0.4', '--quiet', '-o', model]);
+  const nouns = [['key', 'keys'], ['cabinet', 'cabinets'], ['<b>', 'keys']], lines = ['good\tbad\tcondition\trole:subject\trole:__proto__'];
+  for (let i = 0; i < 130; i++) {
+    const n = i % 2, [s, o] = [nouns[i % 3][n], nouns[(i >> 1) % 3][(i >> 2) % 2]], verb = ['is', 'are'], own = i % 9 === 4;
+    const end = i % 5 ? 'here' : 'to the key', head = own ? `the ${s}` : `the ${s} to the ${o}`;
+    lines.push(i % 41 === 7 ? `${head} zip here\t${head} zap here\t${HOSTILE[i % 4]}\t2\t` : `${head} ${verb[n]} here\t${head} ${verb[1 - n]} ${end}\t${HOSTILE[i % 4]}\t2\t${own ? '' : 5}`);
+  }
+  writeFileSync(file, `${lines.join('\n')}\n`);
+  const pairs = (...args) => execFileSync(program, ['pairs', model, file, '-q', '--path', '4', ...args], { encoding: 'utf8', maxBuffer: 1 << 28 });
+  pairs('-o', html);
+  return { html, suite: JSON.parse(pairs('--json')), items: csvRows(pairs('--items', '-')), words: csvRows(pairs('--words', '-')) };
+}
+
+function csvRows(text) {
+  const lines = text.split('\n').filter(Boolean).map((l) => Array.from(l.matchAll(/(?:^|,)("(?:[^"]|"")*"|[^,]*)/g), (m) => (m[1].startsWith('"') ? m[1].slice(1, -1).replace(/""/g, '"') : m[1])));
+  return lines.slice(1).map((cells) => Object.fromEntries(cells.map((c, i) => [lines[0][i], c])));
+}
+
+const cellsOf = (page, label) => page.evaluate((l) => Array.from(document.querySelectorAll(`table[aria-label="${l}"] tbody tr`), (tr) => Array.from(tr.cells, (c) => c.textContent)), label);
+const percentOf = ({ value: v, low, high }) => [v, low, high].map((x) => (x === null ? null : 100 * x));
+
+/* Charts and tables of conditions and roles, and the sentences above them: the numbers of --json. */
+async function suiteNumbers(page, suite) {
+  const bad = [], expect = (ok, ...detail) => { if (!ok && bad.length < 5) bad.push(detail.join(' ')); };
+  const whole = (text) => Number(text.replace(/,/g, '')), [all] = suite.conditions, roles = all.roles.map((r) => r.role);
+  const percents = (cell, x, what) => (x.value === null ? expect(cell === '–', what, cell) : spanOf(expect, cell.replace(' %', ''), ...percentOf(x), what));
+  const conditions = await cellsOf(page, 'accuracy and D by condition');
+  expect(conditions.map((r) => r[0]).join('|') === suite.conditions.map((c) => c.condition).join('|'), 'conditions', conditions.map((r) => r[0]));
+  conditions.forEach((row, i) => {
+    const c = suite.conditions[i];
+    [['pairs', 1], ['right', 3], ['ties', 4], ['left_out', 6], ['one_unknown', 7]].forEach(([key, at]) => expect(whole(row[at]) === c[key], key, row.join('|')));
+    percents(row[2], c.accuracy, 'accuracy');
+    spanOf(expect, row[5], c.difference.value, c.difference.low, c.difference.high, 'D', row.join('|'));
+  });
+  const table = await cellsOf(page, 'attribution of D by role');
+  expect(table.length === suite.conditions.length * roles.length, 'rows of roles', table.length);
+  suite.conditions.flatMap((c) => c.roles.map((r) => [c.condition, r])).forEach(([condition, r], i) => {
+    const row = table[i];
+    expect(row[0] === condition && row[1] === r.role && whole(row[2]) === r.pairs && whole(row[5]) === r.both, 'role', row.join('|'));
+    for (const [at, x] of [[3, r.attribution], [4, r.first_minus]]) spanOf(expect, row[at], x.value, x.low, x.high, 'attribution', row.join('|'));
+  });
+  const wanted = { accuracy: suite.conditions.map((c) => [c.condition, undefined, ...percentOf(c.accuracy)]), difference: suite.conditions.map((c) => [c.condition, undefined, ...Object.values(c.difference)]),
+    roles: suite.conditions.flatMap((c) => c.roles.filter((r) => r.attribution.value !== null).map((r) => [c.condition, r.role, ...Object.values(r.attribution)])) };
+  for (const [chart, rows] of Object.entries(wanted)) {
+    const { marks } = await drawn(page, chart), points = marks.filter((m) => m.type === 'symbol'), bars = marks.filter((m) => m.type === 'rule');
+    expect(points.length === rows.length, chart, 'points', points.length, rows.length);
+    const [low, high] = [points.reduce((a, b) => (b.value < a.value ? b : a)), points.reduce((a, b) => (b.value > a.value ? b : a))], scale = (high.x - low.x) / (high.value - low.value);
+    rows.forEach(([condition, role, value, from, to], i) => {
+      const m = points.find((x) => x.name === condition && x.series === role);
+      expect(m && near(m.value, value) && near(m.low, from) && near(m.high, to), chart, condition, role, value, m && m.value);
+      expect(m && Math.abs(m.x - low.x - scale * (value - low.value)) < 1.5, chart, 'drawn at', m && m.x);
+      const bar = m && bars.find((b) => b.name === condition && b.series === role && Math.abs(b.y - m.y) < 1.5 && b.right - b.left > 0.5 && Math.abs(b.right - b.left - scale * (to - from)) < 3);
+      expect(bar && Math.abs((bar.left - low.x) - scale * (from - low.value)) < 3, chart, 'interval of', condition, role, i);
+    });
+    const saved = csvRows((await download(page, chart, 'csv')).toString().replace(/\r/g, ''));
+    expect(saved.filter((r) => r.value !== '').length === rows.length && rows.every(([condition, role, v]) => saved.some((r) => r.condition === condition && (role === undefined || r.role === role) && equal(r.value, v))), chart, 'CSV', JSON.stringify(saved[0]));
+  }
+  const text = await page.textContent('#summary'), lead = /in (\S+) of (\S+) pairs(?:, and the same to both in (\S+))?: accuracy (\S+) % \((\S+) to (\S+)\)\. (?:That is (above|below) chance|Chance, 50 %, is within)/.exec(text);
+  expect(lead && whole(lead[1]) === all.right && whole(lead[2]) === all.pairs && Number(lead[3] || 0) === all.ties && percentOf(all.accuracy).every((x, i) => shows(lead[4 + i], x)), 'the first sentence', text.slice(0, 200));
+  expect(lead && lead[7] === (all.accuracy.low > 0.5 ? 'above' : all.accuracy.high < 0.5 ? 'below' : undefined), 'above or below chance', lead && lead[0]);
+  const d = /: (\S+) \((\S+) to (\S+)\) nats on average/.exec(text), gap = /up to (\S+) % of it; the largest gap is (\S+) nats/.exec(text), unknown = /([\d,]+) of ([\d,]+) words .*Left out: (\d+) pairs?/.exec(text);
+  expect(d && Object.values(all.difference).every((x, i) => shows(d[1 + i], x)), 'the sentence on D', d && d[0]);
+  expect(gap && shows(gap[1], 100 * suite.gap, 2) && shows(gap[2], suite.largest_gap, 2), 'completeness', gap && gap[0]);
+  expect(unknown && whole(unknown[1]) === suite.unknown_words && whole(unknown[2]) === suite.words && Number(unknown[3]) === all.left_out, 'unknown words', unknown && unknown[0]);
+  const ranked = suite.conditions.slice(1).sort((a, b) => b.accuracy.value - a.accuracy.value), ends = /Highest accuracy: (.*) (\S+) % \(.*\); lowest: (.*) (\S+) % \(/.exec(text);
+  expect(ends && ends[1] === ranked[0].condition && shows(ends[2], 100 * ranked[0].accuracy.value) && ends[3] === ranked.at(-1).condition && shows(ends[4], 100 * ranked.at(-1).accuracy.value), 'highest and lowest', ends && ends[0]);
+  for (const r of all.roles) expect(text.includes(`${r.role} ${(await cellsOf(page, 'attribution of D by role')).find((row) => row[0] === 'all' && row[1] === r.role)[3]}`), 'attribution in the summary', r.role);
+  check(bad.length === 0, 'charts, tables and sentences are those of --json', bad.join('\n       '));
+}
+
+/* Single pairs as drawn: [line, condition, D, log p good, log p bad, unknown, [[good, bad, attribution, colour]]] */
+const pairsOn = (page) => page.evaluate(() => Array.from(document.querySelectorAll('#items tbody'), (body) => {
+  const [condition, ...rest] = Array.from(body.rows[0].cells, (c) => c.textContent);
+  return { condition, numbers: rest, slots: Array.from(body.querySelectorAll('.slot'), (s) => {
+    const forms = Array.from(s.querySelectorAll('span'), (x) => x.textContent), rgb = (s.style.background.match(/\d+/g) || []).map(Number);
+    return { good: forms[0], bad: forms.at(-1), value: s.querySelector('small').textContent, title: s.title, roles: s.dataset.roles, sign: rgb.length ? rgb[0] - rgb[2] : 0 };
+  }) };
+}));
+
+async function suitePairs(page, { suite, items, words }) {
+  const bad = [], expect = (ok, ...detail) => { if (!ok && bad.length < 5) bad.push(detail.join(' ')); };
+  const of = new Map(items.map((x) => [x.line, x])), more = page.locator('#items button:has-text("more")');
+  const size = (x) => (x.left_out === '1' ? null : Number(x.difference)), byD = [...items].sort((a, b) => (size(a) === null) - (size(b) === null) || size(a) - size(b) || a.line - b.line);
+  expect((await pairsOn(page)).length === 50, 'fifty at first');
+  while (await more.count()) await more.click();
+  const shown = await pairsOn(page);
+  expect(shown.map((x) => x.numbers[0]).join() === byD.map((x) => x.line).join(), 'lowest D first', shown.slice(0, 4).map((x) => x.numbers[0]), byD.slice(0, 4).map((x) => x.line));
+  for (const x of shown) {
+    const row = of.get(x.numbers[0]), own = words.filter((w) => w.line === row.line), most = Math.max(...own.map((w) => Math.abs(w.attribution)));
+    expect(x.condition === row.condition && x.numbers[4] === row.unknown_words, 'condition', JSON.stringify(row));
+    row.left_out === '1' ? expect(x.numbers[1] === 'left out' && x.slots.every((s) => s.sign === 0), 'left out', x.numbers) : [['difference', 3], ['log_p_good', 4], ['log_p_bad', 4]].forEach(([key, n], i) => expect(shows(x.numbers[1 + i], Number(row[key]), n), key, x.numbers, row[key]));
+    for (const which of ['good', 'bad']) expect(x.slots.map((s) => s[which]).filter((w) => w !== '–' && w !== '<eos>').join(' ') === row[which], which, x.slots.map((s) => s[which]).join(' '));
+    if (row.left_out === '1') continue;
+    expect(x.slots.length === own.length, 'words of line', row.line, x.slots.length, own.length);
+    const rest = [...own];
+    for (const s of x.slots) {
+      const i = rest.findIndex((w) => (w.good || '–') === s.good && (w.bad || '–') === s.bad && (w.attribution === '' ? s.value === '' : shows(s.value.split(' ')[0], Number(w.attribution), 2)) && w.role.split(' ').join(', ') === (s.roles || ''));
+      expect(i >= 0, 'word', JSON.stringify(s), row.line);
+      const [w] = i < 0 ? [{}] : rest.splice(i, 1), a = Number(w.attribution);
+      expect(Math.abs(a) < 0.2 * most || (a > 0) === (s.sign > 0), 'orange is in favour', JSON.stringify(s), a);
+      expect(w.attribution === '' || shows(s.title.split(' ')[0], a), 'title', s.title, a);
+    }
+  }
+  for (const [heading, key, down] of [[2, 'line', false], [2, 'line', true], [5, 'log_p_bad', false], [3, 'difference', false], [3, 'difference', true]]) {
+    await page.click(`#items thead th:nth-child(${heading}) button`);
+    const first = (await pairsOn(page)).map((x) => Number(of.get(x.numbers[0])[key] || NaN)).filter(Number.isFinite);
+    expect(first.every((v, i) => !i || (down ? first[i - 1] >= v : first[i - 1] <= v)), 'sorted by', key, down, first.slice(0, 5));
+  }
+  const only = async (what, want) => {
+    const lines = (await pairsOn(page)).map((x) => x.numbers[0]).sort();
+    expect(lines.join() === items.filter(want).map((x) => x.line).sort().join(), what, lines.length, items.filter(want).length);
+  };
+  await page.locator('#items .choice select').nth(1).selectOption('wrong');
+  while (await more.count()) await more.click();
+  await only('wrong ones', (x) => x.difference !== '' && Number(x.difference) < 0);
+  await page.locator('#items .choice select').nth(0).selectOption({ label: '__proto__' });
+  await only('wrong ones of a condition', (x) => Number(x.difference) < 0 && x.condition === '__proto__');
+  await page.locator('#items .choice select').nth(1).selectOption('all');
+  await page.fill('#items .filter', 'TO THE KEY');
+  await only('with words', (x) => x.condition === '__proto__' && /to the key/.test(`${x.good}\n${x.bad}`));
+  check(bad.length === 0, 'single pairs, sorted and filtered, are those of --items and --words', bad.join('\n       '));
+  check(suite.pairs === items.length, 'all pairs are tested', items.length);
+}
+
+async function testSuite() {
+  const made = makeSuite();
+  for (const [width, colorScheme] of [[1600, 'light'], [390, 'dark']]) {
+    const page = await open(made.html, { viewport: { width, height: 900 }, colorScheme });
+    check(await overflow(page) <= 0, `pairs, ${width} px: nothing sticks out`, await overflow(page));
+    await shot(page, `suite-${width}-${colorScheme}`);
+    if (width === 1600) {
+      const facts = `${await page.textContent('#subject')}; ${await page.textContent('#facts')}`;
+      check(facts === 'suite.tsv, s.safetensors; lstm, 1 layer; 130 pairs; scored: all words; integrated gradients, 4 points', 'what the page is of', facts);
+      await suiteNumbers(page, made.suite);
+      await suitePairs(page, made);
+    }
+    check(page.complaints.length === 0, `pairs, ${width} px: no complaint`, page.complaints.join(' | '));
+    await page.context().close();
+  }
+  const page = await open(made.html, { colorScheme: 'dark' });
+  await page.emulateMedia({ media: 'print' });
+  await page.evaluate(() => dispatchEvent(new Event('beforeprint')));
+  const printedPage = await page.evaluate(() => [getComputedStyle(document.body).backgroundColor, document.querySelector('#items .controls').offsetHeight, document.querySelector('#chart-accuracy svg').getBoundingClientRect().width]);
+  check(printedPage[0] === 'rgb(255, 255, 255)' && printedPage[1] === 0 && printedPage[2] <= 670, 'printed: light, without controls, as wide as paper', printedPage.join(' '));
+  await page.context().close();
+}
+
 try {
-  const tests = { pairs: testPairs, numbers: testNumbers, report: testReport, look: testDarkAndNarrow, hostile: testHostile, several: testSeveralAndPlain, keys: testKeys, many: testManyClasses, show: testShow };
-  for (const name of wanted) await tests[name](['many', 'hostile', 'keys', 'show'].includes(name) ? null : make('full', 'run.nc'));
+  const tests = { suite: testSuite, pairs: testPairs, numbers: testNumbers, report: testReport, look: testDarkAndNarrow, hostile: testHostile, several: testSeveralAndPlain, keys: testKeys, many: testManyClasses, show: testShow };
+  for (const name of wanted) await tests[name](['many', 'hostile', 'keys', 'show', 'suite'].includes(name) ? null : make('full', 'run.nc'));
 } catch (error) {
   check(false, 'the test itself', error.stack);
 } finally {

@@ -64,6 +64,7 @@ def reference(model, cell, layers, words, state, layer, target, against):
     h, c = [torch.zeros(1, 7).double() for _ in cells], [torch.zeros(1, 7).double() for _ in cells]
     T = len(ids)
     frobenius, spectral, use, effect, scores = (np.zeros((T, T)) for _ in range(5))
+    values, rows = np.zeros((7, T)), np.zeros((7, T, T)) # of single units
     for t in range(T):
         below = x[t:t + 1]
         for k, unit in enumerate(cells):
@@ -78,12 +79,14 @@ def reference(model, cell, layers, words, state, layer, target, against):
         y = (z[vocabulary.index(target)] - z[vocabulary.index(against)]) if against else torch.log_softmax(z, 0)[vocabulary.index(target)]
         g = torch.autograd.grad(y, x, retain_graph=True)[0].numpy()
         scores[t, 0] = y.item()
+        values[:, t] = shown.detach().numpy()
         for s in range(t + 1):
             frobenius[t, s] = np.linalg.norm(G[:, s])
             spectral[t, s] = np.linalg.norm(G[:, s], 2)
+            rows[:, t, s] = np.linalg.norm(G[:, s], axis=1)
             use[t, s] = np.linalg.norm(g[s])
             effect[t, s] = g[s] @ x[s].detach().numpy()
-    return frobenius, spectral, use, effect, scores[:, 0]
+    return frobenius, spectral, use, effect, scores[:, 0], values, rows
 
 
 def check(name, got, want, left=False):
@@ -101,8 +104,8 @@ def test_values(folder):
                                                         ("gru", 2, "hidden", 2, "keys", "key")):
         model = train(folder, cell, layers)
         score = ["--contrast", f"{target}/{against}"] if against else ["--target", target]
-        shown = json.loads(run("show", model, "--text", " ".join(words), "--state", state, "--layer", str(layer), "--json", *score).stdout)
-        frobenius, spectral, use, effect, scores = reference(model, cell, layers, words, state, layer, target, against)
+        shown = json.loads(run("show", model, "--text", " ".join(words), "--state", state, "--layer", str(layer), "--json", "--units", "5,0", *score).stdout)
+        frobenius, spectral, use, effect, scores, values, rows = reference(model, cell, layers, words, state, layer, target, against)
         (sentence,) = shown["sentences"]
         assert [w["text"] for w in sentence["words"]] == words and shown["state"] == state
         assert [w["unknown"] for w in sentence["words"]] == [w == "nowhere" for w in words]
@@ -113,6 +116,10 @@ def test_values(folder):
         check("left_spectral", sentence["left_spectral"], spectral, True)
         check("score_gradient", sentence["score_gradient"], use)
         check("score_effect", sentence["score_effect"], effect)
+        assert [u["unit"] for u in sentence["units"]] == [5, 0]
+        for u in sentence["units"]:
+            assert np.allclose(u["value"], values[u["unit"]], rtol=1e-4, atol=1e-6), (u["value"], values[u["unit"]])
+            check("gain of a unit", u["gain"], rows[u["unit"]])
     print("values agree with autograd")
 
 
@@ -174,6 +181,14 @@ def test_outputs(folder):
     model, html = os.path.join(folder, "lstm1.safetensors"), os.path.join(folder, "s.html")
     text = run("show", model, "--text", "the keys <b>&\"' are").stdout
     assert "\x1b" not in text and text.count("1.00") >= 4, text
+    traced = run("show", model, "--text", "the keys are", "--units", "3,6").stdout
+    (shown,) = json.loads(run("show", model, "--text", "the keys are", "--units", "3,6", "--json").stdout)["sentences"]
+    lines, most = traced.split("Single units of the cell state (row) after each word (column): value")[1].split("\n"), max(abs(v) for u in shown["units"] for v in u["value"])
+    power = int(lines[0].split("1e")[1]) if "1e" in lines[0] else 0
+    assert (power != 0) == (most < 0.1)
+    for line, u in zip(lines[2:4], shown["units"]):
+        assert line.startswith(f"unit {u['unit']} ") and np.allclose([float(x) for x in line.split()[2:]], np.array(u["value"]) / 10.0**power, atol=0.0051), (line, u)
+    assert traced.count("Gain from each word (row) to unit ") == 2 and "to unit 6 after each word" in traced
     for file in ("-", os.path.join(folder, "two.txt")):
         open(os.path.join(folder, "two.txt"), "w").write("the keys\n\n  \nthe cabinet is\n")
         p = run("show", model, *([] if file == "-" else [file]), "--json", text="the keys\n\nthe cabinet is" if file == "-" else None)
@@ -196,7 +211,9 @@ def test_misuse(folder):
                              (["--text", "the", "--contrast", "are"], 2, "are"), (["--text", "the", "--contrast", "are/zebra"], 2, "zebra"),
                              (["--text", "the", "--layer", "9"], 2, "show: layer 9: the model has 1 layer\n"), (["--text", "the", "--state", "mood"], 2, "mood"),
                              (["--text", "the", "--target", "is", "--contrast", "are/is"], 2, "exclude"), (["--text", "the", "--replace", "0"], 2, "--replace"),
-                             (["--text", "the " * 501], 2, "500"), ([os.path.join(folder, "none.txt")], 1, "none.txt"),
+                             (["--text", "the " * 501], 2, "500"), (["--text", "the", "--units", "7"], 2, "has units 0 to 6"), (["--text", "the", "--units", "3,3"], 2, "unit 3 twice"),
+                             (["--text", "the", "--units", "3,"], 2, "such as 3,37, found ''"), (["--text", "the", "--units", "1,-1"], 2, "found '-1'"), (["--text", "the", "--units", "1 2"], 2, "found '1 2'"),
+                             (["--text", "the", "--units", "99999999999999999999"], 2, "--units"), (["--text", "the", "--units", ",".join(map(str, range(65)))], 2, "64 at most"), ([os.path.join(folder, "none.txt")], 1, "none.txt"),
                              (["--text", "the", "-o", model], 2, ""), (["--text", "the", "-o", os.path.join(folder, "no/x.html")], 1, "x.html")):
         p = run("show", model, *args, code=code)
         assert told in p.stderr and p.stderr.count("\n") == 1, (args, p.stderr)

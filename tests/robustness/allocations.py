@@ -26,7 +26,7 @@ def main():
             ["merge", "part1.nc", "part2.nc", "-o", "merged.nc"],
             ["words", "run.nc"],
             ["compare", "run.nc", "DT", "NN", "--json"],
-            ["pairs", "m.safetensors", "pairs.tsv", "--path", "4", "--words", "words.csv"],
+            ["pairs", "m.safetensors", "pairs.tsv", "--path", "4", "--words", "words.csv", "-o", "pairs.html"],
             ["show", "m.safetensors", "--text", "the noun1 runs"],
             ["info", "m.safetensors"],
             ["info", "run.nc"],

@@ -92,7 +92,7 @@ class Scene:
             ("compare --csv", ["compare", run, "DT", "NN", "--csv", o("compared.csv")], ["compared.csv"]),
             ("compare -o", ["compare", run, "DT", "NN", "-o", o("compared.html")], ["compared.html"]),
             ("pairs --csv", ["pairs", "-q", m, self.path("pairs.tsv"), "--csv", o("pairs.csv")], ["pairs.csv"]),
-            ("pairs --items", ["pairs", "-q", m, self.path("pairs.tsv"), "--items", o("items.csv")], ["items.csv"]),
+            ("pairs -o", ["pairs", "-q", m, self.path("pairs.tsv"), "-o", o("pairs.html")], ["pairs.html"]),
             ("pairs --words", ["pairs", "-q", m, self.path("pairs.tsv"), "--words", o("words.csv")], ["words.csv"]),
             ("report", ["report", run, "-o", o("report.html")], ["report.html"]),
             ("cluster", ["cluster", "--script", o("run.sh"), *analyze, "-o", self.path("other.nc")], ["run.sh"]),
