@@ -241,7 +241,10 @@ static size_t column_of(const char *text)
 bool expression_has_column(const char *text)
 {
     const char *first, *last;
-    return column_of(text) < COLUMNS || find_range(text, 1, &first, &last);
+    bool range = false;
+    for (size_t r = 0; r < RANGES; r++)
+        range = range || find_range(text, r, &first, &last);
+    return range || column_of(text) < COLUMNS;
 }
 
 /* Is the rest of column:, misc: or position: one that can be? */
@@ -728,6 +731,11 @@ sg_status expression_check(const expression *x, const char *const *names, size_t
         const char *near = sg_nearest_name(l->text, names, n), *column = "";
         for (size_t c = 0; c < COLUMNS; c++)
             column = columns[c].kind == l->kind ? columns[c].name : column;
+        if (near && !strcmp(near, l->text)) /* of another column, or of an option that follows */
+            return FAIL_AT(x, l->at, err, "'%.60s' is %s%s", l->text,
+                           *column ? "elsewhere in the corpus, but not in "
+                                   : "a class of a later expression: expected an earlier one",
+                           column);
         return FAIL_AT(x, l->at, err, "'%.60s' is neither a class nor a tag of the corpus%s%s%s%.60s%s%s",
                        l->text, *column ? ", looked for in " : "", column, near ? "; did you mean " : "",
                        near ? near : "", near ? "?" : "",

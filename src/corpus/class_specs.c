@@ -243,7 +243,7 @@ static sg_status parse_spec(class_spec *spec, const char *text, sg_error *err)
                 err, SG_EINVAL,
                 "classes '%s': expected upos, xpos, feats, deprel, lemma, column:N, misc:KEY, tags, tags:FILE, "
                 "lexicon:FILE, words:FILE, frequency, position or to-end, with ,groups=FILE or without, or an "
-                "expression (NAME=NOUN&rank 1-100)%s%s%s",
+                "expression (upos:NOUN, NAME=NOUN&rank 1-100)%s%s%s",
                 text, near ? "; did you mean " : "", near ? near : "", near ? "?" : ""));
         }
         spec->kind = BY_EXPRESSION;
