@@ -8,6 +8,11 @@
 
 #include <stdio.h>
 
+/* Numbers go from memory to files as they are: model files, checkpoints, parts, sums on disk. */
+#if __BYTE_ORDER__ != __ORDER_LITTLE_ENDIAN__
+#error "stategrad needs a little-endian machine"
+#endif
+
 /* ---- errors ---- */
 
 /* sg_fail(err, st, format, ...): writes the message (one line, cut, never overrun), is st. err may be NULL. A

@@ -11,10 +11,6 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#if __BYTE_ORDER__ != __ORDER_LITTLE_ENDIAN__
-#error "safetensors files need a little-endian machine"
-#endif
-
 enum {
     MAX_HEADER = 100 << 20,
     MAX_TENSORS = 1 << 20,

@@ -7,15 +7,16 @@
 #include <string.h>
 
 /* A tile is ROWS x 2 vectors: as many accumulators as the register file holds besides two vectors of the
- * strip and one broadcast factor. */
+ * strip and one broadcast factor. CHAINS: FMAs in flight that the peak is measured with, at least pipes times
+ * latency (2 x 4 to 2 x 5 on x86-64, up to 4 x 4 on AArch64). */
 #if defined(__AVX512F__)
-enum { LANES = 16, ROWS = 14 };
+enum { LANES = 16, ROWS = 14, CHAINS = 12 };
 #elif defined(__AVX2__)
-enum { LANES = 8, ROWS = 6 };
+enum { LANES = 8, ROWS = 6, CHAINS = 12 };
 #elif defined(__aarch64__)
-enum { LANES = 4, ROWS = 14 };
+enum { LANES = 4, ROWS = 14, CHAINS = 16 };
 #else
-enum { LANES = 4, ROWS = 6 };
+enum { LANES = 4, ROWS = 6, CHAINS = 12 };
 #endif
 enum { PASS = 2 * LANES }; /* columns at a time */
 
@@ -360,7 +361,6 @@ static bool flush(size_t n, float *x, double *y)
 
 static double measure_peak(size_t loops, float *sink)
 {
-    enum { CHAINS = 12 };
     vec acc[CHAINS], a = (vec){0} + 0.999f + *sink, b = (vec){0} + 1e-3f;
     UNROLL for (size_t i = 0; i < CHAINS; i++) acc[i] = (vec){0} + (float)i;
     for (size_t l = 0; l < loops; l++) {

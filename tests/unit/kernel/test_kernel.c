@@ -1,7 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 #include "helpers/test_util.h"
 
+#include "kernel/float_env.h"
 #include "kernel/kernel.h"
+
+#include <float.h>
 
 static const char *const names[] = {"plain", "avx2", "avx512"};
 
@@ -87,9 +90,40 @@ static void products_agree_with_naive_sums(void **state)
     }
 }
 
+/* Between begin and end what would be denormal is zero, as a result and as an operand, in scalars and in
+ * vectors; after the end it is not. */
+static void denormals_are_flushed_between_begin_and_end(void **state)
+{
+    (void)state;
+    enum { N = 64 };
+    const sg_product_kernels *k = kernels_best()->product;
+    volatile float least = FLT_MIN, half = 0.5f, denormal = FLT_MIN / 2, many = 1e30f;
+    float x[N], y[N], z[N];
+    for (size_t i = 0; i < N; i++)
+        x[i] = FLT_MIN, y[i] = z[i] = 0;
+    sg_float_env before = float_env_now(), old = float_env_begin();
+    volatile float result = least * half, operand = denormal * many;
+    k->axpy(N, half, x, y);
+    float_env_end(old);
+    volatile float kept = least * half, used = denormal * many;
+    k->axpy(N, half, x, z);
+    assert_true(float_env_now() == before);
+    assert_true(kept == FLT_MIN / 2 && used > 0);
+#if defined(__SSE2__) || defined(__aarch64__)
+    assert_true(result == 0 && operand == 0);
+#endif
+    for (size_t i = 0; i < N; i++) {
+        assert_true(z[i] == FLT_MIN / 2);
+#if defined(__SSE2__) || defined(__aarch64__)
+        assert_true(y[i] == 0);
+#endif
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {cmocka_unit_test(products_agree_with_naive_sums),
+                                       cmocka_unit_test(denormals_are_flushed_between_begin_and_end),
                                        cmocka_unit_test(functions_agree_with_libm)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
