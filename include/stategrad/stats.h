@@ -114,8 +114,7 @@ SG_API sg_status sg_stats_adjust(size_t n, const double *p, double *adjusted, sg
 /* Does sigma_1 of a class differ from that of a random class of its size? Null hypothesis: class labels are
  * exchangeable among the pairs of each block. The deviation of a class's sum from its block's mean then has a
  * random sign: `flips` seeded draws of all signs give the null distribution of sigma_1 with the same noise,
- * and so the same upward bias. Exact if these deviations are distributed symmetrically. Sums are of
- * normalised gradients if the analysis normalises. */
+ * and so the same upward bias. Exact if these deviations are distributed symmetrically. */
 typedef struct sg_class_test sg_class_test; /* workspace; one per thread, reused for every class and delay */
 typedef struct {
     double p;                   /* two-sided, at least 2 / (1 + flips) */
@@ -126,10 +125,11 @@ typedef struct {
 /* SG_EINVAL: a size is 0; SG_ENOMEM. Memory: about 8 ((1+B) H E + flips B^2 / 2) bytes. */
 SG_API sg_status sg_class_test_new(sg_class_test **out, size_t B, size_t H, size_t E, size_t flips,
                                    uint64_t seed, sg_error *err);
-/* Sums (B, H, E) and pairs (B) of the class and of all. SG_ENONFINITE: a sum is not finite. */
+/* Sums (B, H, E) and pairs (B) of the class and of all. L (E, E): sums times L are those of normalised
+ * gradients, which are tested; NULL: the sums as they are. SG_ENONFINITE: a sum is not finite. */
 SG_API sg_status sg_class_test_run(sg_class_test *t, sg_class_p *out, const double *class_sums,
                                    const double *class_pairs, const double *all_sums, const double *all_pairs,
-                                   sg_error *err);
+                                   const double *L, sg_error *err);
 SG_API void sg_class_test_free(sg_class_test *t);
 
 /* ---- sets of tokens and of word types ---- */

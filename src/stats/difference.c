@@ -29,6 +29,7 @@ struct sg_class_test {
     double *means;        /* (1 + B, H, E): A, F_1 .. F_B */
     double *gram;         /* (E, E), its eigenvectors in the end */
     double *values;       /* (E) */
+    double *turned;       /* (E, E): of a product by L */
     double *projected;    /* (H, (1 + B) k) */
     double *products;     /* ((1 + B) k)^2 */
     double *coefficients; /* (terms, k^2) */
@@ -67,6 +68,7 @@ sg_status sg_class_test_new(sg_class_test **out, size_t B, size_t H, size_t E, s
     NEED((t->signs = sg_calloc(flips + 1, terms * sizeof(double))) &&
              (t->means = sg_calloc((1 + B) * H, E * sizeof(double))) &&
              (t->gram = sg_calloc(E, E * sizeof(double))) && (t->values = sg_calloc(E, sizeof(double))) &&
+             (t->turned = sg_calloc(E, E * sizeof(double))) &&
              (t->projected = sg_calloc(H, (1 + B) * k * sizeof(double))) &&
              (t->products = sg_calloc((1 + B) * k, (1 + B) * k * sizeof(double))) &&
              (t->coefficients = sg_calloc(terms, k * k * sizeof(double))) &&
@@ -88,6 +90,7 @@ void sg_class_test_free(sg_class_test *t)
     sg_free(t->means);
     sg_free(t->gram);
     sg_free(t->values);
+    sg_free(t->turned);
     sg_free(t->projected);
     sg_free(t->products);
     sg_free(t->coefficients);
@@ -118,18 +121,27 @@ static void split_means(sg_class_test *t, const double *class_sums, const double
     }
 }
 
-/* Fills projected: A V and F_b V side by side. */
-static sg_status project(sg_class_test *t, sg_error *err)
+/* Fills projected: A V and F_b V side by side; with L they stand for A L and F_b L, and only the small
+ * matrices are multiplied: (A L)'(A L) = L' A'A L, (A L) V = A (L V). */
+static sg_status project(sg_class_test *t, const double *L, sg_error *err)
 {
     size_t B = t->B, H = t->H, E = t->E, k = t->k, width = (1 + B) * k;
     const double *A = t->means, *F = A + H * E;
     double kappa = sqrt((double)B); /* between the noise (1) and a class effect shared by all blocks (B) */
     la_dgemm(LA_T, LA_N, E, E, H, 1, A, E, A, E, 0, t->gram, E);
     la_dgemm(LA_T, LA_N, E, E, B * H, kappa, F, E, F, E, 1, t->gram, E);
+    if (L) {
+        la_dgemm(LA_N, LA_N, E, E, E, 1, t->gram, E, L, E, 0, t->turned, E);
+        la_dgemm(LA_T, LA_N, E, E, E, 1, L, E, t->turned, E, 0, t->gram, E);
+    }
     sg_status st = la_eigh(E, t->gram, t->values, true, err);
     if (st != SG_OK)
         return st;
     const double *V = t->gram + (E - k) * E; /* rows of the k largest */
+    if (L) {
+        la_dgemm(LA_N, LA_T, k, E, E, 1, V, E, L, E, 0, t->turned, E);
+        V = t->turned;
+    }
     for (size_t b = 0; b <= B; b++)
         la_dgemm(LA_N, LA_T, H, k, E, 1, A + b * H * E, E, V, E, 0, t->projected + b * k, width);
     return SG_OK;
@@ -218,7 +230,7 @@ static const char *why_not(const sg_class_test *t, const double *class_pairs, co
 
 sg_status sg_class_test_run(sg_class_test *t, sg_class_p *out, const double *class_sums,
                             const double *class_pairs, const double *all_sums, const double *all_pairs,
-                            sg_error *err)
+                            const double *L, sg_error *err)
 {
     double N;
     *out = (sg_class_p){NAN, NAN, NAN, NAN, NULL};
@@ -229,7 +241,7 @@ sg_status sg_class_test_run(sg_class_test *t, sg_class_p *out, const double *cla
     for (size_t i = 0; i < (1 + t->B) * t->H * t->E; i++)
         if (!isfinite(t->means[i]))
             return sg_fail(err, SG_ENONFINITE, "statistics: a sum of gradients is not finite");
-    sg_status st = project(t, err);
+    sg_status st = project(t, L, err);
     if (st != SG_OK)
         return st;
     gram_of_each_draw(t);

@@ -183,9 +183,9 @@ done:
     return st;
 }
 
-/* Block sums of class c, times L: what the class test looks at. */
-static sg_status normalised_sums(const group_work *a, worker *w, size_t c, size_t d, double *out,
-                                 sg_error *err)
+/* Block sums of class c: what the class test looks at. */
+static sg_status sums_of_blocks(const group_work *a, worker *w, size_t c, size_t d, double *out,
+                                sg_error *err)
 {
     sg_status st = SG_OK;
     size_t H = a->frame.H, E = a->frame.E;
@@ -197,8 +197,7 @@ static sg_status normalised_sums(const group_work *a, worker *w, size_t c, size_
         }
         TRY(read_block(a, w, b, c, d, false, NULL, err));
         for (size_t i = 0; i < H * E; i++)
-            w->G[i] = (double)w->sum[i];
-        la_dgemm(LA_N, LA_N, H, E, E, 1, w->G, E, a->frame.L, E, 0, S, E);
+            S[i] = (double)w->sum[i];
     }
 done:
     return st;
@@ -211,9 +210,10 @@ static sg_status class_test(const group_work *a, worker *w, item *o, size_t c, s
     o->p = (sg_class_p){NAN, NAN, NAN, NAN, no_factor ? no_factor : w->test ? NULL : "one block"};
     if (!c || !w->test || no_factor)
         return SG_OK;
-    TRY(normalised_sums(a, w, c, d, w->class_sums, err));
-    TRY(normalised_sums(a, w, 0, d, w->all_sums, err));
-    TRY(sg_class_test_run(w->test, &o->p, w->class_sums, w->weights, w->all_sums, w->all_weights, err));
+    TRY(sums_of_blocks(a, w, c, d, w->class_sums, err));
+    TRY(sums_of_blocks(a, w, 0, d, w->all_sums, err));
+    TRY(sg_class_test_run(w->test, &o->p, w->class_sums, w->weights, w->all_sums, w->all_weights, a->frame.L,
+                          err));
 done:
     return st;
 }

@@ -37,7 +37,7 @@ typedef struct {
     double *weights, *moment_weights, *all_weights; /* (B) */
     double *left, *right;                           /* (H,R), (R,E) */
     double *work;
-    double *class_sums, *all_sums; /* (B,H,E) normalised */
+    double *class_sums, *all_sums; /* (B,H,E) */
     double *draws;                 /* (RANDOM_DRAWS) */
     sg_class_test *test;
 } worker;

@@ -12,12 +12,12 @@ static void add_spectrum(results_work *x, double n, double E)
     x->decompositions += n * 2 * E * E * E;
 }
 
-/* sg_class_test_run with the products by L before it. */
+/* sg_class_test_run with L. */
 static void add_test(results_work *x, double n, double B, double H, double E)
 {
     const double k = fmin(E, TEST_DIRECTIONS), means = 1 + B, pairs = 1 + B + B * (B - 1) / 2;
-    x->products += n * (2 * B * H * E * E + means * (H * E * E + H * E * k) + means * k * means * k * H +
-                        (NULL_DRAWS + 1) * k * k * pairs);
+    x->products += n * (means * (H * E * E + H * E * k) + 2 * E * E * E + E * E * k +
+                        means * k * means * k * H + (NULL_DRAWS + 1) * k * k * pairs);
     x->decompositions += n * E * E * E;
     x->steps += n * (6 * B * H * E + (NULL_DRAWS + 1) * 4 * k * k * k);
 }

@@ -100,7 +100,7 @@ static void same_as_a_plain_loop(size_t flips, double gain)
     sg_rng_seed(&rng, 1, 0);
     draw(&rng, &s, class_sums, class_pairs, all_sums, all_pairs);
     assert_ok(sg_class_test_new(&test, B, H, E, flips, 9, &err), err);
-    assert_ok(sg_class_test_run(test, &got, class_sums, class_pairs, all_sums, all_pairs, &err), err);
+    assert_ok(sg_class_test_run(test, &got, class_sums, class_pairs, all_sums, all_pairs, NULL, &err), err);
     sg_class_test_free(test);
     double N = 0, mean[SIZE], sum = 0;
     size_t above = 0, below = 0;
@@ -134,6 +134,40 @@ static void same_as_a_plain_loop(size_t flips, double gain)
     free(sigma);
 }
 
+/* Sums and L give what sums times L give, with more columns than directions are kept. */
+static void a_factor_is_as_good_as_sums_times_it(void **state)
+{
+    enum { ROWS = 9, COLUMNS = 14, SUMS = B * ROWS * COLUMNS };
+    static double own[SUMS], all[SUMS], own_L[SUMS], all_L[SUMS], L[COLUMNS * COLUMNS];
+    double pairs[B], of_all[B];
+    sg_rng rng;
+    sg_error err;
+    sg_class_test *test;
+    sg_class_p got, want, without;
+    sg_rng_seed(&rng, 5, 0);
+    for (size_t i = 0; i < SUMS; i++) {
+        own[i] = sg_rng_normal(&rng) + 0.5;
+        all[i] = own[i] + 2 * sg_rng_normal(&rng);
+    }
+    for (size_t i = 0; i < COLUMNS * COLUMNS;
+         i++) /* stretches some directions twenty times as much as others */
+        L[i] = (i % COLUMNS == 3 ? 5 : 0.25) * sg_rng_normal(&rng);
+    for (size_t b = 0; b < B; b++)
+        pairs[b] = 50 + b, of_all[b] = 200;
+    la_dgemm(LA_N, LA_N, B * ROWS, COLUMNS, COLUMNS, 1, own, COLUMNS, L, COLUMNS, 0, own_L, COLUMNS);
+    la_dgemm(LA_N, LA_N, B * ROWS, COLUMNS, COLUMNS, 1, all, COLUMNS, L, COLUMNS, 0, all_L, COLUMNS);
+    assert_ok(sg_class_test_new(&test, B, ROWS, COLUMNS, 199, 1, &err), err);
+    assert_ok(sg_class_test_run(test, &got, own, pairs, all, of_all, L, &err), err);
+    assert_ok(sg_class_test_run(test, &want, own_L, pairs, all_L, of_all, NULL, &err), err);
+    assert_ok(sg_class_test_run(test, &without, own, pairs, all, of_all, NULL, &err), err);
+    sg_class_test_free(test);
+    assert_close(got.p, want.p, 1e-12, 0, "p", 0);
+    assert_close(got.excess, want.excess, 1e-9, want.null_high, "excess", 0);
+    assert_close(got.null_low, want.null_low, 1e-9, 0, "null, low", 0);
+    assert_close(got.null_high, want.null_high, 1e-9, 0, "null, high", 0);
+    assert_true(fabs(without.null_high - want.null_high) > 1e-3 * want.null_high);
+}
+
 static void agrees_with_a_plain_loop(void **state)
 {
     same_as_a_plain_loop(4000, 1.1);
@@ -160,7 +194,8 @@ static outcome repeat(const setting *s, size_t runs, uint64_t seed)
     assert_ok(sg_class_test_new(&test, B, H, E, FLIPS, seed, &err), err);
     for (size_t run = 0; run < runs; run++) {
         draw(&rng, s, class_sums, class_pairs, all_sums, all_pairs);
-        assert_ok(sg_class_test_run(test, &got, class_sums, class_pairs, all_sums, all_pairs, &err), err);
+        assert_ok(sg_class_test_run(test, &got, class_sums, class_pairs, all_sums, all_pairs, NULL, &err),
+                  err);
         assert_null(got.missing);
         p[run] = got.p;
         o.rejected += got.p <= 0.05 ? 100. / runs : 0;
@@ -232,21 +267,21 @@ static void what_cannot_be_tested_is_missing(void **state)
     sg_rng_seed(&rng, 3, 0);
     draw(&rng, &s, class_sums, class_pairs, all_sums, all_pairs);
     assert_ok(sg_class_test_new(&test, B, H, E, 99, 1, &err), err);
-    assert_ok(sg_class_test_run(test, &got, all_sums, all_pairs, all_sums, all_pairs, &err), err);
+    assert_ok(sg_class_test_run(test, &got, all_sums, all_pairs, all_sums, all_pairs, NULL, &err), err);
     assert_string_equal(got.missing, "no pairs outside the class");
     for (size_t b = 7; b < B; b++) {
         class_pairs[b] = 0;
         memset(class_sums + b * SIZE, 0, SIZE * sizeof(double));
     }
-    assert_ok(sg_class_test_run(test, &got, class_sums, class_pairs, all_sums, all_pairs, &err), err);
+    assert_ok(sg_class_test_run(test, &got, class_sums, class_pairs, all_sums, all_pairs, NULL, &err), err);
     assert_non_null(strstr(got.missing, "fewer than 8 blocks"));
     assert_true(isnan(got.p) && isnan(got.excess));
     memset(class_pairs, 0, sizeof class_pairs);
-    assert_ok(sg_class_test_run(test, &got, class_sums, class_pairs, all_sums, all_pairs, &err), err);
+    assert_ok(sg_class_test_run(test, &got, class_sums, class_pairs, all_sums, all_pairs, NULL, &err), err);
     assert_string_equal(got.missing, "no pairs in the class");
     draw(&rng, &s, class_sums, class_pairs, all_sums, all_pairs);
     class_sums[7] = NAN;
-    assert_int_equal(sg_class_test_run(test, &got, class_sums, class_pairs, all_sums, all_pairs, &err),
+    assert_int_equal(sg_class_test_run(test, &got, class_sums, class_pairs, all_sums, all_pairs, NULL, &err),
                      SG_ENONFINITE);
     sg_class_test_free(test);
     assert_int_equal(sg_class_test_new(&test, 0, H, E, 99, 1, &err), SG_EINVAL);
@@ -284,7 +319,7 @@ static void cost_at_the_papers_size(void **state)
     assert_ok(sg_class_test_new(&test, B, BIG_H, BIG_E, 1000, 1, &err), err);
     double start = sg_clock();
     for (int i = 0; i < TIMES; i++)
-        assert_ok(sg_class_test_run(test, &got, own, pairs, all, of_all, &err), err);
+        assert_ok(sg_class_test_run(test, &got, own, pairs, all, of_all, NULL, &err), err);
     print_message(
         "256 x 64, 20 blocks, 1000 permutations: %.1f ms a class and delay on one thread (p = %.3f)\n",
         1e3 * (sg_clock() - start) / TIMES, got.p);
@@ -300,9 +335,9 @@ int main(int argc, char **argv)
     (void)argv;
     long_form = argc > 1;
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(agrees_with_a_plain_loop), cmocka_unit_test(p_values_are_uniform_under_the_null),
-        cmocka_unit_test(differences_are_found),    cmocka_unit_test(what_cannot_be_tested_is_missing),
-        cmocka_unit_test(cost_at_the_papers_size),
+        cmocka_unit_test(a_factor_is_as_good_as_sums_times_it), cmocka_unit_test(agrees_with_a_plain_loop),
+        cmocka_unit_test(p_values_are_uniform_under_the_null),  cmocka_unit_test(differences_are_found),
+        cmocka_unit_test(what_cannot_be_tested_is_missing),     cmocka_unit_test(cost_at_the_papers_size),
     };
     class_sums = calloc(B * SIZE, sizeof *class_sums);
     all_sums = calloc(B * SIZE, sizeof *all_sums);
