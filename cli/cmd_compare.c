@@ -7,6 +7,7 @@
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 typedef struct {
     option_list groups, classes, properties, delays, measures;
@@ -312,8 +313,9 @@ static void print_text(const task *t, const sg_comparison *c)
     const bool models = any_models(rows, n), kinds = any_kinds(rows, n);
     for (size_t i = 0; i < t->n_pairs; i++)
         print_pair(t, i, c, models, kinds);
-    printf("\np: of the hypothesis that A/B is 1%s; adjusted over the %zu comparison%s of this table (Benjamini-Hochberg)\n",
-           models ? ", over models" : "", tests, PLURAL(tests));
+    printf(
+        "\np: of the hypothesis that A/B is 1%s; adjusted over the %zu comparison%s of this table (Benjamini-Hochberg)\n",
+        models ? ", over models" : "", tests, PLURAL(tests));
     if (kinds)
         printf(
             "kind p: the words of A are random words of A and B, of similar frequency; adjusted. All other values "
@@ -415,6 +417,8 @@ static int prepare(task *t, const request *q, int argc, char **argv)
     if (runs == SIZE_MAX)
         return misuse(
             "compare: expected RUN.nc A B, RUN.nc RUN.nc, two --group, or one --group and A B; see stategrad compare --help");
+    if (!q->groups.n && n == 2 && !strpbrk(argv[1], "./") && access(argv[1], F_OK))
+        return misuse("compare: %s is not a file: expected a second run, or two names of %s", argv[1], argv[0]);
     int code = read_delays(t, &q->delays);
     if (code < 0)
         code = read_measures(t, &q->measures);

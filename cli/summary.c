@@ -251,8 +251,8 @@ static void print_replaced_classes(const sg_run *r, const char *group)
         return;
     printf(
         "\n%s: change of the state when a word is replaced by any word, and by another of its class (mean; 95 %% "
-        "interval)\n  %-*s",
-        shown(group), NAME_WIDTH, "class");
+        "interval)\n  %-*s %9s",
+        shown(group), NAME_WIDTH, "class", "replaced");
     for (size_t k = 0; k < 2 * n; k++) {
         char head[48];
         snprintf(head, sizeof head, "%s, delay %zu", heads[k % 2], at[k / 2]);
@@ -262,6 +262,7 @@ static void print_replaced_classes(const sg_run *r, const char *group)
     for (size_t c = 1; c < C && c < MAX_CLASSES; c++) {
         fputs("  ", stdout);
         print_name(sg_run_class_name(r, c));
+        printf(" %9.0f", fmax(0, read_one(r, group, "replaced_pairs", c, 0, 0, false))); /* NaN: none */
         for (size_t k = 0; k < 2 * n; k++)
             print_span(r, group, variables[k % 2], c, at[k / 2], k + 1 < 2 * n ? 22 : 0);
         putchar('\n');
@@ -694,7 +695,7 @@ static void print_classes(const sg_run *r)
 static const char *documents_of(const char *by)
 {
     return !strcmp(by, "blank")     ? " between blank lines"
-           : !strcmp(by, "heading") ? ", one for each heading"
+           : !strcmp(by, "heading") ? ", one for each heading or newdoc"
            : !strcmp(by, "file")    ? ", one for each file"
            : !strcmp(by, "line")    ? ", one for each line"
                                     : "";
@@ -714,6 +715,16 @@ static void print_blocks(const sg_run *r)
         printf("\nintervals: from %.0f block%s%s; %.0f document%s%s; they hold for %s\n", blocks,
                PLURAL(blocks), strcmp(scope, "this text alone") ? " that end where documents end" : "",
                documents, documents > 1 ? "s" : "", documents_of(by), shown(scope));
+}
+
+/* The rms gains come from second moments, which may be of a share of the tokens. */
+static void print_moments(const sg_run *r)
+{
+    double every = attribute(r, "second_moment_every");
+    if (every > 1)
+        printf(
+            "\nrms gains: from the gradients at one in %.0f tokens; sigma_1 and coherence: from all that were drawn\n",
+            every);
 }
 
 static void print_warm_up(const sg_run *r)
@@ -741,6 +752,7 @@ int print_summary(const char *run_path, bool ascii)
                 print_group(r, sg_run_group_name(r, g), gain, ascii);
     if (st == SG_OK) {
         print_precision(r);
+        print_moments(r);
         print_blocks(r);
         print_warm_up(r);
     }

@@ -574,7 +574,7 @@ function wordsSection() {
       });
       const along = cosines.map((c, i) => [w.targets[i], c]).filter(([, c]) => c !== null).sort((a, b) => Math.abs(b[1]) - Math.abs(a[1])).slice(0, 6);
       aligned.replaceChildren(...(along.length ? ['Lines up with ', ...along.flatMap(([name, c], i) => [i ? ', ' : '', el('b', {}, shorten(name, 40)), ` ${c > 0 ? '+' : '−'}${Math.abs(c).toFixed(2)}`]),
-        ` (cosines; random vectors stay within ±${number(w.random_cosine_high, 2)}).`] : []));
+        ` (cosines; random vectors stay within ±${number(w.random_cosine_high, 2)}, random sets of words can lie beyond).`] : []));
     };
     rebuild();
   });
@@ -884,7 +884,8 @@ function settingsSection() {
     for (const [key, text] of attributes) {
       const [name, meant = {}] = Object.hasOwn(SETTINGS, key) ? SETTINGS[key] : [key.replace(/_/g, ' ')];
       const known = text !== null && Object.hasOwn(meant, text), whole = /^-?\d{4,}$/.test(text) && !['seed', 'eos_word', 'unk_word'].includes(key);
-      const value = text === null ? '–' : known ? meant[text] : whole ? count(text) : text;
+      const real = /^-?\d+(\.\d+)?(e-?\d+)?$/.test(text) && text.length > 8; // as the file has it: up to 17 digits
+      const value = text === null ? '–' : known ? meant[text] : whole ? count(text) : real && key !== 'seed' ? number(Number(text)) : text;
       add(name, key === 'unknown_tokens' && tokens > 0 ? `${value} (${percent(Number(text) / tokens)})` : value);
     }
     add('delays', `0 … ${run.delays - 1}`);
@@ -993,6 +994,12 @@ function propertySentences(run, g) {
   return lines;
 }
 
+/* The tokens that second moments are of. */
+function momentTokens(run) {
+  const every = Number((run.attributes.find(([k]) => k === 'second_moment_every') || [])[1]), tokens = `${count(run.classes[0].tokens)} tokens`;
+  return every > 1 ? `one in ${every} of ${tokens}` : tokens;
+}
+
 /* Sentences with the numbers in them, each from one variable of the run file. */
 function summaryOf(run) {
   const g = groupOf(run), rms = values(g, 'rms'), lines = [], last = run.delays - 1, at = Math.min(10, last);
@@ -1000,7 +1007,7 @@ function summaryOf(run) {
   const all = rms[0], fits = values(g, 'decay_weight');
   const band = (key, d) => (values(g, `${key}_low`) && values(g, `${key}_low`)[0][d] !== null ? ` (95 %: ${number(values(g, `${key}_low`)[0][d], 3)} to ${number(values(g, `${key}_high`)[0][d], 3)})` : '');
   lines.push(all[0] === null ? 'The gains are missing; the settings below state why.' : headline(run, g, all, last));
-  lines.push(`The rms gain, in ${gainUnit(run)}, is ${number(all[0], 3)}${band('rms', 0)} for the ${STEP} just read and ${number(all[last], 3)}${band('rms', last)} for the ${STEP} ${last} steps before, averaged over ${count(run.classes[0].tokens)} tokens.`);
+  lines.push(`The rms gain, in ${gainUnit(run)}, is ${number(all[0], 3)}${band('rms', 0)} for the ${STEP} just read and ${number(all[last], 3)}${band('rms', last)} for the ${STEP} ${last} steps before, averaged over ${momentTokens(run)}.`);
   lines.push(...replacedSentence(run, g, band));
   const q = run.decay_quantity.indexOf('largest rms gain');
   if (fits && q >= 0 && fits[0][q].some((w) => w !== null)) {

@@ -283,6 +283,10 @@ static sg_status compare_pair(sg_comparison *c, size_t pair, const side *a, cons
                             (side_has(a, m->source) ? b : a)->s->label, m->source));
             continue;
         }
+        if (m->form == MEASURE_HALF_LIFE)
+            TRY(note_add(
+                c, err,
+                "half-lives are counted from the peak of each curve, which may be at another delay for A than for B"));
         TRY(compare_measure(c, pair, a, b, paired, m, D, cfg, err));
     }
 done:

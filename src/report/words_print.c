@@ -186,7 +186,7 @@ static void text_direction(const view *x, size_t k, size_t n_up, size_t n_down, 
         text_put(x->f, a[i].name, 24, 0);
         fprintf(x->f, "%s %+.2f", a[i].property ? " (property)" : "", a[i].cosine);
     }
-    fprintf(x->f, "   (random vectors: within %.2f)\n", x->random_high);
+    fprintf(x->f, "   (random vectors: within %.2f; random sets of words can lie beyond)\n", x->random_high);
 }
 
 static void json_end(view *x, const char *key, const double *p, const size_t *ids, size_t n)

@@ -430,7 +430,8 @@ def check_replaced_classes(run, part):
     names = {"any word": "state_change", "of its class": "within_state_change"}
     assert [x for x, _ in columns] == list(names) * (len(columns) // 2), lines[1]
     for c, line in list(enumerate(lines[1:]))[1:min(len(run.classes), 40)]:
-        cells = re.findall(r"  (-|[\d.]\S*)(?: \((\S+) to (\S+)\))?(?= |$)", line[22:])
+        cells = re.findall(r"  (-|[\d.]\S*)(?: \((\S+) to (\S+)\))?(?= |$)", line[32:])
+        assert int(line[22:32]) == run.get(group, "replaced_pairs")[c, 0], line
         assert line[2:22].strip() == run.classes[c][:20].strip() and len(cells) == len(columns), (line, cells)
         for name, variable in names.items():
             spans_of(run, group, variable, c, [(*cell, d) for cell, (head, d) in zip(cells, columns) if head == name])

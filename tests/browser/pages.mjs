@@ -307,7 +307,10 @@ async function settingsNumbers(page, expect, all, g, names, D) {
   const want = { tokens: (c) => all[''].class_tokens[c], words: (c) => all[''].class_types[c], 'effective words': (c) => all[''].class_effective_types[c],
     'pairs at delay 0': (c) => g.pairs[c][0], [`pairs at delay ${D - 1}`]: (c) => g.pairs[c][D - 1] };
   rows.forEach((row, c) => head.forEach((title, i) => expect(!(title in want) || (title.startsWith('effective') ? shows(row[i], want[title](c)) : whole(row[i]) === want[title](c)), title, row.join('|'))));
-  return 5 * rows.length + 2;
+  const share = all.attributes.pairs_other_share;
+  expect((share === undefined) === !('share of other words drawn, for comparison' in facts) && (share === undefined || shows(facts['share of other words drawn, for comparison'], Number(share), 4)), 'a share among the settings', share);
+  expect(!Object.values(facts).some((text) => /\d\.\d{9}/.test(text)), 'settings are numbers to read', Object.values(facts).join(' | '));
+  return 5 * rows.length + 4;
 }
 
 // "2.9 (2.7 to 3.1)", "2.9", or a dash where the file has none.
@@ -422,7 +425,8 @@ async function sentences(page, expect, all, g, untrained, names, steps, D) {
   };
   fall(0, 'is lost');
   if (/is lost/.test(text.slice(0, 200))) fall(2, 'nine tenths,');
-  const gain = new RegExp(`The rms gain, in state units per ${all.attributes.normalization === 'none' ? 'unit' : 'standard deviation'} of the embedding, is (\\S+)(?: \\(95 %: (\\S+) to (\\S+)\\))? for the ${step} just read and (\\S+)(?: \\(95 %: (\\S+) to (\\S+)\\))? for the ${step} (\\d+) steps before, averaged over (\\S+) tokens`).exec(text);
+  const every = Number(all.attributes.second_moment_every);
+  const gain = new RegExp(`The rms gain, in state units per ${all.attributes.normalization === 'none' ? 'unit' : 'standard deviation'} of the embedding, is (\\S+)(?: \\(95 %: (\\S+) to (\\S+)\\))? for the ${step} just read and (\\S+)(?: \\(95 %: (\\S+) to (\\S+)\\))? for the ${step} (\\d+) steps before, averaged over ${every > 1 ? `one in ${every} of ` : ''}(\\S+) tokens`).exec(text);
   const low = g.rms_gain_low, high = g.rms_gain_high;
   const want = gain && [own[0], low[0][0][0], high[0][0][0], own[last], low[0][last][0], high[0][last][0], last, all[''].class_tokens[0]];
   expect(gain, 'the sentence on the rms gain', text);
