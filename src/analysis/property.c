@@ -200,6 +200,12 @@ static sg_status unknown_side(const property_source *src, const sg_property *p, 
         if (st != SG_OK)
             return st;
     }
+    if (!src->words_where && (strpbrk(text, operators) || strchr(text, '=')))
+        return sg_fail(
+            err, SG_EINVAL,
+            "property %s: '%.80s'%s is an expression: it needs the corpus, which 'analyze' reads; expected "
+            "classes of this run, words or files",
+            p->name, text, which);
     const char *near = nearest_class(src, text);
     return sg_fail(err, SG_EINVAL,
                    "property %s: '%.80s'%s is neither a class, a file nor a word of the vocabulary%s%s%s",

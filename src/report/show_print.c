@@ -25,16 +25,20 @@ static int shade(double x)
     return (int)lround(level * (RAMP - 1));
 }
 
-/* "0.42", "1.3", "12" as the width allows; what would round to nothing as its power of ten, "1e-4". */
+/* "0.42", "1.3", "12" as the width allows; what would round to nothing with its power of ten, "4e-3". */
 static void number(char text[16], double x, int width)
 {
     double size = fabs(x);
-    if (size < 1e-9)
+    if (size < 1e-9) {
         snprintf(text, 16, "%*d", width, 0);
-    else if (size < 0.005)
-        snprintf(text, 16, "%*s%s1e-%d", width - (x < 0 ? 5 : 4), "", x < 0 ? "-" : "",
-                 (int)lround(-log10(size)));
-    else
+    } else if (size < 0.005) {
+        char digits[16]; /* "4e-03" */
+        snprintf(digits, sizeof digits, "%.0e", x);
+        char *zero = strstr(digits, "e-0");
+        if (zero)
+            memmove(zero + 2, zero + 3, strlen(zero + 3) + 1);
+        snprintf(text, 16, "%*s", width, digits);
+    } else
         snprintf(text, 16, "%*.*f", width,
                  width < 6 && size >= 9.95    ? 0
                  : width < 6 && size >= 0.995 ? 1

@@ -287,7 +287,7 @@ def values(folder):
         assert list(f["property_pairs"][:]) == [4, 0]
         why = {v: f["layer2.cell"][v].missing_reason for v in ("within_state_change", "within_infidelity_low", "partner_linear_cosine", "partner_output_kl")}
         assert all("class alone: the corpus has fewer than two words of it" in why[v] for v in ("within_state_change", "within_infidelity_low")), why
-        assert "property use: it has no pairs of words" in why["partner_linear_cosine"] and "taken at delays 0, 1, 2, 4, 8" in why["partner_output_kl"], why
+        assert "property use: none of its words has a partner" in why["partner_linear_cosine"] and "taken at delays 0, 1, 2, 4, 8" in why["partner_output_kl"], why
     run("track", "lstm.nc", "--property", "later=pairs.txt", "-o", "tracked.nc", cwd=folder)  # has pairs, but no word was replaced for it
     with netCDF4.Dataset(path("tracked.nc")) as f, netCDF4.Dataset(path("lstm.nc")) as before:
         assert list(f["property_pairs"][:]) == [4, 0, 4]
