@@ -42,6 +42,7 @@ class LongCalls(InFolder):
     def test_ctrl_c(self):
         """Each of them would take minutes. The signal is sent when the library is at work, and only then: a moment earlier or later Python may be
         freeing something, where it drops what a signal raises."""
+        self.addCleanup(signal.signal, signal.SIGINT, signal.signal(signal.SIGINT, signal.default_int_handler)) # a job in the background ignores it
         for phase, job in (("analysing", lambda: sg.analyze(model(), LONG, delays=400)), ("comparing gradients", lambda: sg.check(model(), draws=10**6)),
                            ("replacing words", lambda: sg.show(model(), "the cat " * 250, replace=3000)),
                            ("replacing words", lambda: sg.show(model(), "the cat " * 250, replace=3000, progress=lambda p: None))):
