@@ -34,7 +34,7 @@ sg_status text_refuse_other_kinds(const char *path, const void *bytes, size_t n,
     const file_kind *kind = file_kind_of(bytes, n < FILE_KIND_BYTES ? n : FILE_KIND_BYTES);
     if (!kind || kind->may_be_text)
         return SG_OK;
-    return file_kind_refuse(kind, path, "UTF-8 text", "give a text", err);
+    return file_kind_refuse(kind, path, "UTF-8 text", NULL, err);
 }
 
 sg_status text_lines_open(text_lines *l, const char *path, sg_error *err)
