@@ -981,6 +981,12 @@ function besideChance(g, key, p, d) {
 
 const MOST_PROPERTIES = 4; // in the summary
 
+/* Is the gain along property p above that of random directions where it is largest? */
+function aboveChance(g, p) {
+  const gain = values(g, 'property_gain')[p][0], peak = gain.reduce((best, x, d) => (x > gain[best] ? d : best), 0);
+  return gain[peak] > values(g, 'property_gain_random_high')[0][0][peak];
+}
+
 /* One sentence a property: its gain and its share of σ₁, each beside random directions, and its half-life. */
 function propertySentences(run, g) {
   const gain = values(g, 'property_gain'), half = values(g, 'property_half_life'), at = Math.min(10, run.delays - 1);
@@ -988,7 +994,7 @@ function propertySentences(run, g) {
   const bounds = (key, p) => { const low = values(g, `${key}_low`), high = values(g, `${key}_high`); return low && low[p][0] !== null ? ` (95 %: ${number(low[p][0], 3)} to ${number(high[p][0], 3)})` : ''; };
   const both = (key, p) => (at ? [0, at] : [0]).map((d) => besideChance(g, key, p, d)).join(' and ');
   const lines = known.slice(0, MOST_PROPERTIES).map((p) => `Along ${shorten(run.properties[p].name, 60)} the gain is ${both('property_gain', p)}`
-    + (half && half[p][0] !== null ? `; half of it is lost ${number(half[p][0], 3)}${bounds('property_half_life', p)} ${STEPS} after its peak` : '')
+    + (half && half[p][0] !== null && aboveChance(g, p) ? `; half of it is lost ${number(half[p][0], 3)}${bounds('property_half_life', p)} ${STEPS} after its peak` : '')
     + `. Relative to σ₁ it is ${both('relative_memory', p)}.`);
   if (known.length > MOST_PROPERTIES) lines.push(`${known.length - MOST_PROPERTIES} more properties are in their section below.`);
   return lines;

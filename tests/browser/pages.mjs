@@ -347,8 +347,9 @@ function propertySentences(text, expect, all, g, steps, D) {
     const m = new RegExp(`^Along .*? the gain is ${value} and ${value}(?:; half of it is lost (\\S+)(?: \\(95 %: (\\S+) to (\\S+)\\))? ${steps} after its peak)?\\. Relative to σ₁ it is ${value} and ${value}\\.`).exec(text.slice(start));
     expect(m, 'the form of the sentence on', name, text.slice(start, start + 300));
     if (!m) return;
-    const said = m.slice(1), [half, halfLow, halfHigh] = said.splice(14, 3), exact = g.property_half_life[p][0];
-    for (const [shown, v] of [[half, exact], [halfLow, g.property_half_life_low[p][0]], [halfHigh, g.property_half_life_high[p][0]]])
+    const said = m.slice(1), [half, halfLow, halfHigh] = said.splice(14, 3);
+    const own = g.property_gain[p][0], peak = own.reduce((best, x, d) => (x > own[best] ? d : best), 0), there = own[peak] > g.property_gain_random_high[0][0][peak];
+    for (const [shown, v] of [[half, g.property_half_life[p][0]], [halfLow, g.property_half_life_low[p][0]], [halfHigh, g.property_half_life_high[p][0]]].map(([s, x]) => [s, there ? x : null]))
       expect(v === null ? shown === undefined : shows(shown, v), 'half-life of', name, shown, v);
     [['property_gain', 0], ['property_gain', at], ['relative_memory', 0], ['relative_memory', at]].forEach(([key, d], i) => {
       const [x, low, high, delay, least, most, verdict] = said.slice(7 * i, 7 * i + 7), of = (suffix, q) => g[key + suffix][q][0][d];
