@@ -355,7 +355,7 @@ static void print_ratios(const sg_run *r, const char *group, double *x)
     puts(
         "  p and kind of word: compared with random words of similar frequency. p: of this class and delay alone. +n -m: delays at which\n"
         "  the class lies above and below them, p < 0.05 after adjustment for all classes and delays (-: too few words, or no\n"
-        "  others of similar frequency). A ratio without an interval: its variance is not known (the report states why). set of tokens: compared with\n"
+        "  others of similar frequency). A ratio without an interval: the report states why. set of tokens: compared with\n"
         "  random tokens; nearly every set of words differs from those, so that test does not support claims about a kind of word.");
 }
 

@@ -101,6 +101,15 @@ function paint(x, signed) {
   return { background: `rgb(${rgb.join(',')})`, ink: light > 140 ? '#111' : '#fff' };
 }
 
+/* Calls redraw when the page has got another width, once the size rests. */
+function onNewWidth(redraw) {
+  let width = document.body.clientWidth, timer = 0;
+  window.addEventListener('resize', () => {
+    clearTimeout(timer);
+    timer = setTimeout(() => { if (document.body.clientWidth !== width) { width = document.body.clientWidth; redraw(); } }, 120);
+  });
+}
+
 /* ---- downloads ---- */
 
 function download(name, blob) {

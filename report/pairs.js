@@ -211,11 +211,7 @@ function start() {
   settingsSection();
   redraw();
   document.documentElement.dataset.ready = 'true';
-  let width = document.body.clientWidth, timer = 0;
-  window.addEventListener('resize', () => {
-    clearTimeout(timer);
-    timer = setTimeout(() => { if (document.body.clientWidth !== width) { width = document.body.clientWidth; redraw(); } }, 120);
-  });
+  onNewWidth(redraw);
 }
 
 start();

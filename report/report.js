@@ -1096,11 +1096,7 @@ function start() {
   settingsSection();
   redraw(); // before the browser says that the page is loaded: a picture taken then has every chart
   document.documentElement.dataset.ready = 'true';
-  let width = document.body.clientWidth, timer = 0;
-  window.addEventListener('resize', () => {
-    clearTimeout(timer);
-    timer = setTimeout(() => { if (document.body.clientWidth !== width) { width = document.body.clientWidth; redraw(); } }, 120);
-  });
+  onNewWidth(redraw);
 }
 
 start();

@@ -163,6 +163,5 @@ document.getElementById('tools').append(
   themeButton(redraw));
 document.getElementById('sentences').append(...sentences.map((s) => s.node));
 redraw();
-let width = document.body.clientWidth;
-window.addEventListener('resize', () => { if (document.body.clientWidth !== width) { width = document.body.clientWidth; redraw(); } });
+onNewWidth(redraw);
 document.documentElement.dataset.ready = 'true';

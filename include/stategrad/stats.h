@@ -158,8 +158,8 @@ typedef struct {
 SG_API sg_status sg_stats_type_test(sg_type_p *out, size_t V, size_t D, const uint64_t *count,
                                     const double *in_class, const double *square, size_t draws, size_t most,
                                     uint64_t seed, sg_error *err);
-/* Draws that a permutation test needs among `tests` tests that are adjusted together: with this many a single
- * p-value at its lower limit is significant at 5 % (40 draws a test), between 1,000 and 10,000. */
+/* Draws for each of `tests` permutation tests that are adjusted together: 40 a test, 1,000 to 10,000. Up to
+ * 250 tests one p-value at its lower limit, 2 / (1 + draws), is then below 0.05 / tests. */
 SG_API size_t sg_stats_draws(size_t tests);
 
 /* ---- random directions ---- */

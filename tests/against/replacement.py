@@ -24,42 +24,16 @@ except ImportError as e:
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "helpers"))
 import english  # noqa: E402
 import real_run  # noqa: E402
+from project_random import uniforms  # noqa: E402
 
 program = os.path.abspath(sys.argv[1])
-MASK, SEED_OF_REPLACEMENT = (1 << 64) - 1, int.from_bytes(b"replaced", "big")
+SEED_OF_REPLACEMENT = int.from_bytes(b"replaced", "big")
 ENV = {**os.environ, "OMP_NUM_THREADS": "1", "SOURCE_DATE_EPOCH": "1700000000"}
 checks = 0
 
 
 def run(*args, **kwargs):
     return subprocess.run([program, *args], check=True, capture_output=True, text=True, env=ENV, **kwargs)
-
-
-def uniforms(seed, stream, n):
-    """xoshiro256**, seeded by splitmix64 (src/base/random.c)."""
-    def split(x):
-        x = (x + 0x9E3779B97F4A7C15) & MASK
-        z = x
-        z = ((z ^ (z >> 30)) * 0xBF58476D1CE4E5B9) & MASK
-        z = ((z ^ (z >> 27)) * 0x94D049BB133111EB) & MASK
-        return x, z ^ (z >> 31)
-    rotate = lambda x, k: ((x << k) | (x >> (64 - k))) & MASK
-    x = split(stream)[1] ^ seed
-    s = []
-    for _ in range(4):
-        x, z = split(x)
-        s.append(z)
-    out = []
-    for _ in range(n):
-        out.append(((rotate(s[1] * 5 & MASK, 7) * 9 & MASK) >> 11) * 2.0 ** -53)
-        t = s[1] << 17 & MASK
-        s[2] ^= s[0]
-        s[3] ^= s[1]
-        s[1] ^= s[2]
-        s[0] ^= s[3]
-        s[2] ^= t
-        s[3] = rotate(s[3], 45)
-    return out
 
 
 def read_model(path):

@@ -21,42 +21,16 @@ except ImportError as e:
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "helpers"))
 import english  # noqa: E402
 import real_run  # noqa: E402
+from project_random import random_bits, uniforms  # noqa: E402
 
 program = os.path.abspath(sys.argv[1])
-MASK, SEED_OF_SIGNS, SEED_OF_ORIGINS = (1 << 64) - 1, 0x51F7, 0x6A1D
+SEED_OF_SIGNS, SEED_OF_ORIGINS = 0x51F7, 0x6A1D
 ENV = {**os.environ, "OMP_NUM_THREADS": "1", "SOURCE_DATE_EPOCH": "1700000000"}
 BASE = ["--units", "--replace", "none", "--lyapunov", "none", "-q"]
 
 
 def run(*args, **kwargs):
     return subprocess.run([program, *args], check=True, capture_output=True, text=True, env=ENV, **kwargs)
-
-
-def random_bits(seed, stream, n):
-    """xoshiro256**, seeded by splitmix64 (src/base/random.c): n numbers of 64 bits."""
-    def split(x):
-        x = (x + 0x9E3779B97F4A7C15) & MASK
-        z = x
-        z = ((z ^ (z >> 30)) * 0xBF58476D1CE4E5B9) & MASK
-        z = ((z ^ (z >> 27)) * 0x94D049BB133111EB) & MASK
-        return x, z ^ (z >> 31)
-    rotate = lambda x, k: ((x << k) | (x >> (64 - k))) & MASK
-    x = split(stream)[1] ^ seed
-    s = []
-    for _ in range(4):
-        x, z = split(x)
-        s.append(z)
-    out = []
-    for _ in range(n):
-        out.append(rotate(s[1] * 5 & MASK, 7) * 9 & MASK)
-        t = s[1] << 17 & MASK
-        s[2] ^= s[0]
-        s[3] ^= s[1]
-        s[1] ^= s[2]
-        s[0] ^= s[3]
-        s[2] ^= t
-        s[3] = rotate(s[3], 45)
-    return out
 
 
 def signs(seed, layer, t, H):
@@ -148,7 +122,7 @@ def truth(model, path, layer, D, seed, reset=False, window=0, burn_in=0, rate=1.
     zero = 0
     for t in range(T):
         zero = t if reset and first[t] else zero
-        if t - zero < burn_in or (rate < 1 and not (random_bits(seed ^ SEED_OF_ORIGINS, t, 1)[0] >> 11) * 2.0 ** -53 < rate):
+        if t - zero < burn_in or (rate < 1 and not uniforms(seed ^ SEED_OF_ORIGINS, t, 1)[0] < rate):
             continue
         z = signs(seed, layer, t, H)
         J = np.eye(H) if P == 1 else np.concatenate([np.diag(q[t]), np.eye(H)])

@@ -80,6 +80,44 @@ static void kinds_are_found(void **state)
     assert_true(share > 0.9);
 }
 
+/* Every third word from `from` on, `size` of them, is in one class, with this gain. */
+static void test_class(sg_type_p out[D], size_t size, size_t from, double gain, size_t draws, size_t most)
+{
+    sg_rng rng;
+    sg_error err;
+    sg_rng_seed(&rng, 3, 0);
+    words(&rng);
+    memset(in_class, 0, sizeof in_class);
+    for (size_t w = from; w < from + 3 * size; w += 3) {
+        in_class[w] = (double)count[w];
+        for (size_t d = 0; d < D; d++)
+            square[w * D + d] *= gain * gain;
+    }
+    assert_ok(sg_stats_type_test(out, V, D, count, in_class, square, draws, most, 1, &err), err);
+}
+
+/* A p-value at its lower limit is lowered by further draws; one far above it costs none. */
+static void small_p_values_get_more_draws(void **state)
+{
+    (void)state;
+    sg_type_p few[D], more[D];
+    test_class(few, 100, 250, 3, 200, 200), test_class(more, 100, 250, 3, 200, 5000);
+    for (size_t d = 0; d < D; d++) {
+        assert_true(fabs(few[d].p - 2.0 / 201) < 1e-12);
+        assert_true(fabs(more[d].p - 2.0 / 5001) < 1e-12);
+        assert_true(few[d].value == more[d].value);
+    }
+    test_class(few, 100, 251, 1, 200, 200), test_class(more, 100, 251, 1, 200, 5000);
+    for (size_t d = 0; d < D; d++)
+        assert_true(few[d].p > 2 * 20.0 / 201); /* 20 draws beyond it, or the next line says nothing */
+    for (size_t d = 0; d < D; d++)
+        assert_true(few[d].p == more[d].p && few[d].null_high == more[d].null_high);
+    assert_int_equal(sg_stats_draws(1), 1000);
+    assert_int_equal(sg_stats_draws(250), 10000);
+    assert_int_equal(sg_stats_draws(1000000), 10000);
+    assert_true(2.0 / (1 + (double)sg_stats_draws(100)) < 0.05 / 100);
+}
+
 /* Sums of a block: n tokens of the class around its mean, and the mean of all. */
 static double tokens_rejected(double gain)
 {
@@ -118,7 +156,8 @@ static void sets_of_tokens(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(random_words_are_no_kind),
-                                       cmocka_unit_test(kinds_are_found), cmocka_unit_test(sets_of_tokens)};
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(random_words_are_no_kind), cmocka_unit_test(kinds_are_found),
+        cmocka_unit_test(small_p_values_get_more_draws), cmocka_unit_test(sets_of_tokens)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
