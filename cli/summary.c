@@ -116,6 +116,13 @@ const char *why_missing(sg_run *r, const char *group, const char *variable, char
     return text;
 }
 
+/* What one delay is. */
+static const char *step_of(const sg_run *r)
+{
+    const char *unit = sg_run_attribute(r, "unit");
+    return unit && !strcmp(unit, "char") ? "character" : "word";
+}
+
 /* The law of the rms gain of class "all" as a sentence. */
 static void print_decay(sg_run *r, const char *group)
 {
@@ -150,7 +157,7 @@ static void print_decay(sg_run *r, const char *group)
     }
     if (!isfinite(d.left[0].value))
         d.left[0].missing = why_missing(r, group, "half_life", why[2]);
-    sg_decay_sentence(text, sizeof text, "the rms gain", &d);
+    sg_decay_sentence(text, sizeof text, "the rms gain", step_of(r), &d);
     printf("  %s: %s.\n", shown(sg_run_class_name(r, 0)), text);
 }
 
@@ -184,8 +191,9 @@ void print_range(double low, double high)
 }
 
 /* What replacing a word does to the state and to the next word: the effect first, then how long it lasts. */
-static void print_replacement(sg_run *r, const char *group, const char *step)
+static void print_replacement(sg_run *r, const char *group)
 {
+    const char *step = step_of(r);
     const char *dot = strrchr(group, '.'), *state = dot && !strcmp(dot, ".cell") ? "cell" : "hidden state";
     const size_t q = series_of(r, "change of state"), D = sg_run_delays(r);
     double change = read_at(r, group, "state_change", 0), kl = read_at(r, group, "output_kl", 0);
@@ -389,7 +397,7 @@ static void print_row(const char *name, uintmax_t tokens, const double *gain, si
         print_curve(gain, D, s);
 }
 
-static void print_head(const sg_run *r, const char *group, const char *step, const scale *s)
+static void print_head(const sg_run *r, const char *group, const scale *s)
 {
     const char *normalization = sg_run_attribute(r, "normalization");
     bool whitened = normalization && !strcmp(normalization, "covariance");
@@ -397,7 +405,7 @@ static void print_head(const sg_run *r, const char *group, const char *step, con
     printf(
         "\n%s: rms gain from a %s to the state, along its strongest direction, by delay (state units per %s of the "
         "embedding)\n  %-*s %9s",
-        shown(group), step, whitened ? "standard deviation" : "unit", NAME_WIDTH, "class", "tokens");
+        shown(group), step_of(r), whitened ? "standard deviation" : "unit", NAME_WIDTH, "class", "tokens");
     for (size_t i = 0; i < n; i++)
         printf(" %8zu", picked[i]);
     if (!(s->high > 0)) {
@@ -483,7 +491,7 @@ static void print_half_life(const sg_run *r, const char *group, size_t p)
     if (isfinite(half) && !(largest > of_property(r, group, "property_gain_random_high", p, peak))) {
         printf("  no half-life: the gain along it is not above chance at its peak, delay %zu\n", peak);
     } else if (isfinite(half)) {
-        printf("  half of the gain along it is lost %.1f steps after its peak", half);
+        printf("  half of the gain along it is lost %.1f %ss after its peak", half, step_of(r));
         print_range(of_property(r, group, "property_half_life_low", p, 0),
                     of_property(r, group, "property_half_life_high", p, 0));
         putchar('\n');
@@ -552,7 +560,7 @@ static void print_exponents(sg_run *r, const char *group)
     if (x[1] > 0)
         puts("grows");
     else if (x[2] < 0)
-        printf("halves in %.3g steps\n", log(2) / -x[0]);
+        printf("halves in %.3g %ss\n", log(2) / -x[0], step_of(r));
     else
         puts(isfinite(x[1]) ? "may shrink or grow"
                             : "shrinks or grows: without an interval this is undecided");
@@ -606,8 +614,7 @@ static void print_group(sg_run *r, const char *group, double *gain, bool ascii)
     size_t D = sg_run_delays(r), C = sg_run_classes(r);
     scale s = scale_of(r, group, gain, ascii);
     char untrained[96];
-    const char *unit = sg_run_attribute(r, "unit");
-    print_head(r, group, unit && !strcmp(unit, "char") ? "character" : "word", &s);
+    print_head(r, group, &s);
     for (size_t c = 0; c < C && c < MAX_CLASSES; c++) {
         if (!read_curve(r, group, HEADLINE, c, gain))
             continue;
@@ -623,7 +630,7 @@ static void print_group(sg_run *r, const char *group, double *gain, bool ascii)
         printf("  ... and %zu more classes, see stategrad report\n", C - MAX_CLASSES);
     print_decay(r, group);
     print_exponents(r, group);
-    print_replacement(r, group, unit && !strcmp(unit, "char") ? "character" : "word");
+    print_replacement(r, group);
     print_mean(r, group, gain);
     print_ratios(r, group, gain);
     print_replaced_classes(r, group);

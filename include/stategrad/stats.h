@@ -232,8 +232,10 @@ SG_API void sg_decay_decide(sg_decay *d);
 /* Scale, rate and shape each have an error below half of the value. */
 SG_API bool sg_decay_determined(const sg_decay_fit *f);
 /* One sentence, as snprintf: "sigma_1 falls as a stretched exponential, 1.9 exp(-(d/0.96)^0.34) (beta 0.3 to
- * 0.39); half of its value at delay 0 is left 2.9 delays later (2.7 to 3.1), ..." */
-SG_API int sg_decay_sentence(char *text, size_t size, const char *quantity, const sg_decay *d);
+ * 0.39); half of its value at delay 0 is left 2.9 words later (2.7 to 3.1), ...". step: what one delay is
+ * ("word", "character"). */
+SG_API int sg_decay_sentence(char *text, size_t size, const char *quantity, const char *step,
+                             const sg_decay *d);
 
 #ifdef __cplusplus
 }

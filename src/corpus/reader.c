@@ -1,19 +1,22 @@
 /* SPDX-License-Identifier: MIT */
 /* Corpora: a list of files, each plain text, CoNLL-U, word/tag or characters, as one sequence of tokens. */
 #include "corpus/corpus_internal.h"
+#include "corpus/text_shape.h"
 
 #include <dirent.h>
 #include <errno.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 #include <sys/stat.h>
 
 enum { MAX_FOLDER_DEPTH = 32, TICK_EVERY = 1 << 16 };
 
 typedef struct {
     char *path;
-    int spool_fd; /* -1: read the path itself */
+    bool in_folder; /* found there, not named */
+    int spool_fd;   /* -1: read the path itself */
     memory_bytes memory;
 } corpus_file;
 
@@ -48,7 +51,8 @@ struct sg_corpus {
     bool ends_in_eos;                    /* the last word was a literal <eos> */
     bool at_start;                       /* the next token is the first of its sentence */
     uint8_t begins;                      /* what the next word begins: SG_BEGINS_... */
-    remark inner_bom, lone_cr, literal_eos, lost_range;
+    remark inner_bom, lone_cr, literal_eos, lost_range, like_conllu, like_tagged;
+    text_shape shape;           /* of plain text whose format was not said */
     long range_next, range_end; /* ids of words that a CoNLL-U range announced */
     size_t range_line;
     size_t line_words; /* words of this line so far, for messages about tags */
@@ -69,6 +73,7 @@ static sg_status add_file(sg_corpus *c, const char *path, int spool_fd, sg_error
         return st;
     corpus_file *f = &c->files[c->n_files];
     f->spool_fd = spool_fd;
+    f->in_folder = false;
     f->memory = (memory_bytes){0};
     if (!(f->path = sg_strdup(path)))
         return no_memory(err, "%s", path);
@@ -103,8 +108,11 @@ static sg_status add_folder(sg_corpus *c, const char *path, unsigned depth, sg_e
     }
     if (n)
         qsort(names, n, sizeof *names, compare_names);
-    for (size_t i = 0; i < n; i++)
+    for (size_t i = 0, before = c->n_files; i < n; i++, before = c->n_files) {
         TRY(add_path(c, names[i], NULL, depth + 1, err));
+        for (size_t k = before; k < c->n_files; k++)
+            c->files[k].in_folder = true;
+    }
 done:
     for (size_t i = 0; i < n; i++)
         sg_free(names[i]);
@@ -245,6 +253,57 @@ static void remark_on(remark *r, const char *path, size_t line)
     r->times++;
 }
 
+static bool ends_with(const char *s, const char *end)
+{
+    size_t n = strlen(s), k = strlen(end);
+    return n >= k && !strcmp(s + n - k, end);
+}
+
+/* By its name, which decides where no format is set. */
+static bool named_conllu(const char *path)
+{
+    return ends_with(path, ".conllu") || ends_with(path, ".conllu.gz");
+}
+
+static void warn_of_format(const sg_corpus *c, const remark *r, const char *format, const char *name)
+{
+    if (r->path)
+        sg_warn(
+            c->monitor,
+            "%s:%zu: lines like this look like %s and are read as plain text: setting 'format' %s, or text if they are plain",
+            r->path, r->line, format, name);
+}
+
+/* A file that comes with a corpus and is none, by its name. */
+static bool beside_corpus(const char *path)
+{
+    static const char *const names[] = {"readme",    "license", "licence", "copying",
+                                        "changelog", "notice",  "makefile"};
+    const char *slash = strrchr(path, '/'), *name = slash ? slash + 1 : path;
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++)
+        if (!strncasecmp(name, names[i], strlen(names[i])))
+            return true;
+    return false;
+}
+
+/* What was read because it is in a folder, and may not have been meant. */
+static void warn_of_folders(const sg_corpus *c)
+{
+    const char *odd = NULL, *plain = NULL, *conllu = NULL;
+    for (size_t i = 0; i < c->n_files; i++) {
+        const char *path = c->files[i].path;
+        if (!c->files[i].in_folder)
+            continue;
+        odd = !odd && beside_corpus(path) ? path : odd;
+        plain = !plain && !named_conllu(path) ? path : plain;
+        conllu = !conllu && named_conllu(path) ? path : conllu;
+    }
+    if (odd)
+        sg_warn(c->monitor, "%s: read as a part of the corpus, because it is in the folder", odd);
+    else if (c->format == SG_FORMAT_AUTO && plain && conllu)
+        sg_warn(c->monitor, "%s: read as plain text, beside CoNLL-U (%s) in the folder", plain, conllu);
+}
+
 void corpus_warn(const sg_corpus *c)
 {
     const sg_monitor *monitor = c->monitor;
@@ -268,6 +327,9 @@ void corpus_warn(const sg_corpus *c)
             monitor,
             "%s:%zu: a range without its words below it: its text is lost (%zu of them); ranges are not words themselves",
             c->lost_range.path, c->lost_range.line, c->lost_range.times);
+    warn_of_format(c, &c->like_conllu, "CoNLL-U", "conllu");
+    warn_of_format(c, &c->like_tagged, "word/tag", "tagged");
+    warn_of_folders(c);
 }
 
 void corpus_hash_into(sg_corpus *c, sg_sha256 *hash)
@@ -280,19 +342,13 @@ const char *corpus_first_path(const sg_corpus *c)
     return c->files[0].path;
 }
 
-static bool ends_with(const char *s, const char *end)
-{
-    size_t n = strlen(s), k = strlen(end);
-    return n >= k && !strcmp(s + n - k, end);
-}
-
 static sg_status open_next(sg_corpus *c, sg_error *err)
 {
     const corpus_file *f = &c->files[c->next_file++];
     c->path = f->path;
     c->current = c->format;
     if (c->format == SG_FORMAT_AUTO) {
-        bool conllu = ends_with(f->path, ".conllu") || ends_with(f->path, ".conllu.gz");
+        bool conllu = named_conllu(f->path);
         c->current = conllu ? SG_FORMAT_CONLLU : SG_FORMAT_TEXT;
         if (conllu && (c->unit == SG_UNIT_CHAR || c->plain_only))
             return sg_fail(err, SG_EINVAL, "%s: a CoNLL-U file, but %s plain text", f->path,
@@ -301,6 +357,7 @@ static sg_status open_next(sg_corpus *c, sg_error *err)
     c->at_start = true;
     c->begins = SG_BEGINS_FILE;
     c->line_words = 0;
+    c->shape = (text_shape){0};
     return scan_open(&c->text, f->path, f->spool_fd, f->memory, c->hash, err);
 }
 
@@ -381,6 +438,18 @@ done:
 
 /* ---- plain text ---- */
 
+static void look_at_shape(sg_corpus *c, scan_kind kind, const char *form, size_t n)
+{
+    if (kind == SCAN_WORD) {
+        text_shape_word(&c->shape, form, n);
+        return;
+    }
+    const sg_format like = text_shape_line(&c->shape);
+    if (like != SG_FORMAT_TEXT)
+        remark_on(like == SG_FORMAT_CONLLU ? &c->like_conllu : &c->like_tagged, c->path,
+                  scan_line_number(c->text));
+}
+
 static sg_status next_text(sg_corpus *c, sg_token *t, bool *file_end, sg_error *err)
 {
     sg_status st = SG_OK;
@@ -393,6 +462,8 @@ static sg_status next_text(sg_corpus *c, sg_token *t, bool *file_end, sg_error *
         *file_end = kind == SCAN_FILE_END;
         if (*file_end)
             break;
+        if (c->format == SG_FORMAT_AUTO && c->unit == SG_UNIT_WORD)
+            look_at_shape(c, kind, form, n);
         if (kind == SCAN_LINE_END && c->at_start)
             c->begins |= SG_BEGINS_BLANK;
         if (kind == SCAN_WORD)

@@ -53,7 +53,7 @@ static void law_part(char *text, size_t size, const char *quantity, const sg_dec
                  d->beta.missing ? d->beta.missing : "its errors are not known");
 }
 
-static void left_part(char *text, size_t size, const sg_decay *d)
+static void left_part(char *text, size_t size, const char *step, const sg_decay *d)
 {
     static const char *const words[SG_DECAY_SHARES] = {"half", "20 %", "10 %"};
     size_t n = 0;
@@ -64,8 +64,8 @@ static void left_part(char *text, size_t size, const sg_decay *d)
     for (size_t i = 0; i < SG_DECAY_SHARES && !isnan(d->left[i].value) && n < size; i++) {
         const sg_interval *x = &d->left[i];
         if (i == 0)
-            n += (size_t)snprintf(text, size, "half of its value at delay %zu is left %.1f delays later",
-                                  d->peak, x->value);
+            n += (size_t)snprintf(text, size, "half of its value at delay %zu is left %.1f %ss later",
+                                  d->peak, x->value, step);
         else
             n += (size_t)snprintf(text + n, size - n, ", %s after %.1f", words[i], x->value);
         if (isfinite(x->low) && n < size)
@@ -73,10 +73,10 @@ static void left_part(char *text, size_t size, const sg_decay *d)
     }
 }
 
-int sg_decay_sentence(char *text, size_t size, const char *quantity, const sg_decay *d)
+int sg_decay_sentence(char *text, size_t size, const char *quantity, const char *step, const sg_decay *d)
 {
     char law[400], left[300];
     law_part(law, sizeof law, quantity, d);
-    left_part(left, sizeof left, d);
+    left_part(left, sizeof left, step, d);
     return snprintf(text, size, "%s; %s", law, left);
 }

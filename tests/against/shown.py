@@ -308,7 +308,7 @@ def check_law(run, group, sentence):
         decimals(re.search(r"off by (\S+) %", sentence).group(1), 100 * of["decay_residual"][i], 1, sentence)
     peak, share = of["peak_delay"], of["share_delay"]
     assert ("half-life unknown" in sentence) == (not np.isfinite(share[0])), sentence
-    said = re.findall(r"(?:is left|after) (\d+\.\d)(?: delays later)?(?: \((\S+) to (\S+)\))?", sentence)
+    said = re.findall(r"(?:is left|after) (\d+\.\d)(?: \w+ later)?(?: \((\S+) to (\S+)\))?", sentence)
     known = [k for k in range(len(share)) if np.isfinite(share[:k + 1]).all()]
     assert len(said) == len(known), (sentence, share)
     for k, (x, lo, hi) in zip(known, said):
@@ -319,6 +319,7 @@ def check_law(run, group, sentence):
             decimals(lo, bound, 1, sentence), decimals(hi, of["share_delay_high"][k], 1, sentence)
     if known:
         assert f"its value at delay {int(peak)} " in sentence, sentence
+        assert f" {'character' if run.file.unit == 'char' else 'word'}s later" in sentence, sentence
 
 
 def check_replacement(run, group, text):
@@ -468,7 +469,7 @@ def check_property(run, group, p, text):
         assert bool(line) == (bool(pairs) and np.isfinite(exact[p, 0])), (lead, text)
         if line:
             spans_of(run, group, "partner_" + name, p, re.findall(r"  (\S+)(?: \((\S+) to (\S+)\))? at delay (\d+)", line.group(1)))
-    half = re.search(r"half of the gain along it is lost (\S+) steps after its peak(?: \((\S+) to (\S+)\))?$", text, re.M)
+    half = re.search(r"half of the gain along it is lost (\S+) (?:word|character)s after its peak(?: \((\S+) to (\S+)\))?$", text, re.M)
     exact = run.get(group, "property_half_life")[p, 0]
     gain, most = (run.get(group, name)[p, 0] for name in ("property_gain", "property_gain_random_high"))
     peak = int(np.nanargmax(gain)) if np.isfinite(gain).any() else 0
@@ -541,7 +542,7 @@ def test_summary(run, folder):
         same(m.group(1) if m.group(1) != "unknown" else None, exponent[0], 3, line)
         if np.isfinite(exponent[0]):
             same(m.group(2), exponent[1], 3, line), same(m.group(3), exponent[2], 3, line)
-            halves = re.search(r"halves in (\S+) steps$", line)
+            halves = re.search(r"halves in (\S+) (?:word|character)s$", line)
             assert bool(halves) == (exponent[2] < 0) and line.endswith("the state grows") == (exponent[1] > 0), line
             assert line.endswith("may shrink or grow") == (exponent[1] <= 0 <= exponent[2]), line
             if halves:

@@ -164,9 +164,9 @@ static void a_curve_that_rises_first(void **state)
     assert_int_equal(d.peak, 2);
     assert_close(d.left[0].value, 4, 1e-12, 0, "half", 0);
     assert_close(d.left[1].value, 4 * log2(5), 1e-12, 0, "a fifth", 0);
-    sg_decay_sentence(text, sizeof text, "sigma_1", &d);
+    sg_decay_sentence(text, sizeof text, "sigma_1", "word", &d);
     assert_non_null(strstr(
-        text, "half of its value at delay 2 is left 4.0 delays later, 20 % after 9.3, 10 % after 13.3"));
+        text, "half of its value at delay 2 is left 4.0 words later, 20 % after 9.3, 10 % after 13.3"));
     assert_non_null(strstr(text, "undecided"));
 }
 

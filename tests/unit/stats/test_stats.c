@@ -438,14 +438,14 @@ static void half_life_and_bad_series(void **state)
     curve(y, SG_DECAY_EXPONENTIAL, 1, 10, 1);
     assert_ok(sg_stats_decay(&got, D, y, NULL, 0, NULL, NULL, &err), err);
     assert_close(got.left[0].value, 10 * log(2), 1e-12, 0, "half-life", 0);
-    sg_decay_sentence(text, sizeof text, "sigma_1", &got);
+    sg_decay_sentence(text, sizeof text, "sigma_1", "word", &got);
     assert_non_null(strstr(text, "the law of sigma_1 is undecided (no blocks, so no errors)"));
     assert_non_null(strstr(
-        text, "half of its value at delay 0 is left 6.9 delays later, 20 % after 16.1, 10 % after 23.0"));
+        text, "half of its value at delay 0 is left 6.9 words later, 20 % after 16.1, 10 % after 23.0"));
     curve(y, SG_DECAY_POWER, 1, 1.3, 1);
     assert_ok(sg_stats_decay(&got, D, y, NULL, 0, NULL, NULL, &err), err);
-    sg_decay_sentence(text, sizeof text, "sigma_1", &got);
-    assert_non_null(strstr(text, "half of its value at delay 0 is left 1.3 delays later, "));
+    sg_decay_sentence(text, sizeof text, "sigma_1", "word", &got);
+    assert_non_null(strstr(text, "half of its value at delay 0 is left 1.3 words later, "));
 
     assert_ok(sg_stats_decay(&got, 6, y, NULL, 0, NULL, NULL, &err), err);
     assert_non_null(strstr(got.missing, "fewer than 6"));
@@ -456,7 +456,7 @@ static void half_life_and_bad_series(void **state)
     assert_string_equal(got.missing, "the series is constant");
     assert_non_null(strstr(got.left[0].missing, "never below half"));
     assert_true(isnan(got.left[0].value) && isnan(got.fit[2].scale));
-    sg_decay_sentence(text, sizeof text, "sum", &got);
+    sg_decay_sentence(text, sizeof text, "sum", "word", &got);
     assert_string_equal(
         text,
         "sum has no decay law (the series is constant); half-life unknown: never below half of the peak "
