@@ -80,6 +80,8 @@ static int choose(settings *s)
         return misuse("train: --vocab cannot be combined with --vocab-size or --min-count");
     if (s->train.patience && !s->valid.n)
         return misuse("train: --patience needs --valid FILE");
+    if (s->train.min_delta > 0 && !s->train.patience)
+        return misuse("train: --min-delta needs --patience N");
     if (!s->output)
         return misuse("train: nowhere to write the model: give -o MODEL");
     return -1;

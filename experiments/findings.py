@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: MIT
 """The papers' findings 2 to 5, for several trainings of the papers' own recipe on one corpus, for gradient and replacement.
 
-Trains --seeds models with `train --preset paper --patience 3` (a training that was stopped goes on from its checkpoint), analyses the
+Trains --seeds models with `train --preset paper --patience 3 --min-delta 0.001` (a training that was stopped goes on from its checkpoint), analyses the
 held-out text with each, and compares classes and properties over the models (`stategrad compare --group`). One row a
 finding: supported, not supported or undecided, the effect, its 95 % interval over models. What is made is kept in --work.
 
@@ -33,7 +33,7 @@ def train(args, seed):
         print("training", model, file=sys.stderr, flush=True)
         common.call([args.program, "train", args.train, "--valid", args.valid, *common.layout(args), "--preset", "paper", "--cell", args.cell,
                      "--embedding-size", str(args.embedding), "--hidden-size", str(args.hidden), "--vocab-size", str(args.vocab_size),
-                     "--patience", "3", "--seed", str(seed), "--threads", str(args.threads), "--quiet", "--log", model + ".jsonl",
+                     "--patience", "3", "--min-delta", "0.001", "--seed", str(seed), "--threads", str(args.threads), "--quiet", "--log", model + ".jsonl",
                      "--checkpoint", model + ".checkpoint", "--resume", "-o", model, *args.train_options.split()])
     return model
 

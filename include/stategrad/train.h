@@ -25,7 +25,7 @@ typedef struct {
     size_t steps;       /* BPTT window, 50 */
     size_t batch;       /* parallel streams, 20 */
     size_t epochs;      /* 10 */
-    /* stop after this number of epochs without a lower validation perplexity; 0: never */
+    /* stop after this number of epochs without a lower validation perplexity (see min_delta); 0: never */
     size_t patience;
     sg_optimizer optimizer;   /* Adam */
     sg_loss_scale loss_scale; /* mean */
@@ -43,6 +43,8 @@ typedef struct {
     const char *checkpoint;    /* or NULL */
     double checkpoint_minutes; /* 10 */
     bool resume;
+    /* for patience, a perplexity is lower if it is below (1 - min_delta) times the one that last was; 0 */
+    double min_delta;
 } sg_train_config;
 
 #define sg_train_defaults(cfg) sg_train_defaults_sized((cfg), sizeof *(cfg))

@@ -24,7 +24,7 @@ class Arguments(InFolder):
         accumulate = {"tokens": [0, 1, 2] * 4, "states": {"layer1.cell": 2}, "embeddings": np.eye(3, 2), "delays": 2}
         yield sg.train, {"tokens": sentences(20), "embedding_size": 3, "hidden_size": 3, "epochs": 1, "steps": 5, "batch": 2}, (
             "tokens valid cell layers embedding_size hidden_size tied unit eos format vocab vocab_size min_count preset progress steps batch epochs patience optimizer "
-            "loss_scale lr lr_decay decay_after clip dropout init seed embeddings freeze_embeddings threads checkpoint_minutes resume")
+            "loss_scale lr lr_decay decay_after clip dropout init seed embeddings freeze_embeddings threads checkpoint_minutes resume min_delta")
         yield sg.analyze, {"model": m, "tokens": sentences(30), **QUICK}, (
             "model tokens classes properties output progress format eos lowercase pairs command part delays state layer state_handling burn_in normalize covariance ridge "
             "sample precision blocks documents baseline lyapunov seed threads replace")

@@ -17,7 +17,7 @@ typedef struct {
 } text_shape;
 
 void text_shape_word(text_shape *s, const char *form, size_t n);
-/* At the end of a line: the format that this line and those before it look like; SG_FORMAT_TEXT: none other. */
+/* At a line end: the format that this line and those before it look like; SG_FORMAT_TEXT: no other. */
 sg_format text_shape_line(text_shape *s);
 
 #endif

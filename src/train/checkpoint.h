@@ -12,11 +12,12 @@ typedef struct {
     uint64_t window; /* windows done in the epoch under way */
     uint64_t optimizer_steps;
     uint64_t best_epoch;  /* 0: none yet */
-    uint64_t stale;       /* epochs since the best */
+    uint64_t stale;       /* epochs since plateau_nats */
     uint64_t log_bytes;   /* of the log file that belong to what is done */
     uint64_t loss_tokens; /* of the epoch under way */
     double loss_sum;
     double train_nats, valid_nats, best_nats; /* of the last epoch, of the best */
+    double plateau_nats;                      /* of the last epoch whose perplexity fell by min_delta */
     double seconds;                           /* spent so far */
 } sg_train_numbers;
 

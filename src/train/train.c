@@ -115,7 +115,7 @@ static sg_status initialise(trainer *t, sg_error *err)
 {
     const sg_train_config *c = t->cfg;
     sg_model_init_uniform(t->m, (float)c->init, c->seed);
-    t->now.train_nats = t->now.valid_nats = t->now.best_nats = NAN;
+    t->now.train_nats = t->now.valid_nats = t->now.best_nats = t->now.plateau_nats = NAN;
     if (!c->embeddings)
         return SG_OK;
     size_t found = 0, V = sg_model_get_shape(t->m)->vocabulary;
@@ -384,10 +384,14 @@ static sg_status end_epoch(trainer *t, sg_error *err)
     t->now.loss_tokens = 0;
     bptt_reset(t->bptt);
     t->now.stale++;
+    if (!t->valid || !t->now.best_epoch ||
+        t->now.valid_nats < t->now.plateau_nats + log1p(-t->cfg->min_delta)) {
+        t->now.plateau_nats = t->now.valid_nats;
+        t->now.stale = 0;
+    }
     if (!t->valid || !t->now.best_epoch || t->now.valid_nats < t->now.best_nats) {
         t->now.best_nats = t->now.valid_nats;
         t->now.best_epoch = t->now.epoch;
-        t->now.stale = 0;
         memcpy(t->best, model_block(t->m), model_block_size(t->m) * sizeof *t->best);
     }
     st = write_log(t, lr, err);

@@ -60,6 +60,48 @@ static void early_stopping_stops(void **state)
     sg_model_free(m);
 }
 
+/* The epoch after which training stops, from the losses of a training that did not stop. */
+static unsigned stops_after(const double *nats, unsigned n, unsigned patience, double delta)
+{
+    double last = nats[0];
+    for (unsigned e = 1, since = 0; e < n; e++) {
+        if (exp(nats[e]) < (1 - delta) * exp(last))
+            last = nats[e], since = 0;
+        else if (++since == patience)
+            return e + 1;
+    }
+    return n;
+}
+
+static void a_small_fall_of_the_perplexity_does_not_count(void **state)
+{
+    (void)state;
+    enum { EPOCHS = 14 };
+    static const double deltas[] = {0, 0.002, 0.01, 0.05, 0.2};
+    sg_error err;
+    sg_train_result r;
+    double nats[EPOCHS];
+    unsigned stops[5];
+    for (unsigned e = 0; e < EPOCHS; e++) {
+        sg_train_config c = settings();
+        c.epochs = e + 1, c.lr_decay = 0.6;
+        sg_model *m = new_model(SG_CELL_LSTM, 1, false);
+        assert_ok(sg_train(&r, m, stream, stream, &c, NULL, &err), err);
+        nats[e] = r.valid_nats;
+        sg_model_free(m);
+    }
+    for (size_t k = 0; k < 5; k++) {
+        sg_train_config c = settings();
+        c.epochs = EPOCHS, c.lr_decay = 0.6, c.patience = 3, c.min_delta = deltas[k];
+        sg_model *m = new_model(SG_CELL_LSTM, 1, false);
+        assert_ok(sg_train(&r, m, stream, stream, &c, NULL, &err), err);
+        stops[k] = stops_after(nats, EPOCHS, 3, deltas[k]);
+        assert_int_equal(r.epochs, stops[k]);
+        sg_model_free(m);
+    }
+    assert_true(stops[0] > stops[1] && stops[1] > stops[2] && stops[2] > stops[3]);
+}
+
 static void settings_that_make_no_sense_are_refused(void **state)
 {
     (void)state;
@@ -140,6 +182,7 @@ int main(void)
         cmocka_unit_test(loss_falls_and_best_epoch_is_kept),
         cmocka_unit_test(threads_do_not_change_a_byte),
         cmocka_unit_test(early_stopping_stops),
+        cmocka_unit_test(a_small_fall_of_the_perplexity_does_not_count),
         cmocka_unit_test(settings_that_make_no_sense_are_refused),
         cmocka_unit_test(training_survives_failing_allocation),
         cmocka_unit_test(extreme_but_legal_models_train),

@@ -52,6 +52,7 @@ static void each_setting_has_a_field_of_its_own(void **state)
                              offsetof(sg_train_config, batch),
                              offsetof(sg_train_config, epochs),
                              offsetof(sg_train_config, patience),
+                             offsetof(sg_train_config, min_delta),
                              offsetof(sg_train_config, optimizer),
                              offsetof(sg_train_config, loss_scale),
                              offsetof(sg_train_config, lr),
@@ -75,7 +76,7 @@ static void each_setting_has_a_field_of_its_own(void **state)
 static void defaults_are_those_of_the_header(void **state)
 {
     const sg_train_config c = defaults();
-    assert_true(c.steps == 50 && c.batch == 20 && c.epochs == 10 && c.patience == 0 && c.seed == 1);
+    assert_true(c.steps == 50 && c.batch == 20 && c.epochs == 10 && c.patience == 0 && c.min_delta == 0 && c.seed == 1);
     assert_true(c.optimizer == SG_ADAM && c.loss_scale == SG_LOSS_MEAN && c.decay_after == 2);
     assert_true(c.lr == 0.004 && c.clip == 0.25 && c.lr_decay == 0.7 && c.dropout == 0.35 && c.init == 0.05);
     assert_true(!c.resume && !c.freeze_embeddings && !c.embeddings && !c.checkpoint && !c.log_path);
