@@ -38,6 +38,9 @@ static int run(int argc, char **argv)
         return misuse("synth: the output folder is missing: -o DIR");
     if (!strcmp(folder, "-"))
         return misuse("synth: --output: expected a folder, found '-'");
+    progress_line line;
+    const sg_monitor monitor = progress_monitor(&line, quiet);
+    cfg.monitor = &monitor;
     sg_error err = {0};
     bool known = false;
     for (sg_synth_kind k = 0; k < SG_SYNTH_KINDS; k++) {
@@ -55,6 +58,7 @@ static int run(int argc, char **argv)
         if (!is_chosen(kind, k))
             continue;
         sg_status st = sg_synth_write(folder, k, &cfg, &err);
+        progress_done(&line);
         if (st != SG_OK)
             return fail(st, &err);
         if (!quiet)

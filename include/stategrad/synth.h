@@ -32,10 +32,11 @@ typedef enum {
 } sg_synth_kind;
 
 typedef struct {
-    size_t struct_size; /* see base.h */
-    uint64_t tokens;    /* of train.txt, about this number (whole sentences), 60000; at least 100 */
-    size_t distance;    /* k of copy (4) and variance (3), n of agreement (4); 1 .. 100; 0: these */
-    uint64_t seed;      /* 1 */
+    size_t struct_size;        /* see base.h */
+    uint64_t tokens;           /* of train.txt, about this number (whole sentences), 60000; at least 100 */
+    size_t distance;           /* k of copy (4) and variance (3), n of agreement (4); 1 .. 100; 0: these */
+    uint64_t seed;             /* 1 */
+    const sg_monitor *monitor; /* receives progress, in tokens, and may stop the work; or NULL */
 } sg_synth_config;
 
 #define sg_synth_defaults(cfg) sg_synth_defaults_sized((cfg), sizeof *(cfg))
@@ -43,7 +44,8 @@ SG_API void sg_synth_defaults_sized(sg_synth_config *cfg, size_t struct_size);
 SG_API const char *sg_synth_name(sg_synth_kind kind);    /* "copy", ... */
 SG_API const char *sg_synth_summary(sg_synth_kind kind); /* one line */
 /* Makes folder/NAME (folder too) and writes the files there; files of these names are replaced. After a
- * failure that sg_synth_check could not foresee (a full disk), the files that were finished remain. */
+ * failure that sg_synth_check could not foresee (a full disk; SG_ECANCELLED) a folder that was made goes
+ * again; in one that was there before, the files that were finished remain. */
 SG_API sg_status sg_synth_write(const char *folder, sg_synth_kind kind, const sg_synth_config *cfg,
                                 sg_error *err);
 

@@ -43,8 +43,8 @@ class Pairs(Uncopied):
         Those of data.
     """
 
-    def __init__(self, handle: Handle, read: Sequence[Path] = (), skipped: int = 0, names: tuple[Path | None, Path | None] = (None, None)) -> None:
-        self._handle, self._skipped = handle, skipped # lines before the first pair
+    def __init__(self, handle: Handle, read: Sequence[Path] = (), names: tuple[Path | None, Path | None] = (None, None)) -> None:
+        self._handle = handle
         self._read = list(read) # not written to
         self._names = names # of model and file
         with handle as p:
@@ -57,7 +57,7 @@ class Pairs(Uncopied):
         with self._handle as p:
             for i in range(lib.sg_pairs_count(p)):
                 lib.sg_pairs_get_item(p, i, x)
-                out.append(PairItem(x.line - self._skipped, from_c(x.condition), x.log_p_good, x.log_p_bad, x.difference, x.left_out, x.unknown_words))
+                out.append(PairItem(x.line, from_c(x.condition), x.log_p_good, x.log_p_bad, x.difference, x.left_out, x.unknown_words))
         return out
 
     def csv(self, path: Path, table: str = "conditions", style: str = "plain") -> None:
@@ -118,7 +118,7 @@ def pairs(model: Model, file: Path | Sequence[Any], *, format: str = "auto", sco
     if not is_path(file) and not (is_list(file) and isinstance(file, (list, tuple, np.ndarray))):
         raise TypeError(f"pairs: file: expected the path of a file or a list of (good, bad), found {file!r}"[:200])
     with TemporaryFiles() as files:
-        read, skipped = [*model._read], 0
+        read = [*model._read]
         names = (model._file, file if is_path(file) else None)
         if not is_path(file):
             if format not in ("auto", "tsv") or condition is not None:
@@ -126,15 +126,14 @@ def pairs(model: Model, file: Path | Sequence[Any], *, format: str = "auto", sco
             lines = [_line(i, pair) for i, pair in enumerate(file)] # type: ignore[arg-type]
             if not lines or len({len(line) for line in lines}) > 1:
                 raise ValueError("pairs: file: found an empty list" if not lines else "pairs: file: some pairs have a condition and some have none")
-            named = {"good", "sentence_good"} & {*lines[0]} and {"bad", "sentence_bad"} & {*lines[0]}
-            skipped, format = bool(named), "tsv"
-            lines = [["good", "bad", "condition"][:len(lines[0])]] * skipped + lines # or the words of the first pair were read as the names of columns
+            format = "tsv"
+            lines[0][0] = " " + lines[0][0] # so it is no name of a column, and the first line is a pair
             file = files.path("pairs", "pairs: file")
             with open(file, "w", encoding="utf-8", newline="\n") as f:
                 f.writelines("\t".join(line) + "\n" for line in lines)
         else:
             read += files_of(file, *(os.fsdecode(file) + end for end in (".text", ".gold"))) # type: ignore[arg-type]
-        return Pairs(_handle(model, file, format, score, split, lowercase, eos, condition, attribution, path, threads, progress), read, skipped, names) # type: ignore[arg-type]
+        return Pairs(_handle(model, file, format, score, split, lowercase, eos, condition, attribution, path, threads, progress), read, names) # type: ignore[arg-type]
 
 
 def _line(i: int, pair: Any) -> list[str]:

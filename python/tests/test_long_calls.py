@@ -45,7 +45,8 @@ class LongCalls(InFolder):
         self.addCleanup(signal.signal, signal.SIGINT, signal.signal(signal.SIGINT, signal.default_int_handler)) # a job in the background ignores it
         for phase, job in (("analysing", lambda: sg.analyze(model(), LONG, delays=400)), ("comparing gradients", lambda: sg.check(model(), draws=10**6)),
                            ("replacing words", lambda: sg.show(model(), "the cat " * 250, replace=3000)),
-                           ("replacing words", lambda: sg.show(model(), "the cat " * 250, replace=3000, progress=lambda p: None))):
+                           ("replacing words", lambda: sg.show(model(), "the cat " * 250, replace=3000, progress=lambda p: None)),
+                           ("writing", lambda: sg.synth(self.folder / "corpora", tokens=10**8))):
             begun, tell, sent = threading.Event(), _base.Monitor.tell, []
 
             def heard(monitor, p):
@@ -65,6 +66,7 @@ class LongCalls(InFolder):
                     job()
                 self.assertLess(time.monotonic() - sent[0], 10)
             thread.join()
+        self.assertFalse((self.folder / "corpora").exists())
 
     def test_progress_of_check_and_show(self):
         for job, phases in ((lambda p: sg.check(model(), progress=p), {"reading", "comparing gradients", "comparing sums", "following small changes"}),

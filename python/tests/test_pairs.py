@@ -2,6 +2,7 @@
 """pairs: what the program's pairs --json and its tables print."""
 import json
 import math
+import re
 import unittest
 
 from common import InFolder, model, program
@@ -54,7 +55,20 @@ class MinimalPairs(InFolder):
                 mine = sg.pairs(model(), [form(line) for line in listed])
                 self.assertEqual(mine.data, expected.data)
                 self.assertEqual(str(mine.items()), str(expected.items()))
-        self.assertEqual([i.line for i in sg.pairs(model(), [("good", "bad"), ("the cat", "the dog")]).items()], [1, 2]) # no header
+
+    def test_a_pair_that_looks_like_a_header(self):
+        """It is the first pair, and lines are counted from it everywhere."""
+        for first in (("good", "bad"), ("bad", "good"), ("sentence_good", "sentence_bad"), ("good", "bad", "condition")):
+            found = sg.pairs(model(), [first, ("the cat", "the dog", "x")[:len(first)]])
+            self.assertEqual([i.line for i in found.items()], [1, 2])
+            self.assertEqual([i.condition for i in found.items()], ["condition", "x"] if len(first) == 3 else ["", ""])
+            found.csv(self.folder / "items.csv", "items")
+            self.assertEqual([line.split(",")[0] for line in (self.folder / "items.csv").read_text().splitlines()], ["line", "1", "2"])
+            found.report(self.folder / "page.html")
+            self.assertEqual(re.findall(r'"line": ?(\d+)', (self.folder / "page.html").read_text()), ["1", "2"])
+        strict = sg.train([["cat", "dog"]] * 20, vocab=["<eos>", "cat", "dog"], embedding_size=2, hidden_size=2, epochs=1, steps=5, batch=2)
+        with self.assertRaisesRegex(ValueError, "pairs: file:1: "):
+            sg.pairs(strict, [("good", "bad"), ("cat", "dog")])
         for wrong, text in (([], "empty list"), ([("a", "b"), ("a", "b", "c")], "some pairs have a condition"), ([("a",)], "pair 0 is"), (["ab"], "pair 0 is 'ab'"), ([("a", 3)], "bad sentence is 3"),
                             ([("a", "b\tc")], "tabs"), ([("a", [])], "bad sentence is"), ([("a", "b", None)], "condition is None"), ([(" ", "b")], "good sentence is")):
             with self.assertRaisesRegex(ValueError, f"pairs: file: .*{text}"):

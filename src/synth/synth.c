@@ -9,7 +9,20 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-enum { MIN_TOKENS = 100, MAX_DISTANCE = 100 };
+enum { MIN_TOKENS = 100, MAX_DISTANCE = 100, FILES = 7 };
+
+/* The name of file i of a kind, README last; NULL: this kind does not have it. */
+static const char *file_name(const synth_kind *k, size_t i)
+{
+    const char *const names[FILES] = {"train.txt",
+                                      "valid.txt",
+                                      "test.txt",
+                                      "words.txt",
+                                      k->model ? "model.safetensors" : NULL,
+                                      k->embeddings ? "embeddings.txt" : NULL,
+                                      "README"};
+    return names[i];
+}
 
 void sg_synth_defaults_sized(sg_synth_config *cfg, size_t struct_size)
 {
@@ -60,6 +73,17 @@ static sg_status join(char **out, const char *folder, const char *name, sg_error
     return SG_OK;
 }
 
+/* The finished files in a folder that was made for them. */
+static void remove_files(const char *folder, const synth_kind *k)
+{
+    char *path;
+    for (size_t i = 0; i < FILES; i++)
+        if (file_name(k, i) && join(&path, folder, file_name(k, i), NULL) == SG_OK) {
+            unlink(path);
+            sg_free(path);
+        }
+}
+
 static sg_status open_in(sg_outfile **out, const char *folder, const char *name, sg_error *err)
 {
     char *path = NULL;
@@ -100,13 +124,6 @@ sg_status sg_synth_check(const char *folder, sg_synth_kind kind, const sg_synth_
     cfg = config_take(&own, sizeof own, cfg);
     sg_status st = SG_OK;
     const synth_kind *k = &synth_kinds[kind];
-    const char *const files[] = {"train.txt",
-                                 "valid.txt",
-                                 "test.txt",
-                                 "words.txt",
-                                 "README",
-                                 k->model ? "model.safetensors" : NULL,
-                                 k->embeddings ? "embeddings.txt" : NULL};
     char *inner = NULL;
     bool there;
     if (cfg->tokens < MIN_TOKENS)
@@ -118,9 +135,9 @@ sg_status sg_synth_check(const char *folder, sg_synth_kind kind, const sg_synth_
     TRY(join(&inner, folder, k->name, err));
     if (there)
         TRY(check_folder(inner, &there, err));
-    for (size_t i = 0; there && i < sizeof files / sizeof *files; i++)
-        if (files[i])
-            TRY(check_file(inner, files[i], err));
+    for (size_t i = 0; there && i < FILES; i++)
+        if (file_name(k, i))
+            TRY(check_file(inner, file_name(k, i), err));
 done:
     sg_free(inner);
     return st;
@@ -134,14 +151,25 @@ typedef struct {
 static sg_status write_part(synth_part *part, const char *folder, const char *name, const synth_kind *kind,
                             const sg_synth_config *cfg, uint64_t tokens, uint64_t stream, sg_error *err)
 {
+    enum { PORTION = 10000 }; /* tokens, less than 10 ms */
     sg_outfile *file = NULL;
     sg_status st = open_in(&file, folder, name, err);
     if (st != SG_OK)
         return st;
     synth_writer w = {.f = sg_outfile_stream(file), .k = cfg->distance ? cfg->distance : kind->distance};
     sg_rng_seed(&w.rng, cfg->seed, stream);
-    while (w.tokens < tokens)
-        kind->sentence(&w);
+    ticker watch = ticker_begin(cfg->monitor, "writing", (double)tokens);
+    for (uint64_t next = 0; st == SG_OK && w.tokens < tokens; kind->sentence(&w))
+        if (w.tokens >= next) {
+            st = ticker_tell(&watch, (double)w.tokens, err);
+            next = w.tokens + PORTION;
+        }
+    if (st == SG_OK)
+        st = ticker_tell(&watch, (double)tokens, err);
+    if (st != SG_OK) {
+        sg_outfile_abort(file);
+        return st;
+    }
     *part = (synth_part){w.tokens, w.nats / (double)w.tokens};
     return sg_outfile_commit(file, err);
 }
@@ -238,6 +266,8 @@ sg_status sg_synth_write(const char *folder, sg_synth_kind kind, const sg_synth_
     TRY(write_extras(inner, k, cfg, err));
     TRY(write_readme(inner, k, cfg, parts, err));
 done:
+    if (made_inner && st != SG_OK)
+        remove_files(inner, k);
     end_folder(inner, made_inner, st == SG_OK);
     end_folder(outer, made_outer, st == SG_OK);
     sg_free(inner);

@@ -4,6 +4,9 @@
 
 #include "stategrad/synth.h"
 
+#include <sys/stat.h>
+#include <unistd.h>
+
 typedef struct {
     char form[32], tag[16];
 } word;
@@ -261,6 +264,49 @@ static void test_embeddings(void **state)
                          halves[2 * c], e);
 }
 
+enum { LONG = 20000000 };
+
+/* Of a monitor: stops at this tick. */
+static bool count_down(void *ctx, const sg_progress *p)
+{
+    assert_string_equal(p->what, "writing");
+    assert_true(p->done > 0 && p->done <= p->total);
+    assert_true(p->total < LONG || p->done < p->total); /* that one is not written to its end */
+    return --*(int *)ctx > 0;
+}
+
+/* At the end of each file, and within a file that takes seconds; only what was there before remains. */
+static void test_stop(void **state)
+{
+    static const char *const names[] = {"train.txt", "valid.txt", "test.txt"};
+    sg_error err = {0};
+    char folder[280];
+    snprintf(folder, sizeof folder, "%s/stopped", tmp.folder);
+    for (int at = 1; at <= 4; at++) {
+        int left = at;
+        const sg_monitor monitor = {count_down, NULL, &left};
+        sg_synth_config cfg = settings(at == 4 ? LONG : 2000, 0);
+        left = at == 4 ? 1 : at;
+        cfg.monitor = &monitor;
+        assert_int_equal(sg_synth_write(folder, SG_SYNTH_LATCH, &cfg, &err), SG_ECANCELLED);
+        assert_int_equal(left, 0);
+        assert_int_equal(access(folder, F_OK), -1);
+        if (at == 4)
+            break;
+        assert_int_equal(mkdir(folder, 0777), 0); /* the user's: files that are finished remain */
+        assert_int_equal(mkdir(file_in(folder, "latch", ""), 0777), 0);
+        left = at;
+        assert_int_equal(sg_synth_write(folder, SG_SYNTH_LATCH, &cfg, &err), SG_ECANCELLED);
+        for (int i = 0; i < 3; i++) {
+            const char *path = file_in(folder, "latch", names[i]);
+            assert_int_equal(access(path, F_OK), i < at - 1 ? 0 : -1);
+            unlink(path);
+        }
+        assert_int_equal(rmdir(file_in(folder, "latch", "")), 0); /* no temporary file */
+        assert_int_equal(rmdir(folder), 0);
+    }
+}
+
 static void test_errors(void **state)
 {
     sg_error err = {0};
@@ -289,7 +335,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_rules),      cmocka_unit_test(test_shares),     cmocka_unit_test(test_entropy),
-        cmocka_unit_test(test_same_bytes), cmocka_unit_test(test_embeddings), cmocka_unit_test(test_errors),
+        cmocka_unit_test(test_same_bytes), cmocka_unit_test(test_embeddings), cmocka_unit_test(test_stop),
+        cmocka_unit_test(test_errors),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);
 }
