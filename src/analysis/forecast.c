@@ -110,12 +110,12 @@ static void forecast(sg_analysis_estimate *out, const analysis *an)
 {
     const sg_analysis_config *cfg = an->cfg;
     sg_engine_config engine = analysis_engine(an);
-    double flops = 0,
+    double flops = team_token_cost(an),
            tokens = (double)(analysis_part_start(an, an->end_row) - analysis_part_start(an, an->first_row));
     size_t bytes = 0, units[2 * ANALYSIS_MAX_STATES], spectra, file;
     results_input input;
     analysis_results_input(an, &input);
-    engine_cost(&flops, &bytes, an->shape, &engine);
+    engine_cost(NULL, &bytes, an->shape, &engine);
     for (size_t g = 0; g < an->n_groups; g++)
         units[g] = an->groups[g].units;
     sums_shape shape = {an->B * an->split, an->n_groups, an->C, an->D, an->E, units, true};
@@ -123,7 +123,6 @@ static void forecast(sg_analysis_estimate *out, const analysis *an)
     size_t table = an->B * an->split * an->C * an->D * sizeof(sums_weight);
     results_cost(&input, &spectra, &file);
     bytes += an->sets * accum_bytes_per_set(an->states, an->n_states, an->D, an->E, true);
-    flops += cfg->units ? self_gain_cost(an) : 0;
     out->flops = flops * tokens * share * (double)an->n_models;
     const double rate = measure_rate();
     out->seconds = longest_share(an, flops * share, rate);

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #include "analysis/team.h"
+#include "analysis/pass/self_gain.h"
 #include "analysis/pass/shared.h"
 
 #include "base/base_internal.h"
@@ -106,13 +107,20 @@ double team_state_cost(const sg_model_shape *s)
     return SLOWER * PASSES * products;
 }
 
-void team_share(const analysis *an, size_t rank, size_t ranks, size_t *first, size_t *end)
+double team_token_cost(const analysis *an)
 {
     const sg_engine_config engine = analysis_engine(an);
+    double gradients = 0;
+    engine_cost(&gradients, NULL, an->shape, &engine);
+    return gradients + (an->cfg->units ? self_gain_cost(an) : 0);
+}
+
+void team_share(const analysis *an, size_t rank, size_t ranks, size_t *first, size_t *end)
+{
     const size_t rows = an->B * an->split;
-    double gradient = 1, low = 0, high, per_state;
-    engine_cost(&gradient, NULL, an->shape, &engine);
-    per_state = states_need_all(an) ? team_state_cost(an->shape) / fmax(gradient, 1) : 0;
+    const double per_state =
+        states_need_all(an) ? team_state_cost(an->shape) / fmax(team_token_cost(an), 1) : 0;
+    double low = 0, high;
     high = (double)an->T * (1 + per_state);
     for (int i = 0; i < 60; i++) {
         double limit = (low + high) / 2;

@@ -12,6 +12,8 @@ void team_share(const analysis *an, size_t rank, size_t ranks, size_t *first, si
 /* The states of one token, which are computed on one thread, in floating-point operations at the rate of
  * gradients. */
 double team_state_cost(const sg_model_shape *s);
+/* The gradients of one token of one model, in the same unit, self gains of units included. */
+double team_token_cost(const analysis *an);
 /* SG_EINVAL: names a setting that works in one process only. */
 sg_status team_check(const sg_analysis_config *cfg, sg_error *err);
 /* "FILE.2of4": the checkpoint of a process; sg_free. SG_EINVAL: there are checkpoints of another number of

@@ -3,6 +3,7 @@
 #include "helpers/test_util.h"
 
 #include "analysis/team.h"
+#include "analysis/pass/self_gain.h"
 #include "analysis/pass/shared.h"
 #include "base/base_internal.h"
 #include "stategrad/analysis.h"
@@ -104,6 +105,23 @@ static void shares_cost_as_little_as_they_can(void **state)
     (void)state;
 }
 
+/* Self gains add to the cost of a token, not to that of the states before a share. */
+static void shares_count_self_gains(void **state)
+{
+    fixture f;
+    double gradient;
+    make(&f, SG_CARRY, 0);
+    f.cfg.units = true;
+    const sg_engine_config engine = analysis_engine(&f.an);
+    engine_cost(&gradient, NULL, f.an.shape, &engine);
+    const double gains = self_gain_cost(&f.an), states = team_state_cost(f.an.shape);
+    assert_true(gains > 0.1 * gradient);
+    assert_close(team_token_cost(&f.an), gradient + gains, 1e-12, gradient, "the cost of a token", 0);
+    check_shares(&f, states / (gradient + gains));
+    drop(&f);
+    (void)state;
+}
+
 static void states_that_begin_at_the_parts_cost_nothing_before(void **state)
 {
     fixture f;
@@ -143,6 +161,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(shares_cost_as_little_as_they_can),
+        cmocka_unit_test(shares_count_self_gains),
         cmocka_unit_test(states_that_begin_at_the_parts_cost_nothing_before),
         cmocka_unit_test(states_begin_where_they_must),
     };
