@@ -29,8 +29,8 @@ static json_t *result_json(const sg_check_result *r, const sg_check_config *cfg,
                                g->size, "largest", json_finite(g->largest), "at_step", (json_int_t)g->at,
                                "left", json_finite(g->left), "verdict", verdicts[g->verdict]);
     return json_pack("{s:b, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:o, s:b, s:o}", "pass", !r->failed, "tests",
-                     (json_int_t)r->n, "failed", (json_int_t)r->failed, "steps", (json_int_t)cfg->steps,
-                     "delays", (json_int_t)cfg->delays, "draws", (json_int_t)cfg->draws, "seed",
+                     (json_int_t)r->n, "failed", (json_int_t)r->failed, "steps", (json_int_t)r->steps,
+                     "delays", (json_int_t)r->delays, "draws", (json_int_t)cfg->draws, "seed",
                      (json_int_t)cfg->seed, "corpus_tokens", (json_int_t)tokens, "results", rows, "sensitive",
                      r->sensitive, "growth", growth);
 }
@@ -52,7 +52,7 @@ static void print_growth(const sg_check_growth *g)
             "may depend on rounding");
 }
 
-static void print_table(const sg_check_result *r)
+static void print_table(const sg_check_result *r, const sg_check_config *cfg)
 {
     static const struct {
         const char *test, *says;
@@ -63,6 +63,11 @@ static void print_table(const sg_check_result *r)
         {"carry", "the corpus engine's sums against single gradients, one stream"},
         {"window", "the same with windows: no pair crosses a boundary, the state is carried"},
     };
+    if (r->steps < cfg->steps)
+        printf("steps: %zu instead of %zu, the corpus has no more tokens\n", r->steps, cfg->steps);
+    if (r->delays < cfg->delays)
+        printf("delays: %zu instead of %zu, as many as steps%s\n", r->delays, cfg->delays,
+               r->steps < cfg->steps ? "" : "; --steps N reads more tokens");
     for (size_t m = 0; m < sizeof meanings / sizeof *meanings; m++) {
         printf("%s: %s\n", meanings[m].test, meanings[m].says);
         for (size_t i = 0; i < r->n; i++) {
@@ -124,7 +129,7 @@ static int check_and_print(const char *model, char **paths, int n, sg_format for
     if (st == SG_OK && json)
         st = print_json(result_json(&result, cfg, tokens ? sg_stream_length(tokens) : 0), 3, &err);
     else if (st == SG_OK)
-        print_table(&result);
+        print_table(&result, cfg);
     int code = st != SG_OK ? fail(st, &err) : result.failed ? EXIT_FAILED : EXIT_DONE;
     sg_check_free(&result);
     sg_stream_free(tokens);
@@ -141,7 +146,7 @@ static int run(int argc, char **argv)
     bool json = false, quiet = false;
     const option table[] = {
         {"steps", 0, OPT_SIZE, &cfg.steps, "N", "tokens read", 2, 100000},
-        {"delays", 'd', OPT_SIZE, &cfg.delays, "D", "delays, at most the number of steps", 1, 100000},
+        {"delays", 'd', OPT_SIZE, &cfg.delays, "D", "delays; at most as many as tokens are read", 1, 100000},
         {"draws", 0, OPT_SIZE, &cfg.draws, "N", "random times, delays and directions per test", 1, 100000},
         {"seed", 0, OPT_U64, &cfg.seed, "N", "seed of tokens, times and directions", 0, 9e18},
         {"format", 0, OPT_CHOICE, &format, FORMATS, "format of the corpus; auto: by extension", 0, 0},

@@ -31,7 +31,7 @@ typedef struct {
 typedef struct {
     size_t struct_size; /* see base.h */
     size_t steps;       /* T, 30 */
-    size_t delays;      /* D <= T, 16 */
+    size_t delays;      /* D, 16; above T: T */
     size_t draws;       /* tuples (t, d, u, v) per test, layer and state, 12; d = 0, 1, 2, D-1 first */
     uint64_t seed;      /* 1 */
     int threads;        /* of the engine; 0: all cores */
@@ -82,6 +82,8 @@ typedef struct {
     size_t n, failed;
     bool sensitive; /* rounding every state to float moves some state by more than 4e-6 of its size */
     sg_check_growth growth;
+    /* as used: at most the tokens of the stream; at most the steps */
+    size_t steps, delays;
 } sg_check_result;
 
 /* Reads T tokens at a random position of `tokens`; NULL: random ids (random normal features for a model

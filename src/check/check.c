@@ -535,6 +535,7 @@ sg_status sg_check(sg_check_result *result, const sg_model *m, const sg_stream *
         return sg_fail(err, SG_EINVAL, "check: %zu steps, %zu delays, %zu draws: at least 2, 1, 1 are needed",
                        k.T, k.D, cfg->draws);
     k.D = k.D < k.T ? k.D : k.T;
+    result->steps = k.T, result->delays = k.D;
     sg_rng_seed(&k.rng, cfg->seed, 0);
     sg_rng_seed(&k.rounding, cfg->seed, 1);
     TRY(make_room(&k, shape, n_states, err));

@@ -171,6 +171,8 @@ static void misuse_and_failing_allocations(void **state)
     cfg.steps = 3; /* fewer than delays: as many delays as steps */
     assert_ok(sg_check(&r, m, NULL, &cfg, NULL, &err), err);
     assert_int_equal(r.failed, 0);
+    assert_int_equal(r.steps, 3);
+    assert_int_equal(r.delays, 3);
     sg_check_free(&r);
     cfg.steps = 6;
     cfg.threads = 1;
