@@ -40,10 +40,24 @@ static bool of_this_text(const side *s)
     return hold && !strcmp(hold, "this text alone");
 }
 
+/* Both sides of the same trained models: no difference between trainings can be among the results. */
+static bool one_model(const sg_compare_side *a, const sg_compare_side *b)
+{
+    if (a->n != b->n)
+        return false;
+    for (size_t i = 0; i < a->n; i++) {
+        const char *x = sg_run_attribute(a->runs[i], "model_sha256"),
+                   *y = sg_run_attribute(b->runs[i], "model_sha256");
+        if (a->runs[i] != b->runs[i] && (!x || !y || strcmp(x, y) != 0))
+            return false;
+    }
+    return true;
+}
+
 sg_status notes_of_pair(sg_comparison *c, const side *a, const side *b, bool paired, sg_error *err)
 {
     sg_status st = SG_OK;
-    const bool models = a->s->runs[0] != b->s->runs[0];
+    const bool models = !one_model(a->s, b->s);
     if (!paired)
         TRY(note_add(
             c, err,

@@ -283,6 +283,7 @@ def test_states_and_models():
     check_rows(shown, ("lstm1.nc", "layer1.cell", "all"), ("lstm2.nc", "layer1.cell", "all"))
     shown = rows("lstm1.nc", "other-text.nc", "--delay", "1,5")
     assert shown["pairs"][0]["paired"] is False and any("not of the same blocks" in n for n in shown["notes"])
+    assert not any("one trained model on a side" in n for n in shown["notes"]), "one model, two texts"
     check_rows(shown, ("lstm1.nc", "layer1.cell", "all"), ("other-text.nc", "layer1.cell", "all"), paired=False)
 
 
