@@ -6,6 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+enum { SHOWN = 5 };
+
 /* The n of H numbers that are furthest from 0, the largest first; fewer where there are no more. */
 static size_t largest(const double *x, size_t H, size_t *at, size_t n)
 {
@@ -90,7 +92,6 @@ static void print_half_life(double x, size_t last)
 /* The units in which a change of them is left longest. */
 static void print_self_gains(sg_run *r, const char *group)
 {
-    enum { SHOWN = 5 };
     size_t rank, shape[SG_RUN_MAX_DIMS], last = sg_run_delays(r) - 1, row[] = {last, 0};
     if (!last || !sg_run_shape(r, group, "unit_self_gain", &rank, shape) || rank != 2)
         return;
@@ -120,13 +121,43 @@ static void print_self_gains(sg_run *r, const char *group)
     free(half), free(units);
 }
 
+/* Number of intervals if all of them contain 0: the largest of such units would be a list of chance. */
+static size_t all_contain_zero(const double *low, const double *high, size_t H)
+{
+    size_t known = 0;
+    for (size_t u = 0; u < H; u++) {
+        if (low[u] > 0 || high[u] < 0)
+            return 0;
+        known += isfinite(low[u]) ? 1 : 0;
+    }
+    return known;
+}
+
+/* Units by what a step along property p adds to them at delay d; x: room for 3 H. */
+static void print_property_units(sg_run *r, const char *group, size_t p, size_t d, size_t H, double *x)
+{
+    double *low = x + H, *high = low + H;
+    size_t at[SHOWN], known;
+    if (!read_units(r, group, "unit_property_gain", "", p, d, H, x) ||
+        !read_units(r, group, "unit_property_gain", "_low", p, d, H, low) ||
+        !read_units(r, group, "unit_property_gain", "_high", p, d, H, high))
+        return;
+    if ((known = all_contain_zero(low, high, H))) {
+        printf("  units that a step along %s moves most, delay %zu: none is shown, since all %zu intervals "
+               "contain 0\n",
+               shown(sg_run_property_name(r, p)), d, known);
+        return;
+    }
+    printf("  units that a step along %s moves most, delay %zu\n", shown(sg_run_property_name(r, p)), d);
+    print_list(r, group, "unit_property_gain", largest(x, H, at, SHOWN), at, x, low, high, NULL);
+}
+
 void print_units(sg_run *r, const char *group)
 {
-    enum { SHOWN = 5 };
     size_t rank, shape[SG_RUN_MAX_DIMS], at[SHOWN], D = sg_run_delays(r);
     if (!sg_run_shape(r, group, "unit_gain", &rank, shape))
         return;
-    const size_t H = shape[2], d = D > 1;
+    const size_t H = shape[2];
     double *x = calloc(4 * H, sizeof *x), *low = x + H, *high = low + H, *first = high + H;
     if (x && read_units(r, group, "unit_gain", "", SIZE_MAX, D - 1, H, x) &&
         read_units(r, group, "unit_gain", "_low", SIZE_MAX, D - 1, H, low) &&
@@ -137,14 +168,8 @@ void print_units(sg_run *r, const char *group)
             shown(group), D - 1);
         print_list(r, group, "unit_gain", largest(x, H, at, SHOWN), at, x, low, high, D > 1 ? first : x);
     }
-    for (size_t p = 0; x && p < sg_run_properties(r); p++) {
-        if (!read_units(r, group, "unit_property_gain", "", p, d, H, x) ||
-            !read_units(r, group, "unit_property_gain", "_low", p, d, H, low) ||
-            !read_units(r, group, "unit_property_gain", "_high", p, d, H, high))
-            break;
-        printf("  units that a step along %s moves most, delay %zu\n", shown(sg_run_property_name(r, p)), d);
-        print_list(r, group, "unit_property_gain", largest(x, H, at, SHOWN), at, x, low, high, NULL);
-    }
+    for (size_t p = 0; x && p < sg_run_properties(r); p++)
+        print_property_units(r, group, p, D > 1, H, x);
     free(x);
     print_self_gains(r, group);
 }
