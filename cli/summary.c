@@ -250,11 +250,12 @@ static size_t few_delays(size_t D, size_t at[2])
 }
 
 /* Each class: a word of it replaced by any other word, and by another of the class. */
-static void print_replaced_classes(const sg_run *r, const char *group)
+static void print_replaced_classes(sg_run *r, const char *group)
 {
     static const char *const variables[] = {"state_change", "within_state_change"};
     static const char *const heads[] = {"any word", "of its class"};
-    size_t C = sg_run_classes(r), at[2], n = few_delays(sg_run_delays(r), at);
+    size_t order[MAX_CLASSES], C = classes_in_order(r, order, MAX_CLASSES), at[2],
+                               n = few_delays(sg_run_delays(r), at);
     if (C < 2 || isnan(read_one(r, group, variables[0], 0, 0, 0, false)))
         return;
     printf(
@@ -267,7 +268,8 @@ static void print_replaced_classes(const sg_run *r, const char *group)
         printf("  %-*s", k + 1 < 2 * n ? 22 : 0, head);
     }
     putchar('\n');
-    for (size_t c = 1; c < C && c < MAX_CLASSES; c++) {
+    for (size_t row = 1; row < C; row++) {
+        const size_t c = order[row];
         fputs("  ", stdout);
         print_name(sg_run_class_name(r, c));
         printf(" %9.0f", fmax(0, read_one(r, group, "replaced_pairs", c, 0, 0, false))); /* NaN: none */
@@ -322,12 +324,13 @@ static void print_ratio(double ratio, double low, double high, double p)
 }
 
 /* Each class relative to all words. x: room for 7 D */
-static void print_ratios(const sg_run *r, const char *group, double *x)
+static void print_ratios(sg_run *r, const char *group, double *x)
 {
     static const char *const names[] = {"gain_ratio",       "gain_ratio_low",    "gain_ratio_high", "p_types",
                                         "p_types_adjusted", "p_tokens_adjusted", "types_null_high"};
     enum { RATIO, LOW, HIGH, P, TYPES, TOKENS, CHANCE, N };
-    size_t D = sg_run_delays(r), C = sg_run_classes(r), at[2], columns = few_delays(D, at);
+    size_t order[MAX_CLASSES], C = classes_in_order(r, order, MAX_CLASSES), D = sg_run_delays(r), at[2],
+                               columns = few_delays(D, at);
     double *of[N];
     for (size_t i = 0; i < N; i++)
         of[i] = x + i * D;
@@ -342,7 +345,8 @@ static void print_ratios(const sg_run *r, const char *group, double *x)
         printf("  %-22s %5s", head, "p");
     }
     puts("  kind of word   set of tokens");
-    for (size_t c = 1; c < C && c < MAX_CLASSES; c++) {
+    for (size_t row = 1; row < C; row++) {
+        const size_t c = order[row];
         bool there = true;
         for (size_t i = 0; i < N; i++)
             there = there && read_curve(r, group, names[i], c, of[i]);
@@ -369,11 +373,12 @@ static void print_ratios(const sg_run *r, const char *group, double *x)
 
 /* Over all classes of the group, trained alone: what an untrained net forgets at once must not flatten the
  * rest. */
-static scale scale_of(const sg_run *r, const char *group, double *gain, bool ascii)
+static scale scale_of(const sg_run *r, const char *group, const size_t *order, size_t C, double *gain,
+                      bool ascii)
 {
     scale s = {.low = INFINITY, .ascii = ascii};
-    for (size_t c = 0; c < sg_run_classes(r) && c < MAX_CLASSES; c++)
-        for (size_t d = 0; read_curve(r, group, HEADLINE, c, gain) && d < sg_run_delays(r); d++) {
+    for (size_t row = 0; row < C; row++)
+        for (size_t d = 0; read_curve(r, group, HEADLINE, order[row], gain) && d < sg_run_delays(r); d++) {
             s.high = gain[d] > s.high ? gain[d] : s.high;
             s.low = gain[d] > 0 && gain[d] < s.low ? gain[d] : s.low;
         }
@@ -611,11 +616,12 @@ static void print_pairs(const sg_run *r, const char *group)
 /* gain: room for 7 D */
 static void print_group(sg_run *r, const char *group, double *gain, bool ascii)
 {
-    size_t D = sg_run_delays(r), C = sg_run_classes(r);
-    scale s = scale_of(r, group, gain, ascii);
+    size_t order[MAX_CLASSES], C = classes_in_order(r, order, MAX_CLASSES), D = sg_run_delays(r);
+    scale s = scale_of(r, group, order, C, gain, ascii);
     char untrained[96];
     print_head(r, group, &s);
-    for (size_t c = 0; c < C && c < MAX_CLASSES; c++) {
+    for (size_t row = 0; row < C; row++) {
+        const size_t c = order[row];
         if (!read_curve(r, group, HEADLINE, c, gain))
             continue;
         print_row(sg_run_class_name(r, c), sg_run_class_tokens(r, c), gain, D, &s);
@@ -626,8 +632,8 @@ static void print_group(sg_run *r, const char *group, double *gain, bool ascii)
             putchar('\n');
         }
     }
-    if (C > MAX_CLASSES)
-        printf("  ... and %zu more classes, see stategrad report\n", C - MAX_CLASSES);
+    if (sg_run_classes(r) > C)
+        printf("  ... and %zu more classes, see stategrad report\n", sg_run_classes(r) - C);
     print_decay(r, group);
     print_exponents(r, group);
     print_replacement(r, group);
@@ -675,16 +681,17 @@ static double of_class(const sg_run *r, const char *variable, size_t c)
 }
 
 /* The words that each class consists of: whether its values can support a statement about a kind of word. */
-static void print_classes(const sg_run *r)
+static void print_classes(sg_run *r)
 {
-    size_t C = sg_run_classes(r);
+    size_t order[MAX_CLASSES], C = classes_in_order(r, order, MAX_CLASSES);
     if (C < 2 || isnan(of_class(r, "class_types", 0)))
         return;
     printf("\n"
            "classes, and the words they consist of\n"
            "  %-*s %9s %8s %10s  most frequent\n",
            NAME_WIDTH, "class", "tokens", "words", "effective");
-    for (size_t c = 0; c < C && c < MAX_CLASSES; c++) {
+    for (size_t row = 0; row < C; row++) {
+        const size_t c = order[row];
         char *word = NULL;
         fputs("  ", stdout);
         print_name(sg_run_class_name(r, c));

@@ -17,6 +17,10 @@ const char *why_missing(sg_run *r, const char *group, const char *variable, char
 #define OUTSIDE_INTERVAL                                                                                     \
     "  a value outside its interval: the interval is corrected for bias, the value is not\n"
 
+/* The first `most` classes in the order of the report's charts: "all", those that are alone in their option,
+ * then the others option by option. Their number. */
+size_t classes_in_order(sg_run *r, size_t *order, size_t most);
+
 /* Units that still move furthest at the last delay, and units that each property moves most; nothing where
  * the run has no gains of units. */
 void print_units(sg_run *r, const char *group);
