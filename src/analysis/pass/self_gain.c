@@ -74,16 +74,6 @@ static void sizes(self_gain_pass *x, const analysis *an)
     }
 }
 
-double self_gain_cost(const analysis *an)
-{
-    self_gain_pass x = {0};
-    double flops = 0;
-    sizes(&x, an);
-    for (size_t i = 0; i < x.G; i++)
-        flops += x.again[i] ? 0 : self_gains_cost(an->shape, an->states[i].layer - 1, an->D);
-    return flops;
-}
-
 size_t self_gain_bytes(const analysis *an)
 {
     self_gain_pass x = {0};
