@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* What the self gains of the analysed states cost. */
 #include "analysis/pass/self_gain.h"
+#include "gradient/self_gain.h"
 
 double self_gain_cost(const analysis *an)
 {
