@@ -110,11 +110,11 @@ static void print_self_gains(sg_run *r, const char *group)
             "delay %zu)\n   ",
             last);
         for (size_t k = 0; k < SHOWN && k < found; k++) {
-            printf("%s unit %zu ", k ? "," : "", units[k].unit);
+            printf("%s unit %zu: ", k ? "," : "", units[k].unit);
             print_half_life(units[k].half, last);
             printf(" (%.2g)", units[k].left);
         }
-        printf("; the middle one of %zu units ", found);
+        printf("; the middle one of %zu units: ", found);
         print_half_life(units[found / 2].half, last);
         putchar('\n');
     }

@@ -6,6 +6,7 @@ diagonal, within the scatter that random signs have; and where the recurrence is
 diagonal itself. Then the bytes of threads and parts, and the latch. usage: self_gain.py STATEGRAD"""
 import json
 import os
+import re
 import struct
 import subprocess
 import sys
@@ -204,14 +205,24 @@ def values(folder):
     print(f"{n} self gains as by float64: the signs drawn to rounding; the exact diagonal {apart.std():.2f} standard errors apart")
 
 
+def check_summary(text, half, left):
+    """The units that the summary names, longest half-life first, and the middle one, from the run file."""
+    told = re.search(r"share left at delay 7\)\n +(.*); the middle one of (\d+) units: (.*)\n", text)
+    order = sorted(range(len(half)), key=lambda u: (-half[u] if half[u] == half[u] else -np.inf, -left[u]))
+    life = [f"{half[u]:.3g}" if half[u] == half[u] else "above 7" for u in order]
+    assert told and told[1] == ", ".join(f"unit {u}: {x} ({left[u]:.2g})" for u, x in zip(order[:5], life)), (told and told[0], order, half, left)
+    assert (told[2], told[3]) == (str(len(half)), life[len(half) // 2]), (told[0], half)
+
+
 def jackknife(folder):
     """Intervals from the sums of each block: parts of a run hold them."""
     run("train", "plain.txt", "-o", "m", "--embedding-size", "5", "--hidden-size", "9", "--init", "0.8", "--epochs", "1", "--batch", "4", "-q", cwd=folder)
-    run("analyze", "m", "plain.txt", "-o", "whole.nc", *BASE, "-d", "8", "--blocks", "6", "--documents", "none", cwd=folder)
+    text = run("analyze", "m", "plain.txt", "-o", "whole.nc", *BASE[:-1], "-d", "8", "--blocks", "6", "--documents", "none", cwd=folder).stdout
     run("analyze", "m", "plain.txt", "-o", "p.nc", *BASE, "-d", "8", "--blocks", "6", "--documents", "none", "--part", "1/1", cwd=folder)
     with netCDF4.Dataset(os.path.join(folder, "p.nc")) as f:
         sums, pairs = f["layer1.cell"]["part_self_gain"][:], f["part_self_gain_pairs"][:]
     got = read(os.path.join(folder, "whole.nc"), "layer1.cell")
+    check_summary(text, got["unit_self_half_life"], got["unit_self_gain"][-1])
     N, S, B = pairs.sum(0), sums.sum(0), len(pairs)
     without = (S - sums) / (N - pairs)[..., None]
     share = (N / pairs)[..., None]
