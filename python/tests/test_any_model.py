@@ -223,7 +223,7 @@ class AnyModel(InFolder):
                 given = kind(of)
                 a.add_steps(np.arange(T), given)
                 np.testing.assert_array_equal(a.finish()["layer1.cell"].read("mean_gradient"), expected)
-                self.assertEqual(given.asked, kind is Foreign)
+                self.assertEqual(given.asked > 0, kind is Foreign)  # NumPy 2 asks once more: which version it may have
         kept = _model.floats(Foreign(G), "G")
         self.assertTrue(np.shares_memory(kept, G))
 
